@@ -1,0 +1,1 @@
+"""Recording interfaces of other systems, over the SDK."""

@@ -1,0 +1,264 @@
+"""An approval: what a person is asked to allow, who voted, how it ended, and that it was used once."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, NoReturn, assert_never, cast
+
+from pydantic import Field
+
+from runfold.domain.event import AlreadyRecorded, Event, Events
+from runfold.domain.values import Actor, Count, Digest, Id, JsonObject, Label, RunId, Text, Time, Value, digest
+from runfold.errors import CommandRefused
+
+ApprovalStatus = Literal["open", "granted", "denied", "expired", "withdrawn"]
+WithdrawalCause = Literal["run_cancelled", "run_failed", "new_input"]
+
+
+class ApprovalRule(Value):
+    """How many must agree, and who may."""
+
+    quorum: Count = Field(1, ge=1)
+    eligible: tuple[Label, ...] = ()
+    """Actors as `kind:id`; empty means anybody."""
+    requester_excluded: bool = False
+
+
+class Choice(Value):
+    """One answer that the person may choose."""
+
+    id: Id
+    label: Text
+    description: Text | None = None
+
+
+class Vote(Value):
+    """What one voter said."""
+
+    voter: Label
+    verdict: Literal["approve", "deny"]
+    comment: Text | None = None
+
+
+class ApprovalEvent(Event):
+    """Something happened to an approval."""
+
+
+class ApprovalRequested(ApprovalEvent, type="approval.requested"):
+    """The agent stopped and asked a person before acting.
+
+    `arguments_text` is the exact text that is to be approved, and `arguments_digest` its SHA-256. Reasons are AG-UI's
+    `tool_call`, `input_required`, `confirmation`, or a framework's own as `framework:name`.
+    """
+
+    derived = frozenset({"expires_at"})  # given as a duration, it is another moment each time
+
+    run_id: RunId
+    requested_by: Label
+    call_id: Id | None = None
+    decision_id: Id | None = None
+    action: Label
+    reason: Label
+    message: Text | None = None
+    arguments_text: Text
+    arguments_digest: Digest
+    choices: tuple[Choice, ...] = ()
+    response_schema: JsonObject | None = None
+    expires_at: Time | None = None
+    rule: ApprovalRule = ApprovalRule()
+
+
+class ApprovalVoteCast(ApprovalEvent, type="approval.vote_cast"):
+    """Somebody voted. Edited arguments replace the asked ones whole, and are another thing to agree on."""
+
+    voter: Label
+    verdict: Literal["approve", "deny"]
+    comment: Text | None = None
+    edited_arguments_text: Text | None = None
+    response: JsonObject | None = None
+
+
+class ApprovalGranted(ApprovalEvent, type="approval.granted"):
+    """Enough agreed. What may be done is the effective arguments, and nothing else."""
+
+    effective_arguments_text: Text
+    effective_digest: Digest
+    edited: bool
+    votes: tuple[Vote, ...]
+
+
+class ApprovalDenied(ApprovalEvent, type="approval.denied"):
+    """Somebody said no. The agent sees an error and may go on otherwise."""
+
+    reason: Text | None = None
+    votes: tuple[Vote, ...]
+
+
+class ApprovalExpired(ApprovalEvent, type="approval.expired"):
+    """Nobody answered in time."""
+
+
+class ApprovalWithdrawn(ApprovalEvent, type="approval.withdrawn"):
+    """The question fell away before it was answered."""
+
+    cause: WithdrawalCause
+
+
+class ApprovalConsumed(ApprovalEvent, type="approval.consumed"):
+    """What was granted was used, once, for the arguments that were approved."""
+
+    run_id: RunId
+    call_id: Id | None = None
+    execution_key: Id
+    arguments_digest: Digest
+
+
+AnyApprovalEvent = (
+    ApprovalRequested | ApprovalVoteCast | ApprovalGranted | ApprovalDenied
+    | ApprovalExpired | ApprovalWithdrawn | ApprovalConsumed
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Ballot:
+    """One voter's vote, and the arguments it is for."""
+
+    vote: Vote
+    arguments_text: str
+    edited_text: str | None
+
+
+class Approval:
+    """An approval as its events left it. Not requested yet at version 0."""
+
+    def __init__(self, id: str) -> None:  # noqa: A002
+        self.id = id
+        self.version = 0
+        self.requested: ApprovalRequested | None = None
+        self.status: ApprovalStatus = "open"
+        self.ballots: dict[str, Ballot] = {}
+        self.granted: ApprovalGranted | None = None
+        self.consumed: ApprovalConsumed | None = None
+
+    @property
+    def exists(self) -> bool:
+        """Whether it was requested."""
+        return self.requested is not None
+
+    @property
+    def request(self) -> ApprovalRequested:
+        """The request; only for an approval that exists."""
+        assert self.requested is not None, f"{self.id} was never requested"  # noqa: S101  the door checks
+        return self.requested
+
+    def describe(self) -> str:
+        """The approval's state in words."""
+        return f"{self.status} at version {self.version}" if self.exists else "not requested"
+
+    def refuse(self, command: str, rule: str) -> NoReturn:
+        """Raise CommandRefused with this approval's state."""
+        raise CommandRefused(command, self.id, rule, self.describe())
+
+    def ask(self, requested: ApprovalRequested) -> Events:
+        """Ask. The same question under the same id again asks nothing."""
+        if self.requested is not None:
+            raise AlreadyRecorded("approval", self.id, self.id, 1, requested)
+        return [requested]
+
+    def is_late(self, now: datetime) -> bool:
+        """Whether it is open past its time. Only a recorded expiry closes it."""
+        expires_at = self.request.expires_at
+        return self.status == "open" and expires_at is not None and now >= expires_at
+
+    def vote(
+        self, voter: Actor, verdict: Literal["approve", "deny"], comment: str | None = None,
+        edited: str | None = None, response: dict[str, object] | None = None,
+    ) -> Events:  # fmt: skip
+        """Vote once. The quorum's last yes for the same arguments grants; one no denies. Repeating one's vote changes nothing."""
+        command = "grant" if verdict == "approve" else "deny"
+        name = str(voter)
+        cast_already = self.ballots.get(name)
+        if cast_already and (cast_already.vote.verdict, cast_already.edited_text) == (verdict, edited):
+            return []
+        if self.status != "open":
+            self.refuse(command, "only an open approval takes votes")
+        if cast_already:
+            self.refuse(command, f"{name} voted {cast_already.vote.verdict} already, and a vote stands")
+        self._check_voter(command, name)
+        vote = ApprovalVoteCast(
+            voter=name, verdict=verdict, comment=comment, edited_arguments_text=edited, response=response
+        )  # fmt: skip
+        votes = (*(ballot.vote for ballot in self.ballots.values()), Vote(voter=name, verdict=verdict, comment=comment))
+        if verdict == "deny":
+            return [vote, ApprovalDenied(reason=comment, votes=votes)]
+        effective = self.request.arguments_text if edited is None else edited
+        agreeing = 1 + sum(
+            ballot.vote.verdict == "approve" and ballot.arguments_text == effective for ballot in self.ballots.values()
+        )
+        if agreeing < self.request.rule.quorum:
+            return [vote]
+        granted = ApprovalGranted(
+            effective_arguments_text=effective, effective_digest=digest(effective),
+            edited=effective != self.request.arguments_text, votes=votes,
+        )  # fmt: skip
+        return [vote, granted]
+
+    def expire(self, now: datetime) -> Events:
+        """Nobody answered in time."""
+        if self.status == "expired":
+            return []
+        if self.status != "open":
+            self.refuse("expire", "only an open approval expires")
+        if not self.is_late(now):
+            self.refuse("expire", f"its time is {self.request.expires_at or 'not limited'}, and it is {now.isoformat()}")
+        return [ApprovalExpired()]
+
+    def withdraw(self, cause: WithdrawalCause) -> Events:
+        """The question falls away. Withdrawing what is closed changes nothing."""
+        return [ApprovalWithdrawn(cause=cause)] if self.status == "open" else []
+
+    def consume(self, arguments_digest: str, execution_key: str) -> Events:
+        """Use what was granted: once, and only for the arguments that were approved."""
+        if self.granted is None:
+            self.refuse("consume", "only a granted approval may be used")
+        if self.consumed and self.consumed.execution_key == execution_key and self.consumed.arguments_digest == arguments_digest:
+            return []
+        if self.consumed:
+            self.refuse("consume", f"execution {self.consumed.execution_key} used it already, and once is all")
+        if arguments_digest != self.granted.effective_digest:
+            self.refuse("consume", f"it was granted for {self.granted.effective_digest}, not {arguments_digest}")
+        asked = self.request
+        return [
+            ApprovalConsumed(
+                run_id=asked.run_id, call_id=asked.call_id, execution_key=execution_key, arguments_digest=arguments_digest
+            )
+        ]  # fmt: skip
+
+    def evolve(self, event: Event) -> None:
+        """Take in what happened."""
+        self.version += 1
+        match cast("AnyApprovalEvent", event):
+            case ApprovalRequested() as requested:
+                self.requested = requested
+            case ApprovalVoteCast() as cast_now:
+                text = cast_now.edited_arguments_text
+                vote = Vote(voter=cast_now.voter, verdict=cast_now.verdict, comment=cast_now.comment)
+                self.ballots[cast_now.voter] = Ballot(vote, self.request.arguments_text if text is None else text, text)
+            case ApprovalGranted() as granted:
+                self.status, self.granted = "granted", granted
+            case ApprovalDenied():
+                self.status = "denied"
+            case ApprovalExpired():
+                self.status = "expired"
+            case ApprovalWithdrawn():
+                self.status = "withdrawn"
+            case ApprovalConsumed() as consumed:
+                self.consumed = consumed
+            case never:
+                assert_never(never)
+
+    def _check_voter(self, command: str, name: str) -> None:
+        rule = self.request.rule
+        if rule.eligible and name not in rule.eligible:
+            self.refuse(command, f"{name} may not decide it; {', '.join(rule.eligible)} may")
+        if rule.requester_excluded and name == self.request.requested_by:
+            self.refuse(command, f"{name} asked for it, and another must decide")

@@ -1,0 +1,177 @@
+"""Decisions of a run: what was chosen among what, what came of it, and how good it was."""
+
+from dataclasses import dataclass
+from typing import Literal, assert_never
+
+from pydantic import Field
+
+from runfold.domain.event import AlreadyRecorded, Event, Events
+from runfold.domain.life import Life
+from runfold.domain.values import Count, Id, Json, JsonObject, Label, Share, Text, Value
+
+DecisionType = Literal[
+    "tool_selection", "parameter_choice", "path_choice", "output_format",
+    "retry_strategy", "delegation", "termination", "custom",
+]  # fmt: skip
+
+
+class Option(Value):
+    """One thing that could have been chosen."""
+
+    id: Id
+    description: Text
+    action_type: Label | None = None
+    action_params: JsonObject = Field(default_factory=dict)
+    pros: tuple[Text, ...] = ()
+    cons: tuple[Text, ...] = ()
+    confidence: Share = 0.5
+
+
+class Outcome(Value):
+    """What came of a decision. `tokens_used` and `latency_ms` are null where nobody measured."""
+
+    success: bool
+    result: Json = None
+    error: Text | None = None
+    summary: Text = ""
+    state_changes: JsonObject = Field(default_factory=dict)
+    tokens_used: Count | None = None
+    latency_ms: Count | None = None
+
+
+class DecisionEvent(Event):
+    """Something happened to a decision."""
+
+
+class DecisionMade(DecisionEvent, type="decision.made"):
+    """The agent chose. `ordinal` counts the decisions of the run, from 1."""
+
+    derived = frozenset({"ordinal"})
+
+    decision_id: Id
+    ordinal: Count
+    decision_type: DecisionType
+    node_id: Label | None = None
+    intent: Text
+    options: tuple[Option, ...]
+    chosen_option_id: Id
+    reasoning: Text = ""
+    active_constraints: tuple[Text, ...] = ()
+    input_context: JsonObject = Field(default_factory=dict)
+
+
+class OutcomeRecorded(DecisionEvent, type="decision.outcome_recorded"):
+    """What came of a decision is known."""
+
+    decision_id: Id
+    outcome: Outcome
+
+
+class OutcomeCorrected(DecisionEvent, type="decision.outcome_corrected"):
+    """What came of a decision was other than first recorded. It replaces the first and is never counted beside it."""
+
+    decision_id: Id
+    previous: Outcome
+    replacement: Outcome
+    reason: Text | None = None
+
+
+class DecisionEvaluated(DecisionEvent, type="decision.evaluated"):
+    """Somebody judged a decision afterwards."""
+
+    decision_id: Id
+    goal_aligned: bool = True
+    alignment_score: Share = 1.0
+    better_option_id: Id | None = None
+    why_better: Text | None = None
+    outcome_quality: Share = 1.0
+    contributed_to_success: bool | None = None
+    explanation: Text = ""
+
+
+AnyDecisionEvent = DecisionMade | OutcomeRecorded | OutcomeCorrected | DecisionEvaluated
+
+
+@dataclass
+class DecisionState:
+    """What the rules must know of one decision."""
+
+    made_at: int
+    options: frozenset[str]
+    outcome: Outcome | None = None
+    evaluation: DecisionEvaluated | None = None
+
+
+class Decisions:
+    """The decisions of one run."""
+
+    def __init__(self, run: Life) -> None:
+        self.run = run
+        self.by_id: dict[str, DecisionState] = {}
+
+    @property
+    def next_ordinal(self) -> int:
+        """The ordinal that the next decision gets."""
+        return len(self.by_id) + 1
+
+    def make(self, made: DecisionMade) -> Events:
+        """Record a choice. What was chosen must be among the options."""
+        if known := self.by_id.get(made.decision_id):
+            raise AlreadyRecorded("decision", made.decision_id, self.run.id, known.made_at, made)
+        self.run.require_open("decide")
+        ids = [option.id for option in made.options]
+        if len(set(ids)) != len(ids):
+            self.run.refuse("decide", f"option ids must differ, and they are {', '.join(ids)}")
+        if made.chosen_option_id not in ids:
+            self.run.refuse("decide", f"{made.chosen_option_id!r} is not among the options ({', '.join(ids) or 'none given'})")
+        return [made]
+
+    def record_outcome(self, decision_id: str, outcome: Outcome) -> Events:
+        """Record what came of it. The same again adds nothing; another one needs `correct_outcome`."""
+        known = self._known("record_outcome", decision_id)
+        if known.outcome == outcome:
+            return []
+        if known.outcome is not None:
+            self.run.refuse("record_outcome", f"decision {decision_id} has an outcome; correct it instead")
+        self.run.require_open("record_outcome")
+        return [OutcomeRecorded(decision_id=decision_id, outcome=outcome)]
+
+    def correct_outcome(self, decision_id: str, outcome: Outcome, reason: str | None = None) -> Events:
+        """Replace the outcome. Allowed after the run's end too."""
+        known = self._known("correct_outcome", decision_id)
+        if known.outcome == outcome:
+            return []
+        if known.outcome is None:
+            self.run.refuse("correct_outcome", f"decision {decision_id} has no outcome yet; record one")
+        return [OutcomeCorrected(decision_id=decision_id, previous=known.outcome, replacement=outcome, reason=reason)]
+
+    def evaluate(self, evaluation: DecisionEvaluated) -> Events:
+        """Judge a decision. Allowed after the run's end too; a later judgement stands beside the earlier."""
+        known = self._known("evaluate_decision", evaluation.decision_id)
+        if known.evaluation == evaluation:
+            return []
+        better = evaluation.better_option_id
+        if better is not None and better not in known.options:
+            self.run.refuse("evaluate_decision", f"{better!r} is not among the decision's options")
+        return [evaluation]
+
+    def evolve(self, event: AnyDecisionEvent) -> None:
+        """Take in what happened."""
+        match event:
+            case DecisionMade():
+                options = frozenset(option.id for option in event.options)
+                self.by_id[event.decision_id] = DecisionState(self.run.version, options)
+            case OutcomeRecorded():
+                self.by_id[event.decision_id].outcome = event.outcome
+            case OutcomeCorrected():
+                self.by_id[event.decision_id].outcome = event.replacement
+            case DecisionEvaluated():
+                self.by_id[event.decision_id].evaluation = event
+            case _:
+                assert_never(event)
+
+    def _known(self, command: str, decision_id: str) -> DecisionState:
+        known = self.by_id.get(decision_id)
+        if known is None:
+            self.run.refuse(command, f"this run made no decision {decision_id!r}")
+        return known

@@ -1,0 +1,194 @@
+"""What an event is, what is known of it once it is recorded, and the registry of all types."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import Any, ClassVar, NamedTuple
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from runfold.domain.values import Actor, Id, Text, Time, Value
+from runfold.errors import InvalidEvent, UnknownEventType, UnreadableEvent
+
+
+class Event(BaseModel):
+    """A fact that happened. Says nothing about where or when it was recorded."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    type: ClassVar[str]
+    schema_version: ClassVar[int]
+    derived: ClassVar[frozenset[str]] = frozenset()
+    """Fields that the ledger works out by itself: two events that differ only there say the same."""
+
+    def __init_subclass__(cls, type: str | None = None, version: int = 1, **kwargs: Any) -> None:  # noqa: A002
+        super().__init_subclass__(**kwargs)
+        if type is not None:
+            cls.type, cls.schema_version = type, version
+            event_types.register(cls)
+
+    def differs_from(self, other: "Event") -> str | None:
+        """The first field in which the other says something else; None when both say the same."""
+        if self.type != other.type:
+            return f"type ({other.type})"
+        names = type(self).model_fields.keys() - self.derived
+        return next((name for name in sorted(names) if getattr(self, name) != getattr(other, name)), None)
+
+
+Fields = dict[str, Any]
+Upcast = Callable[[Fields], Fields]
+
+
+class EventTypes:
+    """The explicit registry: stored name → class. A name that is not here is never imported, only reported."""
+
+    def __init__(self) -> None:
+        self._classes: dict[str, type[Event]] = {}
+        self._upcasts: dict[tuple[str, int], Upcast] = {}
+
+    def register(self, event_class: type[Event]) -> None:
+        """Add a class. Two classes under one name are a programming error."""
+        if event_class.type in self._classes:
+            raise ValueError(f"event type {event_class.type!r} is registered twice")
+        self._classes[event_class.type] = event_class
+
+    def upcast(self, type: str, from_version: int) -> Callable[[Upcast], Upcast]:  # noqa: A002
+        """Decorator: the function turns the fields of `from_version` into those of the version after it."""
+
+        def add(function: Upcast) -> Upcast:
+            self._upcasts[type, from_version] = function
+            return function
+
+        return add
+
+    def __getitem__(self, type: str) -> type[Event]:  # noqa: A002
+        return self._classes[type]
+
+    def __contains__(self, type: str) -> bool:  # noqa: A002
+        return type in self._classes
+
+    def all(self) -> Mapping[str, type[Event]]:
+        """Every class by its stored name."""
+        return self._classes
+
+    def read(self, type: str, schema_version: int, data: bytes, position: int | None = None) -> Event:  # noqa: A002
+        """Stored bytes → event of today's shape. Raises UnknownEventType, UnreadableEvent."""
+        event_class = self._classes.get(type)
+        if event_class is None or schema_version > event_class.schema_version:
+            raise UnknownEventType(type, schema_version, position)
+        try:
+            if schema_version == event_class.schema_version:
+                return event_class.__pydantic_validator__.validate_json(data)  # type: ignore[no-any-return]
+            return self._read_old(event_class, schema_version, data, position)
+        except ValidationError as error:
+            raise UnreadableEvent(type, position, refusal(error).args[0]) from None
+
+    def _read_old(self, event_class: type[Event], version: int, data: bytes, position: int | None) -> Event:
+        import json  # noqa: PLC0415  only an upcast needs the values apart
+
+        fields: Fields = json.loads(data)
+        while version < event_class.schema_version:
+            upcast = self._upcasts.get((event_class.type, version))
+            if upcast is None:
+                raise UnknownEventType(event_class.type, version, position)
+            fields, version = upcast(fields), version + 1
+        return event_class.model_validate_json(json.dumps(fields))
+
+
+event_types = EventTypes()
+
+
+def refusal(error: ValidationError, event_type: str | None = None) -> InvalidEvent:
+    """Pydantic's error → ours, with the path of the first field at fault."""
+    first = error.errors(include_url=False)[0]
+    inner = first.get("ctx", {}).get("at", "")
+    path = ".".join([*(str(part) for part in first["loc"]), *([inner] if inner else [])])
+    return InvalidEvent(path, first["msg"], event_type or error.title)
+
+
+class Context(NamedTuple):
+    """The keys that readers need, put beside every event so that no fold has to look anything up."""
+
+    run_id: str | None = None
+    parent_run_id: str | None = None
+    agent_id: str | None = None
+    user_id: str | None = None
+    goal_id: str | None = None
+    call_id: str | None = None
+    decision_id: str | None = None
+
+    def facts(self) -> dict[str, str]:
+        """Without what is not known: as it is stored."""
+        return {name: value for name, value in zip(self._fields, self, strict=True) if value is not None}
+
+
+class Metadata(Value):
+    """Who said so, when by their own clock, and what it belongs to."""
+
+    actor: Actor
+    occurred_at: Time | None = None
+    causation_id: Id | None = None
+    correlation_id: Id | None = None
+    traceparent: Text | None = None
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """An event, and where it stands in the ledger."""
+
+    position: int
+    stream: str
+    version: int
+    event: Event
+    event_id: UUID
+    tenant_id: str
+    thread_id: str
+    recorded_at: datetime
+    schema_version: int
+    context: Context = field(default_factory=Context)
+    metadata_fields: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def type(self) -> str:
+        """The event's stored name."""
+        return self.event.type
+
+    @cached_property
+    def metadata(self) -> Metadata:
+        """Who said so, when by their own clock, and what it belongs to."""
+        return Metadata.model_validate(self.metadata_fields, strict=False)
+
+    @property
+    def happened_at(self) -> datetime:
+        """The producer's time where it gave one, else the store's."""
+        return self.metadata.occurred_at or self.recorded_at
+
+    def as_json(self) -> dict[str, Any]:
+        """The event in our own words, ready for `--json`, as the view `events` shows it."""
+        return {
+            "position": self.position,
+            "stream": self.stream,
+            "version": self.version,
+            "type": self.type,
+            "event_id": str(self.event_id),
+            "tenant_id": self.tenant_id,
+            "thread_id": self.thread_id,
+            "recorded_at": self.recorded_at.isoformat(),
+            "schema_version": self.schema_version,
+            "context": self.context.facts(),
+            "metadata": dict(self.metadata_fields),
+            "data": self.event.model_dump(mode="json", exclude_none=True),
+        }
+
+
+class AlreadyRecorded(Exception):
+    """What a command would create stands at this version of that stream: compare, and answer with it."""
+
+    def __init__(self, thing: str, id: str, stream: str, version: int, proposed: Event) -> None:  # noqa: A002
+        super().__init__(f"{thing} {id} stands in {stream} at version {version}")
+        self.thing, self.id, self.stream, self.version, self.proposed = thing, id, stream, version, proposed
+
+
+Events = list[Event]

@@ -1,0 +1,167 @@
+"""Messages of a run: added whole or streamed, revised, redacted. One message id has one content at a time."""
+
+from dataclasses import dataclass, field
+from typing import Literal, NoReturn, assert_never
+
+from runfold.domain.event import AlreadyRecorded, Event, Events
+from runfold.domain.life import Life
+from runfold.domain.values import Count, Id, Label, Part, Text, TextPart
+
+Role = Literal["system", "developer", "user", "assistant", "tool", "reasoning", "activity"]
+Content = tuple[Part, ...]
+
+
+class MessageEvent(Event):
+    """Something happened to a message."""
+
+
+class MessageAdded(MessageEvent, type="message.added"):
+    """A message became part of the conversation. With `streaming`, its text follows in parts until it is sealed."""
+
+    message_id: Id
+    role: Role
+    content: Content
+    name: Label | None = None
+    tool_call_id: Id | None = None
+    author: Label | None = None
+    activity_type: Label | None = None
+    encrypted_value: Text | None = None
+    streaming: bool = False
+
+
+class MessageRevised(MessageEvent, type="message.revised"):
+    """The message now reads otherwise; the earlier wording stays in the log. The first revision is number 2."""
+
+    derived = frozenset({"revision"})
+
+    message_id: Id
+    revision: Count
+    content: Content
+    reason: Text | None = None
+
+
+class MessagePartAppended(MessageEvent, type="message.part_appended"):
+    """More text of a streamed message, several deltas in one. `offset` counts the characters before it."""
+
+    message_id: Id
+    offset: Count
+    text: Text
+
+
+class MessageSealed(MessageEvent, type="message.sealed"):
+    """A streamed message is complete. `length` counts its characters."""
+
+    derived = frozenset({"length"})
+
+    message_id: Id
+    finish_reason: Label | None = None
+    length: Count
+
+
+class MessageRedacted(MessageEvent, type="message.redacted"):
+    """Some of a message may no longer be shown: named fields of one revision, or of all."""
+
+    message_id: Id
+    revision: Count | None = None
+    fields: tuple[Literal["content", "name", "author", "encrypted_value"], ...]
+    legal_basis: Label
+
+
+AnyMessageEvent = MessageAdded | MessageRevised | MessagePartAppended | MessageSealed | MessageRedacted
+
+
+@dataclass
+class MessageState:
+    """What the rules must know of one message."""
+
+    role: Role
+    revision: int
+    added_at: int
+    length: int = 0
+    streaming: bool = False
+    redactions: set[tuple[int | None, tuple[str, ...]]] = field(default_factory=set)
+
+
+class Messages:
+    """The messages that one run added or revised."""
+
+    def __init__(self, run: Life) -> None:
+        self.run = run
+        self.by_id: dict[str, MessageState] = {}
+
+    def add(self, message: MessageAdded) -> Events:
+        """Add a message. The same id with the same content again adds nothing."""
+        if known := self.by_id.get(message.message_id):
+            raise AlreadyRecorded("message", message.message_id, self.run.id, known.added_at, message)
+        self.run.require_open("add_message")
+        if message.role == "tool" and message.streaming:
+            self.run.refuse("add_message", "a tool's message is its call's result, and comes whole")
+        return [message]
+
+    def revise(
+        self, message_id: str, content: Content, reason: str | None = None, inherited: MessageState | None = None
+    ) -> Events:
+        """Give a message a new wording. `inherited` is the message as an ancestor run left it, if it is not this run's own."""
+        known = self.by_id.get(message_id) or inherited
+        if known is None:
+            self._unknown("revise_message", message_id)
+        self.run.require_open("revise_message")
+        if known.streaming:
+            self.run.refuse("revise_message", f"message {message_id} is still streaming; seal it first")
+        return [MessageRevised(message_id=message_id, revision=known.revision + 1, content=content, reason=reason)]
+
+    def append_text(self, message_id: str, text: str, offset: int | None = None) -> Events:
+        """Append text to a streamed message. An `offset` that is stored already, as a retry sends it, adds nothing."""
+        known = self._own("append_text", message_id)
+        if offset is not None and offset + len(text) <= known.length:
+            return []
+        self.run.require_open("append_text")
+        if not known.streaming:
+            self.run.refuse("append_text", f"message {message_id} is not streaming; revise it instead")
+        if offset not in {None, known.length}:
+            self.run.refuse(
+                "append_text",
+                f"message {message_id} has {known.length} characters, so offset {offset} would leave a hole or overlap",
+            )
+        return [MessagePartAppended(message_id=message_id, offset=known.length, text=text)] if text else []
+
+    def seal(self, message_id: str, finish_reason: str | None = None) -> Events:
+        """The streamed message is complete. Sealing a sealed one changes nothing."""
+        known = self._own("seal_message", message_id)
+        if not known.streaming:
+            return []
+        self.run.require_open("seal_message")
+        return [MessageSealed(message_id=message_id, finish_reason=finish_reason, length=known.length)]
+
+    def redact(self, message_id: str, fields: tuple[str, ...], legal_basis: str, revision: int | None = None) -> Events:
+        """Stop showing some fields of a message. Allowed after the run's end too."""
+        known = self._own("redact_message", message_id)
+        if (revision, fields) in known.redactions:
+            return []
+        if revision is not None and not 1 <= revision <= known.revision:
+            self.run.refuse("redact_message", f"message {message_id} has revisions 1 to {known.revision}, not {revision}")
+        return [MessageRedacted(message_id=message_id, revision=revision, fields=fields, legal_basis=legal_basis)]  # type: ignore[arg-type]  # checked by the model
+
+    def evolve(self, event: AnyMessageEvent) -> None:
+        """Take in what happened."""
+        match event:
+            case MessageAdded():
+                length = sum(len(part.text) for part in event.content if isinstance(part, TextPart))
+                self.by_id[event.message_id] = MessageState(event.role, 1, self.run.version, length, event.streaming)
+            case MessageRevised():
+                known = self.by_id.setdefault(event.message_id, MessageState("assistant", 1, self.run.version))
+                known.revision = event.revision
+            case MessagePartAppended():
+                self.by_id[event.message_id].length += len(event.text)
+            case MessageSealed():
+                self.by_id[event.message_id].streaming = False
+            case MessageRedacted():
+                self.by_id[event.message_id].redactions.add((event.revision, tuple(event.fields)))
+            case _:
+                assert_never(event)
+
+    def _own(self, command: str, message_id: str) -> MessageState:
+        return self.by_id.get(message_id) or self._unknown(command, message_id)
+
+    def _unknown(self, command: str, message_id: str) -> NoReturn:
+        self.run.refuse(command, f"this run has no message {message_id!r}")

@@ -1,0 +1,359 @@
+"""A run's life: created → running ⇄ waiting/stuck → completed | failed | cancelled. The one place with its rules.
+
+A command looks at the run and returns events, or refuses. `evolve` takes an event in, in place: a copy per event would
+make the 100,000th event of a run cost more than the 10th.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, NoReturn, assert_never, cast
+
+from runfold.domain.decision import AnyDecisionEvent, DecisionEvent, Decisions
+from runfold.domain.event import AlreadyRecorded, Event, Events
+from runfold.domain.message import AnyMessageEvent, MessageEvent, Messages
+from runfold.domain.problem import AnyProblemEvent, ProblemEvent, Problems
+from runfold.domain.run_events import (
+    ENDING_OF_STOP_REASON,
+    AnyRunEvent,
+    Ending,
+    Parent,
+    RunCancellationRequested,
+    RunCancelled,
+    RunClaimed,
+    RunCompleted,
+    RunCreated,
+    RunEvent,
+    RunFailed,
+    RunLeaseRenewed,
+    RunLinked,
+    RunMetadataMerged,
+    RunOutputRecorded,
+    RunReleased,
+    RunResumed,
+    RunStarted,
+    RunStuck,
+    RunTimingRecorded,
+    RunWaiting,
+    Status,
+    StopReason,
+    StuckRule,
+)  # fmt: skip
+from runfold.domain.step import AnyStepEvent, StepEvent, Steps
+from runfold.domain.tool_call import AnyToolCallEvent, Failure, ToolCallEvent, ToolCalls
+from runfold.domain.usage import AnyUsageEvent, UsageEvent, Usages
+from runfold.domain.values import Json
+from runfold.errors import CommandRefused
+
+ENDED: frozenset[Status] = frozenset({"completed", "failed", "cancelled"})
+NO_PROGRESS = (RunCancellationRequested, RunStuck, RunLinked, RunMetadataMerged, RunReleased)
+
+
+@dataclass
+class Execution:
+    """Who works on the run, and until when that holds."""
+
+    execution_id: str
+    worker: str
+    lease_expires_at: datetime
+
+
+class Run:
+    """A run as its events left it. Not created yet at version 0."""
+
+    def __init__(self, id: str) -> None:  # noqa: A002
+        self.id = id
+        self.version = 0
+        self.created: RunCreated | None = None
+        self.status: Status = "created"
+        self.attempt = 0
+        self.execution: Execution | None = None
+        self.waiting_for: tuple[str, ...] = ()
+        self.ending: RunCompleted | RunFailed | RunCancelled | None = None
+        self.ended_at = 0
+        self.cancellation_requested = False
+        self.workflow_id: str | None = None
+        self.metadata: dict[str, Any] = {}
+        self.output: Json = None
+        self.messages = Messages(self)
+        self.calls = ToolCalls(self)
+        self.decisions = Decisions(self)
+        self.problems = Problems(self)
+        self.usages = Usages(self)
+        self.steps = Steps(self)
+
+    @property
+    def exists(self) -> bool:
+        """Whether the run was created."""
+        return self.created is not None
+
+    @property
+    def parent(self) -> Parent | None:
+        """Where it hangs in the tree; None for a root."""
+        return self.created.parent if self.created else None
+
+    def refuse(self, command: str, rule: str) -> NoReturn:
+        """Raise CommandRefused with this run's state."""
+        raise CommandRefused(command, self.id, rule, self.describe())
+
+    def describe(self) -> str:
+        """The run's state in words: `completed (end_turn) at version 12`."""
+        if not self.exists:
+            return "not created"
+        why = f" ({self.ending.stop_reason})" if self.ending else ""
+        waiting = f" for {', '.join(self.waiting_for)}" if self.waiting_for else ""
+        return f"{self.status}{why}{waiting} at version {self.version}"
+
+    def require_open(self, command: str) -> None:
+        """Raise CommandRefused when the run has ended."""
+        if self.status in ENDED:
+            self.refuse(command, "an ended run takes no more work; continue it with a new run, or branch it")
+
+    # Commands of its life
+
+    def create(self, created: RunCreated) -> Events:
+        """Ask for the run. The same id with the same request again creates nothing."""
+        if self.created is not None:
+            raise AlreadyRecorded("run", self.id, self.id, 1, created)
+        return [created]
+
+    def start(self, agent_version: str | None = None, code_version: str | None = None, attempt: int | None = None) -> Events:
+        """Begin, or with a higher `attempt` begin again. Starting what runs changes nothing."""
+        if attempt is None and self.status == "running" and self.attempt:
+            return []
+        attempt = attempt or self.attempt + 1
+        if attempt == self.attempt:
+            return []
+        self.require_open("start")
+        if attempt != self.attempt + 1:
+            self.refuse("start", f"the next attempt is {self.attempt + 1}, not {attempt}")
+        if self.status == "waiting":
+            self.refuse("start", "it goes on when what it waits for is there")
+        return [RunStarted(attempt=attempt, agent_version=agent_version, code_version=code_version)]
+
+    def claim(self, execution_id: str, worker: str, expires_at: datetime, now: datetime, *, take_over: bool = False) -> Events:
+        """Take the run for one worker. The holder renews by claiming again; an expired lease goes over only with `take_over`."""
+        self.require_open("claim")
+        if self.status == "waiting":
+            self.refuse("claim", "nobody works on a run that waits")
+        claimed = RunClaimed(execution_id=execution_id, worker=worker, lease_expires_at=expires_at)
+        held = self.execution
+        if held is None:
+            return [claimed]
+        if held.execution_id == execution_id:
+            return self.renew(execution_id, expires_at)
+        until = f"{held.worker} holds it until {held.lease_expires_at.isoformat()}"
+        if now < held.lease_expires_at:
+            self.refuse("claim", until)
+        if not take_over:
+            self.refuse("claim", f"{until}, which is past; claim it with take_over, or fail it")
+        return [RunStuck(rule="lease_expired", detail=until), claimed]
+
+    def renew(self, execution_id: str, expires_at: datetime) -> Events:
+        """Hold the run for longer."""
+        self.require_open("renew")
+        held = self._held_by("renew", execution_id)
+        return (
+            []
+            if held.lease_expires_at == expires_at
+            else [RunLeaseRenewed(execution_id=execution_id, lease_expires_at=expires_at)]
+        )
+
+    def release(self, execution_id: str, reason: str | None = None) -> Events:
+        """Give the run back. Releasing what nobody holds changes nothing."""
+        if self.execution is None:
+            return []
+        self._held_by("release", execution_id)
+        return [RunReleased(execution_id=execution_id, reason=reason)]
+
+    def wait(self, reason: Literal["input", "external"]) -> Events:
+        """Wait for somebody. For an approval, request one."""
+        if self.status == "waiting" and not self.waiting_for:
+            return []
+        if self.status not in {"running", "stuck"}:
+            self.refuse("wait", "only a running run begins to wait")
+        return [RunWaiting(reason=reason)]
+
+    def wait_for_approval(self, approval_id: str) -> Events:
+        """Wait for one approval more."""
+        if approval_id in self.waiting_for:
+            return []
+        if self.status not in {"running", "stuck", "waiting"}:
+            self.refuse("request_approval", "only a running run asks for approval")
+        return [RunWaiting(reason="approval", approval_ids=(*self.waiting_for, approval_id))]
+
+    def approval_resolved(self, approval_id: str) -> Events:
+        """One approval fewer to wait for; after the last one the run goes on."""
+        if approval_id not in self.waiting_for or self.status in ENDED:
+            return []
+        left = tuple(open_id for open_id in self.waiting_for if open_id != approval_id)
+        return [RunWaiting(reason="approval", approval_ids=left) if left else RunResumed(by_approval_ids=(approval_id,))]
+
+    def resume(self) -> Events:
+        """Go on after waiting for input or for something outside."""
+        if self.status == "running":
+            return []
+        if self.status != "waiting":
+            self.refuse("resume", "only a waiting run resumes")
+        if self.waiting_for:
+            self.refuse("resume", "its approvals must be granted, denied or withdrawn first")
+        return [RunResumed()]
+
+    def mark_stuck(self, rule: StuckRule = "manual", detail: str | None = None) -> Events:
+        """Say that the run makes no progress."""
+        if self.status == "stuck":
+            return []
+        if self.status != "running":
+            self.refuse("mark_stuck", "only a running run gets stuck")
+        return [RunStuck(rule=rule, detail=detail)]
+
+    def request_cancellation(self, reason: str | None = None, requested_by: str | None = None) -> Events:
+        """Ask the agent to stop. It cancels the run when it has stopped."""
+        if self.cancellation_requested or self.status == "cancelled":
+            return []
+        self.require_open("request_cancellation")
+        return [RunCancellationRequested(reason=reason, requested_by=requested_by)]
+
+    def complete(self, stop_reason: str = "end_turn", output: Json = None, narrative: str | None = None) -> Events:
+        """End well. A run that waits or is stuck never completes directly."""
+        self._check_stop_reason("complete", stop_reason, "completed")
+        if isinstance(self.ending, RunCompleted):
+            return self._same_ending(
+                self.ending.model_copy(update={"stop_reason": stop_reason, "output": output, "narrative": narrative})
+            )
+        self.require_open("complete")
+        if self.status != "running":
+            self.refuse("complete", "only a running run completes; let it go on, fail it or cancel it")
+        return [RunCompleted(stop_reason=cast("StopReason", stop_reason), output=output, narrative=narrative)]
+
+    def fail(self, error: Failure, stop_reason: str = "error") -> Events:
+        """End badly."""
+        self._check_stop_reason("fail", stop_reason, "failed")
+        if isinstance(self.ending, RunFailed):
+            return self._same_ending(self.ending.model_copy(update={"stop_reason": stop_reason, "error": error}))
+        self.require_open("fail")
+        return [
+            RunFailed(
+                stop_reason=cast("StopReason", stop_reason), error=error,
+                closed_tool_calls=tuple(self.calls.open_ids), closed_approvals=self.waiting_for,
+            )
+        ]  # fmt: skip
+
+    def cancel(self, reason: str | None = None, stop_reason: str = "cancelled") -> Events:
+        """Stop. Cancelling what is cancelled changes nothing."""
+        self._check_stop_reason("cancel", stop_reason, "cancelled")
+        if self.status == "cancelled":
+            return []
+        self.require_open("cancel")
+        return [
+            RunCancelled(
+                stop_reason=cast("StopReason", stop_reason), reason=reason,
+                closed_tool_calls=tuple(self.calls.open_ids), closed_approvals=self.waiting_for,
+            )
+        ]  # fmt: skip
+
+    def link(self, workflow_id: str) -> Events:
+        """Say which workflow of another system the run belongs to. Allowed after its end too."""
+        return [] if self.workflow_id == workflow_id else [RunLinked(workflow_id=workflow_id)]
+
+    def merge_metadata(self, patch: dict[str, Any]) -> Events:
+        """Set keys of the metadata; null removes one. Allowed after the run's end too."""
+        merged = RunMetadataMerged(patch=patch)
+        return [] if _merged(self.metadata, patch) == self.metadata else [merged]
+
+    def record_output(self, output: Json, output_schema: dict[str, Any] | None = None) -> Events:
+        """Record the output before the end. The last one counts."""
+        self.require_open("record_output")
+        return [RunOutputRecorded(output=output, output_schema=output_schema)]
+
+    def record_timing(self, ttft_ns: int | None = None, total_duration_ns: int | None = None) -> Events:
+        """Record how long it took by its own clock."""
+        self.require_open("record_timing")
+        return [RunTimingRecorded(ttft_ns=ttft_ns, total_duration_ns=total_duration_ns)]
+
+    # Taking events in
+
+    def evolve(self, event: Event) -> None:
+        """Take in what happened."""
+        self.version += 1
+        if self.status == "stuck" and not isinstance(event, NO_PROGRESS):
+            self.status = "running"
+        match event:
+            case MessageEvent():
+                self.messages.evolve(cast("AnyMessageEvent", event))
+            case ToolCallEvent():
+                self.calls.evolve(cast("AnyToolCallEvent", event))
+            case DecisionEvent():
+                self.decisions.evolve(cast("AnyDecisionEvent", event))
+            case UsageEvent():
+                self.usages.evolve(cast("AnyUsageEvent", event))
+            case StepEvent():
+                self.steps.evolve(cast("AnyStepEvent", event))
+            case ProblemEvent():
+                self.problems.evolve(cast("AnyProblemEvent", event))
+            case RunEvent():
+                self._evolve_life(cast("AnyRunEvent", event))
+            case _:
+                raise TypeError(f"{event.type} does not belong in the stream of a run")
+
+    def _evolve_life(self, event: AnyRunEvent) -> None:
+        match event:
+            case RunCreated():
+                self.created, self.metadata = event, dict(event.metadata)
+            case RunStarted():
+                self.status, self.attempt = "running", event.attempt
+            case RunClaimed():
+                self.execution = Execution(event.execution_id, event.worker, event.lease_expires_at)
+            case RunLeaseRenewed():
+                self._held_by("renew", event.execution_id).lease_expires_at = event.lease_expires_at
+            case RunReleased():
+                self.execution = None
+            case RunWaiting():
+                self.status, self.waiting_for, self.execution = "waiting", tuple(event.approval_ids), None
+            case RunResumed():
+                self.status, self.waiting_for = "running", ()
+            case RunStuck():
+                self.status = "stuck"
+            case RunCancellationRequested():
+                self.cancellation_requested = True
+            case RunCompleted() | RunFailed() | RunCancelled():
+                self._end(event)
+            case RunLinked():
+                self.workflow_id = event.workflow_id
+            case RunMetadataMerged():
+                self.metadata = _merged(self.metadata, event.patch)
+            case RunOutputRecorded():
+                self.output = event.output
+            case RunTimingRecorded():
+                return
+            case _:
+                assert_never(event)
+
+    def _end(self, event: RunCompleted | RunFailed | RunCancelled) -> None:
+        self.ending, self.ended_at, self.waiting_for, self.execution = event, self.version, (), None
+        self.status = ENDING_OF_STOP_REASON[event.stop_reason]
+        if isinstance(event, RunCompleted):
+            self.output = self.output if event.output is None else event.output
+        else:
+            self.calls.close_open("failed" if isinstance(event, RunFailed) else "cancelled")
+
+    def _held_by(self, command: str, execution_id: str) -> Execution:
+        if self.execution is None or self.execution.execution_id != execution_id:
+            holder = self.execution.worker if self.execution else "nobody"
+            self.refuse(command, f"{holder} holds it, not execution {execution_id}")
+        return self.execution
+
+    def _check_stop_reason(self, command: str, stop_reason: str, ending: Ending) -> None:
+        meant = ENDING_OF_STOP_REASON.get(stop_reason)
+        if meant != ending:
+            fitting = ", ".join(name for name, status in ENDING_OF_STOP_REASON.items() if status == ending)
+            said = f"means {meant}" if meant else "is not a stop reason"
+            self.refuse(command, f"{stop_reason!r} {said}; those for {ending} are {fitting}")
+
+    def _same_ending(self, proposed: RunCompleted | RunFailed) -> Events:
+        if proposed != self.ending:
+            raise AlreadyRecorded("the end of run", self.id, self.id, self.ended_at, proposed)
+        return []
+
+
+def _merged(metadata: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in {**metadata, **patch}.items() if value is not None}

@@ -1,0 +1,183 @@
+"""Steps, model calls and graph nodes of a run, and its shared state document."""
+
+from dataclasses import dataclass, field
+from typing import Any, assert_never
+
+import jsonpatch
+
+from runfold.domain.event import AlreadyRecorded, Event, Events
+from runfold.domain.life import Life
+from runfold.domain.tool_call import Failure
+from runfold.domain.values import Id, Json, JsonObject, Label, Nanoseconds
+
+
+class StepEvent(Event):
+    """The run moved on."""
+
+
+class StepStarted(StepEvent, type="step.started"):
+    """A step began."""
+
+    step_id: Id
+    name: Label
+    node_id: Label | None = None
+
+
+class StepFinished(StepEvent, type="step.finished"):
+    """A step ended, well or not."""
+
+    step_id: Id
+    ok: bool
+    error: Failure | None = None
+
+
+class ModelCallStarted(StepEvent, type="model_call.started"):
+    """A request went to a model. `prompt_message_ids` name what it was shown."""
+
+    model_call_id: Id
+    provider: Label | None = None
+    request_model: Label | None = None
+    prompt_message_ids: tuple[Id, ...] = ()
+
+
+class ModelCallFinished(StepEvent, type="model_call.finished"):
+    """The model answered, or did not."""
+
+    model_call_id: Id
+    response_model: Label | None = None
+    finish_reasons: tuple[Label, ...] = ()
+    ttft_ns: Nanoseconds | None = None
+    error: Failure | None = None
+
+
+class NodeEntered(StepEvent, type="node.entered"):
+    """The run came to a node of its graph."""
+
+    node_id: Label
+
+
+class EdgeTraversed(StepEvent, type="node.edge_traversed"):
+    """The run went from one node of its graph to another."""
+
+    from_node_id: Label
+    to_node_id: Label
+    condition: Label | None = None
+
+
+class StateSnapshotTaken(StepEvent, type="state.snapshot_taken"):
+    """The shared state, whole."""
+
+    state: Json
+
+
+class StatePatched(StepEvent, type="state.patched"):
+    """The shared state changed by a JSON Patch (RFC 6902), applied whole."""
+
+    patch: tuple[JsonObject, ...]
+
+
+AnyStepEvent = (
+    StepStarted | StepFinished | ModelCallStarted | ModelCallFinished
+    | NodeEntered | EdgeTraversed | StateSnapshotTaken | StatePatched
+)  # fmt: skip
+
+
+@dataclass
+class Started:
+    """Something that has a start and an end."""
+
+    started_at: int
+    finished_at: int = 0
+
+
+@dataclass
+class Steps:
+    """The steps of one run, where it is in its graph, and its state document."""
+
+    run: Life
+    steps: dict[str, Started] = field(default_factory=dict)
+    model_calls: dict[str, Started] = field(default_factory=dict)
+    node_id: str | None = None
+    state: Any = None
+    has_state: bool = False
+
+    def start(self, event: StepStarted | ModelCallStarted) -> Events:
+        """A step or a model call begins."""
+        known, thing, started_id = self._of(event)
+        if found := known.get(started_id):
+            raise AlreadyRecorded(thing, started_id, self.run.id, found.started_at, event)
+        self.run.require_open("start")
+        return [event]
+
+    def finish(self, event: StepFinished | ModelCallFinished) -> Events:
+        """A step or a model call ends, once."""
+        known, thing, started_id = self._of(event)
+        found = known.get(started_id)
+        if found is None:
+            self.run.refuse("finish", f"this run started no {thing} {started_id!r}")
+        if found.finished_at:
+            raise AlreadyRecorded(f"the end of {thing}", started_id, self.run.id, found.finished_at, event)
+        self.run.require_open("finish")
+        return [event]
+
+    def enter_node(self, node_id: str) -> Events:
+        """Come to a node. Entering the one the run is at records a new visit."""
+        self.run.require_open("enter_node")
+        return [NodeEntered(node_id=node_id)]
+
+    def traverse_edge(self, edge: EdgeTraversed) -> Events:
+        """Go from one node to another."""
+        self.run.require_open("traverse_edge")
+        return [edge]
+
+    def take_snapshot(self, state: Any) -> Events:
+        """Record the shared state whole. The same state again adds nothing."""
+        self.run.require_open("set_state")
+        return [] if self.has_state and self.state == state else [StateSnapshotTaken(state=state)]
+
+    def patch(self, patch: list[dict[str, Any]], inherited: Any = None) -> Events:
+        """Change the shared state by a JSON Patch, whole or not at all.
+
+        A run that has no state of its own yet starts from `inherited`, which is then recorded first.
+        """
+        self.run.require_open("patch_state")
+        patched = StatePatched(patch=tuple(patch))
+        before = self.state if self.has_state else inherited
+        try:
+            jsonpatch.JsonPatch(patch).apply(before)
+        except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, TypeError, KeyError, IndexError) as error:
+            self.run.refuse("patch_state", f"the patch does not apply: {error}")
+        return [patched] if self.has_state else [StateSnapshotTaken(state=inherited), patched]
+
+    def evolve(self, event: AnyStepEvent) -> None:
+        """Take in what happened."""
+        match event:
+            case StepStarted() | ModelCallStarted():
+                known, _, started_id = self._of(event)
+                known[started_id] = Started(self.run.version)
+                if isinstance(event, StepStarted) and event.node_id:
+                    self.node_id = event.node_id
+            case StepFinished() | ModelCallFinished():
+                known, _, started_id = self._of(event)
+                known[started_id].finished_at = self.run.version
+            case NodeEntered():
+                self.node_id = event.node_id
+            case EdgeTraversed():
+                self.node_id = event.to_node_id
+            case StateSnapshotTaken():
+                self.state, self.has_state = event.state, True
+            case StatePatched():
+                self.state = jsonpatch.JsonPatch(list(event.patch)).apply(self.state)
+            case _:
+                assert_never(event)
+
+    def _of(
+        self, event: StepStarted | StepFinished | ModelCallStarted | ModelCallFinished
+    ) -> tuple[dict[str, Started], str, str]:
+        match event:
+            case StepStarted() | StepFinished():
+                return self.steps, "step", event.step_id
+            case ModelCallStarted() | ModelCallFinished():
+                return self.model_calls, "model call", event.model_call_id
+            case _:
+                assert_never(event)

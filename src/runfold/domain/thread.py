@@ -1,0 +1,194 @@
+"""A thread: its title, whether it is still open, and its named heads."""
+
+from typing import Literal, NoReturn, assert_never, cast
+
+from pydantic import Field
+
+from runfold.domain.event import AlreadyRecorded, Event, Events
+from runfold.domain.values import Digest, JsonObject, Label, RunId, Text
+from runfold.errors import CommandRefused
+
+MAIN = "main"
+
+
+class ThreadEvent(Event):
+    """Something happened to a thread."""
+
+
+class ThreadCreated(ThreadEvent, type="thread.created"):
+    """A conversation began. `external_ref` is its id in the system it comes from."""
+
+    agent_id: Label | None = None
+    user_id: Label | None = None
+    title: Text | None = None
+    metadata: JsonObject = Field(default_factory=dict)
+    external_ref: Text | None = None
+
+
+class ThreadRenamed(ThreadEvent, type="thread.renamed"):
+    """The thread has another title."""
+
+    title: Text
+
+
+class ThreadArchived(ThreadEvent, type="thread.archived"):
+    """The thread was put away. It takes no new runs until it is restored."""
+
+    reason: Text | None = None
+
+
+class ThreadRestored(ThreadEvent, type="thread.restored"):
+    """The thread was taken out again."""
+
+
+class ThreadDeleted(ThreadEvent, type="thread.deleted"):
+    """A tombstone: from here on only auditors read the thread. Nothing is erased by it."""
+
+    reason: Text
+
+
+class HeadNamed(ThreadEvent, type="thread.head_named"):
+    """A name now points at a run of the thread, and follows the runs that continue it."""
+
+    name: Label
+    run_id: RunId
+
+
+class HeadMoved(ThreadEvent, type="thread.head_moved"):
+    """A name was pointed at another run by hand."""
+
+    name: Label
+    from_run_id: RunId | None = None
+    to_run_id: RunId
+    reason: Literal["checked_out", "rewound"]
+
+
+class ThreadImported(ThreadEvent, type="thread.imported"):
+    """All of a source is in the thread. `source_digest` tells whether the source has changed since."""
+
+    format: Label
+    source_digest: Digest
+    source_ids: tuple[Text, ...] = ()
+
+
+AnyThreadEvent = (
+    ThreadCreated | ThreadRenamed | ThreadArchived | ThreadRestored | ThreadDeleted
+    | HeadNamed | HeadMoved | ThreadImported
+)  # fmt: skip
+
+
+class Thread:
+    """A thread as its events left it. Not created yet at version 0."""
+
+    def __init__(self, id: str) -> None:  # noqa: A002
+        self.id = id
+        self.version = 0
+        self.created: ThreadCreated | None = None
+        self.title: str | None = None
+        self.archived = False
+        self.deleted = False
+        self.heads: set[str] = {MAIN}
+        self.imported: dict[str, str] = {}
+
+    @property
+    def exists(self) -> bool:
+        """Whether it was created."""
+        return self.created is not None
+
+    def describe(self) -> str:
+        """The thread's state in words."""
+        if not self.exists:
+            return "not created"
+        state = "deleted" if self.deleted else "archived" if self.archived else "open"
+        return f"{state} at version {self.version}"
+
+    def refuse(self, command: str, rule: str) -> NoReturn:
+        """Raise CommandRefused with this thread's state."""
+        raise CommandRefused(command, self.id, rule, self.describe())
+
+    def require_open(self, command: str) -> None:
+        """Raise CommandRefused when the thread is archived or deleted."""
+        if self.deleted:
+            self.refuse(command, "a deleted thread takes nothing more")
+        if self.archived:
+            self.refuse(command, "restore it first")
+
+    def create(self, created: ThreadCreated) -> Events:
+        """Begin. The same id with the same content again begins nothing."""
+        if self.created is not None:
+            raise AlreadyRecorded("thread", self.id, self.id, 1, created)
+        return [created]
+
+    def rename(self, title: str) -> Events:
+        """Give it another title."""
+        if self.title == title:
+            return []
+        self.require_open("rename")
+        return [ThreadRenamed(title=title)]
+
+    def archive(self, reason: str | None = None) -> Events:
+        """Put it away."""
+        if self.archived:
+            return []
+        self.require_open("archive")
+        return [ThreadArchived(reason=reason)]
+
+    def restore(self) -> Events:
+        """Take it out again. A tombstone stays."""
+        if self.deleted:
+            self.refuse("restore", "a deleted thread stays deleted")
+        return [ThreadRestored()] if self.archived else []
+
+    def delete(self, reason: str) -> Events:
+        """Set the tombstone."""
+        return [] if self.deleted else [ThreadDeleted(reason=reason)]
+
+    def name_head(self, name: str, run_id: str) -> Events:
+        """Name a head. An existing one is moved, not named."""
+        self.require_open("name_head")
+        if name in self.heads:
+            self.refuse("name_head", f"there is a head {name!r}; move it")
+        return [HeadNamed(name=name, run_id=run_id)]
+
+    def move_head(
+        self, name: str, to_run_id: str, current: str | None, reason: Literal["checked_out", "rewound"] = "checked_out",
+        expected: str | None = None,
+    ) -> Events:  # fmt: skip
+        """Point a head at another run; `current` is where it is, `expected` where the caller believes it is."""
+        self.require_open("move_head")
+        if name not in self.heads:
+            self.refuse("move_head", f"there is no head {name!r}; name it first")
+        if expected is not None and expected != current:
+            self.refuse("move_head", f"head {name!r} is at {current or 'no run'}, not {expected}")
+        if current == to_run_id:
+            return []
+        return [HeadMoved(name=name, from_run_id=current, to_run_id=to_run_id, reason=reason)]
+
+    def record_import(self, imported: ThreadImported) -> Events:
+        """Say that all of a source is in. The same source again says nothing."""
+        if self.imported.get(imported.format) == imported.source_digest:
+            return []
+        return [imported]
+
+    def evolve(self, event: Event) -> None:
+        """Take in what happened."""
+        self.version += 1
+        match cast("AnyThreadEvent", event):
+            case ThreadCreated() as created:
+                self.created, self.title = created, created.title
+            case ThreadRenamed() as renamed:
+                self.title = renamed.title
+            case ThreadArchived():
+                self.archived = True
+            case ThreadRestored():
+                self.archived = False
+            case ThreadDeleted():
+                self.deleted = True
+            case HeadNamed() as named:
+                self.heads.add(named.name)
+            case HeadMoved():
+                return
+            case ThreadImported() as imported:
+                self.imported[imported.format] = imported.source_digest
+            case never:
+                assert_never(never)

@@ -1,0 +1,154 @@
+"""Tool calls of a run: asked for, started, and ended exactly once."""
+
+from dataclasses import dataclass
+from typing import Literal, assert_never
+
+from runfold.domain.event import AlreadyRecorded, Event, Events
+from runfold.domain.life import Life
+from runfold.domain.values import Id, Json, Label, Text, Value
+
+CallStatus = Literal["called", "started", "succeeded", "failed", "cancelled"]
+ENDED: frozenset[CallStatus] = frozenset({"succeeded", "failed", "cancelled"})
+
+
+class Failure(Value):
+    """What went wrong, for a person and for a program."""
+
+    code: Label
+    message: Text
+    type: Label | None = None
+    retriable: bool | None = None
+
+
+class ToolCallEvent(Event):
+    """Something happened to a tool call."""
+
+
+class ToolCalled(ToolCallEvent, type="tool.called"):
+    """The agent asked for a tool. `arguments_text` is what the model wrote, to the letter; `arguments` its JSON, if it is any."""
+
+    call_id: Id
+    name: Label
+    arguments_text: Text
+    arguments: Json = None
+    message_id: Id | None = None
+    provider_call_id: Text | None = None
+    needs_approval: bool = False
+
+
+class ToolStarted(ToolCallEvent, type="tool.started"):
+    """The side effect is about to happen. Written before it, so that a crash in between is seen."""
+
+    call_id: Id
+    execution_key: Id
+
+
+class ToolSucceeded(ToolCallEvent, type="tool.succeeded"):
+    """The tool answered."""
+
+    call_id: Id
+    result: Json = None
+
+
+class ToolFailed(ToolCallEvent, type="tool.failed"):
+    """The tool could not, or was not allowed to. The agent sees the error and goes on."""
+
+    call_id: Id
+    error: Failure
+    result: Json = None
+
+
+class ToolCancelled(ToolCallEvent, type="tool.cancelled"):
+    """Nobody waits for the tool any more."""
+
+    call_id: Id
+    reason: Text | None = None
+
+
+AnyToolCallEvent = ToolCalled | ToolStarted | ToolSucceeded | ToolFailed | ToolCancelled
+
+
+@dataclass
+class Call:
+    """What the rules must know of one tool call."""
+
+    called_at: int
+    needs_approval: bool
+    status: CallStatus = "called"
+    ended_at: int = 0
+    execution_key: str | None = None
+
+
+class ToolCalls:
+    """The tool calls that one run asked for, and those of ancestors that it answered."""
+
+    def __init__(self, run: Life) -> None:
+        self.run = run
+        self.by_id: dict[str, Call] = {}
+
+    @property
+    def open_ids(self) -> list[str]:
+        """Calls that have not ended, oldest first."""
+        return [call_id for call_id, call in self.by_id.items() if call.status not in ENDED]
+
+    def call(self, called: ToolCalled) -> Events:
+        """Ask for a tool."""
+        if known := self.by_id.get(called.call_id):
+            raise AlreadyRecorded("tool call", called.call_id, self.run.id, known.called_at, called)
+        self.run.require_open("call_tool")
+        return [called]
+
+    def start(self, call_id: str, execution_key: str, *, approved: bool = False, inherited: Call | None = None) -> Events:
+        """Say that the side effect begins now. A second start needs the first one's `execution_key`."""
+        call = self._known("start_tool", call_id, inherited)
+        if call.execution_key == execution_key:
+            return []
+        self.run.require_open("start_tool")
+        if call.status != "called":
+            self.run.refuse("start_tool", f"tool call {call_id} is {call.status} already")
+        if call.needs_approval and not approved:
+            self.run.refuse("start_tool", f"tool call {call_id} needs an approval; name the one that was granted for it")
+        return [ToolStarted(call_id=call_id, execution_key=execution_key)]
+
+    def end(self, ended: ToolSucceeded | ToolFailed | ToolCancelled, inherited: Call | None = None) -> Events:
+        """The tool answered, failed or was given up: one of them, once."""
+        call = self._known("end_tool", ended.call_id, inherited)
+        if call.status in ENDED and call.ended_at:
+            raise AlreadyRecorded("the end of tool call", ended.call_id, self.run.id, call.ended_at, ended)
+        self.run.require_open("end_tool")
+        return [ended]
+
+    def evolve(self, event: AnyToolCallEvent) -> None:
+        """Take in what happened."""
+        match event:
+            case ToolCalled():
+                self.by_id[event.call_id] = Call(self.run.version, event.needs_approval)
+            case ToolStarted():
+                call = self._taken_over(event.call_id)
+                call.status, call.execution_key = "started", event.execution_key
+            case ToolSucceeded():
+                self._end(event.call_id, "succeeded")
+            case ToolFailed():
+                self._end(event.call_id, "failed")
+            case ToolCancelled():
+                self._end(event.call_id, "cancelled")
+            case _:
+                assert_never(event)
+
+    def close_open(self, status: CallStatus) -> None:
+        """The run ended, and its open calls with it."""
+        for call_id in self.open_ids:
+            self._end(call_id, status)
+
+    def _end(self, call_id: str, status: CallStatus) -> None:
+        call = self._taken_over(call_id)
+        call.status, call.ended_at = status, self.run.version
+
+    def _taken_over(self, call_id: str) -> Call:
+        return self.by_id.setdefault(call_id, Call(0, needs_approval=False))
+
+    def _known(self, command: str, call_id: str, inherited: Call | None) -> Call:
+        call = self.by_id.get(call_id) or inherited
+        if call is None:
+            self.run.refuse(command, f"neither this run nor its past has a tool call {call_id!r}")
+        return call

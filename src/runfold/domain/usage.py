@@ -1,0 +1,147 @@
+"""Tokens and cost of a run's model calls. Null means not reported and is never zero."""
+
+from dataclasses import dataclass
+from typing import Literal, Self, assert_never
+
+from pydantic import model_validator
+from pydantic_core import PydanticCustomError
+
+from runfold.domain.event import AlreadyRecorded, Event, Events
+from runfold.domain.life import Life
+from runfold.domain.values import Amount, Count, Currency, Id, JsonObject, Label, Text, Value
+
+
+class Tokens(Value):
+    """Token counts of one model call, as its provider reported them.
+
+    Parts never exceed their total: reasoning is part of the output; input and output together are part of the total.
+    Whether cache reads are part of the input differs between providers (OpenAI: yes, Anthropic: no), so that is not checked.
+    """
+
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
+    total_tokens: Count | None = None
+    cache_read_input_tokens: Count | None = None
+    cache_creation_input_tokens: Count | None = None
+    reasoning_output_tokens: Count | None = None
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        if self.output_tokens is not None and (self.reasoning_output_tokens or 0) > self.output_tokens:
+            raise PydanticCustomError("parts", "reasoning_output_tokens exceed output_tokens, which they are part of")
+        parts = (self.input_tokens or 0) + (self.output_tokens or 0)
+        if self.total_tokens is not None and parts > self.total_tokens:
+            raise PydanticCustomError("parts", "input_tokens and output_tokens exceed total_tokens, which they are part of")
+        return self
+
+
+class UsageEvent(Event):
+    """Something was used, or costed."""
+
+
+class UsageRecorded(UsageEvent, type="usage.recorded"):
+    """What one model call used. Never cumulative: a run's usage is the sum over its calls. `raw` is the provider's own report."""
+
+    usage_id: Id
+    model_call_id: Id | None = None
+    step_id: Id | None = None
+    node_id: Label | None = None
+    provider: Label | None = None
+    model: Label | None = None
+    tokens: Tokens
+    service_tier: Label | None = None
+    raw: JsonObject | None = None
+
+
+class UsageCorrected(UsageEvent, type="usage.corrected"):
+    """What was recorded of a model call was wrong. Carries the old counts whole, so that a fold needs no look-up."""
+
+    usage_id: Id
+    node_id: Label | None = None
+    provider: Label | None = None
+    model: Label | None = None
+    corrected: Tokens
+    replacement: Tokens
+    reason: Text
+
+
+class CostReported(UsageEvent, type="usage.cost_reported"):
+    """What something cost, frozen at the time. Source `provider` is the bill's word, `local` the application's own sum."""
+
+    cost_id: Id
+    usage_id: Id | None = None
+    node_id: Label | None = None
+    provider: Label | None = None
+    model: Label | None = None
+    amount: Amount
+    currency: Currency
+    source: Literal["provider", "local"]
+
+
+AnyUsageEvent = UsageRecorded | UsageCorrected | CostReported
+
+
+@dataclass
+class UsageState:
+    """What the rules must know of one model call's usage."""
+
+    recorded_at: int
+    event: UsageRecorded
+    tokens: Tokens
+
+
+class Usages:
+    """The usage that one run reported."""
+
+    def __init__(self, run: Life) -> None:
+        self.run = run
+        self.by_id: dict[str, UsageState] = {}
+        self.by_call: dict[str, str] = {}
+        self.costs: dict[str, int] = {}
+
+    def record(self, usage: UsageRecorded) -> Events:
+        """Record what one model call used: once per call."""
+        if known := self.by_id.get(usage.usage_id):
+            raise AlreadyRecorded("usage", usage.usage_id, self.run.id, known.recorded_at, usage)
+        self.run.require_open("record_usage")
+        if usage.model_call_id in self.by_call:
+            self.run.refuse(
+                "record_usage",
+                f"model call {usage.model_call_id} has its usage; correct {self.by_call[usage.model_call_id]}",
+            )
+        return [usage]
+
+    def correct(self, usage_id: str, replacement: Tokens, reason: str) -> Events:
+        """Replace what was recorded. Allowed after the run's end too."""
+        known = self.by_id.get(usage_id)
+        if known is None:
+            self.run.refuse("correct_usage", f"this run recorded no usage {usage_id!r}")
+        if known.tokens == replacement:
+            return []
+        first = known.event
+        return [
+            UsageCorrected(
+                usage_id=usage_id, node_id=first.node_id, provider=first.provider, model=first.model,
+                corrected=known.tokens, replacement=replacement, reason=reason,
+            )
+        ]  # fmt: skip
+
+    def report_cost(self, cost: CostReported) -> Events:
+        """Say what something cost. Allowed after the run's end too."""
+        if recorded_at := self.costs.get(cost.cost_id):
+            raise AlreadyRecorded("cost", cost.cost_id, self.run.id, recorded_at, cost)
+        return [cost]
+
+    def evolve(self, event: AnyUsageEvent) -> None:
+        """Take in what happened."""
+        match event:
+            case UsageRecorded():
+                self.by_id[event.usage_id] = UsageState(self.run.version, event, event.tokens)
+                if event.model_call_id:
+                    self.by_call[event.model_call_id] = event.usage_id
+            case UsageCorrected():
+                self.by_id[event.usage_id].tokens = event.replacement
+            case CostReported():
+                self.costs[event.cost_id] = self.run.version
+            case _:
+                assert_never(event)

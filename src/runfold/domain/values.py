@@ -1,0 +1,238 @@
+"""The values that events are made of: text, ids, times, user JSON, money. Each refuses what could not be kept exactly."""
+
+import hashlib
+import json
+import re
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from runfold.errors import InvalidEvent
+
+MAX_DEPTH = 64
+INT_LIMIT = 2**63
+
+_ID = re.compile(r"[A-Za-z0-9_](?:\.?[A-Za-z0-9_:@=+~-])*\Z")
+
+
+class Value(BaseModel):
+    """A frozen part of an event: strict types, no unknown field."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+def _text_fault(text: str) -> str | None:
+    if "\0" in text:
+        return "holds a NUL character, which cannot be stored; remove it"
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            return f"holds a lone surrogate at index {error.start}, which is not a character; replace it"
+    return None
+
+
+def _text(text: str) -> str:
+    if fault := _text_fault(text):
+        raise PydanticCustomError("text", fault)
+    return text
+
+
+def _id(text: str) -> str:
+    if len(text) > 200 or not _ID.match(text):
+        raise PydanticCustomError(
+            "id", "is not an id: 1 to 200 ASCII letters, digits and _ : @ = + ~ - or single dots, none of them first but _"
+        )  # fmt: skip
+    return text
+
+
+def _prefixed(prefix: str) -> AfterValidator:
+    def check(text: str) -> str:
+        if not text.startswith(prefix) or len(text) == len(prefix):
+            raise PydanticCustomError("id", f"is not an id of this kind: it must start with {prefix!r}")
+        return _id(text)
+
+    return AfterValidator(check)
+
+
+def _utc(moment: datetime) -> datetime:
+    if moment.tzinfo is None:
+        raise PydanticCustomError("time", "has no time zone; give RFC 3339 with an offset, such as 2026-01-31T09:30:00Z")
+    return moment.astimezone(UTC)
+
+
+def _json_fault(value: Any, depth: int, path: str) -> tuple[str, str] | None:
+    """Where and why `value` is not JSON that can be kept exactly, or None."""
+    match value:
+        case None | bool():
+            fault = None
+        case str():
+            fault = _text_fault(value)
+        case int():
+            fault = None if -INT_LIMIT <= value < 2 * INT_LIMIT else "is an integer beyond 64 bits; send it as a string"
+        case float():
+            fault = None if value - value == 0 else f"is {value}, which JSON does not have; send null or a string"
+        case dict() | list() if type(value) in {dict, list}:
+            if depth == MAX_DEPTH:
+                return path, f"is nested more than {MAX_DEPTH} deep; store it as text"
+            return _member_fault(value, depth + 1, path)
+        case _:
+            fault = f"is a {type(value).__name__}, which is not JSON; send an object, array, string, number, bool or null"
+    return (path, fault) if fault else None
+
+
+def _member_fault(value: dict[Any, Any] | list[Any], depth: int, path: str) -> tuple[str, str] | None:
+    members = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, member in members:
+        if isinstance(value, dict):
+            if not isinstance(key, str):
+                return path, f"has the key {key!r}, a {type(key).__name__}; keys must be strings"
+            if fault := _text_fault(key):
+                return path, f"has a key that {fault}"
+        if found := _json_fault(member, depth, f"{path}.{key}"):
+            return found
+    return None
+
+
+def _json(value: Any) -> Any:
+    if found := _json_fault(value, 0, ""):
+        path, fault = found
+        raise PydanticCustomError("json", "{fault}", {"fault": fault, "at": path.lstrip(".")})
+    return value
+
+
+def parse_json(raw: str | bytes, path: str = "") -> Any:
+    """Text from outside → JSON values, refusing what other parsers would silently change.
+
+    Raises InvalidEvent for broken JSON, two equal keys in an object, NaN, infinities and nesting past 64.
+    """
+
+    def object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            keys = [key for key, _ in pairs]
+            twice = next(key for key in keys if keys.count(key) > 1)
+            raise InvalidEvent(path, f"has the key {twice!r} twice in one object; keep one")
+        return found
+
+    def no_constant(name: str) -> Any:
+        raise InvalidEvent(path, f"holds {name}, which JSON does not have; send null or a string")
+
+    try:
+        text = raw.decode() if isinstance(raw, bytes) else raw
+        value = json.loads(text.removeprefix("\ufeff"), object_pairs_hook=object_of, parse_constant=no_constant)
+    except UnicodeDecodeError as error:
+        raise InvalidEvent(path, f"is not UTF-8 (byte {error.start})") from None
+    except RecursionError:
+        raise InvalidEvent(path, f"is nested more than {MAX_DEPTH} deep") from None
+    except ValueError as error:
+        raise InvalidEvent(path, f"is not JSON: {error}") from None
+    if found := _json_fault(value, 0, path):
+        raise InvalidEvent(*found)
+    return value
+
+
+def json_text(value: Any, path: str = "") -> str:
+    """JSON values → compact text, keys in their order. Raises InvalidEvent for what is not JSON."""
+    if found := _json_fault(value, 0, path):
+        raise InvalidEvent(*found)
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def digest(text: str) -> str:
+    """`sha256:…` over the UTF-8 bytes of `text`: what an approval binds to."""
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def canonical(value: Any) -> str:
+    """One text for equal JSON values, whatever the order of their keys."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+Text = Annotated[str, AfterValidator(_text)]
+Label = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_text)]
+Id = Annotated[str, AfterValidator(_id)]
+ThreadId = Annotated[str, _prefixed("thread_")]
+RunId = Annotated[str, _prefixed("run_")]
+ApprovalId = Annotated[str, _prefixed("approval_")]
+Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+Time = Annotated[datetime, AfterValidator(_utc)]
+Json = Annotated[Any, BeforeValidator(_json)]
+JsonObject = Annotated[dict[str, Any], BeforeValidator(_json)]
+Count = Annotated[int, Field(ge=0, lt=INT_LIMIT)]
+Nanoseconds = Annotated[int, Field(ge=0, lt=INT_LIMIT)]
+Version = Annotated[int, Field(ge=1, lt=INT_LIMIT)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Amount = Annotated[Decimal, Field(max_digits=38, decimal_places=18)]
+Currency = Annotated[str, Field(pattern="^[A-Z]{3}$")]
+
+
+class Actor(Value):
+    """Who did it. Written `kind:id`, as in `human:ada`."""
+
+    kind: Literal["human", "agent", "service", "system"]
+    id: Label
+    on_behalf_of: Label | None = None
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.id}"
+
+    @classmethod
+    def parse(cls, text: "str | Actor") -> "Actor":
+        """`human:ada` → Actor. Raises InvalidEvent for another form."""
+        if isinstance(text, Actor):
+            return text
+        kind, _, name = text.partition(":")
+        if kind not in {"human", "agent", "service", "system"} or not name:
+            raise InvalidEvent("actor", f"{text!r} is not kind:id with kind human, agent, service or system")
+        return cls(kind=kind, id=name)  # type: ignore[arg-type]  # the kind was checked on the line above
+
+
+class TextPart(Value):
+    """Words."""
+
+    type: Literal["text"] = "text"
+    text: Text
+
+
+class ReasoningPart(Value):
+    """What the model thought aloud; `signature` or `encrypted` as its provider gave it."""
+
+    type: Literal["reasoning"] = "reasoning"
+    text: Text
+    signature: Text | None = None
+    encrypted: Text | None = None
+
+
+class FilePart(Value):
+    """A file: where it is, or its bytes in base64."""
+
+    type: Literal["file"] = "file"
+    media_type: Label
+    url: Text | None = None
+    data: Text | None = None
+    file_id: Text | None = None
+    name: Text | None = None
+
+
+class SourcePart(Value):
+    """What an answer rests on."""
+
+    type: Literal["source"] = "source"
+    url: Text | None = None
+    document_id: Text | None = None
+    title: Text | None = None
+
+
+class DataPart(Value):
+    """Anything else, as JSON."""
+
+    type: Literal["data"] = "data"
+    data: Json
+    name: Label | None = None
+
+
+Part = Annotated[TextPart | ReasoningPart | FilePart | SourcePart | DataPart, Field(discriminator="type")]

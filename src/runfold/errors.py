@@ -1,0 +1,191 @@
+"""Every error that Runfold raises. Each names the thing, the fact and the next step, and keeps the facts as fields.
+
+LedgerError
+├── NotFound                        exit 3
+│   ├── ThreadNotFound
+│   ├── RunNotFound
+│   └── ApprovalNotFound
+├── InvalidEvent                    exit 1   what was given can never be an event
+├── CommandRefused                  exit 1   the rules do not allow it in this state
+├── Conflict                        exit 4
+│   ├── VersionConflict
+│   └── DuplicateWithDifferentContent
+├── Damage                          exit 5   what is stored is not what was written
+│   ├── UnknownEventType
+│   └── UnreadableEvent
+├── LedgerUnavailable               exit 1   nothing was stored, or the text says what is not known
+│   ├── QueueFull
+│   └── EmbeddedServerFailed
+├── UnsafeDurability                exit 1
+├── MigrationRefused                exit 1
+└── UsageError                      exit 2
+"""
+
+from typing import Any
+
+
+class LedgerError(Exception):
+    """The root of all errors of Runfold. `facts` holds the fields, for machines."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, **facts: Any) -> None:
+        super().__init__(message)
+        self.facts = facts
+
+
+class NotFound(LedgerError):
+    """Nothing has that id."""
+
+    exit_code = 3
+    thing = "thing"
+    listing = ""
+
+    def __init__(self, id: str) -> None:  # noqa: A002  the field is called id everywhere
+        next_step = f"; {self.listing} lists what there is" if self.listing else ""
+        super().__init__(f"there is no {self.thing} {id!r}{next_step}", id=id)
+        self.id = id
+
+
+class ThreadNotFound(NotFound):
+    """No thread has that id, or it belongs to another tenant."""
+
+    thing, listing = "thread", "`runfold threads`"
+
+
+class RunNotFound(NotFound):
+    """No run has that id, or it belongs to another tenant."""
+
+    thing, listing = "run", "`runfold tree THREAD`"
+
+
+class ApprovalNotFound(NotFound):
+    """No approval has that id, or it belongs to another tenant."""
+
+    thing, listing = "approval", "`runfold events --type 'approval.*'`"
+
+
+class InvalidEvent(LedgerError):
+    """What was given cannot be recorded. `path` points at the field; nothing was stored."""
+
+    def __init__(self, path: str, reason: str, event_type: str | None = None) -> None:
+        where = f"{event_type}: " if event_type else ""
+        super().__init__(f"{where}{path or 'value'}: {reason}", path=path, reason=reason, event_type=event_type)
+        self.path, self.reason, self.event_type = path, reason, event_type
+
+
+class CommandRefused(LedgerError):
+    """The rules do not allow the command in the state that the thread, run or approval is in."""
+
+    def __init__(self, command: str, stream: str, rule: str, state: str) -> None:
+        super().__init__(
+            f"{command} refused: {stream} is {state}; {rule}", command=command, stream=stream, rule=rule, state=state
+        )
+        self.command, self.stream, self.rule, self.state = command, stream, rule, state
+
+
+class Conflict(LedgerError):
+    """Somebody else was first."""
+
+    exit_code = 4
+
+
+class VersionConflict(Conflict):
+    """The stream moved on after it was read."""
+
+    def __init__(self, stream: str, expected: int, actual: int) -> None:
+        super().__init__(
+            f"{stream} is at version {actual}, not {expected}; load it again and retry the command",
+            stream=stream, expected=expected, actual=actual,
+        )  # fmt: skip
+        self.stream, self.expected, self.actual = stream, expected, actual
+
+
+class DuplicateWithDifferentContent(Conflict):
+    """The id is used already, with other content. The first content stands."""
+
+    def __init__(self, thing: str, id: str, differs: str) -> None:  # noqa: A002
+        super().__init__(
+            f"{thing} {id} is recorded already with a different {differs}; use a new id, or revise the recorded one",
+            thing=thing, id=id, differs=differs,
+        )  # fmt: skip
+        self.thing, self.id, self.differs = thing, id, differs
+
+
+class Damage(LedgerError):
+    """What is stored is not what Runfold writes. Reading stops rather than guess."""
+
+    exit_code = 5
+
+
+class UnknownEventType(Damage):
+    """A stored event has a type (or a schema version) that this Runfold does not know. It is never imported by name."""
+
+    def __init__(self, type: str, schema_version: int, position: int | None = None) -> None:  # noqa: A002
+        where = f"the event at position {position}" if position else "an event"
+        super().__init__(
+            f"{where} has type {type!r} version {schema_version}, which this Runfold does not know; "
+            "upgrade Runfold, or run `runfold check` if nothing newer wrote here",
+            type=type, schema_version=schema_version, position=position,
+        )  # fmt: skip
+        self.type, self.schema_version, self.position = type, schema_version, position
+
+
+class UnreadableEvent(Damage):
+    """A stored payload does not fit its type."""
+
+    def __init__(self, type: str, position: int | None, reason: str) -> None:  # noqa: A002
+        super().__init__(
+            f"the {type} at position {position} cannot be read: {reason}; run `runfold check`",
+            type=type, position=position, reason=reason,
+        )  # fmt: skip
+        self.type, self.position, self.reason = type, position, reason
+
+
+class LedgerUnavailable(LedgerError):
+    """PostgreSQL did not take the command. With `retriable`, the same command may be given again, as it is."""
+
+    def __init__(self, fact: str, next_step: str, *, retriable: bool = True) -> None:
+        super().__init__(f"{fact}; {next_step}", fact=fact, next_step=next_step, retriable=retriable)
+        self.fact, self.next_step, self.retriable = fact, next_step, retriable
+
+
+class QueueFull(LedgerUnavailable):
+    """More commands wait than the queue takes. Nothing of this command was stored."""
+
+    def __init__(self, waiting: int) -> None:
+        super().__init__(
+            f"{waiting} commands wait to be appended, and the queue takes no more",
+            "retry in a moment, or set RUNFOLD_QUEUE_SIZE higher",
+        )
+        self.waiting = waiting
+
+
+class EmbeddedServerFailed(LedgerUnavailable):
+    """The PostgreSQL that Runfold starts by itself could not be started."""
+
+    def __init__(self, fact: str, next_step: str) -> None:
+        super().__init__(fact, next_step, retriable=False)
+
+
+class UnsafeDurability(LedgerError):
+    """The server would lose acknowledged events in a crash."""
+
+    def __init__(self, settings: dict[str, str]) -> None:
+        shown = ", ".join(f"{name}={value}" for name, value in settings.items())
+        super().__init__(
+            f"the server runs with {shown}, so an acknowledged event may be lost in a crash; "
+            "set it to on, or pass --unsafe-durability (RUNFOLD_UNSAFE_DURABILITY=1) for data you can lose",
+            settings=settings,
+        )
+        self.settings = settings
+
+
+class MigrationRefused(LedgerError):
+    """The database's schema is not one that this Runfold may change or use."""
+
+
+class UsageError(LedgerError):
+    """The call's own words are wrong: an option, a format, a time that cannot be read."""
+
+    exit_code = 2

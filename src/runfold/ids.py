@@ -1,0 +1,25 @@
+"""Ids: a prefix that says what it is of, and a time-ordered unique part (UUIDv7). Deterministic ones for imports."""
+
+import hashlib
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+
+def new_id(prefix: str) -> str:
+    """`run_0198c0…`: unique for ever, and later ones sort after earlier ones of the same process."""
+    return f"{prefix}_{uuid7().hex}"
+
+
+def new_event_id() -> UUID:
+    """A UUIDv7, given to an event before the first try to store it."""
+    return uuid7()
+
+
+def stable_id(prefix: str, *source: str) -> str:
+    """The same id for the same source, always: what an import names twice is one thing.
+
+    `source` is every word that makes the thing unique where it comes from, outermost first.
+    """
+    digest = hashlib.sha256("\x1f".join(source).encode())
+    return f"{prefix}_{digest.hexdigest()[:32]}"

@@ -1,0 +1,1 @@
+"""Real agent runs of other tools → commands."""

@@ -1,0 +1,112 @@
+"""An approval's handle."""
+
+from collections.abc import Callable
+from typing import Any, Literal, Unpack
+
+from runfold.domain.approval import Approval as ApprovalState
+from runfold.domain.event import Event
+from runfold.domain.run import Run as RunState
+from runfold.domain.tool_call import Failure, ToolFailed
+from runfold.domain.values import Actor, digest
+from runfold.errors import CommandRefused
+from runfold.ledger.command import Entrance, Handle, arguments_of, command, itself, submitting
+from runfold.ledger.door import Plan
+from runfold.ledger.session import Envelope, Session
+from runfold.ledger.submitted import Receipt
+
+_FAILURES = {"denied": "approval_denied", "expired": "approval_expired"}
+
+
+class Approval(Handle):
+    """What a person is asked to allow."""
+
+    def __init__(self, id: str, door: Entrance, receipt: Receipt | None = None) -> None:  # noqa: A002
+        super().__init__(id, door)
+        self.receipt = receipt
+
+    @command
+    def grant(
+        self, *, comment: str | None = None, arguments: Any = None, response: dict[str, Any] | None = None,
+        **envelope: Unpack[Envelope],
+    ) -> Plan[Receipt]:  # fmt: skip
+        """Vote yes. The quorum's last yes grants, and the run goes on once nothing else is open.
+
+        `arguments` replace the asked ones whole; a quorum must agree on the same ones. The voter is `actor`.
+        """
+        edited = None if arguments is None else arguments_of(arguments)[0]
+        return self._vote("approve", comment, edited, response, envelope)
+
+    @command
+    def deny(self, reason: str | None = None, **envelope: Unpack[Envelope]) -> Plan[Receipt]:
+        """Vote no, which decides it. Its tool call fails with the reason, and the agent may go on otherwise."""
+        return self._vote("deny", reason, None, None, envelope)
+
+    @command
+    def expire(self, **envelope: Unpack[Envelope]) -> Plan[Receipt]:
+        """Record that nobody answered in time. Refused before its time."""
+        return self._resolving(lambda approval: approval.expire(self._door.clock()), envelope)
+
+    @command
+    def consume(self, arguments: Any, *, execution_key: str, **envelope: Unpack[Envelope]) -> Plan[Receipt]:
+        """Use what was granted: once, and only for the arguments that were approved. Again with the same key changes nothing."""
+        asked_digest = digest(arguments_of(arguments)[0])
+
+        def work(session: Session) -> None:
+            approval = session.approval(self.id)
+            session.expect(approval, envelope.get("expected_version"))
+            session.record(approval, approval.consume(asked_digest, execution_key))
+
+        return Plan(self.id, work, itself, envelope)
+
+    submit_grant = submitting(grant)
+    submit_deny = submitting(deny)
+    submit_expire = submitting(expire)
+    submit_consume = submitting(consume)
+
+    def _vote(
+        self, verdict: Literal["approve", "deny"], comment: str | None, edited: str | None,
+        response: dict[str, Any] | None, envelope: Envelope,
+    ) -> Plan[Receipt]:  # fmt: skip
+        voter = Actor.parse(envelope.get("actor", self._door.actor))
+        late: list[CommandRefused] = []
+
+        def decide(approval: ApprovalState) -> list[Event]:
+            now = self._door.clock()
+            if approval.is_late(now):
+                rule = f"its time was {approval.request.expires_at}; that it expired is recorded now"
+                late[:] = [CommandRefused("vote", self.id, rule, "expired")]
+                return approval.expire(now)
+            return approval.vote(voter, verdict, comment, edited, response)
+
+        def answer(receipt: Receipt) -> Receipt:
+            if late:
+                raise late[0]
+            return receipt
+
+        return self._resolving(decide, envelope, answer)
+
+    def _resolving(
+        self, decide: Callable[[ApprovalState], list[Event]], envelope: Envelope, answer: Callable[[Receipt], Receipt] = itself
+    ) -> Plan[Receipt]:
+        """A command that may decide the approval: then its run hears of it, in the same transaction."""
+
+        def work(session: Session) -> None:
+            approval = session.approval(self.id)
+            session.expect(approval, envelope.get("expected_version"))
+            run = session.run(approval.request.run_id)
+            session.record(approval, decide(approval))
+            if approval.status != "open":
+                _tell_run(session, run, approval)
+
+        return Plan(self.id, work, answer, envelope)
+
+
+def _tell_run(session: Session, run: RunState, approval: ApprovalState) -> None:
+    if approval.id not in run.waiting_for:
+        return
+    call_id, code = approval.request.call_id, _FAILURES.get(approval.status)
+    if code is not None and call_id in run.calls.open_ids:
+        reason = next((ballot.vote.comment for ballot in approval.ballots.values() if ballot.vote.verdict == "deny"), None)
+        failure = Failure(code=code, message=reason or f"the approval was {approval.status}")
+        session.record(run, run.calls.end(ToolFailed(call_id=call_id, error=failure)))
+    session.record(run, run.approval_resolved(approval.id))

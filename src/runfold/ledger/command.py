@@ -1,0 +1,131 @@
+"""How a method of a handle becomes a command: called, it waits; its `submit_…` twin returns at once."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from runfold.domain.event import refusal
+from runfold.domain.values import Actor, Part, TextPart, json_text, parse_json
+from runfold.errors import InvalidEvent
+from runfold.ledger.door import Plan
+from runfold.ledger.submitted import Submitted
+from runfold.store.recorder import Recorder
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Entrance(Protocol):
+    """The door, or a batch."""
+
+    recorder: Recorder
+    clock: Callable[[], datetime]
+    actor: Actor
+    tenant_id: str
+
+    def execute(self, plan: Plan[T]) -> T:
+        """Carry out a command and wait."""
+
+    def submit(self, plan: Plan[T]) -> Submitted[T]:
+        """Carry out a command without waiting."""
+
+
+class Handle:
+    """An id and the door."""
+
+    def __init__(self, id: str, door: Entrance) -> None:  # noqa: A002
+        self.id = id
+        self._door = door
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.id!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and other.id == self.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+
+H = TypeVar("H", bound=Handle)
+
+
+def command(method: Callable[Concatenate[H, P], Plan[T]]) -> Callable[Concatenate[H, P], T]:
+    """The method says what is to be done; calling it does it, and waits until it is durable."""
+
+    @wraps(method)
+    def call(self: H, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self._door.execute(_planned(method, self, *args, **kwargs))
+
+    return call
+
+
+def submitting(called: Callable[Concatenate[H, P], T]) -> Callable[Concatenate[H, P], Submitted[T]]:
+    """The twin of a command that returns at once. `await` what it returns, or ask for its `result()`."""
+    method: Callable[..., Plan[T]] = called.__wrapped__  # type: ignore[attr-defined]  # set by `wraps` in `command`
+
+    def submit(self: H, /, *args: P.args, **kwargs: P.kwargs) -> Submitted[T]:
+        return self._door.submit(_planned(method, self, *args, **kwargs))
+
+    submit.__doc__ = f"Like `{called.__name__}`, but returns at once: `await` what comes back, or ask for its `result()`."
+    return submit
+
+
+def _planned(method: Callable[..., Plan[T]], self: Handle, *args: Any, **kwargs: Any) -> Plan[T]:
+    try:
+        return method(self, *args, **kwargs)
+    except ValidationError as error:
+        raise refusal(error) from None
+
+
+_PARTS: TypeAdapter[tuple[Part, ...]] = TypeAdapter(tuple[Part, ...])
+
+Content = str | list[dict[str, Any]] | tuple[Part, ...]
+"""A message's content: text, or parts as dicts or models."""
+
+
+def content_parts(content: Content) -> tuple[Part, ...]:
+    """What a caller gives as content → parts. Raises pydantic.ValidationError."""
+    if isinstance(content, str):
+        return (TextPart(text=content),)
+    if isinstance(content, tuple):
+        return content
+    try:
+        return _PARTS.validate_python(content, strict=False)
+    except ValidationError as error:
+        found = refusal(error)
+        raise InvalidEvent(f"content.{found.path}", found.reason) from None
+
+
+def arguments_of(arguments: Any) -> tuple[str, Any]:
+    """What a caller gives as arguments → the text that digests cover, and its JSON if it is any.
+
+    Text is kept to the letter. Raises InvalidEvent for what is neither text nor JSON.
+    """
+    if not isinstance(arguments, str):
+        return json_text(arguments, "arguments"), arguments
+    try:
+        return arguments, parse_json(arguments)
+    except InvalidEvent:
+        return arguments, None
+
+
+def itself(receipt: Any) -> Any:
+    """The answer of a command that has nothing better to give than its receipt."""
+    return receipt
+
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def duration(given: str | timedelta) -> timedelta:
+    """`90s`, `15m`, `1h`, `7d` or a timedelta. Raises InvalidEvent for another form."""
+    if isinstance(given, timedelta):
+        return given
+    unit = _UNITS.get(given[-1:])
+    if unit is None or not given[:-1].isdigit():
+        raise InvalidEvent("expires_in", f"{given!r} is not a duration; write 90s, 15m, 1h or 7d")
+    return timedelta(**{unit: int(given[:-1])})

@@ -1,0 +1,186 @@
+"""The ledger: opened on a database, the place from which all handles come."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Self, Unpack
+
+from runfold.domain.event import Context, Recorded
+from runfold.domain.thread import Thread as ThreadState
+from runfold.domain.thread import ThreadCreated
+from runfold.errors import UsageError
+from runfold.ids import new_id
+from runfold.ledger.approval import Approval
+from runfold.ledger.batch import BatchDoor
+from runfold.ledger.command import Entrance, Handle, command, submitting
+from runfold.ledger.door import Door, Plan
+from runfold.ledger.reading import Reading
+from runfold.ledger.run import Run
+from runfold.ledger.session import Envelope, Session
+from runfold.ledger.submitted import Receipt
+from runfold.ledger.thread import Thread
+from runfold.settings import Settings
+from runfold.store.database import Database
+from runfold.store.reader import LATEST, Filter
+from runfold.store.recorder import Recorder
+from runfold.subscription import Subscription
+
+
+class Writing(Handle):
+    """Where handles come from: the ledger, or a batch of it."""
+
+    def __init__(self, door: Entrance) -> None:
+        super().__init__("ledger", door)
+
+    @command
+    def create_thread(
+        self, *, agent_id: str | None = None, user_id: str | None = None, title: str | None = None,
+        metadata: dict[str, Any] | None = None, external_ref: str | None = None, thread_id: str | None = None,
+        **envelope: Unpack[Envelope],
+    ) -> Plan[Thread]:  # fmt: skip
+        """Begin a conversation. `agent_id` runs it where a run names nobody; `external_ref` is its id elsewhere."""
+        created = ThreadCreated(
+            agent_id=agent_id, user_id=user_id, title=title, metadata=metadata or {}, external_ref=external_ref
+        )
+        created_id = thread_id or new_id("thread")
+
+        def decide(session: Session) -> None:
+            thread = session.new(ThreadState, created_id)
+            session.begin(thread, thread.create(created), created_id, Context(agent_id=agent_id, user_id=user_id))
+
+        return Plan(created_id, decide, lambda receipt: Thread(created_id, self._door, receipt), envelope)
+
+    submit_create_thread = submitting(create_thread)
+
+    def thread(self, thread_id: str) -> Thread:
+        """The handle of a thread. Whether there is one shows when it is used."""
+        return Thread(thread_id, self._door)
+
+    def run(self, run_id: str) -> Run:
+        """The handle of a run. Whether there is one shows when it is used."""
+        return Run(run_id, self._door)
+
+    def approval(self, approval_id: str) -> Approval:
+        """The handle of an approval. Whether there is one shows when it is used."""
+        return Approval(approval_id, self._door)
+
+
+class Batch(Writing):
+    """Many commands in one transaction: all recorded at the end, or none. A refused one may be caught; the rest goes on."""
+
+    def __init__(self, door: BatchDoor) -> None:
+        super().__init__(door)
+        self._collected = door
+        self.receipt: Receipt | None = None
+        self.appended = 0
+
+    def __len__(self) -> int:
+        return len(self._collected)
+
+    def store(self) -> Receipt | None:
+        """Append what was collected so far, and go on collecting. Raises VersionConflict where others were first."""
+        self.appended += len(self._collected)
+        self.receipt = self._collected.store() or self.receipt
+        return self.receipt
+
+
+class Ledger(Writing):
+    """The ledger of record. Thread-safe; one a process is enough.
+
+    with Ledger.open() as ledger:
+        thread = ledger.create_thread(agent_id="support")
+    """
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        """`Ledger.open` makes one."""
+        self.settings = settings
+        self.database = database
+        self.recorder = Recorder(database.datastore(settings.connect_timeout))
+        door = Door(self.recorder, settings)
+        super().__init__(door)
+        self._own_door = door
+        self._reading = Reading(self.recorder.reader, settings.tenant)
+
+    @classmethod
+    def open(cls, url: str | None = None, *, settings: Settings | None = None, **overrides: Any) -> Self:
+        """Open the ledger at a URL, else at RUNFOLD_DATABASE_URL, else in the embedded PostgreSQL, started if need be.
+
+        `overrides` are fields of `Settings`. Raises LedgerUnavailable, MigrationRefused, UnsafeDurability.
+        """
+        if url is not None:
+            overrides["database_url"] = url
+        settings = settings or Settings(**overrides)
+        database = Database.of(settings)
+        ledger = cls(database, settings)
+        try:
+            database.prepare()
+            ledger.recorder.require_ready(unsafe_durability=settings.unsafe_durability)
+        except BaseException:
+            ledger.close()
+            raise
+        return ledger
+
+    def close(self) -> None:
+        """Store what waits, and give the database back."""
+        self._own_door.close()
+        self.database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    @contextlib.contextmanager
+    def batch(self) -> Iterator[Batch]:
+        """Many commands in one transaction, stored when the block ends without an error."""
+        batch = Batch(BatchDoor(self._own_door, self.settings))
+        yield batch
+        batch.store()
+
+    # Reading
+
+    def at(self, moment: int | datetime | str) -> Reading:
+        """The ledger as it stood at a position, or at a time of the store (an aware datetime, or RFC 3339 text)."""
+        return self._reading.at(parse_moment(moment) if isinstance(moment, str) else moment)
+
+    @property
+    def now(self) -> Reading:
+        """The ledger as it stands."""
+        return self._reading
+
+    def events(
+        self, *, after: int = 0, up_to: int | None = None, limit: int = 1000, types: Sequence[str] = (),
+        thread_id: str | None = None, run_id: str | None = None,
+    ) -> list[Recorded]:  # fmt: skip
+        """A page of events after a position, in order. A type may end in `.*`."""
+        wanted = self._filter(types, thread_id, run_id)
+        return self.recorder.reader.page(wanted, after=after, up_to=LATEST if up_to is None else up_to, limit=limit)
+
+    def subscribe(
+        self, *, after: int = 0, types: Sequence[str] = (), thread_id: str | None = None, run_id: str | None = None,
+        follow: bool = True,
+    ) -> Subscription:  # fmt: skip
+        """The events after a position, in order, each once, and then the new ones as they come. A type may end in `.*`."""
+        return Subscription(self.recorder, self._filter(types, thread_id, run_id), after=after, follow=follow)
+
+    def position(self) -> int:
+        """The last position."""
+        return self.recorder.reader.head().position
+
+    def _filter(self, types: Sequence[str], thread_id: str | None, run_id: str | None) -> Filter:
+        return Filter(thread_id=thread_id, run_id=run_id, tenant_id=self.settings.tenant, types=tuple(types))
+
+
+def parse_moment(text: str) -> int | datetime:
+    """A position, or an RFC 3339 time with a zone. Raises UsageError."""
+    if text.isdigit():
+        return int(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"{text!r} is neither a position nor a time such as 2026-01-31T09:30:00Z") from None
+    if moment.tzinfo is None:
+        raise UsageError(f"the time {text!r} has no zone; write {text}Z for UTC")
+    return moment.astimezone(UTC)

@@ -1,0 +1,137 @@
+"""Questions answered straight from the log, now or at any position or time of the past."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from runfold.domain.approval import Approval
+from runfold.domain.event import Recorded
+from runfold.domain.run import Run
+from runfold.domain.thread import MAIN, Thread
+from runfold.domain.tool_call import ToolCalled, ToolCancelled, ToolFailed, ToolStarted, ToolSucceeded
+from runfold.errors import ApprovalNotFound, RunNotFound, ThreadNotFound, UsageError
+from runfold.ledger.history import History, thread_tree
+from runfold.ledger.tree import Tree
+from runfold.ledger.views import ApprovalView, Message, RunView, ThreadView, ToolCallView
+from runfold.store.reader import LATEST, Filter, Reader
+
+
+class Reading:
+    """The ledger as it stood at a position."""
+
+    def __init__(self, reader: Reader, tenant_id: str, up_to: int = LATEST) -> None:
+        self._reader = reader
+        self._tenant_id = tenant_id
+        self.up_to = up_to
+
+    def at(self, moment: int | datetime | None) -> "Reading":
+        """The same questions at a position, or at a time of the store: the last position recorded not after it."""
+        if moment is None:
+            return self
+        if isinstance(moment, int):
+            head = self._reader.head().position
+            if not 0 <= moment <= head:
+                raise UsageError(f"position {moment} is not in the ledger, which holds 1 to {head}")
+            return Reading(self._reader, self._tenant_id, moment)
+        if moment.tzinfo is None:
+            raise UsageError(f"the time {moment.isoformat()} has no zone; add one, as in {moment.isoformat()}Z")
+        return Reading(self._reader, self._tenant_id, self._reader.position_at(moment))
+
+    def threads(self, limit: int = 50, before: int | None = None) -> list[ThreadView]:
+        """Threads, newest first; `before` is the `created_position` of the last one of the page before."""
+        created = self._reader.threads_created(self._tenant_id, limit, min(self.up_to, (before or LATEST) - 1))
+        return [self.thread(recorded.stream) for recorded in created]
+
+    def thread(self, thread_id: str) -> ThreadView:
+        """A thread at a glance. Raises ThreadNotFound."""
+        thread, first, last = Thread(thread_id), None, None
+        for recorded in self._stream(thread_id):
+            thread.evolve(recorded.event)
+            first, last = first or recorded, recorded
+        if first is None or last is None:
+            raise ThreadNotFound(thread_id)
+        tree = thread_tree(self._reader, thread_id, self.up_to)
+        return ThreadView.of(thread, tree, first, max(last.position, tree.position))
+
+    def tree(self, thread_id: str) -> Tree:
+        """The runs and heads of a thread. Raises ThreadNotFound."""
+        self._first(thread_id, ThreadNotFound)
+        return thread_tree(self._reader, thread_id, self.up_to)
+
+    def run(self, run_id: str, at_version: int | None = None) -> RunView:
+        """A run at a glance, at its present or an earlier version. Raises RunNotFound."""
+        run, first, last = Run(run_id), None, None
+        for recorded in self._stream(run_id, at_version or LATEST):
+            run.evolve(recorded.event)
+            first, last = first or recorded, recorded
+        if first is None or last is None:
+            raise RunNotFound(run_id)
+        return RunView.of(run, first, last)
+
+    def approval(self, approval_id: str) -> ApprovalView:
+        """An approval at a glance. Raises ApprovalNotFound."""
+        approval, first, last = Approval(approval_id), None, None
+        for recorded in self._stream(approval_id):
+            approval.evolve(recorded.event)
+            first, last = first or recorded, recorded
+        if first is None or last is None:
+            raise ApprovalNotFound(approval_id)
+        return ApprovalView.of(approval, first, last)
+
+    def messages(
+        self, thread_id: str, run_id: str | None = None, *, head: str = MAIN, at_version: int | None = None
+    ) -> list[Message]:
+        """The conversation of a thread as of a run, or of a head's run, along its path; empty where there is no run.
+
+        Raises ThreadNotFound, RunNotFound.
+        """
+        if run_id is None:
+            run_id = self.tree(thread_id).heads.get(head)
+        return [] if run_id is None else self.history(run_id, thread_id, at_version=at_version).messages()
+
+    def state(self, run_id: str, at_version: int | None = None) -> Any:
+        """The shared state document as of a run, along its path. Raises RunNotFound."""
+        return self.history(run_id, at_version=at_version).state()
+
+    def history(self, run_id: str, thread_id: str | None = None, *, at_version: int | None = None) -> History:
+        """The path root → run. Raises RunNotFound, also where the run is not of that thread."""
+        first = self._first(run_id, RunNotFound)
+        if thread_id not in {None, first.thread_id}:
+            raise RunNotFound(run_id)
+        return History(self._reader, first.thread_id, run_id, at_version=at_version or LATEST, up_to=self.up_to)
+
+    def tool_calls(self, run_id: str) -> list[ToolCallView]:
+        """The tool calls that a run asked for or answered, oldest first. Raises RunNotFound."""
+        self._first(run_id, RunNotFound)
+        found: dict[str, ToolCallView] = {}
+        for recorded in self._reader.stream(run_id, up_to=self.up_to, types=("tool.*",)):
+            match recorded.event:
+                case ToolCalled() as called:
+                    found[called.call_id] = ToolCallView.called(called, recorded)
+                case ToolStarted() | ToolSucceeded() | ToolFailed() | ToolCancelled() as event if event.call_id in found:
+                    found[event.call_id] = found[event.call_id].evolved(event, recorded)
+                case _:
+                    continue
+        return list(found.values())
+
+    def thread_events(self, thread_id: str) -> Iterator[Recorded]:
+        """Every event of a thread, its runs and approvals. Raises ThreadNotFound."""
+        self._first(thread_id, ThreadNotFound)
+        return self._reader.events(Filter(thread_id=thread_id), up_to=self.up_to)
+
+    def run_events(self, run_id: str, at_version: int | None = None) -> Iterator[Recorded]:
+        """Every event of a run's stream. Raises RunNotFound."""
+        self._first(run_id, RunNotFound)
+        return self._stream(run_id, at_version or LATEST)
+
+    def _stream(self, stream: str, up_to_version: int = LATEST) -> Iterator[Recorded]:
+        for recorded in self._reader.stream(stream, up_to_version=up_to_version, up_to=self.up_to):
+            if recorded.tenant_id != self._tenant_id:
+                return
+            yield recorded
+
+    def _first(self, stream: str, missing: type[ThreadNotFound | RunNotFound]) -> Recorded:
+        first = next(self._stream(stream, 1), None)
+        if first is None:
+            raise missing(stream)
+        return first

@@ -1,0 +1,210 @@
+"""What one command sees and does: the states it looks at, and the events it records, not yet stored."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypedDict, TypeVar, cast
+
+from runfold.domain.approval import Approval
+from runfold.domain.event import Context, Event, Metadata
+from runfold.domain.run import Run
+from runfold.domain.thread import Thread
+from runfold.domain.values import Actor
+from runfold.errors import ApprovalNotFound, NotFound, RunNotFound, ThreadNotFound, VersionConflict
+from runfold.ids import new_event_id
+from runfold.store.appender import Lineage
+from runfold.store.codec import Limits, Row, dump, encode
+from runfold.store.reader import Reader
+
+State = Thread | Run | Approval
+S = TypeVar("S", Thread, Run, Approval)
+
+_NOT_FOUND: dict[type[State], type[NotFound]] = {Thread: ThreadNotFound, Run: RunNotFound, Approval: ApprovalNotFound}
+
+
+class Envelope(TypedDict, total=False):
+    """What any command may say about itself, beside its content."""
+
+    actor: str | Actor
+    """Who does it, as `kind:id`; else the ledger's own actor."""
+    occurred_at: Any
+    """When it happened by the producer's clock: an aware datetime."""
+    causation_id: str
+    correlation_id: str
+    traceparent: str
+    expected_version: int
+    """The version that the stream must be at; otherwise VersionConflict, and no retry."""
+
+
+@dataclass(eq=False, kw_only=True)
+class Known(Lineage):
+    """A stream as this process believes it to be."""
+
+    state: State
+    tenant_id: str
+    thread_id: str = ""
+    context: Context = field(default_factory=Context)
+    context_json: str = "{}"
+    position: int = 0
+
+
+class NotKnown(Exception):
+    """Something must be read first, which takes the database. `load` does it, outside of any lock."""
+
+    def __init__(self, load: Callable[[], None]) -> None:
+        super().__init__("something must be read first")
+        self.load = load
+
+
+class States:
+    """The states of streams kept in memory, those used least recently forgotten first."""
+
+    def __init__(self, reader: Reader, tenant_id: str, most: int) -> None:
+        self._reader = reader
+        self._most = most
+        self._known: OrderedDict[str, Known] = OrderedDict()
+        self.tenant_id = tenant_id
+
+    def get(self, kind: type[State], stream: str) -> Known:
+        """The stream's state. Raises NotKnown when it must be read first."""
+        known = self._known.get(stream)
+        if known is None:
+            raise NotKnown(lambda: self.put(self.read(kind, stream)))
+        if known.dead:
+            del self._known[stream]
+            raise NotKnown(lambda: self.put(self.read(kind, stream)))
+        self._known.move_to_end(stream)
+        return known
+
+    def peek(self, stream: str) -> Known | None:
+        """The stream's state if it is in memory."""
+        return self._known.get(stream)
+
+    def put(self, known: Known) -> None:
+        """Keep a state that was just read, unless another thread was first."""
+        present = self._known.get(known.state.id)
+        if present is None or present.dead:
+            self._known[known.state.id] = known
+        while len(self._known) > self._most:
+            self._known.popitem(last=False)
+
+    def forget(self, known: Known) -> None:
+        """Drop a state that is not to be believed any more."""
+        known.dead = True
+        if self._known.get(known.state.id) is known:
+            del self._known[known.state.id]
+
+    def read(self, kind: type[State], stream: str) -> Known:
+        """Fold a stream from the log."""
+        known = Known(state=kind(stream), tenant_id=self.tenant_id)
+        for recorded in self._reader.stream(stream):
+            if not known.state.exists:
+                known.tenant_id, known.thread_id = recorded.tenant_id, recorded.thread_id
+                known.context, known.context_json = recorded.context, dump(recorded.context.facts())
+            known.state.evolve(recorded.event)
+            known.position = recorded.position
+        return known
+
+
+class Session:
+    """One command at work. It records into memory; the door stores all of it, or nothing."""
+
+    def __init__(self, states: States, limits: Limits, metadata: str) -> None:
+        self._states = states
+        self._limits = limits
+        self.metadata = metadata
+        self._fetched: dict[object, Any] = {}
+        self.rows: list[Row] = []
+        self.events: dict[tuple[str, int], Event] = {}
+        self.touched: dict[str, Known] = {}
+        self.written: set[str] = set()
+        self.seen: dict[str, int] = {}
+        """Streams that existed, and the version each was at when the command first looked."""
+
+    def thread(self, thread_id: str) -> Thread:
+        """A thread that exists. Raises ThreadNotFound."""
+        return cast("Thread", self._existing(Thread, thread_id).state)
+
+    def run(self, run_id: str) -> Run:
+        """A run that exists. Raises RunNotFound."""
+        return cast("Run", self._existing(Run, run_id).state)
+
+    def approval(self, approval_id: str) -> Approval:
+        """An approval that exists. Raises ApprovalNotFound."""
+        return cast("Approval", self._existing(Approval, approval_id).state)
+
+    def new(self, kind: type[S], stream: str) -> S:
+        """A thread, run or approval that may not exist yet."""
+        known = self._states.get(kind, stream)
+        if known.tenant_id != self._states.tenant_id:
+            raise _NOT_FOUND[kind](stream)
+        return cast("S", known.state)
+
+    def context_of(self, state: State) -> Context:
+        """The keys that are put beside every event of a stream."""
+        return self._states.get(type(state), state.id).context
+
+    def thread_of(self, state: State) -> str:
+        """The thread that a run or an approval belongs to."""
+        return self._states.get(type(state), state.id).thread_id
+
+    def fetch(self, key: object, read: Callable[[], Any]) -> Any:
+        """Something else that must be read from the database: once a command."""
+        if key not in self._fetched:
+            raise NotKnown(lambda: self._fetched.__setitem__(key, read()))
+        return self._fetched[key]
+
+    def expect(self, state: State, version: int | None) -> None:
+        """Raise VersionConflict unless the stream is at that version."""
+        if version is not None and state.version != version:
+            raise VersionConflict(state.id, version, state.version)
+
+    def begin(self, state: State, events: list[Event], thread_id: str, context: Context) -> None:
+        """Record the first events of a stream, and with them what stands beside all its events."""
+        known = self._states.get(type(state), state.id)
+        known.thread_id, known.context, known.context_json = thread_id, context, dump(context.facts())
+        self.record(state, events)
+
+    def record(self, state: State, events: list[Event]) -> None:
+        """Record what happened."""
+        if not events:
+            return
+        known = self._states.get(type(state), state.id)
+        self.touched[state.id] = known
+        self.written.add(state.id)
+        for event in events:
+            payload = encode(event, self._limits)
+            state.evolve(event)
+            self.events[state.id, state.version] = event
+            self.rows.append(
+                Row(
+                    state.id, state.version, event.type, event.schema_version, payload, None,
+                    known.tenant_id, known.thread_id, new_event_id(), known.context_json, self.metadata,
+                )
+            )  # fmt: skip
+
+    def undo(self) -> None:
+        """The command was refused half-way: what it wrote to is read again when it is needed."""
+        for stream in self.written:
+            self._states.forget(self.touched[stream])
+        self.rows, self.events, self.touched, self.written, self.seen = [], {}, {}, set(), {}
+
+    @property
+    def watched(self) -> dict[str, int]:
+        """What it looked at and did not write to."""
+        return {stream: version for stream, version in self.seen.items() if stream not in self.written}
+
+    def _existing(self, kind: type[State], stream: str) -> Known:
+        known = self._states.get(kind, stream)
+        if not known.state.exists or known.tenant_id != self._states.tenant_id:
+            raise _NOT_FOUND[kind](stream)
+        self.touched[stream] = known
+        self.seen.setdefault(stream, known.state.version)
+        return known
+
+
+def metadata_of(envelope: Envelope, actor: Actor) -> str:
+    """The metadata that a command's events are stored with, as JSON. Raises pydantic.ValidationError."""
+    said: dict[str, Any] = {key: value for key, value in envelope.items() if key != "expected_version"}
+    said["actor"] = Actor.parse(envelope["actor"]) if "actor" in envelope else actor
+    return Metadata(**said).model_dump_json(exclude_none=True)

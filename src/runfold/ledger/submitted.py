@@ -1,0 +1,93 @@
+"""The answer of a command that is still on its way: for threads by `result`, for async callers by `await`."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Where a command's last event stands. With `appended` 0 it was recorded before, or was true already."""
+
+    stream: str
+    position: int
+    version: int
+    recorded_at: datetime | None
+    appended: int
+
+
+class Submitted(Generic[T]):
+    """A command on its way. `await` it, or ask for its `result`."""
+
+    __slots__ = ("_answer", "_error", "_event", "_receipt", "_waiters")
+
+    _lock = threading.Lock()  # one for all: it is held for a few instructions
+
+    def __init__(self, answer: Callable[[Receipt], T]) -> None:
+        self._answer = answer
+        self._receipt: Receipt | None = None
+        self._error: BaseException | None = None
+        self._event: threading.Event | None = None
+        self._waiters: list[asyncio.Future[None]] | None = None
+
+    def done(self) -> bool:
+        """Whether the answer is known."""
+        return self._receipt is not None or self._error is not None
+
+    def result(self, timeout: float | None = None) -> T:
+        """Wait for the answer, at most `timeout` seconds. Raises what the command raised, or TimeoutError."""
+        if not self.done():
+            with self._lock:
+                event = self._event = self._event or threading.Event()
+            if not self.done() and not event.wait(timeout):
+                raise TimeoutError("the command is still on its way; it may yet be recorded")
+        return self._outcome()
+
+    def __await__(self) -> Generator[Any, None, T]:
+        if not self.done():
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            with self._lock:
+                waiting = not self.done()
+                if waiting:
+                    self._waiters = [*(self._waiters or ()), waiter]
+            if waiting:
+                yield from waiter
+        return self._outcome()
+
+    def _outcome(self) -> T:
+        if self._error is not None:
+            raise self._error
+        assert self._receipt is not None, "asked before it was done"  # noqa: S101
+        return self._answer(self._receipt)
+
+
+def settle(outcomes: Iterable[tuple[Submitted[Any], Receipt | BaseException]]) -> None:
+    """Give many commands their answers: one wake-up for each event loop, whatever their number."""
+    events: list[threading.Event] = []
+    waiters: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
+    with Submitted._lock:
+        for submitted, outcome in outcomes:
+            if isinstance(outcome, Receipt):
+                submitted._receipt = outcome
+            else:
+                submitted._error = outcome
+            if submitted._event is not None:
+                events.append(submitted._event)
+            for waiter in submitted._waiters or ():
+                waiters.setdefault(waiter.get_loop(), []).append(waiter)
+    for event in events:
+        event.set()
+    for loop, futures in waiters.items():
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(_wake, futures)
+
+
+def _wake(futures: list[asyncio.Future[None]]) -> None:
+    for future in futures:
+        if not future.done():
+            future.set_result(None)

@@ -1,0 +1,69 @@
+"""The tree of runs of a thread, folded from the log: who comes from whom, and where the heads are."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from runfold.domain.event import Recorded
+from runfold.domain.run_events import Parent, RunCreated
+from runfold.domain.thread import MAIN, HeadMoved, HeadNamed
+from runfold.errors import RunNotFound
+
+FOLLOWED = frozenset({"continues", "resumes", "retries"})
+"""Kinds of parent that a head follows by itself; a branch and a sub-agent leave it where it is."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A run in the tree."""
+
+    run_id: str
+    parent: Parent | None
+    agent_id: str
+    position: int
+    created_at: datetime
+    """When the run was created, by the producer's clock where it gave one."""
+
+
+@dataclass
+class Tree:
+    """The runs of a thread in the order of their creation, and its heads."""
+
+    thread_id: str
+    nodes: dict[str, Node] = field(default_factory=dict)
+    heads: dict[str, str] = field(default_factory=dict)
+    position: int = 0
+
+    def evolve(self, recorded: Recorded) -> None:
+        """Take in what happened."""
+        self.position = recorded.position
+        match recorded.event:
+            case RunCreated() as created:
+                parent = created.parent
+                self.nodes[recorded.stream] = Node(
+                    recorded.stream, parent, created.agent_id, recorded.position, recorded.happened_at
+                )
+                self._follow(recorded.stream, parent)
+            case HeadNamed() as named:
+                self.heads[named.name] = named.run_id
+            case HeadMoved() as moved:
+                self.heads[moved.name] = moved.to_run_id
+            case _:
+                return
+
+    def node(self, run_id: str) -> Node:
+        """A run of this thread. Raises RunNotFound."""
+        if run_id not in self.nodes:
+            raise RunNotFound(run_id)
+        return self.nodes[run_id]
+
+    def children(self, run_id: str | None) -> list[Node]:
+        """The runs that come from a run, or the roots, oldest first."""
+        return [node for node in self.nodes.values() if (node.parent.run_id if node.parent else None) == run_id]
+
+    def _follow(self, run_id: str, parent: Parent | None) -> None:
+        if parent is None:
+            self.heads.setdefault(MAIN, run_id)
+        elif parent.kind in FOLLOWED:
+            for name, at in self.heads.items():
+                if at == parent.run_id:
+                    self.heads[name] = run_id

@@ -1,0 +1,30 @@
+"""The handle of what one model call used."""
+
+from typing import Unpack
+
+from runfold.domain.usage import Tokens
+from runfold.ledger.child import Child
+from runfold.ledger.command import command, submitting
+from runfold.ledger.door import Plan
+from runfold.ledger.session import Envelope
+from runfold.ledger.submitted import Receipt
+
+
+class Usage(Child):
+    """What one model call used."""
+
+    @command
+    def correct(
+        self, *, reason: str, input_tokens: int | None = None, output_tokens: int | None = None, total_tokens: int | None = None,
+        cache_read_input_tokens: int | None = None, cache_creation_input_tokens: int | None = None,
+        reasoning_output_tokens: int | None = None, **envelope: Unpack[Envelope],
+    ) -> Plan[Receipt]:  # fmt: skip
+        """Replace all its counts; what is not given is not reported. Allowed after the run's end too."""
+        tokens = Tokens(
+            input_tokens=input_tokens, output_tokens=output_tokens, total_tokens=total_tokens,
+            cache_read_input_tokens=cache_read_input_tokens, cache_creation_input_tokens=cache_creation_input_tokens,
+            reasoning_output_tokens=reasoning_output_tokens,
+        )  # fmt: skip
+        return self._plan(lambda run, _: run.usages.correct(self.id, tokens, reason), envelope)
+
+    submit_correct = submitting(correct)

@@ -1,0 +1,31 @@
+"""What the environment may set. Flag > environment > `.env` > default; every name has the prefix `RUNFOLD_`."""
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MIB = 1024 * 1024
+
+
+class Settings(BaseSettings):
+    """Read once, when a ledger is opened. `runfold doctor` prints the effective values with secrets hidden."""
+
+    model_config = SettingsConfigDict(env_prefix="RUNFOLD_", env_file=".env", extra="ignore", frozen=True)
+
+    database_url: SecretStr | None = Field(None, description="PostgreSQL to use; none means the embedded one")
+    admin_url: SecretStr | None = Field(None, description="the same database as a role that may migrate it")
+    home: Path = Field(
+        default_factory=lambda: Path.home() / ".runfold",
+        description="folder of the embedded database and of all that Runfold keeps on this machine",
+    )
+    pg_bin: Path | None = Field(None, description="folder with initdb and postgres, for the embedded database")
+    unsafe_durability: bool = Field(False, description="start even where a crash would lose acknowledged events")
+    connect_timeout: float = Field(5.0, gt=0, description="seconds until an unreachable database is an error")
+    queue_size: int = Field(10_000, ge=1, description="commands that may wait to be appended")
+    cached_streams: int = Field(10_000, ge=1, description="thread, run and approval states kept in memory")
+    max_string_bytes: int = Field(2 * MIB, ge=1, description="longest string in an event")
+    max_event_bytes: int = Field(8 * MIB, ge=1, description="largest event")
+    tenant: str = Field("default", pattern=r"^[A-Za-z0-9_.:@-]{1,100}$", description="whose threads these are")
+    actor: str = Field("service:runfold", description="who acts when a command names nobody, as kind:id")
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="least severe log line shown")

@@ -1,0 +1,87 @@
+"""Event ↔ stored row. Plain JSON; types come from the registry alone, so that no stored name is ever imported."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import orjson
+
+from runfold.domain.event import Context, Event, EventTypes, Recorded, event_types
+from runfold.errors import InvalidEvent
+
+
+class Row(NamedTuple):
+    """An event as the append function takes it: one value a column."""
+
+    stream: str
+    version: int
+    type: str
+    schema_version: int
+    state: bytes
+    key_id: str | None
+    tenant_id: str
+    thread_id: str
+    event_id: UUID
+    context: str
+    metadata: str
+
+
+class Limits(NamedTuple):
+    """The largest that is taken, in bytes of JSON."""
+
+    string_bytes: int
+    event_bytes: int
+
+
+COLUMNS = (
+    "notification_id, originator_id, originator_version, topic, schema_version, state, "
+    "tenant_id, thread_id, event_id, recorded_at, context, metadata"
+)
+"""What `decode` takes, in its order."""
+
+
+def encode(event: Event, limits: Limits) -> bytes:
+    """The payload's JSON bytes. Raises InvalidEvent for what is too large."""
+    state = event.__pydantic_serializer__.to_json(event, exclude_none=True)
+    if len(state) > limits.event_bytes:
+        raise InvalidEvent("", f"is {len(state)} bytes of JSON; an event takes {limits.event_bytes}", event.type)
+    if len(state) > limits.string_bytes:
+        _check_strings(orjson.loads(state), limits.string_bytes, event.type, "")
+    return state
+
+
+def decode(columns: tuple[Any, ...], types: EventTypes = event_types) -> Recorded:
+    """A stored row → recorded event. Raises UnknownEventType, UnreadableEvent."""
+    position, stream, version, name, schema_version, state, tenant, thread, event_id, recorded_at, context, metadata = columns
+    event = types.read(name, schema_version, state, position)
+    return Recorded(
+        position, stream, version, event, event_id, tenant, thread, recorded_at, schema_version, Context(**context), metadata
+    )
+
+
+def dump(facts: Mapping[str, Any]) -> str:
+    """Context or metadata → JSON text."""
+    return orjson.dumps(facts, default=_jsonable).decode()
+
+
+def _jsonable(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} has no place in metadata")
+
+
+def _check_strings(value: Any, limit: int, event_type: str, path: str) -> None:
+    match value:
+        case str():
+            if (size := len(value.encode())) > limit:
+                raise InvalidEvent(path, f"is {size} bytes; a string takes {limit}", event_type)
+        case dict():
+            for key, member in value.items():
+                _check_strings(key, limit, event_type, f"{path}.{key[:40]} (key)".lstrip("."))
+                _check_strings(member, limit, event_type, f"{path}.{key}".lstrip("."))
+        case list():
+            for index, member in enumerate(value):
+                _check_strings(member, limit, event_type, f"{path}.{index}".lstrip("."))
+        case _:
+            return

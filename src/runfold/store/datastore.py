@@ -1,0 +1,109 @@
+"""Connections to PostgreSQL: a whole URL, a pool for readers, and what its errors mean for us."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import orjson
+import psycopg
+import psycopg_pool
+from eventsourcing.postgres import PostgresDatastore
+from psycopg import errors
+from psycopg.rows import dict_row
+from psycopg.types.json import set_json_loads
+
+from runfold.errors import LedgerError, LedgerUnavailable
+
+Connection = psycopg.Connection[Any]
+SCHEMA = "runfold"
+
+_KEEPALIVES = {"keepalives_idle": 10, "keepalives_interval": 3, "keepalives_count": 3, "tcp_user_timeout": 15_000}
+
+
+class Datastore(PostgresDatastore):
+    """The library's datastore, on a whole URL (`sslmode` and all) instead of five of its parts.
+
+    `revive` starts the server again where it is ours to start; it is called when a connection fails.
+    """
+
+    def __init__(
+        self, url: str, connect_timeout: float = 5.0, max_connections: int = 8, revive: Callable[[], object] | None = None
+    ) -> None:
+        super().__init__(dbname="", host="", port="", user="", password="", schema=SCHEMA, originator_id_type="text")
+        self.url = url
+        self.connect_timeout = connect_timeout
+        self._revive = revive
+        self.pool = psycopg_pool.ConnectionPool(  # type: ignore[assignment]  # the library's own differs in passwords by function
+            url,
+            kwargs={"row_factory": dict_row, **self._options()},
+            min_size=1,
+            max_size=max_connections,
+            timeout=connect_timeout,
+            reconnect_timeout=connect_timeout,
+            check=psycopg_pool.ConnectionPool.check_connection,
+            configure=_configure,
+            open=False,
+        )
+
+    def register_type_adapters(self) -> None:
+        """The append function takes arrays of plain types, so there is nothing to register."""
+
+    def connect(self) -> Connection:
+        """A connection of one's own, in autocommit. Raises psycopg.OperationalError."""
+        connection = psycopg.connect(self.url, **self._options())
+        _configure(connection)
+        return connection
+
+    def revive(self) -> None:
+        """Start our own server again, if it is ours and it is down."""
+        if self._revive is not None:
+            with contextlib.suppress(LedgerError):  # the next try to connect says what is wrong
+                self._revive()
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A pooled connection. Raises LedgerUnavailable."""
+        try:
+            self.pool.open()
+            with self.pool.connection() as connection:
+                yield connection
+        except (psycopg_pool.PoolTimeout, psycopg_pool.PoolClosed) as error:
+            self.revive()
+            raise unavailable(error) from error
+        except psycopg.OperationalError as error:
+            raise unavailable(error) from error
+
+    def _options(self) -> dict[str, Any]:
+        timeout = max(2, round(self.connect_timeout))  # libpq's least
+        return {"autocommit": True, "connect_timeout": timeout, "application_name": "runfold", **_KEEPALIVES}
+
+
+def _configure(connection: Connection) -> None:
+    set_json_loads(orjson.loads, connection)
+    connection.execute("SET idle_in_transaction_session_timeout = '10s'; SET lock_timeout = '5s'; SET TimeZone = 'UTC'")
+
+
+_NEXT_STEPS: list[tuple[type[Exception], str, bool]] = [
+    (errors.DiskFull, "free space on the server's volume, then retry", True),
+    (errors.ReadOnlySqlTransaction, "the server takes no writes (a standby, or set read-only); use the primary", False),
+    (errors.LockNotAvailable, "another session holds up all appends; retry, and look at pg_stat_activity", True),
+    (errors.QueryCanceled, "the server gave up on time; retry", True),
+    (errors.TooManyConnections, "raise max_connections, or run fewer processes; retry", True),
+    (errors.InsufficientPrivilege, "use a role that was granted runfold_app", False),
+    (errors.UndefinedTable, "run `runfold migrate`", False),
+    (errors.InvalidSchemaName, "run `runfold migrate`", False),
+    (psycopg_pool.PoolTimeout, "check that PostgreSQL runs and that RUNFOLD_DATABASE_URL is right, then retry", True),
+    (psycopg_pool.PoolClosed, "open the ledger again", False),
+]
+
+
+def unavailable(error: Exception) -> LedgerUnavailable:
+    """PostgreSQL's error → ours, with what to do."""
+    fact = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    for kind, next_step, retriable in _NEXT_STEPS:
+        if isinstance(error, kind):
+            return LedgerUnavailable(f"the database said: {fact}", next_step, retriable=retriable)
+    return LedgerUnavailable(
+        f"the database cannot be reached ({fact})",
+        "check that PostgreSQL runs and that RUNFOLD_DATABASE_URL is right, then retry",
+    )

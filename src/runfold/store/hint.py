@@ -1,0 +1,61 @@
+"""The wake-up after a commit. Only ever a hint: whoever waits also polls, so a lost one costs a moment and never an event.
+
+It goes out after the commit and coalesced, because a NOTIFY inside the commit would serialise the whole database.
+"""
+
+import contextlib
+import threading
+
+import psycopg
+
+from runfold.store.datastore import Connection, Datastore
+
+CHANNEL = "runfold"
+COALESCE_SECONDS = 0.005
+
+
+class Hint:
+    """Tells everybody on this database that there is something new."""
+
+    def __init__(self, datastore: Datastore) -> None:
+        self._datastore = datastore
+        self._rung = threading.Event()
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def ring(self) -> None:
+        """Ask for a hint. Cheap: many rings in a moment are one hint."""
+        self._rung.set()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="runfold-hint", daemon=True)
+            self._thread.start()
+
+    def close(self) -> None:
+        """Send what was asked for, then stop."""
+        self._closing.set()
+        self._rung.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _work(self) -> None:
+        connection: Connection | None = None
+        while not self._closing.is_set() or self._rung.is_set():
+            self._rung.wait()
+            self._rung.clear()
+            connection = self._send(connection)
+            self._closing.wait(COALESCE_SECONDS)
+        if connection is not None:
+            connection.close()
+
+    def _send(self, connection: Connection | None) -> Connection | None:
+        try:
+            if connection is None:
+                connection = self._datastore.connect()
+                connection.execute("SET synchronous_commit = off")  # a hint need not outlive a crash
+            connection.execute(f"NOTIFY {CHANNEL}")
+        except psycopg.Error:
+            if connection is not None:
+                with contextlib.suppress(psycopg.Error):
+                    connection.close()
+            return None  # they poll
+        return connection

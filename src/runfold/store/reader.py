@@ -1,0 +1,155 @@
+"""Reading the log: by position, by stream, by thread, by time."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import psycopg
+
+from runfold.domain.event import Recorded
+from runfold.errors import LedgerUnavailable
+from runfold.store.codec import COLUMNS, decode
+from runfold.store.datastore import Datastore
+
+PAGE = 2000
+LATEST = 2**62
+
+
+class Head(NamedTuple):
+    """The last position, when it was given out, and the random id of this log."""
+
+    position: int
+    recorded_at: datetime | None
+    epoch: UUID
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which events are wanted. What is not set does not narrow. A type may end in `.*`."""
+
+    stream: str | None = None
+    thread_id: str | None = None
+    run_id: str | None = None
+    tenant_id: str | None = None
+    agent_id: str | None = None
+    types: tuple[str, ...] = ()
+
+    def conditions(self) -> Iterator[tuple[str, Any]]:
+        """SQL conditions, each with its one parameter."""
+        if self.stream is not None:
+            yield "originator_id = %b", self.stream
+        if self.thread_id is not None:
+            yield "thread_id = %b", self.thread_id
+        if self.run_id is not None:
+            yield "context ->> 'run_id' = %b", self.run_id
+        if self.tenant_id is not None:
+            yield "tenant_id = %b", self.tenant_id
+        if self.agent_id is not None:
+            yield "context ->> 'agent_id' = %b", self.agent_id
+        if self.types:
+            yield "topic LIKE ANY(%b)", [_like(name) for name in self.types]
+
+
+def _like(name: str) -> str:
+    return name.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_").replace("*", "%")
+
+
+class Reader:
+    """The log, read-only."""
+
+    def __init__(self, datastore: Datastore) -> None:
+        self._datastore = datastore
+
+    def rows(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a query as tuples; asked once more where the server was restarted meanwhile.
+
+        Raises LedgerUnavailable.
+        """
+        try:
+            return self._rows(query, parameters)
+        except LedgerUnavailable as error:
+            if not error.retriable:
+                raise
+            self._datastore.revive()
+            return self._rows(query, parameters)
+
+    def _rows(self, query: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        with (
+            self._datastore.reading() as connection,
+            connection.cursor(binary=True, row_factory=psycopg.rows.tuple_row) as cursor,
+        ):
+            return cursor.execute(query, parameters, prepare=True).fetchall()
+
+    def page(
+        self, wanted: Filter | None = None, *, after: int = 0, up_to: int = LATEST, limit: int = PAGE, descending: bool = False
+    ) -> list[Recorded]:
+        """At most `limit` events after one position and up to another, in order. Raises UnknownEventType, UnreadableEvent."""
+        conditions = list((wanted or Filter()).conditions())
+        where = " AND ".join(["notification_id > %b", "notification_id <= %b", *(text for text, _ in conditions)])
+        direction = "DESC" if descending else "ASC"
+        query = f"SELECT {COLUMNS} FROM runfold.log WHERE {where} ORDER BY notification_id {direction} LIMIT %b"  # noqa: S608
+        return [decode(row) for row in self.rows(query, [after, up_to, *(value for _, value in conditions), limit])]
+
+    def events(self, wanted: Filter | None = None, *, after: int = 0, up_to: int = LATEST) -> Iterator[Recorded]:
+        """All of them, page by page, each page in a transaction of its own."""
+        while found := self.page(wanted, after=after, up_to=up_to):
+            yield from found
+            if len(found) < PAGE:
+                return
+            after = found[-1].position
+
+    def stream(
+        self,
+        stream: str,
+        *,
+        after_version: int = 0,
+        up_to_version: int = LATEST,
+        up_to: int = LATEST,
+        types: tuple[str, ...] = (),
+    ) -> Iterator[Recorded]:
+        """A stream's events in order, page by page."""
+        wanted = " AND topic LIKE ANY(%b)" if types else ""
+        query = (
+            f"SELECT {COLUMNS} FROM runfold.log WHERE originator_id = %b AND originator_version > %b"  # noqa: S608
+            f" AND originator_version <= %b AND notification_id <= %b{wanted} ORDER BY originator_version LIMIT %b"
+        )
+        likes = [[_like(name) for name in types]] if types else []
+        while found := self.rows(query, [stream, after_version, up_to_version, up_to, *likes, PAGE]):
+            for row in found:
+                yield decode(row)
+            if len(found) < PAGE:
+                return
+            after_version = found[-1][2]
+
+    def tree(self, thread_id: str, *, after: int = 0, up_to: int = LATEST) -> list[Recorded]:
+        """The events that shape a thread's tree: runs created, heads named and moved."""
+        query = (
+            f"SELECT {COLUMNS} FROM runfold.log WHERE thread_id = %b AND notification_id > %b AND notification_id <= %b"  # noqa: S608
+            " AND topic IN ('run.created', 'thread.head_named', 'thread.head_moved') ORDER BY notification_id"
+        )
+        return [decode(row) for row in self.rows(query, [thread_id, after, up_to])]
+
+    def threads_created(self, tenant_id: str, limit: int, up_to: int = LATEST) -> list[Recorded]:
+        """The first events of a tenant's threads, newest first."""
+        query = (
+            f"SELECT {COLUMNS} FROM runfold.log WHERE tenant_id = %b AND topic = 'thread.created' AND notification_id <= %b"  # noqa: S608
+            " ORDER BY notification_id DESC LIMIT %b"
+        )
+        return [decode(row) for row in self.rows(query, [tenant_id, up_to, limit])]
+
+    def head(self) -> Head:
+        """The last position."""
+        (row,) = self.rows("SELECT position, nullif(recorded_at, '-infinity'), epoch FROM runfold.head")
+        return Head(*row)
+
+    def position_at(self, moment: datetime) -> int:
+        """The last position recorded not after a moment; 0 before the first."""
+        ((position,),) = self.rows("SELECT runfold.position_at(%b)", [moment])
+        return int(position)
+
+    def unsafe_settings(self) -> dict[str, str]:
+        """Settings under which a crash loses acknowledged events, with their values."""
+        names = ["fsync", "full_page_writes", "synchronous_commit"]
+        return dict(self.rows("SELECT name, setting FROM pg_settings WHERE name = ANY(%b) AND setting = 'off'", [names]))

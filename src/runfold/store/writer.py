@@ -1,0 +1,116 @@
+"""One connection that appends. It tells a lost reply from a lost event before it answers."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from types import MappingProxyType
+from typing import NamedTuple
+
+import psycopg
+
+from runfold.errors import LedgerUnavailable
+from runfold.store.codec import Row
+from runfold.store.datastore import Connection, Datastore, unavailable
+
+_APPEND = (
+    "SELECT first_position, recorded_at, conflicts, actual_versions FROM runfold.append("
+    "%b::text[], %b::int8[], %b::text[], %b::int2[], %b::bytea[], %b::text[],"
+    " %b::text[], %b::text[], %b::uuid[], %b::text[], %b::text[], %b::text[], %b::int8[])"
+)
+_FIND = "SELECT min(notification_id), max(recorded_at) FROM runfold.log WHERE event_id = ANY(%b)"
+
+
+class Placed(NamedTuple):
+    """Where a batch of events stands: its first position, and the store's time."""
+
+    first_position: int
+    recorded_at: datetime
+
+
+Conflicts = dict[str, int]
+"""Streams that are not where a batch believed them to be, and the version each is at."""
+
+
+class Writer:
+    """Appends batches, one at a time."""
+
+    def __init__(self, datastore: Datastore) -> None:
+        self._datastore = datastore
+        self._connection: Connection | None = None
+        self._turn = threading.Lock()
+
+    def append(self, rows: Sequence[Row], watched: Mapping[str, int] = MappingProxyType({})) -> Placed | Conflicts:
+        """Write all rows at the next positions; or nothing, and the answer names the streams in the way.
+
+        `watched` are streams that must be at a version though nothing is written to them.
+
+        When the connection breaks, the reply may be lost and the events not: they are looked up by id, and sent again
+        only if they are not there. Raises LedgerUnavailable.
+        """
+        with self._turn:
+            deadline = time.monotonic() + self._datastore.connect_timeout
+            sent_before = sent = False
+            while True:
+                try:
+                    connection = self._connected()
+                    sent_before = sent
+                    if sent_before and (stored := _find(connection, rows)):
+                        return stored
+                    sent = True
+                    answer = _append(connection, rows, watched)
+                    if sent_before and not isinstance(answer, Placed):
+                        return _find(connection, rows) or answer  # the earlier try's commit came through meanwhile
+                except psycopg.Error as error:
+                    self._give_up_or_wait(error, deadline, sent=sent)
+                else:
+                    return answer
+
+    def close(self) -> None:
+        """Give the connection back."""
+        with self._turn:
+            self._drop()
+
+    def _connected(self) -> Connection:
+        if self._connection is None:
+            self._connection = self._datastore.connect()
+            self._connection.prepare_threshold = 0
+        return self._connection
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(psycopg.Error):
+                self._connection.close()
+        self._connection = None
+
+    def _give_up_or_wait(self, error: psycopg.Error, deadline: float, *, sent: bool) -> None:
+        lost = self._connection is None or self._connection.broken
+        if not lost:
+            raise unavailable(error) from error  # the server itself said no, so nothing was stored
+        self._drop()
+        if time.monotonic() > deadline:
+            if not sent:
+                raise unavailable(error) from error
+            raise LedgerUnavailable(
+                f"the connection broke and cannot be made again ({str(error).strip()}): unknown whether events are stored",
+                "repeat the command with the same ids: what is stored is not stored twice",
+            ) from error
+        self._datastore.revive()
+        time.sleep(0.05)
+
+
+def _append(connection: Connection, rows: Sequence[Row], watched: Mapping[str, int]) -> Placed | Conflicts:
+    columns = [*(list(column) for column in zip(*rows, strict=True)), list(watched), list(watched.values())]
+    with connection.cursor(binary=True, row_factory=psycopg.rows.tuple_row) as cursor:
+        answer = cursor.execute(_APPEND, columns, prepare=True).fetchone()
+    assert answer is not None, "a function call returns a row"  # noqa: S101
+    position, recorded_at, streams, versions = answer
+    return Placed(position, recorded_at) if streams is None else dict(zip(streams, versions, strict=True))
+
+
+def _find(connection: Connection, rows: Sequence[Row]) -> Placed | None:
+    """Where the rows stand, if an earlier try stored them: all of them or none, for they go in together."""
+    with connection.cursor(row_factory=psycopg.rows.tuple_row) as cursor:
+        position, recorded_at = cursor.execute(_FIND, [[row.event_id for row in rows]]).fetchone() or (None, None)
+    return None if position is None else Placed(position, recorded_at)

@@ -1,0 +1,126 @@
+"""A real PostgreSQL for all tests, and a database of its own for each."""
+
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from runfold import Ledger, Settings
+from runfold.store.embedded import EmbeddedServer
+from runfold.store.migrate import migrate
+
+TEMPLATE = "runfold_template"
+SHARED = Path(__file__).parents[2] / "shared"
+TRAJECTORIES = SHARED / "data" / "trajectories"
+
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class TestDatabase:
+    """One test's database: its URL as the application's role, as the owner of the log, and as superuser."""
+
+    __test__ = False
+
+    url: str
+    owner_url: str
+    admin_url: str
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No setting of the person who runs the tests reaches them."""
+    for name in [name for name in os.environ if name.startswith("RUNFOLD_") and not name.startswith("RUNFOLD_TEST_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def admin_url() -> Iterator[str]:
+    """A superuser's URL: of RUNFOLD_TEST_ADMIN_URL's server, else of an embedded one of this session's own."""
+    if given := os.environ.get("RUNFOLD_TEST_ADMIN_URL"):
+        yield given
+        return
+    home = Path(tempfile.mkdtemp(prefix="runfold-tests-"))
+    home.chmod(0o711)  # the server runs as another user where the tests run as root
+    server = EmbeddedServer.start(home)
+    try:
+        yield server.admin_url
+    finally:
+        server.stop_now()
+        server.close()
+        server.delete()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def template(admin_url: str) -> str:
+    """A migrated, empty database, to be copied."""
+    with psycopg.connect(admin_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(TEMPLATE)))
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
+    migrate(make_conninfo(admin_url, dbname=TEMPLATE))
+    with psycopg.connect(admin_url, autocommit=True) as connection:
+        for role in ("runfold_owner", "runfold_app", "runfold_projector", "runfold_reader"):
+            connection.execute(sql.SQL("ALTER ROLE {} LOGIN").format(sql.Identifier(role)))
+    return TEMPLATE
+
+
+@pytest.fixture
+def new_database(admin_url: str, template: str) -> Iterator[Callable[[], TestDatabase]]:
+    """Makes databases, each a copy of the template, dropped after the test."""
+    made: list[str] = []
+
+    def make() -> TestDatabase:
+        name = f"runfold_test_{os.getpid()}_{next(_numbers)}"
+        with psycopg.connect(admin_url, autocommit=True) as connection:
+            connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
+        made.append(name)
+        return TestDatabase(
+            url=make_conninfo(admin_url, dbname=name, user="runfold_app"),
+            owner_url=make_conninfo(admin_url, dbname=name, user="runfold_owner"),
+            admin_url=make_conninfo(admin_url, dbname=name),
+        )
+
+    yield make
+    with psycopg.connect(admin_url, autocommit=True) as connection:
+        for name in made:
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def database(new_database: Callable[[], TestDatabase]) -> TestDatabase:
+    """This test's own migrated, empty database."""
+    return new_database()
+
+
+@pytest.fixture
+def settings(database: TestDatabase) -> Settings:
+    """Settings that point at this test's database."""
+    return Settings(database_url=database.url, admin_url=database.admin_url)
+
+
+@pytest.fixture
+def ledger(settings: Settings) -> Iterator[Ledger]:
+    """A ledger on this test's own database."""
+    with Ledger.open(settings=settings) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def trajectories() -> Path:
+    """The folder of real agent runs. Skips where it is not, except in CI, where it must be."""
+    if not TRAJECTORIES.is_dir():
+        reason = f"the real agent runs are not at {TRAJECTORIES}"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return TRAJECTORIES
