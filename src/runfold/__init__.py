@@ -1,25 +1,57 @@
-"""Runfold: the ledger of record for AI-agent runs. Every event in one append-only log; every read model a fold over it."""
+"""Runfold: the ledger of record for AI-agent runs. Every event in one append-only log; every read model a fold over it.
 
-from runfold.domain.event import Recorded
-from runfold.errors import (
-    ApprovalNotFound,
-    CommandRefused,
-    DuplicateWithDifferentContent,
-    InvalidEvent,
-    LedgerError,
-    LedgerUnavailable,
-    RunNotFound,
-    ThreadNotFound,
-    VersionConflict,
-)
-from runfold.ledger.approval import Approval
-from runfold.ledger.decision import Decision
-from runfold.ledger.ledger import Ledger
-from runfold.ledger.run import Run
-from runfold.ledger.submitted import Receipt, Submitted
-from runfold.ledger.thread import Thread
-from runfold.settings import Settings
-from runfold.subscription import Subscription
+The names below load when they are first used, so that `runfold --help` need not wait for a database driver.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from runfold.domain.event import Recorded
+    from runfold.errors import (
+        ApprovalNotFound,
+        CommandRefused,
+        DuplicateWithDifferentContent,
+        InvalidEvent,
+        LedgerError,
+        LedgerUnavailable,
+        RunNotFound,
+        ThreadNotFound,
+        VersionConflict,
+    )
+    from runfold.ledger.approval import Approval
+    from runfold.ledger.decision import Decision
+    from runfold.ledger.ledger import Ledger
+    from runfold.ledger.run import Run
+    from runfold.ledger.submitted import Receipt, Submitted
+    from runfold.ledger.thread import Thread
+    from runfold.settings import Settings
+    from runfold.subscription import Subscription
+else:
+    _HOMES = {
+        "Approval": "ledger.approval",
+        "Decision": "ledger.decision",
+        "Ledger": "ledger.ledger",
+        "Receipt": "ledger.submitted",
+        "Recorded": "domain.event",
+        "Run": "ledger.run",
+        "Settings": "settings",
+        "Submitted": "ledger.submitted",
+        "Subscription": "subscription",
+        "Thread": "ledger.thread",
+    }
+
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module  # noqa: PLC0415
+
+        value = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'errors')}"), name)
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})
+
 
 __all__ = [
     "Approval",

@@ -1,9 +1,8 @@
 """Ids: a prefix that says what it is of, and a time-ordered unique part (UUIDv7). Deterministic ones for imports."""
 
 import hashlib
-from uuid import UUID
 
-from uuid_utils.compat import uuid7
+from uuid_utils import uuid7
 
 
 def new_id(prefix: str) -> str:
@@ -11,9 +10,9 @@ def new_id(prefix: str) -> str:
     return f"{prefix}_{uuid7().hex}"
 
 
-def new_event_id() -> UUID:
-    """A UUIDv7, given to an event before the first try to store it."""
-    return uuid7()
+def new_event_id() -> bytes:
+    """The sixteen bytes of a UUIDv7, given to an event before the first try to store it."""
+    return uuid7().bytes
 
 
 def stable_id(prefix: str, *source: str) -> str:

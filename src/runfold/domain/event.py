@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from runfold.domain.values import Actor, Id, Text, Time, Value
+from runfold.domain.values import PATTERN_WORDS, Actor, Id, Text, Time, Value
 from runfold.errors import InvalidEvent, UnknownEventType, UnreadableEvent
 
 
@@ -105,7 +105,8 @@ def refusal(error: ValidationError, event_type: str | None = None) -> InvalidEve
     first = error.errors(include_url=False)[0]
     inner = first.get("ctx", {}).get("at", "")
     path = ".".join([*(str(part) for part in first["loc"]), *([inner] if inner else [])])
-    return InvalidEvent(path, first["msg"], event_type or error.title)
+    reason = PATTERN_WORDS.get(first.get("ctx", {}).get("pattern", ""), first["msg"])
+    return InvalidEvent(path, reason, event_type or error.title)
 
 
 class Context(NamedTuple):

@@ -1,6 +1,6 @@
 """Messages of a run: added whole or streamed, revised, redacted. One message id has one content at a time."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, NoReturn, assert_never
 
 from runfold.domain.event import AlreadyRecorded, Event, Events
@@ -70,7 +70,7 @@ class MessageRedacted(MessageEvent, type="message.redacted"):
 AnyMessageEvent = MessageAdded | MessageRevised | MessagePartAppended | MessageSealed | MessageRedacted
 
 
-@dataclass
+@dataclass(slots=True)
 class MessageState:
     """What the rules must know of one message."""
 
@@ -79,7 +79,7 @@ class MessageState:
     added_at: int
     length: int = 0
     streaming: bool = False
-    redactions: set[tuple[int | None, tuple[str, ...]]] = field(default_factory=set)
+    redactions: frozenset[tuple[int | None, tuple[str, ...]]] = frozenset()
 
 
 class Messages:
@@ -146,8 +146,10 @@ class Messages:
         """Take in what happened."""
         match event:
             case MessageAdded():
-                length = sum(len(part.text) for part in event.content if isinstance(part, TextPart))
-                self.by_id[event.message_id] = MessageState(event.role, 1, self.run.version, length, event.streaming)
+                state = MessageState(event.role, 1, self.run.version, streaming=event.streaming)
+                if event.streaming:
+                    state.length = sum(len(part.text) for part in event.content if isinstance(part, TextPart))
+                self.by_id[event.message_id] = state
             case MessageRevised():
                 known = self.by_id.setdefault(event.message_id, MessageState("assistant", 1, self.run.version))
                 known.revision = event.revision
@@ -156,7 +158,7 @@ class Messages:
             case MessageSealed():
                 self.by_id[event.message_id].streaming = False
             case MessageRedacted():
-                self.by_id[event.message_id].redactions.add((event.revision, tuple(event.fields)))
+                self.by_id[event.message_id].redactions |= {(event.revision, tuple(event.fields))}
             case _:
                 assert_never(event)
 

@@ -2,12 +2,11 @@
 
 import hashlib
 import json
-import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from runfold.errors import InvalidEvent
@@ -15,7 +14,21 @@ from runfold.errors import InvalidEvent
 MAX_DEPTH = 64
 INT_LIMIT = 2**63
 
-_ID = re.compile(r"[A-Za-z0-9_](?:\.?[A-Za-z0-9_:@=+~-])*\Z")
+_ID = r"[A-Za-z0-9_](?:\.?[A-Za-z0-9_:@=+~-])*"
+_ID_WORDS = "is not an id: up to 200 ASCII letters, digits and _ : @ = + ~ - or single dots, the first a letter, digit or _"
+
+PATTERN_WORDS: dict[str, str] = {}
+"""What to say of text that does not match a pattern of ours."""
+
+
+def _pattern(pattern: str, words: str) -> Any:
+    PATTERN_WORDS[pattern] = words
+    return Field(pattern=pattern)
+
+
+def _id_type(prefix: str = "") -> Any:
+    words = f"{_ID_WORDS}, after {prefix}" if prefix else _ID_WORDS
+    return _pattern(f"^{prefix}{_ID}$", words)  # in pydantic's own engine, where $ is the very end
 
 
 class Value(BaseModel):
@@ -41,27 +54,23 @@ def _text(text: str) -> str:
     return text
 
 
-def _id(text: str) -> str:
-    if len(text) > 200 or not _ID.match(text):
-        raise PydanticCustomError(
-            "id", "is not an id: 1 to 200 ASCII letters, digits and _ : @ = + ~ - or single dots, none of them first but _"
-        )  # fmt: skip
-    return text
-
-
-def _prefixed(prefix: str) -> AfterValidator:
-    def check(text: str) -> str:
-        if not text.startswith(prefix) or len(text) == len(prefix):
-            raise PydanticCustomError("id", f"is not an id of this kind: it must start with {prefix!r}")
-        return _id(text)
-
-    return AfterValidator(check)
+def _rfc3339(moment: Any) -> Any:
+    if isinstance(moment, str) and moment[4:5] != "-":
+        raise PydanticCustomError("time", "is not a time; give RFC 3339, such as 2026-01-31T09:30:00Z")
+    return moment
 
 
 def _utc(moment: datetime) -> datetime:
     if moment.tzinfo is None:
         raise PydanticCustomError("time", "has no time zone; give RFC 3339 with an offset, such as 2026-01-31T09:30:00Z")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise PydanticCustomError("time", "is outside of the years 1 to 9999 in UTC") from None
+
+
+def _written_out(amount: Decimal) -> Decimal:
+    return Decimal(f"{amount:f}")  # 1E+3 is a number, and not how money is written
 
 
 def _json_fault(value: Any, depth: int, path: str) -> tuple[str, str] | None:
@@ -92,16 +101,23 @@ def _member_fault(value: dict[Any, Any] | list[Any], depth: int, path: str) -> t
                 return path, f"has the key {key!r}, a {type(key).__name__}; keys must be strings"
             if fault := _text_fault(key):
                 return path, f"has a key that {fault}"
-        if found := _json_fault(member, depth, f"{path}.{key}"):
+        if found := _json_fault(member, depth, f"{path}.{key}" if path else str(key)):
             return found
     return None
 
 
-def _json(value: Any) -> Any:
+def _json(value: Any, info: ValidationInfo) -> Any:
     if found := _json_fault(value, 0, ""):
         path, fault = found
-        raise PydanticCustomError("json", "{fault}", {"fault": fault, "at": path.lstrip(".")})
-    return value
+        raise PydanticCustomError("json", "{fault}", {"fault": fault, "at": path})
+    return value if info.mode == "json" else _copied(value)
+
+
+def _copied(value: Any) -> Any:
+    """A copy, so that an event stays as it was when its caller goes on to change what it gave."""
+    if isinstance(value, dict):
+        return {key: _copied(member) for key, member in value.items()}
+    return [_copied(member) for member in value] if isinstance(value, list) else value
 
 
 def parse_json(raw: str | bytes, path: str = "") -> Any:
@@ -143,31 +159,57 @@ def json_text(value: Any, path: str = "") -> str:
 
 
 def digest(text: str) -> str:
-    """`sha256:…` over the UTF-8 bytes of `text`: what an approval binds to."""
-    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+    """`sha256:…` over the UTF-8 bytes of `text`: what an approval binds to.
+
+    Text that is no text (a lone surrogate) has a digest too: it is refused where it would be recorded, with its path.
+    """
+    return f"sha256:{hashlib.sha256(text.encode(errors='surrogatepass')).hexdigest()}"
 
 
-def canonical(value: Any) -> str:
-    """One text for equal JSON values, whatever the order of their keys."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+def canonical(fields: dict[str, Any]) -> str:
+    """One text for fields with equal JSON values, whatever the order of keys. Raises InvalidEvent for what is not JSON."""
+    for name, value in fields.items():
+        if found := _json_fault(value, 0, name):
+            raise InvalidEvent(*found)
+    return json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two values say the same. Python takes true for 1, and 1 for 1.0; JSON does not."""
+    return bool(one == other) and _same_kinds(one, other)
+
+
+def _same_kinds(one: Any, other: Any) -> bool:
+    """Of two values that are equal."""
+    match one:
+        case dict():
+            return all(_same_kinds(member, other[key]) for key, member in one.items())
+        case list() | tuple():
+            return all(map(_same_kinds, one, other))
+        case BaseModel():
+            return all(_same_kinds(getattr(one, name), getattr(other, name)) for name in type(one).model_fields)
+        case bool() | int() | float():
+            return isinstance(one, bool) == isinstance(other, bool) and isinstance(one, float) == isinstance(other, float)
+        case _:
+            return True
 
 
 Text = Annotated[str, AfterValidator(_text)]
 Label = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_text)]
-Id = Annotated[str, AfterValidator(_id)]
-ThreadId = Annotated[str, _prefixed("thread_")]
-RunId = Annotated[str, _prefixed("run_")]
-ApprovalId = Annotated[str, _prefixed("approval_")]
-Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
-Time = Annotated[datetime, AfterValidator(_utc)]
+Id = Annotated[str, Field(max_length=200), _id_type()]
+ThreadId = Annotated[str, Field(max_length=200), _id_type("thread_")]
+RunId = Annotated[str, Field(max_length=200), _id_type("run_")]
+ApprovalId = Annotated[str, Field(max_length=200), _id_type("approval_")]
+Digest = Annotated[str, _pattern("^sha256:[0-9a-f]{64}$", "is not sha256: and 64 hexadecimal digits")]
+Time = Annotated[datetime, BeforeValidator(_rfc3339), AfterValidator(_utc)]
 Json = Annotated[Any, BeforeValidator(_json)]
 JsonObject = Annotated[dict[str, Any], BeforeValidator(_json)]
 Count = Annotated[int, Field(ge=0, lt=INT_LIMIT)]
 Nanoseconds = Annotated[int, Field(ge=0, lt=INT_LIMIT)]
 Version = Annotated[int, Field(ge=1, lt=INT_LIMIT)]
 Share = Annotated[float, Field(ge=0, le=1)]
-Amount = Annotated[Decimal, Field(max_digits=38, decimal_places=18)]
-Currency = Annotated[str, Field(pattern="^[A-Z]{3}$")]
+Amount = Annotated[Decimal, Field(max_digits=38, decimal_places=18), AfterValidator(_written_out)]
+Currency = Annotated[str, _pattern("^[A-Z]{3}$", "is not an ISO 4217 code such as EUR")]
 
 
 class Actor(Value):
@@ -231,7 +273,7 @@ class DataPart(Value):
     """Anything else, as JSON."""
 
     type: Literal["data"] = "data"
-    data: Json
+    data: Json = None
     name: Label | None = None
 
 

@@ -1,17 +1,55 @@
 """Many commands, one transaction: all of them are recorded, or none."""
 
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from typing import TypeVar
+from uuid import UUID
 
 from pydantic import ValidationError
 
-from runfold.domain.event import AlreadyRecorded, refusal
+from runfold.domain.event import AlreadyRecorded, Event, Recorded, refusal
 from runfold.errors import LedgerError, LedgerUnavailable, UsageError
 from runfold.ledger.door import Door, Plan, require_same
 from runfold.ledger.session import NotKnown, Session, States, metadata_of
 from runfold.ledger.submitted import Receipt, Submitted
 from runfold.settings import Settings
+from runfold.store.datastore import Datastore
+from runfold.store.reader import LATEST, TREE_TYPES, Reader
 
 T = TypeVar("T")
+
+_AFTER_ALL = 2**61
+
+
+class ReaderWithNew(Reader):
+    """The log as it will be once the batch is stored: what is collected stands after all that is recorded."""
+
+    def __init__(self, datastore: Datastore, batch: "BatchDoor") -> None:
+        super().__init__(datastore)
+        self._batch = batch
+
+    def stream(
+        self,
+        stream: str,
+        *,
+        after_version: int = 0,
+        up_to_version: int = LATEST,
+        up_to: int = LATEST,
+        types: tuple[str, ...] = (),
+    ) -> Iterator[Recorded]:
+        """A stream's events in order, the collected ones last."""
+        yield from super().stream(stream, after_version=after_version, up_to_version=up_to_version, up_to=up_to, types=types)
+        for recorded in self._batch.collected():
+            wanted = not types or any(fnmatchcase(recorded.type, name) for name in types)
+            if recorded.stream == stream and after_version < recorded.version <= up_to_version and wanted:
+                yield recorded
+
+    def tree(self, thread_id: str, *, after: int = 0, up_to: int = LATEST) -> list[Recorded]:
+        """The events that shape a thread's tree, the collected ones last."""
+        new = [
+            recorded for recorded in self._batch.collected() if recorded.thread_id == thread_id and recorded.type in TREE_TYPES
+        ]
+        return super().tree(thread_id, after=after, up_to=up_to) + new
 
 
 class BatchDoor:
@@ -19,11 +57,13 @@ class BatchDoor:
 
     def __init__(self, door: Door, settings: Settings) -> None:
         self._door = door
-        self.recorder, self.clock, self.actor, self.tenant_id = door.recorder, door.clock, door.actor, door.tenant_id
-        self._states = States(door.recorder.reader, settings.tenant, most=2**31)
+        self.clock, self.actor, self.tenant_id = door.clock, door.actor, door.tenant_id
+        self.reader = ReaderWithNew(door.recorder.store, self)
+        self._states = States(door.recorder.reader, settings.tenant, most=2**31, take=door.take)
         self._session: Session = door.session({}, self._states)
         self._default_metadata = self._session.metadata
         self._broken: LedgerError | None = None
+        self._new: dict[tuple[str, int], Event] = {}
 
     def __len__(self) -> int:
         return len(self._session.rows)
@@ -34,7 +74,7 @@ class BatchDoor:
             raise LedgerUnavailable(f"the batch is void ({self._broken})", "begin another", retriable=False)
         session, before = self._session, len(self._session.rows)
         try:
-            session.metadata = metadata_of(plan.envelope, self.actor) if plan.envelope else self._default_metadata
+            session.next_command(metadata_of(plan.envelope, self.actor) if plan.envelope else self._default_metadata)
             receipt = self._decide(plan, before)
         except (LedgerError, ValidationError) as error:
             ours = refusal(error) if isinstance(error, ValidationError) else error
@@ -56,8 +96,22 @@ class BatchDoor:
             return None
         receipt = self._door.append(self._session)
         session = self._door.session({}, self._states)
-        self._session = session
+        self._session, self._new = session, {}
         return receipt
+
+    def finish(self) -> None:
+        """Store the rest, and give the states back."""
+        self.store()
+        self._door.give_back(self._states)
+
+    def collected(self) -> Iterator[Recorded]:
+        """What is collected, as if it were recorded now, after everything else."""
+        session, now = self._session, self.clock()
+        for offset, (row, event) in enumerate(zip(session.rows, session.events, strict=True)):
+            yield Recorded(
+                _AFTER_ALL + offset, row.stream, row.version, event, UUID(bytes=row.event_id), row.tenant_id, row.thread_id,
+                now, row.schema_version,
+            )  # fmt: skip
 
     def _decide(self, plan: Plan[T], before: int) -> Receipt:
         while True:
@@ -71,15 +125,16 @@ class BatchDoor:
                 return self._recorded_before(known)
             else:
                 added = len(self._session.rows) - before
+                for row, event in zip(self._session.rows[before:], self._session.events[before:], strict=True):
+                    self._new[row.stream, row.version] = event
                 last = self._session.rows[-1] if added else None
                 return Receipt(last.stream if last else plan.stream, 0, last.version if last else 0, None, added)
 
     def _recorded_before(self, known: AlreadyRecorded) -> Receipt:
-        here = self._session.events.get((known.stream, known.version))
+        here = self._new.get((known.stream, known.version))
         if here is not None:
             require_same(known, here)
             return Receipt(known.stream, 0, known.version, None, 0)
-        reader = self.recorder.reader
-        (found,) = reader.stream(known.stream, after_version=known.version - 1, up_to_version=known.version)
+        (found,) = self._door.reader.stream(known.stream, after_version=known.version - 1, up_to_version=known.version)
         require_same(known, found.event)
         return Receipt(known.stream, found.position, found.version, found.recorded_at, 0)

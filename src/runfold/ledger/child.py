@@ -35,7 +35,7 @@ class Child(Handle):
             session.expect(run, envelope.get("expected_version"))
 
             def past() -> History:
-                thread_id, reader = session.thread_of(run), self._door.recorder.reader
+                thread_id, reader = session.thread_of(run), self._door.reader
                 return session.fetch("past", lambda: History(reader, thread_id, run.id))  # type: ignore[no-any-return]
 
             session.record(run, decide(run, past))

@@ -12,7 +12,7 @@ from runfold.domain.values import Actor, Part, TextPart, json_text, parse_json
 from runfold.errors import InvalidEvent
 from runfold.ledger.door import Plan
 from runfold.ledger.submitted import Submitted
-from runfold.store.recorder import Recorder
+from runfold.store.reader import Reader
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -21,7 +21,7 @@ T = TypeVar("T")
 class Entrance(Protocol):
     """The door, or a batch."""
 
-    recorder: Recorder
+    reader: Reader
     clock: Callable[[], datetime]
     actor: Actor
     tenant_id: str
@@ -116,6 +116,14 @@ def arguments_of(arguments: Any) -> tuple[str, Any]:
 def itself(receipt: Any) -> Any:
     """The answer of a command that has nothing better to give than its receipt."""
     return receipt
+
+
+def checked_id(kind: Any, name: str, id: str) -> str:  # noqa: A002
+    """An id that a caller gave, if it may be one. Raises InvalidEvent."""
+    try:
+        return str(TypeAdapter(kind).validate_python(id, strict=True))
+    except ValidationError as error:
+        raise InvalidEvent(name, refusal(error).reason) from None
 
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}

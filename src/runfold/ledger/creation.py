@@ -9,10 +9,10 @@ from runfold.domain.run import Run as RunState
 from runfold.domain.run_events import Goal, Parent, ParentKind, RunCreated
 from runfold.domain.thread import MAIN
 from runfold.domain.thread import Thread as ThreadState
-from runfold.domain.values import canonical, digest
+from runfold.domain.values import RunId, canonical, digest
 from runfold.errors import InvalidEvent, RunNotFound
 from runfold.ids import new_id, stable_id
-from runfold.ledger.command import Entrance, Handle
+from runfold.ledger.command import Entrance, Handle, checked_id
 from runfold.ledger.history import thread_tree
 from runfold.ledger.session import Envelope, Session
 
@@ -56,12 +56,13 @@ class Creation:
         goal = request.get("goal")
         self._goal = Goal.model_validate(goal, strict=False) if isinstance(goal, Mapping) else goal
         self._wanted = RunCreated(
-            thread_id=thread_id or "thread_-", agent_id=request.get("agent_id", "-"), key=request.get("key"),
+            thread_id=thread_id or "thread_0", agent_id=request.get("agent_id", "-"), key=request.get("key"),
             request_digest=digest(canonical(self._said(input))), input=input, goal=self._goal,
             request_config=request.get("request_config"), background=request.get("background", False),
             callback_url=request.get("callback_url"), metadata=request.get("metadata", {}),
         )  # fmt: skip
-        self.run_id = request.get("run_id") or self._id_for_key() or new_id("run")
+        given = request.get("run_id")
+        self.run_id = checked_id(RunId, "run_id", given) if given else self._id_for_key() or new_id("run")
 
     def decide(self, session: Session) -> None:
         """Create the run, and begin it if that was asked too."""
@@ -103,7 +104,7 @@ class Creation:
             return None
         run_id = _id_of(asked)
         if not run_id.startswith("run_"):
-            tree = session.fetch(("tree", thread.id), lambda: thread_tree(self._door.recorder.reader, thread.id))
+            tree = session.fetch(("tree", thread.id), lambda: thread_tree(self._door.reader, thread.id))
             head = tree.heads.get(run_id)
             if head is None and run_id != MAIN:
                 thread.refuse("start_run", f"there is no head {run_id!r}; name it first, or give a run")

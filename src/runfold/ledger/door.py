@@ -10,9 +10,9 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
@@ -33,17 +33,16 @@ MOST_TRIES = 100
 _WAIT_FOR_IN_FLIGHT = 0.002
 
 
-@dataclass(frozen=True)
-class Plan(Generic[T]):
+class Plan(NamedTuple, Generic[T]):
     """A command: what it decides, and what the caller gets for it. Commands on one stream keep their order."""
 
     stream: str
     decide: Callable[[Session], None]
     answer: Callable[[Receipt], T]
-    envelope: Envelope = field(default_factory=Envelope)
+    envelope: Envelope
 
 
-@dataclass
+@dataclass(slots=True)
 class _Try:
     plan: Plan[Any]
     submitted: Submitted[Any]
@@ -56,6 +55,7 @@ class Door:
 
     def __init__(self, recorder: Recorder, settings: Settings, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self.recorder = recorder
+        self.reader = recorder.reader
         self.clock = clock
         self.actor = Actor.parse(settings.actor)
         self.tenant_id = settings.tenant
@@ -93,12 +93,18 @@ class Door:
         submitted: Submitted[Receipt] = Submitted(lambda receipt: receipt)
         batch = _Try(Plan("", lambda _: None, lambda receipt: receipt, {"expected_version": 0}), submitted, session=session)
         self._put(batch, session)
-        receipt = submitted.result()
+        return submitted.result()
+
+    def take(self, stream: str) -> Known | None:
+        """Hand over a state that is in memory: its taker may change it, and whoever else needs it reads the log."""
         with self._turn:
-            for stream in session.touched:
-                if known := self.states.peek(stream):
-                    self.states.forget(known)
-        return receipt
+            return self.states.take(stream)
+
+    def give_back(self, states: States) -> None:
+        """Keep the states that a batch has finished with."""
+        with self._turn:
+            for known in states.all():
+                self.states.keep(known)
 
     def close(self) -> None:
         """Store what waits, answer everybody, and give the connections back."""
@@ -158,7 +164,7 @@ class Door:
             settle([(trying.submitted, self._nothing_new(plan.stream))])
 
     def _put(self, trying: _Try, session: Session) -> None:
-        append = Append(session.rows, list(session.touched.values()), session.watched, facts=trying)
+        append = Append(session.rows, list(session.touched.values()), session.watched(), trying)
         try:
             self._appender.put(append)
         except LedgerError:

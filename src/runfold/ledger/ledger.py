@@ -9,11 +9,12 @@ from typing import Any, Self, Unpack
 from runfold.domain.event import Context, Recorded
 from runfold.domain.thread import Thread as ThreadState
 from runfold.domain.thread import ThreadCreated
+from runfold.domain.values import ThreadId
 from runfold.errors import UsageError
 from runfold.ids import new_id
 from runfold.ledger.approval import Approval
 from runfold.ledger.batch import BatchDoor
-from runfold.ledger.command import Entrance, Handle, command, submitting
+from runfold.ledger.command import Entrance, Handle, checked_id, command, submitting
 from runfold.ledger.door import Door, Plan
 from runfold.ledger.reading import Reading
 from runfold.ledger.run import Run
@@ -43,7 +44,7 @@ class Writing(Handle):
         created = ThreadCreated(
             agent_id=agent_id, user_id=user_id, title=title, metadata=metadata or {}, external_ref=external_ref
         )
-        created_id = thread_id or new_id("thread")
+        created_id = checked_id(ThreadId, "thread_id", thread_id) if thread_id else new_id("thread")
 
         def decide(session: Session) -> None:
             thread = session.new(ThreadState, created_id)
@@ -83,6 +84,11 @@ class Batch(Writing):
         self.appended += len(self._collected)
         self.receipt = self._collected.store() or self.receipt
         return self.receipt
+
+    def finish(self) -> None:
+        """Store the rest. `with ledger.batch()` does it."""
+        self.store()
+        self._collected.finish()
 
 
 class Ledger(Writing):
@@ -137,7 +143,7 @@ class Ledger(Writing):
         """Many commands in one transaction, stored when the block ends without an error."""
         batch = Batch(BatchDoor(self._own_door, self.settings))
         yield batch
-        batch.store()
+        batch.finish()
 
     # Reading
 

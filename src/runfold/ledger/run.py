@@ -15,11 +15,22 @@ from runfold.domain.run_events import StuckRule
 from runfold.domain.step import EdgeTraversed, ModelCallStarted, StepStarted
 from runfold.domain.tool_call import Failure, ToolCalled, ToolFailed
 from runfold.domain.usage import CostReported, Tokens, UsageRecorded
-from runfold.domain.values import Actor, digest
+from runfold.domain.values import Actor, ApprovalId, digest
 from runfold.ids import new_id
 from runfold.ledger.approval import Approval
 from runfold.ledger.child import Child
-from runfold.ledger.command import Content, Entrance, Handle, arguments_of, command, content_parts, duration, itself, submitting
+from runfold.ledger.command import (
+    Content,
+    Entrance,
+    Handle,
+    arguments_of,
+    checked_id,
+    command,
+    content_parts,
+    duration,
+    itself,
+    submitting,
+)
 from runfold.ledger.creation import Creation, RunRequest, request_envelope
 from runfold.ledger.decision import Decision, Problem
 from runfold.ledger.door import Plan
@@ -342,7 +353,7 @@ class Run(Handle):
             response_schema=response_schema, expires_at=expires_at,
             rule=ApprovalRule(quorum=quorum, eligible=tuple(eligible), requester_excluded=requester_excluded),
         )  # fmt: skip
-        asked_id = approval_id or new_id("approval")
+        asked_id = checked_id(ApprovalId, "approval_id", approval_id) if approval_id else new_id("approval")
 
         def decide(session: Session) -> None:
             run, approval = self._state(session, envelope), session.new(ApprovalState, asked_id)
@@ -426,7 +437,7 @@ class Run(Handle):
     # How commands are made
 
     def _reading(self, at: int | datetime | None) -> Reading:
-        return Reading(self._door.recorder.reader, self._door.tenant_id).at(at)
+        return Reading(self._door.reader, self._door.tenant_id).at(at)
 
     def _state(self, session: Session, envelope: Envelope) -> RunState:
         run = session.run(self.id)
@@ -456,7 +467,7 @@ class Run(Handle):
         return lambda receipt: kind(child_id, self._door, self.id, receipt)
 
     def _past(self, session: Session, run: RunState) -> History:
-        return History(self._door.recorder.reader, session.thread_of(run), self.id)
+        return History(self._door.reader, session.thread_of(run), self.id)
 
 
 def _clear_approvals(session: Session, run: RunState, *, auto_deny: bool) -> None:

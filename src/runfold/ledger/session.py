@@ -19,6 +19,7 @@ from runfold.store.reader import Reader
 State = Thread | Run | Approval
 S = TypeVar("S", Thread, Run, Approval)
 
+_NOTHING: dict[str, int] = {}
 _NOT_FOUND: dict[type[State], type[NotFound]] = {Thread: ThreadNotFound, Run: RunNotFound, Approval: ApprovalNotFound}
 
 
@@ -59,8 +60,10 @@ class NotKnown(Exception):
 class States:
     """The states of streams kept in memory, those used least recently forgotten first."""
 
-    def __init__(self, reader: Reader, tenant_id: str, most: int) -> None:
+    def __init__(self, reader: Reader, tenant_id: str, most: int, take: Callable[[str], "Known | None"] | None = None) -> None:
+        """`take` hands over a state that somebody else has in memory, if they have it."""
         self._reader = reader
+        self._take = take
         self._most = most
         self._known: OrderedDict[str, Known] = OrderedDict()
         self.tenant_id = tenant_id
@@ -68,6 +71,8 @@ class States:
     def get(self, kind: type[State], stream: str) -> Known:
         """The stream's state. Raises NotKnown when it must be read first."""
         known = self._known.get(stream)
+        if known is None and self._take is not None and (known := self._take(stream)):
+            self._known[stream] = known
         if known is None:
             raise NotKnown(lambda: self.put(self.read(kind, stream)))
         if known.dead:
@@ -85,8 +90,21 @@ class States:
         present = self._known.get(known.state.id)
         if present is None or present.dead:
             self._known[known.state.id] = known
-        while len(self._known) > self._most:
-            self._known.popitem(last=False)
+        self._shrink()
+
+    def take(self, stream: str) -> Known | None:
+        """Hand a state over, and keep it no longer."""
+        return self._known.pop(stream, None)
+
+    def all(self) -> list[Known]:
+        """All states in memory."""
+        return list(self._known.values())
+
+    def keep(self, known: Known) -> None:
+        """Keep a state instead of an older one, unless it is void."""
+        if not known.dead:
+            self._known[known.state.id] = known
+            self._shrink()
 
     def forget(self, known: Known) -> None:
         """Drop a state that is not to be believed any more."""
@@ -105,20 +123,26 @@ class States:
             known.position = recorded.position
         return known
 
+    def _shrink(self) -> None:
+        while len(self._known) > self._most:
+            self._known.popitem(last=False)
+
 
 class Session:
     """One command at work. It records into memory; the door stores all of it, or nothing."""
+
+    __slots__ = ("_fetched", "_limits", "_seen", "_states", "events", "metadata", "rows", "touched")
 
     def __init__(self, states: States, limits: Limits, metadata: str) -> None:
         self._states = states
         self._limits = limits
         self.metadata = metadata
-        self._fetched: dict[object, Any] = {}
+        self._fetched: dict[object, Any] | None = None
         self.rows: list[Row] = []
-        self.events: dict[tuple[str, int], Event] = {}
+        self.events: list[Event] = []
+        """The event of each row."""
         self.touched: dict[str, Known] = {}
-        self.written: set[str] = set()
-        self.seen: dict[str, int] = {}
+        self._seen: dict[str, int] = {}
         """Streams that existed, and the version each was at when the command first looked."""
 
     def thread(self, thread_id: str) -> Thread:
@@ -150,9 +174,14 @@ class Session:
 
     def fetch(self, key: object, read: Callable[[], Any]) -> Any:
         """Something else that must be read from the database: once a command."""
-        if key not in self._fetched:
-            raise NotKnown(lambda: self._fetched.__setitem__(key, read()))
-        return self._fetched[key]
+        fetched = self._fetched = {} if self._fetched is None else self._fetched
+        if key not in fetched:
+            raise NotKnown(lambda: fetched.__setitem__(key, read()))
+        return fetched[key]
+
+    def next_command(self, metadata: str) -> None:
+        """Another command follows in the same session: what was read for the last one may be out of date."""
+        self.metadata, self._fetched = metadata, None
 
     def expect(self, state: State, version: int | None) -> None:
         """Raise VersionConflict unless the stream is at that version."""
@@ -169,37 +198,42 @@ class Session:
         """Record what happened."""
         if not events:
             return
-        known = self._states.get(type(state), state.id)
-        self.touched[state.id] = known
-        self.written.add(state.id)
+        stream = state.id
+        known = self.touched.get(stream)
+        if known is None:
+            known = self.touched[stream] = self._states.get(type(state), stream)
         for event in events:
             payload = encode(event, self._limits)
             state.evolve(event)
-            self.events[state.id, state.version] = event
+            self.events.append(event)
             self.rows.append(
                 Row(
-                    state.id, state.version, event.type, event.schema_version, payload, None,
+                    stream, state.version, event.type, event.schema_version, payload, None,
                     known.tenant_id, known.thread_id, new_event_id(), known.context_json, self.metadata,
                 )
             )  # fmt: skip
 
     def undo(self) -> None:
         """The command was refused half-way: what it wrote to is read again when it is needed."""
-        for stream in self.written:
+        for stream in {row.stream for row in self.rows}:
             self._states.forget(self.touched[stream])
-        self.rows, self.events, self.touched, self.written, self.seen = [], {}, {}, set(), {}
+        self.rows, self.events, self.touched, self._seen = [], [], {}, {}
 
-    @property
     def watched(self) -> dict[str, int]:
-        """What it looked at and did not write to."""
-        return {stream: version for stream, version in self.seen.items() if stream not in self.written}
+        """What it looked at and did not write to, and the version it saw."""
+        if len(self._seen) == 1 and self.rows[0].stream in self._seen:
+            return _NOTHING
+        written = {row.stream for row in self.rows}
+        return {stream: version for stream, version in self._seen.items() if stream not in written}
 
     def _existing(self, kind: type[State], stream: str) -> Known:
-        known = self._states.get(kind, stream)
-        if not known.state.exists or known.tenant_id != self._states.tenant_id:
-            raise _NOT_FOUND[kind](stream)
-        self.touched[stream] = known
-        self.seen.setdefault(stream, known.state.version)
+        known = self.touched.get(stream)
+        if known is None:
+            known = self._states.get(kind, stream)
+            if not known.state.exists or known.tenant_id != self._states.tenant_id:
+                raise _NOT_FOUND[kind](stream)
+            self.touched[stream] = known
+            self._seen[stream] = known.state.version
         return known
 
 

@@ -80,7 +80,7 @@ class Thread(Handle):
         def work(session: Session) -> None:
             thread = self._state(session, envelope)
             self._own_run(session, run_id)
-            current = session.fetch(("tree", self.id), lambda: thread_tree(self._door.recorder.reader, self.id)).heads.get(name)
+            current = session.fetch(("tree", self.id), lambda: thread_tree(self._door.reader, self.id)).heads.get(name)
             session.record(thread, thread.move_head(name, run_id, current, reason, expected))
 
         return Plan(self.id, work, itself, envelope)
@@ -126,7 +126,7 @@ class Thread(Handle):
     # How commands are made
 
     def _reading(self, at: int | datetime | None) -> Reading:
-        return Reading(self._door.recorder.reader, self._door.tenant_id).at(at)
+        return Reading(self._door.reader, self._door.tenant_id).at(at)
 
     def _creation(self, creation: Creation, request: RunRequest) -> Plan[Run]:
         def answer(receipt: Receipt) -> Run:

@@ -7,7 +7,7 @@ what waits, up to a limit, and never lingers for more. A conflict in one command
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from runfold.errors import LedgerError, LedgerUnavailable, QueueFull, VersionConflict
@@ -25,19 +25,21 @@ class Lineage:
     dead: bool = False
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Append:
-    """The events of one command, and what became of them."""
+    """The events of one command, and what became of them.
+
+    `watched` are streams that the command looked at and did not write to, with the version it saw. `facts` are for
+    whoever settles it.
+    """
 
     rows: Sequence[Row]
     lineages: Sequence[Lineage]
-    watched: Mapping[str, int] = field(default_factory=dict)
-    """Streams that the command looked at and did not write to, and the version it saw."""
+    watched: Mapping[str, int]
+    facts: object = None
     first_position: int = 0
     recorded_at: datetime | None = None
     error: LedgerError | None = None
-    facts: object = field(default=None, repr=False)
-    """For whoever settles it."""
 
     def fail(self, error: LedgerError) -> None:
         """Void it, and all that other commands built on it."""
@@ -56,20 +58,20 @@ class Appender:
         self._queue: deque[Append] = deque()
         self._wake = threading.Condition(threading.Lock())
         self._closing = False
+        self._idle = True
         self._thread: threading.Thread | None = None
 
     def put(self, append: Append) -> None:
         """Queue a command's events. Raises QueueFull, and LedgerUnavailable once closed; then nothing is queued."""
-        with self._wake:
-            if self._closing:
-                raise LedgerUnavailable("the ledger is closed", "open it again", retriable=False)
-            if len(self._queue) >= self._queue_size:
-                raise QueueFull(len(self._queue))
-            self._queue.append(append)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="runfold-appender", daemon=True)
-                self._thread.start()
-            self._wake.notify()
+        if self._closing:
+            raise LedgerUnavailable("the ledger is closed", "open it again", retriable=False)
+        if len(self._queue) >= self._queue_size:
+            raise QueueFull(len(self._queue))
+        self._queue.append(append)
+        if self._idle:  # set before it looks at the queue a last time, so a wake-up is never missed
+            with self._wake:
+                self._start()
+                self._wake.notify()
 
     def close(self) -> None:
         """Append what waits, then stop."""
@@ -78,6 +80,14 @@ class Appender:
             self._wake.notify()
         if self._thread is not None:
             self._thread.join()
+        if late := list(self._queue):
+            _fail_all(late, LedgerUnavailable("the ledger was closed", "open it again and repeat the command", retriable=False))
+            self._settle(late)
+
+    def _start(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="runfold-appender", daemon=True)
+            self._thread.start()
 
     def _work(self) -> None:
         while batch := self._take():
@@ -94,18 +104,23 @@ class Appender:
             self._settle(batch)
 
     def _take(self) -> list[Append]:
-        with self._wake:
-            while not self._queue and not self._closing:
-                self._wake.wait()
-            batch: list[Append] = []
-            events = size = 0
-            while self._queue:
-                rows = self._queue[0].rows
-                events, size = events + len(rows), size + sum(len(row.state) for row in rows)
-                if batch and (events > MAX_EVENTS or size > MAX_BYTES):
-                    break
-                batch.append(self._queue.popleft())
-            return batch
+        if not self._queue:
+            with self._wake:
+                self._idle = True
+                while not self._queue and not self._closing:
+                    self._wake.wait()
+                self._idle = False
+        batch: list[Append] = []
+        events = size = 0
+        while self._queue:
+            rows = self._queue[0].rows
+            events += len(rows)
+            for row in rows:
+                size += len(row.state)
+            if batch and (events > MAX_EVENTS or size > MAX_BYTES):
+                break
+            batch.append(self._queue.popleft())
+        return batch
 
     def _append(self, batch: list[Append]) -> None:
         waiting = _still_valid(batch)

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
-from uuid import UUID
 
 import orjson
 
@@ -22,7 +21,7 @@ class Row(NamedTuple):
     key_id: str | None
     tenant_id: str
     thread_id: str
-    event_id: UUID
+    event_id: bytes
     context: str
     metadata: str
 

@@ -15,6 +15,8 @@ from runfold.store.datastore import Datastore
 
 PAGE = 2000
 LATEST = 2**62
+TREE_TYPES = frozenset({"run.created", "thread.head_named", "thread.head_moved"})
+"""As in the index `log_tree`."""
 
 
 class Head(NamedTuple):

