@@ -5,6 +5,7 @@ from fnmatch import fnmatchcase
 from typing import TypeVar
 from uuid import UUID
 
+import orjson
 from pydantic import ValidationError
 
 from runfold.domain.event import AlreadyRecorded, Event, Recorded, refusal
@@ -46,10 +47,8 @@ class ReaderWithNew(Reader):
 
     def tree(self, thread_id: str, *, after: int = 0, up_to: int = LATEST) -> list[Recorded]:
         """The events that shape a thread's tree, the collected ones last."""
-        new = [
-            recorded for recorded in self._batch.collected() if recorded.thread_id == thread_id and recorded.type in TREE_TYPES
-        ]
-        return super().tree(thread_id, after=after, up_to=up_to) + new
+        known = super().tree(thread_id, after=after, up_to=up_to)
+        return known + [new for new in self._batch.collected() if new.thread_id == thread_id and new.type in TREE_TYPES]
 
 
 class BatchDoor:
@@ -58,7 +57,7 @@ class BatchDoor:
     def __init__(self, door: Door, settings: Settings) -> None:
         self._door = door
         self.clock, self.actor, self.tenant_id = door.clock, door.actor, door.tenant_id
-        self.reader = ReaderWithNew(door.recorder.store, self)
+        self.reader: Reader = ReaderWithNew(door.recorder.store, self)
         self._states = States(door.recorder.reader, settings.tenant, most=2**31, take=door.take)
         self._session: Session = door.session({}, self._states)
         self._default_metadata = self._session.metadata
@@ -110,7 +109,7 @@ class BatchDoor:
         for offset, (row, event) in enumerate(zip(session.rows, session.events, strict=True)):
             yield Recorded(
                 _AFTER_ALL + offset, row.stream, row.version, event, UUID(bytes=row.event_id), row.tenant_id, row.thread_id,
-                now, row.schema_version,
+                now, row.schema_version, metadata_fields=orjson.loads(row.metadata),
             )  # fmt: skip
 
     def _decide(self, plan: Plan[T], before: int) -> Receipt:

@@ -1,0 +1,161 @@
+"""The command `runfold`: which commands there are, and how each call ends.
+
+Exit codes: 0 done, 1 refused or failed, 2 usage, 3 not found, 4 conflict, 5 a check found damage.
+"""
+
+import inspect
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import typer
+
+from runfold.cli.call import shared_parameters, with_call
+from runfold.cli.check import check
+from runfold.cli.demo import demo
+from runfold.cli.doctor import doctor
+from runfold.cli.events import events
+from runfold.cli.importing import import_runs
+from runfold.cli.migrate import migrate
+from runfold.cli.runs import run
+from runfold.cli.threads import thread, threads, tree
+from runfold.cli.version import version
+from runfold.errors import LedgerError
+
+INTERRUPTED, PIPE_CLOSED = 130, 141  # as shells report SIGINT and SIGPIPE
+
+_FIRST, _LOOK, _CARE = "Begin", "Look", "Look after"
+
+_COMMANDS: list[tuple[str, str, Callable[..., None], tuple[str, ...]]] = [
+    ("demo", _FIRST, demo, ("runfold demo", "runfold demo --seed 42", "runfold demo --json")),
+    ("import", _FIRST, import_runs, (
+        "runfold import claude-code ~/.claude/projects", "runfold import tau2 results.json.gz --strict",
+        "zcat events.jsonl.gz | runfold import ag-ui - --json",
+    )),
+    ("threads", _LOOK, threads, ("runfold threads --limit 20", "runfold threads --before 1841 --json")),
+    ("thread", _LOOK, thread, (
+        "runfold thread thread_demo7", "runfold thread thread_demo7 --at 27", "runfold thread thread_demo7 --head exchange",
+        "runfold thread thread_demo7 --at 2026-10-01T09:30:00Z --json",
+    )),
+    ("run", _LOOK, run, ("runfold run run_demo7_claim", "runfold run run_demo7_claim --version 9 --json")),
+    ("tree", _LOOK, tree, ("runfold tree thread_demo7", "runfold tree thread_demo7 --at 27")),
+    ("events", _LOOK, events, (
+        "runfold events --thread thread_demo7 --type 'approval.*'", "runfold events --after 100 --limit 20 --json",
+        "runfold events --after 100 --follow",
+    )),
+    ("check", _CARE, check, ("runfold check", "runfold check --json")),
+    ("migrate", _CARE, migrate, ("runfold migrate", "RUNFOLD_ADMIN_URL=postgresql://admin@db/ledger runfold migrate")),
+    ("doctor", _CARE, doctor, ("runfold doctor", "runfold doctor --json")),
+    ("version", _CARE, version, ("runfold version", "runfold version --json")),
+]  # fmt: skip
+
+app = typer.Typer(
+    name="runfold",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _everywhere(ctx: typer.Context, **given: Any) -> None:
+    """The ledger of record for AI-agent runs.
+
+    Every lifecycle change, message, tool call, decision and approval is an event in one append-only PostgreSQL log.
+    Start with `runfold demo`.
+    """
+    ctx.obj = given
+
+
+def _register() -> None:
+    context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+    signature = inspect.Signature([context, *shared_parameters()])
+    _everywhere.__signature__ = signature  # type: ignore[attr-defined]
+    _everywhere.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
+    app.callback()(_everywhere)
+    for name, panel, function, examples in _COMMANDS:
+        epilog = "\n".join(["Examples:", *(f"  {example}" for example in examples)]).replace("[", "\\[")
+        app.command(name, rich_help_panel=panel, epilog=epilog)(with_call(function))
+
+
+_register()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Carry out one call and return its exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = _run(given)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _close_quietly()
+        return PIPE_CLOSED
+    return code
+
+
+def _run(given: list[str]) -> int:
+    try:
+        return int(typer.main.get_command(app).main(given, "runfold", standalone_mode=False) or 0)
+    except BrokenPipeError:
+        raise
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except SystemExit as ended:  # typer's own way out when it cannot write
+        if isinstance(ended.__context__, BrokenPipeError):
+            raise BrokenPipeError from None
+        raise
+    except Exception as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            return 2
+        return _say(error, as_json="--json" in given, verbose="--verbose" in given)
+
+
+def _say(error: Exception, *, as_json: bool, verbose: bool) -> int:
+    """One line on stderr with the next step, or one JSON object; and the exit code."""
+    message, facts, code = _explain(error)
+    trace = "".join(traceback.format_exception(error)) if verbose else ""
+    if as_json:
+        from runfold.cli.terminal import print_json  # noqa: PLC0415
+
+        said = {"type": type(error).__name__, "message": message, "facts": facts, "exit_code": code}
+        print_json({**said, "trace": trace} if verbose else said, sys.stderr)
+    else:
+        from runfold.cli.terminal import console, shown  # noqa: PLC0415
+
+        err = console(sys.stderr)
+        err.print(shown(f"runfold: {message}", "red"), soft_wrap=True)
+        if trace:
+            err.print(shown(trace), soft_wrap=True)
+    return code
+
+
+def _explain(error: Exception) -> tuple[str, dict[str, Any], int]:
+    if isinstance(error, LedgerError):
+        return str(error), error.facts, error.exit_code
+    if isinstance(format_message := getattr(error, "format_message", None), Callable):  # type: ignore[arg-type]
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context else "runfold"
+        return f"{format_message().rstrip('.')}; see `{path} --help`", {}, int(getattr(error, "exit_code", 2))
+    if _is_of_the_database(error):
+        from runfold.store.datastore import unavailable  # noqa: PLC0415
+
+        return _explain(unavailable(error))
+    what = f"{type(error).__name__}: {error}"
+    return f"this should not happen: {what}; give the command again with --verbose, and report the trace", {}, 1
+
+
+def _is_of_the_database(error: Exception) -> bool:
+    return any(kind.__module__.startswith("psycopg") for kind in type(error).__mro__)
+
+
+def _close_quietly() -> None:
+    """Whoever read us has gone: what is still to be written goes nowhere, at the interpreter's exit too."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

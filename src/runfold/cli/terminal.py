@@ -1,0 +1,80 @@
+"""How the command line speaks: tables and text for people, JSON for machines; data on stdout, all else on stderr."""
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn, TextIO
+
+from rich.console import Console, RenderableType
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+PLAIN_WIDTH = 100
+"""Columns where there is no terminal to ask."""
+
+# What could move the cursor, ring, hide or turn text round on a reader's terminal: recorded text is anybody's text.
+_UNSHOWN = dict.fromkeys(
+    [*(code for code in range(32) if chr(code) not in "\n\t"), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)],
+    "\N{REPLACEMENT CHARACTER}",
+)  # fmt: skip
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> NoReturn:
+        """Nobody reads any more; `main` ends quietly."""
+        raise BrokenPipeError
+
+
+def console(stream: TextIO) -> Console:
+    """A console on a stream: colours only for a terminal, and none at all under NO_COLOR."""
+    plain = bool(os.environ.get("NO_COLOR"))
+    width = None if stream.isatty() or os.environ.get("COLUMNS", "").isdigit() else PLAIN_WIDTH
+    return _Console(
+        file=stream, width=width, markup=False, highlight=False, emoji=False, color_system=None if plain else "auto",
+        no_color=plain,
+    )  # fmt: skip
+
+
+def shown(text: str, style: str = "") -> Text:
+    """Recorded text as it may go to a terminal: without control characters."""
+    return Text(text.translate(_UNSHOWN), style=style)
+
+
+def one_line(text: str, limit: int = 200) -> str:
+    """Text on one line, cut where it is long."""
+    flat = " ".join(text[: limit * 4].split())
+    return flat if len(flat) <= limit else f"{flat[: limit - 1]}…"
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], wraps: str = "") -> Table:
+    """A table whose cells stay whole, but for the column that `wraps` names."""
+    made = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
+    for name in columns:
+        fits = name == wraps
+        made.add_column(
+            name, no_wrap=not fits, overflow="fold" if fits else "ellipsis", justify="right" if name.startswith("#") else "left"
+        )
+    for row in rows:
+        made.add_row(*(cell if isinstance(cell, Text) else shown("" if cell is None else str(cell)) for cell in row))
+    for column in made.columns:
+        column.header = str(column.header).removeprefix("#")
+    return made
+
+
+def print_whole(out: Console, renderable: RenderableType) -> None:
+    """Print, as wide as it needs to be where no terminal sets a width: what a program reads is never cut."""
+    if out.is_terminal:
+        out.print(renderable)
+    else:
+        needed = Measurement.get(out, out.options.update(width=100_000, max_width=100_000), renderable).maximum
+        out.print(renderable, width=max(out.width, needed), crop=False)
+
+
+def print_json(value: Any, stream: TextIO | None = None) -> None:
+    """One JSON value on one line."""
+    stream = stream or sys.stdout
+    unicode = (stream.encoding or "").lower().replace("-", "") == "utf8"
+    stream.write(json.dumps(value, ensure_ascii=not unicode, separators=(",", ":"), default=str) + "\n")
+    stream.flush()
