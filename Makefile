@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt
 
-.PHONY: help demo test test-setup check schemas rows clean
+.PHONY: help demo test test-setup check schemas rows faults bench clean
 
 help:  ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,6 +29,12 @@ schemas: $(BIN)/.installed-dev  ## write schemas/ from the code
 
 rows: $(BIN)/.installed-dev  ## which features of existing systems no passing test shows yet
 	@$(BIN)/python scripts/rows.py
+
+faults: $(BIN)/.installed-dev  ## kill, cut off and fill up everything under load; RUNFOLD_DATABASE_URL=… tries your own database
+	@$(BIN)/python scripts/faults/run.py $(ARGS)
+
+bench: $(BIN)/.installed-dev  ## measure against the rivals, in the same run
+	@for question in append read tail; do $(BIN)/python scripts/bench/$$question.py $(ARGS) || exit 1; done
 
 clean:  ## remove the environment and everything that was built
 	rm -rf .venv build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -3,6 +3,7 @@
 import contextlib
 import inspect
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,10 +15,12 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from runfold.ledger.ledger import Ledger
+    from runfold.ledger.reading import Reading
     from runfold.settings import Settings
 
 P = ParamSpec("P")
 
+PATIENCE_SECONDS = 0.4
 EVERYWHERE = "On every command"
 
 
@@ -55,16 +58,18 @@ class Call:
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             name = f"RUNFOLD_{'_'.join(str(part) for part in first['loc'])}".upper()
-            raise UsageError(f"{name}: {first['msg']}; `runfold doctor` shows the settings", setting=name) from None
+            raise UsageError(f"{name}: {first['msg']}; give it another value, or unset it", setting=name) from None
 
     @contextlib.contextmanager
     def ledger(self, **more: Any) -> Iterator["Ledger"]:
         """The ledger, open."""
-        from runfold import logs  # noqa: PLC0415
         from runfold.ledger.ledger import Ledger  # noqa: PLC0415
 
         settings = self.settings(**more)
-        logs.configure(settings.log_level)
+        if "structlog" in sys.modules:  # it takes a sixth of our start-up, and only who logs has loaded it
+            from runfold import logs  # noqa: PLC0415
+
+            logs.configure(settings.log_level)
         with self.busy("Opening the ledger"):
             ledger = Ledger.open(settings=settings)
         with ledger:
@@ -72,12 +77,19 @@ class Call:
 
     @contextlib.contextmanager
     def busy(self, doing: str) -> Iterator[None]:
-        """Say on a terminal what is waited for."""
-        if self.err.is_terminal:
-            with self.err.status(f"{doing} …"):
-                yield
-        else:
+        """Say on a terminal what is waited for, once that takes longer than a moment."""
+        if not self.err.is_terminal:
             yield
+            return
+        status = self.err.status(f"{doing} …")
+        later = threading.Timer(PATIENCE_SECONDS, status.start)
+        later.start()
+        try:
+            yield
+        finally:
+            later.cancel()
+            later.join()
+            status.stop()
 
     def answer(self, value: Any) -> None:
         """Print the answer for a machine."""
@@ -128,14 +140,11 @@ def shared_parameters() -> list[inspect.Parameter]:
 
 
 def call_of(ctx: typer.Context, given: dict[str, Any]) -> Call:
-    """What was asked, before the command's name or after it."""
-    asked = {name: value for name, value in {**(ctx.obj or {}), **_said(given)}.items() if value}
-    plain = {name: asked.pop(name, False) for name in ("json", "verbose")}
-    return Call(**plain, overrides=asked)
-
-
-def _said(given: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in given.items() if value}
+    """What was asked before the command's name (`ctx.obj`) or after it, which wins."""
+    asked: dict[str, Any] = {}
+    for said in (ctx.obj or {}, given):
+        asked.update({name: value for name, value in said.items() if value})
+    return Call(json=asked.pop("json", False), verbose=asked.pop("verbose", False), overrides=asked)
 
 
 def with_call(function: Callable[Concatenate[Call, P], None]) -> Callable[..., None]:
@@ -151,5 +160,17 @@ def with_call(function: Callable[Concatenate[Call, P], None]) -> Callable[..., N
     signature = own.replace(parameters=[context, *parameters, *shared_parameters()])
     run.__signature__ = signature  # type: ignore[attr-defined]
     run.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
-    run.__doc__, run.__name__ = function.__doc__, function.__name__
+    run.__doc__, run.__name__ = reflowed(function.__doc__ or ""), function.__name__
     return run
+
+
+def reflowed(text: str) -> str:
+    """Each paragraph on one line, so that the terminal alone decides where lines end."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
+
+
+def pinned(ledger: "Ledger", at: str | None) -> "Reading":
+    """The ledger at a position or a time, or as it stands now; either way at one position, which `up_to` names."""
+    from runfold.ledger.ledger import parse_moment  # noqa: PLC0415
+
+    return ledger.now.at(ledger.position() if at is None else parse_moment(at))

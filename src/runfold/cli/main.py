@@ -12,7 +12,7 @@ from typing import Any
 
 import typer
 
-from runfold.cli.call import shared_parameters, with_call
+from runfold.cli.call import reflowed, shared_parameters, with_call
 from runfold.cli.check import check
 from runfold.cli.demo import demo
 from runfold.cli.doctor import doctor
@@ -75,7 +75,7 @@ def _register() -> None:
     signature = inspect.Signature([context, *shared_parameters()])
     _everywhere.__signature__ = signature  # type: ignore[attr-defined]
     _everywhere.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
-    app.callback()(_everywhere)
+    app.callback(help=reflowed(_everywhere.__doc__ or ""))(_everywhere)
     for name, panel, function, examples in _COMMANDS:
         epilog = "\n".join(["Examples:", *(f"  {example}" for example in examples)]).replace("[", "\\[")
         app.command(name, rich_help_panel=panel, epilog=epilog)(with_call(function))
@@ -135,7 +135,7 @@ def _say(error: Exception, *, as_json: bool, verbose: bool) -> int:
 def _explain(error: Exception) -> tuple[str, dict[str, Any], int]:
     if isinstance(error, LedgerError):
         return str(error), error.facts, error.exit_code
-    if isinstance(format_message := getattr(error, "format_message", None), Callable):  # type: ignore[arg-type]
+    if callable(format_message := getattr(error, "format_message", None)):  # typer's own, of a wrong call
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "runfold"
         return f"{format_message().rstrip('.')}; see `{path} --help`", {}, int(getattr(error, "exit_code", 2))

@@ -13,12 +13,11 @@ from rich.text import Text
 
 PLAIN_WIDTH = 100
 """Columns where there is no terminal to ask."""
+_ENDLESS = 100_000
 
 # What could move the cursor, ring, hide or turn text round on a reader's terminal: recorded text is anybody's text.
-_UNSHOWN = dict.fromkeys(
-    [*(code for code in range(32) if chr(code) not in "\n\t"), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)],
-    "\N{REPLACEMENT CHARACTER}",
-)  # fmt: skip
+_CONTROLS = [*range(9), *range(11, 32), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
+_UNSHOWN = dict.fromkeys(_CONTROLS, "\N{REPLACEMENT CHARACTER}")
 
 
 class _Console(Console):
@@ -40,6 +39,11 @@ def console(stream: TextIO) -> Console:
 def shown(text: str, style: str = "") -> Text:
     """Recorded text as it may go to a terminal: without control characters."""
     return Text(text.translate(_UNSHOWN), style=style)
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 run`, `2 runs`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def one_line(text: str, limit: int = 200) -> str:
@@ -64,12 +68,23 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], wraps: str = ""
 
 
 def print_whole(out: Console, renderable: RenderableType) -> None:
-    """Print, as wide as it needs to be where no terminal sets a width: what a program reads is never cut."""
+    """Print a table or a tree. Where no terminal sets a width it is as wide as it needs to be, and nothing is cut."""
+    endless = out.options.update(width=_ENDLESS, max_width=_ENDLESS)
+    needed = 0 if out.is_terminal else Measurement.get(out, endless, renderable).maximum
+    print_fitted(out, renderable, max(out.width, needed))
+
+
+def print_fitted(out: Console, renderable: RenderableType, width: int | None = None) -> None:
+    """Print what wraps at a width. Where there is no terminal, no blanks trail."""
     if out.is_terminal:
+        out.print(renderable, width=width)
+        return
+    usual, out.width = out.width, width or out.width
+    with out.capture() as captured:
         out.print(renderable)
-    else:
-        needed = Measurement.get(out, out.options.update(width=100_000, max_width=100_000), renderable).maximum
-        out.print(renderable, width=max(out.width, needed), crop=False)
+    out.width = usual
+    out.file.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+    out.file.flush()
 
 
 def print_json(value: Any, stream: TextIO | None = None) -> None:

@@ -7,7 +7,7 @@ from typing import Literal, NoReturn, assert_never, cast
 from pydantic import Field
 
 from runfold.domain.event import AlreadyRecorded, Event, Events
-from runfold.domain.values import Actor, Count, Digest, Id, JsonObject, Label, RunId, Text, Time, Value, digest
+from runfold.domain.values import INT_LIMIT, Actor, Digest, Id, JsonObject, Label, RunId, Text, Time, Value, digest, same
 from runfold.errors import CommandRefused
 
 ApprovalStatus = Literal["open", "granted", "denied", "expired", "withdrawn"]
@@ -17,7 +17,7 @@ WithdrawalCause = Literal["run_cancelled", "run_failed", "new_input"]
 class ApprovalRule(Value):
     """How many must agree, and who may."""
 
-    quorum: Count = Field(1, ge=1)
+    quorum: int = Field(1, ge=1, lt=INT_LIMIT)
     eligible: tuple[Label, ...] = ()
     """Actors as `kind:id`; empty means anybody."""
     requester_excluded: bool = False
@@ -125,6 +125,11 @@ class Ballot:
     vote: Vote
     arguments_text: str
     edited_text: str | None
+    response: dict[str, object] | None = None
+
+    def says(self, verdict: str, edited_text: str | None, response: dict[str, object] | None) -> bool:
+        """Whether that is this vote again."""
+        return (self.vote.verdict, self.edited_text) == (verdict, edited_text) and same(self.response, response)
 
 
 class Approval:
@@ -162,6 +167,13 @@ class Approval:
         """Ask. The same question under the same id again asks nothing."""
         if self.requested is not None:
             raise AlreadyRecorded("approval", self.id, self.id, 1, requested)
+        if requested.arguments_digest != digest(requested.arguments_text):
+            self.refuse("request_approval", "arguments_digest is not that of arguments_text, which is what would be approved")
+        rule, able = requested.rule, set(requested.rule.eligible)
+        if rule.requester_excluded:
+            able.discard(requested.requested_by)
+        if rule.eligible and len(able) < rule.quorum:
+            self.refuse("request_approval", f"{len(able)} may decide it, and {rule.quorum} must agree; name more, or ask fewer")
         return [requested]
 
     def is_late(self, now: datetime) -> bool:
@@ -177,7 +189,7 @@ class Approval:
         command = "grant" if verdict == "approve" else "deny"
         name = str(voter)
         cast_already = self.ballots.get(name)
-        if cast_already and (cast_already.vote.verdict, cast_already.edited_text) == (verdict, edited):
+        if cast_already and cast_already.says(verdict, edited, response):
             return []
         if self.status != "open":
             self.refuse(command, "only an open approval takes votes")
@@ -242,7 +254,8 @@ class Approval:
             case ApprovalVoteCast() as cast_now:
                 text = cast_now.edited_arguments_text
                 vote = Vote(voter=cast_now.voter, verdict=cast_now.verdict, comment=cast_now.comment)
-                self.ballots[cast_now.voter] = Ballot(vote, self.request.arguments_text if text is None else text, text)
+                effective = self.request.arguments_text if text is None else text
+                self.ballots[cast_now.voter] = Ballot(vote, effective, text, cast_now.response)
             case ApprovalGranted() as granted:
                 self.status, self.granted = "granted", granted
             case ApprovalDenied():

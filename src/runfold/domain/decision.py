@@ -7,7 +7,7 @@ from pydantic import Field
 
 from runfold.domain.event import AlreadyRecorded, Event, Events
 from runfold.domain.life import Life
-from runfold.domain.values import Count, Id, Json, JsonObject, Label, Share, Text, Value
+from runfold.domain.values import Count, Id, Json, JsonObject, Label, Share, Text, Value, same
 
 DecisionType = Literal[
     "tool_selection", "parameter_choice", "path_choice", "output_format",
@@ -129,7 +129,7 @@ class Decisions:
     def record_outcome(self, decision_id: str, outcome: Outcome) -> Events:
         """Record what came of it. The same again adds nothing; another one needs `correct_outcome`."""
         known = self._known("record_outcome", decision_id)
-        if known.outcome == outcome:
+        if same(known.outcome, outcome):
             return []
         if known.outcome is not None:
             self.run.refuse("record_outcome", f"decision {decision_id} has an outcome; correct it instead")
@@ -139,7 +139,7 @@ class Decisions:
     def correct_outcome(self, decision_id: str, outcome: Outcome, reason: str | None = None) -> Events:
         """Replace the outcome. Allowed after the run's end too."""
         known = self._known("correct_outcome", decision_id)
-        if known.outcome == outcome:
+        if same(known.outcome, outcome):
             return []
         if known.outcome is None:
             self.run.refuse("correct_outcome", f"decision {decision_id} has no outcome yet; record one")

@@ -1,15 +1,15 @@
 """What an event is, what is known of it once it is recorded, and the registry of all types."""
 
+import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
+from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from runfold.domain.values import PATTERN_WORDS, Actor, Id, Text, Time, Value
+from runfold.domain.values import PATTERN_WORDS, Actor, Id, Text, Time, Value, same
 from runfold.errors import InvalidEvent, UnknownEventType, UnreadableEvent
 
 
@@ -34,7 +34,7 @@ class Event(BaseModel):
         if self.type != other.type:
             return f"type ({other.type})"
         names = type(self).model_fields.keys() - self.derived
-        return next((name for name in sorted(names) if getattr(self, name) != getattr(other, name)), None)
+        return next((name for name in sorted(names) if not same(getattr(self, name), getattr(other, name))), None)
 
 
 Fields = dict[str, Any]
@@ -86,15 +86,18 @@ class EventTypes:
             raise UnreadableEvent(type, position, refusal(error).args[0]) from None
 
     def _read_old(self, event_class: type[Event], version: int, data: bytes, position: int | None) -> Event:
-        import json  # noqa: PLC0415  only an upcast needs the values apart
-
-        fields: Fields = json.loads(data)
-        while version < event_class.schema_version:
-            upcast = self._upcasts.get((event_class.type, version))
-            if upcast is None:
-                raise UnknownEventType(event_class.type, version, position)
-            fields, version = upcast(fields), version + 1
-        return event_class.model_validate_json(json.dumps(fields))
+        try:
+            fields: Fields = json.loads(data)
+            for step in range(version, event_class.schema_version):
+                upcast = self._upcasts.get((event_class.type, step))
+                if upcast is None:
+                    raise UnknownEventType(event_class.type, version, position)
+                fields = upcast(fields)
+            return event_class.model_validate_json(json.dumps(fields))
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            if isinstance(error, ValidationError):
+                raise
+            raise UnreadableEvent(event_class.type, position, f"as version {version} it is {error!r}") from error
 
 
 event_types = EventTypes()
@@ -135,31 +138,54 @@ class Metadata(Value):
     traceparent: Text | None = None
 
 
-@dataclass(frozen=True)
-class Recorded:
-    """An event, and where it stands in the ledger."""
+@lru_cache(maxsize=8192)
+def _context(text: str) -> Context:
+    return Context(**json.loads(text))
+
+
+@lru_cache(maxsize=8192)
+def _metadata(text: str) -> Metadata:
+    return Metadata.model_validate_json(text)
+
+
+class Recorded(NamedTuple):
+    """An event, and where it stands in the ledger.
+
+    What stands beside it is kept as stored and read when asked for: a fold over years looks at little of it, and what it
+    does look at is mostly the same from one event to the next.
+    """
 
     position: int
     stream: str
     version: int
     event: Event
-    event_id: UUID
+    event_id_bytes: bytes
     tenant_id: str
     thread_id: str
     recorded_at: datetime
     schema_version: int
-    context: Context = field(default_factory=Context)
-    metadata_fields: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    context_json: str
+    metadata_json: str
 
     @property
     def type(self) -> str:
         """The event's stored name."""
         return self.event.type
 
-    @cached_property
+    @property
+    def event_id(self) -> UUID:
+        """The event's own id, a UUIDv7, given before the first try to store it."""
+        return UUID(bytes=self.event_id_bytes)
+
+    @property
+    def context(self) -> Context:
+        """The keys that readers need."""
+        return _context(self.context_json)
+
+    @property
     def metadata(self) -> Metadata:
         """Who said so, when by their own clock, and what it belongs to."""
-        return Metadata.model_validate(self.metadata_fields, strict=False)
+        return _metadata(self.metadata_json)
 
     @property
     def happened_at(self) -> datetime:
@@ -179,7 +205,7 @@ class Recorded:
             "recorded_at": self.recorded_at.isoformat(),
             "schema_version": self.schema_version,
             "context": self.context.facts(),
-            "metadata": dict(self.metadata_fields),
+            "metadata": json.loads(self.metadata_json),
             "data": self.event.model_dump(mode="json", exclude_none=True),
         }
 

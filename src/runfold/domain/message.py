@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal, NoReturn, assert_never
 
+from pydantic import Field
+
 from runfold.domain.event import AlreadyRecorded, Event, Events
 from runfold.domain.life import Life
-from runfold.domain.values import Count, Id, Label, Part, Text, TextPart
+from runfold.domain.values import Count, Id, Label, Part, Text, TextPart, same
 
 Role = Literal["system", "developer", "user", "assistant", "tool", "reasoning", "activity"]
 Content = tuple[Part, ...]
@@ -63,7 +65,7 @@ class MessageRedacted(MessageEvent, type="message.redacted"):
 
     message_id: Id
     revision: Count | None = None
-    fields: tuple[Literal["content", "name", "author", "encrypted_value"], ...]
+    fields: tuple[Literal["content", "name", "author", "encrypted_value"], ...] = Field(min_length=1)
     legal_basis: Label
 
 
@@ -79,7 +81,9 @@ class MessageState:
     added_at: int
     length: int = 0
     streaming: bool = False
-    redactions: frozenset[tuple[int | None, tuple[str, ...]]] = frozenset()
+    revised: Content | None = None
+    hidden: frozenset[tuple[int | None, str]] = frozenset()
+    """Fields that were redacted, each of one revision, or of all where that is None."""
 
 
 class Messages:
@@ -101,19 +105,23 @@ class Messages:
     def revise(
         self, message_id: str, content: Content, reason: str | None = None, inherited: MessageState | None = None
     ) -> Events:
-        """Give a message a new wording. `inherited` is the message as an ancestor run left it, if it is not this run's own."""
+        """Give a message a new wording; the wording that its last revision gave it adds nothing.
+
+        `inherited` is the message as an ancestor run left it, if it is not this run's own.
+        """
         known = self.by_id.get(message_id) or inherited
         if known is None:
             self._unknown("revise_message", message_id)
         self.run.require_open("revise_message")
         if known.streaming:
             self.run.refuse("revise_message", f"message {message_id} is still streaming; seal it first")
-        return [MessageRevised(message_id=message_id, revision=known.revision + 1, content=content, reason=reason)]
+        revised = MessageRevised(message_id=message_id, revision=known.revision + 1, content=content, reason=reason)
+        return [] if known.revised is not None and same(known.revised, revised.content) else [revised]
 
     def append_text(self, message_id: str, text: str, offset: int | None = None) -> Events:
         """Append text to a streamed message. An `offset` that is stored already, as a retry sends it, adds nothing."""
         known = self._own("append_text", message_id)
-        if offset is not None and offset + len(text) <= known.length:
+        if offset is not None and 0 <= offset <= known.length - len(text):
             return []
         self.run.require_open("append_text")
         if not known.streaming:
@@ -136,11 +144,11 @@ class Messages:
     def redact(self, message_id: str, fields: tuple[str, ...], legal_basis: str, revision: int | None = None) -> Events:
         """Stop showing some fields of a message. Allowed after the run's end too."""
         known = self._own("redact_message", message_id)
-        if (revision, fields) in known.redactions:
-            return []
         if revision is not None and not 1 <= revision <= known.revision:
             self.run.refuse("redact_message", f"message {message_id} has revisions 1 to {known.revision}, not {revision}")
-        return [MessageRedacted(message_id=message_id, revision=revision, fields=fields, legal_basis=legal_basis)]  # type: ignore[arg-type]  # checked by the model
+        redacted = MessageRedacted(message_id=message_id, revision=revision, fields=fields, legal_basis=legal_basis)  # type: ignore[arg-type]  # checked by the model
+        shown = [name for name in redacted.fields if not {(None, name), (revision, name)} & known.hidden]
+        return [redacted] if shown else []
 
     def evolve(self, event: AnyMessageEvent) -> None:
         """Take in what happened."""
@@ -152,13 +160,13 @@ class Messages:
                 self.by_id[event.message_id] = state
             case MessageRevised():
                 known = self.by_id.setdefault(event.message_id, MessageState("assistant", 1, self.run.version))
-                known.revision = event.revision
+                known.revision, known.revised = event.revision, event.content
             case MessagePartAppended():
                 self.by_id[event.message_id].length += len(event.text)
             case MessageSealed():
                 self.by_id[event.message_id].streaming = False
             case MessageRedacted():
-                self.by_id[event.message_id].redactions |= {(event.revision, tuple(event.fields))}
+                self.by_id[event.message_id].hidden |= {(event.revision, name) for name in event.fields}
             case _:
                 assert_never(event)
 

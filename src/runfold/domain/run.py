@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, NoReturn, assert_never, cast
 
-from runfold.domain.decision import AnyDecisionEvent, DecisionEvent, Decisions
+from runfold.domain.decision import AnyDecisionEvent, DecisionEvaluated, DecisionEvent, Decisions, OutcomeCorrected
 from runfold.domain.event import AlreadyRecorded, Event, Events
-from runfold.domain.message import AnyMessageEvent, MessageEvent, Messages
-from runfold.domain.problem import AnyProblemEvent, ProblemEvent, Problems
+from runfold.domain.message import AnyMessageEvent, MessageEvent, MessageRedacted, Messages
+from runfold.domain.problem import AnyProblemEvent, ProblemEvent, ProblemReported, ProblemResolved, Problems
 from runfold.domain.run_events import (
     ENDING_OF_STOP_REASON,
     AnyRunEvent,
@@ -40,12 +40,18 @@ from runfold.domain.run_events import (
 )  # fmt: skip
 from runfold.domain.step import AnyStepEvent, StepEvent, Steps
 from runfold.domain.tool_call import AnyToolCallEvent, Failure, ToolCallEvent, ToolCalls
-from runfold.domain.usage import AnyUsageEvent, UsageEvent, Usages
-from runfold.domain.values import Json
+from runfold.domain.usage import AnyUsageEvent, CostReported, UsageCorrected, UsageEvent, Usages
+from runfold.domain.values import Json, same
 from runfold.errors import CommandRefused
 
 ENDED: frozenset[Status] = frozenset({"completed", "failed", "cancelled"})
-NO_PROGRESS = (RunCancellationRequested, RunStuck, RunLinked, RunMetadataMerged, RunReleased)
+AFTERTHOUGHTS = (
+    DecisionEvaluated, OutcomeCorrected, UsageCorrected, CostReported, ProblemReported, ProblemResolved,
+    RunLinked, RunMetadataMerged, MessageRedacted,
+)  # fmt: skip
+"""What is said about a run rather than done by it: an ended run still takes it, and a stuck one stays stuck."""
+
+NO_PROGRESS = (RunCancellationRequested, RunStuck, RunReleased, *AFTERTHOUGHTS)
 
 
 @dataclass
@@ -67,6 +73,7 @@ class Run:
         self.status: Status = "created"
         self.attempt = 0
         self.execution: Execution | None = None
+        self.waiting_reason: str | None = None
         self.waiting_for: tuple[str, ...] = ()
         self.ending: RunCompleted | RunFailed | RunCancelled | None = None
         self.ended_at = 0
@@ -74,6 +81,8 @@ class Run:
         self.workflow_id: str | None = None
         self.metadata: dict[str, Any] = {}
         self.output: Json = None
+        self.recorded_output: RunOutputRecorded | None = None
+        self.timing: RunTimingRecorded | None = None
         self.messages = Messages(self)
         self.calls = ToolCalls(self)
         self.decisions = Decisions(self)
@@ -120,8 +129,8 @@ class Run:
         """Begin, or with a higher `attempt` begin again. Starting what runs changes nothing."""
         if attempt is None and self.status == "running" and self.attempt:
             return []
-        attempt = attempt or self.attempt + 1
-        if attempt == self.attempt:
+        attempt = self.attempt + 1 if attempt is None else attempt
+        if attempt == self.attempt != 0:
             return []
         self.require_open("start")
         if attempt != self.attempt + 1:
@@ -146,7 +155,8 @@ class Run:
             self.refuse("claim", until)
         if not take_over:
             self.refuse("claim", f"{until}, which is past; claim it with take_over, or fail it")
-        return [RunStuck(rule="lease_expired", detail=until), claimed]
+        stuck = [RunStuck(rule="lease_expired", detail=until)] if self.status == "running" else []
+        return [*stuck, claimed]
 
     def renew(self, execution_id: str, expires_at: datetime) -> Events:
         """Hold the run for longer."""
@@ -166,10 +176,12 @@ class Run:
         return [RunReleased(execution_id=execution_id, reason=reason)]
 
     def wait(self, reason: Literal["input", "external"]) -> Events:
-        """Wait for somebody. For an approval, request one."""
-        if self.status == "waiting" and not self.waiting_for:
+        """Wait for somebody, or for somebody else than before. For an approval, request one."""
+        if self.waiting_reason == reason:
             return []
-        if self.status not in {"running", "stuck"}:
+        if self.waiting_for:
+            self.refuse("wait", "its approvals must be granted, denied or withdrawn first")
+        if self.status not in {"running", "stuck", "waiting"}:
             self.refuse("wait", "only a running run begins to wait")
         return [RunWaiting(reason=reason)]
 
@@ -177,8 +189,10 @@ class Run:
         """Wait for one approval more."""
         if approval_id in self.waiting_for:
             return []
-        if self.status not in {"running", "stuck", "waiting"}:
-            self.refuse("request_approval", "only a running run asks for approval")
+        self.require_open("request_approval")
+        if self.status not in {"running", "stuck"} and not self.waiting_for:
+            first = f"it waits for {self.waiting_reason}; resume it first" if self.waiting_reason else "start it first"
+            self.refuse("request_approval", f"only a running run asks for approval; {first}")
         return [RunWaiting(reason="approval", approval_ids=(*self.waiting_for, approval_id))]
 
     def approval_resolved(self, approval_id: str) -> Events:
@@ -258,17 +272,23 @@ class Run:
     def merge_metadata(self, patch: dict[str, Any]) -> Events:
         """Set keys of the metadata; null removes one. Allowed after the run's end too."""
         merged = RunMetadataMerged(patch=patch)
-        return [] if _merged(self.metadata, patch) == self.metadata else [merged]
+        return [] if same(_merged(self.metadata, merged.patch), self.metadata) else [merged]
 
     def record_output(self, output: Json, output_schema: dict[str, Any] | None = None) -> Events:
         """Record the output before the end. The last one counts."""
+        recorded = RunOutputRecorded(output=output, output_schema=output_schema)
+        if self.recorded_output and recorded.differs_from(self.recorded_output) is None:
+            return []
         self.require_open("record_output")
-        return [RunOutputRecorded(output=output, output_schema=output_schema)]
+        return [recorded]
 
     def record_timing(self, ttft_ns: int | None = None, total_duration_ns: int | None = None) -> Events:
         """Record how long it took by its own clock."""
+        recorded = RunTimingRecorded(ttft_ns=ttft_ns, total_duration_ns=total_duration_ns)
+        if self.timing == recorded:
+            return []
         self.require_open("record_timing")
-        return [RunTimingRecorded(ttft_ns=ttft_ns, total_duration_ns=total_duration_ns)]
+        return [recorded]
 
     # Taking events in
 
@@ -298,7 +318,7 @@ class Run:
     def _evolve_life(self, event: AnyRunEvent) -> None:
         match event:
             case RunCreated():
-                self.created, self.metadata = event, dict(event.metadata)
+                self.created, self.metadata = event, _merged({}, event.metadata)
             case RunStarted():
                 self.status, self.attempt = "running", event.attempt
             case RunClaimed():
@@ -308,9 +328,10 @@ class Run:
             case RunReleased():
                 self.execution = None
             case RunWaiting():
-                self.status, self.waiting_for, self.execution = "waiting", tuple(event.approval_ids), None
+                self.status, self.execution = "waiting", None
+                self.waiting_reason, self.waiting_for = event.reason, tuple(event.approval_ids)
             case RunResumed():
-                self.status, self.waiting_for = "running", ()
+                self.status, self.waiting_reason, self.waiting_for = "running", None, ()
             case RunStuck():
                 self.status = "stuck"
             case RunCancellationRequested():
@@ -322,14 +343,15 @@ class Run:
             case RunMetadataMerged():
                 self.metadata = _merged(self.metadata, event.patch)
             case RunOutputRecorded():
-                self.output = event.output
+                self.output, self.recorded_output = event.output, event
             case RunTimingRecorded():
-                return
+                self.timing = event
             case _:
                 assert_never(event)
 
     def _end(self, event: RunCompleted | RunFailed | RunCancelled) -> None:
-        self.ending, self.ended_at, self.waiting_for, self.execution = event, self.version, (), None
+        self.ending, self.ended_at, self.execution = event, self.version, None
+        self.waiting_reason, self.waiting_for = None, ()
         self.status = ENDING_OF_STOP_REASON[event.stop_reason]
         if isinstance(event, RunCompleted):
             self.output = self.output if event.output is None else event.output
@@ -350,7 +372,7 @@ class Run:
             self.refuse(command, f"{stop_reason!r} {said}; those for {ending} are {fitting}")
 
     def _same_ending(self, proposed: RunCompleted | RunFailed) -> Events:
-        if proposed != self.ending:
+        if self.ending is None or self.ending.differs_from(proposed):
             raise AlreadyRecorded("the end of run", self.id, self.id, self.ended_at, proposed)
         return []
 

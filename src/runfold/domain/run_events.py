@@ -8,7 +8,6 @@ from runfold.domain.event import Event
 from runfold.domain.tool_call import Failure
 from runfold.domain.values import (
     ApprovalId,
-    Count,
     Digest,
     Id,
     Json,
@@ -140,7 +139,7 @@ class RunReleased(RunEvent, type="run.released"):
 class RunStarted(RunEvent, type="run.started"):
     """Work on the run began. `attempt` counts from 1."""
 
-    attempt: Count
+    attempt: Version
     agent_version: Label | None = None
     code_version: Label | None = None
 
@@ -213,7 +212,7 @@ class RunMetadataMerged(RunEvent, type="run.metadata_merged"):
 class RunOutputRecorded(RunEvent, type="run.output_recorded"):
     """The run's output, before or beside its end. The last one counts. `output_schema` is the JSON Schema it was held to."""
 
-    output: Json
+    output: Json = None
     output_schema: JsonObject | None = None
 
 

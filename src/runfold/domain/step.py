@@ -8,7 +8,7 @@ import jsonpatch
 from runfold.domain.event import AlreadyRecorded, Event, Events
 from runfold.domain.life import Life
 from runfold.domain.tool_call import Failure
-from runfold.domain.values import Id, Json, JsonObject, Label, Nanoseconds
+from runfold.domain.values import Id, Json, JsonObject, Label, Nanoseconds, json_fault, same
 
 
 class StepEvent(Event):
@@ -67,7 +67,7 @@ class EdgeTraversed(StepEvent, type="node.edge_traversed"):
 class StateSnapshotTaken(StepEvent, type="state.snapshot_taken"):
     """The shared state, whole."""
 
-    state: Json
+    state: Json = None
 
 
 class StatePatched(StepEvent, type="state.patched"):
@@ -133,7 +133,8 @@ class Steps:
     def take_snapshot(self, state: Any) -> Events:
         """Record the shared state whole. The same state again adds nothing."""
         self.run.require_open("set_state")
-        return [] if self.has_state and self.state == state else [StateSnapshotTaken(state=state)]
+        taken = StateSnapshotTaken(state=state)
+        return [] if self.has_state and same(self.state, taken.state) else [taken]
 
     def patch(self, patch: list[dict[str, Any]], inherited: Any = None) -> Events:
         """Change the shared state by a JSON Patch, whole or not at all.
@@ -144,9 +145,11 @@ class Steps:
         patched = StatePatched(patch=tuple(patch))
         before = self.state if self.has_state else inherited
         try:
-            jsonpatch.JsonPatch(patch).apply(before)
+            after = jsonpatch.JsonPatch(patch).apply(before)
         except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, TypeError, KeyError, IndexError) as error:
             self.run.refuse("patch_state", f"the patch does not apply: {error}")
+        if fault := json_fault(after):
+            self.run.refuse("patch_state", f"the patch would leave what cannot be kept: {fault}")
         return [patched] if self.has_state else [StateSnapshotTaken(state=inherited), patched]
 
     def evolve(self, event: AnyStepEvent) -> None:

@@ -87,7 +87,8 @@ class Thread:
         self.title: str | None = None
         self.archived = False
         self.deleted = False
-        self.heads: set[str] = {MAIN}
+        self.heads: dict[str, str | None] = {MAIN: None}
+        """Each head, and where it was last put by hand; since then it may have followed its run."""
         self.imported: dict[str, str] = {}
 
     @property
@@ -144,7 +145,9 @@ class Thread:
         return [] if self.deleted else [ThreadDeleted(reason=reason)]
 
     def name_head(self, name: str, run_id: str) -> Events:
-        """Name a head. An existing one is moved, not named."""
+        """Name a head. The same name for the same run again names nothing; an existing one is moved, not named."""
+        if self.heads.get(name) == run_id:
+            return []
         self.require_open("name_head")
         if name in self.heads:
             self.refuse("name_head", f"there is a head {name!r}; move it")
@@ -158,10 +161,10 @@ class Thread:
         self.require_open("move_head")
         if name not in self.heads:
             self.refuse("move_head", f"there is no head {name!r}; name it first")
-        if expected is not None and expected != current:
-            self.refuse("move_head", f"head {name!r} is at {current or 'no run'}, not {expected}")
         if current == to_run_id:
             return []
+        if expected is not None and expected != current:
+            self.refuse("move_head", f"head {name!r} is at {current or 'no run'}, not {expected}")
         return [HeadMoved(name=name, from_run_id=current, to_run_id=to_run_id, reason=reason)]
 
     def record_import(self, imported: ThreadImported) -> Events:
@@ -185,9 +188,9 @@ class Thread:
             case ThreadDeleted():
                 self.deleted = True
             case HeadNamed() as named:
-                self.heads.add(named.name)
-            case HeadMoved():
-                return
+                self.heads[named.name] = named.run_id
+            case HeadMoved() as moved:
+                self.heads[moved.name] = moved.to_run_id
             case ThreadImported() as imported:
                 self.imported[imported.format] = imported.source_digest
             case never:

@@ -116,6 +116,8 @@ class ToolCalls:
         if call.status in ENDED and call.ended_at:
             raise AlreadyRecorded("the end of tool call", ended.call_id, self.run.id, call.ended_at, ended)
         self.run.require_open("end_tool")
+        if call.status in ENDED:
+            self.run.refuse("end_tool", f"tool call {ended.call_id} {call.status} in this run's past")
         return [ended]
 
     def evolve(self, event: AnyToolCallEvent) -> None:
@@ -136,9 +138,9 @@ class ToolCalls:
                 assert_never(event)
 
     def close_open(self, status: CallStatus) -> None:
-        """The run ended, and its open calls with it."""
+        """The run ended, and its open calls with it: what they might still answer is refused like all late work."""
         for call_id in self.open_ids:
-            self._end(call_id, status)
+            self.by_id[call_id].status = status
 
     def _end(self, call_id: str, status: CallStatus) -> None:
         call = self._taken_over(call_id)

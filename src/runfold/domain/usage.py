@@ -29,8 +29,8 @@ class Tokens(Value):
     def _parts_fit(self) -> Self:
         if self.output_tokens is not None and (self.reasoning_output_tokens or 0) > self.output_tokens:
             raise PydanticCustomError("parts", "reasoning_output_tokens exceed output_tokens, which they are part of")
-        parts = (self.input_tokens or 0) + (self.output_tokens or 0)
-        if self.total_tokens is not None and parts > self.total_tokens:
+        output = (self.reasoning_output_tokens or 0) if self.output_tokens is None else self.output_tokens
+        if self.total_tokens is not None and (self.input_tokens or 0) + output > self.total_tokens:
             raise PydanticCustomError("parts", "input_tokens and output_tokens exceed total_tokens, which they are part of")
         return self
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from runfold.errors import InvalidEvent
@@ -54,12 +54,6 @@ def _text(text: str) -> str:
     return text
 
 
-def _rfc3339(moment: Any) -> Any:
-    if isinstance(moment, str) and moment[4:5] != "-":
-        raise PydanticCustomError("time", "is not a time; give RFC 3339, such as 2026-01-31T09:30:00Z")
-    return moment
-
-
 def _utc(moment: datetime) -> datetime:
     if moment.tzinfo is None:
         raise PydanticCustomError("time", "has no time zone; give RFC 3339 with an offset, such as 2026-01-31T09:30:00Z")
@@ -69,8 +63,8 @@ def _utc(moment: datetime) -> datetime:
         raise PydanticCustomError("time", "is outside of the years 1 to 9999 in UTC") from None
 
 
-def _written_out(amount: Decimal) -> Decimal:
-    return Decimal(f"{amount:f}")  # 1E+3 is a number, and not how money is written
+def _written_out(amount: Decimal) -> str:
+    return f"{amount:f}"  # never as 1E+3 or 1.5E-7
 
 
 def _json_fault(value: Any, depth: int, path: str) -> tuple[str, str] | None:
@@ -91,6 +85,12 @@ def _json_fault(value: Any, depth: int, path: str) -> tuple[str, str] | None:
         case _:
             fault = f"is a {type(value).__name__}, which is not JSON; send an object, array, string, number, bool or null"
     return (path, fault) if fault else None
+
+
+def json_fault(value: Any) -> str | None:
+    """Where and why `value` is not JSON that can be kept exactly; None when it is."""
+    found = _json_fault(value, 0, "")
+    return f"{found[0] or 'value'} {found[1]}" if found else None
 
 
 def _member_fault(value: dict[Any, Any] | list[Any], depth: int, path: str) -> tuple[str, str] | None:
@@ -201,14 +201,14 @@ ThreadId = Annotated[str, Field(max_length=200), _id_type("thread_")]
 RunId = Annotated[str, Field(max_length=200), _id_type("run_")]
 ApprovalId = Annotated[str, Field(max_length=200), _id_type("approval_")]
 Digest = Annotated[str, _pattern("^sha256:[0-9a-f]{64}$", "is not sha256: and 64 hexadecimal digits")]
-Time = Annotated[datetime, BeforeValidator(_rfc3339), AfterValidator(_utc)]
+Time = Annotated[datetime, AfterValidator(_utc)]
 Json = Annotated[Any, BeforeValidator(_json)]
 JsonObject = Annotated[dict[str, Any], BeforeValidator(_json)]
 Count = Annotated[int, Field(ge=0, lt=INT_LIMIT)]
 Nanoseconds = Annotated[int, Field(ge=0, lt=INT_LIMIT)]
 Version = Annotated[int, Field(ge=1, lt=INT_LIMIT)]
 Share = Annotated[float, Field(ge=0, le=1)]
-Amount = Annotated[Decimal, Field(max_digits=38, decimal_places=18), AfterValidator(_written_out)]
+Amount = Annotated[Decimal, Field(max_digits=38, decimal_places=18), PlainSerializer(_written_out, when_used="json")]
 Currency = Annotated[str, _pattern("^[A-Z]{3}$", "is not an ISO 4217 code such as EUR")]
 
 

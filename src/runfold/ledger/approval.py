@@ -72,9 +72,10 @@ class Approval(Handle):
 
         def decide(approval: ApprovalState) -> list[Event]:
             now = self._door.clock()
+            late.clear()
             if approval.is_late(now):
                 rule = f"its time was {approval.request.expires_at}; that it expired is recorded now"
-                late[:] = [CommandRefused("vote", self.id, rule, "expired")]
+                late.append(CommandRefused("vote", self.id, rule, "expired"))
                 return approval.expire(now)
             return approval.vote(voter, verdict, comment, edited, response)
 

@@ -3,9 +3,7 @@
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import TypeVar
-from uuid import UUID
 
-import orjson
 from pydantic import ValidationError
 
 from runfold.domain.event import AlreadyRecorded, Event, Recorded, refusal
@@ -69,8 +67,7 @@ class BatchDoor:
 
     def execute(self, plan: Plan[T]) -> T:
         """Decide a command on the states as the batch has left them. Raises LedgerError."""
-        if self._broken is not None:
-            raise LedgerUnavailable(f"the batch is void ({self._broken})", "begin another", retriable=False)
+        self._require_whole()
         session, before = self._session, len(self._session.rows)
         try:
             session.next_command(metadata_of(plan.envelope, self.actor) if plan.envelope else self._default_metadata)
@@ -89,11 +86,16 @@ class BatchDoor:
     def store(self) -> Receipt | None:
         """Append what was collected, all or nothing, and begin anew. None when nothing was new.
 
-        Raises VersionConflict when somebody else wrote to one of the streams meanwhile.
+        Raises VersionConflict when somebody else wrote to one of the streams meanwhile; the batch is void then.
         """
+        self._require_whole()
         if not self._session.rows:
             return None
-        receipt = self._door.append(self._session)
+        try:
+            receipt = self._door.append(self._session)
+        except LedgerError as error:
+            self._broken = error
+            raise
         session = self._door.session({}, self._states)
         self._session, self._new = session, {}
         return receipt
@@ -108,9 +110,13 @@ class BatchDoor:
         session, now = self._session, self.clock()
         for offset, (row, event) in enumerate(zip(session.rows, session.events, strict=True)):
             yield Recorded(
-                _AFTER_ALL + offset, row.stream, row.version, event, UUID(bytes=row.event_id), row.tenant_id, row.thread_id,
-                now, row.schema_version, metadata_fields=orjson.loads(row.metadata),
+                _AFTER_ALL + offset, row.stream, row.version, event, row.event_id, row.tenant_id, row.thread_id,
+                now, row.schema_version, row.context, row.metadata,
             )  # fmt: skip
+
+    def _require_whole(self) -> None:
+        if self._broken is not None:
+            raise LedgerUnavailable(f"the batch is void ({self._broken})", "begin another", retriable=False)
 
     def _decide(self, plan: Plan[T], before: int) -> Receipt:
         while True:

@@ -87,7 +87,7 @@ class Creation:
             said["parent"] = said["parent"].id
         if self._goal is not None:
             said["goal"] = self._goal.model_dump(mode="json")
-        return {**said, "input": input}
+        return {**said, "input": input, "thread_id": self._thread_id}
 
     def _id_for_key(self) -> str | None:
         key = self._request.get("key")
@@ -122,7 +122,8 @@ class Creation:
         kind = self._request.get("kind", "continues")
         if kind == "continues" and origin.waiting_for:
             self._clear(session, origin)
-        at_version = self._request.get("at_version") or origin.version
+        asked = self._request.get("at_version")
+        at_version = origin.version if asked is None else asked
         if at_version > origin.version:
             origin.refuse("start_run", f"it cannot be left at version {at_version}, which it has not reached")
         if kind == "retries" and origin.status not in ENDED:

@@ -3,22 +3,35 @@
 Deciding takes no I/O and happens under one lock, so that commands reach the appender in the order in which they were
 decided. What must be read first is read outside the lock. A command that cannot be decided at once, because something
 must be read or because it lost a race, goes on in a worker thread, in the order in which it came.
+
+What is in memory may be out of date: another process may have written meanwhile. An append notices that by itself. A
+command that appends nothing, because it is refused or has nothing new to say, is therefore answered only after the
+database was asked whether the streams are where they were believed to be.
 """
 
+import itertools
 import queue
+import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from pydantic import ValidationError
 
 from runfold.domain.event import AlreadyRecorded, Event, refusal
 from runfold.domain.values import Actor
-from runfold.errors import DuplicateWithDifferentContent, LedgerError, LedgerUnavailable, VersionConflict
+from runfold.errors import (
+    CommandRefused,
+    DuplicateWithDifferentContent,
+    LedgerError,
+    LedgerUnavailable,
+    NotFound,
+    VersionConflict,
+)
 from runfold.ledger.session import Envelope, Known, NotKnown, Session, States, metadata_of
 from runfold.ledger.submitted import Receipt, Submitted, settle
 from runfold.settings import Settings
@@ -46,8 +59,16 @@ class Plan(NamedTuple, Generic[T]):
 class _Try:
     plan: Plan[Any]
     submitted: Submitted[Any]
+    number: int
     tries: int = 0
     session: Session | None = None
+    floor: dict[str, int] | None = None
+    """The versions that streams are known to have reached since the command came: what is decided on those is up to date."""
+
+
+_Chore = Callable[[], None]
+"""What must be done before a command is decided, or decided again. It takes the database."""
+_JUDGED_BY_STATE = (CommandRefused, NotFound, VersionConflict)
 
 
 class Door:
@@ -66,39 +87,53 @@ class Door:
         self._appender = Appender(recorder.writer, self._settle, settings.queue_size)
         self._turn = threading.Lock()
         self._behind: Counter[str] = Counter()
-        self._work: queue.SimpleQueue[_Try | None] = queue.SimpleQueue()
+        self._numbers = itertools.count()
+        self._work: queue.PriorityQueue[tuple[int, _Try | None]] = queue.PriorityQueue()
         self._worker: threading.Thread | None = None
         self._closed = False
 
     def execute(self, plan: Plan[T]) -> T:
         """Carry out a command and wait until its events are durable. Raises LedgerError."""
         submitted = Submitted(plan.answer)
-        trying = _Try(plan, submitted)
-        if self._behind[plan.stream]:
-            self._hand_over(trying)
-        else:
-            self._attempt(trying)
+        trying = _Try(plan, submitted, next(self._numbers))
+        while not submitted.done() and (chore := self._attempt(trying)):
+            self._do(chore, trying)
+        self._appender.help()
         return submitted.result()
 
     def submit(self, plan: Plan[T]) -> Submitted[T]:
         """Carry out a command without waiting for it. Never blocks on the database."""
         submitted = Submitted(plan.answer)
-        trying = _Try(plan, submitted)
-        if self._behind[plan.stream] or not self._attempt_at_once(trying):
-            self._hand_over(trying)
+        trying = _Try(plan, submitted, next(self._numbers))
+        if self._attempt(trying) is None:
+            self._appender.wake()
+        else:
+            with self._turn:
+                self._hand_over(trying)
         return submitted
 
     def append(self, session: Session) -> Receipt:
         """Store what a batch collected, all or nothing, and wait for it. Raises VersionConflict where others were first."""
         submitted: Submitted[Receipt] = Submitted(lambda receipt: receipt)
-        batch = _Try(Plan("", lambda _: None, lambda receipt: receipt, {"expected_version": 0}), submitted, session=session)
-        self._put(batch, session)
+        plan = Plan("", lambda _: None, lambda receipt: receipt, {"expected_version": 0})
+        with self._turn:
+            if self._closed:
+                raise _closed()
+            self._appender.require_room()
+            self._put(_Try(plan, submitted, next(self._numbers), session=session), session)
+        self._appender.help()
         return submitted.result()
 
     def take(self, stream: str) -> Known | None:
-        """Hand over a state that is in memory: its taker may change it, and whoever else needs it reads the log."""
+        """Hand over a state that is in memory and not out of date: its taker may change it, and others read the log."""
         with self._turn:
-            return self.states.take(stream)
+            known = self.states.take(stream)
+        while known is not None and not known.dead:
+            stored, _ = self.reader.ends([stream]).get(stream, (0, 0))
+            if known.state.version <= stored:
+                return known if known.state.version == stored else None
+            time.sleep(_WAIT_FOR_IN_FLIGHT)  # some of it is still on its way
+        return None
 
     def give_back(self, states: States) -> None:
         """Keep the states that a batch has finished with."""
@@ -111,7 +146,7 @@ class Door:
         with self._turn:
             self._closed = True
         if self._worker is not None:
-            self._work.put(None)
+            self._work.put((sys.maxsize, None))
             self._worker.join()
         self._appender.close()
         self._hint.close()
@@ -124,101 +159,120 @@ class Door:
 
     # Deciding
 
-    def _attempt_at_once(self, trying: _Try) -> bool:
-        """Decide with what is in memory. False when something must be read first."""
+    def _attempt(self, trying: _Try, *, in_worker: bool = False) -> _Chore | None:
+        """Decide with what is in memory. None when it is on its way or answered; else what must be done before the next try."""
         try:
             with self._turn:
-                self._decide(trying)
-        except (NotKnown, AlreadyRecorded):
-            return False
+                if in_worker:
+                    return self._decide(trying)
+                if self._closed:
+                    raise _closed()
+                if trying.plan.stream not in self._behind:
+                    return self._decide(trying)
+                self._hand_over(trying)
+        except NotKnown as missing:
+            return missing.load
+        except AlreadyRecorded as known:
+            found = known
+            return lambda: self._answer_as_recorded(trying, found)
         except (LedgerError, ValidationError) as error:
             settle([(trying.submitted, _ours(error))])
-        return True
+        return None
 
-    def _attempt(self, trying: _Try) -> None:
-        """Decide, reading whatever is needed."""
-        while True:
-            try:
-                try:
-                    with self._turn:
-                        return self._decide(trying)
-                except NotKnown as missing:
-                    missing.load()
-                except AlreadyRecorded as known:
-                    if receipt := self._recorded_before(known):
-                        return settle([(trying.submitted, receipt)])
-            except (LedgerError, ValidationError) as error:
-                return settle([(trying.submitted, _ours(error))])
-
-    def _decide(self, trying: _Try) -> None:
+    def _decide(self, trying: _Try) -> _Chore | None:
         plan = trying.plan
         session = trying.session = trying.session or self.session(plan.envelope)
+        self._appender.require_room()
+        refused: LedgerError | None = None
         try:
             plan.decide(session)
+        except _JUDGED_BY_STATE as error:
+            refused = error
         except BaseException:
             session.undo()
             raise
-        if session.rows:
+        if session.rows and refused is None:
             self._put(trying, session)
-        else:
-            settle([(trying.submitted, self._nothing_new(plan.stream))])
+            self.states.shrink()
+            return None
+        seen = session.seen
+        session.undo()
+        return lambda: self._answer_if_current(trying, seen, refused)
+
+    def _do(self, chore: _Chore, trying: _Try) -> None:
+        try:
+            chore()
+        except LedgerError as error:
+            settle([(trying.submitted, error)])
 
     def _put(self, trying: _Try, session: Session) -> None:
-        append = Append(session.rows, list(session.touched.values()), session.watched(), trying)
-        try:
-            self._appender.put(append)
-        except LedgerError:
-            session.undo()
-            raise
+        self._appender.put(Append(session.rows, list(session.touched.values()), session.watched(), trying))
 
-    def _nothing_new(self, stream: str) -> Receipt:
-        known = self.states.peek(stream)
-        return Receipt(stream, known.position if known else 0, known.state.version if known else 0, None, 0)
+    def _answer_if_current(self, trying: _Try, seen: dict[str, int], refused: LedgerError | None) -> None:
+        """Answer a command that appends nothing, if what it was judged by is stored and is all that is stored."""
+        ends = self.reader.ends(list(seen))
+        stored = {stream: ends.get(stream, (0, 0))[0] for stream in seen}
+        floor = trying.floor or {}
+        if all(at == stored[stream] or floor.get(stream, stored[stream]) <= at < stored[stream] for stream, at in seen.items()):
+            version, position = ends.get(trying.plan.stream, (0, 0))
+            settle([(trying.submitted, refused or Receipt(trying.plan.stream, position, version, None, 0))])
+            return
+        with self._turn:
+            for stream, version in stored.items():
+                known = self.states.peek(stream)
+                if known is not None and known.state.version < version:
+                    self.states.forget(known)
+        trying.session, trying.floor = None, stored
+        if any(at > stored[stream] for stream, at in seen.items()):
+            time.sleep(_WAIT_FOR_IN_FLIGHT)
 
-    def _recorded_before(self, known: AlreadyRecorded) -> Receipt | None:
-        """The receipt of what stands there already; None while it is still on its way."""
-        found = list(self.recorder.reader.stream(known.stream, after_version=known.version - 1, up_to_version=known.version))
+    def _answer_as_recorded(self, trying: _Try, known: AlreadyRecorded) -> None:
+        """Answer with what stands there already; not yet, while that is still on its way."""
+        found = list(self.reader.stream(known.stream, after_version=known.version - 1, up_to_version=known.version))
         if not found:
             time.sleep(_WAIT_FOR_IN_FLIGHT)
-            return None
+            return
         require_same(known, found[0].event)
-        return Receipt(known.stream, found[0].position, found[0].version, found[0].recorded_at, 0)
+        receipt = Receipt(known.stream, found[0].position, found[0].version, found[0].recorded_at, 0)
+        settle([(trying.submitted, receipt)])
 
     # Settling: the appender's thread calls this for every batch
 
     def _settle(self, batch: list[Append]) -> None:
-        outcomes: list[tuple[Submitted[Any], Receipt | BaseException]] = []
-        stored = False
-        for append in batch:
-            trying: _Try = append.facts  # type: ignore[assignment]  # the door put it there
-            if append.error is None:
-                stored = True
-                outcomes.append((trying.submitted, self._stored(append)))
-            elif self._may_retry(trying, append.error):
-                trying.session, trying.tries = None, trying.tries + 1
-                self._forget(append)
-                self._hand_over(trying)
-            else:
-                self._forget(append)
-                outcomes.append((trying.submitted, append.error))
+        failed = [append for append in batch if append.error is not None]
+        outcomes: list[tuple[Submitted[Any], Receipt | BaseException]] = [
+            (_try_of(append).submitted, self._stored(append)) for append in batch if append.error is None
+        ]
+        stored = bool(outcomes)
+        if failed:
+            with self._turn:  # all at once, so that no later command can be decided between
+                outcomes += self._give_up_or_retry([*failed, *self._appender.withdraw_void()])
         settle(outcomes)
         if stored:
             self._hint.ring()
 
-    def _stored(self, append: Append) -> Receipt:
-        last = append.rows[-1]
-        position = append.first_position + len(append.rows) - 1
-        written = {row.stream for row in append.rows}
-        for lineage in append.lineages:
-            if isinstance(lineage, Known) and lineage.state.id in written:
-                lineage.position = position
-        return Receipt(last.stream, position, last.version, append.recorded_at, len(append.rows))
-
-    def _forget(self, append: Append) -> None:
-        with self._turn:
+    def _give_up_or_retry(self, failed: list[Append]) -> list[tuple[Submitted[Any], BaseException]]:
+        given_up: list[tuple[Submitted[Any], BaseException]] = []
+        for append in failed:
             for lineage in append.lineages:
                 if isinstance(lineage, Known):
                     self.states.forget(lineage)
+            trying, error = _try_of(append), append.error
+            if error is not None and (self._closed or not self._may_retry(trying, error)):
+                given_up.append((trying.submitted, error))
+            else:
+                trying.session, trying.tries = None, trying.tries + 1
+                self._hand_over(trying)
+        return given_up
+
+    def _stored(self, append: Append) -> Receipt:
+        last = append.rows[-1]
+        position = append.first_position + len(append.rows) - 1
+        versions = {row.stream: row.version for row in append.rows}
+        for lineage in append.lineages:
+            if isinstance(lineage, Known) and lineage.state.id in versions:
+                lineage.position, lineage.stored = position, versions[lineage.state.id]
+        return Receipt(last.stream, position, last.version, append.recorded_at, len(append.rows))
 
     def _may_retry(self, trying: _Try, error: LedgerError) -> bool:
         asked = trying.plan.envelope.get("expected_version")
@@ -227,35 +281,43 @@ class Door:
     # The worker: what could not be decided at once
 
     def _hand_over(self, trying: _Try) -> None:
-        with self._turn:
-            closed = self._closed
-            if not closed:
-                self._behind[trying.plan.stream] += 1
-                self._work.put(trying)
-            if self._worker is None and not closed:
-                self._worker = threading.Thread(target=self._work_on, name="runfold-door", daemon=True)
-                self._worker.start()
-        if closed:
-            settle([(trying.submitted, LedgerUnavailable("the ledger is closed", "open it again", retriable=False))])
+        """Let the worker decide it, before all that came later. For who has the turn."""
+        self._behind[trying.plan.stream] += 1
+        self._work.put((trying.number, trying))
+        if self._worker is None:
+            self._worker = threading.Thread(target=self._work_on, name="runfold-door", daemon=True)
+            self._worker.start()
 
     def _work_on(self) -> None:
-        while (trying := self._work.get()) is not None:
+        while (trying := self._work.get()[1]) is not None:
             try:
-                self._attempt(trying)
+                if (chore := self._attempt(trying, in_worker=True)) is not None:
+                    self._do(chore, trying)
+                    if not trying.submitted.done():
+                        self._work.put((trying.number, trying))  # what came earlier may have come back meanwhile
+                        continue
+                self._appender.wake()
             except Exception as error:
                 settle([(trying.submitted, error)])
-            finally:
-                with self._turn:
-                    stream = trying.plan.stream
-                    self._behind[stream] -= 1
-                    if not self._behind[stream]:
-                        del self._behind[stream]
+            with self._turn:
+                stream = trying.plan.stream
+                self._behind[stream] -= 1
+                if not self._behind[stream]:
+                    del self._behind[stream]
 
 
 def require_same(known: AlreadyRecorded, event: Event) -> None:
     """Raise DuplicateWithDifferentContent unless the recorded event says what is proposed again."""
     if differs := known.proposed.differs_from(event):
         raise DuplicateWithDifferentContent(known.thing, known.id, differs)
+
+
+def _try_of(append: Append) -> _Try:
+    return cast("_Try", append.facts)  # the door put it there
+
+
+def _closed() -> LedgerUnavailable:
+    return LedgerUnavailable("the ledger is closed", "open it again", retriable=False)
 
 
 def _ours(error: LedgerError | ValidationError) -> LedgerError:

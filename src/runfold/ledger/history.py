@@ -16,12 +16,14 @@ from runfold.domain.message import (
     MessageState,
 )  # fmt: skip
 from runfold.domain.step import StatePatched, StateSnapshotTaken
-from runfold.domain.tool_call import Call, ToolCalled
+from runfold.domain.tool_call import Call, CallStatus, ToolCalled, ToolCancelled, ToolFailed, ToolSucceeded
 from runfold.domain.values import Part, TextPart
 from runfold.errors import RunNotFound
 from runfold.ledger.tree import Tree
 from runfold.ledger.views import Message
 from runfold.store.reader import LATEST, Reader
+
+_ENDED_AS: dict[type, CallStatus] = {ToolSucceeded: "succeeded", ToolFailed: "failed", ToolCancelled: "cancelled"}
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,11 @@ class History:
         hidden: dict[str, list[MessageRedacted]] = {}
         for recorded in self.events(("message.*",)):
             _take_in(found, hidden, recorded)
+        for segment in self.path[:-1]:  # what may not be shown any more is hidden from the runs that left before, too
+            for recorded in self._reader.stream(
+                segment.run_id, after_version=segment.up_to_version, up_to=self._up_to, types=("message.redacted",)
+            ):
+                _take_in(found, hidden, recorded)
         return [_without(message, hidden.get(message.id, [])) for message in found.values()]
 
     def message(self, message_id: str) -> MessageState | None:
@@ -85,8 +92,11 @@ class History:
         """What the rules must know of a tool call of the past; None where there is none."""
         found: Call | None = None
         for recorded in self.events(("tool.*",)):
-            if isinstance(recorded.event, ToolCalled) and recorded.event.call_id == call_id:
-                found = Call(recorded.version, recorded.event.needs_approval)
+            event = recorded.event
+            if isinstance(event, ToolCalled) and event.call_id == call_id:
+                found = Call(recorded.version, event.needs_approval)
+            elif found and isinstance(event, ToolSucceeded | ToolFailed | ToolCancelled) and event.call_id == call_id:
+                found.status = _ENDED_AS[type(event)]
         return found
 
     def state(self) -> Any:

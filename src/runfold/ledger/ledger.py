@@ -25,6 +25,7 @@ from runfold.settings import Settings
 from runfold.store.database import Database
 from runfold.store.reader import LATEST, Filter
 from runfold.store.recorder import Recorder
+from runfold.store.tail import Tail
 from runfold.subscription import Subscription
 
 
@@ -106,6 +107,7 @@ class Ledger(Writing):
         door = Door(self.recorder, settings)
         super().__init__(door)
         self._own_door = door
+        self._tail = Tail(self.recorder.store, self.recorder.reader)
         self._reading = Reading(self.recorder.reader, settings.tenant)
 
     @classmethod
@@ -129,6 +131,7 @@ class Ledger(Writing):
 
     def close(self) -> None:
         """Store what waits, and give the database back."""
+        self._tail.close()
         self._own_door.close()
         self.database.close()
 
@@ -169,7 +172,8 @@ class Ledger(Writing):
         follow: bool = True,
     ) -> Subscription:  # fmt: skip
         """The events after a position, in order, each once, and then the new ones as they come. A type may end in `.*`."""
-        return Subscription(self.recorder, self._filter(types, thread_id, run_id), after=after, follow=follow)
+        wanted = self._filter(types, thread_id, run_id)
+        return Subscription(self.recorder.reader, self._tail, wanted, after=after, follow=follow)
 
     def position(self) -> int:
         """The last position."""

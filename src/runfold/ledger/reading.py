@@ -1,19 +1,24 @@
 """Questions answered straight from the log, now or at any position or time of the past."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
 from runfold.domain.approval import Approval
 from runfold.domain.event import Recorded
 from runfold.domain.run import Run
+from runfold.domain.run_events import RunCancelled, RunFailed
 from runfold.domain.thread import MAIN, Thread
 from runfold.domain.tool_call import ToolCalled, ToolCancelled, ToolFailed, ToolStarted, ToolSucceeded
 from runfold.errors import ApprovalNotFound, RunNotFound, ThreadNotFound, UsageError
 from runfold.ledger.history import History, thread_tree
+from runfold.ledger.session import State, is_id
 from runfold.ledger.tree import Tree
 from runfold.ledger.views import ApprovalView, Message, RunView, ThreadView, ToolCallView
 from runfold.store.reader import LATEST, Filter, Reader
+
+TOOL_CALL_EVENTS = ("tool.*", "run.failed", "run.cancelled")
+"""The types that `fold_tool_calls` looks at: the end of a run closes the calls that are open."""
 
 
 class Reading:
@@ -45,7 +50,7 @@ class Reading:
     def thread(self, thread_id: str) -> ThreadView:
         """A thread at a glance. Raises ThreadNotFound."""
         thread, first, last = Thread(thread_id), None, None
-        for recorded in self._stream(thread_id):
+        for recorded in self._stream(Thread, thread_id):
             thread.evolve(recorded.event)
             first, last = first or recorded, recorded
         if first is None or last is None:
@@ -61,7 +66,7 @@ class Reading:
     def run(self, run_id: str, at_version: int | None = None) -> RunView:
         """A run at a glance, at its present or an earlier version. Raises RunNotFound."""
         run, first, last = Run(run_id), None, None
-        for recorded in self._stream(run_id, at_version or LATEST):
+        for recorded in self._stream(Run, run_id, at_version):
             run.evolve(recorded.event)
             first, last = first or recorded, recorded
         if first is None or last is None:
@@ -71,7 +76,7 @@ class Reading:
     def approval(self, approval_id: str) -> ApprovalView:
         """An approval at a glance. Raises ApprovalNotFound."""
         approval, first, last = Approval(approval_id), None, None
-        for recorded in self._stream(approval_id):
+        for recorded in self._stream(Approval, approval_id):
             approval.evolve(recorded.event)
             first, last = first or recorded, recorded
         if first is None or last is None:
@@ -98,21 +103,14 @@ class Reading:
         first = self._first(run_id, RunNotFound)
         if thread_id not in {None, first.thread_id}:
             raise RunNotFound(run_id)
-        return History(self._reader, first.thread_id, run_id, at_version=at_version or LATEST, up_to=self.up_to)
+        return History(
+            self._reader, first.thread_id, run_id, at_version=LATEST if at_version is None else at_version, up_to=self.up_to
+        )
 
     def tool_calls(self, run_id: str) -> list[ToolCallView]:
         """The tool calls that a run asked for or answered, oldest first. Raises RunNotFound."""
         self._first(run_id, RunNotFound)
-        found: dict[str, ToolCallView] = {}
-        for recorded in self._reader.stream(run_id, up_to=self.up_to, types=("tool.*",)):
-            match recorded.event:
-                case ToolCalled() as called:
-                    found[called.call_id] = ToolCallView.called(called, recorded)
-                case ToolStarted() | ToolSucceeded() | ToolFailed() | ToolCancelled() as event if event.call_id in found:
-                    found[event.call_id] = found[event.call_id].evolved(event, recorded)
-                case _:
-                    continue
-        return list(found.values())
+        return fold_tool_calls(self._reader.stream(run_id, up_to=self.up_to, types=TOOL_CALL_EVENTS))
 
     def thread_events(self, thread_id: str) -> Iterator[Recorded]:
         """Every event of a thread, its runs and approvals. Raises ThreadNotFound."""
@@ -122,16 +120,36 @@ class Reading:
     def run_events(self, run_id: str, at_version: int | None = None) -> Iterator[Recorded]:
         """Every event of a run's stream. Raises RunNotFound."""
         self._first(run_id, RunNotFound)
-        return self._stream(run_id, at_version or LATEST)
+        return self._stream(Run, run_id, at_version)
 
-    def _stream(self, stream: str, up_to_version: int = LATEST) -> Iterator[Recorded]:
+    def _stream(self, kind: type[State], stream: str, at_version: int | None = None) -> Iterator[Recorded]:
+        if not is_id(kind, stream):
+            return
+        up_to_version = LATEST if at_version is None else at_version
         for recorded in self._reader.stream(stream, up_to_version=up_to_version, up_to=self.up_to):
             if recorded.tenant_id != self._tenant_id:
                 return
             yield recorded
 
     def _first(self, stream: str, missing: type[ThreadNotFound | RunNotFound]) -> Recorded:
-        first = next(self._stream(stream, 1), None)
+        first = next(self._stream(Thread if missing is ThreadNotFound else Run, stream, 1), None)
         if first is None:
             raise missing(stream)
         return first
+
+
+def fold_tool_calls(events: Iterable[Recorded]) -> list[ToolCallView]:
+    """The tool calls that some events tell of, oldest first."""
+    found: dict[str, ToolCallView] = {}
+    for recorded in events:
+        match recorded.event:
+            case ToolCalled() as called:
+                found[called.call_id] = ToolCallView.called(called, recorded)
+            case ToolStarted() | ToolSucceeded() | ToolFailed() | ToolCancelled() as event if event.call_id in found:
+                found[event.call_id] = found[event.call_id].evolved(event, recorded)
+            case RunFailed() | RunCancelled() as ending:
+                for call_id in found.keys() & set(ending.closed_tool_calls):
+                    found[call_id] = found[call_id].closed(ending, recorded)
+            case _:
+                continue
+    return list(found.values())

@@ -1,15 +1,18 @@
 """What one command sees and does: the states it looks at, and the events it records, not yet stored."""
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypedDict, TypeVar, cast
 
+from pydantic import TypeAdapter, ValidationError
+
 from runfold.domain.approval import Approval
 from runfold.domain.event import Context, Event, Metadata
 from runfold.domain.run import Run
 from runfold.domain.thread import Thread
-from runfold.domain.values import Actor
+from runfold.domain.values import Actor, ApprovalId, RunId, ThreadId
 from runfold.errors import ApprovalNotFound, NotFound, RunNotFound, ThreadNotFound, VersionConflict
 from runfold.ids import new_event_id
 from runfold.store.appender import Lineage
@@ -21,6 +24,20 @@ S = TypeVar("S", Thread, Run, Approval)
 
 _NOTHING: dict[str, int] = {}
 _NOT_FOUND: dict[type[State], type[NotFound]] = {Thread: ThreadNotFound, Run: RunNotFound, Approval: ApprovalNotFound}
+_IDS: dict[type[State], TypeAdapter[str]] = {
+    Thread: TypeAdapter(ThreadId), Run: TypeAdapter(RunId), Approval: TypeAdapter(ApprovalId),
+}  # fmt: skip
+
+_QUICK_SECONDS = 0.002
+
+
+def is_id(kind: type[State], text: str) -> bool:
+    """Whether anything of that kind can have that id."""
+    try:
+        _IDS[kind].validate_python(text, strict=True)
+    except ValidationError:
+        return False
+    return True
 
 
 class Envelope(TypedDict, total=False):
@@ -47,6 +64,8 @@ class Known(Lineage):
     context: Context = field(default_factory=Context)
     context_json: str = "{}"
     position: int = 0
+    stored: int = 0
+    """The version up to which it is in the log; what is beyond is on its way."""
 
 
 class NotKnown(Exception):
@@ -74,10 +93,11 @@ class States:
         if known is None and self._take is not None and (known := self._take(stream)):
             self._known[stream] = known
         if known is None:
+            if not is_id(kind, stream):
+                raise _NOT_FOUND[kind](stream)
             raise NotKnown(lambda: self.put(self.read(kind, stream)))
-        if known.dead:
-            del self._known[stream]
-            raise NotKnown(lambda: self.put(self.read(kind, stream)))
+        if type(known.state) is not kind:
+            raise _NOT_FOUND[kind](stream)
         self._known.move_to_end(stream)
         return known
 
@@ -90,7 +110,6 @@ class States:
         present = self._known.get(known.state.id)
         if present is None or present.dead:
             self._known[known.state.id] = known
-        self._shrink()
 
     def take(self, stream: str) -> Known | None:
         """Hand a state over, and keep it no longer."""
@@ -104,28 +123,41 @@ class States:
         """Keep a state instead of an older one, unless it is void."""
         if not known.dead:
             self._known[known.state.id] = known
-            self._shrink()
+            self.shrink()
 
     def forget(self, known: Known) -> None:
-        """Drop a state that is not to be believed any more."""
+        """Drop a state that is not to be believed any more, and void what commands on their way built on it."""
         known.dead = True
+        self.drop(known)
+
+    def drop(self, known: Known) -> None:
+        """Drop a state that a command has spoilt. What was put on its way before stays good."""
         if self._known.get(known.state.id) is known:
             del self._known[known.state.id]
 
     def read(self, kind: type[State], stream: str) -> Known:
         """Fold a stream from the log."""
         known = Known(state=kind(stream), tenant_id=self.tenant_id)
-        for recorded in self._reader.stream(stream):
-            if not known.state.exists:
-                known.tenant_id, known.thread_id = recorded.tenant_id, recorded.thread_id
-                known.context, known.context_json = recorded.context, dump(recorded.context.facts())
-            known.state.evolve(recorded.event)
-            known.position = recorded.position
-        return known
+        while True:
+            began = time.monotonic()
+            for recorded in self._reader.stream(stream, after_version=known.state.version):
+                if not known.state.exists:
+                    known.tenant_id, known.thread_id = recorded.tenant_id, recorded.thread_id
+                    known.context, known.context_json = recorded.context, recorded.context_json
+                known.state.evolve(recorded.event)
+                known.position = recorded.position
+            if known.stored == known.state.version or time.monotonic() - began < _QUICK_SECONDS:
+                known.stored = known.state.version
+                return known
+            known.stored = known.state.version  # a long stream may have moved on while it was folded
 
-    def _shrink(self) -> None:
+    def shrink(self) -> None:
+        """Forget those used least recently. Not while a command collects what it needs: that may be more than fits."""
         while len(self._known) > self._most:
-            self._known.popitem(last=False)
+            oldest = next((stream for stream, known in self._known.items() if known.stored == known.state.version), None)
+            if oldest is None:
+                return  # all are on their way to the log, which does not know them yet
+            del self._known[oldest]
 
 
 class Session:
@@ -157,9 +189,15 @@ class Session:
         """An approval that exists. Raises ApprovalNotFound."""
         return cast("Approval", self._existing(Approval, approval_id).state)
 
+    @property
+    def seen(self) -> dict[str, int]:
+        """What it looked at, and the version it saw; 0 for what did not exist."""
+        return self._seen
+
     def new(self, kind: type[S], stream: str) -> S:
         """A thread, run or approval that may not exist yet."""
         known = self._states.get(kind, stream)
+        self._seen.setdefault(stream, known.state.version)
         if known.tenant_id != self._states.tenant_id:
             raise _NOT_FOUND[kind](stream)
         return cast("S", known.state)
@@ -202,8 +240,8 @@ class Session:
         known = self.touched.get(stream)
         if known is None:
             known = self.touched[stream] = self._states.get(type(state), stream)
-        for event in events:
-            payload = encode(event, self._limits)
+        payloads = [encode(event, self._limits) for event in events]  # first: one that is too large changes nothing
+        for event, payload in zip(events, payloads, strict=True):
             state.evolve(event)
             self.events.append(event)
             self.rows.append(
@@ -216,7 +254,7 @@ class Session:
     def undo(self) -> None:
         """The command was refused half-way: what it wrote to is read again when it is needed."""
         for stream in {row.stream for row in self.rows}:
-            self._states.forget(self.touched[stream])
+            self._states.drop(self.touched[stream])
         self.rows, self.events, self.touched, self._seen = [], [], {}, {}
 
     def watched(self) -> dict[str, int]:
@@ -230,10 +268,10 @@ class Session:
         known = self.touched.get(stream)
         if known is None:
             known = self._states.get(kind, stream)
+            self._seen.setdefault(stream, known.state.version)
             if not known.state.exists or known.tenant_id != self._states.tenant_id:
                 raise _NOT_FOUND[kind](stream)
             self.touched[stream] = known
-            self._seen[stream] = known.state.version
         return known
 
 

@@ -9,7 +9,7 @@ from runfold.domain.approval import Approval, ApprovalStatus, Vote
 from runfold.domain.event import Recorded
 from runfold.domain.message import MessageAdded, MessageRevised, Role
 from runfold.domain.run import Run
-from runfold.domain.run_events import Goal, Parent, RunFailed, Status
+from runfold.domain.run_events import Goal, Parent, RunCancelled, RunFailed, Status
 from runfold.domain.thread import Thread
 from runfold.domain.tool_call import CallStatus, Failure, ToolCalled, ToolCancelled, ToolFailed, ToolStarted, ToolSucceeded
 from runfold.domain.values import Part, ReasoningPart, TextPart
@@ -205,6 +205,7 @@ class ToolCallView(View):
     error: Failure | None = None
     message_id: str | None = None
     provider_call_id: str | None = None
+    needs_approval: bool = False
     requested_position: int
     resolved_position: int | None = None
 
@@ -214,7 +215,8 @@ class ToolCallView(View):
         return cls(
             id=event.call_id, run_id=recorded.stream, name=event.name, arguments_text=event.arguments_text,
             arguments=event.arguments, status="called", message_id=event.message_id,
-            provider_call_id=event.provider_call_id, requested_position=recorded.position,
+            provider_call_id=event.provider_call_id, needs_approval=event.needs_approval,
+            requested_position=recorded.position,
         )  # fmt: skip
 
     def evolved(self, event: ToolStarted | ToolSucceeded | ToolFailed | ToolCancelled, recorded: Recorded) -> Self:
@@ -229,3 +231,8 @@ class ToolCallView(View):
                 return self.model_copy(update={**end, "status": "failed", "result": event.result, "error": event.error})
             case ToolCancelled():
                 return self.model_copy(update={**end, "status": "cancelled"})
+
+    def closed(self, ending: RunFailed | RunCancelled, recorded: Recorded) -> Self:
+        """The call after its run ended badly under it."""
+        failed = {"status": "failed", "error": ending.error} if isinstance(ending, RunFailed) else {"status": "cancelled"}
+        return self.model_copy(update={**failed, "resolved_position": recorded.position})

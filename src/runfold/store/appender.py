@@ -12,7 +12,7 @@ from datetime import datetime
 
 from runfold.errors import LedgerError, LedgerUnavailable, QueueFull, VersionConflict
 from runfold.store.codec import Row
-from runfold.store.writer import Placed, Writer
+from runfold.store.writer import Conflicts, Placed, Writer
 
 MAX_EVENTS = 500
 MAX_BYTES = 16 * 1024 * 1024
@@ -49,29 +49,66 @@ class Append:
 
 
 class Appender:
-    """The one thread that appends. `settle` gets each batch's commands, answered, in the order they were queued."""
+    """Appends what is queued, one batch at a time. `settle` gets each batch's commands, answered, in the order they came.
+
+    A thread of its own does it. A caller that is going to wait anyway may do it instead (`help`), which spares two switches
+    between threads when nobody else is appending.
+    """
 
     def __init__(self, writer: Writer, settle: Callable[[list[Append]], None], queue_size: int) -> None:
         self._writer = writer
         self._settle = settle
         self._queue_size = queue_size
         self._queue: deque[Append] = deque()
+        self._turn = threading.Lock()
         self._wake = threading.Condition(threading.Lock())
         self._closing = False
         self._idle = True
         self._thread: threading.Thread | None = None
 
     def put(self, append: Append) -> None:
-        """Queue a command's events. Raises QueueFull, and LedgerUnavailable once closed; then nothing is queued."""
+        """Queue a command's events; `wake` or `help` must follow.
+
+        Raises QueueFull, and LedgerUnavailable once closed; then nothing is queued.
+        """
+        self.require_room()
+        self._queue.append(append)
+
+    def require_room(self) -> None:
+        """Raise QueueFull, or LedgerUnavailable once closed."""
         if self._closing:
             raise LedgerUnavailable("the ledger is closed", "open it again", retriable=False)
         if len(self._queue) >= self._queue_size:
             raise QueueFull(len(self._queue))
-        self._queue.append(append)
-        if self._idle:  # set before it looks at the queue a last time, so a wake-up is never missed
+
+    def withdraw_void(self) -> list[Append]:
+        """Take out of the queue what was built on something that failed, with its error. Nobody may put meanwhile."""
+        queued = list(self._queue)
+        valid = _still_valid(queued)
+        if len(valid) == len(queued):
+            return []
+        self._queue.clear()
+        self._queue.extend(valid)
+        return [append for append in queued if append.error is not None]
+
+    def wake(self) -> None:
+        """Let the thread append what is queued. It says that it is idle before it looks a last time, so none is missed."""
+        if self._idle:
             with self._wake:
-                self._start()
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._work, name="runfold-appender", daemon=True)
+                    self._thread.start()
                 self._wake.notify()
+
+    def help(self) -> None:
+        """Append one batch in this thread, unless another is at it."""
+        if self._turn.acquire(blocking=False):
+            try:
+                self._serve(self._take())
+            finally:
+                self._turn.release()
+        if self._queue:
+            self.wake()
 
     def close(self) -> None:
         """Append what waits, then stop."""
@@ -80,36 +117,39 @@ class Appender:
             self._wake.notify()
         if self._thread is not None:
             self._thread.join()
-        if late := list(self._queue):
-            _fail_all(late, LedgerUnavailable("the ledger was closed", "open it again and repeat the command", retriable=False))
-            self._settle(late)
-
-    def _start(self) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="runfold-appender", daemon=True)
-            self._thread.start()
+        with self._turn:
+            while self._queue:
+                self._serve(self._take())
 
     def _work(self) -> None:
-        while batch := self._take():
-            try:
-                self._append(batch)
-            except LedgerError as error:
-                _fail_all(batch, error)
-            except Exception as error:
-                unexpected = LedgerUnavailable(
-                    f"appending failed ({error!r})", "this is a defect; please report it", retriable=False
-                )
-                unexpected.__cause__ = error
-                _fail_all(batch, unexpected)
-            self._settle(batch)
-
-    def _take(self) -> list[Append]:
-        if not self._queue:
+        while not self._closing or self._queue:
             with self._wake:
                 self._idle = True
                 while not self._queue and not self._closing:
                     self._wake.wait()
                 self._idle = False
+            with self._turn:
+                while self._queue:
+                    self._serve(self._take())
+
+    def _serve(self, batch: list[Append]) -> None:
+        if not batch:
+            return
+        try:
+            self._append(batch)
+        except LedgerError as error:
+            _fail_all(batch, error)
+        except BaseException as error:  # whatever happens, every caller gets an answer
+            fact = f"appending was broken off ({error!r}), and it is unknown whether events are stored"
+            unexpected = LedgerUnavailable(fact, "repeat the command with the same ids; if it stays so, please report it")
+            unexpected.__cause__ = error
+            _fail_all(batch, unexpected)
+            if not isinstance(error, Exception):
+                self._settle(batch)
+                raise
+        self._settle(batch)
+
+    def _take(self) -> list[Append]:
         batch: list[Append] = []
         events = size = 0
         while self._queue:
@@ -127,7 +167,13 @@ class Appender:
         while waiting:
             rows = [row for append in waiting for row in append.rows]
             written = {row.stream for row in rows}
-            watched = {stream: at for append in waiting for stream, at in append.watched.items() if stream not in written}
+            watched = {stream: at for append in waiting for stream, at in append.watched.items()}
+            if not written.isdisjoint(watched):  # a neighbour may write to what another only looked at
+                _fail_conflicting(waiting, {})
+                if any(append.error for append in waiting):
+                    waiting = _still_valid(waiting)
+                    continue
+                watched = {stream: at for stream, at in watched.items() if stream not in written}
             placed = self._writer.append(rows, watched)
             if isinstance(placed, Placed):
                 position = placed.first_position
@@ -135,10 +181,7 @@ class Appender:
                     append.first_position, append.recorded_at = position, placed.recorded_at
                     position += len(append.rows)
                 return
-            for append in waiting:
-                expected = {**append.watched, **{row.stream: row.version - 1 for row in reversed(append.rows)}}
-                if stream := next((stream for stream in expected if stream in placed), None):
-                    append.fail(VersionConflict(stream, expected[stream], placed[stream]))
+            _fail_conflicting(waiting, placed)
             waiting = _still_valid(waiting)
 
 
@@ -148,10 +191,21 @@ def _still_valid(batch: list[Append]) -> list[Append]:
     for append in batch:
         if append.error is None and any(lineage.dead for lineage in append.lineages):
             first = append.rows[0]
-            append.fail(VersionConflict(first.stream, first.version - 1, first.version - 2))
+            append.fail(VersionConflict(first.stream, first.version - 1, max(first.version - 2, 0)))
         if append.error is None:
             valid.append(append)
     return valid
+
+
+def _fail_conflicting(waiting: list[Append], actual: Conflicts) -> None:
+    """Fail those that find a stream elsewhere than they believed. In order: what one writes, the next may build on."""
+    at = dict(actual)
+    for append in waiting:
+        expected = {**append.watched, **{row.stream: row.version - 1 for row in reversed(append.rows)}}
+        if stream := next((stream for stream, version in expected.items() if at.get(stream, version) != version), None):
+            append.fail(VersionConflict(stream, expected[stream], at[stream]))
+        elif not any(lineage.dead for lineage in append.lineages):
+            at.update((row.stream, row.version) for row in append.rows)
 
 
 def _fail_all(batch: list[Append], error: LedgerError) -> None:

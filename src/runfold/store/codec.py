@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from runfold.domain.event import Context, Event, EventTypes, Recorded, event_types
+from runfold.domain.catalogue import event_types
+from runfold.domain.event import Event, EventTypes, Recorded
 from runfold.errors import InvalidEvent
 
 
@@ -35,7 +36,7 @@ class Limits(NamedTuple):
 
 COLUMNS = (
     "notification_id, originator_id, originator_version, topic, schema_version, state, "
-    "tenant_id, thread_id, event_id, recorded_at, context, metadata"
+    "tenant_id, thread_id, uuid_send(event_id), recorded_at, context::text, metadata::text"
 )
 """What `decode` takes, in its order."""
 
@@ -55,8 +56,8 @@ def decode(columns: tuple[Any, ...], types: EventTypes = event_types) -> Recorde
     position, stream, version, name, schema_version, state, tenant, thread, event_id, recorded_at, context, metadata = columns
     event = types.read(name, schema_version, state, position)
     return Recorded(
-        position, stream, version, event, event_id, tenant, thread, recorded_at, schema_version, Context(**context), metadata
-    )
+        position, stream, version, event, event_id, tenant, thread, recorded_at, schema_version, context, metadata
+    )  # fmt: skip
 
 
 def dump(facts: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ import psycopg
 import psycopg_pool
 from eventsourcing.postgres import PostgresDatastore
 from psycopg import errors
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 from psycopg.types.json import set_json_loads
 
@@ -54,6 +55,11 @@ class Datastore(PostgresDatastore):
         _configure(connection)
         return connection
 
+    @property
+    def can_revive(self) -> bool:
+        """Whether the server is ours to start."""
+        return self._revive is not None
+
     def revive(self) -> None:
         """Start our own server again, if it is ours and it is down."""
         if self._revive is not None:
@@ -67,15 +73,26 @@ class Datastore(PostgresDatastore):
             self.pool.open()
             with self.pool.connection() as connection:
                 yield connection
-        except (psycopg_pool.PoolTimeout, psycopg_pool.PoolClosed) as error:
+        except psycopg_pool.PoolTimeout as error:
             self.revive()
-            raise unavailable(error) from error
-        except psycopg.OperationalError as error:
+            raise unavailable(self._why_not() or error) from error
+        except psycopg.Error as error:
             raise unavailable(error) from error
 
+    def _why_not(self) -> psycopg.OperationalError | None:
+        """What a connection fails with, which the pool keeps to itself."""
+        try:
+            self.connect().close()
+        except psycopg.OperationalError as error:
+            return error
+        return None
+
     def _options(self) -> dict[str, Any]:
+        """What we ask for where the URL says nothing."""
         timeout = max(2, round(self.connect_timeout))  # libpq's least
-        return {"autocommit": True, "connect_timeout": timeout, "application_name": "runfold", **_KEEPALIVES}
+        wanted = {"connect_timeout": timeout, "application_name": "runfold", **_KEEPALIVES}
+        said = conninfo_to_dict(self.url)
+        return {"autocommit": True, **{name: value for name, value in wanted.items() if name not in said}}
 
 
 def _configure(connection: Connection) -> None:
@@ -88,6 +105,7 @@ _NEXT_STEPS: list[tuple[type[Exception], str, bool]] = [
     (errors.ReadOnlySqlTransaction, "the server takes no writes (a standby, or set read-only); use the primary", False),
     (errors.LockNotAvailable, "another session holds up all appends; retry, and look at pg_stat_activity", True),
     (errors.QueryCanceled, "the server gave up on time; retry", True),
+    (errors.DeadlockDetected, "another session locks what appends need, in another order; retry", True),
     (errors.TooManyConnections, "raise max_connections, or run fewer processes; retry", True),
     (errors.InsufficientPrivilege, "use a role that was granted runfold_app", False),
     (errors.UndefinedTable, "run `runfold migrate`", False),
@@ -103,6 +121,8 @@ def unavailable(error: Exception) -> LedgerUnavailable:
     for kind, next_step, retriable in _NEXT_STEPS:
         if isinstance(error, kind):
             return LedgerUnavailable(f"the database said: {fact}", next_step, retriable=retriable)
+    if not isinstance(error, psycopg.OperationalError):
+        return LedgerUnavailable(f"the database said: {fact}", "this is a defect; please report it", retriable=False)
     return LedgerUnavailable(
         f"the database cannot be reached ({fact})",
         "check that PostgreSQL runs and that RUNFOLD_DATABASE_URL is right, then retry",

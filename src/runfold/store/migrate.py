@@ -4,6 +4,7 @@ A file that was applied is never changed: its checksum is kept, and a difference
 """
 
 import hashlib
+import time
 from dataclasses import dataclass
 from importlib import resources
 
@@ -11,10 +12,11 @@ import psycopg
 from psycopg import sql
 
 from runfold.errors import MigrationRefused
-from runfold.store.datastore import Connection
+from runfold.store.datastore import Connection, unavailable
 from runfold.store.reader import Reader
 
 LOCK = 0x72756E666F6C64  # "runfold"
+_TRIES = 20
 _APPLIED = "SELECT number, name, checksum FROM runfold.migrations ORDER BY number"
 
 
@@ -42,18 +44,19 @@ def migrations() -> list[Migration]:
 def migrate(url: str, files: list[Migration] | None = None) -> list[str]:
     """Bring the database up to date and return the names of the files applied now. Safe when two start at once.
 
-    Raises MigrationRefused for a changed past file, a newer database, or a role that lacks the rights.
+    Raises MigrationRefused for a changed past file, a newer database, or a role that lacks the rights; LedgerUnavailable.
     """
     files = migrations() if files is None else files
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
-        try:
-            _prepare(connection)
-            done = _applied(connection)
-            _check(files, done)
-            return [_apply(connection, file) for file in files if file.number not in done]
-        finally:
-            connection.execute("SELECT pg_advisory_unlock(%s)", (LOCK,))
+    try:
+        connection = psycopg.connect(url, autocommit=True)
+    except psycopg.OperationalError as error:
+        raise unavailable(error) from error
+    with connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", (LOCK,))  # until the connection closes
+        _prepare(connection)
+        done = _applied(connection)
+        _check(files, done)
+        return [_apply(connection, file) for file in files if file.number not in done]
 
 
 def check(reader: Reader) -> None:
@@ -70,12 +73,12 @@ def check(reader: Reader) -> None:
 def _prepare(connection: Connection) -> None:
     roles = (resources.files("runfold.store") / "migrations" / "roles.sql").read_text()
     try:
-        connection.execute(roles)
+        _make_roles(connection, roles)
         connection.execute("SET ROLE runfold_owner")
     except psycopg.errors.InsufficientPrivilege as error:
         raise MigrationRefused(
             f"this role may not prepare the database ({str(error).splitlines()[0]}); let an administrator run\n{roles}\n"
-            "GRANT runfold_owner TO <your migrating role>;\nand then run `runfold migrate` again"
+            f'GRANT runfold_owner TO "{connection.info.user}";\nand then run `runfold migrate` again'
         ) from None
     connection.execute(
         "CREATE TABLE IF NOT EXISTS runfold.migrations ("
@@ -84,6 +87,18 @@ def _prepare(connection: Connection) -> None:
     )
     connection.execute("GRANT USAGE ON SCHEMA runfold TO runfold_app, runfold_projector, runfold_reader")
     connection.execute("GRANT SELECT ON runfold.migrations TO runfold_app, runfold_projector, runfold_reader")
+
+
+def _make_roles(connection: Connection, roles: str) -> None:
+    """Roles belong to the whole server, and our lock to one database: another's migration may be at them just now."""
+    for _ in range(_TRIES):
+        try:
+            connection.execute(roles)
+        except (psycopg.errors.InternalError_, psycopg.errors.UniqueViolation):  # "tuple concurrently updated"
+            time.sleep(0.05)
+        else:
+            return
+    connection.execute(roles)
 
 
 def _applied(connection: Connection) -> dict[int, tuple[str, str]]:

@@ -3,10 +3,12 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import psycopg
+import psycopg_pool
 
 from runfold.domain.event import Recorded
 from runfold.errors import LedgerUnavailable
@@ -53,6 +55,19 @@ class Filter:
         if self.types:
             yield "topic LIKE ANY(%b)", [_like(name) for name in self.types]
 
+    def takes(self, recorded: Recorded) -> bool:
+        """Whether an event is wanted: the same answer as the conditions give."""
+        if self.run_id is not None or self.agent_id is not None:
+            context = recorded.context
+            if self.run_id not in {None, context.run_id} or self.agent_id not in {None, context.agent_id}:
+                return False
+        return (
+            self.stream in {None, recorded.stream}
+            and self.thread_id in {None, recorded.thread_id}
+            and self.tenant_id in {None, recorded.tenant_id}
+            and (not self.types or any(fnmatchcase(recorded.type, name) for name in self.types))
+        )
+
 
 def _like(name: str) -> str:
     return name.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_").replace("*", "%")
@@ -72,7 +87,8 @@ class Reader:
         try:
             return self._rows(query, parameters)
         except LedgerUnavailable as error:
-            if not error.retriable:
+            waited_in_vain = isinstance(error.__cause__, psycopg_pool.PoolTimeout) and not self._datastore.can_revive
+            if not error.retriable or waited_in_vain:
                 raise
             self._datastore.revive()
             return self._rows(query, parameters)
@@ -88,19 +104,25 @@ class Reader:
         self, wanted: Filter | None = None, *, after: int = 0, up_to: int = LATEST, limit: int = PAGE, descending: bool = False
     ) -> list[Recorded]:
         """At most `limit` events after one position and up to another, in order. Raises UnknownEventType, UnreadableEvent."""
+        return [decode(row) for row in self._page(wanted, after, up_to, limit, descending=descending)]
+
+    def events(self, wanted: Filter | None = None, *, after: int = 0, up_to: int = LATEST) -> Iterator[Recorded]:
+        """All of them, each page in a transaction of its own, each event read when it is asked for."""
+        while found := self._page(wanted, after, up_to, PAGE):
+            for row in found:
+                yield decode(row)
+            if len(found) < PAGE:
+                return
+            after = found[-1][0]
+
+    def _page(
+        self, wanted: Filter | None, after: int, up_to: int, limit: int, *, descending: bool = False
+    ) -> list[tuple[Any, ...]]:
         conditions = list((wanted or Filter()).conditions())
         where = " AND ".join(["notification_id > %b", "notification_id <= %b", *(text for text, _ in conditions)])
         direction = "DESC" if descending else "ASC"
         query = f"SELECT {COLUMNS} FROM runfold.log WHERE {where} ORDER BY notification_id {direction} LIMIT %b"  # noqa: S608
-        return [decode(row) for row in self.rows(query, [after, up_to, *(value for _, value in conditions), limit])]
-
-    def events(self, wanted: Filter | None = None, *, after: int = 0, up_to: int = LATEST) -> Iterator[Recorded]:
-        """All of them, page by page, each page in a transaction of its own."""
-        while found := self.page(wanted, after=after, up_to=up_to):
-            yield from found
-            if len(found) < PAGE:
-                return
-            after = found[-1].position
+        return self.rows(query, [after, up_to, *(value for _, value in conditions), limit])
 
     def stream(
         self,
@@ -140,6 +162,15 @@ class Reader:
             " ORDER BY notification_id DESC LIMIT %b"
         )
         return [decode(row) for row in self.rows(query, [tenant_id, up_to, limit])]
+
+    def ends(self, streams: Sequence[str]) -> dict[str, tuple[int, int]]:
+        """The last version of each stream, and its position. Streams without events are left out."""
+        query = (
+            "SELECT asked.stream, last.originator_version, last.notification_id FROM unnest(%b::text[]) AS asked (stream)"
+            " CROSS JOIN LATERAL (SELECT e.originator_version, e.notification_id FROM runfold.log AS e"
+            " WHERE e.originator_id = asked.stream ORDER BY e.originator_version DESC LIMIT 1) AS last"
+        )
+        return {stream: (version, position) for stream, version, position in self.rows(query, [list(streams)])}
 
     def head(self) -> Head:
         """The last position."""

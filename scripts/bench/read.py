@@ -1,0 +1,86 @@
+"""How fast is the log read: whole and in order, and one thread among many? Against COPY out and eventsourcing's recorder."""
+
+import time
+from collections.abc import Callable
+
+import psycopg
+from measuring import Report, arguments, in_turn, server
+
+from runfold import Ledger
+from runfold.store.reader import Filter
+
+TEXT = "The order left our warehouse on Tuesday; the carrier says it arrives tomorrow by noon."
+
+
+def fill(ledger: Ledger, threads: int, messages: int) -> list[str]:
+    """Threads of one run each, their events interleaved; returns the threads' ids."""
+    runs = []
+    with ledger.batch() as batch:
+        for _ in range(threads):
+            thread = batch.create_thread(agent_id="support")
+            runs.append((thread.id, thread.start_run().id))
+    for first in range(0, messages, 10):
+        with ledger.batch() as batch:
+            for _, run_id in runs:
+                into = batch.run(run_id)
+                for _ in range(min(10, messages - first)):
+                    into.add_message("assistant", TEXT)
+    return [thread_id for thread_id, _ in runs]
+
+
+def rate(read: Callable[[], int]) -> float:
+    """Events a second."""
+    started = time.perf_counter()
+    return read() / (time.perf_counter() - started)
+
+
+def copied_out(url: str) -> int:
+    """Binary COPY of the same columns, unread."""
+    with psycopg.connect(url) as connection, connection.cursor() as cursor:
+        head = connection.execute("SELECT position FROM runfold.head").fetchone()
+        query = (
+            "COPY (SELECT notification_id, originator_id, originator_version, topic, schema_version, state, tenant_id, thread_id,"
+            " event_id, recorded_at, context, metadata FROM runfold.log ORDER BY notification_id) TO STDOUT (FORMAT binary)"
+        )
+        with cursor.copy(query) as copy:
+            for _ in copy:
+                continue
+    assert head
+    return int(head[0])
+
+
+def by_library(ledger: Ledger) -> int:
+    """eventsourcing's own way: pages of notifications, payloads unread."""
+    recorder, after, count = ledger.recorder, 0, 0
+    while page := recorder.select_notifications(start=after, limit=2000, inclusive_of_start=False):
+        after, count = int(page[-1].id), count + len(page)
+    return count
+
+
+def main() -> None:
+    """Measure, and print."""
+    asked = arguments(__doc__ or "", threads=(500, "threads"), messages=(400, "messages of each thread"))
+    report = Report("read", wanted={"copy_out": "≥ 0.5"})
+    with server() as own, own.ledger("runfold_sdk") as ledger:
+        ids = fill(ledger, asked.threads, asked.messages)
+        reader, url = ledger.recorder.reader, own.embedded.url("postgres", "runfold_sdk")
+        rates = in_turn(
+            asked.rounds,
+            {
+                "copy_out": lambda _: rate(lambda: copied_out(url)),
+                "whole_log": lambda _: rate(lambda: sum(1 for _ in reader.events())),
+                "library_pages": lambda _: rate(lambda: by_library(ledger)),
+                "one_thread": lambda number: rate(lambda: sum(1 for _ in reader.events(Filter(thread_id=ids[number])))),
+                "one_conversation": lambda number: rate(lambda: len(ledger.thread(ids[number]).messages())),
+            },
+        )
+        report.figures = {"events": ledger.position(), **{name: round(value) for name, value in rates.items()}}
+        report.ratios = {
+            "copy_out": rates["whole_log"] / rates["copy_out"],
+            "library": rates["whole_log"] / rates["library_pages"],
+        }
+    report.print(as_json=asked.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""Write schemas/events/<type>.v<n>.json from the event classes, or with --check say which files are not as the code is.
+
+Schemas of earlier versions stay as they were: they describe what is stored. A file that no class answers for is removed.
+"""
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+
+from runfold.domain.catalogue import event_types
+from runfold.domain.event import Event
+
+FOLDER = Path(__file__).parents[1] / "schemas" / "events"
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+_NAME = re.compile(r"(?P<type>.+)\.v(?P<version>\d+)\.json\Z")
+
+
+def schema_text(event_class: type[Event]) -> str:
+    """The JSON Schema of what is stored for an event, as its file has it."""
+    schema = {"$schema": DIALECT, **event_class.model_json_schema(mode="serialization")}
+    return json.dumps(schema, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def expected() -> dict[str, str]:
+    """Each file's name and text, as the code has them."""
+    return {f"{name}.v{event.schema_version}.json": schema_text(event) for name, event in sorted(event_types.all().items())}
+
+
+def is_stale(name: str) -> bool:
+    """Whether no class answers for a file: its type is not ours, or its version is still to come."""
+    found = _NAME.match(name)
+    return not found or found["type"] not in event_types or int(found["version"]) > event_types[found["type"]].schema_version
+
+
+def drift(folder: Path) -> list[str]:
+    """What is not as the code has it, a line a file."""
+    wanted, there = expected(), {path.name for path in folder.glob("*")}
+    return [
+        *(f"missing: {name}" for name in wanted if name not in there),
+        *(
+            f"changed: {name}"
+            for name, text in wanted.items()
+            if name in there and (folder / name).read_text(encoding="utf-8") != text
+        ),
+        *(f"stale: {name}" for name in sorted(there) if is_stale(name)),
+    ]
+
+
+def write(folder: Path) -> int:
+    """Make the files as the code has them; how many changed."""
+    found = drift(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in expected().items():
+        (folder / name).write_text(text, encoding="utf-8")
+    for path in folder.glob("*"):
+        if is_stale(path.name):
+            path.unlink()
+    return len(found)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """0 when the files are as the code has them; with --check, 1 and their names when they are not."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 and name the files that drifted")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="where the files are")
+    given = parser.parse_args(arguments)
+    if not given.check:
+        print(f"{len(expected())} schemas in {given.folder}, {write(given.folder)} changed")
+        return 0
+    if found := drift(given.folder):
+        print(*found, "run `python scripts/export_schemas.py` and commit what it writes", sep="\n", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""`runfold check`: is what is stored what was written?"""
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from runfold.cli.call import Call
+from runfold.errors import Damage
+
+if TYPE_CHECKING:
+    from runfold.store.checking import Finding
+
+DAMAGE = Damage.exit_code
+MOST_SHOWN = 1000
+"""Findings that are named one by one; the rest is counted."""
+
+
+def check(call: Call) -> None:
+    """Read the whole log and look for damage; exit 5 if there is any.
+
+    Positions from 1 to the head without a hole, versions that follow each other in every stream, times that never go
+    back, events that stand in the stream and thread they belong to, payloads that are valid for their type and schema
+    version, event ids that are unique, and the database's own guards in place.
+    """
+    import time  # noqa: PLC0415
+
+    from runfold.cli.progress import progress_bar  # noqa: PLC0415
+    from runfold.store.checking import LogCheck  # noqa: PLC0415
+
+    began = time.monotonic()
+    found: list[Finding] = []
+    count = 0
+    with call.ledger() as ledger:
+        log_check = LogCheck(ledger.recorder.reader)
+        with progress_bar(call.err, "Checking", "events") as told:
+            log_check.progress = lambda done: told(done, log_check.head, "")
+            for finding in log_check.findings():
+                count += 1
+                if count <= MOST_SHOWN:
+                    found.append(finding)
+    seconds = time.monotonic() - began
+    facts = {"ok": not count, "as_of": log_check.head, "events": log_check.events, "seconds": round(seconds, 3)}
+    _answer(call, facts, found, count)
+    if count:
+        raise typer.Exit(DAMAGE)
+
+
+def _answer(call: Call, facts: dict[str, Any], found: "list[Finding]", count: int) -> None:
+    if call.json:
+        call.answer({**facts, "damages": count, "findings": [finding.as_json() for finding in found]})
+        return
+    from runfold.cli.terminal import counted, shown  # noqa: PLC0415
+
+    for finding in found:
+        call.out.print(shown(f"{finding.kind}: {finding.fact}", "red"), soft_wrap=True)
+        call.out.print(shown(f"    {finding.next_step}", "dim"), soft_wrap=True)
+    if count > len(found):
+        call.out.print(f"… and {count - len(found):,} more", style="red")
+    verdict = counted(count, "damage") if count else "no damage"
+    call.out.print(
+        f"{verdict} in {counted(facts['events'], 'event')}, as of position {facts['as_of']} ({facts['seconds']:.1f} s)",
+        style="bold red" if count else "bold green", soft_wrap=True,
+    )  # fmt: skip

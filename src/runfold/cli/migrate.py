@@ -1,0 +1,38 @@
+"""`runfold migrate`: bring the database's schema up to date."""
+
+from typing import Annotated
+
+import typer
+
+from runfold.cli.call import Call
+
+
+def migrate(
+    call: Call,
+    admin_url: Annotated[
+        str | None,
+        typer.Option("--admin-url", metavar="URL", help="The database as a role that may migrate it (RUNFOLD_ADMIN_URL)."),
+    ] = None,
+) -> None:
+    """Apply the numbered SQL files that the database lacks, each once, in order, under a lock.
+
+    Running it again, or twice at once, changes nothing more. It uses RUNFOLD_ADMIN_URL, or else the database's own URL;
+    the embedded database is also migrated by itself whenever it is opened.
+    """
+    from runfold.store import migrate as migrating  # noqa: PLC0415
+    from runfold.store.database import Database  # noqa: PLC0415
+
+    settings = call.settings(**({"admin_url": admin_url} if admin_url else {}))
+    with call.busy("Migrating"):
+        database = Database.of(settings)
+        try:
+            applied = migrating.migrate(database.admin_url)
+        finally:
+            database.close()
+    known = [migration.name for migration in migrating.migrations()]
+    if call.json:
+        call.answer({"applied": applied, "migrations": known})
+        return
+    for name in applied:
+        call.out.print(f"applied {name}")
+    call.out.print(f"the database is at {known[-1]}" + ("" if applied else "; there was nothing to do"), soft_wrap=True)

@@ -1,0 +1,105 @@
+"""A thread's tree of runs, for people and for machines.
+
+A run that goes on from another is drawn below it on the same level, so that a long conversation stays a straight line;
+branches and sub-agents are drawn inside.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rich.text import Text
+from rich.tree import Tree as Drawing
+
+from runfold.cli.terminal import one_line, shown
+from runfold.ledger.reading import Reading
+from runfold.ledger.tree import FOLLOWED, Node, Tree
+from runfold.ledger.views import RunView, ThreadView
+
+STATUS_STYLES = {
+    "completed": "green", "failed": "red", "cancelled": "yellow", "waiting": "cyan", "running": "blue", "stuck": "magenta",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ThreadTree:
+    """The runs of a thread as of a position, with what became of each."""
+
+    thread: ThreadView
+    tree: Tree
+    runs: Mapping[str, RunView]
+    as_of: int
+
+    @classmethod
+    def of(cls, reading: Reading, thread_id: str) -> "ThreadTree":
+        """Read it. Raises ThreadNotFound."""
+        thread, tree = reading.thread(thread_id), reading.tree(thread_id)
+        return cls(thread, tree, {run_id: reading.run(run_id) for run_id in tree.nodes}, reading.up_to)
+
+    def heads_of(self, run_id: str) -> list[str]:
+        """The heads that point at a run."""
+        return [name for name, at in self.tree.heads.items() if at == run_id]
+
+    def as_json(self) -> dict[str, Any]:
+        """Ready for `--json`: the runs in the order of their creation."""
+        return {
+            "as_of": self.as_of, "thread_id": self.thread.id, "title": self.thread.title, "heads": dict(self.tree.heads),
+            "runs": [self._run_json(node) for node in self.tree.nodes.values()],
+        }  # fmt: skip
+
+    def drawn(self) -> Drawing:
+        """For people."""
+        top = Text.assemble((self.thread.id, "bold"), "  ", shown(one_line(self.thread.title or "")))
+        if self.thread.state != "open":
+            top.append(f"  {self.thread.state}", "red")
+        drawing = Drawing(top, guide_style="dim")
+        waiting = [(drawing, node) for node in reversed(self.tree.children(None))]
+        children = self._children()
+        while waiting:
+            branch, node = waiting.pop()
+            drawn = branch.add(self._label(node))
+            inner, onward = [], None
+            for child in children.get(node.run_id, ()):
+                if onward is None and child.parent and child.parent.kind in FOLLOWED:
+                    onward = child
+                else:
+                    inner.append(child)
+            if onward is not None:
+                waiting.append((branch, onward))
+            waiting.extend((drawn, child) for child in reversed(inner))
+        return drawing
+
+    def _children(self) -> dict[str, list[Node]]:
+        children: dict[str, list[Node]] = {}
+        for node in self.tree.nodes.values():
+            if node.parent is not None:
+                children.setdefault(node.parent.run_id, []).append(node)
+        return children
+
+    def _label(self, node: Node) -> Text:
+        run = self.runs[node.run_id]
+        label = Text(no_wrap=True, overflow="ellipsis")
+        if node.parent is not None:
+            arrow = "↓ " if node.parent.kind in FOLLOWED else ""
+            label.append(f"{arrow}{node.parent.kind}{_leaving(node)} ", "dim")
+        label.append(node.run_id, "bold")
+        label.append_text(shown(f"  {node.agent_id}  "))
+        reason = f" ({run.stop_reason})" if run.stop_reason not in {None, run.status} else ""
+        label.append(f"{run.status}{reason}", STATUS_STYLES.get(run.status, ""))
+        label.append(f"  positions {node.position} to {run.position}", "dim")
+        for name in self.heads_of(node.run_id):
+            label.append_text(shown(f"  ← {name}", "bold yellow"))
+        return label
+
+    def _run_json(self, node: Node) -> dict[str, Any]:
+        run = self.runs[node.run_id]
+        return {
+            "id": node.run_id, "parent": node.parent.model_dump(mode="json") if node.parent else None,
+            "agent_id": node.agent_id, "status": run.status, "stop_reason": run.stop_reason, "version": run.version,
+            "heads": self.heads_of(node.run_id), "created_position": node.position, "position": run.position,
+        }  # fmt: skip
+
+
+def _leaving(node: Node) -> str:
+    """At which version a branch leaves its parent; elsewhere that says little."""
+    return f" at version {node.parent.at_version}" if node.parent and node.parent.kind == "branches" else ""

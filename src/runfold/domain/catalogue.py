@@ -1,0 +1,9 @@
+"""Every event type there is, with its upcasts: importing this fills the registry, so that what is stored can be read.
+
+A module with events of its own is named here, and nowhere else.
+"""
+
+from runfold.domain import approval, decision, message, problem, run_events, step, thread, tool_call, upcasts, usage  # noqa: F401
+from runfold.domain.event import event_types
+
+__all__ = ["event_types"]

@@ -1,0 +1,60 @@
+"""The content of AG-UI messages, and what two of them have in common."""
+
+from typing import Any
+
+from runfold.domain.values import DataPart, FilePart, Part, TextPart, canonical, json_text, parse_json, same
+from runfold.errors import InvalidEvent
+from runfold.importers.ag_ui_shapes import Sent
+
+
+def words_of(sent: Sent) -> str:
+    """What a message of the client says, to find it in the history: of a tool's message, the id of its call."""
+    if sent.role == "tool":
+        return sent.tool_call_id
+    if sent.content is None:
+        return ""
+    return sent.content if isinstance(sent.content, str) else canonical({"content": sent.content})
+
+
+def parts_of(content: Any) -> tuple[Part, ...]:
+    """A message's content as parts."""
+    if content is None:
+        return ()
+    if isinstance(content, str):
+        return (TextPart(text=content),)
+    return tuple(_part(item) for item in content) if isinstance(content, list) else (DataPart(data=content),)
+
+
+def _part(item: Any) -> Part:
+    match item:
+        case {"type": "text", "text": str(text)}:
+            return TextPart(text=text)
+        case {"type": "binary", "mimeType": str(media_type), "data": str(data)}:
+            return FilePart(media_type=media_type, data=data, name=text_or_none(item.get("filename")))
+        case {"type": "binary", "mimeType": str(media_type), "url": str(url)}:
+            return FilePart(media_type=media_type, url=url, name=text_or_none(item.get("filename")))
+        case _:
+            return DataPart(data=item)
+
+
+def edited(payload: dict[str, Any], arguments_text: str | None) -> str | None:
+    """The arguments that a person gave in place of those asked for; None where they left them."""
+    tool_call = payload.get("toolCall")
+    given = payload.get("editedArgs", tool_call.get("arguments") if isinstance(tool_call, dict) else None)
+    if arguments_text is None or given is None:
+        return None
+    text = json_text(given)
+    return None if same_json(text, arguments_text) else text
+
+
+def same_json(one: str, other: str) -> bool:
+    """Whether two texts are the same JSON."""
+    try:
+        return one == other or same(parse_json(one), parse_json(other))
+    except InvalidEvent:
+        return False
+
+
+def text_or_none(value: Any) -> str | None:
+    """Text, or nothing where it is something else."""
+    return value if isinstance(value, str) else None

@@ -1,0 +1,39 @@
+"""What a format module offers: which files it wants, and the threads they hold."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from runfold.importers.recording import Recording
+from runfold.importers.sources import Report, SourceFile
+from runfold.importers.tally import Tally
+
+
+@dataclass(frozen=True)
+class SourceThread:
+    """A thread as a source holds it: counted, and ready to be recorded."""
+
+    thread_id: str
+    label: str
+    """For the progress bar."""
+    digest: str
+    """Of all that the thread is made from: `sha256:…`."""
+    source_ids: tuple[str, ...]
+    size: int
+    """Its share of the bytes that are imported, for the progress bar."""
+    counts: Tally
+    record: Callable[[Recording], None]
+
+
+class Read(Protocol):
+    """Files → the threads they hold, one by one. What cannot be read is reported."""
+
+    def __call__(self, files: Sequence[SourceFile], report: Report) -> Iterator[SourceThread]: ...
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format: which files of a folder are its, by their names without `.gz`, and how they are read."""
+
+    wants: Callable[[str], bool]
+    read: Read

@@ -1,0 +1,83 @@
+"""Imports: which formats there are, and the one way in for all of them."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from runfold.domain.thread import ThreadImported
+from runfold.errors import UsageError, VersionConflict
+from runfold.importers.ag_ui import FORMAT as AG_UI
+from runfold.importers.claude_code import FORMAT as CLAUDE_CODE
+from runfold.importers.format import Format, SourceThread
+from runfold.importers.recording import Recording
+from runfold.importers.sources import Report, find
+from runfold.importers.tally import Tally
+from runfold.importers.tau2 import FORMAT as TAU2
+from runfold.importers.tau_bench import FORMAT as TAU_BENCH
+from runfold.ledger.ledger import Ledger
+
+FORMATS: Mapping[str, Format] = {
+    "claude-code": CLAUDE_CODE,
+    "tau2": TAU2,
+    "tau-bench": TAU_BENCH,
+    "ag-ui": AG_UI,
+}
+"""The formats by the names they have on the command line."""
+
+Progress = Callable[[int, int, str], None]
+"""Called with bytes of the sources done, bytes in all, and the name of the thread that went in."""
+
+MOST_TRIES = 5
+
+
+def import_paths(ledger: Ledger, format: str, paths: Iterable[str | Path], progress: Progress | None = None) -> Tally:  # noqa: A002
+    """Import files, folders with all in them, or standard input (`-`). Importing again appends only what is new.
+
+    Each source thread is one transaction, so an import that was killed goes on where it stopped. A bad record becomes a
+    problem of the tally and the rest goes in. Raises UsageError for an unknown format or a path that is not there.
+    """
+    importer = FORMATS.get(format)
+    if importer is None:
+        raise UsageError(f"{format!r} is not a format that can be imported; those are {', '.join(FORMATS)}")
+    started, tally = time.monotonic(), Tally()
+    files = find(paths, importer.wants)
+    done, total = 0, sum(file.size for file in files)
+    for source in importer.read(files, tally.problems.append):
+        tally.add(source.counts)
+        _store(ledger, format, source, tally)
+        done += source.size
+        if progress is not None:
+            progress(min(done, total), total, source.label)
+    if progress is not None:
+        progress(total, total, "")
+    tally.seconds = time.monotonic() - started
+    return tally
+
+
+def _store(ledger: Ledger, format: str, source: SourceThread, tally: Tally) -> None:  # noqa: A002
+    if _is_in(ledger, source):
+        tally.skipped += 1
+        return
+    for tries in range(1, MOST_TRIES + 1):
+        problems = len(tally.problems)
+        try:
+            tally.events += _record(ledger, format, source, tally.problems.append)
+        except VersionConflict:  # somebody else imports the same; what they stored is found next time
+            del tally.problems[problems:]
+            if tries == MOST_TRIES:
+                raise
+        else:
+            return
+
+
+def _is_in(ledger: Ledger, source: SourceThread) -> bool:
+    recorded = ledger.events(thread_id=source.thread_id, types=("thread.imported",))
+    return any(isinstance(item.event, ThreadImported) and item.event.source_digest == source.digest for item in recorded)
+
+
+def _record(ledger: Ledger, format: str, source: SourceThread, report: Report) -> int:  # noqa: A002
+    with ledger.batch() as batch:
+        recording = Recording(ledger, batch, source.thread_id, report)
+        source.record(recording)
+        recording.finish(ThreadImported(format=format, source_digest=source.digest, source_ids=source.source_ids))
+    return batch.appended

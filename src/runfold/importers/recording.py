@@ -1,0 +1,219 @@
+"""One source thread on its way into the ledger: what is in already is told apart from what is new, and where that goes.
+
+Every id is made from the source's own, so an import that was killed, or a source that has grown, is imported by giving
+all its commands again: those that are recorded add nothing. What an ended run cannot take goes into a run that continues it.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from runfold.domain.decision import DecisionMade, OutcomeRecorded
+from runfold.domain.event import Recorded
+from runfold.domain.message import MessageAdded, MessageRevised
+from runfold.domain.run_events import RunCancelled, RunCompleted, RunCreated, RunFailed
+from runfold.domain.thread import ThreadImported
+from runfold.domain.tool_call import ToolCalled, ToolCancelled, ToolFailed, ToolSucceeded
+from runfold.domain.usage import Tokens, UsageRecorded
+from runfold.domain.values import Part, TextPart
+from runfold.errors import CommandRefused, DuplicateWithDifferentContent, InvalidEvent, NotFound, ThreadNotFound
+from runfold.ids import stable_id
+from runfold.importers.sources import Piece, Report
+from runfold.ledger.ledger import Batch, Ledger
+from runfold.ledger.message import Message
+from runfold.ledger.run import Run
+from runfold.ledger.thread import Thread
+from runfold.ledger.tool_call import ToolCall
+
+STORE_AFTER = 5000
+"""Events that are collected before they are stored: a thread with more goes in in several transactions."""
+
+
+@dataclass
+class Known:
+    """What of a thread is in the ledger before an import."""
+
+    exists: bool = False
+    runs: set[str] = field(default_factory=set)
+    ended: set[str] = field(default_factory=set)
+    home: dict[str, str] = field(default_factory=dict)
+    """The run that a message, tool call, decision or usage is in; a call's end under `end` and its id."""
+    scored: set[str] = field(default_factory=set)
+    """Decisions that have an outcome."""
+    wording: dict[str, tuple[Part, ...]] = field(default_factory=dict)
+    """The latest content of each message."""
+    added_at: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """The run and the version at which a message was added, or a tool called."""
+
+    @classmethod
+    def of(cls, ledger: Ledger, thread_id: str) -> "Known":
+        """Read the thread; nothing is known of one that does not exist."""
+        known = cls()
+        try:
+            for recorded in ledger.thread(thread_id).events():
+                known.exists = True
+                known.take_in(recorded)
+        except ThreadNotFound:
+            return known
+        return known
+
+    def take_in(self, recorded: Recorded) -> None:
+        """Note what an event tells."""
+        run_id, event = recorded.stream, recorded.event
+        match event:
+            case RunCreated():
+                self.runs.add(run_id)
+            case RunCompleted() | RunFailed() | RunCancelled():
+                self.ended.add(run_id)
+            case MessageAdded():
+                self.home[event.message_id] = run_id
+                self.added_at[event.message_id] = (run_id, recorded.version)
+                self.wording[event.message_id] = event.content
+            case MessageRevised():
+                self.wording[event.message_id] = event.content
+            case ToolCalled():
+                self.home[event.call_id] = run_id
+                self.added_at[event.call_id] = (run_id, recorded.version)
+            case ToolSucceeded() | ToolFailed() | ToolCancelled():
+                self.home[f"end {event.call_id}"] = run_id
+            case DecisionMade():
+                self.home[event.decision_id] = run_id
+            case OutcomeRecorded():
+                self.scored.add(event.decision_id)
+            case UsageRecorded():
+                self.home[event.usage_id] = run_id
+            case _:
+                return
+
+
+class Recording:
+    """A batch for one source thread."""
+
+    def __init__(self, ledger: Ledger, batch: Batch, thread_id: str, report: Report) -> None:
+        self.batch = batch
+        self.known = Known.of(ledger, thread_id)
+        self.thread: Thread = batch.thread(thread_id)
+        self.in_one_go = False
+        """Whether no part of the thread may be stored without the rest: where its commands carry no ids."""
+        self._report = report
+
+    def begin(self, **created: Any) -> None:
+        """Create the thread where it does not exist."""
+        if not self.known.exists:
+            self.batch.create_thread(thread_id=self.thread.id, **created)
+
+    @contextlib.contextmanager
+    def of(self, piece: Piece) -> Iterator[None]:
+        """Commands for one record of the source: where one is refused, that is a problem, and the rest goes in."""
+        try:
+            yield
+        except (CommandRefused, InvalidEvent, DuplicateWithDifferentContent, NotFound) as error:
+            self._report(piece.problem(str(error)))
+        if len(self.batch) > STORE_AFTER and not self.in_one_go:
+            self.batch.store()
+
+    def lane(self, run_id: str, **request: Any) -> "Lane":
+        """A run of the source, begun where it is not in yet. `request` is what `start_run` takes."""
+        if run_id not in self.known.runs:
+            self.thread.start_run(run_id=run_id, **request)
+        return Lane(self, run_id)
+
+    def finish(self, imported: ThreadImported) -> None:
+        """Say that all of the source is in."""
+        self.thread.record_import(imported)
+
+
+class Lane:
+    """One run of the source, and the runs that continue it here because it had ended before the source went on."""
+
+    def __init__(self, recording: Recording, run_id: str) -> None:
+        self._recording = recording
+        self._known = recording.known
+        self.first_id = self._tip = run_id
+        while (following := _continuation(self._tip)) in self._known.runs:
+            self._tip = following
+
+    @property
+    def tip(self) -> Run:
+        """The run that new things go to; opened now where the last one has ended."""
+        if self._tip in self._known.ended:
+            self._continue()
+        return self._recording.batch.run(self._tip)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its last run has not ended."""
+        return self._tip not in self._known.ended
+
+    def run(self, item_id: str) -> Run:
+        """The run that has this item of the source, or that it goes to."""
+        if home := self._known.home.get(item_id):
+            return self._recording.batch.run(home)
+        run = self.tip
+        self._known.home[item_id] = run.id
+        return run
+
+    def add_message(self, role: Any, content: str | tuple[Part, ...], *, message_id: str, **rest: Any) -> None:
+        """Add a message, or revise it where the source has another wording now.
+
+        One of a user makes room for itself where an approval was left open.
+        """
+        parts = (TextPart(text=content),) if isinstance(content, str) else content
+        wording = self._known.wording.get(message_id)
+        if wording is None:
+            run = self.run(message_id)
+            self._note(message_id, run.add_message(role, parts, message_id=message_id, auto_deny=role == "user", **rest))
+        elif wording != parts:
+            envelope = {name: rest[name] for name in ("actor", "occurred_at") if name in rest}
+            self.tip.message(message_id).revise(parts, reason="the source has another wording now", **envelope)
+
+    def call_tool(self, name: str, arguments: Any, *, call_id: str, **rest: Any) -> ToolCall:
+        """Call a tool."""
+        call = self.run(call_id).call_tool(name, arguments, call_id=call_id, **rest)
+        self._note(call_id, call)
+        return call
+
+    def use(self, usage_id: str, **used: Any) -> None:
+        """Record what a model call used, or correct it where the source has other figures now."""
+        run = self.run(usage_id)
+        try:
+            run.usage(usage_id=usage_id, **used)
+        except DuplicateWithDifferentContent:
+            tokens = {name: used[name] for name in Tokens.model_fields if name in used}
+            envelope = {name: used[name] for name in ("actor", "occurred_at") if name in used}
+            recorded = run.recorded_usage(usage_id)
+            recorded.correct(reason="the source has other figures now", **tokens, **envelope)
+
+    def conclude(self, decision_id: str, **outcome: Any) -> None:
+        """Record the outcome of a decision, or correct it where the source has another one now."""
+        decision = self.run(decision_id).decision(decision_id)
+        if decision_id in self._known.scored:
+            decision.correct_outcome(reason="the source has another outcome now", **outcome)
+        else:
+            decision.outcome(**outcome)
+
+    def ending(self, call_id: str) -> ToolCall:
+        """The handle on which a call of this lane ends: in its own run, or in one that continues it."""
+        return self.run(f"end {call_id}").tool_call(call_id)
+
+    def end(self) -> Run | None:
+        """The run to end now, or None where it has ended."""
+        if not self.is_open:
+            return None
+        self._known.ended.add(self._tip)
+        return self._recording.batch.run(self._tip)
+
+    def _note(self, item_id: str, made: Message | ToolCall) -> None:
+        if made.receipt is not None:
+            self._known.added_at.setdefault(item_id, (made.receipt.stream, made.receipt.version))
+
+    def _continue(self) -> None:
+        following = _continuation(self._tip)
+        self._recording.thread.start_run(run_id=following, parent=self._tip, kind="continues")
+        self._known.runs.add(following)
+        self._tip = following
+
+
+def _continuation(run_id: str) -> str:
+    return stable_id("run", "continued by an import", run_id)

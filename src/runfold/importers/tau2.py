@@ -1,0 +1,149 @@
+"""tau2-bench results: a file with many simulations, or a file that is one simulation.
+
+Times in it are local and without zone; they are taken for UTC, so that their distances are right and their hour may not
+be. Costs are binary floats, see `money`. Tokens and costs are those of the agent and of the simulated customer together;
+`node_id` tells them apart (`agent`, `user_simulator`). Provider call ids may be empty, and are never keys.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from pydantic import Field
+
+from runfold.errors import InvalidEvent
+from runfold.importers.format import Format
+from runfold.importers.sources import Piece, Report, Shape, SourceFile, document, shaped, why
+from runfold.importers.trials import AGENT, Called, Said, Trial, each, reader
+
+_STOP_REASONS = {"user_stop": "end_turn", "agent_stop": "end_turn", "max_steps": "max_steps"}
+
+
+class Call(Shape):
+    """A tool call in a message."""
+
+    id: str = ""
+    name: str
+    arguments: Any = None
+
+
+class Usage(Shape):
+    """Tokens of one completion."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+class Spoken(Shape):
+    """A message."""
+
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str | None = None
+    tool_calls: list[Call] | None = None
+    id: str = ""
+    error: bool = False
+    timestamp: datetime | None = None
+    cost: float | None = None
+    usage: dict[str, Any] | None = None
+
+
+class Reward(Shape):
+    """How the trial was scored."""
+
+    reward: float | None = None
+
+
+class Simulation(Shape):
+    """A trial, without its messages."""
+
+    id: str = Field(min_length=1)
+    task_id: str | int
+    trial: int | None = None
+    seed: int | None = None
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+    termination_reason: str | None = None
+    reward_info: dict[str, Any] | None = None
+
+
+class Speaker(Shape):
+    """Who speaks for one side."""
+
+    implementation: str | None = None
+    llm: str | None = None
+
+
+class Environment(Shape):
+    """Where it takes place."""
+
+    domain_name: str | None = None
+
+
+class Info(Shape):
+    """What is the same for all simulations of a file."""
+
+    agent_info: Speaker = Speaker()
+    user_info: Speaker = Speaker()
+    environment_info: Environment = Environment()
+
+
+def _trials(file: SourceFile, report: Report) -> Iterator[Trial]:
+    whole = document(file)
+    members = whole.members()
+    if "simulations" not in members and "messages" not in members:
+        raise InvalidEvent("", "is not of tau2-bench: it has neither simulations nor messages")
+    info = Info()
+    if "info" in members:
+        try:
+            info = members["info"].shaped(Info)
+        except InvalidEvent as error:
+            report(members["info"].problem(why(error)))
+    if "simulations" in members:
+        yield from each(members["simulations"], report, lambda piece: _trial(piece, info, report))
+    else:
+        yield _trial(whole, info, report)
+
+
+def _trial(piece: Piece, info: Info, report: Report) -> Trial:
+    members = piece.members()
+    messages = members.pop("messages", None)
+    said = tuple(each(messages, report, _said)) if messages else ()
+    values = {name: member.value() for name, member in members.items() if name in Simulation.model_fields}
+    found = shaped(Simulation, values, piece.path)
+    score = shaped(Reward, found.reward_info or {}, f"{piece.path}.reward_info".strip("."))
+    domain, stopped = info.environment_info.domain_name, found.termination_reason
+    metadata = {
+        "task_id": str(found.task_id), "domain": domain, "trial": found.trial, "seed": found.seed,
+        "termination_reason": stopped, "user_model": info.user_info.llm,
+    }  # fmt: skip
+    return Trial(
+        format="tau2", id=found.id, piece=piece, task_id=str(found.task_id), said=said,
+        title=" ".join(word for word in (domain, f"task {found.task_id}", _numbered(found.trial)) if word),
+        metadata={name: value for name, value in metadata.items() if value is not None},
+        agent_id=info.agent_info.llm or AGENT, agent_model=info.agent_info.llm, user_model=info.user_info.llm,
+        reward=score.reward, reward_info=found.reward_info, started_at=_utc(found.start_time), ended_at=_utc(found.end_time),
+        stop_reason=_STOP_REASONS.get(stopped or "user_stop", "end_turn"),
+        failure=None if stopped is None or stopped in _STOP_REASONS else stopped,
+    )  # fmt: skip
+
+
+def _numbered(trial: int | None) -> str:
+    return "" if trial is None else f"trial {trial}"
+
+
+def _said(piece: Piece) -> Said:
+    spoken = piece.shaped(Spoken)
+    tokens = shaped(Usage, spoken.usage or {}, f"{piece.path}.usage")
+    return Said(
+        piece=piece, role=spoken.role, text=spoken.content,
+        calls=tuple(Called(call.id, call.name, call.arguments) for call in spoken.tool_calls or ()),
+        answers=spoken.id, is_error=spoken.error, at=_utc(spoken.timestamp), input_tokens=tokens.prompt_tokens,
+        output_tokens=tokens.completion_tokens, usage=spoken.usage, cost=spoken.cost,
+    )  # fmt: skip
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+FORMAT = Format(wants=lambda name: name.endswith(".json"), read=reader(_trials))

@@ -1,0 +1,204 @@
+"""Reading the whole log for damage: what is stored against what Runfold writes.
+
+Positions run from 1 to the head without a hole, versions follow each other, times never go back, every event stands in a
+stream and a thread where it belongs, and every payload is valid for its type. The log is read in pages, each in a
+transaction of its own, and memory does not grow with it.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from importlib import resources
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from pydantic import ValidationError
+
+from runfold.domain.approval import ApprovalEvent, ApprovalRequested
+from runfold.domain.event import Context, Event, Metadata, event_types, refusal
+from runfold.domain.run_events import RunCreated
+from runfold.domain.thread import ThreadCreated, ThreadEvent
+from runfold.errors import UnknownEventType, UnreadableEvent
+from runfold.store.reader import Reader
+
+PAGE = 500
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One damage: what is wrong, where, and what to do."""
+
+    kind: str
+    fact: str
+    next_step: str
+    position: int | None = None
+    stream: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Ready for `--json`."""
+        return {
+            "kind": self.kind, "position": self.position, "stream": self.stream, "fact": self.fact,
+            "next_step": self.next_step,
+        }  # fmt: skip
+
+
+class _Row(NamedTuple):
+    position: int
+    stream: str
+    version: int
+    type: str
+    schema_version: int
+    state: bytes
+    key_id: str | None
+    tenant_id: str
+    thread_id: str
+    event_id: UUID
+    recorded_at: datetime
+    context: dict[str, Any]
+    metadata: dict[str, Any]
+    before_position: int | None
+    before_tenant_id: str | None
+    before_thread_id: str | None
+
+
+_LOST = "restore the missing events from a backup, and find out who had the rights of a superuser"
+_CHANGED = "compare it with a backup: the database refuses changes, so somebody with the rights of a superuser made one"
+_CREATIONS = {ThreadCreated, RunCreated, ApprovalRequested}
+
+
+@dataclass
+class LogCheck:
+    """One reading of the log. `head` is the position it is about; `events` counts what was read so far."""
+
+    reader: Reader
+    progress: Callable[[int], None] = lambda _: None
+    head: int = 0
+    events: int = 0
+    _last_position: int = field(default=0, init=False)
+    _last_time: datetime | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        text = (resources.files("runfold.store") / "checking.sql").read_text()
+        parts = (part.partition("\n") for part in text.split("-- name: ")[1:])
+        self._queries = {name: query for name, _, query in parts}
+        ((self.head, self._head_time, self._lowest, self._highest),) = self.reader.rows(self._queries["ends"])
+
+    def findings(self) -> Iterator[Finding]:
+        """Every damage, in the order of positions."""
+        yield from self._guards()
+        yield from self._ends()
+        while self._last_position < self.head:
+            page = [
+                _Row(*row) for row in self.reader.rows(self._queries["page"], [self._last_position, self.head, PAGE])
+            ]  # fmt: skip
+            if not page:
+                yield self._hole(self.head + 1)
+                return
+            for row in page:
+                yield from self._place(row)
+                yield from _belonging(row)
+            self.events += len(page)
+            self.progress(self._last_position)
+        if self._last_time != self._head_time:
+            fact = f"the head says that the last event was recorded at {self._head_time}, and that event says {self._last_time}"
+            yield Finding("head", fact, _CHANGED, self.head)
+
+    def _guards(self) -> Iterator[Finding]:
+        missing = self.reader.rows(self._queries["guards"])
+        for kind, name in missing:
+            fact = f"the {kind} {name} of runfold.log is missing or switched off, so the database lets events be damaged"
+            yield Finding("guard", fact, "set it up again as in Runfold's migration 0001_log.sql, and find out who removed it")
+        if ("constraint", "log_event_id") in missing:
+            for event_id, first, last in self.reader.rows(self._queries["repeated event ids"]):
+                yield Finding(
+                    "event_id", f"the event id {event_id} stands at position {first} and again at {last}", _CHANGED, last
+                )
+        if ("constraint", "log_stream_version") in missing:
+            for stream, version, first, last in self.reader.rows(self._queries["repeated versions"]):
+                fact = f"version {version} of {stream} stands at position {first} and again at {last}"
+                yield Finding("version", fact, _CHANGED, last, stream)
+
+    def _ends(self) -> Iterator[Finding]:
+        highest = self._highest or 0
+        if highest > self.head:
+            fact = f"events stand up to position {highest}, and the head is at {self.head}: the next append would meet them"
+            yield Finding("head", fact, "set the head back only after it is known how it was changed", self.head + 1)
+        if self._lowest is not None and self._lowest < 1:
+            yield Finding("position", f"an event stands at position {self._lowest}, before the first", _CHANGED, self._lowest)
+
+    def _place(self, row: _Row) -> Iterator[Finding]:
+        """Where it stands in the ledger and in its stream."""
+        if row.position > self._last_position + 1:
+            yield self._hole(row.position)
+        elif row.position == self._last_position:
+            yield Finding("position", f"two events stand at position {row.position}", _CHANGED, row.position, row.stream)
+        if self._last_time is not None and row.recorded_at < self._last_time:
+            fact = f"position {row.position} was recorded at {row.recorded_at}, before its predecessor ({self._last_time})"
+            yield Finding("recorded_at", fact, _CHANGED, row.position, row.stream)
+        if row.before_position is None and row.version > 1:
+            fact = f"{row.stream} has version {row.version} at position {row.position}, and no version {row.version - 1}"
+            yield Finding("version", fact, _LOST, row.position, row.stream)
+        elif (row.before_position or 0) > row.position:
+            fact = f"{row.stream} has version {row.version} at position {row.position}, and the one before it only after that"
+            yield Finding("version", fact, _CHANGED, row.position, row.stream)
+        self._last_position, self._last_time = row.position, row.recorded_at
+
+    def _hole(self, until: int) -> Finding:
+        first, last = self._last_position + 1, until - 1
+        self._last_position = last
+        what = f"position {first} is" if first == last else f"positions {first} to {last} are"
+        return Finding("position", f"{what} missing", _LOST, first)
+
+
+def _belonging(row: _Row) -> Iterator[Finding]:
+    """What it says, and whether that belongs where it stands."""
+    if row.key_id is not None:
+        return  # sealed: its words cannot be read here
+    try:
+        event = event_types.read(row.type, row.schema_version, row.state, row.position)
+    except UnknownEventType:
+        fact = f"position {row.position} holds the type {row.type!r}, schema version {row.schema_version}, which is not known"
+        yield Finding("type", fact, "upgrade Runfold if a newer one wrote here; else " + _CHANGED, row.position, row.stream)
+        return
+    except UnreadableEvent as error:
+        fact = f"the {row.type} at position {row.position} is not valid: {error.reason}"
+        yield Finding("payload", fact, _CHANGED, row.position, row.stream)
+        return
+    if reason := _envelope_fault(row):
+        yield Finding("envelope", f"the {row.type} at position {row.position} has {reason}", _CHANGED, row.position, row.stream)
+    if fault := _stream_fault(row, event):
+        yield Finding("stream", f"the {row.type} at position {row.position} {fault}", _CHANGED, row.position, row.stream)
+
+
+def _envelope_fault(row: _Row) -> str | None:
+    try:
+        Context(**row.context)
+    except TypeError as error:
+        return f"a context that cannot be read: {error}"
+    try:
+        Metadata.model_validate(row.metadata, strict=False)
+    except ValidationError as error:
+        return f"metadata that cannot be read: {refusal(error).args[0]}"
+    return None
+
+
+def _stream_fault(row: _Row, event: Event) -> str | None:
+    prefix = "thread_" if isinstance(event, ThreadEvent) else "approval_" if isinstance(event, ApprovalEvent) else "run_"
+    begins, is_creation = row.version == 1 and row.before_position is None, type(event) in _CREATIONS
+    says_thread = event.thread_id if isinstance(event, RunCreated) else row.stream if prefix == "thread_" else row.thread_id
+    before = f"the events before it in {row.stream} are of"
+    faults = (
+        (not row.stream.startswith(prefix), f"stands in {row.stream}, which is no stream of its kind ({prefix}…)"),
+        (says_thread != row.thread_id, f"is of thread {says_thread}, and is stored as one of {row.thread_id}"),
+        (
+            row.before_thread_id not in {None, row.thread_id},
+            f"is of thread {row.thread_id}, and {before} {row.before_thread_id}",
+        ),
+        (
+            row.before_tenant_id not in {None, row.tenant_id},
+            f"is of tenant {row.tenant_id}, and {before} {row.before_tenant_id}",
+        ),
+        (begins and not is_creation, f"begins {row.stream}, which only its creation can"),
+        (row.version > 1 and is_creation, f"stands at version {row.version} of {row.stream}, which it should begin"),
+    )
+    return next((reason for wrong, reason in faults if wrong), None)

@@ -1,0 +1,122 @@
+"""The newest events, read once for all who follow the log in this process.
+
+One connection listens, one thread reads; a hundred followers cost the database what one does. Whoever is further behind
+than what is kept here reads the log by themselves until they have caught up.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from itertools import islice
+
+import psycopg
+
+from runfold.domain.event import Recorded
+from runfold.errors import LedgerError
+from runfold.store.datastore import Connection, Datastore
+from runfold.store.hint import CHANNEL
+from runfold.store.reader import Reader
+
+KEPT = 5000
+PAGE = 500
+BUSY_SECONDS = 0.005
+QUIET_SECONDS = 0.25
+LINGER_SECONDS = 5.0
+
+
+class Tail:
+    """The end of the log. `position` is how far it has been read."""
+
+    def __init__(self, datastore: Datastore, reader: Reader) -> None:
+        self._datastore = datastore
+        self._reader = reader
+        self._kept: deque[Recorded] = deque(maxlen=KEPT)
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._wanted_until = 0.0
+        self._closed = False
+        self.position = 0
+        self.failing_since: float | None = None
+        """Since when it cannot read, by the monotonic clock; followers then read by themselves, and say what is wrong."""
+
+    def after(self, position: int) -> list[Recorded] | None:
+        """At most a page of events after a position; None where they are not kept here."""
+        with self._changed:
+            if self._thread is None or not self._kept or not self._kept[0].position - 1 <= position <= self.position:
+                return None
+            return list(islice(self._kept, position - self._kept[0].position + 1, position - self._kept[0].position + 1 + PAGE))
+
+    def wait(self, position: int, timeout: float, or_when: Callable[[], bool]) -> None:
+        """Wait until there is something after a position, or something else is so. Starts the thread where none runs."""
+        with self._changed:
+            self._wanted_until = time.monotonic() + timeout + LINGER_SECONDS
+            if self._thread is None and not self._closed:
+                self._kept.clear()
+                self.position = position
+                self._thread = threading.Thread(target=self._read_on, name="runfold-tail", daemon=True)
+                self._thread.start()
+            self._changed.wait_for(lambda: self.position > position or self._closed or or_when(), timeout)
+
+    def nudge(self) -> None:
+        """Let all who wait look again whether they should go on."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """End the thread."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+            thread = self._thread
+        if thread is not None:
+            thread.join()
+
+    def _read_on(self) -> None:
+        listener: Connection | None = None
+        pause = BUSY_SECONDS
+        try:
+            while self._is_wanted():
+                try:
+                    while self._read_page():
+                        pause = BUSY_SECONDS
+                    self.failing_since = None
+                    listener = self._listen(listener, pause)
+                    pause = min(pause * 2, QUIET_SECONDS)
+                except (psycopg.Error, LedgerError):
+                    self.failing_since = self.failing_since or time.monotonic()
+                    _close(listener)
+                    listener = None
+                    time.sleep(QUIET_SECONDS)
+        finally:
+            _close(listener)
+
+    def _is_wanted(self) -> bool:
+        with self._changed:
+            if not self._closed and time.monotonic() < self._wanted_until:
+                return True
+            self._thread = None
+            return False
+
+    def _read_page(self) -> bool:
+        found = self._reader.page(after=self.position, limit=PAGE)
+        if found:
+            with self._changed:
+                self._kept.extend(found)
+                self.position = found[-1].position
+                self._changed.notify_all()
+        return bool(found)
+
+    def _listen(self, listener: Connection | None, pause: float) -> Connection:
+        if listener is None:
+            listener = self._datastore.connect()
+            listener.execute(f"LISTEN {CHANNEL}")
+            return listener  # what came before it listened is read first
+        for _ in listener.notifies(timeout=pause, stop_after=1):
+            break
+        return listener
+
+
+def _close(listener: Connection | None) -> None:
+    if listener is not None:
+        listener.close()

@@ -1,0 +1,93 @@
+"""The command `runfold`: called in this process, or as a real process where that is what is tested."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from runfold import Ledger, Settings
+from runfold.cli.demo_story import AGENT, Cast, tell
+from runfold.cli.main import main
+
+if TYPE_CHECKING:
+    from conftest import TestDatabase
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a call printed, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The one object on stdout."""
+        return json.loads(self.out)
+
+    @property
+    def lines(self) -> list[Any]:
+        """The objects on stdout, one a line."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    @property
+    def error(self) -> Any:
+        """The one object on stderr."""
+        return json.loads(self.err)
+
+
+Command = Callable[..., Answer]
+Process = Callable[[Sequence[str]], "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def environment(database: "TestDatabase", tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment of a person who uses this test's database."""
+    monkeypatch.setenv("RUNFOLD_DATABASE_URL", database.url)
+    monkeypatch.setenv("RUNFOLD_ADMIN_URL", database.admin_url)
+    monkeypatch.setenv("RUNFOLD_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("COLUMNS", "100")
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def runfold(environment: None, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Calls the command in this process: `runfold("threads", "--json")`."""
+
+    def call(*arguments: str) -> Answer:
+        capsys.readouterr()
+        code = main(arguments)
+        printed = capsys.readouterr()
+        return Answer(code, printed.out, printed.err)
+
+    return call
+
+
+@pytest.fixture
+def started(environment: None) -> Process:
+    """Starts the command as a process of its own."""
+
+    def start(arguments: Sequence[str]) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            [sys.executable, "-m", "runfold.cli.main", *arguments],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": ""},
+        )  # fmt: skip
+
+    return start
+
+
+@pytest.fixture
+def story(database: "TestDatabase") -> Cast:
+    """The demo's story, recorded in this test's database."""
+    cast = Cast.of(7, "default")
+    with Ledger.open(settings=Settings(database_url=database.url, actor=AGENT)) as ledger:
+        tell(ledger, cast)
+    return cast

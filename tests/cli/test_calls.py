@@ -1,0 +1,210 @@
+"""What every command does alike: help, errors, exit codes, output for people and machines, start-up."""
+
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import runfold as package
+from cli.conftest import Command, Process
+from runfold import Ledger
+from runfold.cli.demo_story import Cast
+from runfold.cli.main import _COMMANDS
+
+COMMANDS = [name for name, *_ in _COMMANDS]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself_with_examples(runfold: Command, name: str) -> None:
+    answer = runfold(name, "--help")
+    assert answer.code == 0
+    assert f"Usage: runfold {name}" in answer.out
+    assert "Examples:" in answer.out
+    assert f"runfold {name}" in answer.out.partition("Examples:")[2]
+    for option in ("--json", "--database-url", "--home", "--unsafe-durability", "--verbose"):
+        assert option in answer.out
+
+
+@pytest.mark.parametrize("command", [example for *_, examples in _COMMANDS for example in examples])
+def test_every_example_is_a_call_that_the_command_line_understands(
+    runfold: Command, story: Cast, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    words = [word.strip("'") for word in command.partition("runfold ")[2].split()]
+    if words[0] == "import" or "--follow" in words:
+        words.append("--help")
+    if "--at" in words:
+        words[words.index("--at") + 1] = "26"
+    assert runfold(*words).code == 0
+
+
+def test_the_help_lists_every_command(runfold: Command) -> None:
+    answer = runfold("--help")
+    assert answer.code == 0
+    for name in COMMANDS:
+        assert re.search(rf"^│ {name} ", answer.out, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["thraeds"], "thraeds"),
+        (["thread"], "THREAD"),
+        (["threads", "--limit", "many"], "'--limit'"),
+        (["threads", "--nonsense"], "--nonsense"),
+        (["import", "tau2"], "PATH"),
+    ],
+)
+def test_a_wrong_call_is_one_line_with_the_way_to_the_help(runfold: Command, arguments: list[str], reason: str) -> None:
+    answer = runfold(*arguments)
+    assert (answer.code, answer.out) == (2, "")
+    assert len(answer.err.splitlines()) == 1
+    assert reason in answer.err
+    assert "--help`" in answer.err
+    as_json = runfold(*arguments, "--json")
+    assert as_json.error["exit_code"] == 2
+    assert reason in as_json.error["message"]
+
+
+def test_an_error_is_one_line_with_the_next_step_and_the_trace_only_when_asked(runfold: Command) -> None:
+    plain = runfold("thread", "thread_nobody")
+    assert plain.err == "runfold: there is no thread 'thread_nobody'; `runfold threads` lists what there is\n"
+    assert "Traceback" in runfold("thread", "thread_nobody", "--verbose").err
+
+
+def test_an_error_in_json_has_type_message_and_facts(runfold: Command) -> None:
+    answer = runfold("thread", "thread_nobody", "--json")
+    assert (answer.code, answer.out) == (3, "")
+    assert answer.error == {
+        "type": "ThreadNotFound", "message": "there is no thread 'thread_nobody'; `runfold threads` lists what there is",
+        "facts": {"id": "thread_nobody"}, "exit_code": 3,
+    }  # fmt: skip
+    assert "Traceback" in runfold("--json", "--verbose", "thread", "thread_nobody").error["trace"]
+
+
+def test_a_conflict_has_exit_code_4(runfold: Command, ledger: Ledger) -> None:
+    ledger.create_thread(thread_id="thread_demo7", agent_id="another")
+    answer = runfold("demo", "--json")
+    assert answer.code == 4
+    assert answer.error["type"] == "DuplicateWithDifferentContent"
+
+
+def test_an_unreachable_database_has_exit_code_1_and_says_what_to_check(
+    runfold: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNFOLD_CONNECT_TIMEOUT", "0.2")
+    answer = runfold("threads", "--database-url", "postgresql:///x?host=/nonexistent")
+    assert answer.code == 1
+    assert "check that PostgreSQL runs" in answer.err
+    assert len(answer.err.splitlines()) == 1
+
+
+def test_a_setting_that_is_none_is_a_usage_error_that_names_it(runfold: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNFOLD_QUEUE_SIZE", "lots")
+    answer = runfold("threads", "--json")
+    assert answer.code == 2
+    assert answer.error["facts"] == {"setting": "RUNFOLD_QUEUE_SIZE"}
+
+
+def test_a_mistake_of_our_own_asks_for_a_report(runfold: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runfold.cli.version.versions", lambda: 1 / 0)
+    answer = runfold("version")
+    assert answer.code == 1
+    assert "ZeroDivisionError" in answer.err
+    assert "report" in answer.err
+
+
+def test_flags_win_over_the_environment_before_and_after_the_command(
+    runfold: Command, story: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = os.environ["RUNFOLD_DATABASE_URL"]
+    monkeypatch.setenv("RUNFOLD_DATABASE_URL", "postgresql:///x?host=/nonexistent")
+    assert runfold("--database-url", url, "--json", "threads").json["as_of"] == 80
+    assert runfold("threads", "--database-url", url, "--json").json["as_of"] == 80
+
+
+def test_without_a_command_the_help_is_shown(runfold: Command) -> None:
+    answer = runfold()
+    assert answer.code == 2
+    assert "Usage: runfold" in answer.out + answer.err
+
+
+def _on_a_terminal(arguments: list[str], environment: dict[str, str]) -> str:
+    """What the command prints when a person looks."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "runfold.cli.main", *arguments], stdout=theirs, stderr=theirs, stdin=theirs,
+        env={**os.environ, "TERM": "xterm-256color", **environment},
+    )  # fmt: skip
+    os.close(theirs)
+    printed = b""
+    while True:
+        try:
+            piece = os.read(ours, 65536)
+        except OSError:  # Linux's word for: the other side is closed
+            break
+        if not piece:
+            break
+        printed += piece
+    os.close(ours)
+    assert process.wait(timeout=20) == 0
+    return printed.decode()
+
+
+def test_a_terminal_gets_colours_and_no_color_takes_them_away(environment: None, story: Cast) -> None:
+    arguments = ["tree", story.thread_id]
+    coloured = _on_a_terminal(arguments, {})
+    assert "\x1b[32mcompleted" in coloured
+    plain = _on_a_terminal(arguments, {"NO_COLOR": "1"})
+    assert "completed (end_turn)" in plain
+    assert re.findall(r"\x1b\[[0-9;]*m", plain) == []
+
+
+def test_a_terminal_sees_how_far_a_check_is(environment: None, story: Cast) -> None:
+    printed = _on_a_terminal(["check"], {})
+    assert "Checking" in printed
+    assert "events/s" in printed
+    assert "no damage in 80 events" in printed
+
+
+def test_what_is_not_a_terminal_gets_no_colours(runfold: Command, story: Cast) -> None:
+    for command in (["threads"], ["tree", story.thread_id], ["thread", story.thread_id], ["events"], ["doctor"], ["demo"]):
+        assert "\x1b" not in runfold(*command).out
+
+
+def test_no_line_ends_in_blanks_where_the_output_is_not_a_terminal(runfold: Command, story: Cast) -> None:
+    for command in (["threads"], ["tree", story.thread_id], ["thread", story.thread_id], ["demo"]):
+        assert [line for line in runfold(*command).out.splitlines() if line != line.rstrip()] == []
+
+
+def test_json_is_ascii_where_the_output_cannot_carry_more(
+    started: Process, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.create_thread(agent_id="a", title="Größe 😀")
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    out, err = started(["threads", "--json"]).communicate(timeout=20)
+    assert "Gr\\u00f6\\u00dfe \\ud83d\\ude00" in out
+    assert err == ""
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["thread", "--help"], ["thread"]])
+def test_help_needs_neither_driver_nor_events(arguments: list[str]) -> None:
+    code = (
+        "import sys; from runfold.cli.main import main; main(sys.argv[1:]);"
+        "print(sorted({'psycopg', 'eventsourcing', 'structlog', 'runfold.domain.event'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_public_names_load_when_they_are_used() -> None:
+    assert set(package.__all__) <= set(dir(package))
+    for name in package.__all__:
+        assert getattr(package, name).__name__ == name
+    with pytest.raises(AttributeError, match="Nonsense"):
+        package.Nonsense  # type: ignore[attr-defined]  # noqa: B018
+    listed = Path(package.__file__).read_text()
+    assert len(re.findall(r"^    \"\w+\",$", listed, re.MULTILINE)) == len(package.__all__)

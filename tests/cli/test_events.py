@@ -1,0 +1,81 @@
+"""`runfold events`."""
+
+import json
+
+import pytest
+
+from cli.conftest import Command, Process
+from runfold import Ledger
+from runfold.cli.demo_story import Cast
+
+
+def test_events_are_listed_in_order_with_the_position_the_list_is_true_as_of(runfold: Command, story: Cast) -> None:
+    lines = runfold("events").out.splitlines()
+    assert [int(line.split()[0]) for line in lines[:-1]] == list(range(1, 81))
+    assert lines[-1] == "80 events as of position 80"
+    assert "Hello! My" in lines[4]
+
+
+def test_each_event_is_one_json_line_and_the_page_says_where_to_go_on(runfold: Command, story: Cast) -> None:
+    answer = runfold("events", "--after", "10", "--limit", "5", "--json")
+    assert [line["position"] for line in answer.lines] == [11, 12, 13, 14, 15]
+    assert {"stream", "version", "type", "event_id", "thread_id", "recorded_at", "data"} <= answer.lines[0].keys()
+    assert answer.error == {"as_of": 80, "events": 5, "next_after": 15}
+    last = runfold("events", "--type", "thread.created", "--after", "1", "--json")
+    assert (last.lines, last.error["next_after"]) == ([], 80)
+
+
+def test_events_are_narrowed_by_thread_run_and_type(runfold: Command, story: Cast, ledger: Ledger) -> None:
+    ledger.create_thread(agent_id="other").start_run()
+    of_thread = runfold("events", "--thread", story.thread_id, "--json").lines
+    assert {line["thread_id"] for line in of_thread} == {story.thread_id}
+    of_run = runfold("events", "--run", story.id("run", "claim"), "--json").lines
+    assert {line["stream"] for line in of_run} == {story.id("run", "claim"), story.id("approval", "refund")}
+    of_types = runfold("events", "--type", "approval.*", "--type", "run.cancelled", "--json").lines
+    assert {line["type"] for line in of_types} == {
+        "approval.requested", "approval.vote_cast", "approval.granted", "approval.consumed", "approval.denied",
+        "approval.withdrawn", "run.cancelled",
+    }  # fmt: skip
+
+
+def test_a_type_that_no_event_has_is_a_mistake_in_the_call(runfold: Command) -> None:
+    answer = runfold("events", "--type", "approvals.*")
+    assert answer.code == 2
+    assert "approval." in answer.err
+
+
+def test_following_shows_an_event_that_is_recorded_later(started: Process, ledger: Ledger) -> None:
+    ledger.create_thread(agent_id="a", title="before")
+    process = started(["events", "--follow", "--after", "0", "--limit", "2", "--json"])
+    assert process.stdout is not None
+    assert json.loads(process.stdout.readline())["data"]["title"] == "before"
+    ledger.create_thread(agent_id="a", title="later")
+    assert json.loads(process.stdout.readline())["data"]["title"] == "later"
+    _, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (0, "")
+
+
+def test_following_ends_quietly_when_it_is_interrupted(started: Process, ledger: Ledger) -> None:
+    ledger.create_thread(agent_id="a")
+    process = started(["events", "--follow"])
+    assert process.stdout is not None
+    assert "thread.created" in process.stdout.readline()
+    process.send_signal(2)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out) == (130, "")
+    assert err.splitlines() == ["following after position 0; Ctrl-C ends"]
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_a_reader_that_goes_away_ends_it_quietly(started: Process, ledger: Ledger, form: list[str]) -> None:
+    with ledger.batch() as batch:
+        for number in range(1000):
+            batch.create_thread(agent_id="a", title=f"{number} " * 20)
+    process = started(["events", "--limit", "1000", *form])
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait(timeout=20) == 141
+    process.stderr.close()

@@ -1,0 +1,181 @@
+"""`runfold threads`, `thread` and `tree`."""
+
+import pytest
+
+from cli.conftest import Command
+from runfold import Ledger
+from runfold.cli.demo_story import Cast
+
+
+def test_threads_are_listed_with_the_position_the_list_is_true_as_of(runfold: Command, story: Cast) -> None:
+    answer = runfold("threads")
+    assert answer.code == 0
+    assert story.thread_id in answer.out
+    assert f"Refund for order {story.order}" in answer.out
+    assert answer.out.splitlines()[-1] == "1 thread as of position 80"
+
+
+def test_threads_come_in_pages_and_no_page_repeats_or_leaves_out_any(runfold: Command, ledger: Ledger) -> None:
+    made = [ledger.create_thread(agent_id="a", title=f"number {number}").id for number in range(5)]
+    first = runfold("threads", "--limit", "2", "--json").json
+    second = runfold("threads", "--limit", "2", "--before", str(first["next_before"]), "--json").json
+    third = runfold("threads", "--limit", "2", "--before", str(second["next_before"]), "--json").json
+    assert [item["id"] for page in (first, second, third) for item in page["items"]] == made[::-1]
+    assert third["next_before"] is None
+    assert first["as_of"] == 5
+    assert f"more: runfold threads --before {first['next_before']}" in runfold("threads", "--limit", "2").out
+
+
+def test_threads_of_an_earlier_moment_are_those_that_were_there(runfold: Command, ledger: Ledger) -> None:
+    first = ledger.create_thread(agent_id="a")
+    ledger.create_thread(agent_id="a")
+    answer = runfold("threads", "--at", "1", "--json").json
+    assert [item["id"] for item in answer["items"]] == [first.id]
+    assert answer["as_of"] == 1
+
+
+def test_an_empty_ledger_lists_no_threads(runfold: Command) -> None:
+    assert runfold("threads").out.splitlines()[-1] == "0 threads as of position 0"
+    assert runfold("threads", "--json").json == {"as_of": 0, "items": [], "next_before": None}
+
+
+def test_no_id_is_cut_where_the_output_is_not_a_terminal(
+    runfold: Command, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thread = ledger.create_thread(agent_id="an-agent-with-quite-a-long-name", title="a title that goes on and on " * 5)
+    monkeypatch.setenv("COLUMNS", "40")
+    assert thread.id in runfold("threads").out
+
+
+def test_a_conversation_is_shown_as_of_its_main_head(runfold: Command, story: Cast) -> None:
+    answer = runfold("thread", story.thread_id)
+    words = " ".join(answer.out.split())
+    assert answer.code == 0
+    assert "May I have my money back?" in words
+    assert "issue_voucher" in words
+    assert "failed: No vouchers on top of a refund." in words
+    assert "Could you send me a new one?" not in words
+
+
+@pytest.mark.row("RV-04")
+def test_the_same_conversation_reads_otherwise_on_a_branch(runfold: Command, story: Cast) -> None:
+    answer = runfold("thread", story.thread_id, "--head", "exchange", "--json").json
+    question = answer["messages"][0]
+    assert question["id"] == story.id("msg", "question")
+    assert question["content"][0]["text"].endswith("Could you send me a new one?")
+    assert question["revision"] == 2
+    assert answer["path"] == [story.id("run", name) for name in ("claim", "exchange", "express")]
+    main = runfold("thread", story.thread_id, "--json").json
+    assert main["messages"][0]["revision"] == 1
+    assert {call["name"] for call in main["tool_calls"]} == {"find_order", "refund", "issue_voucher"}
+    assert {call["name"] for call in answer["tool_calls"]} == {"send_replacement", "book_express"}
+
+
+def test_the_conversation_at_an_earlier_position_ends_there(runfold: Command, story: Cast) -> None:
+    answer = runfold("thread", story.thread_id, "--at", "26", "--json").json
+    assert answer["as_of"] == 26
+    assert [message["role"] for message in answer["messages"]] == ["user"]
+    assert [(call["name"], call["status"]) for call in answer["tool_calls"]] == [
+        ("find_order", "succeeded"),
+        ("refund", "called"),
+    ]
+    assert "refund" in runfold("thread", story.thread_id, "--at", "26").out
+    assert "waits for approval" in " ".join(runfold("thread", story.thread_id, "--at", "26").out.split())
+
+
+def test_the_conversation_at_a_time_is_the_one_at_its_position(runfold: Command, ledger: Ledger) -> None:
+    run = ledger.create_thread(agent_id="a").start_run()
+    first = run.add_message("user", "early")
+    run.add_message("user", "late")
+    assert first.receipt is not None
+    assert first.receipt.recorded_at is not None
+    answer = runfold("thread", run.view().thread_id, "--at", first.receipt.recorded_at.isoformat(), "--json").json
+    assert [message["content"][0]["text"] for message in answer["messages"]] == ["early"]
+
+
+def test_the_conversation_as_of_a_run_ignores_the_heads(runfold: Command, story: Cast) -> None:
+    answer = runfold("thread", story.thread_id, "--run", story.id("run", "claim"), "--json").json
+    assert answer["path"] == [story.id("run", "claim")]
+    assert len(answer["messages"]) == 2
+
+
+def test_a_tool_call_of_a_cancelled_run_is_shown_as_cancelled(runfold: Command, story: Cast) -> None:
+    answer = runfold("thread", story.thread_id, "--head", "exchange", "--json").json
+    assert {call["name"]: call["status"] for call in answer["tool_calls"]}["book_express"] == "cancelled"
+
+
+def test_a_thread_without_a_run_has_an_empty_conversation(runfold: Command, ledger: Ledger) -> None:
+    thread = ledger.create_thread(agent_id="a")
+    assert runfold("thread", thread.id, "--json").json["messages"] == []
+    assert "no run yet" in runfold("thread", thread.id).out
+
+
+def test_words_that_would_command_the_terminal_are_shown_as_words(runfold: Command, ledger: Ledger) -> None:
+    run = ledger.create_thread(agent_id="a", title="a \x1b[2J title").start_run()
+    run.add_message("user", "red \x1b[31m, [bold]not markup[/bold] and \u202eturned round")
+    answer = runfold("thread", run.view().thread_id)
+    assert "\x1b" not in answer.out
+    assert "\u202e" not in answer.out
+    assert "[bold]not markup[/bold]" in answer.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["thread", "thread_nobody"], 3),
+        (["tree", "thread_nobody"], 3),
+        (["thread", "THREAD", "--run", "run_nobody"], 3),
+        (["thread", "THREAD", "--head", "nowhere"], 2),
+        (["thread", "THREAD", "--at", "yesterday"], 2),
+        (["thread", "THREAD", "--at", "2026-10-01T09:30:00"], 2),
+        (["thread", "THREAD", "--at", "4711"], 2),
+        (["tree", "THREAD", "--at", "0"], 3),
+        (["threads", "--limit", "0"], 2),
+    ],
+)
+def test_what_is_not_there_and_what_is_not_understood_are_told_apart(
+    runfold: Command, story: Cast, arguments: list[str], code: int
+) -> None:
+    answer = runfold(*(story.thread_id if word == "THREAD" else word for word in arguments))
+    assert answer.code == code
+    assert answer.out == ""
+    assert len(answer.err.splitlines()) == 1
+
+
+@pytest.mark.row("RV-04")
+def test_the_tree_shows_kinds_states_heads_and_positions(runfold: Command, story: Cast) -> None:
+    lines = runfold("tree", story.thread_id).out.splitlines()
+    assert lines[0] == f"{story.thread_id}  Refund for order {story.order}"
+    (claim,) = [line for line in lines if "_claim " in line]
+    (policy,) = [line for line in lines if "_policy" in line]
+    (exchange,) = [line for line in lines if "_exchange" in line]
+    (express,) = [line for line in lines if "_express" in line]
+    (voucher,) = [line for line in lines if "_voucher" in line]
+    assert claim.startswith("├── run_demo7_claim  support  completed (end_turn)  positions 2 to ")
+    assert policy.startswith("│   ├── spawned_by run_demo7_policy  policy-reader  completed")
+    assert exchange.startswith("│   ├── branches at version 4 run_demo7_exchange")
+    assert express.startswith("│   └── ↓ continues run_demo7_express  support  cancelled")
+    assert express.endswith("← exchange")
+    assert voucher.startswith("└── ↓ continues run_demo7_voucher")
+    assert voucher.endswith("← main")
+    assert "5 runs as of position 80" in lines[-1]
+
+
+def test_the_tree_of_an_earlier_moment_has_the_runs_of_then(runfold: Command, story: Cast) -> None:
+    answer = runfold("tree", story.thread_id, "--at", "26", "--json").json
+    assert answer["as_of"] == 26
+    assert [(run["id"], run["status"], run["heads"]) for run in answer["runs"]] == [
+        (story.id("run", "claim"), "waiting", ["main"]),
+        (story.id("run", "policy"), "completed", []),
+    ]
+
+
+def test_a_long_conversation_is_drawn_as_a_straight_line(runfold: Command, ledger: Ledger) -> None:
+    thread = ledger.create_thread(agent_id="a")
+    with ledger.batch() as batch:
+        run = batch.thread(thread.id).create_run(parent=None)
+        for _ in range(60):
+            run = batch.thread(thread.id).create_run(parent=run)
+    lines = runfold("tree", thread.id).out.splitlines()
+    assert sum(line.startswith("├── ") for line in lines) == 60
+    assert max(line.index("run_") for line in lines[1:-1]) == len("└── ↓ continues ")

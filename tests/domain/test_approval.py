@@ -1,0 +1,247 @@
+"""Approvals: asked, voted on, decided one way, used once."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from pydantic import ValidationError
+
+from runfold.domain.approval import (
+    Approval,
+    ApprovalConsumed,
+    ApprovalDenied,
+    ApprovalEvent,
+    ApprovalExpired,
+    ApprovalGranted,
+    ApprovalRequested,
+    ApprovalRule,
+    ApprovalVoteCast,
+    ApprovalWithdrawn,
+    Vote,
+)  # fmt: skip
+from runfold.domain.event import Events
+from runfold.domain.values import Actor, digest
+
+from .samples import ADA, BOB, NOON, ONE_O_CLOCK, requested, voted
+from .story import Given, fold, given
+
+CLEO, AGENT = Actor.parse("human:cleo"), Actor.parse("agent:support")
+ASKED, EDITED = '{"order":7}', '{"order":7,"amount":"5.00"}'
+
+
+def granted(*voters: Actor, text: str = ASKED) -> ApprovalGranted:
+    votes = tuple(Vote(voter=str(voter), verdict="approve") for voter in voters)
+    return ApprovalGranted(effective_arguments_text=text, effective_digest=digest(text), edited=text != ASKED, votes=votes)
+
+
+denied = ApprovalDenied(reason="too much", votes=(Vote(voter="human:ada", verdict="deny", comment="too much"),))
+consumed = ApprovalConsumed(run_id="run_1", call_id="call_1", execution_key="key_1", arguments_digest=digest(ASKED))
+
+ENDS: dict[str, tuple[ApprovalEvent, ...]] = {
+    "granted": (voted(ADA), granted(ADA)),
+    "denied": (voted(ADA, "deny", comment="too much"), denied),
+    "expired": (ApprovalExpired(),),
+    "withdrawn": (ApprovalWithdrawn(cause="run_cancelled"),),
+}
+
+
+# Asking
+
+
+@pytest.mark.parametrize("reason", ["tool_call", "input_required", "confirmation", "langgraph:interrupt"])
+def test_a_question_says_why_it_is_asked(reason: str) -> None:
+    asked = requested().model_copy(update={"reason": reason})
+    Given(Approval("approval_1")).when(lambda approval: approval.ask(asked)).then(asked)
+
+
+def test_the_same_question_is_asked_once() -> None:
+    asked = requested(expires_at=ONE_O_CLOCK)
+    given(asked).when(lambda approval: approval.ask(asked)).known("approval", version=1)
+    assert requested(expires_at=NOON).differs_from(asked) is None
+    assert requested(EDITED).differs_from(asked) == "arguments_digest"
+
+
+def test_the_digest_is_that_of_the_text_that_people_see() -> None:
+    forged = requested().model_copy(update={"arguments_digest": digest("something else")})
+    Given(Approval("approval_1")).when(lambda approval: approval.ask(forged)).refused("arguments_digest is not that of")
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"eligible": ("human:ada",), "quorum": 2},
+        {"eligible": ("human:ada", "human:ada"), "quorum": 2},
+        {"eligible": ("human:ada", "agent:support"), "quorum": 2, "requester_excluded": True},
+        {"eligible": ("agent:support",), "requester_excluded": True},
+    ],
+    ids=str,
+)
+def test_a_question_that_too_few_may_decide_is_not_asked(rule: dict[str, object]) -> None:
+    asked = requested(**rule)
+    Given(Approval("approval_1")).when(lambda approval: approval.ask(asked)).refused("may decide it, and", "must agree")
+
+
+def test_nobody_at_all_is_no_quorum() -> None:
+    with pytest.raises(ValidationError, match="quorum"):
+        ApprovalRule(quorum=0)
+
+
+# Deciding
+
+
+def test_one_yes_grants_and_one_no_denies() -> None:
+    assert given(requested()).when(lambda approval: approval.vote(ADA, "approve")).then(*ENDS["granted"]).status == "granted"
+    no = given(requested()).when(lambda approval: approval.vote(ADA, "deny", "too much"))
+    assert no.then(*ENDS["denied"]).status == "denied"
+
+
+def test_a_quorum_grants_with_its_last_yes() -> None:
+    asked = requested(quorum=2)
+    given(asked).when(lambda approval: approval.vote(ADA, "approve")).then(voted(ADA))
+    given(asked, voted(ADA)).when(lambda approval: approval.vote(BOB, "approve")).then(voted(BOB), granted(ADA, BOB))
+
+
+def test_one_no_denies_whatever_the_quorum() -> None:
+    no = ApprovalDenied(votes=(Vote(voter="human:ada", verdict="approve"), Vote(voter="human:bob", verdict="deny")))
+    given(requested(quorum=2), voted(ADA)).when(lambda approval: approval.vote(BOB, "deny")).then(voted(BOB, "deny"), no)
+
+
+@pytest.mark.fault("F14")
+def test_nobody_votes_twice() -> None:
+    before = (requested(quorum=2), voted(ADA))
+    given(*before).when(lambda approval: approval.vote(ADA, "approve")).then()
+    given(*before).when(lambda approval: approval.vote(ADA, "approve", "and again")).then()
+    given(*before).when(lambda approval: approval.vote(ADA, "deny")).refused("human:ada voted approve already, and a vote stands")
+    given(*before).when(lambda approval: approval.vote(ADA, "approve", edited=EDITED)).refused("a vote stands")
+    given(*before).when(lambda approval: approval.vote(ADA, "approve", response={"size": "L"})).refused("a vote stands")
+
+
+def test_the_same_answer_again_is_no_vote_and_another_answer_is_refused() -> None:
+    before = (requested(), voted(ADA, response={"size": 1}), granted(ADA))
+    given(*before).when(lambda approval: approval.vote(ADA, "approve", response={"size": 1})).then()
+    given(*before).when(lambda approval: approval.vote(ADA, "approve", response={"size": True})).refused("only an open approval")
+
+
+@pytest.mark.row("AG-09")
+def test_edited_arguments_replace_the_asked_ones_whole() -> None:
+    approval = (
+        given(requested())
+        .when(lambda approval: approval.vote(ADA, "approve", edited=EDITED))
+        .then(voted(ADA, edited_arguments_text=EDITED), granted(ADA, text=EDITED))
+    )
+    assert (approval.granted.effective_arguments_text, approval.granted.edited) == (EDITED, True)
+
+
+def test_a_quorum_agrees_on_the_same_arguments() -> None:
+    edit = voted(BOB, edited_arguments_text=EDITED)
+    before = (requested(quorum=2), voted(ADA))
+    given(*before).when(lambda approval: approval.vote(BOB, "approve", edited=EDITED)).then(edit)
+    given(*before, edit).when(lambda approval: approval.vote(CLEO, "approve", edited=EDITED)).then(
+        voted(CLEO, edited_arguments_text=EDITED), granted(ADA, BOB, CLEO, text=EDITED)
+    )
+    given(*before, edit).when(lambda approval: approval.vote(CLEO, "approve")).then(voted(CLEO), granted(ADA, BOB, CLEO))
+
+
+def test_only_the_eligible_decide() -> None:
+    asked = requested(eligible=("human:ada", "human:bob"))
+    given(asked).when(lambda approval: approval.vote(CLEO, "approve")).refused(
+        "human:cleo may not decide it; human:ada, human:bob"
+    )
+    given(asked).when(lambda approval: approval.vote(CLEO, "deny")).refused("human:cleo may not decide it")
+    given(asked).when(lambda approval: approval.vote(ADA, "approve")).then(*ENDS["granted"])
+
+
+def test_who_asked_may_be_excluded() -> None:
+    given(requested(requester_excluded=True)).when(lambda approval: approval.vote(AGENT, "approve")).refused(
+        "agent:support asked for it, and another must decide"
+    )
+    given(requested()).when(lambda approval: approval.vote(AGENT, "approve")).then(voted(AGENT), granted(AGENT))
+
+
+# It ends one way
+
+DECISIONS: dict[str, Callable[[Approval], Events]] = {
+    "granted": lambda approval: approval.vote(BOB, "approve"),
+    "denied": lambda approval: approval.vote(BOB, "deny"),
+    "expired": lambda approval: approval.expire(ONE_O_CLOCK),
+}
+
+
+@pytest.mark.row("CM-06")
+@pytest.mark.fault("F14")
+@pytest.mark.parametrize("decision", DECISIONS)
+@pytest.mark.parametrize("end", ENDS)
+def test_an_approval_ends_one_way(end: str, decision: str) -> None:
+    told = given(requested(expires_at=ONE_O_CLOCK), *ENDS[end]).when(DECISIONS[decision])
+    if (end, decision) == ("expired", "expired"):
+        told.then()
+    else:
+        told.refused("only an open approval")
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_withdrawing_what_is_decided_changes_nothing(end: str) -> None:
+    given(requested(), *ENDS[end]).when(lambda approval: approval.withdraw("run_cancelled")).then()
+
+
+@pytest.mark.parametrize("cause", ["run_cancelled", "run_failed", "new_input"])
+def test_a_question_falls_away_for_a_cause(cause: str) -> None:
+    approval = given(requested(quorum=2), voted(ADA)).when(lambda approval: approval.withdraw(cause))
+    assert approval.then(ApprovalWithdrawn.model_validate({"cause": cause})).status == "withdrawn"
+
+
+def test_an_approval_expires_at_its_time_and_not_before() -> None:
+    asked = requested(expires_at=ONE_O_CLOCK)
+    given(asked).when(lambda approval: approval.expire(ONE_O_CLOCK)).then(ApprovalExpired())
+    given(asked).when(lambda approval: approval.expire(ONE_O_CLOCK - timedelta(microseconds=1))).refused("its time is 2026-01-31")
+    given(requested()).when(lambda approval: approval.expire(ONE_O_CLOCK)).refused("its time is not limited")
+
+
+def test_only_a_recorded_expiry_closes_it() -> None:
+    approval = fold(requested(expires_at=ONE_O_CLOCK))
+    late = ONE_O_CLOCK + timedelta(days=1)
+    assert (approval.is_late(NOON), approval.is_late(late), approval.status) == (False, True, "open")
+    assert not fold(requested(expires_at=ONE_O_CLOCK), ApprovalExpired()).is_late(late)
+    assert not fold(requested()).is_late(late)
+
+
+# It is used once
+
+
+@pytest.mark.row("AG-10")
+def test_what_was_granted_is_used_once_and_for_what_was_approved() -> None:
+    before = (requested(), *ENDS["granted"])
+    given(*before).when(lambda approval: approval.consume(digest(ASKED), "key_1")).then(consumed)
+    given(*before).when(lambda approval: approval.consume(digest(EDITED), "key_1")).refused("it was granted for sha256:")
+    given(*before, consumed).when(lambda approval: approval.consume(digest(ASKED), "key_1")).then()
+    given(*before, consumed).when(lambda approval: approval.consume(digest(ASKED), "key_2")).refused(
+        "execution key_1 used it already, and once is all"
+    )
+    given(*before, consumed).when(lambda approval: approval.consume(digest(EDITED), "key_1")).refused("once is all")
+
+
+def test_an_edit_is_what_may_be_used() -> None:
+    edit = (requested(), voted(ADA, edited_arguments_text=EDITED), granted(ADA, text=EDITED))
+    given(*edit).when(lambda approval: approval.consume(digest(ASKED), "key_1")).refused("it was granted for")
+    given(*edit).when(lambda approval: approval.consume(digest(EDITED), "key_1")).then(
+        consumed.model_copy(update={"arguments_digest": digest(EDITED)})
+    )
+
+
+@pytest.mark.parametrize("end", ["open", "denied", "expired", "withdrawn"])
+def test_only_what_was_granted_is_used(end: str) -> None:
+    given(requested(), *ENDS.get(end, ())).when(lambda approval: approval.consume(digest(ASKED), "key_1")).refused(
+        "only a granted approval may be used"
+    )
+
+
+def test_an_approval_tells_its_state_in_words() -> None:
+    assert Approval("approval_1").describe() == "not requested"
+    assert fold(requested(), *ENDS["denied"]).describe() == "denied at version 3"
+
+
+def test_a_request_is_strict() -> None:
+    with pytest.raises(ValidationError, match="arguments_digest"):
+        ApprovalRequested.model_validate({**requested().model_dump(), "arguments_digest": "md5:0"})
+    with pytest.raises(ValidationError, match="verdict"):
+        ApprovalVoteCast.model_validate({"voter": "human:ada", "verdict": "maybe"})

@@ -1,0 +1,97 @@
+"""Threads: title, archive, tombstone, heads, imports."""
+
+import pytest
+
+from runfold.domain.event import Event
+from runfold.domain.thread import (
+    HeadMoved,
+    HeadNamed,
+    Thread,
+    ThreadArchived,
+    ThreadDeleted,
+    ThreadImported,
+    ThreadRenamed,
+    ThreadRestored,
+)  # fmt: skip
+from runfold.domain.values import digest
+
+from .samples import thread_created
+from .story import Given, fold, given
+
+archived, deleted, restored = ThreadArchived(reason="done"), ThreadDeleted(reason="asked to"), ThreadRestored()
+named = HeadNamed(name="try-2", run_id="run_1")
+moved = HeadMoved(name="try-2", from_run_id="run_1", to_run_id="run_2", reason="checked_out")
+
+
+def test_a_thread_is_created_once() -> None:
+    Given(Thread("thread_1")).when(lambda thread: thread.create(thread_created)).then(thread_created)
+    given(thread_created).when(lambda thread: thread.create(thread_created)).known("thread", version=1)
+    assert Thread("thread_1").describe() == "not created"
+
+
+def test_a_thread_is_renamed() -> None:
+    thread = given(thread_created).when(lambda thread: thread.rename("Refunds")).then(ThreadRenamed(title="Refunds"))
+    assert thread.title == "Refunds"
+    given(thread_created).when(lambda thread: thread.rename("Orders")).then()
+
+
+def test_an_archived_thread_rests_until_it_is_restored() -> None:
+    given(thread_created).when(lambda thread: thread.archive("done")).then(archived)
+    given(thread_created, archived).when(lambda thread: thread.archive()).then()
+    given(thread_created, archived).when(lambda thread: thread.rename("Refunds")).refused("restore it first")
+    given(thread_created, archived).when(lambda thread: thread.restore()).then(restored)
+    given(thread_created).when(lambda thread: thread.restore()).then()
+    assert fold(thread_created, archived, restored).describe() == "open at version 3"
+
+
+@pytest.mark.parametrize("before", [(thread_created,), (thread_created, archived)])
+def test_a_tombstone_stays(before: tuple[Event, ...]) -> None:
+    given(*before).when(lambda thread: thread.delete("asked to")).then(deleted)
+    given(*before, deleted).when(lambda thread: thread.delete("again")).then()
+    given(*before, deleted).when(lambda thread: thread.restore()).refused("stays deleted")
+    given(*before, deleted).when(lambda thread: thread.rename("Refunds")).refused("a deleted thread takes nothing more")
+    given(*before, deleted).when(lambda thread: thread.name_head("try-2", "run_1")).refused("takes nothing more")
+
+
+# Heads
+
+
+def test_a_head_is_named_once_and_then_moved() -> None:
+    given(thread_created).when(lambda thread: thread.name_head("try-2", "run_1")).then(named)
+    given(thread_created, named).when(lambda thread: thread.name_head("try-2", "run_1")).then()
+    given(thread_created, named).when(lambda thread: thread.name_head("try-2", "run_2")).refused(
+        "there is a head 'try-2'; move it"
+    )
+    given(thread_created, named, moved).when(lambda thread: thread.name_head("try-2", "run_1")).refused("move it")
+    given(thread_created).when(lambda thread: thread.name_head("main", "run_1")).refused("there is a head 'main'")
+
+
+@pytest.mark.row("RV-56")
+def test_a_head_is_moved_from_where_the_caller_believes_it_to_be() -> None:
+    given(thread_created, named).when(lambda thread: thread.move_head("try-2", "run_2", "run_1", expected="run_1")).then(moved)
+    given(thread_created, named).when(lambda thread: thread.move_head("try-2", "run_3", "run_2", expected="run_1")).refused(
+        "head 'try-2' is at run_2, not run_1"
+    )
+    given(thread_created).when(lambda thread: thread.move_head("try-9", "run_2", None)).refused("there is no head 'try-9'")
+
+
+def test_moving_a_head_to_where_it_is_changes_nothing() -> None:
+    before = (thread_created, named, moved)
+    given(*before).when(lambda thread: thread.move_head("try-2", "run_2", "run_2")).then()
+    given(*before).when(lambda thread: thread.move_head("try-2", "run_2", "run_2", expected="run_1")).then()
+
+
+def test_the_first_head_may_be_moved_before_there_is_a_run() -> None:
+    rewound = HeadMoved(name="main", to_run_id="run_1", reason="rewound")
+    given(thread_created).when(lambda thread: thread.move_head("main", "run_1", None, "rewound")).then(rewound)
+
+
+# Imports
+
+
+def test_a_source_is_imported_once_until_it_changes() -> None:
+    first = ThreadImported(format="claude-code", source_digest=digest("one"))
+    second = ThreadImported(format="claude-code", source_digest=digest("two"))
+    given(thread_created).when(lambda thread: thread.record_import(first)).then(first)
+    given(thread_created, first).when(lambda thread: thread.record_import(first)).then()
+    given(thread_created, first).when(lambda thread: thread.record_import(second)).then(second)

@@ -1,0 +1,74 @@
+"""Tool calls: asked for, started, and ended exactly once."""
+
+import pytest
+
+from runfold.domain.tool_call import Call, ToolCallEvent, ToolCancelled, ToolFailed, ToolStarted, ToolSucceeded
+
+from .samples import FAILURE, RUNNING, called, cancelled, failed
+from .story import fold, given
+
+gated = called.model_copy(update={"needs_approval": True})
+tool_started = ToolStarted(call_id="call_1", execution_key="key_1")
+ENDS: list[ToolSucceeded | ToolFailed | ToolCancelled] = [
+    ToolSucceeded(call_id="call_1", result={"refunded": True}),
+    ToolFailed(call_id="call_1", error=FAILURE),
+    ToolCancelled(call_id="call_1", reason="too slow"),
+]
+
+
+def test_a_tool_is_asked_for_once_under_an_id() -> None:
+    given(*RUNNING).when(lambda run: run.calls.call(called)).then(called)
+    given(*RUNNING, called).when(lambda run: run.calls.call(called)).known("tool call", version=3)
+
+
+def test_a_side_effect_begins_once_under_its_key() -> None:
+    given(*RUNNING, called).when(lambda run: run.calls.start("call_1", "key_1")).then(tool_started)
+    given(*RUNNING, called, tool_started).when(lambda run: run.calls.start("call_1", "key_1")).then()
+    given(*RUNNING, called, tool_started).when(lambda run: run.calls.start("call_1", "key_2")).refused(
+        "call_1 is started already"
+    )
+    given(*RUNNING, called, ENDS[0]).when(lambda run: run.calls.start("call_1", "key_1")).refused("call_1 is succeeded already")
+    given(*RUNNING).when(lambda run: run.calls.start("call_9", "key_1")).refused("has a tool call 'call_9'")
+
+
+def test_a_call_that_needs_approval_begins_only_with_one() -> None:
+    given(*RUNNING, gated).when(lambda run: run.calls.start("call_1", "key_1")).refused("needs an approval")
+    given(*RUNNING, gated).when(lambda run: run.calls.start("call_1", "key_1", approved=True)).then(tool_started)
+
+
+@pytest.mark.parametrize("end", ENDS, ids=lambda event: event.type)
+@pytest.mark.parametrize("before", [(called,), (called, tool_started)], ids=["called", "started"])
+def test_a_call_ends_one_way_and_once(before: tuple[ToolCallEvent, ...], end: ToolSucceeded) -> None:
+    run = given(*RUNNING, *before).when(lambda run: run.calls.end(end)).then(end)
+    assert run.calls.open_ids == []
+    for other in ENDS:
+        given(*RUNNING, *before, end).when(lambda run, other=other: run.calls.end(other)).known(
+            "the end of tool call", version=3 + len(before)
+        )
+
+
+def test_an_unknown_call_does_not_end() -> None:
+    given(*RUNNING).when(lambda run: run.calls.end(ENDS[0])).refused("neither this run nor its past has a tool call 'call_1'")
+
+
+@pytest.mark.row("RV-55")
+def test_a_call_of_the_past_may_be_answered_here_once() -> None:
+    past = Call(called_at=0, needs_approval=False)
+    run = given(*RUNNING).when(lambda run: run.calls.end(ENDS[0], past)).then(ENDS[0])
+    assert run.calls.by_id["call_1"].status == "succeeded"
+    given(*RUNNING, ENDS[0]).when(lambda run: run.calls.end(ENDS[1])).known("the end of tool call", version=3)
+
+
+def test_a_call_that_ended_in_the_past_does_not_end_again() -> None:
+    past = Call(called_at=0, needs_approval=False, status="failed")
+    given(*RUNNING).when(lambda run: run.calls.end(ENDS[0], past)).refused("call_1 failed in this run's past")
+
+
+@pytest.mark.row("CV-27", "CV-28")
+def test_the_end_of_a_run_closes_its_open_calls_for_good() -> None:
+    before = (*RUNNING, called, called.model_copy(update={"call_id": "call_2"}), ToolSucceeded(call_id="call_2"))
+    assert {call_id: call.status for call_id, call in fold(*before, cancelled).calls.by_id.items()} == {
+        "call_1": "cancelled", "call_2": "succeeded",
+    }  # fmt: skip
+    assert fold(*before, failed).calls.by_id["call_1"].status == "failed"
+    given(*before, cancelled).when(lambda run: run.calls.end(ENDS[0])).refused("an ended run takes no more work")

@@ -1,0 +1,130 @@
+"""Many commands, one transaction."""
+
+import pytest
+
+from runfold import (
+    CommandRefused,
+    DuplicateWithDifferentContent,
+    InvalidEvent,
+    Ledger,
+    LedgerUnavailable,
+    Run,
+    RunNotFound,
+    VersionConflict,
+)
+from runfold.errors import UsageError
+
+
+@pytest.mark.fault("F12")
+def test_a_batch_is_stored_whole_at_its_end_and_at_one_moment(ledger: Ledger, other: Ledger) -> None:
+    with ledger.batch() as batch:
+        thread = batch.create_thread(agent_id="support")
+        run = thread.start_run({"q": 1})
+        run.add_message("user", "hello")
+        call = run.call_tool("search", {"q": 1})
+        call.start()
+        call.succeed({"hits": 2})
+        run.complete()
+        assert len(batch) == 8
+        assert other.position() == 0
+    assert batch.receipt is not None
+    assert (batch.receipt.position, batch.appended) == (8, 8)
+    recorded = other.events()
+    assert [found.position for found in recorded] == list(range(1, 9))
+    assert len({found.recorded_at for found in recorded}) == 1
+    assert other.now.run(run.id).status == "completed"
+
+
+def test_a_batch_that_ends_with_an_error_stores_nothing(ledger: Ledger, run: Run) -> None:
+    before = ledger.position()
+    with pytest.raises(ZeroDivisionError), ledger.batch() as batch:  # noqa: PT012
+        batch.run(run.id).add_message("user", "lost")
+        raise ZeroDivisionError
+    assert ledger.position() == before
+    run.add_message("user", "kept")
+    assert [message.text for message in run.messages()] == ["kept"]
+
+
+def test_a_refused_command_may_be_caught_and_the_rest_goes_in(ledger: Ledger, run: Run) -> None:
+    with ledger.batch() as batch:
+        collected = batch.run(run.id)
+        collected.add_message("user", "one", message_id="msg_1")
+        with pytest.raises(DuplicateWithDifferentContent):
+            collected.add_message("user", "two", message_id="msg_1")
+        with pytest.raises(CommandRefused):
+            collected.resume() if run.view().status == "waiting" else collected.decide("go", options=[], chosen="a")
+        with pytest.raises(InvalidEvent):
+            collected.set_state({"not": {"json"}})
+        with pytest.raises(RunNotFound):
+            batch.run("run_none").complete()
+        collected.add_message("user", "one", message_id="msg_1")
+        collected.add_message("user", "three")
+        assert len(batch) == 2
+    assert [message.text for message in run.messages()] == ["one", "three"]
+
+
+def test_a_batch_that_somebody_overtook_is_a_conflict_and_is_void(ledger: Ledger, other: Ledger, run: Run) -> None:
+    with pytest.raises(LedgerUnavailable, match="the batch is void"), ledger.batch() as batch:  # noqa: PT012
+        thread = batch.create_thread(thread_id="thread_new")
+        batch.run(run.id).add_message("user", "mine")
+        other.run(run.id).add_message("user", "theirs")
+        with pytest.raises(VersionConflict, match=f"{run.id} is at version 3, not 2"):
+            batch.store()
+        with pytest.raises(LedgerUnavailable, match="the batch is void .* begin another"):
+            thread.rename("late")
+    assert [message.text for message in run.messages()] == ["theirs"]
+    run.add_message("user", "mine")
+    assert [message.text for message in other.run(run.id).messages()] == ["theirs", "mine"]
+
+
+def test_a_batch_may_be_stored_in_parts(ledger: Ledger, run: Run) -> None:
+    with ledger.batch() as batch:
+        collected = batch.run(run.id)
+        for number in range(10):
+            collected.add_message("user", str(number))
+            if number % 4 == 3:
+                batch.store()
+                assert len(batch) == 0
+        assert len(run.messages()) == 8
+    assert batch.appended == 10
+    assert [message.text for message in run.messages()] == [str(number) for number in range(10)]
+    run.add_message("user", "after")
+    assert run.view().version == 13
+
+
+def test_a_batch_begins_from_what_is_stored_and_not_from_an_old_memory(ledger: Ledger, other: Ledger, run: Run) -> None:
+    approval = run.request_approval("send")
+    other.approval(approval.id).grant(actor="human:ada")
+    with ledger.batch() as batch:
+        batch.run(run.id).complete()
+    assert run.view().status == "completed"
+
+
+def test_a_batch_waits_for_what_is_on_its_way(ledger: Ledger, run: Run) -> None:
+    submitted = [run.submit_add_message("user", str(number), message_id=f"msg_{number}") for number in range(50)]
+    with ledger.batch() as batch:
+        batch.run(run.id).add_message("user", "49", message_id="msg_49")
+        batch.run(run.id).add_message("user", "50")
+    assert all(message.result(5).receipt.appended == 1 for message in submitted)
+    assert [message.text for message in run.messages()] == [str(number) for number in range(51)]
+
+
+def test_an_empty_batch_stores_nothing(ledger: Ledger) -> None:
+    with ledger.batch() as batch:
+        assert len(batch) == 0
+    assert (batch.receipt, batch.appended, ledger.position()) == (None, 0, 0)
+
+
+@pytest.mark.fault("F12")
+def test_ten_thousand_events_go_in_together(ledger: Ledger, run: Run) -> None:
+    with ledger.batch() as batch:
+        collected = batch.run(run.id)
+        for number in range(10_000):
+            collected.add_message("user", str(number))
+    assert len({found.recorded_at for found in ledger.events(after=3, limit=20_000)}) == 1
+    assert run.view().version == 10_002
+
+
+def test_submitting_has_no_meaning_inside_a_batch(ledger: Ledger, run: Run) -> None:
+    with ledger.batch() as batch, pytest.raises(UsageError, match="inside a batch"):
+        batch.run(run.id).submit_complete()

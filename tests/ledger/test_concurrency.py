@@ -1,0 +1,212 @@
+"""Many writers: automatic retry, expected versions, and refusals that are never judged by what is out of date."""
+
+import threading
+
+import pytest
+
+from runfold import ApprovalNotFound, CommandRefused, InvalidEvent, Ledger, Run, RunNotFound, Thread, VersionConflict
+
+
+def at_once(*works) -> list[Exception]:
+    """Run them in parallel, and give what they raised."""
+    start = threading.Barrier(len(works))
+    raised: list[Exception] = []
+
+    def run(work) -> None:
+        start.wait()
+        try:
+            work()
+        except Exception as error:
+            raised.append(error)
+
+    threads = [threading.Thread(target=run, args=[work]) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return raised
+
+
+def versions(ledger: Ledger, run: Run) -> list[int]:
+    return [recorded.version for recorded in ledger.recorder.reader.stream(run.id)]
+
+
+@pytest.mark.fault("C-1")
+def test_fifty_writers_of_two_processes_on_one_run_lose_nothing(ledger: Ledger, other: Ledger, run: Run) -> None:
+    handles = [(ledger, other)[number % 2].run(run.id) for number in range(50)]
+    raised = at_once(*(
+        lambda handle=handle, number=number: [handle.add_message("user", f"{number}.{count}") for count in range(4)]
+        for number, handle in enumerate(handles)
+    ))  # fmt: skip
+    assert raised == []
+    assert versions(ledger, run) == list(range(1, 203))
+    texts = [message.text for message in run.messages()]
+    assert sorted(texts) == sorted(f"{number}.{count}" for number in range(50) for count in range(4))
+    for number in range(50):
+        assert [text for text in texts if text.startswith(f"{number}.")] == [f"{number}.{count}" for count in range(4)]
+
+
+@pytest.mark.fault("C-1")
+def test_of_fifty_writers_that_expect_one_version_one_wins(ledger: Ledger, other: Ledger, run: Run) -> None:
+    handles = [(ledger, other)[number % 2].run(run.id) for number in range(50)]
+    raised = at_once(*(lambda handle=handle: handle.add_message("user", "me", expected_version=2) for handle in handles))
+    assert len(raised) == 49
+    assert all(isinstance(error, VersionConflict) and (error.expected, error.actual) == (2, 3) for error in raised)
+    assert versions(ledger, run) == [1, 2, 3]
+
+
+def test_an_expected_version_that_is_wrong_is_a_conflict_that_names_the_right_one(ledger: Ledger, run: Run) -> None:
+    run.add_message("user", "one", expected_version=2)
+    for wrong in (2, 4):
+        with pytest.raises(VersionConflict, match=f"{run.id} is at version 3, not {wrong}") as conflict:
+            run.add_message("user", "two", expected_version=wrong)
+        assert (conflict.value.stream, conflict.value.expected, conflict.value.actual) == (run.id, wrong, 3)
+    assert versions(ledger, run) == [1, 2, 3]
+
+
+def test_an_expected_version_that_another_process_reached_is_right(other: Ledger, run: Run) -> None:
+    other.run(run.id).add_message("user", "theirs")
+    run.add_message("user", "mine", expected_version=3)
+    assert [message.text for message in run.messages()] == ["theirs", "mine"]
+
+
+# A process's memory may be out of date. That must never decide a command.
+
+
+def test_a_run_that_another_process_created_since_is_found(ledger: Ledger, other: Ledger, thread: Thread) -> None:
+    with pytest.raises(RunNotFound):
+        other.run("run_later").add_message("user", "too early")
+    thread.start_run(run_id="run_later")
+    other.run("run_later").add_message("user", "in time")
+    with pytest.raises(ApprovalNotFound):
+        other.approval("approval_later").grant()
+    ledger.run("run_later").request_approval("send", approval_id="approval_later")
+    other.approval("approval_later").grant(actor="human:ada")
+
+
+def test_an_agent_goes_on_once_another_process_granted(ledger: Ledger, other: Ledger, run: Run) -> None:
+    call = run.call_tool("refund", {"order": 7}, needs_approval=True)
+    approval = run.request_approval("refund", arguments={"order": 7}, call_id=call.id)
+    with pytest.raises(CommandRefused, match="waiting"):
+        run.complete()
+    other.approval(approval.id).grant(actor="human:ada")
+    call.start(approval=approval)
+    call.succeed()
+    run.complete()
+    assert other.now.run(run.id).status == "completed"
+
+
+def test_a_run_that_another_process_resumed_completes(other: Ledger, run: Run) -> None:
+    run.wait("input")
+    with pytest.raises(CommandRefused):
+        run.complete()
+    other.run(run.id).resume()
+    run.complete()
+    assert run.view().status == "completed"
+
+
+def test_a_thread_that_another_process_restored_takes_runs(other: Ledger, thread: Thread) -> None:
+    thread.archive()
+    with pytest.raises(CommandRefused):
+        thread.start_run()
+    other.thread(thread.id).restore()
+    thread.start_run()
+
+
+def test_what_another_process_undid_is_not_taken_for_true(other: Ledger, thread: Thread) -> None:
+    thread.archive()
+    other.thread(thread.id).restore()
+    assert thread.archive().appended == 1
+    assert thread.view().state == "archived"
+
+
+def test_a_run_starts_in_no_thread_that_another_process_archived(ledger: Ledger, other: Ledger, thread: Thread) -> None:
+    other.thread(thread.id).start_run()  # now it has the open thread in memory
+    thread.archive()
+    with pytest.raises(CommandRefused, match="archived at version 2; restore it first"):
+        other.thread(thread.id).start_run()
+    assert len(thread.tree().nodes) == 1
+
+
+# What is on its way
+
+
+def test_what_is_true_only_of_a_command_on_its_way_is_answered_after_it_is_stored(run: Run, stalled) -> None:
+    with stalled():
+        first = run.submit_complete()
+        again = run.submit_complete()
+        refused = run.submit_add_message("user", "late")
+        assert not first.done()
+        assert not again.done()
+        assert not refused.done()
+    assert (first.result(10).appended, again.result(10).appended) == (1, 0)
+    assert again.result().version == first.result().version == 3
+    with pytest.raises(CommandRefused):
+        refused.result(10)
+
+
+def test_a_refused_command_does_no_harm_to_those_on_their_way(ledger: Ledger, run: Run, stalled) -> None:
+    with stalled():
+        submitted = [run.submit_add_message("user", str(number), expected_version=number + 2) for number in range(5)]
+        with pytest.raises(InvalidEvent):
+            run.add_message("user", "x" * 3_000_000)
+        submitted += [run.submit_add_message("user", str(number), expected_version=number + 2) for number in range(5, 10)]
+    for message in submitted:
+        message.result(10)
+    assert [message.text for message in run.messages()] == [str(number) for number in range(10)]
+
+
+def test_a_full_queue_does_no_harm_to_those_on_their_way(settings, run: Run, stalled) -> None:
+    from runfold.errors import QueueFull
+
+    with Ledger.open(settings=settings.model_copy(update={"queue_size": 5})) as small:
+        handle = small.run(run.id)
+        handle.add_message("user", "first")
+        submitted = []
+        with stalled(), pytest.raises(QueueFull):  # noqa: PT012
+            for number in range(20):
+                message = handle.submit_add_message("user", str(number), expected_version=number + 3)
+                if message.done():
+                    message.result()
+                submitted.append(message)
+        for message in submitted:
+            message.result(10)
+    assert [message.text for message in run.messages()] == ["first", *(str(number) for number in range(len(submitted)))]
+
+
+# A small memory
+
+
+def test_states_that_were_forgotten_are_read_again(settings) -> None:
+    with Ledger.open(settings=settings.model_copy(update={"cached_streams": 3})) as small:
+        thread = small.create_thread(agent_id="support")
+        runs = [thread.start_run(parent=None) for _ in range(10)]
+        for count in range(3):
+            for run in runs:
+                run.add_message("user", str(count), expected_version=count + 2)
+        assert all([message.text for message in run.messages()] == ["0", "1", "2"] for run in runs)
+
+
+def test_a_state_that_is_forgotten_while_its_command_is_on_its_way_does_no_harm(settings, stalled) -> None:
+    with Ledger.open(settings=settings.model_copy(update={"cached_streams": 2})) as small:
+        thread = small.create_thread(agent_id="support")
+        runs = [thread.start_run(parent=None) for _ in range(6)]
+        with stalled():
+            submitted = [run.submit_add_message("user", str(count)) for count in range(3) for run in runs]
+        for message in submitted:
+            message.result(10)
+        assert all([message.text for message in run.messages()] == ["0", "1", "2"] for run in runs)
+
+
+@pytest.mark.parametrize(
+    "id", ["thread_1", "run_\0", "run_ ", "run_" + "x" * 300, "", "run_1'; DROP TABLE runfold.log; --", "run_../x"]
+)
+@pytest.mark.fault("F15")
+def test_an_id_that_can_be_no_runs_is_not_found(ledger: Ledger, id: str) -> None:
+    ledger.create_thread(thread_id="thread_1")
+    with pytest.raises(RunNotFound):
+        ledger.run(id).add_message("user", "x")
+    with pytest.raises(RunNotFound):
+        ledger.now.run(id)
+    with pytest.raises(InvalidEvent, match="run_id"):
+        ledger.thread("thread_1").start_run(run_id=id or "-", agent_id="a")

@@ -1,0 +1,188 @@
+"""The ordered feed after a position."""
+
+import threading
+import time
+
+import psycopg
+import pytest
+
+from runfold import Ledger, LedgerUnavailable, Run, Subscription
+from runfold import subscription as subscribing
+
+KILL_LISTENERS = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND query ILIKE 'LISTEN%' AND pid <> pg_backend_pid()"
+)
+
+
+def positions(subscription: Subscription, count: int | None = None) -> list[int]:
+    found = []
+    for recorded in subscription:
+        found.append(recorded.position)
+        if len(found) == count:
+            break
+    return found
+
+
+class Following:
+    """Collects what a subscription delivers, in a thread."""
+
+    def __init__(self, subscription: Subscription) -> None:
+        self.subscription = subscription
+        self.positions: list[int] = []
+        self.delays: list[float] = []
+        self.error: Exception | None = None
+        self._thread = threading.Thread(target=self._collect)
+        self._thread.start()
+
+    def _collect(self) -> None:
+        try:
+            for recorded in self.subscription:
+                self.positions.append(recorded.position)
+                self.delays.append(time.time() - recorded.recorded_at.timestamp())
+        except Exception as error:
+            self.error = error
+
+    def wait_for(self, position: int, seconds: float = 10) -> None:
+        until = time.monotonic() + seconds
+        while position not in self.positions[-3:]:
+            assert time.monotonic() < until, f"at {self.positions[-1:]}, not {position}; {self.error}"
+            time.sleep(0.005)
+
+    def stop(self) -> None:
+        self.subscription.stop()
+        self._thread.join(5)
+        assert not self._thread.is_alive()
+
+
+def test_without_following_it_ends_at_the_head(ledger: Ledger, run: Run) -> None:
+    for number in range(7):
+        run.add_message("user", str(number))
+    subscription = ledger.subscribe(follow=False)
+    assert positions(subscription) == list(range(1, 11))
+    assert subscription.position == 10
+    run.add_message("user", "later")
+    assert positions(subscription) == []
+    assert positions(ledger.subscribe(after=subscription.position, follow=False)) == [11]
+
+
+def test_it_is_narrowed_by_type_thread_and_run(ledger: Ledger, run: Run) -> None:
+    run.request_approval("send").grant(actor="human:ada")  # 4 to 8: requested, waiting, voted, granted, resumed
+    other = ledger.create_thread(agent_id="sales").start_run()  # 9 to 11
+    other.add_message("user", "hello")  # 12
+    thread_id = run.view().thread_id
+    for wanted, expected in (
+        ({"types": ["approval.*"]}, [4, 6, 7]),
+        ({"types": ["run.created", "message.*"]}, [2, 10, 12]),
+        ({"thread_id": thread_id}, [1, 2, 3, 4, 5, 6, 7, 8]),
+        ({"run_id": run.id}, [2, 3, 4, 5, 6, 7, 8]),
+        ({"run_id": other.id, "types": ["*.added"]}, [12]),
+        ({"types": ["nothing.*"]}, []),
+    ):
+        subscription = ledger.subscribe(follow=False, **wanted)
+        assert (positions(subscription), subscription.position) == (expected, 12)
+
+
+def test_its_position_moves_over_what_is_not_wanted(ledger: Ledger, run: Run) -> None:
+    following = Following(subscription := ledger.subscribe(types=["run.completed"]))
+    for number in range(20):
+        run.add_message("user", str(number))
+    until = time.monotonic() + 5
+    while subscription.position < 23:
+        assert time.monotonic() < until
+        time.sleep(0.005)
+    following.stop()
+    assert following.positions == []
+
+
+def test_resuming_after_its_position_misses_nothing_and_repeats_nothing(
+    ledger: Ledger, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subscribing, "PAGE", 4)
+    for number in range(27):
+        run.add_message("user", str(number))
+    seen: list[int] = []
+    after = 0
+    while len(seen) < 30:
+        with ledger.subscribe(after=after, follow=False) as subscription:
+            seen += positions(subscription, 7)
+            after = subscription.position
+    assert seen == list(range(1, 31))
+
+
+def test_stopping_ends_it_at_once_even_with_events_in_hand(ledger: Ledger, run: Run) -> None:
+    for number in range(10):
+        run.add_message("user", str(number))
+    subscription = ledger.subscribe()
+    seen = []
+    for recorded in subscription:
+        seen.append(recorded.position)
+        subscription.stop()
+    assert seen == [1]
+    assert subscription.position == 1
+
+
+def test_it_is_stopped_from_another_thread_while_it_waits(ledger: Ledger, run: Run) -> None:
+    following = Following(ledger.subscribe(after=3))
+    time.sleep(0.3)
+    began = time.monotonic()
+    following.stop()
+    assert time.monotonic() - began < 1
+    assert (following.positions, following.error) == ([], None)
+
+
+@pytest.mark.fault("C-2")
+def test_it_delivers_all_that_many_writers_write_in_order_and_soon(ledger: Ledger, other: Ledger, run: Run) -> None:
+    followings = [Following(ledger.subscribe()), Following(other.subscribe()), Following(ledger.subscribe(types=["message.*"]))]
+    runs = [ledger.thread(run.view().thread_id).start_run(parent=None) for _ in range(4)]
+
+    def write(handle: Run) -> None:
+        for number in range(60):
+            handle.add_message("user", str(number))
+
+    writers = [
+        threading.Thread(target=write, args=[where.run(handle.id)])
+        for where, handle in zip((ledger, other) * 2, runs, strict=True)
+    ]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    head = ledger.position()
+    for following in followings:
+        following.wait_for(head)
+        following.stop()
+    assert followings[0].positions == followings[1].positions == list(range(1, head + 1))
+    assert followings[2].positions == list(range(12, head + 1))
+
+
+def test_a_quiet_one_hears_of_an_event_soon_after_it_is_recorded(ledger: Ledger, other: Ledger, run: Run) -> None:
+    following = Following(other.subscribe(after=3))
+    for count in range(5):
+        time.sleep(0.35)  # long enough to be quiet
+        run.add_message("user", str(count))
+    following.wait_for(8)
+    following.stop()
+    assert sorted(following.delays)[2] < 0.15
+
+
+@pytest.mark.fault("D4", "H9")
+def test_it_goes_on_when_its_listening_session_is_killed(database, ledger: Ledger, other: Ledger, run: Run) -> None:
+    following = Following(other.subscribe())
+    with psycopg.connect(database.admin_url, autocommit=True) as admin:
+        for number in range(30):
+            run.add_message("user", str(number))
+            if number % 6 == 3:
+                following.wait_for(number + 4)
+                time.sleep(0.02)
+                admin.execute(KILL_LISTENERS)
+    following.wait_for(33)
+    following.stop()
+    assert (following.positions, following.error) == (list(range(1, 34)), None)
+
+
+def test_without_following_an_unreachable_database_is_an_error(ledger: Ledger, run: Run) -> None:
+    subscription = ledger.subscribe(follow=False)
+    ledger.close()
+    with pytest.raises(LedgerUnavailable, match="open the ledger again"):
+        next(subscription)

@@ -1,0 +1,70 @@
+"""Another tenant's things are not there."""
+
+import pytest
+
+from runfold import ApprovalNotFound, Ledger, RunNotFound, ThreadNotFound
+
+
+@pytest.fixture
+def stranger(settings):
+    """The same database, opened for another tenant."""
+    with Ledger.open(settings=settings.model_copy(update={"tenant": "stranger"})) as opened:
+        yield opened
+
+
+@pytest.mark.row("RV-22")
+@pytest.mark.fault("I8", "H-3")
+def test_every_question_and_command_about_another_tenants_things_finds_nothing(ledger: Ledger, stranger: Ledger) -> None:
+    thread = ledger.create_thread(thread_id="thread_1", agent_id="support")
+    run = thread.start_run(run_id="run_1")
+    message = run.add_message("user", "secret")
+    approval = run.request_approval("send", approval_id="approval_1")
+    before = ledger.position()
+    theirs, their_run, their_approval = stranger.thread("thread_1"), stranger.run("run_1"), stranger.approval("approval_1")
+
+    for ask in (theirs.view, theirs.tree, theirs.messages, lambda: list(theirs.events()), lambda: theirs.rename("x"), theirs.start_run,
+                lambda: theirs.archive(), lambda: stranger.create_thread(thread_id="thread_1", agent_id="support")):  # fmt: skip
+        with pytest.raises(ThreadNotFound, match="no thread 'thread_1'"):
+            ask()
+    for ask in (their_run.view, their_run.messages, their_run.state, their_run.complete, their_run.branch, lambda: their_run.cancel(),
+                lambda: their_run.message(message.id).revise("x"), lambda: stranger.now.tool_calls("run_1"),
+                lambda: list(stranger.now.run_events("run_1"))):  # fmt: skip
+        with pytest.raises(RunNotFound, match="no run 'run_1'"):
+            ask()
+    for ask in (
+        lambda: their_approval.grant(actor="human:eve"),
+        their_approval.deny,
+        lambda: stranger.now.approval("approval_1"),
+    ):
+        with pytest.raises(ApprovalNotFound, match="no approval 'approval_1'"):
+            ask()
+    own = stranger.create_thread(thread_id="thread_2", agent_id="spy")
+    with pytest.raises(RunNotFound):
+        own.start_run(parent="run_1")
+    with pytest.raises(RunNotFound):
+        own.name_head("stolen", "run_1")
+    with pytest.raises(RunNotFound):
+        own.start_run(run_id="run_1")
+    with pytest.raises(ApprovalNotFound):
+        own.start_run(run_id="run_2", parent=None).request_approval("send", approval_id="approval_1")
+    assert [found.thread_id for found in ledger.events(after=before)] == []
+    assert approval.id == "approval_1"
+
+
+@pytest.mark.row("RV-21")
+@pytest.mark.fault("I8")
+def test_lists_and_feeds_hold_ones_own_alone(ledger: Ledger, stranger: Ledger) -> None:
+    ledger.create_thread(thread_id="thread_1", agent_id="support").start_run()
+    stranger.create_thread(thread_id="thread_2", agent_id="support").start_run()
+    assert [view.id for view in ledger.now.threads()] == ["thread_1"]
+    assert [view.id for view in stranger.now.threads()] == ["thread_2"]
+    assert {found.thread_id for found in ledger.events()} == {"thread_1"}
+    assert {found.thread_id for found in stranger.subscribe(follow=False)} == {"thread_2"}
+    assert stranger.events(thread_id="thread_1") == []
+
+
+@pytest.mark.fault("H-3")
+def test_a_key_of_one_tenant_means_nothing_to_another(ledger: Ledger, stranger: Ledger) -> None:
+    mine = ledger.create_thread(agent_id="support").start_run(key="order-7")
+    theirs = stranger.create_thread(agent_id="support").start_run(key="order-7")
+    assert mine.id != theirs.id

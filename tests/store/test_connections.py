@@ -1,0 +1,338 @@
+"""Connections that break, servers that go away, and what a URL may say."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from runfold import Ledger, LedgerUnavailable
+from runfold.errors import UnsafeDurability
+from runfold.ledger.run import Run
+from runfold.store.embedded import EmbeddedServer
+from runfold.store.migrate import migrate
+
+from .lossy_proxy import LossyProxy, on_tcp
+
+
+def set_for_database(admin_url: str, setting: str) -> None:
+    """Give every later session in the test's database a setting."""
+    with psycopg.connect(admin_url, autocommit=True) as admin:
+        name = sql.Identifier(conninfo_to_dict(admin_url)["dbname"])
+        admin.execute(sql.SQL("ALTER DATABASE {} SET ").format(name) + sql.SQL(setting))
+
+
+@contextlib.contextmanager
+def writing(run: Run, threads: int = 4) -> Iterator[list[str]]:
+    """Adds messages from several threads, in vain or not, until the block ends. Yields the ids of those acknowledged."""
+    acknowledged: list[str] = []
+    stop = threading.Event()
+
+    def write(number: int) -> None:
+        count = 0
+        while not stop.is_set():
+            count += 1
+            message = f"msg_{number}_{count}"
+            with contextlib.suppress(LedgerUnavailable):
+                run.add_message("user", "x", message_id=message)
+                acknowledged.append(message)
+
+    workers = [threading.Thread(target=write, args=[number]) for number in range(threads)]
+    for worker in workers:
+        worker.start()
+    yield acknowledged
+    stop.set()
+    for worker in workers:
+        worker.join()
+
+
+def check(url: str, acknowledged: list[str]) -> None:
+    """Whatever was acknowledged is stored, once; positions and versions have no hole."""
+    with psycopg.connect(url) as connection:
+        stored = [found for (found,) in connection.execute(
+            "SELECT data ->> 'message_id' FROM runfold.events WHERE type = 'message.added'"
+        )]  # fmt: skip
+        assert len(stored) == len(set(stored))
+        assert set(acknowledged) <= set(stored)
+        assert len(set(acknowledged)) == len(acknowledged)
+        counts = connection.execute(
+            "SELECT count(*) = max(position), count(DISTINCT event_id) = count(*), max(position) ="
+            " (SELECT position FROM runfold.head) FROM runfold.events"
+        ).fetchone()
+        assert counts == (True, True, True)
+        holes = "SELECT stream FROM runfold.events GROUP BY stream HAVING count(*) <> max(version) OR min(version) <> 1"
+        assert connection.execute(holes).fetchall() == []
+
+
+@pytest.mark.fault("D1", "H8")
+@pytest.mark.parametrize("loss", ["reply", "request"])
+def test_a_command_whose_reply_or_request_is_lost_succeeds_exactly_once(database, loss) -> None:
+    with LossyProxy(database.url) as proxy, Ledger.open(proxy.url) as ledger:
+        run = ledger.create_thread(agent_id="support").start_run()
+        for number in range(10):
+            proxy.lose(loss)
+            receipt = run.add_message("user", str(number)).receipt
+            assert receipt is not None
+            assert (receipt.appended, receipt.version, receipt.position) == (1, number + 3, number + 4)
+        assert proxy.lost == 10
+        assert [message.text for message in run.messages()] == [str(number) for number in range(10)]
+        assert ledger.position() == 13
+
+
+@pytest.mark.fault("D1", "H8")
+def test_a_batch_and_parallel_commands_survive_lost_replies(database) -> None:
+    with LossyProxy(database.url) as proxy, Ledger.open(proxy.url) as ledger:
+        run = ledger.create_thread(agent_id="support").start_run()
+        with writing(run) as acknowledged:
+            for number in range(10):
+                proxy.lose("reply")
+                wait_until(lambda lost=number + 1: proxy.lost == lost)
+        proxy.lose("reply")
+        with ledger.batch() as batch:
+            for number in range(20):
+                acknowledged.append(batch.run(run.id).add_message("user", "x", message_id=f"msg_b_{number}").id)
+        assert proxy.lost == 11
+    check(database.url, acknowledged)
+
+
+@pytest.mark.fault("A2", "C-7")
+def test_terminated_sessions_lose_and_double_nothing(database) -> None:
+    with Ledger.open(database.url) as ledger:
+        run = ledger.create_thread(agent_id="support").start_run()
+        with writing(run) as acknowledged, psycopg.connect(database.admin_url, autocommit=True) as admin:
+            for _ in range(15):
+                time.sleep(0.06)
+                admin.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND usename = 'runfold_app'"
+                )
+        assert len(acknowledged) > 50
+    check(database.url, acknowledged)
+
+
+@pytest.fixture(scope="module")
+def own_server() -> Iterator[EmbeddedServer]:
+    """A server that a test may kill."""
+    home = Path(tempfile.mkdtemp(prefix="runfold-own-"))
+    home.chmod(0o711)
+    server = EmbeddedServer.start(home)
+    migrate(server.admin_url)
+    with psycopg.connect(server.admin_url, autocommit=True) as admin:
+        admin.execute("ALTER ROLE runfold_app LOGIN")
+    yield server
+    server.stop_now()
+    shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.mark.fault("A2")
+def test_a_killed_server_process_loses_and_doubles_nothing(own_server: EmbeddedServer) -> None:
+    with Ledger.open(own_server.url()) as ledger:
+        run = ledger.create_thread(agent_id="support").start_run()
+        with writing(run) as acknowledged:
+            for _ in range(2):
+                time.sleep(0.3)
+                kill_a_backend(own_server)
+            before = len(acknowledged)
+            wait_until(lambda: len(acknowledged) > before + 20)
+        check(own_server.admin_url, acknowledged)
+
+
+def kill_a_backend(server: EmbeddedServer) -> None:
+    """kill -9 of one session makes the server throw all out and recover."""
+    with once_it_answers(server) as admin:
+        pids = admin.execute("SELECT pid FROM pg_stat_activity WHERE application_name = 'runfold' LIMIT 1").fetchall()
+    for (pid,) in pids:
+        os.kill(pid, signal.SIGKILL)
+
+
+def once_it_answers(server: EmbeddedServer) -> psycopg.Connection:
+    """A connection to a server that may still be recovering."""
+    until = time.monotonic() + 15
+    while True:
+        try:
+            return psycopg.connect(server.admin_url, autocommit=True)
+        except psycopg.OperationalError:
+            assert time.monotonic() < until, "the server does not come back"
+            time.sleep(0.02)
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 15) -> None:
+    until = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < until, f"still not true after {seconds} s"
+        time.sleep(0.02)
+
+
+@pytest.mark.fault("A3")
+def test_a_server_that_is_killed_and_started_again_is_written_to_as_before(own_server: EmbeddedServer) -> None:
+    with Ledger.open(own_server.url(), connect_timeout=10) as ledger:
+        run = ledger.create_thread(agent_id="support").start_run()
+        messages = [run.add_message("user", "before")]
+        reader = ledger.subscribe(after=ledger.position())
+        kill_the_postmaster(own_server)
+        starting = threading.Timer(0.5, own_server.ensure_running)
+        starting.start()
+        messages.append(run.add_message("user", "while it was away"))
+        starting.join()
+        assert [message.text for message in run.messages()] == ["before", "while it was away"]
+        assert next(reader).position == ledger.position()
+        reader.stop()
+        check(own_server.admin_url, [message.id for message in messages])
+
+
+def kill_the_postmaster(server: EmbeddedServer) -> None:
+    pid = int((server.data_folder / "postmaster.pid").read_text().split()[0])
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not is_alive(pid))
+
+
+def is_alive(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status")
+    with contextlib.suppress(OSError):
+        return "State:\tZ" not in status.read_text()
+    return False
+
+
+@pytest.mark.fault("D3", "C-6")
+def test_a_database_that_is_down_is_an_error_within_the_timeout_that_says_what_to_check(own_server: EmbeddedServer) -> None:
+    with Ledger.open(own_server.url(), connect_timeout=1) as ledger:
+        run = ledger.create_thread(agent_id="support").start_run()
+        run.add_message("user", "before")
+        own_server.stop_now()
+        try:
+            for command in (lambda: run.add_message("user", "lost"), run.messages, ledger.create_thread, ledger.position):
+                began = time.monotonic()
+                with pytest.raises(
+                    LedgerUnavailable, match="check that PostgreSQL runs|repeat the command with the same ids"
+                ) as down:
+                    command()
+                assert time.monotonic() - began < 2.5
+                assert down.value.retriable
+            began = time.monotonic()
+            with pytest.raises(LedgerUnavailable, match="check that PostgreSQL runs and that RUNFOLD_DATABASE_URL is right"):
+                Ledger.open(own_server.url(), connect_timeout=1)
+            assert time.monotonic() - began < 3
+        finally:
+            own_server.ensure_running()
+        run.add_message("user", "after")
+        assert [message.text for message in run.messages()] == ["before", "after"]
+
+
+def test_a_closed_ledger_says_that_it_is_closed(database) -> None:
+    ledger = Ledger.open(database.url)
+    run = ledger.create_thread(agent_id="support").start_run()
+    ledger.close()
+    for command in (lambda: run.add_message("user", "late"), run.submit_complete().result, run.messages, ledger.create_thread):
+        with pytest.raises(LedgerUnavailable, match="open it again|open the ledger again") as closed:
+            command()
+        assert not closed.value.retriable
+    ledger.close()
+
+
+@pytest.mark.fault("C-11")
+def test_a_database_that_is_read_only_takes_nothing_and_says_so(database) -> None:
+    with Ledger.open(database.url) as ledger:
+        run = ledger.create_thread(agent_id="support").start_run()
+    set_for_database(database.admin_url, "default_transaction_read_only = on")
+    with Ledger.open(database.url) as ledger:
+        assert ledger.run(run.id).view().status == "running"
+        with pytest.raises(LedgerUnavailable, match="takes no writes.* use the primary") as refused:
+            ledger.run(run.id).add_message("user", "x")
+        assert not refused.value.retriable
+    check(database.url, [])
+
+
+@pytest.fixture
+def small_disk() -> Iterator[Path]:
+    """A file system of 160 MB."""
+    folder = Path(tempfile.mkdtemp(prefix="runfold-small-"))
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=160m,mode=0711", "tmpfs", str(folder)], check=False, capture_output=True
+    )
+    if mounted.returncode:
+        folder.rmdir()
+        pytest.skip(f"no file system can be mounted here: {mounted.stderr.decode().strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    folder.rmdir()
+
+
+@pytest.mark.fault("B1")
+def test_a_full_disk_is_an_error_that_leaves_nothing_half_written(small_disk: Path) -> None:
+    server = EmbeddedServer.start(small_disk)
+    try:
+        migrate(server.admin_url)
+        with psycopg.connect(server.admin_url, autocommit=True) as admin:
+            admin.execute("ALTER ROLE runfold_app LOGIN")
+        with Ledger.open(server.url(), connect_timeout=2) as ledger:
+            run = ledger.create_thread(agent_id="support").start_run()
+            ballast = small_disk / "ballast"
+            with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
+                while True:
+                    file.write(b"x" * 65536)
+            acknowledged = []
+            with pytest.raises(LedgerUnavailable) as full:  # noqa: PT012
+                for number in range(2000):
+                    text = os.urandom(50_000).hex()
+                    acknowledged.append(run.add_message("user", text, message_id=f"msg_{number}").id)
+            assert full.value.retriable
+            ballast.unlink()
+            server.ensure_running()  # out of space for its log, the server stops until there is some
+            acknowledged.append(run.add_message("user", "there is room again", message_id="msg_after").id)
+            check(server.admin_url, acknowledged)
+    finally:
+        server.stop_now()
+
+
+@pytest.mark.fault("A10", "H10")
+def test_a_server_that_would_lose_events_in_a_crash_is_refused_unless_told_otherwise(database) -> None:
+    set_for_database(database.admin_url, "synchronous_commit = off")
+    with pytest.raises(UnsafeDurability, match="synchronous_commit=off.*--unsafe-durability") as refused:
+        Ledger.open(database.url)
+    assert refused.value.settings == {"synchronous_commit": "off"}
+    with Ledger.open(database.url, unsafe_durability=True) as ledger:
+        ledger.create_thread()
+
+
+@pytest.mark.fault("A10")
+def test_an_unsafe_setting_of_the_role_is_noticed_too(database) -> None:
+    with psycopg.connect(database.admin_url, autocommit=True) as admin:
+        admin.execute(sql.SQL("ALTER ROLE runfold_app IN DATABASE {} SET synchronous_commit = off").format(
+            sql.Identifier(conninfo_to_dict(database.url)["dbname"])
+        ))  # fmt: skip
+    with pytest.raises(UnsafeDurability):
+        Ledger.open(database.url)
+
+
+def test_the_whole_url_is_honoured(database) -> None:
+    with pytest.raises(UnsafeDurability):
+        Ledger.open(make_conninfo(database.url, options="-c synchronous_commit=off"))
+    with Ledger.open(make_conninfo(database.url, application_name="billing", options="-c work_mem=7MB")) as ledger:
+        ledger.create_thread()
+        ((name, memory),) = ledger.recorder.reader.rows("SELECT current_setting('application_name'), current_setting('work_mem')")
+        assert (name, memory) == ("billing", "7MB")
+        sessions = "SELECT DISTINCT application_name FROM pg_stat_activity WHERE datname = current_database()"
+        with psycopg.connect(database.admin_url, application_name="billing") as admin:
+            assert admin.execute(sessions).fetchall() == [("billing",)]
+
+
+def test_sslmode_is_honoured(own_server: EmbeddedServer) -> None:
+    """Over TCP, where it means something: a server without TLS is not talked to by who requires it."""
+    with psycopg.connect(own_server.admin_url, autocommit=True) as admin:
+        assert admin.execute("SHOW ssl").fetchone() == ("off",)
+    with on_tcp(own_server.url()) as port:
+        plain = make_conninfo(own_server.url(), host="127.0.0.1", port=port, sslmode="disable")
+        with Ledger.open(plain) as ledger:
+            assert ledger.position() >= 0
+        with pytest.raises(LedgerUnavailable, match="SSL"):
+            Ledger.open(make_conninfo(plain, sslmode="require"), connect_timeout=0.5)

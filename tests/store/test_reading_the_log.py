@@ -1,0 +1,118 @@
+"""Reading the log: the view for people, moments, filters, pages."""
+
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from runfold import Ledger
+from runfold.store import reader as reading
+from runfold.store.reader import Filter
+from runfold.store.recorder import Recorder
+
+
+def test_the_view_shows_an_event_in_our_own_words(database, ledger: Ledger) -> None:
+    occurred_at = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
+    thread = ledger.create_thread(agent_id="support", user_id="u_1", title="Größe", actor="human:ada", occurred_at=occurred_at)
+    with psycopg.connect(database.url, row_factory=dict_row) as connection:
+        (seen,) = connection.execute("SELECT * FROM runfold.events").fetchall()
+    (recorded,) = ledger.events()
+    assert (seen["position"], seen["stream"], seen["version"], seen["type"]) == (1, thread.id, 1, "thread.created")
+    assert (seen["event_id"], seen["recorded_at"]) == (recorded.event_id, recorded.recorded_at)
+    assert (seen["occurred_at"], seen["tenant_id"], seen["thread_id"]) == (occurred_at, "default", thread.id)
+    assert (seen["schema_version"], seen["key_id"]) == (1, None)
+    assert seen["data"] == {"agent_id": "support", "user_id": "u_1", "title": "Größe", "metadata": {}}
+    assert seen["context"] == {"agent_id": "support", "user_id": "u_1"}
+    assert seen["metadata"]["actor"] == {"kind": "human", "id": "ada"}
+
+
+def test_a_moment_names_the_last_position_not_after_it(recorder: Recorder, row) -> None:
+    assert recorder.reader.position_at(datetime.now(UTC)) == 0
+    times = [recorder.writer.append([row("run_a", version)]).recorded_at for version in range(1, 6)]
+    assert times == sorted(times)
+    assert [recorder.reader.position_at(moment) for moment in times] == [1, 2, 3, 4, 5]
+    tick = timedelta(microseconds=1)
+    assert [recorder.reader.position_at(moment - tick) for moment in times] == [0, 1, 2, 3, 4]
+    assert recorder.reader.position_at(datetime.max.replace(tzinfo=UTC)) == 5
+
+
+def test_events_of_one_transaction_share_a_moment_which_names_the_last_of_them(recorder: Recorder, row) -> None:
+    placed = recorder.writer.append([row("run_a", version) for version in range(1, 6)])
+    assert recorder.reader.position_at(placed.recorded_at) == 5
+
+
+@pytest.mark.parametrize(
+    ("wanted", "positions"),
+    [
+        (Filter(), [1, 2, 3, 4, 5, 6, 7]),
+        (Filter(types=("run.*",)), [2, 3, 5, 6]),
+        (Filter(types=("run.created", "message.*")), [2, 4, 5]),
+        (Filter(types=("r_n.*",)), []),
+        (Filter(types=("%",)), []),
+        (Filter(stream="run_a"), [2, 3, 4]),
+        (Filter(run_id="run_a"), [2, 3, 4]),
+        (Filter(thread_id="thread_b"), [7]),
+        (Filter(thread_id="thread_a", run_id="run_b", types=("run.started",)), [6]),
+        (Filter(agent_id="support", run_id="run_a"), [2, 3, 4]),
+        (Filter(tenant_id="default", thread_id="thread_b"), [7]),
+        (Filter(tenant_id="other"), []),
+    ],
+)
+def test_a_filter_narrows_by_what_is_set_alone(ledger: Ledger, wanted: Filter, positions: list[int]) -> None:
+    thread = ledger.create_thread(agent_id="support", thread_id="thread_a")
+    thread.start_run(run_id="run_a").add_message("user", "hello")
+    thread.start_run(run_id="run_b", parent=None)
+    ledger.create_thread(thread_id="thread_b")
+    assert [found.position for found in ledger.recorder.reader.page(wanted)] == positions
+
+
+def test_pages_join_without_a_gap_in_both_directions(ledger: Ledger) -> None:
+    run = ledger.create_thread(agent_id="support").start_run()
+    for number in range(6):
+        run.add_message("user", str(number))
+    reader = ledger.recorder.reader
+    forth = [[found.position for found in reader.page(after=after, up_to=8, limit=3)] for after in (0, 3, 6, 8)]
+    assert forth == [[1, 2, 3], [4, 5, 6], [7, 8], []]
+    assert [found.position for found in reader.page(up_to=8, limit=3, descending=True)] == [8, 7, 6]
+
+
+def test_long_streams_are_read_page_by_page(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "PAGE", 3)
+    run = ledger.create_thread(agent_id="support").start_run()
+    for number in range(9):
+        run.add_message("user", str(number))
+    reader = ledger.recorder.reader
+    assert [found.version for found in reader.stream(run.id)] == list(range(1, 12))
+    assert [found.version for found in reader.stream(run.id, after_version=2, up_to_version=8)] == [3, 4, 5, 6, 7, 8]
+    assert len(run.messages()) == 9
+    assert len(list(reader.events())) == 12
+
+
+def test_the_head_says_how_far_the_ledger_is_and_which_ledger_it_is(ledger: Ledger) -> None:
+    before = ledger.recorder.reader.head()
+    assert (before.position, before.recorded_at) == (0, None)
+    ledger.create_thread()
+    head = ledger.recorder.reader.head()
+    assert head.position == ledger.position() == 1
+    assert head.recorded_at == ledger.events()[0].recorded_at
+    assert head.epoch == before.epoch
+
+
+def test_the_reads_that_must_be_quick_use_an_index(database, ledger: Ledger) -> None:
+    """Without rows the planner would choose a scan; without scans it shows whether an index serves the query at all."""
+    queries = {
+        "log_thread": "SELECT 1 FROM runfold.log WHERE thread_id = 'thread_a' AND notification_id > 5 ORDER BY notification_id",
+        "log_stream_version": "SELECT 1 FROM runfold.log WHERE originator_id = 'run_a' AND originator_version > 5"
+        " ORDER BY originator_version",
+        "log_tree": "SELECT 1 FROM runfold.log WHERE thread_id = 'thread_a' AND notification_id > 5"
+        " AND topic IN ('run.created', 'thread.head_named', 'thread.head_moved') ORDER BY notification_id",
+        "log_threads_created": "SELECT 1 FROM runfold.log WHERE tenant_id = 'default' AND topic = 'thread.created'"
+        " AND notification_id <= 5 ORDER BY notification_id DESC",
+        "log_pkey": "SELECT 1 FROM runfold.log WHERE notification_id > 5 ORDER BY notification_id",
+    }
+    with psycopg.connect(database.admin_url, autocommit=True) as admin:
+        admin.execute("SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off")
+        for index, query in queries.items():
+            plan = "\n".join(line for (line,) in admin.execute(f"EXPLAIN {query}"))
+            assert index in plan, plan
