@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
 
 from faults.journal import Ack, Journal, groups
 from runfold import Ledger, LedgerError, LedgerUnavailable, Receipt, Run, VersionConflict
@@ -37,6 +37,9 @@ class Work:
     connect_timeout: float = 5.0
     unsafe: bool = False
 
+    until_goal: ClassVar[bool] = False
+    """Whether it ends after the writers, when the goal is set, and not by itself."""
+
     @property
     def journal(self) -> Path:
         """Its file of acknowledgements."""
@@ -56,6 +59,11 @@ class Work:
     def stop(self) -> Path:
         """When this file exists, all writers of the folder end."""
         return Path(self.folder) / "stop"
+
+    @property
+    def goal(self) -> Path:
+        """The file that says how far to read, once all is written."""
+        return Path(self.folder) / "goal"
 
 
 def open_ledger(work: Work) -> Ledger:

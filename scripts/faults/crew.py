@@ -63,9 +63,7 @@ class Crew:
     def alive(self, *, readers: bool = False) -> list[str]:
         """Who is at work: writers, or readers."""
         return [
-            name
-            for name, process in self._running.items()
-            if process.is_alive() and isinstance(self._bodies[name][1], Following) == readers
+            name for name, process in self._running.items() if process.is_alive() and self._bodies[name][1].until_goal == readers
         ]
 
     def kill_and_restart(self, name: str, pause: float = 0.0) -> None:

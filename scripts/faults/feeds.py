@@ -5,6 +5,7 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from faults.clients import Work, note, open_ledger
 from runfold import LedgerUnavailable, Subscription
@@ -19,15 +20,12 @@ class Following(Work):
     after: int = 0
     slow: float = 0.0
 
+    until_goal: ClassVar[bool] = True
+
     @property
     def delivered(self) -> Path:
         """Its file of positions."""
         return Path(self.folder) / f"{self.name}.positions"
-
-    @property
-    def goal(self) -> Path:
-        """The file that says how far to read."""
-        return Path(self.folder) / "goal"
 
 
 def follow(work: Following) -> None:

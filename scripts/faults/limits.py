@@ -7,6 +7,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from faults.clients import open_ledger, write
+from faults.concurrency import disturb
 from faults.row import row
 from faults.servers import OwnServer
 from faults.stage import Stage
@@ -83,24 +84,30 @@ def given_up(stage: Stage) -> None:
     stage.start_endless_writers(3, modes=("window", "batch"), pause=0.02)
     for index in range(2):
         stage.crew.start(write, stage.work(f"hasty{index}", 40 if stage.short else 150, url=hasty, modes=("single",)))
-    deadlocks, wanted = 0, (1 if stage.short else 6) if stage.server.admin_url else 0
-    while not stage.enough(deadlocks, wanted) or any(name.startswith("hasty") for name in stage.crew.alive()):
+    stage.crew.start(disturb, stage.work("hold", 30 if stage.short else 150))
+    stage.expect(stage.server.wait_for_progress(stage.server.head()) is not None, "no writer started")
+    wanted = (1 if stage.short else 6) if stage.server.admin_url else 0
+    deadlocks = tries = 0
+    while not (stage.enough(deadlocks, wanted) and len(stage.crew.alive()) == 0):
         stage.pause(0.1, 0.4)
-        if deadlocks < wanted:
-            deadlocks += _deadlock(stage)
+        if deadlocks < wanted and tries < 50:
+            before = _errors(stage, "DeadlockDetected")
+            _lock_in_the_wrong_order(stage)
+            time.sleep(0.1)  # until who was ended has written it down
+            tries, deadlocks = tries + 1, deadlocks + (_errors(stage, "DeadlockDetected") > before)
     stage.finish()
     stage.figures.measured["deadlocks"] = deadlocks if wanted else "none without RUNFOLD_ADMIN_URL"
-    stage.expect("LedgerUnavailable/QueryCanceled" in stage.figures.errors, "no statement was given up")
-    stage.expect(not deadlocks or "LedgerUnavailable/DeadlockDetected" in stage.figures.errors, "no append was ended")
+    stage.expect(_errors(stage, "QueryCanceled") > 0, "no statement was given up")
+    stage.expect(deadlocks == wanted, "no append was ended to break a deadlock")
 
 
-def _deadlock(stage: Stage) -> bool:
-    """Lock the log, wait until an append holds the head and waits for us, and ask for the head. Whether it came to that."""
-    try:
-        with stage.server.admin() as connection, connection.transaction():
-            connection.execute("LOCK TABLE runfold.log IN SHARE MODE")
-            time.sleep(0.3)
-            connection.execute("SELECT position FROM runfold.head FOR UPDATE")
-    except psycopg.errors.DeadlockDetected:
-        return False
-    return True
+def _errors(stage: Stage, kind: str) -> int:
+    return sum(found == f"LedgerUnavailable/{kind}" for found, _ in stage.crew.errors())
+
+
+def _lock_in_the_wrong_order(stage: Stage) -> None:
+    """Lock the log, wait until an append holds the head and waits for us, and ask for the head."""
+    with contextlib.suppress(psycopg.errors.DeadlockDetected), stage.server.admin() as connection, connection.transaction():
+        connection.execute("LOCK TABLE runfold.log IN SHARE MODE")
+        time.sleep(0.3)
+        connection.execute("SELECT position FROM runfold.head FOR UPDATE")

@@ -10,6 +10,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from typing import ClassVar
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -27,6 +28,8 @@ class Losing(Work):
     host: str = ""
     port: int = 5432
     one_in: int = 40
+
+    until_goal: ClassVar[bool] = True
 
     @property
     def socket_folder(self) -> Path:
@@ -63,7 +66,7 @@ async def _serve(work: Losing) -> None:
     work.socket_folder.mkdir(exist_ok=True)
     server = await asyncio.start_unix_server(relay.connected, str(work.socket_folder / ".s.PGSQL.5432"))
     async with server:
-        while not work.stop.exists():
+        while not work.goal.exists():
             await asyncio.sleep(0.05)
         os._exit(0)  # with connections open, as proxies end
 

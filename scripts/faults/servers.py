@@ -18,7 +18,6 @@ from runfold.store.embedded import EmbeddedServer
 from runfold.store.embedded_watchdog import postmaster_pid
 from runfold.store.migrate import migrate
 
-
 Connection = psycopg.Connection[tuple[object, ...]]
 
 

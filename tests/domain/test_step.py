@@ -122,3 +122,9 @@ def test_a_first_patch_records_the_state_that_it_changes() -> None:
     given(*RUNNING).when(lambda run: run.steps.patch(patch, {"order": 7})).then(
         StateSnapshotTaken(state={"order": 7}), StatePatched(patch=tuple(patch))
     )
+
+
+def test_copies_that_would_fill_the_memory_are_refused() -> None:
+    doubling = [{"op": "copy", "from": "", "path": f"/{number}"} for number in range(64)]
+    snapshot = StateSnapshotTaken(state={"text": "x" * 100})
+    given(*RUNNING, snapshot).when(lambda run: run.steps.patch(doubling)).refused("larger than")

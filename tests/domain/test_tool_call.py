@@ -72,3 +72,8 @@ def test_the_end_of_a_run_closes_its_open_calls_for_good() -> None:
     }  # fmt: skip
     assert fold(*before, failed).calls.by_id["call_1"].status == "failed"
     given(*before, cancelled).when(lambda run: run.calls.end(ENDS[0])).refused("an ended run takes no more work")
+
+
+def test_a_call_that_needs_approval_succeeds_only_after_it_was_started_with_one() -> None:
+    gated = called.model_copy(update={"needs_approval": True})
+    given(*RUNNING, gated).when(lambda run: run.calls.end(ToolSucceeded(call_id="call_1"))).refused("needs an approval")

@@ -70,7 +70,7 @@ def test_a_batch_that_somebody_overtook_is_a_conflict_and_is_void(ledger: Ledger
         other.run(run.id).add_message("user", "theirs")
         with pytest.raises(VersionConflict, match=f"{run.id} is at version 3, not 2"):
             batch.store()
-        with pytest.raises(LedgerUnavailable, match="the batch is void .* begin another"):
+        with pytest.raises(LedgerUnavailable, match=r"the batch is void .* begin another"):
             thread.rename("late")
     assert [message.text for message in run.messages()] == ["theirs"]
     run.add_message("user", "mine")

@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from runfold import ApprovalNotFound, CommandRefused, InvalidEvent, Ledger, Run, RunNotFound, Thread, VersionConflict
+from runfold.errors import QueueFull
 
 
 def at_once(*works) -> list[Exception]:
@@ -157,8 +158,6 @@ def test_a_refused_command_does_no_harm_to_those_on_their_way(ledger: Ledger, ru
 
 
 def test_a_full_queue_does_no_harm_to_those_on_their_way(settings, run: Run, stalled) -> None:
-    from runfold.errors import QueueFull
-
     with Ledger.open(settings=settings.model_copy(update={"queue_size": 5})) as small:
         handle = small.run(run.id)
         handle.add_message("user", "first")
@@ -199,14 +198,14 @@ def test_a_state_that_is_forgotten_while_its_command_is_on_its_way_does_no_harm(
 
 
 @pytest.mark.parametrize(
-    "id", ["thread_1", "run_\0", "run_ ", "run_" + "x" * 300, "", "run_1'; DROP TABLE runfold.log; --", "run_../x"]
+    "run_id", ["thread_1", "run_\0", "run_ ", "run_" + "x" * 300, "", "run_1'; DROP TABLE runfold.log; --", "run_../x"]
 )
 @pytest.mark.fault("F15")
-def test_an_id_that_can_be_no_runs_is_not_found(ledger: Ledger, id: str) -> None:
+def test_an_id_that_can_be_no_runs_is_not_found(ledger: Ledger, run_id: str) -> None:
     ledger.create_thread(thread_id="thread_1")
     with pytest.raises(RunNotFound):
-        ledger.run(id).add_message("user", "x")
+        ledger.run(run_id).add_message("user", "x")
     with pytest.raises(RunNotFound):
-        ledger.now.run(id)
+        ledger.now.run(run_id)
     with pytest.raises(InvalidEvent, match="run_id"):
-        ledger.thread("thread_1").start_run(run_id=id or "-", agent_id="a")
+        ledger.thread("thread_1").start_run(run_id=run_id or "-", agent_id="a")

@@ -19,21 +19,22 @@ DIGEST = "sha256:" + "0" * 64
 OPTIONS = [{"id": "a", "description": "one"}, {"id": "b", "description": "two"}]
 
 THREAD: dict[str, tuple[Callable[[Thread, Run], object], list[str]]] = {
-    "create_run": (lambda thread, run: thread.create_run({"q": 1}), ["run.created"]),
-    "start_run": (lambda thread, run: thread.start_run({"q": 1}, agent_version="2"), ["run.created", "run.started"]),
-    "rename": (lambda thread, run: thread.rename("Orders"), ["thread.renamed"]),
-    "archive": (lambda thread, run: thread.archive("done"), ["thread.archived"]),
-    "restore": (lambda thread, run: (thread.archive(), thread.restore()), ["thread.archived", "thread.restored"]),
-    "delete": (lambda thread, run: thread.delete("asked to"), ["thread.deleted"]),
+    "create_run": (lambda thread, _: thread.create_run({"q": 1}), ["run.created"]),
+    "start_run": (lambda thread, _: thread.start_run({"q": 1}, agent_version="2"), ["run.created", "run.started"]),
+    "rename": (lambda thread, _: thread.rename("Orders"), ["thread.renamed"]),
+    "archive": (lambda thread, _: thread.archive("done"), ["thread.archived"]),
+    "restore": (lambda thread, _: (thread.archive(), thread.restore()), ["thread.archived", "thread.restored"]),
+    "delete": (lambda thread, _: thread.delete("asked to"), ["thread.deleted"]),
     "name_head": (lambda thread, run: thread.name_head("best", run), ["thread.head_named"]),
     "move_head": (
-        lambda thread, run: thread.move_head("main", thread.start_run(parent=None)), ["run.created", "run.started", "thread.head_moved"],
+        lambda thread, _: thread.move_head("main", thread.start_run(parent=None)),
+        ["run.created", "run.started", "thread.head_moved"],
     ),
     "record_import": (
-        lambda thread, run: thread.record_import(ThreadImported(format="test", source_digest=DIGEST, source_ids=("x",))),
+        lambda thread, _: thread.record_import(ThreadImported(format="test", source_digest=DIGEST, source_ids=("x",))),
         ["thread.imported"],
     ),
-}  # fmt: skip
+}
 
 RUN: dict[str, tuple[Callable[[Run], object], list[str]]] = {
     "start": (lambda run: run.start(attempt=2, code_version="abc"), ["run.started"]),
@@ -54,7 +55,10 @@ RUN: dict[str, tuple[Callable[[Run], object], list[str]]] = {
     "call_tool": (lambda run: run.call_tool("search", '{"q":  1}', provider_call_id=""), ["tool.called"]),
     "decide": (lambda run: run.decide("go", options=OPTIONS, chosen="a", reasoning="why"), ["decision.made"]),
     "report_problem": (lambda run: run.report_problem("minor", "slow"), ["problem.reported"]),
-    "violate_constraint": (lambda run: run.violate_constraint("c_1", "hard", "too dear", details={"x": 1}), ["constraint.violated"]),
+    "violate_constraint": (
+        lambda run: run.violate_constraint("c_1", "hard", "too dear", details={"x": 1}),
+        ["constraint.violated"],
+    ),
     "usage": (lambda run: run.usage(provider="openai", model="gpt-4o", input_tokens=8, output_tokens=0), ["usage.recorded"]),
     "report_cost": (lambda run: run.report_cost("0.0012", "EUR", source="local"), ["usage.cost_reported"]),
     "start_step": (lambda run: run.start_step("plan", node_id="planner"), ["step.started"]),
@@ -63,11 +67,12 @@ RUN: dict[str, tuple[Callable[[Run], object], list[str]]] = {
     "traverse_edge": (lambda run: run.traverse_edge("planner", "writer", condition="ok"), ["node.edge_traversed"]),
     "set_state": (lambda run: run.set_state({"a": 1}), ["state.snapshot_taken"]),
     "patch_state": (
-        lambda run: run.patch_state([{"op": "add", "path": "/a", "value": 1}]), ["state.snapshot_taken", "state.patched"],
+        lambda run: run.patch_state([{"op": "add", "path": "/a", "value": 1}]),
+        ["state.snapshot_taken", "state.patched"],
     ),
     "request_approval": (lambda run: run.request_approval("send", expires_in="1h"), ["approval.requested", "run.waiting"]),
     "branch": (lambda run: run.branch({"q": 2}), ["run.created"]),
-}  # fmt: skip
+}
 
 
 def granted(run: Run) -> Approval:
@@ -77,15 +82,22 @@ def granted(run: Run) -> Approval:
 
 
 PART: dict[tuple[type, str], tuple[Callable[[Run], object], list[str]]] = {
-    (Message, "revise"): (lambda run: run.add_message("user", "a").revise("b", reason="typo"), ["message.added", "message.revised"]),
+    (Message, "revise"): (
+        lambda run: run.add_message("user", "a").revise("b", reason="typo"),
+        ["message.added", "message.revised"],
+    ),
     (Message, "append_text"): (
         lambda run: run.add_message("assistant", streaming=True).append_text("b", offset=0),
         ["message.added", "message.part_appended"],
     ),
     (Message, "seal"): (
-        lambda run: run.add_message("assistant", "a", streaming=True).seal(finish_reason="stop"), ["message.added", "message.sealed"],
+        lambda run: run.add_message("assistant", "a", streaming=True).seal(finish_reason="stop"),
+        ["message.added", "message.sealed"],
     ),
-    (Message, "redact"): (lambda run: run.add_message("user", "a").redact(legal_basis="art17"), ["message.added", "message.redacted"]),
+    (Message, "redact"): (
+        lambda run: run.add_message("user", "a").redact(legal_basis="art17"),
+        ["message.added", "message.redacted"],
+    ),
     (ToolCall, "start"): (lambda run: run.call_tool("s").start(), ["tool.called", "tool.started"]),
     (ToolCall, "succeed"): (lambda run: run.call_tool("s").succeed({"hits": 1}), ["tool.called", "tool.succeeded"]),
     (ToolCall, "fail"): (lambda run: run.call_tool("s").fail("no", code="e"), ["tool.called", "tool.failed"]),
@@ -105,16 +117,22 @@ PART: dict[tuple[type, str], tuple[Callable[[Run], object], list[str]]] = {
         lambda run: run.decide("go", options=OPTIONS, chosen="a").evaluate(better_option_id="b", outcome_quality=0.4),
         ["decision.made", "decision.evaluated"],
     ),
-    (Problem, "resolve"): (lambda run: run.report_problem("minor", "slow").resolve("index"), ["problem.reported", "problem.resolved"]),
+    (Problem, "resolve"): (
+        lambda run: run.report_problem("minor", "slow").resolve("index"),
+        ["problem.reported", "problem.resolved"],
+    ),
     (Usage, "correct"): (
-        lambda run: run.usage(input_tokens=1).correct(reason="bill", input_tokens=2), ["usage.recorded", "usage.corrected"],
+        lambda run: run.usage(input_tokens=1).correct(reason="bill", input_tokens=2),
+        ["usage.recorded", "usage.corrected"],
     ),
     (Step, "finish"): (lambda run: run.start_step("plan").finish(error="no plan"), ["step.started", "step.finished"]),
     (ModelCall, "finish"): (
-        lambda run: run.start_model_call().finish(finish_reasons=["stop"], ttft_ns=5), ["model_call.started", "model_call.finished"],
+        lambda run: run.start_model_call().finish(finish_reasons=["stop"], ttft_ns=5),
+        ["model_call.started", "model_call.finished"],
     ),
     (Approval, "grant"): (
-        granted, ["approval.requested", "run.waiting", "approval.vote_cast", "approval.granted", "run.resumed"],
+        granted,
+        ["approval.requested", "run.waiting", "approval.vote_cast", "approval.granted", "run.resumed"],
     ),
     (Approval, "deny"): (
         lambda run: run.request_approval("send").deny("no", actor="human:ada"),
@@ -128,7 +146,7 @@ PART: dict[tuple[type, str], tuple[Callable[[Run], object], list[str]]] = {
         lambda run: granted(run).consume({"to": "ada"}, execution_key="exec_1"),
         ["approval.requested", "run.waiting", "approval.vote_cast", "approval.granted", "run.resumed", "approval.consumed"],
     ),
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")

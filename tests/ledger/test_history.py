@@ -235,15 +235,17 @@ class ModelRun:
         return dict(self.inherited if kind == "retries" else self.snapshots[at_version - 1])
 
 
+KINDS = ["continues", "branches", "resumes", "retries", "spawned_by"]
 ACTIONS = st.lists(
     st.one_of(
-        st.tuples(st.just("run"), st.sampled_from(["continues", "branches", "resumes", "retries", "spawned_by"]), st.integers(0, 99), st.integers(0, 99)),
+        st.tuples(st.just("run"), st.sampled_from(KINDS), st.integers(0, 99), st.integers(0, 99)),
         st.tuples(st.just("add"), st.integers(0, 99)),
         st.tuples(st.just("revise"), st.integers(0, 99), st.integers(0, 99)),
         st.tuples(st.just("end"), st.integers(0, 99)),
     ),
-    min_size=5, max_size=40,
-)  # fmt: skip
+    min_size=5,
+    max_size=40,
+)
 
 
 @pytest.mark.row("RV-50")

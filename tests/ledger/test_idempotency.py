@@ -163,12 +163,12 @@ def test_a_run_id_that_another_thread_uses_is_refused(ledger: Ledger, thread: Th
 def test_threads_are_idempotent_by_id(ledger: Ledger) -> None:
     ledger.create_thread(thread_id="thread_1", title="one")
     assert ledger.create_thread(thread_id="thread_1", title="one").receipt.appended == 0
-    with pytest.raises(DuplicateWithDifferentContent, match="thread thread_1 .* different title"):
+    with pytest.raises(DuplicateWithDifferentContent, match=r"thread thread_1 .* different title"):
         ledger.create_thread(thread_id="thread_1", title="two")
 
 
 TRUE_ALREADY: dict[str, tuple[Callable[[Run], object], Callable[[Run], object]]] = {
-    "started": (lambda run: None, lambda run: run.start()),
+    "started": (lambda _: None, lambda run: run.start()),
     "waiting": (lambda run: run.wait("input"), lambda run: run.wait("input")),
     "stuck": (lambda run: run.mark_stuck(), lambda run: run.mark_stuck()),
     "cancellation requested": (lambda run: run.request_cancellation(), lambda run: run.request_cancellation()),

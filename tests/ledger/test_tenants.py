@@ -22,13 +22,29 @@ def test_every_question_and_command_about_another_tenants_things_finds_nothing(l
     before = ledger.position()
     theirs, their_run, their_approval = stranger.thread("thread_1"), stranger.run("run_1"), stranger.approval("approval_1")
 
-    for ask in (theirs.view, theirs.tree, theirs.messages, lambda: list(theirs.events()), lambda: theirs.rename("x"), theirs.start_run,
-                lambda: theirs.archive(), lambda: stranger.create_thread(thread_id="thread_1", agent_id="support")):  # fmt: skip
+    for ask in (
+        theirs.view,
+        theirs.tree,
+        theirs.messages,
+        lambda: list(theirs.events()),
+        lambda: theirs.rename("x"),
+        theirs.start_run,
+        theirs.archive,
+        lambda: stranger.create_thread(thread_id="thread_1", agent_id="support"),
+    ):
         with pytest.raises(ThreadNotFound, match="no thread 'thread_1'"):
             ask()
-    for ask in (their_run.view, their_run.messages, their_run.state, their_run.complete, their_run.branch, lambda: their_run.cancel(),
-                lambda: their_run.message(message.id).revise("x"), lambda: stranger.now.tool_calls("run_1"),
-                lambda: list(stranger.now.run_events("run_1"))):  # fmt: skip
+    for ask in (
+        their_run.view,
+        their_run.messages,
+        their_run.state,
+        their_run.complete,
+        their_run.branch,
+        their_run.cancel,
+        lambda: their_run.message(message.id).revise("x"),
+        lambda: stranger.now.tool_calls("run_1"),
+        lambda: list(stranger.now.run_events("run_1")),
+    ):
         with pytest.raises(RunNotFound, match="no run 'run_1'"):
             ask()
     for ask in (
@@ -51,7 +67,6 @@ def test_every_question_and_command_about_another_tenants_things_finds_nothing(l
     assert approval.id == "approval_1"
 
 
-@pytest.mark.row("RV-21")
 @pytest.mark.fault("I8")
 def test_lists_and_feeds_hold_ones_own_alone(ledger: Ledger, stranger: Ledger) -> None:
     ledger.create_thread(thread_id="thread_1", agent_id="support").start_run()

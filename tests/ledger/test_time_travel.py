@@ -104,7 +104,6 @@ def test_the_past_stays_as_it_was_while_the_present_goes_on(ledger: Ledger, stor
     assert ([ledger.at(position).thread("thread_1") for position in range(1, 14)], ledger.at(13).run("run_1")) == before
 
 
-@pytest.mark.row("CV-04", "LT-35")
 def test_tool_calls_are_told_as_of_a_moment(ledger: Ledger) -> None:
     run = ledger.create_thread(agent_id="support").start_run()
     call = run.call_tool("search", '{"q": 1}', provider_call_id="")

@@ -156,7 +156,7 @@ def test_a_full_queue_refuses_and_stores_nothing_of_the_refused(recorder, row, s
         taken = [commands.put(("run_0", 1))]
         with pytest.raises(QueueFull, match="3 commands wait to be appended") as refused:  # noqa: PT012
             for number in range(1, 10):
-                taken.append(commands.put((f"run_{number}", 1)))
+                taken += [commands.put((f"run_{number}", 1))]
         assert refused.value.retriable
     commands.wait(*taken)
     assert recorder.reader.head().position == len(taken) < 6

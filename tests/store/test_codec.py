@@ -11,7 +11,8 @@ from runfold.settings import MIB
 
 FORGED = (
     "SELECT runfold.append(ARRAY[%(stream)s], ARRAY[%(version)s]::int8[], ARRAY[%(type)s], ARRAY[%(schema)s]::int2[],"
-    " ARRAY[%(state)s]::bytea[], '{NULL}', '{default}', ARRAY[%(thread)s], ARRAY[gen_random_uuid()], '{\"{}\"}', '{\"{}\"}', '{}', '{}')"
+    " ARRAY[%(state)s]::bytea[], '{NULL}', '{default}', ARRAY[%(thread)s], ARRAY[gen_random_uuid()],"
+    " '{\"{}\"}', '{\"{}\"}', '{}', '{}')"
 )
 
 
@@ -45,7 +46,7 @@ def test_a_forged_type_is_a_named_error_and_imports_nothing(database, ledger: Le
 @pytest.mark.fault("F13")
 def test_an_event_of_a_later_schema_version_is_a_named_error(database, ledger: Ledger) -> None:
     forge(database, ledger, schema=99)
-    with pytest.raises(UnknownEventType, match="'run.waiting' version 99"):
+    with pytest.raises(UnknownEventType, match=r"'run.waiting' version 99"):
         ledger.events()
 
 
@@ -129,11 +130,23 @@ def test_what_could_not_be_kept_exactly_is_refused_and_not_stored(shared_ledger:
 @pytest.mark.parametrize(
     "value",
     [
-        {"_type_": "nope", "_data_": 1}, {"_type_": "uuid_hex", "_data_": "ab" * 16}, "ne\u0301e n\xe9e \u202e \u200b 👩‍🚀 \uffff",
-        2**63 - 1, -(2**63), 1.5e300, 0.1, [], {}, "", None, True, [None], {"": {"": []}},
+        {"_type_": "nope", "_data_": 1},
+        {"_type_": "uuid_hex", "_data_": "ab" * 16},
+        "ne\u0301e n\xe9e \u202e \u200b 👩‍🚀 \uffff",
+        2**63 - 1,
+        -(2**63),
+        1.5e300,
+        0.1,
+        [],
+        {},
+        "",
+        None,
+        True,
+        [None],
+        {"": {"": []}},
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_json_of_the_user_comes_back_as_it_was_given(shared_ledger: Ledger, value) -> None:
     run = shared_ledger.create_thread(agent_id="support").start_run(input=value)
     run.set_state({"kept": value})

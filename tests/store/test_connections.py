@@ -213,7 +213,7 @@ def test_a_database_that_is_down_is_an_error_within_the_timeout_that_says_what_t
             for command in (lambda: run.add_message("user", "lost"), run.messages, ledger.create_thread, ledger.position):
                 began = time.monotonic()
                 with pytest.raises(
-                    LedgerUnavailable, match="check that PostgreSQL runs|repeat the command with the same ids"
+                    LedgerUnavailable, match=r"check that PostgreSQL runs|repeat the command with the same ids"
                 ) as down:
                     command()
                 assert time.monotonic() - began < 2.5
@@ -233,7 +233,7 @@ def test_a_closed_ledger_says_that_it_is_closed(database) -> None:
     run = ledger.create_thread(agent_id="support").start_run()
     ledger.close()
     for command in (lambda: run.add_message("user", "late"), run.submit_complete().result, run.messages, ledger.create_thread):
-        with pytest.raises(LedgerUnavailable, match="open it again|open the ledger again") as closed:
+        with pytest.raises(LedgerUnavailable, match=r"open it again|open the ledger again") as closed:
             command()
         assert not closed.value.retriable
     ledger.close()
@@ -246,7 +246,7 @@ def test_a_database_that_is_read_only_takes_nothing_and_says_so(database) -> Non
     set_for_database(database.admin_url, "default_transaction_read_only = on")
     with Ledger.open(database.url) as ledger:
         assert ledger.run(run.id).view().status == "running"
-        with pytest.raises(LedgerUnavailable, match="takes no writes.* use the primary") as refused:
+        with pytest.raises(LedgerUnavailable, match=r"takes no writes.* use the primary") as refused:
             ledger.run(run.id).add_message("user", "x")
         assert not refused.value.retriable
     check(database.url, [])
@@ -297,7 +297,7 @@ def test_a_full_disk_is_an_error_that_leaves_nothing_half_written(small_disk: Pa
 @pytest.mark.fault("A10", "H10")
 def test_a_server_that_would_lose_events_in_a_crash_is_refused_unless_told_otherwise(database) -> None:
     set_for_database(database.admin_url, "synchronous_commit = off")
-    with pytest.raises(UnsafeDurability, match="synchronous_commit=off.*--unsafe-durability") as refused:
+    with pytest.raises(UnsafeDurability, match=r"synchronous_commit=off.*--unsafe-durability") as refused:
         Ledger.open(database.url)
     assert refused.value.settings == {"synchronous_commit": "off"}
     with Ledger.open(database.url, unsafe_durability=True) as ledger:

@@ -1,5 +1,6 @@
 """Steps, model calls and graph nodes of a run, and its shared state document."""
 
+import json
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
@@ -9,6 +10,8 @@ from runfold.domain.event import AlreadyRecorded, Event, Events
 from runfold.domain.life import Life
 from runfold.domain.tool_call import Failure
 from runfold.domain.values import Id, Json, JsonObject, Label, Nanoseconds, json_fault, same
+
+MOST_STATE_BYTES = 8 * 1024 * 1024
 
 
 class StepEvent(Event):
@@ -145,7 +148,7 @@ class Steps:
         patched = StatePatched(patch=tuple(patch))
         before = self.state if self.has_state else inherited
         try:
-            after = jsonpatch.JsonPatch(patch).apply(before)
+            after = _patched(before, patch)
         except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, TypeError, KeyError, IndexError) as error:
             self.run.refuse("patch_state", f"the patch does not apply: {error}")
         if fault := json_fault(after):
@@ -184,3 +187,14 @@ class Steps:
                 return self.model_calls, "model call", event.model_call_id
             case _:
                 assert_never(event)
+
+
+def _patched(state: Any, patch: list[dict[str, Any]]) -> Any:
+    """The state after a patch. One operation at a time where some copy: a few dozen copies could fill any memory."""
+    if not any(isinstance(operation, dict) and operation.get("op") == "copy" for operation in patch):
+        return jsonpatch.JsonPatch(patch).apply(state)
+    for operation in patch:
+        state = jsonpatch.JsonPatch([operation]).apply(state)
+        if len(json.dumps(state)) > MOST_STATE_BYTES:
+            raise jsonpatch.JsonPatchException(f"its copies make the state larger than {MOST_STATE_BYTES} bytes")
+    return state

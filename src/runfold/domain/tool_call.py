@@ -118,6 +118,10 @@ class ToolCalls:
         self.run.require_open("end_tool")
         if call.status in ENDED:
             self.run.refuse("end_tool", f"tool call {ended.call_id} {call.status} in this run's past")
+        if isinstance(ended, ToolSucceeded) and call.needs_approval and call.status == "called":
+            self.run.refuse(
+                "end_tool", f"tool call {ended.call_id} needs an approval; start it with the one that was granted for it"
+            )
         return [ended]
 
     def evolve(self, event: AnyToolCallEvent) -> None:

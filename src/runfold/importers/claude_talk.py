@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from runfold.domain.thread import MAIN
 from runfold.domain.values import DataPart, FilePart, Part, ReasoningPart, TextPart
 from runfold.ids import stable_id
-from runfold.importers.claude_asks import PLAN, QUESTION, Ask, asks_of, said
+from runfold.importers.claude_asks import Ask, asks_of, said
 from runfold.importers.claude_session import Block, Branch, Conversation, Entry, Line
 from runfold.importers.recording import Lane, Recording
 from runfold.importers.sources import Shape, shaped
@@ -130,7 +130,7 @@ class Talk:
         envelope: Envelope = {"actor": self.agent, "occurred_at": line.timestamp}
         lane.call_tool(
             block.name, block.input, call_id=call_id, message_id=message_id, provider_call_id=block.id,
-            needs_approval=block.name in {PLAN, QUESTION}, **envelope,
+            **envelope,
         )  # fmt: skip
         run_id, version = self.recording.known.added_at[call_id]
         for ask in asks:
