@@ -88,7 +88,7 @@ def given_up(stage: Stage) -> None:
     stage.expect(stage.server.wait_for_progress(stage.server.head()) is not None, "no writer started")
     wanted = (1 if stage.short else 6) if stage.server.admin_url else 0
     deadlocks = tries = 0
-    while not (stage.enough(deadlocks, wanted) and len(stage.crew.alive()) == 0):
+    while not (stage.enough(deadlocks if tries < 50 else wanted, wanted) and not stage.crew.alive()):
         stage.pause(0.1, 0.4)
         if deadlocks < wanted and tries < 50:
             before = _errors(stage, "DeadlockDetected")

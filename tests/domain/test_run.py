@@ -148,8 +148,8 @@ def test_a_waiting_run_is_not_started() -> None:
 
 def test_a_waiting_run_is_held_by_nobody() -> None:
     run = given(*RUNNING, claimed).when(lambda run: run.wait_for_approval("approval_1")).then(waiting_for_approval)
-    assert (run.status, run.execution) == ("waiting", None)
-    given(*RUNNING, claimed, waiting_for_approval).when(lambda run: run.claim("exec_2", "w2", NOON, NOON)).refused(
+    assert (run.status, run.lease.held) == ("waiting", None)
+    given(*RUNNING, claimed, waiting_for_approval).when(lambda run: run.lease.claim("exec_2", "w2", NOON, NOON)).refused(
         "nobody works on a run that waits"
     )
 

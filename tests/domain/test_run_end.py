@@ -150,8 +150,8 @@ def test_an_ended_run_still_takes_what_is_said_about_it(ending: Event, thought: 
 
 WORK: dict[str, Callable[[Run], list[Event]]] = {
     "start": lambda run: run.start(attempt=2),
-    "claim": lambda run: run.claim("exec_1", "w1", ONE_O_CLOCK, NOON),
-    "renew": lambda run: run.renew("exec_1", LATER),
+    "claim": lambda run: run.lease.claim("exec_1", "w1", ONE_O_CLOCK, NOON),
+    "renew": lambda run: run.lease.renew("exec_1", LATER),
     "wait": lambda run: run.wait("external"),
     "request_approval": lambda run: run.wait_for_approval("approval_2"),
     "resume": lambda run: run.resume(),

@@ -4,12 +4,11 @@ A command looks at the run and returns events, or refuses. `evolve` takes an eve
 make the 100,000th event of a run cost more than the 10th.
 """
 
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Literal, NoReturn, assert_never, cast
 
 from runfold.domain.decision import AnyDecisionEvent, DecisionEvaluated, DecisionEvent, Decisions, OutcomeCorrected
 from runfold.domain.event import AlreadyRecorded, Event, Events
+from runfold.domain.lease import Lease
 from runfold.domain.message import AnyMessageEvent, MessageEvent, MessageRedacted, Messages
 from runfold.domain.problem import AnyProblemEvent, ProblemEvent, ProblemReported, ProblemResolved, Problems
 from runfold.domain.run_events import (
@@ -54,15 +53,6 @@ AFTERTHOUGHTS = (
 NO_PROGRESS = (RunCancellationRequested, RunStuck, RunReleased, *AFTERTHOUGHTS)
 
 
-@dataclass
-class Execution:
-    """Who works on the run, and until when that holds."""
-
-    execution_id: str
-    worker: str
-    lease_expires_at: datetime
-
-
 class Run:
     """A run as its events left it. Not created yet at version 0."""
 
@@ -72,7 +62,7 @@ class Run:
         self.created: RunCreated | None = None
         self.status: Status = "created"
         self.attempt = 0
-        self.execution: Execution | None = None
+        self.lease = Lease(self)
         self.waiting_reason: str | None = None
         self.waiting_for: tuple[str, ...] = ()
         self.ending: RunCompleted | RunFailed | RunCancelled | None = None
@@ -138,42 +128,6 @@ class Run:
         if self.status == "waiting":
             self.refuse("start", "it goes on when what it waits for is there")
         return [RunStarted(attempt=attempt, agent_version=agent_version, code_version=code_version)]
-
-    def claim(self, execution_id: str, worker: str, expires_at: datetime, now: datetime, *, take_over: bool = False) -> Events:
-        """Take the run for one worker. The holder renews by claiming again; an expired lease goes over only with `take_over`."""
-        self.require_open("claim")
-        if self.status == "waiting":
-            self.refuse("claim", "nobody works on a run that waits")
-        claimed = RunClaimed(execution_id=execution_id, worker=worker, lease_expires_at=expires_at)
-        held = self.execution
-        if held is None:
-            return [claimed]
-        if held.execution_id == execution_id:
-            return self.renew(execution_id, expires_at)
-        until = f"{held.worker} holds it until {held.lease_expires_at.isoformat()}"
-        if now < held.lease_expires_at:
-            self.refuse("claim", until)
-        if not take_over:
-            self.refuse("claim", f"{until}, which is past; claim it with take_over, or fail it")
-        stuck = [RunStuck(rule="lease_expired", detail=until)] if self.status == "running" else []
-        return [*stuck, claimed]
-
-    def renew(self, execution_id: str, expires_at: datetime) -> Events:
-        """Hold the run for longer."""
-        self.require_open("renew")
-        held = self._held_by("renew", execution_id)
-        return (
-            []
-            if held.lease_expires_at == expires_at
-            else [RunLeaseRenewed(execution_id=execution_id, lease_expires_at=expires_at)]
-        )
-
-    def release(self, execution_id: str, reason: str | None = None) -> Events:
-        """Give the run back. Releasing what nobody holds changes nothing."""
-        if self.execution is None:
-            return []
-        self._held_by("release", execution_id)
-        return [RunReleased(execution_id=execution_id, reason=reason)]
 
     def wait(self, reason: Literal["input", "external"]) -> Events:
         """Wait for somebody, or for somebody else than before. For an approval, request one."""
@@ -321,14 +275,10 @@ class Run:
                 self.created, self.metadata = event, _merged({}, event.metadata)
             case RunStarted():
                 self.status, self.attempt = "running", event.attempt
-            case RunClaimed():
-                self.execution = Execution(event.execution_id, event.worker, event.lease_expires_at)
-            case RunLeaseRenewed():
-                self._held_by("renew", event.execution_id).lease_expires_at = event.lease_expires_at
-            case RunReleased():
-                self.execution = None
+            case RunClaimed() | RunLeaseRenewed() | RunReleased():
+                self.lease.evolve(event)
             case RunWaiting():
-                self.status, self.execution = "waiting", None
+                self.status, self.lease.held = "waiting", None
                 self.waiting_reason, self.waiting_for = event.reason, tuple(event.approval_ids)
             case RunResumed():
                 self.status, self.waiting_reason, self.waiting_for = "running", None, ()
@@ -350,19 +300,13 @@ class Run:
                 assert_never(event)
 
     def _end(self, event: RunCompleted | RunFailed | RunCancelled) -> None:
-        self.ending, self.ended_at, self.execution = event, self.version, None
+        self.ending, self.ended_at, self.lease.held = event, self.version, None
         self.waiting_reason, self.waiting_for = None, ()
         self.status = ENDING_OF_STOP_REASON[event.stop_reason]
         if isinstance(event, RunCompleted):
             self.output = self.output if event.output is None else event.output
         else:
             self.calls.close_open("failed" if isinstance(event, RunFailed) else "cancelled")
-
-    def _held_by(self, command: str, execution_id: str) -> Execution:
-        if self.execution is None or self.execution.execution_id != execution_id:
-            holder = self.execution.worker if self.execution else "nobody"
-            self.refuse(command, f"{holder} holds it, not execution {execution_id}")
-        return self.execution
 
     def _check_stop_reason(self, command: str, stop_reason: str, ending: Ending) -> None:
         meant = ENDING_OF_STOP_REASON.get(stop_reason)

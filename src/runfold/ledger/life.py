@@ -56,14 +56,14 @@ class Life(Handle):
 
         def decide(run: RunState) -> list[Event]:
             now = self._door.clock()
-            return run.claim(execution, worker, now + length, now, take_over=take_over)
+            return run.lease.claim(execution, worker, now + length, now, take_over=take_over)
 
         return self._plan(decide, envelope, lambda _: execution)
 
     @command
     def release(self, execution_id: str, reason: str | None = None, **envelope: Unpack[Envelope]) -> Plan[Receipt]:
         """Give the run back."""
-        return self._plan(lambda run: run.release(execution_id, reason), envelope)
+        return self._plan(lambda run: run.lease.release(execution_id, reason), envelope)
 
     @command
     def wait(self, reason: Literal["input", "external"], **envelope: Unpack[Envelope]) -> Plan[Receipt]:

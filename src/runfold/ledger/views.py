@@ -112,7 +112,7 @@ class RunView(View):
             stop_reason=run.ending.stop_reason if run.ending else ("requires_approval" if run.waiting_for else None),
             parent=created.parent, agent_id=created.agent_id, goal=created.goal, input=created.input, output=run.output,
             error=run.ending.error if isinstance(run.ending, RunFailed) else None, metadata=run.metadata,
-            workflow_id=run.workflow_id, attempt=run.attempt, worker=run.execution.worker if run.execution else None,
+            workflow_id=run.workflow_id, attempt=run.attempt, worker=run.lease.held.worker if run.lease.held else None,
             background=created.background, waiting_for=run.waiting_for, messages=len(run.messages.by_id),
             tool_calls=len(run.calls.by_id), open_tool_calls=len(run.calls.open_ids), decisions=len(run.decisions.by_id),
             problems=len(run.problems.by_id), created_at=first.happened_at, last_event_at=last.happened_at,
