@@ -27,7 +27,7 @@ class Row:
 rows: dict[str, Row] = {}
 
 
-def row(id: str, name: str, *, share: float = 0.0, short: bool = False) -> Callable[[Act], Act]:  # noqa: A002
+def row(id: str, name: str, *, share: float = 0.0, short: bool = False) -> Callable[[Act], Act]:
     """Decorator: the function is the row's act. `short` rows make the selection for CI."""
 
     def add(act: Act) -> Act:

@@ -41,7 +41,7 @@ class NotFound(LedgerError):
     thing = "thing"
     listing = ""
 
-    def __init__(self, id: str) -> None:  # noqa: A002  the field is called id everywhere
+    def __init__(self, id: str) -> None:
         next_step = f"; {self.listing} lists what there is" if self.listing else ""
         super().__init__(f"there is no {self.thing} {id!r}{next_step}", id=id)
         self.id = id
@@ -104,7 +104,7 @@ class VersionConflict(Conflict):
 class DuplicateWithDifferentContent(Conflict):
     """The id is used already, with other content. The first content stands."""
 
-    def __init__(self, thing: str, id: str, differs: str) -> None:  # noqa: A002
+    def __init__(self, thing: str, id: str, differs: str) -> None:
         super().__init__(
             f"{thing} {id} is recorded already with a different {differs}; use a new id, or revise the recorded one",
             thing=thing, id=id, differs=differs,
@@ -121,7 +121,7 @@ class Damage(LedgerError):
 class UnknownEventType(Damage):
     """A stored event has a type (or a schema version) that this Runfold does not know. It is never imported by name."""
 
-    def __init__(self, type: str, schema_version: int, position: int | None = None) -> None:  # noqa: A002
+    def __init__(self, type: str, schema_version: int, position: int | None = None) -> None:
         where = f"the event at position {position}" if position else "an event"
         super().__init__(
             f"{where} has type {type!r} version {schema_version}, which this Runfold does not know; "
@@ -134,7 +134,7 @@ class UnknownEventType(Damage):
 class UnreadableEvent(Damage):
     """A stored payload does not fit its type."""
 
-    def __init__(self, type: str, position: int | None, reason: str) -> None:  # noqa: A002
+    def __init__(self, type: str, position: int | None, reason: str) -> None:
         super().__init__(
             f"the {type} at position {position} cannot be read: {reason}; run `runfold check`",
             type=type, position=position, reason=reason,

@@ -30,6 +30,7 @@ ASKED, EDITED = "refund 7", "refund 5"
 voters, texts = st.sampled_from(VOTERS), st.sampled_from([ASKED, ASKED, EDITED])
 ids, executions, hours = st.sampled_from("ab"), st.sampled_from("xy"), st.integers(1, 3)
 approvals = st.sampled_from(["approval_1", "approval_2"])
+verdicts = st.sampled_from(["approve", "approve", "approve", "deny"])
 
 
 class AnyCommands(RuleBasedStateMachine):
@@ -161,7 +162,7 @@ class AnyCommands(RuleBasedStateMachine):
 
     # Its approvals
 
-    @rule(approval=approvals, quorum=st.sampled_from([1, 1, 2]), excluding=st.booleans(), lasts=hours)
+    @rule(approval=approvals, quorum=st.sampled_from([1, 2, 2]), excluding=st.booleans(), lasts=hours)
     def ask(self, approval: str, quorum: int, excluding: bool, lasts: int) -> None:
         eligible = VOTERS[:2] if approval == "approval_1" else VOTERS
         asked = requested(
@@ -190,12 +191,18 @@ class AnyCommands(RuleBasedStateMachine):
             self.happened("run_1", self.run_1.approval_resolved(approval))
 
     @precondition(lambda self: self.models)
-    @rule(data=st.data(), voter=voters, verdict=st.sampled_from(["approve", "approve", "approve", "deny"]), text=texts)
-    def vote(self, data: st.DataObject, voter: str, verdict: Any, text: str) -> None:
+    @rule(data=st.data(), voter=voters, ballots=st.lists(st.tuples(verdicts, texts), min_size=1, max_size=2))
+    def vote(self, data: st.DataObject, voter: str, ballots: list[tuple[Any, str]]) -> None:
+        """Once or twice by the same person, who may change their mind."""
         approval = data.draw(st.sampled_from(sorted(self.models)))
-        edited = text if verdict == "approve" and text == EDITED else None
-        expected = self.models[approval].vote(voter, verdict, edited or ASKED)
-        self.on_approval(approval, expected, lambda state: state.vote(Actor.parse(voter), verdict, edited=edited))
+        for verdict, text in ballots:
+            edited = text if verdict == "approve" and text == EDITED else None
+            expected = self.models[approval].vote(voter, verdict, edited or ASKED)
+            self.on_approval(
+                approval,
+                expected,
+                lambda state, verdict=verdict, edited=edited: state.vote(Actor.parse(voter), verdict, edited=edited),
+            )
 
     @precondition(lambda self: self.models)
     @rule(data=st.data())

@@ -24,7 +24,7 @@ with Ledger.open(sys.argv[1]) as ledger:
 """
 
 
-def _import_and_kill(ledger: Ledger, url: str, format: str, path: Path, after: int) -> None:  # noqa: A002
+def _import_and_kill(ledger: Ledger, url: str, format: str, path: Path, after: int) -> None:
     """Import in another process, and kill it once so many events are in."""
     process = subprocess.Popen([sys.executable, "-c", PROGRAM, url, format, str(path)])
     try:

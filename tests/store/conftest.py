@@ -53,7 +53,7 @@ def shared_ledger(shared_database: SharedDatabase) -> Iterator[Ledger]:
 def row() -> MakeRow:
     """Makes a row: `row("run_a", 1)`. The payload is that of a run that waits, unless another is given."""
 
-    def make(stream: str, version: int, state: bytes = b'{"reason":"input"}', type: str = "run.waiting") -> Row:  # noqa: A002
+    def make(stream: str, version: int, state: bytes = b'{"reason":"input"}', type: str = "run.waiting") -> Row:
         metadata = '{"actor": {"kind": "service", "id": "test"}}'
         return Row(stream, version, type, 1, state, None, "default", "thread_a", uuid4().bytes, '{"run_id": "run_a"}', metadata)
 

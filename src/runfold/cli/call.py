@@ -35,23 +35,23 @@ class Call:
     @cached_property
     def out(self) -> "Console":
         """Where data goes."""
-        from runfold.cli.terminal import console  # noqa: PLC0415
+        from runfold.cli.terminal import console
 
         return console(sys.stdout)
 
     @cached_property
     def err(self) -> "Console":
         """Where progress, notes and errors go."""
-        from runfold.cli.terminal import console  # noqa: PLC0415
+        from runfold.cli.terminal import console
 
         return console(sys.stderr)
 
     def settings(self, **more: Any) -> "Settings":
         """Flag > environment > `.env` > default. Raises UsageError for a value that is none."""
-        from pydantic import ValidationError  # noqa: PLC0415
+        from pydantic import ValidationError
 
-        from runfold.errors import UsageError  # noqa: PLC0415
-        from runfold.settings import Settings  # noqa: PLC0415
+        from runfold.errors import UsageError
+        from runfold.settings import Settings
 
         try:
             return Settings(**self.overrides, **more)
@@ -63,11 +63,11 @@ class Call:
     @contextlib.contextmanager
     def ledger(self, **more: Any) -> Iterator["Ledger"]:
         """The ledger, open."""
-        from runfold.ledger.ledger import Ledger  # noqa: PLC0415
+        from runfold.ledger.ledger import Ledger
 
         settings = self.settings(**more)
         if "structlog" in sys.modules:  # it takes a sixth of our start-up, and only who logs has loaded it
-            from runfold import logs  # noqa: PLC0415
+            from runfold import logs
 
             logs.configure(settings.log_level)
         with self.busy("Opening the ledger"):
@@ -93,7 +93,7 @@ class Call:
 
     def answer(self, value: Any) -> None:
         """Print the answer for a machine."""
-        from runfold.cli.terminal import print_json  # noqa: PLC0415
+        from runfold.cli.terminal import print_json
 
         print_json(value)
 
@@ -171,6 +171,6 @@ def reflowed(text: str) -> str:
 
 def pinned(ledger: "Ledger", at: str | None) -> "Reading":
     """The ledger at a position or a time, or as it stands now; either way at one position, which `up_to` names."""
-    from runfold.ledger.ledger import parse_moment  # noqa: PLC0415
+    from runfold.ledger.ledger import parse_moment
 
     return ledger.now.at(ledger.position() if at is None else parse_moment(at))

@@ -22,10 +22,10 @@ def check(call: Call) -> None:
     back, events that stand in the stream and thread they belong to, payloads that are valid for their type and schema
     version, event ids that are unique, and the database's own guards in place.
     """
-    import time  # noqa: PLC0415
+    import time
 
-    from runfold.cli.progress import progress_bar  # noqa: PLC0415
-    from runfold.store.checking import LogCheck  # noqa: PLC0415
+    from runfold.cli.progress import progress_bar
+    from runfold.store.checking import LogCheck
 
     began = time.monotonic()
     found: list[Finding] = []
@@ -49,7 +49,7 @@ def _answer(call: Call, facts: dict[str, Any], found: "list[Finding]", count: in
     if call.json:
         call.answer({**facts, "damages": count, "findings": [finding.as_json() for finding in found]})
         return
-    from runfold.cli.terminal import counted, shown  # noqa: PLC0415
+    from runfold.cli.terminal import counted, shown
 
     for finding in found:
         call.out.print(shown(f"{finding.kind}: {finding.fact}", "red"), soft_wrap=True)

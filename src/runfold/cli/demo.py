@@ -27,7 +27,7 @@ def demo(
     A refund that a person grants with other arguments than the agent asked for, a wish that is denied, a branch on which
     a message reads otherwise, and a run that is cancelled while it waits. The same seed records nothing the second time.
     """
-    from runfold.cli.demo_story import AGENT, Cast, tell  # noqa: PLC0415
+    from runfold.cli.demo_story import AGENT, Cast, tell
 
     with call.ledger(actor=AGENT) as ledger:
         cast = Cast.of(seed, ledger.settings.tenant)
@@ -47,14 +47,14 @@ def _waiting_at(ledger: "Ledger", cast: "Cast") -> int:
 
 
 def _conversation(reading: "Reading", cast: "Cast", head: str) -> "Conversation":
-    from runfold.cli.conversation import Conversation  # noqa: PLC0415
+    from runfold.cli.conversation import Conversation
 
     run_id = reading.tree(cast.thread_id).heads[head]
     return Conversation.of(cast.thread_id, reading.history(run_id, cast.thread_id), reading.up_to)
 
 
 def _as_json(reading: "Reading", before: int, cast: "Cast", appended: int) -> dict[str, Any]:
-    from runfold.cli.tree import ThreadTree  # noqa: PLC0415
+    from runfold.cli.tree import ThreadTree
 
     return {
         "as_of": reading.up_to, "thread_id": cast.thread_id, "events_appended": appended, "totals": _totals(reading, cast),
@@ -91,8 +91,8 @@ def _try_next(cast: "Cast", before: int) -> list[str]:
 
 
 def _show(call: Call, reading: "Reading", before: int, cast: "Cast", appended: int) -> None:
-    from runfold.cli.terminal import counted, print_fitted, print_whole  # noqa: PLC0415
-    from runfold.cli.tree import ThreadTree  # noqa: PLC0415
+    from runfold.cli.terminal import counted, print_fitted, print_whole
+    from runfold.cli.tree import ThreadTree
 
     out = call.out
     totals = _totals(reading, cast)
@@ -119,8 +119,8 @@ def _show(call: Call, reading: "Reading", before: int, cast: "Cast", appended: i
 
 
 def _beside(left: "tuple[str, Conversation]", right: "tuple[str, Conversation]", width: int) -> "Table":
-    from rich import box  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
+    from rich import box
+    from rich.table import Table
 
     beside = Table(box=box.ROUNDED, width=width, border_style="dim", header_style="bold", padding=(0, 1))
     for title, _ in (left, right):

@@ -42,7 +42,7 @@ def doctor(call: Call) -> None:
 
 
 def _print(call: Call, settings: dict[str, Any], lines: list[Line]) -> None:
-    from runfold.cli.terminal import print_whole, shown, table  # noqa: PLC0415
+    from runfold.cli.terminal import print_whole, shown, table
 
     marks = {"ok": ("ok", "green"), "wrong": ("WRONG", "bold red"), "note": ("note", "yellow")}
     rows = [(name, "" if value is None else value) for name, value in settings.items()]
@@ -68,10 +68,10 @@ def effective(settings: "Settings") -> dict[str, Any]:
 
 def without_secrets(url: str) -> str:
     """A database's URL without what lets one in."""
-    from urllib.parse import quote  # noqa: PLC0415
+    from urllib.parse import quote
 
-    import psycopg  # noqa: PLC0415
-    from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415
+    import psycopg
+    from psycopg.conninfo import conninfo_to_dict
 
     try:
         parts = {name: str(value) for name, value in conninfo_to_dict(url).items()}
@@ -89,10 +89,10 @@ def without_secrets(url: str) -> str:
 
 def examine(settings: "Settings") -> Iterator[Line]:
     """Look at everything. What cannot be looked at because of something before it is left out."""
-    from runfold.cli.version import versions  # noqa: PLC0415
-    from runfold.errors import LedgerError  # noqa: PLC0415
-    from runfold.store.database import Database  # noqa: PLC0415
-    from runfold.store.reader import Reader  # noqa: PLC0415
+    from runfold.cli.version import versions
+    from runfold.errors import LedgerError
+    from runfold.store.database import Database
+    from runfold.store.reader import Reader
 
     found = versions()
     missing = [name for name, number in found.items() if number == "not installed"]
@@ -125,8 +125,8 @@ def _embedded(settings: "Settings") -> Iterator[Line]:
     if settings.database_url is not None:
         yield Line("database", "ok", without_secrets(settings.database_url.get_secret_value()))
         return
-    from runfold.store.embedded_place import find_place  # noqa: PLC0415
-    from runfold.store.embedded_watchdog import postmaster_pid  # noqa: PLC0415
+    from runfold.store.embedded_place import find_place
+    from runfold.store.embedded_watchdog import postmaster_pid
 
     place = find_place(settings.home)
     pid = postmaster_pid(place.data)
@@ -165,8 +165,8 @@ def _durability(reader: "Reader", *, allowed: bool) -> Line:
 
 
 def _migrations(reader: "Reader") -> Line:
-    from runfold.errors import MigrationRefused  # noqa: PLC0415
-    from runfold.store import migrate  # noqa: PLC0415
+    from runfold.errors import MigrationRefused
+    from runfold.store import migrate
 
     try:
         migrate.check(reader)

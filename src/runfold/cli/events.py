@@ -66,11 +66,11 @@ def _follow(
 
 def _require_types(types: list[str]) -> None:
     """A type that no event has would list nothing, which looks as if nothing had happened."""
-    from difflib import get_close_matches  # noqa: PLC0415
-    from fnmatch import fnmatchcase  # noqa: PLC0415
+    from difflib import get_close_matches
+    from fnmatch import fnmatchcase
 
-    from runfold.domain.event import event_types  # noqa: PLC0415
-    from runfold.errors import UsageError  # noqa: PLC0415
+    from runfold.domain.event import event_types
+    from runfold.errors import UsageError
 
     known = event_types.all()
     for wanted in types:
@@ -81,13 +81,13 @@ def _require_types(types: list[str]) -> None:
 
 def _conclude(call: Call, count: int, searched: int, head: int) -> None:
     if call.json:
-        import sys  # noqa: PLC0415
+        import sys
 
-        from runfold.cli.terminal import print_json  # noqa: PLC0415
+        from runfold.cli.terminal import print_json
 
         print_json({"as_of": head, "events": count, "next_after": searched}, sys.stderr)
         return
-    from runfold.cli.terminal import counted  # noqa: PLC0415
+    from runfold.cli.terminal import counted
 
     more = f"; more: --after {searched}" if searched < head else ""
     call.out.print(f"{counted(count, 'event')} as of position {head}{more}", style="dim", soft_wrap=True)
@@ -97,9 +97,9 @@ def _print(call: Call, recorded: "Recorded") -> None:
     if call.json:
         call.answer(recorded.as_json())
         return
-    from rich.text import Text  # noqa: PLC0415
+    from rich.text import Text
 
-    from runfold.cli.terminal import shown  # noqa: PLC0415
+    from runfold.cli.terminal import shown
 
     stream = _short(recorded.stream) if call.out.is_terminal else recorded.stream
     line = Text.assemble(
@@ -119,8 +119,8 @@ def _short(stream: str) -> str:
 
 def summary(recorded: "Recorded") -> str:
     """What an event says, in a few words: its fields, without those that only machines read."""
-    from runfold.cli.terminal import one_line  # noqa: PLC0415
-    from runfold.domain.values import json_text  # noqa: PLC0415
+    from runfold.cli.terminal import one_line
+    from runfold.domain.values import json_text
 
     fields = {
         name: value

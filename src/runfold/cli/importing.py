@@ -15,7 +15,7 @@ MOST_SHOWN = 20
 
 def import_runs(
     call: Call,
-    format: Annotated[str, typer.Argument(metavar="FORMAT", help="claude-code, tau2, tau-bench or ag-ui.")],  # noqa: A002
+    format: Annotated[str, typer.Argument(metavar="FORMAT", help="claude-code, tau2, tau-bench or ag-ui.")],
     paths: Annotated[
         list[str],
         typer.Argument(metavar="PATH…", help="Files, folders with all in them, .gz of either, or - for standard input."),
@@ -28,8 +28,8 @@ def import_runs(
     in. Problems leave the exit code at 0 unless --strict is given. In JSON there is one line for each problem, and the
     last line is the tally.
     """
-    from runfold.cli.progress import progress_bar  # noqa: PLC0415
-    from runfold.importers.importing import import_paths  # noqa: PLC0415
+    from runfold.cli.progress import progress_bar
+    from runfold.importers.importing import import_paths
 
     with call.ledger() as ledger, progress_bar(call.err, "Importing", "bytes") as told:
         tally = import_paths(ledger, format, paths, told)
@@ -45,7 +45,7 @@ def import_runs(
 
 
 def _print(call: Call, tally: "Tally", as_of: int) -> None:
-    from runfold.cli.terminal import counted, shown  # noqa: PLC0415
+    from runfold.cli.terminal import counted, shown
 
     for problem in tally.problems[:MOST_SHOWN]:
         call.err.print(shown(f"problem: {problem}", "yellow"), soft_wrap=True)

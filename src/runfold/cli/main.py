@@ -118,12 +118,12 @@ def _say(error: Exception, *, as_json: bool, verbose: bool) -> int:
     message, facts, code = _explain(error)
     trace = "".join(traceback.format_exception(error)) if verbose else ""
     if as_json:
-        from runfold.cli.terminal import print_json  # noqa: PLC0415
+        from runfold.cli.terminal import print_json
 
         said = {"type": type(error).__name__, "message": message, "facts": facts, "exit_code": code}
         print_json({**said, "trace": trace} if verbose else said, sys.stderr)
     else:
-        from runfold.cli.terminal import console, shown  # noqa: PLC0415
+        from runfold.cli.terminal import console, shown
 
         err = console(sys.stderr)
         err.print(shown(f"runfold: {message}", "red"), soft_wrap=True)
@@ -140,7 +140,7 @@ def _explain(error: Exception) -> tuple[str, dict[str, Any], int]:
         path = context.command_path if context else "runfold"
         return f"{format_message().rstrip('.')}; see `{path} --help`", {}, int(getattr(error, "exit_code", 2))
     if _is_of_the_database(error):
-        from runfold.store.datastore import unavailable  # noqa: PLC0415
+        from runfold.store.datastore import unavailable
 
         return _explain(unavailable(error))
     what = f"{type(error).__name__}: {error}"

@@ -19,8 +19,8 @@ def migrate(
     Running it again, or twice at once, changes nothing more. It uses RUNFOLD_ADMIN_URL, or else the database's own URL;
     the embedded database is also migrated by itself whenever it is opened.
     """
-    from runfold.store import migrate as migrating  # noqa: PLC0415
-    from runfold.store.database import Database  # noqa: PLC0415
+    from runfold.store import migrate as migrating
+    from runfold.store.database import Database
 
     settings = call.settings(**({"admin_url": admin_url} if admin_url else {}))
     with call.busy("Migrating"):

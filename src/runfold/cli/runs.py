@@ -23,7 +23,7 @@ def run(
 
     Its events, one by one, are `runfold events --run RUN`.
     """
-    from runfold.errors import UsageError  # noqa: PLC0415
+    from runfold.errors import UsageError
 
     with call.ledger() as ledger:
         reading = pinned(ledger, at)
@@ -40,8 +40,8 @@ def run(
 
 
 def _print(call: Call, view: "RunView", calls: "list[ToolCallView]") -> None:
-    from runfold.cli.terminal import counted, one_line, print_whole, shown, table  # noqa: PLC0415
-    from runfold.domain.values import json_text  # noqa: PLC0415
+    from runfold.cli.terminal import counted, one_line, print_whole, shown, table
+    from runfold.domain.values import json_text
 
     parent = view.parent
     facts = {

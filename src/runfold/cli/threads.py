@@ -33,7 +33,7 @@ def threads(
         items = [thread.model_dump(mode="json") for thread in found]
         call.answer({"as_of": reading.up_to, "items": items, "next_before": following})
         return
-    from runfold.cli.terminal import counted, one_line, print_whole, table  # noqa: PLC0415
+    from runfold.cli.terminal import counted, one_line, print_whole, table
 
     rows = [
         (
@@ -61,8 +61,8 @@ def thread(
     The conversation of a run is its path from the root: what its ancestors said up to where it left them, with each
     message in its nearest wording. Other branches never show.
     """
-    from runfold.cli.conversation import Conversation  # noqa: PLC0415
-    from runfold.errors import UsageError  # noqa: PLC0415
+    from runfold.cli.conversation import Conversation
+    from runfold.errors import UsageError
 
     with call.ledger() as ledger:
         reading = pinned(ledger, at)
@@ -76,7 +76,7 @@ def thread(
     if call.json:
         call.answer({**found.as_json(), "thread": view.model_dump(mode="json")})
         return
-    from runfold.cli.terminal import counted, one_line, print_fitted, shown  # noqa: PLC0415
+    from runfold.cli.terminal import counted, one_line, print_fitted, shown
 
     call.out.print(shown(one_line(view.title or view.id), "bold"), soft_wrap=True)
     call.out.print(f"{' → '.join(found.path) or 'no run yet'}\n", style="dim", soft_wrap=True)
@@ -89,14 +89,14 @@ def tree(call: Call, thread_id: ThreadId, at: At = None) -> None:
 
     A run that continues another stands below it; branches and sub-agents stand inside the run they come from.
     """
-    from runfold.cli.tree import ThreadTree  # noqa: PLC0415
+    from runfold.cli.tree import ThreadTree
 
     with call.ledger() as ledger:
         found = ThreadTree.of(pinned(ledger, at), thread_id)
     if call.json:
         call.answer(found.as_json())
         return
-    from runfold.cli.terminal import counted, print_whole  # noqa: PLC0415
+    from runfold.cli.terminal import counted, print_whole
 
     print_whole(call.out, found.drawn())
     call.out.print(

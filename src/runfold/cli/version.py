@@ -17,8 +17,8 @@ def version(call: Call) -> None:
 
 def versions() -> dict[str, str]:
     """Name → version; `not installed` where a library is missing."""
-    import platform  # noqa: PLC0415
-    from importlib import metadata  # noqa: PLC0415
+    import platform
+    from importlib import metadata
 
     found = {"runfold": "", "python": platform.python_version()}
     for name in ("runfold", *LIBRARIES):

@@ -135,7 +135,7 @@ class Ballot:
 class Approval:
     """An approval as its events left it. Not requested yet at version 0."""
 
-    def __init__(self, id: str) -> None:  # noqa: A002
+    def __init__(self, id: str) -> None:
         self.id = id
         self.version = 0
         self.requested: ApprovalRequested | None = None

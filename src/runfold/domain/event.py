@@ -23,7 +23,7 @@ class Event(BaseModel):
     derived: ClassVar[frozenset[str]] = frozenset()
     """Fields that the ledger works out by itself: two events that differ only there say the same."""
 
-    def __init_subclass__(cls, type: str | None = None, version: int = 1, **kwargs: Any) -> None:  # noqa: A002
+    def __init_subclass__(cls, type: str | None = None, version: int = 1, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if type is not None:
             cls.type, cls.schema_version = type, version
@@ -54,7 +54,7 @@ class EventTypes:
             raise ValueError(f"event type {event_class.type!r} is registered twice")
         self._classes[event_class.type] = event_class
 
-    def upcast(self, type: str, from_version: int) -> Callable[[Upcast], Upcast]:  # noqa: A002
+    def upcast(self, type: str, from_version: int) -> Callable[[Upcast], Upcast]:
         """Decorator: the function turns the fields of `from_version` into those of the version after it."""
 
         def add(function: Upcast) -> Upcast:
@@ -63,17 +63,17 @@ class EventTypes:
 
         return add
 
-    def __getitem__(self, type: str) -> type[Event]:  # noqa: A002
+    def __getitem__(self, type: str) -> type[Event]:
         return self._classes[type]
 
-    def __contains__(self, type: str) -> bool:  # noqa: A002
+    def __contains__(self, type: str) -> bool:
         return type in self._classes
 
     def all(self) -> Mapping[str, type[Event]]:
         """Every class by its stored name."""
         return self._classes
 
-    def read(self, type: str, schema_version: int, data: bytes, position: int | None = None) -> Event:  # noqa: A002
+    def read(self, type: str, schema_version: int, data: bytes, position: int | None = None) -> Event:
         """Stored bytes → event of today's shape. Raises UnknownEventType, UnreadableEvent."""
         event_class = self._classes.get(type)
         if event_class is None or schema_version > event_class.schema_version:
@@ -213,7 +213,7 @@ class Recorded(NamedTuple):
 class AlreadyRecorded(Exception):
     """What a command would create stands at this version of that stream: compare, and answer with it."""
 
-    def __init__(self, thing: str, id: str, stream: str, version: int, proposed: Event) -> None:  # noqa: A002
+    def __init__(self, thing: str, id: str, stream: str, version: int, proposed: Event) -> None:
         super().__init__(f"{thing} {id} stands in {stream} at version {version}")
         self.thing, self.id, self.stream, self.version, self.proposed = thing, id, stream, version, proposed
 

@@ -56,7 +56,7 @@ NO_PROGRESS = (RunCancellationRequested, RunStuck, RunReleased, *AFTERTHOUGHTS)
 class Run:
     """A run as its events left it. Not created yet at version 0."""
 
-    def __init__(self, id: str) -> None:  # noqa: A002
+    def __init__(self, id: str) -> None:
         self.id = id
         self.version = 0
         self.created: RunCreated | None = None

@@ -80,7 +80,7 @@ AnyThreadEvent = (
 class Thread:
     """A thread as its events left it. Not created yet at version 0."""
 
-    def __init__(self, id: str) -> None:  # noqa: A002
+    def __init__(self, id: str) -> None:
         self.id = id
         self.version = 0
         self.created: ThreadCreated | None = None

@@ -30,7 +30,7 @@ Progress = Callable[[int, int, str], None]
 MOST_TRIES = 5
 
 
-def import_paths(ledger: Ledger, format: str, paths: Iterable[str | Path], progress: Progress | None = None) -> Tally:  # noqa: A002
+def import_paths(ledger: Ledger, format: str, paths: Iterable[str | Path], progress: Progress | None = None) -> Tally:
     """Import files, folders with all in them, or standard input (`-`). Importing again appends only what is new.
 
     Each source thread is one transaction, so an import that was killed goes on where it stopped. A bad record becomes a
@@ -54,7 +54,7 @@ def import_paths(ledger: Ledger, format: str, paths: Iterable[str | Path], progr
     return tally
 
 
-def _store(ledger: Ledger, format: str, source: SourceThread, tally: Tally) -> None:  # noqa: A002
+def _store(ledger: Ledger, format: str, source: SourceThread, tally: Tally) -> None:
     if _is_in(ledger, source):
         tally.skipped += 1
         return
@@ -75,7 +75,7 @@ def _is_in(ledger: Ledger, source: SourceThread) -> bool:
     return any(isinstance(item.event, ThreadImported) and item.event.source_digest == source.digest for item in recorded)
 
 
-def _record(ledger: Ledger, format: str, source: SourceThread, report: Report) -> int:  # noqa: A002
+def _record(ledger: Ledger, format: str, source: SourceThread, report: Report) -> int:
     with ledger.batch() as batch:
         recording = Recording(ledger, batch, source.thread_id, report)
         source.record(recording)

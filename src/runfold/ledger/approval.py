@@ -20,7 +20,7 @@ _FAILURES = {"denied": "approval_denied", "expired": "approval_expired"}
 class Approval(Handle):
     """What a person is asked to allow."""
 
-    def __init__(self, id: str, door: Entrance, receipt: Receipt | None = None) -> None:  # noqa: A002
+    def __init__(self, id: str, door: Entrance, receipt: Receipt | None = None) -> None:
         super().__init__(id, door)
         self.receipt = receipt
 

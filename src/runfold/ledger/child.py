@@ -17,7 +17,7 @@ T = TypeVar("T")
 class Child(Handle):
     """A message, tool call, decision, … of a run."""
 
-    def __init__(self, id: str, door: Entrance, run_id: str, receipt: Receipt | None = None) -> None:  # noqa: A002
+    def __init__(self, id: str, door: Entrance, run_id: str, receipt: Receipt | None = None) -> None:
         super().__init__(id, door)
         self.run_id = run_id
         self.receipt = receipt

@@ -36,7 +36,7 @@ class Entrance(Protocol):
 class Handle:
     """An id and the door."""
 
-    def __init__(self, id: str, door: Entrance) -> None:  # noqa: A002
+    def __init__(self, id: str, door: Entrance) -> None:
         self.id = id
         self._door = door
 
@@ -118,7 +118,7 @@ def itself(receipt: Any) -> Any:
     return receipt
 
 
-def checked_id(kind: Any, name: str, id: str) -> str:  # noqa: A002
+def checked_id(kind: Any, name: str, id: str) -> str:
     """An id that a caller gave, if it may be one. Raises InvalidEvent."""
     try:
         return str(TypeAdapter(kind).validate_python(id, strict=True))

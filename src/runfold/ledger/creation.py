@@ -51,7 +51,7 @@ class RunRequest(Envelope, total=False):
 class Creation:
     """A request for a run, on its way through the door."""
 
-    def __init__(self, door: Entrance, thread_id: str | None, input: Any, request: RunRequest, *, start: bool) -> None:  # noqa: A002
+    def __init__(self, door: Entrance, thread_id: str | None, input: Any, request: RunRequest, *, start: bool) -> None:
         self._door, self._thread_id, self._request, self._start = door, thread_id, request, start
         goal = request.get("goal")
         self._goal = Goal.model_validate(goal, strict=False) if isinstance(goal, Mapping) else goal
@@ -81,7 +81,7 @@ class Creation:
         if self._start:
             session.record(run, run.start(self._request.get("agent_version"), self._request.get("code_version")))
 
-    def _said(self, input: Any) -> dict[str, Any]:  # noqa: A002
+    def _said(self, input: Any) -> dict[str, Any]:
         said: dict[str, Any] = {name: self._request[name] for name in _SAID if name in self._request}  # type: ignore[literal-required]
         if isinstance(said.get("parent"), Handle):
             said["parent"] = said["parent"].id

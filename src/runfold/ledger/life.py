@@ -31,7 +31,7 @@ C = TypeVar("C", bound=Child)
 class Life(Handle):
     """What happens to a run as a whole."""
 
-    def __init__(self, id: str, door: Entrance, receipt: Receipt | None = None) -> None:  # noqa: A002
+    def __init__(self, id: str, door: Entrance, receipt: Receipt | None = None) -> None:
         super().__init__(id, door)
         self.receipt = receipt
 

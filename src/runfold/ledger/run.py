@@ -27,7 +27,7 @@ class Run(Recording):
     """One advance of a thread: what an agent did, said, asked and used. Its commands are in `Life` and `Recording`."""
 
     @command
-    def branch(self, input: Any = None, **request: Unpack[RunRequest]) -> Plan["Run"]:  # noqa: A002
+    def branch(self, input: Any = None, **request: Unpack[RunRequest]) -> Plan["Run"]:
         """A run whose past is this one up to `at_version` (its present one if none is given). One event; nothing is copied.
 
         It is created, not begun: `start` it.

@@ -23,17 +23,17 @@ from runfold.ledger.views import Message, ThreadView
 class Thread(Handle):
     """A conversation: a tree of runs, with named heads."""
 
-    def __init__(self, id: str, door: Entrance, receipt: Receipt | None = None) -> None:  # noqa: A002
+    def __init__(self, id: str, door: Entrance, receipt: Receipt | None = None) -> None:
         super().__init__(id, door)
         self.receipt = receipt
 
     @command
-    def create_run(self, input: Any = None, **request: Unpack[RunRequest]) -> Plan[Run]:  # noqa: A002
+    def create_run(self, input: Any = None, **request: Unpack[RunRequest]) -> Plan[Run]:
         """Ask for a run without beginning it."""
         return self._creation(Creation(self._door, self.id, input, request, start=False), request)
 
     @command
-    def start_run(self, input: Any = None, **request: Unpack[RunRequest]) -> Plan[Run]:  # noqa: A002
+    def start_run(self, input: Any = None, **request: Unpack[RunRequest]) -> Plan[Run]:
         """Ask for a run and begin it, in one transaction."""
         return self._creation(Creation(self._door, self.id, input, request, start=True), request)
 

@@ -121,7 +121,7 @@ class Reader:
         conditions = list((wanted or Filter()).conditions())
         where = " AND ".join(["notification_id > %b", "notification_id <= %b", *(text for text, _ in conditions)])
         direction = "DESC" if descending else "ASC"
-        query = f"SELECT {COLUMNS} FROM runfold.log WHERE {where} ORDER BY notification_id {direction} LIMIT %b"  # noqa: S608
+        query = f"SELECT {COLUMNS} FROM runfold.log WHERE {where} ORDER BY notification_id {direction} LIMIT %b"
         return self.rows(query, [after, up_to, *(value for _, value in conditions), limit])
 
     def stream(
@@ -136,7 +136,7 @@ class Reader:
         """A stream's events in order, page by page."""
         wanted = " AND topic LIKE ANY(%b)" if types else ""
         query = (
-            f"SELECT {COLUMNS} FROM runfold.log WHERE originator_id = %b AND originator_version > %b"  # noqa: S608
+            f"SELECT {COLUMNS} FROM runfold.log WHERE originator_id = %b AND originator_version > %b"
             f" AND originator_version <= %b AND notification_id <= %b{wanted} ORDER BY originator_version LIMIT %b"
         )
         likes = [[_like(name) for name in types]] if types else []
@@ -150,7 +150,7 @@ class Reader:
     def tree(self, thread_id: str, *, after: int = 0, up_to: int = LATEST) -> list[Recorded]:
         """The events that shape a thread's tree: runs created, heads named and moved."""
         query = (
-            f"SELECT {COLUMNS} FROM runfold.log WHERE thread_id = %b AND notification_id > %b AND notification_id <= %b"  # noqa: S608
+            f"SELECT {COLUMNS} FROM runfold.log WHERE thread_id = %b AND notification_id > %b AND notification_id <= %b"
             " AND topic IN ('run.created', 'thread.head_named', 'thread.head_moved') ORDER BY notification_id"
         )
         return [decode(row) for row in self.rows(query, [thread_id, after, up_to])]
@@ -158,7 +158,7 @@ class Reader:
     def threads_created(self, tenant_id: str, limit: int, up_to: int = LATEST) -> list[Recorded]:
         """The first events of a tenant's threads, newest first."""
         query = (
-            f"SELECT {COLUMNS} FROM runfold.log WHERE tenant_id = %b AND topic = 'thread.created' AND notification_id <= %b"  # noqa: S608
+            f"SELECT {COLUMNS} FROM runfold.log WHERE tenant_id = %b AND topic = 'thread.created' AND notification_id <= %b"
             " ORDER BY notification_id DESC LIMIT %b"
         )
         return [decode(row) for row in self.rows(query, [tenant_id, up_to, limit])]

@@ -82,7 +82,7 @@ class Recorder(PostgresApplicationRecorder):
         """A stream."""
         direction = "DESC" if desc else "ASC"
         query = (
-            "SELECT originator_id, originator_version, topic, state FROM runfold.log WHERE originator_id = %b"  # noqa: S608
+            "SELECT originator_id, originator_version, topic, state FROM runfold.log WHERE originator_id = %b"
             f" AND originator_version > %b AND originator_version <= %b ORDER BY originator_version {direction} LIMIT %b"
         )
         bounds = [-1 if gt is None else gt, LATEST if lte is None else lte, LATEST if limit is None else limit]
