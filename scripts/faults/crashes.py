@@ -72,7 +72,7 @@ def server_killed(stage: Stage) -> None:
         while not stage.enough(kills, 1 if stage.short else 6, events):
             stage.pause(0.3, 1.5)
             before = stage.server.head()
-            own.signal_all(signal.SIGKILL)
+            own.kill()
             kills += 1
             if supervised:
                 stage.pause(0.0, 1.0)

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
@@ -31,6 +31,13 @@ def connect(url: str, patience: float = 60.0) -> Connection:
             if time.monotonic() > until:
                 raise
             time.sleep(0.05)
+
+
+def kill(pids: Iterable[int]) -> None:
+    """SIGKILL processes that may have ended."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 class Server:
@@ -110,11 +117,9 @@ class OwnServer(Server):
         pairs = [line.split() for line in shown.splitlines()]
         return [postmaster, *(int(pid) for pid, parent in pairs if int(parent) == postmaster)]
 
-    def signal_all(self, number: signal.Signals) -> None:
-        """Give every process of the server a signal, the postmaster first."""
-        for pid in self.processes():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
+    def kill(self) -> None:
+        """SIGKILL every process of the server, the postmaster first."""
+        kill(self.processes())
 
     def backends(self) -> list[int]:
         """The server processes that serve Runfold's connections."""
@@ -122,19 +127,14 @@ class OwnServer(Server):
             rows = connection.execute("SELECT pid FROM pg_stat_activity WHERE application_name = 'runfold'").fetchall()
         return [int(str(pid)) for (pid,) in rows]
 
-    @contextlib.contextmanager
-    def stopped(self) -> Iterator[None]:
-        """All its processes stand still, as in the moment of a power cut."""
-        held = self.processes()
-        for pid in held:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            for pid in held:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGCONT)
+    def move_data(self, to: Path) -> None:
+        """Let the data lie elsewhere, and start the server on them."""
+        self.embedded.stop_now()
+        subprocess.run(["cp", "-a", self.data, to], check=True)
+        subprocess.run(["sync", "--file-system", to], check=True)
+        shutil.rmtree(self.data)
+        self.data.symlink_to(to)
+        self.embedded.ensure_running()
 
     def close(self) -> None:
         """Stop it, and remove everything."""

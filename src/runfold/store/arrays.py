@@ -32,14 +32,21 @@ class Array:
 
 
 class TextArray(Array):
-    """text[], from strings or None."""
+    """text[], from strings or None. Most columns of a batch say the same again and again, so each text is packed once."""
 
     __slots__ = ()
     member_oid = 25
 
     def __init__(self, values: Iterable[str | None], count: int) -> None:
-        encoded = (None if value is None else value.encode() for value in values)
-        super().__init__((_NULL if raw is None else _LENGTH(len(raw)) + raw for raw in encoded), count)
+        packed: dict[str | None, bytes] = {None: _NULL}
+        members = []
+        for value in values:
+            member = packed.get(value)
+            if member is None and value is not None:
+                raw = value.encode()
+                member = packed[value] = _LENGTH(len(raw)) + raw
+            members.append(member or _NULL)
+        super().__init__(members, count)
 
 
 class ByteaArray(Array):
