@@ -3,6 +3,7 @@
 import contextlib
 import json
 import multiprocessing
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -15,9 +16,15 @@ from faults.clients import Work
 from faults.feeds import Following, positions
 
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["faults.clients", "faults.feeds"])
+_FORKS.set_forkserver_preload(["faults.clients", "faults.crew", "faults.feeds"])
 
 Body = Callable[..., None]
+
+
+def _begin(body: Body, work: Work, *more: Any) -> None:
+    """An interrupt is for the runner: it ends everybody in order."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    body(work, *more)
 
 
 def barrier(parties: int) -> Barrier:
@@ -41,7 +48,7 @@ class Crew:
 
     def _launch(self, name: str) -> None:
         body, work, more = self._bodies[name]
-        process = _FORKS.Process(target=body, args=(work, *more), name=f"faults-{name}", daemon=True)
+        process = _FORKS.Process(target=_begin, args=(body, work, *more), name=f"faults-{name}", daemon=True)
         process.start()
         self._running[name] = process
 

@@ -32,6 +32,12 @@ from faults.stage import Figures, Skipped, Stage
 from runfold import LedgerError, Settings
 
 FAMILIES = (crashes, power, storage, concurrency, upkeep, limits, network, clocks, duplicates, conflicts)
+ROWS = {
+    name: row
+    for family in FAMILIES
+    for name, row in sorted(rows.items(), key=lambda item: item[1].act.__code__.co_firstlineno)
+    if row.act.__module__ == family.__name__
+}
 EVENTS, SHORT_EVENTS = 560_000, 12_000
 
 
@@ -39,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the rows that were asked for, and return the exit code."""
     asked = _parse(arguments)
     if asked.list:
-        describe(rows.values())
+        describe(ROWS.values())
         return 0
     signal.signal(signal.SIGTERM, _interrupt)
     out = sys.stderr if asked.json else sys.stdout
@@ -63,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(asked: argparse.Namespace, server: Server, out: object = None) -> list[Figures]:
     """Run the rows one after another."""
-    chosen = [rows[name] for name in asked.rows]
+    chosen = [ROWS[name] for name in asked.rows]
     share = sum(row.share for row in chosen) or 1.0
     token = f"{int(time.time()):x}{os.getpid() % 4096:x}"
     print_header(out)
@@ -121,14 +127,14 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     asked = parser.parse_args(arguments)
     asked.seed = SystemRandom().randrange(10**9) if asked.seed is None else asked.seed
     asked.events = asked.events or (SHORT_EVENTS if asked.short else EVENTS)
-    asked.rows = asked.rows or [row.id for row in rows.values() if row.short or not asked.short]
+    asked.rows = asked.rows or [row.id for row in ROWS.values() if row.short or not asked.short]
     return asked
 
 
 def _row_names(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",") if name.strip()]
-    if unknown := [name for name in names if name not in rows]:
-        raise argparse.ArgumentTypeError(f"there is no row {', '.join(unknown)}; there are {', '.join(rows)}")
+    if unknown := [name for name in names if name not in ROWS]:
+        raise argparse.ArgumentTypeError(f"there is no row {', '.join(unknown)}; there are {', '.join(ROWS)}")
     return names
 
 

@@ -10,7 +10,7 @@ from runfold.domain.tool_call import Failure, ToolFailed
 from runfold.domain.values import Actor, digest
 from runfold.errors import CommandRefused
 from runfold.ledger.command import Entrance, Handle, arguments_of, command, itself, submitting
-from runfold.ledger.door import Plan
+from runfold.ledger.plan import Plan
 from runfold.ledger.session import Envelope, Session
 from runfold.ledger.submitted import Receipt
 

@@ -8,7 +8,8 @@ from pydantic import ValidationError
 
 from runfold.domain.event import AlreadyRecorded, Event, Recorded, refusal
 from runfold.errors import LedgerError, LedgerUnavailable, UsageError
-from runfold.ledger.door import Door, Plan, require_same
+from runfold.ledger.door import Door, require_same
+from runfold.ledger.plan import Plan
 from runfold.ledger.session import NotKnown, Session, States, metadata_of
 from runfold.ledger.submitted import Receipt, Submitted
 from runfold.settings import Settings

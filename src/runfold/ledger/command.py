@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from runfold.domain.event import refusal
 from runfold.domain.values import Actor, Part, TextPart, json_text, parse_json
 from runfold.errors import InvalidEvent
-from runfold.ledger.door import Plan
+from runfold.ledger.plan import Plan
 from runfold.ledger.submitted import Submitted
 from runfold.store.reader import Reader
 

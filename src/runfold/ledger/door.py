@@ -16,9 +16,8 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Generic, NamedTuple, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
 
@@ -32,6 +31,8 @@ from runfold.errors import (
     NotFound,
     VersionConflict,
 )
+from runfold.ledger.insisting import insist
+from runfold.ledger.plan import Plan, Try
 from runfold.ledger.session import Envelope, Known, NotKnown, Session, States, metadata_of
 from runfold.ledger.submitted import Receipt, Submitted, settle
 from runfold.settings import Settings
@@ -43,27 +44,9 @@ from runfold.store.recorder import Recorder
 T = TypeVar("T")
 
 MOST_TRIES = 100
+PATIENCE = 5
+"""Races that a command loses before it makes the others wait."""
 _WAIT_FOR_IN_FLIGHT = 0.002
-
-
-class Plan(NamedTuple, Generic[T]):
-    """A command: what it decides, and what the caller gets for it. Commands on one stream keep their order."""
-
-    stream: str
-    decide: Callable[[Session], None]
-    answer: Callable[[Receipt], T]
-    envelope: Envelope
-
-
-@dataclass(slots=True)
-class _Try:
-    plan: Plan[Any]
-    submitted: Submitted[Any]
-    number: int
-    tries: int = 0
-    session: Session | None = None
-    floor: dict[str, int] | None = None
-    """The versions that streams are known to have reached since the command came: what is decided on those is up to date."""
 
 
 _Chore = Callable[[], None]
@@ -88,14 +71,14 @@ class Door:
         self._turn = threading.Lock()
         self._behind: Counter[str] = Counter()
         self._numbers = itertools.count()
-        self._work: queue.PriorityQueue[tuple[int, _Try | None]] = queue.PriorityQueue()
+        self._work: queue.PriorityQueue[tuple[int, Try | None]] = queue.PriorityQueue()
         self._worker: threading.Thread | None = None
         self._closed = False
 
     def execute(self, plan: Plan[T]) -> T:
         """Carry out a command and wait until its events are durable. Raises LedgerError."""
         submitted = Submitted(plan.answer)
-        trying = _Try(plan, submitted, next(self._numbers))
+        trying = Try(plan, submitted, next(self._numbers))
         while not submitted.done() and (chore := self._attempt(trying)):
             self._do(chore, trying)
         self._appender.help()
@@ -104,7 +87,7 @@ class Door:
     def submit(self, plan: Plan[T]) -> Submitted[T]:
         """Carry out a command without waiting for it. Never blocks on the database."""
         submitted = Submitted(plan.answer)
-        trying = _Try(plan, submitted, next(self._numbers))
+        trying = Try(plan, submitted, next(self._numbers))
         if self._attempt(trying) is None:
             self._appender.wake()
         else:
@@ -120,7 +103,7 @@ class Door:
             if self._closed:
                 raise _closed()
             self._appender.require_room()
-            self._put(_Try(plan, submitted, next(self._numbers), session=session), session)
+            self._put(Try(plan, submitted, next(self._numbers), session=session), session)
         self._appender.help()
         return submitted.result()
 
@@ -159,9 +142,12 @@ class Door:
 
     # Deciding
 
-    def _attempt(self, trying: _Try, *, in_worker: bool = False) -> _Chore | None:
+    def _attempt(self, trying: Try, *, in_worker: bool = False) -> _Chore | None:
         """Decide with what is in memory. None when it is on its way or answered; else what must be done before the next try."""
         try:
+            if in_worker and trying.tries >= PATIENCE and (receipt := self._insist(trying)):
+                settle([(trying.submitted, receipt)])
+                return None
             with self._turn:
                 if in_worker:
                     return self._decide(trying)
@@ -179,7 +165,7 @@ class Door:
             settle([(trying.submitted, _ours(error))])
         return None
 
-    def _decide(self, trying: _Try) -> _Chore | None:
+    def _decide(self, trying: Try) -> _Chore | None:
         plan = trying.plan
         session = trying.session = trying.session or self.session(plan.envelope)
         self._appender.require_room()
@@ -199,16 +185,36 @@ class Door:
         session.undo()
         return lambda: self._answer_if_current(trying, seen, refused)
 
-    def _do(self, chore: _Chore, trying: _Try) -> None:
+    def _insist(self, trying: Try) -> Receipt | None:
+        """Make the others wait. None when it did not help, and the command is to be tried again as any other."""
+        plan = trying.plan
+        try:
+            receipt = insist(
+                plan,
+                self.recorder.writer,
+                lambda: States(self.reader, self.tenant_id, most=2**31),
+                lambda states: self.session(plan.envelope, states),
+            )
+        except (NotKnown, AlreadyRecorded, *_JUDGED_BY_STATE):
+            return None
+        if receipt is not None:
+            with self._turn:
+                for stream in {receipt.stream, plan.stream}:
+                    if known := self.states.peek(stream):
+                        self.states.forget(known)
+            self._hint.ring()
+        return receipt
+
+    def _do(self, chore: _Chore, trying: Try) -> None:
         try:
             chore()
         except LedgerError as error:
             settle([(trying.submitted, error)])
 
-    def _put(self, trying: _Try, session: Session) -> None:
+    def _put(self, trying: Try, session: Session) -> None:
         self._appender.put(Append(session.rows, list(session.touched.values()), session.watched(), trying))
 
-    def _answer_if_current(self, trying: _Try, seen: dict[str, int], refused: LedgerError | None) -> None:
+    def _answer_if_current(self, trying: Try, seen: dict[str, int], refused: LedgerError | None) -> None:
         """Answer a command that appends nothing, if what it was judged by is stored and is all that is stored."""
         ends = self.reader.ends(list(seen))
         stored = {stream: ends.get(stream, (0, 0))[0] for stream in seen}
@@ -226,7 +232,7 @@ class Door:
         if any(at > stored[stream] for stream, at in seen.items()):
             time.sleep(_WAIT_FOR_IN_FLIGHT)
 
-    def _answer_as_recorded(self, trying: _Try, known: AlreadyRecorded) -> None:
+    def _answer_as_recorded(self, trying: Try, known: AlreadyRecorded) -> None:
         """Answer with what stands there already; not yet, while that is still on its way."""
         found = list(self.reader.stream(known.stream, after_version=known.version - 1, up_to_version=known.version))
         if not found:
@@ -274,13 +280,13 @@ class Door:
                 lineage.position, lineage.stored = position, versions[lineage.state.id]
         return Receipt(last.stream, position, last.version, append.recorded_at, len(append.rows))
 
-    def _may_retry(self, trying: _Try, error: LedgerError) -> bool:
+    def _may_retry(self, trying: Try, error: LedgerError) -> bool:
         asked = trying.plan.envelope.get("expected_version")
         return isinstance(error, VersionConflict) and asked is None and trying.tries < MOST_TRIES
 
     # The worker: what could not be decided at once
 
-    def _hand_over(self, trying: _Try) -> None:
+    def _hand_over(self, trying: Try) -> None:
         """Let the worker decide it, before all that came later. For who has the turn."""
         self._behind[trying.plan.stream] += 1
         self._work.put((trying.number, trying))
@@ -312,8 +318,8 @@ def require_same(known: AlreadyRecorded, event: Event) -> None:
         raise DuplicateWithDifferentContent(known.thing, known.id, differs)
 
 
-def _try_of(append: Append) -> _Try:
-    return cast("_Try", append.facts)  # the door put it there
+def _try_of(append: Append) -> Try:
+    return cast("Try", append.facts)  # the door put it there
 
 
 def _closed() -> LedgerUnavailable:

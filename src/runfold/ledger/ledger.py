@@ -15,7 +15,8 @@ from runfold.ids import new_id
 from runfold.ledger.approval import Approval
 from runfold.ledger.batch import BatchDoor
 from runfold.ledger.command import Entrance, Handle, checked_id, command, submitting
-from runfold.ledger.door import Door, Plan
+from runfold.ledger.door import Door
+from runfold.ledger.plan import Plan
 from runfold.ledger.reading import Reading
 from runfold.ledger.run import Run
 from runfold.ledger.session import Envelope, Session

@@ -20,7 +20,7 @@ from runfold.ledger.command import (
     itself,
     submitting,
 )
-from runfold.ledger.door import Plan
+from runfold.ledger.plan import Plan
 from runfold.ledger.session import Envelope, Session
 from runfold.ledger.submitted import Receipt
 

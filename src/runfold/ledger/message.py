@@ -5,7 +5,7 @@ from typing import Literal, Unpack
 
 from runfold.ledger.child import Child
 from runfold.ledger.command import Content, command, content_parts, submitting
-from runfold.ledger.door import Plan
+from runfold.ledger.plan import Plan
 from runfold.ledger.session import Envelope
 from runfold.ledger.submitted import Receipt
 

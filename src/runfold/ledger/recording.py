@@ -29,10 +29,10 @@ from runfold.ledger.command import (
     submitting,
 )
 from runfold.ledger.decision import Decision, Problem
-from runfold.ledger.door import Plan
 from runfold.ledger.history import History
 from runfold.ledger.life import Life
 from runfold.ledger.message import Message
+from runfold.ledger.plan import Plan
 from runfold.ledger.session import Envelope, Session
 from runfold.ledger.step import ModelCall, Step
 from runfold.ledger.submitted import Receipt

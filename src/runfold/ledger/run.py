@@ -10,8 +10,8 @@ from runfold.ledger.command import (
 )
 from runfold.ledger.creation import Creation, RunRequest, request_envelope
 from runfold.ledger.decision import Decision, Problem
-from runfold.ledger.door import Plan
 from runfold.ledger.message import Message
+from runfold.ledger.plan import Plan
 from runfold.ledger.reading import Reading
 from runfold.ledger.recording import Recording
 from runfold.ledger.tool_call import ToolCall

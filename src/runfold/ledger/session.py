@@ -135,17 +135,21 @@ class States:
         if self._known.get(known.state.id) is known:
             del self._known[known.state.id]
 
+    def catch_up(self, known: Known) -> None:
+        """Take in what was recorded since."""
+        for recorded in self._reader.stream(known.state.id, after_version=known.state.version):
+            if not known.state.exists:
+                known.tenant_id, known.thread_id = recorded.tenant_id, recorded.thread_id
+                known.context, known.context_json = recorded.context, recorded.context_json
+            known.state.evolve(recorded.event)
+            known.position = recorded.position
+
     def read(self, kind: type[State], stream: str) -> Known:
         """Fold a stream from the log."""
         known = Known(state=kind(stream), tenant_id=self.tenant_id)
         while True:
             began = time.monotonic()
-            for recorded in self._reader.stream(stream, after_version=known.state.version):
-                if not known.state.exists:
-                    known.tenant_id, known.thread_id = recorded.tenant_id, recorded.thread_id
-                    known.context, known.context_json = recorded.context, recorded.context_json
-                known.state.evolve(recorded.event)
-                known.position = recorded.position
+            self.catch_up(known)
             if known.stored == known.state.version or time.monotonic() - began < _QUICK_SECONDS:
                 known.stored = known.state.version
                 return known

@@ -7,7 +7,7 @@ from runfold.domain.step import ModelCallFinished, StepFinished
 from runfold.domain.tool_call import Failure
 from runfold.ledger.child import Child
 from runfold.ledger.command import command, submitting
-from runfold.ledger.door import Plan
+from runfold.ledger.plan import Plan
 from runfold.ledger.session import Envelope
 from runfold.ledger.submitted import Receipt
 

@@ -10,8 +10,8 @@ from runfold.domain.thread import ThreadImported
 from runfold.errors import RunNotFound
 from runfold.ledger.command import Entrance, Handle, command, itself, submitting
 from runfold.ledger.creation import Creation, RunRequest, request_envelope
-from runfold.ledger.door import Plan
 from runfold.ledger.history import thread_tree
+from runfold.ledger.plan import Plan
 from runfold.ledger.reading import Reading
 from runfold.ledger.run import Run
 from runfold.ledger.session import Envelope, Session

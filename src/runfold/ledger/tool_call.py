@@ -11,8 +11,8 @@ from runfold.ids import new_id
 from runfold.ledger.approval import Approval
 from runfold.ledger.child import Child
 from runfold.ledger.command import command, submitting
-from runfold.ledger.door import Plan
 from runfold.ledger.history import History
+from runfold.ledger.plan import Plan
 from runfold.ledger.session import Envelope, Session
 from runfold.ledger.submitted import Receipt
 

@@ -3,7 +3,7 @@
 import contextlib
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import NamedTuple
@@ -40,7 +40,7 @@ class Writer:
     def __init__(self, datastore: Datastore) -> None:
         self._datastore = datastore
         self._connection: Connection | None = None
-        self._turn = threading.Lock()
+        self._turn = threading.RLock()
 
     def append(self, rows: Sequence[Row], watched: Mapping[str, int] = MappingProxyType({})) -> Placed | Conflicts:
         """Write all rows at the next positions; or nothing, and the answer names the streams in the way.
@@ -67,6 +67,22 @@ class Writer:
                     self._give_up_or_wait(error, deadline, sent=sent)
                 else:
                     return answer
+
+    @contextlib.contextmanager
+    def ahead_of_others(self) -> Iterator[None]:
+        """Hold up everybody else's appends, here and in other processes, until the block ends. Raises LedgerUnavailable."""
+        with self._turn:
+            try:
+                connection = self._connected()
+                connection.execute("SELECT pg_advisory_lock(runfold.append_lock())")
+            except psycopg.Error as error:
+                raise unavailable(error) from error
+            try:
+                yield
+            finally:
+                if self._connection is connection:  # a connection that broke has given the lock up already
+                    with contextlib.suppress(psycopg.Error):
+                        connection.execute("SELECT pg_advisory_unlock(runfold.append_lock())")
 
     def close(self) -> None:
         """Give the connection back."""

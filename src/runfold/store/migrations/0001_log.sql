@@ -64,6 +64,10 @@ CREATE TRIGGER log_is_not_truncated BEFORE TRUNCATE ON runfold.log
 ALTER TABLE runfold.log ENABLE ALWAYS TRIGGER log_is_immutable;
 ALTER TABLE runfold.log ENABLE ALWAYS TRIGGER log_is_not_truncated;
 
+-- name: append_lock
+-- The advisory lock that appends share. Who lost race after race takes it alone, reads, decides and appends.
+CREATE FUNCTION runfold.append_lock() RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN 8241990171134159716;
+
 -- name: append
 -- Writes events at the next positions, or nothing and the streams that stand in the way.
 -- Arrays have one member an event. A stream's first version must follow on what is stored (an empty stream takes 1;
@@ -81,6 +85,8 @@ DECLARE
     n CONSTANT bigint := cardinality(streams);
     last_position bigint;
 BEGIN
+    PERFORM pg_advisory_xact_lock_shared(8241990171134159716); -- append_lock
+
     -- The lock that puts commits in order, and the positions. Whoever is refused below gives them back.
     UPDATE runfold.head
        SET position = position + n, recorded_at = greatest(clock_timestamp(), recorded_at)

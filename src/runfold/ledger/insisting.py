@@ -1,0 +1,57 @@
+"""A command that lost race after race makes the others wait, and goes first.
+
+Without this, a person who wants to cancel a run could be kept out for ever by an agent in another process that writes to
+it without a pause: by the time a long run has been read, it has moved on.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from runfold.errors import VersionConflict
+from runfold.ledger.plan import Plan
+from runfold.ledger.session import Known, NotKnown, Session, States
+from runfold.ledger.submitted import Receipt
+from runfold.store.writer import Placed, Writer
+
+
+def insist(
+    plan: Plan[Any], writer: Writer, new_states: Callable[[], States], new_session: Callable[[States], Session]
+) -> Receipt | None:
+    """Read what the command looks at; then hold up all appends, read what came since, decide and append.
+
+    None when there is nothing to append, or something else must be read: then the door decides in the ordinary way. Raises
+    what deciding raises, and VersionConflict when the hold was lost.
+    """
+    states = new_states()
+    for known in _looked_at(plan, new_states(), new_session):
+        states.put(states.read(type(known.state), known.state.id))
+    with writer.ahead_of_others():
+        for known in states.all():
+            states.catch_up(known)
+        session = new_session(states)
+        try:
+            plan.decide(session)
+        except NotKnown:
+            return None
+        if not session.rows:
+            return None
+        answer = writer.append(session.rows, session.watched())
+    if not isinstance(answer, Placed):
+        stream, version = next(iter(answer.items()))
+        raise VersionConflict(stream, session.seen.get(stream, 0), version)
+    last = session.rows[-1]
+    position = answer.first_position + len(session.rows) - 1
+    return Receipt(last.stream, position, last.version, answer.recorded_at, len(session.rows))
+
+
+def _looked_at(plan: Plan[Any], states: States, new_session: Callable[[States], Session]) -> list[Known]:
+    """What the command needs, found out by deciding it once on states that are then thrown away."""
+    session = new_session(states)
+    while True:
+        try:
+            plan.decide(session)
+        except NotKnown as missing:
+            missing.load()
+            session.undo()
+        else:
+            return list(session.touched.values())

@@ -1,0 +1,30 @@
+"""What a command wants done, and one command's way through the door."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from runfold.ledger.session import Envelope, Session
+from runfold.ledger.submitted import Receipt, Submitted
+
+T = TypeVar("T")
+
+
+class Plan(NamedTuple, Generic[T]):
+    """A command: what it decides, and what the caller gets for it. Commands on one stream keep their order."""
+
+    stream: str
+    decide: Callable[[Session], None]
+    answer: Callable[[Receipt], T]
+    envelope: Envelope
+
+
+@dataclass(slots=True)
+class Try:
+    plan: Plan[Any]
+    submitted: Submitted[Any]
+    number: int
+    tries: int = 0
+    session: Session | None = None
+    floor: dict[str, int] | None = None
+    """The versions that streams are known to have reached since the command came: what is decided on those is up to date."""
