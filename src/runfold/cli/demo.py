@@ -1,6 +1,10 @@
 """`runfold demo`: record a small story, and show what a ledger of runs can tell."""
 
+import os
+import shutil
+import sys
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -83,11 +87,21 @@ def _totals(reading: "Reading", cast: "Cast") -> dict[str, int]:
 
 
 def _try_next(cast: "Cast", before: int) -> list[str]:
+    runfold = _as_called()
     return [
-        f"runfold thread {cast.thread_id} --at {before}",
-        f"runfold thread {cast.thread_id} --head exchange",
-        f"runfold events --thread {cast.thread_id} --type 'approval.*'",
+        f"{runfold} thread {cast.thread_id} --at {before}",
+        f"{runfold} thread {cast.thread_id} --head exchange",
+        f"{runfold} events --thread {cast.thread_id} --type 'approval.*'",
     ]
+
+
+def _as_called() -> str:
+    """The command as it can be typed here: by its name where the shell finds it, else by where it is."""
+    called = Path(sys.argv[0])
+    found = shutil.which("runfold")
+    if called.name != "runfold" or (found is not None and Path(found).resolve() == called.resolve()):
+        return "runfold"
+    return os.path.relpath(called)
 
 
 def _show(call: Call, reading: "Reading", before: int, cast: "Cast", appended: int) -> None:

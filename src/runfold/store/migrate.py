@@ -48,15 +48,14 @@ def migrate(url: str, files: list[Migration] | None = None) -> list[str]:
     """
     files = migrations() if files is None else files
     try:
-        connection = psycopg.connect(url, autocommit=True)
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("SELECT pg_advisory_lock(%s)", (LOCK,))  # until the connection closes
+            _prepare(connection)
+            done = _applied(connection)
+            _check(files, done)
+            return [_apply(connection, file) for file in files if file.number not in done]
     except psycopg.OperationalError as error:
         raise unavailable(error) from error
-    with connection:
-        connection.execute("SELECT pg_advisory_lock(%s)", (LOCK,))  # until the connection closes
-        _prepare(connection)
-        done = _applied(connection)
-        _check(files, done)
-        return [_apply(connection, file) for file in files if file.number not in done]
 
 
 def check(reader: Reader) -> None:
