@@ -214,7 +214,7 @@ def process(url: str, callers: int, each: int) -> None:
 def long_run_figures(runfold: Runfold, events: int, commands: int, rounds: int) -> dict[str, float]:
     """Seconds a command on a run with many events, and on one with ten."""
     long, short = runfold.runs(2)
-    for _ in range(events // 1000):
+    for _ in range(max(events // 1000, 1)):
         with runfold.ledger.batch() as batch:
             into = batch.run(long.id)
             for _ in range(1000):

@@ -50,13 +50,19 @@ class Report:
 
 
 def arguments(description: str, **more: tuple[int, str]) -> argparse.Namespace:
-    """`--json`, `--rounds` and the benchmark's own integers."""
+    """`--json`, `--rounds`, `--short` and the benchmark's own integers."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--json", action="store_true", help="end with one JSON object")
     parser.add_argument("--rounds", type=int, default=3, help="how often each is measured, in turn; the median counts")
+    parser.add_argument("--short", action="store_true", help="one round of a tenth: does it run at all?")
     for name, (default, words) in more.items():
         parser.add_argument(f"--{name}", type=int, default=default, help=f"{words} (default {default})")
-    return parser.parse_args()
+    asked = parser.parse_args()
+    if asked.short:
+        asked.rounds = 1
+        for name in more:
+            setattr(asked, name, max(getattr(asked, name) // 10, 1))
+    return asked
 
 
 @dataclass(frozen=True)
