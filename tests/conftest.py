@@ -3,6 +3,7 @@
 import itertools
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ SHARED = Path(__file__).parents[2] / "shared"
 TRAJECTORIES = SHARED / "data" / "trajectories"
 
 _numbers = itertools.count(1)
+
+# A shell that runs the tests in the background has Ctrl-C ignored, and the commands that tests start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass(frozen=True)
