@@ -87,18 +87,23 @@ def given_up(stage: Stage) -> None:
     stage.crew.start(disturb, stage.work("hold", 30 if stage.short else 150))
     stage.expect(stage.server.wait_for_progress(stage.server.head()) is not None, "no writer started")
     wanted = (1 if stage.short else 6) if stage.server.admin_url else 0
-    deadlocks = tries = 0
-    while not (stage.enough(deadlocks if tries < 50 else wanted, wanted) and not stage.crew.alive()):
+    deadlocks = 0
+    until = time.monotonic() + 120
+    while not (stage.enough(_seen(stage, deadlocks, wanted) or time.monotonic() > until, 1) and not stage.crew.alive()):
         stage.pause(0.1, 0.4)
-        if deadlocks < wanted and tries < 50:
+        if deadlocks < wanted:
             before = _errors(stage, "DeadlockDetected")
             _lock_in_the_wrong_order(stage)
             time.sleep(0.1)  # until who was ended has written it down
-            tries, deadlocks = tries + 1, deadlocks + (_errors(stage, "DeadlockDetected") > before)
+            deadlocks += _errors(stage, "DeadlockDetected") > before
     stage.finish()
     stage.figures.measured["deadlocks"] = deadlocks if wanted else "none without RUNFOLD_ADMIN_URL"
     stage.expect(_errors(stage, "QueryCanceled") > 0, "no statement was given up")
     stage.expect(deadlocks == wanted, "no append was ended to break a deadlock")
+
+
+def _seen(stage: Stage, deadlocks: int, wanted: int) -> bool:
+    return deadlocks >= wanted and _errors(stage, "QueryCanceled") >= 3
 
 
 def _errors(stage: Stage, kind: str) -> int:
