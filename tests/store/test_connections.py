@@ -228,6 +228,25 @@ def test_a_database_that_is_down_is_an_error_within_the_timeout_that_says_what_t
         assert [message.text for message in run.messages()] == ["before", "after"]
 
 
+@pytest.mark.fault("D3")
+def test_commands_on_many_runs_do_not_wait_one_after_another_for_a_database_that_is_down(own_server: EmbeddedServer) -> None:
+    with Ledger.open(own_server.url()) as ledger:
+        thread = ledger.create_thread(agent_id="support")
+        cold = [thread.start_run(parent=None).id for _ in range(30)]
+    with Ledger.open(own_server.url(), connect_timeout=1) as ledger:
+        own_server.stop_now()
+        try:
+            began = time.monotonic()
+            submitted = [ledger.run(run_id).submit_add_message("user", "lost") for run_id in cold]
+            for command in submitted:
+                with pytest.raises(LedgerUnavailable):
+                    command.result()
+            assert time.monotonic() - began < 10  # and not thirty times the timeout
+        finally:
+            own_server.ensure_running()
+        ledger.run(cold[0]).add_message("user", "after")
+
+
 def test_a_closed_ledger_says_that_it_is_closed(database) -> None:
     ledger = Ledger.open(database.url)
     run = ledger.create_thread(agent_id="support").start_run()

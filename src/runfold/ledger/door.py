@@ -74,6 +74,8 @@ class Door:
         self._work: queue.PriorityQueue[tuple[int, Try | None]] = queue.PriorityQueue()
         self._worker: threading.Thread | None = None
         self._closed = False
+        self._away: tuple[int, LedgerUnavailable | None] = (0, None)
+        """When the database was last found to be away, in numbers of commands, and what was said of it."""
 
     def execute(self, plan: Plan[T]) -> T:
         """Carry out a command and wait until its events are durable. Raises LedgerError."""
@@ -206,8 +208,15 @@ class Door:
         return receipt
 
     def _do(self, chore: _Chore, trying: Try) -> None:
+        before, away = self._away
+        if away is not None and trying.number < before:
+            settle([(trying.submitted, away)])  # it waited while the database was found to be away: that is its answer too
+            return
         try:
             chore()
+        except LedgerUnavailable as error:
+            self._away = next(self._numbers), error
+            settle([(trying.submitted, error)])
         except LedgerError as error:
             settle([(trying.submitted, error)])
 

@@ -5,6 +5,7 @@ what waits, up to a limit, and never lingers for more. A conflict in one command
 """
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from runfold.store.writer import Conflicts, Placed, Writer
 
 MAX_EVENTS = 500
 MAX_BYTES = 16 * 1024 * 1024
+_WORTH_A_SWITCH = 24  # commands
+_SWITCH_SECONDS = 20e-6
 
 
 @dataclass(eq=False)
@@ -63,7 +66,7 @@ class Appender:
         self._turn = threading.Lock()
         self._wake = threading.Condition(threading.Lock())
         self._closing = False
-        self._idle = True
+        self._idle = self._roused = True
         self._thread: threading.Thread | None = None
 
     def put(self, append: Append) -> None:
@@ -95,10 +98,14 @@ class Appender:
         """Let the thread append what is queued. It says that it is idle before it looks a last time, so none is missed."""
         if self._idle:
             with self._wake:
+                self._idle = False
                 if self._thread is None:
                     self._thread = threading.Thread(target=self._work, name="runfold-appender", daemon=True)
                     self._thread.start()
                 self._wake.notify()
+        elif self._roused and len(self._queue) >= _WORTH_A_SWITCH:
+            self._roused = False
+            time.sleep(_SWITCH_SECONDS)  # lets the thread take these while this one decides the next
 
     def help(self) -> None:
         """Append one batch in this thread, unless another is at it."""
@@ -124,10 +131,12 @@ class Appender:
     def _work(self) -> None:
         while not self._closing or self._queue:
             with self._wake:
-                self._idle = True
-                while not self._queue and not self._closing:
+                while True:
+                    self._idle = self._roused = True  # again after each wait: a helper may have taken what it was woken for
+                    if self._queue or self._closing:
+                        break
                     self._wake.wait()
-                self._idle = False
+                self._idle = self._roused = False
             with self._turn:
                 while self._queue:
                     self._serve(self._take())
