@@ -12,6 +12,8 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -96,7 +98,7 @@ class Runfold:
             for _ in range(each):
                 run.add_message("assistant", TEXT)
 
-        return callers * each / _timed_threads([lambda run=run: work(run) for run in self.runs(callers)])
+        return callers * each / _timed_threads([partial(work, run) for run in self.runs(callers)])
 
     def bulk_rate(self, calls: int, size: int) -> float:
         """Events a second in batches of `size` commands."""
@@ -175,7 +177,7 @@ class Copy:
             return calls * size / (time.perf_counter() - started)
 
 
-def _timed_threads(works: list) -> float:  # type: ignore[type-arg]
+def _timed_threads(works: Sequence[Callable[[], None]]) -> float:
     threads = [threading.Thread(target=work) for work in works]
     started = time.perf_counter()
     for thread in threads:

@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from collections.abc import Callable
 
 import psycopg
 from psycopg.conninfo import make_conninfo
@@ -62,10 +63,10 @@ def _empty_pool(stage: Stage) -> None:
         stage.expect(ledger.position() > 0, "the pool did not recover")
 
 
-def _refusal(stage: Stage, ask: object) -> float:
+def _refusal(stage: Stage, ask: Callable[[], object]) -> float:
     began = time.monotonic()
     try:
-        ask()  # type: ignore[operator]
+        ask()
     except LedgerUnavailable as error:
         stage.expect(error.retriable, f"not retriable: {error}")
     else:

@@ -10,7 +10,7 @@ from runfold.domain.run import Run
 from runfold.domain.run_events import RunCancelled, RunFailed
 from runfold.domain.thread import MAIN, Thread
 from runfold.domain.tool_call import ToolCalled, ToolCancelled, ToolFailed, ToolStarted, ToolSucceeded
-from runfold.errors import ApprovalNotFound, RunNotFound, ThreadNotFound, UsageError
+from runfold.errors import ApprovalNotFound, NotFound, RunNotFound, ThreadNotFound, UsageError
 from runfold.ledger.history import History, thread_tree
 from runfold.ledger.session import State, is_id
 from runfold.ledger.tree import Tree
@@ -49,12 +49,8 @@ class Reading:
 
     def thread(self, thread_id: str) -> ThreadView:
         """A thread at a glance. Raises ThreadNotFound."""
-        thread, first, last = Thread(thread_id), None, None
-        for recorded in self._stream(Thread, thread_id):
-            thread.evolve(recorded.event)
-            first, last = first or recorded, recorded
-        if first is None or last is None:
-            raise ThreadNotFound(thread_id)
+        thread = Thread(thread_id)
+        first, last = self._fold(thread, ThreadNotFound)
         tree = thread_tree(self._reader, thread_id, self.up_to)
         return ThreadView.of(thread, tree, first, max(last.position, tree.position))
 
@@ -65,23 +61,13 @@ class Reading:
 
     def run(self, run_id: str, at_version: int | None = None) -> RunView:
         """A run at a glance, at its present or an earlier version. Raises RunNotFound."""
-        run, first, last = Run(run_id), None, None
-        for recorded in self._stream(Run, run_id, at_version):
-            run.evolve(recorded.event)
-            first, last = first or recorded, recorded
-        if first is None or last is None:
-            raise RunNotFound(run_id)
-        return RunView.of(run, first, last)
+        run = Run(run_id)
+        return RunView.of(run, *self._fold(run, RunNotFound, at_version))
 
     def approval(self, approval_id: str) -> ApprovalView:
         """An approval at a glance. Raises ApprovalNotFound."""
-        approval, first, last = Approval(approval_id), None, None
-        for recorded in self._stream(Approval, approval_id):
-            approval.evolve(recorded.event)
-            first, last = first or recorded, recorded
-        if first is None or last is None:
-            raise ApprovalNotFound(approval_id)
-        return ApprovalView.of(approval, first, last)
+        approval = Approval(approval_id)
+        return ApprovalView.of(approval, *self._fold(approval, ApprovalNotFound))
 
     def messages(
         self, thread_id: str, run_id: str | None = None, *, head: str = MAIN, at_version: int | None = None
@@ -121,6 +107,16 @@ class Reading:
         """Every event of a run's stream. Raises RunNotFound."""
         self._first(run_id, RunNotFound)
         return self._stream(Run, run_id, at_version)
+
+    def _fold(self, state: State, missing: type[NotFound], at_version: int | None = None) -> tuple[Recorded, Recorded]:
+        """Take in a stream's events; the first and the last of them."""
+        first = last = None
+        for recorded in self._stream(type(state), state.id, at_version):
+            state.evolve(recorded.event)
+            first, last = first or recorded, recorded
+        if first is None or last is None:
+            raise missing(state.id)
+        return first, last
 
     def _stream(self, kind: type[State], stream: str, at_version: int | None = None) -> Iterator[Recorded]:
         if not is_id(kind, stream):
