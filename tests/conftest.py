@@ -30,13 +30,14 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 @dataclass(frozen=True)
 class TestDatabase:
-    """One test's database: its URL as the application's role, as the owner of the log, and as superuser."""
+    """One test's database: its URL as the application's role, as the owner of the log, as projector, and as superuser."""
 
     __test__ = False
 
     url: str
     owner_url: str
     admin_url: str
+    projector_url: str
 
 
 @pytest.fixture(autouse=True)
@@ -87,11 +88,14 @@ def new_database(admin_url: str, template: str) -> Iterator[Callable[[], TestDat
         name = f"runfold_test_{os.getpid()}_{next(_numbers)}"
         with psycopg.connect(admin_url, autocommit=True) as connection:
             connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
+            # What a role may do with a database as such is not copied with it.
+            connection.execute(sql.SQL("GRANT CREATE ON DATABASE {} TO runfold_projector").format(sql.Identifier(name)))
         made.append(name)
         return TestDatabase(
             url=make_conninfo(admin_url, dbname=name, user="runfold_app"),
             owner_url=make_conninfo(admin_url, dbname=name, user="runfold_owner"),
             admin_url=make_conninfo(admin_url, dbname=name),
+            projector_url=make_conninfo(admin_url, dbname=name, user="runfold_projector"),
         )
 
     yield make
@@ -109,7 +113,7 @@ def database(new_database: Callable[[], TestDatabase]) -> TestDatabase:
 @pytest.fixture
 def settings(database: TestDatabase) -> Settings:
     """Settings that point at this test's database."""
-    return Settings(database_url=database.url, admin_url=database.admin_url)
+    return Settings(database_url=database.url, admin_url=database.admin_url, projector_url=database.projector_url)
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ LedgerError
 ├── NotFound                        exit 3
 │   ├── ThreadNotFound
 │   ├── RunNotFound
-│   └── ApprovalNotFound
+│   ├── ApprovalNotFound
+│   └── ProjectionNotFound
 ├── InvalidEvent                    exit 1   what was given can never be an event
 ├── CommandRefused                  exit 1   the rules do not allow it in this state
 ├── Conflict                        exit 4
@@ -16,6 +17,13 @@ LedgerError
 ├── LedgerUnavailable               exit 1   nothing was stored, or the text says what is not known
 │   ├── QueueFull
 │   └── EmbeddedServerFailed
+├── InvalidProjection               exit 1   what a projection says of itself cannot be
+├── ProjectionStopped               exit 1   it cannot go on; the others do
+│   ├── PoisonEvent
+│   ├── ImpureProjection
+│   ├── ProjectionChanged
+│   └── BrokenCheckpoint
+├── ReadModelBehind                 exit 1   it has not seen what was asked for
 ├── UnsafeDurability                exit 1
 ├── MigrationRefused                exit 1
 └── UsageError                      exit 2
@@ -63,6 +71,12 @@ class ApprovalNotFound(NotFound):
     """No approval has that id, or it belongs to another tenant."""
 
     thing, listing = "approval", "`runfold events --type 'approval.*'`"
+
+
+class ProjectionNotFound(NotFound):
+    """No projection has that name."""
+
+    thing, listing = "projection", "`runfold projections`"
 
 
 class InvalidEvent(LedgerError):
@@ -166,6 +180,77 @@ class EmbeddedServerFailed(LedgerUnavailable):
 
     def __init__(self, fact: str, next_step: str) -> None:
         super().__init__(fact, next_step, retriable=False)
+
+
+class InvalidProjection(LedgerError):
+    """A projection cannot be what it says of itself. `source` is the class, as module:Class."""
+
+    def __init__(self, source: str, fact: str) -> None:
+        super().__init__(f"the projection {source} {fact}", source=source, fact=fact)
+        self.source, self.fact = source, fact
+
+
+class ProjectionStopped(LedgerError):
+    """A projection cannot go on. Its rows stay as they are, and the other projections go on."""
+
+    def __init__(self, name: str, fact: str, next_step: str, **facts: Any) -> None:
+        super().__init__(f"{name} {fact}; {next_step}", name=name, fact=fact, next_step=next_step, **facts)
+        self.name, self.fact, self.next_step = name, fact, next_step
+
+
+class PoisonEvent(ProjectionStopped):
+    """A projection raised at an event, or made a row of it that cannot be."""
+
+    def __init__(self, name: str, position: int, event_type: str, reason: str) -> None:
+        super().__init__(
+            name, f"cannot take in the {event_type} at position {position}: {reason}",
+            f"mend the projection, start the worker again, and run `runfold projections retry {name}`",
+            position=position, event_type=event_type, reason=reason,
+        )  # fmt: skip
+        self.position, self.event_type, self.reason = position, event_type, reason
+
+
+class ImpureProjection(ProjectionStopped):
+    """A projection asks for something beside the event and the row, so the same events may give other rows."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(
+            name, f"is not pure: {reason}",
+            "use what the event says (recorded.happened_at for a time), raise its version, and start the worker again",
+            reason=reason,
+        )  # fmt: skip
+        self.reason = reason
+
+
+class ProjectionChanged(ProjectionStopped):
+    """A projection's rows, key or events are not those that its table was made for, under the same version."""
+
+    def __init__(self, name: str, version: int, fact: str) -> None:
+        super().__init__(
+            name, f"{fact}, and still says version {version}",
+            f"set its version to {version + 1}, so that it is folded anew, or put back what was changed",
+            version=version,
+        )  # fmt: skip
+        self.version = version
+
+
+class BrokenCheckpoint(ProjectionStopped):
+    """What is noted of a read model's progress cannot be true: going on would skip events, or apply some twice."""
+
+    def __init__(self, name: str, fact: str) -> None:
+        super().__init__(name, fact, f"fold it anew with `runfold rebuild {name}`")
+
+
+class ReadModelBehind(LedgerError):
+    """A read model has not come to the position that was asked for."""
+
+    def __init__(self, name: str, position: int | None, wanted: int, next_step: str) -> None:
+        at = "has not been begun" if position is None else f"is at position {position}"
+        super().__init__(
+            f"the read model {name} {at}, not at {wanted}; {next_step}",
+            name=name, position=position, wanted=wanted, next_step=next_step,
+        )  # fmt: skip
+        self.name, self.position, self.wanted, self.next_step = name, position, wanted, next_step
 
 
 class UnsafeDurability(LedgerError):

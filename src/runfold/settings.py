@@ -15,6 +15,7 @@ class Settings(BaseSettings):
 
     database_url: SecretStr | None = Field(None, description="PostgreSQL to use; none means the embedded one")
     admin_url: SecretStr | None = Field(None, description="the same database as a role that may migrate it")
+    projector_url: SecretStr | None = Field(None, description="the same database as a role that may fold read models")
     home: Path = Field(
         default_factory=lambda: Path.home() / ".runfold",
         description="folder of the embedded database and of all that Runfold keeps on this machine",

@@ -8,7 +8,6 @@ transaction of its own, and memory does not grow with it.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from importlib import resources
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -19,6 +18,7 @@ from runfold.domain.event import Context, Event, Metadata, event_types, refusal
 from runfold.domain.run_events import RunCreated
 from runfold.domain.thread import ThreadCreated, ThreadEvent
 from runfold.errors import UnknownEventType, UnreadableEvent
+from runfold.store.queries import named_queries
 from runfold.store.reader import Reader
 
 PAGE = 500
@@ -78,9 +78,7 @@ class LogCheck:
     _last_time: datetime | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        text = (resources.files("runfold.store") / "checking.sql").read_text()
-        parts = (part.partition("\n") for part in text.split("-- name: ")[1:])
-        self._queries = {name: query for name, _, query in parts}
+        self._queries = named_queries("runfold.store", "checking.sql")
         ((self.head, self._head_time, self._lowest, self._highest),) = self.reader.rows(self._queries["ends"])
 
     def findings(self) -> Iterator[Finding]:

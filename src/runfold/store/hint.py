@@ -59,3 +59,33 @@ class Hint:
                     connection.close()
             return None  # they poll
         return connection
+
+
+class Listener:
+    """Waits for hints, on a connection of its own."""
+
+    def __init__(self, datastore: Datastore) -> None:
+        self._datastore = datastore
+        self._connection: Connection | None = None
+
+    def wait(self, timeout: float) -> None:
+        """Until a hint comes, or the time is over. The first time it only begins to listen: look again at what came before.
+
+        Raises psycopg.Error; it then listens anew the next time.
+        """
+        try:
+            if self._connection is None:
+                self._connection = self._datastore.connect()
+                self._connection.execute(f"LISTEN {CHANNEL}")
+                return
+            for _ in self._connection.notifies(timeout=timeout, stop_after=1):
+                break
+        except psycopg.Error:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Listen no more."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

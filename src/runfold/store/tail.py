@@ -14,8 +14,8 @@ import psycopg
 
 from runfold.domain.event import Recorded
 from runfold.errors import LedgerError
-from runfold.store.datastore import Connection, Datastore
-from runfold.store.hint import CHANNEL
+from runfold.store.datastore import Datastore
+from runfold.store.hint import Listener
 from runfold.store.reader import Reader
 
 KEPT = 5000
@@ -73,7 +73,7 @@ class Tail:
             thread.join()
 
     def _read_on(self) -> None:
-        listener: Connection | None = None
+        listener = Listener(self._datastore)
         pause = BUSY_SECONDS
         try:
             while self._is_wanted():
@@ -81,15 +81,14 @@ class Tail:
                     while self._read_page():
                         pause = BUSY_SECONDS
                     self.failing_since = None
-                    listener = self._listen(listener, pause)
+                    listener.wait(pause)
                     pause = min(pause * 2, QUIET_SECONDS)
                 except (psycopg.Error, LedgerError):
                     self.failing_since = self.failing_since or time.monotonic()
-                    _close(listener)
-                    listener = None
+                    listener.close()
                     time.sleep(QUIET_SECONDS)
         finally:
-            _close(listener)
+            listener.close()
 
     def _is_wanted(self) -> bool:
         with self._changed:
@@ -106,17 +105,3 @@ class Tail:
                 self.position = found[-1].position
                 self._changed.notify_all()
         return bool(found)
-
-    def _listen(self, listener: Connection | None, pause: float) -> Connection:
-        if listener is None:
-            listener = self._datastore.connect()
-            listener.execute(f"LISTEN {CHANNEL}")
-            return listener  # what came before it listened is read first
-        for _ in listener.notifies(timeout=pause, stop_after=1):
-            break
-        return listener
-
-
-def _close(listener: Connection | None) -> None:
-    if listener is not None:
-        listener.close()

@@ -26,9 +26,15 @@ BEGIN
         ALTER ROLE runfold_app SET lock_timeout = '5s';
     END IF;
     EXECUTE format('SELECT EXISTS (' || has_settings || ')', 'runfold_projector',
-                   '{idle_in_transaction_session_timeout=60s}') INTO found;
+                   '{idle_in_transaction_session_timeout=10s,lock_timeout=5s}') INTO found;
     IF NOT found THEN
-        ALTER ROLE runfold_projector SET idle_in_transaction_session_timeout = '60s';
+        ALTER ROLE runfold_projector SET idle_in_transaction_session_timeout = '10s';
+        ALTER ROLE runfold_projector SET lock_timeout = '5s';
+    END IF;
+
+    -- Read models live in schemas that the projector makes and drops.
+    IF NOT has_database_privilege('runfold_projector', current_database(), 'CREATE') THEN
+        EXECUTE format('GRANT CREATE ON DATABASE %I TO runfold_projector', current_database());
     END IF;
 
     IF NOT pg_has_role(current_user, 'runfold_owner', holds_owner) THEN

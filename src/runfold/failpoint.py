@@ -1,0 +1,25 @@
+"""Named points at which a process can be made to die, to show that it may die anywhere.
+
+RUNFOLD_FAILPOINT=name:3 in the environment kills the process, as `kill -9` would, the third time it reaches that point.
+Nothing else reads or sets it, and without it reaching a point costs a look into an empty dict.
+"""
+
+import os
+import signal
+
+POINTS = (
+    "claimed", "page read", "page folded", "checkpoint moved", "rows written", "receipt written", "page stored",
+    "generation switched",
+)  # fmt: skip
+"""Every point there is, in the order in which a worker comes to them."""
+
+_name, _, _times = os.environ.get("RUNFOLD_FAILPOINT", "").partition(":")
+_left = {_name: int(_times or 1)} if _name else {}
+
+
+def reach(point: str) -> None:
+    """The process is at a point."""
+    if point in _left:
+        _left[point] -= 1
+        if not _left[point]:
+            os.kill(os.getpid(), signal.SIGKILL)

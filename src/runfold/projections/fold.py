@@ -1,0 +1,74 @@
+"""Folding: events → rows, in memory. The one place where a projection's methods are called."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from runfold.domain.event import Recorded
+from runfold.projections.projection import AnyProjection, Key, Row
+
+
+class Standing(NamedTuple):
+    """A row, and the position of the last event that changed it. No row: it went away."""
+
+    row: Row | None
+    position: int
+
+
+Standings = dict[Key, Standing]
+"""By whole key: the tenant, then the projection's key."""
+
+
+class FoldFailed(Exception):
+    """A projection raised, or answered with what is no row, at an event."""
+
+    def __init__(self, projection: str, recorded: Recorded, cause: Exception) -> None:
+        super().__init__(f"{projection} failed at position {recorded.position} ({recorded.type}): {cause!r}")
+        self.projection, self.recorded, self.cause = projection, recorded, cause
+
+
+def touched(projection: AnyProjection, events: Iterable[Recorded]) -> list[tuple[Key, Recorded]]:
+    """Each event that a projection looks at, with the whole key of each row it touches. Raises FoldFailed."""
+    wanted = frozenset(projection.events)
+    found: list[tuple[Key, Recorded]] = []
+    for recorded in events:
+        if type(recorded.event) not in wanted:
+            continue
+        try:
+            found.extend(((recorded.tenant_id, *key), recorded) for key in projection.keys(recorded))
+        except Exception as error:
+            raise FoldFailed(projection.name, recorded, error) from error
+    return found
+
+
+def fold(projection: AnyProjection, touches: Iterable[tuple[Key, Recorded]], before: Callable[[Key], Row | None]) -> Standings:
+    """The rows that events change, as they are afterwards; `before` knows how they were. Raises FoldFailed."""
+    changed: Standings = {}
+    for key, recorded in touches:
+        known = changed.get(key)
+        row = before(key) if known is None else known.row
+        try:
+            start = projection.initial(key[1:]) if row is None else row
+            after = projection.evolve(start, recorded)
+            if after is not start:
+                _require_row(projection, after)
+                if after is not None or row is not None:
+                    changed[key] = Standing(after, recorded.position)
+        except Exception as error:
+            raise FoldFailed(projection.name, recorded, error) from error
+    return changed
+
+
+def fold_all(projection: AnyProjection, events: Iterable[Recorded]) -> dict[Key, Standing]:
+    """Every row that events lead to, from nothing: the definition of what a read model holds."""
+    standings: Standings = {}
+    rows: Mapping[Key, Standing] = standings
+    for touch in touched(projection, events):
+        standings.update(fold(projection, [touch], lambda key: rows[key].row if key in rows else None))
+    return {key: standing for key, standing in standings.items() if standing.row is not None}
+
+
+def _require_row(projection: AnyProjection, after: Any) -> None:
+    if after is not None and type(after) is not projection.row:
+        raise TypeError(
+            f"evolve returned {type(after).__name__}; it returns {projection.row.__name__}, or None to remove the row"
+        )

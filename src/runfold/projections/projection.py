@@ -1,0 +1,73 @@
+"""What a projection is: which events it looks at, which rows each of them touches, and how a row goes on from there.
+
+A projection is pure. It knows no database, no clock and no chance: the same events give the same rows, whoever folds
+them, in however many steps. Everything else (tables, checkpoints, rebuilds) is made from what is said here.
+"""
+
+from collections.abc import Iterable
+from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from runfold.domain.event import Event, Recorded
+
+Key = tuple[Any, ...]
+"""The values of a row's key columns, in their order."""
+
+
+class Row(BaseModel):
+    """A row of a read model: frozen, its columns typed. What stands under a field is the comment of its column.
+
+    A table has two columns more, which the machine keeps: `tenant_id`, which is part of every key, and `position`, that
+    of the last event that changed the row.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True)
+
+    def but(self, **changes: Any) -> Self:
+        """The same row with other values. They are checked when the row is written, once for all its changes."""
+        row = object.__new__(type(self))
+        object.__setattr__(row, "__dict__", {**self.__dict__, **changes})
+        object.__setattr__(row, "__pydantic_fields_set__", self.__pydantic_fields_set__)
+        object.__setattr__(row, "__pydantic_extra__", None)
+        object.__setattr__(row, "__pydantic_private__", None)
+        return row
+
+
+R = TypeVar("R", bound=Row)
+
+
+class Projection(Generic[R]):
+    """A keyed fold. Subclass it, say what follows, and write `keys` and `evolve`."""
+
+    name: ClassVar[str]
+    """Its own and its table's: small letters, digits and _."""
+    version: ClassVar[int] = 1
+    """Raise it whenever the same events would give other rows; the read model is then folded anew beside the old one."""
+    row: type[R]
+    """The class of its rows."""
+    key: ClassVar[tuple[str, ...]]
+    """The fields of the row that name it."""
+    events: ClassVar[tuple[type[Event], ...]]
+    """The classes of events that it looks at; it sees no others."""
+    indexes: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    """Columns that are searched or sorted by, each index after the tenant."""
+    partition: ClassVar[Literal["thread", "goal"] | None] = None
+    """`thread`: a row is made from the events of one thread alone; `goal`: of one goal alone; None: of any."""
+    depends_on: ClassVar[str] = ""
+    """What else its answers depend on, such as the version of a price list; another one means folding anew."""
+
+    def keys(self, recorded: Recorded) -> Iterable[Key]:
+        """Which rows an event touches, from the event and its context alone."""
+        raise NotImplementedError(f"{type(self).__name__} must say which rows an event touches")
+
+    def initial(self, key: Key) -> R:
+        """A row before its first event. It is stored only when an event changes it."""
+        return self.row(**dict(zip(self.key, key, strict=True)))
+
+    def evolve(self, row: R, recorded: Recorded) -> R | None:
+        """The row after an event: the same object where nothing changed, None where the row goes away."""
+        raise NotImplementedError(f"{type(self).__name__} must say how a row goes on")
+
+
+AnyProjection = Projection[Any]

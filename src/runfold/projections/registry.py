@@ -1,0 +1,121 @@
+"""Which projections there are: built-in, brought by installed packages, or named as module:Class."""
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from runfold.domain.event import Event
+from runfold.errors import InvalidProjection, ProjectionNotFound
+from runfold.projections.columns import columns_of
+from runfold.projections.projection import AnyProjection, Projection, Row
+
+ENTRY_POINTS = "runfold.projections"
+"""The group of entry points under which a package brings its own: `tool_uses = "my.module:ToolUses"`."""
+
+_BUILT_IN = {
+    "run_summaries": "RunSummaries",
+}  # fmt: skip
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,38}")
+_KEY_TYPES = {"text", "bigint", "date"}
+_RESERVED = {"tenant_id", "position"}
+
+
+@cache
+def known() -> Mapping[str, AnyProjection]:
+    """All projections that are found by their plain names. Raises InvalidProjection."""
+    found = {name: load(f"runfold.projections.{name}:{class_name}") for name, class_name in _BUILT_IN.items()}
+    for entry in entry_points(group=ENTRY_POINTS):
+        projection = load(entry.value)
+        if projection.name in found:
+            raise InvalidProjection(entry.value, f"is called {projection.name}, as another is; give it another name")
+        found[projection.name] = projection
+    return found
+
+
+def chosen(names: Iterable[str] = ()) -> dict[str, AnyProjection]:
+    """Projections by plain name or module:Class; all that are known where none is named.
+
+    Raises ProjectionNotFound, InvalidProjection.
+    """
+    found = [load(name) if ":" in name else named(name) for name in names]
+    return {projection.name: projection for projection in found} or dict(known())
+
+
+def named(name: str) -> AnyProjection:
+    """A projection by its plain name. Raises ProjectionNotFound."""
+    if name not in known():
+        raise ProjectionNotFound(name)
+    return known()[name]
+
+
+def load(source: str) -> AnyProjection:
+    """A projection by module:Class. Raises InvalidProjection."""
+    module, _, class_name = source.partition(":")
+    try:
+        found = getattr(import_module(module), class_name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InvalidProjection(source, f"cannot be imported ({error}); name it as module:Class, on the Python path") from None
+    except Exception as error:  # whatever a module of somebody else raises when it is loaded
+        raise InvalidProjection(source, f"cannot be imported: its module raised {error!r}") from error
+    if not (isinstance(found, type) and issubclass(found, Projection)):
+        raise InvalidProjection(source, "is no subclass of runfold.Projection")
+    return checked(found(), source)
+
+
+def source_of(projection: AnyProjection) -> str:
+    """A projection → module:Class."""
+    return f"{type(projection).__module__}:{type(projection).__qualname__}"
+
+
+def checked(projection: AnyProjection, source: str = "") -> AnyProjection:
+    """The same, if it says all that a projection must. Raises InvalidProjection."""
+    for fault in _faults(projection):
+        raise InvalidProjection(source or source_of(projection), fault)
+    return projection
+
+
+def _faults(projection: AnyProjection) -> Iterable[str]:
+    for said in ("name", "row", "key", "events"):
+        if not hasattr(projection, said):
+            yield f"does not say its {said}; see runfold.Projection"
+    if not (isinstance(projection.name, str) and _NAME.fullmatch(projection.name)):
+        yield f"is called {projection.name!r}; a name is up to 39 small letters, digits and _, a letter first"
+    if not (type(projection.version) is int and projection.version > 0):
+        yield f"has version {projection.version!r}; it is a whole number from 1"
+    if not (projection.__doc__ or "").strip():
+        yield "has no docstring; say in a sentence what a row is, for the people who read the table"
+    if not (isinstance(projection.row, type) and issubclass(projection.row, Row)):
+        yield f"has rows of {projection.row!r}, which is no subclass of runfold.Row"
+    if not projection.events or not all(isinstance(kind, type) and issubclass(kind, Event) for kind in projection.events):
+        yield "names no events to look at, or something that is no class of events"
+    yield from _row_faults(projection)
+
+
+def _row_faults(projection: AnyProjection) -> Iterable[str]:
+    try:
+        columns = {column.name: column for column in columns_of(projection.row)}
+    except TypeError as error:
+        yield f"cannot have a table: {error}"
+        return
+    if taken := _RESERVED & columns.keys():
+        yield f"has rows with {', '.join(sorted(taken))}, which every table has by itself; call it something else"
+    for said, names in (("key", projection.key), *(("index", index) for index in projection.indexes)):
+        if type(names) is not tuple or not names or not columns.keys() >= set(names):
+            yield f"has the {said} {names!r}, which is no tuple of fields of its row ({', '.join(columns)})"
+    for name in projection.key:
+        if columns[name].nullable or columns[name].type not in _KEY_TYPES:
+            yield f"has {name} in its key, which must be a str, an int or a date, and never None"
+    yield from _initial_faults(projection, {name: columns[name].type for name in projection.key})
+
+
+def _initial_faults(projection: AnyProjection, key: dict[str, str]) -> Iterable[str]:
+    samples: dict[str, Any] = {"text": "x", "bigint": 1}
+    if "date" in key.values():
+        return
+    try:
+        projection.initial(tuple(samples[kind] for kind in key.values()))
+    except Exception as error:
+        yield f"cannot make a row from its key alone ({' '.join(str(error).split())}); give every other field a default"

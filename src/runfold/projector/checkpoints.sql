@@ -1,0 +1,118 @@
+-- name: begin lock
+-- One at a time makes or changes generations of read models.
+SELECT pg_advisory_xact_lock(8241990171134159717)
+
+-- name: read models
+-- All generations, how far each is, who folds it, and what is wrong with it.
+SELECT m.name, m.generation, m.version, m.fingerprint, m.depends_on, m.source, m.state, c.position, c.epoch, c.token,
+       c.worker, c.moved_at, t.state AS trouble, t.position AS trouble_position, t.event_type, t.error, t.message,
+       t.attempts, t.since
+  FROM runfold.read_models AS m
+  LEFT JOIN runfold.checkpoints AS c USING (name, generation)
+  LEFT JOIN runfold.troubles AS t USING (name, generation)
+ ORDER BY m.name, m.generation
+
+-- name: add read model
+INSERT INTO runfold.read_models (name, generation, version, fingerprint, depends_on, source, types, state)
+VALUES (%(name)s, %(generation)s, %(version)s, %(fingerprint)s, %(depends_on)s, %(source)s, %(types)s, %(state)s)
+
+-- name: add checkpoint
+INSERT INTO runfold.checkpoints (name, generation, epoch)
+VALUES (%(name)s, %(generation)s, %(epoch)s)
+
+-- name: set state
+UPDATE runfold.read_models
+   SET state = %(state)s
+ WHERE name = %(name)s
+   AND generation = %(generation)s
+
+-- name: remove read model
+DELETE FROM runfold.read_models
+ WHERE name = %(name)s
+   AND generation = %(generation)s
+
+-- name: beat
+-- Say that this worker lives.
+INSERT INTO runfold.workers AS w (worker, beat, host, pid, names)
+VALUES (%(worker)s, 1, %(host)s, %(pid)s, %(names)s)
+    ON CONFLICT (worker) DO UPDATE SET beat = w.beat + 1, names = excluded.names
+
+-- name: workers
+SELECT worker, beat, host, pid, names, started_at
+  FROM runfold.workers
+ ORDER BY worker
+
+-- name: remove worker
+-- Only as it was seen: one that was taken for dead may just have woken.
+DELETE FROM runfold.workers
+ WHERE worker = %(worker)s
+   AND beat = coalesce(%(beat)s, beat)
+
+-- name: claim
+-- Take a read model from nobody, or from who was seen to hold it. The token voids what the holder before may still write.
+UPDATE runfold.checkpoints
+   SET token = token + 1, worker = %(worker)s
+ WHERE name = %(name)s
+   AND generation = %(generation)s
+   AND token = %(token)s
+   AND worker IS NOT DISTINCT FROM %(holder)s
+RETURNING position, epoch, token
+
+-- name: release
+UPDATE runfold.checkpoints
+   SET worker = NULL
+ WHERE name = %(name)s
+   AND generation = %(generation)s
+   AND token = %(token)s
+
+-- name: advance
+-- Move read models on together; whose row does not come back has lost its claim. First in its transaction, so that who
+-- has lost it does nothing.
+UPDATE runfold.checkpoints AS c
+   SET position = %(up_to)s, moved_at = clock_timestamp()
+  FROM unnest(%(names)s::text[], %(generations)s::int[], %(tokens)s::bigint[]) AS held (name, generation, token)
+ WHERE c.name = held.name
+   AND c.generation = held.generation
+   AND c.token = held.token
+   AND c.position = %(after)s
+   AND c.epoch = %(epoch)s
+RETURNING c.name
+
+-- name: acknowledge
+-- Note what was applied: the receipt that ends just before grows, or a new one begins.
+WITH applied AS (
+    SELECT * FROM unnest(%(names)s::text[], %(generations)s::int[], %(counts)s::bigint[], %(digests)s::numeric[])
+               AS a (name, generation, events, digest)
+), grown AS (
+    UPDATE runfold.receipts AS r
+       SET last_position = %(up_to)s, events = r.events + a.events,
+           digest = mod(r.digest + a.digest, 18446744073709551616)
+      FROM applied AS a
+     WHERE r.name = a.name
+       AND r.generation = a.generation
+       AND r.last_position = %(after)s
+    RETURNING r.name
+)
+INSERT INTO runfold.receipts (name, generation, first_position, last_position, events, digest)
+SELECT a.name, a.generation, %(after)s + 1, %(up_to)s, a.events, a.digest
+  FROM applied AS a
+ WHERE a.name NOT IN (SELECT name FROM grown)
+
+-- name: receipts
+SELECT first_position, last_position, events, digest
+  FROM runfold.receipts
+ WHERE name = %(name)s
+   AND generation = %(generation)s
+ ORDER BY first_position, last_position
+
+-- name: trouble
+INSERT INTO runfold.troubles AS t (name, generation, state, position, event_type, error, message, attempts)
+VALUES (%(name)s, %(generation)s, %(state)s, %(position)s, %(event_type)s, %(error)s, %(message)s, %(attempts)s)
+    ON CONFLICT (name, generation) DO UPDATE
+   SET state = excluded.state, position = excluded.position, event_type = excluded.event_type, error = excluded.error,
+       message = excluded.message, attempts = excluded.attempts
+
+-- name: end trouble
+DELETE FROM runfold.troubles
+ WHERE name = %(name)s
+   AND generation = %(generation)s

@@ -1,0 +1,28 @@
+"""A connection that may make and fill read models."""
+
+import psycopg
+from psycopg.rows import dict_row
+
+from runfold.errors import LedgerUnavailable
+from runfold.store.datastore import Connection, Datastore
+
+
+def connect(datastore: Datastore) -> Connection:
+    """A connection of one's own, in autocommit, as runfold_projector: so all tables have one owner, whoever folds.
+
+    Raises LedgerUnavailable where the role may not; psycopg.OperationalError.
+    """
+    connection = datastore.connect()
+    connection.row_factory = dict_row
+    try:
+        connection.execute("SET ROLE runfold_projector")
+    except (psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidParameterValue) as error:
+        connection.close()
+        raise LedgerUnavailable(
+            f"this role may not fold read models ({str(error).strip()})",
+            "grant runfold_projector to it, or set RUNFOLD_PROJECTOR_URL to a role that has it",
+            retriable=False,
+        ) from None
+    # A lost commit takes rows and checkpoint back together, and they are folded again: no need to wait for the disk.
+    connection.execute("SET synchronous_commit = off")
+    return connection

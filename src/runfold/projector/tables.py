@@ -1,0 +1,198 @@
+"""The table of a read model, made from the class of its rows: its schema, and reading and writing its rows.
+
+A generation of a read model lives in a schema of its own. What people query is a view in the schema `runfold_read` under
+the read model's plain name, which points at the generation in use.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Any, Generic
+
+from psycopg import sql
+from psycopg.rows import tuple_row
+from pydantic import TypeAdapter, ValidationError, create_model
+
+from runfold.projections.columns import Column, columns_of
+from runfold.projections.fold import Standings
+from runfold.projections.projection import Key, Projection, R, Row
+from runfold.store.datastore import Connection
+
+READ_SCHEMA = "runfold_read"
+READERS = ("runfold_app", "runfold_reader")
+TENANT = Column("tenant_id", "text", nullable=False, comment="Whose it is")
+POSITION = Column("position", "bigint", nullable=False, comment="Position of the last event that changed the row")
+
+
+class InvalidRow(Exception):
+    """A fold led to a row that its own class refuses."""
+
+
+class Table(Generic[R]):
+    """One generation's table."""
+
+    def __init__(self, projection: Projection[R], generation: int) -> None:
+        self._row = projection.row
+        self._key = ("tenant_id", *projection.key)
+        self._indexes = projection.indexes
+        self._purpose = " ".join((projection.__doc__ or "").split())
+        self.name = projection.name
+        self.schema = f"runfold_{projection.name}_{generation}"
+        self.columns = [TENANT, *columns_of(projection.row), POSITION]
+        self._stored = create_model(
+            f"Stored{projection.row.__name__}", __base__=projection.row, tenant_id=(str, ...), position=(int, ...)
+        )
+        self._list = TypeAdapter(list[self._stored])  # type: ignore[name-defined]
+
+    # Making it
+
+    def create(self, connection: Connection) -> None:
+        """Make the schema and the table, with its comments; for readers to read."""
+        schema, table = sql.Identifier(self.schema), self._qualified
+        definitions = [
+            sql.SQL("{} {}{}").format(
+                sql.Identifier(column.name), sql.SQL(_collated(column)), sql.SQL("" if column.nullable else " NOT NULL")
+            )
+            for column in self.columns
+        ]
+        connection.execute(sql.SQL("CREATE SCHEMA {}").format(schema))
+        connection.execute(sql.SQL("CREATE TABLE {} ({})").format(table, sql.SQL(", ").join(definitions)))
+        connection.execute(sql.SQL("COMMENT ON TABLE {} IS {}").format(table, sql.Literal(self._purpose)))
+        for column in self.columns:
+            of = sql.SQL("COMMENT ON COLUMN {}.{} IS {}").format(
+                table, sql.Identifier(column.name), sql.Literal(column.comment or None)
+            )
+            connection.execute(of)
+        _let_read(connection, schema, table)
+
+    def create_indexes(self, connection: Connection) -> None:
+        """Make the primary key and the indexes that the projection names."""
+        for number, columns in enumerate([self._key, *(("tenant_id", *index) for index in self._indexes)]):
+            connection.execute(
+                sql.SQL("ALTER TABLE {} ADD PRIMARY KEY ({})" if number == 0 else "CREATE INDEX ON {} ({})").format(
+                    self._qualified, _names(columns)
+                )
+            )
+
+    def show(self, connection: Connection) -> None:
+        """Let the read model's plain name mean this table. In the caller's transaction."""
+        view = sql.Identifier(READ_SCHEMA, self.name)
+        connection.execute(sql.SQL("DROP VIEW IF EXISTS {}").format(view))
+        connection.execute(
+            sql.SQL("CREATE VIEW {} AS SELECT {} FROM {}").format(
+                view, _names(column.name for column in self.columns), self._qualified
+            )
+        )
+        connection.execute(sql.SQL("COMMENT ON VIEW {} IS {}").format(view, sql.Literal(self._purpose)))
+        _let_read(connection, sql.Identifier(READ_SCHEMA), view)
+
+    def drop(self, connection: Connection) -> None:
+        """Remove the schema with all that is in it."""
+        connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(self.schema)))
+
+    # Its rows
+
+    def load(self, connection: Connection, keys: Iterable[Key]) -> dict[Key, R]:
+        """The rows that there are under some keys."""
+        columns = list(zip(*keys, strict=True))
+        found = connection.cursor(row_factory=tuple_row, binary=True).execute(
+            self._load_query, [list(column) for column in columns], prepare=True
+        )
+        width = len(self._key)
+        return {tuple(values[:width]): self.row_of(values[width:]) for values in found}
+
+    def row_of(self, values: Iterable[Any]) -> R:
+        """The values of the row's own columns, in their order → row."""
+        names = (column.name for column in self.columns[1:-1])
+        return self._row.model_validate(
+            {name: tuple(value) if type(value) is list else value for name, value in zip(names, values, strict=True)}
+        )
+
+    def write(self, connection: Connection, changed: Standings) -> None:
+        """Store rows as they are now. Raises InvalidRow, psycopg.Error."""
+        gone = [key for key, standing in changed.items() if standing.row is None]
+        kept = [(key, standing.row, standing.position) for key, standing in changed.items() if standing.row is not None]
+        if gone:
+            connection.execute(self._delete_query, [list(column) for column in zip(*gone, strict=True)], prepare=True)
+        if kept:
+            document = self._list.dump_json([self._checked(*each) for each in kept])
+            connection.execute(self._write_query, [document.decode()], prepare=True)
+
+    def _checked(self, key: Key, row: Row, position: int) -> Any:
+        fields = {**row.__dict__, "tenant_id": key[0], "position": position}
+        if tuple(fields[name] for name in self._key) != key:
+            raise InvalidRow(f"evolve changed the key of the row {key[1:]}; a row keeps its key for ever")
+        try:
+            return self._stored.__pydantic_validator__.validate_python(fields, strict=True)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            name = ".".join(str(part) for part in first["loc"])
+            raise InvalidRow(f"the row {key[1:]} has {name} = {first['input']!r}: {first['msg']}") from None
+
+    @cached_property
+    def _qualified(self) -> sql.Identifier:
+        return sql.Identifier(self.schema, self.name)
+
+    @cached_property
+    def _load_query(self) -> sql.Composed:
+        types = {column.name: column.type for column in self.columns}
+        given = sql.SQL(", ").join(sql.SQL("%b::{}").format(sql.SQL(f"{types[name]}[]")) for name in self._key)
+        own = [f"t.{column.name}" for column in self.columns[1:-1]]
+        return sql.SQL("SELECT {}, {} FROM unnest({}) AS k ({}) JOIN {} AS t USING ({})").format(
+            _names(self._key), sql.SQL(", ").join(map(_dotted, own)), given, _names(self._key), self._qualified,
+            _names(self._key),
+        )  # fmt: skip
+
+    @cached_property
+    def _write_query(self) -> sql.Composed:
+        names = [column.name for column in self.columns]
+        shape = sql.SQL(", ").join(
+            sql.SQL("{} {}").format(sql.Identifier(column.name), sql.SQL(column.type)) for column in self.columns
+        )
+        changes = sql.SQL(", ").join(
+            sql.SQL("{} = excluded.{}").format(sql.Identifier(name), sql.Identifier(name))
+            for name in names
+            if name not in self._key
+        )
+        return sql.SQL(
+            "INSERT INTO {} ({}) SELECT {} FROM json_to_recordset(%s::json) AS r ({}) ON CONFLICT ({}) DO UPDATE SET {}"
+        ).format(self._qualified, _names(names), _names(names), shape, _names(self._key), changes)
+
+    @cached_property
+    def _delete_query(self) -> sql.Composed:
+        types = {column.name: column.type for column in self.columns}
+        given = sql.SQL(", ").join(sql.SQL("%b::{}").format(sql.SQL(f"{types[name]}[]")) for name in self._key)
+        same = sql.SQL(" AND ").join(
+            sql.SQL("t.{} = k.{}").format(sql.Identifier(name), sql.Identifier(name)) for name in self._key
+        )
+        return sql.SQL("DELETE FROM {} AS t USING unnest({}) AS k ({}) WHERE {}").format(
+            self._qualified, given, _names(self._key), same
+        )
+
+
+def fingerprint(projection: Projection[Any]) -> str:
+    """A digest of a row's columns, its key and the event types: with another one, the rows of before cannot be gone on with."""
+    said = [
+        *(f"{column.name} {column.type} {column.nullable}" for column in columns_of(projection.row)),
+        f"key {projection.key}", f"events {sorted(event.type for event in projection.events)}",
+    ]  # fmt: skip
+    return hashlib.sha256("\n".join(said).encode()).hexdigest()[:32]
+
+
+def _collated(column: Column) -> str:
+    """Ids and labels sort by their bytes, the same on every server."""
+    return f'{column.type} COLLATE "C"' if column.type in {"text", "text[]"} else column.type
+
+
+def _names(names: Iterable[str]) -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Identifier, names))
+
+
+def _dotted(name: str) -> sql.Identifier:
+    return sql.Identifier(*name.split("."))
+
+
+def _let_read(connection: Connection, schema: sql.Identifier, relation: sql.Identifier) -> None:
+    readers = _names(READERS)
+    connection.execute(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(schema, readers))
+    connection.execute(sql.SQL("GRANT SELECT ON {} TO {}").format(relation, readers))

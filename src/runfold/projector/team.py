@@ -1,0 +1,176 @@
+"""Who folds what: this worker among the others, and the read models that fall to it.
+
+Everybody who knows the same workers comes to the same division, so nobody has to give orders. It need not be right at
+every moment: a token in each checkpoint keeps two workers from both writing.
+"""
+
+import os
+import platform
+import secrets
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import structlog
+
+from runfold.errors import BrokenCheckpoint, ProjectionStopped
+from runfold.failpoint import reach
+from runfold.projections.projection import AnyProjection
+from runfold.projector import checkpoints, generations
+from runfold.projector.checkpoints import Claim, Peer, ReadModel
+from runfold.projector.lane import Lane
+from runfold.store.datastore import Connection
+from runfold.store.reader import Head
+
+BEAT_SECONDS = 1.0
+TAKE_OVER_SECONDS = 5.0
+"""How long another worker's beat must stand still before its read models are taken over."""
+
+_log = structlog.get_logger()
+
+
+class Team:
+    """A worker's place among the others. `lanes` are the read models that it has claimed."""
+
+    def __init__(self, projections: Mapping[str, AnyProjection], take_over_seconds: float = TAKE_OVER_SECONDS) -> None:
+        self.name = f"{_host()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self.lanes: dict[tuple[str, int], Lane] = {}
+        self.models: list[ReadModel] = []
+        self._projections = projections
+        self._take_over_seconds = take_over_seconds
+        self._seen: dict[str, tuple[int, float]] = {}
+        self._next_beat = 0.0
+
+    def beat_if_due(self, connection: Connection) -> None:
+        """Once a second: say that this worker lives, and look again what falls to it."""
+        if self.next_beat_in() > 0:
+            return
+        self._next_beat = time.monotonic() + BEAT_SECONDS
+        names = [_versioned(projection) for projection in self._projections.values()]
+        living = self._living(connection, checkpoints.beat(connection, self.name, _host(), os.getpid(), names))
+        self.models = checkpoints.read_models(connection)
+        self._begin_generations(connection)
+        for model in self.models:
+            self._look_after(connection, model, living)
+        for gone in self.lanes.keys() - {(model.name, model.generation) for model in self.models}:
+            del self.lanes[gone]
+
+    def next_beat_in(self) -> float:
+        """Seconds."""
+        return max(0.0, self._next_beat - time.monotonic())
+
+    def look_again(self, within: float = 0.0) -> None:
+        """Let the next beat come earlier."""
+        self._next_beat = min(self._next_beat, time.monotonic() + within)
+
+    def is_ours(self, model: ReadModel) -> bool:
+        """Whether the projections of this worker are what a generation is folded by."""
+        projection = self._projections.get(model.name)
+        return projection is not None and model.state != "previous" and generations.fits(projection, model)
+
+    def drop(self, lane: Lane) -> None:
+        """It is no longer this worker's."""
+        self.lanes.pop((lane.name, lane.claim.generation), None)
+
+    def stop(self, connection: Connection, held: Claim | ReadModel, error: ProjectionStopped, attempts: int = 1) -> None:
+        """Nobody folds it until it is asked for."""
+        checkpoints.note_trouble(connection, held, error, "stopped", attempts)
+        _log.error("stopped", read_model=held.name, error=str(error))
+        self.look_again()
+
+    def leave(self, connection: Connection) -> None:
+        """Give everything back, so that others go on at once."""
+        for lane in self.lanes.values():
+            checkpoints.release(connection, lane.claim)
+        checkpoints.bury(connection, self.name)
+        self.lanes.clear()
+
+    def _living(self, connection: Connection, peers: list[Peer]) -> list[Peer]:
+        """All but those whose beat stands still, and those of this machine whose process is gone."""
+        now = time.monotonic()
+        living = []
+        for peer in peers:
+            beat, since = self._seen.get(peer.worker, (-1, now))
+            if beat != peer.beat:
+                self._seen[peer.worker] = (peer.beat, now)
+            if peer.worker != self.name and (now - since > self._take_over_seconds or _is_gone(peer)):
+                checkpoints.bury(connection, peer.worker, peer.beat)
+                _log.info("worker gone", worker=peer.worker)
+            else:
+                living.append(peer)
+        self._seen = {peer.worker: self._seen[peer.worker] for peer in living}
+        return living
+
+    def _begin_generations(self, connection: Connection) -> None:
+        for projection in self._projections.values():
+            try:
+                if generations.is_wanted(projection, self.models):
+                    generations.begin(connection, projection, read_head(connection).epoch)
+                    self.models = checkpoints.read_models(connection)
+            except ProjectionStopped as error:
+                model = next(m for m in self.models if m.name == projection.name and m.version == projection.version)
+                if model.message != str(error):
+                    self.stop(connection, model, error)
+
+    def _look_after(self, connection: Connection, model: ReadModel, living: list[Peer]) -> None:
+        """Claim what falls to this worker, give back what falls to another, drop what was taken."""
+        projection = self._projections.get(model.name)
+        lane = self.lanes.get((model.name, model.generation))
+        if lane is not None and (model.worker != self.name or model.token != lane.claim.token):
+            self.drop(lane)
+            lane = None
+        if projection is None or not self.is_ours(model) or model.trouble == "stopped":
+            return
+        mine = checkpoints.assigned(_versioned(projection), living) == self.name
+        if lane is not None and not mine:
+            checkpoints.release(connection, lane.claim)
+            self.drop(lane)
+        elif lane is None and mine and model.worker not in {peer.worker for peer in living} - {self.name}:
+            self._claim(connection, model, projection)
+
+    def _claim(self, connection: Connection, model: ReadModel, projection: AnyProjection) -> None:
+        try:
+            claim = checkpoints.claim(connection, model, self.name)
+            if claim is None:
+                return
+            if claim.epoch != (epoch := read_head(connection).epoch):
+                fact = f"was folded from the log {claim.epoch}, and this is the log {epoch} (a restored or replaced database)"
+                raise BrokenCheckpoint(model.name, fact)
+            lane = Lane(projection, claim, building=model.state == "building")
+            lane.attempts = model.attempts or 0
+            self.lanes[model.name, model.generation] = lane
+            _log.info("claimed", read_model=model.name, generation=model.generation, position=claim.position)
+            reach("claimed")
+        except ProjectionStopped as error:
+            self.stop(connection, model, error)
+
+
+def read_head(connection: Connection) -> Head:
+    """The last position, and the id of the log."""
+    row = connection.execute(
+        "SELECT position, nullif(recorded_at, '-infinity') AS recorded_at, epoch FROM runfold.head"
+    ).fetchone()
+    assert row is not None, "the head is one row for ever"  # noqa: S101
+    return Head(**row)
+
+
+def _versioned(projection: AnyProjection) -> str:
+    return f"{projection.name}/{projection.version}"
+
+
+def _host() -> str:
+    """The machine, as far as process ids go: containers on one host each count their own."""
+    namespace = Path("/proc/self/ns/pid")
+    return f"{platform.node()}/{namespace.stat().st_ino}" if namespace.exists() else platform.node()
+
+
+def _is_gone(peer: Peer) -> bool:
+    if peer.host != _host():
+        return False
+    try:
+        os.kill(peer.pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False

@@ -1,0 +1,221 @@
+"""A worker: it claims read models, and folds what is new into their tables.
+
+Rows, checkpoint and receipt of a page are stored in one transaction, so that each event counts exactly once. Read models
+that are equally far are folded from one reading of the log and stored together; where that fails, each is tried by
+itself, in halves of the page down to the event that is at fault, and only that read model stops.
+"""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+import psycopg
+import structlog
+
+from runfold.errors import ProjectionStopped
+from runfold.failpoint import reach
+from runfold.projections.fold import FoldFailed
+from runfold.projections.projection import AnyProjection
+from runfold.projector import checkpoints, generations
+from runfold.projector.checkpoints import ClaimsLost, ReadModel
+from runfold.projector.connection import connect
+from runfold.projector.lane import Lane
+from runfold.projector.page import Page, read_page
+from runfold.projector.tables import InvalidRow
+from runfold.projector.team import TAKE_OVER_SECONDS, Team, read_head
+from runfold.store.datastore import Connection, Datastore, unavailable
+from runfold.store.hint import Listener
+from runfold.store.reader import Head
+
+LARGEST_PAGE, FIRST_PAGE, SMALLEST_PAGE = 5000, 500, 10
+"""Positions read at once: more while that is quick, fewer while it is slow or the events are large."""
+QUICK_SECONDS, SLOW_SECONDS = 0.25, 1.0
+BUSY_SECONDS, QUIET_SECONDS = 0.005, 0.25
+
+_FAULTS = (FoldFailed, InvalidRow, ProjectionStopped, psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError)
+"""What is the projection's doing, and not the database's."""
+_log = structlog.get_logger()
+Progress = Callable[[int, int], None]
+
+
+class Worker:
+    """One thread that folds. `run` goes on until it is told to stop; `catch_up` ends when everything is folded."""
+
+    def __init__(
+        self, datastore: Datastore, projections: Mapping[str, AnyProjection], *, take_over_seconds: float = TAKE_OVER_SECONDS
+    ) -> None:
+        self._datastore = datastore
+        self._team = Team(projections, take_over_seconds)
+        self._listener = Listener(datastore)
+        self._open: Connection | None = None
+        self._page_size = FIRST_PAGE
+
+    def run(self, stop: threading.Event) -> None:
+        """Fold until told to stop. A database that is away is waited for."""
+        pause = BUSY_SECONDS
+        while not stop.is_set():
+            try:
+                self._team.beat_if_due(self._connection)
+                if self._step():
+                    pause = BUSY_SECONDS
+                    continue
+                self._listener.wait(min(pause, self._team.next_beat_in()))
+                pause = min(pause * 2, QUIET_SECONDS)
+            except psycopg.ProgrammingError as error:  # rights or tables are missing, which waiting does not mend
+                raise unavailable(error) from error
+            except psycopg.Error as error:
+                self._start_over(error)
+                stop.wait(QUIET_SECONDS)
+        self.close()
+
+    def catch_up(self, progress: Progress | None = None) -> int:
+        """Fold all that is there now, or wait for others who have claimed it; returns the position.
+
+        Read models that have stopped are left as they are. Raises LedgerUnavailable.
+        """
+        try:
+            target = read_head(self._connection).position
+            while True:
+                self._team.look_again(within=BUSY_SECONDS * 10)
+                self._team.beat_if_due(self._connection)
+                behind = [model for model in self._team.models if self._team.is_ours(model) and not self._has_done(model, target)]
+                if not behind:
+                    return target
+                if progress is not None:
+                    progress(sum(map(self._position, behind)), target * len(behind))
+                if not self._step(target):
+                    time.sleep(BUSY_SECONDS)
+        except psycopg.Error as error:
+            raise unavailable(error) from error
+
+    def close(self) -> None:
+        """Give everything back, so that others can go on at once."""
+        self._listener.close()
+        with contextlib.suppress(psycopg.Error):  # they find out by themselves
+            if self._open is not None and not self._open.closed:
+                self._team.leave(self._open)
+                self._open.close()
+        self._open = None
+
+    # Folding
+
+    def _step(self, target: int | None = None) -> bool:
+        """Take in one page for the read models that have waited longest; False when there is nothing to do."""
+        head = read_head(self._connection)
+        now = time.monotonic()
+        end = head.position if target is None else min(target, head.position)
+        due = [lane for lane in self._team.lanes.values() if lane.position < end and lane.not_before <= now]
+        if not due:
+            self._switch_built(head)
+            return False
+        first = min(due, key=lambda lane: lane.served)
+        group = [lane for lane in due if lane.position == first.position]
+        ahead = [lane.position for lane in due if lane.position > first.position]
+        up_to = min([first.position + self._page_size, end, *ahead])
+        page = read_page(self._connection, first.position, up_to, {name for lane in group for name in lane.types})
+        reach("page read")
+        self._take_in(group, page, head)
+        self._adapt(time.monotonic() - now, page.up_to - page.after)
+        return True
+
+    def _take_in(self, group: list[Lane], page: Page, head: Head) -> None:
+        try:
+            self._store(group, page, head)
+        except ClaimsLost as lost:
+            for lane in group:
+                lane.forget()
+                if lane.name in lost.names:
+                    self._team.drop(lane)
+                    _log.info("claim lost", read_model=lane.name, position=lane.position)
+        except _FAULTS:
+            for lane in group:
+                lane.forget()
+            for lane in group:
+                self._take_in_alone(lane, page, head)
+
+    def _take_in_alone(self, lane: Lane, page: Page, head: Head) -> bool:
+        """A page for one read model, halved until what is at fault stands alone; False when it did not get through."""
+        try:
+            self._store([lane], page, head)
+        except ClaimsLost:
+            self._team.drop(lane)
+            return False
+        except _FAULTS as error:
+            lane.forget()
+            if page.up_to - page.after > 1:
+                first, second = page.halves()
+                return self._take_in_alone(lane, first, head) and self._take_in_alone(lane, second, head)
+            self._put_off(lane, lane.explain(error, page))
+            return False
+        return True
+
+    def _store(self, group: list[Lane], page: Page, head: Head) -> None:
+        connection = self._connection
+        folded = [lane.fold(connection, page) for lane in group]
+        reach("page folded")
+        with connection.transaction():
+            checkpoints.advance(connection, [lane.claim for lane in group], page.after, page.up_to, head.epoch)
+            reach("checkpoint moved")
+            for lane, each in zip(group, folded, strict=True):
+                lane.table.write(connection, each.changed)
+            reach("rows written")
+            checkpoints.acknowledge(connection, [each.applied for each in folded], page.after, page.up_to)
+            reach("receipt written")
+        for lane, each in zip(group, folded, strict=True):
+            lane.settle(each, page.up_to)
+            if lane.attempts:
+                lane.attempts = 0
+                checkpoints.end_trouble(connection, lane.name, lane.claim.generation)
+        reach("page stored")
+
+    def _put_off(self, lane: Lane, error: ProjectionStopped) -> None:
+        if lane.put_off():
+            checkpoints.note_trouble(self._connection, lane.claim, error, "retrying", lane.attempts)
+            _log.warning("retrying", read_model=lane.name, error=str(error), attempt=lane.attempts)
+        else:
+            self._team.stop(self._connection, lane.claim, error, lane.attempts)
+            checkpoints.release(self._connection, lane.claim)
+            self._team.drop(lane)
+
+    def _switch_built(self, head: Head) -> None:
+        """What was in the making and has caught up takes the place of the one before."""
+        for lane in self._team.lanes.values():
+            if lane.building and lane.position == head.position:
+                generations.switch(self._connection, lane.projection, lane.claim.generation)
+                reach("generation switched")
+                lane.building = False
+                self._team.look_again()
+
+    def _adapt(self, seconds: float, size: int) -> None:
+        if seconds > SLOW_SECONDS:
+            self._page_size = max(SMALLEST_PAGE, self._page_size // 2)
+        elif seconds < QUICK_SECONDS and size == self._page_size:
+            self._page_size = min(LARGEST_PAGE, self._page_size * 2)
+
+    # What it knows
+
+    def _has_done(self, model: ReadModel, target: int) -> bool:
+        lane = self._team.lanes.get((model.name, model.generation))
+        return model.trouble == "stopped" or (self._position(model) >= target and not (lane and lane.building))
+
+    def _position(self, model: ReadModel) -> int:
+        lane = self._team.lanes.get((model.name, model.generation))
+        return lane.position if lane else model.position or 0
+
+    @property
+    def _connection(self) -> Connection:
+        if self._open is None or self._open.closed:
+            self._open = connect(self._datastore)
+        return self._open
+
+    def _start_over(self, error: Exception) -> None:
+        """After a fault of the database: what is at hand may not be what is stored, and claims may be gone."""
+        _log.warning("the database does not answer", error=" ".join(str(error).split()))
+        if self._open is not None:
+            self._open.close()
+        self._open = None
+        self._team.lanes.clear()
+        self._team.look_again()
+        self._listener.close()
+        self._datastore.revive()

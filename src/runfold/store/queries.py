@@ -1,0 +1,10 @@
+"""SQL that is more than a line lives in a file beside the Python that runs it, each statement under its name."""
+
+from importlib import resources
+
+
+def named_queries(package: str, file: str) -> dict[str, str]:
+    """The statements of a file, by the names in their lines `-- name: …`."""
+    text = (resources.files(package) / file).read_text()
+    parts = (part.partition("\n") for part in text.split("-- name: ")[1:])
+    return {name.strip(): query for name, _, query in parts}
