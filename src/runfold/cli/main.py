@@ -19,6 +19,7 @@ from runfold.cli.doctor import doctor
 from runfold.cli.events import events
 from runfold.cli.importing import import_runs
 from runfold.cli.migrate import migrate
+from runfold.cli.projections import projections, work
 from runfold.cli.runs import run
 from runfold.cli.threads import thread, threads, tree
 from runfold.cli.version import version
@@ -45,6 +46,10 @@ _COMMANDS: list[tuple[str, str, Callable[..., None], tuple[str, ...]]] = [
         "runfold events --thread thread_demo7 --type 'approval.*'", "runfold events --after 100 --limit 20 --json",
         "runfold events --after 100 --follow",
     )),
+    ("work", _CARE, work, (
+        "runfold work", "runfold work --once", "runfold work --projection run_summaries --projection my.module:MyProjection",
+    )),
+    ("projections", _CARE, projections, ("runfold projections --json", "runfold projections retry run_summaries")),
     ("check", _CARE, check, ("runfold check", "runfold check --json")),
     ("migrate", _CARE, migrate, ("runfold migrate", "RUNFOLD_ADMIN_URL=postgresql://admin@db/ledger runfold migrate")),
     ("doctor", _CARE, doctor, ("runfold doctor", "runfold doctor --json")),

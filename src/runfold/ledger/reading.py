@@ -12,6 +12,7 @@ from runfold.domain.thread import MAIN, Thread
 from runfold.domain.tool_call import ToolCalled, ToolCancelled, ToolFailed, ToolStarted, ToolSucceeded
 from runfold.errors import ApprovalNotFound, NotFound, RunNotFound, ThreadNotFound, UsageError
 from runfold.ledger.history import History, thread_tree
+from runfold.ledger.read_models import ReadModels
 from runfold.ledger.session import State, is_id
 from runfold.ledger.tree import Tree
 from runfold.ledger.views import ApprovalView, Message, RunView, ThreadView, ToolCallView
@@ -28,6 +29,7 @@ class Reading:
         self._reader = reader
         self._tenant_id = tenant_id
         self.up_to = up_to
+        self.read_models = ReadModels(reader.datastore, tenant_id)
 
     def at(self, moment: int | datetime | None) -> "Reading":
         """The same questions at a position, or at a time of the store: the last position recorded not after it."""

@@ -35,7 +35,7 @@ DELETE FROM runfold.read_models
 -- Say that this worker lives.
 INSERT INTO runfold.workers AS w (worker, beat, host, pid, names)
 VALUES (%(worker)s, 1, %(host)s, %(pid)s, %(names)s)
-    ON CONFLICT (worker) DO UPDATE SET beat = w.beat + 1, names = excluded.names
+    ON CONFLICT (worker) DO UPDATE SET beat = w.beat + 1, names = excluded.names, beaten_at = clock_timestamp()
 
 -- name: workers
 SELECT worker, beat, host, pid, names, started_at
@@ -116,3 +116,9 @@ VALUES (%(name)s, %(generation)s, %(state)s, %(position)s, %(event_type)s, %(err
 DELETE FROM runfold.troubles
  WHERE name = %(name)s
    AND generation = %(generation)s
+
+-- name: ages
+-- For how long the first event that a read model has not looked at has been in the ledger.
+SELECT c.name, c.generation, extract(epoch FROM clock_timestamp() - e.recorded_at)::float8 AS seconds
+  FROM runfold.checkpoints AS c
+  JOIN runfold.log AS e ON e.notification_id = c.position + 1

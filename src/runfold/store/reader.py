@@ -77,7 +77,7 @@ class Reader:
     """The log, read-only."""
 
     def __init__(self, datastore: Datastore) -> None:
-        self._datastore = datastore
+        self.datastore = datastore
 
     def rows(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """All rows of a query as tuples; asked once more where the server was restarted meanwhile.
@@ -87,15 +87,15 @@ class Reader:
         try:
             return self._rows(query, parameters)
         except LedgerUnavailable as error:
-            waited_in_vain = isinstance(error.__cause__, psycopg_pool.PoolTimeout) and not self._datastore.can_revive
+            waited_in_vain = isinstance(error.__cause__, psycopg_pool.PoolTimeout) and not self.datastore.can_revive
             if not error.retriable or waited_in_vain:
                 raise
-            self._datastore.revive()
+            self.datastore.revive()
             return self._rows(query, parameters)
 
     def _rows(self, query: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         with (
-            self._datastore.reading() as connection,
+            self.datastore.reading() as connection,
             connection.cursor(binary=True, row_factory=psycopg.rows.tuple_row) as cursor,
         ):
             return cursor.execute(query, parameters, prepare=True).fetchall()

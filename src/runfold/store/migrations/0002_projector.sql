@@ -77,9 +77,11 @@ CREATE TABLE runfold.workers (
     host       text        NOT NULL,
     pid        int         NOT NULL,
     names      text[]      NOT NULL,
-    started_at timestamptz NOT NULL DEFAULT clock_timestamp()
+    started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    beaten_at  timestamptz NOT NULL DEFAULT clock_timestamp()
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE runfold.workers IS 'Who folds: a worker whose beat stands still is taken for dead';
+COMMENT ON COLUMN runfold.workers.beaten_at IS 'For people to look at; nothing is decided by it';
 COMMENT ON COLUMN runfold.workers.names IS 'The projections it knows';
 
 -- How far each read model in use is.

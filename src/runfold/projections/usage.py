@@ -1,0 +1,191 @@
+"""What model calls used and cost: one row for each, so that corrections and reported costs meet what they are about.
+
+All totals are sums over these rows, and null stays null in them; `sum` in SQL does so by itself.
+
+- Tokens: the sum of a column. A null is a count that nobody reported, not a zero.
+- Cost of one currency: the sum of `reported_cost` where `reported_currency` is that currency; and in US dollars also the
+  sum of `computed_cost` where `reported_cost` is null. Only a call of which nobody reported a cost counts as computed, so
+  no call counts twice. A null in both is a call whose cost nobody knows.
+- `other_costs` is null but where one usage was reported in several currencies: it holds those beside
+  `reported_currency`, currency → amount as text, to be added to their currencies' sums (jsonb_each_text).
+
+A report of a cost that names a usage belongs to that usage's row, with its day, model and node. Of two sources the
+provider's word counts, whatever came first and in whatever currency; reports of one source add up. A report that names no
+usage has a row of its own, without tokens. So does one that names a usage its run has not recorded (yet).
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
+from decimal import Context, Decimal
+from typing import Any, Literal
+
+from runfold.domain.event import Recorded
+from runfold.domain.usage import CostReported, Tokens, UsageCorrected, UsageRecorded
+from runfold.projections.prices import PRICE_SOURCE, computed_cost
+from runfold.projections.projection import Key, Projection, Row
+
+_EXACT = Context(prec=80)
+"""Amounts add up exactly, whatever the caller's context is."""
+
+
+class UsageEntry(Row):
+    """What one model call used and cost, or a cost of no model call."""
+
+    run_id: str
+    """The run."""
+    entry_id: str
+    """`call:` and the usage's id, or `cost:` and the cost's where it names no usage."""
+    kind: Literal["call", "cost"] = "cost"
+    """`call` for a recorded usage: count these to count model calls."""
+    usage_id: str | None = None
+    """The usage; null for a cost that names none."""
+    model_call_id: str | None = None
+    """The model call, where the usage names it."""
+    step_id: str | None = None
+    """The step, where the usage names it."""
+    day: date | None = None
+    """The UTC day of happened_at."""
+    happened_at: datetime | None = None
+    """When it was used, by the producer's clock where it gave one; of a cost without usage, when it was reported."""
+    thread_id: str = ""
+    """The thread of the run."""
+    agent_id: str | None = None
+    """Who runs."""
+    user_id: str | None = None
+    """Whose thread it is."""
+    goal_id: str | None = None
+    """What the run is for."""
+    node_id: str | None = None
+    """The node of the run's graph; null where nobody said."""
+    provider: str | None = None
+    """The provider; null where nobody said."""
+    model: str | None = None
+    """The model; null where nobody said."""
+    service_tier: str | None = None
+    """The provider's service tier; null where nobody said."""
+
+    input_tokens: int | None = None
+    """Input tokens as the provider counts them: to some with those of caches, to others (Anthropic) without."""
+    output_tokens: int | None = None
+    """Output tokens, those of reasoning included."""
+    total_tokens: int | None = None
+    """Total tokens, where the provider reported a total."""
+    cache_read_input_tokens: int | None = None
+    """Input tokens read from a prompt cache."""
+    cache_creation_input_tokens: int | None = None
+    """Input tokens written to a prompt cache."""
+    reasoning_output_tokens: int | None = None
+    """Output tokens of reasoning."""
+    corrections: int = 0
+    """How many times the counts were corrected; those here are the last."""
+
+    reported_cost: Decimal | None = None
+    """What it cost as somebody reported; null where nobody did."""
+    reported_currency: str | None = None
+    """The currency of reported_cost."""
+    reported_source: Literal["provider", "local"] | None = None
+    """Whose word that is: the provider's bill, or the application's own sum, which counts only without the other."""
+    other_costs: dict[str, str] | None = None
+    """What was reported in further currencies, currency to amount; null but where one usage has several."""
+    computed_cost: Decimal | None = None
+    """US dollars by the list prices of its day; null where model or counts are not known. Counts where nobody reported."""
+    price_source: str | None = None
+    """The price list of computed_cost, with its version; null where that is null."""
+
+    recorded_position: int | None = None
+    """The event that recorded the usage."""
+    corrected_position: int | None = None
+    """The event that corrected it last, with its reason."""
+    cost_position: int | None = None
+    """The event that reported the cost that counts; of several that add up, the last."""
+
+
+class Usage(Projection[UsageEntry]):
+    """One row per model call and per cost of none: tokens, what somebody said they cost, and what they cost by the list."""
+
+    name = "usage"
+    row = UsageEntry
+    key = ("run_id", "entry_id")
+    events = (UsageRecorded, UsageCorrected, CostReported)
+    indexes = (("thread_id",), ("day",), ("agent_id", "day"), ("goal_id",))
+    partition = "thread"
+    depends_on = PRICE_SOURCE
+
+    def keys(self, recorded: Recorded) -> Iterable[Key]:
+        """The row of the usage it is about, or the cost's own."""
+        event = recorded.event
+        match event:
+            case UsageRecorded() | UsageCorrected():
+                return ((recorded.stream, f"call:{event.usage_id}"),)
+            case CostReported():
+                entry = f"cost:{event.cost_id}" if event.usage_id is None else f"call:{event.usage_id}"
+                return ((recorded.stream, entry),)
+        return ()
+
+    def evolve(self, row: UsageEntry, recorded: Recorded) -> UsageEntry:
+        """The row after a usage was recorded or corrected, or its cost reported."""
+        event = recorded.event
+        match event:
+            case UsageRecorded():
+                return _used(row, recorded, event)
+            case UsageCorrected():
+                return _corrected(row, recorded, event)
+            case CostReported():
+                return _costed(row, recorded, event)
+        return row
+
+
+def _used(row: UsageEntry, recorded: Recorded, event: UsageRecorded) -> UsageEntry:
+    used = row.but(
+        **_place(recorded), kind="call", usage_id=event.usage_id, model_call_id=event.model_call_id, step_id=event.step_id,
+        node_id=event.node_id or row.node_id, provider=event.provider or row.provider, model=event.model or row.model,
+        service_tier=event.service_tier, recorded_position=recorded.position,
+    )  # fmt: skip
+    return _counted(used, event.tokens)
+
+
+def _corrected(row: UsageEntry, recorded: Recorded, event: UsageCorrected) -> UsageEntry:
+    corrected = row.but(corrections=row.corrections + 1, corrected_position=recorded.position)
+    return _counted(corrected, event.replacement)
+
+
+def _counted(row: UsageEntry, tokens: Tokens) -> UsageEntry:
+    """The row with these counts, and what they cost on its day."""
+    at = row.happened_at
+    cost = None if at is None else computed_cost(row.provider, row.model, tokens, at, row.service_tier)
+    source = None if cost is None else PRICE_SOURCE
+    return row.but(**tokens.__dict__, computed_cost=cost, price_source=source)
+
+
+def _costed(row: UsageEntry, recorded: Recorded, event: CostReported) -> UsageEntry:
+    if row.reported_source == "provider" and event.source == "local":
+        return row
+    changes: dict[str, Any] = {"cost_position": recorded.position}
+    if row.recorded_position is None:
+        changes |= {**_place(recorded), "usage_id": event.usage_id} if row.happened_at is None else {}
+        changes |= {
+            "node_id": row.node_id or event.node_id, "provider": row.provider or event.provider,
+            "model": row.model or event.model,
+        }  # fmt: skip
+    return row.but(**changes, **_added(row, event))
+
+
+def _added(row: UsageEntry, event: CostReported) -> dict[str, Any]:
+    """What is reported in all, after one report more."""
+    currency, amount, others = event.currency, event.amount, row.other_costs or {}
+    if row.reported_cost is None or row.reported_source != event.source:
+        return {
+            "reported_cost": amount, "reported_currency": currency, "reported_source": event.source, "other_costs": None,
+        }  # fmt: skip
+    if row.reported_currency == currency:
+        return {"reported_cost": _EXACT.add(row.reported_cost, amount)}
+    total = _EXACT.add(Decimal(others.get(currency, 0)), amount)
+    return {"other_costs": {**others, currency: f"{total:f}"}}
+
+
+def _place(recorded: Recorded) -> dict[str, Any]:
+    context, happened_at = recorded.context, recorded.happened_at.astimezone(UTC)
+    return {
+        "thread_id": recorded.thread_id, "agent_id": context.agent_id, "user_id": context.user_id,
+        "goal_id": context.goal_id, "happened_at": happened_at, "day": happened_at.date(),
+    }  # fmt: skip

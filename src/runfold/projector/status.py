@@ -1,0 +1,99 @@
+"""How the read models are: how far, how far behind, who folds them, and what is wrong with one that cannot go on."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Literal
+
+from psycopg.rows import class_row
+from pydantic import BaseModel, ConfigDict
+
+from runfold.errors import ProjectionNotFound
+from runfold.projections.projection import AnyProjection
+from runfold.projector import checkpoints
+from runfold.projector.checkpoints import QUERIES, ReadModel
+from runfold.projector.generations import fits
+from runfold.projector.team import read_head
+from runfold.store.datastore import Connection
+
+State = Literal["up to date", "catching up", "waiting for a worker", "retrying", "stopped", "not begun", "being built"]
+
+
+class ProjectionStatus(BaseModel):
+    """One read model at a glance."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    version: int
+    generation: int | None = None
+    state: State
+    position: int | None = None
+    """The last position looked at."""
+    head: int
+    """The last position of the ledger."""
+    behind_seconds: float | None = None
+    """For how long the first event that was not looked at yet has been in the ledger."""
+    worker: str | None = None
+    source: str | None = None
+    """The class that folds it, as module:Class."""
+    error: str | None = None
+    error_position: int | None = None
+    attempts: int | None = None
+    failing_since: datetime | None = None
+    moved_at: datetime | None = None
+
+    @property
+    def behind_events(self) -> int:
+        """How many events it has not looked at yet."""
+        return self.head - (self.position or 0)
+
+
+class _Age(BaseModel):
+    name: str
+    generation: int
+    seconds: float
+
+
+def statuses(connection: Connection, projections: Iterable[AnyProjection]) -> list[ProjectionStatus]:
+    """Every read model there is, and the projections that have none yet."""
+    head = read_head(connection).position
+    models = [model for model in checkpoints.read_models(connection) if model.state != "previous"]
+    workers = {peer.worker for peer in checkpoints.peers(connection)}
+    ages = {
+        (age.name, age.generation): age.seconds for age in connection.cursor(row_factory=class_row(_Age)).execute(QUERIES["ages"])
+    }
+    found = [_status(model, head, workers, ages.get((model.name, model.generation), 0.0)) for model in models]
+    found += [
+        ProjectionStatus(name=projection.name, version=projection.version, state="not begun", head=head)
+        for projection in projections
+        if not any(model.name == projection.name and fits(projection, model) for model in models)
+    ]
+    return sorted(found, key=lambda status: (status.name, status.version))
+
+
+def retry(connection: Connection, name: str) -> bool:
+    """Let a read model that has stopped go on; whether one had. Raises ProjectionNotFound."""
+    models = [model for model in checkpoints.read_models(connection) if model.name == name]
+    if not models:
+        raise ProjectionNotFound(name)
+    ended = [checkpoints.end_trouble(connection, name, model.generation) for model in models]
+    return any(ended)
+
+
+def _status(model: ReadModel, head: int, workers: set[str], seconds: float) -> ProjectionStatus:
+    return ProjectionStatus(
+        name=model.name, version=model.version, generation=model.generation, state=_state(model, head, workers),
+        position=model.position, head=head, behind_seconds=max(0.0, seconds), worker=model.worker, source=model.source,
+        error=model.message, error_position=model.trouble_position, attempts=model.attempts, failing_since=model.since,
+        moved_at=model.moved_at,
+    )  # fmt: skip
+
+
+def _state(model: ReadModel, head: int, workers: set[str]) -> State:
+    if model.trouble is not None:
+        return model.trouble
+    if model.state == "building":
+        return "being built"
+    if model.position == head:
+        return "up to date"
+    return "catching up" if model.worker in workers else "waiting for a worker"
