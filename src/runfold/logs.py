@@ -9,6 +9,12 @@ import structlog
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
+def configure_unless_done(level: str) -> None:
+    """For who logs in a process that may be somebody else's: without a word from them, on stderr and not on stdout."""
+    if not structlog.is_configured():
+        configure(level)
+
+
 def configure(level: str = "info") -> None:
     """Set up structlog for this process."""
     terminal = sys.stderr.isatty()

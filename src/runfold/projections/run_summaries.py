@@ -40,6 +40,7 @@ from runfold.projections.projection import Key, Projection
 from runfold.projections.run_counts import COUNT, Change, Changes
 from runfold.projections.run_summary import RunSummary
 
+_NO_PROGRESS = frozenset(NO_PROGRESS)
 _NO_LEASE: Changes = {"worker": None, "execution_id": None, "lease_expires_at": None}
 _NO_WAIT: Changes = {"waiting_reason": None, "waiting_for": (), "stop_reason": None}
 
@@ -61,7 +62,7 @@ class RunSummaries(Projection[RunSummary]):
     def keys(self, recorded: Recorded) -> Iterable[Key]:
         """The run whose stream it is, or which asks for the approval."""
         event = recorded.event
-        return ((event.run_id if isinstance(event, ApprovalRequested) else recorded.stream,),)
+        return ((event.run_id if type(event) is ApprovalRequested else recorded.stream,),)
 
     def evolve(self, row: RunSummary, recorded: Recorded) -> RunSummary:
         """Every event of the run's own stream moves its version and its last event."""
@@ -71,12 +72,12 @@ class RunSummaries(Projection[RunSummary]):
             return row.but(approvals_requested=row.approvals_requested + 1)
         change = _CHANGE.get(kind)
         changes = change(row, recorded, event) if change is not None else {}
-        if row.status == "stuck" and "status" not in changes and not isinstance(event, NO_PROGRESS):
+        if row.status == "stuck" and "status" not in changes and kind not in _NO_PROGRESS:
             changes["status"] = "running"
         changes["version"] = recorded.version
         changes["last_position"] = recorded.position
         changes["last_event_at"] = recorded.happened_at
-        return row.but(**changes)
+        return row.but(changes)
 
 
 def _created(_: RunSummary, recorded: Recorded, event: RunCreated) -> Changes:

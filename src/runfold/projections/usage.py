@@ -9,9 +9,10 @@ All totals are sums over these rows, and null stays null in them; `sum` in SQL d
 - `other_costs` is null but where one usage was reported in several currencies: it holds those beside
   `reported_currency`, currency → amount as text, to be added to their currencies' sums (jsonb_each_text).
 
-A report of a cost that names a usage belongs to that usage's row, with its day, model and node. Of two sources the
+A report of a cost that names a usage belongs to that usage's row, with the usage's day, model and node. Of two sources the
 provider's word counts, whatever came first and in whatever currency; reports of one source add up. A report that names no
-usage has a row of its own, without tokens. So does one that names a usage its run has not recorded (yet).
+usage has a row of its own, without tokens. So has one that names a usage which its run has not recorded; when it does, that
+row becomes the usage's.
 """
 
 from collections.abc import Iterable
@@ -138,8 +139,8 @@ class Usage(Projection[UsageEntry]):
 def _used(row: UsageEntry, recorded: Recorded, event: UsageRecorded) -> UsageEntry:
     used = row.but(
         **_place(recorded), kind="call", usage_id=event.usage_id, model_call_id=event.model_call_id, step_id=event.step_id,
-        node_id=event.node_id or row.node_id, provider=event.provider or row.provider, model=event.model or row.model,
-        service_tier=event.service_tier, recorded_position=recorded.position,
+        node_id=event.node_id, provider=event.provider, model=event.model, service_tier=event.service_tier,
+        recorded_position=recorded.position,
     )  # fmt: skip
     return _counted(used, event.tokens)
 
@@ -160,14 +161,11 @@ def _counted(row: UsageEntry, tokens: Tokens) -> UsageEntry:
 def _costed(row: UsageEntry, recorded: Recorded, event: CostReported) -> UsageEntry:
     if row.reported_source == "provider" and event.source == "local":
         return row
-    changes: dict[str, Any] = {"cost_position": recorded.position}
-    if row.recorded_position is None:
-        changes |= {**_place(recorded), "usage_id": event.usage_id} if row.happened_at is None else {}
-        changes |= {
-            "node_id": row.node_id or event.node_id, "provider": row.provider or event.provider,
-            "model": row.model or event.model,
-        }  # fmt: skip
-    return row.but(**changes, **_added(row, event))
+    changes = {"cost_position": recorded.position, **_added(row, event)}
+    if row.happened_at is None:
+        said = {"usage_id": event.usage_id, "node_id": event.node_id, "provider": event.provider, "model": event.model}
+        changes |= {**_place(recorded), **said}
+    return row.but(**changes)
 
 
 def _added(row: UsageEntry, event: CostReported) -> dict[str, Any]:

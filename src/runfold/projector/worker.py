@@ -15,6 +15,7 @@ import structlog
 
 from runfold.errors import ProjectionStopped
 from runfold.failpoint import reach
+from runfold.logs import configure_unless_done
 from runfold.projections.fold import FoldFailed
 from runfold.projections.projection import AnyProjection
 from runfold.projector import checkpoints, generations
@@ -45,6 +46,7 @@ class Worker:
     def __init__(
         self, datastore: Datastore, projections: Mapping[str, AnyProjection], *, take_over_seconds: float = TAKE_OVER_SECONDS
     ) -> None:
+        configure_unless_done("warning")
         self._datastore = datastore
         self._team = Team(projections, take_over_seconds)
         self._listener = Listener(datastore)
