@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import psycopg
 import pytest
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from runfold import Ledger, Run, Settings, Thread
 
@@ -21,6 +21,15 @@ def shared_url(admin_url: str, template: str) -> Iterator[str]:
     yield make_conninfo(admin_url, dbname=name, user="runfold_app")
     with psycopg.connect(admin_url, autocommit=True) as admin:
         admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="module")
+def shared_settings(admin_url: str, shared_url: str) -> Settings:
+    """Settings that point at it, with a role that may fold read models."""
+    name = conninfo_to_dict(shared_url)["dbname"]
+    with psycopg.connect(admin_url, autocommit=True) as admin:
+        admin.execute(sql.SQL("GRANT CREATE ON DATABASE {} TO runfold_projector").format(sql.Identifier(str(name))))
+    return Settings(database_url=shared_url, projector_url=make_conninfo(shared_url, user="runfold_projector"))
 
 
 @pytest.fixture

@@ -12,8 +12,9 @@ from rich.text import Text
 from rich.tree import Tree as Drawing
 
 from runfold.cli.terminal import one_line, shown
+from runfold.domain.run_events import FOLLOWED
 from runfold.ledger.reading import Reading
-from runfold.ledger.tree import FOLLOWED, Node, Tree
+from runfold.ledger.tree import Node, Tree
 from runfold.ledger.views import RunView, ThreadView
 
 STATUS_STYLES = {

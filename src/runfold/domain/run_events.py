@@ -25,6 +25,9 @@ from runfold.domain.values import (
 Status = Literal["created", "running", "waiting", "stuck", "completed", "failed", "cancelled"]
 Ending = Literal["completed", "failed", "cancelled"]
 ParentKind = Literal["continues", "branches", "resumes", "retries", "spawned_by"]
+FOLLOWED: frozenset[ParentKind] = frozenset({"continues", "resumes", "retries"})
+"""Kinds of parent that a head follows by itself; a branch and a sub-agent leave it where it is."""
+
 StuckRule = Literal["idle", "lease_expired", "identical_responses", "identical_tool_calls", "manual"]
 
 STATUS_ALIASES = {

@@ -12,7 +12,7 @@ from psycopg.rows import tuple_row
 from pydantic import BaseModel, ConfigDict
 
 from runfold.errors import ReadModelBehind
-from runfold.projections.projection import Projection, R
+from runfold.projections.projection import AnyProjection, Projection, R
 from runfold.projector.tables import READ_SCHEMA, Table
 from runfold.store.datastore import Connection, Datastore, unavailable
 
@@ -21,6 +21,9 @@ T = TypeVar("T")
 WAIT_SECONDS = 5.0
 """How long a reader that asks for a position waits for it, unless it says otherwise."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.05
+
+_tables: dict[type[AnyProjection], Table[Any]] = {}
+"""Making one takes milliseconds, which every answer would take longer."""
 
 _PLACEHOLDER = re.compile(r"\{([a-z0-9_]+)\}")
 
@@ -91,12 +94,19 @@ class Snapshot:
         limit: int | None = None,
     ) -> list[R]:  # fmt: skip
         """Rows of one read model of this tenant, as its own class."""
-        table = Table(projection, 0)
+        table = _table(projection)
         columns = ", ".join(f't."{column.name}"' for column in table.columns[1:-1])
         text = f"SELECT {columns} FROM {{{projection.name}}} AS t WHERE t.tenant_id = %b AND {where}"  # noqa: S608
         text += f" ORDER BY {order_by}" if order_by else ""
         text += f" LIMIT {limit:d}" if limit is not None else ""
         return [table.row_of(values) for values in self.query(text, [self.tenant_id, *parameters])]
+
+
+def _table(projection: Projection[R]) -> Table[R]:
+    kind = type(projection)
+    if kind not in _tables:
+        _tables[kind] = Table(projection, 0)
+    return _tables[kind]
 
 
 class ReadModels:

@@ -1,8 +1,9 @@
 """Questions answered straight from the log, now or at any position or time of the past."""
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Any
+from typing import Any, Unpack
 
 from runfold.domain.approval import Approval
 from runfold.domain.event import Recorded
@@ -11,11 +12,23 @@ from runfold.domain.run_events import RunCancelled, RunFailed
 from runfold.domain.thread import MAIN, Thread
 from runfold.domain.tool_call import ToolCalled, ToolCancelled, ToolFailed, ToolStarted, ToolSucceeded
 from runfold.errors import ApprovalNotFound, NotFound, RunNotFound, ThreadNotFound, UsageError
+from runfold.ledger.approval_list import ApprovalsAsked, ApprovalWords, approval_list, approval_words
+from runfold.ledger.call_list import CallsAsked, call_list
 from runfold.ledger.history import History, thread_tree
-from runfold.ledger.read_models import ReadModels
+from runfold.ledger.problem_list import ProblemsAsked, ProblemWords, problem_list, problem_words
+from runfold.ledger.read_models import Page, ReadModels, Snapshot
+from runfold.ledger.run_list import RunsAsked, run_list
 from runfold.ledger.session import State, is_id
+from runfold.ledger.summary import MODELS as SUMMARY_MODELS
+from runfold.ledger.summary import RunSummaryView, run_summary, summary_rows
 from runfold.ledger.tree import Tree
+from runfold.ledger.usage_report import Scope, UsageAsked, UsageReport, usage_question, usage_report
 from runfold.ledger.views import ApprovalView, Message, RunView, ThreadView, ToolCallView
+from runfold.ledger.where import OneOrMore
+from runfold.projections.approval_queue import ApprovalRow
+from runfold.projections.problems import ProblemRow
+from runfold.projections.run_summary import RunSummary
+from runfold.projections.tool_calls import ToolCallRow
 from runfold.store.reader import LATEST, Filter, Reader
 
 TOOL_CALL_EVENTS = ("tool.*", "run.failed", "run.cancelled")
@@ -100,6 +113,52 @@ class Reading:
         self._first(run_id, RunNotFound)
         return fold_tool_calls(self._reader.stream(run_id, up_to=self.up_to, types=TOOL_CALL_EVENTS))
 
+    def runs(
+        self, *, min_position: int | None = None, wait_seconds: float | None = None, **asked: Unpack[RunsAsked]
+    ) -> Page[RunSummary]:
+        """A page of runs, newest first unless it says otherwise. Raises UsageError, ReadModelBehind."""
+        with self._snapshot("run_summaries", min_position=min_position, wait_seconds=wait_seconds) as snapshot:
+            return run_list(snapshot, asked)
+
+    def summary(self, run_id: str, *, min_position: int | None = None, wait_seconds: float | None = None) -> RunSummaryView:
+        """A run in a few sentences. Raises RunNotFound, ReadModelBehind."""
+        created = self._first(run_id, RunNotFound)
+        with self._snapshot(*SUMMARY_MODELS, min_position=min_position, wait_seconds=wait_seconds) as snapshot:
+            rows = summary_rows(snapshot, created)
+        return run_summary(rows, self._reader)
+
+    def approvals(
+        self, *, min_position: int | None = None, wait_seconds: float | None = None, **asked: Unpack[ApprovalsAsked]
+    ) -> Page[ApprovalRow]:
+        """A page of approvals: where only open ones are asked for the oldest first, else the newest.
+
+        Raises UsageError, ReadModelBehind.
+        """
+        with self._snapshot("approval_queue", min_position=min_position, wait_seconds=wait_seconds) as snapshot:
+            return approval_list(snapshot, asked)
+
+    def approval_words(self, approvals: Iterable[ApprovalRow]) -> dict[str, ApprovalWords]:
+        """What approvals of a page say, by their ids: questions, arguments, votes."""
+        return approval_words(self._reader, approvals)
+
+    def calls(
+        self, *, min_position: int | None = None, wait_seconds: float | None = None, **asked: Unpack[CallsAsked]
+    ) -> Page[ToolCallRow]:
+        """A page of tool calls of all runs, newest first unless it says otherwise. Raises UsageError, ReadModelBehind."""
+        with self._snapshot("tool_calls", min_position=min_position, wait_seconds=wait_seconds) as snapshot:
+            return call_list(snapshot, asked)
+
+    def problems(
+        self, *, min_position: int | None = None, wait_seconds: float | None = None, **asked: Unpack[ProblemsAsked]
+    ) -> Page[ProblemRow]:
+        """A page of problems, the worst first unless it says otherwise. Raises UsageError, ReadModelBehind."""
+        with self._snapshot("problems", min_position=min_position, wait_seconds=wait_seconds) as snapshot:
+            return problem_list(snapshot, asked)
+
+    def problem_words(self, problems: Iterable[ProblemRow]) -> dict[tuple[str, str], ProblemWords]:
+        """What problems of a page say, by their runs and ids: description, cause, fix, resolution."""
+        return problem_words(self._reader, problems)
+
     def thread_events(self, thread_id: str) -> Iterator[Recorded]:
         """Every event of a thread, its runs and approvals. Raises ThreadNotFound."""
         self._first(thread_id, ThreadNotFound)
@@ -109,6 +168,32 @@ class Reading:
         """Every event of a run's stream. Raises RunNotFound."""
         self._first(run_id, RunNotFound)
         return self._stream(Run, run_id, at_version)
+
+    def usage(
+        self, by: OneOrMore = (), *, scope: Scope = "run", min_position: int | None = None, wait_seconds: float | None = None,
+        **asked: Unpack[UsageAsked],
+    ) -> UsageReport:  # fmt: skip
+        """What model calls used and cost, by day, thread, run, agent, user, provider, model, goal or node, or several of them.
+
+        With one run, `scope` is the run alone, its `path` from the root, or the whole `tree` under it, sub-agents included.
+        Raises UsageError, RunNotFound, ThreadNotFound, ReadModelBehind.
+        """
+        question = usage_question(by, scope, asked)
+        for thread_id in question.equal.get("thread", ()):
+            self._first(thread_id, ThreadNotFound)
+        for run_id in (runs := question.equal.get("run", ())):
+            self._first(run_id, RunNotFound)
+        path = self.history(runs[0]).path if question.scope == "path" else ()
+        with self._snapshot(*question.read_models, min_position=min_position, wait_seconds=wait_seconds) as snapshot:
+            return usage_report(snapshot, question, path)
+
+    @contextlib.contextmanager
+    def _snapshot(self, *names: str, min_position: int | None, wait_seconds: float | None) -> Iterator[Snapshot]:
+        """Read models as they are now, for questions that are answered from them."""
+        if self.up_to != LATEST:
+            raise UsageError("this is answered from read models, which are not answered for the past yet; ask `ledger.now`")
+        with self.read_models.reading(*names, min_position=min_position, wait_seconds=wait_seconds) as snapshot:
+            yield snapshot
 
     def _fold(self, state: State, missing: type[NotFound], at_version: int | None = None) -> tuple[Recorded, Recorded]:
         """Take in a stream's events; the first and the last of them."""

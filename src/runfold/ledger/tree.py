@@ -4,12 +4,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from runfold.domain.event import Recorded
-from runfold.domain.run_events import Parent, RunCreated
+from runfold.domain.run_events import FOLLOWED, Parent, RunCreated
 from runfold.domain.thread import MAIN, HeadMoved, HeadNamed
 from runfold.errors import RunNotFound
-
-FOLLOWED = frozenset({"continues", "resumes", "retries"})
-"""Kinds of parent that a head follows by itself; a branch and a sub-agent leave it where it is."""
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,9 @@ def touched(projection: AnyProjection, events: Iterable[Recorded]) -> list[tuple
         if type(recorded.event) not in wanted:
             continue
         try:
-            found.extend(((recorded.tenant_id, *key), recorded) for key in projection.keys(recorded))
+            for key in projection.keys(recorded):
+                _require_key(projection, key)
+                found.append(((recorded.tenant_id, *key), recorded))
         except Exception as error:
             raise FoldFailed(projection.name, recorded, error) from error
     return found
@@ -65,6 +67,12 @@ def fold_all(projection: AnyProjection, events: Iterable[Recorded]) -> dict[Key,
     for touch in touched(projection, events):
         standings.update(fold(projection, [touch], lambda key: rows[key].row if key in rows else None))
     return {key: standing for key, standing in standings.items() if standing.row is not None}
+
+
+def _require_key(projection: AnyProjection, key: Any) -> None:
+    if type(key) is not tuple or len(key) != len(projection.key):
+        raise TypeError(f"keys gave {key!r}; it gives tuples of {', '.join(projection.key)}")
+    hash(key)  # raises TypeError for what no row can be found by
 
 
 def _require_row(projection: AnyProjection, after: Any) -> None:

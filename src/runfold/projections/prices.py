@@ -160,4 +160,5 @@ def _price_list() -> "DataSnapshot":
     from genai_prices.data import providers
     from genai_prices.data_snapshot import DataSnapshot
 
-    return DataSnapshot(providers=providers, from_auto_update=False)
+    brought_along = datetime.min.replace(tzinfo=UTC)  # else it asks the clock, which a fold never does
+    return DataSnapshot(providers=providers, from_auto_update=False, timestamp=brought_along)

@@ -2,14 +2,15 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from datetime import date
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Any
+from typing import Any, get_args
 
 from runfold.domain.event import Event
 from runfold.errors import InvalidProjection, ProjectionNotFound
-from runfold.projections.columns import columns_of
+from runfold.projections.columns import Column, columns_of
 from runfold.projections.projection import AnyProjection, Projection, Row
 
 ENTRY_POINTS = "runfold.projections"
@@ -17,6 +18,14 @@ ENTRY_POINTS = "runfold.projections"
 
 _BUILT_IN = {
     "run_summaries": "RunSummaries",
+    "approval_queue": "ApprovalQueue",
+    "decision_log": "DecisionLog",
+    "problems": "Problems",
+    "tool_calls": "ToolCalls",
+    "usage": "Usage",
+    "goals": "Goals",
+    "thread_tree": "ThreadTree",
+    "attention": "Attention",
 }  # fmt: skip
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,38}")
 _KEY_TYPES = {"text", "bigint", "date"}
@@ -28,10 +37,7 @@ def known() -> Mapping[str, AnyProjection]:
     """All projections that are found by their plain names. Raises InvalidProjection."""
     found = {name: load(f"runfold.projections.{name}:{class_name}") for name, class_name in _BUILT_IN.items()}
     for entry in entry_points(group=ENTRY_POINTS):
-        projection = load(entry.value)
-        if projection.name in found:
-            raise InvalidProjection(entry.value, f"is called {projection.name}, as another is; give it another name")
-        found[projection.name] = projection
+        _add(found, load(entry.value))
     return found
 
 
@@ -40,8 +46,12 @@ def chosen(names: Iterable[str] = ()) -> dict[str, AnyProjection]:
 
     Raises ProjectionNotFound, InvalidProjection.
     """
-    found = [load(name) if ":" in name else named(name) for name in names]
-    return {projection.name: projection for projection in found} or dict(known())
+    found: dict[str, AnyProjection] = {}
+    for name in names:
+        projection = load(name) if ":" in name else named(name)
+        _add({**known(), **found}, projection)
+        found[projection.name] = projection
+    return found or dict(known())
 
 
 def named(name: str) -> AnyProjection:
@@ -61,8 +71,12 @@ def load(source: str) -> AnyProjection:
     except Exception as error:  # whatever a module of somebody else raises when it is loaded
         raise InvalidProjection(source, f"cannot be imported: its module raised {error!r}") from error
     if not (isinstance(found, type) and issubclass(found, Projection)):
-        raise InvalidProjection(source, "is no subclass of runfold.Projection")
-    return checked(found(), source)
+        raise InvalidProjection(source, f"is {found!r}, and no subclass of runfold.Projection; make it one")
+    try:
+        projection = found()
+    except Exception as error:  # whatever its own __init__ raises
+        raise InvalidProjection(source, f"cannot be made ({error!r}); it is made without arguments") from error
+    return checked(projection, source)
 
 
 def source_of(projection: AnyProjection) -> str:
@@ -77,6 +91,14 @@ def checked(projection: AnyProjection, source: str = "") -> AnyProjection:
     return projection
 
 
+def _add(known: dict[str, AnyProjection], projection: AnyProjection) -> None:
+    """Raises InvalidProjection where another one has its name, and so its table."""
+    other = known.setdefault(projection.name, projection)
+    if type(other) is not type(projection):
+        fact = f"is called {projection.name}, as {source_of(other)} is; give it another name"
+        raise InvalidProjection(source_of(projection), fact)
+
+
 def _faults(projection: AnyProjection) -> Iterable[str]:
     for said in ("name", "row", "key", "events"):
         if not hasattr(projection, said):
@@ -88,10 +110,15 @@ def _faults(projection: AnyProjection) -> Iterable[str]:
     if not (projection.__doc__ or "").strip():
         yield "has no docstring; say in a sentence what a row is, for the people who read the table"
     if not (isinstance(projection.row, type) and issubclass(projection.row, Row)):
-        yield f"has rows of {projection.row!r}, which is no subclass of runfold.Row"
-    if not projection.events or not all(isinstance(kind, type) and issubclass(kind, Event) for kind in projection.events):
-        yield "names no events to look at, or something that is no class of events"
+        yield f"has rows of {projection.row!r}, which is no subclass of runfold.Row; make it one"
+    events: Any = projection.events
+    if not isinstance(events, tuple) or not events or not all(_is_event_type(kind) for kind in events):
+        yield f"looks at the events {events!r}; name a tuple of classes of events, at least one"
     yield from _row_faults(projection)
+
+
+def _is_event_type(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Event) and hasattr(kind, "type")
 
 
 def _row_faults(projection: AnyProjection) -> Iterable[str]:
@@ -103,19 +130,18 @@ def _row_faults(projection: AnyProjection) -> Iterable[str]:
     if taken := _RESERVED & columns.keys():
         yield f"has rows with {', '.join(sorted(taken))}, which every table has by itself; call it something else"
     for said, names in (("key", projection.key), *(("index", index) for index in projection.indexes)):
-        if type(names) is not tuple or not names or not columns.keys() >= set(names):
-            yield f"has the {said} {names!r}, which is no tuple of fields of its row ({', '.join(columns)})"
+        if type(names) is not tuple or not names or not all(isinstance(name, str) and name in columns for name in names):
+            yield f"has the {said} {names!r}, which is no tuple of fields of its row; its fields are {', '.join(columns)}"
     for name in projection.key:
         if columns[name].nullable or columns[name].type not in _KEY_TYPES:
             yield f"has {name} in its key, which must be a str, an int or a date, and never None"
-    yield from _initial_faults(projection, {name: columns[name].type for name in projection.key})
+    yield from _initial_faults(projection, [columns[name] for name in projection.key])
 
 
-def _initial_faults(projection: AnyProjection, key: dict[str, str]) -> Iterable[str]:
-    samples: dict[str, Any] = {"text": "x", "bigint": 1}
-    if "date" in key.values():
-        return
+def _initial_faults(projection: AnyProjection, key: list[Column]) -> Iterable[str]:
+    samples: dict[str, Any] = {"text": "x", "bigint": 1, "date": date(2026, 1, 1)}
+    choices = {column.name: get_args(projection.row.model_fields[column.name].annotation) for column in key}
     try:
-        projection.initial(tuple(samples[kind] for kind in key.values()))
+        projection.initial(tuple(next(iter(choices[column.name]), samples[column.type]) for column in key))
     except Exception as error:
         yield f"cannot make a row from its key alone ({' '.join(str(error).split())}); give every other field a default"

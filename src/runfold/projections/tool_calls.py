@@ -114,10 +114,7 @@ def _called(_: ToolCallRow, recorded: Recorded, event: ToolCalled) -> Changes:
 
 
 def _started(_: ToolCallRow, recorded: Recorded, event: ToolStarted) -> Changes:
-    return {
-        **_place(recorded), "status": "started", "started_position": recorded.position,
-        "execution_key": event.execution_key,
-    }  # fmt: skip
+    return {"status": "started", "started_position": recorded.position, "execution_key": event.execution_key}
 
 
 def _succeeded(row: ToolCallRow, recorded: Recorded, _: ToolSucceeded) -> Changes:
@@ -134,10 +131,13 @@ def _cancelled(row: ToolCallRow, recorded: Recorded, _: ToolCancelled | RunCance
 
 def _ended(row: ToolCallRow, recorded: Recorded, status: CallStatus) -> Changes:
     resolved_at = recorded.happened_at
-    return {
-        **_place(recorded), "status": status, "resolved_at": resolved_at, "resolved_position": recorded.position,
+    changes: Changes = {
+        "status": status, "resolved_at": resolved_at, "resolved_position": recorded.position,
         "duration_ns": _nanoseconds(row.requested_at, resolved_at),
     }  # fmt: skip
+    if row.requested_position is None:  # asked for in the past of this run
+        changes |= _place(recorded)
+    return changes
 
 
 def _nanoseconds(began: datetime | None, ended: datetime) -> int | None:

@@ -137,25 +137,26 @@ class Usage(Projection[UsageEntry]):
 
 
 def _used(row: UsageEntry, recorded: Recorded, event: UsageRecorded) -> UsageEntry:
-    used = row.but(
-        **_place(recorded), kind="call", usage_id=event.usage_id, model_call_id=event.model_call_id, step_id=event.step_id,
-        node_id=event.node_id, provider=event.provider, model=event.model, service_tier=event.service_tier,
-        recorded_position=recorded.position,
+    place, provider, model, tier = _place(recorded), event.provider, event.model, event.service_tier
+    return row.but(
+        **place, **_counts(provider, model, event.tokens, place["happened_at"], tier), kind="call", usage_id=event.usage_id,
+        model_call_id=event.model_call_id, step_id=event.step_id, node_id=event.node_id, provider=provider, model=model,
+        service_tier=tier, recorded_position=recorded.position,
     )  # fmt: skip
-    return _counted(used, event.tokens)
 
 
 def _corrected(row: UsageEntry, recorded: Recorded, event: UsageCorrected) -> UsageEntry:
-    corrected = row.but(corrections=row.corrections + 1, corrected_position=recorded.position)
-    return _counted(corrected, event.replacement)
+    at = row.happened_at or recorded.happened_at
+    return row.but(
+        **_counts(row.provider, row.model, event.replacement, at, row.service_tier), corrections=row.corrections + 1,
+        corrected_position=recorded.position,
+    )  # fmt: skip
 
 
-def _counted(row: UsageEntry, tokens: Tokens) -> UsageEntry:
-    """The row with these counts, and what they cost on its day."""
-    at = row.happened_at
-    cost = None if at is None else computed_cost(row.provider, row.model, tokens, at, row.service_tier)
-    source = None if cost is None else PRICE_SOURCE
-    return row.but(**tokens.__dict__, computed_cost=cost, price_source=source)
+def _counts(provider: str | None, model: str | None, tokens: Tokens, at: datetime, tier: str | None) -> dict[str, Any]:
+    """The counts, and what they cost at that time."""
+    cost = computed_cost(provider, model, tokens, at, tier)
+    return {**tokens.__dict__, "computed_cost": cost, "price_source": None if cost is None else PRICE_SOURCE}
 
 
 def _costed(row: UsageEntry, recorded: Recorded, event: CostReported) -> UsageEntry:

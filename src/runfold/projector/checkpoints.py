@@ -80,11 +80,11 @@ class Applied(NamedTuple):
 
 
 class ClaimsLost(Exception):
-    """Others have claimed these read models since."""
+    """Others have claimed these generations of read models since."""
 
-    def __init__(self, names: Iterable[str]) -> None:
-        self.names = frozenset(names)
-        super().__init__(f"others have claimed {', '.join(sorted(self.names))}")
+    def __init__(self, lost: Iterable[tuple[str, int]]) -> None:
+        self.lost = frozenset(lost)
+        super().__init__(f"others have claimed {', '.join(name for name, _ in sorted(self.lost))}")
 
 
 def read_models(connection: Connection) -> list[ReadModel]:
@@ -151,7 +151,7 @@ def advance(connection: Connection, claims: list[Claim], after: int, up_to: int,
             "tokens": [held.token for held in claims], "after": after, "up_to": up_to, "epoch": epoch,
         },
     ).fetchall()  # fmt: skip
-    if lost := {held.name for held in claims} - {row["name"] for row in moved}:
+    if lost := {(held.name, held.generation) for held in claims} - {(row["name"], row["generation"]) for row in moved}:
         raise ClaimsLost(lost)
 
 
@@ -179,7 +179,7 @@ def note_trouble(
     """Say what is wrong with a read model."""
     poison = error if isinstance(error, PoisonEvent) else None
     facts: dict[str, Any] = {
-        "name": held.name, "generation": held.generation, "state": state, "attempts": attempts,
+        "name": held.name, "generation": held.generation, "token": held.token, "state": state, "attempts": attempts,
         "position": poison.position if poison else held.position or 0,
         "event_type": poison.event_type if poison else None,
         "error": type(error).__name__, "message": str(error),

@@ -50,13 +50,31 @@ DELETE FROM runfold.workers
 
 -- name: claim
 -- Take a read model from nobody, or from who was seen to hold it. The token voids what the holder before may still write.
-UPDATE runfold.checkpoints
-   SET token = token + 1, worker = %(worker)s
- WHERE name = %(name)s
-   AND generation = %(generation)s
-   AND token = %(token)s
-   AND worker IS NOT DISTINCT FROM %(holder)s
-RETURNING position, epoch, token
+-- One that is just being moved on is not waited for: who asks has others to fold, and asks again.
+WITH free AS (
+    SELECT name, generation
+      FROM runfold.checkpoints
+     WHERE name = %(name)s
+       AND generation = %(generation)s
+       AND token = %(token)s
+       AND worker IS NOT DISTINCT FROM %(holder)s
+       FOR UPDATE SKIP LOCKED
+)
+UPDATE runfold.checkpoints AS c
+   SET token = c.token + 1, worker = %(worker)s
+  FROM free
+ WHERE c.name = free.name
+   AND c.generation = free.generation
+RETURNING c.position, c.epoch, c.token
+
+-- name: lock read model
+-- All its generations; nobody moves one on until the transaction ends.
+SELECT m.generation, m.state, c.position, c.token
+  FROM runfold.read_models AS m
+  JOIN runfold.checkpoints AS c USING (name, generation)
+ WHERE m.name = %(name)s
+ ORDER BY m.generation
+   FOR UPDATE OF c
 
 -- name: release
 UPDATE runfold.checkpoints
@@ -76,7 +94,7 @@ UPDATE runfold.checkpoints AS c
    AND c.token = held.token
    AND c.position = %(after)s
    AND c.epoch = %(epoch)s
-RETURNING c.name
+RETURNING c.name, c.generation
 
 -- name: acknowledge
 -- Note what was applied: the receipt that ends just before grows, or a new one begins.
@@ -91,12 +109,12 @@ WITH applied AS (
      WHERE r.name = a.name
        AND r.generation = a.generation
        AND r.last_position = %(after)s
-    RETURNING r.name
+    RETURNING r.name, r.generation
 )
 INSERT INTO runfold.receipts (name, generation, first_position, last_position, events, digest)
 SELECT a.name, a.generation, %(after)s + 1, %(up_to)s, a.events, a.digest
   FROM applied AS a
- WHERE a.name NOT IN (SELECT name FROM grown)
+ WHERE (a.name, a.generation) NOT IN (SELECT name, generation FROM grown)
 
 -- name: receipts
 SELECT first_position, last_position, events, digest
@@ -106,8 +124,16 @@ SELECT first_position, last_position, events, digest
  ORDER BY first_position, last_position
 
 -- name: trouble
+-- Only by who may still move it on, or came to know of it last: others have nothing to say of it any more.
 INSERT INTO runfold.troubles AS t (name, generation, state, position, event_type, error, message, attempts)
-VALUES (%(name)s, %(generation)s, %(state)s, %(position)s, %(event_type)s, %(error)s, %(message)s, %(attempts)s)
+SELECT m.name, m.generation, %(state)s, %(position)s, %(event_type)s, %(error)s, %(message)s, %(attempts)s
+  FROM runfold.read_models AS m
+ WHERE m.name = %(name)s
+   AND m.generation = %(generation)s
+   AND NOT EXISTS (SELECT FROM runfold.checkpoints AS c
+                    WHERE c.name = m.name
+                      AND c.generation = m.generation
+                      AND c.token > %(token)s)
     ON CONFLICT (name, generation) DO UPDATE
    SET state = excluded.state, position = excluded.position, event_type = excluded.event_type, error = excluded.error,
        message = excluded.message, attempts = excluded.attempts

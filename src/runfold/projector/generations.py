@@ -2,12 +2,13 @@
 
 from uuid import UUID
 
+import psycopg
 from psycopg import sql
 
-from runfold.errors import ProjectionChanged
+from runfold.errors import ProjectionChanged, ProjectionStopped
 from runfold.projections.projection import AnyProjection
 from runfold.projections.registry import source_of
-from runfold.projector.checkpoints import QUERIES, ReadModel, State, read_models
+from runfold.projector.checkpoints import QUERIES, Claim, ClaimsLost, ReadModel, State, read_models
 from runfold.projector.tables import READ_SCHEMA, Table, fingerprint
 from runfold.store.datastore import Connection
 
@@ -51,18 +52,40 @@ def begin(connection: Connection, projection: AnyProjection, epoch: UUID) -> Non
         _make(connection, projection, max((model.generation for model in own), default=0) + 1, epoch, is_first)
 
 
-def switch(connection: Connection, projection: AnyProjection, generation: int) -> None:
-    """Let the name of a read model mean the generation that was in the making, and drop the one before."""
-    with connection.transaction():
-        connection.execute(QUERIES["begin lock"])
-        for model in read_models(connection):
-            if model.name == projection.name and model.generation != generation:
-                _set_state(connection, model.name, model.generation, "previous")
-        _set_state(connection, projection.name, generation, "live")
-        Table(projection, generation).show(connection)
-        for model in read_models(connection):
-            if model.name == projection.name and model.state == "previous":
-                remove(connection, model)
+def switch(connection: Connection, projection: AnyProjection, held: Claim) -> bool:
+    """Let the name of a read model mean the generation that was in the making, and drop the one before.
+
+    False where it is too early: the one in use is further, or readers are at work. Raises ClaimsLost, ProjectionStopped.
+    """
+    try:
+        with connection.transaction():
+            connection.execute("SET LOCAL lock_timeout = '200ms'")  # new readers wait behind who waits for old ones
+            return _switch(connection, projection, held)
+    except psycopg.errors.LockNotAvailable:
+        return False
+    except psycopg.errors.DependentObjectsStillExist as error:
+        raise ProjectionStopped(
+            held.name, f"has other columns than before, and {error.diag.message_detail or error}",
+            f"drop what depends on it, run `runfold projections retry {held.name}`, and make it again",
+        ) from None  # fmt: skip
+
+
+def _switch(connection: Connection, projection: AnyProjection, held: Claim) -> bool:
+    connection.execute(QUERIES["begin lock"])
+    found = {row["generation"]: row for row in connection.execute(QUERIES["lock read model"], {"name": held.name})}
+    own = found.pop(held.generation, None)
+    if own is None or own["token"] != held.token:
+        raise ClaimsLost([(held.name, held.generation)])
+    if any(other["position"] > own["position"] for other in found.values()):
+        return False
+    for generation in found:
+        _set_state(connection, held.name, generation, "previous")
+    _set_state(connection, held.name, held.generation, "live")
+    Table(projection, held.generation).show(connection)
+    for model in read_models(connection):
+        if model.name == held.name and model.state == "previous":
+            remove(connection, model)
+    return True
 
 
 def remove(connection: Connection, model: ReadModel) -> None:
@@ -88,6 +111,7 @@ def _make(connection: Connection, projection: AnyProjection, generation: int, ep
         },
     )  # fmt: skip
     connection.execute(QUERIES["add checkpoint"], {"name": projection.name, "generation": generation, "epoch": epoch})
+    table.drop(connection)  # one that nobody knows of any more
     table.create(connection)
     table.create_indexes(connection)
     if is_first:

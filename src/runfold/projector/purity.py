@@ -1,4 +1,5 @@
-"""Whether a fold is pure, looked at now and then while it works: folded twice it gives the same, and it asks for no clock.
+"""Whether a fold is pure, looked at now and then while it works: folded twice it gives the same, it asks for no clock, and
+it leaves alone what it is given.
 
 What only shows from one process to another (the order of a set, the environment) is left to `runfold check`.
 """
@@ -7,43 +8,81 @@ import copy
 import random
 import sys
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple, cast
 
 from runfold.domain.event import Recorded
 from runfold.errors import ImpureProjection
-from runfold.projections.fold import Standings, fold
+from runfold.projections.fold import FoldFailed, Standings, fold, touched
 from runfold.projections.projection import AnyProjection, Key, Row
 
 SAMPLE = 100
-"""How many touches of a page are folded again."""
+"""How many events of a page are folded again."""
 _FORBIDDEN = {
-    "time": {"time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "localtime", "gmtime"},
-    "posix": {"urandom", "getpid", "times"},
+    "time": {
+        "time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "process_time", "process_time_ns",
+        "localtime", "gmtime",
+    },
+    "posix": {"urandom", "getpid", "times"}, "_uuid": {"generate_time_safe"},
     "io": {"open"}, "_io": {"open"}, "_socket": {"getaddrinfo", "gethostname"},
 }  # fmt: skip
+_SHARED_CHANCE = cast("Any", random.random).__self__
+"""What `random.random()` draws from. A generator that a fold seeds by itself is as pure as its seed."""
 
 
-def require_pure(projection: AnyProjection, touches: list[tuple[Key, Recorded]], before: Mapping[Key, Row | None]) -> None:
+class _Answer(NamedTuple):
+    keys: list[Key]
+    changed: Standings
+
+
+class _Guarded:
+    """A projection, and a look at what its evolve was given: afterwards it must be as it was."""
+
+    def __init__(self, projection: AnyProjection) -> None:
+        self._projection = projection
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._projection, name)
+
+    def evolve(self, row: Row, recorded: Recorded) -> Row | None:
+        given = {"row": row.__dict__, "event": recorded.event.__dict__}
+        kept = copy.deepcopy(given)
+        after = self._projection.evolve(row, recorded)
+        for what, fields in given.items():
+            if fields != kept[what]:
+                raise ImpureProjection(self._projection.name, f"evolve changes the {what} that it is given")
+        return cast("Row | None", after)
+
+
+def require_pure(projection: AnyProjection, events: Iterable[Recorded], before: Mapping[Key, Row | None]) -> None:
     """Fold some of a page twice, and watch what is called. Raises ImpureProjection, FoldFailed."""
-    sample = touches[:SAMPLE]
-    known = {key: before.get(key) for key, _ in sample}
-    kept = copy.deepcopy({key: row.__dict__ for key, row in known.items() if row is not None})
+    wanted = frozenset(projection.events)
+    sample = list(islice((recorded for recorded in events if type(recorded.event) in wanted), SAMPLE))
     asked: list[str] = []
-    first = _watched(lambda: fold(projection, sample, known.get), asked)
+    first = _watched(lambda: _answer(projection, sample, before), asked)
     if asked:
         raise ImpureProjection(projection.name, f"it calls {asked[0]}")
-    for key, fields in kept.items():
-        row = known[key]
-        if row is not None and row.__dict__ != fields:
-            raise ImpureProjection(projection.name, f"evolve changes the row {key[1:]} that it is given")
-    _require_same(projection.name, first, fold(projection, sample, known.get))
+    _require_same(projection.name, first, _answer(projection, sample, before))
 
 
-def _require_same(name: str, first: Standings, second: Standings) -> None:
-    for key in first.keys() | second.keys():
-        one, other = first.get(key), second.get(key)
+def _answer(projection: AnyProjection, sample: list[Recorded], before: Mapping[Key, Row | None]) -> _Answer:
+    guarded = cast("AnyProjection", _Guarded(projection))
+    touches = touched(guarded, sample)
+    try:
+        return _Answer([key for key, _ in touches], fold(guarded, touches, before.get))
+    except FoldFailed as failed:
+        if isinstance(failed.cause, ImpureProjection):
+            raise failed.cause from None
+        raise
+
+
+def _require_same(name: str, first: _Answer, second: _Answer) -> None:
+    if first.keys != second.keys:
+        raise ImpureProjection(name, "the same events touched other rows the second time")
+    for key in first.changed.keys() | second.changed.keys():
+        one, other = first.changed.get(key), second.changed.get(key)
         fields, others = (standing.row.__dict__ if standing and standing.row else {} for standing in (one, other))
         for column in fields.keys() | others.keys():
             if fields.get(column) != others.get(column):
@@ -51,12 +90,12 @@ def _require_same(name: str, first: Standings, second: Standings) -> None:
                 raise ImpureProjection(name, f"the same events gave the row {key[1:]} {said}")
 
 
-def _watched(function: Callable[[], Standings], asked: list[str]) -> Standings:
+def _watched(function: Callable[[], _Answer], asked: list[str]) -> _Answer:
     if sys.getprofile() is not None:  # a profiler is at work, and there can be only one
         return function()
 
-    def look(_: types.FrameType, event: str, called: Any) -> None:
-        if event == "c_call" and (name := _forbidden(called)):
+    def look(frame: types.FrameType, event: str, called: Any) -> None:
+        if event == "c_call" and (name := _forbidden(called)) and not _is_importing(frame):
             asked.append(name)
 
     sys.setprofile(look)
@@ -70,7 +109,16 @@ def _forbidden(called: Any) -> str | None:
     owner, name = getattr(called, "__self__", None), getattr(called, "__name__", "")
     if isinstance(owner, type) and issubclass(owner, date) and name in {"now", "today", "utcnow"}:
         return f"{owner.__name__}.{name}"
-    if isinstance(owner, random.Random):
+    if owner is _SHARED_CHANCE:
         return f"random.{name}"
     module = getattr(called, "__module__", None) or (owner.__name__ if isinstance(owner, types.ModuleType) else "")
     return f"{module}.{name}" if name in _FORBIDDEN.get(module, ()) else None
+
+
+def _is_importing(frame: types.FrameType | None) -> bool:
+    """What a module does when it is first loaded is no part of the fold."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False

@@ -9,9 +9,11 @@ from collections.abc import Iterable
 from functools import cached_property
 from typing import Any, Generic
 
+import psycopg
 from psycopg import sql
 from psycopg.rows import tuple_row
 from pydantic import TypeAdapter, ValidationError, create_model
+from pydantic_core import PydanticSerializationError
 
 from runfold.projections.columns import Column, columns_of
 from runfold.projections.fold import Standings
@@ -75,14 +77,19 @@ class Table(Generic[R]):
             )
 
     def show(self, connection: Connection) -> None:
-        """Let the read model's plain name mean this table. In the caller's transaction."""
+        """Let the read model's plain name mean this table. In the caller's transaction.
+
+        Raises psycopg.errors.DependentObjectsStillExist where other columns than before would break somebody's view.
+        """
         view = sql.Identifier(READ_SCHEMA, self.name)
-        connection.execute(sql.SQL("DROP VIEW IF EXISTS {}").format(view))
-        connection.execute(
-            sql.SQL("CREATE VIEW {} AS SELECT {} FROM {}").format(
-                view, _names(column.name for column in self.columns), self._qualified
-            )
-        )
+        names = _names(column.name for column in self.columns)
+        make = sql.SQL("CREATE OR REPLACE VIEW {} AS SELECT {} FROM {}").format(view, names, self._qualified)
+        try:
+            with connection.transaction():
+                connection.execute(make)
+        except psycopg.errors.InvalidTableDefinition:
+            connection.execute(sql.SQL("DROP VIEW {}").format(view))
+            connection.execute(make)
         connection.execute(sql.SQL("COMMENT ON VIEW {} IS {}").format(view, sql.Literal(self._purpose)))
         _let_read(connection, sql.Identifier(READ_SCHEMA), view)
 
@@ -115,8 +122,24 @@ class Table(Generic[R]):
         if gone:
             connection.execute(self._delete_query, [list(column) for column in zip(*gone, strict=True)], prepare=True)
         if kept:
-            document = self._list.dump_json([self._checked(*each) for each in kept])
-            connection.execute(self._write_query, [document.decode()], prepare=True)
+            connection.execute(self._write_query, [self._as_json([self._checked(*each) for each in kept])], prepare=True)
+
+    def _as_json(self, rows: list[Any]) -> str:
+        try:
+            return self._list.dump_json(rows).decode()
+        except PydanticSerializationError as error:
+            raise InvalidRow(f"a row holds what JSON cannot: {error}") from None
+
+    def require_kept(self, connection: Connection, changed: Standings) -> None:
+        """Read back what was written. Raises InvalidRow for a value that comes back as another.
+
+        A fold would otherwise go on from one value where the row is at hand, and from another where it is read.
+        """
+        rows = {key: standing.row for key, standing in changed.items() if standing.row is not None}
+        for key, found in (self.load(connection, rows) if rows else {}).items():
+            for name, value in rows[key].__dict__.items():
+                if (kept := getattr(found, name)) != value:
+                    raise InvalidRow(f"the row {key[1:]} has {name} = {value!r}, which its column gives back as {kept!r}")
 
     def _checked(self, key: Key, row: Row, position: int) -> Any:
         fields = {**row.__dict__, "tenant_id": key[0], "position": position}

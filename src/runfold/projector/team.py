@@ -13,12 +13,13 @@ from pathlib import Path
 
 import structlog
 
-from runfold.errors import BrokenCheckpoint, ProjectionStopped
+from runfold.errors import BrokenCheckpoint, ProjectionChanged, ProjectionStopped
 from runfold.failpoint import reach
 from runfold.projections.projection import AnyProjection
 from runfold.projector import checkpoints, generations
 from runfold.projector.checkpoints import Claim, Peer, ReadModel
 from runfold.projector.lane import Lane
+from runfold.projector.tables import fingerprint
 from runfold.store.datastore import Connection
 from runfold.store.reader import Head
 
@@ -39,6 +40,7 @@ class Team:
         self._projections = projections
         self._take_over_seconds = take_over_seconds
         self._seen: dict[str, tuple[int, float]] = {}
+        self._refused: set[str] = set()
         self._next_beat = 0.0
 
     def beat_if_due(self, connection: Connection) -> None:
@@ -46,10 +48,10 @@ class Team:
         if self.next_beat_in() > 0:
             return
         self._next_beat = time.monotonic() + BEAT_SECONDS
-        names = [_versioned(projection) for projection in self._projections.values()]
+        names = [_folding(projection) for projection in self._projections.values()]
         living = self._living(connection, checkpoints.beat(connection, self.name, _host(), os.getpid(), names))
         self.models = checkpoints.read_models(connection)
-        self._begin_generations(connection)
+        self._begin_generations(connection, [peer for peer in living if peer.worker != self.name])
         for model in self.models:
             self._look_after(connection, model, living)
         for gone in self.lanes.keys() - {(model.name, model.generation) for model in self.models}:
@@ -92,6 +94,7 @@ class Team:
         for peer in peers:
             beat, since = self._seen.get(peer.worker, (-1, now))
             if beat != peer.beat:
+                since = now
                 self._seen[peer.worker] = (peer.beat, now)
             if peer.worker != self.name and (now - since > self._take_over_seconds or _is_gone(peer)):
                 checkpoints.bury(connection, peer.worker, peer.beat)
@@ -101,16 +104,38 @@ class Team:
         self._seen = {peer.worker: self._seen[peer.worker] for peer in living}
         return living
 
-    def _begin_generations(self, connection: Connection) -> None:
+    def _begin_generations(self, connection: Connection, others: list[Peer]) -> None:
         for projection in self._projections.values():
             try:
-                if generations.is_wanted(projection, self.models):
+                if generations.is_wanted(projection, self.models) and not self._is_kept(projection, others):
                     generations.begin(connection, projection, read_head(connection).epoch)
                     self.models = checkpoints.read_models(connection)
             except ProjectionStopped as error:
-                model = next(m for m in self.models if m.name == projection.name and m.version == projection.version)
-                if model.message != str(error):
-                    self.stop(connection, model, error)
+                self.models = checkpoints.read_models(connection)
+                self._refuse(connection, projection, error, others)
+
+    def _is_kept(self, projection: AnyProjection, others: list[Peer]) -> bool:
+        """Whether others fold one of the same version: two programs would each replace the other's by their own.
+
+        Who comes with a higher version does not wait.
+        """
+        kept = {name for peer in others for name in peer.names}
+        return any(
+            model.state != "previous" and model.version == projection.version and _folding(model) in kept
+            for model in self.models
+            if model.name == projection.name
+        )
+
+    def _refuse(self, connection: Connection, projection: AnyProjection, error: ProjectionStopped, others: list[Peer]) -> None:
+        """It does not fit what is there. That is the read model's trouble only where nobody else folds it."""
+        for model in self.models:
+            if (model.name, model.version) != (projection.name, projection.version) or model.message == str(error):
+                continue
+            if not any(model.worker == peer.worker for peer in others):
+                self.stop(connection, model, error)
+            elif model.name not in self._refused:
+                _log.error("refused", read_model=model.name, error=str(error), folded_by=model.worker)
+                self._refused.add(model.name)
 
     def _look_after(self, connection: Connection, model: ReadModel, living: list[Peer]) -> None:
         """Claim what falls to this worker, give back what falls to another, drop what was taken."""
@@ -119,9 +144,13 @@ class Team:
         if lane is not None and (model.worker != self.name or model.token != lane.claim.token):
             self.drop(lane)
             lane = None
-        if projection is None or not self.is_ours(model) or model.trouble == "stopped":
+        if projection is None or not self.is_ours(model):
             return
-        mine = checkpoints.assigned(_versioned(projection), living) == self.name
+        if model.error == ProjectionChanged.__name__:  # it was put back
+            checkpoints.end_trouble(connection, model.name, model.generation)
+            self.look_again()
+            return
+        mine = model.trouble != "stopped" and checkpoints.assigned(_folding(projection), living) == self.name
         if lane is not None and not mine:
             checkpoints.release(connection, lane.claim)
             self.drop(lane)
@@ -130,19 +159,28 @@ class Team:
 
     def _claim(self, connection: Connection, model: ReadModel, projection: AnyProjection) -> None:
         try:
+            _require_this_log(model, read_head(connection))
             claim = checkpoints.claim(connection, model, self.name)
-            if claim is None:
-                return
-            if claim.epoch != (epoch := read_head(connection).epoch):
-                fact = f"was folded from the log {claim.epoch}, and this is the log {epoch} (a restored or replaced database)"
-                raise BrokenCheckpoint(model.name, fact)
-            lane = Lane(projection, claim, building=model.state == "building")
-            lane.attempts = model.attempts or 0
-            self.lanes[model.name, model.generation] = lane
-            _log.info("claimed", read_model=model.name, generation=model.generation, position=claim.position)
-            reach("claimed")
         except ProjectionStopped as error:
             self.stop(connection, model, error)
+            return
+        if claim is None:
+            return
+        lane = Lane(projection, claim, building=model.state == "building")
+        lane.attempts = model.attempts or 0
+        self.lanes[model.name, model.generation] = lane
+        _log.info("claimed", read_model=model.name, generation=model.generation, position=claim.position)
+        reach("claimed")
+
+
+def _require_this_log(model: ReadModel, head: Head) -> None:
+    if model.epoch is None or model.position is None:
+        raise BrokenCheckpoint(model.name, "has lost its checkpoint")
+    if model.epoch != head.epoch:
+        fact = f"was folded from the log {model.epoch}, and this is the log {head.epoch} (a restored or replaced database)"
+        raise BrokenCheckpoint(model.name, fact)
+    if model.position > head.position:
+        raise BrokenCheckpoint(model.name, f"has a checkpoint at position {model.position}, and the log ends at {head.position}")
 
 
 def read_head(connection: Connection) -> Head:
@@ -154,8 +192,10 @@ def read_head(connection: Connection) -> Head:
     return Head(**row)
 
 
-def _versioned(projection: AnyProjection) -> str:
-    return f"{projection.name}/{projection.version}"
+def _folding(projection: AnyProjection | ReadModel) -> str:
+    """What a worker says that it knows. Two programs that say the same fold alike."""
+    digest = projection.fingerprint if isinstance(projection, ReadModel) else fingerprint(projection)
+    return "/".join(filter(None, [projection.name, str(projection.version), digest[:8], projection.depends_on]))
 
 
 def _host() -> str:

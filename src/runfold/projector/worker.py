@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 import psycopg
 import structlog
 
-from runfold.errors import ProjectionStopped
+from runfold.errors import ImpureProjection, ProjectionStopped
 from runfold.failpoint import reach
 from runfold.logs import configure_unless_done
 from runfold.projections.fold import FoldFailed
@@ -34,7 +34,10 @@ LARGEST_PAGE, FIRST_PAGE, SMALLEST_PAGE = 5000, 500, 10
 QUICK_SECONDS, SLOW_SECONDS = 0.25, 1.0
 BUSY_SECONDS, QUIET_SECONDS = 0.005, 0.25
 
-_FAULTS = (FoldFailed, InvalidRow, ProjectionStopped, psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError)
+_FAULTS = (
+    FoldFailed, InvalidRow, ProjectionStopped, TypeError, ValueError,
+    psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError,
+)  # fmt: skip
 """What is the projection's doing, and not the database's."""
 _log = structlog.get_logger()
 Progress = Callable[[int, int], None]
@@ -55,6 +58,12 @@ class Worker:
 
     def run(self, stop: threading.Event) -> None:
         """Fold until told to stop. A database that is away is waited for."""
+        try:
+            self._run(stop)
+        finally:
+            self.close()
+
+    def _run(self, stop: threading.Event) -> None:
         pause = BUSY_SECONDS
         while not stop.is_set():
             try:
@@ -69,7 +78,6 @@ class Worker:
             except psycopg.Error as error:
                 self._start_over(error)
                 stop.wait(QUIET_SECONDS)
-        self.close()
 
     def catch_up(self, progress: Progress | None = None) -> int:
         """Fold all that is there now, or wait for others who have claimed it; returns the position.
@@ -86,7 +94,7 @@ class Worker:
                     return target
                 if progress is not None:
                     progress(sum(map(self._position, behind)), target * len(behind))
-                if not self._step(target):
+                if not self._step():
                     time.sleep(BUSY_SECONDS)
         except psycopg.Error as error:
             raise unavailable(error) from error
@@ -102,24 +110,26 @@ class Worker:
 
     # Folding
 
-    def _step(self, target: int | None = None) -> bool:
+    def _step(self) -> bool:
         """Take in one page for the read models that have waited longest; False when there is nothing to do."""
         head = read_head(self._connection)
         now = time.monotonic()
-        end = head.position if target is None else min(target, head.position)
-        due = [lane for lane in self._team.lanes.values() if lane.position < end and lane.not_before <= now]
-        if not due:
-            self._switch_built(head)
-            return False
+        due = [lane for lane in self._team.lanes.values() if lane.position < head.position and lane.not_before <= now]
+        if due:
+            self._take_in_next(due, head)
+        self._switch_built(head)
+        return bool(due)
+
+    def _take_in_next(self, due: list[Lane], head: Head) -> None:
+        began = time.monotonic()
         first = min(due, key=lambda lane: lane.served)
         group = [lane for lane in due if lane.position == first.position]
         ahead = [lane.position for lane in due if lane.position > first.position]
-        up_to = min([first.position + self._page_size, end, *ahead])
+        up_to = min([first.position + self._page_size, head.position, *ahead])
         page = read_page(self._connection, first.position, up_to, {name for lane in group for name in lane.types})
         reach("page read")
         self._take_in(group, page, head)
-        self._adapt(time.monotonic() - now, page.up_to - page.after)
-        return True
+        self._adapt(time.monotonic() - began, page.up_to - page.after)
 
     def _take_in(self, group: list[Lane], page: Page, head: Head) -> None:
         try:
@@ -127,7 +137,7 @@ class Worker:
         except ClaimsLost as lost:
             for lane in group:
                 lane.forget()
-                if lane.name in lost.names:
+                if (lane.name, lane.claim.generation) in lost.lost:
                     self._team.drop(lane)
                     _log.info("claim lost", read_model=lane.name, position=lane.position)
         except _FAULTS:
@@ -142,6 +152,9 @@ class Worker:
             self._store([lane], page, head)
         except ClaimsLost:
             self._team.drop(lane)
+            return False
+        except ImpureProjection as error:  # trying again might only hide it
+            self._stop(lane, error)
             return False
         except _FAULTS as error:
             lane.forget()
@@ -160,15 +173,15 @@ class Worker:
             checkpoints.advance(connection, [lane.claim for lane in group], page.after, page.up_to, head.epoch)
             reach("checkpoint moved")
             for lane, each in zip(group, folded, strict=True):
-                lane.table.write(connection, each.changed)
+                lane.write(connection, each)
             reach("rows written")
             checkpoints.acknowledge(connection, [each.applied for each in folded], page.after, page.up_to)
+            for lane in group:
+                if lane.attempts:
+                    checkpoints.end_trouble(connection, lane.name, lane.claim.generation)
             reach("receipt written")
         for lane, each in zip(group, folded, strict=True):
             lane.settle(each, page.up_to)
-            if lane.attempts:
-                lane.attempts = 0
-                checkpoints.end_trouble(connection, lane.name, lane.claim.generation)
         reach("page stored")
 
     def _put_off(self, lane: Lane, error: ProjectionStopped) -> None:
@@ -176,18 +189,32 @@ class Worker:
             checkpoints.note_trouble(self._connection, lane.claim, error, "retrying", lane.attempts)
             _log.warning("retrying", read_model=lane.name, error=str(error), attempt=lane.attempts)
         else:
-            self._team.stop(self._connection, lane.claim, error, lane.attempts)
-            checkpoints.release(self._connection, lane.claim)
-            self._team.drop(lane)
+            self._stop(lane, error)
+
+    def _stop(self, lane: Lane, error: ProjectionStopped) -> None:
+        self._team.stop(self._connection, lane.claim, error, max(1, lane.attempts))
+        checkpoints.release(self._connection, lane.claim)
+        self._team.drop(lane)
 
     def _switch_built(self, head: Head) -> None:
         """What was in the making and has caught up takes the place of the one before."""
-        for lane in self._team.lanes.values():
-            if lane.building and lane.position == head.position:
-                generations.switch(self._connection, lane.projection, lane.claim.generation)
+        now = time.monotonic()
+        for lane in list(self._team.lanes.values()):
+            if lane.building and lane.position >= head.position and lane.switch_not_before <= now:
+                self._switch(lane)
+
+    def _switch(self, lane: Lane) -> None:
+        try:
+            if generations.switch(self._connection, lane.projection, lane.claim):
                 reach("generation switched")
                 lane.building = False
-                self._team.look_again()
+            else:
+                lane.switch_not_before = time.monotonic() + QUIET_SECONDS
+        except ClaimsLost:
+            self._team.drop(lane)
+        except ProjectionStopped as error:
+            self._stop(lane, error)
+        self._team.look_again()
 
     def _adapt(self, seconds: float, size: int) -> None:
         if seconds > SLOW_SECONDS:
@@ -199,7 +226,8 @@ class Worker:
 
     def _has_done(self, model: ReadModel, target: int) -> bool:
         lane = self._team.lanes.get((model.name, model.generation))
-        return model.trouble == "stopped" or (self._position(model) >= target and not (lane and lane.building))
+        is_building = lane.building if lane else model.state == "building"
+        return model.trouble == "stopped" or (self._position(model) >= target and not is_building)
 
     def _position(self, model: ReadModel) -> int:
         lane = self._team.lanes.get((model.name, model.generation))

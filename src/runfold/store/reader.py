@@ -1,6 +1,6 @@
 """Reading the log: by position, by stream, by thread, by time."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -171,6 +171,12 @@ class Reader:
             " WHERE e.originator_id = asked.stream ORDER BY e.originator_version DESC LIMIT 1) AS last"
         )
         return {stream: (version, position) for stream, version, position in self.rows(query, [list(streams)])}
+
+    def at_positions(self, positions: Iterable[int]) -> dict[int, Recorded]:
+        """The events at some positions, by position: the words to rows of read models. Raises UnreadableEvent."""
+        wanted = sorted(set(positions))
+        query = f"SELECT {COLUMNS} FROM runfold.log WHERE notification_id = ANY(%b::bigint[])"
+        return {row[0]: decode(row) for row in self.rows(query, [wanted])} if wanted else {}
 
     def head(self) -> Head:
         """The last position."""

@@ -1,0 +1,135 @@
+"""Lists from read models in pages: in which order, and where the next page begins.
+
+A cursor holds what its list is sorted by and the key, of the last row of a page. So it never expires, and rows that come or
+go meanwhile make no other row show twice or not at all; only a row that was itself moved by what happened to it can.
+"""
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, Literal, NamedTuple, TypedDict
+
+from pydantic import ConfigDict, TypeAdapter
+
+from runfold.domain.values import INT_LIMIT, json_fault
+from runfold.errors import UsageError
+from runfold.ledger.read_models import Page, Snapshot
+from runfold.ledger.where import Where, number, words
+from runfold.projections.projection import Projection, R
+
+DEFAULT_LIMIT, MOST = 100, 1000
+_DIRECTIONS = ("asc", "desc")
+_COMPARED = {"asc": ">", "desc": "<"}
+_LIST: TypeAdapter[list[str | int | None]] = TypeAdapter(list[str | int | None], config=ConfigDict(strict=True))
+
+
+class Paging(TypedDict, total=False):
+    """How much of a list, and which way round."""
+
+    order: Literal["asc", "desc"] | None
+    limit: int | None
+    """How many at most, 1 to 1000; 100 where nothing is said."""
+    cursor: str | None
+    """`next_cursor` of the page before, to be asked for in the same order."""
+
+
+class Sort(NamedTuple):
+    """What rows are sorted by. Where it may be missing, rows without it come after all others, as PostgreSQL has it."""
+
+    column: str
+    kind: type[int] | type[str] | type[datetime] = int
+    nullable: bool = False
+    ranks: tuple[str, ...] = ()
+    """All the words of the column, where it is not their letters that sort them."""
+
+    @property
+    def expression(self) -> str:
+        """In SQL."""
+        column = f't."{self.column}"'
+        if not self.ranks:
+            return column
+        ranked = ", ".join(f"'{word}'" for word in self.ranks)
+        return f"array_position(ARRAY[{ranked}], {column})"
+
+    def value(self, row: Any) -> Any:
+        """Of a row."""
+        value = getattr(row, self.column)
+        return self.ranks.index(value) + 1 if self.ranks else value
+
+    def read(self, stored: Any) -> Any:
+        """A value as a cursor holds it. Raises ValueError."""
+        if stored is None and self.nullable:
+            return None
+        if self.kind is datetime:
+            stored = datetime.fromisoformat(stored) if type(stored) is str else None
+        fits = type(stored) is self.kind and json_fault(str(stored)) is None
+        if not fits or (self.kind is datetime and stored.tzinfo is None) or (self.kind is int and abs(stored) >= INT_LIMIT):
+            raise ValueError("not what the list is sorted by")
+        return stored
+
+
+@dataclass(frozen=True)
+class Listing(Generic[R]):
+    """A read model as a list, and the orders it can be asked for in. Every order ends with the key, so that it is one."""
+
+    projection: Projection[R]
+    orders: Mapping[str, tuple[Sort, ...]]
+
+    def page(self, snapshot: Snapshot, where: Where, asked: Mapping[str, Any], *, order_by: str, order: str) -> Page[R]:
+        """The rows for which all conditions hold; `order_by` and `order` are for a caller who asks for none.
+
+        Raises UsageError.
+        """
+        (by,) = words("order_by", [asked.get("order_by", order_by)], self.orders)
+        (way,) = words("order", [asked.get("order", order)], _DIRECTIONS)
+        limit = number("limit", asked.get("limit", DEFAULT_LIMIT), 1, MOST)
+        sorts = (*self.orders[by], *(Sort(name, str) for name in self.projection.key))
+        head = [self.projection.name, by, way]
+        if (cursor := asked.get("cursor")) is not None:
+            _go_on(where, sorts, way, _decoded(cursor, head, sorts))
+        sql = ", ".join(f"{sort.expression} {way.upper()}" for sort in sorts)
+        found = snapshot.rows(self.projection, where.text, where.parameters, order_by=sql, limit=limit + 1)
+        following = None
+        if len(found) > limit:
+            following = _encoded([*head, *(sort.value(found[limit - 1]) for sort in sorts)])
+        return Page(items=tuple(found[:limit]), next_cursor=following, standing=snapshot.standing)
+
+
+def _go_on(where: Where, sorts: Sequence[Sort], way: str, values: Sequence[Any]) -> None:
+    """Only what comes after a row."""
+    first = sorts[0]
+    if first.nullable and values[0] is None:
+        others = f"{first.expression} IS NULL AND {_beyond(sorts[1:], way)}"
+        where.add(f"({others} OR {first.expression} IS NOT NULL)" if way == "desc" else others, *values[1:])
+    elif first.nullable and way == "asc":
+        where.add(f"({_beyond(sorts, way)} OR {first.expression} IS NULL)", *values)
+    else:
+        where.add(_beyond(sorts, way), *values)
+
+
+def _beyond(sorts: Sequence[Sort], way: str) -> str:
+    columns = ", ".join(sort.expression for sort in sorts)
+    return f"({columns}) {_COMPARED[way]} ({', '.join(['%b'] * len(sorts))})"
+
+
+def _encoded(parts: list[Any]) -> str:
+    text = json.dumps(parts, ensure_ascii=False, separators=(",", ":"), default=datetime.isoformat)
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _decoded(cursor: Any, head: list[str], sorts: Sequence[Sort]) -> list[Any]:
+    """The values that a cursor holds. Raises UsageError for what is no cursor, or one of another list or order."""
+    try:
+        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        name, by, way, *stored = _LIST.validate_json(raw)
+        if [name, by, way] == head:
+            return [sort.read(value) for sort, value in zip(sorts, stored, strict=True)]
+    except (TypeError, ValueError):
+        shown = repr(cursor)[:60]
+        raise UsageError(f"{shown} is no cursor; give `next_cursor` of the page before, or none for the first page") from None
+    raise UsageError(
+        f"the cursor is of {name} by {by} {way}, not of {head[0]} by {head[1]} {head[2]}; "
+        "go on in the order of the page before, or begin without a cursor"
+    )

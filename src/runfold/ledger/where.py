@@ -1,0 +1,116 @@
+"""What narrows a list from a read model: conditions in SQL, each with its values, from what a caller asks for."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from runfold.domain.values import json_fault
+from runfold.errors import InvalidEvent, UsageError
+from runfold.ledger.command import duration
+
+OneOrMore = str | Iterable[str]
+"""One value or several, of which any will do. None at all do not narrow."""
+Operator = Literal["eq", "gt", "gte", "lt", "lte"]
+
+_OPERATORS: dict[str, str] = {"eq": "=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
+
+
+def given(asked: Mapping[str, Any], known: type) -> dict[str, Any]:
+    """What a caller asks for, without what is None. Raises UsageError for a name that the list does not know."""
+    names = known.__annotations__
+    for name in asked:
+        if name not in names:
+            raise UsageError(f"there is nothing to ask for by {name!r}; there are {', '.join(sorted(names))}", name=name)
+    return {name: value for name, value in asked.items() if value is not None}
+
+
+class Where:
+    """Conditions that all hold, on the columns of `t`."""
+
+    def __init__(self) -> None:
+        self._conditions: list[str] = ["true"]
+        self.parameters: list[Any] = []
+
+    @property
+    def text(self) -> str:
+        """All of them in SQL."""
+        return " AND ".join(self._conditions)
+
+    def add(self, condition: str, *values: Any) -> None:
+        """One more, in SQL."""
+        self._conditions.append(condition)
+        self.parameters.extend(values)
+
+    def one_of(self, column: str, values: tuple[str, ...]) -> None:
+        """The column has one of these values. One alone is asked for by itself: then an index can give the order, too."""
+        if len(values) == 1:
+            self.add(f't."{column}" = %b', values[0])
+        elif values:
+            self.add(f't."{column}" = ANY(%b)', list(values))
+
+    def has_any(self, column: str, values: tuple[str, ...]) -> None:
+        """The column, an array, has any of these."""
+        if values:
+            self.add(f't."{column}" && %b', list(values))
+
+    def compared(self, column: str, operator: str, number: int) -> None:
+        """The column stands so to a number; nothing does where there is none."""
+        self.add(f't."{column}" {_OPERATORS[operator]} %b', number)
+
+
+def texts(name: str, given: OneOrMore | None) -> tuple[str, ...]:
+    """One value or several → each once, in their order. Raises UsageError for what is no text that anything could have."""
+    values = (given,) if isinstance(given, str) else tuple(given or ())
+    for value in values:
+        if not isinstance(value, str):
+            raise UsageError(f"{name} takes text, not {value!r}", name=name)
+        if fault := json_fault(value):
+            raise UsageError(f"{name}: {value!r}: the {fault}", name=name)
+    return tuple(dict.fromkeys(values))
+
+
+def words(name: str, given: OneOrMore | None, known: Iterable[str], aliases: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """The same where only some words mean something, others the same as one of them. Raises UsageError for the rest."""
+    known, aliases = list(known), aliases or {}
+    found = tuple(dict.fromkeys(aliases.get(value, value) for value in texts(name, given)))
+    for value in found:
+        if value not in known:
+            also = f" (also {', '.join(f'{alias} for {word}' for alias, word in aliases.items())})" if aliases else ""
+            raise UsageError(f"{name} {value!r} is none; there are {', '.join(known)}{also}", name=name, value=value)
+    return found
+
+
+def number(name: str, given: Any, least: int | None = None, most: int | None = None) -> int:
+    """A whole number. Raises UsageError."""
+    if type(given) is not int or (least is not None and given < least) or (most is not None and given > most):
+        within = "" if least is None else f" from {least}" if most is None else f" from {least} to {most}"
+        raise UsageError(f"{name} takes a whole number{within}, not {given!r}", name=name)
+    return given
+
+
+def truth(name: str, given: Any) -> bool:
+    """True or false. Raises UsageError."""
+    if type(given) is not bool:
+        raise UsageError(f"{name} is true or false, not {given!r}", name=name)
+    return given
+
+
+def operator(name: str, given: Any) -> str:
+    """How a number is compared. Raises UsageError."""
+    (found,) = words(name, [given], _OPERATORS)
+    return found
+
+
+def moment(name: str, given: Any) -> datetime:
+    """A time with a zone. Raises UsageError."""
+    if not isinstance(given, datetime) or given.tzinfo is None:
+        raise UsageError(f"{name} takes a time with its zone, not {given!r}", name=name)
+    return given
+
+
+def span(name: str, given: Any) -> timedelta:
+    """A duration: 90s, 15m, 1h, 7d or a timedelta. Raises UsageError."""
+    try:
+        return duration(given)
+    except (InvalidEvent, TypeError, OverflowError):
+        raise UsageError(f"{name} takes a duration such as 90s, 15m, 1h or 7d, not {given!r}", name=name) from None

@@ -1,0 +1,280 @@
+"""Runs that a person should look at, and why.
+
+The limits and what they are held against are those of hive's runtime log (seed rows HV-85 to HV-88), which applies them to
+each node of a graph. Here they are applied to the run as a whole, so a run is flagged whenever one of its nodes would be.
+Our events have no word for some of what hive counts:
+
+- a **retry** is each attempt after the first (`run.started`), and each decision of the type `retry_strategy`;
+- an **escalation** is each approval asked for;
+- a **node's failure** is a step that did not end well;
+- **latency** is the time from each beginning or resumption to the next wait or end, so that waiting for a person does not
+  count; where the run reports how long it took, that;
+- **tokens** are those of its model calls (the total, else input and output together), or those of its decisions'
+  outcomes, whichever are more: an agent that reports both reports the same ones twice.
+
+What holds at the moment (stuck, waiting, failed) comes and goes with the run's status; what was counted stays.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from typing import Any, Literal, get_args
+
+from runfold.domain.approval import ApprovalRequested
+from runfold.domain.decision import AnyDecisionEvent, DecisionMade, OutcomeCorrected, OutcomeRecorded
+from runfold.domain.event import Event, Recorded
+from runfold.domain.message import AnyMessageEvent
+from runfold.domain.problem import AnyProblemEvent
+from runfold.domain.run import NO_PROGRESS
+from runfold.domain.run_events import (
+    ENDING_OF_STOP_REASON,
+    AnyRunEvent,
+    RunCancelled,
+    RunCompleted,
+    RunCreated,
+    RunFailed,
+    RunResumed,
+    RunStarted,
+    RunStuck,
+    RunTimingRecorded,
+    RunWaiting,
+    Status,
+    StuckRule,
+)  # fmt: skip
+from runfold.domain.step import AnyStepEvent, StepFinished, StepStarted
+from runfold.domain.tool_call import AnyToolCallEvent
+from runfold.domain.usage import AnyUsageEvent, Tokens, UsageCorrected, UsageRecorded
+from runfold.projections.projection import Key, Projection, Row
+from runfold.projections.reported import replaced
+
+MOST_RETRIES = 3
+MOST_ESCALATIONS = 2
+MOST_LATENCY_NS = 60_000 * 1_000_000
+MOST_TOKENS = 100_000
+MOST_STEPS = 20
+"""What is still no reason to look: more is (HV-88)."""
+
+Changes = dict[str, Any]
+
+_NO_PROGRESS = frozenset(NO_PROGRESS)
+_NO_TOKENS = Tokens()
+
+
+class AttentionRow(Row):
+    """One run, flagged or not: what is counted must stand somewhere, so a run without flags keeps its row too."""
+
+    run_id: str
+    """The run."""
+    thread_id: str = ""
+    """The thread whose tree it hangs in."""
+    agent_id: str = ""
+    """Who runs."""
+    user_id: str | None = None
+    """Whose thread it is."""
+    goal_id: str | None = None
+    """What it is for."""
+    needs_attention: bool = False
+    """Whether there is any reason."""
+    reasons: tuple[str, ...] = ()
+    """failed, stuck, waiting_for_approval, waiting_for_input, node_failure, retries, escalations, latency, tokens, steps."""
+    flagged_at: datetime | None = None
+    """Since when there has been a reason without a break, by the producer's clock where it gave one."""
+    flagged_position: int | None = None
+    """The event since which there has been one."""
+    status: Status = "created"
+    """created, running, waiting, stuck, completed, failed or cancelled."""
+    stuck_rule: StuckRule | None = None
+    """By which rule it is stuck, while it is."""
+    waiting_reason: Literal["approval", "input", "external"] | None = None
+    """What it waits for, while it does. Something external is no reason for a person."""
+    stop_reason: str | None = None
+    """Why it ended."""
+    error_code: str | None = None
+    """The code of the error it failed with."""
+    times_stuck: int = 0
+    """How often it got stuck."""
+    failed_steps: int = 0
+    """Steps that did not end well."""
+    retries: int = 0
+    """Attempts after the first, and decisions to retry."""
+    escalations: int = 0
+    """Approvals asked for."""
+    steps: int = 0
+    """Steps begun."""
+    tokens: int | None = None
+    """Tokens of its model calls; null where nobody reported any."""
+    tokens_reports: int = 0
+    """How many model calls report them."""
+    decision_tokens: int | None = None
+    """Tokens of its decisions' outcomes; null where no outcome says."""
+    decision_tokens_reports: int = 0
+    """How many outcomes say their tokens."""
+    latency_ns: int | None = None
+    """How long it took without its waits: as it reported, else as worked_ns. Null before its first wait or end."""
+    reported_ns: int | None = None
+    """How long it took by its own clock, if it said so."""
+    worked_ns: int | None = None
+    """How long it has worked by the times of its events, up to its last wait or end."""
+    working_since: datetime | None = None
+    """When it last began or went on; null while it does not work."""
+
+
+class Attention(Projection[AttentionRow]):
+    """One row per run: whether a person should look at it, and why."""
+
+    name, version, row, key, partition = "attention", 1, AttentionRow, ("run_id",), "thread"
+    events = (
+        *get_args(AnyMessageEvent), *get_args(AnyToolCallEvent), *get_args(AnyStepEvent), *get_args(AnyUsageEvent),
+        *get_args(AnyDecisionEvent), *get_args(AnyProblemEvent), *get_args(AnyRunEvent), ApprovalRequested,
+    )  # fmt: skip
+    indexes = (("needs_attention", "flagged_at"), ("status",), ("thread_id",))
+
+    def keys(self, recorded: Recorded) -> Iterable[Key]:
+        """The run whose stream it is, or which asks for the approval."""
+        event = recorded.event
+        return ((event.run_id if type(event) is ApprovalRequested else recorded.stream,),)
+
+    def evolve(self, row: AttentionRow, recorded: Recorded) -> AttentionRow:
+        """Most events change nothing, except that any progress ends being stuck."""
+        kind = type(recorded.event)
+        change = _CHANGE.get(kind)
+        if change is None and row.stuck_rule is None:
+            return row
+        changes = change(row, recorded, recorded.event) if change is not None else {}
+        if row.stuck_rule is not None and kind not in _NO_PROGRESS and kind is not ApprovalRequested:
+            changes = {"status": "running", "stuck_rule": None, **changes}
+        return _flagged(row, row.but(changes), recorded) if changes else row
+
+
+def _flagged(before: AttentionRow, row: AttentionRow, recorded: Recorded) -> AttentionRow:
+    reasons = tuple(code for code, holds in _REASONS.items() if holds(row))
+    if reasons == before.reasons:
+        return row
+    if not reasons:
+        return row.but(reasons=reasons, needs_attention=False, flagged_at=None, flagged_position=None)
+    if before.reasons:
+        return row.but(reasons=reasons)
+    return row.but(
+        reasons=reasons, needs_attention=True, flagged_at=recorded.happened_at, flagged_position=recorded.position
+    )  # fmt: skip
+
+
+_REASONS: dict[str, Callable[[AttentionRow], bool]] = {
+    "failed": lambda row: row.status == "failed",
+    "stuck": lambda row: row.stuck_rule is not None,
+    "waiting_for_approval": lambda row: row.waiting_reason == "approval",
+    "waiting_for_input": lambda row: row.waiting_reason == "input",
+    "node_failure": lambda row: row.failed_steps > 0,
+    "retries": lambda row: row.retries > MOST_RETRIES,
+    "escalations": lambda row: row.escalations > MOST_ESCALATIONS,
+    "latency": lambda row: (row.latency_ns or 0) > MOST_LATENCY_NS,
+    "tokens": lambda row: max(row.tokens or 0, row.decision_tokens or 0) > MOST_TOKENS,
+    "steps": lambda row: row.steps > MOST_STEPS,
+}
+
+
+def _created(_: AttentionRow, recorded: Recorded, event: RunCreated) -> Changes:
+    return {
+        "thread_id": recorded.thread_id, "agent_id": event.agent_id, "user_id": recorded.context.user_id,
+        "goal_id": event.goal.id if event.goal else None,
+    }  # fmt: skip
+
+
+def _started(row: AttentionRow, recorded: Recorded, event: RunStarted) -> Changes:
+    since = {} if row.working_since else {"working_since": recorded.happened_at}
+    return {"status": "running", "retries": row.retries + (event.attempt > 1), **since}
+
+
+def _waiting(row: AttentionRow, recorded: Recorded, event: RunWaiting) -> Changes:
+    return {"status": "waiting", "stuck_rule": None, "waiting_reason": event.reason, **_rested(row, recorded)}
+
+
+def _resumed(_: AttentionRow, recorded: Recorded, __: RunResumed) -> Changes:
+    return {"status": "running", "waiting_reason": None, "working_since": recorded.happened_at}
+
+
+def _stuck(row: AttentionRow, _: Recorded, event: RunStuck) -> Changes:
+    return {"status": "stuck", "stuck_rule": event.rule, "times_stuck": row.times_stuck + 1}
+
+
+def _ended(row: AttentionRow, recorded: Recorded, event: RunCompleted | RunFailed | RunCancelled) -> Changes:
+    return {
+        "status": ENDING_OF_STOP_REASON[event.stop_reason], "stuck_rule": None, "waiting_reason": None,
+        "stop_reason": event.stop_reason, "error_code": event.error.code if isinstance(event, RunFailed) else None,
+        **_rested(row, recorded),
+    }  # fmt: skip
+
+
+def _rested(row: AttentionRow, recorded: Recorded) -> Changes:
+    if row.working_since is None:
+        return {}
+    took = max(recorded.happened_at - row.working_since, timedelta(0)) // timedelta(microseconds=1) * 1000
+    worked = (row.worked_ns or 0) + took
+    latency = worked if row.reported_ns is None else row.reported_ns
+    return {"working_since": None, "worked_ns": worked, "latency_ns": latency}
+
+
+def _timed(row: AttentionRow, _: Recorded, event: RunTimingRecorded) -> Changes:
+    reported = event.total_duration_ns
+    return {"reported_ns": reported, "latency_ns": row.worked_ns if reported is None else reported}
+
+
+def _step_started(row: AttentionRow, _: Recorded, __: StepStarted) -> Changes:
+    return {"steps": row.steps + 1}
+
+
+def _step_finished(row: AttentionRow, _: Recorded, event: StepFinished) -> Changes:
+    return {} if event.ok else {"failed_steps": row.failed_steps + 1}
+
+
+def _asked(row: AttentionRow, _: Recorded, __: ApprovalRequested) -> Changes:
+    return {"escalations": row.escalations + 1}
+
+
+def _decided(row: AttentionRow, _: Recorded, event: DecisionMade) -> Changes:
+    return {"retries": row.retries + 1} if event.decision_type == "retry_strategy" else {}
+
+
+def _outcome(row: AttentionRow, _: Recorded, event: OutcomeRecorded) -> Changes:
+    return _decision_tokens(row, None, event.outcome.tokens_used)
+
+
+def _outcome_corrected(row: AttentionRow, _: Recorded, event: OutcomeCorrected) -> Changes:
+    return _decision_tokens(row, event.previous.tokens_used, event.replacement.tokens_used)
+
+
+def _decision_tokens(row: AttentionRow, old: int | None, new: int | None) -> Changes:
+    if old == new:
+        return {}
+    tokens, reports = replaced(row.decision_tokens, row.decision_tokens_reports, old, new)
+    return {"decision_tokens": tokens, "decision_tokens_reports": reports}
+
+
+def _used(row: AttentionRow, _: Recorded, event: UsageRecorded) -> Changes:
+    return _tokens(row, _NO_TOKENS, event.tokens)
+
+
+def _usage_corrected(row: AttentionRow, _: Recorded, event: UsageCorrected) -> Changes:
+    return _tokens(row, event.corrected, event.replacement)
+
+
+def _tokens(row: AttentionRow, old: Tokens, new: Tokens) -> Changes:
+    tokens, reports = replaced(row.tokens, row.tokens_reports, _in_all(old), _in_all(new))
+    return {"tokens": tokens, "tokens_reports": reports}
+
+
+def _in_all(tokens: Tokens) -> int | None:
+    if tokens.total_tokens is not None:
+        return tokens.total_tokens
+    if tokens.input_tokens is None and tokens.output_tokens is None:
+        return None
+    return (tokens.input_tokens or 0) + (tokens.output_tokens or 0)
+
+
+_CHANGE: dict[type[Event], Callable[[AttentionRow, Recorded, Any], Changes]] = {
+    RunCreated: _created, RunStarted: _started, RunWaiting: _waiting, RunResumed: _resumed, RunStuck: _stuck,
+    RunCompleted: _ended, RunFailed: _ended, RunCancelled: _ended, RunTimingRecorded: _timed,
+    StepStarted: _step_started, StepFinished: _step_finished, ApprovalRequested: _asked,
+    DecisionMade: _decided, OutcomeRecorded: _outcome, OutcomeCorrected: _outcome_corrected,
+    UsageRecorded: _used, UsageCorrected: _usage_corrected,
+}  # fmt: skip
+"""What each class of event changes. The others only show that the run goes on."""

@@ -1,0 +1,178 @@
+"""The price book: list prices of the day, exact, and null for what it does not know."""
+
+import socket
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from decimal import Decimal, localcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+from genai_prices import Usage as LibraryUsage
+from genai_prices.data import providers
+from genai_prices.data_snapshot import DataSnapshot, set_custom_snapshot
+
+from runfold import Ledger
+from runfold.domain.usage import Tokens, UsageRecorded
+from runfold.importers.importing import import_paths
+from runfold.projections import prices
+from runfold.projections.prices import PRICE_SOURCE, computed_cost
+
+FEBRUARY = datetime(2026, 2, 17, tzinfo=UTC)
+APRIL = datetime(2026, 4, 17, tzinfo=UTC)
+
+
+def _millionths(amount: Decimal | None) -> Decimal | None:
+    return None if amount is None else amount.scaleb(6)
+
+
+@pytest.fixture
+def anew() -> Iterator[Callable[[], None]]:
+    """Forgets what the price book has looked up."""
+
+    def forget() -> None:
+        for looked_up in (prices._price_list, prices._listed, prices._rates):
+            looked_up.cache_clear()
+
+    forget()
+    yield forget
+    forget()
+
+
+def test_a_call_costs_its_tokens_at_the_list_price() -> None:
+    tokens = Tokens(input_tokens=1000, output_tokens=100)
+    assert computed_cost("openai", "gpt-4o", tokens, FEBRUARY) == Decimal("0.0035")
+    assert computed_cost(None, "gpt-4o-2024-08-06", tokens, FEBRUARY) == Decimal("0.0035")
+    assert PRICE_SOURCE.startswith("genai-prices 0.")
+
+
+def test_what_is_not_known_costs_null_and_what_was_not_used_nothing() -> None:
+    tokens = Tokens(input_tokens=1000, output_tokens=100)
+    assert computed_cost("openai", "gpt-of-another-world", tokens, FEBRUARY) is None
+    assert computed_cost("my-own-proxy", "gpt-4o", tokens, FEBRUARY) is None
+    assert computed_cost("openai", None, tokens, FEBRUARY) is None
+    assert computed_cost("groq", "whisper-large-v3", tokens, FEBRUARY) is None  # paid by the hour
+    assert computed_cost("openai", "gpt-4o", Tokens(), FEBRUARY) is None
+    assert computed_cost("openai", "gpt-4o", Tokens(input_tokens=1000), FEBRUARY) is None
+    assert computed_cost("openai", "gpt-4o", Tokens(total_tokens=1000), FEBRUARY) is None
+    assert computed_cost("openai", "gpt-4o", Tokens(input_tokens=0, output_tokens=0), FEBRUARY) == 0
+
+
+def test_what_the_list_does_not_charge_for_need_not_be_reported() -> None:
+    assert _millionths(computed_cost("openai", "text-embedding-3-small", Tokens(input_tokens=1000), FEBRUARY)) == 20
+
+
+def test_caches_are_part_of_the_input_to_one_provider_and_beside_it_to_another() -> None:
+    openai = Tokens(input_tokens=1000, output_tokens=0, cache_read_input_tokens=400)
+    assert _millionths(computed_cost("openai", "gpt-4o", openai, FEBRUARY)) == 600 * Decimal("2.5") + 400 * Decimal("1.25")
+    counts = {"output_tokens": 5, "cache_read_input_tokens": 1000, "cache_creation_input_tokens": 100}
+    expected = 1400 * 3 + 1000 * Decimal("0.3") + 100 * Decimal("3.75") + 5 * 15
+    anthropic = Tokens(input_tokens=1400, **counts)
+    for provider, model in (
+        ("anthropic", "claude-sonnet-4-20250514"),
+        ("vertex_ai", "claude-sonnet-4@20250514"),
+        ("aws.bedrock", "anthropic.claude-sonnet-4-20250514-v1:0"),
+    ):
+        assert _millionths(computed_cost(provider, model, anthropic, FEBRUARY)) == expected
+
+
+def test_a_total_without_room_for_caches_says_that_they_are_in_the_input() -> None:
+    counts = {"output_tokens": 5, "cache_read_input_tokens": 1000, "cache_creation_input_tokens": 100}
+    beside = computed_cost("anthropic", "claude-sonnet-4-0", Tokens(input_tokens=1400, **counts), FEBRUARY)
+    with_sum = Tokens(input_tokens=2500, total_tokens=2505, **counts)
+    assert computed_cost("anthropic", "claude-sonnet-4-0", with_sum, FEBRUARY) == beside
+
+
+def test_a_part_that_exceeds_its_whole_stands_beside_it() -> None:
+    tokens = Tokens(input_tokens=10, output_tokens=0, cache_read_input_tokens=400)
+    assert _millionths(computed_cost("openai", "gpt-4o", tokens, FEBRUARY)) == 10 * Decimal("2.5") + 400 * Decimal("1.25")
+
+
+def test_the_price_is_that_of_the_day() -> None:
+    long = Tokens(input_tokens=300_000, output_tokens=0)  # which cost twice as much until March 2026
+    assert computed_cost("anthropic", "claude-opus-4-6", long, FEBRUARY) == 3
+    assert computed_cost("anthropic", "claude-opus-4-6", long, APRIL) == Decimal("1.5")
+
+
+def test_the_price_is_that_of_the_hour_where_it_changes_by_the_hour() -> None:
+    tokens = Tokens(input_tokens=1_000_000, output_tokens=0)
+    day, night = (datetime(2025, 6, 1, hour, tzinfo=UTC) for hour in (10, 20))
+    by_day, by_night = (computed_cost("deepseek", "deepseek-chat", tokens, at) for at in (day, night))
+    assert by_day is not None
+    assert by_night is not None
+    assert by_night < by_day
+
+
+def test_a_service_tier_has_its_own_price_if_the_list_has_one() -> None:
+    tokens = Tokens(input_tokens=1_000_000, output_tokens=0)
+    november = datetime(2026, 11, 1, tzinfo=UTC)
+    said = [
+        _millionths(computed_cost("openai", "gpt-5", tokens, november, tier)) for tier in (None, "flex", "priority", "unheard of")
+    ]
+    assert said == [1_250_000, 625_000, 2_500_000, 1_250_000]
+    short = Tokens(input_tokens=1000, output_tokens=0)
+    batch, standard = (
+        _millionths(computed_cost("anthropic", "claude-opus-4-5", short, november, tier)) for tier in ("batch", None)
+    )
+    assert (batch, standard) == (2500, 5000)
+
+
+def test_the_callers_precision_changes_nothing() -> None:
+    tokens = Tokens(input_tokens=123_456_789_012_345, output_tokens=987_654_321)
+    with localcontext(prec=3):
+        cost = computed_cost("openai", "gpt-4o", tokens, FEBRUARY)
+    assert str(_millionths(cost)) == "308651849074072.5"  # 308641972530862.5 for the input, 9876543210 for the output
+
+
+def test_every_model_of_the_list_costs_what_the_list_itself_says() -> None:
+    tokens = Tokens(
+        input_tokens=250_011, output_tokens=1_013, total_tokens=251_024, cache_read_input_tokens=10_007,
+        cache_creation_input_tokens=503, reasoning_output_tokens=101,
+    )  # fmt: skip
+    usage = LibraryUsage(
+        input_tokens=250_011, output_tokens=1_013, cache_read_tokens=10_007, cache_write_tokens=503,
+        output_reasoning_tokens=101,
+    )  # fmt: skip
+    listed, compared = DataSnapshot(providers=providers, from_auto_update=False), 0
+    for provider in providers:
+        for model in provider.models:
+            ours = computed_cost(provider.id, model.id, tokens, APRIL)
+            if ours is not None:
+                theirs = listed.calc(usage, model.id, provider.id, None, APRIL)
+                assert (model.id, ours) == (model.id, theirs.total_price)
+                compared += 1
+    assert compared > 2000
+
+
+def test_real_calls_cost_what_the_library_makes_of_their_providers_own_reports(ledger: Ledger, trajectories: Path) -> None:
+    import_paths(ledger, "claude-code", [trajectories / "claude-code"])
+    listed, dearer = DataSnapshot(providers=providers, from_auto_update=False), 0
+    for recorded in ledger.subscribe(types=["usage.recorded"], follow=False):
+        used = recorded.event
+        assert isinstance(used, UsageRecorded)
+        ours = computed_cost(used.provider, used.model, used.tokens, recorded.happened_at, used.service_tier)
+        report = used.raw or {}
+        found = listed.extract_usage({"model": used.model, "usage": report}, "anthropic")
+        theirs = found.calc_price(genai_request_timestamp=recorded.happened_at).total_price
+        if (report.get("cache_creation") or {}).get("ephemeral_1h_input_tokens"):
+            assert ours is not None
+            assert ours < theirs  # the report says for how long it caches, the token counts do not
+            dearer += 1
+        else:
+            assert ours == theirs
+    assert dearer == 26
+
+
+def test_nothing_is_fetched_and_prices_that_others_fetch_are_not_used(
+    anew: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise AssertionError("the price book used the network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    tokens = Tokens(input_tokens=1000, output_tokens=100)
+    set_custom_snapshot(DataSnapshot(providers=[], from_auto_update=True))
+    try:
+        assert computed_cost("openai", "gpt-4o", tokens, FEBRUARY) == Decimal("0.0035")
+    finally:
+        set_custom_snapshot(None)

@@ -1,0 +1,63 @@
+"""A worker in a process of its own, to be killed, paused and taken over from.
+
+python -m projector.driver URL NAME|MODULE:CLASS … [--once] [--host HOST] [--take-over SECONDS] [--page POSITIONS]
+"""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from runfold.projections.registry import chosen
+from runfold.projector import team, worker
+from runfold.projector.worker import Worker
+from runfold.store.datastore import Datastore
+
+TOYS = tuple(f"projector.toys:{name}" for name in ("Tally", "Tools", "OpenCalls", "Ended"))
+BEAT_SECONDS = 0.1
+
+
+def started(
+    url: str, *arguments: str, projections: tuple[str, ...] = TOYS, environment: Mapping[str, str] | None = None
+) -> subprocess.Popen[str]:
+    """A worker process that has begun."""
+    tests = str(Path(__file__).parents[1])
+    return subprocess.Popen(
+        [sys.executable, "-m", "projector.driver", url, *projections, *arguments],
+        env={**os.environ, "PYTHONPATH": tests, "RUNFOLD_LOG_LEVEL": "error", **(environment or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def main() -> None:
+    """Fold until told to stop, or until all is folded."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("url")
+    parser.add_argument("projections", nargs="+")
+    parser.add_argument("--once", action="store_true")
+    parser.add_argument("--host")
+    parser.add_argument("--take-over", type=float, default=0.5)
+    parser.add_argument("--page", type=int, default=500)
+    asked = parser.parse_args()
+    team.BEAT_SECONDS = BEAT_SECONDS
+    worker.FIRST_PAGE = worker.LARGEST_PAGE = asked.page
+    if asked.host:
+        team._host = lambda: asked.host  # type: ignore[assignment]
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    work = Worker(Datastore(asked.url), chosen(asked.projections), take_over_seconds=asked.take_over)
+    if asked.once:
+        print(work.catch_up())  # noqa: T201
+        work.close()
+    else:
+        work.run(stop)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""The checking that all tests of read models share: a table holds what its events lead to, and its receipts say so."""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from psycopg.rows import tuple_row
+
+from runfold.domain.event import Recorded
+from runfold.projections.fold import Standing, fold_all
+from runfold.projections.projection import AnyProjection, Key
+from runfold.projector import checkpoints
+from runfold.projector.checkpoints import ReadModel
+from runfold.projector.connection import connect
+from runfold.projector.page import read_page
+from runfold.projector.tables import Table
+from runfold.projector.team import read_head
+from runfold.store.datastore import Connection, Datastore
+
+
+class Receipt(NamedTuple):
+    """What was applied, as the database says it."""
+
+    first: int
+    last: int
+    events: int
+    digest: int
+
+
+class Books:
+    """A database's read models, looked at as its projector. To be used in a `with`."""
+
+    def __init__(self, url: str) -> None:
+        self.connection: Connection = connect(Datastore(url))
+
+    def __enter__(self) -> "Books":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.connection.close()
+
+    def head(self) -> int:
+        """The last position of the log."""
+        return read_head(self.connection).position
+
+    def model(self, name: str, state: str = "live") -> ReadModel:
+        """The generation in use."""
+        (found,) = [model for model in self.models() if (model.name, model.state) == (name, state)]
+        return found
+
+    def models(self) -> list[ReadModel]:
+        """All generations of all read models."""
+        return checkpoints.read_models(self.connection)
+
+    def events(self, projection: AnyProjection, up_to: int) -> list[Recorded]:
+        """The readable events that a projection looks at."""
+        return read_page(self.connection, 0, up_to, {event.type for event in projection.events}).events
+
+    def rows(self, projection: AnyProjection) -> dict[Key, Standing]:
+        """What readers see."""
+        table = Table(projection, 0)
+        columns = ", ".join(f'"{column.name}"' for column in table.columns)
+        cursor = self.connection.cursor(binary=True, row_factory=tuple_row)
+        found: dict[Key, Standing] = {}
+        for tenant, *values, position in cursor.execute(f"SELECT {columns} FROM runfold_read.{projection.name}"):
+            row = table.row_of(values)
+            found[(tenant, *(getattr(row, name) for name in projection.key))] = Standing(row, position)
+        return found
+
+    def receipts(self, model: ReadModel) -> list[Receipt]:
+        """What the generation's receipts say."""
+        asked = {"name": model.name, "generation": model.generation}
+        found = self.connection.execute(checkpoints.QUERIES["receipts"], asked).fetchall()
+        return [Receipt(*(int(value) for value in receipt.values())) for receipt in found]
+
+    def faults(self, projection: AnyProjection, at: int | None = None) -> list[str]:
+        """In what its table, checkpoint or receipts are not what the log says they must be; at its position, or another."""
+        model = self.model(projection.name)
+        assert model.position is not None
+        wanted = model.position if at is None else at
+        events = self.events(projection, wanted)
+        due = [Receipt(1, wanted, len(events), checkpoints.digest_of(events))] if wanted else []
+        faults = _differences(fold_all(projection, events), self.rows(projection))
+        if model.position != wanted:
+            faults.append(f"the checkpoint is at {model.position}, not at {wanted}")
+        if (found := self.receipts(model)) != due:
+            faults.append(f"the receipts are {found}, not {due}")
+        return [f"{projection.name}: {fault}" for fault in faults]
+
+
+def _differences(wanted: dict[Key, Standing], found: dict[Key, Standing]) -> list[str]:
+    faults = [f"no row {key}" for key in wanted.keys() - found.keys()]
+    faults += [f"a row {key} too many" for key in found.keys() - wanted.keys()]
+    for key in wanted.keys() & found.keys():
+        one, other = _plain(found[key]), _plain(wanted[key])
+        faults += [f"{key} has {name} = {one[name]!r}, not {other[name]!r}" for name in other if one[name] != other[name]]
+    return faults[:10]
+
+
+def _plain(standing: Standing) -> dict[str, Any]:
+    assert standing.row is not None
+    return {**standing.row.__dict__, "position of the row": standing.position}
+
+
+def require_sound(url: str, projections: Iterable[AnyProjection], at: int | None = None) -> None:
+    """Every one of these read models holds what it must, and has come to the end of the log (or to a position)."""
+    with Books(url) as books:
+        end = books.head() if at is None else at
+        faults = [fault for projection in projections for fault in books.faults(projection, end)]
+    assert not faults, "\n".join(faults)

@@ -1,0 +1,344 @@
+"""A read model that changes is folded anew beside the one in use, which serves until the new one takes its place."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+import pytest
+
+from conftest import TestDatabase
+from runfold.projector import checkpoints, generations, worker
+from runfold.projector.checkpoints import ClaimsLost
+from runfold.projector.connection import connect
+from runfold.store.datastore import Datastore
+
+from .conftest import Fill, Work, running
+from .soundness import Books, require_sound
+from .test_worker import until
+from .toys import PricedTally, SecondTally, Tally, TallyRow, Tools
+
+
+class WideRow(TallyRow):
+    """With a column more."""
+
+    errors: int = 0
+    """Errors."""
+
+
+class WideTally(Tally):
+    """The same with a column more."""
+
+    version, row = 2, WideRow  # type: ignore[assignment]
+
+
+class OtherEventsTally(Tally):
+    """The same, of fewer events, and still in the same version."""
+
+    events = Tally.events[1:]  # type: ignore[assignment]
+
+
+@pytest.fixture
+def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "FIRST_PAGE", 10)
+    monkeypatch.setattr(worker, "LARGEST_PAGE", 10)
+
+
+@contextmanager
+def reading(url: str) -> Iterator[list[tuple[int, int, int]]]:
+    """Looks at the view all the time, as a reader would: the rows, their last position, and the checkpoint."""
+    seen: list[tuple[int, int, int]] = []
+    stop, failures = threading.Event(), []
+
+    def look() -> None:
+        query = (
+            "SELECT count(*), coalesce(max(t.position), 0), (SELECT position FROM runfold.read_positions WHERE name = 'tally')"
+            " FROM runfold_read.tally AS t"
+        )
+        try:
+            with psycopg.connect(url, autocommit=True) as connection:
+                while not stop.is_set():
+                    found = connection.execute(query).fetchone()
+                    assert found is not None
+                    seen.append(found)
+        except Exception as error:  # noqa: BLE001  # shown below
+            failures.append(error)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        stop.set()
+        thread.join()
+    assert not failures
+
+
+def generations_of(books: Books) -> list[tuple[int, int, str]]:
+    return [(model.generation, model.version, model.state) for model in books.models() if model.name == "tally"]
+
+
+@pytest.mark.parametrize("newer", [SecondTally(), PricedTally(), WideTally()], ids=["version", "depends_on", "columns"])
+@pytest.mark.usefixtures("small_pages")
+def test_a_changed_read_model_is_built_beside_and_switched_while_readers_see_the_old_one(
+    database: TestDatabase, fill: Fill, work: Work, books: Books, newer: Tally
+) -> None:
+    fill(20)
+    old = work({"tally": Tally()})
+    old.catch_up()
+    old.close()
+    head = fill(1)
+    with reading(database.url) as seen:
+        until(lambda: seen)
+        work({"tally": newer}).catch_up()
+        until(lambda: seen[-1][2] == head)
+    assert generations_of(books) == [(2, newer.version, "live")]
+    assert {found[:2] for found in seen} == {(20, seen[0][1]), (21, seen[-1][1])}, "never empty, never half-built"
+    assert [found[2] for found in seen] == sorted(found[2] for found in seen), "never back"
+    require_sound(database.projector_url, [newer])
+    schemas = books.connection.execute("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'runfold@_tally@_%' ESCAPE '@'")
+    assert [row["nspname"] for row in schemas] == ["runfold_tally_2"]
+
+
+@pytest.mark.fault("G5", "J3")
+@pytest.mark.usefixtures("small_pages")
+def test_old_and_new_program_side_by_side_under_appends_end_with_the_new_one(
+    database: TestDatabase, fill: Fill, work: Work, books: Books
+) -> None:
+    fill(30)
+    work({"tally": Tally()}).catch_up()
+    with running(work({"tally": Tally()}), work({"tally": SecondTally()})), reading(database.url) as seen:
+        given_up = time.monotonic() + 20
+        while generations_of(books) != [(2, 2, "live")]:
+            fill(1)
+            assert time.monotonic() < given_up
+        fill(1)
+        until(lambda: books.model("tally").position == books.head())
+    assert [found[2] for found in seen] == sorted(found[2] for found in seen), "a read model never goes back"
+    assert [found[0] for found in seen] == sorted(found[0] for found in seen), "nor loses rows"
+    require_sound(database.projector_url, [SecondTally()])
+
+
+@pytest.mark.fault("J3")
+def test_an_older_program_leaves_a_newer_table_alone(fill: Fill, work: Work, books: Books) -> None:
+    head = fill()
+    newer = work({"tally": SecondTally()})
+    newer.catch_up()
+    newer.close()
+    fill()
+    older = work({"tally": Tally(), "tools": Tools()})
+    older.catch_up()
+    assert generations_of(books) == [(1, 2, "live")]
+    assert books.model("tally").position == head
+    assert books.model("tally").trouble is None
+    assert books.faults(SecondTally(), head) == []
+    assert books.faults(Tools(), books.head()) == [], "and folds what is its own"
+
+
+def test_two_programs_that_depend_on_different_things_do_not_replace_each_other(fill: Fill, work: Work, books: Books) -> None:
+    fill()
+    older, newer = work({"tally": Tally()}), work({"tally": PricedTally()})
+    older.catch_up()
+    with running(older, newer):
+        until(lambda: len(checkpoints.peers(books.connection)) == 2)
+        head = fill()
+        time.sleep(0.4)
+        assert generations_of(books) == [(1, 1, "live")]
+        assert books.model("tally").position == head
+    with running(newer):
+        until(lambda: books.model("tally").depends_on == "prices of May" and books.model("tally").position == head)
+    with running(work({"tally": Tally()})):
+        until(lambda: books.model("tally").depends_on == "" and books.model("tally").position == head)
+    assert books.faults(Tally(), head) == []
+
+
+def test_a_view_of_the_users_lives_through_a_switch(database: TestDatabase, fill: Fill, work: Work, books: Books) -> None:
+    fill()
+    work({"tally": Tally()}).catch_up()
+    with psycopg.connect(database.admin_url, autocommit=True) as admin:
+        admin.execute("CREATE VIEW public.busy AS SELECT run_id, calls FROM runfold_read.tally WHERE calls > 0")
+        before = admin.execute("SELECT sum(calls) FROM busy").fetchone()
+        work({"tally": SecondTally()}).catch_up()
+        after = admin.execute("SELECT sum(calls) FROM busy").fetchone()
+    assert (before, after) == ((12,), (24,))
+    assert books.faults(SecondTally(), books.head()) == []
+
+
+def test_a_view_of_the_users_that_stands_in_the_way_is_named_and_nothing_else_waits(
+    database: TestDatabase, fill: Fill, work: Work, books: Books
+) -> None:
+    fill()
+    first = work({"tally": Tally()})
+    first.catch_up()
+    first.close()
+    with psycopg.connect(database.admin_url, autocommit=True) as admin:
+        admin.execute("CREATE VIEW public.busy AS SELECT run_id FROM runfold_read.tally")
+        work({"tally": WideTally(), "tools": Tools()}).catch_up()
+        assert generations_of(books) == [(1, 1, "live"), (2, 2, "building")]
+        stopped = books.model("tally", "building")
+        assert stopped.trouble == "stopped"
+        assert stopped.message == (
+            "tally has other columns than before, and view busy depends on view runfold_read.tally; drop what depends on it,"
+            " run `runfold projections retry tally`, and make it again"
+        )
+        assert books.faults(Tally()) == [], "the old one serves"
+        assert books.faults(Tools(), books.head()) == []
+        admin.execute("DROP VIEW public.busy")
+        assert checkpoints.end_trouble(books.connection, "tally", 2)
+        work({"tally": WideTally()}).catch_up()
+    assert generations_of(books) == [(2, 2, "live")]
+    assert books.faults(WideTally(), books.head()) == []
+
+
+def test_a_reader_that_stays_long_puts_off_the_switch_and_holds_up_nobody(
+    database: TestDatabase, fill: Fill, work: Work, books: Books
+) -> None:
+    fill()
+    work({"tally": Tally()}).catch_up()
+    with psycopg.connect(database.url) as reader, running(work({"tally": SecondTally(), "tools": Tools()})):
+        reader.execute("SELECT count(*) FROM runfold_read.tally")
+        until(lambda: len(generations_of(books)) == 2 and books.model("tally", "building").position == books.head())
+        slowest = 0.0
+        for _ in range(10):
+            head = fill(1)
+            began = time.monotonic()
+            with psycopg.connect(database.url) as another:
+                another.execute("SELECT count(*) FROM runfold_read.tally")
+            slowest = max(slowest, time.monotonic() - began)
+            until(lambda: books.model("tools").position == head, seconds=3)  # noqa: B023
+        assert generations_of(books) == [(1, 1, "live"), (2, 2, "building")]
+        assert slowest < 1.5, "a new reader waits behind the switch for a moment at most"
+        reader.rollback()
+        until(lambda: generations_of(books) == [(2, 2, "live")])
+    require_sound(database.projector_url, [SecondTally(), Tools()])
+
+
+def test_who_has_lost_the_claim_cannot_switch(fill: Fill, work: Work, books: Books, database: TestDatabase) -> None:
+    fill()
+    work({"tally": Tally()}).catch_up()
+    late = work({"tally": SecondTally()})
+    late._team.beat_if_due(late._connection)
+    (lane,) = late._team.lanes.values()
+    books.connection.execute("UPDATE runfold.checkpoints SET token = token + 1 WHERE generation = 2")
+    with pytest.raises(ClaimsLost, match="tally"):
+        generations.switch(books.connection, lane.projection, lane.claim)
+    assert generations_of(books) == [(1, 1, "live"), (2, 2, "building")]
+    generations.remove(books.connection, books.model("tally", "building"))
+    with pytest.raises(ClaimsLost, match="tally"):
+        generations.switch(books.connection, lane.projection, lane.claim)
+
+
+def test_what_is_behind_the_one_in_use_does_not_take_its_place(fill: Fill, work: Work, books: Books) -> None:
+    fill()
+    work({"tally": Tally()}).catch_up()
+    building = work({"tally": SecondTally()})
+    building._team.beat_if_due(building._connection)
+    (lane,) = building._team.lanes.values()
+    assert lane.building
+    assert not generations.switch(books.connection, lane.projection, lane.claim)
+    assert generations_of(books) == [(1, 1, "live"), (2, 2, "building")]
+
+
+def test_a_version_raised_again_before_the_last_one_was_built_builds_only_the_newest(
+    fill: Fill, work: Work, books: Books
+) -> None:
+    class ThirdTally(SecondTally):
+        """The same again."""
+
+        version = 3
+
+    fill()
+    work({"tally": Tally()}).catch_up()
+    with connect(Datastore(books.connection.info.dsn)) as connection:
+        generations.begin(connection, SecondTally(), books.models()[0].epoch)  # type: ignore[arg-type]
+    assert generations_of(books) == [(1, 1, "live"), (2, 2, "building")]
+    work({"tally": ThirdTally()}).catch_up()
+    assert generations_of(books) == [(3, 3, "live")]
+    assert books.faults(ThirdTally(), books.head()) == []
+
+
+def test_several_workers_that_begin_at_once_make_one_generation(fill: Fill, work: Work, books: Books) -> None:
+    fill()
+    with running(*(work({"tally": Tally(), "tools": Tools()}) for _ in range(4))):
+        until(lambda: len(books.models()) == 2 and {model.position for model in books.models()} == {books.head()})
+    assert [(model.name, model.generation, model.state) for model in books.models()] == [
+        ("tally", 1, "live"), ("tools", 1, "live"),
+    ]  # fmt: skip
+    assert books.faults(Tally()) == []
+
+
+@pytest.mark.fault("J3")
+def test_rows_changed_without_a_new_version_are_refused_until_that_is_mended(fill: Fill, work: Work, books: Books) -> None:
+    head = fill()
+    first = work({"tally": Tally()})
+    first.catch_up()
+    first.close()
+    fill()
+    changed = work({"tally": OtherEventsTally(), "tools": Tools()})
+    changed.catch_up()
+    changed.close()
+    stopped = books.model("tally")
+    assert (stopped.trouble, stopped.error, stopped.position) == ("stopped", "ProjectionChanged", head)
+    assert stopped.message == (
+        "tally has other columns, another key or other events, and still says version 1; set its version to 2, so that it is"
+        " folded anew, or put back what was changed"
+    )
+    assert books.faults(Tools(), books.head()) == []
+    work({"tally": Tally()}).catch_up()
+    assert books.model("tally").trouble is None
+    assert books.faults(Tally(), books.head()) == []
+
+
+def test_a_changed_program_does_not_stop_what_others_fold_rightly(fill: Fill, work: Work, books: Books) -> None:
+    fill()
+    work({"tally": Tally()}).catch_up()
+    with running(work({"tally": Tally()})):
+        until(lambda: books.model("tally").worker)
+        with running(work({"tally": OtherEventsTally()})):
+            until(lambda: len(checkpoints.peers(books.connection)) >= 2)
+            for _ in range(5):
+                head = fill(1)
+                time.sleep(0.1)
+            until(lambda: books.model("tally").position == head)
+            assert books.model("tally").trouble is None
+    assert books.faults(Tally(), books.head()) == []
+
+
+def test_a_table_that_nobody_knows_of_any_more_is_made_anew(fill: Fill, work: Work, books: Books) -> None:
+    fill()
+    first = work({"tally": Tally()})
+    first.catch_up()
+    first.close()
+    books.connection.execute("DELETE FROM runfold.read_models")
+    work({"tally": Tally()}).catch_up()
+    assert generations_of(books) == [(1, 1, "live")]
+    assert books.faults(Tally(), books.head()) == []
+
+
+def test_two_generations_of_one_read_model_in_one_page_are_each_accounted_for(
+    fill: Fill, work: Work, books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when it is folded anew on demand: the same program folds both, in the same transactions."""
+    fill()
+    work({"tally": Tally()}).catch_up()
+    monkeypatch.setattr(generations, "is_wanted", lambda *_: True)
+    with connect(Datastore(books.connection.info.dsn)) as connection:
+        generations.begin(connection, Tally(), books.models()[0].epoch)  # type: ignore[arg-type]
+    monkeypatch.undo()
+    both = work({"tally": Tally()})
+    lanes: dict[Any, Any] = both._team.lanes
+    both._team.beat_if_due(both._connection)
+    monkeypatch.setattr(generations, "switch", lambda *_: False)
+    while any(lane.position < books.head() for lane in lanes.values()):
+        both._step()
+    fill(1)
+    books.connection.execute("UPDATE runfold.checkpoints SET token = token + 1 WHERE generation = 1")
+    both._step()
+    assert set(lanes) == {("tally", 2)}, "the lost one is let go, and only that"
+    assert books.faults(Tally()) == []
+    both._step()
+    built = books.model("tally", "building")
+    assert built.position == books.head() > (books.model("tally").position or 0)
+    assert [(receipt.first, receipt.last) for receipt in books.receipts(built)] == [(1, books.head())]

@@ -1,0 +1,252 @@
+"""A worker folds what there is, once each, in order; and goes on as events come."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import psycopg
+import pytest
+
+from conftest import TestDatabase
+from runfold import Ledger
+from runfold.projector import checkpoints, worker
+from runfold.projector.page import Page
+
+from .conftest import Fill, Work, running
+from .soundness import Books, require_sound
+from .toys import TOYS, Ended, Tally, Tools
+
+
+def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+    """Wait until something is so."""
+    given_up = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < given_up, "it never came to that"
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 100, 5000])
+def test_any_page_size_gives_the_rows_of_the_fold(
+    database: TestDatabase, fill: Fill, work: Work, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(worker, "FIRST_PAGE", size)
+    monkeypatch.setattr(worker, "LARGEST_PAGE", size)
+    head = fill(complete=True) and fill()
+    assert work().catch_up() == head
+    require_sound(database.projector_url, TOYS.values())
+
+
+def test_folding_again_changes_nothing(database: TestDatabase, fill: Fill, work: Work, books: Books) -> None:
+    head = fill()
+    for _ in range(3):
+        assert work().catch_up() == head
+    assert books.rows(Tally()) != {}
+    require_sound(database.projector_url, TOYS.values())
+
+
+def test_an_empty_ledger_gives_empty_read_models_at_position_0(work: Work, books: Books) -> None:
+    assert work().catch_up() == 0
+    assert [(model.name, model.state, model.position) for model in books.models()] == [
+        (name, "live", 0) for name in sorted(TOYS)
+    ]  # fmt: skip
+    assert books.rows(Tally()) == {}
+
+
+def test_a_removed_row_is_removed_and_may_come_again(ledger: Ledger, work: Work, books: Books) -> None:
+    run = ledger.create_thread(agent_id="a").start_run()
+    call = run.call_tool("search", call_id="call_1")
+    fold = work()
+    fold.catch_up()
+    assert [key for _, key in books.rows(TOYS["open_calls"])] == ["call_1"]
+    call.succeed()
+    fold.catch_up()
+    assert books.rows(TOYS["open_calls"]) == {}
+    ledger.create_thread(agent_id="a").start_run().call_tool("search", call_id="call_1")
+    fold.catch_up()
+    assert books.faults(TOYS["open_calls"]) == []
+    assert len(books.rows(TOYS["open_calls"])) == 1
+
+
+def test_the_checkpoint_moves_over_events_that_nobody_cares_for(fill: Fill, work: Work, books: Books) -> None:
+    head = fill()
+    work({"ended": Ended()}).catch_up()
+    assert books.model("ended").position == head
+    assert [(receipt.last, receipt.events) for receipt in books.receipts(books.model("ended"))] == [(head, 0)]
+
+
+def test_a_new_projection_begins_at_the_beginning_beside_others_that_are_ahead(
+    database: TestDatabase, fill: Fill, work: Work, books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead = fill(10)
+    first = work({"tally": Tally()})
+    first.catch_up()
+    first.close()
+    monkeypatch.setattr(worker, "FIRST_PAGE", 13)
+    head = fill(2)
+    assert (books.model("tally").position, head) == (ahead, head)
+    work().catch_up()
+    require_sound(database.projector_url, TOYS.values(), head)
+
+
+def test_read_models_that_are_equally_far_share_one_reading_of_the_log(
+    fill: Fill, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill()
+    pages: list[tuple[int, int, int]] = []
+
+    def read(connection: object, after: int, up_to: int, types: set[str]) -> Page:
+        pages.append((after, up_to, len(types)))
+        return honest(connection, after, up_to, types)  # type: ignore[arg-type]
+
+    honest = worker.read_page
+    monkeypatch.setattr(worker, "read_page", read)
+    head = work().catch_up()
+    assert pages == [(0, head, len({event.type for toy in TOYS.values() for event in toy.events}))]
+
+
+def test_it_keeps_up_while_events_come(database: TestDatabase, fill: Fill, work: Work, books: Books) -> None:
+    with running(work()):
+        for _ in range(20):
+            fill(1)
+        until(lambda: all(model.position == books.head() for model in books.models()))
+    require_sound(database.projector_url, TOYS.values())
+
+
+def test_the_hint_wakes_a_worker_that_would_sleep(
+    fill: Fill, work: Work, books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "QUIET_SECONDS", 3600.0)
+    monkeypatch.setattr("runfold.projector.team.BEAT_SECONDS", 3600.0)
+    folding = work({"tally": Tally()})
+    with running(folding):
+        until(lambda: any(model.worker for model in books.models()))
+        time.sleep(0.5)  # its pauses have grown past what the test waits
+        head = fill(1)
+        until(lambda: books.model("tally").position == head, seconds=2)
+        folding._listener.wait = lambda _: None  # type: ignore[method-assign]  # else it waits an hour for its end
+
+
+@pytest.mark.fault("D4", "H9")
+def test_a_worker_whose_listening_connection_is_killed_goes_on_by_itself(
+    database: TestDatabase, fill: Fill, work: Work, books: Books
+) -> None:
+    listening = "FROM pg_stat_activity WHERE datname = current_database() AND query = 'LISTEN runfold'"
+    with running(work()), psycopg.connect(database.admin_url, autocommit=True) as admin:
+        for _ in range(3):
+            until(lambda: admin.execute(f"SELECT 1 {listening}").fetchone())
+            killed = admin.execute(f"SELECT pg_terminate_backend(pid) {listening}").fetchall()
+            assert killed
+            head = fill(2)
+            until(lambda: [model.position for model in books.models()] == [head] * len(TOYS), seconds=5)  # noqa: B023
+    require_sound(database.projector_url, TOYS.values())
+
+
+def test_a_lost_hint_costs_a_moment_and_no_event(
+    database: TestDatabase, ledger: Ledger, fill: Fill, work: Work, books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runfold.store.hint.Hint.ring", lambda _: None)
+    with running(work()):
+        until(lambda: any(model.worker for model in books.models()))
+        head = fill()
+        until(lambda: all(model.position == head for model in books.models()), seconds=5)
+    require_sound(database.projector_url, TOYS.values())
+
+
+@pytest.mark.fault("D4")
+def test_a_worker_outlives_the_loss_of_all_its_connections(
+    database: TestDatabase, fill: Fill, work: Work, books: Books
+) -> None:
+    with running(work()), psycopg.connect(database.admin_url, autocommit=True) as admin:
+        for _ in range(5):
+            fill(1)
+            admin.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND usename = 'runfold_projector' AND pid <> %s",
+                [books.connection.info.backend_pid],
+            )
+        until(lambda: all(model.position == books.head() for model in books.models()) and books.models())
+    require_sound(database.projector_url, TOYS.values())
+
+
+def test_catching_up_ends_while_others_go_on_appending(database: TestDatabase, fill: Fill, work: Work) -> None:
+    stop = threading.Event()
+    fill(20)
+
+    def append() -> None:
+        while not stop.is_set():
+            fill(1, 2)
+
+    appending = threading.Thread(target=append)
+    appending.start()
+    try:
+        reached = work().catch_up()
+    finally:
+        stop.set()
+        appending.join()
+    assert reached >= 20
+    work().catch_up()
+    require_sound(database.projector_url, TOYS.values())
+
+
+def test_catching_up_says_how_far_it_is(fill: Fill, work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "FIRST_PAGE", 10)
+    monkeypatch.setattr(worker, "LARGEST_PAGE", 10)
+    head = fill()
+    said: list[tuple[int, int]] = []
+    work({"tally": Tally()}).catch_up(lambda done, total: said.append((done, total)))
+    assert said == [(done, head) for done in range(0, head, 10)]
+
+
+def test_pages_grow_while_they_are_quick_and_shrink_while_they_are_slow(work: Work) -> None:
+    folding = work()
+    for seconds, size, then in [(0.01, 500, 1000), (0.01, 999, 1000), (0.01, 1000, 2000), (2.0, 7, 1000), (0.5, 1000, 1000)]:
+        folding._adapt(seconds, size)
+        assert folding._page_size == then
+    for _ in range(20):
+        folding._adapt(9.0, 10)
+    assert folding._page_size == worker.SMALLEST_PAGE
+
+
+def test_rows_at_hand_are_few_and_the_rest_is_read_again(
+    database: TestDatabase, fill: Fill, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runfold.projector.lane.ROWS_AT_HAND", 3)
+    monkeypatch.setattr(worker, "FIRST_PAGE", 5)
+    monkeypatch.setattr(worker, "LARGEST_PAGE", 5)
+    folding = work()
+    for _ in range(2):
+        fill(10)
+        folding.catch_up()
+    assert {len(lane._rows) for lane in folding._team.lanes.values()} <= {0, 1, 2, 3}
+    require_sound(database.projector_url, TOYS.values())
+
+
+def test_another_tenants_rows_are_kept_apart(database: TestDatabase, ledger: Ledger, fill: Fill, work: Work, books: Books) -> None:
+    fill(1)
+    with Ledger.open(database.url, tenant="other") as other:
+        run = other.create_thread(agent_id="agent-0").start_run()
+        run.call_tool("tool_0")
+    work().catch_up()
+    calls = {(tenant, tool): standing.row.calls for (tenant, tool, _), standing in books.rows(Tools()).items()}
+    assert calls == {("default", "tool_0"): 2, ("default", "tool_1"): 1, ("default", "tool_2"): 1, ("other", "tool_0"): 1}
+    require_sound(database.projector_url, TOYS.values())
+
+
+def test_a_worker_that_may_not_fold_says_so(database: TestDatabase) -> None:
+    from runfold.errors import LedgerUnavailable
+    from runfold.store.datastore import Datastore
+
+    folding = worker.Worker(Datastore(database.url), TOYS)
+    with pytest.raises(LedgerUnavailable, match=r"may not fold read models .*grant runfold_projector"):
+        folding.run(threading.Event())
+    with pytest.raises(LedgerUnavailable, match=r"may not fold read models .*grant runfold_projector"):
+        folding.catch_up()
+
+
+def test_a_worker_that_ends_leaves_nothing_behind(fill: Fill, work: Work, books: Books) -> None:
+    fill()
+    folding = work()
+    with running(folding):
+        until(lambda: checkpoints.peers(books.connection) != [])
+    assert checkpoints.peers(books.connection) == []
+    assert {model.worker for model in books.models()} == {None}
