@@ -5,6 +5,7 @@ LedgerError
 │   ├── ThreadNotFound
 │   ├── RunNotFound
 │   ├── ApprovalNotFound
+│   ├── GoalNotFound
 │   └── ProjectionNotFound
 ├── InvalidEvent                    exit 1   what was given can never be an event
 ├── CommandRefused                  exit 1   the rules do not allow it in this state
@@ -71,6 +72,12 @@ class ApprovalNotFound(NotFound):
     """No approval has that id, or it belongs to another tenant."""
 
     thing, listing = "approval", "`runfold events --type 'approval.*'`"
+
+
+class GoalNotFound(NotFound):
+    """No run has that goal, or none that the read model of goals has seen."""
+
+    thing, listing = "goal", "`runfold goals`"
 
 
 class ProjectionNotFound(NotFound):

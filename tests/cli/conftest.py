@@ -52,6 +52,7 @@ def environment(database: "TestDatabase", tmp_path: Path, monkeypatch: pytest.Mo
     """The environment of a person who uses this test's database."""
     monkeypatch.setenv("RUNFOLD_DATABASE_URL", database.url)
     monkeypatch.setenv("RUNFOLD_ADMIN_URL", database.admin_url)
+    monkeypatch.setenv("RUNFOLD_PROJECTOR_URL", database.projector_url)
     monkeypatch.setenv("RUNFOLD_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("COLUMNS", "100")
     for name in ("NO_COLOR", "FORCE_COLOR"):

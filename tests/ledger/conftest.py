@@ -9,7 +9,9 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from ledger.listed import listed  # noqa: F401  a fixture of several modules
 from runfold import Ledger, Run, Settings, Thread
+from runfold.ledger.reading import Reading
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +32,17 @@ def shared_settings(admin_url: str, shared_url: str) -> Settings:
     with psycopg.connect(admin_url, autocommit=True) as admin:
         admin.execute(sql.SQL("GRANT CREATE ON DATABASE {} TO runfold_projector").format(sql.Identifier(str(name))))
     return Settings(database_url=shared_url, projector_url=make_conninfo(shared_url, user="runfold_projector"))
+
+
+@pytest.fixture
+def folded(ledger: Ledger) -> Callable[[], Reading]:
+    """Folds what tells how agents do, and reads."""
+
+    def fold() -> Reading:
+        ledger.fold("run_summaries", "decision_log", "problems", "goals", "attention")
+        return ledger.now
+
+    return fold
 
 
 @pytest.fixture

@@ -268,3 +268,17 @@ def test_a_real_rewind_leaves_two_conversations_from_one_past(real: Ledger) -> N
     assert shared == before[: len(shared)] == after[: len(shared)]
     assert 0 < len(shared) < min(len(before), len(after))
     assert not set(before[len(shared) :]) & set(after[len(shared) :])
+
+
+def test_the_table_gives_the_rows_of_a_path(ledger: Ledger, run: Run) -> None:
+    message = run.add_message("user", "One")
+    child = run.branch()
+    child.start()
+    child.message(message.id).revise("Two")
+    child.message(message.id).redact(legal_basis="request")
+    path = [(segment.run_id, segment.up_to_version) for segment in ledger.now.history(child.id).path]
+    ledger.fold("runfold.projections.messages:Messages")
+    with ledger.now.read_models.reading("messages") as snapshot:
+        rows = snapshot.rows(Messages(), "run_id = ANY(%b)", [[run_id for run_id, _ in path]])
+    (shown,) = conversation(path, rows)
+    assert (shown.added.role, shown.wording.revision, shown.redacted) == ("user", 2, {"content"})

@@ -78,7 +78,7 @@ def running(*workers: Worker) -> Iterator[None]:
     def run(worker: Worker) -> None:
         try:
             worker.run(stop)
-        except BaseException as error:  # noqa: BLE001  # shown below
+        except BaseException as error:  # shown below
             failures.append(error)
 
     threads = [threading.Thread(target=run, args=[worker]) for worker in workers]

@@ -1,6 +1,7 @@
 """The checking that all tests of read models share: a table holds what its events lead to, and its receipts say so."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from psycopg.rows import tuple_row
@@ -37,6 +38,13 @@ class Books:
 
     def __exit__(self, *_: object) -> None:
         self.connection.close()
+
+    @contextmanager
+    def one_moment(self) -> Iterator[None]:
+        """All that is looked at in the block is as it was at one moment."""
+        with self.connection.transaction():
+            self.connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            yield
 
     def head(self) -> int:
         """The last position of the log."""

@@ -3,13 +3,15 @@
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import psycopg
 import pytest
 
 from conftest import TestDatabase
+from runfold.errors import ReadModelBehind
+from runfold.ledger.read_models import ReadModels
 from runfold.projector import checkpoints, generations, worker
 from runfold.projector.checkpoints import ClaimsLost
 from runfold.projector.connection import connect
@@ -63,7 +65,7 @@ def reading(url: str) -> Iterator[list[tuple[int, int, int]]]:
                     found = connection.execute(query).fetchone()
                     assert found is not None
                     seen.append(found)
-        except Exception as error:  # noqa: BLE001  # shown below
+        except Exception as error:  # shown below
             failures.append(error)
 
     thread = threading.Thread(target=look)
@@ -215,6 +217,35 @@ def test_a_reader_that_stays_long_puts_off_the_switch_and_holds_up_nobody(
     require_sound(database.projector_url, [SecondTally(), Tools()])
 
 
+@pytest.mark.usefixtures("small_pages")
+def test_who_began_to_read_before_a_switch_never_sees_the_half_built_table(
+    database: TestDatabase, fill: Fill, work: Work, books: Books
+) -> None:
+    head = fill(20)
+    old = work({"tally": Tally()})
+    old.catch_up()
+    old.close()
+    building = work({"tally": SecondTally()})
+    building._team.beat_if_due(building._connection)
+    building._step()
+    with closing(Datastore(database.url)) as datastore, running(building):
+        with ReadModels(datastore, "default").reading("tally") as snapshot:
+            until(lambda: books.model("tally", "building").position == head)
+            time.sleep(0.4)
+            assert snapshot.standing.position == head
+            assert snapshot.query("SELECT count(*), sum(calls) FROM {tally}") == [(20, 80)]
+        until(lambda: generations_of(books) == [(2, 2, "live")])
+
+
+def test_who_reads_what_nobody_has_begun_is_told_so(database: TestDatabase, work: Work) -> None:
+    with closing(Datastore(database.url)) as datastore:
+        models = ReadModels(datastore, "default")
+        for _ in range(2):  # first without the schema of the views, then with it
+            with pytest.raises(ReadModelBehind, match="the read model tally has not been begun"), models.reading("tally"):
+                pass
+            work({"tools": Tools()}).catch_up()
+
+
 def test_who_has_lost_the_claim_cannot_switch(fill: Fill, work: Work, books: Books, database: TestDatabase) -> None:
     fill()
     work({"tally": Tally()}).catch_up()
@@ -322,7 +353,9 @@ def test_two_generations_of_one_read_model_in_one_page_are_each_accounted_for(
 ) -> None:
     """As when it is folded anew on demand: the same program folds both, in the same transactions."""
     fill()
-    work({"tally": Tally()}).catch_up()
+    first = work({"tally": Tally()})
+    first.catch_up()
+    first.close()
     monkeypatch.setattr(generations, "is_wanted", lambda *_: True)
     with connect(Datastore(books.connection.info.dsn)) as connection:
         generations.begin(connection, Tally(), books.models()[0].epoch)  # type: ignore[arg-type]

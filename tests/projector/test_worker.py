@@ -9,8 +9,10 @@ import pytest
 
 from conftest import TestDatabase
 from runfold import Ledger
+from runfold.errors import LedgerUnavailable
 from runfold.projector import checkpoints, worker
 from runfold.projector.page import Page
+from runfold.store.datastore import Datastore
 
 from .conftest import Fill, Work, running
 from .soundness import Books, require_sound
@@ -112,9 +114,7 @@ def test_it_keeps_up_while_events_come(database: TestDatabase, fill: Fill, work:
     require_sound(database.projector_url, TOYS.values())
 
 
-def test_the_hint_wakes_a_worker_that_would_sleep(
-    fill: Fill, work: Work, books: Books, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_hint_wakes_a_worker_that_would_sleep(fill: Fill, work: Work, books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "QUIET_SECONDS", 3600.0)
     monkeypatch.setattr("runfold.projector.team.BEAT_SECONDS", 3600.0)
     folding = work({"tally": Tally()})
@@ -153,9 +153,7 @@ def test_a_lost_hint_costs_a_moment_and_no_event(
 
 
 @pytest.mark.fault("D4")
-def test_a_worker_outlives_the_loss_of_all_its_connections(
-    database: TestDatabase, fill: Fill, work: Work, books: Books
-) -> None:
+def test_a_worker_outlives_the_loss_of_all_its_connections(database: TestDatabase, fill: Fill, work: Work, books: Books) -> None:
     with running(work()), psycopg.connect(database.admin_url, autocommit=True) as admin:
         for _ in range(5):
             fill(1)
@@ -221,7 +219,7 @@ def test_rows_at_hand_are_few_and_the_rest_is_read_again(
     require_sound(database.projector_url, TOYS.values())
 
 
-def test_another_tenants_rows_are_kept_apart(database: TestDatabase, ledger: Ledger, fill: Fill, work: Work, books: Books) -> None:
+def test_another_tenants_rows_are_kept_apart(database: TestDatabase, fill: Fill, work: Work, books: Books) -> None:
     fill(1)
     with Ledger.open(database.url, tenant="other") as other:
         run = other.create_thread(agent_id="agent-0").start_run()
@@ -233,9 +231,6 @@ def test_another_tenants_rows_are_kept_apart(database: TestDatabase, ledger: Led
 
 
 def test_a_worker_that_may_not_fold_says_so(database: TestDatabase) -> None:
-    from runfold.errors import LedgerUnavailable
-    from runfold.store.datastore import Datastore
-
     folding = worker.Worker(Datastore(database.url), TOYS)
     with pytest.raises(LedgerUnavailable, match=r"may not fold read models .*grant runfold_projector"):
         folding.run(threading.Event())

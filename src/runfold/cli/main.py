@@ -12,6 +12,7 @@ from typing import Any
 
 import typer
 
+from runfold.cli.approvals import approvals, approve, deny
 from runfold.cli.call import reflowed, shared_parameters, with_call
 from runfold.cli.check import check
 from runfold.cli.demo import demo
@@ -19,15 +20,18 @@ from runfold.cli.doctor import doctor
 from runfold.cli.events import events
 from runfold.cli.importing import import_runs
 from runfold.cli.migrate import migrate
+from runfold.cli.problems import problems
 from runfold.cli.projections import projections, work
+from runfold.cli.run_list import runs
 from runfold.cli.runs import run
+from runfold.cli.summary import summary
 from runfold.cli.threads import thread, threads, tree
 from runfold.cli.version import version
 from runfold.errors import LedgerError
 
 INTERRUPTED, PIPE_CLOSED = 130, 141  # as shells report SIGINT and SIGPIPE
 
-_FIRST, _LOOK, _CARE = "Begin", "Look", "Look after"
+_FIRST, _LOOK, _DECIDE, _CARE = "Begin", "Look", "Decide", "Look after"
 
 _COMMANDS: list[tuple[str, str, Callable[..., None], tuple[str, ...]]] = [
     ("demo", _FIRST, demo, ("runfold demo", "runfold demo --seed 42", "runfold demo --json")),
@@ -41,11 +45,26 @@ _COMMANDS: list[tuple[str, str, Callable[..., None], tuple[str, ...]]] = [
         "runfold thread thread_demo7 --at 2026-10-01T09:30:00Z --json",
     )),
     ("run", _LOOK, run, ("runfold run run_demo7_claim", "runfold run run_demo7_claim --version 9 --json")),
+    ("runs", _LOOK, runs, (
+        "runfold runs --agent support --status failed --from 2026-10-01T00:00:00Z", "runfold runs --active --fold --json",
+        "runfold runs --goal refunds --tool refund --steps gte:3", "runfold runs --order-by duration --percentile 95",
+    )),
+    ("summary", _LOOK, summary, ("runfold summary run_demo7_claim", "runfold summary run_demo7_claim --json")),
     ("tree", _LOOK, tree, ("runfold tree thread_demo7", "runfold tree thread_demo7 --at 27")),
     ("events", _LOOK, events, (
         "runfold events --thread thread_demo7 --type 'approval.*'", "runfold events --after 100 --limit 20 --json",
         "runfold events --after 100 --follow",
     )),
+    ("problems", _LOOK, problems, ("runfold problems --open", "runfold problems --severity critical --goal refunds --json")),
+    ("approvals", _DECIDE, approvals, (
+        "runfold approvals --open", "runfold approvals --open --agent support --older-than 1h",
+        "runfold approvals --decided-by human:ada --json",
+    )),
+    ("approve", _DECIDE, approve, (
+        "runfold approve approval_demo7_refund --actor human:ada",
+        "runfold approve approval_demo7_refund --arguments '{\"amount\": \"9.90\"}' --comment 'half of it'",
+    )),
+    ("deny", _DECIDE, deny, ("runfold deny approval_demo7_refund --reason 'ask the customer first' --actor human:ada",)),
     ("work", _CARE, work, (
         "runfold work", "runfold work --once", "runfold work --projection run_summaries --projection my.module:MyProjection",
     )),

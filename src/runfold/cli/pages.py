@@ -13,14 +13,11 @@ if TYPE_CHECKING:
 
     from runfold.ledger.read_models import Page
 
-Limit = Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many at most.")]
+Some = list[str] | None
+"""Values of an option that may be given several times: any of them will do."""
+Limit = Annotated[int, typer.Option("--limit", help="How many at most, 1 to 1000.")]
 Cursor = Annotated[str | None, typer.Option("--cursor", metavar="CURSOR", help="The next page, as the page before named it.")]
 Order = Annotated[str | None, typer.Option("--order", metavar="asc|desc", help="Which way round.")]
-
-
-def some(option: str, metavar: str, help: str) -> Any:
-    """An option that may be given several times; any of its values will do."""
-    return Annotated[list[str] | None, typer.Option(option, metavar=metavar, help=f"{help} May be repeated: any will do.")]
 
 
 def moment(option: str, text: str | None) -> "datetime | None":

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from runfold.cli.call import Call
-from runfold.cli.pages import Cursor, Limit, Order, answer, conclude, moment, on_day, some
+from runfold.cli.pages import Cursor, Limit, Order, Some, answer, conclude, moment, on_day
 from runfold.cli.projections import Fold, ready
 
 if TYPE_CHECKING:
@@ -13,26 +13,33 @@ if TYPE_CHECKING:
     from runfold.projections.run_summary import RunSummary
 
 _UNITS = {"ns": 1, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
-_BEFORE_SECONDS = 120
+_MINUTES_FROM = 120
 
 
 def runs(  # noqa: PLR0913  one option for each thing that runs can be found by
     call: Call,
-    agent: some("--agent", "AGENT", "Of this agent.") = None,
-    status: some("--status", "STATUS", "In this state; other systems' words, such as success, will do too.") = None,
+    *,
+    agent: Annotated[Some, typer.Option("--agent", metavar="AGENT", help="Of this agent.")] = None,
+    status: Annotated[
+        Some,
+        typer.Option("--status", metavar="STATUS", help="In this state; other systems' words, such as success, will do too."),
+    ] = None,
     active: Annotated[bool, typer.Option("--active", help="That have not ended; counts only without --status.")] = False,
     background: Annotated[
         bool | None, typer.Option("--background/--foreground", help="That nobody was to wait for, or that somebody was.")
     ] = None,
-    stop_reason: some("--stop-reason", "REASON", "That ended so; requires_approval finds those that wait for one.") = None,
-    thread: some("--thread", "THREAD", "In this thread.") = None,
-    run: some("--run", "RUN", "With this id.") = None,
-    parent: some("--parent", "RUN", "That come from this run.") = None,
-    goal: some("--goal", "GOAL", "Towards this goal.") = None,
-    node: some("--node", "NODE", "That came to this node.") = None,
-    user: some("--user", "USER", "In threads of this user.") = None,
-    workflow: some("--workflow", "WORKFLOW", "Of this workflow.") = None,
-    tool: some("--tool", "TOOL", "That called this tool.") = None,
+    stop_reason: Annotated[
+        Some,
+        typer.Option("--stop-reason", metavar="REASON", help="That ended so; requires_approval finds those that wait for one."),
+    ] = None,
+    thread: Annotated[Some, typer.Option("--thread", metavar="THREAD", help="In this thread.")] = None,
+    run: Annotated[Some, typer.Option("--run", metavar="RUN", help="With this id.")] = None,
+    parent: Annotated[Some, typer.Option("--parent", metavar="RUN", help="That come from this run.")] = None,
+    goal: Annotated[Some, typer.Option("--goal", metavar="GOAL", help="Towards this goal.")] = None,
+    node: Annotated[Some, typer.Option("--node", metavar="NODE", help="That came to this node.")] = None,
+    user: Annotated[Some, typer.Option("--user", metavar="USER", help="In threads of this user.")] = None,
+    workflow: Annotated[Some, typer.Option("--workflow", metavar="WORKFLOW", help="Of this workflow.")] = None,
+    tool: Annotated[Some, typer.Option("--tool", metavar="TOOL", help="That called this tool.")] = None,
     steps: Annotated[
         str | None, typer.Option("--steps", metavar="[OP:]N", help="With so many steps: 3, gte:3, lte:3, gt:3, lt:3.")
     ] = None,
@@ -57,15 +64,16 @@ def runs(  # noqa: PLR0913  one option for each thing that runs can be found by
 ) -> None:
     """List runs, newest first: by agent, state, goal, tool, duration …
 
-    Read from the read model run_summaries. Runs that have no duration yet are in no list that asks about durations.
+    An option that may be given several times asks for any of its values; different options must all hold. Runs that have
+    no duration yet are in no list that asks about durations.
     """
     steps_operator, step_count = _split(steps)
-    duration_operator, took = _split(duration)
+    duration_operator, length = _split(duration)
     asked: dict[str, Any] = {
         "agent_id": agent, "status": status, "active": active, "background": background, "stop_reason": stop_reason,
         "thread_id": thread, "run_id": run, "parent_run_id": parent, "goal_id": goal, "node_id": node, "user_id": user,
         "workflow_id": workflow, "tool": tool, "steps": _whole(step_count), "steps_operator": steps_operator,
-        "duration_ns": _nanoseconds(took), "duration_operator": duration_operator, "duration_percentile": percentile,
+        "duration_ns": _nanoseconds(length), "duration_operator": duration_operator, "duration_percentile": percentile,
         "created_from": moment("--from", since), "created_to": moment("--to", until), "order_by": order_by, "order": order,
         "limit": limit, "cursor": cursor,
     }  # fmt: skip
@@ -100,7 +108,9 @@ def took(nanoseconds: int | None) -> str:
     if nanoseconds is None:
         return ""
     seconds = nanoseconds / 10**9
-    if seconds < _BEFORE_SECONDS:
+    if seconds < 1:
+        return f"{nanoseconds / 10**6:.0f} ms"
+    if seconds < _MINUTES_FROM:
         return f"{seconds:.1f} s"
     minutes, seconds = divmod(round(seconds), 60)
     return f"{minutes // 60} h {minutes % 60:02} m" if minutes >= 60 else f"{minutes} m {seconds:02} s"

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple
 from uuid import UUID
@@ -148,6 +148,13 @@ def _metadata(text: str) -> Metadata:
     return Metadata.model_validate_json(text)
 
 
+@lru_cache(maxsize=8192)
+def _occurred_at(text: str) -> datetime | None:
+    """Of the metadata, what every fold asks for: a sixth of the time that all of it takes."""
+    said = json.loads(text).get("occurred_at") if '"occurred_at"' in text else None
+    return None if said is None else datetime.fromisoformat(said).astimezone(UTC)
+
+
 class Recorded(NamedTuple):
     """An event, and where it stands in the ledger.
 
@@ -190,7 +197,7 @@ class Recorded(NamedTuple):
     @property
     def happened_at(self) -> datetime:
         """The producer's time where it gave one, else the store's."""
-        return self.metadata.occurred_at or self.recorded_at
+        return _occurred_at(self.metadata_json) or self.recorded_at
 
     def as_json(self) -> dict[str, Any]:
         """The event in our own words, ready for `--json`, as the view `events` shows it."""

@@ -124,6 +124,7 @@ class ReadModels:
         with self._datastore.reading() as connection:
             connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             try:
+                _hold(connection, names)
                 states = _states(connection, names)
                 yield Snapshot(_as_tuples(connection), self._tenant_id, _standing(states, min_position))
             except psycopg.Error as error:
@@ -155,6 +156,21 @@ class ReadModels:
 def _as_tuples(connection: Connection) -> Connection:
     connection.row_factory = tuple_row
     return connection
+
+
+def _hold(connection: Connection, names: Sequence[str]) -> None:
+    """Until the transaction ends, the names mean the tables that they mean now. Raises ReadModelBehind.
+
+    What a name means is changed for everybody at once: without this, a transaction that began before such a change would
+    see the new table as it was then, half-built.
+    """
+    views = sql.SQL(", ").join(sql.Identifier(READ_SCHEMA, name) for name in names)
+    try:
+        connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(views))
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+        connection.rollback()
+        _standing(_states(connection, names), None)
+        raise
 
 
 def _states(connection: Connection, names: Sequence[str]) -> list[_State]:

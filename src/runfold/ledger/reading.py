@@ -15,12 +15,13 @@ from runfold.errors import ApprovalNotFound, NotFound, RunNotFound, ThreadNotFou
 from runfold.ledger.approval_list import ApprovalsAsked, ApprovalWords, approval_list, approval_words
 from runfold.ledger.call_list import CallsAsked, call_list
 from runfold.ledger.history import History, thread_tree
+from runfold.ledger.insight import Insight
 from runfold.ledger.problem_list import ProblemsAsked, ProblemWords, problem_list, problem_words
 from runfold.ledger.read_models import Page, ReadModels, Snapshot
 from runfold.ledger.run_list import RunsAsked, run_list
 from runfold.ledger.session import State, is_id
 from runfold.ledger.summary import MODELS as SUMMARY_MODELS
-from runfold.ledger.summary import RunSummaryView, run_summary, summary_rows
+from runfold.ledger.summary import RunSummaryView, run_row, run_summary, summary_rows
 from runfold.ledger.tree import Tree
 from runfold.ledger.usage_report import Scope, UsageAsked, UsageReport, usage_question, usage_report
 from runfold.ledger.views import ApprovalView, Message, RunView, ThreadView, ToolCallView
@@ -35,7 +36,7 @@ TOOL_CALL_EVENTS = ("tool.*", "run.failed", "run.cancelled")
 """The types that `fold_tool_calls` looks at: the end of a run closes the calls that are open."""
 
 
-class Reading:
+class Reading(Insight):
     """The ledger as it stood at a position."""
 
     def __init__(self, reader: Reader, tenant_id: str, up_to: int = LATEST) -> None:
@@ -124,7 +125,7 @@ class Reading:
         """A run in a few sentences. Raises RunNotFound, ReadModelBehind."""
         created = self._first(run_id, RunNotFound)
         with self._snapshot(*SUMMARY_MODELS, min_position=min_position, wait_seconds=wait_seconds) as snapshot:
-            rows = summary_rows(snapshot, created)
+            rows = summary_rows(snapshot, run_row(snapshot, created))
         return run_summary(rows, self._reader)
 
     def approvals(
@@ -188,7 +189,7 @@ class Reading:
             return usage_report(snapshot, question, path)
 
     @contextlib.contextmanager
-    def _snapshot(self, *names: str, min_position: int | None, wait_seconds: float | None) -> Iterator[Snapshot]:
+    def _snapshot(self, *names: str, min_position: int | None = None, wait_seconds: float | None = None) -> Iterator[Snapshot]:
         """Read models as they are now, for questions that are answered from them."""
         if self.up_to != LATEST:
             raise UsageError("this is answered from read models, which are not answered for the past yet; ask `ledger.now`")

@@ -97,13 +97,17 @@ class SummaryRows(NamedTuple):
         yield self.run.ended_position or 0
 
 
-def summary_rows(snapshot: Snapshot, created: Recorded) -> SummaryRows:
-    """Those of a run that was created so. Raises ReadModelBehind where the read model of runs has not seen that."""
+def run_row(snapshot: Snapshot, created: Recorded) -> RunSummary:
+    """The row of a run that was created so. Raises ReadModelBehind where the read model of runs has not seen that."""
     found = snapshot.rows(RunSummaries(), "t.run_id = %b", [created.stream])
     if not found:
         next_step = "run `runfold work`, ask with min_position, or give the command again with --fold"
         raise ReadModelBehind("run_summaries", snapshot.standing.position, created.position, next_step)
-    run = found[0]
+    return found[0]
+
+
+def summary_rows(snapshot: Snapshot, run: RunSummary) -> SummaryRows:
+    """Those of a run."""
 
     def decisions(which: str, limit: int) -> list[DecisionRow]:
         where = f"t.run_id = %b AND {which}"

@@ -60,7 +60,9 @@ class Where:
 
 def texts(name: str, given: OneOrMore | None) -> tuple[str, ...]:
     """One value or several → each once, in their order. Raises UsageError for what is no text that anything could have."""
-    values = (given,) if isinstance(given, str) else tuple(given or ())
+    values: tuple[Any, ...] = () if given is None else (given,)
+    if isinstance(given, Iterable) and not isinstance(given, str):
+        values = tuple(given)
     for value in values:
         if not isinstance(value, str):
             raise UsageError(f"{name} takes text, not {value!r}", name=name)

@@ -146,7 +146,7 @@ class Attention(Projection[AttentionRow]):
 
 
 def _flagged(before: AttentionRow, row: AttentionRow, recorded: Recorded) -> AttentionRow:
-    reasons = tuple(code for code, holds in _REASONS.items() if holds(row))
+    reasons = tuple(code for code, holds in REASONS.items() if holds(row))
     if reasons == before.reasons:
         return row
     if not reasons:
@@ -158,7 +158,7 @@ def _flagged(before: AttentionRow, row: AttentionRow, recorded: Recorded) -> Att
     )  # fmt: skip
 
 
-_REASONS: dict[str, Callable[[AttentionRow], bool]] = {
+REASONS: dict[str, Callable[[AttentionRow], bool]] = {
     "failed": lambda row: row.status == "failed",
     "stuck": lambda row: row.stuck_rule is not None,
     "waiting_for_approval": lambda row: row.waiting_reason == "approval",
@@ -170,6 +170,7 @@ _REASONS: dict[str, Callable[[AttentionRow], bool]] = {
     "tokens": lambda row: max(row.tokens or 0, row.decision_tokens or 0) > MOST_TOKENS,
     "steps": lambda row: row.steps > MOST_STEPS,
 }
+"""What makes a run need a person, by the words of `reasons`."""
 
 
 def _created(_: AttentionRow, recorded: Recorded, event: RunCreated) -> Changes:

@@ -1,7 +1,7 @@
 """Folding: events → rows, in memory. The one place where a projection's methods are called."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from runfold.domain.event import Recorded
 from runfold.projections.projection import AnyProjection, Key, Row
@@ -28,14 +28,16 @@ class FoldFailed(Exception):
 
 def touched(projection: AnyProjection, events: Iterable[Recorded]) -> list[tuple[Key, Recorded]]:
     """Each event that a projection looks at, with the whole key of each row it touches. Raises FoldFailed."""
-    wanted = frozenset(projection.events)
+    wanted, width = frozenset(projection.events), len(projection.key)
     found: list[tuple[Key, Recorded]] = []
     for recorded in events:
         if type(recorded.event) not in wanted:
             continue
         try:
             for key in projection.keys(recorded):
-                _require_key(projection, key)
+                if type(key) is not tuple or len(key) != width:
+                    raise TypeError(f"keys gave {key!r}; it gives tuples of {', '.join(projection.key)}")
+                hash(key)  # raises TypeError for what no row can be found by
                 found.append(((recorded.tenant_id, *key), recorded))
         except Exception as error:
             raise FoldFailed(projection.name, recorded, error) from error
@@ -44,20 +46,25 @@ def touched(projection: AnyProjection, events: Iterable[Recorded]) -> list[tuple
 
 def fold(projection: AnyProjection, touches: Iterable[tuple[Key, Recorded]], before: Callable[[Key], Row | None]) -> Standings:
     """The rows that events change, as they are afterwards; `before` knows how they were. Raises FoldFailed."""
-    changed: Standings = {}
+    row_class = projection.row
+    changed: dict[Key, tuple[Row | None, int]] = {}
     for key, recorded in touches:
         known = changed.get(key)
-        row = before(key) if known is None else known.row
+        row = before(key) if known is None else known[0]
         try:
             start = projection.initial(key[1:]) if row is None else row
             after = projection.evolve(start, recorded)
-            if after is not start:
-                _require_row(projection, after)
-                if after is not None or row is not None:
-                    changed[key] = Standing(after, recorded.position)
+            if after is start:
+                continue
+            if type(after) is not row_class and after is not None:
+                raise TypeError(
+                    f"evolve returned {type(after).__name__}; it returns {row_class.__name__}, or None to remove the row"
+                )
         except Exception as error:
             raise FoldFailed(projection.name, recorded, error) from error
-    return changed
+        if after is not None or row is not None:
+            changed[key] = after, recorded.position
+    return {key: Standing(*standing) for key, standing in changed.items()}
 
 
 def fold_all(projection: AnyProjection, events: Iterable[Recorded]) -> dict[Key, Standing]:
@@ -67,16 +74,3 @@ def fold_all(projection: AnyProjection, events: Iterable[Recorded]) -> dict[Key,
     for touch in touched(projection, events):
         standings.update(fold(projection, [touch], lambda key: rows[key].row if key in rows else None))
     return {key: standing for key, standing in standings.items() if standing.row is not None}
-
-
-def _require_key(projection: AnyProjection, key: Any) -> None:
-    if type(key) is not tuple or len(key) != len(projection.key):
-        raise TypeError(f"keys gave {key!r}; it gives tuples of {', '.join(projection.key)}")
-    hash(key)  # raises TypeError for what no row can be found by
-
-
-def _require_row(projection: AnyProjection, after: Any) -> None:
-    if after is not None and type(after) is not projection.row:
-        raise TypeError(
-            f"evolve returned {type(after).__name__}; it returns {projection.row.__name__}, or None to remove the row"
-        )

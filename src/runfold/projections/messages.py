@@ -113,10 +113,7 @@ class Messages(Projection[MessageRow]):
         event = recorded.event
         match event:
             case MessageAdded():
-                return row.but(
-                    _wording(event.content, recorded), role=event.role, name=event.name, author=event.author,
-                    tool_call_id=event.tool_call_id, activity_type=event.activity_type, streaming=event.streaming,
-                )  # fmt: skip
+                return row.but(_added(event, recorded))
             case MessagePartAppended():
                 return row.but(
                     characters=row.characters + len(event.text), appended=row.appended + 1,
@@ -130,6 +127,14 @@ class Messages(Projection[MessageRow]):
                 return _redacted(row, event, recorded)
             case _:
                 return row
+
+
+def _added(added: MessageAdded, recorded: Recorded) -> dict[str, Any]:
+    changes = _wording(added.content, recorded)
+    changes["role"], changes["name"], changes["author"] = added.role, added.name, added.author
+    changes["tool_call_id"], changes["activity_type"] = added.tool_call_id, added.activity_type
+    changes["streaming"] = added.streaming
+    return changes
 
 
 def _wording(content: Content, recorded: Recorded) -> dict[str, Any]:

@@ -24,7 +24,9 @@ _BUILT_IN = {
     "tool_calls": "ToolCalls",
     "usage": "Usage",
     "goals": "Goals",
+    "threads": "Threads",
     "thread_tree": "ThreadTree",
+    "messages": "Messages",
     "attention": "Attention",
 }  # fmt: skip
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,38}")

@@ -6,6 +6,7 @@ wakes, its token is old, and what it would write is refused together with its st
 """
 
 import hashlib
+import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -128,9 +129,9 @@ def claim(connection: Connection, model: ReadModel, worker: str) -> Claim | None
     return Claim(model.name, model.generation, found["token"], found["position"], found["epoch"])
 
 
-def release(connection: Connection, held: Claim) -> None:
+def release(connection: Connection, held: Claim | ReadModel) -> None:
     """Give a read model back."""
-    connection.execute(QUERIES["release"], held._asdict())
+    connection.execute(QUERIES["release"], {"name": held.name, "generation": held.generation, "token": held.token})
 
 
 def require_whole(connection: Connection, name: str, generation: int, position: int) -> None:
@@ -169,7 +170,8 @@ def acknowledge(connection: Connection, applied: list[Applied], after: int, up_t
 
 def digest_of(events: Iterable[Recorded]) -> int:
     """What a receipt holds of the events that were applied: additive, so that receipts merge."""
-    return sum(int.from_bytes(recorded.event_id_bytes[8:]) for recorded in events) % 2**64
+    ids = b"".join([recorded.event_id_bytes for recorded in events])
+    return sum(struct.unpack(f">{len(ids) // 8}Q", ids)[1::2]) % 2**64
 
 
 def note_trouble(

@@ -157,6 +157,12 @@ class Table(Generic[R]):
         return sql.Identifier(self.schema, self.name)
 
     @cached_property
+    def select_query(self) -> sql.Composed:
+        """All rows: the tenant, the row's own columns, the position."""
+        names = _names(column.name for column in self.columns)
+        return sql.SQL("SELECT {} FROM {} ORDER BY {}").format(names, self._qualified, _names(self._key))
+
+    @cached_property
     def _load_query(self) -> sql.Composed:
         types = {column.name: column.type for column in self.columns}
         given = sql.SQL(", ").join(sql.SQL("%b::{}").format(sql.SQL(f"{types[name]}[]")) for name in self._key)

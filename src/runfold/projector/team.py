@@ -52,6 +52,7 @@ class Team:
         living = self._living(connection, checkpoints.beat(connection, self.name, _host(), os.getpid(), names))
         self.models = checkpoints.read_models(connection)
         self._begin_generations(connection, [peer for peer in living if peer.worker != self.name])
+        self._forgive(connection)
         for model in self.models:
             self._look_after(connection, model, living)
         for gone in self.lanes.keys() - {(model.name, model.generation) for model in self.models}:
@@ -114,14 +115,21 @@ class Team:
                 self.models = checkpoints.read_models(connection)
                 self._refuse(connection, projection, error, others)
 
+    def _forgive(self, connection: Connection) -> None:
+        """What was changed without a new version was put back: nobody need ask for it to go on."""
+        back = [model for model in self.models if self.is_ours(model) and model.error == ProjectionChanged.__name__]
+        for model in back:
+            checkpoints.end_trouble(connection, model.name, model.generation)
+        if back:
+            self.models = checkpoints.read_models(connection)
+
     def _is_kept(self, projection: AnyProjection, others: list[Peer]) -> bool:
         """Whether others fold one of the same version: two programs would each replace the other's by their own.
 
         Who comes with a higher version does not wait.
         """
-        kept = {name for peer in others for name in peer.names}
         return any(
-            model.state != "previous" and model.version == projection.version and _folding(model) in kept
+            model.state != "previous" and model.version == projection.version and _is_known(model, others)
             for model in self.models
             if model.name == projection.name
         )
@@ -131,10 +139,10 @@ class Team:
         for model in self.models:
             if (model.name, model.version) != (projection.name, projection.version) or model.message == str(error):
                 continue
-            if not any(model.worker == peer.worker for peer in others):
+            if not _is_known(model, others):
                 self.stop(connection, model, error)
             elif model.name not in self._refused:
-                _log.error("refused", read_model=model.name, error=str(error), folded_by=model.worker)
+                _log.error("refused", read_model=model.name, error=str(error))
                 self._refused.add(model.name)
 
     def _look_after(self, connection: Connection, model: ReadModel, living: list[Peer]) -> None:
@@ -146,14 +154,11 @@ class Team:
             lane = None
         if projection is None or not self.is_ours(model):
             return
-        if model.error == ProjectionChanged.__name__:  # it was put back
-            checkpoints.end_trouble(connection, model.name, model.generation)
-            self.look_again()
-            return
         mine = model.trouble != "stopped" and checkpoints.assigned(_folding(projection), living) == self.name
-        if lane is not None and not mine:
-            checkpoints.release(connection, lane.claim)
-            self.drop(lane)
+        if model.worker == self.name and not mine:  # also one that it had before it lost the database
+            checkpoints.release(connection, model)
+            if lane is not None:
+                self.drop(lane)
         elif lane is None and mine and model.worker not in {peer.worker for peer in living} - {self.name}:
             self._claim(connection, model, projection)
 
@@ -196,6 +201,10 @@ def _folding(projection: AnyProjection | ReadModel) -> str:
     """What a worker says that it knows. Two programs that say the same fold alike."""
     digest = projection.fingerprint if isinstance(projection, ReadModel) else fingerprint(projection)
     return "/".join(filter(None, [projection.name, str(projection.version), digest[:8], projection.depends_on]))
+
+
+def _is_known(model: ReadModel, workers: list[Peer]) -> bool:
+    return any(_folding(model) in peer.names for peer in workers)
 
 
 def _host() -> str:

@@ -1,0 +1,75 @@
+"""The real runs: what `usage` answers is the counts that come with them."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from importers.conftest import DATABASE, Imported
+from runfold import Ledger
+from runfold.ledger.reading import Reading
+from runfold.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def reading(imported: Imported, admin_url: str) -> Iterator[Reading]:
+    """The real runs, folded."""
+    with psycopg.connect(admin_url, autocommit=True) as admin:
+        admin.execute(sql.SQL("GRANT CREATE ON DATABASE {} TO runfold_projector").format(sql.Identifier(DATABASE)))
+    url = {"database_url": make_conninfo(admin_url, dbname=DATABASE, user="runfold_app")}
+    with Ledger.open(
+        settings=Settings(**url, projector_url=make_conninfo(admin_url, dbname=DATABASE, user="runfold_projector"))
+    ) as ledger:
+        ledger.fold("usage")
+        yield ledger.now
+
+
+AGENTS = {
+    "claude-code": ("claude-code", "claude-code:general-purpose"),
+    "tau2-retail-gpt4o": ("gpt-4o",),
+    "tau2-human-agent": ("agent",),
+    "ag-ui-streams": ("ag-ui",),
+}
+EXPECTED = {
+    "claude-code": (13_592, 93_649), "tau2-retail-gpt4o": (40_772_106, 415_393), "tau2-human-agent": (606_899, 27_955),
+    "ag-ui-streams": (3_647, 4_885),
+}  # fmt: skip
+
+
+@pytest.mark.row("LT-60", "LT-62", "CV-33")
+@pytest.mark.parametrize("source", EXPECTED)
+def test_the_tokens_of_a_real_source_are_exact(reading: Reading, source: str) -> None:
+    report = reading.usage("thread", agent=AGENTS[source])
+    assert (report.total.input_tokens, report.total.output_tokens) == EXPECTED[source]
+    assert sum(row.input_tokens or 0 for row in report.rows) == EXPECTED[source][0]
+    assert sum(row.output_tokens or 0 for row in report.rows) == EXPECTED[source][1]
+
+
+def test_all_of_them_together_are_all_there_is(reading: Reading) -> None:
+    assert {row.agent for row in reading.usage("agent").rows} == {name for names in AGENTS.values() for name in names}
+    total = reading.usage().total
+    assert (total.input_tokens, total.output_tokens) == tuple(map(sum, zip(*EXPECTED.values(), strict=True)))
+
+
+def test_caches_of_claude_code_are_exact(reading: Reading, imported: Imported) -> None:
+    said = imported.counts()["claude-code"]["all"]["tokens_deduplicated_by_message_id (last usage wins)"]
+    total = reading.usage(agent=AGENTS["claude-code"]).total
+    assert {name: getattr(total, name) for name in said} == said
+
+
+def test_what_the_two_sides_of_a_conversation_used_and_cost_is_told_apart(reading: Reading, imported: Imported) -> None:
+    counts = imported.counts()["tau2-retail-gpt4o"]["all"]
+    used, said = counts["usage_tokens"], counts["message_cost_usd"]
+    sides = {row.node: row for row in reading.usage("node", agent="gpt-4o").rows}
+    for node, side in (("agent", "assistant"), ("user_simulator", "user")):
+        assert sides[node].input_tokens == used[f"{side}.prompt_tokens"]
+        cost = sides[node].cost
+        assert cost is not None
+        assert abs(cost - Decimal(str(said[side]))) < Decimal("0.000001")
+        assert list(sides[node].costs["USD"].reported) == ["provider"]
+    total = reading.usage(agent="gpt-4o").total
+    assert total.cost == sum(row.cost for row in sides.values() if row.cost is not None)
+    assert total.calls_without_cost == 0

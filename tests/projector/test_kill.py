@@ -1,0 +1,127 @@
+"""A worker may die anywhere: nothing is lost, nothing counts twice, and the receipts say so."""
+
+import multiprocessing
+import random
+import signal
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from conftest import TestDatabase
+from runfold import failpoint
+from runfold.failpoint import POINTS
+from runfold.projections.projection import AnyProjection
+from runfold.projections.registry import chosen
+from runfold.projector import team, worker
+from runfold.projector.worker import Worker
+from runfold.store.datastore import Datastore
+
+from . import driver
+from .conftest import Fill, Work
+from .soundness import Books, require_sound
+from .toys import TOYS, SecondTally, Tally
+
+SPAWNING = multiprocessing.get_context("forkserver")
+SPAWNING.set_forkserver_preload(["runfold.projector.worker", "runfold.projections.registry", "runfold.ledger.ledger"])
+
+
+def fold_until(url: str, point: str, times: int) -> None:
+    """What a process does that dies at a point."""
+    failpoint._left = {point: times}
+    worker.FIRST_PAGE = worker.LARGEST_PAGE = 12
+    Worker(Datastore(url), TOYS).catch_up()
+
+
+@pytest.mark.fault("A4", "G3")
+@pytest.mark.parametrize("times", [1, 4])
+@pytest.mark.parametrize("point", [point for point in POINTS if not point.startswith("generation")])
+def test_a_worker_killed_at_any_point_leaves_all_or_nothing_of_a_page(
+    database: TestDatabase, fill: Fill, work: Work, books: Books, point: str, times: int
+) -> None:
+    fill(5)
+    killed = SPAWNING.Process(target=fold_until, args=[database.projector_url, point, times])
+    killed.start()
+    killed.join(60)
+    assert killed.exitcode == -signal.SIGKILL, "it came to that point"
+    assert [fault for toy in TOYS.values() for fault in books.faults(toy)] == [], "as far as it came, it is right"
+    folding = work(take_over_seconds=3600.0)
+    folding.catch_up()
+    fill(1)
+    folding.catch_up()
+    require_sound(database.projector_url, TOYS.values())
+
+
+@pytest.mark.fault("A4")
+def test_a_worker_killed_by_the_environments_word_when_it_has_switched_leaves_the_new_generation(
+    database: TestDatabase, fill: Fill, work: Work, books: Books
+) -> None:
+    assert [point for point in POINTS if point.startswith("generation")] == ["generation switched"]
+    fill()
+    work({"tally": Tally()}).catch_up()
+    killed = driver.started(
+        database.projector_url, "--once", projections=("projector.toys:SecondTally",),
+        environment={"RUNFOLD_FAILPOINT": "generation switched"},
+    )  # fmt: skip
+    said, _ = killed.communicate(timeout=60)
+    assert killed.returncode == -signal.SIGKILL, said
+    fill()
+    work({"tally": SecondTally()}).catch_up()
+    require_sound(database.projector_url, [SecondTally()])
+    assert [(model.generation, model.state) for model in books.models()] == [(2, "live")]
+
+
+def keep_folding(url: str, page: int, sources: tuple[str, ...]) -> None:
+    """What a process does that is going to be killed."""
+    team.BEAT_SECONDS = 0.02
+    worker.FIRST_PAGE = worker.LARGEST_PAGE = page
+    Worker(Datastore(url), chosen(sources)).run(threading.Event())
+
+
+@pytest.fixture
+def dice() -> random.Random:
+    """Chance that can be had again."""
+    return random.Random(20261121)  # noqa: S311
+
+
+def kill_at_random(
+    url: str, dice: random.Random, sources: tuple[str, ...] = driver.TOYS, rounds: int = 15, workers: int = 2
+) -> Iterator[int]:
+    """Two processes fold; again and again one of them is killed and another begun. Yields after each kill."""
+    made = [SPAWNING.Process(target=keep_folding, args=[url, 7, sources]) for _ in range(workers)]
+    for process in made:
+        process.start()
+    try:
+        for number in range(rounds):
+            time.sleep(dice.uniform(0.0, 0.25))
+            one = made.pop(dice.randrange(workers))
+            one.kill()
+            one.join()
+            assert one.exitcode == -signal.SIGKILL, "it died of nothing else"
+            made.append(SPAWNING.Process(target=keep_folding, args=[url, dice.choice([1, 7, 50]), sources]))
+            made[-1].start()
+            yield number
+    finally:
+        for process in made:
+            process.kill()
+            process.join()
+
+
+@pytest.mark.fault("A4", "G3", "G4")
+def test_workers_killed_at_any_time_leave_every_read_model_right_at_every_moment(
+    database: TestDatabase, fill: Fill, work: Work, books: Books, dice: random.Random
+) -> None:
+    fill(30)
+    toys: list[AnyProjection] = list(TOYS.values())
+    positions = set()
+    for _ in kill_at_random(database.projector_url, dice):
+        fill(3)
+        if len(books.models()) < len(toys):
+            continue
+        with books.one_moment():
+            assert [fault for toy in toys for fault in books.faults(toy)] == []
+            positions.add(books.model("tally").position)
+    work().catch_up()
+    require_sound(database.projector_url, toys)
+    assert len(positions) > 3, "they got on meanwhile"
