@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         InvalidEvent,
         LedgerError,
         LedgerUnavailable,
+        ReadModelBehind,
         RunNotFound,
         ThreadNotFound,
         VersionConflict,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from runfold.ledger.run import Run
     from runfold.ledger.submitted import Receipt, Submitted
     from runfold.ledger.thread import Thread
+    from runfold.projections.projection import Projection, Row
     from runfold.settings import Settings
     from runfold.subscription import Subscription
 else:
@@ -31,8 +33,10 @@ else:
         "Approval": "ledger.approval",
         "Decision": "ledger.decision",
         "Ledger": "ledger.ledger",
+        "Projection": "projections.projection",
         "Receipt": "ledger.submitted",
         "Recorded": "domain.event",
+        "Row": "projections.projection",
         "Run": "ledger.run",
         "Settings": "settings",
         "Submitted": "ledger.submitted",
@@ -63,8 +67,11 @@ __all__ = [
     "Ledger",
     "LedgerError",
     "LedgerUnavailable",
+    "Projection",
+    "ReadModelBehind",
     "Receipt",
     "Recorded",
+    "Row",
     "Run",
     "RunNotFound",
     "Settings",

@@ -19,7 +19,6 @@ def criterion(folded: Any, number: int = 0) -> CriterionProgress:
     return found
 
 
-@pytest.mark.row("HV-71")
 def test_a_goal_is_told_as_the_last_run_described_it(folded, thread: Thread) -> None:
     towards(thread, {"id": "old", "description": "as it was"}, description="before")
     thread.start_run(parent=None, goal=GOAL)
@@ -144,10 +143,11 @@ def test_the_violations_of_a_goal_are_counted_and_the_last_ones_told(folded, thr
     first.violate_constraint("budget", "soft", "a little too much")
     other.violate_constraint("budget", "hard", "far too much")
     for number in range(21):
-        second.violate_constraint("tone", "soft", f"rude {number}")
+        second.violate_constraint("tone", "soft", f"rude {number}", details={"words": number})
     found = folded().goal_progress("refund")
     assert (found.hard_violations, found.soft_violations, len(found.violations)) == (0, 22, 20)
-    assert (found.violations[0].run_id, found.violations[0].description) == (second.id, "rude 20")
+    last = found.violations[0]
+    assert (last.run_id, last.thread_id, last.description, last.details) == (second.id, thread.id, "rude 20", {"words": 20})
     assert {each.constraint_id for each in found.violations} == {"tone"}
 
 
@@ -236,6 +236,21 @@ def test_the_last_ten_decisions_come_with_their_words(folded, run: Run) -> None:
     assert [option.id for option in said[1].options] == ["search", "ask"]
     following = folded().decisions(cursor=page.next_cursor)
     assert [row.ordinal for row in following.items] == [3, 2, 1]
+
+
+@pytest.mark.row("HV-05")
+def test_a_decision_was_good_if_it_was_judged_so_or_else_if_it_came_out_well(folded, run: Run) -> None:
+    judged = ((True, None), (False, None), (True, 0.5), (False, 0.51), (None, None))
+    for success, quality in judged:
+        made = choose(run)
+        if success is not None:
+            made.outcome(success=success)
+        if quality is not None:
+            made.evaluate(outcome_quality=quality)
+    choose(run).evaluate(goal_aligned=False)
+    page = folded().decisions(order="asc")
+    words = folded().decision_words(page.items)
+    assert [words[row.run_id, row.decision_id].was_good for row in page.items] == [True, False, False, True, False, False]
 
 
 def test_all_decisions_are_listed_once_page_by_page(folded, ledger: Ledger) -> None:

@@ -158,7 +158,7 @@ def agree(report: UsageReport, by: Iterable[str], wanted: list[Entry]) -> None:
     assert said(report.total) == added_up(wanted)
 
 
-@pytest.mark.row("LT-60", "LT-62", "CM-10")
+@pytest.mark.row("LT-60", "LT-62", "LT-64", "CM-10")
 @settings(max_examples=120, deadline=None)
 @given(data=st.data())
 def test_every_grouping_of_every_part_is_what_the_events_say(

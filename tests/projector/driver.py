@@ -12,6 +12,7 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
+from runfold import failpoint
 from runfold.projections.registry import chosen
 from runfold.projector import team, worker
 from runfold.projector.worker import Worker
@@ -33,6 +34,20 @@ def started(
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+def fold_until(url: str, point: str, times: int) -> None:
+    """What a process does that dies at a point."""
+    failpoint._left = {point: times}
+    worker.FIRST_PAGE = worker.LARGEST_PAGE = 12
+    Worker(Datastore(url), chosen(TOYS)).catch_up()
+
+
+def keep_folding(url: str, page: int, sources: tuple[str, ...]) -> None:
+    """What a process does that is going to be killed."""
+    team.BEAT_SECONDS = 0.02
+    worker.FIRST_PAGE = worker.LARGEST_PAGE = page
+    Worker(Datastore(url), chosen(sources)).run(threading.Event())
 
 
 def main() -> None:

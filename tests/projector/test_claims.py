@@ -20,6 +20,7 @@ from runfold.projections.projection import AnyProjection
 from runfold.projector import checkpoints, team, worker
 from runfold.projector.checkpoints import Claim, ClaimsLost, Peer
 from runfold.projector.connection import connect
+from runfold.projector.page import Pages
 from runfold.projector.worker import Worker
 from runfold.store.datastore import Datastore
 
@@ -190,7 +191,7 @@ def test_a_write_under_an_old_claim_is_refused_whole(
     head = fill()
     sleeper = work({"tally": Tally(), "tools": Tools()})
     sleeper._team.beat_if_due(sleeper._connection)
-    honest, names = worker.read_page, {"tally"}
+    honest, names = Pages.read, {"tally"}
 
     def read(*arguments: Any) -> Any:
         page = honest(*arguments)
@@ -199,7 +200,7 @@ def test_a_write_under_an_old_claim_is_refused_whole(
         names.clear()
         return page
 
-    monkeypatch.setattr(worker, "read_page", read)
+    monkeypatch.setattr(Pages, "read", read)
     sleeper._step()
     assert {name for name, _ in sleeper._team.lanes} == {"tools"}
     assert [model.position for model in books.models()] == [0, 0], "what stood in one transaction fell with it"

@@ -3,20 +3,14 @@
 import multiprocessing
 import random
 import signal
-import threading
 import time
 from collections.abc import Iterator
 
 import pytest
 
 from conftest import TestDatabase
-from runfold import failpoint
 from runfold.failpoint import POINTS
 from runfold.projections.projection import AnyProjection
-from runfold.projections.registry import chosen
-from runfold.projector import team, worker
-from runfold.projector.worker import Worker
-from runfold.store.datastore import Datastore
 
 from . import driver
 from .conftest import Fill, Work
@@ -24,14 +18,7 @@ from .soundness import Books, require_sound
 from .toys import TOYS, SecondTally, Tally
 
 SPAWNING = multiprocessing.get_context("forkserver")
-SPAWNING.set_forkserver_preload(["runfold.projector.worker", "runfold.projections.registry", "runfold.ledger.ledger"])
-
-
-def fold_until(url: str, point: str, times: int) -> None:
-    """What a process does that dies at a point."""
-    failpoint._left = {point: times}
-    worker.FIRST_PAGE = worker.LARGEST_PAGE = 12
-    Worker(Datastore(url), TOYS).catch_up()
+SPAWNING.set_forkserver_preload(["pytest", "runfold", "runfold.ledger.ledger", "runfold.projections.registry"])
 
 
 @pytest.mark.fault("A4", "G3")
@@ -41,7 +28,7 @@ def test_a_worker_killed_at_any_point_leaves_all_or_nothing_of_a_page(
     database: TestDatabase, fill: Fill, work: Work, books: Books, point: str, times: int
 ) -> None:
     fill(5)
-    killed = SPAWNING.Process(target=fold_until, args=[database.projector_url, point, times])
+    killed = SPAWNING.Process(target=driver.fold_until, args=[database.projector_url, point, times])
     killed.start()
     killed.join(60)
     assert killed.exitcode == -signal.SIGKILL, "it came to that point"
@@ -72,13 +59,6 @@ def test_a_worker_killed_by_the_environments_word_when_it_has_switched_leaves_th
     assert [(model.generation, model.state) for model in books.models()] == [(2, "live")]
 
 
-def keep_folding(url: str, page: int, sources: tuple[str, ...]) -> None:
-    """What a process does that is going to be killed."""
-    team.BEAT_SECONDS = 0.02
-    worker.FIRST_PAGE = worker.LARGEST_PAGE = page
-    Worker(Datastore(url), chosen(sources)).run(threading.Event())
-
-
 @pytest.fixture
 def dice() -> random.Random:
     """Chance that can be had again."""
@@ -89,7 +69,7 @@ def kill_at_random(
     url: str, dice: random.Random, sources: tuple[str, ...] = driver.TOYS, rounds: int = 15, workers: int = 2
 ) -> Iterator[int]:
     """Two processes fold; again and again one of them is killed and another begun. Yields after each kill."""
-    made = [SPAWNING.Process(target=keep_folding, args=[url, 7, sources]) for _ in range(workers)]
+    made = [SPAWNING.Process(target=driver.keep_folding, args=[url, 7, sources]) for _ in range(workers)]
     for process in made:
         process.start()
     try:
@@ -99,7 +79,7 @@ def kill_at_random(
             one.kill()
             one.join()
             assert one.exitcode == -signal.SIGKILL, "it died of nothing else"
-            made.append(SPAWNING.Process(target=keep_folding, args=[url, dice.choice([1, 7, 50]), sources]))
+            made.append(SPAWNING.Process(target=driver.keep_folding, args=[url, dice.choice([1, 7, 50]), sources]))
             made[-1].start()
             yield number
     finally:

@@ -11,7 +11,7 @@ from conftest import TestDatabase
 from runfold import Ledger
 from runfold.errors import LedgerUnavailable
 from runfold.projector import checkpoints, worker
-from runfold.projector.page import Page
+from runfold.projector.page import Page, Pages
 from runfold.store.datastore import Datastore
 
 from .conftest import Fill, Work, running
@@ -96,12 +96,12 @@ def test_read_models_that_are_equally_far_share_one_reading_of_the_log(
     fill()
     pages: list[tuple[int, int, int]] = []
 
-    def read(connection: object, after: int, up_to: int, types: set[str]) -> Page:
+    def read(self: Pages, after: int, up_to: int, types: frozenset[str]) -> Page:
         pages.append((after, up_to, len(types)))
-        return honest(connection, after, up_to, types)  # type: ignore[arg-type]
+        return honest(self, after, up_to, types)
 
-    honest = worker.read_page
-    monkeypatch.setattr(worker, "read_page", read)
+    honest = Pages.read
+    monkeypatch.setattr(Pages, "read", read)
     head = work().catch_up()
     assert pages == [(0, head, len({event.type for toy in TOYS.values() for event in toy.events}))]
 

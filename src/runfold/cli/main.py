@@ -13,11 +13,14 @@ from typing import Any
 import typer
 
 from runfold.cli.approvals import approvals, approve, deny
+from runfold.cli.attention import attention
 from runfold.cli.call import reflowed, shared_parameters, with_call
 from runfold.cli.check import check
 from runfold.cli.demo import demo
 from runfold.cli.doctor import doctor
 from runfold.cli.events import events
+from runfold.cli.failures import failures
+from runfold.cli.goals import goal, goals, patterns
 from runfold.cli.importing import import_runs
 from runfold.cli.migrate import migrate
 from runfold.cli.problems import problems
@@ -26,6 +29,7 @@ from runfold.cli.run_list import runs
 from runfold.cli.runs import run
 from runfold.cli.summary import summary
 from runfold.cli.threads import thread, threads, tree
+from runfold.cli.usage import usage
 from runfold.cli.version import version
 from runfold.errors import LedgerError
 
@@ -56,6 +60,15 @@ _COMMANDS: list[tuple[str, str, Callable[..., None], tuple[str, ...]]] = [
         "runfold events --after 100 --follow",
     )),
     ("problems", _LOOK, problems, ("runfold problems --open", "runfold problems --severity critical --goal refunds --json")),
+    ("usage", _LOOK, usage, (
+        "runfold usage --by model,day --since 2026-10-01", "runfold usage --by agent --goal refunds --fold --json",
+        "runfold usage --by run --run run_demo7_claim --scope tree",
+    )),
+    ("attention", _LOOK, attention, ("runfold attention --fold", "runfold attention --reason stuck --reason failed --json")),
+    ("failures", _LOOK, failures, ("runfold failures --goal refunds", "runfold failures run_demo7_claim --json")),
+    ("goals", _LOOK, goals, ("runfold goals", "runfold goals --json")),
+    ("goal", _LOOK, goal, ("runfold goal refunds", "runfold goal refunds --fold --json")),
+    ("patterns", _LOOK, patterns, ("runfold patterns refunds", "runfold patterns refunds --json")),
     ("approvals", _DECIDE, approvals, (
         "runfold approvals --open", "runfold approvals --open --agent support --older-than 1h",
         "runfold approvals --decided-by human:ada --json",

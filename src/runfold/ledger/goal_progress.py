@@ -89,9 +89,11 @@ class Violation(View):
     """A time that a run broke a constraint."""
 
     run_id: str
+    thread_id: str
     constraint_id: str
     kind: Literal["hard", "soft"]
     description: str
+    details: dict[str, Any] | None
     decision_id: str | None
     happened_at: datetime
     position: int
@@ -265,8 +267,9 @@ def _violations(reader: Reader, positions: Sequence[int]) -> tuple[Violation, ..
     events = reader.at_positions(positions)
     return tuple(
         Violation(
-            run_id=recorded.stream, constraint_id=event.constraint_id, kind=event.kind, description=event.description,
-            decision_id=event.decision_id, happened_at=recorded.happened_at, position=recorded.position,
+            run_id=recorded.stream, thread_id=recorded.thread_id, constraint_id=event.constraint_id, kind=event.kind,
+            description=event.description, details=event.details, decision_id=event.decision_id,
+            happened_at=recorded.happened_at, position=recorded.position,
         )
         for recorded in (events[position] for position in positions)
         if isinstance(event := recorded.event, ConstraintViolated)

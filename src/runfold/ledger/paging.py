@@ -85,7 +85,7 @@ class Listing(Generic[R]):
         (by,) = words("order_by", [asked.get("order_by", order_by)], self.orders)
         (way,) = words("order", [asked.get("order", order)], _DIRECTIONS)
         limit = number("limit", asked.get("limit", DEFAULT_LIMIT), 1, MOST)
-        sorts = (*self.orders[by], *(Sort(name, str) for name in self.projection.key[:0]))
+        sorts = (*self.orders[by], *(Sort(name, str) for name in self.projection.key))
         head = [self.projection.name, by, way]
         if (cursor := asked.get("cursor")) is not None:
             _go_on(where, sorts, way, _decoded(cursor, head, sorts))

@@ -105,7 +105,7 @@ class DecisionLog(Projection[DecisionRow]):
     row = DecisionRow
     key = ("run_id", "decision_id")
     events = (DecisionMade, OutcomeRecorded, OutcomeCorrected, DecisionEvaluated)
-    indexes = (("run_id", "ordinal"), ("thread_id",), ("goal_id", "made_position"), ("node_id",))
+    indexes = (("made_position",), ("run_id", "ordinal"), ("thread_id",), ("goal_id", "made_position"), ("node_id",))
     partition = "thread"
 
     def keys(self, recorded: Recorded) -> Iterable[Key]:

@@ -1,7 +1,7 @@
 """Folding: events → rows, in memory. The one place where a projection's methods are called."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from runfold.domain.event import Recorded
 from runfold.projections.projection import AnyProjection, Key, Row
@@ -36,7 +36,7 @@ def touched(projection: AnyProjection, events: Iterable[Recorded]) -> list[tuple
         try:
             for key in projection.keys(recorded):
                 if type(key) is not tuple or len(key) != width:
-                    raise TypeError(f"keys gave {key!r}; it gives tuples of {', '.join(projection.key)}")
+                    _refuse(f"keys gave {key!r}; it gives tuples of {', '.join(projection.key)}")
                 hash(key)  # raises TypeError for what no row can be found by
                 found.append(((recorded.tenant_id, *key), recorded))
         except Exception as error:
@@ -57,9 +57,7 @@ def fold(projection: AnyProjection, touches: Iterable[tuple[Key, Recorded]], bef
             if after is start:
                 continue
             if type(after) is not row_class and after is not None:
-                raise TypeError(
-                    f"evolve returned {type(after).__name__}; it returns {row_class.__name__}, or None to remove the row"
-                )
+                _refuse(f"evolve returned {type(after).__name__}; it returns {row_class.__name__}, or None to remove the row")
         except Exception as error:
             raise FoldFailed(projection.name, recorded, error) from error
         if after is not None or row is not None:
@@ -74,3 +72,7 @@ def fold_all(projection: AnyProjection, events: Iterable[Recorded]) -> dict[Key,
     for touch in touched(projection, events):
         standings.update(fold(projection, [touch], lambda key: rows[key].row if key in rows else None))
     return {key: standing for key, standing in standings.items() if standing.row is not None}
+
+
+def _refuse(what: str) -> NoReturn:
+    raise TypeError(what)

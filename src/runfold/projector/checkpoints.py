@@ -171,7 +171,8 @@ def acknowledge(connection: Connection, applied: list[Applied], after: int, up_t
 def digest_of(events: Iterable[Recorded]) -> int:
     """What a receipt holds of the events that were applied: additive, so that receipts merge."""
     ids = b"".join([recorded.event_id_bytes for recorded in events])
-    return sum(struct.unpack(f">{len(ids) // 8}Q", ids)[1::2]) % 2**64
+    halves: tuple[int, ...] = struct.unpack(f">{len(ids) // 8}Q", ids)
+    return sum(halves[1::2]) % 2**64
 
 
 def note_trouble(

@@ -1,14 +1,15 @@
 """A stretch of the log, read for the projections that are to take it in."""
 
-from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple, Self
 
 from psycopg.rows import tuple_row
 
 from runfold.domain.event import Recorded
 from runfold.errors import Damage
+from runfold.projector.connection import connect
 from runfold.store.codec import COLUMNS, decode
-from runfold.store.datastore import Connection
+from runfold.store.datastore import Connection, Datastore
 
 _QUERY = (
     f"SELECT {COLUMNS} FROM runfold.log WHERE notification_id > %b AND notification_id <= %b AND topic = ANY(%b)"
@@ -46,14 +47,63 @@ class Page(NamedTuple):
         )
 
 
-def read_page(connection: Connection, after: int, up_to: int, types: Iterable[str]) -> Page:
-    """What stands there. Positions are dense and the head was read first, so nothing can be missing."""
-    rows = connection.cursor(binary=True, row_factory=tuple_row).execute(_QUERY, [after, up_to, sorted(types)], prepare=True)
-    events: list[Recorded] = []
-    unread: list[Unread] = []
-    for row in rows.fetchall():
-        _take_in(row, events, unread)
-    return Page(after, up_to, events, unread)
+class Asked(NamedTuple):
+    """A page that is on its way."""
+
+    after: int
+    up_to: int
+    types: frozenset[str]
+    rows: Future[list[tuple[Any, ...]]]
+
+
+class Pages:
+    """Reads pages, on a connection of its own: one may be asked for while the page before it is folded."""
+
+    def __init__(self, datastore: Datastore) -> None:
+        self._datastore = datastore
+        self._open: Connection | None = None
+        self._thread: ThreadPoolExecutor | None = None
+        self._asked: Asked | None = None
+
+    def ask(self, after: int, up_to: int, types: frozenset[str]) -> Asked:
+        """Begin to read a page."""
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="runfold-pages")
+        self._asked = Asked(after, up_to, types, self._thread.submit(self._rows, after, up_to, types))
+        return self._asked
+
+    def read(self, after: int, up_to: int, types: frozenset[str]) -> Page:
+        """A page; a shorter one where that was asked for. Raises psycopg.Error.
+
+        Positions are dense, and nobody asks beyond the head, so nothing can be missing.
+        """
+        asked, self._asked = self._asked, None
+        if asked is None or asked.after != after or asked.up_to > up_to or asked.types != types:
+            asked, self._asked = self.ask(after, up_to, types), None
+        events: list[Recorded] = []
+        unread: list[Unread] = []
+        for row in asked.rows.result():
+            _take_in(row, events, unread)
+        return Page(after, asked.up_to, events, unread)
+
+    def close(self) -> None:
+        """Give connection and thread back; what is asked for after that begins anew."""
+        self._asked = None
+        if self._thread is not None:
+            self._thread.submit(self._close).result()
+            self._thread.shutdown()
+            self._thread = None
+
+    def _rows(self, after: int, up_to: int, types: frozenset[str]) -> list[tuple[Any, ...]]:
+        if self._open is None or self._open.closed:
+            self._open = connect(self._datastore)
+        cursor = self._open.cursor(binary=True, row_factory=tuple_row)
+        return cursor.execute(_QUERY, [after, up_to, sorted(types)], prepare=True).fetchall()
+
+    def _close(self) -> None:
+        if self._open is not None:
+            self._open.close()
+        self._open = None
 
 
 def _take_in(row: tuple[Any, ...], events: list[Recorded], unread: list[Unread]) -> None:

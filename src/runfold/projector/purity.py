@@ -52,6 +52,8 @@ class _Guarded:
         after = self._projection.evolve(row, recorded)
         for what, fields in given.items():
             if fields != kept[what]:
+                fields.clear()
+                fields.update(kept[what])  # others are given it too
                 raise ImpureProjection(self._projection.name, f"evolve changes the {what} that it is given")
         return cast("Row | None", after)
 

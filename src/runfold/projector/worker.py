@@ -6,9 +6,10 @@ itself, in halves of the page down to the event that is at fault, and only that 
 """
 
 import contextlib
+import gc
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import psycopg
 import structlog
@@ -22,16 +23,16 @@ from runfold.projector import checkpoints, generations
 from runfold.projector.checkpoints import ClaimsLost, ReadModel
 from runfold.projector.connection import connect
 from runfold.projector.lane import Lane
-from runfold.projector.page import Page, read_page
+from runfold.projector.page import Page, Pages
 from runfold.projector.tables import InvalidRow
 from runfold.projector.team import TAKE_OVER_SECONDS, Team, read_head
 from runfold.store.datastore import Connection, Datastore, unavailable
 from runfold.store.hint import Listener
 from runfold.store.reader import Head
 
-LARGEST_PAGE, FIRST_PAGE, SMALLEST_PAGE = 5000, 500, 10
+LARGEST_PAGE, FIRST_PAGE, SMALLEST_PAGE = 16_000, 500, 10
 """Positions read at once: more while that is quick, fewer while it is slow or the events are large."""
-QUICK_SECONDS, SLOW_SECONDS = 0.25, 1.0
+QUICK_SECONDS, SLOW_SECONDS = 0.5, 2.0
 BUSY_SECONDS, QUIET_SECONDS = 0.005, 0.25
 
 _FAULTS = (
@@ -53,6 +54,7 @@ class Worker:
         self._datastore = datastore
         self._team = Team(projections, take_over_seconds)
         self._listener = Listener(datastore)
+        self._pages = Pages(datastore)
         self._open: Connection | None = None
         self._page_size = FIRST_PAGE
 
@@ -86,6 +88,7 @@ class Worker:
         """
         try:
             target = read_head(self._connection).position
+            self._team.look_again()
             while True:
                 self._team.look_again(within=BUSY_SECONDS * 10)
                 self._team.beat_if_due(self._connection)
@@ -102,6 +105,7 @@ class Worker:
     def close(self) -> None:
         """Give everything back, so that others can go on at once."""
         self._listener.close()
+        self._pages.close()
         with contextlib.suppress(psycopg.Error):  # they find out by themselves
             if self._open is not None and not self._open.closed:
                 self._team.leave(self._open)
@@ -116,7 +120,8 @@ class Worker:
         now = time.monotonic()
         due = [lane for lane in self._team.lanes.values() if lane.position < head.position and lane.not_before <= now]
         if due:
-            self._take_in_next(due, head)
+            with _uncollected():
+                self._take_in_next(due, head)
         self._switch_built(head)
         return bool(due)
 
@@ -126,7 +131,10 @@ class Worker:
         group = [lane for lane in due if lane.position == first.position]
         ahead = [lane.position for lane in due if lane.position > first.position]
         up_to = min([first.position + self._page_size, head.position, *ahead])
-        page = read_page(self._connection, first.position, up_to, {name for lane in group for name in lane.types})
+        types = frozenset(name for lane in group for name in lane.types)
+        page = self._pages.read(first.position, up_to, types)
+        if not ahead and page.up_to < head.position:
+            self._pages.ask(page.up_to, min(page.up_to + self._page_size, head.position), types)
         reach("page read")
         self._take_in(group, page, head)
         self._adapt(time.monotonic() - began, page.up_to - page.after)
@@ -140,11 +148,14 @@ class Worker:
                 if (lane.name, lane.claim.generation) in lost.lost:
                     self._team.drop(lane)
                     _log.info("claim lost", read_model=lane.name, position=lane.position)
-        except _FAULTS:
+        except _FAULTS as error:
             for lane in group:
                 lane.forget()
             for lane in group:
-                self._take_in_alone(lane, page, head)
+                if isinstance(error, ImpureProjection) and error.name == lane.name:
+                    self._stop(lane, error)
+                else:
+                    self._take_in_alone(lane, page, head)
 
     def _take_in_alone(self, lane: Lane, page: Page, head: Head) -> bool:
         """A page for one read model, halved until what is at fault stands alone; False when it did not get through."""
@@ -247,5 +258,19 @@ class Worker:
         self._open = None
         self._team.lanes.clear()
         self._team.look_again()
+        self._pages.close()
         self._listener.close()
         self._datastore.revive()
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """A page is many objects that go with it, and none of them in a cycle: to look for cycles among them, again and again,
+    takes more time than all else."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -1,0 +1,368 @@
+"""An event that a projection cannot take in stops that projection there, says why, and holds up nothing else."""
+
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping
+from itertools import pairwise
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from conftest import TestDatabase
+from runfold import Ledger
+from runfold.domain import event as domain_event
+from runfold.domain.event import Recorded
+from runfold.domain.message import MessageAdded
+from runfold.domain.tool_call import ToolCalled
+from runfold.projections.projection import AnyProjection, Key
+from runfold.projector import checkpoints, lane, worker
+from runfold.store.codec import Row as LogRow
+
+from .conftest import Fill, Work, running
+from .soundness import Books, require_sound
+from .test_worker import until
+from .toys import TOYS, OpenCalls, Tally, TallyRow, Tools
+
+POISON = 18
+"""The position of a tool call in what `fill` appends."""
+CALLS = {5, 7, 8, 16, 18, 28, 30}
+"""Some of their positions."""
+
+Fault = Callable[[TallyRow, Recorded], Any]
+
+
+class Faulty(Tally):
+    """The tally with something wrong at one event."""
+
+    name = "faulty"
+
+    def __init__(self, fault: Fault | None = None, in_keys: Callable[[Recorded], Any] | None = None, at: int = POISON) -> None:
+        self.fault, self.in_keys, self.at = fault, in_keys, at
+
+    def keys(self, recorded: Recorded) -> Iterable[Key]:
+        if self.in_keys and recorded.position == self.at:
+            return self.in_keys(recorded)  # type: ignore[no-any-return]  # whatever a fault gives
+        return super().keys(recorded)
+
+    def evolve(self, row: TallyRow, recorded: Recorded) -> TallyRow | None:
+        if self.fault and recorded.position == self.at:
+            return self.fault(row, recorded)  # type: ignore[no-any-return]
+        return super().evolve(row, recorded)
+
+
+def fails(row: object, recorded: object = None) -> Any:
+    raise KeyError("order")
+
+
+MENDED = Faulty()
+IN_EVOLVE: dict[str, tuple[Fault, str]] = {
+    "raises": (fails, "KeyError: 'order'"),
+    "says nothing": (lambda *_: 1 / 0, "ZeroDivisionError: division by zero"),
+    "wrong type of answer": (lambda *_: {"calls": 1}, "TypeError: evolve returned dict; it returns TallyRow, or None to remove"),
+    "another row class": (lambda *_: Tools.row(tool="a", day="b"), "ValidationError: .* day Input should be a valid date"),  # type: ignore[attr-defined]
+    "wrong type of field": (lambda row, _: row.but(calls="x"), "InvalidRow: the row .* has calls = 'x': Input should be a valid"),
+    "beyond bigint": (lambda row, _: row.but(calls=2**63), "NumericValueOutOfRange: .*out of range"),
+    "changes its key": (lambda row, _: row.but(run_id="run_b"), "InvalidRow: evolve changed the key of the row .* keeps its key"),
+    "no text that can be stored": (lambda row, _: row.but(run_id=row.run_id, seen=("\ud800",)), "InvalidRow: the row .* seen"),
+}  # fmt: skip
+IN_KEYS: dict[str, tuple[Callable[[Recorded], Any], str]] = {
+    "raises": (fails, "KeyError: 'order'"),
+    "raises on the way": (lambda recorded: (fails(recorded) for _ in "a"), "KeyError: 'order'"),
+    "nothing": (lambda _: None, "TypeError: 'NoneType' object is not iterable"),
+    "no tuple": (lambda _: ["run_a"], "TypeError: keys gave 'run_a'; it gives tuples of run_id"),
+    "too long": (lambda _: [("run_a", 1)], r"TypeError: keys gave \('run_a', 1\); it gives tuples of run_id"),
+    "unhashable": (lambda _: [(["run_a"],)], "TypeError: unhashable type: 'list'"),
+    "none": (lambda _: [(None,)], "ValidationError: .* run_id Input should be a valid string"),
+    "a number": (lambda _: [(7,)], "ValidationError: .* run_id Input should be a valid string"),
+    "nul": (lambda _: [("a\0b",)], "CharacterNotInRepertoire: invalid byte sequence .*0x00"),
+    "half a character": (lambda _: [("\ud800",)], "UnicodeEncodeError: .*surrogates not allowed"),
+}
+FAULTS = [
+    *(pytest.param(Faulty(fault), said, id=f"evolve: {name}") for name, (fault, said) in IN_EVOLVE.items()),
+    *(pytest.param(Faulty(in_keys=fault), said, id=f"keys: {name}") for name, (fault, said) in IN_KEYS.items()),
+]
+
+
+@pytest.fixture(autouse=True)
+def hardly_any_pause(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lane, "PAUSES", (0.01, 0.01, 0.01))
+
+
+@pytest.mark.fault("G1", "G2")
+@pytest.mark.parametrize(("faulty", "said"), FAULTS)
+def test_it_stops_before_the_event_says_why_and_goes_on_from_there_once_mended(
+    fill: Fill, work: Work, books: Books, faulty: Faulty, said: str
+) -> None:
+    head = fill(5)
+    first = work({**TOYS, "faulty": faulty})
+    first.catch_up()
+    first.close()
+    model = books.model("faulty")
+    assert (model.trouble, model.error, model.trouble_position, model.event_type) == (
+        "stopped", "PoisonEvent", POISON, "tool.called",
+    )  # fmt: skip
+    assert model.message is not None
+    assert model.message.startswith(f"faulty cannot take in the tool.called at position {POISON}: ")
+    assert model.message.endswith("; mend the projection, start the worker again, and run `runfold projections retry faulty`")
+    assert re.search(said, model.message), model.message
+    assert model.attempts == 4
+    assert books.faults(MENDED, POISON - 1) == [], "what came before is right, and nothing after is in"
+    assert [fault for toy in TOYS.values() for fault in books.faults(toy, head)] == [], "the others went on"
+    head = fill(1)
+    mended = work({**TOYS, "faulty": MENDED})
+    mended.catch_up()
+    assert books.model("faulty").position == POISON - 1, "not before it is asked for"
+    assert checkpoints.end_trouble(books.connection, "faulty", 1)
+    mended.catch_up()
+    assert books.model("faulty").trouble is None
+    require_sound(books.url, [MENDED, *TOYS.values()], head)
+
+
+@pytest.mark.fault("G1")
+def test_it_is_tried_again_with_pauses_before_it_stops(
+    fill: Fill, work: Work, books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane, "PAUSES", (0.1, 0.2, 0.4))
+    tries: list[float] = []
+    fill(5)
+
+    def note(*_: Any) -> Any:
+        tries.append(time.monotonic())
+        fails(None)
+
+    states = set()
+
+    def has_stopped() -> bool:
+        states.update((model.trouble, model.attempts) for model in books.models() if model.name == "faulty")
+        return ("stopped", 4) in states
+
+    with running(work({**TOYS, "faulty": Faulty(note)})):
+        until(has_stopped)
+    assert states == {(None, None), ("retrying", 1), ("retrying", 2), ("retrying", 3), ("stopped", 4)}
+    bursts = [later for earlier, later in pairwise(tries) if later - earlier > 0.08]
+    assert len(bursts) == 3
+    assert bursts[-1] - tries[0] >= 0.7
+
+
+def test_a_fault_that_passes_is_overcome_and_forgotten(fill: Fill, work: Work, books: Books) -> None:
+    left = [1, 2]
+
+    def fail_twice(row: TallyRow, recorded: Recorded) -> TallyRow | None:
+        if left and books.models() and books.model("faulty").attempts == left[0]:
+            left.pop(0)
+        if left:
+            fails(row)
+        return Tally().evolve(row, recorded)
+
+    fill(5)
+    work({"faulty": Faulty(fail_twice)}).catch_up()
+    assert (books.model("faulty").trouble, left) == (None, [])
+    require_sound(books.url, [MENDED])
+
+
+@pytest.mark.fault("G1")
+def test_a_retry_that_another_worker_began_is_gone_on_with(fill: Fill, work: Work, books: Books) -> None:
+    fill(5)
+    first = work({"faulty": Faulty(fails)})
+    first._team.beat_if_due(first._connection)
+    first._step()
+    assert (books.model("faulty").trouble, books.model("faulty").attempts) == ("retrying", 1)
+    first.close()
+    second = work({"faulty": Faulty(fails)})
+    second._team.beat_if_due(second._connection)
+    second._step()
+    assert (books.model("faulty").trouble, books.model("faulty").attempts) == ("retrying", 2)
+    second.close()
+    work({"faulty": MENDED}).catch_up()
+    assert books.model("faulty").trouble is None
+    require_sound(books.url, [MENDED])
+
+
+@pytest.mark.fault("G1")
+@pytest.mark.parametrize("size", [1, 3, 64, 5000])
+def test_the_event_is_found_whatever_the_page_and_wherever_in_it(
+    fill: Fill, work: Work, books: Books, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(worker, "FIRST_PAGE", size)
+    monkeypatch.setattr(worker, "LARGEST_PAGE", size)
+    head = fill(5)
+    for position in (5, 8, POISON, 30):
+        faulty = type("Faulty", (Faulty,), {"name": f"faulty_{position}", "__doc__": "The same."})
+        work({f"faulty_{position}": faulty(fails, at=position), "tools": Tools()}).catch_up()
+        assert books.faults(faulty(), position - 1) == []
+        assert books.model(f"faulty_{position}").trouble_position == position
+        assert books.faults(Tools(), head) == []
+
+
+@pytest.mark.fault("G1", "G2")
+def test_several_that_fail_at_different_events_each_stop_at_their_own(fill: Fill, work: Work, books: Books) -> None:
+    head = fill(5)
+    faulty = {
+        f"faulty_{at}": type("Faulty", (Faulty,), {"name": f"faulty_{at}", "__doc__": "The same."})(fails, at=at) for at in CALLS
+    }
+    first = work({**faulty, **TOYS})
+    first.catch_up()
+    first.close()
+    assert {model.name: model.trouble_position for model in books.models() if model.trouble} == {
+        name: int(name.partition("_")[2]) for name in faulty
+    }  # fmt: skip
+    assert [fault for toy in TOYS.values() for fault in books.faults(toy, head)] == []
+
+
+def test_a_fault_in_the_first_version_of_a_row_is_found_too(fill: Fill, work: Work, books: Books) -> None:
+    class NoBeginning(Faulty):
+        """Its rows cannot begin."""
+
+        def initial(self, key: Key) -> TallyRow:
+            raise LookupError("no beginning")
+
+    fill()
+    work({"faulty": NoBeginning()}).catch_up()
+    assert "LookupError: no beginning" in (books.model("faulty").message or "")
+    assert books.model("faulty").trouble_position == 2
+
+
+def test_a_raised_version_does_away_with_the_trouble(fill: Fill, work: Work, books: Books) -> None:
+    class Second(Faulty):
+        """The same, mended."""
+
+        version = 2
+
+    fill(5)
+    first = work({"faulty": Faulty(fails)})
+    first.catch_up()
+    first.close()
+    work({"faulty": Second()}).catch_up()
+    assert [(model.version, model.trouble) for model in books.models()] == [(2, None)]
+    require_sound(books.url, [Second()])
+
+
+def test_a_table_that_was_dropped_by_hand_is_a_trouble_of_its_own(fill: Fill, work: Work, books: Books) -> None:
+    fill()
+    first = work()
+    first.catch_up()
+    first.close()
+    books.connection.execute("DROP TABLE runfold_tally_1.tally CASCADE")
+    head = fill()
+    work().catch_up()
+    model = books.model("tally")
+    assert (model.trouble, model.error) == ("stopped", "PoisonEvent")
+    assert 'relation "runfold_tally_1.tally" does not exist' in (model.message or "")
+    assert [fault for name, toy in TOYS.items() if name != "tally" for fault in books.faults(toy, head)] == []
+
+
+# What nobody can read
+
+
+def append(ledger: Ledger, type: str, state: bytes, schema_version: int = 1) -> int:
+    """An event as another program, or another time, stored it; returns its position."""
+    stream = f"run_{uuid4().hex}"
+    metadata = '{"actor": {"kind": "service", "id": "test"}}'
+    row = LogRow(stream, 1, type, schema_version, state, None, "default", "thread_a", uuid4().bytes, "{}", metadata)
+    ledger.recorder.writer.append([row])
+    return ledger.position()
+
+
+def trouble(books: Books) -> dict[str, tuple[Any, ...]]:
+    return {
+        model.name: (model.trouble_position, model.event_type, model.error) for model in books.models() if model.trouble
+    }  # fmt: skip
+
+
+@pytest.mark.fault("F13", "J3")
+def test_a_newer_schema_version_stops_only_who_looks_at_that_type(ledger: Ledger, fill: Fill, work: Work, books: Books) -> None:
+    fill()
+    position = append(ledger, "message.added", b'{"message_id":"m","role":"user","parts":[]}', schema_version=99)
+    head = fill()
+    work().catch_up()
+    assert trouble(books) == {"tally": (position, "message.added", "PoisonEvent")}
+    assert books.model("tally").message == (
+        f"tally cannot take in the message.added at position {position}: the event at position {position} has type"
+        " 'message.added' version 99, which this Runfold does not know; upgrade Runfold, or run `runfold check` if nothing newer"
+        " wrote here; mend the projection, start the worker again, and run `runfold projections retry tally`"
+    )
+    assert books.faults(Tally(), position - 1) == []
+    require_sound(books.url, [toy for name, toy in TOYS.items() if name != "tally"], head)
+
+
+@pytest.mark.fault("F13", "J3")
+def test_an_unknown_type_stops_nobody_because_nobody_looks_at_it(ledger: Ledger, fill: Fill, work: Work, books: Books) -> None:
+    fill()
+    append(ledger, "message.dreamt", b"{}")
+    head = fill()
+    work().catch_up()
+    assert trouble(books) == {}
+    require_sound(books.url, TOYS.values(), head)
+
+
+@pytest.mark.fault("F13")
+@pytest.mark.parametrize("state", [b'{"call_id":"c"', b"\xff\xfe", b'{"call_id":1,"name":"a","arguments_text":"{}"}', b"[]", b""])
+def test_a_payload_that_cannot_be_read_stops_only_who_looks_at_its_type(
+    ledger: Ledger, fill: Fill, work: Work, books: Books, state: bytes
+) -> None:
+    fill()
+    position = append(ledger, "tool.succeeded", state)
+    head = fill()
+    work().catch_up()
+    assert trouble(books) == {"open_calls": (position, "tool.succeeded", "PoisonEvent")}
+    assert f"the tool.succeeded at position {position} cannot be read" in (books.model("open_calls").message or "")
+    assert books.faults(OpenCalls(), position - 1) == []
+    require_sound(books.url, [toy for name, toy in TOYS.items() if name != "open_calls"], head)
+
+
+@pytest.mark.fault("F13", "J3")
+def test_once_the_program_knows_the_newer_schema_it_goes_on(
+    ledger: Ledger, fill: Fill, work: Work, books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill()
+    position = append(ledger, "tool.succeeded", b'{"call_id":"call_9","result":1}', schema_version=2)
+    fill()
+    folding = work()
+    folding.catch_up()
+    assert books.model("open_calls").trouble_position == position
+    monkeypatch.setattr(domain_event.event_types["tool.succeeded"], "schema_version", 2)
+    monkeypatch.setitem(domain_event.event_types._upcasts, ("tool.succeeded", 1), lambda fields: fields)
+    checkpoints.end_trouble(books.connection, "open_calls", 1)
+    folding.catch_up()
+    require_sound(books.url, TOYS.values())
+
+
+# Yesterday's shapes
+
+
+@pytest.mark.fault("J1")
+def test_an_event_of_an_old_shape_is_folded_as_one_of_today(
+    database: TestDatabase, ledger: Ledger, fill: Fill, work: Work, books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As stored in version 1 a tool call had a `tool`, and in version 2 a `tool_name`."""
+    upcasts: Mapping[tuple[str, int], domain_event.Upcast] = {
+        ("tool.called", 1): lambda fields: {"tool_name": fields.pop("tool"), **fields},
+        ("tool.called", 2): lambda fields: {"name": fields.pop("tool_name"), **fields},
+    }
+    for version, function in upcasts.items():
+        monkeypatch.setitem(domain_event.event_types._upcasts, version, function)
+    monkeypatch.setattr(ToolCalled, "schema_version", 3)
+    append(ledger, "tool.called", b'{"call_id":"call_1","tool":"search","arguments_text":"{}","arguments":{}}', 1)
+    append(ledger, "tool.called", b'{"call_id":"call_2","tool_name":"search","arguments_text":"{}","arguments":{}}', 2)
+    ledger.create_thread(agent_id="a").start_run().call_tool("search", {"q": 1})
+    work().catch_up()
+    assert [(key[1], standing.row.calls) for key, standing in books.rows(Tools()).items()] == [("search", 3)]
+    stored = books.connection.execute("SELECT data FROM runfold.events WHERE position = 1").fetchone()
+    assert stored == {"data": {"call_id": "call_1", "tool": "search", "arguments_text": "{}", "arguments": {}}}
+    require_sound(database.projector_url, TOYS.values())
+
+
+@pytest.mark.fault("J1")
+def test_an_upcast_that_fails_is_poison_that_names_the_event(
+    ledger: Ledger, fill: Fill, work: Work, books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(domain_event.event_types._upcasts, ("message.added", 1), lambda fields: {"role": fields["author"]})
+    position = append(ledger, "message.added", b'{"message_id":"m","role":"user","parts":[]}', 1)
+    monkeypatch.setattr(MessageAdded, "schema_version", 2)
+    head = fill()
+    work().catch_up()
+    assert trouble(books) == {"tally": (position, "message.added", "PoisonEvent")}
+    assert "as version 1 it is KeyError('author')" in (books.model("tally").message or "")
+    others: list[AnyProjection] = [toy for name, toy in TOYS.items() if name != "tally"]
+    require_sound(books.url, others, head)
