@@ -24,6 +24,7 @@ LedgerError
 │   ├── ImpureProjection
 │   ├── ProjectionChanged
 │   └── BrokenCheckpoint
+├── RebuildRefused                  exit 1
 ├── ReadModelBehind                 exit 1   it has not seen what was asked for
 ├── UnsafeDurability                exit 1
 ├── MigrationRefused                exit 1
@@ -246,6 +247,14 @@ class BrokenCheckpoint(ProjectionStopped):
 
     def __init__(self, name: str, fact: str) -> None:
         super().__init__(name, fact, f"fold it anew with `runfold rebuild {name}`")
+
+
+class RebuildRefused(LedgerError):
+    """A read model, or a schema of the past, cannot be made now. What is in use stays as it is."""
+
+    def __init__(self, name: str, fact: str, next_step: str) -> None:
+        super().__init__(f"{name} {fact}; {next_step}", name=name, fact=fact, next_step=next_step)
+        self.name, self.fact, self.next_step = name, fact, next_step
 
 
 class ReadModelBehind(LedgerError):

@@ -11,7 +11,12 @@ POINTS = (
     "claimed", "page read", "page folded", "checkpoint moved", "rows written", "receipt written", "page stored",
     "generation switched",
 )  # fmt: skip
-"""Every point there is, in the order in which a worker comes to them."""
+"""Every point of a worker, in the order in which it comes to them."""
+REBUILD_POINTS = (
+    "job planned", "lane taken", "lane filled", "lane stored", "lanes filled", "indexes made", "ready to catch up",
+    "compared",
+)  # fmt: skip
+"""Those of a rebuild."""
 
 _name, _, _times = os.environ.get("RUNFOLD_FAILPOINT", "").partition(":")
 _left = {_name: int(_times or 1)} if _name else {}

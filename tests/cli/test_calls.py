@@ -34,8 +34,12 @@ def test_every_example_is_a_call_that_the_command_line_understands(
     runfold: Command, story: Cast, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     words = [word.strip("'") for word in command.partition("runfold ")[2].split()]
-    if words[0] == "import" or "--follow" in words:
+    if words[0] in {"import", "approve", "deny"} or "--follow" in words or (words[0] == "work" and "--once" not in words):
         words.append("--help")
+    elif "--fold" in runfold(words[0], "--help").out and "--fold" not in words:
+        words.append("--fold")
+    elif words[:2] == ["projections", "retry"]:
+        runfold("work", "--once", "--projection", words[2])
     if "--at" in words:
         words[words.index("--at") + 1] = "26"
     assert runfold(*words).code == 0

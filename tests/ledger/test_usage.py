@@ -33,12 +33,12 @@ def used(ledger: Ledger):  # type: ignore[no-untyped-def]
 
 @pytest.mark.row("CM-10", "LT-60")
 def test_tokens_add_up_by_what_is_asked_for(used, run: Run) -> None:
-    run.usage(model="small", provider="us", input_tokens=10, output_tokens=1, occurred_at=at(1))
-    run.usage(model="small", provider="us", input_tokens=20, output_tokens=2, occurred_at=at(2))
-    run.usage(model="large", provider="us", input_tokens=40, output_tokens=4, occurred_at=at(2))
+    run.usage(model="small", provider="us", input_tokens=10, output_tokens=1, occurred_at=at(9))
+    run.usage(model="small", provider="us", input_tokens=20, output_tokens=2, occurred_at=at(10))
+    run.usage(model="large", provider="us", input_tokens=40, output_tokens=4, occurred_at=at(10))
     assert lines(used("model"), "model", "calls", "input_tokens", "output_tokens") == [("large", 1, 40, 4), ("small", 2, 30, 3)]
     assert lines(used("day,model"), "day", "model", "input_tokens") == [
-        (date(2026, 2, 1), "small", 10), (date(2026, 2, 2), "large", 40), (date(2026, 2, 2), "small", 20),
+        (date(2026, 2, 9), "small", 10), (date(2026, 2, 10), "large", 40), (date(2026, 2, 10), "small", 20),
     ]  # fmt: skip
     assert lines(used(["provider"]), "provider", "calls", "output_tokens") == [("us", 3, 7)]
     assert lines(used("model"), "day", "provider") == [(None, None), (None, None)]

@@ -51,6 +51,13 @@ class Faulty(Tally):
         return super().evolve(row, recorded)
 
 
+def called(name: str, like: Faulty | None = None) -> Faulty:
+    """The same under another name; without faults, or with those of another."""
+    made: Faulty = type("Called", (Faulty,), {"name": name, "__doc__": "The same."})()
+    made.__dict__.update(like.__dict__ if like else {})
+    return made
+
+
 def fails(row: object, recorded: object = None) -> Any:
     raise KeyError("order")
 
@@ -78,10 +85,8 @@ IN_KEYS: dict[str, tuple[Callable[[Recorded], Any], str]] = {
     "nul": (lambda _: [("a\0b",)], "CharacterNotInRepertoire: invalid byte sequence .*0x00"),
     "half a character": (lambda _: [("\ud800",)], "UnicodeEncodeError: .*surrogates not allowed"),
 }
-FAULTS = [
-    *(pytest.param(Faulty(fault), said, id=f"evolve: {name}") for name, (fault, said) in IN_EVOLVE.items()),
-    *(pytest.param(Faulty(in_keys=fault), said, id=f"keys: {name}") for name, (fault, said) in IN_KEYS.items()),
-]
+FAULTS = {f"evolve: {name}": (Faulty(fault), said) for name, (fault, said) in IN_EVOLVE.items()}
+FAULTS |= {f"keys: {name}": (Faulty(in_keys=fault), said) for name, (fault, said) in IN_KEYS.items()}
 
 
 @pytest.fixture(autouse=True)
@@ -90,33 +95,33 @@ def hardly_any_pause(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.fault("G1", "G2")
-@pytest.mark.parametrize(("faulty", "said"), FAULTS)
-def test_it_stops_before_the_event_says_why_and_goes_on_from_there_once_mended(
-    fill: Fill, work: Work, books: Books, faulty: Faulty, said: str
-) -> None:
+def test_each_stops_before_the_event_says_why_and_goes_on_from_there_once_mended(fill: Fill, work: Work, books: Books) -> None:
+    faulty = {f"faulty_{number}": fault for number, fault in enumerate(FAULTS.values())}
     head = fill(5)
-    first = work({**TOYS, "faulty": faulty})
+    first = work(TOYS | {name: called(name, fault) for name, (fault, _) in faulty.items()})
     first.catch_up()
     first.close()
-    model = books.model("faulty")
-    assert (model.trouble, model.error, model.trouble_position, model.event_type) == (
-        "stopped", "PoisonEvent", POISON, "tool.called",
-    )  # fmt: skip
-    assert model.message is not None
-    assert model.message.startswith(f"faulty cannot take in the tool.called at position {POISON}: ")
-    assert model.message.endswith("; mend the projection, start the worker again, and run `runfold projections retry faulty`")
-    assert re.search(said, model.message), model.message
-    assert model.attempts == 4
-    assert books.faults(MENDED, POISON - 1) == [], "what came before is right, and nothing after is in"
+    for name, (_, said) in faulty.items():
+        model = books.model(name)
+        assert (model.trouble, model.error, model.trouble_position, model.event_type, model.attempts) == (
+            "stopped", "PoisonEvent", POISON, "tool.called", 4,
+        )  # fmt: skip
+        assert model.message is not None
+        assert model.message.startswith(f"{name} cannot take in the tool.called at position {POISON}: ")
+        assert model.message.endswith(
+            f"; mend the projection, start the worker again, and run `runfold projections retry {name}`"
+        )
+        assert re.search(said, model.message), model.message
+        assert books.faults(called(name), POISON - 1) == [], "what came before is right, and nothing after is in"
     assert [fault for toy in TOYS.values() for fault in books.faults(toy, head)] == [], "the others went on"
     head = fill(1)
-    mended = work({**TOYS, "faulty": MENDED})
+    mended = work(TOYS | {name: called(name) for name in faulty})
     mended.catch_up()
-    assert books.model("faulty").position == POISON - 1, "not before it is asked for"
-    assert checkpoints.end_trouble(books.connection, "faulty", 1)
+    assert {books.model(name).position for name in faulty} == {POISON - 1}, "not before it is asked for"
+    assert all(checkpoints.end_trouble(books.connection, name, 1) for name in faulty)
     mended.catch_up()
-    assert books.model("faulty").trouble is None
-    require_sound(books.url, [MENDED, *TOYS.values()], head)
+    assert {model.trouble for model in books.models()} == {None}
+    require_sound(books.url, [*(called(name) for name in faulty), *TOYS.values()], head)
 
 
 @pytest.mark.fault("G1")
@@ -188,19 +193,17 @@ def test_the_event_is_found_whatever_the_page_and_wherever_in_it(
     monkeypatch.setattr(worker, "LARGEST_PAGE", size)
     head = fill(5)
     for position in (5, 8, POISON, 30):
-        faulty = type("Faulty", (Faulty,), {"name": f"faulty_{position}", "__doc__": "The same."})
-        work({f"faulty_{position}": faulty(fails, at=position), "tools": Tools()}).catch_up()
-        assert books.faults(faulty(), position - 1) == []
-        assert books.model(f"faulty_{position}").trouble_position == position
+        name = f"faulty_{position}"
+        work({name: called(name, Faulty(fails, at=position)), "tools": Tools()}).catch_up()
+        assert books.faults(called(name), position - 1) == []
+        assert books.model(name).trouble_position == position
         assert books.faults(Tools(), head) == []
 
 
 @pytest.mark.fault("G1", "G2")
 def test_several_that_fail_at_different_events_each_stop_at_their_own(fill: Fill, work: Work, books: Books) -> None:
     head = fill(5)
-    faulty = {
-        f"faulty_{at}": type("Faulty", (Faulty,), {"name": f"faulty_{at}", "__doc__": "The same."})(fails, at=at) for at in CALLS
-    }
+    faulty = {f"faulty_{at}": called(f"faulty_{at}", Faulty(fails, at=at)) for at in CALLS}
     first = work({**faulty, **TOYS})
     first.catch_up()
     first.close()
@@ -234,7 +237,7 @@ def test_a_raised_version_does_away_with_the_trouble(fill: Fill, work: Work, boo
     first.catch_up()
     first.close()
     work({"faulty": Second()}).catch_up()
-    assert [(model.version, model.trouble) for model in books.models()] == [(2, None)]
+    assert (books.model("faulty").version, books.model("faulty").trouble) == (2, None)
     require_sound(books.url, [Second()])
 
 

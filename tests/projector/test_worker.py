@@ -197,7 +197,8 @@ def test_catching_up_says_how_far_it_is(fill: Fill, work: Work, monkeypatch: pyt
 
 def test_pages_grow_while_they_are_quick_and_shrink_while_they_are_slow(work: Work) -> None:
     folding = work()
-    for seconds, size, then in [(0.01, 500, 1000), (0.01, 999, 1000), (0.01, 1000, 2000), (2.0, 7, 1000), (0.5, 1000, 1000)]:
+    slow, neither = worker.SLOW_SECONDS + 0.01, (worker.QUICK_SECONDS + worker.SLOW_SECONDS) / 2
+    for seconds, size, then in [(0.01, 500, 1000), (0.01, 999, 1000), (0.01, 1000, 2000), (slow, 7, 1000), (neither, 1000, 1000)]:
         folding._adapt(seconds, size)
         assert folding._page_size == then
     for _ in range(20):

@@ -51,7 +51,7 @@ _COMMANDS: list[tuple[str, str, Callable[..., None], tuple[str, ...]]] = [
     ("run", _LOOK, run, ("runfold run run_demo7_claim", "runfold run run_demo7_claim --version 9 --json")),
     ("runs", _LOOK, runs, (
         "runfold runs --agent support --status failed --from 2026-10-01T00:00:00Z", "runfold runs --active --fold --json",
-        "runfold runs --goal refunds --tool refund --steps gte:3", "runfold runs --order-by duration --percentile 95",
+        "runfold runs --goal settle-claim --tool refund --steps gte:1", "runfold runs --order-by duration --percentile 95",
     )),
     ("summary", _LOOK, summary, ("runfold summary run_demo7_claim", "runfold summary run_demo7_claim --json")),
     ("tree", _LOOK, tree, ("runfold tree thread_demo7", "runfold tree thread_demo7 --at 27")),
@@ -59,7 +59,7 @@ _COMMANDS: list[tuple[str, str, Callable[..., None], tuple[str, ...]]] = [
         "runfold events --thread thread_demo7 --type 'approval.*'", "runfold events --after 100 --limit 20 --json",
         "runfold events --after 100 --follow",
     )),
-    ("problems", _LOOK, problems, ("runfold problems --open", "runfold problems --severity critical --goal refunds --json")),
+    ("problems", _LOOK, problems, ("runfold problems --open", "runfold problems --severity warning --goal settle-claim --json")),
     ("usage", _LOOK, usage, (
         "runfold usage --by model,day --since 2026-10-01", "runfold usage --by agent --goal refunds --fold --json",
         "runfold usage --by run --run run_demo7_claim --scope tree",

@@ -22,7 +22,7 @@ from runfold.store.queries import named_queries
 
 QUERIES = named_queries("runfold.projector", "checkpoints.sql")
 
-State = Literal["building", "live", "previous"]
+State = Literal["filling", "building", "live", "previous"]
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,12 @@ INSERT INTO runfold.read_models (name, generation, version, fingerprint, depends
 VALUES (%(name)s, %(generation)s, %(version)s, %(fingerprint)s, %(depends_on)s, %(source)s, %(types)s, %(state)s)
 
 -- name: add checkpoint
-INSERT INTO runfold.checkpoints (name, generation, epoch)
-VALUES (%(name)s, %(generation)s, %(epoch)s)
+INSERT INTO runfold.checkpoints (name, generation, epoch, position)
+VALUES (%(name)s, %(generation)s, %(epoch)s, %(position)s)
+
+-- name: add receipt
+INSERT INTO runfold.receipts (name, generation, first_position, last_position, events, digest)
+VALUES (%(name)s, %(generation)s, 1, %(position)s, %(events)s, %(digest)s)
 
 -- name: set state
 UPDATE runfold.read_models

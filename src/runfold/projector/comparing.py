@@ -1,13 +1,17 @@
 """What a table holds against what the fold of the log says: row by row, column by column."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from psycopg import sql
 from psycopg.rows import tuple_row
 
 from runfold.projections.fold import Standing
 from runfold.projections.projection import AnyProjection, Key
+from runfold.projector.checkpoints import ReadModel
 from runfold.projector.tables import Table
+from runfold.store.codec import COLUMNS, decode
 from runfold.store.datastore import Connection
 
 ROWS_AT_ONCE = 2000
@@ -50,3 +54,115 @@ def differences(
                     yield Difference(key, name, stored[name], value)
     for key in missing:
         yield Difference(key, None, None, folded[key].row)
+
+
+class Explained(NamedTuple):
+    """A row that the two generations do not agree on: its key, what each says, and the events that touch it."""
+
+    key: Key
+    columns: dict[str, tuple[Any, Any]]
+    """By column: in the table in use, and in the new one. Empty where one of them lacks the row."""
+    lacking: str | None
+    """`new` or `live`, where the whole row is missing there."""
+    events: list[tuple[int, str]]
+    """Position and type of each event that touches the row, up to the position compared at; the last of them first."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A new generation against the one in use, as of the position up to which the new one is filled.
+
+    Rows of the one in use that have changed since are left out: they will be compared by nobody, for the fold that changed
+    them is the one that the new rows are folded by from there on.
+    """
+
+    rows: int
+    """How many were compared."""
+    changed_since: int
+    different: int
+    examples: tuple[Explained, ...]
+
+
+def compare(
+    connection: Connection, projection: AnyProjection, live: ReadModel, generation: int, up_to: int, most: int = 20
+) -> Comparison:
+    """Every row of a table that is filled up to a position with the row in use, where that has not changed since."""
+    new = Table(projection, generation)
+    old = sql.Identifier(f"runfold_{live.name}_{live.generation}", live.name)
+    had = {
+        row["attname"]
+        for row in connection.execute(
+            "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped",
+            [f"runfold_{live.name}_{live.generation}.{live.name}"],
+        )
+    }
+    key = ["tenant_id", *projection.key]
+    shared = [column.name for column in new.columns if column.name in had]
+    differs = sql.SQL(" OR ").join(
+        sql.SQL("l.{0} IS DISTINCT FROM n.{0}").format(sql.Identifier(name)) for name in shared if name not in key
+    )
+    joined = sql.SQL("FROM {new} AS n FULL JOIN (SELECT * FROM {old}) AS l USING ({key})").format(
+        new=sql.Identifier(new.schema, new.name), old=old, key=sql.SQL(", ").join(map(sql.Identifier, key))
+    )
+    # A row in use that is newer than the comparison says nothing of it; a new row whose old one is gone may have gone since.
+    counted = connection.execute(
+        sql.SQL(
+            "SELECT count(*) FILTER (WHERE l.position <= %(up_to)s OR l.position IS NULL) AS rows,"
+            " count(*) FILTER (WHERE l.position > %(up_to)s) AS newer,"
+            " count(*) FILTER (WHERE (l.position <= %(up_to)s OR l.position IS NULL)"
+            " AND (n.position IS NULL OR l.position IS NULL OR {differs})) AS different {joined}"
+        ).format(differs=differs, joined=joined),
+        {"up_to": up_to},
+    ).fetchone()
+    assert counted is not None, "counting gives one row"  # noqa: S101
+    examples = []
+    if counted["different"]:
+        names = sql.SQL(", ").join(
+            sql.SQL("l.{0} AS {1}, n.{0} AS {2}").format(
+                sql.Identifier(name), sql.Identifier(f"old {name}"), sql.Identifier(f"new {name}")
+            )
+            for name in shared
+            if name not in key
+        )
+        query = sql.SQL(
+            "SELECT {key}, {names} {joined} WHERE (l.position <= %(up_to)s OR l.position IS NULL)"
+            " AND (n.position IS NULL OR l.position IS NULL OR {differs}) ORDER BY {key} LIMIT %(most)s"
+        ).format(key=sql.SQL(", ").join(map(sql.Identifier, key)), names=names, joined=joined, differs=differs)
+        found = connection.execute(query, {"up_to": up_to, "most": most}).fetchall()
+        examples = [_explained(connection, projection, key, shared, row, up_to) for row in found]
+    return Comparison(counted["rows"], counted["newer"], counted["different"], tuple(examples))
+
+
+def _explained(
+    connection: Connection, projection: AnyProjection, key: list[str], shared: list[str], row: dict[str, Any], up_to: int
+) -> Explained:
+    whole = tuple(row[name] for name in key)
+    positions = [row["old position"], row["new position"]]
+    lacking = "live" if positions[0] is None else "new" if positions[1] is None else None
+    columns = {
+        name: (row[f"old {name}"], row[f"new {name}"])
+        for name in shared
+        if name not in key and lacking is None and row[f"old {name}"] != row[f"new {name}"]
+    }
+    last = max(position for position in positions if position is not None)
+    return Explained(whole, columns, lacking, events_of(connection, projection, whole, last, up_to))
+
+
+def events_of(
+    connection: Connection, projection: AnyProjection, key: Key, known_position: int, up_to: int, most: int = 50
+) -> list[tuple[int, str]]:
+    """The events of a row's thread that touch the row, the last one first; `known_position` is one of them."""
+    cursor = connection.cursor(binary=True, row_factory=tuple_row)
+    cursor.execute(
+        f"SELECT {COLUMNS} FROM runfold.log WHERE thread_id = (SELECT thread_id FROM runfold.log WHERE notification_id = %b)"
+        " AND notification_id <= %b AND topic = ANY(%b) ORDER BY notification_id DESC",
+        [known_position, up_to, sorted(event.type for event in projection.events)],
+    )
+    found: list[tuple[int, str]] = []
+    for columns in cursor:
+        recorded = decode(columns)
+        if (recorded.tenant_id, *key[1:]) == key and key[1:] in list(projection.keys(recorded)):
+            found.append((recorded.position, recorded.type))
+        if len(found) == most:
+            break
+    return found

@@ -1,5 +1,6 @@
 """Generations of read models: making a table for a projection, and letting its name mean a newer one."""
 
+from typing import NamedTuple
 from uuid import UUID
 
 import psycopg
@@ -11,6 +12,15 @@ from runfold.projections.registry import source_of
 from runfold.projector.checkpoints import QUERIES, Claim, ClaimsLost, ReadModel, State, read_models
 from runfold.projector.tables import READ_SCHEMA, Table, fingerprint
 from runfold.store.datastore import Connection
+
+
+class Begun(NamedTuple):
+    """From where a generation goes on, and what its receipt says of what it holds."""
+
+    position: int
+    epoch: UUID
+    events: int
+    digest: int
 
 
 def fits(projection: AnyProjection, model: ReadModel) -> bool:
@@ -46,14 +56,50 @@ def begin(connection: Connection, projection: AnyProjection, epoch: UUID) -> Non
             return
         own = [model for model in models if model.name == projection.name]
         for model in own:
-            if model.state == "building":
+            if model.state in {"filling", "building"}:
                 remove(connection, model)
-        is_first = not any(model.state == "live" for model in own)
-        _make(connection, projection, max((model.generation for model in own), default=0) + 1, epoch, is_first)
+        generation = max((model.generation for model in own), default=0) + 1
+        state: State = "building" if any(model.state == "live" for model in own) else "live"
+        _make(connection, projection, generation, state)
+        start(connection, projection, generation, epoch)
+
+
+def renew(connection: Connection, projection: AnyProjection, state: State) -> int:
+    """Make a generation beside the one in use, whether it is wanted or not; one that was in the making is dropped.
+
+    One that is to be filled has no indexes and no checkpoint yet. Returns its number.
+    """
+    with connection.transaction():
+        connection.execute(QUERIES["begin lock"])
+        own = [model for model in read_models(connection) if model.name == projection.name]
+        for model in own:
+            if model.state in {"filling", "building"}:
+                remove(connection, model)
+        generation = max((model.generation for model in own), default=0) + 1
+        _make(connection, projection, generation, state)
+    return generation
+
+
+def start(connection: Connection, projection: AnyProjection, generation: int, epoch: UUID) -> int:
+    """Let workers fold a generation from the beginning; returns that position, 0."""
+    named = {"name": projection.name, "generation": generation}
+    connection.execute(QUERIES["add checkpoint"], {**named, "epoch": epoch, "position": 0})
+    return 0
+
+
+def ready(connection: Connection, projection: AnyProjection, generation: int, begun: Begun) -> None:
+    """A generation was filled up to a position: from here on workers keep it up, as any that is in the making."""
+    named = {"name": projection.name, "generation": generation}
+    with connection.transaction():
+        connection.execute(QUERIES["begin lock"])
+        connection.execute(QUERIES["add checkpoint"], {**named, "epoch": begun.epoch, "position": begun.position})
+        if begun.position:
+            connection.execute(QUERIES["add receipt"], {**named, **begun._asdict()})
+        _set_state(connection, projection.name, generation, "building")
 
 
 def switch(connection: Connection, projection: AnyProjection, held: Claim) -> bool:
-    """Let the name of a read model mean the generation that was in the making, and drop the one before.
+    """Let the name of a read model mean the generation that was in the making. The one before is kept, for `rollback`.
 
     False where it is too early: the one in use is further, or readers are at work. Raises ClaimsLost, ProjectionStopped.
     """
@@ -78,14 +124,41 @@ def _switch(connection: Connection, projection: AnyProjection, held: Claim) -> b
         raise ClaimsLost([(held.name, held.generation)])
     if any(other["position"] > own["position"] for other in found.values()):
         return False
-    for generation in found:
-        _set_state(connection, held.name, generation, "previous")
-    _set_state(connection, held.name, held.generation, "live")
-    Table(projection, held.generation).show(connection)
-    for model in read_models(connection):
-        if model.name == held.name and model.state == "previous":
-            remove(connection, model)
+    _show(connection, projection, held.generation)
     return True
+
+
+def rollback(connection: Connection, name: str, projection: AnyProjection | None) -> int:
+    """Let a read model's name mean the generation before again, which goes on from where it was; returns its position.
+
+    Raises ProjectionStopped where there is none.
+    """
+    with connection.transaction():
+        connection.execute(QUERIES["begin lock"])
+        own = [model for model in read_models(connection) if model.name == name]
+        before = next((model for model in own if model.state == "previous"), None)
+        if before is None:
+            raise ProjectionStopped(name, "has no generation before this one", "there is nothing to go back to")
+        if projection is None or not fits(projection, before):
+            raise ProjectionStopped(
+                name, f"was folded by version {before.version} before, and this program has another",
+                "roll the program back, and then the read model",
+            )  # fmt: skip
+        _show(connection, projection, before.generation)
+    return before.position or 0
+
+
+def _show(connection: Connection, projection: AnyProjection, generation: int) -> None:
+    """Switch states and the view; what is older than the one that was in use until now is dropped."""
+    for model in read_models(connection):
+        if model.name != projection.name or model.generation == generation:
+            continue
+        if model.state == "live":
+            _set_state(connection, model.name, model.generation, "previous")
+        else:
+            remove(connection, model)
+    _set_state(connection, projection.name, generation, "live")
+    Table(projection, generation).show(connection)
 
 
 def remove(connection: Connection, model: ReadModel) -> None:
@@ -99,7 +172,7 @@ def schema_of(model: ReadModel) -> str:
     return f"runfold_{model.name}_{model.generation}"
 
 
-def _make(connection: Connection, projection: AnyProjection, generation: int, epoch: UUID, is_first: bool) -> None:
+def _make(connection: Connection, projection: AnyProjection, generation: int, state: State) -> None:
     table = Table(projection, generation)
     connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(READ_SCHEMA)))
     connection.execute(
@@ -107,14 +180,14 @@ def _make(connection: Connection, projection: AnyProjection, generation: int, ep
         {
             "name": projection.name, "generation": generation, "version": projection.version,
             "fingerprint": fingerprint(projection), "depends_on": projection.depends_on, "source": source_of(projection),
-            "types": sorted(event.type for event in projection.events), "state": "live" if is_first else "building",
+            "types": sorted(event.type for event in projection.events), "state": state,
         },
     )  # fmt: skip
-    connection.execute(QUERIES["add checkpoint"], {"name": projection.name, "generation": generation, "epoch": epoch})
     table.drop(connection)  # one that nobody knows of any more
     table.create(connection)
-    table.create_indexes(connection)
-    if is_first:
+    if state != "filling":
+        table.create_indexes(connection)
+    if state == "live":
         table.show(connection)
 
 

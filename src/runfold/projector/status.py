@@ -92,7 +92,7 @@ def _status(model: ReadModel, head: int, workers: set[str], seconds: float) -> P
 def _state(model: ReadModel, head: int, workers: set[str]) -> State:
     if model.trouble is not None:
         return model.trouble
-    if model.state == "building":
+    if model.state in {"filling", "building"}:
         return "being built"
     if model.position == head:
         return "up to date"

@@ -6,13 +6,13 @@ the read model's plain name, which points at the generation in use.
 
 import hashlib
 from collections.abc import Iterable
-from functools import cached_property
-from typing import Any, Generic
+from functools import cache, cached_property
+from typing import Any, Generic, NamedTuple
 
 import psycopg
 from psycopg import sql
 from psycopg.rows import tuple_row
-from pydantic import TypeAdapter, ValidationError, create_model
+from pydantic import BaseModel, TypeAdapter, ValidationError, create_model
 from pydantic_core import PydanticSerializationError
 
 from runfold.projections.columns import Column, columns_of
@@ -30,21 +30,30 @@ class InvalidRow(Exception):
     """A fold led to a row that its own class refuses."""
 
 
-class Table(Generic[R]):
-    """One generation's table."""
+class _Stored(NamedTuple):
+    """A row as it is written: with the columns that every table has by itself."""
 
-    def __init__(self, projection: Projection[R], generation: int) -> None:
+    model: type[BaseModel]
+    many: TypeAdapter[list[Any]]
+
+
+@cache
+def _stored(row: type[Row]) -> _Stored:
+    model = create_model(f"Stored{row.__name__}", __base__=row, tenant_id=(str, ...), position=(int, ...))
+    return _Stored(model, TypeAdapter(list[model]))
+
+
+class Table(Generic[R]):
+    """One generation's table, or one that was made elsewhere for good: as of a moment, say."""
+
+    def __init__(self, projection: Projection[R], generation: int, *, schema: str | None = None) -> None:
         self._row = projection.row
         self._key = ("tenant_id", *projection.key)
         self._indexes = projection.indexes
         self._purpose = " ".join((projection.__doc__ or "").split())
         self.name = projection.name
-        self.schema = f"runfold_{projection.name}_{generation}"
+        self.schema = schema or f"runfold_{projection.name}_{generation}"
         self.columns = [TENANT, *columns_of(projection.row), POSITION]
-        self._stored = create_model(
-            f"Stored{projection.row.__name__}", __base__=projection.row, tenant_id=(str, ...), position=(int, ...)
-        )
-        self._list = TypeAdapter(list[self._stored])  # type: ignore[name-defined]
 
     # Making it
 
@@ -57,7 +66,7 @@ class Table(Generic[R]):
             )
             for column in self.columns
         ]
-        connection.execute(sql.SQL("CREATE SCHEMA {}").format(schema))
+        connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(schema))
         connection.execute(sql.SQL("CREATE TABLE {} ({})").format(table, sql.SQL(", ").join(definitions)))
         connection.execute(sql.SQL("COMMENT ON TABLE {} IS {}").format(table, sql.Literal(self._purpose)))
         for column in self.columns:
@@ -124,9 +133,15 @@ class Table(Generic[R]):
         if kept:
             connection.execute(self._write_query, [self._as_json([self._checked(*each) for each in kept])], prepare=True)
 
+    def fill(self, connection: Connection, standings: Standings) -> None:
+        """Add rows to a table that has none of them and no index yet. Raises InvalidRow, psycopg.Error."""
+        rows = [(key, standing.row, standing.position) for key, standing in standings.items() if standing.row is not None]
+        if rows:
+            connection.execute(self._fill_query, [self._as_json([self._checked(*each) for each in rows])])
+
     def _as_json(self, rows: list[Any]) -> str:
         try:
-            return self._list.dump_json(rows).decode()
+            return _stored(self._row).many.dump_json(rows).decode()
         except PydanticSerializationError as error:
             raise InvalidRow(f"a row holds what JSON cannot: {error}") from None
 
@@ -146,7 +161,7 @@ class Table(Generic[R]):
         if tuple(fields[name] for name in self._key) != key:
             raise InvalidRow(f"evolve changed the key of the row {key[1:]}; a row keeps its key for ever")
         try:
-            return self._stored.__pydantic_validator__.validate_python(fields, strict=True)
+            return _stored(self._row).model.__pydantic_validator__.validate_python(fields, strict=True)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             name = ".".join(str(part) for part in first["loc"])
@@ -173,19 +188,23 @@ class Table(Generic[R]):
         )  # fmt: skip
 
     @cached_property
-    def _write_query(self) -> sql.Composed:
-        names = [column.name for column in self.columns]
+    def _fill_query(self) -> sql.Composed:
+        names = _names(column.name for column in self.columns)
         shape = sql.SQL(", ").join(
             sql.SQL("{} {}").format(sql.Identifier(column.name), sql.SQL(column.type)) for column in self.columns
         )
-        changes = sql.SQL(", ").join(
-            sql.SQL("{} = excluded.{}").format(sql.Identifier(name), sql.Identifier(name))
-            for name in names
-            if name not in self._key
+        return sql.SQL("INSERT INTO {} ({}) SELECT {} FROM json_to_recordset(%s::json) AS r ({})").format(
+            self._qualified, names, names, shape
         )
-        return sql.SQL(
-            "INSERT INTO {} ({}) SELECT {} FROM json_to_recordset(%s::json) AS r ({}) ON CONFLICT ({}) DO UPDATE SET {}"
-        ).format(self._qualified, _names(names), _names(names), shape, _names(self._key), changes)
+
+    @cached_property
+    def _write_query(self) -> sql.Composed:
+        changes = sql.SQL(", ").join(
+            sql.SQL("{} = excluded.{}").format(sql.Identifier(column.name), sql.Identifier(column.name))
+            for column in self.columns
+            if column.name not in self._key
+        )
+        return self._fill_query + sql.SQL(" ON CONFLICT ({}) DO UPDATE SET {}").format(_names(self._key), changes)
 
     @cached_property
     def _delete_query(self) -> sql.Composed:

@@ -69,7 +69,7 @@ class Team:
     def is_ours(self, model: ReadModel) -> bool:
         """Whether the projections of this worker are what a generation is folded by."""
         projection = self._projections.get(model.name)
-        return projection is not None and model.state != "previous" and generations.fits(projection, model)
+        return projection is not None and model.state in {"building", "live"} and generations.fits(projection, model)
 
     def drop(self, lane: Lane) -> None:
         """It is no longer this worker's."""
@@ -152,9 +152,10 @@ class Team:
         if lane is not None and (model.worker != self.name or model.token != lane.claim.token):
             self.drop(lane)
             lane = None
-        if projection is None or not self.is_ours(model):
+        if projection is None:
             return
-        mine = model.trouble != "stopped" and checkpoints.assigned(_folding(projection), living) == self.name
+        may_go_on = self.is_ours(model) and model.trouble != "stopped"
+        mine = may_go_on and checkpoints.assigned(_folding(projection), living) == self.name
         if model.worker == self.name and not mine:  # also one that it had before it lost the database
             checkpoints.release(connection, model)
             if lane is not None:

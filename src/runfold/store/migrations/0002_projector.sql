@@ -9,12 +9,12 @@ CREATE TABLE runfold.read_models (
     depends_on  text        NOT NULL,
     source      text        NOT NULL,
     types       text[]      NOT NULL,
-    state       text        NOT NULL CHECK (state IN ('building', 'live', 'previous')),
+    state       text        NOT NULL CHECK (state IN ('filling', 'building', 'live', 'previous')),
     created_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (name, generation)
 );
 CREATE UNIQUE INDEX read_models_live ON runfold.read_models (name) WHERE state = 'live';
-CREATE UNIQUE INDEX read_models_building ON runfold.read_models (name) WHERE state = 'building';
+CREATE UNIQUE INDEX read_models_building ON runfold.read_models (name) WHERE state IN ('filling', 'building');
 
 COMMENT ON TABLE runfold.read_models IS 'The tables that projections fill: one generation is live, another may be in the making beside it';
 COMMENT ON COLUMN runfold.read_models.fingerprint IS 'Digest of the columns, the key and the event types';
@@ -84,6 +84,44 @@ COMMENT ON TABLE runfold.workers IS 'Who folds: a worker whose beat stands still
 COMMENT ON COLUMN runfold.workers.beaten_at IS 'For people to look at; nothing is decided by it';
 COMMENT ON COLUMN runfold.workers.names IS 'The projections it knows';
 
+-- Tables that are being filled from the log at once, each lane a range of threads that one process takes in.
+CREATE TABLE runfold.fillings (
+    job        text        PRIMARY KEY COLLATE "C",
+    up_to      bigint      NOT NULL,
+    epoch      uuid        NOT NULL,
+    targets    jsonb       NOT NULL,
+    started_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE TABLE runfold.filling_lanes (
+    job          text    NOT NULL COLLATE "C" REFERENCES runfold.fillings ON DELETE CASCADE,
+    lane         int     NOT NULL,
+    first_thread text    NOT NULL COLLATE "C",
+    end_thread   text    COLLATE "C",
+    attempt      int     NOT NULL DEFAULT 0,
+    taken        boolean NOT NULL DEFAULT false,
+    done         boolean NOT NULL DEFAULT false,
+    events       bigint  NOT NULL DEFAULT 0,
+    applied      jsonb,
+    PRIMARY KEY (job, lane)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE runfold.fillings IS 'Tables in the making: from which log, up to which position';
+COMMENT ON TABLE runfold.filling_lanes IS 'Which threads are in: those of lanes that are done, and no others';
+COMMENT ON COLUMN runfold.filling_lanes.attempt IS 'Grows each time a process takes the lane: only the last one may finish it';
+COMMENT ON COLUMN runfold.filling_lanes.applied IS 'What the receipt of each table will say: how many events, and the digest over their ids';
+
+-- Schemas that people asked for: read models as of a moment, or along a branch, to be queried and dropped.
+CREATE TABLE runfold.past_schemas (
+    schema     text        PRIMARY KEY COLLATE "C",
+    position   bigint      NOT NULL,
+    run_id     text        COLLATE "C",
+    names      text[]      NOT NULL,
+    versions   text[]      NOT NULL,
+    epoch      uuid        NOT NULL,
+    ready      boolean     NOT NULL DEFAULT false,
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE runfold.past_schemas IS 'Read models as of a position, or along the path of a run, each in a schema of its own';
+
 -- How far each read model in use is.
 CREATE VIEW runfold.read_positions AS
 SELECT m.name, m.generation, m.version, c.position, c.worker, c.moved_at
@@ -92,7 +130,8 @@ SELECT m.name, m.generation, m.version, c.position, c.worker, c.moved_at
  WHERE m.state = 'live';
 
 GRANT SELECT ON runfold.read_models, runfold.checkpoints, runfold.receipts, runfold.troubles, runfold.workers,
-                runfold.read_positions
+                runfold.fillings, runfold.filling_lanes, runfold.past_schemas, runfold.read_positions
    TO runfold_app, runfold_projector, runfold_reader;
-GRANT INSERT, UPDATE, DELETE ON runfold.read_models, runfold.checkpoints, runfold.receipts, runfold.troubles, runfold.workers
+GRANT INSERT, UPDATE, DELETE ON runfold.read_models, runfold.checkpoints, runfold.receipts, runfold.troubles, runfold.workers,
+                                runfold.fillings, runfold.filling_lanes, runfold.past_schemas
    TO runfold_projector;

@@ -1,0 +1,244 @@
+"""Filling tables from the log at once: thread by thread, in several processes, each taking in ranges of threads.
+
+A row of most read models is made from the events of one thread alone. Read in the order of threads, and within a thread in
+the order of positions, its rows are final where the thread ends: each is written once, into a table without indexes, and
+memory holds the threads of one lane. Every event is read once, in short statements, however many processes there are.
+"""
+
+import gc
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from psycopg.rows import tuple_row
+
+from runfold.domain.event import Recorded
+from runfold.errors import LedgerUnavailable, PoisonEvent, ProjectionStopped
+from runfold.failpoint import reach
+from runfold.projections.fold import FoldFailed, Standings, fold, touched
+from runfold.projections.projection import AnyProjection, Key, Row
+from runfold.projections.registry import load
+from runfold.projector.checkpoints import digest_of
+from runfold.projector.connection import connect
+from runfold.projector.tables import InvalidRow, Table
+from runfold.store.codec import COLUMNS, decode
+from runfold.store.datastore import Connection, Datastore
+from runfold.store.queries import named_queries
+
+QUERIES = named_queries("runfold.projector", "filling.sql")
+PAGE = 10_000
+THREADS_A_LANE = 500
+LANES_A_PROCESS = 4
+LOOK_SECONDS = 0.1
+
+_PAGE_QUERY = (
+    f"SELECT {COLUMNS} FROM runfold.log WHERE (thread_id, notification_id) > (%b, %b)"
+    " AND (%b::text IS NULL OR thread_id < %b) AND notification_id <= %b AND topic = ANY(%b)"
+    " ORDER BY thread_id, notification_id LIMIT %b"
+)
+
+Progress = Callable[[int, int], None]
+
+
+class Target(NamedTuple):
+    """A table to be filled: by which class, in which schema."""
+
+    source: str
+    schema: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be filled, from which log, up to which position."""
+
+    job: str
+    up_to: int
+    epoch: UUID
+    targets: tuple[Target, ...]
+
+
+def plan(connection: Connection, job: Job, processes: int) -> None:
+    """Write down what is to be done: lanes of about equally many threads. In the caller's transaction."""
+    facts = {"job": job.job, "up_to": job.up_to, "epoch": job.epoch, "targets": json.dumps(job.targets)}
+    connection.execute(QUERIES["add job"], facts)
+    threads = [row[0] for row in _tuples(connection, "threads", {"up_to": job.up_to})]
+    size = max(1, min(THREADS_A_LANE, -(-len(threads) // (processes * LANES_A_PROCESS))))
+    ends = [*threads[size::size], None]
+    for lane, (first, end) in enumerate(zip(["", *ends], ends, strict=False)):
+        connection.execute(QUERIES["add lane"], {"job": job.job, "lane": lane, "first_thread": first or "", "end_thread": end})
+
+
+def planned(connection: Connection, job: str) -> Job | None:
+    """What was written down."""
+    row = connection.execute(QUERIES["job"], {"job": job}).fetchone()
+    if row is None:
+        return None
+    return Job(row["job"], row["up_to"], row["epoch"], tuple(Target(*target) for target in row["targets"]))
+
+
+def forget_abandoned(connection: Connection) -> None:
+    """Strike off jobs whose tables are gone."""
+    connection.execute(QUERIES["forget abandoned"], {})
+
+
+def fill(datastore: Datastore, connection: Connection, job: Job, processes: int, progress: Progress | None = None) -> None:
+    """Fill the tables; what an earlier try has done is not done again. Raises ProjectionStopped, LedgerUnavailable."""
+    connection.execute(QUERIES["free lanes"], {"job": job.job})
+    running = [_start(datastore, job) for _ in range(processes)]
+    try:
+        while any(process.poll() is None for process in running):
+            _tell(connection, job, progress)
+            for process in running:
+                if process.poll() not in {None, 0}:
+                    raise _failure(process)
+            time.sleep(LOOK_SECONDS)
+        for process in running:
+            if process.returncode:
+                raise _failure(process)
+        _tell(connection, job, progress)
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+
+
+def _start(datastore: Datastore, job: Job) -> subprocess.Popen[str]:
+    told = {"url": datastore.url, "timeout": datastore.connect_timeout, "job": job.job}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "runfold.projector.filling"], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=environment,
+    )  # fmt: skip
+    assert process.stdin is not None, "it was asked for"  # noqa: S101
+    process.stdin.write(json.dumps(told))
+    process.stdin.close()
+    return process
+
+
+def _failure(process: subprocess.Popen[str]) -> Exception:
+    said = process.stderr.read() if process.stderr else ""
+    last = said.strip().splitlines()[-1] if said.strip() else ""
+    try:
+        facts = json.loads(last)
+        return ProjectionStopped(facts["name"], facts["fact"], facts["next_step"])
+    except (ValueError, KeyError, TypeError):
+        what = f"a process that fills tables ended with {process.returncode}: {last or 'it said nothing'}"
+        return LedgerUnavailable(what, "give the command again: it goes on where it was")
+
+
+def _tell(connection: Connection, job: Job, progress: Progress | None) -> None:
+    row = connection.execute(QUERIES["progress"], {"job": job.job}).fetchone()
+    if progress is not None and row is not None:
+        progress(row["events"] if row["done"] < row["lanes"] else job.up_to, job.up_to)
+
+
+def _tuples(connection: Connection, name: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
+    return connection.cursor(row_factory=tuple_row).execute(QUERIES[name], parameters).fetchall()
+
+
+# In a process of its own
+
+
+class Filler:
+    """Takes lanes until there are no more."""
+
+    def __init__(self, datastore: Datastore, job: str) -> None:
+        self._connection = connect(datastore)
+        found = planned(self._connection, job)
+        assert found is not None, "it is started for a job that is written down"  # noqa: S101
+        self._job = found
+        self._tables: list[tuple[AnyProjection, Table[Any]]] = []
+        for target in found.targets:
+            projection = load(target.source)
+            self._tables.append((projection, Table(projection, 0, schema=target.schema)))
+        self._types = sorted({event.type for projection, _ in self._tables for event in projection.events})
+        self._parent = os.getppid()
+
+    def go(self) -> None:
+        """Fill. Ends by itself when whoever started it is gone."""
+        while os.getppid() == self._parent:
+            lane = self._connection.execute(QUERIES["take lane"], {"job": self._job.job}).fetchone()
+            if lane is None:
+                return
+            reach("lane taken")
+            self._take_in(lane)
+
+    def _take_in(self, lane: dict[str, Any]) -> None:
+        standings: list[Standings] = [{} for _ in self._tables]
+        counts = [[0, 0] for _ in self._tables]
+        events = 0
+        for page in self._pages(lane):
+            events += len(page)
+            for number, (projection, _) in enumerate(self._tables):
+                known = standings[number]
+                touches = touched(projection, page)
+                known.update(fold(projection, touches, lambda key, known=known: _row(known, key)))  # type: ignore[misc]
+                looked_at = [recorded for recorded in page if type(recorded.event) in projection.events]
+                counts[number][0] += len(looked_at)
+                counts[number][1] += digest_of(looked_at)
+        applied = {
+            projection.name: {"events": count, "digest": str(digest % 2**64)}
+            for (projection, _), (count, digest) in zip(self._tables, counts, strict=True)
+        }
+        self._store(lane, standings, events, applied)
+
+    def _store(self, lane: dict[str, Any], standings: list[Standings], events: int, applied: dict[str, Any]) -> None:
+        named = {"job": self._job.job, "lane": lane["lane"], "attempt": lane["attempt"]}
+        with self._connection.transaction():
+            finished = self._connection.execute(
+                QUERIES["finish lane"], {**named, "events": events, "applied": json.dumps(applied)}
+            )
+            if finished.rowcount:
+                for (_, table), rows in zip(self._tables, standings, strict=True):
+                    table.fill(self._connection, rows)
+            reach("lane filled")
+        reach("lane stored")
+
+    def _pages(self, lane: dict[str, Any]) -> Iterator[list[Recorded]]:
+        after: tuple[str, int] = (lane["first_thread"], 0)
+        while True:
+            end = lane["end_thread"]
+            cursor = self._connection.cursor(binary=True, row_factory=tuple_row)
+            asked = [*after, end, end, self._job.up_to, self._types, PAGE]
+            page = [decode(row) for row in cursor.execute(_PAGE_QUERY, asked, prepare=True).fetchall()]
+            if page:
+                yield page
+            if len(page) < PAGE:
+                return
+            after = (page[-1].thread_id, page[-1].position)
+
+
+def _row(known: Standings, key: Key) -> Row | None:
+    standing = known.get(key)
+    return standing.row if standing else None
+
+
+def main() -> None:
+    """The body of a process. What stops it goes to stderr, as JSON, for who started it."""
+    gc.disable()  # rows and events form no cycles, and the process lives for seconds
+    told = json.load(sys.stdin)
+    try:
+        Filler(Datastore(told["url"], told["timeout"]), told["job"]).go()
+    except (FoldFailed, InvalidRow, ProjectionStopped) as error:
+        stopped = _explained(error)
+        print(json.dumps({"name": stopped.name, "fact": stopped.fact, "next_step": stopped.next_step}), file=sys.stderr)  # noqa: T201
+        sys.exit(1)
+
+
+def _explained(error: FoldFailed | InvalidRow | ProjectionStopped) -> ProjectionStopped:
+    if isinstance(error, ProjectionStopped):
+        return error
+    if isinstance(error, FoldFailed):
+        recorded, reason = error.recorded, f"{type(error.cause).__name__}: {error.cause}"
+        return PoisonEvent(error.projection, recorded.position, recorded.type, reason)
+    return ProjectionStopped("a read model", f"came to a row that cannot be: {error}", "mend its projection")
+
+
+if __name__ == "__main__":
+    main()

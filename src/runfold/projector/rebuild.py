@@ -1,0 +1,182 @@
+"""Folding a read model anew beside the one in use: filled in parallel, compared, caught up, and then switched.
+
+The one in use serves all the while. What a killed rebuild has done is kept, and the next one goes on from there. A read
+model whose rows are not made from one thread each is folded in one go by the position instead, as a worker would.
+"""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from psycopg import sql
+
+from runfold.errors import RebuildRefused
+from runfold.failpoint import reach
+from runfold.projections.projection import AnyProjection
+from runfold.projections.registry import source_of
+from runfold.projector import filling, generations
+from runfold.projector.checkpoints import ReadModel, read_models
+from runfold.projector.comparing import Comparison, compare
+from runfold.projector.connection import connect
+from runfold.projector.filling import Job, Target
+from runfold.projector.generations import Begun
+from runfold.projector.tables import Table
+from runfold.projector.team import read_head
+from runfold.projector.worker import Worker
+from runfold.store.datastore import Connection, Datastore
+
+_LOCK = 824199017
+"""The first half of the advisory locks that keep two rebuilds of one read model apart; the other is its name's hash."""
+
+
+class Told(Protocol):
+    """Who wants to know how far it is."""
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """So many events of so many."""
+
+
+@dataclass
+class Rebuilt:
+    """What became of one read model."""
+
+    name: str
+    generation: int
+    position: int = 0
+    """Up to where it was filled before it was compared and caught up."""
+    compared: Comparison | None = None
+    """With the one in use; None where there was none, or where it was not filled but folded by position."""
+    switched: bool = False
+
+
+@dataclass
+class Rebuild:
+    """One rebuild of some read models. `keep` compares and leaves the one in use where it is."""
+
+    datastore: Datastore
+    projections: Mapping[str, AnyProjection]
+    processes: int = 2
+    keep: bool = False
+    told: Told | None = None
+    _found: dict[str, Rebuilt] = field(default_factory=dict, init=False)
+
+    def run(self) -> list[Rebuilt]:
+        """Do it. Raises RebuildRefused, ProjectionStopped, LedgerUnavailable."""
+        connection = connect(self.datastore)
+        try:
+            self._lock(connection)
+            by_thread = {name: each for name, each in self.projections.items() if each.partition == "thread"}
+            if by_thread:
+                self._fill(connection, by_thread)
+            for name, projection in self.projections.items():
+                if name not in self._found:
+                    number = generations.renew(connection, projection, "building")
+                    position = generations.start(connection, projection, number, read_head(connection).epoch)
+                    self._found[name] = Rebuilt(name, number, position)
+            if self.keep:
+                self._drop(connection)
+            else:
+                self._catch_up(connection)
+        finally:
+            connection.close()
+        return [self._found[name] for name in self.projections]
+
+    def _lock(self, connection: Connection) -> None:
+        """Until the connection closes."""
+        for name in self.projections:
+            row = connection.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s)) AS taken", [_LOCK, name]).fetchone()
+            if row is None or not row["taken"]:
+                raise RebuildRefused(name, "is being rebuilt already", "wait for that, and see `runfold projections`")
+
+    def _fill(self, connection: Connection, projections: Mapping[str, AnyProjection]) -> None:
+        job, numbers = self._job(connection, projections)
+        reach("job planned")
+        filling.fill(self.datastore, connection, job, self.processes, self._telling("folding"))
+        reach("lanes filled")
+        applied = {row["name"]: row for row in connection.execute(filling.QUERIES["applied"], {"job": job.job})}
+        models = read_models(connection)
+        for name, projection in projections.items():
+            found = self._found[name] = Rebuilt(name, numbers[name], job.up_to)
+            if _state(models, name, numbers[name]) == "filling":
+                _index(connection, Table(projection, numbers[name]))
+                reach("indexes made")
+                live = next((model for model in models if model.name == name and model.state == "live"), None)
+                found.compared = compare(connection, projection, live, numbers[name], job.up_to) if live else None
+                reach("compared")
+                said = applied.get(name, {"events": 0, "digest": 0})
+                begun = Begun(job.up_to, job.epoch, said["events"], said["digest"])
+                if not self.keep:
+                    generations.ready(connection, projection, numbers[name], begun)
+                reach("ready to catch up")
+        if not self.keep:
+            connection.execute(filling.QUERIES["remove job"], {"job": job.job})
+
+    def _job(self, connection: Connection, projections: Mapping[str, AnyProjection]) -> tuple[Job, dict[str, int]]:
+        """The job that an earlier rebuild left half done, if it is of these and of this log; else a new one."""
+        models = read_models(connection)
+        head = read_head(connection)
+        numbers = {
+            model.name: model.generation
+            for model in models
+            if model.name in projections
+            and model.state in {"filling", "building"}
+            and generations.fits(projections[model.name], model)
+        }
+        targets = tuple(
+            Target(source_of(projections[name]), Table(projections[name], number).schema) for name, number in numbers.items()
+        )
+        for row in connection.execute("SELECT job FROM runfold.fillings").fetchall():
+            job = filling.planned(connection, row["job"])
+            if job and job.epoch == head.epoch and set(job.targets) == set(targets) and numbers.keys() == projections.keys():
+                return job, numbers
+        return self._new_job(connection, projections)
+
+    def _new_job(self, connection: Connection, projections: Mapping[str, AnyProjection]) -> tuple[Job, dict[str, int]]:
+        numbers = {name: generations.renew(connection, each, "filling") for name, each in projections.items()}
+        head = read_head(connection)
+        targets = tuple(Target(source_of(each), Table(each, numbers[name]).schema) for name, each in projections.items())
+        job = Job(f"rebuild-{secrets.token_hex(6)}", head.position, head.epoch, targets)
+        with connection.transaction():
+            filling.forget_abandoned(connection)
+            filling.plan(connection, job, self.processes)
+        return job, numbers
+
+    def _catch_up(self, connection: Connection) -> None:
+        worker = Worker(self.datastore, self.projections)
+        try:
+            worker.catch_up(self._telling("catching up"))
+        finally:
+            worker.close()
+        models = read_models(connection)
+        for found in self._found.values():
+            found.switched = _state(models, found.name, found.generation) == "live"
+
+    def _drop(self, connection: Connection) -> None:
+        with connection.transaction():
+            for model in read_models(connection):
+                if model.name in self._found and model.generation == self._found[model.name].generation:
+                    generations.remove(connection, model)
+            filling.forget_abandoned(connection)
+
+    def _telling(self, stage: str) -> filling.Progress:
+        def tell(done: int, total: int) -> None:
+            if self.told is not None:
+                self.told(stage, done, total)
+
+        return tell
+
+
+def _state(models: Sequence[ReadModel], name: str, generation: int) -> str | None:
+    return next((model.state for model in models if (model.name, model.generation) == (name, generation)), None)
+
+
+def _index(connection: Connection, table: Table[Any]) -> None:
+    """Once: a rebuild that was killed may have made them."""
+    with connection.transaction():
+        made = connection.execute(
+            "SELECT FROM pg_index WHERE indrelid = to_regclass(%s)", [f"{table.schema}.{table.name}"]
+        ).fetchone()
+        if made is None:
+            table.create_indexes(connection)
+    connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(table.schema, table.name)))
