@@ -25,6 +25,7 @@ from runfold.cli.importing import import_runs
 from runfold.cli.migrate import migrate
 from runfold.cli.problems import problems
 from runfold.cli.projections import projections, work
+from runfold.cli.rebuild import drop_schema, rebuild, schemas
 from runfold.cli.run_list import runs
 from runfold.cli.runs import run
 from runfold.cli.summary import summary
@@ -82,6 +83,13 @@ _COMMANDS: list[tuple[str, str, Callable[..., None], tuple[str, ...]]] = [
         "runfold work", "runfold work --once", "runfold work --projection run_summaries --projection my.module:MyProjection",
     )),
     ("projections", _CARE, projections, ("runfold projections --json", "runfold projections retry run_summaries")),
+    ("rebuild", _CARE, rebuild, (
+        "runfold rebuild usage --diff", "runfold rebuild --all --workers 4", "runfold rebuild run_summaries --rollback",
+        "runfold rebuild run_summaries usage --as-of 2026-10-01T00:00:00Z --into october",
+        "runfold rebuild --all --branch run_demo7_exchange --into exchange",
+    )),
+    ("schemas", _CARE, schemas, ("runfold schemas --json",)),
+    ("drop-schema", _CARE, drop_schema, ("runfold drop-schema october --yes",)),
     ("check", _CARE, check, ("runfold check", "runfold check --json")),
     ("migrate", _CARE, migrate, ("runfold migrate", "RUNFOLD_ADMIN_URL=postgresql://admin@db/ledger runfold migrate")),
     ("doctor", _CARE, doctor, ("runfold doctor", "runfold doctor --json")),

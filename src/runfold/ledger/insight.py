@@ -34,7 +34,7 @@ class Waiting(TypedDict, total=False):
 class Insight(ABC):
     """What `Reading` answers about how agents do. Every answer is from read models, and says as of when."""
 
-    _reader: Reader
+    reader: Reader
 
     @abstractmethod
     def _snapshot(
@@ -50,21 +50,21 @@ class Insight(ABC):
         """Summaries of the runs that failed last, newest first, ten to a page. Raises UsageError, ReadModelBehind."""
         with self._snapshot(*SUMMARY_MODELS, min_position=min_position, wait_seconds=wait_seconds) as snapshot:
             page = failure.failed_runs(snapshot, asked)
-        return failure.failures(self._reader, page)
+        return failure.failures(self.reader, page)
 
     def analyze_failure(self, run_id: str, **waiting: Unpack[Waiting]) -> FailureAnalysis:
         """Why a run failed, as far as its record tells. Raises RunNotFound, UsageError where it has not, ReadModelBehind."""
         created = self._first(run_id, RunNotFound)
         with self._snapshot(*SUMMARY_MODELS, **waiting) as snapshot:
             found = failure.failed_run(snapshot, run_row(snapshot, created))
-        return failure.analysis(self._reader, found)
+        return failure.analysis(self.reader, found)
 
     def trace(self, run_id: str, **waiting: Unpack[Waiting]) -> Page[TraceLine]:
         """All decisions of a run in the order in which they were made, each in one line. Raises RunNotFound, ReadModelBehind."""
         self._first(run_id, RunNotFound)
         with self._snapshot("decision_log", **waiting) as snapshot:
             rows, standing = decision_list.decisions_of_run(snapshot, run_id), snapshot.standing
-        return Page(items=tuple(decision_list.trace(self._reader, rows)), next_cursor=None, standing=standing)
+        return Page(items=tuple(decision_list.trace(self.reader, rows)), next_cursor=None, standing=standing)
 
     def decisions(
         self, *, min_position: int | None = None, wait_seconds: float | None = None, **asked: Unpack[DecisionsAsked]
@@ -75,20 +75,20 @@ class Insight(ABC):
 
     def decision_words(self, decisions: Iterable[DecisionRow]) -> dict[tuple[str, str], DecisionWords]:
         """What decisions of a page say, by their runs and ids: intent, options, reasoning, outcome, evaluation."""
-        return decision_list.decision_words(self._reader, decisions)
+        return decision_list.decision_words(self.reader, decisions)
 
     def compare(self, run_a: str, run_b: str, **waiting: Unpack[Waiting]) -> Comparison:
         """How two runs differ, and at which decision they part. Raises RunNotFound, ReadModelBehind."""
         created = self._first(run_a, RunNotFound), self._first(run_b, RunNotFound)
         with self._snapshot(*comparison.MODELS, **waiting) as snapshot:
             found = comparison.compared(snapshot, *created)
-        return comparison.comparison(self._reader, found)
+        return comparison.comparison(self.reader, found)
 
     def patterns(self, goal_id: str, **waiting: Unpack[Waiting]) -> Patterns:
         """What repeats over all runs towards a goal: failures, nodes, choices. Raises GoalNotFound, ReadModelBehind."""
         with self._snapshot(*patterns.MODELS, **waiting) as snapshot:
             found = patterns.counted(snapshot, goal_id)
-        return patterns.patterns(self._reader, found)
+        return patterns.patterns(self.reader, found)
 
     def improvements(self, goal_id: str, **waiting: Unpack[Waiting]) -> list[Improvement]:
         """What a goal's patterns suggest to make better. Raises GoalNotFound, ReadModelBehind."""
@@ -110,7 +110,7 @@ class Insight(ABC):
         """How far a goal has come, criterion by criterion, and what to do. Raises GoalNotFound, ReadModelBehind."""
         with self._snapshot(*goal_progress.MODELS, **waiting) as snapshot:
             record = goal_progress.goal_record(snapshot, goal_id)
-        return goal_progress.goal_progress(self._reader, record)
+        return goal_progress.goal_progress(self.reader, record)
 
     def attention(
         self, *, min_position: int | None = None, wait_seconds: float | None = None, **asked: Unpack[AttentionAsked]

@@ -16,16 +16,13 @@ from runfold.ledger.approval import Approval
 from runfold.ledger.batch import BatchDoor
 from runfold.ledger.command import Entrance, Handle, checked_id, command, submitting
 from runfold.ledger.door import Door
+from runfold.ledger.folding import Folding
 from runfold.ledger.plan import Plan
 from runfold.ledger.reading import Reading
 from runfold.ledger.run import Run
 from runfold.ledger.session import Envelope, Session
 from runfold.ledger.submitted import Receipt
 from runfold.ledger.thread import Thread
-from runfold.projections.registry import chosen, known
-from runfold.projector.connection import connect
-from runfold.projector.status import ProjectionStatus, retry, statuses
-from runfold.projector.worker import Progress, Worker
 from runfold.settings import Settings
 from runfold.store.database import Database
 from runfold.store.reader import LATEST, Filter
@@ -97,7 +94,7 @@ class Batch(Writing):
         self._collected.finish()
 
 
-class Ledger(Writing):
+class Ledger(Writing, Folding):
     """The ledger of record. Thread-safe; one a process is enough.
 
     with Ledger.open() as ledger:
@@ -179,29 +176,6 @@ class Ledger(Writing):
         """The events after a position, in order, each once, and then the new ones as they come. A type may end in `.*`."""
         wanted = self._filter(types, thread_id, run_id)
         return Subscription(self.recorder.reader, self._tail, wanted, after=after, follow=follow)
-
-    def fold(self, *names: str, progress: Progress | None = None) -> int:
-        """Fold what is there into the read models, here and now; returns the position that they have come to.
-
-        `names` are projections by name or as module:Class; without any, all that are known. Where workers run there is no
-        need for it; where one is at work on a read model, it is waited for. Read models that have stopped stay as they
-        are. Raises ProjectionNotFound, InvalidProjection, LedgerUnavailable.
-        """
-        worker = Worker(self.database.datastore(self.settings.connect_timeout, projector=True), chosen(names))
-        try:
-            return worker.catch_up(progress)
-        finally:
-            worker.close()
-
-    def projections(self) -> list[ProjectionStatus]:
-        """Every read model: how far it is, how far behind, and what is wrong with one that cannot go on."""
-        with self.recorder.store.reading() as connection:
-            return statuses(connection, known().values())
-
-    def retry(self, name: str) -> bool:
-        """Let a read model that has stopped go on; whether it had. Raises ProjectionNotFound."""
-        with contextlib.closing(connect(self.database.datastore(self.settings.connect_timeout, projector=True))) as connection:
-            return retry(connection, name)
 
     def position(self) -> int:
         """The last position."""

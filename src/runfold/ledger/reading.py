@@ -40,7 +40,7 @@ class Reading(Insight):
     """The ledger as it stood at a position."""
 
     def __init__(self, reader: Reader, tenant_id: str, up_to: int = LATEST) -> None:
-        self._reader = reader
+        self.reader = reader
         self._tenant_id = tenant_id
         self.up_to = up_to
         self.read_models = ReadModels(reader.datastore, tenant_id)
@@ -50,30 +50,30 @@ class Reading(Insight):
         if moment is None:
             return self
         if isinstance(moment, int):
-            head = self._reader.head().position
+            head = self.reader.head().position
             if not 0 <= moment <= head:
                 raise UsageError(f"position {moment} is not in the ledger, which holds 1 to {head}")
-            return Reading(self._reader, self._tenant_id, moment)
+            return Reading(self.reader, self._tenant_id, moment)
         if moment.tzinfo is None:
             raise UsageError(f"the time {moment.isoformat()} has no zone; add one, as in {moment.isoformat()}Z")
-        return Reading(self._reader, self._tenant_id, self._reader.position_at(moment))
+        return Reading(self.reader, self._tenant_id, self.reader.position_at(moment))
 
     def threads(self, limit: int = 50, before: int | None = None) -> list[ThreadView]:
         """Threads, newest first; `before` is the `created_position` of the last one of the page before."""
-        created = self._reader.threads_created(self._tenant_id, limit, min(self.up_to, (before or LATEST) - 1))
+        created = self.reader.threads_created(self._tenant_id, limit, min(self.up_to, (before or LATEST) - 1))
         return [self.thread(recorded.stream) for recorded in created]
 
     def thread(self, thread_id: str) -> ThreadView:
         """A thread at a glance. Raises ThreadNotFound."""
         thread = Thread(thread_id)
         first, last = self._fold(thread, ThreadNotFound)
-        tree = thread_tree(self._reader, thread_id, self.up_to)
+        tree = thread_tree(self.reader, thread_id, self.up_to)
         return ThreadView.of(thread, tree, first, max(last.position, tree.position))
 
     def tree(self, thread_id: str) -> Tree:
         """The runs and heads of a thread. Raises ThreadNotFound."""
         self._first(thread_id, ThreadNotFound)
-        return thread_tree(self._reader, thread_id, self.up_to)
+        return thread_tree(self.reader, thread_id, self.up_to)
 
     def run(self, run_id: str, at_version: int | None = None) -> RunView:
         """A run at a glance, at its present or an earlier version. Raises RunNotFound."""
@@ -106,13 +106,13 @@ class Reading(Insight):
         if thread_id not in {None, first.thread_id}:
             raise RunNotFound(run_id)
         return History(
-            self._reader, first.thread_id, run_id, at_version=LATEST if at_version is None else at_version, up_to=self.up_to
+            self.reader, first.thread_id, run_id, at_version=LATEST if at_version is None else at_version, up_to=self.up_to
         )
 
     def tool_calls(self, run_id: str) -> list[ToolCallView]:
         """The tool calls that a run asked for or answered, oldest first. Raises RunNotFound."""
         self._first(run_id, RunNotFound)
-        return fold_tool_calls(self._reader.stream(run_id, up_to=self.up_to, types=TOOL_CALL_EVENTS))
+        return fold_tool_calls(self.reader.stream(run_id, up_to=self.up_to, types=TOOL_CALL_EVENTS))
 
     def runs(
         self, *, min_position: int | None = None, wait_seconds: float | None = None, **asked: Unpack[RunsAsked]
@@ -126,7 +126,7 @@ class Reading(Insight):
         created = self._first(run_id, RunNotFound)
         with self._snapshot(*SUMMARY_MODELS, min_position=min_position, wait_seconds=wait_seconds) as snapshot:
             rows = summary_rows(snapshot, run_row(snapshot, created))
-        return run_summary(rows, self._reader)
+        return run_summary(rows, self.reader)
 
     def approvals(
         self, *, min_position: int | None = None, wait_seconds: float | None = None, **asked: Unpack[ApprovalsAsked]
@@ -140,7 +140,7 @@ class Reading(Insight):
 
     def approval_words(self, approvals: Iterable[ApprovalRow]) -> dict[str, ApprovalWords]:
         """What approvals of a page say, by their ids: questions, arguments, votes."""
-        return approval_words(self._reader, approvals)
+        return approval_words(self.reader, approvals)
 
     def calls(
         self, *, min_position: int | None = None, wait_seconds: float | None = None, **asked: Unpack[CallsAsked]
@@ -158,12 +158,12 @@ class Reading(Insight):
 
     def problem_words(self, problems: Iterable[ProblemRow]) -> dict[tuple[str, str], ProblemWords]:
         """What problems of a page say, by their runs and ids: description, cause, fix, resolution."""
-        return problem_words(self._reader, problems)
+        return problem_words(self.reader, problems)
 
     def thread_events(self, thread_id: str) -> Iterator[Recorded]:
         """Every event of a thread, its runs and approvals. Raises ThreadNotFound."""
         self._first(thread_id, ThreadNotFound)
-        return self._reader.events(Filter(thread_id=thread_id), up_to=self.up_to)
+        return self.reader.events(Filter(thread_id=thread_id), up_to=self.up_to)
 
     def run_events(self, run_id: str, at_version: int | None = None) -> Iterator[Recorded]:
         """Every event of a run's stream. Raises RunNotFound."""
@@ -210,7 +210,7 @@ class Reading(Insight):
         if not is_id(kind, stream):
             return
         up_to_version = LATEST if at_version is None else at_version
-        for recorded in self._reader.stream(stream, up_to_version=up_to_version, up_to=self.up_to):
+        for recorded in self.reader.stream(stream, up_to_version=up_to_version, up_to=self.up_to):
             if recorded.tenant_id != self._tenant_id:
                 return
             yield recorded

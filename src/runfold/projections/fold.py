@@ -1,6 +1,6 @@
 """Folding: events → rows, in memory. The one place where a projection's methods are called."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import NamedTuple, NoReturn
 
 from runfold.domain.event import Recorded
@@ -65,12 +65,21 @@ def fold(projection: AnyProjection, touches: Iterable[tuple[Key, Recorded]], bef
     return {key: Standing(*standing) for key, standing in changed.items()}
 
 
-def fold_all(projection: AnyProjection, events: Iterable[Recorded]) -> dict[Key, Standing]:
+def take_in(projection: AnyProjection, events: Iterable[Recorded], known: Standings) -> None:
+    """Go on from rows in memory, which are all that there are. Raises FoldFailed."""
+
+    def before(key: Key) -> Row | None:
+        standing = known.get(key)
+        return standing.row if standing else None
+
+    known.update(fold(projection, touched(projection, events), before))
+
+
+def fold_all(projection: AnyProjection, events: Iterable[Recorded]) -> Standings:
     """Every row that events lead to, from nothing: the definition of what a read model holds."""
     standings: Standings = {}
-    rows: Mapping[Key, Standing] = standings
-    for touch in touched(projection, events):
-        standings.update(fold(projection, [touch], lambda key: rows[key].row if key in rows else None))
+    for recorded in events:
+        take_in(projection, [recorded], standings)
     return {key: standing for key, standing in standings.items() if standing.row is not None}
 
 

@@ -21,8 +21,8 @@ from psycopg.rows import tuple_row
 from runfold.domain.event import Recorded
 from runfold.errors import LedgerUnavailable, PoisonEvent, ProjectionStopped
 from runfold.failpoint import reach
-from runfold.projections.fold import FoldFailed, Standings, fold, touched
-from runfold.projections.projection import AnyProjection, Key, Row
+from runfold.projections.fold import FoldFailed, Standings, take_in
+from runfold.projections.projection import AnyProjection
 from runfold.projections.registry import load
 from runfold.projector.checkpoints import digest_of
 from runfold.projector.connection import connect
@@ -176,9 +176,7 @@ class Filler:
         for page in self._pages(lane):
             events += len(page)
             for number, (projection, _) in enumerate(self._tables):
-                known = standings[number]
-                touches = touched(projection, page)
-                known.update(fold(projection, touches, lambda key, known=known: _row(known, key)))  # type: ignore[misc]
+                take_in(projection, page, standings[number])
                 looked_at = [recorded for recorded in page if type(recorded.event) in projection.events]
                 counts[number][0] += len(looked_at)
                 counts[number][1] += digest_of(looked_at)
@@ -212,11 +210,6 @@ class Filler:
             if len(page) < PAGE:
                 return
             after = (page[-1].thread_id, page[-1].position)
-
-
-def _row(known: Standings, key: Key) -> Row | None:
-    standing = known.get(key)
-    return standing.row if standing else None
 
 
 def main() -> None:

@@ -175,7 +175,7 @@ class Team:
         lane = Lane(projection, claim, building=model.state == "building")
         lane.attempts = model.attempts or 0
         self.lanes[model.name, model.generation] = lane
-        _log.info("claimed", read_model=model.name, generation=model.generation, position=claim.position)
+        _log.debug("claimed", read_model=model.name, generation=model.generation, position=claim.position)
         reach("claimed")
 
 
