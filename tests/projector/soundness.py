@@ -28,6 +28,14 @@ class Receipt(NamedTuple):
     digest: int
 
 
+class Due(NamedTuple):
+    """What a read model must be at a position."""
+
+    position: int
+    rows: dict[Key, Standing]
+    receipts: list[Receipt]
+
+
 class Books:
     """A database's read models, looked at as its projector. To be used in a `with`."""
 
@@ -88,22 +96,27 @@ class Books:
         found = self.connection.execute(checkpoints.QUERIES["receipts"], asked).fetchall()
         return [Receipt(*(int(value) for value in receipt.values())) for receipt in found]
 
-    def faults(self, projection: AnyProjection, at: int | None = None) -> list[str]:
+    def due(self, projection: AnyProjection, up_to: int) -> Due:
+        """What a read model must be at a position."""
+        events = self.events(projection, up_to)
+        receipts = [Receipt(1, up_to, len(events), checkpoints.digest_of(events))] if up_to else []
+        return Due(up_to, fold_all(projection, events), receipts)
+
+    def faults(self, projection: AnyProjection, at: int | None = None, due: Due | None = None) -> list[str]:
         """In what its table, checkpoint or receipts are not what the log says they must be; at its position, or another."""
         model = self.model(projection.name)
         assert model.position is not None
-        wanted = model.position if at is None else at
-        events = self.events(projection, wanted)
-        due = [Receipt(1, wanted, len(events), checkpoints.digest_of(events))] if wanted else []
-        faults = _differences(fold_all(projection, events), self.rows(projection))
-        if model.position != wanted:
-            faults.append(f"the checkpoint is at {model.position}, not at {wanted}")
-        if (found := self.receipts(model)) != due:
-            faults.append(f"the receipts are {found}, not {due}")
+        due = due or self.due(projection, model.position if at is None else at)
+        faults = differences(due.rows, self.rows(projection))
+        if model.position != due.position:
+            faults.append(f"the checkpoint is at {model.position}, not at {due.position} ({model.message})")
+        if (found := self.receipts(model)) != due.receipts:
+            faults.append(f"the receipts are {found}, not {due.receipts}")
         return [f"{projection.name}: {fault}" for fault in faults]
 
 
-def _differences(wanted: dict[Key, Standing], found: dict[Key, Standing]) -> list[str]:
+def differences(wanted: dict[Key, Standing], found: dict[Key, Standing]) -> list[str]:
+    """In what rows are not what they must be."""
     faults = [f"no row {key}" for key in wanted.keys() - found.keys()]
     faults += [f"a row {key} too many" for key in found.keys() - wanted.keys()]
     for key in wanted.keys() & found.keys():

@@ -64,7 +64,9 @@ def test_a_checkpoint_or_receipt_changed_by_hand_is_refused(
     rows = books.rows(Tally())
     books.connection.execute(f"{statement} WHERE name = 'tally'")
     end = books.head()
-    work().catch_up()
+    first = work()
+    first.catch_up()
+    first.close()
     model = books.model("tally")
     assert (model.trouble, model.error) == ("stopped", "BrokenCheckpoint")
     assert model.message == f"tally {said.format(head=head, ahead=head + 5, end=end)}{NEXT}"

@@ -66,10 +66,10 @@ _COMMANDS: list[tuple[str, str, Callable[..., None], tuple[str, ...]]] = [
         "runfold usage --by run --run run_demo7_claim --scope tree",
     )),
     ("attention", _LOOK, attention, ("runfold attention --fold", "runfold attention --reason stuck --reason failed --json")),
-    ("failures", _LOOK, failures, ("runfold failures --goal refunds", "runfold failures run_demo7_claim --json")),
+    ("failures", _LOOK, failures, ("runfold failures --limit 20", "runfold failures --goal settle-claim --json")),
     ("goals", _LOOK, goals, ("runfold goals", "runfold goals --json")),
-    ("goal", _LOOK, goal, ("runfold goal refunds", "runfold goal refunds --fold --json")),
-    ("patterns", _LOOK, patterns, ("runfold patterns refunds", "runfold patterns refunds --json")),
+    ("goal", _LOOK, goal, ("runfold goal settle-claim", "runfold goal settle-claim --fold --json")),
+    ("patterns", _LOOK, patterns, ("runfold patterns settle-claim", "runfold patterns settle-claim --json")),
     ("approvals", _DECIDE, approvals, (
         "runfold approvals --open", "runfold approvals --open --agent support --older-than 1h",
         "runfold approvals --decided-by human:ada --json",

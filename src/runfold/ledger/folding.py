@@ -80,7 +80,7 @@ class Folding:
         cannot be, ProjectionStopped, LedgerUnavailable.
         """
         reading = self._reading.at(self.recorder.reader.head().position if as_of is None else as_of)
-        if reading.up_to == 0:
+        if reading.up_to == 0 and isinstance(as_of, datetime):
             raise UsageError(f"nothing was recorded by {as_of}; ask for a later moment")
         along = None if branch is None else _branch(reading, branch)
         past.make(self._projector, chosen(names), schema, reading.up_to, branch=along, processes=processes, progress=progress)

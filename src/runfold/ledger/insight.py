@@ -18,6 +18,7 @@ from runfold.ledger.patterns import Improvement, NodePerformance, Patterns
 from runfold.ledger.read_models import Page, Snapshot
 from runfold.ledger.summary import MODELS as SUMMARY_MODELS
 from runfold.ledger.summary import RunSummaryView, run_row
+from runfold.ledger.where import OneOrMore
 from runfold.projections.attention import AttentionRow
 from runfold.projections.decision_log import DecisionRow
 from runfold.projections.goals import GoalRow
@@ -38,8 +39,11 @@ class Insight(ABC):
 
     @abstractmethod
     def _snapshot(
-        self, *names: str, min_position: int | None = None, wait_seconds: float | None = None
+        self, *names: str, within: Iterable[str] = (), min_position: int | None = None, wait_seconds: float | None = None
     ) -> AbstractContextManager[Snapshot]: ...
+
+    @abstractmethod
+    def _threads_of(self, threads: OneOrMore | None, runs: OneOrMore | None = None) -> list[str]: ...
 
     @abstractmethod
     def _first(self, stream: str, missing: type[ThreadNotFound | RunNotFound]) -> Recorded: ...
@@ -55,14 +59,14 @@ class Insight(ABC):
     def analyze_failure(self, run_id: str, **waiting: Unpack[Waiting]) -> FailureAnalysis:
         """Why a run failed, as far as its record tells. Raises RunNotFound, UsageError where it has not, ReadModelBehind."""
         created = self._first(run_id, RunNotFound)
-        with self._snapshot(*SUMMARY_MODELS, **waiting) as snapshot:
+        with self._snapshot(*SUMMARY_MODELS, within=[created.thread_id], **waiting) as snapshot:
             found = failure.failed_run(snapshot, run_row(snapshot, created))
         return failure.analysis(self.reader, found)
 
     def trace(self, run_id: str, **waiting: Unpack[Waiting]) -> Page[TraceLine]:
         """All decisions of a run in the order in which they were made, each in one line. Raises RunNotFound, ReadModelBehind."""
-        self._first(run_id, RunNotFound)
-        with self._snapshot("decision_log", **waiting) as snapshot:
+        created = self._first(run_id, RunNotFound)
+        with self._snapshot("decision_log", within=[created.thread_id], **waiting) as snapshot:
             rows, standing = decision_list.decisions_of_run(snapshot, run_id), snapshot.standing
         return Page(items=tuple(decision_list.trace(self.reader, rows)), next_cursor=None, standing=standing)
 
@@ -70,7 +74,8 @@ class Insight(ABC):
         self, *, min_position: int | None = None, wait_seconds: float | None = None, **asked: Unpack[DecisionsAsked]
     ) -> Page[DecisionRow]:
         """A page of decisions of all runs, newest first, ten to a page. Raises UsageError, ReadModelBehind."""
-        with self._snapshot("decision_log", min_position=min_position, wait_seconds=wait_seconds) as snapshot:
+        within = self._threads_of(asked.get("thread_id"), asked.get("run_id"))
+        with self._snapshot("decision_log", within=within, min_position=min_position, wait_seconds=wait_seconds) as snapshot:
             return decision_list.decision_list(snapshot, asked)
 
     def decision_words(self, decisions: Iterable[DecisionRow]) -> dict[tuple[str, str], DecisionWords]:
@@ -80,7 +85,8 @@ class Insight(ABC):
     def compare(self, run_a: str, run_b: str, **waiting: Unpack[Waiting]) -> Comparison:
         """How two runs differ, and at which decision they part. Raises RunNotFound, ReadModelBehind."""
         created = self._first(run_a, RunNotFound), self._first(run_b, RunNotFound)
-        with self._snapshot(*comparison.MODELS, **waiting) as snapshot:
+        within = [each.thread_id for each in created]
+        with self._snapshot(*comparison.MODELS, within=within, **waiting) as snapshot:
             found = comparison.compared(snapshot, *created)
         return comparison.comparison(self.reader, found)
 

@@ -17,12 +17,14 @@ from runfold.ledger.batch import BatchDoor
 from runfold.ledger.command import Entrance, Handle, checked_id, command, submitting
 from runfold.ledger.door import Door
 from runfold.ledger.folding import Folding
+from runfold.ledger.past import MOST_EVENTS
 from runfold.ledger.plan import Plan
 from runfold.ledger.reading import Reading
 from runfold.ledger.run import Run
 from runfold.ledger.session import Envelope, Session
 from runfold.ledger.submitted import Receipt
 from runfold.ledger.thread import Thread
+from runfold.projector.filling import Progress
 from runfold.settings import Settings
 from runfold.store.database import Database
 from runfold.store.reader import LATEST, Filter
@@ -152,9 +154,18 @@ class Ledger(Writing, Folding):
 
     # Reading
 
-    def at(self, moment: int | datetime | str) -> Reading:
-        """The ledger as it stood at a position, or at a time of the store (an aware datetime, or RFC 3339 text)."""
-        return self._reading.at(parse_moment(moment) if isinstance(moment, str) else moment)
+    def at(self, moment: int | datetime | str, *, most_events: int = MOST_EVENTS, progress: Progress | None = None) -> Reading:
+        """The ledger as it stood at a position, or at a time of the store (an aware datetime, or RFC 3339 text).
+
+        What belongs to a thread or a run is folded from that thread's events. A question about all of them is answered from
+        a schema of the past; where there is none it is made, from at most `most_events` events, and `progress` is told.
+        Raises UsageError for a position beyond the head.
+        """
+
+        def build(schema: str, names: Sequence[str], position: int) -> None:
+            self.make_schema(schema, *names, as_of=position, progress=progress)
+
+        return self._reading.at(parse_moment(moment) if isinstance(moment, str) else moment, most_events, build)
 
     @property
     def now(self) -> Reading:

@@ -78,14 +78,15 @@ class _State(NamedTuple):
 class Snapshot:
     """Read models at one moment. Two questions asked of it are answered from the same rows."""
 
-    def __init__(self, connection: Connection, tenant_id: str, standing: Standing) -> None:
+    def __init__(self, connection: Connection, tenant_id: str, standing: Standing, schema: str = READ_SCHEMA) -> None:
         self._connection = connection
+        self._schema = schema
         self.tenant_id = tenant_id
         self.standing = standing
 
     def query(self, text: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Rows of a query in which `{run_summaries}` stands for a read model. The tenant is the caller's to ask for."""
-        tables = {name: sql.Identifier(READ_SCHEMA, name) for name in _PLACEHOLDER.findall(text)}
+        tables = {name: sql.Identifier(self._schema, name) for name in _PLACEHOLDER.findall(text)}
         query = sql.SQL(text).format(**tables)
         return self._connection.execute(query, parameters).fetchall()
 
@@ -121,12 +122,32 @@ class ReadModels:
         """Some read models, not before a position. Raises ReadModelBehind, LedgerUnavailable."""
         if min_position is not None:
             self._wait(names, min_position, WAIT_SECONDS if wait_seconds is None else wait_seconds)
+        with self._transaction("ISOLATION LEVEL REPEATABLE READ READ ONLY") as connection:
+            _hold(connection, names)
+            standing = _standing(_states(connection, names), min_position)
+            yield Snapshot(_as_tuples(connection), self._tenant_id, standing)
+
+    @contextlib.contextmanager
+    def of_schema(self, schema: str, position: int) -> Iterator[Snapshot]:
+        """Read models of the past, in a schema of their own. Raises LedgerUnavailable."""
+        with self._transaction("ISOLATION LEVEL REPEATABLE READ READ ONLY") as connection:
+            standing = Standing(position=position, head=position)
+            yield Snapshot(_as_tuples(connection), self._tenant_id, standing, schema)
+
+    @contextlib.contextmanager
+    def passing(self, position: int) -> Iterator[tuple[Connection, Snapshot]]:
+        """A transaction to make tables in that go away with it, and a snapshot of them. Raises LedgerUnavailable."""
+        with self._transaction("") as connection:
+            standing = Standing(position=position, head=position)
+            yield connection, Snapshot(_as_tuples(connection), self._tenant_id, standing, "pg_temp")
+
+    @contextlib.contextmanager
+    def _transaction(self, how: str) -> Iterator[Connection]:
+        """Rolled back at the end: nothing is written here that should stay."""
         with self._datastore.reading() as connection:
-            connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            connection.execute(f"BEGIN {how}")
             try:
-                _hold(connection, names)
-                states = _states(connection, names)
-                yield Snapshot(_as_tuples(connection), self._tenant_id, _standing(states, min_position))
+                yield connection
             except psycopg.Error as error:
                 raise unavailable(error) from error
             finally:

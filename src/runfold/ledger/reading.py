@@ -16,6 +16,7 @@ from runfold.ledger.approval_list import ApprovalsAsked, ApprovalWords, approval
 from runfold.ledger.call_list import CallsAsked, call_list
 from runfold.ledger.history import History, thread_tree
 from runfold.ledger.insight import Insight
+from runfold.ledger.past import MOST_EVENTS, Build, Past
 from runfold.ledger.problem_list import ProblemsAsked, ProblemWords, problem_list, problem_words
 from runfold.ledger.read_models import Page, ReadModels, Snapshot
 from runfold.ledger.run_list import RunsAsked, run_list
@@ -25,7 +26,7 @@ from runfold.ledger.summary import RunSummaryView, run_row, run_summary, summary
 from runfold.ledger.tree import Tree
 from runfold.ledger.usage_report import Scope, UsageAsked, UsageReport, usage_question, usage_report
 from runfold.ledger.views import ApprovalView, Message, RunView, ThreadView, ToolCallView
-from runfold.ledger.where import OneOrMore
+from runfold.ledger.where import OneOrMore, texts
 from runfold.projections.approval_queue import ApprovalRow
 from runfold.projections.problems import ProblemRow
 from runfold.projections.run_summary import RunSummary
@@ -39,24 +40,31 @@ TOOL_CALL_EVENTS = ("tool.*", "run.failed", "run.cancelled")
 class Reading(Insight):
     """The ledger as it stood at a position."""
 
-    def __init__(self, reader: Reader, tenant_id: str, up_to: int = LATEST) -> None:
+    def __init__(
+        self, reader: Reader, tenant_id: str, up_to: int = LATEST, build: Build | None = None, most_events: int = MOST_EVENTS
+    ) -> None:
         self.reader = reader
         self._tenant_id = tenant_id
+        self._build = build
         self.up_to = up_to
         self.read_models = ReadModels(reader.datastore, tenant_id)
+        self._past = Past(reader, self.read_models, up_to, build, most_events)
 
-    def at(self, moment: int | datetime | None) -> "Reading":
-        """The same questions at a position, or at a time of the store: the last position recorded not after it."""
+    def at(self, moment: int | datetime | None, most_events: int = MOST_EVENTS, build: Build | None = None) -> "Reading":
+        """The same questions at a position, or at a time of the store: the last position recorded not after it.
+
+        A question about the whole past folds at most `most_events`. Raises UsageError for a position beyond the head.
+        """
         if moment is None:
             return self
         if isinstance(moment, int):
             head = self.reader.head().position
             if not 0 <= moment <= head:
                 raise UsageError(f"position {moment} is not in the ledger, which holds 1 to {head}")
-            return Reading(self.reader, self._tenant_id, moment)
+            return Reading(self.reader, self._tenant_id, moment, build or self._build, most_events)
         if moment.tzinfo is None:
             raise UsageError(f"the time {moment.isoformat()} has no zone; add one, as in {moment.isoformat()}Z")
-        return Reading(self.reader, self._tenant_id, self.reader.position_at(moment))
+        return Reading(self.reader, self._tenant_id, self.reader.position_at(moment), build or self._build, most_events)
 
     def threads(self, limit: int = 50, before: int | None = None) -> list[ThreadView]:
         """Threads, newest first; `before` is the `created_position` of the last one of the page before."""
@@ -118,13 +126,15 @@ class Reading(Insight):
         self, *, min_position: int | None = None, wait_seconds: float | None = None, **asked: Unpack[RunsAsked]
     ) -> Page[RunSummary]:
         """A page of runs, newest first unless it says otherwise. Raises UsageError, ReadModelBehind."""
-        with self._snapshot("run_summaries", min_position=min_position, wait_seconds=wait_seconds) as snapshot:
+        within = self._threads_of(asked.get("thread_id"), asked.get("run_id") or asked.get("parent_run_id"))
+        with self._snapshot("run_summaries", within=within, min_position=min_position, wait_seconds=wait_seconds) as snapshot:
             return run_list(snapshot, asked)
 
     def summary(self, run_id: str, *, min_position: int | None = None, wait_seconds: float | None = None) -> RunSummaryView:
         """A run in a few sentences. Raises RunNotFound, ReadModelBehind."""
         created = self._first(run_id, RunNotFound)
-        with self._snapshot(*SUMMARY_MODELS, min_position=min_position, wait_seconds=wait_seconds) as snapshot:
+        within = [created.thread_id]
+        with self._snapshot(*SUMMARY_MODELS, within=within, min_position=min_position, wait_seconds=wait_seconds) as snapshot:
             rows = summary_rows(snapshot, run_row(snapshot, created))
         return run_summary(rows, self.reader)
 
@@ -135,7 +145,8 @@ class Reading(Insight):
 
         Raises UsageError, ReadModelBehind.
         """
-        with self._snapshot("approval_queue", min_position=min_position, wait_seconds=wait_seconds) as snapshot:
+        within = self._threads_of(asked.get("thread_id"), asked.get("run_id"))
+        with self._snapshot("approval_queue", within=within, min_position=min_position, wait_seconds=wait_seconds) as snapshot:
             return approval_list(snapshot, asked)
 
     def approval_words(self, approvals: Iterable[ApprovalRow]) -> dict[str, ApprovalWords]:
@@ -146,14 +157,16 @@ class Reading(Insight):
         self, *, min_position: int | None = None, wait_seconds: float | None = None, **asked: Unpack[CallsAsked]
     ) -> Page[ToolCallRow]:
         """A page of tool calls of all runs, newest first unless it says otherwise. Raises UsageError, ReadModelBehind."""
-        with self._snapshot("tool_calls", min_position=min_position, wait_seconds=wait_seconds) as snapshot:
+        within = self._threads_of(asked.get("thread_id"), asked.get("run_id"))
+        with self._snapshot("tool_calls", within=within, min_position=min_position, wait_seconds=wait_seconds) as snapshot:
             return call_list(snapshot, asked)
 
     def problems(
         self, *, min_position: int | None = None, wait_seconds: float | None = None, **asked: Unpack[ProblemsAsked]
     ) -> Page[ProblemRow]:
         """A page of problems, the worst first unless it says otherwise. Raises UsageError, ReadModelBehind."""
-        with self._snapshot("problems", min_position=min_position, wait_seconds=wait_seconds) as snapshot:
+        within = self._threads_of(asked.get("thread_id"), asked.get("run_id"))
+        with self._snapshot("problems", within=within, min_position=min_position, wait_seconds=wait_seconds) as snapshot:
             return problem_list(snapshot, asked)
 
     def problem_words(self, problems: Iterable[ProblemRow]) -> dict[tuple[str, str], ProblemWords]:
@@ -185,16 +198,36 @@ class Reading(Insight):
         for run_id in (runs := question.equal.get("run", ())):
             self._first(run_id, RunNotFound)
         path = self.history(runs[0]).path if question.scope == "path" else ()
-        with self._snapshot(*question.read_models, min_position=min_position, wait_seconds=wait_seconds) as snapshot:
+        within = self._threads_of(question.equal.get("thread"), question.equal.get("run"))
+        models = question.read_models
+        with self._snapshot(*models, within=within, min_position=min_position, wait_seconds=wait_seconds) as snapshot:
             return usage_report(snapshot, question, path)
 
     @contextlib.contextmanager
-    def _snapshot(self, *names: str, min_position: int | None = None, wait_seconds: float | None = None) -> Iterator[Snapshot]:
-        """Read models as they are now, for questions that are answered from them."""
-        if self.up_to != LATEST:
-            raise UsageError("this is answered from read models, which are not answered for the past yet; ask `ledger.now`")
-        with self.read_models.reading(*names, min_position=min_position, wait_seconds=wait_seconds) as snapshot:
-            yield snapshot
+    def _snapshot(
+        self, *names: str, within: Iterable[str] = (), min_position: int | None = None, wait_seconds: float | None = None
+    ) -> Iterator[Snapshot]:
+        """Read models as they are now, or as they stood; of the past, `within` are the threads that the answer is about."""
+        threads = tuple(within)
+        if self.up_to == LATEST:
+            with self.read_models.reading(*names, min_position=min_position, wait_seconds=wait_seconds) as snapshot:
+                yield snapshot
+        elif threads:
+            with self._past.of_threads(names, threads) as snapshot:
+                yield snapshot
+        else:
+            with self._past.of_all(names) as snapshot:
+                yield snapshot
+
+    def _threads_of(self, threads: OneOrMore | None, runs: OneOrMore | None = None) -> list[str]:
+        """The threads that a question about some threads or runs is about; none where it is about all."""
+        if self.up_to == LATEST:
+            return []
+        found = list(texts("thread_id", threads))
+        for run_id in texts("run_id", runs) if not found else ():
+            first = next(self._stream(Run, run_id, 1), None)
+            found += [first.thread_id] if first else []
+        return found
 
     def _fold(self, state: State, missing: type[NotFound], at_version: int | None = None) -> tuple[Recorded, Recorded]:
         """Take in a stream's events; the first and the last of them."""

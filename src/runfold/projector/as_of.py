@@ -24,6 +24,8 @@ from runfold.store.codec import COLUMNS, decode
 from runfold.store.datastore import Connection, Datastore
 
 PAGE = 10_000
+_LOCK = 824199018
+"""The first half of the advisory locks that keep two makers of one schema apart."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
@@ -103,6 +105,7 @@ def make(
     """
     connection = connect(datastore)
     try:
+        connection.execute("SELECT pg_advisory_lock(%s, hashtext(%s))", [_LOCK, schema])  # until the connection closes
         epoch = read_head(connection).epoch
         _begin(connection, projections, schema, position, epoch, branch)
         tables = [Table(projection, 0, schema=schema) for projection in projections.values()]

@@ -60,14 +60,8 @@ class Table(Generic[R]):
     def create(self, connection: Connection) -> None:
         """Make the schema and the table, with its comments; for readers to read."""
         schema, table = sql.Identifier(self.schema), self._qualified
-        definitions = [
-            sql.SQL("{} {}{}").format(
-                sql.Identifier(column.name), sql.SQL(_collated(column)), sql.SQL("" if column.nullable else " NOT NULL")
-            )
-            for column in self.columns
-        ]
         connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(schema))
-        connection.execute(sql.SQL("CREATE TABLE {} ({})").format(table, sql.SQL(", ").join(definitions)))
+        connection.execute(sql.SQL("CREATE TABLE {} ({})").format(table, self._definitions))
         connection.execute(sql.SQL("COMMENT ON TABLE {} IS {}").format(table, sql.Literal(self._purpose)))
         for column in self.columns:
             of = sql.SQL("COMMENT ON COLUMN {}.{} IS {}").format(
@@ -75,6 +69,12 @@ class Table(Generic[R]):
             )
             connection.execute(of)
         _let_read(connection, schema, table)
+
+    def create_passing(self, connection: Connection) -> None:
+        """Make it for this transaction alone."""
+        connection.execute(
+            sql.SQL("CREATE TEMPORARY TABLE {} ({}) ON COMMIT DROP").format(sql.Identifier(self.name), self._definitions)
+        )
 
     def create_indexes(self, connection: Connection) -> None:
         """Make the primary key and the indexes that the projection names."""
@@ -166,6 +166,15 @@ class Table(Generic[R]):
             first = error.errors(include_url=False)[0]
             name = ".".join(str(part) for part in first["loc"])
             raise InvalidRow(f"the row {key[1:]} has {name} = {first['input']!r}: {first['msg']}") from None
+
+    @cached_property
+    def _definitions(self) -> sql.Composed:
+        return sql.SQL(", ").join(
+            sql.SQL("{} {}{}").format(
+                sql.Identifier(column.name), sql.SQL(_collated(column)), sql.SQL("" if column.nullable else " NOT NULL")
+            )
+            for column in self.columns
+        )
 
     @cached_property
     def _qualified(self) -> sql.Identifier:
