@@ -34,7 +34,7 @@ faults: $(BIN)/.installed-dev  ## kill, cut off and fill up everything under loa
 	@$(BIN)/python scripts/faults/run.py $(ARGS)
 
 bench: $(BIN)/.installed-dev  ## measure against the rivals, in the same run
-	@for question in append read tail project; do $(BIN)/python scripts/bench/$$question.py $(ARGS) || exit 1; done
+	@for question in append read tail project rebuild; do $(BIN)/python scripts/bench/$$question.py $(ARGS) || exit 1; done
 
 clean:  ## remove the environment and everything that was built
 	rm -rf .venv build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,13 +1,15 @@
 """Why runs failed, what they decided, and how two of them differ."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
-from ledger.decided import choose, tell, told
+from ledger.decided import GOAL, choose, tell, told
 from runfold import Ledger, Run, RunNotFound, Thread
 from runfold.errors import ReadModelBehind, UsageError
 from runfold.ledger.failure import UNKNOWN_POINT
+from runfold.ledger.reading import Reading
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -206,16 +208,38 @@ def test_choices_that_have_only_their_option_id_in_common_are_not_the_same(folde
     assert (divergence.ordinal, divergence.a.description, divergence.b.description) == (1, "search", "give up")
 
 
-def test_the_past_is_not_answered_with_the_present(folded, ledger: Ledger, broken: Run) -> None:
-    folded()
-    past = ledger.at(ledger.position())
-    for ask in (
-        past.failures, past.decisions, past.goals, past.attention, lambda: past.trace(broken.id),
-        lambda: past.analyze_failure(broken.id), lambda: past.compare(broken.id, broken.id), lambda: past.patterns("g"),
-        lambda: past.improvements("g"), lambda: past.node_performance("n"), lambda: past.goal_progress("g"),
-    ):  # fmt: skip
-        with pytest.raises(UsageError, match="not answered for the past yet"):
-            ask()
+def answers(reading: Reading, run_id: str, thread_id: str) -> list[object]:
+    """What is answered to every question, without the position that it is true as of."""
+    said = [
+        reading.failures(), reading.failures(thread_id=thread_id), reading.analyze_failure(run_id), reading.trace(run_id),
+        reading.compare(run_id, run_id), reading.patterns("refund"), reading.node_performance("plan"), reading.goals(),
+        reading.goal_progress("refund"), reading.attention(), reading.attention(thread_id=thread_id),
+        reading.decisions(run_id=run_id), reading.decisions(),
+    ]  # fmt: skip
+    return [_without_standing(answer.model_dump(mode="json")) for answer in said]
+
+
+def _without_standing(answer: Any) -> Any:
+    if isinstance(answer, dict):
+        return {name: _without_standing(value) for name, value in answer.items() if name != "standing"}
+    return [_without_standing(each) for each in answer] if isinstance(answer, list) else answer
+
+
+def test_every_question_about_the_past_is_answered_as_it_was_then(folded, ledger: Ledger, thread: Thread) -> None:
+    run = thread.start_run(parent=None, goal=GOAL)
+    decision = choose(run, "work out the amount", node_id="plan", constraints=["right"])
+    decision.outcome(success=False, error="timeout")
+    run.violate_constraint("budget", "hard", "too much")
+    run.fail("gave up")
+    before, then = answers(folded(), run.id, thread.id), ledger.position()
+    decision.correct_outcome(success=True)
+    thread.start_run(parent=None).fail("so did this")
+    other = ledger.create_thread(agent_id="other").start_run(goal={"id": "refund", "description": "something else"})
+    choose(other, node_id="plan").outcome(success=True)
+    other.fail("it too")
+    after = answers(folded(), run.id, thread.id)
+    assert [one == two for one, two in zip(before, after, strict=True)] == [False] * len(before)
+    assert answers(ledger.at(then), run.id, thread.id) == before
 
 
 def test_lines_and_failures_of_all_runs_are_what_the_events_say(folded, ledger: Ledger) -> None:

@@ -285,11 +285,21 @@ def test_the_answer_says_as_of_when_it_is_and_waits_for_a_position_if_asked(used
     assert ledger.now.usage(min_position=later.receipt.position).total.input_tokens == 11
 
 
-def test_a_question_about_the_past_is_not_answered_with_the_present(used, ledger: Ledger, run: Run) -> None:
-    run.usage(input_tokens=5)
-    used()
-    with pytest.raises(UsageError, match="not answered for the past yet"):
-        ledger.at(2).usage()
+def test_usage_of_the_past_is_what_it_was_then(used, ledger: Ledger, family: dict[str, Run], thread: Thread) -> None:
+    asked: list[dict[str, object]] = [
+        {"by": "run"}, {"by": "day,agent"}, {"by": "run", "thread": thread.id}, {"run": "run_root", "scope": "tree"},
+        {"run": "run_grandchild", "scope": "path"}, {"run": ["run_child", "run_helper"]},
+    ]  # fmt: skip
+    then, before = ledger.position(), [used(**each) for each in asked]
+    family["run_child"].recorded_usage("early").correct(input_tokens=7, reason="miscounted")
+    family["run_grandchild"].usage(input_tokens=3)
+    thread.start_run(parent=family["run_root"], kind="branches").usage(input_tokens=5)
+    ledger.create_thread(agent_id="other").start_run().usage(input_tokens=9)
+    assert [used(**each).total for each in asked] != [report.total for report in before]
+    past = ledger.at(then)
+    for each, report in zip(asked, before, strict=True):
+        found = past.usage(**each)  # type: ignore[arg-type]
+        assert (found.rows, found.total, found.standing.position) == (report.rows, report.total, then), each
 
 
 def test_a_line_is_the_same_model_whatever_it_is_grouped_by(used, run: Run) -> None:

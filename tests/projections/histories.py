@@ -147,9 +147,9 @@ def call_tool(history: History) -> None:
 
 def go_on_with_call(history: History) -> None:
     call = history.thing("tool_call")
-    match history.dice.choice(["start", "succeed", "succeed", "fail", "cancel"]):
+    match history.dice.choice(["start", "start", "succeed", "succeed", "fail", "cancel"]):
         case "start":
-            call.start(approval=history.dice.choice([None, *history.approvals[-3:]]), **history.when)
+            call.start(approval=history.dice.choice([None, None, *history.approvals[-2:]]), **history.when)
         case "succeed":
             call.succeed({"status": "sent"}, **history.when)
         case "fail":

@@ -52,7 +52,8 @@ class Insight(ABC):
         self, *, min_position: int | None = None, wait_seconds: float | None = None, **asked: Unpack[FailuresAsked]
     ) -> Page[RunSummaryView]:
         """Summaries of the runs that failed last, newest first, ten to a page. Raises UsageError, ReadModelBehind."""
-        with self._snapshot(*SUMMARY_MODELS, min_position=min_position, wait_seconds=wait_seconds) as snapshot:
+        within = self._threads_of(asked.get("thread_id"))
+        with self._snapshot(*SUMMARY_MODELS, within=within, min_position=min_position, wait_seconds=wait_seconds) as snapshot:
             page = failure.failed_runs(snapshot, asked)
         return failure.failures(self.reader, page)
 
@@ -122,5 +123,6 @@ class Insight(ABC):
         self, *, min_position: int | None = None, wait_seconds: float | None = None, **asked: Unpack[AttentionAsked]
     ) -> Page[AttentionRow]:
         """A page of runs that a person should look at, with the reasons, newest first. Raises UsageError, ReadModelBehind."""
-        with self._snapshot("attention", min_position=min_position, wait_seconds=wait_seconds) as snapshot:
+        within = self._threads_of(asked.get("thread_id"), asked.get("run_id"))
+        with self._snapshot("attention", within=within, min_position=min_position, wait_seconds=wait_seconds) as snapshot:
             return attention_list(snapshot, asked)

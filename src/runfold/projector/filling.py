@@ -36,6 +36,8 @@ PAGE = 10_000
 THREADS_A_LANE = 500
 LANES_A_PROCESS = 4
 LOOK_SECONDS = 0.1
+NICE = 15
+"""Who appends and who reads go first."""
 
 _PAGE_QUERY = (
     f"SELECT {COLUMNS} FROM runfold.log WHERE (thread_id, notification_id) > (%b, %b)"
@@ -106,6 +108,8 @@ def fill(datastore: Datastore, connection: Connection, job: Job, processes: int,
         for process in running:
             process.kill()
             process.wait()
+            if process.stderr is not None:
+                process.stderr.close()
 
 
 def _start(datastore: Datastore, job: Job) -> subprocess.Popen[str]:
@@ -214,6 +218,7 @@ class Filler:
 
 def main() -> None:
     """The body of a process. What stops it goes to stderr, as JSON, for who started it."""
+    os.nice(NICE)
     gc.disable()  # rows and events form no cycles, and the process lives for seconds
     told = json.load(sys.stdin)
     try:

@@ -46,7 +46,7 @@ class Rebuilt:
     position: int = 0
     """Up to where it was filled before it was compared and caught up."""
     compared: Comparison | None = None
-    """With the one in use; None where there was none, or where it was not filled but folded by position."""
+    """With the one in use; None where there is none, or it has stopped before that position, or rows are not by thread."""
     switched: bool = False
 
 
@@ -95,14 +95,16 @@ class Rebuild:
         filling.fill(self.datastore, connection, job, self.processes, self._telling("folding"))
         reach("lanes filled")
         applied = {row["name"]: row for row in connection.execute(filling.QUERIES["applied"], {"job": job.job})}
+        self._bring_up(connection, projections, job.up_to)
         models = read_models(connection)
         for name, projection in projections.items():
             found = self._found[name] = Rebuilt(name, numbers[name], job.up_to)
             if _state(models, name, numbers[name]) == "filling":
                 _index(connection, Table(projection, numbers[name]))
                 reach("indexes made")
-                live = next((model for model in models if model.name == name and model.state == "live"), None)
-                found.compared = compare(connection, projection, live, numbers[name], job.up_to) if live else None
+                live = _live(models, name)
+                if live is not None and (live.position or 0) >= job.up_to:
+                    found.compared = compare(connection, projection, live, numbers[name], job.up_to)
                 reach("compared")
                 said = applied.get(name, {"events": 0, "digest": 0})
                 begun = Begun(job.up_to, job.epoch, said["events"], said["digest"])
@@ -135,12 +137,37 @@ class Rebuild:
     def _new_job(self, connection: Connection, projections: Mapping[str, AnyProjection]) -> tuple[Job, dict[str, int]]:
         numbers = {name: generations.renew(connection, each, "filling") for name, each in projections.items()}
         head = read_head(connection)
+        # One that another version folds goes no further here: new rows are compared with it where it stands.
+        others = [
+            model.position
+            for model in read_models(connection)
+            if model.state == "live" and model.name in projections and not generations.fits(projections[model.name], model)
+        ]
         targets = tuple(Target(source_of(each), Table(each, numbers[name]).schema) for name, each in projections.items())
-        job = Job(f"rebuild-{secrets.token_hex(6)}", head.position, head.epoch, targets)
+        up_to = min([head.position, *(position for position in others if position)])
+        job = Job(f"rebuild-{secrets.token_hex(6)}", up_to, head.epoch, targets)
         with connection.transaction():
             filling.forget_abandoned(connection)
             filling.plan(connection, job, self.processes)
         return job, numbers
+
+    def _bring_up(self, connection: Connection, projections: Mapping[str, AnyProjection], up_to: int) -> None:
+        """Fold the ones in use up to where the new ones are, if nobody else has: before that they cannot be compared."""
+        late = {
+            model.name: projections[model.name]
+            for model in read_models(connection)
+            if model.name in projections
+            and model.state == "live"
+            and (model.position or 0) < up_to
+            and model.trouble != "stopped"
+            and generations.fits(projections[model.name], model)
+        }
+        if late:
+            worker = Worker(self.datastore, late)
+            try:
+                worker.catch_up()
+            finally:
+                worker.close()
 
     def _catch_up(self, connection: Connection) -> None:
         worker = Worker(self.datastore, self.projections)
@@ -169,6 +196,10 @@ class Rebuild:
 
 def _state(models: Sequence[ReadModel], name: str, generation: int) -> str | None:
     return next((model.state for model in models if (model.name, model.generation) == (name, generation)), None)
+
+
+def _live(models: Sequence[ReadModel], name: str) -> ReadModel | None:
+    return next((model for model in models if model.name == name and model.state == "live"), None)
 
 
 def _index(connection: Connection, table: Table[Any]) -> None:

@@ -1,0 +1,1 @@
+"""Events and read models as files, for those who analyse."""

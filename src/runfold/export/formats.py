@@ -1,0 +1,169 @@
+"""The three formats. Each part is first taken down as the database gives it, which is quick, and then made from that.
+
+CSV: a header; null is nothing, an empty text is "". JSON lines: an object a line. Both are compressed by gzip, the same bytes
+for the same rows. Parquet: compressed by zstd, made by DuckDB, in row groups that let readers skip by position.
+"""
+
+import gzip
+import re
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+import psycopg
+from psycopg import sql
+
+from runfold.errors import ExportRefused, UsageError
+from runfold.export.columns import Asked, select_json, select_text
+from runfold.export.folder import cannot_write
+from runfold.export.manifest import SUFFIXES, Format
+
+ROWS_A_GROUP = 20_000
+_CHUNK = 2**20
+
+
+class Writer(ABC):
+    """A format."""
+
+    @abstractmethod
+    def query(self, asked: Sequence[Asked], source: sql.Composable) -> sql.Composed:
+        """The COPY that gives rows `FROM …` to be taken down."""
+
+    @abstractmethod
+    def take(self, copy: psycopg.Copy, file: IO[bytes], most: int) -> int:
+        """Take down at most so many rows; how many there were."""
+
+    @abstractmethod
+    def finish(self, asked: Sequence[Asked], taken: Path, part: Path) -> None:
+        """Make a part of what was taken down. Raises ExportRefused, OSError."""
+
+    def close(self) -> None:  # noqa: B027  most have nothing to give back
+        """Give back what the format took."""
+
+
+class CsvWriter(Writer):
+    """CSV, as PostgreSQL writes it."""
+
+    def query(self, asked: Sequence[Asked], source: sql.Composable) -> sql.Composed:
+        """Values as text."""
+        return sql.SQL("COPY (SELECT {} {}) TO STDOUT (FORMAT csv)").format(select_text(asked), source)
+
+    def take(self, copy: psycopg.Copy, file: IO[bytes], most: int) -> int:
+        """A row comes at a time, as libpq promises."""
+        rows = 0
+        while rows < most and (row := copy.read()):
+            file.write(row)
+            rows += 1
+        return rows
+
+    def finish(self, asked: Sequence[Asked], taken: Path, part: Path) -> None:
+        """With a header, compressed."""
+        header = ",".join(f'"{each.column.name}"' for each in asked)
+        _compress(taken, part, f"{header}\n".encode())
+
+
+class JsonlWriter(Writer):
+    """An object a line; JSON in it is JSON, not text."""
+
+    def query(self, asked: Sequence[Asked], source: sql.Composable) -> sql.Composed:
+        """One column, which is the line."""
+        return sql.SQL("COPY (SELECT row_to_json(q) FROM (SELECT {} {}) AS q) TO STDOUT").format(select_json(asked), source)
+
+    def take(self, copy: psycopg.Copy, file: IO[bytes], most: int) -> int:
+        """Lines, without what COPY escapes in them."""
+        rows = 0
+        while rows < most and (row := copy.read_row()) is not None:
+            file.write(row[0].encode() + b"\n")
+            rows += 1
+        return rows
+
+    def finish(self, asked: Sequence[Asked], taken: Path, part: Path) -> None:
+        """Compressed."""
+        _compress(taken, part, b"")
+
+
+class ParquetWriter(CsvWriter):
+    """Parquet, from CSV, by DuckDB. It is one thread's work, so the same rows give the same bytes."""
+
+    def __init__(self) -> None:
+        try:
+            import duckdb  # noqa: PLC0415  an extra
+        except ImportError:
+            raise ExportRefused(
+                "Parquet", "needs DuckDB, which is not installed",
+                "run `pip install 'runfold[analytics]'`, or choose --format jsonl or csv",
+            ) from None  # fmt: skip
+        self._error = duckdb.Error
+        quiet = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false", "temp_directory": ""}
+        self._duckdb = duckdb.connect(config={**quiet, "threads": "1", "TimeZone": "UTC"})
+
+    def finish(self, asked: Sequence[Asked], taken: Path, part: Path) -> None:
+        """With a type for each column. Raises ExportRefused."""
+        names = [_quoted(each.column.name, '"') for each in asked]
+        values = ", ".join(f"{_cast(each)} AS {name}" for each, name in zip(asked, names, strict=True))
+        columns = ", ".join(f"{_quoted(each.column.name)}: 'VARCHAR'" for each in asked)
+        longest = max(_CHUNK, _longest_row(taken))
+        query = (
+            f"COPY (SELECT {values} FROM read_csv({_quoted(_unglobbed(taken))}, columns = {{{columns}}}, auto_detect = false,"
+            " header = false, delim = ',', quote = '\"', escape = '\"', nullstr = '', allow_quoted_nulls = false,"
+            f" new_line = '\\n', parallel = false, max_line_size = {longest}, buffer_size = {longest * 2}))"
+            f" TO {_quoted(str(part))} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROWS_A_GROUP}, USE_TMP_FILE false)"
+        )
+        try:
+            self._duckdb.execute(query)
+        except self._error as error:
+            raise cannot_write(part.parent, str(error).splitlines()[0]) from error
+
+    def close(self) -> None:
+        """Give memory back."""
+        self._duckdb.close()
+
+
+def writer_of(format: Format) -> Writer:
+    """What writes a format; to be closed. Raises ExportRefused where it needs what is not installed."""
+    writers: dict[Format, type[Writer]] = {"parquet": ParquetWriter, "jsonl": JsonlWriter, "csv": CsvWriter}
+    return writers[format]()
+
+
+def known_format(name: str) -> Format:
+    """A format by its name. Raises UsageError."""
+    for known in SUFFIXES:
+        if known == name:
+            return known
+    raise UsageError(f"{name!r} is no format to export in; there are {', '.join(SUFFIXES)}", format=name)
+
+
+def _compress(taken: Path, part: Path, head: bytes) -> None:
+    with part.open("wb") as file, gzip.GzipFile("", "wb", compresslevel=6, fileobj=file, mtime=0) as packed, taken.open("rb") as rows:
+        packed.write(head)
+        shutil.copyfileobj(rows, packed, _CHUNK)
+
+
+def _cast(asked: Asked) -> str:
+    name = _quoted(asked.column.name, '"')
+    if asked.parquet.endswith("[]"):
+        name += "::JSON"
+    return name if asked.parquet == "VARCHAR" else f"CAST({name} AS {asked.parquet})"
+
+
+def _longest_row(taken: Path) -> int:
+    """In bytes. Where a row ends is told by its quotes: there is an even number of them."""
+    longest = size = quotes = 0
+    with taken.open("rb") as file:
+        for line in file:
+            size += len(line)
+            quotes += line.count(b'"')
+            if quotes % 2 == 0:
+                longest, size = max(longest, size), 0
+    return longest
+
+
+def _unglobbed(path: Path) -> str:
+    """A path in which DuckDB sees no pattern."""
+    return re.sub(r"[*?\[]", r"[\g<0>]", str(path))
+
+
+def _quoted(text: str, mark: str = "'") -> str:
+    return mark + text.replace(mark, mark * 2) + mark
