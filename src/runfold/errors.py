@@ -14,7 +14,8 @@ LedgerError
 │   └── DuplicateWithDifferentContent
 ├── Damage                          exit 5   what is stored is not what was written
 │   ├── UnknownEventType
-│   └── UnreadableEvent
+│   ├── UnreadableEvent
+│   └── ExportDamaged
 ├── LedgerUnavailable               exit 1   nothing was stored, or the text says what is not known
 │   ├── QueueFull
 │   └── EmbeddedServerFailed
@@ -25,6 +26,7 @@ LedgerError
 │   ├── ProjectionChanged
 │   └── BrokenCheckpoint
 ├── RebuildRefused                  exit 1
+├── ExportRefused                   exit 1
 ├── ReadModelBehind                 exit 1   it has not seen what was asked for
 ├── UnsafeDurability                exit 1
 ├── MigrationRefused                exit 1
@@ -164,6 +166,17 @@ class UnreadableEvent(Damage):
         self.type, self.position, self.reason = type, position, reason
 
 
+class ExportDamaged(Damage):
+    """A file of an export is not what its manifest says, or the manifest cannot be read."""
+
+    def __init__(self, file: str, fact: str, folder: str) -> None:
+        super().__init__(
+            f"{file} in {folder} {fact}; put it back as it was, or remove the folder and export anew",
+            file=file, fact=fact, folder=folder,
+        )  # fmt: skip
+        self.file, self.fact, self.folder = file, fact, folder
+
+
 class LedgerUnavailable(LedgerError):
     """PostgreSQL did not take the command. With `retriable`, the same command may be given again, as it is."""
 
@@ -255,6 +268,14 @@ class RebuildRefused(LedgerError):
     def __init__(self, name: str, fact: str, next_step: str) -> None:
         super().__init__(f"{name} {fact}; {next_step}", name=name, fact=fact, next_step=next_step)
         self.name, self.fact, self.next_step = name, fact, next_step
+
+
+class ExportRefused(LedgerError):
+    """An export cannot be made here, or not gone on with. What the folder held stays as it was."""
+
+    def __init__(self, what: str, fact: str, next_step: str) -> None:
+        super().__init__(f"{what} {fact}; {next_step}", what=what, fact=fact, next_step=next_step)
+        self.what, self.fact, self.next_step = what, fact, next_step
 
 
 class ReadModelBehind(LedgerError):

@@ -17,6 +17,10 @@ REBUILD_POINTS = (
     "compared",
 )  # fmt: skip
 """Those of a rebuild."""
+EXPORT_POINTS = (
+    "table taken", "part written", "part in place", "part listed", "table set aside", "table in place",
+)  # fmt: skip
+"""Those of an export."""
 
 _name, _, _times = os.environ.get("RUNFOLD_FAILPOINT", "").partition(":")
 _left = {_name: int(_times or 1)} if _name else {}

@@ -9,8 +9,7 @@ from rich.text import Text
 
 from runfold.cli.terminal import one_line, shown
 from runfold.domain.values import DataPart, FilePart, Part, ReasoningPart, SourcePart, TextPart, json_text
-from runfold.ledger.history import History
-from runfold.ledger.reading import TOOL_CALL_EVENTS, fold_tool_calls
+from runfold.ledger.history import TOOL_CALL_EVENTS, History, fold_tool_calls
 from runfold.ledger.views import Message, ToolCallView
 
 _STYLES = {"user": "bold cyan", "assistant": "bold green", "tool": "yellow", "system": "magenta", "developer": "magenta"}

@@ -19,6 +19,7 @@ from runfold.cli.check import check
 from runfold.cli.demo import demo
 from runfold.cli.doctor import doctor
 from runfold.cli.events import events
+from runfold.cli.export import export
 from runfold.cli.failures import failures
 from runfold.cli.goals import goal, goals, patterns
 from runfold.cli.importing import import_runs
@@ -59,6 +60,10 @@ _COMMANDS: list[tuple[str, str, Callable[..., None], tuple[str, ...]]] = [
     ("events", _LOOK, events, (
         "runfold events --thread thread_demo7 --type 'approval.*'", "runfold events --after 100 --limit 20 --json",
         "runfold events --after 100 --follow",
+    )),
+    ("export", _LOOK, export, (
+        "runfold export events", "runfold export run_summaries --fold --to /data/runfold",
+        "runfold export events --format jsonl --after 1000 --up-to 2000",
     )),
     ("problems", _LOOK, problems, ("runfold problems --open", "runfold problems --severity warning --goal settle-claim --json")),
     ("usage", _LOOK, usage, (

@@ -10,18 +10,25 @@ is an object. It is null for one that is sealed under a key.
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
 from uuid import UUID
 
 import orjson
 from psycopg import sql
 
 from runfold.domain.event import Context, Recorded
+from runfold.errors import Damage, UsageError
 from runfold.export.columns import Asked
-from runfold.export.manifest import Column, Format
+from runfold.export.folder import PASSING, Folder
+from runfold.export.manifest import Column, Format, Manifest
+from runfold.export.order import Order, Outcome
 from runfold.store.codec import decode
 
 EVENTS = "events"
+STRETCH = 10_000
+"""How many positions are read in one transaction."""
 SCHEMA_VERSION = 1
 """To be raised with every change to the columns."""
 
@@ -50,7 +57,7 @@ _COLUMNS: list[tuple[str, str, str]] = [
 def event_columns(format: Format) -> list[Asked]:
     """The columns of events."""
     data = ("data", "json", f"({_PAYLOAD})::json") if format == "jsonl" else ("data", "text", _PAYLOAD)
-    return [Asked(Column(name=name, type=type), sql.SQL(expression)) for name, type, expression in [*_COLUMNS, data]]
+    return [Asked(Column(name=name, type=kind), sql.SQL(expression)) for name, kind, expression in [*_COLUMNS, data]]
 
 
 def recorded_of(row: Mapping[str, Any]) -> Recorded:
@@ -76,6 +83,86 @@ def _metadata_of(row: Mapping[str, Any]) -> dict[str, Any]:
     said: dict[str, Any] = {"actor": actor}
     if isinstance(row["occurred_at"], datetime):
         said["occurred_at"] = row["occurred_at"].isoformat()
-    return said | {
-        name: row[name] for name in ("causation_id", "correlation_id", "traceparent") if row[name] is not None
-    }
+    return said | {name: row[name] for name in ("causation_id", "correlation_id", "traceparent") if row[name] is not None}
+
+
+class EventExport:
+    """Events, in stretches of positions, each read in a transaction of its own. What the folder has is gone on with."""
+
+    def __init__(self, order: Order) -> None:
+        self._order = order
+        self._asked = event_columns(order.format)
+        self._folder = Folder(order.place)
+
+    def run(self, after: int, up_to: int | None) -> Outcome:
+        """Bring the folder to a position, the head if None. Raises ExportRefused, ExportDamaged, UsageError."""
+        head = self._order.ledger.recorder.reader.head()
+        up_to = head.position if up_to is None else up_to
+        for position in (after, up_to):
+            if position > head.position:
+                raise UsageError(f"position {position} is not in the ledger, which holds 1 to {head.position}")
+        said = before = self._begun(after, head.epoch)
+        while said.last_position < up_to:
+            said = self._add_part(said, up_to)
+        return Outcome(said, len(said.parts) - len(before.parts), said.rows - before.rows)
+
+    def _begun(self, after: int, epoch: UUID) -> Manifest:
+        order = self._order
+        empty = Manifest(
+            table=EVENTS, format=order.format, schema_version=SCHEMA_VERSION, epoch=epoch, tenant_id=order.tenant_id,
+            columns=tuple(each.column for each in self._asked), first_position=after + 1, last_position=after, as_of=after,
+            rows_per_part=order.rows_per_part, rows=0,
+        )  # fmt: skip
+        said = self._folder.read()
+        if said is None:
+            self._folder.begin(empty)
+            return empty
+        order.require_same(said, empty)
+        self._folder.check(said, lambda done, total: order.told(done, total, "checking what is there"))
+        self._folder.tidy(said)
+        return said
+
+    def _add_part(self, said: Manifest, up_to: int) -> Manifest:
+        order, first = self._order, said.last_position + 1
+        taken = self._folder.path / f"{PASSING}taken"
+        rows, last = self._take(taken, said.last_position, up_to)
+        moved = said.but(last_position=last, as_of=last, rows_per_part=order.rows_per_part)
+        if rows:
+            moved = self._folder.add(moved, first, last, rows, partial(order.writer.finish, self._asked, taken))
+        else:
+            self._folder.say(moved)
+        taken.unlink()
+        order.told(last - said.first_position + 1, up_to - said.first_position + 1, f"position {last}")
+        return moved
+
+    def _take(self, taken: Path, after: int, up_to: int) -> tuple[int, int]:
+        """Write down the rows of the next part; how many they are, and the last position that was looked at."""
+        rows, most = 0, self._order.rows_per_part
+        with taken.open("wb") as file:
+            while rows < most and after < up_to:
+                expected, end = self._stretch(after, min(after + STRETCH, up_to), most - rows)
+                found = self._copy(file, after, end)
+                if found != expected:
+                    raise Damage(f"positions {after + 1} to {end} hold {found} of {expected} events; run `runfold check`")
+                rows, after = rows + found, end
+        return rows, after
+
+    def _stretch(self, after: int, end: int, most: int) -> tuple[int, int]:
+        """How many rows there are up to a position, or to an earlier one that has just as many as are wanted."""
+        if self._order.tenant_id is None:  # positions have no hole
+            end = min(end, after + most)
+            return end - after, end
+        query = (
+            "SELECT count(*), max(found.position) FROM (SELECT notification_id AS position FROM runfold.log"
+            " WHERE notification_id > %b AND notification_id <= %b AND tenant_id = %b ORDER BY 1 LIMIT %b) AS found"
+        )
+        ((rows, last),) = self._order.ledger.recorder.reader.rows(query, [after, end, self._order.tenant_id, most])
+        return rows, last if rows == most else end
+
+    def _copy(self, file: IO[bytes], after: int, end: int) -> int:
+        source = sql.SQL(
+            "FROM runfold.log WHERE notification_id > {} AND notification_id <= {} AND {} ORDER BY notification_id"
+        ).format(sql.Literal(after), sql.Literal(end), self._order.only_tenant)
+        query = self._order.writer.query(self._asked, source)
+        with self._order.ledger.recorder.store.reading() as connection, connection.cursor().copy(query) as copy:
+            return self._order.writer.take(copy, file, end - after + 1)

@@ -35,7 +35,7 @@ class Folder:
     def read(self) -> Manifest | None:
         """Its manifest; None where there is nothing yet. Raises ExportRefused for a folder of somebody else's."""
         found = manifest.read(self.path)
-        if found is None and self.path.exists() and any(not name.startswith(PASSING) for name in os.listdir(self.path)):
+        if found is None and self.path.exists() and any(not path.name.startswith(PASSING) for path in self.path.iterdir()):
             raise ExportRefused(
                 str(self.path), f"holds files, and no {manifest.NAME}", "choose another folder with --to, or empty this one"
             )
@@ -78,6 +78,13 @@ class Folder:
                 if int(found[1]) <= max((part.last for part in said.parts), default=0):
                     raise ExportDamaged(path.name, f"is not listed in {manifest.NAME}", str(self.path))
                 path.unlink()
+
+    def require_own(self, said: Manifest) -> None:
+        """Raises ExportRefused where somebody else's files lie among the parts, which would go with them."""
+        own = {manifest.NAME, *(part.file for part in said.parts)}
+        for name in sorted(path.name for path in self.path.iterdir()):
+            if name not in own and not name.startswith(PASSING):
+                raise ExportRefused(str(self.path), f"holds {name}, which is no part of it", "move that elsewhere")
 
     def check(self, said: Manifest, checked: Checked) -> None:
         """Compare each part with its checksum. Raises ExportDamaged."""

@@ -79,7 +79,7 @@ class JsonlWriter(Writer):
             rows += 1
         return rows
 
-    def finish(self, asked: Sequence[Asked], taken: Path, part: Path) -> None:
+    def finish(self, asked: Sequence[Asked], taken: Path, part: Path) -> None:  # noqa: ARG002  lines name their values
         """Compressed."""
         _compress(taken, part, b"")
 
@@ -136,7 +136,11 @@ def known_format(name: str) -> Format:
 
 
 def _compress(taken: Path, part: Path, head: bytes) -> None:
-    with part.open("wb") as file, gzip.GzipFile("", "wb", compresslevel=6, fileobj=file, mtime=0) as packed, taken.open("rb") as rows:
+    with (
+        part.open("wb") as file,
+        gzip.GzipFile("", "wb", compresslevel=6, fileobj=file, mtime=0) as packed,
+        taken.open("rb") as rows,
+    ):
         packed.write(head)
         shutil.copyfileobj(rows, packed, _CHUNK)
 

@@ -1,6 +1,6 @@
 """The path root → run, folded straight from the log: the conversation and the shared state as of a run, a position or a time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,15 +15,27 @@ from runfold.domain.message import (
     MessageSealed,
     MessageState,
 )  # fmt: skip
+from runfold.domain.run_events import RunCancelled, RunFailed
 from runfold.domain.step import StatePatched, StateSnapshotTaken
-from runfold.domain.tool_call import Call, CallStatus, ToolCalled, ToolCancelled, ToolFailed, ToolSucceeded
+from runfold.domain.tool_call import (
+    Call,
+    CallStatus,
+    ToolCalled,
+    ToolCancelled,
+    ToolFailed,
+    ToolStarted,
+    ToolSucceeded,
+)  # fmt: skip
 from runfold.domain.values import Part, TextPart
 from runfold.errors import RunNotFound
 from runfold.ledger.tree import Tree
-from runfold.ledger.views import Message
+from runfold.ledger.views import Message, ToolCallView
 from runfold.store.reader import LATEST, Reader
 
 _ENDED_AS: dict[type, CallStatus] = {ToolSucceeded: "succeeded", ToolFailed: "failed", ToolCancelled: "cancelled"}
+
+TOOL_CALL_EVENTS = ("tool.*", "run.failed", "run.cancelled")
+"""The types that `fold_tool_calls` looks at: the end of a run closes the calls that are open."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +123,23 @@ class History:
                 case _:
                     continue
         return document
+
+
+def fold_tool_calls(events: Iterable[Recorded]) -> list[ToolCallView]:
+    """The tool calls that some events tell of, oldest first."""
+    found: dict[str, ToolCallView] = {}
+    for recorded in events:
+        match recorded.event:
+            case ToolCalled() as called:
+                found[called.call_id] = ToolCallView.called(called, recorded)
+            case ToolStarted() | ToolSucceeded() | ToolFailed() | ToolCancelled() as event if event.call_id in found:
+                found[event.call_id] = found[event.call_id].evolved(event, recorded)
+            case RunFailed() | RunCancelled() as ending:
+                for call_id in found.keys() & set(ending.closed_tool_calls):
+                    found[call_id] = found[call_id].closed(ending, recorded)
+            case _:
+                continue
+    return list(found.values())
 
 
 def _take_in(found: dict[str, Message], hidden: dict[str, list[MessageRedacted]], recorded: Recorded) -> None:

@@ -90,6 +90,14 @@ class Snapshot:
         query = sql.SQL(text).format(**tables)
         return self._connection.execute(query, parameters).fetchall()
 
+    def composed(self, query: sql.Composed) -> list[tuple[Any, ...]]:
+        """Rows of a query that is put together already."""
+        return self._connection.execute(query).fetchall()
+
+    def copy(self, query: sql.Composed) -> contextlib.AbstractContextManager[psycopg.Copy]:
+        """What a COPY … TO STDOUT gives, however much it is."""
+        return self._connection.cursor().copy(query)
+
     def rows(
         self, projection: Projection[R], where: str = "true", parameters: Sequence[Any] = (), *, order_by: str = "",
         limit: int | None = None,

@@ -8,13 +8,11 @@ from typing import Any, Unpack
 from runfold.domain.approval import Approval
 from runfold.domain.event import Recorded
 from runfold.domain.run import Run
-from runfold.domain.run_events import RunCancelled, RunFailed
 from runfold.domain.thread import MAIN, Thread
-from runfold.domain.tool_call import ToolCalled, ToolCancelled, ToolFailed, ToolStarted, ToolSucceeded
 from runfold.errors import ApprovalNotFound, NotFound, RunNotFound, ThreadNotFound, UsageError
 from runfold.ledger.approval_list import ApprovalsAsked, ApprovalWords, approval_list, approval_words
 from runfold.ledger.call_list import CallsAsked, call_list
-from runfold.ledger.history import History, thread_tree
+from runfold.ledger.history import TOOL_CALL_EVENTS, History, fold_tool_calls, thread_tree
 from runfold.ledger.insight import Insight
 from runfold.ledger.past import MOST_EVENTS, Build, Past
 from runfold.ledger.problem_list import ProblemsAsked, ProblemWords, problem_list, problem_words
@@ -32,9 +30,6 @@ from runfold.projections.problems import ProblemRow
 from runfold.projections.run_summary import RunSummary
 from runfold.projections.tool_calls import ToolCallRow
 from runfold.store.reader import LATEST, Filter, Reader
-
-TOOL_CALL_EVENTS = ("tool.*", "run.failed", "run.cancelled")
-"""The types that `fold_tool_calls` looks at: the end of a run closes the calls that are open."""
 
 
 class Reading(Insight):
@@ -253,20 +248,3 @@ class Reading(Insight):
         if first is None:
             raise missing(stream)
         return first
-
-
-def fold_tool_calls(events: Iterable[Recorded]) -> list[ToolCallView]:
-    """The tool calls that some events tell of, oldest first."""
-    found: dict[str, ToolCallView] = {}
-    for recorded in events:
-        match recorded.event:
-            case ToolCalled() as called:
-                found[called.call_id] = ToolCallView.called(called, recorded)
-            case ToolStarted() | ToolSucceeded() | ToolFailed() | ToolCancelled() as event if event.call_id in found:
-                found[event.call_id] = found[event.call_id].evolved(event, recorded)
-            case RunFailed() | RunCancelled() as ending:
-                for call_id in found.keys() & set(ending.closed_tool_calls):
-                    found[call_id] = found[call_id].closed(ending, recorded)
-            case _:
-                continue
-    return list(found.values())
