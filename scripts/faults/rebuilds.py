@@ -42,7 +42,9 @@ def rebuilds_killed(stage: Stage) -> None:
     for point in AT_THE_SWITCH:
         kills += _die_at(stage, point)
     last = _rebuild(stage)
-    stage.expect(last.wait(300) == 0, "the last rebuild did not come through")
+    stage.expect(
+        last.wait(300) == 0, "the last rebuild did not come through: " + (stage.folder / "rebuild.err").read_text()[-800:]
+    )
     time.sleep(1.0)
     done.set()
     reader.join()
@@ -58,9 +60,8 @@ def _rebuild(stage: Stage, **more: str) -> subprocess.Popen[bytes]:
         "RUNFOLD_LOG_LEVEL": "error", **more,
     }  # fmt: skip
     command = [sys.executable, "-m", "runfold.cli.main", "rebuild", *NAMES]
-    process = subprocess.Popen(
-        command, env={**os.environ, **told}, cwd=stage.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    said = stage.entered((stage.folder / "rebuild.err").open("ab"))
+    process = subprocess.Popen(command, env={**os.environ, **told}, cwd=stage.folder, stdout=subprocess.DEVNULL, stderr=said)
     stage.cleanup(process.kill)
     return process
 
@@ -83,7 +84,7 @@ def _die_at(stage: Stage, point: str) -> int:
     process = _rebuild(stage, RUNFOLD_FAILPOINT=point)
     ended = process.wait(300)
     # The switch may fall to the worker that runs beside it, which then makes it instead.
-    stage.expect(ended in {-signal.SIGKILL, 0} and (ended or point == "generation switched"), f"it did not die at {point!r}")
+    stage.expect(ended in {-signal.SIGKILL, 0} and (ended != 0 or point == "generation switched"), f"it did not die at {point!r}")
     return int(ended == -signal.SIGKILL)
 
 

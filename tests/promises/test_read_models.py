@@ -1,37 +1,28 @@
 """What every read model promises, tried on every one that there is: on real runs, and on histories nobody would think of."""
 
-import json
 import os
 import random
-import subprocess
-import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from conftest import TestDatabase
-from domain.steady import STEADY
 from projections.histories import History
 from projector.conftest import running
-from projector.soundness import Books, Due, differences
+from projector.soundness import Books, Due
 from projector.test_kill import kill_at_random
 from projector.test_worker import until
 from runfold import Ledger
-from runfold.domain.event import Recorded
 from runfold.importers.importing import import_paths
-from runfold.projections.fold import fold_all, touched
-from runfold.projections.projection import AnyProjection, Key, Row
+from runfold.projections.projection import AnyProjection
 from runfold.projections.registry import known, source_of
-from runfold.projector import checkpoints, generations, lane, page, purity, tables, team, worker
+from runfold.projector import generations, lane, team, worker
 from runfold.projector.rebuild import Rebuild
 from runfold.projector.worker import Worker
 from runfold.store.datastore import Datastore

@@ -24,7 +24,19 @@ def test_the_ten_lines_run(database: "TestDatabase", monkeypatch: pytest.MonkeyP
 
 def test_the_async_lines_run(ledger: Ledger) -> None:
     names: dict[str, object] = {}
-    exec(BLOCKS[1], names)
+    exec(next(block for block in BLOCKS if "async def" in block), names)
     run = ledger.create_thread(agent_id="support").start_run()
     asyncio.run(names["record"](run, ["a", "b", "c"]))  # type: ignore[operator]
     assert [message.text for message in run.messages()] == ["a", "b", "c"]
+
+
+def test_the_projection_of_ones_own_runs(ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tool_uses.py").write_text(next(block for block in BLOCKS if "class ToolUses" in block))
+    monkeypatch.syspath_prepend(tmp_path)
+    run = ledger.create_thread(agent_id="support").start_run()
+    for name in ("find_order", "refund", "find_order"):
+        run.call_tool(name, arguments={})
+    ledger.fold("tool_uses:ToolUses")
+    page = ledger.now.rows("tool_uses:ToolUses")
+    assert [(row.tool, row.calls) for row in page.items] == [("find_order", 2), ("refund", 1)]
+    assert page.standing.position == ledger.position()

@@ -20,11 +20,14 @@ def check(call: Call) -> None:
 
     Positions from 1 to the head without a hole, versions that follow each other in every stream, times that never go
     back, events that stand in the stream and thread they belong to, payloads that are valid for their type and schema
-    version, event ids that are unique, and the database's own guards in place.
+    version, event ids that are unique, and the database's own guards in place. Then the receipts of the read models:
+    that every event up to where each of them is was applied to it, and once.
     """
+    import itertools
     import time
 
     from runfold.cli.progress import progress_bar
+    from runfold.projector.auditing import receipt_findings
     from runfold.store.checking import LogCheck
 
     began = time.monotonic()
@@ -34,7 +37,7 @@ def check(call: Call) -> None:
         log_check = LogCheck(ledger.recorder.reader)
         with progress_bar(call.err, "Checking", "events") as told:
             log_check.progress = lambda done: told(done, log_check.head, "")
-            for finding in log_check.findings():
+            for finding in itertools.chain(log_check.findings(), receipt_findings(ledger.recorder.store)):
                 count += 1
                 if count <= MOST_SHOWN:
                     found.append(finding)

@@ -37,8 +37,9 @@ def export(
     from runfold.cli.projections import catch_up
     from runfold.errors import UsageError
     from runfold.export import exporting
+    from runfold.export.events import EVENTS
 
-    if fold and table == exporting.EVENTS:
+    if fold and table == EVENTS:
         raise UsageError("events are not folded: leave out --fold")
     with call.ledger() as ledger:
         if fold:

@@ -17,6 +17,7 @@ from runfold.cli.attention import attention
 from runfold.cli.call import reflowed, shared_parameters, with_call
 from runfold.cli.check import check
 from runfold.cli.demo import demo
+from runfold.cli.diff import diff
 from runfold.cli.doctor import doctor
 from runfold.cli.events import events
 from runfold.cli.export import export
@@ -27,6 +28,7 @@ from runfold.cli.migrate import migrate
 from runfold.cli.problems import problems
 from runfold.cli.projections import projections, work
 from runfold.cli.rebuild import drop_schema, rebuild, schemas
+from runfold.cli.rows import rows
 from runfold.cli.run_list import runs
 from runfold.cli.runs import run
 from runfold.cli.summary import summary
@@ -57,6 +59,9 @@ _COMMANDS: list[tuple[str, str, Callable[..., None], tuple[str, ...]]] = [
     )),
     ("summary", _LOOK, summary, ("runfold summary run_demo7_claim", "runfold summary run_demo7_claim --json")),
     ("tree", _LOOK, tree, ("runfold tree thread_demo7", "runfold tree thread_demo7 --at 27")),
+    ("diff", _LOOK, diff, (
+        "runfold diff run_demo7_claim run_demo7_exchange", "runfold diff run_demo7_claim run_demo7_exchange --at 64 --json",
+    )),
     ("events", _LOOK, events, (
         "runfold events --thread thread_demo7 --type 'approval.*'", "runfold events --after 100 --limit 20 --json",
         "runfold events --after 100 --follow",
@@ -84,6 +89,9 @@ _COMMANDS: list[tuple[str, str, Callable[..., None], tuple[str, ...]]] = [
         "runfold approve approval_demo7_refund --arguments '{\"amount\": \"9.90\"}' --comment 'half of it'",
     )),
     ("deny", _DECIDE, deny, ("runfold deny approval_demo7_refund --reason 'ask the customer first' --actor human:ada",)),
+    ("rows", _LOOK, rows, (
+        "runfold rows tool_calls --where status=failed --fold", "runfold rows run_summaries --json",
+    )),
     ("work", _CARE, work, (
         "runfold work", "runfold work --once", "runfold work --projection run_summaries --projection my.module:MyProjection",
     )),

@@ -120,9 +120,9 @@ def _print_difference(call: Call, example: Any) -> None:
 
 
 def _roll_back(call: Call, ledger: "Ledger", names: tuple[str, ...]) -> None:
-    from runfold.projections.registry import chosen
+    from runfold.projections.registry import known
 
-    found = {name: ledger.roll_back(name) for name in chosen(names)}
+    found = {name: ledger.roll_back(name) for name in names or known()}
     if call.json:
         call.answer({"rolled_back": found})
         return

@@ -18,6 +18,7 @@ _PARQUET = {
 }  # fmt: skip
 _AS_IT_IS = _PARQUET.keys() | {"json", "jsonb", "text"}
 _NOT_EXACT_IN_JSON = {"numeric"}
+_TIMES = {"timestamp with time zone", "date"}
 
 
 class Asked(NamedTuple):
@@ -33,11 +34,8 @@ class Asked(NamedTuple):
 
 
 def select_text(asked: Iterable[Asked]) -> sql.Composed:
-    """A select list in which each value is text."""
-    return _list(
-        (each, sql.SQL("to_json({})::text" if each.column.type.endswith("[]") else "({})::text").format(each.expression))
-        for each in asked
-    )
+    """A select list in which each value is text; times as in ISO 8601, whatever the server is set to."""
+    return _list((each, sql.SQL(_text_of(each.column.type)).format(each.expression)) for each in asked)
 
 
 def select_json(asked: Iterable[Asked]) -> sql.Composed:
@@ -45,6 +43,12 @@ def select_json(asked: Iterable[Asked]) -> sql.Composed:
     return _list(
         (each, sql.SQL("{}" if _fits_json(each.column.type) else "({})::text").format(each.expression)) for each in asked
     )
+
+
+def _text_of(type: str) -> str:
+    if type.endswith("[]"):
+        return "to_json({})::text"
+    return "to_json({}) #>> '{{}}'" if type in _TIMES else "({})::text"
 
 
 def _fits_json(type: str) -> bool:

@@ -97,7 +97,7 @@ class ParquetWriter(CsvWriter):
             ) from None  # fmt: skip
         self._error = duckdb.Error
         quiet = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false", "temp_directory": ""}
-        self._duckdb = duckdb.connect(config={**quiet, "threads": "1", "TimeZone": "UTC"})
+        self._duckdb = duckdb.connect(config={**quiet, "threads": "1"})
 
     def finish(self, asked: Sequence[Asked], taken: Path, part: Path) -> None:
         """With a type for each column. Raises ExportRefused."""

@@ -39,11 +39,11 @@ class Insight(ABC):
 
     @abstractmethod
     def _snapshot(
-        self, *names: str, within: Iterable[str] = (), min_position: int | None = None, wait_seconds: float | None = None
+        self, *names: str, within: Iterable[str] | None = None, min_position: int | None = None, wait_seconds: float | None = None
     ) -> AbstractContextManager[Snapshot]: ...
 
     @abstractmethod
-    def _threads_of(self, threads: OneOrMore | None, runs: OneOrMore | None = None) -> list[str]: ...
+    def _threads_of(self, threads: OneOrMore | None, runs: OneOrMore | None = None) -> list[str] | None: ...
 
     @abstractmethod
     def _first(self, stream: str, missing: type[ThreadNotFound | RunNotFound]) -> Recorded: ...

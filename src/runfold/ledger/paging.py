@@ -17,6 +17,7 @@ from runfold.domain.values import INT_LIMIT, json_fault
 from runfold.errors import UsageError
 from runfold.ledger.read_models import Page, Snapshot
 from runfold.ledger.where import Where, number, words
+from runfold.projections.columns import columns_of
 from runfold.projections.projection import Projection, R
 
 DEFAULT_LIMIT, MOST = 100, 1000
@@ -85,7 +86,7 @@ class Listing(Generic[R]):
         (by,) = words("order_by", [asked.get("order_by", order_by)], self.orders)
         (way,) = words("order", [asked.get("order", order)], _DIRECTIONS)
         limit = number("limit", asked.get("limit", DEFAULT_LIMIT), 1, MOST)
-        sorts = (*self.orders[by], *(Sort(name, str) for name in self.projection.key))
+        sorts = (*self.orders[by], *_by_key(self.projection))
         head = [self.projection.name, by, way]
         if (cursor := asked.get("cursor")) is not None:
             _go_on(where, sorts, way, _decoded(cursor, head, sorts))
@@ -95,6 +96,11 @@ class Listing(Generic[R]):
         if len(found) > limit:
             following = _encoded([*head, *(sort.value(found[limit - 1]) for sort in sorts)])
         return Page(items=tuple(found[:limit]), next_cursor=following, standing=snapshot.standing)
+
+
+def _by_key(projection: Projection[Any]) -> list[Sort]:
+    types = {column.name: column.type for column in columns_of(projection.row)}
+    return [Sort(name, int if types[name] == "bigint" else str) for name in projection.key]
 
 
 def _go_on(where: Where, sorts: Sequence[Sort], way: str, values: Sequence[Any]) -> None:

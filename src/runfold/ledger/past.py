@@ -89,8 +89,8 @@ class Past:
                 f"more, or make a schema with `runfold rebuild {' '.join(names)} --as-of {self._up_to} --into NAME`",
                 events=self._up_to, most_events=self._most_events,
             )  # fmt: skip
-        versions = " ".join(sorted(version_of(named(name)) for name in names))
-        schema = f"past_{self._up_to}_{hashlib.sha256(versions.encode()).hexdigest()[:6]}"
+        of = " ".join([str(self._reader.head().epoch), *sorted(version_of(named(name)) for name in names)])
+        schema = f"past_{self._up_to}_{hashlib.sha256(of.encode()).hexdigest()[:6]}"
         try:
             self._build(schema, names, self._up_to)
         except RebuildRefused:  # another made it at the same time

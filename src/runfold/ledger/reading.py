@@ -12,11 +12,14 @@ from runfold.domain.thread import MAIN, Thread
 from runfold.errors import ApprovalNotFound, NotFound, RunNotFound, ThreadNotFound, UsageError
 from runfold.ledger.approval_list import ApprovalsAsked, ApprovalWords, approval_list, approval_words
 from runfold.ledger.call_list import CallsAsked, call_list
+from runfold.ledger.divergence import RunDiff, run_diff
 from runfold.ledger.history import TOOL_CALL_EVENTS, History, fold_tool_calls, thread_tree
 from runfold.ledger.insight import Insight
+from runfold.ledger.paging import DEFAULT_LIMIT
 from runfold.ledger.past import MOST_EVENTS, Build, Past
 from runfold.ledger.problem_list import ProblemsAsked, ProblemWords, problem_list, problem_words
 from runfold.ledger.read_models import Page, ReadModels, Snapshot
+from runfold.ledger.row_list import row_list
 from runfold.ledger.run_list import RunsAsked, run_list
 from runfold.ledger.session import State, is_id
 from runfold.ledger.summary import MODELS as SUMMARY_MODELS
@@ -27,6 +30,7 @@ from runfold.ledger.views import ApprovalView, Message, RunView, ThreadView, Too
 from runfold.ledger.where import OneOrMore, texts
 from runfold.projections.approval_queue import ApprovalRow
 from runfold.projections.problems import ProblemRow
+from runfold.projections.registry import chosen
 from runfold.projections.run_summary import RunSummary
 from runfold.projections.tool_calls import ToolCallRow
 from runfold.store.reader import LATEST, Filter, Reader
@@ -112,6 +116,15 @@ class Reading(Insight):
             self.reader, first.thread_id, run_id, at_version=LATEST if at_version is None else at_version, up_to=self.up_to
         )
 
+    def diff(self, run_a: str, run_b: str) -> RunDiff:
+        """Two runs side by side along their paths: where they part, and what happened differently after that.
+
+        Of runs that share nothing, as those of two threads, `common` is null. Raises RunNotFound.
+        """
+        up_to = min(self.up_to, self.reader.head().position)
+        pinned = self.at(up_to)
+        return run_diff(self.reader, pinned.history(run_a), pinned.history(run_b), up_to)
+
     def tool_calls(self, run_id: str) -> list[ToolCallView]:
         """The tool calls that a run asked for or answered, oldest first. Raises RunNotFound."""
         self._first(run_id, RunNotFound)
@@ -164,6 +177,18 @@ class Reading(Insight):
         with self._snapshot("problems", within=within, min_position=min_position, wait_seconds=wait_seconds) as snapshot:
             return problem_list(snapshot, asked)
 
+    def rows(
+        self, name: str, *, limit: int = DEFAULT_LIMIT, cursor: str | None = None, min_position: int | None = None,
+        wait_seconds: float | None = None, **equal: Any,
+    ) -> Page[Any]:  # fmt: skip
+        """A page of any read model's rows, as its own class, by name or as module:Class; `equal` are columns and values.
+
+        Raises ProjectionNotFound, InvalidProjection, UsageError, ReadModelBehind.
+        """
+        (projection,) = chosen([name]).values()
+        with self._snapshot(projection.name, min_position=min_position, wait_seconds=wait_seconds) as snapshot:
+            return row_list(snapshot, projection, equal, limit, cursor)
+
     def problem_words(self, problems: Iterable[ProblemRow]) -> dict[tuple[str, str], ProblemWords]:
         """What problems of a page say, by their runs and ids: description, cause, fix, resolution."""
         return problem_words(self.reader, problems)
@@ -200,24 +225,23 @@ class Reading(Insight):
 
     @contextlib.contextmanager
     def _snapshot(
-        self, *names: str, within: Iterable[str] = (), min_position: int | None = None, wait_seconds: float | None = None
+        self, *names: str, within: Iterable[str] | None = None, min_position: int | None = None, wait_seconds: float | None = None
     ) -> Iterator[Snapshot]:
         """Read models as they are now, or as they stood; of the past, `within` are the threads that the answer is about."""
-        threads = tuple(within)
         if self.up_to == LATEST:
             with self.read_models.reading(*names, min_position=min_position, wait_seconds=wait_seconds) as snapshot:
                 yield snapshot
-        elif threads:
-            with self._past.of_threads(names, threads) as snapshot:
+        elif within is not None:
+            with self._past.of_threads(names, tuple(within)) as snapshot:
                 yield snapshot
         else:
             with self._past.of_all(names) as snapshot:
                 yield snapshot
 
-    def _threads_of(self, threads: OneOrMore | None, runs: OneOrMore | None = None) -> list[str]:
-        """The threads that a question about some threads or runs is about; none where it is about all."""
-        if self.up_to == LATEST:
-            return []
+    def _threads_of(self, threads: OneOrMore | None, runs: OneOrMore | None = None) -> list[str] | None:
+        """The threads that a question about some threads or runs is about; None where it is about all."""
+        if self.up_to == LATEST or not (threads or runs):
+            return None
         found = list(texts("thread_id", threads))
         for run_id in texts("run_id", runs) if not found else ():
             first = next(self._stream(Run, run_id, 1), None)

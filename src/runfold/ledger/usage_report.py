@@ -9,7 +9,7 @@ there is one currency, and null where there are several or none: currencies are 
 knows is in `calls_without_cost`, so while that is not 0, a cost is the least that it can be.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from decimal import Context, Decimal
 from typing import Annotated, Any, Literal, NamedTuple, TypedDict, cast, get_args
@@ -22,6 +22,7 @@ from runfold.ledger.read_models import Snapshot, Standing
 from runfold.ledger.views import View
 from runfold.ledger.where import OneOrMore, given, texts, words
 from runfold.projections.prices import CURRENCY
+from runfold.projections.usage import UsageEntry
 from runfold.store.reader import LATEST
 
 Scope = Literal["run", "path", "tree"]
@@ -193,6 +194,21 @@ def usage_report(snapshot: Snapshot, asked: UsageQuestion, path: Sequence[Segmen
     rows = tuple(sums[key].totals(dict(zip(asked.by, key, strict=True))) for key in keys)
     whole = total.totals({})
     return UsageReport(by=asked.by, rows=rows if asked.by else (whole,), total=whole, standing=snapshot.standing)
+
+
+def usage_total(entries: Iterable[UsageEntry]) -> UsageTotals:
+    """What rows of the read model add up to, by the same rules, wherever they were folded."""
+    total = _Sum()
+    for entry in entries:
+        reported, is_call = entry.reported_cost is not None, entry.kind == "call"
+        amount = entry.reported_cost if reported else entry.computed_cost
+        currency = entry.reported_currency if reported else None if amount is None else CURRENCY
+        price_list, source = (None, entry.reported_source) if reported else (entry.price_source, None)
+        counts = [getattr(entry, name) for name in _TOKENS]
+        total.add([currency, source, price_list, amount, 0, int(is_call), int(is_call and amount is None), *counts])
+        for other, more in (entry.other_costs or {}).items():
+            total.add_cost(other, entry.reported_source, None, Decimal(more))
+    return total.totals({})
 
 
 def _scope(snapshot: Snapshot, asked: UsageQuestion, path: Sequence[Segment]) -> tuple[str, list[Any]]:

@@ -1,6 +1,7 @@
 """Read models of the past: the same folds, stopped at a position or kept to one path, in a schema to query and drop."""
 
 import re
+import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -92,7 +93,7 @@ def drop(connection: Connection, schema: str) -> None:
     with connection.transaction():
         connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(schema)))
         connection.execute("DELETE FROM runfold.past_schemas WHERE schema = %s", [schema])
-        connection.execute(filling.QUERIES["remove job"], {"job": _job_of(schema)})
+        filling.forget_abandoned(connection)
 
 
 def make(
@@ -111,7 +112,8 @@ def make(
         tables = [Table(projection, 0, schema=schema) for projection in projections.values()]
         at_once = {name: each for name, each in projections.items() if each.partition == "thread" and branch is None}
         if at_once:
-            job = Job(_job_of(schema), position, epoch, tuple(Target(source_of(each), schema) for each in at_once.values()))
+            targets = tuple(Target(source_of(each), schema) for each in at_once.values())
+            job = Job(f"schema-{schema}-{secrets.token_hex(6)}", position, epoch, targets)
             with connection.transaction():
                 filling.plan(connection, job, processes)
             filling.fill(datastore, connection, job, processes, progress)
@@ -198,7 +200,3 @@ def _events(
         after = found[-1][0]
         if progress is not None:
             progress(after, position)
-
-
-def _job_of(schema: str) -> str:
-    return f"schema-{schema}"

@@ -35,6 +35,17 @@ DELETE FROM runfold.read_models
  WHERE name = %(name)s
    AND generation = %(generation)s
 
+-- name: is being rebuilt
+-- Whether somebody holds the lock that a rebuild takes.
+SELECT EXISTS (SELECT
+                 FROM pg_locks
+                WHERE locktype = 'advisory'
+                  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                  AND classid = %(lock)s::int::oid
+                  AND objid = hashtext(%(name)s)::oid
+                  AND objsubid = 2
+                  AND granted) AS rebuilt
+
 -- name: beat
 -- Say that this worker lives.
 INSERT INTO runfold.workers AS w (worker, beat, host, pid, names)
@@ -152,3 +163,18 @@ DELETE FROM runfold.troubles
 SELECT c.name, c.generation, extract(epoch FROM clock_timestamp() - e.recorded_at)::float8 AS seconds
   FROM runfold.checkpoints AS c
   JOIN runfold.log AS e ON e.notification_id = c.position + 1
+
+-- name: types
+SELECT types
+  FROM runfold.read_models
+ WHERE name = %(name)s
+   AND generation = %(generation)s
+
+-- name: sums by type
+-- What the receipts of read models at this position must come to.
+SELECT e.topic, count(*) AS events,
+       mod(sum(mod(('x' || encode(substring(uuid_send(e.event_id) FROM 9), 'hex'))::bit(64)::bigint::numeric
+                   + 18446744073709551616, 18446744073709551616)), 18446744073709551616) AS digest
+  FROM runfold.log AS e
+ WHERE e.notification_id <= %(up_to)s
+ GROUP BY e.topic

@@ -16,6 +16,29 @@ from runfold.store.datastore import Connection
 
 ROWS_AT_ONCE = 2000
 
+_BOTH = """
+  FROM {new} AS n
+  FULL JOIN (SELECT * FROM {old}) AS l USING ({key})
+ CROSS JOIN LATERAL (SELECT l.position > %(up_to)s
+                         OR (l.position IS NULL AND EXISTS (
+                                SELECT FROM runfold.log AS e
+                                 WHERE e.thread_id = (SELECT thread_id FROM runfold.log WHERE notification_id = n.position)
+                                   AND e.notification_id > %(up_to)s
+                                   AND e.topic = ANY(%(types)s))) AS newer) AS since
+"""
+"""A row in use that is newer than the comparison says nothing of it. Nor does one that is gone, where its thread has gone on."""
+_COUNT = """
+SELECT count(*) FILTER (WHERE newer IS NOT TRUE) AS rows, count(*) FILTER (WHERE newer) AS newer,
+       count(*) FILTER (WHERE newer IS NOT TRUE AND (n.position IS NULL OR l.position IS NULL OR {differs})) AS different
+{both}"""
+_EXAMPLES = """
+SELECT {key}, {names}
+{both}
+ WHERE newer IS NOT TRUE
+   AND (n.position IS NULL OR l.position IS NULL OR {differs})
+ ORDER BY {key}
+ LIMIT %(most)s"""
+
 
 class Difference(NamedTuple):
     """A row that is not what the fold says. `column` is None where the whole row is missing, or should not be there."""
@@ -72,8 +95,8 @@ class Explained(NamedTuple):
 class Comparison:
     """A new generation against the one in use, as of the position up to which the new one is filled.
 
-    Rows of the one in use that have changed since are left out: they will be compared by nobody, for the fold that changed
-    them is the one that the new rows are folded by from there on.
+    Rows of the one in use that have changed since, or may have gone, are left out: they will be compared by nobody, for the
+    fold that changed them is the one that the new rows are folded by from there on.
     """
 
     rows: int
@@ -85,52 +108,51 @@ class Comparison:
 
 def compare(
     connection: Connection, projection: AnyProjection, live: ReadModel, generation: int, up_to: int, most: int = 20
-) -> Comparison:
-    """Every row of a table that is filled up to a position with the row in use, where that has not changed since."""
-    new = Table(projection, generation)
-    old = sql.Identifier(f"runfold_{live.name}_{live.generation}", live.name)
-    had = {
-        row["attname"]
-        for row in connection.execute(
-            "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped",
-            [f"runfold_{live.name}_{live.generation}.{live.name}"],
-        )
-    }
+) -> Comparison | None:
+    """Every row of a table that is filled up to a position with the row in use, where that has not changed since.
+
+    None where rows cannot be told to be the same: another version may have another key.
+    """
+    new, old = Table(projection, generation), sql.Identifier(f"runfold_{live.name}_{live.generation}", live.name)
+    types, had = _types(connection, new.schema, new.name), _types(connection, f"runfold_{live.name}_{live.generation}", live.name)
+    shared = [column.name for column in new.columns if had.get(column.name) == types[column.name]]
     key = ["tenant_id", *projection.key]
-    shared = [column.name for column in new.columns if column.name in had]
-    differs = sql.SQL(" OR ").join(
-        sql.SQL("l.{0} IS DISTINCT FROM n.{0}").format(sql.Identifier(name)) for name in shared if name not in key
-    )
-    joined = sql.SQL("FROM {new} AS n FULL JOIN (SELECT * FROM {old}) AS l USING ({key})").format(
-        new=sql.Identifier(new.schema, new.name), old=old, key=sql.SQL(", ").join(map(sql.Identifier, key))
-    )
-    # A row in use that is newer than the comparison says nothing of it; a new row whose old one is gone may have gone since.
-    counted = connection.execute(
-        sql.SQL(
-            "SELECT count(*) FILTER (WHERE l.position <= %(up_to)s OR l.position IS NULL) AS rows,"
-            " count(*) FILTER (WHERE l.position > %(up_to)s) AS newer,"
-            " count(*) FILTER (WHERE (l.position <= %(up_to)s OR l.position IS NULL)"
-            " AND (n.position IS NULL OR l.position IS NULL OR {differs})) AS different {joined}"
-        ).format(differs=differs, joined=joined),
-        {"up_to": up_to},
-    ).fetchone()
+    others = [name for name in shared if name not in key]
+    if not set(key) <= set(shared):
+        return None
+    parts = {
+        "key": sql.SQL(", ").join(map(sql.Identifier, key)),
+        "names": sql.SQL(", ").join(map(_old_and_new, others)),
+        "differs": sql.SQL(" OR ").join(
+            sql.SQL("l.{0} IS DISTINCT FROM n.{0}").format(sql.Identifier(name)) for name in others
+        ),
+        "both": sql.SQL(_BOTH).format(
+            new=sql.Identifier(new.schema, new.name), old=old, key=sql.SQL(", ").join(map(sql.Identifier, key))
+        ),
+    }  # fmt: skip
+    asked = {"up_to": up_to, "types": sorted(event.type for event in projection.events), "most": most}
+    counted = connection.execute(sql.SQL(_COUNT).format(**parts), asked).fetchone()
     assert counted is not None, "counting gives one row"  # noqa: S101
-    examples = []
-    if counted["different"]:
-        names = sql.SQL(", ").join(
-            sql.SQL("l.{0} AS {1}, n.{0} AS {2}").format(
-                sql.Identifier(name), sql.Identifier(f"old {name}"), sql.Identifier(f"new {name}")
-            )
-            for name in shared
-            if name not in key
-        )
-        query = sql.SQL(
-            "SELECT {key}, {names} {joined} WHERE (l.position <= %(up_to)s OR l.position IS NULL)"
-            " AND (n.position IS NULL OR l.position IS NULL OR {differs}) ORDER BY {key} LIMIT %(most)s"
-        ).format(key=sql.SQL(", ").join(map(sql.Identifier, key)), names=names, joined=joined, differs=differs)
-        found = connection.execute(query, {"up_to": up_to, "most": most}).fetchall()
-        examples = [_explained(connection, projection, key, shared, row, up_to) for row in found]
+    found = connection.execute(sql.SQL(_EXAMPLES).format(**parts), asked).fetchall() if counted["different"] else []
+    examples = [_explained(connection, projection, key, shared, row, up_to) for row in found]
     return Comparison(counted["rows"], counted["newer"], counted["different"], tuple(examples))
+
+
+def _types(connection: Connection, schema: str, table: str) -> dict[str, str]:
+    """A table's columns, and the type of each."""
+    cursor = connection.cursor(row_factory=tuple_row)
+    cursor.execute(
+        "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute"
+        " WHERE attrelid = to_regclass(format('%%I.%%I', %s::text, %s::text)) AND attnum > 0 AND NOT attisdropped",
+        [schema, table],
+    )
+    return dict(cursor.fetchall())
+
+
+def _old_and_new(name: str) -> sql.Composed:
+    return sql.SQL("l.{0} AS {1}, n.{0} AS {2}").format(
+        sql.Identifier(name), sql.Identifier(f"old {name}"), sql.Identifier(f"new {name}")
+    )
 
 
 def _explained(

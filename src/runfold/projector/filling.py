@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import psycopg
 from psycopg.rows import tuple_row
 
 from runfold.domain.event import Recorded
-from runfold.errors import LedgerUnavailable, PoisonEvent, ProjectionStopped
+from runfold.errors import Damage, LedgerUnavailable, PoisonEvent, ProjectionStopped
 from runfold.failpoint import reach
 from runfold.projections.fold import FoldFailed, Standings, take_in
 from runfold.projections.projection import AnyProjection
@@ -197,10 +198,17 @@ class Filler:
                 QUERIES["finish lane"], {**named, "events": events, "applied": json.dumps(applied)}
             )
             if finished.rowcount:
-                for (_, table), rows in zip(self._tables, standings, strict=True):
-                    table.fill(self._connection, rows)
+                for (projection, table), rows in zip(self._tables, standings, strict=True):
+                    self._add(projection, table, rows)
             reach("lane filled")
         reach("lane stored")
+
+    def _add(self, projection: AnyProjection, table: Table[Any], rows: Standings) -> None:
+        try:
+            table.fill(self._connection, rows)
+        except (InvalidRow, psycopg.DataError, psycopg.IntegrityError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise ProjectionStopped(projection.name, f"came to a row that cannot be: {reason}", "mend the projection") from error
 
     def _pages(self, lane: dict[str, Any]) -> Iterator[list[Recorded]]:
         after: tuple[str, int] = (lane["first_thread"], 0)
@@ -208,12 +216,20 @@ class Filler:
             end = lane["end_thread"]
             cursor = self._connection.cursor(binary=True, row_factory=tuple_row)
             asked = [*after, end, end, self._job.up_to, self._types, PAGE]
-            page = [decode(row) for row in cursor.execute(_PAGE_QUERY, asked, prepare=True).fetchall()]
+            page = [self._read(row) for row in cursor.execute(_PAGE_QUERY, asked, prepare=True).fetchall()]
             if page:
                 yield page
             if len(page) < PAGE:
                 return
             after = (page[-1].thread_id, page[-1].position)
+
+    def _read(self, row: tuple[Any, ...]) -> Recorded:
+        try:
+            return decode(row)
+        except Damage as error:
+            position, event_type = row[0], row[3]
+            looking = next(each for each, _ in self._tables if event_type in {event.type for event in each.events})
+            raise PoisonEvent(looking.name, position, event_type, str(error)) from error
 
 
 def main() -> None:
@@ -223,19 +239,17 @@ def main() -> None:
     told = json.load(sys.stdin)
     try:
         Filler(Datastore(told["url"], told["timeout"]), told["job"]).go()
-    except (FoldFailed, InvalidRow, ProjectionStopped) as error:
+    except (FoldFailed, ProjectionStopped) as error:
         stopped = _explained(error)
         print(json.dumps({"name": stopped.name, "fact": stopped.fact, "next_step": stopped.next_step}), file=sys.stderr)  # noqa: T201
         sys.exit(1)
 
 
-def _explained(error: FoldFailed | InvalidRow | ProjectionStopped) -> ProjectionStopped:
+def _explained(error: FoldFailed | ProjectionStopped) -> ProjectionStopped:
     if isinstance(error, ProjectionStopped):
         return error
-    if isinstance(error, FoldFailed):
-        recorded, reason = error.recorded, f"{type(error.cause).__name__}: {error.cause}"
-        return PoisonEvent(error.projection, recorded.position, recorded.type, reason)
-    return ProjectionStopped("a read model", f"came to a row that cannot be: {error}", "mend its projection")
+    recorded, reason = error.recorded, f"{type(error.cause).__name__}: {error.cause}"
+    return PoisonEvent(error.projection, recorded.position, recorded.type, reason)
 
 
 if __name__ == "__main__":

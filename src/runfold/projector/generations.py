@@ -6,12 +6,15 @@ from uuid import UUID
 import psycopg
 from psycopg import sql
 
-from runfold.errors import ProjectionChanged, ProjectionStopped
+from runfold.errors import ProjectionChanged, ProjectionStopped, RebuildRefused
 from runfold.projections.projection import AnyProjection
 from runfold.projections.registry import source_of
 from runfold.projector.checkpoints import QUERIES, Claim, ClaimsLost, ReadModel, State, read_models
 from runfold.projector.tables import READ_SCHEMA, Table, fingerprint
 from runfold.store.datastore import Connection
+
+REBUILD_LOCK = 824199017
+"""The first half of the advisory locks that keep two rebuilds of one read model apart; the other is its name's hash."""
 
 
 class Begun(NamedTuple):
@@ -33,9 +36,10 @@ def fits(projection: AnyProjection, model: ReadModel) -> bool:
 def is_wanted(projection: AnyProjection, models: list[ReadModel]) -> bool:
     """Whether a new generation is to be made: there is none, or all that are there are of another time.
 
+    One that is being filled does not count: a rebuild that was killed, and never given again, would hold up everybody.
     Raises ProjectionChanged.
     """
-    own = [model for model in models if model.name == projection.name and model.state != "previous"]
+    own = [model for model in models if model.name == projection.name and model.state in {"building", "live"}]
     for model in own:
         if model.version > projection.version:
             return False  # a newer program made it; this one leaves it alone
@@ -45,14 +49,14 @@ def is_wanted(projection: AnyProjection, models: list[ReadModel]) -> bool:
 
 
 def begin(connection: Connection, projection: AnyProjection, epoch: UUID) -> None:
-    """Make a new generation, unless another worker has just made it: live if it is the first, else in the making.
+    """Make a new generation, unless another worker or a rebuild is at it: live if it is the first, else in the making.
 
     Raises ProjectionChanged.
     """
     with connection.transaction():
         connection.execute(QUERIES["begin lock"])
         models = read_models(connection)
-        if not is_wanted(projection, models):
+        if not is_wanted(projection, models) or is_being_rebuilt(connection, projection.name):
             return
         own = [model for model in models if model.name == projection.name]
         for model in own:
@@ -62,6 +66,12 @@ def begin(connection: Connection, projection: AnyProjection, epoch: UUID) -> Non
         state: State = "building" if any(model.state == "live" for model in own) else "live"
         _make(connection, projection, generation, state)
         start(connection, projection, generation, epoch)
+
+
+def is_being_rebuilt(connection: Connection, name: str) -> bool:
+    """Whether a rebuild of a read model runs just now."""
+    row = connection.execute(QUERIES["is being rebuilt"], {"lock": REBUILD_LOCK, "name": name}).fetchone()
+    return row is not None and bool(row["rebuilt"])
 
 
 def renew(connection: Connection, projection: AnyProjection, state: State) -> int:
@@ -110,10 +120,7 @@ def switch(connection: Connection, projection: AnyProjection, held: Claim) -> bo
     except psycopg.errors.LockNotAvailable:
         return False
     except psycopg.errors.DependentObjectsStillExist as error:
-        raise ProjectionStopped(
-            held.name, f"has other columns than before, and {error.diag.message_detail or error}",
-            f"drop what depends on it, run `runfold projections retry {held.name}`, and make it again",
-        ) from None  # fmt: skip
+        raise _in_the_way(held.name, error, f"run `runfold projections retry {held.name}`") from None
 
 
 def _switch(connection: Connection, projection: AnyProjection, held: Claim) -> bool:
@@ -131,10 +138,12 @@ def _switch(connection: Connection, projection: AnyProjection, held: Claim) -> b
 def rollback(connection: Connection, name: str, projection: AnyProjection | None) -> int:
     """Let a read model's name mean the generation before again, which goes on from where it was; returns its position.
 
-    Raises ProjectionStopped where there is none.
+    Raises ProjectionStopped where there is none, RebuildRefused while it is being rebuilt.
     """
     with connection.transaction():
         connection.execute(QUERIES["begin lock"])
+        if is_being_rebuilt(connection, name):
+            raise RebuildRefused(name, "is being rebuilt", "wait for that, or stop it, and give the command again")
         own = [model for model in read_models(connection) if model.name == name]
         before = next((model for model in own if model.state == "previous"), None)
         if before is None:
@@ -144,8 +153,17 @@ def rollback(connection: Connection, name: str, projection: AnyProjection | None
                 name, f"was folded by version {before.version} before, and this program has another",
                 "roll the program back, and then the read model",
             )  # fmt: skip
-        _show(connection, projection, before.generation)
+        try:
+            _show(connection, projection, before.generation)
+        except psycopg.errors.DependentObjectsStillExist as error:
+            raise _in_the_way(name, error, "give the command again") from None
     return before.position or 0
+
+
+def _in_the_way(name: str, error: psycopg.Error, then: str) -> ProjectionStopped:
+    """Somebody's view depends on columns that go away."""
+    fact = f"has other columns than before, and {error.diag.message_detail or error}"
+    return ProjectionStopped(name, fact, f"drop what depends on it, {then}, and make it again")
 
 
 def _show(connection: Connection, projection: AnyProjection, generation: int) -> None:

@@ -5,13 +5,14 @@ model whose rows are not made from one thread each is folded in one go by the po
 """
 
 import secrets
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from psycopg import sql
 
-from runfold.errors import RebuildRefused
+from runfold.errors import ProjectionStopped, RebuildRefused
 from runfold.failpoint import reach
 from runfold.projections.projection import AnyProjection
 from runfold.projections.registry import source_of
@@ -20,14 +21,14 @@ from runfold.projector.checkpoints import ReadModel, read_models
 from runfold.projector.comparing import Comparison, compare
 from runfold.projector.connection import connect
 from runfold.projector.filling import Job, Target
-from runfold.projector.generations import Begun
+from runfold.projector.generations import REBUILD_LOCK, Begun
 from runfold.projector.tables import Table
 from runfold.projector.team import read_head
 from runfold.projector.worker import Worker
 from runfold.store.datastore import Connection, Datastore
 
-_LOCK = 824199017
-"""The first half of the advisory locks that keep two rebuilds of one read model apart; the other is its name's hash."""
+PATIENCE_SECONDS = 5.0
+"""How long a rebuild waits for another of the same read model to be over, before it is refused."""
 
 
 class Told(Protocol):
@@ -52,7 +53,10 @@ class Rebuilt:
 
 @dataclass
 class Rebuild:
-    """One rebuild of some read models. `keep` compares and leaves the one in use where it is."""
+    """One rebuild of some read models. `keep` compares and leaves the one in use where it is.
+
+    What is not made from one thread each is not compared, so `keep` passes over it.
+    """
 
     datastore: Datastore
     projections: Mapping[str, AnyProjection]
@@ -69,25 +73,31 @@ class Rebuild:
             by_thread = {name: each for name, each in self.projections.items() if each.partition == "thread"}
             if by_thread:
                 self._fill(connection, by_thread)
-            for name, projection in self.projections.items():
-                if name not in self._found:
-                    number = generations.renew(connection, projection, "building")
-                    position = generations.start(connection, projection, number, read_head(connection).epoch)
-                    self._found[name] = Rebuilt(name, number, position)
             if self.keep:
                 self._drop(connection)
             else:
+                self._begin_others(connection)
                 self._catch_up(connection)
         finally:
             connection.close()
-        return [self._found[name] for name in self.projections]
+        return [self._found[name] for name in self.projections if name in self._found]
+
+    def _begin_others(self, connection: Connection) -> None:
+        for name, projection in self.projections.items():
+            if name not in self._found:
+                with connection.transaction():
+                    number = generations.renew(connection, projection, "building")
+                    position = generations.start(connection, projection, number, read_head(connection).epoch)
+                self._found[name] = Rebuilt(name, number, position)
 
     def _lock(self, connection: Connection) -> None:
-        """Until the connection closes."""
+        """Until the connection closes. The session of a rebuild that was killed may take a moment to end."""
+        until = time.monotonic() + PATIENCE_SECONDS
         for name in self.projections:
-            row = connection.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s)) AS taken", [_LOCK, name]).fetchone()
-            if row is None or not row["taken"]:
-                raise RebuildRefused(name, "is being rebuilt already", "wait for that, and see `runfold projections`")
+            while not _taken(connection, name):
+                if time.monotonic() > until:
+                    raise RebuildRefused(name, "is being rebuilt already", "wait for that, and see `runfold projections`")
+                time.sleep(0.1)
 
     def _fill(self, connection: Connection, projections: Mapping[str, AnyProjection]) -> None:
         job, numbers = self._job(connection, projections)
@@ -116,14 +126,12 @@ class Rebuild:
 
     def _job(self, connection: Connection, projections: Mapping[str, AnyProjection]) -> tuple[Job, dict[str, int]]:
         """The job that an earlier rebuild left half done, if it is of these and of this log; else a new one."""
-        models = read_models(connection)
         head = read_head(connection)
+        going_on = {"filling"} if self.keep else {"filling", "building"}  # what others fold on is compared no more
         numbers = {
             model.name: model.generation
-            for model in models
-            if model.name in projections
-            and model.state in {"filling", "building"}
-            and generations.fits(projections[model.name], model)
+            for model in read_models(connection)
+            if model.name in projections and model.state in going_on and generations.fits(projections[model.name], model)
         }
         targets = tuple(
             Target(source_of(projections[name]), Table(projections[name], number).schema) for name, number in numbers.items()
@@ -178,11 +186,17 @@ class Rebuild:
         models = read_models(connection)
         for found in self._found.values():
             found.switched = _state(models, found.name, found.generation) == "live"
+        for model in models:
+            made = self._found.get(model.name)
+            if made and made.generation == model.generation and model.trouble == "stopped":
+                fact, _, next_step = (model.message or "").removeprefix(f"{model.name} ").partition("; ")
+                raise ProjectionStopped(model.name, fact, next_step)
 
     def _drop(self, connection: Connection) -> None:
         with connection.transaction():
             for model in read_models(connection):
-                if model.name in self._found and model.generation == self._found[model.name].generation:
+                made = self._found.get(model.name)
+                if made and model.generation == made.generation and model.state == "filling":
                     generations.remove(connection, model)
             filling.forget_abandoned(connection)
 
@@ -192,6 +206,11 @@ class Rebuild:
                 self.told(stage, done, total)
 
         return tell
+
+
+def _taken(connection: Connection, name: str) -> bool:
+    row = connection.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s)) AS taken", [REBUILD_LOCK, name]).fetchone()
+    return row is not None and bool(row["taken"])
 
 
 def _state(models: Sequence[ReadModel], name: str, generation: int) -> str | None:

@@ -1,0 +1,152 @@
+"""Two runs beside each other on a terminal: what they used and how they ended, and step by step what differs."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import Any
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from runfold.cli.conversation import in_words
+from runfold.cli.terminal import counted, one_line, shown
+from runfold.cli.tree import STATUS_STYLES
+from runfold.domain.values import json_text
+from runfold.ledger.alignment import Pair
+from runfold.ledger.divergence import RunDiff, Side
+from runfold.ledger.steps import Kind, Step
+from runfold.ledger.usage_report import UsageTotals
+
+_LONG, _SHORT, _CONTEXT = 320, 90, 40
+"""Characters shown of what differs, of what does not, and of what comes before the first difference."""
+
+_NOUNS: dict[Kind, str] = {
+    "message": "message", "revision": "revision", "decision": "decision", "outcome": "outcome", "tool_call": "tool call",
+    "tool_result": "tool result", "approval": "approval", "verdict": "verdict", "ending": "ending",
+}  # fmt: skip
+_WHO = {"tool_call": "tool", "tool_result": "tool", "verdict": "approval", "ending": "end"}
+_WHO_STYLES = {
+    "user": "bold cyan", "assistant": "bold green", "tool": "yellow", "decision": "bold blue", "outcome": "blue", "end": "bold",
+}  # fmt: skip
+_NAMED = {"role", "name", "tool", "action", "intent", "error_code"}
+"""Facts that need no name beside them: who, what with and what for."""
+
+
+def sides(found: RunDiff) -> Table:
+    """The two as wholes; what is the same is dim."""
+    made = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
+    for title in ("", found.a.run_id, found.b.run_id):
+        made.add_column(title, overflow="fold", no_wrap=False)
+    for name, a, b in zip(_lines_of(found.a), _lines_of(found.a).values(), _lines_of(found.b).values(), strict=True):
+        if a or b:
+            style = "dim" if a == b else _STYLES_OF.get(name, "")
+            made.add_row(Text(name, "dim"), shown(a, style), shown(b, style))
+    return made
+
+
+_STYLES_OF = {"ended": "bold"}
+
+
+def _lines_of(side: Side) -> dict[str, str]:
+    usage, after = side.after.usage, side.after
+    why = f" ({side.stop_reason})" if side.stop_reason not in {None, side.status} else ""
+    steps = [counted(number, _NOUNS[kind]) for kind, number in after.steps.items() if kind != "ending"]
+    return {
+        "thread": side.thread_id, "agent": side.agent_id,
+        "from": f"{side.parent_kind} {side.parent_run_id}" if side.parent_run_id else "",
+        "ended": f"{side.status}{why}", "took": _seconds(side.duration_ns),
+        "after": " → ".join(after.runs), "holds": ", ".join(steps) or "nothing", "in": _seconds(after.elapsed_ns),
+        "tokens": _tokens(usage), "cost": ", ".join(_costs(usage)),
+    }  # fmt: skip
+
+
+def _seconds(nanoseconds: int | None) -> str:
+    return "" if nanoseconds is None else f"{nanoseconds / 10**9:,.1f} s"
+
+
+def _tokens(usage: UsageTotals) -> str:
+    counts = {
+        "in": usage.input_tokens, "out": usage.output_tokens, "read from cache": usage.cache_read_input_tokens,
+        "written to cache": usage.cache_creation_input_tokens,
+    }  # fmt: skip
+    said = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count is not None)
+    return f"{said or 'not reported'}, {counted(usage.calls, 'call')}" if usage.calls else ""
+
+
+def _costs(usage: UsageTotals) -> Iterator[str]:
+    for currency, cost in usage.costs.items():
+        sources = [*(f"{amount:f} by {source}" for source, amount in cost.reported.items())]
+        sources += [f"{amount:f} at list prices" for amount in cost.computed.values()]
+        yield f"{cost.total:f} {currency} ({', '.join(sources)})"
+    if usage.calls_without_cost:
+        yield f"of {counted(usage.calls_without_cost, 'call')} not known"
+
+
+def steps_beside(found: RunDiff, width: int) -> Table:
+    """Every step after the common part: the same ones folded away, the others beside each other."""
+    made = Table(box=box.ROUNDED, width=width, border_style="dim", header_style="bold", padding=(0, 1))
+    for side in (found.a, found.b):
+        made.add_column(side.run_id, ratio=1, overflow="fold")
+    for are_same, pairs in groupby(found.pairs, key=lambda pair: pair.how == "same"):
+        if are_same:
+            folded = Text(f"… the same: {summed(pairs)}", "dim italic")
+            made.add_row(folded, folded)
+        else:
+            for pair in pairs:
+                made.add_row(*_cells(pair))
+        made.add_section()
+    return made
+
+
+def summed(pairs: Iterable[Pair]) -> str:
+    """`2 messages, 1 tool call`: steps that are the same."""
+    counts: dict[Kind, int] = {}
+    for step in (pair.a for pair in pairs if pair.a):
+        counts[step.kind] = counts.get(step.kind, 0) + 1
+    return ", ".join(counted(number, _NOUNS[kind]) for kind, number in counts.items())
+
+
+def in_short(step: Step | None) -> Text:
+    """A step on one line."""
+    return Text("nothing more", "dim italic") if step is None else _cell(step, None, ())
+
+
+def _cells(pair: Pair) -> tuple[Text, Text]:
+    nothing = Text("")
+    return (
+        _cell(pair.a, pair.b, pair.differs) if pair.a else nothing,
+        _cell(pair.b, pair.a, pair.differs) if pair.b else nothing,
+    )
+
+
+def _cell(step: Step, other: Step | None, differs: Sequence[str]) -> Text:
+    """The position, who, and the facts: those that differ from the first difference on, the others short and dim."""
+    who = str(step.facts.get("name") or step.facts.get("role") or _WHO.get(step.kind, step.kind))
+    label = Text.assemble((f"{step.position} ", "dim"), shown(who, _WHO_STYLES.get(who, "magenta")))
+    if step.kind in {"revision", "tool_result", "verdict"}:
+        label.append(f" ({_NOUNS[step.kind]} of what was before)", "dim italic")
+    for name, value in step.facts.items():
+        if name in {"role", "name", "error_code"}:
+            continue
+        label.append("  ")
+        if name not in _NAMED and name != "text":
+            label.append(f"{name} ", "dim")
+        if name in differs and other is not None and name in other.facts:
+            label.append_text(shown(_from_difference(_words(value), _words(other.facts[name]))))
+        elif name in differs or other is None or differs == ("kind",):
+            label.append_text(shown(one_line(_words(value), _LONG), STATUS_STYLES.get(str(value), "")))
+        else:
+            label.append_text(shown(one_line(_words(value), _SHORT), "dim"))
+    return label
+
+
+def _words(value: Any) -> str:
+    return value if isinstance(value, str) else in_words(value, json_text(value)) if isinstance(value, dict) else json_text(value)
+
+
+def _from_difference(text: str, other: str) -> str:
+    """What differs in a text, with a little of what comes before it."""
+    one, two = " ".join(text.split()), " ".join(other.split())
+    same = next((at for at, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), min(len(one), len(two)))
+    start = same - _CONTEXT if same > _CONTEXT * 2 else 0
+    return ("…" if start else "") + one_line(one[start:], _LONG)

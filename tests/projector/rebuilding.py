@@ -1,0 +1,133 @@
+"""Rebuilds in a process of their own, to be killed; what one must leave behind; and projections that change.
+
+python -m projector.rebuilding URL NAME|MODULE:CLASS … [--processes N]
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from psycopg.rows import tuple_row
+
+from runfold.domain.event import Recorded
+from runfold.domain.tool_call import ToolCalled
+from runfold.projections.registry import chosen
+from runfold.projector.generations import schema_of
+from runfold.projector.rebuild import Rebuild
+from runfold.store.datastore import Datastore
+
+from .soundness import Books
+from .toys import Tally, TallyRow
+
+BY_THREAD = ("projector.toys:Tally", "projector.toys:OpenCalls")
+EVERY_TOY = (*BY_THREAD, "projector.toys:Tools", "projector.toys:Ended")
+
+
+class PoisonedTally(Tally):
+    """The same in another version, which one tool is too much for."""
+
+    version = 2
+
+    def evolve(self, row: TallyRow, recorded: Recorded) -> TallyRow | None:
+        if isinstance(recorded.event, ToolCalled) and recorded.event.name == "poison":
+            raise ValueError("no such tool")
+        return super().evolve(row, recorded)
+
+
+class ImpossibleTally(Tally):
+    """The same in another version, with more calls than a column takes."""
+
+    version = 2
+
+    def evolve(self, row: TallyRow, recorded: Recorded) -> TallyRow | None:
+        return row.but(calls=2**63)
+
+
+class RenamedRow(TallyRow):
+    """With another column for the key, and another type for a column."""
+
+    run: str
+    """The run."""
+    run_id: str = ""
+    messages: str = ""  # type: ignore[assignment]
+    """Messages added, in words."""
+
+
+class OtherKeyTally(Tally):
+    """The same in another version, under another key."""
+
+    version, row, key = 2, RenamedRow, ("run",)  # type: ignore[assignment]
+
+    def evolve(self, row: RenamedRow, recorded: Recorded) -> RenamedRow:  # type: ignore[override]
+        return row.but(seen=(*row.seen, recorded.position))
+
+
+class OtherTypeRow(TallyRow):
+    """With another type for a column."""
+
+    messages: str = ""  # type: ignore[assignment]
+    """Messages added, in words."""
+
+
+class OtherTypeTally(Tally):
+    """The same in another version, with another type for a column."""
+
+    version, row = 2, OtherTypeRow  # type: ignore[assignment]
+
+    def evolve(self, row: OtherTypeRow, recorded: Recorded) -> OtherTypeRow:  # type: ignore[override]
+        calls = row.calls + isinstance(recorded.event, ToolCalled)
+        return row.but(calls=calls, seen=(*row.seen, recorded.position), messages="some")
+
+
+def dying(url: str, point: str, *sources: str, processes: int = 1) -> tuple[int, str]:
+    """Rebuild in a process that dies at a point, or whose children do: its exit code, and what it said last."""
+    done = subprocess.run(
+        [sys.executable, "-m", "projector.rebuilding", url, *sources, "--processes", str(processes)],
+        env={
+            **os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "RUNFOLD_LOG_LEVEL": "error", "RUNFOLD_FAILPOINT": point,
+        },
+        capture_output=True, text=True, timeout=90,
+    )  # fmt: skip
+    return done.returncode, (done.stderr.strip().splitlines() or [""])[-1]
+
+
+def leftovers(books: Books) -> list[str]:
+    """What nobody needs: tables and schemas that no generation has, work that is done, generations that are in the making."""
+    models = books.models()
+    found = books.connection.execute(
+        r"SELECT nspname FROM pg_namespace WHERE nspname LIKE 'runfold\_%' AND nspname <> 'runfold_read'"
+    ).fetchall()
+    schemas = {row["nspname"] for row in found}
+    wanted = {schema_of(model) for model in models}
+    said = [f"the schema {schema}" for schema in schemas ^ wanted]
+    said += [f"{model.name} {model.generation} {model.state}" for model in models if model.state in {"filling", "building"}]
+    for table in ("fillings", "filling_lanes"):
+        said += [f"{table} {row}" for row in books.connection.execute(f"SELECT * FROM runfold.{table}").fetchall()]
+    for name in {model.name for model in models}:
+        states = sorted(model.state for model in models if model.name == name)
+        if states not in (["live"], ["live", "previous"]):
+            said.append(f"{name}: {states}")
+    return said
+
+
+def lanes(books: Books) -> dict[int, tuple[bool, int]]:
+    """Of the job that is half done: which lanes are done, and how often each was tried."""
+    cursor = books.connection.cursor(row_factory=tuple_row)
+    found = cursor.execute("SELECT lane, done, attempt FROM runfold.filling_lanes ORDER BY lane").fetchall()
+    return {lane: (done, attempt) for lane, done, attempt in found}
+
+
+def main() -> None:
+    """Rebuild."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("url")
+    parser.add_argument("projections", nargs="+")
+    parser.add_argument("--processes", type=int, default=1)
+    asked = parser.parse_args()
+    Rebuild(Datastore(asked.url), chosen(asked.projections), asked.processes).run()
+
+
+if __name__ == "__main__":
+    main()
