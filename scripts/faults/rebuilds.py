@@ -27,7 +27,7 @@ def rebuilds_killed(stage: Stage) -> None:
     and given again until one comes through. A reader's rows are always those of its position, which never goes back."""
     stage.own  # noqa: B018  # skips where it may not kill
     stage.use(OwnServer.start())
-    stage.start_writers(4, min(stage.events, 4_000 if stage.short else 60_000))
+    stage.start_writers(4, min(stage.events, 2_000 if stage.short else 60_000))
     stage.crew.wait_for_writers(300)
     stage.next_act()
     start_worker(stage)

@@ -113,7 +113,7 @@ def workers_fight(stage: Stage) -> None:
     _begin(stage)
     workers = [start_worker(stage) for _ in range(3)]
     kills = naps = 0
-    while not stage.enough(naps + kills, 4 if stage.short else 24):
+    while not stage.enough(naps + kills, 3 if stage.short else 24):
         stage.pause(0.3, 1.5)
         index = stage.rng.randrange(3)
         if stage.rng.random() < 0.5:

@@ -91,6 +91,29 @@ def test_of_two_contents_under_one_id_one_is_recorded(own_server: OwnServer):
     assert only("H-2", own_server).errors["DuplicateWithDifferentContent"] > 0
 
 
+@pytest.mark.fault("A4")
+def test_workers_that_die_at_any_point_leave_read_models_equal_to_the_fold(own_server: OwnServer):
+    assert only("A4", own_server).measured["kills"] >= 7
+
+
+@pytest.mark.fault("G4")
+def test_workers_that_fight_sleep_and_die_apply_nothing_twice(own_server: OwnServer):
+    figures = only("G4", own_server)
+    assert figures.measured["kills"] + figures.measured["naps"] >= 3
+
+
+@pytest.mark.fault("H9", "D4")
+def test_workers_whose_sessions_are_ended_go_on_by_themselves(own_server: OwnServer):
+    assert only("H9", own_server).measured["sessions ended"] >= 8
+
+
+@pytest.mark.fault("A5", "G5")
+def test_readers_never_see_a_rebuild_that_is_killed(own_server: OwnServer):
+    figures = only("A5", own_server)
+    assert figures.measured["rebuilds killed"] >= 5
+    assert figures.measured["reads"] >= 50
+
+
 @pytest.mark.fault("A10")
 def test_unsafe_settings_are_refused(own_server: OwnServer):
     only("A10", own_server)
@@ -117,7 +140,7 @@ def test_against_your_own_database_it_skips_what_it_may_not_do_and_says_why(own_
 
 def test_it_says_what_each_row_does_and_refuses_rows_that_are_not():
     listed = subprocess.run([sys.executable, str(SCRIPT), "--list"], capture_output=True, text=True, check=True).stdout
-    for row in ("A1", "A2", "A3", "A8", "A10", "B1", "B4", "C-1", "C-7", "D1", "D4", "E1", "H-1", "H-2", "conflicts"):
+    for row in ("A1", "A2", "A3", "A8", "A10", "B1", "B4", "C-1", "C-7", "D1", "D4", "E1", "H-1", "H-2", "A4", "G4", "H9", "E2", "A5", "conflicts"):
         assert re.search(rf"^{row} ", listed, re.MULTILINE)
     refused = subprocess.run([sys.executable, str(SCRIPT), "--rows", "Z9"], capture_output=True, text=True, check=False)
     assert refused.returncode == 2

@@ -1,18 +1,15 @@
-"""Rebuilds in a process of their own, to be killed; what one must leave behind; and projections that change.
+"""Rebuilds in a process of their own, to be killed; what one must leave behind; and projections that change."""
 
-python -m projector.rebuilding URL NAME|MODULE:CLASS … [--processes N]
-"""
-
-import argparse
+import multiprocessing
 import os
-import subprocess
-import sys
-from pathlib import Path
+from multiprocessing.connection import Connection
 
 from psycopg.rows import tuple_row
 
+from runfold import failpoint
 from runfold.domain.event import Recorded
 from runfold.domain.tool_call import ToolCalled
+from runfold.errors import LedgerError
 from runfold.projections.registry import chosen
 from runfold.projector.generations import schema_of
 from runfold.projector.rebuild import Rebuild
@@ -20,6 +17,9 @@ from runfold.store.datastore import Datastore
 
 from .soundness import Books
 from .toys import Tally, TallyRow
+
+SPAWNING = multiprocessing.get_context("forkserver")
+SPAWNING.set_forkserver_preload(["pytest", "runfold", "runfold.ledger.ledger", "runfold.projections.registry"])
 
 BY_THREAD = ("projector.toys:Tally", "projector.toys:OpenCalls")
 EVERY_TOY = (*BY_THREAD, "projector.toys:Tools", "projector.toys:Ended")
@@ -82,15 +82,29 @@ class OtherTypeTally(Tally):
 
 
 def dying(url: str, point: str, *sources: str, processes: int = 1) -> tuple[int, str]:
-    """Rebuild in a process that dies at a point, or whose children do: its exit code, and what it said last."""
-    done = subprocess.run(
-        [sys.executable, "-m", "projector.rebuilding", url, *sources, "--processes", str(processes)],
-        env={
-            **os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "RUNFOLD_LOG_LEVEL": "error", "RUNFOLD_FAILPOINT": point,
-        },
-        capture_output=True, text=True, timeout=90,
-    )  # fmt: skip
-    return done.returncode, (done.stderr.strip().splitlines() or [""])[-1]
+    """Rebuild in a process that dies at a point, or whose children do: its exit code, and what it said."""
+    ours, theirs = SPAWNING.Pipe()
+    process = SPAWNING.Process(target=_rebuild, args=[url, point, sources, processes, theirs])
+    process.start()
+    theirs.close()
+    process.join(90)
+    said = ours.recv() if ours.poll() and not process.exitcode else ""
+    ours.close()
+    assert process.exitcode is not None, "it ended"
+    return process.exitcode, said
+
+
+def _rebuild(url: str, point: str, sources: tuple[str, ...], processes: int, told: Connection) -> None:
+    """In a process of its own. Those that it starts read the point from the environment."""
+    os.environ["RUNFOLD_FAILPOINT"] = point
+    name, _, times = point.partition(":")
+    failpoint._left = {name: int(times or 1)}
+    try:
+        Rebuild(Datastore(url), chosen(sources), processes).run()
+    except LedgerError as error:
+        told.send(f"{type(error).__name__}: {error}")
+    else:
+        told.send("done")
 
 
 def leftovers(books: Books) -> list[str]:
@@ -117,17 +131,3 @@ def lanes(books: Books) -> dict[int, tuple[bool, int]]:
     cursor = books.connection.cursor(row_factory=tuple_row)
     found = cursor.execute("SELECT lane, done, attempt FROM runfold.filling_lanes ORDER BY lane").fetchall()
     return {lane: (done, attempt) for lane, done, attempt in found}
-
-
-def main() -> None:
-    """Rebuild."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("url")
-    parser.add_argument("projections", nargs="+")
-    parser.add_argument("--processes", type=int, default=1)
-    asked = parser.parse_args()
-    Rebuild(Datastore(asked.url), chosen(asked.projections), asked.processes).run()
-
-
-if __name__ == "__main__":
-    main()

@@ -1,106 +1,35 @@
 """What every read model promises, tried on every one that there is: on real runs, and on histories nobody would think of."""
 
+import json
 import os
 import random
+import subprocess
+import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from conftest import TestDatabase
+from domain.steady import STEADY
 from projections.histories import History
-from projector.conftest import running
-from projector.soundness import Books, Due
-from projector.test_kill import kill_at_random
-from projector.test_worker import until
+from projector.soundness import Books, differences
+from projector.ways import WAYS, Faults, Site, new_site, tried
 from runfold import Ledger
-from runfold.importers.importing import import_paths
-from runfold.projections.projection import AnyProjection
-from runfold.projections.registry import known, source_of
-from runfold.projector import generations, lane, team, worker
-from runfold.projector.rebuild import Rebuild
+from runfold.domain.event import Recorded
+from runfold.projections.fold import fold_all, touched
+from runfold.projections.projection import AnyProjection, Key, Row
+from runfold.projections.registry import known
+from runfold.projector import checkpoints, lane, purity, team, worker
 from runfold.projector.worker import Worker
 from runfold.store.datastore import Datastore
 
+TESTS = str(Path(__file__).parents[1])
 EVERY = sorted(known())
-REAL = {"claude-code": "claude-code", "ag-ui-streams": "ag-ui", "tau2-human-agent/airline": "tau2"}
-"""Folders of real runs, and their formats."""
 NEVER_MADE = {"thread.deleted", "thread.imported", "run.lease_renewed", "run.metadata_merged", "state.patched"}
-
-Faults = dict[str, list[str]]
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(team, "BEAT_SECONDS", 0.1)
-    monkeypatch.setattr(lane, "PAUSES", (0.01, 0.01, 0.01))
-
-
-@dataclass
-class Site:
-    """A database full of runs, whose read models may be folded again and again."""
-
-    database: TestDatabase
-    _due: dict[tuple[str, int], Due] = field(default_factory=dict)
-
-    @property
-    def url(self) -> str:
-        """As the projector."""
-        return self.database.projector_url
-
-    def end_at(self, position: int) -> None:
-        """To whoever folds, the log ends there."""
-        with psycopg.connect(self.database.admin_url, autocommit=True) as admin:
-            admin.execute("UPDATE runfold.head SET position = %s", [position])
-
-    def length(self) -> int:
-        """The last position there is."""
-        with psycopg.connect(self.url) as connection:
-            return int(connection.execute("SELECT max(notification_id) FROM runfold.log").fetchone()[0])  # type: ignore[index]
-
-    def clear(self) -> None:
-        """Drop all read models."""
-        with Books(self.url) as books:
-            for model in books.models():
-                generations.remove(books.connection, model)
-        self.end_at(self.length())
-
-    def faults(self, projections: Mapping[str, AnyProjection], at: int) -> Faults:
-        """Of each read model, in what it is not what it must be."""
-        with Books(self.url) as books:
-            for name in known().keys() & projections.keys():
-                if (name, at) not in self._due:
-                    self._due[name, at] = books.due(known()[name], at)
-            return {name: books.faults(each, at, self._due.get((name, at))) for name, each in projections.items()}
-
-
-def new_site(admin_url: str, template: str, name: str) -> Site:
-    """An empty one."""
-    name = f"runfold_promises_{name}_{os.getpid()}"
-    with psycopg.connect(admin_url, autocommit=True) as admin:
-        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
-        admin.execute(sql.SQL("GRANT CREATE ON DATABASE {} TO runfold_projector").format(sql.Identifier(name)))
-    roles = {role: make_conninfo(admin_url, dbname=name, user=f"runfold_{role}") for role in ("app", "owner", "projector")}
-    return Site(TestDatabase(roles["app"], roles["owner"], make_conninfo(admin_url, dbname=name), roles["projector"]))
-
-
-@pytest.fixture(scope="module")
-def site(admin_url: str, template: str, trajectories: Path) -> Site:
-    """Real runs of three formats, and two made-up histories, one of another tenant."""
-    made = new_site(admin_url, template, "real")
-    with Ledger.open(made.database.url) as ledger, Ledger.open(made.database.url, tenant="other") as other:
-        for folder, kind in REAL.items():
-            import_paths(ledger, kind, [trajectories / folder])
-        for tenant, seed in ((ledger, 1), (other, 2)):
-            history = History(random.Random(seed))  # noqa: S311
-            for _ in range(10):
-                history.go_on(tenant, 100)
-    return made
 
 
 def test_the_histories_hold_every_event_that_a_read_model_looks_at(site: Site) -> None:
@@ -108,78 +37,6 @@ def test_the_histories_hold_every_event_that_a_read_model_looks_at(site: Site) -
         there = {topic for (topic,) in connection.execute("SELECT DISTINCT topic FROM runfold.log")}
     looked_at = {event.type for projection in known().values() for event in projection.events}
     assert looked_at - there <= NEVER_MADE
-
-
-# The ways in which a read model may come about. Each yields the positions at which it must be what the fold says.
-
-Way = Callable[[Site, Mapping[str, AnyProjection], random.Random], Iterator[int]]
-
-
-def in_pieces(site: Site, projections: Mapping[str, AnyProjection], dice: random.Random) -> Iterator[int]:
-    """By one worker after another, in pages of any size, with stops anywhere: as of each, as if the log ended there."""
-    cuts = sorted(dice.sample(range(1, site.length()), 3))
-    folding: Worker | None = None
-    for cut in [0, *cuts, site.length()]:
-        with pytest.MonkeyPatch.context() as patch:
-            size = dice.choice([7, 113, 1000, 5000])
-            patch.setattr(worker, "FIRST_PAGE", size)
-            patch.setattr(worker, "LARGEST_PAGE", size)
-            patch.setattr(lane, "ROWS_AT_HAND", dice.choice([5, 50_000]))
-            site.end_at(cut)
-            if folding is None or dice.random() < 0.5:
-                if folding is not None:
-                    folding.close()
-                folding = Worker(Datastore(site.url), projections)
-            folding.catch_up()
-        yield cut
-    if folding is not None:
-        folding.close()
-
-
-def by_three_at_once(site: Site, projections: Mapping[str, AnyProjection], dice: random.Random) -> Iterator[int]:
-    """By workers that share them, while the log grows."""
-    with pytest.MonkeyPatch.context() as patch, Books(site.url) as books:
-        patch.setattr(worker, "FIRST_PAGE", dice.choice([50, 500]))
-        with running(*(Worker(Datastore(site.url), projections) for _ in range(3))):
-            for cut in [*sorted(dice.sample(range(1, site.length()), 5)), site.length()]:
-                site.end_at(cut)
-                until(lambda cut=cut: {model.position for model in books.models()} == {cut}, seconds=60)
-    yield site.length()
-
-
-def killed_again_and_again(site: Site, projections: Mapping[str, AnyProjection], dice: random.Random) -> Iterator[int]:
-    """By two processes, one of which is killed at any time, and another begun."""
-    sources = tuple(source_of(projection) for projection in projections.values())
-    for _ in kill_at_random(site.url, dice, sources, rounds=8):
-        pass
-    last = Worker(Datastore(site.url), projections)
-    last.catch_up()
-    last.close()
-    yield site.length()
-
-
-def rebuilt(site: Site, projections: Mapping[str, AnyProjection], dice: random.Random) -> Iterator[int]:
-    """Anew beside the one in use, which had come to some place, and then goes on."""
-    site.end_at(dice.randrange(1, site.length()))
-    Rebuild(Datastore(site.url), projections).run()
-    site.end_at(site.length())
-    last = Worker(Datastore(site.url), projections)
-    last.catch_up()
-    last.close()
-    yield site.length()
-
-
-WAYS: dict[str, Way] = {way.__name__: way for way in (in_pieces, by_three_at_once, killed_again_and_again, rebuilt)}
-
-
-def tried(site: Site, way: Way, projections: Mapping[str, AnyProjection], seed: int = 7) -> Faults:
-    """What is wrong with each read model when it came about in some way."""
-    found: Faults = defaultdict(list)
-    site.clear()
-    for position in way(site, projections, random.Random(seed)):  # noqa: S311
-        for name, faults in site.faults(projections, position).items():
-            found[name] += faults
-    return found
 
 
 @pytest.fixture(scope="module", params=WAYS)
@@ -194,3 +51,173 @@ def faults(request: pytest.FixtureRequest, site: Site) -> Faults:
 @pytest.mark.parametrize("name", EVERY)
 def test_it_is_what_the_fold_says_however_it_came_about(faults: Faults, name: str) -> None:
     assert faults[name] == []
+
+
+# As of a position
+
+
+@pytest.fixture(scope="module")
+def short(site: Site, admin_url: str, template: str) -> tuple[Faults, int]:
+    """Of every read model in a ledger that holds only the first events, against the fold of as many of the whole one."""
+    cut = site.length() * 2 // 3
+    other = new_site(admin_url, template, "short")
+    with psycopg.connect(site.database.admin_url) as source, psycopg.connect(other.database.admin_url) as target:
+        target.execute("UPDATE runfold.head SET position = %s", [cut])
+        with (
+            source.cursor().copy(f"COPY (SELECT * FROM runfold.log WHERE notification_id <= {cut}) TO STDOUT") as rows,
+            target.cursor().copy("COPY runfold.log FROM STDIN") as into,
+        ):
+            for data in rows:
+                into.write(data)
+    folding = Worker(Datastore(other.url), known())
+    folding.catch_up()
+    folding.close()
+    with Books(site.url) as whole, Books(other.url) as books:
+        due = {name: whole.due(projection, cut) for name, projection in known().items()}
+        return {name: books.faults(projection, cut, due[name]) for name, projection in known().items()}, cut
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_as_of_a_position_it_is_that_of_a_ledger_that_ends_there(short: tuple[Faults, int], name: str) -> None:
+    faults, cut = short
+    assert cut > 1000
+    assert faults[name] == []
+
+
+# Poison
+
+
+class Fails(Exception):
+    """What a planted fault raises."""
+
+
+def poisoned(projection: AnyProjection, position: int) -> AnyProjection:
+    """The same, but that it raises at one event."""
+
+    class Poisoned(type(projection)):  # type: ignore[misc]  # of whatever class it is
+        __doc__ = type(projection).__doc__
+
+        def evolve(self, row: Row, recorded: Recorded) -> Any:
+            if recorded.position == position:
+                raise Fails(f"planted at {position}")
+            return super().evolve(row, recorded)
+
+    return Poisoned()  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="module")
+def stopped(site: Site) -> tuple[dict[str, int], Faults, Faults, dict[str, Any]]:
+    """Every read model fails at an event of its own: where, what is wrong when all have stopped, and when all are mended."""
+    site.clear()
+    with Books(site.url) as books, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lane, "PAUSES", (0.0, 0.0, 0.0))
+        at = {}
+        for name, projection in known().items():
+            touches = touched(projection, books.events(projection, site.length()))
+            at[name] = touches[len(touches) // 2][1].position
+        folding = Worker(Datastore(site.url), {name: poisoned(projection, at[name]) for name, projection in known().items()})
+        folding.catch_up()
+        folding.close()
+        troubles = {model.name: model for model in books.models()}
+        before = {name: books.faults(projection, at[name] - 1) for name, projection in known().items()}
+        for model in troubles.values():
+            checkpoints.end_trouble(books.connection, model.name, model.generation)
+        mended = Worker(Datastore(site.url), known())
+        mended.catch_up()
+        mended.close()
+    return at, before, site.faults(known(), site.length()), troubles
+
+
+@pytest.mark.fault("G1")
+@pytest.mark.parametrize("name", EVERY)
+def test_an_event_that_makes_it_raise_stops_it_alone_and_mended_it_goes_on_from_there(stopped: Any, name: str) -> None:
+    at, before, after, troubles = stopped
+    assert before[name] == [], "it holds what came before, whatever befell the others"
+    trouble = troubles[name]
+    assert (trouble.trouble, trouble.trouble_position, trouble.error) == ("stopped", at[name], "PoisonEvent")
+    assert (
+        f"{name} cannot take in the {trouble.event_type} at position {at[name]}: Fails: planted at {at[name]}; "
+        in trouble.message
+    )
+    assert after[name] == []
+
+
+# Purity
+
+
+@pytest.fixture(scope="module")
+def digests(site: Site) -> list[dict[str, str]]:
+    """Of every read model, folded in processes of other hash seeds, time zones, clocks and languages."""
+    found = []
+    for seed, zone, days, language in (("0", "Pacific/Kiritimati", "0", "C"), ("1", "America/St_Johns", "-40000", "C.UTF-8")):
+        said = subprocess.run(
+            [sys.executable, "-m", "projector.digests", site.url, days],
+            env={**os.environ, "PYTHONPATH": TESTS, "PYTHONHASHSEED": seed, "TZ": zone, "LC_ALL": language},
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        found.append(json.loads(said.stdout))
+    return found
+
+
+@pytest.mark.fault("E2", "G6")
+@pytest.mark.parametrize("name", EVERY)
+def test_every_process_folds_the_same_rows(digests: list[dict[str, str]], name: str) -> None:
+    one, other = digests
+    assert one[name] == other[name]
+
+
+@pytest.fixture(scope="module")
+def made_up(site: Site) -> list[Recorded]:
+    """The events of the second made-up history."""
+    with Ledger.open(site.database.url, tenant="other") as ledger:
+        return ledger.events(limit=10_000)
+
+
+@pytest.mark.fault("G6")
+@pytest.mark.parametrize("name", EVERY)
+def test_it_asks_for_no_clock_no_chance_and_no_file_at_any_event(
+    made_up: list[Recorded], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(purity, "SAMPLE", len(made_up))
+    purity.require_pure(known()[name], made_up, {})
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_row_is_made_from_one_thread_or_one_goal_where_it_says_so(site: Site, name: str) -> None:
+    """What lets a rebuild fold threads apart from each other."""
+    projection = known()[name]
+    of: dict[Key, set[str | None]] = defaultdict(set)
+    with Books(site.url) as books:
+        for key, recorded in touched(projection, books.events(projection, site.length())):
+            of[key].add(recorded.thread_id if projection.partition == "thread" else recorded.context.goal_id)
+    assert projection.partition is None or all(len(parts) == 1 for parts in of.values())
+
+
+# Histories
+
+
+def test_any_history_in_any_pieces_gives_the_rows_of_the_fold(admin_url: str, template: str) -> None:
+    site = new_site(admin_url, template, "any")
+    tenants = (f"tenant_{number}" for number in range(10_000))
+
+    @settings(STEADY, max_examples=max(15, STEADY.max_examples // 5))
+    @given(st.randoms(use_true_random=False), st.lists(st.integers(1, 40), min_size=1, max_size=4), st.sampled_from([1, 5, 500]))
+    def hold(dice: random.Random, pieces: list[int], size: int) -> None:
+        history, tenant = History(dice), next(tenants)
+        with pytest.MonkeyPatch.context() as patch, Ledger.open(site.database.url, tenant=tenant) as ledger:
+            patch.setattr(worker, "FIRST_PAGE", size)
+            patch.setattr(worker, "LARGEST_PAGE", size)
+            for moves in pieces:
+                history.go_on(ledger, moves)
+                folding = Worker(Datastore(site.url), known())
+                folding.catch_up()
+                folding.close()
+            events = list(ledger.recorder.reader.events())
+        with Books(site.url) as books:
+            for projection in known().values():
+                rows = {key: row for key, row in books.rows(projection).items() if key[0] == tenant}
+                own = [recorded for recorded in events if recorded.tenant_id == tenant]
+                assert differences(fold_all(projection, own), rows) == [], projection.name
+
+    hold()
+    assert [fault for faults in site.faults(known(), site.length()).values() for fault in faults] == []

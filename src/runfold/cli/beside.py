@@ -13,7 +13,7 @@ from runfold.cli.terminal import counted, one_line, shown
 from runfold.cli.tree import STATUS_STYLES
 from runfold.domain.values import json_text
 from runfold.ledger.alignment import Pair
-from runfold.ledger.divergence import RunDiff, Side
+from runfold.ledger.divergence import RunDiff, Side, Stretch
 from runfold.ledger.steps import Kind, Step
 from runfold.ledger.usage_report import UsageTotals
 
@@ -28,35 +28,53 @@ _WHO = {"tool_call": "tool", "tool_result": "tool", "verdict": "approval", "endi
 _WHO_STYLES = {
     "user": "bold cyan", "assistant": "bold green", "tool": "yellow", "decision": "bold blue", "outcome": "blue", "end": "bold",
 }  # fmt: skip
-_NAMED = {"role", "name", "tool", "action", "intent", "error_code"}
-"""Facts that need no name beside them: who, what with and what for."""
+_HEADING = {"tool", "action", "intent"}
+"""What with, or what for: stands beside who."""
+_UNNAMED = {"text", "status"}
+_UNSHOWN = {"role", "name", "error_code"}
 
 
 def sides(found: RunDiff) -> Table:
-    """The two as wholes; what is the same is dim."""
+    """The two runs as wholes, then what their paths hold after they parted. What is the same is dim."""
     made = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
-    for title in ("", found.a.run_id, found.b.run_id):
-        made.add_column(title, overflow="fold", no_wrap=False)
-    for name, a, b in zip(_lines_of(found.a), _lines_of(found.a).values(), _lines_of(found.b).values(), strict=True):
-        if a or b:
-            style = "dim" if a == b else _STYLES_OF.get(name, "")
-            made.add_row(Text(name, "dim"), shown(a, style), shown(b, style))
+    made.add_column("")
+    for run_id in (found.a.run_id, found.b.run_id):
+        made.add_column(run_id, overflow="fold")
+    a, b = _wholes(found.a, found.nodes_only_in_a), _wholes(found.b, found.nodes_only_in_b)
+    parted, parted_in = ("after parting", found.common.run_id) if found.common else ("in all", None)
+    a, b = (
+        {**a, parted: _runs(found.a.after, parted_in), **_after(found.a.after)},
+        {**b, parted: _runs(found.b.after, parted_in), **_after(found.b.after)},
+    )
+    for name in a:
+        if a[name] or b[name]:
+            style = "dim" if a[name] == b[name] else ""
+            made.add_row(Text(name, "dim"), shown(a[name], style), shown(b[name], style))
     return made
 
 
-_STYLES_OF = {"ended": "bold"}
-
-
-def _lines_of(side: Side) -> dict[str, str]:
-    usage, after = side.after.usage, side.after
+def _wholes(side: Side, own_nodes: Sequence[str]) -> dict[str, str]:
     why = f" ({side.stop_reason})" if side.stop_reason not in {None, side.status} else ""
-    steps = [counted(number, _NOUNS[kind]) for kind, number in after.steps.items() if kind != "ending"]
     return {
         "thread": side.thread_id, "agent": side.agent_id,
         "from": f"{side.parent_kind} {side.parent_run_id}" if side.parent_run_id else "",
-        "ended": f"{side.status}{why}", "took": _seconds(side.duration_ns),
-        "after": " → ".join(after.runs), "holds": ", ".join(steps) or "nothing", "in": _seconds(after.elapsed_ns),
-        "tokens": _tokens(usage), "cost": ", ".join(_costs(usage)),
+        "status": f"{side.status}{why}", "took": _seconds(side.duration_ns),
+        "decisions": f"{side.decisions}, {side.success_rate:.0%} came out well" if side.decisions else "",
+        "only its nodes": ", ".join(own_nodes),
+    }  # fmt: skip
+
+
+def _runs(after: Stretch, parted_in: str | None) -> str:
+    if len(after.runs) > 1:
+        return " → ".join(after.runs)
+    return "the rest of it" if after.runs == (parted_in,) else "the whole run" if after.runs else "no more"
+
+
+def _after(after: Stretch) -> dict[str, str]:
+    steps = [counted(number, _NOUNS[kind]) for kind, number in after.steps.items() if kind != "ending"]
+    return {
+        "  steps": ", ".join(steps), "  lasted": _seconds(after.elapsed_ns), "  tokens": _tokens(after.usage),
+        "  cost": ", ".join(_costs(after.usage)),
     }  # fmt: skip
 
 
@@ -106,11 +124,6 @@ def summed(pairs: Iterable[Pair]) -> str:
     return ", ".join(counted(number, _NOUNS[kind]) for kind, number in counts.items())
 
 
-def in_short(step: Step | None) -> Text:
-    """A step on one line."""
-    return Text("nothing more", "dim italic") if step is None else _cell(step, None, ())
-
-
 def _cells(pair: Pair) -> tuple[Text, Text]:
     nothing = Text("")
     return (
@@ -120,24 +133,31 @@ def _cells(pair: Pair) -> tuple[Text, Text]:
 
 
 def _cell(step: Step, other: Step | None, differs: Sequence[str]) -> Text:
-    """The position, who, and the facts: those that differ from the first difference on, the others short and dim."""
-    who = str(step.facts.get("name") or step.facts.get("role") or _WHO.get(step.kind, step.kind))
-    label = Text.assemble((f"{step.position} ", "dim"), shown(who, _WHO_STYLES.get(who, "magenta")))
+    """The position and who, and below it the facts: those that differ from the first difference on, the others short and dim."""
+    facts = step.facts
+    who = str(facts.get("name") or facts.get("role") or _WHO.get(step.kind, step.kind))
+    cell = Text.assemble((f"{step.position} ", "dim"), shown(who, _WHO_STYLES.get(who, "magenta")))
+    for name in _HEADING & facts.keys():
+        cell.append_text(shown(f" {one_line(str(facts[name]), _SHORT)}", "" if name in differs else "dim"))
     if step.kind in {"revision", "tool_result", "verdict"}:
-        label.append(f" ({_NOUNS[step.kind]} of what was before)", "dim italic")
-    for name, value in step.facts.items():
-        if name in {"role", "name", "error_code"}:
-            continue
-        label.append("  ")
-        if name not in _NAMED and name != "text":
-            label.append(f"{name} ", "dim")
-        if name in differs and other is not None and name in other.facts:
-            label.append_text(shown(_from_difference(_words(value), _words(other.facts[name]))))
-        elif name in differs or other is None or differs == ("kind",):
-            label.append_text(shown(one_line(_words(value), _LONG), STATUS_STYLES.get(str(value), "")))
-        else:
-            label.append_text(shown(one_line(_words(value), _SHORT), "dim"))
-    return label
+        cell.append(f" ({_NOUNS[step.kind]} of what was before)", "dim italic")
+    for name in [name for name in facts if name not in _HEADING | _UNSHOWN]:
+        cell.append(" · " if "\n" in cell.plain else "\n", "dim")
+        if name not in _UNNAMED:
+            cell.append(f"{name.replace('_', ' ')} ", "dim")
+        cell.append_text(_fact(name, facts[name], other, differs))
+    return cell
+
+
+def _fact(name: str, value: Any, other: Step | None, differs: Sequence[str]) -> Text:
+    style = STATUS_STYLES.get(str(value), "") if name == "status" else ""
+    if other is None or differs == ("kind",):
+        return shown(one_line(_words(value), _LONG), style)
+    if name not in differs:
+        return shown(one_line(_words(value), _SHORT), "dim")
+    if name not in other.facts:
+        return shown(one_line(_words(value), _LONG), style)
+    return shown(_from_difference(_words(value), _words(other.facts[name])), style)
 
 
 def _words(value: Any) -> str:
@@ -147,6 +167,8 @@ def _words(value: Any) -> str:
 def _from_difference(text: str, other: str) -> str:
     """What differs in a text, with a little of what comes before it."""
     one, two = " ".join(text.split()), " ".join(other.split())
+    if one == two:
+        return f"{one_line(one, _SHORT)} (only blanks and line ends differ)"
     same = next((at for at, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), min(len(one), len(two)))
     start = same - _CONTEXT if same > _CONTEXT * 2 else 0
     return ("…" if start else "") + one_line(one[start:], _LONG)

@@ -9,6 +9,7 @@ from runfold.cli.threads import At
 
 if TYPE_CHECKING:
     from runfold.ledger.divergence import FirstDivergence, RunDiff
+    from runfold.ledger.steps import Step
 
 _MOST_COLUMNS = 160
 
@@ -39,10 +40,9 @@ def diff(
     if found.divergence:
         _print_divergence(call, found, found.divergence)
         call.out.print()
+        print_fitted(call.out, steps_beside(found, width), width)
     elif found.pairs:
         call.out.print("Everything after that is the same.", style="bold")
-    if found.divergence:
-        print_fitted(call.out, steps_beside(found, width), width)
     call.out.print(f"as of position {found.as_of}", style="dim")
 
 
@@ -62,13 +62,19 @@ def _in_common(found: "RunDiff") -> str:
 
 def _print_divergence(call: Call, found: "RunDiff", first: "FirstDivergence") -> None:
     from runfold.cli.beside import summed
+    from runfold.cli.terminal import one_line, shown
 
-    before = [pair for pair in found.pairs[: first.number - 1] if pair.how == "same"]
-    after = f"after {summed(before)} that are the same" if before else "at once"
-    call.out.print(f"First divergence at step {first.number}, {after}: {_what(first)}.", style="bold", soft_wrap=True)
+    before = summed(found.pairs[: first.number - 1])
+    after = f", after {before} that are the same" if before else ""
+    call.out.print(f"First divergence at step {first.number}{after}: {_what(first)}.", style="bold", soft_wrap=True)
     if choice := found.decision_divergence:
-        chose = f"{choice.a.facts['chosen']} or {choice.b.facts['chosen']}"
-        call.out.print(f"First other choice at decision {choice.ordinal}: {choice.a.facts['intent']}: {chose}.", soft_wrap=True)
+        intent, *chosen = (one_line(str(text), 80) for text in (choice.a.facts["intent"], *map(_choice, (choice.a, choice.b))))
+        said = f"First other choice at decision {choice.ordinal}, {intent}: {' / '.join(chosen)}."
+        call.out.print(shown(said), soft_wrap=True)
+
+
+def _choice(step: "Step") -> str:
+    return str(step.facts.get("choice") or step.facts["chosen"])
 
 
 def _what(first: "FirstDivergence") -> str:

@@ -23,6 +23,7 @@ from runfold.cli.events import events
 from runfold.cli.export import export
 from runfold.cli.failures import failures
 from runfold.cli.goals import goal, goals, patterns
+from runfold.cli.heads import head, heads
 from runfold.cli.importing import import_runs
 from runfold.cli.migrate import migrate
 from runfold.cli.problems import problems
@@ -62,6 +63,7 @@ _COMMANDS: list[tuple[str, str, Callable[..., None], tuple[str, ...]]] = [
     ("diff", _LOOK, diff, (
         "runfold diff run_demo7_claim run_demo7_exchange", "runfold diff run_demo7_claim run_demo7_exchange --at 64 --json",
     )),
+    ("heads", _LOOK, heads, ("runfold heads thread_demo7", "runfold heads thread_demo7 --at 64 --json")),
     ("events", _LOOK, events, (
         "runfold events --thread thread_demo7 --type 'approval.*'", "runfold events --after 100 --limit 20 --json",
         "runfold events --after 100 --follow",
@@ -91,6 +93,10 @@ _COMMANDS: list[tuple[str, str, Callable[..., None], tuple[str, ...]]] = [
     ("deny", _DECIDE, deny, ("runfold deny approval_demo7_refund --reason 'ask the customer first' --actor human:ada",)),
     ("rows", _LOOK, rows, (
         "runfold rows tool_calls --where status=failed --fold", "runfold rows run_summaries --json",
+    )),
+    ("head", _DECIDE, head, (
+        "runfold head thread_demo7 draft run_demo7_exchange",
+        "runfold head thread_demo7 main run_demo7_claim --expected run_demo7_voucher --rewind",
     )),
     ("work", _CARE, work, (
         "runfold work", "runfold work --once", "runfold work --projection run_summaries --projection my.module:MyProjection",

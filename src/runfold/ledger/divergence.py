@@ -15,7 +15,7 @@ from runfold.domain.run_events import ParentKind, Status
 from runfold.ledger.alignment import Pair, aligned, differences, shared_beginning
 from runfold.ledger.history import History, Segment
 from runfold.ledger.steps import TYPES, Kind, Step, steps, waited_for
-from runfold.ledger.usage_report import UsageTotals, usage_total
+from runfold.ledger.usage_report import Ungrouped, usage_total
 from runfold.ledger.views import ApprovalView, View
 from runfold.projections.fold import fold_all
 from runfold.projections.run_summaries import RunSummaries
@@ -63,7 +63,7 @@ class Stretch(View):
     runs: tuple[str, ...]
     steps: dict[Kind, int]
     """How many of each kind."""
-    usage: UsageTotals
+    usage: Ungrouped
     """Tokens and cost of its model calls, as they were last corrected."""
     elapsed_ns: int | None
     """From its first event to its last; null without two, and where the producer's clock went back."""

@@ -13,6 +13,7 @@ from runfold.errors import ApprovalNotFound, NotFound, RunNotFound, ThreadNotFou
 from runfold.ledger.approval_list import ApprovalsAsked, ApprovalWords, approval_list, approval_words
 from runfold.ledger.call_list import CallsAsked, call_list
 from runfold.ledger.divergence import RunDiff, run_diff
+from runfold.ledger.head_list import HeadView, head_list
 from runfold.ledger.history import TOOL_CALL_EVENTS, History, fold_tool_calls, thread_tree
 from runfold.ledger.insight import Insight
 from runfold.ledger.paging import DEFAULT_LIMIT
@@ -81,6 +82,10 @@ class Reading(Insight):
         """The runs and heads of a thread. Raises ThreadNotFound."""
         self._first(thread_id, ThreadNotFound)
         return thread_tree(self.reader, thread_id, self.up_to)
+
+    def heads(self, thread_id: str) -> list[HeadView]:
+        """The heads of a thread by name, and where each was last put by hand. Raises ThreadNotFound."""
+        return head_list(self.tree(thread_id), self.reader.stream(thread_id, up_to=self.up_to, types=("thread.head_*",)))
 
     def run(self, run_id: str, at_version: int | None = None) -> RunView:
         """A run at a glance, at its present or an earlier version. Raises RunNotFound."""

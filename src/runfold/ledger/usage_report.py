@@ -95,6 +95,12 @@ class UsageTotals(View):
     calls_without_cost: int
 
 
+Ungrouped = Annotated[
+    UsageTotals, PlainSerializer(lambda totals: totals.model_dump(mode="json", exclude=set(_COLUMNS)), when_used="json")
+]
+"""One line that is grouped by nothing: to machines, without the dimensions."""
+
+
 class UsageReport(View):
     """Lines in the order of what they are grouped by, what nobody said last; their total; and as of when."""
 

@@ -1,0 +1,28 @@
+"""A database full of runs, to fold again and again."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from projections.histories import History
+from projector.ways import Site, new_site
+from runfold import Ledger
+from runfold.importers.importing import import_paths
+
+REAL = {"claude-code": "claude-code", "ag-ui-streams": "ag-ui", "tau2-human-agent/airline": "tau2"}
+"""Folders of real runs, and their formats."""
+
+
+@pytest.fixture(scope="session")
+def site(admin_url: str, template: str, trajectories: Path) -> Site:
+    """Real runs of three formats, and two made-up histories, one of another tenant."""
+    made = new_site(admin_url, template, "real")
+    with Ledger.open(made.database.url) as ledger, Ledger.open(made.database.url, tenant="other") as other:
+        for folder, kind in REAL.items():
+            import_paths(ledger, kind, [trajectories / folder])
+        for tenant, seed in ((ledger, 1), (other, 2)):
+            history = History(random.Random(seed))  # noqa: S311
+            for _ in range(10):
+                history.go_on(tenant, 100)
+    return made
