@@ -4,13 +4,15 @@ import gzip
 import json
 from pathlib import Path
 
+import psycopg
 import pytest
 
+from conftest import TestDatabase
 from export.conftest import record
 from export.reading import rows_of, said_by, types_of
 from runfold import Ledger
 from runfold.domain.event import Recorded
-from runfold.errors import UsageError
+from runfold.errors import Damage, UsageError
 from runfold.export.events import recorded_of
 from runfold.export.exporting import export
 
@@ -108,6 +110,33 @@ def test_an_empty_ledger_is_an_empty_export(ledger: Ledger, to: Path) -> None:
     assert (said_by(to / "events").rows, said_by(to / "events").parts) == (0, ())
 
 
+@pytest.mark.fault("F13")
+@pytest.mark.parametrize("format", ["parquet", "jsonl", "csv"])
+def test_events_that_this_runfold_cannot_read_are_exported_all_the_same(
+    recorded: Ledger, database: TestDatabase, to: Path, format: str
+) -> None:
+    with psycopg.connect(database.owner_url) as connection:
+        connection.execute(
+            "INSERT INTO runfold.log SELECT position + 1, 'run_later', 1, 'run.teleported', 99, '{\"to\": \"Mars\"}', NULL,"
+            " tenant_id, thread_id, gen_random_uuid(), log.recorded_at, context, metadata"
+            " FROM runfold.log CROSS JOIN runfold.head WHERE notification_id = 1"
+        )
+        connection.execute("UPDATE runfold.head SET position = position + 1")
+    export(recorded, "events", format, to)
+    last = rows_of(to / "events")[-1]
+    assert (last["type"], int(last["schema_version"])) == ("run.teleported", 99)
+    assert last["data"] in ('{"to": "Mars"}', {"to": "Mars"})
+
+
+def test_a_hole_in_the_log_is_noticed(recorded: Ledger, database: TestDatabase, to: Path) -> None:
+    with psycopg.connect(database.admin_url) as connection:
+        connection.execute("ALTER TABLE runfold.log DISABLE TRIGGER ALL")
+        connection.execute("DELETE FROM runfold.log WHERE notification_id = 30")
+    with pytest.raises(Damage, match="positions 26 to 50 hold 24 of 25 events; run `runfold check`"):
+        export(recorded, "events", "jsonl", to, rows_per_part=25, all_tenants=True)
+    assert [part.last for part in said_by(to / "events").parts] == [25]
+
+
 @pytest.mark.parametrize("asked", [{"after": 10_000}, {"up_to": 10_000}])
 def test_positions_that_are_not_there_are_refused(recorded: Ledger, to: Path, asked: dict[str, int]) -> None:
     with pytest.raises(UsageError, match="10000 is not in the ledger, which holds 1 to "):
@@ -130,8 +159,8 @@ def test_only_ones_own_events_are_exported_unless_all_are_asked_for(recorded: Le
 
 
 def test_the_same_events_give_the_same_bytes(recorded: Ledger, to: Path) -> None:
-    for format in ("parquet", "jsonl", "csv"):
-        one, other = (export(recorded, "events", format, to / name / format) for name in "ab")
+    for kind in ("parquet", "jsonl", "csv"):
+        one, other = (export(recorded, "events", kind, to / name / kind) for name in "ab")
         assert one.manifest == other.manifest
     first = gzip.decompress(next((to / "a" / "csv" / "events").glob("part*")).read_bytes()).splitlines()[0]
     assert first.startswith(b'"position","stream","version","type"')

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from conftest import TestDatabase
@@ -83,8 +84,11 @@ def test_another_format_tenant_or_beginning_is_refused(recorded: Ledger, neighbo
 
 
 def test_another_ledgers_export_is_refused(to: Path, events: Path, new_database: Callable[[], TestDatabase]) -> None:
-    with Ledger.open(new_database().url) as other:
-        record(other, 1)
+    database = new_database()
+    with psycopg.connect(database.owner_url) as connection:  # databases of these tests are copies of one
+        connection.execute("UPDATE runfold.head SET epoch = gen_random_uuid()")
+    with Ledger.open(database.url) as other:
+        record(other, 3)
         with pytest.raises(ExportRefused, match="holds events of another ledger"):
             export(other, "events", "jsonl", to)
 

@@ -69,12 +69,12 @@ def test_parquet_holds_every_row_with_its_values(folded: Ledger, database: TestD
 def test_costs_are_exact_in_each_format(folded: Ledger, database: TestDatabase, to: Path) -> None:
     expected = [(row["reported_cost"], row["other_costs"], row["day"]) for row in stored(database, "usage")]
     assert Decimal("0.000000000000000001") in {cost for cost, _, _ in expected}, "with all the digits that a cost may have"
-    for format in ("parquet", "jsonl", "csv"):
-        export(folded, "usage", format, to / format)
-    read = {format: rows_of(to / format / "usage") for format in ("parquet", "jsonl", "csv")}
+    for kind in ("parquet", "jsonl", "csv"):
+        export(folded, "usage", kind, to / kind)
+    read = {kind: rows_of(to / kind / "usage") for kind in ("parquet", "jsonl", "csv")}
     assert [row["reported_cost"] for row in read["parquet"]] == [cost for cost, _, _ in expected]
-    for format in ("jsonl", "csv"):
-        assert [Decimal(row["reported_cost"]) for row in read[format]] == [cost for cost, _, _ in expected]
+    for kind in ("jsonl", "csv"):
+        assert [Decimal(row["reported_cost"]) for row in read[kind]] == [cost for cost, _, _ in expected]
     assert [row["other_costs"] for row in read["jsonl"]] == [other for _, other, _ in expected]
     assert [row["day"] for row in read["csv"]] == [day.isoformat() for _, _, day in expected]
     assert types_of(to / "parquet" / "usage")["reported_cost"] == "DECIMAL(38,18)"
@@ -83,9 +83,9 @@ def test_costs_are_exact_in_each_format(folded: Ledger, database: TestDatabase, 
 def test_lists_stay_lists(folded: Ledger, database: TestDatabase, to: Path) -> None:
     expected = [row["tools_used"] for row in stored(database, "run_summaries")]
     assert ["look_up"] in expected
-    for format in ("parquet", "jsonl"):
-        export(folded, "run_summaries", format, to / format)
-        assert [row["tools_used"] for row in rows_of(to / format / "run_summaries")] == expected
+    for kind in ("parquet", "jsonl"):
+        export(folded, "run_summaries", kind, to / kind)
+        assert [row["tools_used"] for row in rows_of(to / kind / "run_summaries")] == expected
     export(folded, "run_summaries", "csv", to / "csv")
     assert [json.loads(row["tools_used"]) for row in rows_of(to / "csv" / "run_summaries")] == expected
 
@@ -125,7 +125,8 @@ def test_rows_of_other_tenants_are_left_out_unless_asked_for(folded: Ledger, nei
 
 def test_a_projection_of_ones_own_is_exported_by_its_name(recorded: Ledger, to: Path) -> None:
     recorded.fold("export.test_tables:Shares")
-    export(recorded, "shares", "csv", to)
+    assert export(recorded, "shares", "csv", to).new_rows == 1
+    assert export(recorded, "export.test_tables:Shares", "csv", to).new_rows == 0
     assert [row["tool"] for row in rows_of(to / "shares")] == ["look_up"]
 
 
@@ -142,7 +143,7 @@ def test_what_is_no_read_model_is_not_found(recorded: Ledger, to: Path) -> None:
     for name in ("nothing", "../usage", "", "shares"):
         with pytest.raises(ProjectionNotFound):
             export(recorded, name, "jsonl", to)
-    with pytest.raises(ReadModelBehind, match=r"usage has not been begun; run `runfold work`.*--fold"):
+    with pytest.raises(ReadModelBehind, match=r"usage has not been begun.*`runfold work`.*--fold"):
         export(recorded, "usage", "jsonl", to)
     assert not to.exists()
 

@@ -13,7 +13,7 @@ from runfold.projections.projection import AnyProjection, Key
 from runfold.projector import checkpoints
 from runfold.projector.checkpoints import ReadModel
 from runfold.projector.connection import connect
-from runfold.projector.tables import Table
+from runfold.projector.tables import READ_SCHEMA, Table
 from runfold.projector.team import read_head
 from runfold.store.codec import COLUMNS, decode
 from runfold.store.datastore import Connection, Datastore
@@ -79,13 +79,13 @@ class Books:
                 found.append(decode(row))
         return found
 
-    def rows(self, projection: AnyProjection) -> dict[Key, Standing]:
+    def rows(self, projection: AnyProjection, schema: str = READ_SCHEMA) -> dict[Key, Standing]:
         """What readers see."""
         table = Table(projection, 0)
         columns = ", ".join(f'"{column.name}"' for column in table.columns)
         cursor = self.connection.cursor(binary=True, row_factory=tuple_row)
         found: dict[Key, Standing] = {}
-        for tenant, *values, position in cursor.execute(f"SELECT {columns} FROM runfold_read.{projection.name}"):
+        for tenant, *values, position in cursor.execute(f"SELECT {columns} FROM {schema}.{projection.name}"):
             row = table.row_of(values)
             found[(tenant, *(getattr(row, name) for name in projection.key))] = Standing(row, position)
         return found

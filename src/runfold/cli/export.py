@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 def export(
     call: Call,
-    table: Annotated[str, typer.Argument(metavar="events|TABLE", help="The log, or a read model by its name.")],
+    table: Annotated[
+        str, typer.Argument(metavar="events|TABLE", help="The log, or a read model by its name or as module:Class.")
+    ],
     format: Annotated[str, typer.Option("--format", metavar="FORMAT", help="parquet, jsonl or csv.")] = "parquet",
     to: Annotated[str, typer.Option("--to", metavar="FOLDER", help="Where to; each table has a folder in it.")] = "export",
     after: Annotated[
@@ -34,16 +36,20 @@ def export(
     jsonl and csv are compressed by gzip. Parquet needs `pip install 'runfold[analytics]'`.
     """
     from runfold.cli.progress import progress_bar
-    from runfold.cli.projections import catch_up
+    from runfold.cli.projections import catch_up, ready
     from runfold.errors import UsageError
     from runfold.export import exporting
     from runfold.export.events import EVENTS
+    from runfold.export.tables import plain_name, require_known
 
     if fold and table == EVENTS:
         raise UsageError("events are not folded: leave out --fold")
     with call.ledger() as ledger:
         if fold:
             catch_up(call, ledger, (table,))
+        elif table != EVENTS:
+            require_known(ledger, plain_name(table))
+            ready(call, ledger, plain_name(table), fold=False)
         with progress_bar(call.err, "Exporting", "rows") as told:
             exported = exporting.export(
                 ledger, table, format, to, after=after, up_to=up_to, rows_per_part=rows_per_part, all_tenants=all_tenants,

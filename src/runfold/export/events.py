@@ -125,13 +125,15 @@ class EventExport:
     def _add_part(self, said: Manifest, up_to: int) -> Manifest:
         order, first = self._order, said.last_position + 1
         taken = self._folder.path / f"{PASSING}taken"
-        rows, last = self._take(taken, said.last_position, up_to)
-        moved = said.but(last_position=last, as_of=last, rows_per_part=order.rows_per_part)
-        if rows:
-            moved = self._folder.add(moved, first, last, rows, partial(order.writer.finish, self._asked, taken))
-        else:
-            self._folder.say(moved)
-        taken.unlink()
+        try:
+            rows, last = self._take(taken, said.last_position, up_to)
+            moved = said.but(last_position=last, as_of=last, rows_per_part=order.rows_per_part)
+            if rows:
+                moved = self._folder.add(moved, first, last, rows, partial(order.writer.finish, self._asked, taken))
+            else:
+                self._folder.say(moved)
+        finally:
+            taken.unlink(missing_ok=True)
         order.told(last - said.first_position + 1, up_to - said.first_position + 1, f"position {last}")
         return moved
 

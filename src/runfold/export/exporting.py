@@ -12,7 +12,7 @@ from runfold.export.folder import locked, writing
 from runfold.export.formats import known_format, writer_of
 from runfold.export.manifest import Manifest
 from runfold.export.order import Order, Told
-from runfold.export.tables import TableExport, require_known
+from runfold.export.tables import TableExport, plain_name, require_known
 from runfold.ledger.ledger import Ledger
 
 ROWS_PER_PART = 100_000
@@ -39,14 +39,16 @@ def export(
     ledger: Ledger, table: str, format: str = "parquet", to: str | Path = "export", *, after: int | None = None,
     up_to: int | None = None, rows_per_part: int = ROWS_PER_PART, all_tenants: bool = False, told: Told | None = None,
 ) -> Exported:  # fmt: skip
-    """Write `events`, or a read model by its name, under the folder `to`; what is there already is checked, and gone on with.
+    """Write `events`, or a read model (its name, or module:Class), under the folder `to`.
+
+    What is there already is compared with its checksums, and gone on with.
 
     `after` and `up_to` are positions, for events alone. Raises ExportRefused, ExportDamaged, UsageError, ReadModelBehind,
-    ProjectionNotFound, LedgerUnavailable.
+    ProjectionNotFound, InvalidProjection, LedgerUnavailable.
     """
     if rows_per_part < 1:
         raise UsageError(f"a part holds at least one row, not {rows_per_part}", rows_per_part=rows_per_part)
-    chosen, root = known_format(format), Path(to)
+    table, chosen, root = plain_name(table), known_format(format), Path(to)
     if table != EVENTS:
         if after is not None or up_to is not None:
             raise UsageError(f"{table} is exported as of where its read model is; only events take positions")

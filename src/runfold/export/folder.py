@@ -51,7 +51,11 @@ class Folder:
         name = said.file_of(first, last)
         passing = self.path / f"{PASSING}{name}"
         passing.unlink(missing_ok=True)
-        write(passing)
+        try:
+            write(passing)
+        except BaseException:
+            passing.unlink(missing_ok=True)
+            raise
         reach("part written")
         part = Part(file=name, first=first, last=last, rows=rows, bytes=passing.stat().st_size, sha256=digest(passing))
         force(passing)

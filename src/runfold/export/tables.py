@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+import psycopg
 from psycopg import sql
 
 from runfold.errors import ExportRefused, ProjectionNotFound, ReadModelBehind
@@ -22,7 +23,7 @@ from runfold.export.order import Order, Outcome
 from runfold.failpoint import reach
 from runfold.ledger.ledger import Ledger
 from runfold.ledger.read_models import Snapshot
-from runfold.projections.registry import known
+from runfold.projections.registry import known, load
 from runfold.projector.tables import READ_SCHEMA
 
 _TAKEN = f"{PASSING}taken-"
@@ -63,7 +64,7 @@ class TableExport:
             is_there = found is not None and _is_same(found, wanted)
             is_taken = not is_there and _is_same(manifest.read(self._beside), wanted)
             if not is_there and not is_taken:
-                self._take(snapshot, asked, wanted)
+                self._take_all(snapshot, asked, wanted)
         if found is not None and is_there:
             there.check(found, lambda done, total: self._order.told(done, total, "checking what is there"))
             return Outcome(found, 0, 0)
@@ -92,12 +93,9 @@ class TableExport:
         )  # fmt: skip
         return wanted, asked
 
-    def _take(self, snapshot: Snapshot, asked: Sequence[Asked], wanted: Manifest) -> None:
+    def _take_all(self, snapshot: Snapshot, asked: Sequence[Asked], wanted: Manifest) -> None:
         """Write down all rows, in the order of their keys."""
-        order = self._order
-        shutil.rmtree(self._beside, ignore_errors=True)
-        self._beside.mkdir()
-        table = sql.Identifier(READ_SCHEMA, order.table)
+        order, table = self._order, sql.Identifier(READ_SCHEMA, self._order.table)
         if order.format == "parquet":
             self._require_exact(snapshot, asked)
         ((total,),) = snapshot.composed(sql.SQL("SELECT count(*) FROM {} WHERE {}").format(table, order.only_tenant))
@@ -105,16 +103,25 @@ class TableExport:
         source = sql.SQL("FROM {} WHERE {} ORDER BY {}").format(
             table, order.only_tenant, sql.SQL(", ").join(map(sql.Identifier, key))
         )
+        shutil.rmtree(self._beside, ignore_errors=True)
+        self._beside.mkdir()
+        try:
+            with snapshot.copy(order.writer.query(asked, source)) as copy:
+                self._take(copy, total)
+        except BaseException:
+            shutil.rmtree(self._beside, ignore_errors=True)
+            raise
+
+    def _take(self, copy: psycopg.Copy, total: int) -> None:
         rows = 0
-        with snapshot.copy(order.writer.query(asked, source)) as copy:
-            while rows < total:
-                passing = self._beside / f"{PASSING}passing"
-                with passing.open("wb") as file:
-                    found = order.writer.take(copy, file, order.rows_per_part)
-                passing.rename(self._beside / f"{_TAKEN}{rows + 1:012}-{rows + found:012}")
-                rows += found
-                order.told(rows, total, "taking the rows down")
-            copy.read()
+        while rows < total:
+            passing = self._beside / f"{PASSING}passing"
+            with passing.open("wb") as file:
+                found = self._order.writer.take(copy, file, self._order.rows_per_part)
+            passing.rename(self._beside / f"{_TAKEN}{rows + 1:012}-{rows + found:012}")
+            rows += found
+            self._order.told(rows, total, "taking the rows down")
+        copy.read()  # its end
 
     def _keep(self, wanted: Manifest) -> None:
         """From here on, a killed export is gone on with."""
@@ -173,6 +180,11 @@ def _range(taken: Path) -> tuple[int, int]:
     """The numbers of its first and its last row."""
     first, last = taken.name.removeprefix(_TAKEN).split("-")
     return int(first), int(last)
+
+
+def plain_name(name: str) -> str:
+    """What a read model is called that is named plainly, or as module:Class. Raises InvalidProjection."""
+    return load(name).name if ":" in name else name
 
 
 def require_known(ledger: Ledger, name: str) -> None:
