@@ -68,13 +68,13 @@ class ThreadNotFound(NotFound):
 class RunNotFound(NotFound):
     """No run has that id, or it belongs to another tenant."""
 
-    thing, listing = "run", "`runfold tree THREAD`"
+    thing, listing = "run", "`runfold runs`"
 
 
 class ApprovalNotFound(NotFound):
     """No approval has that id, or it belongs to another tenant."""
 
-    thing, listing = "approval", "`runfold events --type 'approval.*'`"
+    thing, listing = "approval", "`runfold approvals`"
 
 
 class GoalNotFound(NotFound):

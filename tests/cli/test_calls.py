@@ -36,12 +36,20 @@ def test_every_example_is_a_call_that_the_command_line_understands(
     words = [word.strip("'") for word in command.partition("runfold ")[2].split()]
     if words[0] in {"import", "approve", "deny"} or "--follow" in words or (words[0] == "work" and "--once" not in words):
         words.append("--help")
-    elif "--fold" in runfold(words[0], "--help").out and "--fold" not in words:
+    elif "--fold" in runfold(words[0], "--help").out and not {"--fold", "events"} & set(words):
         words.append("--fold")
     elif words[:2] == ["projections", "retry"]:
         runfold("work", "--once", "--projection", words[2])
-    if "--at" in words:
-        words[words.index("--at") + 1] = "26"
+    for option in ("--at", "--as-of"):
+        if option in words and not words[words.index(option) + 1].isdigit():
+            words[words.index(option) + 1] = "26"
+    if "--to" in words:
+        words[words.index("--to") + 1] = "exported"
+    if "--rollback" in words:
+        runfold("rebuild", words[1])
+        runfold("rebuild", words[1])
+    if words[0] == "drop-schema":
+        runfold("rebuild", "goals", "--as-of", "26", "--into", words[1])
     assert runfold(*words).code == 0
 
 

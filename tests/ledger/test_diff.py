@@ -6,13 +6,16 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ledger.decided import choose
 from runfold import Ledger, Run, RunNotFound, Thread
 from runfold.cli.demo_story import Cast, tell
 from runfold.importers.importing import import_paths
-from runfold.ledger.alignment import Pair
+from runfold.ledger.alignment import Pair, aligned, shared_beginning
 from runfold.ledger.divergence import RunDiff
+from runfold.ledger.steps import Step
 
 REWOUND = "claude-code/experiments-ideas/03eb5929-52b3-4b13-ada3-b93ae35806b8.jsonl.gz"
 ATTEMPTS = [f"tau2-retail-gpt4o/tudor/eval_tudor_gpt5mini-refined_gpt-4o_test_{number}trial.json.gz" for number in (3, 2)]
@@ -42,7 +45,6 @@ def told(pairs: "tuple[Pair, ...] | list[Pair]") -> list[tuple[str, str | None, 
     return [(pair.how, word(pair.a), word(pair.b)) for pair in pairs]
 
 
-@pytest.mark.row("RV-04", "RV-50")
 def test_a_branch_parts_from_its_run_where_it_left_it(ledger: Ledger, thread: Thread) -> None:
     run = say(thread.start_run(), "one", "two", "three")
     branch = say(run.branch(at_version=4), "drei")
@@ -57,6 +59,7 @@ def test_a_branch_parts_from_its_run_where_it_left_it(ledger: Ledger, thread: Th
     assert (found.a.after.runs, found.b.after.runs) == ((run.id,), (branch.id,))
 
 
+@pytest.mark.row("RV-04")
 def test_siblings_part_at_the_earlier_of_their_leavings(ledger: Ledger, thread: Thread) -> None:
     root = say(thread.start_run(), "one", "two", "three")
     early, late = say(root.branch(at_version=3), "two", "drei"), say(root.branch(at_version=5), "four")
@@ -262,6 +265,26 @@ def test_a_run_that_was_retried_shares_with_its_retry_what_both_inherit(ledger: 
     assert told(found.pairs) == [("changed", "half an ans", "half an answer"), ("changed", "ending", "ending")]
 
 
+@given(st.lists(st.integers(0, 3), max_size=12), st.lists(st.integers(0, 3), max_size=12))
+def test_side_by_side_nothing_is_lost_doubled_or_out_of_order(one: list[int], other: list[int]) -> None:
+    a, b = (
+        [
+            Step(kind="tool_call", id=f"call_{at}", run_id="run_x", position=at, facts={"tool": "ab"[n % 2], "n": n})
+            for at, n in each
+        ]
+        for each in (enumerate(one), enumerate(other, 100))
+    )
+    pairs = aligned(a, b)
+    assert [pair.a for pair in pairs if pair.a] == a
+    assert [pair.b for pair in pairs if pair.b] == b
+    for pair in pairs:
+        facts = [step and step.facts for step in (pair.a, pair.b)]
+        assert (pair.how == "same") == (facts[0] == facts[1])
+    start = shared_beginning(a, b)
+    assert [pair.how for pair in pairs[:start]] == ["same"] * start
+    assert start == len(pairs) or pairs[start].how != "same"
+
+
 def test_a_run_beside_itself_differs_in_nothing(ledger: Ledger, thread: Thread) -> None:
     run = say(thread.start_run(), "one")
     run.complete()
@@ -288,7 +311,6 @@ def _numbers(found: RunDiff) -> tuple[int | None, int | None]:
     return parted and parted.number, chose and chose.ordinal
 
 
-@pytest.mark.row("AG-02")
 def test_a_conversation_that_was_rewound_parts_where_the_person_went_back(ledger: Ledger, trajectories: Path) -> None:
     import_paths(ledger, "claude-code", [trajectories / REWOUND])
     (thread,) = ledger.now.threads()

@@ -115,12 +115,14 @@ def test_every_question_is_answered_as_a_ledger_that_ends_there_answers_it(
         runs = [(each.thread_id, each.stream) for each in ended.events(types=["run.created"], limit=10_000)]
         past, answers = ledger.at(position), 0
         for name, question in OF_ALL.items():
-            assert (found := answered(question, past)) == answered(question, ended.now), name
+            found = answered(question, past)
+            assert found == answered(question, ended.now), name
             answers += type(found) is not tuple
         for thread_id, run_id in dice.sample(runs, 8):
             other_id = dice.choice(runs)[1]
             for name, question in of_some(thread_id, run_id, other_id).items():
-                assert (found := answered(question, past)) == answered(question, ended.now), (name, run_id, other_id)
+                found = answered(question, past)
+                assert found == answered(question, ended.now), (name, run_id, other_id)
                 answers += type(found) is not tuple
         assert answers > 120, "most of them are answers, and no errors"
 
@@ -161,7 +163,7 @@ def test_what_is_about_a_thread_needs_no_schema_and_what_is_about_all_makes_one_
     assert ledger.at(position).runs().items == past.runs().items
     assert len(ledger.schemas()) == 1
     ledger.make_schema("mine", as_of=position)
-    assert ledger.at(position).calls().items[0].status == "requested"
+    assert ledger.at(position).calls().items[0].status == "called"
     assert [each.schema for each in ledger.schemas()] == ["mine", made.schema], "that one holds all read models"
 
 

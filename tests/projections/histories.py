@@ -44,7 +44,7 @@ class History:
                 begin_thread(self)
             for _ in range(moves):
                 self.now += timedelta(minutes=self.dice.choice([0, 1, 7, -3]))
-                with contextlib.suppress(LedgerError, LookupError):  # refused; or there is nothing yet to do it to
+                with contextlib.suppress(LedgerError, KeyError):  # refused; or there is nothing yet to do it to
                     self.dice.choice(MOVES)(self)
         self._batch = None
 
@@ -171,6 +171,8 @@ def ask_approval(history: History) -> None:
 
 def decide_approval(history: History) -> None:
     dice = history.dice
+    if not history.approvals:
+        return
     approval = history.batch.approval(dice.choice(history.approvals[-4:]))
     said: dict[str, Any] = {"actor": dice.choice(VOTERS), **history.when}
     match dice.choice(["grant", "grant", "edit", "deny", "expire", "consume"]):

@@ -44,7 +44,7 @@ def full(admin_url: str, template: str, trajectories: Path) -> Iterator[tuple[Le
         tell(ledger, Cast.of(7, "default"))
         History(random.Random(3)).go_on(ledger, 400)  # noqa: S311
         import_paths(ledger, "claude-code", [trajectories / "claude-code" / "experiments-worktrees"])
-        import_paths(ledger, "claude-code", [trajectories / "claude-code" / "src-deep-manifest"])
+        import_paths(ledger, "claude-code", [trajectories / "claude-code" / "experiments-ideas"])
         yield ledger, projector
     with psycopg.connect(admin_url, autocommit=True) as admin:
         admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
@@ -103,8 +103,8 @@ def test_as_of_a_time_is_as_of_the_last_position_of_that_time(ledger: Ledger, fi
     first = fill(2)
     then = ledger.events(after=first - 1)[0].recorded_at
     fill(2)
-    assert ledger.make_schema("then", "run_summaries", as_of=then).position == first
-    assert len(books.rows(known()["run_summaries"], "then")) == 2
+    assert ledger.make_schema("by_then", "run_summaries", as_of=then).position == first
+    assert len(books.rows(known()["run_summaries"], "by_then")) == 2
     assert ledger.make_schema("now", "run_summaries", as_of=datetime.now(UTC) + timedelta(days=1)).position == ledger.position()
 
 
@@ -147,14 +147,14 @@ def test_of_a_rewound_session_the_path_leaves_out_what_was_taken_back(full: tupl
 def test_a_branch_as_of_a_position_is_both(full: tuple[Ledger, str]) -> None:
     ledger, url = full
     position = ledger.events(run_id="run_demo7_exchange")[8].position
-    made = ledger.make_schema("both", as_of=position, branch="run_demo7_exchange")
+    made = ledger.make_schema("both_ways", as_of=position, branch="run_demo7_exchange")
     assert (made.position, made.run_id) == (position, "run_demo7_exchange")
-    assert faults_of(url, "both", events_on(ledger, "run_demo7_exchange", position), dict(known())) == []
-    ledger.drop_schema("both")
+    assert faults_of(url, "both_ways", events_on(ledger, "run_demo7_exchange", position), dict(known())) == []
+    ledger.drop_schema("both_ways")
     with pytest.raises(RunNotFound):
-        ledger.make_schema("both", as_of=10, branch="run_demo7_exchange")
+        ledger.make_schema("both_ways", as_of=10, branch="run_demo7_exchange")
     with pytest.raises(RunNotFound):
-        ledger.make_schema("both", branch="run_nobody")
+        ledger.make_schema("both_ways", branch="run_nobody")
     assert ledger.schemas() == []
 
 
@@ -194,17 +194,19 @@ def test_projections_of_ones_own_have_a_past_too(ledger: Ledger, fill: Fill, dat
 
 def test_readers_may_read_a_schema_of_the_past_and_do_no_more(database: TestDatabase, ledger: Ledger, fill: Fill) -> None:
     fill(2)
-    ledger.make_schema("then", "run_summaries", "goals")
+    ledger.make_schema("by_then", "run_summaries", "goals")
     with psycopg.connect(make_conninfo(database.url, user="runfold_reader"), autocommit=True) as reader:
-        assert reader.execute("SELECT count(*) FROM then.run_summaries").fetchone() == (2,)
-        assert reader.execute("SELECT count(*) FROM then.goals").fetchone() == (0,)
+        assert reader.execute("SELECT count(*) FROM by_then.run_summaries").fetchone() == (2,)
+        assert reader.execute("SELECT count(*) FROM by_then.goals").fetchone() == (0,)
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            reader.execute("DELETE FROM then.run_summaries")
+            reader.execute("DELETE FROM by_then.run_summaries")
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            reader.execute("DROP TABLE then.run_summaries")
+            reader.execute("DROP TABLE by_then.run_summaries")
 
 
-@pytest.mark.parametrize("name", ["public", "pg_past", "runfold_read", "runfold_x", "Big", "a-b", "1st", "", "x" * 64, 'a"; --'])
+@pytest.mark.parametrize(
+    "name", ["public", "pg_past", "runfold_read", "Big", "a-b", "1st", "", "x" * 64, 'a"; --', "order", "then", "left"]
+)
 def test_a_name_that_cannot_be_is_refused(ledger: Ledger, fill: Fill, name: str) -> None:
     fill(1)
     with pytest.raises(RebuildRefused, match="cannot be the name of a schema of yours; choose up to 63"):
@@ -240,7 +242,7 @@ def test_a_moment_that_the_ledger_does_not_have_is_refused(ledger: Ledger, fill:
     with pytest.raises(UsageError, match="nothing was recorded by 2020-01-01"):
         ledger.make_schema("before", "run_summaries", as_of=datetime(2020, 1, 1, tzinfo=UTC))
     with pytest.raises(UsageError, match="has no zone"):
-        ledger.make_schema("nowhere", "run_summaries", as_of=datetime(2020, 1, 1))  # noqa: DTZ001
+        ledger.make_schema("nowhere", "run_summaries", as_of=datetime(2020, 1, 1))
     assert ledger.schemas() == []
 
 
@@ -259,7 +261,8 @@ def test_a_schema_that_was_left_half_made_is_begun_again(
     fill(1)
     ledger.make_schema("half", *EVERY_TOY[:2], as_of=position, processes=1)
     assert [(made.schema, made.ready) for made in ledger.schemas()] == [("half", True)]
-    assert faults_of(books.url, "half", ledger.events(up_to=position), {name: TOYS[name] for name in ("tally", "open_calls")}) == []
+    toys = {name: TOYS[name] for name in ("tally", "open_calls")}
+    assert faults_of(books.url, "half", ledger.events(up_to=position), toys) == []
     assert books.connection.execute("SELECT * FROM runfold.fillings").fetchall() == []
 
 

@@ -33,7 +33,7 @@ def export(
     Of events, the same command again goes on after the last part, whether it was killed or the log has grown; FIRST and
     LAST are positions. A read model is written whole, as of the position at which it stands, and replaces what was there
     at once; FIRST and LAST are rows in the order of keys. Parts that are there are compared with their checksums first.
-    jsonl and csv are compressed by gzip. Parquet needs `pip install 'runfold[analytics]'`.
+    jsonl and csv are compressed by gzip; Parquet takes DuckDB, of the extra `analytics`.
     """
     from runfold.cli.progress import progress_bar
     from runfold.cli.projections import catch_up, ready

@@ -61,7 +61,7 @@ _COMMANDS: list[tuple[str, str, Callable[..., None], tuple[str, ...]]] = [
     ("summary", _LOOK, summary, ("runfold summary run_demo7_claim", "runfold summary run_demo7_claim --json")),
     ("tree", _LOOK, tree, ("runfold tree thread_demo7", "runfold tree thread_demo7 --at 27")),
     ("diff", _LOOK, diff, (
-        "runfold diff run_demo7_claim run_demo7_exchange", "runfold diff run_demo7_claim run_demo7_exchange --at 64 --json",
+        "runfold diff run_demo7_claim run_demo7_exchange", "runfold diff run_demo7_claim run_demo7_policy --at 27 --json",
     )),
     ("heads", _LOOK, heads, ("runfold heads thread_demo7", "runfold heads thread_demo7 --at 64 --json")),
     ("events", _LOOK, events, (

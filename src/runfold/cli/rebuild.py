@@ -45,6 +45,10 @@ def rebuild(
         raise UsageError("name the read models to fold anew, or say --all")
     if (as_of is not None or branch is not None) != (into is not None):
         raise UsageError("--as-of and --branch go with --into SCHEMA, and it with one of them")
+    if rollback and (diff or dry_run or into is not None):
+        raise UsageError("--rollback goes alone")
+    if into is not None and (diff or dry_run):
+        raise UsageError("--dry-run and --diff compare with what is in use, and a schema of the past is compared with nothing")
     chosen = tuple(names or ())
     with call.ledger() as ledger:
         if into is not None:
@@ -69,8 +73,16 @@ def _rebuild(call: Call, ledger: "Ledger", names: tuple[str, ...], workers: int,
         call.answer({"seconds": round(seconds, 3), "different": different, "read_models": [_as_json(each) for each in found]})
     else:
         _print(call, found, seconds, diff=diff)
+        for name in _passed_over(names, found) if dry_run else ():
+            call.note(f"{name} is not compared: its rows are not made from one thread each")
     if dry_run and different:
         raise typer.Exit(1)
+
+
+def _passed_over(names: tuple[str, ...], found: "list[Rebuilt]") -> list[str]:
+    from runfold.projections.registry import chosen
+
+    return sorted(chosen(names).keys() - {each.name for each in found})
 
 
 def _as_json(each: "Rebuilt") -> dict[str, Any]:

@@ -23,7 +23,7 @@ PASSING = ".runfold-"
 _PART = re.compile(r"part-(\d+)-(\d+)\.\w")
 
 Checked = Callable[[int, int], None]
-"""How many bytes were compared with their checksums, of how many."""
+"""Of how many rows the parts were compared with their checksums, of how many."""
 
 
 class Folder:
@@ -99,8 +99,8 @@ class Folder:
                 raise ExportDamaged(part.file, "is missing", str(self.path))
             if path.stat().st_size != part.bytes or digest(path) != part.sha256:
                 raise ExportDamaged(part.file, f"was changed: it is not what {manifest.NAME} says (sha256)", str(self.path))
-            done += part.bytes
-            checked(done, said.bytes)
+            done += part.rows
+            checked(done, said.rows)
 
     def _write_manifest(self, said: Manifest) -> None:
         passing = self.path / f"{PASSING}{manifest.NAME}"

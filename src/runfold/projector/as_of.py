@@ -154,10 +154,11 @@ def _begin(
 
 
 def _require_free(connection: Connection, schema: str) -> None:
-    if not _NAME.fullmatch(schema) or schema.startswith(("runfold", "pg_")) or schema == "public":
+    word = connection.execute("SELECT FROM pg_get_keywords() WHERE word = %s AND catcode IN ('R', 'T')", [schema]).fetchone()
+    if not _NAME.fullmatch(schema) or schema.startswith(("runfold", "pg_")) or schema == "public" or word is not None:
         raise RebuildRefused(
             schema, "cannot be the name of a schema of yours",
-            "choose up to 63 small letters, digits and _, a letter first, and neither runfold… nor pg_…",
+            "choose up to 63 small letters, digits and _, a letter first, no word of SQL, and neither runfold… nor pg_…",
         )  # fmt: skip
     if connection.execute("SELECT FROM pg_namespace WHERE nspname = %s", [schema]).fetchone() is not None:
         raise RebuildRefused(schema, "is a schema of somebody else", "choose another name; nothing was changed in it")
