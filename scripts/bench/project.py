@@ -172,7 +172,8 @@ def by_library(ledger: Ledger, own: Server, events: int, name: str) -> float:
         for recorded in ledger.events(limit=events):
             stories.setdefault(recorded.stream, Story()).tell(recorded)
             count += 1
-        app.save(*stories.values())
+        for story in stories.values():  # all at once, it stalls from some thousand events on
+            app.save(story)
         last = app.recorder.max_notification_id()
     started = time.perf_counter()
     with ProjectionRunner(

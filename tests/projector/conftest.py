@@ -3,6 +3,7 @@
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from conftest import TestDatabase
 from runfold import Ledger
 from runfold.projections.projection import AnyProjection
 from runfold.projector import lane, team
+from runfold.projector.rebuild import Rebuild, Rebuilt
 from runfold.projector.worker import Worker
 from runfold.store.datastore import Datastore
 
@@ -18,6 +20,7 @@ from .toys import TOYS
 
 Fill = Callable[..., int]
 Work = Callable[..., Worker]
+Rebuilding = Callable[..., list[Rebuilt]]
 
 
 @pytest.fixture(autouse=True)
@@ -67,6 +70,17 @@ def books(database: TestDatabase) -> Iterator[Books]:
     """This test's read models."""
     with Books(database.projector_url) as opened:
         yield opened
+
+
+@pytest.fixture
+def rebuild(database: TestDatabase) -> Rebuilding:
+    """Rebuilds toys, or other projections, on this test's database."""
+
+    def run(*projections: AnyProjection, **asked: Any) -> list[Rebuilt]:
+        given = {each.name: each for each in projections} or TOYS
+        return Rebuild(Datastore(database.projector_url), given, **{"processes": 1, **asked}).run()
+
+    return run
 
 
 @contextlib.contextmanager

@@ -26,10 +26,10 @@ def started(
     url: str, *arguments: str, projections: tuple[str, ...] = TOYS, environment: Mapping[str, str] | None = None
 ) -> subprocess.Popen[str]:
     """A worker process that has begun."""
-    tests = str(Path(__file__).parents[1])
+    tests, paths = str(Path(__file__).parents[1]), filter(None, [os.environ.get("PYTHONPATH")])
     return subprocess.Popen(
         [sys.executable, "-m", "projector.driver", url, *projections, *arguments],
-        env={**os.environ, "PYTHONPATH": tests, "RUNFOLD_LOG_LEVEL": "error", **(environment or {})},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([tests, *paths]), "RUNFOLD_LOG_LEVEL": "error", **(environment or {})},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -235,6 +235,7 @@ def test_who_wakes_from_a_sleep_does_not_take_the_others_for_dead(
         until(lambda: {model.position for model in books.models()} == {books.head()})
         with running(awake := work(MANY | TOYS, 3600.0)):
             until(lambda: len(checkpoints.peers(books.connection)) == 2)
+            time.sleep(0.4)  # they know of each other
             beats = [beat_of(books, awake)]
             sleeper.send_signal(signal.SIGSTOP)
             time.sleep(1.2)

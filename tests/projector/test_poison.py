@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from pydantic import Field
 
 from conftest import TestDatabase
 from runfold import Ledger
@@ -15,7 +16,7 @@ from runfold.domain import event as domain_event
 from runfold.domain.event import Recorded
 from runfold.domain.message import MessageAdded
 from runfold.domain.tool_call import ToolCalled
-from runfold.projections.projection import AnyProjection, Key
+from runfold.projections.projection import AnyProjection, Key, Projection, Row
 from runfold.projector import checkpoints, lane, worker
 from runfold.store.codec import Row as LogRow
 
@@ -49,6 +50,27 @@ class Faulty(Tally):
         if self.fault and recorded.position == self.at:
             return self.fault(row, recorded)  # type: ignore[no-any-return]
         return super().evolve(row, recorded)
+
+
+class LooseRow(Row):
+    """A row with anything in it."""
+
+    run_id: str
+    """The run."""
+    facts: dict[str, Any] = Field(default_factory=dict)
+    """Whatever."""
+
+
+class Loose(Projection[LooseRow]):
+    """One row per run, with what JSON has no word for from one event on."""
+
+    name, row, key, events = "loose", LooseRow, ("run_id",), (ToolCalled,)
+
+    def keys(self, recorded: Recorded) -> Iterable[Key]:
+        return ((recorded.stream,),)
+
+    def evolve(self, row: LooseRow, recorded: Recorded) -> LooseRow:
+        return row.but(facts={"at": (1, 2)} if recorded.position >= POISON else {"at": [1, 2]})
 
 
 def called(name: str, like: Faulty | None = None) -> Faulty:
@@ -239,6 +261,18 @@ def test_a_raised_version_does_away_with_the_trouble(fill: Fill, work: Work, boo
     work({"faulty": Second()}).catch_up()
     assert (books.model("faulty").version, books.model("faulty").trouble) == (2, None)
     require_sound(books.url, [Second()])
+
+
+def test_a_value_that_its_column_gives_back_as_another_stops_it_where_it_first_stood(
+    fill: Fill, work: Work, books: Books
+) -> None:
+    """Else the rows would depend on where a page ends: what is at hand is one thing, what is read another."""
+
+    fill(5)
+    work({"loose": Loose()}).catch_up()
+    model = books.model("loose")
+    assert (model.trouble_position, model.position) == (POISON, POISON - 1)
+    assert "has facts = {'at': (1, 2)}, which its column gives back as {'at': [1, 2]}; mend" in (model.message or "")
 
 
 def test_a_table_that_was_dropped_by_hand_is_a_trouble_of_its_own(fill: Fill, work: Work, books: Books) -> None:

@@ -21,7 +21,7 @@ from runfold.domain.message import MessageAdded
 from runfold.domain.tool_call import ToolCalled
 from runfold.errors import ImpureProjection
 from runfold.projections.fold import FoldFailed
-from runfold.projections.projection import Key, Projection, Row
+from runfold.projections.projection import AnyProjection, Key, Projection, Row
 from runfold.projector import lane, worker
 from runfold.projector.purity import require_pure
 
@@ -107,7 +107,8 @@ def deep_in_place(_: Any, row: Doings, recorded: Recorded) -> Doings:
 
 
 def in_the_event(_: Any, row: Doings, recorded: Recorded) -> Doings:
-    recorded.event.__dict__["name"] = "other"
+    if isinstance(recorded.event, ToolCalled):
+        recorded.event.__dict__["name"] = "other"
     return row.but(number=row.number + 1)
 
 
@@ -192,6 +193,16 @@ def test_an_impure_fold_is_stopped_and_told_what_it_did(fill: Fill, work: Work, 
         assert re.search(said, model.message), model.message
         assert books.rows(doing(name, one)) == {}, "nothing of it was stored"
     assert [fault for toy in TOYS.values() for fault in books.faults(toy, head)] == []
+
+
+@pytest.mark.fault("G6")
+@pytest.mark.parametrize("among", [{}, TOYS], ids=["alone", "among others"])
+def test_it_is_believed_the_first_time_for_the_second_time_it_may_know_better(
+    fill: Fill, work: Work, books: Books, among: dict[str, AnyProjection]
+) -> None:
+    fill()
+    work({"doing": Doing(by_what_it_has_seen), **among}).catch_up()
+    assert (books.model("doing").error, books.model("doing").position) == ("ImpureProjection", 0)
 
 
 def test_a_pure_fold_is_never_accused(

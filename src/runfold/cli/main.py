@@ -70,7 +70,7 @@ _COMMANDS: list[tuple[str, str, Callable[..., None], tuple[str, ...]]] = [
     )),
     ("export", _LOOK, export, (
         "runfold export events", "runfold export run_summaries --fold --to /data/runfold",
-        "runfold export events --format jsonl --after 1000 --up-to 2000",
+        "runfold export events --format jsonl --after 20 --up-to 60",
     )),
     ("problems", _LOOK, problems, ("runfold problems --open", "runfold problems --severity warning --goal settle-claim --json")),
     ("usage", _LOOK, usage, (

@@ -1,0 +1,312 @@
+"""A rebuild may die anywhere, be refused, stand in somebody's way, or fail: the table in use serves."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+import pytest
+
+from conftest import TestDatabase
+from runfold import Ledger
+from runfold.errors import LedgerUnavailable, ProjectionStopped, RebuildRefused
+from runfold.failpoint import REBUILD_POINTS
+from runfold.ledger.read_models import ReadModels
+from runfold.projections.registry import chosen
+from runfold.projector import generations
+from runfold.projector.connection import connect
+from runfold.projector.worker import Worker
+from runfold.store.datastore import Datastore
+
+from .conftest import Fill, Rebuilding, Work, running
+from .rebuilding import (
+    BY_THREAD,
+    ImpossibleTally,
+    PoisonedTally,
+    dying,
+    lanes,
+    leftovers,
+)
+from .soundness import Books, require_sound
+from .test_generations import WideTally
+from .test_worker import until
+from .toys import TOYS, OpenCalls, SecondTally, Tally, Tools
+
+IN_A_CHILD = {"lane taken", "lane filled", "lane stored"}
+
+
+@pytest.mark.fault("A5")
+@pytest.mark.parametrize("point", [*REBUILD_POINTS, "page stored", "generation switched"])
+def test_a_rebuild_killed_at_any_point_leaves_the_table_in_use_and_the_next_one_goes_on_from_there(
+    rebuild: Rebuilding, fill: Fill, work: Work, books: Books, point: str
+) -> None:
+    fill(7)
+    work({"tally": Tally(), "open_calls": OpenCalls()}).catch_up()
+    fill(1)
+    times = 2 if point in IN_A_CHILD else 1
+    code, said = dying(books.url, f"{point}:{times}", *BY_THREAD)
+    if point in IN_A_CHILD:
+        assert code == 0, "only the child died"
+        assert said.startswith("LedgerUnavailable: a process that fills tables ended with -9")
+        assert said.endswith("give the command again: it goes on where it was")
+        done = 2 if point == "lane stored" else 1
+        assert lanes(books) == {lane: (lane < done, int(lane < 2)) for lane in range(4)}
+        code, said = dying(books.url, "lanes filled", *BY_THREAD)
+        again = {1: 1 if point == "lane stored" else 2}
+        assert lanes(books) == {lane: (True, again.get(lane, 1)) for lane in range(4)}, "what was done is not done again"
+    assert code == -9, said
+    assert [books.faults(toy) for toy in (Tally(), OpenCalls())] == [[], []], "what readers see is whole"
+    fill(1)
+    found = rebuild(Tally(), OpenCalls())
+    assert {each.generation for each in found} == {3 if point == "generation switched" else 2}, "it went on"
+    require_sound(books.url, [Tally(), OpenCalls()])
+    assert leftovers(books) == []
+
+
+@pytest.mark.fault("A5")
+def test_a_killed_rebuild_that_is_never_given_again_holds_up_no_worker(
+    fill: Fill, work: Work, books: Books, rebuild: Rebuilding
+) -> None:
+    fill(3)
+    older = work({"tally": Tally()})
+    older.catch_up()
+    older.close()
+    assert dying(books.url, "job planned", "projector.toys:SecondTally")[0] == -9
+    fill(1)
+    work({"tally": SecondTally()}).catch_up()
+    require_sound(books.url, [SecondTally()])
+    rebuild(SecondTally())
+    require_sound(books.url, [SecondTally()])
+    assert leftovers(books) == []
+
+
+@pytest.mark.fault("A5")
+def test_a_rebuild_is_not_gone_on_with_in_another_log(
+    rebuild: Rebuilding, fill: Fill, database: TestDatabase, books: Books
+) -> None:
+    fill(8)
+    rebuild(Tally())
+    assert dying(books.url, "lane stored:2", BY_THREAD[0])[1].startswith("LedgerUnavailable")
+    with psycopg.connect(database.admin_url, autocommit=True) as admin:
+        admin.execute("UPDATE runfold.head SET epoch = gen_random_uuid()")
+    (found,) = rebuild(Tally())
+    assert found.generation == 3, "neither the first nor the half-done one"
+    require_sound(books.url, [Tally()])
+    assert leftovers(books) == []
+
+
+def test_of_two_rebuilds_at_once_the_second_is_refused_and_so_is_rolling_back(
+    rebuild: Rebuilding, fill: Fill, books: Books, ledger: Ledger
+) -> None:
+    fill(4)
+    rebuild(Tally())
+    rebuild(Tally())
+    refused: list[str] = []
+
+    def meanwhile(stage: str, done: int, total: int) -> None:
+        if stage == "folding" and not refused:
+            for other in (lambda: rebuild(OpenCalls(), Tally()), lambda: ledger.roll_back(BY_THREAD[0])):
+                with pytest.raises(RebuildRefused) as error:
+                    other()
+                refused.append(str(error.value))
+            rebuild(Tools())
+
+    rebuild(Tally(), told=meanwhile)
+    assert refused == [
+        "tally is being rebuilt already; wait for that, and see `runfold projections`",
+        "tally is being rebuilt; wait for that, or stop it, and give the command again",
+    ]
+    require_sound(books.url, [Tally(), Tools()])
+    assert leftovers(books) == []
+
+
+@contextmanager
+def reading(url: str) -> Iterator[list[int]]:
+    """A reader who looks all the time: positions never go back, and every answer is whole as of its position."""
+    positions: list[int] = []
+    faults: list[str] = []
+    stop = threading.Event()
+    models = ReadModels(Datastore(url), "default")
+    query = (
+        "SELECT (SELECT count(*) FROM {tally}), (SELECT coalesce(sum(calls), 0) FROM {tally}), count(*) FILTER (WHERE topic ="
+        " 'run.created'), count(*) FILTER (WHERE topic = 'tool.called') FROM runfold.log WHERE notification_id <= %b"
+    )
+
+    def look() -> None:
+        try:
+            while not stop.is_set():
+                with models.reading("tally") as snapshot:
+                    (runs, calls, created, called), position = (
+                        snapshot.query(query, [snapshot.standing.position])[0], snapshot.standing.position,
+                    )  # fmt: skip
+                if (runs, calls) != (created, called):
+                    faults.append(f"at {position}: {runs} rows with {calls} calls, not {created} with {called}")
+                if positions and position < positions[-1]:
+                    faults.append(f"from {positions[-1]} back to {position}")
+                positions.append(position)
+        except Exception as error:  # shown below
+            faults.append(repr(error))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield positions
+    finally:
+        stop.set()
+        thread.join()
+    assert faults[:5] == []
+
+
+@pytest.mark.fault("A5", "G5")
+def test_while_workers_fold_and_others_append_a_rebuild_shows_nothing_half_done_and_nothing_goes_back(
+    database: TestDatabase, rebuild: Rebuilding, fill: Fill, work: Work, books: Books
+) -> None:
+    fill(30)
+    work().catch_up()
+    stop = threading.Event()
+
+    def append() -> None:
+        while not stop.is_set():
+            fill(1, complete=True)
+
+    appending = threading.Thread(target=append)
+    with running(work()), reading(database.url) as positions:
+        appending.start()
+        try:
+            for number in range(3):
+                before, looked = books.head(), len(positions)
+                found = rebuild(Tally(), OpenCalls())
+                assert [each.compared.different for each in found if each.compared] == [0, 0]
+                assert all(each.switched and each.position >= before for each in found)
+                assert books.model("tally").generation == number + 2
+                until(lambda: len(positions) > looked)  # noqa: B023
+            assert dying(books.url, "lane filled:2", *BY_THREAD)[1].startswith("LedgerUnavailable")
+        finally:
+            stop.set()
+            appending.join()
+    assert len(set(positions)) > 3, "it moved on meanwhile"
+    rebuild(Tally(), OpenCalls())
+    work().catch_up()
+    require_sound(books.url, TOYS.values())
+    assert leftovers(books) == []
+
+
+def test_rows_that_went_away_since_are_no_difference(
+    rebuild: Rebuilding, fill: Fill, work: Work, books: Books, ledger: Ledger
+) -> None:
+    fill(6)
+    work({"open_calls": OpenCalls()}).catch_up()
+    moved: list[int] = []
+
+    def meanwhile(stage: str, done: int, total: int) -> None:
+        if not moved:
+            for run_id, call_id in [(event.stream, event.event.call_id) for event in ledger.events(types=["tool.called"])][3::4]:  # type: ignore[attr-defined]
+                ledger.run(run_id).tool_call(call_id).succeed("late")
+            worker = Worker(Datastore(books.url), {"open_calls": OpenCalls()})
+            moved.append(worker.catch_up())
+            worker.close()
+
+    (found,) = rebuild(OpenCalls(), told=meanwhile)
+    assert found.compared is not None
+    assert (found.compared.rows, found.compared.changed_since, found.compared.different) == (0, 6, 0)
+    require_sound(books.url, [OpenCalls()])
+
+
+def test_a_view_of_the_users_that_stands_in_the_way_is_named_and_the_table_in_use_serves(
+    database: TestDatabase, rebuild: Rebuilding, fill: Fill, books: Books
+) -> None:
+    fill(3)
+    rebuild(Tally())
+    with psycopg.connect(database.admin_url, autocommit=True) as admin:
+        admin.execute("CREATE VIEW public.busy AS SELECT run_id FROM runfold_read.tally")
+        with pytest.raises(
+            ProjectionStopped, match=r"tally has other columns .* view busy depends on view runfold_read.tally; drop"
+        ):
+            rebuild(WideTally())
+        assert books.faults(Tally()) == []
+        admin.execute("DROP VIEW public.busy")
+    rebuild(WideTally())
+    require_sound(books.url, [WideTally()])
+    assert leftovers(books) == []
+
+
+def test_a_poison_event_ends_a_rebuild_with_its_position_and_leaves_the_table_in_use(
+    rebuild: Rebuilding, fill: Fill, work: Work, books: Books, ledger: Ledger
+) -> None:
+    fill(2)
+    run = ledger.create_thread(agent_id="a").start_run()
+    run.call_tool("poison")
+    fill(2)
+    work({"tally": Tally()}).catch_up()
+    with pytest.raises(ProjectionStopped) as error:
+        rebuild(PoisonedTally(), processes=2)
+    poison = ledger.events(types=["tool.called"], run_id=run.id)[0].position
+    assert str(error.value).startswith(
+        f"tally cannot take in the tool.called at position {poison}: ValueError: no such tool; mend"
+    )
+    assert books.faults(Tally(), books.head()) == []
+    rebuild(SecondTally())
+    require_sound(books.url, [SecondTally()])
+    assert leftovers(books) == []
+
+
+def test_a_poison_event_beyond_what_was_filled_is_said_too(
+    rebuild: Rebuilding, fill: Fill, work: Work, books: Books, ledger: Ledger
+) -> None:
+    head = fill(2)
+    older = work({"tally": Tally()})
+    older.catch_up()
+    older.close()
+    ledger.create_thread(agent_id="a").start_run().call_tool("poison")
+    with pytest.raises(ProjectionStopped, match=r"tally cannot take in the tool.called at position .*no such tool; mend"):
+        rebuild(PoisonedTally())
+    assert books.faults(Tally(), head) == []
+    rebuild(SecondTally())
+    require_sound(books.url, [SecondTally()])
+    assert leftovers(books) == []
+
+
+def test_a_row_that_no_column_takes_is_said_with_the_read_models_name(rebuild: Rebuilding, fill: Fill, books: Books) -> None:
+    fill(2)
+    rebuild(Tally())
+    with pytest.raises(ProjectionStopped, match=r"tally came to a row that cannot be: .*out of range.*; mend the projection"):
+        rebuild(ImpossibleTally())
+    require_sound(books.url, [Tally()])
+
+
+def test_a_process_that_cannot_even_begin_is_said_with_its_last_words(
+    rebuild: Rebuilding, fill: Fill, books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(2)
+    monkeypatch.setattr("runfold.projector.rebuild.source_of", lambda _: "no.such.module:Tally")
+    with pytest.raises(LedgerUnavailable, match=r"a process that fills tables ended with 1: .*no.such.module:Tally"):
+        rebuild(Tally())
+    monkeypatch.undo()
+    rebuild(Tally())
+    require_sound(books.url, [Tally()])
+    assert leftovers(books) == []
+
+
+def test_a_worker_leaves_a_read_model_to_the_rebuild_that_runs(rebuild: Rebuilding, fill: Fill, books: Books) -> None:
+    fill(2)
+    said: list[bool] = []
+
+    def meanwhile(stage: str, done: int, total: int) -> None:
+        if stage == "folding" and not said:
+            with connect(Datastore(books.url)) as connection:
+                said.append(generations.is_being_rebuilt(connection, "tally"))
+                generations.begin(connection, Tally(), generations_epoch(books))
+            said.append(len(books.models()) == 1)
+
+    rebuild(Tally(), told=meanwhile)
+    assert said == [True, True]
+    assert not generations.is_being_rebuilt(books.connection, "tally")
+    require_sound(books.url, chosen([BY_THREAD[0]]).values())
+
+
+def generations_epoch(books: Books) -> Any:
+    """Of this log."""
+    row = books.connection.execute("SELECT epoch FROM runfold.head").fetchone()
+    assert row is not None
+    return row["epoch"]
