@@ -25,6 +25,7 @@ from runfold.store.datastore import Connection, Datastore
 from .conftest import Fill, Work
 from .soundness import Books
 from .toys import Everything, EveryType, OpenCalls, Tally
+from .ways import new_site
 
 INTS = st.integers(-(2**63), 2**63 - 1)
 MOMENTS = st.datetimes(datetime(1, 1, 2), timezones=st.just(UTC))  # the zone is the other parameter
@@ -47,21 +48,30 @@ ROWS = st.fixed_dictionaries(
 ).map(lambda fields: EveryType(**fields))
 
 
+@pytest.fixture(scope="module")
+def url(admin_url: str, template: str) -> str:
+    """A database with the table of rows with every type."""
+    site = new_site(admin_url, template, "tables")
+    with closing(connect(Datastore(site.url))) as connection:
+        made = Table(Everything(), 1)
+        connection.execute("CREATE SCHEMA runfold_read")
+        made.create(connection)
+        made.create_indexes(connection)
+        made.show(connection)
+    return site.url
+
+
 @pytest.fixture
-def projector(database: TestDatabase) -> Iterator[Connection]:
-    with closing(connect(Datastore(database.projector_url))) as connection:
+def projector(url: str) -> Iterator[Connection]:
+    with closing(connect(Datastore(url))) as connection:
         yield connection
 
 
 @pytest.fixture
 def table(projector: Connection) -> Table[EveryType]:
-    """The table of rows with every type, with nothing in it."""
-    made = Table(Everything(), 1)
-    projector.execute("CREATE SCHEMA runfold_read")
-    made.create(projector)
-    made.create_indexes(projector)
-    made.show(projector)
-    return made
+    """The table, with nothing in it."""
+    projector.execute("TRUNCATE runfold_everything_1.everything")
+    return Table(Everything(), 1)
 
 
 def key_of(row: EveryType) -> tuple[Any, ...]:
@@ -251,7 +261,6 @@ def test_the_projector_writes_read_models_and_never_the_log(database: TestDataba
 @pytest.mark.parametrize("name", ["user", "order", "group", "x" * 39, "a__1"])
 def test_any_name_that_is_allowed_makes_a_table(projector: Connection, name: str) -> None:
     odd = type("Odd", (OpenCalls,), {"name": name, "__doc__": 'It\'s 100 % "odd".'})()
-    projector.execute("CREATE SCHEMA runfold_read")
     made = Table(odd, 12)
     made.create(projector)
     made.create_indexes(projector)

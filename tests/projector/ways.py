@@ -82,7 +82,7 @@ Way = Callable[[Site, Mapping[str, AnyProjection], random.Random], Iterator[int]
 
 def in_pieces(site: Site, projections: Mapping[str, AnyProjection], dice: random.Random) -> Iterator[int]:
     """By one worker after another, in pages of any size, with stops anywhere: as of each, as if the log ended there."""
-    cuts = sorted(dice.sample(range(1, site.length()), 3))
+    cuts = sorted(dice.sample(range(1, site.length()), 2))
     folding: Worker | None = None
     for cut in [0, *cuts, site.length()]:
         with pytest.MonkeyPatch.context() as patch:
