@@ -140,7 +140,28 @@ def test_against_your_own_database_it_skips_what_it_may_not_do_and_says_why(own_
 
 def test_it_says_what_each_row_does_and_refuses_rows_that_are_not():
     listed = subprocess.run([sys.executable, str(SCRIPT), "--list"], capture_output=True, text=True, check=True).stdout
-    for row in ("A1", "A2", "A3", "A8", "A10", "B1", "B4", "C-1", "C-7", "D1", "D4", "E1", "H-1", "H-2", "A4", "G4", "H9", "E2", "A5", "conflicts"):
+    for row in (
+        "A1",
+        "A2",
+        "A3",
+        "A8",
+        "A10",
+        "B1",
+        "B4",
+        "C-1",
+        "C-7",
+        "D1",
+        "D4",
+        "E1",
+        "H-1",
+        "H-2",
+        "A4",
+        "G4",
+        "H9",
+        "E2",
+        "A5",
+        "conflicts",
+    ):
         assert re.search(rf"^{row} ", listed, re.MULTILINE)
     refused = subprocess.run([sys.executable, str(SCRIPT), "--rows", "Z9"], capture_output=True, text=True, check=False)
     assert refused.returncode == 2
