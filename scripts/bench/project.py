@@ -39,6 +39,7 @@ from runfold.store.datastore import Datastore
 TEXT = "The order left our warehouse on Tuesday; the carrier says it arrives tomorrow by noon."
 ONE = "run_summaries"
 RUNS_AT_ONCE = 200
+SHORT_EVENTS = 12_000
 LIBRARY_GENERATION = 9
 
 
@@ -266,7 +267,7 @@ def main() -> None:
     )  # fmt: skip
     report = Report("project", wanted={"catch_up_library": "≥ 60", "catch_up_decode": "≥ 0.5", "visible_p99_ms": "≤ 100"})
     with server() as own, own.ledger("runfold_sdk") as ledger:
-        count = fill(ledger, asked.events)
+        count = fill(ledger, min(asked.events, SHORT_EVENTS) if asked.short else asked.events)
         url = own.embedded.url("postgres", "runfold_sdk")
         everything = dict(known())
         rates = in_turn(

@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 
 from measuring import Report, Server, arguments, in_turn, percentiles, server
-from project import ONE, TEXT, by_library, catch_up, decode_only, fill
+from project import ONE, SHORT_EVENTS, TEXT, by_library, catch_up, decode_only, fill
 
 from runfold import Ledger
 from runfold.projections.projection import AnyProjection
@@ -98,7 +98,7 @@ def main() -> None:
     wanted = {"rebuild_library": "≥ 100", "rebuild_decode": "≥ 0.5", "append_during_rebuild": "≥ 0.5", "as_of_growth": "≤ 1.5"}
     report = Report("rebuild", wanted=wanted)
     with server() as own, own.ledger("runfold_sdk") as ledger:
-        count = fill(ledger, asked.events)
+        count = fill(ledger, min(asked.events, SHORT_EVENTS) if asked.short else asked.events)
         url = own.embedded.url("postgres", "runfold_sdk")
         everything = dict(known())
         one = {ONE: everything[ONE]}
