@@ -25,8 +25,7 @@ from .rebuilding import (
     leftovers,
 )
 from .soundness import Books, require_sound
-from .test_generations import WideTally
-from .toys import TOYS, SecondTally, Tally
+from .toys import TOYS, SecondTally, Tally, WideTally
 
 
 @pytest.fixture(scope="module")

@@ -29,9 +29,8 @@ from .rebuilding import (
     leftovers,
 )
 from .soundness import Books, require_sound
-from .test_generations import WideTally
 from .test_worker import until
-from .toys import TOYS, OpenCalls, SecondTally, Tally, Tools
+from .toys import TOYS, OpenCalls, SecondTally, Tally, Tools, WideTally
 
 IN_A_CHILD = {"lane taken", "lane filled", "lane stored"}
 

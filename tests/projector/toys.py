@@ -174,3 +174,22 @@ class PricedTally(Tally):
     """The same with something else that it depends on."""
 
     depends_on = "prices of May"
+
+
+class WideRow(TallyRow):
+    """With a column more."""
+
+    errors: int = 0
+    """Errors."""
+
+
+class WideTally(Tally):
+    """The same with a column more."""
+
+    version, row = 2, WideRow  # type: ignore[assignment]
+
+
+class OtherEventsTally(Tally):
+    """The same, of fewer events, and still in the same version."""
+
+    events = Tally.events[1:]  # type: ignore[assignment]
