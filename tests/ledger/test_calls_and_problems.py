@@ -165,5 +165,3 @@ def test_what_nothing_could_be_asked_by_is_refused(ledger: Ledger, list_name: st
 def test_nothing_is_listed_before_anything_was_folded(ledger: Ledger, thread: Thread, list_name: str) -> None:
     with pytest.raises(ReadModelBehind, match="has not been begun"):
         getattr(ledger.now, list_name)()
-    with pytest.raises(UsageError, match="not answered for the past yet"):
-        getattr(ledger.at(1), list_name)()
