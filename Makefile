@@ -13,7 +13,7 @@ demo: $(BIN)/.installed  ## set up, record a small story, and show what a ledger
 	@$(BIN)/runfold demo
 
 test: $(BIN)/.installed-dev  ## set up, and run the tests on a real PostgreSQL
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
 
 test-setup: $(BIN)/.installed-dev
 

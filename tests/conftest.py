@@ -18,7 +18,6 @@ from runfold import Ledger, Settings
 from runfold.store.embedded import EmbeddedServer
 from runfold.store.migrate import migrate
 
-TEMPLATE = "runfold_template"
 SHARED = Path(__file__).parents[2] / "shared"
 TRAJECTORIES = SHARED / "data" / "trajectories"
 
@@ -67,16 +66,18 @@ def admin_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def template(admin_url: str) -> str:
-    """A migrated, empty database, to be copied."""
+def template(admin_url: str) -> Iterator[str]:
+    """A migrated, empty database, to be copied. Its name is this process's own: others may test on the same server."""
+    name = f"runfold_template_{os.getpid()}"
     with psycopg.connect(admin_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(TEMPLATE)))
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
-    migrate(make_conninfo(admin_url, dbname=TEMPLATE))
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    migrate(make_conninfo(admin_url, dbname=name))
     with psycopg.connect(admin_url, autocommit=True) as connection:
         for role in ("runfold_owner", "runfold_app", "runfold_projector", "runfold_reader"):
             connection.execute(sql.SQL("ALTER ROLE {} LOGIN").format(sql.Identifier(role)))
-    return TEMPLATE
+    yield name
+    with psycopg.connect(admin_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
 
 
 @pytest.fixture

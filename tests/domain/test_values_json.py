@@ -61,7 +61,7 @@ Point = namedtuple("Point", "x y")
         (OrderedDict(a=1), "state", "is a OrderedDict"),
         (1j, "state", "is a complex"),
         (Colour.RED, "state", "is a Colour"),
-        (object(), "state", "is a object"),
+        pytest.param(object(), "state", "is a object", id="object"),
         (Tokens(), "state", "is a Tokens"),
     ],
     ids=lambda value: ascii(value)[:40],
