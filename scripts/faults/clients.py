@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from faults.journal import Ack, Journal, groups
 from runfold import Ledger, LedgerError, LedgerUnavailable, Receipt, Run, VersionConflict
-from runfold.ledger.ledger import Writing
+from runfold.ledger.desk import Writing
 
 AGAIN_SECONDS = 0.05
 

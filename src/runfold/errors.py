@@ -11,7 +11,8 @@ LedgerError
 ├── CommandRefused                  exit 1   the rules do not allow it in this state
 ├── Conflict                        exit 4
 │   ├── VersionConflict
-│   └── DuplicateWithDifferentContent
+│   ├── DuplicateWithDifferentContent
+│   └── AlreadyAppended
 ├── Damage                          exit 5   what is stored is not what was written
 │   ├── UnknownEventType
 │   ├── UnreadableEvent
@@ -134,6 +135,17 @@ class DuplicateWithDifferentContent(Conflict):
             thing=thing, id=id, differs=differs,
         )  # fmt: skip
         self.thing, self.id, self.differs = thing, id, differs
+
+
+class AlreadyAppended(Conflict):
+    """Another process carried the command out under the same idempotency key at the same moment."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(
+            f"{stream} was written to under the same idempotency key by another request; repeat it with that key for its answer",
+            stream=stream,
+        )  # fmt: skip
+        self.stream = stream
 
 
 class Damage(LedgerError):

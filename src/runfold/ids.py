@@ -15,6 +15,13 @@ def new_event_id() -> bytes:
     return uuid7().bytes
 
 
+def stable_event_id(tenant_id: str, key: str, number: int) -> bytes:
+    """The id of the nth event of a command that was asked for under a key: always the same sixteen bytes (a UUIDv8)."""
+    digest = bytearray(hashlib.sha256("\x1f".join(("event", tenant_id, key, str(number))).encode()).digest()[:16])
+    digest[6], digest[8] = 0x80 | digest[6] & 0x0F, 0x80 | digest[8] & 0x3F
+    return bytes(digest)
+
+
 def stable_id(prefix: str, *source: str) -> str:
     """The same id for the same source, always: what an import names twice is one thing.
 

@@ -16,7 +16,7 @@ from psycopg.conninfo import make_conninfo
 
 from runfold import CommandRefused, Ledger, Run, Settings
 from runfold.importers.importing import import_paths
-from runfold.ledger.ledger import Batch
+from runfold.ledger.desk import Batch
 from runfold.ledger.read_models import Page
 from runfold.ledger.tool_call import ToolCall
 from runfold.projections.fold import fold_all

@@ -12,7 +12,8 @@ from typing import Self
 
 from runfold.errors import RunNotFound
 from runfold.ids import stable_id
-from runfold.ledger.ledger import Batch, Ledger
+from runfold.ledger.desk import Batch
+from runfold.ledger.ledger import Ledger
 from runfold.ledger.run import Run
 
 AGENT, CLERK = "agent:support", "human:ada"

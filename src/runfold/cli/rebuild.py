@@ -147,7 +147,7 @@ def _make_past(
 ) -> None:  # fmt: skip
     from runfold.cli.progress import progress_bar
     from runfold.cli.terminal import shown
-    from runfold.ledger.ledger import parse_moment
+    from runfold.ledger.desk import parse_moment
 
     with progress_bar(call.err, "Folding the past", "events") as told:
         made = ledger.make_schema(

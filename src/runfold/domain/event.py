@@ -136,6 +136,8 @@ class Metadata(Value):
     causation_id: Id | None = None
     correlation_id: Id | None = None
     traceparent: Text | None = None
+    request_digest: Text | None = None
+    """Of what was asked under an idempotency key, so that something else under the same key is noticed."""
 
 
 @lru_cache(maxsize=8192)

@@ -20,7 +20,8 @@ from runfold.domain.values import Part, TextPart
 from runfold.errors import CommandRefused, DuplicateWithDifferentContent, InvalidEvent, NotFound, ThreadNotFound
 from runfold.ids import stable_id
 from runfold.importers.sources import Piece, Report
-from runfold.ledger.ledger import Batch, Ledger
+from runfold.ledger.desk import Batch
+from runfold.ledger.ledger import Ledger
 from runfold.ledger.message import Message
 from runfold.ledger.run import Run
 from runfold.ledger.thread import Thread

@@ -1,6 +1,8 @@
 """Many commands, one transaction: all of them are recorded, or none."""
 
+import itertools
 from collections.abc import Iterator
+from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import TypeVar
 
@@ -10,9 +12,9 @@ from runfold.domain.event import AlreadyRecorded, Event, Recorded, refusal
 from runfold.errors import LedgerError, LedgerUnavailable, UsageError
 from runfold.ledger.door import Door, require_same
 from runfold.ledger.plan import Plan
-from runfold.ledger.session import NotKnown, Session, States, metadata_of
+from runfold.ledger.reading import Reading
+from runfold.ledger.session import Caller, NotKnown, Session, States, metadata_of
 from runfold.ledger.submitted import Receipt, Submitted
-from runfold.settings import Settings
 from runfold.store.datastore import Datastore
 from runfold.store.reader import LATEST, TREE_TYPES, Reader
 
@@ -53,15 +55,24 @@ class ReaderWithNew(Reader):
 class BatchDoor:
     """A door that collects. A refused command leaves the batch as it was, and may be caught."""
 
-    def __init__(self, door: Door, settings: Settings) -> None:
-        self._door = door
-        self.clock, self.actor, self.tenant_id = door.clock, door.actor, door.tenant_id
+    def __init__(self, door: Door, caller: Caller) -> None:
+        self._door, self._caller = door, caller
+        self.clock, self.actor, self.tenant_id = door.clock, caller.actor, caller.tenant_id
         self.reader: Reader = ReaderWithNew(door.recorder.store, self)
-        self._states = States(door.recorder.reader, settings.tenant, most=2**31, take=door.take)
-        self._session: Session = door.session({}, self._states)
+        self._states = States(door.recorder.reader, most=2**31, take=door.take)
+        self._session: Session = door.session({}, self._states, caller)
         self._default_metadata = self._session.metadata
         self._broken: LedgerError | None = None
         self._new: dict[tuple[str, int], Event] = {}
+        self._ids = itertools.count()
+
+    def reading(self, moment: int | datetime | None = None) -> Reading:
+        """The ledger as it will be once the batch is stored, or as it stood."""
+        return Reading(self.reader, self.tenant_id).at(moment)
+
+    def new_id(self, prefix: str) -> str:
+        """An id for what a command creates."""
+        return self._caller.new_id(prefix, next(self._ids))
 
     def __len__(self) -> int:
         return len(self._session.rows)
@@ -71,7 +82,7 @@ class BatchDoor:
         self._require_whole()
         session, before = self._session, len(self._session.rows)
         try:
-            session.next_command(metadata_of(plan.envelope, self.actor) if plan.envelope else self._default_metadata)
+            session.next_command(metadata_of(plan.envelope, self._caller) if plan.envelope else self._default_metadata)
             receipt = self._decide(plan, before)
         except (LedgerError, ValidationError) as error:
             ours = refusal(error) if isinstance(error, ValidationError) else error
@@ -97,7 +108,7 @@ class BatchDoor:
         except LedgerError as error:
             self._broken = error
             raise
-        session = self._door.session({}, self._states)
+        session = self._door.session({}, self._states, self._caller)
         self._session, self._new = session, {}
         return receipt
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -13,6 +13,9 @@ from runfold.errors import InvalidEvent
 from runfold.ledger.plan import Plan
 from runfold.ledger.submitted import Submitted
 from runfold.store.reader import Reader
+
+if TYPE_CHECKING:
+    from runfold.ledger.reading import Reading
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -25,6 +28,12 @@ class Entrance(Protocol):
     clock: Callable[[], datetime]
     actor: Actor
     tenant_id: str
+
+    def reading(self, moment: int | datetime | None = None) -> "Reading":
+        """The ledger as it stands, or stood at a position or a time."""
+
+    def new_id(self, prefix: str) -> str:
+        """An id for what a command creates."""
 
     def execute(self, plan: Plan[T]) -> T:
         """Carry out a command and wait."""

@@ -11,7 +11,7 @@ from runfold.domain.thread import MAIN
 from runfold.domain.thread import Thread as ThreadState
 from runfold.domain.values import RunId, canonical, digest
 from runfold.errors import InvalidEvent, RunNotFound
-from runfold.ids import new_id, stable_id
+from runfold.ids import stable_id
 from runfold.ledger.command import Entrance, Handle, checked_id
 from runfold.ledger.history import thread_tree
 from runfold.ledger.session import Envelope, Session
@@ -62,7 +62,7 @@ class Creation:
             callback_url=request.get("callback_url"), metadata=request.get("metadata", {}),
         )  # fmt: skip
         given = request.get("run_id")
-        self.run_id = checked_id(RunId, "run_id", given) if given else self._id_for_key() or new_id("run")
+        self.run_id = checked_id(RunId, "run_id", given) if given else self._id_for_key() or self._door.new_id("run")
 
     def decide(self, session: Session) -> None:
         """Create the run, and begin it if that was asked too."""

@@ -17,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
@@ -24,6 +25,7 @@ from pydantic import ValidationError
 from runfold.domain.event import AlreadyRecorded, Event, refusal
 from runfold.domain.values import Actor
 from runfold.errors import (
+    AlreadyAppended,
     CommandRefused,
     DuplicateWithDifferentContent,
     LedgerError,
@@ -31,9 +33,11 @@ from runfold.errors import (
     NotFound,
     VersionConflict,
 )
+from runfold.ids import new_id, stable_event_id
 from runfold.ledger.insisting import insist
 from runfold.ledger.plan import Plan, Try
-from runfold.ledger.session import Envelope, Known, NotKnown, Session, States, metadata_of
+from runfold.ledger.reading import Reading
+from runfold.ledger.session import Caller, Envelope, Known, NotKnown, Session, States, metadata_of
 from runfold.ledger.submitted import Receipt, Submitted, settle
 from runfold.settings import Settings
 from runfold.store.appender import Append, Appender
@@ -61,11 +65,11 @@ class Door:
         self.recorder = recorder
         self.reader = recorder.reader
         self.clock = clock
-        self.actor = Actor.parse(settings.actor)
-        self.tenant_id = settings.tenant
+        self.caller = Caller(settings.tenant, Actor.parse(settings.actor))
+        self.actor, self.tenant_id = self.caller.actor, self.caller.tenant_id
         self.limits = Limits(settings.max_string_bytes, settings.max_event_bytes)
-        self.states = States(recorder.reader, settings.tenant, settings.cached_streams)
-        self._default_metadata = metadata_of({}, self.actor)
+        self.states = States(recorder.reader, settings.cached_streams)
+        self._default_metadata = metadata_of({}, self.caller)
         self._hint = Hint(recorder.store)
         self._appender = Appender(recorder.writer, self._settle, settings.queue_size)
         self._turn = threading.Lock()
@@ -137,10 +141,31 @@ class Door:
         self._hint.close()
         self.recorder.close()
 
-    def session(self, envelope: Envelope, states: States | None = None) -> Session:
+    def session(self, envelope: Envelope, states: States | None = None, caller: Caller | None = None) -> Session:
         """A place for a command to look at states and to record events."""
-        metadata = metadata_of(envelope, self.actor) if envelope else self._default_metadata
-        return Session(states or self.states, self.limits, metadata)
+        plain = not envelope and caller is None
+        metadata = self._default_metadata if plain else metadata_of(envelope, caller or self.caller)
+        return Session(states or self.states, self.limits, caller or self.caller, metadata)
+
+    def reading(self, moment: int | datetime | None = None) -> Reading:
+        """The ledger as it stands, or stood."""
+        return Reading(self.reader, self.tenant_id).at(moment)
+
+    def new_id(self, prefix: str) -> str:
+        """An id for what a command creates."""
+        return new_id(prefix)
+
+    def recorded_under(self, caller: Caller) -> Receipt | None:
+        """What was recorded under the caller's key, if anything was.
+
+        Raises DuplicateWithDifferentContent when something else was asked then.
+        """
+        if caller.key is None or not (found := self.reader.under(partial(stable_event_id, caller.tenant_id, caller.key))):
+            return None
+        if found[0].metadata.request_digest != caller.request:
+            raise DuplicateWithDifferentContent("idempotency key", caller.key, "what is asked for")
+        last = found[-1]
+        return Receipt(last.stream, last.position, last.version, last.recorded_at, len(found))
 
     # Deciding
 
@@ -168,8 +193,10 @@ class Door:
         return None
 
     def _decide(self, trying: Try) -> _Chore | None:
-        plan = trying.plan
-        session = trying.session = trying.session or self.session(plan.envelope)
+        plan, caller = trying.plan, trying.plan.caller
+        if caller is not None and caller.key is not None and not trying.looked_up:
+            raise NotKnown(lambda: self._look_up(trying, caller))
+        session = trying.session = trying.session or self.session(plan.envelope, caller=plan.caller)
         self._appender.require_room()
         refused: LedgerError | None = None
         try:
@@ -194,9 +221,12 @@ class Door:
             receipt = insist(
                 plan,
                 self.recorder.writer,
-                lambda: States(self.reader, self.tenant_id, most=2**31),
-                lambda states: self.session(plan.envelope, states),
+                lambda: States(self.reader, most=2**31),
+                lambda states: self.session(plan.envelope, states, plan.caller),
             )
+        except AlreadyAppended:
+            trying.looked_up = False
+            return None
         except (NotKnown, AlreadyRecorded, *_JUDGED_BY_STATE):
             return None
         if receipt is not None:
@@ -219,6 +249,13 @@ class Door:
             settle([(trying.submitted, error)])
         except LedgerError as error:
             settle([(trying.submitted, error)])
+
+    def _look_up(self, trying: Try, caller: Caller) -> None:
+        """Answer with what was recorded under the command's key before, if anything was."""
+        receipt = self.recorded_under(caller)
+        trying.looked_up = True
+        if receipt is not None:
+            settle([(trying.submitted, receipt)])
 
     def _put(self, trying: Try, session: Session) -> None:
         self._appender.put(Append(session.rows, list(session.touched.values()), session.watched(), trying))
@@ -276,7 +313,7 @@ class Door:
             if error is not None and (self._closed or not self._may_retry(trying, error)):
                 given_up.append((trying.submitted, error))
             else:
-                trying.session, trying.tries = None, trying.tries + 1
+                trying.session, trying.tries, trying.looked_up = None, trying.tries + 1, False
                 self._hand_over(trying)
         return given_up
 
@@ -291,6 +328,8 @@ class Door:
 
     def _may_retry(self, trying: Try, error: LedgerError) -> bool:
         asked = trying.plan.envelope.get("expected_version")
+        if isinstance(error, AlreadyAppended):
+            return trying.plan.caller is not None  # what was recorded under its key is its answer
         return isinstance(error, VersionConflict) and asked is None and trying.tries < MOST_TRIES
 
     # The worker: what could not be decided at once

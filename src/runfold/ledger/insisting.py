@@ -7,11 +7,11 @@ it without a pause: by the time a long run has been read, it has moved on.
 from collections.abc import Callable
 from typing import Any
 
-from runfold.errors import VersionConflict
+from runfold.errors import AlreadyAppended, VersionConflict
 from runfold.ledger.plan import Plan
 from runfold.ledger.session import Known, NotKnown, Session, States
 from runfold.ledger.submitted import Receipt
-from runfold.store.writer import Placed, Writer
+from runfold.store.writer import Placed, Repeated, Writer
 
 
 def insist(
@@ -36,6 +36,8 @@ def insist(
         if not session.rows:
             return None
         answer = writer.append(session.rows, session.watched())
+    if isinstance(answer, Repeated):
+        raise AlreadyAppended(plan.stream)
     if not isinstance(answer, Placed):
         stream, version = next(iter(answer.items()))
         raise VersionConflict(stream, session.seen.get(stream, 0), version)

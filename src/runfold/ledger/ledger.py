@@ -1,102 +1,24 @@
-"""The ledger: opened on a database, the place from which all handles come."""
+"""The ledger: opened on a database, and what its owner may do with it."""
 
-import contextlib
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import datetime
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import Any, Self
 
-from runfold.domain.event import Context, Recorded
-from runfold.domain.thread import Thread as ThreadState
-from runfold.domain.thread import ThreadCreated
-from runfold.domain.values import ThreadId
-from runfold.errors import UsageError
-from runfold.ids import new_id
-from runfold.ledger.approval import Approval
-from runfold.ledger.batch import BatchDoor
-from runfold.ledger.command import Entrance, Handle, checked_id, command, submitting
+from runfold.ledger.desk import Desk, parse_moment
 from runfold.ledger.door import Door
 from runfold.ledger.folding import Folding
 from runfold.ledger.past import MOST_EVENTS
-from runfold.ledger.plan import Plan
 from runfold.ledger.reading import Reading
-from runfold.ledger.run import Run
-from runfold.ledger.session import Envelope, Session
-from runfold.ledger.submitted import Receipt
-from runfold.ledger.thread import Thread
+from runfold.ledger.session import Caller
 from runfold.projector.filling import Progress
 from runfold.settings import Settings
 from runfold.store.database import Database
-from runfold.store.reader import LATEST, Filter
 from runfold.store.recorder import Recorder
 from runfold.store.tail import Tail
-from runfold.subscription import Subscription
 
 
-class Writing(Handle):
-    """Where handles come from: the ledger, or a batch of it."""
-
-    def __init__(self, door: Entrance) -> None:
-        super().__init__("ledger", door)
-
-    @command
-    def create_thread(
-        self, *, agent_id: str | None = None, user_id: str | None = None, title: str | None = None,
-        metadata: dict[str, Any] | None = None, external_ref: str | None = None, thread_id: str | None = None,
-        **envelope: Unpack[Envelope],
-    ) -> Plan[Thread]:  # fmt: skip
-        """Begin a conversation. `agent_id` runs it where a run names nobody; `external_ref` is its id elsewhere."""
-        created = ThreadCreated(
-            agent_id=agent_id, user_id=user_id, title=title, metadata=metadata or {}, external_ref=external_ref
-        )
-        created_id = checked_id(ThreadId, "thread_id", thread_id) if thread_id else new_id("thread")
-
-        def decide(session: Session) -> None:
-            thread = session.new(ThreadState, created_id)
-            session.begin(thread, thread.create(created), created_id, Context(agent_id=agent_id, user_id=user_id))
-
-        return Plan(created_id, decide, lambda receipt: Thread(created_id, self._door, receipt), envelope)
-
-    submit_create_thread = submitting(create_thread)
-
-    def thread(self, thread_id: str) -> Thread:
-        """The handle of a thread. Whether there is one shows when it is used."""
-        return Thread(thread_id, self._door)
-
-    def run(self, run_id: str) -> Run:
-        """The handle of a run. Whether there is one shows when it is used."""
-        return Run(run_id, self._door)
-
-    def approval(self, approval_id: str) -> Approval:
-        """The handle of an approval. Whether there is one shows when it is used."""
-        return Approval(approval_id, self._door)
-
-
-class Batch(Writing):
-    """Many commands in one transaction: all recorded at the end, or none. A refused one may be caught; the rest goes on."""
-
-    def __init__(self, door: BatchDoor) -> None:
-        super().__init__(door)
-        self._collected = door
-        self.receipt: Receipt | None = None
-        self.appended = 0
-
-    def __len__(self) -> int:
-        return len(self._collected)
-
-    def store(self) -> Receipt | None:
-        """Append what was collected so far, and go on collecting. Raises VersionConflict where others were first."""
-        self.appended += len(self._collected)
-        self.receipt = self._collected.store() or self.receipt
-        return self.receipt
-
-    def finish(self) -> None:
-        """Store the rest. `with ledger.batch()` does it."""
-        self.store()
-        self._collected.finish()
-
-
-class Ledger(Writing, Folding):
+class Ledger(Desk, Folding):
     """The ledger of record. Thread-safe; one a process is enough.
 
     with Ledger.open() as ledger:
@@ -108,11 +30,8 @@ class Ledger(Writing, Folding):
         self.settings = settings
         self.database = database
         self.recorder = Recorder(database.datastore(settings.connect_timeout))
-        door = Door(self.recorder, settings)
-        super().__init__(door)
-        self._own_door = door
-        self._tail = Tail(self.recorder.store, self.recorder.reader)
-        self._reading = Reading(self.recorder.reader, settings.tenant)
+        tail = Tail(self.recorder.store, self.recorder.reader)
+        super().__init__(Door(self.recorder, settings), tail, self._build_past)
 
     @classmethod
     def open(cls, url: str | None = None, *, settings: Settings | None = None, **overrides: Any) -> Self:
@@ -133,6 +52,10 @@ class Ledger(Writing, Folding):
             raise
         return ledger
 
+    def on_behalf(self, caller: Caller) -> Desk:
+        """The same ledger for somebody else: their tenant's threads, their name on what they do."""
+        return Desk(self._own_door, self._tail, self._build_past, caller)
+
     def close(self) -> None:
         """Store what waits, and give the database back."""
         self._tail.close()
@@ -145,65 +68,13 @@ class Ledger(Writing, Folding):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    @contextlib.contextmanager
-    def batch(self) -> Iterator[Batch]:
-        """Many commands in one transaction, stored when the block ends without an error."""
-        batch = Batch(BatchDoor(self._own_door, self.settings))
-        yield batch
-        batch.finish()
-
-    # Reading
-
     def at(self, moment: int | datetime | str, *, most_events: int = MOST_EVENTS, progress: Progress | None = None) -> Reading:
-        """The ledger as it stood at a position, or at a time of the store (an aware datetime, or RFC 3339 text).
-
-        What belongs to a thread or a run is folded from that thread's events. A question about all of them is answered from
-        a schema of the past; where there is none it is made, from at most `most_events` events, and `progress` is told.
-        Raises UsageError for a position beyond the head.
-        """
+        """As of a `Desk`; and `progress` is told where a schema of the past must be made."""
 
         def build(schema: str, names: Sequence[str], position: int) -> None:
             self.make_schema(schema, *names, as_of=position, progress=progress)
 
         return self._reading.at(parse_moment(moment) if isinstance(moment, str) else moment, most_events, build)
 
-    @property
-    def now(self) -> Reading:
-        """The ledger as it stands."""
-        return self._reading
-
-    def events(
-        self, *, after: int = 0, up_to: int | None = None, limit: int = 1000, types: Sequence[str] = (),
-        thread_id: str | None = None, run_id: str | None = None,
-    ) -> list[Recorded]:  # fmt: skip
-        """A page of events after a position, in order. A type may end in `.*`."""
-        wanted = self._filter(types, thread_id, run_id)
-        return self.recorder.reader.page(wanted, after=after, up_to=LATEST if up_to is None else up_to, limit=limit)
-
-    def subscribe(
-        self, *, after: int = 0, types: Sequence[str] = (), thread_id: str | None = None, run_id: str | None = None,
-        follow: bool = True,
-    ) -> Subscription:  # fmt: skip
-        """The events after a position, in order, each once, and then the new ones as they come. A type may end in `.*`."""
-        wanted = self._filter(types, thread_id, run_id)
-        return Subscription(self.recorder.reader, self._tail, wanted, after=after, follow=follow)
-
-    def position(self) -> int:
-        """The last position."""
-        return self.recorder.reader.head().position
-
-    def _filter(self, types: Sequence[str], thread_id: str | None, run_id: str | None) -> Filter:
-        return Filter(thread_id=thread_id, run_id=run_id, tenant_id=self.settings.tenant, types=tuple(types))
-
-
-def parse_moment(text: str) -> int | datetime:
-    """A position, or an RFC 3339 time with a zone. Raises UsageError."""
-    if text.isdigit():
-        return int(text)
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise UsageError(f"{text!r} is neither a position nor a time such as 2026-01-31T09:30:00Z") from None
-    if moment.tzinfo is None:
-        raise UsageError(f"the time {text!r} has no zone; write {text}Z for UTC")
-    return moment.astimezone(UTC)
+    def _build_past(self, schema: str, names: Sequence[str], position: int) -> None:
+        self.make_schema(schema, *names, as_of=position)

@@ -10,7 +10,6 @@ from runfold.domain.run import Run as RunState
 from runfold.domain.run_events import StuckRule
 from runfold.domain.tool_call import Failure
 from runfold.domain.values import Actor
-from runfold.ids import new_id
 from runfold.ledger.child import Child
 from runfold.ledger.command import (
     Entrance,
@@ -52,7 +51,7 @@ class Life(Handle):
 
         Refused while another holds it; after its lease expired, unless `take_over`.
         """
-        execution, length = execution_id or new_id("exec"), duration(lease)
+        execution, length = execution_id or self._door.new_id("exec"), duration(lease)
 
         def decide(run: RunState) -> list[Event]:
             now = self._door.clock()

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from runfold.ledger.session import Envelope, Session
+from runfold.ledger.session import Caller, Envelope, Session
 from runfold.ledger.submitted import Receipt, Submitted
 
 T = TypeVar("T")
@@ -17,6 +17,8 @@ class Plan(NamedTuple, Generic[T]):
     decide: Callable[[Session], None]
     answer: Callable[[Receipt], T]
     envelope: Envelope
+    caller: Caller | None = None
+    """Who asks; else the ledger itself."""
 
 
 @dataclass(slots=True)
@@ -26,5 +28,7 @@ class Try:
     number: int
     tries: int = 0
     session: Session | None = None
+    looked_up: bool = False
+    """Whether the log was asked if something was recorded under the command's key before."""
     floor: dict[str, int] | None = None
     """The versions that streams are known to have reached since the command came: what is decided on those is up to date."""

@@ -15,7 +15,6 @@ from runfold.domain.step import EdgeTraversed, ModelCallStarted, StepStarted
 from runfold.domain.tool_call import Failure, ToolCalled, ToolFailed
 from runfold.domain.usage import CostReported, Tokens, UsageRecorded
 from runfold.domain.values import Actor, ApprovalId, digest
-from runfold.ids import new_id
 from runfold.ledger.approval import Approval
 from runfold.ledger.child import Child
 from runfold.ledger.command import (
@@ -60,7 +59,7 @@ class Recording(Life):
         """
         parts = () if streaming and not content else content_parts(content)
         message = MessageAdded(
-            message_id=message_id or new_id("msg"), role=role, content=parts,
+            message_id=message_id or self._door.new_id("msg"), role=role, content=parts,
             name=name, tool_call_id=tool_call_id, author=author, activity_type=activity_type,
             encrypted_value=encrypted_value, streaming=streaming,
         )  # fmt: skip
@@ -81,7 +80,7 @@ class Recording(Life):
         """Record that the agent asked for a tool. `arguments` as text is kept to the letter; else it is JSON."""
         text, parsed = arguments_of(arguments)
         called = ToolCalled(
-            call_id=call_id or new_id("call"), name=name, arguments_text=text, arguments=parsed, message_id=message_id,
+            call_id=call_id or self._door.new_id("call"), name=name, arguments_text=text, arguments=parsed, message_id=message_id,
             provider_call_id=provider_call_id, needs_approval=needs_approval,
         )  # fmt: skip
         answer = self._child(ToolCall, called.call_id)
@@ -94,7 +93,7 @@ class Recording(Life):
         context: dict[str, Any] | None = None, decision_id: str | None = None, **envelope: Unpack[Envelope],
     ) -> Plan[Decision]:  # fmt: skip
         """Record a choice among options. `chosen` is the id of one of them."""
-        made_id = decision_id or new_id("dec")
+        made_id = decision_id or self._door.new_id("dec")
         models = tuple(
             option if isinstance(option, Option) else Option.model_validate(option, strict=False) for option in options
         )
@@ -116,7 +115,7 @@ class Recording(Life):
     ) -> Plan[Problem]:  # fmt: skip
         """Report something wrong. Allowed after the run's end too."""
         problem = ProblemReported(
-            problem_id=problem_id or new_id("prob"), severity=severity, description=description, root_cause=root_cause,
+            problem_id=problem_id or self._door.new_id("prob"), severity=severity, description=description, root_cause=root_cause,
             decision_id=decision_id, suggested_fix=suggested_fix,
         )  # fmt: skip
         return self._plan(lambda run: run.problems.report(problem), envelope, self._child(Problem, problem.problem_id))
@@ -146,7 +145,7 @@ class Recording(Life):
             cache_read_input_tokens=cache_read_input_tokens, cache_creation_input_tokens=cache_creation_input_tokens,
             reasoning_output_tokens=reasoning_output_tokens,
         )  # fmt: skip
-        recorded_id = usage_id or (f"usage_{model_call_id}" if model_call_id else new_id("usage"))
+        recorded_id = usage_id or (f"usage_{model_call_id}" if model_call_id else self._door.new_id("usage"))
 
         def decide(run: RunState) -> list[Event]:
             used = UsageRecorded(
@@ -166,7 +165,7 @@ class Recording(Life):
         """Say what something cost. `amount` is a Decimal or a decimal string. Allowed after the run's end too."""
         cost = CostReported.model_validate(
             {
-                "cost_id": cost_id or new_id("cost"), "usage_id": usage_id, "node_id": node_id, "provider": provider,
+                "cost_id": cost_id or self._door.new_id("cost"), "usage_id": usage_id, "node_id": node_id, "provider": provider,
                 "model": model, "amount": amount, "currency": currency, "source": source,
             },
             strict=isinstance(amount, float),
@@ -178,7 +177,7 @@ class Recording(Life):
         self, name: str, *, node_id: str | None = None, step_id: str | None = None, **envelope: Unpack[Envelope]
     ) -> Plan[Step]:
         """Begin a step."""
-        started = StepStarted(step_id=step_id or new_id("step"), name=name, node_id=node_id)
+        started = StepStarted(step_id=step_id or self._door.new_id("step"), name=name, node_id=node_id)
         return self._plan(lambda run: run.steps.start(started), envelope, self._child(Step, started.step_id))
 
     @command
@@ -188,7 +187,7 @@ class Recording(Life):
     ) -> Plan[ModelCall]:  # fmt: skip
         """Record that a request goes to a model."""
         started = ModelCallStarted(
-            model_call_id=model_call_id or new_id("mcall"), provider=provider, request_model=request_model,
+            model_call_id=model_call_id or self._door.new_id("mcall"), provider=provider, request_model=request_model,
             prompt_message_ids=tuple(prompt_message_ids),
         )  # fmt: skip
         return self._plan(lambda run: run.steps.start(started), envelope, self._child(ModelCall, started.model_call_id))
@@ -245,7 +244,7 @@ class Recording(Life):
             response_schema=response_schema, expires_at=expires_at,
             rule=ApprovalRule(quorum=quorum, eligible=tuple(eligible), requester_excluded=requester_excluded),
         )  # fmt: skip
-        asked_id = checked_id(ApprovalId, "approval_id", approval_id) if approval_id else new_id("approval")
+        asked_id = checked_id(ApprovalId, "approval_id", approval_id) if approval_id else self._door.new_id("approval")
 
         def decide(session: Session) -> None:
             run, approval = self._state(session, envelope), session.new(ApprovalState, asked_id)

@@ -12,7 +12,6 @@ from runfold.ledger.creation import Creation, RunRequest, request_envelope
 from runfold.ledger.decision import Decision, Problem
 from runfold.ledger.message import Message
 from runfold.ledger.plan import Plan
-from runfold.ledger.reading import Reading
 from runfold.ledger.recording import Recording
 from runfold.ledger.tool_call import ToolCall
 from runfold.ledger.usage import Usage
@@ -42,15 +41,15 @@ class Run(Recording):
 
     def view(self, at: int | datetime | None = None, *, at_version: int | None = None) -> RunView:
         """The run at a glance, now, at a position or time, or at one of its versions. Raises RunNotFound."""
-        return self._reading(at).run(self.id, at_version)
+        return self._door.reading(at).run(self.id, at_version)
 
     def messages(self, at: int | datetime | None = None, *, at_version: int | None = None) -> list[MessageView]:
         """The conversation as of this run, along its path. Raises RunNotFound."""
-        return self._reading(at).history(self.id, at_version=at_version).messages()
+        return self._door.reading(at).history(self.id, at_version=at_version).messages()
 
     def state(self, at: int | datetime | None = None, *, at_version: int | None = None) -> Any:
         """The shared state document as of this run, along its path. Raises RunNotFound."""
-        return self._reading(at).state(self.id, at_version)
+        return self._door.reading(at).state(self.id, at_version)
 
     def message(self, message_id: str) -> Message:
         """The handle of a message of this run, or of its past."""
@@ -71,6 +70,3 @@ class Run(Recording):
     def recorded_usage(self, usage_id: str) -> Usage:
         """The handle of what a model call of this run used."""
         return Usage(usage_id, self._door, self.id)
-
-    def _reading(self, at: int | datetime | None) -> Reading:
-        return Reading(self._door.reader, self._door.tenant_id).at(at)

@@ -4,7 +4,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypedDict, TypeVar, cast
+from typing import Any, NamedTuple, TypedDict, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -14,7 +14,7 @@ from runfold.domain.run import Run
 from runfold.domain.thread import Thread
 from runfold.domain.values import Actor, ApprovalId, RunId, ThreadId
 from runfold.errors import ApprovalNotFound, NotFound, RunNotFound, ThreadNotFound, VersionConflict
-from runfold.ids import new_event_id
+from runfold.ids import new_event_id, new_id, stable_event_id, stable_id
 from runfold.store.appender import Lineage
 from runfold.store.codec import Limits, Row, dump, encode
 from runfold.store.reader import Reader
@@ -54,12 +54,31 @@ class Envelope(TypedDict, total=False):
     """The version that the stream must be at; otherwise VersionConflict, and no retry."""
 
 
+class Caller(NamedTuple):
+    """Who asks: whose threads they see, who acts when a command names nobody, and the key under which they may ask again."""
+
+    tenant_id: str
+    actor: Actor
+    key: str | None = None
+    """A command under a key that was carried out before is not carried out again: what was recorded then is the answer."""
+    request: str | None = None
+    """Digest of what is asked under the key: something else under the same key is refused."""
+
+    def new_id(self, prefix: str, number: int) -> str:
+        """An id for what a command creates; of a command under a key always the same."""
+        return new_id(prefix) if self.key is None else stable_id(prefix, self.tenant_id, self.key, str(number))
+
+    def event_id(self, number: int) -> bytes:
+        """The id of the command's next event, which is unique in the log: so a key takes effect once, whoever asks."""
+        return new_event_id() if self.key is None else stable_event_id(self.tenant_id, self.key, number)
+
+
 @dataclass(eq=False, kw_only=True)
 class Known(Lineage):
     """A stream as this process believes it to be."""
 
     state: State
-    tenant_id: str
+    tenant_id: str = ""
     thread_id: str = ""
     context: Context = field(default_factory=Context)
     context_json: str = "{}"
@@ -79,13 +98,12 @@ class NotKnown(Exception):
 class States:
     """The states of streams kept in memory, those used least recently forgotten first."""
 
-    def __init__(self, reader: Reader, tenant_id: str, most: int, take: Callable[[str], "Known | None"] | None = None) -> None:
+    def __init__(self, reader: Reader, most: int, take: Callable[[str], "Known | None"] | None = None) -> None:
         """`take` hands over a state that somebody else has in memory, if they have it."""
         self._reader = reader
         self._take = take
         self._most = most
         self._known: OrderedDict[str, Known] = OrderedDict()
-        self.tenant_id = tenant_id
 
     def get(self, kind: type[State], stream: str) -> Known:
         """The stream's state. Raises NotKnown when it must be read first."""
@@ -146,7 +164,7 @@ class States:
 
     def read(self, kind: type[State], stream: str) -> Known:
         """Fold a stream from the log."""
-        known = Known(state=kind(stream), tenant_id=self.tenant_id)
+        known = Known(state=kind(stream))
         while True:
             began = time.monotonic()
             self.catch_up(known)
@@ -167,11 +185,12 @@ class States:
 class Session:
     """One command at work. It records into memory; the door stores all of it, or nothing."""
 
-    __slots__ = ("_fetched", "_limits", "_seen", "_states", "events", "metadata", "rows", "touched")
+    __slots__ = ("_caller", "_fetched", "_limits", "_seen", "_states", "events", "metadata", "rows", "touched")
 
-    def __init__(self, states: States, limits: Limits, metadata: str) -> None:
+    def __init__(self, states: States, limits: Limits, caller: Caller, metadata: str) -> None:
         self._states = states
         self._limits = limits
+        self._caller = caller
         self.metadata = metadata
         self._fetched: dict[object, Any] | None = None
         self.rows: list[Row] = []
@@ -202,7 +221,7 @@ class Session:
         """A thread, run or approval that may not exist yet."""
         known = self._states.get(kind, stream)
         self._seen.setdefault(stream, known.state.version)
-        if known.tenant_id != self._states.tenant_id:
+        if known.state.exists and known.tenant_id != self._caller.tenant_id:
             raise _NOT_FOUND[kind](stream)
         return cast("S", known.state)
 
@@ -233,7 +252,8 @@ class Session:
     def begin(self, state: State, events: list[Event], thread_id: str, context: Context) -> None:
         """Record the first events of a stream, and with them what stands beside all its events."""
         known = self._states.get(type(state), state.id)
-        known.thread_id, known.context, known.context_json = thread_id, context, dump(context.facts())
+        known.tenant_id, known.thread_id = self._caller.tenant_id, thread_id
+        known.context, known.context_json = context, dump(context.facts())
         self.record(state, events)
 
     def record(self, state: State, events: list[Event]) -> None:
@@ -251,7 +271,7 @@ class Session:
             self.rows.append(
                 Row(
                     stream, state.version, event.type, event.schema_version, payload, None,
-                    known.tenant_id, known.thread_id, new_event_id(), known.context_json, self.metadata,
+                    known.tenant_id, known.thread_id, self._caller.event_id(len(self.rows)), known.context_json, self.metadata,
                 )
             )  # fmt: skip
 
@@ -273,14 +293,15 @@ class Session:
         if known is None:
             known = self._states.get(kind, stream)
             self._seen.setdefault(stream, known.state.version)
-            if not known.state.exists or known.tenant_id != self._states.tenant_id:
+            if not known.state.exists or known.tenant_id != self._caller.tenant_id:
                 raise _NOT_FOUND[kind](stream)
             self.touched[stream] = known
         return known
 
 
-def metadata_of(envelope: Envelope, actor: Actor) -> str:
+def metadata_of(envelope: Envelope, caller: Caller) -> str:
     """The metadata that a command's events are stored with, as JSON. Raises pydantic.ValidationError."""
     said: dict[str, Any] = {key: value for key, value in envelope.items() if key != "expected_version"}
-    said["actor"] = Actor.parse(envelope["actor"]) if "actor" in envelope else actor
+    said["actor"] = Actor.parse(envelope["actor"]) if "actor" in envelope else caller.actor
+    said["request_digest"] = caller.request
     return Metadata(**said).model_dump_json(exclude_none=True)

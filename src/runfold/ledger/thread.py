@@ -12,7 +12,6 @@ from runfold.ledger.command import Entrance, Handle, command, itself, submitting
 from runfold.ledger.creation import Creation, RunRequest, request_envelope
 from runfold.ledger.history import thread_tree
 from runfold.ledger.plan import Plan
-from runfold.ledger.reading import Reading
 from runfold.ledger.run import Run
 from runfold.ledger.session import Envelope, Session
 from runfold.ledger.submitted import Receipt
@@ -104,11 +103,11 @@ class Thread(Handle):
 
     def view(self, at: int | datetime | None = None) -> ThreadView:
         """The thread at a glance, now or at a position or time. Raises ThreadNotFound."""
-        return self._reading(at).thread(self.id)
+        return self._door.reading(at).thread(self.id)
 
     def tree(self, at: int | datetime | None = None) -> Tree:
         """Its runs and heads. Raises ThreadNotFound."""
-        return self._reading(at).tree(self.id)
+        return self._door.reading(at).tree(self.id)
 
     def messages(
         self, *, at_run: str | None = None, head: str = "main", at: int | datetime | None = None, at_version: int | None = None
@@ -117,16 +116,13 @@ class Thread(Handle):
 
         `at` is a position or an aware datetime; `at_version` a version of the run. Raises ThreadNotFound, RunNotFound.
         """
-        return self._reading(at).messages(self.id, at_run, head=head, at_version=at_version)
+        return self._door.reading(at).messages(self.id, at_run, head=head, at_version=at_version)
 
     def events(self, at: int | datetime | None = None) -> Iterator[Recorded]:
         """Every event of the thread, its runs and approvals, in the order of the ledger."""
-        return self._reading(at).thread_events(self.id)
+        return self._door.reading(at).thread_events(self.id)
 
     # How commands are made
-
-    def _reading(self, at: int | datetime | None) -> Reading:
-        return Reading(self._door.reader, self._door.tenant_id).at(at)
 
     def _creation(self, creation: Creation, request: RunRequest) -> Plan[Run]:
         def answer(receipt: Receipt) -> Run:

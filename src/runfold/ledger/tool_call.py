@@ -7,7 +7,6 @@ from runfold.domain.event import Event
 from runfold.domain.run import Run as RunState
 from runfold.domain.tool_call import Call, Failure, ToolCancelled, ToolFailed, ToolSucceeded
 from runfold.domain.values import digest
-from runfold.ids import new_id
 from runfold.ledger.approval import Approval
 from runfold.ledger.child import Child
 from runfold.ledger.command import command, submitting
@@ -30,7 +29,7 @@ class ToolCall(Child):
         A call that needs approval names the granted one, which is consumed in the same transaction: once, and only for the
         arguments that were approved (`arguments_text`, or else those of the grant).
         """
-        key = execution_key or new_id("exec")
+        key = execution_key or self._door.new_id("exec")
         approval_id = approval.id if isinstance(approval, Approval) else approval
 
         def work(session: Session) -> None:

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from runfold.errors import LedgerError, LedgerUnavailable, QueueFull, VersionConflict
+from runfold.errors import AlreadyAppended, LedgerError, LedgerUnavailable, QueueFull, VersionConflict
 from runfold.store.codec import Row
-from runfold.store.writer import Conflicts, Placed, Writer
+from runfold.store.writer import Conflicts, Placed, Repeated, Writer
 
 MAX_EVENTS = 500
 MAX_BYTES = 16 * 1024 * 1024
@@ -190,7 +190,10 @@ class Appender:
                     append.first_position, append.recorded_at = position, placed.recorded_at
                     position += len(append.rows)
                 return
-            _fail_conflicting(waiting, placed)
+            if isinstance(placed, Repeated):
+                _fail_repeated(waiting, placed)
+            else:
+                _fail_conflicting(waiting, placed)
             waiting = _still_valid(waiting)
 
 
@@ -215,6 +218,13 @@ def _fail_conflicting(waiting: list[Append], actual: Conflicts) -> None:
             append.fail(VersionConflict(stream, expected[stream], at[stream]))
         elif not any(lineage.dead for lineage in append.lineages):
             at.update((row.stream, row.version) for row in append.rows)
+
+
+def _fail_repeated(waiting: list[Append], repeated: Repeated) -> None:
+    """Fail those of which an event is stored already."""
+    for append in waiting:
+        if any(row.event_id in repeated.event_ids for row in append.rows):
+            append.fail(AlreadyAppended(append.rows[0].stream))
 
 
 def _fail_all(batch: list[Append], error: LedgerError) -> None:

@@ -1,6 +1,6 @@
 """Reading the log: by position, by stream, by thread, by time."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -162,6 +162,18 @@ class Reader:
             " ORDER BY notification_id DESC LIMIT %b"
         )
         return [decode(row) for row in self.rows(query, [tenant_id, up_to, limit])]
+
+    def under(self, event_id: Callable[[int], bytes]) -> list[Recorded]:
+        """The events of a command that was asked for under a key, in order; none where it was not. `event_id` names the nth."""
+        query = f"SELECT {COLUMNS} FROM runfold.log WHERE event_id = ANY(%b::uuid[]) ORDER BY notification_id"
+        found: list[Recorded] = []
+        asked = 1  # mostly there is none
+        while rows := self.rows(query, [[UUID(bytes=event_id(len(found) + number)) for number in range(asked)]]):
+            found += [decode(row) for row in rows]
+            if len(rows) < asked:
+                break
+            asked = PAGE
+        return found
 
     def ends(self, streams: Sequence[str]) -> dict[str, tuple[int, int]]:
         """The last version of each stream, and its position. Streams without events are left out."""

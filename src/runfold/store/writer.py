@@ -20,7 +20,8 @@ _APPEND = (
     "%b::text[], %b::int8[], %b::text[], %b::int2[], %b::bytea[], %b::text[],"
     " %b::text[], %b::text[], %b::uuid[], %b::text[], %b::text[], %b::text[], %b::int8[])"
 )
-_FIND = "SELECT min(notification_id), max(recorded_at) FROM runfold.log WHERE event_id = ANY(%b)"
+_FIND = "SELECT count(*), min(notification_id), max(recorded_at) FROM runfold.log WHERE event_id = ANY(%b)"
+_STORED_IDS = "SELECT uuid_send(event_id) FROM runfold.log WHERE event_id = ANY(%b)"
 
 
 class Placed(NamedTuple):
@@ -34,6 +35,12 @@ Conflicts = dict[str, int]
 """Streams that are not where a batch believed them to be, and the version each is at."""
 
 
+class Repeated(NamedTuple):
+    """Events of a batch that another process stored meanwhile, under the ids that a key gives them."""
+
+    event_ids: frozenset[bytes]
+
+
 class Writer:
     """Appends batches, one at a time."""
 
@@ -42,8 +49,8 @@ class Writer:
         self._connection: Connection | None = None
         self._turn = threading.RLock()
 
-    def append(self, rows: Sequence[Row], watched: Mapping[str, int] = MappingProxyType({})) -> Placed | Conflicts:
-        """Write all rows at the next positions; or nothing, and the answer names the streams in the way.
+    def append(self, rows: Sequence[Row], watched: Mapping[str, int] = MappingProxyType({})) -> Placed | Conflicts | Repeated:
+        """Write all rows at the next positions; or nothing, and the answer names the streams or the events in the way.
 
         `watched` are streams that must be at a version though nothing is written to them.
 
@@ -63,6 +70,10 @@ class Writer:
                     answer = _append(connection, rows, watched)
                     if sent_before and not isinstance(answer, Placed):
                         return _find(connection, rows) or answer  # the earlier try's commit came through meanwhile
+                except psycopg.errors.UniqueViolation as error:
+                    if repeated := self._repeated(rows):
+                        return repeated
+                    raise unavailable(error) from error
                 except psycopg.Error as error:
                     self._give_up_or_wait(error, deadline, sent=sent)
                 else:
@@ -83,6 +94,14 @@ class Writer:
                 if self._connection is connection:  # a connection that broke has given the lock up already
                     with contextlib.suppress(psycopg.Error):
                         connection.execute("SELECT pg_advisory_unlock(runfold.append_lock())")
+
+    def _repeated(self, rows: Sequence[Row]) -> Repeated | None:
+        try:
+            with self._connected().cursor(binary=True, row_factory=psycopg.rows.tuple_row) as cursor:
+                found = cursor.execute(_STORED_IDS, [UuidArray((row.event_id for row in rows), len(rows))]).fetchall()
+        except psycopg.Error as error:
+            raise unavailable(error) from error
+        return Repeated(frozenset(event_id for (event_id,) in found)) if found else None
 
     def close(self) -> None:
         """Give the connection back."""
@@ -136,8 +155,8 @@ def _append(connection: Connection, rows: Sequence[Row], watched: Mapping[str, i
 def _find(connection: Connection, rows: Sequence[Row]) -> Placed | None:
     """Where the rows stand, if an earlier try stored them: all of them or none, for they go in together."""
     with connection.cursor(row_factory=psycopg.rows.tuple_row) as cursor:
-        position, recorded_at = cursor.execute(_FIND, [UuidArray((row.event_id for row in rows), len(rows))]).fetchone() or (
-            None,
-            None,
-        )
-    return None if position is None else Placed(position, recorded_at)
+        found = cursor.execute(_FIND, [UuidArray((row.event_id for row in rows), len(rows))]).fetchone()
+    assert found is not None, "a count is a row"  # noqa: S101
+    count, position, recorded_at = found
+    # Fewer than all are events under a key that another process stored: those of an own try go in together.
+    return Placed(position, recorded_at) if count == len(rows) else None

@@ -1,0 +1,196 @@
+"""The ledger as one caller sees it: where handles come from, and what can be read."""
+
+import contextlib
+import itertools
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, TypeVar, Unpack
+
+from runfold.domain.event import Context, Recorded
+from runfold.domain.thread import Thread as ThreadState
+from runfold.domain.thread import ThreadCreated
+from runfold.domain.values import ThreadId
+from runfold.errors import UsageError
+from runfold.ledger.approval import Approval
+from runfold.ledger.batch import BatchDoor
+from runfold.ledger.command import Entrance, Handle, checked_id, command, submitting
+from runfold.ledger.door import Door
+from runfold.ledger.past import MOST_EVENTS, Build
+from runfold.ledger.plan import Plan
+from runfold.ledger.reading import Reading
+from runfold.ledger.run import Run
+from runfold.ledger.session import Caller, Envelope, Session
+from runfold.ledger.submitted import Receipt, Submitted
+from runfold.ledger.thread import Thread
+from runfold.store.reader import LATEST, Filter
+from runfold.store.tail import Tail
+from runfold.subscription import Subscription
+
+T = TypeVar("T")
+
+
+class Writing(Handle):
+    """Where handles come from: the ledger, or a batch of it."""
+
+    def __init__(self, door: Entrance) -> None:
+        super().__init__("ledger", door)
+
+    @command
+    def create_thread(
+        self, *, agent_id: str | None = None, user_id: str | None = None, title: str | None = None,
+        metadata: dict[str, Any] | None = None, external_ref: str | None = None, thread_id: str | None = None,
+        **envelope: Unpack[Envelope],
+    ) -> Plan[Thread]:  # fmt: skip
+        """Begin a conversation. `agent_id` runs it where a run names nobody; `external_ref` is its id elsewhere."""
+        created = ThreadCreated(
+            agent_id=agent_id, user_id=user_id, title=title, metadata=metadata or {}, external_ref=external_ref
+        )
+        created_id = checked_id(ThreadId, "thread_id", thread_id) if thread_id else self._door.new_id("thread")
+
+        def decide(session: Session) -> None:
+            thread = session.new(ThreadState, created_id)
+            session.begin(thread, thread.create(created), created_id, Context(agent_id=agent_id, user_id=user_id))
+
+        return Plan(created_id, decide, lambda receipt: Thread(created_id, self._door, receipt), envelope)
+
+    submit_create_thread = submitting(create_thread)
+
+    def thread(self, thread_id: str) -> Thread:
+        """The handle of a thread. Whether there is one shows when it is used."""
+        return Thread(thread_id, self._door)
+
+    def run(self, run_id: str) -> Run:
+        """The handle of a run. Whether there is one shows when it is used."""
+        return Run(run_id, self._door)
+
+    def approval(self, approval_id: str) -> Approval:
+        """The handle of an approval. Whether there is one shows when it is used."""
+        return Approval(approval_id, self._door)
+
+
+class Batch(Writing):
+    """Many commands in one transaction: all recorded at the end, or none. A refused one may be caught; the rest goes on."""
+
+    def __init__(self, door: BatchDoor) -> None:
+        super().__init__(door)
+        self._collected = door
+        self.receipt: Receipt | None = None
+        self.appended = 0
+
+    def __len__(self) -> int:
+        return len(self._collected)
+
+    def store(self) -> Receipt | None:
+        """Append what was collected so far, and go on collecting. Raises VersionConflict where others were first."""
+        self.appended += len(self._collected)
+        self.receipt = self._collected.store() or self.receipt
+        return self.receipt
+
+    def finish(self) -> None:
+        """Store the rest. `with ledger.batch()` does it."""
+        self.store()
+        self._collected.finish()
+
+
+class Behalf:
+    """The door, for one caller: their tenant, their name, and the key under which they may ask again."""
+
+    def __init__(self, door: Door, caller: Caller) -> None:
+        self._door, self.caller = door, caller
+        self.reader, self.clock = door.reader, door.clock
+        self.actor, self.tenant_id = caller.actor, caller.tenant_id
+        self._ids = itertools.count()
+
+    def reading(self, moment: int | datetime | None = None) -> Reading:
+        """The ledger as it stands, or stood."""
+        return Reading(self.reader, self.tenant_id).at(moment)
+
+    def new_id(self, prefix: str) -> str:
+        """An id for what a command creates."""
+        return self.caller.new_id(prefix, next(self._ids))
+
+    def execute(self, plan: Plan[T]) -> T:
+        """Carry out a command and wait."""
+        return self._door.execute(plan._replace(caller=self.caller))
+
+    def submit(self, plan: Plan[T]) -> Submitted[T]:
+        """Carry out a command without waiting."""
+        return self._door.submit(plan._replace(caller=self.caller))
+
+
+class Desk(Writing):
+    """Where one caller is served: commands, batches, questions, subscriptions, all of one tenant."""
+
+    def __init__(self, door: Door, tail: Tail, build: Build, caller: Caller | None = None) -> None:
+        """`Ledger.open` makes the ledger's own, and `Ledger.on_behalf` one for somebody else."""
+        self._own_door, self._tail, self._build = door, tail, build
+        self.caller = caller or door.caller
+        super().__init__(door if caller is None else Behalf(door, caller))
+        self._reading = Reading(door.reader, self.caller.tenant_id)
+
+    @contextlib.contextmanager
+    def batch(self) -> Iterator[Batch]:
+        """Many commands in one transaction, stored when the block ends without an error."""
+        batch = Batch(BatchDoor(self._own_door, self.caller))
+        yield batch
+        batch.finish()
+
+    def recorded_under_key(self) -> Receipt | None:
+        """What was recorded under the caller's idempotency key, if anything was.
+
+        Raises DuplicateWithDifferentContent when something else was asked then.
+        """
+        return self._own_door.recorded_under(self.caller)
+
+    # Reading
+
+    def at(self, moment: int | datetime | str, *, most_events: int = MOST_EVENTS) -> Reading:
+        """The ledger as it stood at a position, or at a time of the store (an aware datetime, or RFC 3339 text).
+
+        What belongs to a thread or a run is folded from that thread's events. A question about all of them is answered from
+        a schema of the past; where there is none it is made, from at most `most_events` events.
+        Raises UsageError for a position beyond the head.
+        """
+        return self._reading.at(parse_moment(moment) if isinstance(moment, str) else moment, most_events, self._build)
+
+    @property
+    def now(self) -> Reading:
+        """The ledger as it stands."""
+        return self._reading
+
+    def events(
+        self, *, after: int = 0, up_to: int | None = None, limit: int = 1000, types: Sequence[str] = (),
+        thread_id: str | None = None, run_id: str | None = None,
+    ) -> list[Recorded]:  # fmt: skip
+        """A page of events after a position, in order. A type may end in `.*`."""
+        wanted = self.filter(types, thread_id, run_id)
+        return self._own_door.reader.page(wanted, after=after, up_to=LATEST if up_to is None else up_to, limit=limit)
+
+    def subscribe(
+        self, *, after: int = 0, types: Sequence[str] = (), thread_id: str | None = None, run_id: str | None = None,
+        follow: bool = True,
+    ) -> Subscription:  # fmt: skip
+        """The events after a position, in order, each once, and then the new ones as they come. A type may end in `.*`."""
+        wanted = self.filter(types, thread_id, run_id)
+        return Subscription(self._own_door.reader, self._tail, wanted, after=after, follow=follow)
+
+    def position(self) -> int:
+        """The last position."""
+        return self._own_door.reader.head().position
+
+    def filter(self, types: Sequence[str] = (), thread_id: str | None = None, run_id: str | None = None) -> Filter:
+        """Which events of this tenant are wanted."""
+        return Filter(thread_id=thread_id, run_id=run_id, tenant_id=self.caller.tenant_id, types=tuple(types))
+
+
+def parse_moment(text: str) -> int | datetime:
+    """A position, or an RFC 3339 time with a zone. Raises UsageError."""
+    if text.isdigit():
+        return int(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"{text!r} is neither a position nor a time such as 2026-01-31T09:30:00Z") from None
+    if moment.tzinfo is None:
+        raise UsageError(f"the time {text!r} has no zone; write {text}Z for UTC")
+    return moment.astimezone(UTC)
