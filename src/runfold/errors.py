@@ -12,6 +12,7 @@ LedgerError
 ├── Conflict                        exit 4
 │   ├── VersionConflict
 │   ├── DuplicateWithDifferentContent
+│   ├── KeyReused
 │   └── AlreadyAppended
 ├── Damage                          exit 5   what is stored is not what was written
 │   ├── UnknownEventType
@@ -31,6 +32,13 @@ LedgerError
 ├── ReadModelBehind                 exit 1   it has not seen what was asked for
 ├── UnsafeDurability                exit 1
 ├── MigrationRefused                exit 1
+├── AccessDenied                    exit 1   the server knows who asks too little, or lets them do too little
+│   ├── KeyRefused
+│   └── ScopeMissing
+├── RequestRefused                  exit 1   the server takes no such request, whatever it says
+│   ├── TooLarge
+│   ├── TooManyRequests
+│   └── WrongMediaType
 └── UsageError                      exit 2
 """
 
@@ -41,6 +49,7 @@ class LedgerError(Exception):
     """The root of all errors of Runfold. `facts` holds the fields, for machines."""
 
     exit_code = 1
+    http_status = 500
 
     def __init__(self, message: str, **facts: Any) -> None:
         super().__init__(message)
@@ -51,6 +60,7 @@ class NotFound(LedgerError):
     """Nothing has that id."""
 
     exit_code = 3
+    http_status = 404
     thing = "thing"
     listing = ""
 
@@ -93,6 +103,8 @@ class ProjectionNotFound(NotFound):
 class InvalidEvent(LedgerError):
     """What was given cannot be recorded. `path` points at the field; nothing was stored."""
 
+    http_status = 422
+
     def __init__(self, path: str, reason: str, event_type: str | None = None) -> None:
         where = f"{event_type}: " if event_type else ""
         super().__init__(f"{where}{path or 'value'}: {reason}", path=path, reason=reason, event_type=event_type)
@@ -101,6 +113,8 @@ class InvalidEvent(LedgerError):
 
 class CommandRefused(LedgerError):
     """The rules do not allow the command in the state that the thread, run or approval is in."""
+
+    http_status = 409
 
     def __init__(self, command: str, stream: str, rule: str, state: str) -> None:
         super().__init__(
@@ -113,6 +127,7 @@ class Conflict(LedgerError):
     """Somebody else was first."""
 
     exit_code = 4
+    http_status = 409
 
 
 class VersionConflict(Conflict):
@@ -135,6 +150,17 @@ class DuplicateWithDifferentContent(Conflict):
             thing=thing, id=id, differs=differs,
         )  # fmt: skip
         self.thing, self.id, self.differs = thing, id, differs
+
+
+class KeyReused(Conflict):
+    """Something else was asked under the same idempotency key."""
+
+    def __init__(self, key: str, position: int) -> None:
+        super().__init__(
+            f"idempotency key {key!r} was used for another request, recorded at position {position}; use a new key",
+            key=key, position=position,
+        )  # fmt: skip
+        self.key, self.position = key, position
 
 
 class AlreadyAppended(Conflict):
@@ -192,6 +218,8 @@ class ExportDamaged(Damage):
 class LedgerUnavailable(LedgerError):
     """PostgreSQL did not take the command. With `retriable`, the same command may be given again, as it is."""
 
+    http_status = 503
+
     def __init__(self, fact: str, next_step: str, *, retriable: bool = True) -> None:
         super().__init__(f"{fact}; {next_step}", fact=fact, next_step=next_step, retriable=retriable)
         self.fact, self.next_step, self.retriable = fact, next_step, retriable
@@ -218,6 +246,8 @@ class EmbeddedServerFailed(LedgerUnavailable):
 class InvalidProjection(LedgerError):
     """A projection cannot be what it says of itself. `source` is the class, as module:Class."""
 
+    http_status = 422
+
     def __init__(self, source: str, fact: str) -> None:
         super().__init__(f"the projection {source} {fact}", source=source, fact=fact)
         self.source, self.fact = source, fact
@@ -225,6 +255,8 @@ class InvalidProjection(LedgerError):
 
 class ProjectionStopped(LedgerError):
     """A projection cannot go on. Its rows stay as they are, and the other projections go on."""
+
+    http_status = 503
 
     def __init__(self, name: str, fact: str, next_step: str, **facts: Any) -> None:
         super().__init__(f"{name} {fact}; {next_step}", name=name, fact=fact, next_step=next_step, **facts)
@@ -277,6 +309,8 @@ class BrokenCheckpoint(ProjectionStopped):
 class RebuildRefused(LedgerError):
     """A read model, or a schema of the past, cannot be made now. What is in use stays as it is."""
 
+    http_status = 409
+
     def __init__(self, name: str, fact: str, next_step: str) -> None:
         super().__init__(f"{name} {fact}; {next_step}", name=name, fact=fact, next_step=next_step)
         self.name, self.fact, self.next_step = name, fact, next_step
@@ -285,6 +319,8 @@ class RebuildRefused(LedgerError):
 class ExportRefused(LedgerError):
     """An export cannot be made here, or not gone on with. What the folder held stays as it was."""
 
+    http_status = 409
+
     def __init__(self, what: str, fact: str, next_step: str) -> None:
         super().__init__(f"{what} {fact}; {next_step}", what=what, fact=fact, next_step=next_step)
         self.what, self.fact, self.next_step = what, fact, next_step
@@ -292,6 +328,8 @@ class ExportRefused(LedgerError):
 
 class ReadModelBehind(LedgerError):
     """A read model has not come to the position that was asked for."""
+
+    http_status = 503
 
     def __init__(self, name: str, position: int | None, wanted: int, next_step: str) -> None:
         at = "has not been begun" if position is None else f"is at position {position}"
@@ -323,3 +361,64 @@ class UsageError(LedgerError):
     """The call's own words are wrong: an option, a format, a time that cannot be read."""
 
     exit_code = 2
+    http_status = 400
+
+
+class AccessDenied(LedgerError):
+    """The server does not let the caller do that."""
+
+    http_status = 403
+
+
+class KeyRefused(AccessDenied):
+    """There is no key in the request, or one that is not known, was revoked, or has expired. It says no more than that."""
+
+    http_status = 401
+
+    def __init__(self, fact: str) -> None:
+        super().__init__(f"{fact}; send `Authorization: Bearer KEY` with a key made by `runfold keys create`")
+
+
+class ScopeMissing(AccessDenied):
+    """The key is good, and not for this."""
+
+    def __init__(self, key: str, scope: str) -> None:
+        super().__init__(
+            f"key {key} lacks the scope {scope}; make one that has it with `runfold keys create --scope {scope}`",
+            key=key, scope=scope,
+        )  # fmt: skip
+        self.key, self.scope = key, scope
+
+
+class RequestRefused(LedgerError):
+    """The server takes no such request."""
+
+    http_status = 400
+
+
+class TooLarge(RequestRefused):
+    """A body, or a batch, is larger than the server takes. Nothing of it was recorded."""
+
+    http_status = 413
+
+    def __init__(self, what: str, most: int, unit: str) -> None:
+        super().__init__(f"{what} is larger than the {most:,} {unit} that are taken; send it in pieces", most=most, unit=unit)
+
+
+class TooManyRequests(RequestRefused):
+    """The key asks more often than it may."""
+
+    http_status = 429
+
+    def __init__(self, a_second: float, retry_after: float) -> None:
+        super().__init__(
+            f"more than {a_second:g} requests a second; wait {retry_after:.1f} s, then go on",
+            a_second=a_second, retry_after=retry_after,
+        )  # fmt: skip
+        self.retry_after = retry_after
+
+
+class WrongMediaType(RequestRefused):
+    """The body is not JSON, or is packed in a way that is not taken."""
+
+    http_status = 415

@@ -167,6 +167,14 @@ class Thread:
             self.refuse("move_head", f"head {name!r} is at {current or 'no run'}, not {expected}")
         return [HeadMoved(name=name, from_run_id=current, to_run_id=to_run_id, reason=reason)]
 
+    def put_head(self, name: str, run_id: str, current: str | None, expected: str | None = None) -> Events:
+        """Name a head, or move it where there is one of that name."""
+        if name in self.heads:
+            return self.move_head(name, run_id, current, expected=expected)
+        if expected is not None and expected != current:
+            self.refuse("put_head", f"there is no head {name!r} yet, so it is not at {expected}")
+        return self.name_head(name, run_id)
+
     def record_import(self, imported: ThreadImported) -> Events:
         """Say that all of a source is in. The same source again says nothing."""
         if self.imported.get(imported.format) == imported.source_digest:

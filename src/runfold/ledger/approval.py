@@ -8,11 +8,11 @@ from runfold.domain.event import Event
 from runfold.domain.run import Run as RunState
 from runfold.domain.tool_call import Failure, ToolFailed
 from runfold.domain.values import Actor, digest
-from runfold.errors import CommandRefused
+from runfold.errors import CommandRefused, InvalidEvent
 from runfold.ledger.command import Entrance, Handle, arguments_of, command, itself, submitting
 from runfold.ledger.plan import Plan
 from runfold.ledger.session import Envelope, Session
-from runfold.ledger.submitted import Receipt
+from runfold.ledger.submitted import Receipt, Submitted
 
 _FAILURES = {"denied": "approval_denied", "expired": "approval_expired"}
 
@@ -25,21 +25,30 @@ class Approval(Handle):
         self.receipt = receipt
 
     @command
+    def vote(
+        self, verdict: Literal["approve", "deny"], *, comment: str | None = None, arguments: Any = None,
+        response: dict[str, Any] | None = None, **envelope: Unpack[Envelope],
+    ) -> Plan[Receipt]:  # fmt: skip
+        """Vote. The quorum's last yes grants, and the run goes on once nothing else is open; one no decides it.
+
+        `arguments` replace the asked ones whole; a quorum must agree on the same ones. The voter is `actor`, and what a no
+        says in `comment` is what the agent hears.
+        """
+        if verdict == "deny" and (arguments is not None or response is not None):
+            raise InvalidEvent("verdict", "is deny: nothing is done with `arguments` or `response` then; leave them out")
+        edited = None if arguments is None else arguments_of(arguments)[0]
+        return self._vote(verdict, comment, edited, response, envelope)
+
     def grant(
         self, *, comment: str | None = None, arguments: Any = None, response: dict[str, Any] | None = None,
         **envelope: Unpack[Envelope],
-    ) -> Plan[Receipt]:  # fmt: skip
-        """Vote yes. The quorum's last yes grants, and the run goes on once nothing else is open.
+    ) -> Receipt:  # fmt: skip
+        """Vote yes. `arguments` replace the asked ones whole."""
+        return self.vote("approve", comment=comment, arguments=arguments, response=response, **envelope)
 
-        `arguments` replace the asked ones whole; a quorum must agree on the same ones. The voter is `actor`.
-        """
-        edited = None if arguments is None else arguments_of(arguments)[0]
-        return self._vote("approve", comment, edited, response, envelope)
-
-    @command
-    def deny(self, reason: str | None = None, **envelope: Unpack[Envelope]) -> Plan[Receipt]:
+    def deny(self, reason: str | None = None, **envelope: Unpack[Envelope]) -> Receipt:
         """Vote no, which decides it. Its tool call fails with the reason, and the agent may go on otherwise."""
-        return self._vote("deny", reason, None, None, envelope)
+        return self.vote("deny", comment=reason, **envelope)
 
     @command
     def expire(self, **envelope: Unpack[Envelope]) -> Plan[Receipt]:
@@ -58,8 +67,19 @@ class Approval(Handle):
 
         return Plan(self.id, work, itself, envelope)
 
-    submit_grant = submitting(grant)
-    submit_deny = submitting(deny)
+    submit_vote = submitting(vote)
+
+    def submit_grant(
+        self, *, comment: str | None = None, arguments: Any = None, response: dict[str, Any] | None = None,
+        **envelope: Unpack[Envelope],
+    ) -> Submitted[Receipt]:  # fmt: skip
+        """Like `grant`, but returns at once."""
+        return self.submit_vote("approve", comment=comment, arguments=arguments, response=response, **envelope)
+
+    def submit_deny(self, reason: str | None = None, **envelope: Unpack[Envelope]) -> Submitted[Receipt]:
+        """Like `deny`, but returns at once."""
+        return self.submit_vote("deny", comment=reason, **envelope)
+
     submit_expire = submitting(expire)
     submit_consume = submitting(consume)
 

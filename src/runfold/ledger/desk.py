@@ -138,7 +138,7 @@ class Desk(Writing):
     def recorded_under_key(self) -> Receipt | None:
         """What was recorded under the caller's idempotency key, if anything was.
 
-        Raises DuplicateWithDifferentContent when something else was asked then.
+        Raises KeyReused when something else was asked then.
         """
         return self._own_door.recorded_under(self.caller)
 

@@ -28,6 +28,7 @@ from runfold.errors import (
     AlreadyAppended,
     CommandRefused,
     DuplicateWithDifferentContent,
+    KeyReused,
     LedgerError,
     LedgerUnavailable,
     NotFound,
@@ -158,12 +159,12 @@ class Door:
     def recorded_under(self, caller: Caller) -> Receipt | None:
         """What was recorded under the caller's key, if anything was.
 
-        Raises DuplicateWithDifferentContent when something else was asked then.
+        Raises KeyReused when something else was asked then.
         """
         if caller.key is None or not (found := self.reader.under(partial(stable_event_id, caller.tenant_id, caller.key))):
             return None
         if found[0].metadata.request_digest != caller.request:
-            raise DuplicateWithDifferentContent("idempotency key", caller.key, "what is asked for")
+            raise KeyReused(caller.key, found[0].position)
         last = found[-1]
         return Receipt(last.stream, last.position, last.version, last.recorded_at, len(found))
 

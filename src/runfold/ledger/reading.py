@@ -25,6 +25,7 @@ from runfold.ledger.run_list import RunsAsked, run_list
 from runfold.ledger.session import State, is_id
 from runfold.ledger.summary import MODELS as SUMMARY_MODELS
 from runfold.ledger.summary import RunSummaryView, run_row, run_summary, summary_rows
+from runfold.ledger.thread_list import ThreadsAsked, thread_list
 from runfold.ledger.tree import Tree
 from runfold.ledger.usage_report import Scope, UsageAsked, UsageReport, usage_question, usage_report
 from runfold.ledger.views import ApprovalView, Message, RunView, ThreadView, ToolCallView
@@ -33,6 +34,7 @@ from runfold.projections.approval_queue import ApprovalRow
 from runfold.projections.problems import ProblemRow
 from runfold.projections.registry import chosen
 from runfold.projections.run_summary import RunSummary
+from runfold.projections.threads import ThreadRow
 from runfold.projections.tool_calls import ToolCallRow
 from runfold.store.reader import LATEST, Filter, Reader
 
@@ -71,6 +73,14 @@ class Reading(Insight):
         created = self.reader.threads_created(self._tenant_id, limit, min(self.up_to, (before or LATEST) - 1))
         return [self.thread(recorded.stream) for recorded in created]
 
+    def thread_list(
+        self, *, min_position: int | None = None, wait_seconds: float | None = None, **asked: Unpack[ThreadsAsked]
+    ) -> Page[ThreadRow]:
+        """A page of threads, those that were active last first unless it says otherwise. Raises UsageError, ReadModelBehind."""
+        within = self._threads_of(asked.get("thread_id"))
+        with self._snapshot("threads", within=within, min_position=min_position, wait_seconds=wait_seconds) as snapshot:
+            return thread_list(snapshot, asked)
+
     def thread(self, thread_id: str) -> ThreadView:
         """A thread at a glance. Raises ThreadNotFound."""
         thread = Thread(thread_id)
@@ -107,6 +117,10 @@ class Reading(Insight):
         if run_id is None:
             run_id = self.tree(thread_id).heads.get(head)
         return [] if run_id is None else self.history(run_id, thread_id, at_version=at_version).messages()
+
+    def conversation(self, run_id: str, *, at_version: int | None = None) -> list[Message]:
+        """The conversation as of a run, along its path. Raises RunNotFound."""
+        return self.history(run_id, at_version=at_version).messages()
 
     def state(self, run_id: str, at_version: int | None = None) -> Any:
         """The shared state document as of a run, along its path. Raises RunNotFound."""

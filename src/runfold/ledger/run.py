@@ -45,7 +45,7 @@ class Run(Recording):
 
     def messages(self, at: int | datetime | None = None, *, at_version: int | None = None) -> list[MessageView]:
         """The conversation as of this run, along its path. Raises RunNotFound."""
-        return self._door.reading(at).history(self.id, at_version=at_version).messages()
+        return self._door.reading(at).conversation(self.id, at_version=at_version)
 
     def state(self, at: int | datetime | None = None, *, at_version: int | None = None) -> Any:
         """The shared state document as of this run, along its path. Raises RunNotFound."""

@@ -4,6 +4,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, NamedTuple, TypedDict, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
@@ -45,7 +46,7 @@ class Envelope(TypedDict, total=False):
 
     actor: str | Actor
     """Who does it, as `kind:id`; else the ledger's own actor."""
-    occurred_at: Any
+    occurred_at: datetime
     """When it happened by the producer's clock: an aware datetime."""
     causation_id: str
     correlation_id: str

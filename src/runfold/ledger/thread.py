@@ -85,6 +85,19 @@ class Thread(Handle):
         return Plan(self.id, work, itself, envelope)
 
     @command
+    def put_head(self, name: str, run: Run | str, *, expected: str | None = None, **envelope: Unpack[Envelope]) -> Plan[Receipt]:
+        """Let a name point at a run of this thread, whether the head exists or not; refused where it is not at `expected`."""
+        run_id = run.id if isinstance(run, Run) else run
+
+        def work(session: Session) -> None:
+            thread = self._state(session, envelope)
+            self._own_run(session, run_id)
+            current = session.fetch(("tree", self.id), lambda: thread_tree(self._door.reader, self.id)).heads.get(name)
+            session.record(thread, thread.put_head(name, run_id, current, expected))
+
+        return Plan(self.id, work, itself, envelope)
+
+    @command
     def record_import(self, imported: ThreadImported, **envelope: Unpack[Envelope]) -> Plan[Receipt]:
         """Say that all of a source is in."""
         return self._plan(lambda thread: thread.record_import(imported), envelope)
@@ -97,6 +110,7 @@ class Thread(Handle):
     submit_delete = submitting(delete)
     submit_name_head = submitting(name_head)
     submit_move_head = submitting(move_head)
+    submit_put_head = submitting(put_head)
     submit_record_import = submitting(record_import)
 
     # Reading

@@ -1,0 +1,74 @@
+"""Bodies: read within limits that hold while they stream in, unpacked, and parsed as strictly as the ledger parses JSON."""
+
+import zlib
+from typing import Any, TypeVar
+
+from fastapi import Request
+from pydantic import BaseModel, ValidationError
+
+from runfold.domain.event import refusal
+from runfold.domain.values import parse_json
+from runfold.errors import InvalidEvent, TooLarge, WrongMediaType
+
+M = TypeVar("M", bound=BaseModel)
+
+_GZIP = 16 + zlib.MAX_WBITS
+
+
+async def read(request: Request, most: int) -> bytes:
+    """The whole body, unpacked. Raises TooLarge as soon as it is, WrongMediaType, InvalidEvent where packing is broken."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > most:
+        raise TooLarge("the body", most, "bytes")
+    unpack = _unpacker(request)
+    parts: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        part = _unpacked(unpack, chunk, most - size) if unpack else chunk
+        size += len(part)
+        if size > most or (unpack and unpack.unconsumed_tail):
+            raise TooLarge("the body", most, "bytes")
+        parts.append(part)
+    if unpack and not unpack.eof and size:
+        raise InvalidEvent("body", "ends in the middle of its gzip stream")
+    return b"".join(parts)
+
+
+def parsed(request: Request, raw: bytes, model: type[M]) -> M:
+    """A body as a model; an empty one is an empty object. Raises InvalidEvent, WrongMediaType."""
+    if raw:
+        _require_json(request)
+        parse_json(raw, "body")  # refuses what the model's own parser would let pass: equal keys, depth, NaN
+    try:
+        return model.model_validate_json(raw or b"{}")
+    except ValidationError as error:
+        found = refusal(error)
+        raise InvalidEvent(f"body.{found.path}".rstrip("."), found.reason) from None
+
+
+def said(body: BaseModel) -> dict[str, Any]:
+    """What was said in a body, as a method's arguments: without what was left out."""
+    fields = type(body).model_fields
+    return {fields[name].alias or name: getattr(body, name) for name in body.model_fields_set}
+
+
+def _require_json(request: Request) -> None:
+    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if kind != "application/json" and not kind.endswith("+json"):
+        raise WrongMediaType(f"the body is {kind}; send application/json")
+
+
+def _unpacker(request: Request) -> Any:
+    packing = request.headers.get("content-encoding", "identity").strip().lower()
+    if packing == "gzip":
+        return zlib.decompressobj(_GZIP)
+    if packing != "identity":
+        raise WrongMediaType(f"the body is packed with {packing}; send it plain or with gzip")
+    return None
+
+
+def _unpacked(unpack: Any, chunk: bytes, room: int) -> bytes:
+    try:
+        return bytes(unpack.decompress(chunk, max(1, room + 1)))
+    except zlib.error as error:
+        raise InvalidEvent("body", f"is not gzip ({error})") from None

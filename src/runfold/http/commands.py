@@ -1,0 +1,99 @@
+"""Commands over HTTP: one route each, made from the table; what they answer; and what their bodies may say."""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ValidationError
+
+from runfold.domain.event import refusal
+from runfold.errors import InvalidEvent
+from runfold.http import bodies
+from runfold.http.routing import Handler, Reply, add, model_of
+from runfold.http.service import KEY_HEADER, Service
+from runfold.ledger.command import Handle
+from runfold.ledger.desk import Desk, Writing
+from runfold.ledger.plan import Plan
+from runfold.ledger.routes import COMMANDS, CommandRoute
+from runfold.ledger.submitted import Receipt
+
+HEADERS = {
+    KEY_HEADER: "Repeat the request with the same key, and it takes effect once; the answer is that of the first.",
+    "If-Match": "The version that the stream must be at, as an ETag gave it; 412 where it is not.",
+    "traceparent": "W3C trace context, kept with the events.",
+}
+
+
+def add_commands(router: APIRouter, service: Service) -> None:
+    """A route for each command."""
+    for route in COMMANDS:
+        body = model_of(route.name, route.body)
+        add(
+            router, route.verb, route.path, _handler(service, route, body), name=route.name,
+            summary=inspect.getdoc(route.method) or route.name, answer=Reply, status=201 if route.creates else 200,
+            body=body, headers=HEADERS, tag=route.path.split("/")[1], scope=route.scope,
+        )  # fmt: skip
+
+
+def _handler(service: Service, route: CommandRoute, model: type[BaseModel]) -> Handler:
+    async def handle(request: Request) -> Response:
+        raw = await bodies.read(request, service.limits.body_bytes)
+        async with service.commanding(request, route.scope, raw) as desk:
+            said = bodies.said(bodies.parsed(request, raw, model))
+            said |= envelope(request, said)
+            plan = planned(desk, route, request.path_params, said)
+            made, receipt = await submitted(desk, plan)
+        return reply(identity(made, receipt), receipt, 201 if route.creates else 200)
+
+    return handle
+
+
+def envelope(request: Request, said: Mapping[str, Any]) -> dict[str, Any]:
+    """What the headers say of a command. Raises InvalidEvent."""
+    found: dict[str, Any] = {}
+    if (tag := request.headers.get("if-match")) is not None:
+        version = tag.removeprefix("W/").strip('"')
+        if not version.isdigit():
+            raise InvalidEvent("If-Match", f'{tag} is no version; send the ETag of a read, such as "7"')
+        if said.get("expected_version") not in {None, int(version)}:
+            raise InvalidEvent("If-Match", "and expected_version say different things; send one of them")
+        found["expected_version"] = int(version)
+    if (parent := request.headers.get("traceparent")) is not None and "traceparent" not in said:
+        found["traceparent"] = parent
+    return found
+
+
+def planned(desk: Writing, route: CommandRoute, ids: Mapping[str, str], said: Mapping[str, Any]) -> Plan[Any]:
+    """A command as the door takes it. Raises InvalidEvent."""
+    arguments = {name: value for name, value in ids.items() if name not in route.place}
+    try:
+        plan: Plan[Any] = inspect.unwrap(route.method)(route.handle(desk, ids), **arguments, **said)
+    except ValidationError as error:
+        raise refusal(error) from None
+    return plan
+
+
+async def submitted(desk: Desk, plan: Plan[Any]) -> tuple[Any, Receipt]:
+    """Carry a command out; what it made, and its receipt. Raises LedgerError."""
+    answered = await desk._door.submit(plan._replace(answer=lambda receipt: (plan.answer(receipt), receipt)))
+    made, receipt = answered
+    return made, receipt
+
+
+def identity(made: Any, receipt: Receipt) -> str:
+    """The id of what a command made, or wrote to."""
+    if isinstance(made, Handle):
+        return made.id
+    return made if isinstance(made, str) else receipt.stream
+
+
+def reply(id: str, receipt: Receipt, status: int) -> Response:
+    """The answer of a command."""
+    body = {
+        "id": id, "stream": receipt.stream, "version": receipt.version, "position": receipt.position,
+        "recorded_at": receipt.recorded_at, "appended": receipt.appended,
+    }  # fmt: skip
+    headers = {"ETag": f'"{receipt.version}"', "Runfold-Position": str(receipt.position)}
+    return Response(orjson.dumps(body), status, headers, "application/json")

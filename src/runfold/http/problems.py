@@ -1,0 +1,92 @@
+"""Errors as problem details (RFC 9457): what went wrong, why, what to do next, and the facts as fields."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+import structlog
+from fastapi import FastAPI, Request, Response
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+
+from runfold.domain.event import refusal
+from runfold.errors import KeyRefused, LedgerError, LedgerUnavailable, ReadModelBehind, TooManyRequests, VersionConflict
+
+MEDIA_TYPE = "application/problem+json"
+SCHEMA: Mapping[str, Any] = {
+    "title": "Problem",
+    "description": "What went wrong (RFC 9457). The facts of the error stand beside these as fields of their own.",
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "instance"],
+    "properties": {
+        "type": {"type": "string", "description": "`urn:runfold:error:` and the error's name"},
+        "title": {"type": "string", "description": "The error's name in words"},
+        "status": {"type": "integer", "description": "As in the status line"},
+        "detail": {"type": "string", "description": "The thing, the fact and the next step"},
+        "instance": {"type": "string", "description": "The path that was asked for"},
+    },
+    "additionalProperties": True,
+}
+_log = structlog.get_logger("runfold.http")
+_RESERVED = frozenset(SCHEMA["properties"])
+
+
+def problem(
+    request: Request, name: str, status: int, detail: str, facts: Mapping[str, Any], headers: Mapping[str, str] | None = None
+) -> Response:
+    """One problem, as the answer to a request."""
+    words = "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name).strip().capitalize()
+    body = {
+        **{key: value for key, value in facts.items() if key not in _RESERVED and value is not None},
+        "type": f"urn:runfold:error:{name}", "title": words, "status": status, "detail": detail, "instance": request.url.path,
+    }  # fmt: skip
+    return Response(orjson.dumps(body, default=str), status, headers, MEDIA_TYPE)
+
+
+def of_ledger(request: Request, error: LedgerError) -> Response:
+    """An error of the ledger."""
+    status, headers = error.http_status, dict[str, str]()
+    if isinstance(error, VersionConflict) and "if-match" in request.headers:
+        status = 412
+    if isinstance(error, KeyRefused):
+        headers["WWW-Authenticate"] = 'Bearer realm="runfold"'
+    if isinstance(error, TooManyRequests):
+        headers["Retry-After"] = str(max(1, round(error.retry_after)))
+    if isinstance(error, LedgerUnavailable | ReadModelBehind):
+        headers["Retry-After"] = "1"
+    if status >= 500:
+        _log.warning("request failed", path=request.url.path, error=type(error).__name__, detail=str(error))
+    return problem(request, type(error).__name__, status, str(error), error.facts, headers)
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Every error leaves as a problem: ours, those of validation, those of routing, and those that nobody expected."""
+
+    async def ledger_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, LedgerError)  # noqa: S101  it is registered for these
+        return of_ledger(request, error)
+
+    async def invalid(request: Request, error: Exception) -> Response:
+        assert isinstance(error, ValidationError)  # noqa: S101  it is registered for these
+        return of_ledger(request, refusal(error))
+
+    async def routing(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101  it is registered for these
+        details = {
+            404: "there is nothing at this path; GET /openapi.json lists what there is",
+            405: f"{request.method} is not offered here; the header Allow lists what is",
+        }
+        name = {404: "PathNotFound", 405: "MethodNotAllowed"}.get(error.status_code, "RequestRefused")
+        return problem(
+            request, name, error.status_code, details.get(error.status_code, str(error.detail)), {}, error.headers
+        )  # fmt: skip
+
+    async def unexpected(request: Request, error: Exception) -> Response:
+        _log.error("request failed", path=request.url.path, exc_info=error)
+        detail = "the server met an error that it does not know, and logged it; repeat commands with the same ids"
+        return problem(request, "Unexpected", 500, detail, {})
+
+    app.add_exception_handler(LedgerError, ledger_error)
+    app.add_exception_handler(ValidationError, invalid)
+    app.add_exception_handler(HTTPException, routing)
+    app.add_exception_handler(Exception, unexpected)

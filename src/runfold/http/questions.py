@@ -1,0 +1,101 @@
+"""Questions over HTTP: one route each, made from the table, answered for now or for any moment of the past."""
+
+import inspect
+from functools import partial
+from typing import Any, get_args, get_origin
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, TypeAdapter
+from starlette.concurrency import run_in_threadpool
+
+from runfold.errors import UsageError
+from runfold.http.listing import Listed, page, read_cursor
+from runfold.http.routing import Handler, add, answer, asked, model_of
+from runfold.http.service import Service
+from runfold.ledger.desk import Desk
+from runfold.ledger.routes import QUESTIONS, Field, QuestionRoute
+
+MOMENTS = {
+    "as_of": Field(str | None, None),
+    "min_position": Field(int | None, None),
+    "wait_seconds": Field(float | None, None),
+}
+"""What every question may say: the position or time it is about, and the position that its answer must hold."""
+
+PAGES = {"limit": Field(int | None, None), "cursor": Field(str | None, None)}
+"""What a question that answers a plain list may say too."""
+
+
+def add_questions(router: APIRouter, service: Service) -> None:
+    """A route for each question."""
+    for route in QUESTIONS:
+        name = f"{route.name}.of" if route.narrowed else route.name
+        query = model_of(f"{name}.Query", {**route.query, **MOMENTS, **(PAGES if is_list(route) else {})})
+        add(
+            router, route.verb, route.path, _handler(service, route, query), name=name,
+            summary=inspect.getdoc(route.method) or route.name, answer=answer_of(route), query=query,
+            tag=route.path.split("/")[1], scope=route.scope,
+        )  # fmt: skip
+
+
+def _handler(service: Service, route: QuestionRoute, model: type[BaseModel]) -> Handler:
+    adapter = TypeAdapter(answer_of(route))
+
+    async def handle(request: Request) -> Response:
+        desk = await service.desk(request, route.scope)
+        said = asked(request, model).model_dump(exclude_unset=True)
+        value, position = await run_in_threadpool(_ask, desk, route, dict(request.path_params), said)
+        headers = {"Runfold-Position": str(position)}
+        if (version := getattr(value, "version", None)) is not None:
+            headers["ETag"] = f'"{version}"'
+        return answer(adapter, value, headers)
+
+    return handle
+
+
+def answer_of(route: QuestionRoute) -> Any:
+    """The type of a route's answer: what the question answers, lists in pages."""
+    return Listed[get_args(route.answer)[0]] if is_list(route) else route.answer  # type: ignore[misc]  # made at run time
+
+
+def is_list(route: QuestionRoute) -> bool:
+    """Whether the question answers a plain list."""
+    return get_origin(route.answer) is list
+
+
+def _ask(desk: Desk, route: QuestionRoute, ids: dict[str, Any], said: dict[str, Any]) -> tuple[Any, int]:
+    """The answer, and the position that it is true as of. Raises LedgerError."""
+    moment, floor, seconds = (said.pop(name, None) for name in MOMENTS)
+    if route.narrowed is not None:
+        ids = {route.narrowed: next(iter(ids.values()))}
+    if moment is not None and floor is not None:
+        raise UsageError("as_of and min_position ask for two moments; send one of them")
+    if is_list(route):
+        return _ask_for_list(desk, route, {**ids, **said}, moment, floor)
+    ask = partial(route.method, **ids, **said)
+    if moment is not None:
+        reading = desk.at(moment)
+        return ask(reading), reading.up_to
+    if route.log:
+        position = _log_at(desk, floor)
+        return ask(desk.now), position
+    value = ask(desk.now, min_position=floor, wait_seconds=seconds)
+    standing = getattr(value, "standing", None)
+    return value, desk.position() if standing is None else standing.position
+
+
+def _ask_for_list(
+    desk: Desk, route: QuestionRoute, said: dict[str, Any], moment: str | None, floor: int | None
+) -> tuple[Any, int]:
+    limit, cursor = said.pop("limit", None), said.pop("cursor", None)
+    position, had = (None, 0) if cursor is None else read_cursor(cursor)
+    if position is None:
+        position = desk.at(moment).up_to if moment is not None else _log_at(desk, floor)
+    return page(route.method(desk.at(position), **said), position, had, limit), position
+
+
+def _log_at(desk: Desk, floor: int | None) -> int:
+    position = desk.position()
+    if floor is not None and floor > position:
+        raise UsageError(f"min_position {floor} is beyond the ledger, which ends at {position}")
+    return position

@@ -1,0 +1,112 @@
+"""How a route is added: documented by its models, served by a handler that takes the request as it is."""
+
+import inspect
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
+
+from runfold.ledger import routes
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+_STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+class Direct(APIRoute):
+    """A route whose handler parses by itself; FastAPI routes to it and writes it down."""
+
+    def get_route_handler(self) -> Handler:
+        """The handler itself."""
+        handler: Handler = self.endpoint.handler  # type: ignore[attr-defined]  # `add` put it there
+        return handler
+
+
+class Reply(BaseModel):
+    """What a command answers."""
+
+    id: str
+    """Of what was made, or of what was written to."""
+    stream: str
+    """The thread, run or approval that the last event stands in."""
+    version: int
+    """Of that stream."""
+    position: int
+    """Of the last event, or of what stood there before."""
+    recorded_at: str | None
+    """The store's time; null where nothing was recorded."""
+    appended: int
+    """How many events were recorded; 0 where it was true already."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+def model_of(name: str, fields: Mapping[str, routes.Field]) -> type[BaseModel]:
+    """A model with these fields, that knows no others."""
+    made: dict[str, Any] = {}
+    for key, field in fields.items():
+        default = ... if field.default is routes.MISSING else field.default
+        shadows = hasattr(BaseModel, key)  # a model has methods of some names
+        made[f"{key}_" if shadows else key] = (field.type, Field(default, alias=key) if shadows else default)
+    class_name = "".join(part.title().replace("_", "") for part in name.split("."))
+    return create_model(class_name, __config__=_STRICT, **made)  # made at run time
+
+
+def add(
+    router: APIRouter, verb: str, path: str, handler: Handler, *, name: str, summary: str, answer: Any, status: int = 200,
+    body: type[BaseModel] | None = None, query: type[BaseModel] | None = None, headers: Mapping[str, str] | None = None,
+    tag: str, scope: str, media_type: str | None = None,
+) -> None:  # fmt: skip
+    """Add a route. `answer` is the type of its answer, `headers` what each that it looks at is for."""
+
+    async def endpoint() -> None:
+        """Replaced by the handler: only its signature is read."""
+
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    parameters = [
+        inspect.Parameter(part[1:-1], keyword, annotation=Annotated[str, Path()])
+        for part in path.split("/") if part.startswith("{")
+    ]  # fmt: skip
+    if query is not None:
+        parameters.append(inspect.Parameter("query", keyword, annotation=Annotated[query, Query()]))
+    for header, what in (headers or {}).items():
+        variable = header.lower().replace("-", "_")
+        annotation = Annotated[str | None, Header(alias=header, description=what)]
+        parameters.append(inspect.Parameter(variable, keyword, annotation=annotation, default=None))
+    if body is not None:
+        needed = any(field.is_required() for field in body.model_fields.values())
+        default = inspect.Parameter.empty if needed else None
+        parameters.append(inspect.Parameter("body", keyword, annotation=body if needed else body | None, default=default))
+    endpoint.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what FastAPI reads
+    endpoint.handler = handler  # type: ignore[attr-defined]  # what `Direct` serves
+    first, _, rest = summary.partition("\n")
+    router.add_api_route(
+        path, endpoint, methods=[verb], status_code=status, response_model=answer, operation_id=name, name=name,
+        summary=first.split(". ")[0].rstrip("."), description=inspect.cleandoc(first + "\n" + rest), tags=[tag],
+        openapi_extra={"security": [{"key": [scope]}]}, responses=_kinds(media_type), route_class_override=Direct,
+    )  # fmt: skip
+
+
+def _kinds(media_type: str | None) -> dict[int | str, dict[str, Any]]:
+    return {200: {"content": {media_type: {"schema": {"type": "string"}}}}} if media_type else {}
+
+
+def asked(request: Request, model: type[BaseModel]) -> BaseModel:
+    """A query string as a model. Raises pydantic.ValidationError."""
+    given: dict[str, Any] = {}
+    for name in request.query_params:
+        values = request.query_params.getlist(name)
+        given[name] = values if _takes_many(model, name) else values[-1]
+    return model.model_validate(given)
+
+
+def _takes_many(model: type[BaseModel], name: str) -> bool:
+    field = model.model_fields.get(name)
+    return field is not None and "list[" in str(field.annotation)
+
+
+def answer(adapter: TypeAdapter[Any], value: Any, headers: Mapping[str, str], status: int = 200) -> Response:
+    """A value as JSON."""
+    return Response(adapter.dump_json(value), status, dict(headers), "application/json")

@@ -1,0 +1,70 @@
+"""What all routes share: the ledger, who asks of it, and how much it takes."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+from fastapi import Request
+
+from runfold.domain.values import digest
+from runfold.errors import InvalidEvent
+from runfold.http.access import Access
+from runfold.ledger.desk import Desk
+from runfold.ledger.ledger import Ledger
+from runfold.ledger.routes import Scope
+
+KEY_HEADER = "Idempotency-Key"
+MOST_KEY_CHARACTERS = 255
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much one request may hold."""
+
+    body_bytes: int = 16 * 1024 * 1024
+    batch_commands: int = 10_000
+
+
+@dataclass
+class Service:
+    """The ledger, for whoever asks."""
+
+    ledger: Ledger
+    access: Access
+    limits: Limits = field(default_factory=Limits)
+    _asking: dict[tuple[str, str], tuple[asyncio.Lock, list[None]]] = field(default_factory=dict)
+
+    async def desk(self, request: Request, scope: Scope) -> Desk:
+        """The ledger as who asks sees it. Raises AccessDenied."""
+        return self.ledger.on_behalf(await self.access.caller(request, scope))
+
+    @contextlib.asynccontextmanager
+    async def commanding(self, request: Request, scope: Scope, body: bytes) -> AsyncIterator[Desk]:
+        """The desk for a command: of those under one idempotency key one at a time, so that all get the answer of the first.
+
+        Raises AccessDenied, InvalidEvent for what can be no key.
+        """
+        caller = await self.access.caller(request, scope)
+        key = request.headers.get(KEY_HEADER)
+        if key is None:
+            yield self.ledger.on_behalf(caller)
+            return
+        if not 0 < len(key) <= MOST_KEY_CHARACTERS or not key.isascii() or not key.isprintable():
+            raise InvalidEvent(KEY_HEADER, f"must be 1 to {MOST_KEY_CHARACTERS} printable ASCII characters; send a random id")
+        head = f"{request.method} {request.url.path} {request.headers.get('if-match', '')}"
+        asked = digest(f"{head} {body.decode(errors='replace')}")
+        async with self._in_turn(caller.tenant_id, key):
+            yield self.ledger.on_behalf(caller._replace(key=key, request=asked))
+
+    @contextlib.asynccontextmanager
+    async def _in_turn(self, tenant_id: str, key: str) -> AsyncIterator[None]:
+        turn, waiting = self._asking.setdefault((tenant_id, key), (asyncio.Lock(), []))
+        waiting.append(None)
+        try:
+            async with turn:
+                yield
+        finally:
+            waiting.pop()
+            if not waiting:
+                del self._asking[tenant_id, key]

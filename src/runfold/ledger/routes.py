@@ -1,0 +1,294 @@
+"""Every command and question that is offered over HTTP, and where: the server and the client are both made from this.
+
+A route's fields are the arguments of the method it stands for, so that nothing is said twice. `actor` is not among them: who
+acts is whoever the key belongs to.
+"""
+
+import inspect
+import types
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints, is_typeddict
+
+from pydantic import BaseModel
+
+from runfold.ledger.approval import Approval
+from runfold.ledger.command import Handle
+from runfold.ledger.decision import Decision, Problem
+from runfold.ledger.desk import Writing
+from runfold.ledger.message import Message
+from runfold.ledger.reading import Reading
+from runfold.ledger.run import Run
+from runfold.ledger.step import ModelCall, Step
+from runfold.ledger.thread import Thread
+from runfold.ledger.tool_call import ToolCall
+from runfold.ledger.usage import Usage
+
+Scope = Literal["runs:write", "runs:read", "approvals:decide", "events:read", "projections:rebuild", "audit:read", "admin"]
+
+MISSING = inspect.Parameter.empty
+
+_PLACES: Mapping[type[Handle], tuple[str, ...]] = {
+    Writing: (), Thread: ("thread_id",), Run: ("run_id",), Approval: ("approval_id",), Message: ("run_id", "message_id"),
+    ToolCall: ("run_id", "call_id"), Decision: ("run_id", "decision_id"), Problem: ("run_id", "problem_id"),
+    Usage: ("run_id", "usage_id"), Step: ("run_id", "step_id"), ModelCall: ("run_id", "model_call_id"),
+}  # fmt: skip
+"""The ids in a path that lead to a handle of each kind."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """One argument: its type as JSON has it, and its default (`MISSING` where it must be given)."""
+
+    type: Any
+    default: Any
+
+
+@dataclass(frozen=True)
+class Route:
+    """A method of a handle or of `Reading`, and where it is served."""
+
+    verb: str
+    path: str
+    method: Callable[..., Any]
+    scope: Scope
+
+    @property
+    def name(self) -> str:
+        """As the method is called, with its class."""
+        return self.method.__qualname__
+
+    @cached_property
+    def path_names(self) -> tuple[str, ...]:
+        """The names in the path, in their order."""
+        return tuple(part[1:-1] for part in self.path.split("/") if part.startswith("{"))
+
+    @cached_property
+    def fields(self) -> Mapping[str, Field]:
+        """All arguments by name, those of the path too."""
+        return _fields_of(self.method)
+
+    @cached_property
+    def answer(self) -> Any:
+        """What the method returns."""
+        return get_type_hints(inspect.unwrap(self.method))["return"]
+
+
+class CommandRoute(Route):
+    """A command."""
+
+    @cached_property
+    def kind(self) -> type[Handle]:
+        """The kind of handle whose command it is."""
+        owner = self.method.__qualname__.split(".")[0]
+        return next((kind for kind in _PLACES if kind.__name__ == owner), Run)  # a run's commands are in several classes
+
+    @property
+    def place(self) -> tuple[str, ...]:
+        """The ids that lead to its handle; other names in the path are arguments."""
+        return _PLACES[self.kind]
+
+    @cached_property
+    def body(self) -> Mapping[str, Field]:
+        """The arguments that are not in the path."""
+        return {name: field for name, field in self.fields.items() if name not in self.path_names}
+
+    @property
+    def creates(self) -> bool:
+        """Whether it answers with something new."""
+        made = get_args(self.answer)[0]
+        return isinstance(made, type) and issubclass(made, Handle)
+
+    def handle(self, desk: Writing, ids: Mapping[str, str]) -> Handle:
+        """The handle that the ids of a path lead to."""
+        if not self.place:
+            return desk
+        if self.kind in {Thread, Run, Approval}:
+            return self.kind(ids[self.place[0]], desk._door)
+        return self.kind(ids[self.place[1]], desk._door, ids["run_id"])  # type: ignore[call-arg]  # all others are children
+
+    def ids(self, handle: Any) -> dict[str, str]:
+        """The ids of the path that leads to a handle."""
+        values = (handle.run_id, handle.id) if len(self.place) == 2 else (handle.id,)
+        return dict(zip(self.place, values, strict=False))
+
+
+@dataclass(frozen=True)
+class QuestionRoute(Route):
+    """A question. With `as_list`, what is named in the path is one of the values that a list is narrowed to."""
+
+    narrowed: str | None = None
+    """The argument that what the path names is one value of."""
+    log: bool = False
+    """Whether it is answered from the log alone, which is never behind."""
+
+    @cached_property
+    def query(self) -> Mapping[str, Field]:
+        """The arguments that are not in the path."""
+        return {name: field for name, field in self.fields.items() if name not in {*self.path_names, self.narrowed}}
+
+
+def _fields_of(method: Callable[..., Any]) -> dict[str, Field]:
+    """The arguments of a method, with those that a typed dict stands for, as JSON has them."""
+    plain = inspect.unwrap(method)
+    hints = get_type_hints(plain)
+    found: dict[str, Field] = {}
+    for name, parameter in list(inspect.signature(plain).parameters.items())[1:]:
+        if parameter.kind is not inspect.Parameter.VAR_KEYWORD:
+            found[name] = Field(as_said(hints[name]), parameter.default)
+            continue
+        (unpacked,) = get_args(hints[name]) or (hints[name],)
+        if is_typeddict(unpacked):
+            for key, hint in get_type_hints(unpacked).items():
+                found[key] = Field(as_said(hint), None)
+    found.pop("actor", None)
+    found.pop("min_position", None)
+    found.pop("wait_seconds", None)
+    return found
+
+
+def as_said(hint: Any) -> Any:
+    """A type of the SDK as JSON has it: handles are ids, durations text, anything iterable a list."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin in {types.UnionType, Union}:
+        return _union(inner)
+    if origin in {list, tuple} and inner:
+        return list[as_said(inner[0])]  # type: ignore[misc]  # made at run time
+    if isinstance(origin, type) and issubclass(origin, Iterable) and not issubclass(origin, Mapping):
+        return list[as_said(inner[0])]  # type: ignore[misc]  # made at run time
+    if isinstance(hint, type) and issubclass(hint, Handle):
+        return str
+    return Any if isinstance(hint, TypeVar) else hint
+
+
+def _union(members: Sequence[Any]) -> Any:
+    said: list[Any] = []
+    has_model = any(isinstance(member, type) and issubclass(member, BaseModel) for member in members)
+    for member in members:
+        if member is timedelta or (has_model and get_origin(member) is Mapping) or (get_origin(member) is Mapping and said):
+            continue
+        plain = as_said(member)
+        if plain not in said:
+            said.append(plain)
+    if str in said and list[str] in said:
+        said.remove(str)  # one value of a list is a list of one
+    if list[dict[str, Any]] in said and len(said) > 2:
+        said.remove(list[dict[str, Any]])  # the models of the same say more
+    return Union[tuple(said)]  # noqa: UP007  # of as many as there are
+
+
+def _command(verb: str, path: str, method: Callable[..., Any], scope: Scope = "runs:write") -> CommandRoute:
+    return CommandRoute(verb, path, method, scope)
+
+
+_RUN = "/runs/{run_id}"
+_THREAD = "/threads/{thread_id}"
+
+COMMANDS: tuple[CommandRoute, ...] = (
+    _command("POST", "/threads", Writing.create_thread),
+    _command("POST", f"{_THREAD}/runs", Thread.start_run),
+    _command("POST", f"{_THREAD}/run-requests", Thread.create_run),
+    _command("POST", f"{_THREAD}/rename", Thread.rename),
+    _command("POST", f"{_THREAD}/archive", Thread.archive),
+    _command("POST", f"{_THREAD}/restore", Thread.restore),
+    _command("DELETE", _THREAD, Thread.delete),
+    _command("POST", f"{_THREAD}/heads", Thread.name_head),
+    _command("PUT", f"{_THREAD}/heads/{{name}}", Thread.put_head),
+    _command("POST", f"{_THREAD}/heads/{{name}}/move", Thread.move_head),
+    _command("POST", f"{_RUN}/branches", Run.branch),
+    _command("POST", f"{_RUN}/start", Run.start),
+    _command("POST", f"{_RUN}/claim", Run.claim),
+    _command("POST", f"{_RUN}/release", Run.release),
+    _command("POST", f"{_RUN}/wait", Run.wait),
+    _command("POST", f"{_RUN}/resume", Run.resume),
+    _command("POST", f"{_RUN}/stuck", Run.mark_stuck),
+    _command("POST", f"{_RUN}/complete", Run.complete),
+    _command("POST", f"{_RUN}/fail", Run.fail),
+    _command("POST", f"{_RUN}/cancel", Run.cancel),
+    _command("POST", f"{_RUN}/request-cancellation", Run.request_cancellation),
+    _command("POST", f"{_RUN}/link", Run.link),
+    _command("POST", f"{_RUN}/metadata", Run.merge_metadata),
+    _command("POST", f"{_RUN}/output", Run.record_output),
+    _command("POST", f"{_RUN}/timing", Run.record_timing),
+    _command("POST", f"{_RUN}/messages", Run.add_message),
+    _command("POST", f"{_RUN}/messages/{{message_id}}/revisions", Message.revise),
+    _command("POST", f"{_RUN}/messages/{{message_id}}/text", Message.append_text),
+    _command("POST", f"{_RUN}/messages/{{message_id}}/seal", Message.seal),
+    _command("POST", f"{_RUN}/messages/{{message_id}}/redact", Message.redact),
+    _command("POST", f"{_RUN}/tool-calls", Run.call_tool),
+    _command("POST", f"{_RUN}/tool-calls/{{call_id}}/start", ToolCall.start),
+    _command("POST", f"{_RUN}/tool-calls/{{call_id}}/succeed", ToolCall.succeed),
+    _command("POST", f"{_RUN}/tool-calls/{{call_id}}/fail", ToolCall.fail),
+    _command("POST", f"{_RUN}/tool-calls/{{call_id}}/cancel", ToolCall.cancel),
+    _command("POST", f"{_RUN}/decisions", Run.decide),
+    _command("POST", f"{_RUN}/decisions/{{decision_id}}/outcome", Decision.outcome),
+    _command("POST", f"{_RUN}/decisions/{{decision_id}}/outcome/correction", Decision.correct_outcome),
+    _command("POST", f"{_RUN}/decisions/{{decision_id}}/evaluation", Decision.evaluate),
+    _command("POST", f"{_RUN}/problems", Run.report_problem),
+    _command("POST", f"{_RUN}/problems/{{problem_id}}/resolve", Problem.resolve),
+    _command("POST", f"{_RUN}/constraint-violations", Run.violate_constraint),
+    _command("POST", f"{_RUN}/usage", Run.usage),
+    _command("POST", f"{_RUN}/usage/{{usage_id}}/correction", Usage.correct),
+    _command("POST", f"{_RUN}/costs", Run.report_cost),
+    _command("POST", f"{_RUN}/steps", Run.start_step),
+    _command("POST", f"{_RUN}/steps/{{step_id}}/finish", Step.finish),
+    _command("POST", f"{_RUN}/model-calls", Run.start_model_call),
+    _command("POST", f"{_RUN}/model-calls/{{model_call_id}}/finish", ModelCall.finish),
+    _command("POST", f"{_RUN}/nodes", Run.enter_node),
+    _command("POST", f"{_RUN}/edges", Run.traverse_edge),
+    _command("PUT", f"{_RUN}/state", Run.set_state),
+    _command("PATCH", f"{_RUN}/state", Run.patch_state),
+    _command("POST", f"{_RUN}/approvals", Run.request_approval),
+    _command("POST", "/approvals/{approval_id}/votes", Approval.vote, "approvals:decide"),
+    _command("POST", "/approvals/{approval_id}/expire", Approval.expire, "approvals:decide"),
+    _command("POST", "/approvals/{approval_id}/consume", Approval.consume),
+)  # fmt: skip
+"""One command each."""
+
+
+def _question(path: str, method: Callable[..., Any], narrowed: str | None = None, scope: Scope = "runs:read") -> QuestionRoute:
+    return QuestionRoute("GET", path, method, scope, narrowed)
+
+
+def _of_log(path: str, method: Callable[..., Any]) -> QuestionRoute:
+    return QuestionRoute("GET", path, method, "runs:read", log=True)
+
+
+QUESTIONS: tuple[QuestionRoute, ...] = (
+    _question("/threads", Reading.thread_list),
+    _of_log(_THREAD, Reading.thread),
+    _question(f"{_THREAD}/runs", Reading.runs, "thread_id"),
+    _of_log(f"{_THREAD}/tree", Reading.tree),
+    _of_log(f"{_THREAD}/heads", Reading.heads),
+    _of_log(f"{_THREAD}/messages", Reading.messages),
+    _question("/runs", Reading.runs),
+    _of_log(_RUN, Reading.run),
+    _of_log(f"{_RUN}/messages", Reading.conversation),
+    _of_log(f"{_RUN}/state", Reading.state),
+    _of_log(f"{_RUN}/tool-calls", Reading.tool_calls),
+    _question(f"{_RUN}/summary", Reading.summary),
+    _question(f"{_RUN}/decisions", Reading.decisions, "run_id"),
+    _question(f"{_RUN}/trace", Reading.trace),
+    _question(f"{_RUN}/problems", Reading.problems, "run_id"),
+    _question(f"{_RUN}/approvals", Reading.approvals, "run_id"),
+    _question(f"{_RUN}/usage", Reading.usage, "run"),
+    _question(f"{_RUN}/failure", Reading.analyze_failure),
+    _of_log("/runs/{run_a}/diff/{run_b}", Reading.diff),
+    _question("/runs/{run_a}/comparison/{run_b}", Reading.compare),
+    _question("/approvals", Reading.approvals),
+    _of_log("/approvals/{approval_id}", Reading.approval),
+    _question("/tool-calls", Reading.calls),
+    _question("/decisions", Reading.decisions),
+    _question("/problems", Reading.problems),
+    _question("/failures", Reading.failures),
+    _question("/attention", Reading.attention),
+    _question("/usage", Reading.usage),
+    _question("/goals", Reading.goals),
+    _question("/goals/{goal_id}/progress", Reading.goal_progress),
+    _question("/goals/{goal_id}/patterns", Reading.patterns),
+    _question("/goals/{goal_id}/improvements", Reading.improvements),
+    _question("/nodes/{node_id}/performance", Reading.node_performance),
+)  # fmt: skip
+"""One question each."""

@@ -1,0 +1,50 @@
+"""Threads, listed: by whom, in which state, those that were active last first."""
+
+from datetime import datetime
+from typing import Literal, get_args
+
+from runfold.ledger.paging import Listing, Paging, Sort
+from runfold.ledger.read_models import Page, Snapshot
+from runfold.ledger.where import OneOrMore, Where, given, moment, texts, words
+from runfold.projections.threads import ThreadRow, Threads
+
+ThreadState = Literal["open", "archived", "deleted"]
+
+_THREADS = Listing(
+    Threads(),
+    {
+        "last_activity_at": (Sort("last_activity_at", datetime, nullable=True),),
+        "created_position": (Sort("created_position"),),
+    },
+)
+_BY_TEXT = ("thread_id", "agent_id", "user_id", "external_ref")
+
+
+class ThreadsAsked(Paging, total=False):
+    """What a list of threads can be narrowed and sorted by. Where several values are given, any of them will do."""
+
+    thread_id: OneOrMore | None
+    agent_id: OneOrMore | None
+    user_id: OneOrMore | None
+    external_ref: OneOrMore | None
+    state: OneOrMore | None
+    """open, archived or deleted; all but deleted where nothing is said."""
+    active_from: datetime | None
+    active_to: datetime | None
+    """Both are part of the range of `last_activity_at`."""
+    order_by: Literal["last_activity_at", "created_position"] | None
+    """last_activity_at where nothing is said: when the newest run was asked for, or the thread began."""
+
+
+def thread_list(snapshot: Snapshot, asked: ThreadsAsked) -> Page[ThreadRow]:
+    """A page of threads, those that were active last first unless it says otherwise. Raises UsageError."""
+    wanted = given(asked, ThreadsAsked)
+    where = Where()
+    for name in _BY_TEXT:
+        where.one_of(name, texts(name, wanted.get(name)))
+    where.one_of("state", words("state", wanted.get("state"), get_args(ThreadState)) or ("open", "archived"))
+    if "active_from" in wanted:
+        where.add('t."last_activity_at" >= %b', moment("active_from", wanted["active_from"]))
+    if "active_to" in wanted:
+        where.add('t."last_activity_at" <= %b', moment("active_to", wanted["active_to"]))
+    return _THREADS.page(snapshot, where, wanted, order_by="last_activity_at", order="desc")

@@ -1,0 +1,58 @@
+"""A real server on a real socket, and a real client."""
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+
+import httpx2
+import pytest
+import uvicorn
+from fastapi import FastAPI, Request
+
+from runfold import Ledger
+from runfold.domain.values import Actor
+from runfold.http.app import create_app
+from runfold.ledger.routes import Scope
+from runfold.ledger.session import Caller
+
+
+class Anybody:
+    """Lets everybody in: as human:ada of the tenant default, or as the headers X-Actor and X-Tenant say."""
+
+    async def caller(self, request: Request, scope: Scope) -> Caller:
+        actor = Actor.parse(request.headers.get("x-actor", "human:ada"))
+        return Caller(request.headers.get("x-tenant", "default"), actor)
+
+
+@contextlib.contextmanager
+def serving(app: FastAPI) -> Iterator[str]:
+    """The application on a free port of this machine, in a thread of its own; its address."""
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on"))
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])))
+    thread.start()
+    while not server.started and thread.is_alive():
+        threading.Event().wait(0.005)
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        listening.close()
+
+
+@pytest.fixture
+def address(ledger: Ledger) -> Iterator[str]:
+    """Where this test's service is. It lets everybody in."""
+    with serving(create_app(ledger, Anybody())) as address:
+        yield address
+
+
+@pytest.fixture
+def client(address: str) -> Iterator[httpx2.Client]:
+    """A client of this test's service."""
+    with httpx2.Client(base_url=address, timeout=30) as client:
+        yield client
