@@ -39,11 +39,16 @@ def parsed(request: Request, raw: bytes, model: type[M]) -> M:
     if raw:
         _require_json(request)
         parse_json(raw, "body")  # refuses what the model's own parser would let pass: equal keys, depth, NaN
+    return checked(model, raw or b"{}", "body")
+
+
+def checked(model: type[M], raw: bytes, path: str) -> M:
+    """JSON as a model. Raises InvalidEvent, with the path from `path` on."""
     try:
-        return model.model_validate_json(raw or b"{}")
+        return model.model_validate_json(raw)
     except ValidationError as error:
         found = refusal(error)
-        raise InvalidEvent(f"body.{found.path}".rstrip("."), found.reason) from None
+        raise InvalidEvent(f"{path}.{found.path}".rstrip("."), found.reason) from None
 
 
 def said(body: BaseModel) -> dict[str, Any]:

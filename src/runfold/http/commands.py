@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import orjson
@@ -29,12 +30,18 @@ HEADERS = {
 def add_commands(router: APIRouter, service: Service) -> None:
     """A route for each command."""
     for route in COMMANDS:
-        body = model_of(route.name, route.body)
+        body = body_of(route)
         add(
             router, route.verb, route.path, _handler(service, route, body), name=route.name,
             summary=inspect.getdoc(route.method) or route.name, answer=Reply, status=201 if route.creates else 200,
             body=body, headers=HEADERS, tag=route.path.split("/")[1], scope=route.scope,
         )  # fmt: skip
+
+
+@cache
+def body_of(route: CommandRoute) -> type[BaseModel]:
+    """What a command's body may say."""
+    return model_of(route.name, route.body)
 
 
 def _handler(service: Service, route: CommandRoute, model: type[BaseModel]) -> Handler:

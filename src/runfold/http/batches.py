@@ -1,0 +1,264 @@
+"""Several commands in one request, all recorded or none: of one run, votes on many approvals, changes to a thread or a run."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import orjson
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
+
+from runfold.errors import AlreadyAppended, CommandRefused, InvalidEvent, TooLarge, VersionConflict
+from runfold.http import bodies
+from runfold.http.commands import HEADERS, body_of, envelope, identity, planned
+from runfold.http.routing import Handler, add
+from runfold.http.service import Service
+from runfold.ledger.desk import Batch, Desk
+from runfold.ledger.plan import Plan
+from runfold.ledger.routes import COMMANDS, CommandRoute, Scope
+from runfold.ledger.submitted import Receipt
+
+MOST_TRIES = 20
+DECIDE: Scope = "approvals:decide"
+_RUN = "/runs/{run_id}"
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+
+class Item(_Body):
+    """One command of a batch: as it would be sent by itself, its path from the run's own on."""
+
+    path: str
+    """Such as `/messages` or `/tool-calls/call_1/succeed`."""
+    verb: Literal["POST", "PUT", "PATCH"] = "POST"
+    body: dict[str, Any] = Field(default_factory=dict)
+
+
+class RunBatch(_Body):
+    """Commands on one run."""
+
+    commands: list[Item]
+    expected_version: int | None = None
+    """The version that the run must be at before the first of them."""
+
+
+class Ballot(_Body):
+    """A vote on one approval."""
+
+    approval_id: str
+    verdict: Literal["approve", "deny"]
+    comment: str | None = None
+    """Of a no, what the agent hears."""
+    arguments: Any = None
+    """Replace the asked ones whole."""
+    response: dict[str, Any] | None = None
+    """The answer, where one was asked for."""
+
+
+class Ballots(_Body):
+    """Votes on many approvals."""
+
+    votes: list[Ballot]
+
+
+class ThreadChange(_Body):
+    """What is to be different about a thread."""
+
+    title: str | None = None
+    archived: bool | None = None
+    """Put away, or taken out again."""
+    expected_version: int | None = None
+
+
+class RunChange(_Body):
+    """What is to be different about a run."""
+
+    metadata: dict[str, Any] | None = None
+    """Keys to set; null removes one."""
+    ttft_ns: int | None = None
+    """Nanoseconds to the first token, by the run's own clock."""
+    total_duration_ns: int | None = None
+    expected_version: int | None = None
+
+
+class BatchReply(BaseModel):
+    """What a batch answers."""
+
+    ids: list[str]
+    """Of each command in its order: what it made, or wrote to."""
+    version: int
+    """Of the stream that the last event stands in; 0 where nothing was recorded."""
+    position: int
+    """Of the last event; where nothing was recorded, the ledger's."""
+    recorded_at: str | None
+    appended: int
+    """How many events were recorded."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command of a batch, ready to be carried out on any desk."""
+
+    route: CommandRoute
+    ids: Mapping[str, str]
+    said: Mapping[str, Any]
+
+
+Reading = Callable[[Request, bytes], Sequence[Step]]
+"""A request → its commands. Raises InvalidEvent."""
+
+
+def add_batches(router: APIRouter, service: Service) -> None:
+    """The routes whose requests are several commands."""
+
+    def of_run(request: Request, raw: bytes) -> list[Step]:
+        batch = bodies.parsed(request, raw, RunBatch)
+        if len(batch.commands) > service.limits.batch_commands:
+            raise TooLarge("the batch", service.limits.batch_commands, "commands")
+        ids = {"run_id": request.path_params["run_id"]}
+        steps = [_step(number, item, ids) for number, item in enumerate(batch.commands)]
+        return _with_version(steps, batch.expected_version) if steps else []
+
+    _add(router, service, "POST", f"{_RUN}/events", of_run, RunBatch, "Record several commands of a run, all or none.")
+    _add(router, service, "POST", "/approvals/resolve", _votes, Ballots, "Vote on many approvals, all or none.", DECIDE)
+    _add(router, service, "PATCH", "/threads/{thread_id}", _thread_change, ThreadChange, "Rename a thread, put it away, or both.")
+    _add(router, service, "PATCH", _RUN, _run_change, RunChange, "Set a run's metadata, its timing, or both.")
+
+
+def _add(
+    router: APIRouter, service: Service, verb: str, path: str, read: Reading, body: type[BaseModel], summary: str,
+    scope: Scope = "runs:write",
+) -> None:  # fmt: skip
+    handler = _handler(service, read, scope)
+    add(
+        router, verb, path, handler, name=f"Batch.{body.__name__}", summary=summary, answer=BatchReply, body=body,
+        headers=HEADERS, tag=path.split("/")[1], scope=scope,
+    )  # fmt: skip
+
+
+def _handler(service: Service, read: Reading, scope: Scope) -> Handler:
+    async def handle(request: Request) -> Response:
+        raw = await bodies.read(request, service.limits.body_bytes)
+        async with service.commanding(request, scope, raw) as desk:
+            steps = read(request, raw)
+            said = envelope(request, {})
+            if steps and said:
+                first = steps[0]
+                steps = [Step(first.route, first.ids, {**first.said, **said}), *steps[1:]]
+            ids, receipt, position = await run_in_threadpool(_carry_out, desk, steps)
+        return _reply(ids, receipt, position)
+
+    return handle
+
+
+def _carry_out(desk: Desk, steps: Sequence[Step]) -> tuple[list[str], Receipt | None, int]:
+    """All of them, and again from the start where somebody else was first and no version was asked for."""
+    patient = not any("expected_version" in step.said for step in steps)
+    for tries in range(MOST_TRIES):
+        receipt = desk.recorded_under_key()
+        try:
+            with desk.batch() as batch:
+                if receipt is not None:
+                    return [identity(plan.answer(receipt), receipt) for plan in _plans(batch, steps)], receipt, receipt.position
+                ids = [_execute(batch, plan) for plan in _plans(batch, steps)]
+        except AlreadyAppended:
+            continue  # what was recorded under the key is the answer
+        except VersionConflict:
+            if not patient or tries == MOST_TRIES - 1:
+                raise
+        except CommandRefused as refused:
+            if refused.state == "expired":  # a vote that comes too late ends the approval, whatever becomes of the others
+                desk.approval(refused.stream).expire()
+            raise
+        else:
+            return ids, batch.receipt, desk.position() if batch.receipt is None else batch.receipt.position
+    raise AlreadyAppended(steps[0].ids.get("run_id", "the ledger"))
+
+
+def _plans(batch: Batch, steps: Sequence[Step]) -> Iterator[Plan[Any]]:
+    for number, step in enumerate(steps):
+        try:
+            yield planned(batch, step.route, step.ids, step.said)
+        except InvalidEvent as error:
+            raise InvalidEvent(f"commands.{number}.{error.path}", error.reason, error.event_type) from None
+
+
+def _execute(batch: Batch, plan: Plan[Any]) -> str:
+    made, receipt = batch._door.execute(plan._replace(answer=lambda receipt: (plan.answer(receipt), receipt)))
+    return identity(made, receipt)
+
+
+# Requests as commands
+
+_BY_NAME = {route.name: route for route in COMMANDS}
+_OF_RUN = [
+    (route, re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", route.path.removeprefix(_RUN))))
+    for route in COMMANDS if route.path.startswith(f"{_RUN}/")
+]  # fmt: skip
+
+
+def _step(number: int, item: Item, ids: Mapping[str, str]) -> Step:
+    for route, pattern in _OF_RUN:
+        found = pattern.fullmatch(item.path)
+        if route.verb == item.verb and found is not None:
+            body = bodies.checked(body_of(route), orjson.dumps(item.body), f"commands.{number}.body")
+            return Step(route, {**ids, **found.groupdict()}, bodies.said(body))
+    known = ", ".join(sorted({f"{route.verb} {route.path.removeprefix(_RUN)}" for route, _ in _OF_RUN}))
+    raise InvalidEvent(f"commands.{number}.path", f"{item.verb} {item.path[:80]!r} is no command of a run; there are {known}")
+
+
+def _votes(request: Request, raw: bytes) -> list[Step]:
+    ballots = bodies.parsed(request, raw, Ballots)
+    route = _BY_NAME["Approval.vote"]
+    return [Step(route, {"approval_id": ballot.approval_id}, _without_id(bodies.said(ballot))) for ballot in ballots.votes]
+
+
+def _without_id(said: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in said.items() if name != "approval_id"}
+
+
+def _thread_change(request: Request, raw: bytes) -> list[Step]:
+    change = bodies.parsed(request, raw, ThreadChange)
+    ids = {"thread_id": request.path_params["thread_id"]}
+    steps = []
+    if change.title is not None:
+        steps.append(Step(_BY_NAME["Thread.rename"], ids, {"title": change.title}))
+    if change.archived is not None:
+        steps.append(Step(_BY_NAME["Thread.archive" if change.archived else "Thread.restore"], ids, {}))
+    return _with_version(steps, change.expected_version)
+
+
+def _run_change(request: Request, raw: bytes) -> list[Step]:
+    change = bodies.parsed(request, raw, RunChange)
+    ids = {"run_id": request.path_params["run_id"]}
+    steps = []
+    if change.metadata is not None:
+        steps.append(Step(_BY_NAME["Life.merge_metadata"], ids, {"patch": change.metadata}))
+    timing = {name: value for name in ("ttft_ns", "total_duration_ns") if (value := getattr(change, name)) is not None}
+    if timing:
+        steps.append(Step(_BY_NAME["Life.record_timing"], ids, timing))
+    return _with_version(steps, change.expected_version)
+
+
+def _with_version(steps: list[Step], version: int | None) -> list[Step]:
+    """The first of them expects the stream at that version; the others follow it."""
+    if not steps:
+        raise InvalidEvent("body", "says nothing to change; send at least one field")
+    if version is not None:
+        steps[0] = Step(steps[0].route, steps[0].ids, {**steps[0].said, "expected_version": version})
+    return steps
+
+
+def _reply(ids: list[str], receipt: Receipt | None, position: int) -> Response:
+    body = {
+        "ids": ids, "version": receipt.version if receipt else 0, "position": position,
+        "recorded_at": receipt.recorded_at if receipt else None, "appended": receipt.appended if receipt else 0,
+    }  # fmt: skip
+    headers = {"Runfold-Position": str(position), **({"ETag": f'"{receipt.version}"'} if receipt else {})}
+    return Response(orjson.dumps(body), 200, headers, "application/json")
