@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from runfold.domain.event import refusal
-from runfold.errors import KeyRefused, LedgerError, LedgerUnavailable, ReadModelBehind, TooManyRequests, VersionConflict
+from runfold.errors import KeyRefused, LedgerError, LedgerUnavailable, ReadModelBehind, TooLarge, TooManyRequests, VersionConflict
 
 MEDIA_TYPE = "application/problem+json"
 SCHEMA: Mapping[str, Any] = {
@@ -50,6 +50,8 @@ def of_ledger(request: Request, error: LedgerError) -> Response:
         status = 412
     if isinstance(error, KeyRefused):
         headers["WWW-Authenticate"] = 'Bearer realm="runfold"'
+    if isinstance(error, TooLarge):
+        headers["Connection"] = "close"  # or the rest of it would be read, to be thrown away
     if isinstance(error, TooManyRequests):
         headers["Retry-After"] = str(max(1, round(error.retry_after)))
     if isinstance(error, LedgerUnavailable | ReadModelBehind):

@@ -1,0 +1,173 @@
+"""What can never be recorded is refused at the door, with the field and the reason; nothing of it is stored."""
+
+import gzip
+import http.client
+import json
+import zlib
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+import pytest
+
+from runfold import Ledger, Run
+
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture
+def run(ledger: Ledger) -> Run:
+    return ledger.create_thread(agent_id="support").start_run()
+
+
+def refused(answer: httpx2.Response, status: int = 422) -> dict[str, Any]:
+    """The problem that a request was answered with."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem: dict[str, Any] = answer.json()
+    assert {"type", "title", "status", "detail", "instance"} <= problem.keys()
+    assert problem["status"] == status
+    return problem
+
+
+@pytest.mark.parametrize(
+    ("body", "path", "reason"),
+    [
+        pytest.param(b'{"state": {"a": "x\\u0000y"}}', "body.state.a", "NUL", marks=pytest.mark.fault("F1")),
+        pytest.param(b'{"state": {"a\\u0000": 1}}', "body.state", "NUL", marks=pytest.mark.fault("F1")),
+        pytest.param(b'{"state": "\\ud800"}', "body.state", "surrogate", marks=pytest.mark.fault("F2")),
+        pytest.param(b'{"state": NaN}', "body", "NaN", marks=pytest.mark.fault("F3")),
+        pytest.param(b'{"state": -Infinity}', "body", "Infinity", marks=pytest.mark.fault("F3")),
+        pytest.param(b'{"state": 1e400}', "body.state", "", marks=pytest.mark.fault("F3")),
+        pytest.param(b'{"state": 1' + b"0" * 400 + b"}", "body.state", "64 bits", marks=pytest.mark.fault("F4")),
+        pytest.param(b'{"state": {"a": 1, "a": 2}}', "body", "'a' twice", marks=pytest.mark.fault("F5")),
+        pytest.param(b'{"state": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "body", "deep", marks=pytest.mark.fault("F6")),
+        pytest.param(b'{"state": 1, "zzz": 1}', "body.zzz", "", marks=pytest.mark.fault("F13")),
+        pytest.param(b'{"state": ', "body", "not JSON", id="cut off"),
+        pytest.param(b"[1]", "body", "", id="not an object"),
+        pytest.param(b'"text"', "body", "", id="text"),
+        pytest.param(b"\xff\xfe{}", "body", "UTF-8", id="not UTF-8"),
+        pytest.param(b"{}", "body.state", "required", id="empty", marks=pytest.mark.fault("F12")),
+        pytest.param(b"", "body.state", "required", id="nothing", marks=pytest.mark.fault("F12")),
+    ],
+)
+def test_a_body_that_cannot_be_is_refused_where_it_is_wrong(
+    client: httpx2.Client, run: Run, body: bytes, path: str, reason: str
+) -> None:
+    problem = refused(client.put(f"/runs/{run.id}/state", content=body, headers=JSON))
+    assert problem["path"].startswith(path)
+    assert reason.lower() in problem["reason"].lower()
+    assert run.view().version == 2
+
+
+@pytest.mark.fault("F4", "F7", "F11")
+@pytest.mark.parametrize(
+    "state",
+    [
+        2**53 + 1, 2**64 - 1, -(2**63), {"_type_": "nope", "_data_": 1}, {"_type_": "uuid_hex", "_data_": "00"},
+        "e\u0301 \u00e9 \u202eright to left\u202c \u200bzero\u200d \U0001f9d1\u200d\U0001f680 \ufdd0 \U0010ffff",
+        "", {}, [], None, {"": ""},
+    ],
+)  # fmt: skip
+def test_what_is_json_comes_back_to_the_letter(client: httpx2.Client, run: Run, state: Any) -> None:
+    body = json.dumps({"state": state}, ensure_ascii=False).encode()
+    assert client.put(f"/runs/{run.id}/state", content=body, headers=JSON).status_code == 200
+    assert client.get(f"/runs/{run.id}/state").json() == state
+
+
+@pytest.mark.fault("F9")
+def test_a_body_that_is_too_large_is_refused_while_it_streams_in(address: str, run: Run) -> None:
+    where = urlsplit(address)
+    assert where.hostname is not None
+    connection = http.client.HTTPConnection(where.hostname, where.port, timeout=30)
+    connection.putrequest("PUT", f"/runs/{run.id}/state")
+    connection.putheader("Content-Type", "application/json")
+    connection.putheader("Transfer-Encoding", "chunked")
+    connection.endheaders()
+    megabyte, sent = b"x" * 2**20, 0
+    try:
+        for _ in range(1024):  # a gigabyte, if the server took it
+            connection.send(b"%x\r\n%b\r\n" % (len(megabyte), megabyte))
+            sent += 1
+    except OSError:
+        pass  # it hung up, as it should
+    finally:
+        connection.close()
+    assert sent < 200
+    declared = httpx2.put(f"{address}/runs/{run.id}/state", content=b"x" * (17 * 2**20), headers=JSON)
+    assert refused(declared, 413)["most"] == 16 * 2**20
+    assert run.view().version == 2
+
+
+@pytest.mark.fault("F10")
+def test_a_body_that_grows_when_it_is_unpacked_is_refused_before_it_has(client: httpx2.Client, run: Run) -> None:
+    packer = zlib.compressobj(9, wbits=16 + zlib.MAX_WBITS)
+    bomb = b"".join(packer.compress(b"\0" * 2**20) for _ in range(1024)) + packer.flush()
+    assert len(bomb) < 2**21
+    packed = {**JSON, "Content-Encoding": "gzip"}
+    refused(client.put(f"/runs/{run.id}/state", content=bomb, headers=packed), 413)
+    assert client.put(f"/runs/{run.id}/state", content=gzip.compress(b'{"state": 1}'), headers=packed).status_code == 200
+    broken = refused(client.put(f"/runs/{run.id}/state", content=gzip.compress(b'{"state": 2}')[:-9], headers=packed))
+    assert "gzip" in broken["reason"]
+    refused(client.put(f"/runs/{run.id}/state", content=b"{}", headers={**JSON, "Content-Encoding": "br"}), 415)
+    assert run.state() == 1
+
+
+@pytest.mark.fault("F14")
+@pytest.mark.row("LT-24", "CV-25")
+def test_what_the_rules_do_not_allow_is_refused_with_the_rule(client: httpx2.Client, run: Run) -> None:
+    approval = run.request_approval("refund", arguments={"order": 7})
+    early = refused(client.post(f"/runs/{run.id}/complete", json={}), 409)
+    assert (early["stream"], early["state"]) == (run.id, f"waiting for {approval.id} at version 3")
+    assert client.post(f"/approvals/{approval.id}/votes", json={"verdict": "approve"}).status_code == 200
+    assert client.post(f"/approvals/{approval.id}/votes", json={"verdict": "approve"}).json()["appended"] == 0
+    refused(client.post(f"/approvals/{approval.id}/votes", json={"verdict": "deny"}), 409)
+    assert client.post(f"/runs/{run.id}/complete", json={}).status_code == 200
+    refused(client.post(f"/runs/{run.id}/messages", json={"role": "user", "content": "late"}), 409)
+
+
+@pytest.mark.fault("F15")
+@pytest.mark.parametrize(
+    "id",
+    ["run_'; DROP TABLE runfold.log; --", "run_%00", "../../etc/passwd", "run_%F0%9F%98%80", "run_" + "x" * 5000,
+     "%0d%0aX-Bad: 1"],
+)  # fmt: skip
+def test_an_id_that_can_be_nobodys_is_not_found_and_says_nothing_of_the_database(client: httpx2.Client, id: str) -> None:
+    for answer in (client.get(f"/runs/{id}"), client.post(f"/runs/{id}/complete", json={})):
+        assert answer.status_code in {404, 422}
+        assert "SQL" not in answer.text
+        assert "syntax" not in answer.text
+        assert "x-bad" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("limit=0", 400), ("limit=1001", 400), ("limit=x", 422), ("status=gone", 400), ("colour=red", 422), ("cursor=abc", 400),
+        ("as_of=yesterday", 400), ("as_of=99999999", 400), ("as_of=2026-01-01T00:00:00", 400), ("as_of=1&min_position=1", 400),
+        ("created_from=2026-01-01T00:00:00", 400), ("order=up", 422),
+    ],
+)  # fmt: skip
+def test_a_question_that_cannot_be_asked_is_refused_with_what_can(
+    client: httpx2.Client, ledger: Ledger, run: Run, query: str, status: int
+) -> None:
+    ledger.fold("run_summaries")
+    refused(client.get(f"/runs?{query}"), status)
+
+
+def test_a_body_that_is_not_json_at_all_is_of_the_wrong_kind(client: httpx2.Client, run: Run) -> None:
+    refused(client.put(f"/runs/{run.id}/state", content=b"state=1", headers={"Content-Type": "text/plain"}), 415)
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "tab\there"])
+def test_an_idempotency_key_that_can_be_none_is_refused(client: httpx2.Client, key: str) -> None:
+    problem = refused(client.post("/threads", json={"agent_id": "a"}, headers={"Idempotency-Key": key}))
+    assert problem["path"] == "Idempotency-Key"
+
+
+def test_a_version_that_is_none_is_refused_and_another_one_is_a_failed_precondition(client: httpx2.Client, run: Run) -> None:
+    assert refused(client.post(f"/runs/{run.id}/complete", json={}, headers={"If-Match": '"x"'}))["path"] == "If-Match"
+    late = refused(client.post(f"/runs/{run.id}/complete", json={}, headers={"If-Match": '"1"'}), 412)
+    assert (late["expected"], late["actual"]) == (1, 2)
+    tag = client.get(f"/runs/{run.id}").headers["etag"]
+    assert client.post(f"/runs/{run.id}/complete", json={}, headers={"If-Match": tag}).status_code == 200
