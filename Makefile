@@ -4,13 +4,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt
 
-.PHONY: help demo test test-setup check schemas rows faults bench clean
+.PHONY: help demo serve test test-setup check schemas rows faults bench clean
 
 help:  ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 demo: $(BIN)/.installed  ## set up, record a small story, and show what a ledger can tell of it
 	@$(BIN)/runfold demo
+
+serve: $(BIN)/.installed  ## set up, and serve the ledger over HTTP until Ctrl-C
+	@$(BIN)/runfold serve $(ARGS)
 
 test: $(BIN)/.installed-dev  ## set up, and run the tests on a real PostgreSQL
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
@@ -34,7 +37,7 @@ faults: $(BIN)/.installed-dev  ## kill, cut off and fill up everything under loa
 	@$(BIN)/python scripts/faults/run.py $(ARGS)
 
 bench: $(BIN)/.installed-dev  ## measure against the rivals, in the same run
-	@for question in append read tail project rebuild; do $(BIN)/python scripts/bench/$$question.py $(ARGS) || exit 1; done
+	@for question in append read tail project rebuild over_http; do $(BIN)/python scripts/bench/$$question.py $(ARGS) || exit 1; done
 
 clean:  ## remove the environment and everything that was built
 	rm -rf .venv build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

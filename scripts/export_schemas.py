@@ -1,18 +1,23 @@
-"""Write schemas/events/<type>.v<n>.json from the event classes, or with --check say which files are not as the code is.
+"""Write schemas/ from the code, or with --check say which files are not as the code is.
 
-Schemas of earlier versions stay as they were: they describe what is stored. A file that no class answers for is removed.
+events/<type>.v<n>.json are made of the event classes, openapi.json of the routes. Schemas of earlier versions stay as they
+were: they describe what is stored. A file that no class answers for is removed.
 """
 
 import argparse
 import json
 import re
 import sys
+from functools import cache
 from pathlib import Path
 
 from runfold.domain.catalogue import event_types
 from runfold.domain.event import Event
+from runfold.http.app import described
 
 FOLDER = Path(__file__).parents[1] / "schemas" / "events"
+OPENAPI = "openapi.json"
+"""Beside the folder of the events."""
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 _NAME = re.compile(r"(?P<type>.+)\.v(?P<version>\d+)\.json\Z")
@@ -22,6 +27,12 @@ def schema_text(event_class: type[Event]) -> str:
     """The JSON Schema of what is stored for an event, as its file has it."""
     schema = {"$schema": DIALECT, **event_class.model_json_schema(mode="serialization")}
     return json.dumps(schema, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+@cache
+def openapi_text() -> str:
+    """The OpenAPI document, as its file has it."""
+    return json.dumps(described(), indent=1, ensure_ascii=False) + "\n"
 
 
 def expected() -> dict[str, str]:
@@ -46,7 +57,14 @@ def drift(folder: Path) -> list[str]:
             if name in there and (folder / name).read_text(encoding="utf-8") != text
         ),
         *(f"stale: {name}" for name in sorted(there) if is_stale(name)),
+        *_openapi_drift(folder.parent / OPENAPI),
     ]
+
+
+def _openapi_drift(path: Path) -> list[str]:
+    if not path.exists():
+        return [f"missing: {OPENAPI}"]
+    return [] if path.read_text(encoding="utf-8") == openapi_text() else [f"changed: {OPENAPI}"]
 
 
 def write(folder: Path) -> int:
@@ -55,6 +73,7 @@ def write(folder: Path) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in expected().items():
         (folder / name).write_text(text, encoding="utf-8")
+    (folder.parent / OPENAPI).write_text(openapi_text(), encoding="utf-8")
     for path in folder.glob("*"):
         if is_stale(path.name):
             path.unlink()
@@ -65,10 +84,10 @@ def main(arguments: list[str] | None = None) -> int:
     """0 when the files are as the code has them; with --check, 1 and their names when they are not."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 and name the files that drifted")
-    parser.add_argument("--folder", type=Path, default=FOLDER, help="where the files are")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="where the files of the events are")
     given = parser.parse_args(arguments)
     if not given.check:
-        print(f"{len(expected())} schemas in {given.folder}, {write(given.folder)} changed")
+        print(f"{len(expected())} schemas in {given.folder}, and {OPENAPI} beside it, {write(given.folder)} changed")
         return 0
     if found := drift(given.folder):
         print(*found, "run `python scripts/export_schemas.py` and commit what it writes", sep="\n", file=sys.stderr)

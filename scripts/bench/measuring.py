@@ -16,6 +16,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
+from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 
@@ -88,8 +89,10 @@ class Server:
 
     @contextlib.contextmanager
     def ledger(self, name: str) -> Iterator[Ledger]:
-        """A ledger on a new database."""
-        with Ledger.open(settings=Settings(database_url=self.database(name))) as ledger:
+        """A ledger on a new database, as the role that a service has: a superuser passes by row-level security."""
+        self.database(name)
+        urls = {role: SecretStr(self.embedded.url(f"runfold_{role}", name)) for role in ("app", "projector")}
+        with Ledger.open(settings=Settings(database_url=urls["app"], projector_url=urls["projector"])) as ledger:
             yield ledger
 
 

@@ -74,7 +74,7 @@ def examine(
     findings.acknowledged = len(promised)
     expected = [event.position for event in log if event.seen]
     for number, delivered in enumerate(readers, 1):
-        _reader_saw_all(f"reader {number}", delivered, expected, findings)
+        reader_saw_all(f"reader {number}", delivered, expected, findings)
     return findings
 
 
@@ -144,7 +144,7 @@ def _promised_is_stored(
         reached = max([reached, *(ack.position for ack in group)])
 
 
-def _reader_saw_all(reader: str, delivered: Sequence[int], expected: Sequence[int], findings: Findings) -> None:
+def reader_saw_all(reader: str, delivered: Sequence[int], expected: Sequence[int], findings: Findings) -> None:
     """C4, at a reader."""
     last = 0
     for position in delivered:

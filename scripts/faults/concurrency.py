@@ -132,7 +132,7 @@ def keep_snapshot(work: Work) -> None:
     """The body of a reader that keeps one old snapshot for seconds, as a careless report does."""
     assert work.url is not None, "it connects by itself"
     for _ in range(work.commands):
-        with psycopg.connect(work.url) as connection:
+        with psycopg.connect(work.url, options="-c runfold.tenant=*") as connection:
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             connection.execute("SELECT max(notification_id) FROM runfold.log")
             time.sleep(3)

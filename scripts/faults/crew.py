@@ -16,7 +16,7 @@ from faults.clients import Work
 from faults.feeds import Following, positions
 
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["faults.clients", "faults.crew", "faults.feeds"])
+_FORKS.set_forkserver_preload(["faults.clients", "faults.crew", "faults.feeds", "faults.subscribers"])
 
 Body = Callable[..., None]
 

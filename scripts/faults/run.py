@@ -24,14 +24,30 @@ from types import FrameType
 if __package__ is None or __package__ == "":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from faults import clocks, concurrency, conflicts, crashes, duplicates, limits, network, power, rebuilds, storage, upkeep, workers
+from faults import (
+    clocks,
+    concurrency,
+    conflicts,
+    crashes,
+    duplicates,
+    followers,
+    limits,
+    network,
+    power,
+    rebuilds,
+    storage,
+    upkeep,
+    workers,
+)
 from faults.report import describe, print_header, print_row, print_total, total
 from faults.row import Row, rows
 from faults.servers import Server, server_for
 from faults.stage import Figures, Skipped, Stage
 from runfold import LedgerError, Settings
 
-FAMILIES = (crashes, power, storage, concurrency, upkeep, limits, network, clocks, duplicates, conflicts, workers, rebuilds)
+FAMILIES = (
+    crashes, power, storage, concurrency, upkeep, limits, network, clocks, duplicates, conflicts, workers, rebuilds, followers
+)  # fmt: skip
 ROWS = {
     name: row
     for family in FAMILIES

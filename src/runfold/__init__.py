@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from runfold.ledger.approval import Approval
     from runfold.ledger.decision import Decision
     from runfold.ledger.ledger import Ledger
+    from runfold.ledger.remote import RemoteLedger
     from runfold.ledger.run import Run
     from runfold.ledger.submitted import Receipt, Submitted
     from runfold.ledger.thread import Thread
@@ -36,6 +37,7 @@ else:
         "Projection": "projections.projection",
         "Receipt": "ledger.submitted",
         "Recorded": "domain.event",
+        "RemoteLedger": "ledger.remote",
         "Row": "projections.projection",
         "Run": "ledger.run",
         "Settings": "settings",
@@ -71,6 +73,7 @@ __all__ = [
     "ReadModelBehind",
     "Receipt",
     "Recorded",
+    "RemoteLedger",
     "Row",
     "Run",
     "RunNotFound",

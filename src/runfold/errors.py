@@ -6,9 +6,11 @@ LedgerError
 │   ├── RunNotFound
 │   ├── ApprovalNotFound
 │   ├── GoalNotFound
+│   ├── KeyNotFound
 │   └── ProjectionNotFound
 ├── InvalidEvent                    exit 1   what was given can never be an event
 ├── CommandRefused                  exit 1   the rules do not allow it in this state
+│   └── ApprovalsLeftOpen
 ├── Conflict                        exit 4
 │   ├── VersionConflict
 │   ├── DuplicateWithDifferentContent
@@ -39,9 +41,11 @@ LedgerError
 │   ├── TooLarge
 │   ├── TooManyRequests
 │   └── WrongMediaType
+├── AddressUnusable                 exit 1   the server cannot listen there
 └── UsageError                      exit 2
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -94,6 +98,12 @@ class GoalNotFound(NotFound):
     thing, listing = "goal", "`runfold goals`"
 
 
+class KeyNotFound(NotFound):
+    """No key has that id, or it belongs to another tenant."""
+
+    thing, listing = "key", "`runfold keys list`"
+
+
 class ProjectionNotFound(NotFound):
     """No projection has that name."""
 
@@ -121,6 +131,16 @@ class CommandRefused(LedgerError):
             f"{command} refused: {stream} is {state}; {rule}", command=command, stream=stream, rule=rule, state=state
         )
         self.command, self.stream, self.rule, self.state = command, stream, rule, state
+
+
+class ApprovalsLeftOpen(CommandRefused):
+    """A run waits for more approvals than were to be decided together. None was decided."""
+
+    def __init__(self, run_id: str, expected: Sequence[str], received: Sequence[str], state: str) -> None:
+        left = ", ".join(approval_id for approval_id in expected if approval_id not in received)
+        super().__init__("vote", run_id, f"the votes leave {left} open; vote on all at once, or without asking for that", state)
+        self.expected, self.received = tuple(expected), tuple(received)
+        self.facts |= {"expected": list(expected), "received": list(received)}
 
 
 class Conflict(LedgerError):
@@ -422,3 +442,13 @@ class WrongMediaType(RequestRefused):
     """The body is not JSON, or is packed in a way that is not taken."""
 
     http_status = 415
+
+
+class AddressUnusable(LedgerError):
+    """The server cannot listen at the address it was given."""
+
+    http_status = 503
+
+    def __init__(self, host: str, port: int, fact: str, next_step: str) -> None:
+        super().__init__(f"{host}:{port} {fact}; {next_step}", host=host, port=port, fact=fact, next_step=next_step)
+        self.host, self.port = host, port

@@ -28,5 +28,12 @@ class Settings(BaseSettings):
     max_string_bytes: int = Field(2 * MIB, ge=1, description="longest string in an event")
     max_event_bytes: int = Field(8 * MIB, ge=1, description="largest event")
     tenant: str = Field("default", pattern=r"^[A-Za-z0-9_.:@-]{1,100}$", description="whose threads these are")
+    requests_a_second: float = Field(
+        1000, ge=0, allow_inf_nan=False, description="requests a second that each key may make; 0 for any number"
+    )
+    key: SecretStr | None = Field(None, description="the key that `Ledger.connect` sends to a server")
     actor: str = Field("service:runfold", description="who acts when a command names nobody, as kind:id")
+    host: str = Field("127.0.0.1", min_length=1, description="name or address that `runfold serve` listens at")
+    port: int = Field(8765, ge=0, le=65535, description="port that `runfold serve` listens at; 0 takes a free one")
+    max_lag: float = Field(60.0, gt=0, description="seconds that read models may be behind while /readyz says ready")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="least severe log line shown")

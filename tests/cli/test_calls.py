@@ -34,7 +34,8 @@ def test_every_example_is_a_call_that_the_command_line_understands(
     runfold: Command, story: Cast, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     words = [word.strip("'") for word in command.partition("runfold ")[2].split()]
-    if words[0] in {"import", "approve", "deny"} or "--follow" in words or (words[0] == "work" and "--once" not in words):
+    goes_on = words[0] == "serve" or "--follow" in words or (words[0] == "work" and "--once" not in words)
+    if goes_on or words[0] in {"import", "approve", "deny"}:
         words.append("--help")
     elif "--fold" in runfold(words[0], "--help").out and not {"--fold", "events"} & set(words):
         words.append("--fold")

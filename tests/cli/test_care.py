@@ -125,6 +125,38 @@ def test_doctor_notes_a_role_that_may_only_read(
     assert "may read and not append" in found.out
 
 
+@pytest.mark.fault("I8")
+@pytest.mark.parametrize(
+    ("role", "state", "fact"),
+    [
+        ("runfold_app", "ok", "row-level security keeps them apart"),
+        ("runfold_reader", "note", "runfold_reader sees everybody's rows"),
+        ("runfold_owner", "note", "not for runfold_owner: only the queries themselves"),
+    ],
+)
+def test_doctor_says_whether_the_database_keeps_tenants_apart(
+    runfold: Command, database: "TestDatabase", monkeypatch: pytest.MonkeyPatch, role: str, state: str, fact: str
+) -> None:
+    monkeypatch.setenv("RUNFOLD_DATABASE_URL", make_conninfo(database.url, user=role))
+    (found,) = [check for check in runfold("doctor", "--json").json["checks"] if check["about"] == "tenants"]
+    assert (found["state"], fact in found["fact"]) == (state, True)
+
+
+@pytest.mark.fault("I8")
+def test_a_wall_between_tenants_that_somebody_took_down_is_reported(runfold: Command, database: "TestDatabase") -> None:
+    with psycopg.connect(database.admin_url, autocommit=True) as connection:
+        connection.execute("ALTER TABLE runfold.log DISABLE ROW LEVEL SECURITY")
+        connection.execute("ALTER VIEW runfold.events RESET (security_invoker)")
+    checked = runfold("check")
+    assert checked.code == 5
+    for name in ("runfold.log", "runfold.events"):
+        assert f"guard: row-level security does not keep tenants apart in {name}" in checked.out
+    found = runfold("doctor", "--json")
+    assert found.code == 1
+    (wrong,) = [check for check in found.json["checks"] if check["state"] == "wrong"]
+    assert wrong["fact"] == "row-level security does not keep tenants apart in runfold.events, runfold.log"
+
+
 @pytest.mark.fault("A10")
 def test_a_server_that_may_lose_events_is_refused_unless_that_is_allowed(
     runfold: Command, database: "TestDatabase", monkeypatch: pytest.MonkeyPatch

@@ -111,7 +111,7 @@ def test_a_schema_of_the_past_is_made_listed_and_dropped(runfold: Command, story
     assert runfold("rebuild", "run_summaries", "--branch", "run_demo7_exchange", "--into", "exchange", "--json").json == {
         "schema": "exchange", "position": 80, "run_id": "run_demo7_exchange", "names": ["run_summaries"],
     }  # fmt: skip
-    with psycopg.connect(database.url) as connection:
+    with psycopg.connect(database.url, options="-c runfold.tenant=*") as connection:
         runs = connection.execute("SELECT run_id FROM exchange.run_summaries ORDER BY run_id").fetchall()
     assert runs == [("run_demo7_claim",), ("run_demo7_exchange",)]
     listed = runfold("schemas")

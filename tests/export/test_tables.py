@@ -48,7 +48,7 @@ def folded(recorded: Ledger) -> Ledger:
 def stored(database: TestDatabase, table: str) -> Rows:
     """The rows of a read model, in the order of keys."""
     key = ", ".join(f'"{name}"' for name in ("tenant_id", *known()[table].key))
-    with psycopg.connect(database.url, row_factory=dict_row) as connection:
+    with psycopg.connect(database.url, row_factory=dict_row, options="-c runfold.tenant=*") as connection:
         connection.execute("SET TimeZone = 'UTC'")
         return connection.execute(f"SELECT * FROM runfold_read.{table} ORDER BY {key}").fetchall()
 

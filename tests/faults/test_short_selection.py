@@ -114,6 +114,13 @@ def test_readers_never_see_a_rebuild_that_is_killed(own_server: OwnServer):
     assert figures.measured["reads"] >= 50
 
 
+@pytest.mark.fault("G9")
+def test_streams_over_servers_that_die_are_exactly_the_log(own_server: OwnServer):
+    figures = only("SSE", own_server, 3000)
+    assert (figures.measured["server stopped"], figures.measured["server killed"]) == (1, 1)
+    assert figures.measured["connects"] > figures.measured["streams"]
+
+
 @pytest.mark.fault("A10")
 def test_unsafe_settings_are_refused(own_server: OwnServer):
     only("A10", own_server)
@@ -160,6 +167,7 @@ def test_it_says_what_each_row_does_and_refuses_rows_that_are_not():
         "H9",
         "E2",
         "A5",
+        "SSE",
         "conflicts",
     ):
         assert re.search(rf"^{row} ", listed, re.MULTILINE)

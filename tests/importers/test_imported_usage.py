@@ -54,6 +54,7 @@ def test_all_of_them_together_are_all_there_is(reading: Reading) -> None:
     assert (total.input_tokens, total.output_tokens) == tuple(map(sum, zip(*EXPECTED.values(), strict=True)))
 
 
+@pytest.mark.row("LT-61")
 def test_caches_of_claude_code_are_exact(reading: Reading, imported: Imported) -> None:
     said = imported.counts()["claude-code"]["all"]["tokens_deduplicated_by_message_id (last usage wins)"]
     total = reading.usage(agent=AGENTS["claude-code"]).total

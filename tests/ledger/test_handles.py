@@ -30,6 +30,10 @@ THREAD: dict[str, tuple[Callable[[Thread, Run], object], list[str]]] = {
         lambda thread, _: thread.move_head("main", thread.start_run(parent=None)),
         ["run.created", "run.started", "thread.head_moved"],
     ),
+    "put_head": (
+        lambda thread, _: thread.put_head("main", thread.start_run(parent=None)),
+        ["run.created", "run.started", "thread.head_moved"],
+    ),
     "record_import": (
         lambda thread, _: thread.record_import(ThreadImported(format="test", source_digest=DIGEST, source_ids=("x",))),
         ["thread.imported"],
@@ -137,6 +141,10 @@ PART: dict[tuple[type, str], tuple[Callable[[Run], object], list[str]]] = {
     (Approval, "deny"): (
         lambda run: run.request_approval("send").deny("no", actor="human:ada"),
         ["approval.requested", "run.waiting", "approval.vote_cast", "approval.denied", "run.resumed"],
+    ),
+    (Approval, "vote"): (
+        lambda run: run.request_approval("send").vote("approve", actor="human:ada"),
+        ["approval.requested", "run.waiting", "approval.vote_cast", "approval.granted", "run.resumed"],
     ),
     (Approval, "expire"): (
         lambda run: run.request_approval("send", expires_at=datetime(2020, 1, 1, tzinfo=UTC)).expire(),

@@ -7,7 +7,9 @@ import psycopg
 import pytest
 
 from ledger.listed import Listed
+from runfold.domain.values import Actor
 from runfold.ledger.read_models import Snapshot
+from runfold.ledger.session import Caller
 
 MANY = {
     "run_summaries": {
@@ -78,12 +80,11 @@ def test_the_usual_questions_are_answered_from_an_index(
     query = Snapshot.query
 
     def explained(self: Snapshot, text: str, parameters: Any = ()) -> Any:
-        in_crowd = ["crowd", *parameters[1:]]
-        plans.append("\n".join(line for (line,) in query(self, f"EXPLAIN {text}", in_crowd)))
-        return query(self, text, in_crowd)
+        plans.append("\n".join(line for (line,) in query(self, f"EXPLAIN {text}", parameters)))
+        return query(self, text, parameters)
 
     monkeypatch.setattr(Snapshot, "query", explained)
-    ask = getattr(crowded.ledger.now, name)
+    ask = getattr(crowded.ledger.on_behalf(Caller("crowd", Actor.parse("human:ada"))).now, name)
     page = ask(limit=20, **asked)
     if page.next_cursor:
         ask(limit=20, cursor=page.next_cursor, **asked)

@@ -1,8 +1,14 @@
 """Another tenant's things are not there."""
 
+import time
+
 import pytest
 
+from ledger.decided import choose
 from runfold import ApprovalNotFound, Ledger, RunNotFound, ThreadNotFound
+from runfold.domain.values import Actor
+from runfold.ledger.session import Caller
+from runfold.projections.registry import known
 
 
 @pytest.fixture
@@ -83,3 +89,37 @@ def test_a_key_of_one_tenant_means_nothing_to_another(ledger: Ledger, stranger: 
     mine = ledger.create_thread(agent_id="support").start_run(key="order-7")
     theirs = stranger.create_thread(agent_id="support").start_run(key="order-7")
     assert mine.id != theirs.id
+
+
+@pytest.mark.fault("I8")
+def test_a_question_that_forgets_the_tenant_is_answered_from_ones_own_alone(ledger: Ledger, stranger: Ledger) -> None:
+    for each, title in ((ledger, "kept"), (stranger, "secret")):
+        run = each.create_thread(agent_id="support", title=title).start_run(goal={"id": "g"})
+        run.add_message("user", title)
+        choose(run)
+        run.request_approval("send")
+        run.report_problem("minor", "slow")
+        run.call_tool("search", {})
+        run.usage(input_tokens=1)
+    ledger.fold()
+    position = ledger.position()
+    ledger.make_schema("by_then", processes=1)
+    served = ledger.on_behalf(Caller("stranger", Actor.parse("human:eve")))
+    for desk in (stranger, served):
+        assert desk.now.reader.rows("SELECT DISTINCT tenant_id FROM runfold.log") == [("stranger",)]
+        with desk.now.read_models.reading(*known()) as now, desk.now.read_models.of_schema("by_then", position) as past:
+            for name in known():
+                asked = f"SELECT DISTINCT tenant_id FROM {{{name}}}"
+                assert now.query(asked) == past.query(asked) == [("stranger",)], name
+    assert set(ledger.recorder.reader.rows("SELECT DISTINCT tenant_id FROM runfold.log")) == {("stranger",), ("default",)}
+
+
+@pytest.mark.fault("I8")
+def test_how_far_behind_an_answer_is_does_not_hang_on_whose_the_next_event_is(ledger: Ledger, stranger: Ledger) -> None:
+    stranger.create_thread(agent_id="support")
+    ledger.fold("threads")
+    ledger.create_thread(agent_id="support")
+    time.sleep(0.02)
+    standing = stranger.now.thread_list().standing
+    assert (standing.position, standing.head) == (1, 2)
+    assert standing.behind_seconds > 0.01

@@ -14,6 +14,7 @@ from fastapi import FastAPI, Request
 from runfold import Ledger
 from runfold.domain.values import Actor
 from runfold.http.app import create_app
+from runfold.http.connections import Connection, StreamingServer
 from runfold.ledger.routes import Scope
 from runfold.ledger.session import Caller
 
@@ -25,13 +26,16 @@ class Anybody:
         actor = Actor.parse(request.headers.get("x-actor", "human:ada"))
         return Caller(request.headers.get("x-tenant", "default"), actor)
 
+    async def close(self) -> None:
+        """Nothing is left to be done."""
+
 
 @contextlib.contextmanager
 def serving(app: FastAPI) -> Iterator[str]:
     """The application on a free port of this machine, in a thread of its own; its address."""
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on"))
+    server = StreamingServer(uvicorn.Config(app, http=Connection, log_level="warning", lifespan="on"), app.state.feed)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])))
     thread.start()
     while not server.started and thread.is_alive():

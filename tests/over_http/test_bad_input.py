@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
-from runfold import Ledger, Run
+from runfold import InvalidEvent, Ledger, Run
 
 JSON = {"Content-Type": "application/json"}
 
@@ -145,7 +145,9 @@ def test_an_id_that_can_be_nobodys_is_not_found_and_says_nothing_of_the_database
     [
         ("limit=0", 400), ("limit=1001", 400), ("limit=x", 422), ("status=gone", 400), ("colour=red", 422), ("cursor=abc", 400),
         ("as_of=yesterday", 400), ("as_of=99999999", 400), ("as_of=2026-01-01T00:00:00", 400), ("as_of=1&min_position=1", 400),
-        ("created_from=2026-01-01T00:00:00", 400), ("order=up", 422),
+        ("created_from=2026-01-01T00:00:00", 400), ("order=up", 422), ("as_of=%C2%B2", 400), ("as_of=" + "1" * 5000, 400),
+        ("created_from=0", 422), ("min_position=-1", 400), ("min_position=999", 400), ("wait_seconds=61", 400),
+        ("wait_seconds=nan", 422),
     ],
 )  # fmt: skip
 def test_a_question_that_cannot_be_asked_is_refused_with_what_can(
@@ -167,7 +169,28 @@ def test_an_idempotency_key_that_can_be_none_is_refused(client: httpx2.Client, k
 
 def test_a_version_that_is_none_is_refused_and_another_one_is_a_failed_precondition(client: httpx2.Client, run: Run) -> None:
     assert refused(client.post(f"/runs/{run.id}/complete", json={}, headers={"If-Match": '"x"'}))["path"] == "If-Match"
+    assert refused(client.post(f"/runs/{run.id}/complete", json={}, headers={"If-Match": b"\xb2"}))["path"] == "If-Match"
     late = refused(client.post(f"/runs/{run.id}/complete", json={}, headers={"If-Match": '"1"'}), 412)
     assert (late["expected"], late["actual"]) == (1, 2)
     tag = client.get(f"/runs/{run.id}").headers["etag"]
     assert client.post(f"/runs/{run.id}/complete", json={}, headers={"If-Match": tag}).status_code == 200
+
+
+@pytest.mark.parametrize("lease", ["²s", "9" * 5000 + "s", "999999999d", "1 s", "-1s", "1w", ""])
+def test_a_duration_that_is_none_is_refused(client: httpx2.Client, ledger: Ledger, run: Run, lease: str) -> None:
+    refused(client.post(f"/runs/{run.id}/claim", json={"worker": "one", "lease": lease}))
+    with pytest.raises(InvalidEvent):
+        run.claim("one", lease=lease)
+
+
+def test_text_is_no_number_and_an_empty_label_is_no_label(client: httpx2.Client, run: Run) -> None:
+    assert refused(client.post(f"/runs/{run.id}/usage", json={"input_tokens": "7"}))["path"] == "body.input_tokens"
+    assert refused(client.post(f"/runs/{run.id}/steps", json={"name": ""}))["path"] == "body.name"
+    assert refused(client.post("/threads", json={"thread_id": ""}))["path"] == "body.thread_id"
+
+
+def test_a_method_that_a_path_does_not_offer_is_answered_with_all_that_it_does(client: httpx2.Client) -> None:
+    for path, offered in (("/threads", "GET, POST"), ("/threads/x", "DELETE, GET, PATCH"), ("/runs/x/state", "GET, PATCH, PUT")):
+        answer = client.options(path)
+        refused(answer, 405)
+        assert answer.headers["allow"] == offered

@@ -47,7 +47,7 @@ def test_one_that_is_refused_leaves_nothing_of_the_others(client: httpx2.Client,
         ({"path": "/nothing"}, "commands.1.path"),
         ({"path": "/messages"}, "commands.1.body.role"),
         ({"path": "/messages", "body": {"role": "user", "content": "x", "actor": "human:eve"}}, "commands.1.body.actor"),
-        ({"path": "/messages", "body": {"role": "user", "content": "x", "message_id": "no id!"}}, "commands.1.message_id"),
+        ({"path": "/messages", "body": {"role": "user", "content": "x", "message_id": "no id!"}}, "commands.1.body.message_id"),
         ({"path": "/messages", "verb": "DELETE"}, "body.commands.1.verb"),
     ],
 )

@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from conftest import TestDatabase
 from runfold.errors import ReadModelBehind
@@ -39,7 +40,7 @@ def reading(url: str) -> Iterator[list[tuple[int, int, int]]]:
             " FROM runfold_read.tally AS t"
         )
         try:
-            with psycopg.connect(url, autocommit=True) as connection:
+            with psycopg.connect(url, autocommit=True, options="-c runfold.tenant=*") as connection:
                 while not stop.is_set():
                     found = connection.execute(query).fetchone()
                     assert found is not None
@@ -149,14 +150,15 @@ def test_a_reader_that_stays_long_puts_off_the_switch_and_holds_up_nobody(
 ) -> None:
     fill()
     work({"tally": Tally()}).catch_up()
-    with psycopg.connect(database.url) as reader, running(work({"tally": SecondTally(), "tools": Tools()})):
+    url = make_conninfo(database.url, options="-c runfold.tenant=*")
+    with psycopg.connect(url) as reader, running(work({"tally": SecondTally(), "tools": Tools()})):
         reader.execute("SELECT count(*) FROM runfold_read.tally")
         until(lambda: len(generations_of(books)) == 2 and books.model("tally", "building").position == books.head())
         slowest = 0.0
         for _ in range(10):
             head = fill(1)
             began = time.monotonic()
-            with psycopg.connect(database.url) as another:
+            with psycopg.connect(url) as another:
                 another.execute("SELECT count(*) FROM runfold_read.tally")
             slowest = max(slowest, time.monotonic() - began)
             until(lambda: books.model("tools").position == head, seconds=3)  # noqa: B023

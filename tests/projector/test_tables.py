@@ -236,7 +236,7 @@ def test_people_and_programs_may_read_a_read_model_and_not_write_it(
 ) -> None:
     fill()
     work({"tally": Tally()}).catch_up()
-    with psycopg.connect(make_conninfo(database.url, user=role), autocommit=True) as connection:
+    with psycopg.connect(make_conninfo(database.url, user=role), autocommit=True, options="-c runfold.tenant=*") as connection:
         for relation in ("runfold_read.tally", "runfold_tally_1.tally"):
             assert connection.execute(f"SELECT count(*) FROM {relation}").fetchone() == (3,)
             for statement in (

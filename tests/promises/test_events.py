@@ -27,6 +27,7 @@ TYPES = {
     "run.cancellation_requested": 1, "run.cancelled": 1, "run.claimed": 1, "run.completed": 1, "run.created": 1,
     "run.failed": 1, "run.lease_renewed": 1, "run.linked": 1, "run.metadata_merged": 1, "run.output_recorded": 1,
     "run.released": 1, "run.resumed": 1, "run.started": 1, "run.stuck": 1, "run.timing_recorded": 1, "run.waiting": 1,
+    "security.access_denied": 1, "security.key_created": 1, "security.key_revoked": 1,
     "state.patched": 1, "state.snapshot_taken": 1,
     "step.finished": 1, "step.started": 1,
     "thread.archived": 1, "thread.created": 1, "thread.deleted": 1, "thread.head_moved": 1, "thread.head_named": 1,
@@ -46,9 +47,9 @@ DESIGNED = {
     "ToolSucceeded", "ToolFailed", "ToolCancelled", "DecisionMade", "OutcomeRecorded", "OutcomeCorrected",
     "DecisionEvaluated", "ProblemReported", "ProblemResolved", "ConstraintViolated", "NodeEntered", "EdgeTraversed",
     "StateSnapshotTaken", "StatePatched", "ApprovalRequested", "ApprovalVoteCast", "ApprovalGranted",
-    "ApprovalDenied", "ApprovalExpired", "ApprovalWithdrawn", "ApprovalConsumed",
+    "ApprovalDenied", "ApprovalExpired", "ApprovalWithdrawn", "ApprovalConsumed", "KeyCreated", "KeyRevoked", "AccessDenied",
 }  # fmt: skip
-"""Every event of a thread's, a run's and an approval's stream that the design names."""
+"""Every event that the design names of the streams that there are."""
 
 NO_LIMITS = Limits(2**30, 2**30)
 EVERY_EVENT = pytest.mark.parametrize("event_class", event_types.all().values(), ids=lambda event_class: event_class.type)

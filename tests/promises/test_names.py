@@ -12,8 +12,8 @@ from runfold.errors import LedgerError
 
 EXPORTED = {
     "Approval", "ApprovalNotFound", "CommandRefused", "Decision", "DuplicateWithDifferentContent", "InvalidEvent", "Ledger",
-    "LedgerError", "LedgerUnavailable", "Projection", "ReadModelBehind", "Receipt", "Recorded", "Row", "Run", "RunNotFound",
-    "Settings", "Submitted", "Subscription", "Thread", "ThreadNotFound", "VersionConflict",
+    "LedgerError", "LedgerUnavailable", "Projection", "ReadModelBehind", "Receipt", "Recorded", "RemoteLedger", "Row", "Run",
+    "RunNotFound", "Settings", "Submitted", "Subscription", "Thread", "ThreadNotFound", "VersionConflict",
 }  # fmt: skip
 
 _IN_TREE = re.compile(r"^([│ ]*)[├└]── (\w+)(?: +exit (\d))?", re.MULTILINE)

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from over_http.conftest import Anybody, serving
 from runfold import Ledger
+from runfold.http.app import create_app
 
 if TYPE_CHECKING:
     from conftest import TestDatabase
@@ -20,6 +22,13 @@ def test_the_ten_lines_run(database: "TestDatabase", monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("RUNFOLD_DATABASE_URL", database.url)
     exec(BLOCKS[0], {})
     assert capsys.readouterr().out == "['Where is my parcel?'] ['Where is my order?']\n"
+
+
+def test_the_lines_for_another_machine_run(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
+    block = next(block for block in BLOCKS if "Ledger.connect" in block)
+    with serving(create_app(ledger, Anybody())) as address:
+        exec(block.replace("http://127.0.0.1:8765", address), {"Ledger": Ledger})
+    assert capsys.readouterr().out == "1 thread.created\n2 run.created\n3 run.started\n4 message.added\n"
 
 
 def test_the_async_lines_run(ledger: Ledger) -> None:

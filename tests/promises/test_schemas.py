@@ -29,11 +29,11 @@ def export() -> ModuleType:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A copy of the schemas, to be spoilt."""
-    return shutil.copytree(EVENTS, tmp_path / "events")
+    return shutil.copytree(EVENTS.parent, tmp_path / "schemas") / "events"
 
 
 def texts(folder: Path) -> dict[str, str]:
-    return {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()}
+    return {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir() if path.is_file()}
 
 
 def test_the_schemas_are_what_the_code_says(export: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
@@ -57,12 +57,14 @@ def test_a_check_names_what_drifted_and_changes_nothing(
     (folder / "run.waiting.v1.json").unlink()
     for stale in ("run.jumped.v1.json", "run.started.v2.json", "notes.txt"):
         (folder / stale).write_text("{}\n")
+    (folder.parent / "openapi.json").write_text("{}\n")
     before = sorted(path.name for path in folder.iterdir())
     assert export.main(["--check", "--folder", str(folder)]) == 1
     told = capsys.readouterr().err.splitlines()
     assert told[:-1] == [
         "missing: run.waiting.v1.json", "changed: run.started.v1.json",
         "stale: notes.txt", "stale: run.jumped.v1.json", "stale: run.started.v2.json",
+        "changed: openapi.json",
     ]  # fmt: skip
     assert sorted(path.name for path in folder.iterdir()) == before
 
@@ -70,11 +72,13 @@ def test_a_check_names_what_drifted_and_changes_nothing(
 def test_writing_mends_what_drifted_once(export: ModuleType, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "run.started.v1.json").write_text("{}\n")
     (folder / "run.jumped.v1.json").write_text("{}\n")
+    (folder.parent / "openapi.json").unlink()
     assert export.main(["--folder", str(folder)]) == 0
-    assert "2 changed" in capsys.readouterr().out
+    assert "3 changed" in capsys.readouterr().out
     assert export.main(["--folder", str(folder)]) == 0
     assert "0 changed" in capsys.readouterr().out
     assert texts(folder) == texts(EVENTS)
+    assert texts(folder.parent) == texts(EVENTS.parent)
 
 
 def test_the_schema_of_an_earlier_version_is_kept(export: ModuleType, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

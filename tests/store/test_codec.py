@@ -27,7 +27,7 @@ def forge(database, ledger: Ledger, **forged: object) -> int:
         "state": b'{"reason":"input"}',
         "thread": "thread_x",
     }
-    with psycopg.connect(database.url, autocommit=True) as connection:
+    with psycopg.connect(database.url, autocommit=True, options="-c runfold.tenant=*") as connection:
         connection.execute(FORGED, {**facts, **forged})
     return ledger.position()
 

@@ -58,7 +58,7 @@ def writing(run: Run, threads: int = 4) -> Iterator[list[str]]:
 
 def check(url: str, acknowledged: list[str]) -> None:
     """Whatever was acknowledged is stored, once; positions and versions have no hole."""
-    with psycopg.connect(url) as connection:
+    with psycopg.connect(url, options="-c runfold.tenant=*") as connection:
         stored = [found for (found,) in connection.execute(
             "SELECT data ->> 'message_id' FROM runfold.events WHERE type = 'message.added'"
         )]  # fmt: skip

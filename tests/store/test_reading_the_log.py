@@ -15,7 +15,7 @@ from runfold.store.recorder import Recorder
 def test_the_view_shows_an_event_in_our_own_words(database, ledger: Ledger) -> None:
     occurred_at = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
     thread = ledger.create_thread(agent_id="support", user_id="u_1", title="Größe", actor="human:ada", occurred_at=occurred_at)
-    with psycopg.connect(database.url, row_factory=dict_row) as connection:
+    with psycopg.connect(database.url, row_factory=dict_row, options="-c runfold.tenant=*") as connection:
         (seen,) = connection.execute("SELECT * FROM runfold.events").fetchall()
     (recorded,) = ledger.events()
     assert (seen["position"], seen["stream"], seen["version"], seen["type"]) == (1, thread.id, 1, "thread.created")
@@ -111,8 +111,10 @@ def test_the_reads_that_must_be_quick_use_an_index(database, ledger: Ledger) -> 
         " AND notification_id <= 5 ORDER BY notification_id DESC",
         "log_pkey": "SELECT 1 FROM runfold.log WHERE notification_id > 5 ORDER BY notification_id",
     }
-    with psycopg.connect(database.admin_url, autocommit=True) as admin:
-        admin.execute("SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off")
+    with psycopg.connect(database.url, autocommit=True, options="-c runfold.tenant=default") as connection:
+        connection.execute("SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off")
         for index, query in queries.items():
-            plan = "\n".join(line for (line,) in admin.execute(f"EXPLAIN {query}"))
+            plan = "\n".join(line for (line,) in connection.execute(f"EXPLAIN {query}"))
             assert index in plan, plan
+            assert "InitPlan" in plan, f"whose rows it shows is worked out once and not for each row: {plan}"
+            assert "SubPlan" not in plan, plan

@@ -91,6 +91,7 @@ def test_the_appending_function_looks_up_nothing_in_the_callers_schemas(connect,
         "CREATE TEMPORARY TABLE head (position bigint, recorded_at timestamptz)",
         "CREATE TEMPORARY TABLE log (LIKE runfold.log)",
         "SET search_path = pg_temp, public, runfold, pg_catalog",
+        "SET runfold.tenant = '*'",
     ):
         app.execute(trap)
     answer = app.execute(

@@ -150,6 +150,7 @@ def _server(reader: "Reader", settings: "Settings") -> Iterator[Line]:
     yield migrations
     if migrations.state == "ok":
         yield from _rights(reader, role)
+        yield _tenants(reader, role)
         yield from _log(reader)
 
 
@@ -202,6 +203,26 @@ def _rights(reader: "Reader", role: str) -> Iterator[Line]:
         yield Line("append-only", "wrong", f"{role} {what}, so it could change or remove events", step)
     else:
         yield Line("append-only", "ok", f"{role} can neither insert, change nor remove events but through runfold.append")
+
+
+_WALLS = """
+SELECT row_security_active('runfold.log'), pg_has_role('runfold_app', 'USAGE'),
+       ARRAY(SELECT u.schema || '.' || u.name FROM runfold.unwalled AS u ORDER BY 1)
+"""
+
+
+def _tenants(reader: "Reader", role: str) -> Line:
+    """Whether the database keeps tenants apart, beside our own queries."""
+    ((is_active, is_app, unwalled),) = reader.rows(_WALLS)
+    if unwalled:
+        fact = f"row-level security does not keep tenants apart in {', '.join(unwalled)}"
+        return Line("tenants", "wrong", fact, "start a worker, which sees to read models; `runfold check` says more")
+    if not is_active:
+        fact = f"row-level security is on, and not for {role}: only the queries themselves keep tenants apart"
+        return Line("tenants", "note", fact, "use a role that was granted runfold_app, and is neither owner nor superuser")
+    if not is_app:
+        return Line("tenants", "note", f"{role} sees everybody's rows, unless runfold.tenant was set for it")
+    return Line("tenants", "ok", "row-level security keeps them apart in the log and in the read models")
 
 
 def _log(reader: "Reader") -> Iterator[Line]:

@@ -39,9 +39,11 @@ def events(
     In JSON each event is one line. On stderr stands the position up to which the ledger was searched: go on after that
     one, and no event is missed or seen twice.
     """
+    from runfold.domain.catalogue import event_types
+
     with call.ledger() as ledger:
         wanted = types or []
-        _require_types(wanted)
+        event_types.require(wanted)
         if follow:
             _follow(call, ledger, after, limit, wanted, thread, run)
             return
@@ -62,21 +64,6 @@ def _follow(
             _print(call, recorded)
             if number == limit:
                 return
-
-
-def _require_types(types: list[str]) -> None:
-    """A type that no event has would list nothing, which looks as if nothing had happened."""
-    from difflib import get_close_matches
-    from fnmatch import fnmatchcase
-
-    from runfold.domain.event import event_types
-    from runfold.errors import UsageError
-
-    known = event_types.all()
-    for wanted in types:
-        if not any(fnmatchcase(name, wanted) for name in known):
-            near = get_close_matches(wanted, known) or sorted({f"{name.partition('.')[0]}.*" for name in known})
-            raise UsageError(f"no event has the type {wanted!r}; there are {', '.join(near)}", type=wanted)
 
 
 def _conclude(call: Call, count: int, searched: int, head: int) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import typer
 
+from runfold.cli import keys
 from runfold.cli.approvals import approvals, approve, deny
 from runfold.cli.attention import attention
 from runfold.cli.call import reflowed, shared_parameters, with_call
@@ -32,6 +33,7 @@ from runfold.cli.rebuild import drop_schema, rebuild, schemas
 from runfold.cli.rows import rows
 from runfold.cli.run_list import runs
 from runfold.cli.runs import run
+from runfold.cli.serve import serve
 from runfold.cli.summary import summary
 from runfold.cli.threads import thread, threads, tree
 from runfold.cli.usage import usage
@@ -48,6 +50,7 @@ _COMMANDS: list[tuple[str, str, Callable[..., None], tuple[str, ...]]] = [
         "runfold import claude-code ~/.claude/projects", "runfold import tau2 results.json.gz --strict",
         "zcat events.jsonl.gz | runfold import ag-ui - --json",
     )),
+    ("serve", _FIRST, serve, ("runfold serve", "runfold serve --port 9000 --no-work", "runfold serve --host 0.0.0.0 --json")),
     ("threads", _LOOK, threads, ("runfold threads --limit 20", "runfold threads --before 1841 --json")),
     ("thread", _LOOK, thread, (
         "runfold thread thread_demo7", "runfold thread thread_demo7 --at 27", "runfold thread thread_demo7 --head exchange",
@@ -109,19 +112,30 @@ _COMMANDS: list[tuple[str, str, Callable[..., None], tuple[str, ...]]] = [
     )),
     ("schemas", _CARE, schemas, ("runfold schemas --json",)),
     ("drop-schema", _CARE, drop_schema, ("runfold drop-schema october --yes",)),
+    ("keys create", _CARE, keys.create, (
+        "runfold keys create --owner human:ada --scope runs:read --scope approvals:decide --label 'Ada at work'",
+        "runfold keys create --owner agent:support --scope runs:write --expires-in 90d --json",
+    )),
+    ("keys list", _CARE, keys.list_keys, ("runfold keys list", "RUNFOLD_TENANT=acme runfold keys list --json")),
+    ("keys revoke", _CARE, keys.revoke, ("runfold keys revoke key_0198c0 --reason 'laptop lost' --actor human:ada",)),
     ("check", _CARE, check, ("runfold check", "runfold check --json")),
     ("migrate", _CARE, migrate, ("runfold migrate", "RUNFOLD_ADMIN_URL=postgresql://admin@db/ledger runfold migrate")),
     ("doctor", _CARE, doctor, ("runfold doctor", "runfold doctor --json")),
     ("version", _CARE, version, ("runfold version", "runfold version --json")),
 ]  # fmt: skip
 
+_GROUPS = {"keys": (_CARE, keys.HELP)}
+"""Commands of two words, by their first: in which panel, and what they are for."""
+
+_STYLE: dict[str, Any] = {
+    "no_args_is_help": True, "rich_markup_mode": "rich", "context_settings": {"help_option_names": ["-h", "--help"]},
+}  # fmt: skip
+
 app = typer.Typer(
     name="runfold",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
+    **_STYLE,
 )
 
 
@@ -140,9 +154,16 @@ def _register() -> None:
     _everywhere.__signature__ = signature  # type: ignore[attr-defined]
     _everywhere.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
     app.callback(help=reflowed(_everywhere.__doc__ or ""))(_everywhere)
+    groups = {name: typer.Typer(help=reflowed(text), **_STYLE) for name, (_, text) in _GROUPS.items()}
+    for name, group in groups.items():
+        app.add_typer(group, name=name, rich_help_panel=_GROUPS[name][0])
     for name, panel, function, examples in _COMMANDS:
         epilog = "\n".join(["Examples:", *(f"  {example}" for example in examples)]).replace("[", "\\[")
-        app.command(name, rich_help_panel=panel, epilog=epilog)(with_call(function))
+        first, _, second = name.partition(" ")
+        if second:
+            groups[first].command(second, epilog=epilog)(with_call(function))
+        else:
+            app.command(name, rich_help_panel=panel, epilog=epilog)(with_call(function))
 
 
 _register()

@@ -7,10 +7,13 @@ import typer
 from runfold.cli.call import Call
 
 if TYPE_CHECKING:
+    import threading
+
     from runfold.ledger.ledger import Ledger
     from runfold.projector.status import ProjectionStatus
 
 _STYLES = {"up to date": "green", "catching up": "yellow", "being built": "yellow", "retrying": "red", "stopped": "bold red"}
+_PATIENCE_SECONDS = 10.0
 
 
 def work(
@@ -24,6 +27,9 @@ def work(
             help="Only these read models (may be repeated); your own as module:Class.",
         ),
     ] = None,
+    until_input_ends: Annotated[
+        bool, typer.Option("--until-input-ends", help="End when standard input does, as that of a server that was killed.")
+    ] = False,
 ) -> None:
     """Fold the log into the read models, and keep them up until Ctrl-C.
 
@@ -35,7 +41,7 @@ def work(
         if once:
             _fold_once(call, ledger, names)
         else:
-            _work_on(call, ledger, names)
+            _work_on(call, ledger, names, until_input_ends=until_input_ends)
 
 
 def _fold_once(call: Call, ledger: "Ledger", names: tuple[str, ...]) -> None:
@@ -58,7 +64,7 @@ def _fold_once(call: Call, ledger: "Ledger", names: tuple[str, ...]) -> None:
         raise typer.Exit(1)
 
 
-def _work_on(call: Call, ledger: "Ledger", names: tuple[str, ...]) -> None:
+def _work_on(call: Call, ledger: "Ledger", names: tuple[str, ...], *, until_input_ends: bool) -> None:
     import signal
     import threading
 
@@ -71,11 +77,26 @@ def _work_on(call: Call, ledger: "Ledger", names: tuple[str, ...]) -> None:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     worker = Worker(ledger.database.datastore(ledger.settings.connect_timeout, projector=True), wanted)
-    call.note(f"Folding {', '.join(sorted(wanted))}; Ctrl-C ends it, and nothing is lost.")
+    if until_input_ends:
+        threading.Thread(target=_end_with_input, args=(stop,), daemon=True).start()
+    else:
+        call.note(f"Folding {', '.join(sorted(wanted))}; Ctrl-C ends it, and nothing is lost.")
     try:
         worker.run(stop)
     finally:
         worker.close()
+
+
+def _end_with_input(stop: "threading.Event") -> None:
+    """Stop once nobody can write to standard input any more; at once, if that takes longer than a page should."""
+    import os
+    import time
+
+    while os.read(0, 1024):
+        pass
+    stop.set()
+    time.sleep(_PATIENCE_SECONDS)
+    os._exit(1)  # nothing is lost: a page is stored whole, or folded again
 
 
 def projections(

@@ -3,7 +3,19 @@
 A module with events of its own is named here, and nowhere else.
 """
 
-from runfold.domain import approval, decision, message, problem, run_events, step, thread, tool_call, upcasts, usage  # noqa: F401
+from runfold.domain import (  # noqa: F401
+    approval,
+    decision,
+    message,
+    problem,
+    run_events,
+    security,
+    step,
+    thread,
+    tool_call,
+    upcasts,
+    usage,
+)
 from runfold.domain.event import event_types
 
 __all__ = ["event_types"]

@@ -1,8 +1,10 @@
 """What an event is, what is known of it once it is recorded, and the registry of all types."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple
 from uuid import UUID
@@ -10,7 +12,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from runfold.domain.values import PATTERN_WORDS, Actor, Id, Text, Time, Value, same
-from runfold.errors import InvalidEvent, UnknownEventType, UnreadableEvent
+from runfold.errors import InvalidEvent, UnknownEventType, UnreadableEvent, UsageError
 
 
 class Event(BaseModel):
@@ -72,6 +74,17 @@ class EventTypes:
     def all(self) -> Mapping[str, type[Event]]:
         """Every class by its stored name."""
         return self._classes
+
+    def require(self, wanted: Iterable[str]) -> None:
+        """Raise UsageError for a type, such as `tool.called` or `approval.*`, that no event has.
+
+        It would find nothing, which looks as if nothing had happened.
+        """
+        for name in wanted:
+            if not set(name) & set("?[") and any(fnmatchcase(known, name) for known in self._classes):
+                continue
+            near = get_close_matches(name, self._classes) or sorted({f"{known.partition('.')[0]}.*" for known in self._classes})
+            raise UsageError(f"no event has the type {name[:80]!r}; there are {', '.join(near)}", type=name)
 
     def read(self, type: str, schema_version: int, data: bytes, position: int | None = None) -> Event:
         """Stored bytes → event of today's shape. Raises UnknownEventType, UnreadableEvent."""

@@ -158,7 +158,9 @@ class EventExport:
             "SELECT count(*), max(found.position) FROM (SELECT notification_id AS position FROM runfold.log"
             " WHERE notification_id > %b AND notification_id <= %b AND tenant_id = %b ORDER BY 1 LIMIT %b) AS found"
         )
-        ((rows, last),) = self._order.ledger.recorder.reader.rows(query, [after, end, self._order.tenant_id, most])
+        ((rows, last),) = self._order.ledger.recorder.reader.of(self._order.tenant_id).rows(
+            query, [after, end, self._order.tenant_id, most]
+        )
         return rows, last if rows == most else end
 
     def _copy(self, file: IO[bytes], after: int, end: int) -> int:
@@ -166,5 +168,6 @@ class EventExport:
             "FROM runfold.log WHERE notification_id > {} AND notification_id <= {} AND {} ORDER BY notification_id"
         ).format(sql.Literal(after), sql.Literal(end), self._order.only_tenant)
         query = self._order.writer.query(self._asked, source)
-        with self._order.ledger.recorder.store.reading() as connection, connection.cursor().copy(query) as copy:
+        store = self._order.ledger.recorder.store
+        with store.reading(self._order.shown_of) as connection, connection.cursor().copy(query) as copy:
             return self._order.writer.take(copy, file, end - after + 1)

@@ -11,6 +11,7 @@ from runfold.errors import ExportRefused
 from runfold.export.formats import Writer
 from runfold.export.manifest import Format, Manifest
 from runfold.ledger.ledger import Ledger
+from runfold.store.datastore import EVERY_TENANT
 
 Told = Callable[[int, int, str], None]
 """How many rows are done, of how many, and what is being done."""
@@ -33,6 +34,11 @@ class Order:
     def place(self) -> Path:
         """The folder that it comes into."""
         return self.root / self.table
+
+    @property
+    def shown_of(self) -> str:
+        """Whose rows the database is to show."""
+        return self.tenant_id or EVERY_TENANT
 
     @property
     def only_tenant(self) -> sql.Composable:

@@ -22,7 +22,7 @@ from runfold.export.manifest import Column, Manifest
 from runfold.export.order import Order, Outcome
 from runfold.failpoint import reach
 from runfold.ledger.ledger import Ledger
-from runfold.ledger.read_models import Snapshot
+from runfold.ledger.read_models import ReadModels, Snapshot
 from runfold.projections.registry import known, load
 from runfold.projector.tables import READ_SCHEMA
 
@@ -56,7 +56,7 @@ class TableExport:
         self._recover()
         there = Folder(self._order.place)
         found = there.read()
-        with self._order.ledger.now.read_models.reading(self._order.table) as snapshot:
+        with ReadModels(self._order.ledger.recorder.store, self._order.shown_of).reading(self._order.table) as snapshot:
             wanted, asked = self._wanted(snapshot)
             if found is not None:
                 self._order.require_same(found, wanted)

@@ -1,11 +1,27 @@
 """Who asks: every request is somebody's, of one tenant, and may do what its key's scopes say."""
 
-from typing import Protocol
+import asyncio
+import ipaddress
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import NoReturn, Protocol
 
 from fastapi import Request
+from starlette.concurrency import run_in_threadpool
 
-from runfold.ledger.routes import Scope
+from runfold.domain.security import Denied, Scope, Security, Shown, key_stream, read_key
+from runfold.errors import KeyRefused, ScopeMissing, TooManyRequests
+from runfold.http.denials import Denials
+from runfold.ledger.keys import key_views
+from runfold.ledger.ledger import Ledger
 from runfold.ledger.session import Caller
+
+BELIEVED_SECONDS = 1.0
+MOST_BELIEVED = 10_000
+STRANGERS_AT_ONCE = 4
+
+_FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 
 
 class Access(Protocol):
@@ -13,3 +29,195 @@ class Access(Protocol):
 
     async def caller(self, request: Request, scope: Scope) -> Caller:
         """Whose request it is. Raises KeyRefused, ScopeMissing, TooManyRequests."""
+
+    async def close(self) -> None:
+        """The service ends: whatever is still to be done."""
+
+
+def has_keys(ledger: Ledger) -> bool:
+    """Whether anybody of any tenant has a key that is good now."""
+    views = key_views(ledger.recorder.reader, None, ledger._own_door.clock())
+    return any(view.status == "active" for view in views)
+
+
+class Bucket:
+    """How often a key may ask: as many requests at once as in a second, and then evenly."""
+
+    def __init__(self, a_second: float, now: float) -> None:
+        self._a_second, self._most = a_second, max(1.0, a_second)
+        self._left, self._at = self._most, now
+
+    def take(self, now: float) -> float:
+        """Let one request through, which is 0; else the seconds until there is room for it."""
+        self._left = min(self._most, self._left + (now - self._at) * self._a_second)
+        self._at = now
+        if self._left < 1:
+            return (1 - self._left) / self._a_second
+        self._left -= 1
+        return 0.0
+
+
+@dataclass
+class _Known:
+    """A key as it was found in the log, believed for a moment."""
+
+    tenant_id: str
+    state: Security
+    until: float
+    bucket: Bucket | None
+
+
+class Keys:
+    """Lets in whoever shows a good key: `Authorization: Bearer rf_…`. Who acts is the key's owner, in the key's tenant.
+
+    A key is looked up in its own stream and believed for a second. So one that was revoked opens nothing from that moment on
+    in the process that revoked it, and for a second at most in others; without the database nobody is let in for longer
+    than that. The limit on requests counts in each process for itself.
+    """
+
+    def __init__(self, ledger: Ledger, denials: Denials | None = None) -> None:
+        self._ledger = ledger
+        self._denials = denials or Denials(ledger)
+        self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._looking: dict[str, asyncio.Task[_Known]] = {}
+        self._strangers = asyncio.Semaphore(STRANGERS_AT_ONCE)
+
+    async def caller(self, request: Request, scope: Scope) -> Caller:
+        """The key's owner, in its tenant. Raises KeyRefused, ScopeMissing, TooManyRequests, LedgerUnavailable."""
+        shown = _shown(request)
+        if not isinstance(shown, Shown):
+            self._refuse(request, scope, shown)
+        known = await self._find(shown.id)
+        now = self._ledger._own_door.clock()
+        if (fault := known.state.fault(shown.secret, now)) is not None:
+            self._refuse(request, scope, fault, known, shown.id)
+        if shown.id in self._ledger._own_door.revoked_keys:
+            self._refuse(request, scope, "revoked", known, shown.id)
+        if known.bucket is not None and (seconds := known.bucket.take(time.monotonic())):
+            self._denials.add(request, known.tenant_id, "too_many", scope, shown.id)
+            raise TooManyRequests(self._ledger.settings.requests_a_second, seconds)
+        if not known.state.allows(scope):
+            self._denials.add(request, known.tenant_id, "scope_missing", scope, shown.id)
+            raise ScopeMissing(shown.id, scope)
+        assert known.state.key is not None, "it has no fault"  # noqa: S101
+        return Caller(known.tenant_id, known.state.key.owner)
+
+    async def close(self) -> None:
+        """Record the denials that were counted and not recorded yet."""
+        await self._denials.close()
+
+    def _refuse(
+        self, request: Request, scope: Scope, reason: Denied, known: _Known | None = None, key_id: str | None = None
+    ) -> NoReturn:
+        """Say no, and no more than that. What was said of a key that was never made is not recorded."""
+        is_key = known is not None and known.state.key is not None
+        tenant_id = known.tenant_id if known is not None else self._ledger.caller.tenant_id
+        self._denials.add(request, tenant_id, reason, scope, key_id if is_key else None)
+        raise _refused()
+
+    async def _find(self, key_id: str) -> _Known:
+        """The key, at most a second old: however many ask with it at once, it is read once."""
+        known = self._known.get(key_id)
+        if known is not None and time.monotonic() < known.until:
+            self._known.move_to_end(key_id)
+            return known
+        looking = self._looking.get(key_id)
+        if looking is None:
+            looking = self._looking[key_id] = asyncio.ensure_future(self._look_up(key_id, known))
+            looking.add_done_callback(lambda done: self._looked_up(key_id, done))
+        return await asyncio.shield(looking)
+
+    def _looked_up(self, key_id: str, done: "asyncio.Task[_Known]") -> None:
+        del self._looking[key_id]
+        if not done.cancelled():
+            done.exception()  # whoever waited has it; all of them may have gone
+
+    async def _look_up(self, key_id: str, before: _Known | None) -> _Known:
+        """Read the key. Ids that nobody knows wait for each other, so that who tries them keeps nobody else waiting."""
+        asked_at = time.monotonic()
+        if before is None:
+            async with self._strangers:
+                asked_at = time.monotonic()
+                tenant_id, state = await run_in_threadpool(self._read, key_id)
+        else:
+            tenant_id, state = await run_in_threadpool(self._read, key_id)
+        a_second = self._ledger.settings.requests_a_second
+        bucket = before.bucket if before else Bucket(a_second, asked_at) if a_second else None
+        known = _Known(tenant_id, state, asked_at + BELIEVED_SECONDS, bucket)
+        if state.key is not None:
+            self._known[key_id] = known
+            self._known.move_to_end(key_id)
+            while len(self._known) > MOST_BELIEVED:
+                self._known.popitem(last=False)
+        return known
+
+    def _read(self, key_id: str) -> tuple[str, Security]:
+        state = Security(key_stream(key_id))
+        tenant_id = self._ledger.caller.tenant_id
+        for recorded in self._ledger.recorder.reader.stream(state.id):
+            tenant_id = recorded.tenant_id
+            state.evolve(recorded.event)
+        return tenant_id, state
+
+
+class Loopback:
+    """Lets in everybody on this machine, as the ledger's own actor, for everything in its tenant; and nobody else.
+
+    A browser's page from elsewhere, or a proxy, may be on this machine too: what names another host, or says that it was
+    passed on, is refused.
+    """
+
+    def __init__(self, ledger: Ledger, denials: Denials | None = None) -> None:
+        self._ledger = ledger
+        self._denials = denials or Denials(ledger)
+
+    async def caller(self, request: Request, scope: Scope) -> Caller:
+        """The ledger's own actor. Raises KeyRefused."""
+        caller = self._ledger.caller
+        if not is_local(request):
+            self._denials.add(request, caller.tenant_id, "not_local", scope)
+            raise KeyRefused("without keys, only this machine is served")
+        return caller
+
+    async def close(self) -> None:
+        """Record the denials that were counted and not recorded yet."""
+        await self._denials.close()
+
+
+def _refused() -> KeyRefused:
+    return KeyRefused("the request has no key, or none that is good")
+
+
+def _shown(request: Request) -> Shown | Denied:
+    """The key in a request, or why there is none."""
+    given = request.headers.getlist("authorization")
+    if not given:
+        return "no_key"
+    scheme, _, text = given[0].partition(" ")
+    shown = read_key(text.strip(" "))
+    return shown if shown and len(given) == 1 and scheme.lower() == "bearer" else "malformed"
+
+
+def is_local(request: Request) -> bool:
+    """Whether it comes from this machine, asks for this machine, and was passed on by nobody."""
+    if request.client is None or not _is_loopback(request.client.host):
+        return False
+    if any(name in request.headers for name in _FORWARDED):
+        return False
+    hosts = [request.headers.get("host", ""), *(origin.partition("://")[2] for origin in request.headers.getlist("origin"))]
+    return all(_is_loopback(_without_port(host)) for host in hosts)
+
+
+def _without_port(host: str) -> str:
+    return host.partition("]")[0].removeprefix("[") if host.startswith("[") else host.partition(":")[0]
+
+
+def _is_loopback(host: str) -> bool:
+    if host.lower() == "localhost":
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return bool((mapped or address).is_loopback)

@@ -1,4 +1,4 @@
-"""Several commands in one request, all recorded or none: of one run, votes on many approvals, changes to a thread or a run."""
+"""Several commands in one request, all recorded or none: of one run, votes on many approvals, changes to threads or a run."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ _RUN = "/runs/{run_id}"
 
 
 class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
 
 
 class Item(_Body):
@@ -59,10 +59,31 @@ class Ballot(_Body):
     """The answer, where one was asked for."""
 
 
+class FollowUp(_Body):
+    """What a user says along with their votes."""
+
+    run_id: str
+    content: str | list[dict[str, Any]]
+    message_id: str | None = None
+    name: str | None = None
+    author: str | None = None
+
+
 class Ballots(_Body):
     """Votes on many approvals."""
 
     votes: list[Ballot]
+    complete: bool = False
+    """Refused unless the votes are on all approvals that their runs wait for."""
+    messages: list[FollowUp] = Field(default_factory=list)
+    """Added to the runs as the user's, after the votes. It takes the scope runs:write too."""
+
+
+class ThreadDeletions(_Body):
+    """Threads to be deleted."""
+
+    thread_ids: list[str]
+    reason: str
 
 
 class ThreadChange(_Body):
@@ -127,6 +148,7 @@ def add_batches(router: APIRouter, service: Service) -> None:
 
     _add(router, service, "POST", f"{_RUN}/events", of_run, RunBatch, "Record several commands of a run, all or none.")
     _add(router, service, "POST", "/approvals/resolve", _votes, Ballots, "Vote on many approvals, all or none.", DECIDE)
+    _add(router, service, "POST", "/threads/delete", _deletions, ThreadDeletions, "Delete several threads, all or none.")
     _add(router, service, "PATCH", "/threads/{thread_id}", _thread_change, ThreadChange, "Rename a thread, put it away, or both.")
     _add(router, service, "PATCH", _RUN, _run_change, RunChange, "Set a run's metadata, its timing, or both.")
 
@@ -144,9 +166,10 @@ def _add(
 
 def _handler(service: Service, read: Reading, scope: Scope) -> Handler:
     async def handle(request: Request) -> Response:
-        raw = await bodies.read(request, service.limits.body_bytes)
-        async with service.commanding(request, scope, raw) as desk:
+        async with service.commanding(request, scope) as (desk, raw):
             steps = read(request, raw)
+            for more in {step.route.scope for step in steps} - {scope}:
+                await service.access.caller(request, more)
             said = envelope(request, {})
             if steps and said:
                 first = steps[0]
@@ -215,12 +238,23 @@ def _step(number: int, item: Item, ids: Mapping[str, str]) -> Step:
 
 def _votes(request: Request, raw: bytes) -> list[Step]:
     ballots = bodies.parsed(request, raw, Ballots)
-    route = _BY_NAME["Approval.vote"]
-    return [Step(route, {"approval_id": ballot.approval_id}, _without_id(bodies.said(ballot))) for ballot in ballots.votes]
+    together = {"expected_open": [ballot.approval_id for ballot in ballots.votes]} if ballots.complete else {}
+    return [
+        *(_split(_BY_NAME["Approval.vote"], ballot, "approval_id", together) for ballot in ballots.votes),
+        *(_split(_BY_NAME["Recording.add_message"], message, "run_id", {"role": "user"}) for message in ballots.messages),
+    ]
 
 
-def _without_id(said: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in said.items() if name != "approval_id"}
+def _split(route: CommandRoute, item: BaseModel, id: str, more: Mapping[str, Any]) -> Step:
+    """An item of a body as a command: one of its fields is in the path."""
+    said = bodies.said(item)
+    return Step(route, {id: said.pop(id)}, {**said, **more})
+
+
+def _deletions(request: Request, raw: bytes) -> list[Step]:
+    asked = bodies.parsed(request, raw, ThreadDeletions)
+    route = _BY_NAME["Thread.delete"]
+    return [Step(route, {"thread_id": thread_id}, {"reason": asked.reason}) for thread_id in asked.thread_ids]
 
 
 def _thread_change(request: Request, raw: bytes) -> list[Step]:

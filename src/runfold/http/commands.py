@@ -14,12 +14,14 @@ from runfold.errors import InvalidEvent
 from runfold.http import bodies
 from runfold.http.routing import Handler, Reply, add, model_of
 from runfold.http.service import KEY_HEADER, Service
+from runfold.http.shapes import narrowed
 from runfold.ledger.command import Handle
 from runfold.ledger.desk import Desk, Writing
 from runfold.ledger.plan import Plan
-from runfold.ledger.routes import COMMANDS, CommandRoute
+from runfold.ledger.routes import COMMANDS, CommandRoute, Field
 from runfold.ledger.submitted import Receipt
 
+_MOST_DIGITS = 18
 HEADERS = {
     KEY_HEADER: "Repeat the request with the same key, and it takes effect once; the answer is that of the first.",
     "If-Match": "The version that the stream must be at, as an ETag gave it; 412 where it is not.",
@@ -41,13 +43,13 @@ def add_commands(router: APIRouter, service: Service) -> None:
 @cache
 def body_of(route: CommandRoute) -> type[BaseModel]:
     """What a command's body may say."""
-    return model_of(route.name, route.body)
+    fields = {name: Field(narrowed(name, field.type), field.default) for name, field in route.body.items()}
+    return model_of(route.name, fields, strict=True)
 
 
 def _handler(service: Service, route: CommandRoute, model: type[BaseModel]) -> Handler:
     async def handle(request: Request) -> Response:
-        raw = await bodies.read(request, service.limits.body_bytes)
-        async with service.commanding(request, route.scope, raw) as desk:
+        async with service.commanding(request, route.scope) as (desk, raw):
             said = bodies.said(bodies.parsed(request, raw, model))
             said |= envelope(request, said)
             plan = planned(desk, route, request.path_params, said)
@@ -62,7 +64,7 @@ def envelope(request: Request, said: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if (tag := request.headers.get("if-match")) is not None:
         version = tag.removeprefix("W/").strip('"')
-        if not version.isdigit():
+        if not version.isdecimal() or not version.isascii() or len(version) > _MOST_DIGITS:
             raise InvalidEvent("If-Match", f'{tag} is no version; send the ETag of a read, such as "7"')
         if said.get("expected_version") not in {None, int(version)}:
             raise InvalidEvent("If-Match", "and expected_version say different things; send one of them")
@@ -76,7 +78,7 @@ def planned(desk: Writing, route: CommandRoute, ids: Mapping[str, str], said: Ma
     """A command as the door takes it. Raises InvalidEvent."""
     arguments = {name: value for name, value in ids.items() if name not in route.place}
     try:
-        plan: Plan[Any] = inspect.unwrap(route.method)(route.handle(desk, ids), **arguments, **said)
+        plan: Plan[Any] = route.plain(route.handle(desk, ids), **arguments, **said)
     except ValidationError as error:
         raise refusal(error) from None
     return plan
@@ -96,11 +98,12 @@ def identity(made: Any, receipt: Receipt) -> str:
     return made if isinstance(made, str) else receipt.stream
 
 
-def reply(id: str, receipt: Receipt, status: int) -> Response:
-    """The answer of a command."""
+def reply(id: str, receipt: Receipt, status: int, more: Mapping[str, Any] | None = None) -> Response:
+    """The answer of a command; `more` is what it says beside where it stands."""
     body = {
         "id": id, "stream": receipt.stream, "version": receipt.version, "position": receipt.position,
         "recorded_at": receipt.recorded_at, "appended": receipt.appended,
+        **(more or {}),
     }  # fmt: skip
     headers = {"ETag": f'"{receipt.version}"', "Runfold-Position": str(receipt.position)}
     return Response(orjson.dumps(body), status, headers, "application/json")

@@ -1,13 +1,15 @@
 """Errors as problem details (RFC 9457): what went wrong, why, what to do next, and the facts as fields."""
 
+import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
 import structlog
 from fastapi import FastAPI, Request, Response
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 
 from runfold.domain.event import refusal
 from runfold.errors import KeyRefused, LedgerError, LedgerUnavailable, ReadModelBehind, TooLarge, TooManyRequests, VersionConflict
@@ -40,7 +42,7 @@ def problem(
         **{key: value for key, value in facts.items() if key not in _RESERVED and value is not None},
         "type": f"urn:runfold:error:{name}", "title": words, "status": status, "detail": detail, "instance": request.url.path,
     }  # fmt: skip
-    return Response(orjson.dumps(body, default=str), status, headers, MEDIA_TYPE)
+    return Response(json.dumps(body, default=str), status, headers, MEDIA_TYPE)
 
 
 def of_ledger(request: Request, error: LedgerError) -> Response:
@@ -53,12 +55,20 @@ def of_ledger(request: Request, error: LedgerError) -> Response:
     if isinstance(error, TooLarge):
         headers["Connection"] = "close"  # or the rest of it would be read, to be thrown away
     if isinstance(error, TooManyRequests):
-        headers["Retry-After"] = str(max(1, round(error.retry_after)))
+        headers["Retry-After"] = str(math.ceil(error.retry_after))
     if isinstance(error, LedgerUnavailable | ReadModelBehind):
         headers["Retry-After"] = "1"
     if status >= 500:
         _log.warning("request failed", path=request.url.path, error=type(error).__name__, detail=str(error))
     return problem(request, type(error).__name__, status, str(error), error.facts, headers)
+
+
+def _offered(request: Request) -> list[str]:
+    """The methods of the path that was asked for: of the paths that it fits, the one that has the fewest names in it."""
+    routes = [route for route in request.app.routes if isinstance(route, Route)]
+    fitting = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    path = min((route.path for route in fitting), key=lambda path: path.count("{"))
+    return sorted({method for route in fitting if route.path == path for method in route.methods or ()})
 
 
 def add_handlers(app: FastAPI) -> None:
@@ -78,9 +88,12 @@ def add_handlers(app: FastAPI) -> None:
             404: "there is nothing at this path; GET /openapi.json lists what there is",
             405: f"{request.method} is not offered here; the header Allow lists what is",
         }
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers["Allow"] = ", ".join(_offered(request))
         name = {404: "PathNotFound", 405: "MethodNotAllowed"}.get(error.status_code, "RequestRefused")
         return problem(
-            request, name, error.status_code, details.get(error.status_code, str(error.detail)), {}, error.headers
+            request, name, error.status_code, details.get(error.status_code, str(error.detail)), {}, headers
         )  # fmt: skip
 
     async def unexpected(request: Request, error: Exception) -> Response:

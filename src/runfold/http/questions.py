@@ -2,27 +2,31 @@
 
 import inspect
 from functools import partial
-from typing import Any, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, TypeAdapter
 from starlette.concurrency import run_in_threadpool
 
-from runfold.errors import UsageError
-from runfold.http.listing import Listed, page, read_cursor
+from runfold.errors import RunNotFound, ThreadNotFound, UsageError
+from runfold.http.listing import MOST, Listed, page, read_cursor
 from runfold.http.routing import Handler, add, answer, asked, model_of
 from runfold.http.service import Service
 from runfold.ledger.desk import Desk
 from runfold.ledger.routes import QUESTIONS, Field, QuestionRoute
+from runfold.ledger.where import Within
+
+MOST_WAIT_SECONDS = 60
+"""A question that waits holds a thread, of which there are not many."""
 
 MOMENTS = {
     "as_of": Field(str | None, None),
-    "min_position": Field(int | None, None),
-    "wait_seconds": Field(float | None, None),
+    "min_position": Field(Annotated[int, Within(least=0)] | None, None),
+    "wait_seconds": Field(Annotated[float, Within(least=0, most=MOST_WAIT_SECONDS)] | None, None),
 }
 """What every question may say: the position or time it is about, and the position that its answer must hold."""
 
-PAGES = {"limit": Field(int | None, None), "cursor": Field(str | None, None)}
+PAGES = {"limit": Field(Annotated[int, Within(least=1, most=MOST)] | None, None), "cursor": Field(str | None, None)}
 """What a question that answers a plain list may say too."""
 
 
@@ -67,11 +71,17 @@ def _ask(desk: Desk, route: QuestionRoute, ids: dict[str, Any], said: dict[str, 
     """The answer, and the position that it is true as of. Raises LedgerError."""
     moment, floor, seconds = (said.pop(name, None) for name in MOMENTS)
     if route.narrowed is not None:
-        ids = {route.narrowed: next(iter(ids.values()))}
+        ((name, named),) = ids.items()
+        desk.now._first(named, ThreadNotFound if name == "thread_id" else RunNotFound)
+        ids = {route.narrowed: named}
     if moment is not None and floor is not None:
         raise UsageError("as_of and min_position ask for two moments; send one of them")
+    if floor is not None and floor < 0:
+        raise UsageError(f"min_position is {floor}; positions begin at 1, and 0 is before all of them")
+    if seconds is not None and not 0 <= seconds <= MOST_WAIT_SECONDS:
+        raise UsageError(f"wait_seconds is {seconds}; ask for 0 to {MOST_WAIT_SECONDS}, and ask again where that is too short")
     if is_list(route):
-        return _ask_for_list(desk, route, {**ids, **said}, moment, floor)
+        return _ask_for_list(desk, route, {**ids, **said}, moment, floor, seconds)
     ask = partial(route.method, **ids, **said)
     if moment is not None:
         reading = desk.at(moment)
@@ -79,19 +89,25 @@ def _ask(desk: Desk, route: QuestionRoute, ids: dict[str, Any], said: dict[str, 
     if route.log:
         position = _log_at(desk, floor)
         return ask(desk.now), position
+    if floor is not None:
+        _log_at(desk, floor)
     value = ask(desk.now, min_position=floor, wait_seconds=seconds)
     standing = getattr(value, "standing", None)
     return value, desk.position() if standing is None else standing.position
 
 
 def _ask_for_list(
-    desk: Desk, route: QuestionRoute, said: dict[str, Any], moment: str | None, floor: int | None
+    desk: Desk, route: QuestionRoute, said: dict[str, Any], moment: str | None, floor: int | None, seconds: float | None
 ) -> tuple[Any, int]:
     limit, cursor = said.pop("limit", None), said.pop("cursor", None)
     position, had = (None, 0) if cursor is None else read_cursor(cursor)
     if position is None:
         position = desk.at(moment).up_to if moment is not None else _log_at(desk, floor)
-    return page(route.method(desk.at(position), **said), position, had, limit), position
+    if cursor is None and moment is None and not route.log:  # read models as they are now, instead of folding them from the log
+        found = route.method(desk.now, **said, min_position=position, wait_seconds=seconds)
+    else:
+        found = route.method(desk.at(position), **said)
+    return page(found, position, had, limit), position
 
 
 def _log_at(desk: Desk, floor: int | None) -> int:

@@ -1,18 +1,22 @@
 """How a route is added: documented by its models, served by a handler that takes the request as it is."""
 
 import inspect
+import re
 from collections.abc import Callable, Coroutine, Mapping
+from functools import cache
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
 
+from runfold.errors import InvalidEvent
 from runfold.ledger import routes
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
-_STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+_LIKE_A_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+_CLOSED = ConfigDict(extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 class Direct(APIRoute):
@@ -43,23 +47,26 @@ class Reply(BaseModel):
     model_config = ConfigDict(use_attribute_docstrings=True)
 
 
-def model_of(name: str, fields: Mapping[str, routes.Field]) -> type[BaseModel]:
-    """A model with these fields, that knows no others."""
+def model_of(name: str, fields: Mapping[str, routes.Field], *, strict: bool = False) -> type[BaseModel]:
+    """A model with these fields, that knows no others; where it is `strict`, "1" is no number."""
     made: dict[str, Any] = {}
     for key, field in fields.items():
         default = ... if field.default is routes.MISSING else field.default
         shadows = hasattr(BaseModel, key)  # a model has methods of some names
         made[f"{key}_" if shadows else key] = (field.type, Field(default, alias=key) if shadows else default)
     class_name = "".join(part.title().replace("_", "") for part in name.split("."))
-    return create_model(class_name, __config__=_STRICT, **made)  # made at run time
+    return create_model(class_name, __config__=ConfigDict(**_CLOSED, strict=strict), **made)  # made at run time
 
 
 def add(
     router: APIRouter, verb: str, path: str, handler: Handler, *, name: str, summary: str, answer: Any, status: int = 200,
     body: type[BaseModel] | None = None, query: type[BaseModel] | None = None, headers: Mapping[str, str] | None = None,
-    tag: str, scope: str, media_type: str | None = None,
+    tag: str, scope: str | None, media_type: str | None = None,
 ) -> None:  # fmt: skip
-    """Add a route. `answer` is the type of its answer, `headers` what each that it looks at is for."""
+    """Add a route. `answer` is the type of its answer, `headers` what each that it looks at is for.
+
+    Without a `scope`, it is for everybody.
+    """
 
     async def endpoint() -> None:
         """Replaced by the handler: only its signature is read."""
@@ -85,7 +92,8 @@ def add(
     router.add_api_route(
         path, endpoint, methods=[verb], status_code=status, response_model=answer, operation_id=name, name=name,
         summary=first.split(". ")[0].rstrip("."), description=inspect.cleandoc(first + "\n" + rest), tags=[tag],
-        openapi_extra={"security": [{"key": [scope]}]}, responses=_kinds(media_type), route_class_override=Direct,
+        openapi_extra={"security": [{"key": [scope]}] if scope else []}, responses=_kinds(media_type),
+        route_class_override=Direct,
     )  # fmt: skip
 
 
@@ -96,15 +104,18 @@ def _kinds(media_type: str | None) -> dict[int | str, dict[str, Any]]:
 def asked(request: Request, model: type[BaseModel]) -> BaseModel:
     """A query string as a model. Raises pydantic.ValidationError."""
     given: dict[str, Any] = {}
+    many, days = _of_annotation(model, "list["), _of_annotation(model, "datetime.")
     for name in request.query_params:
         values = request.query_params.getlist(name)
-        given[name] = values if _takes_many(model, name) else values[-1]
+        given[name] = values if name in many else values[-1]
+        if name in days and not _LIKE_A_DAY.match(values[-1]):  # pydantic takes a bare number for seconds since 1970
+            raise InvalidEvent(name, f"{values[-1][:40]!r} is no time; write 2026-01-31T09:30:00Z, or 2026-01-31 for a day")
     return model.model_validate(given)
 
 
-def _takes_many(model: type[BaseModel], name: str) -> bool:
-    field = model.model_fields.get(name)
-    return field is not None and "list[" in str(field.annotation)
+@cache
+def _of_annotation(model: type[BaseModel], kind: str) -> frozenset[str]:
+    return frozenset(name for name, field in model.model_fields.items() if kind in str(field.annotation))
 
 
 def answer(adapter: TypeAdapter[Any], value: Any, headers: Mapping[str, str], status: int = 200) -> Response:

@@ -9,6 +9,7 @@ from fastapi import Request
 
 from runfold.domain.values import digest
 from runfold.errors import InvalidEvent
+from runfold.http import bodies
 from runfold.http.access import Access
 from runfold.ledger.desk import Desk
 from runfold.ledger.ledger import Ledger
@@ -20,10 +21,13 @@ MOST_KEY_CHARACTERS = 255
 
 @dataclass(frozen=True)
 class Limits:
-    """How much one request may hold."""
+    """How much one request may hold, and how long a stream may be silent or stuck."""
 
     body_bytes: int = 16 * 1024 * 1024
     batch_commands: int = 10_000
+    heartbeat_seconds: float = 15.0
+    stuck_seconds: float = 30.0
+    """A client that takes nothing for so long is dropped."""
 
 
 @dataclass
@@ -40,22 +44,25 @@ class Service:
         return self.ledger.on_behalf(await self.access.caller(request, scope))
 
     @contextlib.asynccontextmanager
-    async def commanding(self, request: Request, scope: Scope, body: bytes) -> AsyncIterator[Desk]:
-        """The desk for a command: of those under one idempotency key one at a time, so that all get the answer of the first.
+    async def commanding(self, request: Request, scope: Scope) -> AsyncIterator[tuple[Desk, bytes]]:
+        """The desk for a command, and the body: of those under one idempotency key one at a time, so that all get the answer
+        of the first.
 
-        Raises AccessDenied, InvalidEvent for what can be no key.
+        Nothing of the body is taken from who may not send it. Raises AccessDenied, TooLarge, InvalidEvent for what can be no
+        key.
         """
         caller = await self.access.caller(request, scope)
+        body = await bodies.read(request, self.limits.body_bytes)
         key = request.headers.get(KEY_HEADER)
         if key is None:
-            yield self.ledger.on_behalf(caller)
+            yield self.ledger.on_behalf(caller), body
             return
         if not 0 < len(key) <= MOST_KEY_CHARACTERS or not key.isascii() or not key.isprintable():
             raise InvalidEvent(KEY_HEADER, f"must be 1 to {MOST_KEY_CHARACTERS} printable ASCII characters; send a random id")
         head = f"{request.method} {request.url.path} {request.headers.get('if-match', '')}"
         asked = digest(f"{head} {body.decode(errors='replace')}")
         async with self._in_turn(caller.tenant_id, key):
-            yield self.ledger.on_behalf(caller._replace(key=key, request=asked))
+            yield self.ledger.on_behalf(caller._replace(key=key, request=asked)), body
 
     @contextlib.asynccontextmanager
     async def _in_turn(self, tenant_id: str, key: str) -> AsyncIterator[None]:

@@ -1,6 +1,6 @@
 """An approval's handle."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal, Unpack
 
 from runfold.domain.approval import Approval as ApprovalState
@@ -8,7 +8,7 @@ from runfold.domain.event import Event
 from runfold.domain.run import Run as RunState
 from runfold.domain.tool_call import Failure, ToolFailed
 from runfold.domain.values import Actor, digest
-from runfold.errors import CommandRefused, InvalidEvent
+from runfold.errors import ApprovalsLeftOpen, CommandRefused, InvalidEvent
 from runfold.ledger.command import Entrance, Handle, arguments_of, command, itself, submitting
 from runfold.ledger.plan import Plan
 from runfold.ledger.session import Envelope, Session
@@ -27,17 +27,19 @@ class Approval(Handle):
     @command
     def vote(
         self, verdict: Literal["approve", "deny"], *, comment: str | None = None, arguments: Any = None,
-        response: dict[str, Any] | None = None, **envelope: Unpack[Envelope],
+        response: dict[str, Any] | None = None, expected_open: Iterable[str] | None = None, **envelope: Unpack[Envelope],
     ) -> Plan[Receipt]:  # fmt: skip
         """Vote. The quorum's last yes grants, and the run goes on once nothing else is open; one no decides it.
 
         `arguments` replace the asked ones whole; a quorum must agree on the same ones. The voter is `actor`, and what a no
-        says in `comment` is what the agent hears.
+        says in `comment` is what the agent hears. With `expected_open`, refused where the run waits for other approvals
+        than those.
         """
         if verdict == "deny" and (arguments is not None or response is not None):
             raise InvalidEvent("verdict", "is deny: nothing is done with `arguments` or `response` then; leave them out")
         edited = None if arguments is None else arguments_of(arguments)[0]
-        return self._vote(verdict, comment, edited, response, envelope)
+        together = None if expected_open is None else frozenset(expected_open)
+        return self._vote(verdict, comment, edited, response, together, envelope)
 
     def grant(
         self, *, comment: str | None = None, arguments: Any = None, response: dict[str, Any] | None = None,
@@ -85,7 +87,7 @@ class Approval(Handle):
 
     def _vote(
         self, verdict: Literal["approve", "deny"], comment: str | None, edited: str | None,
-        response: dict[str, Any] | None, envelope: Envelope,
+        response: dict[str, Any] | None, together: frozenset[str] | None, envelope: Envelope,
     ) -> Plan[Receipt]:  # fmt: skip
         voter = Actor.parse(envelope.get("actor", self._door.actor))
         late: list[CommandRefused] = []
@@ -104,17 +106,20 @@ class Approval(Handle):
                 raise late[0]
             return receipt
 
-        return self._resolving(decide, envelope, answer)
+        return self._resolving(decide, envelope, answer, together)
 
     def _resolving(
-        self, decide: Callable[[ApprovalState], list[Event]], envelope: Envelope, answer: Callable[[Receipt], Receipt] = itself
-    ) -> Plan[Receipt]:
+        self, decide: Callable[[ApprovalState], list[Event]], envelope: Envelope, answer: Callable[[Receipt], Receipt] = itself,
+        together: frozenset[str] | None = None,
+    ) -> Plan[Receipt]:  # fmt: skip
         """A command that may decide the approval: then its run hears of it, in the same transaction."""
 
         def work(session: Session) -> None:
             approval = session.approval(self.id)
             session.expect(approval, envelope.get("expected_version"))
             run = session.run(approval.request.run_id)
+            if together is not None and not together.issuperset(run.waiting_for):
+                raise ApprovalsLeftOpen(run.id, run.waiting_for, sorted(together), run.describe())
             session.record(approval, decide(approval))
             if approval.status != "open":
                 _tell_run(session, run, approval)

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from runfold.domain.approval import ApprovalDenied, ApprovalGranted, ApprovalRequested, ApprovalStatus, Choice, Vote
 from runfold.ledger.paging import Listing, Paging, Sort
 from runfold.ledger.read_models import Page, Snapshot
 from runfold.ledger.views import View
-from runfold.ledger.where import OneOrMore, Where, given, moment, span, texts, words
+from runfold.ledger.where import OneOrMore, Where, Within, given, moment, span, texts, words
 from runfold.projections.approval_queue import ApprovalQueue, ApprovalRow
 from runfold.store.reader import Reader
 
@@ -28,7 +28,7 @@ _BY_TEXT = (
 class ApprovalsAsked(Paging, total=False):
     """What a list of approvals can be narrowed and sorted by. Where several values are given, any of them will do."""
 
-    status: OneOrMore | None
+    status: Annotated[OneOrMore | None, Within(get_args(ApprovalStatus))]
     """open, granted, denied, expired, withdrawn. One past its time stays open until its expiry is recorded."""
     thread_id: OneOrMore | None
     run_id: OneOrMore | None

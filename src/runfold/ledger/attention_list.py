@@ -1,12 +1,12 @@
 """Runs that a person should look at, listed, with the reasons. What makes a reason is said in the read model `attention`."""
 
 from datetime import datetime
-from typing import get_args
+from typing import Annotated, get_args
 
 from runfold.domain.run_events import STATUS_ALIASES, Status
 from runfold.ledger.paging import Listing, Paging, Sort
 from runfold.ledger.read_models import Page, Snapshot
-from runfold.ledger.where import OneOrMore, Where, given, texts, words
+from runfold.ledger.where import OneOrMore, Where, Within, given, texts, words
 from runfold.projections.attention import REASONS, Attention, AttentionRow
 
 NEWEST = 20
@@ -19,9 +19,9 @@ _BY_TEXT = ("run_id", "thread_id", "agent_id", "user_id", "goal_id")
 class AttentionAsked(Paging, total=False):
     """What the list can be narrowed by. Where several values are given, any of them will do."""
 
-    reason: OneOrMore | None
+    reason: Annotated[OneOrMore | None, Within(tuple(REASONS))]
     """failed, stuck, waiting_for_approval, waiting_for_input, node_failure, retries, escalations, latency, tokens, steps."""
-    status: OneOrMore | None
+    status: Annotated[OneOrMore | None, Within((*get_args(Status), *STATUS_ALIASES))]
     run_id: OneOrMore | None
     thread_id: OneOrMore | None
     agent_id: OneOrMore | None

@@ -58,7 +58,7 @@ class BatchDoor:
     def __init__(self, door: Door, caller: Caller) -> None:
         self._door, self._caller = door, caller
         self.clock, self.actor, self.tenant_id = door.clock, caller.actor, caller.tenant_id
-        self.reader: Reader = ReaderWithNew(door.recorder.store, self)
+        self.reader: Reader = ReaderWithNew(door.recorder.store, self).of(caller.tenant_id)
         self._states = States(door.recorder.reader, most=2**31, take=door.take)
         self._session: Session = door.session({}, self._states, caller)
         self._default_metadata = self._session.metadata

@@ -1,11 +1,11 @@
 """Tool calls of all runs, listed."""
 
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from runfold.domain.tool_call import CallStatus
 from runfold.ledger.paging import Listing, Paging, Sort
 from runfold.ledger.read_models import Page, Snapshot
-from runfold.ledger.where import OneOrMore, Where, given, texts, truth, words
+from runfold.ledger.where import OneOrMore, Where, Within, given, texts, truth, words
 from runfold.projections.tool_calls import ToolCallRow, ToolCalls
 
 _CALLS = Listing(
@@ -23,7 +23,7 @@ class CallsAsked(Paging, total=False):
     """What a list of tool calls can be narrowed and sorted by. Where several values are given, any of them will do."""
 
     name: OneOrMore | None
-    status: OneOrMore | None
+    status: Annotated[OneOrMore | None, Within(get_args(CallStatus))]
     """called, started, succeeded, failed or cancelled."""
     run_id: OneOrMore | None
     thread_id: OneOrMore | None

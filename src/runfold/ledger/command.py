@@ -42,6 +42,18 @@ class Entrance(Protocol):
         """Carry out a command without waiting."""
 
 
+class Elsewhere:
+    """An entrance to a ledger that is not here: it is told which command is given, and there it is decided."""
+
+    def give(self, method: Callable[..., Any], handle: "Handle", args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Have a command carried out, and wait. Raises LedgerError."""
+        raise NotImplementedError
+
+    def send(self, method: Callable[..., Any], handle: "Handle", args: tuple[Any, ...], kwargs: dict[str, Any]) -> Submitted[Any]:
+        """Have a command carried out without waiting."""
+        raise NotImplementedError
+
+
 class Handle:
     """An id and the door."""
 
@@ -67,7 +79,9 @@ def command(method: Callable[Concatenate[H, P], Plan[T]]) -> Callable[Concatenat
 
     @wraps(method)
     def call(self: H, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self._door.execute(_planned(method, self, *args, **kwargs))
+        if isinstance(self._door, Elsewhere):
+            return self._door.give(method, self, args, kwargs)  # type: ignore[no-any-return]  # the route says of which type
+        return self._door.execute(planned(method, self, *args, **kwargs))
 
     return call
 
@@ -77,13 +91,16 @@ def submitting(called: Callable[Concatenate[H, P], T]) -> Callable[Concatenate[H
     method: Callable[..., Plan[T]] = called.__wrapped__  # type: ignore[attr-defined]  # set by `wraps` in `command`
 
     def submit(self: H, /, *args: P.args, **kwargs: P.kwargs) -> Submitted[T]:
-        return self._door.submit(_planned(method, self, *args, **kwargs))
+        if isinstance(self._door, Elsewhere):
+            return self._door.send(method, self, args, kwargs)
+        return self._door.submit(planned(method, self, *args, **kwargs))
 
     submit.__doc__ = f"Like `{called.__name__}`, but returns at once: `await` what comes back, or ask for its `result()`."
     return submit
 
 
-def _planned(method: Callable[..., Plan[T]], self: Handle, *args: Any, **kwargs: Any) -> Plan[T]:
+def planned(method: Callable[..., Plan[T]], self: Handle, /, *args: Any, **kwargs: Any) -> Plan[T]:
+    """What a method says is to be done. Raises InvalidEvent."""
     try:
         return method(self, *args, **kwargs)
     except ValidationError as error:
@@ -135,6 +152,8 @@ def checked_id(kind: Any, name: str, id: str) -> str:
         raise InvalidEvent(name, refusal(error).reason) from None
 
 
+_MOST_DIGITS = 9
+_LONGEST = timedelta(days=366_000)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -142,7 +161,9 @@ def duration(given: str | timedelta) -> timedelta:
     """`90s`, `15m`, `1h`, `7d` or a timedelta. Raises InvalidEvent for another form."""
     if isinstance(given, timedelta):
         return given
-    unit = _UNITS.get(given[-1:])
-    if unit is None or not given[:-1].isdigit():
-        raise InvalidEvent("expires_in", f"{given!r} is not a duration; write 90s, 15m, 1h or 7d")
-    return timedelta(**{unit: int(given[:-1])})
+    unit, number = _UNITS.get(given[-1:]), given[:-1]
+    if unit is None or not number.isascii() or not number.isdecimal() or len(number) > _MOST_DIGITS:
+        raise InvalidEvent("expires_in", f"{given[:40]!r} is not a duration; write 90s, 15m, 1h or 7d")
+    if (found := timedelta(**{unit: int(number)})) > _LONGEST:
+        raise InvalidEvent("expires_in", f"{given!r} is longer than {_LONGEST.days} days; leave it out for no end")
+    return found

@@ -1,7 +1,7 @@
 """Decisions of all runs, listed; and the decisions of one run, each in one line."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from runfold.domain.decision import (
     DecisionEvaluated,
@@ -17,7 +17,7 @@ from runfold.ledger.decision_line import decision_line
 from runfold.ledger.paging import Listing, Paging, Sort
 from runfold.ledger.read_models import Page, Snapshot
 from runfold.ledger.views import View
-from runfold.ledger.where import OneOrMore, Where, given, texts, words
+from runfold.ledger.where import OneOrMore, Where, Within, given, texts, words
 from runfold.projections.decision_log import DecisionLog, DecisionRow
 from runfold.store.reader import Reader
 
@@ -42,7 +42,7 @@ class DecisionsAsked(Paging, total=False):
     node_id: OneOrMore | None
     agent_id: OneOrMore | None
     decision_id: OneOrMore | None
-    decision_type: OneOrMore | None
+    decision_type: Annotated[OneOrMore | None, Within(get_args(DecisionType))]
     outcome: Literal["success", "failure", "unknown"] | None
     """How it came out, by the last word; unknown while nobody has said."""
 

@@ -15,6 +15,7 @@ from runfold.ledger.approval import Approval
 from runfold.ledger.batch import BatchDoor
 from runfold.ledger.command import Entrance, Handle, checked_id, command, submitting
 from runfold.ledger.door import Door
+from runfold.ledger.keys import Keyring
 from runfold.ledger.past import MOST_EVENTS, Build
 from runfold.ledger.plan import Plan
 from runfold.ledger.reading import Reading
@@ -27,6 +28,8 @@ from runfold.store.tail import Tail
 from runfold.subscription import Subscription
 
 T = TypeVar("T")
+
+_MOST_DIGITS = 18
 
 
 class Writing(Handle):
@@ -97,7 +100,7 @@ class Behalf:
 
     def __init__(self, door: Door, caller: Caller) -> None:
         self._door, self.caller = door, caller
-        self.reader, self.clock = door.reader, door.clock
+        self.reader, self.clock = door.reader.of(caller.tenant_id), door.clock
         self.actor, self.tenant_id = caller.actor, caller.tenant_id
         self._ids = itertools.count()
 
@@ -118,7 +121,7 @@ class Behalf:
         return self._door.submit(plan._replace(caller=self.caller))
 
 
-class Desk(Writing):
+class Desk(Writing, Keyring):
     """Where one caller is served: commands, batches, questions, subscriptions, all of one tenant."""
 
     def __init__(self, door: Door, tail: Tail, build: Build, caller: Caller | None = None) -> None:
@@ -164,7 +167,7 @@ class Desk(Writing):
     ) -> list[Recorded]:  # fmt: skip
         """A page of events after a position, in order. A type may end in `.*`."""
         wanted = self.filter(types, thread_id, run_id)
-        return self._own_door.reader.page(wanted, after=after, up_to=LATEST if up_to is None else up_to, limit=limit)
+        return self._reading.reader.page(wanted, after=after, up_to=LATEST if up_to is None else up_to, limit=limit)
 
     def subscribe(
         self, *, after: int = 0, types: Sequence[str] = (), thread_id: str | None = None, run_id: str | None = None,
@@ -172,7 +175,7 @@ class Desk(Writing):
     ) -> Subscription:  # fmt: skip
         """The events after a position, in order, each once, and then the new ones as they come. A type may end in `.*`."""
         wanted = self.filter(types, thread_id, run_id)
-        return Subscription(self._own_door.reader, self._tail, wanted, after=after, follow=follow)
+        return Subscription(self._reading.reader, self._tail, wanted, after=after, follow=follow)
 
     def position(self) -> int:
         """The last position."""
@@ -185,7 +188,7 @@ class Desk(Writing):
 
 def parse_moment(text: str) -> int | datetime:
     """A position, or an RFC 3339 time with a zone. Raises UsageError."""
-    if text.isdigit():
+    if text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS:
         return int(text)
     try:
         moment = datetime.fromisoformat(text)

@@ -70,6 +70,8 @@ class Door:
         self.actor, self.tenant_id = self.caller.actor, self.caller.tenant_id
         self.limits = Limits(settings.max_string_bytes, settings.max_event_bytes)
         self.states = States(recorder.reader, settings.cached_streams)
+        self.revoked_keys: set[str] = set()
+        """Those that were revoked in this process: who believes a key for a moment looks here first."""
         self._default_metadata = metadata_of({}, self.caller)
         self._hint = Hint(recorder.store)
         self._appender = Appender(recorder.writer, self._settle, settings.queue_size)
@@ -113,6 +115,11 @@ class Door:
             self._put(Try(plan, submitted, next(self._numbers), session=session), session)
         self._appender.help()
         return submitted.result()
+
+    @property
+    def appending(self) -> Appender:
+        """What appends, for whoever wants to know how much it does."""
+        return self._appender
 
     def take(self, stream: str) -> Known | None:
         """Hand over a state that is in memory and not out of date: its taker may change it, and others read the log."""
@@ -161,7 +168,10 @@ class Door:
 
         Raises KeyReused when something else was asked then.
         """
-        if caller.key is None or not (found := self.reader.under(partial(stable_event_id, caller.tenant_id, caller.key))):
+        if caller.key is None:
+            return None
+        found = self.reader.of(caller.tenant_id).under(partial(stable_event_id, caller.tenant_id, caller.key))
+        if not found:
             return None
         if found[0].metadata.request_digest != caller.request:
             raise KeyReused(caller.key, found[0].position)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from runfold.ledger.desk import Desk, parse_moment
 from runfold.ledger.door import Door
@@ -16,6 +16,9 @@ from runfold.settings import Settings
 from runfold.store.database import Database
 from runfold.store.recorder import Recorder
 from runfold.store.tail import Tail
+
+if TYPE_CHECKING:
+    from runfold.ledger.remote import RemoteLedger
 
 
 class Ledger(Desk, Folding):
@@ -51,6 +54,17 @@ class Ledger(Desk, Folding):
             ledger.close()
             raise
         return ledger
+
+    @staticmethod
+    def connect(url: str, key: str | None = None, *, timeout: float = 30.0, patience: float = 60.0) -> "RemoteLedger":
+        """The ledger behind a server, with the same handles and questions. `key` is else RUNFOLD_KEY.
+
+        Each try of a request has `timeout` seconds, and it is repeated for `patience` seconds. Raises LedgerUnavailable where
+        nobody answers, LedgerError where something else than such a server does, UsageError for what is no URL.
+        """
+        from runfold.ledger.remote import RemoteLedger  # noqa: PLC0415  the HTTP client takes a tenth of a second to load
+
+        return RemoteLedger.connect(url, key, timeout=timeout, patience=patience)
 
     def on_behalf(self, caller: Caller) -> Desk:
         """The same ledger for somebody else: their tenant's threads, their name on what they do."""

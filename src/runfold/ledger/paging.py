@@ -9,14 +9,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, Literal, NamedTuple, TypedDict
+from typing import Annotated, Any, Generic, Literal, NamedTuple, TypedDict
 
 from pydantic import ConfigDict, TypeAdapter
 
 from runfold.domain.values import INT_LIMIT, json_fault
 from runfold.errors import UsageError
 from runfold.ledger.read_models import Page, Snapshot
-from runfold.ledger.where import Where, number, words
+from runfold.ledger.where import Where, Within, number, words
 from runfold.projections.columns import columns_of
 from runfold.projections.projection import Projection, R
 
@@ -30,7 +30,7 @@ class Paging(TypedDict, total=False):
     """How much of a list, and which way round."""
 
     order: Literal["asc", "desc"] | None
-    limit: int | None
+    limit: Annotated[int | None, Within(least=1, most=MOST)]
     """How many at most, 1 to 1000; 100 where nothing is said."""
     cursor: str | None
     """`next_cursor` of the page before, to be asked for in the same order."""

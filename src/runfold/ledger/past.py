@@ -69,7 +69,7 @@ class Past:
     def _found(self, names: Sequence[str]) -> str | None:
         epoch = self._reader.head().epoch
         wanted = [named(name) for name in names]
-        with self._reader.datastore.reading() as connection:
+        with self._reader.datastore.reading(self._reader.tenant) as connection:
             known = as_of.schemas(connection)
         return next(
             (

@@ -1,13 +1,13 @@
 """Problems of all runs, listed."""
 
 from collections.abc import Iterable
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from runfold.domain.problem import ProblemReported, ProblemResolved, Severity
 from runfold.ledger.paging import Listing, Paging, Sort
 from runfold.ledger.read_models import Page, Snapshot
 from runfold.ledger.views import View
-from runfold.ledger.where import OneOrMore, Where, given, texts, words
+from runfold.ledger.where import OneOrMore, Where, Within, given, texts, words
 from runfold.projections.problems import ProblemRow, Problems
 from runfold.store.reader import Reader
 
@@ -25,9 +25,9 @@ _BY_TEXT = ("run_id", "goal_id", "thread_id", "agent_id", "decision_id", "proble
 class ProblemsAsked(Paging, total=False):
     """What a list of problems can be narrowed and sorted by. Where several values are given, any of them will do."""
 
-    status: OneOrMore | None
+    status: Annotated[OneOrMore | None, Within(("open", "resolved"))]
     """open or resolved."""
-    severity: OneOrMore | None
+    severity: Annotated[OneOrMore | None, Within(get_args(Severity))]
     """critical, warning or minor."""
     run_id: OneOrMore | None
     goal_id: OneOrMore | None

@@ -29,9 +29,7 @@ _PLACEHOLDER = re.compile(r"\{([a-z0-9_]+)\}")
 
 _STANDING = """
 SELECT asked.name, p.position, t.state, h.position,
-       (SELECT extract(epoch FROM clock_timestamp() - e.recorded_at)::float8
-          FROM runfold.log AS e
-         WHERE e.notification_id = p.position + 1)
+       extract(epoch FROM clock_timestamp() - runfold.recorded_at(p.position + 1))::float8
   FROM unnest(%b::text[]) AS asked (name)
  CROSS JOIN runfold.head AS h
   LEFT JOIN runfold.read_positions AS p USING (name)
@@ -119,7 +117,7 @@ def _table(projection: Projection[R]) -> Table[R]:
 
 
 class ReadModels:
-    """Where snapshots come from."""
+    """Where snapshots come from; of other tenants' rows the database shows them none."""
 
     def __init__(self, datastore: Datastore, tenant_id: str) -> None:
         self._datastore = datastore
@@ -152,7 +150,7 @@ class ReadModels:
     @contextlib.contextmanager
     def _transaction(self, how: str) -> Iterator[Connection]:
         """Rolled back at the end: nothing is written here that should stay."""
-        with self._datastore.reading() as connection:
+        with self._datastore.reading(self._tenant_id) as connection:
             connection.execute(f"BEGIN {how}")
             try:
                 yield connection
@@ -165,13 +163,13 @@ class ReadModels:
 
     def standing(self, *names: str) -> Standing:
         """How far read models are. Raises ReadModelBehind where one has not been begun."""
-        with self._datastore.reading() as connection:
+        with self._datastore.reading(self._tenant_id) as connection:
             return _standing(_states(connection, names), None)
 
     def _wait(self, names: Sequence[str], wanted: int, seconds: float) -> None:
         until, pause = time.monotonic() + seconds, _FIRST_PAUSE
         while True:
-            with self._datastore.reading() as connection:
+            with self._datastore.reading(self._tenant_id) as connection:
                 states = _states(connection, names)
             late = [state for state in states if (state.position or 0) < wanted]
             if not late:

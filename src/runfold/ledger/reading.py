@@ -3,10 +3,11 @@
 import contextlib
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Any, Unpack
+from typing import Any, Unpack, get_args
 
 from runfold.domain.approval import Approval
 from runfold.domain.event import Recorded
+from runfold.domain.message import Role
 from runfold.domain.run import Run
 from runfold.domain.thread import MAIN, Thread
 from runfold.errors import ApprovalNotFound, NotFound, RunNotFound, ThreadNotFound, UsageError
@@ -21,15 +22,18 @@ from runfold.ledger.past import MOST_EVENTS, Build, Past
 from runfold.ledger.problem_list import ProblemsAsked, ProblemWords, problem_list, problem_words
 from runfold.ledger.read_models import Page, ReadModels, Snapshot
 from runfold.ledger.row_list import row_list
+from runfold.ledger.run_figures import RunFigures, run_figures
 from runfold.ledger.run_list import RunsAsked, run_list
 from runfold.ledger.session import State, is_id
+from runfold.ledger.step_list import TYPES as STEP_TYPES
+from runfold.ledger.step_list import Order, StepView, step_list
 from runfold.ledger.summary import MODELS as SUMMARY_MODELS
 from runfold.ledger.summary import RunSummaryView, run_row, run_summary, summary_rows
 from runfold.ledger.thread_list import ThreadsAsked, thread_list
 from runfold.ledger.tree import Tree
 from runfold.ledger.usage_report import Scope, UsageAsked, UsageReport, usage_question, usage_report
 from runfold.ledger.views import ApprovalView, Message, RunView, ThreadView, ToolCallView
-from runfold.ledger.where import OneOrMore, texts
+from runfold.ledger.where import OneOrMore, texts, words
 from runfold.projections.approval_queue import ApprovalRow
 from runfold.projections.problems import ProblemRow
 from runfold.projections.registry import chosen
@@ -45,12 +49,12 @@ class Reading(Insight):
     def __init__(
         self, reader: Reader, tenant_id: str, up_to: int = LATEST, build: Build | None = None, most_events: int = MOST_EVENTS
     ) -> None:
-        self.reader = reader
+        self.reader = reader.of(tenant_id)
         self._tenant_id = tenant_id
         self._build = build
         self.up_to = up_to
         self.read_models = ReadModels(reader.datastore, tenant_id)
-        self._past = Past(reader, self.read_models, up_to, build, most_events)
+        self._past = Past(self.reader, self.read_models, up_to, build, most_events)
 
     def at(self, moment: int | datetime | None, most_events: int = MOST_EVENTS, build: Build | None = None) -> "Reading":
         """The same questions at a position, or at a time of the store: the last position recorded not after it.
@@ -118,9 +122,19 @@ class Reading(Insight):
             run_id = self.tree(thread_id).heads.get(head)
         return [] if run_id is None else self.history(run_id, thread_id, at_version=at_version).messages()
 
-    def conversation(self, run_id: str, *, at_version: int | None = None) -> list[Message]:
-        """The conversation as of a run, along its path. Raises RunNotFound."""
-        return self.history(run_id, at_version=at_version).messages()
+    def conversation(
+        self, run_id: str, *, at_version: int | None = None, role: OneOrMore | None = None, own: bool = False
+    ) -> list[Message]:
+        """The conversation as of a run, along its path: all of it, that of some roles, or what the run itself said.
+
+        Raises RunNotFound, UsageError.
+        """
+        roles = words("role", role, get_args(Role))
+        found = self.history(run_id, at_version=at_version).messages()
+        return [
+            message for message in found
+            if (not own or message.run_id == run_id) and (not roles or message.role in roles)
+        ]  # fmt: skip
 
     def state(self, run_id: str, at_version: int | None = None) -> Any:
         """The shared state document as of a run, along its path. Raises RunNotFound."""
@@ -148,6 +162,19 @@ class Reading(Insight):
         """The tool calls that a run asked for or answered, oldest first. Raises RunNotFound."""
         self._first(run_id, RunNotFound)
         return fold_tool_calls(self.reader.stream(run_id, up_to=self.up_to, types=TOOL_CALL_EVENTS))
+
+    def steps(self, run_id: str, *, order: Order = "asc") -> list[StepView]:
+        """The steps and model calls that a run began, oldest first unless it says otherwise. Raises RunNotFound."""
+        self._first(run_id, RunNotFound)
+        found = step_list(self.reader.stream(run_id, up_to=self.up_to, types=STEP_TYPES))
+        return found if order == "asc" else found[::-1]
+
+    def metrics(self, run_id: str, *, min_position: int | None = None, wait_seconds: float | None = None) -> RunFigures:
+        """How long a run took and how much it did, in numbers. Raises RunNotFound, ReadModelBehind."""
+        created = self._first(run_id, RunNotFound)
+        within = [created.thread_id]
+        with self._snapshot("run_summaries", within=within, min_position=min_position, wait_seconds=wait_seconds) as snapshot:
+            return run_figures(run_row(snapshot, created), snapshot.standing)
 
     def runs(
         self, *, min_position: int | None = None, wait_seconds: float | None = None, **asked: Unpack[RunsAsked]

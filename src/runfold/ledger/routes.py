@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints, is_typeddict
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from pydantic import BaseModel
 
+from runfold.domain import security
 from runfold.ledger.approval import Approval
 from runfold.ledger.command import Handle
 from runfold.ledger.decision import Decision, Problem
@@ -26,9 +27,11 @@ from runfold.ledger.thread import Thread
 from runfold.ledger.tool_call import ToolCall
 from runfold.ledger.usage import Usage
 
-Scope = Literal["runs:write", "runs:read", "approvals:decide", "events:read", "projections:rebuild", "audit:read", "admin"]
+Scope = security.Scope
 
 MISSING = inspect.Parameter.empty
+API_VERSION = "1"
+"""Raised when a client made for the version before could no longer use a server."""
 
 _PLACES: Mapping[type[Handle], tuple[str, ...]] = {
     Writing: (), Thread: ("thread_id",), Run: ("run_id",), Approval: ("approval_id",), Message: ("run_id", "message_id"),
@@ -36,6 +39,11 @@ _PLACES: Mapping[type[Handle], tuple[str, ...]] = {
     Usage: ("run_id", "usage_id"), Step: ("run_id", "step_id"), ModelCall: ("run_id", "model_call_id"),
 }  # fmt: skip
 """The ids in a path that lead to a handle of each kind."""
+
+
+def id_name(kind: type[Handle]) -> str:
+    """The argument that gives something new its id."""
+    return _PLACES[kind][-1]
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,12 @@ class Route:
     def name(self) -> str:
         """As the method is called, with its class."""
         return self.method.__qualname__
+
+    @cached_property
+    def plain(self) -> Callable[..., Any]:
+        """The method as it was written, which for a command says what is to be done and does not do it."""
+        plain: Callable[..., Any] = inspect.unwrap(self.method)
+        return plain
 
     @cached_property
     def path_names(self) -> tuple[str, ...]:
@@ -133,7 +147,7 @@ class QuestionRoute(Route):
 def _fields_of(method: Callable[..., Any]) -> dict[str, Field]:
     """The arguments of a method, with those that a typed dict stands for, as JSON has them."""
     plain = inspect.unwrap(method)
-    hints = get_type_hints(plain)
+    hints = get_type_hints(plain, include_extras=True)
     found: dict[str, Field] = {}
     for name, parameter in list(inspect.signature(plain).parameters.items())[1:]:
         if parameter.kind is not inspect.Parameter.VAR_KEYWORD:
@@ -141,7 +155,7 @@ def _fields_of(method: Callable[..., Any]) -> dict[str, Field]:
             continue
         (unpacked,) = get_args(hints[name]) or (hints[name],)
         if is_typeddict(unpacked):
-            for key, hint in get_type_hints(unpacked).items():
+            for key, hint in get_type_hints(unpacked, include_extras=True).items():
                 found[key] = Field(as_said(hint), None)
     found.pop("actor", None)
     found.pop("min_position", None)
@@ -152,6 +166,8 @@ def _fields_of(method: Callable[..., Any]) -> dict[str, Field]:
 def as_said(hint: Any) -> Any:
     """A type of the SDK as JSON has it: handles are ids, durations text, anything iterable a list."""
     origin, inner = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return _within(as_said(inner[0]), inner[1])
     if origin in {types.UnionType, Union}:
         return _union(inner)
     if origin in {list, tuple} and inner:
@@ -161,6 +177,15 @@ def as_said(hint: Any) -> Any:
     if isinstance(hint, type) and issubclass(hint, Handle):
         return str
     return Any if isinstance(hint, TypeVar) else hint
+
+
+def _within(said: Any, limits: Any) -> Any:
+    """A type with what else is known of its values: of each in a list, and not of null."""
+    if get_origin(said) is Union:
+        return Union[tuple(_within(member, limits) for member in get_args(said))]  # noqa: UP007  # of as many as there are
+    if get_origin(said) is list:
+        return list[_within(get_args(said)[0], limits)]  # type: ignore[misc]  # made at run time
+    return said if said is type(None) else Annotated[said, limits]
 
 
 def _union(members: Sequence[Any]) -> Any:
@@ -268,6 +293,8 @@ QUESTIONS: tuple[QuestionRoute, ...] = (
     _of_log(f"{_RUN}/messages", Reading.conversation),
     _of_log(f"{_RUN}/state", Reading.state),
     _of_log(f"{_RUN}/tool-calls", Reading.tool_calls),
+    _of_log(f"{_RUN}/steps", Reading.steps),
+    _question(f"{_RUN}/metrics", Reading.metrics),
     _question(f"{_RUN}/summary", Reading.summary),
     _question(f"{_RUN}/decisions", Reading.decisions, "run_id"),
     _question(f"{_RUN}/trace", Reading.trace),

@@ -2,17 +2,18 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from runfold.domain.run_events import ENDING_OF_STOP_REASON, STATUS_ALIASES, Status
 from runfold.ledger.paging import Listing, Paging, Sort
 from runfold.ledger.read_models import Page, Snapshot
-from runfold.ledger.where import OneOrMore, Operator, Where, given, moment, number, operator, texts, truth, words
+from runfold.ledger.where import OneOrMore, Operator, Where, Within, given, moment, number, operator, texts, truth, words
 from runfold.projections.run_summaries import RunSummaries
 from runfold.projections.run_summary import RunSummary
 
 ACTIVE: tuple[Status, ...] = ("created", "running", "waiting", "stuck")
 """The states of a run that has not ended."""
+STOP_REASONS = (*ENDING_OF_STOP_REASON, "requires_approval")
 
 _RUNS = Listing(
     RunSummaries(),
@@ -41,12 +42,12 @@ class RunsAsked(Paging, total=False):
     """What a list of runs can be narrowed and sorted by. Where several values are given, any of them will do."""
 
     agent_id: OneOrMore | None
-    status: OneOrMore | None
+    status: Annotated[OneOrMore | None, Within((*get_args(Status), *STATUS_ALIASES))]
     """Also by other systems' words: success, canceled, pending, active (for running) and paused."""
     active: bool | None
     """Only runs that have not ended, waiting and stuck ones among them. It counts only where no status is given."""
     background: bool | None
-    stop_reason: OneOrMore | None
+    stop_reason: Annotated[OneOrMore | None, Within(STOP_REASONS)]
     """Why it ended; requires_approval finds those that wait for one."""
     thread_id: OneOrMore | None
     run_id: OneOrMore | None
@@ -64,7 +65,7 @@ class RunsAsked(Paging, total=False):
     duration_ns: int | None
     duration_operator: Operator | None
     """How the run's duration stands to `duration_ns`; gt where nothing is said."""
-    duration_percentile: int | None
+    duration_percentile: Annotated[int | None, Within(least=1, most=100)]
     """1 to 100: runs that took at least as long as this percentile of all the runs that the other filters let through."""
     created_from: datetime | None
     created_to: datetime | None
@@ -81,7 +82,7 @@ def run_list(snapshot: Snapshot, asked: RunsAsked) -> Page[RunSummary]:
         where.one_of(name, texts(name, wanted.get(name)))
     where.has_any("nodes_executed", texts("node_id", wanted.get("node_id")))
     where.has_any("tools_used", texts("tool", wanted.get("tool")))
-    where.one_of("stop_reason", words("stop_reason", wanted.get("stop_reason"), [*ENDING_OF_STOP_REASON, "requires_approval"]))
+    where.one_of("stop_reason", words("stop_reason", wanted.get("stop_reason"), STOP_REASONS))
     statuses = words("status", wanted.get("status"), get_args(Status), STATUS_ALIASES)
     is_active = truth("active", wanted.get("active", False))
     where.one_of("status", statuses or (ACTIVE if is_active else ()))

@@ -12,21 +12,26 @@ from pydantic import TypeAdapter, ValidationError
 from runfold.domain.approval import Approval
 from runfold.domain.event import Context, Event, Metadata
 from runfold.domain.run import Run
+from runfold.domain.security import Security, key_id_of, key_stream
 from runfold.domain.thread import Thread
-from runfold.domain.values import Actor, ApprovalId, RunId, ThreadId
-from runfold.errors import ApprovalNotFound, NotFound, RunNotFound, ThreadNotFound, VersionConflict
+from runfold.domain.values import Actor, ApprovalId, RunId, SecurityId, ThreadId
+from runfold.errors import ApprovalNotFound, KeyNotFound, NotFound, RunNotFound, ThreadNotFound, VersionConflict
 from runfold.ids import new_event_id, new_id, stable_event_id, stable_id
 from runfold.store.appender import Lineage
 from runfold.store.codec import Limits, Row, dump, encode
 from runfold.store.reader import Reader
 
-State = Thread | Run | Approval
-S = TypeVar("S", Thread, Run, Approval)
+State = Thread | Run | Approval | Security
+S = TypeVar("S", Thread, Run, Approval, Security)
 
 _NOTHING: dict[str, int] = {}
-_NOT_FOUND: dict[type[State], type[NotFound]] = {Thread: ThreadNotFound, Run: RunNotFound, Approval: ApprovalNotFound}
+_NOT_FOUND: dict[type[State], Callable[[str], NotFound]] = {
+    Thread: ThreadNotFound, Run: RunNotFound, Approval: ApprovalNotFound,
+    Security: lambda stream: KeyNotFound(key_id_of(stream)),
+}  # fmt: skip
 _IDS: dict[type[State], TypeAdapter[str]] = {
     Thread: TypeAdapter(ThreadId), Run: TypeAdapter(RunId), Approval: TypeAdapter(ApprovalId),
+    Security: TypeAdapter(SecurityId),
 }  # fmt: skip
 
 _QUICK_SECONDS = 0.002
@@ -212,6 +217,13 @@ class Session:
     def approval(self, approval_id: str) -> Approval:
         """An approval that exists. Raises ApprovalNotFound."""
         return cast("Approval", self._existing(Approval, approval_id).state)
+
+    def key(self, key_id: str) -> Security:
+        """A key that exists. Raises KeyNotFound."""
+        found = cast("Security", self._existing(Security, key_stream(key_id)).state)
+        if found.key is None:
+            raise KeyNotFound(key_id)
+        return found
 
     @property
     def seen(self) -> dict[str, int]:

@@ -1,11 +1,11 @@
 """Threads, listed: by whom, in which state, those that were active last first."""
 
 from datetime import datetime
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from runfold.ledger.paging import Listing, Paging, Sort
 from runfold.ledger.read_models import Page, Snapshot
-from runfold.ledger.where import OneOrMore, Where, given, moment, texts, words
+from runfold.ledger.where import OneOrMore, Where, Within, given, moment, texts, words
 from runfold.projections.threads import ThreadRow, Threads
 
 ThreadState = Literal["open", "archived", "deleted"]
@@ -27,7 +27,7 @@ class ThreadsAsked(Paging, total=False):
     agent_id: OneOrMore | None
     user_id: OneOrMore | None
     external_ref: OneOrMore | None
-    state: OneOrMore | None
+    state: Annotated[OneOrMore | None, Within(get_args(ThreadState))]
     """open, archived or deleted; all but deleted where nothing is said."""
     active_from: datetime | None
     active_to: datetime | None

@@ -88,6 +88,9 @@ class RunView(View):
     output: Any
     error: Failure | None
     metadata: dict[str, Any]
+    key: str | None
+    """Under which it was asked for, which makes asking twice ask once."""
+    request_config: dict[str, Any] | None
     workflow_id: str | None
     attempt: int
     worker: str | None
@@ -112,7 +115,8 @@ class RunView(View):
             stop_reason=run.ending.stop_reason if run.ending else ("requires_approval" if run.waiting_for else None),
             parent=created.parent, agent_id=created.agent_id, goal=created.goal, input=created.input, output=run.output,
             error=run.ending.error if isinstance(run.ending, RunFailed) else None, metadata=run.metadata,
-            workflow_id=run.workflow_id, attempt=run.attempt, worker=run.lease.held.worker if run.lease.held else None,
+            key=created.key, request_config=created.request_config, workflow_id=run.workflow_id, attempt=run.attempt,
+            worker=run.lease.held.worker if run.lease.held else None,
             background=created.background, waiting_for=run.waiting_for, messages=len(run.messages.by_id),
             tool_calls=len(run.calls.by_id), open_tool_calls=len(run.calls.open_ids), decisions=len(run.decisions.by_id),
             problems=len(run.problems.by_id), created_at=first.happened_at, last_event_at=last.happened_at,

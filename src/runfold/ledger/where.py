@@ -1,8 +1,12 @@
 """What narrows a list from a read model: conditions in SQL, each with its values, from what a caller asks for."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
+
+from pydantic import GetJsonSchemaHandler
+from pydantic_core import CoreSchema
 
 from runfold.domain.values import json_fault
 from runfold.errors import InvalidEvent, UsageError
@@ -13,6 +17,19 @@ OneOrMore = str | Iterable[str]
 Operator = Literal["eq", "gt", "gte", "lt", "lte"]
 
 _OPERATORS: dict[str, str] = {"eq": "=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
+
+
+@dataclass(frozen=True)
+class Within:
+    """What may be asked beyond what a type says, written down for machines. What is outside is refused in words, below."""
+
+    words: tuple[str, ...] = ()
+    least: int | None = None
+    most: int | None = None
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        keywords = {"enum": list(self.words) or None, "minimum": self.least, "maximum": self.most}
+        return {**handler(core), **{name: value for name, value in keywords.items() if value is not None}}
 
 
 def given(asked: Mapping[str, Any], known: type) -> dict[str, Any]:

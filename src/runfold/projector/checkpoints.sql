@@ -35,6 +35,13 @@ DELETE FROM runfold.read_models
  WHERE name = %(name)s
    AND generation = %(generation)s
 
+-- name: unwalled
+-- Tables and views of the projector's in which the database does not keep tenants apart.
+SELECT u.schema, u.name, u.is_view
+  FROM runfold.unwalled AS u
+ WHERE u.owner = current_user
+ ORDER BY u.schema, u.name
+
 -- name: is being rebuilt
 -- Whether somebody holds the lock that a rebuild takes.
 SELECT EXISTS (SELECT

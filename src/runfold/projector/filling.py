@@ -28,6 +28,7 @@ from runfold.projections.registry import load
 from runfold.projector.checkpoints import digest_of
 from runfold.projector.connection import connect
 from runfold.projector.tables import InvalidRow, Table
+from runfold.projector.team import read_head
 from runfold.store.codec import COLUMNS, decode
 from runfold.store.datastore import Connection, Datastore
 from runfold.store.queries import named_queries
@@ -38,6 +39,7 @@ THREADS_A_LANE = 500
 LANES_A_PROCESS = 4
 LOOK_SECONDS = 0.1
 NICE = 15
+LONGEST_REST = 2.0
 """Who appends and who reads go first."""
 
 _PAGE_QUERY = (
@@ -164,6 +166,7 @@ class Filler:
             self._tables.append((projection, Table(projection, 0, schema=target.schema)))
         self._types = sorted({event.type for projection, _ in self._tables for event in projection.events})
         self._parent = os.getppid()
+        self._head, self._since = read_head(self._connection).position, time.monotonic()
 
     def go(self) -> None:
         """Fill. Ends by itself when whoever started it is gone."""
@@ -179,6 +182,7 @@ class Filler:
         counts = [[0, 0] for _ in self._tables]
         events = 0
         for page in self._pages(lane):
+            self._give_way()
             events += len(page)
             for number, (projection, _) in enumerate(self._tables):
                 take_in(projection, page, standings[number])
@@ -190,6 +194,13 @@ class Filler:
             for (projection, _), (count, digest) in zip(self._tables, counts, strict=True)
         }
         self._store(lane, standings, events, applied)
+
+    def _give_way(self) -> None:
+        """Rest for as long as was worked since the last time, where others have appended meanwhile: they come first."""
+        position = read_head(self._connection).position
+        if position != self._head:
+            time.sleep(min(LONGEST_REST, time.monotonic() - self._since))
+        self._head, self._since = position, time.monotonic()
 
     def _store(self, lane: dict[str, Any], standings: list[Standings], events: int, applied: dict[str, Any]) -> None:
         named = {"job": self._job.job, "lane": lane["lane"], "attempt": lane["attempt"]}

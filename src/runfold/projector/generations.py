@@ -10,7 +10,7 @@ from runfold.errors import ProjectionChanged, ProjectionStopped, RebuildRefused
 from runfold.projections.projection import AnyProjection
 from runfold.projections.registry import source_of
 from runfold.projector.checkpoints import QUERIES, Claim, ClaimsLost, ReadModel, State, read_models
-from runfold.projector.tables import READ_SCHEMA, Table, fingerprint
+from runfold.projector.tables import READ_SCHEMA, Table, fingerprint, keep_tenants_apart
 from runfold.store.datastore import Connection
 
 REBUILD_LOCK = 824199017
@@ -188,6 +188,27 @@ def remove(connection: Connection, model: ReadModel) -> None:
 def schema_of(model: ReadModel) -> str:
     """Where a generation's table is."""
     return f"runfold_{model.name}_{model.generation}"
+
+
+def wall_off(connection: Connection) -> bool:
+    """Keep tenants apart in what was made before the database could. False where readers are in the way just now."""
+    found = connection.execute(QUERIES["unwalled"]).fetchall()
+    try:
+        for row in found:
+            with connection.transaction():
+                connection.execute(QUERIES["begin lock"])
+                connection.execute("SET LOCAL lock_timeout = '200ms'")  # new readers wait behind who waits for old ones
+                _wall_off(connection, sql.Identifier(row["schema"], row["name"]), is_view=row["is_view"])
+    except (psycopg.errors.LockNotAvailable, psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+        return False  # in use, or dropped meanwhile
+    return True
+
+
+def _wall_off(connection: Connection, relation: sql.Identifier, *, is_view: bool) -> None:
+    if is_view:
+        connection.execute(sql.SQL("ALTER VIEW {} SET (security_invoker = true)").format(relation))
+    else:
+        keep_tenants_apart(connection, relation)
 
 
 def _make(connection: Connection, projection: AnyProjection, generation: int, state: State) -> None:

@@ -69,6 +69,7 @@ class Table(Generic[R]):
             )
             connection.execute(of)
         _let_read(connection, schema, table)
+        keep_tenants_apart(connection, table)
 
     def create_passing(self, connection: Connection) -> None:
         """Make it for this transaction alone."""
@@ -92,7 +93,9 @@ class Table(Generic[R]):
         """
         view = sql.Identifier(READ_SCHEMA, self.name)
         names = _names(column.name for column in self.columns)
-        make = sql.SQL("CREATE OR REPLACE VIEW {} AS SELECT {} FROM {}").format(view, names, self._qualified)
+        make = sql.SQL("CREATE OR REPLACE VIEW {} WITH (security_invoker = true) AS SELECT {} FROM {}").format(
+            view, names, self._qualified
+        )
         try:
             with connection.transaction():
                 connection.execute(make)
@@ -247,6 +250,11 @@ def _names(names: Iterable[str]) -> sql.Composed:
 
 def _dotted(name: str) -> sql.Identifier:
     return sql.Identifier(*name.split("."))
+
+
+def keep_tenants_apart(connection: Connection, table: sql.Identifier) -> None:
+    """Let the database show each tenant its own rows; and everybody's to who folds them, for it owns the table."""
+    connection.execute("SELECT runfold.keep_tenants_apart(%s::regclass)", [table.as_string(connection)])
 
 
 def _let_read(connection: Connection, schema: sql.Identifier, relation: sql.Identifier) -> None:

@@ -41,6 +41,7 @@ class Team:
         self._take_over_seconds = take_over_seconds
         self._seen: dict[str, tuple[int, float]] = {}
         self._refused: set[str] = set()
+        self._walled_off = False
         self._next_beat = 0.0
 
     def beat_if_due(self, connection: Connection) -> None:
@@ -51,6 +52,7 @@ class Team:
         names = [_folding(projection) for projection in self._projections.values()]
         living = self._living(connection, checkpoints.beat(connection, self.name, _host(), os.getpid(), names))
         self.models = checkpoints.read_models(connection)
+        self._walled_off = self._walled_off or generations.wall_off(connection)
         self._begin_generations(connection, [peer for peer in living if peer.worker != self.name])
         self._forgive(connection)
         for model in self.models:

@@ -4,19 +4,22 @@ One append is one fsync, and the head row's lock makes appends queue; so a proce
 what waits, up to a limit, and never lingers for more. A conflict in one command does not fail its neighbours.
 """
 
+import math
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from runfold.errors import AlreadyAppended, LedgerError, LedgerUnavailable, QueueFull, VersionConflict
+from runfold.errors import AlreadyAppended, Conflict, LedgerError, LedgerUnavailable, QueueFull, VersionConflict
 from runfold.store.codec import Row
 from runfold.store.writer import Conflicts, Placed, Repeated, Writer
 
 MAX_EVENTS = 500
 MAX_BYTES = 16 * 1024 * 1024
+BATCH_SIZES = (1, 2, 5, 10, 20, 50, 100, 200, MAX_EVENTS, math.inf)
+"""In events: a single command may hold more than a batch otherwise does."""
 _WORTH_A_SWITCH = 24  # commands
 _SWITCH_SECONDS = 20e-6
 
@@ -51,6 +54,33 @@ class Append:
             lineage.dead = True
 
 
+@dataclass
+class Tally:
+    """What an appender has done so far. Only whoever appends writes to it; others may read it at any time."""
+
+    commands: int = 0
+    """That were stored."""
+    events: int = 0
+    conflicts: int = 0
+    """Commands that found a stream elsewhere than they believed, or were recorded already."""
+    failures: int = 0
+    """Commands that the database did not take."""
+    batches: dict[float, int] = field(default_factory=lambda: dict.fromkeys(BATCH_SIZES, 0))
+    """How many transactions, by the smallest of `BATCH_SIZES` that their events fit in."""
+
+    def count(self, batch: Sequence[Append]) -> None:
+        """Take in a batch that was answered."""
+        stored = [len(append.rows) for append in batch if append.error is None]
+        conflicts = sum(isinstance(append.error, Conflict) for append in batch)
+        self.conflicts += conflicts
+        self.failures += len(batch) - len(stored) - conflicts
+        if stored:
+            events = sum(stored)
+            self.commands += len(stored)
+            self.events += events
+            self.batches[next(size for size in BATCH_SIZES if events <= size)] += 1
+
+
 class Appender:
     """Appends what is queued, one batch at a time. `settle` gets each batch's commands, answered, in the order they came.
 
@@ -59,6 +89,7 @@ class Appender:
     """
 
     def __init__(self, writer: Writer, settle: Callable[[list[Append]], None], queue_size: int) -> None:
+        self.tally = Tally()
         self._writer = writer
         self._settle = settle
         self._queue_size = queue_size
@@ -83,6 +114,11 @@ class Appender:
             raise LedgerUnavailable("the ledger is closed", "open it again", retriable=False)
         if len(self._queue) >= self._queue_size:
             raise QueueFull(len(self._queue))
+
+    @property
+    def waiting(self) -> int:
+        """How many commands are queued."""
+        return len(self._queue)
 
     def withdraw_void(self) -> list[Append]:
         """Take out of the queue what was built on something that failed, with its error. Nobody may put meanwhile."""
@@ -156,6 +192,7 @@ class Appender:
             if not isinstance(error, Exception):
                 self._settle(batch)
                 raise
+        self.tally.count(batch)
         self._settle(batch)
 
     def _take(self) -> list[Append]:

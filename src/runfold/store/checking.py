@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from runfold.domain.approval import ApprovalEvent, ApprovalRequested
 from runfold.domain.event import Context, Event, Metadata, event_types, refusal
 from runfold.domain.run_events import RunCreated
+from runfold.domain.security import AccessDenied, KeyCreated, SecurityEvent
 from runfold.domain.thread import ThreadCreated, ThreadEvent
 from runfold.errors import UnknownEventType, UnreadableEvent
 from runfold.store.queries import named_queries
@@ -63,7 +64,10 @@ class _Row(NamedTuple):
 
 _LOST = "restore the missing events from a backup, and find out who had the rights of a superuser"
 _CHANGED = "compare it with a backup: the database refuses changes, so somebody with the rights of a superuser made one"
-_CREATIONS = {ThreadCreated, RunCreated, ApprovalRequested}
+_CREATIONS = {ThreadCreated, RunCreated, ApprovalRequested, KeyCreated, AccessDenied}
+_PREFIXES: dict[type[Event], str] = {ThreadEvent: "thread_", ApprovalEvent: "approval_", SecurityEvent: "security_"}
+_OWN_THREAD = {"thread_", "security_"}
+"""Streams that are stored as threads of their own: a key belongs to none."""
 
 
 @dataclass
@@ -106,6 +110,7 @@ class LogCheck:
         for kind, name in missing:
             fact = f"the {kind} {name} of runfold.log is missing or switched off, so the database lets events be damaged"
             yield Finding("guard", fact, "set it up again as in Runfold's migration 0001_log.sql, and find out who removed it")
+        yield from self._walls()
         if ("constraint", "log_event_id") in missing:
             for event_id, first, last in self.reader.rows(self._queries["repeated event ids"]):
                 yield Finding(
@@ -115,6 +120,12 @@ class LogCheck:
             for stream, version, first, last in self.reader.rows(self._queries["repeated versions"]):
                 fact = f"version {version} of {stream} stands at position {first} and again at {last}"
                 yield Finding("version", fact, _CHANGED, last, stream)
+
+    def _walls(self) -> Iterator[Finding]:
+        """Where tenants are kept apart by queries alone."""
+        for (name,) in self.reader.rows(self._queries["unwalled"]):
+            fact = f"row-level security does not keep tenants apart in {name}"
+            yield Finding("guard", fact, "set it up as in Runfold's migration 0004_tenants.sql, and find out who removed it")
 
     def _ends(self) -> Iterator[Finding]:
         highest = self._highest or 0
@@ -181,9 +192,9 @@ def _envelope_fault(row: _Row) -> str | None:
 
 
 def _stream_fault(row: _Row, event: Event) -> str | None:
-    prefix = "thread_" if isinstance(event, ThreadEvent) else "approval_" if isinstance(event, ApprovalEvent) else "run_"
+    prefix = next((prefix for kind, prefix in _PREFIXES.items() if isinstance(event, kind)), "run_")
     begins, is_creation = row.version == 1 and row.before_position is None, type(event) in _CREATIONS
-    says_thread = event.thread_id if isinstance(event, RunCreated) else row.stream if prefix == "thread_" else row.thread_id
+    says_thread = event.thread_id if isinstance(event, RunCreated) else row.stream if prefix in _OWN_THREAD else row.thread_id
     before = f"the events before it in {row.stream} are of"
     faults = (
         (not row.stream.startswith(prefix), f"stands in {row.stream}, which is no stream of its kind ({prefix}…)"),

@@ -1,6 +1,13 @@
-"""Connections to PostgreSQL: a whole URL, a pool for readers, and what its errors mean for us."""
+"""Connections to PostgreSQL: a whole URL, a pool for readers, whose rows they show, and what errors mean for us.
+
+Row-level security shows each connection the rows of the tenant that its setting `runfold.tenant` names. It is the second
+wall: every query asks for its tenant itself, and this is for the one that forgets. It is no wall against SQL of other
+people's making, which could change the setting; so no query is made from a caller's text. The setting is made here and
+nowhere else, for a session and not for a transaction: a pooler between us and PostgreSQL has to keep sessions apart.
+"""
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,8 +24,25 @@ from runfold.errors import LedgerError, LedgerUnavailable
 
 Connection = psycopg.Connection[Any]
 SCHEMA = "runfold"
+EVERY_TENANT = "*"
+"""What the service's own work says instead of a tenant: appending, following the log, checking it, folding it."""
 
 _KEEPALIVES = {"keepalives_idle": 10, "keepalives_interval": 3, "keepalives_count": 3, "tcp_user_timeout": 15_000}
+
+
+class Pooled(psycopg.Connection[Any]):
+    """A connection that many use in turn, and whose rows it shows just now; None while nobody can say."""
+
+    tenant: str | None = EVERY_TENANT
+
+
+class _Taker(threading.local):
+    """For whom this thread takes a connection out of a pool."""
+
+    tenant: str = EVERY_TENANT
+
+
+_taker = _Taker()
 
 
 class Datastore(PostgresDatastore):
@@ -36,12 +60,13 @@ class Datastore(PostgresDatastore):
         self._revive = revive
         self.pool = psycopg_pool.ConnectionPool(  # type: ignore[assignment]  # the library's own differs in passwords by function
             url,
+            connection_class=Pooled,
             kwargs={"row_factory": dict_row, **self._options()},
             min_size=1,
             max_size=max_connections,
             timeout=connect_timeout,
             reconnect_timeout=connect_timeout,
-            check=psycopg_pool.ConnectionPool.check_connection,
+            check=_make_ready,
             configure=_configure,
             open=False,
         )
@@ -67,17 +92,28 @@ class Datastore(PostgresDatastore):
                 self._revive()
 
     @contextlib.contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """A pooled connection. Raises LedgerUnavailable."""
+    def reading(self, tenant: str = EVERY_TENANT) -> Iterator[Connection]:
+        """A pooled connection that shows the rows of one tenant, or everybody's. Raises LedgerUnavailable."""
         try:
             self.pool.open()
-            with self.pool.connection() as connection:
-                yield connection
+            with contextlib.ExitStack() as stack:
+                yield self._take(stack, tenant)
         except psycopg_pool.PoolTimeout as error:
             self.revive()
             raise unavailable(self._why_not() or error) from error
         except psycopg.Error as error:
             raise unavailable(error) from error
+
+    def _take(self, stack: contextlib.ExitStack, tenant: str) -> Connection:
+        _taker.tenant = tenant
+        try:
+            connection = stack.enter_context(self.pool.connection())
+        finally:
+            _taker.tenant = EVERY_TENANT
+        if getattr(connection, "tenant", None) != tenant:
+            fact = f"a connection for tenant {tenant} came from the pool as one for another"
+            raise LedgerUnavailable(fact, "this is a defect; please report it", retriable=False)
+        return connection
 
     def _why_not(self) -> psycopg.OperationalError | None:
         """What a connection fails with, which the pool keeps to itself."""
@@ -97,7 +133,24 @@ class Datastore(PostgresDatastore):
 
 def _configure(connection: Connection) -> None:
     set_json_loads(orjson.loads, connection)
-    connection.execute("SET idle_in_transaction_session_timeout = '10s'; SET lock_timeout = '5s'; SET TimeZone = 'UTC'")
+    connection.execute(
+        "SET idle_in_transaction_session_timeout = '10s'; SET lock_timeout = '5s'; SET TimeZone = 'UTC';"
+        f" SET runfold.tenant = '{EVERY_TENANT}'"
+    )
+
+
+def _make_ready(connection: Pooled) -> None:
+    """Before the pool hands a connection out: see that it lives, and let it show what its taker may see.
+
+    Either is one round trip, and one of them is enough: so a change of tenants costs no more than no change.
+    """
+    wanted = _taker.tenant
+    if connection.tenant == wanted:
+        psycopg_pool.ConnectionPool.check_connection(connection)
+        return
+    connection.tenant = None
+    connection.execute("SELECT set_config('runfold.tenant', %s, false)", [wanted])  # in autocommit: no rollback undoes it
+    connection.tenant = wanted
 
 
 _NEXT_STEPS: list[tuple[type[Exception], str, bool]] = [

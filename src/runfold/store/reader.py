@@ -1,19 +1,20 @@
 """Reading the log: by position, by stream, by thread, by time."""
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 from uuid import UUID
 
 import psycopg
 import psycopg_pool
 
 from runfold.domain.event import Recorded
-from runfold.errors import LedgerUnavailable
+from runfold.errors import LedgerUnavailable, UsageError
 from runfold.store.codec import COLUMNS, decode
-from runfold.store.datastore import Datastore
+from runfold.store.datastore import EVERY_TENANT, Datastore
 
 PAGE = 2000
 LATEST = 2**62
@@ -74,10 +75,19 @@ def _like(name: str) -> str:
 
 
 class Reader:
-    """The log, read-only."""
+    """The log, read-only: everybody's, or what the database shows of it to one `tenant`."""
 
     def __init__(self, datastore: Datastore) -> None:
         self.datastore = datastore
+        self.tenant = EVERY_TENANT
+
+    def of(self, tenant_id: str) -> Self:
+        """The same for one tenant: of others' events the database shows it none. Raises UsageError for what is no tenant."""
+        if tenant_id in {"", EVERY_TENANT}:
+            raise UsageError(f"{tenant_id!r} is no tenant; give the name of one")
+        bound = copy.copy(self)
+        bound.tenant = tenant_id
+        return bound
 
     def rows(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """All rows of a query as tuples; asked once more where the server was restarted meanwhile.
@@ -95,7 +105,7 @@ class Reader:
 
     def _rows(self, query: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         with (
-            self.datastore.reading() as connection,
+            self.datastore.reading(self.tenant) as connection,
             connection.cursor(binary=True, row_factory=psycopg.rows.tuple_row) as cursor,
         ):
             return cursor.execute(query, parameters, prepare=True).fetchall()
@@ -162,6 +172,15 @@ class Reader:
             " ORDER BY notification_id DESC LIMIT %b"
         )
         return [decode(row) for row in self.rows(query, [tenant_id, up_to, limit])]
+
+    def keys(self, tenant_id: str | None = None, up_to: int = LATEST) -> list[Recorded]:
+        """What happened to a tenant's keys, or to everybody's, in order: those made, those revoked."""
+        whose, values = ("", []) if tenant_id is None else (" AND tenant_id = %b", [tenant_id])
+        query = (
+            f"SELECT {COLUMNS} FROM runfold.log WHERE topic IN ('security.key_created', 'security.key_revoked'){whose}"
+            " AND notification_id <= %b ORDER BY notification_id"
+        )
+        return [decode(row) for row in self.rows(query, [*values, up_to])]
 
     def under(self, event_id: Callable[[int], bytes]) -> list[Recorded]:
         """The events of a command that was asked for under a key, in order; none where it was not. `event_id` names the nth."""

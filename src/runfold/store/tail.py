@@ -35,10 +35,13 @@ class Tail:
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._wanted_until = 0.0
+        self._watching: list[Callable[[], object]] = []
         self._closed = False
         self.position = 0
         self.failing_since: float | None = None
         """Since when it cannot read, by the monotonic clock; followers then read by themselves, and say what is wrong."""
+        self.failure: Exception | None = None
+        """Why it cannot."""
 
     def after(self, position: int) -> list[Recorded] | None:
         """At most a page of events after a position; None where they are not kept here."""
@@ -51,12 +54,34 @@ class Tail:
         """Wait until there is something after a position, or something else is so. Starts the thread where none runs."""
         with self._changed:
             self._wanted_until = time.monotonic() + timeout + LINGER_SECONDS
-            if self._thread is None and not self._closed:
-                self._kept.clear()
-                self.position = position
-                self._thread = threading.Thread(target=self._read_on, name="runfold-tail", daemon=True)
-                self._thread.start()
+            self._begin(position)
             self._changed.wait_for(lambda: self.position > position or self._closed or or_when(), timeout)
+
+    def watch(self, told: Callable[[], object], position: int) -> int:
+        """Have `told` called each time there is more, or reading fails, until `unwatch`; how far it has been read.
+
+        It is called in the thread that reads, and must not wait. Where none runs, one begins after `position`.
+        """
+        with self._changed:
+            self._watching.append(told)
+            self._begin(position)
+            return self.position
+
+    def unwatch(self, told: Callable[[], object]) -> None:
+        """Call it no more."""
+        with self._changed:
+            self._watching.remove(told)
+
+    def _begin(self, position: int) -> None:
+        if self._thread is None and not self._closed:
+            self._kept.clear()
+            self.position = position
+            self._thread = threading.Thread(target=self._read_on, name="runfold-tail", daemon=True)
+            self._thread.start()
+
+    def read(self, after: int, up_to: int) -> list[Recorded]:
+        """All events between two positions, from the log. Raises LedgerError."""
+        return self._reader.page(after=after, up_to=up_to, limit=up_to - after)
 
     def nudge(self) -> None:
         """Let all who wait look again whether they should go on."""
@@ -80,11 +105,12 @@ class Tail:
                 try:
                     while self._read_page():
                         pause = BUSY_SECONDS
-                    self.failing_since = None
+                    self.failing_since = self.failure = None
                     listener.wait(pause)
                     pause = min(pause * 2, QUIET_SECONDS)
-                except (psycopg.Error, LedgerError):
-                    self.failing_since = self.failing_since or time.monotonic()
+                except (psycopg.Error, LedgerError) as error:
+                    self.failing_since, self.failure = self.failing_since or time.monotonic(), error
+                    self._tell()
                     listener.close()
                     time.sleep(QUIET_SECONDS)
         finally:
@@ -92,7 +118,7 @@ class Tail:
 
     def _is_wanted(self) -> bool:
         with self._changed:
-            if not self._closed and time.monotonic() < self._wanted_until:
+            if not self._closed and (self._watching or time.monotonic() < self._wanted_until):
                 return True
             self._thread = None
             return False
@@ -104,4 +130,10 @@ class Tail:
                 self._kept.extend(found)
                 self.position = found[-1].position
                 self._changed.notify_all()
+            self._tell()
         return bool(found)
+
+    def _tell(self) -> None:
+        with self._changed:
+            for told in self._watching:
+                told()

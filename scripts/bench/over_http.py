@@ -1,0 +1,190 @@
+"""How much of the SDK's speed is left over HTTP, and how soon does an event reach a hundred subscribers of the stream?
+
+`runfold serve` as it is started by anybody, on one server with the SDK; the clients are in a process of their own, and write
+and read their sockets plainly, so that it is not them who are measured.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import uvloop
+from append import TEXT, Runfold
+from measuring import Report, Server, arguments, in_turn, percentiles, server
+
+BODY = json.dumps({"role": "assistant", "content": TEXT}).encode()
+PAUSE_SECONDS = 0.05
+
+
+class Place(NamedTuple):
+    """Where a service is, and what opens it."""
+
+    host: str
+    port: int
+    key: str
+
+    def request(self, verb: str, path: str, body: bytes = b"", accept: str = "application/json") -> bytes:
+        """A request as it goes over the wire."""
+        head = (
+            f"{verb} {path} HTTP/1.1\r\nHost: {self.host}:{self.port}\r\nAuthorization: Bearer {self.key}\r\n"
+            f"Accept: {accept}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        return head.encode() + body
+
+
+@contextlib.contextmanager
+def service(own: Server, name: str) -> Iterator[Place]:
+    """`runfold serve` on a database, in a process of its own."""
+    environment = {
+        **os.environ,
+        "RUNFOLD_DATABASE_URL": own.embedded.url("runfold_app", name),
+        "RUNFOLD_LOG_LEVEL": "warning",
+        "RUNFOLD_REQUESTS_A_SECOND": "0",
+    }
+    command = [sys.executable, "-m", "runfold.cli.main", "--json", "serve", "--port", "0", "--no-work"]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout
+        said = json.loads(process.stdout.readline())
+        where = urlsplit(said["address"])
+        assert where.hostname
+        assert where.port
+        yield Place(where.hostname, where.port, said["key"])
+    finally:
+        process.terminate()
+        process.wait()
+
+
+# The clients, in a process of their own
+
+
+class Connection:
+    """One connection that stays open, and one request on it at a time."""
+
+    def __init__(self, place: Place, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._place, self._reader, self._writer = place, reader, writer
+
+    @classmethod
+    async def open(cls, place: Place) -> "Connection":
+        """Connect."""
+        return cls(place, *await asyncio.open_connection(place.host, place.port))
+
+    async def record(self, request: bytes) -> bytes:
+        """Send a command and take its answer, which must be that it was recorded."""
+        self._writer.write(request)
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 201"), head
+        length = head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]
+        return await self._reader.readexactly(int(length))
+
+    async def follow(self, after: int, last: int, got: list[tuple[int, float]]) -> None:
+        """Take a stream's events and when they came, up to a position."""
+        self._writer.write(self._place.request("GET", f"/events?after={after}", accept="text/event-stream"))
+        position = 0
+        while not got or got[-1][0] < last:
+            line = await self._reader.readline()
+            if line.startswith(b"id:"):
+                position = int(line[3:])
+            elif line.startswith(b"data:") and position > after:
+                got.append((position, time.perf_counter()))
+
+
+async def commands(place: Place, runs: list[str], each: int) -> dict[str, Any]:
+    """Record messages over one connection for each run, and say how long it took."""
+    connections = [await Connection.open(place) for _ in runs]
+
+    async def work(connection: Connection, run: str) -> None:
+        request = place.request("POST", f"/runs/{run}/messages", BODY)
+        for _ in range(each):
+            await connection.record(request)
+
+    started = time.perf_counter()
+    await asyncio.gather(*(work(*pair) for pair in zip(connections, runs, strict=True)))
+    return {"seconds": time.perf_counter() - started}
+
+
+async def arrivals(place: Place, run: str, subscribers: int, events: int) -> dict[str, Any]:
+    """Seconds from before each append to its arrival at each subscriber, and how many of them missed or doubled something."""
+    writing = await Connection.open(place)
+    request = place.request("POST", f"/runs/{run}/messages", BODY)
+    first = json.loads(await writing.record(request))["position"]
+    got: list[list[tuple[int, float]]] = [[] for _ in range(subscribers)]
+    following = [await Connection.open(place) for _ in got]
+    tasks = [asyncio.create_task(one.follow(first, first + events, into)) for one, into in zip(following, got, strict=True)]
+    await asyncio.sleep(1.0)
+    sent: dict[int, float] = {}
+    for _ in range(events):
+        began = time.perf_counter()
+        sent[json.loads(await writing.record(request))["position"]] = began
+        await asyncio.sleep(PAUSE_SECONDS)
+    await asyncio.gather(*tasks)
+    wrong = sum([position for position, _ in into] != sorted(sent) for into in got)
+    return {"seconds": [at - sent[position] for into in got for position, at in into if position in sent], "wrong": wrong}
+
+
+def clients(what: str, place: Place, *rest: Any) -> dict[str, Any]:
+    """Have a process of its own do it."""
+    asked = json.dumps([what, place, *rest])
+    done = subprocess.run([sys.executable, __file__, "--clients"], input=asked, stdout=subprocess.PIPE, text=True, check=True)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def as_clients() -> None:
+    """That process."""
+    what, place, *rest = json.loads(sys.stdin.read())
+    work = commands if what == "commands" else arrivals
+    print(json.dumps(uvloop.run(work(Place(*place), *rest))))
+
+
+# What is measured
+
+
+def rate(runfold: Runfold, place: Place, connections: int, each: int) -> float:
+    """Commands a second over so many connections."""
+    runs = [run.id for run in runfold.runs(connections)]
+    return connections * each / float(clients("commands", place, runs, each)["seconds"])
+
+
+def main() -> None:
+    """Measure, and print."""
+    asked = arguments(
+        __doc__ or "", each=(400, "commands of each client"), events=(200, "events whose arrival is measured"),
+        subscribers=(100, "how many follow the stream"),
+    )  # fmt: skip
+    report = Report("http", wanted={f"sdk_{count}": "≥ 0.25" for count in (16, 64)})
+    with server() as own, own.ledger("runfold_http") as ledger, service(own, "runfold_http") as place:
+        runfold = Runfold(ledger)
+        rates = in_turn(
+            asked.rounds,
+            {
+                "sdk_1": lambda _: runfold.async_rate(1, asked.each),
+                "http_1": lambda _: rate(runfold, place, 1, asked.each),
+                "sdk_16": lambda _: runfold.async_rate(16, asked.each),
+                "http_16": lambda _: rate(runfold, place, 16, asked.each),
+                "sdk_64": lambda _: runfold.async_rate(64, asked.each),
+                "http_64": lambda _: rate(runfold, place, 64, asked.each),
+            },
+        )
+        (run,) = runfold.runs(1)
+        found = clients("arrivals", place, run.id, asked.subscribers, asked.events)
+    report.figures = {name: round(value, 1) for name, value in rates.items()}
+    report.figures[f"arrival_at_{asked.subscribers}_subscribers"] = percentiles(found["seconds"])
+    report.figures["subscribers_that_missed_or_doubled"] = found["wrong"]
+    report.ratios = {f"sdk_{count}": rates[f"http_{count}"] / rates[f"sdk_{count}"] for count in (1, 16, 64)}
+    report.print(as_json=asked.json)
+
+
+if __name__ == "__main__":
+    os.environ.pop("RUNFOLD_DATABASE_URL", None)
+    if "--clients" in sys.argv:
+        as_clients()
+    else:
+        main()

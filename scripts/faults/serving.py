@@ -1,0 +1,43 @@
+"""The service in a process of its own, for whoever asks: `serving.py FD`, on a socket that the parent listens at.
+
+The socket outlives it, so that clients find the next server at the same address. RUNFOLD_DATABASE_URL says where the
+ledger is.
+"""
+
+import socket
+import sys
+
+import uvicorn
+from fastapi import Request
+
+from runfold import Ledger
+from runfold.domain.values import Actor
+from runfold.http.app import create_app
+from runfold.http.connections import Connection, StreamingServer
+from runfold.http.service import Limits
+from runfold.ledger.routes import Scope
+from runfold.ledger.session import Caller
+
+
+class Anybody:
+    """Lets everybody in."""
+
+    async def caller(self, request: Request, scope: Scope) -> Caller:  # noqa: ARG002  it looks at nothing
+        """One and the same."""
+        return Caller("default", Actor.parse("service:faults"))
+
+    async def close(self) -> None:
+        """Nothing is left to be done."""
+
+
+def main(descriptor: int) -> None:
+    """Serve until SIGTERM."""
+    listening = socket.socket(fileno=descriptor)
+    with Ledger.open() as ledger:
+        app = create_app(ledger, Anybody(), Limits(heartbeat_seconds=0.5, stuck_seconds=5))
+        config = uvicorn.Config(app, http=Connection, loop="uvloop", log_level="error", backlog=4096)
+        StreamingServer(config, app.state.feed).run([listening])
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,92 @@
+"""`runfold serve`: the ledger over HTTP, and beside it the process that folds."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from runfold.cli.call import Call
+
+if TYPE_CHECKING:
+    import socket
+
+    from runfold.ledger.ledger import Ledger
+
+_NO_KEYS = (
+    "{address} can be reached from other machines, and there are no keys yet, so anybody could do anything; make one with"
+    " `runfold keys create --owner human:NAME --scope admin`, or listen at 127.0.0.1"
+)
+
+
+def serve(
+    call: Call,
+    host: Annotated[
+        str | None, typer.Option("--host", metavar="HOST", help="Name or address to listen at (RUNFOLD_HOST, 127.0.0.1).")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", metavar="PORT", help="Port to listen at (RUNFOLD_PORT, 8765); 0 takes a free one.")
+    ] = None,
+    work: Annotated[
+        bool, typer.Option("--work/--no-work", help="Fold the read models in a process beside it, as `runfold work` does.")
+    ] = True,
+) -> None:
+    """Serve the ledger over HTTP until Ctrl-C.
+
+    Prints its address once it accepts requests and, where nobody has a key yet, a first key, which is shown only then.
+    /docs tells people what it offers, /openapi.json machines; /healthz, /readyz and /metrics say how it is.
+    At an address that other machines reach it starts only where keys exist.
+    """
+    from runfold import logs
+    from runfold.http.access import Keys
+    from runfold.http.app import create_app
+    from runfold.http.folding import FoldingProcess
+    from runfold.http.server import listening, url_of
+    from runfold.http.server import serve as serve_on
+
+    said = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    settings = call.settings(**said)
+    logs.configure(settings.log_level)
+    with listening(settings.host, settings.port) as listener, call.ledger(**said) as ledger:
+        key = _first_key(ledger, listener)
+        app = create_app(ledger, Keys(ledger))
+        folding = FoldingProcess(settings) if work else None
+        serve_on(app, listener, folding, lambda: _announce(call, url_of(listener), key))
+
+
+def _first_key(ledger: "Ledger", listener: "socket.socket") -> str | None:
+    """A key for everything, where nobody has any and only this machine can reach us. Raises UsageError."""
+    from runfold.errors import UsageError
+    from runfold.http.access import has_keys
+    from runfold.http.server import is_loopback, url_of
+
+    if has_keys(ledger):
+        return None
+    if not is_loopback(listener):
+        raise UsageError(_NO_KEYS.format(address=url_of(listener)))
+    return ledger.create_key(owner=ledger.caller.actor, scopes=["admin"], label="the first key, made by runfold serve").text
+
+
+def _announce(call: Call, address: str, key: str | None) -> None:
+    import os
+
+    if call.json:
+        call.answer({"address": address, "key": key, "pid": os.getpid()})
+        return
+    said = f"Key: {key}  (shown this once; " if key else "Key: as it was made before  ("
+    with_key = '-H "Authorization: Bearer $RUNFOLD_KEY"'
+    as_json = "-H 'Content-Type: application/json'"
+    thread, run = '{"thread_id": "thread_hello", "agent_id": "support"}', '{"run_id": "run_hello", "input": {"ticket": 42}}'
+    lines = [
+        f"Runfold serves {address}; Ctrl-C ends it, and nothing is lost.",
+        f"{said}`runfold keys create` makes more)",
+        "",
+        "Try, in another terminal:",
+        f"  export RUNFOLD_KEY={key or 'rf_…'}",
+        f"  curl {address}/threads {with_key} {as_json} -d '{thread}'",
+        f"  curl {address}/threads/thread_hello/runs {with_key} {as_json} -d '{run}'",
+        f"  curl -N '{address}/events?after=0' {with_key} -H 'Accept: text/event-stream'",
+        "",
+        f"For people {address}/docs, for programs {address}/openapi.json",
+    ]
+    for line in lines:
+        call.out.print(line, soft_wrap=True)
+    call.out.file.flush()

@@ -1,0 +1,187 @@
+"""Who may use the service: keys, made and revoked, and the requests that were turned away.
+
+A key's text is `rf_<id>_<secret>`. Of the secret only the SHA-256 is recorded: it is 256 random bits, which no dictionary
+holds and nobody can try through, so a slow hash would only slow down every request.
+"""
+
+import hashlib
+import hmac
+import re
+from datetime import datetime
+from typing import Annotated, Literal, NamedTuple, NoReturn, assert_never, cast
+
+from pydantic import Field
+
+from runfold.domain.event import AlreadyRecorded, Event, Events
+from runfold.domain.values import PATTERN_WORDS, Actor, Count, Digest, Label, Text, Time
+from runfold.errors import CommandRefused
+
+Scope = Literal["runs:write", "runs:read", "approvals:decide", "events:read", "projections:rebuild", "audit:read", "admin"]
+"""What a key is for. `admin` is for everything."""
+
+Denied = Literal["no_key", "malformed", "unknown", "wrong_secret", "revoked", "expired", "scope_missing", "too_many", "not_local"]
+"""Why a request was turned away. Who asked is told less."""
+
+KeyStatus = Literal["active", "revoked", "expired"]
+
+_PART = r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}"
+_TEXT = re.compile(rf"rf_(key_{_PART})_([A-Za-z0-9_-]{{43}})")
+_ID = f"^key_{_PART}$"
+PATTERN_WORDS[_ID] = "is not a key's id: key_ and up to 100 ASCII letters, digits, _ and -, the first a letter or digit"
+
+KeyId = Annotated[str, Field(pattern=_ID)]
+
+
+class Shown(NamedTuple):
+    """What a key's text says: which key, and the secret that proves it."""
+
+    id: str
+    secret: str
+
+
+def key_text(id: str, secret: str) -> str:
+    """What the owner of a key sends. `secret` is 32 random bytes in URL-safe base64."""
+    return f"rf_{id}_{secret}"
+
+
+def read_key(text: str) -> Shown | None:
+    """A key's text, taken apart; None for what can be none."""
+    found = _TEXT.fullmatch(text)
+    return Shown(found[1], found[2]) if found else None
+
+
+def secret_digest(secret: str) -> str:
+    """What is recorded of a secret."""
+    return f"sha256:{hashlib.sha256(secret.encode()).hexdigest()}"
+
+
+def key_stream(key_id: str) -> str:
+    """The stream of a key."""
+    return f"security_{key_id.removeprefix('key_')}"
+
+
+def key_id_of(stream: str) -> str:
+    """The key that a stream is of."""
+    return f"key_{stream.removeprefix('security_')}"
+
+
+class SecurityEvent(Event):
+    """Something happened to a key, or at the door of the service."""
+
+
+class KeyCreated(SecurityEvent, type="security.key_created"):
+    """Somebody was given a key. Its secret was shown once and is not kept, only the secret's SHA-256."""
+
+    derived = frozenset({"secret_digest", "expires_at"})  # another one each time, the time because it is given as a duration
+
+    owner: Actor
+    scopes: tuple[Scope, ...] = Field(min_length=1)
+    label: Label
+    secret_digest: Digest
+    expires_at: Time | None = None
+
+
+class KeyRevoked(SecurityEvent, type="security.key_revoked"):
+    """The key opens nothing any more."""
+
+    reason: Text | None = None
+
+
+class AccessDenied(SecurityEvent, type="security.access_denied"):
+    """A request was turned away. One stands for many: `left_out` more of the same came since the last that was recorded.
+
+    `key_id` is there where the key is known, `client` is the address that asked, `route` the route as it is documented.
+    Nothing that was sent is kept.
+    """
+
+    reason: Denied
+    key_id: KeyId | None = None
+    client: Label | None = None
+    route: Label | None = None
+    scope: Scope | None = None
+    left_out: Count = 0
+
+
+AnySecurityEvent = KeyCreated | KeyRevoked | AccessDenied
+
+
+class Security:
+    """What a stream `security_…` holds: the life of one key, or one denial. Empty at version 0."""
+
+    def __init__(self, id: str) -> None:
+        self.id = id
+        self.version = 0
+        self.key: KeyCreated | None = None
+        self.revoked: KeyRevoked | None = None
+
+    @property
+    def exists(self) -> bool:
+        """Whether anything was recorded here."""
+        return self.version > 0
+
+    def describe(self) -> str:
+        """Its state in words."""
+        if self.key is None:
+            return "a denial" if self.exists else "not created"
+        return f"{'revoked' if self.revoked else 'active'} at version {self.version}"
+
+    def refuse(self, command: str, rule: str) -> NoReturn:
+        """Raise CommandRefused with this stream's state."""
+        raise CommandRefused(command, self.id, rule, self.describe())
+
+    def create(self, created: KeyCreated) -> Events:
+        """Make the key. The same key under the same id again makes none."""
+        if self.key is not None:
+            raise AlreadyRecorded("key", key_id_of(self.id), self.id, 1, created)
+        if self.exists:
+            self.refuse("create_key", "the id is taken; use another")
+        return [created]
+
+    def revoke(self, reason: str | None = None) -> Events:
+        """End the key. Revoking what is revoked changes nothing."""
+        if self.key is None:
+            self.refuse("revoke_key", "only a key can be revoked")
+        return [] if self.revoked else [KeyRevoked(reason=reason)]
+
+    def status(self, now: datetime) -> KeyStatus:
+        """How a key that was created stands. Expiry needs no event: its time was said when it was made."""
+        return key_status(self.key, revoked=self.revoked is not None, now=now)
+
+    def fault(self, secret: str, now: datetime) -> Denied | None:
+        """Why a secret opens nothing; None where it does. It takes as long for a key that was never made."""
+        kept = self.key.secret_digest if self.key else _NO_DIGEST
+        is_right = hmac.compare_digest(kept, secret_digest(secret))
+        if self.key is None:
+            return "unknown"
+        if not is_right:
+            return "wrong_secret"
+        status = self.status(now)
+        return None if status == "active" else status
+
+    def allows(self, scope: Scope) -> bool:
+        """Whether the key is for this."""
+        return self.key is not None and (scope in self.key.scopes or "admin" in self.key.scopes)
+
+    def evolve(self, event: Event) -> None:
+        """Take in what happened."""
+        self.version += 1
+        match cast("AnySecurityEvent", event):
+            case KeyCreated() as created:
+                self.key = created
+            case KeyRevoked() as revoked:
+                self.revoked = revoked
+            case AccessDenied():
+                pass
+            case never:
+                assert_never(never)
+
+
+_NO_DIGEST = f"sha256:{'0' * 64}"
+
+
+def key_status(key: KeyCreated | None, *, revoked: bool, now: datetime) -> KeyStatus:
+    """How a key stands at a time."""
+    if revoked:
+        return "revoked"
+    expires_at = key.expires_at if key else None
+    return "expired" if expires_at is not None and now >= expires_at else "active"

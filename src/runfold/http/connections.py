@@ -1,0 +1,63 @@
+"""Connections that carry event streams, and how they end: when a client reads too slowly, and when the server stops.
+
+Serve with both, or a stop waits until each client hangs up:
+
+    config = uvicorn.Config(app, http=Connection)
+    StreamingServer(config, app.state.feed).run()
+"""
+
+import socket
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from runfold.http.feed import Feed
+
+EXTENSION = "runfold.connection"
+STOP_SECONDS = 0.5
+
+
+class Connection(HttpToolsProtocol):
+    """An HTTP connection that can be told to end though the client reads nothing."""
+
+    carries_stream = False
+
+    def on_message_begin(self) -> None:
+        """A request begins; what answers it finds the connection in its scope."""
+        super().on_message_begin()
+        self.scope["extensions"] = {EXTENSION: {"connection": self}}
+
+    def let_pass(self) -> None:
+        """Take what is sent next, however much waits already."""
+        self.flow.resume_writing()
+
+    def hang_up(self, seconds: float) -> None:
+        """Close it when the client has read what waits, and after some seconds though it has not."""
+        self.transport.close()
+        self.loop.call_later(seconds, self.transport.abort)
+
+    def shutdown(self) -> None:
+        """The server stops. A client that reads nothing does not hold it up."""
+        super().shutdown()
+        if self.carries_stream:
+            self.loop.call_later(STOP_SECONDS, self.transport.abort)
+
+
+class StreamingServer(uvicorn.Server):
+    """A server that tells its event streams to end before it waits for its answers to be finished."""
+
+    def __init__(self, config: uvicorn.Config, feed: Feed) -> None:
+        super().__init__(config)
+        self._feed = feed
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop: streams say goodbye first."""
+        self._feed.close()
+        await super().shutdown(sockets)
+
+
+def connection_of(scope: Any) -> Connection | None:
+    """The connection of a request; None on another server."""
+    found = (scope.get("extensions") or {}).get(EXTENSION, {}).get("connection")
+    return found if isinstance(found, Connection) else None

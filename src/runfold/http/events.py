@@ -1,0 +1,212 @@
+"""The feed over HTTP: events in the order of the ledger, as a page or, with `Accept: text/event-stream`, as a stream.
+
+`GET /events` takes a key with `events:read`; of one thread or one run, `runs:read` is enough. What a stream looks like is
+written in `runfold.http.sse`.
+"""
+
+import time
+from typing import Annotated, Any
+
+import orjson
+from annotated_types import Ge
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ConfigDict
+from starlette.concurrency import run_in_threadpool
+
+from runfold.domain.catalogue import event_types
+from runfold.domain.event import Recorded
+from runfold.domain.run import ENDED
+from runfold.errors import UsageError
+from runfold.http import sse
+from runfold.http.feed import Feed
+from runfold.http.follower import ENDINGS, SEARCHED, Follower, RunWatch, Wanted
+from runfold.http.routing import Handler, add, asked, model_of
+from runfold.http.service import Service
+from runfold.http.stream import EventStream
+from runfold.ledger.desk import Desk
+from runfold.ledger.routes import Field, Scope
+from runfold.store.reader import Filter, Reader
+
+DEFAULT_LIMIT, MOST = 100, 1000
+PAGE_SECONDS = 1.0
+
+_Position = Annotated[int, Ge(0)]
+_ASKED = {
+    "after": Field(_Position | None, None), "up_to": Field(_Position | None, None), "limit": Field(int | None, None),
+    "types": Field(list[str] | None, None), "follow": Field(bool, True),
+}  # fmt: skip
+_OF_ALL = {"thread_id": Field(str | None, None), "run_id": Field(str | None, None)}
+_HEADERS = {"Last-Event-ID": "Of a stream: go on strictly after this position, whatever `after` says."}
+_WORDS = """
+
+A page holds at most `limit` events (1 to 1000; 100 where nothing is said) after position `after` and up to `up_to`, of these
+`types`, which may be repeated and may end in `.*`. It may hold fewer, or none, though there is more: go on after
+`next_cursor` until that is null.
+
+With `Accept: text/event-stream` it is a stream, which goes on as events are recorded; with `follow=false` it ends where the
+ledger ended. `id:` is the position, `event:` the type, `data:` the event as in a page. `Last-Event-ID` resumes, for ever.
+Names without a dot are the stream's own: `caught_up`, `end` (do not connect again), `bye`, `dropped` and `problem`. A
+heartbeat is a comment and an `id:`.
+"""
+
+
+class EventView(BaseModel):
+    """An event, and where it stands in the ledger."""
+
+    position: int
+    stream: str
+    version: int
+    type: str
+    event_id: str
+    tenant_id: str
+    thread_id: str
+    recorded_at: str
+    schema_version: int
+    context: dict[str, str]
+    """The keys that readers need: of the run, its parent, agent, user, goal …"""
+    metadata: dict[str, Any]
+    """Who said so, when by their own clock, and what it belongs to."""
+    data: dict[str, Any]
+    """What happened: `schemas/events/` has each type's fields."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+class EventPage(BaseModel):
+    """Some events, in order."""
+
+    items: list[EventView]
+    next_cursor: int | None
+    """To be given as `after` for the next page; null where this is the end for now."""
+    position: int
+    """Up to where the ledger was looked through: follow after it, and nothing is missed."""
+    head: int
+    """Where the ledger ends."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+class RunEventPage(EventPage):
+    """Some events of a run, its approvals among them."""
+
+    run_status: str
+    stream_status: str
+    """Whether more is to come: pending, running (of a waiting run too), success, failed, cancelled."""
+    up_to_date: bool
+    """Whether this page came to the end of the ledger."""
+    is_done: bool
+    """Whether nothing more is to come: the run has ended, and this page came to the end."""
+
+
+def add_events(router: APIRouter, service: Service, feed: Feed) -> None:
+    """The routes of the feed."""
+    everything, one = model_of("Events.Query", {**_ASKED, **_OF_ALL}), model_of("Events.of.Query", _ASKED)
+    routes: tuple[tuple[str, str, Scope, str, type[BaseModel], type[EventPage]], ...] = (
+        ("/events", "Events", "events:read", "Every event, in the order of the ledger.", everything, EventPage),
+        ("/threads/{thread_id}/events", "Events.of.thread", "runs:read", "A thread's events.", one, EventPage),
+        ("/runs/{run_id}/events", "Events.of.run", "runs:read", "A run's events, its approvals among them.", one, RunEventPage),
+    )
+    for path, name, scope, summary, query, answer in routes:
+        add(
+            router, "GET", path, _handler(service, feed, query, scope), name=name, summary=summary + _WORDS, answer=answer,
+            query=query, headers=_HEADERS, tag=path.split("/")[1], scope=scope, media_type=sse.MEDIA_TYPE,
+        )  # fmt: skip
+
+
+def _handler(service: Service, feed: Feed, query: type[BaseModel], scope: Scope) -> Handler:
+    async def handle(request: Request) -> Response:
+        desk = await service.desk(request, scope)
+        said = asked(request, query).model_dump(exclude_none=True)
+        is_stream = _wants_stream(request)
+        if is_stream:
+            if "limit" in said:
+                raise UsageError("limit is of a page; a stream ends at up_to, or with follow=false at the head")
+            said["after"] = _resumed(request, said.get("after", 0))
+        wanted = await run_in_threadpool(_wanted, desk, said, dict(request.path_params), is_stream=is_stream)
+        headers = {"Runfold-Position": str(wanted.head)}
+        if not is_stream:
+            limit = said.get("limit", DEFAULT_LIMIT)
+            return Response(await run_in_threadpool(_page, desk, wanted, limit), 200, headers, "application/json")
+        follower = Follower(feed, desk.now.reader, wanted, service.limits.heartbeat_seconds)
+        feed.join(follower, desk._tail, wanted.head)
+        return EventStream(feed, follower, lambda: service.access.caller(request, scope), service.limits, headers)
+
+    return handle
+
+
+def _wants_stream(request: Request) -> bool:
+    accepted = [part.partition(";")[0].strip().lower() for part in request.headers.get("accept", "").split(",")]
+    return sse.MEDIA_TYPE in accepted
+
+
+def _resumed(request: Request, after: int) -> int:
+    """Where a stream goes on. Raises UsageError for what is no position."""
+    last = request.headers.get("last-event-id", "").strip()
+    if not last:
+        return after
+    if not (last.isascii() and last.isdigit()):
+        raise UsageError(f"Last-Event-ID {last[:40]!r} is no position; send the id that came last, or none to begin")
+    return int(last)
+
+
+def _wanted(desk: Desk, said: dict[str, Any], ids: dict[str, str], *, is_stream: bool) -> Wanted:
+    """What is asked for. Raises UsageError, ThreadNotFound, RunNotFound."""
+    limit, after, types = said.get("limit", DEFAULT_LIMIT), said.get("after", 0), tuple(said.get("types", ()))
+    if not 1 <= limit <= MOST:
+        raise UsageError(f"limit is {limit}; ask for 1 to {MOST}")
+    event_types.require(types)
+    head = desk.position()
+    if after > head:
+        raise UsageError(
+            f"position {after} is beyond the ledger, which ends at {head}; go on after {head}, or after what came last",
+            head=head,
+        )  # fmt: skip
+    within, run = _within(desk, {**said, **ids}, head, "run_id" in ids)
+    goal = said.get("up_to")
+    if not is_stream or not said.get("follow", True) or (run and run.status in ENDED):
+        goal = head if goal is None else min(goal, head)
+    return Wanted(within, types, after, head, goal, run)
+
+
+def _within(desk: Desk, asked: dict[str, Any], head: int, is_of_run: bool) -> tuple[Filter, RunWatch | None]:
+    """The thread and run asked for: of a run always with its thread, for which there is an index."""
+    thread_id, run_id, run = asked.get("thread_id"), asked.get("run_id"), None
+    reading = desk.now.at(head)
+    if thread_id is not None:
+        reading.thread(thread_id)
+    if run_id is not None:
+        view = reading.run(run_id, 1)
+        if thread_id not in {None, view.thread_id}:
+            raise UsageError(f"run {run_id} is of thread {view.thread_id}, not of {thread_id}; ask for one of them")
+        thread_id = view.thread_id
+        ended = next(reading.reader.stream(run_id, up_to=head, types=tuple(ENDINGS)), None) if is_of_run else None
+        if is_of_run:
+            run = RunWatch(run_id, ENDINGS[ended.type] if ended else reading.run(run_id).status)
+    return desk.filter((), thread_id, run_id), run
+
+
+def _page(desk: Desk, wanted: Wanted, limit: int) -> bytes:
+    """A page as JSON."""
+    goal = wanted.head if wanted.goal is None else wanted.goal
+    found, position = _read(desk.now.reader, wanted, goal, limit)
+    body: dict[str, Any] = {
+        "items": [orjson.Fragment(sse.as_json(recorded)) for recorded in found],
+        "next_cursor": position if position < goal else None, "position": position, "head": wanted.head,
+    }  # fmt: skip
+    if wanted.run is not None:
+        is_end = position >= wanted.head
+        body |= {**wanted.run.facts(), "up_to_date": is_end, "is_done": is_end and wanted.run.status in ENDED}
+    return orjson.dumps(body)
+
+
+def _read(reader: Reader, wanted: Wanted, goal: int, limit: int) -> tuple[list[Recorded], int]:
+    """Events, and up to where they were looked for: in short queries, and not for long."""
+    within = wanted.shown_within
+    found: list[Recorded] = []
+    position, began = wanted.after, time.monotonic()
+    while position < goal and len(found) < limit and time.monotonic() - began < PAGE_SECONDS:
+        until = goal if within.thread_id else min(goal, position + SEARCHED)
+        more = reader.page(within, after=position, up_to=until, limit=limit - len(found))
+        found += more
+        position = more[-1].position if len(found) == limit else until
+    return found, position

@@ -1,0 +1,151 @@
+"""Whether the service is well: alive, and ready for requests. Nobody needs a key to ask, so nothing here says who or where.
+
+No answer waits for the database longer than a moment, whatever is wrong with it.
+"""
+
+import contextlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from importlib import metadata
+from typing import Literal, TypeVar
+
+import anyio
+import anyio.to_thread
+import structlog
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ConfigDict
+
+from runfold.errors import LedgerError, LedgerUnavailable, MigrationRefused
+from runfold.http.problems import problem
+from runfold.http.routing import add
+from runfold.http.service import Service
+from runfold.ledger.ledger import Ledger
+from runfold.ledger.routes import API_VERSION
+from runfold.projector.status import ProjectionStatus
+from runfold.store import migrate
+
+T = TypeVar("T")
+
+PATIENCE_SECONDS = 2.0
+_QUESTIONS_AT_ONCE = 2
+_NO_ANSWER = "the database does not answer; look whether PostgreSQL runs and can be reached"
+_log = structlog.get_logger("runfold.http")
+
+
+class Alive(BaseModel):
+    """The process runs, and answers."""
+
+    status: Literal["alive"] = "alive"
+    version: str
+    api: str = API_VERSION
+    """The version of what the paths take and answer."""
+    durability: Literal["required", "not required"]
+    """Whether Runfold refuses a database that could lose acknowledged events in a crash, as it does unless told otherwise."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+class Ready(BaseModel):
+    """The service takes requests, and its read models are as fresh as they should be."""
+
+    status: Literal["ready"] = "ready"
+    position: int
+    """The last position of the ledger."""
+    behind_seconds: float
+    """Of the read model that is furthest behind."""
+    unsafe_settings: dict[str, str]
+    """What of the database's settings could lose acknowledged events in a crash; empty unless that was allowed."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+class Looking:
+    """Asks the database for a moment only. What takes longer goes on in one of a few threads, and nobody waits for it."""
+
+    def __init__(self) -> None:
+        self._threads = anyio.CapacityLimiter(_QUESTIONS_AT_ONCE)
+
+    async def ask(self, question: Callable[[], T]) -> T:
+        """The answer. Raises TimeoutError, and whatever the question raises."""
+        with anyio.fail_after(PATIENCE_SECONDS):
+            return await anyio.to_thread.run_sync(question, abandon_on_cancel=True, limiter=self._threads)
+
+
+def add_health(router: APIRouter, service: Service) -> None:
+    """/healthz and /readyz."""
+    looking = Looking()
+
+    async def alive(_: Request) -> Response:
+        allowed = service.ledger.settings.unsafe_durability
+        found = Alive(version=metadata.version("runfold"), durability="not required" if allowed else "required")
+        return _plain(found)
+
+    async def ready(request: Request) -> Response:
+        reasons: list[str] = []
+        with _told(reasons):
+            found = await looking.ask(lambda: _readiness(service.ledger, reasons))
+        if not reasons:
+            return _plain(found)
+        detail = f"not ready: {'; '.join(reasons)}"
+        return problem(request, "NotReady", 503, detail, {"reasons": reasons}, {"Retry-After": "1", "Cache-Control": "no-store"})
+
+    add(
+        router, "GET", "/healthz", alive, name="Health.alive", summary="Whether the process runs. Asks nothing of the database.",
+        answer=Alive, tag="health", scope=None,
+    )  # fmt: skip
+    add(
+        router, "GET", "/readyz", ready, name="Health.ready", answer=Ready, tag="health", scope=None,
+        summary="Whether requests should come here: the database answers, its schema is right, and read models are fresh."
+        " 503 with `reasons` where not.",
+    )  # fmt: skip
+
+
+def _plain(found: BaseModel) -> Response:
+    return Response(found.model_dump_json(), headers={"Cache-Control": "no-store"}, media_type="application/json")
+
+
+@contextlib.contextmanager
+def _told(reasons: list[str]) -> Iterator[None]:
+    """An error as a reason. What PostgreSQL said may name hosts and users, so it goes to the log alone."""
+    try:
+        yield
+    except TimeoutError:
+        reasons.append(_NO_ANSWER)
+    except MigrationRefused as error:
+        reasons.append(str(error))
+    except LedgerError as error:
+        _log.warning("not ready", error=type(error).__name__, detail=str(error))
+        reasons.append(_NO_ANSWER if isinstance(error, LedgerUnavailable) else f"{type(error).__name__}; the log says more")
+
+
+def _readiness(ledger: Ledger, reasons: list[str]) -> Ready:
+    reader = ledger.recorder.reader
+    migrate.check(reader)
+    found = ledger.projections()
+    reasons += late(found, ledger.settings.max_lag)
+    behind = max((status.behind_seconds or 0.0 for status in in_use(found)), default=0.0)
+    return Ready(position=reader.head().position, behind_seconds=behind, unsafe_settings=reader.unsafe_settings())
+
+
+def in_use(found: Iterable[ProjectionStatus]) -> Iterator[ProjectionStatus]:
+    """The read models that are read now: not what is folded anew beside them."""
+    return (status for status in found if status.state not in {"being built", "not begun"})
+
+
+def late(found: Iterable[ProjectionStatus], most_seconds: float) -> list[str]:
+    """What is to be said of each read model that cannot be read yet, or is behind by more than it may be."""
+    by_name: dict[str, list[ProjectionStatus]] = defaultdict(list)
+    for status in found:
+        by_name[status.name].append(status)
+    return [reason for name, statuses in by_name.items() if (reason := _lateness(name, statuses, most_seconds))]
+
+
+def _lateness(name: str, statuses: list[ProjectionStatus], most_seconds: float) -> str | None:
+    serving = next(in_use(statuses), None)
+    if serving is None:
+        return f"the read model {name} is {statuses[0].state}; `runfold work` folds it"
+    seconds = serving.behind_seconds or 0.0
+    if seconds <= most_seconds:
+        return None
+    by_how_much = f"{serving.behind_events:,} events and {seconds:,.0f} s behind"
+    return f"the read model {name} is {by_how_much}, {serving.state}; `runfold projections` says why"

@@ -1,0 +1,120 @@
+"""Keys over HTTP: who may use the service is looked after by whoever has a key with the scope `admin`."""
+
+import inspect
+from typing import Annotated, Any, cast
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+from starlette.concurrency import run_in_threadpool
+
+from runfold.domain.security import Scope
+from runfold.http import bodies
+from runfold.http.commands import HEADERS, envelope, reply
+from runfold.http.listing import MOST, Listed, page, read_cursor
+from runfold.http.routing import Handler, Reply, add, answer, asked
+from runfold.http.service import Service
+from runfold.ledger.desk import Desk
+from runfold.ledger.keys import KeyView
+from runfold.ledger.where import Within
+
+ONLY_ONCE = (
+    "an earlier request made this key and was given its text, which is not kept; if it is lost, revoke the key and make another"
+)
+
+
+class _Said(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
+
+
+class KeyAsked(_Said):
+    """A key to be made."""
+
+    owner: str
+    """Who acts where the key is used, as `kind:id`, such as `human:ada` or `agent:support`."""
+    scopes: list[Scope]
+    """What it is for; `admin` is for everything."""
+    label: str
+    """What it is called in lists, such as `Ada's laptop`."""
+    expires_in: str | None = None
+    """`90s`, `15m`, `1h`, `7d`; without it, it is good until it is revoked."""
+    key_id: str | None = None
+    """An id of your own, `key_…`; else one is made."""
+
+
+class KeyRevocation(_Said):
+    """Why a key is to open nothing any more."""
+
+    reason: str | None = None
+
+
+class KeysQuery(_Said):
+    """How much of the list."""
+
+    limit: Annotated[int, Within(least=1, most=MOST)] | None = None
+    cursor: str | None = None
+
+
+class NewKeyReply(Reply):
+    """The key that was made."""
+
+    key: str | None
+    """What its owner sends as `Authorization: Bearer KEY`. Given once; null where an earlier request made the key."""
+    note: str | None = None
+    """Why there is no `key`."""
+
+
+def add_keys(router: APIRouter, service: Service) -> None:
+    """The routes on keys."""
+    add(
+        router, "GET", "/keys", _listing(service), name="Desk.keys", summary=_doc(Desk.keys), answer=Listed[KeyView],
+        query=KeysQuery, tag="keys", scope="admin",
+    )  # fmt: skip
+    add(
+        router, "POST", "/keys", _creating(service), name="Desk.create_key", summary=_doc(Desk.create_key), answer=NewKeyReply,
+        status=201, body=KeyAsked, headers=HEADERS, tag="keys", scope="admin",
+    )  # fmt: skip
+    add(
+        router, "DELETE", "/keys/{key_id}", _revoking(service), name="Desk.revoke_key", summary=_doc(Desk.revoke_key),
+        answer=Reply, body=KeyRevocation, headers=HEADERS, tag="keys", scope="admin",
+    )  # fmt: skip
+
+
+def _doc(method: Any) -> str:
+    return inspect.getdoc(method) or ""
+
+
+def _listing(service: Service) -> Handler:
+    adapter = TypeAdapter(Listed[KeyView])
+
+    async def handle(request: Request) -> Response:
+        desk = await service.desk(request, "admin")
+        query = cast("KeysQuery", asked(request, KeysQuery))
+        _, had = (0, 0) if query.cursor is None else read_cursor(query.cursor)
+        position, keys = await run_in_threadpool(lambda: (desk.position(), desk.keys()))
+        return answer(adapter, page(keys, position, had, query.limit), {"Runfold-Position": str(position)})
+
+    return handle
+
+
+def _creating(service: Service) -> Handler:
+    async def handle(request: Request) -> Response:
+        async with service.commanding(request, "admin") as (desk, raw):
+            said = bodies.said(bodies.parsed(request, raw, KeyAsked))
+            made = await run_in_threadpool(lambda: desk.create_key(**said, **envelope(request, said)))
+        secret = {"key": made.text} if made.text is not None else {"key": None, "note": ONLY_ONCE}
+        response = reply(made.id, made.receipt, 201, secret)
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    return handle
+
+
+def _revoking(service: Service) -> Handler:
+    async def handle(request: Request) -> Response:
+        async with service.commanding(request, "admin") as (desk, raw):
+            said = bodies.said(bodies.parsed(request, raw, KeyRevocation))
+            key_id = request.path_params["key_id"]
+            receipt = await run_in_threadpool(lambda: desk.revoke_key(key_id, **said, **envelope(request, said)))
+        return reply(key_id, receipt, 200)
+
+    return handle

@@ -1,0 +1,200 @@
+"""Read models over HTTP: how they are, letting one go on that has stopped, folding one anew beside the one in use."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from typing import Any
+
+import structlog
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from starlette.concurrency import run_in_threadpool
+
+from runfold.errors import LedgerError, RebuildRefused
+from runfold.http import bodies, sse
+from runfold.http.routing import Handler, add, answer
+from runfold.http.service import Service
+from runfold.projections.registry import chosen
+from runfold.projector.rebuild import Rebuilt
+from runfold.projector.status import ProjectionStatus
+
+PROGRESS_SECONDS = 0.5
+_log = structlog.get_logger("runfold.http")
+
+
+class _Said(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
+
+
+class RebuildAsked(_Said):
+    """How a read model is to be folded anew."""
+
+    processes: int = Field(2, ge=1, le=64)
+    """How many fold at once."""
+    compare_only: bool = False
+    """Only say what would be different, and leave the one in use where it is."""
+
+
+class RebuildStatus(BaseModel):
+    """A rebuild that this server runs, or ran last."""
+
+    name: str
+    state: str
+    """running, done or failed."""
+    stage: str
+    """What it is at: folding, comparing, catching up."""
+    done: int
+    """Events folded of this stage."""
+    total: int
+    rebuilt: dict[str, Any] | None = None
+    """What became of it: the generation, up to which position, how it compared, whether it is in use now."""
+    error: str | None = None
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+class ProjectionList(BaseModel):
+    """All read models."""
+
+    items: list[ProjectionStatus]
+    rebuilds: list[RebuildStatus]
+    """Those that this server runs, or ran last."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+class Retried(BaseModel):
+    """Whether a read model goes on."""
+
+    name: str
+    retried: bool
+    """False where it had not stopped."""
+
+
+class Rebuilds:
+    """The rebuilds of this server. Each goes on in a thread of its own, whoever watches; a killed one is gone on with."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._turn = threading.Lock()
+        self._known: dict[str, RebuildStatus] = {}
+
+    def all(self) -> list[RebuildStatus]:
+        """Each as it stands."""
+        return [self._known[name] for name in sorted(self._known)]
+
+    def status(self, name: str) -> RebuildStatus:
+        """One of them as it stands."""
+        return self._known[name]
+
+    def start(self, name: str, asked: RebuildAsked) -> RebuildStatus:
+        """Begin one. Raises RebuildRefused while another of the same is at work, ProjectionNotFound, InvalidProjection."""
+        chosen([name])
+        with self._turn:
+            known = self._known.get(name)
+            if known is not None and known.state == "running":
+                raise RebuildRefused(name, "is being rebuilt already", "wait for that: GET /projections shows how far it is")
+            begun = self._known[name] = RebuildStatus(name=name, state="running", stage="starting", done=0, total=0)
+        threading.Thread(target=self._run, args=(begun, asked), name=f"runfold-rebuild-{name}", daemon=True).start()
+        return begun
+
+    def _run(self, status: RebuildStatus, asked: RebuildAsked) -> None:
+        def told(stage: str, done: int, total: int) -> None:
+            status.stage, status.done, status.total = stage, done, total
+
+        try:
+            found = self._service.ledger.rebuild(status.name, processes=asked.processes, keep=asked.compare_only, told=told)
+        except LedgerError as error:
+            status.error = str(error)
+        except Exception as error:
+            _log.error("a rebuild broke off", read_model=status.name, exc_info=error)
+            status.error = f"{type(error).__name__}: {error}"
+        else:
+            status.rebuilt = _facts(found[0]) if found else None
+        status.state = "failed" if status.error else "done"
+
+
+def add_projections(router: APIRouter, service: Service) -> None:
+    """The routes on read models."""
+    rebuilds = Rebuilds(service)
+    add(
+        router, "GET", "/projections", _listing(service, rebuilds), name="Projections.list", tag="projections",
+        summary="Every read model: how far it is, how far behind, and what is wrong with one that cannot go on.",
+        answer=ProjectionList, scope="runs:read",
+    )  # fmt: skip
+    add(
+        router, "POST", "/projections/{name}/retry", _retrying(service), name="Projections.retry", tag="projections",
+        summary="Let a read model that has stopped go on.", answer=Retried, scope="projections:rebuild",
+    )  # fmt: skip
+    add(
+        router, "POST", "/projections/{name}/rebuild", _rebuilding(service, rebuilds), name="Projections.rebuild",
+        summary="Fold a read model anew beside the one in use, compare, catch up, switch.\n\nAnswers at once, and GET"
+        " /projections shows how far it is; with `Accept: text/event-stream` its progress is streamed until it is done."
+        " It goes on when who watches hangs up.",
+        answer=RebuildStatus, status=202, body=RebuildAsked, tag="projections", scope="projections:rebuild",
+    )  # fmt: skip
+
+
+def _listing(service: Service, rebuilds: Rebuilds) -> Handler:
+    adapter = TypeAdapter(ProjectionList)
+
+    async def handle(request: Request) -> Response:
+        await service.access.caller(request, "runs:read")
+        items = await run_in_threadpool(service.ledger.projections)
+        position = max((status.head for status in items), default=0)
+        found = ProjectionList(items=items, rebuilds=rebuilds.all())
+        return answer(adapter, found, {"Runfold-Position": str(position)})
+
+    return handle
+
+
+def _retrying(service: Service) -> Handler:
+    adapter = TypeAdapter(Retried)
+
+    async def handle(request: Request) -> Response:
+        await service.access.caller(request, "projections:rebuild")
+        name = request.path_params["name"]
+        retried = await run_in_threadpool(service.ledger.retry, name)
+        return answer(adapter, Retried(name=name, retried=retried), {})
+
+    return handle
+
+
+def _rebuilding(service: Service, rebuilds: Rebuilds) -> Handler:
+    adapter = TypeAdapter(RebuildStatus)
+
+    async def handle(request: Request) -> Response:
+        await service.access.caller(request, "projections:rebuild")
+        asked = bodies.parsed(request, await bodies.read(request, service.limits.body_bytes), RebuildAsked)
+        status = rebuilds.start(request.path_params["name"], asked)
+        if sse.MEDIA_TYPE in request.headers.get("accept", ""):
+            return StreamingResponse(_progress(adapter, status), 200, media_type=sse.MEDIA_TYPE)
+        return answer(adapter, status, {"Location": "/projections"}, 202)
+
+    return handle
+
+
+async def _progress(adapter: TypeAdapter[RebuildStatus], status: RebuildStatus) -> AsyncIterator[bytes]:
+    """How far it is, whenever that has changed, until it is done."""
+    last = b""
+    while True:
+        is_over = status.state != "running"  # before the rest is read, so that the last frame is whole
+        said = adapter.dump_json(status)
+        if said != last or is_over:
+            yield b"event: %b\ndata: %b\n\n" % (b"end" if is_over else b"progress", said)
+            last = said
+        if is_over:
+            return
+        await asyncio.sleep(PROGRESS_SECONDS)
+
+
+def _facts(rebuilt: Rebuilt) -> dict[str, Any]:
+    """Counts alone: the rows that differ are of all tenants, and shown to who runs `runfold rebuild --diff`."""
+    compared = rebuilt.compared
+    return {
+        "generation": rebuilt.generation, "position": rebuilt.position, "switched": rebuilt.switched,
+        "compared": None if compared is None else {
+            "rows": compared.rows, "changed_since": compared.changed_since, "different": compared.different
+        },
+    }  # fmt: skip

@@ -1,0 +1,128 @@
+"""The server: an address, the application on it, the process that folds beside it, and how all of that ends."""
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+from prometheus_client import disable_created_metrics
+
+from runfold.errors import AddressUnusable
+from runfold.http.connections import Connection, StreamingServer
+from runfold.http.folding import FoldingProcess
+from runfold.ledger.ledger import Ledger
+
+GRACE_SECONDS = 3
+"""How long requests that are being answered may go on after the server was asked to end."""
+INTERRUPTED = 130
+_QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
+"""Asked for again and again by machines: their log lines are for debugging."""
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_log = structlog.get_logger("runfold.http")
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """A socket at an address, which nobody else has. Raises AddressUnusable."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    except (OSError, UnicodeError) as error:
+        raise AddressUnusable(host, port, f"has no such host ({error})", "pass another --host") from None
+    try:
+        return socket.create_server((address[0], port), family=family)
+    except OSError as error:
+        reason = os.strerror(error.errno).lower() if error.errno else str(error)
+        raise AddressUnusable(host, port, f"cannot be listened at ({reason})", "pass another --port or --host") from None
+
+
+def is_loopback(listener: socket.socket) -> bool:
+    """Whether only this machine can reach it."""
+    return ipaddress.ip_address(listener.getsockname()[0]).is_loopback
+
+
+def url_of(listener: socket.socket) -> str:
+    """The address as a URL: of all addresses of this machine, one that works on it."""
+    host, port = listener.getsockname()[:2]
+    if ipaddress.ip_address(host).is_unspecified:
+        host = "::1" if ":" in host else "127.0.0.1"
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def serve(app: FastAPI, listener: socket.socket, folding: FoldingProcess | None, ready: Callable[[], None]) -> None:
+    """Serve until SIGTERM or Ctrl-C, and tell when it has begun. A second Ctrl-C waits for nothing, and ends the process.
+
+    Streams end, requests that are being answered are answered, and then it returns.
+    """
+    _log_through_structlog()
+    disable_created_metrics()  # type: ignore[no-untyped-call]
+    config = uvicorn.Config(
+        app, loop="uvloop", http=Connection, ws="none", log_config=None, server_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )  # fmt: skip
+    server = _Server(config, app, folding, ready)
+    try:
+        if folding is not None:
+            folding.start()
+        server.run([listener])
+    finally:
+        if folding is not None:
+            folding.stop()
+
+
+class _Server(StreamingServer):
+    def __init__(self, config: uvicorn.Config, app: FastAPI, folding: FoldingProcess | None, ready: Callable[[], None]) -> None:
+        super().__init__(config, app.state.feed)
+        self._ledger: Ledger = app.state.service.ledger
+        self._folding, self._ready = folding, ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        _log.info("ending")
+        if self._folding is not None:
+            self._folding.ask_to_stop()
+        await super().shutdown(sockets)
+        if self.force_exit:
+            os._exit(INTERRUPTED)  # requests may still be in their threads, and nobody wants to wait for them
+        if self.server_state.tasks:
+            await asyncio.to_thread(self._ledger.close)  # stores what waits; whoever waits for something else is told to stop
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """As uvicorn does it, but ended by a signal that asks for it is ended well."""
+        before = {number: signal.signal(number, self.handle_exit) for number in _SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+class _Structured(logging.Handler):
+    """Lines of the standard library's logging, as ours."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.name == "uvicorn.access" and isinstance(record.args, tuple) and len(record.args) == 5:
+            client, method, path, _, status = record.args
+            path = str(path).partition("?")[0]
+            log = _log.debug if path in _QUIET else _log.info
+            log("request", method=method, path=path, status=status, client=client)
+            return
+        level = "debug" if record.levelno < logging.WARNING else record.levelname.lower()
+        getattr(_log, level)(record.getMessage(), exc_info=record.exc_info or None)
+
+
+def _log_through_structlog() -> None:
+    for name in ("uvicorn.error", "uvicorn.access"):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [_Structured()], False
+        logger.setLevel(logging.INFO)

@@ -1,0 +1,70 @@
+"""What the fields of a body may hold: as the events hold them that they end up in, so that nothing is said twice."""
+
+import types
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from pydantic import BaseModel, Field
+
+from runfold.domain.approval import ApprovalRule
+from runfold.domain.catalogue import event_types
+from runfold.domain.decision import Outcome
+from runfold.domain.event import Metadata
+from runfold.domain.usage import Tokens
+from runfold.domain.values import PATTERN_WORDS, ApprovalId, Count, Label, RunId, Version
+
+_NOTHING = type(None)
+_PARTS = (ApprovalRule, Metadata, Outcome, Tokens)
+"""Parts of events whose fields commands take one by one."""
+_SPAN_PATTERN = "^[0-9]{1,9}[smhd]$"
+PATTERN_WORDS[_SPAN_PATTERN] = "is not a duration; write 90s, 15m, 1h or 7d"
+_SPAN = Annotated[str, Field(pattern=_SPAN_PATTERN)]
+_ELSEWHERE = {
+    "approval_id": ApprovalId, "at_version": Version, "code": Label, "expected_version": Count, "expires_in": _SPAN,
+    "lease": _SPAN, "quorum": Version, "run": RunId, "expected": RunId, "expected_head": RunId,
+}  # fmt: skip
+"""What stands in no event under that name."""
+
+
+def narrowed(name: str, said: Any) -> Any:
+    """The type of a field of a body, as narrow as that of the same name in events."""
+    kept = _kept().get(name)
+    return said if kept is None else _with(said, kept)
+
+
+def _with(said: Any, kept: Any) -> Any:
+    if get_origin(said) in {Union, types.UnionType}:
+        return Union[tuple(_with(member, kept) for member in get_args(said))]  # noqa: UP007  # of as many as there are
+    if get_origin(said) is list and get_origin(kept) is tuple:
+        return list[_with(get_args(said)[0], get_args(kept)[0])]  # type: ignore[misc]  # made at run time
+    return kept if said in {str, int, float} and said is _plain(kept) else said
+
+
+def _plain(kept: Any) -> Any:
+    """What is left of a type without what narrows it."""
+    if get_origin(kept) is Annotated:
+        return get_args(kept)[0]
+    return type(get_args(kept)[0]) if get_origin(kept) is Literal else kept
+
+
+@cache
+def _kept() -> Mapping[str, Any]:
+    """What fields of each name hold, where all of that name hold the same."""
+    found: dict[str, list[Any]] = {}
+    models: list[type[BaseModel]] = [*event_types.all().values(), *_PARTS]
+    for model in models:
+        for name, kind in _fields(model):
+            if kind not in (kinds := found.setdefault(name, [])):
+                kinds.append(kind)
+    return {**{name: kinds[0] for name, kinds in found.items() if len(kinds) == 1}, **_ELSEWHERE}
+
+
+def _fields(model: type[BaseModel]) -> Iterator[tuple[str, Any]]:
+    for name, kind in get_type_hints(model, include_extras=True).items():
+        if name not in model.model_fields:
+            continue
+        is_union = get_origin(kind) in {Union, types.UnionType}
+        members = [member for member in get_args(kind) if member is not _NOTHING] if is_union else [kind]
+        if len(members) == 1:
+            yield name, members[0]

@@ -1,0 +1,78 @@
+"""The bytes of an event stream (`text/event-stream`), as any EventSource reads them. Lines end with LF alone.
+
+A stream begins with `retry:` (milliseconds until a client should connect again) and an `id:`. Then come, each with its
+`data:` as one JSON object on one line:
+
+- events of the ledger: `id:` is the position, `event:` the type, which always has a dot in it; `data:` is the event as in
+  the pages of `GET /events`.
+- marks of the stream itself, whose names have no dot:
+  `caught_up` {"position", "head"}: once, when all that was recorded before the request has been sent;
+  `end` {"position", "reason"}: the stream is complete, do not connect again;
+  `bye` {"position", "reason"}: the server stops; connect again, and go on after the last id;
+  `dropped` {"position", "reason"}: the client read too slowly; connect again, and go on after the last id;
+  `problem`, problem details: the stream cannot go on, for the reason that it gives.
+  In the stream of a run they also hold `run_status` and `stream_status`.
+- heartbeats: a comment and an `id:` without data. A client moves its last id on and is told of nothing; so after a
+  reconnect whatever did not pass the filter need not be looked at again. (A parser that hands such a block over gives an
+  event with empty data: take its id, and pass over it.)
+
+`Last-Event-ID` (or `?after=`) resumes strictly after a position, at any age: nothing is missed, nothing comes twice.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from runfold.domain.event import Recorded
+
+MEDIA_TYPE = "text/event-stream"
+RETRY_MS = 1000
+
+_LINE_BREAKS = {"\u0085": b"\\u0085", "\u2028": b"\\u2028", "\u2029": b"\\u2029"}
+"""What some clients split lines at, though the format does not. In JSON they only occur inside strings."""
+_BREAKS = [(sign.encode(), escaped) for sign, escaped in _LINE_BREAKS.items()]
+
+
+def as_json(recorded: Recorded) -> bytes:
+    """As `Recorded.as_json` has it, in one line. Context and metadata go out as they are stored."""
+    return orjson.dumps(
+        {
+            "position": recorded.position,
+            "stream": recorded.stream,
+            "version": recorded.version,
+            "type": recorded.type,
+            "event_id": str(recorded.event_id),
+            "tenant_id": recorded.tenant_id,
+            "thread_id": recorded.thread_id,
+            "recorded_at": recorded.recorded_at.isoformat(),
+            "schema_version": recorded.schema_version,
+            "context": orjson.Fragment(recorded.context_json),
+            "metadata": orjson.Fragment(recorded.metadata_json),
+            "data": orjson.Fragment(recorded.event.__pydantic_serializer__.to_json(recorded.event, exclude_none=True)),
+        }
+    )
+
+
+def frame(recorded: Recorded) -> bytes:
+    """An event of the ledger."""
+    data = as_json(recorded)
+    for sign, escaped in _BREAKS:
+        if sign in data:
+            data = data.replace(sign, escaped)
+    return b"id: %d\nevent: %b\ndata: %b\n\n" % (recorded.position, recorded.type.encode(), data)
+
+
+def opening(position: int) -> bytes:
+    """What a stream begins with."""
+    return b"retry: %d\nid: %d\n\n" % (RETRY_MS, position)
+
+
+def heartbeat(position: int) -> bytes:
+    """The stream is alive, and everything up to a position was looked at."""
+    return b": heartbeat\nid: %d\n\n" % position
+
+
+def mark(name: str, position: int, facts: Mapping[str, Any]) -> bytes:
+    """Something that the stream says of itself."""
+    return b"id: %d\nevent: %b\ndata: %b\n\n" % (position, name.encode(), orjson.dumps({"position": position, **facts}))

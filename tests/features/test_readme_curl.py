@@ -1,0 +1,63 @@
+"""The README's walk with curl does what it says: its commands are run as they stand, against a real `runfold serve`."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import TestDatabase
+
+README = Path(__file__).parents[2] / "README.md"
+WALK = "".join(re.findall(r"```console\n(.*?)```", README.read_text(), re.DOTALL))
+SERVED = "http://127.0.0.1:8765"
+
+
+def steps() -> Iterator[tuple[str, str]]:
+    """Each command of the walk, and what the README shows of its answer."""
+    for block in re.split(r"^\$ ", WALK, flags=re.MULTILINE)[1:]:
+        command, _, shown = block.partition("\n")
+        yield command, shown.strip()
+
+
+def same_but_for_time(text: str) -> str:
+    return re.sub(r"\d{4}-\d\d-\d\dT[0-9:.]+\+00:00", "TIME", text)
+
+
+@pytest.fixture
+def served(database: "TestDatabase") -> Iterator[dict[str, str]]:
+    """`runfold serve` on this test's database: where it is, and its first key."""
+    urls = {"RUNFOLD_DATABASE_URL": database.url, "RUNFOLD_PROJECTOR_URL": database.projector_url}
+    command = [sys.executable, "-m", "runfold.cli.main", "--json", "serve", "--port", "0"]
+    with subprocess.Popen(command, env={**os.environ, **urls}, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            yield json.loads(process.stdout.readline())
+        finally:
+            process.send_signal(signal.SIGTERM)
+
+
+def test_the_walk_with_curl_does_what_it_shows(served: dict[str, str], tmp_path: Path) -> None:
+    if shutil.which("curl") is None:
+        if os.environ.get("CI"):
+            pytest.fail("curl is not here, and CI must have it")
+        pytest.skip("curl is not here")
+    before, tried = "", 0
+    for command, shown in steps():
+        text = command.replace("rf_…", served["key"]).replace(SERVED, served["address"])
+        if text.startswith(("export ", "rf() ")):
+            before += text + "\n"
+            continue
+        patient = before + text.replace("-m 2 ", "-m 6 ")  # a busy machine takes longer
+        done = subprocess.run(["bash", "-ec", patient], check=False, capture_output=True, text=True, timeout=60, cwd=tmp_path)
+        assert same_but_for_time(done.stdout.strip()) == same_but_for_time(shown), f"{command}: {done.stderr}"
+        tried += 1
+    assert tried >= 10
