@@ -3,6 +3,7 @@
 import os
 import pty
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,7 @@ COMMANDS = [name for name, *_ in _COMMANDS]
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_explains_itself_with_examples(runfold: Command, name: str) -> None:
-    answer = runfold(name, "--help")
+    answer = runfold(*name.split(), "--help")
     assert answer.code == 0
     assert f"Usage: runfold {name}" in answer.out
     assert "Examples:" in answer.out
@@ -33,9 +34,9 @@ def test_every_command_explains_itself_with_examples(runfold: Command, name: str
 def test_every_example_is_a_call_that_the_command_line_understands(
     runfold: Command, story: Cast, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
-    words = [word.strip("'") for word in command.partition("runfold ")[2].split()]
+    words = shlex.split(command[command.index("runfold ") :])[1:]
     goes_on = words[0] == "serve" or "--follow" in words or (words[0] == "work" and "--once" not in words)
-    if goes_on or words[0] in {"import", "approve", "deny"}:
+    if goes_on or words[0] in {"import", "approve", "deny"} or words[:2] == ["keys", "revoke"]:
         words.append("--help")
     elif "--fold" in runfold(words[0], "--help").out and not {"--fold", "events"} & set(words):
         words.append("--fold")
@@ -58,7 +59,9 @@ def test_the_help_lists_every_command(runfold: Command) -> None:
     answer = runfold("--help")
     assert answer.code == 0
     for name in COMMANDS:
-        assert re.search(rf"^│ {name} ", answer.out, re.MULTILINE)
+        group, _, command = name.rpartition(" ")
+        where = runfold(group, "--help").out if group else answer.out
+        assert re.search(rf"^│ {command} ", where, re.MULTILINE)
 
 
 @pytest.mark.parametrize(
