@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from datetime import datetime
 from pathlib import Path
 
 import psycopg
@@ -59,7 +60,7 @@ def test_csv_holds_the_payload_as_it_is_stored(recorded: Ledger, to: Path) -> No
     events = logged(recorded)
     assert [(row["position"], row["event_id"]) for row in rows] == [(str(each.position), str(each.event_id)) for each in events]
     assert [json.loads(row["data"]) for row in rows] == [each.event.model_dump(mode="json", exclude_none=True) for each in events]
-    assert [row["recorded_at"] for row in rows] == [each.recorded_at.isoformat() for each in events]
+    assert [datetime.fromisoformat(row["recorded_at"]) for row in rows] == [each.recorded_at for each in events]
     assert [row["parent_run_id"] for row in rows] == [each.context.parent_run_id or "" for each in events]
 
 

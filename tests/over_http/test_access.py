@@ -19,7 +19,7 @@ from runfold.domain.security import AccessDenied, Scope, key_text, read_key
 from runfold.domain.values import Actor
 from runfold.errors import KeyRefused
 from runfold.http.access import Bucket, Keys, Loopback, has_keys
-from runfold.http.app import create_app, openapi
+from runfold.http.app import create_app, described
 from runfold.http.denials import Denials
 from runfold.ledger.keys import KeyView
 from runfold.ledger.routes import COMMANDS, MISSING, QUESTIONS, CommandRoute, Route
@@ -258,7 +258,7 @@ def test_every_route_of_the_table_lets_in_who_has_its_scope(ledger: Ledger, ask:
 def test_every_route_there_is_refuses_who_has_all_scopes_but_its_own(app: FastAPI, ledger: Ledger, client: httpx2.Client) -> None:
     others = {scope: make_key(ledger, *(set(SCOPES) - {scope, "admin"})) for scope in SCOPES}
     refused: Counter[str] = Counter()
-    for path, operations in openapi(app)["paths"].items():
+    for path, operations in described()["paths"].items():
         for verb, operation in operations.items():
             if not operation.get("security") or operation["operationId"] == "Metrics.scrape":  # it serves this machine
                 continue

@@ -55,7 +55,8 @@ def test_of_real_runs_every_read_model_is_rebuilt_row_by_row(real: tuple[Ledger,
         assert found[name].switched
         if projection.partition == "thread":
             assert (compared := found[name].compared) is not None
-            assert (compared.different, compared.changed_since, found[name].position) == (0, 0, before)
+            assert (compared.examples[:3], compared.different, compared.changed_since) == ((), 0, 0)
+            assert found[name].position == before
     require_sound(url, known().values())
     with Books(url) as books:
         assert sum(len(books.rows(projection)) for projection in known().values()) > 3000

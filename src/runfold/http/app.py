@@ -2,9 +2,10 @@
 
 import contextlib
 from collections.abc import AsyncIterator
+from functools import cache
 from typing import Any, cast
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from runfold.http import problems
 from runfold.http.access import Access
@@ -19,10 +20,11 @@ from runfold.http.keys import add_keys
 from runfold.http.metrics import Metrics, Observed, add_metrics
 from runfold.http.projections import add_projections
 from runfold.http.questions import add_questions
+from runfold.http.routing import Written
 from runfold.http.service import Limits, Service
 from runfold.ledger.ledger import Ledger
 
-__all__ = ["create_app", "described", "openapi"]
+__all__ = ["create_app", "described"]
 
 
 def create_app(ledger: Ledger, access: Access, limits: Limits | None = None) -> FastAPI:
@@ -32,21 +34,23 @@ def create_app(ledger: Ledger, access: Access, limits: Limits | None = None) -> 
         title=TITLE, description=DESCRIPTION, openapi_url=None, docs_url=None, redoc_url=None, lifespan=_while_serving
     )  # fmt: skip
     problems.add_handlers(app)
-    router = app.router  # its own: one that is included is looked through by a slower way
+    feed, metrics = Feed(), Metrics()
+    _add_all(app.router, service, feed, metrics)  # its own router: one that is included is looked through by a slower way
+    add_docs(app, described)
+    app.add_middleware(Observed, metrics=metrics)
+    app.state.service, app.state.feed = service, feed
+    return app
+
+
+def _add_all(router: APIRouter, service: Service, feed: Feed, metrics: Metrics) -> None:
     add_commands(router, service)
     add_batches(router, service)
     add_questions(router, service)
-    feed = Feed()
     add_events(router, service, feed)
     add_keys(router, service)
     add_projections(router, service)
     add_health(router, service)
-    metrics = Metrics()
     add_metrics(router, service, feed, metrics)
-    add_docs(app)
-    app.add_middleware(Observed, metrics=metrics)
-    app.state.service, app.state.feed = service, feed
-    return app
 
 
 @contextlib.asynccontextmanager
@@ -56,6 +60,9 @@ async def _while_serving(app: FastAPI) -> AsyncIterator[None]:
     await app.state.service.access.close()
 
 
+@cache
 def described() -> dict[str, Any]:
-    """The OpenAPI document of the service, without a ledger: nobody can ask anything of this one."""
-    return openapi(create_app(cast("Ledger", None), cast("Access", None)))
+    """The OpenAPI document of the service. It needs no ledger, for nobody asks anything of routes that are written down."""
+    written = Written()
+    _add_all(written, Service(cast("Ledger", None), cast("Access", None)), Feed(), Metrics())
+    return openapi(written.routes)

@@ -5,7 +5,7 @@ import hashlib
 import json
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from html import escape
 from importlib import resources
@@ -16,19 +16,13 @@ import orjson
 from fastapi import FastAPI, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from runfold.http.document import openapi
-
 _ORIGIN = "{origin}"
 _EMPTY: Mapping[str, Any] = {}
 _PLAIN = {"string": "text", "integer": 1, "number": 1.5, "boolean": True, "array": [], "object": {}}
 
 
-def add_docs(app: FastAPI) -> None:
+def add_docs(app: FastAPI, document: Callable[[], dict[str, Any]]) -> None:
     """/docs and /openapi.json, for everybody: they hold nothing of the ledger. Made once, which takes a second."""
-
-    @cache
-    def document() -> dict[str, Any]:
-        return openapi(app)
 
     @cache
     def written() -> bytes:

@@ -1,10 +1,10 @@
 """The OpenAPI 3.1 document: what FastAPI reads off the routes, with our errors, our headers and our keys."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from starlette.routing import BaseRoute
 
 from runfold.http import problems
 from runfold.http.service import MOST_KEY_CHARACTERS
@@ -47,9 +47,9 @@ _TAGS = {
 }
 
 
-def openapi(app: FastAPI) -> dict[str, Any]:
-    """The document of an application."""
-    document = get_openapi(title=TITLE, description=DESCRIPTION, version=API_VERSION, routes=app.routes)
+def openapi(routes: Sequence[BaseRoute]) -> dict[str, Any]:
+    """The document of some routes."""
+    document = get_openapi(title=TITLE, description=DESCRIPTION, version=API_VERSION, routes=routes)
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
     schemas.pop("HTTPValidationError", None)

@@ -47,8 +47,10 @@ class KeyRevocation(_Said):
     reason: str | None = None
 
 
-class KeysQuery(_Said):
+class KeysQuery(BaseModel):
     """How much of the list."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     limit: Annotated[int, Within(least=1, most=MOST)] | None = None
     cursor: str | None = None

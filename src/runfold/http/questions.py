@@ -1,7 +1,7 @@
 """Questions over HTTP: one route each, made from the table, answered for now or for any moment of the past."""
 
 import inspect
-from functools import partial
+from functools import cache, partial
 from typing import Annotated, Any, get_args, get_origin
 
 from fastapi import APIRouter, Request, Response
@@ -34,12 +34,18 @@ def add_questions(router: APIRouter, service: Service) -> None:
     """A route for each question."""
     for route in QUESTIONS:
         name = f"{route.name}.of" if route.narrowed else route.name
-        query = model_of(f"{name}.Query", {**route.query, **MOMENTS, **(PAGES if is_list(route) else {})})
+        query = query_of(route, name)
         add(
             router, route.verb, route.path, _handler(service, route, query), name=name,
             summary=inspect.getdoc(route.method) or route.name, answer=answer_of(route), query=query,
             tag=route.path.split("/")[1], scope=route.scope,
         )  # fmt: skip
+
+
+@cache
+def query_of(route: QuestionRoute, name: str) -> type[BaseModel]:
+    """What may be asked beside what the path names."""
+    return model_of(f"{name}.Query", {**route.query, **MOMENTS, **(PAGES if is_list(route) else {})})
 
 
 def _handler(service: Service, route: QuestionRoute, model: type[BaseModel]) -> Handler:

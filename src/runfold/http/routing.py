@@ -7,8 +7,9 @@ from functools import cache
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
-from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
+from starlette.routing import Match, Route
+from starlette.types import Scope
 
 from runfold.errors import InvalidEvent
 from runfold.ledger import routes
@@ -19,13 +20,17 @@ _LIKE_A_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _CLOSED = ConfigDict(extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
-class Direct(APIRoute):
-    """A route whose handler parses by itself; FastAPI routes to it and writes it down."""
+class Direct(Route):
+    """A route whose handler takes the request as it is, and parses by itself."""
 
-    def get_route_handler(self) -> Handler:
-        """The handler itself."""
-        handler: Handler = self.endpoint.handler  # type: ignore[attr-defined]  # `add` put it there
-        return handler
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """As any route; who counts requests learns which it was."""
+        match, found = super().matches(scope)
+        return match, {**found, "route": self} if match is not Match.NONE else found
+
+
+class Written(APIRouter):
+    """Routes that are only written down: FastAPI reads the document off them, which takes it a second."""
 
 
 class Reply(BaseModel):
@@ -68,8 +73,14 @@ def add(
     Without a `scope`, it is for everybody.
     """
 
+    if not isinstance(router, Written):
+        served = Direct(path, handler, methods=[verb], name=name)
+        served.methods = {verb}  # without the HEAD that every GET would get
+        router.routes.append(served)
+        return
+
     async def endpoint() -> None:
-        """Replaced by the handler: only its signature is read."""
+        """Only its signature is read."""
 
     keyword = inspect.Parameter.KEYWORD_ONLY
     parameters = [
@@ -87,13 +98,11 @@ def add(
         default = inspect.Parameter.empty if needed else None
         parameters.append(inspect.Parameter("body", keyword, annotation=body if needed else body | None, default=default))
     endpoint.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what FastAPI reads
-    endpoint.handler = handler  # type: ignore[attr-defined]  # what `Direct` serves
     first, _, rest = summary.partition("\n")
     router.add_api_route(
         path, endpoint, methods=[verb], status_code=status, response_model=answer, operation_id=name, name=name,
         summary=first.split(". ")[0].rstrip("."), description=inspect.cleandoc(first + "\n" + rest), tags=[tag],
         openapi_extra={"security": [{"key": [scope]}] if scope else []}, responses=_kinds(media_type),
-        route_class_override=Direct,
     )  # fmt: skip
 
 
