@@ -19,6 +19,8 @@ from cli.conftest import Command, Process
 from runfold import Ledger, Settings
 from runfold.http.folding import environment
 
+pytestmark = pytest.mark.alone
+
 SECONDS = 60
 """For what takes one or two, on a machine that others use as well."""
 LONGEST_QUESTION = 60

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+pytestmark = pytest.mark.alone
+
 if TYPE_CHECKING:
     from conftest import TestDatabase
 
