@@ -27,6 +27,19 @@ _numbers = itertools.count(1)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--long`: nothing is left out."""
+    parser.addoption("--long", action="store_true", help="run the tests that are marked long too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what takes long, unless it is asked for."""
+    if not config.getoption("--long"):
+        for item in items:
+            if item.get_closest_marker("long"):
+                item.add_marker(pytest.mark.skip(reason="takes its time; --long runs it"))
+
+
 @dataclass(frozen=True)
 class TestDatabase:
     """One test's database: its URL as the application's role, as the owner of the log, as projector, and as superuser."""

@@ -101,7 +101,7 @@ def answered(question: Question, reading: Reading) -> Any:
 
 
 @pytest.mark.row("RV-26")
-@pytest.mark.parametrize("part", [0.2, 0.8])
+@pytest.mark.parametrize("part", [pytest.param(part, marks=pytest.mark.long) for part in (0.2, 0.55, 0.95)] + [0.8])
 def test_every_question_is_answered_as_a_ledger_that_ends_there_answers_it(
     full: tuple[Ledger, str], new_database: Callable[[], TestDatabase], part: float
 ) -> None:

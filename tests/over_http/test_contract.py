@@ -142,6 +142,7 @@ def test_any_request_is_answered_as_the_document_says(address: str) -> None:
 
 
 @pytest.mark.timeout(3600 if EXAMPLES else 300)
+@pytest.mark.long
 def test_requests_at_the_edges_are_answered_as_the_document_says(address: str) -> None:
     found = list(breaches(address, {"coverage"}, None if EXAMPLES else SOME))
     assert not found, "\n\n".join(found)

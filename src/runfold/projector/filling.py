@@ -107,6 +107,7 @@ def fill(datastore: Datastore, connection: Connection, job: Job, processes: int,
             if process.returncode:
                 raise _failure(process)
         _tell(connection, job, progress)
+        _require_filled(connection, job)
     finally:
         for process in running:
             process.kill()
@@ -137,6 +138,16 @@ def _failure(process: subprocess.Popen[str]) -> Exception:
     except (ValueError, KeyError, TypeError):
         what = f"a process that fills tables ended with {process.returncode}: {last or 'it said nothing'}"
         return LedgerUnavailable(what, "give the command again: it goes on where it was")
+
+
+def _require_filled(connection: Connection, job: Job) -> None:
+    """Raise LedgerUnavailable unless every lane is done: a table of which a part is missing must never come into use."""
+    row = connection.execute(QUERIES["progress"], {"job": job.job}).fetchone()
+    if row is None or row["done"] < row["lanes"]:
+        left = "all" if row is None else row["lanes"] - row["done"]
+        raise LedgerUnavailable(
+            f"{left} lanes of the rebuild were left unfilled", "give the command again: it goes on where it was"
+        )
 
 
 def _tell(connection: Connection, job: Job, progress: Progress | None) -> None:

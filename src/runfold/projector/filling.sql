@@ -41,15 +41,19 @@ UPDATE runfold.filling_lanes
    AND NOT done
 
 -- name: take lane
+-- Looked for once, whatever the plan: a lane that is taken and not handed out would never be filled.
+WITH free AS MATERIALIZED (
+    SELECT job, lane
+      FROM runfold.filling_lanes
+     WHERE job = %(job)s
+       AND NOT taken
+     ORDER BY lane
+     LIMIT 1
+       FOR UPDATE SKIP LOCKED
+)
 UPDATE runfold.filling_lanes AS l
    SET taken = true, attempt = l.attempt + 1
-  FROM (SELECT job, lane
-          FROM runfold.filling_lanes
-         WHERE job = %(job)s
-           AND NOT taken
-         ORDER BY lane
-         LIMIT 1
-           FOR UPDATE SKIP LOCKED) AS free
+  FROM free
  WHERE l.job = free.job
    AND l.lane = free.lane
 RETURNING l.lane, l.first_thread, l.end_thread, l.attempt
