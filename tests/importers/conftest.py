@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -10,12 +9,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
 
-from runfold import Ledger, Settings
+from conftest import fresh_database
+from runfold import Ledger
 from runfold.importers.importing import import_paths
 from runfold.importers.tally import Tally
 
@@ -27,8 +24,6 @@ SOURCES = {
     "ag-ui-streams": "ag-ui",
 }
 """Folders of real runs, and their formats."""
-
-DATABASE = f"runfold_test_imported_{os.getpid()}"
 
 
 @dataclass(frozen=True)
@@ -56,16 +51,9 @@ class Imported:
 @pytest.fixture(scope="session")
 def imported(admin_url: str, template: str, trajectories: Path) -> Iterator[Imported]:
     """All the real runs."""
-    name = sql.Identifier(DATABASE)
-    with psycopg.connect(admin_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
-        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(name, sql.Identifier(template)))
-    settings = Settings(database_url=make_conninfo(admin_url, dbname=DATABASE, user="runfold_app"))
-    with Ledger.open(settings=settings) as ledger:
+    with fresh_database(admin_url, template, "imported") as made, Ledger.open(settings=made.settings) as ledger:
         tallies = {folder: import_paths(ledger, kind, [trajectories / folder]) for folder, kind in SOURCES.items()}
         yield Imported(ledger, trajectories, tallies)
-    with psycopg.connect(admin_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
 
 
 def everything(ledger: Ledger) -> dict[str, list[tuple[int, str, str, datetime | None]]]:

@@ -1,30 +1,18 @@
 """The real runs: what `usage` answers is the counts that come with them."""
 
-from collections.abc import Iterator
 from decimal import Decimal
 
-import psycopg
 import pytest
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
 
-from importers.conftest import DATABASE, Imported
-from runfold import Ledger
+from importers.conftest import Imported
 from runfold.ledger.reading import Reading
-from runfold.settings import Settings
 
 
 @pytest.fixture(scope="module")
-def reading(imported: Imported, admin_url: str) -> Iterator[Reading]:
+def reading(imported: Imported) -> Reading:
     """The real runs, folded."""
-    with psycopg.connect(admin_url, autocommit=True) as admin:
-        admin.execute(sql.SQL("GRANT CREATE ON DATABASE {} TO runfold_projector").format(sql.Identifier(DATABASE)))
-    url = {"database_url": make_conninfo(admin_url, dbname=DATABASE, user="runfold_app")}
-    with Ledger.open(
-        settings=Settings(**url, projector_url=make_conninfo(admin_url, dbname=DATABASE, user="runfold_projector"))
-    ) as ledger:
-        ledger.fold("usage")
-        yield ledger.now
+    imported.ledger.fold("usage")
+    return imported.ledger.now
 
 
 AGENTS = {

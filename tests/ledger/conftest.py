@@ -1,37 +1,29 @@
 """Runs to write to, and a second process's ledger on the same database."""
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
-from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from conftest import fresh_database
 from ledger.listed import listed  # noqa: F401  a fixture of several modules
 from runfold import Ledger, Run, Settings, Thread
 from runfold.ledger.reading import Reading
 
 
 @pytest.fixture(scope="module")
-def shared_url(admin_url: str, template: str) -> Iterator[str]:
-    """One database for the tests of a module that do not mind each other's events."""
-    name = f"runfold_shared_ledger_{os.getpid()}"
-    with psycopg.connect(admin_url, autocommit=True) as admin:
-        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
-    yield make_conninfo(admin_url, dbname=name, user="runfold_app")
-    with psycopg.connect(admin_url, autocommit=True) as admin:
-        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+def shared_settings(admin_url: str, template: str) -> Iterator[Settings]:
+    """Settings of one database for the tests of a module that do not mind each other's events."""
+    with fresh_database(admin_url, template, "shared_ledger") as made:
+        yield made.settings
 
 
 @pytest.fixture(scope="module")
-def shared_settings(admin_url: str, shared_url: str) -> Settings:
-    """Settings that point at it, with a role that may fold read models."""
-    name = conninfo_to_dict(shared_url)["dbname"]
-    with psycopg.connect(admin_url, autocommit=True) as admin:
-        admin.execute(sql.SQL("GRANT CREATE ON DATABASE {} TO runfold_projector").format(sql.Identifier(str(name))))
-    return Settings(database_url=shared_url, projector_url=make_conninfo(shared_url, user="runfold_projector"))
+def shared_url(shared_settings: Settings) -> str:
+    """Where it is."""
+    assert shared_settings.database_url is not None
+    return shared_settings.database_url.get_secret_value()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """A ledger full of runs to list: real ones, and made-up ones in every state, many of them at the same moment."""
 
 import contextlib
-import os
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -9,12 +8,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
 
-from runfold import CommandRefused, Ledger, Run, Settings
+from conftest import fresh_database
+from runfold import CommandRefused, Ledger, Run
 from runfold.importers.importing import import_paths
 from runfold.ledger.desk import Batch
 from runfold.ledger.read_models import Page
@@ -58,22 +55,14 @@ class Listed:
 @pytest.fixture(scope="session")
 def listed(admin_url: str, template: str, trajectories: Path) -> Iterator[Listed]:
     """The ledger to list from."""
-    name = f"runfold_listed_{os.getpid()}"
-    with psycopg.connect(admin_url, autocommit=True) as admin:
-        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
-        admin.execute(sql.SQL("GRANT CREATE ON DATABASE {} TO runfold_projector").format(sql.Identifier(name)))
-    urls = {f"{role}_url": make_conninfo(admin_url, dbname=name, user=f"runfold_{role}") for role in ("app", "projector")}
-    settings = Settings(database_url=urls["app_url"], projector_url=urls["projector_url"])
-    with Ledger.open(settings=settings) as ledger:
+    with fresh_database(admin_url, template, "listed") as made, Ledger.open(settings=made.settings) as ledger:
         for folder, kind in REAL.items():
             import_paths(ledger, kind, [trajectories / folder])
         tell(ledger, seed=1, threads=14)
-        with Ledger.open(settings=settings.model_copy(update={"tenant": "other"})) as other:
+        with Ledger.open(settings=made.settings.model_copy(update={"tenant": "other"})) as other:
             tell(other, seed=2, threads=2)
         ledger.fold(*MODELS)
         yield Listed(ledger)
-    with psycopg.connect(admin_url, autocommit=True) as admin:
-        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 def tell(ledger: Ledger, seed: int, threads: int) -> None:

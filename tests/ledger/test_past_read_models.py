@@ -1,6 +1,5 @@
 """Every question as of a position is answered as a ledger that ends there answers it."""
 
-import os
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,10 +7,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
 
-from conftest import TestDatabase
+from conftest import TestDatabase, fresh_database
 from ledger.listed import tell
 from projections.histories import History
 from runfold import Ledger, LedgerError, Settings
@@ -67,19 +64,12 @@ def of_some(thread_id: str, run_id: str, other_id: str) -> dict[str, Question]:
 @pytest.fixture(scope="module")
 def full(admin_url: str, template: str, trajectories: Path) -> Iterator[tuple[Ledger, str]]:
     """Real runs, and made-up ones with what those lack; and the superuser's URL. Only to be read."""
-    name = f"runfold_full_{os.getpid()}"
-    with psycopg.connect(admin_url, autocommit=True) as admin:
-        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
-        admin.execute(sql.SQL("GRANT CREATE ON DATABASE {} TO runfold_projector").format(sql.Identifier(name)))
-    urls = {f"{role}_url": make_conninfo(admin_url, dbname=name, user=f"runfold_{role}") for role in ("app", "projector")}
-    with Ledger.open(settings=Settings(database_url=urls["app_url"], projector_url=urls["projector_url"])) as ledger:
+    with fresh_database(admin_url, template, "full") as made, Ledger.open(settings=made.settings) as ledger:
         import_paths(ledger, "claude-code", [trajectories / "claude-code" / "src-experiments-claude_p"])
         import_paths(ledger, "ag-ui", [trajectories / "ag-ui-streams"])
         tell(ledger, seed=5, threads=6)
         History(random.Random(8)).go_on(ledger, 500)  # noqa: S311
-        yield ledger, make_conninfo(admin_url, dbname=name)
-    with psycopg.connect(admin_url, autocommit=True) as admin:
-        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+        yield ledger, made.admin_url
 
 
 def ending_at(position: int, source: str, made: TestDatabase) -> None:

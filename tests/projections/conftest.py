@@ -1,17 +1,14 @@
 """Some of the real runs in one database, imported once."""
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
 
-from runfold import Ledger, Settings
+from conftest import fresh_database
+from runfold import Ledger
 from runfold.importers.importing import import_paths
 
 SOURCES = {"claude-code": "claude-code", "tau-bench-airline": "tau-bench", "ag-ui-streams": "ag-ui"}
@@ -21,15 +18,10 @@ SOURCES = {"claude-code": "claude-code", "tau-bench-airline": "tau-bench", "ag-u
 @pytest.fixture(scope="session")
 def real(admin_url: str, template: str, trajectories: Path) -> Iterator[Ledger]:
     """A ledger that holds them. Only to be read."""
-    name = f"runfold_real_runs_{os.getpid()}"
-    with psycopg.connect(admin_url, autocommit=True) as admin:
-        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
-    with Ledger.open(settings=Settings(database_url=make_conninfo(admin_url, dbname=name, user="runfold_app"))) as ledger:
+    with fresh_database(admin_url, template, "real_runs") as made, Ledger.open(settings=made.settings) as ledger:
         for folder, kind in SOURCES.items():
             import_paths(ledger, kind, [trajectories / folder])
         yield ledger
-    with psycopg.connect(admin_url, autocommit=True) as admin:
-        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """Read models of the past: as of a position, what the events up to there lead to; along a branch, what its path leads to."""
 
-import os
 import random
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -9,10 +8,9 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from conftest import TestDatabase
+from conftest import TestDatabase, fresh_database
 from projections.histories import History
 from runfold import Ledger, RunNotFound, Settings
 from runfold.cli.demo_story import AGENT, Cast, tell
@@ -38,19 +36,15 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 @pytest.fixture(scope="module")
 def full(admin_url: str, template: str, trajectories: Path) -> Iterator[tuple[Ledger, str]]:
     """The demo, real runs of which some were rewound, and made-up ones of every kind; and the projector's URL."""
-    name = f"runfold_past_{os.getpid()}"
-    with psycopg.connect(admin_url, autocommit=True) as admin:
-        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
-        admin.execute(sql.SQL("GRANT CREATE ON DATABASE {} TO runfold_projector").format(sql.Identifier(name)))
-    url, projector = (make_conninfo(admin_url, dbname=name, user=f"runfold_{role}") for role in ("app", "projector"))
-    with Ledger.open(settings=Settings(database_url=url, projector_url=projector, actor=AGENT)) as ledger:
+    with (
+        fresh_database(admin_url, template, "past") as made,
+        Ledger.open(settings=made.settings.model_copy(update={"actor": AGENT})) as ledger,
+    ):
         tell(ledger, Cast.of(7, "default"))
         History(random.Random(3)).go_on(ledger, 400)  # noqa: S311
         import_paths(ledger, "claude-code", [trajectories / "claude-code" / "experiments-worktrees"])
         import_paths(ledger, "claude-code", [trajectories / "claude-code" / "experiments-ideas"])
-        yield ledger, projector
-    with psycopg.connect(admin_url, autocommit=True) as admin:
-        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+        yield ledger, made.projector_url
 
 
 def faults_of(url: str, schema: str, events: list[Recorded], projections: dict[str, AnyProjection]) -> list[str]:

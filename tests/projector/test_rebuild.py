@@ -1,16 +1,13 @@
 """A rebuild says what the table in use says, or where it does not; it can be tried, and taken back."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
 
-from conftest import TestDatabase
-from runfold import Ledger, Settings
+from conftest import TestDatabase, fresh_database
+from runfold import Ledger
 from runfold.errors import ProjectionStopped
 from runfold.importers.importing import import_paths
 from runfold.projections.registry import known
@@ -31,18 +28,11 @@ from .toys import TOYS, SecondTally, Tally, WideTally
 @pytest.fixture(scope="module")
 def real(admin_url: str, template: str, trajectories: Path) -> Iterator[tuple[Ledger, str]]:
     """Real runs, folded; and the projector's URL."""
-    name = f"runfold_rebuilt_{os.getpid()}"
-    with psycopg.connect(admin_url, autocommit=True) as admin:
-        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
-        admin.execute(sql.SQL("GRANT CREATE ON DATABASE {} TO runfold_projector").format(sql.Identifier(name)))
-    url, projector = (make_conninfo(admin_url, dbname=name, user=f"runfold_{role}") for role in ("app", "projector"))
-    with Ledger.open(settings=Settings(database_url=url, projector_url=projector)) as ledger:
+    with fresh_database(admin_url, template, "rebuilt") as made, Ledger.open(settings=made.settings) as ledger:
         import_paths(ledger, "claude-code", [trajectories / "claude-code"])
         import_paths(ledger, "tau2", [trajectories / "tau2-human-agent" / "airline"])
         ledger.fold()
-        yield ledger, projector
-    with psycopg.connect(admin_url, autocommit=True) as admin:
-        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+        yield ledger, made.projector_url
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3])

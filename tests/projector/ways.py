@@ -1,6 +1,5 @@
 """A database full of runs, and the ways in which its read models may come about."""
 
-import os
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -8,10 +7,8 @@ from dataclasses import dataclass, field
 
 import psycopg
 import pytest
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
 
-from conftest import TestDatabase
+from conftest import TestDatabase, create_database
 from runfold.projections.projection import AnyProjection
 from runfold.projections.registry import known, source_of
 from runfold.projector import generations, lane, worker
@@ -68,12 +65,7 @@ class Site:
 
 def new_site(admin_url: str, template: str, name: str) -> Site:
     """An empty one."""
-    name = f"runfold_promises_{name}_{os.getpid()}"
-    with psycopg.connect(admin_url, autocommit=True) as admin:
-        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
-        admin.execute(sql.SQL("GRANT CREATE ON DATABASE {} TO runfold_projector").format(sql.Identifier(name)))
-    roles = {role: make_conninfo(admin_url, dbname=name, user=f"runfold_{role}") for role in ("app", "owner", "projector")}
-    return Site(TestDatabase(roles["app"], roles["owner"], make_conninfo(admin_url, dbname=name), roles["projector"]))
+    return Site(create_database(admin_url, template, f"promises_{name}"))
 
 
 Way = Callable[[Site, Mapping[str, AnyProjection], random.Random], Iterator[int]]

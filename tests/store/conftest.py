@@ -1,15 +1,11 @@
 """Rows for the log, and a recorder on the test's database."""
 
-import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from uuid import uuid4
 
-import psycopg
 import pytest
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
 
+from conftest import TestDatabase, fresh_database
 from runfold import Ledger
 from runfold.store.codec import Row
 from runfold.store.datastore import Datastore
@@ -25,26 +21,15 @@ def recorder(database) -> Iterator[Recorder]:  # type: ignore[no-untyped-def]  #
     made.close()
 
 
-@dataclass(frozen=True)
-class SharedDatabase:
+@pytest.fixture(scope="module")
+def shared_database(admin_url: str, template: str) -> Iterator[TestDatabase]:
     """One database for the tests of a module that do not mind each other's events."""
-
-    url: str
-    admin_url: str
-
-
-@pytest.fixture(scope="module")
-def shared_database(admin_url: str, template: str) -> Iterator[SharedDatabase]:
-    name = f"runfold_shared_store_{os.getpid()}"
-    with psycopg.connect(admin_url, autocommit=True) as admin:
-        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
-    yield SharedDatabase(make_conninfo(admin_url, dbname=name, user="runfold_app"), make_conninfo(admin_url, dbname=name))
-    with psycopg.connect(admin_url, autocommit=True) as admin:
-        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with fresh_database(admin_url, template, "shared_store") as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
-def shared_ledger(shared_database: SharedDatabase) -> Iterator[Ledger]:
+def shared_ledger(shared_database: TestDatabase) -> Iterator[Ledger]:
     with Ledger.open(shared_database.url) as opened:
         yield opened
 
