@@ -295,6 +295,18 @@ def test_a_process_that_cannot_even_begin_is_said_with_its_last_words(
     assert leftovers(books) == []
 
 
+def test_every_lane_is_filled_whatever_the_statistics_say(
+    rebuild: Rebuilding, fill: Fill, books: Books, database: TestDatabase
+) -> None:
+    fill(1)
+    dying(books.url, "job planned", "projector.toys:SecondTally")
+    with psycopg.connect(database.admin_url, autocommit=True) as admin:
+        admin.execute("VACUUM ANALYZE runfold.filling_lanes")  # of one lane: a join may look for a free one again and again
+    fill(7)
+    rebuild(Tally())
+    require_sound(books.url, [Tally()])
+
+
 def test_a_worker_leaves_a_read_model_to_the_rebuild_that_runs(rebuild: Rebuilding, fill: Fill, books: Books) -> None:
     fill(2)
     said: list[bool] = []
