@@ -61,8 +61,8 @@ class TestDatabase:
 
 
 def create_database(admin_url: str, template: str, name: str) -> TestDatabase:
-    """A copy of the template. Its name is made this process's own."""
-    name = f"runfold_{name}_{os.getpid()}"
+    """A copy of the template. Its name is made this process's own, and unlike all others."""
+    name = f"runfold_{name}_{os.getpid()}_{next(_numbers)}"
     with psycopg.connect(admin_url, autocommit=True) as connection:
         # Copying files is several times as quick as writing them into the WAL.
         statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
@@ -142,7 +142,7 @@ def template(admin_url: str) -> Iterator[str]:
 def new_database(admin_url: str, template: str) -> Iterator[Callable[[], TestDatabase]]:
     """Makes databases, each a copy of the template, dropped after the test."""
     with contextlib.ExitStack() as made:
-        yield lambda: made.enter_context(fresh_database(admin_url, template, f"test_{next(_numbers)}"))
+        yield lambda: made.enter_context(fresh_database(admin_url, template, "test"))
 
 
 @pytest.fixture

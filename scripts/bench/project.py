@@ -39,15 +39,16 @@ from runfold.store.datastore import Datastore
 TEXT = "The order left our warehouse on Tuesday; the carrier says it arrives tomorrow by noon."
 ONE = "run_summaries"
 RUNS_AT_ONCE = 200
-SHORT_EVENTS = 12_000
+SHORT_EVENTS = 3_000
 LIBRARY_GENERATION = 9
 
 
 def fill(ledger: Ledger, events: int) -> int:
-    """Runs of some thirty events each, two hundred at a time interleaved; returns how many events there are."""
+    """Runs of some thirty events each, up to two hundred at a time interleaved; returns how many events there are."""
+    at_once = min(RUNS_AT_ONCE, events // 50)
     while ledger.position() < events:
         with ledger.batch() as batch:
-            runs = [batch.create_thread(agent_id=f"agent-{number % 7}").start_run() for number in range(RUNS_AT_ONCE)]
+            runs = [batch.create_thread(agent_id=f"agent-{number % 7}").start_run() for number in range(at_once)]
             for turn in range(4):
                 for run in runs:
                     _take_a_turn(run, turn)

@@ -83,10 +83,10 @@ def look_back(ledger: Ledger, rounds: int) -> float:
     return statistics.median(took)
 
 
-def small_and_large(own: Server, ledger: Ledger) -> tuple[float, float]:
-    """The same look in a log of ten thousand events and in this one."""
+def small_and_large(own: Server, ledger: Ledger, events: int) -> tuple[float, float]:
+    """The same look in a log of so many events and in this one."""
     with own.ledger("small") as small:
-        fill(small, SMALL)
+        fill(small, events)
         look_back(small, 5)
         look_back(ledger, 5)
         return look_back(small, 40), look_back(ledger, 40)
@@ -112,8 +112,8 @@ def main() -> None:
                 "all_projections": lambda _: rebuild(url, everything, 2),
             },
         )
-        small, large = small_and_large(own, ledger)
-        alone, alone_times = appending(ledger, 5, threading.Event())
+        small, large = small_and_large(own, ledger, min(SMALL, count // 2))
+        alone, alone_times = appending(ledger, 1 if asked.short else 5, threading.Event())
         during, during_times = beside(ledger, url, everything)
     report.figures = {
         "events": count, "projections": len(everything), **{name: round(value) for name, value in rates.items()},

@@ -31,7 +31,7 @@ def rebuilds_killed(stage: Stage) -> None:
     stage.crew.wait_for_writers(300)
     stage.next_act()
     start_worker(stage)
-    stage.start_endless_writers(3, modes=("single",), pause=0.002)
+    stage.start_endless_writers(3, modes=("single",), pause=0.02 if stage.short else 0.002)
     _wait_until_folded(stage)
     done = threading.Event()
     reader = threading.Thread(target=_read, args=(stage, done))

@@ -15,8 +15,8 @@ from runfold.domain.values import Actor
 from runfold.http.app import create_app
 from runfold.http.connections import Connection, StreamingServer
 from runfold.http.service import Limits
-from runfold.ledger.routes import Scope
-from runfold.ledger.session import Caller
+from runfold.ledger.caller import Caller
+from runfold.ledger.route import Scope
 
 
 class Anybody:

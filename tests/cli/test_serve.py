@@ -118,6 +118,19 @@ def test_a_second_start_shows_no_key_and_with_the_first_one_others_can_be_served
         assert client.get("/keys", headers={"Authorization": ""}).status_code == 401
 
 
+def test_of_servers_that_begin_at_once_one_makes_the_first_key(started: Process, settings: Settings) -> None:
+    processes = [started(["serve", "--port", "0", "--json", "--no-work"]) for _ in range(3)]
+    keys = [json.loads(process.stdout.readline())["key"] for process in processes]
+    (made,) = [key for key in keys if key is not None]
+    with Ledger.open(settings=settings) as ledger:
+        (key,) = ledger.keys()
+    assert made.startswith(f"rf_{key.id}")
+    for process in processes:
+        process.send_signal(signal.SIGTERM)
+        process.communicate()
+        assert process.returncode == 0
+
+
 def test_told_to_end_it_answers_what_it_was_asked_ends_streams_and_says_that_all_is_well(
     serve: Callable[..., Served], settings: Settings
 ) -> None:

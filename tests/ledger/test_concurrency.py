@@ -56,6 +56,53 @@ def test_of_fifty_writers_that_expect_one_version_one_wins(ledger: Ledger, other
     assert versions(ledger, run) == [1, 2, 3]
 
 
+@pytest.mark.row("RV-56")
+@pytest.mark.fault("C-1")
+@pytest.mark.parametrize("name", ["main", "draft"])
+def test_of_many_who_continue_from_where_they_saw_a_head_one_wins(
+    ledger: Ledger, other: Ledger, thread: Thread, name: str
+) -> None:
+    at = thread.start_run()
+    if name != "main":
+        thread.name_head(name, at)
+    handles = [(ledger, other)[number % 2].thread(thread.id) for number in range(12)]
+    for turn in range(1, 6):
+        raised = at_once(
+            *(lambda handle=handle, at=at: handle.start_run(parent=name, expected_head=at.id) for handle in handles[:8]),
+            *(lambda handle=handle, at=at: handle.run(at.id).add_message("user", "hello") for handle in (ledger, other)),
+            *(lambda handle=handle: handle.start_run(parent=None) for handle in handles[8:]),
+        )
+        assert [type(error) for error in raised] == [CommandRefused] * 7
+        tree = thread.tree()
+        (following,) = [run_id for run_id, node in tree.nodes.items() if node.parent and node.parent.run_id == at.id]
+        assert len(tree.nodes) == 1 + 5 * turn
+        assert tree.heads[name] == following
+        at = ledger.run(following)
+
+
+def test_a_head_is_moved_only_from_where_it_was_expected(ledger: Ledger, other: Ledger, thread: Thread) -> None:
+    at, *roots = [thread.start_run(parent=None) for _ in range(4)]
+    thread.name_head("draft", at)
+    others = other.thread(thread.id)
+    raised = at_once(
+        lambda: thread.move_head("draft", roots[0], expected=at.id),
+        lambda: others.move_head("draft", roots[1], expected=at.id),
+        lambda: thread.put_head("draft", roots[2], expected=at.id),
+        lambda: others.start_run(parent="draft", expected_head=at.id),
+    )
+    assert [type(error) for error in raised] == [CommandRefused] * 3
+    tree = thread.tree()
+    assert tree.heads["draft"] != at.id
+    assert len(tree.nodes) == 4 + (tree.heads["draft"] not in {root.id for root in roots})
+
+
+def test_a_head_that_is_expected_belongs_to_a_head(thread: Thread) -> None:
+    run = thread.start_run()
+    for parent in (run, run.id, None):
+        with pytest.raises(InvalidEvent, match="expected_head: says where a head is"):
+            thread.start_run(parent=parent, expected_head=run.id)
+
+
 def test_an_expected_version_that_is_wrong_is_a_conflict_that_names_the_right_one(ledger: Ledger, run: Run) -> None:
     run.add_message("user", "one", expected_version=2)
     for wrong in (2, 4):

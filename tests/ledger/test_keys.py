@@ -9,8 +9,8 @@ from runfold import DuplicateWithDifferentContent, InvalidEvent, Ledger, Version
 from runfold.domain.security import AccessDenied, read_key
 from runfold.domain.values import Actor
 from runfold.errors import KeyNotFound
+from runfold.ledger.caller import Caller
 from runfold.ledger.keys import deny
-from runfold.ledger.session import Caller
 from runfold.store.checking import LogCheck
 
 ADA = {"owner": "human:ada", "scopes": ["runs:read", "approvals:decide"], "label": "Ada's laptop"}

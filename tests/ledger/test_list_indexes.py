@@ -8,8 +8,8 @@ import pytest
 
 from ledger.listed import Listed
 from runfold.domain.values import Actor
+from runfold.ledger.caller import Caller
 from runfold.ledger.read_models import Snapshot
-from runfold.ledger.session import Caller
 
 MANY = {
     "run_summaries": {

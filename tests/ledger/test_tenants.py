@@ -7,7 +7,7 @@ import pytest
 from ledger.decided import choose
 from runfold import ApprovalNotFound, Ledger, RunNotFound, ThreadNotFound
 from runfold.domain.values import Actor
-from runfold.ledger.session import Caller
+from runfold.ledger.caller import Caller
 from runfold.projections.registry import known
 
 

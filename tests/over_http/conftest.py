@@ -15,8 +15,8 @@ from runfold import Ledger
 from runfold.domain.values import Actor
 from runfold.http.app import create_app
 from runfold.http.connections import Connection, StreamingServer
-from runfold.ledger.routes import Scope
-from runfold.ledger.session import Caller
+from runfold.ledger.caller import Caller
+from runfold.ledger.route import Scope
 
 
 class Anybody:

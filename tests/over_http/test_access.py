@@ -17,13 +17,13 @@ from over_http.conftest import serving
 from runfold import Ledger, Settings
 from runfold.domain.security import AccessDenied, Scope, key_text, read_key
 from runfold.domain.values import Actor
-from runfold.errors import KeyRefused
-from runfold.http.access import Bucket, Keys, Loopback, has_keys
+from runfold.http.access import Bucket, Keys, is_local, keys_of_all
 from runfold.http.app import create_app, described
 from runfold.http.denials import Denials
+from runfold.ledger.caller import Caller
 from runfold.ledger.keys import KeyView
-from runfold.ledger.routes import COMMANDS, MISSING, QUESTIONS, CommandRoute, Route
-from runfold.ledger.session import Caller
+from runfold.ledger.route import MISSING, CommandRoute, Route
+from runfold.ledger.routes import COMMANDS, QUESTIONS
 
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 ROOT = Actor.parse("human:root")
@@ -390,69 +390,55 @@ def test_a_request_is_refused_without_the_database_too_and_that_is_logged(settin
     assert (line["reason"], line["route"], line["client"]) == ("no_key", "GET /threads", "127.0.0.1")
 
 
-# Without keys
+# This machine
 
 
-def lets_in(access: Loopback, client: str, **headers: str) -> bool:
-    """Whether a server without keys lets in who asks from an address."""
+def local(client: str, **headers: str) -> bool:
+    """Whether a request from an address is taken for one of this machine."""
     said = {"host": "127.0.0.1:8765", **headers}
-    scope = {
-        "type": "http", "method": "GET", "path": "/threads", "client": (client, 1234),
-        "headers": [(name.encode(), value.encode()) for name, value in said.items()],
-    }  # fmt: skip
-
-    async def ask() -> bool:
-        try:
-            return await access.caller(Request(scope), "admin") is not None
-        except KeyRefused:
-            return False
-        finally:
-            await access.close()
-
-    return asyncio.run(ask())
+    heads = [(name.encode(), value.encode()) for name, value in said.items()]
+    return is_local(Request({"type": "http", "method": "GET", "path": "/metrics", "client": (client, 1234), "headers": heads}))
 
 
-def test_without_keys_everybody_on_this_machine_is_the_configured_actor(settings: Settings) -> None:
-    with Ledger.open(settings=settings.model_copy(update={"tenant": "acme", "actor": "human:me"})) as ledger:
-        with serving(create_app(ledger, Loopback(ledger))) as address, httpx2.Client(base_url=address, timeout=30) as client:
-            assert client.post("/threads", json={}).status_code == 201
-            assert client.get("/keys").status_code == 200
-        (recorded,) = ledger.events()
-        assert (recorded.tenant_id, str(recorded.metadata.actor)) == ("acme", "human:me")
-
-
-def test_without_keys_this_machine_is_let_in_by_each_of_its_names(ledger: Ledger) -> None:
-    access = Loopback(ledger)
+def test_this_machine_is_known_by_each_of_its_names() -> None:
     for client in ("127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"):
-        assert lets_in(access, client), client
+        assert local(client), client
     for host in ("localhost:8765", "[::1]:8765", "127.0.0.1"):
-        assert lets_in(access, "127.0.0.1", host=host), host
-    assert lets_in(access, "127.0.0.1", origin="http://localhost:3000")
-    assert denials(ledger) == []
+        assert local("127.0.0.1", host=host), host
+    assert local("127.0.0.1", origin="http://localhost:3000")
 
 
 @pytest.mark.fault("I10")
-def test_without_keys_nobody_else_is_let_in(ledger: Ledger) -> None:
-    access = Loopback(ledger)
+def test_nobody_else_is_taken_for_this_machine() -> None:
     for client in ("192.0.2.7", "10.0.0.1", "::", "0.0.0.0", "::ffff:192.0.2.7", "2001:db8::1", ""):  # noqa: S104
-        assert not lets_in(access, client), client
+        assert not local(client), client
     for host in ("evil.example", "127.0.0.1.evil.example", "localhost.evil", "", "[::2]"):
-        assert not lets_in(access, "127.0.0.1", host=host), host
+        assert not local("127.0.0.1", host=host), host
     for origin in ("https://evil.example", "null", "file://"):
-        assert not lets_in(access, "127.0.0.1", origin=origin), origin
-    assert not lets_in(access, "127.0.0.1", **{"x-forwarded-for": "127.0.0.1"})
-    assert {denied.reason for denied in denials(ledger)} == {"not_local"}
-    assert len(denials(ledger)) == 16
+        assert not local("127.0.0.1", origin=origin), origin
+    assert not local("127.0.0.1", **{"x-forwarded-for": "127.0.0.1"})
 
 
-def test_a_ledger_has_keys_while_one_of_them_is_good(ledger: Ledger) -> None:
-    assert not has_keys(ledger)
+@pytest.mark.fault("I10")
+def test_what_a_proxy_passed_on_needs_a_key_for_the_metrics(ledger: Ledger) -> None:
+    with serving(create_app(ledger, Keys(ledger))) as address, httpx2.Client(base_url=address, timeout=30) as client:
+        assert client.get("/metrics").status_code == 200
+        assert client.get("/metrics", headers={"X-Forwarded-For": "192.0.2.7"}).status_code == 401
+        admin = with_key(make_key(ledger, "admin"))
+        assert client.get("/metrics", headers={"X-Forwarded-For": "192.0.2.7", **admin}).status_code == 200
+
+
+def test_the_keys_of_all_tenants_are_known_with_those_that_are_good_no_more(ledger: Ledger) -> None:
+    def states() -> list[str]:
+        return [key.status for key in keys_of_all(ledger)]
+
+    assert states() == []
     make_key(ledger, "admin", expires_in="1s")
-    assert soon(lambda: not has_keys(ledger))
+    assert soon(lambda: states() == ["expired"])
     text = make_key(ledger, "runs:read", tenant="acme")
-    assert has_keys(ledger)
+    assert states() == ["expired", "active"]
     ledger.on_behalf(Caller("acme", ROOT)).revoke_key(read_key(text).id)
-    assert not has_keys(ledger)
+    assert states() == ["expired", "revoked"]
 
 
 # Keys over HTTP

@@ -32,11 +32,11 @@ from runfold.domain.run_events import Goal
 from runfold.domain.values import Actor, TextPart
 from runfold.errors import LedgerError, UsageError
 from runfold.http.app import create_app
+from runfold.ledger.caller import Caller
 from runfold.ledger.command import Handle
 from runfold.ledger.desk import Batch, Desk, Writing
 from runfold.ledger.reading import Reading
 from runfold.ledger.routes import COMMANDS, QUESTIONS
-from runfold.ledger.session import Caller
 
 Some = Desk | RemoteLedger
 

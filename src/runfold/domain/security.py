@@ -19,7 +19,7 @@ from runfold.errors import CommandRefused
 Scope = Literal["runs:write", "runs:read", "approvals:decide", "events:read", "projections:rebuild", "audit:read", "admin"]
 """What a key is for. `admin` is for everything."""
 
-Denied = Literal["no_key", "malformed", "unknown", "wrong_secret", "revoked", "expired", "scope_missing", "too_many", "not_local"]
+Denied = Literal["no_key", "malformed", "unknown", "wrong_secret", "revoked", "expired", "scope_missing", "too_many"]
 """Why a request was turned away. Who asked is told less."""
 
 KeyStatus = Literal["active", "revoked", "expired"]

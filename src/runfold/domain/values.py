@@ -13,6 +13,8 @@ from runfold.errors import InvalidEvent
 
 MAX_DEPTH = 64
 INT_LIMIT = 2**63
+_MOST_DIGITS = 18
+"""As many as always fit below the limit."""
 
 _ID = r"[A-Za-z0-9_](?:\.?[A-Za-z0-9_:@=+~-])*"
 _ID_WORDS = "is not an id: up to 200 ASCII letters, digits and _ : @ = + ~ - or single dots, the first a letter, digit or _"
@@ -85,6 +87,11 @@ def _json_fault(value: Any, depth: int, path: str) -> tuple[str, str] | None:
         case _:
             fault = f"is a {type(value).__name__}, which is not JSON; send an object, array, string, number, bool or null"
     return (path, fault) if fault else None
+
+
+def whole_number(text: str) -> int | None:
+    """Plain digits as a number that can be kept; None for any other text."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS else None
 
 
 def json_fault(value: Any) -> str | None:

@@ -13,9 +13,9 @@ from starlette.concurrency import run_in_threadpool
 from runfold.domain.security import Denied, Scope, Security, Shown, key_stream, read_key
 from runfold.errors import KeyRefused, ScopeMissing, TooManyRequests
 from runfold.http.denials import Denials
-from runfold.ledger.keys import key_views
+from runfold.ledger.caller import Caller
+from runfold.ledger.keys import KeyView, key_views
 from runfold.ledger.ledger import Ledger
-from runfold.ledger.session import Caller
 
 BELIEVED_SECONDS = 1.0
 MOST_BELIEVED = 10_000
@@ -34,10 +34,9 @@ class Access(Protocol):
         """The service ends: whatever is still to be done."""
 
 
-def has_keys(ledger: Ledger) -> bool:
-    """Whether anybody of any tenant has a key that is good now."""
-    views = key_views(ledger.recorder.reader, None, ledger._own_door.clock())
-    return any(view.status == "active" for view in views)
+def keys_of_all(ledger: Ledger) -> list[KeyView]:
+    """The keys of all tenants, those that are good no more too."""
+    return key_views(ledger.recorder.reader, None, ledger._own_door.clock())
 
 
 class Bucket:
@@ -158,30 +157,6 @@ class Keys:
             tenant_id = recorded.tenant_id
             state.evolve(recorded.event)
         return tenant_id, state
-
-
-class Loopback:
-    """Lets in everybody on this machine, as the ledger's own actor, for everything in its tenant; and nobody else.
-
-    A browser's page from elsewhere, or a proxy, may be on this machine too: what names another host, or says that it was
-    passed on, is refused.
-    """
-
-    def __init__(self, ledger: Ledger, denials: Denials | None = None) -> None:
-        self._ledger = ledger
-        self._denials = denials or Denials(ledger)
-
-    async def caller(self, request: Request, scope: Scope) -> Caller:
-        """The ledger's own actor. Raises KeyRefused."""
-        caller = self._ledger.caller
-        if not is_local(request):
-            self._denials.add(request, caller.tenant_id, "not_local", scope)
-            raise KeyRefused("without keys, only this machine is served")
-        return caller
-
-    async def close(self) -> None:
-        """Record the denials that were counted and not recorded yet."""
-        await self._denials.close()
 
 
 def _refused() -> KeyRefused:

@@ -12,12 +12,14 @@ from starlette.concurrency import run_in_threadpool
 
 from runfold.errors import AlreadyAppended, CommandRefused, InvalidEvent, TooLarge, VersionConflict
 from runfold.http import bodies
+from runfold.http.bodies import Body
 from runfold.http.commands import HEADERS, body_of, envelope, identity, planned
 from runfold.http.routing import Handler, add
 from runfold.http.service import Service
 from runfold.ledger.desk import Batch, Desk
 from runfold.ledger.plan import Plan
-from runfold.ledger.routes import COMMANDS, CommandRoute, Scope
+from runfold.ledger.route import CommandRoute, Scope
+from runfold.ledger.routes import COMMANDS
 from runfold.ledger.submitted import Receipt
 
 MOST_TRIES = 20
@@ -25,11 +27,7 @@ DECIDE: Scope = "approvals:decide"
 _RUN = "/runs/{run_id}"
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
-
-
-class Item(_Body):
+class Item(Body):
     """One command of a batch: as it would be sent by itself, its path from the run's own on."""
 
     path: str
@@ -38,7 +36,7 @@ class Item(_Body):
     body: dict[str, Any] = Field(default_factory=dict)
 
 
-class RunBatch(_Body):
+class RunBatch(Body):
     """Commands on one run."""
 
     commands: list[Item]
@@ -46,7 +44,7 @@ class RunBatch(_Body):
     """The version that the run must be at before the first of them."""
 
 
-class Ballot(_Body):
+class Ballot(Body):
     """A vote on one approval."""
 
     approval_id: str
@@ -59,7 +57,7 @@ class Ballot(_Body):
     """The answer, where one was asked for."""
 
 
-class FollowUp(_Body):
+class FollowUp(Body):
     """What a user says along with their votes."""
 
     run_id: str
@@ -69,7 +67,7 @@ class FollowUp(_Body):
     author: str | None = None
 
 
-class Ballots(_Body):
+class Ballots(Body):
     """Votes on many approvals."""
 
     votes: list[Ballot]
@@ -79,14 +77,14 @@ class Ballots(_Body):
     """Added to the runs as the user's, after the votes. It takes the scope runs:write too."""
 
 
-class ThreadDeletions(_Body):
+class ThreadDeletions(Body):
     """Threads to be deleted."""
 
     thread_ids: list[str]
     reason: str
 
 
-class ThreadChange(_Body):
+class ThreadChange(Body):
     """What is to be different about a thread."""
 
     title: str | None = None
@@ -95,7 +93,7 @@ class ThreadChange(_Body):
     expected_version: int | None = None
 
 
-class RunChange(_Body):
+class RunChange(Body):
     """What is to be different about a run."""
 
     metadata: dict[str, Any] | None = None
@@ -213,7 +211,7 @@ def _plans(batch: Batch, steps: Sequence[Step]) -> Iterator[Plan[Any]]:
 
 
 def _execute(batch: Batch, plan: Plan[Any]) -> str:
-    made, receipt = batch._door.execute(plan._replace(answer=lambda receipt: (plan.answer(receipt), receipt)))
+    made, receipt = batch._door.execute(plan.with_receipt())
     return identity(made, receipt)
 
 

@@ -4,7 +4,7 @@ import zlib
 from typing import Any, TypeVar
 
 from fastapi import Request
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from runfold.domain.event import refusal
 from runfold.domain.values import parse_json
@@ -13,6 +13,12 @@ from runfold.errors import InvalidEvent, TooLarge, WrongMediaType
 M = TypeVar("M", bound=BaseModel)
 
 _GZIP = 16 + zlib.MAX_WBITS
+
+
+class Body(BaseModel):
+    """What a request may say: nothing unknown, nothing that must be guessed."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
 
 
 async def read(request: Request, most: int) -> bytes:

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ValidationError
 
 from runfold.domain.event import refusal
+from runfold.domain.values import whole_number
 from runfold.errors import InvalidEvent
 from runfold.http import bodies
 from runfold.http.routing import Handler, Reply, add, model_of
@@ -18,10 +19,10 @@ from runfold.http.shapes import narrowed
 from runfold.ledger.command import Handle
 from runfold.ledger.desk import Desk, Writing
 from runfold.ledger.plan import Plan
-from runfold.ledger.routes import COMMANDS, CommandRoute, Field
+from runfold.ledger.route import CommandRoute, Field
+from runfold.ledger.routes import COMMANDS
 from runfold.ledger.submitted import Receipt
 
-_MOST_DIGITS = 18
 HEADERS = {
     KEY_HEADER: "Repeat the request with the same key, and it takes effect once; the answer is that of the first.",
     "If-Match": "The version that the stream must be at, as an ETag gave it; 412 where it is not.",
@@ -63,12 +64,12 @@ def envelope(request: Request, said: Mapping[str, Any]) -> dict[str, Any]:
     """What the headers say of a command. Raises InvalidEvent."""
     found: dict[str, Any] = {}
     if (tag := request.headers.get("if-match")) is not None:
-        version = tag.removeprefix("W/").strip('"')
-        if not version.isdecimal() or not version.isascii() or len(version) > _MOST_DIGITS:
+        version = whole_number(tag.removeprefix("W/").strip('"'))
+        if version is None:
             raise InvalidEvent("If-Match", f'{tag} is no version; send the ETag of a read, such as "7"')
-        if said.get("expected_version") not in {None, int(version)}:
+        if said.get("expected_version") not in {None, version}:
             raise InvalidEvent("If-Match", "and expected_version say different things; send one of them")
-        found["expected_version"] = int(version)
+        found["expected_version"] = version
     if (parent := request.headers.get("traceparent")) is not None and "traceparent" not in said:
         found["traceparent"] = parent
     return found
@@ -86,9 +87,7 @@ def planned(desk: Writing, route: CommandRoute, ids: Mapping[str, str], said: Ma
 
 async def submitted(desk: Desk, plan: Plan[Any]) -> tuple[Any, Receipt]:
     """Carry a command out; what it made, and its receipt. Raises LedgerError."""
-    answered = await desk._door.submit(plan._replace(answer=lambda receipt: (plan.answer(receipt), receipt)))
-    made, receipt = answered
-    return made, receipt
+    return await desk._door.submit(plan.with_receipt())
 
 
 def identity(made: Any, receipt: Receipt) -> str:

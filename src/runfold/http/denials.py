@@ -13,9 +13,9 @@ from fastapi import Request
 from runfold.domain.security import AccessDenied, Denied, Scope
 from runfold.domain.values import Actor
 from runfold.errors import LedgerError
+from runfold.ledger.caller import Caller
 from runfold.ledger.keys import deny
 from runfold.ledger.ledger import Ledger
-from runfold.ledger.session import Caller
 from runfold.ledger.submitted import Receipt, Submitted
 
 WINDOW_SECONDS = 60.0

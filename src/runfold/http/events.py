@@ -16,6 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from runfold.domain.catalogue import event_types
 from runfold.domain.event import Recorded
 from runfold.domain.run import ENDED
+from runfold.domain.values import whole_number
 from runfold.errors import UsageError
 from runfold.http import sse
 from runfold.http.feed import Feed
@@ -24,10 +25,11 @@ from runfold.http.routing import Handler, add, asked, model_of
 from runfold.http.service import Service
 from runfold.http.stream import EventStream
 from runfold.ledger.desk import Desk
-from runfold.ledger.routes import Field, Scope
+from runfold.ledger.paging import DEFAULT_LIMIT, MOST
+from runfold.ledger.route import Field, Scope
+from runfold.ledger.where import number
 from runfold.store.reader import Filter, Reader
 
-DEFAULT_LIMIT, MOST = 100, 1000
 PAGE_SECONDS = 1.0
 
 _Position = Annotated[int, Ge(0)]
@@ -144,16 +146,15 @@ def _resumed(request: Request, after: int) -> int:
     last = request.headers.get("last-event-id", "").strip()
     if not last:
         return after
-    if not (last.isascii() and last.isdigit()):
+    if (position := whole_number(last)) is None:
         raise UsageError(f"Last-Event-ID {last[:40]!r} is no position; send the id that came last, or none to begin")
-    return int(last)
+    return position
 
 
 def _wanted(desk: Desk, said: dict[str, Any], ids: dict[str, str], *, is_stream: bool) -> Wanted:
     """What is asked for. Raises UsageError, ThreadNotFound, RunNotFound."""
-    limit, after, types = said.get("limit", DEFAULT_LIMIT), said.get("after", 0), tuple(said.get("types", ()))
-    if not 1 <= limit <= MOST:
-        raise UsageError(f"limit is {limit}; ask for 1 to {MOST}")
+    number("limit", said.get("limit", DEFAULT_LIMIT), 1, MOST)
+    after, types = said.get("after", 0), tuple(said.get("types", ()))
     event_types.require(types)
     head = desk.position()
     if after > head:

@@ -9,12 +9,14 @@ from starlette.concurrency import run_in_threadpool
 
 from runfold.domain.security import Scope
 from runfold.http import bodies
+from runfold.http.bodies import Body
 from runfold.http.commands import HEADERS, envelope, reply
-from runfold.http.listing import MOST, Listed, page, read_cursor
+from runfold.http.listing import Listed, page, read_cursor
 from runfold.http.routing import Handler, Reply, add, answer, asked
 from runfold.http.service import Service
 from runfold.ledger.desk import Desk
 from runfold.ledger.keys import KeyView
+from runfold.ledger.paging import MOST
 from runfold.ledger.where import Within
 
 ONLY_ONCE = (
@@ -22,11 +24,7 @@ ONLY_ONCE = (
 )
 
 
-class _Said(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
-
-
-class KeyAsked(_Said):
+class KeyAsked(Body):
     """A key to be made."""
 
     owner: str
@@ -41,7 +39,7 @@ class KeyAsked(_Said):
     """An id of your own, `key_…`; else one is made."""
 
 
-class KeyRevocation(_Said):
+class KeyRevocation(Body):
     """Why a key is to open nothing any more."""
 
     reason: str | None = None

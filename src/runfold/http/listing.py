@@ -1,16 +1,13 @@
 """Lists that are folded whole, in pages: a cursor holds the position of the first page and how many were had."""
 
-import base64
 from typing import Generic, TypeVar
 
-import orjson
 from pydantic import BaseModel
 
-from runfold.errors import UsageError
+from runfold.ledger.paging import DEFAULT_LIMIT, MOST, cursor_of, no_cursor, read_cursor_parts
+from runfold.ledger.where import number
 
 T = TypeVar("T")
-
-DEFAULT_LIMIT, MOST = 100, 1000
 
 
 class Listed(BaseModel, Generic[T]):
@@ -22,25 +19,14 @@ class Listed(BaseModel, Generic[T]):
 
 def page(whole: list[T], position: int, had: int, limit: int | None) -> Listed[T]:
     """The next of a list as of a position. Raises UsageError for a limit that is none."""
-    most = DEFAULT_LIMIT if limit is None else limit
-    if not 1 <= most <= MOST:
-        raise UsageError(f"limit is {most}; ask for 1 to {MOST}")
+    most = number("limit", DEFAULT_LIMIT if limit is None else limit, 1, MOST)
     until = had + most
-    return Listed(items=whole[had:until], next_cursor=_cursor(position, until) if until < len(whole) else None)
-
-
-def _cursor(position: int, had: int) -> str:
-    return base64.urlsafe_b64encode(orjson.dumps([position, had])).decode().rstrip("=")
+    return Listed(items=whole[had:until], next_cursor=cursor_of([position, until]) if until < len(whole) else None)
 
 
 def read_cursor(cursor: str) -> tuple[int, int]:
     """The position that a list was true as of, and how many of it were had. Raises UsageError for what is no cursor."""
-    try:
-        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        position, had = orjson.loads(raw)
-    except (ValueError, TypeError):
-        position = had = None
-    if type(position) is not int or type(had) is not int or position < 0 or had < 0:
-        shown = repr(cursor)[:60]
-        raise UsageError(f"{shown} is no cursor; give `next_cursor` of the page before, or none for the first page")
-    return position, had
+    match read_cursor_parts(cursor):
+        case [int() as position, int() as had] if position >= 0 and had >= 0:
+            return position, had
+    raise no_cursor(cursor)

@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 
 from runfold.errors import LedgerError, RebuildRefused
 from runfold.http import bodies, sse
+from runfold.http.bodies import Body
 from runfold.http.routing import Handler, add, answer
 from runfold.http.service import Service
 from runfold.projections.registry import chosen
@@ -23,11 +24,7 @@ PROGRESS_SECONDS = 0.5
 _log = structlog.get_logger("runfold.http")
 
 
-class _Said(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
-
-
-class RebuildAsked(_Said):
+class RebuildAsked(Body):
     """How a read model is to be folded anew."""
 
     processes: int = Field(2, ge=1, le=64)
@@ -83,10 +80,6 @@ class Rebuilds:
     def all(self) -> list[RebuildStatus]:
         """Each as it stands."""
         return [self._known[name] for name in sorted(self._known)]
-
-    def status(self, name: str) -> RebuildStatus:
-        """One of them as it stands."""
-        return self._known[name]
 
     def start(self, name: str, asked: RebuildAsked) -> RebuildStatus:
         """Begin one. Raises RebuildRefused while another of the same is at work, ProjectionNotFound, InvalidProjection."""

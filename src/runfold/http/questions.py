@@ -9,11 +9,13 @@ from pydantic import BaseModel, TypeAdapter
 from starlette.concurrency import run_in_threadpool
 
 from runfold.errors import RunNotFound, ThreadNotFound, UsageError
-from runfold.http.listing import MOST, Listed, page, read_cursor
+from runfold.http.listing import Listed, page, read_cursor
 from runfold.http.routing import Handler, add, answer, asked, model_of
 from runfold.http.service import Service
 from runfold.ledger.desk import Desk
-from runfold.ledger.routes import QUESTIONS, Field, QuestionRoute
+from runfold.ledger.paging import MOST
+from runfold.ledger.route import Field, QuestionRoute
+from runfold.ledger.routes import QUESTIONS
 from runfold.ledger.where import Within
 
 MOST_WAIT_SECONDS = 60

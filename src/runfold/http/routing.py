@@ -12,7 +12,7 @@ from starlette.routing import Match, Route
 from starlette.types import Scope
 
 from runfold.errors import InvalidEvent
-from runfold.ledger import routes
+from runfold.ledger import route
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -52,11 +52,11 @@ class Reply(BaseModel):
     model_config = ConfigDict(use_attribute_docstrings=True)
 
 
-def model_of(name: str, fields: Mapping[str, routes.Field], *, strict: bool = False) -> type[BaseModel]:
+def model_of(name: str, fields: Mapping[str, route.Field], *, strict: bool = False) -> type[BaseModel]:
     """A model with these fields, that knows no others; where it is `strict`, "1" is no number."""
     made: dict[str, Any] = {}
     for key, field in fields.items():
-        default = ... if field.default is routes.MISSING else field.default
+        default = ... if field.default is route.MISSING else field.default
         shadows = hasattr(BaseModel, key)  # a model has methods of some names
         made[f"{key}_" if shadows else key] = (field.type, Field(default, alias=key) if shadows else default)
     class_name = "".join(part.title().replace("_", "") for part in name.split("."))

@@ -13,7 +13,7 @@ from runfold.http import bodies
 from runfold.http.access import Access
 from runfold.ledger.desk import Desk
 from runfold.ledger.ledger import Ledger
-from runfold.ledger.routes import Scope
+from runfold.ledger.route import Scope
 
 KEY_HEADER = "Idempotency-Key"
 MOST_KEY_CHARACTERS = 255

@@ -11,7 +11,7 @@ from runfold.ids import stable_id
 from runfold.importers.recording import Lane, Recording
 from runfold.importers.sources import Piece, Report, why
 from runfold.importers.tally import Tally
-from runfold.ledger.session import Envelope
+from runfold.ledger.caller import Envelope
 
 FORMAT = "ag-ui"
 PERSON, AGENT, CLIENT = "human:user", "agent:ag-ui", "service:ag-ui"

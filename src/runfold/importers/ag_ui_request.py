@@ -8,7 +8,7 @@ from runfold.importers.ag_ui_content import edited, parts_of, text_or_none, word
 from runfold.importers.ag_ui_conversation import AGENT, CLIENT, PERSON, Past, Stage, TurnWriter
 from runfold.importers.ag_ui_shapes import Request, Resume, Sent
 from runfold.importers.sources import shaped
-from runfold.ledger.session import Envelope
+from runfold.ledger.caller import Envelope
 
 
 class RequestPlan:

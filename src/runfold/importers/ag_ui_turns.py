@@ -24,7 +24,7 @@ from runfold.importers.ag_ui_conversation import AGENT, CLIENT, Call, Conversati
 from runfold.importers.ag_ui_request import RequestPlan
 from runfold.importers.ag_ui_shapes import AgUiEvent, Interrupt, Request
 from runfold.importers.sources import Piece, Report, why
-from runfold.ledger.session import Envelope
+from runfold.ledger.caller import Envelope
 
 
 @dataclass

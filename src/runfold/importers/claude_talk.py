@@ -17,7 +17,7 @@ from runfold.importers.claude_asks import Ask, asks_of, said
 from runfold.importers.claude_session import Block, Branch, Conversation, Entry, Line
 from runfold.importers.recording import Lane, Recording
 from runfold.importers.sources import Shape, shaped
-from runfold.ledger.session import Envelope
+from runfold.ledger.caller import Envelope
 
 FORMAT = "claude-code"
 PERSON, AGENT, CLIENT = "human:user", "agent:claude-code", "service:claude-code"

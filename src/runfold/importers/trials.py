@@ -20,7 +20,7 @@ from runfold.importers.format import Read, SourceThread
 from runfold.importers.recording import Lane, Recording
 from runfold.importers.sources import Piece, Report, SourceFile, why
 from runfold.importers.tally import Problem, Tally
-from runfold.ledger.session import Envelope
+from runfold.ledger.caller import Envelope
 
 T = TypeVar("T")
 

@@ -9,9 +9,10 @@ from runfold.domain.run import Run as RunState
 from runfold.domain.tool_call import Failure, ToolFailed
 from runfold.domain.values import Actor, digest
 from runfold.errors import ApprovalsLeftOpen, CommandRefused, InvalidEvent
+from runfold.ledger.caller import Envelope
 from runfold.ledger.command import Entrance, Handle, arguments_of, command, itself, submitting
 from runfold.ledger.plan import Plan
-from runfold.ledger.session import Envelope, Session
+from runfold.ledger.session import Session
 from runfold.ledger.submitted import Receipt, Submitted
 
 _FAILURES = {"denied": "approval_denied", "expired": "approval_expired"}

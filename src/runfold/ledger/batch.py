@@ -10,10 +10,11 @@ from pydantic import ValidationError
 
 from runfold.domain.event import AlreadyRecorded, Event, Recorded, refusal
 from runfold.errors import LedgerError, LedgerUnavailable, UsageError
+from runfold.ledger.caller import Caller, metadata_of
 from runfold.ledger.door import Door, require_same
 from runfold.ledger.plan import Plan
 from runfold.ledger.reading import Reading
-from runfold.ledger.session import Caller, NotKnown, Session, States, metadata_of
+from runfold.ledger.session import NotKnown, Session, States
 from runfold.ledger.submitted import Receipt, Submitted
 from runfold.store.datastore import Datastore
 from runfold.store.reader import LATEST, TREE_TYPES, Reader

@@ -5,10 +5,11 @@ from typing import TypeVar
 
 from runfold.domain.event import Event
 from runfold.domain.run import Run as RunState
+from runfold.ledger.caller import Envelope
 from runfold.ledger.command import Entrance, Handle, itself
 from runfold.ledger.history import History
 from runfold.ledger.plan import Plan
-from runfold.ledger.session import Envelope, Session
+from runfold.ledger.session import Session
 from runfold.ledger.submitted import Receipt
 
 T = TypeVar("T")

@@ -12,9 +12,10 @@ from runfold.domain.thread import Thread as ThreadState
 from runfold.domain.values import RunId, canonical, digest
 from runfold.errors import InvalidEvent, RunNotFound
 from runfold.ids import stable_id
+from runfold.ledger.caller import Envelope
 from runfold.ledger.command import Entrance, Handle, checked_id
 from runfold.ledger.history import thread_tree
-from runfold.ledger.session import Envelope, Session
+from runfold.ledger.session import Session
 
 _SAID = (
     "agent_id", "parent", "kind", "at_version", "goal", "request_config", "background", "callback_url", "metadata",
@@ -36,7 +37,7 @@ class RunRequest(Envelope, total=False):
     at_version: int
     """The parent's version at which this run leaves it; its present one if not given."""
     expected_head: str
-    """The run that the caller believes the head to be at; refused where it is not."""
+    """The run that the caller believes the head to be at, where `parent` is a head; refused where it is not."""
     goal: Goal | Mapping[str, Any]
     request_config: dict[str, Any]
     background: bool
@@ -100,10 +101,13 @@ class Creation:
         """The run that the new one comes from; None for a root."""
         asked = self._request.get("parent", MAIN)
         expected = self._request.get("expected_head")
+        run_id = _id_of(asked)
+        is_head = asked is not None and not run_id.startswith("run_")
+        if expected is not None and not is_head:
+            raise InvalidEvent("expected_head", "says where a head is; let `parent` be a head, or leave it out", "run.created")
         if asked is None:
             return None
-        run_id = _id_of(asked)
-        if not run_id.startswith("run_"):
+        if is_head:
             tree = session.fetch(("tree", thread.id), lambda: thread_tree(self._door.reader, thread.id))
             head = tree.heads.get(run_id)
             if head is None and run_id != MAIN:

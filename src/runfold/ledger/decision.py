@@ -3,10 +3,10 @@
 from typing import Any, Unpack
 
 from runfold.domain.decision import DecisionEvaluated, Outcome
+from runfold.ledger.caller import Envelope
 from runfold.ledger.child import Child
 from runfold.ledger.command import command, submitting
 from runfold.ledger.plan import Plan
-from runfold.ledger.session import Envelope
 from runfold.ledger.submitted import Receipt
 
 

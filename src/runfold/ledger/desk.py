@@ -9,10 +9,11 @@ from typing import Any, TypeVar, Unpack
 from runfold.domain.event import Context, Recorded
 from runfold.domain.thread import Thread as ThreadState
 from runfold.domain.thread import ThreadCreated
-from runfold.domain.values import ThreadId
+from runfold.domain.values import ThreadId, whole_number
 from runfold.errors import UsageError
 from runfold.ledger.approval import Approval
 from runfold.ledger.batch import BatchDoor
+from runfold.ledger.caller import Caller, Envelope
 from runfold.ledger.command import Entrance, Handle, checked_id, command, submitting
 from runfold.ledger.door import Door
 from runfold.ledger.keys import Keyring
@@ -20,7 +21,7 @@ from runfold.ledger.past import MOST_EVENTS, Build
 from runfold.ledger.plan import Plan
 from runfold.ledger.reading import Reading
 from runfold.ledger.run import Run
-from runfold.ledger.session import Caller, Envelope, Session
+from runfold.ledger.session import Session
 from runfold.ledger.submitted import Receipt, Submitted
 from runfold.ledger.thread import Thread
 from runfold.store.reader import LATEST, Filter
@@ -28,8 +29,6 @@ from runfold.store.tail import Tail
 from runfold.subscription import Subscription
 
 T = TypeVar("T")
-
-_MOST_DIGITS = 18
 
 
 class Writing(Handle):
@@ -188,8 +187,8 @@ class Desk(Writing, Keyring):
 
 def parse_moment(text: str) -> int | datetime:
     """A position, or an RFC 3339 time with a zone. Raises UsageError."""
-    if text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS:
-        return int(text)
+    if (position := whole_number(text)) is not None:
+        return position
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

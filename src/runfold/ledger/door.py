@@ -35,10 +35,11 @@ from runfold.errors import (
     VersionConflict,
 )
 from runfold.ids import new_id, stable_event_id
+from runfold.ledger.caller import Caller, Envelope, metadata_of
 from runfold.ledger.insisting import insist
 from runfold.ledger.plan import Plan, Try
 from runfold.ledger.reading import Reading
-from runfold.ledger.session import Caller, Envelope, Known, NotKnown, Session, States, metadata_of
+from runfold.ledger.session import Known, NotKnown, Session, States
 from runfold.ledger.submitted import Receipt, Submitted, settle
 from runfold.settings import Settings
 from runfold.store.appender import Append, Appender
@@ -90,7 +91,8 @@ class Door:
         trying = Try(plan, submitted, next(self._numbers))
         while not submitted.done() and (chore := self._attempt(trying)):
             self._do(chore, trying)
-        self._appender.help()
+        if not submitted.done():  # who is refused does not wait for what others append
+            self._appender.help()
         return submitted.result()
 
     def submit(self, plan: Plan[T]) -> Submitted[T]:
@@ -183,7 +185,8 @@ class Door:
     def _attempt(self, trying: Try, *, in_worker: bool = False) -> _Chore | None:
         """Decide with what is in memory. None when it is on its way or answered; else what must be done before the next try."""
         try:
-            if in_worker and trying.tries >= PATIENCE and (receipt := self._insist(trying)):
+            insists = in_worker and (trying.plan.alone or trying.tries >= PATIENCE)
+            if insists and (receipt := self._insist(trying)):
                 settle([(trying.submitted, receipt)])
                 return None
             with self._turn:
@@ -191,7 +194,7 @@ class Door:
                     return self._decide(trying)
                 if self._closed:
                     raise _closed()
-                if trying.plan.stream not in self._behind:
+                if trying.plan.stream not in self._behind and not trying.plan.alone:
                     return self._decide(trying)
                 self._hand_over(trying)
         except NotKnown as missing:
@@ -217,13 +220,14 @@ class Door:
         except BaseException:
             session.undo()
             raise
-        if session.rows and refused is None:
+        decided = bool(session.rows) and refused is None
+        if decided and not plan.alone:
             self._put(trying, session)
             self.states.shrink()
             return None
         seen = session.seen
         session.undo()
-        return lambda: self._answer_if_current(trying, seen, refused)
+        return lambda: self._answer_if_current(trying, seen, refused, is_answer=not decided)
 
     def _insist(self, trying: Try) -> Receipt | None:
         """Make the others wait. None when it did not help, and the command is to be tried again as any other."""
@@ -271,12 +275,17 @@ class Door:
     def _put(self, trying: Try, session: Session) -> None:
         self._appender.put(Append(session.rows, list(session.touched.values()), session.watched(), trying))
 
-    def _answer_if_current(self, trying: Try, seen: dict[str, int], refused: LedgerError | None) -> None:
-        """Answer a command that appends nothing, if what it was judged by is stored and is all that is stored."""
+    def _answer_if_current(self, trying: Try, seen: dict[str, int], refused: LedgerError | None, *, is_answer: bool) -> None:
+        """Answer a command that appends nothing, if what it was judged by is stored and is all that is stored.
+
+        What is to be decided alone and was not refused here is no answer: what memory holds is brought up to date for it.
+        """
         ends = self.reader.ends(list(seen))
         stored = {stream: ends.get(stream, (0, 0))[0] for stream in seen}
         floor = trying.floor or {}
-        if all(at == stored[stream] or floor.get(stream, stored[stream]) <= at < stored[stream] for stream, at in seen.items()):
+        if is_answer and all(
+            at == stored[stream] or floor.get(stream, stored[stream]) <= at < stored[stream] for stream, at in seen.items()
+        ):
             version, position = ends.get(trying.plan.stream, (0, 0))
             settle([(trying.submitted, refused or Receipt(trying.plan.stream, position, version, None, 0))])
             return

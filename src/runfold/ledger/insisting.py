@@ -19,8 +19,9 @@ def insist(
 ) -> Receipt | None:
     """Read what the command looks at; then hold up all appends, read what came since, decide and append.
 
-    None when there is nothing to append, or something else must be read: then the door decides in the ordinary way. Raises
-    what deciding raises, and VersionConflict when the hold was lost.
+    None when there is nothing to append, or something else must be read: then the door decides in the ordinary way. What is
+    to be decided alone reads that while the others wait. Raises what deciding raises, and VersionConflict when the hold was
+    lost.
     """
     states = new_states()
     for known in _looked_at(plan, new_states(), new_session):
@@ -30,7 +31,7 @@ def insist(
             states.catch_up(known)
         session = new_session(states)
         try:
-            plan.decide(session)
+            _decide(plan, session) if plan.alone else plan.decide(session)
         except NotKnown:
             return None
         if not session.rows:
@@ -49,11 +50,15 @@ def insist(
 def _looked_at(plan: Plan[Any], states: States, new_session: Callable[[States], Session]) -> list[Known]:
     """What the command needs, found out by deciding it once on states that are then thrown away."""
     session = new_session(states)
+    _decide(plan, session)
+    return list(session.touched.values())
+
+
+def _decide(plan: Plan[Any], session: Session) -> None:
+    """Read whatever it takes."""
     while True:
         try:
-            plan.decide(session)
+            return plan.decide(session)
         except NotKnown as missing:
             missing.load()
             session.undo()
-        else:
-            return list(session.touched.values())

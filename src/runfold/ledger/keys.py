@@ -29,10 +29,11 @@ from runfold.domain.security import (
 )
 from runfold.domain.values import Actor
 from runfold.errors import InvalidEvent, KeyNotFound
+from runfold.ledger.caller import Envelope
 from runfold.ledger.command import Entrance, checked_id, duration, itself
 from runfold.ledger.door import Door
 from runfold.ledger.plan import Plan
-from runfold.ledger.session import Envelope, Session
+from runfold.ledger.session import Session
 from runfold.ledger.submitted import Receipt, Submitted
 from runfold.ledger.views import View
 from runfold.store.reader import LATEST, Reader

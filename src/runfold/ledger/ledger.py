@@ -5,12 +5,12 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from runfold.ledger.caller import Caller
 from runfold.ledger.desk import Desk, parse_moment
 from runfold.ledger.door import Door
 from runfold.ledger.folding import Folding
 from runfold.ledger.past import MOST_EVENTS
 from runfold.ledger.reading import Reading
-from runfold.ledger.session import Caller
 from runfold.projector.filling import Progress
 from runfold.settings import Settings
 from runfold.store.database import Database

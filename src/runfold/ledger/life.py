@@ -10,6 +10,7 @@ from runfold.domain.run import Run as RunState
 from runfold.domain.run_events import StuckRule
 from runfold.domain.tool_call import Failure
 from runfold.domain.values import Actor
+from runfold.ledger.caller import Envelope
 from runfold.ledger.child import Child
 from runfold.ledger.command import (
     Entrance,
@@ -20,7 +21,7 @@ from runfold.ledger.command import (
     submitting,
 )
 from runfold.ledger.plan import Plan
-from runfold.ledger.session import Envelope, Session
+from runfold.ledger.session import Session
 from runfold.ledger.submitted import Receipt
 
 T = TypeVar("T")

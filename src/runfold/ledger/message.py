@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from typing import Literal, Unpack
 
+from runfold.ledger.caller import Envelope
 from runfold.ledger.child import Child
 from runfold.ledger.command import Content, command, content_parts, submitting
 from runfold.ledger.plan import Plan
-from runfold.ledger.session import Envelope
 from runfold.ledger.submitted import Receipt
 
 Field = Literal["content", "name", "author", "encrypted_value"]

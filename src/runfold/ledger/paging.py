@@ -94,7 +94,7 @@ class Listing(Generic[R]):
         found = snapshot.rows(self.projection, where.text, where.parameters, order_by=sql, limit=limit + 1)
         following = None
         if len(found) > limit:
-            following = _encoded([*head, *(sort.value(found[limit - 1]) for sort in sorts)])
+            following = cursor_of([*head, *(sort.value(found[limit - 1]) for sort in sorts)])
         return Page(items=tuple(found[:limit]), next_cursor=following, standing=snapshot.standing)
 
 
@@ -120,22 +120,37 @@ def _beyond(sorts: Sequence[Sort], way: str) -> str:
     return f"({columns}) {_COMPARED[way]} ({', '.join(['%b'] * len(sorts))})"
 
 
-def _encoded(parts: list[Any]) -> str:
+def cursor_of(parts: list[Any]) -> str:
+    """What says where a page ends, as text that goes anywhere."""
     text = json.dumps(parts, ensure_ascii=False, separators=(",", ":"), default=datetime.isoformat)
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
+def read_cursor_parts(cursor: Any) -> list[str | int | None]:
+    """What a cursor was made of. Raises UsageError for what is no cursor."""
+    try:
+        return _LIST.validate_json(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
+    except (TypeError, ValueError):
+        raise no_cursor(cursor) from None
+
+
+def no_cursor(cursor: Any) -> UsageError:
+    """Says so."""
+    return UsageError(f"{repr(cursor)[:60]} is no cursor; give `next_cursor` of the page before, or none for the first page")
+
+
 def _decoded(cursor: Any, head: list[str], sorts: Sequence[Sort]) -> list[Any]:
     """The values that a cursor holds. Raises UsageError for what is no cursor, or one of another list or order."""
+    parts = read_cursor_parts(cursor)
+    if len(parts) < len(head):
+        raise no_cursor(cursor)
+    if parts[: len(head)] != head:
+        name, by, way = parts[: len(head)]
+        raise UsageError(
+            f"the cursor is of {name} by {by} {way}, not of {head[0]} by {head[1]} {head[2]}; "
+            "go on in the order of the page before, or begin without a cursor"
+        )
     try:
-        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        name, by, way, *stored = _LIST.validate_json(raw)
-        if [name, by, way] == head:
-            return [sort.read(value) for sort, value in zip(sorts, stored, strict=True)]
-    except (TypeError, ValueError):
-        shown = repr(cursor)[:60]
-        raise UsageError(f"{shown} is no cursor; give `next_cursor` of the page before, or none for the first page") from None
-    raise UsageError(
-        f"the cursor is of {name} by {by} {way}, not of {head[0]} by {head[1]} {head[2]}; "
-        "go on in the order of the page before, or begin without a cursor"
-    )
+        return [sort.read(value) for sort, value in zip(sorts, parts[len(head) :], strict=True)]
+    except ValueError:
+        raise no_cursor(cursor) from None

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from runfold.ledger.session import Caller, Envelope, Session
+from runfold.ledger.caller import Caller, Envelope
+from runfold.ledger.session import Session
 from runfold.ledger.submitted import Receipt, Submitted
 
 T = TypeVar("T")
@@ -19,6 +20,14 @@ class Plan(NamedTuple, Generic[T]):
     envelope: Envelope
     caller: Caller | None = None
     """Who asks; else the ledger itself."""
+    alone: bool = False
+    """Decided while nobody else appends, for it depends on more than the streams it looks at. Not so in a batch."""
+
+    def with_receipt(self) -> "Plan[tuple[T, Receipt]]":
+        """The same, where the caller gets the receipt too."""
+        return Plan(
+            self.stream, self.decide, lambda receipt: (self.answer(receipt), receipt), self.envelope, self.caller, self.alone
+        )
 
 
 @dataclass(slots=True)

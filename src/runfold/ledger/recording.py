@@ -16,6 +16,7 @@ from runfold.domain.tool_call import Failure, ToolCalled, ToolFailed
 from runfold.domain.usage import CostReported, Tokens, UsageRecorded
 from runfold.domain.values import Actor, ApprovalId, digest
 from runfold.ledger.approval import Approval
+from runfold.ledger.caller import Envelope
 from runfold.ledger.child import Child
 from runfold.ledger.command import (
     Content,
@@ -32,7 +33,7 @@ from runfold.ledger.history import History
 from runfold.ledger.life import Life
 from runfold.ledger.message import Message
 from runfold.ledger.plan import Plan
-from runfold.ledger.session import Envelope, Session
+from runfold.ledger.session import Session
 from runfold.ledger.step import ModelCall, Step
 from runfold.ledger.submitted import Receipt
 from runfold.ledger.tool_call import ToolCall

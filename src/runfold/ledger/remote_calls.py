@@ -17,7 +17,8 @@ from runfold.domain.values import json_text
 from runfold.errors import ApprovalNotFound, NotFound, RunNotFound, ThreadNotFound, UsageError
 from runfold.ledger.command import Handle
 from runfold.ledger.remote_client import Params
-from runfold.ledger.routes import COMMANDS, CommandRoute, Route
+from runfold.ledger.route import CommandRoute, Route
+from runfold.ledger.routes import COMMANDS
 from runfold.ledger.session import State, is_id
 
 _COMMANDS: Mapping[Callable[..., Any], CommandRoute] = {inspect.unwrap(route.method): route for route in COMMANDS}

@@ -17,7 +17,7 @@ from runfold.ledger.reading import Reading
 from runfold.ledger.remote_calls import Call, call_of
 from runfold.ledger.remote_client import Client
 from runfold.ledger.remote_reading import RemoteReading
-from runfold.ledger.routes import CommandRoute
+from runfold.ledger.route import CommandRoute
 from runfold.ledger.submitted import Receipt, Submitted, settle
 
 WORKERS = 16

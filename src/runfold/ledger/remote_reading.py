@@ -18,7 +18,8 @@ from runfold.ledger.reading import Reading
 from runfold.ledger.remote_calls import arguments, path_of, query
 from runfold.ledger.remote_client import Client, Params
 from runfold.ledger.remote_events import all_events
-from runfold.ledger.routes import QUESTIONS, QuestionRoute
+from runfold.ledger.route import QuestionRoute
+from runfold.ledger.routes import QUESTIONS
 from runfold.store.reader import LATEST
 
 _ROUTES = {route.method.__name__: route for route in QUESTIONS if route.narrowed is None}

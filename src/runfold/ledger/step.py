@@ -5,10 +5,10 @@ from typing import Unpack
 
 from runfold.domain.step import ModelCallFinished, StepFinished
 from runfold.domain.tool_call import Failure
+from runfold.ledger.caller import Envelope
 from runfold.ledger.child import Child
 from runfold.ledger.command import command, submitting
 from runfold.ledger.plan import Plan
-from runfold.ledger.session import Envelope
 from runfold.ledger.submitted import Receipt
 
 

@@ -8,12 +8,13 @@ from runfold.domain.event import Event, Recorded
 from runfold.domain.thread import Thread as ThreadState
 from runfold.domain.thread import ThreadImported
 from runfold.errors import RunNotFound
+from runfold.ledger.caller import Envelope
 from runfold.ledger.command import Entrance, Handle, command, itself, submitting
 from runfold.ledger.creation import Creation, RunRequest, request_envelope
 from runfold.ledger.history import thread_tree
 from runfold.ledger.plan import Plan
 from runfold.ledger.run import Run
-from runfold.ledger.session import Envelope, Session
+from runfold.ledger.session import Session
 from runfold.ledger.submitted import Receipt
 from runfold.ledger.tree import Tree
 from runfold.ledger.views import Message, ThreadView
@@ -82,7 +83,7 @@ class Thread(Handle):
             current = session.fetch(("tree", self.id), lambda: thread_tree(self._door.reader, self.id)).heads.get(name)
             session.record(thread, thread.move_head(name, run_id, current, reason, expected))
 
-        return Plan(self.id, work, itself, envelope)
+        return Plan(self.id, work, itself, envelope, alone=expected is not None)
 
     @command
     def put_head(self, name: str, run: Run | str, *, expected: str | None = None, **envelope: Unpack[Envelope]) -> Plan[Receipt]:
@@ -95,7 +96,7 @@ class Thread(Handle):
             current = session.fetch(("tree", self.id), lambda: thread_tree(self._door.reader, self.id)).heads.get(name)
             session.record(thread, thread.put_head(name, run_id, current, expected))
 
-        return Plan(self.id, work, itself, envelope)
+        return Plan(self.id, work, itself, envelope, alone=expected is not None)
 
     @command
     def record_import(self, imported: ThreadImported, **envelope: Unpack[Envelope]) -> Plan[Receipt]:
@@ -142,7 +143,8 @@ class Thread(Handle):
         def answer(receipt: Receipt) -> Run:
             return Run(creation.run_id, self._door, receipt)
 
-        return Plan(creation.run_id, creation.decide, answer, request_envelope(request))
+        alone = "expected_head" in request
+        return Plan(creation.run_id, creation.decide, answer, request_envelope(request), alone=alone)
 
     def _state(self, session: Session, envelope: Envelope) -> ThreadState:
         thread = session.thread(self.id)

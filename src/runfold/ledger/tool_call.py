@@ -8,11 +8,12 @@ from runfold.domain.run import Run as RunState
 from runfold.domain.tool_call import Call, Failure, ToolCancelled, ToolFailed, ToolSucceeded
 from runfold.domain.values import digest
 from runfold.ledger.approval import Approval
+from runfold.ledger.caller import Envelope
 from runfold.ledger.child import Child
 from runfold.ledger.command import command, submitting
 from runfold.ledger.history import History
 from runfold.ledger.plan import Plan
-from runfold.ledger.session import Envelope, Session
+from runfold.ledger.session import Session
 from runfold.ledger.submitted import Receipt
 
 

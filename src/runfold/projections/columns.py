@@ -3,6 +3,7 @@
 import types
 from datetime import date, datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from runfold.projections.projection import Row
@@ -23,8 +24,13 @@ class Column(NamedTuple):
     comment: str
 
 
-def columns_of(row: type[Row]) -> list[Column]:
+def columns_of(row: type[Row]) -> tuple[Column, ...]:
     """The columns of a row, in the order of its fields. Raises TypeError for a field that no column can hold."""
+    return _columns_of(row)
+
+
+@cache
+def _columns_of(row: type[Row]) -> tuple[Column, ...]:
     found = []
     for name, field in row.model_fields.items():
         nullable, kind = _without_none(field.annotation)
@@ -35,7 +41,7 @@ def columns_of(row: type[Row]) -> list[Column]:
                 "datetime, date, tuple[str, ...], tuple[int, ...], dict or a Literal of strings"
             )
         found.append(Column(name, sql_type, nullable, field.description or ""))
-    return found
+    return tuple(found)
 
 
 def _without_none(annotation: Any) -> tuple[bool, Any]:

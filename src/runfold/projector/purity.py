@@ -5,7 +5,6 @@ What only shows from one process to another (the order of a set, the environment
 """
 
 import copy
-import gc
 import random
 import sys
 import types
@@ -18,6 +17,7 @@ from runfold.domain.event import Recorded
 from runfold.errors import ImpureProjection
 from runfold.projections.fold import FoldFailed, Standings, fold, touched
 from runfold.projections.projection import AnyProjection, Key, Row
+from runfold.projector.page import uncollected
 
 SAMPLE = 100
 """How many events of a page are folded again."""
@@ -101,15 +101,12 @@ def _watched(function: Callable[[], _Answer], asked: list[str]) -> _Answer:
         if event == "c_call" and (name := _forbidden(called)) and not _is_importing(frame):
             asked.append(name)
 
-    was_collecting = gc.isenabled()
-    gc.disable()  # what others do when memory is collected would look as if the fold had done it
-    sys.setprofile(look)
-    try:
-        return function()
-    finally:
-        sys.setprofile(None)
-        if was_collecting:
-            gc.enable()
+    with uncollected():  # what others do when memory is collected would look as if the fold had done it
+        sys.setprofile(look)
+        try:
+            return function()
+        finally:
+            sys.setprofile(None)
 
 
 def _forbidden(called: Any) -> str | None:

@@ -15,6 +15,7 @@ from psycopg.rows import tuple_row
 from pydantic import BaseModel, TypeAdapter, ValidationError, create_model
 from pydantic_core import PydanticSerializationError
 
+from runfold.domain.event import Event
 from runfold.projections.columns import Column, columns_of
 from runfold.projections.fold import Standings
 from runfold.projections.projection import Key, Projection, R, Row
@@ -60,15 +61,14 @@ class Table(Generic[R]):
     def create(self, connection: Connection) -> None:
         """Make the schema and the table, with its comments; for readers to read."""
         schema, table = sql.Identifier(self.schema), self._qualified
-        connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(schema))
-        connection.execute(sql.SQL("CREATE TABLE {} ({})").format(table, self._definitions))
-        connection.execute(sql.SQL("COMMENT ON TABLE {} IS {}").format(table, sql.Literal(self._purpose)))
-        for column in self.columns:
-            of = sql.SQL("COMMENT ON COLUMN {}.{} IS {}").format(
-                table, sql.Identifier(column.name), sql.Literal(column.comment or None)
-            )
-            connection.execute(of)
-        _let_read(connection, schema, table)
+        comment = sql.SQL("COMMENT ON COLUMN {}.{} IS {}").format
+        _execute_all(connection, [
+            sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(schema),
+            sql.SQL("CREATE TABLE {} ({})").format(table, self._definitions),
+            sql.SQL("COMMENT ON TABLE {} IS {}").format(table, sql.Literal(self._purpose)),
+            *(comment(table, sql.Identifier(column.name), sql.Literal(column.comment or None)) for column in self.columns),
+            *_let_read(schema, table),
+        ])  # fmt: skip
         keep_tenants_apart(connection, table)
 
     def create_passing(self, connection: Connection) -> None:
@@ -79,12 +79,11 @@ class Table(Generic[R]):
 
     def create_indexes(self, connection: Connection) -> None:
         """Make the primary key and the indexes that the projection names."""
-        for number, columns in enumerate([self._key, *(("tenant_id", *index) for index in self._indexes)]):
-            connection.execute(
-                sql.SQL("ALTER TABLE {} ADD PRIMARY KEY ({})" if number == 0 else "CREATE INDEX ON {} ({})").format(
-                    self._qualified, _names(columns)
-                )
-            )
+        index = sql.SQL("CREATE INDEX ON {} ({})").format
+        _execute_all(connection, [
+            sql.SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(self._qualified, _names(self._key)),
+            *(index(self._qualified, _names(("tenant_id", *columns))) for columns in self._indexes),
+        ])  # fmt: skip
 
     def show(self, connection: Connection) -> None:
         """Let the read model's plain name mean this table. In the caller's transaction.
@@ -102,8 +101,8 @@ class Table(Generic[R]):
         except psycopg.errors.InvalidTableDefinition:
             connection.execute(sql.SQL("DROP VIEW {}").format(view))
             connection.execute(make)
-        connection.execute(sql.SQL("COMMENT ON VIEW {} IS {}").format(view, sql.Literal(self._purpose)))
-        _let_read(connection, sql.Identifier(READ_SCHEMA), view)
+        comment = sql.SQL("COMMENT ON VIEW {} IS {}").format(view, sql.Literal(self._purpose))
+        _execute_all(connection, [comment, *_let_read(sql.Identifier(READ_SCHEMA), view)])
 
     def drop(self, connection: Connection) -> None:
         """Remove the schema with all that is in it."""
@@ -232,9 +231,15 @@ class Table(Generic[R]):
 
 def fingerprint(projection: Projection[Any]) -> str:
     """A digest of a row's columns, its key and the event types: with another one, the rows of before cannot be gone on with."""
+    row: type[Row] = projection.row
+    return _digest(row, projection.key, projection.events)
+
+
+@cache
+def _digest(row: type[Row], key: tuple[str, ...], events: tuple[type[Event], ...]) -> str:
     said = [
-        *(f"{column.name} {column.type} {column.nullable}" for column in columns_of(projection.row)),
-        f"key {projection.key}", f"events {sorted(event.type for event in projection.events)}",
+        *(f"{column.name} {column.type} {column.nullable}" for column in columns_of(row)),
+        f"key {key}", f"events {sorted(event.type for event in events)}",
     ]  # fmt: skip
     return hashlib.sha256("\n".join(said).encode()).hexdigest()[:32]
 
@@ -257,7 +262,14 @@ def keep_tenants_apart(connection: Connection, table: sql.Identifier) -> None:
     connection.execute("SELECT runfold.keep_tenants_apart(%s::regclass)", [table.as_string(connection)])
 
 
-def _let_read(connection: Connection, schema: sql.Identifier, relation: sql.Identifier) -> None:
+def _let_read(schema: sql.Identifier, relation: sql.Identifier) -> list[sql.Composed]:
     readers = _names(READERS)
-    connection.execute(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(schema, readers))
-    connection.execute(sql.SQL("GRANT SELECT ON {} TO {}").format(relation, readers))
+    return [
+        sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(schema, readers),
+        sql.SQL("GRANT SELECT ON {} TO {}").format(relation, readers),
+    ]
+
+
+def _execute_all(connection: Connection, statements: list[sql.Composed]) -> None:
+    """In one round trip: a table takes dozens."""
+    connection.execute(sql.SQL(";\n").join(statements), prepare=False)

@@ -6,10 +6,9 @@ itself, in halves of the page down to the event that is at fault, and only that 
 """
 
 import contextlib
-import gc
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 import psycopg
 import structlog
@@ -23,7 +22,7 @@ from runfold.projector import checkpoints, generations
 from runfold.projector.checkpoints import ClaimsLost, ReadModel
 from runfold.projector.connection import connect
 from runfold.projector.lane import Lane
-from runfold.projector.page import Page, Pages
+from runfold.projector.page import Page, Pages, uncollected
 from runfold.projector.tables import InvalidRow
 from runfold.projector.team import TAKE_OVER_SECONDS, Team, read_head
 from runfold.store.datastore import Connection, Datastore, unavailable
@@ -120,7 +119,7 @@ class Worker:
         now = time.monotonic()
         due = [lane for lane in self._team.lanes.values() if lane.position < head.position and lane.not_before <= now]
         if due:
-            with _uncollected():
+            with uncollected():
                 self._take_in_next(due, head)
         self._switch_built(head)
         return bool(due)
@@ -261,16 +260,3 @@ class Worker:
         self._pages.close()
         self._listener.close()
         self._datastore.revive()
-
-
-@contextlib.contextmanager
-def _uncollected() -> Iterator[None]:
-    """A page is many objects that go with it, and none of them in a cycle: to look for cycles among them, again and again,
-    takes more time than all else."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
