@@ -16,6 +16,7 @@ from runfold.domain.approval import (
     ApprovalRequested,
     ApprovalRule,
     ApprovalVoteCast,
+    ApprovalVoteRefused,
     ApprovalWithdrawn,
     Vote,
 )  # fmt: skip
@@ -120,6 +121,22 @@ def test_the_same_answer_again_is_no_vote_and_another_answer_is_refused() -> Non
     before = (requested(), voted(ADA, response={"size": 1}), granted(ADA))
     given(*before).when(lambda approval: approval.vote(ADA, "approve", response={"size": 1})).then()
     given(*before).when(lambda approval: approval.vote(ADA, "approve", response={"size": True})).refused("only an open approval")
+
+
+@pytest.mark.fault("H-5")
+@pytest.mark.parametrize("end", sorted(ENDS))
+def test_a_vote_on_what_is_closed_is_kept_of_each_voter_once_and_changes_nothing(end: str) -> None:
+    before = (requested(eligible=(str(ADA), str(BOB))), *ENDS[end])
+    late = ApprovalVoteRefused(voter=str(BOB), verdict="deny", comment="no", status=end)
+    assert given(*before).when(lambda approval: approval.vote_too_late(BOB, "deny", "no")).then(late).status == end
+    given(*before, late).when(lambda approval: approval.vote_too_late(BOB, "approve")).then()
+    eve = Actor.parse("human:eve")
+    given(*before).when(lambda approval: approval.vote_too_late(eve, "deny")).refused("human:eve may not decide it")
+
+
+def test_a_vote_is_not_too_late_while_it_is_open_or_by_who_has_voted() -> None:
+    given(requested()).when(lambda approval: approval.vote_too_late(BOB, "deny")).then()
+    given(requested(), *ENDS["granted"]).when(lambda approval: approval.vote_too_late(ADA, "deny")).then()
 
 
 @pytest.mark.row("AG-09")

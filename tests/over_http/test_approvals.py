@@ -62,8 +62,10 @@ def test_two_who_approve_at_once_are_both_recorded_or_the_second_is_told_what_st
         else:
             assert (statuses, len(voters)) == ([200, 409], 1)
             late = next(answer.json() for answer in answers.values() if answer.status_code == 409)
-            assert (late["stream"], late["state"]) == (approval, "granted at version 3")
+            assert (late["stream"], late["state"]) == (approval, "granted")
             assert answers[voters[0]].status_code == 200
+            kept = [recorded.event for recorded in ledger.events(types=["approval.vote_refused"])]
+            assert [(vote.voter, vote.status) for vote in kept] == [(({"human:ada", "human:bob"} - set(voters)).pop(), "granted")]
         assert view["status"] == "granted"
     resumed = [recorded.type for recorded in ledger.now.run_events(run.id)].count("run.resumed")
     assert resumed == 2  # once for each of the two approvals
@@ -81,6 +83,40 @@ def test_a_vote_after_the_time_is_refused_and_that_it_expired_stays_recorded(cli
     assert failed["error"]["code"] == "approval_expired"
     assert vote(client, approval).status_code == 409
     assert client.post(f"/approvals/{asked(client, run)}/expire", json={}).status_code == 409  # not before its time
+
+
+@pytest.mark.fault("H-5")
+def test_a_vote_that_came_too_late_is_recorded_once_and_answered_alike_whenever_it_is_repeated(
+    client: httpx2.Client, ledger: Ledger, run: Run
+) -> None:
+    closed = asked(client, run)
+    assert vote(client, closed, ADA).status_code == 200
+    expired = asked(client, run, expires_at="2020-01-01T00:00:00Z")
+    for approval, state in ((closed, "granted"), (expired, "expired")):
+        body = {"verdict": "deny", "comment": "never"}
+        url, headers = f"/approvals/{approval}/votes", {**BOB, "Idempotency-Key": approval}
+        answers = [client.post(url, json=body, headers=headers) for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [409] * 3
+        assert [answer.json()["state"] for answer in answers] == [state] * 3
+        assert len({answer.json()["detail"] for answer in answers}) == 1
+        assert vote(client, approval, BOB).status_code == 409
+    late = ledger.events(types=["approval.vote_refused"])
+    assert [(recorded.stream, recorded.event.voter, recorded.event.verdict) for recorded in late[:1]] == [
+        (closed, "human:bob", "deny")
+    ]  # fmt: skip
+    assert [recorded.stream for recorded in late[1:]] == [expired]  # who came when it had expired has come too late as well
+
+
+@pytest.mark.fault("H-5")
+def test_a_late_vote_among_many_leaves_all_as_they_were_and_is_recorded(client: httpx2.Client, ledger: Ledger, run: Run) -> None:
+    first, second = asked(client, run), asked(client, run)
+    vote(client, second, ADA)
+    votes = [{"approval_id": approval, "verdict": "approve"} for approval in (first, second)]
+    for _ in range(2):
+        answer = client.post("/approvals/resolve", json={"votes": votes}, headers={**BOB, "Idempotency-Key": "many"})
+        assert (answer.status_code, answer.json()["stream"]) == (409, second)
+    assert client.get(f"/approvals/{first}").json()["status"] == "open"
+    assert [recorded.stream for recorded in ledger.events(types=["approval.vote_refused"])] == [second]
 
 
 def test_what_was_granted_is_used_once_and_only_for_what_was_approved(client: httpx2.Client, run: Run) -> None:

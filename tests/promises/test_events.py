@@ -17,7 +17,7 @@ from .any_event import any_of
 
 TYPES = {
     "approval.consumed": 1, "approval.denied": 1, "approval.expired": 1, "approval.granted": 1, "approval.requested": 1,
-    "approval.vote_cast": 1, "approval.withdrawn": 1,
+    "approval.vote_cast": 1, "approval.vote_refused": 1, "approval.withdrawn": 1,
     "constraint.violated": 1,
     "decision.evaluated": 1, "decision.made": 1, "decision.outcome_corrected": 1, "decision.outcome_recorded": 1,
     "message.added": 1, "message.part_appended": 1, "message.redacted": 1, "message.revised": 1, "message.sealed": 1,
@@ -46,7 +46,7 @@ DESIGNED = {
     "ModelCallFinished", "UsageRecorded", "UsageCorrected", "CostReported", "ToolCalled", "ToolStarted",
     "ToolSucceeded", "ToolFailed", "ToolCancelled", "DecisionMade", "OutcomeRecorded", "OutcomeCorrected",
     "DecisionEvaluated", "ProblemReported", "ProblemResolved", "ConstraintViolated", "NodeEntered", "EdgeTraversed",
-    "StateSnapshotTaken", "StatePatched", "ApprovalRequested", "ApprovalVoteCast", "ApprovalGranted",
+    "StateSnapshotTaken", "StatePatched", "ApprovalRequested", "ApprovalVoteCast", "ApprovalVoteRefused", "ApprovalGranted",
     "ApprovalDenied", "ApprovalExpired", "ApprovalWithdrawn", "ApprovalConsumed", "KeyCreated", "KeyRevoked", "AccessDenied",
 }  # fmt: skip
 """Every event that the design names of the streams that there are."""

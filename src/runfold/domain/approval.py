@@ -10,7 +10,8 @@ from runfold.domain.event import AlreadyRecorded, Event, Events
 from runfold.domain.values import INT_LIMIT, Actor, Digest, Id, JsonObject, Label, RunId, Text, Time, Value, digest, same
 from runfold.errors import CommandRefused
 
-ApprovalStatus = Literal["open", "granted", "denied", "expired", "withdrawn"]
+ClosedStatus = Literal["granted", "denied", "expired", "withdrawn"]
+ApprovalStatus = Literal["open", ClosedStatus]
 WithdrawalCause = Literal["run_cancelled", "run_failed", "new_input"]
 
 
@@ -77,6 +78,18 @@ class ApprovalVoteCast(ApprovalEvent, type="approval.vote_cast"):
     response: JsonObject | None = None
 
 
+class ApprovalVoteRefused(ApprovalEvent, type="approval.vote_refused"):
+    """Somebody who might have decided it voted when it was closed. It changes nothing; who looks back sees both."""
+
+    voter: Label
+    verdict: Literal["approve", "deny"]
+    comment: Text | None = None
+    edited_arguments_text: Text | None = None
+    response: JsonObject | None = None
+    status: ClosedStatus
+    """How it had ended."""
+
+
 class ApprovalGranted(ApprovalEvent, type="approval.granted"):
     """Enough agreed. What may be done is the effective arguments, and nothing else."""
 
@@ -113,7 +126,7 @@ class ApprovalConsumed(ApprovalEvent, type="approval.consumed"):
 
 
 AnyApprovalEvent = (
-    ApprovalRequested | ApprovalVoteCast | ApprovalGranted | ApprovalDenied
+    ApprovalRequested | ApprovalVoteCast | ApprovalVoteRefused | ApprovalGranted | ApprovalDenied
     | ApprovalExpired | ApprovalWithdrawn | ApprovalConsumed
 )  # fmt: skip
 
@@ -141,6 +154,8 @@ class Approval:
         self.requested: ApprovalRequested | None = None
         self.status: ApprovalStatus = "open"
         self.ballots: dict[str, Ballot] = {}
+        self.too_late: set[str] = set()
+        """Who voted when it was closed."""
         self.granted: ApprovalGranted | None = None
         self.consumed: ApprovalConsumed | None = None
 
@@ -214,6 +229,21 @@ class Approval:
         )  # fmt: skip
         return [vote, granted]
 
+    def vote_too_late(
+        self, voter: Actor, verdict: Literal["approve", "deny"], comment: str | None = None,
+        edited: str | None = None, response: dict[str, object] | None = None,
+    ) -> Events:  # fmt: skip
+        """Keep that somebody who may decide it voted when it was closed: of each voter once. Nothing else is kept."""
+        name = str(voter)
+        if self.status == "open" or name in self.ballots or name in self.too_late:
+            return []
+        self._check_voter("vote", name)
+        return [
+            ApprovalVoteRefused(
+                voter=name, verdict=verdict, comment=comment, edited_arguments_text=edited, response=response, status=self.status
+            )
+        ]  # fmt: skip
+
     def expire(self, now: datetime) -> Events:
         """Nobody answered in time."""
         if self.status == "expired":
@@ -256,6 +286,8 @@ class Approval:
                 vote = Vote(voter=cast_now.voter, verdict=cast_now.verdict, comment=cast_now.comment)
                 effective = self.request.arguments_text if text is None else text
                 self.ballots[cast_now.voter] = Ballot(vote, effective, text, cast_now.response)
+            case ApprovalVoteRefused() as refused:
+                self.too_late.add(refused.voter)
             case ApprovalGranted() as granted:
                 self.status, self.granted = "granted", granted
             case ApprovalDenied():

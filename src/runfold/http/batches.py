@@ -1,22 +1,24 @@
 """Several commands in one request, all recorded or none: of one run, votes on many approvals, changes to threads or a run."""
 
+import contextlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import orjson
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
+from runfold.domain.approval import ClosedStatus
 from runfold.errors import AlreadyAppended, CommandRefused, InvalidEvent, TooLarge, VersionConflict
 from runfold.http import bodies
 from runfold.http.bodies import Body
 from runfold.http.commands import HEADERS, body_of, envelope, identity, planned
 from runfold.http.routing import Handler, add
 from runfold.http.service import Service
-from runfold.ledger.desk import Batch, Desk
+from runfold.ledger.desk import Batch, Desk, Writing
 from runfold.ledger.plan import Plan
 from runfold.ledger.route import CommandRoute, Scope
 from runfold.ledger.routes import COMMANDS
@@ -172,13 +174,14 @@ def _handler(service: Service, read: Reading, scope: Scope) -> Handler:
             if steps and said:
                 first = steps[0]
                 steps = [Step(first.route, first.ids, {**first.said, **said}), *steps[1:]]
-            ids, receipt, position = await run_in_threadpool(_carry_out, desk, steps)
+            plain = service.ledger.on_behalf(desk.caller._replace(key=None, request=None))
+            ids, receipt, position = await run_in_threadpool(_carry_out, desk, plain, steps)
         return _reply(ids, receipt, position)
 
     return handle
 
 
-def _carry_out(desk: Desk, steps: Sequence[Step]) -> tuple[list[str], Receipt | None, int]:
+def _carry_out(desk: Desk, plain: Desk, steps: Sequence[Step]) -> tuple[list[str], Receipt | None, int]:
     """All of them, and again from the start where somebody else was first and no version was asked for."""
     patient = not any("expected_version" in step.said for step in steps)
     for tries in range(MOST_TRIES):
@@ -194,12 +197,20 @@ def _carry_out(desk: Desk, steps: Sequence[Step]) -> tuple[list[str], Receipt | 
             if not patient or tries == MOST_TRIES - 1:
                 raise
         except CommandRefused as refused:
-            if refused.state == "expired":  # a vote that comes too late ends the approval, whatever becomes of the others
-                desk.approval(refused.stream).expire()
+            _keep_late_vote(plain, steps, refused)
             raise
         else:
             return ids, batch.receipt, desk.position() if batch.receipt is None else batch.receipt.position
     raise AlreadyAppended(steps[0].ids.get("run_id", "the ledger"))
+
+
+def _keep_late_vote(desk: Desk, steps: Sequence[Step], refused: CommandRefused) -> None:
+    """A vote that came too late is recorded as such, whatever becomes of the others."""
+    if refused.state in get_args(ClosedStatus):
+        for step in steps:
+            if step.ids.get("approval_id") == refused.stream:
+                with contextlib.suppress(CommandRefused):
+                    _execute(desk, planned(desk, step.route, step.ids, step.said))
 
 
 def _plans(batch: Batch, steps: Sequence[Step]) -> Iterator[Plan[Any]]:
@@ -210,8 +221,8 @@ def _plans(batch: Batch, steps: Sequence[Step]) -> Iterator[Plan[Any]]:
             raise InvalidEvent(f"commands.{number}.{error.path}", error.reason, error.event_type) from None
 
 
-def _execute(batch: Batch, plan: Plan[Any]) -> str:
-    made, receipt = batch._door.execute(plan.with_receipt())
+def _execute(desk: Writing, plan: Plan[Any]) -> str:
+    made, receipt = desk._door.execute(plan.with_receipt())
     return identity(made, receipt)
 
 

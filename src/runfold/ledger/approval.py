@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Literal, Unpack
 
 from runfold.domain.approval import Approval as ApprovalState
+from runfold.domain.approval import ApprovalExpired, ApprovalVoteRefused
 from runfold.domain.event import Event
 from runfold.domain.run import Run as RunState
 from runfold.domain.tool_call import Failure, ToolFailed
@@ -91,23 +92,29 @@ class Approval(Handle):
         response: dict[str, Any] | None, together: frozenset[str] | None, envelope: Envelope,
     ) -> Plan[Receipt]:  # fmt: skip
         voter = Actor.parse(envelope.get("actor", self._door.actor))
-        late: list[CommandRefused] = []
 
         def decide(approval: ApprovalState) -> list[Event]:
             now = self._door.clock()
-            late.clear()
             if approval.is_late(now):
-                rule = f"its time was {approval.request.expires_at}; that it expired is recorded now"
-                late.append(CommandRefused("vote", self.id, rule, "expired"))
                 return approval.expire(now)
-            return approval.vote(voter, verdict, comment, edited, response)
+            try:
+                return approval.vote(voter, verdict, comment, edited, response)
+            except CommandRefused:
+                if kept := approval.vote_too_late(voter, verdict, comment, edited, response):
+                    return kept
+                raise
 
-        def answer(receipt: Receipt) -> Receipt:
-            if late:
-                raise late[0]
-            return receipt
+        return self._resolving(decide, envelope, self._voted, together)
 
-        return self._resolving(decide, envelope, answer, together)
+    def _voted(self, receipt: Receipt) -> Receipt:
+        """The answer to a vote, when it is first given and ever after. Raises CommandRefused where it came too late."""
+        for event in receipt.events:
+            if isinstance(event, ApprovalExpired):
+                raise CommandRefused("vote", self.id, "its time is over; that it expired is recorded now", "expired")
+            if isinstance(event, ApprovalVoteRefused):
+                rule = "only an open approval takes votes; that this one came too late is recorded"
+                raise CommandRefused("grant" if event.verdict == "approve" else "deny", self.id, rule, event.status)
+        return receipt
 
     def _resolving(
         self, decide: Callable[[ApprovalState], list[Event]], envelope: Envelope, answer: Callable[[Receipt], Receipt] = itself,

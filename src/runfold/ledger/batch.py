@@ -145,8 +145,8 @@ class BatchDoor:
                 added = len(self._session.rows) - before
                 for row, event in zip(self._session.rows[before:], self._session.events[before:], strict=True):
                     self._new[row.stream, row.version] = event
-                last = self._session.rows[-1] if added else None
-                return Receipt(last.stream if last else plan.stream, 0, last.version if last else 0, None, added)
+                last, events = self._session.rows[-1] if added else None, tuple(self._session.events[before:])
+                return Receipt(last.stream if last else plan.stream, 0, last.version if last else 0, None, added, events)
 
     def _recorded_before(self, known: AlreadyRecorded) -> Receipt:
         here = self._new.get((known.stream, known.version))

@@ -178,7 +178,9 @@ class Door:
         if found[0].metadata.request_digest != caller.request:
             raise KeyReused(caller.key, found[0].position)
         last = found[-1]
-        return Receipt(last.stream, last.position, last.version, last.recorded_at, len(found))
+        return Receipt(
+            last.stream, last.position, last.version, last.recorded_at, len(found), tuple(recorded.event for recorded in found)
+        )
 
     # Deciding
 
@@ -344,7 +346,9 @@ class Door:
         for lineage in append.lineages:
             if isinstance(lineage, Known) and lineage.state.id in versions:
                 lineage.position, lineage.stored = position, versions[lineage.state.id]
-        return Receipt(last.stream, position, last.version, append.recorded_at, len(append.rows))
+        session = _try_of(append).session
+        events = tuple(session.events) if session else ()
+        return Receipt(last.stream, position, last.version, append.recorded_at, len(append.rows), events)
 
     def _may_retry(self, trying: Try, error: LedgerError) -> bool:
         asked = trying.plan.envelope.get("expected_version")

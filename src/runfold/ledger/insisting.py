@@ -44,7 +44,7 @@ def insist(
         raise VersionConflict(stream, session.seen.get(stream, 0), version)
     last = session.rows[-1]
     position = answer.first_position + len(session.rows) - 1
-    return Receipt(last.stream, position, last.version, answer.recorded_at, len(session.rows))
+    return Receipt(last.stream, position, last.version, answer.recorded_at, len(session.rows), tuple(session.events))
 
 
 def _looked_at(plan: Plan[Any], states: States, new_session: Callable[[States], Session]) -> list[Known]:

@@ -3,9 +3,11 @@
 import asyncio
 import threading
 from collections.abc import Callable, Generator, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, TypeVar
+
+from runfold.domain.event import Event
 
 T = TypeVar("T")
 
@@ -19,6 +21,8 @@ class Receipt:
     version: int
     recorded_at: datetime | None
     appended: int
+    events: tuple[Event, ...] = field(default=(), repr=False, compare=False)
+    """What was recorded, where it was here."""
 
 
 class Submitted(Generic[T]):
