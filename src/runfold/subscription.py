@@ -80,14 +80,14 @@ class Subscription:
                 head = self._reader.head().position
                 if head <= self._scanned:
                     return False
-                found = self._reader.page(self._wanted, after=self._scanned, up_to=head, limit=PAGE)
+                found = self._reader.stretch(self._wanted, after=self._scanned, up_to=head, limit=PAGE)
             except LedgerUnavailable as error:
                 if not self._follow or not error.retriable or time.monotonic() > given_up:
                     raise
                 if self._stopped.wait(LOOK_AGAIN_SECONDS):
                     return False
             else:
-                self._take(found, found[-1].position if len(found) == PAGE else head)
+                self._take(found.events, found.position)
                 return True
 
     def _take(self, found: list[Recorded], scanned: int) -> None:

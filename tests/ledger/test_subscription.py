@@ -8,6 +8,7 @@ import pytest
 
 from runfold import Ledger, LedgerUnavailable, Run, Subscription
 from runfold import subscription as subscribing
+from runfold.store import tail as tails
 
 KILL_LISTENERS = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -108,6 +109,22 @@ def test_resuming_after_its_position_misses_nothing_and_repeats_nothing(
             seen += positions(subscription, 7)
             after = subscription.position
     assert seen == list(range(1, 31))
+
+
+def test_what_is_kept_for_followers_is_bounded_and_none_of_them_misses_any(
+    ledger: Ledger, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tails, "KEPT_BYTES", 20_000)
+    quick, slow = (Following(ledger.subscribe(after=3)) for _ in range(2))
+    for number in range(60):
+        run.add_message("user", "x" * 4_000)
+        if number == 30:
+            late = Following(ledger.subscribe(after=3))
+    for following in (quick, slow, late):
+        following.wait_for(63)
+        following.stop()
+        assert following.positions == list(range(4, 64))
+    assert sum(len(recorded.event.content[0].text) for recorded in ledger._tail._kept) <= 24_000
 
 
 def test_stopping_ends_it_at_once_even_with_events_in_hand(ledger: Ledger, run: Run) -> None:

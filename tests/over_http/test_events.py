@@ -4,6 +4,8 @@ import httpx2
 import pytest
 
 from runfold import Ledger, Run
+from runfold.http import events as paging
+from runfold.store import reader as reading
 
 
 @pytest.fixture
@@ -35,6 +37,22 @@ def test_pages_follow_each_other_to_the_end(client: httpx2.Client, run: Run) -> 
         assert page["position"] == seen[-1]
         after = page["next_cursor"]
     assert seen == list(range(1, 31))
+
+
+def test_pages_of_large_events_are_shorter_and_follow_each_other_to_the_end(
+    client: httpx2.Client, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "PAGE_BYTES", 10_000)
+    monkeypatch.setattr(paging, "PAGE_BYTES", 10_000)
+    for _ in range(12):
+        run.add_message("user", "x" * 4_000)
+    pages: list[list[int]] = []
+    after: int | None = 0
+    while after is not None:
+        page = client.get("/events", params={"after": after}).json()
+        pages.append([item["position"] for item in page["items"]])
+        after = page["next_cursor"]
+    assert pages == [[1, 2, 3, 4, 5, 6], [7, 8, 9], [10, 11, 12], [13, 14, 15]]
 
 
 def test_pages_are_narrowed_by_type_thread_and_run(client: httpx2.Client, ledger: Ledger, run: Run) -> None:

@@ -89,6 +89,37 @@ def test_long_streams_are_read_page_by_page(ledger: Ledger, monkeypatch: pytest.
     assert len(list(reader.events())) == 12
 
 
+@pytest.mark.parametrize("bytes_a_page", [1, 300, 700, 5_000, 100_000])
+def test_no_stretch_holds_much_more_payload_than_it_may_and_together_they_hold_all(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, bytes_a_page: int
+) -> None:
+    monkeypatch.setattr(reading, "PAGE_BYTES", bytes_a_page)
+    run = ledger.create_thread(agent_id="support").start_run()
+    sizes = [10, 4_000, 1, 1, 200, 90_000, 3, 500, 500, 7]
+    for size in sizes:
+        run.add_message("user", "x" * size)
+    reader, stretches, position = ledger.recorder.reader, [], 0
+    while position < 13:
+        stretches.append(reader.stretch(Filter(types=("message.*",)), after=position, up_to=13, limit=4))
+        position = stretches[-1].position
+    found = [recorded for stretch in stretches for recorded in stretch.events]
+    assert [len(recorded.event.content[0].text) for recorded in found] == sizes
+    for stretch in stretches:
+        assert 1 <= len(stretch.events) <= 4
+        last = len(stretch.events[-1].event.model_dump_json(exclude_none=True))
+        assert stretch.size - last < bytes_a_page, "with the last it may be more"
+    assert [recorded.position for recorded in reader.events()] == list(range(1, 14))
+    assert [recorded.version for recorded in reader.stream(run.id)] == list(range(1, 13))
+    assert [recorded.version for recorded in reader.stream(run.id, types=("message.*",))] == list(range(3, 13))
+
+
+def test_a_stretch_without_what_is_wanted_says_how_far_it_looked(ledger: Ledger) -> None:
+    ledger.create_thread()
+    reader = ledger.recorder.reader
+    assert reader.stretch(Filter(types=("message.*",)), after=0, up_to=1) == ([], 1, 0)
+    assert reader.stretch(after=1, up_to=1) == ([], 1, 0)
+
+
 def test_the_head_says_how_far_the_ledger_is_and_which_ledger_it_is(ledger: Ledger) -> None:
     before = ledger.recorder.reader.head()
     assert (before.position, before.recorded_at) == (0, None)

@@ -28,7 +28,7 @@ from runfold.ledger.desk import Desk
 from runfold.ledger.paging import DEFAULT_LIMIT, MOST
 from runfold.ledger.route import Field, Scope
 from runfold.ledger.where import number
-from runfold.store.reader import Filter, Reader
+from runfold.store.reader import PAGE_BYTES, Filter, Reader
 
 PAGE_SECONDS = 1.0
 
@@ -204,10 +204,9 @@ def _read(reader: Reader, wanted: Wanted, goal: int, limit: int) -> tuple[list[R
     """Events, and up to where they were looked for: in short queries, and not for long."""
     within = wanted.shown_within
     found: list[Recorded] = []
-    position, began = wanted.after, time.monotonic()
-    while position < goal and len(found) < limit and time.monotonic() - began < PAGE_SECONDS:
+    position, size, began = wanted.after, 0, time.monotonic()
+    while position < goal and len(found) < limit and size < PAGE_BYTES and time.monotonic() - began < PAGE_SECONDS:
         until = goal if within.thread_id else min(goal, position + SEARCHED)
-        more = reader.page(within, after=position, up_to=until, limit=limit - len(found))
-        found += more
-        position = more[-1].position if len(found) == limit else until
+        more = reader.stretch(within, after=position, up_to=until, limit=limit - len(found))
+        found, position, size = found + more.events, more.position, size + more.size
     return found, position

@@ -14,7 +14,7 @@ from runfold.domain.run_events import Status
 from runfold.errors import Damage, LedgerError, LedgerUnavailable
 from runfold.http import sse
 from runfold.http.feed import Entry, Feed
-from runfold.store.reader import LATEST, Filter, Reader
+from runfold.store.reader import LATEST, Filter, Reader, Stretch
 
 LOOK_AGAIN_SECONDS = 1.0
 SEARCHED = 20_000
@@ -242,11 +242,13 @@ class Follower:
         """In a thread of its own."""
         head = min(bound, self._reader.head().position)
         until = head if self.wanted.thread_id else min(head, after + SEARCHED)
-        found = self._reader.page(self.wanted, after=after, up_to=until, limit=limit) if until > after else []
-        searched = found[-1].position if len(found) == limit else max(after, until)
+        stretch = Stretch([], after)
+        if until > after:
+            stretch = self._reader.stretch(self.wanted, after=after, up_to=until, limit=limit)
+        found = stretch.events
         shown = [recorded for recorded in found if self._asked.shown.takes(recorded)]
         ending = next((ENDINGS[recorded.type] for recorded in reversed(found) if self._ends_with(recorded)), None)
-        return Page(b"".join(map(sse.frame, shown)), len(shown), len(found), searched, ending)
+        return Page(b"".join(map(sse.frame, shown)), len(shown), len(found), stretch.position, ending)
 
     async def _wait(self) -> None:
         """Until something concerns this stream, or the next heartbeat is due."""

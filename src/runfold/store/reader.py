@@ -17,6 +17,8 @@ from runfold.store.codec import COLUMNS, decode
 from runfold.store.datastore import EVERY_TENANT, Datastore
 
 PAGE = 2000
+PAGE_BYTES = 16 * 1024 * 1024
+"""No stretch of the log holds more payload than this, unless its first event does."""
 LATEST = 2**62
 TREE_TYPES = frozenset({"run.created", "thread.head_named", "thread.head_moved"})
 """As in the index `log_tree`."""
@@ -70,8 +72,40 @@ class Filter:
         )
 
 
+def _where(wanted: Filter | None, after: int, up_to: int) -> tuple[str, list[Any]]:
+    conditions = list((wanted or Filter()).conditions())
+    where = " AND ".join(["notification_id > %b", "notification_id <= %b", *(text for text, _ in conditions)])
+    return where, [after, up_to, *(value for _, value in conditions)]
+
+
+def _short_of(where: str, order: str) -> str:
+    """A query for rows up to the one with which they are PAGE_BYTES."""
+    return (
+        f"SELECT {COLUMNS} FROM ("
+        f"SELECT *, sum(octet_length(state)) OVER (ORDER BY {order}) - octet_length(state) AS bytes_before"
+        f" FROM runfold.log WHERE {where} ORDER BY {order} LIMIT %b) AS log"
+        f" WHERE bytes_before < {PAGE_BYTES} ORDER BY {order}"
+    )
+
+
+def _size(rows: list[tuple[Any, ...]]) -> int:
+    return sum(len(row[5]) for row in rows)
+
+
+def _is_all(rows: list[tuple[Any, ...]], limit: int) -> bool:
+    return len(rows) < limit and _size(rows) < PAGE_BYTES
+
+
 def _like(name: str) -> str:
     return name.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_").replace("*", "%")
+
+
+class Stretch(NamedTuple):
+    """Some events, how far the log was looked through for them, and how many bytes of payload they are."""
+
+    events: list[Recorded]
+    position: int
+    size: int = 0
 
 
 class Reader:
@@ -114,25 +148,33 @@ class Reader:
         self, wanted: Filter | None = None, *, after: int = 0, up_to: int = LATEST, limit: int = PAGE, descending: bool = False
     ) -> list[Recorded]:
         """At most `limit` events after one position and up to another, in order. Raises UnknownEventType, UnreadableEvent."""
-        return [decode(row) for row in self._page(wanted, after, up_to, limit, descending=descending)]
-
-    def events(self, wanted: Filter | None = None, *, after: int = 0, up_to: int = LATEST) -> Iterator[Recorded]:
-        """All of them, each page in a transaction of its own, each event read when it is asked for."""
-        while found := self._page(wanted, after, up_to, PAGE):
-            for row in found:
-                yield decode(row)
-            if len(found) < PAGE:
-                return
-            after = found[-1][0]
-
-    def _page(
-        self, wanted: Filter | None, after: int, up_to: int, limit: int, *, descending: bool = False
-    ) -> list[tuple[Any, ...]]:
-        conditions = list((wanted or Filter()).conditions())
-        where = " AND ".join(["notification_id > %b", "notification_id <= %b", *(text for text, _ in conditions)])
+        where, values = _where(wanted, after, up_to)
         direction = "DESC" if descending else "ASC"
         query = f"SELECT {COLUMNS} FROM runfold.log WHERE {where} ORDER BY notification_id {direction} LIMIT %b"
-        return self.rows(query, [after, up_to, *(value for _, value in conditions), limit])
+        return [decode(row) for row in self.rows(query, [*values, limit])]
+
+    def stretch(self, wanted: Filter | None = None, *, after: int = 0, up_to: int = LATEST, limit: int = PAGE) -> Stretch:
+        """At most `limit` events, in order, and no more of them than memory should hold; go on after its position.
+
+        Raises UnknownEventType, UnreadableEvent.
+        """
+        found, is_all = self._stretch(wanted, after, up_to, limit)
+        return Stretch([decode(row) for row in found], max(after, up_to) if is_all else found[-1][0], _size(found))
+
+    def events(self, wanted: Filter | None = None, *, after: int = 0, up_to: int = LATEST) -> Iterator[Recorded]:
+        """All of them, each stretch in a transaction of its own, each event read when it is asked for."""
+        is_all = False
+        while not is_all:
+            found, is_all = self._stretch(wanted, after, up_to, PAGE)
+            for row in found:
+                yield decode(row)
+            after = found[-1][0] if found else after
+
+    def _stretch(self, wanted: Filter | None, after: int, up_to: int, limit: int) -> tuple[list[tuple[Any, ...]], bool]:
+        """Rows, and whether they are all that there are."""
+        where, values = _where(wanted, after, up_to)
+        found = self.rows(_short_of(where, "notification_id"), [*values, limit])
+        return found, _is_all(found, limit)
 
     def stream(
         self,
@@ -144,18 +186,16 @@ class Reader:
         types: tuple[str, ...] = (),
     ) -> Iterator[Recorded]:
         """A stream's events in order, page by page."""
-        wanted = " AND topic LIKE ANY(%b)" if types else ""
-        query = (
-            f"SELECT {COLUMNS} FROM runfold.log WHERE originator_id = %b AND originator_version > %b"
-            f" AND originator_version <= %b AND notification_id <= %b{wanted} ORDER BY originator_version LIMIT %b"
-        )
+        where = "originator_id = %b AND originator_version > %b AND originator_version <= %b AND notification_id <= %b"
+        query = _short_of(where + (" AND topic LIKE ANY(%b)" if types else ""), "originator_version")
         likes = [[_like(name) for name in types]] if types else []
-        while found := self.rows(query, [stream, after_version, up_to_version, up_to, *likes, PAGE]):
+        is_all = False
+        while not is_all:
+            found = self.rows(query, [stream, after_version, up_to_version, up_to, *likes, PAGE])
             for row in found:
                 yield decode(row)
-            if len(found) < PAGE:
-                return
-            after_version = found[-1][2]
+            is_all = _is_all(found, PAGE)
+            after_version = found[-1][2] if found else after_version
 
     def tree(self, thread_id: str, *, after: int = 0, up_to: int = LATEST) -> list[Recorded]:
         """The events that shape a thread's tree: runs created, heads named and moved."""

@@ -16,9 +16,10 @@ from runfold.domain.event import Recorded
 from runfold.errors import LedgerError
 from runfold.store.datastore import Datastore
 from runfold.store.hint import Listener
-from runfold.store.reader import Reader
+from runfold.store.reader import Reader, Stretch
 
-KEPT = 5000
+KEPT, KEPT_BYTES = 5000, 64 * 1024 * 1024
+"""No more is kept than these many events of that much payload, but for the last that were read."""
 PAGE = 500
 BUSY_SECONDS = 0.005
 QUIET_SECONDS = 0.25
@@ -31,7 +32,10 @@ class Tail:
     def __init__(self, datastore: Datastore, reader: Reader) -> None:
         self._datastore = datastore
         self._reader = reader
-        self._kept: deque[Recorded] = deque(maxlen=KEPT)
+        self._kept: deque[Recorded] = deque()
+        self._read: deque[Stretch] = deque()
+        """What is kept, as it was read."""
+        self._size = 0
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._wanted_until = 0.0
@@ -75,6 +79,8 @@ class Tail:
     def _begin(self, position: int) -> None:
         if self._thread is None and not self._closed:
             self._kept.clear()
+            self._read.clear()
+            self._size = 0
             self.position = position
             self._thread = threading.Thread(target=self._read_on, name="runfold-tail", daemon=True)
             self._thread.start()
@@ -124,14 +130,24 @@ class Tail:
             return False
 
     def _read_page(self) -> bool:
-        found = self._reader.page(after=self.position, limit=PAGE)
-        if found:
+        found = self._reader.stretch(after=self.position, limit=PAGE)
+        if found.events:
             with self._changed:
-                self._kept.extend(found)
-                self.position = found[-1].position
+                self._keep(found)
+                self.position = found.events[-1].position
                 self._changed.notify_all()
             self._tell()
-        return bool(found)
+        return bool(found.events)
+
+    def _keep(self, found: Stretch) -> None:
+        self._kept.extend(found.events)
+        self._read.append(found)
+        self._size += found.size
+        while len(self._read) > 1 and (len(self._kept) > KEPT or self._size > KEPT_BYTES):
+            oldest = self._read.popleft()
+            self._size -= oldest.size
+            for _ in oldest.events:
+                self._kept.popleft()
 
     def _tell(self) -> None:
         with self._changed:
