@@ -10,8 +10,9 @@ from pydantic import ValidationError
 
 from runfold.domain.event import AlreadyRecorded, Event, Recorded, refusal
 from runfold.errors import LedgerError, LedgerUnavailable, UsageError
+from runfold.ledger.answers import require_same
 from runfold.ledger.caller import Caller, metadata_of
-from runfold.ledger.door import Door, require_same
+from runfold.ledger.door import Door
 from runfold.ledger.plan import Plan
 from runfold.ledger.reading import Reading
 from runfold.ledger.session import NotKnown, Session, States

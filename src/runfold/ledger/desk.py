@@ -142,7 +142,7 @@ class Desk(Writing, Keyring):
 
         Raises KeyReused when something else was asked then.
         """
-        return self._own_door.recorded_under(self.caller)
+        return self._own_door.answers.recorded_under(self.caller)
 
     # Reading
 

@@ -17,24 +17,22 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
 
-from runfold.domain.event import AlreadyRecorded, Event, refusal
+from runfold.domain.event import AlreadyRecorded, refusal
 from runfold.domain.values import Actor
 from runfold.errors import (
     AlreadyAppended,
     CommandRefused,
-    DuplicateWithDifferentContent,
-    KeyReused,
     LedgerError,
     LedgerUnavailable,
     NotFound,
     VersionConflict,
 )
-from runfold.ids import new_id, stable_event_id
+from runfold.ids import new_id
+from runfold.ledger.answers import IN_FLIGHT_SECONDS, Answers
 from runfold.ledger.caller import Caller, Envelope, metadata_of
 from runfold.ledger.insisting import insist
 from runfold.ledger.plan import Plan, Try
@@ -52,8 +50,6 @@ T = TypeVar("T")
 MOST_TRIES = 100
 PATIENCE = 5
 """Races that a command loses before it makes the others wait."""
-_WAIT_FOR_IN_FLIGHT = 0.002
-
 
 _Chore = Callable[[], None]
 """What must be done before a command is decided, or decided again. It takes the database."""
@@ -77,6 +73,7 @@ class Door:
         self._hint = Hint(recorder.store)
         self._appender = Appender(recorder.writer, self._settle, settings.queue_size)
         self._turn = threading.Lock()
+        self.answers = Answers(self.reader, self.states, self._turn)
         self._behind: Counter[str] = Counter()
         self._numbers = itertools.count()
         self._work: queue.PriorityQueue[tuple[int, Try | None]] = queue.PriorityQueue()
@@ -131,7 +128,7 @@ class Door:
             stored, _ = self.reader.ends([stream]).get(stream, (0, 0))
             if known.state.version <= stored:
                 return known if known.state.version == stored else None
-            time.sleep(_WAIT_FOR_IN_FLIGHT)  # some of it is still on its way
+            time.sleep(IN_FLIGHT_SECONDS)  # some of it is still on its way
         return None
 
     def give_back(self, states: States) -> None:
@@ -165,23 +162,6 @@ class Door:
         """An id for what a command creates."""
         return new_id(prefix)
 
-    def recorded_under(self, caller: Caller) -> Receipt | None:
-        """What was recorded under the caller's key, if anything was.
-
-        Raises KeyReused when something else was asked then.
-        """
-        if caller.key is None:
-            return None
-        found = self.reader.of(caller.tenant_id).under(partial(stable_event_id, caller.tenant_id, caller.key))
-        if not found:
-            return None
-        if found[0].metadata.request_digest != caller.request:
-            raise KeyReused(caller.key, found[0].position)
-        last = found[-1]
-        return Receipt(
-            last.stream, last.position, last.version, last.recorded_at, len(found), tuple(recorded.event for recorded in found)
-        )
-
     # Deciding
 
     def _attempt(self, trying: Try, *, in_worker: bool = False) -> _Chore | None:
@@ -203,7 +183,7 @@ class Door:
             return missing.load
         except AlreadyRecorded as known:
             found = known
-            return lambda: self._answer_as_recorded(trying, found)
+            return lambda: self.answers.as_recorded(trying, found)
         except (LedgerError, ValidationError) as error:
             settle([(trying.submitted, _ours(error))])
         return None
@@ -211,7 +191,7 @@ class Door:
     def _decide(self, trying: Try) -> _Chore | None:
         plan, caller = trying.plan, trying.plan.caller
         if caller is not None and caller.key is not None and not trying.looked_up:
-            raise NotKnown(lambda: self._look_up(trying, caller))
+            raise NotKnown(lambda: self.answers.look_up(trying, caller))
         session = trying.session = trying.session or self.session(plan.envelope, caller=plan.caller)
         self._appender.require_room()
         refused: LedgerError | None = None
@@ -229,7 +209,7 @@ class Door:
             return None
         seen = session.seen
         session.undo()
-        return lambda: self._answer_if_current(trying, seen, refused, is_answer=not decided)
+        return lambda: self.answers.if_current(trying, seen, refused, is_answer=not decided)
 
     def _insist(self, trying: Try) -> Receipt | None:
         """Make the others wait. None when it did not help, and the command is to be tried again as any other."""
@@ -267,48 +247,8 @@ class Door:
         except LedgerError as error:
             settle([(trying.submitted, error)])
 
-    def _look_up(self, trying: Try, caller: Caller) -> None:
-        """Answer with what was recorded under the command's key before, if anything was."""
-        receipt = self.recorded_under(caller)
-        trying.looked_up = True
-        if receipt is not None:
-            settle([(trying.submitted, receipt)])
-
     def _put(self, trying: Try, session: Session) -> None:
         self._appender.put(Append(session.rows, list(session.touched.values()), session.watched(), trying))
-
-    def _answer_if_current(self, trying: Try, seen: dict[str, int], refused: LedgerError | None, *, is_answer: bool) -> None:
-        """Answer a command that appends nothing, if what it was judged by is stored and is all that is stored.
-
-        What is to be decided alone and was not refused here is no answer: what memory holds is brought up to date for it.
-        """
-        ends = self.reader.ends(list(seen))
-        stored = {stream: ends.get(stream, (0, 0))[0] for stream in seen}
-        floor = trying.floor or {}
-        if is_answer and all(
-            at == stored[stream] or floor.get(stream, stored[stream]) <= at < stored[stream] for stream, at in seen.items()
-        ):
-            version, position = ends.get(trying.plan.stream, (0, 0))
-            settle([(trying.submitted, refused or Receipt(trying.plan.stream, position, version, None, 0))])
-            return
-        with self._turn:
-            for stream, version in stored.items():
-                known = self.states.peek(stream)
-                if known is not None and known.state.version < version:
-                    self.states.forget(known)
-        trying.session, trying.floor = None, stored
-        if any(at > stored[stream] for stream, at in seen.items()):
-            time.sleep(_WAIT_FOR_IN_FLIGHT)
-
-    def _answer_as_recorded(self, trying: Try, known: AlreadyRecorded) -> None:
-        """Answer with what stands there already; not yet, while that is still on its way."""
-        found = list(self.reader.stream(known.stream, after_version=known.version - 1, up_to_version=known.version))
-        if not found:
-            time.sleep(_WAIT_FOR_IN_FLIGHT)
-            return
-        require_same(known, found[0].event)
-        receipt = Receipt(known.stream, found[0].position, found[0].version, found[0].recorded_at, 0)
-        settle([(trying.submitted, receipt)])
 
     # Settling: the appender's thread calls this for every batch
 
@@ -382,12 +322,6 @@ class Door:
                 self._behind[stream] -= 1
                 if not self._behind[stream]:
                     del self._behind[stream]
-
-
-def require_same(known: AlreadyRecorded, event: Event) -> None:
-    """Raise DuplicateWithDifferentContent unless the recorded event says what is proposed again."""
-    if differs := known.proposed.differs_from(event):
-        raise DuplicateWithDifferentContent(known.thing, known.id, differs)
 
 
 def _try_of(append: Append) -> Try:

@@ -1,0 +1,90 @@
+"""Answers to commands that append nothing: what stands there already, a refusal, or that there is nothing new.
+
+What is in memory may be out of date, so each is given only after the database was asked.
+"""
+
+import threading
+import time
+from functools import partial
+
+from runfold.domain.event import AlreadyRecorded, Event
+from runfold.errors import DuplicateWithDifferentContent, KeyReused, LedgerError
+from runfold.ids import stable_event_id
+from runfold.ledger.caller import Caller
+from runfold.ledger.plan import Try
+from runfold.ledger.session import States
+from runfold.ledger.submitted import Receipt, settle
+from runfold.store.reader import Reader
+
+IN_FLIGHT_SECONDS = 0.002
+"""How long what is on its way is waited for, before another look."""
+
+
+class Answers:
+    """Gives them, from the log."""
+
+    def __init__(self, reader: Reader, states: States, turn: threading.Lock) -> None:
+        self._reader, self._states, self._turn = reader, states, turn
+
+    def recorded_under(self, caller: Caller) -> Receipt | None:
+        """What was recorded under the caller's key, if anything was.
+
+        Raises KeyReused when something else was asked then.
+        """
+        if caller.key is None:
+            return None
+        found = self._reader.of(caller.tenant_id).under(partial(stable_event_id, caller.tenant_id, caller.key))
+        if not found:
+            return None
+        if found[0].metadata.request_digest != caller.request:
+            raise KeyReused(caller.key, found[0].position)
+        last = found[-1]
+        return Receipt(
+            last.stream, last.position, last.version, last.recorded_at, len(found), tuple(recorded.event for recorded in found)
+        )
+
+    def look_up(self, trying: Try, caller: Caller) -> None:
+        """Answer with what was recorded under the command's key before, if anything was."""
+        receipt = self.recorded_under(caller)
+        trying.looked_up = True
+        if receipt is not None:
+            settle([(trying.submitted, receipt)])
+
+    def if_current(self, trying: Try, seen: dict[str, int], refused: LedgerError | None, *, is_answer: bool) -> None:
+        """Answer a command that appends nothing, if what it was judged by is stored and is all that is stored.
+
+        What is to be decided alone and was not refused here is no answer: what memory holds is brought up to date for it.
+        """
+        ends = self._reader.ends(list(seen))
+        stored = {stream: ends.get(stream, (0, 0))[0] for stream in seen}
+        floor = trying.floor or {}
+        if is_answer and all(
+            at == stored[stream] or floor.get(stream, stored[stream]) <= at < stored[stream] for stream, at in seen.items()
+        ):
+            version, position = ends.get(trying.plan.stream, (0, 0))
+            settle([(trying.submitted, refused or Receipt(trying.plan.stream, position, version, None, 0))])
+            return
+        with self._turn:
+            for stream, version in stored.items():
+                known = self._states.peek(stream)
+                if known is not None and known.state.version < version:
+                    self._states.forget(known)
+        trying.session, trying.floor = None, stored
+        if any(at > stored[stream] for stream, at in seen.items()):
+            time.sleep(IN_FLIGHT_SECONDS)
+
+    def as_recorded(self, trying: Try, known: AlreadyRecorded) -> None:
+        """Answer with what stands there already; not yet, while that is still on its way."""
+        found = list(self._reader.stream(known.stream, after_version=known.version - 1, up_to_version=known.version))
+        if not found:
+            time.sleep(IN_FLIGHT_SECONDS)
+            return
+        require_same(known, found[0].event)
+        receipt = Receipt(known.stream, found[0].position, found[0].version, found[0].recorded_at, 0)
+        settle([(trying.submitted, receipt)])
+
+
+def require_same(known: AlreadyRecorded, event: Event) -> None:
+    """Raise DuplicateWithDifferentContent unless the recorded event says what is proposed again."""
+    if differs := known.proposed.differs_from(event):
+        raise DuplicateWithDifferentContent(known.thing, known.id, differs)
