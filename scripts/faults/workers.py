@@ -93,7 +93,8 @@ def workers_killed(stage: Stage) -> None:
         for point in POINTS:
             if point == "generation switched":
                 continue  # reached by a new version only
-            times = 1 if round_number == 0 else stage.rng.randint(2, 30)
+            most = len(known()) if point == "claimed" else 30
+            times = 1 if round_number == 0 else stage.rng.randint(2, most)
             worker = start_worker(stage, RUNFOLD_FAILPOINT=f"{point}:{times}")
             with contextlib.suppress(subprocess.TimeoutExpired):
                 worker.wait(15)

@@ -1,8 +1,10 @@
 """A run's life has rules, and they hold for everybody."""
 
+import re
+
 import pytest
 
-from runfold import CommandRefused, Ledger, Run, Thread, VersionConflict
+from runfold import CommandRefused, InvalidEvent, Ledger, Run, Thread, VersionConflict
 
 
 @pytest.mark.row("CV-20", "CV-02", "LT-21", "LT-03", "HV-01")
@@ -136,6 +138,75 @@ def test_the_last_output_is_the_runs(run: Run) -> None:
     run.record_output({"draft": 2})
     run.complete()
     assert run.view().output == {"draft": 2}
+
+
+INVOICE = {
+    "type": "object", "required": ["total"],
+    "properties": {"total": {"type": "integer"}, "lines": {"type": "array", "items": {"type": "string", "pattern": "^(a+)+$"}}},
+}  # fmt: skip
+
+
+@pytest.mark.row("CV-32")
+def test_an_output_that_is_what_its_schema_says_is_kept_and_the_last_one_counts(run: Run) -> None:
+    for total in (1, 2):
+        run.record_output({"total": total, "lines": ["aa"]}, schema=INVOICE)
+    run.complete()
+    assert (run.view().status, run.view().output) == ("completed", {"total": 2, "lines": ["aa"]})
+
+
+@pytest.mark.row("CV-32")
+@pytest.mark.parametrize(
+    ("output", "where"),
+    [
+        ({"total": "secret"}, 'output.total: it is not of type "integer"'),
+        ({}, 'output: "total" is a required property'),
+        ({"total": 1, "lines": ["a", "a" * 5_000 + "!"]}, "output.lines.1: it does not match"),
+        (["secret", 1], 'output: it is not of type "object"'),
+        (None, 'output: it is not of type "object"'),
+    ],
+)
+def test_an_output_that_is_not_fails_the_run_and_says_where_without_its_words(
+    ledger: Ledger, run: Run, output: object, where: str
+) -> None:
+    run.record_output({"total": 1}, schema=INVOICE)
+    call = run.call_tool("look_up")
+    for _ in range(2):  # and again, the same
+        with pytest.raises(CommandRefused) as refused:
+            run.record_output(output, schema=INVOICE)
+        assert where in str(refused.value)
+    view = run.view()
+    assert view.error is not None
+    assert (view.status, view.stop_reason, view.error.code) == ("failed", "invalid_llm_response", "invalid_output")
+    assert view.error.message.startswith(where)
+    assert "secret" not in view.error.message
+    assert view.output == {"total": 1}
+    assert [(each.id, each.status) for each in ledger.now.tool_calls(run.id)] == [(call.id, "failed")]
+
+
+@pytest.mark.parametrize(
+    ("schema", "where"),
+    [
+        ({"type": "nothing"}, "schema.type: is no JSON Schema"),
+        ({"$ref": "http://schemas.example/invoice"}, "schema: is no JSON Schema that stands by itself"),
+        ({"$ref": "#/$defs/none"}, "schema: is no JSON Schema"),
+        ({"properties": {"a": {"pattern": "("}}}, "schema.properties.a.pattern: is no JSON Schema"),
+    ],
+)
+def test_a_schema_that_is_none_is_refused_and_nothing_is_recorded(run: Run, schema: dict[str, object], where: str) -> None:
+    with pytest.raises(InvalidEvent, match=re.escape(where)):
+        run.record_output({"total": 1}, schema=schema)
+    assert (run.view().status, run.view().output) == ("running", None)
+    with pytest.raises(InvalidEvent, match=re.escape(where.replace("schema", "response_schema", 1))):
+        run.request_approval("refund", response_schema=schema)
+
+
+def test_the_answer_to_a_question_is_held_to_its_schema(run: Run) -> None:
+    approval = run.request_approval("size", reason="input_required", response_schema=INVOICE)
+    with pytest.raises(InvalidEvent, match=re.escape("response.total: is not what the approval's response_schema says: it is")):
+        approval.grant(response={"total": "L"}, actor="human:ada")
+    assert run.view().status == "waiting"
+    approval.grant(response={"total": 3}, actor="human:ada")
+    assert run.view().status == "running"
 
 
 @pytest.mark.row("LT-56")

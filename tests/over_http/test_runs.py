@@ -240,3 +240,18 @@ def test_a_worker_that_went_silent_loses_its_run_to_one_that_takes_it_over(clien
     renewed = client.post(f"/runs/{run}/claim", json={"worker": "worker-a", "execution_id": "exec_a"})
     assert (renewed.status_code, "worker-b holds it" in renewed.json()["rule"]) == (409, True)
     assert [message["id"] for message in client.get(f"/runs/{run}/messages").json()["items"]] == ["msg_1"]
+
+
+@pytest.mark.row("CV-32")
+def test_an_output_that_is_not_what_its_schema_says_fails_the_run_once_however_often_it_is_sent(
+    client: httpx2.Client, ledger: Ledger, thread: Thread
+) -> None:
+    run = thread.start_run()
+    body = {"output": {"total": "3"}, "schema": {"properties": {"total": {"type": "integer"}}}}
+    answers = [client.post(f"/runs/{run.id}/output", json=body, headers={"Idempotency-Key": "bill"}) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [409, 409]
+    assert [answer.json()["rule"] for answer in answers] == [answers[0].json()["rule"]] * 2
+    assert "output.total: it is not of type" in answers[0].json()["rule"]
+    view = client.get(f"/runs/{run.id}").json()
+    assert (view["status"], view["stop_reason"], view["error"]["code"]) == ("failed", "invalid_llm_response", "invalid_output")
+    assert len(ledger.events(types=["run.failed"])) == 1

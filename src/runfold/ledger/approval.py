@@ -12,6 +12,7 @@ from runfold.domain.values import Actor, digest
 from runfold.errors import ApprovalsLeftOpen, CommandRefused, InvalidEvent
 from runfold.ledger.caller import Envelope
 from runfold.ledger.command import Entrance, Handle, arguments_of, command, itself, submitting
+from runfold.ledger.json_schema import mismatch
 from runfold.ledger.plan import Plan
 from runfold.ledger.session import Session
 from runfold.ledger.submitted import Receipt, Submitted
@@ -97,6 +98,10 @@ class Approval(Handle):
             now = self._door.clock()
             if approval.is_late(now):
                 return approval.expire(now)
+            schema = approval.request.response_schema
+            if schema is not None and response is not None and (fault := mismatch("response", response, schema)):
+                path, _, reason = fault.partition(": ")
+                raise InvalidEvent(path, f"is not what the approval's response_schema says: {reason}")
             try:
                 return approval.vote(voter, verdict, comment, edited, response)
             except CommandRefused:

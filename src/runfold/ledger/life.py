@@ -10,6 +10,7 @@ from runfold.domain.run import Run as RunState
 from runfold.domain.run_events import StuckRule
 from runfold.domain.tool_call import Failure
 from runfold.domain.values import Actor
+from runfold.errors import CommandRefused
 from runfold.ledger.caller import Envelope
 from runfold.ledger.child import Child
 from runfold.ledger.command import (
@@ -20,6 +21,7 @@ from runfold.ledger.command import (
     itself,
     submitting,
 )
+from runfold.ledger.json_schema import mismatch
 from runfold.ledger.plan import Plan
 from runfold.ledger.session import Session
 from runfold.ledger.submitted import Receipt
@@ -119,8 +121,22 @@ class Life(Handle):
 
     @command
     def record_output(self, output: Any, *, schema: dict[str, Any] | None = None, **envelope: Unpack[Envelope]) -> Plan[Receipt]:
-        """Record the output before the end. The last one counts."""
-        return self._plan(lambda run: run.record_output(output, schema), envelope)
+        """Record the output before the end. The last one counts.
+
+        With `schema` it is held to that JSON Schema: a run whose output is something else fails with the code
+        `invalid_output`, and CommandRefused says where. Raises InvalidEvent for a schema that is none.
+        """
+        fault = None if schema is None else mismatch("output", output, schema)
+        if fault is None:
+            return self._plan(lambda run: run.record_output(output, schema), envelope)
+        error = Failure(code="invalid_output", message=fault)
+
+        def answer(receipt: Receipt) -> Receipt:
+            rule = f"the output is not what its schema says ({fault}); the run has failed with that"
+            raise CommandRefused("record_output", receipt.stream, rule, "failed")
+
+        plan = self._ending(lambda run: run.fail(error, "invalid_llm_response"), "run_failed", envelope)
+        return plan._replace(answer=answer)
 
     @command
     def record_timing(

@@ -30,6 +30,7 @@ from runfold.ledger.command import (
 )
 from runfold.ledger.decision import Decision, Problem
 from runfold.ledger.history import History
+from runfold.ledger.json_schema import require_schema
 from runfold.ledger.life import Life
 from runfold.ledger.message import Message
 from runfold.ledger.plan import Plan
@@ -233,8 +234,10 @@ class Recording(Life):
         """Stop and ask a person. The run waits until every approval it asked for is decided.
 
         `arguments` is exactly what is to be approved: text to the letter, or JSON. `expires_in` is `90s`, `15m`, `1h`, `7d`.
+        A `response` that comes with a yes is held to `response_schema`, a JSON Schema that stands by itself.
         """
         text, _ = arguments_of(arguments)
+        require_schema("response_schema", response_schema)
         if expires_in is not None:
             expires_at = self._door.clock() + duration(expires_in)
         requested = ApprovalRequested(

@@ -1,0 +1,41 @@
+"""Values held to a JSON Schema that came with them: patterns take bounded time, and nothing is looked up elsewhere."""
+
+from typing import Any
+
+import jsonschema_rs
+
+from runfold.domain.values import json_fault
+from runfold.errors import InvalidEvent
+
+_PATTERNS = jsonschema_rs.FancyRegexOptions(backtrack_limit=50_000)
+_MOST_CHARACTERS = 500
+
+
+def require_schema(name: str, schema: dict[str, Any] | None) -> None:
+    """Raise InvalidEvent for what is no JSON Schema, or refers to what is elsewhere."""
+    if schema is not None:
+        _validator(name, schema)
+
+
+def mismatch(name: str, value: Any, schema: dict[str, Any]) -> str | None:
+    """Where a value is not what its schema says, without the value's own words; None where it is. Raises InvalidEvent."""
+    validator = _validator("schema", schema)
+    if json_fault(value) is not None:
+        return None  # it is refused for that
+    found = list(validator.iter_errors(value))
+    if not found:
+        return None
+    path = ".".join([name, *map(str, found[0].instance_path)])
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    return f"{path}: {found[0].message}"[:_MOST_CHARACTERS] + more
+
+
+def _validator(name: str, schema: dict[str, Any]) -> jsonschema_rs.Validator:
+    if json_fault(schema) is not None:
+        raise InvalidEvent(name, "is no JSON")
+    try:
+        return jsonschema_rs.validator_for(schema, pattern_options=_PATTERNS, offline=True, mask="it")
+    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError) as error:
+        where = "".join(f".{step}" for step in getattr(error, "instance_path", ()))
+        reason = str(getattr(error, "message", error)).splitlines()[0][:_MOST_CHARACTERS]
+        raise InvalidEvent(f"{name}{where}", f"is no JSON Schema that stands by itself: {reason}") from None
