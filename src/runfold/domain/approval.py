@@ -68,24 +68,23 @@ class ApprovalRequested(ApprovalEvent, type="approval.requested"):
     rule: ApprovalRule = ApprovalRule()
 
 
-class ApprovalVoteCast(ApprovalEvent, type="approval.vote_cast"):
+class VoteEvent(ApprovalEvent):
+    """What somebody said."""
+
+    voter: Label
+    verdict: Literal["approve", "deny"]
+    comment: Text | None = None
+    edited_arguments_text: Text | None = None
+    response: JsonObject | None = None
+
+
+class ApprovalVoteCast(VoteEvent, type="approval.vote_cast"):
     """Somebody voted. Edited arguments replace the asked ones whole, and are another thing to agree on."""
 
-    voter: Label
-    verdict: Literal["approve", "deny"]
-    comment: Text | None = None
-    edited_arguments_text: Text | None = None
-    response: JsonObject | None = None
 
-
-class ApprovalVoteRefused(ApprovalEvent, type="approval.vote_refused"):
+class ApprovalVoteRefused(VoteEvent, type="approval.vote_refused"):
     """Somebody who might have decided it voted when it was closed. It changes nothing; who looks back sees both."""
 
-    voter: Label
-    verdict: Literal["approve", "deny"]
-    comment: Text | None = None
-    edited_arguments_text: Text | None = None
-    response: JsonObject | None = None
     status: ClosedStatus
     """How it had ended."""
 
