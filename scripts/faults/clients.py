@@ -187,7 +187,7 @@ class Writer:
         for number, receipt in zip(block, receipts, strict=True):
             if receipt.position == 0:  # new in this batch: the batch knows where it stands
                 position += receipt.appended
-                receipt = Receipt(receipt.stream, position, receipt.version, None, receipt.appended)  # noqa: PLW2901
+                receipt = Receipt(receipt.stream, position, receipt.version, None, receipt.appended)  # noqa: PLW2901  the same, with its place
             acks += acks_of(self._id(number), receipt)
         return acks
 

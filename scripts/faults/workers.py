@@ -59,7 +59,7 @@ def finish(stage: Stage) -> None:
         events = list(ledger.recorder.reader.events())
     stage.figures.measured |= {"read models": len(known()), "position": head}
     with own.admin() as connection:
-        connection.row_factory = dict_row  # type: ignore[assignment]
+        connection.row_factory = dict_row  # type: ignore[assignment]  # it was made for tuples
         for model in read_models(connection):
             if model.state == "previous":
                 continue  # kept for a rollback, and not kept up
@@ -72,7 +72,7 @@ def finish(stage: Stage) -> None:
                     stage.figures.add("inverted", f"{model.name}: {difference}")
             looked_at = [recorded for recorded in events if type(recorded.event) in projection.events]
             named = {"name": model.name, "generation": model.generation}
-            receipts = [tuple(found.values()) for found in connection.execute(QUERIES["receipts"], named)]  # type: ignore[attr-defined]
+            receipts = [tuple(found.values()) for found in connection.execute(QUERIES["receipts"], named)]  # type: ignore[attr-defined]  # as above
             if receipts != [(1, head, len(looked_at), digest_of(looked_at))]:
                 stage.figures.add("doubled", f"{model.name} has the receipts {receipts}, and the log ends at {head}")
 

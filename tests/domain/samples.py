@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from runfold.domain.approval import ApprovalRequested, ApprovalRule, ApprovalVoteCast
+from runfold.domain.approval_events import ApprovalRequested, ApprovalRule, ApprovalVoteCast
 from runfold.domain.decision import DecisionEvaluated, DecisionMade, Option, Outcome, OutcomeRecorded
 from runfold.domain.event import Events
 from runfold.domain.message import MessageAdded

@@ -6,7 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from runfold.domain.approval import Approval, ApprovalEvent
+from runfold.domain.approval import Approval
+from runfold.domain.approval_events import ApprovalEvent
 from runfold.domain.event import AlreadyRecorded, Event, Events
 from runfold.domain.run import Run
 from runfold.domain.thread import Thread, ThreadEvent

@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 from pydantic import ValidationError
 
-from runfold.domain.approval import (
-    Approval,
+from runfold.domain.approval import Approval
+from runfold.domain.approval_events import (
     ApprovalConsumed,
     ApprovalDenied,
     ApprovalEvent,

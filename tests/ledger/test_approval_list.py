@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ledger.listed import DAWN, MINUTE, TOOLS, VOTERS, Listed
 from runfold import Ledger, Thread
-from runfold.domain.approval import Vote
+from runfold.domain.approval_events import Vote
 from runfold.domain.values import digest
 from runfold.errors import ReadModelBehind, UsageError
 from runfold.projections.approval_queue import ApprovalQueue, ApprovalRow

@@ -21,7 +21,10 @@ from runfold.http.app import create_app, described
 from .conftest import Anybody, serving
 
 EXAMPLES = int(os.environ.get("RUNFOLD_TEST_EXAMPLES", "0"))
-SOME = ["Writing.create_thread", "Life.claim", "Approval.vote", "Reading.heads"]
+SOME = [
+    "Writing.create_thread", "Thread.rename", "Life.claim", "Recording.decide", "Approval.vote", "Reading.approval",
+    "Reading.heads",
+]  # fmt: skip
 """Operations whose edges are looked at in short."""
 
 THREADS = [f"thread_{name}" for name in ("ada", "bob", "cleo", "dan")]

@@ -4,17 +4,17 @@ import contextlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import orjson
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
-from runfold.domain.approval import ClosedStatus
+from runfold.domain.approval_events import ClosedStatus
 from runfold.errors import AlreadyAppended, CommandRefused, InvalidEvent, TooLarge, VersionConflict
 from runfold.http import bodies
-from runfold.http.bodies import Body
+from runfold.http.batch_bodies import Ballots, BatchReply, Item, RunBatch, RunChange, ThreadChange, ThreadDeletions
 from runfold.http.commands import HEADERS, body_of, envelope, identity, planned
 from runfold.http.routing import Handler, add
 from runfold.http.service import Service
@@ -27,99 +27,6 @@ from runfold.ledger.submitted import Receipt
 MOST_TRIES = 20
 DECIDE: Scope = "approvals:decide"
 _RUN = "/runs/{run_id}"
-
-
-class Item(Body):
-    """One command of a batch: as it would be sent by itself, its path from the run's own on."""
-
-    path: str
-    """Such as `/messages` or `/tool-calls/call_1/succeed`."""
-    verb: Literal["POST", "PUT", "PATCH"] = "POST"
-    body: dict[str, Any] = Field(default_factory=dict)
-
-
-class RunBatch(Body):
-    """Commands on one run."""
-
-    commands: list[Item]
-    expected_version: int | None = None
-    """The version that the run must be at before the first of them."""
-
-
-class Ballot(Body):
-    """A vote on one approval."""
-
-    approval_id: str
-    verdict: Literal["approve", "deny"]
-    comment: str | None = None
-    """Of a no, what the agent hears."""
-    arguments: Any = None
-    """Replace the asked ones whole."""
-    response: dict[str, Any] | None = None
-    """The answer, where one was asked for."""
-
-
-class FollowUp(Body):
-    """What a user says along with their votes."""
-
-    run_id: str
-    content: str | list[dict[str, Any]]
-    message_id: str | None = None
-    name: str | None = None
-    author: str | None = None
-
-
-class Ballots(Body):
-    """Votes on many approvals."""
-
-    votes: list[Ballot]
-    complete: bool = False
-    """Refused unless the votes are on all approvals that their runs wait for."""
-    messages: list[FollowUp] = Field(default_factory=list)
-    """Added to the runs as the user's, after the votes. It takes the scope runs:write too."""
-
-
-class ThreadDeletions(Body):
-    """Threads to be deleted."""
-
-    thread_ids: list[str]
-    reason: str
-
-
-class ThreadChange(Body):
-    """What is to be different about a thread."""
-
-    title: str | None = None
-    archived: bool | None = None
-    """Put away, or taken out again."""
-    expected_version: int | None = None
-
-
-class RunChange(Body):
-    """What is to be different about a run."""
-
-    metadata: dict[str, Any] | None = None
-    """Keys to set; null removes one."""
-    ttft_ns: int | None = None
-    """Nanoseconds to the first token, by the run's own clock."""
-    total_duration_ns: int | None = None
-    expected_version: int | None = None
-
-
-class BatchReply(BaseModel):
-    """What a batch answers."""
-
-    ids: list[str]
-    """Of each command in its order: what it made, or wrote to."""
-    version: int
-    """Of the stream that the last event stands in; 0 where nothing was recorded."""
-    position: int
-    """Of the last event; where nothing was recorded, the ledger's."""
-    recorded_at: str | None
-    appended: int
-    """How many events were recorded."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
 
 @dataclass(frozen=True)
@@ -174,14 +81,18 @@ def _handler(service: Service, read: Reading, scope: Scope) -> Handler:
             if steps and said:
                 first = steps[0]
                 steps = [Step(first.route, first.ids, {**first.said, **said}), *steps[1:]]
-            plain = service.ledger.on_behalf(desk.caller._replace(key=None, request=None))
-            ids, receipt, position = await run_in_threadpool(_carry_out, desk, plain, steps)
+            try:
+                ids, receipt, position = await run_in_threadpool(_carry_out, desk, steps)
+            except CommandRefused as refused:
+                plain = service.ledger.on_behalf(desk.caller._replace(key=None, request=None))
+                await run_in_threadpool(_keep_late_vote, plain, steps, refused)
+                raise
         return _reply(ids, receipt, position)
 
     return handle
 
 
-def _carry_out(desk: Desk, plain: Desk, steps: Sequence[Step]) -> tuple[list[str], Receipt | None, int]:
+def _carry_out(desk: Desk, steps: Sequence[Step]) -> tuple[list[str], Receipt | None, int]:
     """All of them, and again from the start where somebody else was first and no version was asked for."""
     patient = not any("expected_version" in step.said for step in steps)
     for tries in range(MOST_TRIES):
@@ -196,9 +107,6 @@ def _carry_out(desk: Desk, plain: Desk, steps: Sequence[Step]) -> tuple[list[str
         except VersionConflict:
             if not patient or tries == MOST_TRIES - 1:
                 raise
-        except CommandRefused as refused:
-            _keep_late_vote(plain, steps, refused)
-            raise
         else:
             return ids, batch.receipt, desk.position() if batch.receipt is None else batch.receipt.position
     raise AlreadyAppended(steps[0].ids.get("run_id", "the ledger"))

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 from pydantic import BaseModel, Field
 
-from runfold.domain.approval import ApprovalRule
+from runfold.domain.approval_events import ApprovalRule
 from runfold.domain.catalogue import event_types
 from runfold.domain.decision import Outcome
 from runfold.domain.event import Metadata

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Literal, Unpack
 
 from runfold.domain.approval import Approval as ApprovalState
-from runfold.domain.approval import ApprovalExpired, ApprovalVoteRefused
+from runfold.domain.approval_events import ApprovalExpired, ApprovalVoteRefused
 from runfold.domain.event import Event
 from runfold.domain.run import Run as RunState
 from runfold.domain.tool_call import Failure, ToolFailed
@@ -100,8 +100,7 @@ class Approval(Handle):
                 return approval.expire(now)
             schema = approval.request.response_schema
             if schema is not None and response is not None and (fault := mismatch("response", response, schema)):
-                path, _, reason = fault.partition(": ")
-                raise InvalidEvent(path, f"is not what the approval's response_schema says: {reason}")
+                raise InvalidEvent(fault.path, f"is not what the approval's response_schema says: {fault.reason}")
             try:
                 return approval.vote(voter, verdict, comment, edited, response)
             except CommandRefused:

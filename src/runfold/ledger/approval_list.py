@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, get_args
 
-from runfold.domain.approval import ApprovalDenied, ApprovalGranted, ApprovalRequested, ApprovalStatus, Choice, Vote
+from runfold.domain.approval_events import ApprovalDenied, ApprovalGranted, ApprovalRequested, ApprovalStatus, Choice, Vote
 from runfold.ledger.paging import Listing, Paging, Sort
 from runfold.ledger.read_models import Page, Snapshot
 from runfold.ledger.views import View

@@ -1,6 +1,6 @@
 """Values held to a JSON Schema that came with them: patterns take bounded time, and nothing is looked up elsewhere."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jsonschema_rs
 
@@ -11,13 +11,23 @@ _PATTERNS = jsonschema_rs.FancyRegexOptions(backtrack_limit=50_000)
 _MOST_CHARACTERS = 500
 
 
+class Mismatch(NamedTuple):
+    """Where a value is not what its schema says, and how."""
+
+    path: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
 def require_schema(name: str, schema: dict[str, Any] | None) -> None:
     """Raise InvalidEvent for what is no JSON Schema, or refers to what is elsewhere."""
     if schema is not None:
         _validator(name, schema)
 
 
-def mismatch(name: str, value: Any, schema: dict[str, Any]) -> str | None:
+def mismatch(name: str, value: Any, schema: dict[str, Any]) -> Mismatch | None:
     """Where a value is not what its schema says, without the value's own words; None where it is. Raises InvalidEvent."""
     validator = _validator("schema", schema)
     if json_fault(value) is not None:
@@ -27,7 +37,7 @@ def mismatch(name: str, value: Any, schema: dict[str, Any]) -> str | None:
         return None
     path = ".".join([name, *map(str, found[0].instance_path)])
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-    return f"{path}: {found[0].message}"[:_MOST_CHARACTERS] + more
+    return Mismatch(path, found[0].message[:_MOST_CHARACTERS] + more)
 
 
 def _validator(name: str, schema: dict[str, Any]) -> jsonschema_rs.Validator:

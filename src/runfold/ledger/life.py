@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Literal, TypeVar, Unpack
 
-from runfold.domain.approval import WithdrawalCause
+from runfold.domain.approval_events import WithdrawalCause
 from runfold.domain.event import Event
 from runfold.domain.run import Run as RunState
 from runfold.domain.run_events import StuckRule
@@ -129,7 +129,7 @@ class Life(Handle):
         fault = None if schema is None else mismatch("output", output, schema)
         if fault is None:
             return self._plan(lambda run: run.record_output(output, schema), envelope)
-        error = Failure(code="invalid_output", message=fault)
+        error = Failure(code="invalid_output", message=str(fault))
 
         def answer(receipt: Receipt) -> Receipt:
             rule = f"the output is not what its schema says ({fault}); the run has failed with that"

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, TypeVar, Unpack
 
 from runfold.domain.approval import Approval as ApprovalState
-from runfold.domain.approval import ApprovalRequested, ApprovalRule, Choice
+from runfold.domain.approval_events import ApprovalRequested, ApprovalRule, Choice
 from runfold.domain.decision import DecisionMade, DecisionType, Option
 from runfold.domain.event import Event
 from runfold.domain.message import MessageAdded, Role

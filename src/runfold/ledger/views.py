@@ -5,7 +5,8 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from runfold.domain.approval import Approval, ApprovalStatus, Vote
+from runfold.domain.approval import Approval
+from runfold.domain.approval_events import ApprovalStatus, Vote
 from runfold.domain.event import Recorded
 from runfold.domain.message import MessageAdded, MessageRevised, Role
 from runfold.domain.run import Run

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
-from runfold.domain.approval import (
+from runfold.domain.approval_events import (
     ApprovalConsumed,
     ApprovalDenied,
     ApprovalExpired,

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any, Literal, get_args
 
-from runfold.domain.approval import ApprovalRequested
+from runfold.domain.approval_events import ApprovalRequested
 from runfold.domain.decision import AnyDecisionEvent, DecisionMade, OutcomeCorrected, OutcomeRecorded
 from runfold.domain.event import Event, Recorded
 from runfold.domain.message import AnyMessageEvent

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import get_args
 
-from runfold.domain.approval import ApprovalRequested
+from runfold.domain.approval_events import ApprovalRequested
 from runfold.domain.decision import AnyDecisionEvent
 from runfold.domain.event import Event, Recorded
 from runfold.domain.message import AnyMessageEvent

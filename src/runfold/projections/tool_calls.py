@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from runfold.domain.approval import (
+from runfold.domain.approval_events import (
     ApprovalDenied,
     ApprovalExpired,
     ApprovalGranted,

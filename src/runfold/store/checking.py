@@ -13,7 +13,7 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
-from runfold.domain.approval import ApprovalEvent, ApprovalRequested
+from runfold.domain.approval_events import ApprovalEvent, ApprovalRequested
 from runfold.domain.event import Context, Event, Metadata, event_types, refusal
 from runfold.domain.run_events import RunCreated
 from runfold.domain.security import AccessDenied, KeyCreated, SecurityEvent
