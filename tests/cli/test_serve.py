@@ -43,6 +43,13 @@ class Served:
         children = psutil.Process(self.process.pid).children()
         return next((child for child in children if "--until-input-ends" in child.cmdline()), None)
 
+    def in_progress(self) -> int:
+        """Requests that are being answered, besides this one."""
+        with self.client() as client:
+            lines = client.get("/metrics").text.splitlines()
+        (line,) = (line for line in lines if line.startswith("runfold_http_requests_in_progress "))
+        return int(float(line.split()[1])) - 1
+
     def end(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
         return self.process.wait(SECONDS)
@@ -146,17 +153,19 @@ def test_told_to_end_it_answers_what_it_was_asked_ends_streams_and_says_that_all
                 seen.append(line)
                 began.set()
 
-    def wait_in_vain() -> None:
+    def wait() -> None:
         with served.client() as client:
-            params = {"min_position": 1, "wait_seconds": 1.0}  # of a read model that nobody has folded, or that is there
-            answers.append(client.get("/usage", params=params).status_code)
+            answers.append(client.get("/usage", params={"min_position": 1, "wait_seconds": 1.5}).status_code)
 
+    child.suspend()  # so that the question is not answered before
     with served.client() as client:
         client.post("/threads", json={})
-    threads = [threading.Thread(target=target) for target in (follow, wait_in_vain)]
+    threads = [threading.Thread(target=target) for target in (follow, wait)]
     for thread in threads:
         thread.start()
     assert began.wait(SECONDS)
+    until(lambda: answers or served.in_progress() == len(threads))
+    child.resume()
     asked = time.monotonic()
     assert served.end() == 0
     took = time.monotonic() - asked
@@ -207,8 +216,7 @@ def asked_in_vain(serve: Callable[..., Served]) -> Iterator[Served]:
 
     asking = threading.Thread(target=ask)
     asking.start()
-    with served.client() as client:
-        until(lambda: "runfold_http_requests_in_progress 2.0" in client.get("/metrics").text)
+    until(lambda: served.in_progress() == 1)
     yield served
     served.process.kill()
     asking.join(SECONDS)
