@@ -96,6 +96,46 @@ def test_a_head_is_moved_only_from_where_it_was_expected(ledger: Ledger, other: 
     assert len(tree.nodes) == 4 + (tree.heads["draft"] not in {root.id for root in roots})
 
 
+@pytest.mark.row("RV-56")
+@pytest.mark.fault("C-1")
+def test_a_head_that_a_batch_expects_somewhere_must_be_there_when_it_is_stored(ledger: Ledger, other: Ledger, run: Run) -> None:
+    thread_id = run.view().thread_id
+    fact = f"with head 'main' at run_theirs; the batch expects it at {run.id}; begin another"
+    with pytest.raises(CommandRefused, match=fact), ledger.batch() as batch:  # noqa: PT012
+        batch.thread(thread_id).start_run(run_id="run_mine", expected_head=run.id)
+        other.thread(thread_id).start_run(run_id="run_theirs", expected_head=run.id)
+    tree = ledger.thread(thread_id).tree()
+    assert (tree.heads["main"], "run_mine" in tree.nodes) == ("run_theirs", False)
+
+
+def test_a_batch_may_move_a_head_that_it_expects_somewhere_again_and_again(ledger: Ledger, other: Ledger, run: Run) -> None:
+    thread_id = run.view().thread_id
+    with ledger.batch() as batch:
+        thread, at = batch.thread(thread_id), run.id
+        for number in range(6):
+            at = thread.start_run(run_id=f"run_{number}", expected_head=at).id
+            batch.run(at).add_message("user", "hello")
+            if number % 3 == 2:
+                batch.store()
+        thread.move_head("main", "run_1", expected=at)
+    other.run(at).add_message("user", "hello again")
+    ledger.run(at).add_message("user", "and again")
+    assert ledger.thread(thread_id).tree().heads["main"] == "run_1"
+    assert versions(ledger, ledger.run(at)) == [1, 2, 3, 4, 5]
+
+
+def test_of_batches_that_expect_one_head_one_is_stored(ledger: Ledger, other: Ledger, run: Run) -> None:
+    thread_id = run.view().thread_id
+
+    def continue_it(opened: Ledger) -> None:
+        with opened.batch() as batch:
+            batch.thread(thread_id).start_run(expected_head=run.id)
+
+    raised = at_once(*(lambda opened=opened: continue_it(opened) for opened in (ledger, other) * 4))
+    assert [type(error) for error in raised] == [CommandRefused] * 7
+    assert len(ledger.thread(thread_id).tree().nodes) == 2
+
+
 def test_a_head_that_is_expected_belongs_to_a_head(thread: Thread) -> None:
     run = thread.start_run()
     for parent in (run, run.id, None):
@@ -187,10 +227,10 @@ def test_what_is_true_only_of_a_command_on_its_way_is_answered_after_it_is_store
         assert not first.done()
         assert not again.done()
         assert not refused.done()
-    assert (first.result(10).appended, again.result(10).appended) == (1, 0)
+    assert (first.result(60).appended, again.result(60).appended) == (1, 0)
     assert again.result().version == first.result().version == 3
     with pytest.raises(CommandRefused):
-        refused.result(10)
+        refused.result(60)
 
 
 def test_a_refused_command_does_no_harm_to_those_on_their_way(ledger: Ledger, run: Run, stalled) -> None:
@@ -200,7 +240,7 @@ def test_a_refused_command_does_no_harm_to_those_on_their_way(ledger: Ledger, ru
             run.add_message("user", "x" * 3_000_000)
         submitted += [run.submit_add_message("user", str(number), expected_version=number + 2) for number in range(5, 10)]
     for message in submitted:
-        message.result(10)
+        message.result(60)
     assert [message.text for message in run.messages()] == [str(number) for number in range(10)]
 
 
@@ -216,7 +256,7 @@ def test_a_full_queue_does_no_harm_to_those_on_their_way(settings, run: Run, sta
                     message.result()
                 submitted.append(message)
         for message in submitted:
-            message.result(10)
+            message.result(60)
     assert [message.text for message in run.messages()] == ["first", *(str(number) for number in range(len(submitted)))]
 
 
@@ -240,7 +280,7 @@ def test_a_state_that_is_forgotten_while_its_command_is_on_its_way_does_no_harm(
         with stalled():
             submitted = [run.submit_add_message("user", str(count)) for count in range(3) for run in runs]
         for message in submitted:
-            message.result(10)
+            message.result(60)
         assert all([message.text for message in run.messages()] == ["0", "1", "2"] for run in runs)
 
 

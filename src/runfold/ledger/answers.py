@@ -53,7 +53,7 @@ class Answers:
     def if_current(self, trying: Try, seen: dict[str, int], refused: LedgerError | None, *, is_answer: bool) -> None:
         """Answer a command that appends nothing, if what it was judged by is stored and is all that is stored.
 
-        What is to be decided alone and was not refused here is no answer: what memory holds is brought up to date for it.
+        Who expects something of a head, and was not refused, has no answer yet: what memory holds is brought up to date for it.
         """
         ends = self._reader.ends(list(seen))
         stored = {stream: ends.get(stream, (0, 0))[0] for stream in seen}

@@ -9,11 +9,11 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from runfold.domain.event import AlreadyRecorded, Event, Recorded, refusal
-from runfold.errors import LedgerError, LedgerUnavailable, UsageError
+from runfold.errors import CommandRefused, LedgerError, LedgerUnavailable, UsageError
 from runfold.ledger.answers import require_same
 from runfold.ledger.caller import Caller, metadata_of
 from runfold.ledger.door import Door
-from runfold.ledger.plan import Plan
+from runfold.ledger.plan import HeadName, Plan
 from runfold.ledger.reading import Reading
 from runfold.ledger.session import NotKnown, Session, States
 from runfold.ledger.submitted import Receipt, Submitted
@@ -65,6 +65,9 @@ class BatchDoor:
         self._session: Session = door.session({}, self._states, caller)
         self._default_metadata = self._session.metadata
         self._broken: LedgerError | None = None
+        self._log = door.reader.of(caller.tenant_id)
+        self._heads: dict[HeadName, str | None] = {}
+        """Those of which a command expects something, and where they were before it."""
         self._new: dict[tuple[str, int], Event] = {}
         self._ids = itertools.count()
 
@@ -82,6 +85,8 @@ class BatchDoor:
     def execute(self, plan: Plan[T]) -> T:
         """Decide a command on the states as the batch has left them. Raises LedgerError."""
         self._require_whole()
+        if plan.expects is not None and plan.expects not in self._heads:
+            self._heads[plan.expects] = plan.expects.at(self._log)
         session, before = self._session, len(self._session.rows)
         try:
             session.next_command(metadata_of(plan.envelope, self._caller) if plan.envelope else self._default_metadata)
@@ -100,18 +105,20 @@ class BatchDoor:
     def store(self) -> Receipt | None:
         """Append what was collected, all or nothing, and begin anew. None when nothing was new.
 
-        Raises VersionConflict when somebody else wrote to one of the streams meanwhile; the batch is void then.
+        Raises VersionConflict when somebody else wrote to one of the streams meanwhile, and CommandRefused when a head of which
+        a command expects something was moved; the batch is void then.
         """
         self._require_whole()
         if not self._session.rows:
             return None
         try:
-            receipt = self._door.append(self._session)
+            door, session = self._door, self._session
+            receipt = door.append_alone(session, self._require_heads) if self._heads else door.append(session)
         except LedgerError as error:
             self._broken = error
             raise
         session = self._door.session({}, self._states, self._caller)
-        self._session, self._new = session, {}
+        self._session, self._new, self._heads = session, {}, {}
         return receipt
 
     def finish(self) -> None:
@@ -127,6 +134,12 @@ class BatchDoor:
                 _AFTER_ALL + offset, row.stream, row.version, event, row.event_id, row.tenant_id, row.thread_id,
                 now, row.schema_version, row.context, row.metadata,
             )  # fmt: skip
+
+    def _require_heads(self) -> None:
+        for head, before in self._heads.items():
+            if (now := head.at(self._log)) != before:
+                rule = f"the batch expects it at {before or 'no run'}; begin another"
+                raise CommandRefused("store", head.thread_id, rule, f"with head {head.name!r} at {now or 'no run'}")
 
     def _require_whole(self) -> None:
         if self._broken is not None:

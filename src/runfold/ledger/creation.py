@@ -15,6 +15,7 @@ from runfold.ids import stable_id
 from runfold.ledger.caller import Envelope
 from runfold.ledger.command import Entrance, Handle, checked_id
 from runfold.ledger.history import thread_tree
+from runfold.ledger.plan import HeadName
 from runfold.ledger.session import Session
 
 _SAID = (
@@ -89,6 +90,13 @@ class Creation:
         if self._goal is not None:
             said["goal"] = self._goal.model_dump(mode="json")
         return {**said, "input": input, "thread_id": self._thread_id}
+
+    @property
+    def expects(self) -> HeadName | None:
+        """The head that the caller expects to be somewhere."""
+        if self._thread_id is None or self._request.get("expected_head") is None:
+            return None
+        return HeadName(self._thread_id, _id_of(self._request.get("parent", MAIN)))
 
     def _id_for_key(self) -> str | None:
         key = self._request.get("key")

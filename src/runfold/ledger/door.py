@@ -34,7 +34,7 @@ from runfold.errors import (
 from runfold.ids import new_id
 from runfold.ledger.answers import IN_FLIGHT_SECONDS, Answers
 from runfold.ledger.caller import Caller, Envelope, metadata_of
-from runfold.ledger.insisting import insist
+from runfold.ledger.insisting import append_alone, insist
 from runfold.ledger.plan import Plan, Try
 from runfold.ledger.reading import Reading
 from runfold.ledger.session import Known, NotKnown, Session, States
@@ -115,6 +115,14 @@ class Door:
         self._appender.help()
         return submitted.result()
 
+    def append_alone(self, session: Session, require: Callable[[], None]) -> Receipt:
+        """The same, while nobody else appends, if what is required then holds. Raises what `require` raises."""
+        receipt = append_alone(session, self.recorder.writer, require)
+        for known in session.touched.values():
+            known.position, known.stored = receipt.position, known.state.version
+        self._hint.ring()
+        return receipt
+
     @property
     def appending(self) -> Appender:
         """What appends, for whoever wants to know how much it does."""
@@ -167,7 +175,7 @@ class Door:
     def _attempt(self, trying: Try, *, in_worker: bool = False) -> _Chore | None:
         """Decide with what is in memory. None when it is on its way or answered; else what must be done before the next try."""
         try:
-            insists = in_worker and (trying.plan.alone or trying.tries >= PATIENCE)
+            insists = in_worker and (trying.plan.expects or trying.tries >= PATIENCE)
             if insists and (receipt := self._insist(trying)):
                 settle([(trying.submitted, receipt)])
                 return None
@@ -176,7 +184,7 @@ class Door:
                     return self._decide(trying)
                 if self._closed:
                     raise _closed()
-                if trying.plan.stream not in self._behind and not trying.plan.alone:
+                if trying.plan.stream not in self._behind and not trying.plan.expects:
                     return self._decide(trying)
                 self._hand_over(trying)
         except NotKnown as missing:
@@ -203,7 +211,7 @@ class Door:
             session.undo()
             raise
         decided = bool(session.rows) and refused is None
-        if decided and not plan.alone:
+        if decided and not plan.expects:
             self._put(trying, session)
             self.states.shrink()
             return None

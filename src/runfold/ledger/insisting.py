@@ -11,7 +11,7 @@ from runfold.errors import AlreadyAppended, VersionConflict
 from runfold.ledger.plan import Plan
 from runfold.ledger.session import Known, NotKnown, Session, States
 from runfold.ledger.submitted import Receipt
-from runfold.store.writer import Placed, Repeated, Writer
+from runfold.store.writer import Conflicts, Placed, Repeated, Writer
 
 
 def insist(
@@ -19,9 +19,9 @@ def insist(
 ) -> Receipt | None:
     """Read what the command looks at; then hold up all appends, read what came since, decide and append.
 
-    None when there is nothing to append, or something else must be read: then the door decides in the ordinary way. What is
-    to be decided alone reads that while the others wait. Raises what deciding raises, and VersionConflict when the hold was
-    lost.
+    None when there is nothing to append, or something else must be read: then the door decides in the ordinary way. Who
+    expects something of a head reads that while the others wait. Raises what deciding raises, and VersionConflict when the
+    hold was lost.
     """
     states = new_states()
     for known in _looked_at(plan, new_states(), new_session):
@@ -31,14 +31,29 @@ def insist(
             states.catch_up(known)
         session = new_session(states)
         try:
-            _decide(plan, session) if plan.alone else plan.decide(session)
+            _decide(plan, session) if plan.expects else plan.decide(session)
         except NotKnown:
             return None
         if not session.rows:
             return None
         answer = writer.append(session.rows, session.watched())
+    return _receipt(session, answer)
+
+
+def append_alone(session: Session, writer: Writer, require: Callable[[], None]) -> Receipt:
+    """Hold up all appends, see that what is required holds, and append what was decided before.
+
+    Raises what `require` raises, VersionConflict and AlreadyAppended.
+    """
+    with writer.ahead_of_others():
+        require()
+        answer = writer.append(session.rows, session.watched())
+    return _receipt(session, answer)
+
+
+def _receipt(session: Session, answer: Placed | Conflicts | Repeated) -> Receipt:
     if isinstance(answer, Repeated):
-        raise AlreadyAppended(plan.stream)
+        raise AlreadyAppended(session.rows[0].stream)
     if not isinstance(answer, Placed):
         stream, version = next(iter(answer.items()))
         raise VersionConflict(stream, session.seen.get(stream, 0), version)

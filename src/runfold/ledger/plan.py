@@ -5,10 +5,23 @@ from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from runfold.ledger.caller import Caller, Envelope
+from runfold.ledger.history import thread_tree
 from runfold.ledger.session import Session
 from runfold.ledger.submitted import Receipt, Submitted
+from runfold.store.reader import Reader
 
 T = TypeVar("T")
+
+
+class HeadName(NamedTuple):
+    """A head, of which a command expects that it is at a certain run."""
+
+    thread_id: str
+    name: str
+
+    def at(self, reader: Reader) -> str | None:
+        """The run that it is at in the log."""
+        return thread_tree(reader, self.thread_id).heads.get(self.name)
 
 
 class Plan(NamedTuple, Generic[T]):
@@ -20,13 +33,13 @@ class Plan(NamedTuple, Generic[T]):
     envelope: Envelope
     caller: Caller | None = None
     """Who asks; else the ledger itself."""
-    alone: bool = False
-    """Decided while nobody else appends, for it depends on more than the streams it looks at. Not so in a batch."""
+    expects: HeadName | None = None
+    """Then it depends on more than the streams it looks at, and is decided while nobody else appends."""
 
     def with_receipt(self) -> "Plan[tuple[T, Receipt]]":
         """The same, where the caller gets the receipt too."""
         return Plan(
-            self.stream, self.decide, lambda receipt: (self.answer(receipt), receipt), self.envelope, self.caller, self.alone
+            self.stream, self.decide, lambda receipt: (self.answer(receipt), receipt), self.envelope, self.caller, self.expects
         )
 
 

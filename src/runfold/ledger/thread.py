@@ -12,7 +12,7 @@ from runfold.ledger.caller import Envelope
 from runfold.ledger.command import Entrance, Handle, command, itself, submitting
 from runfold.ledger.creation import Creation, RunRequest, request_envelope
 from runfold.ledger.history import thread_tree
-from runfold.ledger.plan import Plan
+from runfold.ledger.plan import HeadName, Plan
 from runfold.ledger.run import Run
 from runfold.ledger.session import Session
 from runfold.ledger.submitted import Receipt
@@ -83,7 +83,7 @@ class Thread(Handle):
             current = session.fetch(("tree", self.id), lambda: thread_tree(self._door.reader, self.id)).heads.get(name)
             session.record(thread, thread.move_head(name, run_id, current, reason, expected))
 
-        return Plan(self.id, work, itself, envelope, alone=expected is not None)
+        return Plan(self.id, work, itself, envelope, expects=HeadName(self.id, name) if expected is not None else None)
 
     @command
     def put_head(self, name: str, run: Run | str, *, expected: str | None = None, **envelope: Unpack[Envelope]) -> Plan[Receipt]:
@@ -96,7 +96,7 @@ class Thread(Handle):
             current = session.fetch(("tree", self.id), lambda: thread_tree(self._door.reader, self.id)).heads.get(name)
             session.record(thread, thread.put_head(name, run_id, current, expected))
 
-        return Plan(self.id, work, itself, envelope, alone=expected is not None)
+        return Plan(self.id, work, itself, envelope, expects=HeadName(self.id, name) if expected is not None else None)
 
     @command
     def record_import(self, imported: ThreadImported, **envelope: Unpack[Envelope]) -> Plan[Receipt]:
@@ -143,8 +143,7 @@ class Thread(Handle):
         def answer(receipt: Receipt) -> Run:
             return Run(creation.run_id, self._door, receipt)
 
-        alone = "expected_head" in request
-        return Plan(creation.run_id, creation.decide, answer, request_envelope(request), alone=alone)
+        return Plan(creation.run_id, creation.decide, answer, request_envelope(request), expects=creation.expects)
 
     def _state(self, session: Session, envelope: Envelope) -> ThreadState:
         thread = session.thread(self.id)
