@@ -9,18 +9,18 @@ import contextlib
 from collections import OrderedDict
 from collections.abc import Iterator
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from anyio import CapacityLimiter, to_thread
 
 from runfold.domain.event import Recorded
 from runfold.errors import Damage
 from runfold.http.sse import frame
-from runfold.store.reader import Filter
+from runfold.store.reader import Filter, Stretch
 from runfold.store.tail import Tail
 
-KEPT = 5000
 KEPT_BYTES = 64 * 1024 * 1024
+"""Of frames; of what is read for those who are behind; and the newest are kept as long as the tail keeps them."""
 BLOCK, MOST_BLOCKS = 500, 60
 READERS = 4
 """Who is behind reads the log in threads: so many at a time, and commands have all the others."""
@@ -50,6 +50,13 @@ class Entry:
         self.is_kept = True
 
 
+class Block(NamedTuple):
+    """Neighbours in the log, `BLOCK` of them unless they are large, and how many bytes of payload they are."""
+
+    entries: list[Entry]
+    size: int
+
+
 class Feed:
     """What all event streams of an application share. Everything but `_told` happens on the event loop."""
 
@@ -65,7 +72,7 @@ class Feed:
         self._all: set[Waiting] = set()
         self._parked: dict[str | None, set[Waiting]] = {}
         self._entries: dict[int, Entry] = {}
-        self._blocks: OrderedDict[int, asyncio.Future[list[Entry]]] = OrderedDict()
+        self._blocks: OrderedDict[int, asyncio.Future[Block]] = OrderedDict()
         self._bytes = 0
         self._is_asked = False
 
@@ -104,25 +111,26 @@ class Feed:
         """The event at a position, if it is here."""
         if (found := self._entries.get(position)) is not None:
             return found
-        block = self._blocks.get((position - 1) // BLOCK)
-        if block is None or not block.done() or block.exception() is not None:
-            return None
-        return block.result()[(position - 1) % BLOCK]
+        number, index = divmod(position - 1, BLOCK)
+        block = self._blocks.get(number)
+        entries = block.result().entries if block is not None and _is_read(block) else []
+        return entries[index] if index < len(entries) else None
 
-    def fetch(self, position: int) -> asyncio.Future[list[Entry]] | None:
-        """Read a position and its neighbours, once for all who come by; None at the end, where not all are there yet."""
-        number = (position - 1) // BLOCK
+    def fetch(self, position: int) -> asyncio.Future[Block] | None:
+        """Read a position and its neighbours, once for all who come by.
+
+        None at the end, where not all are there yet, and where there are more bytes before it than are read at once.
+        """
+        number, index = divmod(position - 1, BLOCK)
         if (number + 1) * BLOCK > self.position:
             return None
         block = self._blocks.pop(number, None)
-        if block is None or (block.done() and block.exception() is not None):
+        if block is None or (block.done() and not _is_read(block)):
             read = partial(self._tail.read, number * BLOCK, (number + 1) * BLOCK)
-            block = asyncio.ensure_future(
-                to_thread.run_sync(lambda: [Entry(recorded) for recorded in read()], limiter=self.limiter)
-            )
+            block = asyncio.ensure_future(to_thread.run_sync(lambda: _block(read()), limiter=self.limiter))
         self._blocks[number] = block
         self._forget()
-        return block
+        return None if _is_read(block) and index >= len(block.result().entries) else block
 
     def frame(self, entry: Entry) -> bytes:
         """The event's bytes, made when they are first asked for."""
@@ -191,15 +199,23 @@ class Feed:
 
     def _forget(self) -> None:
         """Those that were asked for least recently, until the rest is not too much. What is still being read stays."""
-        while len(self._blocks) > MOST_BLOCKS or self._bytes > KEPT_BYTES:
+        read = sum(block.result().size for block in self._blocks.values() if _is_read(block))
+        while len(self._blocks) > MOST_BLOCKS or self._bytes > KEPT_BYTES or read > KEPT_BYTES:
             number = next((number for number, block in self._blocks.items() if block.done()), None)
             if number is None:
                 break
-            block = self._blocks.pop(number)
-            for entry in block.result() if block.exception() is None else ():
-                self._drop(entry)
-        while self._entries and (len(self._entries) > KEPT or self._bytes > KEPT_BYTES):
+            read -= self._drop_block(self._blocks.pop(number))
+        kept_after = self._tail.kept_after
+        while self._entries and (next(iter(self._entries)) <= kept_after or self._bytes > KEPT_BYTES):
             self._drop(self._entries.pop(next(iter(self._entries))))
+
+    def _drop_block(self, block: asyncio.Future[Block]) -> int:
+        """What is still being read is dropped by whoever waits for it."""
+        if not _is_read(block):
+            return 0
+        for entry in block.result().entries:
+            self._drop(entry)
+        return block.result().size
 
     def _drop(self, entry: Entry) -> None:
         entry.is_kept = False
@@ -209,7 +225,14 @@ class Feed:
         for entry in self._entries.values():
             self._drop(entry)
         self._entries.clear()
-        most, self._blocks = self._blocks, OrderedDict()
-        for block in most.values():
-            for entry in block.result() if block.done() and block.exception() is None else ():
-                self._drop(entry)
+        blocks, self._blocks = self._blocks, OrderedDict()
+        for block in blocks.values():
+            self._drop_block(block)
+
+
+def _block(read: Stretch) -> Block:
+    return Block([Entry(recorded) for recorded in read.events], read.size)
+
+
+def _is_read(block: asyncio.Future[Block]) -> bool:
+    return block.done() and block.exception() is None

@@ -13,7 +13,7 @@ from runfold.domain.run import ENDED
 from runfold.domain.run_events import Status
 from runfold.errors import Damage, LedgerError, LedgerUnavailable
 from runfold.http import sse
-from runfold.http.feed import Entry, Feed
+from runfold.http.feed import Block, Entry, Feed
 from runfold.store.reader import LATEST, Filter, Reader, Stretch
 
 LOOK_AGAIN_SECONDS = 1.0
@@ -223,12 +223,12 @@ class Follower:
         near = NEAR if self.wanted.thread_id is None else NEAR_OF_THREAD
         return self._feed.fetch(self.position + 1) if self.position >= self._feed.position - near else None
 
-    def _taken(self, found: int | Page | list[Entry]) -> bytes:
+    def _taken(self, found: int | Page | Block) -> bytes:
         if isinstance(found, int):
             self._goal = found
             return b""
-        if isinstance(found, list):
-            self._block = found
+        if isinstance(found, Block):
+            self._block = found.entries
             return b""
         if found.searched == self.position:  # nothing new, and the process cannot read on
             self._again_at = self._now() + LOOK_AGAIN_SECONDS

@@ -85,9 +85,15 @@ class Tail:
             self._thread = threading.Thread(target=self._read_on, name="runfold-tail", daemon=True)
             self._thread.start()
 
-    def read(self, after: int, up_to: int) -> list[Recorded]:
-        """All events between two positions, from the log. Raises LedgerError."""
-        return self._reader.page(after=after, up_to=up_to, limit=up_to - after)
+    @property
+    def kept_after(self) -> int:
+        """What is kept begins after this position."""
+        with self._changed:
+            return self._kept[0].position - 1 if self._kept else self.position
+
+    def read(self, after: int, up_to: int) -> Stretch:
+        """The events between two positions, from the log, or the first of them if they are large. Raises LedgerError."""
+        return self._reader.stretch(after=after, up_to=up_to, limit=up_to - after)
 
     def nudge(self) -> None:
         """Let all who wait look again whether they should go on."""
