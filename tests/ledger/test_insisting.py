@@ -8,7 +8,9 @@ import pytest
 
 from conftest import TestDatabase
 from runfold import Ledger, Run
-from runfold.ledger import door
+from runfold.domain.run import Run as RunState
+from runfold.ledger import door, session
+from runfold.ledger.session import Known, States
 
 WRITING = """
 import asyncio, sys
@@ -52,7 +54,27 @@ def test_what_is_insisted_on_is_judged_by_what_is_stored(busy: Run, ledger: Ledg
     monkeypatch.setattr(door, "PATIENCE", 0)
     for _ in range(3):
         ledger.run(busy.id).request_cancellation("that is enough", actor="human:ada")
-    asked = [event for event in ledger.events(run_id=busy.id, limit=100_000) if event.type == "run.cancellation_requested"]
-    assert len(asked) == 1
+    assert len(ledger.events(run_id=busy.id, types=["run.cancellation_requested"])) == 1
     versions = [event.version for event in ledger.now.run_events(busy.id)]
     assert versions == list(range(1, len(versions) + 1))
+
+
+def test_a_run_that_moves_on_whenever_it_is_read_is_read_all_the_same(
+    ledger: Ledger, other: Ledger, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the database is far away, or the machine busy: reading then takes longer than it takes to write."""
+    catch_up, theirs, reads = States.catch_up, other.run(run.id), 0
+    theirs.add_message("assistant", "begun")
+
+    def too_late(self: States, known: Known) -> None:
+        nonlocal reads
+        reads += 1
+        assert reads < 50, "it will never have been read"
+        catch_up(self, known)
+        theirs.add_message("assistant", f"{reads}")
+
+    monkeypatch.setattr(session, "_QUICK_SECONDS", 0)
+    with monkeypatch.context() as patched:
+        patched.setattr(States, "catch_up", too_late)
+        known = States(ledger.recorder.reader, most=10).read(RunState, run.id)
+    assert known.state.version == known.stored >= 3
