@@ -19,7 +19,7 @@ def test_submitting_returns_at_once_and_the_result_comes_when_it_is_durable(ledg
         assert not submitted.done()
         with pytest.raises(TimeoutError, match="still on its way; it may yet be recorded"):
             submitted.result(0.05)
-    message = submitted.result(5)
+    message = submitted.result(60)
     assert submitted.done()
     assert (message.receipt.position, message.receipt.recorded_at) == (4, ledger.events(after=3)[0].recorded_at)
 
@@ -27,9 +27,9 @@ def test_submitting_returns_at_once_and_the_result_comes_when_it_is_durable(ledg
 def test_what_a_command_refuses_its_result_raises(run: Run) -> None:
     run.complete()
     with pytest.raises(CommandRefused):
-        run.submit_add_message("user", "late").result(5)
+        run.submit_add_message("user", "late").result(60)
     with pytest.raises(InvalidEvent):
-        run.submit_merge_metadata({"no": {"json"}}).result(5)
+        run.submit_merge_metadata({"no": {"json"}}).result(60)
 
 
 def test_many_coroutines_await_their_commands(ledger: Ledger, run: Run) -> None:
@@ -59,7 +59,10 @@ def test_awaiting_raises_what_the_command_raised_and_may_be_done_twice(run: Run)
     asyncio.run(main())
 
 
-def test_a_loop_that_is_gone_does_not_disturb_the_others(ledger: Ledger, run: Run, stalled) -> None:
+def test_a_loop_that_is_gone_does_not_disturb_the_others(ledger: Ledger, run: Run, stalled, monkeypatch) -> None:
+    loop = asyncio.new_event_loop()
+    monkeypatch.setattr(loop, "is_closed", lambda: False)  # as if it went right after somebody looked
+
     async def give_up() -> None:
         task = asyncio.ensure_future(wait(run.submit_add_message("user", "abandoned")))
         await asyncio.sleep(0.05)
@@ -69,9 +72,10 @@ def test_a_loop_that_is_gone_does_not_disturb_the_others(ledger: Ledger, run: Ru
         return await submitted
 
     with stalled():
-        asyncio.run(give_up())
+        loop.run_until_complete(give_up())
+        loop.close()
         patient = run.submit_add_message("user", "patient")
-    patient.result(5)
+    patient.result(60)
     assert texts(run) == ["abandoned", "patient"]
 
 
@@ -79,12 +83,13 @@ def test_commands_of_one_thread_on_one_run_keep_their_order_whatever_conflicts_t
     ledger: Ledger, other: Ledger, run: Run
 ) -> None:
     """Two processes write to one run, so that many of their batches conflict."""
-    stop = threading.Event()
+    stop, had_a_turn = threading.Event(), threading.Semaphore(0)
 
     def disturb() -> None:
         count = 0
         while not stop.is_set():
             other.run(run.id).add_message("assistant", f"other {count}")
+            had_a_turn.release()
             count += 1
             time.sleep(0.005)
 
@@ -95,9 +100,9 @@ def test_commands_of_one_thread_on_one_run_keep_their_order_whatever_conflicts_t
         submitted.append(run.submit_add_message("user", str(number)))
         if number % 10 == 9:
             run.add_message("user", f"waited {number}")
-            time.sleep(0.02)  # or the other would never get a turn
+            assert had_a_turn.acquire(timeout=60)
     for message in submitted:
-        message.result(30)
+        message.result(60)
     stop.set()
     disturber.join()
     said = texts(run)
@@ -126,9 +131,9 @@ def test_commands_built_on_one_that_conflicts_are_tried_again_with_it(ledger: Le
         theirs = other.run(run.id).submit_add_message("user", "theirs")
         mine = [run.submit_add_message("user", f"mine {number}") for number in range(5)]
         unrelated = ledger.submit_create_thread(thread_id="thread_unrelated")
-    theirs.result(5)
-    assert [message.result(5).receipt.appended for message in mine] == [1] * 5
-    assert unrelated.result(5).receipt.appended == 1
+    theirs.result(60)
+    assert [message.result(60).receipt.appended for message in mine] == [1] * 5
+    assert unrelated.result(60).receipt.appended == 1
     said = texts(run)
     assert [text for text in said if text.startswith("mine")] == [f"mine {number}" for number in range(5)]
     assert sorted(said) == sorted(["before", "theirs", *(f"mine {number}" for number in range(5))])

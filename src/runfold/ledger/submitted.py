@@ -1,6 +1,7 @@
 """The answer of a command that is still on its way: for threads by `result`, for async callers by `await`."""
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
@@ -87,7 +88,7 @@ def settle(outcomes: Iterable[tuple[Submitted[Any], Receipt | BaseException]]) -
     for event in events:
         event.set()
     for loop, futures in waiters.items():
-        if not loop.is_closed():
+        with contextlib.suppress(RuntimeError):  # the loop was closed, and nobody waits there any more
             loop.call_soon_threadsafe(_wake, futures)
 
 
