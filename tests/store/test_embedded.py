@@ -1,6 +1,8 @@
 """The embedded server keeps what it acknowledged, is shared, leaks nothing, and says what it lacks."""
 
 import contextlib
+import itertools
+import math
 import os
 import pwd
 import re
@@ -24,7 +26,8 @@ from runfold.errors import EmbeddedServerFailed
 from runfold.store import embedded, embedded_binaries, embedded_place, embedded_watchdog
 from runfold.store.embedded import EmbeddedServer
 from runfold.store.embedded_binaries import find_binaries, missing_binaries, wheel_folders
-from runfold.store.embedded_place import find_place
+from runfold.store.embedded_place import SOCKET, find_place
+from runfold.store.embedded_postgres import Launch
 
 SOURCE = Path(embedded.__file__).parents[2]
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root; every other test ran as an ordinary user")
@@ -72,7 +75,7 @@ def script(body: str, home: Path, **options: object) -> "subprocess.Popen[str]":
 
 
 def said(process: "subprocess.Popen[str]") -> str:
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=240)
     assert process.returncode == 0
     return out.strip()
 
@@ -109,12 +112,12 @@ def is_gone(server: EmbeddedServer) -> bool:
     return embedded_watchdog.postmaster_pid(server.data_folder) is None
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 10) -> float:
-    began = time.monotonic()
+def eventually(condition: Callable[[], bool]) -> None:
+    """Sooner than a server stops that is told nothing else: after a minute."""
+    until = time.monotonic() + 40
     while not condition():
-        assert time.monotonic() < began + seconds, "it did not happen in time"
+        assert time.monotonic() < until, "it did not happen in time"
         time.sleep(0.02)
-    return time.monotonic() - began
 
 
 # It starts, and is durable and private
@@ -172,6 +175,16 @@ def test_a_home_whose_path_is_too_long_for_a_socket_works(folder: Path, monkeypa
         delete(long)
 
 
+def test_a_server_that_was_launched_just_now_has_time_to_make_its_socket(home: Path) -> None:
+    launched = Launch.__new__(Launch)
+    with EmbeddedServer.start(home) as server:
+        (find_place(home).socket_folder / SOCKET).unlink()
+        assert server._launch_if_gone(launched, waited=60) is launched
+        assert not is_gone(server)
+        assert server._launch_if_gone(None, waited=60) is None
+        assert is_gone(server)
+
+
 def test_a_socket_folder_that_somebody_else_made_is_refused(folder: Path) -> None:
     long = folder / ("long" * 30) / "home"
     long.parent.mkdir()
@@ -206,24 +219,25 @@ def test_one_that_closes_leaves_the_server_to_the_others(home: Path, monkeypatch
 
 def test_the_server_lingers_between_commands_and_then_stops(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RUNFOLD_EMBEDDED_LINGER", "1")
-    firsts = set()
+    last, left = "", -math.inf
     for _ in range(3):
         with EmbeddedServer.start(home) as server:
-            firsts.add(started_at(server))
+            in_time = time.monotonic() < left + 1  # which a busy machine may prevent
+            assert started_at(server) == last or not in_time
+            last, left = started_at(server), time.monotonic()
         time.sleep(0.6)
-    assert len(firsts) == 1
-    eventually(lambda: is_gone(server) and not is_watched(server), 5)
+    eventually(lambda: is_gone(server) and not is_watched(server))
 
 
 def test_who_comes_while_the_watchdog_stops_gets_a_server(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RUNFOLD_EMBEDDED_LINGER", "0.1")
-    firsts = set()
-    for step in range(12):
+    firsts, step = set(), 0
+    while step < 12 or len(firsts) == 1:
         with EmbeddedServer.start(home) as server:
             firsts.add(started_at(server))
             assert is_watched(server)
         time.sleep(0.09 + step * 0.006)
-    assert len(firsts) > 1
+        step += 1
 
 
 # It survives
@@ -244,9 +258,10 @@ def test_a_server_killed_with_all_its_children_keeps_every_acknowledged_row(home
             home,
             stderr=subprocess.DEVNULL,
         )
-        time.sleep(1)
+        first = list(itertools.islice(writer.stdout, 101))
         kill_all(server)
-        acknowledged = len(writer.communicate(timeout=20)[0].splitlines())
+        acknowledged = len([*first, *writer.stdout])
+        writer.communicate()
         server.ensure_running()
         assert acknowledged > 100
         assert int(ask(server, "SELECT count(*) FROM kept")) in (acknowledged, acknowledged + 1)
@@ -302,11 +317,12 @@ def test_a_killed_client_leaks_no_server(home: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("RUNFOLD_EMBEDDED_LINGER", "1")
     client = script("print('up', flush=True); time.sleep(100)", home)
     assert client.stdout.readline() == "up\n"
+    killed = time.monotonic()
     client.kill()
     client.communicate()
     server = EmbeddedServer(find_place(home), None)
-    assert not is_gone(server)
-    assert 0.5 < eventually(lambda: is_gone(server), 5) < 4
+    eventually(lambda: is_gone(server))
+    assert time.monotonic() - killed > 0.5
     eventually(lambda: not is_watched(server))
 
 
@@ -320,7 +336,7 @@ def test_a_killed_watchdog_is_replaced_by_the_next_start(home: Path, monkeypatch
         with EmbeddedServer.start(home) as second:
             assert started_at(second) == first
             assert watchdog_pid(server) != pid
-    eventually(lambda: is_gone(server), 5)
+    eventually(lambda: is_gone(server))
 
 
 @pytest.mark.fault("A3")
@@ -335,11 +351,18 @@ def test_a_first_start_that_was_killed_half_way_is_begun_again(home: Path) -> No
 def test_a_home_that_was_deleted_under_a_running_server_begins_anew(home: Path) -> None:
     with EmbeddedServer.start(home) as old:
         pid = embedded_watchdog.postmaster_pid(old.data_folder)
-        shutil.rmtree(home)
+        eventually(lambda: is_deleted(home))
         with EmbeddedServer.start(home) as server:
             assert ask(server, "SELECT 1") == "1"
             assert embedded_watchdog.postmaster_pid(server.data_folder) != pid
-    os.kill(pid, signal.SIGQUIT)
+    with contextlib.suppress(ProcessLookupError):  # it may have noticed by itself
+        os.kill(pid, signal.SIGQUIT)
+
+
+def is_deleted(folder: Path) -> bool:
+    """After another try: who still writes there may be in the way of one."""
+    shutil.rmtree(folder, ignore_errors=True)
+    return not folder.exists()
 
 
 # It keeps private folders private
@@ -424,7 +447,7 @@ def test_an_ordinary_user_has_a_server_of_its_own_that_root_may_use(folder: Path
 @root_only
 def test_a_folder_that_is_not_ours_to_write_is_named(folder: Path) -> None:
     process = as_nobody("", folder / "home")
-    _, error = process.communicate(timeout=20)
+    _, error = process.communicate(timeout=240)
     assert re.search(r"EmbeddedServerFailed: .*home cannot be used by the user .*set RUNFOLD_HOME", error)
 
 

@@ -155,7 +155,8 @@ class EmbeddedServer:
     def _launch_if_gone(self, launch: Launch | None, waited: float) -> Launch | None:
         place = self._place
         if watchdog.postmaster_pid(place.data) is not None:
-            if waited > _SOCKET_SECONDS and not (place.socket_folder / SOCKET).exists():
+            # Of one that we launched, the socket is still to come.
+            if launch is None and waited > _SOCKET_SECONDS and not (place.socket_folder / SOCKET).exists():
                 watchdog.stop_server(place.data)  # somebody cleaned /tmp: nobody can reach it any more
             return launch
         if launch is not None:
