@@ -129,6 +129,8 @@ def _switch(connection: Connection, projection: AnyProjection, held: Claim) -> b
     own = found.pop(held.generation, None)
     if own is None or own["token"] != held.token:
         raise ClaimsLost([(held.name, held.generation)])
+    if own["state"] != "building":
+        return True  # who held it before has switched it, after it was looked at and before it was taken over
     if any(other["position"] > own["position"] for other in found.values()):
         return False
     _show(connection, projection, held.generation)
