@@ -1,14 +1,17 @@
 """Bodies: read within limits that hold while they stream in, unpacked, and parsed as strictly as the ledger parses JSON."""
 
 import zlib
+from collections.abc import AsyncIterator
 from typing import Any, TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, ValidationError
+from starlette.requests import ClientDisconnect
 
 from runfold.domain.event import refusal
 from runfold.domain.values import parse_json
 from runfold.errors import InvalidEvent, TooLarge, WrongMediaType
+from runfold.http.connections import rest_of_body
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -29,7 +32,7 @@ async def read(request: Request, most: int) -> bytes:
     unpack = _unpacker(request)
     parts: list[bytes] = []
     size = 0
-    async for chunk in request.stream():
+    async for chunk in _chunks(request):
         part = _unpacked(unpack, chunk, most - size) if unpack else chunk
         size += len(part)
         if size > most or (unpack and unpack.unconsumed_tail):
@@ -61,6 +64,18 @@ def said(body: BaseModel) -> dict[str, Any]:
     """What was said in a body, as a method's arguments: without what was left out."""
     fields = type(body).model_fields
     return {fields[name].alias or name: getattr(body, name) for name in body.model_fields_set}
+
+
+async def _chunks(request: Request) -> AsyncIterator[bytes]:
+    """The body as it comes. Who hangs up when all of it is sent has sent it, though we come to it only then."""
+    try:
+        async for chunk in request.stream():
+            yield chunk
+    except ClientDisconnect:
+        rest = rest_of_body(request.scope)
+        if rest is None:
+            raise
+        yield rest
 
 
 def _require_json(request: Request) -> None:

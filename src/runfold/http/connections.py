@@ -28,6 +28,11 @@ class Connection(HttpToolsProtocol):
         super().on_message_begin()
         self.scope["extensions"] = {EXTENSION: {"connection": self}}
 
+    def on_headers_complete(self) -> None:
+        """The request is known; its body, as far as it has come, is found in the scope, too."""
+        super().on_headers_complete()
+        self.scope["extensions"][EXTENSION]["request"] = self.cycle
+
     def let_pass(self) -> None:
         """Take what is sent next, however much waits already."""
         self.flow.resume_writing()
@@ -59,5 +64,16 @@ class StreamingServer(uvicorn.Server):
 
 def connection_of(scope: Any) -> Connection | None:
     """The connection of a request; None on another server."""
-    found = (scope.get("extensions") or {}).get(EXTENSION, {}).get("connection")
+    found = _known(scope).get("connection")
     return found if isinstance(found, Connection) else None
+
+
+def rest_of_body(scope: Any) -> bytes | None:
+    """What has come of a request's body and nobody has read, if that is all the rest; None where it was cut off."""
+    found = _known(scope).get("request")
+    return None if found is None or found.more_body else bytes(found.body)
+
+
+def _known(scope: Any) -> dict[str, Any]:
+    known: dict[str, Any] = (scope.get("extensions") or {}).get(EXTENSION, {})
+    return known
