@@ -202,7 +202,7 @@ def working(url: str) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(120)
 
 
 def visible(ledger: Ledger, url: str, seconds: float, each_second: int) -> dict[str, float]:
@@ -235,7 +235,8 @@ def visible(ledger: Ledger, url: str, seconds: float, each_second: int) -> dict[
             sent.append((receipt.position, before))
         rate = len(sent) / (time.perf_counter() - started)
         _wait_for(url, ledger.position())
-        time.sleep(0.05)
+        while looking.is_alive() and not (seen and seen[-1][0] >= sent[-1][0]):
+            time.sleep(0.01)
         done.set()
         looking.join()
     return {**percentiles(_delays(sent, seen)), "appends_per_second": round(rate)}

@@ -39,7 +39,7 @@ def appending(ledger: Ledger, seconds: float, done: threading.Event) -> tuple[fl
     started = time.perf_counter()
 
     def append(number: int) -> None:
-        while not done.is_set() and (not seconds or time.perf_counter() - started < seconds):
+        while not found[number] or (not done.is_set() and (not seconds or time.perf_counter() - started < seconds)):
             before = time.perf_counter()
             runs[number].add_message("assistant", TEXT)
             found[number].append(time.perf_counter() - before)

@@ -76,7 +76,7 @@ def open_ledger(work: Work) -> Ledger:
             return Ledger.open(work.url, connect_timeout=work.connect_timeout, unsafe_durability=work.unsafe)
         except LedgerUnavailable as error:
             note(work, error)
-            if work.stop.exists():
+            if work.stop.exists() and not work.until_goal:
                 raise
             time.sleep(AGAIN_SECONDS)
 

@@ -25,7 +25,7 @@ def one_stream(stage: Stage) -> None:
         thread.create_run(run_id=f"run_{stage.tag}", agent_id="faults", parent=None)
     start = barrier(writers)
     for index in range(writers):
-        stage.crew.start(compete, stage.work(f"w{index}", rounds), start)
+        stage.crew.start(compete, stage.work(f"w{index}", rounds, connect_timeout=60.0), start)
     stage.finish()
     errors = stage.figures.errors
     stage.expect(stage.figures.acknowledged == rounds, f"{stage.figures.acknowledged} won {rounds} rounds")

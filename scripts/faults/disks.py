@@ -73,7 +73,7 @@ class Image(Disk):
 
     def power_on(self) -> None:
         """Mount it again, as it was left. Nobody may have it open any more."""
-        until = time.monotonic() + 10
+        until = time.monotonic() + 60
         while subprocess.run(["umount", self.folder], check=False, capture_output=True).returncode:
             if time.monotonic() > until:
                 raise Skipped(f"{self.folder} is still in use after its power was cut")

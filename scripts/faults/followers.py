@@ -42,7 +42,7 @@ class Service:
         self._measure()
         began = time.monotonic()
         self._process.send_signal(number)
-        self._process.wait(30)
+        self._process.wait(120)
         took = time.monotonic() - began
         self._process = self._start()
         return took
@@ -66,7 +66,7 @@ def streams_over_dying_servers(stage: Stage) -> None:
     """Clients follow the ledger over HTTP, all of it, by type, and by thread; they hang up at random, and the server is
     stopped and killed again and again while writers write. Each is given exactly the log, or its part of it, in order."""
     service = Service(stage)
-    stage.reader_seconds = 60 if stage.short else 900
+    stage.reader_seconds = 240 if stage.short else 900
     writers = stage.start_endless_writers(2, modes=("window", "batch"), pause=0.1)
     thread = f"/threads/thread_{stage.tag}_{writers[0].name}/events"
     paths = ("/events", "/events?types=message.*&types=run.created", thread)

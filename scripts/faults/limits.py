@@ -15,6 +15,10 @@ from faults.stage import Stage
 from runfold import Ledger, LedgerUnavailable
 
 TIMEOUT = 2.0
+_PATIENT = (  # longer than the statements that are given up
+    "SELECT FROM pg_locks WHERE relation = 'runfold.log'::regclass AND NOT granted"
+    " AND waitstart < clock_timestamp() - interval '100 ms'"
+)
 
 
 @row("C-6", "connections exhausted", share=0.003)
@@ -88,23 +92,20 @@ def given_up(stage: Stage) -> None:
     stage.crew.start(disturb, stage.work("hold", 30 if stage.short else 150))
     stage.expect(stage.server.wait_for_progress(stage.server.head()) is not None, "no writer started")
     wanted = (1 if stage.short else 6) if stage.server.admin_url else 0
-    deadlocks = 0
     until = time.monotonic() + 120
-    while not (stage.enough(_seen(stage, deadlocks, wanted) or time.monotonic() > until, 1) and not stage.crew.alive()):
-        stage.pause(0.1, 0.4)
-        if deadlocks < wanted:
-            before = _errors(stage, "DeadlockDetected")
+    while not (stage.enough(_seen(stage, wanted) or time.monotonic() > until, 1) and not stage.crew.alive()):
+        stage.pause(0.1, 0.4)  # until who was ended has written it down
+        if _errors(stage, "DeadlockDetected") < wanted:
             _lock_in_the_wrong_order(stage)
-            time.sleep(0.1)  # until who was ended has written it down
-            deadlocks += _errors(stage, "DeadlockDetected") > before
     stage.finish()
+    deadlocks = min(wanted, _errors(stage, "DeadlockDetected"))  # one more, where it was written down late
     stage.figures.measured["deadlocks"] = deadlocks if wanted else "none without RUNFOLD_ADMIN_URL"
     stage.expect(_errors(stage, "QueryCanceled") > 0, "no statement was given up")
     stage.expect(deadlocks == wanted, "no append was ended to break a deadlock")
 
 
-def _seen(stage: Stage, deadlocks: int, wanted: int) -> bool:
-    return deadlocks >= wanted and _errors(stage, "QueryCanceled") >= 3
+def _seen(stage: Stage, wanted: int) -> bool:
+    return _errors(stage, "DeadlockDetected") >= wanted and _errors(stage, "QueryCanceled") >= 3
 
 
 def _errors(stage: Stage, kind: str) -> int:
@@ -115,5 +116,7 @@ def _lock_in_the_wrong_order(stage: Stage) -> None:
     """Lock the log, wait until an append holds the head and waits for us, and ask for the head."""
     with contextlib.suppress(psycopg.errors.DeadlockDetected), stage.server.admin() as connection, connection.transaction():
         connection.execute("LOCK TABLE runfold.log IN SHARE MODE")
-        time.sleep(0.3)
+        until = time.monotonic() + 5
+        while time.monotonic() < until and connection.execute(_PATIENT).fetchone() is None:
+            time.sleep(0.02)
         connection.execute("SELECT position FROM runfold.head FOR UPDATE")

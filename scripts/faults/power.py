@@ -8,6 +8,7 @@ from psycopg.conninfo import make_conninfo
 
 from faults.checks import Findings
 from faults.disks import Image, need_mount
+from faults.journal import groups
 from faults.row import row
 from faults.servers import OwnServer, kill
 from faults.stage import Skipped, Stage
@@ -82,7 +83,7 @@ def _set(own: OwnServer, name: str, value: str) -> None:
     with own.admin() as connection:
         connection.execute(f"ALTER SYSTEM SET {name} = {value}")
         connection.execute("SELECT pg_reload_conf()")
-    until = time.monotonic() + 5
+    until = time.monotonic() + 60
     while time.monotonic() < until:
         with own.admin() as connection:
             if connection.execute("SELECT current_setting(%s)", (name,)).fetchone() == (value,):
@@ -105,8 +106,10 @@ def _lost_when_unsafe(stage: Stage) -> str:
         connection.execute("ALTER ROLE runfold_app SET synchronous_commit = off")
         connection.execute("ALTER SYSTEM SET wal_writer_delay = '10s'")
         connection.execute("SELECT pg_reload_conf()")
-    stage.start_endless_writers(3, unsafe=True)
-    stage.pause(2.0, 3.0)
+    works = stage.start_endless_writers(3, unsafe=True)
+    while stage.crew.alive() and not any(any(groups(work.journal)) for work in works):
+        time.sleep(0.05)
+    stage.pause(1.0, 2.0)
     found = _cut(stage, image)
     stage.crew.end()
     stage.expect(found.lost > 0, "nothing was lost, so the power cut has no teeth")

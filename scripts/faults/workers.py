@@ -97,7 +97,7 @@ def workers_killed(stage: Stage) -> None:
             times = 1 if round_number == 0 else stage.rng.randint(2, most)
             worker = start_worker(stage, RUNFOLD_FAILPOINT=f"{point}:{times}")
             with contextlib.suppress(subprocess.TimeoutExpired):
-                worker.wait(15)
+                worker.wait(120)
             stage.expect(worker.poll() == -signal.SIGKILL, f"the worker did not come to {point!r} {times} times")
             _end(worker)
             kills += 1

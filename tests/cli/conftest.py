@@ -54,6 +54,7 @@ def environment(database: "TestDatabase", tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("RUNFOLD_ADMIN_URL", database.admin_url)
     monkeypatch.setenv("RUNFOLD_PROJECTOR_URL", database.projector_url)
     monkeypatch.setenv("RUNFOLD_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("RUNFOLD_CONNECT_TIMEOUT", "30")  # a machine that others use as well may take its time
     monkeypatch.setenv("COLUMNS", "100")
     for name in ("NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)

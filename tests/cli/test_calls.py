@@ -166,7 +166,7 @@ def _on_a_terminal(arguments: list[str], environment: dict[str, str]) -> str:
             break
         printed += piece
     os.close(ours)
-    assert process.wait(timeout=20) == 0
+    assert process.wait(timeout=60) == 0
     return printed.decode()
 
 
@@ -201,7 +201,7 @@ def test_json_is_ascii_where_the_output_cannot_carry_more(
 ) -> None:
     ledger.create_thread(agent_id="a", title="Größe 😀")
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
-    out, err = started(["threads", "--json"]).communicate(timeout=20)
+    out, err = started(["threads", "--json"]).communicate(timeout=60)
     assert "Gr\\u00f6\\u00dfe \\ud83d\\ude00" in out
     assert err == ""
 

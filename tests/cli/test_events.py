@@ -51,7 +51,7 @@ def test_following_shows_an_event_that_is_recorded_later(started: Process, ledge
     assert json.loads(process.stdout.readline())["data"]["title"] == "before"
     ledger.create_thread(agent_id="a", title="later")
     assert json.loads(process.stdout.readline())["data"]["title"] == "later"
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, "")
 
 
@@ -61,7 +61,7 @@ def test_following_ends_quietly_when_it_is_interrupted(started: Process, ledger:
     assert process.stdout is not None
     assert "thread.created" in process.stdout.readline()
     process.send_signal(2)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
     assert err.splitlines() == ["following after position 0; Ctrl-C ends"]
 
@@ -77,5 +77,5 @@ def test_a_reader_that_goes_away_ends_it_quietly(started: Process, ledger: Ledge
     process.stdout.readline()
     process.stdout.close()
     assert process.stderr.read() == ""
-    assert process.wait(timeout=20) == 141
+    assert process.wait(timeout=60) == 141
     process.stderr.close()

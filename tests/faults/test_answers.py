@@ -35,8 +35,8 @@ def test_a_migration_whose_backend_is_killed_says_that_the_ledger_is_unavailable
         thread.start()
         waits = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_advisory_lock(%'"
         waits += " AND pid <> pg_backend_pid() AND datname = current_database() AND wait_event = 'advisory'"
-        until = time.monotonic() + 10
+        until = time.monotonic() + 60
         while not connection.execute(waits).fetchall() and time.monotonic() < until:
             time.sleep(0.02)
-        thread.join(10)
+        thread.join(60)
     assert [error.retriable for error in said if isinstance(error, LedgerUnavailable)] == [True]

@@ -16,17 +16,22 @@ from runfold.importers.importing import import_paths
 from runfold.importers.recording import Recording
 
 PROGRAM = """
-import sys
+import sys, time
 from runfold import Ledger
 from runfold.importers.importing import import_paths
-with Ledger.open(sys.argv[1]) as ledger:
-    import_paths(ledger, sys.argv[2], sys.argv[3:])
+url, format, path, enough = sys.argv[1:]
+with Ledger.open(url) as ledger:
+    def stay(*_):
+        while ledger.position() >= float(enough):
+            time.sleep(1)
+    import_paths(ledger, format, [path], stay)
 """
+"""Imports a path, and stays where it is once there are enough events."""
 
 
 def _import_and_kill(ledger: Ledger, url: str, format: str, path: Path, after: int) -> None:
-    """Import in another process, and kill it once so many events are in."""
-    process = subprocess.Popen([sys.executable, "-c", PROGRAM, url, format, str(path)])
+    """Import in another process, and kill it once so many events are in, before all are."""
+    process = subprocess.Popen([sys.executable, "-c", PROGRAM, url, format, str(path), str(after)])
     try:
         while ledger.position() < after and process.poll() is None:
             time.sleep(0.002)
@@ -108,6 +113,6 @@ def test_two_imports_of_one_source_at_once_are_one_import(
         expected = everything(alone)
     assert settings.database_url is not None
     url = settings.database_url.get_secret_value()
-    processes = [subprocess.Popen([sys.executable, "-c", PROGRAM, url, "claude-code", str(path)]) for _ in range(3)]
+    processes = [subprocess.Popen([sys.executable, "-c", PROGRAM, url, "claude-code", str(path), "inf"]) for _ in range(3)]
     assert [process.wait() for process in processes] == [0, 0, 0]
     assert everything(ledger) == expected

@@ -56,7 +56,9 @@ def other(settings: Settings) -> Iterator[Ledger]:
 
 @pytest.fixture
 def stalled(database) -> Callable:  # type: ignore[no-untyped-def]
-    """While it is entered, no append gets through: what is submitted stays on its way."""
+    """While it is entered, no append gets through: what is submitted stays on its way, for as long as that takes."""
+    with psycopg.connect(database.admin_url, autocommit=True) as connection:
+        connection.execute("ALTER FUNCTION runfold.append SET lock_timeout = 0")
 
     @contextlib.contextmanager
     def stall() -> Iterator[None]:

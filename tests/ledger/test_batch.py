@@ -105,7 +105,7 @@ def test_a_batch_waits_for_what_is_on_its_way(ledger: Ledger, run: Run) -> None:
     with ledger.batch() as batch:
         batch.run(run.id).add_message("user", "49", message_id="msg_49")
         batch.run(run.id).add_message("user", "50")
-    assert all(message.result(5).receipt.appended == 1 for message in submitted)
+    assert all(message.result(60).receipt.appended == 1 for message in submitted)
     assert [message.text for message in run.messages()] == [str(number) for number in range(51)]
 
 

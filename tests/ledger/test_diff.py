@@ -6,7 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.decided import choose
@@ -265,6 +265,7 @@ def test_a_run_that_was_retried_shares_with_its_retry_what_both_inherit(ledger: 
     assert told(found.pairs) == [("changed", "half an ans", "half an answer"), ("changed", "ending", "ending")]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 3), max_size=12), st.lists(st.integers(0, 3), max_size=12))
 def test_side_by_side_nothing_is_lost_doubled_or_out_of_order(one: list[int], other: list[int]) -> None:
     a, b = (

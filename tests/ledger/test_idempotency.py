@@ -91,11 +91,11 @@ def test_the_same_holds_while_the_first_is_still_on_its_way(ledger: Ledger, run:
         otherwise = run.submit_add_message("user", "goodbye", message_id="msg_1")
         assert not first.done()
         assert not again.done()
-    assert first.result(10).receipt.appended == 1
-    assert again.result(10).receipt.appended == 0
+    assert first.result(60).receipt.appended == 1
+    assert again.result(60).receipt.appended == 0
     assert again.result().receipt.position == first.result().receipt.position
     with pytest.raises(DuplicateWithDifferentContent):
-        otherwise.result(10)
+        otherwise.result(60)
     assert [message.text for message in run.messages()] == ["hello"]
 
 

@@ -12,7 +12,7 @@ def test_nobody_waits_for_ever(ledger: Ledger) -> None:
     def write(run: Run) -> None:
         for number in range(300):
             try:
-                run.submit_add_message("user", str(number)).result(timeout=20)
+                run.submit_add_message("user", str(number)).result(timeout=60)
                 run.add_message("user", str(number))
             except TimeoutError:
                 forgotten.append(f"{run.id} {number}")
@@ -22,7 +22,7 @@ def test_nobody_waits_for_ever(ledger: Ledger) -> None:
     for writer in writers:
         writer.start()
     for writer in writers:
-        writer.join(60)
+        writer.join(240)
     assert not forgotten
     assert not any(writer.is_alive() for writer in writers)
     assert ledger.position() == 1 + 6 * (2 + 600)

@@ -13,6 +13,7 @@ from fastapi import FastAPI, Request
 
 from runfold import Ledger
 from runfold.domain.values import Actor
+from runfold.http import health
 from runfold.http.app import create_app
 from runfold.http.connections import Connection, StreamingServer
 from runfold.ledger.caller import Caller
@@ -44,7 +45,7 @@ def serving(app: FastAPI) -> Iterator[str]:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
     finally:
         server.should_exit = True
-        thread.join(10)
+        thread.join(60)
         listening.close()
 
 
@@ -60,3 +61,9 @@ def client(address: str) -> Iterator[httpx2.Client]:
     """A client of this test's service."""
     with httpx2.Client(base_url=address, timeout=30) as client:
         yield client
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """/readyz and /metrics wait for the database as long as it takes, for on a busy machine that may be long."""
+    monkeypatch.setattr(health, "PATIENCE_SECONDS", 30.0)

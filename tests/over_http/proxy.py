@@ -57,13 +57,14 @@ class Proxy:
         with contextlib.suppress(OSError):
             while request := _request(client):
                 self.requests.append(request)
+                target = self.target  # before the answers: who sets an answer, and then a target, has the answer given first
                 if self.answers:
                     client.sendall(self.answers.popleft())
                     break
                 if server is None:
-                    if self.target is None:
+                    if target is None:
                         break
-                    host, port = self.target.removeprefix("http://").split(":")
+                    host, port = target.removeprefix("http://").split(":")
                     server = socket.create_connection((host, int(port)))
                     self._ends.add(server)
                     threading.Thread(target=self._back, args=(server, client, lost), daemon=True).start()

@@ -41,7 +41,7 @@ class Stream:
         connection = socket.socket()
         if receive_bytes is not None:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
-        connection.settimeout(20)
+        connection.settimeout(60)
         connection.connect((where.hostname, where.port))
         said = {"Host": "test", "Accept": "text/event-stream", **{k.replace("_", "-"): v for k, v in headers.items()}}
         lines = [f"GET {path} HTTP/1.1", *(f"{name}: {value}" for name, value in said.items()), "", ""]

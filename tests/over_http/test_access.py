@@ -364,10 +364,11 @@ def test_without_a_limit_a_key_may_ask_as_often_as_it_likes(settings: Settings) 
 def test_of_many_like_denials_the_first_is_recorded_and_then_how_many_more_there_were(ledger: Ledger) -> None:
     access = Keys(ledger, Denials(ledger, window_seconds=0.3))
     with serving(create_app(ledger, access)) as address, httpx2.Client(base_url=address, timeout=30) as client:
+        began = time.monotonic()
         for _ in range(20):
             client.get("/threads")
         assert soon(lambda: sum(1 + denied.left_out for denied in denials(ledger)) == 20)
-        assert len(denials(ledger)) < 10
+        assert len(denials(ledger)) <= 1 + (time.monotonic() - began) / 0.3
         client.get("/threads")
         client.get("/threads")
     assert sum(1 + denied.left_out for denied in denials(ledger)) == 22
@@ -376,14 +377,15 @@ def test_of_many_like_denials_the_first_is_recorded_and_then_how_many_more_there
 
 @pytest.mark.fault("I10")
 def test_a_request_is_refused_without_the_database_too_and_that_is_logged(settings: Settings, database, admin_url: str) -> None:
-    impatient = settings.model_copy(update={"connect_timeout": 1.0})
-    with structlog.testing.capture_logs() as logged, Ledger.open(settings=impatient) as ledger:
+    with structlog.testing.capture_logs() as logged, Ledger.open(settings=settings) as ledger:
         text = make_key(ledger, "runs:read")
         with serving(create_app(ledger, Keys(ledger))) as address, httpx2.Client(base_url=address, timeout=60) as client:
             name = psycopg.conninfo.conninfo_to_dict(database.url)["dbname"]
             with psycopg.connect(admin_url, autocommit=True) as admin:
                 admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
                 admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+            store = ledger.recorder.store
+            store.connect_timeout = store.pool.timeout = 1.0  # while it was there, it could take its time
             assert client.get("/threads").status_code == 401
             assert client.get("/threads", headers=with_key(text)).status_code == 503
     (line,) = [line for line in logged if line["event"] == "denial not recorded"]

@@ -94,7 +94,7 @@ def test_a_body_that_is_too_large_is_refused_while_it_streams_in(address: str, r
     finally:
         connection.close()
     assert sent < 200
-    declared = httpx2.put(f"{address}/runs/{run.id}/state", content=b"x" * (17 * 2**20), headers=JSON)
+    declared = httpx2.put(f"{address}/runs/{run.id}/state", content=b"x" * (17 * 2**20), headers=JSON, timeout=30)
     assert refused(declared, 413)["most"] == 16 * 2**20
     assert run.view().version == 2
 

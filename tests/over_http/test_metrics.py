@@ -11,6 +11,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from over_http.conftest import serving
 from runfold import Ledger
+from runfold.http import health
 from runfold.http.access import Keys
 from runfold.http.app import create_app
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from conftest import TestDatabase
 
 Value = Callable[..., float]
+
+pytestmark = pytest.mark.usefixtures("patient")
 
 
 def values(text: str) -> Value:
@@ -121,9 +124,10 @@ def test_open_streams_and_what_was_sent_in_them_are_counted(
 
 
 def test_while_the_database_is_away_the_process_tells_what_it_knows(
-    client: httpx2.Client, scrape: Callable[[], Value], database: "TestDatabase", admin_url: str
+    client: httpx2.Client, scrape: Callable[[], Value], database: "TestDatabase", admin_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client.post("/threads", json={})
+    monkeypatch.setattr(health, "PATIENCE_SECONDS", 1.0)
     name = str(conninfo_to_dict(database.url)["dbname"])
     with psycopg.connect(admin_url, autocommit=True) as connection:
         connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
@@ -140,7 +144,7 @@ def test_from_elsewhere_metrics_need_a_key_for_everything(ledger: Ledger) -> Non
     keys = {
         name: ledger.create_key(owner="human:ada", scopes=[name], label=name).text for name in ("admin", "runs:read")
     }  # fmt: skip
-    with serving(create_app(ledger, Keys(ledger))) as address, httpx2.Client(base_url=address) as client:
+    with serving(create_app(ledger, Keys(ledger))) as address, httpx2.Client(base_url=address, timeout=30) as client:
         assert client.get("/metrics").status_code == 200
         passed_on = {"X-Forwarded-For": "203.0.113.7"}
         assert client.get("/metrics", headers=passed_on).status_code == 401
@@ -154,6 +158,7 @@ def test_from_elsewhere_metrics_need_a_key_for_everything(ledger: Ledger) -> Non
 def test_each_application_counts_for_itself(ledger: Ledger) -> None:
     with serving(create_app(ledger, Keys(ledger))) as one, serving(create_app(ledger, Keys(ledger))) as other:
         for _ in range(5):
-            httpx2.get(f"{one}/healthz")
-        assert values(httpx2.get(f"{one}/metrics").text)("runfold_http_requests_total", route="/healthz") == 5
-        assert "/healthz" not in httpx2.get(f"{other}/metrics").text
+            httpx2.get(f"{one}/healthz", timeout=30)
+        told = [httpx2.get(f"{address}/metrics", timeout=30).text for address in (one, other)]
+        assert values(told[0])("runfold_http_requests_total", route="/healthz") == 5
+        assert "/healthz" not in told[1]

@@ -1,5 +1,6 @@
 """Read models over HTTP: how they are, and folding one anew."""
 
+import threading
 import time
 
 import httpx2
@@ -36,11 +37,17 @@ def test_a_rebuild_tells_how_far_it_is_and_what_became_of_it(client: httpx2.Clie
     assert client.get("/projections").json()["rebuilds"][0]["state"] == "done"
 
 
-def test_a_rebuild_goes_on_by_itself_and_a_second_one_is_refused_meanwhile(client: httpx2.Client, folded: Ledger) -> None:
+def test_a_rebuild_goes_on_by_itself_and_a_second_one_is_refused_meanwhile(
+    client: httpx2.Client, folded: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_go_on = threading.Event()
+    rebuild = folded.rebuild
+    monkeypatch.setattr(folded, "rebuild", lambda *names, **said: may_go_on.wait(60) and rebuild(*names, **said))
     begun = client.post("/projections/messages/rebuild", json={"processes": 1})
     assert (begun.status_code, begun.json()["state"]) == (202, "running")
     refused = client.post("/projections/messages/rebuild")
     assert refused.status_code == 409
+    may_go_on.set()
     until = time.monotonic() + 60
     while (status := client.get("/projections").json()["rebuilds"][0])["state"] == "running" and time.monotonic() < until:
         time.sleep(0.05)

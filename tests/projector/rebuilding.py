@@ -87,7 +87,7 @@ def dying(url: str, point: str, *sources: str, processes: int = 1) -> tuple[int,
     process = SPAWNING.Process(target=_rebuild, args=[url, point, sources, processes, theirs])
     process.start()
     theirs.close()
-    process.join(90)
+    process.join(240)
     said = ours.recv() if ours.poll() and not process.exitcode else ""
     ours.close()
     assert process.exitcode is not None, "it ended"

@@ -46,7 +46,7 @@ def test_two_programs_that_depend_on_different_things_do_not_replace_each_other(
     of_april = {f"tally_{n}": type("April", (Tally,), {"name": f"tally_{n}", "__doc__": "The same."})() for n in range(6)}
     of_may = {name: type("May", (PricedTally,), {"name": name, "__doc__": "The same."})() for name in of_april}
     fill()
-    older, newer = work(of_april), work(of_may)
+    older, newer = work(of_april, 3600.0), work(of_may, 3600.0)
     older.catch_up()
 
     def all_are(depends_on: str, head: int) -> bool:
@@ -58,7 +58,7 @@ def test_two_programs_that_depend_on_different_things_do_not_replace_each_other(
         for _ in range(5):
             head = fill(1)
             time.sleep(0.1)
-        until(lambda: all_are("", head), seconds=3)
+        until(lambda: all_are("", head))
     with running(newer):
         until(lambda: all_are("prices of May", head))
     with running(work(of_april)):
@@ -104,7 +104,7 @@ def test_catching_up_waits_for_the_switch_that_falls_to_another(
         waiting.start()
         assert not ended.wait(0.5)
         monkeypatch.setattr(generations, "switch", switch)
-        assert ended.wait(10)
+        assert ended.wait(60)
         waiting.join()
     assert generations_of(books) == [(2, 2, "live")]
 
@@ -143,10 +143,12 @@ def test_rows_changed_without_a_new_version_are_refused_until_that_is_mended(fil
 
 def test_a_changed_program_does_not_stop_what_others_fold_rightly(fill: Fill, work: Work, books: Books) -> None:
     fill()
-    work({"tally": Tally()}).catch_up()
-    with running(work({"tally": Tally()})):
+    first = work({"tally": Tally()})
+    first.catch_up()
+    first.close()
+    with running(work({"tally": Tally()}, 3600.0)):
         until(lambda: books.model("tally").worker)
-        with running(work({"tally": OtherEventsTally()})):
+        with running(work({"tally": OtherEventsTally()}, 3600.0)):
             until(lambda: len(checkpoints.peers(books.connection)) >= 2)
             for _ in range(5):
                 head = fill(1)

@@ -15,6 +15,7 @@ from runfold.projections.projection import AnyProjection
 from . import driver
 from .conftest import Fill, Work
 from .soundness import Books, require_sound
+from .test_worker import until
 from .toys import TOYS, SecondTally, Tally
 
 SPAWNING = multiprocessing.get_context("forkserver")
@@ -95,8 +96,10 @@ def test_workers_killed_at_any_time_leave_every_read_model_right_at_every_moment
     fill(30)
     toys: list[AnyProjection] = list(TOYS.values())
     positions = set()
-    for _ in kill_at_random(database.projector_url, dice):
+    for number in kill_at_random(database.projector_url, dice):
         fill(3)
+        if number % 4 == 0:  # else, where processes are slow to start, each might be killed before it has folded anything
+            until(lambda: {model.name for model in books.models() if model.position not in positions} >= TOYS.keys())
         if len(books.models()) < len(toys):
             continue
         with books.one_moment():

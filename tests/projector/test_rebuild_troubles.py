@@ -165,6 +165,7 @@ def reading(url: str) -> Iterator[list[int]]:
 
 
 @pytest.mark.alone
+@pytest.mark.timeout(900)
 @pytest.mark.fault("A5", "G5")
 def test_while_workers_fold_and_others_append_a_rebuild_shows_nothing_half_done_and_nothing_goes_back(
     database: TestDatabase, rebuild: Rebuilding, fill: Fill, work: Work, books: Books
@@ -174,7 +175,7 @@ def test_while_workers_fold_and_others_append_a_rebuild_shows_nothing_half_done_
     stop = threading.Event()
 
     def append() -> None:
-        while not stop.is_set():
+        while not stop.wait(0.01):  # else a rebuild, which gives way, has ever more to do where the machine is slow
             fill(1, complete=True)
 
     appending = threading.Thread(target=append)
@@ -182,12 +183,12 @@ def test_while_workers_fold_and_others_append_a_rebuild_shows_nothing_half_done_
         appending.start()
         try:
             for number in range(3):
-                before, looked = books.head(), len(positions)
+                before = books.head()
                 found = rebuild(Tally(), OpenCalls())
                 assert [each.compared.different for each in found if each.compared] == [0, 0]
                 assert all(each.switched and each.position >= before for each in found)
                 assert books.model("tally").generation == number + 2
-                until(lambda: len(positions) > looked)  # noqa: B023
+                until(lambda: len(set(positions)) > number + 1)  # noqa: B023  # it moved on meanwhile
             assert dying(books.url, "lane filled", *BY_THREAD)[1].startswith("LedgerUnavailable")
         finally:
             stop.set()

@@ -19,7 +19,7 @@ from .soundness import Books, require_sound
 from .toys import TOYS, Ended, Tally, Tools
 
 
-def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
     """Wait until something is so."""
     given_up = time.monotonic() + seconds
     while not condition():
@@ -115,15 +115,18 @@ def test_it_keeps_up_while_events_come(database: TestDatabase, fill: Fill, work:
 
 
 def test_the_hint_wakes_a_worker_that_would_sleep(fill: Fill, work: Work, books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "BUSY_SECONDS", 3600.0)
     monkeypatch.setattr(worker, "QUIET_SECONDS", 3600.0)
     monkeypatch.setattr("runfold.projector.team.BEAT_SECONDS", 3600.0)
     folding = work({"tally": Tally()})
     with running(folding):
-        until(lambda: any(model.worker for model in books.models()))
-        time.sleep(0.5)  # its pauses have grown past what the test waits
-        head = fill(1)
-        until(lambda: books.model("tally").position == head, seconds=2)
-        folding._listener.wait = lambda _: None  # type: ignore[method-assign]  # else it waits an hour for its end
+        try:
+            until(lambda: any(model.worker for model in books.models()))
+            head = fill(1)
+            until(lambda: books.model("tally").position == head)
+        finally:
+            folding._listener.wait = lambda _: None  # type: ignore[method-assign]  # else it waits an hour for its end
+            books.connection.execute("NOTIFY runfold")  # it may have begun to wait before
 
 
 @pytest.mark.fault("D4", "H9")
@@ -137,7 +140,7 @@ def test_a_worker_whose_listening_connection_is_killed_goes_on_by_itself(
             killed = admin.execute(f"SELECT pg_terminate_backend(pid) {listening}").fetchall()
             assert killed
             head = fill(2)
-            until(lambda: [model.position for model in books.models()] == [head] * len(TOYS), seconds=5)  # noqa: B023
+            until(lambda: [model.position for model in books.models()] == [head] * len(TOYS))  # noqa: B023
     require_sound(database.projector_url, TOYS.values())
 
 
@@ -148,7 +151,7 @@ def test_a_lost_hint_costs_a_moment_and_no_event(
     with running(work()):
         until(lambda: any(model.worker for model in books.models()))
         head = fill()
-        until(lambda: all(model.position == head for model in books.models()), seconds=5)
+        until(lambda: all(model.position == head for model in books.models()))
     require_sound(database.projector_url, TOYS.values())
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import psycopg
@@ -41,7 +42,7 @@ class Commands:
 
     def wait(self, *appends: Append) -> None:
         with self._answered:
-            assert self._answered.wait_for(lambda: all(append in self.settled for append in appends), timeout=10)
+            assert self._answered.wait_for(lambda: all(append in self.settled for append in appends), timeout=60)
 
     def _lineage(self, stream: str) -> Lineage:
         return self._lineages.setdefault(stream, Lineage())
@@ -62,7 +63,9 @@ def commands(recorder, row) -> Iterator[Commands]:
 
 @pytest.fixture
 def stalled(database) -> Callable:
-    """While it is entered, no append gets through: they queue."""
+    """While it is entered, no append gets through: they queue, for as long as that takes."""
+    with psycopg.connect(database.admin_url, autocommit=True) as connection:
+        connection.execute("ALTER FUNCTION runfold.append SET lock_timeout = 0")
 
     @contextlib.contextmanager
     def stall() -> Iterator[None]:
@@ -154,6 +157,8 @@ def test_a_full_queue_refuses_and_stores_nothing_of_the_refused(recorder, row, s
     commands = Commands(recorder, row, queue_size=3)
     with stalled():
         taken = [commands.put(("run_0", 1))]
+        while commands.appender.waiting:  # it is taken out of the queue, alone
+            time.sleep(0.001)
         with pytest.raises(QueueFull, match="3 commands wait to be appended") as refused:  # noqa: PT012
             for number in range(1, 10):
                 taken += [commands.put((f"run_{number}", 1))]
@@ -187,7 +192,7 @@ def test_closing_stores_what_waits(recorder, row, stalled) -> None:
         appends = [commands.put((f"run_{number}", 1)) for number in range(5)]
         closing = threading.Thread(target=commands.appender.close)
         closing.start()
-    closing.join(10)
+    closing.join(60)
     assert outcomes(*appends) == ["stored"] * 5
     assert commands.settled == appends
     with pytest.raises(LedgerUnavailable, match="the ledger is closed; open it again"):

@@ -24,6 +24,9 @@ from runfold.store.migrate import migrate
 
 from .lossy_proxy import LossyProxy, on_tcp
 
+SECONDS = 60
+"""For what takes one or two, on a machine that others use as well."""
+
 
 def set_for_database(admin_url: str, setting: str) -> None:
     """Give every later session in the test's database a setting."""
@@ -50,10 +53,12 @@ def writing(run: Run, threads: int = 4) -> Iterator[list[str]]:
     workers = [threading.Thread(target=write, args=[number]) for number in range(threads)]
     for worker in workers:
         worker.start()
-    yield acknowledged
-    stop.set()
-    for worker in workers:
-        worker.join()
+    try:
+        yield acknowledged
+    finally:
+        stop.set()
+        for worker in workers:
+            worker.join()
 
 
 def check(url: str, acknowledged: list[str]) -> None:
@@ -77,7 +82,7 @@ def check(url: str, acknowledged: list[str]) -> None:
 @pytest.mark.fault("D1", "H8")
 @pytest.mark.parametrize("loss", ["reply", "request"])
 def test_a_command_whose_reply_or_request_is_lost_succeeds_exactly_once(database, loss) -> None:
-    with LossyProxy(database.url) as proxy, Ledger.open(proxy.url) as ledger:
+    with LossyProxy(database.url) as proxy, Ledger.open(proxy.url, connect_timeout=SECONDS) as ledger:
         run = ledger.create_thread(agent_id="support").start_run()
         for number in range(10):
             proxy.lose(loss)
@@ -91,7 +96,7 @@ def test_a_command_whose_reply_or_request_is_lost_succeeds_exactly_once(database
 
 @pytest.mark.fault("D1", "H8")
 def test_a_batch_and_parallel_commands_survive_lost_replies(database) -> None:
-    with LossyProxy(database.url) as proxy, Ledger.open(proxy.url) as ledger:
+    with LossyProxy(database.url) as proxy, Ledger.open(proxy.url, connect_timeout=SECONDS) as ledger:
         run = ledger.create_thread(agent_id="support").start_run()
         with writing(run) as acknowledged:
             for number in range(10):
@@ -110,8 +115,9 @@ def test_terminated_sessions_lose_and_double_nothing(database) -> None:
     with Ledger.open(database.url) as ledger:
         run = ledger.create_thread(agent_id="support").start_run()
         with writing(run) as acknowledged, psycopg.connect(database.admin_url, autocommit=True) as admin:
-            for _ in range(15):
+            for count in range(15):
                 time.sleep(0.06)
+                wait_until(lambda enough=4 * count: len(acknowledged) > enough)
                 admin.execute(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                     " WHERE datname = current_database() AND usename = 'runfold_app'"
@@ -150,14 +156,23 @@ def test_a_killed_server_process_loses_and_doubles_nothing(own_server: EmbeddedS
 def kill_a_backend(server: EmbeddedServer) -> None:
     """kill -9 of one session makes the server throw all out and recover."""
     with once_it_answers(server) as admin:
-        pids = admin.execute("SELECT pid FROM pg_stat_activity WHERE application_name = 'runfold' LIMIT 1").fetchall()
-    for (pid,) in pids:
+        ((pid,),) = admin.execute("SELECT pid FROM pg_stat_activity WHERE application_name = 'runfold' LIMIT 1").fetchall()
         os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: is_thrown_out(admin))
+    once_it_answers(server).close()  # by then all others are thrown out, too
+
+
+def is_thrown_out(session: psycopg.Connection) -> bool:
+    try:
+        session.execute("SELECT 1")
+    except psycopg.OperationalError:
+        return True
+    return False
 
 
 def once_it_answers(server: EmbeddedServer) -> psycopg.Connection:
     """A connection to a server that may still be recovering."""
-    until = time.monotonic() + 15
+    until = time.monotonic() + SECONDS
     while True:
         try:
             return psycopg.connect(server.admin_url, autocommit=True)
@@ -166,16 +181,42 @@ def once_it_answers(server: EmbeddedServer) -> psycopg.Connection:
             time.sleep(0.02)
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 15) -> None:
-    until = time.monotonic() + seconds
+def wait_until(true: Callable[[], bool]) -> None:
+    until = time.monotonic() + SECONDS
     while not true():
-        assert time.monotonic() < until, f"still not true after {seconds} s"
+        assert time.monotonic() < until, f"still not true after {SECONDS} s"
         time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def at_most(seconds: float) -> Iterator[None]:
+    """It takes no longer, by a clock that a machine too busy to run this process stops as well."""
+    tick, ticks, over = 0.01, 0, threading.Event()
+
+    def run() -> None:
+        nonlocal ticks
+        while not over.wait(tick):
+            ticks += 1
+
+    clock = threading.Thread(target=run)
+    clock.start()
+    try:
+        yield
+    finally:
+        over.set()
+        clock.join()
+    assert ticks * tick < seconds
+
+
+def wait_for_connections(ledger: Ledger, seconds: float) -> None:
+    """For so long from now on: for long, unless it is known that the database is away."""
+    store = ledger.recorder.store
+    store.connect_timeout = store.pool.timeout = store.pool.reconnect_timeout = seconds
 
 
 @pytest.mark.fault("A3")
 def test_a_server_that_is_killed_and_started_again_is_written_to_as_before(own_server: EmbeddedServer) -> None:
-    with Ledger.open(own_server.url(), connect_timeout=10) as ledger:
+    with Ledger.open(own_server.url(), connect_timeout=SECONDS) as ledger:
         run = ledger.create_thread(agent_id="support").start_run()
         messages = [run.add_message("user", "before")]
         reader = ledger.subscribe(after=ledger.position())
@@ -205,25 +246,29 @@ def is_alive(pid: int) -> bool:
 
 @pytest.mark.fault("D3", "C-6")
 def test_a_database_that_is_down_is_an_error_within_the_timeout_that_says_what_to_check(own_server: EmbeddedServer) -> None:
-    with Ledger.open(own_server.url(), connect_timeout=1) as ledger:
+    with Ledger.open(own_server.url(), connect_timeout=SECONDS) as ledger:
         run = ledger.create_thread(agent_id="support").start_run()
         run.add_message("user", "before")
         own_server.stop_now()
+        wait_for_connections(ledger, 1)
         try:
             for command in (lambda: run.add_message("user", "lost"), run.messages, ledger.create_thread, ledger.position):
-                began = time.monotonic()
-                with pytest.raises(
-                    LedgerUnavailable, match=r"check that PostgreSQL runs|repeat the command with the same ids"
-                ) as down:
+                with (
+                    at_most(2.5),
+                    pytest.raises(
+                        LedgerUnavailable, match=r"check that PostgreSQL runs|repeat the command with the same ids"
+                    ) as down,
+                ):
                     command()
-                assert time.monotonic() - began < 2.5
                 assert down.value.retriable
-            began = time.monotonic()
-            with pytest.raises(LedgerUnavailable, match="check that PostgreSQL runs and that RUNFOLD_DATABASE_URL is right"):
+            with (
+                at_most(3),
+                pytest.raises(LedgerUnavailable, match="check that PostgreSQL runs and that RUNFOLD_DATABASE_URL is right"),
+            ):
                 Ledger.open(own_server.url(), connect_timeout=1)
-            assert time.monotonic() - began < 3
         finally:
             own_server.ensure_running()
+        wait_for_connections(ledger, SECONDS)
         run.add_message("user", "after")
         assert [message.text for message in run.messages()] == ["before", "after"]
 
@@ -233,17 +278,18 @@ def test_commands_on_many_runs_do_not_wait_one_after_another_for_a_database_that
     with Ledger.open(own_server.url()) as ledger:
         thread = ledger.create_thread(agent_id="support")
         cold = [thread.start_run(parent=None).id for _ in range(30)]
-    with Ledger.open(own_server.url(), connect_timeout=1) as ledger:
+    with Ledger.open(own_server.url(), connect_timeout=SECONDS) as ledger:
         own_server.stop_now()
+        wait_for_connections(ledger, 1)
         try:
-            began = time.monotonic()
-            submitted = [ledger.run(run_id).submit_add_message("user", "lost") for run_id in cold]
-            for command in submitted:
-                with pytest.raises(LedgerUnavailable):
-                    command.result()
-            assert time.monotonic() - began < 10  # and not thirty times the timeout
+            with at_most(10):  # and not thirty times the timeout
+                submitted = [ledger.run(run_id).submit_add_message("user", "lost") for run_id in cold]
+                for command in submitted:
+                    with pytest.raises(LedgerUnavailable):
+                        command.result()
         finally:
             own_server.ensure_running()
+        wait_for_connections(ledger, SECONDS)
         ledger.run(cold[0]).add_message("user", "after")
 
 
@@ -293,8 +339,9 @@ def test_a_full_disk_is_an_error_that_leaves_nothing_half_written(small_disk: Pa
         migrate(server.admin_url)
         with psycopg.connect(server.admin_url, autocommit=True) as admin:
             admin.execute("ALTER ROLE runfold_app LOGIN")
-        with Ledger.open(server.url(), connect_timeout=2) as ledger:
+        with Ledger.open(server.url(), connect_timeout=SECONDS) as ledger:
             run = ledger.create_thread(agent_id="support").start_run()
+            wait_for_connections(ledger, 2)
             ballast = small_disk / "ballast"
             with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
                 while True:
@@ -307,6 +354,7 @@ def test_a_full_disk_is_an_error_that_leaves_nothing_half_written(small_disk: Pa
             assert full.value.retriable
             ballast.unlink()
             server.ensure_running()  # out of space for its log, the server stops until there is some
+            wait_for_connections(ledger, SECONDS)
             acknowledged.append(run.add_message("user", "there is room again", message_id="msg_after").id)
             check(server.admin_url, acknowledged)
     finally:
@@ -334,15 +382,18 @@ def test_an_unsafe_setting_of_the_role_is_noticed_too(database) -> None:
 
 
 def test_the_whole_url_is_honoured(database) -> None:
-    with pytest.raises(UnsafeDurability):
-        Ledger.open(make_conninfo(database.url, options="-c synchronous_commit=off"))
     with Ledger.open(make_conninfo(database.url, application_name="billing", options="-c work_mem=7MB")) as ledger:
         ledger.create_thread()
         ((name, memory),) = ledger.recorder.reader.rows("SELECT current_setting('application_name'), current_setting('work_mem')")
         assert (name, memory) == ("billing", "7MB")
-        sessions = "SELECT DISTINCT application_name FROM pg_stat_activity WHERE datname = current_database()"
+        sessions = (
+            "SELECT DISTINCT application_name FROM pg_stat_activity"
+            " WHERE datname = current_database() AND backend_type = 'client backend'"
+        )
         with psycopg.connect(database.admin_url, application_name="billing") as admin:
             assert admin.execute(sessions).fetchall() == [("billing",)]
+    with pytest.raises(UnsafeDurability):
+        Ledger.open(make_conninfo(database.url, options="-c synchronous_commit=off"))
 
 
 def test_sslmode_is_honoured(own_server: EmbeddedServer) -> None:
@@ -350,8 +401,8 @@ def test_sslmode_is_honoured(own_server: EmbeddedServer) -> None:
     with psycopg.connect(own_server.admin_url, autocommit=True) as admin:
         assert admin.execute("SHOW ssl").fetchone() == ("off",)
     with on_tcp(own_server.url()) as port:
-        plain = make_conninfo(own_server.url(), host="127.0.0.1", port=port, sslmode="disable")
-        with Ledger.open(plain) as ledger:
+        plain = make_conninfo(own_server.url(), host="127.0.0.1", port=port, sslmode="disable", connect_timeout=SECONDS)
+        with Ledger.open(plain, connect_timeout=SECONDS) as ledger:
             assert ledger.position() >= 0
         with pytest.raises(LedgerUnavailable, match="SSL"):
             Ledger.open(make_conninfo(plain, sslmode="require"), connect_timeout=0.5)

@@ -1,6 +1,7 @@
 """The schema, brought up to date by numbered files."""
 
 import itertools
+import os
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -23,7 +24,7 @@ def empty_database(admin_url: str) -> Iterator[Callable[[], str]]:
     made: list[str] = []
 
     def make() -> str:
-        made.append(f"runfold_empty_{next(_numbers)}")
+        made.append(f"runfold_empty_{os.getpid()}_{next(_numbers)}")
         with psycopg.connect(admin_url, autocommit=True) as connection:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(made[-1])))
         return make_conninfo(admin_url, dbname=made[-1])
@@ -37,7 +38,7 @@ def empty_database(admin_url: str) -> Iterator[Callable[[], str]]:
 @pytest.fixture
 def migrator(admin_url: str) -> Iterator[str]:
     """A role that may log in and nothing else, for the time of a test."""
-    name = f"runfold_test_migrator_{next(_numbers)}"
+    name = f"runfold_test_migrator_{os.getpid()}_{next(_numbers)}"
     with psycopg.connect(admin_url, autocommit=True) as admin:
         admin.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(name)))
     yield name

@@ -182,7 +182,7 @@ def test_a_moment_is_the_same_position_for_every_tenant(two_tenants: None, recor
 def test_a_connection_that_many_tenants_use_in_turn_never_shows_one_of_them_anothers_events(
     two_tenants: None, database: TestDatabase
 ) -> None:
-    store = Datastore(database.url, max_connections=3)
+    store = Datastore(database.url, connect_timeout=60, max_connections=3)
     expected = {MINE: {(MINE, 3)}, THEIRS: {(THEIRS, 2)}, EVERY_TENANT: {(MINE, 3), (THEIRS, 2)}}
     together = threading.Barrier(8)
 
