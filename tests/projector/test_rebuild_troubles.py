@@ -1,5 +1,9 @@
 """A rebuild may die anywhere, be refused, stand in somebody's way, or fail: the table in use serves."""
 
+import json
+import re
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -294,6 +298,15 @@ def test_a_process_that_cannot_even_begin_is_said_with_its_last_words(
     rebuild(Tally())
     require_sound(books.url, [Tally()])
     assert leftovers(books) == []
+
+
+def test_what_the_database_says_to_such_a_process_is_its_last_line(admin_url: str) -> None:
+    told = {"url": admin_url, "timeout": 30, "job": 1}  # a database without a ledger
+    process = subprocess.run(
+        [sys.executable, "-m", "runfold.projector.filling"], input=json.dumps(told), capture_output=True, text=True, check=False
+    )
+    assert process.returncode == 1
+    assert re.fullmatch(r"the database said: relation .* does not exist; .*", process.stderr.splitlines()[-1])
 
 
 def test_every_lane_is_filled_whatever_the_statistics_say(

@@ -30,7 +30,7 @@ from runfold.projector.connection import connect
 from runfold.projector.tables import InvalidRow, Table
 from runfold.projector.team import read_head
 from runfold.store.codec import COLUMNS, decode
-from runfold.store.datastore import Connection, Datastore
+from runfold.store.datastore import Connection, Datastore, unavailable
 from runfold.store.queries import named_queries
 
 QUERIES = named_queries("runfold.projector", "filling.sql")
@@ -255,7 +255,7 @@ class Filler:
 
 
 def main() -> None:
-    """The body of a process. What stops it goes to stderr, as JSON, for who started it."""
+    """The body of a process. What stops it goes to stderr for who started it: as JSON, or where the database did, as a line."""
     os.nice(NICE)
     gc.disable()  # rows and events form no cycles, and the process lives for seconds
     told = json.load(sys.stdin)
@@ -265,6 +265,8 @@ def main() -> None:
         stopped = _explained(error)
         print(json.dumps({"name": stopped.name, "fact": stopped.fact, "next_step": stopped.next_step}), file=sys.stderr)  # noqa: T201
         sys.exit(1)
+    except psycopg.Error as error:
+        sys.exit(str(unavailable(error)))
 
 
 def _explained(error: FoldFailed | ProjectionStopped) -> ProjectionStopped:
