@@ -59,7 +59,7 @@ def address(ledger: Ledger) -> Iterator[str]:
 @pytest.fixture
 def client(address: str) -> Iterator[httpx2.Client]:
     """A client of this test's service."""
-    with httpx2.Client(base_url=address, timeout=30) as client:
+    with httpx2.Client(base_url=address, timeout=60) as client:
         yield client
 
 
