@@ -20,7 +20,7 @@ from runfold.store.reader import Filter, Stretch
 from runfold.store.tail import Tail
 
 KEPT_BYTES = 64 * 1024 * 1024
-"""Of frames; of what is read for those who are behind; and the newest are kept as long as the tail keeps them."""
+"""Of frames; of what is read for those who are behind; and of the newest, as many are kept as the tail keeps."""
 BLOCK, MOST_BLOCKS = 500, 60
 READERS = 4
 """Who is behind reads the log in threads: so many at a time, and commands have all the others."""
@@ -205,8 +205,7 @@ class Feed:
             if number is None:
                 break
             read -= self._drop_block(self._blocks.pop(number))
-        kept_after = self._tail.kept_after
-        while self._entries and (next(iter(self._entries)) <= kept_after or self._bytes > KEPT_BYTES):
+        while self._entries and (len(self._entries) > self._tail.kept or self._bytes > KEPT_BYTES):
             self._drop(self._entries.pop(next(iter(self._entries))))
 
     def _drop_block(self, block: asyncio.Future[Block]) -> int:

@@ -86,10 +86,9 @@ class Tail:
             self._thread.start()
 
     @property
-    def kept_after(self) -> int:
-        """What is kept begins after this position."""
-        with self._changed:
-            return self._kept[0].position - 1 if self._kept else self.position
+    def kept(self) -> int:
+        """How many events are kept: fewer where they are large."""
+        return len(self._kept)
 
     def read(self, after: int, up_to: int) -> Stretch:
         """The events between two positions, from the log, or the first of them if they are large. Raises LedgerError."""
