@@ -1,6 +1,7 @@
 """`runfold demo`."""
 
 import shlex
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,15 @@ def test_the_demo_shows_its_tree_two_moments_two_branches_and_what_to_try_next(r
     for shown in ("← main", "← exchange", "One conversation at two moments", "One thread on two branches", "Try next"):
         assert shown in answer.out
     assert max(len(line) for line in answer.out.splitlines()) <= 100
+
+
+def test_what_the_readme_shows_of_it_is_what_it_shows(runfold: Command) -> None:
+    shown = (Path(__file__).parents[2] / "README.md").read_text().split("```\n")[1]
+    out = runfold("demo").out
+    parts = shown.split("\n\n")
+    assert len(parts) == 3
+    for part in parts:
+        assert part.strip() in out
 
 
 def test_the_commands_that_the_demo_names_work_as_they_stand(runfold: Command) -> None:
