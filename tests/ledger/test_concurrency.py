@@ -124,6 +124,17 @@ def test_a_batch_may_move_a_head_that_it_expects_somewhere_again_and_again(ledge
     assert versions(ledger, ledger.run(at)) == [1, 2, 3, 4, 5]
 
 
+def test_of_a_command_that_a_batch_refused_nothing_is_expected(ledger: Ledger, other: Ledger, run: Run) -> None:
+    thread_id = run.view().thread_id
+    with ledger.batch() as batch:
+        with pytest.raises(CommandRefused):
+            batch.thread(thread_id).start_run(expected_head="run_none")
+        batch.run(run.id).add_message("user", "hello")
+        other.thread(thread_id).start_run(run_id="run_theirs", expected_head=run.id)
+    assert ledger.thread(thread_id).tree().heads["main"] == "run_theirs"
+    assert versions(ledger, run) == [1, 2, 3]
+
+
 def test_of_batches_that_expect_one_head_one_is_stored(ledger: Ledger, other: Ledger, run: Run) -> None:
     thread_id = run.view().thread_id
 

@@ -85,9 +85,8 @@ class BatchDoor:
     def execute(self, plan: Plan[T]) -> T:
         """Decide a command on the states as the batch has left them. Raises LedgerError."""
         self._require_whole()
-        if plan.expects is not None and plan.expects not in self._heads:
-            self._heads[plan.expects] = plan.expects.at(self._log)
         session, before = self._session, len(self._session.rows)
+        heads = {plan.expects: plan.expects.at(self._log)} if plan.expects and plan.expects not in self._heads else {}
         try:
             session.next_command(metadata_of(plan.envelope, self._caller) if plan.envelope else self._default_metadata)
             receipt = self._decide(plan, before)
@@ -96,6 +95,7 @@ class BatchDoor:
             if len(session.rows) != before:
                 self._broken = ours  # half of the command is in the states: they are no longer to be believed
             raise ours from None
+        self._heads |= heads  # of a refused command nothing stays
         return plan.answer(receipt)
 
     def submit(self, plan: Plan[T]) -> Submitted[T]:

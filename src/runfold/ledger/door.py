@@ -117,6 +117,9 @@ class Door:
 
     def append_alone(self, session: Session, require: Callable[[], None]) -> Receipt:
         """The same, while nobody else appends, if what is required then holds. Raises what `require` raises."""
+        with self._turn:
+            if self._closed:
+                raise _closed()
         receipt = append_alone(session, self.recorder.writer, require)
         for known in session.touched.values():
             known.position, known.stored = receipt.position, known.state.version
