@@ -33,6 +33,7 @@ LedgerError
 ├── ExportRefused                   exit 1
 ├── ReadModelBehind                 exit 1   it has not seen what was asked for
 ├── UnsafeDurability                exit 1
+├── TransactionPooling              exit 1
 ├── MigrationRefused                exit 1
 ├── AccessDenied                    exit 1   the server knows who asks too little, or lets them do too little
 │   ├── KeyRefused
@@ -371,6 +372,24 @@ class UnsafeDurability(LedgerError):
             settings=settings,
         )
         self.settings = settings
+
+
+class TransactionPooling(LedgerError):
+    """A pooler stands before the database and gives each transaction another session, where Runfold needs its own.
+
+    Settings of the session, LISTEN and advisory locks would reach other clients, or be lost.
+    """
+
+    http_status = 503
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(
+            f"{host}:{port} is a connection pooler in transaction mode, and Runfold needs sessions of its own (LISTEN, advisory "
+            "locks, the tenant's setting); give the server's own address as RUNFOLD_DATABASE_URL, RUNFOLD_PROJECTOR_URL and "
+            "RUNFOLD_ADMIN_URL, or set pool_mode = session for this database in the pooler",
+            host=host, port=port,
+        )  # fmt: skip
+        self.host, self.port = host, port
 
 
 class MigrationRefused(LedgerError):

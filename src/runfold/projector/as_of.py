@@ -19,6 +19,7 @@ from runfold.projections.registry import source_of
 from runfold.projector import filling
 from runfold.projector.connection import connect
 from runfold.projector.filling import Job, Progress, Target
+from runfold.projector.schemas import removal
 from runfold.projector.tables import Table
 from runfold.projector.team import read_head
 from runfold.store.codec import COLUMNS, decode
@@ -91,7 +92,7 @@ def drop(connection: Connection, schema: str) -> None:
     if not any(known.schema == schema for known in schemas(connection)):
         raise RebuildRefused(schema, "is no schema that `rebuild --into` made", "`runfold schemas` lists those")
     with connection.transaction():
-        connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(schema)))
+        connection.execute(removal(schema))
         connection.execute("DELETE FROM runfold.past_schemas WHERE schema = %s", [schema])
         filling.forget_abandoned(connection)
 

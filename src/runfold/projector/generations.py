@@ -10,6 +10,7 @@ from runfold.errors import ProjectionChanged, ProjectionStopped, RebuildRefused
 from runfold.projections.projection import AnyProjection
 from runfold.projections.registry import source_of
 from runfold.projector.checkpoints import QUERIES, Claim, ClaimsLost, ReadModel, State, read_models
+from runfold.projector.schemas import creation, removal
 from runfold.projector.tables import READ_SCHEMA, Table, fingerprint, keep_tenants_apart
 from runfold.store.datastore import Connection
 
@@ -183,7 +184,7 @@ def _show(connection: Connection, projection: AnyProjection, generation: int) ->
 
 def remove(connection: Connection, model: ReadModel) -> None:
     """Drop a generation with its table and all that is kept of it."""
-    connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(schema_of(model))))
+    connection.execute(removal(schema_of(model)))
     connection.execute(QUERIES["remove read model"], {"name": model.name, "generation": model.generation})
 
 
@@ -215,7 +216,7 @@ def _wall_off(connection: Connection, relation: sql.Identifier, *, is_view: bool
 
 def _make(connection: Connection, projection: AnyProjection, generation: int, state: State) -> None:
     table = Table(projection, generation)
-    connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(READ_SCHEMA)))
+    connection.execute(creation(READ_SCHEMA))
     connection.execute(
         QUERIES["add read model"],
         {

@@ -19,6 +19,7 @@ from runfold.domain.event import Event
 from runfold.projections.columns import Column, columns_of
 from runfold.projections.fold import Standings
 from runfold.projections.projection import Key, Projection, R, Row
+from runfold.projector.schemas import creation, removal
 from runfold.store.datastore import Connection
 
 READ_SCHEMA = "runfold_read"
@@ -63,7 +64,7 @@ class Table(Generic[R]):
         schema, table = sql.Identifier(self.schema), self._qualified
         comment = sql.SQL("COMMENT ON COLUMN {}.{} IS {}").format
         _execute_all(connection, [
-            sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(schema),
+            creation(self.schema),
             sql.SQL("CREATE TABLE {} ({})").format(table, self._definitions),
             sql.SQL("COMMENT ON TABLE {} IS {}").format(table, sql.Literal(self._purpose)),
             *(comment(table, sql.Identifier(column.name), sql.Literal(column.comment or None)) for column in self.columns),
@@ -106,7 +107,7 @@ class Table(Generic[R]):
 
     def drop(self, connection: Connection) -> None:
         """Remove the schema with all that is in it."""
-        connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(self.schema)))
+        connection.execute(removal(self.schema))
 
     # Its rows
 

@@ -3,7 +3,8 @@
 Row-level security shows each connection the rows of the tenant that its setting `runfold.tenant` names. It is the second
 wall: every query asks for its tenant itself, and this is for the one that forgets. It is no wall against SQL of other
 people's making, which could change the setting; so no query is made from a caller's text. The setting is made here and
-nowhere else, for a session and not for a transaction: a pooler between us and PostgreSQL has to keep sessions apart.
+nowhere else, for a session and not for a transaction: a pooler between us and PostgreSQL has to keep sessions apart, and
+one that does not is refused.
 """
 
 import contextlib
@@ -21,6 +22,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import set_json_loads
 
 from runfold.errors import LedgerError, LedgerUnavailable
+from runfold.store.sessions import require_own_session
 
 Connection = psycopg.Connection[Any]
 SCHEMA = "runfold"
@@ -58,6 +60,7 @@ class Datastore(PostgresDatastore):
         self.url = url
         self.connect_timeout = connect_timeout
         self._revive = revive
+        self._keeps_sessions = False
         self.pool = psycopg_pool.ConnectionPool(  # type: ignore[assignment]  # the library's own differs in passwords by function
             url,
             connection_class=Pooled,
@@ -75,9 +78,14 @@ class Datastore(PostgresDatastore):
         """The append function takes arrays of plain types, so there is nothing to register."""
 
     def connect(self) -> Connection:
-        """A connection of one's own, in autocommit. Raises psycopg.OperationalError."""
+        """A connection of one's own, in autocommit. Raises TransactionPooling, psycopg.OperationalError."""
         connection = psycopg.connect(self.url, **self._options())
-        _configure(connection)
+        try:
+            self._require_sessions(connection)
+            _configure(connection)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     @property
@@ -93,16 +101,24 @@ class Datastore(PostgresDatastore):
 
     @contextlib.contextmanager
     def reading(self, tenant: str = EVERY_TENANT) -> Iterator[Connection]:
-        """A pooled connection that shows the rows of one tenant, or everybody's. Raises LedgerUnavailable."""
+        """A pooled connection that shows the rows of one tenant, or everybody's. Raises LedgerUnavailable, TransactionPooling."""
         try:
             self.pool.open()
             with contextlib.ExitStack() as stack:
-                yield self._take(stack, tenant)
+                connection = self._take(stack, tenant)
+                self._require_sessions(connection)
+                yield connection
         except psycopg_pool.PoolTimeout as error:
             self.revive()
             raise unavailable(self._why_not() or error) from error
         except psycopg.Error as error:
             raise unavailable(error) from error
+
+    def _require_sessions(self, connection: Connection) -> None:
+        """Before anything else is asked, once: the address does not become another's meanwhile."""
+        if not self._keeps_sessions:
+            require_own_session(connection, lambda: psycopg.connect(self.url, **self._options()))
+            self._keeps_sessions = True
 
     def _take(self, stack: contextlib.ExitStack, tenant: str) -> Connection:
         _taker.tenant = tenant

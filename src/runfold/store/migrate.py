@@ -14,6 +14,7 @@ from psycopg import sql
 from runfold.errors import MigrationRefused
 from runfold.store.datastore import Connection, unavailable
 from runfold.store.reader import Reader
+from runfold.store.sessions import require_own_session
 
 LOCK = 0x72756E666F6C64  # "runfold"
 _TRIES = 20
@@ -44,11 +45,13 @@ def migrations() -> list[Migration]:
 def migrate(url: str, files: list[Migration] | None = None) -> list[str]:
     """Bring the database up to date and return the names of the files applied now. Safe when two start at once.
 
-    Raises MigrationRefused for a changed past file, a newer database, or a role that lacks the rights; LedgerUnavailable.
+    Raises MigrationRefused for a changed past file, a newer database, or a role that lacks the rights; TransactionPooling,
+    LedgerUnavailable.
     """
     files = migrations() if files is None else files
     try:
         with psycopg.connect(url, autocommit=True) as connection:
+            require_own_session(connection, lambda: psycopg.connect(url, autocommit=True))
             connection.execute("SELECT pg_advisory_lock(%s)", (LOCK,))  # until the connection closes
             _prepare(connection)
             done = _applied(connection)
