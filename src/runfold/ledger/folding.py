@@ -108,9 +108,9 @@ class Folding:
 
 def _branch(reading: Reading, run_id: str) -> Branch:
     """The path of a run as of a position, and where each run on it was left. Raises RunNotFound."""
-    thread_id = reading.run(run_id).thread_id
+    run = reading.run(run_id)
     found: dict[str, Leaving] = {}
-    for segment in path(thread_tree(reading.reader, thread_id, reading.up_to), run_id):
+    for segment in path(thread_tree(reading.reader, run.thread_id, reading.up_to), run_id):
         position = reading.up_to
         if segment.up_to_version < LATEST:
             last = list(
@@ -120,4 +120,4 @@ def _branch(reading: Reading, run_id: str) -> Branch:
             )
             position = last[0].position if last else 0
         found[segment.run_id] = Leaving(segment.up_to_version, position)
-    return Branch(thread_id, run_id, found)
+    return Branch(reading.tenant_id, run.thread_id, run_id, found)

@@ -47,7 +47,7 @@ SELECT count(DISTINCT d.thread_id), count(DISTINCT d.run_id)
 _VIOLATIONS = """
 SELECT e.notification_id
   FROM {run_summaries} AS r
-  JOIN runfold.log AS e ON e.originator_id = r.run_id AND e.topic = 'constraint.violated'
+  JOIN runfold.log AS e ON e.tenant_id = r.tenant_id AND e.originator_id = r.run_id AND e.topic = 'constraint.violated'
  WHERE r.tenant_id = %b AND r.goal_id = %b AND r.violations > 0 AND e.notification_id <= %b
  ORDER BY e.notification_id DESC
  LIMIT %b

@@ -60,7 +60,8 @@ class Past:
         types = tuple(event.type for event in projection.events)
         try:
             for thread_id in dict.fromkeys(threads):
-                take_in(projection, self._reader.events(Filter(thread_id=thread_id, types=types), up_to=self._up_to), rows)
+                wanted = Filter(thread_id=thread_id, tenant_id=self._reader.tenant, types=types)
+                take_in(projection, self._reader.events(wanted, up_to=self._up_to), rows)
         except FoldFailed as error:
             reason = f"{type(error.cause).__name__}: {error.cause}"
             raise PoisonEvent(projection.name, error.recorded.position, error.recorded.type, reason) from error

@@ -50,7 +50,7 @@ class Reading(Insight):
         self, reader: Reader, tenant_id: str, up_to: int = LATEST, build: Build | None = None, most_events: int = MOST_EVENTS
     ) -> None:
         self.reader = reader.of(tenant_id)
-        self._tenant_id = tenant_id
+        self.tenant_id = tenant_id
         self._build = build
         self.up_to = up_to
         self.read_models = ReadModels(reader.datastore, tenant_id)
@@ -67,14 +67,14 @@ class Reading(Insight):
             head = self.reader.head().position
             if not 0 <= moment <= head:
                 raise UsageError(f"position {moment} is not in the ledger, which holds 1 to {head}")
-            return Reading(self.reader, self._tenant_id, moment, build or self._build, most_events)
+            return Reading(self.reader, self.tenant_id, moment, build or self._build, most_events)
         if moment.tzinfo is None:
             raise UsageError(f"the time {moment.isoformat()} has no zone; add one, as in {moment.isoformat()}Z")
-        return Reading(self.reader, self._tenant_id, self.reader.position_at(moment), build or self._build, most_events)
+        return Reading(self.reader, self.tenant_id, self.reader.position_at(moment), build or self._build, most_events)
 
     def threads(self, limit: int = 50, before: int | None = None) -> list[ThreadView]:
         """Threads, newest first; `before` is the `created_position` of the last one of the page before."""
-        created = self.reader.threads_created(self._tenant_id, limit, min(self.up_to, (before or LATEST) - 1))
+        created = self.reader.threads_created(self.tenant_id, limit, min(self.up_to, (before or LATEST) - 1))
         return [self.thread(recorded.stream) for recorded in created]
 
     def thread_list(
@@ -242,7 +242,7 @@ class Reading(Insight):
     def thread_events(self, thread_id: str) -> Iterator[Recorded]:
         """Every event of a thread, its runs and approvals. Raises ThreadNotFound."""
         self._first(thread_id, ThreadNotFound)
-        return self.reader.events(Filter(thread_id=thread_id), up_to=self.up_to)
+        return self.reader.events(Filter(thread_id=thread_id, tenant_id=self.tenant_id), up_to=self.up_to)
 
     def run_events(self, run_id: str, at_version: int | None = None) -> Iterator[Recorded]:
         """Every event of a run's stream. Raises RunNotFound."""
@@ -309,7 +309,7 @@ class Reading(Insight):
             return
         up_to_version = LATEST if at_version is None else at_version
         for recorded in self.reader.stream(stream, up_to_version=up_to_version, up_to=self.up_to):
-            if recorded.tenant_id != self._tenant_id:
+            if recorded.tenant_id != self.tenant_id:
                 return
             yield recorded
 

@@ -51,7 +51,8 @@ _OTHERS = "CROSS JOIN LATERAL jsonb_each_text(u.other_costs) AS other"
 _ON_PATH = """
   JOIN (SELECT s.run_id, coalesce(e.notification_id, %b) AS up_to
           FROM unnest(%b::text[], %b::bigint[]) AS s (run_id, version)
-          LEFT JOIN runfold.log AS e ON e.originator_id = s.run_id AND e.originator_version = s.version) AS segment
+          LEFT JOIN runfold.log AS e
+            ON e.tenant_id = %b AND e.originator_id = s.run_id AND e.originator_version = s.version) AS segment
     ON segment.run_id = u.run_id AND coalesce(u.recorded_position, u.cost_position) <= segment.up_to"""
 _IN_TREE = """
   JOIN (WITH RECURSIVE tree (run_id) AS (
@@ -219,7 +220,7 @@ def usage_total(entries: Iterable[UsageEntry]) -> UsageTotals:
 
 def _scope(snapshot: Snapshot, asked: UsageQuestion, path: Sequence[Segment]) -> tuple[str, list[Any]]:
     if asked.scope == "path":
-        return _ON_PATH, [LATEST, [part.run_id for part in path], [part.up_to_version for part in path]]
+        return _ON_PATH, [LATEST, [part.run_id for part in path], [part.up_to_version for part in path], snapshot.tenant_id]
     if asked.scope == "tree":
         return _IN_TREE, [*asked.equal["run"], snapshot.tenant_id]
     return "", []

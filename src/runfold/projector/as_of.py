@@ -40,8 +40,9 @@ class Leaving(NamedTuple):
 
 @dataclass(frozen=True)
 class Branch:
-    """The path root → run of one thread, by the ids of its runs."""
+    """The path root → run of one thread of a tenant, by the ids of its runs."""
 
+    tenant_id: str
     thread_id: str
     run_id: str
     path: Mapping[str, Leaving]
@@ -185,7 +186,7 @@ def _events(
     connection: Connection, projections: Sequence[AnyProjection], position: int, branch: Branch | None, progress: Progress | None
 ) -> Iterator[list[Recorded]]:
     types = sorted({event.type for projection in projections for event in projection.events})
-    within = "thread_id = %b AND " if branch else ""
+    within = "tenant_id = %b AND thread_id = %b AND " if branch else ""
     query = (
         f"SELECT {COLUMNS} FROM runfold.log WHERE {within}notification_id > %b AND notification_id <= %b AND topic = ANY(%b)"
         " ORDER BY notification_id LIMIT %b"
@@ -194,7 +195,7 @@ def _events(
     while True:
         asked: list[Any] = [after, position, types, PAGE]
         cursor = connection.cursor(binary=True, row_factory=tuple_row)
-        found = cursor.execute(query, [branch.thread_id, *asked] if branch else asked, prepare=True).fetchall()
+        found = cursor.execute(query, [branch.tenant_id, branch.thread_id, *asked] if branch else asked, prepare=True).fetchall()
         page = [decode(row) for row in found]
         yield [recorded for recorded in page if branch is None or branch.holds(recorded)]
         if len(found) < PAGE:

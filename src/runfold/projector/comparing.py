@@ -22,7 +22,8 @@ _BOTH = """
  CROSS JOIN LATERAL (SELECT l.position > %(up_to)s
                          OR (l.position IS NULL AND EXISTS (
                                 SELECT FROM runfold.log AS e
-                                 WHERE e.thread_id = (SELECT thread_id FROM runfold.log WHERE notification_id = n.position)
+                                 WHERE e.tenant_id = n.tenant_id
+                                   AND e.thread_id = (SELECT thread_id FROM runfold.log WHERE notification_id = n.position)
                                    AND e.notification_id > %(up_to)s
                                    AND e.topic = ANY(%(types)s))) AS newer) AS since
 """
@@ -177,13 +178,13 @@ def events_of(
     cursor = connection.cursor(binary=True, row_factory=tuple_row)
     cursor.execute(
         f"SELECT {COLUMNS} FROM runfold.log WHERE thread_id = (SELECT thread_id FROM runfold.log WHERE notification_id = %b)"
-        " AND notification_id <= %b AND topic = ANY(%b) ORDER BY notification_id DESC",
-        [known_position, up_to, sorted(event.type for event in projection.events)],
+        " AND tenant_id = %b AND notification_id <= %b AND topic = ANY(%b) ORDER BY notification_id DESC",
+        [known_position, key[0], up_to, sorted(event.type for event in projection.events)],
     )
     found: list[tuple[int, str]] = []
     for columns in cursor:
         recorded = decode(columns)
-        if (recorded.tenant_id, *key[1:]) == key and key[1:] in list(projection.keys(recorded)):
+        if key[1:] in list(projection.keys(recorded)):
             found.append((recorded.position, recorded.type))
         if len(found) == most:
             break
