@@ -1,9 +1,13 @@
-"""What the environment may set. Flag > environment > `.env` > default; every name has the prefix `RUNFOLD_`."""
+"""What the environment may set. Flag > environment > a file that the user names > default; the prefix is `RUNFOLD_`.
+
+Nothing is read from the working folder: whoever can write there could say which programs are run and which database is used.
+"""
 
 from pathlib import Path
+from typing import Any
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 MIB = 1024 * 1024
 
@@ -11,7 +15,7 @@ MIB = 1024 * 1024
 class Settings(BaseSettings):
     """Read once, when a ledger is opened. `runfold doctor` prints the effective values with secrets hidden."""
 
-    model_config = SettingsConfigDict(env_prefix="RUNFOLD_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="RUNFOLD_", extra="ignore", frozen=True)
 
     database_url: SecretStr | None = Field(None, description="PostgreSQL to use; none means the embedded one")
     admin_url: SecretStr | None = Field(None, description="the same database as a role that may migrate it")
@@ -36,4 +40,30 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", min_length=1, description="name or address that `runfold serve` listens at")
     port: int = Field(8765, ge=0, le=65535, description="port that `runfold serve` listens at; 0 takes a free one")
     max_lag: float = Field(60.0, gt=0, description="seconds that read models may be behind while /readyz says ready")
+    env_file: Path | None = Field(None, description="file with more settings, as lines NAME=value; the environment wins")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="least severe log line shown")
+
+    @field_validator("env_file")
+    @classmethod
+    def _must_be_there(cls, path: Path | None) -> Path | None:
+        """A file that is named and not there would leave everything at its default without a word."""
+        if path is None:
+            return None
+        if not path.expanduser().is_file():
+            raise ValueError(f"there is no file {path}")
+        return path.expanduser().absolute()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  pydantic passes it by name
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, the environment, and the file that one of them names."""
+        named: Any = init_settings().get("env_file") or env_settings().get("env_file")
+        if not named:
+            return init_settings, env_settings
+        return init_settings, env_settings, DotEnvSettingsSource(settings_cls, env_file=Path(named).expanduser())

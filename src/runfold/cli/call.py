@@ -47,7 +47,7 @@ class Call:
         return console(sys.stderr)
 
     def settings(self, **more: Any) -> "Settings":
-        """Flag > environment > `.env` > default. Raises UsageError for a value that is none."""
+        """Flag > environment > `--env-file` > default. Raises UsageError for a value that is none."""
         from pydantic import ValidationError
 
         from runfold.errors import UsageError
@@ -116,6 +116,13 @@ _SHARED: dict[str, tuple[Any, Any]] = {
         str | None,
         typer.Option(
             "--home", metavar="FOLDER", help="Folder of the embedded database (RUNFOLD_HOME).", rich_help_panel=EVERYWHERE
+        ),
+    ),
+    "env_file": (
+        str | None,
+        typer.Option(
+            "--env-file", metavar="FILE", rich_help_panel=EVERYWHERE,
+            help="File with more settings (RUNFOLD_ENV_FILE); no .env is read unless it is named here.",
         ),
     ),
     "unsafe_durability": (

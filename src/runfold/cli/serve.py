@@ -28,6 +28,14 @@ def serve(
     work: Annotated[
         bool, typer.Option("--work/--no-work", help="Fold the read models in a process beside it, as `runfold work` does.")
     ] = True,
+    projection: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--projection",
+            metavar="MODULE:CLASS",
+            help="Also this read model of your own (may be repeated): fold it, and let it be named in requests.",
+        ),
+    ] = None,
 ) -> None:
     """Serve the ledger over HTTP until Ctrl-C.
 
@@ -41,14 +49,17 @@ def serve(
     from runfold.http.folding import FoldingProcess
     from runfold.http.server import listening, url_of
     from runfold.http.server import serve as serve_on
+    from runfold.projections.registry import chosen, known
 
+    own = chosen(projection) if projection else {}
     said = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     settings = call.settings(**said)
     logs.configure(settings.log_level)
     with listening(settings.host, settings.port) as listener, call.ledger(**said) as ledger:
         key = _first_key(ledger, listener)
-        app = create_app(ledger, Keys(ledger))
-        folding = FoldingProcess(settings) if work else None
+        app = create_app(ledger, Keys(ledger), projections=own.values())
+        names = [*known(), *projection] if projection else []
+        folding = FoldingProcess(settings, names) if work else None
         serve_on(app, listener, folding, lambda: _announce(call, url_of(listener), key))
 
 

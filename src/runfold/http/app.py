@@ -1,7 +1,7 @@
 """The application: all routes on one ledger."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from functools import cache
 from typing import Any, cast
 
@@ -23,13 +23,19 @@ from runfold.http.questions import add_questions
 from runfold.http.routing import Written
 from runfold.http.service import Limits, Service
 from runfold.ledger.ledger import Ledger
+from runfold.projections.projection import AnyProjection
 
 __all__ = ["create_app", "described"]
 
 
-def create_app(ledger: Ledger, access: Access, limits: Limits | None = None) -> FastAPI:
-    """The service on a ledger, for whoever `access` lets in."""
-    service = Service(ledger, access, limits or Limits())
+def create_app(
+    ledger: Ledger, access: Access, limits: Limits | None = None, projections: Iterable[AnyProjection] = ()
+) -> FastAPI:
+    """The service on a ledger, for whoever `access` lets in.
+
+    `projections` are those that may be named in requests beside those that every program knows.
+    """
+    service = Service(ledger, access, limits or Limits(), {each.name: each for each in projections})
     app = FastAPI(
         title=TITLE, description=DESCRIPTION, openapi_url=None, docs_url=None, redoc_url=None, lifespan=_while_serving
     )  # fmt: skip

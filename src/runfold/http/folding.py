@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import structlog
 
@@ -18,14 +18,16 @@ from runfold.settings import Settings
 FIRST_PAUSE, LONGEST_PAUSE, SETTLED_SECONDS = 0.25, 30.0, 60.0
 """Seconds until one that ended is started again, twice as many each time; and after how many it counts as running well."""
 PATIENCE_SECONDS = 5.0
-COMMAND = (sys.executable, "-m", "runfold.cli.main", "work", "--until-input-ends")
+COMMAND = (sys.executable, "-P", "-m", "runfold.cli.main", "work", "--until-input-ends")
 _log = structlog.get_logger("runfold.http")
 
 
 class FoldingProcess:
     """Keeps one process folding, and starts it again when it dies."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, projections: Iterable[str] = ()) -> None:
+        """`projections` are all that it is to fold, by name or as module:Class; without any, all that are known."""
+        self._command = [*COMMAND, *(word for name in projections for word in ("--projection", name))]
         self._environment = {**os.environ, **environment(settings)}
         self._stopping = threading.Event()
         self._turn = threading.Lock()
@@ -74,7 +76,7 @@ class FoldingProcess:
                 return None
             # A session of its own: Ctrl-C in a terminal is for the server, which then lets this one end.
             self._process = subprocess.Popen(  # noqa: S603
-                COMMAND, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=self._environment, start_new_session=True
+                self._command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=self._environment, start_new_session=True
             )  # fmt: skip
             return self._process
 

@@ -16,7 +16,7 @@ from runfold.http import bodies, sse
 from runfold.http.bodies import Body
 from runfold.http.routing import Handler, add, answer
 from runfold.http.service import Service
-from runfold.projections.registry import chosen
+from runfold.projections.projection import AnyProjection
 from runfold.projector.rebuild import Rebuilt
 from runfold.projector.status import ProjectionStatus
 
@@ -82,22 +82,22 @@ class Rebuilds:
         return [self._known[name] for name in sorted(self._known)]
 
     def start(self, name: str, asked: RebuildAsked) -> RebuildStatus:
-        """Begin one. Raises RebuildRefused while another of the same is at work, ProjectionNotFound, InvalidProjection."""
-        chosen([name])
+        """Begin one. Raises RebuildRefused while another of the same is at work, ProjectionNotFound."""
+        projection = self._service.projection(name)
         with self._turn:
             known = self._known.get(name)
             if known is not None and known.state == "running":
                 raise RebuildRefused(name, "is being rebuilt already", "wait for that: GET /projections shows how far it is")
             begun = self._known[name] = RebuildStatus(name=name, state="running", stage="starting", done=0, total=0)
-        threading.Thread(target=self._run, args=(begun, asked), name=f"runfold-rebuild-{name}", daemon=True).start()
+        threading.Thread(target=self._run, args=(projection, begun, asked), name=f"runfold-rebuild-{name}", daemon=True).start()
         return begun
 
-    def _run(self, status: RebuildStatus, asked: RebuildAsked) -> None:
+    def _run(self, projection: AnyProjection, status: RebuildStatus, asked: RebuildAsked) -> None:
         def told(stage: str, done: int, total: int) -> None:
             status.stage, status.done, status.total = stage, done, total
 
         try:
-            found = self._service.ledger.rebuild(status.name, processes=asked.processes, keep=asked.compare_only, told=told)
+            found = self._service.ledger.rebuild(projection, processes=asked.processes, keep=asked.compare_only, told=told)
         except LedgerError as error:
             status.error = str(error)
         except Exception as error:
@@ -134,7 +134,7 @@ def _listing(service: Service, rebuilds: Rebuilds) -> Handler:
 
     async def handle(request: Request) -> Response:
         await service.access.caller(request, "runs:read")
-        items = await run_in_threadpool(service.ledger.projections)
+        items = await run_in_threadpool(service.ledger.projections, service.own.values())
         position = max((status.head for status in items), default=0)
         found = ProjectionList(items=items, rebuilds=rebuilds.all())
         return answer(adapter, found, {"Runfold-Position": str(position)})

@@ -2,18 +2,20 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 
 from fastapi import Request
 
 from runfold.domain.values import digest
-from runfold.errors import InvalidEvent
+from runfold.errors import InvalidEvent, ProjectionNotFound
 from runfold.http import bodies
 from runfold.http.access import Access
 from runfold.ledger.desk import Desk
 from runfold.ledger.ledger import Ledger
 from runfold.ledger.route import Scope
+from runfold.projections.projection import AnyProjection
+from runfold.projections.registry import known
 
 KEY_HEADER = "Idempotency-Key"
 MOST_KEY_CHARACTERS = 255
@@ -37,11 +39,23 @@ class Service:
     ledger: Ledger
     access: Access
     limits: Limits = field(default_factory=Limits)
+    own: Mapping[str, AnyProjection] = field(default_factory=dict)
+    """Projections, by name, that the server was started with beside those that every program knows."""
     _asking: dict[tuple[str, str], tuple[asyncio.Lock, list[None]]] = field(default_factory=dict)
 
     async def desk(self, request: Request, scope: Scope) -> Desk:
         """The ledger as who asks sees it. Raises AccessDenied."""
         return self.ledger.on_behalf(await self.access.caller(request, scope))
+
+    def projection(self, name: str) -> AnyProjection:
+        """One that this server was started with: a name in a request is looked up and never imported.
+
+        Raises ProjectionNotFound.
+        """
+        found = self.own.get(name) or known().get(name)
+        if found is None:
+            raise ProjectionNotFound(name)
+        return found
 
     @contextlib.asynccontextmanager
     async def commanding(self, request: Request, scope: Scope) -> AsyncIterator[tuple[Desk, bytes]]:

@@ -1,12 +1,13 @@
 """What a ledger lets people do with read models: fold, look after, fold anew, fold the past."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from runfold.errors import UsageError
 from runfold.ledger.history import path, thread_tree
 from runfold.ledger.reading import Reading
+from runfold.projections.projection import AnyProjection
 from runfold.projections.registry import chosen, known
 from runfold.projector import as_of as past
 from runfold.projector import generations
@@ -43,17 +44,22 @@ class Folding:
         finally:
             worker.close()
 
-    def projections(self) -> list[ProjectionStatus]:
-        """Every read model: how far it is, how far behind, and what is wrong with one that cannot go on."""
+    def projections(self, own: Iterable[AnyProjection] = ()) -> list[ProjectionStatus]:
+        """Every read model: how far it is, how far behind, and what is wrong with one that cannot go on.
+
+        `own` are projections that are known beside the built-in ones, to be listed before anything was folded too.
+        """
         with self.recorder.store.reading() as connection:
-            return statuses(connection, known().values())
+            return statuses(connection, {**known(), **{each.name: each for each in own}}.values())
 
     def retry(self, name: str) -> bool:
         """Let a read model that has stopped go on; whether it had. Raises ProjectionNotFound."""
         with self._connected() as connection:
             return retry(connection, name)
 
-    def rebuild(self, *names: str, processes: int = 2, keep: bool = False, told: Told | None = None) -> list[Rebuilt]:
+    def rebuild(
+        self, *names: str | AnyProjection, processes: int = 2, keep: bool = False, told: Told | None = None
+    ) -> list[Rebuilt]:
         """Fold read models anew beside the ones in use, compare, catch up, switch. With `keep`, compare only.
 
         What a killed rebuild of the same read models has done is gone on with. Raises ProjectionNotFound,

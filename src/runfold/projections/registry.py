@@ -1,11 +1,16 @@
 """Which projections there are: built-in, brought by installed packages, or named as module:Class."""
 
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from datetime import date
 from functools import cache
 from importlib import import_module
+from importlib.machinery import PathFinder
 from importlib.metadata import entry_points
+from importlib.util import module_from_spec
+from pathlib import Path
+from types import ModuleType
 from typing import Any, get_args
 
 from runfold.domain.event import Event
@@ -43,14 +48,15 @@ def known() -> Mapping[str, AnyProjection]:
     return found
 
 
-def chosen(names: Iterable[str] = ()) -> dict[str, AnyProjection]:
-    """Projections by plain name or module:Class; all that are known where none is named.
+def chosen(names: Iterable[str | AnyProjection] = ()) -> dict[str, AnyProjection]:
+    """Projections by plain name or module:Class, or as they are; all that are known where none is named.
 
-    Raises ProjectionNotFound, InvalidProjection.
+    A module that is named is imported, so a name must come from whoever runs the program, and never from a request or
+    from the database. Raises ProjectionNotFound, InvalidProjection.
     """
     found: dict[str, AnyProjection] = {}
     for name in names:
-        projection = load(name) if ":" in name else named(name)
+        projection = name if isinstance(name, Projection) else load(name) if ":" in name else named(name)
         _add({**known(), **found}, projection)
         found[projection.name] = projection
     return found or dict(known())
@@ -64,12 +70,14 @@ def named(name: str) -> AnyProjection:
 
 
 def load(source: str) -> AnyProjection:
-    """A projection by module:Class. Raises InvalidProjection."""
+    """A projection by module:Class, of a module on the Python path or in the working folder. Raises InvalidProjection."""
     module, _, class_name = source.partition(":")
     try:
-        found = getattr(import_module(module), class_name)
+        found = getattr(_imported(module), class_name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise InvalidProjection(source, f"cannot be imported ({error}); name it as module:Class, on the Python path") from None
+        raise InvalidProjection(
+            source, f"cannot be imported ({error}); name it as module:Class, on the Python path or in this folder"
+        ) from None
     except Exception as error:  # whatever a module of somebody else raises when it is loaded
         raise InvalidProjection(source, f"cannot be imported: its module raised {error!r}") from error
     if not (isinstance(found, type) and issubclass(found, Projection)):
@@ -79,6 +87,23 @@ def load(source: str) -> AnyProjection:
     except Exception as error:  # whatever its own __init__ raises
         raise InvalidProjection(source, f"cannot be made ({error!r}); it is made without arguments") from error
     return checked(projection, source)
+
+
+def _imported(name: str) -> ModuleType:
+    """A module. One that is nowhere on the Python path may lie in the working folder, from which nothing else is imported."""
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        top = name.partition(".")[0]
+        if error.name != top or (spec := PathFinder.find_spec(top, [str(Path.cwd())])) is None or spec.loader is None:
+            raise
+    module = sys.modules[top] = module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[top]
+        raise
+    return import_module(name)
 
 
 def source_of(projection: AnyProjection) -> str:

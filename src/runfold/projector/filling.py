@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -117,10 +117,10 @@ def fill(datastore: Datastore, connection: Connection, job: Job, processes: int,
 
 
 def _start(datastore: Datastore, job: Job) -> subprocess.Popen[str]:
-    told = {"url": datastore.url, "timeout": datastore.connect_timeout, "job": job.job}
+    told = {"url": datastore.url, "timeout": datastore.connect_timeout, "job": job.job, "targets": job.targets}
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
     process = subprocess.Popen(
-        [sys.executable, "-m", "runfold.projector.filling"], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        [sys.executable, "-P", "-m", "runfold.projector.filling"], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env=environment,
     )  # fmt: skip
     assert process.stdin is not None, "it was asked for"  # noqa: S101
@@ -164,15 +164,18 @@ def _tuples(connection: Connection, name: str, parameters: dict[str, Any]) -> li
 
 
 class Filler:
-    """Takes lanes until there are no more."""
+    """Takes lanes until there are no more.
 
-    def __init__(self, datastore: Datastore, job: str) -> None:
+    Which classes fold is told by the process that started this one: a row of the database names no code to be run.
+    """
+
+    def __init__(self, datastore: Datastore, job: str, targets: Iterable[Target]) -> None:
         self._connection = connect(datastore)
         found = planned(self._connection, job)
         assert found is not None, "it is started for a job that is written down"  # noqa: S101
         self._job = found
         self._tables: list[tuple[AnyProjection, Table[Any]]] = []
-        for target in found.targets:
+        for target in targets:
             projection = load(target.source)
             self._tables.append((projection, Table(projection, 0, schema=target.schema)))
         self._types = sorted({event.type for projection, _ in self._tables for event in projection.events})
@@ -260,7 +263,7 @@ def main() -> None:
     gc.disable()  # rows and events form no cycles, and the process lives for seconds
     told = json.load(sys.stdin)
     try:
-        Filler(Datastore(told["url"], told["timeout"]), told["job"]).go()
+        Filler(Datastore(told["url"], told["timeout"]), told["job"], [Target(*target) for target in told["targets"]]).go()
     except (FoldFailed, ProjectionStopped) as error:
         stopped = _explained(error)
         print(json.dumps({"name": stopped.name, "fact": stopped.fact, "next_step": stopped.next_step}), file=sys.stderr)  # noqa: T201

@@ -77,7 +77,7 @@ def _candidates(pg_bin: Path | None) -> Iterator[Path]:
         yield pg_bin.expanduser().absolute()
         return
     yield from wheel_folders()
-    if pg_config := shutil.which("pg_config"):
+    if (pg_config := shutil.which("pg_config")) and Path(pg_config).is_absolute():  # else the working folder is on the PATH
         yield Path(run_as(None, [pg_config, "--bindir"]).stdout.strip() or "/nowhere")
     installed = Path("/usr/lib/postgresql").glob("[0-9]*/bin")
     yield from sorted(installed, key=lambda folder: _number(folder.parent.name), reverse=True)
