@@ -77,7 +77,7 @@ def _first_key(ledger: "Ledger", listener: "socket.socket") -> str | None:
         return None
     if not is_loopback(listener):
         raise UsageError(_NO_KEYS.format(address=url_of(listener)))
-    desk = ledger.on_behalf(ledger.caller._replace(key=f"first key after {len(keys)}"))
+    desk = ledger.on_behalf(ledger.caller._replace(key=f"first key after {len(keys)}", key_of="server"))
     return desk.create_key(owner=desk.caller.actor, scopes=["admin"], label="the first key, made by runfold serve").text
 
 

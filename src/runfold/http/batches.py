@@ -100,7 +100,7 @@ def _carry_out(desk: Desk, steps: Sequence[Step]) -> tuple[list[str], Receipt | 
         try:
             with desk.batch() as batch:
                 if receipt is not None:
-                    return [identity(plan.answer(receipt), receipt) for plan in _plans(batch, steps)], receipt, receipt.position
+                    return _recorded_ids(batch, steps, receipt), receipt, receipt.position
                 ids = [_execute(batch, plan) for plan in _plans(batch, steps)]
         except AlreadyAppended:
             continue  # what was recorded under the key is the answer
@@ -110,6 +110,11 @@ def _carry_out(desk: Desk, steps: Sequence[Step]) -> tuple[list[str], Receipt | 
         else:
             return ids, batch.receipt, desk.position() if batch.receipt is None else batch.receipt.position
     raise AlreadyAppended(steps[0].ids.get("run_id", "the ledger"))
+
+
+def _recorded_ids(batch: Batch, steps: Sequence[Step], receipt: Receipt) -> list[str]:
+    """The ids that the same commands answered when they were recorded."""
+    return [identity(batch.as_recorded(plan.answer(receipt), receipt), receipt) for plan in _plans(batch, steps)]
 
 
 def _keep_late_vote(desk: Desk, steps: Sequence[Step], refused: CommandRefused) -> None:

@@ -24,7 +24,8 @@ from runfold.ledger.routes import COMMANDS
 from runfold.ledger.submitted import Receipt
 
 HEADERS = {
-    KEY_HEADER: "Repeat the request with the same key, and it takes effect once; the answer is that of the first.",
+    KEY_HEADER: "Repeat the request with the same key, and it takes effect once; the answer is that of the first. It is your "
+    "own: the same key of another caller is another key, and a new API key of the same owner changes nothing.",
     "If-Match": "The version that the stream must be at, as an ETag gave it; 412 where it is not.",
     "traceparent": "W3C trace context, kept with the events.",
 }

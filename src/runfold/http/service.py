@@ -41,7 +41,7 @@ class Service:
     limits: Limits = field(default_factory=Limits)
     own: Mapping[str, AnyProjection] = field(default_factory=dict)
     """Projections, by name, that the server was started with beside those that every program knows."""
-    _asking: dict[tuple[str, str], tuple[asyncio.Lock, list[None]]] = field(default_factory=dict)
+    _asking: dict[tuple[str, ...], tuple[asyncio.Lock, list[None]]] = field(default_factory=dict)
 
     async def desk(self, request: Request, scope: Scope) -> Desk:
         """The ledger as who asks sees it. Raises AccessDenied."""
@@ -59,8 +59,8 @@ class Service:
 
     @contextlib.asynccontextmanager
     async def commanding(self, request: Request, scope: Scope) -> AsyncIterator[tuple[Desk, bytes]]:
-        """The desk for a command, and the body: of those under one idempotency key one at a time, so that all get the answer
-        of the first.
+        """The desk for a command, and the body. Of one caller's commands under one idempotency key one goes at a time, so that
+        all get the answer of the first.
 
         Nothing of the body is taken from who may not send it. Raises AccessDenied, TooLarge, InvalidEvent for what can be no
         key.
@@ -75,12 +75,12 @@ class Service:
             raise InvalidEvent(KEY_HEADER, f"must be 1 to {MOST_KEY_CHARACTERS} printable ASCII characters; send a random id")
         head = f"{request.method} {request.url.path} {request.headers.get('if-match', '')}"
         asked = digest(f"{head} {body.decode(errors='replace')}")
-        async with self._in_turn(caller.tenant_id, key):
+        async with self._in_turn((*caller.identity, key)):
             yield self.ledger.on_behalf(caller._replace(key=key, request=asked)), body
 
     @contextlib.asynccontextmanager
-    async def _in_turn(self, tenant_id: str, key: str) -> AsyncIterator[None]:
-        turn, waiting = self._asking.setdefault((tenant_id, key), (asyncio.Lock(), []))
+    async def _in_turn(self, asked: tuple[str, ...]) -> AsyncIterator[None]:
+        turn, waiting = self._asking.setdefault(asked, (asyncio.Lock(), []))
         waiting.append(None)
         try:
             async with turn:
@@ -88,4 +88,4 @@ class Service:
         finally:
             waiting.pop()
             if not waiting:
-                del self._asking[tenant_id, key]
+                del self._asking[asked]

@@ -5,11 +5,9 @@ What is in memory may be out of date, so each is given only after the database w
 
 import threading
 import time
-from functools import partial
 
-from runfold.domain.event import AlreadyRecorded, Event
+from runfold.domain.event import AlreadyRecorded, Event, Recorded
 from runfold.errors import DuplicateWithDifferentContent, KeyReused, LedgerError
-from runfold.ids import stable_event_id
 from runfold.ledger.caller import Caller
 from runfold.ledger.plan import Try
 from runfold.ledger.session import States
@@ -33,15 +31,18 @@ class Answers:
         """
         if caller.key is None:
             return None
-        found = self._reader.of(caller.tenant_id).under(partial(stable_event_id, caller.tenant_id, caller.key))
-        if not found:
+        log, former = self._reader.of(caller.tenant_id), caller._replace(key_of="tenant")
+        now, before = caller.event_id(0), former.event_id(0)
+        first = {recorded.event_id_bytes: recorded for recorded in log.by_event_ids([now, before])}  # mostly there is none
+        is_former = now not in first and before in first and _is_of(caller, first[before])
+        begun = first.get(before if is_former else now)
+        if begun is None:
             return None
-        if found[0].metadata.request_digest != caller.request:
-            raise KeyReused(caller.key, found[0].position)
-        last = found[-1]
-        return Receipt(
-            last.stream, last.position, last.version, last.recorded_at, len(found), tuple(recorded.event for recorded in found)
-        )
+        if begun.metadata.request_digest != caller.request:
+            raise KeyReused(caller.key, begun.position)
+        found = log.under((former if is_former else caller).event_id)
+        last, events = found[-1], tuple(recorded.event for recorded in found)
+        return Receipt(last.stream, last.position, last.version, last.recorded_at, len(found), events, is_former)
 
     def look_up(self, trying: Try, caller: Caller) -> None:
         """Answer with what was recorded under the command's key before, if anything was."""
@@ -88,3 +89,9 @@ def require_same(known: AlreadyRecorded, event: Event) -> None:
     """Raise DuplicateWithDifferentContent unless the recorded event says what is proposed again."""
     if differs := known.proposed.differs_from(event):
         raise DuplicateWithDifferentContent(known.thing, known.id, differs)
+
+
+def _is_of(caller: Caller, begun: Recorded) -> bool:
+    """Whether what was recorded under a key of the tenant's was this caller's command; another's says nothing of theirs."""
+    said = begun.metadata
+    return caller.key_of == "caller" and said.actor == caller.actor and (said.request_digest is None) == (caller.request is None)

@@ -1,6 +1,5 @@
 """Many commands, one transaction: all of them are recorded, or none."""
 
-import itertools
 from collections.abc import Iterator
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -13,6 +12,7 @@ from runfold.errors import CommandRefused, LedgerError, LedgerUnavailable, Usage
 from runfold.ledger.answers import require_same
 from runfold.ledger.caller import Caller, metadata_of
 from runfold.ledger.door import Door
+from runfold.ledger.made_ids import Ids
 from runfold.ledger.plan import HeadName, Plan
 from runfold.ledger.reading import Reading
 from runfold.ledger.session import NotKnown, Session, States
@@ -69,7 +69,7 @@ class BatchDoor:
         self._heads: dict[HeadName, str | None] = {}
         """Those of which a command expects something, and where they were before it."""
         self._new: dict[tuple[str, int], Event] = {}
-        self._ids = itertools.count()
+        self.ids = Ids(caller)
 
     def reading(self, moment: int | datetime | None = None) -> Reading:
         """The ledger as it will be once the batch is stored, or as it stood."""
@@ -77,7 +77,7 @@ class BatchDoor:
 
     def new_id(self, prefix: str) -> str:
         """An id for what a command creates."""
-        return self._caller.new_id(prefix, next(self._ids))
+        return self.ids.new(prefix)
 
     def __len__(self) -> int:
         return len(self._session.rows)

@@ -1,11 +1,11 @@
 """Who asks, and what a command says of itself beside its content."""
 
 from datetime import datetime
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, Literal, NamedTuple, TypedDict
 
 from runfold.domain.event import Metadata
 from runfold.domain.values import Actor
-from runfold.ids import new_event_id, new_id, stable_event_id, stable_id
+from runfold.ids import new_event_id, new_id, stable_event_id, stable_id, tenant_event_id
 
 
 class Envelope(TypedDict, total=False):
@@ -23,7 +23,11 @@ class Envelope(TypedDict, total=False):
 
 
 class Caller(NamedTuple):
-    """Who asks: whose threads they see, who acts when a command names nobody, and the key under which they may ask again."""
+    """Who asks: whose threads they see, who acts when a command names nobody, and the key under which they may ask again.
+
+    An idempotency key is its caller's: the same key of another actor, or of the same actor on behalf of somebody else, is
+    another key. Which API key was shown says nothing, so a new one for the same owner changes nothing.
+    """
 
     tenant_id: str
     actor: Actor
@@ -31,14 +35,37 @@ class Caller(NamedTuple):
     """A command under a key that was carried out before is not carried out again: what was recorded then is the answer."""
     request: str | None = None
     """Digest of what is asked under the key: something else under the same key is refused."""
+    key_of: Literal["caller", "server", "tenant"] = "caller"
+    """Whose key it is. The server's own names are no client's keys, whatever those are; `tenant` is the rule of before, when
+    all callers of a tenant shared their keys: nothing new is recorded by it."""
+
+    def acting(self, envelope: Envelope) -> "Caller":
+        """The same caller as whoever a command says that it is done by. Raises InvalidEvent, pydantic.ValidationError."""
+        return self._replace(actor=Actor.parse(envelope["actor"])) if "actor" in envelope else self
 
     def new_id(self, prefix: str, number: int) -> str:
-        """An id for what a command creates; of a command under a key always the same."""
-        return new_id(prefix) if self.key is None else stable_id(prefix, self.tenant_id, self.key, str(number))
+        """An id for what a command creates; of a client's command under a key always the same."""
+        if self.key is None or self.key_of == "server":  # what the server makes has an id that nobody can take before it
+            return new_id(prefix)
+        if self.key_of == "tenant":
+            return stable_id(prefix, self.tenant_id, self.key, str(number))
+        return stable_id(prefix, *self.identity, self.key, str(number))
 
     def event_id(self, number: int) -> bytes:
-        """The id of the command's next event, which is unique in the log: so a key takes effect once, whoever asks."""
-        return new_event_id() if self.key is None else stable_event_id(self.tenant_id, self.key, number)
+        """The id of the command's next event, which is unique in the log: so a key takes effect once, however long after."""
+        if self.key is None:
+            return new_event_id()
+        if self.key_of == "tenant":
+            return tenant_event_id(self.tenant_id, self.key, number)
+        return stable_event_id(*self.identity, self.key, str(number))
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """Whose keys these are."""
+        if self.key_of != "caller":
+            return self.key_of, self.tenant_id
+        for_whom = () if self.actor.on_behalf_of is None else (self.actor.on_behalf_of,)
+        return self.key_of, self.tenant_id, self.actor.kind, self.actor.id, *for_whom
 
 
 def metadata_of(envelope: Envelope, caller: Caller) -> str:

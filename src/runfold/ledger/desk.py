@@ -1,7 +1,6 @@
 """The ledger as one caller sees it: where handles come from, and what can be read."""
 
 import contextlib
-import itertools
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar, Unpack
@@ -17,6 +16,7 @@ from runfold.ledger.caller import Caller, Envelope
 from runfold.ledger.command import Entrance, Handle, checked_id, command, submitting
 from runfold.ledger.door import Door
 from runfold.ledger.keys import Keyring
+from runfold.ledger.made_ids import Ids
 from runfold.ledger.past import MOST_EVENTS, Build
 from runfold.ledger.plan import Plan
 from runfold.ledger.reading import Reading
@@ -88,6 +88,10 @@ class Batch(Writing):
         self.receipt = self._collected.store() or self.receipt
         return self.receipt
 
+    def as_recorded(self, made: T, receipt: Receipt) -> T:
+        """What a command of the batch made, with the ids that were given when it was recorded before."""
+        return self._collected.ids.as_recorded(made, receipt)
+
     def finish(self) -> None:
         """Store the rest. `with ledger.batch()` does it."""
         self.store()
@@ -101,7 +105,7 @@ class Behalf:
         self._door, self.caller = door, caller
         self.reader, self.clock = door.reader.of(caller.tenant_id), door.clock
         self.actor, self.tenant_id = caller.actor, caller.tenant_id
-        self._ids = itertools.count()
+        self._ids = Ids(caller)
 
     def reading(self, moment: int | datetime | None = None) -> Reading:
         """The ledger as it stands, or stood."""
@@ -109,15 +113,21 @@ class Behalf:
 
     def new_id(self, prefix: str) -> str:
         """An id for what a command creates."""
-        return self.caller.new_id(prefix, next(self._ids))
+        return self._ids.new(prefix)
 
     def execute(self, plan: Plan[T]) -> T:
         """Carry out a command and wait."""
-        return self._door.execute(plan._replace(caller=self.caller))
+        return self._door.execute(self._asked(plan))
 
     def submit(self, plan: Plan[T]) -> Submitted[T]:
         """Carry out a command without waiting."""
-        return self._door.submit(plan._replace(caller=self.caller))
+        return self._door.submit(self._asked(plan))
+
+    def _asked(self, plan: Plan[T]) -> Plan[T]:
+        def answer(receipt: Receipt) -> T:
+            return self._ids.as_recorded(plan.answer(receipt), receipt)
+
+        return plan._replace(caller=self.caller, answer=answer)
 
 
 class Desk(Writing, Keyring):

@@ -163,7 +163,7 @@ class Door:
         """A place for a command to look at states and to record events."""
         plain = not envelope and caller is None
         metadata = self._default_metadata if plain else metadata_of(envelope, caller or self.caller)
-        return Session(states or self.states, self.limits, caller or self.caller, metadata)
+        return Session(states or self.states, self.limits, (caller or self.caller).acting(envelope), metadata)
 
     def reading(self, moment: int | datetime | None = None) -> Reading:
         """The ledger as it stands, or stood."""
@@ -202,7 +202,8 @@ class Door:
     def _decide(self, trying: Try) -> _Chore | None:
         plan, caller = trying.plan, trying.plan.caller
         if caller is not None and caller.key is not None and not trying.looked_up:
-            raise NotKnown(lambda: self.answers.look_up(trying, caller))
+            acting = caller.acting(plan.envelope)
+            raise NotKnown(lambda: self.answers.look_up(trying, acting))
         session = trying.session = trying.session or self.session(plan.envelope, caller=plan.caller)
         self._appender.require_room()
         refused: LedgerError | None = None

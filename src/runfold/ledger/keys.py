@@ -91,10 +91,10 @@ class Keyring:
             key = session.new(Security, stream)
             session.begin(key, key.create(created), stream, Context())
 
-        receipt = self._door.execute(Plan(stream, decide, itself, envelope))
-        first = next(self._door.reader.stream(stream, up_to_version=1), None)
+        receipt: Receipt = self._door.execute(Plan(stream, decide, itself, envelope))
+        first = next(self._door.reader.stream(receipt.stream, up_to_version=1), None)
         is_ours = first is not None and getattr(first.event, "secret_digest", None) == created.secret_digest
-        return NewKey(made_id, key_text(made_id, secret) if is_ours else None, receipt)
+        return NewKey(key_id_of(receipt.stream), key_text(made_id, secret) if is_ours else None, receipt)
 
     def revoke_key(self, id: str, reason: str | None = None, **envelope: Unpack[Envelope]) -> Receipt:
         """End a key: at once where this process serves, within a second where others do. Again, it changes nothing.

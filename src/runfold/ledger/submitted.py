@@ -24,6 +24,8 @@ class Receipt:
     appended: int
     events: tuple[Event, ...] = field(default=(), repr=False, compare=False)
     """What was recorded, where it was here."""
+    under_former_rule: bool = field(default=False, repr=False, compare=False)
+    """Whether it is what was recorded while idempotency keys belonged to the tenant: what was made then has other ids."""
 
 
 class Submitted(Generic[T]):

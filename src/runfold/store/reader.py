@@ -222,16 +222,18 @@ class Reader:
         )
         return [decode(row) for row in self.rows(query, [*values, up_to])]
 
+    def by_event_ids(self, event_ids: Iterable[bytes]) -> list[Recorded]:
+        """The events that have one of some ids, in order."""
+        query = f"SELECT {COLUMNS} FROM runfold.log WHERE event_id = ANY(%b::uuid[]) ORDER BY notification_id"
+        return [decode(row) for row in self.rows(query, [[UUID(bytes=event_id) for event_id in event_ids]])]
+
     def under(self, event_id: Callable[[int], bytes]) -> list[Recorded]:
         """The events of a command that was asked for under a key, in order; none where it was not. `event_id` names the nth."""
-        query = f"SELECT {COLUMNS} FROM runfold.log WHERE event_id = ANY(%b::uuid[]) ORDER BY notification_id"
         found: list[Recorded] = []
-        asked = 1  # mostly there is none
-        while rows := self.rows(query, [[UUID(bytes=event_id(len(found) + number)) for number in range(asked)]]):
-            found += [decode(row) for row in rows]
-            if len(rows) < asked:
+        while page := self.by_event_ids(event_id(len(found) + number) for number in range(PAGE)):
+            found += page
+            if len(page) < PAGE:
                 break
-            asked = PAGE
         return found
 
     def ends(self, streams: Sequence[str]) -> dict[str, tuple[int, int]]:
