@@ -68,7 +68,7 @@ def create_database(admin_url: str, template: str, name: str) -> TestDatabase:
         statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
         connection.execute(statement.format(sql.Identifier(name), sql.Identifier(template)))
         # What a role may do with a database as such is not copied with it.
-        connection.execute(sql.SQL("GRANT CREATE ON DATABASE {} TO runfold_projector").format(sql.Identifier(name)))
+        connection.execute(sql.SQL("GRANT CREATE ON DATABASE {} TO runfold_owner").format(sql.Identifier(name)))
     return TestDatabase(
         url=make_conninfo(admin_url, dbname=name, user="runfold_app"),
         owner_url=make_conninfo(admin_url, dbname=name, user="runfold_owner"),

@@ -19,7 +19,8 @@ from runfold.projections.columns import columns_of
 from runfold.projections.fold import Standing
 from runfold.projections.projection import Row
 from runfold.projector.connection import connect
-from runfold.projector.tables import InvalidRow, Table
+from runfold.projector.schemas import creation
+from runfold.projector.tables import READ_SCHEMA, InvalidRow, Table
 from runfold.store.datastore import Connection, Datastore
 
 from .conftest import Fill, Work
@@ -54,7 +55,7 @@ def url(admin_url: str, template: str) -> str:
     site = new_site(admin_url, template, "tables")
     with closing(connect(Datastore(site.url))) as connection:
         made = Table(Everything(), 1)
-        connection.execute("CREATE SCHEMA runfold_read")
+        connection.execute(creation(READ_SCHEMA))
         made.create(connection)
         made.create_indexes(connection)
         made.show(connection)

@@ -150,6 +150,7 @@ def _server(reader: "Reader", settings: "Settings") -> Iterator[Line]:
     yield migrations
     if migrations.state == "ok":
         yield from _rights(reader, role)
+        yield _schemas(reader)
         yield _tenants(reader, role)
         yield from _log(reader)
 
@@ -203,6 +204,24 @@ def _rights(reader: "Reader", role: str) -> Iterator[Line]:
         yield Line("append-only", "wrong", f"{role} {what}, so it could change or remove events", step)
     else:
         yield Line("append-only", "ok", f"{role} can neither insert, change nor remove events but through runfold.append")
+
+
+_SCHEMAS = """
+SELECT has_database_privilege('runfold_projector', current_database(), 'CREATE'),
+       has_database_privilege('runfold_owner', current_database(), 'CREATE')
+"""
+
+
+def _schemas(reader: "Reader") -> Line:
+    """Whether runfold_projector makes schemas of read models, and no others."""
+    ((makes_any, owner_makes),) = reader.rows(_SCHEMAS)
+    next_step = "run `runfold migrate` as an administrator"
+    if makes_any:
+        fact = "runfold_projector may make any schema, and so put functions of its own on other roles' search paths"
+        return Line("schemas", "wrong", fact, next_step)
+    if not owner_makes:
+        return Line("schemas", "wrong", "no schemas of read models can be made: runfold_owner may make none here", next_step)
+    return Line("schemas", "ok", "runfold_projector may make schemas of read models, and no others")
 
 
 _WALLS = """

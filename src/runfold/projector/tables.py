@@ -61,14 +61,14 @@ class Table(Generic[R]):
 
     def create(self, connection: Connection) -> None:
         """Make the schema and the table, with its comments; for readers to read."""
-        schema, table = sql.Identifier(self.schema), self._qualified
+        table = self._qualified
         comment = sql.SQL("COMMENT ON COLUMN {}.{} IS {}").format
         _execute_all(connection, [
             creation(self.schema),
             sql.SQL("CREATE TABLE {} ({})").format(table, self._definitions),
             sql.SQL("COMMENT ON TABLE {} IS {}").format(table, sql.Literal(self._purpose)),
             *(comment(table, sql.Identifier(column.name), sql.Literal(column.comment or None)) for column in self.columns),
-            *_let_read(schema, table),
+            _let_read(table),
         ])  # fmt: skip
         keep_tenants_apart(connection, table)
 
@@ -103,7 +103,7 @@ class Table(Generic[R]):
             connection.execute(sql.SQL("DROP VIEW {}").format(view))
             connection.execute(make)
         comment = sql.SQL("COMMENT ON VIEW {} IS {}").format(view, sql.Literal(self._purpose))
-        _execute_all(connection, [comment, *_let_read(sql.Identifier(READ_SCHEMA), view)])
+        _execute_all(connection, [comment, _let_read(view)])
 
     def drop(self, connection: Connection) -> None:
         """Remove the schema with all that is in it."""
@@ -263,12 +263,8 @@ def keep_tenants_apart(connection: Connection, table: sql.Identifier) -> None:
     connection.execute("SELECT runfold.keep_tenants_apart(%s::regclass)", [table.as_string(connection)])
 
 
-def _let_read(schema: sql.Identifier, relation: sql.Identifier) -> list[sql.Composed]:
-    readers = _names(READERS)
-    return [
-        sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(schema, readers),
-        sql.SQL("GRANT SELECT ON {} TO {}").format(relation, readers),
-    ]
+def _let_read(relation: sql.Identifier) -> sql.Composed:
+    return sql.SQL("GRANT SELECT ON {} TO {}").format(relation, _names(READERS))
 
 
 def _execute_all(connection: Connection, statements: list[sql.Composed]) -> None:

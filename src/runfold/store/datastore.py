@@ -22,7 +22,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import set_json_loads
 
 from runfold.errors import LedgerError, LedgerUnavailable
-from runfold.store.sessions import require_own_session
+from runfold.store.sessions import PIN_SEARCH_PATH, require_own_session
 
 Connection = psycopg.Connection[Any]
 SCHEMA = "runfold"
@@ -150,7 +150,7 @@ class Datastore(PostgresDatastore):
 def _configure(connection: Connection) -> None:
     set_json_loads(orjson.loads, connection)
     connection.execute(
-        "SET idle_in_transaction_session_timeout = '10s'; SET lock_timeout = '5s'; SET TimeZone = 'UTC';"
+        f"{PIN_SEARCH_PATH}; SET idle_in_transaction_session_timeout = '10s'; SET lock_timeout = '5s'; SET TimeZone = 'UTC';"
         f" SET runfold.tenant = '{EVERY_TENANT}'"
     )
 

@@ -14,7 +14,7 @@ from psycopg import sql
 from runfold.errors import MigrationRefused
 from runfold.store.datastore import Connection, unavailable
 from runfold.store.reader import Reader
-from runfold.store.sessions import require_own_session
+from runfold.store.sessions import PIN_SEARCH_PATH, require_own_session
 
 LOCK = 0x72756E666F6C64  # "runfold"
 _TRIES = 20
@@ -52,6 +52,7 @@ def migrate(url: str, files: list[Migration] | None = None) -> list[str]:
     try:
         with psycopg.connect(url, autocommit=True) as connection:
             require_own_session(connection, lambda: psycopg.connect(url, autocommit=True))
+            connection.execute(PIN_SEARCH_PATH)
             connection.execute("SELECT pg_advisory_lock(%s)", (LOCK,))  # until the connection closes
             _prepare(connection)
             done = _applied(connection)

@@ -1,4 +1,6 @@
-"""Whether a connection keeps one session of the server: LISTEN, session locks and the tenant's setting all rest on that.
+"""What a session of the server must be: its search path is pinned, and a connection keeps it.
+
+LISTEN, session locks and the tenant's setting all rest on one session.
 
 A pooler in transaction mode gives each transaction whichever session is free. Such a connection is told by the process id
 of the session behind it, which changes under it, or is another connection's too.
@@ -10,6 +12,10 @@ from typing import Any
 import psycopg
 
 from runfold.errors import TransactionPooling
+
+PIN_SEARCH_PATH = "SET search_path = pg_catalog, pg_temp"
+"""What every session of ours begins with, whatever its URL or role says: so a name means what PostgreSQL brings or what is
+written with its schema, and never what somebody else put into a schema that happens to be looked through."""
 
 ROUNDS = 20
 """How often two connections are compared. Free sessions handed out in turn, or the last one first, show in the first round."""

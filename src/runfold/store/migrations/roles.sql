@@ -1,6 +1,9 @@
 -- Roles and the schema, made by whoever migrates, before the numbered files. Safe to run again, and by two at once.
 -- What is there already is not asked for again, so that a role without the right to make it can migrate from then on.
 
+-- Whoever may make schemas here could otherwise have put functions in the way that are named as PostgreSQL's.
+SET search_path = pg_catalog, pg_temp;
+
 DO $$
 DECLARE
     role_name text;
@@ -32,9 +35,17 @@ BEGIN
         ALTER ROLE runfold_projector SET lock_timeout = '5s';
     END IF;
 
-    -- Read models live in schemas that the projector makes and drops.
-    IF NOT has_database_privilege('runfold_projector', current_database(), 'CREATE') THEN
-        EXECUTE format('GRANT CREATE ON DATABASE %I TO runfold_projector', current_database());
+    -- Read models live in schemas that the projector makes through runfold.create_schema, and in no others.
+    IF NOT has_database_privilege('runfold_owner', current_database(), 'CREATE') THEN
+        EXECUTE format('GRANT CREATE ON DATABASE %I TO runfold_owner', current_database());
+    END IF;
+    IF EXISTS (SELECT
+                 FROM pg_database AS d
+                CROSS JOIN aclexplode(d.datacl) AS granted
+                WHERE d.datname = current_database()
+                  AND granted.privilege_type = 'CREATE'
+                  AND granted.grantee = 'runfold_projector'::regrole) THEN
+        EXECUTE format('REVOKE CREATE ON DATABASE %I FROM runfold_projector', current_database());
     END IF;
 
     IF NOT pg_has_role(current_user, 'runfold_owner', holds_owner) THEN
@@ -42,5 +53,8 @@ BEGIN
     END IF;
     IF to_regnamespace('runfold') IS NULL THEN
         CREATE SCHEMA runfold AUTHORIZATION runfold_owner;
+    ELSIF (SELECT n.nspowner <> 'runfold_owner'::regrole FROM pg_namespace AS n WHERE n.nspname = 'runfold') THEN
+        RAISE EXCEPTION 'the schema runfold is not runfold_owner''s, and its owner may have put anything into it'
+            USING ERRCODE = 'insufficient_privilege', HINT = 'rename or drop that schema, and migrate again';
     END IF;
 END $$;
