@@ -24,6 +24,8 @@ class Event(BaseModel):
     schema_version: ClassVar[int]
     derived: ClassVar[frozenset[str]] = frozenset()
     """Fields that the ledger works out by itself: two events that differ only there say the same."""
+    undisclosed: ClassVar[set[str]] = set()
+    """Fields that are shown to nobody over HTTP, whatever their key is for."""
 
     def __init_subclass__(cls, type: str | None = None, version: int = 1, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

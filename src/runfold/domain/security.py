@@ -19,6 +19,9 @@ from runfold.errors import CommandRefused
 Scope = Literal["runs:write", "runs:read", "approvals:decide", "events:read", "projections:rebuild", "audit:read", "admin"]
 """What a key is for. `admin` is for everything."""
 
+AUDITED = ("security.*",)
+"""The types of events that only `audit:read` shows, whatever else a key is for."""
+
 Denied = Literal["no_key", "malformed", "unknown", "wrong_secret", "revoked", "expired", "scope_missing", "too_many"]
 """Why a request was turned away. Who asked is told less."""
 
@@ -72,12 +75,14 @@ class SecurityEvent(Event):
 class KeyCreated(SecurityEvent, type="security.key_created"):
     """Somebody was given a key. Its secret was shown once and is not kept, only the secret's SHA-256."""
 
+    undisclosed = {"secret_digest"}  # noqa: RUF012
     derived = frozenset({"secret_digest", "expires_at"})  # another one each time, the time because it is given as a duration
 
     owner: Actor
     scopes: tuple[Scope, ...] = Field(min_length=1)
     label: Label
-    secret_digest: Digest
+    secret_digest: Digest | None = None
+    """It is always recorded, and left out where the event is shown over HTTP."""
     expires_at: Time | None = None
 
 
@@ -149,7 +154,7 @@ class Security:
 
     def fault(self, secret: str, now: datetime) -> Denied | None:
         """Why a secret opens nothing; None where it does. It takes as long for a key that was never made."""
-        kept = self.key.secret_digest if self.key else _NO_DIGEST
+        kept = (self.key.secret_digest if self.key else None) or _NO_DIGEST
         is_right = hmac.compare_digest(kept, secret_digest(secret))
         if self.key is None:
             return "unknown"

@@ -99,7 +99,8 @@ class Keys:
             self._denials.add(request, known.tenant_id, "scope_missing", scope, shown.id)
             raise ScopeMissing(shown.id, scope)
         assert known.state.key is not None, "it has no fault"  # noqa: S101
-        return Caller(known.tenant_id, known.state.key.owner)
+        key = known.state.key
+        return Caller(known.tenant_id, key.owner, scopes=frozenset(key.scopes), api_key=shown.id)
 
     async def close(self) -> None:
         """Record the denials that were counted and not recorded yet."""

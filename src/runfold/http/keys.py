@@ -1,4 +1,4 @@
-"""Keys over HTTP: who may use the service is looked after by whoever has a key with the scope `admin`."""
+"""Keys over HTTP: who may use the service is looked after with the scope `admin`, and looked at with `audit:read`."""
 
 import inspect
 from typing import Annotated, Any, cast
@@ -67,7 +67,7 @@ def add_keys(router: APIRouter, service: Service) -> None:
     """The routes on keys."""
     add(
         router, "GET", "/keys", _listing(service), name="Desk.keys", summary=_doc(Desk.keys), answer=Listed[KeyView],
-        query=KeysQuery, tag="keys", scope="admin",
+        query=KeysQuery, tag="keys", scope="audit:read",
     )  # fmt: skip
     add(
         router, "POST", "/keys", _creating(service), name="Desk.create_key", summary=_doc(Desk.create_key), answer=NewKeyReply,
@@ -87,7 +87,7 @@ def _listing(service: Service) -> Handler:
     adapter = TypeAdapter(Listed[KeyView])
 
     async def handle(request: Request) -> Response:
-        desk = await service.desk(request, "admin")
+        desk = await service.desk(request, "audit:read")
         query = cast("KeysQuery", asked(request, KeysQuery))
         _, had = (0, 0) if query.cursor is None else read_cursor(query.cursor)
         position, keys = await run_in_threadpool(lambda: (desk.position(), desk.keys()))

@@ -35,7 +35,9 @@ _BREAKS = [(sign.encode(), escaped) for sign, escaped in _LINE_BREAKS.items()]
 
 
 def as_json(recorded: Recorded) -> bytes:
-    """As `Recorded.as_json` has it, in one line. Context and metadata go out as they are stored."""
+    """As `Recorded.as_json` has it, in one line. Context and metadata go out as they are stored, undisclosed fields do not."""
+    event = recorded.event
+    said = event.__pydantic_serializer__.to_json(event, exclude_none=True, exclude=event.undisclosed or None)
     return orjson.dumps(
         {
             "position": recorded.position,
@@ -49,7 +51,7 @@ def as_json(recorded: Recorded) -> bytes:
             "schema_version": recorded.schema_version,
             "context": orjson.Fragment(recorded.context_json),
             "metadata": orjson.Fragment(recorded.metadata_json),
-            "data": orjson.Fragment(recorded.event.__pydantic_serializer__.to_json(recorded.event, exclude_none=True)),
+            "data": orjson.Fragment(said),
         }
     )
 

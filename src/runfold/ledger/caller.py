@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple, TypedDict
 
 from runfold.domain.event import Metadata
+from runfold.domain.security import Scope
 from runfold.domain.values import Actor
 from runfold.ids import new_event_id, new_id, stable_event_id, stable_id, tenant_event_id
 
@@ -38,6 +39,15 @@ class Caller(NamedTuple):
     key_of: Literal["caller", "server", "tenant"] = "caller"
     """Whose key it is. The server's own names are no client's keys, whatever those are; `tenant` is the rule of before, when
     all callers of a tenant shared their keys: nothing new is recorded by it."""
+
+    scopes: frozenset[Scope] | None = None
+    """What the API key that was shown is for; None where no key was asked for, as in the program's own process."""
+    api_key: str | None = None
+    """The id of the API key that was shown, if one was."""
+
+    def may(self, scope: Scope) -> bool:
+        """Whether the caller is let do what a scope is for."""
+        return self.scopes is None or scope in self.scopes or "admin" in self.scopes
 
     def acting(self, envelope: Envelope) -> "Caller":
         """The same caller as whoever a command says that it is done by. Raises InvalidEvent, pydantic.ValidationError."""

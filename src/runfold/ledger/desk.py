@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar, Unpack
 
 from runfold.domain.event import Context, Recorded
+from runfold.domain.security import AUDITED
 from runfold.domain.thread import Thread as ThreadState
 from runfold.domain.thread import ThreadCreated
 from runfold.domain.values import ThreadId, whole_number
@@ -191,8 +192,9 @@ class Desk(Writing, Keyring):
         return self._own_door.reader.head().position
 
     def filter(self, types: Sequence[str] = (), thread_id: str | None = None, run_id: str | None = None) -> Filter:
-        """Which events of this tenant are wanted."""
-        return Filter(thread_id=thread_id, run_id=run_id, tenant_id=self.caller.tenant_id, types=tuple(types))
+        """Which events of this tenant are wanted, of those that the caller may see."""
+        without = () if self.caller.may("audit:read") else AUDITED
+        return Filter(thread_id=thread_id, run_id=run_id, tenant_id=self.caller.tenant_id, types=tuple(types), without=without)
 
 
 def parse_moment(text: str) -> int | datetime:

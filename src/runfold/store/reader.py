@@ -42,6 +42,8 @@ class Filter:
     tenant_id: str | None = None
     agent_id: str | None = None
     types: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    """Types that are passed over, whatever else is wanted."""
 
     def conditions(self) -> Iterator[tuple[str, Any]]:
         """SQL conditions, each with its one parameter."""
@@ -57,6 +59,8 @@ class Filter:
             yield "context ->> 'agent_id' = %b", self.agent_id
         if self.types:
             yield "topic LIKE ANY(%b)", [_like(name) for name in self.types]
+        if self.without:
+            yield "topic NOT LIKE ALL(%b)", [_like(name) for name in self.without]
 
     def takes(self, recorded: Recorded) -> bool:
         """Whether an event is wanted: the same answer as the conditions give."""
@@ -69,6 +73,7 @@ class Filter:
             and self.thread_id in {None, recorded.thread_id}
             and self.tenant_id in {None, recorded.tenant_id}
             and (not self.types or any(fnmatchcase(recorded.type, name) for name in self.types))
+            and not any(fnmatchcase(recorded.type, name) for name in self.without)
         )
 
 
