@@ -1,5 +1,6 @@
 """A real PostgreSQL for all tests, and a database of its own for each."""
 
+import atexit
 import contextlib
 import itertools
 import os
@@ -25,6 +26,9 @@ ROOM = 4 * 2**30
 """What a test server may need, in bytes: the WAL, and the databases of a few tests."""
 
 _numbers = itertools.count(1)
+_MARKS = Path(tempfile.mkdtemp(prefix="runfold-marks-")) / "marks.json"
+atexit.register(shutil.rmtree, _MARKS.parent, ignore_errors=True)
+os.environ["RUNFOLD_MARK_FILE"] = str(_MARKS)  # what fixtures of a whole module open is noted here too
 
 # A shell that runs the tests in the background has Ctrl-C ignored, and the commands that tests start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -94,6 +98,7 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No setting of the person who runs the tests reaches them."""
     for name in [name for name in os.environ if name.startswith("RUNFOLD_") and not name.startswith("RUNFOLD_TEST_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("RUNFOLD_MARK_FILE", str(_MARKS))
     monkeypatch.chdir(tmp_path)
 
 

@@ -15,7 +15,8 @@ LedgerError
 │   ├── VersionConflict
 │   ├── DuplicateWithDifferentContent
 │   ├── KeyReused
-│   └── AlreadyAppended
+│   ├── AlreadyAppended
+│   └── HistoryChanged              exit 4   the position is of a history that this ledger left
 ├── Damage                          exit 5   what is stored is not what was written
 │   ├── UnknownEventType
 │   ├── UnreadableEvent
@@ -49,30 +50,16 @@ LedgerError
 from collections.abc import Sequence
 from typing import Any
 
-MOST_MESSAGE, MOST_FACT, MOST_FACTS = 2000, 1000, 1000
-"""Characters of a message and of one fact, and members of a list of facts: what was sent is not sent back whole."""
-
-
-def shortened(text: str, most: int = 100) -> str:
-    """Text of others, as much of it as an error may repeat."""
-    return text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters)"
-
 
 class LedgerError(Exception):
-    """The root of all errors of Runfold. `facts` holds the fields, for machines. Both are bounded in length."""
+    """The root of all errors of Runfold. `facts` holds the fields, for machines."""
 
     exit_code = 1
     http_status = 500
 
     def __init__(self, message: str, **facts: Any) -> None:
-        super().__init__(shortened(message, MOST_MESSAGE))
-        self.facts = {name: _bounded(fact) for name, fact in facts.items()}
-
-
-def _bounded(fact: Any) -> Any:
-    if isinstance(fact, str):
-        return shortened(fact, MOST_FACT)
-    return [_bounded(each) for each in fact[:MOST_FACTS]] if isinstance(fact, list) else fact
+        super().__init__(message)
+        self.facts = facts
 
 
 class NotFound(LedgerError):
@@ -133,7 +120,7 @@ class InvalidEvent(LedgerError):
     def __init__(self, path: str, reason: str, event_type: str | None = None) -> None:
         where = f"{event_type}: " if event_type else ""
         super().__init__(f"{where}{path or 'value'}: {reason}", path=path, reason=reason, event_type=event_type)
-        self.path, self.reason, self.event_type = shortened(path, MOST_FACT), shortened(reason, MOST_FACT), event_type
+        self.path, self.reason, self.event_type = path, reason, event_type
 
 
 class CommandRefused(LedgerError):
@@ -152,11 +139,10 @@ class ApprovalsLeftOpen(CommandRefused):
     """A run waits for more approvals than were to be decided together. None was decided."""
 
     def __init__(self, run_id: str, expected: Sequence[str], received: Sequence[str], state: str) -> None:
-        decided = set(received)
-        left = ", ".join(approval_id for approval_id in expected if approval_id not in decided)
+        left = ", ".join(approval_id for approval_id in expected if approval_id not in received)
         super().__init__("vote", run_id, f"the votes leave {left} open; vote on all at once, or without asking for that", state)
         self.expected, self.received = tuple(expected), tuple(received)
-        self.facts |= {"expected": _bounded(list(expected)), "received": _bounded(list(received))}
+        self.facts |= {"expected": list(expected), "received": list(received)}
 
 
 class Conflict(LedgerError):
@@ -208,6 +194,25 @@ class AlreadyAppended(Conflict):
             stream=stream,
         )  # fmt: skip
         self.stream = stream
+
+
+class HistoryChanged(Conflict):
+    """A position is of another history of the ledger, and beyond what that one and the present one share.
+
+    `position` is the last position that both share, None where none is known; `epoch` is the id of the present history, and
+    `cursor` is where to go on: drop what was derived from events after `position`, and subscribe after `cursor`.
+    """
+
+    def __init__(self, asked: str, position: int | None, epoch: str) -> None:
+        cursor = f"{position or 0}@{epoch[:8]}"
+        if position is None:
+            fact = f"{asked} is of a history that this ledger does not know, so no common position is known"
+            step = f"drop everything that was derived from it, and begin again after {cursor}"
+        else:
+            fact = f"{asked} is of another history of this ledger, which is the same up to position {position} only"
+            step = f"drop what was derived from later events, and go on after {cursor}"
+        super().__init__(f"{fact}; {step}", asked=asked, position=position, epoch=epoch, cursor=cursor)
+        self.asked, self.position, self.epoch, self.cursor = asked, position, epoch, cursor
 
 
 class Damage(LedgerError):

@@ -24,6 +24,10 @@ class Settings(BaseSettings):
         default_factory=lambda: Path.home() / ".runfold",
         description="folder of the embedded database and of all that Runfold keeps on this machine",
     )
+    mark_file: Path | None = Field(
+        None,
+        description="file outside the database that notes how far it was, so that an older copy is noticed (HOME/marks.json)",
+    )
     pg_bin: Path | None = Field(None, description="folder with initdb and postgres, for the embedded database")
     unsafe_durability: bool = Field(False, description="start even where a crash would lose acknowledged events")
     connect_timeout: float = Field(5.0, gt=0, description="seconds until an unreachable database is an error")
@@ -67,3 +71,8 @@ class Settings(BaseSettings):
         if not named:
             return init_settings, env_settings
         return init_settings, env_settings, DotEnvSettingsSource(settings_cls, env_file=Path(named).expanduser())
+
+    @property
+    def marks(self) -> Path:
+        """Where it is noted how far each history was seen."""
+        return (self.mark_file or self.home / "marks.json").expanduser()

@@ -8,9 +8,12 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from typing import Self
+from uuid import UUID
 
 from runfold.domain.event import Recorded
 from runfold.errors import LedgerUnavailable
+from runfold.store import epochs
+from runfold.store.cursor import Cursor, Place, cursor_of
 from runfold.store.reader import Filter, Reader
 from runfold.store.tail import Tail
 
@@ -19,13 +22,14 @@ LOOK_AGAIN_SECONDS = 1.0
 
 
 class Subscription:
-    """Iterate it. `position` is the last position looked at, wanted or not: resume after it.
+    """Iterate it. `position` is the last position looked at, wanted or not, and `cursor` says of which history: resume after it.
 
-    With `follow` off it ends at the head. While the database is away it waits and tries again, for `patience` seconds.
+    With `follow` off it ends at the head. While the database is away it waits and tries again, for `patience` seconds. Where
+    the ledger was put back to an older copy, so that what was given here is no longer what it holds, it raises HistoryChanged.
     """
 
     def __init__(
-        self, reader: Reader, tail: Tail, wanted: Filter, *, after: int = 0, follow: bool = True, patience: float = 300.0
+        self, reader: Reader, tail: Tail, wanted: Filter, *, after: Place = 0, follow: bool = True, patience: float = 300.0
     ) -> None:
         self._reader = reader
         self._tail = tail
@@ -33,9 +37,12 @@ class Subscription:
         self._follow = follow
         self._patience = patience
         self._page: deque[Recorded] = deque()
-        self._scanned = after
+        self._asked = Cursor.parse(after)
+        self._epoch: UUID | None = None
+        self._reached = 0
+        """How far the ledger was seen to go. A bare position may be beyond it."""
         self._stopped = threading.Event()
-        self.position = after
+        self.position = self._scanned = self._asked.position
 
     def __iter__(self) -> Iterator[Recorded]:
         return self
@@ -48,10 +55,15 @@ class Subscription:
                 if not self._follow:
                     self.stop()
                     raise StopIteration
-                self._tail.wait(self._scanned, LOOK_AGAIN_SECONDS, self._stopped.is_set)
+                self._tail.wait(self._scanned, self._epoch, LOOK_AGAIN_SECONDS, self._stopped.is_set)
         recorded = self._page.popleft()
         self.position = recorded.position if self._page else self._scanned
         return recorded
+
+    @property
+    def cursor(self) -> str:
+        """`position` with its history, as text: what to resume after. Raises HistoryChanged, LedgerUnavailable."""
+        return cursor_of(self.position, self._epoch or self._begun())
 
     def stop(self) -> None:
         """End the iteration; from another thread too, at once."""
@@ -66,7 +78,7 @@ class Subscription:
 
     def _fill(self) -> bool:
         """Get the next page. False when everything up to the head has been looked at."""
-        newest = self._tail.after(self._scanned) if self._follow else None
+        newest = self._tail.after(self._scanned, self._epoch) if self._follow else None
         if newest is None or (not newest and self._is_failing()):
             return self._read()
         if newest:
@@ -77,10 +89,12 @@ class Subscription:
         given_up = time.monotonic() + self._patience
         while True:
             try:
-                head = self._reader.head().position
-                if head <= self._scanned:
+                head = epochs.still(self._reader, self._reached, self._epoch or self._begun())
+                self._epoch = head.epoch
+                if head.position <= self._scanned:
                     return False
-                found = self._reader.stretch(self._wanted, after=self._scanned, up_to=head, limit=PAGE)
+                found = self._reader.stretch(self._wanted, after=self._scanned, up_to=head.position, limit=PAGE)
+                self._epoch = epochs.still(self._reader, found.position, self._epoch).epoch
             except LedgerUnavailable as error:
                 if not self._follow or not error.retriable or time.monotonic() > given_up:
                     raise
@@ -90,9 +104,16 @@ class Subscription:
                 self._take(found.events, found.position)
                 return True
 
+    def _begun(self) -> UUID:
+        """The history that it begins in. Raises HistoryChanged, LedgerUnavailable."""
+        epochs.position_of(self._reader, self._asked)
+        self._epoch = self._reader.head().epoch
+        self._reached = self._scanned if self._asked.epoch is not None else 0
+        return self._epoch
+
     def _take(self, found: list[Recorded], scanned: int) -> None:
         self._page.extend(found)
-        self._scanned = scanned
+        self._scanned = self._reached = scanned
         if not found:
             self.position = scanned
 

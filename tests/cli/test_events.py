@@ -16,13 +16,13 @@ def test_events_are_listed_in_order_with_the_position_the_list_is_true_as_of(run
     assert "Hello! My" in lines[4]
 
 
-def test_each_event_is_one_json_line_and_the_page_says_where_to_go_on(runfold: Command, story: Cast) -> None:
+def test_each_event_is_one_json_line_and_the_page_says_where_to_go_on(runfold: Command, story: Cast, ledger: Ledger) -> None:
     answer = runfold("events", "--after", "10", "--limit", "5", "--json")
     assert [line["position"] for line in answer.lines] == [11, 12, 13, 14, 15]
     assert {"stream", "version", "type", "event_id", "thread_id", "recorded_at", "data"} <= answer.lines[0].keys()
-    assert answer.error == {"as_of": 80, "events": 5, "next_after": 15}
+    assert answer.error == {"as_of": 80, "events": 5, "next_after": ledger.cursor(15)}
     last = runfold("events", "--type", "thread.created", "--after", "1", "--json")
-    assert (last.lines, last.error["next_after"]) == ([], 80)
+    assert (last.lines, last.error["next_after"]) == ([], ledger.cursor(80))
 
 
 def test_events_are_narrowed_by_thread_run_and_type(runfold: Command, story: Cast, ledger: Ledger) -> None:

@@ -14,7 +14,7 @@ import pytest
 from conftest import TestDatabase
 from export.conftest import record
 from export.reading import bytes_of, rows_of
-from runfold import Ledger
+from runfold import HistoryChanged, Ledger
 from runfold.errors import ExportDamaged, ExportRefused, UsageError
 from runfold.export.exporting import export
 
@@ -151,7 +151,7 @@ def test_without_the_extra_the_next_step_is_named(recorded: Ledger, to: Path, mo
 
 LIMITED = """
 import resource, sys
-from runfold import Ledger
+from runfold import HistoryChanged, Ledger
 from runfold.errors import ExportRefused
 from runfold.export.exporting import export
 with Ledger.open(sys.argv[1]) as ledger:
@@ -174,3 +174,37 @@ def test_a_disk_that_takes_no_more_is_an_error_and_what_is_whole_is_gone_on_from
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
     export(recorded, "events", format, to, rows_per_part=25)
     assert [row["position"] for row in rows_of(to / "events")] == list(range(1, recorded.position() + 1))
+
+
+@pytest.mark.fault("K8")
+@pytest.mark.parametrize("table", ["events", "run_summaries"])
+def test_an_export_of_a_history_that_was_lost_is_refused_and_one_of_what_both_hold_goes_on(
+    recorded: Ledger, database: TestDatabase, to: Path, table: str
+) -> None:
+    recorded.fold()
+    head = recorded.position()
+    export(recorded, table, "jsonl", to)
+    record(recorded, 1)
+    with psycopg.connect(database.admin_url) as connection:
+        connection.execute("SELECT runfold.begin_epoch('restored', %s, NULL)", [head])
+    recorded.fold()
+    went_on = export(recorded, table, "jsonl", to).manifest
+    assert (went_on.epoch, went_on.last_position) == (recorded.head().epoch, recorded.position())
+    before = bytes_of(to / table)
+    with psycopg.connect(database.admin_url) as connection:
+        connection.execute("SELECT runfold.begin_epoch('restored', %s, 9999)", [head + 3])
+    with pytest.raises(ExportRefused, match=rf"the same up to position {head + 3} only; choose another folder with --to"):
+        export(recorded, table, "jsonl", to)
+    assert bytes_of(to / table) == before
+
+
+@pytest.mark.fault("K8")
+def test_events_are_exported_after_a_cursor_of_the_present_history_only(
+    recorded: Ledger, database: TestDatabase, to: Path
+) -> None:
+    good, bad = recorded.cursor(5), recorded.cursor(8)
+    with psycopg.connect(database.admin_url) as connection:
+        connection.execute("SELECT runfold.begin_epoch('restored', 6, NULL)")
+    with pytest.raises(HistoryChanged):
+        export(recorded, "events", "jsonl", to, after=bad)
+    assert export(recorded, "events", "jsonl", to, after=good, up_to=9).manifest.first_position == 6

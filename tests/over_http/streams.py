@@ -17,6 +17,8 @@ class Block:
 
     event: str = ""
     id: int | None = None
+    """The position of the cursor."""
+    cursor: str = ""
     data: Any = None
     comment: str = ""
     retry: int | None = None
@@ -31,6 +33,7 @@ class Stream:
     headers: dict[str, str] = field(default_factory=dict)
     raw: bytes = b""
     last_id: int = 0
+    last_cursor: str = ""
     _raw: Any = None
     _blocks: Iterator[Block] | None = None
 
@@ -75,7 +78,8 @@ class Stream:
             while b"\n\n" in rest:
                 raw, _, rest = rest.partition(b"\n\n")
                 block = _block(raw.decode())
-                self.last_id = block.id if block.id is not None else self.last_id
+                if block.id is not None:
+                    self.last_id, self.last_cursor = block.id, block.cursor
                 yield block
         assert rest == b"", "a stream ends with a whole block"
 
@@ -117,7 +121,7 @@ def _block(text: str) -> Block:
             case "event":
                 block.event = value
             case "id":
-                block.id = int(value)
+                block.cursor, block.id = value, int(value.partition("@")[0])
             case "retry":
                 block.retry = int(value)
             case "data":

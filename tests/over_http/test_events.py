@@ -21,7 +21,7 @@ def test_a_page_holds_the_events_as_the_ledger_has_them_and_says_where_it_ends(
     answer = client.get("/events")
     assert answer.json()["items"] == [recorded.as_json() for recorded in ledger.events()]
     assert {key: value for key, value in answer.json().items() if key != "items"} == {
-        "next_cursor": None, "position": 5, "head": 5
+        "next_cursor": None, "position": 5, "head": 5, "epoch": ledger.cursor().partition("@")[2]
     }  # fmt: skip
     assert answer.headers["runfold-position"] == "5"
 
@@ -30,7 +30,7 @@ def test_pages_follow_each_other_to_the_end(client: httpx2.Client, run: Run) -> 
     for number in range(27):
         run.add_message("user", str(number))
     seen: list[int] = []
-    after: int | None = 0
+    after: str | None = "0"
     while after is not None:
         page = client.get("/events", params={"after": after, "limit": 7}).json()
         seen += [item["position"] for item in page["items"]]
@@ -47,7 +47,7 @@ def test_pages_of_large_events_are_shorter_and_follow_each_other_to_the_end(
     for _ in range(12):
         run.add_message("user", "x" * 4_000)
     pages: list[list[int]] = []
-    after: int | None = 0
+    after: str | None = "0"
     while after is not None:
         page = client.get("/events", params={"after": after}).json()
         pages.append([item["position"] for item in page["items"]])
@@ -74,7 +74,7 @@ def test_pages_are_narrowed_by_type_thread_and_run(client: httpx2.Client, ledger
 
 
 def test_a_page_of_rare_events_comes_soon_and_says_where_to_go_on(
-    client: httpx2.Client, run: Run, monkeypatch: pytest.MonkeyPatch
+    client: httpx2.Client, ledger: Ledger, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("runfold.http.events.SEARCHED", 4)
     monkeypatch.setattr("runfold.http.events.PAGE_SECONDS", 0.0001)
@@ -82,7 +82,7 @@ def test_a_page_of_rare_events_comes_soon_and_says_where_to_go_on(
         run.add_message("user", str(number))
     run.complete()
     first = client.get("/events", params={"types": "run.completed"}).json()
-    assert (first["items"], first["next_cursor"], first["position"]) == ([], 4, 4)
+    assert (first["items"], first["next_cursor"], first["position"]) == ([], ledger.cursor(4), 4)
     pages, after = 1, first["next_cursor"]
     while after is not None:
         page = client.get("/events", params={"types": "run.completed", "after": after}).json()

@@ -381,7 +381,8 @@ def test_every_question_is_a_route_or_an_exception_with_a_reason(remote: RemoteL
 def test_what_a_desk_offers_a_connected_ledger_offers_or_there_is_a_reason() -> None:
     kept = {
         "create_key": "keys are made where the database is, or with runfold keys", "revoke_key": "as create_key",
-        "keys": "as create_key", "recorded_under_key": "for the server", "filter": "for the server", "denied": "for the server",
+        "keys": "as create_key", "recorded_under_key": "for the server", "filter": "for the server",
+        "head": "for the server", "denied": "for the server",
     }  # fmt: skip
     offered = {name for name in dir(Desk) if not name.startswith("_")}
     assert offered - kept.keys() <= {name for name in dir(RemoteLedger) if not name.startswith("_")}

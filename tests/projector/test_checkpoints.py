@@ -174,3 +174,38 @@ def test_trouble_is_noted_and_ended(fill: Fill, work: Work, books: Books) -> Non
     fill()
     work({"tally": Tally()}).catch_up()
     assert not checkpoints.end_trouble(books.connection, "tally", 1), "there was none"
+
+
+@pytest.mark.fault("K8", "B9")
+def test_a_worker_goes_on_in_a_new_history_that_holds_all_it_has_folded(
+    database: TestDatabase, fill: Fill, work: Work, books: Books
+) -> None:
+    with running(work()), psycopg.connect(database.admin_url, autocommit=True) as admin:
+        head = fill()
+        until(lambda: [model.position for model in books.models()] == [head] * len(TOYS))
+        admin.execute("SELECT runfold.begin_epoch('restored', %s, NULL)", [head])
+        end = fill()
+        until(lambda: [model.position for model in books.models()] == [end] * len(TOYS))
+    present = admin_epoch(database)
+    assert {(model.trouble, model.epoch) for model in books.models()} == {(None, present)}
+    require_sound(database.admin_url, TOYS.values())
+
+
+@pytest.mark.fault("K8", "B9")
+def test_a_worker_that_has_folded_what_was_lost_stops_with_a_plan(
+    database: TestDatabase, fill: Fill, work: Work, books: Books, head: int
+) -> None:
+    before = books.model("tally").epoch
+    with psycopg.connect(database.admin_url, autocommit=True) as admin:
+        admin.execute("SELECT runfold.begin_epoch('restored', %s, %s)", [head - 2, head])
+    work().catch_up()
+    for model in books.models():
+        assert (model.trouble, model.error, model.position, model.epoch) == ("stopped", "BrokenCheckpoint", head, before)
+        assert f": both are the same up to position {head - 2}, and it is at {head}; fold it anew with" in (model.message or "")
+
+
+def admin_epoch(database: TestDatabase) -> object:
+    """The present history."""
+    with psycopg.connect(database.admin_url) as connection:
+        row = connection.execute("SELECT epoch FROM runfold.head").fetchone()
+    return row and row[0]

@@ -11,9 +11,10 @@ from runfold import errors
 from runfold.errors import LedgerError
 
 EXPORTED = {
-    "Approval", "ApprovalNotFound", "CommandRefused", "Decision", "DuplicateWithDifferentContent", "InvalidEvent", "Ledger",
-    "LedgerError", "LedgerUnavailable", "Projection", "ReadModelBehind", "Receipt", "Recorded", "RemoteLedger", "Row", "Run",
-    "RunNotFound", "Settings", "Submitted", "Subscription", "Thread", "ThreadNotFound", "VersionConflict",
+    "Approval", "ApprovalNotFound", "CommandRefused", "Decision", "DuplicateWithDifferentContent", "HistoryChanged",
+    "InvalidEvent", "Ledger", "LedgerError", "LedgerUnavailable", "Projection", "ReadModelBehind", "Receipt", "Recorded",
+    "RemoteLedger", "Row", "Run", "RunNotFound", "Settings",
+    "Submitted", "Subscription", "Thread", "ThreadNotFound", "VersionConflict",
 }  # fmt: skip
 
 _IN_TREE = re.compile(r"^([│ ]*)[├└]── (\w+)(?: +exit (\d))?", re.MULTILINE)

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 
 from over_http.conftest import Anybody, serving
@@ -37,6 +38,18 @@ def test_the_async_lines_run(ledger: Ledger) -> None:
     run = ledger.create_thread(agent_id="support").start_run()
     asyncio.run(names["record"](run, ["a", "b", "c"]))  # type: ignore[operator]
     assert [message.text for message in run.messages()] == ["a", "b", "c"]
+
+
+def test_what_a_consumer_does_when_the_ledger_was_put_back(ledger: Ledger, database: "TestDatabase") -> None:
+    for _ in range(9):
+        ledger.create_thread(agent_id="a")
+    beyond = ledger.cursor(8)
+    with psycopg.connect(database.admin_url) as connection:
+        connection.execute("SELECT runfold.begin_epoch('restored', 6, 8)")
+    block = next(block for block in BLOCKS if "HistoryChanged" in block)
+    names: dict[str, object] = {"ledger": ledger}
+    exec(block.replace('after = "0"', f'after = "{beyond}"'), names)
+    assert names["after"] == ledger.cursor(9)
 
 
 def test_the_projection_of_ones_own_runs(ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -153,6 +153,7 @@ def _server(reader: "Reader", settings: "Settings") -> Iterator[Line]:
         yield _schemas(reader)
         yield _tenants(reader, role)
         yield from _log(reader)
+        yield from _history(reader, settings)
 
 
 def _durability(reader: "Reader", *, allowed: bool) -> Line:
@@ -252,3 +253,37 @@ def _log(reader: "Reader") -> Iterator[Line]:
         yield Line("log", "wrong", f"the head is at position {head.position}, the last event at {highest}", "runfold check")
     else:
         yield Line("log", "ok", f"at position {head.position}{when}; epoch {head.epoch}")
+
+
+def _history(reader: "Reader", settings: "Settings") -> Iterator[Line]:
+    """Of which history the database is, and whether it is where that one says, as far as the mark file knows."""
+    from runfold.errors import UsageError
+    from runfold.store.epochs import lineage_of
+    from runfold.store.history import History
+    from runfold.store.marks import MarkFile
+
+    present, *before = lineage_of(reader, reader.head())
+    since = f"{present.reason} {present.began_at:%Y-%m-%d %H:%M:%S} UTC"
+    parts = f", the same as {present.parent} up to position {present.from_position}" if before else ""
+    try:
+        parting = History(reader, MarkFile(settings.marks)).parted()
+    except UsageError as error:
+        yield Line("mark file", "wrong", *_fact_and_step(error))
+        return
+    if parting and parting.lost_position is None:
+        yield Line("history", "note", parting.fact, "the next process that opens the ledger begins a new history")
+    elif parting:
+        step = "open the ledger as a role that was granted runfold_app, as any command does: it then begins a new history"
+        yield Line("history", "wrong", parting.fact, step)
+    else:
+        yield Line("history", "ok", f"{present.id}, {since}{parts}")
+    yield Line("mark file", "ok", f"{settings.marks}, which notes how far each history was seen")
+    ((knows_server, knows_timeline),) = reader.rows(
+        "SELECT system_identifier IS NOT NULL, timeline IS NOT NULL OR pg_catalog.pg_is_in_recovery() FROM runfold.place()"
+    )
+    if not (knows_server and knows_timeline):
+        missing = " and ".join(
+            name for name, known in (("system identifier", knows_server), ("timeline", knows_timeline)) if not known
+        )
+        fact = f"the server does not tell its {missing}: a copy, or a standby that took over, is noticed by the mark file alone"
+        yield Line("history", "note", fact)

@@ -9,6 +9,7 @@ from runfold.cli.call import Call
 if TYPE_CHECKING:
     from runfold.domain.event import Recorded
     from runfold.ledger.ledger import Ledger
+    from runfold.store.reader import Head
 
 _NOT_WORDS = frozenset(
     {
@@ -21,7 +22,9 @@ _FIRST_WORDS = ("role", "name", "title", "intent", "action", "severity", "conten
 
 def events(
     call: Call,
-    after: Annotated[int, typer.Option("--after", min=0, metavar="P", help="Only events after this position.")] = 0,
+    after: Annotated[
+        str, typer.Option("--after", metavar="P", help="Only events after this position or cursor, such as 1234@1f2e3d4c.")
+    ] = "0",
     limit: Annotated[
         int | None, typer.Option("--limit", min=1, help="How many at most: 100 if not given; with --follow, no end.")
     ] = None,
@@ -36,8 +39,9 @@ def events(
 ) -> None:
     """List events in the order of the ledger, or with --follow go on for ever.
 
-    In JSON each event is one line. On stderr stands the position up to which the ledger was searched: go on after that
-    one, and no event is missed or seen twice.
+    In JSON each event is one line. On stderr stands the cursor up to which the ledger was searched: go on after that
+    one, and no event is missed or seen twice. Where the ledger was put back to an older copy, a cursor that has seen more
+    than both hold is refused with the last common position (exit 4).
     """
     from runfold.domain.catalogue import event_types
 
@@ -47,16 +51,16 @@ def events(
         if follow:
             _follow(call, ledger, after, limit, wanted, thread, run)
             return
-        head, most = ledger.position(), limit or 100
-        page = ledger.events(after=after, up_to=head, limit=most, types=wanted, thread_id=thread, run_id=run)
+        head, most = ledger.head(), limit or 100
+        page = ledger.events(after=after, up_to=head.position, limit=most, types=wanted, thread_id=thread, run_id=run)
     for recorded in page:
         _print(call, recorded)
     is_full = len(page) == most
-    _conclude(call, len(page), page[-1].position if is_full else head, head)
+    _conclude(call, len(page), page[-1].position if is_full else head.position, head)
 
 
 def _follow(
-    call: Call, ledger: "Ledger", after: int, limit: int | None, types: list[str], thread: str | None, run: str | None
+    call: Call, ledger: "Ledger", after: str, limit: int | None, types: list[str], thread: str | None, run: str | None
 ) -> None:
     call.note(f"following after position {after}; Ctrl-C ends")
     with ledger.subscribe(after=after, types=types, thread_id=thread, run_id=run) as subscription:
@@ -66,18 +70,21 @@ def _follow(
                 return
 
 
-def _conclude(call: Call, count: int, searched: int, head: int) -> None:
+def _conclude(call: Call, count: int, searched: int, head: "Head") -> None:
+    from runfold.store.cursor import cursor_of
+
+    next_after = cursor_of(searched, head.epoch)
     if call.json:
         import sys
 
         from runfold.cli.terminal import print_json
 
-        print_json({"as_of": head, "events": count, "next_after": searched}, sys.stderr)
+        print_json({"as_of": head.position, "events": count, "next_after": next_after}, sys.stderr)
         return
     from runfold.cli.terminal import counted
 
-    more = f"; more: --after {searched}" if searched < head else ""
-    call.out.print(f"{counted(count, 'event')} as of position {head}{more}", style="dim", soft_wrap=True)
+    more = f"; more: --after {next_after}" if searched < head.position else ""
+    call.out.print(f"{counted(count, 'event')} as of position {head.position}{more}", style="dim", soft_wrap=True)
 
 
 def _print(call: Call, recorded: "Recorded") -> None:

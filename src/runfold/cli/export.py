@@ -19,7 +19,7 @@ def export(
     format: Annotated[str, typer.Option("--format", metavar="FORMAT", help="parquet, jsonl or csv.")] = "parquet",
     to: Annotated[str, typer.Option("--to", metavar="FOLDER", help="Where to; each table has a folder in it.")] = "export",
     after: Annotated[
-        int | None, typer.Option("--after", min=0, metavar="P", help="Of events, only those after this position.")
+        str | None, typer.Option("--after", metavar="P", help="Of events, only those after this position or cursor.")
     ] = None,
     up_to: Annotated[
         int | None, typer.Option("--up-to", min=0, metavar="P", help="Of events, only those up to this position.")

@@ -25,6 +25,8 @@ from runfold.export.folder import PASSING, Folder
 from runfold.export.manifest import Column, Format, Manifest
 from runfold.export.order import Order, Outcome
 from runfold.store.codec import decode
+from runfold.store.cursor import Place
+from runfold.store.epochs import position_of
 
 EVENTS = "events"
 STRETCH = 10_000
@@ -94,9 +96,10 @@ class EventExport:
         self._asked = event_columns(order.format)
         self._folder = Folder(order.place)
 
-    def run(self, after: int, up_to: int | None) -> Outcome:
-        """Bring the folder to a position, the head if None. Raises ExportRefused, ExportDamaged, UsageError."""
-        head = self._order.ledger.recorder.reader.head()
+    def run(self, after: Place, up_to: int | None) -> Outcome:
+        """Bring the folder to a position, the head if None. Raises ExportRefused, ExportDamaged, HistoryChanged, UsageError."""
+        reader = self._order.ledger.recorder.reader
+        after, head = position_of(reader, after), reader.head()
         up_to = head.position if up_to is None else up_to
         for position in (after, up_to):
             if position > head.position:
@@ -120,6 +123,9 @@ class EventExport:
         order.require_same(said, empty)
         self._folder.check(said, lambda done, total: order.told(done, total, "checking what is there"))
         self._folder.tidy(said)
+        if said.epoch != epoch:  # a history that this one came from: what is there is of both
+            said = said.but(epoch=epoch)
+            self._folder.say(said)
         return said
 
     def _add_part(self, said: Manifest, up_to: int) -> Manifest:

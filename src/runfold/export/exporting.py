@@ -14,6 +14,7 @@ from runfold.export.manifest import Manifest
 from runfold.export.order import Order, Told
 from runfold.export.tables import TableExport, plain_name, require_known
 from runfold.ledger.ledger import Ledger
+from runfold.store.cursor import Place
 
 ROWS_PER_PART = 100_000
 
@@ -36,15 +37,15 @@ class Exported(BaseModel):
 
 
 def export(
-    ledger: Ledger, table: str, format: str = "parquet", to: str | Path = "export", *, after: int | None = None,
+    ledger: Ledger, table: str, format: str = "parquet", to: str | Path = "export", *, after: Place | None = None,
     up_to: int | None = None, rows_per_part: int = ROWS_PER_PART, all_tenants: bool = False, told: Told | None = None,
 ) -> Exported:  # fmt: skip
     """Write `events`, or a read model (its name, or module:Class), under the folder `to`.
 
     What is there already is compared with its checksums, and gone on with.
 
-    `after` and `up_to` are positions, for events alone. Raises ExportRefused, ExportDamaged, UsageError, ReadModelBehind,
-    ProjectionNotFound, InvalidProjection, LedgerUnavailable.
+    `after` is a position or a cursor and `up_to` a position, for events alone. Raises ExportRefused, ExportDamaged,
+    HistoryChanged, UsageError, ReadModelBehind, ProjectionNotFound, InvalidProjection, LedgerUnavailable.
     """
     if rows_per_part < 1:
         raise UsageError(f"a part holds at least one row, not {rows_per_part}", rows_per_part=rows_per_part)

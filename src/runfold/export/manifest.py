@@ -50,7 +50,7 @@ class Manifest(_Part):
     tenant_id: str | None
     """Whose rows; null for everybody's."""
     epoch: UUID
-    """The random id of the log."""
+    """Of which history of the log the positions are."""
     first_position: int
     last_position: int
     """The rows say what happened from the first of these positions to the last, and nothing else."""

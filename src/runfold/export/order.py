@@ -12,6 +12,7 @@ from runfold.export.formats import Writer
 from runfold.export.manifest import Format, Manifest
 from runfold.ledger.ledger import Ledger
 from runfold.store.datastore import EVERY_TENANT
+from runfold.store.epochs import lineage_of
 
 Told = Callable[[int, int, str], None]
 """How many rows are done, of how many, and what is being done."""
@@ -49,10 +50,11 @@ class Order:
 
     def require_same(self, found: Manifest, wanted: Manifest) -> None:
         """Raises ExportRefused where a folder holds something else than what is wanted."""
+        other = self._other_history(found)
         differs = [
             (found.table != wanted.table, f"holds {found.table}"),
             (found.format != wanted.format, f"holds {found.format}, not {wanted.format}"),
-            (found.epoch != wanted.epoch, f"holds {found.table} of another ledger (epoch {found.epoch})"),
+            (other is not None, f"holds {found.table} of another {other}"),
             (found.tenant_id != wanted.tenant_id, f"holds rows of {_whose(found)}, not of {_whose(wanted)}"),
             (found.first_position != wanted.first_position, f"begins at position {found.first_position}"),
             (
@@ -63,6 +65,19 @@ class Order:
         for differs_so, fact in differs:
             if differs_so:
                 raise ExportRefused(str(self.place), fact, "choose another folder with --to, or remove this one")
+
+    def _other_history(self, found: Manifest) -> str | None:
+        """What a folder is of, where that is not what this ledger holds; None where it is."""
+        reader = self.ledger.recorder.reader
+        shared = lineage_of(reader, reader.head()).shared(found.epoch)
+        if shared is None:
+            return f"ledger (epoch {found.epoch})"
+        if found.last_position > shared:
+            return (
+                f"history of this ledger (epoch {found.epoch}), up to position {found.last_position}: both are the same up to"
+                f" position {shared} only"
+            )
+        return None
 
 
 class Outcome(NamedTuple):

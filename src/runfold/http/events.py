@@ -5,19 +5,17 @@ written in `runfold.http.sse`.
 """
 
 import time
-from functools import partial
 from typing import Annotated, Any
 
 import orjson
 from annotated_types import Ge
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, WithJsonSchema
 from starlette.concurrency import run_in_threadpool
 
 from runfold.domain.catalogue import event_types
 from runfold.domain.event import Recorded
 from runfold.domain.run import ENDED
-from runfold.domain.values import whole_number
 from runfold.errors import UsageError
 from runfold.http import sse
 from runfold.http.feed import Feed
@@ -29,27 +27,43 @@ from runfold.ledger.desk import Desk
 from runfold.ledger.paging import DEFAULT_LIMIT, MOST
 from runfold.ledger.route import Field, Scope
 from runfold.ledger.where import number
-from runfold.store.reader import PAGE_BYTES, Filter, Reader
+from runfold.store import epochs
+from runfold.store.cursor import Cursor, Place, cursor_of, name_of
+from runfold.store.reader import PAGE_BYTES, Filter, Head, Reader
 
 PAGE_SECONDS = 1.0
 
+
+def _place(text: str) -> str:
+    try:
+        Cursor.parse(text)
+    except UsageError as error:
+        raise ValueError(str(error)) from None
+    return text
+
+
 _Position = Annotated[int, Ge(0)]
+_Place = Annotated[str, AfterValidator(_place), WithJsonSchema({"type": "string", "pattern": "^[0-9]+(@[0-9A-Fa-f-]{8,36})?$"})]
 _ASKED = {
-    "after": Field(_Position | None, None), "up_to": Field(_Position | None, None), "limit": Field(int | None, None),
+    "after": Field(_Place | None, None), "up_to": Field(_Position | None, None), "limit": Field(int | None, None),
     "types": Field(list[str] | None, None), "follow": Field(bool, True),
 }  # fmt: skip
 _OF_ALL = {"thread_id": Field(str | None, None), "run_id": Field(str | None, None)}
-_HEADERS = {"Last-Event-ID": "Of a stream: go on strictly after this position, whatever `after` says."}
+_HEADERS = {"Last-Event-ID": "Of a stream: go on strictly after this cursor, whatever `after` says."}
 _WORDS = """
 
-A page holds at most `limit` events (1 to 1000; 100 where nothing is said) after position `after` and up to `up_to`, of these
-`types`, which may be repeated and may end in `.*`. It may hold fewer, or none, though there is more: go on after
-`next_cursor` until that is null.
+A page holds at most `limit` events (1 to 1000; 100 where nothing is said) after the cursor or position `after` and up to
+`up_to`, of these `types`, which may be repeated and may end in `.*`. It may hold fewer, or none, though there is more: go on
+after `next_cursor` until that is null.
 
 With `Accept: text/event-stream` it is a stream, which goes on as events are recorded; with `follow=false` it ends where the
-ledger ended. `id:` is the position, `event:` the type, `data:` the event as in a page. `Last-Event-ID` resumes, for ever.
+ledger ended. `id:` is the cursor, `event:` the type, `data:` the event as in a page. `Last-Event-ID` resumes, for ever.
 Names without a dot are the stream's own: `caught_up`, `end` (do not connect again), `bye`, `dropped` and `problem`. A
 heartbeat is a comment and an `id:`.
+
+A cursor such as `1234@1f2e3d4c` is a position and the history that it is of; a bare position is taken as of the present one,
+unchecked. Where the ledger was put back to an older copy, a cursor is good up to where the histories part. Beyond that the
+answer is 409 `HistoryChanged`: drop what was derived from events after its `position`, and go on after its `cursor`.
 """
 
 
@@ -79,12 +93,14 @@ class EventPage(BaseModel):
     """Some events, in order."""
 
     items: list[EventView]
-    next_cursor: int | None
+    next_cursor: str | None
     """To be given as `after` for the next page; null where this is the end for now."""
     position: int
     """Up to where the ledger was looked through: follow after it, and nothing is missed."""
     head: int
     """Where the ledger ends."""
+    epoch: str
+    """Which history these positions are of, as in a cursor: `position@epoch`."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
@@ -124,15 +140,15 @@ def _handler(service: Service, feed: Feed, query: type[BaseModel], scope: Scope)
         if is_stream:
             if "limit" in said:
                 raise UsageError("limit is of a page; a stream ends at up_to, or with follow=false at the head")
-            said["after"] = _resumed(request, said.get("after", 0))
+            said["after"] = _resumed(request, said.get("after", "0"))
         wanted = await run_in_threadpool(_wanted, desk, said, dict(request.path_params), is_stream=is_stream)
         headers = {"Runfold-Position": str(wanted.head)}
         if not is_stream:
             limit = said.get("limit", DEFAULT_LIMIT)
             return Response(await run_in_threadpool(_page, desk, wanted, limit), 200, headers, "application/json")
         follower = Follower(feed, desk.now.reader, wanted, service.limits.heartbeat_seconds)
-        feed.join(follower, desk._tail, wanted.head)
-        return EventStream(feed, follower, partial(service.watch, desk.caller), service.limits, headers)
+        feed.join(follower, desk._tail, Head(wanted.head, None, wanted.epoch))
+        return EventStream(feed, follower, lambda: service.access.caller(request, scope), service.limits, headers)
 
     return handle
 
@@ -142,22 +158,24 @@ def _wants_stream(request: Request) -> bool:
     return sse.MEDIA_TYPE in accepted
 
 
-def _resumed(request: Request, after: int) -> int:
-    """Where a stream goes on. Raises UsageError for what is no position."""
+def _resumed(request: Request, after: str) -> Place:
+    """Where a stream goes on. Raises UsageError for what is no cursor."""
     last = request.headers.get("last-event-id", "").strip()
     if not last:
         return after
-    if (position := whole_number(last)) is None:
-        raise UsageError(f"Last-Event-ID {last[:40]!r} is no position; send the id that came last, or none to begin")
-    return position
+    try:
+        return Cursor.parse(last)
+    except UsageError:
+        fact = f"Last-Event-ID {last[:40]!r} is no position and no cursor"
+        raise UsageError(f"{fact}; send the id that came last, or none to begin") from None
 
 
 def _wanted(desk: Desk, said: dict[str, Any], ids: dict[str, str], *, is_stream: bool) -> Wanted:
-    """What is asked for. Raises UsageError, ThreadNotFound, RunNotFound."""
+    """What is asked for. Raises UsageError, HistoryChanged, ThreadNotFound, RunNotFound."""
     number("limit", said.get("limit", DEFAULT_LIMIT), 1, MOST)
-    after, types = said.get("after", 0), tuple(said.get("types", ()))
+    after, types = epochs.position_of(desk.now.reader, said.get("after", 0)), tuple(said.get("types", ()))
     event_types.require(types)
-    head = desk.position()
+    head, _, epoch = desk.head()
     if after > head:
         raise UsageError(
             f"position {after} is beyond the ledger, which ends at {head}; go on after {head}, or after what came last",
@@ -167,7 +185,7 @@ def _wanted(desk: Desk, said: dict[str, Any], ids: dict[str, str], *, is_stream:
     goal = said.get("up_to")
     if not is_stream or not said.get("follow", True) or (run and run.status in ENDED):
         goal = head if goal is None else min(goal, head)
-    return Wanted(within, types, after, head, goal, run)
+    return Wanted(within, types, after, head, epoch, goal, run)
 
 
 def _within(desk: Desk, asked: dict[str, Any], head: int, is_of_run: bool) -> tuple[Filter, RunWatch | None]:
@@ -193,7 +211,8 @@ def _page(desk: Desk, wanted: Wanted, limit: int) -> bytes:
     found, position = _read(desk.now.reader, wanted, goal, limit)
     body: dict[str, Any] = {
         "items": [orjson.Fragment(sse.as_json(recorded)) for recorded in found],
-        "next_cursor": position if position < goal else None, "position": position, "head": wanted.head,
+        "next_cursor": cursor_of(position, wanted.epoch) if position < goal else None, "position": position,
+        "head": wanted.head, "epoch": name_of(wanted.epoch),
     }  # fmt: skip
     if wanted.run is not None:
         is_end = position >= wanted.head

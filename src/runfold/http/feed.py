@@ -10,13 +10,14 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from functools import partial
 from typing import NamedTuple, Protocol
+from uuid import UUID
 
 from anyio import CapacityLimiter, to_thread
 
 from runfold.domain.event import Recorded
 from runfold.errors import Damage
 from runfold.http.sse import frame
-from runfold.store.reader import Filter, Stretch
+from runfold.store.reader import Filter, Head, Stretch
 from runfold.store.tail import Tail
 
 KEPT_BYTES = 64 * 1024 * 1024
@@ -63,6 +64,8 @@ class Feed:
     def __init__(self) -> None:
         self.position = 0
         """Up to where the newest events are here."""
+        self.epoch: UUID | None = None
+        """The history that they are of; None while that is not known."""
         self.closed = False
         self.sent = 0
         self.dropped = 0
@@ -86,12 +89,13 @@ class Feed:
         """Whether an event stands next that cannot be read; who does not want that one can go on by reading the log."""
         return isinstance(self._tail.failure, Damage)
 
-    def join(self, waiting: Waiting, tail: Tail, head: int) -> None:
+    def join(self, waiting: Waiting, tail: Tail, head: Head) -> None:
         """One more stream. The first begins to read what is recorded after `head`."""
         if not self._all:
             self._tail, self._loop, self.limiter = tail, asyncio.get_running_loop(), CapacityLimiter(READERS)
             self._clear()
             self.position = tail.watch(self._told, head)
+            self.epoch = tail.epoch
         self._all.add(waiting)
 
     def leave(self, waiting: Waiting) -> None:
@@ -135,7 +139,8 @@ class Feed:
     def frame(self, entry: Entry) -> bytes:
         """The event's bytes, made when they are first asked for."""
         if entry.frame is None:
-            entry.frame = frame(entry.recorded)
+            assert self.epoch is not None, "events are kept of a history that is known"  # noqa: S101
+            entry.frame = frame(entry.recorded, self.epoch)
             self._bytes += len(entry.frame) if entry.is_kept else 0
         return entry.frame
 
@@ -166,9 +171,13 @@ class Feed:
             return
         if self.is_damaged:
             self._wake_all()
+        if self._tail.epoch != self.epoch:  # each stream finds out whether what it has given is still so
+            self._wake_all()
+            self._clear()
+            self.position, self.epoch = self._tail.position, self._tail.epoch
         if self._tail.position <= self.position:
             return
-        page = self._tail.after(self.position)
+        page = self._tail.after(self.position, self.epoch)
         if page is None:  # the loop was held up for longer than the tail keeps events: everybody reads the log
             self._wake_all()
             self._clear()

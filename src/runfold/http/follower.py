@@ -5,19 +5,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from anyio import to_thread
 
 from runfold.domain.event import Recorded
 from runfold.domain.run import ENDED
 from runfold.domain.run_events import Status
-from runfold.errors import Damage, KeyRefused, LedgerError, LedgerUnavailable
+from runfold.errors import Damage, HistoryChanged, LedgerError, LedgerUnavailable
 from runfold.http import sse
-from runfold.http.connections import STOP_SECONDS
 from runfold.http.feed import Block, Entry, Feed
-from runfold.store.reader import LATEST, Filter, Reader, Stretch
+from runfold.store import epochs
+from runfold.store.reader import LATEST, Filter, Head, Reader, Stretch
 
 LOOK_AGAIN_SECONDS = 1.0
+HISTORY_SECONDS = 0.05
 SEARCHED = 20_000
 """Positions that one query looks through where no index narrows it, so that heartbeats come in between."""
 NEAR, NEAR_OF_THREAD = 100_000, 20_000
@@ -54,6 +56,8 @@ class Wanted:
     types: tuple[str, ...]
     after: int
     head: int
+    epoch: UUID
+    """The history that these positions are of."""
     goal: int | None
     run: RunWatch | None = None
     shown: Filter = field(init=False)
@@ -79,6 +83,7 @@ class Page(NamedTuple):
     events: int
     read: int
     searched: int
+    epoch: UUID
     ending: Status | None
 
 
@@ -86,16 +91,14 @@ class Follower:
     """Gives the bytes of one stream, when they are asked for: what a client does not take is not read."""
 
     def __init__(self, feed: Feed, reader: Reader, asked: Wanted, heartbeat_seconds: float) -> None:
-        self.position = asked.after
+        self.position, self.epoch = asked.after, asked.epoch
         self.wanted = asked.filter
         self.events = 0
         """In what was given last."""
         self.is_over = False
         self.is_gone = False
-        self.hurry: Callable[[float], None] | None = None
-        """What to do where the stream ends while something is being sent, which may go on for so many seconds."""
-        self.refused: KeyRefused | None = None
-        """Why its key is good no more."""
+        self.hurry: Callable[[], None] | None = None
+        """What to do where the server ends while something is being sent."""
         self._feed, self._reader, self._asked, self._beat_seconds = feed, reader, asked, heartbeat_seconds
         self._goal, self._run = asked.goal, asked.run
         self._caught_up = False
@@ -117,14 +120,7 @@ class Follower:
         """The server ends."""
         self._woken.set()
         if self.hurry is not None:
-            self.hurry(STOP_SECONDS)
-
-    def refuse(self, error: KeyRefused) -> None:
-        """The key that it was asked for with is good no more: not one event more is given."""
-        self.refused = error
-        self._woken.set()
-        if self.hurry is not None:
-            self.hurry(0)
+            self.hurry()
 
     def gone(self) -> None:
         """The client hung up."""
@@ -144,21 +140,19 @@ class Follower:
     def _mark(self) -> bytes:
         """What the stream has to say of itself at this moment."""
         facts = self._run.facts() if self._run else {}
-        if self.refused is not None:
-            return self._last("end", ended_with_key(self.refused))
         if self._feed.closed:
             return self._last("bye", {"reason": "the server stops; connect again", **facts})
         if not self._caught_up and self.position >= self._asked.head:
             self._caught_up = True
-            return sse.mark("caught_up", self.position, {"head": self._asked.head, **facts})
+            return sse.mark("caught_up", self.position, self.epoch, {"head": self._asked.head, **facts})
         if self._goal is not None and self.position >= self._goal:
             is_of_run = self._run is not None and self._run.status in ENDED
             return self._last("end", {"reason": "the run has ended" if is_of_run else "all that was asked for", **facts})
-        return sse.heartbeat(self.position) if self._now() >= self._beat_at else b""
+        return sse.heartbeat(self.position, self.epoch) if self._now() >= self._beat_at else b""
 
     def _last(self, name: str, facts: dict[str, Any]) -> bytes:
         self.is_over = True
-        return sse.mark(name, self.position, facts)
+        return sse.mark(name, self.position, self.epoch, facts)
 
     @property
     def _bound(self) -> int:
@@ -169,7 +163,7 @@ class Follower:
     def _from_memory(self) -> bytes:
         taken: list[bytes] = []
         size, bound = 0, self._bound
-        while self._work is None and self.position < bound and size < CHUNK_BYTES:
+        while self._is_current and self._work is None and self.position < bound and size < CHUNK_BYTES:
             if (entry := self._entry(self.position + 1)) is None:
                 break
             self.position += 1
@@ -184,6 +178,11 @@ class Follower:
         self.events = len(taken)
         return b"".join(taken)
 
+    @property
+    def _is_current(self) -> bool:
+        """Whether what all share is of the history that this stream is of."""
+        return self._feed.epoch == self.epoch
+
     def _entry(self, position: int) -> Entry | None:
         if self._block:
             index = position - self._block[0].recorded.position
@@ -195,8 +194,10 @@ class Follower:
     def _ends_with(self, recorded: Recorded) -> bool:
         return self._run is not None and recorded.stream == self._run.run_id and recorded.type in ENDINGS
 
-    def _to_ask(self) -> Callable[[], int | Page] | None:
+    def _to_ask(self) -> Callable[[], int | Head | Page] | None:
         """What must be asked of the database, if anything."""
+        if not self._is_current:
+            return partial(epochs.still, self._reader, self.position, self.epoch)
         if self._run is not None and self._run.status in ENDED and self._goal is None:
             # What was recorded in the same transaction as the end still follows: up to where the log is now.
             return lambda: self._reader.head().position
@@ -230,12 +231,17 @@ class Follower:
     def _shared(self) -> asyncio.Future[Any] | None:
         """The same for all who are here, where there is no better way to what is wanted."""
         is_at_end = self._run is not None and self._run.status in ENDED and self._goal is None
-        if self._is_alone or self._feed.is_damaged or is_at_end:
+        if self._is_alone or self._feed.is_damaged or is_at_end or not self._is_current:
             return None
         near = NEAR if self.wanted.thread_id is None else NEAR_OF_THREAD
         return self._feed.fetch(self.position + 1) if self.position >= self._feed.position - near else None
 
-    def _taken(self, found: int | Page | Block) -> bytes:
+    def _taken(self, found: int | Head | Page | Block) -> bytes:
+        if isinstance(found, Head):
+            if found.epoch == self.epoch:  # the others will come to it
+                self._again_at = self._now() + HISTORY_SECONDS
+            self.epoch, self._block = found.epoch, []
+            return b""
         if isinstance(found, int):
             self._goal = found
             return b""
@@ -245,13 +251,14 @@ class Follower:
         if found.searched == self.position:  # nothing new, and the process cannot read on
             self._again_at = self._now() + LOOK_AGAIN_SECONDS
         self._limit = min(MOST_EVENTS, self._limit * 2, max(FEWEST_EVENTS, found.read * CHUNK_BYTES // (len(found.frames) + 1)))
-        self.position, self.events = found.searched, found.events
+        self.position, self.epoch, self.events = found.searched, found.epoch, found.events
         if found.ending is not None and self._run is not None:
             self._run.status = found.ending
         return found.frames
 
     def _page(self, after: int, bound: int, limit: int) -> Page:
         """In a thread of its own."""
+        epoch = self.epoch
         head = min(bound, self._reader.head().position)
         until = head if self.wanted.thread_id else min(head, after + SEARCHED)
         stretch = Stretch([], after)
@@ -260,7 +267,9 @@ class Follower:
         found = stretch.events
         shown = [recorded for recorded in found if self._asked.shown.takes(recorded)]
         ending = next((ENDINGS[recorded.type] for recorded in reversed(found) if self._ends_with(recorded)), None)
-        return Page(b"".join(map(sse.frame, shown)), len(shown), len(found), stretch.position, ending)
+        epoch = epochs.still(self._reader, stretch.position, epoch).epoch
+        frames = b"".join(sse.frame(recorded, epoch) for recorded in shown)
+        return Page(frames, len(shown), len(found), stretch.position, epoch, ending)
 
     async def _wait(self) -> None:
         """Until something concerns this stream, or the next heartbeat is due."""
@@ -288,10 +297,6 @@ class Follower:
         self._feed.leave(self)
 
 
-def ended_with_key(error: KeyRefused) -> dict[str, Any]:
-    """What the end of a stream says whose key is good no more."""
-    return {"reason": str(error), **_problem(error)}
-
-
 def _problem(error: LedgerError) -> dict[str, Any]:
-    return {"type": f"urn:runfold:error:{type(error).__name__}", "status": error.http_status, "detail": str(error)}
+    facts = {"type": f"urn:runfold:error:{type(error).__name__}", "status": error.http_status, "detail": str(error)}
+    return {**facts, **error.facts} if isinstance(error, HistoryChanged) else facts

@@ -3,29 +3,32 @@
 A stream begins with `retry:` (milliseconds until a client should connect again) and an `id:`. Then come, each with its
 `data:` as one JSON object on one line:
 
-- events of the ledger: `id:` is the position, `event:` the type, which always has a dot in it; `data:` is the event as in
-  the pages of `GET /events`.
+- events of the ledger: `id:` is the cursor, `event:` the type, which always has a dot in it; `data:` is the event as in
+  the pages of `GET /events`. A cursor is the position and its history, such as `1234@1f2e3d4c`.
 - marks of the stream itself, whose names have no dot:
   `caught_up` {"position", "head"}: once, when all that was recorded before the request has been sent;
-  `end` {"position", "reason"}: the stream is complete, do not connect again; or its key was revoked or has expired, and
-  then problem details say so (`"status": 401`);
+  `end` {"position", "reason"}: the stream is complete, do not connect again;
   `bye` {"position", "reason"}: the server stops; connect again, and go on after the last id;
   `dropped` {"position", "reason"}: the client read too slowly; connect again, and go on after the last id;
-  `problem`, problem details: the stream cannot go on, for the reason that it gives.
+  `problem`, problem details: the stream cannot go on, for the reason that it gives. `HistoryChanged` says that the ledger
+  was put back to an older copy: `position` is the last one that is still as it was sent, `cursor` where to go on.
   In the stream of a run they also hold `run_status` and `stream_status`.
 - heartbeats: a comment and an `id:` without data. A client moves its last id on and is told of nothing; so after a
   reconnect whatever did not pass the filter need not be looked at again. (A parser that hands such a block over gives an
   event with empty data: take its id, and pass over it.)
 
-`Last-Event-ID` (or `?after=`) resumes strictly after a position, at any age: nothing is missed, nothing comes twice.
+`Last-Event-ID` (or `?after=`) resumes strictly after a cursor, at any age: nothing is missed, nothing comes twice. Where the
+ledger does not hold any more what a cursor has seen, the answer is 409 `HistoryChanged`.
 """
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 import orjson
 
 from runfold.domain.event import Recorded
+from runfold.store.cursor import cursor_of, name_of
 
 MEDIA_TYPE = "text/event-stream"
 RETRY_MS = 1000
@@ -57,25 +60,26 @@ def as_json(recorded: Recorded) -> bytes:
     )
 
 
-def frame(recorded: Recorded) -> bytes:
-    """An event of the ledger."""
+def frame(recorded: Recorded, epoch: UUID) -> bytes:
+    """An event of a history of the ledger."""
     data = as_json(recorded)
     for sign, escaped in _BREAKS:
         if sign in data:
             data = data.replace(sign, escaped)
-    return b"id: %d\nevent: %b\ndata: %b\n\n" % (recorded.position, recorded.type.encode(), data)
+    return b"id: %d@%b\nevent: %b\ndata: %b\n\n" % (recorded.position, name_of(epoch).encode(), recorded.type.encode(), data)
 
 
-def opening(position: int) -> bytes:
+def opening(position: int, epoch: UUID) -> bytes:
     """What a stream begins with."""
-    return b"retry: %d\nid: %d\n\n" % (RETRY_MS, position)
+    return b"retry: %d\nid: %b\n\n" % (RETRY_MS, cursor_of(position, epoch).encode())
 
 
-def heartbeat(position: int) -> bytes:
+def heartbeat(position: int, epoch: UUID) -> bytes:
     """The stream is alive, and everything up to a position was looked at."""
-    return b": heartbeat\nid: %d\n\n" % position
+    return b": heartbeat\nid: %b\n\n" % cursor_of(position, epoch).encode()
 
 
-def mark(name: str, position: int, facts: Mapping[str, Any]) -> bytes:
+def mark(name: str, position: int, epoch: UUID, facts: Mapping[str, Any]) -> bytes:
     """Something that the stream says of itself."""
-    return b"id: %d\nevent: %b\ndata: %b\n\n" % (position, name.encode(), orjson.dumps({"position": position, **facts}))
+    data = orjson.dumps({"position": position, **facts})
+    return b"id: %b\nevent: %b\ndata: %b\n\n" % (cursor_of(position, epoch).encode(), name.encode(), data)

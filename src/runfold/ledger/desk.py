@@ -25,7 +25,9 @@ from runfold.ledger.run import Run
 from runfold.ledger.session import Session
 from runfold.ledger.submitted import Receipt, Submitted
 from runfold.ledger.thread import Thread
-from runfold.store.reader import LATEST, Filter
+from runfold.store import epochs
+from runfold.store.cursor import Place, cursor_of
+from runfold.store.reader import LATEST, Filter, Head
 from runfold.store.tail import Tail
 from runfold.subscription import Subscription
 
@@ -172,24 +174,38 @@ class Desk(Writing, Keyring):
         return self._reading
 
     def events(
-        self, *, after: int = 0, up_to: int | None = None, limit: int = 1000, types: Sequence[str] = (),
+        self, *, after: Place = 0, up_to: int | None = None, limit: int = 1000, types: Sequence[str] = (),
         thread_id: str | None = None, run_id: str | None = None,
     ) -> list[Recorded]:  # fmt: skip
-        """A page of events after a position, in order. A type may end in `.*`."""
+        """A page of events after a position or a cursor, in order. A type may end in `.*`. Raises HistoryChanged, UsageError."""
         wanted = self.filter(types, thread_id, run_id)
-        return self._reading.reader.page(wanted, after=after, up_to=LATEST if up_to is None else up_to, limit=limit)
+        position = epochs.position_of(self._reading.reader, after)
+        return self._reading.reader.page(wanted, after=position, up_to=LATEST if up_to is None else up_to, limit=limit)
 
     def subscribe(
-        self, *, after: int = 0, types: Sequence[str] = (), thread_id: str | None = None, run_id: str | None = None,
+        self, *, after: Place = 0, types: Sequence[str] = (), thread_id: str | None = None, run_id: str | None = None,
         follow: bool = True,
     ) -> Subscription:  # fmt: skip
-        """The events after a position, in order, each once, and then the new ones as they come. A type may end in `.*`."""
+        """The events after a position or a cursor, in order, each once, and then the new ones as they come.
+
+        A type may end in `.*`. Raises UsageError for what is no cursor; the subscription raises HistoryChanged where the ledger
+        was put back to before what a cursor, or the subscription itself, has seen.
+        """
         wanted = self.filter(types, thread_id, run_id)
         return Subscription(self._reading.reader, self._tail, wanted, after=after, follow=follow)
 
     def position(self) -> int:
         """The last position."""
-        return self._own_door.reader.head().position
+        return self.head().position
+
+    def head(self) -> Head:
+        """The last position, its time, and the history that it is of."""
+        return self._own_door.reader.head()
+
+    def cursor(self, position: int | None = None) -> str:
+        """A position of the present history, the last one if none is given, as a cursor: `1234@1f2e3d4c`."""
+        head = self.head()
+        return cursor_of(head.position if position is None else position, head.epoch)
 
     def filter(self, types: Sequence[str] = (), thread_id: str | None = None, run_id: str | None = None) -> Filter:
         """Which events of this tenant are wanted, of those that the caller may see."""

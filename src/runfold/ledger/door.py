@@ -37,7 +37,6 @@ from runfold.ledger.caller import Caller, Envelope, metadata_of
 from runfold.ledger.insisting import append_alone, insist
 from runfold.ledger.plan import Plan, Try
 from runfold.ledger.reading import Reading
-from runfold.ledger.revoked_keys import RevokedKeys
 from runfold.ledger.session import Known, NotKnown, Session, States
 from runfold.ledger.submitted import Receipt, Submitted, settle
 from runfold.settings import Settings
@@ -68,7 +67,8 @@ class Door:
         self.actor, self.tenant_id = self.caller.actor, self.caller.tenant_id
         self.limits = Limits(settings.max_string_bytes, settings.max_event_bytes)
         self.states = States(recorder.reader, settings.cached_streams)
-        self.revoked_keys = RevokedKeys()
+        self.revoked_keys: set[str] = set()
+        """Those that were revoked in this process: who believes a key for a moment looks here first."""
         self._default_metadata = metadata_of({}, self.caller)
         self._hint = Hint(recorder.store)
         self._appender = Appender(recorder.writer, self._settle, settings.queue_size)
@@ -79,6 +79,7 @@ class Door:
         self._work: queue.PriorityQueue[tuple[int, Try | None]] = queue.PriorityQueue()
         self._worker: threading.Thread | None = None
         self._closed = False
+        self._is_outdated = False
         self._away: tuple[int, LedgerUnavailable | None] = (0, None)
         """When the database was last found to be away, in numbers of commands, and what was said of it."""
 
@@ -148,6 +149,10 @@ class Door:
             for known in states.all():
                 self.states.keep(known)
 
+    def forget_states(self) -> None:
+        """Believe no state that is in memory: the log may be another. It waits for nobody."""
+        self._is_outdated = True
+
     def close(self) -> None:
         """Store what waits, answer everybody, and give the connections back."""
         with self._turn:
@@ -204,6 +209,10 @@ class Door:
         if caller is not None and caller.key is not None and not trying.looked_up:
             acting = caller.acting(plan.envelope)
             raise NotKnown(lambda: self.answers.look_up(trying, acting))
+        if self._is_outdated:
+            self._is_outdated = False
+            for known in self.states.all():
+                self.states.forget(known)
         session = trying.session = trying.session or self.session(plan.envelope, caller=plan.caller)
         self._appender.require_room()
         refused: LedgerError | None = None

@@ -14,6 +14,9 @@ from runfold.ledger.reading import Reading
 from runfold.projector.filling import Progress
 from runfold.settings import Settings
 from runfold.store.database import Database
+from runfold.store.epochs import Epoch, lineage_of
+from runfold.store.history import History
+from runfold.store.marks import MarkFile
 from runfold.store.recorder import Recorder
 from runfold.store.tail import Tail
 
@@ -33,8 +36,12 @@ class Ledger(Desk, Folding):
         self.settings = settings
         self.database = database
         self.recorder = Recorder(database.datastore(settings.connect_timeout))
-        tail = Tail(self.recorder.store, self.recorder.reader)
+        self.history = History(self.recorder.reader, MarkFile(settings.marks))
+        self.recorder.reader.when_short = self.history.check
+        self.recorder.writer.when_connected, self.recorder.writer.when_stored = self.history.follow, self.history.saw
+        tail = Tail(self.recorder.store, self.recorder.reader, self.history)
         super().__init__(Door(self.recorder, settings), tail, self._build_past)
+        self.history.when_changed.append(self._own_door.forget_states)
 
     @classmethod
     def open(cls, url: str | None = None, *, settings: Settings | None = None, **overrides: Any) -> Self:
@@ -50,6 +57,7 @@ class Ledger(Desk, Folding):
         try:
             database.prepare()
             ledger.recorder.require_ready(unsafe_durability=settings.unsafe_durability)
+            ledger.history.open()
         except BaseException:
             ledger.close()
             raise
@@ -70,10 +78,15 @@ class Ledger(Desk, Folding):
         """The same ledger for somebody else: their tenant's threads, their name on what they do."""
         return Desk(self._own_door, self._tail, self._build_past, caller)
 
+    def lineage(self) -> list[Epoch]:
+        """The present history and those that it came from, the present one first."""
+        return list(lineage_of(self.recorder.reader, self.head()))
+
     def close(self) -> None:
         """Store what waits, and give the database back."""
         self._tail.close()
         self._own_door.close()
+        self.history.close()
         self.database.close()
 
     def __enter__(self) -> Self:

@@ -16,6 +16,7 @@ from runfold.projections.registry import named
 from runfold.projector import as_of
 from runfold.projector.as_of import version_of
 from runfold.projector.tables import Table
+from runfold.store.epochs import lineage_of
 from runfold.store.reader import Filter, Reader
 
 MOST_EVENTS = 1_000_000
@@ -68,7 +69,7 @@ class Past:
         return rows
 
     def _found(self, names: Sequence[str]) -> str | None:
-        epoch = self._reader.head().epoch
+        lineage = lineage_of(self._reader, self._reader.head())
         wanted = [named(name) for name in names]
         with self._reader.datastore.reading(self._reader.tenant) as connection:
             known = as_of.schemas(connection)
@@ -76,7 +77,7 @@ class Past:
             (
                 made.schema
                 for made in known
-                if (made.position, made.run_id) == (self._up_to, None) and made.answers(wanted, epoch)
+                if (made.position, made.run_id) == (self._up_to, None) and made.answers(wanted, lineage)
             ),
             None,
         )

@@ -19,6 +19,7 @@ from runfold.ledger.remote_events import RemoteSubscription, all_events, wanted_
 from runfold.ledger.remote_reading import RemoteReading
 from runfold.ledger.routes import API_VERSION
 from runfold.settings import Settings
+from runfold.store.cursor import Cursor, Place
 
 
 class RemoteLedger(Writing):
@@ -64,21 +65,22 @@ class RemoteLedger(Writing):
         batch.finish()
 
     def events(
-        self, *, after: int = 0, up_to: int | None = None, limit: int = 1000, types: Sequence[str] = (),
+        self, *, after: Place = 0, up_to: int | None = None, limit: int = 1000, types: Sequence[str] = (),
         thread_id: str | None = None, run_id: str | None = None,
     ) -> list[Recorded]:  # fmt: skip
-        """A page of events after a position, in order. A type may end in `.*`."""
+        """A page of events after a position or a cursor, in order. A type may end in `.*`. Raises HistoryChanged, UsageError."""
         if limit < 1:
             raise UsageError(f"limit is {limit}; ask for at least 1")
         wanted = query({**wanted_of(types, thread_id, run_id), "up_to": up_to})
         return list(all_events(self._client, "/events", wanted, after=after, most=limit))
 
     def subscribe(
-        self, *, after: int = 0, types: Sequence[str] = (), thread_id: str | None = None, run_id: str | None = None,
+        self, *, after: Place = 0, types: Sequence[str] = (), thread_id: str | None = None, run_id: str | None = None,
         follow: bool = True, patience: float | None = None,
     ) -> RemoteSubscription:  # fmt: skip
-        """The events after a position, in order, each once, and then the new ones as they come. A type may end in `.*`.
+        """The events after a position or a cursor, in order, each once, and then the new ones as they come.
 
+        A type may end in `.*`. Where the ledger was put back to before what was seen, the subscription raises HistoryChanged.
         While the server is away it connects again: for `patience` seconds, or for ever.
         """
         wanted = wanted_of(types, thread_id, run_id)
@@ -86,8 +88,16 @@ class RemoteLedger(Writing):
 
     def position(self) -> int:
         """The last position."""
+        return int(self._ends()["head"])
+
+    def cursor(self, position: int | None = None) -> str:
+        """A position of the present history, the last one if none is given, as a cursor: `1234@1f2e3d4c`."""
+        ends = self._ends()
+        return str(Cursor(ends["head"] if position is None else position, ends["epoch"]))
+
+    def _ends(self) -> dict[str, Any]:
         answer = self._client.request("GET", "/events", params=query({"up_to": 0, "limit": 1}))
-        return int(orjson.loads(answer.content)["head"])
+        return dict(orjson.loads(answer.content))
 
     def close(self) -> None:
         """Wait for what is on its way, and give the connections back."""

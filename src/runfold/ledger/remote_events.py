@@ -20,6 +20,7 @@ from runfold.domain.event import Recorded, refusal
 from runfold.errors import LedgerError, LedgerUnavailable, TooManyRequests, UnknownEventType, UnreadableEvent, UsageError
 from runfold.ledger.remote_calls import query
 from runfold.ledger.remote_client import URN, Client, Params, rebuilt
+from runfold.store.cursor import Cursor, Place
 
 MOST = 1000
 SILENCE_SECONDS = 60.0
@@ -47,9 +48,9 @@ def _as_stored(facts: Mapping[str, Any]) -> str:
     return json.dumps(facts, ensure_ascii=False)
 
 
-def all_events(client: Client, path: str, params: Params, *, after: int = 0, most: int | None = None) -> Iterator[Recorded]:
+def all_events(client: Client, path: str, params: Params, *, after: Place = 0, most: int | None = None) -> Iterator[Recorded]:
     """The events of a route in order, page by page; `most` of them at most."""
-    left, cursor = most, after
+    left, cursor = most, Cursor.parse(after)
     while left is None or left > 0:
         limit = MOST if left is None else min(left, MOST)
         answer = client.request("GET", path, params=[*params, ("after", str(cursor)), ("limit", str(limit))])
@@ -58,18 +59,19 @@ def all_events(client: Client, path: str, params: Params, *, after: int = 0, mos
             yield recorded_of(told)
         if page["next_cursor"] is None:
             return
-        cursor = page["next_cursor"]
+        cursor = Cursor.parse(page["next_cursor"])
         left = None if left is None else left - len(page["items"])
 
 
 class RemoteSubscription:
-    """Iterate it. `position` is the last position looked at, wanted or not: resume after it.
+    """Iterate it. `position` is the last position looked at, wanted or not, and `cursor` says of which history: resume after it.
 
-    When the connection breaks it connects again, for `patience` seconds in a row, or for ever; each event comes once.
+    When the connection breaks it connects again, for `patience` seconds in a row, or for ever; each event comes once. Where
+    the ledger was put back to an older copy, so that what was given here is no longer what it holds, it raises HistoryChanged.
     """
 
     def __init__(
-        self, client: Client, wanted: Mapping[str, Any], *, after: int = 0, follow: bool = True, patience: float | None = None
+        self, client: Client, wanted: Mapping[str, Any], *, after: Place = 0, follow: bool = True, patience: float | None = None
     ) -> None:
         self._client, self._follow, self._patience = client, follow, patience
         self._params = query({**wanted, "follow": follow})
@@ -77,7 +79,7 @@ class RemoteSubscription:
         self._response: httpx2.Response | None = None
         self._failures, self._failing_since = 0, 0.0
         self._is_over = False
-        self.position = after
+        self._cursor = Cursor.parse(after)
         self._events = self._all()
 
     def __iter__(self) -> Iterator[Recorded]:
@@ -87,6 +89,16 @@ class RemoteSubscription:
         if self._stopped.is_set():
             raise StopIteration
         return next(self._events)
+
+    @property
+    def position(self) -> int:
+        """The last position looked at."""
+        return self._cursor.position
+
+    @property
+    def cursor(self) -> str:
+        """`position` with its history, as text, once the server has said which that is: what to resume after."""
+        return str(self._cursor)
 
     def stop(self) -> None:
         """End the iteration; from another thread too, at once."""
@@ -116,7 +128,7 @@ class RemoteSubscription:
 
     def _connected(self) -> Iterator[Recorded]:
         """What comes on one connection."""
-        headers = {"Last-Event-ID": str(self.position)}
+        headers = {"Last-Event-ID": self.cursor}
         with self._client.stream("/events", self._params, headers, SILENCE_SECONDS) as source:
             self._response = source.response
             if self._stopped.is_set():
@@ -126,18 +138,19 @@ class RemoteSubscription:
                 if "." in sent.event:
                     recorded = recorded_of(orjson.loads(sent.data))
                     if recorded.position > self.position:
-                        self.position = recorded.position
+                        self._cursor = _sent(sent.id) or Cursor(recorded.position)
                         yield recorded
                 elif not self._goes_on(sent):
                     return
 
     def _goes_on(self, sent: httpx2.ServerSentEvent) -> bool:
         """Take in what the stream says of itself; whether more comes on this connection. Raises LedgerError."""
-        if sent.id.isdigit():
-            self.position = max(self.position, int(sent.id))
-        told = orjson.loads(sent.data) if sent.event in {"problem", "end"} else {}
-        if "type" in told:  # it cannot go on, or its key is good no more
-            raise rebuilt(str(told.pop("type")).removeprefix(URN), str(told.pop("detail")), told)
+        if (said := _sent(sent.id)) is not None and said.position >= self.position and sent.event != "problem":
+            self._cursor = said
+        if sent.event == "problem":
+            told = orjson.loads(sent.data)
+            name = str(told.pop("type", "AccessDenied")).removeprefix(URN)  # who lost the right to read is told no more
+            raise rebuilt(name, str(told.pop("detail")), told)
         self._is_over = sent.event == "end"
         return sent.event not in {"end", "bye", "dropped"}
 
@@ -151,6 +164,14 @@ class RemoteSubscription:
     def _pause(self) -> float:
         self._failures += 1
         return random.uniform(0.5, 1) * min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(self._failures - 1, 10))  # noqa: S311
+
+
+def _sent(id: str) -> Cursor | None:
+    """What an id of the stream says; None for none."""
+    try:
+        return Cursor.parse(id)
+    except UsageError:
+        return None
 
 
 def _hang_up(response: httpx2.Response) -> None:

@@ -24,6 +24,7 @@ from runfold.projector.tables import Table
 from runfold.projector.team import read_head
 from runfold.store.codec import COLUMNS, decode
 from runfold.store.datastore import Connection, Datastore
+from runfold.store.epochs import Lineage
 
 PAGE = 10_000
 _LOCK = 824199018
@@ -70,9 +71,10 @@ class PastSchema:
     ready: bool
     created_at: datetime
 
-    def answers(self, projections: Iterable[AnyProjection], epoch: UUID) -> bool:
-        """Whether it holds these, folded as they are folded here, of this log."""
-        return self.ready and self.epoch == epoch and {version_of(each) for each in projections} <= set(self.versions)
+    def answers(self, projections: Iterable[AnyProjection], lineage: Lineage) -> bool:
+        """Whether it holds these, folded as they are folded here, of what the present history holds too."""
+        is_of_this = self.ready and lineage.holds(self.position, self.epoch)
+        return is_of_this and {version_of(each) for each in projections} <= set(self.versions)
 
 
 def version_of(projection: AnyProjection) -> str:

@@ -1,13 +1,13 @@
 """Whether the receipts of read models say what the log says: that every event was applied, and once."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from psycopg.rows import dict_row
 
 from runfold.projector.checkpoints import QUERIES, ReadModel, read_models
 from runfold.store.checking import Finding
 from runfold.store.datastore import Connection, Datastore
+from runfold.store.epochs import Lineage, lineage_over
 
 
 def receipt_findings(datastore: Datastore) -> Iterator[Finding]:
@@ -15,12 +15,13 @@ def receipt_findings(datastore: Datastore) -> Iterator[Finding]:
     with datastore.reading() as connection:
         connection.row_factory = dict_row
         head = connection.execute("SELECT position, epoch FROM runfold.head").fetchone() or {}
+        lineage = lineage_over(connection, head["epoch"])
         sums: dict[int, dict[str, tuple[int, int]]] = {}
         for model in read_models(connection):
             if model.state in {"live", "building"} and model.position is not None:
                 if model.position not in sums:
                     sums[model.position] = _sums(connection, model.position)
-                yield from _faults(connection, model, head, sums[model.position])
+                yield from _faults(connection, model, head["position"], lineage, sums[model.position])
 
 
 def _sums(connection: Connection, up_to: int) -> dict[str, tuple[int, int]]:
@@ -30,14 +31,14 @@ def _sums(connection: Connection, up_to: int) -> dict[str, tuple[int, int]]:
 
 
 def _faults(
-    connection: Connection, model: ReadModel, head: dict[str, Any], sums: dict[str, tuple[int, int]]
+    connection: Connection, model: ReadModel, head: int, lineage: Lineage, sums: dict[str, tuple[int, int]]
 ) -> Iterator[Finding]:
     again = f"fold it anew with `runfold rebuild {model.name}`"
     position = model.position or 0
-    if position > head["position"]:
-        fact = f"{model.name} has a checkpoint at position {position}, and the ledger ends at {head['position']}"
+    if position > head:
+        fact = f"{model.name} has a checkpoint at position {position}, and the ledger ends at {head}"
         yield Finding("checkpoint", fact, again, position)
-    elif model.epoch != head["epoch"]:
+    elif model.epoch is not None and not lineage.holds(position, model.epoch):
         yield Finding("checkpoint", f"{model.name} was folded from another log, whose id is {model.epoch}", again, position)
     named = {"name": model.name, "generation": model.generation}
     receipts = connection.execute(QUERIES["receipts"], named).fetchall()

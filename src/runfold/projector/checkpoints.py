@@ -129,6 +129,12 @@ def claim(connection: Connection, model: ReadModel, worker: str) -> Claim | None
     return Claim(model.name, model.generation, found["token"], found["position"], found["epoch"])
 
 
+def adopt(connection: Connection, model: ReadModel, epoch: UUID) -> None:
+    """Say of a checkpoint, as it was seen, that its position is one of another history too."""
+    seen = {"name": model.name, "generation": model.generation, "position": model.position, "before": model.epoch}
+    connection.execute(QUERIES["adopt"], {**seen, "epoch": epoch})
+
+
 def release(connection: Connection, held: Claim | ReadModel) -> None:
     """Give a read model back."""
     connection.execute(QUERIES["release"], {"name": held.name, "generation": held.generation, "token": held.token})

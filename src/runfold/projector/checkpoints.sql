@@ -89,6 +89,15 @@ UPDATE runfold.checkpoints AS c
    AND c.generation = free.generation
 RETURNING c.position, c.epoch, c.token
 
+-- name: adopt
+-- A checkpoint of the history before this one goes on in this one, where both are the same up to it.
+UPDATE runfold.checkpoints
+   SET epoch = %(epoch)s
+ WHERE name = %(name)s
+   AND generation = %(generation)s
+   AND position = %(position)s
+   AND epoch = %(before)s
+
 -- name: lock read model
 -- All its generations; nobody moves one on until the transaction ends.
 SELECT m.generation, m.state, c.position, c.token

@@ -26,6 +26,7 @@ from runfold.projector.tables import Table
 from runfold.projector.team import read_head
 from runfold.projector.worker import Worker
 from runfold.store.datastore import Connection, Datastore
+from runfold.store.epochs import lineage_over
 
 PATIENCE_SECONDS = 5.0
 """How long a rebuild waits for another of the same read model to be over, before it is refused."""
@@ -136,9 +137,15 @@ class Rebuild:
         targets = tuple(
             Target(source_of(projections[name]), Table(projections[name], number).schema) for name, number in numbers.items()
         )
+        lineage = lineage_over(connection, head.epoch)
         for row in connection.execute("SELECT job FROM runfold.fillings").fetchall():
             job = filling.planned(connection, row["job"])
-            if job and job.epoch == head.epoch and set(job.targets) == set(targets) and numbers.keys() == projections.keys():
+            if (
+                job
+                and lineage.holds(job.up_to, job.epoch)
+                and set(job.targets) == set(targets)
+                and numbers.keys() == projections.keys()
+            ):
                 return job, numbers
         return self._new_job(connection, projections)
 

@@ -21,6 +21,7 @@ from runfold.projector.checkpoints import Claim, Peer, ReadModel
 from runfold.projector.lane import Lane
 from runfold.projector.tables import fingerprint
 from runfold.store.datastore import Connection
+from runfold.store.epochs import lineage_over
 from runfold.store.reader import Head
 
 BEAT_SECONDS = 1.0
@@ -167,7 +168,7 @@ class Team:
 
     def _claim(self, connection: Connection, model: ReadModel, projection: AnyProjection) -> None:
         try:
-            _require_this_log(model, read_head(connection))
+            _require_this_history(connection, model)
             claim = checkpoints.claim(connection, model, self.name)
         except ProjectionStopped as error:
             self.stop(connection, model, error)
@@ -181,12 +182,18 @@ class Team:
         reach("claimed")
 
 
-def _require_this_log(model: ReadModel, head: Head) -> None:
+def _require_this_history(connection: Connection, model: ReadModel) -> None:
+    """What was folded from a history that this one came from goes on, as far as both are the same. Raises BrokenCheckpoint."""
     if model.epoch is None or model.position is None:
         raise BrokenCheckpoint(model.name, "has lost its checkpoint")
+    head = read_head(connection)
     if model.epoch != head.epoch:
-        fact = f"was folded from the log {model.epoch}, and this is the log {head.epoch} (a restored or replaced database)"
-        raise BrokenCheckpoint(model.name, fact)
+        shared = lineage_over(connection, head.epoch).shared(model.epoch)
+        if shared is None or model.position > shared:
+            fact = f"was folded from the log {model.epoch}, and this is the log {head.epoch} (a restored or replaced database)"
+            both = "" if shared is None else f": both are the same up to position {shared}, and it is at {model.position}"
+            raise BrokenCheckpoint(model.name, fact + both)
+        checkpoints.adopt(connection, model, head.epoch)
     if model.position > head.position:
         raise BrokenCheckpoint(model.name, f"has a checkpoint at position {model.position}, and the log ends at {head.position}")
 

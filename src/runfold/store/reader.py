@@ -4,13 +4,14 @@ import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from fnmatch import fnmatchcase
 from typing import Any, NamedTuple, Self
 from uuid import UUID
 
 import psycopg
 import psycopg_pool
 
-from runfold.domain.event import Recorded, is_of_type
+from runfold.domain.event import Recorded
 from runfold.errors import LedgerUnavailable, UsageError
 from runfold.store.codec import COLUMNS, decode
 from runfold.store.datastore import EVERY_TENANT, Datastore
@@ -71,8 +72,8 @@ class Filter:
             self.stream in {None, recorded.stream}
             and self.thread_id in {None, recorded.thread_id}
             and self.tenant_id in {None, recorded.tenant_id}
-            and (not self.types or any(is_of_type(recorded.type, name) for name in self.types))
-            and not any(is_of_type(recorded.type, name) for name in self.without)
+            and (not self.types or any(fnmatchcase(recorded.type, name) for name in self.types))
+            and not any(fnmatchcase(recorded.type, name) for name in self.without)
         )
 
 
@@ -118,6 +119,8 @@ class Reader:
     def __init__(self, datastore: Datastore) -> None:
         self.datastore = datastore
         self.tenant = EVERY_TENANT
+        self.when_short: Callable[[], object] = lambda: None
+        """Called when the log ends before what is known of it, to find out why."""
 
     def of(self, tenant_id: str) -> Self:
         """The same for one tenant: of others' events the database shows it none. Raises UsageError for what is no tenant."""

@@ -9,14 +9,16 @@ import time
 from collections import deque
 from collections.abc import Callable
 from itertools import islice
+from uuid import UUID
 
 import psycopg
 
 from runfold.domain.event import Recorded
-from runfold.errors import LedgerError
+from runfold.errors import LedgerError, LedgerUnavailable
 from runfold.store.datastore import Datastore
 from runfold.store.hint import Listener
-from runfold.store.reader import Reader, Stretch
+from runfold.store.history import History
+from runfold.store.reader import Head, Reader, Stretch
 
 KEPT, KEPT_BYTES = 5000, 64 * 1024 * 1024
 """No more is kept than these many events of that much payload, but for the last that were read."""
@@ -27,11 +29,12 @@ LINGER_SECONDS = 5.0
 
 
 class Tail:
-    """The end of the log. `position` is how far it has been read."""
+    """The end of the log. `position` is how far it has been read, of the history that `epoch` names."""
 
-    def __init__(self, datastore: Datastore, reader: Reader) -> None:
+    def __init__(self, datastore: Datastore, reader: Reader, history: History) -> None:
         self._datastore = datastore
         self._reader = reader
+        self._history = history
         self._kept: deque[Recorded] = deque()
         self._read: deque[Stretch] = deque()
         """What is kept, as it was read."""
@@ -42,33 +45,44 @@ class Tail:
         self._watching: list[Callable[[], object]] = []
         self._closed = False
         self.position = 0
+        self.epoch: UUID | None = None
+        """None too while the log is shorter than it was, and nobody has begun a new history."""
         self.failing_since: float | None = None
         """Since when it cannot read, by the monotonic clock; followers then read by themselves, and say what is wrong."""
         self.failure: Exception | None = None
         """Why it cannot."""
 
-    def after(self, position: int) -> list[Recorded] | None:
-        """At most a page of events after a position; None where they are not kept here."""
+    def after(self, position: int, epoch: UUID | None) -> list[Recorded] | None:
+        """At most a page of events after a position of a history; None where they are not kept here."""
         with self._changed:
-            if self._thread is None or not self._kept or not self._kept[0].position - 1 <= position <= self.position:
+            if (
+                self._thread is None
+                or epoch is None
+                or epoch != self.epoch
+                or not self._kept
+                or not self._kept[0].position - 1 <= position <= self.position
+            ):
                 return None
             return list(islice(self._kept, position - self._kept[0].position + 1, position - self._kept[0].position + 1 + PAGE))
 
-    def wait(self, position: int, timeout: float, or_when: Callable[[], bool]) -> None:
-        """Wait until there is something after a position, or something else is so. Starts the thread where none runs."""
+    def wait(self, position: int, epoch: UUID | None, timeout: float, or_when: Callable[[], bool]) -> None:
+        """Wait until there is something after a position, or another history, or something else is so.
+
+        Starts the thread where none runs.
+        """
         with self._changed:
             self._wanted_until = time.monotonic() + timeout + LINGER_SECONDS
-            self._begin(position)
-            self._changed.wait_for(lambda: self.position > position or self._closed or or_when(), timeout)
+            self._begin(position, epoch)
+            self._changed.wait_for(lambda: self.position > position or self.epoch != epoch or self._closed or or_when(), timeout)
 
-    def watch(self, told: Callable[[], object], position: int) -> int:
+    def watch(self, told: Callable[[], object], head: Head) -> int:
         """Have `told` called each time there is more, or reading fails, until `unwatch`; how far it has been read.
 
-        It is called in the thread that reads, and must not wait. Where none runs, one begins after `position`.
+        It is called in the thread that reads, and must not wait. Where none runs, one begins after the head.
         """
         with self._changed:
             self._watching.append(told)
-            self._begin(position)
+            self._begin(head.position, head.epoch)
             return self.position
 
     def unwatch(self, told: Callable[[], object]) -> None:
@@ -76,12 +90,10 @@ class Tail:
         with self._changed:
             self._watching.remove(told)
 
-    def _begin(self, position: int) -> None:
+    def _begin(self, position: int, epoch: UUID | None) -> None:
         if self._thread is None and not self._closed:
-            self._kept.clear()
-            self._read.clear()
-            self._size = 0
-            self.position = position
+            self._forget_all()
+            self.position, self.epoch = position, epoch
             self._thread = threading.Thread(target=self._read_on, name="runfold-tail", daemon=True)
             self._thread.start()
 
@@ -92,7 +104,11 @@ class Tail:
 
     def read(self, after: int, up_to: int) -> Stretch:
         """The events between two positions, from the log, or the first of them if they are large. Raises LedgerError."""
-        return self._reader.stretch(after=after, up_to=up_to, limit=up_to - after)
+        epoch = self.epoch
+        found = self._reader.stretch(after=after, up_to=up_to, limit=up_to - after)
+        if epoch is None or self._reader.head().epoch != epoch:
+            raise LedgerUnavailable("the ledger was put back to another history meanwhile", "ask again")
+        return found
 
     def nudge(self) -> None:
         """Let all who wait look again whether they should go on."""
@@ -136,13 +152,39 @@ class Tail:
 
     def _read_page(self) -> bool:
         found = self._reader.stretch(after=self.position, limit=PAGE)
-        if found.events:
+        head = self._reader.head()  # after the events: what was read before is of this history, or of the one before it
+        if head.epoch != self.epoch or (head.position < self.position and self._is_put_back()):
+            self._start_over()
+        elif found.events:
             with self._changed:
                 self._keep(found)
                 self.position = found.events[-1].position
                 self._changed.notify_all()
+            last = found.events[-1]
+            self._history.saw(last.position, last.event_id_bytes, last.recorded_at)
             self._tell()
-        return bool(found.events)
+            return True
+        return False
+
+    def _is_put_back(self) -> bool:
+        """Whether the log is shorter than it was, and not because a standby that is behind answers."""
+        return self._reader.rows("SELECT pg_catalog.pg_is_in_recovery()") == [(False,)]
+
+    def _start_over(self) -> None:
+        """The history is another one: nothing that is kept here is known to be of it."""
+        self._history.check()
+        head = self._reader.head()
+        with self._changed:
+            is_short = head.epoch == self.epoch and head.position < self.position
+            self._forget_all()
+            self.position, self.epoch = head.position, None if is_short else head.epoch
+            self._changed.notify_all()
+        self._tell()
+
+    def _forget_all(self) -> None:
+        self._kept.clear()
+        self._read.clear()
+        self._size = 0
 
     def _keep(self, found: Stretch) -> None:
         self._kept.extend(found.events)

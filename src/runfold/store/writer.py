@@ -3,7 +3,7 @@
 import contextlib
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import NamedTuple
@@ -48,6 +48,10 @@ class Writer:
         self._datastore = datastore
         self._connection: Connection | None = None
         self._turn = threading.RLock()
+        self.when_connected: Callable[[Connection], object] | None = None
+        """Called with each connection before anything is appended over it. It may raise psycopg.Error."""
+        self.when_stored: Callable[[int, bytes, datetime], object] | None = None
+        """Called with the position, id and time of the last event of what was stored. It must not wait."""
 
     def append(self, rows: Sequence[Row], watched: Mapping[str, int] = MappingProxyType({})) -> Placed | Conflicts | Repeated:
         """Write all rows at the next positions; or nothing, and the answer names the streams or the events in the way.
@@ -77,6 +81,8 @@ class Writer:
                 except psycopg.Error as error:
                     self._give_up_or_wait(error, deadline, sent=sent)
                 else:
+                    if isinstance(answer, Placed) and self.when_stored is not None:
+                        self.when_stored(answer.first_position + len(rows) - 1, rows[-1].event_id, answer.recorded_at)
                     return answer
 
     @contextlib.contextmanager
@@ -110,9 +116,11 @@ class Writer:
 
     def _connected(self) -> Connection:
         if self._connection is None:
-            self._connection = self._datastore.connect()
-            self._connection.prepare_threshold = 0
-            register(self._connection.adapters)
+            connection = self._connection = self._datastore.connect()
+            connection.prepare_threshold = 0
+            register(connection.adapters)
+            if self.when_connected is not None:
+                self.when_connected(connection)
         return self._connection
 
     def _drop(self) -> None:

@@ -1,0 +1,55 @@
+"""A place in the log: a position, and of which history it is.
+
+`1234@1f2e3d4c` is position 1234 of the history whose epoch begins with these digits. A bare position is taken as of the
+present history, and is not checked.
+"""
+
+import re
+from typing import NamedTuple, Self, Union
+from uuid import UUID
+
+from runfold.errors import UsageError
+
+SHOWN_DIGITS = 8
+"""How many digits of an epoch stand in a cursor."""
+MOST_POSITION = 2**62
+_TEXT = re.compile(r"([0-9]{1,40})(?:@([0-9A-Fa-f-]{8,36}))?")
+
+
+class Cursor(NamedTuple):
+    """A position and the first digits of its epoch, in hex; None for a bare position."""
+
+    position: int
+    epoch: str | None = None
+
+    @classmethod
+    def parse(cls, given: "Place") -> Self:
+        """A position, or a cursor as text. Raises UsageError."""
+        if isinstance(given, tuple):
+            return cls(*given)
+        if isinstance(given, int) and not isinstance(given, bool) and given >= 0:
+            return cls(min(given, MOST_POSITION))
+        found = _TEXT.fullmatch(given) if isinstance(given, str) and len(given) <= 80 else None
+        if found is None:
+            raise UsageError(
+                f"{str(given)[:60]!r} is no position and no cursor; give a position such as 1234,"
+                " or one with its history, such as 1234@1f2e3d4c"
+            )
+        return cls(min(int(found[1]), MOST_POSITION), found[2] and found[2].replace("-", "").lower())
+
+    def __str__(self) -> str:
+        return str(self.position) if self.epoch is None else f"{self.position}@{self.epoch}"
+
+
+Place = Union[int, str, "Cursor"]
+"""A bare position, a cursor as text, or a cursor."""
+
+
+def name_of(epoch: UUID) -> str:
+    """What stands for an epoch in a cursor."""
+    return epoch.hex[:SHOWN_DIGITS]
+
+
+def cursor_of(position: int, epoch: UUID) -> str:
+    """A position of a history, as text."""
+    return f"{position}@{name_of(epoch)}"
