@@ -6,6 +6,7 @@ ledger is.
 
 import socket
 import sys
+from collections.abc import Callable
 
 import uvicorn
 from fastapi import Request
@@ -14,6 +15,7 @@ from runfold import Ledger
 from runfold.domain.values import Actor
 from runfold.http.app import create_app
 from runfold.http.connections import Connection, StreamingServer
+from runfold.http.key_watch import Ended
 from runfold.http.service import Limits
 from runfold.ledger.caller import Caller
 from runfold.ledger.route import Scope
@@ -25,6 +27,10 @@ class Anybody:
     async def caller(self, request: Request, scope: Scope) -> Caller:  # noqa: ARG002  it looks at nothing
         """One and the same."""
         return Caller("default", Actor.parse("service:faults"))
+
+    def watch(self, caller: Caller, ended: Ended) -> Callable[[], None]:  # noqa: ARG002
+        """Nobody has a key that could end."""
+        return lambda: None
 
     async def close(self) -> None:
         """Nothing is left to be done."""

@@ -50,16 +50,30 @@ LedgerError
 from collections.abc import Sequence
 from typing import Any
 
+MOST_MESSAGE, MOST_FACT, MOST_FACTS = 2000, 1000, 1000
+"""Characters of a message and of one fact, and members of a list of facts: what was sent is not sent back whole."""
+
+
+def shortened(text: str, most: int = 100) -> str:
+    """Text of others, as much of it as an error may repeat."""
+    return text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters)"
+
 
 class LedgerError(Exception):
-    """The root of all errors of Runfold. `facts` holds the fields, for machines."""
+    """The root of all errors of Runfold. `facts` holds the fields, for machines. Both are bounded in length."""
 
     exit_code = 1
     http_status = 500
 
     def __init__(self, message: str, **facts: Any) -> None:
-        super().__init__(message)
-        self.facts = facts
+        super().__init__(shortened(message, MOST_MESSAGE))
+        self.facts = {name: _bounded(fact) for name, fact in facts.items()}
+
+
+def _bounded(fact: Any) -> Any:
+    if isinstance(fact, str):
+        return shortened(fact, MOST_FACT)
+    return [_bounded(each) for each in fact[:MOST_FACTS]] if isinstance(fact, list) else fact
 
 
 class NotFound(LedgerError):
@@ -120,7 +134,7 @@ class InvalidEvent(LedgerError):
     def __init__(self, path: str, reason: str, event_type: str | None = None) -> None:
         where = f"{event_type}: " if event_type else ""
         super().__init__(f"{where}{path or 'value'}: {reason}", path=path, reason=reason, event_type=event_type)
-        self.path, self.reason, self.event_type = path, reason, event_type
+        self.path, self.reason, self.event_type = shortened(path, MOST_FACT), shortened(reason, MOST_FACT), event_type
 
 
 class CommandRefused(LedgerError):
@@ -139,10 +153,11 @@ class ApprovalsLeftOpen(CommandRefused):
     """A run waits for more approvals than were to be decided together. None was decided."""
 
     def __init__(self, run_id: str, expected: Sequence[str], received: Sequence[str], state: str) -> None:
-        left = ", ".join(approval_id for approval_id in expected if approval_id not in received)
+        decided = set(received)
+        left = ", ".join(approval_id for approval_id in expected if approval_id not in decided)
         super().__init__("vote", run_id, f"the votes leave {left} open; vote on all at once, or without asking for that", state)
         self.expected, self.received = tuple(expected), tuple(received)
-        self.facts |= {"expected": list(expected), "received": list(received)}
+        self.facts |= {"expected": _bounded(list(expected)), "received": _bounded(list(received))}
 
 
 class Conflict(LedgerError):

@@ -4,15 +4,19 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from difflib import get_close_matches
-from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
+from pydantic_core import CoreSchema
 
+from runfold.domain.first_fault import failing_fast
 from runfold.domain.values import PATTERN_WORDS, Actor, Id, Text, Time, Value, same
 from runfold.errors import InvalidEvent, UnknownEventType, UnreadableEvent, UsageError
+
+MOST_TYPE_CHARACTERS = 100
+"""More than the longest type, or kind of types, that can be asked for."""
 
 
 class Event(BaseModel):
@@ -27,6 +31,10 @@ class Event(BaseModel):
     undisclosed: ClassVar[set[str]] = set()
     """Fields that are shown to nobody over HTTP, whatever their key is for."""
 
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return failing_fast(handler(source))
+
     def __init_subclass__(cls, type: str | None = None, version: int = 1, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if type is not None:
@@ -39,6 +47,19 @@ class Event(BaseModel):
             return f"type ({other.type})"
         names = type(self).model_fields.keys() - self.derived
         return next((name for name in sorted(names) if not same(getattr(self, name), getattr(other, name))), None)
+
+
+def is_of_type(name: str, wanted: str) -> bool:
+    """Whether an event type is the wanted one, or of the wanted kind: a `*` stands for any text, as in `approval.*`."""
+    first, *rest = wanted.split("*")
+    if not rest or not name.startswith(first):
+        return name == wanted
+    at = len(first)
+    for part in rest[:-1]:
+        if (found := name.find(part, at)) < 0:
+            return False
+        at = found + len(part)
+    return len(name) - at >= len(rest[-1]) and name.endswith(rest[-1])
 
 
 Fields = dict[str, Any]
@@ -82,10 +103,11 @@ class EventTypes:
 
         It would find nothing, which looks as if nothing had happened.
         """
-        for name in wanted:
-            if not set(name) & set("?[") and any(fnmatchcase(known, name) for known in self._classes):
+        for name in dict.fromkeys(wanted):
+            if len(name) <= MOST_TYPE_CHARACTERS and any(is_of_type(known, name) for known in self._classes):
                 continue
-            near = get_close_matches(name, self._classes) or sorted({f"{known.partition('.')[0]}.*" for known in self._classes})
+            kinds = sorted({f"{known.partition('.')[0]}.*" for known in self._classes})
+            near = get_close_matches(name[:MOST_TYPE_CHARACTERS], self._classes) or kinds
             raise UsageError(f"no event has the type {name[:80]!r}; there are {', '.join(near)}", type=name)
 
     def read(self, type: str, schema_version: int, data: bytes, position: int | None = None) -> Event:

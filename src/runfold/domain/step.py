@@ -1,10 +1,12 @@
 """Steps, model calls and graph nodes of a run, and its shared state document."""
 
+import copy
 import json
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
 import jsonpatch
+import jsonpointer
 
 from runfold.domain.event import AlreadyRecorded, Event, Events
 from runfold.domain.life import Life
@@ -12,6 +14,9 @@ from runfold.domain.tool_call import Failure
 from runfold.domain.values import Id, Json, JsonObject, Label, Nanoseconds, json_fault, same
 
 MOST_STATE_BYTES = 8 * 1024 * 1024
+MOST_SHIFTED = 100_000_000
+"""Members of lists that a patch may move from one place to the next: some tenths of a second."""
+_SHIFTING = frozenset({"add", "remove", "copy"})
 
 
 class StepEvent(Event):
@@ -148,7 +153,7 @@ class Steps:
         patched = StatePatched(patch=tuple(patch))
         before = self.state if self.has_state else inherited
         try:
-            after = _patched(before, patch)
+            after = apply_patch(before, patch)
         except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, TypeError, KeyError, IndexError) as error:
             self.run.refuse("patch_state", f"the patch does not apply: {error}")
         if fault := json_fault(after):
@@ -189,12 +194,44 @@ class Steps:
                 assert_never(event)
 
 
-def _patched(state: Any, patch: list[dict[str, Any]]) -> Any:
-    """The state after a patch. One operation at a time where some copy: a few dozen copies could fill any memory."""
-    if not any(isinstance(operation, dict) and operation.get("op") == "copy" for operation in patch):
-        return jsonpatch.JsonPatch(patch).apply(state)
+def apply_patch(state: Any, patch: list[dict[str, Any]]) -> Any:
+    """The state after a patch, within bounds. Raises as jsonpatch does."""
+    _require_few_shifts(state, patch)
+    if any(_said(operation, "op") == "copy" for operation in patch):
+        return _patched_with_copies(state, patch)
+    return jsonpatch.JsonPatch(patch).apply(state)
+
+
+def _patched_with_copies(state: Any, patch: list[dict[str, Any]]) -> Any:
+    """One operation at a time: a few dozen copies could fill any memory. What was copied counts, whatever became of it."""
+    state = copy.deepcopy(state)
+    size = len(json.dumps(state))
     for operation in patch:
-        state = jsonpatch.JsonPatch([operation]).apply(state)
-        if len(json.dumps(state)) > MOST_STATE_BYTES:
-            raise jsonpatch.JsonPatchException(f"its copies make the state larger than {MOST_STATE_BYTES} bytes")
+        if _said(operation, "op") == "copy":
+            size += len(json.dumps(jsonpointer.resolve_pointer(state, _said(operation, "from"))))
+            if size > MOST_STATE_BYTES:
+                raise jsonpatch.JsonPatchException(f"its copies make the state larger than {MOST_STATE_BYTES} bytes")
+        state = jsonpatch.JsonPatch([operation]).apply(state, in_place=True)
     return state
+
+
+def _require_few_shifts(state: Any, patch: list[dict[str, Any]]) -> None:
+    """Adding at a place in a list, or removing there, moves all members behind it."""
+    shifts = sum(1 for operation in patch if _said(operation, "op") in _SHIFTING and _said(operation, "path")[-1:].isdecimal())
+    shifts += sum(1 for operation in patch if _said(operation, "op") == "move")
+    if shifts and shifts * (_longest(state) + len(patch)) > MOST_SHIFTED:
+        raise jsonpatch.JsonPatchException(
+            f"its {shifts:,} changes within lists would move more than {MOST_SHIFTED:,} members; record the new state whole"
+        )
+
+
+def _said(operation: Any, name: str) -> str:
+    said = operation.get(name) if isinstance(operation, dict) else None
+    return said if isinstance(said, str) else ""
+
+
+def _longest(value: Any) -> int:
+    """How long the longest list in a value is."""
+    if isinstance(value, dict):
+        return max(map(_longest, value.values()), default=0)
+    return max(len(value), max(map(_longest, value), default=0)) if isinstance(value, list) else 0

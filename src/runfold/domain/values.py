@@ -2,14 +2,25 @@
 
 import hashlib
 import json
+from collections import Counter
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationInfo
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    PlainSerializer,
+    ValidationInfo,
+)
+from pydantic_core import CoreSchema, PydanticCustomError
 
-from runfold.errors import InvalidEvent
+from runfold.domain.first_fault import failing_fast
+from runfold.errors import InvalidEvent, shortened
 
 MAX_DEPTH = 64
 INT_LIMIT = 2**63
@@ -37,6 +48,10 @@ class Value(BaseModel):
     """A frozen part of an event: strict types, no unknown field."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return failing_fast(handler(source))
 
 
 def _text_fault(text: str) -> str | None:
@@ -69,7 +84,18 @@ def _written_out(amount: Decimal) -> str:
     return f"{amount:f}"  # never as 1E+3 or 1.5E-7
 
 
-def _json_fault(value: Any, depth: int, path: str) -> tuple[str, str] | None:
+class _Fault(NamedTuple):
+    """What is not JSON, and the keys and indexes that lead to it, the innermost first."""
+
+    reason: str
+    steps: list[str]
+
+    def path(self, root: str) -> str:
+        """Put together only here: a path for each value would take the square of the time."""
+        return ".".join([*([root] if root else []), *reversed(self.steps)])
+
+
+def _json_fault(value: Any, depth: int = 0) -> _Fault | None:
     """Where and why `value` is not JSON that can be kept exactly, or None."""
     match value:
         case None | bool():
@@ -82,11 +108,11 @@ def _json_fault(value: Any, depth: int, path: str) -> tuple[str, str] | None:
             fault = None if value - value == 0 else f"is {value}, which JSON does not have; send null or a string"
         case dict() | list() if type(value) in {dict, list}:
             if depth == MAX_DEPTH:
-                return path, f"is nested more than {MAX_DEPTH} deep; store it as text"
-            return _member_fault(value, depth + 1, path)
+                return _Fault(f"is nested more than {MAX_DEPTH} deep; store it as text", [])
+            return _member_fault(value, depth + 1)
         case _:
             fault = f"is a {type(value).__name__}, which is not JSON; send an object, array, string, number, bool or null"
-    return (path, fault) if fault else None
+    return _Fault(fault, []) if fault else None
 
 
 def whole_number(text: str) -> int | None:
@@ -96,27 +122,28 @@ def whole_number(text: str) -> int | None:
 
 def json_fault(value: Any) -> str | None:
     """Where and why `value` is not JSON that can be kept exactly; None when it is."""
-    found = _json_fault(value, 0, "")
-    return f"{found[0] or 'value'} {found[1]}" if found else None
+    found = _json_fault(value)
+    return f"{found.path('') or 'value'} {found.reason}" if found else None
 
 
-def _member_fault(value: dict[Any, Any] | list[Any], depth: int, path: str) -> tuple[str, str] | None:
+def _member_fault(value: dict[Any, Any] | list[Any], depth: int) -> _Fault | None:
+    is_object = isinstance(value, dict)
     members = value.items() if isinstance(value, dict) else enumerate(value)
     for key, member in members:
-        if isinstance(value, dict):
+        if is_object:
             if not isinstance(key, str):
-                return path, f"has the key {key!r}, a {type(key).__name__}; keys must be strings"
+                return _Fault(f"has the key {shortened(repr(key))}, a {type(key).__name__}; keys must be strings", [])
             if fault := _text_fault(key):
-                return path, f"has a key that {fault}"
-        if found := _json_fault(member, depth, f"{path}.{key}" if path else str(key)):
+                return _Fault(f"has a key that {fault}", [])
+        if found := _json_fault(member, depth):
+            found.steps.append(shortened(str(key)))
             return found
     return None
 
 
 def _json(value: Any, info: ValidationInfo) -> Any:
-    if found := _json_fault(value, 0, ""):
-        path, fault = found
-        raise PydanticCustomError("json", "{fault}", {"fault": fault, "at": path})
+    if found := _json_fault(value):
+        raise PydanticCustomError("json", "{fault}", {"fault": found.reason, "at": found.path("")})
     return value if info.mode == "json" else _copied(value)
 
 
@@ -136,9 +163,7 @@ def parse_json(raw: str | bytes, path: str = "") -> Any:
     def object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) != len(pairs):
-            keys = [key for key, _ in pairs]
-            twice = next(key for key in keys if keys.count(key) > 1)
-            raise InvalidEvent(path, f"has the key {twice!r} twice in one object; keep one")
+            raise InvalidEvent(path, f"has the key {shortened(_repeated(pairs))!r} twice in one object; keep one")
         return found
 
     def no_constant(name: str) -> Any:
@@ -153,15 +178,24 @@ def parse_json(raw: str | bytes, path: str = "") -> Any:
         raise InvalidEvent(path, f"is nested more than {MAX_DEPTH} deep") from None
     except ValueError as error:
         raise InvalidEvent(path, f"is not JSON: {error}") from None
-    if found := _json_fault(value, 0, path):
-        raise InvalidEvent(*found)
+    _require_json(value, path)
     return value
+
+
+def _repeated(pairs: list[tuple[str, Any]]) -> str:
+    """The first key that comes again."""
+    counts = Counter(key for key, _ in pairs)
+    return next(key for key, _ in pairs if counts[key] > 1)
+
+
+def _require_json(value: Any, path: str) -> None:
+    if found := _json_fault(value):
+        raise InvalidEvent(found.path(path), found.reason)
 
 
 def json_text(value: Any, path: str = "") -> str:
     """JSON values → compact text, keys in their order. Raises InvalidEvent for what is not JSON."""
-    if found := _json_fault(value, 0, path):
-        raise InvalidEvent(*found)
+    _require_json(value, path)
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -176,8 +210,7 @@ def digest(text: str) -> str:
 def canonical(fields: dict[str, Any]) -> str:
     """One text for fields with equal JSON values, whatever the order of keys. Raises InvalidEvent for what is not JSON."""
     for name, value in fields.items():
-        if found := _json_fault(value, 0, name):
-            raise InvalidEvent(*found)
+        _require_json(value, name)
     return json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
@@ -237,7 +270,7 @@ class Actor(Value):
             return text
         kind, _, name = text.partition(":")
         if kind not in {"human", "agent", "service", "system"} or not name:
-            raise InvalidEvent("actor", f"{text!r} is not kind:id with kind human, agent, service or system")
+            raise InvalidEvent("actor", f"{shortened(text)!r} is not kind:id with kind human, agent, service or system")
         return cls(kind=kind, id=name)  # type: ignore[arg-type]  # the kind was checked on the line above
 
 

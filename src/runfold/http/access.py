@@ -4,6 +4,7 @@ import asyncio
 import ipaddress
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
@@ -13,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from runfold.domain.security import Denied, Scope, Security, Shown, key_stream, read_key
 from runfold.errors import KeyRefused, ScopeMissing, TooManyRequests
 from runfold.http.denials import Denials
+from runfold.http.key_watch import Ended, KeyWatch
 from runfold.ledger.caller import Caller
 from runfold.ledger.keys import KeyView, key_views
 from runfold.ledger.ledger import Ledger
@@ -29,6 +31,9 @@ class Access(Protocol):
 
     async def caller(self, request: Request, scope: Scope) -> Caller:
         """Whose request it is. Raises KeyRefused, ScopeMissing, TooManyRequests."""
+
+    def watch(self, caller: Caller, ended: Ended) -> Callable[[], None]:
+        """Call `ended` when the caller's API key is good no more; call what is returned to be told no more."""
 
     async def close(self) -> None:
         """The service ends: whatever is still to be done."""
@@ -80,6 +85,8 @@ class Keys:
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._looking: dict[str, asyncio.Task[_Known]] = {}
         self._strangers = asyncio.Semaphore(STRANGERS_AT_ONCE)
+        self._watch = KeyWatch(lambda key_id: self._read(key_id)[1], ledger._own_door.clock)
+        ledger._own_door.revoked_keys.tell(self._watch.revoked)
 
     async def caller(self, request: Request, scope: Scope) -> Caller:
         """The key's owner, in its tenant. Raises KeyRefused, ScopeMissing, TooManyRequests, LedgerUnavailable."""
@@ -102,8 +109,18 @@ class Keys:
         key = known.state.key
         return Caller(known.tenant_id, key.owner, scopes=frozenset(key.scopes), api_key=shown.id)
 
+    def watch(self, caller: Caller, ended: Ended) -> Callable[[], None]:
+        """Call `ended` when the caller's key was revoked or has expired; call what is returned to be told no more."""
+        assert caller.api_key is not None, "whoever was let in here had a key"  # noqa: S101
+        leave = self._watch.add(caller.api_key, ended)
+        if caller.api_key in self._ledger._own_door.revoked_keys:  # since it was let in
+            self._watch.revoked(caller.api_key)
+        return leave
+
     async def close(self) -> None:
         """Record the denials that were counted and not recorded yet."""
+        self._ledger._own_door.revoked_keys.tell_no_more(self._watch.revoked)
+        self._watch.close()
         await self._denials.close()
 
     def _refuse(

@@ -1,6 +1,6 @@
 """What requests with several commands say, and what they are answered."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -10,7 +10,7 @@ from runfold.http.bodies import Body
 class Item(Body):
     """One command of a batch: as it would be sent by itself, its path from the run's own on."""
 
-    path: str
+    path: Annotated[str, Field(max_length=1000)]
     """Such as `/messages` or `/tool-calls/call_1/succeed`."""
     verb: Literal["POST", "PUT", "PATCH"] = "POST"
     body: dict[str, Any] = Field(default_factory=dict)

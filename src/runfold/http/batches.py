@@ -152,7 +152,7 @@ def _step(number: int, item: Item, ids: Mapping[str, str]) -> Step:
     for route, pattern in _OF_RUN:
         found = pattern.fullmatch(item.path)
         if route.verb == item.verb and found is not None:
-            body = bodies.checked(body_of(route), orjson.dumps(item.body), f"commands.{number}.body")
+            body = bodies.checked(body_of(route), item.body, orjson.dumps(item.body), f"commands.{number}.body")
             return Step(route, {**ids, **found.groupdict()}, bodies.said(body))
     known = ", ".join(sorted({f"{route.verb} {route.path.removeprefix(_RUN)}" for route, _ in _OF_RUN}))
     raise InvalidEvent(f"commands.{number}.path", f"{item.verb} {item.path[:80]!r} is no command of a run; there are {known}")
@@ -160,7 +160,7 @@ def _step(number: int, item: Item, ids: Mapping[str, str]) -> Step:
 
 def _votes(request: Request, raw: bytes) -> list[Step]:
     ballots = bodies.parsed(request, raw, Ballots)
-    together = {"expected_open": [ballot.approval_id for ballot in ballots.votes]} if ballots.complete else {}
+    together = {"expected_open": frozenset(ballot.approval_id for ballot in ballots.votes)} if ballots.complete else {}
     return [
         *(_split(_BY_NAME["Approval.vote"], ballot, "approval_id", together) for ballot in ballots.votes),
         *(_split(_BY_NAME["Recording.add_message"], message, "run_id", {"role": "user"}) for message in ballots.messages),

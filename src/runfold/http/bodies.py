@@ -5,10 +5,12 @@ from collections.abc import AsyncIterator
 from typing import Any, TypeVar
 
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
+from pydantic_core import CoreSchema
 from starlette.requests import ClientDisconnect
 
 from runfold.domain.event import refusal
+from runfold.domain.first_fault import failing_fast, require_known
 from runfold.domain.values import parse_json
 from runfold.errors import InvalidEvent, TooLarge, WrongMediaType
 from runfold.http.connections import rest_of_body
@@ -22,6 +24,10 @@ class Body(BaseModel):
     """What a request may say: nothing unknown, nothing that must be guessed."""
 
     model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return failing_fast(handler(source))
 
 
 async def read(request: Request, most: int) -> bytes:
@@ -45,14 +51,16 @@ async def read(request: Request, most: int) -> bytes:
 
 def parsed(request: Request, raw: bytes, model: type[M]) -> M:
     """A body as a model; an empty one is an empty object. Raises InvalidEvent, WrongMediaType."""
+    value: Any = {}
     if raw:
         _require_json(request)
-        parse_json(raw, "body")  # refuses what the model's own parser would let pass: equal keys, depth, NaN
-    return checked(model, raw or b"{}", "body")
+        value = parse_json(raw, "body")  # refuses what the model's own parser would let pass: equal keys, depth, NaN
+    return checked(model, value, raw or b"{}", "body")
 
 
-def checked(model: type[M], raw: bytes, path: str) -> M:
-    """JSON as a model. Raises InvalidEvent, with the path from `path` on."""
+def checked(model: type[M], value: Any, raw: bytes, path: str) -> M:
+    """JSON, as it was parsed and as text, as a model. Raises InvalidEvent, with the path from `path` on."""
+    require_known(model, value, path)
     try:
         return model.model_validate_json(raw)
     except ValidationError as error:

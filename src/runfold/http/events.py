@@ -5,6 +5,7 @@ written in `runfold.http.sse`.
 """
 
 import time
+from functools import partial
 from typing import Annotated, Any
 
 import orjson
@@ -148,7 +149,7 @@ def _handler(service: Service, feed: Feed, query: type[BaseModel], scope: Scope)
             return Response(await run_in_threadpool(_page, desk, wanted, limit), 200, headers, "application/json")
         follower = Follower(feed, desk.now.reader, wanted, service.limits.heartbeat_seconds)
         feed.join(follower, desk._tail, Head(wanted.head, None, wanted.epoch))
-        return EventStream(feed, follower, lambda: service.access.caller(request, scope), service.limits, headers)
+        return EventStream(feed, follower, partial(service.watch, desk.caller), service.limits, headers)
 
     return handle
 

@@ -12,8 +12,9 @@ from anyio import to_thread
 from runfold.domain.event import Recorded
 from runfold.domain.run import ENDED
 from runfold.domain.run_events import Status
-from runfold.errors import Damage, HistoryChanged, LedgerError, LedgerUnavailable
+from runfold.errors import Damage, HistoryChanged, KeyRefused, LedgerError, LedgerUnavailable
 from runfold.http import sse
+from runfold.http.connections import STOP_SECONDS
 from runfold.http.feed import Block, Entry, Feed
 from runfold.store import epochs
 from runfold.store.reader import LATEST, Filter, Head, Reader, Stretch
@@ -97,8 +98,10 @@ class Follower:
         """In what was given last."""
         self.is_over = False
         self.is_gone = False
-        self.hurry: Callable[[], None] | None = None
-        """What to do where the server ends while something is being sent."""
+        self.hurry: Callable[[float], None] | None = None
+        """What to do where the stream ends while something is being sent, which may go on for so many seconds."""
+        self.refused: KeyRefused | None = None
+        """Why its key is good no more."""
         self._feed, self._reader, self._asked, self._beat_seconds = feed, reader, asked, heartbeat_seconds
         self._goal, self._run = asked.goal, asked.run
         self._caught_up = False
@@ -120,7 +123,14 @@ class Follower:
         """The server ends."""
         self._woken.set()
         if self.hurry is not None:
-            self.hurry()
+            self.hurry(STOP_SECONDS)
+
+    def refuse(self, error: KeyRefused) -> None:
+        """The key that it was asked for with is good no more: not one event more is given."""
+        self.refused = error
+        self._woken.set()
+        if self.hurry is not None:
+            self.hurry(0)
 
     def gone(self) -> None:
         """The client hung up."""
@@ -140,6 +150,8 @@ class Follower:
     def _mark(self) -> bytes:
         """What the stream has to say of itself at this moment."""
         facts = self._run.facts() if self._run else {}
+        if self.refused is not None:
+            return self._last("end", ended_with_key(self.refused))
         if self._feed.closed:
             return self._last("bye", {"reason": "the server stops; connect again", **facts})
         if not self._caught_up and self.position >= self._asked.head:
@@ -295,6 +307,11 @@ class Follower:
         if self._work is not None:
             self._work.add_done_callback(lambda work: work.cancelled() or work.exception())  # nobody asks any more
         self._feed.leave(self)
+
+
+def ended_with_key(error: KeyRefused) -> dict[str, Any]:
+    """What the end of a stream says whose key is good no more."""
+    return {"reason": str(error), **_problem(error)}
 
 
 def _problem(error: LedgerError) -> dict[str, Any]:

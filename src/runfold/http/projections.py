@@ -3,19 +3,23 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
+import orjson
 import structlog
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from starlette.concurrency import run_in_threadpool
 
-from runfold.errors import LedgerError, RebuildRefused
+from runfold.errors import KeyRefused, LedgerError, RebuildRefused
 from runfold.http import bodies, sse
 from runfold.http.bodies import Body
+from runfold.http.follower import ended_with_key
 from runfold.http.routing import Handler, add, answer
 from runfold.http.service import Service
+from runfold.http.stream import Watching
 from runfold.projections.projection import AnyProjection
 from runfold.projector.rebuild import Rebuilt
 from runfold.projector.status import ProjectionStatus
@@ -158,20 +162,35 @@ def _rebuilding(service: Service, rebuilds: Rebuilds) -> Handler:
     adapter = TypeAdapter(RebuildStatus)
 
     async def handle(request: Request) -> Response:
-        await service.access.caller(request, "projections:rebuild")
+        caller = await service.access.caller(request, "projections:rebuild")
         asked = bodies.parsed(request, await bodies.read(request, service.limits.body_bytes), RebuildAsked)
         status = rebuilds.start(request.path_params["name"], asked)
         if sse.MEDIA_TYPE in request.headers.get("accept", ""):
-            return StreamingResponse(_progress(adapter, status), 200, media_type=sse.MEDIA_TYPE)
+            return StreamingResponse(_progress(adapter, status, partial(service.watch, caller)), 200, media_type=sse.MEDIA_TYPE)
         return answer(adapter, status, {"Location": "/projections"}, 202)
 
     return handle
 
 
-async def _progress(adapter: TypeAdapter[RebuildStatus], status: RebuildStatus) -> AsyncIterator[bytes]:
-    """How far it is, whenever that has changed, until it is done."""
+async def _progress(adapter: TypeAdapter[RebuildStatus], status: RebuildStatus, watching: Watching) -> AsyncIterator[bytes]:
+    """How far it is, whenever that has changed, until it is done or the key of who watches ends."""
+    ended: asyncio.Future[KeyRefused] = asyncio.get_running_loop().create_future()
+    leave = watching(ended.set_result)
+    try:
+        async for part in _parts(adapter, status, ended):
+            yield part
+    finally:
+        leave()
+
+
+async def _parts(
+    adapter: TypeAdapter[RebuildStatus], status: RebuildStatus, ended: "asyncio.Future[KeyRefused]"
+) -> AsyncIterator[bytes]:
     last = b""
     while True:
+        if ended.done():
+            yield b"event: end\ndata: %b\n\n" % orjson.dumps(ended_with_key(ended.result()))
+            return
         is_over = status.state != "running"  # before the rest is read, so that the last frame is whole
         said = adapter.dump_json(status)
         if said != last or is_over:
@@ -179,7 +198,7 @@ async def _progress(adapter: TypeAdapter[RebuildStatus], status: RebuildStatus) 
             last = said
         if is_over:
             return
-        await asyncio.sleep(PROGRESS_SECONDS)
+        await asyncio.wait([ended], timeout=PROGRESS_SECONDS)
 
 
 def _facts(rebuilt: Rebuilt) -> dict[str, Any]:

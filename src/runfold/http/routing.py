@@ -7,17 +7,34 @@ from functools import cache
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, TypeAdapter, create_model
+from pydantic_core import CoreSchema
 from starlette.routing import Match, Route
 from starlette.types import Scope
 
+from runfold.domain.first_fault import failing_fast, require_known
 from runfold.errors import InvalidEvent
 from runfold.ledger import route
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 _LIKE_A_DAY = re.compile(r"\d{4}-\d\d-\d\d")
-_CLOSED = ConfigDict(extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+class _Closed(BaseModel):
+    """Knows no fields but its own, and is given up at the first fault."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return failing_fast(handler(source))
+
+
+class _Strict(_Closed):
+    """And "1" is no number."""
+
+    model_config = ConfigDict(strict=True)
 
 
 class Direct(Route):
@@ -60,7 +77,7 @@ def model_of(name: str, fields: Mapping[str, route.Field], *, strict: bool = Fal
         shadows = hasattr(BaseModel, key)  # a model has methods of some names
         made[f"{key}_" if shadows else key] = (field.type, Field(default, alias=key) if shadows else default)
     class_name = "".join(part.title().replace("_", "") for part in name.split("."))
-    return create_model(class_name, __config__=ConfigDict(**_CLOSED, strict=strict), **made)  # made at run time
+    return create_model(class_name, __base__=_Strict if strict else _Closed, **made)  # made at run time
 
 
 def add(
@@ -113,6 +130,7 @@ def _kinds(media_type: str | None) -> dict[int | str, dict[str, Any]]:
 def asked(request: Request, model: type[BaseModel]) -> BaseModel:
     """A query string as a model. Raises pydantic.ValidationError."""
     given: dict[str, Any] = {}
+    require_known(model, dict.fromkeys(request.query_params), "")
     many, days = _of_annotation(model, "list["), _of_annotation(model, "datetime.")
     for name in request.query_params:
         values = request.query_params.getlist(name)

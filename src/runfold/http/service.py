@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 
 from fastapi import Request
@@ -11,6 +11,8 @@ from runfold.domain.values import digest
 from runfold.errors import InvalidEvent, ProjectionNotFound
 from runfold.http import bodies
 from runfold.http.access import Access
+from runfold.http.key_watch import Ended
+from runfold.ledger.caller import Caller
 from runfold.ledger.desk import Desk
 from runfold.ledger.ledger import Ledger
 from runfold.ledger.route import Scope
@@ -46,6 +48,10 @@ class Service:
     async def desk(self, request: Request, scope: Scope) -> Desk:
         """The ledger as who asks sees it. Raises AccessDenied."""
         return self.ledger.on_behalf(await self.access.caller(request, scope))
+
+    def watch(self, caller: Caller, ended: Ended) -> Callable[[], None]:
+        """Call `ended` when the key that the caller showed is good no more; call what is returned to be told no more."""
+        return _nothing if caller.api_key is None else self.access.watch(caller, ended)
 
     def projection(self, name: str) -> AnyProjection:
         """One that this server was started with: a name in a request is looked up and never imported.
@@ -89,3 +95,7 @@ class Service:
             waiting.pop()
             if not waiting:
                 del self._asking[asked]
+
+
+def _nothing() -> None:
+    """There is no key to be watched."""

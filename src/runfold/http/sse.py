@@ -7,7 +7,8 @@ A stream begins with `retry:` (milliseconds until a client should connect again)
   the pages of `GET /events`. A cursor is the position and its history, such as `1234@1f2e3d4c`.
 - marks of the stream itself, whose names have no dot:
   `caught_up` {"position", "head"}: once, when all that was recorded before the request has been sent;
-  `end` {"position", "reason"}: the stream is complete, do not connect again;
+  `end` {"position", "reason"}: the stream is complete, do not connect again; or its key was revoked or has expired, and
+  then problem details say so (`"status": 401`);
   `bye` {"position", "reason"}: the server stops; connect again, and go on after the last id;
   `dropped` {"position", "reason"}: the client read too slowly; connect again, and go on after the last id;
   `problem`, problem details: the stream cannot go on, for the reason that it gives. `HistoryChanged` says that the ledger

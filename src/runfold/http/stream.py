@@ -1,23 +1,23 @@
 """An event stream as the answer to a request: it sends what its follower gives, as fast as the client takes it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 
 from fastapi import Response
 from starlette.types import Receive, Scope, Send
 
-from runfold.errors import AccessDenied, LedgerError
 from runfold.http import sse
 from runfold.http.connections import STOP_SECONDS, connection_of
 from runfold.http.feed import Feed
-from runfold.http.follower import Follower
+from runfold.http.follower import Follower, ended_with_key
+from runfold.http.key_watch import Ended
 from runfold.http.service import Limits
 
 READ_ON_SECONDS = 10.0
 """A client that is dropped may read what waits for it for so long."""
 
-Allowed = Callable[[], Awaitable[object]]
-"""Raises AccessDenied where who began the stream may no longer see it."""
+Watching = Callable[[Ended], Callable[[], None]]
+"""Tells when who began the stream may no longer see it, until what it returns is called."""
 
 
 class EventStream(Response):
@@ -25,33 +25,29 @@ class EventStream(Response):
 
     media_type = sse.MEDIA_TYPE
 
-    def __init__(self, feed: Feed, follower: Follower, allowed: Allowed, limits: Limits, headers: Mapping[str, str]) -> None:
+    def __init__(self, feed: Feed, follower: Follower, watching: Watching, limits: Limits, headers: Mapping[str, str]) -> None:
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no", **headers})
         del self.headers["content-length"]  # nobody knows it
-        self._feed, self._follower, self._allowed, self._limits = feed, follower, allowed, limits
+        self._feed, self._follower, self._watching, self._limits = feed, follower, watching, limits
         self._sent = follower.position, follower.epoch
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send until the stream ends, the client hangs up, or it is dropped."""
         if connection := connection_of(scope):
             connection.carries_stream = True
+        leave = self._watching(self._follower.refuse)
         listening = asyncio.ensure_future(self._until_gone(receive))
         try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             await send(_body(sse.opening(self._follower.position, self._follower.epoch)))
             await self._send_all(scope, send)
         finally:
+            leave()
             listening.cancel()
             self._follower.close()
 
     async def _send_all(self, scope: Scope, send: Send) -> None:
-        look_at = asyncio.get_running_loop().time() + self._limits.heartbeat_seconds
         while not self._follower.is_over and not self._follower.is_gone:
-            if asyncio.get_running_loop().time() > look_at:
-                look_at = asyncio.get_running_loop().time() + self._limits.heartbeat_seconds
-                if denied := await self._is_denied():
-                    await send(_body(sse.mark("problem", *self._sent, {"detail": denied}), more=False))
-                    return
             given = await self._follower.next()
             if given and not await self._is_taken(send, _body(given, more=not self._follower.is_over)):
                 await self._drop(scope, send)
@@ -66,7 +62,7 @@ class EventStream(Response):
         seconds = STOP_SECONDS if self._feed.closed else self._limits.stuck_seconds
         try:
             async with asyncio.timeout(seconds) as patience:
-                self._follower.hurry = lambda: patience.reschedule(loop.time() + STOP_SECONDS)
+                self._follower.hurry = lambda left: patience.reschedule(loop.time() + left)
                 await send(message)
         except TimeoutError:
             return False
@@ -76,22 +72,17 @@ class EventStream(Response):
 
     async def _drop(self, scope: Scope, send: Send) -> None:
         """Say so, for when the client reads on, and free what was held for it."""
-        self._feed.dropped += 1
+        refused = self._follower.refused
+        self._feed.dropped += refused is None
         if (connection := connection_of(scope)) is None:
             return
-        facts = {"reason": f"nothing was read for {self._limits.stuck_seconds:g} s; connect again"}
+        stuck = {"reason": f"nothing was read for {self._limits.stuck_seconds:g} s; connect again"}
+        said = (
+            sse.mark("dropped", *self._sent, stuck) if refused is None else sse.mark("end", *self._sent, ended_with_key(refused))
+        )
         connection.let_pass()
-        await send(_body(sse.mark("dropped", *self._sent, facts), more=False))
-        connection.hang_up(STOP_SECONDS if self._feed.closed else READ_ON_SECONDS)
-
-    async def _is_denied(self) -> str | None:
-        try:
-            await self._allowed()
-        except AccessDenied as error:
-            return str(error)
-        except LedgerError:
-            return None  # who asks too often, or whom nobody can look up just now, was let in before
-        return None
+        await send(_body(said, more=False))
+        connection.hang_up(STOP_SECONDS if self._feed.closed or refused else READ_ON_SECONDS)
 
     async def _until_gone(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":

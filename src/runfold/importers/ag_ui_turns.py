@@ -17,6 +17,7 @@ from typing import Any
 
 import jsonpatch
 
+from runfold.domain.step import apply_patch
 from runfold.domain.values import DataPart, Part, ReasoningPart, TextPart
 from runfold.errors import InvalidEvent
 from runfold.importers.ag_ui_content import parts_of, same_json
@@ -197,7 +198,7 @@ class _Answer:
             return
         delta, before = event.delta, {} if self.talk.state is None else self.talk.state
         try:
-            self.talk.state = jsonpatch.JsonPatch(delta).apply(before)
+            self.talk.state = apply_patch(before, delta)
         except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, TypeError, KeyError, IndexError) as error:
             raise InvalidEvent("delta", f"does not apply: {error}") from None
         turn = self.turn

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator
 from datetime import datetime
-from fnmatch import fnmatchcase
 from typing import TypeVar
 
 from pydantic import ValidationError
 
-from runfold.domain.event import AlreadyRecorded, Event, Recorded, refusal
+from runfold.domain.event import AlreadyRecorded, Event, Recorded, is_of_type, refusal
 from runfold.errors import CommandRefused, LedgerError, LedgerUnavailable, UsageError
 from runfold.ledger.answers import require_same
 from runfold.ledger.caller import Caller, metadata_of
@@ -44,7 +43,7 @@ class ReaderWithNew(Reader):
         """A stream's events in order, the collected ones last."""
         yield from super().stream(stream, after_version=after_version, up_to_version=up_to_version, up_to=up_to, types=types)
         for recorded in self._batch.collected():
-            wanted = not types or any(fnmatchcase(recorded.type, name) for name in types)
+            wanted = not types or any(is_of_type(recorded.type, name) for name in types)
             if recorded.stream == stream and after_version < recorded.version <= up_to_version and wanted:
                 yield recorded
 

@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec, Protocol, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import FailFast, TypeAdapter, ValidationError
 
 from runfold.domain.event import refusal
+from runfold.domain.first_fault import require_known
 from runfold.domain.values import Actor, Part, TextPart, json_text, parse_json
 from runfold.errors import InvalidEvent
 from runfold.ledger.plan import Plan
@@ -107,7 +108,7 @@ def planned(method: Callable[..., Plan[T]], self: Handle, /, *args: Any, **kwarg
         raise refusal(error) from None
 
 
-_PARTS: TypeAdapter[tuple[Part, ...]] = TypeAdapter(tuple[Part, ...])
+_PARTS: TypeAdapter[tuple[Part, ...]] = TypeAdapter(Annotated[tuple[Part, ...], FailFast()])
 
 Content = str | list[dict[str, Any]] | tuple[Part, ...]
 """A message's content: text, or parts as dicts or models."""
@@ -119,6 +120,7 @@ def content_parts(content: Content) -> tuple[Part, ...]:
         return (TextPart(text=content),)
     if isinstance(content, tuple):
         return content
+    require_known(Part, content, "content")
     try:
         return _PARTS.validate_python(content, strict=False)
     except ValidationError as error:

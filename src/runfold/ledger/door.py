@@ -37,6 +37,7 @@ from runfold.ledger.caller import Caller, Envelope, metadata_of
 from runfold.ledger.insisting import append_alone, insist
 from runfold.ledger.plan import Plan, Try
 from runfold.ledger.reading import Reading
+from runfold.ledger.revoked_keys import RevokedKeys
 from runfold.ledger.session import Known, NotKnown, Session, States
 from runfold.ledger.submitted import Receipt, Submitted, settle
 from runfold.settings import Settings
@@ -67,8 +68,7 @@ class Door:
         self.actor, self.tenant_id = self.caller.actor, self.caller.tenant_id
         self.limits = Limits(settings.max_string_bytes, settings.max_event_bytes)
         self.states = States(recorder.reader, settings.cached_streams)
-        self.revoked_keys: set[str] = set()
-        """Those that were revoked in this process: who believes a key for a moment looks here first."""
+        self.revoked_keys = RevokedKeys()
         self._default_metadata = metadata_of({}, self.caller)
         self._hint = Hint(recorder.store)
         self._appender = Appender(recorder.writer, self._settle, settings.queue_size)

@@ -1,14 +1,16 @@
 """Values held to a JSON Schema that came with them: patterns take bounded time, and nothing is looked up elsewhere."""
 
+from itertools import islice
 from typing import Any, NamedTuple
 
 import jsonschema_rs
 
 from runfold.domain.values import json_fault
 from runfold.errors import InvalidEvent
+from runfold.ledger.schema_steps import require_few_steps, require_small
 
 _PATTERNS = jsonschema_rs.FancyRegexOptions(backtrack_limit=50_000)
-_MOST_CHARACTERS = 500
+_MOST_CHARACTERS, _MOST_COUNTED = 500, 1000
 
 
 class Mismatch(NamedTuple):
@@ -32,17 +34,19 @@ def mismatch(name: str, value: Any, schema: dict[str, Any]) -> Mismatch | None:
     validator = _validator("schema", schema)
     if json_fault(value) is not None:
         return None  # it is refused for that
-    found = list(validator.iter_errors(value))
+    require_few_steps(name, value, schema)
+    found = list(islice(validator.iter_errors(value), _MOST_COUNTED + 1))
     if not found:
         return None
     path = ".".join([name, *map(str, found[0].instance_path)])
-    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    more = f" (and {len(found) - 1} more)" if 1 < len(found) <= _MOST_COUNTED else " (and many more)" if len(found) > 1 else ""
     return Mismatch(path, found[0].message[:_MOST_CHARACTERS] + more)
 
 
 def _validator(name: str, schema: dict[str, Any]) -> jsonschema_rs.Validator:
     if json_fault(schema) is not None:
         raise InvalidEvent(name, "is no JSON")
+    require_small(name, schema)
     try:
         return jsonschema_rs.validator_for(schema, pattern_options=_PATTERNS, offline=True, mask="it")
     except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError) as error:

@@ -147,10 +147,9 @@ class RemoteSubscription:
         """Take in what the stream says of itself; whether more comes on this connection. Raises LedgerError."""
         if (said := _sent(sent.id)) is not None and said.position >= self.position and sent.event != "problem":
             self._cursor = said
-        if sent.event == "problem":
-            told = orjson.loads(sent.data)
-            name = str(told.pop("type", "AccessDenied")).removeprefix(URN)  # who lost the right to read is told no more
-            raise rebuilt(name, str(told.pop("detail")), told)
+        told = orjson.loads(sent.data) if sent.event in {"problem", "end"} else {}
+        if "type" in told:  # it cannot go on, or its key is good no more
+            raise rebuilt(str(told.pop("type")).removeprefix(URN), str(told.pop("detail")), told)
         self._is_over = sent.event == "end"
         return sent.event not in {"end", "bye", "dropped"}
 

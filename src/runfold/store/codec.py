@@ -8,7 +8,7 @@ import orjson
 
 from runfold.domain.catalogue import event_types
 from runfold.domain.event import Event, EventTypes, Recorded
-from runfold.errors import InvalidEvent
+from runfold.errors import InvalidEvent, shortened
 
 
 class Row(NamedTuple):
@@ -47,7 +47,7 @@ def encode(event: Event, limits: Limits) -> bytes:
     if len(state) > limits.event_bytes:
         raise InvalidEvent("", f"is {len(state)} bytes of JSON; an event takes {limits.event_bytes}", event.type)
     if len(state) > limits.string_bytes:
-        _check_strings(orjson.loads(state), limits.string_bytes, event.type, "")
+        _check_strings(orjson.loads(state), limits.string_bytes, event.type)
     return state
 
 
@@ -71,17 +71,28 @@ def _jsonable(value: object) -> object:
     raise TypeError(f"{type(value).__name__} has no place in metadata")
 
 
-def _check_strings(value: Any, limit: int, event_type: str, path: str) -> None:
+def _check_strings(value: Any, limit: int, event_type: str) -> None:
+    if found := _too_long(value, limit):
+        size, steps = found
+        raise InvalidEvent(".".join(reversed(steps)), f"is {size} bytes; a string takes {limit}", event_type)
+
+
+def _too_long(value: Any, limit: int) -> tuple[int, list[str]] | None:
+    """The first string that is too long: its bytes, and the way to it, the innermost step first."""
     match value:
         case str():
-            if (size := len(value.encode())) > limit:
-                raise InvalidEvent(path, f"is {size} bytes; a string takes {limit}", event_type)
+            size = len(value.encode())
+            return (size, []) if size > limit else None
         case dict():
             for key, member in value.items():
-                _check_strings(key, limit, event_type, f"{path}.{key[:40]} (key)".lstrip("."))
-                _check_strings(member, limit, event_type, f"{path}.{key}".lstrip("."))
+                if found := _too_long(key, limit):
+                    return found[0], [f"{shortened(key, 40)} (key)"]
+                if found := _too_long(member, limit):
+                    found[1].append(shortened(key))
+                    return found
         case list():
             for index, member in enumerate(value):
-                _check_strings(member, limit, event_type, f"{path}.{index}".lstrip("."))
-        case _:
-            return
+                if found := _too_long(member, limit):
+                    found[1].append(str(index))
+                    return found
+    return None

@@ -4,14 +4,13 @@ import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from fnmatch import fnmatchcase
 from typing import Any, NamedTuple, Self
 from uuid import UUID
 
 import psycopg
 import psycopg_pool
 
-from runfold.domain.event import Recorded
+from runfold.domain.event import Recorded, is_of_type
 from runfold.errors import LedgerUnavailable, UsageError
 from runfold.store.codec import COLUMNS, decode
 from runfold.store.datastore import EVERY_TENANT, Datastore
@@ -72,8 +71,8 @@ class Filter:
             self.stream in {None, recorded.stream}
             and self.thread_id in {None, recorded.thread_id}
             and self.tenant_id in {None, recorded.tenant_id}
-            and (not self.types or any(fnmatchcase(recorded.type, name) for name in self.types))
-            and not any(fnmatchcase(recorded.type, name) for name in self.without)
+            and (not self.types or any(is_of_type(recorded.type, name) for name in self.types))
+            and not any(is_of_type(recorded.type, name) for name in self.without)
         )
 
 
