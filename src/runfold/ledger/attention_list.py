@@ -33,7 +33,7 @@ def attention_list(snapshot: Snapshot, asked: AttentionAsked) -> Page[AttentionR
     """A page of runs with reasons, those flagged last first unless it says otherwise. Raises UsageError."""
     wanted = given(asked, AttentionAsked)
     where = Where()
-    where.add("t.needs_attention")
+    where.one_of("needs_attention", (True,))
     where.has_any("reasons", words("reason", wanted.get("reason"), REASONS))
     where.one_of("status", words("status", wanted.get("status"), get_args(Status), STATUS_ALIASES))
     for name in _BY_TEXT:

@@ -13,7 +13,7 @@ _CALLS = Listing(
     {
         "requested_position": (Sort("requested_position", nullable=True),),
         "resolved_position": (Sort("resolved_position", nullable=True),),
-        "duration": (Sort("duration_ns"),),
+        "duration": (Sort("duration_ns", nullable=True, is_required=True),),
     },
 )
 _BY_TEXT = ("name", "run_id", "thread_id", "agent_id", "goal_id", "call_id", "message_id", "provider_call_id", "error_code")
@@ -51,6 +51,4 @@ def call_list(snapshot: Snapshot, asked: CallsAsked) -> Page[ToolCallRow]:
         where.one_of(name, texts(name, wanted.get(name)))
     if "waiting" in wanted:
         where.add('(t."open_approvals" > 0) = %b', truth("waiting", wanted["waiting"]))
-    if wanted.get("order_by") == "duration":
-        where.add('t."duration_ns" IS NOT NULL')
     return _CALLS.page(snapshot, where, wanted, order_by="requested_position", order="desc")

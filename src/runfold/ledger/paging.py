@@ -6,15 +6,16 @@ go meanwhile make no other row show twice or not at all; only a row that was its
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Generic, Literal, NamedTuple, TypedDict
 
 from pydantic import ConfigDict, TypeAdapter
 
 from runfold.domain.values import INT_LIMIT, json_fault
 from runfold.errors import UsageError
+from runfold.ledger.index_walk import Sorted, walks
 from runfold.ledger.read_models import Page, Snapshot
 from runfold.ledger.where import Where, Within, number, words
 from runfold.projections.columns import columns_of
@@ -22,7 +23,8 @@ from runfold.projections.projection import Projection, R
 
 DEFAULT_LIMIT, MOST = 100, 1000
 _DIRECTIONS = ("asc", "desc")
-_COMPARED = {"asc": ">", "desc": "<"}
+_KINDS: dict[str, type[int] | type[str] | type[date]] = {"bigint": int, "text": str, "date": date}
+"""What may stand in a key."""
 _LIST: TypeAdapter[list[str | int | None]] = TypeAdapter(list[str | int | None], config=ConfigDict(strict=True))
 
 
@@ -40,19 +42,12 @@ class Sort(NamedTuple):
     """What rows are sorted by. Where it may be missing, rows without it come after all others, as PostgreSQL has it."""
 
     column: str
-    kind: type[int] | type[str] | type[datetime] = int
+    kind: type[int] | type[str] | type[datetime] | type[date] = int
     nullable: bool = False
+    is_required: bool = False
+    """Whether rows without it are left out."""
     ranks: tuple[str, ...] = ()
     """All the words of the column, where it is not their letters that sort them."""
-
-    @property
-    def expression(self) -> str:
-        """In SQL."""
-        column = f't."{self.column}"'
-        if not self.ranks:
-            return column
-        ranked = ", ".join(f"'{word}'" for word in self.ranks)
-        return f"array_position(ARRAY[{ranked}], {column})"
 
     def value(self, row: Any) -> Any:
         """Of a row."""
@@ -61,10 +56,10 @@ class Sort(NamedTuple):
 
     def read(self, stored: Any) -> Any:
         """A value as a cursor holds it. Raises ValueError."""
-        if stored is None and self.nullable:
+        if stored is None and self.nullable and not self.is_required:
             return None
-        if self.kind is datetime:
-            stored = datetime.fromisoformat(stored) if type(stored) is str else None
+        if self.kind in {datetime, date}:
+            stored = self.kind.fromisoformat(stored) if type(stored) is str else None
         fits = type(stored) is self.kind and json_fault(str(stored)) is None
         if not fits or (self.kind is datetime and stored.tzinfo is None) or (self.kind is int and abs(stored) >= INT_LIMIT):
             raise ValueError("not what the list is sorted by")
@@ -88,36 +83,66 @@ class Listing(Generic[R]):
         limit = number("limit", asked.get("limit", DEFAULT_LIMIT), 1, MOST)
         sorts = (*self.orders[by], *_by_key(self.projection))
         head = [self.projection.name, by, way]
-        if (cursor := asked.get("cursor")) is not None:
-            _go_on(where, sorts, way, _decoded(cursor, head, sorts))
-        sql = ", ".join(f"{sort.expression} {way.upper()}" for sort in sorts)
-        found = snapshot.rows(self.projection, where.text, where.parameters, order_by=sql, limit=limit + 1)
+        after = None if (cursor := asked.get("cursor")) is None else _decoded(cursor, head, sorts)
+        found: list[R] = []
+        for part in _parts(where, sorts, way, after):
+            if len(found) <= limit:
+                found += self._rows(snapshot, part, way, limit + 1 - len(found))
         following = None
         if len(found) > limit:
             following = cursor_of([*head, *(sort.value(found[limit - 1]) for sort in sorts)])
         return Page(items=tuple(found[:limit]), next_cursor=following, standing=snapshot.standing)
 
+    def _rows(self, snapshot: Snapshot, part: "_Part", way: str, most: int) -> list[R]:
+        sorts = [Sorted(sort.column, sort.kind, sort.nullable) for sort in part.sorts]
+        asked = list(walks(self.projection, part.where, sorts, way, part.after))
+        found = [
+            row
+            for walk in asked
+            for row in snapshot.rows(
+                self.projection, walk.where, walk.parameters, order_by=walk.order_by, limit=most, apart=walk.apart
+            )
+        ]
+        if len(asked) > 1:
+            found.sort(key=lambda row: [getattr(row, sort.column) for sort in part.sorts], reverse=way == "desc")
+        return found[:most]
+
+
+class _Part(NamedTuple):
+    """Rows that come before or after all others of a list: those of one rank, those that lack what it is sorted by."""
+
+    where: Where
+    sorts: Sequence[Sort]
+    after: Sequence[Any] | None
+
+
+def _parts(where: Where, sorts: Sequence[Sort], way: str, after: Sequence[Any] | None) -> Iterator[_Part]:
+    """The parts of a list in their order, as far as they come after some values of a row."""
+    first, rest = sorts[0], None if after is None else after[1:]
+    if first.ranks:
+        for rank in range(1, len(first.ranks) + 1)[:: 1 if way == "asc" else -1]:
+            if after is None or (rank >= after[0] if way == "asc" else rank <= after[0]):
+                same = after is not None and rank == after[0]
+                yield _Part(where.but(**{first.column: first.ranks[rank - 1]}), sorts[1:], rest if same else None)
+        return
+    if not first.nullable:
+        yield _Part(where, sorts, after)
+        return
+    is_lacking = after is not None and after[0] is None
+    having = _Part(where, sorts, None if is_lacking else after)
+    if first.is_required:
+        yield having
+        return
+    lacking = _Part(where.but(**{first.column: None}), sorts[1:], rest if is_lacking else None)
+    if way == "asc":
+        yield from (lacking,) if is_lacking else (having, lacking)
+    else:
+        yield from (having,) if after is not None and not is_lacking else (lacking, having)
+
 
 def _by_key(projection: Projection[Any]) -> list[Sort]:
     types = {column.name: column.type for column in columns_of(projection.row)}
-    return [Sort(name, int if types[name] == "bigint" else str) for name in projection.key]
-
-
-def _go_on(where: Where, sorts: Sequence[Sort], way: str, values: Sequence[Any]) -> None:
-    """Only what comes after a row."""
-    first = sorts[0]
-    if first.nullable and values[0] is None:
-        others = f"{first.expression} IS NULL AND {_beyond(sorts[1:], way)}"
-        where.add(f"({others} OR {first.expression} IS NOT NULL)" if way == "desc" else others, *values[1:])
-    elif first.nullable and way == "asc":
-        where.add(f"({_beyond(sorts, way)} OR {first.expression} IS NULL)", *values)
-    else:
-        where.add(_beyond(sorts, way), *values)
-
-
-def _beyond(sorts: Sequence[Sort], way: str) -> str:
-    columns = ", ".join(sort.expression for sort in sorts)
-    return f"({columns}) {_COMPARED[way]} ({', '.join(['%b'] * len(sorts))})"
+    return [Sort(name, _KINDS[types[name]]) for name in projection.key]
 
 
 def cursor_of(parts: list[Any]) -> str:

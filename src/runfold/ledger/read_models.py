@@ -98,12 +98,18 @@ class Snapshot:
 
     def rows(
         self, projection: Projection[R], where: str = "true", parameters: Sequence[Any] = (), *, order_by: str = "",
-        limit: int | None = None,
+        limit: int | None = None, apart: bool = False,
     ) -> list[R]:  # fmt: skip
-        """Rows of one read model of this tenant, as its own class."""
+        """Rows of one read model of this tenant, as its own class.
+
+        With `apart` they are found first and sorted then: else the order could seem to make the look for them unnecessary.
+        """
         table = _table(projection)
         columns = ", ".join(f't."{column.name}"' for column in table.columns[1:-1])
-        text = f"SELECT {columns} FROM {{{projection.name}}} AS t WHERE t.tenant_id = %b AND {where}"  # noqa: S608
+        source = f"{{{projection.name}}} AS t WHERE t.tenant_id = %b AND {where}"
+        if apart:
+            source = f"(SELECT * FROM {source} OFFSET 0) AS t"  # noqa: S608
+        text = f"SELECT {columns} FROM {source}"  # noqa: S608
         text += f" ORDER BY {order_by}" if order_by else ""
         text += f" LIMIT {limit:d}" if limit is not None else ""
         return [table.row_of(values) for values in self.query(text, [self.tenant_id, *parameters])]

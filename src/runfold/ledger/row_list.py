@@ -26,6 +26,6 @@ def row_list(snapshot: Snapshot, projection: Projection[R], equal: Mapping[str, 
             raise UsageError(f"{projection.name} cannot be asked for by {name!r}; it can by {known}", name=name)
         if type(value) is not kind:
             raise UsageError(f"{name} takes {kind.__name__}, not {value!r}", name=name)
-        where.add(f't."{name}" = %b', value)
+        where.one_of(name, (value,))
     asked = {"limit": limit, "cursor": cursor}
     return Listing(projection, {"key": ()}).page(snapshot, where, asked, order_by="key", order="asc")

@@ -21,7 +21,7 @@ _RUNS = Listing(
         "created_at": (Sort("created_at", datetime),),
         "last_event_at": (Sort("last_event_at", datetime),),
         "finished_at": (Sort("finished_at", datetime, nullable=True),),
-        "duration": (Sort("duration_ns"),),
+        "duration": (Sort("duration_ns", nullable=True, is_required=True),),
         "steps": (Sort("steps"),),
     },
 )
@@ -87,11 +87,11 @@ def run_list(snapshot: Snapshot, asked: RunsAsked) -> Page[RunSummary]:
     is_active = truth("active", wanted.get("active", False))
     where.one_of("status", statuses or (ACTIVE if is_active else ()))
     if "background" in wanted:
-        where.add('t."background" = %b', truth("background", wanted["background"]))
+        where.one_of("background", (truth("background", wanted["background"]),))
     if "created_from" in wanted:
-        where.add('t."created_at" >= %b', moment("created_from", wanted["created_from"]))
+        where.at_least("created_at", moment("created_from", wanted["created_from"]))
     if "created_to" in wanted:
-        where.add('t."created_at" <= %b', moment("created_to", wanted["created_to"]))
+        where.at_most("created_at", moment("created_to", wanted["created_to"]))
     if "steps" in wanted:
         comparing = operator("steps_operator", wanted.get("steps_operator", "eq"))
         where.compared("steps", comparing, number("steps", wanted["steps"]))
@@ -107,10 +107,10 @@ def _narrow_by_duration(snapshot: Snapshot, where: Where, wanted: Mapping[str, A
     if (value := wanted.get("duration_ns")) is not None:
         comparing = operator("duration_operator", wanted.get("duration_operator", "gt"))
         where.compared("duration_ns", comparing, number("duration_ns", value))
-    if percentile is not None:
-        where.add('t."duration_ns" >= %b::bigint', slowest)
-    elif wanted.get("order_by") == "duration":
-        where.add('t."duration_ns" IS NOT NULL')
+    if slowest is not None:
+        where.at_least("duration_ns", slowest)
+    elif percentile is not None:
+        where.add("false")
 
 
 def _percentile(snapshot: Snapshot, where: Where, percentile: int) -> int | None:

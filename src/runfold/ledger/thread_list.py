@@ -44,7 +44,7 @@ def thread_list(snapshot: Snapshot, asked: ThreadsAsked) -> Page[ThreadRow]:
         where.one_of(name, texts(name, wanted.get(name)))
     where.one_of("state", words("state", wanted.get("state"), get_args(ThreadState)) or ("open", "archived"))
     if "active_from" in wanted:
-        where.add('t."last_activity_at" >= %b', moment("active_from", wanted["active_from"]))
+        where.at_least("last_activity_at", moment("active_from", wanted["active_from"]))
     if "active_to" in wanted:
-        where.add('t."last_activity_at" <= %b', moment("active_to", wanted["active_to"]))
+        where.at_most("last_activity_at", moment("active_to", wanted["active_to"]))
     return _THREADS.page(snapshot, where, wanted, order_by="last_activity_at", order="desc")

@@ -1,9 +1,9 @@
 """What narrows a list from a read model: conditions in SQL, each with its values, from what a caller asks for."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import GetJsonSchemaHandler
 from pydantic_core import CoreSchema
@@ -16,7 +16,7 @@ OneOrMore = str | Iterable[str]
 """One value or several, of which any will do. None at all do not narrow."""
 Operator = Literal["eq", "gt", "gte", "lt", "lte"]
 
-_OPERATORS: dict[str, str] = {"eq": "=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
+_OPERATORS = get_args(Operator)
 
 
 @dataclass(frozen=True)
@@ -45,25 +45,54 @@ class Where:
     """Conditions that all hold, on the columns of `t`."""
 
     def __init__(self) -> None:
-        self._conditions: list[str] = ["true"]
-        self.parameters: list[Any] = []
+        self.equal: dict[str, tuple[Any, ...]] = {}
+        """By column: the values of which it has any. None alone: it has none."""
+        self.bounds: dict[tuple[str, str], Any] = {}
+        """By column and `>=` or `<=`: the value."""
+        self._others: list[tuple[str, tuple[Any, ...]]] = []
+
+    def but(self, **equal: Any) -> "Where":
+        """The same, and these columns have these values."""
+        other = Where()
+        other.equal, other.bounds, other._others = dict(self.equal), dict(self.bounds), list(self._others)
+        for column, value in equal.items():
+            other.one_of(column, (value,))
+        return other
 
     @property
     def text(self) -> str:
         """All of them in SQL."""
-        return " AND ".join(self._conditions)
+        return " AND ".join(["true", *(text for text, _ in self._all())])
+
+    @property
+    def parameters(self) -> list[Any]:
+        """The values of `text`, in order."""
+        return [value for _, values in self._all() for value in values]
+
+    def hidden(self, columns: Collection[str], bounds: Collection[tuple[str, str]]) -> tuple[list[str], list[Any]]:
+        """All but what is said of these columns and bounds; in a form for which no index is looked for."""
+        rest = [(f"({text}) IS TRUE", values) for text, values in self._all(columns, bounds)]
+        return [text for text, _ in rest], [value for _, values in rest for value in values]
 
     def add(self, condition: str, *values: Any) -> None:
         """One more, in SQL."""
-        self._conditions.append(condition)
-        self.parameters.extend(values)
+        self._others.append((condition, values))
 
-    def one_of(self, column: str, values: tuple[str, ...]) -> None:
-        """The column has one of these values. One alone is asked for by itself: then an index can give the order, too."""
-        if len(values) == 1:
-            self.add(f't."{column}" = %b', values[0])
+    def one_of(self, column: str, values: tuple[Any, ...]) -> None:
+        """The column has one of these values."""
+        if values and column in self.equal:
+            values = tuple(value for value in values if value in self.equal[column])
+            self.equal[column] = values
         elif values:
-            self.add(f't."{column}" = ANY(%b)', list(values))
+            self.equal[column] = values
+
+    def at_least(self, column: str, value: Any) -> None:
+        """The column has this value or a greater one."""
+        self._bound(column, ">=", value)
+
+    def at_most(self, column: str, value: Any) -> None:
+        """The column has this value or a smaller one."""
+        self._bound(column, "<=", value)
 
     def has_any(self, column: str, values: tuple[str, ...]) -> None:
         """The column, an array, has any of these."""
@@ -72,7 +101,36 @@ class Where:
 
     def compared(self, column: str, operator: str, number: int) -> None:
         """The column stands so to a number; nothing does where there is none."""
-        self.add(f't."{column}" {_OPERATORS[operator]} %b', number)
+        match operator:
+            case "eq":
+                self.one_of(column, (number,))
+            case "gt" | "gte":
+                self.at_least(column, number + (operator == "gt"))
+            case _:
+                self.at_most(column, number - (operator == "lt"))
+
+    def _bound(self, column: str, side: str, value: Any) -> None:
+        if (column, side) in self.bounds:
+            self.add(f't."{column}" {side} %b', value)
+        else:
+            self.bounds[column, side] = value
+
+    def _all(
+        self, columns: Collection[str] = (), bounds: Collection[tuple[str, str]] = ()
+    ) -> Iterator[tuple[str, tuple[Any, ...]]]:  # fmt: skip
+        for column, values in self.equal.items():
+            if column not in columns:
+                yield _equal(column, values)
+        for (column, side), value in self.bounds.items():
+            if (column, side) not in bounds:
+                yield f't."{column}" {side} %b', (value,)
+        yield from self._others
+
+
+def _equal(column: str, values: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
+    if values == (None,):
+        return f't."{column}" IS NULL', ()
+    return (f't."{column}" = %b', values) if len(values) == 1 else (f't."{column}" = ANY(%b)', (list(values),))
 
 
 def texts(name: str, given: OneOrMore | None) -> tuple[str, ...]:

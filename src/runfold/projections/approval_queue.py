@@ -101,14 +101,18 @@ class ApprovalRow(Row):
 class ApprovalQueue(Projection[ApprovalRow]):
     """One row per approval: who must decide what, since when, until when, and who decided."""
 
-    name = "approval_queue"
+    name, version = "approval_queue", 2
     row = ApprovalRow
     key = ("approval_id",)
     events = (
         ApprovalRequested, ApprovalVoteCast, ApprovalGranted, ApprovalDenied, ApprovalExpired, ApprovalWithdrawn,
         ApprovalConsumed,
     )  # fmt: skip
-    indexes = (("status", "requested_position"), ("status", "expires_at"), ("thread_id",), ("run_id",), ("agent_id", "status"))
+    indexes = (
+        ("requested_position",), ("expires_at", "approval_id"), ("decided_position", "approval_id"),
+        ("status", "requested_position"), ("status", "expires_at", "approval_id"), ("thread_id", "requested_position"),
+        ("run_id", "requested_position"), ("agent_id", "requested_position"), ("agent_id", "status", "requested_position"),
+    )  # fmt: skip
     partition = "thread"
 
     def keys(self, recorded: Recorded) -> Iterable[Key]:

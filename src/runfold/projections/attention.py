@@ -121,12 +121,15 @@ class AttentionRow(Row):
 class Attention(Projection[AttentionRow]):
     """One row per run: whether a person should look at it, and why."""
 
-    name, version, row, key, partition = "attention", 1, AttentionRow, ("run_id",), "thread"
+    name, version, row, key, partition = "attention", 2, AttentionRow, ("run_id",), "thread"
     events = (
         *get_args(AnyMessageEvent), *get_args(AnyToolCallEvent), *get_args(AnyStepEvent), *get_args(AnyUsageEvent),
         *get_args(AnyDecisionEvent), *get_args(AnyProblemEvent), *get_args(AnyRunEvent), ApprovalRequested,
     )  # fmt: skip
-    indexes = (("needs_attention", "flagged_at"), ("status",), ("thread_id",))
+    indexes = (
+        ("needs_attention", "flagged_at", "run_id"), ("status", "needs_attention", "flagged_at"),
+        ("thread_id", "needs_attention", "flagged_at"), ("agent_id", "needs_attention", "flagged_at"),
+    )  # fmt: skip
 
     def keys(self, recorded: Recorded) -> Iterable[Key]:
         """The run whose stream it is, or which asks for the approval."""

@@ -101,11 +101,14 @@ class DecisionRow(Row):
 class DecisionLog(Projection[DecisionRow]):
     """One row per decision: the choice, its outcome and its evaluation."""
 
-    name = "decision_log"
+    name, version = "decision_log", 2
     row = DecisionRow
     key = ("run_id", "decision_id")
     events = (DecisionMade, OutcomeRecorded, OutcomeCorrected, DecisionEvaluated)
-    indexes = (("made_position",), ("run_id", "ordinal"), ("thread_id",), ("goal_id", "made_position"), ("node_id",))
+    indexes = (
+        ("made_position",), ("run_id", "ordinal"), ("run_id", "made_position"), ("thread_id", "made_position"),
+        ("goal_id", "made_position"), ("node_id", "made_position"), ("agent_id", "made_position"),
+    )  # fmt: skip
     partition = "thread"
 
     def keys(self, recorded: Recorded) -> Iterable[Key]:

@@ -49,11 +49,15 @@ class ProblemRow(Row):
 class Problems(Projection[ProblemRow]):
     """One row per problem that a run reported, open or resolved."""
 
-    name = "problems"
+    name, version = "problems", 2
     row = ProblemRow
     key = ("run_id", "problem_id")
     events = (ProblemReported, ProblemResolved)
-    indexes = (("status", "severity"), ("goal_id", "status"), ("thread_id",))
+    indexes = (
+        ("reported_position",), ("resolved_position", "run_id", "problem_id"), ("severity", "reported_position"),
+        ("status", "reported_position"), ("status", "severity", "reported_position"), ("run_id", "severity", "reported_position"),
+        ("thread_id", "severity", "reported_position"), ("goal_id", "severity", "reported_position"),
+    )  # fmt: skip
     partition = "thread"
 
     def keys(self, recorded: Recorded) -> Iterable[Key]:

@@ -48,15 +48,16 @@ _NO_WAIT: Changes = {"waiting_reason": None, "waiting_for": (), "stop_reason": N
 class RunSummaries(Projection[RunSummary]):
     """One row per run: how it stands, what it did, what it used, how long it took."""
 
-    name, version, row, key, partition = "run_summaries", 1, RunSummary, ("run_id",), "thread"
+    name, version, row, key, partition = "run_summaries", 2, RunSummary, ("run_id",), "thread"
     events = (
         *get_args(AnyMessageEvent), *get_args(AnyToolCallEvent), *get_args(AnyStepEvent), *get_args(AnyUsageEvent),
         *get_args(AnyDecisionEvent), *get_args(AnyProblemEvent), *get_args(AnyRunEvent), ApprovalRequested,
     )  # fmt: skip
     indexes = (
-        ("created_at", "run_id"), ("last_event_at",), ("duration_ns",), ("status", "created_at"), ("stop_reason", "created_at"),
-        ("thread_id", "created_at"), ("agent_id", "created_at"), ("user_id", "created_at"), ("goal_id", "created_at"),
-        ("parent_run_id",), ("workflow_id",),
+        ("created_at", "run_id"), ("last_event_at",), ("finished_at", "run_id"), ("duration_ns",), ("steps",),
+        ("status", "created_at"), ("status", "finished_at", "run_id"), ("stop_reason", "created_at"), ("thread_id", "created_at"),
+        ("agent_id", "created_at"), ("user_id", "created_at"), ("goal_id", "created_at"), ("parent_run_id", "created_at"),
+        ("workflow_id", "created_at"),
     )  # fmt: skip
 
     def keys(self, recorded: Recorded) -> Iterable[Key]:

@@ -79,14 +79,18 @@ class ToolCallRow(Row):
 class ToolCalls(Projection[ToolCallRow]):
     """One row per tool call of a run: its request, state, end and approval."""
 
-    name = "tool_calls"
+    name, version = "tool_calls", 2
     row = ToolCallRow
     key = ("run_id", "call_id")
     events = (
         ToolCalled, ToolStarted, ToolSucceeded, ToolFailed, ToolCancelled, RunFailed, RunCancelled,
         ApprovalRequested, ApprovalGranted, ApprovalDenied, ApprovalExpired, ApprovalWithdrawn,
     )  # fmt: skip
-    indexes = (("thread_id",), ("name", "status"), ("status", "requested_position"))
+    indexes = (
+        ("requested_position", "run_id", "call_id"), ("resolved_position", "run_id", "call_id"), ("duration_ns",),
+        ("status", "requested_position"), ("name", "requested_position"), ("name", "status", "requested_position"),
+        ("run_id", "requested_position"), ("thread_id", "requested_position"), ("agent_id", "requested_position"),
+    )  # fmt: skip
     partition = "thread"
 
     def keys(self, recorded: Recorded) -> Iterable[Key]:
