@@ -67,7 +67,7 @@ def crowded(listed: Listed) -> Iterator[Listed]:
         ("runs", {"goal_id": "goal 3"}, "goal_id_created_at"),
         ("runs", {"run_id": ["run_7", "run_8"]}, "pkey"),
         ("approvals", {"status": "open"}, "status_requested_position"),
-        ("approvals", {"status": "open", "order_by": "expires_at"}, "status_expires_at_approval_id"),
+        ("approvals", {"status": "open", "order_by": "expires_at"}, "status_expires_at"),
         ("approvals", {"thread_id": "thread_9"}, "thread_id_requested_position"),
         ("approvals", {"run_id": "run_9"}, "run_id_requested_position"),
         ("approvals", {"agent_id": "agent 7", "status": "open"}, "agent_id_status_requested_position"),

@@ -213,17 +213,19 @@ def test_every_type_has_a_column_that_is_null_only_where_the_field_may_be_none(t
     assert all(types[name] == (types[f"{name}_or_none"][0], False) for name in MEMBERS)
 
 
-def test_indexes_begin_with_the_tenant_and_ids_sort_by_their_bytes(table: Table[EveryType], projector: Connection) -> None:
+def test_indexes_begin_with_the_tenant_end_with_the_key_and_ids_sort_by_their_bytes(
+    table: Table[EveryType], projector: Connection
+) -> None:
     found = projector.execute(
         "SELECT replace(indexdef, 'runfold_everything_1.everything ', '') AS is FROM pg_indexes"
         " WHERE schemaname = 'runfold_everything_1' ORDER BY indexname"
     )
     definitions = [row["is"].partition(" ON ")[2] for row in found]
     assert sorted(definitions) == [
-        "USING btree (tenant_id, facts)",
-        "USING btree (tenant_id, moment, text)",
+        "USING btree (tenant_id, facts, text_key, number_key, day_key)",
+        "USING btree (tenant_id, moment, text, text_key, number_key, day_key)",
         "USING btree (tenant_id, text_key, number_key, day_key)",
-        "USING btree (tenant_id, texts)",
+        "USING btree (tenant_id, texts, text_key, number_key, day_key)",
     ]
     rows = [EveryType(text_key=text, number_key=1, day_key=date(2026, 1, 1)) for text in ("b", "a", "Z", "é", "_")]
     table.write(projector, {key_of(row): Standing(row, 1) for row in rows})

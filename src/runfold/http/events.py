@@ -20,7 +20,7 @@ from runfold.domain.run import ENDED
 from runfold.errors import UsageError
 from runfold.http import sse
 from runfold.http.feed import Feed
-from runfold.http.follower import ENDINGS, SEARCHED, Follower, RunWatch, Wanted
+from runfold.http.follower import ENDINGS, Follower, RunWatch, Wanted
 from runfold.http.routing import Handler, add, asked, model_of
 from runfold.http.service import Service
 from runfold.http.stream import EventStream
@@ -30,7 +30,7 @@ from runfold.ledger.route import Field, Scope
 from runfold.ledger.where import number
 from runfold.store import epochs
 from runfold.store.cursor import Cursor, Place, cursor_of, name_of
-from runfold.store.reader import PAGE_BYTES, Filter, Head, Reader
+from runfold.store.reader import PAGE_BYTES, SEARCHED, Filter, Head, Reader
 
 PAGE_SECONDS = 1.0
 

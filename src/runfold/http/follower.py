@@ -17,12 +17,10 @@ from runfold.http import sse
 from runfold.http.connections import STOP_SECONDS
 from runfold.http.feed import Block, Entry, Feed
 from runfold.store import epochs
-from runfold.store.reader import LATEST, Filter, Head, Reader, Stretch
+from runfold.store.reader import LATEST, SEARCHED, Filter, Head, Reader, Stretch
 
 LOOK_AGAIN_SECONDS = 1.0
 HISTORY_SECONDS = 0.05
-SEARCHED = 20_000
-"""Positions that one query looks through where no index narrows it, so that heartbeats come in between."""
 NEAR, NEAR_OF_THREAD = 100_000, 20_000
 """Who is not further behind than this shares what is read with others: after a restart everybody is behind at once."""
 MOST_EVENTS, FEWEST_EVENTS = 500, 10

@@ -208,7 +208,13 @@ class Desk(Writing, Keyring):
         return cursor_of(head.position if position is None else position, head.epoch)
 
     def filter(self, types: Sequence[str] = (), thread_id: str | None = None, run_id: str | None = None) -> Filter:
-        """Which events of this tenant are wanted, of those that the caller may see."""
+        """Which events of this tenant are wanted, of those that the caller may see.
+
+        Those of a run are looked for in its thread, for which there is an index.
+        """
+        if run_id is not None and thread_id is None:
+            created = next(self._reading.reader.stream(run_id, up_to_version=1), None)
+            thread_id = created.thread_id if created else None
         without = () if self.caller.may("audit:read") else AUDITED
         return Filter(thread_id=thread_id, run_id=run_id, tenant_id=self.caller.tenant_id, types=tuple(types), without=without)
 

@@ -45,11 +45,16 @@ SELECT count(DISTINCT d.thread_id), count(DISTINCT d.run_id)
  WHERE d.tenant_id = %b AND d.goal_id = %b
 """
 _VIOLATIONS = """
-SELECT e.notification_id
+SELECT violated.position
   FROM {run_summaries} AS r
-  JOIN runfold.log AS e ON e.tenant_id = r.tenant_id AND e.originator_id = r.run_id AND e.topic = 'constraint.violated'
- WHERE r.tenant_id = %b AND r.goal_id = %b AND r.violations > 0 AND e.notification_id <= %b
- ORDER BY e.notification_id DESC
+ CROSS JOIN LATERAL (SELECT e.notification_id AS position
+                       FROM runfold.log AS e
+                      WHERE e.tenant_id = r.tenant_id AND e.originator_id = r.run_id AND e.topic = 'constraint.violated'
+                        AND (e.notification_id <= %b) IS TRUE
+                      ORDER BY e.originator_version DESC
+                      LIMIT least(r.violations, %b)) AS violated
+ WHERE r.tenant_id = %b AND r.goal_id = %b AND r.violations > 0
+ ORDER BY violated.position DESC
  LIMIT %b
 """
 
@@ -159,7 +164,7 @@ def goal_record(snapshot: Snapshot, goal_id: str) -> GoalRecord:
     ((threads, runs),) = snapshot.query(_REACH, asked)
     violations: list[int] = []
     if goal.last_violation_position is not None:
-        violations = [at for (at,) in snapshot.query(_VIOLATIONS, [*asked, snapshot.standing.position, VIOLATIONS])]
+        violations = [at for (at,) in snapshot.query(_VIOLATIONS, [snapshot.standing.position, VIOLATIONS, *asked, VIOLATIONS])]
     return GoalRecord(goal, decisions, (threads, runs), violations, snapshot.standing)
 
 

@@ -59,7 +59,7 @@ def _pinned(projection: AnyProjection, where: Where, order: list[str]) -> tuple[
 
     None where there is no such index, and rows must be sorted.
     """
-    indexes = (*projection.indexes, projection.key)
+    indexes = [tuple(dict.fromkeys((*index, *projection.key))) for index in ((), *projection.indexes)]
     found = [columns for index in indexes if (columns := _beginning(index, where, order)) is not None]
     best = max(found, key=lambda columns: (sum(_tells(projection, column) for column in columns), len(columns)), default=None)
     tells = any(_tells(projection, column) for column in {index[0] for index in indexes} & where.equal.keys())
@@ -74,7 +74,7 @@ def _beginning(index: tuple[str, ...], where: Where, order: list[str]) -> tuple[
         if prod(len(where.equal[column]) for column in pinned) > MOST_WALKS:
             continue
         rest = [column for column in order if column not in pinned]
-        if not rest or index[length : length + 1] == (rest[0],):
+        if not rest or index[length:][: len(rest)] == tuple(rest):
             return pinned
     return None
 

@@ -48,19 +48,29 @@ _SUMS = f"""
 _OTHER_COSTS = "other.key, u.reported_source, NULL, sum(other.value::numeric)"
 _OTHERS = "CROSS JOIN LATERAL jsonb_each_text(u.other_costs) AS other"
 
-_ON_PATH = """
-  JOIN (SELECT s.run_id, coalesce(e.notification_id, %b) AS up_to
-          FROM unnest(%b::text[], %b::bigint[]) AS s (run_id, version)
-          LEFT JOIN runfold.log AS e
-            ON e.tenant_id = %b AND e.originator_id = s.run_id AND e.originator_version = s.version) AS segment
-    ON segment.run_id = u.run_id AND coalesce(u.recorded_position, u.cost_position) <= segment.up_to"""
-_IN_TREE = """
-  JOIN (WITH RECURSIVE tree (run_id) AS (
+# OFFSET 0 and LIMIT keep each run a look-up of its own, however many rows the database expects.
+_EVERY_RUN = "{usage} AS u"
+_ON_PATH = """unnest(%b::text[], %b::bigint[]) AS s (run_id, version)
+  LEFT JOIN LATERAL (SELECT e.notification_id AS position
+                       FROM runfold.log AS e
+                      WHERE e.tenant_id = %b AND e.originator_id = s.run_id AND e.originator_version = s.version
+                      LIMIT 1) AS last ON true
+ CROSS JOIN LATERAL (SELECT *
+                       FROM {usage} AS w
+                      WHERE w.tenant_id = %b AND w.run_id = s.run_id
+                        AND coalesce(w.recorded_position, w.cost_position) <= coalesce(last.position, %b)
+                     OFFSET 0) AS u"""
+_IN_TREE = """(WITH RECURSIVE tree (run_id) AS (
                  SELECT %b::text COLLATE "C"
                   UNION
-                 SELECT n.run_id FROM {thread_tree} AS n JOIN tree ON n.parent_run_id = tree.run_id WHERE n.tenant_id = %b)
+                 SELECT child.run_id
+                   FROM tree
+                  CROSS JOIN LATERAL (SELECT n.run_id
+                                        FROM {thread_tree} AS n
+                                       WHERE n.tenant_id = %b AND n.parent_run_id = tree.run_id
+                                      OFFSET 0) AS child)
         SELECT run_id FROM tree) AS member
-    ON member.run_id = u.run_id"""
+ CROSS JOIN LATERAL (SELECT * FROM {usage} AS w WHERE w.tenant_id = %b AND w.run_id = member.run_id OFFSET 0) AS u"""
 
 
 class Cost(View):
@@ -177,14 +187,14 @@ def usage_report(snapshot: Snapshot, asked: UsageQuestion, path: Sequence[Segmen
 
     A call belongs to the path if it was recorded before the child left its run; it counts as it was last corrected.
     """
-    joined, parameters = _scope(snapshot, asked, path)
+    source, parameters = _scope(snapshot, asked, path)
     where, values = _conditions(asked)
     parameters += [snapshot.tenant_id, *values]
     dimensions = "".join(f"u.{_COLUMNS[name]}, " for name in asked.by)
     width = len(asked.by)
 
     def grouped(what: str, more: str, and_also: str) -> list[tuple[Any, ...]]:
-        text = f"SELECT {dimensions}{what} FROM {{usage}} AS u{joined} {more} WHERE u.tenant_id = %b{where}{and_also}"  # noqa: S608
+        text = f"SELECT {dimensions}{what} FROM {source} {more} WHERE u.tenant_id = %b{where}{and_also}"  # noqa: S608
         return snapshot.query(f"{text} GROUP BY {', '.join(map(str, range(1, width + 4)))}", parameters)
 
     sums: dict[tuple[Any, ...], _Sum] = {}
@@ -220,10 +230,11 @@ def usage_total(entries: Iterable[UsageEntry]) -> UsageTotals:
 
 def _scope(snapshot: Snapshot, asked: UsageQuestion, path: Sequence[Segment]) -> tuple[str, list[Any]]:
     if asked.scope == "path":
-        return _ON_PATH, [LATEST, [part.run_id for part in path], [part.up_to_version for part in path], snapshot.tenant_id]
+        runs, versions = [part.run_id for part in path], [part.up_to_version for part in path]
+        return _ON_PATH, [runs, versions, snapshot.tenant_id, snapshot.tenant_id, LATEST]
     if asked.scope == "tree":
-        return _IN_TREE, [*asked.equal["run"], snapshot.tenant_id]
-    return "", []
+        return _IN_TREE, [*asked.equal["run"], snapshot.tenant_id, snapshot.tenant_id]
+    return _EVERY_RUN, []
 
 
 def _conditions(asked: UsageQuestion) -> tuple[str, list[Any]]:

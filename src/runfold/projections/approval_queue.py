@@ -109,8 +109,8 @@ class ApprovalQueue(Projection[ApprovalRow]):
         ApprovalConsumed,
     )  # fmt: skip
     indexes = (
-        ("requested_position",), ("expires_at", "approval_id"), ("decided_position", "approval_id"),
-        ("status", "requested_position"), ("status", "expires_at", "approval_id"), ("thread_id", "requested_position"),
+        ("requested_position",), ("expires_at",), ("decided_position",),
+        ("status", "requested_position"), ("status", "expires_at"), ("thread_id", "requested_position"),
         ("run_id", "requested_position"), ("agent_id", "requested_position"), ("agent_id", "status", "requested_position"),
     )  # fmt: skip
     partition = "thread"

@@ -127,7 +127,7 @@ class Attention(Projection[AttentionRow]):
         *get_args(AnyDecisionEvent), *get_args(AnyProblemEvent), *get_args(AnyRunEvent), ApprovalRequested,
     )  # fmt: skip
     indexes = (
-        ("needs_attention", "flagged_at", "run_id"), ("status", "needs_attention", "flagged_at"),
+        ("needs_attention", "flagged_at"), ("status", "needs_attention", "flagged_at"),
         ("thread_id", "needs_attention", "flagged_at"), ("agent_id", "needs_attention", "flagged_at"),
     )  # fmt: skip
 

@@ -54,7 +54,7 @@ class Problems(Projection[ProblemRow]):
     key = ("run_id", "problem_id")
     events = (ProblemReported, ProblemResolved)
     indexes = (
-        ("reported_position",), ("resolved_position", "run_id", "problem_id"), ("severity", "reported_position"),
+        ("reported_position",), ("resolved_position",), ("severity", "reported_position"),
         ("status", "reported_position"), ("status", "severity", "reported_position"), ("run_id", "severity", "reported_position"),
         ("thread_id", "severity", "reported_position"), ("goal_id", "severity", "reported_position"),
     )  # fmt: skip

@@ -57,7 +57,7 @@ class Projection(Generic[R]):
     events: ClassVar[tuple[type[Event], ...]]
     """The classes of events that it looks at; it sees no others."""
     indexes: ClassVar[tuple[tuple[str, ...], ...]] = ()
-    """Columns that are searched or sorted by, each index after the tenant."""
+    """Columns that are searched or sorted by, each index after the tenant and before the key."""
     partition: ClassVar[Literal["thread", "goal"] | None] = None
     """`thread`: a row is made from the events of one thread alone; `goal`: of one goal alone; None: of any."""
     depends_on: ClassVar[str] = ""

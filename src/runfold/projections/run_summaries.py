@@ -54,8 +54,8 @@ class RunSummaries(Projection[RunSummary]):
         *get_args(AnyDecisionEvent), *get_args(AnyProblemEvent), *get_args(AnyRunEvent), ApprovalRequested,
     )  # fmt: skip
     indexes = (
-        ("created_at", "run_id"), ("last_event_at",), ("finished_at", "run_id"), ("duration_ns",), ("steps",),
-        ("status", "created_at"), ("status", "finished_at", "run_id"), ("stop_reason", "created_at"), ("thread_id", "created_at"),
+        ("created_at", "run_id"), ("last_event_at",), ("finished_at",), ("duration_ns",), ("steps",),
+        ("status", "created_at"), ("status", "finished_at"), ("stop_reason", "created_at"), ("thread_id", "created_at"),
         ("agent_id", "created_at"), ("user_id", "created_at"), ("goal_id", "created_at"), ("parent_run_id", "created_at"),
         ("workflow_id", "created_at"),
     )  # fmt: skip

@@ -87,7 +87,7 @@ class ToolCalls(Projection[ToolCallRow]):
         ApprovalRequested, ApprovalGranted, ApprovalDenied, ApprovalExpired, ApprovalWithdrawn,
     )  # fmt: skip
     indexes = (
-        ("requested_position", "run_id", "call_id"), ("resolved_position", "run_id", "call_id"), ("duration_ns",),
+        ("requested_position",), ("resolved_position",), ("duration_ns",),
         ("status", "requested_position"), ("name", "requested_position"), ("name", "status", "requested_position"),
         ("run_id", "requested_position"), ("thread_id", "requested_position"), ("agent_id", "requested_position"),
     )  # fmt: skip

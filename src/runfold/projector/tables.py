@@ -24,6 +24,8 @@ from runfold.store.datastore import Connection
 
 READ_SCHEMA = "runfold_read"
 READERS = ("runfold_app", "runfold_reader")
+NAME_BYTES = 64
+"""A name in PostgreSQL is shorter than this."""
 TENANT = Column("tenant_id", "text", nullable=False, comment="Whose it is")
 POSITION = Column("position", "bigint", nullable=False, comment="Position of the last event that changed the row")
 
@@ -79,12 +81,20 @@ class Table(Generic[R]):
         )
 
     def create_indexes(self, connection: Connection) -> None:
-        """Make the primary key and the indexes that the projection names."""
-        index = sql.SQL("CREATE INDEX ON {} ({})").format
+        """Make the primary key and the indexes that the projection names; each ends with the key, so that it is one order."""
+        index = sql.SQL("CREATE INDEX {} ON {} ({})").format
         _execute_all(connection, [
             sql.SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(self._qualified, _names(self._key)),
-            *(index(self._qualified, _names(("tenant_id", *columns))) for columns in self._indexes),
+            *(
+                index(self._index_name(columns), self._qualified, _names(dict.fromkeys(("tenant_id", *columns, *self._key))))
+                for columns in self._indexes
+            ),
         ])  # fmt: skip
+
+    def _index_name(self, columns: tuple[str, ...]) -> sql.Composable:
+        """By what it is searched by; PostgreSQL's choice where that is too long for a name."""
+        name = f"{self.name}_tenant_id_{'_'.join(columns)}_idx"
+        return sql.Identifier(name) if len(name) < NAME_BYTES else sql.SQL("")
 
     def show(self, connection: Connection) -> None:
         """Let the read model's plain name mean this table. In the caller's transaction.

@@ -29,6 +29,11 @@ SCHEMA = "runfold"
 EVERY_TENANT = "*"
 """What the service's own work says instead of a tenant: appending, following the log, checking it, folding it."""
 
+_PLANNING = "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_incremental_sort = off; SET jit = off"
+"""Each of our queries is written for one index of its table, which mostly gives its order too. What PostgreSQL prefers instead
+hangs on the size that the table had when it made the plan, which it keeps for as long as the connection lives, and on
+statistics that may be old or absent: then it reads or sorts everything for one page. For a query these switches leave it no
+other way where there is an index; compiling plans would cost more than they do."""
 _KEEPALIVES = {"keepalives_idle": 10, "keepalives_interval": 3, "keepalives_count": 3, "tcp_user_timeout": 15_000}
 
 
@@ -151,7 +156,7 @@ def _configure(connection: Connection) -> None:
     set_json_loads(orjson.loads, connection)
     connection.execute(
         f"{PIN_SEARCH_PATH}; SET idle_in_transaction_session_timeout = '10s'; SET lock_timeout = '5s'; SET TimeZone = 'UTC';"
-        f" SET runfold.tenant = '{EVERY_TENANT}'"
+        f" SET runfold.tenant = '{EVERY_TENANT}'; {_PLANNING}"
     )
 
 

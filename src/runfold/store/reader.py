@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple, Self
 from uuid import UUID
@@ -16,6 +16,8 @@ from runfold.store.codec import COLUMNS, decode
 from runfold.store.datastore import EVERY_TENANT, Datastore
 
 PAGE = 2000
+SEARCHED = 20_000
+"""Positions that one query looks through where no index fits what is wanted."""
 PAGE_BYTES = 16 * 1024 * 1024
 """No stretch of the log holds more payload than this, unless its first event does."""
 LATEST = 2**62
@@ -43,6 +45,11 @@ class Filter:
     types: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     """Types that are passed over, whatever else is wanted."""
+
+    @property
+    def is_of_thread(self) -> bool:
+        """Whether it is of one thread, for which there is an index."""
+        return self.thread_id is not None and self.tenant_id is not None
 
     def conditions(self) -> Iterator[tuple[str, Any]]:
         """SQL conditions, each with its one parameter."""
@@ -76,18 +83,46 @@ class Filter:
         )
 
 
-def _where(wanted: Filter | None, after: int, up_to: int) -> tuple[str, list[Any]]:
-    conditions = list((wanted or Filter()).conditions())
-    where = " AND ".join(["notification_id > %b", "notification_id <= %b", *(text for text, _ in conditions)])
-    return where, [after, up_to, *(value for _, value in conditions)]
+class _Range(NamedTuple):
+    """Where in the log something is looked for: between two entries of the one index that has this order."""
+
+    where: str
+    values: list[Any]
+    order: tuple[str, ...]
+    end: int
+    """Where it ends; descending, where it begins."""
+
+    def query(self, way: str = "ASC") -> str:
+        """Its events, as many as the last parameter says."""
+        return _short_of(self.where, [f"{column} {way}" for column in self.order])
 
 
-def _short_of(where: str, order: str) -> str:
-    """A query for rows up to the one with which they are PAGE_BYTES."""
+_THREAD: tuple[str, ...] = ("thread_id", "tenant_id", "notification_id")
+"""As in the index `log_tenant_thread`."""
+
+
+def _range(wanted: Filter, after: int, up_to: int, positions: int, *, descending: bool = False) -> _Range:
+    """Of one thread all at once; else so many positions, which are dense. All other conditions are kept from any index."""
+    if wanted.is_of_thread:
+        thread, columns = [wanted.thread_id, wanted.tenant_id], f"({', '.join(_THREAD)})"
+        where, values = f"{columns} > (%b, %b, %b) AND {columns} <= (%b, %b, %b)", [*thread, after, *thread, up_to]
+        order, wanted = _THREAD, replace(wanted, thread_id=None, tenant_id=None)
+    else:
+        after, up_to = (max(after, up_to - positions), up_to) if descending else (after, min(up_to, after + positions))
+        where, values, order = "notification_id > %b AND notification_id <= %b", [after, up_to], _THREAD[2:]
+    conditions = list(wanted.conditions())
+    texts = "".join(f" AND ({text}) IS TRUE" for text, _ in conditions)
+    return _Range(
+        where + texts, [*values, *(value for _, value in conditions)], order, after if descending else max(after, up_to)
+    )
+
+
+def _short_of(where: str, order: Iterable[str]) -> str:
+    """A query for rows up to the one with which they are PAGE_BYTES. They are counted when they are no more than a page."""
+    order = ", ".join(order)
     return (
-        f"SELECT {COLUMNS} FROM ("
-        f"SELECT *, sum(octet_length(state)) OVER (ORDER BY {order}) - octet_length(state) AS bytes_before"
-        f" FROM runfold.log WHERE {where} ORDER BY {order} LIMIT %b) AS log"
+        f"SELECT {COLUMNS} FROM (SELECT *, sum(octet_length(state)) OVER (ORDER BY {order}) - octet_length(state) AS bytes_before"
+        f" FROM (SELECT * FROM runfold.log WHERE {where} ORDER BY {order} LIMIT %b) AS log) AS log"
         f" WHERE bytes_before < {PAGE_BYTES} ORDER BY {order}"
     )
 
@@ -154,33 +189,49 @@ class Reader:
         self, wanted: Filter | None = None, *, after: int = 0, up_to: int = LATEST, limit: int = PAGE, descending: bool = False
     ) -> list[Recorded]:
         """At most `limit` events after one position and up to another, in order. Raises UnknownEventType, UnreadableEvent."""
-        where, values = _where(wanted, after, up_to)
-        direction = "DESC" if descending else "ASC"
-        query = f"SELECT {COLUMNS} FROM runfold.log WHERE {where} ORDER BY notification_id {direction} LIMIT %b"
-        return [decode(row) for row in self.rows(query, [*values, limit])]
+        found: list[tuple[Any, ...]] = []
+        while len(found) < limit and after < up_to:
+            more, end = self._stretch(wanted, after, up_to, limit - len(found), descending=descending)
+            found += more
+            if end == (up_to if descending else after):
+                break
+            after, up_to = (after, end) if descending else (end, up_to)
+        return [decode(row) for row in found]
 
     def stretch(self, wanted: Filter | None = None, *, after: int = 0, up_to: int = LATEST, limit: int = PAGE) -> Stretch:
         """At most `limit` events, in order, and no more of them than memory should hold; go on after its position.
 
+        It may hold fewer, or none, though there are more: no more than so many positions are looked through at once.
         Raises UnknownEventType, UnreadableEvent.
         """
-        found, is_all = self._stretch(wanted, after, up_to, limit)
-        return Stretch([decode(row) for row in found], max(after, up_to) if is_all else found[-1][0], _size(found))
+        found, end = self._stretch(wanted, after, up_to, limit)
+        return Stretch([decode(row) for row in found], end, _size(found))
 
     def events(self, wanted: Filter | None = None, *, after: int = 0, up_to: int = LATEST) -> Iterator[Recorded]:
         """All of them, each stretch in a transaction of its own, each event read when it is asked for."""
-        is_all = False
-        while not is_all:
-            found, is_all = self._stretch(wanted, after, up_to, PAGE)
+        while after < up_to:
+            found, end = self._stretch(wanted, after, up_to, PAGE)
             for row in found:
                 yield decode(row)
-            after = found[-1][0] if found else after
+            if end == after:
+                return
+            after = end
 
-    def _stretch(self, wanted: Filter | None, after: int, up_to: int, limit: int) -> tuple[list[tuple[Any, ...]], bool]:
-        """Rows, and whether they are all that there are."""
-        where, values = _where(wanted, after, up_to)
-        found = self.rows(_short_of(where, "notification_id"), [*values, limit])
-        return found, _is_all(found, limit)
+    def _stretch(
+        self, wanted: Filter | None, after: int, up_to: int, limit: int, *, descending: bool = False
+    ) -> tuple[list[tuple[Any, ...]], int]:
+        """Rows, and the position up to which that is all there are; descending, from which on."""
+        wanted = wanted or Filter()
+        if self.tenant != EVERY_TENANT:
+            wanted = replace(wanted, tenant_id=self.tenant)
+        positions = limit if wanted == Filter() else SEARCHED
+        if not wanted.is_of_thread and up_to - after > positions:  # there is no looking through what is not there yet
+            up_to = min(up_to, max(after, self.head().position))
+        place = _range(wanted, after, up_to, positions, descending=descending)
+        found = self.rows(place.query("DESC" if descending else "ASC"), [*place.values, limit])
+        if not _is_all(found, limit):
+            return found, found[-1][0] - descending
+        return found, place.end
 
     def stream(
         self,
@@ -192,8 +243,9 @@ class Reader:
         types: tuple[str, ...] = (),
     ) -> Iterator[Recorded]:
         """A stream's events in order, page by page."""
-        where = "originator_id = %b AND originator_version > %b AND originator_version <= %b AND notification_id <= %b"
-        query = _short_of(where + (" AND topic LIKE ANY(%b)" if types else ""), "originator_version")
+        where = "originator_id = %b AND originator_version > %b AND originator_version <= %b"
+        where += " AND (notification_id <= %b) IS TRUE"
+        query = _short_of(where + (" AND topic LIKE ANY(%b)" if types else ""), ["originator_version"])
         likes = [[_like(name) for name in types]] if types else []
         is_all = False
         while not is_all:
