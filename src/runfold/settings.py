@@ -3,6 +3,8 @@
 Nothing is read from the working folder: whoever can write there could say which programs are run and which database is used.
 """
 
+import re
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,12 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 MIB = 1024 * 1024
+_HOST, _ORIGIN = re.compile(r"[A-Za-z0-9_.-]+|[0-9A-Fa-f:]+"), re.compile(r"https?://[A-Za-z0-9_.:\[\]-]+")
+
+
+def listed(text: str) -> list[str]:
+    """What stands between commas."""
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 class Settings(BaseSettings):
@@ -43,9 +51,41 @@ class Settings(BaseSettings):
     actor: str = Field("service:runfold", description="who acts when a command names nobody, as kind:id")
     host: str = Field("127.0.0.1", min_length=1, description="name or address that `runfold serve` listens at")
     port: int = Field(8765, ge=0, le=65535, description="port that `runfold serve` listens at; 0 takes a free one")
+    trusted_proxies: str = Field(
+        "", description="addresses and networks of proxies, with commas between, whose X-Forwarded-For or Forwarded is believed"
+    )
+    public_hosts: str = Field(
+        "", description="names, with commas between, that the server answers to beside this machine's own; none means any"
+    )
+    cors_origins: str = Field(
+        "", description="origins, with commas between, whose pages may ask from a browser, such as https://app.example; * for any"
+    )
     max_lag: float = Field(60.0, gt=0, description="seconds that read models may be behind while /readyz says ready")
     env_file: Path | None = Field(None, description="file with more settings, as lines NAME=value; the environment wins")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="least severe log line shown")
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, text: str) -> str:
+        for part in listed(text):
+            ip_network(part, strict=False)  # says what is wrong with it
+        return text
+
+    @field_validator("public_hosts")
+    @classmethod
+    def _are_hosts(cls, text: str) -> str:
+        for part in listed(text):
+            if not _HOST.fullmatch(part):
+                raise ValueError(f"{part!r} is no name of a host; write names alone, such as ledger.example")
+        return text
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, text: str) -> str:
+        for part in listed(text):
+            if part != "*" and not _ORIGIN.fullmatch(part):
+                raise ValueError(f"{part!r} is no origin; write scheme and host, such as https://app.example")
+        return text
 
     @field_validator("env_file")
     @classmethod

@@ -154,14 +154,15 @@ class Security:
 
     def fault(self, secret: str, now: datetime) -> Denied | None:
         """Why a secret opens nothing; None where it does. It takes as long for a key that was never made."""
-        kept = (self.key.secret_digest if self.key else None) or _NO_DIGEST
-        is_right = hmac.compare_digest(kept, secret_digest(secret))
-        if self.key is None:
-            return "unknown"
-        if not is_right:
-            return "wrong_secret"
+        if not self.proves(secret):
+            return "unknown" if self.key is None else "wrong_secret"
         status = self.status(now)
         return None if status == "active" else status
+
+    def proves(self, secret: str) -> bool:
+        """Whether a secret is the key's, good or not any more. It takes as long for a key that was never made."""
+        kept = (self.key.secret_digest if self.key else None) or _NO_DIGEST
+        return hmac.compare_digest(kept, secret_digest(secret)) and self.key is not None
 
     def allows(self, scope: Scope) -> bool:
         """Whether the key is for this."""

@@ -1,6 +1,7 @@
 """Who asks: every request is somebody's, of one tenant, and may do what its key's scopes say."""
 
 import asyncio
+import contextlib
 import ipaddress
 import time
 from collections import OrderedDict
@@ -71,6 +72,10 @@ class _Known:
     bucket: Bucket | None
 
 
+_STRANGER = _Known("", Security("security_"), 0.0, None)
+"""What is believed of a key of which nothing is known."""
+
+
 class Keys:
     """Lets in whoever shows a good key: `Authorization: Bearer rf_…`. Who acts is the key's owner, in the key's tenant.
 
@@ -83,7 +88,7 @@ class Keys:
         self._ledger = ledger
         self._denials = denials or Denials(ledger)
         self._known: OrderedDict[str, _Known] = OrderedDict()
-        self._looking: dict[str, asyncio.Task[_Known]] = {}
+        self._looking: dict[tuple[str, bool], asyncio.Task[_Known]] = {}
         self._strangers = asyncio.Semaphore(STRANGERS_AT_ONCE)
         self._watch = KeyWatch(lambda key_id: self._read(key_id)[1], ledger._own_door.clock)
         ledger._own_door.revoked_keys.tell(self._watch.revoked)
@@ -93,7 +98,7 @@ class Keys:
         shown = _shown(request)
         if not isinstance(shown, Shown):
             self._refuse(request, scope, shown)
-        known = await self._find(shown.id)
+        known = await self._find(shown)
         now = self._ledger._own_door.clock()
         if (fault := known.state.fault(shown.secret, now)) is not None:
             self._refuse(request, scope, fault, known, shown.id)
@@ -132,33 +137,34 @@ class Keys:
         self._denials.add(request, tenant_id, reason, scope, key_id if is_key else None)
         raise _refused()
 
-    async def _find(self, key_id: str) -> _Known:
-        """The key, at most a second old: however many ask with it at once, it is read once."""
-        known = self._known.get(key_id)
-        if known is not None and time.monotonic() < known.until:
-            self._known.move_to_end(key_id)
+    async def _find(self, shown: Shown) -> _Known:
+        """The key, at most a second old for whoever shows its secret: however many ask with it at once, it is read once.
+
+        Whoever shows no right secret has the key read from the log, whether there is one or not, and waits for others who
+        show none: so how long that takes says nothing of which keys there are, and keeps nobody else waiting.
+        """
+        known = self._known.get(shown.id, _STRANGER)
+        is_proven = known.state.proves(shown.secret)
+        if is_proven and time.monotonic() < known.until:
+            self._known.move_to_end(shown.id)
             return known
-        looking = self._looking.get(key_id)
+        wanted = shown.id, is_proven
+        looking = self._looking.get(wanted)
         if looking is None:
-            looking = self._looking[key_id] = asyncio.ensure_future(self._look_up(key_id, known))
-            looking.add_done_callback(lambda done: self._looked_up(key_id, done))
+            looking = self._looking[wanted] = asyncio.ensure_future(self._look_up(shown.id, is_proven=is_proven))
+            looking.add_done_callback(lambda done: self._looked_up(wanted, done))
         return await asyncio.shield(looking)
 
-    def _looked_up(self, key_id: str, done: "asyncio.Task[_Known]") -> None:
-        del self._looking[key_id]
+    def _looked_up(self, wanted: tuple[str, bool], done: "asyncio.Task[_Known]") -> None:
+        del self._looking[wanted]
         if not done.cancelled():
             done.exception()  # whoever waited has it; all of them may have gone
 
-    async def _look_up(self, key_id: str, before: _Known | None) -> _Known:
-        """Read the key. Ids that nobody knows wait for each other, so that who tries them keeps nobody else waiting."""
-        asked_at = time.monotonic()
-        if before is None:
-            async with self._strangers:
-                asked_at = time.monotonic()
-                tenant_id, state = await run_in_threadpool(self._read, key_id)
-        else:
+    async def _look_up(self, key_id: str, *, is_proven: bool) -> _Known:
+        async with contextlib.nullcontext() if is_proven else self._strangers:
+            asked_at = time.monotonic()
             tenant_id, state = await run_in_threadpool(self._read, key_id)
-        a_second = self._ledger.settings.requests_a_second
+        before, a_second = self._known.get(key_id), self._ledger.settings.requests_a_second
         bucket = before.bucket if before else Bucket(a_second, asked_at) if a_second else None
         known = _Known(tenant_id, state, asked_at + BELIEVED_SECONDS, bucket)
         if state.key is not None:

@@ -6,10 +6,12 @@ from functools import cache
 from typing import Any, cast
 
 from fastapi import APIRouter, FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from runfold.http import problems
 from runfold.http.access import Access
 from runfold.http.batches import add_batches
+from runfold.http.clients import PublicHosts
 from runfold.http.commands import add_commands
 from runfold.http.docs import add_docs
 from runfold.http.document import DESCRIPTION, TITLE, openapi
@@ -24,8 +26,13 @@ from runfold.http.routing import Written
 from runfold.http.service import Limits, Service
 from runfold.ledger.ledger import Ledger
 from runfold.projections.projection import AnyProjection
+from runfold.settings import Settings, listed
 
 __all__ = ["create_app", "described"]
+
+CORS_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+CORS_HEADERS = ("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "Last-Event-ID", "traceparent")
+CORS_SHOWN = ("ETag", "Location", "Retry-After", "Runfold-Position")
 
 
 def create_app(
@@ -43,9 +50,21 @@ def create_app(
     feed, metrics = Feed(), Metrics()
     _add_all(app.router, service, feed, metrics)  # its own router: one that is included is looked through by a slower way
     add_docs(app, described)
-    app.add_middleware(Observed, metrics=metrics)
+    _add_middleware(app, ledger.settings, metrics)
     app.state.service, app.state.feed = service, feed
     return app
+
+
+def _add_middleware(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
+    """The last one added is asked first."""
+    if settings.public_hosts:
+        app.add_middleware(PublicHosts, names=listed(settings.public_hosts))
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware, allow_origins=listed(settings.cors_origins), allow_methods=CORS_METHODS, allow_headers=CORS_HEADERS,
+            expose_headers=CORS_SHOWN,
+        )  # fmt: skip
+    app.add_middleware(Observed, metrics=metrics)
 
 
 def _add_all(router: APIRouter, service: Service, feed: Feed, metrics: Metrics) -> None:

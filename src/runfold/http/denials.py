@@ -1,6 +1,7 @@
 """What is recorded of requests that were turned away: the first of its kind, and once a minute how many more there were.
 
-The same means: the same reason, and the same key or, where no known key was shown, the same address. Nobody waits for it: an
+The same means: the same reason, and the same key or, where no known key was shown, the same address (of IPv6, the same
+network), which is the one that the server has of the connection, or that a trusted proxy says. Nobody waits for it: an
 answer is as fast and as sure without the database, and what cannot be recorded is logged. Each process counts for itself.
 """
 
@@ -13,14 +14,15 @@ from fastapi import Request
 from runfold.domain.security import AccessDenied, Denied, Scope
 from runfold.domain.values import Actor
 from runfold.errors import LedgerError
+from runfold.http.clients import Clients, neighbourhood
 from runfold.ledger.caller import Caller
 from runfold.ledger.keys import deny
 from runfold.ledger.ledger import Ledger
 from runfold.ledger.submitted import Receipt, Submitted
 
 WINDOW_SECONDS = 60.0
-MOST_KINDS = 1000
-"""Beyond it, addresses are no longer told apart: whoever has many of them cannot fill the log."""
+MOST_KINDS = 100
+"""Beyond it, addresses and keys are no longer told apart: whoever has many of them cannot fill the log."""
 
 DOORKEEPER = Actor(kind="system", id="access")
 
@@ -42,17 +44,18 @@ class Denials:
     def __init__(self, ledger: Ledger, window_seconds: float = WINDOW_SECONDS) -> None:
         self._ledger = ledger
         self._window_seconds = window_seconds
+        self._clients = Clients(ledger.settings.trusted_proxies)
         self._same: dict[Kind, _Same] = {}
         self._watched: set[asyncio.Task[None]] = set()
 
     def add(self, request: Request, tenant_id: str, reason: Denied, scope: Scope, key_id: str | None = None) -> None:
         """A request was turned away."""
-        client = request.client.host if request.client and request.client.host else None
+        client = self._clients.address(request)
         route = f"{request.method} {getattr(request.scope.get('route'), 'path', '')}".rstrip()
         denied = AccessDenied(reason=reason, key_id=key_id, client=client, route=route, scope=scope)
-        kind = tenant_id, key_id or client, reason
-        if kind not in self._same and len(self._same) >= MOST_KINDS and key_id is None:
-            kind, denied = (tenant_id, None, reason), denied.model_copy(update={"client": None})
+        kind = tenant_id, key_id or neighbourhood(client), reason
+        if kind not in self._same and len(self._same) >= MOST_KINDS:
+            kind, denied = (tenant_id, None, reason), denied.model_copy(update={"client": None, "key_id": None})
         if (same := self._same.get(kind)) is not None:
             same.denied, same.more = denied, same.more + 1
             return

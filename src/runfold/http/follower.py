@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import structlog
 from anyio import to_thread
 
 from runfold.domain.event import Recorded
@@ -16,8 +17,11 @@ from runfold.errors import Damage, HistoryChanged, KeyRefused, LedgerError, Ledg
 from runfold.http import sse
 from runfold.http.connections import STOP_SECONDS
 from runfold.http.feed import Block, Entry, Feed
+from runfold.http.problems import disclosed
 from runfold.store import epochs
 from runfold.store.reader import LATEST, SEARCHED, Filter, Head, Reader, Stretch
+
+_log = structlog.get_logger("runfold.http")
 
 LOOK_AGAIN_SECONDS = 1.0
 HISTORY_SECONDS = 0.05
@@ -236,7 +240,8 @@ class Follower:
             if isinstance(error, LedgerUnavailable) and error.retriable:
                 self._again_at = self._now() + LOOK_AGAIN_SECONDS
                 return b""
-            return self._last("problem", _problem(error))
+            _log.warning("a stream ended", error=type(error).__name__, detail=str(error))
+            return self._last("problem", _problem(disclosed(error)))
 
     def _shared(self) -> asyncio.Future[Any] | None:
         """The same for all who are here, where there is no better way to what is wanted."""

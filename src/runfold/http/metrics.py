@@ -124,7 +124,7 @@ def add_metrics(router: APIRouter, service: Service, feed: Feed, metrics: Metric
         metrics.registry.register(_Families(lambda: of_feed(feed)))
 
     async def scrape(request: Request) -> Response:
-        if not is_local(request):
+        if service.is_behind_proxy or not is_local(request):
             await service.access.caller(request, "admin")
         standing = await _standing(looking, service.ledger)
         asked = CollectorRegistry()
@@ -135,8 +135,8 @@ def add_metrics(router: APIRouter, service: Service, feed: Feed, metrics: Metric
     add(
         router, "GET", "/metrics", scrape, name="Metrics.scrape", answer=str, tag="health", scope="admin",
         media_type="text/plain",
-        summary="Counts and durations for Prometheus, of this process and of the ledger.\nFrom this machine no key is needed;"
-        " what a proxy passed on, and says so, needs one.",
+        summary="Counts and durations for Prometheus, of this process and of the ledger.\nFrom this machine no key is needed,"
+        " unless the settings name proxies or public hosts.",
     )  # fmt: skip
 
 

@@ -12,7 +12,17 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route
 
 from runfold.domain.event import refusal
-from runfold.errors import KeyRefused, LedgerError, LedgerUnavailable, ReadModelBehind, TooLarge, TooManyRequests, VersionConflict
+from runfold.errors import (
+    KeyRefused,
+    LedgerError,
+    LedgerUnavailable,
+    ProjectionStopped,
+    QueueFull,
+    ReadModelBehind,
+    TooLarge,
+    TooManyRequests,
+    VersionConflict,
+)
 
 MEDIA_TYPE = "application/problem+json"
 SCHEMA: Mapping[str, Any] = {
@@ -30,6 +40,8 @@ SCHEMA: Mapping[str, Any] = {
     "additionalProperties": True,
 }
 _log = structlog.get_logger("runfold.http")
+_AGAIN = "repeat the request with the same ids, which stores nothing twice"
+_OPERATOR = "whoever runs the server finds the reason in its log, and with `runfold projections` and `runfold doctor`"
 _RESERVED = frozenset(SCHEMA["properties"])
 
 
@@ -43,6 +55,23 @@ def problem(
         "type": f"urn:runfold:error:{name}", "title": words, "status": status, "detail": detail, "instance": request.url.path,
     }  # fmt: skip
     return Response(json.dumps(body, default=str), status, headers, MEDIA_TYPE)
+
+
+def disclosed(error: LedgerError) -> LedgerError:
+    """An error as it is told over HTTP. What names files, hosts and users of the server, or may hold the words of another
+    tenant, goes to the log alone."""
+    if isinstance(error, LedgerUnavailable) and not isinstance(error, QueueFull):
+        if error.retriable:
+            fact, next_step = (
+                "the ledger's database did not answer as it should, and whether a command is stored is not known",
+                _AGAIN,
+            )
+        else:
+            fact, next_step = "the ledger cannot use its database", _OPERATOR
+        return LedgerUnavailable(fact, next_step, retriable=error.retriable)
+    if isinstance(error, ProjectionStopped):
+        return ProjectionStopped(error.name, "cannot go on", _OPERATOR)
+    return error
 
 
 def of_ledger(request: Request, error: LedgerError) -> Response:
@@ -60,6 +89,7 @@ def of_ledger(request: Request, error: LedgerError) -> Response:
         headers["Retry-After"] = "1"
     if status >= 500:
         _log.warning("request failed", path=request.url.path, error=type(error).__name__, detail=str(error))
+    error = disclosed(error)
     return problem(request, type(error).__name__, status, str(error), error.facts, headers)
 
 

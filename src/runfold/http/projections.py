@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any
 
@@ -20,11 +20,14 @@ from runfold.http.follower import ended_with_key
 from runfold.http.routing import Handler, add, answer
 from runfold.http.service import Service
 from runfold.http.stream import Watching
+from runfold.ledger.caller import Caller
 from runfold.projections.projection import AnyProjection
 from runfold.projector.rebuild import Rebuilt
 from runfold.projector.status import ProjectionStatus
 
 PROGRESS_SECONDS = 0.5
+Shown = Callable[[], "RebuildStatus"]
+"""How a rebuild stands, as who watches is told it."""
 _log = structlog.get_logger("runfold.http")
 
 
@@ -103,6 +106,7 @@ class Rebuilds:
         try:
             found = self._service.ledger.rebuild(projection, processes=asked.processes, keep=asked.compare_only, told=told)
         except LedgerError as error:
+            _log.warning("a rebuild failed", read_model=status.name, error=type(error).__name__, detail=str(error))
             status.error = str(error)
         except Exception as error:
             _log.error("a rebuild broke off", read_model=status.name, exc_info=error)
@@ -137,10 +141,11 @@ def _listing(service: Service, rebuilds: Rebuilds) -> Handler:
     adapter = TypeAdapter(ProjectionList)
 
     async def handle(request: Request) -> Response:
-        await service.access.caller(request, "runs:read")
-        items = await run_in_threadpool(service.ledger.projections, service.own.values())
+        caller = await service.access.caller(request, "runs:read")
+        seen_by = None if service.runs_it(caller) else caller.tenant_id
+        items = await run_in_threadpool(service.ledger.projections, service.own.values(), seen_by=seen_by)
         position = max((status.head for status in items), default=0)
-        found = ProjectionList(items=items, rebuilds=rebuilds.all())
+        found = ProjectionList(items=items, rebuilds=[_shown(status, service, caller) for status in rebuilds.all()])
         return answer(adapter, found, {"Runfold-Position": str(position)})
 
     return handle
@@ -166,32 +171,32 @@ def _rebuilding(service: Service, rebuilds: Rebuilds) -> Handler:
         asked = bodies.parsed(request, await bodies.read(request, service.limits.body_bytes), RebuildAsked)
         status = rebuilds.start(request.path_params["name"], asked)
         if sse.MEDIA_TYPE in request.headers.get("accept", ""):
-            return StreamingResponse(_progress(adapter, status, partial(service.watch, caller)), 200, media_type=sse.MEDIA_TYPE)
-        return answer(adapter, status, {"Location": "/projections"}, 202)
+            shown = partial(_shown, status, service, caller)
+            return StreamingResponse(_progress(adapter, shown, partial(service.watch, caller)), 200, media_type=sse.MEDIA_TYPE)
+        return answer(adapter, _shown(status, service, caller), {"Location": "/projections"}, 202)
 
     return handle
 
 
-async def _progress(adapter: TypeAdapter[RebuildStatus], status: RebuildStatus, watching: Watching) -> AsyncIterator[bytes]:
+async def _progress(adapter: TypeAdapter[RebuildStatus], shown: Shown, watching: Watching) -> AsyncIterator[bytes]:
     """How far it is, whenever that has changed, until it is done or the key of who watches ends."""
     ended: asyncio.Future[KeyRefused] = asyncio.get_running_loop().create_future()
     leave = watching(ended.set_result)
     try:
-        async for part in _parts(adapter, status, ended):
+        async for part in _parts(adapter, shown, ended):
             yield part
     finally:
         leave()
 
 
-async def _parts(
-    adapter: TypeAdapter[RebuildStatus], status: RebuildStatus, ended: "asyncio.Future[KeyRefused]"
-) -> AsyncIterator[bytes]:
+async def _parts(adapter: TypeAdapter[RebuildStatus], shown: Shown, ended: "asyncio.Future[KeyRefused]") -> AsyncIterator[bytes]:
     last = b""
     while True:
         if ended.done():
             yield b"event: end\ndata: %b\n\n" % orjson.dumps(ended_with_key(ended.result()))
             return
-        is_over = status.state != "running"  # before the rest is read, so that the last frame is whole
+        status = shown()
+        is_over = status.state != "running"
         said = adapter.dump_json(status)
         if said != last or is_over:
             yield b"event: %b\ndata: %b\n\n" % (b"end" if is_over else b"progress", said)
@@ -199,6 +204,14 @@ async def _parts(
         if is_over:
             return
         await asyncio.wait([ended], timeout=PROGRESS_SECONDS)
+
+
+def _shown(status: RebuildStatus, service: Service, caller: Caller) -> RebuildStatus:
+    """How a rebuild stands at this moment. Why one has failed may be in the words of another tenant, or name hosts and files."""
+    seen = status.model_copy()
+    if seen.error is not None and not service.runs_it(caller):
+        seen.error = f"{seen.name} could not be folded anew; whoever runs the server finds the reason in its log"
+    return seen
 
 
 def _facts(rebuilt: Rebuilt) -> dict[str, Any]:

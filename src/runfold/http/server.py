@@ -62,7 +62,7 @@ def serve(app: FastAPI, listener: socket.socket, folding: FoldingProcess | None,
     _log_through_structlog()
     disable_created_metrics()  # type: ignore[no-untyped-call]
     config = uvicorn.Config(
-        app, loop="uvloop", http=Connection, ws="none", log_config=None, server_header=False,
+        app, loop="uvloop", http=Connection, ws="none", log_config=None, server_header=False, proxy_headers=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )  # fmt: skip
     server = _Server(config, app, folding, ready)

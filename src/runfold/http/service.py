@@ -49,6 +49,15 @@ class Service:
         """The ledger as who asks sees it. Raises AccessDenied."""
         return self.ledger.on_behalf(await self.access.caller(request, scope))
 
+    @property
+    def is_behind_proxy(self) -> bool:
+        """Whether the settings say that others ask through a proxy: then nobody is believed to be on this machine."""
+        return bool(self.ledger.settings.trusted_proxies or self.ledger.settings.public_hosts)
+
+    def runs_it(self, caller: Caller) -> bool:
+        """Whether the caller looks after the whole server: with `admin`, in the server's own tenant."""
+        return caller.scopes is None or (caller.may("admin") and caller.tenant_id == self.ledger.settings.tenant)
+
     def watch(self, caller: Caller, ended: Ended) -> Callable[[], None]:
         """Call `ended` when the key that the caller showed is good no more; call what is returned to be told no more."""
         return _nothing if caller.api_key is None else self.access.watch(caller, ended)

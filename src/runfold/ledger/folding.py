@@ -14,7 +14,7 @@ from runfold.projector import generations
 from runfold.projector.as_of import Branch, Leaving, PastSchema
 from runfold.projector.connection import connect
 from runfold.projector.rebuild import Rebuild, Rebuilt, Told
-from runfold.projector.status import ProjectionStatus, retry, statuses
+from runfold.projector.status import ProjectionStatus, as_seen_by, retry, statuses
 from runfold.projector.worker import Progress, Worker
 from runfold.settings import Settings
 from runfold.store.database import Database
@@ -44,13 +44,15 @@ class Folding:
         finally:
             worker.close()
 
-    def projections(self, own: Iterable[AnyProjection] = ()) -> list[ProjectionStatus]:
+    def projections(self, own: Iterable[AnyProjection] = (), *, seen_by: str | None = None) -> list[ProjectionStatus]:
         """Every read model: how far it is, how far behind, and what is wrong with one that cannot go on.
 
-        `own` are projections that are known beside the built-in ones, to be listed before anything was folded too.
+        `own` are projections that are known beside the built-in ones, to be listed before anything was folded too. Of what
+        is told to one tenant (`seen_by`), the words of others are left out.
         """
         with self.recorder.store.reading() as connection:
-            return statuses(connection, {**known(), **{each.name: each for each in own}}.values())
+            found = statuses(connection, {**known(), **{each.name: each for each in own}}.values())
+            return found if seen_by is None else as_seen_by(connection, found, seen_by)
 
     def retry(self, name: str) -> bool:
         """Let a read model that has stopped go on; whether it had. Raises ProjectionNotFound."""

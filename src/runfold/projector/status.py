@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal
 
-from psycopg.rows import class_row
-from pydantic import BaseModel, ConfigDict
+from psycopg.rows import class_row, tuple_row
+from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 from runfold.errors import ProjectionNotFound
 from runfold.projections.projection import AnyProjection
@@ -41,6 +41,8 @@ class ProjectionStatus(BaseModel):
     attempts: int | None = None
     failing_since: datetime | None = None
     moved_at: datetime | None = None
+    _is_at_event: bool = PrivateAttr(False)
+    """Whether it is an event that it cannot take in."""
 
     @property
     def behind_events(self) -> int:
@@ -71,6 +73,24 @@ def statuses(connection: Connection, projections: Iterable[AnyProjection]) -> li
     return sorted(found, key=lambda status: (status.name, status.version))
 
 
+def as_seen_by(connection: Connection, found: Iterable[ProjectionStatus], tenant_id: str) -> list[ProjectionStatus]:
+    """The same without what may hold the words of other tenants: why a read model has stopped is told to whose event it is at.
+
+    Nor is it told on which machine a worker runs.
+    """
+    stopped = [status.error_position for status in found if status.error is not None]
+    query = "SELECT notification_id FROM runfold.log WHERE notification_id = ANY(%s::bigint[]) AND tenant_id = %s"
+    cursor = connection.cursor(row_factory=tuple_row)
+    own = {position for (position,) in cursor.execute(query, [stopped, tenant_id])} if stopped else set()
+    return [status.model_copy(update={"worker": None, "error": _told(status, own)}) for status in found]
+
+
+def _told(status: ProjectionStatus, own: set[int]) -> str | None:
+    if status.error is None or (status.error_position in own and status._is_at_event):
+        return status.error
+    return f"{status.name} cannot go on; whoever runs the server finds the reason with `runfold projections`"
+
+
 def retry(connection: Connection, name: str) -> bool:
     """Let a read model that has stopped go on; whether one had. Raises ProjectionNotFound."""
     models = [model for model in checkpoints.read_models(connection) if model.name == name]
@@ -81,12 +101,14 @@ def retry(connection: Connection, name: str) -> bool:
 
 
 def _status(model: ReadModel, head: int, workers: set[str], seconds: float) -> ProjectionStatus:
-    return ProjectionStatus(
+    found = ProjectionStatus(
         name=model.name, version=model.version, generation=model.generation, state=_state(model, head, workers),
         position=model.position, head=head, behind_seconds=max(0.0, seconds), worker=model.worker, source=model.source,
         error=model.message, error_position=model.trouble_position, attempts=model.attempts, failing_since=model.since,
         moved_at=model.moved_at,
     )  # fmt: skip
+    found._is_at_event = model.event_type is not None
+    return found
 
 
 def _state(model: ReadModel, head: int, workers: set[str]) -> State:
