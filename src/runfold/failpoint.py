@@ -21,6 +21,8 @@ EXPORT_POINTS = (
     "table taken", "part written", "part in place", "part listed", "table set aside", "table in place",
 )  # fmt: skip
 """Those of an export."""
+MIGRATION_POINTS = ("migration step in its transaction", "migration step done")
+"""Those of a migration, at each of its steps."""
 
 _name, _, _times = os.environ.get("RUNFOLD_FAILPOINT", "").partition(":")
 _left = {_name: int(_times or 1)} if _name else {}

@@ -90,7 +90,8 @@ DAMAGE: dict[str, tuple[str, set[tuple[str, int | None]]]] = {
         {("guard", None), ("event_id", 50)},
     ),
     "a version used twice": (
-        "ALTER TABLE runfold.log DROP CONSTRAINT log_stream_version;" + _set("originator_version = originator_version - 1", 43),
+        "ALTER TABLE runfold.log DROP CONSTRAINT log_tenant_stream_version;"
+        + _set("originator_version = originator_version - 1", 43),
         {("guard", None), ("version", 43)},
     ),
 }

@@ -9,7 +9,7 @@ import pytest
 
 from runfold import LedgerUnavailable
 from runfold.store.datastore import unavailable
-from runfold.store.migrate import LOCK, migrate
+from runfold.store.migrate import migrate
 
 
 @pytest.mark.fault("C-7")
@@ -29,12 +29,12 @@ def test_a_migration_whose_backend_is_killed_says_that_the_ledger_is_unavailable
         except LedgerUnavailable as error:
             said.append(error)
 
-    with psycopg.connect(database.admin_url, autocommit=True) as connection:
-        connection.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
+    with psycopg.connect(database.admin_url) as another, psycopg.connect(database.admin_url, autocommit=True) as connection:
+        another.execute("LOCK TABLE runfold.migrations IN SHARE UPDATE EXCLUSIVE MODE")
         thread = threading.Thread(target=attempt)
         thread.start()
-        waits = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_advisory_lock(%'"
-        waits += " AND pid <> pg_backend_pid() AND datname = current_database() AND wait_event = 'advisory'"
+        waits = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'runfold migrate'"
+        waits += " AND datname = current_database() AND state = 'idle in transaction'"
         until = time.monotonic() + 60
         while not connection.execute(waits).fetchall() and time.monotonic() < until:
             time.sleep(0.02)

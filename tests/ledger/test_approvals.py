@@ -87,7 +87,7 @@ def test_of_two_people_who_decide_one_request_at_once_the_first_wins(ledger: Led
             thread.join()
         view = ledger.now.approval(approval.id)
         assert (len(refused), len(view.votes)) == (1, 1)
-        (late,) = [recorded.event for recorded in ledger.recorder.reader.stream(approval.id, types=("approval.vote_refused",))]
+        (late,) = [recorded.event for recorded in ledger.now.reader.stream(approval.id, types=("approval.vote_refused",))]
         assert {view.votes[0].voter, late.voter} == {"human:ada", "human:bob"}
         assert (late.status, late.verdict) == (view.status, "deny" if view.status == "granted" else "approve")
         assert view.status == ("granted" if view.votes[0].voter == "human:ada" else "denied")

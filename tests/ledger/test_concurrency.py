@@ -29,7 +29,7 @@ def at_once(*works) -> list[Exception]:
 
 
 def versions(ledger: Ledger, run: Run) -> list[int]:
-    return [recorded.version for recorded in ledger.recorder.reader.stream(run.id)]
+    return [recorded.version for recorded in ledger.now.reader.stream(run.id)]
 
 
 @pytest.mark.fault("C-1")

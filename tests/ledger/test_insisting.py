@@ -76,5 +76,5 @@ def test_a_run_that_moves_on_whenever_it_is_read_is_read_all_the_same(
     monkeypatch.setattr(session, "_QUICK_SECONDS", 0)
     with monkeypatch.context() as patched:
         patched.setattr(States, "catch_up", too_late)
-        known = States(ledger.recorder.reader, most=10).read(RunState, run.id)
+        known = States(ledger.recorder.reader, most=10).read(RunState, ("default", run.id))
     assert known.state.version == known.stored >= 3

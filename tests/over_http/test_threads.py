@@ -23,8 +23,8 @@ def made(client: httpx2.Client, headers: dict[str, str] | None = None, **said: A
 
 
 @pytest.mark.row("RV-20")
-def test_a_thread_id_is_used_once_by_whoever_is_first(client: httpx2.Client, ledger: Ledger) -> None:
-    """The same again is the same thread, so that a request may be repeated. To another tenant, there is nothing of that id.
+def test_a_thread_id_is_used_once_in_a_tenant_by_whoever_is_first(client: httpx2.Client, ledger: Ledger) -> None:
+    """The same again is the same thread, so that a request may be repeated. To another tenant that id is free.
 
     Agents are the application's: a name is enough, and where nobody is named, a run cannot begin.
     """
@@ -34,10 +34,12 @@ def test_a_thread_id_is_used_once_by_whoever_is_first(client: httpx2.Client, led
     assert (again.status_code, again.json()["id"], again.json()["appended"]) == (201, "thread_1", 0)
     other = made(client, thread_id="thread_1", title="Order 8")
     assert (other.status_code, other.json()["differs"]) == (409, "title")
-    assert made(client, ACME, **body).status_code == 404
     assert client.get("/threads/thread_1", headers=ACME).status_code == 404
+    theirs = made(client, ACME, thread_id="thread_1", title="Order 9")
+    assert (theirs.status_code, theirs.json()["appended"]) == (201, 1)
+    assert client.get("/threads/thread_1", headers=ACME).json()["title"] == "Order 9"
     assert client.get("/threads/thread_1").json()["title"] == "Order 7"
-    assert ledger.position() == 1
+    assert ledger.position() == 2
     nobody = made(client, thread_id="thread_2", agent_id=None).json()["id"]
     refused = client.post(f"/threads/{nobody}/runs", json={})
     assert (refused.status_code, refused.json()["path"]) == (422, "agent_id")

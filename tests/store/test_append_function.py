@@ -34,7 +34,7 @@ def test_versions_that_do_not_follow_on_are_a_conflict_and_write_nothing(recorde
     recorder.writer.append([row("run_a", 1), row("run_a", 2)])
     before = positions(recorder)
     answer = recorder.writer.append([row("run_b", 1), *(row("run_a", version) for version in versions)])
-    assert answer == {"run_a": actual}
+    assert answer == {("default", "run_a"): actual}
     assert positions(recorder) == before
     assert recorder.reader.head().position == 2
 
@@ -42,15 +42,15 @@ def test_versions_that_do_not_follow_on_are_a_conflict_and_write_nothing(recorde
 def test_a_conflict_names_every_stream_in_the_way_and_its_version(recorder, row) -> None:
     recorder.writer.append([row("run_a", 1), row("run_b", 1), row("run_b", 2)])
     answer = recorder.writer.append([row("run_a", 1), row("run_b", 1), row("run_c", 2), row("run_d", 1)])
-    assert answer == {"run_a": 1, "run_b": 2, "run_c": 0}
+    assert answer == {("default", "run_a"): 1, ("default", "run_b"): 2, ("default", "run_c"): 0}
 
 
 def test_a_watched_stream_must_be_where_it_was_seen(recorder, row) -> None:
     recorder.writer.append([row("thread_a", 1)])
-    assert isinstance(recorder.writer.append([row("run_a", 1)], {"thread_a": 1}), Placed)
+    assert isinstance(recorder.writer.append([row("run_a", 1)], {("default", "thread_a"): 1}), Placed)
     recorder.writer.append([row("thread_a", 2)])
-    assert recorder.writer.append([row("run_b", 1)], {"thread_a": 1}) == {"thread_a": 2}
-    assert recorder.writer.append([row("run_b", 1)], {"thread_b": 1}) == {"thread_b": 0}
+    assert recorder.writer.append([row("run_b", 1)], {("default", "thread_a"): 1}) == {("default", "thread_a"): 2}
+    assert recorder.writer.append([row("run_b", 1)], {("default", "thread_b"): 1}) == {("default", "thread_b"): 0}
     assert [stream for _, stream, _ in positions(recorder)] == ["thread_a", "run_a", "thread_a"]
 
 

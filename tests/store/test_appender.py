@@ -31,7 +31,8 @@ class Commands:
         """A command that writes these versions of these streams, and believes each stream to be as the last one left it."""
         lineages = [self._lineage(stream) for stream in {*(stream for stream, _ in events), *(watched or {})}]
         state = b'"' + b"x" * size + b'"'
-        append = Append([self._row(stream, version, state) for stream, version in events], lineages, watched or {})
+        rows = [self._row(stream, version, state) for stream, version in events]
+        append = Append(rows, lineages, {("default", stream): at for stream, at in (watched or {}).items()})
         self.appender.put(append)
         self.appender.wake()
         return append

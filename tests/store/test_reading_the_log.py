@@ -82,7 +82,7 @@ def test_long_streams_are_read_page_by_page(ledger: Ledger, monkeypatch: pytest.
     run = ledger.create_thread(agent_id="support").start_run()
     for number in range(9):
         run.add_message("user", str(number))
-    reader = ledger.recorder.reader
+    reader = ledger.now.reader
     assert [found.version for found in reader.stream(run.id)] == list(range(1, 12))
     assert [found.version for found in reader.stream(run.id, after_version=2, up_to_version=8)] == [3, 4, 5, 6, 7, 8]
     assert len(run.messages()) == 9
@@ -98,7 +98,7 @@ def test_no_stretch_holds_much_more_payload_than_it_may_and_together_they_hold_a
     sizes = [10, 4_000, 1, 1, 200, 90_000, 3, 500, 500, 7]
     for size in sizes:
         run.add_message("user", "x" * size)
-    reader, stretches, position = ledger.recorder.reader, [], 0
+    reader, stretches, position = ledger.now.reader, [], 0
     while position < 13:
         stretches.append(reader.stretch(Filter(types=("message.*",)), after=position, up_to=13, limit=4))
         position = stretches[-1].position
@@ -133,10 +133,12 @@ def test_the_head_says_how_far_the_ledger_is_and_which_ledger_it_is(ledger: Ledg
 def test_the_reads_that_must_be_quick_use_an_index(database, ledger: Ledger) -> None:
     """Without rows the planner would choose a scan; without scans it shows whether an index serves the query at all."""
     queries = {
-        "log_thread": "SELECT 1 FROM runfold.log WHERE thread_id = 'thread_a' AND notification_id > 5 ORDER BY notification_id",
-        "log_stream_version": "SELECT 1 FROM runfold.log WHERE originator_id = 'run_a' AND originator_version > 5"
-        " ORDER BY originator_version",
-        "log_tree": "SELECT 1 FROM runfold.log WHERE thread_id = 'thread_a' AND notification_id > 5"
+        "log_tenant_thread": "SELECT 1 FROM runfold.log WHERE thread_id = 'thread_a' AND tenant_id = 'default'"
+        " AND notification_id > 5 ORDER BY notification_id",
+        "log_tenant_stream_version": "SELECT 1 FROM runfold.log WHERE originator_id = 'run_a' AND tenant_id = 'default'"
+        " AND originator_version > 5 ORDER BY originator_version",
+        "log_tenant_tree": "SELECT 1 FROM runfold.log WHERE thread_id = 'thread_a' AND tenant_id = 'default'"
+        " AND notification_id > 5"
         " AND topic IN ('run.created', 'thread.head_named', 'thread.head_moved') ORDER BY notification_id",
         "log_threads_created": "SELECT 1 FROM runfold.log WHERE tenant_id = 'default' AND topic = 'thread.created'"
         " AND notification_id <= 5 ORDER BY notification_id DESC",

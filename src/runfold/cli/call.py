@@ -76,16 +76,18 @@ class Call:
             yield ledger
 
     @contextlib.contextmanager
-    def busy(self, doing: str) -> Iterator[None]:
-        """Say on a terminal what is waited for, once that takes longer than a moment."""
+    def busy(self, doing: str) -> Iterator[Callable[[str], None]]:
+        """Say on a terminal what is waited for, once that takes longer than a moment. Gives a function that is told more."""
         if not self.err.is_terminal:
-            yield
+            yield lambda _: None
             return
+        from rich.markup import escape
+
         status = self.err.status(f"{doing} …")
         later = threading.Timer(PATIENCE_SECONDS, status.start)
         later.start()
         try:
-            yield
+            yield lambda more: status.update(f"{doing} … {escape(more)}")
         finally:
             later.cancel()
             later.join()

@@ -14,19 +14,20 @@ def migrate(
         typer.Option("--admin-url", metavar="URL", help="The database as a role that may migrate it (RUNFOLD_ADMIN_URL)."),
     ] = None,
 ) -> None:
-    """Apply the numbered SQL files that the database lacks, each once, in order, under a lock.
+    """Apply the numbered SQL files that the database lacks, each once, in order, by one process at a time.
 
-    Running it again, or twice at once, changes nothing more. It uses RUNFOLD_ADMIN_URL, or else the database's own URL;
+    Others go on writing meanwhile: indexes of a large log are built beside them. What was broken off goes on when it is run
+    again; running it once more, or twice at once, changes nothing. It uses RUNFOLD_ADMIN_URL, or else the database's own URL;
     the embedded database is also migrated by itself whenever it is opened.
     """
     from runfold.store import migrate as migrating
     from runfold.store.database import Database
 
     settings = call.settings(**({"admin_url": admin_url} if admin_url else {}))
-    with call.busy("Migrating"):
+    with call.busy("Migrating") as told:
         database = Database.of(settings)
         try:
-            applied = migrating.migrate(database.admin_url)
+            applied = migrating.migrate(database.admin_url, told=told)
         finally:
             database.close()
     known = [migration.name for migration in migrating.migrations()]

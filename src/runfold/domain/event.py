@@ -212,6 +212,8 @@ class Recorded(NamedTuple):
     schema_version: int
     context_json: str
     metadata_json: str
+    salt: bytes | None = None
+    """16 random bytes, so that a digest of the event does not let a short text be guessed; None where it is older than salts."""
 
     @property
     def type(self) -> str:

@@ -19,6 +19,7 @@ from runfold.http.key_watch import Ended, KeyWatch
 from runfold.ledger.caller import Caller
 from runfold.ledger.keys import KeyView, key_views
 from runfold.ledger.ledger import Ledger
+from runfold.store.codec import StreamKey
 
 BELIEVED_SECONDS = 1.0
 MOST_BELIEVED = 10_000
@@ -63,16 +64,28 @@ class Bucket:
 
 
 @dataclass
-class _Known:
-    """A key as it was found in the log, believed for a moment."""
+class _Held:
+    """One tenant's key."""
 
     tenant_id: str
     state: Security
-    until: float
     bucket: Bucket | None
 
 
-_STRANGER = _Known("", Security("security_"), 0.0, None)
+@dataclass
+class _Known:
+    """The keys of one id as they were found in the log, believed for a moment: two tenants may have used the same."""
+
+    held: list[_Held]
+    until: float
+
+    def of(self, secret: str) -> _Held | None:
+        """The one whose secret it is, or the only one; None where nobody, or nobody in particular, has such a key."""
+        alone = self.held[0] if len(self.held) == 1 else None
+        return next((held for held in self.held if held.state.proves(secret)), alone)
+
+
+_STRANGER = _Known([], 0.0)
 """What is believed of a key of which nothing is known."""
 
 
@@ -90,7 +103,7 @@ class Keys:
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._looking: dict[tuple[str, bool], asyncio.Task[_Known]] = {}
         self._strangers = asyncio.Semaphore(STRANGERS_AT_ONCE)
-        self._watch = KeyWatch(lambda key_id: self._read(key_id)[1], ledger._own_door.clock)
+        self._watch = KeyWatch(self._read_one, ledger._own_door.clock)
         ledger._own_door.revoked_keys.tell(self._watch.revoked)
 
     async def caller(self, request: Request, scope: Scope) -> Caller:
@@ -98,28 +111,29 @@ class Keys:
         shown = _shown(request)
         if not isinstance(shown, Shown):
             self._refuse(request, scope, shown)
-        known = await self._find(shown)
-        now = self._ledger._own_door.clock()
-        if (fault := known.state.fault(shown.secret, now)) is not None:
-            self._refuse(request, scope, fault, known, shown.id)
-        if shown.id in self._ledger._own_door.revoked_keys:
+        known = (await self._find(shown)).of(shown.secret)
+        now, stream = self._ledger._own_door.clock(), key_stream(shown.id)
+        state = known.state if known else Security(stream)
+        if (fault := state.fault(shown.secret, now)) is not None or known is None:
+            self._refuse(request, scope, fault or "unknown", known, shown.id)
+        if (known.tenant_id, stream) in self._ledger._own_door.revoked_keys:
             self._refuse(request, scope, "revoked", known, shown.id)
         if known.bucket is not None and (seconds := known.bucket.take(time.monotonic())):
             self._denials.add(request, known.tenant_id, "too_many", scope, shown.id)
             raise TooManyRequests(self._ledger.settings.requests_a_second, seconds)
-        if not known.state.allows(scope):
+        if not state.allows(scope):
             self._denials.add(request, known.tenant_id, "scope_missing", scope, shown.id)
             raise ScopeMissing(shown.id, scope)
-        assert known.state.key is not None, "it has no fault"  # noqa: S101
-        key = known.state.key
-        return Caller(known.tenant_id, key.owner, scopes=frozenset(key.scopes), api_key=shown.id)
+        assert state.key is not None, "it has no fault"  # noqa: S101
+        return Caller(known.tenant_id, state.key.owner, scopes=frozenset(state.key.scopes), api_key=shown.id)
 
     def watch(self, caller: Caller, ended: Ended) -> Callable[[], None]:
         """Call `ended` when the caller's key was revoked or has expired; call what is returned to be told no more."""
         assert caller.api_key is not None, "whoever was let in here had a key"  # noqa: S101
-        leave = self._watch.add(caller.api_key, ended)
-        if caller.api_key in self._ledger._own_door.revoked_keys:  # since it was let in
-            self._watch.revoked(caller.api_key)
+        key = caller.tenant_id, key_stream(caller.api_key)
+        leave = self._watch.add(key, ended)
+        if key in self._ledger._own_door.revoked_keys:  # since it was let in
+            self._watch.revoked(key)
         return leave
 
     async def close(self) -> None:
@@ -129,12 +143,11 @@ class Keys:
         await self._denials.close()
 
     def _refuse(
-        self, request: Request, scope: Scope, reason: Denied, known: _Known | None = None, key_id: str | None = None
+        self, request: Request, scope: Scope, reason: Denied, known: _Held | None = None, key_id: str | None = None
     ) -> NoReturn:
         """Say no, and no more than that. What was said of a key that was never made is not recorded."""
-        is_key = known is not None and known.state.key is not None
         tenant_id = known.tenant_id if known is not None else self._ledger.caller.tenant_id
-        self._denials.add(request, tenant_id, reason, scope, key_id if is_key else None)
+        self._denials.add(request, tenant_id, reason, scope, key_id if known is not None else None)
         raise _refused()
 
     async def _find(self, shown: Shown) -> _Known:
@@ -144,7 +157,7 @@ class Keys:
         show none: so how long that takes says nothing of which keys there are, and keeps nobody else waiting.
         """
         known = self._known.get(shown.id, _STRANGER)
-        is_proven = known.state.proves(shown.secret)
+        is_proven = any(held.state.proves(shown.secret) for held in known.held)
         if is_proven and time.monotonic() < known.until:
             self._known.move_to_end(shown.id)
             return known
@@ -163,24 +176,38 @@ class Keys:
     async def _look_up(self, key_id: str, *, is_proven: bool) -> _Known:
         async with contextlib.nullcontext() if is_proven else self._strangers:
             asked_at = time.monotonic()
-            tenant_id, state = await run_in_threadpool(self._read, key_id)
-        before, a_second = self._known.get(key_id), self._ledger.settings.requests_a_second
-        bucket = before.bucket if before else Bucket(a_second, asked_at) if a_second else None
-        known = _Known(tenant_id, state, asked_at + BELIEVED_SECONDS, bucket)
-        if state.key is not None:
+            states = await run_in_threadpool(self._read, key_id)
+        before, a_second = self._known.get(key_id, _STRANGER), self._ledger.settings.requests_a_second
+        buckets = {held.tenant_id: held.bucket for held in before.held}
+        held = [
+            _Held(tenant_id, state, buckets.get(tenant_id) or (Bucket(a_second, asked_at) if a_second else None))
+            for tenant_id, state in states.items()
+        ]
+        known = _Known(held, asked_at + BELIEVED_SECONDS)
+        if held:
             self._known[key_id] = known
             self._known.move_to_end(key_id)
             while len(self._known) > MOST_BELIEVED:
                 self._known.popitem(last=False)
         return known
 
-    def _read(self, key_id: str) -> tuple[str, Security]:
-        state = Security(key_stream(key_id))
-        tenant_id = self._ledger.caller.tenant_id
-        for recorded in self._ledger.recorder.reader.stream(state.id):
-            tenant_id = recorded.tenant_id
+    def _read_one(self, key: StreamKey) -> Security:
+        tenant_id, stream = key
+        state = Security(stream)
+        for recorded in self._ledger.recorder.reader.of(tenant_id).stream(stream):
             state.evolve(recorded.event)
-        return tenant_id, state
+        return state
+
+    def _read(self, key_id: str) -> dict[str, Security]:
+        """By tenant."""
+        found: dict[str, Security] = {}
+        for tenant_id, events in self._ledger.recorder.reader.key_streams(key_stream(key_id)).items():
+            state = Security(key_stream(key_id))
+            for recorded in events:
+                state.evolve(recorded.event)
+            if state.key is not None:
+                found[tenant_id] = state
+        return found
 
 
 def _refused() -> KeyRefused:

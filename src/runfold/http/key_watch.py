@@ -13,6 +13,7 @@ from anyio import CapacityLimiter, to_thread
 
 from runfold.domain.security import Security
 from runfold.errors import KeyRefused, LedgerError
+from runfold.store.codec import StreamKey
 
 LOOK_SECONDS = 0.5
 """How often the log is asked after the keys that something is open for."""
@@ -24,27 +25,27 @@ Ended = Callable[[KeyRefused], object]
 class KeyWatch:
     """Looks after keys while something is open for them. To be used on one event loop."""
 
-    def __init__(self, read: Callable[[str], Security], clock: Callable[[], datetime]) -> None:
+    def __init__(self, read: Callable[[StreamKey], Security], clock: Callable[[], datetime]) -> None:
         """`read` gives a key as it is in the log, and is called in a thread of its own."""
         self._read, self._clock = read, clock
-        self._open: dict[str, list[Ended]] = {}
-        self._states: dict[str, Security] = {}
+        self._open: dict[StreamKey, list[Ended]] = {}
+        self._states: dict[StreamKey, Security] = {}
         self._looking: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def add(self, key_id: str, ended: Ended) -> Callable[[], None]:
+    def add(self, key: StreamKey, ended: Ended) -> Callable[[], None]:
         """Call `ended` when the key ends; what is returned is to be called when nobody waits for that any more."""
         self._loop = asyncio.get_running_loop()
-        self._open.setdefault(key_id, []).append(ended)
+        self._open.setdefault(key, []).append(ended)
         if self._looking is None or self._looking.done():
             self._looking = asyncio.ensure_future(self._look())
-        return partial(self._leave, key_id, ended)
+        return partial(self._leave, key, ended)
 
-    def revoked(self, key_id: str) -> None:
+    def revoked(self, key: StreamKey) -> None:
         """This process revoked a key. May be called in any thread."""
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop has ended, and what was open with it
-                self._loop.call_soon_threadsafe(self._end, key_id, "revoked")
+                self._loop.call_soon_threadsafe(self._end, key, "revoked")
 
     def close(self) -> None:
         """The service ends."""
@@ -52,13 +53,13 @@ class KeyWatch:
             self._looking.cancel()
         self._open.clear()
 
-    def _leave(self, key_id: str, ended: Ended) -> None:
-        waiting = self._open.get(key_id, [])
+    def _leave(self, key: StreamKey, ended: Ended) -> None:
+        waiting = self._open.get(key, [])
         if ended in waiting:
             waiting.remove(ended)
         if not waiting:
-            self._open.pop(key_id, None)
-            self._states.pop(key_id, None)
+            self._open.pop(key, None)
+            self._states.pop(key, None)
 
     async def _look(self) -> None:
         limiter = CapacityLimiter(1)  # not one of the threads that requests wait for
@@ -67,16 +68,16 @@ class KeyWatch:
             keys = list(self._open)
             with contextlib.suppress(LedgerError):  # while the database is away nothing is sent either
                 self._states |= await to_thread.run_sync(self._read_all, keys, limiter=limiter)
-            for key_id in keys:
-                state = self._states.get(key_id)
+            for key in keys:
+                state = self._states.get(key)
                 if state is not None and (status := state.status(self._clock())) != "active":
-                    self._end(key_id, status)
+                    self._end(key, status)
 
-    def _read_all(self, keys: Iterable[str]) -> dict[str, Security]:
-        return {key_id: self._read(key_id) for key_id in keys}
+    def _read_all(self, keys: Iterable[StreamKey]) -> dict[StreamKey, Security]:
+        return {key: self._read(key) for key in keys}
 
-    def _end(self, key_id: str, status: str) -> None:
-        self._states.pop(key_id, None)
+    def _end(self, key: StreamKey, status: str) -> None:
+        self._states.pop(key, None)
         error = KeyRefused(f"the key that this was asked for with {'has expired' if status == 'expired' else 'was revoked'}")
-        for ended in self._open.pop(key_id, []):
+        for ended in self._open.pop(key, []):
             ended(error)

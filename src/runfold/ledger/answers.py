@@ -56,7 +56,7 @@ class Answers:
 
         Who expects something of a head, and was not refused, has no answer yet: what memory holds is brought up to date for it.
         """
-        ends = self._reader.ends(list(seen))
+        ends = self._reader.of(trying.tenant_id).ends(list(seen))
         stored = {stream: ends.get(stream, (0, 0))[0] for stream in seen}
         floor = trying.floor or {}
         if is_answer and all(
@@ -67,7 +67,7 @@ class Answers:
             return
         with self._turn:
             for stream, version in stored.items():
-                known = self._states.peek(stream)
+                known = self._states.peek((trying.tenant_id, stream))
                 if known is not None and known.state.version < version:
                     self._states.forget(known)
         trying.session, trying.floor = None, stored
@@ -76,7 +76,8 @@ class Answers:
 
     def as_recorded(self, trying: Try, known: AlreadyRecorded) -> None:
         """Answer with what stands there already; not yet, while that is still on its way."""
-        found = list(self._reader.stream(known.stream, after_version=known.version - 1, up_to_version=known.version))
+        reader = self._reader.of(trying.tenant_id)
+        found = list(reader.stream(known.stream, after_version=known.version - 1, up_to_version=known.version))
         if not found:
             time.sleep(IN_FLIGHT_SECONDS)
             return

@@ -17,18 +17,18 @@ from runfold.ledger.reading import Reading
 from runfold.ledger.session import NotKnown, Session, States
 from runfold.ledger.submitted import Receipt, Submitted
 from runfold.store.datastore import Datastore
-from runfold.store.reader import LATEST, TREE_TYPES, Reader
+from runfold.store.reader import LATEST, TREE_TYPES, TenantReader
 
 T = TypeVar("T")
 
 _AFTER_ALL = 2**61
 
 
-class ReaderWithNew(Reader):
+class ReaderWithNew(TenantReader):
     """The log as it will be once the batch is stored: what is collected stands after all that is recorded."""
 
     def __init__(self, datastore: Datastore, batch: "BatchDoor") -> None:
-        super().__init__(datastore)
+        super().__init__(datastore, batch.tenant_id)
         self._batch = batch
 
     def stream(
@@ -59,12 +59,12 @@ class BatchDoor:
     def __init__(self, door: Door, caller: Caller) -> None:
         self._door, self._caller = door, caller
         self.clock, self.actor, self.tenant_id = door.clock, caller.actor, caller.tenant_id
-        self.reader: Reader = ReaderWithNew(door.recorder.store, self).of(caller.tenant_id)
+        self.reader: TenantReader = ReaderWithNew(door.recorder.store, self)
         self._states = States(door.recorder.reader, most=2**31, take=door.take)
         self._session: Session = door.session({}, self._states, caller)
         self._default_metadata = self._session.metadata
         self._broken: LedgerError | None = None
-        self._log = door.reader.of(caller.tenant_id)
+        self._log = door.recorder.reader.of(caller.tenant_id)
         self._heads: dict[HeadName, str | None] = {}
         """Those of which a command expects something, and where they were before it."""
         self._new: dict[tuple[str, int], Event] = {}
@@ -166,6 +166,6 @@ class BatchDoor:
         if here is not None:
             require_same(known, here)
             return Receipt(known.stream, 0, known.version, None, 0)
-        (found,) = self._door.reader.stream(known.stream, after_version=known.version - 1, up_to_version=known.version)
+        (found,) = self._log.stream(known.stream, after_version=known.version - 1, up_to_version=known.version)
         require_same(known, found.event)
         return Receipt(known.stream, found.position, found.version, found.recorded_at, 0)

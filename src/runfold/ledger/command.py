@@ -13,7 +13,7 @@ from runfold.domain.values import Actor, Part, TextPart, json_text, parse_json
 from runfold.errors import InvalidEvent
 from runfold.ledger.plan import Plan
 from runfold.ledger.submitted import Submitted
-from runfold.store.reader import Reader
+from runfold.store.reader import TenantReader
 
 if TYPE_CHECKING:
     from runfold.ledger.reading import Reading
@@ -25,7 +25,7 @@ T = TypeVar("T")
 class Entrance(Protocol):
     """The door, or a batch."""
 
-    reader: Reader
+    reader: TenantReader
     clock: Callable[[], datetime]
     actor: Actor
     tenant_id: str

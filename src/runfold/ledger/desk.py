@@ -106,7 +106,7 @@ class Behalf:
 
     def __init__(self, door: Door, caller: Caller) -> None:
         self._door, self.caller = door, caller
-        self.reader, self.clock = door.reader.of(caller.tenant_id), door.clock
+        self.reader, self.clock = door.recorder.reader.of(caller.tenant_id), door.clock
         self.actor, self.tenant_id = caller.actor, caller.tenant_id
         self._ids = Ids(caller)
 

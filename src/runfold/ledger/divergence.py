@@ -21,7 +21,7 @@ from runfold.projections.fold import fold_all
 from runfold.projections.run_summaries import RunSummaries
 from runfold.projections.run_summary import RunSummary
 from runfold.projections.usage import Usage, UsageEntry
-from runfold.store.reader import LATEST, Reader
+from runfold.store.reader import LATEST, TenantReader
 
 
 class Parting(View):
@@ -115,7 +115,7 @@ class _Branch(NamedTuple):
     steps: list[Step]
 
 
-def run_diff(reader: Reader, a: History, b: History, up_to: int) -> RunDiff:
+def run_diff(reader: TenantReader, a: History, b: History, up_to: int) -> RunDiff:
     """How the runs at the ends of two paths differ, as of a position."""
     common = parting(a.path, b.path)
     before = [recorded for segment in common for recorded in _events(reader, segment, 0, up_to)]
@@ -143,7 +143,7 @@ def parting(a: Sequence[Segment], b: Sequence[Segment]) -> list[Segment]:
     return common
 
 
-def _branch(reader: Reader, history: History, common: list[Segment], before: list[Recorded], up_to: int) -> _Branch:
+def _branch(reader: TenantReader, history: History, common: list[Segment], before: list[Recorded], up_to: int) -> _Branch:
     after = [
         recorded
         for number, segment in enumerate(history.path)
@@ -157,21 +157,21 @@ def _branch(reader: Reader, history: History, common: list[Segment], before: lis
     return _Branch(history, run, before, after, steps(before, after, history.messages(), approvals))
 
 
-def _events(reader: Reader, segment: Segment, after_version: int, up_to: int) -> Iterable[Recorded]:
+def _events(reader: TenantReader, segment: Segment, after_version: int, up_to: int) -> Iterable[Recorded]:
     return reader.stream(
         segment.run_id, after_version=after_version, up_to_version=segment.up_to_version, up_to=up_to,
         types=(*TYPES, "usage.*"),
     )  # fmt: skip
 
 
-def _position(reader: Reader, segment: Segment) -> int:
+def _position(reader: TenantReader, segment: Segment) -> int:
     """The position of the event at which a path leaves a run."""
     version = segment.up_to_version
     (left,) = reader.stream(segment.run_id, after_version=version - 1, up_to_version=version)
     return left.position
 
 
-def _approvals(reader: Reader, path: Sequence[Segment], events: Iterable[Recorded], up_to: int) -> dict[str, ApprovalView]:
+def _approvals(reader: TenantReader, path: Sequence[Segment], events: Iterable[Recorded], up_to: int) -> dict[str, ApprovalView]:
     """The approvals that the runs of a path waited for, each as it was when the path left its run."""
     segments, found = {segment.run_id: segment for segment in path}, {}
     for approval_id, run_id in waited_for(events).items():
@@ -186,7 +186,7 @@ def _approvals(reader: Reader, path: Sequence[Segment], events: Iterable[Recorde
     return found
 
 
-def _parting(reader: Reader, common: list[Segment], before: list[Recorded], run: RunSummary) -> Parting | None:
+def _parting(reader: TenantReader, common: list[Segment], before: list[Recorded], run: RunSummary) -> Parting | None:
     """`run` is the one at the end of a path: of a run and itself, all of it is in common."""
     if not common:
         return None

@@ -42,7 +42,7 @@ from runfold.ledger.session import Known, NotKnown, Session, States
 from runfold.ledger.submitted import Receipt, Submitted, settle
 from runfold.settings import Settings
 from runfold.store.appender import Append, Appender
-from runfold.store.codec import Limits
+from runfold.store.codec import Limits, StreamKey
 from runfold.store.hint import Hint
 from runfold.store.recorder import Recorder
 
@@ -62,10 +62,10 @@ class Door:
 
     def __init__(self, recorder: Recorder, settings: Settings, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self.recorder = recorder
-        self.reader = recorder.reader
         self.clock = clock
         self.caller = Caller(settings.tenant, Actor.parse(settings.actor))
         self.actor, self.tenant_id = self.caller.actor, self.caller.tenant_id
+        self.reader = recorder.reader.of(self.tenant_id)
         self.limits = Limits(settings.max_string_bytes, settings.max_event_bytes)
         self.states = States(recorder.reader, settings.cached_streams)
         self.revoked_keys = RevokedKeys()
@@ -73,8 +73,8 @@ class Door:
         self._hint = Hint(recorder.store)
         self._appender = Appender(recorder.writer, self._settle, settings.queue_size)
         self._turn = threading.Lock()
-        self.answers = Answers(self.reader, self.states, self._turn)
-        self._behind: Counter[str] = Counter()
+        self.answers = Answers(recorder.reader, self.states, self._turn)
+        self._behind: Counter[StreamKey] = Counter()
         self._numbers = itertools.count()
         self._work: queue.PriorityQueue[tuple[int, Try | None]] = queue.PriorityQueue()
         self._worker: threading.Thread | None = None
@@ -86,7 +86,7 @@ class Door:
     def execute(self, plan: Plan[T]) -> T:
         """Carry out a command and wait until its events are durable. Raises LedgerError."""
         submitted = Submitted(plan.answer)
-        trying = Try(plan, submitted, next(self._numbers))
+        trying = self._try(plan, submitted)
         while not submitted.done() and (chore := self._attempt(trying)):
             self._do(chore, trying)
         if not submitted.done():  # who is refused does not wait for what others append
@@ -96,7 +96,7 @@ class Door:
     def submit(self, plan: Plan[T]) -> Submitted[T]:
         """Carry out a command without waiting for it. Never blocks on the database."""
         submitted = Submitted(plan.answer)
-        trying = Try(plan, submitted, next(self._numbers))
+        trying = self._try(plan, submitted)
         if self._attempt(trying) is None:
             self._appender.wake()
         else:
@@ -112,7 +112,9 @@ class Door:
             if self._closed:
                 raise _closed()
             self._appender.require_room()
-            self._put(Try(plan, submitted, next(self._numbers), session=session), session)
+            trying = self._try(plan, submitted)
+            trying.session = session
+            self._put(trying, session)
         self._appender.help()
         return submitted.result()
 
@@ -132,12 +134,13 @@ class Door:
         """What appends, for whoever wants to know how much it does."""
         return self._appender
 
-    def take(self, stream: str) -> Known | None:
+    def take(self, key: StreamKey) -> Known | None:
         """Hand over a state that is in memory and not out of date: its taker may change it, and others read the log."""
         with self._turn:
-            known = self.states.take(stream)
+            known = self.states.take(key)
+        tenant_id, stream = key
         while known is not None and not known.dead:
-            stored, _ = self.reader.ends([stream]).get(stream, (0, 0))
+            stored, _ = self.recorder.reader.of(tenant_id).ends([stream]).get(stream, (0, 0))
             if known.state.version <= stored:
                 return known if known.state.version == stored else None
             time.sleep(IN_FLIGHT_SECONDS)  # some of it is still on its way
@@ -180,6 +183,9 @@ class Door:
 
     # Deciding
 
+    def _try(self, plan: Plan[Any], submitted: Submitted[Any]) -> Try:
+        return Try(plan, submitted, next(self._numbers), (plan.caller or self.caller).tenant_id)
+
     def _attempt(self, trying: Try, *, in_worker: bool = False) -> _Chore | None:
         """Decide with what is in memory. None when it is on its way or answered; else what must be done before the next try."""
         try:
@@ -192,7 +198,7 @@ class Door:
                     return self._decide(trying)
                 if self._closed:
                     raise _closed()
-                if trying.plan.stream not in self._behind and not trying.plan.expects:
+                if trying.key not in self._behind and not trying.plan.expects:
                     return self._decide(trying)
                 self._hand_over(trying)
         except NotKnown as missing:
@@ -239,7 +245,7 @@ class Door:
             receipt = insist(
                 plan,
                 self.recorder.writer,
-                lambda: States(self.reader, most=2**31),
+                lambda: States(self.recorder.reader, most=2**31),
                 lambda states: self.session(plan.envelope, states, plan.caller),
             )
         except AlreadyAppended:
@@ -250,7 +256,7 @@ class Door:
         if receipt is not None:
             with self._turn:
                 for stream in {receipt.stream, plan.stream}:
-                    if known := self.states.peek(stream):
+                    if known := self.states.peek((trying.tenant_id, stream)):
                         self.states.forget(known)
             self._hint.ring()
         return receipt
@@ -321,7 +327,7 @@ class Door:
 
     def _hand_over(self, trying: Try) -> None:
         """Let the worker decide it, before all that came later. For who has the turn."""
-        self._behind[trying.plan.stream] += 1
+        self._behind[trying.key] += 1
         self._work.put((trying.number, trying))
         if self._worker is None:
             self._worker = threading.Thread(target=self._work_on, name="runfold-door", daemon=True)
@@ -339,10 +345,9 @@ class Door:
             except Exception as error:
                 settle([(trying.submitted, error)])
             with self._turn:
-                stream = trying.plan.stream
-                self._behind[stream] -= 1
-                if not self._behind[stream]:
-                    del self._behind[stream]
+                self._behind[trying.key] -= 1
+                if not self._behind[trying.key]:
+                    del self._behind[trying.key]
 
 
 def _try_of(append: Append) -> Try:

@@ -30,7 +30,7 @@ from runfold.domain.values import Part, TextPart
 from runfold.errors import RunNotFound
 from runfold.ledger.tree import Tree
 from runfold.ledger.views import Message, ToolCallView
-from runfold.store.reader import LATEST, Reader
+from runfold.store.reader import LATEST, TenantReader
 
 _ENDED_AS: dict[type, CallStatus] = {ToolSucceeded: "succeeded", ToolFailed: "failed", ToolCancelled: "cancelled"}
 
@@ -46,7 +46,7 @@ class Segment:
     up_to_version: int
 
 
-def thread_tree(reader: Reader, thread_id: str, up_to: int = LATEST) -> Tree:
+def thread_tree(reader: TenantReader, thread_id: str, up_to: int = LATEST) -> Tree:
     """The tree of a thread as it stood at a position."""
     tree = Tree(thread_id)
     for recorded in reader.tree(thread_id, up_to=up_to):
@@ -69,7 +69,9 @@ def path(tree: Tree, run_id: str, at_version: int = LATEST) -> list[Segment]:
 class History:
     """One run's past, as of a position."""
 
-    def __init__(self, reader: Reader, thread_id: str, run_id: str, *, at_version: int = LATEST, up_to: int = LATEST) -> None:
+    def __init__(
+        self, reader: TenantReader, thread_id: str, run_id: str, *, at_version: int = LATEST, up_to: int = LATEST
+    ) -> None:
         self._reader = reader
         self._up_to = up_to
         self.tree = thread_tree(reader, thread_id, up_to)

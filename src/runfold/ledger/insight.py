@@ -22,7 +22,7 @@ from runfold.ledger.where import OneOrMore
 from runfold.projections.attention import AttentionRow
 from runfold.projections.decision_log import DecisionRow
 from runfold.projections.goals import GoalRow
-from runfold.store.reader import Reader
+from runfold.store.reader import TenantReader
 
 
 class Waiting(TypedDict, total=False):
@@ -35,7 +35,7 @@ class Waiting(TypedDict, total=False):
 class Insight(ABC):
     """What `Reading` answers about how agents do. Every answer is from read models, and says as of when."""
 
-    reader: Reader
+    reader: TenantReader
 
     @abstractmethod
     def _snapshot(

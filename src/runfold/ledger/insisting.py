@@ -11,7 +11,7 @@ from runfold.errors import AlreadyAppended, VersionConflict
 from runfold.ledger.plan import Plan
 from runfold.ledger.session import Known, NotKnown, Session, States
 from runfold.ledger.submitted import Receipt
-from runfold.store.writer import Conflicts, Placed, Repeated, Writer
+from runfold.store.writer import Batch, Conflicts, Placed, Repeated, Writer
 
 
 def insist(
@@ -20,34 +20,39 @@ def insist(
     """Read what the command looks at; then hold up all appends, read what came since, decide and append.
 
     None when there is nothing to append, or something else must be read: then the door decides in the ordinary way. Who
-    expects something of a head reads that while the others wait. Raises what deciding raises, and VersionConflict when the
-    hold was lost.
+    expects something of a head reads that while the others wait. Raises what deciding raises, VersionConflict, AlreadyAppended,
+    and LedgerUnavailable where the hold was lost.
     """
     states = new_states()
     for known in _looked_at(plan, new_states(), new_session):
-        states.put(states.read(type(known.state), known.state.id))
-    with writer.ahead_of_others():
+        states.put(states.read(type(known.state), known.key))
+    session = new_session(states)
+
+    def decide() -> Batch | None:
         for known in states.all():
             states.catch_up(known)
-        session = new_session(states)
         try:
             _decide(plan, session) if plan.expects else plan.decide(session)
         except NotKnown:
             return None
-        if not session.rows:
-            return None
-        answer = writer.append(session.rows, session.watched())
-    return _receipt(session, answer)
+        return Batch(session.rows, session.watched()) if session.rows else None
+
+    answer = writer.append_alone(decide)
+    return None if answer is None else _receipt(session, answer)
 
 
 def append_alone(session: Session, writer: Writer, require: Callable[[], None]) -> Receipt:
     """Hold up all appends, see that what is required holds, and append what was decided before.
 
-    Raises what `require` raises, VersionConflict and AlreadyAppended.
+    Raises what `require` raises, VersionConflict, AlreadyAppended, and LedgerUnavailable where the hold was lost.
     """
-    with writer.ahead_of_others():
+
+    def decide() -> Batch:
         require()
-        answer = writer.append(session.rows, session.watched())
+        return Batch(session.rows, session.watched())
+
+    answer = writer.append_alone(decide)
+    assert answer is not None, "there is something to append"  # noqa: S101
     return _receipt(session, answer)
 
 
@@ -55,7 +60,7 @@ def _receipt(session: Session, answer: Placed | Conflicts | Repeated) -> Receipt
     if isinstance(answer, Repeated):
         raise AlreadyAppended(session.rows[0].stream)
     if not isinstance(answer, Placed):
-        stream, version = next(iter(answer.items()))
+        (_, stream), version = next(iter(answer.items()))
         raise VersionConflict(stream, session.seen.get(stream, 0), version)
     last = session.rows[-1]
     position = answer.first_position + len(session.rows) - 1

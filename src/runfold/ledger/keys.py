@@ -110,7 +110,7 @@ class Keyring:
             session.record(key, key.revoke(reason))
 
         receipt: Receipt = self._door.execute(Plan(key_stream(id), decide, itself, envelope))
-        self._own_door.revoked_keys.add(id)
+        self._own_door.revoked_keys.add((self._door.tenant_id, key_stream(id)))
         return receipt
 
     def keys(self) -> list[KeyView]:

@@ -17,7 +17,7 @@ from runfold.projector import as_of
 from runfold.projector.as_of import version_of
 from runfold.projector.tables import Table
 from runfold.store.epochs import lineage_of
-from runfold.store.reader import Filter, Reader
+from runfold.store.reader import Filter, TenantReader
 
 MOST_EVENTS = 1_000_000
 """How many events are folded for one question about the whole past, unless the caller allows more."""
@@ -30,7 +30,12 @@ class Past:
     """The read models as of a position."""
 
     def __init__(
-        self, reader: Reader, read_models: ReadModels, up_to: int, build: Build | None = None, most_events: int = MOST_EVENTS
+        self,
+        reader: TenantReader,
+        read_models: ReadModels,
+        up_to: int,
+        build: Build | None = None,
+        most_events: int = MOST_EVENTS,
     ) -> None:
         self._reader = reader
         self._read_models = read_models

@@ -8,7 +8,8 @@ from runfold.ledger.caller import Caller, Envelope
 from runfold.ledger.history import thread_tree
 from runfold.ledger.session import Session
 from runfold.ledger.submitted import Receipt, Submitted
-from runfold.store.reader import Reader
+from runfold.store.codec import StreamKey
+from runfold.store.reader import TenantReader
 
 T = TypeVar("T")
 
@@ -19,7 +20,7 @@ class HeadName(NamedTuple):
     thread_id: str
     name: str
 
-    def at(self, reader: Reader) -> str | None:
+    def at(self, reader: TenantReader) -> str | None:
         """The run that it is at in the log."""
         return thread_tree(reader, self.thread_id).heads.get(self.name)
 
@@ -48,9 +49,16 @@ class Try:
     plan: Plan[Any]
     submitted: Submitted[Any]
     number: int
+    tenant_id: str
+    """Of who asks."""
     tries: int = 0
     session: Session | None = None
     looked_up: bool = False
     """Whether the log was asked if something was recorded under the command's key before."""
     floor: dict[str, int] | None = None
     """The versions that streams are known to have reached since the command came: what is decided on those is up to date."""
+
+    @property
+    def key(self) -> StreamKey:
+        """The stream on which commands keep their order."""
+        return self.tenant_id, self.plan.stream

@@ -74,7 +74,7 @@ class Reading(Insight):
 
     def threads(self, limit: int = 50, before: int | None = None) -> list[ThreadView]:
         """Threads, newest first; `before` is the `created_position` of the last one of the page before."""
-        created = self.reader.threads_created(self.tenant_id, limit, min(self.up_to, (before or LATEST) - 1))
+        created = self.reader.threads_created(limit, min(self.up_to, (before or LATEST) - 1))
         return [self.thread(recorded.stream) for recorded in created]
 
     def thread_list(
@@ -308,10 +308,7 @@ class Reading(Insight):
         if not is_id(kind, stream):
             return
         up_to_version = LATEST if at_version is None else at_version
-        for recorded in self.reader.stream(stream, up_to_version=up_to_version, up_to=self.up_to):
-            if recorded.tenant_id != self.tenant_id:
-                return
-            yield recorded
+        yield from self.reader.stream(stream, up_to_version=up_to_version, up_to=self.up_to)
 
     def _first(self, stream: str, missing: type[ThreadNotFound | RunNotFound]) -> Recorded:
         first = next(self._stream(Thread if missing is ThreadNotFound else Run, stream, 1), None)

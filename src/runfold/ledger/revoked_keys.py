@@ -2,24 +2,29 @@
 
 from collections.abc import Callable
 
-Told = Callable[[str], object]
+from runfold.store.codec import StreamKey
+
+Told = Callable[[StreamKey], object]
 
 
 class RevokedKeys:
-    """Ids of keys. Whoever believes a key for a moment looks here first; whoever holds something open is told at once."""
+    """Keys, by tenant and stream.
+
+    Whoever believes a key for a moment looks here first; whoever holds something open is told at once.
+    """
 
     def __init__(self) -> None:
-        self._ids: set[str] = set()
+        self._keys: set[StreamKey] = set()
         self._told: list[Told] = []
 
-    def __contains__(self, key_id: str) -> bool:
-        return key_id in self._ids
+    def __contains__(self, key: StreamKey) -> bool:
+        return key in self._keys
 
-    def add(self, key_id: str) -> None:
+    def add(self, key: StreamKey) -> None:
         """A key was revoked just now. Tells, in this thread, everybody who asked to be told."""
-        self._ids.add(key_id)
+        self._keys.add(key)
         for told in list(self._told):
-            told(key_id)
+            told(key)
 
     def tell(self, told: Told) -> None:
         """Call this with the id of each key that is revoked from now on, in whichever thread that happens."""

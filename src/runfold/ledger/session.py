@@ -18,13 +18,13 @@ from runfold.domain.values import ApprovalId, RunId, SecurityId, ThreadId
 from runfold.errors import ApprovalNotFound, KeyNotFound, NotFound, RunNotFound, ThreadNotFound, VersionConflict
 from runfold.ledger.caller import Caller
 from runfold.store.appender import Lineage
-from runfold.store.codec import Limits, Row, dump, encode
+from runfold.store.codec import Limits, Row, StreamKey, dump, encode
 from runfold.store.reader import Reader
 
 State = Thread | Run | Approval | Security
 S = TypeVar("S", Thread, Run, Approval, Security)
 
-_NOTHING: dict[str, int] = {}
+_NOTHING: dict[StreamKey, int] = {}
 _NOT_FOUND: dict[type[State], Callable[[str], NotFound]] = {
     Thread: ThreadNotFound, Run: RunNotFound, Approval: ApprovalNotFound,
     Security: lambda stream: KeyNotFound(key_id_of(stream)),
@@ -51,13 +51,18 @@ class Known(Lineage):
     """A stream as this process believes it to be."""
 
     state: State
-    tenant_id: str = ""
+    tenant_id: str
     thread_id: str = ""
     context: Context = field(default_factory=Context)
     context_json: str = "{}"
     position: int = 0
     stored: int = 0
     """The version up to which it is in the log; what is beyond is on its way."""
+
+    @property
+    def key(self) -> StreamKey:
+        """Which stream it is."""
+        return self.tenant_id, self.state.id
 
 
 class NotKnown(Exception):
@@ -71,40 +76,40 @@ class NotKnown(Exception):
 class States:
     """The states of streams kept in memory, those used least recently forgotten first."""
 
-    def __init__(self, reader: Reader, most: int, take: Callable[[str], "Known | None"] | None = None) -> None:
+    def __init__(self, reader: Reader, most: int, take: Callable[[StreamKey], "Known | None"] | None = None) -> None:
         """`take` hands over a state that somebody else has in memory, if they have it."""
         self._reader = reader
         self._take = take
         self._most = most
-        self._known: OrderedDict[str, Known] = OrderedDict()
+        self._known: OrderedDict[StreamKey, Known] = OrderedDict()
 
-    def get(self, kind: type[State], stream: str) -> Known:
+    def get(self, kind: type[State], key: StreamKey) -> Known:
         """The stream's state. Raises NotKnown when it must be read first."""
-        known = self._known.get(stream)
-        if known is None and self._take is not None and (known := self._take(stream)):
-            self._known[stream] = known
+        known = self._known.get(key)
+        if known is None and self._take is not None and (known := self._take(key)):
+            self._known[key] = known
         if known is None:
-            if not is_id(kind, stream):
-                raise _NOT_FOUND[kind](stream)
-            raise NotKnown(lambda: self.put(self.read(kind, stream)))
+            if not is_id(kind, key[1]):
+                raise _NOT_FOUND[kind](key[1])
+            raise NotKnown(lambda: self.put(self.read(kind, key)))
         if type(known.state) is not kind:
-            raise _NOT_FOUND[kind](stream)
-        self._known.move_to_end(stream)
+            raise _NOT_FOUND[kind](key[1])
+        self._known.move_to_end(key)
         return known
 
-    def peek(self, stream: str) -> Known | None:
+    def peek(self, key: StreamKey) -> Known | None:
         """The stream's state if it is in memory."""
-        return self._known.get(stream)
+        return self._known.get(key)
 
     def put(self, known: Known) -> None:
         """Keep a state that was just read, unless another thread was first."""
-        present = self._known.get(known.state.id)
+        present = self._known.get(known.key)
         if present is None or present.dead:
-            self._known[known.state.id] = known
+            self._known[known.key] = known
 
-    def take(self, stream: str) -> Known | None:
+    def take(self, key: StreamKey) -> Known | None:
         """Hand a state over, and keep it no longer."""
-        return self._known.pop(stream, None)
+        return self._known.pop(key, None)
 
     def all(self) -> list[Known]:
         """All states in memory."""
@@ -113,7 +118,7 @@ class States:
     def keep(self, known: Known) -> None:
         """Keep a state instead of an older one, unless it is void."""
         if not known.dead:
-            self._known[known.state.id] = known
+            self._known[known.key] = known
             self.shrink()
 
     def forget(self, known: Known) -> None:
@@ -123,21 +128,21 @@ class States:
 
     def drop(self, known: Known) -> None:
         """Drop a state that a command has spoilt. What was put on its way before stays good."""
-        if self._known.get(known.state.id) is known:
-            del self._known[known.state.id]
+        if self._known.get(known.key) is known:
+            del self._known[known.key]
 
     def catch_up(self, known: Known) -> None:
         """Take in what was recorded since."""
-        for recorded in self._reader.stream(known.state.id, after_version=known.state.version):
+        for recorded in self._reader.of(known.tenant_id).stream(known.state.id, after_version=known.state.version):
             if not known.state.exists:
-                known.tenant_id, known.thread_id = recorded.tenant_id, recorded.thread_id
+                known.thread_id = recorded.thread_id
                 known.context, known.context_json = recorded.context, recorded.context_json
             known.state.evolve(recorded.event)
             known.position = recorded.position
 
-    def read(self, kind: type[State], stream: str) -> Known:
+    def read(self, kind: type[State], key: StreamKey) -> Known:
         """Fold a stream from the log."""
-        known, took = Known(state=kind(stream)), math.inf
+        known, took = Known(state=kind(key[1]), tenant_id=key[0]), math.inf
         while True:
             before, began = took, time.monotonic()
             self.catch_up(known)
@@ -150,21 +155,22 @@ class States:
     def shrink(self) -> None:
         """Forget those used least recently. Not while a command collects what it needs: that may be more than fits."""
         while len(self._known) > self._most:
-            oldest = next((stream for stream, known in self._known.items() if known.stored == known.state.version), None)
+            oldest = next((key for key, known in self._known.items() if known.stored == known.state.version), None)
             if oldest is None:
                 return  # all are on their way to the log, which does not know them yet
             del self._known[oldest]
 
 
 class Session:
-    """One command at work. It records into memory; the door stores all of it, or nothing."""
+    """One command at work, in its caller's tenant. It records into memory; the door stores all of it, or nothing."""
 
-    __slots__ = ("_caller", "_fetched", "_limits", "_seen", "_states", "events", "metadata", "rows", "touched")
+    __slots__ = ("_caller", "_fetched", "_limits", "_seen", "_states", "_tenant_id", "events", "metadata", "rows", "touched")
 
     def __init__(self, states: States, limits: Limits, caller: Caller, metadata: str) -> None:
         self._states = states
         self._limits = limits
         self._caller = caller
+        self._tenant_id = caller.tenant_id
         self.metadata = metadata
         self._fetched: dict[object, Any] | None = None
         self.rows: list[Row] = []
@@ -200,19 +206,17 @@ class Session:
 
     def new(self, kind: type[S], stream: str) -> S:
         """A thread, run or approval that may not exist yet."""
-        known = self._states.get(kind, stream)
+        known = self._states.get(kind, (self._tenant_id, stream))
         self._seen.setdefault(stream, known.state.version)
-        if known.state.exists and known.tenant_id != self._caller.tenant_id:
-            raise _NOT_FOUND[kind](stream)
         return cast("S", known.state)
 
     def context_of(self, state: State) -> Context:
         """The keys that are put beside every event of a stream."""
-        return self._states.get(type(state), state.id).context
+        return self._of(state).context
 
     def thread_of(self, state: State) -> str:
         """The thread that a run or an approval belongs to."""
-        return self._states.get(type(state), state.id).thread_id
+        return self._of(state).thread_id
 
     def fetch(self, key: object, read: Callable[[], Any]) -> Any:
         """Something else that must be read from the database: once a command."""
@@ -232,8 +236,8 @@ class Session:
 
     def begin(self, state: State, events: list[Event], thread_id: str, context: Context) -> None:
         """Record the first events of a stream, and with them what stands beside all its events."""
-        known = self._states.get(type(state), state.id)
-        known.tenant_id, known.thread_id = self._caller.tenant_id, thread_id
+        known = self._of(state)
+        known.thread_id = thread_id
         known.context, known.context_json = context, dump(context.facts())
         self.record(state, events)
 
@@ -244,7 +248,7 @@ class Session:
         stream = state.id
         known = self.touched.get(stream)
         if known is None:
-            known = self.touched[stream] = self._states.get(type(state), stream)
+            known = self.touched[stream] = self._of(state)
         payloads = [encode(event, self._limits) for event in events]  # first: one that is too large changes nothing
         for event, payload in zip(events, payloads, strict=True):
             state.evolve(event)
@@ -252,7 +256,7 @@ class Session:
             self.rows.append(
                 Row(
                     stream, state.version, event.type, event.schema_version, payload, None,
-                    known.tenant_id, known.thread_id, self._caller.event_id(len(self.rows)), known.context_json, self.metadata,
+                    self._tenant_id, known.thread_id, self._caller.event_id(len(self.rows)), known.context_json, self.metadata,
                 )
             )  # fmt: skip
 
@@ -262,19 +266,22 @@ class Session:
             self._states.drop(self.touched[stream])
         self.rows, self.events, self.touched, self._seen = [], [], {}, {}
 
-    def watched(self) -> dict[str, int]:
+    def watched(self) -> dict[StreamKey, int]:
         """What it looked at and did not write to, and the version it saw."""
         if len(self._seen) == 1 and self.rows[0].stream in self._seen:
             return _NOTHING
         written = {row.stream for row in self.rows}
-        return {stream: version for stream, version in self._seen.items() if stream not in written}
+        return {(self._tenant_id, stream): version for stream, version in self._seen.items() if stream not in written}
+
+    def _of(self, state: State) -> Known:
+        return self._states.get(type(state), (self._tenant_id, state.id))
 
     def _existing(self, kind: type[State], stream: str) -> Known:
         known = self.touched.get(stream)
         if known is None:
-            known = self._states.get(kind, stream)
+            known = self._states.get(kind, (self._tenant_id, stream))
             self._seen.setdefault(stream, known.state.version)
-            if not known.state.exists or known.tenant_id != self._caller.tenant_id:
+            if not known.state.exists:
                 raise _NOT_FOUND[kind](stream)
             self.touched[stream] = known
         return known

@@ -43,9 +43,9 @@ LONGEST_REST = 2.0
 """Who appends and who reads go first."""
 
 _PAGE_QUERY = (
-    f"SELECT {COLUMNS} FROM runfold.log WHERE (thread_id, notification_id) > (%b, %b)"
+    f"SELECT {COLUMNS} FROM runfold.log WHERE (thread_id, tenant_id, notification_id) > (%b, %b, %b)"
     " AND (%b::text IS NULL OR thread_id < %b) AND notification_id <= %b AND topic = ANY(%b)"
-    " ORDER BY thread_id, notification_id LIMIT %b"
+    " ORDER BY thread_id, tenant_id, notification_id LIMIT %b"
 )
 
 Progress = Callable[[int, int], None]
@@ -236,7 +236,7 @@ class Filler:
             raise ProjectionStopped(projection.name, f"came to a row that cannot be: {reason}", "mend the projection") from error
 
     def _pages(self, lane: dict[str, Any]) -> Iterator[list[Recorded]]:
-        after: tuple[str, int] = (lane["first_thread"], 0)
+        after: tuple[str, str, int] = (lane["first_thread"], "", 0)
         while True:
             end = lane["end_thread"]
             cursor = self._connection.cursor(binary=True, row_factory=tuple_row)
@@ -246,7 +246,7 @@ class Filler:
                 yield page
             if len(page) < PAGE:
                 return
-            after = (page[-1].thread_id, page[-1].position)
+            after = (page[-1].thread_id, page[-1].tenant_id, page[-1].position)
 
     def _read(self, row: tuple[Any, ...]) -> Recorded:
         try:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from runfold.errors import AlreadyAppended, Conflict, LedgerError, LedgerUnavailable, QueueFull, VersionConflict
-from runfold.store.codec import Row
+from runfold.store.codec import Row, StreamKey
 from runfold.store.writer import Conflicts, Placed, Repeated, Writer
 
 MAX_EVENTS = 500
@@ -41,7 +41,7 @@ class Append:
 
     rows: Sequence[Row]
     lineages: Sequence[Lineage]
-    watched: Mapping[str, int]
+    watched: Mapping[StreamKey, int]
     facts: object = None
     first_position: int = 0
     recorded_at: datetime | None = None
@@ -212,14 +212,14 @@ class Appender:
         waiting = _still_valid(batch)
         while waiting:
             rows = [row for append in waiting for row in append.rows]
-            written = {row.stream for row in rows}
-            watched = {stream: at for append in waiting for stream, at in append.watched.items()}
+            written = {(row.tenant_id, row.stream) for row in rows}
+            watched = {key: at for append in waiting for key, at in append.watched.items()}
             if not written.isdisjoint(watched):  # a neighbour may write to what another only looked at
                 _fail_conflicting(waiting, {})
                 if any(append.error for append in waiting):
                     waiting = _still_valid(waiting)
                     continue
-                watched = {stream: at for stream, at in watched.items() if stream not in written}
+                watched = {key: at for key, at in watched.items() if key not in written}
             placed = self._writer.append(rows, watched)
             if isinstance(placed, Placed):
                 position = placed.first_position
@@ -250,11 +250,11 @@ def _fail_conflicting(waiting: list[Append], actual: Conflicts) -> None:
     """Fail those that find a stream elsewhere than they believed. In order: what one writes, the next may build on."""
     at = dict(actual)
     for append in waiting:
-        expected = {**append.watched, **{row.stream: row.version - 1 for row in reversed(append.rows)}}
-        if stream := next((stream for stream, version in expected.items() if at.get(stream, version) != version), None):
-            append.fail(VersionConflict(stream, expected[stream], at[stream]))
+        expected = {**append.watched, **{(row.tenant_id, row.stream): row.version - 1 for row in reversed(append.rows)}}
+        if key := next((key for key, version in expected.items() if at.get(key, version) != version), None):
+            append.fail(VersionConflict(key[1], expected[key], at[key]))
         elif not any(lineage.dead for lineage in append.lineages):
-            at.update((row.stream, row.version) for row in append.rows)
+            at.update(((row.tenant_id, row.stream), row.version) for row in append.rows)
 
 
 def _fail_repeated(waiting: list[Append], repeated: Repeated) -> None:

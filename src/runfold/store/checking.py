@@ -21,6 +21,7 @@ from runfold.domain.thread import ThreadCreated, ThreadEvent
 from runfold.errors import UnknownEventType, UnreadableEvent
 from runfold.store.queries import named_queries
 from runfold.store.reader import Reader
+from runfold.store.writer import SALT_BYTES
 
 PAGE = 500
 
@@ -57,11 +58,13 @@ class _Row(NamedTuple):
     recorded_at: datetime
     context: dict[str, Any]
     metadata: dict[str, Any]
+    salt_bytes: int | None
     before_position: int | None
     before_tenant_id: str | None
     before_thread_id: str | None
 
 
+_BEFORE = ("before_position", "before_tenant_id", "before_thread_id")
 _LOST = "restore the missing events from a backup, and find out who had the rights of a superuser"
 _CHANGED = "compare it with a backup: the database refuses changes, so somebody with the rights of a superuser made one"
 _CREATIONS = {ThreadCreated, RunCreated, ApprovalRequested, KeyCreated, AccessDenied}
@@ -80,6 +83,7 @@ class LogCheck:
     events: int = 0
     _last_position: int = field(default=0, init=False)
     _last_time: datetime | None = field(default=None, init=False)
+    _salted: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         self._queries = named_queries("runfold.store", "checking.sql")
@@ -96,7 +100,7 @@ class LogCheck:
             if not page:
                 yield self._hole(self.head + 1)
                 return
-            for row in page:
+            for row in map(self._with_before, page):
                 yield from self._place(row)
                 yield from _belonging(row)
             self.events += len(page)
@@ -109,14 +113,14 @@ class LogCheck:
         missing = self.reader.rows(self._queries["guards"])
         for kind, name in missing:
             fact = f"the {kind} {name} of runfold.log is missing or switched off, so the database lets events be damaged"
-            yield Finding("guard", fact, "set it up again as in Runfold's migration 0001_log.sql, and find out who removed it")
+            yield Finding("guard", fact, "set it up again as in Runfold's migrations, and find out who removed it")
         yield from self._walls()
         if ("constraint", "log_event_id") in missing:
             for event_id, first, last in self.reader.rows(self._queries["repeated event ids"]):
                 yield Finding(
                     "event_id", f"the event id {event_id} stands at position {first} and again at {last}", _CHANGED, last
                 )
-        if ("constraint", "log_stream_version") in missing:
+        if ("constraint", "log_tenant_stream_version") in missing:
             for stream, version, first, last in self.reader.rows(self._queries["repeated versions"]):
                 fact = f"version {version} of {stream} stands at position {first} and again at {last}"
                 yield Finding("version", fact, _CHANGED, last, stream)
@@ -150,7 +154,18 @@ class LogCheck:
         elif (row.before_position or 0) > row.position:
             fact = f"{row.stream} has version {row.version} at position {row.position}, and the one before it only after that"
             yield Finding("version", fact, _CHANGED, row.position, row.stream)
+        if row.salt_bytes != SALT_BYTES and (self._salted or row.salt_bytes is not None):
+            fact = f"position {row.position} has {row.salt_bytes or 'no'} bytes of salt, and not {SALT_BYTES}"
+            yield Finding("salt", fact, _CHANGED, row.position, row.stream)
+        self._salted = self._salted or row.salt_bytes is not None
         self._last_position, self._last_time = row.position, row.recorded_at
+
+    def _with_before(self, row: _Row) -> _Row:
+        """An event that was moved to another tenant stands apart from those before it."""
+        if row.before_position is not None or row.version <= 1:
+            return row
+        found = self.reader.rows(self._queries["before of another tenant"], [row.stream, row.version])
+        return row._replace(**dict(zip(_BEFORE, found[0], strict=True))) if found else row
 
     def _hole(self, until: int) -> Finding:
         first, last = self._last_position + 1, until - 1

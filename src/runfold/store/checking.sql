@@ -2,18 +2,32 @@
 -- Events after a position, in order, each beside the one before it in its stream. LATERAL … LIMIT keeps it one look-up in
 -- the index for each event, however large the log.
 SELECT e.notification_id, e.originator_id, e.originator_version, e.topic, e.schema_version, e.state, e.key_id,
-       e.tenant_id, e.thread_id, e.event_id, e.recorded_at, e.context, e.metadata,
+       e.tenant_id, e.thread_id, e.event_id, e.recorded_at, e.context, e.metadata, octet_length(e.salt),
        before.notification_id, before.tenant_id, before.thread_id
   FROM runfold.log AS e
   LEFT JOIN LATERAL (SELECT b.notification_id, b.tenant_id, b.thread_id
                        FROM runfold.log AS b
                       WHERE b.originator_id = e.originator_id
+                        AND b.tenant_id = e.tenant_id
                         AND b.originator_version = e.originator_version - 1
                       LIMIT 1) AS before ON true
  WHERE e.notification_id > %b
    AND e.notification_id <= %b
  ORDER BY e.notification_id
  LIMIT %b
+
+-- name: before of another tenant
+-- Asked where a version lacks the one before it: whether that is stored for another tenant, whose stream then ends there.
+SELECT b.notification_id, b.tenant_id, b.thread_id
+  FROM runfold.log AS b
+ WHERE b.originator_id = %b
+   AND b.originator_version = %b - 1
+   AND NOT EXISTS (SELECT
+                     FROM runfold.log AS f
+                    WHERE f.originator_id = b.originator_id
+                      AND f.tenant_id = b.tenant_id
+                      AND f.originator_version = b.originator_version + 1)
+ LIMIT 1
 
 -- name: ends
 -- The head and the ends of the log, in one statement and so at one moment.
@@ -24,7 +38,7 @@ SELECT h.position, nullif(h.recorded_at, '-infinity'), (SELECT min(notification_
 -- name: guards
 -- What makes the database itself refuse a second event id, a second version, and a change: what of it is missing or off.
 SELECT 'constraint', name
-  FROM unnest(ARRAY['log_pkey', 'log_stream_version', 'log_event_id']) AS name
+  FROM unnest(ARRAY['log_pkey', 'log_tenant_stream_version', 'log_event_id']) AS name
  WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_constraint AS c
                     WHERE c.conrelid = 'runfold.log'::regclass AND c.conname = name AND c.convalidated)
  UNION ALL
@@ -53,7 +67,7 @@ HAVING count(*) > 1
 -- Only asked where no constraint rules them out.
 SELECT originator_id, originator_version, min(notification_id), max(notification_id)
   FROM runfold.log
- GROUP BY originator_id, originator_version
+ GROUP BY tenant_id, originator_id, originator_version
 HAVING count(*) > 1
  ORDER BY 3
  LIMIT 1000

@@ -10,6 +10,9 @@ from runfold.domain.catalogue import event_types
 from runfold.domain.event import Event, EventTypes, Recorded
 from runfold.errors import InvalidEvent, shortened
 
+StreamKey = tuple[str, str]
+"""A stream's tenant and its name: which stream it is, for two tenants may use the same names."""
+
 
 class Row(NamedTuple):
     """An event as the append function takes it: one value a column."""
@@ -36,7 +39,7 @@ class Limits(NamedTuple):
 
 COLUMNS = (
     "notification_id, originator_id, originator_version, topic, schema_version, state, "
-    "tenant_id, thread_id, uuid_send(event_id), recorded_at, context::text, metadata::text"
+    "tenant_id, thread_id, uuid_send(event_id), recorded_at, context::text, metadata::text, salt"
 )
 """What `decode` takes, in its order."""
 
@@ -53,10 +56,12 @@ def encode(event: Event, limits: Limits) -> bytes:
 
 def decode(columns: tuple[Any, ...], types: EventTypes = event_types) -> Recorded:
     """A stored row → recorded event. Raises UnknownEventType, UnreadableEvent."""
-    position, stream, version, name, schema_version, state, tenant, thread, event_id, recorded_at, context, metadata = columns
+    position, stream, version, name, schema_version, state, tenant, thread, event_id, recorded_at, context, metadata, salt = (
+        columns
+    )
     event = types.read(name, schema_version, state, position)
     return Recorded(
-        position, stream, version, event, event_id, tenant, thread, recorded_at, schema_version, context, metadata
+        position, stream, version, event, event_id, tenant, thread, recorded_at, schema_version, context, metadata, salt
     )  # fmt: skip
 
 

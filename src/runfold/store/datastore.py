@@ -34,7 +34,7 @@ _PLANNING = "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_i
 hangs on the size that the table had when it made the plan, which it keeps for as long as the connection lives, and on
 statistics that may be old or absent: then it reads or sorts everything for one page. For a query these switches leave it no
 other way where there is an index; compiling plans would cost more than they do."""
-_KEEPALIVES = {"keepalives_idle": 10, "keepalives_interval": 3, "keepalives_count": 3, "tcp_user_timeout": 15_000}
+KEEPALIVES: dict[str, Any] = {"keepalives_idle": 10, "keepalives_interval": 3, "keepalives_count": 3, "tcp_user_timeout": 15_000}
 
 
 class Pooled(psycopg.Connection[Any]):
@@ -147,7 +147,7 @@ class Datastore(PostgresDatastore):
     def _options(self) -> dict[str, Any]:
         """What we ask for where the URL says nothing."""
         timeout = max(2, round(self.connect_timeout))  # libpq's least
-        wanted = {"connect_timeout": timeout, "application_name": "runfold", **_KEEPALIVES}
+        wanted = {"connect_timeout": timeout, "application_name": "runfold", **KEEPALIVES}
         said = conninfo_to_dict(self.url)
         return {"autocommit": True, **{name: value for name, value in wanted.items() if name not in said}}
 
@@ -156,7 +156,7 @@ def _configure(connection: Connection) -> None:
     set_json_loads(orjson.loads, connection)
     connection.execute(
         f"{PIN_SEARCH_PATH}; SET idle_in_transaction_session_timeout = '10s'; SET lock_timeout = '5s'; SET TimeZone = 'UTC';"
-        f" SET runfold.tenant = '{EVERY_TENANT}'; {_PLANNING}"
+        f" SET runfold.tenant = '{EVERY_TENANT}'; SET default_transaction_isolation = 'read committed'; {_PLANNING}"
     )
 
 

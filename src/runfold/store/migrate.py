@@ -1,38 +1,25 @@
-"""Numbered SQL files, applied in order, each once, in one transaction each, under an advisory lock.
+"""Numbered SQL files, applied in order, each once, by one process at a time.
 
 A file that was applied is never changed: its checksum is kept, and a difference stops everything.
 """
 
-import hashlib
+import contextlib
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
 from importlib import resources
 
 import psycopg
-from psycopg import sql
 
 from runfold.errors import MigrationRefused
-from runfold.store.datastore import Connection, unavailable
+from runfold.store.datastore import KEEPALIVES, Connection, unavailable
+from runfold.store.migration import Migration, Told, apply
 from runfold.store.reader import Reader
 from runfold.store.sessions import PIN_SEARCH_PATH, require_own_session
 
-LOCK = 0x72756E666F6C64  # "runfold"
 _TRIES = 20
+_LOOK_SECONDS = 0.2
 _APPLIED = "SELECT number, name, checksum FROM runfold.migrations ORDER BY number"
-
-
-@dataclass(frozen=True)
-class Migration:
-    """One numbered file."""
-
-    number: int
-    name: str
-    text: str
-
-    @property
-    def checksum(self) -> str:
-        """SHA-256 of the text, in hex."""
-        return hashlib.sha256(self.text.encode()).hexdigest()
+_UNLIMITED = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout", "idle_session_timeout")
 
 
 def migrations() -> list[Migration]:
@@ -42,24 +29,57 @@ def migrations() -> list[Migration]:
     return [Migration(int(name[:4]), name, (folder / name).read_text()) for name in names]
 
 
-def migrate(url: str, files: list[Migration] | None = None) -> list[str]:
+def migrate(url: str, files: list[Migration] | None = None, told: Told = lambda _: None) -> list[str]:
     """Bring the database up to date and return the names of the files applied now. Safe when two start at once.
 
-    Raises MigrationRefused for a changed past file, a newer database, or a role that lacks the rights; TransactionPooling,
-    LedgerUnavailable.
+    A run that was broken off anywhere is given again, and goes on. `told` hears what takes long. Raises MigrationRefused for
+    a changed past file, a newer database, or a role that lacks the rights; TransactionPooling, LedgerUnavailable.
     """
     files = migrations() if files is None else files
     try:
-        with psycopg.connect(url, autocommit=True) as connection:
+        with _connected(url) as connection:
             require_own_session(connection, lambda: psycopg.connect(url, autocommit=True))
-            connection.execute(PIN_SEARCH_PATH)
-            connection.execute("SELECT pg_advisory_lock(%s)", (LOCK,))  # until the connection closes
             _prepare(connection)
-            done = _applied(connection)
-            _check(files, done)
-            return [_apply(connection, file) for file in files if file.number not in done]
+            with _alone(url, told):
+                done = _applied(connection)
+                _check(files, done)
+                return [apply(url, connection, file, told) for file in files if file.number not in done]
     except psycopg.OperationalError as error:
         raise unavailable(error) from error
+
+
+@contextlib.contextmanager
+def _connected(url: str) -> Iterator[Connection]:
+    """A connection whose statements may take as long as they take, whatever was set for its role."""
+    with psycopg.connect(url, autocommit=True, application_name="runfold migrate", **KEEPALIVES) as connection:
+        names = [*_UNLIMITED, *(["transaction_timeout"] if connection.info.server_version >= 170_000 else [])]
+        connection.execute(";".join([PIN_SEARCH_PATH, *(f"SET {name} = 0" for name in names)]))
+        yield connection
+
+
+@contextlib.contextmanager
+def _alone(url: str, told: Told) -> Iterator[None]:
+    """Wait until no other process migrates the database, and let none begin meanwhile.
+
+    The lock is on a table of the owner's, so that nobody else can take it. It is asked for again and again, and not waited
+    for: an index that is built concurrently would wait for whoever waits.
+    """
+    with _connected(url) as connection:
+        connection.execute("SET ROLE runfold_owner")
+        with connection.transaction():
+            while not _has_lock(connection):
+                told("waiting for another `runfold migrate`")
+                time.sleep(_LOOK_SECONDS)
+            yield
+
+
+def _has_lock(connection: Connection) -> bool:
+    try:
+        with connection.transaction():
+            connection.execute("LOCK TABLE runfold.migrations IN SHARE UPDATE EXCLUSIVE MODE NOWAIT")
+    except psycopg.errors.LockNotAvailable:
+        return False
+    return True
 
 
 def check(reader: Reader) -> None:
@@ -76,32 +96,37 @@ def check(reader: Reader) -> None:
 def _prepare(connection: Connection) -> None:
     roles = (resources.files("runfold.store") / "migrations" / "roles.sql").read_text()
     try:
-        _make_roles(connection, roles)
+        _at_once_with_others(connection, roles)
         connection.execute("SET ROLE runfold_owner")
     except psycopg.errors.InsufficientPrivilege as error:
         raise MigrationRefused(
             f"this role may not prepare the database ({str(error).splitlines()[0]}); let an administrator run\n{roles}\n"
             f'GRANT runfold_owner TO "{connection.info.user}";\nand then run `runfold migrate` again'
         ) from None
-    connection.execute(
+    _at_once_with_others(
+        connection,
         "CREATE TABLE IF NOT EXISTS runfold.migrations ("
         " number int PRIMARY KEY, name text NOT NULL, checksum text NOT NULL,"
-        " applied_at timestamptz NOT NULL DEFAULT now())"
+        " applied_at timestamptz NOT NULL DEFAULT now());"
+        "GRANT USAGE ON SCHEMA runfold TO runfold_app, runfold_projector, runfold_reader;"
+        "GRANT SELECT ON runfold.migrations TO runfold_app, runfold_projector, runfold_reader",
     )
-    connection.execute("GRANT USAGE ON SCHEMA runfold TO runfold_app, runfold_projector, runfold_reader")
-    connection.execute("GRANT SELECT ON runfold.migrations TO runfold_app, runfold_projector, runfold_reader")
 
 
-def _make_roles(connection: Connection, roles: str) -> None:
-    """Roles belong to the whole server, and our lock to one database: another's migration may be at them just now."""
+def _at_once_with_others(connection: Connection, statements: str) -> None:
+    """Roles belong to the whole server, and our lock is only there once the schema is: another may be at the same just now."""
     for _ in range(_TRIES):
         try:
-            connection.execute(roles)
-        except (psycopg.errors.InternalError_, psycopg.errors.UniqueViolation):  # "tuple concurrently updated"
+            connection.execute(statements)
+        except (
+            psycopg.errors.InternalError_,  # "tuple concurrently updated"
+            psycopg.errors.UniqueViolation,
+            psycopg.errors.DuplicateTable,
+        ):
             time.sleep(0.05)
         else:
             return
-    connection.execute(roles)
+    connection.execute(statements)
 
 
 def _applied(connection: Connection) -> dict[int, tuple[str, str]]:
@@ -118,13 +143,3 @@ def _check(files: list[Migration], done: dict[int, tuple[str, str]]) -> None:
             raise MigrationRefused(
                 f"{file.name} was changed after it was applied; restore the file as it was released", name=file.name
             )
-
-
-def _apply(connection: Connection, file: Migration) -> str:
-    with connection.transaction():
-        connection.execute(sql.SQL(file.text))
-        connection.execute(
-            "INSERT INTO runfold.migrations (number, name, checksum) VALUES (%s, %s, %s)",
-            (file.number, file.name, file.checksum),
-        )
-    return file.name

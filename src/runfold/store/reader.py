@@ -1,10 +1,9 @@
 """Reading the log: by position, by stream, by thread, by time."""
 
-import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import psycopg
@@ -22,7 +21,7 @@ PAGE_BYTES = 16 * 1024 * 1024
 """No stretch of the log holds more payload than this, unless its first event does."""
 LATEST = 2**62
 TREE_TYPES = frozenset({"run.created", "thread.head_named", "thread.head_moved"})
-"""As in the index `log_tree`."""
+"""As in the index `log_tenant_tree`."""
 
 
 class Head(NamedTuple):
@@ -148,7 +147,7 @@ class Stretch(NamedTuple):
 
 
 class Reader:
-    """The log, read-only: everybody's, or what the database shows of it to one `tenant`."""
+    """The log, read-only, of all tenants. `of` one of them it can be asked for streams and threads."""
 
     def __init__(self, datastore: Datastore) -> None:
         self.datastore = datastore
@@ -156,12 +155,10 @@ class Reader:
         self.when_short: Callable[[], object] = lambda: None
         """Called when the log ends before what is known of it, to find out why."""
 
-    def of(self, tenant_id: str) -> Self:
-        """The same for one tenant: of others' events the database shows it none. Raises UsageError for what is no tenant."""
-        if tenant_id in {"", EVERY_TENANT}:
-            raise UsageError(f"{tenant_id!r} is no tenant; give the name of one")
-        bound = copy.copy(self)
-        bound.tenant = tenant_id
+    def of(self, tenant_id: str) -> "TenantReader":
+        """One tenant's part of it. Raises UsageError for what is no tenant."""
+        bound = TenantReader(self.datastore, tenant_id)
+        bound.when_short = self.when_short
         return bound
 
     def rows(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
@@ -233,43 +230,14 @@ class Reader:
             return found, found[-1][0] - descending
         return found, place.end
 
-    def stream(
-        self,
-        stream: str,
-        *,
-        after_version: int = 0,
-        up_to_version: int = LATEST,
-        up_to: int = LATEST,
-        types: tuple[str, ...] = (),
-    ) -> Iterator[Recorded]:
-        """A stream's events in order, page by page."""
-        where = "originator_id = %b AND originator_version > %b AND originator_version <= %b"
-        where += " AND (notification_id <= %b) IS TRUE"
-        query = _short_of(where + (" AND topic LIKE ANY(%b)" if types else ""), ["originator_version"])
-        likes = [[_like(name) for name in types]] if types else []
-        is_all = False
-        while not is_all:
-            found = self.rows(query, [stream, after_version, up_to_version, up_to, *likes, PAGE])
-            for row in found:
-                yield decode(row)
-            is_all = _is_all(found, PAGE)
-            after_version = found[-1][2] if found else after_version
-
-    def tree(self, thread_id: str, *, after: int = 0, up_to: int = LATEST) -> list[Recorded]:
-        """The events that shape a thread's tree: runs created, heads named and moved."""
-        query = (
-            f"SELECT {COLUMNS} FROM runfold.log WHERE thread_id = %b AND notification_id > %b AND notification_id <= %b"
-            " AND topic IN ('run.created', 'thread.head_named', 'thread.head_moved') ORDER BY notification_id"
-        )
-        return [decode(row) for row in self.rows(query, [thread_id, after, up_to])]
-
-    def threads_created(self, tenant_id: str, limit: int, up_to: int = LATEST) -> list[Recorded]:
-        """The first events of a tenant's threads, newest first."""
-        query = (
-            f"SELECT {COLUMNS} FROM runfold.log WHERE tenant_id = %b AND topic = 'thread.created' AND notification_id <= %b"
-            " ORDER BY notification_id DESC LIMIT %b"
-        )
-        return [decode(row) for row in self.rows(query, [tenant_id, up_to, limit])]
+    def key_streams(self, stream: str) -> dict[str, list[Recorded]]:
+        """What happened to a key of which the tenant is not known yet: the events of each tenant that has one of that name."""
+        query = f"SELECT {COLUMNS} FROM runfold.log WHERE originator_id = %b ORDER BY tenant_id, originator_version"
+        found: dict[str, list[Recorded]] = {}
+        for row in self.rows(query, [stream]):
+            recorded = decode(row)
+            found.setdefault(recorded.tenant_id, []).append(recorded)
+        return found
 
     def keys(self, tenant_id: str | None = None, up_to: int = LATEST) -> list[Recorded]:
         """What happened to a tenant's keys, or to everybody's, in order: those made, those revoked."""
@@ -294,15 +262,6 @@ class Reader:
                 break
         return found
 
-    def ends(self, streams: Sequence[str]) -> dict[str, tuple[int, int]]:
-        """The last version of each stream, and its position. Streams without events are left out."""
-        query = (
-            "SELECT asked.stream, last.originator_version, last.notification_id FROM unnest(%b::text[]) AS asked (stream)"
-            " CROSS JOIN LATERAL (SELECT e.originator_version, e.notification_id FROM runfold.log AS e"
-            " WHERE e.originator_id = asked.stream ORDER BY e.originator_version DESC LIMIT 1) AS last"
-        )
-        return {stream: (version, position) for stream, version, position in self.rows(query, [list(streams)])}
-
     def at_positions(self, positions: Iterable[int]) -> dict[int, Recorded]:
         """The events at some positions, by position: the words to rows of read models. Raises UnreadableEvent."""
         wanted = sorted(set(positions))
@@ -323,3 +282,66 @@ class Reader:
         """Settings under which a crash loses acknowledged events, with their values."""
         names = ["fsync", "full_page_writes", "synchronous_commit"]
         return dict(self.rows("SELECT name, setting FROM pg_settings WHERE name = ANY(%b) AND setting = 'off'", [names]))
+
+
+class TenantReader(Reader):
+    """One tenant's part of the log: every question asks for the tenant, and of others' events the database shows none."""
+
+    def __init__(self, datastore: Datastore, tenant_id: str) -> None:
+        """Raises UsageError for what is no tenant."""
+        if tenant_id in {"", EVERY_TENANT}:
+            raise UsageError(f"{tenant_id!r} is no tenant; give the name of one")
+        super().__init__(datastore)
+        self.tenant = tenant_id
+
+    def of(self, tenant_id: str) -> "TenantReader":
+        """One tenant's part of it. Raises UsageError for what is no tenant."""
+        return self if tenant_id == self.tenant else super().of(tenant_id)
+
+    def stream(
+        self,
+        stream: str,
+        *,
+        after_version: int = 0,
+        up_to_version: int = LATEST,
+        up_to: int = LATEST,
+        types: tuple[str, ...] = (),
+    ) -> Iterator[Recorded]:
+        """A stream's events in order, page by page."""
+        where = "originator_id = %b AND tenant_id = %b AND originator_version > %b AND originator_version <= %b"
+        where += " AND (notification_id <= %b) IS TRUE"
+        query = _short_of(where + (" AND topic LIKE ANY(%b)" if types else ""), ["originator_version"])
+        likes = [[_like(name) for name in types]] if types else []
+        is_all = False
+        while not is_all:
+            found = self.rows(query, [stream, self.tenant, after_version, up_to_version, up_to, *likes, PAGE])
+            for row in found:
+                yield decode(row)
+            is_all = _is_all(found, PAGE)
+            after_version = found[-1][2] if found else after_version
+
+    def tree(self, thread_id: str, *, after: int = 0, up_to: int = LATEST) -> list[Recorded]:
+        """The events that shape a thread's tree: runs created, heads named and moved."""
+        query = (
+            f"SELECT {COLUMNS} FROM runfold.log WHERE thread_id = %b AND tenant_id = %b AND notification_id > %b"
+            " AND notification_id <= %b AND topic IN ('run.created', 'thread.head_named', 'thread.head_moved')"
+            " ORDER BY notification_id"
+        )
+        return [decode(row) for row in self.rows(query, [thread_id, self.tenant, after, up_to])]
+
+    def ends(self, streams: Sequence[str]) -> dict[str, tuple[int, int]]:
+        """The last version of each stream, and its position. Streams without events are left out."""
+        query = (
+            "SELECT asked.stream, last.originator_version, last.notification_id FROM unnest(%b::text[]) AS asked (stream)"
+            " CROSS JOIN LATERAL (SELECT e.originator_version, e.notification_id FROM runfold.log AS e"
+            " WHERE e.originator_id = asked.stream AND e.tenant_id = %b ORDER BY e.originator_version DESC LIMIT 1) AS last"
+        )
+        return {stream: (version, position) for stream, version, position in self.rows(query, [list(streams), self.tenant])}
+
+    def threads_created(self, limit: int, up_to: int = LATEST) -> list[Recorded]:
+        """The first events of its threads, newest first."""
+        query = (
+            f"SELECT {COLUMNS} FROM runfold.log WHERE tenant_id = %b AND topic = 'thread.created' AND notification_id <= %b"
+            " ORDER BY notification_id DESC LIMIT %b"
+        )
+        return [decode(row) for row in self.rows(query, [self.tenant, up_to, limit])]

@@ -83,7 +83,8 @@ class Recorder(PostgresApplicationRecorder):
         direction = "DESC" if desc else "ASC"
         query = (
             "SELECT originator_id, originator_version, topic, state FROM runfold.log WHERE originator_id = %b"
-            f" AND originator_version > %b AND originator_version <= %b ORDER BY originator_version {direction} LIMIT %b"
+            " AND tenant_id = '' AND originator_version > %b AND originator_version <= %b"
+            f" ORDER BY originator_version {direction} LIMIT %b"
         )
         bounds = [-1 if gt is None else gt, LATEST if lte is None else lte, LATEST if limit is None else limit]
         return [StoredEvent(*row) for row in self.reader.rows(query, [str(originator_id), *bounds])]

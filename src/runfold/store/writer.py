@@ -1,9 +1,10 @@
 """One connection that appends. It tells a lost reply from a lost event before it answers."""
 
 import contextlib
+import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import NamedTuple
@@ -12,14 +13,16 @@ import psycopg
 
 from runfold.errors import LedgerUnavailable
 from runfold.store.arrays import ByteaArray, Int2Array, Int8Array, TextArray, UuidArray, register
-from runfold.store.codec import Row
+from runfold.store.codec import Row, StreamKey
 from runfold.store.datastore import Connection, Datastore, unavailable
 
 _APPEND = (
-    "SELECT first_position, recorded_at, conflicts, actual_versions FROM runfold.append("
+    "SELECT first_position, recorded_at, conflicts, actual_versions, conflicting_tenants FROM runfold.append("
     "%b::text[], %b::int8[], %b::text[], %b::int2[], %b::bytea[], %b::text[],"
-    " %b::text[], %b::text[], %b::uuid[], %b::text[], %b::text[], %b::text[], %b::int8[])"
+    " %b::text[], %b::text[], %b::uuid[], %b::text[], %b::text[], %b::text[], %b::int8[], %b::text[], %b::bytea)"
 )
+SALT_BYTES = 16
+_NOTHING: Mapping[StreamKey, int] = MappingProxyType({})
 _FIND = "SELECT count(*), min(notification_id), max(recorded_at) FROM runfold.log WHERE event_id = ANY(%b)"
 _STORED_IDS = "SELECT uuid_send(event_id) FROM runfold.log WHERE event_id = ANY(%b)"
 
@@ -31,8 +34,15 @@ class Placed(NamedTuple):
     recorded_at: datetime
 
 
-Conflicts = dict[str, int]
+Conflicts = dict[StreamKey, int]
 """Streams that are not where a batch believed them to be, and the version each is at."""
+
+
+class Batch(NamedTuple):
+    """Events to append, and the streams that must be at a version though nothing is written to them."""
+
+    rows: Sequence[Row]
+    watched: Mapping[StreamKey, int] = _NOTHING
 
 
 class Repeated(NamedTuple):
@@ -53,7 +63,7 @@ class Writer:
         self.when_stored: Callable[[int, bytes, datetime], object] | None = None
         """Called with the position, id and time of the last event of what was stored. It must not wait."""
 
-    def append(self, rows: Sequence[Row], watched: Mapping[str, int] = MappingProxyType({})) -> Placed | Conflicts | Repeated:
+    def append(self, rows: Sequence[Row], watched: Mapping[StreamKey, int] = _NOTHING) -> Placed | Conflicts | Repeated:
         """Write all rows at the next positions; or nothing, and the answer names the streams or the events in the way.
 
         `watched` are streams that must be at a version though nothing is written to them.
@@ -81,25 +91,50 @@ class Writer:
                 except psycopg.Error as error:
                     self._give_up_or_wait(error, deadline, sent=sent)
                 else:
-                    if isinstance(answer, Placed) and self.when_stored is not None:
-                        self.when_stored(answer.first_position + len(rows) - 1, rows[-1].event_id, answer.recorded_at)
-                    return answer
+                    return self._told(answer, rows)
 
-    @contextlib.contextmanager
-    def ahead_of_others(self) -> Iterator[None]:
-        """Hold up everybody else's appends, here and in other processes, until the block ends. Raises LedgerUnavailable."""
+    def append_alone(self, decide: Callable[[], Batch | None]) -> Placed | Conflicts | Repeated | None:
+        """Hold up everybody else's appends, here and in other processes, while `decide` reads and says what to append.
+
+        Its readers see all that is stored, for they use other connections. None where it gives nothing to append. The server
+        ends the hold of who takes longer than a moment over it. Raises LedgerUnavailable, and what `decide` raises.
+        """
+        batch: Batch | None = None
+        answer: Placed | Conflicts | None = None
         with self._turn:
             try:
                 connection = self._connected()
-                connection.execute("SELECT pg_advisory_lock(runfold.append_lock())")
-            except psycopg.Error as error:
+                with connection.transaction():
+                    connection.execute("SELECT runfold.hold_appends()")
+                    if (batch := decide()) is None:
+                        return None
+                    answer = _append(connection, *batch)
+            except psycopg.errors.UniqueViolation as error:
+                if batch and (repeated := self._repeated(batch.rows)):
+                    return repeated
                 raise unavailable(error) from error
+            except psycopg.Error as error:
+                return self._after_lost_hold(error, batch.rows if batch and isinstance(answer, Placed) else ())
+            return self._told(answer, batch.rows)
+
+    def _told(self, answer: Placed | Conflicts, rows: Sequence[Row]) -> Placed | Conflicts:
+        if isinstance(answer, Placed) and self.when_stored is not None:
+            self.when_stored(answer.first_position + len(rows) - 1, rows[-1].event_id, answer.recorded_at)
+        return answer
+
+    def _after_lost_hold(self, error: psycopg.Error, committing: Sequence[Row]) -> Placed:
+        """Where the rows stand, if they were stored before the connection broke. Raises LedgerUnavailable where not."""
+        if self._connection is not None and not self._connection.broken:
+            raise unavailable(error) from error
+        self._drop()
+        if committing:
             try:
-                yield
-            finally:
-                if self._connection is connection:  # a connection that broke has given the lock up already
-                    with contextlib.suppress(psycopg.Error):
-                        connection.execute("SELECT pg_advisory_unlock(runfold.append_lock())")
+                if stored := _find(self._connected(), committing):
+                    return stored
+            except psycopg.Error as again:
+                raise _unknown(again) from error
+        fact = f"the database ended the session that held up all appends, and nothing was stored ({_first_line(error)})"
+        raise LedgerUnavailable(fact, "retry") from error
 
     def _repeated(self, rows: Sequence[Row]) -> Repeated | None:
         try:
@@ -118,6 +153,7 @@ class Writer:
         if self._connection is None:
             connection = self._connection = self._datastore.connect()
             connection.prepare_threshold = 0
+            connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
             register(connection.adapters)
             if self.when_connected is not None:
                 self.when_connected(connection)
@@ -137,27 +173,39 @@ class Writer:
         if time.monotonic() > deadline:
             if not sent:
                 raise unavailable(error) from error
-            raise LedgerUnavailable(
-                f"the connection broke and cannot be made again ({str(error).strip()}): unknown whether events are stored",
-                "repeat the command with the same ids: what is stored is not stored twice",
-            ) from error
+            raise _unknown(error) from error
         self._datastore.revive()
         time.sleep(0.05)
 
 
-def _append(connection: Connection, rows: Sequence[Row], watched: Mapping[str, int]) -> Placed | Conflicts:
+def _unknown(error: psycopg.Error) -> LedgerUnavailable:
+    return LedgerUnavailable(
+        f"the connection broke and cannot be made again ({str(error).strip()}): unknown whether events are stored",
+        "repeat the command with the same ids: what is stored is not stored twice",
+    )
+
+
+def _first_line(error: psycopg.Error) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _append(connection: Connection, rows: Sequence[Row], watched: Mapping[StreamKey, int]) -> Placed | Conflicts:
     streams, versions, types, schemas, states, keys, tenants, threads, ids, contexts, metadatas = zip(*rows, strict=True)
     n = len(rows)
     columns = (
         TextArray(streams, n), Int8Array(versions, n), TextArray(types, n), Int2Array(schemas, n), ByteaArray(states, n),
         TextArray(keys, n), TextArray(tenants, n), TextArray(threads, n), UuidArray(ids, n), TextArray(contexts, n),
-        TextArray(metadatas, n), TextArray(watched, len(watched)), Int8Array(watched.values(), len(watched)),
+        TextArray(metadatas, n), TextArray((stream for _, stream in watched), len(watched)),
+        Int8Array(watched.values(), len(watched)), TextArray((tenant for tenant, _ in watched), len(watched)),
+        os.urandom(SALT_BYTES * n),
     )  # fmt: skip
     with connection.cursor(binary=True, row_factory=psycopg.rows.tuple_row) as cursor:
         answer = cursor.execute(_APPEND, columns, prepare=True).fetchone()
     assert answer is not None, "a function call returns a row"  # noqa: S101
-    position, recorded_at, streams, versions = answer
-    return Placed(position, recorded_at) if streams is None else dict(zip(streams, versions, strict=True))
+    position, recorded_at, streams, versions, tenants = answer
+    if streams is None:
+        return Placed(position, recorded_at)
+    return dict(zip(zip(tenants, streams, strict=True), versions, strict=True))
 
 
 def _find(connection: Connection, rows: Sequence[Row]) -> Placed | None:
