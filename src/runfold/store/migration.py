@@ -94,13 +94,13 @@ def apply(url: str, connection: Connection, file: Migration, told: Told) -> str:
         if step.builds:
             _build(url, connection, step, *step.builds, told=_prefixed(told, f"{file.name}: {step.name}, "))
         else:
-            _briefly(connection, [step.text], told, file.name)
+            _briefly(url, connection, [step.text], told, file.name)
         reach("migration step done")
     noted = sql.SQL("INSERT INTO runfold.migrations (number, name, checksum) VALUES ({}, {}, {})").format(
         file.number, file.name, file.checksum
     )
     told(f"{file.name}: {last.name}")
-    _briefly(connection, [noted] if last.builds else [last.text, noted], told, file.name)
+    _briefly(url, connection, [noted] if last.builds else [last.text, noted], told, file.name)
     told("")
     return file.name
 
@@ -109,7 +109,7 @@ def _prefixed(told: Told, before: str) -> Told:
     return lambda text: told(before + text)
 
 
-def _briefly(connection: Connection, statements: list[str | sql.Composed], told: Told, name: str) -> None:
+def _briefly(url: str, connection: Connection, statements: list[str | sql.Composed], told: Told, name: str) -> None:
     """Run them in one transaction that never stands in others' way for long."""
     until = time.monotonic() + PATIENCE_SECONDS
     while True:
@@ -121,15 +121,19 @@ def _briefly(connection: Connection, statements: list[str | sql.Composed], told:
                 reach("migration step in its transaction")
                 return
         except (errors.LockNotAvailable, errors.DeadlockDetected) as error:
-            holders = ", ".join(
-                f"session {pid} ({application or 'no name'}, since {since:%H:%M:%S})"
-                for pid, application, since in connection.execute(_HOLDERS)
-            )
-            fact = f"{name} waits for a lock that others hold: {holders or 'they are gone by now'}"
+            fact = f"{name} waits for a lock that others hold: {_holders(url) or 'they are gone by now'}"
             if time.monotonic() > until:
                 raise LedgerUnavailable(fact, "end those sessions, or run `runfold migrate` again later") from error
             told(fact)
             time.sleep(PAUSE_SECONDS)
+
+
+def _holders(url: str) -> str:
+    with psycopg.connect(url, autocommit=True) as connection:  # as who migrates, and not as the owner: who sees less
+        return ", ".join(
+            f"session {pid} ({application or 'no name'}, since {since:%H:%M:%S})"
+            for pid, application, since in connection.execute(_HOLDERS)
+        )
 
 
 def _build(url: str, connection: Connection, step: Step, index: str, table: str, told: Told) -> None:

@@ -11,6 +11,15 @@
 -- step: add the column for the salt
 ALTER TABLE runfold.log ADD COLUMN IF NOT EXISTS salt bytea;
 
+-- name: random_salt
+-- For events of which nobody brings one: those of a process of the version before. A uuid holds 122 random bits, hence two.
+CREATE OR REPLACE FUNCTION runfold.random_salt() RETURNS bytea
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
+RETURN substr(sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())), 1, 16);
+REVOKE ALL ON FUNCTION runfold.random_salt FROM PUBLIC;
+
+ALTER TABLE runfold.log ALTER COLUMN salt SET DEFAULT runfold.random_salt(); -- apart from its making: no row is rewritten
+
 -- step: build the index that makes (tenant, stream, version) unique
 CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS log_tenant_stream_version
     ON runfold.log (originator_id, tenant_id, originator_version);
@@ -38,9 +47,10 @@ COMMENT ON COLUMN runfold.log.salt IS
 -- follow each other. Who appends under one tenant's setting appends only what is that tenant's.
 -- Watched streams are those that a command only looked at: they must still be at the version it saw.
 -- The settings of planning keep a plan that was made while the log was empty from reading all of it later.
--- A process that was started before the migration goes on appending until it is started anew: it brings no salts, for which
--- two uuids of 122 random bits each are taken, and no tenants of what it watched, which are those it writes for.
-DROP FUNCTION runfold.append;
+-- A process that was started before the migration goes on appending until it is started anew: it brings no salts, and no
+-- tenants of what it watched, which are those it writes for. What it has prepared calls the old function, which now does the
+-- same; it is not dropped, for whoever waits inside it would fail.
+ALTER FUNCTION runfold.append RENAME TO append_before_0005;
 CREATE FUNCTION runfold.append(
     streams text[], versions bigint[], topics text[], schema_versions smallint[], states bytea[], key_ids text[],
     tenant_ids text[], thread_ids text[], event_ids uuid[], contexts text[], metadatas text[],
@@ -57,8 +67,7 @@ DECLARE
     last_position bigint;
 BEGIN
     IF salts IS NULL THEN
-        salts := (SELECT string_agg(substr(sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())), 1, 16), '')
-                    FROM unnest(event_ids));
+        salts := (SELECT string_agg(runfold.random_salt(), '') FROM unnest(event_ids));
     END IF;
     IF watched_tenants IS NULL THEN
         watched_tenants := ARRAY(
@@ -122,7 +131,9 @@ BEGIN
             OR asked.first <> coalesce(stored.version + 1, least(asked.first, 1));
     END IF;
     IF conflicts IS NOT NULL THEN
-        UPDATE runfold.head SET position = last_position;
+        UPDATE runfold.head
+           SET position = last_position,
+               recorded_at = coalesce((SELECT e.recorded_at FROM runfold.log AS e WHERE e.notification_id = last_position), '-infinity');
         recorded_at := NULL;
         RETURN;
     END IF;
@@ -147,6 +158,18 @@ BEGIN
     END IF;
     first_position := last_position + 1;
 END $$;
+
+CREATE OR REPLACE FUNCTION runfold.append_before_0005(
+    streams text[], versions bigint[], topics text[], schema_versions smallint[], states bytea[], key_ids text[],
+    tenant_ids text[], thread_ids text[], event_ids uuid[], contexts text[], metadatas text[],
+    watched text[], watched_versions bigint[],
+    OUT first_position bigint, OUT recorded_at timestamptz, OUT conflicts text[], OUT actual_versions bigint[]
+)
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT a.first_position, a.recorded_at, a.conflicts, a.actual_versions
+      FROM runfold.append(streams, versions, topics, schema_versions, states, key_ids, tenant_ids, thread_ids, event_ids, contexts,
+                          metadatas, watched, watched_versions) AS a
+$$;
 
 -- name: hold_appends
 -- Makes everybody else's appends wait until the caller's transaction ends, so that what is read meanwhile is all there is.
