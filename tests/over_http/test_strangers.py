@@ -233,7 +233,8 @@ def test_a_foreign_id_costs_the_same_statements_as_one_that_nobody_has(client: h
     really = reader_class._rows
 
     def rows(self: Any, query: str, parameters: Any) -> Any:
-        if not any(str(value).startswith("security_") for value in parameters):  # the key itself, looked up now and then
+        is_about_keys = any(str(value).startswith("security_") for value in parameters)
+        if not is_about_keys and "runfold.head" not in query:  # both are asked for now and then by nobody in particular
             asked.append(query)
         return really(self, query, parameters)
 
