@@ -64,9 +64,10 @@ class LedgerError(Exception):
 
     exit_code = 1
     http_status = 500
+    most_message = MOST_MESSAGE
 
     def __init__(self, message: str, **facts: Any) -> None:
-        super().__init__(shortened(message, MOST_MESSAGE))
+        super().__init__(shortened(message, self.most_message))
         self.facts = {name: _bounded(fact) for name, fact in facts.items()}
 
 
@@ -429,6 +430,8 @@ class TransactionPooling(LedgerError):
 
 class MigrationRefused(LedgerError):
     """The database's schema is not one that this Runfold may change or use."""
+
+    most_message = 20_000  # it may hold the SQL that an administrator is to run
 
 
 class UsageError(LedgerError):

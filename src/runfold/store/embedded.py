@@ -35,7 +35,7 @@ from runfold.store.embedded_postgres import (
     make_data,
     prepare,
 )
-from runfold.store.sessions import PIN_SEARCH_PATH
+from runfold.store.sessions import connect_pinned
 
 _ANSWER_SECONDS = 120.0  # a server that recovers from a crash answers late
 _SOCKET_SECONDS = 3.0
@@ -137,8 +137,7 @@ class EmbeddedServer:
         began, refusal = time.monotonic(), ""
         while (waited := time.monotonic() - began) < _ANSWER_SECONDS:
             try:
-                with psycopg.connect(self.url("postgres", "postgres"), autocommit=True, connect_timeout=5) as connection:
-                    connection.execute(PIN_SEARCH_PATH)
+                with connect_pinned(self.url("postgres", "postgres"), connect_timeout=5) as connection:
                     return prepare(connection)
             except psycopg.OperationalError as error:
                 if error.sqlstate and not error.sqlstate.startswith("57P"):  # neither unreachable nor shutting down

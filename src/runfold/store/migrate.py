@@ -14,7 +14,7 @@ from runfold.errors import MigrationRefused
 from runfold.store.datastore import KEEPALIVES, Connection, unavailable
 from runfold.store.migration import Migration, Told, apply
 from runfold.store.reader import Reader
-from runfold.store.sessions import PIN_SEARCH_PATH, require_own_session
+from runfold.store.sessions import connect_pinned, require_own_session
 
 _TRIES = 20
 _LOOK_SECONDS = 0.2
@@ -38,7 +38,7 @@ def migrate(url: str, files: list[Migration] | None = None, told: Told = lambda 
     files = migrations() if files is None else files
     try:
         with _connected(url) as connection:
-            require_own_session(connection, lambda: psycopg.connect(url, autocommit=True))
+            require_own_session(connection, lambda: connect_pinned(url))
             _prepare(connection)
             with _alone(url, told):
                 done = _applied(connection)
@@ -51,9 +51,9 @@ def migrate(url: str, files: list[Migration] | None = None, told: Told = lambda 
 @contextlib.contextmanager
 def _connected(url: str) -> Iterator[Connection]:
     """A connection whose statements may take as long as they take, whatever was set for its role."""
-    with psycopg.connect(url, autocommit=True, application_name="runfold migrate", **KEEPALIVES) as connection:
+    with connect_pinned(url, application_name="runfold migrate", **KEEPALIVES) as connection:
         names = [*_UNLIMITED, *(["transaction_timeout"] if connection.info.server_version >= 170_000 else [])]
-        connection.execute(";".join([PIN_SEARCH_PATH, *(f"SET {name} = 0" for name in names)]))
+        connection.execute(";".join(f"SET {name} = 0" for name in names))
         yield connection
 
 

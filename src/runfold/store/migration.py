@@ -22,6 +22,7 @@ from psycopg import errors, sql
 from runfold.errors import LedgerUnavailable, MigrationRefused
 from runfold.failpoint import reach
 from runfold.store.datastore import Connection
+from runfold.store.sessions import connect_pinned
 
 LOCK_SECONDS = 0.5
 PAUSE_SECONDS = 1.0
@@ -129,7 +130,7 @@ def _briefly(url: str, connection: Connection, statements: list[str | sql.Compos
 
 
 def _holders(url: str) -> str:
-    with psycopg.connect(url, autocommit=True) as connection:  # as who migrates, and not as the owner: who sees less
+    with connect_pinned(url) as connection:  # as who migrates, and not as the owner: who sees less
         return ", ".join(
             f"session {pid} ({application or 'no name'}, since {since:%H:%M:%S})"
             for pid, application, since in connection.execute(_HOLDERS)
@@ -159,7 +160,7 @@ def _watched(url: str, pid: int, told: Told) -> Iterator[None]:
     def watch() -> None:
         if done.wait(LOOK_SECONDS):
             return
-        with contextlib.suppress(psycopg.Error), psycopg.connect(url, autocommit=True) as connection:  # it only tells
+        with contextlib.suppress(psycopg.Error), connect_pinned(url) as connection:  # it only tells
             while not done.wait(LOOK_SECONDS):
                 if row := connection.execute(_HOW_FAR, [pid]).fetchone():
                     phase, at, of = row

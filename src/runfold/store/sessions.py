@@ -21,6 +21,17 @@ ROUNDS = 20
 """How often two connections are compared. Free sessions handed out in turn, or the last one first, show in the first round."""
 
 
+def connect_pinned(url: str, **options: Any) -> psycopg.Connection[Any]:
+    """A connection in autocommit whose search path is pinned. Raises psycopg.OperationalError."""
+    connection = psycopg.connect(url, autocommit=True, **options)
+    try:
+        connection.execute(PIN_SEARCH_PATH)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
 def require_own_session(connection: psycopg.Connection[Any], another: Callable[[], psycopg.Connection[Any]]) -> None:
     """Raise TransactionPooling where a pooler stands between, and the session changes from one transaction to the next.
 
