@@ -7,6 +7,7 @@ LedgerError
 │   ├── ApprovalNotFound
 │   ├── GoalNotFound
 │   ├── KeyNotFound
+│   ├── MomentNotFound
 │   └── ProjectionNotFound
 ├── InvalidEvent                    exit 1   what was given can never be an event
 ├── CommandRefused                  exit 1   the rules do not allow it in this state
@@ -33,6 +34,7 @@ LedgerError
 ├── RebuildRefused                  exit 1
 ├── ExportRefused                   exit 1
 ├── ReadModelBehind                 exit 1   it has not seen what was asked for
+├── MomentNotPrepared               exit 1   the whole ledger as of then is not folded; reading folds nothing
 ├── UnsafeDurability                exit 1
 ├── TransactionPooling              exit 1
 ├── MigrationRefused                exit 1
@@ -42,6 +44,7 @@ LedgerError
 ├── RequestRefused                  exit 1   the server takes no such request, whatever it says
 │   ├── TooLarge
 │   ├── TooManyRequests
+│   ├── TooManyMoments
 │   └── WrongMediaType
 ├── AddressUnusable                 exit 1   the server cannot listen there
 └── UsageError                      exit 2
@@ -119,6 +122,12 @@ class KeyNotFound(NotFound):
     """No key has that id, or it belongs to another tenant."""
 
     thing, listing = "key", "`runfold keys list`"
+
+
+class MomentNotFound(NotFound):
+    """No moment has that id, it was dropped because nobody used it, or another tenant asked for it."""
+
+    thing, listing = "moment", "`runfold moments list`"
 
 
 class ProjectionNotFound(NotFound):
@@ -397,6 +406,26 @@ class ReadModelBehind(LedgerError):
         self.name, self.position, self.wanted, self.next_step = name, position, wanted, next_step
 
 
+class MomentNotPrepared(LedgerError):
+    """A question about the whole past, whose read models are not prepared. `moment_id` is there while they are being made."""
+
+    http_status = 409
+
+    def __init__(self, position: int, moment_id: str | None = None, state: str | None = None) -> None:
+        if moment_id is None:
+            fact = f"no read models are prepared as of position {position}, and reading prepares none"
+            next_step = (
+                f'POST /moments with {{"as_of": "{position}"}} (`ledger.prepare({position})`, '
+                f"`runfold moments prepare {position}`) and ask again when that is ready, or narrow the question to some threads "
+                "or runs"
+            )
+        else:
+            fact = f"the read models as of position {position} are not ready: {moment_id} is {state}"
+            next_step = f"GET /moments/{moment_id} tells how far it is; ask again when it is ready"
+        super().__init__(f"{fact}; {next_step}", position=position, moment_id=moment_id, state=state, next_step=next_step)
+        self.position, self.moment_id, self.state, self.next_step = position, moment_id, state, next_step
+
+
 class UnsafeDurability(LedgerError):
     """The server would lose acknowledged events in a crash."""
 
@@ -493,6 +522,20 @@ class TooManyRequests(RequestRefused):
             a_second=a_second, retry_after=retry_after,
         )  # fmt: skip
         self.retry_after = retry_after
+
+
+class TooManyMoments(RequestRefused):
+    """As many moments are prepared as may be, of this tenant or in all."""
+
+    http_status = 429
+
+    def __init__(self, whose: str, most: int, setting: str) -> None:
+        super().__init__(
+            f"{whose} may have {most} moments prepared, and has them; drop one (DELETE /moments/ID, `runfold moments drop ID`), "
+            f"wait until one expires, or let the operator raise {setting}",
+            most=most, setting=setting,
+        )  # fmt: skip
+        self.most, self.setting = most, setting
 
 
 class WrongMediaType(RequestRefused):

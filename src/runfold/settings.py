@@ -47,6 +47,8 @@ class Settings(BaseSettings):
     requests_a_second: float = Field(
         1000, ge=0, allow_inf_nan=False, description="requests a second that each key may make; 0 for any number"
     )
+    moments: int = Field(16, ge=0, description="moments of the past that may be prepared at once, of all tenants together")
+    moments_per_tenant: int = Field(4, ge=0, description="moments of the past that one tenant may have prepared at once")
     key: SecretStr | None = Field(None, description="the key that `Ledger.connect` sends to a server")
     actor: str = Field("service:runfold", description="who acts when a command names nobody, as kind:id")
     host: str = Field("127.0.0.1", min_length=1, description="name or address that `runfold serve` listens at")

@@ -121,7 +121,7 @@ def test_a_schema_of_the_past_is_made_listed_and_dropped(runfold: Command, story
     assert [(each["schema"], each["position"], each["run_id"], each["ready"]) for each in items] == [
         ("before", 26, None, True), ("exchange", 80, "run_demo7_exchange", True),
     ]  # fmt: skip
-    assert items[0].keys() == {"schema", "position", "run_id", "names", "ready", "created_at"}
+    assert items[0].keys() == {"schema", "position", "run_id", "names", "ready", "kept", "error", "created_at"}
     assert runfold("drop-schema", "before", "--yes").out == "before is dropped\n"
     assert runfold("drop-schema", "exchange", "--json").json == {"dropped": "exchange"}
     assert runfold("schemas", "--json").json == {"items": []}

@@ -180,6 +180,6 @@ def reflowed(text: str) -> str:
 
 def pinned(ledger: "Ledger", at: str | None) -> "Reading":
     """The ledger at a position or a time, or as it stands now; either way at one position, which `up_to` names."""
-    from runfold.ledger.desk import parse_moment
+    from runfold.ledger.reading import parse_moment
 
     return ledger.now.at(ledger.position() if at is None else parse_moment(at))

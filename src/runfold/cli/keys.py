@@ -31,7 +31,7 @@ def create(
             "--scope",
             metavar="SCOPE",
             help="What it is for (may be repeated): runs:write, runs:read, approvals:decide, events:read, "
-            "projections:rebuild, audit:read, or admin for everything.",
+            "moments:create, projections:rebuild, audit:read, or admin for everything.",
         ),
     ],
     label: Annotated[str | None, typer.Option("--label", metavar="TEXT", help="What lists call it; else its owner.")] = None,

@@ -12,7 +12,7 @@ from typing import Any
 
 import typer
 
-from runfold.cli import keys
+from runfold.cli import keys, moments
 from runfold.cli.approvals import approvals, approve, deny
 from runfold.cli.attention import attention
 from runfold.cli.call import reflowed, shared_parameters, with_call
@@ -112,6 +112,11 @@ _COMMANDS: list[tuple[str, str, Callable[..., None], tuple[str, ...]]] = [
     )),
     ("schemas", _CARE, schemas, ("runfold schemas --json",)),
     ("drop-schema", _CARE, drop_schema, ("runfold drop-schema october --yes",)),
+    ("moments prepare", _CARE, moments.prepare, (
+        "runfold moments prepare 2026-10-01T00:00:00Z", "runfold moments prepare 120000 --expires-in 1d --json",
+    )),
+    ("moments list", _CARE, moments.list_moments, ("runfold moments list", "runfold moments list --json")),
+    ("moments drop", _CARE, moments.drop, ("runfold moments drop moment_120000_1f2e3d4c5b6a",)),
     ("keys create", _CARE, keys.create, (
         "runfold keys create --owner human:ada --scope runs:read --scope approvals:decide --label 'Ada at work'",
         "runfold keys create --owner agent:support --scope runs:write --expires-in 90d --json",
@@ -124,7 +129,7 @@ _COMMANDS: list[tuple[str, str, Callable[..., None], tuple[str, ...]]] = [
     ("version", _CARE, version, ("runfold version", "runfold version --json")),
 ]  # fmt: skip
 
-_GROUPS = {"keys": (_CARE, keys.HELP)}
+_GROUPS = {"keys": (_CARE, keys.HELP), "moments": (_CARE, moments.HELP)}
 """Commands of two words, by their first: in which panel, and what they are for."""
 
 _STYLE: dict[str, Any] = {

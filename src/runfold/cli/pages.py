@@ -25,7 +25,7 @@ def moment(option: str, text: str | None) -> "datetime | None":
     from datetime import datetime
 
     from runfold.errors import UsageError
-    from runfold.ledger.desk import parse_moment
+    from runfold.ledger.reading import parse_moment
 
     if text is None:
         return None

@@ -147,7 +147,7 @@ def _make_past(
 ) -> None:  # fmt: skip
     from runfold.cli.progress import progress_bar
     from runfold.cli.terminal import shown
-    from runfold.ledger.desk import parse_moment
+    from runfold.ledger.reading import parse_moment
 
     with progress_bar(call.err, "Folding the past", "events") as told:
         made = ledger.make_schema(
@@ -163,29 +163,35 @@ def _make_past(
 
 
 def schemas(call: Call) -> None:
-    """List the schemas of the past: which read models they hold, as of when, along which run's path."""
+    """List the schemas of the past: which read models they hold, as of when, along which run's path.
+
+    Those that somebody named stay until `runfold drop-schema`; those behind moments are dropped when nobody uses them.
+    """
     with call.ledger() as ledger:
         found = ledger.schemas()
     if call.json:
         call.answer({"items": [
             {
                 "schema": each.schema, "position": each.position, "run_id": each.run_id, "names": each.names, "ready": each.ready,
-                "created_at": each.created_at.isoformat(),
+                "kept": each.kept, "error": each.error, "created_at": each.created_at.isoformat(),
             }
             for each in found
         ]})  # fmt: skip
         return
-    from runfold.cli.terminal import counted, print_whole, table
+    from runfold.cli.terminal import counted, print_whole, shown, table
 
     rows = [
         (
-            each.schema, each.position, each.run_id or "", ", ".join(each.names), "" if each.ready else "half done",
+            each.schema, each.position, each.run_id or "", ", ".join(each.names),
+            "" if each.ready else "failed" if each.error else "half done", "until dropped" if each.kept else "while used",
             f"{each.created_at:%Y-%m-%d %H:%M}",
         )
         for each in found
     ]  # fmt: skip
-    heads = ("schema", "#as of", "along", "read models", "state", "made (UTC)")
+    heads = ("schema", "#as of", "along", "read models", "state", "kept", "made (UTC)")
     print_whole(call.out, table(heads, rows, wraps="read models"))
+    for failed in (each for each in found if each.error):
+        call.out.print(shown(f"{failed.schema}: {failed.error}", "red"), soft_wrap=True)
     call.out.print(counted(len(found), "schema"), style="dim", soft_wrap=True)
 
 

@@ -16,7 +16,9 @@ from runfold.domain.event import AlreadyRecorded, Event, Events
 from runfold.domain.values import PATTERN_WORDS, Actor, Count, Digest, Label, Text, Time
 from runfold.errors import CommandRefused
 
-Scope = Literal["runs:write", "runs:read", "approvals:decide", "events:read", "projections:rebuild", "audit:read", "admin"]
+Scope = Literal[
+    "runs:write", "runs:read", "approvals:decide", "events:read", "moments:create", "projections:rebuild", "audit:read", "admin"
+]
 """What a key is for. `admin` is for everything."""
 
 AUDITED = ("security.*",)

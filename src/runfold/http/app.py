@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any, cast
 
 from fastapi import APIRouter, FastAPI
+from starlette.concurrency import run_in_threadpool
 from starlette.middleware.cors import CORSMiddleware
 
 from runfold.http import problems
@@ -20,6 +21,7 @@ from runfold.http.feed import Feed
 from runfold.http.health import add_health
 from runfold.http.keys import add_keys
 from runfold.http.metrics import Metrics, Observed, add_metrics
+from runfold.http.moments import add_moments
 from runfold.http.projections import add_projections
 from runfold.http.questions import add_questions
 from runfold.http.routing import Written
@@ -42,7 +44,7 @@ def create_app(
 
     `projections` are those that may be named in requests beside those that every program knows.
     """
-    service = Service(ledger, access, limits or Limits(), {each.name: each for each in projections})
+    service = Service(ledger, access, limits or Limits(), {each.name: each for each in projections}, ledger.preparer())
     app = FastAPI(
         title=TITLE, description=DESCRIPTION, openapi_url=None, docs_url=None, redoc_url=None, lifespan=_while_serving
     )  # fmt: skip
@@ -71,6 +73,7 @@ def _add_all(router: APIRouter, service: Service, feed: Feed, metrics: Metrics) 
     add_commands(router, service)
     add_batches(router, service)
     add_questions(router, service)
+    add_moments(router, service)
     add_events(router, service, feed)
     add_keys(router, service)
     add_projections(router, service)
@@ -80,8 +83,11 @@ def _add_all(router: APIRouter, service: Service, feed: Feed, metrics: Metrics) 
 
 @contextlib.asynccontextmanager
 async def _while_serving(app: FastAPI) -> AsyncIterator[None]:
+    preparer = app.state.service.preparer
+    preparer.start()
     yield
     app.state.feed.close()
+    await run_in_threadpool(preparer.stop)
     await app.state.service.access.close()
 
 

@@ -41,6 +41,7 @@ _TAGS = {
     "threads": "Conversations: trees of runs, with named heads.",
     "runs": "What one agent did: its life, messages, decisions, tool calls, usage, problems and state.",
     "approvals": "What waits for people, and what they decided.",
+    "moments": "The whole ledger as of a moment, prepared for questions with `as_of`, and dropped when unused.",
     "events": "The log itself: in pages, or followed as it grows.",
     "keys": "Who may ask, and for what.",
     "health": "How the service is.",

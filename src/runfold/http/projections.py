@@ -1,33 +1,26 @@
 """Read models over HTTP: how they are, letting one go on that has stopped, folding one anew beside the one in use."""
 
-import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any
 
-import orjson
 import structlog
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from starlette.concurrency import run_in_threadpool
 
-from runfold.errors import KeyRefused, LedgerError, RebuildRefused
+from runfold.errors import LedgerError, RebuildRefused
 from runfold.http import bodies, sse
 from runfold.http.bodies import Body
-from runfold.http.follower import ended_with_key
+from runfold.http.progress import Standing, progress
 from runfold.http.routing import Handler, add, answer
 from runfold.http.service import Service
-from runfold.http.stream import Watching
 from runfold.ledger.caller import Caller
 from runfold.projections.projection import AnyProjection
 from runfold.projector.rebuild import Rebuilt
 from runfold.projector.status import ProjectionStatus
 
-PROGRESS_SECONDS = 0.5
-Shown = Callable[[], "RebuildStatus"]
-"""How a rebuild stands, as who watches is told it."""
 _log = structlog.get_logger("runfold.http")
 
 
@@ -171,39 +164,15 @@ def _rebuilding(service: Service, rebuilds: Rebuilds) -> Handler:
         asked = bodies.parsed(request, await bodies.read(request, service.limits.body_bytes), RebuildAsked)
         status = rebuilds.start(request.path_params["name"], asked)
         if sse.MEDIA_TYPE in request.headers.get("accept", ""):
-            shown = partial(_shown, status, service, caller)
-            return StreamingResponse(_progress(adapter, shown, partial(service.watch, caller)), 200, media_type=sse.MEDIA_TYPE)
+
+            async def look() -> Standing:
+                seen = _shown(status, service, caller)
+                return Standing(adapter.dump_json(seen), seen.state != "running")
+
+            return StreamingResponse(progress(look, partial(service.watch, caller)), 200, media_type=sse.MEDIA_TYPE)
         return answer(adapter, _shown(status, service, caller), {"Location": "/projections"}, 202)
 
     return handle
-
-
-async def _progress(adapter: TypeAdapter[RebuildStatus], shown: Shown, watching: Watching) -> AsyncIterator[bytes]:
-    """How far it is, whenever that has changed, until it is done or the key of who watches ends."""
-    ended: asyncio.Future[KeyRefused] = asyncio.get_running_loop().create_future()
-    leave = watching(ended.set_result)
-    try:
-        async for part in _parts(adapter, shown, ended):
-            yield part
-    finally:
-        leave()
-
-
-async def _parts(adapter: TypeAdapter[RebuildStatus], shown: Shown, ended: "asyncio.Future[KeyRefused]") -> AsyncIterator[bytes]:
-    last = b""
-    while True:
-        if ended.done():
-            yield b"event: end\ndata: %b\n\n" % orjson.dumps(ended_with_key(ended.result()))
-            return
-        status = shown()
-        is_over = status.state != "running"
-        said = adapter.dump_json(status)
-        if said != last or is_over:
-            yield b"event: %b\ndata: %b\n\n" % (b"end" if is_over else b"progress", said)
-            last = said
-        if is_over:
-            return
-        await asyncio.wait([ended], timeout=PROGRESS_SECONDS)
 
 
 def _shown(status: RebuildStatus, service: Service, caller: Caller) -> RebuildStatus:

@@ -109,13 +109,13 @@ def _ask_for_list(
 ) -> tuple[Any, int]:
     limit, cursor = said.pop("limit", None), said.pop("cursor", None)
     position, had = (None, 0) if cursor is None else read_cursor(cursor)
+    if moment is None and not route.log:  # read models as they are now: as they were at the first page, nobody keeps them
+        position = _log_at(desk, floor)
+        found = route.method(desk.now, **said, min_position=position, wait_seconds=seconds)
+        return page(found, position, had, limit), position
     if position is None:
         position = desk.at(moment).up_to if moment is not None else _log_at(desk, floor)
-    if cursor is None and moment is None and not route.log:  # read models as they are now, instead of folding them from the log
-        found = route.method(desk.now, **said, min_position=position, wait_seconds=seconds)
-    else:
-        found = route.method(desk.at(position), **said)
-    return page(found, position, had, limit), position
+    return page(route.method(desk.at(position), **said), position, had, limit), position
 
 
 def _log_at(desk: Desk, floor: int | None) -> int:

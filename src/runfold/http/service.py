@@ -18,6 +18,7 @@ from runfold.ledger.ledger import Ledger
 from runfold.ledger.route import Scope
 from runfold.projections.projection import AnyProjection
 from runfold.projections.registry import known
+from runfold.projector.preparing import Preparer
 
 KEY_HEADER = "Idempotency-Key"
 MOST_KEY_CHARACTERS = 255
@@ -43,6 +44,8 @@ class Service:
     limits: Limits = field(default_factory=Limits)
     own: Mapping[str, AnyProjection] = field(default_factory=dict)
     """Projections, by name, that the server was started with beside those that every program knows."""
+    preparer: Preparer | None = None
+    """Who makes moments that are asked for."""
     _asking: dict[tuple[str, ...], tuple[asyncio.Lock, list[None]]] = field(default_factory=dict)
 
     async def desk(self, request: Request, scope: Scope) -> Desk:

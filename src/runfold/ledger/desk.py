@@ -2,15 +2,14 @@
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, TypeVar, Unpack
 
 from runfold.domain.event import Context, Recorded
 from runfold.domain.security import AUDITED
 from runfold.domain.thread import Thread as ThreadState
 from runfold.domain.thread import ThreadCreated
-from runfold.domain.values import ThreadId, whole_number
-from runfold.errors import UsageError
+from runfold.domain.values import ThreadId
 from runfold.ledger.approval import Approval
 from runfold.ledger.batch import BatchDoor
 from runfold.ledger.caller import Caller, Envelope
@@ -18,9 +17,9 @@ from runfold.ledger.command import Entrance, Handle, checked_id, command, submit
 from runfold.ledger.door import Door
 from runfold.ledger.keys import Keyring
 from runfold.ledger.made_ids import Ids
-from runfold.ledger.past import MOST_EVENTS, Build
+from runfold.ledger.past import MOST_EVENTS, Whole
 from runfold.ledger.plan import Plan
-from runfold.ledger.reading import Reading
+from runfold.ledger.reading import Reading, parse_moment
 from runfold.ledger.run import Run
 from runfold.ledger.session import Session
 from runfold.ledger.submitted import Receipt, Submitted
@@ -136,9 +135,9 @@ class Behalf:
 class Desk(Writing, Keyring):
     """Where one caller is served: commands, batches, questions, subscriptions, all of one tenant."""
 
-    def __init__(self, door: Door, tail: Tail, build: Build, caller: Caller | None = None) -> None:
+    def __init__(self, door: Door, tail: Tail, whole: Whole, caller: Caller | None = None) -> None:
         """`Ledger.open` makes the ledger's own, and `Ledger.on_behalf` one for somebody else."""
-        self._own_door, self._tail, self._build = door, tail, build
+        self._own_door, self._tail, self._whole = door, tail, whole
         self.caller = caller or door.caller
         super().__init__(door if caller is None else Behalf(door, caller))
         self._reading = Reading(door.reader, self.caller.tenant_id)
@@ -163,10 +162,11 @@ class Desk(Writing, Keyring):
         """The ledger as it stood at a position, or at a time of the store (an aware datetime, or RFC 3339 text).
 
         What belongs to a thread or a run is folded from that thread's events. A question about all of them is answered from
-        a schema of the past; where there is none it is made, from at most `most_events` events.
+        read models that are prepared as of then. Where there are none, the owner of the ledger has them made, from at most
+        `most_events` events, and kept for as long as they are used; anybody else is told so (MomentNotPrepared).
         Raises UsageError for a position beyond the head.
         """
-        return self._reading.at(parse_moment(moment) if isinstance(moment, str) else moment, most_events, self._build)
+        return self._reading.at(parse_moment(moment) if isinstance(moment, str) else moment, most_events, self._whole)
 
     @property
     def now(self) -> Reading:
@@ -217,16 +217,3 @@ class Desk(Writing, Keyring):
             thread_id = created.thread_id if created else None
         without = () if self.caller.may("audit:read") else AUDITED
         return Filter(thread_id=thread_id, run_id=run_id, tenant_id=self.caller.tenant_id, types=tuple(types), without=without)
-
-
-def parse_moment(text: str) -> int | datetime:
-    """A position, or an RFC 3339 time with a zone. Raises UsageError."""
-    if (position := whole_number(text)) is not None:
-        return position
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise UsageError(f"{text!r} is neither a position nor a time such as 2026-01-31T09:30:00Z") from None
-    if moment.tzinfo is None:
-        raise UsageError(f"the time {text!r} has no zone; write {text}Z for UTC")
-    return moment.astimezone(UTC)

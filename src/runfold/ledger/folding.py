@@ -1,24 +1,30 @@
 """What a ledger lets people do with read models: fold, look after, fold anew, fold the past."""
 
 import contextlib
-from collections.abc import Iterable, Iterator
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
 
-from runfold.errors import UsageError
+import psycopg
+
+from runfold.errors import RebuildRefused, UsageError
+from runfold.ledger.caller import Caller
 from runfold.ledger.history import path, thread_tree
-from runfold.ledger.reading import Reading
+from runfold.ledger.moments import Moments, MomentView
+from runfold.ledger.reading import Reading, parse_moment
 from runfold.projections.projection import AnyProjection
 from runfold.projections.registry import chosen, known
 from runfold.projector import as_of as past
 from runfold.projector import generations
 from runfold.projector.as_of import Branch, Leaving, PastSchema
 from runfold.projector.connection import connect
+from runfold.projector.moments import Limits, schema_of
+from runfold.projector.preparing import Preparer
 from runfold.projector.rebuild import Rebuild, Rebuilt, Told
 from runfold.projector.status import ProjectionStatus, as_seen_by, retry, statuses
 from runfold.projector.worker import Progress, Worker
 from runfold.settings import Settings
 from runfold.store.database import Database
-from runfold.store.datastore import Connection, Datastore
+from runfold.store.datastore import Connection, Datastore, unavailable
 from runfold.store.reader import LATEST
 from runfold.store.recorder import Recorder
 
@@ -29,6 +35,7 @@ class Folding:
     settings: Settings
     database: Database
     recorder: Recorder
+    caller: Caller
     _reading: Reading
 
     def fold(self, *names: str, progress: Progress | None = None) -> int:
@@ -104,14 +111,90 @@ class Folding:
         with self._connected() as connection:
             past.drop(connection, schema)
 
+    # Moments
+
+    def moments_of(self, tenant_id: str) -> Moments:
+        """The moments of any tenant."""
+        limits = Limits(self.settings.moments_per_tenant, self.settings.moments)
+        return Moments(self.recorder.reader, tenant_id, limits, self._connected)
+
+    def preparer(self) -> Preparer:
+        """What makes the moments that any process asked for, and drops those that are unused, once it is started."""
+        return Preparer(self._projector)
+
+    def prepare(
+        self, moment: int | datetime | str | None = None, *, expires_in: str | timedelta | None = None, processes: int = 2,
+        progress: Progress | None = None,
+    ) -> MomentView:  # fmt: skip
+        """Fold all read models as of a position or a time of the store, the present where none is given, for questions of
+        `ledger.at(…)`; it is dropped `expires_in` (`90s`, `1h`, …; an hour) after its last use.
+
+        Waits until it is ready. The same again is the same. Raises UsageError for a moment that the ledger does not have,
+        InvalidEvent, TooManyMoments, ProjectionStopped, LedgerUnavailable.
+        """
+        position = self._reading.at(_moment(moment, self.recorder.reader.head().position)).up_to
+        own = self.moments_of(self.caller.tenant_id)
+        asked = own.ask(position, str(self.caller.actor), expires_in)
+        self._make(asked, tuple(known()), position, processes, progress)
+        return own.one(asked)
+
+    def moments(self) -> list[MomentView]:
+        """The moments that were asked for in this tenant and not dropped yet."""
+        return self.moments_of(self.caller.tenant_id).all()
+
+    def drop_moment(self, id: str) -> None:
+        """Drop a moment. Raises MomentNotFound."""
+        self.moments_of(self.caller.tenant_id).drop(id)
+
+    def _whole_past(
+        self, names: Sequence[str], position: int, most_events: int, *, progress: Progress | None = None
+    ) -> str:  # fmt: skip
+        """The schema that answers the owner as of a position. Where there is none it is made, and the oldest give way."""
+        own = self.moments_of(self.caller.tenant_id)
+        if (found := own.find(names, position, every=True)) is not None:
+            return found
+        if position > most_events:
+            raise UsageError(
+                f"this folds {position:,} events, and {most_events:,} are allowed; give `ledger.at(…, most_events=…)` "
+                f"more, or make a schema with `runfold rebuild {' '.join(names)} --as-of {position} --into NAME`",
+                events=position, most_events=most_events,
+            )  # fmt: skip
+        asked = own.ask(position, str(self.caller.actor), names=names, automatic=True)
+        self._make(asked, names, position, 2, progress)
+        own.sweep()
+        return schema_of(asked)
+
+    def _make(self, id: str, names: Sequence[str], position: int, processes: int, progress: Progress | None) -> None:
+        """Make what was asked for, here, unless it is there or another makes it: then that is waited for."""
+        schema = schema_of(id)
+        if self._is_ready(schema):
+            return
+        try:
+            past.make(self._projector, chosen(names), schema, position, processes=processes, progress=progress)
+        except RebuildRefused:  # another was quicker
+            if not self._is_ready(schema):
+                raise
+
+    def _is_ready(self, schema: str) -> bool:
+        return any(made.ready for made in self.schemas() if made.schema == schema)
+
     @property
     def _projector(self) -> Datastore:
         return self.database.datastore(self.settings.connect_timeout, projector=True)
 
     @contextlib.contextmanager
     def _connected(self) -> Iterator[Connection]:
-        with contextlib.closing(connect(self._projector)) as connection:
-            yield connection
+        try:
+            with contextlib.closing(connect(self._projector)) as connection:
+                yield connection
+        except psycopg.Error as error:
+            raise unavailable(error) from error
+
+
+def _moment(moment: int | datetime | str | None, head: int) -> int | datetime:
+    if moment is None:
+        return head
+    return parse_moment(moment) if isinstance(moment, str) else moment
 
 
 def _branch(reading: Reading, run_id: str) -> Branch:

@@ -1,16 +1,16 @@
 """The ledger: opened on a database, and what its owner may do with it."""
 
-from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from runfold.ledger.caller import Caller
-from runfold.ledger.desk import Desk, parse_moment
+from runfold.ledger.desk import Desk
 from runfold.ledger.door import Door
 from runfold.ledger.folding import Folding
 from runfold.ledger.past import MOST_EVENTS
-from runfold.ledger.reading import Reading
+from runfold.ledger.reading import Reading, parse_moment
 from runfold.projector.filling import Progress
 from runfold.settings import Settings
 from runfold.store.database import Database
@@ -40,7 +40,7 @@ class Ledger(Desk, Folding):
         self.recorder.reader.when_short = self.history.check
         self.recorder.writer.when_connected, self.recorder.writer.when_stored = self.history.follow, self.history.saw
         tail = Tail(self.recorder.store, self.recorder.reader, self.history)
-        super().__init__(Door(self.recorder, settings), tail, self._build_past)
+        super().__init__(Door(self.recorder, settings), tail, self._whole_past)
         self.history.when_changed.append(self._own_door.forget_states)
 
     @classmethod
@@ -76,7 +76,7 @@ class Ledger(Desk, Folding):
 
     def on_behalf(self, caller: Caller) -> Desk:
         """The same ledger for somebody else: their tenant's threads, their name on what they do."""
-        return Desk(self._own_door, self._tail, self._build_past, caller)
+        return Desk(self._own_door, self._tail, self.moments_of(caller.tenant_id).found, caller)
 
     def lineage(self) -> list[Epoch]:
         """The present history and those that it came from, the present one first."""
@@ -96,12 +96,6 @@ class Ledger(Desk, Folding):
         self.close()
 
     def at(self, moment: int | datetime | str, *, most_events: int = MOST_EVENTS, progress: Progress | None = None) -> Reading:
-        """As of a `Desk`; and `progress` is told where a schema of the past must be made."""
-
-        def build(schema: str, names: Sequence[str], position: int) -> None:
-            self.make_schema(schema, *names, as_of=position, progress=progress)
-
-        return self._reading.at(parse_moment(moment) if isinstance(moment, str) else moment, most_events, build)
-
-    def _build_past(self, schema: str, names: Sequence[str], position: int) -> None:
-        self.make_schema(schema, *names, as_of=position)
+        """As of a `Desk`; and `progress` is told where read models must be made."""
+        whole = partial(self._whole_past, progress=progress)
+        return self._reading.at(parse_moment(moment) if isinstance(moment, str) else moment, most_events, whole)

@@ -73,6 +73,10 @@ class _State(NamedTuple):
     behind_seconds: float | None
 
 
+class SchemaGone(Exception):
+    """A schema of the past was dropped after it was found."""
+
+
 class Snapshot:
     """Read models at one moment. Two questions asked of it are answered from the same rows."""
 
@@ -135,14 +139,23 @@ class ReadModels:
         if min_position is not None:
             self._wait(names, min_position, WAIT_SECONDS if wait_seconds is None else wait_seconds)
         with self._transaction("ISOLATION LEVEL REPEATABLE READ READ ONLY") as connection:
-            _hold(connection, names)
+            try:
+                _hold(connection, READ_SCHEMA, names)
+            except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+                connection.rollback()
+                _standing(_states(connection, names), None)
+                raise
             standing = _standing(_states(connection, names), min_position)
             yield Snapshot(_as_tuples(connection), self._tenant_id, standing)
 
     @contextlib.contextmanager
-    def of_schema(self, schema: str, position: int) -> Iterator[Snapshot]:
-        """Read models of the past, in a schema of their own. Raises LedgerUnavailable."""
+    def of_schema(self, schema: str, position: int, names: Sequence[str]) -> Iterator[Snapshot]:
+        """Read models of the past, in a schema that nobody drops meanwhile. Raises SchemaGone, LedgerUnavailable."""
         with self._transaction("ISOLATION LEVEL REPEATABLE READ READ ONLY") as connection:
+            try:
+                _hold(connection, schema, names)
+            except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+                raise SchemaGone from None
             standing = Standing(position=position, head=position)
             yield Snapshot(_as_tuples(connection), self._tenant_id, standing, schema)
 
@@ -191,19 +204,14 @@ def _as_tuples(connection: Connection) -> Connection:
     return connection
 
 
-def _hold(connection: Connection, names: Sequence[str]) -> None:
-    """Until the transaction ends, the names mean the tables that they mean now. Raises ReadModelBehind.
+def _hold(connection: Connection, schema: str, names: Sequence[str]) -> None:
+    """Until the transaction ends, the names mean the tables that they mean now. Raises psycopg.Error.
 
     What a name means is changed for everybody at once: without this, a transaction that began before such a change would
     see the new table as it was then, half-built.
     """
-    views = sql.SQL(", ").join(sql.Identifier(READ_SCHEMA, name) for name in names)
-    try:
-        connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(views))
-    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
-        connection.rollback()
-        _standing(_states(connection, names), None)
-        raise
+    tables = sql.SQL(", ").join(sql.Identifier(schema, name) for name in names)
+    connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(tables))
 
 
 def _states(connection: Connection, names: Sequence[str]) -> list[_State]:

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Unpack, get_args
 
 from runfold.domain.approval import Approval
@@ -10,6 +10,7 @@ from runfold.domain.event import Recorded
 from runfold.domain.message import Role
 from runfold.domain.run import Run
 from runfold.domain.thread import MAIN, Thread
+from runfold.domain.values import whole_number
 from runfold.errors import ApprovalNotFound, NotFound, RunNotFound, ThreadNotFound, UsageError
 from runfold.ledger.approval_list import ApprovalsAsked, ApprovalWords, approval_list, approval_words
 from runfold.ledger.call_list import CallsAsked, call_list
@@ -18,7 +19,7 @@ from runfold.ledger.head_list import HeadView, head_list
 from runfold.ledger.history import TOOL_CALL_EVENTS, History, fold_tool_calls, thread_tree
 from runfold.ledger.insight import Insight
 from runfold.ledger.paging import DEFAULT_LIMIT
-from runfold.ledger.past import MOST_EVENTS, Build, Past
+from runfold.ledger.past import MOST_EVENTS, Past, Whole, not_of_a_handle
 from runfold.ledger.problem_list import ProblemsAsked, ProblemWords, problem_list, problem_words
 from runfold.ledger.read_models import Page, ReadModels, Snapshot
 from runfold.ledger.row_list import row_list
@@ -47,16 +48,16 @@ class Reading(Insight):
     """The ledger as it stood at a position."""
 
     def __init__(
-        self, reader: Reader, tenant_id: str, up_to: int = LATEST, build: Build | None = None, most_events: int = MOST_EVENTS
+        self, reader: Reader, tenant_id: str, up_to: int = LATEST, whole: Whole = not_of_a_handle, most_events: int = MOST_EVENTS
     ) -> None:
         self.reader = reader.of(tenant_id)
         self.tenant_id = tenant_id
-        self._build = build
+        self._whole = whole
         self.up_to = up_to
         self.read_models = ReadModels(reader.datastore, tenant_id)
-        self._past = Past(self.reader, self.read_models, up_to, build, most_events)
+        self._past = Past(self.reader, self.read_models, up_to, whole, most_events)
 
-    def at(self, moment: int | datetime | None, most_events: int = MOST_EVENTS, build: Build | None = None) -> "Reading":
+    def at(self, moment: int | datetime | None, most_events: int = MOST_EVENTS, whole: Whole | None = None) -> "Reading":
         """The same questions at a position, or at a time of the store: the last position recorded not after it.
 
         A question about the whole past folds at most `most_events`. Raises UsageError for a position beyond the head.
@@ -67,10 +68,10 @@ class Reading(Insight):
             head = self.reader.head().position
             if not 0 <= moment <= head:
                 raise UsageError(f"position {moment} is not in the ledger, which holds 1 to {head}")
-            return Reading(self.reader, self.tenant_id, moment, build or self._build, most_events)
+            return Reading(self.reader, self.tenant_id, moment, whole or self._whole, most_events)
         if moment.tzinfo is None:
             raise UsageError(f"the time {moment.isoformat()} has no zone; add one, as in {moment.isoformat()}Z")
-        return Reading(self.reader, self.tenant_id, self.reader.position_at(moment), build or self._build, most_events)
+        return Reading(self.reader, self.tenant_id, self.reader.position_at(moment), whole or self._whole, most_events)
 
     def threads(self, limit: int = 50, before: int | None = None) -> list[ThreadView]:
         """Threads, newest first; `before` is the `created_position` of the last one of the page before."""
@@ -315,3 +316,16 @@ class Reading(Insight):
         if first is None:
             raise missing(stream)
         return first
+
+
+def parse_moment(text: str) -> int | datetime:
+    """A position, or an RFC 3339 time with a zone. Raises UsageError."""
+    if (position := whole_number(text)) is not None:
+        return position
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"{text!r} is neither a position nor a time such as 2026-01-31T09:30:00Z") from None
+    if moment.tzinfo is None:
+        raise UsageError(f"the time {text!r} has no zone; write {text}Z for UTC")
+    return moment.astimezone(UTC)

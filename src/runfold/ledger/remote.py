@@ -1,25 +1,31 @@
 """A ledger elsewhere, over HTTP: the same handles, the same questions, the same errors."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Self
+from urllib.parse import quote
 
 import orjson
 
 from runfold.domain.event import Recorded
-from runfold.errors import LedgerError, UsageError
-from runfold.ledger.desk import Batch, Writing, parse_moment
-from runfold.ledger.reading import Reading
+from runfold.errors import LedgerError, ProjectionStopped, UsageError
+from runfold.ledger.desk import Batch, Writing
+from runfold.ledger.moments import MomentView
+from runfold.ledger.paging import MOST
+from runfold.ledger.reading import Reading, parse_moment
 from runfold.ledger.remote_batch import RemoteBatch
 from runfold.ledger.remote_calls import query
-from runfold.ledger.remote_client import Client
+from runfold.ledger.remote_client import Client, Params
 from runfold.ledger.remote_door import RemoteDoor, as_entrance
 from runfold.ledger.remote_events import RemoteSubscription, all_events, wanted_of
 from runfold.ledger.remote_reading import RemoteReading
 from runfold.ledger.routes import API_VERSION
 from runfold.settings import Settings
 from runfold.store.cursor import Cursor, Place
+
+_LOOK_SECONDS = 0.25
 
 
 class RemoteLedger(Writing):
@@ -54,8 +60,52 @@ class RemoteLedger(Writing):
         return self._reading
 
     def at(self, moment: int | datetime | str) -> Reading:
-        """The ledger as it stood at a position, or at a time of the store (an aware datetime, or RFC 3339 text)."""
+        """The ledger as it stood at a position, or at a time of the store (an aware datetime, or RFC 3339 text).
+
+        Questions about some threads or runs are answered at once, those about all of them where the moment is prepared: else
+        they raise MomentNotPrepared, and `prepare` prepares it.
+        """
         return self._reading.at(parse_moment(moment) if isinstance(moment, str) else moment)
+
+    def prepare(
+        self, moment: int | datetime | str | None = None, *, expires_in: str | None = None, wait: bool = True,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> MomentView:  # fmt: skip
+        """Have the server prepare the whole ledger as of a position or a time of the store, the present where none is given.
+
+        It is dropped `expires_in` (`90s`, `1h`, …; an hour) after its last use. The same again is the same. Waits until it is
+        ready, unless told not to; `progress` is told how many events are folded, of how many. Raises UsageError for a moment
+        that the ledger does not have, InvalidEvent, TooManyMoments, ProjectionStopped where it cannot be folded, MomentNotFound
+        where somebody drops it meanwhile.
+        """
+        body = {"as_of": _as_text(moment), "expires_in": expires_in}
+        view = self._moment("POST", "/moments", body=orjson.dumps({name: value for name, value in body.items() if value}))
+        while wait and view.state not in {"ready", "failed"}:
+            time.sleep(_LOOK_SECONDS)
+            view = self._moment("GET", f"/moments/{view.id}")
+            if progress is not None and view.total:
+                progress(view.done, view.total)
+        if view.state == "failed":
+            raise ProjectionStopped(view.id, "cannot be prepared", str(view.error))
+        return view
+
+    def moments(self) -> list[MomentView]:
+        """The moments that were asked for in this tenant and not dropped yet."""
+        found: list[MomentView] = []
+        cursor: Params = []
+        while True:
+            told = orjson.loads(self._client.request("GET", "/moments", params=[("limit", str(MOST)), *cursor]).content)
+            found += [MomentView.model_validate(item) for item in told["items"]]
+            if told["next_cursor"] is None:
+                return found
+            cursor = [("cursor", told["next_cursor"])]
+
+    def drop_moment(self, id: str) -> None:
+        """Drop a moment that is needed no more. Raises MomentNotFound."""
+        self._client.request("DELETE", f"/moments/{quote(id, safe='')}")
+
+    def _moment(self, verb: str, path: str, body: bytes | None = None) -> MomentView:
+        return MomentView.model_validate_json(self._client.request(verb, path, body=body).content)
 
     @contextlib.contextmanager
     def batch(self) -> Iterator[Batch]:
@@ -109,6 +159,14 @@ class RemoteLedger(Writing):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _as_text(moment: int | datetime | str | None) -> str | None:
+    if isinstance(moment, datetime):
+        if moment.tzinfo is None:
+            raise UsageError(f"the time {moment.isoformat()} has no zone; add one, as in {moment.isoformat()}Z")
+        return moment.isoformat()
+    return None if moment is None else str(moment)
 
 
 def _require_runfold(client: Client) -> None:

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from runfold.domain.event import Recorded
 from runfold.errors import UsageError
 from runfold.ledger.paging import MOST
-from runfold.ledger.past import MOST_EVENTS, Build
+from runfold.ledger.past import MOST_EVENTS, Whole
 from runfold.ledger.read_models import WAIT_SECONDS
 from runfold.ledger.reading import Reading
 from runfold.ledger.remote_calls import arguments, path_of, query
@@ -31,13 +31,14 @@ class RemoteReading(Reading):
     def __init__(self, client: Client, moment: int | datetime | None = None) -> None:
         self._client, self._moment = client, moment
 
-    def at(self, moment: int | datetime | None, most_events: int = MOST_EVENTS, build: Build | None = None) -> "RemoteReading":
+    def at(self, moment: int | datetime | None, most_events: int = MOST_EVENTS, whole: Whole | None = None) -> "RemoteReading":
         """The same questions at a position, or at a time of the store. Asked of one that is not there yet, they raise UsageError.
 
-        How many events a question may fold is the server's to say.
+        A question about the whole past raises MomentNotPrepared unless the moment is: `ledger.prepare(moment)` does it. How many
+        events a question may fold is the server's to say.
         """
-        if most_events != MOST_EVENTS or build is not None:
-            raise UsageError("how the past is folded is the server's to say; leave out most_events and build")
+        if most_events != MOST_EVENTS or whole is not None:
+            raise UsageError("how the past is folded is the server's to say; leave out most_events and whole")
         if moment is None:
             return self
         if isinstance(moment, datetime) and moment.tzinfo is None:

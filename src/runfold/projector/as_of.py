@@ -1,33 +1,38 @@
 """Read models of the past: the same folds, stopped at a position or kept to one path, in a schema to query and drop."""
 
+import contextlib
 import re
 import secrets
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import psycopg
 from psycopg import sql
 from psycopg.rows import class_row, tuple_row
 
 from runfold.domain.event import Recorded
-from runfold.errors import RebuildRefused
-from runfold.projections.fold import Standings, take_in
+from runfold.errors import PoisonEvent, ProjectionStopped, RebuildRefused
+from runfold.projections.fold import FoldFailed, Standings, take_in
 from runfold.projections.projection import AnyProjection
 from runfold.projections.registry import source_of
 from runfold.projector import filling
 from runfold.projector.connection import connect
 from runfold.projector.filling import Job, Progress, Target
 from runfold.projector.schemas import removal
-from runfold.projector.tables import Table
+from runfold.projector.tables import InvalidRow, Table
 from runfold.projector.team import read_head
 from runfold.store.codec import COLUMNS, decode
-from runfold.store.datastore import Connection, Datastore
+from runfold.store.datastore import Connection, Datastore, unavailable
 from runfold.store.epochs import Lineage
 
 PAGE = 10_000
-_LOCK = 824199018
+NOTE_SECONDS = 0.25
+TURN_SECONDS = 0.1
+LOCK = 824199018
 """The first half of the advisory locks that keep two makers of one schema apart."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
@@ -69,6 +74,11 @@ class PastSchema:
     versions: list[str]
     epoch: UUID
     ready: bool
+    kept: bool
+    """Whether somebody gave it a name; else it is there for moments, and dropped when nobody uses it."""
+    done: int
+    total: int
+    error: str | None
     created_at: datetime
 
     def answers(self, projections: Iterable[AnyProjection], lineage: Lineage) -> bool:
@@ -86,7 +96,8 @@ def schemas(connection: Connection) -> list[PastSchema]:
     """All that were asked for and not dropped yet."""
     cursor = connection.cursor(row_factory=class_row(PastSchema))
     return cursor.execute(
-        "SELECT schema, position, run_id, names, versions, epoch, ready, created_at FROM runfold.past_schemas ORDER BY schema"
+        "SELECT schema, position, run_id, names, versions, epoch, ready, kept, done, total, error, created_at"
+        " FROM runfold.past_schemas ORDER BY schema"
     ).fetchall()
 
 
@@ -108,29 +119,70 @@ def make(
 
     Raises RebuildRefused for a name that cannot be, or is taken; ProjectionStopped, LedgerUnavailable.
     """
-    connection = connect(datastore)
     try:
-        connection.execute("SELECT pg_advisory_lock(%s, hashtext(%s))", [_LOCK, schema])  # until the connection closes
-        epoch = read_head(connection).epoch
-        _begin(connection, projections, schema, position, epoch, branch)
-        tables = [Table(projection, 0, schema=schema) for projection in projections.values()]
-        at_once = {name: each for name, each in projections.items() if each.partition == "thread" and branch is None}
-        if at_once:
-            targets = tuple(Target(source_of(each), schema) for each in at_once.values())
-            job = Job(f"schema-{schema}-{secrets.token_hex(6)}", position, epoch, targets)
-            with connection.transaction():
-                filling.plan(connection, job, processes)
-            filling.fill(datastore, connection, job, processes, progress)
-            connection.execute(filling.QUERIES["remove job"], {"job": job.job})
-        others = [each for name, each in projections.items() if name not in at_once]
-        if others:
-            _fold_in_order(connection, others, schema, _events(connection, others, position, branch, progress))
-        for table in tables:
-            table.create_indexes(connection)
-            connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(schema, table.name)))
-        connection.execute("UPDATE runfold.past_schemas SET ready = true WHERE schema = %s", [schema])
-    finally:
-        connection.close()
+        with contextlib.closing(connect(datastore)) as connection:
+            _wait_for_turn(connection, schema)
+            epoch = read_head(connection).epoch
+            _begin(connection, projections, schema, position, epoch, branch)
+            _fold(datastore, connection, projections, schema, position, epoch, branch, processes, progress)
+            connection.execute("UPDATE runfold.past_schemas SET ready = true, done = total WHERE schema = %s", [schema])
+    except psycopg.Error as error:
+        raise unavailable(error) from error
+
+
+def _wait_for_turn(connection: Connection, schema: str) -> None:
+    """Until the connection closes, nobody else makes it. Asked again and again: a question that waits holds a snapshot."""
+    while True:
+        row = connection.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s)) AS mine", [LOCK, schema]).fetchone()
+        if row is not None and row["mine"]:
+            return
+        time.sleep(TURN_SECONDS)
+
+
+def _fold(
+    datastore: Datastore, connection: Connection, projections: Mapping[str, AnyProjection], schema: str, position: int,
+    epoch: UUID, branch: Branch | None, processes: int, progress: Progress | None,
+) -> None:  # fmt: skip
+    """Fill the tables: thread by thread in several processes what can be, the rest in the order of positions."""
+    at_once = {name: each for name, each in projections.items() if each.partition == "thread" and branch is None}
+    others = [each for name, each in projections.items() if name not in at_once]
+    told = _Told(connection, schema, position, rounds=bool(at_once) + bool(others), progress=progress)
+    if at_once:
+        targets = tuple(Target(source_of(each), schema) for each in at_once.values())
+        job = Job(f"schema-{schema}-{secrets.token_hex(6)}", position, epoch, targets)
+        with connection.transaction():
+            filling.plan(connection, job, processes)
+        filling.fill(datastore, connection, job, processes, told)
+        connection.execute(filling.QUERIES["remove job"], {"job": job.job})
+        told.next_round()
+    if others:
+        _fold_in_order(connection, others, schema, _events(connection, others, position, branch, told))
+    for projection in projections.values():
+        table = Table(projection, 0, schema=schema)
+        table.create_indexes(connection)
+        connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(schema, table.name)))
+
+
+class _Told:
+    """Notes how far it is where everybody can see it, and tells who asked. Some events are gone through twice."""
+
+    def __init__(self, connection: Connection, schema: str, position: int, rounds: int, progress: Progress | None) -> None:
+        self._connection, self._schema, self._position, self._progress = connection, schema, position, progress
+        self._total, self._before, self._noted_at = position * rounds, 0, 0.0
+        connection.execute("UPDATE runfold.past_schemas SET done = 0, total = %s WHERE schema = %s", [self._total, schema])
+
+    def next_round(self) -> None:
+        """All events were gone through once."""
+        self._before += self._position
+
+    def __call__(self, done: int, _: int) -> None:
+        if self._progress is not None:
+            self._progress(self._before + done, self._total)
+        if time.monotonic() - self._noted_at > NOTE_SECONDS:
+            self._noted_at = time.monotonic()
+            self._connection.execute(
+                "UPDATE runfold.past_schemas SET done = %s WHERE schema = %s", [self._before + done, self._schema]
+            )
 
 
 def _begin(
@@ -138,26 +190,29 @@ def _begin(
     branch: Branch | None,
 ) -> None:  # fmt: skip
     run_id = branch.run_id if branch else None
-    for known in schemas(connection):
-        if known.schema != schema:
-            continue
-        if known.ready or (known.position, known.run_id) != (position, run_id):
-            of = f"as of position {known.position}" + (f" along {known.run_id}" if known.run_id else "")
-            raise RebuildRefused(
-                schema, f"is taken: it holds read models {of}", f"choose another name, or run `runfold drop-schema {schema}`"
-            )
-        drop(connection, schema)
-    _require_free(connection, schema)
+    known = next((known for known in schemas(connection) if known.schema == schema), None)
+    if known is None:
+        require_free(connection, schema)
+    elif known.ready or (known.position, known.run_id) != (position, run_id):
+        of = f"as of position {known.position}" + (f" along {known.run_id}" if known.run_id else "")
+        raise RebuildRefused(
+            schema, f"is taken: it holds read models {of}", f"choose another name, or run `runfold drop-schema {schema}`"
+        )
     with connection.transaction():
+        connection.execute(removal(schema))  # what was left half made
+        connection.execute(filling.QUERIES["remove jobs of schema"], {"schema": schema})
         connection.execute(
-            "INSERT INTO runfold.past_schemas (schema, position, run_id, names, versions, epoch) VALUES (%s, %s, %s, %s, %s, %s)",
+            "INSERT INTO runfold.past_schemas AS p (schema, position, run_id, names, versions, epoch)"
+            " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (schema) DO UPDATE"
+            " SET names = excluded.names, versions = excluded.versions, epoch = excluded.epoch, error = NULL",
             [schema, position, run_id, sorted(projections), sorted(map(version_of, projections.values())), epoch],
         )
         for projection in projections.values():
             Table(projection, 0, schema=schema).create(connection)
 
 
-def _require_free(connection: Connection, schema: str) -> None:
+def require_free(connection: Connection, schema: str) -> None:
+    """Raise RebuildRefused for what cannot be the name of a schema of the past, or is a schema of somebody else."""
     word = connection.execute("SELECT FROM pg_get_keywords() WHERE word = %s AND catcode IN ('R', 'T')", [schema]).fetchone()
     if not _NAME.fullmatch(schema) or schema.startswith(("runfold", "pg_")) or schema == "public" or word is not None:
         raise RebuildRefused(
@@ -180,8 +235,16 @@ def fold_events(projections: Sequence[AnyProjection], pages: Iterable[list[Recor
 def _fold_in_order(
     connection: Connection, projections: Sequence[AnyProjection], schema: str, pages: Iterable[list[Recorded]]
 ) -> None:
-    for projection, rows in zip(projections, fold_events(projections, pages), strict=True):
-        Table(projection, 0, schema=schema).fill(connection, rows)
+    try:
+        folded = fold_events(projections, pages)
+    except FoldFailed as error:
+        recorded, reason = error.recorded, f"{type(error.cause).__name__}: {error.cause}"
+        raise PoisonEvent(error.projection, recorded.position, recorded.type, reason) from error
+    for projection, rows in zip(projections, folded, strict=True):
+        try:
+            Table(projection, 0, schema=schema).fill(connection, rows)
+        except InvalidRow as error:
+            raise ProjectionStopped(projection.name, f"came to a row that cannot be: {error}", "mend the projection") from error
 
 
 def _events(

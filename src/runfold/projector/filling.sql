@@ -24,6 +24,10 @@ SELECT job, up_to, epoch, targets
 DELETE FROM runfold.fillings
  WHERE job = %(job)s
 
+-- name: remove jobs of schema
+DELETE FROM runfold.fillings AS f
+ WHERE EXISTS (SELECT FROM jsonb_array_elements(f.targets) AS t WHERE t ->> 1 = %(schema)s)
+
 -- name: forget abandoned
 -- Jobs none of whose tables is in the making any more.
 DELETE FROM runfold.fillings AS f

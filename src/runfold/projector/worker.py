@@ -18,7 +18,7 @@ from runfold.failpoint import reach
 from runfold.logs import configure_unless_done
 from runfold.projections.fold import FoldFailed
 from runfold.projections.projection import AnyProjection
-from runfold.projector import checkpoints, generations
+from runfold.projector import checkpoints, generations, moments
 from runfold.projector.checkpoints import ClaimsLost, ReadModel
 from runfold.projector.connection import connect
 from runfold.projector.lane import Lane
@@ -56,6 +56,7 @@ class Worker:
         self._pages = Pages(datastore)
         self._open: Connection | None = None
         self._page_size = FIRST_PAGE
+        self._sweep_at = 0.0
 
     def run(self, stop: threading.Event) -> None:
         """Fold until told to stop. A database that is away is waited for."""
@@ -69,6 +70,7 @@ class Worker:
         while not stop.is_set():
             try:
                 self._team.beat_if_due(self._connection)
+                self._sweep_if_due()
                 if self._step():
                     pause = BUSY_SECONDS
                     continue
@@ -231,6 +233,12 @@ class Worker:
             self._page_size = max(SMALLEST_PAGE, self._page_size // 2)
         elif seconds < QUICK_SECONDS and size == self._page_size:
             self._page_size = min(LARGEST_PAGE, self._page_size * 2)
+
+    def _sweep_if_due(self) -> None:
+        """Where no server runs, nobody else drops the moments that are used no more."""
+        if time.monotonic() >= self._sweep_at:
+            self._sweep_at = time.monotonic() + moments.SWEEP_SECONDS
+            moments.sweep(self._connection)
 
     # What it knows
 

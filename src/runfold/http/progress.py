@@ -1,0 +1,49 @@
+"""Progress as a stream: how far something is, whenever that has changed, until it is over or the key of who watches ends."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import NamedTuple
+
+import orjson
+
+from runfold.errors import KeyRefused
+from runfold.http.follower import ended_with_key
+from runfold.http.stream import Watching
+
+LOOK_SECONDS = 0.5
+
+
+class Standing(NamedTuple):
+    """How something stands, as JSON, and whether that is the last word."""
+
+    said: bytes
+    is_over: bool
+
+
+Look = Callable[[], Awaitable[Standing]]
+
+
+async def progress(look: Look, watching: Watching) -> AsyncIterator[bytes]:
+    """Frames `progress`, and at last `end`."""
+    ended: asyncio.Future[KeyRefused] = asyncio.get_running_loop().create_future()
+    leave = watching(ended.set_result)
+    try:
+        async for part in _parts(look, ended):
+            yield part
+    finally:
+        leave()
+
+
+async def _parts(look: Look, ended: "asyncio.Future[KeyRefused]") -> AsyncIterator[bytes]:
+    last = b""
+    while True:
+        if ended.done():
+            yield b"event: end\ndata: %b\n\n" % orjson.dumps(ended_with_key(ended.result()))
+            return
+        said, is_over = await look()
+        if said != last or is_over:
+            yield b"event: %b\ndata: %b\n\n" % (b"end" if is_over else b"progress", said)
+            last = said
+        if is_over:
+            return
+        await asyncio.wait([ended], timeout=LOOK_SECONDS)

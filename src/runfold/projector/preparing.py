@@ -1,0 +1,160 @@
+"""Making moments in a process of their own, one at a time, so that whoever serves goes on serving.
+
+What a killed process left half made is found by whoever looks next, and begun again.
+"""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import psycopg
+import structlog
+
+from runfold.errors import LedgerError, LedgerUnavailable, RebuildRefused
+from runfold.logs import configure_unless_done
+from runfold.projections.registry import known
+from runfold.projector import as_of, moments
+from runfold.projector.connection import connect
+from runfold.projector.filling import NICE
+from runfold.store.datastore import Datastore
+
+LOOK_SECONDS = 0.1
+WANTED_SECONDS = 1.0
+PATIENCE_SECONDS = 5.0
+_log = structlog.get_logger("runfold.moments")
+
+
+class Preparer:
+    """Makes what was asked for, one after the other, and drops what nobody uses, in a thread that waits most of the time."""
+
+    def __init__(self, datastore: Datastore, sweep_seconds: float = moments.SWEEP_SECONDS) -> None:
+        self._datastore = datastore
+        self._sweep_seconds = sweep_seconds
+        self._stopping, self._woken = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._work, name="runfold-moments", daemon=True)
+
+    def start(self) -> None:
+        """Begin, with what an earlier process left."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Something was asked for, or dropped."""
+        self._woken.set()
+
+    def stop(self) -> None:
+        """End. What is at work ends too, and is begun again by whoever looks next."""
+        self._stopping.set()
+        self._woken.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _work(self) -> None:
+        while not self._stopping.is_set():
+            self._woken.clear()
+            try:
+                if self._prepare_next():
+                    continue
+            except (LedgerError, psycopg.Error) as error:  # the database is away, or we may not fold: who asks is told
+                _log.debug("moments cannot be looked after", error=" ".join(str(error).split()))
+            self._woken.wait(self._sweep_seconds)
+
+    def _prepare_next(self) -> bool:
+        """Drop what is unused, and make one that somebody waits for; whether it was made."""
+        with contextlib.closing(connect(self._datastore)) as connection:
+            for schema in moments.sweep(connection):
+                _log.info("moment dropped", moment=moments.id_of(schema))
+            waiting = moments.waiting(connection)
+        return any(self._prepare(schema) for schema in waiting)
+
+    def _prepare(self, schema: str) -> bool:
+        process = _start(self._datastore, schema)
+        try:
+            look_at = time.monotonic() + WANTED_SECONDS
+            while process.poll() is None:
+                if self._stopping.wait(LOOK_SECONDS):
+                    return False
+                if time.monotonic() > look_at:
+                    if not self._is_wanted(schema):
+                        return True
+                    look_at = time.monotonic() + WANTED_SECONDS
+            return process.returncode == 0
+        finally:
+            _end(process)
+
+    def _is_wanted(self, schema: str) -> bool:
+        with contextlib.closing(connect(self._datastore)) as connection:
+            return schema in moments.waiting(connection)
+
+
+def _start(datastore: Datastore, schema: str) -> "subprocess.Popen[str]":
+    """A process that makes a schema, and ends when its standard input does, which the operating system sees to."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "runfold.projector.preparing"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+        text=True, env=environment, start_new_session=True,
+    )  # fmt: skip
+    assert process.stdin is not None, "it was asked for"  # noqa: S101
+    told = {"url": datastore.url, "timeout": datastore.connect_timeout, "schema": schema}
+    with contextlib.suppress(BrokenPipeError):  # it died at once, which its exit code says
+        process.stdin.write(f"{json.dumps(told)}\n")
+        process.stdin.flush()
+    return process
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    if process.stdin is not None:
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
+    try:
+        process.wait(PATIENCE_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+# In a process of its own
+
+
+def prepare(datastore: Datastore, schema: str) -> None:
+    """Make a schema that was asked for. Raises LedgerError, psycopg.Error."""
+    with contextlib.closing(connect(datastore)) as connection:
+        asked = next((each for each in as_of.schemas(connection) if each.schema == schema), None)
+        if asked is None or asked.ready:
+            return
+        projections = {name: known()[name] for name in asked.names if name in known()}
+        try:
+            as_of.make(datastore, projections, schema, asked.position)
+        except LedgerUnavailable:
+            raise  # another time
+        except Exception as error:
+            made = next((each for each in as_of.schemas(connection) if each.schema == schema), None)
+            if isinstance(error, RebuildRefused) and made is not None and made.ready:
+                return  # another process was quicker
+            moments.fail(connection, schema, str(error))
+            raise
+
+
+def main() -> None:
+    """The body of the process. It ends with whoever started it."""
+    configure_unless_done("warning")
+    os.nice(NICE)
+    told = json.loads(sys.stdin.readline())
+    threading.Thread(target=_end_with_input, daemon=True).start()
+    try:
+        prepare(Datastore(told["url"], told["timeout"]), told["schema"])
+    except (LedgerError, psycopg.Error) as error:
+        _log.warning("a moment cannot be prepared", schema=told["schema"], error=" ".join(str(error).split()))
+        sys.exit(1)
+
+
+def _end_with_input() -> None:
+    sys.stdin.read()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()
