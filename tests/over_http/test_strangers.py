@@ -18,7 +18,7 @@ from psycopg.conninfo import conninfo_to_dict
 from conftest import TestDatabase
 from over_http.conftest import serving
 from over_http.streams import Stream
-from over_http.test_access import ALL_ROUTES, IDS, denials, make_key, path_of, soon, with_key
+from over_http.test_access import ALL_ROUTES, IDS, body_of, denials, make_key, path_of, soon, with_key
 from runfold import Ledger, Settings
 from runfold.domain.security import key_text, read_key
 from runfold.errors import EmbeddedServerFailed, LedgerUnavailable, PoisonEvent, QueueFull
@@ -219,7 +219,7 @@ def test_a_wrong_secret_costs_the_same_whether_there_is_such_a_key_or_not(ledger
 
 
 @pytest.mark.fault("I8")
-def test_a_foreign_id_costs_the_same_statements_as_one_that_nobody_has(client: httpx2.Client, ledger: Ledger) -> None:
+def test_a_foreign_id_is_answered_with_the_same_statements_as_one_that_nobody_has(client: httpx2.Client, ledger: Ledger) -> None:
     thread = ledger.create_thread(thread_id="thread_1", agent_id="support")
     run = thread.start_run(run_id="run_1", goal={"id": "x"})
     for number in range(20):
@@ -242,15 +242,27 @@ def test_a_foreign_id_costs_the_same_statements_as_one_that_nobody_has(client: h
     try:
         client.get("/threads/thread_0", headers=with_key(key))
         for route in ALL_ROUTES:
-            if isinstance(route, CommandRoute) or not set(route.path_names) & set(IDS):
+            if not set(route.path_names) & set(IDS):
                 continue
+            body = body_of(route) if isinstance(route, CommandRoute) else None
             counts = []
             for ids in (IDS, nobodys):
                 asked.clear()
-                answer = client.request(route.verb, path_of(route, ids), headers=with_key(key))
+                answer = client.request(route.verb, path_of(route, ids), headers=with_key(key), json=body)
                 assert answer.status_code == 404, (route, answer.text)
                 counts.append(list(asked))
             assert Counter(counts[0]) == Counter(counts[1]), route
+        for template, field, more in (
+            ("/threads", "thread_id", {"agent_id": "a"}), ("/threads/{thread_id}/runs", "run_id", {}),
+            ("/runs/{run_id}/approvals", "approval_id", {"action": "send"}),
+        ):  # fmt: skip
+            counts = []
+            for ids in (IDS, nobodys):  # taken by another tenant, and by nobody
+                asked.clear()
+                answer = client.post(template.format(**ids), headers=with_key(key), json={field: ids[field], **more})
+                assert (answer.status_code, answer.json().get("id")) == (201, ids[field]), answer.text
+                counts.append(list(asked))
+            assert Counter(counts[0]) == Counter(counts[1]), template
     finally:
         reader_class._rows = really  # type: ignore[method-assign]
 
