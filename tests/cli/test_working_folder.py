@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -15,6 +16,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+import runfold
 from runfold import Ledger, Settings
 from runfold.cli.main import _COMMANDS
 from runfold.errors import EmbeddedServerFailed
@@ -23,6 +25,26 @@ from runfold.store.embedded_binaries import find_binaries
 
 RUNFOLD = str(Path(sys.executable).with_name("runfold"))
 SECONDS = 120
+OWN = """
+from runfold import Projection, Row
+from runfold.domain.thread import ThreadCreated
+
+
+class R(Row):
+    n: int = 0
+    agent: str
+
+
+class Own(Projection[R]):
+    "Threads of an agent."
+    name, version, row, key, events = "own", 1, R, ("agent",), (ThreadCreated,)
+
+    def keys(self, recorded):
+        return [(recorded.event.agent_id or "",)]
+
+    def evolve(self, row, recorded):
+        return row.but(n=row.n + 1)
+"""
 PROGRAMS = ("initdb", "postgres", "pg_config", "pg_ctl", "pg_dump", "pg_restore", "psql", "sh", "nice")
 
 
@@ -100,9 +122,10 @@ def test_no_command_runs_what_lies_in_the_folder(trapped: Trapped) -> None:
 @pytest.mark.alone
 @pytest.mark.fault("K7")
 def test_no_process_that_a_server_starts_runs_what_lies_in_the_folder(trapped: Trapped) -> None:
+    (trapped.folder / "of_mine.py").write_text(OWN)
     server = subprocess.Popen(
-        [RUNFOLD, "serve", "--port", "0", "--json"], cwd=trapped.folder, env=trapped.environment, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True,
+        [RUNFOLD, "serve", "--port", "0", "--json", "--projection", "of_mine:Own"], cwd=trapped.folder,
+        env=trapped.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert server.stdout is not None
     try:
@@ -117,10 +140,22 @@ def test_no_process_that_a_server_starts_runs_what_lies_in_the_folder(trapped: T
             assert folded.status_code == 200, folded.text  # by the process beside the server
             frames = client.post("/projections/usage/rebuild", json={"processes": 2}).text
             assert '"state":"done"' in frames
+            own = client.post("/projections/own/rebuild", json={"processes": 1}).text  # what the server was started with
+            assert '"state":"done"' in own, own
     finally:
         server.send_signal(signal.SIGTERM)
         server.communicate(timeout=SECONDS)
     assert trapped.ran() == []
+
+
+@pytest.mark.fault("K7")
+def test_every_python_that_is_started_looks_into_no_folder_of_its_own_accord() -> None:
+    found = 0
+    for path in Path(runfold.__file__).parent.rglob("*.py"):
+        for match in re.finditer(r"[\[(]\s*sys\.executable,\s*(\S+)", path.read_text()):
+            assert match[1].strip('",') in {"-P", "-I"}, f"{path} starts Python with the working folder before all else"
+            found += 1
+    assert found >= 3
 
 
 @pytest.mark.fault("K7")
@@ -162,14 +197,7 @@ def test_a_projection_of_the_folder_is_found_when_it_is_named_and_nothing_beside
     tmp_path: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = f"own_{os.getpid()}"
-    (tmp_path / f"{module}.py").write_text(
-        "from runfold import Projection, Row\nfrom runfold.domain.thread import ThreadCreated\n"
-        "class R(Row):\n    n: int = 0\n    agent: str\n"
-        "class Own(Projection[R]):\n    'Threads of an agent.'\n"
-        "    name, version, row, key, events = 'own', 1, R, ('agent',), (ThreadCreated,)\n"
-        "    def keys(self, recorded): return [(recorded.event.agent_id,)]\n"
-        "    def evolve(self, row, recorded): return row.but(n=row.n + 1)\n"
-    )
+    (tmp_path / f"{module}.py").write_text(OWN)
     (tmp_path / "orjson.py").write_text("raise RuntimeError('caught')")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry not in {"", str(tmp_path)}])

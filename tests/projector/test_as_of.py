@@ -238,6 +238,16 @@ def test_a_name_that_cannot_be_is_refused(ledger: Ledger, fill: Fill, name: str)
         ledger.drop_schema(name)
 
 
+@pytest.mark.fault("K6")
+def test_the_name_of_a_role_is_refused(ledger: Ledger, fill: Fill, database: TestDatabase) -> None:
+    fill(1)
+    with psycopg.connect(database.admin_url, autocommit=True) as admin:
+        superuser = admin.info.user
+    with pytest.raises(RebuildRefused, match=f"{superuser} is the name of a role"):
+        ledger.make_schema(superuser, "run_summaries")
+    assert ledger.schemas() == []
+
+
 def test_a_name_that_is_taken_is_refused_and_what_is_there_stays(database: TestDatabase, ledger: Ledger, fill: Fill) -> None:
     position = fill(1)
     with psycopg.connect(database.admin_url, autocommit=True) as admin:

@@ -109,6 +109,30 @@ def test_what_is_planted_on_anybodys_search_path_is_never_run(database: TestData
 
 
 @pytest.mark.fault("K6")
+def test_what_our_roles_plant_wherever_they_may_is_never_run_by_another(database: TestDatabase, admin) -> None:
+    """As in a database from before PostgreSQL 15, where everybody may make functions in public."""
+    with Ledger.open(settings=database.settings) as ledger:
+        ledger.create_thread(agent_id="support")
+        ledger.fold()
+        ledger.make_schema("november", "threads", processes=1)
+    for role in OURS:
+        admin.execute(f"GRANT CREATE ON SCHEMA public TO {role}")
+    prepare(admin)
+    functions = used_functions(admin)
+    planted: set[str] = set()
+    may = "SELECT nspname FROM pg_namespace WHERE has_schema_privilege(oid, 'CREATE') AND nspname !~ '^pg_' ORDER BY 1"
+    for role in ("runfold_reader", "runfold_app", "runfold_projector"):
+        with as_role(database, role) as attacker:
+            for (schema,) in attacker.execute(may).fetchall():
+                if schema not in planted and not re.search("_[0-9]+$", schema.replace("usage_1", "")):  # one of many alike
+                    plant(attacker, schema, functions)
+                    planted.add(schema)
+    assert planted == {"public", "runfold_read", "november", "runfold_usage_1"}
+    everything(database)
+    assert caught(admin) == []
+
+
+@pytest.mark.fault("K6")
 @pytest.mark.parametrize("role", ["runfold_app", "runfold_projector", "runfold_reader"])
 def test_no_role_of_ours_can_put_anything_on_anothers_search_path(database: TestDatabase, admin, role: str) -> None:
     victims = [*(each for each in OURS if each != role), admin.info.user, "public", "pg_catalog", "runfold"]

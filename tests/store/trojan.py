@@ -31,6 +31,9 @@ RELATIONS = (
 )  # fmt: skip
 
 
+TYPES = ("text", "jsonb", "uuid", "timestamptz", "bytea", "regclass", "oid", "numeric", "int8", "int4", "bool")
+
+
 def prepare(admin: psycopg.Connection) -> None:
     """Where it is noted who ran what: anybody may add, whoever they are just then."""
     admin.execute("CREATE SCHEMA caught CREATE TABLE caught (what text, who text)")
@@ -73,7 +76,11 @@ def plant(attacker: psycopg.Connection, schema: str, functions: list[str]) -> in
                 place, sql.SQL(sign), place, sql.Identifier(f"op_{index}"), sql.SQL(left), sql.SQL(right)
             )
         )
-    for relation in RELATIONS:
+    for kind in TYPES:
+        body = sql.SQL("caught.note({}, current_user::text)").format(sql.Literal(f"{schema}.{kind}"))
+        attacker.execute(sql.SQL("CREATE DOMAIN {} AS text CHECK ({})").format(sql.Identifier(schema, kind), body))
+    there = attacker.execute("SELECT relname FROM pg_class WHERE relnamespace = %s::regnamespace", [schema])
+    for relation in set(RELATIONS) - {name for (name,) in there}:
         note = sql.SQL("caught.note({}, current_user::text)").format(sql.Literal(f"{schema}.{relation}"))
         attacker.execute(sql.SQL("CREATE VIEW {} AS SELECT {} AS position").format(sql.Identifier(schema, relation), note))
     return count + len(OPERATORS) + len(RELATIONS)

@@ -50,7 +50,10 @@ _COMMANDS: list[tuple[str, str, Callable[..., None], tuple[str, ...]]] = [
         "runfold import claude-code ~/.claude/projects", "runfold import tau2 results.json.gz --strict",
         "zcat events.jsonl.gz | runfold import ag-ui - --json",
     )),
-    ("serve", _FIRST, serve, ("runfold serve", "runfold serve --port 9000 --no-work", "runfold serve --host 0.0.0.0 --json")),
+    ("serve", _FIRST, serve, (
+        "runfold serve", "runfold serve --port 9000 --no-work", "runfold serve --projection my.module:MyProjection",
+        "runfold serve --host 0.0.0.0 --json",
+    )),
     ("threads", _LOOK, threads, ("runfold threads --limit 20", "runfold threads --before 1841 --json")),
     ("thread", _LOOK, thread, (
         "runfold thread thread_demo7", "runfold thread thread_demo7 --at 27", "runfold thread thread_demo7 --head exchange",

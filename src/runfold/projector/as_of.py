@@ -219,6 +219,10 @@ def require_free(connection: Connection, schema: str) -> None:
             schema, "cannot be the name of a schema of yours",
             "choose up to 63 small letters, digits and _, a letter first, no word of SQL, and neither runfold… nor pg_…",
         )  # fmt: skip
+    if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [schema]).fetchone() is not None:
+        raise RebuildRefused(
+            schema, "is the name of a role, which would find what is in the schema before anything else", "choose another name"
+        )
     if connection.execute("SELECT FROM pg_namespace WHERE nspname = %s", [schema]).fetchone() is not None:
         raise RebuildRefused(schema, "is a schema of somebody else", "choose another name; nothing was changed in it")
 
