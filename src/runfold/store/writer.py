@@ -129,7 +129,9 @@ class Writer:
         self._drop()
         if committing:
             try:
-                if stored := _find(self._connected(), committing):
+                connection = self._connected()
+                connection.execute("SELECT runfold.hold_appends()")  # by then a commit that was on its way is through
+                if stored := _find(connection, committing):
                     return stored
             except psycopg.Error as again:
                 raise _unknown(again) from error
