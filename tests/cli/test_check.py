@@ -89,6 +89,12 @@ DAMAGE: dict[str, tuple[str, set[tuple[str, int | None]]]] = {
         + _set("event_id = (SELECT event_id FROM runfold.log WHERE notification_id = 7)", 50),
         {("guard", None), ("event_id", 50)},
     ),
+    "a salt removed": (_set("salt = NULL", 50), {("salt", 50)}),
+    "a salt cut short": (_set("salt = substr(salt, 2)", 1), {("salt", 1)}),
+    "another tenant, from the middle on": (
+        _set("tenant_id = 'other'", stream="policy") + " AND originator_version > 3",
+        {("stream", 19)},
+    ),
     "a version used twice": (
         "ALTER TABLE runfold.log DROP CONSTRAINT log_tenant_stream_version;"
         + _set("originator_version = originator_version - 1", 43),

@@ -497,3 +497,45 @@ def test_what_can_be_no_key_is_refused_with_the_field(client: httpx2.Client, led
         refused = client.post("/keys", json={**asked, **wrong}, headers=headers)
         assert (refused.status_code, refused.json()["path"]) == (422, path)
     assert len(ledger.keys()) == 1
+
+
+@pytest.mark.fault("I8", "I10")
+def test_two_tenants_keys_of_one_id_are_two_keys(client: httpx2.Client, ledger: Ledger) -> None:
+    """Whose it is shows in the secret. Whoever makes a key of an id that another tenant has does that tenant no harm."""
+    mine = make_key(ledger, "admin", key_id="key_1")
+    assert client.get("/threads/thread_1", headers=with_key(mine)).status_code == 404  # it is believed for a moment
+    theirs = make_key(ledger, "runs:read", tenant="stranger", key_id="key_1")
+    ledger.create_thread(thread_id="thread_1", agent_id="support")
+    assert read_key(mine).id == read_key(theirs).id == "key_1"
+    assert client.get("/threads/thread_1", headers=with_key(mine)).status_code == 200
+    assert client.get("/threads/thread_1", headers=with_key(theirs)).status_code == 404
+    assert client.post("/threads", json={"agent_id": "x"}, headers=with_key(theirs)).status_code == 403
+    wrong = client.get("/threads", headers=with_key(key_text("key_1", "A" * 43)))
+    nobodys = client.get("/threads", headers=with_key(key_text("key_2", "A" * 43)))
+    assert (wrong.status_code, wrong.content) == (401, nobodys.content)
+
+    ledger.on_behalf(Caller("stranger", ROOT)).revoke_key("key_1")
+    assert client.get("/threads/thread_1", headers=with_key(theirs)).status_code == 401
+    assert client.get("/threads/thread_1", headers=with_key(mine)).status_code == 200
+    assert soon(lambda: [denied.reason for denied in denials(ledger, "stranger")] == ["scope_missing", "revoked"])
+    assert {denied.key_id for denied in denials(ledger)} == {None}, "whose secret it was not is nobody's business"
+    ledger.revoke_key("key_1")
+    assert client.get("/threads/thread_1", headers=with_key(mine)).status_code == 401
+
+
+@pytest.mark.fault("I8")
+def test_ids_that_another_tenant_has_taken_are_free_here_whatever_they_name(client: httpx2.Client, ledger: Ledger) -> None:
+    def record(headers: dict[str, str]) -> list[tuple[int, int]]:
+        thread = client.post("/threads", json={"thread_id": "thread_1", "agent_id": "support"}, headers=headers)
+        run = client.post("/threads/thread_1/runs", json={"run_id": "run_1", "input": "hello"}, headers=headers)
+        message = client.post(
+            "/runs/run_1/messages", json={"message_id": "msg_1", "role": "user", "content": "hello"}, headers=headers
+        )
+        approval = client.post("/runs/run_1/approvals", json={"approval_id": "approval_1", "action": "send"}, headers=headers)
+        answers = (thread, run, message, approval)
+        assert {answer.status_code for answer in answers} == {201}, [answer.text for answer in answers]
+        return [(answer.json()["version"], answer.json()["appended"]) for answer in answers]
+
+    first = record(with_key(make_key(ledger, "admin")))
+    assert record(with_key(make_key(ledger, "admin", tenant="stranger"))) == first
+    assert record(with_key(make_key(ledger, "admin", tenant="third"))) == first
