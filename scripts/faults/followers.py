@@ -47,6 +47,16 @@ class Service:
         self._process = self._start()
         return took
 
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
+    def keep(self) -> None:
+        """Start it again where it ended by itself, as it does when it finds no database."""
+        if self._process.poll() is not None:
+            self._process = self._start()
+
     def _measure(self) -> None:
         status = Path(f"/proc/{self._process.pid}/status")
         lines = status.read_text().splitlines() if status.exists() else []
@@ -71,7 +81,7 @@ def streams_over_dying_servers(stage: Stage) -> None:
     thread = f"/threads/thread_{stage.tag}_{writers[0].name}/events"
     paths = ("/events", "/events?types=message.*&types=run.created", thread)
     streams = SHORT_STREAMS if stage.short else STREAMS
-    works = _start_clients(stage, service.port, paths, streams)
+    works = start_clients(stage, service.port, paths, streams)
     ends: dict[signal.Signals, list[float]] = {signal.SIGTERM: [], signal.SIGKILL: []}
     times, wanted = 0, 2 if stage.short else 20
     while not stage.enough(times, wanted):
@@ -86,11 +96,12 @@ def streams_over_dying_servers(stage: Stage) -> None:
     stage.figures.measured |= {
         "streams": streams, "connects": connects, "server stopped": len(ends[signal.SIGTERM]),
         "server killed": len(ends[signal.SIGKILL]), "slowest stop s": round(max(ends[signal.SIGTERM], default=0), 2),
-        "peak RSS MiB": service.peak_kib // 1024, "events delivered": _compare(stage, works, writers[0].name),
+        "peak RSS MiB": service.peak_kib // 1024, "events delivered": compare_streams(stage, works, writers[0].name),
     }  # fmt: skip
 
 
-def _start_clients(stage: Stage, port: int, paths: tuple[str, ...], streams: int) -> list[Subscribers]:
+def start_clients(stage: Stage, port: int, paths: tuple[str, ...], streams: int) -> list[Subscribers]:
+    """Start clients that share the streams among them; each stream asks for one of the paths."""
     each = streams // PROCESSES
     works = [
         Subscribers(
@@ -104,7 +115,7 @@ def _start_clients(stage: Stage, port: int, paths: tuple[str, ...], streams: int
     return works
 
 
-def _compare(stage: Stage, works: Sequence[Subscribers], writer: str) -> int:
+def compare_streams(stage: Stage, works: Sequence[Subscribers], writer: str) -> int:
     """Each against what it asked for of the log; how many events they were given together."""
     log = stored_events(stage.server.url, stage.after, stage.server.head())
     wanted = (lambda _: True, _is_shown, lambda event: f"_{stage.tag}_{writer}" in f"{event.stream}_")

@@ -35,6 +35,7 @@ from faults import (
     network,
     power,
     rebuilds,
+    soak,
     storage,
     upkeep,
     workers,
@@ -46,7 +47,8 @@ from faults.stage import Figures, Skipped, Stage
 from runfold import LedgerError, Settings
 
 FAMILIES = (
-    crashes, power, storage, concurrency, upkeep, limits, network, clocks, duplicates, conflicts, workers, rebuilds, followers
+    crashes, power, storage, concurrency, upkeep, limits, network, clocks, duplicates, conflicts, workers, rebuilds, followers,
+    soak,
 )  # fmt: skip
 ROWS = {
     name: row
@@ -101,6 +103,7 @@ def run(asked: argparse.Namespace, server: Server, out: object = None) -> list[F
 def _run_row(row: Row, server: Server, asked: argparse.Namespace, events: int, token: str) -> Figures:
     stage = Stage(row.id, server, asked.seed, events, short=asked.short, token=token)
     stage.figures.name = row.name
+    stage.minutes, stage.round = getattr(asked, "minutes", None), getattr(asked, "round", 0)
     began = time.monotonic()
     try:
         row.act(stage)
@@ -137,6 +140,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rows", type=_row_names, help="rows to run, such as A1,C-2; --list shows all")
     parser.add_argument("--short", action="store_true", help="a small selection, and little of each row, for CI")
     parser.add_argument("--events", type=int, help=f"events to record in all (default {EVENTS:,}, short {SHORT_EVENTS:,})")
+    parser.add_argument("--minutes", type=float, help="how long the soak (J11) goes on; 60 for an hour")
+    parser.add_argument("--round", type=int, default=0, help="the round that the soak begins with: one that failed, say")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout; progress goes to stderr")
     parser.add_argument("--list", action="store_true", help="say what each row does, and what must hold")
     parser.add_argument("--raise-errors", action="store_true", help="end with a trace where a row itself fails")

@@ -67,6 +67,10 @@ class Stage:
         self.crew = Crew()
         self.reader_seconds: float | None = None
         """How long readers may take to come to the end, where that is not as long as always."""
+        self.minutes: float | None = None
+        """How long a row goes on that ends by the clock."""
+        self.round = 0
+        """With which round it begins."""
         self.after = server.head()
         self._began = time.monotonic()
 

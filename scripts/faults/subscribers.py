@@ -15,8 +15,8 @@ from faults.clients import Work
 SILENT_SECONDS = 10.0
 
 _POSITION = struct.Struct("<q")
-_EVENTS = re.compile(rb"^id: (\d+)\nevent: [a-z_]+\.", re.MULTILINE)
-_IDS = re.compile(rb"^id: (\d+)$", re.MULTILINE)
+_EVENTS = re.compile(rb"^id: (\d+)@[0-9a-f]+\nevent: [a-z_]+\.", re.MULTILINE)
+_IDS = re.compile(rb"^id: ((\d+)@[0-9a-f]+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,7 @@ class Subscriber:
 
     def __init__(self, work: Subscribers, number: int) -> None:
         self.position = work.after
+        self.cursor = str(work.after)
         self.connects = 0
         self._work = work
         self._path = work.paths[number % len(work.paths)]
@@ -72,13 +73,14 @@ class Subscriber:
         reader, writer = await asyncio.open_connection("127.0.0.1", self._work.port)
         try:
             asked = (
-                f"GET {self._path} HTTP/1.1\r\nHost: here\r\nAccept: text/event-stream\r\nLast-Event-ID: {self.position}\r\n\r\n"
+                f"GET {self._path} HTTP/1.1\r\nHost: here\r\nAccept: text/event-stream\r\nLast-Event-ID: {self.cursor}\r\n\r\n"
             )
             writer.write(asked.encode())
             async for blocks in _blocks(reader):
                 found = [int(position) for position in _EVENTS.findall(blocks)]
                 self._given += found
-                self.position = int(_IDS.findall(blocks)[-1])
+                cursor, position = _IDS.findall(blocks)[-1]
+                self.cursor, self.position = cursor.decode(), int(position)
                 most -= len(found)
                 if most < 0 or self._is_done():
                     return

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from psycopg.rows import dict_row
@@ -18,12 +19,13 @@ from faults.clocks import JUMPS
 from faults.row import row
 from faults.servers import OwnServer
 from faults.stage import Stage
-from runfold import Ledger, Settings
+from runfold import Ledger, Recorded, Settings
 from runfold.failpoint import POINTS
 from runfold.projections.fold import fold_all
 from runfold.projections.registry import known
 from runfold.projector.checkpoints import QUERIES, digest_of, read_models
 from runfold.projector.comparing import differences
+from runfold.store.reader import Filter
 
 Worker = subprocess.Popen[bytes]
 
@@ -50,31 +52,47 @@ def _end(worker: Worker) -> None:
 def finish(stage: Stage) -> None:
     """Let the writers end, fold the rest, and compare every read model with the fold of the log."""
     stage.finish()
+    read_models_are_the_fold(stage)
+
+
+def read_models_are_the_fold(stage: Stage) -> None:
+    """Fold the rest, and compare every read model with the fold of the log, whose events need not be in memory for that."""
     own = stage.own
     settings = Settings.model_validate(
         {"database_url": own.url, "projector_url": own.embedded.url("runfold_projector"), "admin_url": own.admin_url}
     )
-    with Ledger.open(settings=settings) as ledger:
+    with Ledger.open(settings=settings) as ledger, own.admin() as connection:
         head = ledger.fold()
-        events = list(ledger.recorder.reader.events())
-    stage.figures.measured |= {"read models": len(known()), "position": head}
-    with own.admin() as connection:
         connection.row_factory = dict_row  # type: ignore[assignment]  # it was made for tuples
         for model in read_models(connection):
             if model.state == "previous":
                 continue  # kept for a rollback, and not kept up
             projection = known()[model.name]
             stage.expect(model.position == head, f"{model.name} is at {model.position}, not at {head}: {model.message}")
-            for number, difference in enumerate(
-                differences(connection, projection, model.generation, fold_all(projection, events))
-            ):
+            events = Counted(ledger.recorder.reader.events(Filter(types=tuple(each.type for each in projection.events))))
+            found = differences(connection, projection, model.generation, fold_all(projection, events))
+            for number, difference in enumerate(found):
                 if number < 3:
                     stage.figures.add("inverted", f"{model.name}: {difference}")
-            looked_at = [recorded for recorded in events if type(recorded.event) in projection.events]
             named = {"name": model.name, "generation": model.generation}
             receipts = [tuple(found.values()) for found in connection.execute(QUERIES["receipts"], named)]  # type: ignore[attr-defined]  # as above
-            if receipts != [(1, head, len(looked_at), digest_of(looked_at))]:
+            if receipts != [(1, head, events.count, events.digest)]:
                 stage.figures.add("doubled", f"{model.name} has the receipts {receipts}, and the log ends at {head}")
+    stage.figures.measured |= {"read models": len(known()), "position": head}
+
+
+class Counted:
+    """Events as they come, and what a receipt of all of them says."""
+
+    def __init__(self, events: Iterable[Recorded]) -> None:
+        self._events = events
+        self.count = self.digest = 0
+
+    def __iter__(self) -> Iterator[Recorded]:
+        for recorded in self._events:
+            self.count += 1
+            self.digest = (self.digest + digest_of([recorded])) % 2**64
+            yield recorded
 
 
 def _begin(stage: Stage) -> None:
