@@ -1,5 +1,9 @@
-"""C-1, C-2, C-4, C-5: many writers, slow and rolled-back transactions, and a reader that must see everything."""
+"""C-1, C-2, C-4, C-5, K4: many writers, slow and rolled-back transactions, and a reader that must see everything."""
 
+import json
+import os
+import signal
+import subprocess
 import time
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -169,6 +173,50 @@ def stalled_holder(stage: Stage) -> None:
     # A waiter waits for its place in the line and then for the lock, and lock_timeout counts for each.
     stage.expect(max(waits, default=0) < 11, "an error came later than twice lock_timeout")
     stage.expect(8 < held < 15, f"the stalled session was ended after {held:.1f} s and not after 10")
+
+
+@row("K4", "a process freezes while it holds up all others", share=0.005, short=True)
+def frozen_holder(stage: Stage) -> None:
+    """A process makes all others' appends wait, as for a command that lost race after race, and is stopped meanwhile, again
+    and again. The server ends its session after 3 s: the others go on, and none of them is refused. Thawed, the process is
+    told that it may try again, and that nothing of its was stored."""
+    times_frozen = 1 if stage.short else 5
+    stage.start_writers(3, modes=("single",), pause=0.02)
+    stage.start_reader()
+    stage.pause(0.5, 1.0)
+    stage.crew.start(freeze, stage.work("frozen", times_frozen))
+    stage.finish()
+    held = [json.loads(line) for line in (stage.folder / "frozen").read_text().splitlines()]
+    stage.figures.measured["frozen"] = len(held)
+    stage.expect(len(held) == times_frozen, f"it was frozen {len(held)} times, not {times_frozen}")
+    for began, thawed, said in held:
+        stage.expect(said == "retry", f"thawed, the holder was told {said}")
+        waited = [
+            (at, seconds, mode) for work in stage.crew.works() for at, seconds, mode, _ in times(work)
+            if began <= at + seconds and at < thawed
+        ]  # fmt: skip
+        went_on = [at + seconds - began for at, seconds, mode in waited if mode != "failed" and at + seconds < thawed]
+        stage.figures.measured["went on after s"] = round(min(went_on, default=99), 1)
+        stage.expect(min(went_on, default=99) < 5, "the others did not go on while the holder was frozen")
+        stage.expect("failed" not in {mode for *_, mode in waited}, "somebody was refused")
+
+
+def freeze(work: Work) -> None:
+    """The body of a process that is stopped while it holds, for longer than the server lets it."""
+    with open_ledger(work) as ledger, (Path(work.folder) / "frozen").open("w") as told:
+        for _ in range(work.commands):
+            began = time.time()
+            try:
+                ledger.recorder.writer.append_alone(_stop)
+                said = "nothing"
+            except LedgerUnavailable as error:
+                said = "retry" if error.retriable else str(error)
+            told.write(f"{json.dumps([began, time.time(), said])}\n")
+
+
+def _stop() -> None:
+    subprocess.Popen(["sh", "-c", f"sleep 8; kill -CONT {os.getpid()}"])
+    os.kill(os.getpid(), signal.SIGSTOP)
 
 
 def hold(work: Work) -> None:

@@ -177,3 +177,10 @@ def test_it_says_what_each_row_does_and_refuses_rows_that_are_not():
     refused = subprocess.run([sys.executable, str(SCRIPT), "--rows", "Z9"], capture_output=True, text=True, check=False)
     assert refused.returncode == 2
     assert "there is no row Z9" in refused.stderr
+
+
+@pytest.mark.fault("K4", "C-4")
+def test_a_process_that_freezes_while_it_holds_up_all_others_makes_them_wait_for_a_moment(own_server: OwnServer):
+    figures = only("K4", own_server)
+    assert figures.measured["frozen"] == 1
+    assert figures.measured["went on after s"] < 5

@@ -91,6 +91,14 @@ def test_who_appends_in_a_transaction_of_their_own_and_stalls_is_ended_by_the_se
     writer.close()
 
 
+@pytest.mark.fault("K4")
+def test_who_finds_a_new_history_holds_within_the_same_bounds(database: TestDatabase, recorder: Recorder, row: MakeRow) -> None:
+    recorder.writer.append([row("run_a", 1)])
+    with recorder.store.connect() as finder, finder.transaction():
+        finder.execute("SELECT runfold.follow_history((SELECT epoch FROM runfold.head), 1, gen_random_uuid(), now())")
+        assert settings(finder) == ["3s", "10s", "5s"]
+
+
 def settings(connection: psycopg.Connection[Any]) -> list[str]:
     return [connection.execute(f"SELECT current_setting('{name}')").fetchone()[0] for name in BOUNDS]  # type: ignore[index]
 
@@ -113,6 +121,8 @@ HOLDS = [
     "SELECT runfold.hold_appends()",
     "SELECT runfold.append('{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}')",
     "SELECT runfold.append_before_0005('{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}')",
+    "SELECT runfold.follow_history((SELECT epoch FROM runfold.head), 1, gen_random_uuid(), now())",
+    "SELECT runfold.begin_epoch('mine', 0, NULL)",
     "UPDATE runfold.head SET position = position",
     "DELETE FROM runfold.head",
     "CREATE TABLE pg_temp.mine (at bigint REFERENCES runfold.log)",
