@@ -174,6 +174,19 @@ def test_what_was_left_half_made_is_carried_on_by_who_looks_next_and_dropped_whe
     assert admin.execute("SELECT count(*) FROM runfold.fillings").fetchone() == (0,)
 
 
+def test_what_another_is_at_work_on_is_left_to_it_and_taken_over_when_it_dies(
+    told: Ledger, admin: psycopg.Connection, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runfold.projector.preparing.ELSEWHERE_SECONDS", 0.1)
+    asked = told.moments_of("default").ask(told.position(), "human:ada")
+    preparer = Preparer(Datastore(database.projector_url))
+    with psycopg.connect(database.projector_url, autocommit=True) as maker:
+        maker.execute("SELECT pg_advisory_lock(%s, hashtext(%s))", [as_of.LOCK, moments.schema_of(asked)])
+        assert preparer._prepare_next() == 0.1, "nothing was started, and it looks again soon"
+    assert (preparer._prepare_next(), told.moments()[0].state) == (0.0, "ready")
+    assert preparer._prepare_next() > 1
+
+
 def test_the_application_sees_its_tenants_moments_alone_and_can_only_note_that_it_used_one(
     told: Ledger, admin: psycopg.Connection, database: TestDatabase
 ) -> None:

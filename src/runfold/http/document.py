@@ -19,12 +19,13 @@ _KEY = {
 }  # fmt: skip
 _FAILURES = {
     "400": "The question cannot be asked so.", "401": "There is no key, or it is not good.", "403": "The key is not for this.",
-    "404": "There is nothing of that id in this tenant.", "409": "The rules or somebody else were in the way.",
+    "404": "There is nothing of that id in this tenant.",
+    "409": "The rules or somebody else were in the way; of a question: its moment is not prepared, or its history changed.",
     "412": "The stream is not at the version of `If-Match`.", "413": "The body is too large.",
     "415": "The body is not JSON.", "422": "What was sent can never be recorded; `path` points at the field.",
     "429": "Too many requests.", "503": "The database, or a read model, is not there yet; try again.",
 }  # fmt: skip
-_OF_BODIES = frozenset({"409", "412", "413", "415"})
+_OF_BODIES = frozenset({"412", "413", "415"})
 _HEADERS = {
     "Runfold-Position": {
         "description": "The position that the answer is true as of; as `min_position` of a later question, it asks for no less.",

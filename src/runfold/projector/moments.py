@@ -175,9 +175,11 @@ def serving(
     return found.schema
 
 
-def waiting(connection: Connection) -> list[str]:
-    """The schemas that somebody waits for and that are not made yet; also those that were left half made."""
-    return [row["schema"] for row in connection.execute(QUERIES["waiting"])]
+def waiting(connection: Connection) -> dict[str, bool]:
+    """The schemas that somebody waits for and that are not made yet, also those that were left half made; and whether somebody
+    is at work on each.
+    """
+    return {row["schema"]: row["being_made"] for row in connection.execute(QUERIES["waiting"], {"lock": as_of.LOCK})}
 
 
 def fail(connection: Connection, schema: str, error: str) -> None:

@@ -103,8 +103,16 @@ DELETE FROM runfold.past_schemas AS p
 RETURNING p.schema
 
 -- name: waiting
--- What was asked for and is not made yet, the first that was asked for first.
-SELECT p.schema
+-- What was asked for and is not made yet, the first that was asked for first, and whether somebody is at work on it.
+SELECT p.schema,
+       EXISTS (SELECT
+                 FROM pg_locks AS l
+                WHERE l.locktype = 'advisory'
+                  AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
+                  AND l.classid = %(lock)s::int::oid
+                  AND l.objid = hashtext(p.schema)::oid
+                  AND l.objsubid = 2
+                  AND l.granted) AS being_made
   FROM runfold.past_schemas AS p
  WHERE NOT p.kept
    AND NOT p.ready

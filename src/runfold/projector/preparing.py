@@ -24,6 +24,8 @@ from runfold.store.datastore import Datastore
 
 LOOK_SECONDS = 0.1
 WANTED_SECONDS = 1.0
+ELSEWHERE_SECONDS = 2.0
+"""After which to look whether another process, which is at work on what somebody waits for, has died."""
 PATIENCE_SECONDS = 5.0
 _log = structlog.get_logger("runfold.moments")
 
@@ -55,20 +57,22 @@ class Preparer:
     def _work(self) -> None:
         while not self._stopping.is_set():
             self._woken.clear()
+            seconds = self._sweep_seconds
             try:
-                if self._prepare_next():
-                    continue
+                seconds = self._prepare_next()
             except (LedgerError, psycopg.Error) as error:  # the database is away, or we may not fold: who asks is told
                 _log.debug("moments cannot be looked after", error=" ".join(str(error).split()))
-            self._woken.wait(self._sweep_seconds)
+            self._woken.wait(seconds)
 
-    def _prepare_next(self) -> bool:
-        """Drop what is unused, and make one that somebody waits for; whether it was made."""
+    def _prepare_next(self) -> float:
+        """Drop what is unused, and make one that somebody waits for; after how many seconds to look again."""
         with contextlib.closing(connect(self._datastore)) as connection:
             for schema in moments.sweep(connection):
                 _log.info("moment dropped", moment=moments.id_of(schema))
             waiting = moments.waiting(connection)
-        return any(self._prepare(schema) for schema in waiting)
+        if any(self._prepare(schema) for schema, being_made in waiting.items() if not being_made):
+            return 0.0
+        return ELSEWHERE_SECONDS if any(waiting.values()) else self._sweep_seconds
 
     def _prepare(self, schema: str) -> bool:
         process = _start(self._datastore, schema)
