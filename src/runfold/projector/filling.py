@@ -263,7 +263,7 @@ def main() -> None:
     gc.disable()  # rows and events form no cycles, and the process lives for seconds
     told = json.load(sys.stdin)
     try:
-        Filler(Datastore(told["url"], told["timeout"]), told["job"], [Target(*target) for target in told["targets"]]).go()
+        Filler(Datastore(told["url"], told["timeout"]), told["job"], [Target(*target) for target in told.get("targets", ())]).go()
     except (FoldFailed, ProjectionStopped) as error:
         stopped = _explained(error)
         print(json.dumps({"name": stopped.name, "fact": stopped.fact, "next_step": stopped.next_step}), file=sys.stderr)  # noqa: T201

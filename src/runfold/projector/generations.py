@@ -165,7 +165,8 @@ def rollback(connection: Connection, name: str, projection: AnyProjection | None
 
 def _in_the_way(name: str, error: psycopg.Error, then: str) -> ProjectionStopped:
     """Somebody's view depends on columns that go away."""
-    fact = f"has other columns than before, and {error.diag.message_detail or error}"
+    detail = (error.diag.message_detail or str(error)).replace("view public.", "view ")  # as the user calls it
+    fact = f"has other columns than before, and {detail}"
     return ProjectionStopped(name, fact, f"drop what depends on it, {then}, and make it again")
 
 
