@@ -33,6 +33,7 @@ LedgerError
 │   └── BrokenCheckpoint
 ├── RebuildRefused                  exit 1
 ├── ExportRefused                   exit 1
+├── BackupRefused                   exit 1   no backup was made, or nothing was restored
 ├── ReadModelBehind                 exit 1   it has not seen what was asked for
 ├── MomentNotPrepared               exit 1   the whole ledger as of then is not folded; reading folds nothing
 ├── UnsafeDurability                exit 1
@@ -390,6 +391,16 @@ class ExportRefused(LedgerError):
     def __init__(self, what: str, fact: str, next_step: str) -> None:
         super().__init__(f"{what} {fact}; {next_step}", what=what, fact=fact, next_step=next_step)
         self.what, self.fact, self.next_step = what, fact, next_step
+
+
+class BackupRefused(LedgerError):
+    """A backup cannot be made, or cannot be restored here. What is in the database stays as it is."""
+
+    http_status = 409
+
+    def __init__(self, fact: str, next_step: str) -> None:
+        super().__init__(f"{fact}; {next_step}", fact=fact, next_step=next_step)
+        self.fact, self.next_step = fact, next_step
 
 
 class ReadModelBehind(LedgerError):

@@ -149,6 +149,10 @@ def _server(reader: "Reader", settings: "Settings") -> Iterator[Line]:
     migrations = _migrations(reader)
     yield migrations
     if migrations.state == "ok":
+        lost = list(_as_migrated(reader))
+        yield from lost
+        if any(line.about == "roles" for line in lost):
+            return
         yield from _rights(reader, role)
         yield _schemas(reader)
         yield _tenants(reader, role)
@@ -177,6 +181,19 @@ def _migrations(reader: "Reader") -> Line:
         return Line("migrations", "wrong", *_fact_and_step(error))
     names = [migration.name for migration in migrate.migrations()]
     return Line("migrations", "ok", f"{len(names)} applied, the last is {names[-1]}")
+
+
+def _as_migrated(reader: "Reader") -> Iterator[Line]:
+    """What is missing of the roles and rights that the migrations made, as after a dump was restored without its roles."""
+    from runfold.store import rights
+
+    with reader.datastore.reading() as connection:
+        found = rights.faults(connection)
+    for kind, about in (("role", "roles"), ("owner", "owners"), ("grant", "grants")):
+        facts = [fact for each, fact in found if each == kind]
+        if facts:
+            more = f", and {len(facts) - 3} more like it" if len(facts) > 3 else ""
+            yield Line(about, "wrong", ", ".join(facts[:3]) + more, rights.NEXT_STEP)
 
 
 _RIGHTS = """

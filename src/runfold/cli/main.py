@@ -15,6 +15,7 @@ import typer
 from runfold.cli import keys, moments
 from runfold.cli.approvals import approvals, approve, deny
 from runfold.cli.attention import attention
+from runfold.cli.backup import backup, restore
 from runfold.cli.call import reflowed, shared_parameters, with_call
 from runfold.cli.check import check
 from runfold.cli.demo import demo
@@ -127,6 +128,11 @@ _COMMANDS: list[tuple[str, str, Callable[..., None], tuple[str, ...]]] = [
     ("keys list", _CARE, keys.list_keys, ("runfold keys list", "RUNFOLD_TENANT=acme runfold keys list --json")),
     ("keys revoke", _CARE, keys.revoke, ("runfold keys revoke key_0198c0 --reason 'laptop lost' --actor human:ada",)),
     ("check", _CARE, check, ("runfold check", "runfold check --json")),
+    ("backup", _CARE, backup, ("runfold backup /backups/ledger-2026-11-28.dump", "runfold backup ledger.dump --yes --json")),
+    ("restore", _CARE, restore, (
+        "runfold restore /backups/ledger-2026-11-28.dump --home /var/lib/restored",
+        "RUNFOLD_ADMIN_URL=postgresql://postgres@db/empty runfold restore ledger.dump --json",
+    )),
     ("migrate", _CARE, migrate, ("runfold migrate", "RUNFOLD_ADMIN_URL=postgresql://admin@db/ledger runfold migrate")),
     ("doctor", _CARE, doctor, ("runfold doctor", "runfold doctor --json")),
     ("version", _CARE, version, ("runfold version", "runfold version --json")),

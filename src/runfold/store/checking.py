@@ -19,6 +19,7 @@ from runfold.domain.run_events import RunCreated
 from runfold.domain.security import AccessDenied, KeyCreated, SecurityEvent
 from runfold.domain.thread import ThreadCreated, ThreadEvent
 from runfold.errors import UnknownEventType, UnreadableEvent
+from runfold.store import rights
 from runfold.store.queries import named_queries
 from runfold.store.reader import Reader
 from runfold.store.writer import SALT_BYTES
@@ -114,7 +115,7 @@ class LogCheck:
         for kind, name in missing:
             fact = f"the {kind} {name} of runfold.log is missing or switched off, so the database lets events be damaged"
             yield Finding("guard", fact, "set it up again as in Runfold's migrations, and find out who removed it")
-        yield from self._walls()
+        yield from self._rights()
         if ("constraint", "log_event_id") in missing:
             for event_id, first, last in self.reader.rows(self._queries["repeated event ids"]):
                 yield Finding(
@@ -125,11 +126,12 @@ class LogCheck:
                 fact = f"version {version} of {stream} stands at position {first} and again at {last}"
                 yield Finding("version", fact, _CHANGED, last, stream)
 
-    def _walls(self) -> Iterator[Finding]:
-        """Where tenants are kept apart by queries alone."""
-        for (name,) in self.reader.rows(self._queries["unwalled"]):
-            fact = f"row-level security does not keep tenants apart in {name}"
-            yield Finding("guard", fact, "set it up as in Runfold's migration 0004_tenants.sql, and find out who removed it")
+    def _rights(self) -> Iterator[Finding]:
+        """What roles may do that they should not, or not do that they should; and where queries alone keep tenants apart."""
+        with self.reader.datastore.reading() as connection:
+            found = rights.faults(connection)
+        for _, fact in found:
+            yield Finding("guard", fact, f"{rights.NEXT_STEP}, and find out who removed it")
 
     def _ends(self) -> Iterator[Finding]:
         highest = self._highest or 0

@@ -47,13 +47,6 @@ SELECT 'trigger', name
  WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_trigger AS t
                     WHERE t.tgrelid = 'runfold.log'::regclass AND t.tgname = name AND t.tgenabled = 'A')
 
--- name: unwalled
--- Where row-level security does not keep tenants apart, of what no worker mends.
-SELECT u.schema || '.' || u.name
-  FROM runfold.unwalled AS u
- WHERE u.owner <> 'runfold_projector'
- ORDER BY 1
-
 -- name: repeated event ids
 -- Only asked where no constraint rules them out.
 SELECT event_id::text, min(notification_id), max(notification_id)

@@ -57,9 +57,9 @@ def clean_environment() -> dict[str, str]:
 
 
 def find_binaries(pg_bin: Path | None, major: int | None) -> Binaries:
-    """The first in the order of `_candidates`; of version `major` where a data folder asks for it."""
+    """The first in the order of `program_folders`; of version `major` where a data folder asks for it."""
     found = []
-    for folder in _candidates(pg_bin):
+    for folder in program_folders(pg_bin):
         version = _version(folder)
         if version is None:
             continue
@@ -72,7 +72,8 @@ def find_binaries(pg_bin: Path | None, major: int | None) -> Binaries:
     raise missing_binaries(pg_bin, _libc())
 
 
-def _candidates(pg_bin: Path | None) -> Iterator[Path]:
+def program_folders(pg_bin: Path | None) -> Iterator[Path]:
+    """Where PostgreSQL's programs may be, the most wanted first; only `pg_bin` where it is given."""
     if pg_bin is not None:
         yield pg_bin.expanduser().absolute()
         return

@@ -11,6 +11,7 @@ from importlib import resources
 import psycopg
 
 from runfold.errors import MigrationRefused
+from runfold.store import rights
 from runfold.store.datastore import KEEPALIVES, Connection, unavailable
 from runfold.store.migration import Migration, Told, apply
 from runfold.store.reader import Reader
@@ -29,21 +30,28 @@ def migrations() -> list[Migration]:
     return [Migration(int(name[:4]), name, (folder / name).read_text()) for name in names]
 
 
-def migrate(url: str, files: list[Migration] | None = None, told: Told = lambda _: None) -> list[str]:
+def migrate(
+    url: str, files: list[Migration] | None = None, told: Told = lambda _: None, *, mended: Told = lambda _: None
+) -> list[str]:  # fmt: skip
     """Bring the database up to date and return the names of the files applied now. Safe when two start at once.
 
-    A run that was broken off anywhere is given again, and goes on. `told` hears what takes long. Raises MigrationRefused for
+    A run that was broken off anywhere is given again, and goes on. `told` hears what takes long. Where a dump was restored
+    without its roles, owners, grants and row-level security are set up again; `mended` hears what was missing. Raises MigrationRefused for
     a changed past file, a newer database, or a role that lacks the rights; TransactionPooling, LedgerUnavailable.
     """
     files = migrations() if files is None else files
     try:
         with _connected(url) as connection:
             require_own_session(connection, lambda: connect_pinned(url))
-            _prepare(connection)
+            for fact in _prepare(connection):
+                mended(fact)
             with _alone(url, told):
                 done = _applied(connection)
                 _check(files, done)
-                return [apply(url, connection, file, told) for file in files if file.number not in done]
+                applied = [apply(url, connection, file, told) for file in files if file.number not in done]
+                for fact in rights.say_again(connection) if files == migrations() else ():
+                    mended(fact)
+                return applied
     except psycopg.OperationalError as error:
         raise unavailable(error) from error
 
@@ -93,14 +101,24 @@ def check(reader: Reader) -> None:
         raise MigrationRefused(f"the database lacks {', '.join(missing)}; run `runfold migrate`", missing=missing)
 
 
-def _prepare(connection: Connection) -> None:
-    roles = (resources.files("runfold.store") / "migrations" / "roles.sql").read_text()
+def make_roles(connection: Connection) -> None:
+    """Make the roles that are missing, and the schema. Raises psycopg.errors.InsufficientPrivilege."""
+    _at_once_with_others(connection, _roles())
+
+
+def _roles() -> str:
+    return (resources.files("runfold.store") / "migrations" / "roles.sql").read_text()
+
+
+def _prepare(connection: Connection) -> list[str]:
+    """Make what the numbered files need; what was given back to its owner for it."""
     try:
-        _at_once_with_others(connection, roles)
+        make_roles(connection)
+        taken_over = rights.take_over(connection)
         connection.execute("SET ROLE runfold_owner")
     except psycopg.errors.InsufficientPrivilege as error:
         raise MigrationRefused(
-            f"this role may not prepare the database ({str(error).splitlines()[0]}); let an administrator run\n{roles}\n"
+            f"this role may not prepare the database ({str(error).splitlines()[0]}); let an administrator run\n{_roles()}\n"
             f'GRANT runfold_owner TO "{connection.info.user}";\nand then run `runfold migrate` again'
         ) from None
     _at_once_with_others(
@@ -111,6 +129,7 @@ def _prepare(connection: Connection) -> None:
         "GRANT USAGE ON SCHEMA runfold TO runfold_app, runfold_projector, runfold_reader;"
         "GRANT SELECT ON runfold.migrations TO runfold_app, runfold_projector, runfold_reader",
     )
+    return [f"{name} belongs to runfold_owner again" for name in taken_over]
 
 
 def _at_once_with_others(connection: Connection, statements: str) -> None:

@@ -53,7 +53,8 @@ BEGIN
     END IF;
     IF to_regnamespace('runfold') IS NULL THEN
         CREATE SCHEMA runfold AUTHORIZATION runfold_owner;
-    ELSIF (SELECT n.nspowner <> 'runfold_owner'::regrole FROM pg_namespace AS n WHERE n.nspname = 'runfold') THEN
+    ELSIF (SELECT n.nspowner <> 'runfold_owner'::regrole AND NOT r.rolsuper -- a superuser's is a dump restored without roles
+             FROM pg_namespace AS n JOIN pg_roles AS r ON r.oid = n.nspowner WHERE n.nspname = 'runfold') THEN
         RAISE EXCEPTION 'the schema runfold is not runfold_owner''s, and its owner may have put anything into it'
             USING ERRCODE = 'insufficient_privilege', HINT = 'rename or drop that schema, and migrate again';
     END IF;

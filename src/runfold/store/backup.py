@@ -1,0 +1,213 @@
+"""A backup: everything that the log is, as of one moment, in a file of pg_dump's, and beside it what the file holds.
+
+One snapshot is what pg_dump writes down and what the note beside it counts, so the log in it has no hole, however much is
+appended meanwhile. Read models are not in it: they are folded anew from the log.
+"""
+
+import contextlib
+import hashlib
+import os
+import subprocess
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import tuple_row
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+
+from runfold.errors import BackupRefused
+from runfold.store.datastore import Connection, unavailable
+from runfold.store.pg_programs import complaint, find_program, running
+
+TRAVELS = frozenset({"log", "head", "epochs", "restores", "migrations"})
+"""Tables of the schema runfold whose rows are in a backup."""
+STAYS = frozenset(
+    {"read_models", "checkpoints", "receipts", "troubles", "workers", "fillings", "filling_lanes", "past_schemas", "moments"}
+)  # fmt: skip
+"""Those that tell of read models, which are folded anew."""
+ALONG = (
+    "every event, with its position, version, time and payload, and so all threads, runs, approvals and votes",
+    "the keys of the service, as events: those that were good when the backup was made are good again, revoked since or not",
+    "the lineage of histories: cursors of before are good up to the last position of the backup, and refused beyond",
+)
+NOT_ALONG = (
+    "read models and schemas of the past: they are folded anew, by `runfold work` or `runfold serve`",
+    "logins, passwords and who was granted which role: grant runfold_app and runfold_projector to your logins",
+    "settings (RUNFOLD_…) and the plain text of keys, which Runfold never had",
+    "what consumers have acknowledged: their cursors are with them, and they are told where they had seen more",
+    "the mark file and the embedded database's folder: do not put them back with it",
+)
+SUMS = """
+SELECT count(*), min(e.notification_id), coalesce(max(e.notification_id), 0),
+       coalesce(mod(sum(mod(('x' || encode(substring(sha256(uuid_send(e.event_id) || e.state) FOR 8), 'hex'))
+                            ::bit(64)::bigint::numeric + 18446744073709551616, 18446744073709551616)), 18446744073709551616), 0)
+  FROM runfold.log AS e
+"""
+_MAY_DUMP = """
+SELECT r.rolsuper OR r.rolbypassrls,
+       EXISTS (SELECT FROM pg_catalog.pg_roles AS o
+                WHERE o.rolname = 'runfold_owner' AND pg_has_role(current_user, o.oid, 'MEMBER')),
+       current_user::text, current_setting('server_version_num')::int / 10000
+  FROM pg_catalog.pg_roles AS r
+ WHERE r.rolname = current_user
+"""
+
+
+class Sums(BaseModel):
+    """What a log holds: how many events, from where to where, and a digest over their ids and payloads."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    events: int
+    first_position: int | None
+    last_position: int
+    digest: int
+
+
+class Note(BaseModel):
+    """What stands beside a backup, in FILE.json."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    backup_version: Literal[1] = 1
+    file: str
+    sha256: str
+    bytes: int
+    made_at: AwareDatetime
+    epoch: UUID
+    server_version: int
+    sums: Sums
+
+
+Told = Callable[[int], object]
+"""How many bytes are written."""
+
+
+def note_of(file: Path) -> Path:
+    """Where it stands what a backup holds."""
+    return file.with_name(f"{file.name}.json")
+
+
+def read_note(file: Path) -> Note | None:
+    """What stands beside a backup; None for nothing, as beside a dump made by hand. Raises BackupRefused."""
+    path = note_of(file)
+    try:
+        return Note.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValidationError) as error:
+        raise BackupRefused(
+            f"{path} cannot be read ({str(error).splitlines()[0]})", "bring back the one that was made with the backup"
+        ) from None
+
+
+def sums_of(connection: Connection) -> Sums:
+    """What the log holds, as this connection sees it."""
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        events, first, last, digest = cursor.execute(SUMS).fetchone() or (0, None, 0, 0)
+    return Sums(events=events, first_position=first, last_position=last, digest=int(digest))
+
+
+def digest_of(file: Path) -> str:
+    """The sha256 of a file."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def back_up(url: str, file: Path, pg_bin: Path | None, *, replace: bool = False, told: Told = lambda _: None) -> Note:
+    """Write a backup of the log at a URL, whose role must see all of it. Raises BackupRefused, LedgerUnavailable."""
+    if file.exists() and not replace:
+        raise BackupRefused(f"{file} is there already", "choose another name, or give --yes to replace it")
+    passing = file.with_name(f".{file.name}.new")
+    try:
+        os.close(os.open(passing, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))  # it holds everything that anybody said
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("SET search_path = pg_catalog, pg_temp")
+            note = _dump(connection, url, file, passing, pg_bin, told)
+        passing.replace(file)
+        _write_note(note, file)
+    except psycopg.OperationalError as error:
+        raise unavailable(error) from error
+    except OSError as error:
+        raise BackupRefused(f"{file} cannot be written ({error.strerror})", "free space, or choose another place") from error
+    finally:
+        passing.unlink(missing_ok=True)
+    return note
+
+
+def _dump(connection: Connection, url: str, file: Path, passing: Path, pg_bin: Path | None, told: Told) -> Note:
+    sees_all, is_owner, role, server = one_row(connection, _MAY_DUMP)
+    if not sees_all and not is_owner:
+        raise BackupRefused(
+            f"{role} does not see every row (row-level security), so a backup of its would lack some",
+            "set RUNFOLD_ADMIN_URL to a superuser, or to a role that was granted runfold_owner",
+        )
+    if one_row(connection, "SELECT to_regclass('runfold.head')") == (None,):
+        raise BackupRefused("the database has no Runfold schema", "see that RUNFOLD_DATABASE_URL names the right one")
+    program = find_program("pg_dump", pg_bin, server)
+    # The snapshot is held for as long as the dump takes, and no longer.
+    connection.execute("SET idle_in_transaction_session_timeout = 0; SET statement_timeout = 0")
+    if not sees_all:
+        connection.execute("SET ROLE runfold_owner")
+    connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    (snapshot,) = one_row(connection, "SELECT pg_export_snapshot()")
+    arguments = [
+        "--format=custom", "--schema=runfold", f"--file={passing}", f"--snapshot={snapshot}", "--lock-wait-timeout=30s",
+        *([] if sees_all else ["--role=runfold_owner"]), *(f"--exclude-table-data=runfold.{name}" for name in sorted(STAYS)),
+    ]  # fmt: skip
+    with running(program, arguments, url) as process:
+        (epoch,) = one_row(connection, "SELECT epoch FROM runfold.head")
+        sums = sums_of(connection)
+        _wait(process, passing, told)
+    connection.execute("COMMIT")
+    _force(passing)
+    return Note(
+        file=file.name, sha256=digest_of(passing), bytes=passing.stat().st_size, made_at=datetime.now(UTC), epoch=epoch,
+        server_version=server, sums=sums,
+    )  # fmt: skip
+
+
+def _wait(process: "subprocess.Popen[str]", passing: Path, told: Told) -> None:
+    said = ""
+    while True:
+        try:
+            _, said = process.communicate(timeout=0.2)
+            break
+        except subprocess.TimeoutExpired:
+            with contextlib.suppress(FileNotFoundError):
+                told(passing.stat().st_size)
+    if process.returncode:
+        if "row-level security" in said:
+            step = "set RUNFOLD_ADMIN_URL to a superuser, or to a role that was granted runfold_owner"
+        else:
+            step = "mend that, and give the command again"
+        raise BackupRefused(f"pg_dump failed: {complaint(said)}", step)
+    told(passing.stat().st_size)
+
+
+def one_row(connection: Connection, query: str) -> tuple[Any, ...]:
+    """The one row of a query."""
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        row = cursor.execute(query).fetchone()
+    assert row is not None, "it is one row"  # noqa: S101
+    return row
+
+
+def _force(path: Path) -> None:
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+def _write_note(note: Note, file: Path) -> None:
+    path = note_of(file)
+    passing = path.with_name(f".{path.name}.new")
+    passing.write_text(note.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    _force(passing)
+    passing.replace(path)
+    _force(file.parent)
