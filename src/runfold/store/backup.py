@@ -129,7 +129,7 @@ def back_up(url: str, file: Path, pg_bin: Path | None, *, replace: bool = False,
             note = _dump(connection, url, file, passing, pg_bin, told)
         passing.replace(file)
         _write_note(note, file)
-    except psycopg.OperationalError as error:
+    except psycopg.Error as error:
         raise unavailable(error) from error
     except OSError as error:
         raise BackupRefused(f"{file} cannot be written ({error.strerror})", "free space, or choose another place") from error

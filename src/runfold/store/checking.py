@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import psycopg
 from pydantic import ValidationError
 
 from runfold.domain.approval_events import ApprovalEvent, ApprovalRequested
@@ -18,7 +19,7 @@ from runfold.domain.event import Context, Event, Metadata, event_types, refusal
 from runfold.domain.run_events import RunCreated
 from runfold.domain.security import AccessDenied, KeyCreated, SecurityEvent
 from runfold.domain.thread import ThreadCreated, ThreadEvent
-from runfold.errors import UnknownEventType, UnreadableEvent
+from runfold.errors import LedgerUnavailable, UnknownEventType, UnreadableEvent
 from runfold.store import rights
 from runfold.store.queries import named_queries
 from runfold.store.reader import Reader
@@ -95,9 +96,13 @@ class LogCheck:
         yield from self._guards()
         yield from self._ends()
         while self._last_position < self.head:
-            page = [
-                _Row(*row) for row in self.reader.rows(self._queries["page"], [self._last_position, self.head, PAGE])
-            ]  # fmt: skip
+            try:
+                page = self._page(PAGE)
+            except LedgerUnavailable as error:
+                if not isinstance(error.__cause__, psycopg.errors.DataCorrupted):
+                    raise
+                yield from self._damaged_page()
+                continue
             if not page:
                 yield self._hole(self.head + 1)
                 return
@@ -109,6 +114,25 @@ class LogCheck:
         if self._last_time != self._head_time:
             fact = f"the head says that the last event was recorded at {self._head_time}, and that event says {self._last_time}"
             yield Finding("head", fact, _CHANGED, self.head)
+
+    def _page(self, limit: int) -> list[_Row]:
+        return [_Row(*row) for row in self.reader.rows(self._queries["page"], [self._last_position, self.head, limit])]
+
+    def _damaged_page(self) -> Iterator[Finding]:
+        """A page's events one by one, as some of them are on a page of the disk that cannot be read."""
+        for _ in range(min(PAGE, self.head - self._last_position)):
+            try:
+                for row in self._page(1):
+                    yield from self._place(row)
+                    yield from _belonging(row)
+                    self.events += 1
+            except LedgerUnavailable as error:
+                if not isinstance(error.__cause__, psycopg.errors.DataCorrupted):
+                    raise
+                self._last_position += 1
+                fact = f"position {self._last_position} cannot be read ({error.fact})"
+                yield Finding("page", fact, error.next_step, self._last_position)
+        self.progress(self._last_position)
 
     def _guards(self) -> Iterator[Finding]:
         missing = self.reader.rows(self._queries["guards"])

@@ -182,6 +182,12 @@ _NEXT_STEPS: list[tuple[type[Exception], str, bool]] = [
     (errors.DeadlockDetected, "another session locks what appends need, in another order; retry", True),
     (errors.TooManyConnections, "raise max_connections, or run fewer processes; retry", True),
     (errors.InsufficientPrivilege, "use a role that was granted runfold_app", False),
+    (
+        errors.DataCorrupted,
+        "a page on the server's disk is damaged: run `runfold check`, and restore a backup elsewhere",
+        False,
+    ),
+    (errors.IndexCorrupted, "an index is damaged: REINDEX it, run `runfold check`, and look at the server's disk", False),
     (errors.UndefinedTable, "run `runfold migrate`", False),
     (errors.InvalidSchemaName, "run `runfold migrate`", False),
     (psycopg_pool.PoolTimeout, "check that PostgreSQL runs and that RUNFOLD_DATABASE_URL is right, then retry", True),

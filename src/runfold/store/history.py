@@ -13,7 +13,7 @@ from uuid import UUID
 
 from psycopg.rows import tuple_row
 
-from runfold.errors import LedgerError, UsageError
+from runfold.errors import LedgerError, LedgerUnavailable, UsageError
 from runfold.store.datastore import Connection
 from runfold.store.marks import MarkFile, Seen
 from runfold.store.reader import Reader
@@ -25,9 +25,10 @@ _PRESENT = (
     "SELECT h.epoch, has_function_privilege('runfold.follow_history(uuid, bigint, uuid, timestamptz)', 'EXECUTE')"
     " AND current_setting('transaction_read_only') = 'off' FROM runfold.head AS h"
 )
-_LAST = (
-    "SELECT h.epoch, e.notification_id, e.event_id, e.recorded_at FROM runfold.head AS h"
-    " JOIN runfold.log AS e ON e.notification_id = h.position"
+_LAST = (  # LATERAL … LIMIT makes it one look-up whatever the statistics say
+    "SELECT h.epoch, last.notification_id, last.event_id, last.recorded_at FROM runfold.head AS h CROSS JOIN LATERAL"
+    " (SELECT e.notification_id, e.event_id, e.recorded_at FROM runfold.log AS e"
+    " WHERE e.notification_id = h.position LIMIT 1) AS last"
 )
 _FOLLOW = f"SELECT epoch, began, common_position, lost_position FROM runfold.follow_history({_KNOWN})"
 _PARTED = f"SELECT reason, common_position, lost_position FROM runfold.parted({_KNOWN}) WHERE reason IS NOT NULL"
@@ -73,7 +74,8 @@ class History:
         """Compare, begin a new history where that is due, and note how far it is. Raises LedgerUnavailable."""
         with self._reader.datastore.reading() as connection:
             self.follow(connection)
-        self.look()
+        with contextlib.suppress(LedgerUnavailable):  # a page that cannot be read is for who reads it, and for `runfold check`
+            self.look()
         self._note()
 
     def follow(self, connection: Connection) -> None:

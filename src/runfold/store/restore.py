@@ -87,12 +87,12 @@ def restore(url: str, file: Path, pg_bin: Path | None, marks: MarkFile, *, drop_
             _receipt(connection, restored)
             restored.findings += _findings(connection, restored)
             _mark(connection, marks, epoch)
-    except psycopg.OperationalError as error:
-        raise unavailable(error) from error
     except psycopg.errors.InsufficientPrivilege as error:
         raise BackupRefused(
             f"this role may not restore ({str(error).splitlines()[0]})", "set RUNFOLD_ADMIN_URL to a superuser"
         ) from error
+    except psycopg.Error as error:
+        raise unavailable(error) from error
     return restored
 
 
