@@ -36,8 +36,9 @@ def migrate(
     """Bring the database up to date and return the names of the files applied now. Safe when two start at once.
 
     A run that was broken off anywhere is given again, and goes on. `told` hears what takes long. Where a dump was restored
-    without its roles, owners, grants and row-level security are set up again; `mended` hears what was missing. Raises MigrationRefused for
-    a changed past file, a newer database, or a role that lacks the rights; TransactionPooling, LedgerUnavailable.
+    without its roles, owners, grants and row-level security are set up again; `mended` hears what was missing. Raises
+    MigrationRefused for a changed past file, a newer database, or a role that lacks the rights; TransactionPooling,
+    LedgerUnavailable.
     """
     files = migrations() if files is None else files
     try:

@@ -24,6 +24,7 @@ _TOKEN = re.compile(r"--[^\n]*|'(?:[^']|'')*'|(\$\w*\$).*?\1|;", re.DOTALL)
 _GRANT = re.compile(
     r"(GRANT|REVOKE)\s+([\w, ]+?)\s+ON\s+(FUNCTION\s+|SCHEMA\s+|TABLE\s+)?(.+?)\s+(?:TO|FROM)\s+([\w, ]+?)\s*$", re.DOTALL
 )
+_RENAMED = re.compile(r"ALTER (?:FUNCTION|TABLE|VIEW) runfold\.(\w+) RENAME TO (\w+)")
 _ROLES = "SELECT rolname FROM pg_catalog.pg_roles WHERE rolname = ANY(%s)"
 _STRAYS = """
 SELECT CASE WHEN c.relkind = 'v' THEN 'VIEW' WHEN c.relkind = 'S' THEN 'SEQUENCE' ELSE 'TABLE' END,
@@ -102,12 +103,16 @@ def _said() -> tuple[str, ...]:
     """What the migrations say of rights, in order."""
     folder = resources.files("runfold.store") / "migrations"
     files = sorted(entry.name for entry in folder.iterdir() if entry.name[:4].isdigit())
-    first = (
+    said = [
         "GRANT USAGE ON SCHEMA runfold TO runfold_app, runfold_projector, runfold_reader",
         "GRANT SELECT ON runfold.migrations TO runfold_app, runfold_projector, runfold_reader",
-    )
-    said = (each for name in files for each in statements((folder / name).read_text(encoding="utf-8")))
-    return first + tuple(each for each in said if each.startswith(("GRANT ", "REVOKE ", "SELECT runfold.keep_tenants_apart(")))
+    ]
+    for statement in (each for name in files for each in statements((folder / name).read_text(encoding="utf-8"))):
+        if renamed := _RENAMED.match(statement):  # what was said of it before is said of it under its new name
+            said = [re.sub(rf"\brunfold\.{renamed[1]}\b", f"runfold.{renamed[2]}", each) for each in said]
+        elif statement.startswith(("GRANT ", "REVOKE ", "SELECT runfold.keep_tenants_apart(")):
+            said.append(statement)
+    return tuple(said)
 
 
 @cache
