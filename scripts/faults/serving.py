@@ -16,7 +16,7 @@ from runfold.domain.values import Actor
 from runfold.http.app import create_app
 from runfold.http.connections import Connection, StreamingServer
 from runfold.http.key_watch import Ended
-from runfold.http.service import Limits
+from runfold.http.limits import Limits
 from runfold.ledger.caller import Caller
 from runfold.ledger.route import Scope
 

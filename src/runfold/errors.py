@@ -46,6 +46,8 @@ LedgerError
 │   ├── TooLarge
 │   ├── TooManyRequests
 │   ├── TooManyMoments
+│   ├── TooSlow
+│   ├── TooBusy
 │   └── WrongMediaType
 ├── AddressUnusable                 exit 1   the server cannot listen there
 └── UsageError                      exit 2
@@ -547,6 +549,28 @@ class TooManyMoments(RequestRefused):
             most=most, setting=setting,
         )  # fmt: skip
         self.most, self.setting = most, setting
+
+
+class TooSlow(RequestRefused):
+    """The body came more slowly than the server waits for. Nothing of it was recorded."""
+
+    http_status = 408
+
+    def __init__(self, seconds: float, a_second: int) -> None:
+        super().__init__(
+            f"the body took longer than {seconds:g} s and came at less than {a_second:,} bytes a second; send it faster, or less",
+            seconds=seconds, a_second=a_second,
+        )  # fmt: skip
+
+
+class TooBusy(RequestRefused):
+    """The server has as much to do as it takes. Nothing was recorded."""
+
+    http_status = 503
+
+    def __init__(self, fact: str, retry_after: float) -> None:
+        super().__init__(f"{fact}; send the request again in {retry_after:g} s", retry_after=retry_after)
+        self.retry_after = retry_after
 
 
 class WrongMediaType(RequestRefused):

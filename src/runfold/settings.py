@@ -63,6 +63,20 @@ class Settings(BaseSettings):
         "", description="origins, with commas between, whose pages may ask from a browser, such as https://app.example; * for any"
     )
     max_lag: float = Field(60.0, gt=0, description="seconds that read models may be behind while /readyz says ready")
+    max_body_bytes: int = Field(16 * MIB, ge=1024, description="largest body of a request to `runfold serve`")
+    max_bytes_in_flight: int = Field(
+        128 * MIB, ge=MIB, description="bodies that `runfold serve` works on at once, in bytes; one owner of keys may have half"
+    )
+    max_head_bytes: int = Field(32 * 1024, ge=1024, description="largest request line and headers of a request")
+    max_url_bytes: int = Field(16 * 1024, ge=256, description="longest URL of a request")
+    head_timeout: float = Field(10.0, gt=0, description="seconds that the headers of a request may take")
+    body_timeout: float = Field(20.0, gt=0, description="seconds that a body may take; a large one a second more for each 32 KiB")
+    max_connections: int | None = Field(
+        None, ge=1, description="connections to `runfold serve` at once; none means as many as open files allow, less 96"
+    )
+    max_connections_per_address: int | None = Field(
+        None, ge=1, description="connections of one address at once; none means three quarters of all"
+    )
     env_file: Path | None = Field(None, description="file with more settings, as lines NAME=value; the environment wins")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="least severe log line shown")
 

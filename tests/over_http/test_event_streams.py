@@ -19,7 +19,7 @@ from runfold.http import feed as feeds
 from runfold.http import sse
 from runfold.http import stream as streaming
 from runfold.http.app import create_app
-from runfold.http.service import Limits
+from runfold.http.limits import Limits
 from runfold.store import reader as reading
 from runfold.store import tail as tails
 

@@ -19,7 +19,7 @@ from runfold.errors import KeyRefused
 from runfold.http import key_watch
 from runfold.http.access import Keys
 from runfold.http.app import create_app
-from runfold.http.service import Limits
+from runfold.http.limits import Limits
 
 PATHS = ("/events", "/threads/thread_1/events", "/runs/run_1/events", "/events?types=approval.*", "/events?up_to=999999999")
 

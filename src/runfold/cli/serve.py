@@ -47,6 +47,7 @@ def serve(
     from runfold.http.access import Keys
     from runfold.http.app import create_app
     from runfold.http.folding import FoldingProcess
+    from runfold.http.limits import Limits
     from runfold.http.server import listening, url_of
     from runfold.http.server import serve as serve_on
     from runfold.projections.registry import chosen, known
@@ -57,7 +58,7 @@ def serve(
     logs.configure(settings.log_level)
     with listening(settings.host, settings.port) as listener, call.ledger(**said) as ledger:
         key = _first_key(ledger, listener)
-        app = create_app(ledger, Keys(ledger), projections=own.values())
+        app = create_app(ledger, Keys(ledger), Limits.of(settings), projections=own.values())
         names = [*known(), *projection] if projection else []
         folding = FoldingProcess(settings, names) if work else None
         serve_on(app, listener, folding, lambda: _announce(call, url_of(listener), key))

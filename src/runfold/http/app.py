@@ -20,12 +20,14 @@ from runfold.http.events import add_events
 from runfold.http.feed import Feed
 from runfold.http.health import add_health
 from runfold.http.keys import add_keys
+from runfold.http.limits import Limits
 from runfold.http.metrics import Metrics, Observed, add_metrics
 from runfold.http.moments import add_moments
 from runfold.http.projections import add_projections
 from runfold.http.questions import add_questions
+from runfold.http.registry import Connections
 from runfold.http.routing import Written
-from runfold.http.service import Limits, Service
+from runfold.http.service import Service
 from runfold.ledger.ledger import Ledger
 from runfold.projections.projection import AnyProjection
 from runfold.settings import Settings, listed
@@ -53,7 +55,7 @@ def create_app(
     _add_all(app.router, service, feed, metrics)  # its own router: one that is included is looked through by a slower way
     add_docs(app, described)
     _add_middleware(app, ledger.settings, metrics)
-    app.state.service, app.state.feed = service, feed
+    app.state.service, app.state.feed, app.state.connections = service, feed, Connections(service.limits)
     return app
 
 

@@ -9,7 +9,6 @@ from typing import Any, get_args
 import orjson
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
-from starlette.concurrency import run_in_threadpool
 
 from runfold.domain.approval_events import ClosedStatus
 from runfold.errors import AlreadyAppended, CommandRefused, InvalidEvent, TooLarge, VersionConflict
@@ -47,7 +46,7 @@ def add_batches(router: APIRouter, service: Service) -> None:
 
     def of_run(request: Request, raw: bytes) -> list[Step]:
         batch = bodies.parsed(request, raw, RunBatch)
-        if len(batch.commands) > service.limits.batch_commands:
+        if len(batch.commands) > service.limits.batch_commands:  # before they are looked at one by one
             raise TooLarge("the batch", service.limits.batch_commands, "commands")
         ids = {"run_id": request.path_params["run_id"]}
         steps = [_step(number, item, ids) for number, item in enumerate(batch.commands)]
@@ -74,7 +73,9 @@ def _add(
 def _handler(service: Service, read: Reading, scope: Scope) -> Handler:
     async def handle(request: Request) -> Response:
         async with service.commanding(request, scope) as (desk, raw):
-            steps = read(request, raw)
+            steps = await service.parsed(request, raw, read)
+            if len(steps) > service.limits.batch_commands:
+                raise TooLarge("the batch", service.limits.batch_commands, "commands")
             for more in {step.route.scope for step in steps} - {scope}:
                 await service.access.caller(request, more)
             said = envelope(request, {})
@@ -82,10 +83,10 @@ def _handler(service: Service, read: Reading, scope: Scope) -> Handler:
                 first = steps[0]
                 steps = [Step(first.route, first.ids, {**first.said, **said}), *steps[1:]]
             try:
-                ids, receipt, position = await run_in_threadpool(_carry_out, desk, steps)
+                ids, receipt, position = await service.pools.commands.run(_carry_out, desk, steps)
             except CommandRefused as refused:
                 plain = service.ledger.on_behalf(desk.caller._replace(key=None, request=None))
-                await run_in_threadpool(_keep_late_vote, plain, steps, refused)
+                await service.pools.commands.run(_keep_late_vote, plain, steps, refused)
                 raise
         return _reply(ids, receipt, position)
 

@@ -1,7 +1,9 @@
 """Bodies: read within limits that hold while they stream in, unpacked, and parsed as strictly as the ledger parses JSON."""
 
+import asyncio
+import re
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, TypeVar
 
 from fastapi import Request
@@ -12,12 +14,18 @@ from starlette.requests import ClientDisconnect
 from runfold.domain.event import refusal
 from runfold.domain.first_fault import failing_fast, require_known
 from runfold.domain.values import parse_json
-from runfold.errors import InvalidEvent, TooLarge, WrongMediaType
+from runfold.errors import InvalidEvent, TooLarge, TooSlow, WrongMediaType, shortened
 from runfold.http.connections import rest_of_body
+from runfold.http.limits import Hold, Limits
 
 M = TypeVar("M", bound=BaseModel)
 
 _GZIP = 16 + zlib.MAX_WBITS
+_MOST_MEMBERS = 10_000
+_PIECE = 4096
+"""What is left behind the end of a member is copied for each of them."""
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+"""A string of JSON. It takes nothing back, so that it takes time in proportion."""
 
 
 class Body(BaseModel):
@@ -30,23 +38,38 @@ class Body(BaseModel):
         return failing_fast(handler(source))
 
 
-async def read(request: Request, most: int) -> bytes:
-    """The whole body, unpacked. Raises TooLarge as soon as it is, WrongMediaType, InvalidEvent where packing is broken."""
+async def read(request: Request, limits: Limits, hold: Hold) -> bytes:
+    """The whole body, unpacked. Raises TooLarge as soon as it is, TooSlow, TooBusy where all bodies together are too much,
+    WrongMediaType, InvalidEvent where packing is broken.
+    """
+    most = limits.body_bytes
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > most:
         raise TooLarge("the body", most, "bytes")
-    unpack = _unpacker(request)
+    unpack = Unpacker(most) if _is_packed(request) else None
     parts: list[bytes] = []
     size = 0
-    async for chunk in _chunks(request):
-        part = _unpacked(unpack, chunk, most - size) if unpack else chunk
+    async for chunk in _in_time(_chunks(request), limits):
+        part = unpack.take(chunk) if unpack else chunk
         size += len(part)
-        if size > most or (unpack and unpack.unconsumed_tail):
+        if size > most:
             raise TooLarge("the body", most, "bytes")
+        hold.add(len(part))
         parts.append(part)
-    if unpack and not unpack.eof and size:
-        raise InvalidEvent("body", "ends in the middle of its gzip stream")
+    if unpack:
+        unpack.finish()
     return b"".join(parts)
+
+
+def require_few_values(raw: bytes, most: int) -> None:
+    """Raise TooLarge for JSON of more values than are taken: many small ones take far more time and memory than their bytes."""
+    if _marks(raw) > most and _marks(_STRING.sub(b"", raw)) > most:
+        raise TooLarge("the body", most, "JSON values")
+
+
+def _marks(raw: bytes) -> int:
+    """No fewer than there are values, but for the first."""
+    return raw.count(b",") + raw.count(b"[") + raw.count(b"{") + raw.count(b":")
 
 
 def parsed(request: Request, raw: bytes, model: type[M]) -> M:
@@ -74,6 +97,22 @@ def said(body: BaseModel) -> dict[str, Any]:
     return {fields[name].alias or name: getattr(body, name) for name in body.model_fields_set}
 
 
+async def _in_time(chunks: AsyncIterator[bytes], limits: Limits) -> AsyncIterator[bytes]:
+    """The same, as long as they come fast enough. Raises TooSlow."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + limits.body_seconds
+    while True:
+        try:
+            async with asyncio.timeout_at(until):
+                chunk = await anext(chunks)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise TooSlow(limits.body_seconds, limits.body_bytes_a_second) from None
+        until += len(chunk) / limits.body_bytes_a_second
+        yield chunk
+
+
 async def _chunks(request: Request) -> AsyncIterator[bytes]:
     """The body as it comes. Who hangs up when all of it is sent has sent it, though we come to it only then."""
     try:
@@ -92,17 +131,52 @@ def _require_json(request: Request) -> None:
         raise WrongMediaType(f"the body is {kind}; send application/json")
 
 
-def _unpacker(request: Request) -> Any:
+def _is_packed(request: Request) -> bool:
     packing = request.headers.get("content-encoding", "identity").strip().lower()
-    if packing == "gzip":
-        return zlib.decompressobj(_GZIP)
-    if packing != "identity":
-        raise WrongMediaType(f"the body is packed with {packing}; send it plain or with gzip")
-    return None
+    if packing not in {"gzip", "identity"}:
+        raise WrongMediaType(f"the body is packed with {shortened(packing)}; send it plain or with gzip")
+    return packing == "gzip"
 
 
-def _unpacked(unpack: Any, chunk: bytes, room: int) -> bytes:
-    try:
-        return bytes(unpack.decompress(chunk, max(1, room + 1)))
-    except zlib.error as error:
-        raise InvalidEvent("body", f"is not gzip ({error})") from None
+class Unpacker:
+    """Unpacks gzip of any number of members, and no more than is taken."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._member = zlib.decompressobj(_GZIP)
+        self._size = self._members = 0
+        self._is_between = True
+
+    def take(self, chunk: bytes) -> bytes:
+        """What comes of some more bytes. Raises TooLarge, InvalidEvent."""
+        pieces = (chunk[at : at + _PIECE] for at in range(0, len(chunk), _PIECE))
+        return b"".join(part for piece in pieces for part in self._parts(piece))
+
+    def _parts(self, piece: bytes) -> Iterator[bytes]:
+        while piece:
+            if self._member.eof:
+                self._begin()
+            part = self._unpacked(piece)
+            self._size += len(part)
+            if self._size > self._most or self._member.unconsumed_tail:
+                raise TooLarge("the unpacked body", self._most, "bytes")
+            yield part
+            self._is_between = self._member.eof
+            piece = self._member.unused_data
+
+    def finish(self) -> None:
+        """That was all of it. Raises InvalidEvent where it breaks off."""
+        if not self._is_between:
+            raise InvalidEvent("body", "ends in the middle of its gzip stream")
+
+    def _begin(self) -> None:
+        self._members += 1
+        if self._members > _MOST_MEMBERS:
+            raise InvalidEvent("body", f"has more than {_MOST_MEMBERS:,} gzip members; pack it as one")
+        self._member = zlib.decompressobj(_GZIP)
+
+    def _unpacked(self, chunk: bytes) -> bytes:
+        try:
+            return self._member.decompress(chunk, max(1, self._most - self._size + 1))
+        except zlib.error as error:
+            raise InvalidEvent("body", f"is not gzip ({error})") from None

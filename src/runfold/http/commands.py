@@ -13,6 +13,7 @@ from runfold.domain.event import refusal
 from runfold.domain.values import whole_number
 from runfold.errors import InvalidEvent
 from runfold.http import bodies
+from runfold.http.limits import SMALL_BODY
 from runfold.http.routing import Handler, Reply, add, model_of
 from runfold.http.service import KEY_HEADER, Service
 from runfold.http.shapes import narrowed
@@ -52,10 +53,14 @@ def body_of(route: CommandRoute) -> type[BaseModel]:
 def _handler(service: Service, route: CommandRoute, model: type[BaseModel]) -> Handler:
     async def handle(request: Request) -> Response:
         async with service.commanding(request, route.scope) as (desk, raw):
-            said = bodies.said(bodies.parsed(request, raw, model))
-            said |= envelope(request, said)
-            plan = planned(desk, route, request.path_params, said)
-            made, receipt = await submitted(desk, plan)
+
+            def plan_of(request: Request, raw: bytes) -> Plan[Any]:
+                said = bodies.said(bodies.parsed(request, raw, model))
+                said |= envelope(request, said)
+                return planned(desk, route, request.path_params, said)
+
+            plan = await service.parsed(request, raw, plan_of)
+            made, receipt = await submitted(service, desk, plan, len(raw))
         return reply(identity(made, receipt), receipt, 201 if route.creates else 200)
 
     return handle
@@ -86,8 +91,16 @@ def planned(desk: Writing, route: CommandRoute, ids: Mapping[str, str], said: Ma
     return plan
 
 
-async def submitted(desk: Desk, plan: Plan[Any]) -> tuple[Any, Receipt]:
-    """Carry a command out; what it made, and its receipt. Raises LedgerError."""
+async def submitted(service: Service, desk: Desk, plan: Plan[Any], size: int = 0) -> tuple[Any, Receipt]:
+    """Carry a command out; what it made, and its receipt. Raises LedgerError.
+
+    One with a large body is decided in a thread, and so is one that would have to wait until another is decided: what goes
+    on on the event loop never waits for a lock.
+    """
+    if size > SMALL_BODY:
+        return await (await service.pools.on_body(size, desk._door.submit, plan.with_receipt()))
+    if desk._own_door.is_deciding:
+        return await (await service.pools.commands.run(desk._door.submit, plan.with_receipt()))
     return await desk._door.submit(plan.with_receipt())
 
 

@@ -1,37 +1,220 @@
-"""Connections that carry event streams, and how they end: when a client reads too slowly, and when the server stops.
+"""Connections: what a client may send before anybody knows who it is, how many there may be, and how they end.
 
 Serve with both, or a stop waits until each client hangs up:
 
     config = uvicorn.Config(app, http=Connection)
     StreamingServer(config, app.state.feed).run()
+
+uvicorn's parser (httptools) takes heads of any size and any number of connections for any time; what bounds them is here. A
+connection without a request makes room for one that has one: the oldest that has said nothing first.
 """
 
+import asyncio
 import socket
 from typing import Any
 
+import structlog
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from runfold.http.feed import Feed
+from runfold.http.limits import Limits
+from runfold.http.problems import raw_problem
+from runfold.http.registry import Connections
 
 EXTENSION = "runfold.connection"
 STOP_SECONDS = 0.5
+PIECE_BYTES = 16 * 1024
+"""A head is looked at after so many bytes."""
+LINGER_SECONDS, LINGER_BYTES = 10.0, 128 * 1024 * 1024
+"""What a client goes on to send that was refused is read so far, and thrown away: else it would never read its answer."""
+
+Refusal = tuple[int, str, str]
+"""Status, name and detail."""
+
+_log = structlog.get_logger("runfold.http")
 
 
 class Connection(HttpToolsProtocol):
-    """An HTTP connection that can be told to end though the client reads nothing."""
+    """An HTTP connection within limits, that can be told to end though the client reads nothing."""
 
     carries_stream = False
 
+    def __init__(self, config: uvicorn.Config, *args: Any, **kwargs: Any) -> None:
+        super().__init__(config, *args, **kwargs)
+        state = getattr(config.app, "state", None)
+        known = getattr(state, "connections", None)
+        self._others: Connections = Connections(Limits()) if known is None else known
+        self.limits = self._others.limits
+        self.address = ""
+        self._in_head, self._head_bytes = True, 0
+        self._raw_bytes = self._body_bytes = 0
+        self._lingered: int | None = None
+        self._fault: Refusal | None = None
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._write_timer: asyncio.TimerHandle | None = None
+
+    # What comes in
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Somebody connects."""
+        super().connection_made(transport)
+        self.address = self.client[0] if self.client else ""
+        self._head_timer = self.loop.call_later(self.limits.head_seconds, self._head_is_late)
+        if not self._others.admit(self):
+            self.refuse(503, "TooManyConnections", "the server has as many connections as it takes; connect again in a second")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It has ended."""
+        self._others.leave(self)
+        for timer in (self._head_timer, self._write_timer):
+            if timer is not None:
+                timer.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse it, a piece at a time, so that a head that is too large is noticed when it is."""
+        for start in range(0, len(data), PIECE_BYTES):
+            if self._lingered is not None:
+                self._throw_away(len(data) - start)
+                return
+            if self.transport.is_closing():
+                return
+            self._take(data[start : start + PIECE_BYTES])
+
+    def _take(self, piece: bytes) -> None:
+        if self._in_head and self._head_timer is None:
+            self._head_timer = self.loop.call_later(self.limits.head_seconds, self._head_is_late)
+        was_in_head = self._in_head
+        super().data_received(piece)
+        if was_in_head and self._in_head:
+            self._head_bytes += len(piece)
+        elif not was_in_head:
+            self._raw_bytes += len(piece)
+        self._require_bounded()
+
+    def _require_bounded(self) -> None:
+        if self._lingered is not None:
+            return
+        if self._head_bytes > self.limits.head_bytes:
+            self.refuse(*self._head_too_large)
+        elif self._raw_bytes > self.limits.head_bytes + 16 * self._body_bytes:
+            self.refuse(400, "BodyMalformed", "the body is little but the framing of its chunks; send larger chunks")
+
+    @property
+    def _head_too_large(self) -> Refusal:
+        most = f"{self.limits.head_bytes:,} bytes or {self.limits.headers} headers"
+        return 431, "HeadTooLarge", f"the head of the request is more than {most}; send less"
+
     def on_message_begin(self) -> None:
         """A request begins; what answers it finds the connection in its scope."""
+        self._head_bytes = self._raw_bytes = self._body_bytes = 0
         super().on_message_begin()
         self.scope["extensions"] = {EXTENSION: {"connection": self}}
 
+    def on_url(self, url: bytes) -> None:
+        """Some of the URL. What is raised here makes the parser stop."""
+        super().on_url(url)
+        if len(self.url) > (most := self.limits.url_bytes):
+            self._fault = 414, "UrlTooLong", f"the URL is longer than the {most:,} bytes that are taken; shorten it"
+            raise ValueError(self._fault)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header, or one of those that follow a body in chunks."""
+        super().on_header(name, value)
+        if len(self.headers) > self.limits.headers:
+            self._fault = self._head_too_large
+            raise ValueError(self._fault)
+
     def on_headers_complete(self) -> None:
         """The request is known; its body, as far as it has come, is found in the scope, too."""
+        self._in_head = False
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+        self._others.is_busy(self)
         super().on_headers_complete()
+        self.cycle.transport = _Answering(self)  # type: ignore[assignment]  # what a cycle does with its transport
         self.scope["extensions"][EXTENSION]["request"] = self.cycle
+
+    def on_body(self, body: bytes) -> None:
+        """Some of the body."""
+        self._body_bytes += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """All of the request is here."""
+        super().on_message_complete()
+        self._in_head, self._head_bytes = True, 0
+
+    def on_response_complete(self) -> None:
+        """It is answered, and another may come."""
+        if self._lingered is not None:
+            self.server_state.total_requests += 1
+            return
+        super().on_response_complete()
+        if not self.pipeline:
+            self._others.is_idle(self)
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether a request is being answered."""
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _head_is_late(self) -> None:
+        self._head_timer = None
+        if self.is_answering or self._lingered is not None:
+            return
+        if self._head_bytes:
+            seconds = f"{self.limits.head_seconds:g}"
+            self.refuse(408, "HeadTooSlow", f"the head of the request took longer than {seconds} s; send it at once")
+        else:
+            self.transport.abort()
+
+    # How it ends
+
+    def send_400_response(self, msg: str) -> None:
+        """What was sent is no HTTP, or more of it than is taken."""
+        self.refuse(*self._fault) if self._fault else self.refuse(
+            400, "RequestMalformed", f"{msg.rstrip('.').lower()}: what came is not HTTP/1.1; send a well-formed request"
+        )
+
+    def refuse(self, status: int, name: str, detail: str) -> None:
+        """Answer what is no request, and end."""
+        _log.debug("request refused", status=status, error=name, client=self.address)
+        self._others.refused[name] += 1
+        if self.is_answering:
+            self.transport.close()  # after the answer to the request before it
+            return
+        self.transport.write(raw_problem(status, name, detail))
+        self._linger()
+
+    def end_answer(self) -> None:
+        """The last answer was given. What the client still sends is read for a while, or it would not read the answer."""
+        if self.cycle is None or not self.cycle.more_body or self.transport.is_closing():
+            self.transport.close()
+        else:
+            self._linger()
+
+    def evict(self) -> None:
+        """Make room for others."""
+        self.transport.abort()
+
+    def _linger(self) -> None:
+        if self._lingered is not None or self.transport.is_closing():
+            return
+        self._lingered = 0
+        self._others.is_idle(self, silent=True)
+        self._unset_keepalive_if_required()
+        self.loop.call_later(LINGER_SECONDS, self.transport.abort)
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.flow.resume_reading()
+
+    def _throw_away(self, size: int) -> None:
+        self._lingered = (self._lingered or 0) + size
+        if self._lingered > LINGER_BYTES:
+            self.transport.abort()
 
     def let_pass(self) -> None:
         """Take what is sent next, however much waits already."""
@@ -42,11 +225,36 @@ class Connection(HttpToolsProtocol):
         self.transport.close()
         self.loop.call_later(seconds, self.transport.abort)
 
+    def pause_writing(self) -> None:
+        """The client reads more slowly than we send. Streams see to that themselves."""
+        super().pause_writing()
+        if not self.carries_stream and self._write_timer is None:
+            self._write_timer = self.loop.call_later(self.limits.stuck_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The client has read."""
+        super().resume_writing()
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+
     def shutdown(self) -> None:
         """The server stops. A client that reads nothing does not hold it up."""
         super().shutdown()
         if self.carries_stream:
             self.loop.call_later(STOP_SECONDS, self.transport.abort)
+
+
+class _Answering:
+    """The transport as an answer uses it: its end is the connection's to see to."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.write = connection.transport.write
+        self.is_closing = connection.transport.is_closing
+
+    def close(self) -> None:
+        self._connection.end_answer()
 
 
 class StreamingServer(uvicorn.Server):
@@ -72,6 +280,15 @@ def rest_of_body(scope: Any) -> bytes | None:
     """What has come of a request's body and nobody has read, if that is all the rest; None where it was cut off."""
     found = _known(scope).get("request")
     return None if found is None or found.more_body else bytes(found.body)
+
+
+def answered_early(scope: Any) -> bool:
+    """Whether an answer is given before all of the body is here; the connection then ends with it."""
+    found = _known(scope).get("request")
+    if found is None or not found.more_body:
+        return False
+    found.keep_alive = False
+    return True
 
 
 def _known(scope: Any) -> dict[str, Any]:

@@ -12,7 +12,6 @@ import orjson
 from annotated_types import Ge
 from fastapi import APIRouter, Request, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, WithJsonSchema
-from starlette.concurrency import run_in_threadpool
 
 from runfold.domain.catalogue import event_types
 from runfold.domain.event import Recorded
@@ -142,11 +141,11 @@ def _handler(service: Service, feed: Feed, query: type[BaseModel], scope: Scope)
             if "limit" in said:
                 raise UsageError("limit is of a page; a stream ends at up_to, or with follow=false at the head")
             said["after"] = _resumed(request, said.get("after", "0"))
-        wanted = await run_in_threadpool(_wanted, desk, said, dict(request.path_params), is_stream=is_stream)
+        wanted = await service.pools.questions.run(_wanted, desk, said, dict(request.path_params), is_stream=is_stream)
         headers = {"Runfold-Position": str(wanted.head)}
         if not is_stream:
             limit = said.get("limit", DEFAULT_LIMIT)
-            return Response(await run_in_threadpool(_page, desk, wanted, limit), 200, headers, "application/json")
+            return Response(await service.pools.questions.run(_page, desk, wanted, limit), 200, headers, "application/json")
         follower = Follower(feed, desk.now.reader, wanted, service.limits.heartbeat_seconds)
         feed.join(follower, desk._tail, Head(wanted.head, None, wanted.epoch))
         return EventStream(feed, follower, partial(service.watch, desk.caller), service.limits, headers)

@@ -5,7 +5,6 @@ from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, TypeAdapter
-from starlette.concurrency import run_in_threadpool
 
 from runfold.domain.security import Scope
 from runfold.http import bodies
@@ -90,7 +89,7 @@ def _listing(service: Service) -> Handler:
         desk = await service.desk(request, "audit:read")
         query = cast("KeysQuery", asked(request, KeysQuery))
         _, had = (0, 0) if query.cursor is None else read_cursor(query.cursor)
-        position, keys = await run_in_threadpool(lambda: (desk.position(), desk.keys()))
+        position, keys = await service.pools.questions.run(lambda: (desk.position(), desk.keys()))
         return answer(adapter, page(keys, position, had, query.limit), {"Runfold-Position": str(position)})
 
     return handle
@@ -99,8 +98,8 @@ def _listing(service: Service) -> Handler:
 def _creating(service: Service) -> Handler:
     async def handle(request: Request) -> Response:
         async with service.commanding(request, "admin") as (desk, raw):
-            said = bodies.said(bodies.parsed(request, raw, KeyAsked))
-            made = await run_in_threadpool(lambda: desk.create_key(**said, **envelope(request, said)))
+            said = await service.parsed(request, raw, lambda request, raw: bodies.said(bodies.parsed(request, raw, KeyAsked)))
+            made = await service.pools.commands.run(lambda: desk.create_key(**said, **envelope(request, said)))
         secret = {"key": made.text} if made.text is not None else {"key": None, "note": ONLY_ONCE}
         response = reply(made.id, made.receipt, 201, secret)
         response.headers["Cache-Control"] = "no-store"
@@ -112,9 +111,11 @@ def _creating(service: Service) -> Handler:
 def _revoking(service: Service) -> Handler:
     async def handle(request: Request) -> Response:
         async with service.commanding(request, "admin") as (desk, raw):
-            said = bodies.said(bodies.parsed(request, raw, KeyRevocation))
+            said = await service.parsed(
+                request, raw, lambda request, raw: bodies.said(bodies.parsed(request, raw, KeyRevocation))
+            )
             key_id = request.path_params["key_id"]
-            receipt = await run_in_threadpool(lambda: desk.revoke_key(key_id, **said, **envelope(request, said)))
+            receipt = await service.pools.commands.run(lambda: desk.revoke_key(key_id, **said, **envelope(request, said)))
         return reply(key_id, receipt, 200)
 
     return handle

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runfold.errors import LedgerError
 from runfold.http.access import is_local
+from runfold.http.connections import answered_early
 from runfold.http.feed import Feed
 from runfold.http.health import Looking
 from runfold.http.routing import add
@@ -84,6 +85,7 @@ class Observed:
         async def sent(message: Message) -> None:
             nonlocal status, is_stream
             if message["type"] == "http.response.start":
+                answered_early(scope)
                 status = message["status"]
                 kinds = (value for name, value in message.get("headers", ()) if name.lower() == b"content-type")
                 is_stream = next(kinds, b"").startswith(b"text/event-stream")

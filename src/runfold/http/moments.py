@@ -8,7 +8,6 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, TypeAdapter
-from starlette.concurrency import run_in_threadpool
 
 from runfold.errors import LedgerUnavailable, MomentNotFound
 from runfold.http import bodies, sse
@@ -84,7 +83,7 @@ def _listing(service: Service) -> Handler:
         query = cast("MomentsQuery", asked(request, MomentsQuery))
         _, had = (0, 0) if query.cursor is None else read_cursor(query.cursor)
         moments = service.ledger.moments_of(desk.caller.tenant_id)
-        position, found = await run_in_threadpool(lambda: (desk.position(), moments.all()))
+        position, found = await service.pools.questions.run(lambda: (desk.position(), moments.all()))
         return answer(adapter, page(found, position, had, query.limit), {"Runfold-Position": str(position)})
 
     return handle
@@ -93,8 +92,9 @@ def _listing(service: Service) -> Handler:
 def _asking(service: Service) -> Handler:
     async def handle(request: Request) -> Response:
         desk = await service.desk(request, "moments:create")
-        said = bodies.parsed(request, await bodies.read(request, service.limits.body_bytes), MomentAsked)
-        view = await run_in_threadpool(_ask, service, desk, said)
+        async with service.body(request, desk.caller) as raw:
+            said = bodies.parsed(request, raw, MomentAsked)
+        view = await service.pools.questions.run(_ask, service, desk, said)
         if service.preparer is not None:
             service.preparer.wake()
         return _answer(request, service, desk, view, 202)
@@ -111,7 +111,7 @@ def _ask(service: Service, desk: Desk, said: MomentAsked) -> MomentView:
 def _telling(service: Service) -> Handler:
     async def handle(request: Request) -> Response:
         desk = await service.desk(request, "runs:read")
-        view = await run_in_threadpool(_one, service, desk, request.path_params["moment_id"])
+        view = await service.pools.questions.run(_one, service, desk, request.path_params["moment_id"])
         return _answer(request, service, desk, view, 200)
 
     return handle
@@ -133,7 +133,7 @@ async def _look(service: Service, desk: Desk, moment_id: str) -> Standing:
     """How far it is. A database that is away for a moment is waited for."""
     while True:
         try:
-            view = await run_in_threadpool(_one, service, desk, moment_id)
+            view = await service.pools.questions.run(_one, service, desk, moment_id)
         except MomentNotFound:
             return Standing(orjson.dumps({"id": moment_id, "state": "dropped"}), is_over=True)
         except LedgerUnavailable:
@@ -149,7 +149,7 @@ def _dropping(service: Service) -> Handler:
         desk = await service.desk(request, "moments:create")
         moment_id = request.path_params["moment_id"]
         moments = service.ledger.moments_of(desk.caller.tenant_id)
-        await run_in_threadpool(moments.drop, moment_id)
+        await service.pools.questions.run(moments.drop, moment_id)
         return answer(adapter, MomentDropped(id=moment_id), {})
 
     return handle

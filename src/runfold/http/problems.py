@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 import structlog
@@ -19,6 +20,7 @@ from runfold.errors import (
     ProjectionStopped,
     QueueFull,
     ReadModelBehind,
+    TooBusy,
     TooLarge,
     TooManyRequests,
     VersionConflict,
@@ -49,12 +51,24 @@ def problem(
     request: Request, name: str, status: int, detail: str, facts: Mapping[str, Any], headers: Mapping[str, str] | None = None
 ) -> Response:
     """One problem, as the answer to a request."""
-    words = "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name).strip().capitalize()
-    body = {
-        **{key: value for key, value in facts.items() if key not in _RESERVED and value is not None},
-        "type": f"urn:runfold:error:{name}", "title": words, "status": status, "detail": detail, "instance": request.url.path,
-    }  # fmt: skip
+    body = _problem(name, status, detail, facts, request.url.path)
     return Response(json.dumps(body, default=str), status, headers, MEDIA_TYPE)
+
+
+def raw_problem(status: int, name: str, detail: str) -> bytes:
+    """A problem as the bytes of a whole answer, for what is no request that a route could answer."""
+    body = json.dumps(_problem(name, status, detail, {}, "")).encode()
+    again = "Retry-After: 1\r\n" if status == 503 else ""
+    head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: {MEDIA_TYPE}\r\n{again}"
+    return f"{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body
+
+
+def _problem(name: str, status: int, detail: str, facts: Mapping[str, Any], instance: str) -> dict[str, Any]:
+    words = "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name).strip().capitalize()
+    return {
+        **{key: value for key, value in facts.items() if key not in _RESERVED and value is not None},
+        "type": f"urn:runfold:error:{name}", "title": words, "status": status, "detail": detail, "instance": instance,
+    }  # fmt: skip
 
 
 def disclosed(error: LedgerError) -> LedgerError:
@@ -82,12 +96,12 @@ def of_ledger(request: Request, error: LedgerError) -> Response:
     if isinstance(error, KeyRefused):
         headers["WWW-Authenticate"] = 'Bearer realm="runfold"'
     if isinstance(error, TooLarge):
-        headers["Connection"] = "close"  # or the rest of it would be read, to be thrown away
-    if isinstance(error, TooManyRequests):
+        headers["Connection"] = "close"
+    if isinstance(error, TooManyRequests | TooBusy):
         headers["Retry-After"] = str(math.ceil(error.retry_after))
     if isinstance(error, LedgerUnavailable | ReadModelBehind):
         headers["Retry-After"] = "1"
-    if status >= 500:
+    if status >= 500 and not isinstance(error, TooBusy):
         _log.warning("request failed", path=request.url.path, error=type(error).__name__, detail=str(error))
     error = disclosed(error)
     return problem(request, type(error).__name__, status, str(error), error.facts, headers)

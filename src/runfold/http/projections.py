@@ -8,7 +8,6 @@ import structlog
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
-from starlette.concurrency import run_in_threadpool
 
 from runfold.errors import LedgerError, RebuildRefused
 from runfold.http import bodies, sse
@@ -136,7 +135,7 @@ def _listing(service: Service, rebuilds: Rebuilds) -> Handler:
     async def handle(request: Request) -> Response:
         caller = await service.access.caller(request, "runs:read")
         seen_by = None if service.runs_it(caller) else caller.tenant_id
-        items = await run_in_threadpool(service.ledger.projections, service.own.values(), seen_by=seen_by)
+        items = await service.pools.questions.run(service.ledger.projections, service.own.values(), seen_by=seen_by)
         position = max((status.head for status in items), default=0)
         found = ProjectionList(items=items, rebuilds=[_shown(status, service, caller) for status in rebuilds.all()])
         return answer(adapter, found, {"Runfold-Position": str(position)})
@@ -150,7 +149,7 @@ def _retrying(service: Service) -> Handler:
     async def handle(request: Request) -> Response:
         await service.access.caller(request, "projections:rebuild")
         name = request.path_params["name"]
-        retried = await run_in_threadpool(service.ledger.retry, name)
+        retried = await service.pools.commands.run(service.ledger.retry, name)
         return answer(adapter, Retried(name=name, retried=retried), {})
 
     return handle
@@ -161,7 +160,8 @@ def _rebuilding(service: Service, rebuilds: Rebuilds) -> Handler:
 
     async def handle(request: Request) -> Response:
         caller = await service.access.caller(request, "projections:rebuild")
-        asked = bodies.parsed(request, await bodies.read(request, service.limits.body_bytes), RebuildAsked)
+        async with service.body(request, caller) as raw:
+            asked = bodies.parsed(request, raw, RebuildAsked)
         status = rebuilds.start(request.path_params["name"], asked)
         if sse.MEDIA_TYPE in request.headers.get("accept", ""):
 

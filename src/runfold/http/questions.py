@@ -1,25 +1,28 @@
-"""Questions over HTTP: one route each, made from the table, answered for now or for any moment of the past."""
+"""Questions over HTTP: one route each, made from the table, answered for now or for any moment of the past.
 
+One that waits for read models holds no thread meanwhile.
+"""
+
+import asyncio
 import inspect
 from functools import cache, partial
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, NamedTuple, get_args, get_origin
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, TypeAdapter
-from starlette.concurrency import run_in_threadpool
 
-from runfold.errors import RunNotFound, ThreadNotFound, UsageError
+from runfold.errors import ReadModelBehind, RunNotFound, ThreadNotFound, UsageError
 from runfold.http.listing import Listed, page, read_cursor
 from runfold.http.routing import Handler, add, answer, asked, model_of
 from runfold.http.service import Service
 from runfold.ledger.desk import Desk
 from runfold.ledger.paging import MOST
+from runfold.ledger.read_models import WAIT_SECONDS
 from runfold.ledger.route import Field, QuestionRoute
 from runfold.ledger.routes import QUESTIONS
 from runfold.ledger.where import Within
 
 MOST_WAIT_SECONDS = 60
-"""A question that waits holds a thread, of which there are not many."""
 
 MOMENTS = {
     "as_of": Field(str | None, None),
@@ -53,16 +56,54 @@ def query_of(route: QuestionRoute, name: str) -> type[BaseModel]:
 def _handler(service: Service, route: QuestionRoute, model: type[BaseModel]) -> Handler:
     adapter = TypeAdapter(answer_of(route))
 
-    async def handle(request: Request) -> Response:
-        desk = await service.desk(request, route.scope)
-        said = asked(request, model).model_dump(exclude_unset=True)
-        value, position = await run_in_threadpool(_ask, desk, route, dict(request.path_params), said)
+    def answered(desk: Desk, ids: dict[str, Any], asking: Asking) -> Response:
+        value, position = _ask(desk, route, ids, asking)
         headers = {"Runfold-Position": str(position)}
         if (version := getattr(value, "version", None)) is not None:
             headers["ETag"] = f'"{version}"'
         return answer(adapter, value, headers)
 
+    async def handle(request: Request) -> Response:
+        desk = await service.desk(request, route.scope)
+        asking, seconds = asking_of(asked(request, model).model_dump(exclude_unset=True))
+        until = asyncio.get_running_loop().time() + (WAIT_SECONDS if seconds is None else seconds)
+        is_last = False
+        while True:
+            try:
+                return await service.pools.questions.run(answered, desk, dict(request.path_params), asking)
+            except ReadModelBehind as behind:
+                if is_last or not asking.waits(route):
+                    raise
+                asking = asking._replace(pinned=behind.wanted)
+                is_last = not await service.progress.reached(behind.name, behind.wanted, until)
+
     return handle
+
+
+class Asking(NamedTuple):
+    """What is asked beside what the path names."""
+
+    said: dict[str, Any]
+    moment: str | None
+    floor: int | None
+    pinned: int | None = None
+    """The position that a list was first found not to be at: it waits for that, and not for what is recorded meanwhile."""
+
+    def waits(self, route: QuestionRoute) -> bool:
+        """Whether there is a position that the answer must hold."""
+        return self.floor is not None or (is_list(route) and self.moment is None)
+
+
+def asking_of(said: dict[str, Any]) -> tuple[Asking, float | None]:
+    """A query string taken apart, and for how many seconds the answer may be waited for. Raises UsageError."""
+    moment, floor, seconds = (said.pop(name, None) for name in MOMENTS)
+    if moment is not None and floor is not None:
+        raise UsageError("as_of and min_position ask for two moments; send one of them")
+    if floor is not None and floor < 0:
+        raise UsageError(f"min_position is {floor}; positions begin at 1, and 0 is before all of them")
+    if seconds is not None and not 0 <= seconds <= MOST_WAIT_SECONDS:
+        raise UsageError(f"wait_seconds is {seconds}; ask for 0 to {MOST_WAIT_SECONDS}, and ask again where that is too short")
+    return Asking(said, moment, floor), seconds
 
 
 def answer_of(route: QuestionRoute) -> Any:
@@ -75,46 +116,38 @@ def is_list(route: QuestionRoute) -> bool:
     return get_origin(route.answer) is list
 
 
-def _ask(desk: Desk, route: QuestionRoute, ids: dict[str, Any], said: dict[str, Any]) -> tuple[Any, int]:
-    """The answer, and the position that it is true as of. Raises LedgerError."""
-    moment, floor, seconds = (said.pop(name, None) for name in MOMENTS)
+def _ask(desk: Desk, route: QuestionRoute, ids: dict[str, Any], asking: Asking) -> tuple[Any, int]:
+    """The answer, and the position that it is true as of; it waits for nothing. Raises LedgerError."""
     if route.narrowed is not None:
         ((name, named),) = ids.items()
         desk.now._first(named, ThreadNotFound if name == "thread_id" else RunNotFound)
         ids = {route.narrowed: named}
-    if moment is not None and floor is not None:
-        raise UsageError("as_of and min_position ask for two moments; send one of them")
-    if floor is not None and floor < 0:
-        raise UsageError(f"min_position is {floor}; positions begin at 1, and 0 is before all of them")
-    if seconds is not None and not 0 <= seconds <= MOST_WAIT_SECONDS:
-        raise UsageError(f"wait_seconds is {seconds}; ask for 0 to {MOST_WAIT_SECONDS}, and ask again where that is too short")
     if is_list(route):
-        return _ask_for_list(desk, route, {**ids, **said}, moment, floor, seconds)
-    ask = partial(route.method, **ids, **said)
-    if moment is not None:
-        reading = desk.at(moment)
+        return _ask_for_list(desk, route, ids, asking)
+    ask = partial(route.method, **ids, **asking.said)
+    if asking.moment is not None:
+        reading = desk.at(asking.moment)
         return ask(reading), reading.up_to
     if route.log:
-        position = _log_at(desk, floor)
+        position = _log_at(desk, asking.floor)
         return ask(desk.now), position
-    if floor is not None:
-        _log_at(desk, floor)
-    value = ask(desk.now, min_position=floor, wait_seconds=seconds)
+    if asking.floor is not None:
+        _log_at(desk, asking.floor)
+    value = ask(desk.now, min_position=asking.floor, wait_seconds=0)
     standing = getattr(value, "standing", None)
     return value, desk.position() if standing is None else standing.position
 
 
-def _ask_for_list(
-    desk: Desk, route: QuestionRoute, said: dict[str, Any], moment: str | None, floor: int | None, seconds: float | None
-) -> tuple[Any, int]:
+def _ask_for_list(desk: Desk, route: QuestionRoute, ids: dict[str, Any], asking: Asking) -> tuple[Any, int]:
+    said = {**ids, **asking.said}
     limit, cursor = said.pop("limit", None), said.pop("cursor", None)
-    position, had = (None, 0) if cursor is None else read_cursor(cursor)
-    if moment is None and not route.log:  # read models as they are now: as they were at the first page, nobody keeps them
-        position = _log_at(desk, floor)
-        found = route.method(desk.now, **said, min_position=position, wait_seconds=seconds)
+    position, had = (asking.pinned, 0) if cursor is None else read_cursor(cursor)
+    if asking.moment is None and not route.log:  # read models as they are now: as they were at the first page, nobody keeps them
+        position = _log_at(desk, asking.floor) if asking.pinned is None else asking.pinned
+        found = route.method(desk.now, **said, min_position=position, wait_seconds=0)
         return page(found, position, had, limit), position
     if position is None:
-        position = desk.at(moment).up_to if moment is not None else _log_at(desk, floor)
+        position = desk.at(asking.moment).up_to if asking.moment is not None else _log_at(desk, asking.floor)
     return page(route.method(desk.at(position), **said), position, had, limit), position
 
 

@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from fastapi import Request
 
@@ -12,27 +13,21 @@ from runfold.errors import InvalidEvent, ProjectionNotFound
 from runfold.http import bodies
 from runfold.http.access import Access
 from runfold.http.key_watch import Ended
+from runfold.http.limits import BytesInFlight, Limits, Pools
+from runfold.http.waiting import Watch
 from runfold.ledger.caller import Caller
 from runfold.ledger.desk import Desk
 from runfold.ledger.ledger import Ledger
+from runfold.ledger.read_models import Progress
 from runfold.ledger.route import Scope
 from runfold.projections.projection import AnyProjection
 from runfold.projections.registry import known
 from runfold.projector.preparing import Preparer
 
+T = TypeVar("T")
+
 KEY_HEADER = "Idempotency-Key"
 MOST_KEY_CHARACTERS = 255
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How much one request may hold, and how long a stream may be silent or stuck."""
-
-    body_bytes: int = 16 * 1024 * 1024
-    batch_commands: int = 10_000
-    heartbeat_seconds: float = 15.0
-    stuck_seconds: float = 30.0
-    """A client that takes nothing for so long is dropped."""
 
 
 @dataclass
@@ -46,7 +41,12 @@ class Service:
     """Projections, by name, that the server was started with beside those that every program knows."""
     preparer: Preparer | None = None
     """Who makes moments that are asked for."""
+    pools: Pools = field(default_factory=Pools)
     _asking: dict[tuple[str, ...], tuple[asyncio.Lock, list[None]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.in_flight = BytesInFlight(self.limits.bytes_in_flight)
+        self.progress = Watch(self._progress)
 
     async def desk(self, request: Request, scope: Scope) -> Desk:
         """The ledger as who asks sees it. Raises AccessDenied."""
@@ -80,21 +80,47 @@ class Service:
         """The desk for a command, and the body. Of one caller's commands under one idempotency key one goes at a time, so that
         all get the answer of the first.
 
-        Nothing of the body is taken from who may not send it. Raises AccessDenied, TooLarge, InvalidEvent for what can be no
-        key.
+        Nothing of the body is taken from who may not send it. Raises AccessDenied, TooLarge, TooSlow, TooBusy, and InvalidEvent
+        for what can be no key.
         """
         caller = await self.access.caller(request, scope)
-        body = await bodies.read(request, self.limits.body_bytes)
+        async with self.body(request, caller) as body, self._once(request, caller, body) as known:
+            yield self.ledger.on_behalf(known), body
+
+    @contextlib.asynccontextmanager
+    async def body(self, request: Request, caller: Caller) -> AsyncIterator[bytes]:
+        """The body of a request whose caller is known; it counts among those in flight until it is needed no more.
+
+        Raises TooLarge, TooSlow, TooBusy.
+        """
+        with self.in_flight.holding("/".join(caller.identity)) as hold:
+            yield await bodies.read(request, self.limits, hold)
+
+    async def parsed(self, request: Request, raw: bytes, parse: Callable[[Request, bytes], T]) -> T:
+        """What a body says, made of it here or, where it is large, in a thread. Raises as `parse`, and TooLarge, TooBusy."""
+
+        def work() -> T:
+            bodies.require_few_values(raw, self.limits.body_values)
+            return parse(request, raw)
+
+        return await self.pools.on_body(len(raw), work)
+
+    def _progress(self, names: Iterable[str]) -> Mapping[str, Progress]:
+        return self.ledger.now.read_models.progress(names)
+
+    @contextlib.asynccontextmanager
+    async def _once(self, request: Request, caller: Caller, body: bytes) -> AsyncIterator[Caller]:
+        """The caller, with the idempotency key of the request if it has one, when it is its turn under that key."""
         key = request.headers.get(KEY_HEADER)
         if key is None:
-            yield self.ledger.on_behalf(caller), body
+            yield caller
             return
         if not 0 < len(key) <= MOST_KEY_CHARACTERS or not key.isascii() or not key.isprintable():
             raise InvalidEvent(KEY_HEADER, f"must be 1 to {MOST_KEY_CHARACTERS} printable ASCII characters; send a random id")
         head = f"{request.method} {request.url.path} {request.headers.get('if-match', '')}"
-        asked = digest(f"{head} {body.decode(errors='replace')}")
+        asked = await self.pools.on_body(len(body), lambda: digest(f"{head} {body.decode(errors='replace')}"))
         async with self._in_turn((*caller.identity, key)):
-            yield self.ledger.on_behalf(caller._replace(key=key, request=asked)), body
+            yield caller._replace(key=key, request=asked)
 
     @contextlib.asynccontextmanager
     async def _in_turn(self, asked: tuple[str, ...]) -> AsyncIterator[None]:

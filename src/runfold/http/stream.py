@@ -11,7 +11,7 @@ from runfold.http.connections import STOP_SECONDS, connection_of
 from runfold.http.feed import Feed
 from runfold.http.follower import Follower, ended_with_key
 from runfold.http.key_watch import Ended
-from runfold.http.service import Limits
+from runfold.http.limits import Limits
 
 READ_ON_SECONDS = 10.0
 """A client that is dropped may read what waits for it for so long."""

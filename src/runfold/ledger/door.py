@@ -130,6 +130,11 @@ class Door:
         return receipt
 
     @property
+    def is_deciding(self) -> bool:
+        """Whether who comes now would have to wait until another command is decided."""
+        return self._turn.locked()
+
+    @property
     def appending(self) -> Appender:
         """What appends, for whoever wants to know how much it does."""
         return self._appender

@@ -3,7 +3,7 @@
 import contextlib
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import psycopg
@@ -63,6 +63,13 @@ class Page(BaseModel, Generic[T]):
     items: tuple[T, ...]
     next_cursor: str | None
     standing: Standing
+
+
+class Progress(NamedTuple):
+    """How far a read model is: None where it has not been begun."""
+
+    position: int | None
+    has_stopped: bool
 
 
 class _State(NamedTuple):
@@ -184,6 +191,12 @@ class ReadModels:
         """How far read models are. Raises ReadModelBehind where one has not been begun."""
         with self._datastore.reading(self._tenant_id) as connection:
             return _standing(_states(connection, names), None)
+
+    def progress(self, names: Iterable[str]) -> dict[str, Progress]:
+        """How far read models are. Raises LedgerUnavailable."""
+        with self._datastore.reading(self._tenant_id) as connection:
+            states = _states(connection, list(names))
+        return {state.name: Progress(state.position, state.trouble == "stopped") for state in states}
 
     def _wait(self, names: Sequence[str], wanted: int, seconds: float) -> None:
         until, pause = time.monotonic() + seconds, _FIRST_PAUSE

@@ -1,0 +1,94 @@
+"""The connections of a server: how many, whose, and which of them makes room when there are too many."""
+
+from collections import Counter, OrderedDict
+from typing import Protocol
+
+from runfold.http.limits import Limits
+
+
+class Member(Protocol):
+    """A connection, as the others know it."""
+
+    address: str
+
+    def evict(self) -> None:
+        """Make room for others."""
+
+
+class _Group:
+    """Connections of one address, or all: how many, and those without a request, the longest first."""
+
+    def __init__(self) -> None:
+        self.members: set[Member] = set()
+        self.silent: OrderedDict[Member, None] = OrderedDict()
+        self.idle: OrderedDict[Member, None] = OrderedDict()
+
+    def rest(self, member: Member) -> None:
+        self.silent.pop(member, None)
+        self.idle.pop(member, None)
+
+    @property
+    def first_to_go(self) -> Member | None:
+        """One that has asked nothing yet, or else one that has been answered."""
+        return next(iter(self.silent), None) or next(iter(self.idle), None)
+
+
+class Connections:
+    """All connections of one application."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.refused: Counter[str] = Counter()
+        self._most, self._most_of_one = limits.all_connections, limits.of_one_address
+        self._all = _Group()
+        self._by_address: dict[str, _Group] = {}
+
+    def __len__(self) -> int:
+        return len(self._all.members)
+
+    def admit(self, member: Member) -> bool:
+        """Whether there is room for one more; where there is none, one without a request makes it."""
+        own = self._by_address.setdefault(member.address, _Group())
+        has_room = self._make_room(own, self._most_of_one) and self._make_room(self._all, self._most)
+        self._by_address.setdefault(member.address, own)
+        if has_room:
+            for group in (self._all, own):
+                group.members.add(member)
+                group.silent[member] = None
+        elif not own.members:
+            self._by_address.pop(member.address, None)
+        return has_room
+
+    def _make_room(self, group: _Group, most: int) -> bool:
+        if len(group.members) < most:
+            return True
+        if (oldest := group.first_to_go) is None:
+            return False
+        self.leave(oldest)
+        self.refused["MadeRoom"] += 1
+        oldest.evict()
+        return True
+
+    def is_busy(self, member: Member) -> None:
+        """It has a request."""
+        for group in self._groups(member):
+            group.rest(member)
+
+    def is_idle(self, member: Member, *, silent: bool = False) -> None:
+        """Its request was answered; `silent` where no other will come."""
+        for group in self._groups(member):
+            group.rest(member)
+            (group.silent if silent else group.idle)[member] = None
+
+    def leave(self, member: Member) -> None:
+        """It has ended, or is about to."""
+        for group in self._groups(member):
+            group.rest(member)
+            group.members.discard(member)
+        own = self._by_address.get(member.address)
+        if own is not None and not own.members:
+            del self._by_address[member.address]
+
+    def _groups(self, member: Member) -> tuple[_Group, ...]:
+        own = self._by_address.get(member.address)
+        return (self._all, own) if own is not None and member in own.members else ()
