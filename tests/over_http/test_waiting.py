@@ -60,6 +60,18 @@ def test_who_waits_in_vain_is_told_where_it_is_now(ledger: Ledger) -> None:
     assert answer.headers["retry-after"] == "1"
 
 
+@pytest.mark.fault("K3")
+def test_a_server_that_stops_waits_for_no_question(ledger: Ledger) -> None:
+    ledger.create_thread(agent_id="support")
+    app = create_app(ledger, Anybody())
+    service: Service = app.state.service
+    with ThreadPoolExecutor(1) as pool:
+        with serving(app) as address:
+            waiting = pool.submit(httpx2.get, f"{address}/runs?min_position=1&wait_seconds=60", timeout=90)
+            until(lambda: service.progress.waiting == 1)
+        assert waiting.result().status_code == 503
+
+
 def test_work_that_waits_for_a_thread_is_bounded(ledger: Ledger) -> None:
     app = create_app(ledger, Anybody())
     app.state.service.pools.questions._waiting = 0

@@ -55,6 +55,7 @@ def create_app(
     _add_all(app.router, service, feed, metrics)  # its own router: one that is included is looked through by a slower way
     add_docs(app, described)
     _add_middleware(app, ledger.settings, metrics)
+    feed.when_closed.append(service.progress.close)
     app.state.service, app.state.feed, app.state.connections = service, feed, Connections(service.limits)
     return app
 

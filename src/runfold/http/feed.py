@@ -7,7 +7,7 @@ an event concerns are woken. So thousands who wait cost nothing, and a hundred w
 import asyncio
 import contextlib
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import NamedTuple, Protocol
 from uuid import UUID
@@ -67,6 +67,8 @@ class Feed:
         self.epoch: UUID | None = None
         """The history that they are of; None while that is not known."""
         self.closed = False
+        self.when_closed: list[Callable[[], object]] = []
+        """What else is to end when the server stops."""
         self.sent = 0
         self.dropped = 0
         self.limiter: CapacityLimiter
@@ -108,6 +110,8 @@ class Feed:
     def close(self) -> None:
         """End all streams at once, and those that come later: the server stops. To be called on the event loop."""
         self.closed = True
+        for end in self.when_closed:
+            end()
         for waiting in self._all:
             waiting.stop()
 

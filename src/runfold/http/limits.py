@@ -1,6 +1,7 @@
 """How much of everything the service takes, and what of it is taken just now: threads, and bytes of bodies."""
 
 import contextlib
+import ctypes
 import resource
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -120,7 +121,18 @@ class Pools:
         """Call a function that works on a body of some size: here where it is small, else in a thread, in turn."""
         if size <= SMALL_BODY:
             return function(*args, **kwargs)
-        return await (self._medium if size <= LARGE_BODY else self._large).run(function, *args, **kwargs)
+        if size <= LARGE_BODY:
+            return await self._medium.run(function, *args, **kwargs)
+        return await self._large.run(_frugally, partial(function, *args, **kwargs))
+
+
+def _frugally(work: Callable[[], T]) -> T:
+    """Do what takes much memory, and let the operating system have it back: the C library would keep it for each thread."""
+    try:
+        return work()
+    finally:
+        if (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
+            trim(0)
 
 
 class Hold:

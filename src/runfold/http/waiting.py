@@ -47,6 +47,13 @@ class Watch:
         finally:
             self._forget(name, waiter)
 
+    def close(self) -> None:
+        """The server stops: nobody waits any longer. To be called on the event loop."""
+        for waiters in self._waiting.values():
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(False)
+
     def _forget(self, name: str, waiter: "asyncio.Future[bool]") -> None:
         waiters = self._waiting.get(name, {})
         waiters.pop(waiter, None)
