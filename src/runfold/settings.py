@@ -77,6 +77,7 @@ class Settings(BaseSettings):
     max_connections_per_address: int | None = Field(
         None, ge=1, description="connections of one address at once; none means three quarters of all"
     )
+    max_import_bytes: int = Field(1024 * MIB, ge=1, description="largest file to import, once it is unpacked")
     env_file: Path | None = Field(None, description="file with more settings, as lines NAME=value; the environment wins")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="least severe log line shown")
 

@@ -6,8 +6,9 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn, TextIO
 
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.measure import Measurement
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -16,11 +17,20 @@ PLAIN_WIDTH = 100
 _ENDLESS = 100_000
 
 # What could move the cursor, ring, hide or turn text round on a reader's terminal: recorded text is anybody's text.
-_CONTROLS = [*range(9), *range(11, 32), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
+_CONTROLS = [
+    *range(9), *range(11, 32), *range(0x7F, 0xA0), 0x061C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A),
+]  # fmt: skip
 _UNSHOWN = dict.fromkeys(_CONTROLS, "\N{REPLACEMENT CHARACTER}")
+_ESCAPED = {code: f"\\u{code:04x}" for code in _CONTROLS}
+"""In JSON they only occur inside strings, where this says the same."""
 
 
 class _Console(Console):
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Whatever is printed, by whichever command: no text of it is a command to the terminal."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=segment.text.translate(_UNSHOWN))
+
     def on_broken_pipe(self) -> NoReturn:
         """Nobody reads any more; `main` ends quietly."""
         raise BrokenPipeError
@@ -91,5 +101,6 @@ def print_json(value: Any, stream: TextIO | None = None) -> None:
     """One JSON value on one line."""
     stream = stream or sys.stdout
     unicode = (stream.encoding or "").lower().replace("-", "") == "utf8"
-    stream.write(json.dumps(value, ensure_ascii=not unicode, separators=(",", ":"), default=str) + "\n")
+    text = json.dumps(value, ensure_ascii=not unicode, separators=(",", ":"), default=str)
+    stream.write(text.translate(_ESCAPED) + "\n")
     stream.flush()

@@ -8,7 +8,7 @@ import gzip
 import re
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -22,6 +22,9 @@ from runfold.export.manifest import SUFFIXES, Format
 
 ROWS_A_GROUP = 20_000
 _CHUNK = 2**20
+_CONTROLS = re.compile(
+    rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)|\xc2[\x80-\x9f]|\xd8\x9c|\xe2\x80[\x8e\x8f\xa8-\xae]|\xe2\x81[\xa6-\xa9]"
+)
 
 
 class Writer(ABC):
@@ -59,9 +62,9 @@ class CsvWriter(Writer):
         return rows
 
     def finish(self, asked: Sequence[Asked], taken: Path, part: Path) -> None:
-        """With a header, compressed."""
+        """With a header, compressed. Control characters, which CSV has no way to escape, are written as in JSON."""
         header = ",".join(f'"{each.column.name}"' for each in asked)
-        _compress(taken, part, f"{header}\n".encode())
+        _compress(taken, part, f"{header}\n".encode(), without_controls)
 
 
 class JsonlWriter(Writer):
@@ -75,7 +78,7 @@ class JsonlWriter(Writer):
         """Lines, without what COPY escapes in them."""
         rows = 0
         while rows < most and (row := copy.read_row()) is not None:
-            file.write(row[0].encode() + b"\n")
+            file.write(without_controls(row[0].encode()) + b"\n")
             rows += 1
         return rows
 
@@ -135,14 +138,22 @@ def known_format(name: str) -> Format:
     raise UsageError(f"{name!r} is no format to export in; there are {', '.join(SUFFIXES)}", format=name)
 
 
-def _compress(taken: Path, part: Path, head: bytes) -> None:
+def without_controls(line: bytes) -> bytes:
+    """UTF-8 in which control characters, and those that turn text round, are `\\u001b`; line ends and tabs stay."""
+    return _CONTROLS.sub(lambda found: b"\\u%04x" % ord(found[0].decode()), line)
+
+
+def _compress(taken: Path, part: Path, head: bytes, change: Callable[[bytes], bytes] | None = None) -> None:
     with (
         part.open("wb") as file,
         gzip.GzipFile("", "wb", compresslevel=6, fileobj=file, mtime=0) as packed,
         taken.open("rb") as rows,
     ):
         packed.write(head)
-        shutil.copyfileobj(rows, packed, _CHUNK)
+        if change is None:
+            shutil.copyfileobj(rows, packed, _CHUNK)
+        else:
+            packed.writelines(map(change, rows))
 
 
 def _cast(asked: Asked) -> str:

@@ -2,8 +2,7 @@
 
 import asyncio
 import re
-import zlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any, TypeVar
 
 from fastapi import Request
@@ -15,15 +14,12 @@ from runfold.domain.event import refusal
 from runfold.domain.first_fault import failing_fast, require_known
 from runfold.domain.values import parse_json
 from runfold.errors import InvalidEvent, TooLarge, TooSlow, WrongMediaType, shortened
+from runfold.gzipped import GrowsTooLarge, NotWhole, Unpacker
 from runfold.http.connections import rest_of_body
 from runfold.http.limits import Hold, Limits
 
 M = TypeVar("M", bound=BaseModel)
 
-_GZIP = 16 + zlib.MAX_WBITS
-_MOST_MEMBERS = 10_000
-_PIECE = 4096
-"""What is left behind the end of a member is copied for each of them."""
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 """A string of JSON. It takes nothing back, so that it takes time in proportion."""
 
@@ -50,15 +46,27 @@ async def read(request: Request, limits: Limits, hold: Hold) -> bytes:
     parts: list[bytes] = []
     size = 0
     async for chunk in _in_time(_chunks(request), limits):
-        part = unpack.take(chunk) if unpack else chunk
+        part = _taken(unpack, chunk) if unpack else chunk
         size += len(part)
         if size > most:
             raise TooLarge("the body", most, "bytes")
         hold.add(len(part))
         parts.append(part)
     if unpack:
-        unpack.finish()
+        try:
+            unpack.finish()
+        except NotWhole as error:
+            raise InvalidEvent("body", str(error)) from None
     return b"".join(parts)
+
+
+def _taken(unpack: Unpacker, chunk: bytes) -> bytes:
+    try:
+        return unpack.take(chunk)
+    except GrowsTooLarge:
+        raise TooLarge("the unpacked body", unpack.most, "bytes") from None
+    except NotWhole as error:
+        raise InvalidEvent("body", str(error)) from None
 
 
 def require_few_values(raw: bytes, most: int) -> None:
@@ -136,47 +144,3 @@ def _is_packed(request: Request) -> bool:
     if packing not in {"gzip", "identity"}:
         raise WrongMediaType(f"the body is packed with {shortened(packing)}; send it plain or with gzip")
     return packing == "gzip"
-
-
-class Unpacker:
-    """Unpacks gzip of any number of members, and no more than is taken."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._member = zlib.decompressobj(_GZIP)
-        self._size = self._members = 0
-        self._is_between = True
-
-    def take(self, chunk: bytes) -> bytes:
-        """What comes of some more bytes. Raises TooLarge, InvalidEvent."""
-        pieces = (chunk[at : at + _PIECE] for at in range(0, len(chunk), _PIECE))
-        return b"".join(part for piece in pieces for part in self._parts(piece))
-
-    def _parts(self, piece: bytes) -> Iterator[bytes]:
-        while piece:
-            if self._member.eof:
-                self._begin()
-            part = self._unpacked(piece)
-            self._size += len(part)
-            if self._size > self._most or self._member.unconsumed_tail:
-                raise TooLarge("the unpacked body", self._most, "bytes")
-            yield part
-            self._is_between = self._member.eof
-            piece = self._member.unused_data
-
-    def finish(self) -> None:
-        """That was all of it. Raises InvalidEvent where it breaks off."""
-        if not self._is_between:
-            raise InvalidEvent("body", "ends in the middle of its gzip stream")
-
-    def _begin(self) -> None:
-        self._members += 1
-        if self._members > _MOST_MEMBERS:
-            raise InvalidEvent("body", f"has more than {_MOST_MEMBERS:,} gzip members; pack it as one")
-        self._member = zlib.decompressobj(_GZIP)
-
-    def _unpacked(self, chunk: bytes) -> bytes:
-        try:
-            return self._member.decompress(chunk, max(1, self._most - self._size + 1))
-        except zlib.error as error:
-            raise InvalidEvent("body", f"is not gzip ({error})") from None

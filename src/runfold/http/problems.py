@@ -10,6 +10,7 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import Match, Route
 
 from runfold.domain.event import refusal
@@ -145,6 +146,10 @@ def add_handlers(app: FastAPI) -> None:
         detail = "the server met an error that it does not know, and logged it; repeat commands with the same ids"
         return problem(request, "Unexpected", 500, detail, {})
 
+    async def gone(_: Request, __: Exception) -> Response:
+        return Response(status_code=400)  # nobody reads it, and it is no fault of ours that a log should tell of
+
+    app.add_exception_handler(ClientDisconnect, gone)
     app.add_exception_handler(LedgerError, ledger_error)
     app.add_exception_handler(ValidationError, invalid)
     app.add_exception_handler(HTTPException, routing)

@@ -40,7 +40,7 @@ def import_paths(ledger: Ledger, format: str, paths: Iterable[str | Path], progr
     if importer is None:
         raise UsageError(f"{format!r} is not a format that can be imported; those are {', '.join(FORMATS)}")
     started, tally = time.monotonic(), Tally()
-    files = find(paths, importer.wants)
+    files = find(paths, importer.wants, ledger.settings.max_import_bytes)
     done, total = 0, sum(file.size for file in files)
     for source in importer.read(files, tally.problems.append):
         tally.add(source.counts)

@@ -3,11 +3,9 @@
 Nothing here knows a format.
 """
 
-import gzip
 import json
 import re
 import sys
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,11 +17,14 @@ from pydantic.alias_generators import to_camel
 from runfold.domain.event import refusal
 from runfold.domain.values import parse_json
 from runfold.errors import InvalidEvent, UsageError
+from runfold.gzipped import GrowsTooLarge, NotWhole, unpacked
 from runfold.importers.tally import Problem
+from runfold.settings import MIB
 
 Report = Callable[[Problem], None]
 M = TypeVar("M", bound="Shape")
 
+MOST_BYTES = 1024 * MIB
 _GZIP = b"\x1f\x8b"
 _BLANK = re.compile(r"[ \t\r\n]*")
 _decoder = json.JSONDecoder()
@@ -49,6 +50,8 @@ class SourceFile:
     path: Path | None
     size: int
     data: bytes | None = field(default=None, repr=False)
+    most: int = MOST_BYTES
+    """Bytes that are taken of it, unpacked."""
 
     @property
     def plain_name(self) -> str:
@@ -56,18 +59,25 @@ class SourceFile:
         return Path(self.name).name.removesuffix(".gz")
 
     def read(self) -> bytes:
-        """Its bytes, unpacked. Raises InvalidEvent where it cannot be read."""
+        """Its bytes, unpacked. Raises InvalidEvent where it cannot be read, or is larger than what is imported at once."""
+        if self.size > self.most:
+            raise self._too_large(f"is {self.size:,} bytes, more than the {self.most:,} that are taken of one file")
         try:
             raw = self.data if self.path is None else self.path.read_bytes()
             assert raw is not None, "standard input is read when it is found"  # noqa: S101
-            return gzip.decompress(raw) if raw.startswith(_GZIP) else raw
+            return unpacked(raw, self.most) if raw.startswith(_GZIP) else raw
         except OSError as error:
             raise InvalidEvent("", f"cannot be read: {error.strerror or error}") from None
-        except (EOFError, zlib.error) as error:
-            raise InvalidEvent("", f"is not a whole gzip file: {error}") from None
+        except GrowsTooLarge as error:
+            raise self._too_large(str(error)) from None
+        except NotWhole as error:
+            raise InvalidEvent("", f"is not a whole gzip file: it {error}") from None
+
+    def _too_large(self, fact: str) -> InvalidEvent:
+        return InvalidEvent("", f"{fact}; split it, or raise RUNFOLD_MAX_IMPORT_BYTES")
 
 
-def find(paths: Iterable[str | Path], wanted: Callable[[str], bool]) -> list[SourceFile]:
+def find(paths: Iterable[str | Path], wanted: Callable[[str], bool], most: int = MOST_BYTES) -> list[SourceFile]:
     """Files as named, the wanted ones of folders and of all that is in them, `-` for standard input; each once.
 
     `wanted` is asked for names without `.gz`. Raises UsageError where there is no such path.
@@ -75,8 +85,8 @@ def find(paths: Iterable[str | Path], wanted: Callable[[str], bool]) -> list[Sou
     found: dict[str, SourceFile] = {}
     for given in paths:
         if str(given) == "-":
-            data = sys.stdin.buffer.read()
-            found["-"] = SourceFile("stdin", None, len(data), data)
+            data = sys.stdin.buffer.read(most + 1)
+            found["-"] = SourceFile("stdin", None, len(data), data, most)
             continue
         path = Path(given)
         if not path.exists():
@@ -85,7 +95,7 @@ def find(paths: Iterable[str | Path], wanted: Callable[[str], bool]) -> list[Sou
         if path.is_dir():
             inside = sorted(item for item in path.rglob("*") if item.is_file() and wanted(item.name.removesuffix(".gz")))
         for item in inside:
-            found.setdefault(str(item.resolve()), SourceFile(str(item), item, item.stat().st_size))
+            found.setdefault(str(item.resolve()), SourceFile(str(item), item, item.stat().st_size, most=most))
     return list(found.values())
 
 

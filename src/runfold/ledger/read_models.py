@@ -169,7 +169,7 @@ class ReadModels:
     @contextlib.contextmanager
     def passing(self, position: int) -> Iterator[tuple[Connection, Snapshot]]:
         """A transaction to make tables in that go away with it, and a snapshot of them. Raises LedgerUnavailable."""
-        with self._transaction("") as connection:
+        with self._transaction("READ WRITE") as connection:
             standing = Standing(position=position, head=position)
             yield connection, Snapshot(_as_tuples(connection), self._tenant_id, standing, "pg_temp")
 
