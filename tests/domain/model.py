@@ -42,10 +42,10 @@ class ApprovalModel:
         self.status = "expired"
         return HAPPENS
 
-    def consume(self, text: str, key: str) -> Verdict:
+    def consume(self, text: str, key: str, now: int, *, run_ended: bool) -> Verdict:
         if self.used == (text, key):
             return ALREADY
-        if self.status != "granted" or self.used or text != self.effective:
+        if self.status != "granted" or self.used or text != self.effective or run_ended or now >= self.expires_at:
             return REFUSED
         self.used = (text, key)
         return HAPPENS

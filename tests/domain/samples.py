@@ -66,8 +66,9 @@ thread_created = ThreadCreated(agent_id="support", title="Orders")
 
 def requested(text: str = '{"order":7}', *, expires_at: datetime | None = None, **rule: object) -> ApprovalRequested:
     """A refund that somebody must allow."""
+    requested_by = str(rule.pop("requested_by", "agent:support"))
     return ApprovalRequested(
-        run_id="run_1", requested_by="agent:support", call_id="call_1", action="refund", reason="tool_call",
+        run_id="run_1", requested_by=requested_by, call_id="call_1", action="refund", reason="tool_call",
         arguments_text=text, arguments_digest=digest(text), expires_at=expires_at, rule=ApprovalRule.model_validate(rule),
     )  # fmt: skip
 

@@ -1,7 +1,9 @@
 """Approvals: asked, voted on, decided one way, used once."""
 
+import json
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -20,7 +22,7 @@ from runfold.domain.approval_events import (
     ApprovalWithdrawn,
     Vote,
 )  # fmt: skip
-from runfold.domain.event import Events
+from runfold.domain.event import AlreadyRecorded, Events
 from runfold.domain.values import Actor, digest
 
 from .samples import ADA, BOB, NOON, ONE_O_CLOCK, requested, voted
@@ -74,6 +76,8 @@ def test_the_digest_is_that_of_the_text_that_people_see() -> None:
         {"eligible": ("human:ada", "human:ada"), "quorum": 2},
         {"eligible": ("human:ada", "agent:support"), "quorum": 2, "requester_excluded": True},
         {"eligible": ("agent:support",), "requester_excluded": True},
+        {"eligible": ("human:ada", "agent:a"), "quorum": 2, "approver_kinds": ("human",)},
+        {"eligible": ("agent:a",), "approver_kinds": ("human", "service")},
     ],
     ids=str,
 )
@@ -175,6 +179,68 @@ def test_who_asked_may_be_excluded() -> None:
     given(requested()).when(lambda approval: approval.vote(AGENT, "approve")).then(voted(AGENT), granted(AGENT))
 
 
+PEOPLE: dict[str, Any] = {"approver_kinds": ("human",), "requester_excluded": True}
+FOR_ADA = [Actor(kind=kind, id="x", on_behalf_of="human:ada") for kind in ("agent", "service", "system")]
+
+
+@pytest.mark.parametrize("voter", [AGENT, *FOR_ADA], ids=str)
+@pytest.mark.parametrize("verdict", ["approve", "deny"])
+def test_where_people_decide_nobody_elses_word_counts_whomever_they_speak_for(voter: Actor, verdict: str) -> None:
+    refusal = f"{voter} may not decide it, for it takes a vote of kind human; vote as human:NAME"
+    given(requested(**PEOPLE)).when(lambda approval: approval.vote(voter, verdict)).refused(refusal)
+    given(requested(**PEOPLE)).when(lambda approval: approval.vote(voter, verdict, edited=EDITED)).refused(refusal)
+    given(requested(**PEOPLE), *ENDS["granted"]).when(lambda approval: approval.vote_too_late(voter, verdict)).refused(refusal)
+    given(requested()).when(lambda approval: approval.vote(voter, "approve")).then(
+        voted(voter, on_behalf_of=voter.on_behalf_of), granted(voter)
+    )
+
+
+def test_several_kinds_may_decide_where_it_was_asked_so() -> None:
+    asked = requested(approver_kinds=("human", "service"))
+    given(asked).when(lambda approval: approval.vote(Actor.parse("service:rules"), "deny")).then(
+        voted(Actor.parse("service:rules"), "deny"), ApprovalDenied(votes=(Vote(voter="service:rules", verdict="deny"),))
+    )
+    given(asked).when(lambda approval: approval.vote(AGENT, "deny")).refused("of kind human or service")
+
+
+def test_who_asked_is_excluded_through_whomever_they_speak() -> None:
+    asked = requested(requester_excluded=True, requested_by="human:ada")
+    for voter in (ADA, *FOR_ADA, Actor(kind="human", id="bob", on_behalf_of="human:ada")):
+        given(asked).when(lambda approval, voter=voter: approval.vote(voter, "approve")).refused("human:ada asked for it")
+    given(asked).when(lambda approval: approval.vote(BOB, "approve")).then(voted(BOB), granted(BOB))
+
+
+def test_a_person_has_one_vote_through_however_many_voices() -> None:
+    proxy = Actor(kind="human", id="bob", on_behalf_of="human:ada")
+    by_proxy = voted(BOB, on_behalf_of="human:ada")
+    asked = requested(quorum=2)
+    given(asked, by_proxy).when(lambda approval: approval.vote(ADA, "approve")).refused(
+        "human:bob voted for human:ada already, and each has one vote"
+    )
+    given(asked, voted(ADA)).when(lambda approval: approval.vote(proxy, "approve")).refused("human:ada voted for human:ada")
+    given(asked, by_proxy).when(lambda approval: approval.vote(BOB, "deny")).refused("a vote stands")
+    given(asked, by_proxy).when(lambda approval: approval.vote(CLEO, "approve")).then(voted(CLEO), granted(BOB, CLEO))
+
+
+@pytest.mark.parametrize("excluded", [None, False, True])
+def test_a_request_from_when_nothing_was_said_of_who_decides_is_the_same_request_today(excluded: bool | None) -> None:
+    recorded = requested(requester_excluded=excluded)
+    with pytest.raises(AlreadyRecorded) as found:
+        fold(recorded).ask(requested(**PEOPLE))
+    assert found.value.proposed == recorded
+    with pytest.raises(AlreadyRecorded) as found:
+        fold(recorded).ask(requested(approver_kinds=("service",)))
+    assert found.value.proposed.differs_from(recorded) == "rule"
+
+
+def test_what_is_absent_in_a_stored_rule_was_not_said() -> None:
+    stored = {"quorum": 1, "eligible": [], "requester_excluded": False}
+    assert ApprovalRule.model_validate_json(json.dumps(stored)).approver_kinds is None
+    assert ApprovalRule.model_validate_json("{}") == ApprovalRule(requester_excluded=None, approver_kinds=None)
+    with pytest.raises(ValidationError, match="approver_kinds"):
+        ApprovalRule(approver_kinds=())
+
+
 # It ends one way
 
 DECISIONS: dict[str, Callable[[Approval], Events]] = {
@@ -228,26 +294,39 @@ def test_only_a_recorded_expiry_closes_it() -> None:
 @pytest.mark.row("AG-10")
 def test_what_was_granted_is_used_once_and_for_what_was_approved() -> None:
     before = (requested(), *ENDS["granted"])
-    given(*before).when(lambda approval: approval.consume(digest(ASKED), "key_1")).then(consumed)
-    given(*before).when(lambda approval: approval.consume(digest(EDITED), "key_1")).refused("it was granted for sha256:")
-    given(*before, consumed).when(lambda approval: approval.consume(digest(ASKED), "key_1")).then()
-    given(*before, consumed).when(lambda approval: approval.consume(digest(ASKED), "key_2")).refused(
+    given(*before).when(lambda approval: approval.consume(digest(ASKED), "key_1", NOON)).then(consumed)
+    given(*before).when(lambda approval: approval.consume(digest(EDITED), "key_1", NOON)).refused("it was granted for sha256:")
+    given(*before, consumed).when(lambda approval: approval.consume(digest(ASKED), "key_1", NOON)).then()
+    given(*before, consumed).when(lambda approval: approval.consume(digest(ASKED), "key_2", NOON)).refused(
         "execution key_1 used it already, and once is all"
     )
-    given(*before, consumed).when(lambda approval: approval.consume(digest(EDITED), "key_1")).refused("once is all")
+    given(*before, consumed).when(lambda approval: approval.consume(digest(EDITED), "key_1", NOON)).refused("once is all")
 
 
 def test_an_edit_is_what_may_be_used() -> None:
     edit = (requested(), voted(ADA, edited_arguments_text=EDITED), granted(ADA, text=EDITED))
-    given(*edit).when(lambda approval: approval.consume(digest(ASKED), "key_1")).refused("it was granted for")
-    given(*edit).when(lambda approval: approval.consume(digest(EDITED), "key_1")).then(
+    given(*edit).when(lambda approval: approval.consume(digest(ASKED), "key_1", NOON)).refused("it was granted for")
+    given(*edit).when(lambda approval: approval.consume(digest(EDITED), "key_1", NOON)).then(
         consumed.model_copy(update={"arguments_digest": digest(EDITED)})
     )
 
 
+def test_what_was_granted_in_time_is_used_until_its_time_and_its_runs_end() -> None:
+    before = (requested(expires_at=ONE_O_CLOCK), *ENDS["granted"])
+    at, just_before = ONE_O_CLOCK, ONE_O_CLOCK - timedelta(microseconds=1)
+    given(*before).when(lambda approval: approval.consume(digest(ASKED), "key_1", just_before)).then(consumed)
+    given(*before).when(lambda approval: approval.consume(digest(ASKED), "key_1", at)).refused(
+        "it was granted in time, to be used until 2026-01-31T13:00:00"
+    )
+    given(*before).when(lambda approval: approval.consume(digest(ASKED), "key_1", NOON, "cancelled at version 9")).refused(
+        "run_1 is cancelled at version 9, and what it was granted ended with it"
+    )
+    given(*before, consumed).when(lambda approval: approval.consume(digest(ASKED), "key_1", at, "completed")).then()
+
+
 @pytest.mark.parametrize("end", ["open", "denied", "expired", "withdrawn"])
 def test_only_what_was_granted_is_used(end: str) -> None:
-    given(requested(), *ENDS.get(end, ())).when(lambda approval: approval.consume(digest(ASKED), "key_1")).refused(
+    given(requested(), *ENDS.get(end, ())).when(lambda approval: approval.consume(digest(ASKED), "key_1", NOON)).refused(
         "only a granted approval may be used"
     )
 

@@ -19,7 +19,7 @@ from runfold.domain.tool_call import ToolSucceeded
 from runfold.domain.values import Actor, digest
 from runfold.errors import CommandRefused
 
-from .model import ALREADY, HAPPENS, REFUSED, ApprovalModel, RunModel, Verdict
+from .model import ALREADY, ENDED, HAPPENS, REFUSED, ApprovalModel, RunModel, Verdict
 from .samples import FAILURE, NOON, called, created, decided, message, requested
 from .steady import STEADY
 from .story import evolved, picture
@@ -215,7 +215,9 @@ class AnyCommands(RuleBasedStateMachine):
     @rule(data=st.data(), text=texts, key=executions)
     def consume(self, data: st.DataObject, text: str, key: str) -> None:
         approval = data.draw(st.sampled_from(sorted(self.models)))
-        self.give(approval, self.models[approval].consume(text, key), lambda state: state.consume(digest(text), key))
+        now, ended = NOON + timedelta(hours=self.now), self.model.status in ENDED
+        expected = self.models[approval].consume(text, key, self.now, run_ended=ended)
+        self.give(approval, expected, lambda state: state.consume(digest(text), key, now, self.model.status if ended else None))
 
     # What is always so
 
@@ -256,13 +258,14 @@ class Bugged:
 
     @staticmethod
     def vote_again_while_open(approval: Approval, *args: Any, **said: Any) -> Events:
-        kept = approval.ballots
+        kept, voices = approval.ballots, approval.voices
         if approval.status == "open":
             approval.ballots = {f"{voter} before": ballot for voter, ballot in kept.items()}
+            approval.voices = {}
         try:
             return Bugged.honest_vote(approval, *args, **said)
         finally:
-            approval.ballots = kept
+            approval.ballots, approval.voices = kept, voices
 
     @staticmethod
     def resume_and_change_the_state(run: Run) -> Events:

@@ -101,7 +101,7 @@ def test_a_call_that_waits_for_a_person_is_found(thread: Thread, ledger: Ledger)
     ledger.fold("tool_calls")
     assert [row.call_id for row in ledger.now.calls(waiting=True).items] == [gated.id]
     assert [row.call_id for row in ledger.now.calls(waiting=False, run_id=run.id).items] == [free.id]
-    approval.grant()
+    approval.grant(actor="human:ada")
     ledger.fold("tool_calls")
     assert ledger.now.calls(waiting=True).items == ()
     assert [row.call_id for row in ledger.now.calls(name="refund", status="called").items] == [gated.id]

@@ -156,7 +156,7 @@ def test_who_waits_for_an_approval_is_found_by_its_stop_reason(thread: Thread, l
     assert (found.run_id, found.agent_id, found.status, found.waiting_for) == (waiting.id, "clerk", "waiting", (approval.id,))
     (pending,) = ledger.now.approvals(agent_id=found.agent_id, status="open").items
     assert pending.approval_id == approval.id
-    approval.grant()
+    approval.grant(actor="human:ada")
     ledger.fold()
     assert ids(ledger, stop_reason="requires_approval") == []
     assert set(ids(ledger, active=True)) == {waiting.id, working.id}

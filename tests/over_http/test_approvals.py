@@ -11,7 +11,7 @@ from runfold import Ledger, Run
 from runfold.http.access import Keys
 from runfold.http.app import create_app
 
-ADA, BOB = {"X-Actor": "human:ada"}, {"X-Actor": "human:bob"}
+ADA, BOB, AGENT = {"X-Actor": "human:ada"}, {"X-Actor": "human:bob"}, {"X-Actor": "agent:support"}
 
 
 @pytest.fixture
@@ -21,7 +21,9 @@ def run(ledger: Ledger) -> Run:
 
 def asked(client: httpx2.Client, run: Run, **request: Any) -> str:
     """Another approval that the run waits for."""
-    answer = client.post(f"/runs/{run.id}/approvals", json={"action": "refund", "arguments": {"order": 7}, **request})
+    answer = client.post(
+        f"/runs/{run.id}/approvals", json={"action": "refund", "arguments": {"order": 7}, **request}, headers=AGENT
+    )
     assert answer.status_code == 201, answer.text
     return answer.json()["id"]
 

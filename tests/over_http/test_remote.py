@@ -117,7 +117,12 @@ def test_a_branch_revises_what_its_parent_said(some: Some, run: Run) -> None:
 def test_an_approval_is_asked_for_granted_by_somebody_and_used_once(some: Some, run: Run) -> None:
     call = run.call_tool("refund", {"order": 7}, needs_approval=True)
     approval = run.request_approval(
-        "refund", arguments={"order": 7}, call_id=call.id, expires_in=timedelta(hours=1), eligible={"human:ada"}
+        "refund",
+        arguments={"order": 7},
+        call_id=call.id,
+        expires_in=timedelta(hours=1),
+        eligible={"human:ada"},
+        requester_excluded=False,
     )
     assert run.view().waiting_for == (approval.id,)
     assert some.now.approval(approval.id).requested_by == "human:ada"
@@ -133,7 +138,7 @@ def test_an_approval_is_asked_for_granted_by_somebody_and_used_once(some: Some, 
 def test_two_who_decide_an_approval_at_once_decide_it_once(ledger: Ledger, address: str) -> None:
     with Ledger.connect(address) as one, Ledger.connect(address) as other:
         run = one.create_thread(agent_id="support").start_run()
-        approval = run.request_approval("refund")
+        approval = run.request_approval("refund", requester_excluded=False)
         yes, no = one.approval(approval.id).submit_grant(), other.approval(approval.id).submit_deny("no")
         refused = [error for answer in (yes, no) if isinstance(error := _error(answer.result), CommandRefused)]
         assert len(refused) == 1

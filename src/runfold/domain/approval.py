@@ -5,12 +5,14 @@ from datetime import datetime
 from typing import Literal, NoReturn, assert_never, cast
 
 from runfold.domain.approval_events import (
+    ONLY_PEOPLE,
     AnyApprovalEvent,
     ApprovalConsumed,
     ApprovalDenied,
     ApprovalExpired,
     ApprovalGranted,
     ApprovalRequested,
+    ApprovalRule,
     ApprovalStatus,
     ApprovalVoteCast,
     ApprovalVoteRefused,
@@ -46,6 +48,8 @@ class Approval:
         self.requested: ApprovalRequested | None = None
         self.status: ApprovalStatus = "open"
         self.ballots: dict[str, Ballot] = {}
+        self.voices: dict[str, str] = {}
+        """Who has voted, by themselves or through another: and that voter."""
         self.too_late: set[str] = set()
         """Who voted when it was closed."""
         self.granted: ApprovalGranted | None = None
@@ -73,14 +77,17 @@ class Approval:
     def ask(self, requested: ApprovalRequested) -> Events:
         """Ask. The same question under the same id again asks nothing."""
         if self.requested is not None:
-            raise AlreadyRecorded("approval", self.id, self.id, 1, requested)
+            raise AlreadyRecorded("approval", self.id, self.id, 1, _as_before(requested, self.requested.rule))
         if requested.arguments_digest != digest(requested.arguments_text):
             self.refuse("request_approval", "arguments_digest is not that of arguments_text, which is what would be approved")
         rule, able = requested.rule, set(requested.rule.eligible)
         if rule.requester_excluded:
             able.discard(requested.requested_by)
+        if rule.approver_kinds is not None:
+            able = {name for name in able if name.partition(":")[0] in rule.approver_kinds}
         if rule.eligible and len(able) < rule.quorum:
-            self.refuse("request_approval", f"{len(able)} may decide it, and {rule.quorum} must agree; name more, or ask fewer")
+            more = "more" if rule.approver_kinds is None else f"more of kind {' or '.join(rule.approver_kinds)}"
+            self.refuse("request_approval", f"{len(able)} may decide it, and {rule.quorum} must agree; name {more}, or ask fewer")
         return [requested]
 
     def is_late(self, now: datetime) -> bool:
@@ -102,9 +109,12 @@ class Approval:
             self.refuse(command, "only an open approval takes votes")
         if cast_already:
             self.refuse(command, f"{name} voted {cast_already.vote.verdict} already, and a vote stands")
-        self._check_voter(command, name)
+        self._check_voter(command, voter)
+        for person in _voices(voter) & self.voices.keys():
+            self.refuse(command, f"{self.voices[person]} voted for {person} already, and each has one vote; another must decide")
         vote = ApprovalVoteCast(
-            voter=name, verdict=verdict, comment=comment, edited_arguments_text=edited, response=response
+            voter=name, on_behalf_of=voter.on_behalf_of, verdict=verdict, comment=comment, edited_arguments_text=edited,
+            response=response,
         )  # fmt: skip
         votes = (*(ballot.vote for ballot in self.ballots.values()), Vote(voter=name, verdict=verdict, comment=comment))
         if verdict == "deny":
@@ -129,10 +139,11 @@ class Approval:
         name = str(voter)
         if self.status == "open" or name in self.ballots or name in self.too_late:
             return []
-        self._check_voter("vote", name)
+        self._check_voter("vote", voter)
         return [
             ApprovalVoteRefused(
-                voter=name, verdict=verdict, comment=comment, edited_arguments_text=edited, response=response, status=self.status
+                voter=name, on_behalf_of=voter.on_behalf_of, verdict=verdict, comment=comment, edited_arguments_text=edited,
+                response=response, status=self.status,
             )
         ]  # fmt: skip
 
@@ -150,8 +161,12 @@ class Approval:
         """The question falls away. Withdrawing what is closed changes nothing."""
         return [ApprovalWithdrawn(cause=cause)] if self.status == "open" else []
 
-    def consume(self, arguments_digest: str, execution_key: str) -> Events:
-        """Use what was granted: once, and only for the arguments that were approved."""
+    def consume(self, arguments_digest: str, execution_key: str, now: datetime, run_ended: str | None = None) -> Events:
+        """Use what was granted: once, only for the arguments that were approved, before `expires_at` and the end of its run.
+
+        `run_ended` is the state of its run in words where that has ended. The same use again changes nothing, whenever it is
+        repeated.
+        """
         if self.granted is None:
             self.refuse("consume", "only a granted approval may be used")
         if self.consumed and self.consumed.execution_key == execution_key and self.consumed.arguments_digest == arguments_digest:
@@ -160,6 +175,12 @@ class Approval:
             self.refuse("consume", f"execution {self.consumed.execution_key} used it already, and once is all")
         if arguments_digest != self.granted.effective_digest:
             self.refuse("consume", f"it was granted for {self.granted.effective_digest}, not {arguments_digest}")
+        if run_ended is not None:
+            self.refuse("consume", f"{self.request.run_id} is {run_ended}, and what it was granted ended with it; ask again")
+        expires_at = self.request.expires_at
+        if expires_at is not None and now >= expires_at:
+            until = f"it was granted in time, to be used until {expires_at.isoformat()}, and it is {now.isoformat()}"
+            self.refuse("consume", f"{until}; ask again")
         asked = self.request
         return [
             ApprovalConsumed(
@@ -178,6 +199,7 @@ class Approval:
                 vote = Vote(voter=cast_now.voter, verdict=cast_now.verdict, comment=cast_now.comment)
                 effective = self.request.arguments_text if text is None else text
                 self.ballots[cast_now.voter] = Ballot(vote, effective, text, cast_now.response)
+                self.voices |= dict.fromkeys(_names(cast_now.voter, cast_now.on_behalf_of), cast_now.voter)
             case ApprovalVoteRefused() as refused:
                 self.too_late.add(refused.voter)
             case ApprovalGranted() as granted:
@@ -193,9 +215,30 @@ class Approval:
             case never:
                 assert_never(never)
 
-    def _check_voter(self, command: str, name: str) -> None:
-        rule = self.request.rule
+    def _check_voter(self, command: str, voter: Actor) -> None:
+        rule, name = self.request.rule, str(voter)
         if rule.eligible and name not in rule.eligible:
             self.refuse(command, f"{name} may not decide it; {', '.join(rule.eligible)} may")
-        if rule.requester_excluded and name == self.request.requested_by:
-            self.refuse(command, f"{name} asked for it, and another must decide")
+        if rule.approver_kinds is not None and voter.kind not in rule.approver_kinds:
+            kinds = " or ".join(rule.approver_kinds)
+            self.refuse(command, f"{name} may not decide it, for it takes a vote of kind {kinds}; vote as {kinds}:NAME")
+        if rule.requester_excluded and self.request.requested_by in _voices(voter):
+            self.refuse(command, f"{self.request.requested_by} asked for it, and another must decide")
+
+
+def _voices(voter: Actor) -> set[str]:
+    return _names(str(voter), voter.on_behalf_of)
+
+
+def _names(voter: str, on_behalf_of: str | None) -> set[str]:
+    """Whose vote it is: the voter's, and that of whom they speak for."""
+    return {voter} if on_behalf_of is None else {voter, on_behalf_of}
+
+
+def _as_before(requested: ApprovalRequested, recorded: ApprovalRule) -> ApprovalRequested:
+    """A request that is given again, as it was recorded when nothing was said yet of who may decide."""
+    rule = requested.rule
+    if recorded.approver_kinds is not None or rule.approver_kinds != ONLY_PEOPLE or not rule.requester_excluded:
+        return requested
+    unsaid = {"approver_kinds": None, "requester_excluded": recorded.requester_excluded}
+    return requested.model_copy(update={"rule": rule.model_copy(update=unsaid)})

@@ -1,24 +1,31 @@
 """What happens to an approval: what a person is asked to allow, who voted, how it ended, and that it was used once."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from runfold.domain.event import Event
-from runfold.domain.values import INT_LIMIT, Digest, Id, JsonObject, Label, RunId, Text, Time, Value
+from runfold.domain.values import INT_LIMIT, ActorKind, Digest, Id, JsonObject, Label, RunId, Text, Time, Value
 
 ClosedStatus = Literal["granted", "denied", "expired", "withdrawn"]
 ApprovalStatus = Literal["open", ClosedStatus]
 WithdrawalCause = Literal["run_cancelled", "run_failed", "new_input"]
 
 
+ONLY_PEOPLE: tuple[ActorKind, ...] = ("human",)
+"""Who may decide what a command asks for that says nothing of it."""
+
+
 class ApprovalRule(Value):
-    """How many must agree, and who may."""
+    """How many must agree, and who may. What is absent was not said when it was asked, and then leaves it to anybody."""
 
     quorum: int = Field(1, ge=1, lt=INT_LIMIT)
     eligible: tuple[Label, ...] = ()
     """Actors as `kind:id`; empty means anybody."""
-    requester_excluded: bool = False
+    requester_excluded: bool | None = None
+    """Whether who asked may not vote, nor anybody on their behalf."""
+    approver_kinds: Annotated[tuple[ActorKind, ...], Field(min_length=1)] | None = None
+    """The kinds of actors that may vote, by who votes and not by whom they vote for: an agent's word is no person's."""
 
 
 class Choice(Value):
@@ -45,7 +52,8 @@ class ApprovalRequested(ApprovalEvent, type="approval.requested"):
     """The agent stopped and asked a person before acting.
 
     `arguments_text` is the exact text that is to be approved, and `arguments_digest` its SHA-256. Reasons are AG-UI's
-    `tool_call`, `input_required`, `confirmation`, or a framework's own as `framework:name`.
+    `tool_call`, `input_required`, `confirmation`, or a framework's own as `framework:name`. What is granted before
+    `expires_at` may be used until then, and while the run goes on.
     """
 
     derived = frozenset({"expires_at"})  # given as a duration, it is another moment each time
@@ -69,6 +77,8 @@ class VoteEvent(ApprovalEvent):
     """What somebody said."""
 
     voter: Label
+    on_behalf_of: Label | None = None
+    """Whose vote it is, where the voter speaks for somebody: neither has another."""
     verdict: Literal["approve", "deny"]
     comment: Text | None = None
     edited_arguments_text: Text | None = None

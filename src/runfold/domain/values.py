@@ -5,7 +5,7 @@ import json
 from collections import Counter
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 from pydantic import (
     AfterValidator,
@@ -253,10 +253,13 @@ Amount = Annotated[Decimal, Field(max_digits=38, decimal_places=18), PlainSerial
 Currency = Annotated[str, _pattern("^[A-Z]{3}$", "is not an ISO 4217 code such as EUR")]
 
 
+ActorKind = Literal["human", "agent", "service", "system"]
+
+
 class Actor(Value):
     """Who did it. Written `kind:id`, as in `human:ada`."""
 
-    kind: Literal["human", "agent", "service", "system"]
+    kind: ActorKind
     id: Label
     on_behalf_of: Label | None = None
 
@@ -269,7 +272,7 @@ class Actor(Value):
         if isinstance(text, Actor):
             return text
         kind, _, name = text.partition(":")
-        if kind not in {"human", "agent", "service", "system"} or not name:
+        if kind not in get_args(ActorKind) or not name:
             raise InvalidEvent("actor", f"{shortened(text)!r} is not kind:id with kind human, agent, service or system")
         return cls(kind=kind, id=name)  # type: ignore[arg-type]  # the kind was checked on the line above
 

@@ -19,6 +19,8 @@ class RequestPlan:
         self.talk = turn.talk
         self.matched = 0
         """How much of the history the client has repeated so far."""
+        self.resumed: int | None = None
+        """The turn that this one resumes: its run ends once this one has used what was granted to it."""
 
     def plan(self, request: Request) -> None:
         """Votes on what was asked, the run, the state, and the messages that are new."""
@@ -28,6 +30,11 @@ class RequestPlan:
         if request.state is not None and request.state not in ({}, self.talk.state):
             self.turn.set_state(request.state, {"actor": CLIENT})
         self.repeat(request.messages)
+
+    def conclude(self) -> None:
+        """The run that was resumed has done its part."""
+        if (resumed := self.resumed) is not None:
+            self.turn.do(lambda stage: (run := stage.lane(resumed).end()) is not None and run.complete(actor=AGENT))
 
     def repeat(self, messages: tuple[dict[str, Any], ...], *words: str) -> None:
         """Messages of the client or of a snapshot: those of the history, and new ones."""
@@ -44,8 +51,8 @@ class RequestPlan:
         asked: dict[str, Any] = {} if parent is None else {"kind": kind, "auto_deny": True}
 
         def begin(stage: Stage) -> None:
-            if before is not None and (run := stage.lane(before).end()) is not None and request.resume:
-                run.complete(actor=AGENT)
+            if before is not None and not request.resume:
+                stage.lane(before).end()
             stage.lanes[turn.number] = stage.recording.lane(
                 turn.id("run"), parent=None if parent is None else stage.lane(parent).first_id,
                 input={name: value for name, value in sent.items() if value},
@@ -53,6 +60,7 @@ class RequestPlan:
             )  # fmt: skip
 
         turn.do(begin)
+        self.resumed = before if request.resume else None
         talk.counts.runs += 1
         talk.last = talk.turn_of[request.run_id] = turn.number
 

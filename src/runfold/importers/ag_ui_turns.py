@@ -3,8 +3,8 @@
 - Messages that the client repeats are found in the history, by their words and calls and not by their ids; others are new.
 - Text that streams in deltas is one message. Tool calls that name no message get one, as a client builds it.
 - An interrupt is an approval, and the run waits. `resume` of the next turn is the vote on it, and that run `resumes` this
-  one. A call that the resumed run announces again, as it was approved, is the same call: it is counted as the source
-  counts it, and recorded once; with it the approval is used.
+  one, which ends with that turn. A call that the resumed run announces again, as it was approved, is the same call: it is
+  counted as the source counts it, and recorded once; with it the approval is used.
 - `RAW` and `CUSTOM` events are kept whole, as messages of role `activity`, and are not counted as messages.
 - `rawEvent` says what its event says in a framework's words, and is not kept.
 - A turn of which there is no response is a run that goes on; a response that breaks off is a run that failed.
@@ -57,6 +57,7 @@ class Turn:
             writer.guard(partial(answer.take, piece))
         if self.has_response and not answer.is_over:
             answer.fail("the stream breaks off before the run's end", "incomplete", {"actor": AGENT})
+        plan.conclude()
 
 
 @dataclass
@@ -263,7 +264,7 @@ class _Answer:
                 call.name if call else interrupt.reason, arguments=call.arguments_text if call else None,
                 call_id=call.id if call else None, reason=interrupt.reason, message=interrupt.message,
                 response_schema=interrupt.response_schema, expires_at=interrupt.expires_at, approval_id=approval_id,
-                **envelope,
+                approver_kinds=None, requester_excluded=None, **envelope,  # the protocol says nothing of who may answer
             )
         )  # fmt: skip
 

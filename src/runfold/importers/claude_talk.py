@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from runfold.domain.approval_events import ONLY_PEOPLE
 from runfold.domain.thread import MAIN
 from runfold.domain.values import DataPart, FilePart, Part, ReasoningPart, TextPart
 from runfold.ids import stable_id
@@ -136,7 +137,8 @@ class Talk:
         for ask in asks:
             self.recording.batch.run(run_id).request_approval(
                 ask.action, arguments=ask.arguments, call_id=call_id, reason=ask.reason, message=ask.message,
-                choices=[{**option} for option in ask.options], approval_id=self.id("approval", block.id, ask.name), **envelope,
+                choices=[{**option} for option in ask.options], approval_id=self.id("approval", block.id, ask.name),
+                approver_kinds=ONLY_PEOPLE, requester_excluded=None, **envelope,  # the person at the terminal is asked
             )  # fmt: skip
         self.spawn(block, run_id, version)
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 from runfold.domain.thread import ThreadImported
@@ -70,13 +71,17 @@ def _store(ledger: Ledger, format: str, source: SourceThread, tally: Tally) -> N
             return
 
 
+_IN_TIME = datetime.min.replace(tzinfo=UTC)
+"""What a source tells was in time there; by the clock of the import all of it would be late."""
+
+
 def _is_in(ledger: Ledger, source: SourceThread) -> bool:
     recorded = ledger.events(thread_id=source.thread_id, types=("thread.imported",))
     return any(isinstance(item.event, ThreadImported) and item.event.source_digest == source.digest for item in recorded)
 
 
 def _record(ledger: Ledger, format: str, source: SourceThread, report: Report) -> int:
-    with ledger.batch() as batch:
+    with ledger.batch(clock=lambda: _IN_TIME) as batch:
         recording = Recording(ledger, batch, source.thread_id, report)
         source.record(recording)
         recording.finish(ThreadImported(format=format, source_digest=source.digest, source_ids=source.source_ids))

@@ -6,6 +6,7 @@ from typing import Any, Literal, Unpack
 from runfold.domain.approval import Approval as ApprovalState
 from runfold.domain.approval_events import ApprovalExpired, ApprovalVoteRefused
 from runfold.domain.event import Event
+from runfold.domain.run import ENDED
 from runfold.domain.run import Run as RunState
 from runfold.domain.tool_call import Failure, ToolFailed
 from runfold.domain.values import Actor, digest
@@ -62,13 +63,17 @@ class Approval(Handle):
 
     @command
     def consume(self, arguments: Any, *, execution_key: str, **envelope: Unpack[Envelope]) -> Plan[Receipt]:
-        """Use what was granted: once, and only for the arguments that were approved. Again with the same key changes nothing."""
+        """Use what was granted: once, only for the arguments that were approved, before `expires_at` and the end of its run.
+
+        Again with the same key changes nothing.
+        """
         asked_digest = digest(arguments_of(arguments)[0])
 
         def work(session: Session) -> None:
             approval = session.approval(self.id)
             session.expect(approval, envelope.get("expected_version"))
-            session.record(approval, approval.consume(asked_digest, execution_key))
+            ended = ended_run(session.run(approval.request.run_id))
+            session.record(approval, approval.consume(asked_digest, execution_key, self._door.clock(), ended))
 
         return Plan(self.id, work, itself, envelope)
 
@@ -137,6 +142,11 @@ class Approval(Handle):
                 _tell_run(session, run, approval)
 
         return Plan(self.id, work, answer, envelope)
+
+
+def ended_run(run: RunState) -> str | None:
+    """The state of a run that has ended, in words."""
+    return run.describe() if run.status in ENDED else None
 
 
 def _tell_run(session: Session, run: RunState, approval: ApprovalState) -> None:

@@ -1,6 +1,6 @@
 """Many commands, one transaction: all of them are recorded, or none."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import TypeVar
 
@@ -56,9 +56,9 @@ class ReaderWithNew(TenantReader):
 class BatchDoor:
     """A door that collects. A refused command leaves the batch as it was, and may be caught."""
 
-    def __init__(self, door: Door, caller: Caller) -> None:
+    def __init__(self, door: Door, caller: Caller, clock: Callable[[], datetime] | None = None) -> None:
         self._door, self._caller = door, caller
-        self.clock, self.actor, self.tenant_id = door.clock, caller.actor, caller.tenant_id
+        self.clock, self.actor, self.tenant_id = clock or door.clock, caller.actor, caller.tenant_id
         self.reader: TenantReader = ReaderWithNew(door.recorder.store, self)
         self._states = States(door.recorder.reader, most=2**31, take=door.take)
         self._session: Session = door.session({}, self._states, caller)
@@ -127,7 +127,7 @@ class BatchDoor:
 
     def collected(self) -> Iterator[Recorded]:
         """What is collected, as if it were recorded now, after everything else."""
-        session, now = self._session, self.clock()
+        session, now = self._session, self._door.clock()
         for offset, (row, event) in enumerate(zip(session.rows, session.events, strict=True)):
             yield Recorded(
                 _AFTER_ALL + offset, row.stream, row.version, event, row.event_id, row.tenant_id, row.thread_id,

@@ -1,7 +1,7 @@
 """The ledger as one caller sees it: where handles come from, and what can be read."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, TypeVar, Unpack
 
@@ -143,9 +143,12 @@ class Desk(Writing, Keyring):
         self._reading = Reading(door.reader, self.caller.tenant_id)
 
     @contextlib.contextmanager
-    def batch(self) -> Iterator[Batch]:
-        """Many commands in one transaction, stored when the block ends without an error."""
-        batch = Batch(BatchDoor(self._own_door, self.caller))
+    def batch(self, *, clock: Callable[[], datetime] | None = None) -> Iterator[Batch]:
+        """Many commands in one transaction, stored when the block ends without an error.
+
+        `clock` says by what time they are judged, where they were given elsewhere before: what is past `expires_at` is late.
+        """
+        batch = Batch(BatchDoor(self._own_door, self.caller, clock))
         yield batch
         batch.finish()
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, TypeVar, Unpack
 
 from runfold.domain.approval import Approval as ApprovalState
-from runfold.domain.approval_events import ApprovalRequested, ApprovalRule, Choice
+from runfold.domain.approval_events import ONLY_PEOPLE, ApprovalRequested, ApprovalRule, Choice
 from runfold.domain.decision import DecisionMade, DecisionType, Option
 from runfold.domain.event import Event
 from runfold.domain.message import MessageAdded, Role
@@ -14,7 +14,7 @@ from runfold.domain.run import Run as RunState
 from runfold.domain.step import EdgeTraversed, ModelCallStarted, StepStarted
 from runfold.domain.tool_call import Failure, ToolCalled, ToolFailed
 from runfold.domain.usage import CostReported, Tokens, UsageRecorded
-from runfold.domain.values import Actor, ApprovalId, digest
+from runfold.domain.values import Actor, ActorKind, ApprovalId, digest
 from runfold.ledger.approval import Approval
 from runfold.ledger.caller import Envelope
 from runfold.ledger.child import Child
@@ -224,16 +224,19 @@ class Recording(Life):
         return Plan(self.id, decide, itself, envelope)
 
     @command
-    def request_approval(
+    def request_approval(  # noqa: PLR0913  one for each thing that can be said of what is asked
         self, action: str, *, arguments: Any = None, call_id: str | None = None, decision_id: str | None = None,
         reason: str | None = None, message: str | None = None, expires_in: str | timedelta | None = None,
-        expires_at: datetime | None = None, quorum: int = 1, eligible: Iterable[str] = (), requester_excluded: bool = False,
+        expires_at: datetime | None = None, quorum: int = 1, eligible: Iterable[str] = (),
+        approver_kinds: Iterable[ActorKind] | None = ONLY_PEOPLE, requester_excluded: bool | None = True,
         choices: Iterable[Choice | Mapping[str, Any]] = (), response_schema: dict[str, Any] | None = None,
         approval_id: str | None = None, **envelope: Unpack[Envelope],
     ) -> Plan[Approval]:  # fmt: skip
         """Stop and ask a person. The run waits until every approval it asked for is decided.
 
-        `arguments` is exactly what is to be approved: text to the letter, or JSON. `expires_in` is `90s`, `15m`, `1h`, `7d`.
+        `arguments` is exactly what is to be approved: text to the letter, or JSON. `expires_in` is `90s`, `15m`, `1h`, `7d`:
+        what is granted before is to be used until then, and before the run ends. People decide, others than who asked, unless
+        `approver_kinds` or `requester_excluded` say otherwise; null says nothing, and leaves it to anybody.
         A `response` that comes with a yes is held to `response_schema`, a JSON Schema that stands by itself.
         """
         text, _ = arguments_of(arguments)
@@ -246,7 +249,10 @@ class Recording(Life):
             message=message, arguments_text=text, arguments_digest=digest(text),
             choices=tuple(item if isinstance(item, Choice) else Choice.model_validate(item) for item in choices),
             response_schema=response_schema, expires_at=expires_at,
-            rule=ApprovalRule(quorum=quorum, eligible=tuple(eligible), requester_excluded=requester_excluded),
+            rule=ApprovalRule(
+                quorum=quorum, eligible=tuple(eligible), requester_excluded=requester_excluded,
+                approver_kinds=None if approver_kinds is None else tuple(approver_kinds),
+            ),
         )  # fmt: skip
         asked_id = checked_id(ApprovalId, "approval_id", approval_id) if approval_id else self._door.new_id("approval")
 

@@ -7,7 +7,7 @@ from runfold.domain.event import Event
 from runfold.domain.run import Run as RunState
 from runfold.domain.tool_call import Call, Failure, ToolCancelled, ToolFailed, ToolSucceeded
 from runfold.domain.values import digest
-from runfold.ledger.approval import Approval
+from runfold.ledger.approval import Approval, ended_run
 from runfold.ledger.caller import Envelope
 from runfold.ledger.child import Child
 from runfold.ledger.command import command, submitting
@@ -27,8 +27,8 @@ class ToolCall(Child):
     ) -> Plan[str]:  # fmt: skip
         """Say that the side effect begins now, and return its execution key.
 
-        A call that needs approval names the granted one, which is consumed in the same transaction: once, and only for the
-        arguments that were approved (`arguments_text`, or else those of the grant).
+        A call that needs approval names the granted one, which is consumed in the same transaction: once, only for the
+        arguments that were approved (`arguments_text`, or else those of the grant), and before the approval's `expires_at`.
         """
         key = execution_key or self._door.new_id("exec")
         approval_id = approval.id if isinstance(approval, Approval) else approval
@@ -39,10 +39,12 @@ class ToolCall(Child):
             granted = session.approval(approval_id) if approval_id else None
             if granted is not None and granted.request.call_id != self.id:
                 granted.refuse("start_tool", f"it is for {granted.request.call_id or 'no tool call'}, not {self.id}")
+            if granted is not None and granted.request.run_id != run.id:
+                granted.refuse("start_tool", f"it is for {self.id} of {granted.request.run_id}, not of {run.id}")
             consumed: list[Event] = []
             if granted is not None:
                 text = granted.granted.effective_arguments_text if granted.granted and arguments_text is None else arguments_text
-                consumed = granted.consume(digest(text or ""), key)
+                consumed = granted.consume(digest(text or ""), key, self._door.clock(), ended_run(run))
             events = run.calls.start(self.id, key, approved=granted is not None)
             session.record(run, events)
             if granted is not None:

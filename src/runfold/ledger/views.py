@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict
 
 from runfold.domain.approval import Approval
-from runfold.domain.approval_events import ApprovalStatus, Vote
+from runfold.domain.approval_events import ApprovalRule, ApprovalStatus, Vote
 from runfold.domain.event import Recorded
 from runfold.domain.message import MessageAdded, MessageRevised, Role
 from runfold.domain.run import Run
@@ -173,6 +173,7 @@ class ApprovalView(View):
     effective_arguments_text: str | None
     effective_digest: str | None
     requested_by: str
+    rule: ApprovalRule
     call_id: str | None
     decision_id: str | None
     expires_at: datetime | None
@@ -190,7 +191,7 @@ class ApprovalView(View):
             action=asked.action, reason=asked.reason, message=asked.message, arguments_text=asked.arguments_text,
             effective_arguments_text=granted.effective_arguments_text if granted else None,
             effective_digest=granted.effective_digest if granted else None, requested_by=asked.requested_by,
-            call_id=asked.call_id, decision_id=asked.decision_id, expires_at=asked.expires_at,
+            rule=asked.rule, call_id=asked.call_id, decision_id=asked.decision_id, expires_at=asked.expires_at,
             votes=tuple(ballot.vote for ballot in approval.ballots.values()),
             consumed_by=approval.consumed.execution_key if approval.consumed else None,
             requested_at=first.happened_at, position=last.position,

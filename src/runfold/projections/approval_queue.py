@@ -62,13 +62,15 @@ class ApprovalRow(Row):
     choices: int = 0
     """How many answers there are to choose from."""
     expires_at: datetime | None = None
-    """When it may be recorded as expired; null for never."""
+    """When it may be recorded as expired, and until when what was granted may be used; null for no end."""
     quorum: int = 1
     """How many must agree."""
     eligible: tuple[str, ...] = ()
     """Who may vote, as kind:id; empty for anybody."""
-    requester_excluded: bool = False
-    """Whether who asked may not vote."""
+    requester_excluded: bool | None = None
+    """Whether who asked may not vote; null where nothing was said, and then they may."""
+    approver_kinds: tuple[str, ...] | None = None
+    """The kinds of actors that may vote, such as human; null where nothing was said, and then all may."""
 
     approvals: int = 0
     """Votes for it so far. Where some edit the arguments, only those for the same ones count together."""
@@ -132,7 +134,7 @@ def _requested(_: ApprovalRow, recorded: Recorded, event: ApprovalRequested) -> 
         "reason": event.reason, "requested_by": event.requested_by, "requested_at": recorded.happened_at,
         "requested_position": recorded.position, "arguments_digest": event.arguments_digest, "choices": len(event.choices),
         "expires_at": event.expires_at, "quorum": rule.quorum, "eligible": rule.eligible,
-        "requester_excluded": rule.requester_excluded,
+        "requester_excluded": rule.requester_excluded, "approver_kinds": rule.approver_kinds,
     }  # fmt: skip
 
 
