@@ -73,12 +73,10 @@ def test_voting_again_the_same_changes_nothing_and_otherwise_is_refused(runfold:
 
 @pytest.mark.row("LT-94")
 def test_a_denial_says_why_and_needs_no_read_model(runfold: Command, ledger: Ledger, asked: list[Approval]) -> None:
-    answer = runfold("deny", "approval_refund", "--reason", "ask the customer first", "--json")
+    answer = runfold("deny", "approval_refund", "--reason", "ask the customer first", "--as", "human:ada", "--json")
     assert answer.code == 0
     assert answer.json["approval"]["status"] == "denied"
-    assert answer.json["approval"]["votes"] == [
-        {"voter": "service:runfold", "verdict": "deny", "comment": "ask the customer first"}
-    ]
+    assert answer.json["approval"]["votes"] == [{"voter": "human:ada", "verdict": "deny", "comment": "ask the customer first"}]
     assert ledger.position() == answer.json["position"]
 
 

@@ -31,7 +31,7 @@ class Served:
     """A server that was started, its address and its first key."""
 
     def __init__(self, process: "subprocess.Popen[str]", said: dict[str, Any]) -> None:
-        self.process, self.address, self.key = process, said["address"], said["key"]
+        self.process, self.address, self.key, self.owner = process, said["address"], said["key"], said["owner"]
         assert said["pid"] == process.pid
 
     def client(self, key: str | None = None) -> httpx2.Client:
@@ -114,6 +114,30 @@ def test_what_it_prints_is_true_and_can_be_copied(started: Process) -> None:
     assert process.wait(SECONDS) == 0
     following.communicate()
     process.communicate()
+
+
+def test_the_first_key_is_a_persons(serve: Callable[..., Served], ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGNAME", "mira")
+    first = serve("--no-work")
+    (key,) = ledger.keys()
+    assert (first.owner, key.owner, key.created_by) == ("human:mira", "human:mira", "service:runfold")
+    first.end()
+    ledger.revoke_key(key.id)
+    named = serve("--no-work", "--owner", "human:ada")
+    assert (named.owner, ledger.keys()[1].owner) == ("human:ada", "human:ada")
+    run = ledger.create_thread(agent_id="support").start_run()
+    approval = run.request_approval("refund").id
+    with named.client() as client:
+        assert client.post(f"/approvals/{approval}/votes", json={"verdict": "approve"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("owner", "said"),
+    [("agent:a", "--owner is agent:a, which is no person"), ("ada", "not kind:id"), ("human:\ud800", "--owner")],
+)
+def test_a_first_key_of_nobody_is_not_made(runfold: Command, ledger: Ledger, owner: str, said: str) -> None:
+    refused = runfold("serve", "--port", "0", "--owner", owner)
+    assert (refused.code, said in refused.err, ledger.position()) == (2, True, 0)
 
 
 def test_a_second_start_shows_no_key_and_with_the_first_one_others_can_be_served_too(serve: Callable[..., Served]) -> None:

@@ -225,9 +225,10 @@ def test_a_person_has_one_vote_through_however_many_voices() -> None:
 @pytest.mark.parametrize("excluded", [None, False, True])
 def test_a_request_from_when_nothing_was_said_of_who_decides_is_the_same_request_today(excluded: bool | None) -> None:
     recorded = requested(requester_excluded=excluded)
-    with pytest.raises(AlreadyRecorded) as found:
-        fold(recorded).ask(requested(**PEOPLE))
-    assert found.value.proposed == recorded
+    for today in (PEOPLE, {"approver_kinds": ("human",)}, {}):  # of commands, and of importers
+        with pytest.raises(AlreadyRecorded) as found:
+            fold(recorded).ask(requested(**today))
+        assert found.value.proposed == recorded
     with pytest.raises(AlreadyRecorded) as found:
         fold(recorded).ask(requested(approver_kinds=("service",)))
     assert found.value.proposed.differs_from(recorded) == "rule"

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -42,6 +43,17 @@ def steps() -> Iterator[tuple[str, str]]:
         yield command, shown.strip()
 
 
+def in_the_same_shell(before: str, text: str) -> str:
+    """What a line sets, as it stands from then on: what is asked for once is not asked for again with each command."""
+    if (asked := re.match(r"export (\w+)=\$\(", text)) is None:
+        return text + "\n"
+    name = asked[1]
+    script = ["bash", "-ec", f'{before}{text}\nprintf %s "${name}"']
+    done = subprocess.run(script, check=True, capture_output=True, text=True, timeout=90)
+    assert done.stdout, text
+    return f"export {name}={shlex.quote(done.stdout)}\n"
+
+
 def same_but_for_time(text: str) -> str:
     return re.sub(r"\d{4}-\d\d-\d\dT[0-9:.]+\+00:00", "TIME", EPOCH.sub("@EPOCH", text))
 
@@ -67,8 +79,8 @@ def test_the_walk_with_curl_does_what_it_shows(served: dict[str, str], tmp_path:
     before, tried, epoch = "", 0, ""
     for command, shown in steps():
         text = EPOCH.sub(epoch, command.replace("rf_…", served["key"]).replace(SERVED, served["address"]))
-        if text.startswith(("export ", "rf() ")):
-            before += text + "\n"
+        if re.match(r"export |\w+\(\) ", text):
+            before += in_the_same_shell(before, text)
             continue
         if "-m 2 " in text:
             text = PATIENT + text.replace("-m 2 ", "-m 60 ")

@@ -161,6 +161,21 @@ def test_an_approved_call_that_is_announced_again_is_one_call_and_uses_its_appro
     assert [item.type for item in ledger.events(types=["approval.*"])][-1] == "approval.consumed"
 
 
+def test_what_was_allowed_in_time_there_is_in_time_here_and_nothing_is_claimed_of_who_might_have(
+    ledger: Ledger, importing: Importing, chat: Chat
+) -> None:
+    long_ago = {**APPROVAL, "expiresAt": "2020-01-01T00:00:00Z"}
+    chat.turn([STARTED, *call("c1", "delete", '{"file": "a"}'), interrupted("i1", **long_ago)], user("Delete a"))
+    again = [*call("c1", "delete", '{"file":"a"}'), result("c1", "gone")]
+    chat.turn([STARTED, *again, FINISHED], user("Delete a"), resume=[{"interruptId": "i1", "payload": {"approved": True}}])
+    assert importing("ag-ui", chat.folder).problems == []
+    types = [item.type for item in ledger.events(types=["approval.*"])]
+    assert types == ["approval.requested", "approval.vote_cast", "approval.granted", "approval.consumed"]
+    rule = ledger.events(types=["approval.requested"])[0].as_json()["data"]["rule"]
+    assert rule == {"quorum": 1, "eligible": []}
+    assert {ledger.run(run_id).view().status for run_id in the_thread(ledger).tree().nodes} == {"completed"}
+
+
 def test_a_call_with_other_arguments_than_were_approved_is_a_problem(ledger: Ledger, importing: Importing, chat: Chat) -> None:
     chat.turn([STARTED, *call("c1", "delete", '{"file": "a"}'), interrupted("i1", **APPROVAL)], user("Delete a"))
     resume = [{"interruptId": "i1", "payload": {"approved": True}}]

@@ -143,6 +143,8 @@ def test_a_plan_is_rejected_and_then_approved(ledger: Ledger, importing: Importi
     approvals = [ledger.now.approval(item.stream) for item in ledger.events(types=["approval.requested"])]
     assert [approval.status for approval in approvals] == ["denied", "granted"]
     assert {approval.votes[0].voter for approval in approvals} == {"human:user"}
+    assert {approval.rule.approver_kinds for approval in approvals} == {("human",)}
+    assert {approval.rule.requester_excluded for approval in approvals} == {None}
     made = [item.event for item in ledger.events(types=["decision.made"])]
     assert [event.chosen_option_id for event in made if isinstance(event, DecisionMade)] == ["reject", "approve"]
     (run,) = the_thread(ledger).tree().nodes

@@ -1,11 +1,13 @@
 """Approvals: two streams that move together, from any number of processes."""
 
+import contextlib
 import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from runfold import CommandRefused, DuplicateWithDifferentContent, Ledger, Run, VersionConflict
+from runfold import CommandRefused, DuplicateWithDifferentContent, InvalidEvent, Ledger, Run, VersionConflict
+from runfold.domain.values import Actor
 
 PAST = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -268,3 +270,118 @@ def test_a_vote_may_expect_a_version(run: Run) -> None:
     approval.grant(actor="human:ada", expected_version=1)
     with pytest.raises(VersionConflict, match="at version 2, not 1"):
         approval.grant(actor="human:bob", expected_version=1)
+
+
+# Who may decide, and until when
+
+
+def rule_of(ledger: Ledger, approval_id: str) -> tuple[object, object]:
+    rule = ledger.now.approval(approval_id).rule
+    return rule.approver_kinds, rule.requester_excluded
+
+
+def test_a_new_request_is_for_people_other_than_who_asked_unless_it_says_otherwise(ledger: Ledger, run: Run) -> None:
+    assert rule_of(ledger, run.request_approval("refund").id) == (("human",), True)
+    said = run.request_approval("refund", approver_kinds=["service", "human"], requester_excluded=False)
+    assert rule_of(ledger, said.id) == (("service", "human"), False)
+    unsaid = run.request_approval("refund", approver_kinds=None, requester_excluded=None)
+    assert rule_of(ledger, unsaid.id) == (None, None)
+    assert unsaid.grant(actor="agent:anybody").appended > 0
+    stored = [recorded.as_json()["data"]["rule"] for recorded in ledger.events(types=["approval.requested"])]
+    assert [sorted(rule) for rule in stored] == [["approver_kinds", "eligible", "quorum", "requester_excluded"]] * 2 + [
+        ["eligible", "quorum"]
+    ]
+    with pytest.raises(InvalidEvent, match="approver_kinds"):
+        run.request_approval("refund", approver_kinds=["robot"])  # type: ignore[list-item]
+
+
+def test_no_programs_word_decides_alone_in_a_batch_or_among_many(ledger: Ledger, run: Run) -> None:
+    approvals = [run.request_approval("refund").id for _ in range(2)]
+    voters = ["agent:a", "service:runfold", "system:rules", Actor(kind="agent", id="a", on_behalf_of="human:ada")]
+    before = ledger.position()
+    for voter in voters:
+        for verdict in ("approve", "deny"):
+            with pytest.raises(CommandRefused, match="it takes a vote of kind human; vote as human:NAME"):
+                ledger.approval(approvals[0]).vote(verdict, actor=voter)
+            with contextlib.ExitStack() as ends:
+                ends.enter_context(pytest.raises(CommandRefused, match="of kind human"))
+                batch = ends.enter_context(ledger.batch())
+                batch.approval(approvals[0]).vote("approve", actor="human:ada")
+                batch.approval(approvals[1]).vote(verdict, actor=voter)
+    assert ledger.position() == before
+
+
+ENDINGS = {
+    "completed": lambda run: run.complete(),
+    "failed": lambda run: run.fail("it broke"),
+    "cancelled": lambda run: run.cancel(),
+}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_what_was_granted_ends_with_its_run(ledger: Ledger, other: Ledger, run: Run, ending: str) -> None:
+    call = run.call_tool("refund", {"order": 7}, needs_approval=True)
+    used, unused, started = (
+        run.request_approval("refund", arguments={"order": 7}, call_id=each) for each in (None, None, call.id)
+    )
+    for approval in (used, unused, started):
+        approval.grant(actor="human:ada")
+    used.consume({"order": 7}, execution_key="exec_1")
+    ENDINGS[ending](run)
+    before = ledger.position()
+    for where in (ledger, other):
+        with pytest.raises(CommandRefused, match=f"{run.id} is {ending} .*ended with it; ask again"):
+            where.approval(unused.id).consume({"order": 7}, execution_key="exec_2")
+        with pytest.raises(CommandRefused):
+            where.run(run.id).tool_call(call.id).start(approval=started.id)
+        with pytest.raises(CommandRefused), where.batch() as batch:
+            batch.approval(unused.id).consume({"order": 7}, execution_key="exec_2")
+        assert where.approval(used.id).consume({"order": 7}, execution_key="exec_1").appended == 0  # what was used stays used
+    assert ledger.position() == before
+
+
+def test_what_was_granted_in_time_is_used_until_its_time(ledger: Ledger, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    call = run.call_tool("refund", {"order": 7}, needs_approval=True)
+    granted = [
+        run.request_approval("refund", arguments={"order": 7}, call_id=each, expires_in="1h") for each in (None, call.id, None)
+    ]
+    for approval in granted:
+        approval.grant(actor="human:ada")
+    granted[2].consume({"order": 7}, execution_key="exec_1")
+    later = datetime.now(UTC) + timedelta(hours=2)
+    monkeypatch.setattr(ledger._own_door, "clock", lambda: later)
+    before = ledger.position()
+    with pytest.raises(CommandRefused, match=r"it was granted in time, to be used until .*; ask again"):
+        granted[0].consume({"order": 7}, execution_key="exec_2", occurred_at=later - timedelta(hours=2))
+    with pytest.raises(CommandRefused, match="to be used until"):
+        call.start(approval=granted[1])
+    assert granted[2].consume({"order": 7}, execution_key="exec_1").appended == 0
+    assert ledger.position() == before
+    assert ledger.now.approval(granted[0].id).status == "granted"  # that is what was decided
+
+
+def test_an_approval_is_for_a_call_of_its_own_run(ledger: Ledger, run: Run) -> None:
+    other_run = ledger.create_thread(agent_id="support").start_run()
+    for each in (run, other_run):
+        each.call_tool("refund", {"order": 7}, call_id="call_1", needs_approval=True)
+    approval = run.request_approval("refund", arguments={"order": 7}, call_id="call_1")
+    approval.grant(actor="human:ada")
+    with pytest.raises(CommandRefused, match=f"it is for call_1 of {run.id}, not of {other_run.id}"):
+        other_run.tool_call("call_1").start(approval=approval)
+    assert run.tool_call("call_1").start(approval=approval)
+
+
+def test_a_person_who_asked_does_not_decide_through_another(ledger: Ledger, run: Run) -> None:
+    approval = run.request_approval("refund", actor="human:ada")
+    for voter in ("human:ada", Actor(kind="human", id="bob", on_behalf_of="human:ada")):
+        with pytest.raises(CommandRefused, match="human:ada asked for it, and another must decide"):
+            approval.grant(actor=voter)
+    assert approval.grant(actor="human:bob").appended == 3
+
+
+def test_who_voted_through_another_has_no_second_vote_in_another_process(ledger: Ledger, other: Ledger, run: Run) -> None:
+    approval = run.request_approval("refund", quorum=2)
+    approval.grant(actor=Actor(kind="human", id="bob", on_behalf_of="human:ada"))
+    with pytest.raises(CommandRefused, match="human:bob voted for human:ada already"):
+        other.approval(approval.id).grant(actor="human:ada")
+    assert other.approval(approval.id).grant(actor="human:cleo").appended == 3

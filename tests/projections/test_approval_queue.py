@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,6 +28,20 @@ def queue(ledger: Ledger) -> Queue:
     return lambda: list(rows_of(ApprovalQueue(), ledger).values())
 
 
+@pytest.mark.parametrize(("kinds", "excluded"), [(None, None), (("human", "service"), False), (("agent",), True)])
+def test_who_may_decide_is_shown_as_it_was_said_or_not_said(
+    ledger: Ledger, run: Run, queue: Queue, kinds: tuple[Any, ...] | None, excluded: bool | None
+) -> None:
+    approval = run.request_approval("deploy", approver_kinds=kinds, requester_excluded=excluded)
+    (row,) = queue()
+    assert (row.approver_kinds, row.requester_excluded) == (kinds, excluded)
+    ledger.fold("approval_queue")
+    (listed,) = ledger.now.approvals().items
+    assert (listed.approver_kinds, listed.requester_excluded) == (kinds, excluded)
+    rule = ledger.now.approval(approval.id).rule
+    assert (rule.approver_kinds, rule.requester_excluded) == (kinds, excluded)
+
+
 def test_a_request_is_a_row_with_all_by_which_it_is_looked_for(run: Run, queue: Queue) -> None:
     call = run.call_tool("refund", {"order": 7}, needs_approval=True)
     decision = run.decide("refund?", options=[{"id": "yes", "description": "pay"}], chosen="yes")
@@ -43,6 +58,7 @@ def test_a_request_is_a_row_with_all_by_which_it_is_looked_for(run: Run, queue: 
     assert (row.action, row.reason, row.status) == ("refund", "tool_call", "open")
     assert (row.requested_by, row.expires_at, row.choices) == ("agent:support", soon, 1)
     assert (row.quorum, row.eligible, row.requester_excluded) == (2, ("human:ada", "human:bob"), True)
+    assert row.approver_kinds == ("human",)
     assert row.arguments_digest == digest('{"order":7}')
     assert row.requested_position == asked.receipt.position - 1  # the run's wait is recorded with it
     assert "Pay it back?" not in row.model_dump_json()

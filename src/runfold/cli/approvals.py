@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from runfold.cli.call import Call
+from runfold.cli.identity import As, person
 from runfold.cli.pages import Cursor, Limit, Order, Some, answer, conclude, moment, on_day
 from runfold.cli.projections import Fold, ready
 
@@ -18,14 +19,6 @@ if TYPE_CHECKING:
 _STYLES = {"open": "cyan", "granted": "green", "denied": "red", "expired": "yellow", "withdrawn": "yellow"}
 
 ApprovalId = Annotated[str, typer.Argument(metavar="APPROVAL", help="The approval's id, as `runfold approvals` shows it.")]
-Actor = Annotated[
-    str | None,
-    typer.Option(
-        "--actor",
-        metavar="KIND:ID",
-        help="Who votes, such as human:ada; else RUNFOLD_ACTOR, which is service:runfold unless set.",
-    ),
-]
 
 
 def approvals(  # noqa: PLR0913  one option for each thing that approvals can be found by
@@ -92,7 +85,7 @@ def approve(
     response: Annotated[
         str | None, typer.Option("--response", metavar="JSON", help="The answer, an object, where one was asked for.")
     ] = None,
-    actor: Actor = None,
+    who: As = None,
 ) -> None:
     """Vote yes on an approval. The quorum's last yes grants it, and its run goes on once nothing else is open.
 
@@ -102,10 +95,10 @@ def approve(
 
     if arguments is not None:
         parse_json(arguments, "--arguments")  # the ledger takes any text to the letter; here it is meant to be JSON
-    said = None if response is None else parse_json(response, "--response")
+    said = None if response is None else _object(parse_json(response, "--response"))
     with call.ledger() as ledger:
-        approval = ledger.approval(approval_id)
-        receipt = approval.grant(comment=comment, arguments=arguments, response=said, **_as(actor))
+        approval = ledger.approval(ledger.now.approval(approval_id).id)  # nobody is asked who they are for nothing
+        receipt = approval.grant(comment=comment, arguments=arguments, response=said, actor=person(call, who))
         _answer_vote(call, ledger, approval_id, receipt)
 
 
@@ -113,19 +106,24 @@ def deny(
     call: Call,
     approval_id: ApprovalId,
     reason: Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why not; the agent sees it.")] = None,
-    actor: Actor = None,
+    who: As = None,
 ) -> None:
     """Vote no on an approval, which decides it. Its tool call fails with the reason, and the agent may go on otherwise.
 
     Needs no read model. Giving the same vote again changes nothing.
     """
     with call.ledger() as ledger:
-        receipt = ledger.approval(approval_id).deny(reason, **_as(actor))
+        approval = ledger.approval(ledger.now.approval(approval_id).id)
+        receipt = approval.deny(reason, actor=person(call, who))
         _answer_vote(call, ledger, approval_id, receipt)
 
 
-def _as(actor: str | None) -> Any:
-    return {} if actor is None else {"actor": actor}
+def _object(response: Any) -> dict[str, Any]:
+    from runfold.errors import InvalidEvent
+
+    if not isinstance(response, dict):
+        raise InvalidEvent("--response", 'is no object; write one such as \'{"size": "L"}\'')
+    return response
 
 
 def _answer_vote(call: Call, ledger: "Ledger", approval_id: str, receipt: "Receipt") -> None:

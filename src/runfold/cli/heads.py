@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from runfold.cli.call import Call, pinned
+from runfold.cli.identity import Who, whoever
 from runfold.cli.threads import At, ThreadId
 
 _HOW = {"named": "named", "checked_out": "moved", "rewound": "rewound"}
@@ -45,24 +46,21 @@ def head(
         str | None, typer.Option("--expected", metavar="RUN", help="Refuse to move it from anywhere but this run.")
     ] = None,
     rewind: Annotated[bool, typer.Option("--rewind", help="Record that the conversation was taken back.")] = False,
-    actor: Annotated[
-        str | None,
-        typer.Option("--actor", metavar="KIND:ID", help="Who moves it, such as human:ada; else RUNFOLD_ACTOR."),
-    ] = None,
+    who: Who = None,
 ) -> None:
     """Let a name point at a run of a thread: a new name, or one that is there already, which is moved.
 
     Without --run or --head, `runfold thread` shows the head `main`, and the next run of the thread continues it.
     """
-    who: Any = {} if actor is None else {"actor": actor}
+    actor = whoever(call, who)
     with call.ledger() as ledger:
         thread = ledger.thread(thread_id)
         was = thread.tree().heads
         if name in was or name == "main" or expected is not None:
             reason: Any = "rewound" if rewind else "checked_out"
-            receipt = thread.move_head(name, run_id, expected=expected, reason=reason, **who)
+            receipt = thread.move_head(name, run_id, expected=expected, reason=reason, actor=actor)
         else:
-            receipt = thread.name_head(name, run_id, **who)
+            receipt = thread.name_head(name, run_id, actor=actor)
         now = next(head for head in ledger.now.heads(thread_id) if head.name == name)
     if call.json:
         call.answer({

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from runfold.cli.call import Call
+from runfold.cli.identity import Who, whoever
 from runfold.cli.pages import on_day
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def create(
     key_id: Annotated[
         str | None, typer.Option("--id", metavar="KEY", help="An id of your own, key_…; the same call again makes no other key.")
     ] = None,
-    actor: Annotated[str | None, typer.Option("--actor", metavar="KIND:ID", help="Who makes it; else RUNFOLD_ACTOR.")] = None,
+    who: Who = None,
 ) -> None:
     """Make a key, and print its text: this once, and never again.
 
@@ -50,7 +51,7 @@ def create(
     scopes: Any = scope
     with call.ledger() as ledger:
         made = ledger.create_key(
-            owner=owner, scopes=scopes, label=label or owner, expires_in=expires_in, key_id=key_id, **_as(actor)
+            owner=owner, scopes=scopes, label=label or owner, expires_in=expires_in, key_id=key_id, actor=whoever(call, who)
         )
         view = _view(ledger, made.id)
     if call.json:
@@ -88,11 +89,11 @@ def revoke(
     call: Call,
     key_id: Annotated[str, typer.Argument(metavar="KEY", help="The key's id, as `runfold keys list` shows it.")],
     reason: Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why.")] = None,
-    actor: Annotated[str | None, typer.Option("--actor", metavar="KIND:ID", help="Who ends it; else RUNFOLD_ACTOR.")] = None,
+    who: Who = None,
 ) -> None:
     """End a key. A service that runs lets it in for a second more at most. Revoking it again changes nothing."""
     with call.ledger() as ledger:
-        receipt = ledger.revoke_key(key_id, reason, **_as(actor))
+        receipt = ledger.revoke_key(key_id, reason, actor=whoever(call, who))
         view = _view(ledger, key_id)
     if call.json:
         answer = {"position": receipt.position, "appended": receipt.appended, "key": view.model_dump(mode="json")}
@@ -112,7 +113,3 @@ def _view(ledger: "Ledger", key_id: str) -> "KeyView":
 
 def _ended(view: "KeyView") -> str:
     return f"{on_day(view.revoked_at)} by {view.revoked_by}" if view.revoked_at else ""
-
-
-def _as(actor: str | None) -> Any:
-    return {} if actor is None else {"actor": actor}

@@ -94,10 +94,10 @@ _COMMANDS: list[tuple[str, str, Callable[..., None], tuple[str, ...]]] = [
         "runfold approvals --decided-by human:ada --json",
     )),
     ("approve", _DECIDE, approve, (
-        "runfold approve approval_demo7_refund --actor human:ada",
+        "runfold approve approval_demo7_refund --as human:ada",
         "runfold approve approval_demo7_refund --arguments '{\"amount\": \"9.90\"}' --comment 'half of it'",
     )),
-    ("deny", _DECIDE, deny, ("runfold deny approval_demo7_refund --reason 'ask the customer first' --actor human:ada",)),
+    ("deny", _DECIDE, deny, ("runfold deny approval_demo7_refund --reason 'ask the customer first' --as human:ada",)),
     ("rows", _LOOK, rows, (
         "runfold rows tool_calls --where status=failed --fold", "runfold rows run_summaries --json",
     )),
@@ -126,7 +126,7 @@ _COMMANDS: list[tuple[str, str, Callable[..., None], tuple[str, ...]]] = [
         "runfold keys create --owner agent:support --scope runs:write --expires-in 90d --json",
     )),
     ("keys list", _CARE, keys.list_keys, ("runfold keys list", "RUNFOLD_TENANT=acme runfold keys list --json")),
-    ("keys revoke", _CARE, keys.revoke, ("runfold keys revoke key_0198c0 --reason 'laptop lost' --actor human:ada",)),
+    ("keys revoke", _CARE, keys.revoke, ("runfold keys revoke key_0198c0 --reason 'laptop lost' --as human:ada",)),
     ("check", _CARE, check, ("runfold check", "runfold check --json")),
     ("backup", _CARE, backup, ("runfold backup /backups/ledger-2026-11-28.dump", "runfold backup ledger.dump --yes --json")),
     ("restore", _CARE, restore, (

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from runfold.cli.call import Call
+from runfold.cli.identity import checked_person, login
 
 if TYPE_CHECKING:
     import socket
@@ -36,10 +37,16 @@ def serve(
             help="Also this read model of your own (may be repeated): fold it, and let it be named in requests.",
         ),
     ] = None,
+    owner: Annotated[
+        str | None,
+        typer.Option(
+            "--owner", metavar="human:NAME", help="Whose the first key is; else human: and the name you are logged in as."
+        ),
+    ] = None,
 ) -> None:
     """Serve the ledger over HTTP until Ctrl-C.
 
-    Prints its address once it accepts requests and, where nobody has a key yet, a first key, which is shown only then.
+    Prints its address once it accepts requests and, where nobody has a key yet, a first key of yours, which is shown only then.
     /docs tells people what it offers, /openapi.json machines; /healthz, /readyz and /metrics say how it is.
     At an address that other machines reach it starts only where keys exist.
     """
@@ -52,20 +59,22 @@ def serve(
     from runfold.http.server import serve as serve_on
     from runfold.projections.registry import chosen, known
 
+    person = checked_person("--owner", owner) if owner else login()
     own = chosen(projection) if projection else {}
     said = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     settings = call.settings(**said)
     logs.configure(settings.log_level)
     with listening(settings.host, settings.port) as listener, call.ledger(**said) as ledger:
-        key = _first_key(ledger, listener)
+        key = _first_key(ledger, listener, person)
         app = create_app(ledger, Keys(ledger), Limits.of(settings), projections=own.values())
         names = [*known(), *projection] if projection else []
         folding = FoldingProcess(settings, names) if work else None
         serve_on(app, listener, folding, lambda: _announce(call, url_of(listener), key))
 
 
-def _first_key(ledger: "Ledger", listener: "socket.socket") -> str | None:
-    """A key for everything, where nobody has any and only this machine can reach us: one, however many begin at once.
+def _first_key(ledger: "Ledger", listener: "socket.socket", owner: str | None) -> tuple[str, str] | None:
+    """A person's key for everything, and the person, where nobody has any and only this machine can reach us: one, however
+    many begin at once.
 
     Raises UsageError.
     """
@@ -78,17 +87,21 @@ def _first_key(ledger: "Ledger", listener: "socket.socket") -> str | None:
         return None
     if not is_loopback(listener):
         raise UsageError(_NO_KEYS.format(address=url_of(listener)))
+    if owner is None:
+        raise UsageError("nobody has a key yet, and the system does not say who you are; add --owner human:NAME")
     desk = ledger.on_behalf(ledger.caller._replace(key=f"first key after {len(keys)}", key_of="server"))
-    return desk.create_key(owner=desk.caller.actor, scopes=["admin"], label="the first key, made by runfold serve").text
+    text = desk.create_key(owner=owner, scopes=["admin"], label="the first key, made by runfold serve").text
+    return None if text is None else (text, owner)
 
 
-def _announce(call: Call, address: str, key: str | None) -> None:
+def _announce(call: Call, address: str, made: tuple[str, str] | None) -> None:
     import os
 
+    key, owner = made or (None, None)
     if call.json:
-        call.answer({"address": address, "key": key, "pid": os.getpid()})
+        call.answer({"address": address, "key": key, "owner": owner, "pid": os.getpid()})
         return
-    said = f"Key: {key}  (shown this once; " if key else "Key: as it was made before  ("
+    said = f"Key: {key}  (of {owner}, shown this once; " if key else "Key: as it was made before  ("
     with_key = '-H "Authorization: Bearer $RUNFOLD_KEY"'
     as_json = "-H 'Content-Type: application/json'"
     thread, run = '{"thread_id": "thread_hello", "agent_id": "support"}', '{"run_id": "run_hello", "input": {"ticket": 42}}'

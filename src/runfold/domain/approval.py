@@ -236,9 +236,10 @@ def _names(voter: str, on_behalf_of: str | None) -> set[str]:
 
 
 def _as_before(requested: ApprovalRequested, recorded: ApprovalRule) -> ApprovalRequested:
-    """A request that is given again, as it was recorded when nothing was said yet of who may decide."""
+    """A request that is given again, as it was recorded when requests said nothing yet of who may decide."""
     rule = requested.rule
-    if recorded.approver_kinds is not None or rule.approver_kinds != ONLY_PEOPLE or not rule.requester_excluded:
+    if recorded.approver_kinds is not None or rule.approver_kinds not in {None, ONLY_PEOPLE}:
         return requested
-    unsaid = {"approver_kinds": None, "requester_excluded": recorded.requester_excluded}
+    excluded = rule.requester_excluded if rule.requester_excluded is False else recorded.requester_excluded
+    unsaid = {"approver_kinds": None, "requester_excluded": excluded}
     return requested.model_copy(update={"rule": rule.model_copy(update=unsaid)})
