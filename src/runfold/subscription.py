@@ -101,6 +101,8 @@ class Subscription:
                 if self._stopped.wait(LOOK_AGAIN_SECONDS):
                     return False
             else:
+                for recorded in found.events[-1:]:
+                    self._tail.saw(recorded)
                 self._take(found.events, found.position)
                 return True
 

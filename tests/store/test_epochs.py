@@ -15,6 +15,8 @@ from conftest import TestDatabase
 from put_back import put_back
 from runfold import HistoryChanged, Ledger, LedgerUnavailable, Settings
 from runfold.errors import UsageError
+from runfold.projections.registry import chosen
+from runfold.projector.worker import Worker
 from runfold.store.cursor import Cursor, cursor_of
 from runfold.store.epochs import Epoch, Lineage
 from runfold.store.marks import MOST_HISTORIES, MarkFile, Seen
@@ -304,3 +306,22 @@ def test_a_mark_that_is_forged_ahead_begins_a_history_that_holds_all_there_is(da
         connection.execute("SELECT runfold.follow_history(%s, 99, gen_random_uuid(), now())", [before])
     with Ledger.open(settings=marked) as ledger:
         assert len(ledger.events(after=f"{position - 1}@{before[:8]}")) == 1
+
+
+def test_a_process_that_only_folds_or_only_follows_notes_what_it_saw(
+    database: TestDatabase, marked: Settings, elsewhere: Settings
+) -> None:
+    epoch, _ = record(elsewhere, 0)
+    with Ledger.open(settings=marked) as ledger:
+        worker = Worker(ledger.database.datastore(5, projector=True), chosen(["threads"]))
+        worker.when_stored = ledger.history.saw
+        record(elsewhere, 6)
+        worker.catch_up()
+        worker.close()
+    assert getattr(MarkFile(marked.marks).read(UUID(epoch)), "position", None) == 6
+    with Ledger.open(settings=marked) as ledger, ledger.subscribe(after=6) as following:
+        record(elsewhere, 3)
+        assert [next(following).position for _ in range(3)] == [7, 8, 9]
+        record(elsewhere, 1)
+        assert next(following).position == 10
+    assert getattr(MarkFile(marked.marks).read(UUID(epoch)), "position", None) == 10

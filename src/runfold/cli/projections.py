@@ -77,6 +77,7 @@ def _work_on(call: Call, ledger: "Ledger", names: tuple[str, ...], *, until_inpu
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     worker = Worker(ledger.database.datastore(ledger.settings.connect_timeout, projector=True), wanted)
+    worker.when_stored = ledger.history.saw
     if until_input_ends:
         threading.Thread(target=_end_with_input, args=(stop,), daemon=True).start()
     else:

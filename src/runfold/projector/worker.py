@@ -9,6 +9,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime
 
 import psycopg
 import structlog
@@ -55,6 +56,8 @@ class Worker:
         self._listener = Listener(datastore)
         self._pages = Pages(datastore)
         self._open: Connection | None = None
+        self.when_stored: Callable[[int, bytes, datetime], object] = lambda *_: None
+        """Called with the position, id and time of the last event that was folded. It must not wait."""
         self._page_size = FIRST_PAGE
         self._sweep_at = 0.0
 
@@ -194,6 +197,8 @@ class Worker:
             reach("receipt written")
         for lane, each in zip(group, folded, strict=True):
             lane.settle(each, page.up_to)
+        for recorded in page.events[-1:]:
+            self.when_stored(recorded.position, recorded.event_id_bytes, recorded.recorded_at)
         reach("page stored")
 
     def _put_off(self, lane: Lane, error: ProjectionStopped) -> None:

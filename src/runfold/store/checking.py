@@ -89,7 +89,12 @@ class LogCheck:
 
     def __post_init__(self) -> None:
         self._queries = named_queries("runfold.store", "checking.sql")
-        ((self.head, self._head_time, self._lowest, self._highest),) = self.reader.rows(self._queries["ends"])
+        try:
+            ((self.head, self._head_time, self._lowest, self._highest),) = self.reader.rows(self._queries["ends"])
+        except LedgerUnavailable as error:  # the first or the last event is on a page that cannot be read
+            _require_damaged(error)
+            head = self.reader.head()
+            self.head, self._head_time, self._lowest, self._highest = head.position, head.recorded_at, None, None
 
     def findings(self) -> Iterator[Finding]:
         """Every damage, in the order of positions."""
@@ -99,8 +104,7 @@ class LogCheck:
             try:
                 page = self._page(PAGE)
             except LedgerUnavailable as error:
-                if not isinstance(error.__cause__, psycopg.errors.DataCorrupted):
-                    raise
+                _require_damaged(error)
                 yield from self._damaged_page()
                 continue
             if not page:
@@ -122,13 +126,12 @@ class LogCheck:
         """A page's events one by one, as some of them are on a page of the disk that cannot be read."""
         for _ in range(min(PAGE, self.head - self._last_position)):
             try:
-                for row in self._page(1):
+                for row in map(self._with_before, self._page(1)):
                     yield from self._place(row)
                     yield from _belonging(row)
                     self.events += 1
             except LedgerUnavailable as error:
-                if not isinstance(error.__cause__, psycopg.errors.DataCorrupted):
-                    raise
+                _require_damaged(error)
                 self._last_position += 1
                 fact = f"position {self._last_position} cannot be read ({error.fact})"
                 yield Finding("page", fact, error.next_step, self._last_position)
@@ -198,6 +201,12 @@ class LogCheck:
         self._last_position = last
         what = f"position {first} is" if first == last else f"positions {first} to {last} are"
         return Finding("position", f"{what} missing", _LOST, first)
+
+
+def _require_damaged(error: LedgerUnavailable) -> None:
+    """Raise an error that is not of a page that the disk has damaged."""
+    if not isinstance(error.__cause__, psycopg.errors.DataCorrupted):
+        raise error
 
 
 def _belonging(row: _Row) -> Iterator[Finding]:

@@ -110,6 +110,10 @@ class Tail:
             raise LedgerUnavailable("the ledger was put back to another history meanwhile", "ask again")
         return found
 
+    def saw(self, recorded: Recorded) -> None:
+        """Somebody was given an event: that the ledger went so far is noted outside of it."""
+        self._history.saw(recorded.position, recorded.event_id_bytes, recorded.recorded_at)
+
     def nudge(self) -> None:
         """Let all who wait look again whether they should go on."""
         with self._changed:
@@ -160,8 +164,7 @@ class Tail:
                 self._keep(found)
                 self.position = found.events[-1].position
                 self._changed.notify_all()
-            last = found.events[-1]
-            self._history.saw(last.position, last.event_id_bytes, last.recorded_at)
+            self.saw(found.events[-1])
             self._tell()
             return True
         return False
