@@ -5,11 +5,13 @@ python -m projector.driver URL NAME|MODULE:CLASS … [--once] [--host HOST] [--t
 
 import argparse
 import os
+import resource
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from runfold import failpoint
@@ -48,6 +50,16 @@ def keep_folding(url: str, page: int, sources: tuple[str, ...]) -> None:
     team.BEAT_SECONDS = 0.02
     worker.FIRST_PAGE = worker.LARGEST_PAGE = page
     Worker(Datastore(url), chosen(sources)).run(threading.Event())
+
+
+def fold_within(url: str, sources: tuple[str, ...], room: int, told: Connection) -> None:
+    """What a process does that may take so many bytes more than it has when it begins. It tells how many it took."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + room
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    Worker(Datastore(url), chosen(sources)).catch_up()
+    told.send((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
 
 
 def main() -> None:

@@ -86,7 +86,7 @@ def failed_run(snapshot: Snapshot, run: RunSummary) -> FailedRun:
             f"{run.run_id} is {run.status}, and only a failed run has a failure to explain; ask for its summary or trace",
             run_id=run.run_id, status=run.status,
         )  # fmt: skip
-    problems = snapshot.rows(Problems(), "t.run_id = %b", [run.run_id], order_by="t.reported_position")
+    problems = snapshot.rows(Problems(), "t.run_id = %b", [run.run_id], order_by="t.reported_position", apart=True)
     return FailedRun(run, decisions_of_run(snapshot, run.run_id), problems, snapshot.standing)
 
 

@@ -41,8 +41,7 @@ SELECT d.run_id, d.decision_id, d.outcome_success, d.made_position
 """
 _REACH = """
 SELECT count(DISTINCT d.thread_id), count(DISTINCT d.run_id)
-  FROM {decision_log} AS d
- WHERE d.tenant_id = %b AND d.goal_id = %b
+  FROM (SELECT * FROM {decision_log} AS d WHERE d.tenant_id = %b AND d.goal_id = %b OFFSET 0) AS d
 """
 _VIOLATIONS = """
 SELECT violated.position

@@ -31,9 +31,8 @@ _BY_TEXT = ("agent_id", "thread_id", "run_id", "parent_run_id", "goal_id", "user
 _PERCENTILE = """
 SELECT ranked.duration_ns
   FROM (SELECT t.duration_ns, row_number() OVER (ORDER BY t.duration_ns) AS place, count(*) OVER () AS runs
-          FROM {run_summaries} AS t
-         WHERE t.tenant_id = %b AND t.duration_ns IS NOT NULL AND """
-_OF_THE_RANKED = """) AS ranked
+          FROM (SELECT * FROM {run_summaries} AS t WHERE t.tenant_id = %b AND t.duration_ns IS NOT NULL AND """
+_OF_THE_RANKED = """ OFFSET 0) AS t) AS ranked
  WHERE ranked.place = (%b * ranked.runs + 99) / 100
 """
 

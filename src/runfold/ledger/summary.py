@@ -120,7 +120,8 @@ def summary_rows(snapshot: Snapshot, run: RunSummary) -> SummaryRows:
     return SummaryRows(
         run=run, key=decisions(f"({unsuccessful} OR t.outcome_quality > {TELLING_QUALITY})", KEY_DECISIONS),
         successes=decisions("t.outcome_success AND t.has_summary", SUCCESSES), failed_on=decisions(failed, FAILED_ON),
-        problems=snapshot.rows(Problems(), told, [run.run_id], order_by="t.reported_position"), standing=snapshot.standing,
+        problems=snapshot.rows(Problems(), told, [run.run_id], order_by="t.reported_position", apart=True),
+        standing=snapshot.standing,
     )  # fmt: skip
 
 

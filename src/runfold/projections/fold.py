@@ -39,6 +39,8 @@ def touched(projection: AnyProjection, events: Iterable[Recorded]) -> list[tuple
                     _refuse(f"keys gave {key!r}; it gives tuples of {', '.join(projection.key)}")
                 hash(key)  # raises TypeError for what no row can be found by
                 found.append(((recorded.tenant_id, *key), recorded))
+        except MemoryError:
+            raise  # it says something of the process, and nothing of the event
         except Exception as error:
             raise FoldFailed(projection.name, recorded, error) from error
     return found
@@ -58,6 +60,8 @@ def fold(projection: AnyProjection, touches: Iterable[tuple[Key, Recorded]], bef
                 continue
             if type(after) is not row_class and after is not None:
                 _refuse(f"evolve returned {type(after).__name__}; it returns {row_class.__name__}, or None to remove the row")
+        except MemoryError:
+            raise
         except Exception as error:
             raise FoldFailed(projection.name, recorded, error) from error
         if after is not None or row is not None:

@@ -255,20 +255,31 @@ def _events(
     connection: Connection, projections: Sequence[AnyProjection], position: int, branch: Branch | None, progress: Progress | None
 ) -> Iterator[list[Recorded]]:
     types = sorted({event.type for projection in projections for event in projection.events})
-    within = "tenant_id = %b AND thread_id = %b AND " if branch else ""
-    query = (
-        f"SELECT {COLUMNS} FROM runfold.log WHERE {within}notification_id > %b AND notification_id <= %b AND topic = ANY(%b)"
-        " ORDER BY notification_id LIMIT %b"
-    )
     after = 0
-    while True:
-        asked: list[Any] = [after, position, types, PAGE]
-        cursor = connection.cursor(binary=True, row_factory=tuple_row)
-        found = cursor.execute(query, [branch.tenant_id, branch.thread_id, *asked] if branch else asked, prepare=True).fetchall()
-        page = [decode(row) for row in found]
-        yield [recorded for recorded in page if branch is None or branch.holds(recorded)]
-        if len(found) < PAGE:
-            return
-        after = found[-1][0]
+    while after < position:
+        found, after = _page(connection, types, after, position, branch)
+        yield [recorded for recorded in map(decode, found) if branch is None or branch.holds(recorded)]
         if progress is not None:
             progress(after, position)
+
+
+def _page(
+    connection: Connection, types: list[str], after: int, position: int, branch: Branch | None
+) -> tuple[list[tuple[Any, ...]], int]:
+    """Events, and up to where these are all: of a thread through its index, else so many positions."""
+    cursor = connection.cursor(binary=True, row_factory=tuple_row)
+    if branch is None:
+        until = min(position, after + PAGE)
+        query = (
+            f"SELECT {COLUMNS} FROM runfold.log WHERE (topic = ANY(%b)) IS TRUE AND notification_id > %b"
+            " AND notification_id <= %b ORDER BY notification_id"
+        )
+        return cursor.execute(query, [types, after, until], prepare=True).fetchall(), until
+    thread = [branch.thread_id, branch.tenant_id]
+    query = (
+        f"SELECT {COLUMNS} FROM runfold.log WHERE (topic = ANY(%b)) IS TRUE"
+        " AND (thread_id, tenant_id, notification_id) > (%b, %b, %b) AND (thread_id, tenant_id, notification_id) <= (%b, %b, %b)"
+        " ORDER BY thread_id, tenant_id, notification_id LIMIT %b"
+    )
+    found = cursor.execute(query, [types, *thread, after, *thread, position, PAGE], prepare=True).fetchall()
+    return found, found[-1][0] if len(found) == PAGE else position

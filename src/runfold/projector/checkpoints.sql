@@ -176,9 +176,10 @@ DELETE FROM runfold.troubles
 
 -- name: ages
 -- For how long the first event that a read model has not looked at has been in the ledger.
-SELECT c.name, c.generation, extract(epoch FROM clock_timestamp() - e.recorded_at)::float8 AS seconds
+-- LATERAL … LIMIT keeps it one look-up for each, where a join could read the whole log in its order.
+SELECT c.name, c.generation, extract(epoch FROM clock_timestamp() - next.recorded_at)::float8 AS seconds
   FROM runfold.checkpoints AS c
-  JOIN runfold.log AS e ON e.notification_id = c.position + 1
+ CROSS JOIN LATERAL (SELECT e.recorded_at FROM runfold.log AS e WHERE e.notification_id = c.position + 1 LIMIT 1) AS next
 
 -- name: types
 SELECT types

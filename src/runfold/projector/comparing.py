@@ -177,9 +177,11 @@ def events_of(
     """The events of a row's thread that touch the row, the last one first; `known_position` is one of them."""
     cursor = connection.cursor(binary=True, row_factory=tuple_row)
     cursor.execute(
-        f"SELECT {COLUMNS} FROM runfold.log WHERE thread_id = (SELECT thread_id FROM runfold.log WHERE notification_id = %b)"
-        " AND tenant_id = %b AND notification_id <= %b AND topic = ANY(%b) ORDER BY notification_id DESC",
-        [known_position, key[0], up_to, sorted(event.type for event in projection.events)],
+        f"SELECT {COLUMNS} FROM runfold.log WHERE (topic = ANY(%b)) IS TRUE"
+        " AND (thread_id, tenant_id, notification_id) > ((SELECT thread_id FROM runfold.log WHERE notification_id = %b), %b, 0)"
+        " AND (thread_id, tenant_id, notification_id) <= ((SELECT thread_id FROM runfold.log WHERE notification_id = %b), %b, %b)"
+        " ORDER BY thread_id DESC, tenant_id DESC, notification_id DESC",
+        [sorted(event.type for event in projection.events), known_position, key[0], known_position, key[0], up_to],
     )
     found: list[tuple[int, str]] = []
     for columns in cursor:

@@ -44,7 +44,7 @@ LONGEST_REST = 2.0
 
 _PAGE_QUERY = (
     f"SELECT {COLUMNS} FROM runfold.log WHERE (thread_id, tenant_id, notification_id) > (%b, %b, %b)"
-    " AND (%b::text IS NULL OR thread_id < %b) AND notification_id <= %b AND topic = ANY(%b)"
+    " AND (%b::text IS NULL OR thread_id < %b) AND (notification_id <= %b AND topic = ANY(%b)) IS TRUE"
     " ORDER BY thread_id, tenant_id, notification_id LIMIT %b"
 )
 

@@ -1,11 +1,13 @@
 -- name: threads
 -- The ids of all threads that had begun by a position, in the order in which the log's index has them. Two tenants' threads of
 -- one id are one here: they are folded beside each other, into rows of their own.
-SELECT DISTINCT e.thread_id
-  FROM runfold.log AS e
- WHERE e.topic = 'thread.created'
-   AND e.notification_id <= %(up_to)s
- ORDER BY e.thread_id
+SELECT DISTINCT created.thread_id
+  FROM (SELECT e.thread_id
+          FROM runfold.log AS e
+         WHERE e.topic = 'thread.created'
+           AND (e.notification_id <= %(up_to)s) IS TRUE
+        OFFSET 0) AS created
+ ORDER BY created.thread_id
 
 -- name: add job
 INSERT INTO runfold.fillings (job, up_to, epoch, targets)

@@ -15,7 +15,7 @@ from runfold.store.codec import COLUMNS, decode
 from runfold.store.datastore import Connection, Datastore
 
 _QUERY = (
-    f"SELECT {COLUMNS} FROM runfold.log WHERE notification_id > %b AND notification_id <= %b AND topic = ANY(%b)"
+    f"SELECT {COLUMNS} FROM runfold.log WHERE notification_id > %b AND notification_id <= %b AND (topic = ANY(%b)) IS TRUE"
     " ORDER BY notification_id"
 )
 

@@ -244,14 +244,15 @@ class Reader:
         whose, values = ("", []) if tenant_id is None else (" AND tenant_id = %b", [tenant_id])
         query = (
             f"SELECT {COLUMNS} FROM runfold.log WHERE topic IN ('security.key_created', 'security.key_revoked'){whose}"
-            " AND notification_id <= %b ORDER BY notification_id"
+            " AND (notification_id <= %b) IS TRUE ORDER BY tenant_id, notification_id"
         )
-        return [decode(row) for row in self.rows(query, [*values, up_to])]
+        return [decode(row) for row in sorted(self.rows(query, [*values, up_to]), key=lambda row: int(row[0]))]
 
     def by_event_ids(self, event_ids: Iterable[bytes]) -> list[Recorded]:
         """The events that have one of some ids, in order."""
-        query = f"SELECT {COLUMNS} FROM runfold.log WHERE event_id = ANY(%b::uuid[]) ORDER BY notification_id"
-        return [decode(row) for row in self.rows(query, [[UUID(bytes=event_id) for event_id in event_ids]])]
+        query = f"SELECT {COLUMNS} FROM runfold.log WHERE event_id = ANY(%b::uuid[])"
+        found = self.rows(query, [[UUID(bytes=event_id) for event_id in event_ids]])
+        return [decode(row) for row in sorted(found, key=lambda row: int(row[0]))]
 
     def under(self, event_id: Callable[[int], bytes]) -> list[Recorded]:
         """The events of a command that was asked for under a key, in order; none where it was not. `event_id` names the nth."""
@@ -323,11 +324,12 @@ class TenantReader(Reader):
     def tree(self, thread_id: str, *, after: int = 0, up_to: int = LATEST) -> list[Recorded]:
         """The events that shape a thread's tree: runs created, heads named and moved."""
         query = (
-            f"SELECT {COLUMNS} FROM runfold.log WHERE thread_id = %b AND tenant_id = %b AND notification_id > %b"
-            " AND notification_id <= %b AND topic IN ('run.created', 'thread.head_named', 'thread.head_moved')"
-            " ORDER BY notification_id"
+            f"SELECT {COLUMNS} FROM runfold.log WHERE (thread_id, tenant_id, notification_id) > (%b, %b, %b)"
+            " AND (thread_id, tenant_id, notification_id) <= (%b, %b, %b)"
+            " AND topic IN ('run.created', 'thread.head_named', 'thread.head_moved')"
+            " ORDER BY thread_id, tenant_id, notification_id"
         )
-        return [decode(row) for row in self.rows(query, [thread_id, self.tenant, after, up_to])]
+        return [decode(row) for row in self.rows(query, [thread_id, self.tenant, after, thread_id, self.tenant, up_to])]
 
     def ends(self, streams: Sequence[str]) -> dict[str, tuple[int, int]]:
         """The last version of each stream, and its position. Streams without events are left out."""
@@ -341,7 +343,7 @@ class TenantReader(Reader):
     def threads_created(self, limit: int, up_to: int = LATEST) -> list[Recorded]:
         """The first events of its threads, newest first."""
         query = (
-            f"SELECT {COLUMNS} FROM runfold.log WHERE tenant_id = %b AND topic = 'thread.created' AND notification_id <= %b"
-            " ORDER BY notification_id DESC LIMIT %b"
+            f"SELECT {COLUMNS} FROM runfold.log WHERE topic = 'thread.created' AND (tenant_id, notification_id) > (%b, 0)"
+            " AND (tenant_id, notification_id) <= (%b, %b) ORDER BY tenant_id DESC, notification_id DESC LIMIT %b"
         )
-        return [decode(row) for row in self.rows(query, [self.tenant, up_to, limit])]
+        return [decode(row) for row in self.rows(query, [self.tenant, self.tenant, up_to, limit])]

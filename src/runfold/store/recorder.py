@@ -102,7 +102,8 @@ class Recorder(PostgresApplicationRecorder):
         after = 0 if start is None else start - inclusive_of_start
         query = (
             "SELECT notification_id, originator_id, originator_version, topic, state FROM runfold.log"
-            " WHERE notification_id > %b AND notification_id <= %b AND (%b OR topic = ANY(%b)) ORDER BY notification_id LIMIT %b"
+            " WHERE notification_id > %b AND notification_id <= %b AND (%b OR topic = ANY(%b)) IS TRUE"
+            " ORDER BY notification_id LIMIT %b"
         )
         bounds = [after, LATEST if stop is None else stop, not topics, list(topics), limit]
         return [

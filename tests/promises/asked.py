@@ -1,0 +1,253 @@
+"""All that can be asked of a ledger, done to it, and made of it: so that every statement is sent once."""
+
+import contextlib
+import itertools
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+from uuid import UUID
+
+from promises.statements import Seen
+from runfold import Ledger, LedgerError
+from runfold.export.exporting import export
+from runfold.ledger.approval_list import ApprovalsAsked
+from runfold.ledger.attention_list import AttentionAsked
+from runfold.ledger.call_list import CallsAsked
+from runfold.ledger.decision_list import DecisionsAsked
+from runfold.ledger.problem_list import ProblemsAsked
+from runfold.ledger.reading import Reading
+from runfold.ledger.run_list import RunsAsked
+from runfold.ledger.thread_list import ThreadsAsked
+from runfold.projections.approval_queue import ApprovalQueue
+from runfold.projections.attention import Attention
+from runfold.projections.decision_log import DecisionLog
+from runfold.projections.fold import Standing
+from runfold.projections.problems import Problems
+from runfold.projections.projection import AnyProjection
+from runfold.projections.registry import known, source_of
+from runfold.projections.run_summaries import RunSummaries
+from runfold.projections.threads import Threads
+from runfold.projections.tool_calls import ToolCalls
+from runfold.projector import filling
+from runfold.projector.auditing import receipt_findings
+from runfold.projector.checkpoints import read_models
+from runfold.projector.comparing import compare, events_of
+from runfold.projector.connection import connect
+from runfold.projector.filling import Filler, Job, Target
+from runfold.projector.status import as_seen_by, statuses
+from runfold.projector.tables import Table
+from runfold.projector.team import read_head
+from runfold.store.checking import LogCheck
+from runfold.store.datastore import Datastore
+from runfold.store.reader import Filter
+from runfold.store.writer import _FIND, _STORED_IDS
+
+LISTS: dict[str, tuple[type, AnyProjection]] = {
+    "runs": (RunsAsked, RunSummaries()), "approvals": (ApprovalsAsked, ApprovalQueue()),
+    "decisions": (DecisionsAsked, DecisionLog()), "calls": (CallsAsked, ToolCalls()), "problems": (ProblemsAsked, Problems()),
+    "attention": (AttentionAsked, Attention()), "thread_list": (ThreadsAsked, Threads()),
+}  # fmt: skip
+VALUES = {
+    "agent_id": "support", "user_id": "mira", "goal_id": "g1", "node_id": "plan", "name": "search", "tool": "search",
+    "action": "search", "requested_by": "service:runfold", "decided_by": "human:ada", "external_ref": "ext-1",
+    "workflow_id": "flow-1", "error_code": "error", "older_than": "90s", "steps": 3, "duration_ns": 10**9,
+    "duration_percentile": 95, "created_from": datetime(2026, 3, 1, tzinfo=UTC), "active_from": datetime(2026, 3, 1, tzinfo=UTC),
+    "created_to": datetime(2027, 3, 1, tzinfo=UTC), "active_to": datetime(2027, 3, 1, tzinfo=UTC),
+    "expires_before": datetime(2027, 1, 1, tzinfo=UTC), "background": True, "waiting": True, "active": True,
+}  # fmt: skip
+"""What lists are narrowed by. All others are ids, and words of a few."""
+
+
+def of_lists(now: Reading, thread_id: str, run_id: str, *, of_any_size: bool) -> None:
+    """Every list in every order, and narrowed by each of what it can be narrowed by: the first page and the next.
+
+    `of_any_size` are those that no index begins with: they are looked for along the order.
+    """
+    ids = {"thread_id": thread_id, "run_id": run_id, "parent_run_id": run_id}
+    for name, (asked, projection) in LISTS.items():
+        hints = get_type_hints(asked, include_extras=True)
+        orders: list[str | None] = [word for word in _words(hints.get("order_by")) if isinstance(word, str)] or [None]
+        for order_by, order in itertools.product(orders, ("asc", "desc")) if not of_any_size else ():
+            _pages(now, name, {"order_by": order_by, "order": order} if order_by else {"order": order})
+        indexed = {index[0] for index in (*projection.indexes, projection.key)}
+        for field in hints.keys() - {"order", "limit", "cursor", "order_by", "steps_operator", "duration_operator"}:
+            if (field.removesuffix("_from").removesuffix("_to") in {each.removesuffix("_at") for each in indexed}) == of_any_size:
+                continue
+            for value in _words(hints[field]) or [VALUES.get(field, ids.get(field, "x"))]:
+                _pages(now, name, {field: value})
+
+
+def _words(hint: Any) -> list[Any]:
+    found = []
+    for each in getattr(hint, "__metadata__", ()):
+        found += getattr(each, "words", ())
+    for each in get_args(hint):
+        found += [each] if isinstance(each, str) else _words(each)
+    return found
+
+
+def _pages(now: Reading, name: str, asked: dict[str, Any]) -> None:
+    ask = getattr(now, name)
+    page = ask(**asked, limit=20)
+    if page.next_cursor:
+        ask(**asked, limit=20, cursor=page.next_cursor)
+
+
+def of_runs(ledger: Ledger, threads: list[str], runs: list[str]) -> None:
+    """Everything that is answered about one thread, run, goal or node."""
+    now = ledger.now
+    for run_id in runs[:4]:
+        for ask in (
+            now.run, now.summary, now.metrics, now.conversation, now.state, now.tool_calls, now.steps, now.trace,
+            now.analyze_failure, lambda run_id: list(now.run_events(run_id)),
+            lambda run_id: now.usage("model", run=run_id), lambda run_id: now.usage("day", run=run_id, scope="path"),
+            lambda run_id: now.usage("day", run=run_id, scope="tree"), lambda run_id: now.compare(run_id, runs[0]),
+            lambda run_id: now.diff(run_id, runs[0]),
+        ):  # fmt: skip
+            with contextlib.suppress(LedgerError):  # it has not failed, say
+                ask(run_id)
+    for thread_id in threads:
+        now.thread(thread_id)
+        now.heads(thread_id)
+        now.messages(thread_id)
+        list(now.thread_events(thread_id))
+    now.threads(limit=20)
+    now.goals(limit=20)
+    now.decision_words(now.decisions(limit=20).items)
+    now.problem_words(now.problems(limit=20).items)
+    now.approval_words(now.approvals(limit=20).items)
+    now.approval(now.approvals(limit=1).items[0].approval_id)
+    for name in known():
+        page = now.rows(name, limit=20)
+        now.rows(name, limit=20, cursor=page.next_cursor)
+    then = ledger.at(ledger.position() // 2)
+    for name in ("runs", "approvals", "decisions", "calls", "problems", "attention", "thread_list"):
+        getattr(then, name)(thread_id=threads[0], limit=20)
+    then.usage("model", thread=threads[0])
+    ledger.at(datetime.now(UTC) - timedelta(days=1)).threads(limit=20)
+
+
+def of_all(ledger: Ledger) -> None:
+    """What is counted over all of a goal, a node, or the whole ledger."""
+    now = ledger.now
+    now.patterns("g1")
+    now.goal_progress("g1")
+    now.node_performance("plan")
+    now.usage("model")
+    now.usage("day", agent="support", since=date(2026, 1, 1))
+    list(receipt_findings(ledger.recorder.store))
+
+
+def of_the_log(ledger: Ledger, threads: list[str], runs: list[str]) -> None:
+    """Its pages, from anywhere in it."""
+    reader, head = ledger.recorder.reader, ledger.position()
+    own = ledger.now.reader
+    for after in (0, head // 2, head - 100):
+        for wanted in (
+            None,
+            Filter(types=("problem.*",)),
+            Filter(tenant_id="default", agent_id="support"),
+            Filter(run_id=runs[0]),
+        ):
+            reader.stretch(wanted, after=after)
+            reader.page(wanted, after=after, limit=20)
+            reader.page(wanted, up_to=after + 50, limit=20, descending=True)
+        own.stretch(Filter(thread_id=threads[0]), after=after)
+        own.stretch(Filter(thread_id=threads[0], types=("run.*",)), after=after, limit=20)
+        own.page(Filter(thread_id=threads[0]), up_to=after + 50, limit=20, descending=True)
+        ledger.events(after=after, run_id=runs[0], limit=20)
+        ledger.events(after=after, types=["decision.*"], limit=20)
+    next(iter(ledger.subscribe(follow=False)))
+    list(own.stream(runs[0], types=("tool.*",)))
+    reader.keys()
+    reader.keys("default")
+    reader.at_positions(range(1, 500))
+    reader.key_streams("security_x")
+    own.ends(runs[:5])
+    ids = [recorded.event_id_bytes for recorded in reader.page(after=head // 2, limit=50)]
+    reader.by_event_ids(ids)
+    with ledger.recorder.store.reading() as connection:
+        for query in (_FIND, _STORED_IDS):
+            connection.execute(query, [[UUID(bytes=event_id) for event_id in ids]])
+    ledger.recorder.select_events(runs[0], limit=5)
+    ledger.recorder.select_notifications(head // 2, 50, topics=["run.created"])
+    ledger.recorder.select_notifications(head // 2, 50)
+    reader.rows("SELECT coalesce(max(notification_id), 0) FROM runfold.log")
+    check = LogCheck(reader)
+    check._last_position = head - 1000
+    list(check.findings())
+
+
+def doing(ledger: Ledger) -> None:
+    """Commands: one, several in one transaction, one that is repeated."""
+    thread = ledger.create_thread(agent_id="support", external_ref="ext-9")
+    run = thread.start_run("hello", goal={"id": "g9", "criteria": [{"id": "c", "description": "x y"}]})
+    run.call_tool("search", {"n": 1}).succeed("ok")
+    run.violate_constraint("c1", "hard", "broken")
+    with ledger.batch() as batch:
+        for _ in range(3):
+            batch.create_thread(agent_id="sales").start_run()
+    approval = run.request_approval("search", arguments={})
+    approval.deny("no", actor="human:ada")
+    run.fail("no more")
+    ledger.fold()
+    ledger.now.goal_progress("g9")
+    ledger.now.analyze_failure(run.id)
+    ledger.projections()
+
+
+def filling_lanes(url: str) -> None:
+    """A rebuild, of which only the first page of a lane is read."""
+    targets = tuple(Target(source_of(each), f"lane_{name}") for name, each in known().items() if each.partition == "thread")
+    datastore = Datastore(url)
+    with contextlib.closing(connect(datastore)) as connection:
+        head = read_head(connection)
+        filling.plan(connection, Job("plans", head.position, head.epoch, targets), 2)
+        filler = Filler(datastore, "plans", targets)
+        lane = connection.execute("SELECT * FROM runfold.filling_lanes WHERE job = 'plans' AND lane = 1").fetchone()
+        assert lane is not None
+        next(filler._pages(lane))
+        filler._connection.close()
+        connection.execute(filling.QUERIES["remove job"], {"job": "plans"})
+
+
+def comparing(url: str) -> None:
+    """A generation with itself, the events of one of its rows, and a row that goes away."""
+    with contextlib.closing(connect(Datastore(url))) as connection:
+        model = next(each for each in read_models(connection) if (each.name, each.state) == ("tool_calls", "live"))
+        table, projection = Table(ToolCalls(), model.generation), ToolCalls()
+        compare(connection, projection, model, model.generation, model.position or 0)
+        (one,) = connection.execute("SELECT * FROM runfold_read.tool_calls WHERE tenant_id = 'default' LIMIT 1").fetchall()
+        key = (one["tenant_id"], one["run_id"], one["call_id"])
+        assert events_of(connection, projection, key, one["position"], model.position or 0)
+        table.write(connection, {("default", "run_x", "call_x"): Standing(None, 1)})
+        stopped = [
+            status.model_copy(update={"error": "x", "error_position": 7}) for status in statuses(connection, known().values())
+        ]
+        as_seen_by(connection, stopped, "default")
+
+
+def making(ledger: Ledger, folder: Path, run_id: str) -> None:
+    """Files, and a schema of a branch."""
+    ledger.make_schema("along", branch=run_id, processes=1)
+    ledger.drop_schema("along")
+    ledger.make_schema("by_then", "goals", as_of=20_000, processes=1)
+    ledger.drop_schema("by_then")
+    after = ledger.position() - 500
+    export(ledger, "events", "jsonl", folder / "mine", after=after)
+    export(ledger, "events", "jsonl", folder / "all", after=after, all_tenants=True)
+
+
+def ask_everything(ledger: Ledger, url: str, folder: Path, threads: list[str], runs: list[str], seen: Seen) -> None:
+    """All of it."""
+    of_the_log(ledger, threads, runs)
+    of_lists(ledger.now, threads[0], runs[0], of_any_size=False)
+    of_runs(ledger, threads, runs)
+    doing(ledger)
+    making(ledger, folder, runs[0])
+    seen.of_any_size = True
+    of_lists(ledger.now, threads[0], runs[0], of_any_size=True)
+    of_all(ledger)
+    filling_lanes(url)
+    comparing(url)
+    export(ledger, "goals", "csv", folder / "rows")

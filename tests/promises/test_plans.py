@@ -1,0 +1,67 @@
+"""Every statement is carried out by its index, whatever the database knows of its tables: nothing, or what was so on day one."""
+
+from collections.abc import Iterator
+from statistics import median
+from time import perf_counter
+
+import pytest
+
+from conftest import fresh_database
+from promises.asked import ask_everything
+from promises.crowd import EVENTS, Crowd, first_day, multiply
+from promises.statements import Seen, looking, written
+from runfold import Ledger
+from runfold.store.reader import PAGE
+
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(600)]
+ELSEWHERE = (
+    "cli/doctor.py", "store/migration", "store/history.py", "projector/schemas.py", "projector/comparing.py", "export/formats.py",
+    "store/checking.sql: repeated", "store/checking.sql: before of another tenant",
+)  # fmt: skip
+"""What is about catalogues or single rows, what is asked where something is damaged or differs, frames of other statements."""
+
+
+@pytest.fixture(scope="module")
+def crowd(admin_url: str, template: str) -> Iterator[Crowd]:
+    """Half a million events and the read models of them, loaded just now."""
+    with fresh_database(admin_url, template, "plans") as database:
+        yield multiply(first_day(database), EVENTS)
+
+
+@pytest.fixture(scope="module", params=["no statistics", "statistics of the first day"])
+def seen(request: pytest.FixtureRequest, crowd: Crowd, tmp_path_factory: pytest.TempPathFactory) -> Seen:
+    """What was sent while all was asked."""
+    crowd.forget() if request.param == "no statistics" else crowd.believe_the_first_day()
+    found, scans = Seen(), crowd.whole_readings()
+    with looking(found), Ledger.open(settings=crowd.database.settings) as ledger:
+        url, folder = crowd.database.projector_url, tmp_path_factory.mktemp("made")
+        ask_everything(ledger, url, folder, crowd.threads, crowd.runs, found)
+    found.whole_readings = crowd.whole_readings() - scans
+    return found
+
+
+@pytest.mark.fault("K9")
+def test_every_statement_is_carried_out_by_its_index(seen: Seen) -> None:
+    assert "\n\n".join(f"{text}\n{fault}" for text, fault in seen.faults.items()) == ""
+    assert seen.whole_readings == 0, "nor does a function of the database read the whole log"
+
+
+def test_every_statement_that_is_written_was_sent(seen: Seen) -> None:
+    unsent = [each.place for each in written() if not any(each.is_in(text) for text in seen.texts)]
+    assert [place for place in unsent if not place.startswith(ELSEWHERE)] == []
+
+
+@pytest.mark.fault("K9")
+def test_the_log_is_read_as_quickly_at_its_end_as_at_its_beginning(crowd: Crowd) -> None:
+    crowd.forget()
+    with Ledger.open(settings=crowd.database.settings) as ledger:
+        reader, rates = ledger.recorder.reader, []
+        for after in (0, crowd.events * 9 // 10):
+            took = []
+            for page in range(12):
+                began = perf_counter()
+                stretch = reader.stretch(after=after + page * PAGE)
+                took.append(perf_counter() - began)
+                assert len(stretch.events) == PAGE
+            rates.append(1 / median(took))
+    assert rates[1] > 0.8 * rates[0]
