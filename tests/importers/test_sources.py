@@ -3,13 +3,14 @@
 import gzip
 import io
 import json
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from importers.conftest import SessionFile, text
-from runfold import Ledger
+from runfold import Ledger, Settings
 from runfold.errors import InvalidEvent, UsageError
 from runfold.importers.importing import FORMATS, import_paths
 from runfold.importers.sources import Piece
@@ -98,6 +99,32 @@ def test_a_packed_file_that_breaks_off_is_one_problem_and_the_others_go_in(
     assert tally.messages == 2
     (problem,) = tally.problems
     assert "not a whole gzip file" in problem.reason
+
+
+@pytest.mark.fault("F10")
+def test_a_file_that_grows_too_large_is_one_problem_by_its_name_and_the_others_go_in(
+    settings: Settings, hello: SessionFile, tmp_path: Path
+) -> None:
+    bomb = gzip.compress(b" " * 2**20) * 300
+    (tmp_path / "bomb.jsonl.gz").write_bytes(bomb)
+    (tmp_path / "large.jsonl").write_bytes(b" " * (2**20 + 1))
+    with Ledger.open(settings=settings.model_copy(update={"max_import_bytes": 2**20})) as ledger:
+        tracemalloc.start()
+        tally = import_paths(ledger, "claude-code", [tmp_path])
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert tally.messages == 2
+    assert {Path(problem.file).name for problem in tally.problems} == {"bomb.jsonl.gz", "large.jsonl"}
+    assert all("RUNFOLD_MAX_IMPORT_BYTES" in problem.reason for problem in tally.problems)
+    assert peak < 32 * 2**20
+
+
+def test_a_packed_file_of_several_members_goes_in_whole(importing: Importing, hello: SessionFile, tmp_path: Path) -> None:
+    raw = hello.path.read_bytes()
+    hello.path.unlink()
+    (tmp_path / "hello.jsonl.gz").write_bytes(gzip.compress(raw[:40]) + gzip.compress(raw[40:90]) + gzip.compress(raw[90:]))
+    tally = importing("claude-code", tmp_path)
+    assert (tally.messages, tally.problems) == (2, [])
 
 
 def test_a_path_that_is_not_there_is_refused_before_anything_is_read(
