@@ -14,7 +14,7 @@ from runfold.domain.approval_events import Vote
 from runfold.domain.values import digest
 from runfold.errors import ReadModelBehind, UsageError
 from runfold.projections.approval_queue import ApprovalQueue, ApprovalRow
-from runfold.store.reader import Reader
+from runfold.store.reader import Reader, TenantReader
 
 ASKED = settings(
     derandomize=True, deadline=None, database=None, max_examples=100, suppress_health_check=list(HealthCheck)
@@ -159,7 +159,7 @@ def test_listing_and_deciding_replays_no_stream_however_long_it_is(
     def refuse(*_: object, **__: object) -> Callable[[], None]:
         raise AssertionError("the stream was read")
 
-    monkeypatch.setattr(Reader, "stream", refuse)
+    monkeypatch.setattr(TenantReader, "stream", refuse)
     monkeypatch.setattr(Reader, "events", refuse)
     (row,) = ledger.now.approvals(run_id=run.id, status="open").items
     assert row.approval_id == approval.id

@@ -102,7 +102,8 @@ def test_a_question_that_forgets_the_tenant_is_answered_from_ones_own_alone(ledg
     served = ledger.on_behalf(Caller("stranger", Actor.parse("human:eve")))
     for desk in (stranger, served):
         assert desk.now.reader.rows("SELECT DISTINCT tenant_id FROM runfold.log") == [("stranger",)]
-        with desk.now.read_models.reading(*known()) as now, desk.now.read_models.of_schema("by_then", position) as past:
+        models = desk.now.read_models
+        with models.reading(*known()) as now, models.of_schema("by_then", position, [*known()]) as past:
             for name in known():
                 asked = f"SELECT DISTINCT tenant_id FROM {{{name}}}"
                 assert now.query(asked) == past.query(asked) == [("stranger",)], name
