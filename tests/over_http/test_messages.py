@@ -136,7 +136,8 @@ def test_everything_that_a_run_streams_has_its_event(client: httpx2.Client, run:
         ("/approvals", {"action": "refund", "call_id": "call_1", "approval_id": "approval_1"}),
     ):  # fmt: skip
         assert client.post(f"/runs/{run.id}{path}", json=body).status_code in {200, 201}
-    client.post("/approvals/approval_1/votes", json={"verdict": "approve", "comment": "fine"})
+    bob = {"X-Actor": "human:bob"}  # who asked does not decide
+    client.post("/approvals/approval_1/votes", json={"verdict": "approve", "comment": "fine"}, headers=bob)
     for path, body in (
         ("/tool-calls/call_1/start", {"approval": "approval_1"}), ("/tool-calls/call_1/succeed", {"result": {"ok": True}}),
         ("/output", {"output": {"answer": 42}}), ("/usage", {"input_tokens": 1}),

@@ -168,7 +168,8 @@ def test_what_a_run_tells_of_itself(client: httpx2.Client, ledger: Ledger, threa
     client.post(f"/runs/{run}/link", json={"workflow_id": "wf_1"})
     client.post(f"/runs/{run}/messages", json={"role": "user", "content": "hello", "message_id": "msg_1"})
     client.post(f"/runs/{run}/usage", json={"input_tokens": 3, "output_tokens": 2, "total_tokens": 5})
-    approval = client.post(f"/runs/{run}/approvals", json={"action": "refund"}).json()["id"]
+    by_agent = {"X-Actor": "agent:support"}
+    approval = client.post(f"/runs/{run}/approvals", json={"action": "refund"}, headers=by_agent).json()["id"]
     waiting = row(client, ledger, run)
     assert (waiting["status"], waiting["waiting_reason"], waiting["waiting_for"]) == ("waiting", "approval", [approval])
     client.post(f"/approvals/{approval}/votes", json={"verdict": "approve"})
