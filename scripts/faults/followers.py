@@ -11,6 +11,7 @@ from pathlib import Path
 
 from faults.checks import Stored, reader_saw_all
 from faults.row import row
+from faults.servers import OwnServer
 from faults.stage import Stage, stored_events
 from faults.subscribers import Subscribers, given, subscribe
 
@@ -32,7 +33,10 @@ class Service:
     def _start(self) -> subprocess.Popen[bytes]:
         descriptor = self._listening.fileno()
         program = Path(__file__).with_name("serving.py")
-        told = {**os.environ, "RUNFOLD_DATABASE_URL": self._stage.server.url, "RUNFOLD_LOG_LEVEL": "error"}
+        server = self._stage.server
+        told = {**os.environ, "RUNFOLD_DATABASE_URL": server.url, "RUNFOLD_LOG_LEVEL": "error"}
+        if isinstance(server, OwnServer):
+            told["RUNFOLD_PROJECTOR_URL"] = server.embedded.url("runfold_projector")
         return subprocess.Popen(
             [sys.executable, program, str(descriptor)], env=told, pass_fds=[descriptor], cwd=self._stage.folder
         )

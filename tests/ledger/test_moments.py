@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
+import structlog
 from psycopg import sql
 
 from conftest import TestDatabase
@@ -185,6 +186,17 @@ def test_what_another_is_at_work_on_is_left_to_it_and_taken_over_when_it_dies(
         assert preparer._prepare_next() == 0.1, "nothing was started, and it looks again soon"
     assert (preparer._prepare_next(), told.moments()[0].state) == (0.0, "ready")
     assert preparer._prepare_next() > 1
+
+
+def test_a_server_that_may_not_fold_says_so_once(told: Ledger, database: TestDatabase) -> None:
+    preparer = Preparer(Datastore(database.url))
+    with structlog.testing.capture_logs() as logged:
+        for _ in range(3):
+            with pytest.raises(LedgerUnavailable) as refused:
+                preparer._prepare_next()
+            preparer._say(str(refused.value), lasts=not refused.value.retriable)
+    assert [line["log_level"] for line in logged if line["log_level"] != "debug"] == ["warning"]
+    assert "RUNFOLD_PROJECTOR_URL" in logged[0]["error"]
 
 
 def test_the_application_sees_its_tenants_moments_alone_and_can_only_note_that_it_used_one(

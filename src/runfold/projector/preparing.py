@@ -36,6 +36,7 @@ class Preparer:
     def __init__(self, datastore: Datastore, sweep_seconds: float = moments.SWEEP_SECONDS) -> None:
         self._datastore = datastore
         self._sweep_seconds = sweep_seconds
+        self._said = ""
         self._stopping, self._woken = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._work, name="runfold-moments", daemon=True)
 
@@ -55,14 +56,23 @@ class Preparer:
             self._thread.join()
 
     def _work(self) -> None:
+        configure_unless_done("warning")
         while not self._stopping.is_set():
             self._woken.clear()
             seconds = self._sweep_seconds
             try:
                 seconds = self._prepare_next()
-            except (LedgerError, psycopg.Error) as error:  # the database is away, or we may not fold: who asks is told
-                _log.debug("moments cannot be looked after", error=" ".join(str(error).split()))
+            except (LedgerError, psycopg.Error) as error:
+                self._say(" ".join(str(error).split()), lasts=isinstance(error, LedgerUnavailable) and not error.retriable)
             self._woken.wait(seconds)
+
+    def _say(self, error: str, *, lasts: bool) -> None:
+        """A database that is away comes back; that we may not fold is said once: moments that are asked for here are not made."""
+        if lasts and error != self._said:
+            self._said = error
+            _log.warning("moments are not prepared or dropped here", error=error)
+        else:
+            _log.debug("moments cannot be looked after", error=error)
 
     def _prepare_next(self) -> float:
         """Drop what is unused, and make one that somebody waits for; after how many seconds to look again."""
