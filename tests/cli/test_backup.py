@@ -1,6 +1,7 @@
 """`runfold backup` and `runfold restore`; and `runfold migrate` after a dump was restored by hand without its roles."""
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,8 @@ from cli.conftest import Command
 from conftest import TestDatabase
 from runfold import Ledger
 from runfold.store import rights
+from runfold.store.backup import STAYS
+from runfold.store.migrate import migrate
 from runfold.store.pg_programs import environment_of, find_program
 
 
@@ -114,3 +117,29 @@ def test_roles_that_are_missing_are_named(database: TestDatabase, runfold: Comma
     found = runfold("doctor", "--json")
     (wrong,) = [line for line in found.json["checks"] if line["state"] == "wrong"]
     assert (found.code, wrong["about"], wrong["fact"]) == (1, "roles", "the role runfold_nobody is missing")
+
+
+@pytest.mark.fault("J4")
+def test_by_hand_as_the_readme_says_read_models_are_folded_anew(
+    told: Ledger, database: TestDatabase, empty: TestDatabase, file: Path
+) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    pattern = re.search(r"--exclude-table-data='(runfold\.\([\w|]+\))'", readme)
+    assert pattern is not None
+    assert set(pattern[1].removeprefix("runfold.(").removesuffix(")").split("|")) == STAYS
+    with psycopg.connect(database.admin_url) as connection:
+        row = connection.execute("SELECT current_setting('server_version_num')::int / 10000").fetchone()
+    assert row is not None
+    dump, bring_in = (find_program(name, None, row[0]).path for name in ("pg_dump", "pg_restore"))
+    said = [dump, "--format=custom", "--schema=runfold", f"--exclude-table-data={pattern[1]}", "-f", file]
+    subprocess.run(said, env=environment_of(database.admin_url), check=True)
+    migrate(empty.admin_url)
+    with psycopg.connect(empty.admin_url, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA runfold CASCADE")
+    name = str(conninfo_to_dict(empty.url)["dbname"])
+    command = [bring_in, "--single-transaction", "--exit-on-error", "-d", name, file]
+    subprocess.run(command, env=environment_of(empty.admin_url), check=True)
+    assert owners_and_grants(empty.admin_url) == owners_and_grants(database.admin_url)
+    with Ledger.open(settings=empty.settings) as ledger:
+        assert (ledger.lineage()[0].reason, ledger.fold()) == ("copied", told.position())
+        assert len(ledger.now.runs().items) == 20
