@@ -38,7 +38,6 @@ def record_twice(source: Site, target: Site) -> None:
         columns = [name for (name,) in read.execute(
             "SELECT attname FROM pg_attribute WHERE attrelid = 'runfold.log'::regclass AND attnum > 0 AND NOT attisdropped"
         )]  # fmt: skip
-        write.execute("ALTER TABLE runfold.log DROP CONSTRAINT IF EXISTS log_stream_version")  # of before streams were a tenant's
         into = sql.SQL("COPY runfold.log ({}) FROM STDIN").format(sql.SQL(", ").join(map(sql.Identifier, columns)))
         for differing in _TWIN.values():
             values = ", ".join(differing.get(name, name) for name in columns)
