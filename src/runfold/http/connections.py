@@ -26,7 +26,7 @@ EXTENSION = "runfold.connection"
 STOP_SECONDS = 0.5
 PIECE_BYTES = 16 * 1024
 """A head is looked at after so many bytes."""
-LINGER_SECONDS, LINGER_BYTES = 10.0, 128 * 1024 * 1024
+LINGER_SECONDS, LINGER_BYTES, LINGER_PAUSE = 10.0, 128 * 1024 * 1024, 0.005
 """What a client goes on to send that was refused is read so far, and thrown away: else it would never read its answer."""
 
 Refusal = tuple[int, str, str]
@@ -215,6 +215,13 @@ class Connection(HttpToolsProtocol):
         self._lingered = (self._lingered or 0) + size
         if self._lingered > LINGER_BYTES:
             self.transport.abort()
+        else:  # at leisure: reading what nobody needs is not to keep others waiting
+            self.flow.pause_reading()
+            self.loop.call_later(LINGER_PAUSE, self._linger_on)
+
+    def _linger_on(self) -> None:
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
 
     def let_pass(self) -> None:
         """Take what is sent next, however much waits already."""

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
 
 import structlog
@@ -22,6 +23,8 @@ from runfold.ledger.ledger import Ledger
 GRACE_SECONDS = 3
 """How long requests that are being answered may go on after the server was asked to end."""
 INTERRUPTED = 130
+SWITCH_SECONDS = 0.0005
+"""For how long a thread that works on a large body may keep the event loop waiting for the interpreter."""
 _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 """Asked for again and again by machines: their log lines are for debugging."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -60,6 +63,7 @@ def serve(app: FastAPI, listener: socket.socket, folding: FoldingProcess | None,
     Streams end, requests that are being answered are answered, and then it returns.
     """
     _log_through_structlog()
+    sys.setswitchinterval(SWITCH_SECONDS)
     disable_created_metrics()  # type: ignore[no-untyped-call]
     config = uvicorn.Config(
         app, loop="uvloop", http=Connection, ws="none", log_config=None, server_header=False, proxy_headers=False,
