@@ -95,8 +95,9 @@ def test_a_run_is_recorded_from_its_first_word_to_its_end(some: Some, ledger: Le
     assert run.view().status == "completed"
     assert thread.view().title == "Orders"
     assert thread.tree().heads == {"main": run.id}
-    assert some.events() == ledger.events()
-    assert list(thread.events()) == ledger.events()
+    recorded = [each._replace(salt=None) for each in ledger.events()]  # over HTTP events come without their salt
+    assert [each._replace(salt=None) for each in some.events()] == recorded
+    assert [each._replace(salt=None) for each in thread.events()] == recorded
     assert {str(recorded.metadata.actor) for recorded in ledger.events()} == {"human:ada"}
 
 

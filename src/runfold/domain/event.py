@@ -213,7 +213,10 @@ class Recorded(NamedTuple):
     context_json: str
     metadata_json: str
     salt: bytes | None = None
-    """16 random bytes, so that a digest of the event does not let a short text be guessed; None where it is older than salts."""
+    """16 random bytes, so that a digest of the event does not let a short text be guessed.
+
+    None where the event is older than salts, or was read over HTTP, which does not send them.
+    """
 
     @property
     def type(self) -> str:
