@@ -8,6 +8,7 @@ import pytest
 
 from conftest import TestDatabase
 from runfold import Ledger, Settings
+from runfold.domain.values import digest
 
 HARD = ["", ",", '"', '""', "a\nb", "c\r\nd", "\\.", "\\N", "\t", "NULL", "{x}", "ä\u2028🦉", " 'q' ", "\x01\x02", "%s"]
 """Texts that files of one kind or another have been known to spoil."""
@@ -34,6 +35,8 @@ def record(ledger: Ledger, runs: int) -> None:
 def recorded(ledger: Ledger) -> Ledger:
     """This test's ledger, with three runs in it."""
     record(ledger, 3)
+    caller = ledger.caller._replace(key="asked once", request=digest("what was asked"))
+    ledger.on_behalf(caller).create_thread(agent_id="support")
     return ledger
 
 

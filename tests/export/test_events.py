@@ -25,13 +25,15 @@ def logged(ledger: Ledger) -> list[Recorded]:
 
 def plain(recorded: Recorded) -> tuple[object, ...]:
     """An event with its context and metadata read, for JSON has many forms."""
-    return (*recorded[:9], recorded.context, recorded.metadata)
+    return (*recorded[:9], recorded.context, recorded.metadata, recorded.salt)
 
 
 def test_parquet_gives_every_event_back_as_it_is_in_the_log(recorded: Ledger, to: Path) -> None:
     exported = export(recorded, "events", "parquet", to, rows_per_part=25)
     events = logged(recorded)
     assert [plain(recorded_of(row)) for row in rows_of(to / "events")] == [plain(each) for each in events]
+    assert {each.salt is None for each in events} == {False}
+    assert any(each.metadata.request_digest for each in events)
     assert (exported.manifest.rows, exported.manifest.as_of, exported.new_rows) == (len(events), len(events), len(events))
     assert any(each.metadata.occurred_at and each.metadata.actor.id == "ada:x" for each in events), "there is much to keep"
 
@@ -82,7 +84,7 @@ def test_parts_cover_positions_without_a_gap_and_say_so_in_their_names(recorded:
         (first, min(first + 24, head)) for first in range(1, head + 1, 25)
     ]
     assert said.parts[1].file == "part-000000000026-000000000050.jsonl.gz"
-    assert (said.table, said.schema_version, said.first_position, said.last_position) == ("events", 1, 1, head)
+    assert (said.table, said.schema_version, said.first_position, said.last_position) == ("events", 2, 1, head)
     assert said.epoch == recorded.recorder.reader.head().epoch
 
 

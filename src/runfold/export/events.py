@@ -2,7 +2,8 @@
 
     position, stream, version, type, schema_version, event_id, tenant_id, thread_id, recorded_at, occurred_at,
     run_id, parent_run_id, agent_id, user_id, goal_id, call_id, decision_id,
-    actor (kind:id), on_behalf_of, causation_id, correlation_id, traceparent, key_id, data
+    actor (kind:id), on_behalf_of, causation_id, correlation_id, traceparent, request_digest,
+    key_id, salt (hexadecimal), data
 
 Nothing of an event is left out. `data` is the payload exactly as it is stored, which is what digests cover; in JSON lines it
 is an object. It is null for one that is sealed under a key.
@@ -31,7 +32,7 @@ from runfold.store.epochs import position_of
 EVENTS = "events"
 STRETCH = 10_000
 """How many positions are read in one transaction."""
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """To be raised with every change to the columns."""
 
 _PAYLOAD = "CASE WHEN key_id IS NULL THEN convert_from(state, 'UTF8') END"
@@ -52,7 +53,9 @@ _COLUMNS: list[tuple[str, str, str]] = [
     ("causation_id", "text", "metadata ->> 'causation_id'"),
     ("correlation_id", "text", "metadata ->> 'correlation_id'"),
     ("traceparent", "text", "metadata ->> 'traceparent'"),
+    ("request_digest", "text", "metadata ->> 'request_digest'"),
     ("key_id", "text", "key_id"),
+    ("salt", "text", "encode(salt, 'hex')"),
 ]
 
 
@@ -73,6 +76,7 @@ def recorded_of(row: Mapping[str, Any]) -> Recorded:
             row["position"], row["stream"], row["version"], row["type"], row["schema_version"], row["data"].encode(),
             row["tenant_id"], row["thread_id"], UUID(row["event_id"]).bytes, row["recorded_at"],
             orjson.dumps(context).decode(), orjson.dumps(_metadata_of(row)).decode(),
+            None if row["salt"] is None else bytes.fromhex(row["salt"]),
         )
     )  # fmt: skip
 
@@ -85,7 +89,8 @@ def _metadata_of(row: Mapping[str, Any]) -> dict[str, Any]:
     said: dict[str, Any] = {"actor": actor}
     if isinstance(row["occurred_at"], datetime):
         said["occurred_at"] = row["occurred_at"].isoformat()
-    return said | {name: row[name] for name in ("causation_id", "correlation_id", "traceparent") if row[name] is not None}
+    texts = ("causation_id", "correlation_id", "traceparent", "request_digest")
+    return said | {name: row[name] for name in texts if row[name] is not None}
 
 
 class EventExport:
