@@ -257,10 +257,12 @@ class Reader:
     def under(self, event_id: Callable[[int], bytes]) -> list[Recorded]:
         """The events of a command that was asked for under a key, in order; none where it was not. `event_id` names the nth."""
         found: list[Recorded] = []
-        while page := self.by_event_ids(event_id(len(found) + number) for number in range(PAGE)):
+        asked = 10  # most commands have fewer events
+        while page := self.by_event_ids(event_id(len(found) + number) for number in range(asked)):
             found += page
-            if len(page) < PAGE:
+            if len(page) < asked:
                 break
+            asked = PAGE
         return found
 
     def at_positions(self, positions: Iterable[int]) -> dict[int, Recorded]:
