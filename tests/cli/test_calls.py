@@ -36,8 +36,12 @@ def test_every_example_is_a_call_that_the_command_line_understands(
 ) -> None:
     words = shlex.split(command[command.index("runfold ") :])[1:]
     goes_on = words[0] == "serve" or "--follow" in words or (words[0] == "work" and "--once" not in words)
-    if goes_on or words[0] in {"import", "approve", "deny"} or words[:2] == ["keys", "revoke"]:
+    if goes_on or words[0] in {"import", "approve", "deny", "restore"} or words[:2] in [["keys", "revoke"], ["moments", "drop"]]:
         words.append("--help")
+    elif words[0] == "backup":
+        words[1] = "ledger.dump"
+    elif words[:2] == ["moments", "prepare"]:
+        words[2] = "26"
     elif "--fold" in runfold(words[0], "--help").out and not {"--fold", "events"} & set(words):
         words.append("--fold")
     elif words[:2] == ["projections", "retry"]:

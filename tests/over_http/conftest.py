@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import httpx2
 import pytest
@@ -12,6 +12,7 @@ import uvicorn
 from fastapi import FastAPI, Request
 
 from runfold import Ledger
+from runfold.domain.event import Recorded
 from runfold.domain.values import Actor
 from runfold.http import health
 from runfold.http.app import create_app
@@ -67,3 +68,8 @@ def client(address: str) -> Iterator[httpx2.Client]:
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """/readyz and /metrics wait for the database as long as it takes, for on a busy machine that may be long."""
     monkeypatch.setattr(health, "PATIENCE_SECONDS", 30.0)
+
+
+def without_salt(events: Iterable[Recorded]) -> list[Recorded]:
+    """Events as they come over HTTP, which does not send their salt."""
+    return [each._replace(salt=None) for each in events]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from over_http.conftest import Anybody, serving
+from over_http.conftest import Anybody, serving, without_salt
 from over_http.module_ledger import module_ledger
 from runfold import (
     ApprovalNotFound,
@@ -95,9 +95,8 @@ def test_a_run_is_recorded_from_its_first_word_to_its_end(some: Some, ledger: Le
     assert run.view().status == "completed"
     assert thread.view().title == "Orders"
     assert thread.tree().heads == {"main": run.id}
-    recorded = [each._replace(salt=None) for each in ledger.events()]  # over HTTP events come without their salt
-    assert [each._replace(salt=None) for each in some.events()] == recorded
-    assert [each._replace(salt=None) for each in thread.events()] == recorded
+    assert without_salt(some.events()) == without_salt(ledger.events())
+    assert without_salt(thread.events()) == without_salt(ledger.events())
     assert {str(recorded.metadata.actor) for recorded in ledger.events()} == {"human:ada"}
 
 

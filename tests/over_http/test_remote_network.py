@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from over_http.conftest import Anybody, serving
+from over_http.conftest import Anybody, serving, without_salt
 from over_http.proxy import Proxy, answer
 from runfold import Ledger, LedgerError, LedgerUnavailable, Recorded, RemoteLedger, RunNotFound, Settings
 from runfold.errors import AccessDenied, KeyReused, TooManyRequests, UsageError
@@ -151,7 +151,7 @@ def test_a_subscription_gives_each_event_once_whatever_breaks(ledger: Ledger) ->
             run.add_message("user", "after its restart")
             _until(lambda: len(found) == ledger.position())
             assert not proxy.answers
-            assert found == ledger.events()
+            assert found == without_salt(ledger.events())
             assert subscription.position == ledger.position()
 
 
@@ -302,7 +302,7 @@ def test_an_error_that_is_not_known_here_is_still_told() -> None:
 def test_an_event_that_only_a_newer_runfold_knows_is_refused_not_guessed(ledger: Ledger) -> None:
     ledger.create_thread(agent_id="support")
     told = ledger.events()[0].as_json()
-    assert recorded_of(json.loads(json.dumps(told))) == ledger.events()[0]
+    assert [recorded_of(json.loads(json.dumps(told)))] == without_salt(ledger.events()[:1])
     for change in ({"type": "thread.invented"}, {"schema_version": 99}):
         with pytest.raises(LedgerError, match="does not know; upgrade Runfold"):
             recorded_of({**told, **change})

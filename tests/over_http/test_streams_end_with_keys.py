@@ -20,6 +20,7 @@ from runfold.http import key_watch
 from runfold.http.access import Keys
 from runfold.http.app import create_app
 from runfold.http.limits import Limits
+from runfold.store.codec import StreamKey
 
 PATHS = ("/events", "/threads/thread_1/events", "/runs/run_1/events", "/events?types=approval.*", "/events?up_to=999999999")
 
@@ -86,9 +87,9 @@ def test_streams_of_a_key_that_is_revoked_elsewhere_or_expires_end_soon(
 def test_however_many_streams_there_are_a_key_is_looked_up_once_at_a_time(address: str, ledger: Ledger, app: FastAPI) -> None:
     key = make_key(ledger, "events:read")
     keys: Keys = app.state.service.access
-    read: list[str] = []
-    really = keys._read
-    keys._read = lambda key_id: (read.append(key_id), really(key_id))[1]  # type: ignore[method-assign]
+    read: list[StreamKey] = []
+    really = keys._watch._read
+    keys._watch._read = lambda key: (read.append(key), really(key))[1]  # type: ignore[method-assign]
     streams = [opened(address, "/events", key) for _ in range(20)]
     began, before = time.monotonic(), len(read)
     assert soon(lambda: len(read) >= before + 3)

@@ -17,6 +17,8 @@ from .toys import Tally
 
 NAMES = ("run_summaries", "tool_calls")
 ROOM, TOO_LITTLE = 192 * 2**20, 12 * 2**20
+ADDRESSES = 512 * 2**20
+"""Each thread takes many more addresses than memory."""
 
 
 def fold(url: str, room: int) -> tuple[int | None, int | None]:
@@ -44,7 +46,7 @@ def test_a_worker_that_ran_out_of_memory_is_started_again_and_replays_a_long_log
     assert ended, "it had no room to fold in"
     with Books(database.projector_url) as books:
         assert [model.trouble for model in books.models() if model.trouble == "stopped"] == [], "no event is to blame"
-    ended, took = fold(database.projector_url, ROOM)
+    ended, took = fold(database.projector_url, ADDRESSES)
     assert ended == 0
     assert took is not None
     assert took < ROOM

@@ -70,7 +70,11 @@ class KeyWatch:
                 self._states |= await to_thread.run_sync(self._read_all, keys, limiter=limiter)
             for key in keys:
                 state = self._states.get(key)
-                if state is not None and (status := state.status(self._clock())) != "active":
+                if state is None:
+                    continue
+                # A ledger that was put back to an older copy may have no such key any more.
+                status = "revoked" if state.key is None else state.status(self._clock())
+                if status != "active":
                     self._end(key, status)
 
     def _read_all(self, keys: Iterable[StreamKey]) -> dict[StreamKey, Security]:

@@ -21,6 +21,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 from runfold.errors import BackupRefused
 from runfold.store.datastore import Connection, unavailable
 from runfold.store.pg_programs import complaint, find_program, running
+from runfold.store.sessions import connect_pinned
 
 TRAVELS = frozenset({"log", "head", "epochs", "restores", "migrations"})
 """Tables of the schema runfold whose rows are in a backup."""
@@ -124,8 +125,7 @@ def back_up(url: str, file: Path, pg_bin: Path | None, *, replace: bool = False,
     passing = file.with_name(f".{file.name}.new")
     try:
         os.close(os.open(passing, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))  # it holds everything that anybody said
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute("SET search_path = pg_catalog, pg_temp")
+        with connect_pinned(url) as connection:
             note = _dump(connection, url, file, passing, pg_bin, told)
         passing.replace(file)
         _write_note(note, file)

@@ -22,6 +22,7 @@ from runfold.store.datastore import Connection, unavailable
 from runfold.store.marks import MarkFile, Seen
 from runfold.store.migrate import make_roles, migrate
 from runfold.store.pg_programs import complaint, find_program, running
+from runfold.store.sessions import connect_pinned
 
 _STATE = """
 SELECT CASE WHEN to_regnamespace('runfold') IS NULL THEN 'none'
@@ -73,14 +74,13 @@ def restore(url: str, file: Path, pg_bin: Path | None, marks: MarkFile, *, drop_
     note = read_note(file)
     sha256 = _checked(file, note)
     try:
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute("SET search_path = pg_catalog, pg_temp")
+        with connect_pinned(url) as connection:
             _make_room(connection, drop_empty=drop_empty)
             _bring_in(connection, url, file, pg_bin)
             begun = _begin(connection, marks)
         applied = migrate(url)
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute("SET search_path = pg_catalog, pg_temp; SET ROLE runfold_owner")
+        with connect_pinned(url) as connection:
+            connection.execute("SET ROLE runfold_owner")
             epoch, parent, lost = begun or _begin(connection, marks) or _no_history(file)
             sums = sums_of(connection)
             restored = Restored(file, sha256, file.stat().st_size, epoch, parent, lost, sums, note, applied)
