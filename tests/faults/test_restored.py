@@ -216,9 +216,11 @@ def test_a_backup_under_load_is_dense_and_all_who_followed_the_history_that_was_
         for each in (subscription, streaming):
             assert [next(each).position for _ in range(5)] == list(range(lost - 4, lost + 1))
         resumed = ledger.cursor(lost)
+        epoch, marks = ledger.recorder.reader.head().epoch, MarkFile(settings.marks)
+        _until(lambda: (seen := marks.read(epoch)) is not None and seen.position == lost)
 
         _replace_by_nothing(admin_url, database)
-        restored = restore(database.admin_url, file, None, MarkFile(settings.marks))
+        restored = restore(database.admin_url, file, None, marks)
         assert (restored.findings, restored.sums, restored.lost_position) == ([], note.sums, lost)
         assert list(LogCheck(ledger.recorder.reader).findings()) == []
 

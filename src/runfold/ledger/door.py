@@ -335,8 +335,9 @@ class Door:
         self._behind[trying.key] += 1
         self._work.put((trying.number, trying))
         if self._worker is None:
-            self._worker = threading.Thread(target=self._work_on, name="runfold-door", daemon=True)
-            self._worker.start()
+            thread = threading.Thread(target=self._work_on, name="runfold-door", daemon=True)
+            thread.start()
+            self._worker = thread  # once it runs: an interrupt before that leaves nothing to be waited for
 
     def _work_on(self) -> None:
         while (trying := self._work.get()[1]) is not None:

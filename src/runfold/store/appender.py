@@ -136,8 +136,9 @@ class Appender:
             with self._wake:
                 self._idle = False
                 if self._thread is None:
-                    self._thread = threading.Thread(target=self._work, name="runfold-appender", daemon=True)
-                    self._thread.start()
+                    thread = threading.Thread(target=self._work, name="runfold-appender", daemon=True)
+                    thread.start()
+                    self._thread = thread  # once it runs: an interrupt before that leaves nothing to be waited for
                 self._wake.notify()
         elif self._roused and len(self._queue) >= _WORTH_A_SWITCH:
             self._roused = False

@@ -27,8 +27,9 @@ class Hint:
         """Ask for a hint. Cheap: many rings in a moment are one hint."""
         self._rung.set()
         if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="runfold-hint", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._work, name="runfold-hint", daemon=True)
+            thread.start()
+            self._thread = thread  # once it runs: an interrupt before that leaves nothing to be waited for
 
     def close(self) -> None:
         """Send what was asked for, then stop."""

@@ -118,8 +118,9 @@ class History:
         if seen is None or position > seen.position:
             self._seen = Seen(position, UUID(bytes=event_id), recorded_at)
             if self._thread is None and not self._closing.is_set():
-                self._thread = threading.Thread(target=self._note_on, name="runfold-marks", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._note_on, name="runfold-marks", daemon=True)
+                thread.start()
+                self._thread = thread  # once it runs: an interrupt before that leaves nothing to be waited for
 
     def look(self) -> None:
         """See how far the database is. Raises LedgerUnavailable."""

@@ -94,8 +94,9 @@ class Tail:
         if self._thread is None and not self._closed:
             self._forget_all()
             self.position, self.epoch = position, epoch
-            self._thread = threading.Thread(target=self._read_on, name="runfold-tail", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._read_on, name="runfold-tail", daemon=True)
+            thread.start()
+            self._thread = thread  # once it runs: an interrupt before that leaves nothing to be waited for
 
     @property
     def kept(self) -> int:
