@@ -123,6 +123,8 @@ END $$;
 
 -- name: follow_history
 -- Begins a new history where this database has parted from the one that it says it has; whoever comes second finds it begun.
+-- It makes appends wait as everybody does who makes them wait: within bounds, and with the right to append. Who only folds
+-- tells of it and begins nothing.
 CREATE FUNCTION runfold.follow_history(
     known_epoch uuid, known_position bigint, known_event_id uuid, known_recorded_at timestamptz,
     OUT epoch uuid, OUT began text, OUT common_position bigint, OUT lost_position bigint
@@ -135,7 +137,7 @@ BEGIN
     SELECT p.reason, p.common_position, p.lost_position INTO found
       FROM runfold.parted(known_epoch, known_position, known_event_id, known_recorded_at) AS p;
     IF found.reason IS NOT NULL THEN
-        PERFORM FROM runfold.head FOR UPDATE; -- appends wait, and whoever else came to the same conclusion
+        PERFORM runfold.hold_appends(); -- and whoever else came to the same conclusion
         SELECT p.reason, p.common_position, p.lost_position INTO found
           FROM runfold.parted(known_epoch, known_position, known_event_id, known_recorded_at) AS p;
         IF found.reason IS NOT NULL THEN
@@ -155,5 +157,5 @@ SELECT h.epoch, 0, 'created', p.system_identifier, p.timeline, p.database
 
 REVOKE ALL ON FUNCTION runfold.place, runfold.parted, runfold.begin_epoch, runfold.follow_history FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION runfold.place, runfold.parted TO runfold_app, runfold_projector, runfold_reader;
-GRANT EXECUTE ON FUNCTION runfold.follow_history TO runfold_app, runfold_projector;
+GRANT EXECUTE ON FUNCTION runfold.follow_history TO runfold_app;
 GRANT SELECT ON runfold.epochs, runfold.restores TO runfold_app, runfold_projector, runfold_reader;
