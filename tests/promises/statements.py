@@ -138,7 +138,7 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _is_large(node: dict[str, Any]) -> bool:
-    return node.get("Relation Name") in LARGE and not node.get("Schema", "").startswith("pg_temp")
+    return node.get("Relation Name") in LARGE
 
 
 def _faults(plan: dict[str, Any], *, of_any_size: bool) -> Iterator[str]:

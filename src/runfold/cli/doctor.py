@@ -145,6 +145,9 @@ def _server(reader: "Reader", settings: "Settings") -> Iterator[Line]:
         yield Line("server", "wrong", about, "Runfold needs PostgreSQL 15 or newer")
     else:
         yield Line("server", "ok", about)
+    if reader.rows("SELECT pg_catalog.pg_is_in_recovery()") == [(True,)]:
+        fact = "a standby: it is read, as of what it has taken over from its primary, and takes no writes"
+        yield Line("standby", "note", fact, "record, fold and make keys at the primary")
     yield _durability(reader, allowed=settings.unsafe_durability)
     migrations = _migrations(reader)
     yield migrations

@@ -18,6 +18,12 @@ _NO_KEYS = (
 )
 
 
+_NO_FIRST_KEY = (
+    "nobody has a key yet, and this database is read-only (a standby, or set so), so none can be made here; make one at the"
+    " primary with `runfold keys create --owner human:NAME --scope admin`, and begin again once it has come here"
+)
+
+
 def serve(
     call: Call,
     host: Annotated[
@@ -87,6 +93,8 @@ def _first_key(ledger: "Ledger", listener: "socket.socket", owner: str | None) -
         return None
     if not is_loopback(listener):
         raise UsageError(_NO_KEYS.format(address=url_of(listener)))
+    if ledger.recorder.reader.rows("SELECT current_setting('transaction_read_only')") == [("on",)]:
+        raise UsageError(_NO_FIRST_KEY)
     if owner is None:
         raise UsageError("nobody has a key yet, and the system does not say who you are; add --owner human:NAME")
     desk = ledger.on_behalf(ledger.caller._replace(key=f"first key after {len(keys)}", key_of="server"))

@@ -26,6 +26,7 @@ from runfold.errors import (
     TooManyRequests,
     VersionConflict,
 )
+from runfold.store.datastore import READ_ONLY
 
 MEDIA_TYPE = "application/problem+json"
 SCHEMA: Mapping[str, Any] = {
@@ -81,6 +82,8 @@ def disclosed(error: LedgerError) -> LedgerError:
                 "the ledger's database did not answer as it should, and whether a command is stored is not known",
                 _AGAIN,
             )
+        elif error.next_step == READ_ONLY:
+            fact, next_step = "the ledger is only read here", READ_ONLY
         else:
             fact, next_step = "the ledger cannot use its database", _OPERATOR
         return LedgerUnavailable(fact, next_step, retriable=error.retriable)

@@ -8,7 +8,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 
 from runfold.domain.event import Recorded
-from runfold.errors import PoisonEvent, UsageError
+from runfold.errors import LedgerUnavailable, PoisonEvent, UsageError
 from runfold.ledger.read_models import ReadModels, SchemaGone, Snapshot
 from runfold.projections.fold import FoldFailed, Standings, take_in
 from runfold.projections.projection import AnyProjection
@@ -54,18 +54,15 @@ class Past:
 
     @contextlib.contextmanager
     def of_threads(self, names: Sequence[str], threads: Sequence[str]) -> Iterator[Snapshot]:
-        """The rows that the events of some threads lead to, in tables that go away with the answer. Raises PoisonEvent."""
+        """The rows that the events of some threads lead to, in no table: a standby answers too. Raises PoisonEvent."""
         try:
-            folded = [(projection, self._fold(projection, threads)) for projection in map(named, names)]
+            folded = {projection: self._fold(projection, threads) for projection in map(named, names)}
         except _TooMany:
             with self.of_all(names) as snapshot:
                 yield snapshot
             return
-        with self._read_models.passing(self._up_to) as (connection, snapshot):
-            for projection, rows in folded:
-                table = Table(projection, 0, schema="pg_temp")
-                table.create_passing(connection)
-                table.fill(connection, rows)
+        given = {projection.name: Table(projection, 0).given(rows) for projection, rows in folded.items()}
+        with self._read_models.of_given(given, self._up_to) as snapshot:
             yield snapshot
 
     @contextlib.contextmanager
@@ -84,7 +81,11 @@ class Past:
             return stack.enter_context(self._read_models.of_schema(schema, self._up_to, names))
         except SchemaGone:  # dropped just now, by who did not know that it is asked for again
             schema = self._whole(names, self._up_to, self._most_events)
+        try:
             return stack.enter_context(self._read_models.of_schema(schema, self._up_to, names))
+        except SchemaGone:
+            fact = f"the schema {schema} was made, and is not here: it was dropped, or a standby has yet to take it over"
+            raise LedgerUnavailable(fact, "ask again in a moment") from None
 
     def _fold(self, projection: AnyProjection, threads: Sequence[str]) -> Standings:
         rows: Standings = {}

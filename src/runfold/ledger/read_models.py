@@ -3,7 +3,7 @@
 import contextlib
 import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import psycopg
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from runfold.errors import ReadModelBehind
 from runfold.projections.projection import AnyProjection, Projection, R
-from runfold.projector.tables import READ_SCHEMA, Table
+from runfold.projector.tables import READ_SCHEMA, Given, Table
 from runfold.store.datastore import Connection, Datastore, unavailable
 
 T = TypeVar("T")
@@ -87,17 +87,34 @@ class SchemaGone(Exception):
 class Snapshot:
     """Read models at one moment. Two questions asked of it are answered from the same rows."""
 
-    def __init__(self, connection: Connection, tenant_id: str, standing: Standing, schema: str = READ_SCHEMA) -> None:
+    def __init__(
+        self, connection: Connection, tenant_id: str, standing: Standing, schema: str = READ_SCHEMA,
+        given: Mapping[str, Given] | None = None,
+    ) -> None:  # fmt: skip
+        """The rows are those of a schema, or given."""
         self._connection = connection
         self._schema = schema
+        self._given = given
         self.tenant_id = tenant_id
         self.standing = standing
 
     def query(self, text: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Rows of a query in which `{run_summaries}` stands for a read model. The tenant is the caller's to ask for."""
-        tables = {name: sql.Identifier(self._schema, name) for name in _PLACEHOLDER.findall(text)}
-        query = sql.SQL(text).format(**tables)
+        names = dict.fromkeys(_PLACEHOLDER.findall(text))
+        if self._given is not None and names:
+            return self._query_given(self._given, list(names), text, parameters)
+        query = sql.SQL(text).format(**{name: sql.Identifier(self._schema, name) for name in names})
         return self._connection.execute(query, parameters).fetchall()
+
+    def _query_given(
+        self, given: Mapping[str, Given], names: Sequence[str], text: str, parameters: Sequence[Any]
+    ) -> list[tuple[Any, ...]]:  # fmt: skip
+        """Not prepared: a plan for any number of rows would be one for few."""
+        shown = {name: sql.Identifier(f"given_{name}") for name in names}
+        each = [sql.SQL("{} AS MATERIALIZED ({})").format(shown[name], given[name].query) for name in names]
+        query = sql.SQL("WITH {} ({})").format(sql.SQL(", ").join(each), sql.SQL(text).format(**shown))
+        pieces = [given[name].pieces for name in names]
+        return self._connection.execute(query, [*pieces, *parameters], prepare=False).fetchall()
 
     def composed(self, query: sql.Composed) -> list[tuple[Any, ...]]:
         """Rows of a query that is put together already."""
@@ -167,11 +184,11 @@ class ReadModels:
             yield Snapshot(_as_tuples(connection), self._tenant_id, standing, schema)
 
     @contextlib.contextmanager
-    def passing(self, position: int) -> Iterator[tuple[Connection, Snapshot]]:
-        """A transaction to make tables in that go away with it, and a snapshot of them. Raises LedgerUnavailable."""
-        with self._transaction("READ WRITE") as connection:
+    def of_given(self, given: Mapping[str, Given], position: int) -> Iterator[Snapshot]:
+        """Read models of the past whose rows are given, beside the log. Raises LedgerUnavailable."""
+        with self._transaction("ISOLATION LEVEL REPEATABLE READ READ ONLY") as connection:
             standing = Standing(position=position, head=position)
-            yield connection, Snapshot(_as_tuples(connection), self._tenant_id, standing, "pg_temp")
+            yield Snapshot(_as_tuples(connection), self._tenant_id, standing, given=given)
 
     @contextlib.contextmanager
     def _transaction(self, how: str) -> Iterator[Connection]:

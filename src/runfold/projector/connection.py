@@ -4,16 +4,20 @@ import psycopg
 from psycopg.rows import dict_row
 
 from runfold.errors import LedgerUnavailable
-from runfold.store.datastore import Connection, Datastore
+from runfold.store.datastore import Connection, Datastore, is_standby
 
 
 def connect(datastore: Datastore) -> Connection:
     """A connection of one's own, in autocommit, as runfold_projector: so all tables have one owner, whoever folds.
 
-    Raises LedgerUnavailable where the role may not; psycopg.OperationalError.
+    Raises LedgerUnavailable where the role may not, psycopg.errors.ReadOnlySqlTransaction at a standby, which may take over
+    yet, psycopg.OperationalError.
     """
     connection = datastore.connect()
     connection.row_factory = dict_row
+    if is_standby(connection):
+        connection.close()
+        raise psycopg.errors.ReadOnlySqlTransaction("it is a standby, so no read models are made or folded here")
     try:
         connection.execute("SET ROLE runfold_projector")
     except (psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidParameterValue) as error:

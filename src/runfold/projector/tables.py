@@ -26,12 +26,21 @@ READ_SCHEMA = "runfold_read"
 READERS = ("runfold_app", "runfold_reader")
 NAME_BYTES = 64
 """A name in PostgreSQL is shorter than this."""
+GIVEN_ROWS = 100
+"""Rows of a piece; as many as PostgreSQL takes a function to give that it knows nothing about."""
 TENANT = Column("tenant_id", "text", nullable=False, comment="Whose it is")
 POSITION = Column("position", "bigint", nullable=False, comment="Position of the last event that changed the row")
 
 
 class InvalidRow(Exception):
     """A fold led to a row that its own class refuses."""
+
+
+class Given(NamedTuple):
+    """Rows that are in no table: a query of one parameter that gives them, and that parameter, arrays of rows as JSON."""
+
+    query: sql.Composed
+    pieces: list[str]
 
 
 class _Stored(NamedTuple):
@@ -73,12 +82,6 @@ class Table(Generic[R]):
             _let_read(table),
         ])  # fmt: skip
         keep_tenants_apart(connection, table)
-
-    def create_passing(self, connection: Connection) -> None:
-        """Make it for this transaction alone."""
-        connection.execute(
-            sql.SQL("CREATE TEMPORARY TABLE {} ({}) ON COMMIT DROP").format(sql.Identifier(self.name), self._definitions)
-        )
 
     def create_indexes(self, connection: Connection) -> None:
         """Make the primary key and the indexes that the projection names; each ends with the key, so that it is one order."""
@@ -148,9 +151,18 @@ class Table(Generic[R]):
 
     def fill(self, connection: Connection, standings: Standings) -> None:
         """Add rows to a table that has none of them and no index yet. Raises InvalidRow, psycopg.Error."""
+        if rows := self._standing(standings):
+            connection.execute(self._fill_query, [self._as_json(rows)])
+
+    def given(self, standings: Standings) -> "Given":
+        """Rows to be asked without a table. Raises InvalidRow."""
+        rows = self._standing(standings)
+        pieces = (rows[start : start + GIVEN_ROWS] for start in range(0, len(rows), GIVEN_ROWS))
+        return Given(self._given_query, [self._as_json(piece) for piece in pieces])
+
+    def _standing(self, standings: Standings) -> list[Any]:
         rows = [(key, standing.row, standing.position) for key, standing in standings.items() if standing.row is not None]
-        if rows:
-            connection.execute(self._fill_query, [self._as_json([self._checked(*each) for each in rows])])
+        return [self._checked(*each) for each in rows]
 
     def _as_json(self, rows: list[Any]) -> str:
         try:
@@ -212,11 +224,21 @@ class Table(Generic[R]):
     @cached_property
     def _fill_query(self) -> sql.Composed:
         names = _names(column.name for column in self.columns)
-        shape = sql.SQL(", ").join(
-            sql.SQL("{} {}").format(sql.Identifier(column.name), sql.SQL(column.type)) for column in self.columns
-        )
         return sql.SQL("INSERT INTO {} ({}) SELECT {} FROM json_to_recordset(%s::json) AS r ({})").format(
-            self._qualified, names, names, shape
+            self._qualified, names, names, self._shape()
+        )
+
+    @cached_property
+    def _given_query(self) -> sql.Composed:
+        """Of an array of pieces: so the planner knows about how many rows there are."""
+        return sql.SQL(
+            "SELECT {} FROM unnest(%b::text[]) AS given (piece) CROSS JOIN LATERAL json_to_recordset(given.piece::json) AS r ({})"
+        ).format(_names(column.name for column in self.columns), self._shape(collated=True))
+
+    def _shape(self, *, collated: bool = False) -> sql.Composed:
+        return sql.SQL(", ").join(
+            sql.SQL("{} {}").format(sql.Identifier(column.name), sql.SQL(_collated(column) if collated else column.type))
+            for column in self.columns
         )
 
     @cached_property

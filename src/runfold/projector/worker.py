@@ -60,6 +60,7 @@ class Worker:
         """Called with the position, id and time of the last event that was folded. It must not wait."""
         self._page_size = FIRST_PAGE
         self._sweep_at = 0.0
+        self._has_begun = False
 
     def run(self, stop: threading.Event) -> None:
         """Fold until told to stop. A database that is away is waited for."""
@@ -74,6 +75,7 @@ class Worker:
             try:
                 self._team.beat_if_due(self._connection)
                 self._sweep_if_due()
+                self._has_begun = True
                 if self._step():
                     pause = BUSY_SECONDS
                     continue
@@ -82,6 +84,8 @@ class Worker:
             except psycopg.ProgrammingError as error:  # rights or tables are missing, which waiting does not mend
                 raise unavailable(error) from error
             except psycopg.Error as error:
+                if isinstance(error, psycopg.errors.ReadOnlySqlTransaction) and not self._has_begun:
+                    raise unavailable(error) from error  # later it is a standby that is about to take over
                 self._start_over(error)
                 stop.wait(QUIET_SECONDS)
 

@@ -18,7 +18,7 @@ import psycopg_pool
 from eventsourcing.postgres import PostgresDatastore
 from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict
-from psycopg.rows import dict_row
+from psycopg.rows import dict_row, tuple_row
 from psycopg.types.json import set_json_loads
 
 from runfold.errors import LedgerError, LedgerUnavailable
@@ -162,6 +162,12 @@ def _configure(connection: Connection) -> None:
     )
 
 
+def is_standby(connection: Connection) -> bool:
+    """Whether the server follows another one, and so takes no writes. Raises psycopg.Error."""
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        return cursor.execute("SELECT pg_catalog.pg_is_in_recovery()").fetchone() == (True,)
+
+
 def _make_ready(connection: Pooled) -> None:
     """Before the pool hands a connection out: see that it lives, and let it show what its taker may see.
 
@@ -176,11 +182,14 @@ def _make_ready(connection: Pooled) -> None:
     connection.tenant = wanted
 
 
+READ_ONLY = "the server takes no writes (a standby, or set read-only); use the primary"
+"""What is said to who would write there."""
 _NEXT_STEPS: list[tuple[type[Exception], str, bool]] = [
     (errors.DiskFull, "free space on the server's volume, then retry", True),
-    (errors.ReadOnlySqlTransaction, "the server takes no writes (a standby, or set read-only); use the primary", False),
+    (errors.ReadOnlySqlTransaction, READ_ONLY, False),
     (errors.LockNotAvailable, "another session holds up all appends; retry, and look at pg_stat_activity", True),
     (errors.QueryCanceled, "the server gave up on time; retry", True),
+    (errors.SerializationFailure, "another session, or what a standby takes over from its primary, came first; retry", True),
     (errors.DeadlockDetected, "another session locks what appends need, in another order; retry", True),
     (errors.TooManyConnections, "raise max_connections, or run fewer processes; retry", True),
     (errors.InsufficientPrivilege, "use a role that was granted runfold_app", False),

@@ -5,10 +5,11 @@ It goes out after the commit and coalesced, because a NOTIFY inside the commit w
 
 import contextlib
 import threading
+import time
 
 import psycopg
 
-from runfold.store.datastore import Connection, Datastore
+from runfold.store.datastore import Connection, Datastore, is_standby
 
 CHANNEL = "runfold"
 COALESCE_SECONDS = 0.005
@@ -63,11 +64,12 @@ class Hint:
 
 
 class Listener:
-    """Waits for hints, on a connection of its own."""
+    """Waits for hints, on a connection of its own. A standby gives none: there it waits for the time to be over."""
 
     def __init__(self, datastore: Datastore) -> None:
         self._datastore = datastore
         self._connection: Connection | None = None
+        self._listens = False
 
     def wait(self, timeout: float) -> None:
         """Until a hint comes, or the time is over. The first time it only begins to listen: look again at what came before.
@@ -77,7 +79,8 @@ class Listener:
         try:
             if self._connection is None:
                 self._connection = self._datastore.connect()
-                self._connection.execute(f"LISTEN {CHANNEL}")
+            if not self._listens:
+                self._begin(self._connection, timeout)
                 return
             for _ in self._connection.notifies(timeout=timeout, stop_after=1):
                 break
@@ -85,8 +88,16 @@ class Listener:
             self.close()
             raise
 
+    def _begin(self, connection: Connection, timeout: float) -> None:
+        if is_standby(connection):  # until it takes over; it would refuse to listen
+            time.sleep(timeout)
+            return
+        connection.execute(f"LISTEN {CHANNEL}")
+        self._listens = True
+
     def close(self) -> None:
         """Listen no more."""
+        self._listens = False
         if self._connection is not None:
             self._connection.close()
             self._connection = None
