@@ -91,7 +91,7 @@ class Connection:
         while not got or got[-1][0] < last:
             line = await self._reader.readline()
             if line.startswith(b"id:"):
-                position = int(line[3:])
+                position = int(line[3:].partition(b"@")[0])
             elif line.startswith(b"data:") and position > after:
                 got.append((position, time.perf_counter()))
 

@@ -148,6 +148,17 @@ def test_a_body_is_checked_in_proportion_to_its_size(model: type[BaseModel], fie
         require_linear(work, lambda n, shape=shape: b'{"%b":%b}' % (field.encode(), shape(n)))  # type: ignore[misc]
 
 
+@pytest.mark.long
+@pytest.mark.fault("K1", "F9")
+@pytest.mark.parametrize(("model", "field"), kinds_of(BODIES))
+def test_a_body_of_sixteen_mebibytes_takes_in_proportion_to_an_eighth_of_it(model: type[BaseModel], field: str) -> None:
+    work = partial(lambda raw: bodies.parsed(a_request(), raw, model))
+    for shape in SHAPES.values():
+        require_linear(
+            work, lambda n, shape=shape: b'{"%b":%b}' % (field.encode(), shape(n)), MIB16 // TIMES  # type: ignore[misc]
+        )  # fmt: skip
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_body_that_is_no_object_is_refused_in_proportion_to_its_size(shape: str) -> None:
     for model in (BODIES["Batch.RunBatch"], BODIES["Batch.Ballots"], BODIES["Desk.create_key"]):
