@@ -84,6 +84,7 @@ class Soak:
         self.peaks: list[dict[str, int]] = []
         self.base = stage.tag
         self.log = Path(os.environ.get("RUNFOLD_SOAK_LOG", stage.folder.parent / f"{stage.tag}.log"))
+        self.complaints = stage.entered((stage.folder / "beside.err").open("ab"))
         for _ in range(WORKERS):
             self.start_worker()
 
@@ -155,8 +156,9 @@ class Soak:
             "RUNFOLD_LOG_LEVEL": "error",
         }  # fmt: skip
         command = [sys.executable, "-m", "runfold.cli.main", *arguments]
-        silent = subprocess.DEVNULL
-        process = subprocess.Popen(command, env={**os.environ, **told}, cwd=self.stage.folder, stdout=silent, stderr=silent)
+        process = subprocess.Popen(
+            command, env={**os.environ, **told}, cwd=self.stage.folder, stdout=subprocess.DEVNULL, stderr=self.complaints
+        )
         self.stage.cleanup(process.kill)
         self.beside.append(process)
         return process
@@ -167,7 +169,9 @@ class Soak:
             process.kill()
             process.wait()
         self.beside.clear()
-        self.stage.expect(self.run_beside("rebuild", "--all").wait(1800) == 0, "the last rebuild did not come through")
+        came_through = self.run_beside("rebuild", "--all").wait(1800) == 0
+        said = Path(self.complaints.name).read_text(errors="replace")[-800:]
+        self.stage.expect(came_through, f"the last rebuild did not come through: {said}")
         read_models_are_the_fold(self.stage)
 
     def finish(self, rounds: int) -> None:

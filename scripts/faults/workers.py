@@ -65,8 +65,8 @@ def read_models_are_the_fold(stage: Stage) -> None:
         head = ledger.fold()
         connection.row_factory = dict_row  # type: ignore[assignment]  # it was made for tuples
         for model in read_models(connection):
-            if model.state == "previous":
-                continue  # kept for a rollback, and not kept up
+            if model.state != "live":
+                continue  # kept for a rollback, or half made by a rebuild that broke off
             projection = known()[model.name]
             stage.expect(model.position == head, f"{model.name} is at {model.position}, not at {head}: {model.message}")
             events = Counted(ledger.recorder.reader.events(Filter(types=tuple(each.type for each in projection.events))))

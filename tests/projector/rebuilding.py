@@ -4,7 +4,9 @@ import multiprocessing
 import os
 from multiprocessing.connection import Connection
 
+import psycopg
 from psycopg.rows import tuple_row
+from pydantic import field_serializer
 
 from runfold import failpoint
 from runfold.domain.event import Recorded
@@ -43,6 +45,26 @@ class ImpossibleTally(Tally):
 
     def evolve(self, row: TallyRow, recorded: Recorded) -> TallyRow | None:
         return row.but(calls=2**63)
+
+
+class WatchfulRow(TallyRow):
+    """It sees, while it is packed to be stored, that no session waits for that inside a transaction."""
+
+    @field_serializer("calls")
+    def _watched(self, calls: int) -> int:
+        with psycopg.connect(os.environ["RUNFOLD_TEST_WATCHED"], autocommit=True) as admin:
+            found = admin.execute(
+                "SELECT query FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction'"
+            ).fetchall()
+        if found:
+            raise ValueError(f"the server would end a session that waits for this: {found}")
+        return calls
+
+
+class WatchfulTally(Tally):
+    """The same with rows that watch."""
+
+    row = WatchfulRow
 
 
 class RenamedRow(TallyRow):

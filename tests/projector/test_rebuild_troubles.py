@@ -28,6 +28,7 @@ from .rebuilding import (
     BY_THREAD,
     ImpossibleTally,
     PoisonedTally,
+    WatchfulTally,
     dying,
     lanes,
     leftovers,
@@ -284,6 +285,15 @@ def test_a_row_that_no_column_takes_is_said_with_the_read_models_name(rebuild: R
     rebuild(Tally())
     with pytest.raises(ProjectionStopped, match=r"tally came to a row that cannot be: .*out of range.*; mend the projection"):
         rebuild(ImpossibleTally())
+    require_sound(books.url, [Tally()])
+
+
+def test_rows_are_packed_outside_of_transactions_which_must_not_wait_for_what_takes_long(
+    rebuild: Rebuilding, fill: Fill, books: Books, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(3)
+    monkeypatch.setenv("RUNFOLD_TEST_WATCHED", database.admin_url)
+    rebuild(WatchfulTally())
     require_sound(books.url, [Tally()])
 
 

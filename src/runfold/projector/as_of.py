@@ -246,7 +246,8 @@ def _fold_in_order(
         raise PoisonEvent(error.projection, recorded.position, recorded.type, reason) from error
     for projection, rows in zip(projections, folded, strict=True):
         try:
-            Table(projection, 0, schema=schema).fill(connection, rows)
+            table = Table(projection, 0, schema=schema)
+            table.fill(connection, table.packed(rows))
         except InvalidRow as error:
             raise ProjectionStopped(projection.name, f"came to a row that cannot be: {error}", "mend the projection") from error
 

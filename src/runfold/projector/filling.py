@@ -5,6 +5,7 @@ the order of positions, its rows are final where the thread ends: each is writte
 memory holds the threads of one lane. Every event is read once, in short statements, however many processes there are.
 """
 
+import contextlib
 import gc
 import json
 import os
@@ -218,22 +219,18 @@ class Filler:
 
     def _store(self, lane: dict[str, Any], standings: list[Standings], events: int, applied: dict[str, Any]) -> None:
         named = {"job": self._job.job, "lane": lane["lane"], "attempt": lane["attempt"]}
+        # Before the transaction: where other work takes every core this takes longer than the server lets a session be idle.
+        packed = [_packed(projection, table, rows) for (projection, table), rows in zip(self._tables, standings, strict=True)]
         with self._connection.transaction():
             finished = self._connection.execute(
                 QUERIES["finish lane"], {**named, "events": events, "applied": json.dumps(applied)}
             )
             if finished.rowcount:
-                for (projection, table), rows in zip(self._tables, standings, strict=True):
-                    self._add(projection, table, rows)
+                for (projection, table), rows in zip(self._tables, packed, strict=True):
+                    with _rows_of(projection):
+                        table.fill(self._connection, rows)
             reach("lane filled")
         reach("lane stored")
-
-    def _add(self, projection: AnyProjection, table: Table[Any], rows: Standings) -> None:
-        try:
-            table.fill(self._connection, rows)
-        except (InvalidRow, psycopg.DataError, psycopg.IntegrityError, ValueError) as error:
-            reason = " ".join(str(error).split())
-            raise ProjectionStopped(projection.name, f"came to a row that cannot be: {reason}", "mend the projection") from error
 
     def _pages(self, lane: dict[str, Any]) -> Iterator[list[Recorded]]:
         after: tuple[str, str, int] = (lane["first_thread"], "", 0)
@@ -255,6 +252,21 @@ class Filler:
             position, event_type = row[0], row[3]
             looking = next(each for each, _ in self._tables if event_type in {event.type for event in each.events})
             raise PoisonEvent(looking.name, position, event_type, str(error)) from error
+
+
+def _packed(projection: AnyProjection, table: Table[Any], rows: Standings) -> str | None:
+    with _rows_of(projection):
+        return table.packed(rows)
+
+
+@contextlib.contextmanager
+def _rows_of(projection: AnyProjection) -> Iterator[None]:
+    """What is wrong with a row stops its projection. Raises ProjectionStopped."""
+    try:
+        yield
+    except (InvalidRow, psycopg.DataError, psycopg.IntegrityError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ProjectionStopped(projection.name, f"came to a row that cannot be: {reason}", "mend the projection") from error
 
 
 def main() -> None:

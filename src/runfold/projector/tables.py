@@ -149,10 +149,15 @@ class Table(Generic[R]):
         if kept:
             connection.execute(self._write_query, [self._as_json([self._checked(*each) for each in kept])], prepare=True)
 
-    def fill(self, connection: Connection, standings: Standings) -> None:
-        """Add rows to a table that has none of them and no index yet. Raises InvalidRow, psycopg.Error."""
-        if rows := self._standing(standings):
-            connection.execute(self._fill_query, [self._as_json(rows)])
+    def packed(self, standings: Standings) -> str | None:
+        """Rows as `fill` takes them, None where there are none. It takes its time, so not in a transaction. Raises InvalidRow."""
+        rows = self._standing(standings)
+        return self._as_json(rows) if rows else None
+
+    def fill(self, connection: Connection, packed: str | None) -> None:
+        """Add rows to a table that has none of them and no index yet. Raises psycopg.Error."""
+        if packed is not None:
+            connection.execute(self._fill_query, [packed])
 
     def given(self, standings: Standings) -> "Given":
         """Rows to be asked without a table. Raises InvalidRow."""
