@@ -65,7 +65,7 @@ def hard_bodies(target: Target, seed: str, until: float) -> None:
         time.sleep(0.05)
 
 
-def large_heads(target: Target, seed: str, until: float) -> None:  # noqa: ARG001
+def large_heads(target: Target, seed: str, until: float) -> None:  # noqa: ARG001  all attacks are called alike
     """190 MB of headers, on one connection after the other."""
     while time.time() < until:
         _send(target, [b"GET /runs HTTP/1.1\r\nHost: x\r\n", *itertools.repeat(b"x-a: " + CHUNK, 3000)])
@@ -73,7 +73,7 @@ def large_heads(target: Target, seed: str, until: float) -> None:  # noqa: ARG00
         time.sleep(0.05)
 
 
-def long_urls(target: Target, seed: str, until: float) -> None:  # noqa: ARG001
+def long_urls(target: Target, seed: str, until: float) -> None:  # noqa: ARG001  all attacks are called alike
     """URLs of 25 MB."""
     while time.time() < until:
         _send(target, [b"GET /runs?a=", *itertools.repeat(CHUNK, 400), b" HTTP/1.1\r\nHost: x\r\n\r\n"])
@@ -113,7 +113,7 @@ def unfinished_bodies(target: Target, seed: str, until: float) -> None:
         time.sleep(0.05)
 
 
-def waiting(target: Target, seed: str, until: float) -> None:  # noqa: ARG001
+def waiting(target: Target, seed: str, until: float) -> None:  # noqa: ARG001  all attacks are called alike
     """Questions that wait for what nobody folds."""
 
     def ask() -> None:

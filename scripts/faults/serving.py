@@ -28,7 +28,7 @@ class Anybody:
         """One and the same."""
         return Caller("default", Actor.parse("service:faults"))
 
-    def watch(self, caller: Caller, ended: Ended) -> Callable[[], None]:  # noqa: ARG002
+    def watch(self, caller: Caller, ended: Ended) -> Callable[[], None]:  # noqa: ARG002  it ends nothing
         """Nobody has a key that could end."""
         return lambda: None
 
