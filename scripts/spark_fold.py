@@ -32,9 +32,17 @@ from runfold.projections.projection import AnyProjection
 from runfold.projections.registry import load, named, source_of
 
 TYPES = {
-    "text": "string", "bigint": "bigint", "boolean": "boolean", "double precision": "double", "numeric": "decimal(38,18)",
-    "timestamptz": "timestamp", "date": "date", "text[]": "array<string>", "bigint[]": "array<bigint>", "jsonb": "string",
-}  # fmt: skip
+    "text": "string",
+    "bigint": "bigint",
+    "boolean": "boolean",
+    "double precision": "double",
+    "numeric": "decimal(38,18)",
+    "timestamptz": "timestamp",
+    "date": "date",
+    "text[]": "array<string>",
+    "bigint[]": "array<bigint>",
+    "jsonb": "string",
+}
 """A column's type in PostgreSQL and in Spark. JSON is text, as in an export."""
 ROWS_AT_ONCE = 2000
 Batches = Iterator[Any]
@@ -73,10 +81,16 @@ def arrow_schema(projection: AnyProjection) -> Any:
     import pyarrow as pa  # noqa: PLC0415  as above
 
     kinds = {
-        "string": pa.string(), "bigint": pa.int64(), "boolean": pa.bool_(), "double": pa.float64(), "date": pa.date32(),
-        "decimal(38,18)": pa.decimal128(38, 18), "timestamp": pa.timestamp("us", tz="UTC"),
-        "array<string>": pa.list_(pa.string()), "array<bigint>": pa.list_(pa.int64()),
-    }  # fmt: skip
+        "string": pa.string(),
+        "bigint": pa.int64(),
+        "boolean": pa.bool_(),
+        "double": pa.float64(),
+        "date": pa.date32(),
+        "decimal(38,18)": pa.decimal128(38, 18),
+        "timestamp": pa.timestamp("us", tz="UTC"),
+        "array<string>": pa.list_(pa.string()),
+        "array<bigint>": pa.list_(pa.int64()),
+    }
     return pa.schema([(name, kinds[kind]) for name, kind in spark_schema(projection).items()])
 
 
@@ -148,9 +162,12 @@ def session(master: str) -> Any:
         raise SystemExit("pyspark is not installed; run `pip install pyspark pandas pyarrow`, and install Java 17") from None
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     settings = {
-        "spark.sql.session.timeZone": "UTC", "spark.sql.execution.arrow.maxRecordsPerBatch": str(ROWS_AT_ONCE),
-        "spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false", "spark.log.level": "ERROR",
-    }  # fmt: skip
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.execution.arrow.maxRecordsPerBatch": str(ROWS_AT_ONCE),
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.log.level": "ERROR",
+    }
     builder = SparkSession.builder.master(master).appName("runfold")
     for name, value in settings.items():
         builder = builder.config(name, value)

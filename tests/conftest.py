@@ -17,7 +17,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from runfold import Ledger, Settings
-from runfold.store.embedded import EmbeddedServer
+from runfold.embedded.server import EmbeddedServer
 from runfold.store.migrate import migrate
 
 SHARED = Path(__file__).parents[2] / "shared"

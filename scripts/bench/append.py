@@ -48,9 +48,16 @@ class Library:
     def __init__(self, server: Server) -> None:
         where = conninfo_to_dict(server.database("library", migrated=False))
         self.datastore = PostgresDatastore(
-            str(where["dbname"]), str(where["host"]), str(where.get("port", "5432")), str(where["user"]), "",
-            pool_size=8, max_overflow=8, connect_timeout=60.0, originator_id_type="text",
-        )  # fmt: skip
+            str(where["dbname"]),
+            str(where["host"]),
+            str(where.get("port", "5432")),
+            str(where["user"]),
+            "",
+            pool_size=8,
+            max_overflow=8,
+            connect_timeout=60.0,
+            originator_id_type="text",
+        )
         self.recorder = PostgresApplicationRecorder(self.datastore, events_table_name="stored_events")
         self.recorder.create_table()
 
@@ -139,10 +146,18 @@ class Pgbench:
         """Transactions a second."""
         where = conninfo_to_dict(self.url)
         command = [
-            self.program, "--no-vacuum", "--protocol=prepared", f"--client={clients}", f"--jobs={min(clients, 2)}",
-            f"--time={seconds}", f"--file={self.script}", f"--host={where['host']}", f"--port={where.get('port', 5432)}",
-            f"--username={where['user']}", str(where["dbname"]),
-        ]  # fmt: skip
+            self.program,
+            "--no-vacuum",
+            "--protocol=prepared",
+            f"--client={clients}",
+            f"--jobs={min(clients, 2)}",
+            f"--time={seconds}",
+            f"--file={self.script}",
+            f"--host={where['host']}",
+            f"--port={where.get('port', 5432)}",
+            f"--username={where['user']}",
+            str(where["dbname"]),
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         found = re.search(r"tps = ([\d.]+)", done.stdout)
         assert found, done.stdout + done.stderr

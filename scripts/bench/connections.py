@@ -69,9 +69,10 @@ async def measure(port: int, pid: int, ledger: Ledger, report: Report, idle: int
     before, began = memory_kib(pid), time.perf_counter()
     await streams.start(f"/threads/{quiet.id}/events", idle)
     report.figures |= {
-        "idle": streams.open, "opened_a_second": round(idle / (time.perf_counter() - began)),
+        "idle": streams.open,
+        "opened_a_second": round(idle / (time.perf_counter() - began)),
         "kib_each": round((memory_kib(pid) - before) / max(1, idle), 1),
-    }  # fmt: skip
+    }
     await streams.start("/events?types=message.*", active)
     delays: list[float] = []
     for number in range(20):

@@ -21,8 +21,8 @@ from rich.console import Console
 from rich.table import Table
 
 from runfold import Ledger, Settings
-from runfold.store.embedded import EmbeddedServer
-from runfold.store.embedded_binaries import find_binaries
+from runfold.embedded.binaries import find_binaries
+from runfold.embedded.server import EmbeddedServer
 from runfold.store.migrate import migrate
 
 

@@ -156,9 +156,11 @@ def rate(runfold: Runfold, place: Place, connections: int, each: int) -> float:
 def main() -> None:
     """Measure, and print."""
     asked = arguments(
-        __doc__ or "", each=(400, "commands of each client"), events=(200, "events whose arrival is measured"),
+        __doc__ or "",
+        each=(400, "commands of each client"),
+        events=(200, "events whose arrival is measured"),
         subscribers=(100, "how many follow the stream"),
-    )  # fmt: skip
+    )
     report = Report("http", wanted={f"sdk_{count}": "≥ 0.25" for count in (16, 64)})
     with server() as own, own.ledger("runfold_http") as ledger, service(own, "runfold_http") as place:
         runfold = Runfold(ledger)

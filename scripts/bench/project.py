@@ -115,10 +115,14 @@ class Story(Aggregate):
     def tell(self, recorded: Recorded) -> None:
         """Take in one of our events."""
         self.trigger_event(
-            self.Told, kind=recorded.type, payload=recorded.event.model_dump_json(exclude_none=True),
-            thread_id=recorded.thread_id, context=recorded.context_json, metadata=recorded.metadata_json,
+            self.Told,
+            kind=recorded.type,
+            payload=recorded.event.model_dump_json(exclude_none=True),
+            thread_id=recorded.thread_id,
+            context=recorded.context_json,
+            metadata=recorded.metadata_json,
             stream=recorded.stream,
-        )  # fmt: skip
+        )
 
 
 class Stories(Application[Any]):
@@ -153,9 +157,18 @@ class SummaryProjection(Projection[SummaryView]):
             told = domain_event
             event = event_types.read(told.kind, 1, told.payload.encode())
             recorded = Recorded(
-                tracking.notification_id, told.stream, told.originator_version, event, b"\0" * 16, "default", told.thread_id,
-                told.timestamp, 1, told.context, told.metadata,
-            )  # fmt: skip
+                tracking.notification_id,
+                told.stream,
+                told.originator_version,
+                event,
+                b"\0" * 16,
+                "default",
+                told.thread_id,
+                told.timestamp,
+                1,
+                told.context,
+                told.metadata,
+            )
             self._view.take_in(recorded, tracking)
 
 
@@ -164,10 +177,13 @@ def by_library(ledger: Ledger, own: Server, events: int, name: str) -> float:
     url = own.database(name, migrated=True)
     where = conninfo_to_dict(url)
     env = {
-        "PERSISTENCE_MODULE": "eventsourcing.postgres", "POSTGRES_DBNAME": str(where["dbname"]),
-        "POSTGRES_HOST": str(where["host"]), "POSTGRES_PORT": str(where.get("port", "5432")),
-        "POSTGRES_USER": str(where["user"]), "POSTGRES_PASSWORD": "",
-    }  # fmt: skip
+        "PERSISTENCE_MODULE": "eventsourcing.postgres",
+        "POSTGRES_DBNAME": str(where["dbname"]),
+        "POSTGRES_HOST": str(where["host"]),
+        "POSTGRES_PORT": str(where.get("port", "5432")),
+        "POSTGRES_USER": str(where["user"]),
+        "POSTGRES_PASSWORD": "",
+    }
     with psycopg.connect(url, autocommit=True) as connection:
         table = Table(RunSummaries(), LIBRARY_GENERATION)
         table.create(connection)
@@ -264,9 +280,11 @@ def _wait_for(url: str, position: int) -> None:
 def main() -> None:
     """Measure, and print."""
     asked = arguments(
-        __doc__ or "", events=(1_000_000, "events in the log"), library=(4000, "events that the library folds"),
+        __doc__ or "",
+        events=(1_000_000, "events in the log"),
+        library=(4000, "events that the library folds"),
         seconds=(20, "seconds of appending"),
-    )  # fmt: skip
+    )
     report = Report("project", wanted={"catch_up_library": "≥ 60", "catch_up_decode": "≥ 0.5", "visible_p99_ms": "≤ 100"})
     with server() as own, own.ledger("runfold_sdk") as ledger:
         count = fill(ledger, min(asked.events, SHORT_EVENTS) if asked.short else asked.events)
@@ -285,9 +303,12 @@ def main() -> None:
         catch_up(url, everything)
         shown = visible(ledger, url, asked.seconds, 1000)
         report.figures = {
-            "events": count, "projections": len(everything), **{name: round(value) for name, value in rates.items()},
-            **{f"alone_{name}": round(value) for name, value in alone.items()}, "visible": shown,
-        }  # fmt: skip
+            "events": count,
+            "projections": len(everything),
+            **{name: round(value) for name, value in rates.items()},
+            **{f"alone_{name}": round(value) for name, value in alone.items()},
+            "visible": shown,
+        }
         report.ratios = {
             "catch_up_library": rates["one_projection"] / rates["library"],
             "catch_up_decode": rates["one_projection"] / rates["decode_only"],

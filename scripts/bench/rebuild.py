@@ -116,11 +116,16 @@ def main() -> None:
         alone, alone_times = appending(ledger, 1 if asked.short else 5, threading.Event())
         during, during_times = beside(ledger, url, everything)
     report.figures = {
-        "events": count, "projections": len(everything), **{name: round(value) for name, value in rates.items()},
-        "appends_alone": round(alone), **{f"alone_{name}": value for name, value in alone_times.items()},
-        "appends_during_rebuild": round(during), **{f"during_{name}": value for name, value in during_times.items()},
-        "thread_as_of_small_ms": round(small * 1000, 2), "thread_as_of_large_ms": round(large * 1000, 2),
-    }  # fmt: skip
+        "events": count,
+        "projections": len(everything),
+        **{name: round(value) for name, value in rates.items()},
+        "appends_alone": round(alone),
+        **{f"alone_{name}": value for name, value in alone_times.items()},
+        "appends_during_rebuild": round(during),
+        **{f"during_{name}": value for name, value in during_times.items()},
+        "thread_as_of_small_ms": round(small * 1000, 2),
+        "thread_as_of_large_ms": round(large * 1000, 2),
+    }
     report.ratios = {
         "rebuild_library": rates["one_projection"] / rates["library"],
         "rebuild_decode": rates["one_projection"] / rates["decode_only"],

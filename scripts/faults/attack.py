@@ -273,9 +273,16 @@ def attack(server: OwnServer, seconds: float, seed: int, clients: int = 50, free
     third = max(1, len(during.memory) // 3)
     thirds = [max(during.memory[at : at + third]) >> 20 for at in (0, third, 2 * third)]
     return Report(
-        clients, len(during.requests), p99(before.requests), p99(during.requests), p99(before.health), p99(during.health),
-        len(during.failures), during.failures[:5], thirds,
-    )  # fmt: skip
+        clients,
+        len(during.requests),
+        p99(before.requests),
+        p99(during.requests),
+        p99(before.health),
+        p99(during.health),
+        len(during.failures),
+        during.failures[:5],
+        thirds,
+    )
 
 
 def main() -> int:

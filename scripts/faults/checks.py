@@ -54,9 +54,14 @@ class Findings:
 
 
 def examine(
-    log: Sequence[Stored], *, after: int, head: int, ours: str,
-    journals: Iterable[Iterable[Sequence[Ack]]] = (), readers: Iterable[Sequence[int]] = (),
-) -> Findings:  # fmt: skip
+    log: Sequence[Stored],
+    *,
+    after: int,
+    head: int,
+    ours: str,
+    journals: Iterable[Iterable[Sequence[Ack]]] = (),
+    readers: Iterable[Sequence[int]] = (),
+) -> Findings:
     """Compare everything.
 
     `log` is what stands after position `after` up to the head that the ledger claims; `ours` is in the names of our

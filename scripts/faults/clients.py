@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from faults.journal import Ack, Journal, groups
 from runfold import Ledger, LedgerError, LedgerUnavailable, Receipt, Run, VersionConflict
-from runfold.ledger.desk import Writing
+from runfold.handles.tenant_ledger import Writing
 
 AGAIN_SECONDS = 0.05
 
@@ -198,7 +198,7 @@ class Writer:
         """The command of a number. Given again, it says the same."""
         work, command = self._work, self._id(number)
         rng = Random(f"{work.seed}:{number}")
-        run = Run(f"run_{work.tag}_{work.name}_{number // work.per_run}", on._door)
+        run = Run(f"run_{work.tag}_{work.name}_{number // work.per_run}", on._executor)
         if number % work.per_run == 0:
             start = getattr(on.thread(self._thread_id), f"{how}start_run")
             return start({"number": number}, run_id=run.id, parent=None, correlation_id=command)

@@ -43,7 +43,7 @@ def record_with_a_jumping_clock(work: Work) -> None:
         run = thread.start_run(run_id=f"run_{work.tag}_{work.name}", agent_id="faults", parent=None)
         for number in range(work.commands):
             told = datetime.now(UTC) + JUMPS[number % len(JUMPS)]
-            ledger._own_door.clock = lambda told=told: told  # type: ignore[misc]  # a lambda's default has no type
+            ledger._own_executor.clock = lambda told=told: told  # type: ignore[misc]  # a lambda's default has no type
             command = f"{work.tag}.{work.name}.{number}"
             if number % 4:
                 said = run.add_message("assistant", f"{number}", occurred_at=told, correlation_id=command)
@@ -74,11 +74,13 @@ def _with_faketime(stage: Stage, library: Path) -> None:
         clock.write_text("+0")
     told = {
         name: {
-            "LD_PRELOAD": str(library), "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1",
+            "LD_PRELOAD": str(library),
+            "FAKETIME_TIMESTAMP_FILE": str(clock),
+            "FAKETIME_NO_CACHE": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         }
         for name, clock in clocks.items()
-    }  # fmt: skip
+    }
     with _environment(told["server"]):
         stage.use(OwnServer.start())
     works = [stage.work(f"w{index}", 10**9) for index in range(2)]

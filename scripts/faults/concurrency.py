@@ -95,9 +95,12 @@ def quarrel(work: Work) -> None:
             while True:
                 try:
                     said = run.add_message(
-                        "user", f"{number}", message_id=f"msg_{work.name}_{number}", correlation_id=command,
+                        "user",
+                        f"{number}",
+                        message_id=f"msg_{work.name}_{number}",
+                        correlation_id=command,
                         expected_version=at[run.id],
-                    )  # fmt: skip
+                    )
                 except VersionConflict as error:
                     note(work, error)
                     at[run.id] = error.actual
@@ -192,9 +195,11 @@ def frozen_holder(stage: Stage) -> None:
     for began, thawed, said in held:
         stage.expect(said == "retry", f"thawed, the holder was told {said}")
         waited = [
-            (at, seconds, mode) for work in stage.crew.works() for at, seconds, mode, _ in times(work)
+            (at, seconds, mode)
+            for work in stage.crew.works()
+            for at, seconds, mode, _ in times(work)
             if began <= at + seconds and at < thawed
-        ]  # fmt: skip
+        ]
         went_on = [at + seconds - began for at, seconds, mode in waited if mode != "failed" and at + seconds < thawed]
         stage.figures.measured["went on after s"] = round(min(went_on, default=99), 1)
         stage.expect(min(went_on, default=99) < 5, "the others did not go on while the holder was frozen")

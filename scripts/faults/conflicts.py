@@ -14,8 +14,8 @@ from faults.journal import Ack, Journal
 from faults.row import row
 from faults.stage import Stage
 from runfold import Ledger, LedgerUnavailable, Run, Submitted, VersionConflict
-from runfold.ledger.caller import Envelope
-from runfold.ledger.message import Message
+from runfold.commands.caller import Envelope
+from runfold.handles.message import Message
 
 RATES = (0.0, 0.001, 0.01, 0.1)
 BLOCK, SHARED = 64, 24

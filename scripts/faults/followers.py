@@ -98,10 +98,14 @@ def streams_over_dying_servers(stage: Stage) -> None:
     service._measure()
     connects = sum(int(work.connects.read_text()) for work in works if work.connects.exists())
     stage.figures.measured |= {
-        "streams": streams, "connects": connects, "server stopped": len(ends[signal.SIGTERM]),
-        "server killed": len(ends[signal.SIGKILL]), "slowest stop s": round(max(ends[signal.SIGTERM], default=0), 2),
-        "peak RSS MiB": service.peak_kib // 1024, "events delivered": compare_streams(stage, works, writers[0].name),
-    }  # fmt: skip
+        "streams": streams,
+        "connects": connects,
+        "server stopped": len(ends[signal.SIGTERM]),
+        "server killed": len(ends[signal.SIGKILL]),
+        "slowest stop s": round(max(ends[signal.SIGTERM], default=0), 2),
+        "peak RSS MiB": service.peak_kib // 1024,
+        "events delivered": compare_streams(stage, works, writers[0].name),
+    }
 
 
 def start_clients(stage: Stage, port: int, paths: tuple[str, ...], streams: int) -> list[Subscribers]:
@@ -109,11 +113,19 @@ def start_clients(stage: Stage, port: int, paths: tuple[str, ...], streams: int)
     each = streams // PROCESSES
     works = [
         Subscribers(
-            f"s{number}", stage.tag, f"{stage.seed}:s{number}", str(stage.folder), 0, port=port, number=each, first=number * each,
-            after=stage.after, paths=paths,
+            f"s{number}",
+            stage.tag,
+            f"{stage.seed}:s{number}",
+            str(stage.folder),
+            0,
+            port=port,
+            number=each,
+            first=number * each,
+            after=stage.after,
+            paths=paths,
         )
         for number in range(PROCESSES)
-    ]  # fmt: skip
+    ]
     for work in works:
         stage.crew.start(subscribe, work)
     return works

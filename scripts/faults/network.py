@@ -21,9 +21,16 @@ def reply_lost(stage: Stage) -> None:
     request. The writer looks its events up by id: the caller is told of success, never of a conflict with itself."""
     host, port = address_of(stage.server.url)
     proxy = Losing(
-        "proxy", stage.tag, stage.seed, str(stage.folder), 0, url=stage.server.url, host=host, port=port,
+        "proxy",
+        stage.tag,
+        stage.seed,
+        str(stage.folder),
+        0,
+        url=stage.server.url,
+        host=host,
+        port=port,
         one_in=12 if stage.short else 25,
-    )  # fmt: skip
+    )
     stage.crew.start(lose, proxy)
     url, wanted = url_through(stage.server.url, proxy), 10 if stage.short else 150
     stage.start_endless_writers(3, url=url, connect_timeout=15.0)

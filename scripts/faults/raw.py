@@ -45,12 +45,20 @@ class Held:
         events = [ThreadCreated(agent_id="faults"), *(ThreadRenamed(title=f"{n}") for n in range(self.rng.randint(0, 4)))]
         rows = [
             Row(
-                stream, version, event.type, event.schema_version, encode(event, Limits(1000, 10_000)), None,
-                Settings().tenant, stream, uuid4().bytes, "{}",
+                stream,
+                version,
+                event.type,
+                event.schema_version,
+                encode(event, Limits(1000, 10_000)),
+                None,
+                Settings().tenant,
+                stream,
+                uuid4().bytes,
+                "{}",
                 f'{{"actor":{{"kind":"service","id":"faults"}},"correlation_id":"{command}.{version}"}}',
             )
             for version, event in enumerate(events, 1)
-        ]  # fmt: skip
+        ]
         placed = self._writer.append(rows)
         assert isinstance(placed, Placed), f"{stream} is new: {placed}"
         first = placed.first_position

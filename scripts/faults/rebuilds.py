@@ -20,7 +20,7 @@ NAMES = ("run_summaries", "usage", "tool_calls")
 SHARES = (0.1, 0.5, 0.9)
 TRIES = 5
 """One that comes through before it is looked at is given again."""
-AT_THE_SWITCH = ("lanes filled", "indexes made", "ready to catch up", "generation switched")
+AT_THE_SWITCH = ("shards filled", "indexes made", "ready to catch up", "generation switched")
 
 
 @row("A5", "rebuilds killed", share=0.05, short=True)
@@ -59,9 +59,11 @@ def rebuilds_killed(stage: Stage) -> None:
 def _rebuild(stage: Stage, **more: str) -> subprocess.Popen[bytes]:
     own = stage.own
     told = {
-        "RUNFOLD_DATABASE_URL": own.url, "RUNFOLD_PROJECTOR_URL": own.embedded.url("runfold_projector"),
-        "RUNFOLD_LOG_LEVEL": "error", **more,
-    }  # fmt: skip
+        "RUNFOLD_DATABASE_URL": own.url,
+        "RUNFOLD_PROJECTOR_URL": own.embedded.url("runfold_projector"),
+        "RUNFOLD_LOG_LEVEL": "error",
+        **more,
+    }
     command = [sys.executable, "-m", "runfold.cli.main", "rebuild", *NAMES]
     said = stage.entered((stage.folder / "rebuild.err").open("ab"))
     process = subprocess.Popen(command, env={**os.environ, **told}, cwd=stage.folder, stdout=subprocess.DEVNULL, stderr=said)
@@ -75,8 +77,8 @@ def _kill_at(stage: Stage, share: float) -> int:
     with stage.server.admin() as connection:
         while process.poll() is None:
             row = connection.execute("SELECT count(*) FILTER (WHERE done), count(*) FROM runfold.filling_lanes").fetchone()
-            done, lanes = (int(str(value)) for value in row or (0, 0))
-            if lanes and done >= share * lanes:
+            done, shards = (int(str(value)) for value in row or (0, 0))
+            if shards and done >= share * shards:
                 process.send_signal(signal.SIGKILL)
                 break
             time.sleep(0.003)

@@ -47,9 +47,21 @@ from faults.stage import Figures, Skipped, Stage
 from runfold import LedgerError, Settings
 
 FAMILIES = (
-    crashes, power, storage, concurrency, upkeep, limits, network, clocks, duplicates, conflicts, workers, rebuilds, followers,
+    crashes,
+    power,
+    storage,
+    concurrency,
+    upkeep,
+    limits,
+    network,
+    clocks,
+    duplicates,
+    conflicts,
+    workers,
+    rebuilds,
+    followers,
     soak,
-)  # fmt: skip
+)
 ROWS = {
     name: row
     for family in FAMILIES

@@ -14,8 +14,8 @@ from typing import Self
 import psycopg
 
 from runfold import Settings
-from runfold.store.embedded import EmbeddedServer
-from runfold.store.embedded_watchdog import postmaster_pid
+from runfold.embedded.server import EmbeddedServer
+from runfold.embedded.watchdog import postmaster_pid
 from runfold.store.migrate import migrate
 
 Connection = psycopg.Connection[tuple[object, ...]]

@@ -104,7 +104,7 @@ class Soak:
         thread = f"/threads/thread_{stage.tag}_{writers[0].name}/events"
         clients = start_clients(
             stage, self.service.port, ("/events", "/events?types=message.*&types=run.created", thread), STREAMS
-        )  # fmt: skip
+        )
         stage.server.wait_for_progress(stage.after, 60)
         for step in plan(stage.seed, number, stage.short):
             self.note({"round": number, **step._asdict(), "head": stage.server.head()})
@@ -144,17 +144,20 @@ class Soak:
         """Who works, by kind."""
         crew = self.stage.crew
         return {
-            "writer": [crew.pid(name) for name in crew.alive()], "reader": [crew.pid(name) for name in crew.alive(readers=True)],
-            "worker": [worker.pid for worker, _ in self.workers], "service": [self.service.pid],
-        }  # fmt: skip
+            "writer": [crew.pid(name) for name in crew.alive()],
+            "reader": [crew.pid(name) for name in crew.alive(readers=True)],
+            "worker": [worker.pid for worker, _ in self.workers],
+            "service": [self.service.pid],
+        }
 
     def run_beside(self, *arguments: str) -> subprocess.Popen[bytes]:
         """A command of ours in a process of its own; what an earlier one left is its own affair."""
         own = self.stage.own
         told = {
-            "RUNFOLD_DATABASE_URL": own.url, "RUNFOLD_PROJECTOR_URL": own.embedded.url("runfold_projector"),
+            "RUNFOLD_DATABASE_URL": own.url,
+            "RUNFOLD_PROJECTOR_URL": own.embedded.url("runfold_projector"),
             "RUNFOLD_LOG_LEVEL": "error",
-        }  # fmt: skip
+        }
         command = [sys.executable, "-m", "runfold.cli.main", *arguments]
         process = subprocess.Popen(
             command, env={**os.environ, **told}, cwd=self.stage.folder, stdout=subprocess.DEVNULL, stderr=self.complaints
@@ -292,9 +295,17 @@ def _prepare_moment(soaking: Soak, dice: float) -> None:
 
 
 ACTS: dict[str, Callable[[Soak, float], None]] = {
-    "writer killed": _kill_writer, "reader killed": _kill_reader, "backend killed": _kill_backend,
-    "server killed": _kill_server, "worker killed": _kill_worker, "worker asleep": _nap, "sessions cut": _cut_sessions,
-    "lock held": _hold_lock, "clock jumped": _jump_clock, "rebuild begun": _rebuild, "service ended": _end_service,
+    "writer killed": _kill_writer,
+    "reader killed": _kill_reader,
+    "backend killed": _kill_backend,
+    "server killed": _kill_server,
+    "worker killed": _kill_worker,
+    "worker asleep": _nap,
+    "sessions cut": _cut_sessions,
+    "lock held": _hold_lock,
+    "clock jumped": _jump_clock,
+    "rebuild begun": _rebuild,
+    "service ended": _end_service,
     "moment asked for": _prepare_moment,
-}  # fmt: skip
+}
 """Every kind of fault, by what is counted."""

@@ -14,7 +14,7 @@ from faults.crew import percentile, times
 from faults.row import row
 from faults.servers import OwnServer
 from faults.stage import Stage
-from runfold.store.embedded_binaries import wheel_folders
+from runfold.embedded.binaries import wheel_folders
 
 Task = Callable[[Stage, float], None]
 

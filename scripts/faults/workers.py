@@ -34,9 +34,11 @@ def start_worker(stage: Stage, **more: str) -> Worker:
     """`runfold work` in a process of its own."""
     own = stage.own
     told = {
-        "RUNFOLD_DATABASE_URL": own.url, "RUNFOLD_PROJECTOR_URL": own.embedded.url("runfold_projector"),
-        "RUNFOLD_LOG_LEVEL": "error", **more,
-    }  # fmt: skip
+        "RUNFOLD_DATABASE_URL": own.url,
+        "RUNFOLD_PROJECTOR_URL": own.embedded.url("runfold_projector"),
+        "RUNFOLD_LOG_LEVEL": "error",
+        **more,
+    }
     command = [sys.executable, "-m", "runfold.cli.main", "work"]
     worker = subprocess.Popen(command, env={**os.environ, **told}, cwd=stage.folder, stderr=subprocess.DEVNULL)
     stage.cleanup(lambda: _end(worker))
@@ -178,11 +180,15 @@ def workers_under_other_clocks(stage: Stage) -> None:
         clock.write_text("+0")
     told = [
         {
-            "LD_PRELOAD": str(library), "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1",
+            "LD_PRELOAD": str(library),
+            "FAKETIME_TIMESTAMP_FILE": str(clock),
+            "FAKETIME_NO_CACHE": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        } if library else {"TZ": zone}
+        }
+        if library
+        else {"TZ": zone}
         for clock, zone in zip(clocks, ("Pacific/Kiritimati", "Pacific/Niue"), strict=True)
-    ]  # fmt: skip
+    ]
     workers = [start_worker(stage, **environment) for environment in told]
     jumps = 0
     while not stage.enough(jumps, 12):

@@ -6,6 +6,7 @@ The names below load when they are first used, so that `runfold --help` need not
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from runfold.commands.submitted import Receipt, Submitted
     from runfold.domain.event import Recorded
     from runfold.errors import (
         ApprovalNotFound,
@@ -20,16 +21,15 @@ if TYPE_CHECKING:
         ThreadNotFound,
         VersionConflict,
     )
-    from runfold.ledger.approval import Approval
-    from runfold.ledger.decision import Decision
-    from runfold.ledger.ledger import Ledger
-    from runfold.ledger.remote import RemoteLedger
-    from runfold.ledger.run import Run
-    from runfold.ledger.submitted import Receipt, Submitted
-    from runfold.ledger.thread import Thread
+    from runfold.feed.subscription import Subscription
+    from runfold.handles.approval import Approval
+    from runfold.handles.decision import Decision
+    from runfold.handles.run import Run
+    from runfold.handles.thread import Thread
+    from runfold.ledger import Ledger
     from runfold.projections.projection import Projection, Row
+    from runfold.remote.ledger import RemoteLedger
     from runfold.settings import Settings
-    from runfold.subscription import Subscription
 else:
     _HOMES = {
         "Approval": "ledger.approval",

@@ -186,8 +186,10 @@ class VersionConflict(Conflict):
     def __init__(self, stream: str, expected: int, actual: int) -> None:
         super().__init__(
             f"{stream} is at version {actual}, not {expected}; load it again and retry the command",
-            stream=stream, expected=expected, actual=actual,
-        )  # fmt: skip
+            stream=stream,
+            expected=expected,
+            actual=actual,
+        )
         self.stream, self.expected, self.actual = stream, expected, actual
 
 
@@ -197,8 +199,10 @@ class DuplicateWithDifferentContent(Conflict):
     def __init__(self, thing: str, id: str, differs: str) -> None:
         super().__init__(
             f"{thing} {id} is recorded already with a different {differs}; use a new id, or revise the recorded one",
-            thing=thing, id=id, differs=differs,
-        )  # fmt: skip
+            thing=thing,
+            id=id,
+            differs=differs,
+        )
         self.thing, self.id, self.differs = thing, id, differs
 
 
@@ -208,8 +212,9 @@ class KeyReused(Conflict):
     def __init__(self, key: str, position: int) -> None:
         super().__init__(
             f"idempotency key {key!r} was used for another request, recorded at position {position}; use a new key",
-            key=key, position=position,
-        )  # fmt: skip
+            key=key,
+            position=position,
+        )
         self.key, self.position = key, position
 
 
@@ -220,7 +225,7 @@ class AlreadyAppended(Conflict):
         super().__init__(
             f"{stream} was written to under the same idempotency key by another request; repeat it with that key for its answer",
             stream=stream,
-        )  # fmt: skip
+        )
         self.stream = stream
 
 
@@ -257,8 +262,10 @@ class UnknownEventType(Damage):
         super().__init__(
             f"{where} has type {type!r} version {schema_version}, which this Runfold does not know; "
             "upgrade Runfold, or run `runfold check` if nothing newer wrote here",
-            type=type, schema_version=schema_version, position=position,
-        )  # fmt: skip
+            type=type,
+            schema_version=schema_version,
+            position=position,
+        )
         self.type, self.schema_version, self.position = type, schema_version, position
 
 
@@ -268,8 +275,10 @@ class UnreadableEvent(Damage):
     def __init__(self, type: str, position: int | None, reason: str) -> None:
         super().__init__(
             f"the {type} at position {position} cannot be read: {reason}; run `runfold check`",
-            type=type, position=position, reason=reason,
-        )  # fmt: skip
+            type=type,
+            position=position,
+            reason=reason,
+        )
         self.type, self.position, self.reason = type, position, reason
 
 
@@ -279,8 +288,10 @@ class ExportDamaged(Damage):
     def __init__(self, file: str, fact: str, folder: str) -> None:
         super().__init__(
             f"{file} in {folder} {fact}; put it back as it was, or remove the folder and export anew",
-            file=file, fact=fact, folder=folder,
-        )  # fmt: skip
+            file=file,
+            fact=fact,
+            folder=folder,
+        )
         self.file, self.fact, self.folder = file, fact, folder
 
 
@@ -337,10 +348,13 @@ class PoisonEvent(ProjectionStopped):
 
     def __init__(self, name: str, position: int, event_type: str, reason: str) -> None:
         super().__init__(
-            name, f"cannot take in the {event_type} at position {position}: {reason}",
+            name,
+            f"cannot take in the {event_type} at position {position}: {reason}",
             f"mend the projection, start the worker again, and run `runfold projections retry {name}`",
-            position=position, event_type=event_type, reason=reason,
-        )  # fmt: skip
+            position=position,
+            event_type=event_type,
+            reason=reason,
+        )
         self.position, self.event_type, self.reason = position, event_type, reason
 
 
@@ -349,10 +363,11 @@ class ImpureProjection(ProjectionStopped):
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(
-            name, f"is not pure: {reason}",
+            name,
+            f"is not pure: {reason}",
             "use what the event says (recorded.happened_at for a time), raise its version, and start the worker again",
             reason=reason,
-        )  # fmt: skip
+        )
         self.reason = reason
 
 
@@ -361,10 +376,11 @@ class ProjectionChanged(ProjectionStopped):
 
     def __init__(self, name: str, version: int, fact: str) -> None:
         super().__init__(
-            name, f"{fact}, and still says version {version}",
+            name,
+            f"{fact}, and still says version {version}",
             f"set its version to {version + 1}, so that it is folded anew, or put back what was changed",
             version=version,
-        )  # fmt: skip
+        )
         self.version = version
 
 
@@ -414,8 +430,11 @@ class ReadModelBehind(LedgerError):
         at = "has not been begun" if position is None else f"is at position {position}"
         super().__init__(
             f"the read model {name} {at}, not at {wanted}; {next_step}",
-            name=name, position=position, wanted=wanted, next_step=next_step,
-        )  # fmt: skip
+            name=name,
+            position=position,
+            wanted=wanted,
+            next_step=next_step,
+        )
         self.name, self.position, self.wanted, self.next_step = name, position, wanted, next_step
 
 
@@ -465,8 +484,9 @@ class TransactionPooling(LedgerError):
             f"{host}:{port} is a connection pooler in transaction mode, and Runfold needs sessions of its own (LISTEN, advisory "
             "locks, the tenant's setting); give the server's own address as RUNFOLD_DATABASE_URL, RUNFOLD_PROJECTOR_URL and "
             "RUNFOLD_ADMIN_URL, or set pool_mode = session for this database in the pooler",
-            host=host, port=port,
-        )  # fmt: skip
+            host=host,
+            port=port,
+        )
         self.host, self.port = host, port
 
 
@@ -504,8 +524,9 @@ class ScopeMissing(AccessDenied):
     def __init__(self, key: str, scope: str) -> None:
         super().__init__(
             f"key {key} lacks the scope {scope}; make one that has it with `runfold keys create --scope {scope}`",
-            key=key, scope=scope,
-        )  # fmt: skip
+            key=key,
+            scope=scope,
+        )
         self.key, self.scope = key, scope
 
 
@@ -532,8 +553,9 @@ class TooManyRequests(RequestRefused):
     def __init__(self, a_second: float, retry_after: float) -> None:
         super().__init__(
             f"more than {a_second:g} requests a second; wait {retry_after:.1f} s, then go on",
-            a_second=a_second, retry_after=retry_after,
-        )  # fmt: skip
+            a_second=a_second,
+            retry_after=retry_after,
+        )
         self.retry_after = retry_after
 
 
@@ -546,8 +568,9 @@ class TooManyMoments(RequestRefused):
         super().__init__(
             f"{whose} may have {most} moments prepared, and has them; drop one (DELETE /moments/ID, `runfold moments drop ID`), "
             f"wait until one expires, or let the operator raise {setting}",
-            most=most, setting=setting,
-        )  # fmt: skip
+            most=most,
+            setting=setting,
+        )
         self.most, self.setting = most, setting
 
 
@@ -559,8 +582,9 @@ class TooSlow(RequestRefused):
     def __init__(self, seconds: float, a_second: int) -> None:
         super().__init__(
             f"the body took longer than {seconds:g} s and came at less than {a_second:,} bytes a second; send it faster, or less",
-            seconds=seconds, a_second=a_second,
-        )  # fmt: skip
+            seconds=seconds,
+            a_second=a_second,
+        )
 
 
 class TooBusy(RequestRefused):

@@ -8,18 +8,35 @@ import os
 import signal
 
 POINTS = (
-    "claimed", "page read", "page folded", "checkpoint moved", "rows written", "receipt written", "page stored",
+    "claimed",
+    "page read",
+    "page folded",
+    "checkpoint moved",
+    "rows written",
+    "receipt written",
+    "page stored",
     "generation switched",
-)  # fmt: skip
+)
 """Every point of a worker, in the order in which it comes to them."""
 REBUILD_POINTS = (
-    "job planned", "lane taken", "lane filled", "lane stored", "lanes filled", "indexes made", "ready to catch up",
+    "job planned",
+    "shard taken",
+    "shard filled",
+    "shard stored",
+    "shards filled",
+    "indexes made",
+    "ready to catch up",
     "compared",
-)  # fmt: skip
+)
 """Those of a rebuild."""
 EXPORT_POINTS = (
-    "table taken", "part written", "part in place", "part listed", "table set aside", "table in place",
-)  # fmt: skip
+    "table taken",
+    "part written",
+    "part in place",
+    "part listed",
+    "table set aside",
+    "table in place",
+)
 """Those of an export."""
 MIGRATION_POINTS = ("migration step in its transaction", "migration step done")
 """Those of a migration, at each of its steps."""

@@ -125,9 +125,13 @@ def test_a_problem_is_reported(ledger: Ledger, tracker: StreamDecisionTracker) -
     problem = tracker.report_problem("exec_1", "critical", "no answer", decision, "server down", "try later")
     (reported,) = recorded(ledger, ProblemReported)
     assert reported == ProblemReported(
-        problem_id=problem, severity="critical", description="no answer", decision_id=decision, root_cause="server down",
+        problem_id=problem,
+        severity="critical",
+        description="no answer",
+        decision_id=decision,
+        root_cause="server down",
         suggested_fix="try later",
-    )  # fmt: skip
+    )
     with pytest.raises(InvalidEvent, match="severity"):
         tracker.report_problem("exec_1", "terrible", "no answer")
 

@@ -80,8 +80,11 @@ def started(environment: None) -> Process:
     def start(arguments: Sequence[str]) -> "subprocess.Popen[str]":
         return subprocess.Popen(
             [sys.executable, "-m", "runfold.cli.main", *arguments],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": ""},
-        )  # fmt: skip
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": ""},
+        )
 
     return start
 

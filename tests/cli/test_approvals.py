@@ -45,9 +45,7 @@ def test_the_list_goes_on_where_the_page_ended(runfold: Command, asked: list[App
 @pytest.mark.row("AG-09")
 def test_a_person_approves_other_arguments_than_were_asked_for(runfold: Command, asked: list[Approval]) -> None:
     arguments = '{"order": 7, "amount": "9.90"}'
-    answer = runfold(
-        "approve", "approval_refund", "--arguments", arguments, "--comment", "half of it", "--actor", "human:ada"
-    )  # fmt: skip
+    answer = runfold("approve", "approval_refund", "--arguments", arguments, "--comment", "half of it", "--actor", "human:ada")
     assert answer.code == 0
     assert answer.out.splitlines()[:2] == [
         "approval_refund is granted: human:ada voted approve",

@@ -82,8 +82,9 @@ def restored_without_roles(database: TestDatabase, empty: TestDatabase, file: Pa
     kept.write_text("".join(line for line in listed.splitlines(keepends=True) if " POLICY " not in line))
     subprocess.run(
         [bring_in, "--no-owner", "--no-privileges", f"--use-list={kept}", "-d", str(conninfo_to_dict(empty.url)["dbname"]), file],
-        env=environment_of(empty.admin_url), check=True,
-    )  # fmt: skip
+        env=environment_of(empty.admin_url),
+        check=True,
+    )
 
 
 @pytest.mark.fault("J4", "K8")

@@ -99,9 +99,11 @@ def test_an_error_in_json_has_type_message_and_facts(runfold: Command) -> None:
     answer = runfold("thread", "thread_nobody", "--json")
     assert (answer.code, answer.out) == (3, "")
     assert answer.error == {
-        "type": "ThreadNotFound", "message": "there is no thread 'thread_nobody'; `runfold threads` lists what there is",
-        "facts": {"id": "thread_nobody"}, "exit_code": 3,
-    }  # fmt: skip
+        "type": "ThreadNotFound",
+        "message": "there is no thread 'thread_nobody'; `runfold threads` lists what there is",
+        "facts": {"id": "thread_nobody"},
+        "exit_code": 3,
+    }
     assert "Traceback" in runfold("--json", "--verbose", "thread", "thread_nobody").error["trace"]
 
 
@@ -156,9 +158,12 @@ def _on_a_terminal(arguments: list[str], environment: dict[str, str]) -> str:
     """What the command prints when a person looks."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "runfold.cli.main", *arguments], stdout=theirs, stderr=theirs, stdin=theirs,
+        [sys.executable, "-m", "runfold.cli.main", *arguments],
+        stdout=theirs,
+        stderr=theirs,
+        stdin=theirs,
         env={**os.environ, "TERM": "xterm-256color", **environment},
-    )  # fmt: skip
+    )
     os.close(theirs)
     printed = b""
     while True:

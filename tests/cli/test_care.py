@@ -9,7 +9,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from cli.conftest import Command
 from runfold.cli.doctor import without_secrets
-from runfold.store.embedded import EmbeddedServer
+from runfold.embedded.server import EmbeddedServer
 
 if TYPE_CHECKING:
     from conftest import TestDatabase

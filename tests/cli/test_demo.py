@@ -15,7 +15,7 @@ def test_the_demo_shows_its_tree_two_moments_two_branches_and_what_to_try_next(r
     assert (answer.code, answer.err) == (0, "")
     assert answer.out.startswith("80 events, 80 of them new.\n")
     assert "approvals: 1 granted, 1 denied, 1 withdrawn" in answer.out
-    for shown in ("← main", "← exchange", "One conversation at two moments", "One thread on two branches", "Try next"):
+    for shown in ("← main", "← exchange", "One conversation at two moments", "One thread on two branches", "Attempt next"):
         assert shown in answer.out
     assert max(len(line) for line in answer.out.splitlines()) <= 100
 
@@ -31,7 +31,7 @@ def test_what_the_readme_shows_of_it_is_what_it_shows(runfold: Command) -> None:
 
 def test_the_commands_that_the_demo_names_work_as_they_stand(runfold: Command) -> None:
     lines = runfold("demo").out.splitlines()
-    named = [shlex.split(line) for line in lines[lines.index("Try next") + 1 :]]
+    named = [shlex.split(line) for line in lines[lines.index("Attempt next") + 1 :]]
     assert len(named) == 3
     for name, *arguments in named:
         assert name == "runfold"
@@ -74,11 +74,26 @@ def test_the_story_holds_all_that_it_promises(runfold: Command, ledger: Ledger) 
     answer = runfold("demo", "--json").json
     types = {recorded.type for recorded in ledger.events()}
     assert types >= {
-        "run.created", "message.revised", "message.part_appended", "message.sealed", "decision.made",
-        "decision.outcome_recorded", "problem.reported", "problem.resolved", "approval.granted", "approval.denied",
-        "approval.withdrawn", "approval.consumed", "run.cancelled", "state.snapshot_taken", "state.patched",
-        "usage.recorded", "tool.failed", "thread.head_named", "step.finished",
-    }  # fmt: skip
+        "run.created",
+        "message.revised",
+        "message.part_appended",
+        "message.sealed",
+        "decision.made",
+        "decision.outcome_recorded",
+        "problem.reported",
+        "problem.resolved",
+        "approval.granted",
+        "approval.denied",
+        "approval.withdrawn",
+        "approval.consumed",
+        "run.cancelled",
+        "state.snapshot_taken",
+        "state.patched",
+        "usage.recorded",
+        "tool.failed",
+        "thread.head_named",
+        "step.finished",
+    }
     kinds = {run["parent"]["kind"] for run in answer["tree"]["runs"] if run["parent"]}
     assert kinds == {"continues", "branches", "spawned_by"}
     granted = ledger.now.approval("approval_demo7_refund")

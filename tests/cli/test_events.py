@@ -33,9 +33,14 @@ def test_events_are_narrowed_by_thread_run_and_type(runfold: Command, story: Cas
     assert {line["stream"] for line in of_run} == {story.id("run", "claim"), story.id("approval", "refund")}
     of_types = runfold("events", "--type", "approval.*", "--type", "run.cancelled", "--json").lines
     assert {line["type"] for line in of_types} == {
-        "approval.requested", "approval.vote_cast", "approval.granted", "approval.consumed", "approval.denied",
-        "approval.withdrawn", "run.cancelled",
-    }  # fmt: skip
+        "approval.requested",
+        "approval.vote_cast",
+        "approval.granted",
+        "approval.consumed",
+        "approval.denied",
+        "approval.withdrawn",
+        "run.cancelled",
+    }
 
 
 def test_a_type_that_no_event_has_is_a_mistake_in_the_call(runfold: Command) -> None:

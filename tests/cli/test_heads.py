@@ -28,8 +28,11 @@ def test_a_new_name_is_named_once_and_an_old_one_moved_by_hand(runfold: Command,
     named = runfold("head", story.thread_id, "draft", story.id("run", "exchange"), "--actor", "human:ada", "--json").json
     assert (named["appended"], named["from_run_id"]) == (1, None)
     assert named["head"]["placed"] == {
-        "run_id": story.id("run", "exchange"), "how": "named", "position": named["position"], "by": "human:ada",
-    }  # fmt: skip
+        "run_id": story.id("run", "exchange"),
+        "how": "named",
+        "position": named["position"],
+        "by": "human:ada",
+    }
     again = runfold("head", story.thread_id, "draft", story.id("run", "exchange"))
     assert "nothing was added" in again.out
     moved = runfold("head", story.thread_id, "draft", story.id("run", "claim"))

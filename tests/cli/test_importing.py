@@ -12,9 +12,20 @@ from cli.conftest import Command
 from runfold import Ledger
 
 TALLY = (
-    "threads", "runs", "messages", "tool_calls", "tool_errors", "decisions", "approvals", "problems",
-    "input_tokens", "output_tokens", "events", "skipped", "seconds",
-)  # fmt: skip
+    "threads",
+    "runs",
+    "messages",
+    "tool_calls",
+    "tool_errors",
+    "decisions",
+    "approvals",
+    "problems",
+    "input_tokens",
+    "output_tokens",
+    "events",
+    "skipped",
+    "seconds",
+)
 
 
 @pytest.fixture

@@ -9,16 +9,20 @@ from runfold import Decision, Ledger, Run, Thread
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 GOAL = {
-    "id": "refunds", "description": "Refunds are right",
+    "id": "refunds",
+    "description": "Refunds are right",
     "criteria": [{"id": "right", "description": "the amount is right", "target": "90%"}],
-}  # fmt: skip
+}
 
 
 def decide(run: Run, intent: str, *, success: bool | None = None, error: str | None = None) -> Decision:
     made = run.decide(
-        intent, options=[{"id": "a", "description": "ask"}, {"id": "b", "description": "guess"}], chosen="b", node_id="act",
+        intent,
+        options=[{"id": "a", "description": "ask"}, {"id": "b", "description": "guess"}],
+        chosen="b",
+        node_id="act",
         constraints=["right"],
-    )  # fmt: skip
+    )
     if success is not None:
         made.outcome(success=success, error=error)
     return made
@@ -64,7 +68,7 @@ def test_one_failure_is_explained(runfold: Command, failed: Run) -> None:
     assert f"{failed.id} down: gave up" in shown
     assert "failed at ✗ [act] work out the amount → guess because no such order" in shown
     assert "Problems [critical] the shop is down" in shown
-    assert "Try 'ask' instead of 'guess'" in shown
+    assert "Attempt 'ask' instead of 'guess'" in shown
     assert "wait an hour" in shown
 
 
@@ -84,9 +88,13 @@ def test_patterns_come_with_what_could_be_better(runfold: Command, failed: Run) 
     assert [each["type"] for each in answer["improvements"]] == ["node_improvement", "architecture"]
     shown = runfold("patterns", "refunds").out
     for said in (
-        "0 of 1 runs completed", "1 times: no such order", "50% at act (1 of 2)", "1 of 1: find the order → guess",
-        "Common choices, of 2 intents", "high: Improve the node act",
-    ):  # fmt: skip
+        "0 of 1 runs completed",
+        "1 times: no such order",
+        "50% at act (1 of 2)",
+        "1 of 1: find the order → guess",
+        "Common choices, of 2 intents",
+        "high: Improve the node act",
+    ):
         assert said in shown
 
 
@@ -121,8 +129,9 @@ def test_runs_that_need_a_person_are_listed_with_their_reasons(runfold: Command,
     thread.start_run(parent=None).complete()
     answer = runfold("attention", "--fold", "--json").json
     assert {item["run_id"]: item["reasons"] for item in answer["items"]} == {
-        failed.id: ["failed"], waiting.id: ["waiting_for_approval"],
-    }  # fmt: skip
+        failed.id: ["failed"],
+        waiting.id: ["waiting_for_approval"],
+    }
     assert [item["run_id"] for item in runfold("attention", "--reason", "failed", "--json").json["items"]] == [failed.id]
     shown = runfold("attention").out
     assert "waiting_for_approval" in shown

@@ -109,8 +109,11 @@ def test_a_schema_of_the_past_is_made_listed_and_dropped(runfold: Command, story
     assert made.out == "before holds goals, run_summaries, as of position 26\n"
     assert made.err == "Query it with SQL as before.goals; `runfold drop-schema before` removes it.\n"
     assert runfold("rebuild", "run_summaries", "--branch", "run_demo7_exchange", "--into", "exchange", "--json").json == {
-        "schema": "exchange", "position": 80, "run_id": "run_demo7_exchange", "names": ["run_summaries"],
-    }  # fmt: skip
+        "schema": "exchange",
+        "position": 80,
+        "run_id": "run_demo7_exchange",
+        "names": ["run_summaries"],
+    }
     with psycopg.connect(database.url, options="-c runfold.tenant=*") as connection:
         runs = connection.execute("SELECT run_id FROM exchange.run_summaries ORDER BY run_id").fetchall()
     assert runs == [("run_demo7_claim",), ("run_demo7_exchange",)]
@@ -119,8 +122,9 @@ def test_a_schema_of_the_past_is_made_listed_and_dropped(runfold: Command, story
     assert listed.out.splitlines()[-1] == "2 schemas"
     items = runfold("schemas", "--json").json["items"]
     assert [(each["schema"], each["position"], each["run_id"], each["ready"]) for each in items] == [
-        ("before", 26, None, True), ("exchange", 80, "run_demo7_exchange", True),
-    ]  # fmt: skip
+        ("before", 26, None, True),
+        ("exchange", 80, "run_demo7_exchange", True),
+    ]
     assert items[0].keys() == {"schema", "position", "run_id", "names", "ready", "kept", "error", "created_at"}
     assert runfold("drop-schema", "before", "--yes").out == "before is dropped\n"
     assert runfold("drop-schema", "exchange", "--json").json == {"dropped": "exchange"}
@@ -147,7 +151,7 @@ def test_a_schema_of_the_past_is_made_listed_and_dropped(runfold: Command, story
         (["usage", "--branch", "run_nobody", "--into", "x"], 3, "run_nobody"),
         (["usage", "--as-of", "5", "--into", "public"], 1, "cannot be the name of a schema of yours"),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_call_says_why(runfold: Command, story: Cast, arguments: list[str], code: int, said: str) -> None:
     answer = runfold("rebuild", *arguments)
     assert (answer.code, answer.out) == (code, "")

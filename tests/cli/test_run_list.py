@@ -63,13 +63,18 @@ def test_a_list_for_machines_is_one_object_with_how_far_behind_it_is(runfold: Co
 def test_what_no_run_can_be_asked_by_is_said_with_what_can(runfold: Command, story: Cast) -> None:
     runfold("work", "--once", "--projection", "run_summaries")
     wrong = {
-        ("--status", "done"): "there are created, running", ("--steps", "many"): "--steps takes a whole number",
-        ("--duration", "long"): "--duration takes a time such as 1500ms", ("--limit", "0"): "from 1 to 1000",
-        ("--steps", "about:3"): "there are eq, gt", ("--percentile", "0"): "from 1 to 100",
-        ("--from", "7"): "--from takes a time", ("--to", "yesterday"): "neither a position nor a time",
-        ("--order", "up"): "there are asc, desc", ("--order-by", "size"): "there are created_at",
+        ("--status", "done"): "there are created, running",
+        ("--steps", "many"): "--steps takes a whole number",
+        ("--duration", "long"): "--duration takes a time such as 1500ms",
+        ("--limit", "0"): "from 1 to 1000",
+        ("--steps", "about:3"): "there are eq, gt",
+        ("--percentile", "0"): "from 1 to 100",
+        ("--from", "7"): "--from takes a time",
+        ("--to", "yesterday"): "neither a position nor a time",
+        ("--order", "up"): "there are asc, desc",
+        ("--order-by", "size"): "there are created_at",
         ("--cursor", "7"): "is no cursor",
-    }  # fmt: skip
+    }
     for arguments, said in wrong.items():
         answer = runfold("runs", *arguments)
         assert (answer.code, answer.out, len(answer.err.splitlines())) == (2, "", 1), answer
@@ -116,14 +121,18 @@ def test_problems_are_listed_the_worst_first_with_their_words(runfold: Command, 
     ledger.run(claim).report_problem("critical", "paid twice", suggested_fix="take one back")
     answer = runfold("problems", "--fold")
     assert [line.split()[:2] for line in answer.out.splitlines()[1:4]] == [
-        ["critical", "open"], ["warning", "resolved"], ["minor", "open"],
-    ]  # fmt: skip
+        ["critical", "open"],
+        ["warning", "resolved"],
+        ["minor", "open"],
+    ]
     assert "paid twice" in answer.out
     assert answer.out.splitlines()[-1] == "3 problems as of position 82"
     first, second = runfold("problems", "--open", "--goal", "settle-claim", "--json").json["items"]
     assert (first["severity"], first["words"]["suggested_fix"], second["words"]["description"]) == (
-        "critical", "take one back", "a typo",
-    )  # fmt: skip
+        "critical",
+        "take one back",
+        "a typo",
+    )
     assert len(runfold("problems", "--severity", "minor", "--severity", "warning", "--run", claim, "--json").json["items"]) == 2
     assert runfold("problems", "--agent", "nobody", "--thread", story.thread_id, "--json").json["items"] == []
     assert runfold("problems", "--severity", "bad").code == 2
@@ -132,9 +141,15 @@ def test_problems_are_listed_the_worst_first_with_their_words(runfold: Command, 
 @pytest.mark.parametrize(
     ("nanoseconds", "shown"),
     [
-        (None, ""), (0, "0 ms"), (999_000_000, "999 ms"), (1_500_000_000, "1.5 s"), (119 * 10**9, "119.0 s"),
-        (120 * 10**9, "2 m 00 s"), (3_599_600_000_000, "1 h 00 m"), (7_380 * 10**9, "2 h 03 m"),
+        (None, ""),
+        (0, "0 ms"),
+        (999_000_000, "999 ms"),
+        (1_500_000_000, "1.5 s"),
+        (119 * 10**9, "119.0 s"),
+        (120 * 10**9, "2 m 00 s"),
+        (3_599_600_000_000, "1 h 00 m"),
+        (7_380 * 10**9, "2 h 03 m"),
     ],
-)  # fmt: skip
+)
 def test_a_duration_is_shown_in_units_that_fit_it(nanoseconds: int | None, shown: str) -> None:
     assert took(nanoseconds) == shown

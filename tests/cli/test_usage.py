@@ -32,8 +32,12 @@ def test_usage_is_added_up_for_machines_exactly(runfold: Command, spent: Run) ->
     assert answer["by"] == ["model"]
     first, second = answer["items"]
     assert (first["model"], first["calls"], first["input_tokens"], first["cost"], first["currency"]) == (
-        "gpt-4o", 2, 3000, "0.5035", "USD",
-    )  # fmt: skip
+        "gpt-4o",
+        2,
+        3000,
+        "0.5035",
+        "USD",
+    )
     assert first["costs"] == {"USD": {"total": "0.5035", "reported": {"provider": "0.50"}, "computed": {PRICE_SOURCE: "0.0035"}}}
     assert (second["model"], second["output_tokens"], second["cost"], second["calls_without_cost"]) == ("our-own", None, None, 1)
     assert answer["total"]["input_tokens"] == 3005
@@ -48,7 +52,7 @@ def test_usage_for_people_ends_with_the_total_and_says_what_the_cost_is_worth(ru
         ["2026-02-02", "gpt-4o", "1", "2,000", "200", "0.5000", "USD"],
         ["2026-02-02", "our-own", "1", "5"],
         ["total", "3", "3,005", "300", "0.5035", "USD"],
-    ]  # fmt: skip
+    ]
     assert lines[5:] == [
         f"0.0035 USD of it was reported by nobody, and computed by {PRICE_SOURCE}",
         "the cost of 1 of the calls is not known, and not in it",

@@ -19,9 +19,9 @@ import pytest
 import runfold
 from runfold import Ledger, Settings
 from runfold.cli.main import _COMMANDS
+from runfold.embedded.binaries import find_binaries
+from runfold.embedded.server import EmbeddedServer
 from runfold.errors import EmbeddedServerFailed
-from runfold.store.embedded import EmbeddedServer
-from runfold.store.embedded_binaries import find_binaries
 
 RUNFOLD = str(Path(sys.executable).with_name("runfold"))
 SECONDS = 120
@@ -58,9 +58,15 @@ class Trapped:
 
     def run(self, *words: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            [RUNFOLD, *words], cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=SECONDS,
-            stdin=subprocess.DEVNULL, check=False,
-        )  # fmt: skip
+            [RUNFOLD, *words],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
 
     def ran(self) -> list[str]:
         return self.caught.read_text().splitlines()
@@ -96,9 +102,12 @@ def trapped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trapped]:
 
 def calls() -> list[list[str]]:
     """One call of each command, from its own examples; those that go on until they are stopped come in other tests."""
-    changed = {"work": ["work", "--once"], "rebuild": ["rebuild", "usage", "tool_calls", "--workers", "2"],
-               "export": ["export", "events", "--format", "jsonl", "--to", "exported"],
-               "import": ["import", "ag-ui", "nothing.jsonl"]}  # fmt: skip
+    changed = {
+        "work": ["work", "--once"],
+        "rebuild": ["rebuild", "usage", "tool_calls", "--workers", "2"],
+        "export": ["export", "events", "--format", "jsonl", "--to", "exported"],
+        "import": ["import", "ag-ui", "nothing.jsonl"],
+    }
     found = [["demo"]]
     for name, _, _, examples in _COMMANDS:
         if name not in {"demo", "serve"}:
@@ -124,15 +133,20 @@ def test_no_command_runs_what_lies_in_the_folder(trapped: Trapped) -> None:
 def test_no_process_that_a_server_starts_runs_what_lies_in_the_folder(trapped: Trapped) -> None:
     (trapped.folder / "of_mine.py").write_text(OWN)
     server = subprocess.Popen(
-        [RUNFOLD, "serve", "--port", "0", "--json", "--projection", "of_mine:Own"], cwd=trapped.folder,
-        env=trapped.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        [RUNFOLD, "serve", "--port", "0", "--json", "--projection", "of_mine:Own"],
+        cwd=trapped.folder,
+        env=trapped.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     assert server.stdout is not None
     try:
         said = json.loads(server.stdout.readline())
-        key = said["key"] or json.loads(
-            trapped.run("keys", "create", "--owner", "human:ada", "--scope", "admin", "--json").stdout
-        )["text"]  # fmt: skip
+        key = (
+            said["key"]
+            or json.loads(trapped.run("keys", "create", "--owner", "human:ada", "--scope", "admin", "--json").stdout)["text"]
+        )
         headers = {"Authorization": f"Bearer {key}", "Accept": "text/event-stream"}
         with httpx2.Client(base_url=said["address"], headers=headers, timeout=SECONDS) as client:
             created = client.post("/threads", json={"agent_id": "support"}).json()
@@ -187,7 +201,7 @@ def test_a_program_that_is_found_by_a_relative_path_is_not_run(tmp_path: Path, m
     trap.chmod(0o755)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", f".{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setattr("runfold.store.embedded_binaries.wheel_folders", list)
+    monkeypatch.setattr("runfold.embedded.binaries.wheel_folders", list)
     with pytest.raises(EmbeddedServerFailed):
         find_binaries(None, 1)
     assert not (tmp_path / "caught").exists()

@@ -19,7 +19,7 @@ from runfold.domain.run_events import (
     RunStarted,
     RunStuck,
     RunWaiting,
-)  # fmt: skip
+)
 from runfold.domain.thread import ThreadCreated
 from runfold.domain.tool_call import Failure, ToolCalled
 from runfold.domain.usage import CostReported, Tokens, UsageRecorded
@@ -45,18 +45,27 @@ CREATED, RUNNING = (created,), (created, started)
 WAITING, STUCK = (*RUNNING, waiting), (*RUNNING, stuck)
 COMPLETED, FAILED, CANCELLED = (*RUNNING, completed), (*RUNNING, failed), (*RUNNING, cancelled)
 STATUSES = {
-    "created": CREATED, "running": RUNNING, "waiting": WAITING, "stuck": STUCK,
-    "completed": COMPLETED, "failed": FAILED, "cancelled": CANCELLED,
-}  # fmt: skip
+    "created": CREATED,
+    "running": RUNNING,
+    "waiting": WAITING,
+    "stuck": STUCK,
+    "completed": COMPLETED,
+    "failed": FAILED,
+    "cancelled": CANCELLED,
+}
 ENDED = {status: STATUSES[status] for status in ("completed", "failed", "cancelled")}
 
 message = MessageAdded(message_id="msg_1", role="user", content=(TextPart(text="Where is my order?"),))
 streaming = MessageAdded(message_id="msg_1", role="assistant", content=(), streaming=True)
 called = ToolCalled(call_id="call_1", name="refund", arguments_text='{"order": 7}', arguments={"order": 7})
 decided = DecisionMade(
-    decision_id="dec_1", ordinal=1, decision_type="path_choice", intent="classify the ticket",
-    options=(Option(id="howto", description="how-to"), Option(id="bug", description="a bug")), chosen_option_id="howto",
-)  # fmt: skip
+    decision_id="dec_1",
+    ordinal=1,
+    decision_type="path_choice",
+    intent="classify the ticket",
+    options=(Option(id="howto", description="how-to"), Option(id="bug", description="a bug")),
+    chosen_option_id="howto",
+)
 succeeded = Outcome(success=True, summary="matched the how-to pattern")
 problem = ProblemReported(problem_id="prob_1", severity="critical", description="the index is stale")
 used = UsageRecorded(usage_id="usage_1", model_call_id="mcall_1", tokens=Tokens(input_tokens=812, output_tokens=64))
@@ -68,9 +77,16 @@ def requested(text: str = '{"order":7}', *, expires_at: datetime | None = None, 
     """A refund that somebody must allow."""
     requested_by = str(rule.pop("requested_by", "agent:support"))
     return ApprovalRequested(
-        run_id="run_1", requested_by=requested_by, call_id="call_1", action="refund", reason="tool_call",
-        arguments_text=text, arguments_digest=digest(text), expires_at=expires_at, rule=ApprovalRule.model_validate(rule),
-    )  # fmt: skip
+        run_id="run_1",
+        requested_by=requested_by,
+        call_id="call_1",
+        action="refund",
+        reason="tool_call",
+        arguments_text=text,
+        arguments_digest=digest(text),
+        expires_at=expires_at,
+        rule=ApprovalRule.model_validate(rule),
+    )
 
 
 def voted(voter: Actor, verdict: str = "approve", **said: object) -> ApprovalVoteCast:

@@ -20,10 +20,12 @@ def fold(*events: Event) -> Any:
     """The run, approval or thread whose stream these events are. No events: a run that was never created."""
     first = events[0] if events else None
     subject: Subject = (
-        Approval("approval_1") if isinstance(first, ApprovalEvent)
-        else Thread("thread_1") if isinstance(first, ThreadEvent)
+        Approval("approval_1")
+        if isinstance(first, ApprovalEvent)
+        else Thread("thread_1")
+        if isinstance(first, ThreadEvent)
         else Run("run_1")
-    )  # fmt: skip
+    )
     return evolved(subject, *events)
 
 

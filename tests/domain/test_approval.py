@@ -21,7 +21,7 @@ from runfold.domain.approval_events import (
     ApprovalVoteRefused,
     ApprovalWithdrawn,
     Vote,
-)  # fmt: skip
+)
 from runfold.domain.event import AlreadyRecorded, Events
 from runfold.domain.values import Actor, digest
 

@@ -13,7 +13,7 @@ from runfold.domain.decision import (
     Outcome,
     OutcomeCorrected,
     OutcomeRecorded,
-)  # fmt: skip
+)
 
 from .samples import RUNNING, decided, succeeded
 from .story import fold, given
@@ -26,20 +26,35 @@ corrected = OutcomeCorrected(decision_id="dec_1", previous=succeeded, replacemen
 @pytest.mark.row("HV-06")
 def test_a_decision_has_one_of_eight_types() -> None:
     assert set(get_args(DecisionType)) == {
-        "tool_selection", "parameter_choice", "path_choice", "output_format",
-        "retry_strategy", "delegation", "termination", "custom",
-    }  # fmt: skip
+        "tool_selection",
+        "parameter_choice",
+        "path_choice",
+        "output_format",
+        "retry_strategy",
+        "delegation",
+        "termination",
+        "custom",
+    }
 
 
 @pytest.mark.row("HV-07", "HV-08", "HV-09")
 def test_what_is_not_said_of_an_option_an_outcome_and_an_evaluation() -> None:
     assert Option(id="a", description="b").model_dump(exclude={"id", "description"}) == {
-        "action_type": None, "action_params": {}, "pros": (), "cons": (), "confidence": 0.5,
-    }  # fmt: skip
+        "action_type": None,
+        "action_params": {},
+        "pros": (),
+        "cons": (),
+        "confidence": 0.5,
+    }
     assert Outcome(success=True).model_dump() == {
-        "success": True, "result": None, "error": None, "summary": "", "state_changes": {},
-        "tokens_used": None, "latency_ms": None,
-    }  # fmt: skip
+        "success": True,
+        "result": None,
+        "error": None,
+        "summary": "",
+        "state_changes": {},
+        "tokens_used": None,
+        "latency_ms": None,
+    }
     judged = DecisionEvaluated(decision_id="dec_1")
     assert (judged.goal_aligned, judged.alignment_score, judged.outcome_quality) == (True, 1.0, 1.0)
     assert judged.better_option_id is None

@@ -146,11 +146,18 @@ def test_what_differs_is_named() -> None:
 def test_a_recorded_event_happened_when_its_producer_says() -> None:
     def recorded(**metadata: object) -> Recorded:
         return Recorded(
-            position=1, stream="run_1", version=2, event=started, event_id_bytes=UUID(int=1).bytes,
-            tenant_id="default", thread_id="thread_1",
-            recorded_at=NOON, schema_version=1, context_json="{}",
+            position=1,
+            stream="run_1",
+            version=2,
+            event=started,
+            event_id_bytes=UUID(int=1).bytes,
+            tenant_id="default",
+            thread_id="thread_1",
+            recorded_at=NOON,
+            schema_version=1,
+            context_json="{}",
             metadata_json=json.dumps({"actor": {"kind": "agent", "id": "support"}, **metadata}),
-        )  # fmt: skip
+        )
 
     assert recorded().happened_at == NOON
     late = recorded(occurred_at="2026-01-31T13:00:00Z")

@@ -14,7 +14,7 @@ from runfold.domain.message import (
     MessageSealed,
     MessageState,
     Role,
-)  # fmt: skip
+)
 from runfold.domain.values import DataPart, FilePart, ReasoningPart, SourcePart, TextPart
 
 from .samples import RUNNING, message, streaming
@@ -36,9 +36,12 @@ def test_a_message_has_one_of_seven_roles() -> None:
 
 def test_a_message_keeps_its_parts_in_order() -> None:
     parts = (
-        TextPart(text="see"), FilePart(media_type="image/png", url="https://example.com/a.png"), ReasoningPart(text="hm"),
-        SourcePart(url="https://example.com"), DataPart(data=None),
-    )  # fmt: skip
+        TextPart(text="see"),
+        FilePart(media_type="image/png", url="https://example.com/a.png"),
+        ReasoningPart(text="hm"),
+        SourcePart(url="https://example.com"),
+        DataPart(data=None),
+    )
     added = MessageAdded(message_id="msg_1", role="user", content=parts)
     given(*RUNNING).when(lambda run: run.messages.add(added)).then(added)
 

@@ -23,7 +23,7 @@ from runfold.domain.run_events import (
     RunWaiting,
     Status,
     StuckRule,
-)  # fmt: skip
+)
 from runfold.domain.step import NodeEntered, StepStarted
 from runfold.domain.thread import ThreadArchived
 
@@ -51,7 +51,7 @@ from .samples import (
     stuck,
     used,
     waiting_for_approval,
-)  # fmt: skip
+)
 from .story import fold, given
 
 
@@ -65,8 +65,12 @@ def test_a_run_has_seven_statuses_and_waiting_is_not_an_end() -> None:
 @pytest.mark.row("CV-02")
 def test_other_systems_words_for_a_status_are_known() -> None:
     assert STATUS_ALIASES == {
-        "pending": "created", "success": "completed", "canceled": "cancelled", "active": "running", "paused": "waiting",
-    }  # fmt: skip
+        "pending": "created",
+        "success": "completed",
+        "canceled": "cancelled",
+        "active": "running",
+        "paused": "waiting",
+    }
 
 
 # Which status leads to which
@@ -84,15 +88,20 @@ COMMANDS: dict[str, Callable[[Run], list[Event]]] = {
 ALLOWED = {
     "created": {"start": "running", "fail": "failed", "cancel": "cancelled"},
     "running": {
-        "start": "running", "resume": "running", "wait": "waiting", "mark_stuck": "stuck",
-        "complete": "completed", "fail": "failed", "cancel": "cancelled",
+        "start": "running",
+        "resume": "running",
+        "wait": "waiting",
+        "mark_stuck": "stuck",
+        "complete": "completed",
+        "fail": "failed",
+        "cancel": "cancelled",
     },
     "waiting": {"wait": "waiting", "resume": "running", "fail": "failed", "cancel": "cancelled"},
     "stuck": {"start": "running", "wait": "waiting", "mark_stuck": "stuck", "fail": "failed", "cancel": "cancelled"},
     "completed": {"complete": "completed"},
     "failed": {"fail": "failed"},
     "cancelled": {"cancel": "cancelled"},
-}  # fmt: skip
+}
 
 
 @pytest.mark.row("LT-24")
@@ -204,10 +213,18 @@ def test_a_run_is_stuck_by_a_named_rule(rule: StuckRule) -> None:
 
 
 PROGRESS: tuple[Event, ...] = (
-    message, called, decided, used, StepStarted(step_id="step_1", name="plan"), NodeEntered(node_id="plan"),
-    RunOutputRecorded(output=1), RunTimingRecorded(ttft_ns=1), RunStarted(attempt=2), claimed,
+    message,
+    called,
+    decided,
+    used,
+    StepStarted(step_id="step_1", name="plan"),
+    NodeEntered(node_id="plan"),
+    RunOutputRecorded(output=1),
+    RunTimingRecorded(ttft_ns=1),
+    RunStarted(attempt=2),
+    claimed,
     ConstraintViolated(constraint_id="budget", kind="soft", description="close to it"),
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize("event", PROGRESS, ids=lambda event: event.type)

@@ -15,7 +15,7 @@ from runfold.domain.run_events import (
     RunCompleted,
     RunFailed,
     StopReason,
-)  # fmt: skip
+)
 from runfold.domain.step import EdgeTraversed, ModelCallStarted, StepStarted
 from runfold.domain.tool_call import ToolSucceeded
 
@@ -39,7 +39,7 @@ from .samples import (
     succeeded,
     used,
     waiting_for_approval,
-)  # fmt: skip
+)
 from .story import fold, given
 
 LATE = ONE_O_CLOCK + timedelta(minutes=1)
@@ -80,19 +80,31 @@ def test_each_stop_reason_means_one_status() -> None:
     letta = {
         "completed": {"end_turn", "max_steps", "tool_rule"},
         "failed": {
-            "error", "llm_api_error", "invalid_llm_response", "invalid_tool_call", "no_tool_call", "max_tokens_exceeded",
-            "context_window_overflow_in_system_prompt", "insufficient_credits",
+            "error",
+            "llm_api_error",
+            "invalid_llm_response",
+            "invalid_tool_call",
+            "no_tool_call",
+            "max_tokens_exceeded",
+            "context_window_overflow_in_system_prompt",
+            "insufficient_credits",
         },
         "cancelled": {"cancelled"},
-    }  # fmt: skip
+    }
     ours = {
         "completed": set[str](),
         "failed": {
-            "lease_expired", "incomplete", "stalled", "tool_doom_loop", "approval_denied", "approval_expired",
-            "budget_exceeded", "content_filter",
+            "lease_expired",
+            "incomplete",
+            "stalled",
+            "tool_doom_loop",
+            "approval_denied",
+            "approval_expired",
+            "budget_exceeded",
+            "content_filter",
         },
         "cancelled": {"client_disconnected"},
-    }  # fmt: skip
+    }
     for ending in ("completed", "failed", "cancelled"):
         meant = {reason for reason, status in ENDING_OF_STOP_REASON.items() if status == ending}
         assert meant == letta[ending] | ours[ending]
@@ -119,12 +131,18 @@ def test_a_stop_reason_ends_a_run_only_in_its_own_status(reason: str, ending: st
 @pytest.mark.row("CV-27", "CV-28")
 def test_a_run_that_fails_or_is_cancelled_names_what_it_closed() -> None:
     before = (*RUNNING, called, waiting_for_approval)
-    run = given(*before).when(lambda run: run.cancel("the customer left")).then(
-        RunCancelled(
-            stop_reason="cancelled", reason="the customer left",
-            closed_tool_calls=("call_1",), closed_approvals=("approval_1",),
+    run = (
+        given(*before)
+        .when(lambda run: run.cancel("the customer left"))
+        .then(
+            RunCancelled(
+                stop_reason="cancelled",
+                reason="the customer left",
+                closed_tool_calls=("call_1",),
+                closed_approvals=("approval_1",),
+            )
         )
-    )  # fmt: skip
+    )
     assert (run.calls.open_ids, run.waiting_for, run.calls.by_id["call_1"].status) == ([], (), "cancelled")
     run = (
         given(*before)

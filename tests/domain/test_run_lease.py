@@ -10,7 +10,7 @@ from runfold.domain.run_events import (
     RunLeaseRenewed,
     RunReleased,
     RunStuck,
-)  # fmt: skip
+)
 
 from .samples import (
     NOON,
@@ -19,7 +19,7 @@ from .samples import (
     claimed,
     created,
     stuck,
-)  # fmt: skip
+)
 from .story import given
 
 LATE = ONE_O_CLOCK + timedelta(minutes=1)

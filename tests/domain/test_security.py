@@ -74,8 +74,10 @@ def test_only_its_own_secret_opens_anything_and_only_in_its_time() -> None:
 
 def test_one_that_is_revoked_and_past_its_time_is_revoked() -> None:
     assert [key(*events).status(ONE_O_CLOCK) for events in ([created], [for_ever], [created, revoked])] == [
-        "expired", "active", "revoked",
-    ]  # fmt: skip
+        "expired",
+        "active",
+        "revoked",
+    ]
 
 
 def test_a_scope_allows_itself_and_admin_allows_all() -> None:
@@ -104,11 +106,23 @@ def test_a_keys_text_says_which_key_it_is_and_its_secret(id: str, secret: str) -
 @pytest.mark.parametrize(
     "text",
     [
-        "", "rf_", "rf_key_1", f"rf_key_1_{SECRET[1:]}", f"rf_key__{SECRET}", f"rf_run_1_{SECRET}", f"key_1_{SECRET}",
-        f"rf_key_1_{SECRET}\n", f" rf_key_1_{SECRET}", f"rf_key_../1_{SECRET}", f"rf_key_{'x' * 101}_{SECRET}",
-        f"rf_key_1_{'é' * 43}", f"rf_key_\uff11_{SECRET}", f"rf_key_1\0_{SECRET}", f"RF_key_1_{SECRET}",
+        "",
+        "rf_",
+        "rf_key_1",
+        f"rf_key_1_{SECRET[1:]}",
+        f"rf_key__{SECRET}",
+        f"rf_run_1_{SECRET}",
+        f"key_1_{SECRET}",
+        f"rf_key_1_{SECRET}\n",
+        f" rf_key_1_{SECRET}",
+        f"rf_key_../1_{SECRET}",
+        f"rf_key_{'x' * 101}_{SECRET}",
+        f"rf_key_1_{'é' * 43}",
+        f"rf_key_\uff11_{SECRET}",
+        f"rf_key_1\0_{SECRET}",
+        f"RF_key_1_{SECRET}",
     ],
-)  # fmt: skip
+)
 def test_text_that_can_be_no_key_is_none(text: str) -> None:
     assert read_key(text) is None
 

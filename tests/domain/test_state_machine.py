@@ -226,7 +226,7 @@ class AnyCommands(RuleBasedStateMachine):
         assert (self.run_1.status, list(self.run_1.waiting_for)) == (self.model.status, self.model.approvals)
         assert {name: state.status for name, state in self.states.items() if name != "run_1"} == {
             name: model.status for name, model in self.models.items()
-        }  # fmt: skip
+        }
 
     @invariant()
     def the_states_are_the_folds_of_their_events(self) -> None:

@@ -13,7 +13,7 @@ from runfold.domain.step import (
     StateSnapshotTaken,
     StepFinished,
     StepStarted,
-)  # fmt: skip
+)
 
 from .samples import RUNNING
 from .story import fold, given

@@ -12,7 +12,7 @@ from runfold.domain.thread import (
     ThreadImported,
     ThreadRenamed,
     ThreadRestored,
-)  # fmt: skip
+)
 from runfold.domain.values import digest
 
 from .samples import thread_created

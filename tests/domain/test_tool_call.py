@@ -68,8 +68,9 @@ def test_a_call_that_ended_in_the_past_does_not_end_again() -> None:
 def test_the_end_of_a_run_closes_its_open_calls_for_good() -> None:
     before = (*RUNNING, called, called.model_copy(update={"call_id": "call_2"}), ToolSucceeded(call_id="call_2"))
     assert {call_id: call.status for call_id, call in fold(*before, cancelled).calls.by_id.items()} == {
-        "call_1": "cancelled", "call_2": "succeeded",
-    }  # fmt: skip
+        "call_1": "cancelled",
+        "call_2": "succeeded",
+    }
     assert fold(*before, failed).calls.by_id["call_1"].status == "failed"
     given(*before, cancelled).when(lambda run: run.calls.end(ENDS[0])).refused("an ended run takes no more work")
 

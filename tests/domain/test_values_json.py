@@ -100,11 +100,14 @@ def test_objects_that_look_like_types_are_kept_verbatim(payload: dict[str, Any])
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=8),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text("abc._$é", max_size=3), inner, max_size=4),
     max_leaves=12,
-)  # fmt: skip
+)
 
 
 @STEADY

@@ -56,11 +56,17 @@ def test_any_time_with_an_offset_is_kept_or_refused(moment: datetime) -> None:
 @pytest.mark.parametrize(
     "bad",
     [
-        datetime(2026, 1, 31, 12), "2026-01-31T12:00:00Z", 1_700_000_000, 1.5, date(2026, 1, 31), None,
-        datetime(9999, 12, 31, 23, tzinfo=timezone(timedelta(hours=-1))), datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=1))),
+        datetime(2026, 1, 31, 12),
+        "2026-01-31T12:00:00Z",
+        1_700_000_000,
+        1.5,
+        date(2026, 1, 31),
+        None,
+        datetime(9999, 12, 31, 23, tzinfo=timezone(timedelta(hours=-1))),
+        datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=1))),
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_a_time_without_a_place_on_the_line_is_refused(bad: object) -> None:
     assert refused(lambda: renewed(bad)).path == "lease_expires_at"
 

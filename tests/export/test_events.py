@@ -42,8 +42,12 @@ def test_parquet_has_types(recorded: Ledger, to: Path) -> None:
     export(recorded, "events", "parquet", to)
     types = types_of(to / "events")
     assert [name for name, kind in types.items() if kind != "VARCHAR"] == [
-        "position", "version", "schema_version", "recorded_at", "occurred_at",
-    ]  # fmt: skip
+        "position",
+        "version",
+        "schema_version",
+        "recorded_at",
+        "occurred_at",
+    ]
     assert {types["position"], types["recorded_at"]} == {"BIGINT", "TIMESTAMP WITH TIME ZONE"}
 
 

@@ -39,9 +39,17 @@ def _spark() -> None:
 
 def spark_fold(to: Path, projection: str, against: str) -> tuple[int, dict[str, object]]:
     call = [
-        PYTHON, str(PROGRAM), str(to / "events"), projection, "--to", str(to / "by-spark"), "--against", str(to / against),
-        "--partitions", "2",
-    ]  # fmt: skip
+        PYTHON,
+        str(PROGRAM),
+        str(to / "events"),
+        projection,
+        "--to",
+        str(to / "by-spark"),
+        "--against",
+        str(to / against),
+        "--partitions",
+        "2",
+    ]
     done = subprocess.run(call, capture_output=True, text=True, check=False)
     assert done.returncode in {0, 1}, done.stderr
     return done.returncode, json.loads(done.stdout.splitlines()[-1])

@@ -121,9 +121,14 @@ def test_within_one_group_acknowledgements_come_in_any_order():
 
 @pytest.mark.parametrize(
     ("delivered", "kind"),
-    [([1, 2, 4, 5, 6], "skipped"), ([1, 2, 3, 4, 5], "skipped"), ([1, 2, 2, 3, 4, 5, 6], "doubled"),
-     ([1, 3, 2, 4, 5, 6], "inverted"), ([1, 2, 3, 4, 5, 6, 7], "lost")],
-)  # fmt: skip
+    [
+        ([1, 2, 4, 5, 6], "skipped"),
+        ([1, 2, 3, 4, 5], "skipped"),
+        ([1, 2, 2, 3, 4, 5, 6], "doubled"),
+        ([1, 3, 2, 4, 5, 6], "inverted"),
+        ([1, 2, 3, 4, 5, 6, 7], "lost"),
+    ],
+)
 def test_a_reader_that_misses_repeats_or_swaps_is_seen(delivered: list[int], kind: str):
     found = examined(log(), None, [1, 2, 3, 4, 5, 6], delivered)
     assert (getattr(found, kind), found.wrong) == (1, 1)

@@ -21,12 +21,12 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from conftest import TestDatabase
 from over_http.conftest import Anybody, serving
 from runfold import HistoryChanged, Ledger, LedgerUnavailable, Settings
+from runfold.embedded.server import EmbeddedServer
 from runfold.errors import ExportRefused, LedgerError
 from runfold.export.exporting import export
 from runfold.http.app import create_app
 from runfold.store.backup import back_up
 from runfold.store.checking import LogCheck
-from runfold.store.embedded import EmbeddedServer
 from runfold.store.marks import MarkFile
 from runfold.store.restore import restore
 
@@ -182,8 +182,10 @@ def test_a_flipped_bit_in_the_log_is_named_when_it_is_read_and_never_passed_on(h
         found = list(LogCheck(ledger.recorder.reader).findings())
         unread = [finding.position for finding in found if finding.kind == "page"]
         assert (unread[0], unread[-1], {"a page on the server's disk is damaged" in finding.next_step for finding in found}) == (
-            1, last, {True},
-        )  # fmt: skip
+            1,
+            last,
+            {True},
+        )
         assert not (home / "ledger.dump").exists()
 
 
@@ -225,9 +227,12 @@ def test_a_backup_under_load_is_dense_and_all_who_followed_the_history_that_was_
         assert list(LogCheck(ledger.recorder.reader).findings()) == []
 
         for ask in (
-            lambda: next(subscription), lambda: next(streaming), lambda: next(ledger.subscribe(after=resumed)),
-            lambda: remote.events(after=resumed), lambda: ledger.events(after=resumed),
-        ):  # fmt: skip
+            lambda: next(subscription),
+            lambda: next(streaming),
+            lambda: next(ledger.subscribe(after=resumed)),
+            lambda: remote.events(after=resumed),
+            lambda: ledger.events(after=resumed),
+        ):
             with pytest.raises(HistoryChanged) as changed:
                 _patiently(ask)
             assert (changed.value.position, changed.value.epoch) == (note.sums.last_position, str(restored.epoch))

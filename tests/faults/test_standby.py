@@ -20,12 +20,12 @@ from over_http.conftest import Anybody, serving
 from runfold import Ledger, LedgerUnavailable, Settings
 from runfold.cli.demo_story import AGENT, Cast, tell
 from runfold.cli.main import main
+from runfold.embedded.place import find_place
+from runfold.embedded.server import EmbeddedServer
 from runfold.errors import LedgerError, ReadModelBehind
 from runfold.http.access import Keys
 from runfold.http.app import create_app
-from runfold.ledger.reading import Reading
-from runfold.store.embedded import EmbeddedServer
-from runfold.store.embedded_place import find_place
+from runfold.queries.reading import Reading
 
 pytestmark = [pytest.mark.alone, pytest.mark.fault("C-11")]
 
@@ -78,9 +78,12 @@ def pair() -> Iterator[Pair]:
             configuration.write(f"primary_conninfo = 'host={host} port=5432 user=postgres'\nhot_standby_feedback = on\n")
         standby = stack.enter_context(EmbeddedServer.start(homes[1]))
         told = Settings(
-            database_url=primary.url(), admin_url=primary.admin_url, projector_url=primary.url("runfold_projector"),
-            mark_file=homes[0] / "marks.json", actor=AGENT,
-        )  # fmt: skip
+            database_url=primary.url(),
+            admin_url=primary.admin_url,
+            projector_url=primary.url("runfold_projector"),
+            mark_file=homes[0] / "marks.json",
+            actor=AGENT,
+        )
         pair = Pair(told, standby.url(), standby.admin_url, standby.log_file, cast)
         pair.replayed()
         yield pair
@@ -225,9 +228,20 @@ def test_a_standby_that_is_behind_says_how_far_it_is(pair: Pair) -> None:
 def test_the_service_at_a_standby_answers_questions_and_refuses_commands(pair: Pair) -> None:
     thread = f"thread_{pair.cast.name}"
     paths = (
-        "/healthz", "/readyz", "/threads", "/runs", "/events", f"/threads/{thread}", f"/runs/{pair.cast.id('run', 'claim')}",
-        "/approvals", "/projections", "/usage", "/keys", "/moments", f"/runs?thread_id={thread}&as_of=20",
-    )  # fmt: skip
+        "/healthz",
+        "/readyz",
+        "/threads",
+        "/runs",
+        "/events",
+        f"/threads/{thread}",
+        f"/runs/{pair.cast.id('run', 'claim')}",
+        "/approvals",
+        "/projections",
+        "/usage",
+        "/keys",
+        "/moments",
+        f"/runs?thread_id={thread}&as_of=20",
+    )
     with (
         Ledger.open(pair.url) as ledger,
         serving(create_app(ledger, Anybody())) as address,

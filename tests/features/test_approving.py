@@ -11,9 +11,14 @@ def test_a_gated_tool_call_waits_for_a_person_and_the_same_run_goes_on(ledger: L
     with pytest.raises(CommandRefused, match="needs an approval"):
         call.start()
     approval = run.request_approval(
-        "refund", arguments={"order": 7, "amount": "19.90 EUR"}, call_id=call.id, message="Refund it?", expires_in="1h",
-        response_schema={"type": "object"}, choices=[{"id": "yes", "label": "Yes"}],
-    )  # fmt: skip
+        "refund",
+        arguments={"order": 7, "amount": "19.90 EUR"},
+        call_id=call.id,
+        message="Refund it?",
+        expires_in="1h",
+        response_schema={"type": "object"},
+        choices=[{"id": "yes", "label": "Yes"}],
+    )
     assert (run.view().status, run.view().stop_reason) == ("waiting", "requires_approval")
     with pytest.raises(CommandRefused, match="only a running run completes"):
         run.complete()

@@ -27,11 +27,20 @@ def test_a_run_goes_from_created_over_running_and_waiting_to_its_end(thread: Thr
 STOP_REASONS = {
     "completed": ["end_turn", "max_steps", "tool_rule"],
     "failed": [
-        "error", "llm_api_error", "invalid_llm_response", "invalid_tool_call", "no_tool_call", "max_tokens_exceeded",
-        "context_window_overflow_in_system_prompt", "insufficient_credits", "stalled", "tool_doom_loop", "lease_expired",
+        "error",
+        "llm_api_error",
+        "invalid_llm_response",
+        "invalid_tool_call",
+        "no_tool_call",
+        "max_tokens_exceeded",
+        "context_window_overflow_in_system_prompt",
+        "insufficient_credits",
+        "stalled",
+        "tool_doom_loop",
+        "lease_expired",
     ],
     "cancelled": ["cancelled"],
-}  # fmt: skip
+}
 
 
 @pytest.mark.row("LT-04", "LT-05", "LT-22", "LT-105")
@@ -63,8 +72,16 @@ def test_what_comes_after_the_end_is_refused_and_the_caller_is_told_the_run_as_i
     {"complete": run.complete, "fail": lambda: run.fail("no"), "cancel": lambda: run.cancel("enough")}[end]()
     status = run.view().status
     before = ledger.position()
-    for late in (run.start, run.resume, run.mark_stuck, lambda: run.wait("input"), lambda: run.add_message("user", "x"),
-                 lambda: run.call_tool("x"), lambda: run.set_state({}), lambda: run.claim("worker")):  # fmt: skip
+    for late in (
+        run.start,
+        run.resume,
+        run.mark_stuck,
+        lambda: run.wait("input"),
+        lambda: run.add_message("user", "x"),
+        lambda: run.call_tool("x"),
+        lambda: run.set_state({}),
+        lambda: run.claim("worker"),
+    ):
         with pytest.raises(CommandRefused, match=f"{run.id} is {status}") as refused:
             late()
         assert refused.value.stream == run.id
@@ -141,9 +158,10 @@ def test_the_last_output_is_the_runs(run: Run) -> None:
 
 
 INVOICE = {
-    "type": "object", "required": ["total"],
+    "type": "object",
+    "required": ["total"],
     "properties": {"total": {"type": "integer"}, "lines": {"type": "array", "items": {"type": "string", "pattern": "^(a+)+$"}}},
-}  # fmt: skip
+}
 
 
 @pytest.mark.row("CV-32")

@@ -32,9 +32,13 @@ def test_a_thread_has_an_agent_a_user_and_a_title_and_may_be_put_away(ledger: Le
 @pytest.mark.row("RV-03", "RV-72")
 def test_a_run_is_there_from_its_first_moment_with_all_it_was_asked_for(thread: Thread) -> None:
     run = thread.create_run(
-        {"ticket": 42}, goal={"id": "support", "description": "Answer tickets"}, request_config={"model": "gpt-4o"},
-        background=True, callback_url="https://example.com/done", metadata={"channel": "mail"},
-    )  # fmt: skip
+        {"ticket": 42},
+        goal={"id": "support", "description": "Answer tickets"},
+        request_config={"model": "gpt-4o"},
+        background=True,
+        callback_url="https://example.com/done",
+        metadata={"channel": "mail"},
+    )
     view = run.view()
     assert (view.status, view.input, view.agent_id, view.background) == ("created", {"ticket": 42}, "support", True)
     assert (view.metadata, view.thread_id, view.version) == ({"channel": "mail"}, thread.id, 1)
@@ -79,8 +83,15 @@ def test_messages_of_every_role_keep_their_parts_in_order(run: Run) -> None:
     messages = run.messages()
     assert [part.model_dump(exclude_none=True) for part in messages[0].content] == parts
     assert [message.role for message in messages] == [
-        "user", "developer", "system", "assistant", "tool", "reasoning", "activity", "assistant",
-    ]  # fmt: skip
+        "user",
+        "developer",
+        "system",
+        "assistant",
+        "tool",
+        "reasoning",
+        "activity",
+        "assistant",
+    ]
     assert messages[-1].author == "human:ada"
 
 
@@ -141,9 +152,14 @@ def test_a_tool_call_is_kept_to_the_letter_and_may_be_answered_by_a_later_run(le
 def test_a_decision_is_recorded_with_its_options_outcome_and_judgement(ledger: Ledger, run: Run) -> None:
     run.enter_node("classify")
     decision = run.decide(
-        "classify the ticket", options=OPTIONS, chosen="howto", reasoning="it asks how", decision_type="path_choice",
-        constraints=["polite"], context={"words": 12},
-    )  # fmt: skip
+        "classify the ticket",
+        options=OPTIONS,
+        chosen="howto",
+        reasoning="it asks how",
+        decision_type="path_choice",
+        constraints=["polite"],
+        context={"words": 12},
+    )
     decision.outcome(success=True, result="howto", summary="matched the how-to pattern", tokens_used=80, latency_ms=900)
     run.complete()
     decision.evaluate(better_option_id="bug", why_better="it was one", outcome_quality=0.4, goal_aligned=False)

@@ -80,9 +80,14 @@ class SessionFile:
         if parent == -1:
             parent = next((record["uuid"] for record in reversed(self.records) if "uuid" in record), None)
         record = {
-            "type": kind, "uuid": f"line-{number}", "parentUuid": parent, "sessionId": self.session_id,
-            "timestamp": f"2026-03-01T10:00:{number:02}.000Z", "message": message, **more,
-        }  # fmt: skip
+            "type": kind,
+            "uuid": f"line-{number}",
+            "parentUuid": parent,
+            "sessionId": self.session_id,
+            "timestamp": f"2026-03-01T10:00:{number:02}.000Z",
+            "message": message,
+            **more,
+        }
         self.records.append(record)
         return f"line-{number}"
 

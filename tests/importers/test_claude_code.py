@@ -164,8 +164,9 @@ def test_an_answered_question_is_a_decision_with_its_options(ledger: Ledger, imp
     assert (tally.approvals, tally.decisions) == (2, 2)
     made = [item.event for item in ledger.events(types=["decision.made"]) if isinstance(item.event, DecisionMade)]
     assert [(event.intent, event.chosen_option_id) for event in made] == [
-        ("Which colour?", "option-2"), ("Which size?", "own-words"),
-    ]  # fmt: skip
+        ("Which colour?", "option-2"),
+        ("Which size?", "own-words"),
+    ]
     assert [option.description for option in made[0].options] == ["Red: like fire", "Blue"]
     assert made[1].options[-1].description.endswith("as large as it goes")
 
@@ -364,15 +365,22 @@ def test_bad_lines_are_named_and_the_rest_goes_in(ledger: Ledger, importing: Imp
         lines[0].replace('"uuid"', '"other"'),
         lines[0].replace('"Hello."', '[{"type": "tool_use"}]'),
         "[1]",
-    ]  # fmt: skip
+    ]
     session.path.write_text("\n".join([lines[0], *bad, lines[1]]) + "\n")
     tally = importing("claude-code", session.path)
     assert [problem.line for problem in tally.problems] == list(range(2, 2 + len(bad)))
     assert {problem.file for problem in tally.problems} == {str(session.path)}
     expected = (
-        "is not JSON", "'type' twice", "NaN", "message.content: holds a NUL", "message.content: holds a lone surrogate",
-        "'dance'", "uuid: Field required", "message.content.0: a tool_use block has no id", "None",
-    )  # fmt: skip
+        "is not JSON",
+        "'type' twice",
+        "NaN",
+        "message.content: holds a NUL",
+        "message.content: holds a lone surrogate",
+        "'dance'",
+        "uuid: Field required",
+        "message.content.0: a tool_use block has no id",
+        "None",
+    )
     for part, problem in zip(expected, tally.problems, strict=True):
         assert part in problem.reason
     assert words(ledger) == ["Hello.", "Hello."]

@@ -14,25 +14,55 @@ from runfold.domain.usage import CostReported, UsageRecorded
 
 EXPECTED = {
     "claude-code": {
-        "threads": 14, "runs": 27, "messages": 900, "tool_calls": 429, "tool_errors": 29, "decisions": 11, "approvals": 11,
-        "input_tokens": 13_592, "output_tokens": 93_649,
+        "threads": 14,
+        "runs": 27,
+        "messages": 900,
+        "tool_calls": 429,
+        "tool_errors": 29,
+        "decisions": 11,
+        "approvals": 11,
+        "input_tokens": 13_592,
+        "output_tokens": 93_649,
     },
     "tau2-retail-gpt4o": {
-        "threads": 480, "runs": 480, "messages": 12_581, "tool_calls": 3_906, "tool_errors": 210, "decisions": 480,
-        "input_tokens": 2_246_759 + 38_525_347, "output_tokens": 107_387 + 308_006,
+        "threads": 480,
+        "runs": 480,
+        "messages": 12_581,
+        "tool_calls": 3_906,
+        "tool_errors": 210,
+        "decisions": 480,
+        "input_tokens": 2_246_759 + 38_525_347,
+        "output_tokens": 107_387 + 308_006,
     },
     "tau2-human-agent": {
-        "threads": 104, "runs": 104, "messages": 3_385, "tool_calls": 786, "tool_errors": 29, "decisions": 0,
-        "input_tokens": 606_899, "output_tokens": 27_955,
+        "threads": 104,
+        "runs": 104,
+        "messages": 3_385,
+        "tool_calls": 786,
+        "tool_errors": 29,
+        "decisions": 0,
+        "input_tokens": 606_899,
+        "output_tokens": 27_955,
     },
     "tau-bench-airline": {
-        "threads": 200, "runs": 200, "messages": 5_308, "tool_calls": 1_164, "tool_errors": 73, "decisions": 200,
-        "input_tokens": 0, "output_tokens": 0,
+        "threads": 200,
+        "runs": 200,
+        "messages": 5_308,
+        "tool_calls": 1_164,
+        "tool_errors": 73,
+        "decisions": 200,
+        "input_tokens": 0,
+        "output_tokens": 0,
     },
     "ag-ui-streams": {
-        "threads": 13, "runs": 20, "tool_calls": 10, "approvals": 2, "input_tokens": 3_647, "output_tokens": 4_885,
+        "threads": 13,
+        "runs": 20,
+        "tool_calls": 10,
+        "approvals": 2,
+        "input_tokens": 3_647,
+        "output_tokens": 4_885,
     },
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("source", SOURCES)

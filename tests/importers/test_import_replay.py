@@ -7,7 +7,7 @@ import pytest
 from importers.conftest import Imported
 from runfold import Ledger, RunNotFound
 from runfold.domain.message import MessageAdded
-from runfold.ledger.views import Message
+from runfold.history.views import Message
 
 FILE = "claude-code/experiments-ideas/03eb5929-52b3-4b13-ada3-b93ae35806b8.jsonl.gz"
 SESSION = "03eb5929-52b3-4b13-ada3-b93ae35806b8"

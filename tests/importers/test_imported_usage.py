@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from importers.conftest import Imported
-from runfold.ledger.reading import Reading
+from runfold.queries.reading import Reading
 
 
 @pytest.fixture(scope="module")
@@ -22,9 +22,11 @@ AGENTS = {
     "ag-ui-streams": ("ag-ui",),
 }
 EXPECTED = {
-    "claude-code": (13_592, 93_649), "tau2-retail-gpt4o": (40_772_106, 415_393), "tau2-human-agent": (606_899, 27_955),
+    "claude-code": (13_592, 93_649),
+    "tau2-retail-gpt4o": (40_772_106, 415_393),
+    "tau2-human-agent": (606_899, 27_955),
     "ag-ui-streams": (3_647, 4_885),
-}  # fmt: skip
+}
 
 
 @pytest.mark.row("LT-60", "LT-62", "CV-33")

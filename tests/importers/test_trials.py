@@ -37,20 +37,28 @@ def simulation(trial_id: str = "sim-1", *, reward: float | None = None, **more: 
         said("tool", "seen", id=""),
         said("tool", "Error: full", id="", error=True),
         said("user", "###STOP###"),
-    ]  # fmt: skip
+    ]
     info = None if reward is None else {"reward": reward, "db_check": {"db_match": reward == 1}}
     return {
-        "id": trial_id, "task_id": "7", "trial": 2, "start_time": "2026-02-17T21:18:50", "end_time": "2026-02-17T21:19:50",
-        "termination_reason": "user_stop", "reward_info": info, "messages": messages, **more,
-    }  # fmt: skip
+        "id": trial_id,
+        "task_id": "7",
+        "trial": 2,
+        "start_time": "2026-02-17T21:18:50",
+        "end_time": "2026-02-17T21:19:50",
+        "termination_reason": "user_stop",
+        "reward_info": info,
+        "messages": messages,
+        **more,
+    }
 
 
 def results(*simulations: dict[str, Any]) -> dict[str, Any]:
     """A file of tau2-bench."""
     info = {
-        "agent_info": {"implementation": "llm_agent", "llm": "model-a"}, "user_info": {"llm": "model-u"},
+        "agent_info": {"implementation": "llm_agent", "llm": "model-a"},
+        "user_info": {"llm": "model-u"},
         "environment_info": {"domain_name": "shop"},
-    }  # fmt: skip
+    }
     return {"timestamp": "now", "info": info, "tasks": [], "simulations": list(simulations)}
 
 
@@ -143,12 +151,14 @@ def test_costs_are_decimals_and_the_sources_figure_is_kept(ledger: Ledger, impor
     importing("tau2", write(file, results(simulation())))
     costs = [item.event for item in ledger.events(types=["usage.cost_reported"])]
     assert [(cost.amount, cost.node_id) for cost in costs if isinstance(cost, CostReported)] == [
-        (Decimal(0), "agent"), (Decimal("0.00102"), "user_simulator"),
-    ]  # fmt: skip
+        (Decimal(0), "agent"),
+        (Decimal("0.00102"), "user_simulator"),
+    ]
     used = [item.event for item in ledger.events(types=["usage.recorded"])]
     assert [(event.node_id, event.model) for event in used if isinstance(event, UsageRecorded)] == [
-        ("user_simulator", "model-u"), ("agent", "model-a"),
-    ]  # fmt: skip
+        ("user_simulator", "model-u"),
+        ("agent", "model-a"),
+    ]
     assert isinstance(used[0], UsageRecorded)
     assert used[0].raw == {"prompt_tokens": 7, "completion_tokens": 3, "cost": 0.0010199999999999999}
 
@@ -224,8 +234,9 @@ def test_a_document_of_another_kind_is_a_problem(ledger: Ledger, importing: Impo
     write(tmp_path / "b.json", [1])
     tally = importing("tau2", tmp_path)
     assert [problem.reason for problem in tally.problems] == [
-        "is not of tau2-bench: it has neither simulations nor messages", "is not an object",
-    ]  # fmt: skip
+        "is not of tau2-bench: it has neither simulations nor messages",
+        "is not an object",
+    ]
     assert len(importing("tau-bench", tmp_path).problems) == 2
 
 

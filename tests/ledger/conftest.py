@@ -9,7 +9,7 @@ import pytest
 from conftest import fresh_database
 from ledger.listed import listed  # noqa: F401  a fixture of several modules
 from runfold import Ledger, Run, Settings, Thread
-from runfold.ledger.reading import Reading
+from runfold.queries.reading import Reading
 
 
 @pytest.fixture(scope="module")

@@ -14,19 +14,22 @@ from runfold.domain.run_events import Goal, RunCancelled, RunCompleted, RunCreat
 from runfold.domain.step import NodeEntered
 
 GOAL: dict[str, Any] = {
-    "id": "refund", "description": "Refunds are right and quick",
+    "id": "refund",
+    "description": "Refunds are right and quick",
     "criteria": [
         {"id": "right", "description": "the refund has the right amount", "target": "90%", "weight": 0.6},
         {"id": "quick", "description": "customers wait less than a day", "weight": 0.3},
         {"id": "kind", "description": "nobody is rude", "target": "50%", "weight": 0.1},
     ],
     "constraints": [{"id": "budget", "description": "no more than 100 EUR", "kind": "hard", "category": "cost"}],
-}  # fmt: skip
+}
 INTENTS = (
-    "work out the amount of the refund", "tell customers how long they wait", "pick a tool",
+    "work out the amount of the refund",
+    "tell customers how long they wait",
+    "pick a tool",
     "a rather long intent that is the same up to the fiftieth character, and then A",
     "a rather long intent that is the same up to the fiftieth character, and then B",
-)  # fmt: skip
+)
 ERRORS = ("timeout", "no such order", "amount is wrong", "rate limit", "bad JSON", "refused", None, "")
 
 
@@ -156,12 +159,15 @@ def progress_of(runs: list[Told]) -> dict[str, Any]:
         weight, reached = weight + criterion.weight, reached + criterion.weight * (1 if met else progress)
     outcomes = [made.outcome.success for made in decisions if made.outcome]
     return {
-        "criteria": criteria, "overall_progress": reached / weight, "total_decisions": len(decisions),
-        "successful_outcomes": sum(outcomes), "failed_outcomes": len(outcomes) - sum(outcomes),
+        "criteria": criteria,
+        "overall_progress": reached / weight,
+        "total_decisions": len(decisions),
+        "successful_outcomes": sum(outcomes),
+        "failed_outcomes": len(outcomes) - sum(outcomes),
         "success_rate": sum(outcomes) / max(1, len(outcomes)),
         "threads": len({made.recorded.thread_id for made in decisions}),
         "deciding_runs": len({made.recorded.stream for made in decisions}),
-    }  # fmt: skip
+    }
 
 
 def _is_related(made: DecisionMade, criterion_id: str, description: str) -> bool:
@@ -187,12 +193,16 @@ def tell(ledger: Ledger, seed: int, threads: int = 12) -> None:
 def _decide(run: Run, chance: Random) -> None:
     node = chance.choice(["plan", "act", "act", "check", None])
     made = choose(
-        run, chance.choice(INTENTS), among=("search", "ask", "stop"), chosen=chance.choice(["search", "search", "ask", "stop"]),
-        node_id=node, decision_type=chance.choice(["tool_selection", "path_choice", "retry_strategy"]),
+        run,
+        chance.choice(INTENTS),
+        among=("search", "ask", "stop"),
+        chosen=chance.choice(["search", "search", "ask", "stop"]),
+        node_id=node,
+        decision_type=chance.choice(["tool_selection", "path_choice", "retry_strategy"]),
         reasoning=chance.choice(["", "the right amount matters", "A Day is long"]),
         constraints=chance.choice([(), (), ("kind: never rude",), ("budget", "quick")]),
         context=chance.choice([None, {"order": 7}]),
-    )  # fmt: skip
+    )
     likely = {"plan": 0.99, "act": 0.6, "check": 0.3, None: 0.5}[node]
     if chance.random() < 0.85:
         made.outcome(**_outcome(chance, likely))
@@ -205,9 +215,11 @@ def _decide(run: Run, chance: Random) -> None:
 def _outcome(chance: Random, likely: float) -> dict[str, Any]:
     success = chance.random() < likely
     return {
-        "success": success, "error": None if success else chance.choice(ERRORS),
-        "latency_ms": chance.choice([None, 0, 40, 900]), "tokens_used": chance.choice([None, 0, 120]),
-    }  # fmt: skip
+        "success": success,
+        "error": None if success else chance.choice(ERRORS),
+        "latency_ms": chance.choice([None, 0, 40, 900]),
+        "tokens_used": chance.choice([None, 0, 120]),
+    }
 
 
 def _end(run: Run, chance: Random) -> None:

@@ -12,12 +12,12 @@ import pytest
 
 from conftest import fresh_database
 from runfold import CommandRefused, Ledger, Run
+from runfold.handles.tenant_ledger import Batch
+from runfold.handles.tool_call import ToolCall
 from runfold.importers.importing import import_paths
-from runfold.ledger.desk import Batch
-from runfold.ledger.read_models import Page
-from runfold.ledger.tool_call import ToolCall
 from runfold.projections.fold import fold_all
 from runfold.projections.projection import Projection, R
+from runfold.queries.read_models import Page
 
 REAL = {"ag-ui-streams": "ag-ui", "tau-bench-airline": "tau-bench", "claude-code": "claude-code"}
 MODELS = ("run_summaries", "approval_queue", "decision_log", "problems", "tool_calls")
@@ -82,9 +82,13 @@ def _tell_thread(batch: Batch, chance: random.Random) -> None:
         asked: dict[str, Any] = {"kind": chance.choice(["continues", "branches", "retries"])} if parent else {}
         goal = chance.choice([None, {"id": "g1"}, {"id": "g2"}])
         run = batch.thread(thread.id).create_run(
-            agent_id=chance.choice(["support", "sales", "ops"]), parent=parent, goal=goal,
-            background=chance.random() < 0.3, occurred_at=began, **asked,
-        )  # fmt: skip
+            agent_id=chance.choice(["support", "sales", "ops"]),
+            parent=parent,
+            goal=goal,
+            background=chance.random() < 0.3,
+            occurred_at=began,
+            **asked,
+        )
         if chance.random() < 0.9 and _tell_run(run, chance, began):
             ended.append(run.id)
 
@@ -134,9 +138,13 @@ def _ask(run: Run, chance: random.Random) -> None:
         name = chance.choice(TOOLS)
         call = chance.choice([None, run.call_tool(name, {"number": number}, needs_approval=True, occurred_at=DAWN)])
         approval = run.request_approval(
-            name, arguments={"number": number}, call_id=call and call.id, expires_at=expires_at,
-            actor=chance.choice(["agent:a", "agent:b"]), occurred_at=DAWN + MINUTE * number,
-        )  # fmt: skip
+            name,
+            arguments={"number": number},
+            call_id=call and call.id,
+            expires_at=expires_at,
+            actor=chance.choice(["agent:a", "agent:b"]),
+            occurred_at=DAWN + MINUTE * number,
+        )
         if expires_at in {DAWN, DAWN + MINUTE}:
             if chance.random() < 0.7:
                 approval.expire()
@@ -158,8 +166,10 @@ def _end(run: Run, chance: random.Random, at: datetime) -> bool:
         lambda: run.cancel("no longer wanted", occurred_at=at),
     ]
     others: list[Callable[[], object]] = [
-        lambda: run.mark_stuck(occurred_at=at), lambda: run.wait("input", occurred_at=at), lambda: None,
-    ]  # fmt: skip
+        lambda: run.mark_stuck(occurred_at=at),
+        lambda: run.wait("input", occurred_at=at),
+        lambda: None,
+    ]
     move = chance.choice([*ends, *others])
     with contextlib.suppress(CommandRefused):  # a run that waits for an approval cannot simply complete
         move()

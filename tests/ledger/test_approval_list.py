@@ -16,9 +16,7 @@ from runfold.errors import ReadModelBehind, UsageError
 from runfold.projections.approval_queue import ApprovalQueue, ApprovalRow
 from runfold.store.reader import Reader, TenantReader
 
-ASKED = settings(
-    derandomize=True, deadline=None, database=None, max_examples=100, suppress_health_check=list(HealthCheck)
-)  # fmt: skip
+ASKED = settings(derandomize=True, deadline=None, database=None, max_examples=100, suppress_health_check=list(HealthCheck))
 COLUMNS = ("status", "thread_id", "run_id", "agent_id", "user_id", "goal_id", "action", "requested_by", "decided_by", "call_id")
 NEVER = datetime.max.replace(tzinfo=UTC)
 

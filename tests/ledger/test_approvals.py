@@ -240,9 +240,13 @@ def test_a_new_run_after_one_that_waits_is_refused_or_cancels_it(ledger: Ledger,
 
 def test_a_quorum_of_eligible_people_must_agree_on_the_same_arguments(ledger: Ledger, run: Run) -> None:
     approval = run.request_approval(
-        "pay", arguments={"amount": 9}, quorum=2, eligible=["human:ada", "human:bob", "human:eve"], requester_excluded=True,
+        "pay",
+        arguments={"amount": 9},
+        quorum=2,
+        eligible=["human:ada", "human:bob", "human:eve"],
+        requester_excluded=True,
         actor="human:eve",
-    )  # fmt: skip
+    )
     with pytest.raises(CommandRefused, match="human:mal may not decide it"):
         approval.grant(actor="human:mal")
     with pytest.raises(CommandRefused, match="asked for it, and another must decide"):
@@ -349,7 +353,7 @@ def test_what_was_granted_in_time_is_used_until_its_time(ledger: Ledger, run: Ru
         approval.grant(actor="human:ada")
     granted[2].consume({"order": 7}, execution_key="exec_1")
     later = datetime.now(UTC) + timedelta(hours=2)
-    monkeypatch.setattr(ledger._own_door, "clock", lambda: later)
+    monkeypatch.setattr(ledger._own_executor, "clock", lambda: later)
     before = ledger.position()
     with pytest.raises(CommandRefused, match=r"it was granted in time, to be used until .*; ask again"):
         granted[0].consume({"order": 7}, execution_key="exec_2", occurred_at=later - timedelta(hours=2))

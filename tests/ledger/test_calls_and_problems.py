@@ -14,30 +14,32 @@ from runfold.projections.problems import Problems
 from runfold.projections.projection import Row
 from runfold.projections.tool_calls import ToolCalls
 
-ASKED = settings(
-    derandomize=True, deadline=None, database=None, max_examples=60, suppress_health_check=list(HealthCheck)
-)  # fmt: skip
+ASKED = settings(derandomize=True, deadline=None, database=None, max_examples=60, suppress_health_check=list(HealthCheck))
 SEVERITIES = {"critical": 1, "warning": 2, "minor": 3}
 LISTS: dict[str, dict[str, Any]] = {
     "calls": {
-        "projection": ToolCalls(), "key": ("run_id", "call_id"),
+        "projection": ToolCalls(),
+        "key": ("run_id", "call_id"),
         "columns": ("name", "status", "run_id", "thread_id", "agent_id", "goal_id", "call_id", "message_id", "error_code"),
         "orders": {
-            "requested_position": ("requested_position",), "resolved_position": ("resolved_position",),
+            "requested_position": ("requested_position",),
+            "resolved_position": ("resolved_position",),
             "duration": ("duration_ns",),
         },
         "default": ("requested_position", "desc"),
     },
     "problems": {
-        "projection": Problems(), "key": ("run_id", "problem_id"),
+        "projection": Problems(),
+        "key": ("run_id", "problem_id"),
         "columns": ("status", "severity", "run_id", "thread_id", "agent_id", "goal_id", "problem_id"),
         "orders": {
-            "severity": ("severity", "reported_position"), "reported_position": ("reported_position",),
+            "severity": ("severity", "reported_position"),
+            "reported_position": ("reported_position",),
             "resolved_position": ("resolved_position",),
         },
         "default": ("severity", "asc"),
     },
-}  # fmt: skip
+}
 
 
 def found_by_looking(rows: list[Row], list_name: str, asked: dict[str, Any]) -> list[Row]:
@@ -123,13 +125,15 @@ def test_open_problems_the_worst_first_with_their_words(thread: Thread, ledger: 
     told = [words[row.run_id, row.problem_id] for row in page.items]
     assert [said.description for said in told] == ["critical 1", "warning 0", "warning 1", "minor 0", "minor 1"]
     assert [(said.root_cause, said.suggested_fix, said.resolution) for said in told[:2]] == [
-        ("rust", "oil", None), (None, "oil", None),
-    ]  # fmt: skip
+        ("rust", "oil", None),
+        (None, "oil", None),
+    ]
     (resolved,) = ledger.now.problems(status="resolved", run_id=run.id).items
     assert ledger.now.problem_words([resolved])[run.id, resolved.problem_id].resolution == "oiled"
     assert [row.severity for row in ledger.now.problems(severity=["critical", "minor"], status="open", limit=2).items] == [
-        "critical", "critical",
-    ]  # fmt: skip
+        "critical",
+        "critical",
+    ]
 
 
 def test_the_words_to_every_problem_are_those_of_its_events(listed: Listed) -> None:

@@ -35,10 +35,12 @@ def versions(ledger: Ledger, run: Run) -> list[int]:
 @pytest.mark.fault("C-1")
 def test_fifty_writers_of_two_processes_on_one_run_lose_nothing(ledger: Ledger, other: Ledger, run: Run) -> None:
     handles = [(ledger, other)[number % 2].run(run.id) for number in range(50)]
-    raised = at_once(*(
-        lambda handle=handle, number=number: [handle.add_message("user", f"{number}.{count}") for count in range(4)]
-        for number, handle in enumerate(handles)
-    ))  # fmt: skip
+    raised = at_once(
+        *(
+            lambda handle=handle, number=number: [handle.add_message("user", f"{number}.{count}") for count in range(4)]
+            for number, handle in enumerate(handles)
+        )
+    )
     assert raised == []
     assert versions(ledger, run) == list(range(1, 203))
     texts = [message.text for message in run.messages()]

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from ledger.decided import choose
 from runfold import Ledger, Run, RunNotFound, Thread
 from runfold.cli.demo_story import Cast, tell
+from runfold.history.alignment import Pair, aligned, shared_beginning
+from runfold.history.outline import Step
 from runfold.importers.importing import import_paths
-from runfold.ledger.alignment import Pair, aligned, shared_beginning
-from runfold.ledger.divergence import RunDiff
-from runfold.ledger.steps import Step
+from runfold.queries.difference import RunDiff
 
 REWOUND = "claude-code/experiments-ideas/03eb5929-52b3-4b13-ada3-b93ae35806b8.jsonl.gz"
 ATTEMPTS = [f"tau2-retail-gpt4o/tudor/eval_tudor_gpt5mini-refined_gpt-4o_test_{number}trial.json.gz" for number in (3, 2)]
@@ -81,9 +81,13 @@ def test_what_is_the_same_stands_beside_each_other_whatever_came_between(ledger:
     b = say(branched(root), "hello", "which order?", "the last one", "do you mean 7?", "7", "thanks")
     found = ledger.now.diff(a.id, b.id)
     assert told(found.pairs) == [
-        ("same", "hello", "hello"), ("same", "which order?", "which order?"), ("only_b", None, "the last one"),
-        ("only_b", None, "do you mean 7?"), ("same", "7", "7"), ("same", "thanks", "thanks"),
-    ]  # fmt: skip
+        ("same", "hello", "hello"),
+        ("same", "which order?", "which order?"),
+        ("only_b", None, "the last one"),
+        ("only_b", None, "do you mean 7?"),
+        ("same", "7", "7"),
+        ("same", "thanks", "thanks"),
+    ]
     assert found.divergence
     assert found.divergence.number == 3
     for side, run in (("a", a), ("b", b)):
@@ -327,8 +331,9 @@ def test_a_conversation_that_was_rewound_parts_where_the_person_went_back(ledger
     messages = {run: ledger.now.history(run).messages() for run in (first, second)}
     shared = next(index for index, pair in enumerate(zip(*messages.values(), strict=False)) if pair[0].text != pair[1].text)
     assert [messages[run][shared].id for run in (first, second)] == [
-        found.divergence.a.id, found.divergence.b.id if found.divergence.b else None,
-    ]  # fmt: skip
+        found.divergence.a.id,
+        found.divergence.b.id if found.divergence.b else None,
+    ]
 
 
 def test_two_attempts_at_one_real_task_part_at_the_first_word_that_differs(

@@ -8,12 +8,12 @@ import pytest
 
 from runfold import Ledger, Run, Thread
 from runfold.domain.thread import ThreadImported
-from runfold.ledger.approval import Approval
-from runfold.ledger.decision import Decision, Problem
-from runfold.ledger.message import Message
-from runfold.ledger.step import ModelCall, Step
-from runfold.ledger.tool_call import ToolCall
-from runfold.ledger.usage import Usage
+from runfold.handles.approval import Approval
+from runfold.handles.decision import Decision, Problem
+from runfold.handles.message import Message
+from runfold.handles.step import ModelCall, Step
+from runfold.handles.tool_call import ToolCall
+from runfold.handles.usage import Usage
 
 DIGEST = "sha256:" + "0" * 64
 OPTIONS = [{"id": "a", "description": "one"}, {"id": "b", "description": "two"}]
@@ -212,9 +212,14 @@ def test_a_command_of_a_part_of_a_run(ledger: Ledger, other: Ledger, run: Run, w
 def test_what_a_command_says_about_itself_is_recorded_beside_it(ledger: Ledger, run: Run) -> None:
     occurred_at = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
     run.add_message(
-        "user", "hi", actor="human:ada", occurred_at=occurred_at, causation_id="cause_1", correlation_id="corr_1",
+        "user",
+        "hi",
+        actor="human:ada",
+        occurred_at=occurred_at,
+        causation_id="cause_1",
+        correlation_id="corr_1",
         traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-    )  # fmt: skip
+    )
     (recorded,) = ledger.events(run_id=run.id, types=["message.added"])
     said = recorded.metadata
     assert (str(said.actor), said.occurred_at, said.causation_id, said.correlation_id) == (

@@ -35,9 +35,12 @@ def test_runs_that_need_a_person_are_listed_with_all_their_reasons(folded, threa
     asking.request_approval("refund", occurred_at=NOON)
     page = folded().attention()
     assert {row.run_id: row.reasons for row in page.items} == {
-        "run_slow": ("latency",), "run_dear": ("tokens",), "run_stuck": ("stuck",),
-        "run_busy": ("failed", "node_failure", "retries", "latency", "steps"), "run_asking": ("waiting_for_approval",),
-    }  # fmt: skip
+        "run_slow": ("latency",),
+        "run_dear": ("tokens",),
+        "run_stuck": ("stuck",),
+        "run_busy": ("failed", "node_failure", "retries", "latency", "steps"),
+        "run_asking": ("waiting_for_approval",),
+    }
     row = next(row for row in page.items if row.run_id == "run_busy")
     assert (row.status, row.error_code, row.retries, row.failed_steps, row.steps) == ("failed", "tired", 4, 1, 21)
 
@@ -74,11 +77,16 @@ def test_the_list_narrows_by_reason_state_thread_agent_and_goal(folded, ledger: 
     second.request_approval("refund")
     reading = folded()
     for asked, wanted in (
-        ({"reason": "failed"}, [first]), ({"reason": ["waiting_for_approval", "stuck"]}, [second]),
-        ({"status": "paused"}, [second]), ({"thread_id": thread.id}, [first]), ({"agent_id": "other"}, [second]),
+        ({"reason": "failed"}, [first]),
+        ({"reason": ["waiting_for_approval", "stuck"]}, [second]),
+        ({"status": "paused"}, [second]),
+        ({"thread_id": thread.id}, [first]),
+        ({"agent_id": "other"}, [second]),
         ({"goal_id": "refund"}, [first]),
-        ({"user_id": "mira"}, [second]), ({"run_id": [first.id, second.id]}, [second, first]), ({"reason": "tokens"}, []),
-    ):  # fmt: skip
+        ({"user_id": "mira"}, [second]),
+        ({"run_id": [first.id, second.id]}, [second, first]),
+        ({"reason": "tokens"}, []),
+    ):
         assert [row.run_id for row in reading.attention(**asked).items] == [run.id for run in wanted], asked
     with pytest.raises(UsageError, match="reason 'sad' is none; there are failed, stuck, waiting_for_approval"):
         reading.attention(reason="sad")

@@ -8,8 +8,8 @@ import pytest
 from ledger.decided import GOAL, choose, tell, told
 from runfold import Ledger, Run, RunNotFound, Thread
 from runfold.errors import ReadModelBehind, UsageError
-from runfold.ledger.failure import UNKNOWN_POINT
-from runfold.ledger.reading import Reading
+from runfold.queries.failure import UNKNOWN_POINT
+from runfold.queries.reading import Reading
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -66,11 +66,15 @@ def test_the_trace_of_a_run_has_a_line_for_each_decision(folded, run: Run) -> No
     second.evaluate(outcome_quality=0.85)
     page = folded().trace(run.id)
     assert [line.line for line in page.items] == [
-        "✓ [plan] find the order → use search", "✓ [act] pay it back → use ask [quality: 0.8]", "✗ [act] say so → use search",
-    ]  # fmt: skip
+        "✓ [plan] find the order → use search",
+        "✓ [act] pay it back → use ask [quality: 0.8]",
+        "✗ [act] say so → use search",
+    ]
     assert [(line.ordinal, line.was_successful, line.node_id) for line in page.items] == [
-        (1, True, "plan"), (2, True, "act"), (3, False, "act"),
-    ]  # fmt: skip
+        (1, True, "plan"),
+        (2, True, "act"),
+        (3, False, "act"),
+    ]
     assert page.items[1].decision_id == second.id
     assert page.next_cursor is None
 
@@ -116,10 +120,10 @@ def test_a_failure_is_traced_to_the_first_decision_that_did_not_come_out_well(fo
 @pytest.mark.row("HV-64")
 def test_it_is_suggested_what_to_try_instead_of_each_decision_that_failed(folded, broken: Run) -> None:
     assert folded().analyze_failure(broken.id).suggestions == (
-        "Try 'use ask' instead of 'use search'",
+        "Attempt 'use ask' instead of 'use search'",
         "Give 'pay it back' the context that it was decided without",
         "Look whether these constraints are too restrictive: budget, no cash",
-        "Try 'use search' instead of 'use ask'",
+        "Attempt 'use search' instead of 'use ask'",
         "ask for another card",
     )
 
@@ -211,11 +215,20 @@ def test_choices_that_have_only_their_option_id_in_common_are_not_the_same(folde
 def answers(reading: Reading, run_id: str, thread_id: str) -> list[object]:
     """What is answered to every question, without the position that it is true as of."""
     said = [
-        reading.failures(), reading.failures(thread_id=thread_id), reading.analyze_failure(run_id), reading.trace(run_id),
-        reading.compare(run_id, run_id), reading.patterns("refund"), reading.node_performance("plan"), reading.goals(),
-        reading.goal_progress("refund"), reading.attention(), reading.attention(thread_id=thread_id),
-        reading.decisions(run_id=run_id), reading.decisions(),
-    ]  # fmt: skip
+        reading.failures(),
+        reading.failures(thread_id=thread_id),
+        reading.analyze_failure(run_id),
+        reading.trace(run_id),
+        reading.compare(run_id, run_id),
+        reading.patterns("refund"),
+        reading.node_performance("plan"),
+        reading.goals(),
+        reading.goal_progress("refund"),
+        reading.attention(),
+        reading.attention(thread_id=thread_id),
+        reading.decisions(run_id=run_id),
+        reading.decisions(),
+    ]
     return [_without_standing(answer.model_dump(mode="json")) for answer in said]
 
 

@@ -7,7 +7,7 @@ import pytest
 from ledger.decided import GOAL, choose, decisions_of, of_goal, progress_of, tell, told
 from runfold import Ledger, Run, Thread
 from runfold.errors import UsageError
-from runfold.ledger.goal_progress import CriterionProgress
+from runfold.queries.goal_progress import CriterionProgress
 
 
 def towards(thread: Thread, *criteria: dict[str, Any], **goal: Any) -> Run:
@@ -26,8 +26,10 @@ def test_a_goal_is_told_as_the_last_run_described_it(folded, thread: Thread) -> 
     found = folded().goal_progress("refund")
     assert (found.description, found.runs) == ("Refunds are right and quick", 3)
     assert [(each.id, each.target, each.weight, each.metric) for each in found.criteria] == [
-        ("right", "90%", 0.6, "custom"), ("quick", None, 0.3, "custom"), ("kind", "50%", 0.1, "custom"),
-    ]  # fmt: skip
+        ("right", "90%", 0.6, "custom"),
+        ("quick", None, 0.3, "custom"),
+        ("kind", "50%", 0.1, "custom"),
+    ]
     assert [(each.id, each.kind, each.category) for each in found.constraints] == [("budget", "hard", "cost")]
 
 
@@ -54,11 +56,21 @@ def test_a_decision_has_to_do_with_a_criterion_of_whose_words_it_has_two(folded,
 @pytest.mark.parametrize(
     ("target", "successes", "met"),
     [
-        ("75%", 3, True), ("76%", 3, False), ("0%", 0, True), ("33.3%", 1, False), ("25%", 1, True), (None, 3, False),
-        (None, 4, True), ("often", 3, False), ("lots%", 4, True), ("lots%", 3, False), ("nan%", 3, False), (0.5, 3, False),
+        ("75%", 3, True),
+        ("76%", 3, False),
+        ("0%", 0, True),
+        ("33.3%", 1, False),
+        ("25%", 1, True),
+        (None, 3, False),
+        (None, 4, True),
+        ("often", 3, False),
+        ("lots%", 4, True),
+        ("lots%", 3, False),
+        ("nan%", 3, False),
+        (0.5, 3, False),
         ("100%", 4, True),
     ],
-)  # fmt: skip
+)
 def test_a_criterion_is_met_at_its_percentage_or_else_at_eighty(
     folded, thread: Thread, target, successes: int, met: bool
 ) -> None:
@@ -89,9 +101,11 @@ def test_the_evidence_is_of_the_first_five_decisions_and_says_of_which_run(folde
         decision.outcome(success=number % 2 == 0)
     evidence = criterion(folded).evidence
     assert [(each.intent, each.success, each.run_id) for each in evidence] == [
-        ("number 1", True, first.id), ("number 2", False, second.id), ("number 3", True, first.id),
+        ("number 1", True, first.id),
+        ("number 2", False, second.id),
+        ("number 3", True, first.id),
         ("number 4", False, second.id),
-    ]  # fmt: skip
+    ]
     assert silent.id not in {each.decision_id for each in evidence}
     assert evidence[0].position == made[0].receipt.position
 
@@ -99,9 +113,11 @@ def test_the_evidence_is_of_the_first_five_decisions_and_says_of_which_run(folde
 @pytest.mark.row("HV-73")
 def test_met_criteria_count_whole_and_others_as_far_as_they_have_come(folded, thread: Thread) -> None:
     run = towards(
-        thread, {"id": "met", "description": "", "weight": 0.5}, {"id": "half", "description": "", "weight": 0.25},
+        thread,
+        {"id": "met", "description": "", "weight": 0.5},
+        {"id": "half", "description": "", "weight": 0.25},
         {"id": "none", "description": "", "weight": 0.25},
-    )  # fmt: skip
+    )
     for number in range(10):
         choose(run, constraints=["met"]).outcome(success=number < 9)
     choose(run, constraints=["half"]).outcome(success=True)
@@ -155,10 +171,15 @@ def test_the_violations_of_a_goal_are_counted_and_the_last_ones_told(folded, thr
 @pytest.mark.parametrize(
     ("good", "bad", "violated", "recommended"),
     [
-        (10, 0, None, "complete"), (10, 0, "soft", "complete"), (10, 0, "hard", "adjust"), (5, 5, None, "continue"),
-        (2, 9, None, "adjust"), (2, 8, None, "continue"), (4, 9, None, "continue"),
+        (10, 0, None, "complete"),
+        (10, 0, "soft", "complete"),
+        (10, 0, "hard", "adjust"),
+        (5, 5, None, "continue"),
+        (2, 9, None, "adjust"),
+        (2, 8, None, "continue"),
+        (4, 9, None, "continue"),
     ],
-)  # fmt: skip
+)
 def test_what_to_do_follows_from_progress_and_violations(
     folded, thread: Thread, good: int, bad: int, violated: Any, recommended: str
 ) -> None:
@@ -203,12 +224,19 @@ def test_decisions_are_found_by_thread_run_goal_node_and_outcome(folded, ledger:
     c.outcome(success=False)
     reading = folded()
     for asked, wanted in (
-        ({}, [d, c, b, a]), ({"thread_id": thread.id}, [c, b, a]), ({"run_id": first.id}, [b, a]),
-        ({"goal_id": "refund"}, [b, a]), ({"node_id": "n1"}, [c, a]), ({"agent_id": "other"}, [d]),
+        ({}, [d, c, b, a]),
+        ({"thread_id": thread.id}, [c, b, a]),
+        ({"run_id": first.id}, [b, a]),
+        ({"goal_id": "refund"}, [b, a]),
+        ({"node_id": "n1"}, [c, a]),
+        ({"agent_id": "other"}, [d]),
         ({"decision_type": "delegation"}, [b]),
-        ({"outcome": "success"}, [a]), ({"outcome": "failure"}, [c]), ({"outcome": "unknown"}, [d, b]),
-        ({"run_id": [first.id, third.id], "outcome": "unknown"}, [d, b]), ({"order": "asc", "limit": 2}, [a, b]),
-    ):  # fmt: skip
+        ({"outcome": "success"}, [a]),
+        ({"outcome": "failure"}, [c]),
+        ({"outcome": "unknown"}, [d, b]),
+        ({"run_id": [first.id, third.id], "outcome": "unknown"}, [d, b]),
+        ({"order": "asc", "limit": 2}, [a, b]),
+    ):
         assert [row.decision_id for row in reading.decisions(**asked).items] == [made.id for made in wanted], asked
     with pytest.raises(UsageError, match="outcome 'good' is none; there are success, failure, unknown"):
         reading.decisions(outcome="good")

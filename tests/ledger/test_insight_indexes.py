@@ -9,18 +9,18 @@ import pytest
 
 from ledger.decided import tell
 from runfold import Ledger, Settings
-from runfold.ledger.read_models import Snapshot
-from runfold.ledger.reading import Reading
-from runfold.ledger.usage_report import Scope
+from runfold.queries.read_models import Snapshot
+from runfold.queries.reading import Reading
+from runfold.queries.usage_report import Scope
 
 MODELS = {
     "decision_log": "run_id = 'run_' || n / 5, ordinal = n % 5, made_position = n, goal_id = 'goal ' || n % 500, "
-                    "node_id = 'node ' || n % 500, thread_id = 'thread_' || n / 50",
+    "node_id = 'node ' || n % 500, thread_id = 'thread_' || n / 50",
     "attention": "run_id = 'run_' || n, needs_attention = n % 20 = 0, flagged_at = now() - n * interval '1 minute'",
     "usage": "run_id = 'run_' || n / 5, thread_id = 'thread_' || n / 50, day = date '2026-01-01' + n / 100, "
-             "agent_id = 'agent ' || n % 200, goal_id = 'goal ' || n % 500",
+    "agent_id = 'agent ' || n % 200, goal_id = 'goal ' || n % 500",
     "goals": "goal_id = 'goal ' || n, last_run_position = n",
-}  # fmt: skip
+}
 """What a row of number n has of its own."""
 ROWS = 30_000
 
@@ -83,7 +83,7 @@ def plans(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return query(self, text, parameters)
 
     monkeypatch.setattr(Snapshot, "query", explained)
-    monkeypatch.setattr("runfold.ledger.patterns.patterns", lambda *_: None)
+    monkeypatch.setattr("runfold.queries.patterns.patterns", lambda *_: None)
     return found
 
 

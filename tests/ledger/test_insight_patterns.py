@@ -5,7 +5,7 @@ import pytest
 from ledger.decided import choose, decisions_of, of_goal, patterns_of, tell, told
 from runfold import Ledger, Run, Thread
 from runfold.errors import GoalNotFound
-from runfold.ledger.patterns import Patterns
+from runfold.queries.patterns import Patterns
 
 
 def towards(thread: Thread, goal_id: str = "refund") -> Run:
@@ -22,8 +22,12 @@ def test_the_five_commonest_errors_are_counted(folded, thread: Thread) -> None:
     choose(run)
     found = folded().patterns("refund").common_failures
     assert [(each.error, each.count) for each in found] == [
-        ("often", 4), ("now and then", 3), ("tie A", 2), ("tie B", 2), ("unknown error", 2),
-    ]  # fmt: skip
+        ("often", 4),
+        ("now and then", 3),
+        ("tie A", 2),
+        ("tie B", 2),
+        ("unknown error", 2),
+    ]
 
 
 @pytest.mark.row("HV-65")
@@ -50,8 +54,11 @@ def test_nodes_that_fail_more_than_every_tenth_time_are_named_the_worst_first(fo
     choose(run).outcome(success=False)
     found = folded().patterns("refund").problematic_nodes
     assert [(node.node_id, node.failed, node.decisions) for node in found] == [
-        ("silent", 1, 1), ("worst", 3, 4), ("half", 1, 2), ("weak", 1, 9),
-    ]  # fmt: skip
+        ("silent", 1, 1),
+        ("worst", 3, 4),
+        ("half", 1, 2),
+        ("weak", 1, 9),
+    ]
     assert found[1].failure_rate == 0.75
 
 
@@ -65,8 +72,9 @@ def test_the_commonest_choice_is_named_for_each_intent(folded, thread: Thread) -
     choose(run, long + "B", chosen="search")
     found = folded().patterns("refund")
     assert [(each.intent, each.choice, each.count, each.alternatives, each.decisions) for each in found.common_choices] == [
-        ("find the order", "use ask", 2, 2, 4), (long, "use ask", 1, 1, 2),
-    ]  # fmt: skip
+        ("find the order", "use ask", 2, 2, 4),
+        (long, "use ask", 1, 1, 2),
+    ]
     assert found.intents == 2
     assert found.decision_types == {"tool_selection": 4, "custom": 2}
 
@@ -110,9 +118,11 @@ def test_improvements_follow_from_the_patterns(folded, thread: Thread) -> None:
             choose(run, node_id=node).outcome(success=number < good, error=None if number < good else error)
     choose(run).outcome(success=False, error="timeout")
     assert [(each.type, each.target, each.priority) for each in folded().improvements("refund")] == [
-        ("node_improvement", "poor", "high"), ("node_improvement", "weak", "medium"),
-        ("error_handling", "timeout", "high"), ("error_handling", "odd", "medium"),
-    ]  # fmt: skip
+        ("node_improvement", "poor", "high"),
+        ("node_improvement", "weak", "medium"),
+        ("error_handling", "timeout", "high"),
+        ("error_handling", "odd", "medium"),
+    ]
     towards(thread).fail("no")
     *_, last = folded().improvements("refund")
     assert (last.type, last.target, last.priority) == ("architecture", "refund", "high")
@@ -151,11 +161,13 @@ def test_what_no_outcome_says_of_a_node_is_null(folded, run: Run) -> None:
 
 def as_told(found: Patterns) -> dict[str, object]:
     return {
-        "run_count": found.run_count, "success_rate": found.success_rate, "decision_types": found.decision_types,
+        "run_count": found.run_count,
+        "success_rate": found.success_rate,
+        "decision_types": found.decision_types,
         "common_failures": [(each.error, each.count) for each in found.common_failures],
         "problematic_nodes": [(each.node_id, each.failure_rate) for each in found.problematic_nodes],
         "common_choices": {each.intent: (each.choice, each.count, each.alternatives) for each in found.common_choices},
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.row("HV-65", "HV-68")

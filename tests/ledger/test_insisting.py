@@ -8,9 +8,9 @@ import pytest
 
 from conftest import TestDatabase
 from runfold import Ledger, Run
+from runfold.commands import executor, session
+from runfold.commands.session import CachedStream, States
 from runfold.domain.run import Run as RunState
-from runfold.ledger import door, session
-from runfold.ledger.session import Known, States
 
 WRITING = """
 import asyncio, sys
@@ -50,8 +50,8 @@ def test_a_person_gets_a_word_in(busy: Run, ledger: Ledger) -> None:
     assert busy.view().version >= receipt.version
 
 
-def test_what_is_insisted_on_is_judged_by_what_is_stored(busy: Run, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door, "PATIENCE", 0)
+def test_what_goes_first_is_judged_by_what_is_stored(busy: Run, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executor, "PATIENCE", 0)
     for _ in range(3):
         ledger.run(busy.id).request_cancellation("that is enough", actor="human:ada")
     assert len(ledger.events(run_id=busy.id, types=["run.cancellation_requested"])) == 1
@@ -66,7 +66,7 @@ def test_a_run_that_moves_on_whenever_it_is_read_is_read_all_the_same(
     catch_up, theirs, reads = States.catch_up, other.run(run.id), 0
     theirs.add_message("assistant", "begun")
 
-    def too_late(self: States, known: Known) -> None:
+    def too_late(self: States, known: CachedStream) -> None:
         nonlocal reads
         reads += 1
         assert reads < 50, "it will never have been read"

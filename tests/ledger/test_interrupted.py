@@ -31,7 +31,7 @@ def _follow(_: Run, ledger: Ledger) -> None:
     ("name", "act"),
     [
         ("runfold-appender", _append_and_submit),
-        ("runfold-door", _submit),
+        ("runfold-decider", _submit),
         ("runfold-hint", _append),
         ("runfold-marks", _append),
         ("runfold-tail", _follow),

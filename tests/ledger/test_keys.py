@@ -6,11 +6,11 @@ import psycopg
 import pytest
 
 from runfold import DuplicateWithDifferentContent, InvalidEvent, Ledger, VersionConflict
+from runfold.commands.caller import Caller
 from runfold.domain.security import AccessDenied, read_key
 from runfold.domain.values import Actor
 from runfold.errors import KeyNotFound
-from runfold.ledger.caller import Caller
-from runfold.ledger.keys import deny
+from runfold.handles.keys import deny
 from runfold.store.checking import LogCheck
 
 ADA = {"owner": "human:ada", "scopes": ["runs:read", "approvals:decide"], "label": "Ada's laptop"}
@@ -84,15 +84,27 @@ def test_scopes_are_what_they_are_in_whatever_order_and_how_often_they_are_named
 @pytest.mark.parametrize(
     ("wrong", "path"),
     [
-        ({"owner": "ada"}, "owner"), ({"owner": "robot:ada"}, "owner"), ({"owner": f"human:{'a' * 501}"}, "owner"),
-        ({"scopes": []}, "scopes"), ({"scopes": ["runs:delete"]}, "scopes.0"), ({"scopes": "everything"}, "scopes.0"),
-        ({"label": ""}, "label"), ({"label": "a\0b"}, "label"), ({"label": "\ud800"}, "label"),
-        ({"expires_in": "soon"}, "expires_in"), ({"expires_in": "0s"}, "expires_in"), ({"expires_in": "9999999d"}, "expires_in"),
+        ({"owner": "ada"}, "owner"),
+        ({"owner": "robot:ada"}, "owner"),
+        ({"owner": f"human:{'a' * 501}"}, "owner"),
+        ({"scopes": []}, "scopes"),
+        ({"scopes": ["runs:delete"]}, "scopes.0"),
+        ({"scopes": "everything"}, "scopes.0"),
+        ({"label": ""}, "label"),
+        ({"label": "a\0b"}, "label"),
+        ({"label": "\ud800"}, "label"),
+        ({"expires_in": "soon"}, "expires_in"),
+        ({"expires_in": "0s"}, "expires_in"),
+        ({"expires_in": "9999999d"}, "expires_in"),
         ({"expires_in": f"{'9' * 30}d"}, "expires_in"),
-        ({"key_id": "ci"}, "key_id"), ({"key_id": "key_"}, "key_id"), ({"key_id": "key__x"}, "key_id"),
-        ({"key_id": "key_a/../b"}, "key_id"), ({"key_id": "key_a';--"}, "key_id"), ({"key_id": f"key_{'x' * 101}"}, "key_id"),
+        ({"key_id": "ci"}, "key_id"),
+        ({"key_id": "key_"}, "key_id"),
+        ({"key_id": "key__x"}, "key_id"),
+        ({"key_id": "key_a/../b"}, "key_id"),
+        ({"key_id": "key_a';--"}, "key_id"),
+        ({"key_id": f"key_{'x' * 101}"}, "key_id"),
     ],
-)  # fmt: skip
+)
 def test_what_can_be_no_key_is_refused_with_the_field(ledger: Ledger, wrong: dict, path: str) -> None:
     with pytest.raises(InvalidEvent) as refused:
         ledger.create_key(**{**ADA, **wrong})
@@ -131,7 +143,7 @@ def test_a_key_is_revoked_only_at_the_version_that_was_asked_for(ledger: Ledger)
 
 
 def test_a_denial_is_a_stream_of_its_own_and_no_key(ledger: Ledger) -> None:
-    receipts = [deny(ledger._door, AccessDenied(reason="no_key", client="192.0.2.7", left_out=4)).result() for _ in range(2)]
+    receipts = [deny(ledger._executor, AccessDenied(reason="no_key", client="192.0.2.7", left_out=4)).result() for _ in range(2)]
     assert [receipt.version for receipt in receipts] == [1, 1]
     with pytest.raises(KeyNotFound):
         ledger.revoke_key(receipts[0].stream.replace("security_", "key_"))
@@ -142,7 +154,7 @@ def test_keys_and_denials_are_sound_in_the_eyes_of_the_check_and_belong_to_no_th
     run = ledger.create_thread(agent_id="support").start_run()
     made = ledger.create_key(**ADA)
     ledger.revoke_key(made.id)
-    deny(ledger._door, AccessDenied(reason="no_key")).result()
+    deny(ledger._executor, AccessDenied(reason="no_key")).result()
     assert list(LogCheck(ledger.recorder.reader).findings()) == []
     security = [recorded for recorded in ledger.events() if recorded.type.startswith("security.")]
     assert [recorded.thread_id == recorded.stream for recorded in security] == [True] * 3

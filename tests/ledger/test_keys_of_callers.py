@@ -8,17 +8,19 @@ import psycopg
 import pytest
 
 from runfold import Ledger, Run
+from runfold.commands.caller import Caller
 from runfold.domain.security import AccessDenied
 from runfold.domain.values import Actor
 from runfold.errors import AlreadyAppended, KeyReused
-from runfold.ledger.caller import Caller
-from runfold.ledger.desk import Desk
-from runfold.ledger.keys import deny
+from runfold.handles.keys import deny
+from runfold.handles.tenant_ledger import TenantLedger
 
 ADA, BOB = Actor.parse("human:ada"), Actor.parse("human:bob")
 
 
-def asking(ledger: Ledger, actor: Actor = ADA, key: str | None = "one", request: str | None = "digest", **more: Any) -> Desk:
+def asking(
+    ledger: Ledger, actor: Actor = ADA, key: str | None = "one", request: str | None = "digest", **more: Any
+) -> TenantLedger:
     return ledger.on_behalf(Caller("default", actor, key, request, **more))
 
 
@@ -56,7 +58,7 @@ def test_a_batch_under_a_key_is_its_callers(ledger: Ledger, run: Run) -> None:
 # The rule of before
 
 
-OLD: dict[str, Callable[[Desk, Run], Any]] = {
+OLD: dict[str, Callable[[TenantLedger, Run], Any]] = {
     "a thread": lambda desk, _: desk.create_thread(agent_id="support").id,
     "a run": lambda desk, run: desk.thread(run.view().thread_id).start_run("hello", parent=None).id,
     "a message": lambda desk, run: desk.run(run.id).add_message("assistant", "hello").id,
@@ -119,7 +121,7 @@ def test_no_key_of_a_client_keeps_the_server_from_its_own_commands(ledger: Ledge
     assert (lost.id, lost.text) == (made.id, None)
     before = ledger.position()
     for _ in range(2):
-        deny(ledger._door, AccessDenied(reason="no_key")).result(30)
+        deny(ledger._executor, AccessDenied(reason="no_key")).result(30)
     assert ledger.position() == before + 2
 
 
@@ -131,8 +133,8 @@ def test_a_repeat_years_later_has_the_same_answer_and_the_log_itself_refuses_it_
     ledger: Ledger, other: Ledger, run: Run, database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = asking(ledger).run(run.id).add_message("assistant", "hello")
-    before, later = ledger.position(), ledger._own_door.clock() + timedelta(days=3650)
-    monkeypatch.setattr(other._own_door, "clock", lambda: later)
+    before, later = ledger.position(), ledger._own_executor.clock() + timedelta(days=3650)
+    monkeypatch.setattr(other._own_executor, "clock", lambda: later)
     assert asking(other).run(run.id).add_message("assistant", "hello") == first
     assert ledger.position() == before
     with psycopg.connect(database.admin_url) as connection:
@@ -141,7 +143,7 @@ def test_a_repeat_years_later_has_the_same_answer_and_the_log_itself_refuses_it_
             " WHERE i.indrelid = 'runfold.log'::regclass AND i.indisunique AND i.indnkeyatts = 1 AND a.attname = 'event_id'"
         )
     assert unique == 1
-    monkeypatch.setattr(other._own_door.answers, "recorded_under", lambda _: None)  # as if nobody had looked first
+    monkeypatch.setattr(other._own_executor.answers, "recorded_under", lambda _: None)  # as if nobody had looked first
     with pytest.raises(AlreadyAppended), asking(other).batch() as batch:
         batch.run(run.id).add_message("assistant", "hello", message_id="msg_other")
     assert ledger.position() == before

@@ -7,23 +7,32 @@ import psycopg
 import pytest
 
 from ledger.listed import Listed
+from runfold.commands.caller import Caller
 from runfold.domain.values import Actor
-from runfold.ledger.caller import Caller
-from runfold.ledger.read_models import Snapshot
+from runfold.queries.read_models import Snapshot
 
 MANY = {
     "run_summaries": {
-        "run_id": "'run_' || n", "thread_id": "'thread_' || n % 5000", "agent_id": "'agent ' || n % 200",
-        "status": "CASE n % 50 WHEN 0 THEN 'failed' ELSE 'completed' END", "goal_id": "'goal ' || n % 500",
-        "stop_reason": "'end_turn'", "created_at": "now() - n * interval '1 minute'",
-        "last_event_at": "now() - n * interval '1 s'", "duration_ns": "n",
+        "run_id": "'run_' || n",
+        "thread_id": "'thread_' || n % 5000",
+        "agent_id": "'agent ' || n % 200",
+        "status": "CASE n % 50 WHEN 0 THEN 'failed' ELSE 'completed' END",
+        "goal_id": "'goal ' || n % 500",
+        "stop_reason": "'end_turn'",
+        "created_at": "now() - n * interval '1 minute'",
+        "last_event_at": "now() - n * interval '1 s'",
+        "duration_ns": "n",
     },
     "approval_queue": {
-        "approval_id": "'approval_' || n", "run_id": "'run_' || n", "thread_id": "'thread_' || n % 5000",
-        "agent_id": "'agent ' || n % 200", "status": "CASE n % 100 WHEN 0 THEN 'open' ELSE 'granted' END",
-        "requested_position": "n", "expires_at": "now() + n * interval '1 minute'",
+        "approval_id": "'approval_' || n",
+        "run_id": "'run_' || n",
+        "thread_id": "'thread_' || n % 5000",
+        "agent_id": "'agent ' || n % 200",
+        "status": "CASE n % 100 WHEN 0 THEN 'open' ELSE 'granted' END",
+        "requested_position": "n",
+        "expires_at": "now() + n * interval '1 minute'",
     },
-}  # fmt: skip
+}
 """What differs from one made-up row to another, in SQL over their number."""
 
 

@@ -12,13 +12,13 @@ from psycopg import sql
 from conftest import TestDatabase
 from ledger.listed import tell
 from runfold import Ledger, Settings
+from runfold.commands.caller import Caller
 from runfold.domain.values import Actor
 from runfold.errors import LedgerUnavailable, MomentNotFound, MomentNotPrepared, TooManyMoments
-from runfold.ledger.caller import Caller
-from runfold.ledger.past import Past
 from runfold.projections.registry import known
 from runfold.projector import as_of, moments
 from runfold.projector.preparing import Preparer
+from runfold.queries.past import Past
 from runfold.store.datastore import Datastore
 
 MOST = 2
@@ -147,7 +147,7 @@ def test_what_was_left_half_made_is_carried_on_by_who_looks_next_and_dropped_whe
     told: Ledger, admin: psycopg.Connection, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     position = told.position()
-    monkeypatch.setenv("RUNFOLD_FAILPOINT", "lane filled")
+    monkeypatch.setenv("RUNFOLD_FAILPOINT", "shard filled")
     with pytest.raises(LedgerUnavailable, match="ended with -9"):
         told.prepare(position)
     monkeypatch.delenv("RUNFOLD_FAILPOINT")
@@ -166,7 +166,7 @@ def test_what_was_left_half_made_is_carried_on_by_who_looks_next_and_dropped_whe
     found = told.at(position).runs(limit=100)
     told.fold()
     assert found.items == told.now.runs(limit=100).items
-    monkeypatch.setenv("RUNFOLD_FAILPOINT", "lane filled")
+    monkeypatch.setenv("RUNFOLD_FAILPOINT", "shard filled")
     with pytest.raises(LedgerUnavailable):
         told.prepare(position - 1)
     age(admin)
@@ -210,11 +210,12 @@ def test_the_application_sees_its_tenants_moments_alone_and_can_only_note_that_i
         assert app.execute("SELECT tenant_id FROM runfold.moments").fetchall() == [("acme",)]
         assert app.execute("UPDATE runfold.moments SET used_at = now()").rowcount == 1
         for statement in (
-            "DELETE FROM runfold.moments", "UPDATE runfold.moments SET tenant_id = 'acme'",
+            "DELETE FROM runfold.moments",
+            "UPDATE runfold.moments SET tenant_id = 'acme'",
             "UPDATE runfold.moments SET expires_in = interval '1 year'",
             "INSERT INTO runfold.moments SELECT * FROM runfold.moments",
             "UPDATE runfold.past_schemas SET kept = true",
-        ):  # fmt: skip
+        ):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 app.execute(statement)
         app.execute("RESET runfold.tenant")

@@ -14,7 +14,7 @@ from projections.histories import History
 from runfold import Ledger, LedgerError, Settings
 from runfold.errors import UsageError
 from runfold.importers.importing import import_paths
-from runfold.ledger.reading import Reading
+from runfold.queries.reading import Reading
 
 Question = Callable[[Reading], Any]
 

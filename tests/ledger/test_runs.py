@@ -15,17 +15,21 @@ from runfold.errors import ReadModelBehind, UsageError
 from runfold.projections.run_summaries import RunSummaries
 from runfold.projections.run_summary import RunSummary
 
-ASKED = settings(
-    derandomize=True, deadline=None, database=None, max_examples=150, suppress_health_check=list(HealthCheck)
-)  # fmt: skip
+ASKED = settings(derandomize=True, deadline=None, database=None, max_examples=150, suppress_health_check=list(HealthCheck))
 COMPARED: dict[str, Callable[[Any, Any], bool]] = {
-    "eq": lambda one, other: one == other, "gt": lambda one, other: one > other, "gte": lambda one, other: one >= other,
-    "lt": lambda one, other: one < other, "lte": lambda one, other: one <= other,
-}  # fmt: skip
+    "eq": lambda one, other: one == other,
+    "gt": lambda one, other: one > other,
+    "gte": lambda one, other: one >= other,
+    "lt": lambda one, other: one < other,
+    "lte": lambda one, other: one <= other,
+}
 SORTED_BY = {
-    "created_at": "created_at", "last_event_at": "last_event_at", "finished_at": "finished_at", "duration": "duration_ns",
+    "created_at": "created_at",
+    "last_event_at": "last_event_at",
+    "finished_at": "finished_at",
+    "duration": "duration_ns",
     "steps": "steps",
-}  # fmt: skip
+}
 COLUMNS = ("agent_id", "stop_reason", "thread_id", "run_id", "parent_run_id", "goal_id", "user_id", "workflow_id")
 
 
@@ -82,12 +86,20 @@ def questions(draw: st.DrawFn, rows: list[RunSummary]) -> dict[str, Any]:
     values |= {
         "stop_reason": some_of(["end_turn", "requires_approval", "error", "max_steps"]),
         "status": some_of(["created", "running", "waiting", "stuck", "completed", "failed", "cancelled", *STATUS_ALIASES]),
-        "node_id": some_of([*NODES, "nowhere"]), "tool": some_of([*TOOLS, "Bash", "nothing"]),
-        "active": st.booleans(), "background": st.booleans(), "steps": st.integers(0, 4), "steps_operator": operators,
-        "duration_ns": st.sampled_from([0, 1, 60 * 10**9, 10**13]), "duration_operator": operators,
-        "duration_percentile": st.integers(1, 100), "created_from": moments, "created_to": moments,
-        "order_by": st.sampled_from(sorted(SORTED_BY)), "order": st.sampled_from(["asc", "desc"]),
-    }  # fmt: skip
+        "node_id": some_of([*NODES, "nowhere"]),
+        "tool": some_of([*TOOLS, "Bash", "nothing"]),
+        "active": st.booleans(),
+        "background": st.booleans(),
+        "steps": st.integers(0, 4),
+        "steps_operator": operators,
+        "duration_ns": st.sampled_from([0, 1, 60 * 10**9, 10**13]),
+        "duration_operator": operators,
+        "duration_percentile": st.integers(1, 100),
+        "created_from": moments,
+        "created_to": moments,
+        "order_by": st.sampled_from(sorted(SORTED_BY)),
+        "order": st.sampled_from(["asc", "desc"]),
+    }
     names = draw(st.sets(st.sampled_from(sorted(values)), max_size=4))
     return {name: draw(values[name]) for name in sorted(names)}
 
@@ -259,9 +271,7 @@ def test_a_run_that_takes_no_time_by_its_clock_or_less_is_told_apart(thread: Thr
         ({"created_to": "2026-01-01"}, "created_to takes a time"),
     ],
 )
-def test_what_nothing_could_be_asked_by_is_refused_with_what_there_is(
-    ledger: Ledger, asked: dict[str, Any], said: str
-) -> None:  # fmt: skip
+def test_what_nothing_could_be_asked_by_is_refused_with_what_there_is(ledger: Ledger, asked: dict[str, Any], said: str) -> None:
     ledger.fold("run_summaries")
     with pytest.raises(UsageError) as refused:
         ledger.now.runs(**asked)

@@ -10,10 +10,10 @@ import pytest
 from conftest import TestDatabase
 from projections.histories import DAWN, History
 from runfold import Ledger, RunNotFound, ThreadNotFound
+from runfold.commands.caller import Caller
 from runfold.domain.event import Recorded
 from runfold.domain.values import Actor
-from runfold.ledger.caller import Caller
-from runfold.ledger.desk import Desk
+from runfold.handles.tenant_ledger import TenantLedger
 
 ADA = Actor.parse("human:ada")
 
@@ -27,14 +27,14 @@ class Numbering(Caller):
         return f"{prefix}_{next(self.numbers)}"
 
 
-def desk_of(ledger: Ledger, tenant: str) -> Desk:
+def desk_of(ledger: Ledger, tenant: str) -> TenantLedger:
     caller = Numbering(tenant, ADA)
     caller.numbers = itertools.count(1)
-    ledger._own_door.clock = lambda: DAWN
+    ledger._own_executor.clock = lambda: DAWN
     return ledger.on_behalf(caller)
 
 
-def go_on(history: History, desk: Desk, moves: int) -> None:
+def go_on(history: History, desk: TenantLedger, moves: int) -> None:
     """So many tries at a move: in one transaction, or each by itself."""
     if history.dice.random() < 0.4:
         history.go_on(desk, moves)  # type: ignore[arg-type]  # all it asks of it is a batch
@@ -48,10 +48,10 @@ def go_on(history: History, desk: Desk, moves: int) -> None:
 
 
 class _each_by_itself:  # noqa: N801  read as a call
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: TenantLedger) -> None:
         self.desk = desk
 
-    def __enter__(self) -> Desk:
+    def __enter__(self) -> TenantLedger:
         return self.desk
 
     def __exit__(self, *_: object) -> None: ...
@@ -63,7 +63,7 @@ def said(recorded: Recorded) -> dict[str, Any]:
     return {name: whole[name] for name in ("stream", "version", "type", "thread_id", "context", "metadata", "data")}
 
 
-def seen(desk: Desk, history: History) -> list[Any]:
+def seen(desk: TenantLedger, history: History) -> list[Any]:
     """What a tenant sees of its things, but for where and when in the ledger."""
     now, found = desk.now, []
     for thread_id in history.threads:
@@ -127,7 +127,7 @@ def test_a_thing_that_only_another_tenant_has_is_not_there_and_its_id_is_free(le
 
 def test_the_next_of_a_tenants_commands_waits_for_none_of_anothers_on_a_stream_of_that_name(ledger: Ledger) -> None:
     mine, theirs = (ledger.on_behalf(Caller(tenant, ADA)) for tenant in ("acme", "globex"))
-    handed_over = ledger._own_door._behind
+    handed_over = ledger._own_executor._behind
     handed_over["acme", "thread_1"] += 1  # as while the worker is at a command of theirs
     submitted = theirs.submit_create_thread(thread_id="thread_1", agent_id="support")
     assert list(handed_over) == [("acme", "thread_1")] or submitted.result(60)

@@ -8,8 +8,8 @@ import psycopg
 import pytest
 
 from runfold import Ledger, LedgerUnavailable, Run, Subscription
-from runfold import subscription as subscribing
-from runfold.store import tail as tails
+from runfold.feed import subscription as subscribing
+from runfold.feed import tail as tails
 
 KILL_LISTENERS = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"

@@ -11,8 +11,8 @@ from runfold.domain.event import Event
 from runfold.domain.problem import ProblemReported
 from runfold.domain.run_events import RunCompleted
 from runfold.errors import ReadModelBehind
-from runfold.ledger.summary import RunSummaryView
 from runfold.projections.run_summaries import RunSummaries
+from runfold.queries.summary import RunSummaryView
 
 OPTIONS = [{"id": "how-to", "description": "answer with a how-to"}, {"id": "bug", "description": "file a bug"}]
 
@@ -43,15 +43,25 @@ def test_a_summary_has_hives_fields_and_both_rates(thread: Thread, ledger: Ledge
     found = told(ledger, run)
     facts = found.model_dump(include={"run_id", "goal_id", "status", "duration_ms", "decision_count", "problem_count"})
     assert facts == {
-        "run_id": run.id, "goal_id": "tickets", "status": "completed", "duration_ms": 60_000, "decision_count": 3,
+        "run_id": run.id,
+        "goal_id": "tickets",
+        "status": "completed",
+        "duration_ms": 60_000,
+        "decision_count": 3,
         "problem_count": 1,
-    }  # fmt: skip
+    }
     assert (found.success_rate, found.resolved_success_rate) == (1 / 3, 1 / 2)
     assert found.metrics.model_dump() == {
-        "total_decisions": 3, "successful_decisions": 1, "failed_decisions": 1, "success_rate": 1 / 3,
-        "resolved_success_rate": 1 / 2, "total_tokens": 40, "total_latency_ms": 7, "nodes_executed": ("plan", "act"),
+        "total_decisions": 3,
+        "successful_decisions": 1,
+        "failed_decisions": 1,
+        "success_rate": 1 / 3,
+        "resolved_success_rate": 1 / 2,
+        "total_tokens": 40,
+        "total_latency_ms": 7,
+        "nodes_executed": ("plan", "act"),
         "edges_traversed": ("plan->act",),
-    }  # fmt: skip
+    }
     assert found.standing.position == ledger.position()
 
 
@@ -148,10 +158,14 @@ def test_a_run_that_did_not_end_by_itself_is_not_said_to_have_failed(thread: Thr
     listening.wait("input")
     linked.wait("external")
     openings = {
-        created: "Run has not begun.", running: "Run goes on.", stuck: "Run is stuck and makes no progress.",
-        cancelled: "Run was cancelled.", asking: "Run waits for an approval.", listening: "Run waits for input.",
+        created: "Run has not begun.",
+        running: "Run goes on.",
+        stuck: "Run is stuck and makes no progress.",
+        cancelled: "Run was cancelled.",
+        asking: "Run waits for an approval.",
+        listening: "Run waits for input.",
         linked: "Run waits for something outside.",
-    }  # fmt: skip
+    }
     summaries = {run: told(ledger, run) for run in made}
     for run, opening in openings.items():
         assert summaries[run].narrative.startswith(f"{opening} Made ")

@@ -6,8 +6,8 @@ import pytest
 
 from ledger.decided import choose
 from runfold import ApprovalNotFound, Ledger, RunNotFound, ThreadNotFound
+from runfold.commands.caller import Caller
 from runfold.domain.values import Actor
-from runfold.ledger.caller import Caller
 from runfold.projections.registry import known
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from runfold import Ledger, Run, RunNotFound, Thread, ThreadNotFound
 from runfold.errors import ReadModelBehind, UsageError
-from runfold.ledger.usage_report import UsageReport, UsageTotals
 from runfold.projections.prices import PRICE_SOURCE
+from runfold.queries.usage_report import UsageReport, UsageTotals
 
 
 def at(day: int, hour: int = 12) -> datetime:
@@ -38,8 +38,10 @@ def test_tokens_add_up_by_what_is_asked_for(used, run: Run) -> None:
     run.usage(model="large", provider="us", input_tokens=40, output_tokens=4, occurred_at=at(10))
     assert lines(used("model"), "model", "calls", "input_tokens", "output_tokens") == [("large", 1, 40, 4), ("small", 2, 30, 3)]
     assert lines(used("day,model"), "day", "model", "input_tokens") == [
-        (date(2026, 2, 9), "small", 10), (date(2026, 2, 10), "large", 40), (date(2026, 2, 10), "small", 20),
-    ]  # fmt: skip
+        (date(2026, 2, 9), "small", 10),
+        (date(2026, 2, 10), "large", 40),
+        (date(2026, 2, 10), "small", 20),
+    ]
     assert lines(used(["provider"]), "provider", "calls", "output_tokens") == [("us", 3, 7)]
     assert lines(used("model"), "day", "provider") == [(None, None), (None, None)]
 
@@ -110,8 +112,9 @@ def test_currencies_are_never_added_up(used, run: Run) -> None:
     assert found == {"a": (Decimal("1.10"), "EUR"), "b": (Decimal("2.00"), "USD"), None: (Decimal("0.15"), "EUR")}
     assert (report.total.cost, report.total.currency) == (None, None)
     assert {currency: cost.total for currency, cost in report.total.costs.items()} == {
-        "EUR": Decimal("1.25"), "USD": Decimal("2.00"),
-    }  # fmt: skip
+        "EUR": Decimal("1.25"),
+        "USD": Decimal("2.00"),
+    }
     assert report.total.costs["EUR"].reported == {"local": Decimal("0.15"), "provider": Decimal("1.10")}
 
 
@@ -121,8 +124,9 @@ def test_one_call_that_was_reported_in_two_currencies_counts_in_both(used, run: 
     run.report_cost("0.20", "USD", usage_id="u1")
     (row,) = used("model").rows
     assert {currency: cost.reported for currency, cost in row.costs.items()} == {
-        "EUR": {"provider": Decimal("1.10")}, "USD": {"provider": Decimal("0.20")},
-    }  # fmt: skip
+        "EUR": {"provider": Decimal("1.10")},
+        "USD": {"provider": Decimal("0.20")},
+    }
     assert (row.calls, row.calls_without_cost) == (1, 0)
 
 
@@ -139,10 +143,18 @@ def test_a_line_for_machines_names_what_was_asked_for_and_writes_money_as_text(u
     run.usage(provider="openai", model="gpt-4o", input_tokens=1000, output_tokens=100, occurred_at=at(3))
     report = used("model,day")
     numbers = {
-        "calls": 1, "input_tokens": 1000, "output_tokens": 100, "total_tokens": None, "cache_read_input_tokens": None,
-        "cache_creation_input_tokens": None, "reasoning_output_tokens": None, "cost": "0.0035", "currency": "USD",
-        "costs": {"USD": {"total": "0.0035", "reported": {}, "computed": {PRICE_SOURCE: "0.0035"}}}, "calls_without_cost": 0,
-    }  # fmt: skip
+        "calls": 1,
+        "input_tokens": 1000,
+        "output_tokens": 100,
+        "total_tokens": None,
+        "cache_read_input_tokens": None,
+        "cache_creation_input_tokens": None,
+        "reasoning_output_tokens": None,
+        "cost": "0.0035",
+        "currency": "USD",
+        "costs": {"USD": {"total": "0.0035", "reported": {}, "computed": {PRICE_SOURCE: "0.0035"}}},
+        "calls_without_cost": 0,
+    }
     assert report.items() == [{"model": "gpt-4o", "day": "2026-02-03", **numbers}]
     assert report.total_item() == numbers
     assert list(report.items()[0])[:2] == ["day", "model"]
@@ -165,9 +177,16 @@ def test_usage_narrows_to_one_or_several_of_anything(used, ledger: Ledger) -> No
         made.append((thread, run))
     (first, first_run), (second, second_run), _ = made
     for asked in (
-        {"agent": "a"}, {"user": "ada"}, {"goal": "g1"}, {"model": "m-a"}, {"provider": "p-a"}, {"node": "n-a"},
-        {"thread": first.id}, {"run": first_run.id}, {"agent": ["a", "b"], "user": "ada"},
-    ):  # fmt: skip
+        {"agent": "a"},
+        {"user": "ada"},
+        {"goal": "g1"},
+        {"model": "m-a"},
+        {"provider": "p-a"},
+        {"node": "n-a"},
+        {"thread": first.id},
+        {"run": first_run.id},
+        {"agent": ["a", "b"], "user": "ada"},
+    ):
         assert lines(used("run", **asked), "run") == [(first_run.id,)], asked
     assert used(agent=["a", "b"]).total.calls == used(thread=(first.id, second.id)).total.calls == 2
     assert used(run=[first_run.id, second_run.id], model="m-b").total.calls == 1
@@ -201,8 +220,10 @@ OWN = {"run_root": 11, "run_child": 10_100, "run_helper": 1000, "run_grandchild"
 def test_the_path_has_what_its_runs_used_before_they_were_left(used, family: dict[str, Run]) -> None:
     assert {run_id: used(run=run_id, scope="path").total.input_tokens for run_id in family} == PATHS
     assert lines(used("run", run="run_grandchild", scope="path"), "run", "input_tokens") == [
-        ("run_child", 100), ("run_grandchild", 100_000), ("run_root", 1),
-    ]  # fmt: skip
+        ("run_child", 100),
+        ("run_grandchild", 100_000),
+        ("run_root", 1),
+    ]
 
 
 def test_the_tree_has_what_all_the_runs_under_one_used_and_its_sub_agents(used, family: dict[str, Run]) -> None:
@@ -287,9 +308,13 @@ def test_the_answer_says_as_of_when_it_is_and_waits_for_a_position_if_asked(used
 
 def test_usage_of_the_past_is_what_it_was_then(used, ledger: Ledger, family: dict[str, Run], thread: Thread) -> None:
     asked: list[dict[str, object]] = [
-        {"by": "run"}, {"by": "day,agent"}, {"by": "run", "thread": thread.id}, {"run": "run_root", "scope": "tree"},
-        {"run": "run_grandchild", "scope": "path"}, {"run": ["run_child", "run_helper"]},
-    ]  # fmt: skip
+        {"by": "run"},
+        {"by": "day,agent"},
+        {"by": "run", "thread": thread.id},
+        {"run": "run_root", "scope": "tree"},
+        {"run": "run_grandchild", "scope": "path"},
+        {"run": ["run_child", "run_helper"]},
+    ]
     then, before = ledger.position(), [used(**each) for each in asked]
     family["run_child"].recorded_usage("early").correct(input_tokens=7, reason="miscounted")
     family["run_grandchild"].usage(input_tokens=3)

@@ -17,8 +17,8 @@ from runfold import Ledger, Run, Settings
 from runfold.domain.event import Recorded
 from runfold.domain.usage import CostReported, Tokens, UsageCorrected, UsageRecorded
 from runfold.importers.importing import import_paths
-from runfold.ledger.usage_report import UsageReport, UsageTotals
 from runfold.projections.prices import computed_cost
+from runfold.queries.usage_report import UsageReport, UsageTotals
 
 DIMENSIONS = ("day", "thread", "run", "agent", "user", "provider", "model", "goal", "node")
 MODELS = [("openai", "gpt-4o"), ("anthropic", "claude-sonnet-4-5"), (None, "our-own-model"), (None, None)]
@@ -54,10 +54,16 @@ def entries_of(events: Iterable[Recorded]) -> dict[tuple[str, str], Entry]:
             case UsageRecorded() | CostReported():
                 key = (recorded.stream, event.usage_id or f"cost {getattr(event, 'cost_id', '')}")
                 place = {
-                    "day": at.date(), "thread": recorded.thread_id, "run": recorded.stream, "agent": context.agent_id,
-                    "user": context.user_id, "goal": context.goal_id, "provider": event.provider, "model": event.model,
+                    "day": at.date(),
+                    "thread": recorded.thread_id,
+                    "run": recorded.stream,
+                    "agent": context.agent_id,
+                    "user": context.user_id,
+                    "goal": context.goal_id,
+                    "provider": event.provider,
+                    "model": event.model,
                     "node": event.node_id,
-                }  # fmt: skip
+                }
                 entry = found.setdefault(key, Entry(place, at))
                 if isinstance(event, UsageRecorded):
                     entry.tokens, entry.tier = event.tokens, event.service_tier

@@ -12,13 +12,13 @@ import uvicorn
 from fastapi import FastAPI, Request
 
 from runfold import Ledger
+from runfold.api.route import Scope
+from runfold.commands.caller import Caller
 from runfold.domain.event import Recorded
 from runfold.domain.values import Actor
 from runfold.http import health
 from runfold.http.app import create_app
 from runfold.http.connections import Connection, StreamingServer
-from runfold.ledger.caller import Caller
-from runfold.ledger.route import Scope
 
 
 class Anybody:

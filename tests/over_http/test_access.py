@@ -15,15 +15,15 @@ from fastapi import FastAPI, Request
 
 from over_http.conftest import serving
 from runfold import Ledger, Settings
+from runfold.api.route import MISSING, CommandRoute, Route
+from runfold.api.table import COMMANDS, QUESTIONS
+from runfold.commands.caller import Caller
 from runfold.domain.security import AccessDenied, Scope, key_text, read_key
 from runfold.domain.values import Actor
+from runfold.handles.keys import KeyView
 from runfold.http.access import Bucket, Keys, is_local, keys_of_all
 from runfold.http.app import create_app, described
 from runfold.http.denials import Denials
-from runfold.ledger.caller import Caller
-from runfold.ledger.keys import KeyView
-from runfold.ledger.route import MISSING, CommandRoute, Route
-from runfold.ledger.routes import COMMANDS, QUESTIONS
 
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 ROOT = Actor.parse("human:root")
@@ -131,7 +131,7 @@ def wrong_headers(good: str, revoked: str, expired: str) -> list[tuple[str, list
         ("wrong_secret", bearer(key_text(key_id, read_key(revoked).secret))),
         ("revoked", bearer(revoked)),
         ("expired", bearer(expired)),
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.fault("I10")
@@ -311,10 +311,21 @@ def test_lists_and_keys_of_another_tenant_are_not_there(client: httpx2.Client, l
 @pytest.mark.parametrize(
     "id",
     [
-        "run_1'; DROP TABLE runfold.log; --", "run_%00", "..%2f..%2fetc%2fpasswd", "run_..", "run_1%0d%0aX: y", "run_{x}",
-        "%f0%9f%98%80", "run_1%22", "$where", "run_1%20OR%201=1", "run_" + "x" * 3000, "*", "runfold.log",
+        "run_1'; DROP TABLE runfold.log; --",
+        "run_%00",
+        "..%2f..%2fetc%2fpasswd",
+        "run_..",
+        "run_1%0d%0aX: y",
+        "run_{x}",
+        "%f0%9f%98%80",
+        "run_1%22",
+        "$where",
+        "run_1%20OR%201=1",
+        "run_" + "x" * 3000,
+        "*",
+        "runfold.log",
     ],
-)  # fmt: skip
+)
 def test_an_id_that_can_be_none_is_not_found_and_says_nothing_of_sql(client: httpx2.Client, ledger: Ledger, id: str) -> None:
     headers = with_key(make_key(ledger, "admin"))
     for verb, path in (("GET", f"/runs/{id}"), ("POST", f"/runs/{id}/start"), ("DELETE", f"/keys/{id}")):
@@ -491,9 +502,14 @@ def test_what_can_be_no_key_is_refused_with_the_field(client: httpx2.Client, led
     headers = with_key(make_key(ledger, "admin"))
     asked = {"owner": "human:bob", "scopes": ["runs:read"], "label": "Bob"}
     for wrong, path in (
-        ({"owner": "bob"}, "owner"), ({"scopes": ["all"]}, "body.scopes.0"), ({"scopes": []}, "scopes"), ({"label": ""}, "label"),
-        ({"expires_in": "soon"}, "expires_in"), ({"key_id": "1"}, "key_id"), ({"actor": "human:eve"}, "body.actor"),
-    ):  # fmt: skip
+        ({"owner": "bob"}, "owner"),
+        ({"scopes": ["all"]}, "body.scopes.0"),
+        ({"scopes": []}, "scopes"),
+        ({"label": ""}, "label"),
+        ({"expires_in": "soon"}, "expires_in"),
+        ({"key_id": "1"}, "key_id"),
+        ({"actor": "human:eve"}, "body.actor"),
+    ):
         refused = client.post("/keys", json={**asked, **wrong}, headers=headers)
         assert (refused.status_code, refused.json()["path"]) == (422, path)
     assert len(ledger.keys()) == 1

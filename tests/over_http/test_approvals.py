@@ -105,7 +105,7 @@ def test_a_vote_that_came_too_late_is_recorded_once_and_answered_alike_whenever_
     late = ledger.events(types=["approval.vote_refused"])
     assert [(recorded.stream, recorded.event.voter, recorded.event.verdict) for recorded in late[:1]] == [
         (closed, "human:bob", "deny")
-    ]  # fmt: skip
+    ]
     assert [recorded.stream for recorded in late[1:]] == [expired]  # who came when it had expired has come too late as well
 
 

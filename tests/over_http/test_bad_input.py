@@ -64,11 +64,19 @@ def test_a_body_that_cannot_be_is_refused_where_it_is_wrong(
 @pytest.mark.parametrize(
     "state",
     [
-        2**53 + 1, 2**64 - 1, -(2**63), {"_type_": "nope", "_data_": 1}, {"_type_": "uuid_hex", "_data_": "00"},
+        2**53 + 1,
+        2**64 - 1,
+        -(2**63),
+        {"_type_": "nope", "_data_": 1},
+        {"_type_": "uuid_hex", "_data_": "00"},
         "e\u0301 \u00e9 \u202eright to left\u202c \u200bzero\u200d \U0001f9d1\u200d\U0001f680 \ufdd0 \U0010ffff",
-        "", {}, [], None, {"": ""},
+        "",
+        {},
+        [],
+        None,
+        {"": ""},
     ],
-)  # fmt: skip
+)
 def test_what_is_json_comes_back_to_the_letter(client: httpx2.Client, run: Run, state: Any) -> None:
     body = json.dumps({"state": state}, ensure_ascii=False).encode()
     assert client.put(f"/runs/{run.id}/state", content=body, headers=JSON).status_code == 200
@@ -129,9 +137,15 @@ def test_what_the_rules_do_not_allow_is_refused_with_the_rule(client: httpx2.Cli
 @pytest.mark.fault("F15")
 @pytest.mark.parametrize(
     "id",
-    ["run_'; DROP TABLE runfold.log; --", "run_%00", "../../etc/passwd", "run_%F0%9F%98%80", "run_" + "x" * 5000,
-     "%0d%0aX-Bad: 1"],
-)  # fmt: skip
+    [
+        "run_'; DROP TABLE runfold.log; --",
+        "run_%00",
+        "../../etc/passwd",
+        "run_%F0%9F%98%80",
+        "run_" + "x" * 5000,
+        "%0d%0aX-Bad: 1",
+    ],
+)
 def test_an_id_that_can_be_nobodys_is_not_found_and_says_nothing_of_the_database(client: httpx2.Client, id: str) -> None:
     for answer in (client.get(f"/runs/{id}"), client.post(f"/runs/{id}/complete", json={})):
         assert answer.status_code in {404, 422}
@@ -143,13 +157,27 @@ def test_an_id_that_can_be_nobodys_is_not_found_and_says_nothing_of_the_database
 @pytest.mark.parametrize(
     ("query", "status"),
     [
-        ("limit=0", 400), ("limit=1001", 400), ("limit=x", 422), ("status=gone", 400), ("colour=red", 422), ("cursor=abc", 400),
-        ("as_of=yesterday", 400), ("as_of=99999999", 400), ("as_of=2026-01-01T00:00:00", 400), ("as_of=1&min_position=1", 400),
-        ("created_from=2026-01-01T00:00:00", 400), ("order=up", 422), ("as_of=%C2%B2", 400), ("as_of=" + "1" * 5000, 400),
-        ("created_from=0", 422), ("min_position=-1", 400), ("min_position=999", 400), ("wait_seconds=61", 400),
+        ("limit=0", 400),
+        ("limit=1001", 400),
+        ("limit=x", 422),
+        ("status=gone", 400),
+        ("colour=red", 422),
+        ("cursor=abc", 400),
+        ("as_of=yesterday", 400),
+        ("as_of=99999999", 400),
+        ("as_of=2026-01-01T00:00:00", 400),
+        ("as_of=1&min_position=1", 400),
+        ("created_from=2026-01-01T00:00:00", 400),
+        ("order=up", 422),
+        ("as_of=%C2%B2", 400),
+        ("as_of=" + "1" * 5000, 400),
+        ("created_from=0", 422),
+        ("min_position=-1", 400),
+        ("min_position=999", 400),
+        ("wait_seconds=61", 400),
         ("wait_seconds=nan", 422),
     ],
-)  # fmt: skip
+)
 def test_a_question_that_cannot_be_asked_is_refused_with_what_can(
     client: httpx2.Client, ledger: Ledger, run: Run, query: str, status: int
 ) -> None:

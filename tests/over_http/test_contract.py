@@ -22,9 +22,14 @@ from .conftest import Anybody, serving
 
 EXAMPLES = int(os.environ.get("RUNFOLD_TEST_EXAMPLES", "0"))
 SOME = [
-    "Writing.create_thread", "Thread.rename", "Life.claim", "Recording.decide", "Approval.vote", "Reading.approval",
+    "Writing.create_thread",
+    "Thread.rename",
+    "Life.claim",
+    "Recording.decide",
+    "Approval.vote",
+    "Reading.approval",
     "Reading.heads",
-]  # fmt: skip
+]
 """Operations whose edges are looked at in short."""
 
 THREADS = [f"thread_{name}" for name in ("ada", "bob", "cleo", "dan")]
@@ -48,7 +53,10 @@ KNOWN = {
 SETTINGS: Mapping[str, Any] = {
     "seed": 7,
     "generation": {
-        "deterministic": True, "max-examples": EXAMPLES or 2, "no-shrink": True, "allow-x00": False,
+        "deterministic": True,
+        "max-examples": EXAMPLES or 2,
+        "no-shrink": True,
+        "allow-x00": False,
         "with-security-parameters": False,
     },
     "checks": {
@@ -59,7 +67,7 @@ SETTINGS: Mapping[str, Any] = {
     },
     "dictionaries": {name: {"values": values} for name, values in KNOWN.items()},
     "parameters": {"follow": False, **{f"path.{name}": {"dictionary": name, "probability": 0.7} for name in KNOWN}},
-}  # fmt: skip
+}
 
 
 def fill(ledger: Ledger) -> None:

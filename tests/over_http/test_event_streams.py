@@ -15,13 +15,13 @@ from fastapi import FastAPI
 from over_http.conftest import Anybody, serving
 from over_http.streams import Stream, names, positions
 from runfold import Ledger, Run
-from runfold.http import feed as feeds
+from runfold.feed import shared as feeds
+from runfold.feed import tail as tails
 from runfold.http import sse
 from runfold.http import stream as streaming
 from runfold.http.app import create_app
 from runfold.http.limits import Limits
 from runfold.store import reader as reading
-from runfold.store import tail as tails
 
 QUICK = Limits(heartbeat_seconds=0.1, stuck_seconds=0.6)
 
@@ -87,10 +87,14 @@ def test_a_stream_resumes_strictly_after_the_last_id_from_any_past(address: str,
 @pytest.mark.parametrize(
     ("last", "detail"),
     [
-        ("4", "ends at 3"), ("9" * 18, "ends at 3"), ("9" * 5000, "is no position"), ("x", "is no position"),
-        ("-1", "is no position"), ("²", "is no position"),
+        ("4", "ends at 3"),
+        ("9" * 18, "ends at 3"),
+        ("9" * 5000, "is no position"),
+        ("x", "is no position"),
+        ("-1", "is no position"),
+        ("²", "is no position"),
     ],
-)  # fmt: skip
+)
 def test_a_last_id_that_cannot_be_is_refused(address: str, run: Run, last: str, detail: str) -> None:
     with Stream.open(address, "/events", Last_Event_ID=last) as stream:
         assert (stream.status, stream.headers["content-type"]) == (400, "application/problem+json")

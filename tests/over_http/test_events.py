@@ -21,8 +21,11 @@ def test_a_page_holds_the_events_as_the_ledger_has_them_and_says_where_it_ends(
     answer = client.get("/events")
     assert answer.json()["items"] == [recorded.as_json() for recorded in ledger.events()]
     assert {key: value for key, value in answer.json().items() if key != "items"} == {
-        "next_cursor": None, "position": 5, "head": 5, "epoch": ledger.cursor().partition("@")[2]
-    }  # fmt: skip
+        "next_cursor": None,
+        "position": 5,
+        "head": 5,
+        "epoch": ledger.cursor().partition("@")[2],
+    }
     assert answer.headers["runfold-position"] == "5"
 
 
@@ -114,11 +117,21 @@ def test_a_page_of_a_run_says_how_the_run_is_and_how_its_stream_is(client: httpx
 @pytest.mark.parametrize(
     ("query", "status"),
     [
-        ("after=6", 400), ("after=-1", 422), ("after=x", 422), ("limit=0", 400), ("limit=1001", 400), ("types=no.such", 400),
-        ("types=[a-z]*", 400), ("run_id=run_none", 404), ("thread_id=thread_none", 404), ("thread_id=no id!", 404),
-        ("unknown=1", 422), ("after=99999999999999999999999", 400), ("up_to=99999999999999999999999", 200),
+        ("after=6", 400),
+        ("after=-1", 422),
+        ("after=x", 422),
+        ("limit=0", 400),
+        ("limit=1001", 400),
+        ("types=no.such", 400),
+        ("types=[a-z]*", 400),
+        ("run_id=run_none", 404),
+        ("thread_id=thread_none", 404),
+        ("thread_id=no id!", 404),
+        ("unknown=1", 422),
+        ("after=99999999999999999999999", 400),
+        ("up_to=99999999999999999999999", 200),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
 def test_a_question_that_cannot_be_asked_is_a_problem_that_says_why(
     client: httpx2.Client, run: Run, query: str, status: int, accept: str

@@ -110,7 +110,7 @@ def status() -> Callable[..., ProjectionStatus]:
     def make(state: State, *, position: int | None = 5, seconds: float = 0.0) -> ProjectionStatus:
         return ProjectionStatus(
             name="usage", version=1, generation=1, state=state, position=position, head=9, behind_seconds=seconds
-        )  # fmt: skip
+        )
 
     return make
 

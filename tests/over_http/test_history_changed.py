@@ -125,9 +125,11 @@ def test_a_connected_ledger_raises_what_the_server_says(address: str, ledger: Le
         ledger.history.check()
         present = str(ledger.head().epoch)
         for refused in (
-            lambda: next(following), lambda: next(remote.subscribe(after=bad)), lambda: remote.events(after=bad),
+            lambda: next(following),
+            lambda: next(remote.subscribe(after=bad)),
+            lambda: remote.events(after=bad),
             lambda: next(remote.subscribe(after="1@ffffffff")),
-        ):  # fmt: skip
+        ):
             with pytest.raises(HistoryChanged) as changed:
                 refused()
             assert (changed.value.position, changed.value.epoch) in {(6, present), (None, present)}

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from runfold import Ledger
-from runfold.ledger.routes import COMMANDS, QUESTIONS
+from runfold.api.table import COMMANDS, QUESTIONS
 
 FORGED = (
     "x' OR '1'='1",

@@ -10,33 +10,61 @@ import pytest
 
 from over_http.conftest import serving
 from runfold import Ledger
+from runfold.api.route import MISSING
+from runfold.api.table import COMMANDS
 from runfold.domain.security import Scope
 from runfold.domain.values import Actor
 from runfold.http.access import Keys
 from runfold.http.app import create_app, described
 from runfold.http.service import KEY_HEADER
-from runfold.ledger.route import MISSING
-from runfold.ledger.routes import COMMANDS
 
 ADA, BOB = {"X-Actor": "human:ada"}, {"X-Actor": "human:bob"}
 ROUTES = {route.name: route for route in COMMANDS}
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 SAID: dict[str, Any] = {
-    "title": "another", "reason": "input", "name": "some", "worker": "w", "message": "it broke", "execution_id": "exec_1",
-    "workflow_id": "wf_1", "patch": {"a": 1}, "output": {"a": 1}, "role": "assistant", "content": "words", "text": "more",
-    "legal_basis": "GDPR 17", "intent": "go", "options": [{"id": "a", "description": "one"}], "chosen": "a", "success": False,
-    "severity": "minor", "description": "slow", "resolution": "done", "constraint_id": "c", "kind": "soft", "amount": "0.10",
-    "node_id": "n", "from_node_id": "a", "to_node_id": "b", "state": {"b": 2}, "action": "refund", "verdict": "approve",
-    "execution_key": "exec_1", "arguments": {"order": 7},
-}  # fmt: skip
+    "title": "another",
+    "reason": "input",
+    "name": "some",
+    "worker": "w",
+    "message": "it broke",
+    "execution_id": "exec_1",
+    "workflow_id": "wf_1",
+    "patch": {"a": 1},
+    "output": {"a": 1},
+    "role": "assistant",
+    "content": "words",
+    "text": "more",
+    "legal_basis": "GDPR 17",
+    "intent": "go",
+    "options": [{"id": "a", "description": "one"}],
+    "chosen": "a",
+    "success": False,
+    "severity": "minor",
+    "description": "slow",
+    "resolution": "done",
+    "constraint_id": "c",
+    "kind": "soft",
+    "amount": "0.10",
+    "node_id": "n",
+    "from_node_id": "a",
+    "to_node_id": "b",
+    "state": {"b": 2},
+    "action": "refund",
+    "verdict": "approve",
+    "execution_key": "exec_1",
+    "arguments": {"order": 7},
+}
 """What is said where something must be."""
 
 MORE: dict[str, dict[str, Any]] = {
     "Recording.patch_state": {"patch": [{"op": "add", "path": "/c", "value": 3}]},
-    "Usage.correct": {"input_tokens": 5}, "Recording.usage": {"input_tokens": 5}, "Life.record_timing": {"ttft_ns": 5},
-    "Decision.evaluate": {"goal_aligned": True}, "Message.append_text": {"offset": 0},
-}  # fmt: skip
+    "Usage.correct": {"input_tokens": 5},
+    "Recording.usage": {"input_tokens": 5},
+    "Life.record_timing": {"ttft_ns": 5},
+    "Decision.evaluate": {"goal_aligned": True},
+    "Message.append_text": {"offset": 0},
+}
 PLACES = {"Decision.outcome": {"decision_id": "dec_open"}, "Message.append_text": {"message_id": "msg_open"}} | {
     "Message.seal": {"message_id": "msg_open"}
 }
@@ -46,8 +74,8 @@ BATCHES: Mapping[str, tuple[str, str, Mapping[str, Any]]] = {
     "Batch.ThreadDeletions": ("POST", "/threads/delete", {"thread_ids": ["{thread_id}"], "reason": "asked"}),
     "Batch.ThreadChange": ("PATCH", "/threads/{thread_id}", {"title": "another"}),
     "Batch.RunChange": ("PATCH", "/runs/{run_id}", {"metadata": {"a": 1}}),
-    "Desk.create_key": ("POST", "/keys", {"owner": "human:cleo", "scopes": ["runs:read"], "label": "Cleo's"}),
-    "Desk.revoke_key": ("DELETE", "/keys/{key_id}", {"reason": "lost"}),
+    "TenantLedger.create_key": ("POST", "/keys", {"owner": "human:cleo", "scopes": ["runs:read"], "label": "Cleo's"}),
+    "TenantLedger.revoke_key": ("DELETE", "/keys/{key_id}", {"reason": "lost"}),
 }
 
 
@@ -91,10 +119,19 @@ class Scene:
             batch.create_thread(agent_id="support", thread_id=f"thread_put_away_{name}").archive()
         ledger.create_key(owner="human:cleo", scopes=["runs:read"], label="c", key_id=f"key_{name}")
         self.ids = {
-            "thread_id": f"thread_{name}", "run_id": f"run_{name}", "approval_id": f"approval_{name}", "key_id": f"key_{name}",
-            "name": "other", "message_id": "msg_1", "call_id": "call_1", "decision_id": "dec_1", "problem_id": "prob_1",
-            "usage_id": "usage_1", "step_id": "step_1", "model_call_id": "mcall_1",
-        }  # fmt: skip
+            "thread_id": f"thread_{name}",
+            "run_id": f"run_{name}",
+            "approval_id": f"approval_{name}",
+            "key_id": f"key_{name}",
+            "name": "other",
+            "message_id": "msg_1",
+            "call_id": "call_1",
+            "decision_id": "dec_1",
+            "problem_id": "prob_1",
+            "usage_id": "usage_1",
+            "step_id": "step_1",
+            "model_call_id": "mcall_1",
+        }
         self.ids_of = PLACES | {
             "Thread.restore": {"thread_id": f"thread_put_away_{name}"},
             "Life.start": {"run_id": f"run_new_{name}"},
@@ -174,7 +211,7 @@ def test_the_first_caller_always_takes_effect_and_the_second_wherever_something_
         assert first, name
         effects[name] = second
     made_anew = {name for name, route in ROUTES.items() if route.creates}
-    expected = made_anew - {"Thread.name_head"} | {"Approval.vote", "Batch.Ballots", "Batch.RunBatch", "Desk.create_key"}
+    expected = made_anew - {"Thread.name_head"} | {"Approval.vote", "Batch.Ballots", "Batch.RunBatch", "TenantLedger.create_key"}
     assert expected <= {name for name, appended in effects.items() if appended}
 
 
@@ -218,8 +255,8 @@ def test_two_people_who_vote_with_one_key_and_body_are_two_votes(keyed: httpx2.C
 def test_the_same_key_through_two_connected_ledgers_of_two_people_is_two(
     keyed: httpx2.Client, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runfold.ledger.remote_door.uuid7", lambda: UUID(int=7))
-    monkeypatch.setattr("runfold.ledger.remote_batch.uuid7", lambda: UUID(int=8))
+    monkeypatch.setattr("runfold.remote.executor.uuid7", lambda: UUID(int=7))
+    monkeypatch.setattr("runfold.remote.batch.uuid7", lambda: UUID(int=8))
     run = ledger.create_thread(agent_id="support").start_run()
     for number, owner in enumerate(("agent:a", "agent:b"), start=1):
         text = ledger.create_key(owner=owner, scopes=["admin"], label=owner).text

@@ -316,10 +316,22 @@ def test_a_client_that_does_not_read_its_answer_is_dropped(ledger: Ledger, run: 
 
 def test_what_we_rely_on_inside_of_uvicorn_is_there() -> None:
     methods = [
-        "connection_made", "connection_lost", "data_received", "on_message_begin", "on_url", "on_header", "on_headers_complete",
-        "on_body", "on_message_complete", "on_response_complete", "send_400_response", "pause_writing", "resume_writing",
-        "shutdown", "_unset_keepalive_if_required",
-    ]  # fmt: skip
+        "connection_made",
+        "connection_lost",
+        "data_received",
+        "on_message_begin",
+        "on_url",
+        "on_header",
+        "on_headers_complete",
+        "on_body",
+        "on_message_complete",
+        "on_response_complete",
+        "send_400_response",
+        "pause_writing",
+        "resume_writing",
+        "shutdown",
+        "_unset_keepalive_if_required",
+    ]
     assert [name for name in methods if not callable(getattr(HttpToolsProtocol, name, None))] == []
     made = inspect.getsource(HttpToolsProtocol)
     assert all(f"self.{name}" in made for name in ("cycle", "pipeline", "url", "headers", "flow", "server_state", "client"))

@@ -45,9 +45,11 @@ def test_a_message_of_any_role_comes_back_as_it_was_said_with_where_it_stands(cl
     """
     client.post(f"/runs/{run.id}/tool-calls", json={"name": "look_up", "call_id": "call_1", "message_id": "assistant"})
     said = {
-        "user": {"content": PARTS, "author": "user:u_7", "name": "Ada"}, "assistant": {"author": "agent:support"},
-        "tool": {"tool_call_id": "call_1"}, "activity": {"activity_type": "compaction"},
-    }  # fmt: skip
+        "user": {"content": PARTS, "author": "user:u_7", "name": "Ada"},
+        "assistant": {"author": "agent:support"},
+        "tool": {"tool_call_id": "call_1"},
+        "activity": {"activity_type": "compaction"},
+    }
     positions = [add(client, run, role, role, **said.get(role, {})).json()["position"] for role in ROLES]
     assert add(client, run, "system", "system").json()["appended"] == 0
     told = read(client, run)
@@ -85,8 +87,10 @@ def test_a_message_streams_in_and_is_one_message_all_along(client: httpx2.Client
     assert client.post(f"{path}/text", json={"text": "more"}).status_code == 409
     (message,) = read(client, run).values()
     assert (message["streaming"], message["finish_reason"], message["content"]) == (
-        False, "stop", [{"type": "text", "text": "It left on Tuesday."}],
-    )  # fmt: skip
+        False,
+        "stop",
+        [{"type": "text", "text": "It left on Tuesday."}],
+    )
     final = client.post(f"{path}/revisions", json={"content": "It left on Tuesday at noon."})
     assert final.status_code == 200
     (message,) = read(client, run).values()
@@ -132,25 +136,43 @@ def test_everything_that_a_run_streams_has_its_event(client: httpx2.Client, run:
     add(client, run, "msg_2", content="", streaming=True)
     asked = {"name": "refund", "call_id": "call_1", "needs_approval": True}
     for path, body in (
-        ("/messages/msg_2/text", {"text": "Hello"}), ("/messages/msg_2/seal", {}), ("/tool-calls", asked),
+        ("/messages/msg_2/text", {"text": "Hello"}),
+        ("/messages/msg_2/seal", {}),
+        ("/tool-calls", asked),
         ("/approvals", {"action": "refund", "call_id": "call_1", "approval_id": "approval_1"}),
-    ):  # fmt: skip
+    ):
         assert client.post(f"/runs/{run.id}{path}", json=body).status_code in {200, 201}
     bob = {"X-Actor": "human:bob"}  # who asked does not decide
     client.post("/approvals/approval_1/votes", json={"verdict": "approve", "comment": "fine"}, headers=bob)
     for path, body in (
-        ("/tool-calls/call_1/start", {"approval": "approval_1"}), ("/tool-calls/call_1/succeed", {"result": {"ok": True}}),
-        ("/output", {"output": {"answer": 42}}), ("/usage", {"input_tokens": 1}),
+        ("/tool-calls/call_1/start", {"approval": "approval_1"}),
+        ("/tool-calls/call_1/succeed", {"result": {"ok": True}}),
+        ("/output", {"output": {"answer": 42}}),
+        ("/usage", {"input_tokens": 1}),
         ("/problems", {"severity": "minor", "description": "x"}),
         ("/fail", {"message": "no", "code": "error"}),
-    ):  # fmt: skip
+    ):
         assert client.post(f"/runs/{run.id}{path}", json=body).status_code in {200, 201}
     page = client.get(f"/runs/{run.id}/events", params={"after": started}).json()
     types = [item["type"] for item in page["items"]]
     assert types == [
-        "message.added", "message.added", "message.part_appended", "message.sealed", "tool.called", "approval.requested",
-        "run.waiting", "approval.vote_cast", "approval.granted", "run.resumed", "tool.started", "approval.consumed",
-        "tool.succeeded", "run.output_recorded", "usage.recorded", "problem.reported", "run.failed",
-    ]  # fmt: skip
+        "message.added",
+        "message.added",
+        "message.part_appended",
+        "message.sealed",
+        "tool.called",
+        "approval.requested",
+        "run.waiting",
+        "approval.vote_cast",
+        "approval.granted",
+        "run.resumed",
+        "tool.started",
+        "approval.consumed",
+        "tool.succeeded",
+        "run.output_recorded",
+        "usage.recorded",
+        "problem.reported",
+        "run.failed",
+    ]
     assert page["items"][7]["data"]["comment"] == "fine"
     assert [item["position"] for item in page["items"]] == list(range(started + 1, started + 18))

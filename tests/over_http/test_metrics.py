@@ -141,9 +141,7 @@ def test_while_the_database_is_away_the_process_tells_what_it_knows(
 
 
 def test_from_elsewhere_metrics_need_a_key_for_everything(ledger: Ledger) -> None:
-    keys = {
-        name: ledger.create_key(owner="human:ada", scopes=[name], label=name).text for name in ("admin", "runs:read")
-    }  # fmt: skip
+    keys = {name: ledger.create_key(owner="human:ada", scopes=[name], label=name).text for name in ("admin", "runs:read")}
     with serving(create_app(ledger, Keys(ledger))) as address, httpx2.Client(base_url=address, timeout=30) as client:
         assert client.get("/metrics").status_code == 200
         passed_on = {"X-Forwarded-For": "203.0.113.7"}

@@ -21,16 +21,16 @@ from over_http.conftest import Anybody, serving
 from over_http.test_access import make_key, with_key
 from projections.histories import History
 from runfold import Ledger, RemoteLedger, Settings
+from runfold.api.route import QuestionRoute
+from runfold.api.table import QUESTIONS
 from runfold.errors import MomentNotFound, MomentNotPrepared, TooManyMoments, UsageError
 from runfold.http.access import Keys
 from runfold.http.app import create_app
 from runfold.http.questions import answer_of, is_list
-from runfold.ledger import past
-from runfold.ledger.route import QuestionRoute
-from runfold.ledger.routes import QUESTIONS
 from runfold.projections.registry import known
 from runfold.projector import moments
 from runfold.projector.worker import Worker
+from runfold.queries import past
 from runfold.store.datastore import Datastore
 
 SECONDS = 60
@@ -145,12 +145,14 @@ def ids_of(ledger: Ledger) -> dict[str, list[str]]:
     runs = [recorded.stream for recorded in ledger.events(types=["run.created"], limit=10_000)]
     decided = ledger.now.decisions(limit=100).items
     return {
-        "run_id": some(runs), "run_a": some(runs), "run_b": some(runs)[::-1],
+        "run_id": some(runs),
+        "run_a": some(runs),
+        "run_b": some(runs)[::-1],
         "thread_id": some([recorded.stream for recorded in ledger.events(types=["thread.created"], limit=10_000)]),
         "approval_id": some([recorded.stream for recorded in ledger.events(types=["approval.requested"], limit=10_000)]),
         "goal_id": [row.goal_id for row in ledger.now.goals().items][:5],
         "node_id": list(dict.fromkeys(row.node_id for row in decided if row.node_id))[:5],
-    }  # fmt: skip
+    }
 
 
 def paths(route: QuestionRoute, ids: dict[str, list[str]]) -> Iterator[dict[str, str]]:
@@ -300,12 +302,15 @@ def test_what_is_asked_while_it_is_being_made_says_so(client: httpx2.Client, tol
 @pytest.mark.parametrize(
     ("body", "status", "words"),
     [
-        ({"as_of": "999999"}, 400, "is not in the ledger"), ({"as_of": "yesterday"}, 400, "neither a position nor a time"),
-        ({"as_of": 7}, 422, "string"), ({"as_of": "1", "expires_in": "0s"}, 422, "from 1s to 7d"),
-        ({"as_of": "1", "expires_in": "8d"}, 422, "from 1s to 7d"), ({"as_of": "1", "expires_in": "soon"}, 422, "not a duration"),
+        ({"as_of": "999999"}, 400, "is not in the ledger"),
+        ({"as_of": "yesterday"}, 400, "neither a position nor a time"),
+        ({"as_of": 7}, 422, "string"),
+        ({"as_of": "1", "expires_in": "0s"}, 422, "from 1s to 7d"),
+        ({"as_of": "1", "expires_in": "8d"}, 422, "from 1s to 7d"),
+        ({"as_of": "1", "expires_in": "soon"}, 422, "not a duration"),
         ({"at": "1"}, 422, "at"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_a_moment_is_refused_and_nothing_is_made(
     client: httpx2.Client, told: Ledger, lasting: Lasting, body: dict[str, Any], status: int, words: str
 ) -> None:
@@ -338,8 +343,9 @@ def test_only_keys_of_its_scope_make_or_drop_one(told: Ledger, lasting: Lasting)
         assert ready(client, made.json(), headers=reads)["state"] == "ready"
         assert client.get("/moments", headers=makes).status_code == 403, "the list is of who reads"
         assert client.delete(f"/moments/{made.json()['id']}", headers=makes).json() == {
-            "id": made.json()["id"], "dropped": True,
-        }  # fmt: skip
+            "id": made.json()["id"],
+            "dropped": True,
+        }
         assert lasting.schemas() == []
 
 

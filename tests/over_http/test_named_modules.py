@@ -97,9 +97,12 @@ def test_what_the_server_was_started_with_is_known_by_its_plain_name(ledger: Led
         listed = httpx2.get(f"{address}/projections", timeout=30).json()["items"]
         assert ("renamed", "not begun") in {(item["name"], item["state"]) for item in listed}
         with httpx2.stream(
-            "POST", f"{address}/projections/renamed/rebuild", json={"processes": 1}, timeout=60,
+            "POST",
+            f"{address}/projections/renamed/rebuild",
+            json={"processes": 1},
+            timeout=60,
             headers={"Accept": "text/event-stream"},
-        ) as answer:  # fmt: skip
+        ) as answer:
             assert '"switched":true' in "".join(answer.iter_text())
 
 

@@ -11,10 +11,10 @@ import schemathesis
 from jsonschema import Draft202012Validator
 from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 
+from runfold.api.table import COMMANDS, QUESTIONS
 from runfold.http.app import described
 from runfold.http.docs import curl, rendered
 from runfold.http.document import operations
-from runfold.ledger.routes import COMMANDS, QUESTIONS
 
 WRITTEN = Path(__file__).parents[2] / "schemas" / "openapi.json"
 FOR_EVERYBODY = {"Health.alive", "Health.ready"}

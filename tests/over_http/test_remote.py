@@ -27,18 +27,18 @@ from runfold import (
     ThreadNotFound,
     VersionConflict,
 )
+from runfold.api.table import COMMANDS, QUESTIONS
+from runfold.commands.caller import Caller
 from runfold.domain.decision import Option
 from runfold.domain.run_events import Goal
 from runfold.domain.values import Actor, TextPart
 from runfold.errors import LedgerError, UsageError
+from runfold.handles.command import Handle
+from runfold.handles.tenant_ledger import Batch, TenantLedger, Writing
 from runfold.http.app import create_app
-from runfold.ledger.caller import Caller
-from runfold.ledger.command import Handle
-from runfold.ledger.desk import Batch, Desk, Writing
-from runfold.ledger.reading import Reading
-from runfold.ledger.routes import COMMANDS, QUESTIONS
+from runfold.queries.reading import Reading
 
-Some = Desk | RemoteLedger
+Some = TenantLedger | RemoteLedger
 
 
 @pytest.fixture
@@ -164,7 +164,8 @@ REFUSED: dict[str, tuple[Callable[[Some, Run], object], type[LedgerError]]] = {
     "events of no such thread": (lambda some, _: some.thread("thread_none").events(), ThreadNotFound),
     "a wrong version": (lambda _, run: run.add_message("user", "x", expected_version=9), VersionConflict),
     "another content": (
-        lambda _, run: [run.add_message("user", text, message_id="m1") for text in "ab"], DuplicateWithDifferentContent,
+        lambda _, run: [run.add_message("user", text, message_id="m1") for text in "ab"],
+        DuplicateWithDifferentContent,
     ),
     "after the end": (lambda _, run: [run.complete(), run.resume()], CommandRefused),
     "a wrong word": (lambda _, run: run.add_message("nobody", "x"), InvalidEvent),  # type: ignore[arg-type]
@@ -179,7 +180,7 @@ REFUSED: dict[str, tuple[Callable[[Some, Run], object], type[LedgerError]]] = {
     "a position beyond": (lambda some, _: some.at(10_000).run("run_x"), UsageError),
     "a time that is none": (lambda some, _: some.at("yesterday"), UsageError),
     "a read model that was never folded": (lambda some, _: some.now.runs(), ReadModelBehind),
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")
@@ -319,9 +320,11 @@ def test_a_batch_over_http_takes_one_run(remote: RemoteLedger) -> None:
     with remote.batch() as batch:
         batch.run(one.id).add_message("user", "hello")
         for work in (
-            lambda: batch.run(other.id).add_message("user", "hello"), lambda: batch.thread(thread.id).rename("x"),
-            batch.create_thread, lambda: batch.run(one.id).submit_complete(),
-        ):  # fmt: skip
+            lambda: batch.run(other.id).add_message("user", "hello"),
+            lambda: batch.thread(thread.id).rename("x"),
+            batch.create_thread,
+            lambda: batch.run(one.id).submit_complete(),
+        ):
             with pytest.raises(UsageError):
                 work()
     assert (one.view().messages, other.view().messages) == (1, 0)
@@ -339,12 +342,24 @@ NOT_OVER_HTTP = {
 """Commands that have no route, and why."""
 MADE_OF_COMMANDS = {"Approval.grant", "Approval.deny"}
 ANSWERED_BY_QUESTIONS = {
-    "Thread.view", "Thread.tree", "Thread.messages", "Thread.events", "Run.view", "Run.messages", "Run.state",
-}  # fmt: skip
+    "Thread.view",
+    "Thread.tree",
+    "Thread.messages",
+    "Thread.events",
+    "Run.view",
+    "Run.messages",
+    "Run.state",
+}
 NAMES_ONLY = {
-    "Run.message", "Run.tool_call", "Run.decision", "Run.problem", "Run.recorded_usage", "Writing.thread", "Writing.run",
+    "Run.message",
+    "Run.tool_call",
+    "Run.decision",
+    "Run.problem",
+    "Run.recorded_usage",
+    "Writing.thread",
+    "Writing.run",
     "Writing.approval",
-}  # fmt: skip
+}
 """Handles of what is there: nothing is asked for them."""
 QUESTIONS_NOT_OVER_HTTP = {
     "approval_words": "takes rows, to look up what they say in the log: ask `approval`",
@@ -366,7 +381,7 @@ def test_every_method_of_every_handle_goes_over_http_or_is_an_exception_with_a_r
     methods = {
         method.__qualname__
         for kind in _handles()
-        if kind.__module__.startswith("runfold.") and not issubclass(kind, Batch | Desk | RemoteLedger)
+        if kind.__module__.startswith("runfold.") and not issubclass(kind, Batch | TenantLedger | RemoteLedger)
         for name, method in inspect.getmembers(kind, inspect.isfunction)
         if not name.startswith(("_", "submit_"))
     }
@@ -385,11 +400,15 @@ def test_every_question_is_a_route_or_an_exception_with_a_reason(remote: RemoteL
 
 def test_what_a_desk_offers_a_connected_ledger_offers_or_there_is_a_reason() -> None:
     kept = {
-        "create_key": "keys are made where the database is, or with runfold keys", "revoke_key": "as create_key",
-        "keys": "as create_key", "recorded_under_key": "for the server", "filter": "for the server",
-        "head": "for the server", "denied": "for the server",
-    }  # fmt: skip
-    offered = {name for name in dir(Desk) if not name.startswith("_")}
+        "create_key": "keys are made where the database is, or with runfold keys",
+        "revoke_key": "as create_key",
+        "keys": "as create_key",
+        "recorded_under_key": "for the server",
+        "filter": "for the server",
+        "head": "for the server",
+        "denied": "for the server",
+    }
+    offered = {name for name in dir(TenantLedger) if not name.startswith("_")}
     assert offered - kept.keys() <= {name for name in dir(RemoteLedger) if not name.startswith("_")}
     assert {name for name in dir(Writing) if not name.startswith("_")} <= {*dir(RemoteLedger)}
 

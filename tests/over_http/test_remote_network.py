@@ -13,8 +13,8 @@ from over_http.proxy import Proxy, answer
 from runfold import Ledger, LedgerError, LedgerUnavailable, Recorded, RemoteLedger, RunNotFound, Settings
 from runfold.errors import AccessDenied, KeyReused, TooManyRequests, UsageError
 from runfold.http.app import create_app
-from runfold.ledger.remote_client import rebuilt
-from runfold.ledger.remote_events import RemoteSubscription, recorded_of
+from runfold.remote.client import rebuilt
+from runfold.remote.events import RemoteSubscription, recorded_of
 
 ALIVE = answer("200 OK", b'{"status":"alive","version":"0.1.0","api":"1"}')
 
@@ -48,8 +48,14 @@ def test_a_command_whose_answer_is_lost_is_recorded_once_and_answered(remote: Re
     assert proxy.losing == 0
     recorded = ledger.events()
     assert [event.type for event in recorded] == [
-        "thread.created", "run.created", "run.started", "message.added", "approval.requested", "run.waiting", "problem.reported",
-    ]  # fmt: skip
+        "thread.created",
+        "run.created",
+        "run.started",
+        "message.added",
+        "approval.requested",
+        "run.waiting",
+        "problem.reported",
+    ]
     made = {each.id: each.receipt for each in (thread, run, message, approval)}
     assert [receipt and (receipt.position, receipt.version) for receipt in made.values()] == [(1, 1), (3, 2), (4, 3), (6, 4)]
     assert made.keys() == {recorded[0].stream, recorded[1].stream, recorded[3].event.message_id, recorded[4].stream}  # type: ignore[attr-defined]
@@ -79,21 +85,28 @@ TOO_MANY = json.dumps(
 ).encode()
 AWAY = json.dumps(
     {
-        "type": "urn:runfold:error:LedgerUnavailable", "title": "", "status": 503, "detail": "away; wait", "instance": "/",
-        "fact": "away", "next_step": "wait", "retriable": True,
+        "type": "urn:runfold:error:LedgerUnavailable",
+        "title": "",
+        "status": 503,
+        "detail": "away; wait",
+        "instance": "/",
+        "fact": "away",
+        "next_step": "wait",
+        "retriable": True,
     }
-).encode()  # fmt: skip
+).encode()
 
 
 @pytest.mark.parametrize(
     "first",
     [
-        answer("503 Service Unavailable", b"<html>", "retry-after: 1", kind="text/html"), answer("502 Bad Gateway", b""),
+        answer("503 Service Unavailable", b"<html>", "retry-after: 1", kind="text/html"),
+        answer("502 Bad Gateway", b""),
         answer("503 Service Unavailable", AWAY, "retry-after: 1", kind="application/problem+json"),
         answer("429 Too Many Requests", TOO_MANY, "retry-after: 1", kind="application/problem+json"),
     ],
     ids=["503 of a gateway", "502 of a gateway", "503 of the server", "429"],
-)  # fmt: skip
+)
 def test_a_server_that_says_not_now_is_asked_again(remote: RemoteLedger, proxy: Proxy, ledger: Ledger, first: bytes) -> None:
     began = time.monotonic()
     proxy.answers.append(first)
@@ -268,7 +281,7 @@ def test_nobody_there_is_unavailable() -> None:
         (answer("200 OK", b'{"status":"alive","api":"99"}'), "speaks version 99 of the API, and this Runfold version 1"),
     ],
     ids=["a page", "other JSON", "404", "a redirect", "another API"],
-)  # fmt: skip
+)
 def test_a_server_that_is_no_runfold_or_another_one_is_said_so(told: bytes, words: str) -> None:
     with Proxy(None) as proxy:
         proxy.answers.append(told)

@@ -12,10 +12,10 @@ from ledger.listed import tell
 from over_http.conftest import Anybody, serving, without_salt
 from over_http.module_ledger import module_ledger
 from runfold import Ledger, RemoteLedger
+from runfold.api.table import QUESTIONS
 from runfold.http.app import create_app
 from runfold.importers.importing import import_paths
-from runfold.ledger.reading import Reading
-from runfold.ledger.routes import QUESTIONS
+from runfold.queries.reading import Reading
 
 MANY = 12
 REAL = {"ag-ui-streams": "ag-ui", "claude-code": "claude-code"}
@@ -78,15 +78,18 @@ ASKED: dict[str, Callable[[dict[str, list[Any]]], list[tuple[tuple[Any, ...], di
     "failures": lambda _: [((), {}), ((), {"limit": 50})],
     "attention": lambda _: [((), {"limit": 300})],
     "usage": lambda ids: [
-        ((), {}), ((["day", "model"],), {}), (("provider",), {"run": ids["run"]}),
-        ((), {"run": ids["run"][0], "scope": "tree"}), ((), {"since": datetime.now(UTC).date() - timedelta(days=2000)}),
+        ((), {}),
+        ((["day", "model"],), {}),
+        (("provider",), {"run": ids["run"]}),
+        ((), {"run": ids["run"][0], "scope": "tree"}),
+        ((), {"since": datetime.now(UTC).date() - timedelta(days=2000)}),
     ],
     "goals": lambda _: [((), {})],
     "goal_progress": lambda ids: [((one,), {}) for one in ids["goal"] if "/" not in one],
     "patterns": lambda ids: [((one,), {}) for one in ids["goal"] if "/" not in one],
     "improvements": lambda ids: [((one,), {}) for one in ids["goal"] if "/" not in one],
     "node_performance": lambda ids: [((one,), {}) for one in ids["node"] if "/" not in one],
-}  # fmt: skip
+}
 FREE = {"state"}
 """Answers that may be nothing."""
 

@@ -81,10 +81,12 @@ def test_a_run_that_waits_for_approval_can_be_cancelled_and_one_that_completed_c
 @pytest.mark.parametrize(
     ("path", "body", "stop_reason"),
     [
-        ("complete", {}, "end_turn"), ("complete", {"stop_reason": "max_steps"}, "max_steps"),
-        ("fail", {"message": "no"}, "error"), ("cancel", {}, "cancelled"),
+        ("complete", {}, "end_turn"),
+        ("complete", {"stop_reason": "max_steps"}, "max_steps"),
+        ("fail", {"message": "no"}, "error"),
+        ("cancel", {}, "cancelled"),
     ],
-)  # fmt: skip
+)
 def test_an_end_has_its_time_and_its_reason_from_the_first_request_that_ended_the_run(
     client: httpx2.Client, ledger: Ledger, thread: Thread, path: str, body: dict[str, Any], stop_reason: str
 ) -> None:
@@ -98,8 +100,9 @@ def test_an_end_has_its_time_and_its_reason_from_the_first_request_that_ended_th
     assert (again.status_code, again.json()["appended"]) == (200, 0)
     end = row(client, ledger, run)
     assert (end["stop_reason"], datetime.fromisoformat(end["finished_at"])) == (
-        stop_reason, datetime.fromisoformat(ended["recorded_at"]),
-    )  # fmt: skip
+        stop_reason,
+        datetime.fromisoformat(ended["recorded_at"]),
+    )
 
 
 def test_an_end_gives_the_run_back_and_shows_on_its_agent_and_in_its_numbers(

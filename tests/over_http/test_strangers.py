@@ -20,6 +20,7 @@ from over_http.conftest import serving
 from over_http.streams import Stream
 from over_http.test_access import ALL_ROUTES, IDS, body_of, denials, make_key, path_of, soon, with_key
 from runfold import Ledger, Settings
+from runfold.api.route import CommandRoute
 from runfold.domain.security import key_text, read_key
 from runfold.errors import EmbeddedServerFailed, LedgerUnavailable, PoisonEvent, QueueFull
 from runfold.http import denials as denying
@@ -27,7 +28,6 @@ from runfold.http.access import Keys
 from runfold.http.app import create_app
 from runfold.http.clients import MOST_CHARACTERS, Clients, neighbourhood, read_address
 from runfold.http.problems import disclosed
-from runfold.ledger.route import CommandRoute
 
 Serve = Callable[..., httpx2.Client]
 
@@ -120,9 +120,15 @@ def test_one_site_of_ipv6_counts_as_one_client() -> None:
 
 @pytest.mark.parametrize(
     "said",
-    [{"trusted_proxies": "proxy"}, {"trusted_proxies": "10.0.0.0/99"}, {"public_hosts": "https://x"}, {"public_hosts": "a b"},
-     {"cors_origins": "app.example"}, {"cors_origins": "https://app.example/path"}],
-)  # fmt: skip
+    [
+        {"trusted_proxies": "proxy"},
+        {"trusted_proxies": "10.0.0.0/99"},
+        {"public_hosts": "https://x"},
+        {"public_hosts": "a b"},
+        {"cors_origins": "app.example"},
+        {"cors_origins": "https://app.example/path"},
+    ],
+)
 def test_settings_that_can_be_none_are_refused(said: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=next(iter(said))):
         Settings(**said)
@@ -253,9 +259,10 @@ def test_a_foreign_id_is_answered_with_the_same_statements_as_one_that_nobody_ha
                 counts.append(list(asked))
             assert Counter(counts[0]) == Counter(counts[1]), route
         for template, field, more in (
-            ("/threads", "thread_id", {"agent_id": "a"}), ("/threads/{thread_id}/runs", "run_id", {}),
+            ("/threads", "thread_id", {"agent_id": "a"}),
+            ("/threads/{thread_id}/runs", "run_id", {}),
             ("/runs/{run_id}/approvals", "approval_id", {"action": "send"}),
-        ):  # fmt: skip
+        ):
             counts = []
             for ids in (IDS, nobodys):  # taken by another tenant, and by nobody
                 asked.clear()
@@ -285,15 +292,20 @@ def test_why_a_read_model_has_stopped_is_told_to_whose_event_it_is_and_to_who_ru
         ):
             projector.execute(
                 "INSERT INTO runfold.troubles (name, generation, state, position, event_type, error, message, attempts)"
-                " VALUES (%s, 1, %s, 1, %s, 'PoisonEvent', %s, 4)", [name, state, kind, message],
-            )  # fmt: skip
+                " VALUES (%s, 1, %s, 1, %s, 'PoisonEvent', %s, 4)",
+                [name, state, kind, message],
+            )
     seen = {
         (tenant, scope): client.get("/projections", headers=with_key(make_key(ledger, scope, tenant=tenant))).text
-        for tenant in ("default", "stranger") for scope in ("admin", "runs:read")
-    }  # fmt: skip
+        for tenant in ("default", "stranger")
+        for scope in ("admin", "runs:read")
+    }
     assert {who: text.count(words) for who, text in seen.items()} == {
-        ("default", "admin"): 2, ("default", "runs:read"): 1, ("stranger", "admin"): 0, ("stranger", "runs:read"): 0
-    }  # fmt: skip
+        ("default", "admin"): 2,
+        ("default", "runs:read"): 1,
+        ("stranger", "admin"): 0,
+        ("stranger", "runs:read"): 0,
+    }
     assert "usage cannot go on; whoever runs the server finds the reason" in seen["stranger", "admin"]
 
 
@@ -341,9 +353,11 @@ def test_no_answer_says_where_the_database_is(settings: Settings, database: Test
 def test_what_is_told_of_each_error_names_nothing_of_the_server() -> None:
     inner = "/run/postgresql/.s.PGSQL.5432 user ada"
     for error in (
-        LedgerUnavailable(inner, inner), LedgerUnavailable(inner, inner, retriable=False), EmbeddedServerFailed(inner, inner),
+        LedgerUnavailable(inner, inner),
+        LedgerUnavailable(inner, inner, retriable=False),
+        EmbeddedServerFailed(inner, inner),
         PoisonEvent("usage", 7, "message.added", inner),
-    ):  # fmt: skip
+    ):
         told = disclosed(error)
         assert inner not in str(told) + str(told.facts)
         assert told.http_status == error.http_status == 503

@@ -186,9 +186,18 @@ def test_a_timeline_is_everything_by_position_runs_that_have_said_nothing_yet_am
     entries = {message["id"]: message["added_position"] for message in messages}
     entries |= {row["run_id"]: row["created_position"] for row in listed}
     assert sorted(entries, key=entries.__getitem__) == [
-        runs[0].id, "msg_0_asked", "msg_0_answered", runs[1].id, "msg_1_asked", "msg_1_answered", runs[2].id, "msg_2_asked",
-    ]  # fmt: skip
+        runs[0].id,
+        "msg_0_asked",
+        "msg_0_answered",
+        runs[1].id,
+        "msg_1_asked",
+        "msg_1_answered",
+        runs[2].id,
+        "msg_2_asked",
+    ]
     under_way = listed[0]
     assert (under_way["status"], under_way["prompt_message_id"], under_way["result_message_id"]) == (
-        "running", "msg_2_asked", None,
-    )  # fmt: skip
+        "running",
+        "msg_2_asked",
+        None,
+    )

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from runfold import Ledger, LedgerError, Run
-from runfold.ledger.desk import Batch
+from runfold.handles.tenant_ledger import Batch
 
 DAWN = datetime(2026, 3, 1, 22, tzinfo=UTC)
 AGENTS, USERS, TOOLS, NODES = ("support", "sales"), ("mira", "teo", None), ("search", "refund"), ("plan", "act", None)
@@ -162,10 +162,14 @@ def ask_approval(history: History) -> None:
     dice, run = history.dice, history.run()
     calls = [made for run_id, made in history.things.get("tool_call", []) if run_id == run.id]
     approval = run.request_approval(
-        dice.choice(TOOLS), arguments={"order": 7}, call_id=dice.choice([None, *calls[-2:]]),
-        quorum=dice.choice([1, 1, 2]), expires_at=dice.choice([None, DAWN, DAWN + timedelta(days=36500)]),
-        reason=dice.choice([None, "confirmation"]), **history.when,
-    )  # fmt: skip
+        dice.choice(TOOLS),
+        arguments={"order": 7},
+        call_id=dice.choice([None, *calls[-2:]]),
+        quorum=dice.choice([1, 1, 2]),
+        expires_at=dice.choice([None, DAWN, DAWN + timedelta(days=36500)]),
+        reason=dice.choice([None, "confirmation"]),
+        **history.when,
+    )
     history.approvals.append(approval.id)
 
 
@@ -192,18 +196,24 @@ def decide(history: History) -> None:
     dice, run = history.dice, history.run()
     options = [{"id": "one", "description": "first"}, {"id": "other", "description": "second"}]
     made = run.decide(
-        dice.choice(["what to do", "whom to ask"]), options=options, chosen=dice.choice(["one", "other"]),
-        node_id=dice.choice(NODES), **history.when,
-    )  # fmt: skip
+        dice.choice(["what to do", "whom to ask"]),
+        options=options,
+        chosen=dice.choice(["one", "other"]),
+        node_id=dice.choice(NODES),
+        **history.when,
+    )
     history.keep("decision", run, made)
 
 
 def judge(history: History) -> None:
     dice, decision = history.dice, history.thing("decision")
     said: dict[str, Any] = {
-        "success": dice.random() < 0.6, "tokens_used": dice.choice([None, 0, 12]), "latency_ms": dice.choice([None, 340]),
-        "error": dice.choice([None, "it broke"]), **history.when,
-    }  # fmt: skip
+        "success": dice.random() < 0.6,
+        "tokens_used": dice.choice([None, 0, 12]),
+        "latency_ms": dice.choice([None, 340]),
+        "error": dice.choice([None, "it broke"]),
+        **history.when,
+    }
     match dice.choice(["outcome", "outcome", "correct", "evaluate"]):
         case "outcome":
             decision.outcome(**said)
@@ -237,9 +247,12 @@ def use(history: History) -> None:
         case _:
             usages = [made for _, made in history.things.get("recorded_usage", [])]
             run.report_cost(
-                dice.choice(["0.012", "3"]), dice.choice(["USD", "EUR"]), source=dice.choice(["provider", "local"]),
-                usage_id=dice.choice([None, *usages[-3:], "usage_not_recorded"]), **history.when,
-            )  # fmt: skip
+                dice.choice(["0.012", "3"]),
+                dice.choice(["USD", "EUR"]),
+                source=dice.choice(["provider", "local"]),
+                usage_id=dice.choice([None, *usages[-3:], "usage_not_recorded"]),
+                **history.when,
+            )
 
 
 def step(history: History) -> None:
@@ -290,7 +303,28 @@ def live(history: History) -> None:
 
 
 MOVES: list[Move] = [
-    begin_thread, start_run, start_run, change_thread, say, say, change_message, call_tool, call_tool, go_on_with_call,
-    go_on_with_call, ask_approval, ask_approval, decide_approval, decide_approval, decide, judge, judge, find_fault, use, use,
-    step, live, live,
-]  # fmt: skip
+    begin_thread,
+    start_run,
+    start_run,
+    change_thread,
+    say,
+    say,
+    change_message,
+    call_tool,
+    call_tool,
+    go_on_with_call,
+    go_on_with_call,
+    ask_approval,
+    ask_approval,
+    decide_approval,
+    decide_approval,
+    decide,
+    judge,
+    judge,
+    find_fault,
+    use,
+    use,
+    step,
+    live,
+    live,
+]

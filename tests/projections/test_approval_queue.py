@@ -47,10 +47,18 @@ def test_a_request_is_a_row_with_all_by_which_it_is_looked_for(run: Run, queue: 
     decision = run.decide("refund?", options=[{"id": "yes", "description": "pay"}], chosen="yes")
     soon = datetime(2100, 1, 1, tzinfo=UTC)
     asked = run.request_approval(
-        "refund", arguments={"order": 7}, call_id=call.id, decision_id=decision.id, message="Pay it back?", expires_at=soon,
-        quorum=2, eligible=["human:ada", "human:bob"], requester_excluded=True, choices=[{"id": "y", "label": "Yes"}],
+        "refund",
+        arguments={"order": 7},
+        call_id=call.id,
+        decision_id=decision.id,
+        message="Pay it back?",
+        expires_at=soon,
+        quorum=2,
+        eligible=["human:ada", "human:bob"],
+        requester_excluded=True,
+        choices=[{"id": "y", "label": "Yes"}],
         actor="agent:support",
-    )  # fmt: skip
+    )
     (row,) = queue()
     assert asked.receipt is not None
     assert (row.approval_id, row.run_id, row.call_id, row.decision_id) == (asked.id, run.id, call.id, decision.id)

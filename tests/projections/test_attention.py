@@ -8,7 +8,7 @@ import pytest
 from projections.folded import rows_of
 from runfold import Ledger, Run, Thread
 from runfold.domain.run_events import StuckRule
-from runfold.ledger.decision import Decision
+from runfold.handles.decision import Decision
 from runfold.projections.attention import Attention, AttentionRow
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

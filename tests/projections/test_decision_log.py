@@ -37,14 +37,24 @@ def test_a_decision_is_a_row_without_its_words(run: Run, log: Log) -> None:
     run.enter_node("triage")
     noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
     made = run.decide(
-        "classify the ticket", options=OPTIONS, chosen="refund", reasoning="it is broken", decision_type="path_choice",
-        constraints=["budget", "tone"], context={"ticket": 42}, occurred_at=noon,
-    )  # fmt: skip
+        "classify the ticket",
+        options=OPTIONS,
+        chosen="refund",
+        reasoning="it is broken",
+        decision_type="path_choice",
+        constraints=["budget", "tone"],
+        context={"ticket": 42},
+        occurred_at=noon,
+    )
     (row,) = log()
     assert made.receipt is not None
     assert (row.run_id, row.decision_id, row.goal_id, row.agent_id, row.node_id) == (
-        run.id, made.id, "tickets", "support", "triage",
-    )  # fmt: skip
+        run.id,
+        made.id,
+        "tickets",
+        "support",
+        "triage",
+    )
     assert (row.ordinal, row.decision_type, row.made_at, row.made_position) == (1, "path_choice", noon, made.receipt.position)
     assert (row.options, row.chosen_option_id, row.first_alternative_option_id) == (3, "refund", "howto")
     assert (row.intent_digest, row.choice_digest) == (digest("classify the ticket"), digest("pay it back"))
@@ -113,8 +123,9 @@ def test_equal_ids_in_two_runs_are_two_decisions(ledger: Ledger, run: Run) -> No
         each.decide("one", options=OPTIONS, chosen=chosen, decision_id="dec_1")
     rows = rows_of(DecisionLog(), ledger)
     assert {key: row.chosen_option_id for key, row in rows.items()} == {
-        (run.id, "dec_1"): "howto", (other.id, "dec_1"): "refund",
-    }  # fmt: skip
+        (run.id, "dec_1"): "howto",
+        (other.id, "dec_1"): "refund",
+    }
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from projections.folded import rows_of
 from runfold import Ledger, Run
 from runfold.domain.run_events import ParentKind
-from runfold.ledger.views import Message
+from runfold.history.views import Message
 from runfold.projections.messages import ALL, MessageRow, Messages, Shown, conversation
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -49,12 +49,20 @@ def shown_as(shown: Shown) -> dict[str, Any]:
     added, wording = shown.added, shown.wording
     labels = {name: getattr(added, name) for name in ("name", "author") if name not in shown.redacted}
     return {
-        "id": wording.message_id, "run_id": wording.run_id, "revision": wording.revision,
-        "position": wording.content_position, "added_position": added.content_position, "added_at": added.happened_at,
-        "role": added.role, "tool_call_id": added.tool_call_id, "activity_type": added.activity_type,
-        "streaming": shown.streaming, "finish_reason": None if shown.streaming else added.finish_reason,
-        "is_redacted": bool(shown.redacted), "labels": {name: label for name, label in labels.items() if label is not None},
-    }  # fmt: skip
+        "id": wording.message_id,
+        "run_id": wording.run_id,
+        "revision": wording.revision,
+        "position": wording.content_position,
+        "added_position": added.content_position,
+        "added_at": added.happened_at,
+        "role": added.role,
+        "tool_call_id": added.tool_call_id,
+        "activity_type": added.activity_type,
+        "streaming": shown.streaming,
+        "finish_reason": None if shown.streaming else added.finish_reason,
+        "is_redacted": bool(shown.redacted),
+        "labels": {name: label for name, label in labels.items() if label is not None},
+    }
 
 
 def seen_as(message: Message) -> dict[str, Any]:
@@ -105,9 +113,11 @@ def test_a_streamed_message_grows_in_its_row_until_it_is_sealed(ledger: Ledger, 
 
 def test_kinds_of_parts_are_said_and_only_text_is_counted(ledger: Ledger, run: Run) -> None:
     parts = [
-        {"type": "reasoning", "text": "Hm."}, {"type": "text", "text": "Yes"}, {"type": "text", "text": "!"},
+        {"type": "reasoning", "text": "Hm."},
+        {"type": "text", "text": "Yes"},
+        {"type": "text", "text": "!"},
         {"type": "file", "media_type": "image/png", "url": "https://example.test/a.png"},
-    ]  # fmt: skip
+    ]
     message = run.add_message("assistant", parts)
     row = rows_of(Messages(), ledger)[run.id, message.id, 1]
     assert (row.part_types, row.characters) == (("reasoning", "text", "file"), 4)
@@ -258,9 +268,10 @@ def test_the_conversation_of_every_real_run_is_what_the_ledger_says(real: Ledger
 def test_a_real_rewind_leaves_two_conversations_from_one_past(real: Ledger) -> None:
     rows = rows_of(Messages(), real)
     (branch,) = [
-        recorded for recorded in real.subscribe(types=["run.created"], follow=False)
+        recorded
+        for recorded in real.subscribe(types=["run.created"], follow=False)
         if recorded.event.model_dump()["parent"] and recorded.event.model_dump()["parent"]["kind"] == "branches"
-    ]  # fmt: skip
+    ]
     left_from = branch.context.parent_run_id
     assert left_from is not None
     before, after = (wordings(agreed(real, rows, run_id)) for run_id in (left_from, branch.stream))

@@ -126,13 +126,20 @@ def test_the_callers_precision_changes_nothing() -> None:
 
 def test_every_model_of_the_list_costs_what_the_list_itself_says() -> None:
     tokens = Tokens(
-        input_tokens=250_011, output_tokens=1_013, total_tokens=251_024, cache_read_input_tokens=10_007,
-        cache_creation_input_tokens=503, reasoning_output_tokens=101,
-    )  # fmt: skip
+        input_tokens=250_011,
+        output_tokens=1_013,
+        total_tokens=251_024,
+        cache_read_input_tokens=10_007,
+        cache_creation_input_tokens=503,
+        reasoning_output_tokens=101,
+    )
     usage = LibraryUsage(
-        input_tokens=250_011, output_tokens=1_013, cache_read_tokens=10_007, cache_write_tokens=503,
+        input_tokens=250_011,
+        output_tokens=1_013,
+        cache_read_tokens=10_007,
+        cache_write_tokens=503,
         output_reasoning_tokens=101,
-    )  # fmt: skip
+    )
     listed, compared = DataSnapshot(providers=providers, from_auto_update=False), 0
     for provider in providers:
         for model in provider.models:

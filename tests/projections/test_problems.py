@@ -28,9 +28,13 @@ def test_a_problem_is_a_row_without_its_words(run: Run, problems: Found) -> None
     noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
     made = run.decide("one", options=[{"id": "a", "description": "b"}], chosen="a")
     reported = run.report_problem(
-        "critical", "the key has run out", root_cause="nobody renewed it", decision_id=made.id, suggested_fix="renew it",
+        "critical",
+        "the key has run out",
+        root_cause="nobody renewed it",
+        decision_id=made.id,
+        suggested_fix="renew it",
         occurred_at=noon,
-    )  # fmt: skip
+    )
     run.report_problem("minor", "a typo")
     first, second = problems()
     assert reported.receipt is not None
@@ -64,5 +68,6 @@ def test_equal_ids_in_two_runs_are_two_problems(ledger: Ledger, run: Run) -> Non
     run.problem("prob_1").resolve("mended")
     rows = rows_of(Problems(), ledger)
     assert {key: row.status for key, row in rows.items()} == {
-        (run.id, "prob_1"): "resolved", (other.id, "prob_1"): "open",
-    }  # fmt: skip
+        (run.id, "prob_1"): "resolved",
+        (other.id, "prob_1"): "open",
+    }

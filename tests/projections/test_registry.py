@@ -152,7 +152,7 @@ KEY, NAME = '("run_id",)', '"attempts"'
         ("    run_id: str\n", "    run_id: float = 0.0\n", "has run_id in its key, which must be a str, an int or a date"),
         ("    def keys", "    def __init__(self, url: str) -> None: ...\n\n    def keys", "; it is made without arguments"),
     ],
-)  # fmt: skip
+)
 def test_what_a_projection_cannot_be_is_said_with_what_to_do(write: Write, old: str, new: str, said: str) -> None:
     fact = refused(f"{write((old, new))}:Attempts")
     assert said in fact

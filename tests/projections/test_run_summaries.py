@@ -8,16 +8,30 @@ import pytest
 
 from projections.folded import rows_of
 from runfold import Ledger, Run, Thread
-from runfold.ledger.views import RunView
+from runfold.history.views import RunView
 from runfold.projections.run_summaries import RunSummaries
 from runfold.projections.run_summary import RunSummary
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECRET = "the-words-themselves"
 AT_A_GLANCE = (
-    "thread_id", "version", "status", "stop_reason", "agent_id", "workflow_id", "attempt", "worker", "background",
-    "waiting_for", "tool_calls", "open_tool_calls", "decisions", "problems", "created_at", "last_event_at",
-)  # fmt: skip
+    "thread_id",
+    "version",
+    "status",
+    "stop_reason",
+    "agent_id",
+    "workflow_id",
+    "attempt",
+    "worker",
+    "background",
+    "waiting_for",
+    "tool_calls",
+    "open_tool_calls",
+    "decisions",
+    "problems",
+    "created_at",
+    "last_event_at",
+)
 """What the ledger's own fold of a run says under the same name."""
 
 Summary = Callable[[Run], RunSummary]
@@ -61,9 +75,15 @@ def require_agreement(row: RunSummary, view: RunView) -> None:
 def test_what_a_run_was_asked_with_is_in_its_row(thread: Thread, summary: Summary) -> None:
     first = thread.start_run()
     run = thread.create_run(
-        {"question": SECRET}, agent_id="triage", key="order-7", goal={"id": "refund"}, background=True,
-        callback_url="https://example.test/done", kind="branches", occurred_at=NOON,
-    )  # fmt: skip
+        {"question": SECRET},
+        agent_id="triage",
+        key="order-7",
+        goal={"id": "refund"},
+        background=True,
+        callback_url="https://example.test/done",
+        kind="branches",
+        occurred_at=NOON,
+    )
     row = summary(run)
     assert (row.thread_id, row.user_id, row.agent_id, row.goal_id) == (thread.id, "u_1", "triage", "refund")
     assert (row.request_key, row.background, row.has_callback) == ("order-7", True, True)
@@ -401,8 +421,11 @@ def test_the_table_answers_every_filter_and_sort_of_a_run_list(ledger: Ledger, t
     assert found("background") == [quick.id]
     assert found("stop_reason = %b", "max_steps") == [quick.id]
     assert found("thread_id = %b", thread.id, order_by="created_at DESC, run_id DESC") == [
-        failed.id, open_still.id, quick.id, slow.id,
-    ]  # fmt: skip
+        failed.id,
+        open_still.id,
+        quick.id,
+        slow.id,
+    ]
     assert found("steps >= %b", 2) == [slow.id]
     assert found("tools_used && %b", ["search", "mail"]) == [slow.id, quick.id]
     assert found("%b = ANY(nodes_executed)", "plan") == [slow.id]

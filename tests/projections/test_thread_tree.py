@@ -9,15 +9,24 @@ import pytest
 from projections.folded import rows_of
 from runfold import Ledger, Thread
 from runfold.domain.run_events import Parent
-from runfold.ledger.tree import Node
+from runfold.history.tree import Node
 from runfold.projections.thread_tree import ThreadTree, TreeNode
 from runfold.projections.threads import ThreadRow, Threads
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SHOWN = (
-    "version", "state", "title", "agent_id", "user_id", "external_ref", "heads", "runs", "created_at", "created_position",
+    "version",
+    "state",
+    "title",
+    "agent_id",
+    "user_id",
+    "external_ref",
+    "heads",
+    "runs",
+    "created_at",
+    "created_position",
     "last_run_at",
-)  # fmt: skip
+)
 """What the ledger's own fold of a thread says under the same name."""
 
 Rows = tuple[ThreadRow, list[TreeNode]]
@@ -70,8 +79,10 @@ def test_runs_hang_where_they_were_created_and_several_may_share_a_parent(thread
     left, right = root.branch(at_version=1, agent_id="triage"), root.branch()
     _, nodes = standing(thread)
     assert [(node.run_id, node.parent_run_id, node.parent_kind, node.parent_version) for node in nodes] == [
-        (root.id, None, None, None), (left.id, root.id, "branches", 1), (right.id, root.id, "branches", 2),
-    ]  # fmt: skip
+        (root.id, None, None, None),
+        (left.id, root.id, "branches", 1),
+        (right.id, root.id, "branches", 2),
+    ]
     assert [node.agent_id for node in nodes] == ["support", "triage", "support"]
 
 

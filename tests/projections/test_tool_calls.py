@@ -30,9 +30,7 @@ def calls(ledger: Ledger) -> Calls:
 def test_a_call_is_a_row_from_its_request_to_its_result(run: Run, calls: Calls) -> None:
     noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
     message = run.add_message("assistant", "looking it up")
-    call = run.call_tool(
-        "search", '{"q": "order 7"}', message_id=message.id, provider_call_id="toolu_1", occurred_at=noon
-    )  # fmt: skip
+    call = run.call_tool("search", '{"q": "order 7"}', message_id=message.id, provider_call_id="toolu_1", occurred_at=noon)
     (row,) = calls()
     assert call.receipt is not None
     assert (row.run_id, row.call_id, row.name, row.status) == (run.id, call.id, "search", "called")

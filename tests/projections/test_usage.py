@@ -59,9 +59,14 @@ def tokens(rows: list[UsageEntry]) -> dict[str, int]:
 def test_a_model_call_is_a_row_with_all_that_it_belongs_to(run: Run, entries: Callable[[], list[UsageEntry]]) -> None:
     run.enter_node("triage")
     used = run.usage(
-        provider="openai", model="gpt-4o", input_tokens=1000, output_tokens=100, cache_read_input_tokens=0,
-        service_tier="default", occurred_at=FEBRUARY,
-    )  # fmt: skip
+        provider="openai",
+        model="gpt-4o",
+        input_tokens=1000,
+        output_tokens=100,
+        cache_read_input_tokens=0,
+        service_tier="default",
+        occurred_at=FEBRUARY,
+    )
     (row,) = entries()
     assert (row.run_id, row.entry_id, row.kind, row.usage_id) == (run.id, f"call:{used.id}", "call", used.id)
     assert (row.agent_id, row.user_id, row.goal_id, row.node_id) == ("support", "u_1", "refund", "triage")
@@ -239,6 +244,8 @@ def _tau2_retail(rows: list[UsageEntry]) -> None:
 
 
 CHECKS = {
-    "claude-code": _claude_code, "ag-ui-streams": _ag_ui, "tau2-human-agent": _tau2_human,
+    "claude-code": _claude_code,
+    "ag-ui-streams": _ag_ui,
+    "tau2-human-agent": _tau2_human,
     "tau2-retail-gpt4o": _tau2_retail,
-}  # fmt: skip
+}

@@ -10,7 +10,7 @@ import pytest
 from conftest import TestDatabase
 from runfold import Ledger
 from runfold.projections.projection import AnyProjection
-from runfold.projector import lane, team
+from runfold.projector import shard, team
 from runfold.projector.rebuild import Rebuild, Rebuilt
 from runfold.projector.worker import Worker
 from runfold.store.datastore import Datastore
@@ -27,7 +27,7 @@ Rebuilding = Callable[..., list[Rebuilt]]
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers beat and try again ten times as often."""
     monkeypatch.setattr(team, "BEAT_SECONDS", 0.1)
-    monkeypatch.setattr(lane, "PAUSES", (0.01, 0.05, 0.2))
+    monkeypatch.setattr(shard, "PAUSES", (0.01, 0.05, 0.2))
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from .soundness import Books
 from .toys import Tally, TallyRow
 
 SPAWNING = multiprocessing.get_context("forkserver")
-SPAWNING.set_forkserver_preload(["pytest", "runfold", "runfold.ledger.ledger", "runfold.projections.registry"])
+SPAWNING.set_forkserver_preload(["pytest", "runfold", "runfold.ledger", "runfold.projections.registry"])
 
 BY_THREAD = ("projector.toys:Tally", "projector.toys:OpenCalls")
 EVERY_TOY = (*BY_THREAD, "projector.toys:Tools", "projector.toys:Ended")
@@ -148,8 +148,8 @@ def leftovers(books: Books) -> list[str]:
     return said
 
 
-def lanes(books: Books) -> dict[int, tuple[bool, int]]:
-    """Of the job that is half done: which lanes are done, and how often each was tried."""
+def shards(books: Books) -> dict[int, tuple[bool, int]]:
+    """Of the job that is half done: which shards are done, and how often each was tried."""
     cursor = books.connection.cursor(row_factory=tuple_row)
-    found = cursor.execute("SELECT lane, done, attempt FROM runfold.filling_lanes ORDER BY lane").fetchall()
-    return {lane: (done, attempt) for lane, done, attempt in found}
+    found = cursor.execute("SELECT lane AS shard, done, attempt FROM runfold.filling_lanes ORDER BY lane").fetchall()
+    return {shard: (done, attempt) for shard, done, attempt in found}

@@ -284,7 +284,7 @@ def test_a_schema_that_was_left_half_made_is_begun_again(
     ledger: Ledger, fill: Fill, books: Books, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     position = fill(8)
-    monkeypatch.setenv("RUNFOLD_FAILPOINT", "lane filled:2")
+    monkeypatch.setenv("RUNFOLD_FAILPOINT", "shard filled:2")
     with pytest.raises(LedgerUnavailable, match="ended with -9"):
         ledger.make_schema("half", EVERY_TOY[0], as_of=position, processes=1)
     assert [(made.schema, made.ready) for made in ledger.schemas()] == [("half", False)]
@@ -303,7 +303,7 @@ def test_dropping_a_half_made_schema_leaves_nothing_of_it(
     ledger: Ledger, fill: Fill, books: Books, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(4)
-    monkeypatch.setenv("RUNFOLD_FAILPOINT", "lane taken")
+    monkeypatch.setenv("RUNFOLD_FAILPOINT", "shard taken")
     with pytest.raises(LedgerUnavailable):
         ledger.make_schema("half", EVERY_TOY[0], processes=1)
     ledger.drop_schema("half")

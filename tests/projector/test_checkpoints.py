@@ -52,7 +52,7 @@ TAMPERINGS = {
         "INSERT INTO runfold.receipts SELECT * FROM runfold.receipts",
         "has a checkpoint at position {head}, and receipts for 1 to {head}, 1 to {head}",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.fault("G3", "G7")
@@ -147,7 +147,7 @@ def test_receipts_deleted_under_a_worker_are_missed_when_the_read_model_is_next_
     work({"tally": Tally()}).catch_up()
     assert books.model("tally").message == (
         f"tally has a checkpoint at position {end}, and receipts for {head + 1} to {end}{NEXT}"
-    )  # fmt: skip
+    )
 
 
 def test_receipts_of_many_pages_are_one(fill: Fill, work: Work, books: Books) -> None:

@@ -210,7 +210,7 @@ def test_a_write_under_an_old_claim_is_refused_whole(
 
     monkeypatch.setattr(Pages, "read", read)
     sleeper._step()
-    assert {name for name, _ in sleeper._team.lanes} == {"tools"}
+    assert {name for name, _ in sleeper._team.shards} == {"tools"}
     assert [model.position for model in books.models()] == [0, 0], "what stood in one transaction fell with it"
     assert books.rows(Tally()) == {}
     sleeper._step()
@@ -225,13 +225,13 @@ def test_who_has_lost_a_claim_has_nothing_to_say_of_it(fill: Fill, work: Work, b
     fill()
     late = work({"tally": Tally()})
     late._team.beat_if_due(late._connection)
-    (lane,) = late._team.lanes.values()
+    (shard,) = late._team.shards.values()
     books.connection.execute("UPDATE runfold.checkpoints SET token = token + 1, worker = 'b'")
-    late._stop(lane, worker.ProjectionStopped("tally", "is odd", "mend it"))
+    late._stop(shard, worker.ProjectionStopped("tally", "is odd", "mend it"))
     assert (books.model("tally").trouble, books.model("tally").worker) == (None, "b")
     with pytest.raises(ClaimsLost):
-        checkpoints.advance(books.connection, [lane.claim], 0, 5, lane.claim.epoch)
-    assert isinstance(lane.claim, Claim)
+        checkpoints.advance(books.connection, [shard.claim], 0, 5, shard.claim.epoch)
+    assert isinstance(shard.claim, Claim)
 
 
 def test_who_wakes_from_a_sleep_does_not_take_the_others_for_dead(fill: Fill, work: Work, books: Books) -> None:
@@ -291,7 +291,7 @@ def test_a_worker_that_was_struck_off_by_mistake_is_back_with_its_next_beat(fill
     fill()
     with running(alive := work(MANY)):
         until(lambda: set(holders(books).values()) == {alive._team.name} and len(holders(books)) == len(MANY))
-        checkpoints.bury(books.connection, alive._team.name)
+        checkpoints.remove_worker(books.connection, alive._team.name)
         until(lambda: [each.worker for each in checkpoints.peers(books.connection)] == [alive._team.name])
         head = fill()
         until(lambda: {model.position for model in books.models()} == {head})
@@ -301,9 +301,9 @@ def test_a_worker_is_struck_off_only_as_it_was_seen(database: TestDatabase, book
     with connect(Datastore(database.projector_url)) as connection:
         for _ in range(3):
             checkpoints.beat(connection, "w", "host", 1, [])
-        checkpoints.bury(connection, "w", 2)
+        checkpoints.remove_worker(connection, "w", 2)
         assert [(each.worker, each.beat) for each in checkpoints.peers(connection)] == [("w", 3)]
-        checkpoints.bury(connection, "w", 3)
+        checkpoints.remove_worker(connection, "w", 3)
         assert checkpoints.peers(connection) == []
 
 

@@ -114,8 +114,9 @@ def test_several_workers_that_begin_at_once_make_one_generation(fill: Fill, work
     with running(*(work({"tally": Tally(), "tools": Tools()}) for _ in range(4))):
         until(lambda: len(books.models()) == 2 and {model.position for model in books.models()} == {books.head()})
     assert [(model.name, model.generation, model.state) for model in books.models()] == [
-        ("tally", 1, "live"), ("tools", 1, "live"),
-    ]  # fmt: skip
+        ("tally", 1, "live"),
+        ("tools", 1, "live"),
+    ]
     assert books.faults(Tally()) == []
 
 
@@ -182,15 +183,15 @@ def test_two_generations_of_one_read_model_in_one_page_are_each_accounted_for(
         generations.begin(connection, Tally(), books.models()[0].epoch)  # type: ignore[arg-type]
     monkeypatch.undo()
     both = work({"tally": Tally()})
-    lanes: dict[Any, Any] = both._team.lanes
+    shards: dict[Any, Any] = both._team.shards
     both._team.beat_if_due(both._connection)
     monkeypatch.setattr(generations, "switch", lambda *_: False)
-    while any(lane.position < books.head() for lane in lanes.values()):
+    while any(shard.position < books.head() for shard in shards.values()):
         both._step()
     fill(1)
     books.connection.execute("UPDATE runfold.checkpoints SET token = token + 1 WHERE generation = 1")
     both._step()
-    assert set(lanes) == {("tally", 2)}, "the lost one is let go, and only that"
+    assert set(shards) == {("tally", 2)}, "the lost one is let go, and only that"
     assert books.faults(Tally()) == []
     both._step()
     built = books.model("tally", "building")

@@ -19,7 +19,7 @@ from .test_worker import until
 from .toys import TOYS, SecondTally, Tally
 
 SPAWNING = multiprocessing.get_context("forkserver")
-SPAWNING.set_forkserver_preload(["pytest", "runfold", "runfold.ledger.ledger", "runfold.projections.registry"])
+SPAWNING.set_forkserver_preload(["pytest", "runfold", "runfold.ledger", "runfold.projections.registry"])
 
 
 @pytest.mark.fault("A4", "G3")
@@ -49,9 +49,11 @@ def test_a_worker_killed_by_the_environments_word_when_it_has_switched_leaves_th
     fill()
     work({"tally": Tally()}).catch_up()
     killed = driver.started(
-        database.projector_url, "--once", projections=("projector.toys:SecondTally",),
+        database.projector_url,
+        "--once",
+        projections=("projector.toys:SecondTally",),
         environment={"RUNFOLD_FAILPOINT": "generation switched"},
-    )  # fmt: skip
+    )
     said, _ = killed.communicate(timeout=60)
     assert killed.returncode == -signal.SIGKILL, said
     fill()

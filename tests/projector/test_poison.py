@@ -12,7 +12,7 @@ from pydantic import Field
 from runfold.domain.event import Recorded
 from runfold.domain.tool_call import ToolCalled
 from runfold.projections.projection import Key, Projection, Row
-from runfold.projector import checkpoints, lane, worker
+from runfold.projector import checkpoints, shard, worker
 
 from .conftest import Fill, Work, running
 from .soundness import Books, require_sound
@@ -88,7 +88,7 @@ IN_EVOLVE: dict[str, tuple[Fault, str]] = {
     "beyond bigint": (lambda row, _: row.but(calls=2**63), "NumericValueOutOfRange: .*out of range"),
     "changes its key": (lambda row, _: row.but(run_id="run_b"), "InvalidRow: evolve changed the key of the row .* keeps its key"),
     "no text that can be stored": (lambda row, _: row.but(run_id=row.run_id, seen=("\ud800",)), "InvalidRow: the row .* seen"),
-}  # fmt: skip
+}
 IN_KEYS: dict[str, tuple[Callable[[Recorded], Any], str]] = {
     "raises": (fails, "KeyError: 'order'"),
     "raises on the way": (lambda recorded: (fails(recorded) for _ in "a"), "KeyError: 'order'"),
@@ -107,7 +107,7 @@ FAULTS |= {f"keys: {name}": (Faulty(in_keys=fault), said) for name, (fault, said
 
 @pytest.fixture(autouse=True)
 def hardly_any_pause(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lane, "PAUSES", (0.01, 0.01, 0.01))
+    monkeypatch.setattr(shard, "PAUSES", (0.01, 0.01, 0.01))
 
 
 @pytest.mark.fault("G1", "G2")
@@ -120,8 +120,12 @@ def test_each_stops_before_the_event_says_why_and_goes_on_from_there_once_mended
     for name, (_, said) in faulty.items():
         model = books.model(name)
         assert (model.trouble, model.error, model.trouble_position, model.event_type, model.attempts) == (
-            "stopped", "PoisonEvent", POISON, "tool.called", 4,
-        )  # fmt: skip
+            "stopped",
+            "PoisonEvent",
+            POISON,
+            "tool.called",
+            4,
+        )
         assert model.message is not None
         assert model.message.startswith(f"{name} cannot take in the tool.called at position {POISON}: ")
         assert model.message.endswith(
@@ -144,7 +148,7 @@ def test_each_stops_before_the_event_says_why_and_goes_on_from_there_once_mended
 def test_it_is_tried_again_with_pauses_before_it_stops(
     fill: Fill, work: Work, books: Books, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lane, "PAUSES", (0.1, 0.2, 0.4))
+    monkeypatch.setattr(shard, "PAUSES", (0.1, 0.2, 0.4))
     tries: dict[tuple[str | None, int | None], list[float]] = {}
     fill(5)
 
@@ -156,7 +160,7 @@ def test_it_is_tried_again_with_pauses_before_it_stops(
     with running(work({**TOYS, "faulty": Faulty(note)})):
         until(lambda: ("stopped", 4) in {(model.trouble, model.attempts) for model in books.models()})
     assert list(tries) == [(None, None), ("retrying", 1), ("retrying", 2), ("retrying", 3)]
-    for pause, (before, after) in zip(lane.PAUSES, pairwise(tries.values()), strict=True):
+    for pause, (before, after) in zip(shard.PAUSES, pairwise(tries.values()), strict=True):
         assert after[0] - before[-1] >= pause
 
 
@@ -219,7 +223,7 @@ def test_several_that_fail_at_different_events_each_stop_at_their_own(fill: Fill
     first.close()
     assert {model.name: model.trouble_position for model in books.models() if model.trouble} == {
         name: int(name.partition("_")[2]) for name in faulty
-    }  # fmt: skip
+    }
     assert [fault for toy in TOYS.values() for fault in books.faults(toy, head)] == []
 
 

@@ -22,7 +22,7 @@ from runfold.domain.tool_call import ToolCalled
 from runfold.errors import ImpureProjection
 from runfold.projections.fold import FoldFailed
 from runfold.projections.projection import AnyProjection, Key, Projection, Row
-from runfold.projector import lane, worker
+from runfold.projector import shard, worker
 from runfold.projector.purity import require_pure
 
 from .conftest import Fill, Work
@@ -148,7 +148,7 @@ IMPURE: dict[str, tuple[Evolve, Keys | None, str]] = {
     "the event in place": (in_the_event, None, "evolve changes the event that it is given"),
     "keys by the clock": (one, as_the_clock_says, "it calls time.time_ns"),
     "keys by a state": (one, by_a_state, "the same events touched other rows the second time"),
-}  # fmt: skip
+}
 
 
 def importing(_: Any, row: Doings, __: Recorded) -> Doings:
@@ -229,7 +229,7 @@ def test_it_is_looked_at_from_the_first_event_that_concerns_it(
     monkeypatch.setattr(worker, "FIRST_PAGE", 1)
     monkeypatch.setattr(worker, "LARGEST_PAGE", 1)
     thread = ledger.create_thread(agent_id="a")
-    for number in range(lane.LOOKED_AT_EVERY // 4):
+    for number in range(shard.LOOKED_AT_EVERY // 4):
         thread.rename(f"title {number}")
     fill(1)
     work({"doing": Doing(from_its_own_state)}).catch_up()
@@ -245,11 +245,11 @@ def test_it_is_looked_at_again_now_and_then(fill: Fill, work: Work, books: Books
     def late_by_the_clock(_: Any, row: Doings, recorded: Recorded) -> Doings:
         return row.but(number=time.time_ns() if recorded.position > late else 1)
 
-    fill(lane.LOOKED_AT_EVERY)
+    fill(shard.LOOKED_AT_EVERY)
     work({"doing": Doing(late_by_the_clock)}).catch_up()
     model = books.model("doing")
     assert model.error == "ImpureProjection"
-    assert late < (model.position or 0) < late + 11 * lane.LOOKED_AT_EVERY // 4
+    assert late < (model.position or 0) < late + 11 * shard.LOOKED_AT_EVERY // 4
 
 
 def events(ledger: Ledger) -> list[Recorded]:

@@ -59,8 +59,11 @@ def test_a_read_model_of_ones_own_is_rebuilt_like_any_other(fill: Fill, work: Wo
     fill(1)
     found = ledger.rebuild(*EVERY_TOY, processes=2)
     assert [(each.name, each.generation, each.switched) for each in found] == [
-        ("tally", 2, True), ("open_calls", 2, True), ("tools", 2, True), ("ended", 2, True),
-    ]  # fmt: skip
+        ("tally", 2, True),
+        ("open_calls", 2, True),
+        ("tools", 2, True),
+        ("ended", 2, True),
+    ]
     assert [each.compared.rows if each.compared else None for each in found] == [8, 8, None, None]
     require_sound(books.url, TOYS.values())
     assert leftovers(books) == []

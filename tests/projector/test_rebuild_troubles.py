@@ -16,11 +16,11 @@ from conftest import TestDatabase
 from runfold import Ledger
 from runfold.errors import LedgerUnavailable, ProjectionStopped, RebuildRefused
 from runfold.failpoint import REBUILD_POINTS
-from runfold.ledger.read_models import ReadModels
 from runfold.projections.registry import chosen
 from runfold.projector import generations
 from runfold.projector.connection import connect
 from runfold.projector.worker import Worker
+from runfold.queries.read_models import ReadModels
 from runfold.store.datastore import Datastore
 
 from .conftest import Fill, Rebuilding, Work, running
@@ -30,15 +30,15 @@ from .rebuilding import (
     PoisonedTally,
     WatchfulTally,
     dying,
-    lanes,
     leftovers,
+    shards,
 )
 from .soundness import Books, require_sound
 from .test_worker import until
 from .toys import TOYS, OpenCalls, SecondTally, Tally, Tools, WideTally
 
-IN_SHORT = {"lane filled", "compared", "generation switched"}
-IN_A_CHILD = {"lane taken", "lane filled", "lane stored"}
+IN_SHORT = {"shard filled", "compared", "generation switched"}
+IN_A_CHILD = {"shard taken", "shard filled", "shard stored"}
 
 
 @pytest.mark.fault("A5")
@@ -61,11 +61,11 @@ def test_a_rebuild_killed_at_any_point_leaves_the_table_in_use_and_the_next_one_
         assert code == 0, "only the child died"
         assert said.startswith("LedgerUnavailable: a process that fills tables ended with -9")
         assert said.endswith("give the command again: it goes on where it was")
-        done = 2 if point == "lane stored" else 1
-        assert lanes(books) == {lane: (lane < done, int(lane < 2)) for lane in range(4)}
-        code, said = dying(books.url, "lanes filled", *BY_THREAD)
-        again = {1: 1 if point == "lane stored" else 2}
-        assert lanes(books) == {lane: (True, again.get(lane, 1)) for lane in range(4)}, "what was done is not done again"
+        done = 2 if point == "shard stored" else 1
+        assert shards(books) == {shard: (shard < done, int(shard < 2)) for shard in range(4)}
+        code, said = dying(books.url, "shards filled", *BY_THREAD)
+        again = {1: 1 if point == "shard stored" else 2}
+        assert shards(books) == {shard: (True, again.get(shard, 1)) for shard in range(4)}, "what was done is not done again"
     assert code == -9, said
     assert [books.faults(toy) for toy in (Tally(), OpenCalls())] == [[], []], "what readers see is whole"
     fill(1)
@@ -98,7 +98,7 @@ def test_a_rebuild_is_not_gone_on_with_in_another_log(
 ) -> None:
     fill(8)
     rebuild(Tally())
-    assert dying(books.url, "lane stored:2", BY_THREAD[0])[1].startswith("LedgerUnavailable")
+    assert dying(books.url, "shard stored:2", BY_THREAD[0])[1].startswith("LedgerUnavailable")
     with psycopg.connect(database.admin_url, autocommit=True) as admin:
         admin.execute("UPDATE runfold.head SET epoch = gen_random_uuid()")
     (found,) = rebuild(Tally())
@@ -149,8 +149,9 @@ def reading(url: str) -> Iterator[list[int]]:
             while not stop.is_set():
                 with models.reading("tally") as snapshot:
                     (runs, calls, created, called), position = (
-                        snapshot.query(query, [snapshot.standing.position])[0], snapshot.standing.position,
-                    )  # fmt: skip
+                        snapshot.query(query, [snapshot.standing.position])[0],
+                        snapshot.standing.position,
+                    )
                 if (runs, calls) != (created, called):
                     faults.append(f"at {position}: {runs} rows with {calls} calls, not {created} with {called}")
                 if positions and position < positions[-1]:
@@ -194,7 +195,7 @@ def test_while_workers_fold_and_others_append_a_rebuild_shows_nothing_half_done_
                 assert all(each.switched and each.position >= before for each in found)
                 assert books.model("tally").generation == number + 2
                 until(lambda: len(set(positions)) > number + 1)  # noqa: B023  # it moved on meanwhile
-            assert dying(books.url, "lane filled", *BY_THREAD)[1].startswith("LedgerUnavailable")
+            assert dying(books.url, "shard filled", *BY_THREAD)[1].startswith("LedgerUnavailable")
         finally:
             stop.set()
             appending.join()
@@ -319,13 +320,13 @@ def test_what_the_database_says_to_such_a_process_is_its_last_line(admin_url: st
     assert re.fullmatch(r"the database said: relation .* does not exist; .*", process.stderr.splitlines()[-1])
 
 
-def test_every_lane_is_filled_whatever_the_statistics_say(
+def test_every_shard_is_filled_whatever_the_statistics_say(
     rebuild: Rebuilding, fill: Fill, books: Books, database: TestDatabase
 ) -> None:
     fill(1)
     dying(books.url, "job planned", "projector.toys:SecondTally")
     with psycopg.connect(database.admin_url, autocommit=True) as admin:
-        admin.execute("VACUUM ANALYZE runfold.filling_lanes")  # of one lane: a join may look for a free one again and again
+        admin.execute("VACUUM ANALYZE runfold.filling_lanes")  # of one shard: a join may look for a free one again and again
     fill(7)
     rebuild(Tally())
     require_sound(books.url, [Tally()])

@@ -12,9 +12,9 @@ from psycopg.conninfo import make_conninfo
 
 from conftest import TestDatabase
 from runfold.errors import ReadModelBehind
-from runfold.ledger.read_models import ReadModels
 from runfold.projector import checkpoints, generations, worker
 from runfold.projector.checkpoints import ClaimsLost
+from runfold.queries.read_models import ReadModels
 from runfold.store.datastore import Datastore
 
 from .conftest import Fill, Work, running
@@ -203,14 +203,14 @@ def test_who_has_lost_the_claim_cannot_switch(fill: Fill, work: Work, books: Boo
     work({"tally": Tally()}).catch_up()
     late = work({"tally": SecondTally()})
     late._team.beat_if_due(late._connection)
-    (lane,) = late._team.lanes.values()
+    (shard,) = late._team.shards.values()
     books.connection.execute("UPDATE runfold.checkpoints SET token = token + 1 WHERE generation = 2")
     with pytest.raises(ClaimsLost, match="tally"):
-        generations.switch(books.connection, lane.projection, lane.claim)
+        generations.switch(books.connection, shard.projection, shard.claim)
     assert generations_of(books) == [(1, 1, "live"), (2, 2, "building")]
     generations.remove(books.connection, books.model("tally", "building"))
     with pytest.raises(ClaimsLost, match="tally"):
-        generations.switch(books.connection, lane.projection, lane.claim)
+        generations.switch(books.connection, shard.projection, shard.claim)
 
 
 def test_what_was_switched_while_it_was_taken_over_is_not_switched_again(
@@ -221,24 +221,24 @@ def test_what_was_switched_while_it_was_taken_over_is_not_switched_again(
     work({"tally": Tally()}).catch_up()
     slow, other = (work({"tally": SecondTally()}) for _ in range(2))
     slow._team.beat_if_due(slow._connection)
-    (lane,) = slow._team.lanes.values()
+    (shard,) = slow._team.shards.values()
     with monkeypatch.context() as patch:
         patch.setattr(generations, "switch", lambda *_: False)
         slow._step()
     honest = checkpoints.claim
 
     def claim(*given: Any) -> Any:
-        assert generations.switch(slow._connection, lane.projection, lane.claim)
+        assert generations.switch(slow._connection, shard.projection, shard.claim)
         return honest(*given)
 
     monkeypatch.setattr(checkpoints, "claim", claim)
-    checkpoints.bury(books.connection, slow._team.name)
+    checkpoints.remove_worker(books.connection, slow._team.name)
     other._team.beat_if_due(other._connection)
     generations.renew(books.connection, SecondTally(), "filling")
     other._step()
     states = [(model.generation, model.state) for model in books.models()]
     assert states == [(1, "previous"), (2, "live"), (3, "filling")]
-    assert [lane.building for lane in other._team.lanes.values()] == [False]
+    assert [shard.building for shard in other._team.shards.values()] == [False]
 
 
 def test_what_is_behind_the_one_in_use_does_not_take_its_place(fill: Fill, work: Work, books: Books) -> None:
@@ -246,7 +246,7 @@ def test_what_is_behind_the_one_in_use_does_not_take_its_place(fill: Fill, work:
     work({"tally": Tally()}).catch_up()
     building = work({"tally": SecondTally()})
     building._team.beat_if_due(building._connection)
-    (lane,) = building._team.lanes.values()
-    assert lane.building
-    assert not generations.switch(books.connection, lane.projection, lane.claim)
+    (shard,) = building._team.shards.values()
+    assert shard.building
+    assert not generations.switch(books.connection, shard.projection, shard.claim)
     assert generations_of(books) == [(1, 1, "live"), (2, 2, "building")]

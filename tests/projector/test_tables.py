@@ -39,10 +39,18 @@ JSON = st.recursive(
 )
 FACTS = st.dictionaries(TEXT, JSON, max_size=3)
 MEMBERS: dict[str, st.SearchStrategy[Any]] = {
-    "text": TEXT, "number": INTS, "flag": st.booleans(), "ratio": FLOATS, "amount": AMOUNTS, "moment": MOMENTS, "day": DAYS,
-    "choice": st.sampled_from(["a", "b"]), "texts": st.lists(TEXT, max_size=3).map(tuple),
-    "numbers": st.lists(INTS, max_size=3).map(tuple), "facts": FACTS,
-}  # fmt: skip
+    "text": TEXT,
+    "number": INTS,
+    "flag": st.booleans(),
+    "ratio": FLOATS,
+    "amount": AMOUNTS,
+    "moment": MOMENTS,
+    "day": DAYS,
+    "choice": st.sampled_from(["a", "b"]),
+    "texts": st.lists(TEXT, max_size=3).map(tuple),
+    "numbers": st.lists(INTS, max_size=3).map(tuple),
+    "facts": FACTS,
+}
 ROWS = st.fixed_dictionaries(
     {"text_key": TEXT, "number_key": INTS, "day_key": DAYS},
     optional={**MEMBERS, **{f"{name}_or_none": st.none() | values for name, values in MEMBERS.items()}},
@@ -205,10 +213,20 @@ def test_columns_say_their_types_and_what_they_mean(database: TestDatabase, fill
 def test_every_type_has_a_column_that_is_null_only_where_the_field_may_be_none(table: Table[EveryType]) -> None:
     types = {column.name: (column.type, column.nullable) for column in table.columns}
     assert {name: kind for name, (kind, _) in types.items() if not name.endswith(("_key", "_or_none"))} == {
-        "tenant_id": "text", "text": "text", "number": "bigint", "flag": "boolean", "ratio": "double precision",
-        "amount": "numeric", "moment": "timestamptz", "day": "date", "choice": "text", "texts": "text[]",
-        "numbers": "bigint[]", "facts": "jsonb", "position": "bigint",
-    }  # fmt: skip
+        "tenant_id": "text",
+        "text": "text",
+        "number": "bigint",
+        "flag": "boolean",
+        "ratio": "double precision",
+        "amount": "numeric",
+        "moment": "timestamptz",
+        "day": "date",
+        "choice": "text",
+        "texts": "text[]",
+        "numbers": "bigint[]",
+        "facts": "jsonb",
+        "position": "bigint",
+    }
     assert all(nullable == name.endswith("_or_none") for name, (_, nullable) in types.items())
     assert all(types[name] == (types[f"{name}_or_none"][0], False) for name in MEMBERS)
 
@@ -243,11 +261,15 @@ def test_people_and_programs_may_read_a_read_model_and_not_write_it(
         for relation in ("runfold_read.tally", "runfold_tally_1.tally"):
             assert connection.execute(f"SELECT count(*) FROM {relation}").fetchone() == (3,)
             for statement in (
-                f"INSERT INTO {relation} SELECT * FROM {relation}", f"UPDATE {relation} SET calls = 0",
-                f"DELETE FROM {relation}", f"DROP VIEW {relation}", "DELETE FROM runfold.checkpoints",
-                "UPDATE runfold.receipts SET events = 0", "DELETE FROM runfold.troubles",
+                f"INSERT INTO {relation} SELECT * FROM {relation}",
+                f"UPDATE {relation} SET calls = 0",
+                f"DELETE FROM {relation}",
+                f"DROP VIEW {relation}",
+                "DELETE FROM runfold.checkpoints",
+                "UPDATE runfold.receipts SET events = 0",
+                "DELETE FROM runfold.troubles",
                 "CREATE VIEW runfold_read.mine AS SELECT 1",
-            ):  # fmt: skip
+            ):
                 with pytest.raises((psycopg.errors.InsufficientPrivilege, psycopg.errors.WrongObjectType)):
                     connection.execute(statement)
         assert connection.execute("SELECT name, position FROM runfold.read_positions").fetchall() == [("tally", 33)]

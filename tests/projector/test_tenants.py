@@ -10,10 +10,10 @@ from psycopg.conninfo import make_conninfo
 from conftest import TestDatabase
 from projections.histories import History
 from runfold import Ledger, Settings
-from runfold.ledger.read_models import ReadModels
 from runfold.projections.registry import known
 from runfold.projector import generations
 from runfold.projector.connection import connect
+from runfold.queries.read_models import ReadModels
 from runfold.store.datastore import Datastore
 
 from .conftest import Fill, Work
@@ -139,10 +139,10 @@ def test_a_table_that_is_read_just_now_gets_its_wall_later_and_holds_up_nobody(
     projector = connect(Datastore(database.projector_url))
     with psycopg.connect(database.projector_url) as report:
         report.execute("SELECT count(*) FROM runfold_tally_1.tally")
-        assert generations.wall_off(projector) is False
+        assert generations.enable_row_security(projector) is False
         assert unwalled(database) > 0
         work({"tally": Tally()}).catch_up()
-    assert generations.wall_off(projector) is True
+    assert generations.enable_row_security(projector) is True
     assert unwalled(database) == 0
     projector.close()
 

@@ -12,7 +12,7 @@ from runfold.domain import event as domain_event
 from runfold.domain.message import MessageAdded
 from runfold.domain.tool_call import ToolCalled
 from runfold.projections.projection import AnyProjection
-from runfold.projector import checkpoints, lane
+from runfold.projector import checkpoints, shard
 from runfold.store.codec import Row as LogRow
 
 from .conftest import Fill, Work
@@ -22,7 +22,7 @@ from .toys import TOYS, OpenCalls, Tally, Tools
 
 @pytest.fixture(autouse=True)
 def hardly_any_pause(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lane, "PAUSES", (0.01, 0.01, 0.01))
+    monkeypatch.setattr(shard, "PAUSES", (0.01, 0.01, 0.01))
 
 
 def append(ledger: Ledger, type: str, state: bytes, schema_version: int = 1) -> int:
@@ -35,9 +35,7 @@ def append(ledger: Ledger, type: str, state: bytes, schema_version: int = 1) -> 
 
 
 def trouble(books: Books) -> dict[str, tuple[Any, ...]]:
-    return {
-        model.name: (model.trouble_position, model.event_type, model.error) for model in books.models() if model.trouble
-    }  # fmt: skip
+    return {model.name: (model.trouble_position, model.event_type, model.error) for model in books.models() if model.trouble}
 
 
 @pytest.mark.fault("F13", "J3")

@@ -48,9 +48,7 @@ def test_folding_again_changes_nothing(database: TestDatabase, fill: Fill, work:
 
 def test_an_empty_ledger_gives_empty_read_models_at_position_0(work: Work, books: Books) -> None:
     assert work().catch_up() == 0
-    assert [(model.name, model.state, model.position) for model in books.models()] == [
-        (name, "live", 0) for name in sorted(TOYS)
-    ]  # fmt: skip
+    assert [(model.name, model.state, model.position) for model in books.models()] == [(name, "live", 0) for name in sorted(TOYS)]
     assert books.rows(Tally()) == {}
 
 
@@ -212,14 +210,14 @@ def test_pages_grow_while_they_are_quick_and_shrink_while_they_are_slow(work: Wo
 def test_rows_at_hand_are_few_and_the_rest_is_read_again(
     database: TestDatabase, fill: Fill, work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runfold.projector.lane.ROWS_AT_HAND", 3)
+    monkeypatch.setattr("runfold.projector.shard.ROWS_AT_HAND", 3)
     monkeypatch.setattr(worker, "FIRST_PAGE", 5)
     monkeypatch.setattr(worker, "LARGEST_PAGE", 5)
     folding = work()
     for _ in range(2):
         fill(10)
         folding.catch_up()
-    assert {len(lane._rows) for lane in folding._team.lanes.values()} <= {0, 1, 2, 3}
+    assert {len(shard._rows) for shard in folding._team.shards.values()} <= {0, 1, 2, 3}
     require_sound(database.projector_url, TOYS.values())
 
 

@@ -11,7 +11,7 @@ import pytest
 from conftest import TestDatabase, create_database
 from runfold.projections.projection import AnyProjection
 from runfold.projections.registry import known, source_of
-from runfold.projector import generations, lane, worker
+from runfold.projector import generations, shard, worker
 from runfold.projector.rebuild import Rebuild
 from runfold.projector.worker import Worker
 from runfold.store.datastore import Datastore
@@ -81,7 +81,7 @@ def in_pieces(site: Site, projections: Mapping[str, AnyProjection], dice: random
             size = dice.choice([7, 113, 1000, 5000])
             patch.setattr(worker, "FIRST_PAGE", size)
             patch.setattr(worker, "LARGEST_PAGE", size)
-            patch.setattr(lane, "ROWS_AT_HAND", dice.choice([5, 50_000]))
+            patch.setattr(shard, "ROWS_AT_HAND", dice.choice([5, 50_000]))
             site.end_at(cut)
             if folding is None or dice.random() < 0.5:
                 if folding is not None:

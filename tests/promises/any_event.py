@@ -39,9 +39,12 @@ def _tokens() -> st.SearchStrategy[Tokens]:
         tokens_in, out, cached, with_total = given
         total = (tokens_in or 0) + (out or 0) if with_total else None
         return Tokens(
-            input_tokens=tokens_in, output_tokens=out, total_tokens=total, cache_read_input_tokens=cached,
+            input_tokens=tokens_in,
+            output_tokens=out,
+            total_tokens=total,
+            cache_read_input_tokens=cached,
             reasoning_output_tokens=out,
-        )  # fmt: skip
+        )
 
     return st.tuples(counts, counts, counts, st.booleans()).map(fitting)
 

@@ -10,14 +10,6 @@ from uuid import UUID
 from promises.statements import Seen
 from runfold import Ledger, LedgerError
 from runfold.export.exporting import export
-from runfold.ledger.approval_list import ApprovalsAsked
-from runfold.ledger.attention_list import AttentionAsked
-from runfold.ledger.call_list import CallsAsked
-from runfold.ledger.decision_list import DecisionsAsked
-from runfold.ledger.problem_list import ProblemsAsked
-from runfold.ledger.reading import Reading
-from runfold.ledger.run_list import RunsAsked
-from runfold.ledger.thread_list import ThreadsAsked
 from runfold.projections.approval_queue import ApprovalQueue
 from runfold.projections.attention import Attention
 from runfold.projections.decision_log import DecisionLog
@@ -37,24 +29,54 @@ from runfold.projector.filling import Filler, Job, Target
 from runfold.projector.status import as_seen_by, statuses
 from runfold.projector.tables import Table
 from runfold.projector.team import read_head
+from runfold.queries.approval_list import ApprovalsAsked
+from runfold.queries.attention_list import AttentionAsked
+from runfold.queries.call_list import CallsAsked
+from runfold.queries.decision_list import DecisionsAsked
+from runfold.queries.problem_list import ProblemsAsked
+from runfold.queries.reading import Reading
+from runfold.queries.run_list import RunsAsked
+from runfold.queries.thread_list import ThreadsAsked
 from runfold.store.checking import LogCheck
 from runfold.store.datastore import Datastore
 from runfold.store.reader import Filter
 from runfold.store.writer import _FIND, _STORED_IDS
 
 LISTS: dict[str, tuple[type, AnyProjection]] = {
-    "runs": (RunsAsked, RunSummaries()), "approvals": (ApprovalsAsked, ApprovalQueue()),
-    "decisions": (DecisionsAsked, DecisionLog()), "calls": (CallsAsked, ToolCalls()), "problems": (ProblemsAsked, Problems()),
-    "attention": (AttentionAsked, Attention()), "thread_list": (ThreadsAsked, Threads()),
-}  # fmt: skip
+    "runs": (RunsAsked, RunSummaries()),
+    "approvals": (ApprovalsAsked, ApprovalQueue()),
+    "decisions": (DecisionsAsked, DecisionLog()),
+    "calls": (CallsAsked, ToolCalls()),
+    "problems": (ProblemsAsked, Problems()),
+    "attention": (AttentionAsked, Attention()),
+    "thread_list": (ThreadsAsked, Threads()),
+}
 VALUES = {
-    "agent_id": "support", "user_id": "mira", "goal_id": "g1", "node_id": "plan", "name": "search", "tool": "search",
-    "action": "search", "requested_by": "service:runfold", "decided_by": "human:ada", "external_ref": "ext-1",
-    "workflow_id": "flow-1", "error_code": "error", "older_than": "90s", "steps": 3, "duration_ns": 10**9,
-    "duration_percentile": 95, "created_from": datetime(2026, 3, 1, tzinfo=UTC), "active_from": datetime(2026, 3, 1, tzinfo=UTC),
-    "created_to": datetime(2027, 3, 1, tzinfo=UTC), "active_to": datetime(2027, 3, 1, tzinfo=UTC),
-    "expires_before": datetime(2027, 1, 1, tzinfo=UTC), "background": True, "waiting": True, "active": True,
-}  # fmt: skip
+    "agent_id": "support",
+    "user_id": "mira",
+    "goal_id": "g1",
+    "node_id": "plan",
+    "name": "search",
+    "tool": "search",
+    "action": "search",
+    "requested_by": "service:runfold",
+    "decided_by": "human:ada",
+    "external_ref": "ext-1",
+    "workflow_id": "flow-1",
+    "error_code": "error",
+    "older_than": "90s",
+    "steps": 3,
+    "duration_ns": 10**9,
+    "duration_percentile": 95,
+    "created_from": datetime(2026, 3, 1, tzinfo=UTC),
+    "active_from": datetime(2026, 3, 1, tzinfo=UTC),
+    "created_to": datetime(2027, 3, 1, tzinfo=UTC),
+    "active_to": datetime(2027, 3, 1, tzinfo=UTC),
+    "expires_before": datetime(2027, 1, 1, tzinfo=UTC),
+    "background": True,
+    "waiting": True,
+    "active": True,
+}
 """What lists are narrowed by. All others are ids, and words of a few."""
 
 
@@ -98,12 +120,22 @@ def of_runs(ledger: Ledger, threads: list[str], runs: list[str]) -> None:
     now = ledger.now
     for run_id in runs[:4]:
         for ask in (
-            now.run, now.summary, now.metrics, now.conversation, now.state, now.tool_calls, now.steps, now.trace,
-            now.analyze_failure, lambda run_id: list(now.run_events(run_id)),
-            lambda run_id: now.usage("model", run=run_id), lambda run_id: now.usage("day", run=run_id, scope="path"),
-            lambda run_id: now.usage("day", run=run_id, scope="tree"), lambda run_id: now.compare(run_id, runs[0]),
+            now.run,
+            now.summary,
+            now.metrics,
+            now.conversation,
+            now.state,
+            now.tool_calls,
+            now.steps,
+            now.trace,
+            now.analyze_failure,
+            lambda run_id: list(now.run_events(run_id)),
+            lambda run_id: now.usage("model", run=run_id),
+            lambda run_id: now.usage("day", run=run_id, scope="path"),
+            lambda run_id: now.usage("day", run=run_id, scope="tree"),
+            lambda run_id: now.compare(run_id, runs[0]),
             lambda run_id: now.diff(run_id, runs[0]),
-        ):  # fmt: skip
+        ):
             with contextlib.suppress(LedgerError):  # it has not failed, say
                 ask(run_id)
     for thread_id in threads:
@@ -196,17 +228,19 @@ def doing(ledger: Ledger) -> None:
     ledger.projections()
 
 
-def filling_lanes(url: str) -> None:
-    """A rebuild, of which only the first page of a lane is read."""
-    targets = tuple(Target(source_of(each), f"lane_{name}") for name, each in known().items() if each.partition == "thread")
+def filling_shards(url: str) -> None:
+    """A rebuild, of which only the first page of a shard is read."""
+    targets = tuple(Target(source_of(each), f"shard_{name}") for name, each in known().items() if each.partition == "thread")
     datastore = Datastore(url)
     with contextlib.closing(connect(datastore)) as connection:
         head = read_head(connection)
         filling.plan(connection, Job("plans", head.position, head.epoch, targets), 2)
         filler = Filler(datastore, "plans", targets)
-        lane = connection.execute("SELECT * FROM runfold.filling_lanes WHERE job = 'plans' AND lane = 1").fetchone()
-        assert lane is not None
-        next(filler._pages(lane))
+        shard = connection.execute(
+            "SELECT *, lane AS shard FROM runfold.filling_lanes WHERE job = 'plans' AND lane = 1"
+        ).fetchone()
+        assert shard is not None
+        next(filler._pages(shard))
         filler._connection.close()
         connection.execute(filling.QUERIES["remove job"], {"job": "plans"})
 
@@ -248,6 +282,6 @@ def ask_everything(ledger: Ledger, url: str, folder: Path, threads: list[str], r
     seen.of_any_size = True
     of_lists(ledger.now, threads[0], runs[0], of_any_size=True)
     of_all(ledger)
-    filling_lanes(url)
+    filling_shards(url)
     comparing(url)
     export(ledger, "goals", "csv", folder / "rows")

@@ -122,9 +122,10 @@ def _ids(admin: Admin, topic: str) -> list[str]:
         stream
         for (stream,) in admin.execute(
             "SELECT originator_id FROM runfold.log WHERE topic = %s AND right(originator_id, 8) = '00000000'"
-            " ORDER BY notification_id", [topic],
+            " ORDER BY notification_id",
+            [topic],
         )
-    ]  # fmt: skip
+    ]
 
 
 def _multiply_log(admin: Admin, copies: int) -> None:

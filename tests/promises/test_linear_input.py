@@ -9,27 +9,27 @@ import pytest
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 
+from runfold.commands.json_schema import mismatch
 from runfold.domain.catalogue import event_types
 from runfold.domain.event import refusal
 from runfold.domain.step import apply_patch
 from runfold.domain.values import Actor, canonical, json_text, parse_json, same
 from runfold.errors import InvalidEvent
+from runfold.feed.shared import Feed
+from runfold.handles.command import content_parts, duration
+from runfold.handles.tenant_ledger import parse_moment
 from runfold.http import bodies
 from runfold.http.access import Access
 from runfold.http.app import _add_all
 from runfold.http.commands import envelope
-from runfold.http.feed import Feed
 from runfold.http.metrics import Metrics
 from runfold.http.routing import Written, asked
 from runfold.http.service import Service
 from runfold.importers.importing import FORMATS
 from runfold.importers.sources import SourceFile
-from runfold.ledger.command import content_parts, duration
-from runfold.ledger.desk import parse_moment
-from runfold.ledger.json_schema import mismatch
-from runfold.ledger.ledger import Ledger
-from runfold.ledger.paging import read_cursor_parts
-from runfold.ledger.where import texts
+from runfold.ledger import Ledger
+from runfold.queries.paging import read_cursor_parts
+from runfold.queries.where import texts
 from runfold.store.codec import Limits, encode
 
 from .growth import TIMES, growth
@@ -100,7 +100,7 @@ def kinds_of(models: dict[str, type[BaseModel]]) -> list[Any]:
 
 def test_routes_that_take_bodies_are_found() -> None:
     assert len(BODIES) > 50
-    assert {"Batch.RunBatch", "Batch.Ballots", "Desk.create_key"} <= BODIES.keys()
+    assert {"Batch.RunBatch", "Batch.Ballots", "TenantLedger.create_key"} <= BODIES.keys()
     assert "Events" in QUERIES
 
 
@@ -155,13 +155,15 @@ def test_a_body_of_sixteen_mebibytes_takes_in_proportion_to_an_eighth_of_it(mode
     work = partial(lambda raw: bodies.parsed(a_request(), raw, model))
     for shape in SHAPES.values():
         require_linear(
-            work, lambda n, shape=shape: b'{"%b":%b}' % (field.encode(), shape(n)), MIB16 // TIMES  # type: ignore[misc]
-        )  # fmt: skip
+            work,
+            lambda n, shape=shape: b'{"%b":%b}' % (field.encode(), shape(n)),
+            MIB16 // TIMES,  # type: ignore[misc]
+        )
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_body_that_is_no_object_is_refused_in_proportion_to_its_size(shape: str) -> None:
-    for model in (BODIES["Batch.RunBatch"], BODIES["Batch.Ballots"], BODIES["Desk.create_key"]):
+    for model in (BODIES["Batch.RunBatch"], BODIES["Batch.Ballots"], BODIES["TenantLedger.create_key"]):
         require_linear(lambda raw, model=model: bodies.parsed(a_request(), raw, model), SHAPES[shape])  # type: ignore[misc]
 
 
@@ -229,11 +231,16 @@ def test_a_file_to_import_is_read_in_proportion_to_its_size(format: str, shape: 
 @pytest.mark.parametrize(
     "work",
     [
-        read_cursor_parts, parse_moment, duration, Actor.parse, lambda text: texts("name", [text]),
-        lambda text: event_types.require([text]), lambda text: event_types.require(text.split("*")),
+        read_cursor_parts,
+        parse_moment,
+        duration,
+        Actor.parse,
+        lambda text: texts("name", [text]),
+        lambda text: event_types.require([text]),
+        lambda text: event_types.require(text.split("*")),
         lambda text: envelope(a_request(headers=[(b"if-match", text.encode("latin-1", "replace"))]), {}),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("unit", ["*a", "a", "1", "run_", ".", "a.", "=", "é", "\ud800", "9:", "-"])
 def test_a_parameter_is_read_in_proportion_to_its_size(work: Work, unit: str) -> None:
     require_linear(work, lambda n: unit * (n // len(unit)), 2_000)  # type: ignore[arg-type,return-value]  # text, not bytes

@@ -11,11 +11,31 @@ from runfold import errors
 from runfold.errors import LedgerError
 
 EXPORTED = {
-    "Approval", "ApprovalNotFound", "CommandRefused", "Decision", "DuplicateWithDifferentContent", "HistoryChanged",
-    "InvalidEvent", "Ledger", "LedgerError", "LedgerUnavailable", "Projection", "ReadModelBehind", "Receipt", "Recorded",
-    "RemoteLedger", "Row", "Run", "RunNotFound", "Settings",
-    "Submitted", "Subscription", "Thread", "ThreadNotFound", "VersionConflict",
-}  # fmt: skip
+    "Approval",
+    "ApprovalNotFound",
+    "CommandRefused",
+    "Decision",
+    "DuplicateWithDifferentContent",
+    "HistoryChanged",
+    "InvalidEvent",
+    "Ledger",
+    "LedgerError",
+    "LedgerUnavailable",
+    "Projection",
+    "ReadModelBehind",
+    "Receipt",
+    "Recorded",
+    "RemoteLedger",
+    "Row",
+    "Run",
+    "RunNotFound",
+    "Settings",
+    "Submitted",
+    "Subscription",
+    "Thread",
+    "ThreadNotFound",
+    "VersionConflict",
+}
 
 _IN_TREE = re.compile(r"^([│ ]*)[├└]── (\w+)(?: +exit (\d))?", re.MULTILINE)
 

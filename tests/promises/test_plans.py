@@ -15,9 +15,17 @@ from runfold.store.reader import PAGE
 
 pytestmark = [pytest.mark.alone, pytest.mark.timeout(600)]
 ELSEWHERE = (
-    "cli/doctor.py", "store/migration", "store/history.py", "projector/schemas.py", "projector/comparing.py", "export/formats.py",
-    "store/backup.py", "store/restore.py", "store/checking.sql: repeated", "store/checking.sql: before of another tenant",
-)  # fmt: skip
+    "cli/doctor.py",
+    "store/migration",
+    "store/history.py",
+    "projector/schemas.py",
+    "projector/comparing.py",
+    "export/formats.py",
+    "store/backup.py",
+    "store/restore.py",
+    "store/checking.sql: repeated",
+    "store/checking.sql: before of another tenant",
+)
 """What is about catalogues or single rows, what takes in the whole log, what is asked where something is damaged or differs,
 frames of other statements."""
 

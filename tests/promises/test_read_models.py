@@ -23,7 +23,7 @@ from runfold.domain.event import Recorded
 from runfold.projections.fold import fold_all, touched
 from runfold.projections.projection import AnyProjection, Key, Row
 from runfold.projections.registry import known
-from runfold.projector import checkpoints, lane, purity, team, worker
+from runfold.projector import checkpoints, purity, shard, team, worker
 from runfold.projector.worker import Worker
 from runfold.store.datastore import Datastore
 
@@ -114,7 +114,7 @@ def stopped(admin_url: str, template: str) -> tuple[dict[str, int], Faults, Faul
         for _ in range(5):
             history.go_on(ledger, 100)
     with Books(site.url) as books, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lane, "PAUSES", (0.0, 0.0, 0.0))
+        patch.setattr(shard, "PAUSES", (0.0, 0.0, 0.0))
         at = {}
         for name, projection in known().items():
             touches = touched(projection, books.events(projection, site.length()))
@@ -157,8 +157,10 @@ def digests(site: Site) -> list[dict[str, str]]:
         said = subprocess.run(
             [sys.executable, "-m", "projector.digests", site.url, days],
             env={**os.environ, "PYTHONPATH": TESTS, "PYTHONHASHSEED": seed, "TZ": zone, "LC_ALL": language},
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         found.append(json.loads(said.stdout))
     return found
 

@@ -9,7 +9,7 @@ import pytest
 from projector.toys import OpenCalls, Tally, TallyRow
 from projector.ways import Site, in_pieces, tried
 from runfold.domain.event import Recorded
-from runfold.projector import checkpoints, lane, page, tables
+from runfold.projector import checkpoints, page, shard, tables
 
 
 class Clocked(Tally):
@@ -43,16 +43,17 @@ def reading_the_last_event_again(patch: pytest.MonkeyPatch) -> None:
 def forgetting_rows(patch: pytest.MonkeyPatch) -> None:
     """A row that is no longer at hand begins anew."""
     patch.setattr(tables.Table, "load", lambda *_: {})
-    patch.setattr(lane, "ROWS_AT_HAND", 0)
+    patch.setattr(shard, "ROWS_AT_HAND", 0)
 
 
 def not_removing(patch: pytest.MonkeyPatch) -> None:
     """What goes away stays."""
     honest = tables.Table.write
     patch.setattr(
-        tables.Table, "write",
+        tables.Table,
+        "write",
         lambda self, connection, changed: honest(self, connection, {key: each for key, each in changed.items() if each.row}),
-    )  # fmt: skip
+    )
 
 
 def moving_on_without_writing(patch: pytest.MonkeyPatch) -> None:
@@ -83,7 +84,7 @@ BUGS = {
 def test_a_planted_bug_is_noticed(site: Site, bug: str, monkeypatch: pytest.MonkeyPatch) -> None:
     projection, plant, said = BUGS[bug]
     if plant == "blind":
-        monkeypatch.setattr(lane, "require_pure", lambda *_: None)
+        monkeypatch.setattr(shard, "require_pure", lambda *_: None)
     elif callable(plant):
         plant(monkeypatch)
     found = tried(site, in_pieces, {projection.name: projection})[projection.name]

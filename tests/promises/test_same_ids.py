@@ -35,9 +35,12 @@ _TWIN = {
 def record_twice(source: Site, target: Site) -> None:
     """Two tenants' events whose ids are the same, of streams, threads and all that they name."""
     with psycopg.connect(source.database.admin_url) as read, psycopg.connect(target.database.admin_url) as write:
-        columns = [name for (name,) in read.execute(
-            "SELECT attname FROM pg_attribute WHERE attrelid = 'runfold.log'::regclass AND attnum > 0 AND NOT attisdropped"
-        )]  # fmt: skip
+        columns = [
+            name
+            for (name,) in read.execute(
+                "SELECT attname FROM pg_attribute WHERE attrelid = 'runfold.log'::regclass AND attnum > 0 AND NOT attisdropped"
+            )
+        ]
         into = sql.SQL("COPY runfold.log ({}) FROM STDIN").format(sql.SQL(", ").join(map(sql.Identifier, columns)))
         for differing in _TWIN.values():
             values = ", ".join(differing.get(name, name) for name in columns)
@@ -73,7 +76,7 @@ def due(site: Site, name: str, up_to: int) -> dict[Key, Standing]:
 
 @pytest.fixture(scope="module", params=[in_pieces, rebuilt])
 def made(request: pytest.FixtureRequest, twins: Site) -> Site:
-    """The read models, made in one of the ways; more than one lane of threads is taken in by each process."""
+    """The read models, made in one of the ways; more than one shard of threads is taken in by each process."""
     twins.clear()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(filling, "THREADS_A_LANE", 2)

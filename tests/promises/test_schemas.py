@@ -62,10 +62,13 @@ def test_a_check_names_what_drifted_and_changes_nothing(
     assert export.main(["--check", "--folder", str(folder)]) == 1
     told = capsys.readouterr().err.splitlines()
     assert told[:-1] == [
-        "missing: run.waiting.v1.json", "changed: run.started.v1.json",
-        "stale: notes.txt", "stale: run.jumped.v1.json", "stale: run.started.v2.json",
+        "missing: run.waiting.v1.json",
+        "changed: run.started.v1.json",
+        "stale: notes.txt",
+        "stale: run.jumped.v1.json",
+        "stale: run.started.v2.json",
         "changed: openapi.json",
-    ]  # fmt: skip
+    ]
     assert sorted(path.name for path in folder.iterdir()) == before
 
 

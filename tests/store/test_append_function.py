@@ -12,9 +12,10 @@ from runfold.store.writer import Placed, Writer
 
 
 def positions(recorder: Recorder) -> list[tuple[int, str, int]]:
-    return [tuple(found) for found in recorder.reader.rows(
-        "SELECT notification_id, originator_id, originator_version FROM runfold.log ORDER BY 1"
-    )]  # fmt: skip
+    return [
+        tuple(found)
+        for found in recorder.reader.rows("SELECT notification_id, originator_id, originator_version FROM runfold.log ORDER BY 1")
+    ]
 
 
 def test_positions_are_given_out_in_order_from_one(recorder, row) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import psycopg
 import pytest
@@ -11,9 +12,16 @@ import pytest
 from runfold import LedgerUnavailable, VersionConflict
 from runfold.errors import QueueFull
 from runfold.store import appender as appending
-from runfold.store.appender import Append, Appender, Lineage
+from runfold.store.appender import Append, Appender
 from runfold.store.recorder import Recorder
 from runfold.store.writer import Writer
+
+
+@dataclass
+class CachedStream:
+    """What a process holds of a stream."""
+
+    dead: bool = False
 
 
 class Commands:
@@ -24,29 +32,29 @@ class Commands:
         self.batches: list[int] = []
         self._row = row
         self._answered = threading.Condition()
-        self._lineages: dict[str, Lineage] = {}
+        self._cached: dict[str, CachedStream] = {}
         self.appender = Appender(recorder.writer, self._settle, queue_size)
 
     def put(self, *events: tuple[str, int], watched: dict[str, int] | None = None, size: int = 0) -> Append:
         """A command that writes these versions of these streams, and believes each stream to be as the last one left it."""
-        lineages = [self._lineage(stream) for stream in {*(stream for stream, _ in events), *(watched or {})}]
+        cached = [self._believed(stream) for stream in {*(stream for stream, _ in events), *(watched or {})}]
         state = b'"' + b"x" * size + b'"'
         rows = [self._row(stream, version, state) for stream, version in events]
-        append = Append(rows, lineages, {("default", stream): at for stream, at in (watched or {}).items()})
+        append = Append(rows, cached, {("default", stream): at for stream, at in (watched or {}).items()})
         self.appender.put(append)
         self.appender.wake()
         return append
 
     def read_again(self, stream: str) -> None:
         """Believe something new of a stream."""
-        self._lineages[stream] = Lineage()
+        self._cached[stream] = CachedStream()
 
     def wait(self, *appends: Append) -> None:
         with self._answered:
             assert self._answered.wait_for(lambda: all(append in self.settled for append in appends), timeout=60)
 
-    def _lineage(self, stream: str) -> Lineage:
-        return self._lineages.setdefault(stream, Lineage())
+    def _believed(self, stream: str) -> CachedStream:
+        return self._cached.setdefault(stream, CachedStream())
 
     def _settle(self, batch: list[Append]) -> None:
         with self._answered:

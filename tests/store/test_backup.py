@@ -136,8 +136,13 @@ def test_a_password_is_on_no_command_line() -> None:
     url = "postgresql://ada:s%20ecret@db.example:5433/a%20b?sslmode=require&application_name=x"
     said = environment_of(url)
     assert (said["PGPASSWORD"], said["PGHOST"], said["PGPORT"], said["PGDATABASE"], said["PGUSER"], said["PGSSLMODE"]) == (
-        "s ecret", "db.example", "5433", "a b", "ada", "require",
-    )  # fmt: skip
+        "s ecret",
+        "db.example",
+        "5433",
+        "a b",
+        "ada",
+        "require",
+    )
 
 
 # What is refused, and leaves everything as it was
@@ -176,9 +181,14 @@ def _flip(path: Path) -> None:
     ],
 )
 def test_a_file_that_was_changed_is_refused_and_nothing_is_restored(
-    story: Ledger, database: TestDatabase, empty: TestDatabase, file: Path, tmp_path: Path, spoil: Callable[[Path], None],
+    story: Ledger,
+    database: TestDatabase,
+    empty: TestDatabase,
+    file: Path,
+    tmp_path: Path,
+    spoil: Callable[[Path], None],
     with_note: bool,
-) -> None:  # fmt: skip
+) -> None:
     back_up(database.admin_url, file, None)
     if not with_note:
         note_of(file).unlink()
@@ -217,13 +227,18 @@ def test_what_a_lesser_role_has_in_the_schema_is_not_taken_over(database: TestDa
 @pytest.mark.parametrize(
     "statement",
     [
-        "REVOKE EXECUTE ON FUNCTION runfold.append FROM runfold_app", "REVOKE SELECT ON runfold.log FROM runfold_reader",
-        "REVOKE USAGE ON SCHEMA runfold FROM runfold_projector", "ALTER TABLE runfold.epochs OWNER TO postgres",
-        "ALTER TABLE runfold.log DISABLE ROW LEVEL SECURITY", "DROP POLICY tenant_of_app ON runfold.log",
-        "REVOKE UPDATE ON runfold.checkpoints FROM runfold_projector", "ALTER FUNCTION runfold.position_at OWNER TO postgres",
-        "ALTER SCHEMA runfold OWNER TO postgres", "GRANT EXECUTE ON FUNCTION runfold.append TO PUBLIC",
+        "REVOKE EXECUTE ON FUNCTION runfold.append FROM runfold_app",
+        "REVOKE SELECT ON runfold.log FROM runfold_reader",
+        "REVOKE USAGE ON SCHEMA runfold FROM runfold_projector",
+        "ALTER TABLE runfold.epochs OWNER TO postgres",
+        "ALTER TABLE runfold.log DISABLE ROW LEVEL SECURITY",
+        "DROP POLICY tenant_of_app ON runfold.log",
+        "REVOKE UPDATE ON runfold.checkpoints FROM runfold_projector",
+        "ALTER FUNCTION runfold.position_at OWNER TO postgres",
+        "ALTER SCHEMA runfold OWNER TO postgres",
+        "GRANT EXECUTE ON FUNCTION runfold.append TO PUBLIC",
     ],
-)  # fmt: skip
+)
 def test_whatever_is_taken_away_is_found_and_set_up_again(database: TestDatabase, statement: str) -> None:
     before = owners_and_grants(database.admin_url)
     with psycopg.connect(database.admin_url, autocommit=True) as connection:

@@ -17,9 +17,9 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from runfold import Ledger, LedgerUnavailable
+from runfold.embedded.server import EmbeddedServer
 from runfold.errors import UnsafeDurability
-from runfold.ledger.run import Run
-from runfold.store.embedded import EmbeddedServer
+from runfold.handles.run import Run
 from runfold.store.migrate import migrate
 
 from .lossy_proxy import LossyProxy, on_tcp
@@ -64,9 +64,10 @@ def writing(run: Run, threads: int = 4) -> Iterator[list[str]]:
 def check(url: str, acknowledged: list[str]) -> None:
     """Whatever was acknowledged is stored, once; positions and versions have no hole."""
     with psycopg.connect(url, options="-c runfold.tenant=*") as connection:
-        stored = [found for (found,) in connection.execute(
-            "SELECT data ->> 'message_id' FROM runfold.events WHERE type = 'message.added'"
-        )]  # fmt: skip
+        stored = [
+            found
+            for (found,) in connection.execute("SELECT data ->> 'message_id' FROM runfold.events WHERE type = 'message.added'")
+        ]
         assert len(stored) == len(set(stored))
         assert set(acknowledged) <= set(stored)
         assert len(set(acknowledged)) == len(acknowledged)
@@ -374,9 +375,11 @@ def test_a_server_that_would_lose_events_in_a_crash_is_refused_unless_told_other
 @pytest.mark.fault("A10")
 def test_an_unsafe_setting_of_the_role_is_noticed_too(database) -> None:
     with psycopg.connect(database.admin_url, autocommit=True) as admin:
-        admin.execute(sql.SQL("ALTER ROLE runfold_app IN DATABASE {} SET synchronous_commit = off").format(
-            sql.Identifier(conninfo_to_dict(database.url)["dbname"])
-        ))  # fmt: skip
+        admin.execute(
+            sql.SQL("ALTER ROLE runfold_app IN DATABASE {} SET synchronous_commit = off").format(
+                sql.Identifier(conninfo_to_dict(database.url)["dbname"])
+            )
+        )
     with pytest.raises(UnsafeDurability):
         Ledger.open(database.url)
 

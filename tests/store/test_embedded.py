@@ -22,12 +22,15 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from runfold.embedded import binaries as embedded_binaries
+from runfold.embedded import place as embedded_place
+from runfold.embedded import server as embedded
+from runfold.embedded import watchdog as embedded_watchdog
+from runfold.embedded.binaries import find_binaries, missing_binaries, wheel_folders
+from runfold.embedded.place import SOCKET, find_place
+from runfold.embedded.postgres import Launch
+from runfold.embedded.server import EmbeddedServer
 from runfold.errors import EmbeddedServerFailed
-from runfold.store import embedded, embedded_binaries, embedded_place, embedded_watchdog
-from runfold.store.embedded import EmbeddedServer
-from runfold.store.embedded_binaries import find_binaries, missing_binaries, wheel_folders
-from runfold.store.embedded_place import SOCKET, find_place
-from runfold.store.embedded_postgres import Launch
 
 SOURCE = Path(embedded.__file__).parents[2]
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root; every other test ran as an ordinary user")
@@ -65,7 +68,7 @@ def script(body: str, home: Path, **options: object) -> "subprocess.Popen[str]":
     start = f"""
         import psycopg, sys, time
         from pathlib import Path
-        from runfold.store.embedded import EmbeddedServer
+        from runfold.embedded.server import EmbeddedServer
         server = EmbeddedServer.start(Path({str(home)!r}))
     """
     text = textwrap.dedent(start) + textwrap.dedent(body)
@@ -420,9 +423,16 @@ def as_nobody(body: str, home: Path) -> "subprocess.Popen[str]":
     nobody = pwd.getpwnam("nobody")
     libraries = f"{SOURCE}:{sysconfig.get_path('platlib')}"
     return script(
-        body, home, python=ordinary_python(), user=nobody.pw_uid, group=nobody.pw_gid, extra_groups=[], cwd="/",
-        env={"PATH": os.defpath, "PYTHONPATH": libraries, "RUNFOLD_EMBEDDED_LINGER": "1"}, stderr=subprocess.PIPE,
-    )  # fmt: skip
+        body,
+        home,
+        python=ordinary_python(),
+        user=nobody.pw_uid,
+        group=nobody.pw_gid,
+        extra_groups=[],
+        cwd="/",
+        env={"PATH": os.defpath, "PYTHONPATH": libraries, "RUNFOLD_EMBEDDED_LINGER": "1"},
+        stderr=subprocess.PIPE,
+    )
 
 
 @root_only

@@ -34,10 +34,15 @@ def epoch(number: int, parent: Epoch | None = None, from_position: int = 0) -> E
 @pytest.mark.parametrize(
     ("text", "position", "epoch"),
     [
-        ("0", 0, None), ("1234", 1234, None), (7, 7, None), ("12@1f2e3d4c", 12, "1f2e3d4c"), ("12@1F2E3D4C5", 12, "1f2e3d4c5"),
-        ("3@01a2b3c4-0000-4000-8000-000000000000", 3, "01a2b3c4000040008000000000000000"), ("9" * 30, 2**62, None),
+        ("0", 0, None),
+        ("1234", 1234, None),
+        (7, 7, None),
+        ("12@1f2e3d4c", 12, "1f2e3d4c"),
+        ("12@1F2E3D4C5", 12, "1f2e3d4c5"),
+        ("3@01a2b3c4-0000-4000-8000-000000000000", 3, "01a2b3c4000040008000000000000000"),
+        ("9" * 30, 2**62, None),
     ],
-)  # fmt: skip
+)
 def test_a_cursor_is_a_position_and_perhaps_its_history(text: int | str, position: int, epoch: str | None) -> None:
     assert Cursor.parse(text) == (position, epoch)
     assert Cursor.parse(str(Cursor.parse(text))) == (position, epoch)
@@ -46,10 +51,28 @@ def test_a_cursor_is_a_position_and_perhaps_its_history(text: int | str, positio
 @pytest.mark.parametrize(
     "text",
     [
-        "", "-1", -1, True, 1.5, None, "x", "1@", "@1f2e3d4c", "1@1f2e3d4", "1@1f2e3d4g", "1 @1f2e3d4c", "1@1f2e3d4c ",
-        "1@1f2e3d4c@",         "²", "٣", "1\n", "1@" + "a" * 37, "9" * 41, "9" * 5_000_000,
+        "",
+        "-1",
+        -1,
+        True,
+        1.5,
+        None,
+        "x",
+        "1@",
+        "@1f2e3d4c",
+        "1@1f2e3d4",
+        "1@1f2e3d4g",
+        "1 @1f2e3d4c",
+        "1@1f2e3d4c ",
+        "1@1f2e3d4c@",
+        "²",
+        "٣",
+        "1\n",
+        "1@" + "a" * 37,
+        "9" * 41,
+        "9" * 5_000_000,
     ],
-)  # fmt: skip
+)
 def test_what_is_no_cursor_is_refused_in_words(text: object) -> None:
     with pytest.raises(UsageError, match="is no position and no cursor; give a position such as 1234"):
         Cursor.parse(text)  # type: ignore[arg-type]

@@ -105,9 +105,15 @@ def settings(connection: psycopg.Connection[Any]) -> list[str]:
 
 TABLES = ("runfold.log", "runfold.head", "runfold.migrations", "runfold.epochs")
 MODES = (
-    "ACCESS SHARE", "ROW SHARE", "ROW EXCLUSIVE", "SHARE UPDATE EXCLUSIVE", "SHARE", "SHARE ROW EXCLUSIVE", "EXCLUSIVE",
+    "ACCESS SHARE",
+    "ROW SHARE",
+    "ROW EXCLUSIVE",
+    "SHARE UPDATE EXCLUSIVE",
+    "SHARE",
+    "SHARE ROW EXCLUSIVE",
+    "EXCLUSIVE",
     "ACCESS EXCLUSIVE",
-)  # fmt: skip
+)
 NUMBERS = (0, 1, -1, 8241990171134159716, 8241990171134159717, 0x72756E666F6C64)
 HOLDS = [
     *(f"LOCK TABLE {table} IN {mode} MODE" for table in TABLES for mode in MODES),

@@ -57,12 +57,22 @@ class OldProcess:
         answer = self._connection.execute(
             AS_BEFORE,
             [
-                [self.name] * n, [self.version + number + 1 for number in range(n)], types, [1] * n, states, [None] * n,
-                ["default"] * n, [self.name] * n, [uuid4() for _ in range(n)], ["{}"] * n, [metadata] * n,
-                list(watched or {}), list((watched or {}).values()),
+                [self.name] * n,
+                [self.version + number + 1 for number in range(n)],
+                types,
+                [1] * n,
+                states,
+                [None] * n,
+                ["default"] * n,
+                [self.name] * n,
+                [uuid4() for _ in range(n)],
+                ["{}"] * n,
+                [metadata] * n,
+                list(watched or {}),
+                list((watched or {}).values()),
             ],
             prepare=True,
-        ).fetchone()  # fmt: skip
+        ).fetchone()
         assert answer is not None
         first, _, conflicts, _ = answer
         if conflicts:

@@ -13,9 +13,9 @@ from runfold import Ledger
 from runfold.errors import TransactionPooling
 from runfold.projections.registry import known
 from runfold.projector.worker import Worker
+from runfold.sessions import ROUNDS, require_own_session
 from runfold.store.datastore import Datastore
 from runfold.store.migrate import migrate
-from runfold.store.sessions import ROUNDS, require_own_session
 
 from .bouncer import Mode, bouncing
 

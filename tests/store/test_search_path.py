@@ -166,10 +166,28 @@ def test_a_migration_takes_the_right_to_make_any_schema_away(database: TestDatab
 
 @pytest.mark.parametrize(
     "name",
-    ["", "public", "pg_x", "pg_temp", "information_schema", "runfold", "runfold_owner", "runfold_x", "runfold_usage_0",
-     "runfold_read_",
-     "Big", "a-b", "a b", "1a", 'x"; DROP TABLE runfold.log; --', "$user", "x" * 64, "ä", "mine"],
-)  # fmt: skip
+    [
+        "",
+        "public",
+        "pg_x",
+        "pg_temp",
+        "information_schema",
+        "runfold",
+        "runfold_owner",
+        "runfold_x",
+        "runfold_usage_0",
+        "runfold_read_",
+        "Big",
+        "a-b",
+        "a b",
+        "1a",
+        'x"; DROP TABLE runfold.log; --',
+        "$user",
+        "x" * 64,
+        "ä",
+        "mine",
+    ],
+)
 def test_only_schemas_of_read_models_can_be_made_and_dropped(database: TestDatabase, admin, name: str) -> None:
     admin.execute("CREATE SCHEMA mine CREATE TABLE kept (x int)")
     with as_role(database, "runfold_projector") as projector:

@@ -95,9 +95,18 @@ def test_salts_that_are_not_sixteen_bytes_an_event_are_refused(database: TestDat
     )
     with psycopg.connect(database.url, autocommit=True, options="-c runfold.tenant=*") as app:
         given = [
-            ["run_a"] * events, list(range(1, events + 1)), ["run.waiting"] * events, [1] * events, [b"{}"] * events,
-            [None] * events, ["acme"] * events, ["thread_a"] * events, events, ["{}"] * events, ["{}"] * events,
-        ]  # fmt: skip
+            ["run_a"] * events,
+            list(range(1, events + 1)),
+            ["run.waiting"] * events,
+            [1] * events,
+            [b"{}"] * events,
+            [None] * events,
+            ["acme"] * events,
+            ["thread_a"] * events,
+            events,
+            ["{}"] * events,
+            ["{}"] * events,
+        ]
         with pytest.raises(errors.InvalidParameterValue, match=f"{events} events take {16 * events} bytes of salt, not {salts}"):
             app.execute(asked, [*given, b"s" * salts])
         assert app.execute(asked, [*given, b"s" * 16 * events]).fetchone() == (1,)

@@ -126,10 +126,16 @@ APPEND = (
 def append(connection: psycopg.Connection[Any], *tenants: str) -> int:
     n = len(tenants)
     facts = {
-        "streams": [f"run_of_{tenant}" for tenant in tenants], "versions": [1] * n, "types": ["run.waiting"] * n,
-        "states": [b'{"reason":"input"}'] * n, "nulls": [None] * n, "tenants": list(tenants), "threads": ["thread_a"] * n,
-        "contexts": ["{}"] * n, "ones": [1] * n,
-    }  # fmt: skip
+        "streams": [f"run_of_{tenant}" for tenant in tenants],
+        "versions": [1] * n,
+        "types": ["run.waiting"] * n,
+        "states": [b'{"reason":"input"}'] * n,
+        "nulls": [None] * n,
+        "tenants": list(tenants),
+        "threads": ["thread_a"] * n,
+        "contexts": ["{}"] * n,
+        "ones": [1] * n,
+    }
     cursor = connection.execute(APPEND.replace("%(ones)s", "%(ones)s::int2[]"), facts)
     (position,) = cursor.fetchone() or (0,)
     return int(position)

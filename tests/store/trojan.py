@@ -10,25 +10,82 @@ import runfold
 
 SOURCES = Path(runfold.__file__).parent
 VARIANTS = (
-    "text", "bigint", "integer", "name", "oid", "uuid", "timestamptz", "jsonb", "bytea", "numeric", "text[]", "bigint[]",
-    "uuid[]", "text, text", "text, bigint", "integer, integer", "bigint, bigint", "bigint, integer", "text[], bigint[]",
+    "text",
+    "bigint",
+    "integer",
+    "name",
+    "oid",
+    "uuid",
+    "timestamptz",
+    "jsonb",
+    "bytea",
+    "numeric",
+    "text[]",
+    "bigint[]",
+    "uuid[]",
+    "text, text",
+    "text, bigint",
+    "integer, integer",
+    "bigint, bigint",
+    "bigint, integer",
+    "text[], bigint[]",
     "regclass, text",
-    "text, text, boolean", "integer, text", "bigint, text", "text[], text", "jsonb, text", "bytea, text", "",
-)  # fmt: skip
+    "text, text, boolean",
+    "integer, text",
+    "bigint, text",
+    "text[], text",
+    "jsonb, text",
+    "bytea, text",
+    "",
+)
 OPERATORS = [
     (sign, left, right)
     for sign in ("=", "<>", "<", ">", "<=", ">=", "+", "-", "||", "->>", "~", "@>")
     for left, right in (
-        ("text", "text"), ("bigint", "bigint"), ("bigint", "integer"), ("name", "text"), ("text", "name"), ("oid", "bigint"),
-        ("regclass", "oid"), ("uuid", "uuid"), ("timestamptz", "timestamptz"), ("jsonb", "text"), ("text[]", "text[]"),
+        ("text", "text"),
+        ("bigint", "bigint"),
+        ("bigint", "integer"),
+        ("name", "text"),
+        ("text", "name"),
+        ("oid", "bigint"),
+        ("regclass", "oid"),
+        ("uuid", "uuid"),
+        ("timestamptz", "timestamptz"),
+        ("jsonb", "text"),
+        ("text[]", "text[]"),
     )
-]  # fmt: skip
+]
 RELATIONS = (
-    "log", "head", "migrations", "read_models", "checkpoints", "receipts", "troubles", "workers", "fillings", "filling_lanes",
-    "past_schemas", "events", "unwalled", "read_positions", "pg_class", "pg_roles", "pg_namespace", "pg_proc", "pg_settings",
-    "pg_database", "pg_locks", "pg_policy", "pg_constraint", "pg_trigger", "pg_index", "pg_db_role_setting", "run_summaries",
-    "usage", "threads",
-)  # fmt: skip
+    "log",
+    "head",
+    "migrations",
+    "read_models",
+    "checkpoints",
+    "receipts",
+    "troubles",
+    "workers",
+    "fillings",
+    "filling_lanes",
+    "past_schemas",
+    "events",
+    "unwalled",
+    "read_positions",
+    "pg_class",
+    "pg_roles",
+    "pg_namespace",
+    "pg_proc",
+    "pg_settings",
+    "pg_database",
+    "pg_locks",
+    "pg_policy",
+    "pg_constraint",
+    "pg_trigger",
+    "pg_index",
+    "pg_db_role_setting",
+    "run_summaries",
+    "usage",
+    "threads",
+)
 
 
 TYPES = ("text", "jsonb", "uuid", "timestamptz", "bytea", "regclass", "oid", "numeric", "int8", "int4", "bool")
@@ -92,7 +149,9 @@ def _function(attacker: psycopg.Connection, schema: str, name: str, arguments: s
     )
     attacker.execute(
         sql.SQL("CREATE FUNCTION {}({}) RETURNS {} LANGUAGE plpgsql AS {}").format(
-            sql.Identifier(schema, name), sql.SQL(arguments), sql.SQL(returns or arguments.partition(",")[0] or "text"),
+            sql.Identifier(schema, name),
+            sql.SQL(arguments),
+            sql.SQL(returns or arguments.partition(",")[0] or "text"),
             sql.Literal(body),
         )
-    )  # fmt: skip
+    )

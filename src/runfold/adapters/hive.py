@@ -14,10 +14,10 @@ from runfold.domain.decision import DecisionType
 from runfold.domain.problem import Severity
 from runfold.domain.values import json_text
 from runfold.errors import CommandRefused, InvalidEvent
+from runfold.handles.run import Run
+from runfold.handles.thread import Thread
 from runfold.ids import stable_id
-from runfold.ledger.ledger import Ledger
-from runfold.ledger.run import Run
-from runfold.ledger.thread import Thread
+from runfold.ledger import Ledger
 
 UNKNOWN = "unknown"
 
@@ -56,15 +56,15 @@ class StreamDecisionTracker:
                 raise CommandRefused("start_run", f"execution {execution_id}", "end it first", f"busy with {active}")
             thread = self._ledger.create_thread(thread_id=self.thread.id, agent_id=self.stream_id, external_ref=self.stream_id)
             run = thread.start_run(
-                input_data or {}, parent=None, goal={"id": goal_id, "description": goal_description},
+                input_data or {},
+                parent=None,
+                goal={"id": goal_id, "description": goal_description},
                 metadata={"stream_id": self.stream_id, "execution_id": execution_id},
-            )  # fmt: skip
+            )
             self._executions[execution_id] = _Execution(run)
         return run.id
 
-    def end_run(
-        self, execution_id: str, success: bool, narrative: str = "", output_data: dict[str, Any] | None = None
-    ) -> None:  # fmt: skip
+    def end_run(self, execution_id: str, success: bool, narrative: str = "", output_data: dict[str, Any] | None = None) -> None:
         """End the execution's run, well or badly; the narrative of a failure is its error message."""
         execution = self._execution("end_run", execution_id)
         with self._ledger.batch() as batch:
@@ -92,18 +92,29 @@ class StreamDecisionTracker:
     # What it decides
 
     def decide(
-        self, execution_id: str, intent: str, options: Iterable[Mapping[str, Any]], chosen: str, reasoning: str,
-        node_id: str | None = None, decision_type: DecisionType = "custom", constraints: Iterable[str] | None = None,
+        self,
+        execution_id: str,
+        intent: str,
+        options: Iterable[Mapping[str, Any]],
+        chosen: str,
+        reasoning: str,
+        node_id: str | None = None,
+        decision_type: DecisionType = "custom",
+        constraints: Iterable[str] | None = None,
         context: dict[str, Any] | None = None,
-    ) -> str:  # fmt: skip
+    ) -> str:
         """Record a choice and return the decision's id. `chosen` must be the id of one of the options."""
         execution = self._execution("decide", execution_id)
         made = execution.run.decide(
-            intent, options=[{"description": "", "action_type": UNKNOWN, **option} for option in options], chosen=chosen,
-            reasoning=reasoning, node_id=node_id or execution.node_id,
+            intent,
+            options=[{"description": "", "action_type": UNKNOWN, **option} for option in options],
+            chosen=chosen,
+            reasoning=reasoning,
+            node_id=node_id or execution.node_id,
             decision_type=getattr(decision_type, "value", decision_type),  # hive has an enum of the same words
-            constraints=constraints or (), context=context,
-        )  # fmt: skip
+            constraints=constraints or (),
+            context=context,
+        )
         return made.id
 
     def quick_decision(self, execution_id: str, intent: str, action: str, reasoning: str, node_id: str | None = None) -> str:
@@ -112,10 +123,17 @@ class StreamDecisionTracker:
         return self.decide(execution_id, intent, [option], "action", reasoning, node_id)
 
     def record_outcome(
-        self, execution_id: str, decision_id: str, success: bool, result: Any = None, error: str | None = None,
-        summary: str = "", state_changes: dict[str, Any] | None = None, tokens_used: int | None = None,
+        self,
+        execution_id: str,
+        decision_id: str,
+        success: bool,
+        result: Any = None,
+        error: str | None = None,
+        summary: str = "",
+        state_changes: dict[str, Any] | None = None,
+        tokens_used: int | None = None,
         latency_ms: int | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Record what came of a decision. A second outcome corrects the first, and is never counted beside it.
 
         What is not given is not reported, where hive has zero.
@@ -124,15 +142,28 @@ class StreamDecisionTracker:
         decision = execution.run.decision(decision_id)
         record = decision.correct_outcome if decision_id in execution.with_outcome else decision.outcome
         record(
-            success=success, result=result, error=error, summary=summary, state_changes=state_changes,
-            tokens_used=tokens_used, latency_ms=latency_ms,
-        )  # fmt: skip
+            success=success,
+            result=result,
+            error=error,
+            summary=summary,
+            state_changes=state_changes,
+            tokens_used=tokens_used,
+            latency_ms=latency_ms,
+        )
         execution.with_outcome.add(decision_id)
 
     def decide_and_execute(
-        self, execution_id: str, intent: str, options: Iterable[Mapping[str, Any]], chosen: str, reasoning: str,
-        executor: Callable[..., Any], *, node_id: str | None = None, **arguments: Any,
-    ) -> tuple[str, Any]:  # fmt: skip
+        self,
+        execution_id: str,
+        intent: str,
+        options: Iterable[Mapping[str, Any]],
+        chosen: str,
+        reasoning: str,
+        executor: Callable[..., Any],
+        *,
+        node_id: str | None = None,
+        **arguments: Any,
+    ) -> tuple[str, Any]:
         """Record a choice, carry it out with `executor(**arguments)`, and record what came of it and how long it took.
 
         Returns the decision's id and the result. What the executor raises is recorded and raised again; a result that is
@@ -151,9 +182,14 @@ class StreamDecisionTracker:
         return decision_id, result
 
     def report_problem(
-        self, execution_id: str, severity: str, description: str, decision_id: str | None = None,
-        root_cause: str | None = None, suggested_fix: str | None = None,
-    ) -> str:  # fmt: skip
+        self,
+        execution_id: str,
+        severity: str,
+        description: str,
+        decision_id: str | None = None,
+        root_cause: str | None = None,
+        suggested_fix: str | None = None,
+    ) -> str:
         """Report something wrong, `critical`, `warning` or `minor`, and return the problem's id."""
         run = self._execution("report_problem", execution_id).run
         reported = run.report_problem(

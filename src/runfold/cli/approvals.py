@@ -10,11 +10,11 @@ from runfold.cli.pages import Cursor, Limit, Order, Some, answer, conclude, mome
 from runfold.cli.projections import Fold, ready
 
 if TYPE_CHECKING:
-    from runfold.ledger.approval_list import ApprovalWords
-    from runfold.ledger.ledger import Ledger
-    from runfold.ledger.read_models import Page
-    from runfold.ledger.submitted import Receipt
+    from runfold.commands.submitted import Receipt
+    from runfold.ledger import Ledger
     from runfold.projections.approval_queue import ApprovalRow
+    from runfold.queries.approval_list import ApprovalWords
+    from runfold.queries.read_models import Page
 
 _STYLES = {"open": "cyan", "granted": "green", "denied": "red", "expired": "yellow", "withdrawn": "yellow"}
 
@@ -56,19 +56,27 @@ def approvals(  # noqa: PLR0913  one option for each thing that approvals can be
     somebody edited them. In JSON each item has its words (arguments to the letter, votes) under `words`.
     """
     asked: dict[str, Any] = {
-        "status": ["open", *(status or ())] if open else status, "thread_id": thread, "run_id": run, "agent_id": agent,
-        "user_id": user, "action": action, "requested_by": requested_by, "decided_by": decided_by, "older_than": older_than,
-        "expires_before": moment("--expires-before", expires_before), "order_by": order_by, "order": order, "limit": limit,
+        "status": ["open", *(status or ())] if open else status,
+        "thread_id": thread,
+        "run_id": run,
+        "agent_id": agent,
+        "user_id": user,
+        "action": action,
+        "requested_by": requested_by,
+        "decided_by": decided_by,
+        "older_than": older_than,
+        "expires_before": moment("--expires-before", expires_before),
+        "order_by": order_by,
+        "order": order,
+        "limit": limit,
         "cursor": cursor,
-    }  # fmt: skip
+    }
     with call.ledger() as ledger:
         ready(call, ledger, "approval_queue", fold=fold)
         page = ledger.now.approvals(**asked)
         words = ledger.now.approval_words(page.items)
     if call.json:
-        items = [
-            {**row.model_dump(mode="json"), "words": words[row.approval_id].model_dump(mode="json")} for row in page.items
-        ]  # fmt: skip
+        items = [{**row.model_dump(mode="json"), "words": words[row.approval_id].model_dump(mode="json")} for row in page.items]
         answer(call, page, items)
     else:
         _print(call, page, words)
@@ -146,12 +154,17 @@ def _print(call: Call, page: "Page[ApprovalRow]", words: "dict[str, ApprovalWord
 
     rows = [
         (
-            row.approval_id, shown(row.status, _STYLES.get(row.status, "")), one_line(row.action, 40),
+            row.approval_id,
+            shown(row.status, _STYLES.get(row.status, "")),
+            one_line(row.action, 40),
             one_line(words[row.approval_id].effective_arguments_text or words[row.approval_id].arguments_text, 80),
-            row.run_id, on_day(row.requested_at), on_day(row.expires_at), row.decided_by or "",
+            row.run_id,
+            on_day(row.requested_at),
+            on_day(row.expires_at),
+            row.decided_by or "",
         )
         for row in page.items
-    ]  # fmt: skip
+    ]
     heads = ("id", "status", "action", "arguments", "run", "asked (UTC)", "expires", "decided by")
     print_whole(call.out, table(heads, rows, wraps="arguments"))
     conclude(call, page, "approval")

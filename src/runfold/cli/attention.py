@@ -9,8 +9,8 @@ from runfold.cli.pages import Cursor, Limit, Some, answer, conclude, on_day
 from runfold.cli.projections import Fold, ready
 
 if TYPE_CHECKING:
-    from runfold.ledger.read_models import Page
     from runfold.projections.attention import AttentionRow
+    from runfold.queries.read_models import Page
 
 
 def attention(
@@ -19,7 +19,8 @@ def attention(
     reason: Annotated[
         Some,
         typer.Option(
-            "--reason", metavar="REASON",
+            "--reason",
+            metavar="REASON",
             help="failed, stuck, waiting_for_approval, waiting_for_input, node_failure, retries, escalations, latency, "
             "tokens or steps.",
         ),
@@ -32,16 +33,22 @@ def attention(
     limit: Limit = 20,
     cursor: Cursor = None,
     fold: Fold = False,
-) -> None:  # fmt: skip
+) -> None:
     """List the runs that a person should look at, with all the reasons, those flagged last first.
 
     Reasons are: failed, stuck, waiting for a person; a step that failed; more than 3 retries, 2 approvals asked for, 60
     seconds of work, 100,000 tokens or 20 steps.
     """
     asked: dict[str, Any] = {
-        "reason": reason, "status": status, "goal_id": goal, "agent_id": agent, "thread_id": thread, "user_id": user,
-        "limit": limit, "cursor": cursor,
-    }  # fmt: skip
+        "reason": reason,
+        "status": status,
+        "goal_id": goal,
+        "agent_id": agent,
+        "thread_id": thread,
+        "user_id": user,
+        "limit": limit,
+        "cursor": cursor,
+    }
     with call.ledger() as ledger:
         ready(call, ledger, "attention", fold=fold)
         page = ledger.now.attention(**asked)
@@ -57,10 +64,14 @@ def _print(call: Call, page: "Page[AttentionRow]") -> None:
 
     rows = [
         (
-            row.run_id, shown(row.status, STATUS_STYLES.get(row.status, "")), ", ".join(row.reasons), one_line(row.agent_id, 40),
-            row.goal_id or "", on_day(row.flagged_at),
+            row.run_id,
+            shown(row.status, STATUS_STYLES.get(row.status, "")),
+            ", ".join(row.reasons),
+            one_line(row.agent_id, 40),
+            row.goal_id or "",
+            on_day(row.flagged_at),
         )
         for row in page.items
-    ]  # fmt: skip
+    ]
     print_whole(call.out, table(("run", "status", "reasons", "agent", "goal", "since (UTC)"), rows, wraps="reasons"))
     conclude(call, page, "run")

@@ -43,8 +43,9 @@ def backup(
         return
     call.out.print(
         f"{counted(note.sums.events, 'event')} up to position {note.sums.last_position} in {file} ({note.bytes:,} bytes,"
-        f" {seconds:.1f} s)", soft_wrap=True,
-    )  # fmt: skip
+        f" {seconds:.1f} s)",
+        soft_wrap=True,
+    )
     call.out.print(f"sha256 {note.sha256}, digest {note.sums.digest}, history {note.epoch}", style="dim", soft_wrap=True)
 
 
@@ -106,8 +107,10 @@ def _answer(call: Call, restored: "Restored", seconds: float) -> None:
     compared = "as the backup says" if restored.note else f"there is no {restored.file.name}.json to compare it with"
     call.out.print(
         f"restored {counted(sums.events, 'event')} up to position {sums.last_position} from {restored.file}, {verdict}"
-        f" ({seconds:.1f} s)", style="bold red" if restored.findings else "bold green", soft_wrap=True,
-    )  # fmt: skip
+        f" ({seconds:.1f} s)",
+        style="bold red" if restored.findings else "bold green",
+        soft_wrap=True,
+    )
     call.out.print(f"sha256 {restored.sha256}, digest {sums.digest}: {compared}", style="dim", soft_wrap=True)
     lost = f"; it was seen up to position {restored.lost_position}" if restored.lost_position is not None else ""
     call.out.print(

@@ -12,22 +12,34 @@ from runfold.cli.conversation import in_words
 from runfold.cli.terminal import counted, one_line, shown
 from runfold.cli.tree import STATUS_STYLES
 from runfold.domain.values import json_text
-from runfold.ledger.alignment import Pair
-from runfold.ledger.divergence import RunDiff, Side, Stretch
-from runfold.ledger.steps import Kind, Step
-from runfold.ledger.usage_report import UsageTotals
+from runfold.history.alignment import Pair
+from runfold.history.outline import Kind, Step
+from runfold.queries.difference import RunDiff, Side, Stretch
+from runfold.queries.usage_report import UsageTotals
 
 _LONG, _SHORT, _CONTEXT = 320, 90, 40
 """Characters shown of what differs, of what does not, and of what comes before the first difference."""
 
 _NOUNS: dict[Kind, str] = {
-    "message": "message", "revision": "revision", "decision": "decision", "outcome": "outcome", "tool_call": "tool call",
-    "tool_result": "tool result", "approval": "approval", "verdict": "verdict", "ending": "ending",
-}  # fmt: skip
+    "message": "message",
+    "revision": "revision",
+    "decision": "decision",
+    "outcome": "outcome",
+    "tool_call": "tool call",
+    "tool_result": "tool result",
+    "approval": "approval",
+    "verdict": "verdict",
+    "ending": "ending",
+}
 _WHO = {"tool_call": "tool", "tool_result": "tool", "verdict": "approval", "ending": "end"}
 _WHO_STYLES = {
-    "user": "bold cyan", "assistant": "bold green", "tool": "yellow", "decision": "bold blue", "outcome": "blue", "end": "bold",
-}  # fmt: skip
+    "user": "bold cyan",
+    "assistant": "bold green",
+    "tool": "yellow",
+    "decision": "bold blue",
+    "outcome": "blue",
+    "end": "bold",
+}
 _HEADING = {"tool", "action", "intent"}
 """What with, or what for: stands beside who."""
 _UNNAMED = {"text", "status"}
@@ -56,12 +68,14 @@ def sides(found: RunDiff) -> Table:
 def _wholes(side: Side, own_nodes: Sequence[str]) -> dict[str, str]:
     why = f" ({side.stop_reason})" if side.stop_reason not in {None, side.status} else ""
     return {
-        "thread": side.thread_id, "agent": side.agent_id,
+        "thread": side.thread_id,
+        "agent": side.agent_id,
         "from": f"{side.parent_kind} {side.parent_run_id}" if side.parent_run_id else "",
-        "status": f"{side.status}{why}", "took": _seconds(side.duration_ns),
+        "status": f"{side.status}{why}",
+        "took": _seconds(side.duration_ns),
         "decisions": f"{side.decisions}, {side.success_rate:.0%} came out well" if side.decisions else "",
         "only its nodes": ", ".join(own_nodes),
-    }  # fmt: skip
+    }
 
 
 def _runs(after: Stretch, parted_in: str | None) -> str:
@@ -73,9 +87,11 @@ def _runs(after: Stretch, parted_in: str | None) -> str:
 def _after(after: Stretch) -> dict[str, str]:
     steps = [counted(number, _NOUNS[kind]) for kind, number in after.steps.items() if kind != "ending"]
     return {
-        "  steps": ", ".join(steps), "  lasted": _seconds(after.elapsed_ns), "  tokens": _tokens(after.usage),
+        "  steps": ", ".join(steps),
+        "  lasted": _seconds(after.elapsed_ns),
+        "  tokens": _tokens(after.usage),
         "  cost": ", ".join(_costs(after.usage)),
-    }  # fmt: skip
+    }
 
 
 def _seconds(nanoseconds: int | None) -> str:
@@ -84,9 +100,11 @@ def _seconds(nanoseconds: int | None) -> str:
 
 def _tokens(usage: UsageTotals) -> str:
     counts = {
-        "in": usage.input_tokens, "out": usage.output_tokens, "read from cache": usage.cache_read_input_tokens,
+        "in": usage.input_tokens,
+        "out": usage.output_tokens,
+        "read from cache": usage.cache_read_input_tokens,
         "written to cache": usage.cache_creation_input_tokens,
-    }  # fmt: skip
+    }
     said = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count is not None)
     return f"{said or 'not reported'}, {counted(usage.calls, 'call')}" if usage.calls else ""
 

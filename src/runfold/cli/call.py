@@ -14,8 +14,8 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from runfold.ledger.ledger import Ledger
-    from runfold.ledger.reading import Reading
+    from runfold.ledger import Ledger
+    from runfold.queries.reading import Reading
     from runfold.settings import Settings
 
 P = ParamSpec("P")
@@ -63,7 +63,7 @@ class Call:
     @contextlib.contextmanager
     def ledger(self, **more: Any) -> Iterator["Ledger"]:
         """The ledger, open."""
-        from runfold.ledger.ledger import Ledger
+        from runfold.ledger import Ledger
 
         settings = self.settings(**more)
         if "structlog" in sys.modules:  # it takes a sixth of our start-up, and only who logs has loaded it
@@ -110,7 +110,9 @@ _SHARED: dict[str, tuple[Any, Any]] = {
     "database_url": (
         str | None,
         typer.Option(
-            "--database-url", metavar="URL", rich_help_panel=EVERYWHERE,
+            "--database-url",
+            metavar="URL",
+            rich_help_panel=EVERYWHERE,
             help="PostgreSQL to use (RUNFOLD_DATABASE_URL); without one, the embedded PostgreSQL.",
         ),
     ),
@@ -123,19 +125,22 @@ _SHARED: dict[str, tuple[Any, Any]] = {
     "env_file": (
         str | None,
         typer.Option(
-            "--env-file", metavar="FILE", rich_help_panel=EVERYWHERE,
+            "--env-file",
+            metavar="FILE",
+            rich_help_panel=EVERYWHERE,
             help="File with more settings (RUNFOLD_ENV_FILE); no .env is read unless it is named here.",
         ),
     ),
     "unsafe_durability": (
         bool,
         typer.Option(
-            "--unsafe-durability", rich_help_panel=EVERYWHERE,
+            "--unsafe-durability",
+            rich_help_panel=EVERYWHERE,
             help="Work even where a crash would lose acknowledged events (RUNFOLD_UNSAFE_DURABILITY).",
         ),
     ),
     "verbose": (bool, typer.Option("--verbose", help="Add the trace to an error.", rich_help_panel=EVERYWHERE)),
-}  # fmt: skip
+}
 
 
 def shared_parameters() -> list[inspect.Parameter]:
@@ -180,6 +185,6 @@ def reflowed(text: str) -> str:
 
 def pinned(ledger: "Ledger", at: str | None) -> "Reading":
     """The ledger at a position or a time, or as it stands now; either way at one position, which `up_to` names."""
-    from runfold.ledger.reading import parse_moment
+    from runfold.queries.reading import parse_moment
 
     return ledger.now.at(ledger.position() if at is None else parse_moment(at))

@@ -49,8 +49,12 @@ def check(call: Call) -> None:
         lineage = [epoch.as_json() for epoch in ledger.lineage()]
     seconds = time.monotonic() - began
     facts: dict[str, Any] = {
-        "ok": not count, "as_of": log_check.head, "events": log_check.events, "seconds": round(seconds, 3), "lineage": lineage,
-    }  # fmt: skip
+        "ok": not count,
+        "as_of": log_check.head,
+        "events": log_check.events,
+        "seconds": round(seconds, 3),
+        "lineage": lineage,
+    }
     _answer(call, facts, found, count)
     if count:
         raise typer.Exit(DAMAGE)
@@ -90,5 +94,6 @@ def _answer(call: Call, facts: dict[str, Any], found: "list[Finding]", count: in
     verdict = counted(count, "damage") if count else "no damage"
     call.out.print(
         f"{verdict} in {counted(facts['events'], 'event')}, as of position {facts['as_of']} ({facts['seconds']:.1f} s)",
-        style="bold red" if count else "bold green", soft_wrap=True,
-    )  # fmt: skip
+        style="bold red" if count else "bold green",
+        soft_wrap=True,
+    )

@@ -9,8 +9,8 @@ from rich.text import Text
 
 from runfold.cli.terminal import one_line, shown
 from runfold.domain.values import DataPart, FilePart, Part, ReasoningPart, SourcePart, TextPart, json_text
-from runfold.ledger.history import TOOL_CALL_EVENTS, History, fold_tool_calls
-from runfold.ledger.views import Message, ToolCallView
+from runfold.history.path import TOOL_CALL_EVENTS, History, fold_tool_calls
+from runfold.history.views import Message, ToolCallView
 
 _STYLES = {"user": "bold cyan", "assistant": "bold green", "tool": "yellow", "system": "magenta", "developer": "magenta"}
 _CALL_WORDS = 160
@@ -38,10 +38,13 @@ class Conversation:
     def as_json(self) -> dict[str, Any]:
         """Ready for `--json`."""
         return {
-            "as_of": self.as_of, "thread_id": self.thread_id, "run_id": self.run_id, "path": list(self.path),
+            "as_of": self.as_of,
+            "thread_id": self.thread_id,
+            "run_id": self.run_id,
+            "path": list(self.path),
             "messages": [message.model_dump(mode="json") for message in self.messages],
             "tool_calls": [call.model_dump(mode="json") for call in self.tool_calls],
-        }  # fmt: skip
+        }
 
     def drawn(self) -> Table:
         """For people: the position, who, and what."""
@@ -59,7 +62,7 @@ class Conversation:
         done = [
             (call.requested_position, Text("tool", _STYLES["tool"]), _call(call, with_result=call.id not in answered))
             for call in self.tool_calls
-        ]  # fmt: skip
+        ]
         return sorted([*said, *done], key=lambda line: line[0])
 
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from runfold.cli.conversation import Conversation
     from runfold.cli.demo_story import Cast
-    from runfold.ledger.ledger import Ledger
-    from runfold.ledger.reading import Reading
+    from runfold.ledger import Ledger
+    from runfold.queries.reading import Reading
 
 WIDTH = 100
 
@@ -61,12 +61,15 @@ def _as_json(reading: "Reading", before: int, cast: "Cast", appended: int) -> di
     from runfold.cli.tree import ThreadTree
 
     return {
-        "as_of": reading.up_to, "thread_id": cast.thread_id, "events_appended": appended, "totals": _totals(reading, cast),
+        "as_of": reading.up_to,
+        "thread_id": cast.thread_id,
+        "events_appended": appended,
+        "totals": _totals(reading, cast),
         "tree": ThreadTree.of(reading, cast.thread_id).as_json(),
         "moments": [_conversation(moment, cast, "main").as_json() for moment in (reading.at(before), reading)],
         "branches": {head: _conversation(reading, cast, head).as_json() for head in ("main", "exchange")},
         "try_next": _try_next(cast, before),
-    }  # fmt: skip
+    }
 
 
 def _totals(reading: "Reading", cast: "Cast") -> dict[str, int]:
@@ -78,12 +81,19 @@ def _totals(reading: "Reading", cast: "Cast") -> dict[str, int]:
             for name, value in recorded.event.model_dump()["tokens"].items():
                 tokens[name] += value or 0
     return {
-        "events": types.total(), "runs": types["run.created"], "messages": types["message.added"],
-        "revisions": types["message.revised"], "tool_calls": types["tool.called"], "decisions": types["decision.made"],
-        "problems": types["problem.reported"], "approvals_granted": types["approval.granted"],
-        "approvals_denied": types["approval.denied"], "approvals_withdrawn": types["approval.withdrawn"],
-        "input_tokens": tokens["input_tokens"], "output_tokens": tokens["output_tokens"],
-    }  # fmt: skip
+        "events": types.total(),
+        "runs": types["run.created"],
+        "messages": types["message.added"],
+        "revisions": types["message.revised"],
+        "tool_calls": types["tool.called"],
+        "decisions": types["decision.made"],
+        "problems": types["problem.reported"],
+        "approvals_granted": types["approval.granted"],
+        "approvals_denied": types["approval.denied"],
+        "approvals_withdrawn": types["approval.withdrawn"],
+        "input_tokens": tokens["input_tokens"],
+        "output_tokens": tokens["output_tokens"],
+    }
 
 
 def _try_next(cast: "Cast", before: int) -> list[str]:

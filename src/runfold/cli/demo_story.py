@@ -11,19 +11,21 @@ from decimal import Decimal
 from typing import Self
 
 from runfold.errors import RunNotFound
+from runfold.handles.run import Run
+from runfold.handles.tenant_ledger import Batch
 from runfold.ids import stable_id
-from runfold.ledger.desk import Batch
-from runfold.ledger.ledger import Ledger
-from runfold.ledger.run import Run
+from runfold.ledger import Ledger
 
 AGENT, CLERK = "agent:support", "human:ada"
 
 _CUSTOMERS = ("Mira", "Jonas", "Amara", "Teo", "Ingrid", "Rafael")
 _GOODS = (
-    ("rain jacket", "the left sleeve is torn", "79.90"), ("desk lamp", "the switch is broken", "54.50"),
-    ("tea set", "two cups are cracked", "46.00"), ("trail shoes", "one sole has come off", "119.00"),
+    ("rain jacket", "the left sleeve is torn", "79.90"),
+    ("desk lamp", "the switch is broken", "54.50"),
+    ("tea set", "two cups are cracked", "46.00"),
+    ("trail shoes", "one sole has come off", "119.00"),
     ("headphones", "the right side is silent", "89.00"),
-)  # fmt: skip
+)
 _POSTAGE = ("4.95", "5.90", "6.50")
 
 
@@ -47,10 +49,14 @@ class Cast:
         goods, flaw, price = chance.choice(_GOODS)
         return cls(
             name=f"demo{seed}" if tenant == "default" else stable_id("demo", tenant, str(seed)),
-            customer=chance.choice(_CUSTOMERS), goods=goods, flaw=flaw, price=Decimal(price),
-            postage=Decimal(chance.choice(_POSTAGE)), order=chance.randrange(10_000, 99_999),
+            customer=chance.choice(_CUSTOMERS),
+            goods=goods,
+            flaw=flaw,
+            price=Decimal(price),
+            postage=Decimal(chance.choice(_POSTAGE)),
+            order=chance.randrange(10_000, 99_999),
             tokens=tuple(chance.randrange(180, 2_400) for _ in range(12)),
-        )  # fmt: skip
+        )
 
     def id(self, kind: str, name: str) -> str:
         """`run_demo7_claim`: short enough to type."""
@@ -70,8 +76,11 @@ class Cast:
 def tell(ledger: Ledger, cast: Cast) -> int:
     """Record what of the story is not there yet, and return the number of new events."""
     scenes: list[tuple[str, Callable[[Batch, Cast], None]]] = [
-        ("claim", _the_claim), ("voucher", _the_voucher), ("exchange", _the_exchange), ("express", _the_express),
-    ]  # fmt: skip
+        ("claim", _the_claim),
+        ("voucher", _the_voucher),
+        ("exchange", _the_exchange),
+        ("express", _the_express),
+    ]
     appended = 0
     for name, scene in scenes:
         if not _is_told(ledger, cast.id("run", name)):
@@ -92,13 +101,18 @@ def _is_told(ledger: Ledger, run_id: str) -> bool:
 def _the_claim(batch: Batch, cast: Cast) -> None:
     """The customer asks; a sub-agent reads the policy; the refund needs a person, who grants less than was asked."""
     thread = batch.create_thread(
-        thread_id=cast.thread_id, agent_id="support", user_id=f"customer-{cast.order}", title=f"Refund for order {cast.order}",
+        thread_id=cast.thread_id,
+        agent_id="support",
+        user_id=f"customer-{cast.order}",
+        title=f"Refund for order {cast.order}",
         metadata={"channel": "chat"},
-    )  # fmt: skip
+    )
     run = thread.start_run(
-        {"order": cast.order}, run_id=cast.id("run", "claim"), agent_version="2.4.0",
+        {"order": cast.order},
+        run_id=cast.id("run", "claim"),
+        agent_version="2.4.0",
         goal={"id": "settle-claim", "description": "Settle the claim within policy"},
-    )  # fmt: skip
+    )
     run.set_state({"order": cast.order, "claim": "open"})
     question = f"Hello! My {cast.goods} came today and {cast.flaw}. May I have my money back?"
     _says(run, cast, "user", "question", question)
@@ -123,17 +137,22 @@ def _looks_up_the_order(run: Run, cast: Cast) -> None:
     found.succeed({"goods": cast.goods, "paid": f"{cast.total} EUR"})
     step.finish()
     problem = run.report_problem(
-        "warning", "no photo of the damage came with the claim", problem_id=cast.id("prob", "photo"),
+        "warning",
+        "no photo of the damage came with the claim",
+        problem_id=cast.id("prob", "photo"),
         suggested_fix="ask for one before more than 150 EUR go back",
-    )  # fmt: skip
+    )
     problem.resolve("under 150 EUR the customer's word is enough", actor=CLERK)
 
 
 def _asks_the_policy(batch: Batch, run: Run, cast: Cast) -> None:
     reader = batch.thread(cast.thread_id).start_run(
-        {"question": "May a damaged article be refunded?"}, run_id=cast.id("run", "policy"), agent_id="policy-reader",
-        parent=run, kind="spawned_by",
-    )  # fmt: skip
+        {"question": "May a damaged article be refunded?"},
+        run_id=cast.id("run", "policy"),
+        agent_id="policy-reader",
+        parent=run,
+        kind="spawned_by",
+    )
     _says(reader, cast, "assistant", "policy", "Damaged goods: full price within 30 days. Postage is refunded by a clerk only.")
     _uses(reader, cast, "policy", "anthropic", "claude-sonnet-4-5", 2)
     reader.complete({"refundable": True})
@@ -141,21 +160,29 @@ def _asks_the_policy(batch: Batch, run: Run, cast: Cast) -> None:
 
 def _is_granted(batch: Batch, run: Run, cast: Cast) -> None:
     decision = run.decide(
-        "settle the claim", decision_id=cast.id("dec", "settle"), chosen="refund", decision_type="tool_selection",
+        "settle the claim",
+        decision_id=cast.id("dec", "settle"),
+        chosen="refund",
+        decision_type="tool_selection",
         reasoning="The order is 3 days old and the policy allows it; an exchange was not asked for.",
         options=[
             {"id": "refund", "description": "refund the order", "pros": ["what was asked for"], "confidence": 0.85},
             {"id": "exchange", "description": "send a new one", "cons": ["not asked for"], "confidence": 0.6},
         ],
-    )  # fmt: skip
+    )
     asked = {"order": cast.order, "amount": f"{cast.total} EUR"}
     granted = {"order": cast.order, "amount": f"{cast.price} EUR"}
     refund = run.call_tool("refund", asked, call_id=cast.id("call", "refund"), needs_approval=True)
     approval = run.request_approval(
-        "refund", arguments=asked, call_id=refund.id, decision_id=decision.id, expires_in="7d",
-        message=f"Refund {cast.total} EUR to {cast.customer}?", approval_id=cast.id("approval", "refund"),
+        "refund",
+        arguments=asked,
+        call_id=refund.id,
+        decision_id=decision.id,
+        expires_in="7d",
+        message=f"Refund {cast.total} EUR to {cast.customer}?",
+        approval_id=cast.id("approval", "refund"),
         requester_excluded=True,
-    )  # fmt: skip
+    )
     batch.approval(approval.id).grant(actor=CLERK, arguments=granted, comment="The goods, not the postage.")
     refund.start(approval=approval, execution_key=cast.id("exec", "refund"))
     refund.succeed({"refunded": f"{cast.price} EUR"})
@@ -193,9 +220,12 @@ def _the_exchange(batch: Batch, cast: Cast) -> None:
     )
     batch.thread(cast.thread_id).name_head("exchange", run)
     decision = run.decide(
-        "settle the claim", decision_id=cast.id("dec", "instead"), chosen="exchange", reasoning="A new one is what is wanted.",
+        "settle the claim",
+        decision_id=cast.id("dec", "instead"),
+        chosen="exchange",
+        reasoning="A new one is what is wanted.",
         options=[{"id": "exchange", "description": "send a new one"}, {"id": "refund", "description": "refund the order"}],
-    )  # fmt: skip
+    )
     sent = run.call_tool("send_replacement", {"order": cast.order}, call_id=cast.id("call", "replace"))
     sent.start(execution_key=cast.id("exec", "replace"))
     sent.succeed({"parcel": f"P{cast.order}"})
@@ -232,6 +262,9 @@ def _uses(run: Run, cast: Cast, name: str, provider: str, model: str, at: int) -
     asked = run.start_model_call(provider=provider, request_model=model, model_call_id=cast.id("mcall", name))
     asked.finish(response_model=model, finish_reasons=("stop",))
     run.usage(
-        provider=provider, model=model, model_call_id=asked.id, input_tokens=cast.tokens[at],
+        provider=provider,
+        model=model,
+        model_call_id=asked.id,
+        input_tokens=cast.tokens[at],
         output_tokens=cast.tokens[at + 1] // 8,
-    )  # fmt: skip
+    )

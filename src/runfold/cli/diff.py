@@ -8,8 +8,8 @@ from runfold.cli.call import Call, pinned
 from runfold.cli.threads import At
 
 if TYPE_CHECKING:
-    from runfold.ledger.divergence import FirstDivergence, RunDiff
-    from runfold.ledger.steps import Step
+    from runfold.history.outline import Step
+    from runfold.queries.difference import FirstDivergence, RunDiff
 
 _MOST_COLUMNS = 160
 
@@ -55,8 +55,10 @@ def _in_common(found: "RunDiff") -> str:
     if found.a.run_id == found.b.run_id:
         return "It is one run, compared with itself."
     held = [
-        counted(common.messages, "message"), counted(common.decisions, "decision"), counted(common.tool_calls, "tool call"),
-    ]  # fmt: skip
+        counted(common.messages, "message"),
+        counted(common.decisions, "decision"),
+        counted(common.tool_calls, "tool call"),
+    ]
     return f"In common up to version {common.version} of {common.run_id} (position {common.position}): {', '.join(held)}."
 
 

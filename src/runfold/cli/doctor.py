@@ -125,8 +125,8 @@ def _embedded(settings: "Settings") -> Iterator[Line]:
     if settings.database_url is not None:
         yield Line("database", "ok", without_secrets(settings.database_url.get_secret_value()))
         return
-    from runfold.store.embedded_place import find_place
-    from runfold.store.embedded_watchdog import postmaster_pid
+    from runfold.embedded.place import find_place
+    from runfold.embedded.watchdog import postmaster_pid
 
     place = find_place(settings.home)
     pid = postmaster_pid(place.data)

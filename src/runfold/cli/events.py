@@ -8,15 +8,29 @@ from runfold.cli.call import Call
 
 if TYPE_CHECKING:
     from runfold.domain.event import Recorded
-    from runfold.ledger.ledger import Ledger
+    from runfold.ledger import Ledger
     from runfold.store.reader import Head
 
 _NOT_WORDS = frozenset(
     {
-        "thread_id", "run_id", "request_digest", "arguments_digest", "effective_digest", "arguments", "metadata", "raw",
-        "options", "votes", "ordinal", "execution_key", "agent_version", "code_version", "state_changes", "expires_at",
+        "thread_id",
+        "run_id",
+        "request_digest",
+        "arguments_digest",
+        "effective_digest",
+        "arguments",
+        "metadata",
+        "raw",
+        "options",
+        "votes",
+        "ordinal",
+        "execution_key",
+        "agent_version",
+        "code_version",
+        "state_changes",
+        "expires_at",
     }
-)  # fmt: skip
+)
 _FIRST_WORDS = ("role", "name", "title", "intent", "action", "severity", "content", "text", "description", "message", "reason")
 
 
@@ -97,9 +111,12 @@ def _print(call: Call, recorded: "Recorded") -> None:
 
     stream = _short(recorded.stream) if call.out.is_terminal else recorded.stream
     line = Text.assemble(
-        (f"{recorded.position:>8} ", "bold"), (f"{recorded.recorded_at:%Y-%m-%d %H:%M:%S} ", "dim"),
-        (f"{recorded.type:<25} ", "cyan"), f"{stream} ", shown(summary(recorded), "dim"),
-    )  # fmt: skip
+        (f"{recorded.position:>8} ", "bold"),
+        (f"{recorded.recorded_at:%Y-%m-%d %H:%M:%S} ", "dim"),
+        (f"{recorded.type:<25} ", "cyan"),
+        f"{stream} ",
+        shown(summary(recorded), "dim"),
+    )
     if call.out.is_terminal:
         call.out.print(line, no_wrap=True, overflow="ellipsis")
     else:

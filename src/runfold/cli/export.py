@@ -52,9 +52,16 @@ def export(
             ready(call, ledger, plain_name(table), fold=False)
         with progress_bar(call.err, "Exporting", "rows") as told:
             exported = exporting.export(
-                ledger, table, format, to, after=after, up_to=up_to, rows_per_part=rows_per_part, all_tenants=all_tenants,
+                ledger,
+                table,
+                format,
+                to,
+                after=after,
+                up_to=up_to,
+                rows_per_part=rows_per_part,
+                all_tenants=all_tenants,
                 told=told,
-            )  # fmt: skip
+            )
     if call.json:
         call.answer(exported.as_json())
     else:

@@ -9,9 +9,9 @@ from runfold.cli.pages import Cursor, Limit, Some, answer, conclude
 from runfold.cli.projections import Fold, as_json, ready
 
 if TYPE_CHECKING:
-    from runfold.ledger.failure import FailureAnalysis
-    from runfold.ledger.read_models import Page
-    from runfold.ledger.summary import RunSummaryView
+    from runfold.queries.failure import FailureAnalysis
+    from runfold.queries.read_models import Page
+    from runfold.queries.summary import RunSummaryView
 
 
 def failures(
@@ -29,7 +29,7 @@ def failures(
 
     It went wrong at its first decision that is not known to have come out well.
     """
-    from runfold.ledger.summary import MODELS
+    from runfold.queries.summary import MODELS
 
     asked: dict[str, Any] = {"goal_id": goal, "agent_id": agent, "thread_id": thread, "limit": limit, "cursor": cursor}
     with call.ledger() as ledger:
@@ -49,11 +49,14 @@ def _print(call: Call, page: "Page[RunSummaryView]") -> None:
 
     rows = [
         (
-            summary.run_id, summary.goal_id or "", one_line(f"{summary.error.code}: {summary.error.message}", 120)
-            if summary.error else "", summary.decision_count, summary.problem_count,
+            summary.run_id,
+            summary.goal_id or "",
+            one_line(f"{summary.error.code}: {summary.error.message}", 120) if summary.error else "",
+            summary.decision_count,
+            summary.problem_count,
         )
         for summary in page.items
-    ]  # fmt: skip
+    ]
     print_whole(call.out, table(("run", "goal", "error", "#decisions", "#problems"), rows, wraps="error"))
     conclude(call, page, "failed run")
 

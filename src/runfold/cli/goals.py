@@ -9,8 +9,8 @@ from runfold.cli.pages import Cursor, Limit, answer, conclude, on_day
 from runfold.cli.projections import Fold, as_json, ready
 
 if TYPE_CHECKING:
-    from runfold.ledger.goal_progress import GoalProgress
-    from runfold.ledger.patterns import Improvement, Patterns
+    from runfold.queries.goal_progress import GoalProgress
+    from runfold.queries.patterns import Improvement, Patterns
 
 GoalId = Annotated[str, typer.Argument(metavar="GOAL", help="The goal's id, as `runfold goals` shows it.")]
 _ADVICE = {"continue": "yellow", "adjust": "bold red", "complete": "green"}
@@ -29,11 +29,17 @@ def goals(call: Call, limit: Limit = 50, cursor: Cursor = None, fold: Fold = Fal
 
     rows = [
         (
-            one_line(row.goal_id, 80), row.runs, row.completed_runs, row.failed_runs, row.open_runs, row.decisions,
-            row.hard_violations + row.soft_violations, on_day(row.last_run_at),
+            one_line(row.goal_id, 80),
+            row.runs,
+            row.completed_runs,
+            row.failed_runs,
+            row.open_runs,
+            row.decisions,
+            row.hard_violations + row.soft_violations,
+            on_day(row.last_run_at),
         )
         for row in page.items
-    ]  # fmt: skip
+    ]
     heads = ("goal", "#runs", "#completed", "#failed", "#open", "#decisions", "#violations", "last run (UTC)")
     print_whole(call.out, table(heads, rows, wraps="goal"))
     conclude(call, page, "goal")
@@ -45,7 +51,7 @@ def goal(call: Call, goal_id: GoalId, fold: Fold = False) -> None:
     A criterion is held against the decisions that name it among their constraints, or that have at least two words of its
     description in their intent and reasoning.
     """
-    from runfold.ledger.goal_progress import MODELS
+    from runfold.queries.goal_progress import MODELS
 
     with call.ledger() as ledger:
         ready(call, ledger, *MODELS, fold=fold)
@@ -72,11 +78,16 @@ def _print_goal(call: Call, found: "GoalProgress") -> None:
     if found.criteria:
         rows = [
             (
-                "met" if each.met else "", each.id, one_line(each.description, 80), f"{each.weight:g}", f"{each.progress:.0%}",
-                "" if each.target is None else one_line(str(each.target), 20), f"{each.successes}/{each.outcomes}",
+                "met" if each.met else "",
+                each.id,
+                one_line(each.description, 80),
+                f"{each.weight:g}",
+                f"{each.progress:.0%}",
+                "" if each.target is None else one_line(str(each.target), 20),
+                f"{each.successes}/{each.outcomes}",
             )
             for each in found.criteria
-        ]  # fmt: skip
+        ]
         out.print()
         heads = ("", "criterion", "description", "#weight", "#progress", "#target", "#good/known")
         print_whole(out, table(heads, rows, wraps="description"))
@@ -88,7 +99,7 @@ def _print_goal(call: Call, found: "GoalProgress") -> None:
 
 def patterns(call: Call, goal_id: GoalId, fold: Fold = False) -> None:
     """Tell what repeats over all runs towards a goal: errors, nodes that fail, choices; and what could be made better."""
-    from runfold.ledger import patterns as what_repeats
+    from runfold.queries import patterns as what_repeats
 
     with call.ledger() as ledger:
         ready(call, ledger, *what_repeats.MODELS, fold=fold)
@@ -106,17 +117,16 @@ def _print_patterns(call: Call, found: "Patterns", better: "list[Improvement]") 
 
     out = call.out
     out.print(shown(f"{found.goal_id}  {found.completed_runs:,} of {found.run_count:,} runs completed", "bold"), soft_wrap=True)
-    choices = [
-        f"{each.count} of {each.decisions}: {each.intent} → {each.choice}" for each in found.common_choices[:_CHOICES]
-    ]  # fmt: skip
+    choices = [f"{each.count} of {each.decisions}: {each.intent} → {each.choice}" for each in found.common_choices[:_CHOICES]]
     lists = {
         "Common failures": [f"{each.count} times: {each.error}" for each in found.common_failures],
-        "Nodes that fail": [f"{each.failure_rate:.0%} at {each.node_id} ({each.failed} of {each.decisions})"
-                            for each in found.problematic_nodes],
+        "Nodes that fail": [
+            f"{each.failure_rate:.0%} at {each.node_id} ({each.failed} of {each.decisions})" for each in found.problematic_nodes
+        ],
         "Kinds of decision": [f"{count} times: {kind}" for kind, count in found.decision_types.items()],
         f"Common choices, of {counted(found.intents, 'intent')}": choices,
         "What could be better": [f"{each.priority}: {each.recommendation}. {each.reason}." for each in better],
-    }  # fmt: skip
+    }
     for title, told in lists.items():
         if told:
             out.print(f"\n{title}", style="bold")

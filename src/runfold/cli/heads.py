@@ -27,11 +27,13 @@ def heads(call: Call, thread_id: ThreadId, at: At = None) -> None:
 
     rows = [
         (
-            head.name, head.run_id, "followed" if head.has_followed else "by hand",
+            head.name,
+            head.run_id,
+            "followed" if head.has_followed else "by hand",
             f"{_HOW[head.placed.how]} at {head.placed.position} by {head.placed.by}" if head.placed else "never",
         )
         for head in found
-    ]  # fmt: skip
+    ]
     print_whole(call.out, table(("name", "run", "came there", "put by hand"), rows))
     call.out.print(f"{counted(len(rows), 'head')} as of position {reading.up_to}", style="dim")
 
@@ -63,10 +65,15 @@ def head(
             receipt = thread.name_head(name, run_id, actor=actor)
         now = next(head for head in ledger.now.heads(thread_id) if head.name == name)
     if call.json:
-        call.answer({
-            "position": receipt.position, "appended": receipt.appended, "thread_id": thread_id, "from_run_id": was.get(name),
-            "head": now.model_dump(mode="json"),
-        })  # fmt: skip
+        call.answer(
+            {
+                "position": receipt.position,
+                "appended": receipt.appended,
+                "thread_id": thread_id,
+                "from_run_id": was.get(name),
+                "head": now.model_dump(mode="json"),
+            }
+        )
         return
     from runfold.cli.terminal import shown
 

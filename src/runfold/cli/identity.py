@@ -18,18 +18,22 @@ FILE = "identity"
 As = Annotated[
     str | None,
     typer.Option(
-        "--as", "--actor", metavar="KIND:ID",
+        "--as",
+        "--actor",
+        metavar="KIND:ID",
         help="Who you are, such as human:ada; remembered when first given. Else RUNFOLD_ACTOR, or you are asked.",
     ),
-]  # fmt: skip
+]
 
 Who = Annotated[
     str | None,
     typer.Option(
-        "--as", "--actor", metavar="KIND:ID",
+        "--as",
+        "--actor",
+        metavar="KIND:ID",
         help="Who you are, such as human:ada, for this call; else RUNFOLD_ACTOR, who voted here first, or you are asked.",
     ),
-]  # fmt: skip
+]
 
 
 def person(call: Call, said: str | None) -> str:

@@ -9,8 +9,8 @@ from runfold.cli.identity import Who, whoever
 from runfold.cli.pages import on_day
 
 if TYPE_CHECKING:
-    from runfold.ledger.keys import KeyView
-    from runfold.ledger.ledger import Ledger
+    from runfold.handles.keys import KeyView
+    from runfold.ledger import Ledger
 
 HELP = """Make, list and revoke the keys that open the HTTP service, of the tenant that RUNFOLD_TENANT names.
 
@@ -76,11 +76,17 @@ def list_keys(call: Call) -> None:
 
     rows = [
         (
-            view.id, shown(view.status, _STYLES[view.status]), view.label, view.owner, ", ".join(view.scopes),
-            f"{on_day(view.created_at)} by {view.created_by}", on_day(view.expires_at), _ended(view),
+            view.id,
+            shown(view.status, _STYLES[view.status]),
+            view.label,
+            view.owner,
+            ", ".join(view.scopes),
+            f"{on_day(view.created_at)} by {view.created_by}",
+            on_day(view.expires_at),
+            _ended(view),
         )
         for view in views
-    ]  # fmt: skip
+    ]
     print_whole(call.out, table(("id", "state", "label", "owner", "scopes", "made (UTC)", "expires", "revoked"), rows))
     call.out.print(f"{counted(len(rows), 'key')} as of position {position}", style="dim")
 

@@ -47,103 +47,208 @@ _FIRST, _LOOK, _DECIDE, _CARE = "Begin", "Look", "Decide", "Look after"
 
 _COMMANDS: list[tuple[str, str, Callable[..., None], tuple[str, ...]]] = [
     ("demo", _FIRST, demo, ("runfold demo", "runfold demo --seed 42", "runfold demo --json")),
-    ("import", _FIRST, import_runs, (
-        "runfold import claude-code ~/.claude/projects", "runfold import tau2 results.json.gz --strict",
-        "zcat events.jsonl.gz | runfold import ag-ui - --json",
-    )),
-    ("serve", _FIRST, serve, (
-        "runfold serve", "runfold serve --port 9000 --no-work", "runfold serve --projection my.module:MyProjection",
-        "runfold serve --host 0.0.0.0 --json",
-    )),
+    (
+        "import",
+        _FIRST,
+        import_runs,
+        (
+            "runfold import claude-code ~/.claude/projects",
+            "runfold import tau2 results.json.gz --strict",
+            "zcat events.jsonl.gz | runfold import ag-ui - --json",
+        ),
+    ),
+    (
+        "serve",
+        _FIRST,
+        serve,
+        (
+            "runfold serve",
+            "runfold serve --port 9000 --no-work",
+            "runfold serve --projection my.module:MyProjection",
+            "runfold serve --host 0.0.0.0 --json",
+        ),
+    ),
     ("threads", _LOOK, threads, ("runfold threads --limit 20", "runfold threads --before 1841 --json")),
-    ("thread", _LOOK, thread, (
-        "runfold thread thread_demo7", "runfold thread thread_demo7 --at 27", "runfold thread thread_demo7 --head exchange",
-        "runfold thread thread_demo7 --at 2026-10-01T09:30:00Z --json",
-    )),
+    (
+        "thread",
+        _LOOK,
+        thread,
+        (
+            "runfold thread thread_demo7",
+            "runfold thread thread_demo7 --at 27",
+            "runfold thread thread_demo7 --head exchange",
+            "runfold thread thread_demo7 --at 2026-10-01T09:30:00Z --json",
+        ),
+    ),
     ("run", _LOOK, run, ("runfold run run_demo7_claim", "runfold run run_demo7_claim --version 9 --json")),
-    ("runs", _LOOK, runs, (
-        "runfold runs --agent support --status failed --from 2026-10-01T00:00:00Z", "runfold runs --active --fold --json",
-        "runfold runs --goal settle-claim --tool refund --steps gte:1", "runfold runs --order-by duration --percentile 95",
-    )),
+    (
+        "runs",
+        _LOOK,
+        runs,
+        (
+            "runfold runs --agent support --status failed --from 2026-10-01T00:00:00Z",
+            "runfold runs --active --fold --json",
+            "runfold runs --goal settle-claim --tool refund --steps gte:1",
+            "runfold runs --order-by duration --percentile 95",
+        ),
+    ),
     ("summary", _LOOK, summary, ("runfold summary run_demo7_claim", "runfold summary run_demo7_claim --json")),
     ("tree", _LOOK, tree, ("runfold tree thread_demo7", "runfold tree thread_demo7 --at 27")),
-    ("diff", _LOOK, diff, (
-        "runfold diff run_demo7_claim run_demo7_exchange", "runfold diff run_demo7_claim run_demo7_policy --at 27 --json",
-    )),
+    (
+        "diff",
+        _LOOK,
+        diff,
+        (
+            "runfold diff run_demo7_claim run_demo7_exchange",
+            "runfold diff run_demo7_claim run_demo7_policy --at 27 --json",
+        ),
+    ),
     ("heads", _LOOK, heads, ("runfold heads thread_demo7", "runfold heads thread_demo7 --at 64 --json")),
-    ("events", _LOOK, events, (
-        "runfold events --thread thread_demo7 --type 'approval.*'", "runfold events --after 100 --limit 20 --json",
-        "runfold events --after 100 --follow",
-    )),
-    ("export", _LOOK, export, (
-        "runfold export events", "runfold export run_summaries --fold --to /data/runfold",
-        "runfold export events --format jsonl --after 20 --up-to 60",
-    )),
+    (
+        "events",
+        _LOOK,
+        events,
+        (
+            "runfold events --thread thread_demo7 --type 'approval.*'",
+            "runfold events --after 100 --limit 20 --json",
+            "runfold events --after 100 --follow",
+        ),
+    ),
+    (
+        "export",
+        _LOOK,
+        export,
+        (
+            "runfold export events",
+            "runfold export run_summaries --fold --to /data/runfold",
+            "runfold export events --format jsonl --after 20 --up-to 60",
+        ),
+    ),
     ("problems", _LOOK, problems, ("runfold problems --open", "runfold problems --severity warning --goal settle-claim --json")),
-    ("usage", _LOOK, usage, (
-        "runfold usage --by model,day --since 2026-10-01", "runfold usage --by agent --goal refunds --fold --json",
-        "runfold usage --by run --run run_demo7_claim --scope tree",
-    )),
+    (
+        "usage",
+        _LOOK,
+        usage,
+        (
+            "runfold usage --by model,day --since 2026-10-01",
+            "runfold usage --by agent --goal refunds --fold --json",
+            "runfold usage --by run --run run_demo7_claim --scope tree",
+        ),
+    ),
     ("attention", _LOOK, attention, ("runfold attention --fold", "runfold attention --reason stuck --reason failed --json")),
     ("failures", _LOOK, failures, ("runfold failures --limit 20", "runfold failures --goal settle-claim --json")),
     ("goals", _LOOK, goals, ("runfold goals", "runfold goals --json")),
     ("goal", _LOOK, goal, ("runfold goal settle-claim", "runfold goal settle-claim --fold --json")),
     ("patterns", _LOOK, patterns, ("runfold patterns settle-claim", "runfold patterns settle-claim --json")),
-    ("approvals", _DECIDE, approvals, (
-        "runfold approvals --open", "runfold approvals --open --agent support --older-than 1h",
-        "runfold approvals --decided-by human:ada --json",
-    )),
-    ("approve", _DECIDE, approve, (
-        "runfold approve approval_demo7_refund --as human:ada",
-        "runfold approve approval_demo7_refund --arguments '{\"amount\": \"9.90\"}' --comment 'half of it'",
-    )),
+    (
+        "approvals",
+        _DECIDE,
+        approvals,
+        (
+            "runfold approvals --open",
+            "runfold approvals --open --agent support --older-than 1h",
+            "runfold approvals --decided-by human:ada --json",
+        ),
+    ),
+    (
+        "approve",
+        _DECIDE,
+        approve,
+        (
+            "runfold approve approval_demo7_refund --as human:ada",
+            "runfold approve approval_demo7_refund --arguments '{\"amount\": \"9.90\"}' --comment 'half of it'",
+        ),
+    ),
     ("deny", _DECIDE, deny, ("runfold deny approval_demo7_refund --reason 'ask the customer first' --as human:ada",)),
-    ("rows", _LOOK, rows, (
-        "runfold rows tool_calls --where status=failed --fold", "runfold rows run_summaries --json",
-    )),
-    ("head", _DECIDE, head, (
-        "runfold head thread_demo7 draft run_demo7_exchange",
-        "runfold head thread_demo7 main run_demo7_claim --expected run_demo7_voucher --rewind",
-    )),
-    ("work", _CARE, work, (
-        "runfold work", "runfold work --once", "runfold work --projection run_summaries --projection my.module:MyProjection",
-    )),
+    (
+        "rows",
+        _LOOK,
+        rows,
+        (
+            "runfold rows tool_calls --where status=failed --fold",
+            "runfold rows run_summaries --json",
+        ),
+    ),
+    (
+        "head",
+        _DECIDE,
+        head,
+        (
+            "runfold head thread_demo7 draft run_demo7_exchange",
+            "runfold head thread_demo7 main run_demo7_claim --expected run_demo7_voucher --rewind",
+        ),
+    ),
+    (
+        "work",
+        _CARE,
+        work,
+        (
+            "runfold work",
+            "runfold work --once",
+            "runfold work --projection run_summaries --projection my.module:MyProjection",
+        ),
+    ),
     ("projections", _CARE, projections, ("runfold projections --json", "runfold projections retry run_summaries")),
-    ("rebuild", _CARE, rebuild, (
-        "runfold rebuild usage --diff", "runfold rebuild --all --workers 4", "runfold rebuild run_summaries --rollback",
-        "runfold rebuild run_summaries usage --as-of 2026-10-01T00:00:00Z --into october",
-        "runfold rebuild --all --branch run_demo7_exchange --into exchange",
-    )),
+    (
+        "rebuild",
+        _CARE,
+        rebuild,
+        (
+            "runfold rebuild usage --diff",
+            "runfold rebuild --all --workers 4",
+            "runfold rebuild run_summaries --rollback",
+            "runfold rebuild run_summaries usage --as-of 2026-10-01T00:00:00Z --into october",
+            "runfold rebuild --all --branch run_demo7_exchange --into exchange",
+        ),
+    ),
     ("schemas", _CARE, schemas, ("runfold schemas --json",)),
     ("drop-schema", _CARE, drop_schema, ("runfold drop-schema october --yes",)),
-    ("moments prepare", _CARE, moments.prepare, (
-        "runfold moments prepare 2026-10-01T00:00:00Z", "runfold moments prepare 120000 --expires-in 1d --json",
-    )),
+    (
+        "moments prepare",
+        _CARE,
+        moments.prepare,
+        (
+            "runfold moments prepare 2026-10-01T00:00:00Z",
+            "runfold moments prepare 120000 --expires-in 1d --json",
+        ),
+    ),
     ("moments list", _CARE, moments.list_moments, ("runfold moments list", "runfold moments list --json")),
     ("moments drop", _CARE, moments.drop, ("runfold moments drop moment_120000_1f2e3d4c5b6a",)),
-    ("keys create", _CARE, keys.create, (
-        "runfold keys create --owner human:ada --scope runs:read --scope approvals:decide --label 'Ada at work'",
-        "runfold keys create --owner agent:support --scope runs:write --expires-in 90d --json",
-    )),
+    (
+        "keys create",
+        _CARE,
+        keys.create,
+        (
+            "runfold keys create --owner human:ada --scope runs:read --scope approvals:decide --label 'Ada at work'",
+            "runfold keys create --owner agent:support --scope runs:write --expires-in 90d --json",
+        ),
+    ),
     ("keys list", _CARE, keys.list_keys, ("runfold keys list", "RUNFOLD_TENANT=acme runfold keys list --json")),
     ("keys revoke", _CARE, keys.revoke, ("runfold keys revoke key_0198c0 --reason 'laptop lost' --as human:ada",)),
     ("check", _CARE, check, ("runfold check", "runfold check --json")),
     ("backup", _CARE, backup, ("runfold backup /backups/ledger-2026-11-28.dump", "runfold backup ledger.dump --yes --json")),
-    ("restore", _CARE, restore, (
-        "runfold restore /backups/ledger-2026-11-28.dump --home /var/lib/restored",
-        "RUNFOLD_ADMIN_URL=postgresql://postgres@db/empty runfold restore ledger.dump --json",
-    )),
+    (
+        "restore",
+        _CARE,
+        restore,
+        (
+            "runfold restore /backups/ledger-2026-11-28.dump --home /var/lib/restored",
+            "RUNFOLD_ADMIN_URL=postgresql://postgres@db/empty runfold restore ledger.dump --json",
+        ),
+    ),
     ("migrate", _CARE, migrate, ("runfold migrate", "RUNFOLD_ADMIN_URL=postgresql://admin@db/ledger runfold migrate")),
     ("doctor", _CARE, doctor, ("runfold doctor", "runfold doctor --json")),
     ("version", _CARE, version, ("runfold version", "runfold version --json")),
-]  # fmt: skip
+]
 
 _GROUPS = {"keys": (_CARE, keys.HELP), "moments": (_CARE, moments.HELP)}
 """Commands of two words, by their first: in which panel, and what they are for."""
 
 _STYLE: dict[str, Any] = {
-    "no_args_is_help": True, "rich_markup_mode": "rich", "context_settings": {"help_option_names": ["-h", "--help"]},
-}  # fmt: skip
+    "no_args_is_help": True,
+    "rich_markup_mode": "rich",
+    "context_settings": {"help_option_names": ["-h", "--help"]},
+}
 
 app = typer.Typer(
     name="runfold",

@@ -7,7 +7,7 @@ import typer
 from runfold.cli.call import Call
 
 if TYPE_CHECKING:
-    from runfold.ledger.moments import MomentView
+    from runfold.queries.moments import MomentView
 
 HELP = """Prepare, list and drop moments: read models of the whole ledger as of a position or a time.
 
@@ -36,7 +36,7 @@ def prepare(
     with call.ledger() as ledger, progress_bar(call.err, "Folding the past", "events") as told:
         made = ledger.prepare(
             moment, expires_in=expires_in, processes=workers, progress=lambda done, total: told(done, total, "")
-        )  # fmt: skip
+        )
     if call.json:
         call.answer(made.model_dump(mode="json"))
         return
@@ -58,18 +58,23 @@ def list_moments(call: Call) -> None:
 
     rows = [
         (
-            view.id, shown(view.state, _STYLES[view.state]), view.position, _done(view), view.asked_by, on_day(view.used_at),
+            view.id,
+            shown(view.state, _STYLES[view.state]),
+            view.position,
+            _done(view),
+            view.asked_by,
+            on_day(view.used_at),
             on_day(view.expires_at),
         )
         for view in found
-    ]  # fmt: skip
+    ]
     print_whole(call.out, table(("id", "state", "#as of", "#folded", "asked by", "used (UTC)", "kept until"), rows))
     call.out.print(counted(len(found), "moment"), style="dim", soft_wrap=True)
 
 
 def drop(
     call: Call, moment_id: Annotated[str, typer.Argument(metavar="MOMENT", help="As `runfold moments list` shows it.")]
-) -> None:  # fmt: skip
+) -> None:
     """Drop a moment. The log and the read models in use are not touched; another tenant that asked for the same keeps it."""
     with call.ledger() as ledger:
         ledger.drop_moment(moment_id)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from runfold.ledger.read_models import Page
+    from runfold.queries.read_models import Page
 
 Some = list[str] | None
 """Values of an option that may be given several times: any of them will do."""
@@ -25,7 +25,7 @@ def moment(option: str, text: str | None) -> "datetime | None":
     from datetime import datetime
 
     from runfold.errors import UsageError
-    from runfold.ledger.reading import parse_moment
+    from runfold.queries.reading import parse_moment
 
     if text is None:
         return None

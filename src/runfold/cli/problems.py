@@ -9,9 +9,9 @@ from runfold.cli.pages import Cursor, Limit, Order, Some, answer, conclude, on_d
 from runfold.cli.projections import Fold, ready
 
 if TYPE_CHECKING:
-    from runfold.ledger.problem_list import ProblemWords
-    from runfold.ledger.read_models import Page
     from runfold.projections.problems import ProblemRow
+    from runfold.queries.problem_list import ProblemWords
+    from runfold.queries.read_models import Page
 
 _STYLES = {"critical": "bold red", "warning": "yellow"}
 
@@ -38,9 +38,17 @@ def problems(
     In JSON each item has its words (description, cause, fix, resolution) under `words`.
     """
     asked: dict[str, Any] = {
-        "status": "open" if open else None, "severity": severity, "run_id": run, "goal_id": goal, "thread_id": thread,
-        "agent_id": agent, "order_by": order_by, "order": order, "limit": limit, "cursor": cursor,
-    }  # fmt: skip
+        "status": "open" if open else None,
+        "severity": severity,
+        "run_id": run,
+        "goal_id": goal,
+        "thread_id": thread,
+        "agent_id": agent,
+        "order_by": order_by,
+        "order": order,
+        "limit": limit,
+        "cursor": cursor,
+    }
     with call.ledger() as ledger:
         ready(call, ledger, "problems", fold=fold)
         page = ledger.now.problems(**asked)
@@ -60,12 +68,15 @@ def _print(call: Call, page: "Page[ProblemRow]", words: "dict[tuple[str, str], P
 
     rows = [
         (
-            shown(row.severity, _STYLES.get(row.severity, "")), row.status,
-            one_line(words[row.run_id, row.problem_id].description, 120), row.run_id, row.goal_id or "",
+            shown(row.severity, _STYLES.get(row.severity, "")),
+            row.status,
+            one_line(words[row.run_id, row.problem_id].description, 120),
+            row.run_id,
+            row.goal_id or "",
             on_day(row.reported_at),
         )
         for row in page.items
-    ]  # fmt: skip
+    ]
     heads = ("severity", "status", "description", "run", "goal", "reported (UTC)")
     print_whole(call.out, table(heads, rows, wraps="description"))
     conclude(call, page, "problem")

@@ -9,7 +9,7 @@ from runfold.cli.call import Call
 if TYPE_CHECKING:
     import threading
 
-    from runfold.ledger.ledger import Ledger
+    from runfold.ledger import Ledger
     from runfold.projector.status import ProjectionStatus
 
 _STYLES = {"up to date": "green", "catching up": "yellow", "being built": "yellow", "retrying": "red", "stopped": "bold red"}
@@ -138,12 +138,16 @@ def _print(call: Call, found: "list[ProjectionStatus]") -> None:
 
     rows = [
         (
-            status.name, status.version, shown(status.state, _STYLES.get(status.state, "")),
-            "" if status.position is None else status.position, status.behind_events, _seconds(status.behind_seconds),
+            status.name,
+            status.version,
+            shown(status.state, _STYLES.get(status.state, "")),
+            "" if status.position is None else status.position,
+            status.behind_events,
+            _seconds(status.behind_seconds),
             status.worker or "",
         )
         for status in found
-    ]  # fmt: skip
+    ]
     heads = ("name", "#version", "state", "#position", "#behind", "#for", "worker")
     print_whole(call.out, table(heads, rows, wraps="worker"))
     for status in found:
@@ -185,5 +189,7 @@ def ready(call: Call, ledger: "Ledger", *names: str, fold: bool) -> None:
 def as_json(standing: Any) -> dict[str, Any]:
     """What every answer from read models says of itself."""
     return {
-        "as_of": standing.position, "behind_events": standing.behind_events, "behind_seconds": standing.behind_seconds,
-    }  # fmt: skip
+        "as_of": standing.position,
+        "behind_events": standing.behind_events,
+        "behind_seconds": standing.behind_seconds,
+    }

@@ -7,7 +7,7 @@ import typer
 from runfold.cli.call import Call
 
 if TYPE_CHECKING:
-    from runfold.ledger.ledger import Ledger
+    from runfold.ledger import Ledger
     from runfold.projector.rebuild import Rebuilt
 
 MOST_SHOWN = 5
@@ -92,9 +92,12 @@ def _as_json(each: "Rebuilt") -> dict[str, Any]:
     if compared and each.compared:
         compared["examples"] = [example._asdict() for example in each.compared.examples]
     return {
-        "name": each.name, "generation": each.generation, "filled_to": each.position, "switched": each.switched,
+        "name": each.name,
+        "generation": each.generation,
+        "filled_to": each.position,
+        "switched": each.switched,
         "compared": compared,
-    }  # fmt: skip
+    }
 
 
 def _print(call: Call, found: "list[Rebuilt]", seconds: float, *, diff: bool) -> None:
@@ -102,11 +105,14 @@ def _print(call: Call, found: "list[Rebuilt]", seconds: float, *, diff: bool) ->
 
     rows = [
         (
-            each.name, "in use" if each.switched else "dropped", each.position,
-            "" if each.compared is None else each.compared.rows, "" if each.compared is None else each.compared.different,
+            each.name,
+            "in use" if each.switched else "dropped",
+            each.position,
+            "" if each.compared is None else each.compared.rows,
+            "" if each.compared is None else each.compared.different,
         )
         for each in found
-    ]  # fmt: skip
+    ]
     print_whole(call.out, table(("name", "new table", "#filled to", "#compared", "#different"), rows, wraps="name"))
     for each in found:
         if each.compared and each.compared.different:
@@ -144,16 +150,20 @@ def _roll_back(call: Call, ledger: "Ledger", names: tuple[str, ...]) -> None:
 
 def _make_past(
     call: Call, ledger: "Ledger", names: tuple[str, ...], into: str, as_of: str | None, branch: str | None, workers: int
-) -> None:  # fmt: skip
+) -> None:
     from runfold.cli.progress import progress_bar
     from runfold.cli.terminal import shown
-    from runfold.ledger.reading import parse_moment
+    from runfold.queries.reading import parse_moment
 
     with progress_bar(call.err, "Folding the past", "events") as told:
         made = ledger.make_schema(
-            into, *names, as_of=None if as_of is None else parse_moment(as_of), branch=branch, processes=workers,
+            into,
+            *names,
+            as_of=None if as_of is None else parse_moment(as_of),
+            branch=branch,
+            processes=workers,
             progress=lambda done, total: told(done, total, ""),
-        )  # fmt: skip
+        )
     if call.json:
         call.answer({"schema": made.schema, "position": made.position, "run_id": made.run_id, "names": made.names})
         return
@@ -170,24 +180,38 @@ def schemas(call: Call) -> None:
     with call.ledger() as ledger:
         found = ledger.schemas()
     if call.json:
-        call.answer({"items": [
+        call.answer(
             {
-                "schema": each.schema, "position": each.position, "run_id": each.run_id, "names": each.names, "ready": each.ready,
-                "kept": each.kept, "error": each.error, "created_at": each.created_at.isoformat(),
+                "items": [
+                    {
+                        "schema": each.schema,
+                        "position": each.position,
+                        "run_id": each.run_id,
+                        "names": each.names,
+                        "ready": each.ready,
+                        "kept": each.kept,
+                        "error": each.error,
+                        "created_at": each.created_at.isoformat(),
+                    }
+                    for each in found
+                ]
             }
-            for each in found
-        ]})  # fmt: skip
+        )
         return
     from runfold.cli.terminal import counted, print_whole, shown, table
 
     rows = [
         (
-            each.schema, each.position, each.run_id or "", ", ".join(each.names),
-            "" if each.ready else "failed" if each.error else "half done", "until dropped" if each.kept else "while used",
+            each.schema,
+            each.position,
+            each.run_id or "",
+            ", ".join(each.names),
+            "" if each.ready else "failed" if each.error else "half done",
+            "until dropped" if each.kept else "while used",
             f"{each.created_at:%Y-%m-%d %H:%M}",
         )
         for each in found
-    ]  # fmt: skip
+    ]
     heads = ("schema", "#as of", "along", "read models", "state", "kept", "made (UTC)")
     print_whole(call.out, table(heads, rows, wraps="read models"))
     for failed in (each for each in found if each.error):

@@ -9,8 +9,8 @@ from runfold.cli.pages import Cursor, Limit, Order, Some, answer, conclude, mome
 from runfold.cli.projections import Fold, ready
 
 if TYPE_CHECKING:
-    from runfold.ledger.read_models import Page
     from runfold.projections.run_summary import RunSummary
+    from runfold.queries.read_models import Page
 
 _UNITS = {"ns": 1, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 _MINUTES_FROM = 120
@@ -70,13 +70,31 @@ def runs(  # noqa: PLR0913  one option for each thing that runs can be found by
     steps_operator, step_count = _split(steps)
     duration_operator, length = _split(duration)
     asked: dict[str, Any] = {
-        "agent_id": agent, "status": status, "active": active, "background": background, "stop_reason": stop_reason,
-        "thread_id": thread, "run_id": run, "parent_run_id": parent, "goal_id": goal, "node_id": node, "user_id": user,
-        "workflow_id": workflow, "tool": tool, "steps": _whole(step_count), "steps_operator": steps_operator,
-        "duration_ns": _nanoseconds(length), "duration_operator": duration_operator, "duration_percentile": percentile,
-        "created_from": moment("--from", since), "created_to": moment("--to", until), "order_by": order_by, "order": order,
-        "limit": limit, "cursor": cursor,
-    }  # fmt: skip
+        "agent_id": agent,
+        "status": status,
+        "active": active,
+        "background": background,
+        "stop_reason": stop_reason,
+        "thread_id": thread,
+        "run_id": run,
+        "parent_run_id": parent,
+        "goal_id": goal,
+        "node_id": node,
+        "user_id": user,
+        "workflow_id": workflow,
+        "tool": tool,
+        "steps": _whole(step_count),
+        "steps_operator": steps_operator,
+        "duration_ns": _nanoseconds(length),
+        "duration_operator": duration_operator,
+        "duration_percentile": percentile,
+        "created_from": moment("--from", since),
+        "created_to": moment("--to", until),
+        "order_by": order_by,
+        "order": order,
+        "limit": limit,
+        "cursor": cursor,
+    }
     with call.ledger() as ledger:
         ready(call, ledger, "run_summaries", fold=fold)
         page = ledger.now.runs(**asked)
@@ -92,12 +110,17 @@ def _print(call: Call, page: "Page[RunSummary]") -> None:
 
     rows = [
         (
-            row.run_id, shown(row.status, STATUS_STYLES.get(row.status, "")), one_line(row.agent_id, 40), row.steps,
-            row.tool_calls, row.open_critical + row.open_warnings + row.open_minor, took(row.duration_ns),
+            row.run_id,
+            shown(row.status, STATUS_STYLES.get(row.status, "")),
+            one_line(row.agent_id, 40),
+            row.steps,
+            row.tool_calls,
+            row.open_critical + row.open_warnings + row.open_minor,
+            took(row.duration_ns),
             on_day(row.created_at),
         )
         for row in page.items
-    ]  # fmt: skip
+    ]
     heads = ("id", "status", "agent", "#steps", "#calls", "#problems", "#took", "created (UTC)")
     print_whole(call.out, table(heads, rows, wraps="agent"))
     conclude(call, page, "run")

@@ -8,7 +8,7 @@ from runfold.cli.call import Call, pinned
 from runfold.cli.threads import At
 
 if TYPE_CHECKING:
-    from runfold.ledger.views import RunView, ToolCallView
+    from runfold.history.views import RunView, ToolCallView
 
 
 def run(
@@ -46,18 +46,22 @@ def _print(call: Call, view: "RunView", calls: "list[ToolCallView]") -> None:
     parent = view.parent
     facts = {
         "status": f"{view.status} ({view.stop_reason})" if view.stop_reason not in {None, view.status} else view.status,
-        "thread": view.thread_id, "agent": view.agent_id,
+        "thread": view.thread_id,
+        "agent": view.agent_id,
         "parent": f"{parent.kind} {parent.run_id} at version {parent.at_version}" if parent else "none: a root",
         "goal": f"{view.goal.id}: {view.goal.description}" if view.goal else None,
-        "attempt": str(view.attempt), "worker": view.worker, "workflow": view.workflow_id,
+        "attempt": str(view.attempt),
+        "worker": view.worker,
+        "workflow": view.workflow_id,
         "waits for": ", ".join(view.waiting_for) or None,
         "input": None if view.input is None else one_line(json_text(view.input)),
         "output": None if view.output is None else one_line(json_text(view.output)),
         "error": f"{view.error.code}: {one_line(view.error.message)}" if view.error else None,
         "holds": f"{counted(view.messages, 'message')}, {counted(view.tool_calls, 'tool call')} ({view.open_tool_calls} open), "
-                 f"{counted(view.decisions, 'decision')}, {counted(view.problems, 'problem')}",
-        "created": f"{view.created_at:%Y-%m-%d %H:%M:%S} UTC", "last event": f"{view.last_event_at:%Y-%m-%d %H:%M:%S} UTC",
-    }  # fmt: skip
+        f"{counted(view.decisions, 'decision')}, {counted(view.problems, 'problem')}",
+        "created": f"{view.created_at:%Y-%m-%d %H:%M:%S} UTC",
+        "last event": f"{view.last_event_at:%Y-%m-%d %H:%M:%S} UTC",
+    }
     call.out.print(shown(view.id, "bold"))
     for name, value in facts.items():
         if value is not None:

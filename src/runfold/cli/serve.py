@@ -10,7 +10,7 @@ from runfold.cli.identity import checked_person, login
 if TYPE_CHECKING:
     import socket
 
-    from runfold.ledger.ledger import Ledger
+    from runfold.ledger import Ledger
 
 _NO_KEYS = (
     "{address} can be reached from other machines, and there are no keys yet, so anybody could do anything; make one with"
@@ -97,8 +97,8 @@ def _first_key(ledger: "Ledger", listener: "socket.socket", owner: str | None) -
         raise UsageError(_NO_FIRST_KEY)
     if owner is None:
         raise UsageError("nobody has a key yet, and the system does not say who you are; add --owner human:NAME")
-    desk = ledger.on_behalf(ledger.caller._replace(key=f"first key after {len(keys)}", key_of="server"))
-    text = desk.create_key(owner=owner, scopes=["admin"], label="the first key, made by runfold serve").text
+    caller_ledger = ledger.on_behalf(ledger.caller._replace(key=f"first key after {len(keys)}", key_of="server"))
+    text = caller_ledger.create_key(owner=owner, scopes=["admin"], label="the first key, made by runfold serve").text
     return None if text is None else (text, owner)
 
 
@@ -117,7 +117,7 @@ def _announce(call: Call, address: str, made: tuple[str, str] | None) -> None:
         f"Runfold serves {address}; Ctrl-C ends it, and nothing is lost.",
         f"{said}`runfold keys create` makes more)",
         "",
-        "Try, in another terminal:",
+        "Attempt, in another terminal:",
         f"  export RUNFOLD_KEY={key or 'rf_…'}",
         f"  curl {address}/threads {with_key} {as_json} -d '{thread}'",
         f"  curl {address}/threads/thread_hello/runs {with_key} {as_json} -d '{run}'",

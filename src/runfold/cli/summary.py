@@ -8,7 +8,7 @@ from runfold.cli.call import Call
 from runfold.cli.projections import Fold, as_json, ready
 
 if TYPE_CHECKING:
-    from runfold.ledger.summary import RunSummaryView
+    from runfold.queries.summary import RunSummaryView
 
 
 def summary(
@@ -21,7 +21,7 @@ def summary(
     Key decisions are the first five that did not come out well or were judged outstanding. The narrative is the run's own
     where it ended with one.
     """
-    from runfold.ledger.summary import MODELS
+    from runfold.queries.summary import MODELS
 
     with call.ledger() as ledger:
         ready(call, ledger, *MODELS, fold=fold)
@@ -42,19 +42,22 @@ def _print(call: Call, found: "RunSummaryView") -> None:
     out.print(shown(found.narrative), soft_wrap=True)
     rate = f"{found.success_rate:.0%} of them well, {found.resolved_success_rate:.0%} of those with an outcome"
     facts = {
-        "goal": found.goal_id, "error": found.error and f"{found.error.code}: {found.error.message}",
+        "goal": found.goal_id,
+        "error": found.error and f"{found.error.code}: {found.error.message}",
         "decisions": f"{found.decision_count:,}{f': {rate}' if found.decision_count else ''}",
         "problems": f"{found.problem_count:,}",
         "tokens": metrics.total_tokens and f"{metrics.total_tokens:,} of its decisions",
         "nodes": " → ".join(metrics.nodes_executed),
-    }  # fmt: skip
+    }
     for name, fact in facts.items():
         if fact:
             out.print(shown(f"  {name:<11}{fact}"), soft_wrap=True)
     lists = {
-        "Key decisions": found.key_decisions, "Critical problems": found.critical_problems, "Warnings": found.warnings,
+        "Key decisions": found.key_decisions,
+        "Critical problems": found.critical_problems,
+        "Warnings": found.warnings,
         "What worked": found.successes,
-    }  # fmt: skip
+    }
     for title, told in lists.items():
         if told:
             out.print(f"\n{title}", style="bold")

@@ -18,8 +18,15 @@ _ENDLESS = 100_000
 
 # What could move the cursor, ring, hide or turn text round on a reader's terminal: recorded text is anybody's text.
 _CONTROLS = [
-    *range(9), *range(11, 32), *range(0x7F, 0xA0), 0x061C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A),
-]  # fmt: skip
+    *range(9),
+    *range(11, 32),
+    *range(0x7F, 0xA0),
+    0x061C,
+    0x200E,
+    0x200F,
+    *range(0x2028, 0x202F),
+    *range(0x2066, 0x206A),
+]
 _UNSHOWN = dict.fromkeys(_CONTROLS, "\N{REPLACEMENT CHARACTER}")
 _ESCAPED = {code: f"\\u{code:04x}" for code in _CONTROLS}
 """In JSON they only occur inside strings, where this says the same."""
@@ -41,9 +48,14 @@ def console(stream: TextIO) -> Console:
     plain = bool(os.environ.get("NO_COLOR"))
     width = None if stream.isatty() or os.environ.get("COLUMNS", "").isdigit() else PLAIN_WIDTH
     return _Console(
-        file=stream, width=width, markup=False, highlight=False, emoji=False, color_system=None if plain else "auto",
+        file=stream,
+        width=width,
+        markup=False,
+        highlight=False,
+        emoji=False,
+        color_system=None if plain else "auto",
         no_color=plain,
-    )  # fmt: skip
+    )
 
 
 def shown(text: str, style: str = "") -> Text:

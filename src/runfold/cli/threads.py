@@ -37,11 +37,16 @@ def threads(
 
     rows = [
         (
-            thread.id, one_line(thread.title or "", 80), thread.agent_id, thread.state, thread.runs,
-            f"{thread.last_run_at or thread.created_at:%Y-%m-%d %H:%M}", thread.created_position,
+            thread.id,
+            one_line(thread.title or "", 80),
+            thread.agent_id,
+            thread.state,
+            thread.runs,
+            f"{thread.last_run_at or thread.created_at:%Y-%m-%d %H:%M}",
+            thread.created_position,
         )
         for thread in found
-    ]  # fmt: skip
+    ]
     print_whole(call.out, table(("id", "title", "agent", "state", "#runs", "last run (UTC)", "#created at"), rows, wraps="title"))
     more = f"; more: runfold threads --before {following}" if following else ""
     call.out.print(f"{counted(len(rows), 'thread')} as of position {reading.up_to}{more}", style="dim", soft_wrap=True)

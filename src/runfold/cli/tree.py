@@ -13,13 +13,18 @@ from rich.tree import Tree as Drawing
 
 from runfold.cli.terminal import one_line, shown
 from runfold.domain.run_events import FOLLOWED
-from runfold.ledger.reading import Reading
-from runfold.ledger.tree import Node, Tree
-from runfold.ledger.views import RunView, ThreadView
+from runfold.history.tree import Node, Tree
+from runfold.history.views import RunView, ThreadView
+from runfold.queries.reading import Reading
 
 STATUS_STYLES = {
-    "completed": "green", "failed": "red", "cancelled": "yellow", "waiting": "cyan", "running": "blue", "stuck": "magenta",
-}  # fmt: skip
+    "completed": "green",
+    "failed": "red",
+    "cancelled": "yellow",
+    "waiting": "cyan",
+    "running": "blue",
+    "stuck": "magenta",
+}
 
 
 @dataclass(frozen=True)
@@ -44,9 +49,12 @@ class ThreadTree:
     def as_json(self) -> dict[str, Any]:
         """Ready for `--json`: the runs in the order of their creation."""
         return {
-            "as_of": self.as_of, "thread_id": self.thread.id, "title": self.thread.title, "heads": dict(self.tree.heads),
+            "as_of": self.as_of,
+            "thread_id": self.thread.id,
+            "title": self.thread.title,
+            "heads": dict(self.tree.heads),
             "runs": [self._run_json(node) for node in self.tree.nodes.values()],
-        }  # fmt: skip
+        }
 
     def drawn(self) -> Drawing:
         """For people."""
@@ -95,10 +103,16 @@ class ThreadTree:
     def _run_json(self, node: Node) -> dict[str, Any]:
         run = self.runs[node.run_id]
         return {
-            "id": node.run_id, "parent": node.parent.model_dump(mode="json") if node.parent else None,
-            "agent_id": node.agent_id, "status": run.status, "stop_reason": run.stop_reason, "version": run.version,
-            "heads": self.heads_of(node.run_id), "created_position": node.position, "position": run.position,
-        }  # fmt: skip
+            "id": node.run_id,
+            "parent": node.parent.model_dump(mode="json") if node.parent else None,
+            "agent_id": node.agent_id,
+            "status": run.status,
+            "stop_reason": run.stop_reason,
+            "version": run.version,
+            "heads": self.heads_of(node.run_id),
+            "created_position": node.position,
+            "position": run.position,
+        }
 
 
 def _leaving(node: Node) -> str:

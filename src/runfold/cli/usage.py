@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import date
 
-    from runfold.ledger.usage_report import UsageReport, UsageTotals
+    from runfold.queries.usage_report import UsageReport, UsageTotals
 
 Day = Annotated[str | None, typer.Option(metavar="DAY", help="A UTC day such as 2026-01-31, which is part of the range.")]
 
@@ -47,9 +47,17 @@ def usage(
     reported by whom and which was computed from which list.
     """
     asked: dict[str, Any] = {
-        "run": run, "thread": thread, "agent": agent, "user": user, "goal": goal, "model": model, "provider": provider,
-        "node": node, "since": _day("--since", since), "until": _day("--until", until),
-    }  # fmt: skip
+        "run": run,
+        "thread": thread,
+        "agent": agent,
+        "user": user,
+        "goal": goal,
+        "model": model,
+        "provider": provider,
+        "node": node,
+        "since": _day("--since", since),
+        "until": _day("--until", until),
+    }
     with call.ledger() as ledger:
         ready(call, ledger, *(("usage", "thread_tree") if scope == "tree" else ("usage",)), fold=fold)
         report = ledger.now.usage(by, scope=scope, **asked)  # type: ignore[arg-type]  # it checks its words

@@ -63,7 +63,7 @@ class Approval:
     @property
     def request(self) -> ApprovalRequested:
         """The request; only for an approval that exists."""
-        assert self.requested is not None, f"{self.id} was never requested"  # noqa: S101  the door checks
+        assert self.requested is not None, f"{self.id} was never requested"  # noqa: S101  the executor checks
         return self.requested
 
     def describe(self) -> str:
@@ -96,9 +96,13 @@ class Approval:
         return self.status == "open" and expires_at is not None and now >= expires_at
 
     def vote(
-        self, voter: Actor, verdict: Literal["approve", "deny"], comment: str | None = None,
-        edited: str | None = None, response: dict[str, object] | None = None,
-    ) -> Events:  # fmt: skip
+        self,
+        voter: Actor,
+        verdict: Literal["approve", "deny"],
+        comment: str | None = None,
+        edited: str | None = None,
+        response: dict[str, object] | None = None,
+    ) -> Events:
         """Vote once. The quorum's last yes for the same arguments grants; one no denies. Repeating one's vote changes nothing."""
         command = "grant" if verdict == "approve" else "deny"
         name = str(voter)
@@ -113,9 +117,13 @@ class Approval:
         for person in _voices(voter) & self.voices.keys():
             self.refuse(command, f"{self.voices[person]} voted for {person} already, and each has one vote; another must decide")
         vote = ApprovalVoteCast(
-            voter=name, on_behalf_of=voter.on_behalf_of, verdict=verdict, comment=comment, edited_arguments_text=edited,
+            voter=name,
+            on_behalf_of=voter.on_behalf_of,
+            verdict=verdict,
+            comment=comment,
+            edited_arguments_text=edited,
             response=response,
-        )  # fmt: skip
+        )
         votes = (*(ballot.vote for ballot in self.ballots.values()), Vote(voter=name, verdict=verdict, comment=comment))
         if verdict == "deny":
             return [vote, ApprovalDenied(reason=comment, votes=votes)]
@@ -126,15 +134,21 @@ class Approval:
         if agreeing < self.request.rule.quorum:
             return [vote]
         granted = ApprovalGranted(
-            effective_arguments_text=effective, effective_digest=digest(effective),
-            edited=effective != self.request.arguments_text, votes=votes,
-        )  # fmt: skip
+            effective_arguments_text=effective,
+            effective_digest=digest(effective),
+            edited=effective != self.request.arguments_text,
+            votes=votes,
+        )
         return [vote, granted]
 
     def vote_too_late(
-        self, voter: Actor, verdict: Literal["approve", "deny"], comment: str | None = None,
-        edited: str | None = None, response: dict[str, object] | None = None,
-    ) -> Events:  # fmt: skip
+        self,
+        voter: Actor,
+        verdict: Literal["approve", "deny"],
+        comment: str | None = None,
+        edited: str | None = None,
+        response: dict[str, object] | None = None,
+    ) -> Events:
         """Keep that somebody who may decide it voted when it was closed: of each voter once. Nothing else is kept."""
         name = str(voter)
         if self.status == "open" or name in self.ballots or name in self.too_late:
@@ -142,10 +156,15 @@ class Approval:
         self._check_voter("vote", voter)
         return [
             ApprovalVoteRefused(
-                voter=name, on_behalf_of=voter.on_behalf_of, verdict=verdict, comment=comment, edited_arguments_text=edited,
-                response=response, status=self.status,
+                voter=name,
+                on_behalf_of=voter.on_behalf_of,
+                verdict=verdict,
+                comment=comment,
+                edited_arguments_text=edited,
+                response=response,
+                status=self.status,
             )
-        ]  # fmt: skip
+        ]
 
     def expire(self, now: datetime) -> Events:
         """Nobody answered in time."""
@@ -186,7 +205,7 @@ class Approval:
             ApprovalConsumed(
                 run_id=asked.run_id, call_id=asked.call_id, execution_key=execution_key, arguments_digest=arguments_digest
             )
-        ]  # fmt: skip
+        ]
 
     def evolve(self, event: Event) -> None:
         """Take in what happened."""

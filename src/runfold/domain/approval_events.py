@@ -132,6 +132,12 @@ class ApprovalConsumed(ApprovalEvent, type="approval.consumed"):
 
 
 AnyApprovalEvent = (
-    ApprovalRequested | ApprovalVoteCast | ApprovalVoteRefused | ApprovalGranted | ApprovalDenied
-    | ApprovalExpired | ApprovalWithdrawn | ApprovalConsumed
-)  # fmt: skip
+    ApprovalRequested
+    | ApprovalVoteCast
+    | ApprovalVoteRefused
+    | ApprovalGranted
+    | ApprovalDenied
+    | ApprovalExpired
+    | ApprovalWithdrawn
+    | ApprovalConsumed
+)

@@ -10,9 +10,15 @@ from runfold.domain.life import Life
 from runfold.domain.values import Count, Id, Json, JsonObject, Label, Share, Text, Value, same
 
 DecisionType = Literal[
-    "tool_selection", "parameter_choice", "path_choice", "output_format",
-    "retry_strategy", "delegation", "termination", "custom",
-]  # fmt: skip
+    "tool_selection",
+    "parameter_choice",
+    "path_choice",
+    "output_format",
+    "retry_strategy",
+    "delegation",
+    "termination",
+    "custom",
+]
 
 
 class Option(Value):

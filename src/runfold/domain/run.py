@@ -36,7 +36,7 @@ from runfold.domain.run_events import (
     Status,
     StopReason,
     StuckRule,
-)  # fmt: skip
+)
 from runfold.domain.step import AnyStepEvent, StepEvent, Steps
 from runfold.domain.tool_call import AnyToolCallEvent, Failure, ToolCallEvent, ToolCalls
 from runfold.domain.usage import AnyUsageEvent, CostReported, UsageCorrected, UsageEvent, Usages
@@ -45,9 +45,16 @@ from runfold.errors import CommandRefused
 
 ENDED: frozenset[Status] = frozenset({"completed", "failed", "cancelled"})
 AFTERTHOUGHTS = (
-    DecisionEvaluated, OutcomeCorrected, UsageCorrected, CostReported, ProblemReported, ProblemResolved,
-    RunLinked, RunMetadataMerged, MessageRedacted,
-)  # fmt: skip
+    DecisionEvaluated,
+    OutcomeCorrected,
+    UsageCorrected,
+    CostReported,
+    ProblemReported,
+    ProblemResolved,
+    RunLinked,
+    RunMetadataMerged,
+    MessageRedacted,
+)
 """What is said about a run rather than done by it: an ended run still takes it, and a stuck one stays stuck."""
 
 NO_PROGRESS = (RunCancellationRequested, RunStuck, RunReleased, *AFTERTHOUGHTS)
@@ -201,10 +208,12 @@ class Run:
         self.require_open("fail")
         return [
             RunFailed(
-                stop_reason=cast("StopReason", stop_reason), error=error,
-                closed_tool_calls=tuple(self.calls.open_ids), closed_approvals=self.waiting_for,
+                stop_reason=cast("StopReason", stop_reason),
+                error=error,
+                closed_tool_calls=tuple(self.calls.open_ids),
+                closed_approvals=self.waiting_for,
             )
-        ]  # fmt: skip
+        ]
 
     def cancel(self, reason: str | None = None, stop_reason: str = "cancelled") -> Events:
         """Stop. Cancelling what is cancelled changes nothing."""
@@ -214,10 +223,12 @@ class Run:
         self.require_open("cancel")
         return [
             RunCancelled(
-                stop_reason=cast("StopReason", stop_reason), reason=reason,
-                closed_tool_calls=tuple(self.calls.open_ids), closed_approvals=self.waiting_for,
+                stop_reason=cast("StopReason", stop_reason),
+                reason=reason,
+                closed_tool_calls=tuple(self.calls.open_ids),
+                closed_approvals=self.waiting_for,
             )
-        ]  # fmt: skip
+        ]
 
     def link(self, workflow_id: str) -> Events:
         """Say which workflow of another system the run belongs to. Allowed after its end too."""

@@ -20,7 +20,7 @@ from runfold.domain.values import (
     Time,
     Value,
     Version,
-)  # fmt: skip
+)
 
 Status = Literal["created", "running", "waiting", "stuck", "completed", "failed", "cancelled"]
 Ending = Literal["completed", "failed", "cancelled"]
@@ -31,27 +31,61 @@ FOLLOWED: frozenset[ParentKind] = frozenset({"continues", "resumes", "retries"})
 StuckRule = Literal["idle", "lease_expired", "identical_responses", "identical_tool_calls", "manual"]
 
 STATUS_ALIASES = {
-    "pending": "created", "success": "completed", "canceled": "cancelled", "active": "running", "paused": "waiting",
-}  # fmt: skip
+    "pending": "created",
+    "success": "completed",
+    "canceled": "cancelled",
+    "active": "running",
+    "paused": "waiting",
+}
 
 ENDING_OF_STOP_REASON: dict[str, Ending] = {
-    "end_turn": "completed", "max_steps": "completed", "tool_rule": "completed",
-    "error": "failed", "llm_api_error": "failed", "invalid_llm_response": "failed", "invalid_tool_call": "failed",
-    "no_tool_call": "failed", "max_tokens_exceeded": "failed", "insufficient_credits": "failed",
-    "context_window_overflow_in_system_prompt": "failed", "lease_expired": "failed", "incomplete": "failed",
-    "stalled": "failed", "tool_doom_loop": "failed", "approval_denied": "failed", "approval_expired": "failed",
-    "budget_exceeded": "failed", "content_filter": "failed",
-    "cancelled": "cancelled", "client_disconnected": "cancelled",
-}  # fmt: skip
+    "end_turn": "completed",
+    "max_steps": "completed",
+    "tool_rule": "completed",
+    "error": "failed",
+    "llm_api_error": "failed",
+    "invalid_llm_response": "failed",
+    "invalid_tool_call": "failed",
+    "no_tool_call": "failed",
+    "max_tokens_exceeded": "failed",
+    "insufficient_credits": "failed",
+    "context_window_overflow_in_system_prompt": "failed",
+    "lease_expired": "failed",
+    "incomplete": "failed",
+    "stalled": "failed",
+    "tool_doom_loop": "failed",
+    "approval_denied": "failed",
+    "approval_expired": "failed",
+    "budget_exceeded": "failed",
+    "content_filter": "failed",
+    "cancelled": "cancelled",
+    "client_disconnected": "cancelled",
+}
 """Every stop reason and the one status it means: Letta's thirteen (`requires_approval` belongs to a wait) and ours."""
 
 StopReason = Literal[
-    "end_turn", "max_steps", "tool_rule",
-    "error", "llm_api_error", "invalid_llm_response", "invalid_tool_call", "no_tool_call", "max_tokens_exceeded",
-    "insufficient_credits", "context_window_overflow_in_system_prompt", "lease_expired", "incomplete", "stalled",
-    "tool_doom_loop", "approval_denied", "approval_expired", "budget_exceeded", "content_filter",
-    "cancelled", "client_disconnected",
-]  # fmt: skip
+    "end_turn",
+    "max_steps",
+    "tool_rule",
+    "error",
+    "llm_api_error",
+    "invalid_llm_response",
+    "invalid_tool_call",
+    "no_tool_call",
+    "max_tokens_exceeded",
+    "insufficient_credits",
+    "context_window_overflow_in_system_prompt",
+    "lease_expired",
+    "incomplete",
+    "stalled",
+    "tool_doom_loop",
+    "approval_denied",
+    "approval_expired",
+    "budget_exceeded",
+    "content_filter",
+    "cancelled",
+    "client_disconnected",
+]
 
 
 class Parent(Value):
@@ -227,7 +261,20 @@ class RunTimingRecorded(RunEvent, type="run.timing_recorded"):
 
 
 AnyRunEvent = (
-    RunCreated | RunClaimed | RunLeaseRenewed | RunReleased | RunStarted | RunWaiting | RunResumed | RunStuck
-    | RunCancellationRequested | RunCompleted | RunFailed | RunCancelled | RunLinked | RunMetadataMerged
-    | RunOutputRecorded | RunTimingRecorded
-)  # fmt: skip
+    RunCreated
+    | RunClaimed
+    | RunLeaseRenewed
+    | RunReleased
+    | RunStarted
+    | RunWaiting
+    | RunResumed
+    | RunStuck
+    | RunCancellationRequested
+    | RunCompleted
+    | RunFailed
+    | RunCancelled
+    | RunLinked
+    | RunMetadataMerged
+    | RunOutputRecorded
+    | RunTimingRecorded
+)

@@ -71,7 +71,7 @@ def key_id_of(stream: str) -> str:
 
 
 class SecurityEvent(Event):
-    """Something happened to a key, or at the door of the service."""
+    """Something happened to a key, or to a request at the service."""
 
 
 class KeyCreated(SecurityEvent, type="security.key_created"):

@@ -85,9 +85,15 @@ class StatePatched(StepEvent, type="state.patched"):
 
 
 AnyStepEvent = (
-    StepStarted | StepFinished | ModelCallStarted | ModelCallFinished
-    | NodeEntered | EdgeTraversed | StateSnapshotTaken | StatePatched
-)  # fmt: skip
+    StepStarted
+    | StepFinished
+    | ModelCallStarted
+    | ModelCallFinished
+    | NodeEntered
+    | EdgeTraversed
+    | StateSnapshotTaken
+    | StatePatched
+)
 
 
 @dataclass

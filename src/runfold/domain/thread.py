@@ -72,9 +72,8 @@ class ThreadImported(ThreadEvent, type="thread.imported"):
 
 
 AnyThreadEvent = (
-    ThreadCreated | ThreadRenamed | ThreadArchived | ThreadRestored | ThreadDeleted
-    | HeadNamed | HeadMoved | ThreadImported
-)  # fmt: skip
+    ThreadCreated | ThreadRenamed | ThreadArchived | ThreadRestored | ThreadDeleted | HeadNamed | HeadMoved | ThreadImported
+)
 
 
 class Thread:
@@ -154,9 +153,13 @@ class Thread:
         return [HeadNamed(name=name, run_id=run_id)]
 
     def move_head(
-        self, name: str, to_run_id: str, current: str | None, reason: Literal["checked_out", "rewound"] = "checked_out",
+        self,
+        name: str,
+        to_run_id: str,
+        current: str | None,
+        reason: Literal["checked_out", "rewound"] = "checked_out",
         expected: str | None = None,
-    ) -> Events:  # fmt: skip
+    ) -> Events:
         """Point a head at another run; `current` is where it is, `expected` where the caller believes it is."""
         self.require_open("move_head")
         if name not in self.heads:

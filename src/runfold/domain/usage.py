@@ -121,10 +121,15 @@ class Usages:
         first = known.event
         return [
             UsageCorrected(
-                usage_id=usage_id, node_id=first.node_id, provider=first.provider, model=first.model,
-                corrected=known.tokens, replacement=replacement, reason=reason,
+                usage_id=usage_id,
+                node_id=first.node_id,
+                provider=first.provider,
+                model=first.model,
+                corrected=known.tokens,
+                replacement=replacement,
+                reason=reason,
             )
-        ]  # fmt: skip
+        ]
 
     def report_cost(self, cost: CostReported) -> Events:
         """Say what something cost. Allowed after the run's end too."""

@@ -12,10 +12,17 @@ from psycopg import sql
 from runfold.export.manifest import Column
 
 _PARQUET = {
-    "smallint": "SMALLINT", "integer": "INTEGER", "bigint": "BIGINT", "boolean": "BOOLEAN", "double precision": "DOUBLE",
-    "numeric": "DECIMAL(38, 18)", "timestamp with time zone": "TIMESTAMPTZ", "date": "DATE", "text[]": "VARCHAR[]",
+    "smallint": "SMALLINT",
+    "integer": "INTEGER",
+    "bigint": "BIGINT",
+    "boolean": "BOOLEAN",
+    "double precision": "DOUBLE",
+    "numeric": "DECIMAL(38, 18)",
+    "timestamp with time zone": "TIMESTAMPTZ",
+    "date": "DATE",
+    "text[]": "VARCHAR[]",
     "bigint[]": "BIGINT[]",
-}  # fmt: skip
+}
 _AS_IT_IS = _PARQUET.keys() | {"json", "jsonb", "text"}
 _NOT_EXACT_IN_JSON = {"numeric"}
 _TIMES = {"timestamp with time zone", "date"}

@@ -73,12 +73,21 @@ def recorded_of(row: Mapping[str, Any]) -> Recorded:
     context = {name: row[name] for name in Context._fields if row[name] is not None}
     return decode(
         (
-            row["position"], row["stream"], row["version"], row["type"], row["schema_version"], row["data"].encode(),
-            row["tenant_id"], row["thread_id"], UUID(row["event_id"]).bytes, row["recorded_at"],
-            orjson.dumps(context).decode(), orjson.dumps(_metadata_of(row)).decode(),
+            row["position"],
+            row["stream"],
+            row["version"],
+            row["type"],
+            row["schema_version"],
+            row["data"].encode(),
+            row["tenant_id"],
+            row["thread_id"],
+            UUID(row["event_id"]).bytes,
+            row["recorded_at"],
+            orjson.dumps(context).decode(),
+            orjson.dumps(_metadata_of(row)).decode(),
             None if row["salt"] is None else bytes.fromhex(row["salt"]),
         )
-    )  # fmt: skip
+    )
 
 
 def _metadata_of(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -117,10 +126,18 @@ class EventExport:
     def _begun(self, after: int, epoch: UUID) -> Manifest:
         order = self._order
         empty = Manifest(
-            table=EVENTS, format=order.format, schema_version=SCHEMA_VERSION, epoch=epoch, tenant_id=order.tenant_id,
-            columns=tuple(each.column for each in self._asked), first_position=after + 1, last_position=after, as_of=after,
-            rows_per_part=order.rows_per_part, rows=0,
-        )  # fmt: skip
+            table=EVENTS,
+            format=order.format,
+            schema_version=SCHEMA_VERSION,
+            epoch=epoch,
+            tenant_id=order.tenant_id,
+            columns=tuple(each.column for each in self._asked),
+            first_position=after + 1,
+            last_position=after,
+            as_of=after,
+            rows_per_part=order.rows_per_part,
+            rows=0,
+        )
         said = self._folder.read()
         if said is None:
             self._folder.begin(empty)

@@ -13,7 +13,7 @@ from runfold.export.formats import known_format, writer_of
 from runfold.export.manifest import Manifest
 from runfold.export.order import Order, Told
 from runfold.export.tables import TableExport, plain_name, require_known
-from runfold.ledger.ledger import Ledger
+from runfold.ledger import Ledger
 from runfold.store.cursor import Place
 
 ROWS_PER_PART = 100_000
@@ -37,9 +37,17 @@ class Exported(BaseModel):
 
 
 def export(
-    ledger: Ledger, table: str, format: str = "parquet", to: str | Path = "export", *, after: Place | None = None,
-    up_to: int | None = None, rows_per_part: int = ROWS_PER_PART, all_tenants: bool = False, told: Told | None = None,
-) -> Exported:  # fmt: skip
+    ledger: Ledger,
+    table: str,
+    format: str = "parquet",
+    to: str | Path = "export",
+    *,
+    after: Place | None = None,
+    up_to: int | None = None,
+    rows_per_part: int = ROWS_PER_PART,
+    all_tenants: bool = False,
+    told: Told | None = None,
+) -> Exported:
     """Write `events`, or a read model (its name, or module:Class), under the folder `to`.
 
     What is there already is compared with its checksums, and gone on with.

@@ -151,6 +151,7 @@ def cannot_write(path: Path, fact: str) -> ExportRefused:
     """A disk that is full, or a folder that may not be written."""
     free = shutil.disk_usage(next(each for each in (path, *path.parents) if each.exists())).free
     return ExportRefused(
-        str(path), f"cannot be written ({fact}; {free // 2**20:,} MiB are free)",
+        str(path),
+        f"cannot be written ({fact}; {free // 2**20:,} MiB are free)",
         "free space, or choose another folder with --to, and give the command again: it goes on after the last whole part",
-    )  # fmt: skip
+    )

@@ -95,9 +95,10 @@ class ParquetWriter(CsvWriter):
             import duckdb  # noqa: PLC0415  an extra
         except ImportError:
             raise ExportRefused(
-                "Parquet", "needs DuckDB, which is not installed",
+                "Parquet",
+                "needs DuckDB, which is not installed",
                 "run `pip install 'runfold[analytics]'`, or choose --format jsonl or csv",
-            ) from None  # fmt: skip
+            ) from None
         self._error = duckdb.Error
         quiet = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false", "temp_directory": ""}
         self._duckdb = duckdb.connect(config={**quiet, "threads": "1"})

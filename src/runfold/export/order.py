@@ -10,7 +10,7 @@ from psycopg import sql
 from runfold.errors import ExportRefused
 from runfold.export.formats import Writer
 from runfold.export.manifest import Format, Manifest
-from runfold.ledger.ledger import Ledger
+from runfold.ledger import Ledger
 from runfold.store.datastore import EVERY_TENANT
 from runfold.store.epochs import lineage_of
 

@@ -21,10 +21,10 @@ from runfold.export.folder import PASSING, Folder, force
 from runfold.export.manifest import Column, Manifest
 from runfold.export.order import Order, Outcome
 from runfold.failpoint import reach
-from runfold.ledger.ledger import Ledger
-from runfold.ledger.read_models import ReadModels, Snapshot
+from runfold.ledger import Ledger
 from runfold.projections.registry import known, load
 from runfold.projector.tables import READ_SCHEMA
+from runfold.queries.read_models import ReadModels, Snapshot
 
 _TAKEN = f"{PASSING}taken-"
 _COLUMNS = """
@@ -87,10 +87,19 @@ class TableExport:
             for name, kind in snapshot.query(_COLUMNS, [f"{READ_SCHEMA}.{order.table}"])
         ]
         wanted = Manifest(
-            table=order.table, format=order.format, schema_version=version, generation=generation, epoch=epoch,
-            columns=tuple(each.column for each in asked), tenant_id=order.tenant_id, first_position=1,
-            last_position=position, as_of=position, rows_per_part=order.rows_per_part, rows=0,
-        )  # fmt: skip
+            table=order.table,
+            format=order.format,
+            schema_version=version,
+            generation=generation,
+            epoch=epoch,
+            columns=tuple(each.column for each in asked),
+            tenant_id=order.tenant_id,
+            first_position=1,
+            last_position=position,
+            as_of=position,
+            rows_per_part=order.rows_per_part,
+            rows=0,
+        )
         return wanted, asked
 
     def _take_all(self, snapshot: Snapshot, asked: Sequence[Asked], wanted: Manifest) -> None:
@@ -171,9 +180,10 @@ class TableExport:
             )
             for (value,) in snapshot.composed(query):
                 raise ExportRefused(
-                    self._order.table, f"holds {value} in {name}, more digits than Parquet's decimal takes",
+                    self._order.table,
+                    f"holds {value} in {name}, more digits than Parquet's decimal takes",
                     "choose --format jsonl or csv, which keep them all",
-                )  # fmt: skip
+                )
 
 
 def _range(taken: Path) -> tuple[int, int]:

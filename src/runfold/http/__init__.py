@@ -1,1 +1,1 @@
-"""The service: the ledger over HTTP. Routes are made from `runfold.ledger.routes`; what is asynchronous lives here alone."""
+"""The service: the ledger over HTTP. Routes are made from `runfold.api.table`; what is asynchronous lives here alone."""

@@ -9,6 +9,7 @@ from fastapi import APIRouter, FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware.cors import CORSMiddleware
 
+from runfold.feed.shared import Feed
 from runfold.http import problems
 from runfold.http.access import Access
 from runfold.http.batches import add_batches
@@ -17,7 +18,6 @@ from runfold.http.commands import add_commands
 from runfold.http.docs import add_docs
 from runfold.http.document import DESCRIPTION, TITLE, openapi
 from runfold.http.events import add_events
-from runfold.http.feed import Feed
 from runfold.http.health import add_health
 from runfold.http.keys import add_keys
 from runfold.http.limits import Limits
@@ -28,7 +28,7 @@ from runfold.http.questions import add_questions
 from runfold.http.registry import Connections
 from runfold.http.routing import Written
 from runfold.http.service import Service
-from runfold.ledger.ledger import Ledger
+from runfold.ledger import Ledger
 from runfold.projections.projection import AnyProjection
 from runfold.settings import Settings, listed
 
@@ -47,9 +47,7 @@ def create_app(
     `projections` are those that may be named in requests beside those that every program knows.
     """
     service = Service(ledger, access, limits or Limits(), {each.name: each for each in projections}, ledger.preparer())
-    app = FastAPI(
-        title=TITLE, description=DESCRIPTION, openapi_url=None, docs_url=None, redoc_url=None, lifespan=_while_serving
-    )  # fmt: skip
+    app = FastAPI(title=TITLE, description=DESCRIPTION, openapi_url=None, docs_url=None, redoc_url=None, lifespan=_while_serving)
     problems.add_handlers(app)
     feed, metrics = Feed(), Metrics()
     _add_all(app.router, service, feed, metrics)  # its own router: one that is included is looked through by a slower way
@@ -66,9 +64,12 @@ def _add_middleware(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
         app.add_middleware(PublicHosts, names=listed(settings.public_hosts))
     if settings.cors_origins:
         app.add_middleware(
-            CORSMiddleware, allow_origins=listed(settings.cors_origins), allow_methods=CORS_METHODS, allow_headers=CORS_HEADERS,
+            CORSMiddleware,
+            allow_origins=listed(settings.cors_origins),
+            allow_methods=CORS_METHODS,
+            allow_headers=CORS_HEADERS,
             expose_headers=CORS_SHOWN,
-        )  # fmt: skip
+        )
     app.add_middleware(Observed, metrics=metrics)
 
 

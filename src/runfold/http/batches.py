@@ -10,18 +10,18 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
+from runfold.api.route import CommandRoute, Scope
+from runfold.api.table import COMMANDS
+from runfold.commands.plan import Plan
+from runfold.commands.submitted import Receipt
 from runfold.domain.approval_events import ClosedStatus
 from runfold.errors import AlreadyAppended, CommandRefused, InvalidEvent, TooLarge, VersionConflict
+from runfold.handles.tenant_ledger import Batch, TenantLedger, Writing
 from runfold.http import bodies
 from runfold.http.batch_bodies import Ballots, BatchReply, Item, RunBatch, RunChange, ThreadChange, ThreadDeletions
 from runfold.http.commands import HEADERS, body_of, envelope, identity, planned
 from runfold.http.routing import Handler, add
 from runfold.http.service import Service
-from runfold.ledger.desk import Batch, Desk, Writing
-from runfold.ledger.plan import Plan
-from runfold.ledger.route import CommandRoute, Scope
-from runfold.ledger.routes import COMMANDS
-from runfold.ledger.submitted import Receipt
 
 MOST_TRIES = 20
 DECIDE: Scope = "approvals:decide"
@@ -30,7 +30,7 @@ _RUN = "/runs/{run_id}"
 
 @dataclass(frozen=True)
 class Step:
-    """One command of a batch, ready to be carried out on any desk."""
+    """One command of a batch, ready to be carried out in any ledger."""
 
     route: CommandRoute
     ids: Mapping[str, str]
@@ -60,19 +60,34 @@ def add_batches(router: APIRouter, service: Service) -> None:
 
 
 def _add(
-    router: APIRouter, service: Service, verb: str, path: str, read: Reading, body: type[BaseModel], summary: str,
+    router: APIRouter,
+    service: Service,
+    verb: str,
+    path: str,
+    read: Reading,
+    body: type[BaseModel],
+    summary: str,
     scope: Scope = "runs:write",
-) -> None:  # fmt: skip
+) -> None:
     handler = _handler(service, read, scope)
     add(
-        router, verb, path, handler, name=f"Batch.{body.__name__}", summary=summary, answer=BatchReply, body=body,
-        headers=HEADERS, tag=path.split("/")[1], scope=scope,
-    )  # fmt: skip
+        router,
+        verb,
+        path,
+        handler,
+        name=f"Batch.{body.__name__}",
+        summary=summary,
+        answer=BatchReply,
+        body=body,
+        headers=HEADERS,
+        tag=path.split("/")[1],
+        scope=scope,
+    )
 
 
 def _handler(service: Service, read: Reading, scope: Scope) -> Handler:
     async def handle(request: Request) -> Response:
-        async with service.commanding(request, scope) as (desk, raw):
+        async with service.commanding(request, scope) as (ledger, raw):
             steps = await service.parsed(request, raw, read)
             if len(steps) > service.limits.batch_commands:
                 raise TooLarge("the batch", service.limits.batch_commands, "commands")
@@ -83,9 +98,9 @@ def _handler(service: Service, read: Reading, scope: Scope) -> Handler:
                 first = steps[0]
                 steps = [Step(first.route, first.ids, {**first.said, **said}), *steps[1:]]
             try:
-                ids, receipt, position = await service.pools.commands.run(_carry_out, desk, steps)
+                ids, receipt, position = await service.pools.commands.run(_carry_out, ledger, steps)
             except CommandRefused as refused:
-                plain = service.ledger.on_behalf(desk.caller._replace(key=None, request=None))
+                plain = service.ledger.on_behalf(ledger.caller._replace(key=None, request=None))
                 await service.pools.commands.run(_keep_late_vote, plain, steps, refused)
                 raise
         return _reply(ids, receipt, position)
@@ -93,13 +108,13 @@ def _handler(service: Service, read: Reading, scope: Scope) -> Handler:
     return handle
 
 
-def _carry_out(desk: Desk, steps: Sequence[Step]) -> tuple[list[str], Receipt | None, int]:
+def _carry_out(ledger: TenantLedger, steps: Sequence[Step]) -> tuple[list[str], Receipt | None, int]:
     """All of them, and again from the start where somebody else was first and no version was asked for."""
     patient = not any("expected_version" in step.said for step in steps)
     for tries in range(MOST_TRIES):
-        receipt = desk.recorded_under_key()
+        receipt = ledger.recorded_under_key()
         try:
-            with desk.batch() as batch:
+            with ledger.batch() as batch:
                 if receipt is not None:
                     return _recorded_ids(batch, steps, receipt), receipt, receipt.position
                 ids = [_execute(batch, plan) for plan in _plans(batch, steps)]
@@ -109,7 +124,7 @@ def _carry_out(desk: Desk, steps: Sequence[Step]) -> tuple[list[str], Receipt | 
             if not patient or tries == MOST_TRIES - 1:
                 raise
         else:
-            return ids, batch.receipt, desk.position() if batch.receipt is None else batch.receipt.position
+            return ids, batch.receipt, ledger.position() if batch.receipt is None else batch.receipt.position
     raise AlreadyAppended(steps[0].ids.get("run_id", "the ledger"))
 
 
@@ -118,13 +133,13 @@ def _recorded_ids(batch: Batch, steps: Sequence[Step], receipt: Receipt) -> list
     return [identity(batch.as_recorded(plan.answer(receipt), receipt), receipt) for plan in _plans(batch, steps)]
 
 
-def _keep_late_vote(desk: Desk, steps: Sequence[Step], refused: CommandRefused) -> None:
+def _keep_late_vote(ledger: TenantLedger, steps: Sequence[Step], refused: CommandRefused) -> None:
     """A vote that came too late is recorded as such, whatever becomes of the others."""
     if refused.state in get_args(ClosedStatus):
         for step in steps:
             if step.ids.get("approval_id") == refused.stream:
                 with contextlib.suppress(CommandRefused):
-                    _execute(desk, planned(desk, step.route, step.ids, step.said))
+                    _execute(ledger, planned(ledger, step.route, step.ids, step.said))
 
 
 def _plans(batch: Batch, steps: Sequence[Step]) -> Iterator[Plan[Any]]:
@@ -135,8 +150,8 @@ def _plans(batch: Batch, steps: Sequence[Step]) -> Iterator[Plan[Any]]:
             raise InvalidEvent(f"commands.{number}.{error.path}", error.reason, error.event_type) from None
 
 
-def _execute(desk: Writing, plan: Plan[Any]) -> str:
-    made, receipt = desk._door.execute(plan.with_receipt())
+def _execute(ledger: Writing, plan: Plan[Any]) -> str:
+    made, receipt = ledger._executor.execute(plan.with_receipt())
     return identity(made, receipt)
 
 
@@ -145,8 +160,9 @@ def _execute(desk: Writing, plan: Plan[Any]) -> str:
 _BY_NAME = {route.name: route for route in COMMANDS}
 _OF_RUN = [
     (route, re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", route.path.removeprefix(_RUN))))
-    for route in COMMANDS if route.path.startswith(f"{_RUN}/")
-]  # fmt: skip
+    for route in COMMANDS
+    if route.path.startswith(f"{_RUN}/")
+]
 
 
 def _step(number: int, item: Item, ids: Mapping[str, str]) -> Step:
@@ -214,8 +230,11 @@ def _with_version(steps: list[Step], version: int | None) -> list[Step]:
 
 def _reply(ids: list[str], receipt: Receipt | None, position: int) -> Response:
     body = {
-        "ids": ids, "version": receipt.version if receipt else 0, "position": position,
-        "recorded_at": receipt.recorded_at if receipt else None, "appended": receipt.appended if receipt else 0,
-    }  # fmt: skip
+        "ids": ids,
+        "version": receipt.version if receipt else 0,
+        "position": position,
+        "recorded_at": receipt.recorded_at if receipt else None,
+        "appended": receipt.appended if receipt else 0,
+    }
     headers = {"Runfold-Position": str(position), **({"ETag": f'"{receipt.version}"'} if receipt else {})}
     return Response(orjson.dumps(body), 200, headers, "application/json")

@@ -9,20 +9,20 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ValidationError
 
+from runfold.api.route import CommandRoute, Field
+from runfold.api.table import COMMANDS
+from runfold.commands.plan import Plan
+from runfold.commands.submitted import Receipt
 from runfold.domain.event import refusal
 from runfold.domain.values import whole_number
 from runfold.errors import InvalidEvent
+from runfold.handles.command import Handle
+from runfold.handles.tenant_ledger import TenantLedger, Writing
 from runfold.http import bodies
 from runfold.http.limits import SMALL_BODY
 from runfold.http.routing import Handler, Reply, add, model_of
 from runfold.http.service import KEY_HEADER, Service
 from runfold.http.shapes import narrowed
-from runfold.ledger.command import Handle
-from runfold.ledger.desk import Desk, Writing
-from runfold.ledger.plan import Plan
-from runfold.ledger.route import CommandRoute, Field
-from runfold.ledger.routes import COMMANDS
-from runfold.ledger.submitted import Receipt
 
 HEADERS = {
     KEY_HEADER: "Repeat the request with the same key, and it takes effect once; the answer is that of the first. It is your "
@@ -37,10 +37,19 @@ def add_commands(router: APIRouter, service: Service) -> None:
     for route in COMMANDS:
         body = body_of(route)
         add(
-            router, route.verb, route.path, _handler(service, route, body), name=route.name,
-            summary=inspect.getdoc(route.method) or route.name, answer=Reply, status=201 if route.creates else 200,
-            body=body, headers=HEADERS, tag=route.path.split("/")[1], scope=route.scope,
-        )  # fmt: skip
+            router,
+            route.verb,
+            route.path,
+            _handler(service, route, body),
+            name=route.name,
+            summary=inspect.getdoc(route.method) or route.name,
+            answer=Reply,
+            status=201 if route.creates else 200,
+            body=body,
+            headers=HEADERS,
+            tag=route.path.split("/")[1],
+            scope=route.scope,
+        )
 
 
 @cache
@@ -52,15 +61,15 @@ def body_of(route: CommandRoute) -> type[BaseModel]:
 
 def _handler(service: Service, route: CommandRoute, model: type[BaseModel]) -> Handler:
     async def handle(request: Request) -> Response:
-        async with service.commanding(request, route.scope) as (desk, raw):
+        async with service.commanding(request, route.scope) as (ledger, raw):
 
             def plan_of(request: Request, raw: bytes) -> Plan[Any]:
                 said = bodies.said(bodies.parsed(request, raw, model))
                 said |= envelope(request, said)
-                return planned(desk, route, request.path_params, said)
+                return planned(ledger, route, request.path_params, said)
 
             plan = await service.parsed(request, raw, plan_of)
-            made, receipt = await submitted(service, desk, plan, len(raw))
+            made, receipt = await submitted(service, ledger, plan, len(raw))
         return reply(identity(made, receipt), receipt, 201 if route.creates else 200)
 
     return handle
@@ -81,27 +90,27 @@ def envelope(request: Request, said: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def planned(desk: Writing, route: CommandRoute, ids: Mapping[str, str], said: Mapping[str, Any]) -> Plan[Any]:
-    """A command as the door takes it. Raises InvalidEvent."""
+def planned(ledger: Writing, route: CommandRoute, ids: Mapping[str, str], said: Mapping[str, Any]) -> Plan[Any]:
+    """A command as the executor takes it. Raises InvalidEvent."""
     arguments = {name: value for name, value in ids.items() if name not in route.place}
     try:
-        plan: Plan[Any] = route.plain(route.handle(desk, ids), **arguments, **said)
+        plan: Plan[Any] = route.plain(route.handle(ledger, ids), **arguments, **said)
     except ValidationError as error:
         raise refusal(error) from None
     return plan
 
 
-async def submitted(service: Service, desk: Desk, plan: Plan[Any], size: int = 0) -> tuple[Any, Receipt]:
+async def submitted(service: Service, ledger: TenantLedger, plan: Plan[Any], size: int = 0) -> tuple[Any, Receipt]:
     """Carry a command out; what it made, and its receipt. Raises LedgerError.
 
     One with a large body is decided in a thread, and so is one that would have to wait until another is decided: what goes
     on on the event loop never waits for a lock.
     """
     if size > SMALL_BODY:
-        return await (await service.pools.on_body(size, desk._door.submit, plan.with_receipt()))
-    if desk._own_door.is_deciding:
-        return await (await service.pools.commands.run(desk._door.submit, plan.with_receipt()))
-    return await desk._door.submit(plan.with_receipt())
+        return await (await service.pools.on_body(size, ledger._executor.submit, plan.with_receipt()))
+    if ledger._own_executor.is_deciding:
+        return await (await service.pools.commands.run(ledger._executor.submit, plan.with_receipt()))
+    return await ledger._executor.submit(plan.with_receipt())
 
 
 def identity(made: Any, receipt: Receipt) -> str:
@@ -114,9 +123,13 @@ def identity(made: Any, receipt: Receipt) -> str:
 def reply(id: str, receipt: Receipt, status: int, more: Mapping[str, Any] | None = None) -> Response:
     """The answer of a command; `more` is what it says beside where it stands."""
     body = {
-        "id": id, "stream": receipt.stream, "version": receipt.version, "position": receipt.position,
-        "recorded_at": receipt.recorded_at, "appended": receipt.appended,
+        "id": id,
+        "stream": receipt.stream,
+        "version": receipt.version,
+        "position": receipt.position,
+        "recorded_at": receipt.recorded_at,
+        "appended": receipt.appended,
         **(more or {}),
-    }  # fmt: skip
+    }
     headers = {"ETag": f'"{receipt.version}"', "Runfold-Position": str(receipt.position)}
     return Response(orjson.dumps(body), status, headers, "application/json")

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 import structlog
 from fastapi import Request
 
+from runfold.commands.caller import Caller
+from runfold.commands.submitted import Receipt, Submitted
 from runfold.domain.security import AccessDenied, Denied, Scope
 from runfold.domain.values import Actor
 from runfold.errors import LedgerError
+from runfold.handles.keys import deny
 from runfold.http.clients import Clients, neighbourhood
-from runfold.ledger.caller import Caller
-from runfold.ledger.keys import deny
-from runfold.ledger.ledger import Ledger
-from runfold.ledger.submitted import Receipt, Submitted
+from runfold.ledger import Ledger
 
 WINDOW_SECONDS = 60.0
 MOST_KINDS = 100
@@ -81,8 +81,8 @@ class Denials:
             self._begin(kind, same.denied)
 
     def _record(self, tenant_id: str, denied: AccessDenied) -> None:
-        desk = self._ledger.on_behalf(Caller(tenant_id, DOORKEEPER))
-        watching = asyncio.ensure_future(_watch(deny(desk._door, denied), denied))
+        ledger = self._ledger.on_behalf(Caller(tenant_id, DOORKEEPER))
+        watching = asyncio.ensure_future(_watch(deny(ledger._executor, denied), denied))
         self._watched.add(watching)
         watching.add_done_callback(self._watched.discard)
 

@@ -60,10 +60,12 @@ def rendered(document: Mapping[str, Any]) -> str:
     frame = Template((resources.files("runfold.http") / "docs.html").read_text(encoding="utf-8"))
     info, tags = document["info"], document["tags"]
     return frame.substitute(
-        title=escape(info["title"]), about=escape(info["description"]), style=_style(),
+        title=escape(info["title"]),
+        about=escape(info["description"]),
+        style=_style(),
         parts="".join(f'<a href="#{escape(tag["name"])}">{escape(tag["name"])}</a>' for tag in tags),
         operations="\n".join(_part(document, tag) for tag in tags),
-    )  # fmt: skip
+    )
 
 
 def _part(document: Mapping[str, Any], tag: Mapping[str, str]) -> str:

@@ -6,25 +6,31 @@ from typing import Any
 from fastapi.openapi.utils import get_openapi
 from starlette.routing import BaseRoute
 
+from runfold.api.table import API_VERSION
 from runfold.http import problems
 from runfold.http.service import MOST_KEY_CHARACTERS
-from runfold.ledger.routes import API_VERSION
 
 TITLE = "Runfold"
 DESCRIPTION = "The ledger of record for AI-agent runs: record, ask, approve, follow, and look at any moment of the past."
 
 _KEY = {
-    "type": "http", "scheme": "bearer",
+    "type": "http",
+    "scheme": "bearer",
     "description": "A key made by `runfold keys create`. Beside each operation stands the scope that it must have.",
-}  # fmt: skip
+}
 _FAILURES = {
-    "400": "The question cannot be asked so.", "401": "There is no key, or it is not good.", "403": "The key is not for this.",
+    "400": "The question cannot be asked so.",
+    "401": "There is no key, or it is not good.",
+    "403": "The key is not for this.",
     "404": "There is nothing of that id in this tenant.",
     "409": "The rules or somebody else were in the way; of a question: its moment is not prepared, or its history changed.",
-    "412": "The stream is not at the version of `If-Match`.", "413": "The body is too large.",
-    "415": "The body is not JSON.", "422": "What was sent can never be recorded; `path` points at the field.",
-    "429": "Too many requests.", "503": "The database, or a read model, is not there yet; try again.",
-}  # fmt: skip
+    "412": "The stream is not at the version of `If-Match`.",
+    "413": "The body is too large.",
+    "415": "The body is not JSON.",
+    "422": "What was sent can never be recorded; `path` points at the field.",
+    "429": "Too many requests.",
+    "503": "The database, or a read model, is not there yet; try again.",
+}
 _OF_BODIES = frozenset({"412", "413", "415"})
 _HEADERS = {
     "Runfold-Position": {

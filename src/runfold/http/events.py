@@ -13,20 +13,20 @@ from annotated_types import Ge
 from fastapi import APIRouter, Request, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, WithJsonSchema
 
+from runfold.api.route import Field, Scope
 from runfold.domain.catalogue import event_types
 from runfold.domain.event import Recorded
 from runfold.domain.run import ENDED
 from runfold.errors import UsageError
+from runfold.feed.follower import ENDINGS, Follower, RunWatch, Wanted
+from runfold.feed.shared import Feed
+from runfold.handles.tenant_ledger import TenantLedger
 from runfold.http import sse
-from runfold.http.feed import Feed
-from runfold.http.follower import ENDINGS, Follower, RunWatch, Wanted
 from runfold.http.routing import Handler, add, asked, model_of
 from runfold.http.service import Service
 from runfold.http.stream import EventStream
-from runfold.ledger.desk import Desk
-from runfold.ledger.paging import DEFAULT_LIMIT, MOST
-from runfold.ledger.route import Field, Scope
-from runfold.ledger.where import number
+from runfold.queries.paging import DEFAULT_LIMIT, MOST
+from runfold.queries.where import number
 from runfold.store import epochs
 from runfold.store.cursor import Cursor, Place, cursor_of, name_of
 from runfold.store.reader import PAGE_BYTES, SEARCHED, Filter, Head, Reader
@@ -45,9 +45,12 @@ def _place(text: str) -> str:
 _Position = Annotated[int, Ge(0)]
 _Place = Annotated[str, AfterValidator(_place), WithJsonSchema({"type": "string", "pattern": "^[0-9]+(@[0-9A-Fa-f-]{8,36})?$"})]
 _ASKED = {
-    "after": Field(_Place | None, None), "up_to": Field(_Position | None, None), "limit": Field(int | None, None),
-    "types": Field(list[str] | None, None), "follow": Field(bool, True),
-}  # fmt: skip
+    "after": Field(_Place | None, None),
+    "up_to": Field(_Position | None, None),
+    "limit": Field(int | None, None),
+    "types": Field(list[str] | None, None),
+    "follow": Field(bool, True),
+}
 _OF_ALL = {"thread_id": Field(str | None, None), "run_id": Field(str | None, None)}
 _HEADERS = {"Last-Event-ID": "Of a stream: go on strictly after this cursor, whatever `after` says."}
 _WORDS = """
@@ -127,28 +130,38 @@ def add_events(router: APIRouter, service: Service, feed: Feed) -> None:
     )
     for path, name, scope, summary, query, answer in routes:
         add(
-            router, "GET", path, _handler(service, feed, query, scope), name=name, summary=summary + _WORDS, answer=answer,
-            query=query, headers=_HEADERS, tag=path.split("/")[1], scope=scope, media_type=sse.MEDIA_TYPE,
-        )  # fmt: skip
+            router,
+            "GET",
+            path,
+            _handler(service, feed, query, scope),
+            name=name,
+            summary=summary + _WORDS,
+            answer=answer,
+            query=query,
+            headers=_HEADERS,
+            tag=path.split("/")[1],
+            scope=scope,
+            media_type=sse.MEDIA_TYPE,
+        )
 
 
 def _handler(service: Service, feed: Feed, query: type[BaseModel], scope: Scope) -> Handler:
     async def handle(request: Request) -> Response:
-        desk = await service.desk(request, scope)
+        ledger = await service.ledger_for(request, scope)
         said = asked(request, query).model_dump(exclude_none=True)
         is_stream = _wants_stream(request)
         if is_stream:
             if "limit" in said:
                 raise UsageError("limit is of a page; a stream ends at up_to, or with follow=false at the head")
             said["after"] = _resumed(request, said.get("after", "0"))
-        wanted = await service.pools.questions.run(_wanted, desk, said, dict(request.path_params), is_stream=is_stream)
+        wanted = await service.pools.questions.run(_wanted, ledger, said, dict(request.path_params), is_stream=is_stream)
         headers = {"Runfold-Position": str(wanted.head)}
         if not is_stream:
             limit = said.get("limit", DEFAULT_LIMIT)
-            return Response(await service.pools.questions.run(_page, desk, wanted, limit), 200, headers, "application/json")
-        follower = Follower(feed, desk.now.reader, wanted, service.limits.heartbeat_seconds)
-        feed.join(follower, desk._tail, Head(wanted.head, None, wanted.epoch))
-        return EventStream(feed, follower, partial(service.watch, desk.caller), service.limits, headers)
+            return Response(await service.pools.questions.run(_page, ledger, wanted, limit), 200, headers, "application/json")
+        follower = Follower(feed, ledger.now.reader, wanted, service.limits.heartbeat_seconds)
+        feed.join(follower, ledger._tail, Head(wanted.head, None, wanted.epoch))
+        return EventStream(feed, follower, partial(service.watch, ledger.caller), service.limits, headers)
 
     return handle
 
@@ -170,28 +183,28 @@ def _resumed(request: Request, after: str) -> Place:
         raise UsageError(f"{fact}; send the id that came last, or none to begin") from None
 
 
-def _wanted(desk: Desk, said: dict[str, Any], ids: dict[str, str], *, is_stream: bool) -> Wanted:
+def _wanted(ledger: TenantLedger, said: dict[str, Any], ids: dict[str, str], *, is_stream: bool) -> Wanted:
     """What is asked for. Raises UsageError, HistoryChanged, ThreadNotFound, RunNotFound."""
     number("limit", said.get("limit", DEFAULT_LIMIT), 1, MOST)
-    after, types = epochs.position_of(desk.now.reader, said.get("after", 0)), tuple(said.get("types", ()))
+    after, types = epochs.position_of(ledger.now.reader, said.get("after", 0)), tuple(said.get("types", ()))
     event_types.require(types)
-    head, _, epoch = desk.head()
+    head, _, epoch = ledger.head()
     if after > head:
         raise UsageError(
             f"position {after} is beyond the ledger, which ends at {head}; go on after {head}, or after what came last",
             head=head,
-        )  # fmt: skip
-    within, run = _within(desk, {**said, **ids}, head, "run_id" in ids)
+        )
+    within, run = _within(ledger, {**said, **ids}, head, "run_id" in ids)
     goal = said.get("up_to")
     if not is_stream or not said.get("follow", True) or (run and run.status in ENDED):
         goal = head if goal is None else min(goal, head)
     return Wanted(within, types, after, head, epoch, goal, run)
 
 
-def _within(desk: Desk, asked: dict[str, Any], head: int, is_of_run: bool) -> tuple[Filter, RunWatch | None]:
+def _within(ledger: TenantLedger, asked: dict[str, Any], head: int, is_of_run: bool) -> tuple[Filter, RunWatch | None]:
     """The thread and run asked for: of a run always with its thread, for which there is an index."""
     thread_id, run_id, run = asked.get("thread_id"), asked.get("run_id"), None
-    reading = desk.now.at(head)
+    reading = ledger.now.at(head)
     if thread_id is not None:
         reading.thread(thread_id)
     if run_id is not None:
@@ -202,18 +215,20 @@ def _within(desk: Desk, asked: dict[str, Any], head: int, is_of_run: bool) -> tu
         ended = next(reading.reader.stream(run_id, up_to=head, types=tuple(ENDINGS)), None) if is_of_run else None
         if is_of_run:
             run = RunWatch(run_id, ENDINGS[ended.type] if ended else reading.run(run_id).status)
-    return desk.filter((), thread_id, run_id), run
+    return ledger.filter((), thread_id, run_id), run
 
 
-def _page(desk: Desk, wanted: Wanted, limit: int) -> bytes:
+def _page(ledger: TenantLedger, wanted: Wanted, limit: int) -> bytes:
     """A page as JSON."""
     goal = wanted.head if wanted.goal is None else wanted.goal
-    found, position = _read(desk.now.reader, wanted, goal, limit)
+    found, position = _read(ledger.now.reader, wanted, goal, limit)
     body: dict[str, Any] = {
         "items": [orjson.Fragment(sse.as_json(recorded)) for recorded in found],
-        "next_cursor": cursor_of(position, wanted.epoch) if position < goal else None, "position": position,
-        "head": wanted.head, "epoch": name_of(wanted.epoch),
-    }  # fmt: skip
+        "next_cursor": cursor_of(position, wanted.epoch) if position < goal else None,
+        "position": position,
+        "head": wanted.head,
+        "epoch": name_of(wanted.epoch),
+    }
     if wanted.run is not None:
         is_end = position >= wanted.head
         body |= {**wanted.run.facts(), "up_to_date": is_end, "is_done": is_end and wanted.run.status in ENDED}

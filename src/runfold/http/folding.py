@@ -77,7 +77,7 @@ class FoldingProcess:
             # A session of its own: Ctrl-C in a terminal is for the server, which then lets this one end.
             self._process = subprocess.Popen(  # noqa: S603
                 self._command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=self._environment, start_new_session=True
-            )  # fmt: skip
+            )
             return self._process
 
 

@@ -15,12 +15,12 @@ import structlog
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict
 
+from runfold.api.table import API_VERSION
 from runfold.errors import LedgerError, LedgerUnavailable, MigrationRefused
 from runfold.http.problems import problem
 from runfold.http.routing import add
 from runfold.http.service import Service
-from runfold.ledger.ledger import Ledger
-from runfold.ledger.routes import API_VERSION
+from runfold.ledger import Ledger
 from runfold.projector.status import ProjectionStatus
 from runfold.store import migrate
 
@@ -90,14 +90,28 @@ def add_health(router: APIRouter, service: Service) -> None:
         return problem(request, "NotReady", 503, detail, {"reasons": reasons}, {"Retry-After": "1", "Cache-Control": "no-store"})
 
     add(
-        router, "GET", "/healthz", alive, name="Health.alive", summary="Whether the process runs. Asks nothing of the database.",
-        answer=Alive, tag="health", scope=None,
-    )  # fmt: skip
+        router,
+        "GET",
+        "/healthz",
+        alive,
+        name="Health.alive",
+        summary="Whether the process runs. Asks nothing of the database.",
+        answer=Alive,
+        tag="health",
+        scope=None,
+    )
     add(
-        router, "GET", "/readyz", ready, name="Health.ready", answer=Ready, tag="health", scope=None,
+        router,
+        "GET",
+        "/readyz",
+        ready,
+        name="Health.ready",
+        answer=Ready,
+        tag="health",
+        scope=None,
         summary="Whether requests should come here: the database answers, its schema is right, and read models are fresh."
         " 503 with `reasons` where not.",
-    )  # fmt: skip
+    )
 
 
 def _plain(found: BaseModel) -> Response:

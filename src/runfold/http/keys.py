@@ -7,16 +7,16 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from runfold.domain.security import Scope
+from runfold.handles.keys import KeyView
+from runfold.handles.tenant_ledger import TenantLedger
 from runfold.http import bodies
 from runfold.http.bodies import Body
 from runfold.http.commands import HEADERS, envelope, reply
 from runfold.http.listing import Listed, page, read_cursor
 from runfold.http.routing import Handler, Reply, add, answer, asked
 from runfold.http.service import Service
-from runfold.ledger.desk import Desk
-from runfold.ledger.keys import KeyView
-from runfold.ledger.paging import MOST
-from runfold.ledger.where import Within
+from runfold.queries.paging import MOST
+from runfold.queries.where import Within
 
 ONLY_ONCE = (
     "an earlier request made this key and was given its text, which is not kept; if it is lost, revoke the key and make another"
@@ -65,17 +65,44 @@ class NewKeyReply(Reply):
 def add_keys(router: APIRouter, service: Service) -> None:
     """The routes on keys."""
     add(
-        router, "GET", "/keys", _listing(service), name="Desk.keys", summary=_doc(Desk.keys), answer=Listed[KeyView],
-        query=KeysQuery, tag="keys", scope="audit:read",
-    )  # fmt: skip
+        router,
+        "GET",
+        "/keys",
+        _listing(service),
+        name="TenantLedger.keys",
+        summary=_doc(TenantLedger.keys),
+        answer=Listed[KeyView],
+        query=KeysQuery,
+        tag="keys",
+        scope="audit:read",
+    )
     add(
-        router, "POST", "/keys", _creating(service), name="Desk.create_key", summary=_doc(Desk.create_key), answer=NewKeyReply,
-        status=201, body=KeyAsked, headers=HEADERS, tag="keys", scope="admin",
-    )  # fmt: skip
+        router,
+        "POST",
+        "/keys",
+        _creating(service),
+        name="TenantLedger.create_key",
+        summary=_doc(TenantLedger.create_key),
+        answer=NewKeyReply,
+        status=201,
+        body=KeyAsked,
+        headers=HEADERS,
+        tag="keys",
+        scope="admin",
+    )
     add(
-        router, "DELETE", "/keys/{key_id}", _revoking(service), name="Desk.revoke_key", summary=_doc(Desk.revoke_key),
-        answer=Reply, body=KeyRevocation, headers=HEADERS, tag="keys", scope="admin",
-    )  # fmt: skip
+        router,
+        "DELETE",
+        "/keys/{key_id}",
+        _revoking(service),
+        name="TenantLedger.revoke_key",
+        summary=_doc(TenantLedger.revoke_key),
+        answer=Reply,
+        body=KeyRevocation,
+        headers=HEADERS,
+        tag="keys",
+        scope="admin",
+    )
 
 
 def _doc(method: Any) -> str:
@@ -86,10 +113,10 @@ def _listing(service: Service) -> Handler:
     adapter = TypeAdapter(Listed[KeyView])
 
     async def handle(request: Request) -> Response:
-        desk = await service.desk(request, "audit:read")
+        ledger = await service.ledger_for(request, "audit:read")
         query = cast("KeysQuery", asked(request, KeysQuery))
         _, had = (0, 0) if query.cursor is None else read_cursor(query.cursor)
-        position, keys = await service.pools.questions.run(lambda: (desk.position(), desk.keys()))
+        position, keys = await service.pools.questions.run(lambda: (ledger.position(), ledger.keys()))
         return answer(adapter, page(keys, position, had, query.limit), {"Runfold-Position": str(position)})
 
     return handle
@@ -97,9 +124,9 @@ def _listing(service: Service) -> Handler:
 
 def _creating(service: Service) -> Handler:
     async def handle(request: Request) -> Response:
-        async with service.commanding(request, "admin") as (desk, raw):
+        async with service.commanding(request, "admin") as (ledger, raw):
             said = await service.parsed(request, raw, lambda request, raw: bodies.said(bodies.parsed(request, raw, KeyAsked)))
-            made = await service.pools.commands.run(lambda: desk.create_key(**said, **envelope(request, said)))
+            made = await service.pools.commands.run(lambda: ledger.create_key(**said, **envelope(request, said)))
         secret = {"key": made.text} if made.text is not None else {"key": None, "note": ONLY_ONCE}
         response = reply(made.id, made.receipt, 201, secret)
         response.headers["Cache-Control"] = "no-store"
@@ -110,12 +137,12 @@ def _creating(service: Service) -> Handler:
 
 def _revoking(service: Service) -> Handler:
     async def handle(request: Request) -> Response:
-        async with service.commanding(request, "admin") as (desk, raw):
+        async with service.commanding(request, "admin") as (ledger, raw):
             said = await service.parsed(
                 request, raw, lambda request, raw: bodies.said(bodies.parsed(request, raw, KeyRevocation))
             )
             key_id = request.path_params["key_id"]
-            receipt = await service.pools.commands.run(lambda: desk.revoke_key(key_id, **said, **envelope(request, said)))
+            receipt = await service.pools.commands.run(lambda: ledger.revoke_key(key_id, **said, **envelope(request, said)))
         return reply(key_id, receipt, 200)
 
     return handle

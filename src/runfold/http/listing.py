@@ -4,8 +4,8 @@ from typing import Generic, TypeVar
 
 from pydantic import BaseModel
 
-from runfold.ledger.paging import DEFAULT_LIMIT, MOST, cursor_of, no_cursor, read_cursor_parts
-from runfold.ledger.where import number
+from runfold.queries.paging import DEFAULT_LIMIT, MOST, cursor_of, no_cursor, read_cursor_parts
+from runfold.queries.where import number
 
 T = TypeVar("T")
 

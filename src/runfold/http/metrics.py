@@ -19,13 +19,13 @@ from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runfold.errors import LedgerError
+from runfold.feed.shared import Feed
 from runfold.http.access import is_local
 from runfold.http.connections import answered_early
-from runfold.http.feed import Feed
 from runfold.http.health import Looking
 from runfold.http.routing import add
 from runfold.http.service import Service
-from runfold.ledger.ledger import Ledger
+from runfold.ledger import Ledger
 from runfold.projector.status import ProjectionStatus, State
 from runfold.store.appender import Appender
 
@@ -42,13 +42,14 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         by = ("method", "route")
-        self._requests = Counter(
-            "runfold_http_requests", "Requests that were answered.", (*by, "status"), registry=self.registry
-        )  # fmt: skip
+        self._requests = Counter("runfold_http_requests", "Requests that were answered.", (*by, "status"), registry=self.registry)
         self._seconds = Histogram(
-            "runfold_http_request_duration_seconds", "From request to the end of the answer; not of event streams.", by,
-            buckets=_SECONDS, registry=self.registry,
-        )  # fmt: skip
+            "runfold_http_request_duration_seconds",
+            "From request to the end of the answer; not of event streams.",
+            by,
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
         self._open = Gauge("runfold_http_requests_in_progress", "Requests being answered now.", registry=self.registry)
         Gauge("runfold_info", "Which Runfold this is.", ("version",), registry=self.registry).labels(
             metadata.version("runfold")
@@ -121,7 +122,7 @@ def add_metrics(router: APIRouter, service: Service, feed: Feed, metrics: Metric
     """/metrics."""
     looking = Looking()
     if service.ledger is not None:  # where routes are only written down, there is none
-        appender = service.ledger._own_door.appending
+        appender = service.ledger._own_executor.appending
         metrics.registry.register(_Families(lambda: of_appender(appender)))
         metrics.registry.register(_Families(lambda: of_feed(feed)))
 
@@ -135,11 +136,18 @@ def add_metrics(router: APIRouter, service: Service, feed: Feed, metrics: Metric
         return Response(text, headers={"Cache-Control": "no-store"}, media_type=MEDIA_TYPE)
 
     add(
-        router, "GET", "/metrics", scrape, name="Metrics.scrape", answer=str, tag="health", scope="admin",
+        router,
+        "GET",
+        "/metrics",
+        scrape,
+        name="Metrics.scrape",
+        answer=str,
+        tag="health",
+        scope="admin",
         media_type="text/plain",
         summary="Counts and durations for Prometheus, of this process and of the ledger.\nFrom this machine no key is needed,"
         " unless the settings name proxies or public hosts.",
-    )  # fmt: skip
+    )
 
 
 async def _standing(looking: Looking, ledger: Ledger) -> Standing | None:
@@ -159,10 +167,11 @@ def of_appender(appender: Appender) -> Iterator[Metric]:
         "runfold_commands_appended": ("Commands whose events were stored by this process.", tally.commands),
         "runfold_events_appended": ("Events stored by this process.", tally.events),
         "runfold_append_conflicts": (
-            "Commands that found a stream elsewhere than they believed; most are decided anew, and stored.", tally.conflicts,
+            "Commands that found a stream elsewhere than they believed; most are decided anew, and stored.",
+            tally.conflicts,
         ),
         "runfold_append_failures": ("Commands that the database did not take.", tally.failures),
-    }  # fmt: skip
+    }
     for name, (about, count) in counts.items():
         yield CounterMetricFamily(name, about, value=count)
     yield GaugeMetricFamily("runfold_append_queue_commands", "Commands that wait to be stored.", value=appender.waiting)
@@ -192,9 +201,10 @@ def of_ledger(standing: Standing | None) -> Iterator[Metric]:
     position = GaugeMetricFamily("runfold_projection_position", "The last position that was folded.", labels=names)
     events = GaugeMetricFamily("runfold_projection_lag_events", "Events that were not folded yet.", labels=names)
     seconds = GaugeMetricFamily(
-        "runfold_projection_lag_seconds", "For how long the first event that was not folded yet has been in the ledger.",
+        "runfold_projection_lag_seconds",
+        "For how long the first event that was not folded yet has been in the ledger.",
         labels=names,
-    )  # fmt: skip
+    )
     state = GaugeMetricFamily("runfold_projection_state", "1 for the state that it is in.", labels=(*names, "state"))
     for found in standing.projections:
         labels = [found.name, str(found.generation or 0)]

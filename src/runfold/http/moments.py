@@ -10,16 +10,16 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from runfold.errors import LedgerUnavailable, MomentNotFound
+from runfold.handles.tenant_ledger import TenantLedger
 from runfold.http import bodies, sse
 from runfold.http.bodies import Body
 from runfold.http.listing import Listed, page, read_cursor
 from runfold.http.progress import LOOK_SECONDS, Standing, progress
 from runfold.http.routing import Handler, add, answer, asked
 from runfold.http.service import Service
-from runfold.ledger.desk import Desk
-from runfold.ledger.moments import MomentView
-from runfold.ledger.paging import MOST
-from runfold.ledger.where import Within
+from runfold.queries.moments import MomentView
+from runfold.queries.paging import MOST
+from runfold.queries.where import Within
 
 _OVER = frozenset({"ready", "failed"})
 _adapter = TypeAdapter(MomentView)
@@ -53,37 +53,66 @@ class MomentDropped(BaseModel):
 def add_moments(router: APIRouter, service: Service) -> None:
     """The routes on moments."""
     add(
-        router, "GET", "/moments", _listing(service), name="Moments.list", answer=Listed[MomentView], query=MomentsQuery,
-        summary="The moments that were asked for in this tenant, by position.", tag="moments", scope="runs:read",
-    )  # fmt: skip
+        router,
+        "GET",
+        "/moments",
+        _listing(service),
+        name="Moments.list",
+        answer=Listed[MomentView],
+        query=MomentsQuery,
+        summary="The moments that were asked for in this tenant, by position.",
+        tag="moments",
+        scope="runs:read",
+    )
     add(
-        router, "POST", "/moments", _asking(service), name="Moments.ask", answer=MomentView, status=202, body=MomentAsked,
+        router,
+        "POST",
+        "/moments",
+        _asking(service),
+        name="Moments.ask",
+        answer=MomentView,
+        status=202,
+        body=MomentAsked,
         summary="Prepare the whole ledger as of a moment, for questions with `as_of`.\n\nAnswers at once, and GET"
         " /moments/{moment_id} shows how far it is; with `Accept: text/event-stream` its progress is streamed until it is ready."
         " The same moment again is the same one, and its time begins anew. It is dropped when it has not been used for"
         " `expires_in`. How many a tenant may have is limited (429).",
-        tag="moments", scope="moments:create",
-    )  # fmt: skip
+        tag="moments",
+        scope="moments:create",
+    )
     add(
-        router, "GET", "/moments/{moment_id}", _telling(service), name="Moments.one", answer=MomentView,
+        router,
+        "GET",
+        "/moments/{moment_id}",
+        _telling(service),
+        name="Moments.one",
+        answer=MomentView,
         summary="How far a moment is.\n\nWith `Accept: text/event-stream` its progress is streamed until it is ready.",
-        tag="moments", scope="runs:read",
-    )  # fmt: skip
+        tag="moments",
+        scope="runs:read",
+    )
     add(
-        router, "DELETE", "/moments/{moment_id}", _dropping(service), name="Moments.drop", answer=MomentDropped,
-        summary="Drop a moment that is needed no more.", tag="moments", scope="moments:create",
-    )  # fmt: skip
+        router,
+        "DELETE",
+        "/moments/{moment_id}",
+        _dropping(service),
+        name="Moments.drop",
+        answer=MomentDropped,
+        summary="Drop a moment that is needed no more.",
+        tag="moments",
+        scope="moments:create",
+    )
 
 
 def _listing(service: Service) -> Handler:
     adapter = TypeAdapter(Listed[MomentView])
 
     async def handle(request: Request) -> Response:
-        desk = await service.desk(request, "runs:read")
+        ledger = await service.ledger_for(request, "runs:read")
         query = cast("MomentsQuery", asked(request, MomentsQuery))
         _, had = (0, 0) if query.cursor is None else read_cursor(query.cursor)
-        moments = service.ledger.moments_of(desk.caller.tenant_id)
-        position, found = await service.pools.questions.run(lambda: (desk.position(), moments.all()))
+        moments = service.ledger.moments_of(ledger.caller.tenant_id)
+        position, found = await service.pools.questions.run(lambda: (ledger.position(), moments.all()))
         return answer(adapter, page(found, position, had, query.limit), {"Runfold-Position": str(position)})
 
     return handle
@@ -91,49 +120,49 @@ def _listing(service: Service) -> Handler:
 
 def _asking(service: Service) -> Handler:
     async def handle(request: Request) -> Response:
-        desk = await service.desk(request, "moments:create")
-        async with service.body(request, desk.caller) as raw:
+        ledger = await service.ledger_for(request, "moments:create")
+        async with service.body(request, ledger.caller) as raw:
             said = bodies.parsed(request, raw, MomentAsked)
-        view = await service.pools.questions.run(_ask, service, desk, said)
+        view = await service.pools.questions.run(_ask, service, ledger, said)
         if service.preparer is not None:
             service.preparer.wake()
-        return _answer(request, service, desk, view, 202)
+        return _answer(request, service, ledger, view, 202)
 
     return handle
 
 
-def _ask(service: Service, desk: Desk, said: MomentAsked) -> MomentView:
-    position = desk.position() if said.as_of is None else desk.at(said.as_of).up_to
-    moments = service.ledger.moments_of(desk.caller.tenant_id)
-    return moments.one(moments.ask(position, str(desk.caller.actor), said.expires_in))
+def _ask(service: Service, ledger: TenantLedger, said: MomentAsked) -> MomentView:
+    position = ledger.position() if said.as_of is None else ledger.at(said.as_of).up_to
+    moments = service.ledger.moments_of(ledger.caller.tenant_id)
+    return moments.one(moments.ask(position, str(ledger.caller.actor), said.expires_in))
 
 
 def _telling(service: Service) -> Handler:
     async def handle(request: Request) -> Response:
-        desk = await service.desk(request, "runs:read")
-        view = await service.pools.questions.run(_one, service, desk, request.path_params["moment_id"])
-        return _answer(request, service, desk, view, 200)
+        ledger = await service.ledger_for(request, "runs:read")
+        view = await service.pools.questions.run(_one, service, ledger, request.path_params["moment_id"])
+        return _answer(request, service, ledger, view, 200)
 
     return handle
 
 
-def _one(service: Service, desk: Desk, moment_id: str) -> MomentView:
-    return service.ledger.moments_of(desk.caller.tenant_id).one(moment_id)
+def _one(service: Service, ledger: TenantLedger, moment_id: str) -> MomentView:
+    return service.ledger.moments_of(ledger.caller.tenant_id).one(moment_id)
 
 
-def _answer(request: Request, service: Service, desk: Desk, view: MomentView, status: int) -> Response:
+def _answer(request: Request, service: Service, ledger: TenantLedger, view: MomentView, status: int) -> Response:
     if sse.MEDIA_TYPE in request.headers.get("accept", ""):
-        frames = progress(partial(_look, service, desk, view.id), partial(service.watch, desk.caller))
+        frames = progress(partial(_look, service, ledger, view.id), partial(service.watch, ledger.caller))
         return StreamingResponse(frames, status, media_type=sse.MEDIA_TYPE)
     headers = {"Location": f"/moments/{view.id}"} if status == 202 else {}
     return answer(_adapter, view, {**headers, "Runfold-Position": str(view.position)}, status)
 
 
-async def _look(service: Service, desk: Desk, moment_id: str) -> Standing:
+async def _look(service: Service, ledger: TenantLedger, moment_id: str) -> Standing:
     """How far it is. A database that is away for a moment is waited for."""
     while True:
         try:
-            view = await service.pools.questions.run(_one, service, desk, moment_id)
+            view = await service.pools.questions.run(_one, service, ledger, moment_id)
         except MomentNotFound:
             return Standing(orjson.dumps({"id": moment_id, "state": "dropped"}), is_over=True)
         except LedgerUnavailable:
@@ -146,9 +175,9 @@ def _dropping(service: Service) -> Handler:
     adapter: TypeAdapter[Any] = TypeAdapter(MomentDropped)
 
     async def handle(request: Request) -> Response:
-        desk = await service.desk(request, "moments:create")
+        ledger = await service.ledger_for(request, "moments:create")
         moment_id = request.path_params["moment_id"]
-        moments = service.ledger.moments_of(desk.caller.tenant_id)
+        moments = service.ledger.moments_of(ledger.caller.tenant_id)
         await service.pools.questions.run(moments.drop, moment_id)
         return answer(adapter, MomentDropped(id=moment_id), {})
 

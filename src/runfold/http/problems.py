@@ -69,8 +69,12 @@ def _problem(name: str, status: int, detail: str, facts: Mapping[str, Any], inst
     words = "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name).strip().capitalize()
     return {
         **{key: value for key, value in facts.items() if key not in _RESERVED and value is not None},
-        "type": f"urn:runfold:error:{name}", "title": words, "status": status, "detail": detail, "instance": instance,
-    }  # fmt: skip
+        "type": f"urn:runfold:error:{name}",
+        "title": words,
+        "status": status,
+        "detail": detail,
+        "instance": instance,
+    }
 
 
 def disclosed(error: LedgerError) -> LedgerError:
@@ -140,9 +144,7 @@ def add_handlers(app: FastAPI) -> None:
         if error.status_code == 405:
             headers["Allow"] = ", ".join(_offered(request))
         name = {404: "PathNotFound", 405: "MethodNotAllowed"}.get(error.status_code, "RequestRefused")
-        return problem(
-            request, name, error.status_code, details.get(error.status_code, str(error.detail)), {}, headers
-        )  # fmt: skip
+        return problem(request, name, error.status_code, details.get(error.status_code, str(error.detail)), {}, headers)
 
     async def unexpected(request: Request, error: Exception) -> Response:
         _log.error("request failed", path=request.url.path, exc_info=error)

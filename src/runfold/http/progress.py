@@ -7,7 +7,7 @@ from typing import NamedTuple
 import orjson
 
 from runfold.errors import KeyRefused
-from runfold.http.follower import ended_with_key
+from runfold.feed.follower import ended_with_key
 from runfold.http.stream import Watching
 
 LOOK_SECONDS = 0.5

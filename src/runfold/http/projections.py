@@ -9,13 +9,13 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from runfold.commands.caller import Caller
 from runfold.errors import LedgerError, RebuildRefused
 from runfold.http import bodies, sse
 from runfold.http.bodies import Body
 from runfold.http.progress import Standing, progress
 from runfold.http.routing import Handler, add, answer
 from runfold.http.service import Service
-from runfold.ledger.caller import Caller
 from runfold.projections.projection import AnyProjection
 from runfold.projector.rebuild import Rebuilt
 from runfold.projector.status import ProjectionStatus
@@ -112,21 +112,42 @@ def add_projections(router: APIRouter, service: Service) -> None:
     """The routes on read models."""
     rebuilds = Rebuilds(service)
     add(
-        router, "GET", "/projections", _listing(service, rebuilds), name="Projections.list", tag="projections",
+        router,
+        "GET",
+        "/projections",
+        _listing(service, rebuilds),
+        name="Projections.list",
+        tag="projections",
         summary="Every read model: how far it is, how far behind, and what is wrong with one that cannot go on.",
-        answer=ProjectionList, scope="runs:read",
-    )  # fmt: skip
+        answer=ProjectionList,
+        scope="runs:read",
+    )
     add(
-        router, "POST", "/projections/{name}/retry", _retrying(service), name="Projections.retry", tag="projections",
-        summary="Let a read model that has stopped go on.", answer=Retried, scope="projections:rebuild",
-    )  # fmt: skip
+        router,
+        "POST",
+        "/projections/{name}/retry",
+        _retrying(service),
+        name="Projections.retry",
+        tag="projections",
+        summary="Let a read model that has stopped go on.",
+        answer=Retried,
+        scope="projections:rebuild",
+    )
     add(
-        router, "POST", "/projections/{name}/rebuild", _rebuilding(service, rebuilds), name="Projections.rebuild",
+        router,
+        "POST",
+        "/projections/{name}/rebuild",
+        _rebuilding(service, rebuilds),
+        name="Projections.rebuild",
         summary="Fold a read model anew beside the one in use, compare, catch up, switch.\n\nAnswers at once, and GET"
         " /projections shows how far it is; with `Accept: text/event-stream` its progress is streamed until it is done."
         " It goes on when who watches hangs up.",
-        answer=RebuildStatus, status=202, body=RebuildAsked, tag="projections", scope="projections:rebuild",
-    )  # fmt: skip
+        answer=RebuildStatus,
+        status=202,
+        body=RebuildAsked,
+        tag="projections",
+        scope="projections:rebuild",
+    )
 
 
 def _listing(service: Service, rebuilds: Rebuilds) -> Handler:
@@ -187,8 +208,10 @@ def _facts(rebuilt: Rebuilt) -> dict[str, Any]:
     """Counts alone: the rows that differ are of all tenants, and shown to who runs `runfold rebuild --diff`."""
     compared = rebuilt.compared
     return {
-        "generation": rebuilt.generation, "position": rebuilt.position, "switched": rebuilt.switched,
-        "compared": None if compared is None else {
-            "rows": compared.rows, "changed_since": compared.changed_since, "different": compared.different
-        },
-    }  # fmt: skip
+        "generation": rebuilt.generation,
+        "position": rebuilt.position,
+        "switched": rebuilt.switched,
+        "compared": None
+        if compared is None
+        else {"rows": compared.rows, "changed_since": compared.changed_since, "different": compared.different},
+    }

@@ -11,16 +11,16 @@ from typing import Annotated, Any, NamedTuple, get_args, get_origin
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, TypeAdapter
 
+from runfold.api.route import Field, QuestionRoute
+from runfold.api.table import QUESTIONS
 from runfold.errors import ReadModelBehind, RunNotFound, ThreadNotFound, UsageError
+from runfold.handles.tenant_ledger import TenantLedger
 from runfold.http.listing import Listed, page, read_cursor
 from runfold.http.routing import Handler, add, answer, asked, model_of
 from runfold.http.service import Service
-from runfold.ledger.desk import Desk
-from runfold.ledger.paging import MOST
-from runfold.ledger.read_models import WAIT_SECONDS
-from runfold.ledger.route import Field, QuestionRoute
-from runfold.ledger.routes import QUESTIONS
-from runfold.ledger.where import Within
+from runfold.queries.paging import MOST
+from runfold.queries.read_models import WAIT_SECONDS
+from runfold.queries.where import Within
 
 MOST_WAIT_SECONDS = 60
 
@@ -41,10 +41,17 @@ def add_questions(router: APIRouter, service: Service) -> None:
         name = f"{route.name}.of" if route.narrowed else route.name
         query = query_of(route, name)
         add(
-            router, route.verb, route.path, _handler(service, route, query), name=name,
-            summary=inspect.getdoc(route.method) or route.name, answer=answer_of(route), query=query,
-            tag=route.path.split("/")[1], scope=route.scope,
-        )  # fmt: skip
+            router,
+            route.verb,
+            route.path,
+            _handler(service, route, query),
+            name=name,
+            summary=inspect.getdoc(route.method) or route.name,
+            answer=answer_of(route),
+            query=query,
+            tag=route.path.split("/")[1],
+            scope=route.scope,
+        )
 
 
 @cache
@@ -56,21 +63,21 @@ def query_of(route: QuestionRoute, name: str) -> type[BaseModel]:
 def _handler(service: Service, route: QuestionRoute, model: type[BaseModel]) -> Handler:
     adapter = TypeAdapter(answer_of(route))
 
-    def answered(desk: Desk, ids: dict[str, Any], asking: Asking) -> Response:
-        value, position = _ask(desk, route, ids, asking)
+    def answered(ledger: TenantLedger, ids: dict[str, Any], asking: Asking) -> Response:
+        value, position = _ask(ledger, route, ids, asking)
         headers = {"Runfold-Position": str(position)}
         if (version := getattr(value, "version", None)) is not None:
             headers["ETag"] = f'"{version}"'
         return answer(adapter, value, headers)
 
     async def handle(request: Request) -> Response:
-        desk = await service.desk(request, route.scope)
+        ledger = await service.ledger_for(request, route.scope)
         asking, seconds = asking_of(asked(request, model).model_dump(exclude_unset=True))
         until = asyncio.get_running_loop().time() + (WAIT_SECONDS if seconds is None else seconds)
         is_last = False
         while True:
             try:
-                return await service.pools.questions.run(answered, desk, dict(request.path_params), asking)
+                return await service.pools.questions.run(answered, ledger, dict(request.path_params), asking)
             except ReadModelBehind as behind:
                 if is_last or not asking.waits(route):
                     raise
@@ -116,43 +123,43 @@ def is_list(route: QuestionRoute) -> bool:
     return get_origin(route.answer) is list
 
 
-def _ask(desk: Desk, route: QuestionRoute, ids: dict[str, Any], asking: Asking) -> tuple[Any, int]:
+def _ask(ledger: TenantLedger, route: QuestionRoute, ids: dict[str, Any], asking: Asking) -> tuple[Any, int]:
     """The answer, and the position that it is true as of; it waits for nothing. Raises LedgerError."""
     if route.narrowed is not None:
         ((name, named),) = ids.items()
-        desk.now._first(named, ThreadNotFound if name == "thread_id" else RunNotFound)
+        ledger.now._first(named, ThreadNotFound if name == "thread_id" else RunNotFound)
         ids = {route.narrowed: named}
     if is_list(route):
-        return _ask_for_list(desk, route, ids, asking)
+        return _ask_for_list(ledger, route, ids, asking)
     ask = partial(route.method, **ids, **asking.said)
     if asking.moment is not None:
-        reading = desk.at(asking.moment)
+        reading = ledger.at(asking.moment)
         return ask(reading), reading.up_to
     if route.log:
-        position = _log_at(desk, asking.floor)
-        return ask(desk.now), position
+        position = _log_at(ledger, asking.floor)
+        return ask(ledger.now), position
     if asking.floor is not None:
-        _log_at(desk, asking.floor)
-    value = ask(desk.now, min_position=asking.floor, wait_seconds=0)
+        _log_at(ledger, asking.floor)
+    value = ask(ledger.now, min_position=asking.floor, wait_seconds=0)
     standing = getattr(value, "standing", None)
-    return value, desk.position() if standing is None else standing.position
+    return value, ledger.position() if standing is None else standing.position
 
 
-def _ask_for_list(desk: Desk, route: QuestionRoute, ids: dict[str, Any], asking: Asking) -> tuple[Any, int]:
+def _ask_for_list(ledger: TenantLedger, route: QuestionRoute, ids: dict[str, Any], asking: Asking) -> tuple[Any, int]:
     said = {**ids, **asking.said}
     limit, cursor = said.pop("limit", None), said.pop("cursor", None)
     position, had = (asking.pinned, 0) if cursor is None else read_cursor(cursor)
     if asking.moment is None and not route.log:  # read models as they are now: as they were at the first page, nobody keeps them
-        position = _log_at(desk, asking.floor) if asking.pinned is None else asking.pinned
-        found = route.method(desk.now, **said, min_position=position, wait_seconds=0)
+        position = _log_at(ledger, asking.floor) if asking.pinned is None else asking.pinned
+        found = route.method(ledger.now, **said, min_position=position, wait_seconds=0)
         return page(found, position, had, limit), position
     if position is None:
-        position = desk.at(asking.moment).up_to if asking.moment is not None else _log_at(desk, asking.floor)
-    return page(route.method(desk.at(position), **said), position, had, limit), position
+        position = ledger.at(asking.moment).up_to if asking.moment is not None else _log_at(ledger, asking.floor)
+    return page(route.method(ledger.at(position), **said), position, had, limit), position
 
 
-def _log_at(desk: Desk, floor: int | None) -> int:
-    position = desk.position()
+def _log_at(ledger: TenantLedger, floor: int | None) -> int:
+    position = ledger.position()
     if floor is not None and floor > position:
         raise UsageError(f"min_position {floor} is beyond the ledger, which ends at {position}")
     return position

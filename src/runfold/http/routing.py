@@ -12,9 +12,9 @@ from pydantic_core import CoreSchema
 from starlette.routing import Match, Route
 from starlette.types import Scope
 
+from runfold.api import route
 from runfold.domain.first_fault import failing_fast, require_known
 from runfold.errors import InvalidEvent
-from runfold.ledger import route
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -81,10 +81,22 @@ def model_of(name: str, fields: Mapping[str, route.Field], *, strict: bool = Fal
 
 
 def add(
-    router: APIRouter, verb: str, path: str, handler: Handler, *, name: str, summary: str, answer: Any, status: int = 200,
-    body: type[BaseModel] | None = None, query: type[BaseModel] | None = None, headers: Mapping[str, str] | None = None,
-    tag: str, scope: str | None, media_type: str | None = None,
-) -> None:  # fmt: skip
+    router: APIRouter,
+    verb: str,
+    path: str,
+    handler: Handler,
+    *,
+    name: str,
+    summary: str,
+    answer: Any,
+    status: int = 200,
+    body: type[BaseModel] | None = None,
+    query: type[BaseModel] | None = None,
+    headers: Mapping[str, str] | None = None,
+    tag: str,
+    scope: str | None,
+    media_type: str | None = None,
+) -> None:
     """Add a route. `answer` is the type of its answer, `headers` what each that it looks at is for.
 
     Without a `scope`, it is for everybody.
@@ -102,8 +114,9 @@ def add(
     keyword = inspect.Parameter.KEYWORD_ONLY
     parameters = [
         inspect.Parameter(part[1:-1], keyword, annotation=Annotated[str, Path()])
-        for part in path.split("/") if part.startswith("{")
-    ]  # fmt: skip
+        for part in path.split("/")
+        if part.startswith("{")
+    ]
     if query is not None:
         parameters.append(inspect.Parameter("query", keyword, annotation=Annotated[query, Query()]))
     for header, what in (headers or {}).items():
@@ -117,10 +130,19 @@ def add(
     endpoint.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what FastAPI reads
     first, _, rest = summary.partition("\n")
     router.add_api_route(
-        path, endpoint, methods=[verb], status_code=status, response_model=answer, operation_id=name, name=name,
-        summary=first.split(". ")[0].rstrip("."), description=inspect.cleandoc(first + "\n" + rest), tags=[tag],
-        openapi_extra={"security": [{"key": [scope]}] if scope else []}, responses=_kinds(media_type),
-    )  # fmt: skip
+        path,
+        endpoint,
+        methods=[verb],
+        status_code=status,
+        response_model=answer,
+        operation_id=name,
+        name=name,
+        summary=first.split(". ")[0].rstrip("."),
+        description=inspect.cleandoc(first + "\n" + rest),
+        tags=[tag],
+        openapi_extra={"security": [{"key": [scope]}] if scope else []},
+        responses=_kinds(media_type),
+    )
 
 
 def _kinds(media_type: str | None) -> dict[int | str, dict[str, Any]]:

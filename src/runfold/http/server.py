@@ -18,7 +18,7 @@ from prometheus_client import disable_created_metrics
 from runfold.errors import AddressUnusable
 from runfold.http.connections import Connection, StreamingServer
 from runfold.http.folding import FoldingProcess
-from runfold.ledger.ledger import Ledger
+from runfold.ledger import Ledger
 
 GRACE_SECONDS = 3
 """How long requests that are being answered may go on after the server was asked to end."""
@@ -66,9 +66,15 @@ def serve(app: FastAPI, listener: socket.socket, folding: FoldingProcess | None,
     sys.setswitchinterval(SWITCH_SECONDS)
     disable_created_metrics()  # type: ignore[no-untyped-call]
     config = uvicorn.Config(
-        app, loop="uvloop", http=Connection, ws="none", log_config=None, server_header=False, proxy_headers=False,
+        app,
+        loop="uvloop",
+        http=Connection,
+        ws="none",
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
-    )  # fmt: skip
+    )
     server = _Server(config, app, folding, ready)
     try:
         if folding is not None:

@@ -8,21 +8,21 @@ from typing import TypeVar
 
 from fastapi import Request
 
+from runfold.api.route import Scope
+from runfold.commands.caller import Caller
 from runfold.domain.values import digest
 from runfold.errors import InvalidEvent, ProjectionNotFound
+from runfold.handles.tenant_ledger import TenantLedger
 from runfold.http import bodies
 from runfold.http.access import Access
 from runfold.http.key_watch import Ended
 from runfold.http.limits import BytesInFlight, Limits, Pools
 from runfold.http.waiting import Watch
-from runfold.ledger.caller import Caller
-from runfold.ledger.desk import Desk
-from runfold.ledger.ledger import Ledger
-from runfold.ledger.read_models import Progress
-from runfold.ledger.route import Scope
+from runfold.ledger import Ledger
 from runfold.projections.projection import AnyProjection
 from runfold.projections.registry import known
 from runfold.projector.preparing import Preparer
+from runfold.queries.read_models import Progress
 
 T = TypeVar("T")
 
@@ -48,7 +48,7 @@ class Service:
         self.in_flight = BytesInFlight(self.limits.bytes_in_flight)
         self.progress = Watch(self._progress)
 
-    async def desk(self, request: Request, scope: Scope) -> Desk:
+    async def ledger_for(self, request: Request, scope: Scope) -> TenantLedger:
         """The ledger as who asks sees it. Raises AccessDenied."""
         return self.ledger.on_behalf(await self.access.caller(request, scope))
 
@@ -76,8 +76,8 @@ class Service:
         return found
 
     @contextlib.asynccontextmanager
-    async def commanding(self, request: Request, scope: Scope) -> AsyncIterator[tuple[Desk, bytes]]:
-        """The desk for a command, and the body. Of one caller's commands under one idempotency key one goes at a time, so that
+    async def commanding(self, request: Request, scope: Scope) -> AsyncIterator[tuple[TenantLedger, bytes]]:
+        """The ledger for a command, and the body. Of one caller's commands under one idempotency key one goes at a time, so that
         all get the answer of the first.
 
         Nothing of the body is taken from who may not send it. Raises AccessDenied, TooLarge, TooSlow, TooBusy, and InvalidEvent

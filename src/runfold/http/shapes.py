@@ -21,9 +21,17 @@ _SPAN_PATTERN = "^[0-9]{1,9}[smhd]$"
 PATTERN_WORDS[_SPAN_PATTERN] = "is not a duration; write 90s, 15m, 1h or 7d"
 _SPAN = Annotated[str, Field(pattern=_SPAN_PATTERN)]
 _ELSEWHERE = {
-    "approval_id": ApprovalId, "at_version": Version, "code": Label, "expected_version": Count, "expires_in": _SPAN,
-    "lease": _SPAN, "quorum": Version, "run": RunId, "expected": RunId, "expected_head": RunId,
-}  # fmt: skip
+    "approval_id": ApprovalId,
+    "at_version": Version,
+    "code": Label,
+    "expected_version": Count,
+    "expires_in": _SPAN,
+    "lease": _SPAN,
+    "quorum": Version,
+    "run": RunId,
+    "expected": RunId,
+    "expected_head": RunId,
+}
 """What stands in no event under that name."""
 
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from fastapi import Response
 from starlette.types import Receive, Scope, Send
 
+from runfold.feed.follower import Follower, ended_with_key
+from runfold.feed.shared import Feed
 from runfold.http import sse
 from runfold.http.connections import STOP_SECONDS, connection_of
-from runfold.http.feed import Feed
-from runfold.http.follower import Follower, ended_with_key
 from runfold.http.key_watch import Ended
 from runfold.http.limits import Limits
 

@@ -48,9 +48,14 @@ def read(files: Sequence[SourceFile], report: Report) -> Iterator[SourceThread]:
         if conversation.counts.runs:
             sources = sorted(digest(piece.source) for pieces in group.turns.values() for piece in pieces)
             yield SourceThread(
-                conversation.thread_id, name, digest("\n".join(sources)), (name,), group.size, conversation.counts,
+                conversation.thread_id,
+                name,
+                digest("\n".join(sources)),
+                (name,),
+                group.size,
+                conversation.counts,
                 conversation.record,
-            )  # fmt: skip
+            )
 
 
 def _place(file: SourceFile, whole: Piece) -> tuple[str, int]:

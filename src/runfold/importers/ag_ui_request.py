@@ -3,12 +3,12 @@
 from functools import partial
 from typing import Any
 
+from runfold.commands.caller import Envelope
 from runfold.errors import InvalidEvent
 from runfold.importers.ag_ui_content import edited, parts_of, text_or_none, words_of
 from runfold.importers.ag_ui_conversation import AGENT, CLIENT, PERSON, Past, Stage, TurnWriter
 from runfold.importers.ag_ui_shapes import Request, Resume, Sent
 from runfold.importers.sources import shaped
-from runfold.ledger.caller import Envelope
 
 
 class RequestPlan:
@@ -34,7 +34,7 @@ class RequestPlan:
     def conclude(self) -> None:
         """The run that was resumed has done its part."""
         if (resumed := self.resumed) is not None:
-            self.turn.do(lambda stage: (run := stage.lane(resumed).end()) is not None and run.complete(actor=AGENT))
+            self.turn.do(lambda stage: (run := stage.shard(resumed).end()) is not None and run.complete(actor=AGENT))
 
     def repeat(self, messages: tuple[dict[str, Any], ...], *words: str) -> None:
         """Messages of the client or of a snapshot: those of the history, and new ones."""
@@ -52,12 +52,15 @@ class RequestPlan:
 
         def begin(stage: Stage) -> None:
             if before is not None and not request.resume:
-                stage.lane(before).end()
-            stage.lanes[turn.number] = stage.recording.lane(
-                turn.id("run"), parent=None if parent is None else stage.lane(parent).first_id,
+                stage.shard(before).end()
+            stage.shards[turn.number] = stage.recording.shard(
+                turn.id("run"),
+                parent=None if parent is None else stage.shard(parent).first_id,
                 input={name: value for name, value in sent.items() if value},
-                metadata={name: value for name, value in about.items() if value}, actor=CLIENT, **asked,
-            )  # fmt: skip
+                metadata={name: value for name, value in about.items() if value},
+                actor=CLIENT,
+                **asked,
+            )
 
         turn.do(begin)
         self.resumed = before if request.resume else None

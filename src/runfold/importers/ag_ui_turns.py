@@ -17,6 +17,7 @@ from typing import Any
 
 import jsonpatch
 
+from runfold.commands.caller import Envelope
 from runfold.domain.step import apply_patch
 from runfold.domain.values import DataPart, Part, ReasoningPart, TextPart
 from runfold.errors import InvalidEvent
@@ -25,7 +26,6 @@ from runfold.importers.ag_ui_conversation import AGENT, CLIENT, Call, Conversati
 from runfold.importers.ag_ui_request import RequestPlan
 from runfold.importers.ag_ui_shapes import AgUiEvent, Interrupt, Request
 from runfold.importers.sources import Piece, Report, why
-from runfold.ledger.caller import Envelope
 
 
 @dataclass
@@ -203,18 +203,18 @@ class _Answer:
         except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, TypeError, KeyError, IndexError) as error:
             raise InvalidEvent("delta", f"does not apply: {error}") from None
         turn = self.turn
-        turn.do(lambda stage: stage.is_past(turn.number) or turn.lane(stage).tip.patch_state(delta, **envelope))
+        turn.do(lambda stage: stage.is_past(turn.number) or turn.shard(stage).tip.patch_state(delta, **envelope))
 
     def _step(self, event: AgUiEvent, envelope: Envelope) -> None:
         name, turn = event.step_name, self.turn
         if event.type == "STEP_STARTED":
             started = self.steps[name] = turn.numbered("step", name)
-            turn.do(lambda stage: turn.lane(stage).run(started).start_step(name, step_id=started, **envelope))
+            turn.do(lambda stage: turn.shard(stage).run(started).start_step(name, step_id=started, **envelope))
             return
         if name not in self.steps:
             raise InvalidEvent("stepName", f"the step {name!r} was not started")
         ended = self.steps.pop(name)
-        turn.do(lambda stage: turn.lane(stage).run(ended).start_step(name, step_id=ended).finish(**envelope))
+        turn.do(lambda stage: turn.shard(stage).run(ended).start_step(name, step_id=ended).finish(**envelope))
 
     def _activity(self, event: AgUiEvent, piece: Piece, envelope: Envelope) -> None:
         is_message = event.type == "ACTIVITY_SNAPSHOT"
@@ -223,7 +223,7 @@ class _Answer:
         message_id, turn = self.turn.numbered("msg", kind, event.message_id), self.turn
         self.talk.counts.messages += is_message
         turn.do(
-            lambda stage: turn.lane(stage).add_message("activity", parts, message_id=message_id, activity_type=kind, **envelope)
+            lambda stage: turn.shard(stage).add_message("activity", parts, message_id=message_id, activity_type=kind, **envelope)
         )
 
     def _finish(self, event: AgUiEvent, envelope: Envelope) -> None:
@@ -244,13 +244,19 @@ class _Answer:
         self.talk.counts.add_tokens(used.get("input_tokens"), used.get("output_tokens"))
         usage_id, turn = self.turn.id("usage", index), self.turn
         turn.do(
-            lambda stage: turn.lane(stage).use(
-                usage_id, provider=used.get("provider"), model=used.get("model"), input_tokens=used.get("input_tokens"),
-                output_tokens=used.get("output_tokens"), total_tokens=used.get("total_tokens"),
+            lambda stage: turn.shard(stage).use(
+                usage_id,
+                provider=used.get("provider"),
+                model=used.get("model"),
+                input_tokens=used.get("input_tokens"),
+                output_tokens=used.get("output_tokens"),
+                total_tokens=used.get("total_tokens"),
                 reasoning_output_tokens=used.get("reasoning_tokens"),
-                cache_read_input_tokens=used.get("cached_input_tokens"), raw=used, **envelope,
+                cache_read_input_tokens=used.get("cached_input_tokens"),
+                raw=used,
+                **envelope,
             )
-        )  # fmt: skip
+        )
 
     def _ask(self, interrupt: Interrupt, envelope: Envelope) -> None:
         call, turn = self.talk.calls.get(interrupt.tool_call_id or ""), self.turn
@@ -260,17 +266,28 @@ class _Answer:
         self.talk.asked[interrupt.id] = (approval_id, call)
         self.talk.counts.approvals += 1
         turn.do(
-            lambda stage: turn.lane(stage).run(approval_id).request_approval(
-                call.name if call else interrupt.reason, arguments=call.arguments_text if call else None,
-                call_id=call.id if call else None, reason=interrupt.reason, message=interrupt.message,
-                response_schema=interrupt.response_schema, expires_at=interrupt.expires_at, approval_id=approval_id,
-                approver_kinds=None, requester_excluded=None, **envelope,  # the protocol says nothing of who may answer
+            lambda stage: (
+                turn.shard(stage)
+                .run(approval_id)
+                .request_approval(
+                    call.name if call else interrupt.reason,
+                    arguments=call.arguments_text if call else None,
+                    call_id=call.id if call else None,
+                    reason=interrupt.reason,
+                    message=interrupt.message,
+                    response_schema=interrupt.response_schema,
+                    expires_at=interrupt.expires_at,
+                    approval_id=approval_id,
+                    approver_kinds=None,
+                    requester_excluded=None,
+                    **envelope,  # the protocol says nothing of who may answer
+                )
             )
-        )  # fmt: skip
+        )
 
     def _end(self, end: Callable[[Any], object]) -> None:
         self.is_over = True
-        self.turn.do(lambda stage: (run := self.turn.lane(stage).end()) is not None and end(run))
+        self.turn.do(lambda stage: (run := self.turn.shard(stage).end()) is not None and end(run))
 
     def _flush(self, envelope: Envelope) -> None:
         """What was begun and not ended, as far as it came."""

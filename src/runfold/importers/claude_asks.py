@@ -115,6 +115,13 @@ def _questions(call: Block, answered: Any, verdict: Literal["granted", "denied"]
             chosen = "own-words"
             options.append({"id": chosen, "label": "in the person's own words", "description": words})
         yield Ask(
-            str(index), call.name, "input_required", question.question, call.input["questions"][index], tuple(options),
-            verdict, chosen, words,
-        )  # fmt: skip
+            str(index),
+            call.name,
+            "input_required",
+            question.question,
+            call.input["questions"][index],
+            tuple(options),
+            verdict,
+            chosen,
+            words,
+        )

@@ -20,10 +20,22 @@ from runfold.importers.tally import Problem
 
 LET_BY = frozenset(
     {
-        "summary", "system", "progress", "attachment", "file-history-snapshot", "permission-mode", "last-prompt",
-        "queue-operation", "custom-title", "ai-title", "agent-name", "tag", "mode", "pr-link",
+        "summary",
+        "system",
+        "progress",
+        "attachment",
+        "file-history-snapshot",
+        "permission-mode",
+        "last-prompt",
+        "queue-operation",
+        "custom-title",
+        "ai-title",
+        "agent-name",
+        "tag",
+        "mode",
+        "pr-link",
     }
-)  # fmt: skip
+)
 """Types of lines that are no messages."""
 
 _SESSION = re.compile(rb'"sessionId"\s*:\s*"([^"]+)"')
@@ -80,9 +92,14 @@ class _Reading:
         agents = {key: self._agent(key, found) for key, found in self._lines.items()}
         session = Session(self._session_id, main, agents)
         return SourceThread(
-            session.thread_id, self._session_id, digest("\n".join(sorted(self._digests))), (self._session_id,),
-            sum(file.size for file in files), session.counts(), session.record,
-        )  # fmt: skip
+            session.thread_id,
+            self._session_id,
+            digest("\n".join(sorted(self._digests))),
+            (self._session_id,),
+            sum(file.size for file in files),
+            session.counts(),
+            session.record,
+        )
 
     def _agent(self, key: str | None, found: list[tuple[Line, Piece]]) -> Agent:
         meta = Meta()

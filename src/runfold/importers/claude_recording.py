@@ -126,9 +126,12 @@ class _SessionRecorder:
     def _begin(self, first: Line) -> None:
         about = {"session_id": self.session.id, "cwd": first.cwd, "version": first.version, "git_branch": first.git_branch}
         self.recording.begin(
-            agent_id=FORMAT, external_ref=self.session.id, actor=PERSON, occurred_at=first.timestamp,
+            agent_id=FORMAT,
+            external_ref=self.session.id,
+            actor=PERSON,
+            occurred_at=first.timestamp,
             metadata={name: value for name, value in about.items() if value is not None},
-        )  # fmt: skip
+        )
         if self.session.title is not None:
             self.recording.thread.rename(self.session.title, actor=CLIENT)
 
@@ -148,9 +151,13 @@ class _SessionRecorder:
         talk = self._talk(agent.id, agent.conversation, kind)
         about = {"sub_agent": agent.id, "description": agent.description}
         talk.begin(
-            kind="spawned_by", agent_id=kind, actor=AGENT, occurred_at=agent.conversation.entries[0].line.timestamp,
-            metadata={name: value for name, value in about.items() if value is not None}, **request,
-        )  # fmt: skip
+            kind="spawned_by",
+            agent_id=kind,
+            actor=AGENT,
+            occurred_at=agent.conversation.entries[0].line.timestamp,
+            metadata={name: value for name, value in about.items() if value is not None},
+            **request,
+        )
         for entry in agent.conversation.entries:
             talk.tell(entry)
 

@@ -20,9 +20,14 @@ INTERRUPTED = "[Request interrupted by user"
 _COMMAND = ("<command-name>", "<local-command-", "<command-message>", "<bash-input>", "<bash-stdout>")
 
 _NEEDED = {
-    "text": ("text",), "thinking": ("thinking",), "redacted_thinking": ("data",), "tool_use": ("id", "name"),
-    "tool_result": ("tool_use_id",), "image": ("source",), "document": ("source",),
-}  # fmt: skip
+    "text": ("text",),
+    "thinking": ("thinking",),
+    "redacted_thinking": ("data",),
+    "tool_use": ("id", "name"),
+    "tool_result": ("tool_use_id",),
+    "image": ("source",),
+    "document": ("source",),
+}
 
 
 class Block(Shape):

@@ -10,15 +10,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from runfold.commands.caller import Envelope
 from runfold.domain.approval_events import ONLY_PEOPLE
 from runfold.domain.thread import MAIN
 from runfold.domain.values import DataPart, FilePart, Part, ReasoningPart, TextPart
 from runfold.ids import stable_id
 from runfold.importers.claude_asks import Ask, asks_of, said
 from runfold.importers.claude_session import Block, Branch, Conversation, Entry, Line
-from runfold.importers.recording import Lane, Recording
+from runfold.importers.recording import Recording, Shard
 from runfold.importers.sources import Shape, shaped
-from runfold.ledger.caller import Envelope
 
 FORMAT = "claude-code"
 PERSON, AGENT, CLIENT = "human:user", "agent:claude-code", "service:claude-code"
@@ -58,8 +58,8 @@ class Talk:
         self.conversation = conversation
         self.agent = f"agent:{kind}"
         self.spawn = spawn
-        self.lanes: dict[Branch, Lane] = {}
-        self.first: Lane | None = None
+        self.shards: dict[Branch, Shard] = {}
+        self.first: Shard | None = None
         self.ours: dict[str, str] = {}
         """Our id of each call told so far, by the call's own."""
 
@@ -74,9 +74,9 @@ class Talk:
 
     def begin(self, **request: Any) -> None:
         """Start its first run."""
-        self.first = self.recording.lane(self.first_run_id, **request)
+        self.first = self.recording.shard(self.first_run_id, **request)
         if self.conversation.branches:
-            self.lanes[self.conversation.branches[0]] = self.first
+            self.shards[self.conversation.branches[0]] = self.first
 
     def end_if_empty(self) -> None:
         """End a run that no message is in: it was there for its sub-agents."""
@@ -87,87 +87,103 @@ class Talk:
     def tell(self, entry: Entry) -> None:
         """Give the commands for one entry, and end its branch with its last."""
         with self.recording.of(entry.piece):
-            lane = self.lanes.get(entry.branch) or self._branch(entry)
+            shard = self.shards.get(entry.branch) or self._branch(entry)
             if entry.is_assistant:
-                self._tell_assistant(lane, entry)
+                self._tell_assistant(shard, entry)
             else:
-                self._tell_user(lane, entry)
-        if entry is entry.branch.entries[-1] and entry.branch in self.lanes:
+                self._tell_user(shard, entry)
+        if entry is entry.branch.entries[-1] and entry.branch in self.shards:
             with self.recording.of(entry.piece):
-                self._end(self.lanes[entry.branch], entry)
+                self._end(self.shards[entry.branch], entry)
 
-    def _branch(self, entry: Entry) -> Lane:
+    def _branch(self, entry: Entry) -> Shard:
         """A run that leaves the one it was rewound from just before what came next there; the thread goes on with it."""
         left = entry.branch.left
         assert left is not None, "only the first branch leaves no other"  # noqa: S101
         run_id = self.id("run", "branch", entry.source_id)
         is_new = run_id not in self.recording.known.runs
         after = left.branch.entries[left.index + 1]
-        request: dict[str, Any] = {"parent": self.lanes[left.branch].first_id}
+        request: dict[str, Any] = {"parent": self.shards[left.branch].first_id}
         if (place := self.recording.known.added_at.get(self._message_id(after))) is not None:
             request = {"parent": place[0], "at_version": place[1] - 1}
-        lane = self.recording.lane(run_id, kind="branches", actor=PERSON, occurred_at=entry.line.timestamp, **request)
+        shard = self.recording.shard(run_id, kind="branches", actor=PERSON, occurred_at=entry.line.timestamp, **request)
         if is_new and self.key == "main":
             self.recording.thread.move_head(MAIN, run_id, reason="rewound", actor=PERSON, occurred_at=entry.line.timestamp)
-        self.lanes[entry.branch] = lane
-        return lane
+        self.shards[entry.branch] = shard
+        return shard
 
     def _message_id(self, entry: Entry) -> str:
         """The id of an entry's first message."""
         result = next(entry.results(), None)
         return self.id("msg", entry.source_id, *([] if result is None else [result.tool_use_id]))
 
-    def _tell_assistant(self, lane: Lane, entry: Entry) -> None:
+    def _tell_assistant(self, shard: Shard, entry: Entry) -> None:
         message_id = self._message_id(entry)
         parts = [part for block, _ in entry.blocks() if block.type != "tool_use" for part in parts_of(block)]
-        lane.add_message("assistant", tuple(parts), message_id=message_id, actor=self.agent, occurred_at=entry.line.timestamp)
+        shard.add_message("assistant", tuple(parts), message_id=message_id, actor=self.agent, occurred_at=entry.line.timestamp)
         for block, line in entry.calls():
-            self._call(lane, block, line, message_id)
-        self._use(lane, entry)
+            self._call(shard, block, line, message_id)
+        self._use(shard, entry)
 
-    def _call(self, lane: Lane, block: Block, line: Line, message_id: str) -> None:
+    def _call(self, shard: Shard, block: Block, line: Line, message_id: str) -> None:
         call_id = self.ours[block.id] = self.id("call", block.id)
         asks = asks_of(block, self.conversation.answered.get(block.id))
         envelope: Envelope = {"actor": self.agent, "occurred_at": line.timestamp}
-        lane.call_tool(
-            block.name, block.input, call_id=call_id, message_id=message_id, provider_call_id=block.id,
+        shard.call_tool(
+            block.name,
+            block.input,
+            call_id=call_id,
+            message_id=message_id,
+            provider_call_id=block.id,
             **envelope,
-        )  # fmt: skip
+        )
         run_id, version = self.recording.known.added_at[call_id]
         for ask in asks:
             self.recording.batch.run(run_id).request_approval(
-                ask.action, arguments=ask.arguments, call_id=call_id, reason=ask.reason, message=ask.message,
-                choices=[{**option} for option in ask.options], approval_id=self.id("approval", block.id, ask.name),
-                approver_kinds=ONLY_PEOPLE, requester_excluded=None, **envelope,  # the person at the terminal is asked
-            )  # fmt: skip
+                ask.action,
+                arguments=ask.arguments,
+                call_id=call_id,
+                reason=ask.reason,
+                message=ask.message,
+                choices=[{**option} for option in ask.options],
+                approval_id=self.id("approval", block.id, ask.name),
+                approver_kinds=ONLY_PEOPLE,
+                requester_excluded=None,
+                **envelope,  # the person at the terminal is asked
+            )
         self.spawn(block, run_id, version)
 
-    def _use(self, lane: Lane, entry: Entry) -> None:
+    def _use(self, shard: Shard, entry: Entry) -> None:
         tokens, last = tokens_of(entry), entry.lines[-1][0]
         if tokens is None:
             return
         reported = [line.message.usage for line, _ in entry.lines if line.message.usage is not None]
-        lane.use(
-            self.id("usage", entry.source_id), provider="anthropic", model=last.message.model, raw=reported[-1],
-            actor=self.agent, occurred_at=last.timestamp, **tokens.model_dump(),
-        )  # fmt: skip
+        shard.use(
+            self.id("usage", entry.source_id),
+            provider="anthropic",
+            model=last.message.model,
+            raw=reported[-1],
+            actor=self.agent,
+            occurred_at=last.timestamp,
+            **tokens.model_dump(),
+        )
 
-    def _tell_user(self, lane: Lane, entry: Entry) -> None:
+    def _tell_user(self, shard: Shard, entry: Entry) -> None:
         for block in entry.results():
-            self._answer(lane, entry, block)
+            self._answer(shard, entry, block)
         if not entry.has_words:
             return
         line = entry.line
         writer = CLIENT if line.is_machine_made else PERSON if self.key == "main" else AGENT
         parts = tuple(part for block, _ in entry.blocks() if block.type != "tool_result" for part in parts_of(block))
         envelope: Envelope = {"actor": writer, "occurred_at": line.timestamp}
-        lane.add_message("user", parts, message_id=self.id("msg", entry.source_id), author=writer, **envelope)
+        shard.add_message("user", parts, message_id=self.id("msg", entry.source_id), author=writer, **envelope)
         if entry.is_interruption:
             for theirs, ours in self.ours.items():
                 if theirs not in self.conversation.answered and f"end {ours}" not in self.recording.known.home:
-                    lane.ending(ours).cancel("interrupted by the user", **envelope)
+                    shard.ending(ours).cancel("interrupted by the user", **envelope)
 
-    def _answer(self, lane: Lane, entry: Entry, block: Block) -> None:
+    def _answer(self, shard: Shard, entry: Entry, block: Block) -> None:
         """The result of a tool: a message, whatever the person said to it, and the end of the call."""
         call_id = self.ours.get(block.tool_use_id)
         message_id = self.id("msg", entry.source_id, block.tool_use_id)
@@ -176,18 +192,18 @@ class Talk:
         asks = asks_of(call, (block, entry.line)) if call is not None else []
         for ask in asks:
             with self.recording.of(entry.piece):
-                self._decide(lane, call_id or "", ask, block, entry.line)
-        lane.add_message("tool", tuple(result_parts(block.content)), message_id=message_id, tool_call_id=call_id, **envelope)
+                self._decide(shard, call_id or "", ask, block, entry.line)
+        shard.add_message("tool", tuple(result_parts(block.content)), message_id=message_id, tool_call_id=call_id, **envelope)
         if call_id is None or any(ask.verdict == "denied" for ask in asks):
             return  # a denied call has failed with the denial
-        ending = lane.ending(call_id)
+        ending = shard.ending(call_id)
         if block.is_error:
             ending.fail(said(block.content), code="tool_error", **envelope)
         else:
             whole = entry.line.tool_use_result
             ending.succeed(whole if isinstance(whole, dict | list) else block.content, **envelope)
 
-    def _decide(self, lane: Lane, call_id: str, ask: Ask, block: Block, line: Line) -> None:
+    def _decide(self, shard: Shard, call_id: str, ask: Ask, block: Block, line: Line) -> None:
         envelope: Envelope = {"actor": PERSON, "occurred_at": line.timestamp}
         approval = self.recording.batch.approval(self.id("approval", block.tool_use_id, ask.name))
         if ask.verdict == "denied":
@@ -198,23 +214,27 @@ class Talk:
         if ask.chosen is None:
             return
         decision_id = self.id("dec", block.tool_use_id, ask.name)
-        lane.run(decision_id).decide(
-            ask.intent, options=[{"id": option["id"], "description": _described(option)} for option in ask.options],
-            chosen=ask.chosen, decision_type="path_choice", decision_id=decision_id,
-            context={"approval_id": approval.id, "call_id": call_id}, **envelope,
-        )  # fmt: skip
+        shard.run(decision_id).decide(
+            ask.intent,
+            options=[{"id": option["id"], "description": _described(option)} for option in ask.options],
+            chosen=ask.chosen,
+            decision_type="path_choice",
+            decision_id=decision_id,
+            context={"approval_id": approval.id, "call_id": call_id},
+            **envelope,
+        )
 
-    def _end(self, lane: Lane, last: Entry) -> None:
+    def _end(self, shard: Shard, last: Entry) -> None:
         """End a branch after its last entry, unless the person still has to answer."""
         envelope: Envelope = {"actor": self.agent, "occurred_at": last.lines[-1][0].timestamp}
         calls = [block for entry in last.branch.entries for block, _ in entry.calls()]
         unanswered = [block for block in calls if f"end {self.ours.get(block.id)}" not in self.recording.known.home]
         if last.is_interruption:
-            if (run := lane.end()) is not None:
+            if (run := shard.end()) is not None:
                 run.cancel("interrupted by the user", actor=PERSON, occurred_at=envelope["occurred_at"])
         elif any(asks_of(block, None) for block in unanswered):
             return
-        elif (run := lane.end()) is not None:
+        elif (run := shard.end()) is not None:
             if unanswered or _awaits_agent(last.branch):
                 run.fail(
                     "the session's files end before the agent's answer", code="incomplete", stop_reason="incomplete", **envelope

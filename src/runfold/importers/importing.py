@@ -15,7 +15,7 @@ from runfold.importers.sources import Report, find
 from runfold.importers.tally import Tally
 from runfold.importers.tau2 import FORMAT as TAU2
 from runfold.importers.tau_bench import FORMAT as TAU_BENCH
-from runfold.ledger.ledger import Ledger
+from runfold.ledger import Ledger
 
 FORMATS: Mapping[str, Format] = {
     "claude-code": CLAUDE_CODE,

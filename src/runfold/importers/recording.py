@@ -18,14 +18,14 @@ from runfold.domain.tool_call import ToolCalled, ToolCancelled, ToolFailed, Tool
 from runfold.domain.usage import Tokens, UsageRecorded
 from runfold.domain.values import Part, TextPart
 from runfold.errors import CommandRefused, DuplicateWithDifferentContent, InvalidEvent, NotFound, ThreadNotFound
+from runfold.handles.message import Message
+from runfold.handles.run import Run
+from runfold.handles.tenant_ledger import Batch
+from runfold.handles.thread import Thread
+from runfold.handles.tool_call import ToolCall
 from runfold.ids import stable_id
 from runfold.importers.sources import Piece, Report
-from runfold.ledger.desk import Batch
-from runfold.ledger.ledger import Ledger
-from runfold.ledger.message import Message
-from runfold.ledger.run import Run
-from runfold.ledger.thread import Thread
-from runfold.ledger.tool_call import ToolCall
+from runfold.ledger import Ledger
 
 STORE_AFTER = 5000
 """Events that are collected before they are stored: a thread with more goes in in several transactions."""
@@ -114,18 +114,18 @@ class Recording:
         if len(self.batch) > STORE_AFTER and not self.in_one_go:
             self.batch.store()
 
-    def lane(self, run_id: str, **request: Any) -> "Lane":
+    def shard(self, run_id: str, **request: Any) -> "Shard":
         """A run of the source, begun where it is not in yet. `request` is what `start_run` takes."""
         if run_id not in self.known.runs:
             self.thread.start_run(run_id=run_id, **request)
-        return Lane(self, run_id)
+        return Shard(self, run_id)
 
     def finish(self, imported: ThreadImported) -> None:
         """Say that all of the source is in."""
         self.thread.record_import(imported)
 
 
-class Lane:
+class Shard:
     """One run of the source, and the runs that continue it here because it had ended before the source went on."""
 
     def __init__(self, recording: Recording, run_id: str) -> None:
@@ -195,7 +195,7 @@ class Lane:
             decision.outcome(**outcome)
 
     def ending(self, call_id: str) -> ToolCall:
-        """The handle on which a call of this lane ends: in its own run, or in one that continues it."""
+        """The handle on which a call of this shard ends: in its own run, or in one that continues it."""
         return self.run(f"end {call_id}").tool_call(call_id)
 
     def end(self) -> Run | None:

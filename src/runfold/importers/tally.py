@@ -4,8 +4,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 COUNTS = (
-    "threads", "runs", "messages", "tool_calls", "tool_errors", "decisions", "approvals", "input_tokens", "output_tokens",
-)  # fmt: skip
+    "threads",
+    "runs",
+    "messages",
+    "tool_calls",
+    "tool_errors",
+    "decisions",
+    "approvals",
+    "input_tokens",
+    "output_tokens",
+)
 """Counts of what the source holds: the same at the first import and at the second."""
 
 
@@ -60,8 +68,17 @@ class Tally:
     def as_json(self) -> dict[str, Any]:
         """One object, as `--json` ends with it."""
         return {
-            "threads": self.threads, "runs": self.runs, "messages": self.messages, "tool_calls": self.tool_calls,
-            "tool_errors": self.tool_errors, "decisions": self.decisions, "approvals": self.approvals,
-            "problems": len(self.problems), "input_tokens": self.input_tokens, "output_tokens": self.output_tokens,
-            "events": self.events, "skipped": self.skipped, "seconds": round(self.seconds, 3),
-        }  # fmt: skip
+            "threads": self.threads,
+            "runs": self.runs,
+            "messages": self.messages,
+            "tool_calls": self.tool_calls,
+            "tool_errors": self.tool_errors,
+            "decisions": self.decisions,
+            "approvals": self.approvals,
+            "problems": len(self.problems),
+            "input_tokens": self.input_tokens,
+            "output_tokens": self.output_tokens,
+            "events": self.events,
+            "skipped": self.skipped,
+            "seconds": round(self.seconds, 3),
+        }

@@ -113,18 +113,31 @@ def _trial(piece: Piece, info: Info, report: Report) -> Trial:
     score = shaped(Reward, found.reward_info or {}, f"{piece.path}.reward_info".strip("."))
     domain, stopped = info.environment_info.domain_name, found.termination_reason
     metadata = {
-        "task_id": str(found.task_id), "domain": domain, "trial": found.trial, "seed": found.seed,
-        "termination_reason": stopped, "user_model": info.user_info.llm,
-    }  # fmt: skip
+        "task_id": str(found.task_id),
+        "domain": domain,
+        "trial": found.trial,
+        "seed": found.seed,
+        "termination_reason": stopped,
+        "user_model": info.user_info.llm,
+    }
     return Trial(
-        format="tau2", id=found.id, piece=piece, task_id=str(found.task_id), said=said,
+        format="tau2",
+        id=found.id,
+        piece=piece,
+        task_id=str(found.task_id),
+        said=said,
         title=" ".join(word for word in (domain, f"task {found.task_id}", _numbered(found.trial)) if word),
         metadata={name: value for name, value in metadata.items() if value is not None},
-        agent_id=info.agent_info.llm or AGENT, agent_model=info.agent_info.llm, user_model=info.user_info.llm,
-        reward=score.reward, reward_info=found.reward_info, started_at=_utc(found.start_time), ended_at=_utc(found.end_time),
+        agent_id=info.agent_info.llm or AGENT,
+        agent_model=info.agent_info.llm,
+        user_model=info.user_info.llm,
+        reward=score.reward,
+        reward_info=found.reward_info,
+        started_at=_utc(found.start_time),
+        ended_at=_utc(found.end_time),
         stop_reason=_STOP_REASONS.get(stopped or "user_stop", "end_turn"),
         failure=None if stopped is None or stopped in _STOP_REASONS else stopped,
-    )  # fmt: skip
+    )
 
 
 def _numbered(trial: int | None) -> str:
@@ -135,11 +148,18 @@ def _said(piece: Piece) -> Said:
     spoken = piece.shaped(Spoken)
     tokens = shaped(Usage, spoken.usage or {}, f"{piece.path}.usage")
     return Said(
-        piece=piece, role=spoken.role, text=spoken.content,
+        piece=piece,
+        role=spoken.role,
+        text=spoken.content,
         calls=tuple(Called(call.id, call.name, call.arguments) for call in spoken.tool_calls or ()),
-        answers=spoken.id, is_error=spoken.error, at=_utc(spoken.timestamp), input_tokens=tokens.prompt_tokens,
-        output_tokens=tokens.completion_tokens, usage=spoken.usage, cost=spoken.cost,
-    )  # fmt: skip
+        answers=spoken.id,
+        is_error=spoken.error,
+        at=_utc(spoken.timestamp),
+        input_tokens=tokens.prompt_tokens,
+        output_tokens=tokens.completion_tokens,
+        usage=spoken.usage,
+        cost=spoken.cost,
+    )
 
 
 def _utc(moment: datetime | None) -> datetime | None:

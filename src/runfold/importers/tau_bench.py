@@ -77,20 +77,30 @@ def _trial(piece: Piece, file_name: str, report: Report) -> Trial:
     metadata = {"task_id": str(found.task_id), "trial": found.trial, "source": file_name}
     reward_info = found.info.get("reward_info")
     return Trial(
-        format="tau-bench", id=stable_id("trial", piece.source), piece=piece, task_id=str(found.task_id), said=said,
-        goal=info.task.instruction, title=f"task {found.task_id}" + ("" if found.trial is None else f" trial {found.trial}"),
+        format="tau-bench",
+        id=stable_id("trial", piece.source),
+        piece=piece,
+        task_id=str(found.task_id),
+        said=said,
+        goal=info.task.instruction,
+        title=f"task {found.task_id}" + ("" if found.trial is None else f" trial {found.trial}"),
         metadata={name: value for name, value in metadata.items() if value is not None},
-        reward=found.reward, reward_info=reward_info if isinstance(reward_info, dict) else None, user_cost=info.user_cost,
-    )  # fmt: skip
+        reward=found.reward,
+        reward_info=reward_info if isinstance(reward_info, dict) else None,
+        user_cost=info.user_cost,
+    )
 
 
 def _said(piece: Piece) -> Said:
     spoken = piece.shaped(Spoken)
     return Said(
-        piece=piece, role=spoken.role, text=spoken.content,
+        piece=piece,
+        role=spoken.role,
+        text=spoken.content,
         calls=tuple(Called(call.id, call.function.name, call.function.arguments) for call in spoken.tool_calls or ()),
-        answers=spoken.tool_call_id, is_error=spoken.role == "tool" and (spoken.content or "").startswith("Error:"),
-    )  # fmt: skip
+        answers=spoken.tool_call_id,
+        is_error=spoken.role == "tool" and (spoken.content or "").startswith("Error:"),
+    )
 
 
 FORMAT = Format(wants=lambda name: name.endswith(".json"), read=reader(_trials))

@@ -13,14 +13,14 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal, TypeVar
 
+from runfold.commands.caller import Envelope
 from runfold.domain.values import digest
 from runfold.errors import InvalidEvent
 from runfold.ids import stable_id
 from runfold.importers.format import Read, SourceThread
-from runfold.importers.recording import Lane, Recording
+from runfold.importers.recording import Recording, Shard
 from runfold.importers.sources import Piece, Report, SourceFile, why
 from runfold.importers.tally import Problem, Tally
-from runfold.ledger.caller import Envelope
 
 T = TypeVar("T")
 
@@ -114,7 +114,7 @@ class _Recorder:
     def __init__(self, trial: Trial, recording: Recording) -> None:
         self.trial = trial
         self.recording = recording
-        self.lane: Lane
+        self.shard: Shard
         self.open: dict[str, str] = {}
         """Calls without a result, oldest first: our id → the source's."""
         self.decision_id = self.id("dec", "solve")
@@ -127,11 +127,14 @@ class _Recorder:
         self.recording.begin(
             title=trial.title, external_ref=trial.id, metadata=trial.metadata, **self._as(None, trial.started_at)
         )
-        self.lane = self.recording.lane(
-            self.id("run"), parent=None, agent_id=trial.agent_id,
-            goal={"id": trial.goal_id, "description": trial.goal}, metadata=trial.metadata,
+        self.shard = self.recording.shard(
+            self.id("run"),
+            parent=None,
+            agent_id=trial.agent_id,
+            goal={"id": trial.goal_id, "description": trial.goal},
+            metadata=trial.metadata,
             **self._as(AGENT, trial.started_at),
-        )  # fmt: skip
+        )
         with self.recording.of(trial.piece):
             self._decide()
         for said in trial.said:
@@ -155,19 +158,27 @@ class _Recorder:
             envelope["actor"] = "service:environment"
         message_id = self.id("msg", index)
         call_id = self._answered(said) if said.role == "tool" else None
-        self.lane.add_message(
-            said.role, () if said.text is None else said.text, message_id=message_id,
-            tool_call_id=call_id, author=USER if said.role == "user" else None, **envelope,
-        )  # fmt: skip
+        self.shard.add_message(
+            said.role,
+            () if said.text is None else said.text,
+            message_id=message_id,
+            tool_call_id=call_id,
+            author=USER if said.role == "user" else None,
+            **envelope,
+        )
         if call_id is not None:
             self._answer(call_id, said, envelope)
         for number, call in enumerate(said.calls):
             ours = self.id("call", index, number)
             self.open[ours] = call.provider_id
-            self.lane.call_tool(
-                call.name, call.arguments, call_id=ours, message_id=message_id,
-                provider_call_id=call.provider_id or None, **envelope,
-            )  # fmt: skip
+            self.shard.call_tool(
+                call.name,
+                call.arguments,
+                call_id=ours,
+                message_id=message_id,
+                provider_call_id=call.provider_id or None,
+                **envelope,
+            )
         self._use(index, said, who, envelope)
 
     def _answered(self, said: Said) -> str | None:
@@ -180,7 +191,7 @@ class _Recorder:
         return found
 
     def _answer(self, call_id: str, said: Said, envelope: Envelope) -> None:
-        call = self.lane.ending(call_id)
+        call = self.shard.ending(call_id)
         if said.is_error:
             call.fail(said.text or "", code="tool_error", **envelope)
         else:
@@ -191,36 +202,49 @@ class _Recorder:
         usage_id = self.id("usage", index) if said.usage is not None else None
         if usage_id is not None:
             raw = {**(said.usage or {}), **({} if said.cost is None else {"cost": said.cost})}
-            self.lane.run(usage_id).usage(
-                usage_id=usage_id, model=model, input_tokens=said.input_tokens, output_tokens=said.output_tokens,
-                node_id=who, raw=raw, **envelope,
-            )  # fmt: skip
+            self.shard.run(usage_id).usage(
+                usage_id=usage_id,
+                model=model,
+                input_tokens=said.input_tokens,
+                output_tokens=said.output_tokens,
+                node_id=who,
+                raw=raw,
+                **envelope,
+            )
         if said.cost is not None:
             cost_id = self.id("cost", index)
-            self.lane.run(cost_id).report_cost(
+            self.shard.run(cost_id).report_cost(
                 money(said.cost), usage_id=usage_id, model=model, node_id=who, cost_id=cost_id, **envelope
             )
 
     def _decide(self) -> None:
         if self.trial.reward is None:
             return
-        self.lane.run(self.decision_id).decide(
-            f"solve task {self.trial.task_id}", options=[ATTEMPT], chosen="attempt", decision_type="path_choice",
-            node_id=AGENT, decision_id=self.decision_id, **self._as(AGENT, self.trial.started_at),
-        )  # fmt: skip
+        self.shard.run(self.decision_id).decide(
+            f"solve task {self.trial.task_id}",
+            options=[ATTEMPT],
+            chosen="attempt",
+            decision_type="path_choice",
+            node_id=AGENT,
+            decision_id=self.decision_id,
+            **self._as(AGENT, self.trial.started_at),
+        )
 
     def _end(self) -> None:
         trial, envelope = self.trial, self._as(AGENT, self.trial.ended_at)
         evaluator: Envelope = {**envelope, "actor": "service:evaluator"}
         if trial.reward is not None:
-            self.lane.conclude(
-                self.decision_id, success=trial.reward >= 1, result=trial.reward_info,
-                summary=f"reward {trial.reward:g}", **evaluator,
-            )  # fmt: skip
+            self.shard.conclude(
+                self.decision_id,
+                success=trial.reward >= 1,
+                result=trial.reward_info,
+                summary=f"reward {trial.reward:g}",
+                **evaluator,
+            )
         if trial.user_cost is not None:
             cost_id = self.id("cost", "user")
-            self.lane.run(cost_id).report_cost(money(trial.user_cost), node_id=USER, cost_id=cost_id, **envelope)
-        run_to_end = self.lane.end()
+            self.shard.run(cost_id).report_cost(money(trial.user_cost), node_id=USER, cost_id=cost_id, **envelope)
+        run_to_end = self.shard.end()
         if run_to_end is None:
             return
         if trial.failure is not None:

@@ -18,7 +18,7 @@ from runfold.domain.approval_events import (
     ApprovalVoteCast,
     ApprovalWithdrawn,
     WithdrawalCause,
-)  # fmt: skip
+)
 from runfold.domain.event import Event, Recorded
 from runfold.projections.projection import Key, Projection, Row
 
@@ -107,14 +107,25 @@ class ApprovalQueue(Projection[ApprovalRow]):
     row = ApprovalRow
     key = ("approval_id",)
     events = (
-        ApprovalRequested, ApprovalVoteCast, ApprovalGranted, ApprovalDenied, ApprovalExpired, ApprovalWithdrawn,
+        ApprovalRequested,
+        ApprovalVoteCast,
+        ApprovalGranted,
+        ApprovalDenied,
+        ApprovalExpired,
+        ApprovalWithdrawn,
         ApprovalConsumed,
-    )  # fmt: skip
+    )
     indexes = (
-        ("requested_position",), ("expires_at",), ("decided_position",),
-        ("status", "requested_position"), ("status", "expires_at"), ("thread_id", "requested_position"),
-        ("run_id", "requested_position"), ("agent_id", "requested_position"), ("agent_id", "status", "requested_position"),
-    )  # fmt: skip
+        ("requested_position",),
+        ("expires_at",),
+        ("decided_position",),
+        ("status", "requested_position"),
+        ("status", "expires_at"),
+        ("thread_id", "requested_position"),
+        ("run_id", "requested_position"),
+        ("agent_id", "requested_position"),
+        ("agent_id", "status", "requested_position"),
+    )
     partition = "thread"
 
     def keys(self, recorded: Recorded) -> Iterable[Key]:
@@ -129,13 +140,26 @@ class ApprovalQueue(Projection[ApprovalRow]):
 def _requested(_: ApprovalRow, recorded: Recorded, event: ApprovalRequested) -> Changes:
     context, rule = recorded.context, event.rule
     return {
-        "run_id": event.run_id, "thread_id": recorded.thread_id, "agent_id": context.agent_id, "user_id": context.user_id,
-        "goal_id": context.goal_id, "call_id": event.call_id, "decision_id": event.decision_id, "action": event.action,
-        "reason": event.reason, "requested_by": event.requested_by, "requested_at": recorded.happened_at,
-        "requested_position": recorded.position, "arguments_digest": event.arguments_digest, "choices": len(event.choices),
-        "expires_at": event.expires_at, "quorum": rule.quorum, "eligible": rule.eligible,
-        "requester_excluded": rule.requester_excluded, "approver_kinds": rule.approver_kinds,
-    }  # fmt: skip
+        "run_id": event.run_id,
+        "thread_id": recorded.thread_id,
+        "agent_id": context.agent_id,
+        "user_id": context.user_id,
+        "goal_id": context.goal_id,
+        "call_id": event.call_id,
+        "decision_id": event.decision_id,
+        "action": event.action,
+        "reason": event.reason,
+        "requested_by": event.requested_by,
+        "requested_at": recorded.happened_at,
+        "requested_position": recorded.position,
+        "arguments_digest": event.arguments_digest,
+        "choices": len(event.choices),
+        "expires_at": event.expires_at,
+        "quorum": rule.quorum,
+        "eligible": rule.eligible,
+        "requester_excluded": rule.requester_excluded,
+        "approver_kinds": rule.approver_kinds,
+    }
 
 
 def _vote_cast(row: ApprovalRow, _: Recorded, event: ApprovalVoteCast) -> Changes:
@@ -145,9 +169,11 @@ def _vote_cast(row: ApprovalRow, _: Recorded, event: ApprovalVoteCast) -> Change
 
 def _granted(_: ApprovalRow, recorded: Recorded, event: ApprovalGranted) -> Changes:
     return {
-        **_decided("granted", recorded), "decided_by": event.votes[-1].voter, "edited": event.edited,
+        **_decided("granted", recorded),
+        "decided_by": event.votes[-1].voter,
+        "edited": event.edited,
         "effective_digest": event.effective_digest,
-    }  # fmt: skip
+    }
 
 
 def _denied(_: ApprovalRow, recorded: Recorded, event: ApprovalDenied) -> Changes:
@@ -164,8 +190,10 @@ def _withdrawn(_: ApprovalRow, recorded: Recorded, event: ApprovalWithdrawn) -> 
 
 def _consumed(_: ApprovalRow, recorded: Recorded, event: ApprovalConsumed) -> Changes:
     return {
-        "consumed_at": recorded.happened_at, "consumed_position": recorded.position, "consumed_by": event.execution_key,
-    }  # fmt: skip
+        "consumed_at": recorded.happened_at,
+        "consumed_position": recorded.position,
+        "consumed_by": event.execution_key,
+    }
 
 
 def _decided(status: ApprovalStatus, recorded: Recorded) -> Changes:
@@ -173,6 +201,11 @@ def _decided(status: ApprovalStatus, recorded: Recorded) -> Changes:
 
 
 _CHANGE: dict[type[Event], Callable[[ApprovalRow, Recorded, Any], Changes]] = {
-    ApprovalRequested: _requested, ApprovalVoteCast: _vote_cast, ApprovalGranted: _granted, ApprovalDenied: _denied,
-    ApprovalExpired: _expired, ApprovalWithdrawn: _withdrawn, ApprovalConsumed: _consumed,
-}  # fmt: skip
+    ApprovalRequested: _requested,
+    ApprovalVoteCast: _vote_cast,
+    ApprovalGranted: _granted,
+    ApprovalDenied: _denied,
+    ApprovalExpired: _expired,
+    ApprovalWithdrawn: _withdrawn,
+    ApprovalConsumed: _consumed,
+}

@@ -39,7 +39,7 @@ from runfold.domain.run_events import (
     RunWaiting,
     Status,
     StuckRule,
-)  # fmt: skip
+)
 from runfold.domain.step import AnyStepEvent, StepFinished, StepStarted
 from runfold.domain.tool_call import AnyToolCallEvent
 from runfold.domain.usage import AnyUsageEvent, Tokens, UsageCorrected, UsageRecorded
@@ -123,13 +123,21 @@ class Attention(Projection[AttentionRow]):
 
     name, version, row, key, partition = "attention", 2, AttentionRow, ("run_id",), "thread"
     events = (
-        *get_args(AnyMessageEvent), *get_args(AnyToolCallEvent), *get_args(AnyStepEvent), *get_args(AnyUsageEvent),
-        *get_args(AnyDecisionEvent), *get_args(AnyProblemEvent), *get_args(AnyRunEvent), ApprovalRequested,
-    )  # fmt: skip
+        *get_args(AnyMessageEvent),
+        *get_args(AnyToolCallEvent),
+        *get_args(AnyStepEvent),
+        *get_args(AnyUsageEvent),
+        *get_args(AnyDecisionEvent),
+        *get_args(AnyProblemEvent),
+        *get_args(AnyRunEvent),
+        ApprovalRequested,
+    )
     indexes = (
-        ("needs_attention", "flagged_at"), ("status", "needs_attention", "flagged_at"),
-        ("thread_id", "needs_attention", "flagged_at"), ("agent_id", "needs_attention", "flagged_at"),
-    )  # fmt: skip
+        ("needs_attention", "flagged_at"),
+        ("status", "needs_attention", "flagged_at"),
+        ("thread_id", "needs_attention", "flagged_at"),
+        ("agent_id", "needs_attention", "flagged_at"),
+    )
 
     def keys(self, recorded: Recorded) -> Iterable[Key]:
         """The run whose stream it is, or which asks for the approval."""
@@ -156,9 +164,7 @@ def _flagged(before: AttentionRow, row: AttentionRow, recorded: Recorded) -> Att
         return row.but(reasons=reasons, needs_attention=False, flagged_at=None, flagged_position=None)
     if before.reasons:
         return row.but(reasons=reasons)
-    return row.but(
-        reasons=reasons, needs_attention=True, flagged_at=recorded.happened_at, flagged_position=recorded.position
-    )  # fmt: skip
+    return row.but(reasons=reasons, needs_attention=True, flagged_at=recorded.happened_at, flagged_position=recorded.position)
 
 
 REASONS: dict[str, Callable[[AttentionRow], bool]] = {
@@ -178,9 +184,11 @@ REASONS: dict[str, Callable[[AttentionRow], bool]] = {
 
 def _created(_: AttentionRow, recorded: Recorded, event: RunCreated) -> Changes:
     return {
-        "thread_id": recorded.thread_id, "agent_id": event.agent_id, "user_id": recorded.context.user_id,
+        "thread_id": recorded.thread_id,
+        "agent_id": event.agent_id,
+        "user_id": recorded.context.user_id,
         "goal_id": event.goal.id if event.goal else None,
-    }  # fmt: skip
+    }
 
 
 def _started(row: AttentionRow, recorded: Recorded, event: RunStarted) -> Changes:
@@ -202,10 +210,13 @@ def _stuck(row: AttentionRow, _: Recorded, event: RunStuck) -> Changes:
 
 def _ended(row: AttentionRow, recorded: Recorded, event: RunCompleted | RunFailed | RunCancelled) -> Changes:
     return {
-        "status": ENDING_OF_STOP_REASON[event.stop_reason], "stuck_rule": None, "waiting_reason": None,
-        "stop_reason": event.stop_reason, "error_code": event.error.code if isinstance(event, RunFailed) else None,
+        "status": ENDING_OF_STOP_REASON[event.stop_reason],
+        "stuck_rule": None,
+        "waiting_reason": None,
+        "stop_reason": event.stop_reason,
+        "error_code": event.error.code if isinstance(event, RunFailed) else None,
         **_rested(row, recorded),
-    }  # fmt: skip
+    }
 
 
 def _rested(row: AttentionRow, recorded: Recorded) -> Changes:
@@ -275,10 +286,22 @@ def _in_all(tokens: Tokens) -> int | None:
 
 
 _CHANGE: dict[type[Event], Callable[[AttentionRow, Recorded, Any], Changes]] = {
-    RunCreated: _created, RunStarted: _started, RunWaiting: _waiting, RunResumed: _resumed, RunStuck: _stuck,
-    RunCompleted: _ended, RunFailed: _ended, RunCancelled: _ended, RunTimingRecorded: _timed,
-    StepStarted: _step_started, StepFinished: _step_finished, ApprovalRequested: _asked,
-    DecisionMade: _decided, OutcomeRecorded: _outcome, OutcomeCorrected: _outcome_corrected,
-    UsageRecorded: _used, UsageCorrected: _usage_corrected,
-}  # fmt: skip
+    RunCreated: _created,
+    RunStarted: _started,
+    RunWaiting: _waiting,
+    RunResumed: _resumed,
+    RunStuck: _stuck,
+    RunCompleted: _ended,
+    RunFailed: _ended,
+    RunCancelled: _ended,
+    RunTimingRecorded: _timed,
+    StepStarted: _step_started,
+    StepFinished: _step_finished,
+    ApprovalRequested: _asked,
+    DecisionMade: _decided,
+    OutcomeRecorded: _outcome,
+    OutcomeCorrected: _outcome_corrected,
+    UsageRecorded: _used,
+    UsageCorrected: _usage_corrected,
+}
 """What each class of event changes. The others only show that the run goes on."""

@@ -9,9 +9,15 @@ from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
 from runfold.projections.projection import Row
 
 _TYPES: dict[Any, str] = {
-    str: "text", int: "bigint", bool: "boolean", float: "double precision", Decimal: "numeric",
-    datetime: "timestamptz", date: "date", dict: "jsonb",
-}  # fmt: skip
+    str: "text",
+    int: "bigint",
+    bool: "boolean",
+    float: "double precision",
+    Decimal: "numeric",
+    datetime: "timestamptz",
+    date: "date",
+    dict: "jsonb",
+}
 _ARRAYS = {"text": "text[]", "bigint": "bigint[]"}
 
 

@@ -16,7 +16,7 @@ from runfold.domain.decision import (
     Outcome,
     OutcomeCorrected,
     OutcomeRecorded,
-)  # fmt: skip
+)
 from runfold.domain.event import Event, Recorded
 from runfold.domain.values import digest
 from runfold.projections.projection import Key, Projection, Row
@@ -106,9 +106,14 @@ class DecisionLog(Projection[DecisionRow]):
     key = ("run_id", "decision_id")
     events = (DecisionMade, OutcomeRecorded, OutcomeCorrected, DecisionEvaluated)
     indexes = (
-        ("made_position",), ("run_id", "ordinal"), ("run_id", "made_position"), ("thread_id", "made_position"),
-        ("goal_id", "made_position"), ("node_id", "made_position"), ("agent_id", "made_position"),
-    )  # fmt: skip
+        ("made_position",),
+        ("run_id", "ordinal"),
+        ("run_id", "made_position"),
+        ("thread_id", "made_position"),
+        ("goal_id", "made_position"),
+        ("node_id", "made_position"),
+        ("agent_id", "made_position"),
+    )
     partition = "thread"
 
     def keys(self, recorded: Recorded) -> Iterable[Key]:
@@ -129,13 +134,22 @@ def _made(_: DecisionRow, recorded: Recorded, event: DecisionMade) -> Changes:
     described = next((option.description for option in event.options if option.id == chosen), chosen)
     alternative = next((option.id for option in event.options if option.id != chosen), None)
     return {
-        "thread_id": recorded.thread_id, "agent_id": context.agent_id, "goal_id": context.goal_id, "node_id": event.node_id,
-        "ordinal": event.ordinal, "decision_type": event.decision_type, "made_at": recorded.happened_at,
-        "made_position": recorded.position, "intent_digest": digest(event.intent[:INTENT_LENGTH]),
-        "options": len(event.options), "chosen_option_id": chosen, "choice_digest": digest(described),
-        "first_alternative_option_id": alternative, "active_constraints": len(event.active_constraints),
+        "thread_id": recorded.thread_id,
+        "agent_id": context.agent_id,
+        "goal_id": context.goal_id,
+        "node_id": event.node_id,
+        "ordinal": event.ordinal,
+        "decision_type": event.decision_type,
+        "made_at": recorded.happened_at,
+        "made_position": recorded.position,
+        "intent_digest": digest(event.intent[:INTENT_LENGTH]),
+        "options": len(event.options),
+        "chosen_option_id": chosen,
+        "choice_digest": digest(described),
+        "first_alternative_option_id": alternative,
+        "active_constraints": len(event.active_constraints),
         "has_input_context": bool(event.input_context),
-    }  # fmt: skip
+    }
 
 
 def _outcome_recorded(_: DecisionRow, recorded: Recorded, event: OutcomeRecorded) -> Changes:
@@ -148,21 +162,31 @@ def _outcome_corrected(row: DecisionRow, recorded: Recorded, event: OutcomeCorre
 
 def _outcome(recorded: Recorded, outcome: Outcome) -> Changes:
     return {
-        "outcome_success": outcome.success, "outcome_at": recorded.happened_at, "outcome_position": recorded.position,
-        "error_digest": None if outcome.error is None else digest(outcome.error), "has_summary": bool(outcome.summary),
-        "tokens_used": outcome.tokens_used, "latency_ms": outcome.latency_ms,
-    }  # fmt: skip
+        "outcome_success": outcome.success,
+        "outcome_at": recorded.happened_at,
+        "outcome_position": recorded.position,
+        "error_digest": None if outcome.error is None else digest(outcome.error),
+        "has_summary": bool(outcome.summary),
+        "tokens_used": outcome.tokens_used,
+        "latency_ms": outcome.latency_ms,
+    }
 
 
 def _evaluated(row: DecisionRow, recorded: Recorded, event: DecisionEvaluated) -> Changes:
     return {
-        "evaluations": row.evaluations + 1, "evaluation_position": recorded.position, "goal_aligned": event.goal_aligned,
-        "alignment_score": event.alignment_score, "outcome_quality": event.outcome_quality,
-        "better_option_id": event.better_option_id, "contributed_to_success": event.contributed_to_success,
-    }  # fmt: skip
+        "evaluations": row.evaluations + 1,
+        "evaluation_position": recorded.position,
+        "goal_aligned": event.goal_aligned,
+        "alignment_score": event.alignment_score,
+        "outcome_quality": event.outcome_quality,
+        "better_option_id": event.better_option_id,
+        "contributed_to_success": event.contributed_to_success,
+    }
 
 
 _CHANGE: dict[type[Event], Callable[[DecisionRow, Recorded, Any], Changes]] = {
-    DecisionMade: _made, OutcomeRecorded: _outcome_recorded, OutcomeCorrected: _outcome_corrected,
+    DecisionMade: _made,
+    OutcomeRecorded: _outcome_recorded,
+    OutcomeCorrected: _outcome_corrected,
     DecisionEvaluated: _evaluated,
-}  # fmt: skip
+}

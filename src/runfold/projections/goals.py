@@ -78,8 +78,15 @@ class Goals(Projection[GoalRow]):
     row = GoalRow
     key = ("goal_id",)
     events = (
-        RunCreated, RunCompleted, RunFailed, RunCancelled, DecisionMade, OutcomeRecorded, OutcomeCorrected, ConstraintViolated,
-    )  # fmt: skip
+        RunCreated,
+        RunCompleted,
+        RunFailed,
+        RunCancelled,
+        DecisionMade,
+        OutcomeRecorded,
+        OutcomeCorrected,
+        ConstraintViolated,
+    )
     indexes = (("last_run_position",),)
     partition = "goal"
 
@@ -97,10 +104,11 @@ class Goals(Projection[GoalRow]):
 def _run_created(row: GoalRow, recorded: Recorded, event: RunCreated) -> Changes:
     at, goal = recorded.happened_at, event.goal
     changes: Changes = {
-        "runs": row.runs + 1, "last_run_position": recorded.position,
+        "runs": row.runs + 1,
+        "last_run_position": recorded.position,
         "first_run_at": at if row.first_run_at is None else min(row.first_run_at, at),
         "last_run_at": at if row.last_run_at is None else max(row.last_run_at, at),
-    }  # fmt: skip
+    }
     if goal is not None and (goal.description or goal.criteria or goal.constraints):
         changes |= _described(recorded.position, goal)
     return changes
@@ -109,10 +117,12 @@ def _run_created(row: GoalRow, recorded: Recorded, event: RunCreated) -> Changes
 def _described(position: int, goal: Goal) -> Changes:
     hard = sum(constraint.kind == "hard" for constraint in goal.constraints)
     return {
-        "described_position": position, "criteria": len(goal.criteria),
+        "described_position": position,
+        "criteria": len(goal.criteria),
         "criteria_weight": float(sum(criterion.weight for criterion in goal.criteria)),
-        "hard_constraints": hard, "soft_constraints": len(goal.constraints) - hard,
-    }  # fmt: skip
+        "hard_constraints": hard,
+        "soft_constraints": len(goal.constraints) - hard,
+    }
 
 
 def _completed(row: GoalRow, _: Recorded, __: RunCompleted) -> Changes:
@@ -150,6 +160,12 @@ def _violated(row: GoalRow, recorded: Recorded, event: ConstraintViolated) -> Ch
 
 
 _CHANGE: dict[type[Event], Callable[[GoalRow, Recorded, Any], Changes]] = {
-    RunCreated: _run_created, RunCompleted: _completed, RunFailed: _failed, RunCancelled: _cancelled, DecisionMade: _decided,
-    OutcomeRecorded: _outcome_recorded, OutcomeCorrected: _outcome_corrected, ConstraintViolated: _violated,
-}  # fmt: skip
+    RunCreated: _run_created,
+    RunCompleted: _completed,
+    RunFailed: _failed,
+    RunCancelled: _cancelled,
+    DecisionMade: _decided,
+    OutcomeRecorded: _outcome_recorded,
+    OutcomeCorrected: _outcome_corrected,
+    ConstraintViolated: _violated,
+}

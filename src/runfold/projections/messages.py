@@ -21,7 +21,7 @@ from runfold.domain.message import (
     MessageRevised,
     MessageSealed,
     Role,
-)  # fmt: skip
+)
 from runfold.domain.values import TextPart
 from runfold.projections.projection import Key, Projection, Row
 
@@ -116,9 +116,10 @@ class Messages(Projection[MessageRow]):
                 return row.but(_added(event, recorded))
             case MessagePartAppended():
                 return row.but(
-                    characters=row.characters + len(event.text), appended=row.appended + 1,
+                    characters=row.characters + len(event.text),
+                    appended=row.appended + 1,
                     last_appended_position=recorded.position,
-                )  # fmt: skip
+                )
             case MessageSealed():
                 return row.but(streaming=False, sealed_version=recorded.version, finish_reason=event.finish_reason)
             case MessageRevised():
@@ -140,9 +141,13 @@ def _added(added: MessageAdded, recorded: Recorded) -> dict[str, Any]:
 def _wording(content: Content, recorded: Recorded) -> dict[str, Any]:
     kinds, characters = _shape(content)
     return {
-        "thread_id": recorded.thread_id, "content_position": recorded.position, "content_version": recorded.version,
-        "happened_at": recorded.happened_at, "part_types": kinds, "characters": characters,
-    }  # fmt: skip
+        "thread_id": recorded.thread_id,
+        "content_position": recorded.position,
+        "content_version": recorded.version,
+        "happened_at": recorded.happened_at,
+        "part_types": kinds,
+        "characters": characters,
+    }
 
 
 def _shape(content: Content) -> tuple[tuple[str, ...], int]:
@@ -157,9 +162,11 @@ def _redacted(row: MessageRow, redacted: MessageRedacted, recorded: Recorded) ->
         return row  # an ancestor's message, revised here: this run has no first wording of it
     fields = (*row.redacted, *(field for field in redacted.fields if field not in row.redacted))
     return row.but(
-        thread_id=recorded.thread_id, redacted=fields, name=None if "name" in fields else row.name,
+        thread_id=recorded.thread_id,
+        redacted=fields,
+        name=None if "name" in fields else row.name,
         author=None if "author" in fields else row.author,
-    )  # fmt: skip
+    )
 
 
 class Shown(NamedTuple):

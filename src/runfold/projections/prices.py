@@ -150,9 +150,13 @@ def _rates_of(prices: "ModelPrice") -> _Rates | None:
         return None
     for_thousand = prices.requests_kcount
     return _Rates(
-        prices.input_mtok, prices.output_mtok, prices.cache_read_mtok, prices.cache_write_mtok, prices.output_reasoning_mtok,
+        prices.input_mtok,
+        prices.output_mtok,
+        prices.cache_read_mtok,
+        prices.cache_write_mtok,
+        prices.output_reasoning_mtok,
         for_thousand * 1000 if isinstance(for_thousand, Decimal) else None,
-    )  # fmt: skip
+    )
 
 
 @lru_cache(maxsize=1)

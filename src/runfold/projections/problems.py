@@ -54,10 +54,15 @@ class Problems(Projection[ProblemRow]):
     key = ("run_id", "problem_id")
     events = (ProblemReported, ProblemResolved)
     indexes = (
-        ("reported_position",), ("resolved_position",), ("severity", "reported_position"),
-        ("status", "reported_position"), ("status", "severity", "reported_position"), ("run_id", "severity", "reported_position"),
-        ("thread_id", "severity", "reported_position"), ("goal_id", "severity", "reported_position"),
-    )  # fmt: skip
+        ("reported_position",),
+        ("resolved_position",),
+        ("severity", "reported_position"),
+        ("status", "reported_position"),
+        ("status", "severity", "reported_position"),
+        ("run_id", "severity", "reported_position"),
+        ("thread_id", "severity", "reported_position"),
+        ("goal_id", "severity", "reported_position"),
+    )
     partition = "thread"
 
     def keys(self, recorded: Recorded) -> Iterable[Key]:
@@ -82,7 +87,13 @@ class Problems(Projection[ProblemRow]):
 def _reported(row: ProblemRow, recorded: Recorded, event: ProblemReported) -> ProblemRow:
     context = recorded.context
     return row.but(
-        thread_id=recorded.thread_id, agent_id=context.agent_id, goal_id=context.goal_id, decision_id=event.decision_id,
-        severity=event.severity, reported_at=recorded.happened_at, reported_position=recorded.position,
-        has_root_cause=event.root_cause is not None, has_suggested_fix=event.suggested_fix is not None,
-    )  # fmt: skip
+        thread_id=recorded.thread_id,
+        agent_id=context.agent_id,
+        goal_id=context.goal_id,
+        decision_id=event.decision_id,
+        severity=event.severity,
+        reported_at=recorded.happened_at,
+        reported_position=recorded.position,
+        has_root_cause=event.root_cause is not None,
+        has_suggested_fix=event.suggested_fix is not None,
+    )

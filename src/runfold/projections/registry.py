@@ -33,7 +33,7 @@ _BUILT_IN = {
     "thread_tree": "ThreadTree",
     "messages": "Messages",
     "attention": "Attention",
-}  # fmt: skip
+}
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,38}")
 _KEY_TYPES = {"text", "bigint", "date"}
 _RESERVED = {"tenant_id", "position"}

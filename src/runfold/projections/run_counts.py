@@ -103,27 +103,31 @@ def _decision_made(row: RunSummary, _: Recorded, event: DecisionMade) -> Changes
 def _outcome_recorded(row: RunSummary, _: Recorded, event: OutcomeRecorded) -> Changes:
     succeeded = event.outcome.success
     return {
-        **_measured(row, _NO_OUTCOME, event.outcome), "outcomes": row.outcomes + 1,
+        **_measured(row, _NO_OUTCOME, event.outcome),
+        "outcomes": row.outcomes + 1,
         "successful_decisions": row.successful_decisions + succeeded,
         "failed_decisions": row.failed_decisions + (not succeeded),
-    }  # fmt: skip
+    }
 
 
 def _outcome_corrected(row: RunSummary, _: Recorded, event: OutcomeCorrected) -> Changes:
     more = event.replacement.success - event.previous.success
     return {
-        **_measured(row, event.previous, event.replacement), "successful_decisions": row.successful_decisions + more,
+        **_measured(row, event.previous, event.replacement),
+        "successful_decisions": row.successful_decisions + more,
         "failed_decisions": row.failed_decisions - more,
-    }  # fmt: skip
+    }
 
 
 def _measured(row: RunSummary, old: Outcome, new: Outcome) -> Changes:
     tokens = replaced(row.decision_tokens, row.decision_tokens_reports, old.tokens_used, new.tokens_used)
     latency = replaced(row.decision_latency_ms, row.decision_latency_reports, old.latency_ms, new.latency_ms)
     return {
-        "decision_tokens": tokens[0], "decision_tokens_reports": tokens[1],
-        "decision_latency_ms": latency[0], "decision_latency_reports": latency[1],
-    }  # fmt: skip
+        "decision_tokens": tokens[0],
+        "decision_tokens_reports": tokens[1],
+        "decision_latency_ms": latency[0],
+        "decision_latency_reports": latency[1],
+    }
 
 
 def _usage_recorded(row: RunSummary, _: Recorded, event: UsageRecorded) -> Changes:
@@ -139,9 +143,13 @@ def _used(row: RunSummary, old: Tokens, new: Tokens) -> Changes:
     written = replaced(row.output_tokens, row.output_tokens_reports, old.output_tokens, new.output_tokens)
     total = replaced(row.total_tokens, row.total_tokens_reports, old.total_tokens, new.total_tokens)
     return {
-        "input_tokens": read[0], "input_tokens_reports": read[1], "output_tokens": written[0],
-        "output_tokens_reports": written[1], "total_tokens": total[0], "total_tokens_reports": total[1],
-    }  # fmt: skip
+        "input_tokens": read[0],
+        "input_tokens_reports": read[1],
+        "output_tokens": written[0],
+        "output_tokens_reports": written[1],
+        "total_tokens": total[0],
+        "total_tokens_reports": total[1],
+    }
 
 
 def _problem_reported(row: RunSummary, _: Recorded, event: ProblemReported) -> Changes:
@@ -161,12 +169,23 @@ def _violated(row: RunSummary, _: Recorded, __: ConstraintViolated) -> Changes:
 
 
 COUNT: dict[type[Event], Change] = {
-    MessageAdded: _message_added, MessageRevised: _message_revised,
-    ToolCalled: _tool_called, ToolStarted: _tool_started, ToolSucceeded: _tool_succeeded, ToolFailed: _tool_failed,
+    MessageAdded: _message_added,
+    MessageRevised: _message_revised,
+    ToolCalled: _tool_called,
+    ToolStarted: _tool_started,
+    ToolSucceeded: _tool_succeeded,
+    ToolFailed: _tool_failed,
     ToolCancelled: _tool_cancelled,
-    StepStarted: _step_started, ModelCallStarted: _model_call_started, NodeEntered: _node_entered,
+    StepStarted: _step_started,
+    ModelCallStarted: _model_call_started,
+    NodeEntered: _node_entered,
     EdgeTraversed: _edge_traversed,
-    DecisionMade: _decision_made, OutcomeRecorded: _outcome_recorded, OutcomeCorrected: _outcome_corrected,
-    UsageRecorded: _usage_recorded, UsageCorrected: _usage_corrected,
-    ProblemReported: _problem_reported, ProblemResolved: _problem_resolved, ConstraintViolated: _violated,
-}  # fmt: skip
+    DecisionMade: _decision_made,
+    OutcomeRecorded: _outcome_recorded,
+    OutcomeCorrected: _outcome_corrected,
+    UsageRecorded: _usage_recorded,
+    UsageCorrected: _usage_corrected,
+    ProblemReported: _problem_reported,
+    ProblemResolved: _problem_resolved,
+    ConstraintViolated: _violated,
+}

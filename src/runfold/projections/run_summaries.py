@@ -32,7 +32,7 @@ from runfold.domain.run_events import (
     RunStuck,
     RunTimingRecorded,
     RunWaiting,
-)  # fmt: skip
+)
 from runfold.domain.step import AnyStepEvent
 from runfold.domain.tool_call import AnyToolCallEvent
 from runfold.domain.usage import AnyUsageEvent
@@ -50,15 +50,31 @@ class RunSummaries(Projection[RunSummary]):
 
     name, version, row, key, partition = "run_summaries", 2, RunSummary, ("run_id",), "thread"
     events = (
-        *get_args(AnyMessageEvent), *get_args(AnyToolCallEvent), *get_args(AnyStepEvent), *get_args(AnyUsageEvent),
-        *get_args(AnyDecisionEvent), *get_args(AnyProblemEvent), *get_args(AnyRunEvent), ApprovalRequested,
-    )  # fmt: skip
+        *get_args(AnyMessageEvent),
+        *get_args(AnyToolCallEvent),
+        *get_args(AnyStepEvent),
+        *get_args(AnyUsageEvent),
+        *get_args(AnyDecisionEvent),
+        *get_args(AnyProblemEvent),
+        *get_args(AnyRunEvent),
+        ApprovalRequested,
+    )
     indexes = (
-        ("created_at", "run_id"), ("last_event_at",), ("finished_at",), ("duration_ns",), ("steps",),
-        ("status", "created_at"), ("status", "finished_at"), ("stop_reason", "created_at"), ("thread_id", "created_at"),
-        ("agent_id", "created_at"), ("user_id", "created_at"), ("goal_id", "created_at"), ("parent_run_id", "created_at"),
+        ("created_at", "run_id"),
+        ("last_event_at",),
+        ("finished_at",),
+        ("duration_ns",),
+        ("steps",),
+        ("status", "created_at"),
+        ("status", "finished_at"),
+        ("stop_reason", "created_at"),
+        ("thread_id", "created_at"),
+        ("agent_id", "created_at"),
+        ("user_id", "created_at"),
+        ("goal_id", "created_at"),
+        ("parent_run_id", "created_at"),
         ("workflow_id", "created_at"),
-    )  # fmt: skip
+    )
 
     def keys(self, recorded: Recorded) -> Iterable[Key]:
         """The run whose stream it is, or which asks for the approval."""
@@ -84,12 +100,18 @@ class RunSummaries(Projection[RunSummary]):
 def _created(_: RunSummary, recorded: Recorded, event: RunCreated) -> Changes:
     parent = event.parent
     return {
-        "thread_id": recorded.thread_id, "parent_run_id": parent.run_id if parent else None,
-        "parent_kind": parent.kind if parent else None, "agent_id": event.agent_id, "user_id": recorded.context.user_id,
-        "goal_id": event.goal.id if event.goal else None, "request_key": event.key, "background": event.background,
-        "has_callback": event.callback_url is not None, "created_at": recorded.happened_at,
+        "thread_id": recorded.thread_id,
+        "parent_run_id": parent.run_id if parent else None,
+        "parent_kind": parent.kind if parent else None,
+        "agent_id": event.agent_id,
+        "user_id": recorded.context.user_id,
+        "goal_id": event.goal.id if event.goal else None,
+        "request_key": event.key,
+        "background": event.background,
+        "has_callback": event.callback_url is not None,
+        "created_at": recorded.happened_at,
         "created_position": recorded.position,
-    }  # fmt: skip
+    }
 
 
 def _started(row: RunSummary, recorded: Recorded, event: RunStarted) -> Changes:
@@ -112,8 +134,12 @@ def _waiting(_: RunSummary, __: Recorded, event: RunWaiting) -> Changes:
     asked = tuple(event.approval_ids)
     stop_reason = "requires_approval" if asked else None
     return {
-        **_NO_LEASE, "status": "waiting", "waiting_reason": event.reason, "waiting_for": asked, "stop_reason": stop_reason,
-    }  # fmt: skip
+        **_NO_LEASE,
+        "status": "waiting",
+        "waiting_reason": event.reason,
+        "waiting_for": asked,
+        "stop_reason": stop_reason,
+    }
 
 
 def _resumed(_: RunSummary, __: Recorded, ___: RunResumed) -> Changes:
@@ -152,9 +178,12 @@ def _completed(row: RunSummary, recorded: Recorded, event: RunCompleted) -> Chan
 def _failed(row: RunSummary, recorded: Recorded, event: RunFailed) -> Changes:
     failed = row.failed_tool_calls + len(event.closed_tool_calls)
     return {
-        **_ended(row, recorded, event), "error_code": event.error.code, "failed_tool_calls": failed,
-        "open_tool_calls": 0, "open_call_ids": (),
-    }  # fmt: skip
+        **_ended(row, recorded, event),
+        "error_code": event.error.code,
+        "failed_tool_calls": failed,
+        "open_tool_calls": 0,
+        "open_call_ids": (),
+    }
 
 
 def _cancelled(row: RunSummary, recorded: Recorded, event: RunCancelled) -> Changes:
@@ -166,10 +195,14 @@ def _ended(row: RunSummary, recorded: Recorded, event: RunCompleted | RunFailed 
     finished_at, reported = recorded.happened_at, row.reported_duration_ns
     took = _nanoseconds(row.started_at or row.created_at, finished_at)
     return {
-        **_NO_LEASE, **_NO_WAIT, "status": ENDING_OF_STOP_REASON[event.stop_reason], "stop_reason": event.stop_reason,
-        "finished_at": finished_at, "ended_position": recorded.position,
+        **_NO_LEASE,
+        **_NO_WAIT,
+        "status": ENDING_OF_STOP_REASON[event.stop_reason],
+        "stop_reason": event.stop_reason,
+        "finished_at": finished_at,
+        "ended_position": recorded.position,
         "duration_ns": took if reported is None else reported,
-    }  # fmt: skip
+    }
 
 
 def _nanoseconds(began: datetime | None, ended: datetime) -> int | None:
@@ -179,10 +212,21 @@ def _nanoseconds(began: datetime | None, ended: datetime) -> int | None:
 
 
 _CHANGE: dict[type[Event], Change] = {
-    RunCreated: _created, RunStarted: _started, RunClaimed: _claimed, RunLeaseRenewed: _renewed, RunReleased: _released,
-    RunWaiting: _waiting, RunResumed: _resumed, RunStuck: _stuck, RunCancellationRequested: _cancellation_requested,
-    RunLinked: _linked, RunOutputRecorded: _output, RunTimingRecorded: _timing,
-    RunCompleted: _completed, RunFailed: _failed, RunCancelled: _cancelled,
+    RunCreated: _created,
+    RunStarted: _started,
+    RunClaimed: _claimed,
+    RunLeaseRenewed: _renewed,
+    RunReleased: _released,
+    RunWaiting: _waiting,
+    RunResumed: _resumed,
+    RunStuck: _stuck,
+    RunCancellationRequested: _cancellation_requested,
+    RunLinked: _linked,
+    RunOutputRecorded: _output,
+    RunTimingRecorded: _timing,
+    RunCompleted: _completed,
+    RunFailed: _failed,
+    RunCancelled: _cancelled,
     **COUNT,
-}  # fmt: skip
+}
 """What each class of event changes, beside the version and the last event; the others change nothing more."""

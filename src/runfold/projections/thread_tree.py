@@ -50,7 +50,10 @@ class ThreadTree(Projection[TreeNode]):
             return row
         parent = created.parent
         return row.but(
-            parent_run_id=parent.run_id if parent else None, parent_kind=parent.kind if parent else None,
-            parent_version=parent.at_version if parent else None, agent_id=created.agent_id,
-            created_at=recorded.happened_at, created_position=recorded.position,
-        )  # fmt: skip
+            parent_run_id=parent.run_id if parent else None,
+            parent_kind=parent.kind if parent else None,
+            parent_version=parent.at_version if parent else None,
+            agent_id=created.agent_id,
+            created_at=recorded.happened_at,
+            created_position=recorded.position,
+        )

@@ -18,7 +18,7 @@ from runfold.domain.thread import (
     ThreadImported,
     ThreadRenamed,
     ThreadRestored,
-)  # fmt: skip
+)
 from runfold.projections.projection import Key, Projection, Row
 
 
@@ -58,13 +58,24 @@ class Threads(Projection[ThreadRow]):
 
     name, version, row, key, partition = "threads", 1, ThreadRow, ("thread_id",), "thread"
     events = (
-        RunCreated, ThreadCreated, ThreadRenamed, ThreadArchived, ThreadRestored, ThreadDeleted, HeadNamed, HeadMoved,
+        RunCreated,
+        ThreadCreated,
+        ThreadRenamed,
+        ThreadArchived,
+        ThreadRestored,
+        ThreadDeleted,
+        HeadNamed,
+        HeadMoved,
         ThreadImported,
-    )  # fmt: skip
+    )
     indexes = (
-        ("last_activity_at", "thread_id"), ("created_position",), ("external_ref",), ("state", "last_activity_at"),
-        ("agent_id", "last_activity_at"), ("user_id", "last_activity_at"),
-    )  # fmt: skip
+        ("last_activity_at", "thread_id"),
+        ("created_position",),
+        ("external_ref",),
+        ("state", "last_activity_at"),
+        ("agent_id", "last_activity_at"),
+        ("user_id", "last_activity_at"),
+    )
 
     def keys(self, recorded: Recorded) -> Iterable[Key]:
         """The thread, whose own event it is or whose run's."""
@@ -82,7 +93,7 @@ def _with_run(row: ThreadRow, recorded: Recorded, created: RunCreated) -> Thread
     latest = happened_at if row.last_run_at is None else max(row.last_run_at, happened_at)
     return row.but(
         runs=row.runs + 1, last_run_at=latest, last_activity_at=latest, heads=_followed(row.heads, recorded.stream, created)
-    )  # fmt: skip
+    )
 
 
 def _followed(heads: dict[str, str], run_id: str, created: RunCreated) -> dict[str, str]:
@@ -118,7 +129,11 @@ def _changes(row: ThreadRow, recorded: Recorded) -> dict[str, Any]:
 
 def _created(created: ThreadCreated, recorded: Recorded) -> dict[str, Any]:
     return {
-        "title": created.title, "agent_id": created.agent_id, "user_id": created.user_id,
-        "external_ref": created.external_ref, "created_at": recorded.happened_at, "last_activity_at": recorded.happened_at,
+        "title": created.title,
+        "agent_id": created.agent_id,
+        "user_id": created.user_id,
+        "external_ref": created.external_ref,
+        "created_at": recorded.happened_at,
+        "last_activity_at": recorded.happened_at,
         "created_position": recorded.position,
-    }  # fmt: skip
+    }

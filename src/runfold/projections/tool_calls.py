@@ -15,7 +15,7 @@ from runfold.domain.approval_events import (
     ApprovalGranted,
     ApprovalRequested,
     ApprovalWithdrawn,
-)  # fmt: skip
+)
 from runfold.domain.event import Event, Recorded
 from runfold.domain.run_events import RunCancelled, RunFailed
 from runfold.domain.tool_call import CallStatus, ToolCalled, ToolCancelled, ToolFailed, ToolStarted, ToolSucceeded
@@ -83,14 +83,30 @@ class ToolCalls(Projection[ToolCallRow]):
     row = ToolCallRow
     key = ("run_id", "call_id")
     events = (
-        ToolCalled, ToolStarted, ToolSucceeded, ToolFailed, ToolCancelled, RunFailed, RunCancelled,
-        ApprovalRequested, ApprovalGranted, ApprovalDenied, ApprovalExpired, ApprovalWithdrawn,
-    )  # fmt: skip
+        ToolCalled,
+        ToolStarted,
+        ToolSucceeded,
+        ToolFailed,
+        ToolCancelled,
+        RunFailed,
+        RunCancelled,
+        ApprovalRequested,
+        ApprovalGranted,
+        ApprovalDenied,
+        ApprovalExpired,
+        ApprovalWithdrawn,
+    )
     indexes = (
-        ("requested_position",), ("resolved_position",), ("duration_ns",),
-        ("status", "requested_position"), ("name", "requested_position"), ("name", "status", "requested_position"),
-        ("run_id", "requested_position"), ("thread_id", "requested_position"), ("agent_id", "requested_position"),
-    )  # fmt: skip
+        ("requested_position",),
+        ("resolved_position",),
+        ("duration_ns",),
+        ("status", "requested_position"),
+        ("name", "requested_position"),
+        ("name", "status", "requested_position"),
+        ("run_id", "requested_position"),
+        ("thread_id", "requested_position"),
+        ("agent_id", "requested_position"),
+    )
     partition = "thread"
 
     def keys(self, recorded: Recorded) -> Iterable[Key]:
@@ -111,10 +127,15 @@ class ToolCalls(Projection[ToolCallRow]):
 
 def _called(_: ToolCallRow, recorded: Recorded, event: ToolCalled) -> Changes:
     return {
-        **_place(recorded), "name": event.name, "needs_approval": event.needs_approval, "message_id": event.message_id,
-        "provider_call_id": event.provider_call_id, "arguments_digest": digest(event.arguments_text),
-        "requested_at": recorded.happened_at, "requested_position": recorded.position,
-    }  # fmt: skip
+        **_place(recorded),
+        "name": event.name,
+        "needs_approval": event.needs_approval,
+        "message_id": event.message_id,
+        "provider_call_id": event.provider_call_id,
+        "arguments_digest": digest(event.arguments_text),
+        "requested_at": recorded.happened_at,
+        "requested_position": recorded.position,
+    }
 
 
 def _started(_: ToolCallRow, recorded: Recorded, event: ToolStarted) -> Changes:
@@ -136,9 +157,11 @@ def _cancelled(row: ToolCallRow, recorded: Recorded, _: ToolCancelled | RunCance
 def _ended(row: ToolCallRow, recorded: Recorded, status: CallStatus) -> Changes:
     resolved_at = recorded.happened_at
     changes: Changes = {
-        "status": status, "resolved_at": resolved_at, "resolved_position": recorded.position,
+        "status": status,
+        "resolved_at": resolved_at,
+        "resolved_position": recorded.position,
         "duration_ns": _nanoseconds(row.requested_at, resolved_at),
-    }  # fmt: skip
+    }
     if row.requested_position is None:  # asked for in the past of this run
         changes |= _place(recorded)
     return changes
@@ -152,9 +175,10 @@ def _nanoseconds(began: datetime | None, ended: datetime) -> int | None:
 
 def _approval_asked(row: ToolCallRow, recorded: Recorded, _: ApprovalRequested) -> Changes:
     return {
-        "approval_id": recorded.stream, "open_approvals": row.open_approvals + 1,
+        "approval_id": recorded.stream,
+        "open_approvals": row.open_approvals + 1,
         "approved": False if row.approved is False else None,
-    }  # fmt: skip
+    }
 
 
 def _allowed(row: ToolCallRow, _: Recorded, __: ApprovalGranted) -> Changes:
@@ -162,9 +186,7 @@ def _allowed(row: ToolCallRow, _: Recorded, __: ApprovalGranted) -> Changes:
     return {"open_approvals": left, "approved": True if left == 0 and row.approved is None else row.approved}
 
 
-def _not_allowed(
-    row: ToolCallRow, _: Recorded, __: ApprovalDenied | ApprovalExpired | ApprovalWithdrawn
-) -> Changes:  # fmt: skip
+def _not_allowed(row: ToolCallRow, _: Recorded, __: ApprovalDenied | ApprovalExpired | ApprovalWithdrawn) -> Changes:
     return {"open_approvals": row.open_approvals - 1, "approved": False}
 
 
@@ -174,7 +196,16 @@ def _place(recorded: Recorded) -> Changes:
 
 
 _CHANGE: dict[type[Event], Callable[[ToolCallRow, Recorded, Any], Changes]] = {
-    ToolCalled: _called, ToolStarted: _started, ToolSucceeded: _succeeded, ToolFailed: _failed, ToolCancelled: _cancelled,
-    RunFailed: _failed, RunCancelled: _cancelled, ApprovalRequested: _approval_asked, ApprovalGranted: _allowed,
-    ApprovalDenied: _not_allowed, ApprovalExpired: _not_allowed, ApprovalWithdrawn: _not_allowed,
-}  # fmt: skip
+    ToolCalled: _called,
+    ToolStarted: _started,
+    ToolSucceeded: _succeeded,
+    ToolFailed: _failed,
+    ToolCancelled: _cancelled,
+    RunFailed: _failed,
+    RunCancelled: _cancelled,
+    ApprovalRequested: _approval_asked,
+    ApprovalGranted: _allowed,
+    ApprovalDenied: _not_allowed,
+    ApprovalExpired: _not_allowed,
+    ApprovalWithdrawn: _not_allowed,
+}

@@ -139,18 +139,27 @@ class Usage(Projection[UsageEntry]):
 def _used(row: UsageEntry, recorded: Recorded, event: UsageRecorded) -> UsageEntry:
     place, provider, model, tier = _place(recorded), event.provider, event.model, event.service_tier
     return row.but(
-        **place, **_counts(provider, model, event.tokens, place["happened_at"], tier), kind="call", usage_id=event.usage_id,
-        model_call_id=event.model_call_id, step_id=event.step_id, node_id=event.node_id, provider=provider, model=model,
-        service_tier=tier, recorded_position=recorded.position,
-    )  # fmt: skip
+        **place,
+        **_counts(provider, model, event.tokens, place["happened_at"], tier),
+        kind="call",
+        usage_id=event.usage_id,
+        model_call_id=event.model_call_id,
+        step_id=event.step_id,
+        node_id=event.node_id,
+        provider=provider,
+        model=model,
+        service_tier=tier,
+        recorded_position=recorded.position,
+    )
 
 
 def _corrected(row: UsageEntry, recorded: Recorded, event: UsageCorrected) -> UsageEntry:
     at = row.happened_at or recorded.happened_at
     return row.but(
-        **_counts(row.provider, row.model, event.replacement, at, row.service_tier), corrections=row.corrections + 1,
+        **_counts(row.provider, row.model, event.replacement, at, row.service_tier),
+        corrections=row.corrections + 1,
         corrected_position=recorded.position,
-    )  # fmt: skip
+    )
 
 
 def _counts(provider: str | None, model: str | None, tokens: Tokens, at: datetime, tier: str | None) -> dict[str, Any]:
@@ -174,8 +183,11 @@ def _added(row: UsageEntry, event: CostReported) -> dict[str, Any]:
     currency, amount, others = event.currency, event.amount, row.other_costs or {}
     if row.reported_cost is None or row.reported_source != event.source:
         return {
-            "reported_cost": amount, "reported_currency": currency, "reported_source": event.source, "other_costs": None,
-        }  # fmt: skip
+            "reported_cost": amount,
+            "reported_currency": currency,
+            "reported_source": event.source,
+            "other_costs": None,
+        }
     if row.reported_currency == currency:
         return {"reported_cost": _EXACT.add(row.reported_cost, amount)}
     total = _EXACT.add(Decimal(others.get(currency, 0)), amount)
@@ -185,6 +197,10 @@ def _added(row: UsageEntry, event: CostReported) -> dict[str, Any]:
 def _place(recorded: Recorded) -> dict[str, Any]:
     context, happened_at = recorded.context, recorded.happened_at.astimezone(UTC)
     return {
-        "thread_id": recorded.thread_id, "agent_id": context.agent_id, "user_id": context.user_id,
-        "goal_id": context.goal_id, "happened_at": happened_at, "day": happened_at.date(),
-    }  # fmt: skip
+        "thread_id": recorded.thread_id,
+        "agent_id": context.agent_id,
+        "user_id": context.user_id,
+        "goal_id": context.goal_id,
+        "happened_at": happened_at,
+        "day": happened_at.date(),
+    }

@@ -112,9 +112,15 @@ def drop(connection: Connection, schema: str) -> None:
 
 
 def make(
-    datastore: Datastore, projections: Mapping[str, AnyProjection], schema: str, position: int, *,
-    branch: Branch | None = None, processes: int = 2, progress: Progress | None = None,
-) -> None:  # fmt: skip
+    datastore: Datastore,
+    projections: Mapping[str, AnyProjection],
+    schema: str,
+    position: int,
+    *,
+    branch: Branch | None = None,
+    processes: int = 2,
+    progress: Progress | None = None,
+) -> None:
     """Fold read models as of a position into a schema. One that was killed half-way is begun again.
 
     Raises RebuildRefused for a name that cannot be, or is taken; ProjectionStopped, LedgerUnavailable.
@@ -140,9 +146,16 @@ def _wait_for_turn(connection: Connection, schema: str) -> None:
 
 
 def _fold(
-    datastore: Datastore, connection: Connection, projections: Mapping[str, AnyProjection], schema: str, position: int,
-    epoch: UUID, branch: Branch | None, processes: int, progress: Progress | None,
-) -> None:  # fmt: skip
+    datastore: Datastore,
+    connection: Connection,
+    projections: Mapping[str, AnyProjection],
+    schema: str,
+    position: int,
+    epoch: UUID,
+    branch: Branch | None,
+    processes: int,
+    progress: Progress | None,
+) -> None:
     """Fill the tables: thread by thread in several processes what can be, the rest in the order of positions."""
     at_once = {name: each for name, each in projections.items() if each.partition == "thread" and branch is None}
     others = [each for name, each in projections.items() if name not in at_once]
@@ -186,9 +199,13 @@ class _Told:
 
 
 def _begin(
-    connection: Connection, projections: Mapping[str, AnyProjection], schema: str, position: int, epoch: UUID,
+    connection: Connection,
+    projections: Mapping[str, AnyProjection],
+    schema: str,
+    position: int,
+    epoch: UUID,
     branch: Branch | None,
-) -> None:  # fmt: skip
+) -> None:
     run_id = branch.run_id if branch else None
     known = next((known for known in schemas(connection) if known.schema == schema), None)
     if known is None:
@@ -216,9 +233,10 @@ def require_free(connection: Connection, schema: str) -> None:
     word = connection.execute("SELECT FROM pg_get_keywords() WHERE word = %s AND catcode IN ('R', 'T')", [schema]).fetchone()
     if not _NAME.fullmatch(schema) or schema.startswith(("runfold", "pg_")) or schema == "public" or word is not None:
         raise RebuildRefused(
-            schema, "cannot be the name of a schema of yours",
+            schema,
+            "cannot be the name of a schema of yours",
             "choose up to 63 small letters, digits and _, a letter first, no word of SQL, and neither runfold… nor pg_…",
-        )  # fmt: skip
+        )
     if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [schema]).fetchone() is not None:
         raise RebuildRefused(
             schema, "is the name of a role, which would find what is in the schema before anything else", "choose another name"

@@ -104,7 +104,7 @@ def peers(connection: Connection) -> list[Peer]:
     return connection.cursor(row_factory=class_row(Peer)).execute(QUERIES["workers"]).fetchall()
 
 
-def bury(connection: Connection, worker: str, beat: int | None = None) -> None:
+def remove_worker(connection: Connection, worker: str, beat: int | None = None) -> None:
     """Strike a worker off, if it has not beaten again."""
     connection.execute(QUERIES["remove worker"], {"worker": worker, "beat": beat})
 
@@ -119,8 +119,12 @@ def assigned(name: str, workers: Iterable[Peer]) -> str | None:
 def claim(connection: Connection, model: ReadModel, worker: str) -> Claim | None:
     """Take a read model as it was seen; None where another was first. Raises BrokenCheckpoint."""
     asked = {
-        "worker": worker, "name": model.name, "generation": model.generation, "token": model.token, "holder": model.worker,
-    }  # fmt: skip
+        "worker": worker,
+        "name": model.name,
+        "generation": model.generation,
+        "token": model.token,
+        "holder": model.worker,
+    }
     with connection.transaction():
         found = connection.execute(QUERIES["claim"], asked).fetchone()
         if found is None:
@@ -154,10 +158,14 @@ def advance(connection: Connection, claims: list[Claim], after: int, up_to: int,
     moved = connection.execute(
         QUERIES["advance"],
         {
-            "names": [held.name for held in claims], "generations": [held.generation for held in claims],
-            "tokens": [held.token for held in claims], "after": after, "up_to": up_to, "epoch": epoch,
+            "names": [held.name for held in claims],
+            "generations": [held.generation for held in claims],
+            "tokens": [held.token for held in claims],
+            "after": after,
+            "up_to": up_to,
+            "epoch": epoch,
         },
-    ).fetchall()  # fmt: skip
+    ).fetchall()
     if lost := {(held.name, held.generation) for held in claims} - {(row["name"], row["generation"]) for row in moved}:
         raise ClaimsLost(lost)
 
@@ -167,11 +175,14 @@ def acknowledge(connection: Connection, applied: list[Applied], after: int, up_t
     connection.execute(
         QUERIES["acknowledge"],
         {
-            "names": [each.claim.name for each in applied], "generations": [each.claim.generation for each in applied],
-            "counts": [each.events for each in applied], "digests": [each.digest for each in applied],
-            "after": after, "up_to": up_to,
+            "names": [each.claim.name for each in applied],
+            "generations": [each.claim.generation for each in applied],
+            "counts": [each.events for each in applied],
+            "digests": [each.digest for each in applied],
+            "after": after,
+            "up_to": up_to,
         },
-    )  # fmt: skip
+    )
 
 
 def digest_of(events: Iterable[Recorded]) -> int:
@@ -182,17 +193,25 @@ def digest_of(events: Iterable[Recorded]) -> int:
 
 
 def note_trouble(
-    connection: Connection, held: Claim | ReadModel, error: ProjectionStopped, state: Literal["retrying", "stopped"],
+    connection: Connection,
+    held: Claim | ReadModel,
+    error: ProjectionStopped,
+    state: Literal["retrying", "stopped"],
     attempts: int,
-) -> None:  # fmt: skip
+) -> None:
     """Say what is wrong with a read model."""
     poison = error if isinstance(error, PoisonEvent) else None
     facts: dict[str, Any] = {
-        "name": held.name, "generation": held.generation, "token": held.token, "state": state, "attempts": attempts,
+        "name": held.name,
+        "generation": held.generation,
+        "token": held.token,
+        "state": state,
+        "attempts": attempts,
         "position": poison.position if poison else held.position or 0,
         "event_type": poison.event_type if poison else None,
-        "error": type(error).__name__, "message": str(error),
-    }  # fmt: skip
+        "error": type(error).__name__,
+        "message": str(error),
+    }
     connection.execute(QUERIES["trouble"], facts)
 
 

@@ -124,13 +124,11 @@ def compare(
     parts = {
         "key": sql.SQL(", ").join(map(sql.Identifier, key)),
         "names": sql.SQL(", ").join(map(_old_and_new, others)),
-        "differs": sql.SQL(" OR ").join(
-            sql.SQL("l.{0} IS DISTINCT FROM n.{0}").format(sql.Identifier(name)) for name in others
-        ),
+        "differs": sql.SQL(" OR ").join(sql.SQL("l.{0} IS DISTINCT FROM n.{0}").format(sql.Identifier(name)) for name in others),
         "both": sql.SQL(_BOTH).format(
             new=sql.Identifier(new.schema, new.name), old=old, key=sql.SQL(", ").join(map(sql.Identifier, key))
         ),
-    }  # fmt: skip
+    }
     asked = {"up_to": up_to, "types": sorted(event.type for event in projection.events), "most": most}
     counted = connection.execute(sql.SQL(_COUNT).format(**parts), asked).fetchone()
     assert counted is not None, "counting gives one row"  # noqa: S101

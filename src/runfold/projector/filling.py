@@ -2,7 +2,7 @@
 
 A row of most read models is made from the events of one thread alone. Read in the order of threads, and within a thread in
 the order of positions, its rows are final where the thread ends: each is written once, into a table without indexes, and
-memory holds the threads of one lane. Every event is read once, in short statements, however many processes there are.
+memory holds the threads of one shard. Every event is read once, in short statements, however many processes there are.
 """
 
 import contextlib
@@ -70,14 +70,14 @@ class Job:
 
 
 def plan(connection: Connection, job: Job, processes: int) -> None:
-    """Write down what is to be done: lanes of about equally many threads. In the caller's transaction."""
+    """Write down what is to be done: shards of about equally many threads. In the caller's transaction."""
     facts = {"job": job.job, "up_to": job.up_to, "epoch": job.epoch, "targets": json.dumps(job.targets)}
     connection.execute(QUERIES["add job"], facts)
     threads = [row[0] for row in _tuples(connection, "threads", {"up_to": job.up_to})]
     size = max(1, min(THREADS_A_LANE, -(-len(threads) // (processes * LANES_A_PROCESS))))
     ends = [*threads[size::size], None]
-    for lane, (first, end) in enumerate(zip(["", *ends], ends, strict=False)):
-        connection.execute(QUERIES["add lane"], {"job": job.job, "lane": lane, "first_thread": first or "", "end_thread": end})
+    for shard, (first, end) in enumerate(zip(["", *ends], ends, strict=False)):
+        connection.execute(QUERIES["add shard"], {"job": job.job, "shard": shard, "first_thread": first or "", "end_thread": end})
 
 
 def planned(connection: Connection, job: str) -> Job | None:
@@ -95,7 +95,7 @@ def forget_abandoned(connection: Connection) -> None:
 
 def fill(datastore: Datastore, connection: Connection, job: Job, processes: int, progress: Progress | None = None) -> None:
     """Fill the tables; what an earlier try has done is not done again. Raises ProjectionStopped, LedgerUnavailable."""
-    connection.execute(QUERIES["free lanes"], {"job": job.job})
+    connection.execute(QUERIES["free shards"], {"job": job.job})
     running = [_start(datastore, job) for _ in range(processes)]
     try:
         while any(process.poll() is None for process in running):
@@ -121,9 +121,12 @@ def _start(datastore: Datastore, job: Job) -> subprocess.Popen[str]:
     told = {"url": datastore.url, "timeout": datastore.connect_timeout, "job": job.job, "targets": job.targets}
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "runfold.projector.filling"], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        [sys.executable, "-P", "-m", "runfold.projector.filling"],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
         env=environment,
-    )  # fmt: skip
+    )
     assert process.stdin is not None, "it was asked for"  # noqa: S101
     process.stdin.write(json.dumps(told))
     process.stdin.close()
@@ -142,19 +145,19 @@ def _failure(process: subprocess.Popen[str]) -> Exception:
 
 
 def _require_filled(connection: Connection, job: Job) -> None:
-    """Raise LedgerUnavailable unless every lane is done: a table of which a part is missing must never come into use."""
+    """Raise LedgerUnavailable unless every shard is done: a table of which a part is missing must never come into use."""
     row = connection.execute(QUERIES["progress"], {"job": job.job}).fetchone()
-    if row is None or row["done"] < row["lanes"]:
-        left = "all" if row is None else row["lanes"] - row["done"]
+    if row is None or row["done"] < row["shards"]:
+        left = "all" if row is None else row["shards"] - row["done"]
         raise LedgerUnavailable(
-            f"{left} lanes of the rebuild were left unfilled", "give the command again: it goes on where it was"
+            f"{left} shards of the rebuild were left unfilled", "give the command again: it goes on where it was"
         )
 
 
 def _tell(connection: Connection, job: Job, progress: Progress | None) -> None:
     row = connection.execute(QUERIES["progress"], {"job": job.job}).fetchone()
     if progress is not None and row is not None:
-        progress(row["events"] if row["done"] < row["lanes"] else job.up_to, job.up_to)
+        progress(row["events"] if row["done"] < row["shards"] else job.up_to, job.up_to)
 
 
 def _tuples(connection: Connection, name: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
@@ -165,7 +168,7 @@ def _tuples(connection: Connection, name: str, parameters: dict[str, Any]) -> li
 
 
 class Filler:
-    """Takes lanes until there are no more.
+    """Takes shards until there are no more.
 
     Which classes fold is told by the process that started this one: a row of the database names no code to be run.
     """
@@ -186,17 +189,17 @@ class Filler:
     def go(self) -> None:
         """Fill. Ends by itself when whoever started it is gone."""
         while os.getppid() == self._parent:
-            lane = self._connection.execute(QUERIES["take lane"], {"job": self._job.job}).fetchone()
-            if lane is None:
+            shard = self._connection.execute(QUERIES["take shard"], {"job": self._job.job}).fetchone()
+            if shard is None:
                 return
-            reach("lane taken")
-            self._take_in(lane)
+            reach("shard taken")
+            self._take_in(shard)
 
-    def _take_in(self, lane: dict[str, Any]) -> None:
+    def _take_in(self, shard: dict[str, Any]) -> None:
         standings: list[Standings] = [{} for _ in self._tables]
         counts = [[0, 0] for _ in self._tables]
         events = 0
-        for page in self._pages(lane):
+        for page in self._pages(shard):
             self._give_way()
             events += len(page)
             for number, (projection, _) in enumerate(self._tables):
@@ -208,7 +211,7 @@ class Filler:
             projection.name: {"events": count, "digest": str(digest % 2**64)}
             for (projection, _), (count, digest) in zip(self._tables, counts, strict=True)
         }
-        self._store(lane, standings, events, applied)
+        self._store(shard, standings, events, applied)
 
     def _give_way(self) -> None:
         """Rest for as long as was worked since the last time, where others have appended meanwhile: they come first."""
@@ -217,25 +220,25 @@ class Filler:
             time.sleep(min(LONGEST_REST, time.monotonic() - self._since))
         self._head, self._since = position, time.monotonic()
 
-    def _store(self, lane: dict[str, Any], standings: list[Standings], events: int, applied: dict[str, Any]) -> None:
-        named = {"job": self._job.job, "lane": lane["lane"], "attempt": lane["attempt"]}
+    def _store(self, shard: dict[str, Any], standings: list[Standings], events: int, applied: dict[str, Any]) -> None:
+        named = {"job": self._job.job, "shard": shard["shard"], "attempt": shard["attempt"]}
         # Before the transaction: where other work takes every core this takes longer than the server lets a session be idle.
         packed = [_packed(projection, table, rows) for (projection, table), rows in zip(self._tables, standings, strict=True)]
         with self._connection.transaction():
             finished = self._connection.execute(
-                QUERIES["finish lane"], {**named, "events": events, "applied": json.dumps(applied)}
+                QUERIES["finish shard"], {**named, "events": events, "applied": json.dumps(applied)}
             )
             if finished.rowcount:
                 for (projection, table), rows in zip(self._tables, packed, strict=True):
                     with _rows_of(projection):
                         table.fill(self._connection, rows)
-            reach("lane filled")
-        reach("lane stored")
+            reach("shard filled")
+        reach("shard stored")
 
-    def _pages(self, lane: dict[str, Any]) -> Iterator[list[Recorded]]:
-        after: tuple[str, str, int] = (lane["first_thread"], "", 0)
+    def _pages(self, shard: dict[str, Any]) -> Iterator[list[Recorded]]:
+        after: tuple[str, str, int] = (shard["first_thread"], "", 0)
         while True:
-            end = lane["end_thread"]
+            end = shard["end_thread"]
             cursor = self._connection.cursor(binary=True, row_factory=tuple_row)
             asked = [*after, end, end, self._job.up_to, self._types, PAGE]
             page = [self._read(row) for row in cursor.execute(_PAGE_QUERY, asked, prepare=True).fetchall()]

@@ -13,9 +13,9 @@ SELECT DISTINCT created.thread_id
 INSERT INTO runfold.fillings (job, up_to, epoch, targets)
 VALUES (%(job)s, %(up_to)s, %(epoch)s, %(targets)s)
 
--- name: add lane
+-- name: add shard
 INSERT INTO runfold.filling_lanes (job, lane, first_thread, end_thread)
-VALUES (%(job)s, %(lane)s, %(first_thread)s, %(end_thread)s)
+VALUES (%(job)s, %(shard)s, %(first_thread)s, %(end_thread)s)
 
 -- name: job
 SELECT job, up_to, epoch, targets
@@ -40,15 +40,15 @@ DELETE FROM runfold.fillings AS f
                                      AND t ->> 1 = format('runfold_%%s_%%s', m.name, m.generation))
                        OR EXISTS (SELECT FROM runfold.past_schemas AS p WHERE p.schema = t ->> 1))
 
--- name: free lanes
+-- name: free shards
 -- Those whose process is gone are taken again.
 UPDATE runfold.filling_lanes
    SET taken = false
  WHERE job = %(job)s
    AND NOT done
 
--- name: take lane
--- Looked for once, whatever the plan: a lane that is taken and not handed out would never be filled.
+-- name: take shard
+-- Looked for once, whatever the plan: a shard that is taken and not handed out would never be filled.
 WITH free AS MATERIALIZED (
     SELECT job, lane
       FROM runfold.filling_lanes
@@ -63,24 +63,24 @@ UPDATE runfold.filling_lanes AS l
   FROM free
  WHERE l.job = free.job
    AND l.lane = free.lane
-RETURNING l.lane, l.first_thread, l.end_thread, l.attempt
+RETURNING l.lane AS shard, l.first_thread, l.end_thread, l.attempt
 
--- name: finish lane
+-- name: finish shard
 -- By who took it last. First in its transaction, so that who was too slow adds no rows.
 UPDATE runfold.filling_lanes
    SET done = true, events = %(events)s, applied = %(applied)s
  WHERE job = %(job)s
-   AND lane = %(lane)s
+   AND lane = %(shard)s
    AND attempt = %(attempt)s
    AND NOT done
 
 -- name: progress
-SELECT count(*) FILTER (WHERE done) AS done, count(*) AS lanes, coalesce(sum(events), 0)::bigint AS events
+SELECT count(*) FILTER (WHERE done) AS done, count(*) AS shards, coalesce(sum(events), 0)::bigint AS events
   FROM runfold.filling_lanes
  WHERE job = %(job)s
 
 -- name: applied
--- What all lanes together applied, for each table.
+-- What all shards together applied, for each table.
 SELECT a.key AS name, sum((a.value ->> 'events')::bigint)::bigint AS events,
        mod(sum((a.value ->> 'digest')::numeric), 18446744073709551616) AS digest
   FROM runfold.filling_lanes AS l

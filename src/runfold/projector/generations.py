@@ -30,8 +30,10 @@ class Begun(NamedTuple):
 def fits(projection: AnyProjection, model: ReadModel) -> bool:
     """Whether a projection, as it is here, is what a generation is folded by."""
     return (model.version, model.fingerprint, model.depends_on) == (
-        projection.version, fingerprint(projection), projection.depends_on,
-    )  # fmt: skip
+        projection.version,
+        fingerprint(projection),
+        projection.depends_on,
+    )
 
 
 def is_wanted(projection: AnyProjection, models: list[ReadModel]) -> bool:
@@ -153,9 +155,10 @@ def rollback(connection: Connection, name: str, projection: AnyProjection | None
             raise ProjectionStopped(name, "has no generation before this one", "there is nothing to go back to")
         if projection is None or not fits(projection, before):
             raise ProjectionStopped(
-                name, f"was folded by version {before.version} before, and this program has another",
+                name,
+                f"was folded by version {before.version} before, and this program has another",
                 "roll the program back, and then the read model",
-            )  # fmt: skip
+            )
         try:
             _show(connection, projection, before.generation)
         except psycopg.errors.DependentObjectsStillExist as error:
@@ -194,7 +197,7 @@ def schema_of(model: ReadModel) -> str:
     return f"runfold_{model.name}_{model.generation}"
 
 
-def wall_off(connection: Connection) -> bool:
+def enable_row_security(connection: Connection) -> bool:
     """Keep tenants apart in what was made before the database could. False where readers are in the way just now."""
     found = connection.execute(QUERIES["unwalled"]).fetchall()
     try:
@@ -202,13 +205,13 @@ def wall_off(connection: Connection) -> bool:
             with connection.transaction():
                 connection.execute(QUERIES["begin lock"])
                 connection.execute("SET LOCAL lock_timeout = '200ms'")  # new readers wait behind who waits for old ones
-                _wall_off(connection, sql.Identifier(row["schema"], row["name"]), is_view=row["is_view"])
+                _enable_row_security(connection, sql.Identifier(row["schema"], row["name"]), is_view=row["is_view"])
     except (psycopg.errors.LockNotAvailable, psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
         return False  # in use, or dropped meanwhile
     return True
 
 
-def _wall_off(connection: Connection, relation: sql.Identifier, *, is_view: bool) -> None:
+def _enable_row_security(connection: Connection, relation: sql.Identifier, *, is_view: bool) -> None:
     if is_view:
         connection.execute(sql.SQL("ALTER VIEW {} SET (security_invoker = true)").format(relation))
     else:
@@ -221,11 +224,16 @@ def _make(connection: Connection, projection: AnyProjection, generation: int, st
     connection.execute(
         QUERIES["add read model"],
         {
-            "name": projection.name, "generation": generation, "version": projection.version,
-            "fingerprint": fingerprint(projection), "depends_on": projection.depends_on, "source": source_of(projection),
-            "types": sorted(event.type for event in projection.events), "state": state,
+            "name": projection.name,
+            "generation": generation,
+            "version": projection.version,
+            "fingerprint": fingerprint(projection),
+            "depends_on": projection.depends_on,
+            "source": source_of(projection),
+            "types": sorted(event.type for event in projection.events),
+            "state": state,
         },
-    )  # fmt: skip
+    )
     table.drop(connection)  # one that nobody knows of any more
     table.create(connection)
     if state != "filling":

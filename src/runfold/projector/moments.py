@@ -111,9 +111,12 @@ def ask(connection: Connection, wanted: Wanted, limits: Limits) -> str:
     Raises TooManyMoments, RebuildRefused where somebody else has a schema of that name.
     """
     facts: dict[str, Any] = {
-        "tenant": wanted.tenant_id, "schema": wanted.schema, "asked_by": wanted.asked_by, "expires_in": wanted.expires_in,
+        "tenant": wanted.tenant_id,
+        "schema": wanted.schema,
+        "asked_by": wanted.asked_by,
+        "expires_in": wanted.expires_in,
         "automatic": wanted.automatic,
-    }  # fmt: skip
+    }
     sweep(connection)  # what is unused takes no room
     with connection.transaction():
         connection.execute(QUERIES["moments lock"])

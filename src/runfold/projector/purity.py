@@ -23,12 +23,23 @@ SAMPLE = 100
 """How many events of a page are folded again."""
 _FORBIDDEN = {
     "time": {
-        "time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "process_time", "process_time_ns",
-        "localtime", "gmtime",
+        "time",
+        "time_ns",
+        "monotonic",
+        "monotonic_ns",
+        "perf_counter",
+        "perf_counter_ns",
+        "process_time",
+        "process_time_ns",
+        "localtime",
+        "gmtime",
     },
-    "posix": {"urandom", "getpid", "times"}, "_uuid": {"generate_time_safe"},
-    "io": {"open"}, "_io": {"open"}, "_socket": {"getaddrinfo", "gethostname"},
-}  # fmt: skip
+    "posix": {"urandom", "getpid", "times"},
+    "_uuid": {"generate_time_safe"},
+    "io": {"open"},
+    "_io": {"open"},
+    "_socket": {"getaddrinfo", "gethostname"},
+}
 _SHARED_CHANCE = cast("Any", random.random).__self__
 """What `random.random()` draws from. A generator that a fold seeds by itself is as pure as its seed."""
 

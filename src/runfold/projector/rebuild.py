@@ -104,7 +104,7 @@ class Rebuild:
         job, numbers = self._job(connection, projections)
         reach("job planned")
         filling.fill(self.datastore, connection, job, self.processes, self._telling("folding"))
-        reach("lanes filled")
+        reach("shards filled")
         applied = {row["name"]: row for row in connection.execute(filling.QUERIES["applied"], {"job": job.job})}
         self._bring_up(connection, projections, job.up_to)
         models = read_models(connection)

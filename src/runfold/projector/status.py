@@ -102,11 +102,21 @@ def retry(connection: Connection, name: str) -> bool:
 
 def _status(model: ReadModel, head: int, workers: set[str], seconds: float) -> ProjectionStatus:
     found = ProjectionStatus(
-        name=model.name, version=model.version, generation=model.generation, state=_state(model, head, workers),
-        position=model.position, head=head, behind_seconds=max(0.0, seconds), worker=model.worker, source=model.source,
-        error=model.message, error_position=model.trouble_position, attempts=model.attempts, failing_since=model.since,
+        name=model.name,
+        version=model.version,
+        generation=model.generation,
+        state=_state(model, head, workers),
+        position=model.position,
+        head=head,
+        behind_seconds=max(0.0, seconds),
+        worker=model.worker,
+        source=model.source,
+        error=model.message,
+        error_position=model.trouble_position,
+        attempts=model.attempts,
+        failing_since=model.since,
         moved_at=model.moved_at,
-    )  # fmt: skip
+    )
     found._is_at_event = model.event_type is not None
     return found
 

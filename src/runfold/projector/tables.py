@@ -74,25 +74,31 @@ class Table(Generic[R]):
         """Make the schema and the table, with its comments; for readers to read."""
         table = self._qualified
         comment = sql.SQL("COMMENT ON COLUMN {}.{} IS {}").format
-        _execute_all(connection, [
-            creation(self.schema),
-            sql.SQL("CREATE TABLE {} ({})").format(table, self._definitions),
-            sql.SQL("COMMENT ON TABLE {} IS {}").format(table, sql.Literal(self._purpose)),
-            *(comment(table, sql.Identifier(column.name), sql.Literal(column.comment or None)) for column in self.columns),
-            _let_read(table),
-        ])  # fmt: skip
+        _execute_all(
+            connection,
+            [
+                creation(self.schema),
+                sql.SQL("CREATE TABLE {} ({})").format(table, self._definitions),
+                sql.SQL("COMMENT ON TABLE {} IS {}").format(table, sql.Literal(self._purpose)),
+                *(comment(table, sql.Identifier(column.name), sql.Literal(column.comment or None)) for column in self.columns),
+                _let_read(table),
+            ],
+        )
         keep_tenants_apart(connection, table)
 
     def create_indexes(self, connection: Connection) -> None:
         """Make the primary key and the indexes that the projection names; each ends with the key, so that it is one order."""
         index = sql.SQL("CREATE INDEX {} ON {} ({})").format
-        _execute_all(connection, [
-            sql.SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(self._qualified, _names(self._key)),
-            *(
-                index(self._index_name(columns), self._qualified, _names(dict.fromkeys(("tenant_id", *columns, *self._key))))
-                for columns in self._indexes
-            ),
-        ])  # fmt: skip
+        _execute_all(
+            connection,
+            [
+                sql.SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(self._qualified, _names(self._key)),
+                *(
+                    index(self._index_name(columns), self._qualified, _names(dict.fromkeys(("tenant_id", *columns, *self._key))))
+                    for columns in self._indexes
+                ),
+            ],
+        )
 
     def _index_name(self, columns: tuple[str, ...]) -> sql.Composable:
         """By what it is searched by; PostgreSQL's choice where that is too long for a name."""
@@ -222,9 +228,13 @@ class Table(Generic[R]):
         given = sql.SQL(", ").join(sql.SQL("%b::{}").format(sql.SQL(f"{types[name]}[]")) for name in self._key)
         own = [f"t.{column.name}" for column in self.columns[1:-1]]
         return sql.SQL("SELECT {}, {} FROM unnest({}) AS k ({}) JOIN {} AS t USING ({})").format(
-            _names(self._key), sql.SQL(", ").join(map(_dotted, own)), given, _names(self._key), self._qualified,
             _names(self._key),
-        )  # fmt: skip
+            sql.SQL(", ").join(map(_dotted, own)),
+            given,
+            _names(self._key),
+            self._qualified,
+            _names(self._key),
+        )
 
     @cached_property
     def _fill_query(self) -> sql.Composed:
@@ -277,8 +287,9 @@ def fingerprint(projection: Projection[Any]) -> str:
 def _digest(row: type[Row], key: tuple[str, ...], events: tuple[type[Event], ...]) -> str:
     said = [
         *(f"{column.name} {column.type} {column.nullable}" for column in columns_of(row)),
-        f"key {key}", f"events {sorted(event.type for event in events)}",
-    ]  # fmt: skip
+        f"key {key}",
+        f"events {sorted(event.type for event in events)}",
+    ]
     return hashlib.sha256("\n".join(said).encode()).hexdigest()[:32]
 
 

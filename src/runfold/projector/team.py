@@ -18,7 +18,7 @@ from runfold.failpoint import reach
 from runfold.projections.projection import AnyProjection
 from runfold.projector import checkpoints, generations
 from runfold.projector.checkpoints import Claim, Peer, ReadModel
-from runfold.projector.lane import Lane
+from runfold.projector.shard import Shard
 from runfold.projector.tables import fingerprint
 from runfold.store.datastore import Connection
 from runfold.store.epochs import lineage_over
@@ -32,17 +32,17 @@ _log = structlog.get_logger()
 
 
 class Team:
-    """A worker's place among the others. `lanes` are the read models that it has claimed."""
+    """A worker's place among the others. `shards` are the read models that it has claimed."""
 
     def __init__(self, projections: Mapping[str, AnyProjection], take_over_seconds: float = TAKE_OVER_SECONDS) -> None:
         self.name = f"{_host()}:{os.getpid()}:{secrets.token_hex(4)}"
-        self.lanes: dict[tuple[str, int], Lane] = {}
+        self.shards: dict[tuple[str, int], Shard] = {}
         self.models: list[ReadModel] = []
         self._projections = projections
         self._take_over_seconds = take_over_seconds
         self._seen: dict[str, tuple[int, float]] = {}
         self._refused: set[str] = set()
-        self._walled_off = False
+        self._row_security_enabled = False
         self._next_beat = 0.0
 
     def beat_if_due(self, connection: Connection) -> None:
@@ -53,13 +53,13 @@ class Team:
         names = [_folding(projection) for projection in self._projections.values()]
         living = self._living(connection, checkpoints.beat(connection, self.name, _host(), os.getpid(), names))
         self.models = checkpoints.read_models(connection)
-        self._walled_off = self._walled_off or generations.wall_off(connection)
+        self._row_security_enabled = self._row_security_enabled or generations.enable_row_security(connection)
         self._begin_generations(connection, [peer for peer in living if peer.worker != self.name])
         self._forgive(connection)
         for model in self.models:
             self._look_after(connection, model, living)
-        for gone in self.lanes.keys() - {(model.name, model.generation) for model in self.models}:
-            del self.lanes[gone]
+        for gone in self.shards.keys() - {(model.name, model.generation) for model in self.models}:
+            del self.shards[gone]
 
     def next_beat_in(self) -> float:
         """Seconds."""
@@ -74,9 +74,9 @@ class Team:
         projection = self._projections.get(model.name)
         return projection is not None and model.state in {"building", "live"} and generations.fits(projection, model)
 
-    def drop(self, lane: Lane) -> None:
+    def drop(self, shard: Shard) -> None:
         """It is no longer this worker's."""
-        self.lanes.pop((lane.name, lane.claim.generation), None)
+        self.shards.pop((shard.name, shard.claim.generation), None)
 
     def stop(self, connection: Connection, held: Claim | ReadModel, error: ProjectionStopped, attempts: int = 1) -> None:
         """Nobody folds it until it is asked for."""
@@ -86,10 +86,10 @@ class Team:
 
     def leave(self, connection: Connection) -> None:
         """Give everything back, so that others go on at once."""
-        for lane in self.lanes.values():
-            checkpoints.release(connection, lane.claim)
-        checkpoints.bury(connection, self.name)
-        self.lanes.clear()
+        for shard in self.shards.values():
+            checkpoints.release(connection, shard.claim)
+        checkpoints.remove_worker(connection, self.name)
+        self.shards.clear()
 
     def _living(self, connection: Connection, peers: list[Peer]) -> list[Peer]:
         """All but those whose beat stands still, and those of this machine whose process is gone."""
@@ -101,7 +101,7 @@ class Team:
                 since = now
                 self._seen[peer.worker] = (peer.beat, now)
             if peer.worker != self.name and (now - since > self._take_over_seconds or _is_gone(peer)):
-                checkpoints.bury(connection, peer.worker, peer.beat)
+                checkpoints.remove_worker(connection, peer.worker, peer.beat)
                 _log.info("worker gone", worker=peer.worker)
             else:
                 living.append(peer)
@@ -151,19 +151,19 @@ class Team:
     def _look_after(self, connection: Connection, model: ReadModel, living: list[Peer]) -> None:
         """Claim what falls to this worker, give back what falls to another, drop what was taken."""
         projection = self._projections.get(model.name)
-        lane = self.lanes.get((model.name, model.generation))
-        if lane is not None and (model.worker != self.name or model.token != lane.claim.token):
-            self.drop(lane)
-            lane = None
+        shard = self.shards.get((model.name, model.generation))
+        if shard is not None and (model.worker != self.name or model.token != shard.claim.token):
+            self.drop(shard)
+            shard = None
         if projection is None:
             return
         may_go_on = self.is_ours(model) and model.trouble != "stopped"
         mine = may_go_on and checkpoints.assigned(_folding(projection), living) == self.name
         if model.worker == self.name and not mine:  # also one that it had before it lost the database
             checkpoints.release(connection, model)
-            if lane is not None:
-                self.drop(lane)
-        elif lane is None and mine and model.worker not in {peer.worker for peer in living} - {self.name}:
+            if shard is not None:
+                self.drop(shard)
+        elif shard is None and mine and model.worker not in {peer.worker for peer in living} - {self.name}:
             self._claim(connection, model, projection)
 
     def _claim(self, connection: Connection, model: ReadModel, projection: AnyProjection) -> None:
@@ -175,9 +175,9 @@ class Team:
             return
         if claim is None:
             return
-        lane = Lane(projection, claim, building=model.state == "building")
-        lane.attempts = model.attempts or 0
-        self.lanes[model.name, model.generation] = lane
+        shard = Shard(projection, claim, building=model.state == "building")
+        shard.attempts = model.attempts or 0
+        self.shards[model.name, model.generation] = shard
         _log.debug("claimed", read_model=model.name, generation=model.generation, position=claim.position)
         reach("claimed")
 

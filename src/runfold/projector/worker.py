@@ -22,8 +22,8 @@ from runfold.projections.projection import AnyProjection
 from runfold.projector import checkpoints, generations, moments
 from runfold.projector.checkpoints import ClaimsLost, ReadModel
 from runfold.projector.connection import connect
-from runfold.projector.lane import Lane
 from runfold.projector.page import Page, Pages, uncollected
+from runfold.projector.shard import Shard
 from runfold.projector.tables import InvalidRow
 from runfold.projector.team import TAKE_OVER_SECONDS, Team, read_head
 from runfold.store.datastore import Connection, Datastore, unavailable
@@ -36,9 +36,15 @@ QUICK_SECONDS, SLOW_SECONDS = 0.5, 2.0
 BUSY_SECONDS, QUIET_SECONDS = 0.005, 0.25
 
 _FAULTS = (
-    FoldFailed, InvalidRow, ProjectionStopped, TypeError, ValueError,
-    psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError,
-)  # fmt: skip
+    FoldFailed,
+    InvalidRow,
+    ProjectionStopped,
+    TypeError,
+    ValueError,
+    psycopg.DataError,
+    psycopg.IntegrityError,
+    psycopg.ProgrammingError,
+)
 """What is the projection's doing, and not the database's."""
 _log = structlog.get_logger()
 Progress = Callable[[int, int], None]
@@ -126,20 +132,20 @@ class Worker:
         """Take in one page for the read models that have waited longest; False when there is nothing to do."""
         head = read_head(self._connection)
         now = time.monotonic()
-        due = [lane for lane in self._team.lanes.values() if lane.position < head.position and lane.not_before <= now]
+        due = [shard for shard in self._team.shards.values() if shard.position < head.position and shard.not_before <= now]
         if due:
             with uncollected():
                 self._take_in_next(due, head)
         self._switch_built(head)
         return bool(due)
 
-    def _take_in_next(self, due: list[Lane], head: Head) -> None:
+    def _take_in_next(self, due: list[Shard], head: Head) -> None:
         began = time.monotonic()
-        first = min(due, key=lambda lane: lane.served)
-        group = [lane for lane in due if lane.position == first.position]
-        ahead = [lane.position for lane in due if lane.position > first.position]
+        first = min(due, key=lambda shard: shard.served)
+        group = [shard for shard in due if shard.position == first.position]
+        ahead = [shard.position for shard in due if shard.position > first.position]
         up_to = min([first.position + self._page_size, head.position, *ahead])
-        types = frozenset(name for lane in group for name in lane.types)
+        types = frozenset(name for shard in group for name in shard.types)
         page = self._pages.read(first.position, up_to, types)
         if not ahead and page.up_to < head.position:
             self._pages.ask(page.up_to, min(page.up_to + self._page_size, head.position), types)
@@ -147,94 +153,94 @@ class Worker:
         self._take_in(group, page, head)
         self._adapt(time.monotonic() - began, page.up_to - page.after)
 
-    def _take_in(self, group: list[Lane], page: Page, head: Head) -> None:
+    def _take_in(self, group: list[Shard], page: Page, head: Head) -> None:
         try:
             self._store(group, page, head)
         except ClaimsLost as lost:
-            for lane in group:
-                lane.forget()
-                if (lane.name, lane.claim.generation) in lost.lost:
-                    self._team.drop(lane)
-                    _log.info("claim lost", read_model=lane.name, position=lane.position)
+            for shard in group:
+                shard.forget()
+                if (shard.name, shard.claim.generation) in lost.lost:
+                    self._team.drop(shard)
+                    _log.info("claim lost", read_model=shard.name, position=shard.position)
         except _FAULTS as error:
-            for lane in group:
-                lane.forget()
-            for lane in group:
-                if isinstance(error, ImpureProjection) and error.name == lane.name:
-                    self._stop(lane, error)
+            for shard in group:
+                shard.forget()
+            for shard in group:
+                if isinstance(error, ImpureProjection) and error.name == shard.name:
+                    self._stop(shard, error)
                 else:
-                    self._take_in_alone(lane, page, head)
+                    self._take_in_alone(shard, page, head)
 
-    def _take_in_alone(self, lane: Lane, page: Page, head: Head) -> bool:
+    def _take_in_alone(self, shard: Shard, page: Page, head: Head) -> bool:
         """A page for one read model, halved until what is at fault stands alone; False when it did not get through."""
         try:
-            self._store([lane], page, head)
+            self._store([shard], page, head)
         except ClaimsLost:
-            self._team.drop(lane)
+            self._team.drop(shard)
             return False
         except ImpureProjection as error:  # trying again might only hide it
-            self._stop(lane, error)
+            self._stop(shard, error)
             return False
         except _FAULTS as error:
-            lane.forget()
+            shard.forget()
             if page.up_to - page.after > 1:
                 first, second = page.halves()
-                return self._take_in_alone(lane, first, head) and self._take_in_alone(lane, second, head)
-            self._put_off(lane, lane.explain(error, page))
+                return self._take_in_alone(shard, first, head) and self._take_in_alone(shard, second, head)
+            self._put_off(shard, shard.explain(error, page))
             return False
         return True
 
-    def _store(self, group: list[Lane], page: Page, head: Head) -> None:
+    def _store(self, group: list[Shard], page: Page, head: Head) -> None:
         connection = self._connection
-        folded = [lane.fold(connection, page) for lane in group]
+        folded = [shard.fold(connection, page) for shard in group]
         reach("page folded")
         with connection.transaction():
-            checkpoints.advance(connection, [lane.claim for lane in group], page.after, page.up_to, head.epoch)
+            checkpoints.advance(connection, [shard.claim for shard in group], page.after, page.up_to, head.epoch)
             reach("checkpoint moved")
-            for lane, each in zip(group, folded, strict=True):
-                lane.write(connection, each)
+            for shard, each in zip(group, folded, strict=True):
+                shard.write(connection, each)
             reach("rows written")
             checkpoints.acknowledge(connection, [each.applied for each in folded], page.after, page.up_to)
-            for lane in group:
-                if lane.attempts:
-                    checkpoints.end_trouble(connection, lane.name, lane.claim.generation)
+            for shard in group:
+                if shard.attempts:
+                    checkpoints.end_trouble(connection, shard.name, shard.claim.generation)
             reach("receipt written")
-        for lane, each in zip(group, folded, strict=True):
-            lane.settle(each, page.up_to)
+        for shard, each in zip(group, folded, strict=True):
+            shard.settle(each, page.up_to)
         for recorded in page.events[-1:]:
             self.when_stored(recorded.position, recorded.event_id_bytes, recorded.recorded_at)
         reach("page stored")
 
-    def _put_off(self, lane: Lane, error: ProjectionStopped) -> None:
-        if lane.put_off():
-            checkpoints.note_trouble(self._connection, lane.claim, error, "retrying", lane.attempts)
-            _log.warning("retrying", read_model=lane.name, error=str(error), attempt=lane.attempts)
+    def _put_off(self, shard: Shard, error: ProjectionStopped) -> None:
+        if shard.put_off():
+            checkpoints.note_trouble(self._connection, shard.claim, error, "retrying", shard.attempts)
+            _log.warning("retrying", read_model=shard.name, error=str(error), attempt=shard.attempts)
         else:
-            self._stop(lane, error)
+            self._stop(shard, error)
 
-    def _stop(self, lane: Lane, error: ProjectionStopped) -> None:
-        self._team.stop(self._connection, lane.claim, error, max(1, lane.attempts))
-        checkpoints.release(self._connection, lane.claim)
-        self._team.drop(lane)
+    def _stop(self, shard: Shard, error: ProjectionStopped) -> None:
+        self._team.stop(self._connection, shard.claim, error, max(1, shard.attempts))
+        checkpoints.release(self._connection, shard.claim)
+        self._team.drop(shard)
 
     def _switch_built(self, head: Head) -> None:
         """What was in the making and has caught up takes the place of the one before."""
         now = time.monotonic()
-        for lane in list(self._team.lanes.values()):
-            if lane.building and lane.position >= head.position and lane.switch_not_before <= now:
-                self._switch(lane)
+        for shard in list(self._team.shards.values()):
+            if shard.building and shard.position >= head.position and shard.switch_not_before <= now:
+                self._switch(shard)
 
-    def _switch(self, lane: Lane) -> None:
+    def _switch(self, shard: Shard) -> None:
         try:
-            if generations.switch(self._connection, lane.projection, lane.claim):
+            if generations.switch(self._connection, shard.projection, shard.claim):
                 reach("generation switched")
-                lane.building = False
+                shard.building = False
             else:
-                lane.switch_not_before = time.monotonic() + QUIET_SECONDS
+                shard.switch_not_before = time.monotonic() + QUIET_SECONDS
         except ClaimsLost:
-            self._team.drop(lane)
+            self._team.drop(shard)
         except ProjectionStopped as error:
-            self._stop(lane, error)
+            self._stop(shard, error)
         self._team.look_again()
 
     def _adapt(self, seconds: float, size: int) -> None:
@@ -252,13 +258,13 @@ class Worker:
     # What it knows
 
     def _has_done(self, model: ReadModel, target: int) -> bool:
-        lane = self._team.lanes.get((model.name, model.generation))
-        is_building = lane.building if lane else model.state == "building"
+        shard = self._team.shards.get((model.name, model.generation))
+        is_building = shard.building if shard else model.state == "building"
         return model.trouble == "stopped" or (self._position(model) >= target and not is_building)
 
     def _position(self, model: ReadModel) -> int:
-        lane = self._team.lanes.get((model.name, model.generation))
-        return lane.position if lane else model.position or 0
+        shard = self._team.shards.get((model.name, model.generation))
+        return shard.position if shard else model.position or 0
 
     @property
     def _connection(self) -> Connection:
@@ -272,7 +278,7 @@ class Worker:
         if self._open is not None:
             self._open.close()
         self._open = None
-        self._team.lanes.clear()
+        self._team.shards.clear()
         self._team.look_again()
         self._pages.close()
         self._listener.close()

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
 
 from runfold.errors import AlreadyAppended, Conflict, LedgerError, LedgerUnavailable, QueueFull, VersionConflict
 from runfold.store.codec import Row, StreamKey
@@ -24,11 +25,10 @@ _WORTH_A_SWITCH = 24  # commands
 _SWITCH_SECONDS = 20e-6
 
 
-@dataclass(eq=False)
-class Lineage:
-    """A stream as one process believes it to be. Once an append on it failed, everything built on it is void."""
+class Cached(Protocol):
+    """What a process holds of a stream in memory. Once an append on it failed, it is dead, and so is all that was built on it."""
 
-    dead: bool = False
+    dead: bool
 
 
 @dataclass(eq=False, slots=True)
@@ -40,7 +40,7 @@ class Append:
     """
 
     rows: Sequence[Row]
-    lineages: Sequence[Lineage]
+    cached: Sequence[Cached]
     watched: Mapping[StreamKey, int]
     facts: object = None
     first_position: int = 0
@@ -50,8 +50,8 @@ class Append:
     def fail(self, error: LedgerError) -> None:
         """Void it, and all that other commands built on it."""
         self.error = error
-        for lineage in self.lineages:
-            lineage.dead = True
+        for cached in self.cached:
+            cached.dead = True
 
 
 @dataclass
@@ -239,7 +239,7 @@ def _still_valid(batch: list[Append]) -> list[Append]:
     """Those that build on nothing that failed; the others fail too, in order, so that theirs do as well."""
     valid = []
     for append in batch:
-        if append.error is None and any(lineage.dead for lineage in append.lineages):
+        if append.error is None and any(cached.dead for cached in append.cached):
             first = append.rows[0]
             append.fail(VersionConflict(first.stream, first.version - 1, max(first.version - 2, 0)))
         if append.error is None:
@@ -254,7 +254,7 @@ def _fail_conflicting(waiting: list[Append], actual: Conflicts) -> None:
         expected = {**append.watched, **{(row.tenant_id, row.stream): row.version - 1 for row in reversed(append.rows)}}
         if key := next((key for key, version in expected.items() if at.get(key, version) != version), None):
             append.fail(VersionConflict(key[1], expected[key], at[key]))
-        elif not any(lineage.dead for lineage in append.lineages):
+        elif not any(cached.dead for cached in append.cached):
             at.update(((row.tenant_id, row.stream), row.version) for row in append.rows)
 
 

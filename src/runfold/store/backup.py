@@ -19,15 +19,15 @@ from psycopg.rows import tuple_row
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from runfold.errors import BackupRefused
+from runfold.sessions import connect_pinned
 from runfold.store.datastore import Connection, unavailable
 from runfold.store.pg_programs import complaint, find_program, running
-from runfold.store.sessions import connect_pinned
 
 TRAVELS = frozenset({"log", "head", "epochs", "restores", "migrations"})
 """Tables of the schema runfold whose rows are in a backup."""
 STAYS = frozenset(
     {"read_models", "checkpoints", "receipts", "troubles", "workers", "fillings", "filling_lanes", "past_schemas", "moments"}
-)  # fmt: skip
+)
 """Those that tell of read models, which are folded anew."""
 ALONG = (
     "every event, with its position, version, time and payload, and so all threads, runs, approvals and votes",
@@ -155,9 +155,14 @@ def _dump(connection: Connection, url: str, file: Path, passing: Path, pg_bin: P
     connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     (snapshot,) = one_row(connection, "SELECT pg_export_snapshot()")
     arguments = [
-        "--format=custom", "--schema=runfold", f"--file={passing}", f"--snapshot={snapshot}", "--lock-wait-timeout=30s",
-        *([] if sees_all else ["--role=runfold_owner"]), *(f"--exclude-table-data=runfold.{name}" for name in sorted(STAYS)),
-    ]  # fmt: skip
+        "--format=custom",
+        "--schema=runfold",
+        f"--file={passing}",
+        f"--snapshot={snapshot}",
+        "--lock-wait-timeout=30s",
+        *([] if sees_all else ["--role=runfold_owner"]),
+        *(f"--exclude-table-data=runfold.{name}" for name in sorted(STAYS)),
+    ]
     with running(program, arguments, url) as process:
         (epoch,) = one_row(connection, "SELECT epoch FROM runfold.head")
         sums = sums_of(connection)
@@ -165,9 +170,14 @@ def _dump(connection: Connection, url: str, file: Path, passing: Path, pg_bin: P
     connection.execute("COMMIT")
     _force(passing)
     return Note(
-        file=file.name, sha256=digest_of(passing), bytes=passing.stat().st_size, made_at=datetime.now(UTC), epoch=epoch,
-        server_version=server, sums=sums,
-    )  # fmt: skip
+        file=file.name,
+        sha256=digest_of(passing),
+        bytes=passing.stat().st_size,
+        made_at=datetime.now(UTC),
+        epoch=epoch,
+        server_version=server,
+        sums=sums,
+    )
 
 
 def _wait(process: "subprocess.Popen[str]", passing: Path, told: Told) -> None:

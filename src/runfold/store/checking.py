@@ -41,9 +41,12 @@ class Finding:
     def as_json(self) -> dict[str, Any]:
         """Ready for `--json`."""
         return {
-            "kind": self.kind, "position": self.position, "stream": self.stream, "fact": self.fact,
+            "kind": self.kind,
+            "position": self.position,
+            "stream": self.stream,
+            "fact": self.fact,
             "next_step": self.next_step,
-        }  # fmt: skip
+        }
 
 
 class _Row(NamedTuple):

@@ -62,7 +62,7 @@ def decode(columns: tuple[Any, ...], types: EventTypes = event_types) -> Recorde
     event = types.read(name, schema_version, state, position)
     return Recorded(
         position, stream, version, event, event_id, tenant, thread, recorded_at, schema_version, context, metadata, salt
-    )  # fmt: skip
+    )
 
 
 def dump(facts: Mapping[str, Any]) -> str:

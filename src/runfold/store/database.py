@@ -5,9 +5,9 @@ from typing import Self
 
 from pydantic import SecretStr
 
+from runfold.embedded.server import EmbeddedServer
 from runfold.settings import Settings
 from runfold.store.datastore import Datastore
-from runfold.store.embedded import EmbeddedServer
 from runfold.store.migrate import migrate
 
 

@@ -22,7 +22,7 @@ from psycopg.rows import dict_row, tuple_row
 from psycopg.types.json import set_json_loads
 
 from runfold.errors import LedgerError, LedgerUnavailable
-from runfold.store.sessions import PIN_SEARCH_PATH, require_own_session
+from runfold.sessions import PIN_SEARCH_PATH, require_own_session
 
 Connection = psycopg.Connection[Any]
 SCHEMA = "runfold"

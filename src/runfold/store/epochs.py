@@ -29,9 +29,13 @@ class Epoch(NamedTuple):
     def as_json(self) -> dict[str, Any]:
         """Ready for `--json`."""
         return {
-            "epoch": str(self.id), "parent": self.parent and str(self.parent), "from_position": self.from_position,
-            "lost_position": self.lost_position, "reason": self.reason, "began_at": self.began_at.isoformat(),
-        }  # fmt: skip
+            "epoch": str(self.id),
+            "parent": self.parent and str(self.parent),
+            "from_position": self.from_position,
+            "lost_position": self.lost_position,
+            "reason": self.reason,
+            "began_at": self.began_at.isoformat(),
+        }
 
 
 class Lineage:

@@ -11,11 +11,11 @@ from importlib import resources
 import psycopg
 
 from runfold.errors import MigrationRefused
+from runfold.sessions import connect_pinned, require_own_session
 from runfold.store import rights
 from runfold.store.datastore import KEEPALIVES, Connection, unavailable
 from runfold.store.migration import Migration, Told, apply
 from runfold.store.reader import Reader
-from runfold.store.sessions import connect_pinned, require_own_session
 
 _TRIES = 20
 _LOOK_SECONDS = 0.2
@@ -32,7 +32,7 @@ def migrations() -> list[Migration]:
 
 def migrate(
     url: str, files: list[Migration] | None = None, told: Told = lambda _: None, *, mended: Told = lambda _: None
-) -> list[str]:  # fmt: skip
+) -> list[str]:
     """Bring the database up to date and return the names of the files applied now. Safe when two start at once.
 
     A run that was broken off anywhere is given again, and goes on. `told` hears what takes long. Where a dump was restored

@@ -21,8 +21,8 @@ from psycopg import errors, sql
 
 from runfold.errors import LedgerUnavailable, MigrationRefused
 from runfold.failpoint import reach
+from runfold.sessions import connect_pinned
 from runfold.store.datastore import Connection
-from runfold.store.sessions import connect_pinned
 
 LOCK_SECONDS = 0.5
 PAUSE_SECONDS = 1.0

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import psycopg
 
+from runfold.embedded.binaries import clean_environment, program_folders
 from runfold.errors import BackupRefused
-from runfold.store.embedded_binaries import clean_environment, program_folders
 
 
 class Program(NamedTuple):
@@ -58,9 +58,14 @@ def _major(path: Path) -> int | None:
 def running(program: Program, arguments: Sequence[str], url: str) -> Iterator[subprocess.Popen[str]]:
     """The program at work on a database; it is ended with the block."""
     with subprocess.Popen(  # noqa: S603  our own words, a database's address and a file
-        [str(program.path), "--no-password", *arguments], env=clean_environment() | environment_of(url),
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace",
-    ) as process:  # fmt: skip
+        [str(program.path), "--no-password", *arguments],
+        env=clean_environment() | environment_of(url),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+    ) as process:
         try:
             yield process
         finally:
@@ -73,8 +78,9 @@ def environment_of(url: str) -> dict[str, str]:
     known = {option.keyword.decode(): option for option in psycopg.pq.Conninfo.parse(url.encode())}
     said = {name: option.val.decode() for name, option in known.items() if option.val is not None}
     return {known[name].envvar.decode(): value for name, value in said.items() if known[name].envvar} | {  # type: ignore[union-attr]
-        "PGAPPNAME": "runfold", "PGOPTIONS": " ".join([*filter(None, [said.get("options")]), "-c statement_timeout=0"]),
-    }  # fmt: skip
+        "PGAPPNAME": "runfold",
+        "PGOPTIONS": " ".join([*filter(None, [said.get("options")]), "-c statement_timeout=0"]),
+    }
 
 
 def complaint(said: str) -> str:

@@ -116,5 +116,5 @@ class Recorder(PostgresApplicationRecorder):
         return self.reader.head().position or None
 
     def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> PostgresSubscription:
-        """The library's own subscription; Runfold's is `runfold.subscription`."""
+        """The library's own subscription; Runfold's is `runfold.feed.subscription`."""
         return PostgresSubscription(recorder=self, gt=gt, topics=topics)

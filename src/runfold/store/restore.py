@@ -15,6 +15,7 @@ import psycopg
 from psycopg import sql
 
 from runfold.errors import BackupRefused, UsageError
+from runfold.sessions import connect_pinned
 from runfold.store import rights
 from runfold.store.backup import Note, Sums, digest_of, one_row, read_note, sums_of
 from runfold.store.checking import Finding
@@ -22,7 +23,6 @@ from runfold.store.datastore import Connection, unavailable
 from runfold.store.marks import MarkFile, Seen
 from runfold.store.migrate import make_roles, migrate
 from runfold.store.pg_programs import complaint, find_program, running
-from runfold.store.sessions import connect_pinned
 
 _STATE = """
 SELECT CASE WHEN to_regnamespace('runfold') IS NULL THEN 'none'
@@ -58,11 +58,18 @@ class Restored:
     def as_json(self) -> dict[str, Any]:
         """Ready for `--json`."""
         return {
-            "file": str(self.file), "sha256": self.sha256, "bytes": self.bytes, "epoch": str(self.epoch),
-            "parent": str(self.parent), "from_position": self.sums.last_position, "lost_position": self.lost_position,
-            **self.sums.model_dump(), "compared_with_note": self.note is not None, "migrations_applied": self.applied,
+            "file": str(self.file),
+            "sha256": self.sha256,
+            "bytes": self.bytes,
+            "epoch": str(self.epoch),
+            "parent": str(self.parent),
+            "from_position": self.sums.last_position,
+            "lost_position": self.lost_position,
+            **self.sums.model_dump(),
+            "compared_with_note": self.note is not None,
+            "migrations_applied": self.applied,
             "findings": [finding.as_json() for finding in self.findings],
-        }  # fmt: skip
+        }
 
 
 def restore(url: str, file: Path, pg_bin: Path | None, marks: MarkFile, *, drop_empty: bool = False) -> Restored:
@@ -184,10 +191,16 @@ def _receipt(connection: Connection, restored: Restored) -> None:
         "INSERT INTO runfold.restores (epoch, file, sha256, bytes, first_position, last_position, events, digest)"
         " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
         [
-            restored.epoch, restored.file.name, restored.sha256, restored.bytes, sums.first_position, sums.last_position,
-            sums.events, sums.digest,
+            restored.epoch,
+            restored.file.name,
+            restored.sha256,
+            restored.bytes,
+            sums.first_position,
+            sums.last_position,
+            sums.events,
+            sums.digest,
         ],
-    )  # fmt: skip
+    )
 
 
 def _findings(connection: Connection, restored: Restored) -> list[Finding]:

@@ -125,8 +125,10 @@ def granted() -> frozenset[Grant]:
         verb, privileges, kind, names, roles = found.groups()
         each = {
             Grant(role.strip(), privilege.strip(), (kind or "TABLE").strip(), name.strip().partition("(")[0])
-            for role in roles.split(",") for privilege in privileges.split(",") for name in re.split(r",(?![^(]*\))", names)
-        }  # fmt: skip
+            for role in roles.split(",")
+            for privilege in privileges.split(",")
+            for name in re.split(r",(?![^(]*\))", names)
+        }
         if verb == "GRANT":
             held |= each
         else:
@@ -140,14 +142,18 @@ def closed() -> frozenset[str]:
     found = (_GRANT.match(statement) for statement in _said() if statement.startswith("REVOKE ALL ON FUNCTION "))
     return frozenset(
         name.strip().partition("(")[0]
-        for each in found if each is not None and each[5] == "PUBLIC" for name in re.split(r",(?![^(]*\))", each[4])
-    )  # fmt: skip
+        for each in found
+        if each is not None and each[5] == "PUBLIC"
+        for name in re.split(r",(?![^(]*\))", each[4])
+    )
 
 
 def _takes(gone: Grant, grant: Grant) -> bool:
     return (gone.role, gone.kind, gone.name) == (grant.role, grant.kind, grant.name) and gone.privilege in {
-        "ALL", "ALL PRIVILEGES", grant.privilege,
-    }  # fmt: skip
+        "ALL",
+        "ALL PRIVILEGES",
+        grant.privilege,
+    }
 
 
 def faults(connection: Connection) -> list[tuple[str, str]]:
@@ -184,8 +190,10 @@ def take_over(connection: Connection) -> list[str]:
             if not is_super:
                 raise MigrationRefused(
                     f"{name} belongs to {owner}, which may have put anything into it; look at it, drop it or run"
-                    f" ALTER … OWNER TO {OWNER} as a superuser, and migrate again", name=name, owner=owner,
-                )  # fmt: skip
+                    f" ALTER … OWNER TO {OWNER} as a superuser, and migrate again",
+                    name=name,
+                    owner=owner,
+                )
         for kind, name, _, _ in strays:
             # PostgreSQL wrote the name, with its schema and quotes, and of a routine with its arguments.
             cursor.execute(sql.SQL(f"ALTER {kind} {name} OWNER TO {OWNER}"))

@@ -195,12 +195,22 @@ def _append(connection: Connection, rows: Sequence[Row], watched: Mapping[Stream
     streams, versions, types, schemas, states, keys, tenants, threads, ids, contexts, metadatas = zip(*rows, strict=True)
     n = len(rows)
     columns = (
-        TextArray(streams, n), Int8Array(versions, n), TextArray(types, n), Int2Array(schemas, n), ByteaArray(states, n),
-        TextArray(keys, n), TextArray(tenants, n), TextArray(threads, n), UuidArray(ids, n), TextArray(contexts, n),
-        TextArray(metadatas, n), TextArray((stream for _, stream in watched), len(watched)),
-        Int8Array(watched.values(), len(watched)), TextArray((tenant for tenant, _ in watched), len(watched)),
+        TextArray(streams, n),
+        Int8Array(versions, n),
+        TextArray(types, n),
+        Int2Array(schemas, n),
+        ByteaArray(states, n),
+        TextArray(keys, n),
+        TextArray(tenants, n),
+        TextArray(threads, n),
+        UuidArray(ids, n),
+        TextArray(contexts, n),
+        TextArray(metadatas, n),
+        TextArray((stream for _, stream in watched), len(watched)),
+        Int8Array(watched.values(), len(watched)),
+        TextArray((tenant for tenant, _ in watched), len(watched)),
         os.urandom(SALT_BYTES * n),
-    )  # fmt: skip
+    )
     with connection.cursor(binary=True, row_factory=psycopg.rows.tuple_row) as cursor:
         answer = cursor.execute(_APPEND, columns, prepare=True).fetchone()
     assert answer is not None, "a function call returns a row"  # noqa: S101

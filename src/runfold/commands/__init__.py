@@ -1,0 +1,1 @@
+"""How a command gets into the log: executor, session, plan, batch, priority."""

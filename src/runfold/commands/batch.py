@@ -1,0 +1,180 @@
+"""Many commands, one transaction: all of them are recorded, or none."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from runfold.commands.answers import require_same
+from runfold.commands.caller import Caller, metadata_of
+from runfold.commands.executor import CommandExecutor
+from runfold.commands.plan import HeadName, Plan
+from runfold.commands.session import LoadRequired, Session, States
+from runfold.commands.submitted import Receipt, Submitted
+from runfold.domain.event import AlreadyRecorded, Event, Recorded, is_of_type, refusal
+from runfold.errors import CommandRefused, LedgerError, LedgerUnavailable, UsageError
+from runfold.handles.made_ids import Ids
+from runfold.queries.reading import Reading
+from runfold.store.datastore import Datastore
+from runfold.store.reader import LATEST, TREE_TYPES, TenantReader
+
+T = TypeVar("T")
+
+_AFTER_ALL = 2**61
+
+
+class ReaderWithNew(TenantReader):
+    """The log as it will be once the batch is stored: what is collected stands after all that is recorded."""
+
+    def __init__(self, datastore: Datastore, batch: "BatchExecutor") -> None:
+        super().__init__(datastore, batch.tenant_id)
+        self._batch = batch
+
+    def stream(
+        self,
+        stream: str,
+        *,
+        after_version: int = 0,
+        up_to_version: int = LATEST,
+        up_to: int = LATEST,
+        types: tuple[str, ...] = (),
+    ) -> Iterator[Recorded]:
+        """A stream's events in order, the collected ones last."""
+        yield from super().stream(stream, after_version=after_version, up_to_version=up_to_version, up_to=up_to, types=types)
+        for recorded in self._batch.collected():
+            wanted = not types or any(is_of_type(recorded.type, name) for name in types)
+            if recorded.stream == stream and after_version < recorded.version <= up_to_version and wanted:
+                yield recorded
+
+    def tree(self, thread_id: str, *, after: int = 0, up_to: int = LATEST) -> list[Recorded]:
+        """The events that shape a thread's tree, the collected ones last."""
+        known = super().tree(thread_id, after=after, up_to=up_to)
+        return known + [new for new in self._batch.collected() if new.thread_id == thread_id and new.type in TREE_TYPES]
+
+
+class BatchExecutor:
+    """An executor that collects. A refused command leaves the batch as it was, and may be caught."""
+
+    def __init__(self, executor: CommandExecutor, caller: Caller, clock: Callable[[], datetime] | None = None) -> None:
+        self._executor, self._caller = executor, caller
+        self.clock, self.actor, self.tenant_id = clock or executor.clock, caller.actor, caller.tenant_id
+        self.reader: TenantReader = ReaderWithNew(executor.recorder.store, self)
+        self._states = States(executor.recorder.reader, most=2**31, take=executor.take)
+        self._session: Session = executor.session({}, self._states, caller)
+        self._default_metadata = self._session.metadata
+        self._broken: LedgerError | None = None
+        self._log = executor.recorder.reader.of(caller.tenant_id)
+        self._heads: dict[HeadName, str | None] = {}
+        """Those of which a command expects something, and where they were before it."""
+        self._new: dict[tuple[str, int], Event] = {}
+        self.ids = Ids(caller)
+
+    def reading(self, moment: int | datetime | None = None) -> Reading:
+        """The ledger as it will be once the batch is stored, or as it stood."""
+        return Reading(self.reader, self.tenant_id).at(moment)
+
+    def new_id(self, prefix: str) -> str:
+        """An id for what a command creates."""
+        return self.ids.new(prefix)
+
+    def __len__(self) -> int:
+        return len(self._session.rows)
+
+    def execute(self, plan: Plan[T]) -> T:
+        """Decide a command on the states as the batch has left them. Raises LedgerError."""
+        self._require_whole()
+        session, before = self._session, len(self._session.rows)
+        heads = {plan.expects: plan.expects.at(self._log)} if plan.expects and plan.expects not in self._heads else {}
+        try:
+            session.next_command(metadata_of(plan.envelope, self._caller) if plan.envelope else self._default_metadata)
+            receipt = self._decide(plan, before)
+        except (LedgerError, ValidationError) as error:
+            ours = refusal(error) if isinstance(error, ValidationError) else error
+            if len(session.rows) != before:
+                self._broken = ours  # half of the command is in the states: they are no longer to be believed
+            raise ours from None
+        self._heads |= heads  # of a refused command nothing stays
+        return plan.answer(receipt)
+
+    def submit(self, plan: Plan[T]) -> Submitted[T]:
+        """A batch is stored at its end, so nothing in it can be on its way."""
+        raise UsageError(f"submit_… has no meaning inside a batch (stream {plan.stream}); call the command itself")
+
+    def store(self) -> Receipt | None:
+        """Append what was collected, all or nothing, and begin anew. None when nothing was new.
+
+        Raises VersionConflict when somebody else wrote to one of the streams meanwhile, and CommandRefused when a head of which
+        a command expects something was moved; the batch is void then.
+        """
+        self._require_whole()
+        if not self._session.rows:
+            return None
+        try:
+            executor, session = self._executor, self._session
+            receipt = executor.append_alone(session, self._require_heads) if self._heads else executor.append(session)
+        except LedgerError as error:
+            self._broken = error
+            raise
+        session = self._executor.session({}, self._states, self._caller)
+        self._session, self._new, self._heads = session, {}, {}
+        return receipt
+
+    def finish(self) -> None:
+        """Store the rest, and give the states back."""
+        self.store()
+        self._executor.give_back(self._states)
+
+    def collected(self) -> Iterator[Recorded]:
+        """What is collected, as if it were recorded now, after everything else."""
+        session, now = self._session, self._executor.clock()
+        for offset, (row, event) in enumerate(zip(session.rows, session.events, strict=True)):
+            yield Recorded(
+                _AFTER_ALL + offset,
+                row.stream,
+                row.version,
+                event,
+                row.event_id,
+                row.tenant_id,
+                row.thread_id,
+                now,
+                row.schema_version,
+                row.context,
+                row.metadata,
+            )
+
+    def _require_heads(self) -> None:
+        for head, before in self._heads.items():
+            if (now := head.at(self._log)) != before:
+                rule = f"the batch expects it at {before or 'no run'}; begin another"
+                raise CommandRefused("store", head.thread_id, rule, f"with head {head.name!r} at {now or 'no run'}")
+
+    def _require_whole(self) -> None:
+        if self._broken is not None:
+            raise LedgerUnavailable(f"the batch is void ({self._broken})", "begin another", retriable=False)
+
+    def _decide(self, plan: Plan[T], before: int) -> Receipt:
+        while True:
+            try:
+                plan.decide(self._session)
+            except LoadRequired as missing:
+                if len(self._session.rows) != before:
+                    raise UsageError(f"the command on {plan.stream} must look before it records") from None
+                missing.load()
+            except AlreadyRecorded as known:
+                return self._recorded_before(known)
+            else:
+                added = len(self._session.rows) - before
+                for row, event in zip(self._session.rows[before:], self._session.events[before:], strict=True):
+                    self._new[row.stream, row.version] = event
+                last, events = self._session.rows[-1] if added else None, tuple(self._session.events[before:])
+                return Receipt(last.stream if last else plan.stream, 0, last.version if last else 0, None, added, events)
+
+    def _recorded_before(self, known: AlreadyRecorded) -> Receipt:
+        here = self._new.get((known.stream, known.version))
+        if here is not None:
+            require_same(known, here)
+            return Receipt(known.stream, 0, known.version, None, 0)
+        (found,) = self._log.stream(known.stream, after_version=known.version - 1, up_to_version=known.version)
+        require_same(known, found.event)
+        return Receipt(known.stream, found.position, found.version, found.recorded_at, 0)

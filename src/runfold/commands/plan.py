@@ -1,0 +1,64 @@
+"""What a command wants done, and one command's way through the executor."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from runfold.commands.caller import Caller, Envelope
+from runfold.commands.session import Session
+from runfold.commands.submitted import Receipt, Submitted
+from runfold.history.path import thread_tree
+from runfold.store.codec import StreamKey
+from runfold.store.reader import TenantReader
+
+T = TypeVar("T")
+
+
+class HeadName(NamedTuple):
+    """A head, of which a command expects that it is at a certain run."""
+
+    thread_id: str
+    name: str
+
+    def at(self, reader: TenantReader) -> str | None:
+        """The run that it is at in the log."""
+        return thread_tree(reader, self.thread_id).heads.get(self.name)
+
+
+class Plan(NamedTuple, Generic[T]):
+    """A command: what it decides, and what the caller gets for it. Commands on one stream keep their order."""
+
+    stream: str
+    decide: Callable[[Session], None]
+    answer: Callable[[Receipt], T]
+    envelope: Envelope
+    caller: Caller | None = None
+    """Who asks; else the ledger itself."""
+    expects: HeadName | None = None
+    """Then it depends on more than the streams it looks at, and is decided while nobody else appends."""
+
+    def with_receipt(self) -> "Plan[tuple[T, Receipt]]":
+        """The same, where the caller gets the receipt too."""
+        return Plan(
+            self.stream, self.decide, lambda receipt: (self.answer(receipt), receipt), self.envelope, self.caller, self.expects
+        )
+
+
+@dataclass(slots=True)
+class Attempt:
+    plan: Plan[Any]
+    submitted: Submitted[Any]
+    number: int
+    tenant_id: str
+    """Of who asks."""
+    tries: int = 0
+    session: Session | None = None
+    looked_up: bool = False
+    """Whether the log was asked if something was recorded under the command's key before."""
+    floor: dict[str, int] | None = None
+    """The versions that streams are known to have reached since the command came: what is decided on those is up to date."""
+
+    @property
+    def key(self) -> StreamKey:
+        """The stream on which commands keep their order."""
+        return self.tenant_id, self.plan.stream

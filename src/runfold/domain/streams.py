@@ -1,0 +1,39 @@
+"""The kinds of streams: whose events one stream holds, and which ids such a stream can have."""
+
+from collections.abc import Callable, Mapping
+
+from pydantic import TypeAdapter, ValidationError
+
+from runfold.domain.approval import Approval
+from runfold.domain.run import Run
+from runfold.domain.security import Security, key_id_of
+from runfold.domain.thread import Thread
+from runfold.domain.values import ApprovalId, RunId, SecurityId, ThreadId
+from runfold.errors import ApprovalNotFound, KeyNotFound, NotFound, RunNotFound, ThreadNotFound
+
+State = Thread | Run | Approval | Security
+"""What a stream is folded into."""
+
+NOT_FOUND: Mapping[type[State], Callable[[str], NotFound]] = {
+    Thread: ThreadNotFound,
+    Run: RunNotFound,
+    Approval: ApprovalNotFound,
+    Security: lambda stream: KeyNotFound(key_id_of(stream)),
+}
+"""The error that says that there is no such stream."""
+
+_IDS: Mapping[type[State], TypeAdapter[str]] = {
+    Thread: TypeAdapter(ThreadId),
+    Run: TypeAdapter(RunId),
+    Approval: TypeAdapter(ApprovalId),
+    Security: TypeAdapter(SecurityId),
+}
+
+
+def is_id(kind: type[State], text: str) -> bool:
+    """Return whether a stream of that kind can have that id."""
+    try:
+        _IDS[kind].validate_python(text, strict=True)
+    except ValidationError:
+        return False
+    return True

@@ -1,0 +1,250 @@
+"""The newest events, encoded once for all who stream them, and who waits for which.
+
+One thread reads the log for the process (`store/tail.py`); one call on the event loop takes what it read; only those whom
+an event concerns are woken. So thousands who wait cost nothing, and a hundred who follow cost the database what one does.
+"""
+
+import asyncio
+import contextlib
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import NamedTuple, Protocol
+from uuid import UUID
+
+from anyio import CapacityLimiter, to_thread
+
+from runfold.domain.event import Recorded
+from runfold.errors import Damage
+from runfold.feed.tail import Tail
+from runfold.http.sse import frame
+from runfold.store.reader import Filter, Head, Stretch
+
+KEPT_BYTES = 64 * 1024 * 1024
+"""Of frames; of what is read for those who are behind; and of the newest, as many are kept as the tail keeps."""
+BLOCK, MOST_BLOCKS = 500, 60
+READERS = 4
+"""Who is behind reads the log in threads: so many at a time, and commands have all the others."""
+
+
+class Waiting(Protocol):
+    """Somebody who has been given everything up to `position` and waits for the next event that is `wanted`."""
+
+    wanted: Filter
+    position: int
+
+    def wake(self) -> None:
+        """There is something to look at."""
+
+    def stop(self) -> None:
+        """The server ends."""
+
+
+class Entry:
+    """An event, and its bytes once somebody wanted them."""
+
+    __slots__ = ("frame", "is_kept", "recorded")
+
+    def __init__(self, recorded: Recorded) -> None:
+        self.recorded = recorded
+        self.frame: bytes | None = None
+        self.is_kept = True
+
+
+class Block(NamedTuple):
+    """Neighbours in the log, `BLOCK` of them unless they are large, and how many bytes of payload they are."""
+
+    entries: list[Entry]
+    size: int
+
+
+class Feed:
+    """What all event streams of an application share. Everything but `_told` happens on the event loop."""
+
+    def __init__(self) -> None:
+        self.position = 0
+        """Up to where the newest events are here."""
+        self.epoch: UUID | None = None
+        """The history that they are of; None while that is not known."""
+        self.closed = False
+        self.when_closed: list[Callable[[], object]] = []
+        """What else is to end when the server stops."""
+        self.sent = 0
+        self.dropped = 0
+        self.limiter: CapacityLimiter
+        self._tail: Tail
+        self._loop: asyncio.AbstractEventLoop
+        self._all: set[Waiting] = set()
+        self._parked: dict[str | None, set[Waiting]] = {}
+        self._entries: dict[int, Entry] = {}
+        self._blocks: OrderedDict[int, asyncio.Future[Block]] = OrderedDict()
+        self._bytes = 0
+        self._is_asked = False
+
+    @property
+    def subscribers(self) -> int:
+        """How many streams are open."""
+        return len(self._all)
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether an event stands next that cannot be read; who does not want that one can go on by reading the log."""
+        return isinstance(self._tail.failure, Damage)
+
+    def join(self, waiting: Waiting, tail: Tail, head: Head) -> None:
+        """One more stream. The first begins to read what is recorded after `head`."""
+        if not self._all:
+            self._tail, self._loop, self.limiter = tail, asyncio.get_running_loop(), CapacityLimiter(READERS)
+            self._clear()
+            self.position = tail.watch(self._told, head)
+            self.epoch = tail.epoch
+        self._all.add(waiting)
+
+    def leave(self, waiting: Waiting) -> None:
+        """One stream less. After the last nothing is read any more."""
+        self.unpark(waiting)
+        self._all.discard(waiting)
+        if not self._all:
+            self._tail.unwatch(self._told)
+
+    def close(self) -> None:
+        """End all streams at once, and those that come later: the server stops. To be called on the event loop."""
+        self.closed = True
+        for end in self.when_closed:
+            end()
+        for waiting in self._all:
+            waiting.stop()
+
+    def entry(self, position: int) -> Entry | None:
+        """The event at a position, if it is here."""
+        if (found := self._entries.get(position)) is not None:
+            return found
+        number, index = divmod(position - 1, BLOCK)
+        block = self._blocks.get(number)
+        entries = block.result().entries if block is not None and _is_read(block) else []
+        return entries[index] if index < len(entries) else None
+
+    def fetch(self, position: int) -> asyncio.Future[Block] | None:
+        """Read a position and its neighbours, once for all who come by.
+
+        None at the end, where not all are there yet, and where there are more bytes before it than are read at once.
+        """
+        number, index = divmod(position - 1, BLOCK)
+        if (number + 1) * BLOCK > self.position:
+            return None
+        block = self._blocks.pop(number, None)
+        if block is None or (block.done() and not _is_read(block)):
+            read = partial(self._tail.read, number * BLOCK, (number + 1) * BLOCK)
+            block = asyncio.ensure_future(to_thread.run_sync(lambda: _block(read()), limiter=self.limiter))
+        self._blocks[number] = block
+        self._forget()
+        return None if _is_read(block) and index >= len(block.result().entries) else block
+
+    def frame(self, entry: Entry) -> bytes:
+        """The event's bytes, made when they are first asked for."""
+        if entry.frame is None:
+            assert self.epoch is not None, "events are kept of a history that is known"  # noqa: S101
+            entry.frame = frame(entry.recorded, self.epoch)
+            self._bytes += len(entry.frame) if entry.is_kept else 0
+        return entry.frame
+
+    def park(self, waiting: Waiting) -> None:
+        """Wake it when an event comes that it wants. Until then it has, in effect, been given everything."""
+        self._parked.setdefault(waiting.wanted.thread_id, set()).add(waiting)
+
+    def unpark(self, waiting: Waiting) -> bool:
+        """It waits no longer; whether it was still waiting."""
+        parked = self._parked.get(waiting.wanted.thread_id, set())
+        if waiting not in parked:
+            return False
+        parked.remove(waiting)
+        if not parked:
+            del self._parked[waiting.wanted.thread_id]
+        return True
+
+    def _told(self) -> None:
+        if not self._is_asked:
+            self._is_asked = True
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and its streams with it
+                self._loop.call_soon_threadsafe(self._take)
+
+    def _take(self) -> None:
+        """Take what the tail has read, a page at a time so that others come in between."""
+        self._is_asked = False
+        if not self._all:
+            return
+        if self.is_damaged:
+            self._wake_all()
+        if self._tail.epoch != self.epoch:  # each stream finds out whether what it has given is still so
+            self._wake_all()
+            self._clear()
+            self.position, self.epoch = self._tail.position, self._tail.epoch
+        if self._tail.position <= self.position:
+            return
+        page = self._tail.after(self.position, self.epoch)
+        if page is None:  # the loop was held up for longer than the tail keeps events: everybody reads the log
+            self._wake_all()
+            self._clear()
+            self.position = self._tail.position
+            return
+        for recorded in page:
+            self._entries[recorded.position] = Entry(recorded)
+            for waiting in list(self._concerned(recorded)):
+                self.unpark(waiting)
+                waiting.position = max(waiting.position, recorded.position - 1)
+                waiting.wake()
+        self.position = page[-1].position if page else self.position
+        self._forget()
+        self._told()
+
+    def _concerned(self, recorded: Recorded) -> Iterator[Waiting]:
+        for thread_id in (recorded.thread_id, None):
+            for waiting in self._parked.get(thread_id, ()):
+                if recorded.position > waiting.position and waiting.wanted.takes(recorded):
+                    yield waiting
+
+    def _wake_all(self) -> None:
+        for parked in list(self._parked.values()):
+            for waiting in list(parked):
+                self.unpark(waiting)
+                waiting.position = max(waiting.position, self.position)
+                waiting.wake()
+
+    def _forget(self) -> None:
+        """Those that were asked for least recently, until the rest is not too much. What is still being read stays."""
+        read = sum(block.result().size for block in self._blocks.values() if _is_read(block))
+        while len(self._blocks) > MOST_BLOCKS or self._bytes > KEPT_BYTES or read > KEPT_BYTES:
+            number = next((number for number, block in self._blocks.items() if block.done()), None)
+            if number is None:
+                break
+            read -= self._drop_block(self._blocks.pop(number))
+        while self._entries and (len(self._entries) > self._tail.kept or self._bytes > KEPT_BYTES):
+            self._drop(self._entries.pop(next(iter(self._entries))))
+
+    def _drop_block(self, block: asyncio.Future[Block]) -> int:
+        """What is still being read is dropped by whoever waits for it."""
+        if not _is_read(block):
+            return 0
+        for entry in block.result().entries:
+            self._drop(entry)
+        return block.result().size
+
+    def _drop(self, entry: Entry) -> None:
+        entry.is_kept = False
+        self._bytes -= len(entry.frame or b"")
+
+    def _clear(self) -> None:
+        for entry in self._entries.values():
+            self._drop(entry)
+        self._entries.clear()
+        blocks, self._blocks = self._blocks, OrderedDict()
+        for block in blocks.values():
+            self._drop_block(block)
+
+
+def _block(read: Stretch) -> Block:
+    return Block([Entry(recorded) for recorded in read.events], read.size)
+
+
+def _is_read(block: asyncio.Future[Block]) -> bool:
+    return block.done() and block.exception() is None

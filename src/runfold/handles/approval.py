@@ -1,0 +1,182 @@
+"""An approval's handle."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, Unpack
+
+from runfold.commands.caller import Envelope
+from runfold.commands.json_schema import mismatch
+from runfold.commands.plan import Plan
+from runfold.commands.session import Session
+from runfold.commands.submitted import Receipt, Submitted
+from runfold.domain.approval import Approval as ApprovalState
+from runfold.domain.approval_events import ApprovalExpired, ApprovalVoteRefused
+from runfold.domain.event import Event
+from runfold.domain.run import ENDED
+from runfold.domain.run import Run as RunState
+from runfold.domain.tool_call import Failure, ToolFailed
+from runfold.domain.values import Actor, digest
+from runfold.errors import ApprovalsLeftOpen, CommandRefused, InvalidEvent
+from runfold.handles.command import Entrance, Handle, arguments_of, command, itself, submitting
+
+_FAILURES = {"denied": "approval_denied", "expired": "approval_expired"}
+
+
+class Approval(Handle):
+    """What a person is asked to allow."""
+
+    def __init__(self, id: str, executor: Entrance, receipt: Receipt | None = None) -> None:
+        super().__init__(id, executor)
+        self.receipt = receipt
+
+    @command
+    def vote(
+        self,
+        verdict: Literal["approve", "deny"],
+        *,
+        comment: str | None = None,
+        arguments: Any = None,
+        response: dict[str, Any] | None = None,
+        expected_open: Iterable[str] | None = None,
+        **envelope: Unpack[Envelope],
+    ) -> Plan[Receipt]:
+        """Vote. The quorum's last yes grants, and the run goes on once nothing else is open; one no decides it.
+
+        `arguments` replace the asked ones whole; a quorum must agree on the same ones. The voter is `actor`, and what a no
+        says in `comment` is what the agent hears. With `expected_open`, refused where the run waits for other approvals
+        than those.
+        """
+        if verdict == "deny" and (arguments is not None or response is not None):
+            raise InvalidEvent("verdict", "is deny: nothing is done with `arguments` or `response` then; leave them out")
+        edited = None if arguments is None else arguments_of(arguments)[0]
+        together = None if expected_open is None else frozenset(expected_open)
+        return self._vote(verdict, comment, edited, response, together, envelope)
+
+    def grant(
+        self,
+        *,
+        comment: str | None = None,
+        arguments: Any = None,
+        response: dict[str, Any] | None = None,
+        **envelope: Unpack[Envelope],
+    ) -> Receipt:
+        """Vote yes. `arguments` replace the asked ones whole."""
+        return self.vote("approve", comment=comment, arguments=arguments, response=response, **envelope)
+
+    def deny(self, reason: str | None = None, **envelope: Unpack[Envelope]) -> Receipt:
+        """Vote no, which decides it. Its tool call fails with the reason, and the agent may go on otherwise."""
+        return self.vote("deny", comment=reason, **envelope)
+
+    @command
+    def expire(self, **envelope: Unpack[Envelope]) -> Plan[Receipt]:
+        """Record that nobody answered in time. Refused before its time."""
+        return self._resolving(lambda approval: approval.expire(self._executor.clock()), envelope)
+
+    @command
+    def consume(self, arguments: Any, *, execution_key: str, **envelope: Unpack[Envelope]) -> Plan[Receipt]:
+        """Use what was granted: once, only for the arguments that were approved, before `expires_at` and the end of its run.
+
+        Again with the same key changes nothing.
+        """
+        asked_digest = digest(arguments_of(arguments)[0])
+
+        def work(session: Session) -> None:
+            approval = session.approval(self.id)
+            session.expect(approval, envelope.get("expected_version"))
+            ended = ended_run(session.run(approval.request.run_id))
+            session.record(approval, approval.consume(asked_digest, execution_key, self._executor.clock(), ended))
+
+        return Plan(self.id, work, itself, envelope)
+
+    submit_vote = submitting(vote)
+
+    def submit_grant(
+        self,
+        *,
+        comment: str | None = None,
+        arguments: Any = None,
+        response: dict[str, Any] | None = None,
+        **envelope: Unpack[Envelope],
+    ) -> Submitted[Receipt]:
+        """Like `grant`, but returns at once."""
+        return self.submit_vote("approve", comment=comment, arguments=arguments, response=response, **envelope)
+
+    def submit_deny(self, reason: str | None = None, **envelope: Unpack[Envelope]) -> Submitted[Receipt]:
+        """Like `deny`, but returns at once."""
+        return self.submit_vote("deny", comment=reason, **envelope)
+
+    submit_expire = submitting(expire)
+    submit_consume = submitting(consume)
+
+    def _vote(
+        self,
+        verdict: Literal["approve", "deny"],
+        comment: str | None,
+        edited: str | None,
+        response: dict[str, Any] | None,
+        together: frozenset[str] | None,
+        envelope: Envelope,
+    ) -> Plan[Receipt]:
+        voter = Actor.parse(envelope.get("actor", self._executor.actor))
+
+        def decide(approval: ApprovalState) -> list[Event]:
+            now = self._executor.clock()
+            if approval.is_late(now):
+                return approval.expire(now)
+            schema = approval.request.response_schema
+            if schema is not None and response is not None and (fault := mismatch("response", response, schema)):
+                raise InvalidEvent(fault.path, f"is not what the approval's response_schema says: {fault.reason}")
+            try:
+                return approval.vote(voter, verdict, comment, edited, response)
+            except CommandRefused:
+                if kept := approval.vote_too_late(voter, verdict, comment, edited, response):
+                    return kept
+                raise
+
+        return self._resolving(decide, envelope, self._voted, together)
+
+    def _voted(self, receipt: Receipt) -> Receipt:
+        """The answer to a vote, when it is first given and ever after. Raises CommandRefused where it came too late."""
+        for event in receipt.events:
+            if isinstance(event, ApprovalExpired):
+                raise CommandRefused("vote", self.id, "its time is over; that it expired is recorded now", "expired")
+            if isinstance(event, ApprovalVoteRefused):
+                rule = "only an open approval takes votes; that this one came too late is recorded"
+                raise CommandRefused("grant" if event.verdict == "approve" else "deny", self.id, rule, event.status)
+        return receipt
+
+    def _resolving(
+        self,
+        decide: Callable[[ApprovalState], list[Event]],
+        envelope: Envelope,
+        answer: Callable[[Receipt], Receipt] = itself,
+        together: frozenset[str] | None = None,
+    ) -> Plan[Receipt]:
+        """A command that may decide the approval: then its run hears of it, in the same transaction."""
+
+        def work(session: Session) -> None:
+            approval = session.approval(self.id)
+            session.expect(approval, envelope.get("expected_version"))
+            run = session.run(approval.request.run_id)
+            if together is not None and not together.issuperset(run.waiting_for):
+                raise ApprovalsLeftOpen(run.id, run.waiting_for, sorted(together), run.describe())
+            session.record(approval, decide(approval))
+            if approval.status != "open":
+                _tell_run(session, run, approval)
+
+        return Plan(self.id, work, answer, envelope)
+
+
+def ended_run(run: RunState) -> str | None:
+    """The state of a run that has ended, in words."""
+    return run.describe() if run.status in ENDED else None
+
+
+def _tell_run(session: Session, run: RunState, approval: ApprovalState) -> None:
+    if approval.id not in run.waiting_for:
+        return
+    call_id, code = approval.request.call_id, _FAILURES.get(approval.status)
+    if code is not None and call_id in run.calls.open_ids:
+        reason = next((ballot.vote.comment for ballot in approval.ballots.values() if ballot.vote.verdict == "deny"), None)
+        failure = Failure(code=code, message=reason or f"the approval was {approval.status}")
+        session.record(run, run.calls.end(ToolFailed(call_id=call_id, error=failure)))
+    session.record(run, run.approval_resolved(approval.id))

@@ -1,0 +1,202 @@
+"""Keys of the service: made for somebody, listed, revoked; and what is recorded of requests that were turned away.
+
+A key belongs to no thread. Its stream's own id stands where other events have their thread's, so that all that goes thread by
+thread (rebuilds, exports, indexes) meets it as a thread of its own, and nobody who asks for a real thread ever does.
+"""
+
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Unpack
+
+from pydantic import ValidationError
+
+from runfold.commands.caller import Envelope
+from runfold.commands.executor import CommandExecutor
+from runfold.commands.plan import Plan
+from runfold.commands.session import Session
+from runfold.commands.submitted import Receipt, Submitted
+from runfold.domain.event import Context, Recorded, refusal
+from runfold.domain.security import (
+    AccessDenied,
+    KeyCreated,
+    KeyId,
+    KeyRevoked,
+    KeyStatus,
+    Scope,
+    Security,
+    key_id_of,
+    key_status,
+    key_stream,
+    key_text,
+    secret_digest,
+)
+from runfold.domain.values import Actor
+from runfold.errors import InvalidEvent, KeyNotFound
+from runfold.handles.command import Entrance, checked_id, duration, itself
+from runfold.history.views import View
+from runfold.store.reader import LATEST, Reader
+
+
+@dataclass(frozen=True)
+class NewKey:
+    """A key that was made, and its text, which nobody can be shown again."""
+
+    id: str
+    text: str | None = field(repr=False)
+    """What its owner sends; None where an earlier request made the key, for only that one was given it."""
+    receipt: Receipt
+
+
+class KeyView(View):
+    """A key as it stands. What is kept of its secret is not shown."""
+
+    id: str
+    label: str
+    owner: str
+    """Who acts where it is used, as kind:id."""
+    scopes: tuple[Scope, ...]
+    status: KeyStatus
+    created_at: datetime
+    created_by: str
+    created_position: int
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+    revoked_by: str | None = None
+    reason: str | None = None
+    """Why it was revoked."""
+
+
+class Keyring:
+    """The keys of a tenant: made, listed and revoked."""
+
+    _executor: Entrance
+    _own_executor: CommandExecutor
+
+    def create_key(
+        self,
+        *,
+        owner: str | Actor,
+        scopes: Iterable[Scope],
+        label: str,
+        expires_in: str | timedelta | None = None,
+        key_id: str | None = None,
+        **envelope: Unpack[Envelope],
+    ) -> NewKey:
+        """Make a key for somebody: what is done with it is theirs, in this tenant, within its scopes.
+
+        `admin` is every scope. `expires_in` is `90s`, `15m`, `1h`, `7d`. The same again under the same `key_id`, or under the
+        caller's idempotency key, makes no other key and has no text. Raises InvalidEvent, DuplicateWithDifferentContent.
+        """
+        made_id = checked_id(KeyId, "key_id", key_id) if key_id else self._executor.new_id("key")
+        secret, stream = secrets.token_urlsafe(32), key_stream(made_id)
+        created = _created(owner, scopes, label, self._expiry(expires_in), secret)
+
+        def decide(session: Session) -> None:
+            key = session.new(Security, stream)
+            session.begin(key, key.create(created), stream, Context())
+
+        receipt: Receipt = self._executor.execute(Plan(stream, decide, itself, envelope))
+        first = next(self._executor.reader.stream(receipt.stream, up_to_version=1), None)
+        is_ours = first is not None and getattr(first.event, "secret_digest", None) == created.secret_digest
+        return NewKey(key_id_of(receipt.stream), key_text(made_id, secret) if is_ours else None, receipt)
+
+    def revoke_key(self, id: str, reason: str | None = None, **envelope: Unpack[Envelope]) -> Receipt:
+        """End a key: at once where this process serves, within a second where others do. Again, it changes nothing.
+
+        Raises KeyNotFound.
+        """
+        if not _is_key_id(id):
+            raise KeyNotFound(id)
+
+        def decide(session: Session) -> None:
+            key = session.key(id)
+            session.expect(key, envelope.get("expected_version"))
+            session.record(key, key.revoke(reason))
+
+        receipt: Receipt = self._executor.execute(Plan(key_stream(id), decide, itself, envelope))
+        self._own_executor.revoked_keys.add((self._executor.tenant_id, key_stream(id)))
+        return receipt
+
+    def keys(self) -> list[KeyView]:
+        """All keys of the tenant, those made first before the others; revoked and expired ones too."""
+        return key_views(self._executor.reader, self._executor.tenant_id, self._own_executor.clock())
+
+    def _expiry(self, expires_in: str | timedelta | None) -> datetime | None:
+        if expires_in is None:
+            return None
+        try:
+            length = duration(expires_in)
+            if length <= timedelta(0):
+                raise InvalidEvent("expires_in", "is not in the future; write 90s, 15m, 1h or 7d")
+            return self._own_executor.clock() + length
+        except (OverflowError, ValueError):
+            raise InvalidEvent("expires_in", f"{str(expires_in)[:40]!r} is beyond the year 9999, or no duration") from None
+
+
+def key_views(reader: Reader, tenant_id: str | None, now: datetime, up_to: int = LATEST) -> list[KeyView]:
+    """The keys of a tenant, or of all of them, as they stood at a position; `now` says which have expired."""
+    views: dict[str, dict[str, Any]] = {}
+    created: dict[str, KeyCreated] = {}
+    for recorded in reader.keys(tenant_id, up_to):
+        match recorded.event:
+            case KeyCreated() as event:
+                created[recorded.stream], views[recorded.stream] = event, _made(event, recorded)
+            case KeyRevoked() as event:
+                views[recorded.stream] |= {
+                    "revoked_at": recorded.recorded_at,
+                    "revoked_by": str(recorded.metadata.actor),
+                    "reason": event.reason,
+                }
+    return [
+        KeyView(**view, status=key_status(created[stream], revoked="revoked_at" in view, now=now))
+        for stream, view in views.items()
+    ]
+
+
+def deny(entrance: Entrance, denied: AccessDenied) -> Submitted[Receipt]:
+    """Record that a request was turned away, in a stream of its own: nothing follows it, and nobody waits for another."""
+    stream = entrance.new_id("security")
+
+    def decide(session: Session) -> None:
+        session.begin(session.new(Security, stream), [denied], stream, Context())
+
+    return entrance.submit(Plan(stream, decide, itself, {}))
+
+
+def _created(owner: str | Actor, scopes: Iterable[Scope], label: str, expires_at: datetime | None, secret: str) -> KeyCreated:
+    try:
+        who = Actor.parse(owner)
+    except InvalidEvent as error:
+        raise InvalidEvent("owner", error.reason) from None
+    except ValidationError as error:
+        raise InvalidEvent("owner", refusal(error).reason) from None
+    given: set[Any] = {scopes} if isinstance(scopes, str) else set(scopes)
+    try:
+        return KeyCreated(
+            owner=who, scopes=tuple(sorted(given)), label=label, secret_digest=secret_digest(secret), expires_at=expires_at
+        )
+    except ValidationError as error:
+        raise refusal(error) from None
+
+
+def _is_key_id(id: str) -> bool:
+    try:
+        checked_id(KeyId, "key_id", id)
+    except InvalidEvent:
+        return False
+    return True
+
+
+def _made(event: KeyCreated, recorded: Recorded) -> dict[str, Any]:
+    return {
+        "id": key_id_of(recorded.stream),
+        "label": event.label,
+        "owner": str(event.owner),
+        "scopes": event.scopes,
+        "created_at": recorded.recorded_at,
+        "created_by": str(recorded.metadata.actor),
+        "created_position": recorded.position,
+        "expires_at": event.expires_at,
+    }

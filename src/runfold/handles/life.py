@@ -1,0 +1,202 @@
+"""A run's life: the commands that begin it, hold it up, and end it."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, Literal, TypeVar, Unpack
+
+from runfold.commands.caller import Envelope
+from runfold.commands.json_schema import mismatch
+from runfold.commands.plan import Plan
+from runfold.commands.session import Session
+from runfold.commands.submitted import Receipt
+from runfold.domain.approval_events import WithdrawalCause
+from runfold.domain.event import Event
+from runfold.domain.run import Run as RunState
+from runfold.domain.run_events import StuckRule
+from runfold.domain.tool_call import Failure
+from runfold.domain.values import Actor
+from runfold.errors import CommandRefused
+from runfold.handles.child import Child
+from runfold.handles.command import (
+    Entrance,
+    Handle,
+    command,
+    duration,
+    itself,
+    submitting,
+)
+
+T = TypeVar("T")
+C = TypeVar("C", bound=Child)
+
+
+class Life(Handle):
+    """What happens to a run as a whole."""
+
+    def __init__(self, id: str, executor: Entrance, receipt: Receipt | None = None) -> None:
+        super().__init__(id, executor)
+        self.receipt = receipt
+
+    @command
+    def start(
+        self,
+        *,
+        attempt: int | None = None,
+        agent_version: str | None = None,
+        code_version: str | None = None,
+        **envelope: Unpack[Envelope],
+    ) -> Plan[Receipt]:
+        """Begin, or with the next `attempt` begin again."""
+        return self._plan(lambda run: run.start(agent_version, code_version, attempt), envelope)
+
+    @command
+    def claim(
+        self,
+        worker: str,
+        *,
+        lease: str | timedelta = "5m",
+        execution_id: str | None = None,
+        take_over: bool = False,
+        **envelope: Unpack[Envelope],
+    ) -> Plan[str]:
+        """Take the run for one worker and return the execution id. Claiming again with it renews the lease.
+
+        Refused while another holds it; after its lease expired, unless `take_over`.
+        """
+        execution, length = execution_id or self._executor.new_id("exec"), duration(lease)
+
+        def decide(run: RunState) -> list[Event]:
+            now = self._executor.clock()
+            return run.lease.claim(execution, worker, now + length, now, take_over=take_over)
+
+        return self._plan(decide, envelope, lambda _: execution)
+
+    @command
+    def release(self, execution_id: str, reason: str | None = None, **envelope: Unpack[Envelope]) -> Plan[Receipt]:
+        """Give the run back."""
+        return self._plan(lambda run: run.lease.release(execution_id, reason), envelope)
+
+    @command
+    def wait(self, reason: Literal["input", "external"], **envelope: Unpack[Envelope]) -> Plan[Receipt]:
+        """Wait for input or for something outside. For an approval, `request_approval`."""
+        return self._plan(lambda run: run.wait(reason), envelope)
+
+    @command
+    def resume(self, **envelope: Unpack[Envelope]) -> Plan[Receipt]:
+        """Go on after `wait`."""
+        return self._plan(lambda run: run.resume(), envelope)
+
+    @command
+    def mark_stuck(self, rule: StuckRule = "manual", detail: str | None = None, **envelope: Unpack[Envelope]) -> Plan[Receipt]:
+        """Say that the run makes no progress. Any progress ends that by itself."""
+        return self._plan(lambda run: run.mark_stuck(rule, detail), envelope)
+
+    @command
+    def complete(
+        self, output: Any = None, *, stop_reason: str = "end_turn", narrative: str | None = None, **envelope: Unpack[Envelope]
+    ) -> Plan[Receipt]:
+        """End well."""
+        return self._plan(lambda run: run.complete(stop_reason, output, narrative), envelope)
+
+    @command
+    def fail(
+        self,
+        message: str,
+        *,
+        code: str = "error",
+        stop_reason: str = "error",
+        error_type: str | None = None,
+        retriable: bool | None = None,
+        **envelope: Unpack[Envelope],
+    ) -> Plan[Receipt]:
+        """End badly. Open tool calls fail, open approvals are withdrawn, in the same transaction."""
+        error = Failure(code=code, message=message, type=error_type, retriable=retriable)
+        return self._ending(lambda run: run.fail(error, stop_reason), "run_failed", envelope)
+
+    @command
+    def cancel(self, reason: str | None = None, *, stop_reason: str = "cancelled", **envelope: Unpack[Envelope]) -> Plan[Receipt]:
+        """Stop. Open tool calls are cancelled, open approvals withdrawn, in the same transaction. What was said stays."""
+        return self._ending(lambda run: run.cancel(reason, stop_reason), "run_cancelled", envelope)
+
+    @command
+    def request_cancellation(self, reason: str | None = None, **envelope: Unpack[Envelope]) -> Plan[Receipt]:
+        """Ask the agent to stop."""
+        actor = str(Actor.parse(envelope.get("actor", self._executor.actor)))
+        return self._plan(lambda run: run.request_cancellation(reason, actor), envelope)
+
+    @command
+    def link(self, workflow_id: str, **envelope: Unpack[Envelope]) -> Plan[Receipt]:
+        """Say which workflow of another system the run belongs to."""
+        return self._plan(lambda run: run.link(workflow_id), envelope)
+
+    @command
+    def merge_metadata(self, patch: dict[str, Any], **envelope: Unpack[Envelope]) -> Plan[Receipt]:
+        """Set keys of the metadata; null removes one."""
+        return self._plan(lambda run: run.merge_metadata(patch), envelope)
+
+    @command
+    def record_output(self, output: Any, *, schema: dict[str, Any] | None = None, **envelope: Unpack[Envelope]) -> Plan[Receipt]:
+        """Record the output before the end. The last one counts.
+
+        With `schema` it is held to that JSON Schema: a run whose output is something else fails with the code
+        `invalid_output`, and CommandRefused says where. Raises InvalidEvent for a schema that is none.
+        """
+        fault = None if schema is None else mismatch("output", output, schema)
+        if fault is None:
+            return self._plan(lambda run: run.record_output(output, schema), envelope)
+        error = Failure(code="invalid_output", message=str(fault))
+
+        def answer(receipt: Receipt) -> Receipt:
+            rule = f"the output is not what its schema says ({fault}); the run has failed with that"
+            raise CommandRefused("record_output", receipt.stream, rule, "failed")
+
+        plan = self._ending(lambda run: run.fail(error, "invalid_llm_response"), "run_failed", envelope)
+        return plan._replace(answer=answer)
+
+    @command
+    def record_timing(
+        self, *, ttft_ns: int | None = None, total_duration_ns: int | None = None, **envelope: Unpack[Envelope]
+    ) -> Plan[Receipt]:
+        """Record how long it took by its own clock, in nanoseconds."""
+        return self._plan(lambda run: run.record_timing(ttft_ns, total_duration_ns), envelope)
+
+    submit_start = submitting(start)
+    submit_claim = submitting(claim)
+    submit_release = submitting(release)
+    submit_wait = submitting(wait)
+    submit_resume = submitting(resume)
+    submit_mark_stuck = submitting(mark_stuck)
+    submit_complete = submitting(complete)
+    submit_fail = submitting(fail)
+    submit_cancel = submitting(cancel)
+    submit_request_cancellation = submitting(request_cancellation)
+    submit_link = submitting(link)
+    submit_merge_metadata = submitting(merge_metadata)
+    submit_record_output = submitting(record_output)
+    submit_record_timing = submitting(record_timing)
+
+    # How commands are made
+
+    def _state(self, session: Session, envelope: Envelope) -> RunState:
+        run = session.run(self.id)
+        session.expect(run, envelope.get("expected_version"))
+        return run
+
+    def _plan(
+        self, decide: Callable[[RunState], list[Event]], envelope: Envelope, answer: Callable[[Receipt], T] = itself
+    ) -> Plan[T]:
+        def work(session: Session) -> None:
+            run = self._state(session, envelope)
+            session.record(run, decide(run))
+
+        return Plan(self.id, work, answer, envelope)
+
+    def _ending(self, decide: Callable[[RunState], list[Event]], cause: WithdrawalCause, envelope: Envelope) -> Plan[Receipt]:
+        def work(session: Session) -> None:
+            run = self._state(session, envelope)
+            open_approvals = [session.approval(approval_id) for approval_id in run.waiting_for]
+            session.record(run, decide(run))
+            for approval in open_approvals:
+                session.record(approval, approval.withdraw(cause))
+
+        return Plan(self.id, work, itself, envelope)

@@ -1,0 +1,177 @@
+"""The path root → run, folded straight from the log: the conversation and the shared state as of a run, a position or a time."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import jsonpatch
+
+from runfold.domain.event import Recorded
+from runfold.domain.message import (
+    MessageAdded,
+    MessagePartAppended,
+    MessageRedacted,
+    MessageRevised,
+    MessageSealed,
+    MessageState,
+)
+from runfold.domain.run_events import RunCancelled, RunFailed
+from runfold.domain.step import StatePatched, StateSnapshotTaken
+from runfold.domain.tool_call import (
+    Call,
+    CallStatus,
+    ToolCalled,
+    ToolCancelled,
+    ToolFailed,
+    ToolStarted,
+    ToolSucceeded,
+)
+from runfold.domain.values import Part, TextPart
+from runfold.errors import RunNotFound
+from runfold.history.tree import Tree
+from runfold.history.views import Message, ToolCallView
+from runfold.store.reader import LATEST, TenantReader
+
+_ENDED_AS: dict[type, CallStatus] = {ToolSucceeded: "succeeded", ToolFailed: "failed", ToolCancelled: "cancelled"}
+
+TOOL_CALL_EVENTS = ("tool.*", "run.failed", "run.cancelled")
+"""The types that `fold_tool_calls` looks at: the end of a run closes the calls that are open."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One run's share of a path: its events up to the version at which its child left it."""
+
+    run_id: str
+    up_to_version: int
+
+
+def thread_tree(reader: TenantReader, thread_id: str, up_to: int = LATEST) -> Tree:
+    """The tree of a thread as it stood at a position."""
+    tree = Tree(thread_id)
+    for recorded in reader.tree(thread_id, up_to=up_to):
+        tree.evolve(recorded)
+    return tree
+
+
+def path(tree: Tree, run_id: str, at_version: int = LATEST) -> list[Segment]:
+    """Root first. continues, branches and resumes inherit the whole path; retries what the retried run inherited;
+    spawned_by nothing. Raises RunNotFound."""
+    segments = [Segment(run_id, at_version)]
+    parent = tree.node(run_id).parent
+    while parent is not None and parent.kind != "spawned_by":
+        if parent.kind != "retries":
+            segments.append(Segment(parent.run_id, parent.at_version))
+        parent = tree.node(parent.run_id).parent
+    return segments[::-1]
+
+
+class History:
+    """One run's past, as of a position."""
+
+    def __init__(
+        self, reader: TenantReader, thread_id: str, run_id: str, *, at_version: int = LATEST, up_to: int = LATEST
+    ) -> None:
+        self._reader = reader
+        self._up_to = up_to
+        self.tree = thread_tree(reader, thread_id, up_to)
+        if run_id not in self.tree.nodes:
+            raise RunNotFound(run_id)
+        self.path = path(self.tree, run_id, at_version)
+
+    def events(self, types: tuple[str, ...] = ()) -> Iterator[Recorded]:
+        """The events along the path, root first; siblings never appear."""
+        for segment in self.path:
+            yield from self._reader.stream(segment.run_id, up_to_version=segment.up_to_version, up_to=self._up_to, types=types)
+
+    def messages(self) -> list[Message]:
+        """The conversation: for each message the nearest run's latest revision, in the order in which they were added."""
+        found: dict[str, Message] = {}
+        hidden: dict[str, list[MessageRedacted]] = {}
+        for recorded in self.events(("message.*",)):
+            _take_in(found, hidden, recorded)
+        for segment in self.path[:-1]:  # what may not be shown any more is hidden from the runs that left before, too
+            for recorded in self._reader.stream(
+                segment.run_id, after_version=segment.up_to_version, up_to=self._up_to, types=("message.redacted",)
+            ):
+                _take_in(found, hidden, recorded)
+        return [_without(message, hidden.get(message.id, [])) for message in found.values()]
+
+    def message(self, message_id: str) -> MessageState | None:
+        """What the rules must know of a message of the past; None where there is none."""
+        known = next((message for message in self.messages() if message.id == message_id), None)
+        return MessageState(known.role, known.revision, 0, len(known.text), known.streaming) if known else None
+
+    def call(self, call_id: str) -> Call | None:
+        """What the rules must know of a tool call of the past; None where there is none."""
+        found: Call | None = None
+        for recorded in self.events(("tool.*",)):
+            event = recorded.event
+            if isinstance(event, ToolCalled) and event.call_id == call_id:
+                found = Call(recorded.version, event.needs_approval)
+            elif found and isinstance(event, ToolSucceeded | ToolFailed | ToolCancelled) and event.call_id == call_id:
+                found.status = _ENDED_AS[type(event)]
+        return found
+
+    def state(self) -> Any:
+        """The shared state document at the end of the path; an empty object where nobody set one."""
+        document: Any = {}
+        for recorded in self.events(("state.*",)):
+            match recorded.event:
+                case StateSnapshotTaken() as snapshot:
+                    document = snapshot.state
+                case StatePatched() as patched:
+                    document = jsonpatch.JsonPatch(list(patched.patch)).apply(document)
+                case _:
+                    continue
+        return document
+
+
+def fold_tool_calls(events: Iterable[Recorded]) -> list[ToolCallView]:
+    """The tool calls that some events tell of, oldest first."""
+    found: dict[str, ToolCallView] = {}
+    for recorded in events:
+        match recorded.event:
+            case ToolCalled() as called:
+                found[called.call_id] = ToolCallView.called(called, recorded)
+            case ToolStarted() | ToolSucceeded() | ToolFailed() | ToolCancelled() as event if event.call_id in found:
+                found[event.call_id] = found[event.call_id].evolved(event, recorded)
+            case RunFailed() | RunCancelled() as ending:
+                for call_id in found.keys() & set(ending.closed_tool_calls):
+                    found[call_id] = found[call_id].closed(ending, recorded)
+            case _:
+                continue
+    return list(found.values())
+
+
+def _take_in(found: dict[str, Message], hidden: dict[str, list[MessageRedacted]], recorded: Recorded) -> None:
+    event = recorded.event
+    match event:
+        case MessageAdded():
+            found[event.message_id] = Message.added(event, recorded)
+        case MessageRevised() if event.message_id in found:
+            found[event.message_id] = found[event.message_id].revised(event, recorded)
+        case MessagePartAppended() if event.message_id in found:
+            known = found[event.message_id]
+            found[event.message_id] = known.model_copy(update={"content": _longer(known.content, event.text)})
+        case MessageSealed() if event.message_id in found:
+            changes = {"streaming": False, "finish_reason": event.finish_reason}
+            found[event.message_id] = found[event.message_id].model_copy(update=changes)
+        case MessageRedacted():
+            hidden.setdefault(event.message_id, []).append(event)
+        case _:
+            return
+
+
+def _longer(content: tuple[Part, ...], text: str) -> tuple[Part, ...]:
+    last = content[-1] if content else None
+    if isinstance(last, TextPart):
+        return (*content[:-1], TextPart(text=last.text + text))
+    return (*content, TextPart(text=text))
+
+
+def _without(message: Message, redactions: list[MessageRedacted]) -> Message:
+    for redaction in redactions:
+        if redaction.revision in {None, message.revision}:
+            message = message.redacted(redaction.fields)
+    return message

@@ -1,1 +1,0 @@
-"""The SDK, and the one door to the log."""

@@ -1,0 +1,163 @@
+"""Decisions of all runs, listed; and the decisions of one run, each in one line."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Annotated, Any, Literal, get_args
+
+from runfold.domain.decision import (
+    DecisionEvaluated,
+    DecisionMade,
+    DecisionType,
+    Option,
+    Outcome,
+    OutcomeCorrected,
+    OutcomeRecorded,
+)
+from runfold.domain.event import Event
+from runfold.history.decision_line import decision_line
+from runfold.history.views import View
+from runfold.projections.decision_log import DecisionLog, DecisionRow
+from runfold.queries.paging import Listing, Paging, Sort
+from runfold.queries.read_models import Page, Snapshot
+from runfold.queries.where import OneOrMore, Where, Within, given, texts, words
+from runfold.store.reader import Reader
+
+RECENT = 10
+"""How many decisions are listed where nobody says, as in hive."""
+_BATCH = 1000
+
+_DECISIONS = Listing(DecisionLog(), {"made_position": (Sort("made_position"),)})
+_BY_TEXT = ("run_id", "thread_id", "goal_id", "node_id", "agent_id", "decision_id")
+_OUTCOMES = {"success": "t.outcome_success", "failure": "NOT t.outcome_success", "unknown": "t.outcome_success IS NULL"}
+
+
+class DecisionsAsked(Paging, total=False):
+    """What a list of decisions can be narrowed by. Where several values are given, any of them will do.
+
+    hive's stream is a thread here, and its execution a run.
+    """
+
+    run_id: OneOrMore | None
+    thread_id: OneOrMore | None
+    goal_id: OneOrMore | None
+    node_id: OneOrMore | None
+    agent_id: OneOrMore | None
+    decision_id: OneOrMore | None
+    decision_type: Annotated[OneOrMore | None, Within(get_args(DecisionType))]
+    outcome: Literal["success", "failure", "unknown"] | None
+    """How it came out, by the last word; unknown while nobody has said."""
+
+
+class DecisionWords(View):
+    """What a decision says, from the log; its row has the rest."""
+
+    line: str
+    """All of it in one line."""
+    intent: str
+    options: tuple[Option, ...]
+    reasoning: str
+    active_constraints: tuple[str, ...]
+    input_context: dict[str, Any]
+    outcome: Outcome | None
+    """The one that counts; null while it is not known."""
+    evaluation: DecisionEvaluated | None
+    """The last judgement; null where there is none."""
+
+    @property
+    def was_good(self) -> bool:
+        """Judged to serve the goal, and better than half; where nobody judged, whether it came out well."""
+        if self.evaluation is None:
+            return self.outcome is not None and self.outcome.success
+        return self.evaluation.goal_aligned and self.evaluation.outcome_quality > 0.5
+
+
+class TraceLine(View):
+    """One decision of a run, in one line."""
+
+    ordinal: int
+    decision_id: str
+    node_id: str | None
+    was_successful: bool
+    """Whether it is known to have come out well."""
+    line: str
+    position: int
+    """The event that holds its words."""
+
+
+def decision_list(snapshot: Snapshot, asked: DecisionsAsked) -> Page[DecisionRow]:
+    """A page of decisions, those made last first unless it says otherwise. Raises UsageError."""
+    wanted = given(asked, DecisionsAsked)
+    where = Where()
+    for name in _BY_TEXT:
+        where.one_of(name, texts(name, wanted.get(name)))
+    where.one_of("decision_type", words("decision_type", wanted.get("decision_type"), get_args(DecisionType)))
+    for outcome in words("outcome", wanted.get("outcome"), _OUTCOMES):
+        where.add(_OUTCOMES[outcome])
+    return _DECISIONS.page(snapshot, where, {"limit": RECENT, **wanted}, order_by="made_position", order="desc")
+
+
+def decision_words(reader: Reader, rows: Iterable[DecisionRow]) -> dict[tuple[str, str], DecisionWords]:
+    """What some decisions say, by their runs and ids: one look into the log for all of them. Raises UnreadableEvent."""
+    rows = list(rows)
+    positions = [at for row in rows for at in (row.made_position, row.outcome_position, row.evaluation_position) if at]
+    events = {position: recorded.event for position, recorded in reader.at_positions(positions).items()}
+    return {(row.run_id, row.decision_id): _words(row, events) for row in rows}
+
+
+def decisions_of_run(snapshot: Snapshot, run_id: str) -> list[DecisionRow]:
+    """All of them, in the order in which they were made."""
+    return snapshot.rows(DecisionLog(), "t.run_id = %b", [run_id], order_by="t.ordinal")
+
+
+def trace(reader: Reader, rows: Sequence[DecisionRow]) -> Iterator[TraceLine]:
+    """Each of some decisions in one line. Raises UnreadableEvent."""
+    for row, made in made_of(reader, rows):
+        yield TraceLine(
+            ordinal=row.ordinal,
+            decision_id=row.decision_id,
+            node_id=row.node_id,
+            was_successful=bool(row.outcome_success),
+            line=decision_line(row, made),
+            position=row.made_position,
+        )
+
+
+def made_of(reader: Reader, rows: Sequence[DecisionRow]) -> Iterator[tuple[DecisionRow, DecisionMade]]:
+    """Some decisions with what they said when they were made, in their order. Raises UnreadableEvent."""
+    return zip(rows, made_at(reader, [row.made_position for row in rows]), strict=True)
+
+
+def made_at(reader: Reader, positions: Sequence[int]) -> Iterator[DecisionMade]:
+    """What decisions said when they were made; read batch by batch, so that there may be any number. Raises UnreadableEvent."""
+    for first in range(0, len(positions), _BATCH):
+        batch = positions[first : first + _BATCH]
+        events = reader.at_positions(batch)
+        yield from (_made(events[position].event) for position in batch)
+
+
+def outcome_in(event: Event | None) -> Outcome | None:
+    """The outcome that an event tells."""
+    match event:
+        case OutcomeRecorded():
+            return event.outcome
+        case OutcomeCorrected():
+            return event.replacement
+    return None
+
+
+def _words(row: DecisionRow, events: dict[int, Event]) -> DecisionWords:
+    made, judged = _made(events[row.made_position]), events.get(row.evaluation_position or 0)
+    return DecisionWords(
+        line=decision_line(row, made),
+        intent=made.intent,
+        options=made.options,
+        reasoning=made.reasoning,
+        active_constraints=made.active_constraints,
+        input_context=made.input_context,
+        outcome=outcome_in(events.get(row.outcome_position or 0)),
+        evaluation=judged if isinstance(judged, DecisionEvaluated) else None,
+    )
+
+
+def _made(event: Event) -> DecisionMade:
+    assert isinstance(event, DecisionMade), "made_position is that of the decision"  # noqa: S101
+    return event

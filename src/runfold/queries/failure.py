@@ -1,0 +1,143 @@
+"""Why runs failed: the failed runs, newest first, and one of them looked at closely. The questions are hive's builder's."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, cast
+
+from runfold.domain.decision import DecisionMade
+from runfold.domain.problem import ProblemReported
+from runfold.domain.run_events import RunFailed
+from runfold.domain.tool_call import Failure
+from runfold.errors import UsageError
+from runfold.history.decision_line import UNKNOWN_ACTION
+from runfold.history.views import View
+from runfold.projections.decision_log import DecisionRow
+from runfold.projections.problems import ProblemRow, Problems
+from runfold.projections.run_summary import RunSummary
+from runfold.queries.decision_list import decisions_of_run, made_of, outcome_in, trace
+from runfold.queries.paging import Paging
+from runfold.queries.read_models import Page, Snapshot, Standing
+from runfold.queries.run_list import RunsAsked, run_list
+from runfold.queries.summary import RunSummaryView, SummaryRows, run_summary, summary_rows
+from runfold.queries.where import OneOrMore, given
+from runfold.store.reader import Reader
+
+RECENT = 10
+"""How many failures are listed where nobody says, as in hive."""
+UNKNOWN_POINT = "unknown: no decision failed, so the cause may lie outside of what the run decided"
+UNKNOWN_CAUSE = "unknown"
+
+
+class FailuresAsked(Paging, total=False):
+    """What a list of failed runs can be narrowed by. Where several values are given, any of them will do."""
+
+    goal_id: OneOrMore | None
+    agent_id: OneOrMore | None
+    thread_id: OneOrMore | None
+    user_id: OneOrMore | None
+    node_id: OneOrMore | None
+
+
+class FailureAnalysis(View):
+    """Why one run failed, as far as its record tells."""
+
+    run_id: str
+    error: Failure
+    """What the run itself said when it failed."""
+    failure_point: str
+    """The first decision that is not known to have come out well, in one line."""
+    root_cause: str
+    """The error of that decision's outcome."""
+    decision_chain: tuple[str, ...]
+    """All decisions up to that one, each in one line; where none failed, all there are."""
+    problems: tuple[str, ...]
+    """All that it reported, resolved or not: `[severity] description`."""
+    suggestions: tuple[str, ...]
+    """For each such decision what could be tried instead, then how problems were said to be fixed."""
+    standing: Standing
+
+
+class FailedRun(NamedTuple):
+    """What the read models hold of a failed run."""
+
+    run: RunSummary
+    decisions: Sequence[DecisionRow]
+    problems: Sequence[ProblemRow]
+    standing: Standing
+
+
+def failed_runs(snapshot: Snapshot, asked: FailuresAsked) -> Page[SummaryRows]:
+    """A page of failed runs, those that failed last first. Raises UsageError."""
+    wanted = {"limit": RECENT, **given(asked, FailuresAsked), "status": "failed", "order_by": "finished_at"}
+    page = run_list(snapshot, cast("RunsAsked", wanted))
+    rows = tuple(summary_rows(snapshot, run) for run in page.items)
+    return Page(items=rows, next_cursor=page.next_cursor, standing=page.standing)
+
+
+def failures(reader: Reader, page: Page[SummaryRows]) -> Page[RunSummaryView]:
+    """Their summaries. Raises UnreadableEvent."""
+    found = tuple(run_summary(rows, reader) for rows in page.items)
+    return Page(items=found, next_cursor=page.next_cursor, standing=page.standing)
+
+
+def failed_run(snapshot: Snapshot, run: RunSummary) -> FailedRun:
+    """What there is to look at in one. Raises UsageError for a run that has not failed."""
+    if run.status != "failed":
+        raise UsageError(
+            f"{run.run_id} is {run.status}, and only a failed run has a failure to explain; ask for its summary or trace",
+            run_id=run.run_id,
+            status=run.status,
+        )
+    problems = snapshot.rows(Problems(), "t.run_id = %b", [run.run_id], order_by="t.reported_position", apart=True)
+    return FailedRun(run, decisions_of_run(snapshot, run.run_id), problems, snapshot.standing)
+
+
+def analysis(reader: Reader, failed: FailedRun) -> FailureAnalysis:
+    """Its failure, looked at closely. Raises UnreadableEvent."""
+    decisions = failed.decisions
+    first = next((index for index, row in enumerate(decisions) if not row.outcome_success), None)
+    chain = tuple(line.line for line in trace(reader, decisions if first is None else decisions[: first + 1]))
+    problems = _problems(reader, failed.problems)
+    unsuccessful = [row for row in decisions if not row.outcome_success]
+    tried = [text for row, made in made_of(reader, unsuccessful) for text in _instead(row, made)]
+    fixes = [problem.suggested_fix for problem in problems if problem.suggested_fix]
+    return FailureAnalysis(
+        run_id=failed.run.run_id,
+        error=_error(reader, failed.run),
+        failure_point=UNKNOWN_POINT if first is None else chain[-1],
+        root_cause=UNKNOWN_CAUSE if first is None else _cause(reader, decisions[first]),
+        decision_chain=chain,
+        problems=tuple(f"[{problem.severity}] {problem.description}" for problem in problems),
+        suggestions=(*tried, *fixes),
+        standing=failed.standing,
+    )
+
+
+def _error(reader: Reader, run: RunSummary) -> Failure:
+    ended = reader.at_positions([run.ended_position or 0])[run.ended_position or 0].event
+    assert isinstance(ended, RunFailed), "a failed run's end is its failure"  # noqa: S101
+    return ended.error
+
+
+def _cause(reader: Reader, row: DecisionRow) -> str:
+    if row.outcome_position is None:
+        return f"{UNKNOWN_CAUSE}: nobody said what came of it"
+    outcome = outcome_in(reader.at_positions([row.outcome_position])[row.outcome_position].event)
+    return (outcome.error if outcome else None) or f"{UNKNOWN_CAUSE}: its outcome names no error"
+
+
+def _problems(reader: Reader, rows: Iterable[ProblemRow]) -> list[ProblemReported]:
+    positions = [row.reported_position for row in rows]
+    events = reader.at_positions(positions)
+    return [event for position in positions if isinstance(event := events[position].event, ProblemReported)]
+
+
+def _instead(row: DecisionRow, made: DecisionMade) -> Iterable[str]:
+    """What could be tried instead of one decision."""
+    described = {option.id: option.description for option in made.options}
+    if row.first_alternative_option_id is not None:
+        chosen = described.get(made.chosen_option_id) or UNKNOWN_ACTION
+        yield f"Attempt {described[row.first_alternative_option_id]!r} instead of {chosen!r}"
+    if not made.input_context:
+        yield f"Give {made.intent!r} the context that it was decided without"
+    if made.active_constraints:
+        yield f"Look whether these constraints are too restrictive: {', '.join(made.active_constraints)}"

@@ -1,0 +1,181 @@
+"""Lists from read models in pages: in which order, and where the next page begins.
+
+A cursor holds what its list is sorted by and the key, of the last row of a page. So it never expires, and rows that come or
+go meanwhile make no other row show twice or not at all; only a row that was itself moved by what happened to it can.
+"""
+
+import base64
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Annotated, Any, Generic, Literal, NamedTuple, TypedDict
+
+from pydantic import ConfigDict, TypeAdapter
+
+from runfold.domain.values import INT_LIMIT, json_fault
+from runfold.errors import UsageError
+from runfold.projections.columns import columns_of
+from runfold.projections.projection import Projection, R
+from runfold.queries.index_walk import Sorted, walks
+from runfold.queries.read_models import Page, Snapshot
+from runfold.queries.where import Where, Within, number, words
+
+DEFAULT_LIMIT, MOST = 100, 1000
+_DIRECTIONS = ("asc", "desc")
+_KINDS: dict[str, type[int] | type[str] | type[date]] = {"bigint": int, "text": str, "date": date}
+"""What may stand in a key."""
+_LIST: TypeAdapter[list[str | int | None]] = TypeAdapter(list[str | int | None], config=ConfigDict(strict=True))
+
+
+class Paging(TypedDict, total=False):
+    """How much of a list, and which way round."""
+
+    order: Literal["asc", "desc"] | None
+    limit: Annotated[int | None, Within(least=1, most=MOST)]
+    """How many at most, 1 to 1000; 100 where nothing is said."""
+    cursor: str | None
+    """`next_cursor` of the page before, to be asked for in the same order."""
+
+
+class Sort(NamedTuple):
+    """What rows are sorted by. Where it may be missing, rows without it come after all others, as PostgreSQL has it."""
+
+    column: str
+    kind: type[int] | type[str] | type[datetime] | type[date] = int
+    nullable: bool = False
+    is_required: bool = False
+    """Whether rows without it are left out."""
+    ranks: tuple[str, ...] = ()
+    """All the words of the column, where it is not their letters that sort them."""
+
+    def value(self, row: Any) -> Any:
+        """Of a row."""
+        value = getattr(row, self.column)
+        return self.ranks.index(value) + 1 if self.ranks else value
+
+    def read(self, stored: Any) -> Any:
+        """A value as a cursor holds it. Raises ValueError."""
+        if stored is None and self.nullable and not self.is_required:
+            return None
+        if self.kind in {datetime, date}:
+            stored = self.kind.fromisoformat(stored) if type(stored) is str else None
+        fits = type(stored) is self.kind and json_fault(str(stored)) is None
+        if not fits or (self.kind is datetime and stored.tzinfo is None) or (self.kind is int and abs(stored) >= INT_LIMIT):
+            raise ValueError("not what the list is sorted by")
+        return stored
+
+
+@dataclass(frozen=True)
+class Listing(Generic[R]):
+    """A read model as a list, and the orders it can be asked for in. Every order ends with the key, so that it is one."""
+
+    projection: Projection[R]
+    orders: Mapping[str, tuple[Sort, ...]]
+
+    def page(self, snapshot: Snapshot, where: Where, asked: Mapping[str, Any], *, order_by: str, order: str) -> Page[R]:
+        """The rows for which all conditions hold; `order_by` and `order` are for a caller who asks for none.
+
+        Raises UsageError.
+        """
+        (by,) = words("order_by", [asked.get("order_by", order_by)], self.orders)
+        (way,) = words("order", [asked.get("order", order)], _DIRECTIONS)
+        limit = number("limit", asked.get("limit", DEFAULT_LIMIT), 1, MOST)
+        sorts = (*self.orders[by], *_by_key(self.projection))
+        head = [self.projection.name, by, way]
+        after = None if (cursor := asked.get("cursor")) is None else _decoded(cursor, head, sorts)
+        found: list[R] = []
+        for part in _parts(where, sorts, way, after):
+            if len(found) <= limit:
+                found += self._rows(snapshot, part, way, limit + 1 - len(found))
+        following = None
+        if len(found) > limit:
+            following = cursor_of([*head, *(sort.value(found[limit - 1]) for sort in sorts)])
+        return Page(items=tuple(found[:limit]), next_cursor=following, standing=snapshot.standing)
+
+    def _rows(self, snapshot: Snapshot, part: "_Part", way: str, most: int) -> list[R]:
+        sorts = [Sorted(sort.column, sort.kind, sort.nullable) for sort in part.sorts]
+        asked = list(walks(self.projection, part.where, sorts, way, part.after))
+        found = [
+            row
+            for walk in asked
+            for row in snapshot.rows(
+                self.projection, walk.where, walk.parameters, order_by=walk.order_by, limit=most, apart=walk.apart
+            )
+        ]
+        if len(asked) > 1:
+            found.sort(key=lambda row: [getattr(row, sort.column) for sort in part.sorts], reverse=way == "desc")
+        return found[:most]
+
+
+class _Part(NamedTuple):
+    """Rows that come before or after all others of a list: those of one rank, those that lack what it is sorted by."""
+
+    where: Where
+    sorts: Sequence[Sort]
+    after: Sequence[Any] | None
+
+
+def _parts(where: Where, sorts: Sequence[Sort], way: str, after: Sequence[Any] | None) -> Iterator[_Part]:
+    """The parts of a list in their order, as far as they come after some values of a row."""
+    first, rest = sorts[0], None if after is None else after[1:]
+    if first.ranks:
+        for rank in range(1, len(first.ranks) + 1)[:: 1 if way == "asc" else -1]:
+            if after is None or (rank >= after[0] if way == "asc" else rank <= after[0]):
+                same = after is not None and rank == after[0]
+                yield _Part(where.but(**{first.column: first.ranks[rank - 1]}), sorts[1:], rest if same else None)
+        return
+    if not first.nullable:
+        yield _Part(where, sorts, after)
+        return
+    is_lacking = after is not None and after[0] is None
+    having = _Part(where, sorts, None if is_lacking else after)
+    if first.is_required:
+        yield having
+        return
+    lacking = _Part(where.but(**{first.column: None}), sorts[1:], rest if is_lacking else None)
+    if way == "asc":
+        yield from (lacking,) if is_lacking else (having, lacking)
+    else:
+        yield from (having,) if after is not None and not is_lacking else (lacking, having)
+
+
+def _by_key(projection: Projection[Any]) -> list[Sort]:
+    types = {column.name: column.type for column in columns_of(projection.row)}
+    return [Sort(name, _KINDS[types[name]]) for name in projection.key]
+
+
+def cursor_of(parts: list[Any]) -> str:
+    """What says where a page ends, as text that goes anywhere."""
+    text = json.dumps(parts, ensure_ascii=False, separators=(",", ":"), default=datetime.isoformat)
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def read_cursor_parts(cursor: Any) -> list[str | int | None]:
+    """What a cursor was made of. Raises UsageError for what is no cursor."""
+    try:
+        return _LIST.validate_json(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
+    except (TypeError, ValueError):
+        raise no_cursor(cursor) from None
+
+
+def no_cursor(cursor: Any) -> UsageError:
+    """Says so."""
+    return UsageError(f"{repr(cursor)[:60]} is no cursor; give `next_cursor` of the page before, or none for the first page")
+
+
+def _decoded(cursor: Any, head: list[str], sorts: Sequence[Sort]) -> list[Any]:
+    """The values that a cursor holds. Raises UsageError for what is no cursor, or one of another list or order."""
+    parts = read_cursor_parts(cursor)
+    if len(parts) < len(head):
+        raise no_cursor(cursor)
+    if parts[: len(head)] != head:
+        name, by, way = parts[: len(head)]
+        raise UsageError(
+            f"the cursor is of {name} by {by} {way}, not of {head[0]} by {head[1]} {head[2]}; "
+            "go on in the order of the page before, or begin without a cursor"
+        )
+    try:
+        return [sort.read(value) for sort, value in zip(sorts, parts[len(head) :], strict=True)]
+    except ValueError:
+        raise no_cursor(cursor) from None

@@ -1,0 +1,279 @@
+"""Reading read models: several at one moment, as of one position, and not before a position that was asked for."""
+
+import contextlib
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import tuple_row
+from pydantic import BaseModel, ConfigDict
+
+from runfold.errors import ReadModelBehind
+from runfold.projections.projection import AnyProjection, Projection, R
+from runfold.projector.tables import READ_SCHEMA, Given, Table
+from runfold.store.datastore import Connection, Datastore, unavailable
+
+T = TypeVar("T")
+
+WAIT_SECONDS = 5.0
+"""How long a reader that asks for a position waits for it, unless it says otherwise."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.05
+
+_tables: dict[type[AnyProjection], Table[Any]] = {}
+"""Making one takes milliseconds, which every answer would take longer."""
+
+_PLACEHOLDER = re.compile(r"\{([a-z0-9_]+)\}")
+
+_STANDING = """
+SELECT asked.name, p.position, t.state, h.position,
+       extract(epoch FROM clock_timestamp() - runfold.recorded_at(p.position + 1))::float8
+  FROM unnest(%b::text[]) AS asked (name)
+ CROSS JOIN runfold.head AS h
+  LEFT JOIN runfold.read_positions AS p USING (name)
+  LEFT JOIN runfold.troubles AS t ON t.name = p.name AND t.generation = p.generation
+"""
+
+
+class Standing(BaseModel):
+    """What an answer is true as of, and how far the ledger is beyond it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    position: int
+    """The answer holds what happened up to here."""
+    head: int
+    """The last position of the ledger at that moment."""
+    behind_seconds: float = 0.0
+    """For how long the first event that the answer does not hold has been in the ledger."""
+
+    @property
+    def behind_events(self) -> int:
+        """How many events the answer does not hold."""
+        return self.head - self.position
+
+
+class Page(BaseModel, Generic[T]):
+    """Some of a list: what is on it, where the rest begins (None: there is no more), and as of when."""
+
+    model_config = ConfigDict(frozen=True)
+
+    items: tuple[T, ...]
+    next_cursor: str | None
+    standing: Standing
+
+
+class Progress(NamedTuple):
+    """How far a read model is: None where it has not been begun."""
+
+    position: int | None
+    has_stopped: bool
+
+
+class _State(NamedTuple):
+    name: str
+    position: int | None
+    trouble: str | None
+    head: int
+    behind_seconds: float | None
+
+
+class SchemaGone(Exception):
+    """A schema of the past was dropped after it was found."""
+
+
+class Snapshot:
+    """Read models at one moment. Two questions asked of it are answered from the same rows."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        tenant_id: str,
+        standing: Standing,
+        schema: str = READ_SCHEMA,
+        given: Mapping[str, Given] | None = None,
+    ) -> None:
+        """The rows are those of a schema, or given."""
+        self._connection = connection
+        self._schema = schema
+        self._given = given
+        self.tenant_id = tenant_id
+        self.standing = standing
+
+    def query(self, text: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Rows of a query in which `{run_summaries}` stands for a read model. The tenant is the caller's to ask for."""
+        names = dict.fromkeys(_PLACEHOLDER.findall(text))
+        if self._given is not None and names:
+            return self._query_given(self._given, list(names), text, parameters)
+        query = sql.SQL(text).format(**{name: sql.Identifier(self._schema, name) for name in names})
+        return self._connection.execute(query, parameters).fetchall()
+
+    def _query_given(
+        self, given: Mapping[str, Given], names: Sequence[str], text: str, parameters: Sequence[Any]
+    ) -> list[tuple[Any, ...]]:
+        """Not prepared: a plan for any number of rows would be one for few."""
+        shown = {name: sql.Identifier(f"given_{name}") for name in names}
+        each = [sql.SQL("{} AS MATERIALIZED ({})").format(shown[name], given[name].query) for name in names]
+        query = sql.SQL("WITH {} ({})").format(sql.SQL(", ").join(each), sql.SQL(text).format(**shown))
+        pieces = [given[name].pieces for name in names]
+        return self._connection.execute(query, [*pieces, *parameters], prepare=False).fetchall()
+
+    def composed(self, query: sql.Composed) -> list[tuple[Any, ...]]:
+        """Rows of a query that is put together already."""
+        return self._connection.execute(query).fetchall()
+
+    def copy(self, query: sql.Composed) -> contextlib.AbstractContextManager[psycopg.Copy]:
+        """What a COPY … TO STDOUT gives, however much it is."""
+        return self._connection.cursor().copy(query)
+
+    def rows(
+        self,
+        projection: Projection[R],
+        where: str = "true",
+        parameters: Sequence[Any] = (),
+        *,
+        order_by: str = "",
+        limit: int | None = None,
+        apart: bool = False,
+    ) -> list[R]:
+        """Rows of one read model of this tenant, as its own class.
+
+        With `apart` they are found first and sorted then: else the order could seem to make the look for them unnecessary.
+        """
+        table = _table(projection)
+        columns = ", ".join(f't."{column.name}"' for column in table.columns[1:-1])
+        source = f"{{{projection.name}}} AS t WHERE t.tenant_id = %b AND {where}"
+        if apart:
+            source = f"(SELECT * FROM {source} OFFSET 0) AS t"  # noqa: S608
+        text = f"SELECT {columns} FROM {source}"  # noqa: S608
+        text += f" ORDER BY {order_by}" if order_by else ""
+        text += f" LIMIT {limit:d}" if limit is not None else ""
+        return [table.row_of(values) for values in self.query(text, [self.tenant_id, *parameters])]
+
+
+def _table(projection: Projection[R]) -> Table[R]:
+    kind = type(projection)
+    if kind not in _tables:
+        _tables[kind] = Table(projection, 0)
+    return _tables[kind]
+
+
+class ReadModels:
+    """Where snapshots come from; of other tenants' rows the database shows them none."""
+
+    def __init__(self, datastore: Datastore, tenant_id: str) -> None:
+        self._datastore = datastore
+        self._tenant_id = tenant_id
+
+    @contextlib.contextmanager
+    def reading(self, *names: str, min_position: int | None = None, wait_seconds: float | None = None) -> Iterator[Snapshot]:
+        """Some read models, not before a position. Raises ReadModelBehind, LedgerUnavailable."""
+        if min_position is not None:
+            self._wait(names, min_position, WAIT_SECONDS if wait_seconds is None else wait_seconds)
+        with self._transaction("ISOLATION LEVEL REPEATABLE READ READ ONLY") as connection:
+            try:
+                _hold(connection, READ_SCHEMA, names)
+            except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+                connection.rollback()
+                _standing(_states(connection, names), None)
+                raise
+            standing = _standing(_states(connection, names), min_position)
+            yield Snapshot(_as_tuples(connection), self._tenant_id, standing)
+
+    @contextlib.contextmanager
+    def of_schema(self, schema: str, position: int, names: Sequence[str]) -> Iterator[Snapshot]:
+        """Read models of the past, in a schema that nobody drops meanwhile. Raises SchemaGone, LedgerUnavailable."""
+        with self._transaction("ISOLATION LEVEL REPEATABLE READ READ ONLY") as connection:
+            try:
+                _hold(connection, schema, names)
+            except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+                raise SchemaGone from None
+            standing = Standing(position=position, head=position)
+            yield Snapshot(_as_tuples(connection), self._tenant_id, standing, schema)
+
+    @contextlib.contextmanager
+    def of_given(self, given: Mapping[str, Given], position: int) -> Iterator[Snapshot]:
+        """Read models of the past whose rows are given, beside the log. Raises LedgerUnavailable."""
+        with self._transaction("ISOLATION LEVEL REPEATABLE READ READ ONLY") as connection:
+            standing = Standing(position=position, head=position)
+            yield Snapshot(_as_tuples(connection), self._tenant_id, standing, given=given)
+
+    @contextlib.contextmanager
+    def _transaction(self, how: str) -> Iterator[Connection]:
+        """Rolled back at the end: nothing is written here that should stay."""
+        with self._datastore.reading(self._tenant_id) as connection:
+            connection.execute(f"BEGIN {how}")
+            try:
+                yield connection
+            except psycopg.Error as error:
+                raise unavailable(error) from error
+            finally:
+                connection.row_factory = psycopg.rows.dict_row
+                if not connection.closed:
+                    connection.rollback()
+
+    def standing(self, *names: str) -> Standing:
+        """How far read models are. Raises ReadModelBehind where one has not been begun."""
+        with self._datastore.reading(self._tenant_id) as connection:
+            return _standing(_states(connection, names), None)
+
+    def progress(self, names: Iterable[str]) -> dict[str, Progress]:
+        """How far read models are. Raises LedgerUnavailable."""
+        with self._datastore.reading(self._tenant_id) as connection:
+            states = _states(connection, list(names))
+        return {state.name: Progress(state.position, state.trouble == "stopped") for state in states}
+
+    def _wait(self, names: Sequence[str], wanted: int, seconds: float) -> None:
+        until, pause = time.monotonic() + seconds, _FIRST_PAUSE
+        while True:
+            with self._datastore.reading(self._tenant_id) as connection:
+                states = _states(connection, names)
+            late = [state for state in states if (state.position or 0) < wanted]
+            if not late:
+                return
+            if time.monotonic() >= until or any(state.trouble == "stopped" for state in late):
+                raise _behind(late[0], wanted)
+            time.sleep(min(pause, max(0.0, until - time.monotonic())))
+            pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+
+def _as_tuples(connection: Connection) -> Connection:
+    connection.row_factory = tuple_row
+    return connection
+
+
+def _hold(connection: Connection, schema: str, names: Sequence[str]) -> None:
+    """Until the transaction ends, the names mean the tables that they mean now. Raises psycopg.Error.
+
+    What a name means is changed for everybody at once: without this, a transaction that began before such a change would
+    see the new table as it was then, half-built.
+    """
+    tables = sql.SQL(", ").join(sql.Identifier(schema, name) for name in names)
+    connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(tables))
+
+
+def _states(connection: Connection, names: Sequence[str]) -> list[_State]:
+    cursor = connection.cursor(binary=True, row_factory=tuple_row)
+    return [_State(*row) for row in cursor.execute(_STANDING, [list(names)], prepare=True)]
+
+
+def _standing(states: Sequence[_State], wanted: int | None) -> Standing:
+    """Of several, as of the smallest of their positions."""
+    least = min(states, key=lambda state: -1 if state.position is None else state.position)
+    if least.position is None:
+        raise _behind(least, least.head if wanted is None else wanted)
+    return Standing(position=least.position, head=least.head, behind_seconds=max(0.0, least.behind_seconds or 0.0))
+
+
+def _behind(state: _State, wanted: int) -> ReadModelBehind:
+    if state.position is None:
+        next_step = "run `runfold work`, or give the command again with --fold"
+    elif state.trouble == "stopped":
+        next_step = "it has stopped: `runfold projections` says why"
+    elif wanted > state.head:
+        next_step = f"the ledger itself ends at {state.head}: ask for a position that there is"
+    else:
+        next_step = "wait, and see with `runfold projections` that a worker runs"
+    return ReadModelBehind(state.name, state.position, wanted, next_step)

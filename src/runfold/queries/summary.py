@@ -1,0 +1,217 @@
+"""A run in a few sentences, by hive's rules: put together from three read models, and its words from the log."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, TypeVar
+
+from runfold.domain.decision import DecisionMade, OutcomeCorrected, OutcomeRecorded
+from runfold.domain.event import Event, Recorded
+from runfold.domain.problem import ProblemReported
+from runfold.domain.run_events import RunCompleted, RunFailed, Status
+from runfold.domain.tool_call import Failure
+from runfold.errors import ReadModelBehind
+from runfold.history.decision_line import decision_line
+from runfold.history.views import View
+from runfold.projections.decision_log import DecisionLog, DecisionRow
+from runfold.projections.problems import ProblemRow, Problems
+from runfold.projections.run_summaries import RunSummaries
+from runfold.projections.run_summary import RunSummary
+from runfold.queries.read_models import Snapshot, Standing
+from runfold.store.reader import Reader
+
+MODELS = ("run_summaries", "decision_log", "problems")
+KEY_DECISIONS, SUCCESSES, FAILED_ON = 5, 3, 3
+TELLING_QUALITY = 0.8
+"""A decision that came out well is a key decision only when it was judged better than this."""
+
+_OPENINGS: dict[Status, str] = {
+    "created": "Run has not begun.",
+    "running": "Run goes on.",
+    "stuck": "Run is stuck and makes no progress.",
+    "completed": "Run completed successfully.",
+    "failed": "Run failed.",
+    "cancelled": "Run was cancelled.",
+}
+_WAITS = {"approval": "an approval", "input": "input", "external": "something outside"}
+
+E = TypeVar("E", bound=Event)
+
+
+class RunMetrics(View):
+    """What a run's decisions add up to. Tokens and latency are those that outcomes tell; null where none does."""
+
+    total_decisions: int
+    successful_decisions: int
+    failed_decisions: int
+    success_rate: float
+    """Successes among all decisions; 0 without any."""
+    resolved_success_rate: float
+    """Successes among the decisions whose outcome is known; 0 without any."""
+    total_tokens: int | None
+    total_latency_ms: int | None
+    nodes_executed: tuple[str, ...]
+    edges_traversed: tuple[str, ...]
+    """Each `from->to`."""
+
+
+class RunSummaryView(View):
+    """A run in a few sentences."""
+
+    run_id: str
+    thread_id: str
+    goal_id: str | None
+    status: Status
+    stop_reason: str | None
+    error: Failure | None
+    """What it failed with."""
+    duration_ms: int | None
+    """Null until it ends."""
+    decision_count: int
+    success_rate: float
+    resolved_success_rate: float
+    problem_count: int
+    """All that it reported, minor ones too."""
+    narrative: str
+    """Its own, where it ended with one; else made from the rest."""
+    key_decisions: tuple[str, ...]
+    """The first five that did not come out well, or better than most; each in one line."""
+    critical_problems: tuple[str, ...]
+    """Whether still open or not, like `warnings`."""
+    warnings: tuple[str, ...]
+    successes: tuple[str, ...]
+    """What the first three that came out well say of it."""
+    metrics: RunMetrics
+    standing: Standing
+
+
+class SummaryRows(NamedTuple):
+    """What the read models hold of a run, as far as its summary tells it."""
+
+    run: RunSummary
+    key: Sequence[DecisionRow]
+    successes: Sequence[DecisionRow]
+    failed_on: Sequence[DecisionRow]
+    problems: Sequence[ProblemRow]
+    standing: Standing
+
+    def positions(self) -> Iterable[int]:
+        """Where their words are."""
+        yield from (row.made_position for row in (*self.key, *self.failed_on))
+        yield from (row.outcome_position or 0 for row in self.successes)
+        yield from (row.reported_position for row in self.problems)
+        yield self.run.ended_position or 0
+
+
+def run_row(snapshot: Snapshot, created: Recorded) -> RunSummary:
+    """The row of a run that was created so. Raises ReadModelBehind where the read model of runs has not seen that."""
+    found = snapshot.rows(RunSummaries(), "t.run_id = %b", [created.stream])
+    if not found:
+        next_step = "run `runfold work`, ask with min_position, or give the command again with --fold"
+        raise ReadModelBehind("run_summaries", snapshot.standing.position, created.position, next_step)
+    return found[0]
+
+
+def summary_rows(snapshot: Snapshot, run: RunSummary) -> SummaryRows:
+    """Those of a run."""
+
+    def decisions(which: str, limit: int) -> list[DecisionRow]:
+        where = f"t.run_id = %b AND {which}"
+        return snapshot.rows(DecisionLog(), where, [run.run_id], order_by="t.ordinal", limit=limit)
+
+    unsuccessful = "t.outcome_success IS NOT TRUE"
+    # Of a run that goes on or was cancelled, a decision whose outcome is not known has not failed.
+    failed = unsuccessful if run.status in {"completed", "failed"} else "t.outcome_success IS FALSE"
+    told = "t.run_id = %b AND t.severity IN ('critical', 'warning')"
+    return SummaryRows(
+        run=run,
+        key=decisions(f"({unsuccessful} OR t.outcome_quality > {TELLING_QUALITY})", KEY_DECISIONS),
+        successes=decisions("t.outcome_success AND t.has_summary", SUCCESSES),
+        failed_on=decisions(failed, FAILED_ON),
+        problems=snapshot.rows(Problems(), told, [run.run_id], order_by="t.reported_position", apart=True),
+        standing=snapshot.standing,
+    )
+
+
+def run_summary(rows: SummaryRows, reader: Reader) -> RunSummaryView:
+    """The summary that they make, with their words. Raises UnreadableEvent."""
+    run, words = rows.run, _Words(reader, rows.positions())
+    ending = words.ending(run)
+    own = ending.narrative if isinstance(ending, RunCompleted) else None
+    return RunSummaryView(
+        run_id=run.run_id,
+        thread_id=run.thread_id,
+        goal_id=run.goal_id,
+        status=run.status,
+        stop_reason=run.stop_reason,
+        error=ending.error if isinstance(ending, RunFailed) else None,
+        duration_ms=None if run.duration_ns is None else run.duration_ns // 1_000_000,
+        decision_count=run.decisions,
+        success_rate=run.success_rate,
+        resolved_success_rate=run.resolved_success_rate,
+        problem_count=run.problems,
+        narrative=own or _default_narrative(rows, words),
+        key_decisions=tuple(map(words.line, rows.key)),
+        critical_problems=words.problems(rows.problems, "critical"),
+        warnings=words.problems(rows.problems, "warning"),
+        successes=tuple(map(words.success, rows.successes)),
+        metrics=_metrics(run),
+        standing=rows.standing,
+    )
+
+
+class _Words:
+    """The words to rows."""
+
+    def __init__(self, reader: Reader, positions: Iterable[int]) -> None:
+        self._events = {position: recorded.event for position, recorded in reader.at_positions(positions).items()}
+
+    def intent(self, row: DecisionRow) -> str:
+        return self._event(row.made_position, DecisionMade).intent
+
+    def line(self, row: DecisionRow) -> str:
+        return decision_line(row, self._event(row.made_position, DecisionMade))
+
+    def success(self, row: DecisionRow) -> str:
+        if row.outcome_corrections:
+            return self._event(row.outcome_position, OutcomeCorrected).replacement.summary
+        return self._event(row.outcome_position, OutcomeRecorded).outcome.summary
+
+    def problems(self, rows: Iterable[ProblemRow], severity: str) -> tuple[str, ...]:
+        return tuple(self._event(row.reported_position, ProblemReported).description for row in rows if row.severity == severity)
+
+    def ending(self, row: RunSummary) -> Event | None:
+        return self._events.get(row.ended_position or 0)
+
+    def _event(self, position: int | None, kind: type[E]) -> E:
+        event = self._events[position or 0]
+        assert isinstance(event, kind), f"position {position} holds {event.type}"  # noqa: S101  rows point at their words
+        return event
+
+
+def _metrics(run: RunSummary) -> RunMetrics:
+    return RunMetrics(
+        total_decisions=run.decisions,
+        successful_decisions=run.successful_decisions,
+        failed_decisions=run.failed_decisions,
+        success_rate=run.success_rate,
+        resolved_success_rate=run.resolved_success_rate,
+        total_tokens=run.decision_tokens,
+        total_latency_ms=run.decision_latency_ms,
+        nodes_executed=run.nodes_executed,
+        edges_traversed=run.edges_traversed,
+    )
+
+
+def _default_narrative(rows: SummaryRows, words: _Words) -> str:
+    """Of a run that completed or failed, to the letter what hive says; of the others, what is true of them."""
+    run = rows.run
+    sentences = [
+        _OPENINGS.get(run.status) or f"Run waits for {_WAITS[run.waiting_reason or 'external']}.",
+        f"Made {run.decisions} decisions: {run.successful_decisions} succeeded, {run.failed_decisions} failed.",
+    ]
+    lists = {
+        "Critical issues": words.problems(rows.problems, "critical"),
+        "Warnings": words.problems(rows.problems, "warning"),
+        "Failed on": tuple(map(words.intent, rows.failed_on)),
+    }
+    sentences += [f"{title}: {', '.join(told)}" for title, told in lists.items() if told]
+    return " ".join(sentences)

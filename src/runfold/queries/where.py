@@ -1,0 +1,193 @@
+"""What narrows a list from a read model: conditions in SQL, each with its values, from what a caller asks for."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal, get_args
+
+from pydantic import GetJsonSchemaHandler
+from pydantic_core import CoreSchema
+
+from runfold.domain.values import json_fault
+from runfold.errors import InvalidEvent, UsageError
+from runfold.handles.command import duration
+
+OneOrMore = str | Iterable[str]
+"""One value or several, of which any will do. None at all do not narrow."""
+Operator = Literal["eq", "gt", "gte", "lt", "lte"]
+
+_OPERATORS = get_args(Operator)
+
+
+@dataclass(frozen=True)
+class Within:
+    """What may be asked beyond what a type says, written down for machines. What is outside is refused in words, below."""
+
+    words: tuple[str, ...] = ()
+    least: int | None = None
+    most: int | None = None
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        keywords = {"enum": list(self.words) or None, "minimum": self.least, "maximum": self.most}
+        return {**handler(core), **{name: value for name, value in keywords.items() if value is not None}}
+
+
+def given(asked: Mapping[str, Any], known: type) -> dict[str, Any]:
+    """What a caller asks for, without what is None. Raises UsageError for a name that the list does not know."""
+    names = known.__annotations__
+    for name in asked:
+        if name not in names:
+            raise UsageError(f"there is nothing to ask for by {name!r}; there are {', '.join(sorted(names))}", name=name)
+    return {name: value for name, value in asked.items() if value is not None}
+
+
+class Where:
+    """Conditions that all hold, on the columns of `t`."""
+
+    def __init__(self) -> None:
+        self.equal: dict[str, tuple[Any, ...]] = {}
+        """By column: the values of which it has any. None alone: it has none."""
+        self.bounds: dict[tuple[str, str], Any] = {}
+        """By column and `>=` or `<=`: the value."""
+        self._others: list[tuple[str, tuple[Any, ...]]] = []
+
+    def but(self, **equal: Any) -> "Where":
+        """The same, and these columns have these values."""
+        other = Where()
+        other.equal, other.bounds, other._others = dict(self.equal), dict(self.bounds), list(self._others)
+        for column, value in equal.items():
+            other.one_of(column, (value,))
+        return other
+
+    @property
+    def text(self) -> str:
+        """All of them in SQL."""
+        return " AND ".join(["true", *(text for text, _ in self._all())])
+
+    @property
+    def parameters(self) -> list[Any]:
+        """The values of `text`, in order."""
+        return [value for _, values in self._all() for value in values]
+
+    def hidden(self, columns: Collection[str], bounds: Collection[tuple[str, str]]) -> tuple[list[str], list[Any]]:
+        """All but what is said of these columns and bounds; in a form for which no index is looked for."""
+        rest = [(f"({text}) IS TRUE", values) for text, values in self._all(columns, bounds)]
+        return [text for text, _ in rest], [value for _, values in rest for value in values]
+
+    def add(self, condition: str, *values: Any) -> None:
+        """One more, in SQL."""
+        self._others.append((condition, values))
+
+    def one_of(self, column: str, values: tuple[Any, ...]) -> None:
+        """The column has one of these values."""
+        if values and column in self.equal:
+            values = tuple(value for value in values if value in self.equal[column])
+            self.equal[column] = values
+        elif values:
+            self.equal[column] = values
+
+    def at_least(self, column: str, value: Any) -> None:
+        """The column has this value or a greater one."""
+        self._bound(column, ">=", value)
+
+    def at_most(self, column: str, value: Any) -> None:
+        """The column has this value or a smaller one."""
+        self._bound(column, "<=", value)
+
+    def has_any(self, column: str, values: tuple[str, ...]) -> None:
+        """The column, an array, has any of these."""
+        if values:
+            self.add(f't."{column}" && %b', list(values))
+
+    def compared(self, column: str, operator: str, number: int) -> None:
+        """The column stands so to a number; nothing does where there is none."""
+        match operator:
+            case "eq":
+                self.one_of(column, (number,))
+            case "gt" | "gte":
+                self.at_least(column, number + (operator == "gt"))
+            case _:
+                self.at_most(column, number - (operator == "lt"))
+
+    def _bound(self, column: str, side: str, value: Any) -> None:
+        if (column, side) in self.bounds:
+            self.add(f't."{column}" {side} %b', value)
+        else:
+            self.bounds[column, side] = value
+
+    def _all(
+        self, columns: Collection[str] = (), bounds: Collection[tuple[str, str]] = ()
+    ) -> Iterator[tuple[str, tuple[Any, ...]]]:
+        for column, values in self.equal.items():
+            if column not in columns:
+                yield _equal(column, values)
+        for (column, side), value in self.bounds.items():
+            if (column, side) not in bounds:
+                yield f't."{column}" {side} %b', (value,)
+        yield from self._others
+
+
+def _equal(column: str, values: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
+    if values == (None,):
+        return f't."{column}" IS NULL', ()
+    return (f't."{column}" = %b', values) if len(values) == 1 else (f't."{column}" = ANY(%b)', (list(values),))
+
+
+def texts(name: str, given: OneOrMore | None) -> tuple[str, ...]:
+    """One value or several → each once, in their order. Raises UsageError for what is no text that anything could have."""
+    values: tuple[Any, ...] = () if given is None else (given,)
+    if isinstance(given, Iterable) and not isinstance(given, str):
+        values = tuple(given)
+    for value in values:
+        if not isinstance(value, str):
+            raise UsageError(f"{name} takes text, not {value!r}", name=name)
+        if fault := json_fault(value):
+            raise UsageError(f"{name}: {value!r}: the {fault}", name=name)
+    return tuple(dict.fromkeys(values))
+
+
+def words(name: str, given: OneOrMore | None, known: Iterable[str], aliases: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """The same where only some words mean something, others the same as one of them. Raises UsageError for the rest."""
+    known, aliases = list(known), aliases or {}
+    found = tuple(dict.fromkeys(aliases.get(value, value) for value in texts(name, given)))
+    for value in found:
+        if value not in known:
+            also = f" (also {', '.join(f'{alias} for {word}' for alias, word in aliases.items())})" if aliases else ""
+            raise UsageError(f"{name} {value!r} is none; there are {', '.join(known)}{also}", name=name, value=value)
+    return found
+
+
+def number(name: str, given: Any, least: int | None = None, most: int | None = None) -> int:
+    """A whole number. Raises UsageError."""
+    if type(given) is not int or (least is not None and given < least) or (most is not None and given > most):
+        within = "" if least is None else f" from {least}" if most is None else f" from {least} to {most}"
+        raise UsageError(f"{name} takes a whole number{within}, not {given!r}", name=name)
+    return given
+
+
+def truth(name: str, given: Any) -> bool:
+    """True or false. Raises UsageError."""
+    if type(given) is not bool:
+        raise UsageError(f"{name} is true or false, not {given!r}", name=name)
+    return given
+
+
+def operator(name: str, given: Any) -> str:
+    """How a number is compared. Raises UsageError."""
+    (found,) = words(name, [given], _OPERATORS)
+    return found
+
+
+def moment(name: str, given: Any) -> datetime:
+    """A time with a zone. Raises UsageError."""
+    if not isinstance(given, datetime) or given.tzinfo is None:
+        raise UsageError(f"{name} takes a time with its zone, not {given!r}", name=name)
+    return given
+
+
+def span(name: str, given: Any) -> timedelta:
+    """A duration: 90s, 15m, 1h, 7d or a timedelta. Raises UsageError."""
+    try:
+        return duration(given)
+    except (InvalidEvent, TypeError, OverflowError):
+        raise UsageError(f"{name} takes a duration such as 90s, 15m, 1h or 7d, not {given!r}", name=name) from None

@@ -1,0 +1,1 @@
+"""The same handles and questions over HTTP."""

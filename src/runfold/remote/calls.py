@@ -1,0 +1,145 @@
+"""Calls of methods as requests: the same table that the server makes its routes from says how."""
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date, timedelta
+from decimal import Decimal
+from functools import cache
+from typing import Any, NamedTuple, get_args, get_origin
+from urllib.parse import quote
+
+from pydantic import BaseModel
+
+from runfold.api.route import CommandRoute, Route
+from runfold.api.table import COMMANDS
+from runfold.domain.approval import Approval as ApprovalState
+from runfold.domain.run import Run as RunState
+from runfold.domain.streams import State, is_id
+from runfold.domain.thread import Thread as ThreadState
+from runfold.domain.values import json_text
+from runfold.errors import ApprovalNotFound, NotFound, RunNotFound, ThreadNotFound, UsageError
+from runfold.handles.command import Handle
+from runfold.remote.client import Params
+
+_COMMANDS: Mapping[Callable[..., Any], CommandRoute] = {inspect.unwrap(route.method): route for route in COMMANDS}
+_STREAMS: Mapping[str, tuple[type[State], type[NotFound]]] = {
+    "thread_id": (ThreadState, ThreadNotFound),
+    "run_id": (RunState, RunNotFound),
+    "run_a": (RunState, RunNotFound),
+    "run_b": (RunState, RunNotFound),
+    "approval_id": (ApprovalState, ApprovalNotFound),
+}
+_PREFIXES = ("thread_", "run_", "approval_")
+_signature = cache(inspect.signature)
+
+
+class Call(NamedTuple):
+    """A command as a request."""
+
+    route: CommandRoute
+    ids: Mapping[str, str]
+    said: Mapping[str, Any]
+
+    @property
+    def path(self) -> str:
+        """Raises NotFound, UsageError."""
+        return path_of(self.route, self.ids)
+
+    @property
+    def body(self) -> bytes:
+        """Raises InvalidEvent for what is not JSON."""
+        return json_text(self.said).encode()
+
+    @property
+    def streams(self) -> frozenset[str]:
+        """The threads, runs and approvals that it names, new ones too."""
+        named = [*self.ids.values(), *self.said.values()]
+        return frozenset(name for name in named if isinstance(name, str) and name.startswith(_PREFIXES))
+
+
+def call_of(method: Callable[..., Any], handle: Handle, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call:
+    """A call of a handle's method. Raises UsageError for what has no route."""
+    route = _COMMANDS.get(method)
+    if route is None:
+        raise UsageError(f"{method.__qualname__} is not offered over HTTP; use it where the database is (Ledger.open)")
+    given = arguments(method, handle, args, kwargs)
+    if "actor" in given:
+        raise UsageError("who acts is the owner of the key; connect with a key of theirs instead of giving `actor`")
+    ids = route.ids(handle)
+    for name in route.path_names:
+        if name not in route.place:
+            ids[name] = given.pop(name)
+    return Call(route, ids, {name: _said(route, name, value) for name, value in given.items()})
+
+
+def arguments(method: Callable[..., Any], owner: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """What is said in a call, by name; nothing of what was left out. Raises TypeError, as the call itself would."""
+    signature = _signature(method)
+    given = dict(signature.bind(owner, *args, **kwargs).arguments)
+    del given[next(iter(signature.parameters))]
+    for parameter in signature.parameters.values():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            given |= given.pop(parameter.name, {})
+    return given
+
+
+def path_of(route: Route, ids: Mapping[str, str]) -> str:
+    """Where a request goes. Raises NotFound for an id that nothing can have, UsageError for what no path can hold."""
+    path = route.path
+    for name, value in ids.items():
+        if name in _STREAMS:
+            kind, missing = _STREAMS[name]
+            if not is_id(kind, value):
+                raise missing(value)
+        if not isinstance(value, str) or "/" in value or value in {"", ".", ".."}:
+            raise UsageError(f"{name} {value!r} cannot stand in the path {route.path}; use it where the database is")
+        path = path.replace(f"{{{name}}}", quote(value, safe=""))
+    return path
+
+
+def _said(route: CommandRoute, name: str, value: Any) -> Any:
+    """An argument as it is sent. JSON of the caller's own is sent as it is: what is none is refused with its path."""
+    field = route.fields.get(name)
+    is_free = field is None or field.type is Any or _is_object(field.type)
+    return value if is_free and not isinstance(value, Decimal) else plain(value)
+
+
+def _is_object(hint: Any) -> bool:
+    members = get_args(hint) if get_origin(hint) is not dict else (hint,)
+    return any(get_origin(member) is dict for member in members)
+
+
+def plain(value: Any) -> Any:
+    """Handles, models, times and durations → what JSON has for them."""
+    for kind, said in _PLAIN.items():
+        if isinstance(value, kind):
+            return said(value)
+    return value
+
+
+def _seconds(length: timedelta) -> str:
+    seconds = length.total_seconds()
+    if seconds != int(seconds):
+        raise UsageError(f"{length} is sent in whole seconds; round it")
+    return f"{int(seconds)}s"
+
+
+_PLAIN: Mapping[type, Callable[[Any], Any]] = {
+    str: lambda text: text,
+    Handle: lambda handle: handle.id,
+    BaseModel: lambda model: model.model_dump(mode="json"),
+    timedelta: _seconds,
+    date: lambda moment: moment.isoformat(),  # a datetime is one too
+    Decimal: lambda amount: f"{amount:f}",
+    Mapping: dict,
+    Iterable: lambda members: [plain(member) for member in members],
+}  # in this order: the last two are much
+
+
+def query(given: Mapping[str, Any]) -> Params:
+    """Arguments as a query string has them; nothing of what is None."""
+    pairs: Params = []
+    for name, value in given.items():
+        said = plain(value)
+        pairs += [(name, member) for member in (said if isinstance(said, list) else [said]) if member is not None]
+    return pairs

@@ -1,0 +1,212 @@
+"""One request to a Runfold server: repeated until it is answered, and its problems as our errors."""
+
+import inspect
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import metadata
+from typing import Any
+
+import httpx2
+import orjson
+import tenacity
+
+from runfold import errors
+from runfold.errors import (
+    AlreadyAppended,
+    InvalidEvent,
+    LedgerError,
+    LedgerUnavailable,
+    TooManyRequests,
+    UsageError,
+)
+
+URN = "urn:runfold:error:"
+Params = list[tuple[str, str | int | float | bool | None]]
+
+_LONGEST_PAUSE, _FIRST_PAUSE = 2.0, 0.05
+_RESERVED = frozenset({"type", "title", "status", "detail", "instance"})
+_LIMITS = httpx2.Limits(max_connections=None, max_keepalive_connections=32)
+"""Each subscription holds a connection, and must not keep commands waiting for one."""
+_GATEWAY = frozenset({502, 503, 504})
+"""What stands between says so when the server is not there."""
+_NEXT_STEP = "see that the server runs, and give the command again with the same ids: that finds out what was recorded"
+
+
+class _NotNow(Exception):
+    """No answer yet, or one that asks to come again. `error` is what it comes to if it stays so."""
+
+    def __init__(self, error: LedgerError, after: float = 0.0) -> None:
+        super().__init__(str(error))
+        self.error, self.after = error, after
+
+
+class Client:
+    """Sends requests to one server with one key. Thread-safe."""
+
+    def __init__(self, url: str, key: str | None, *, timeout: float, patience: float) -> None:
+        """`timeout` is for one try, `patience` for all of them, in seconds. Raises UsageError for what is no URL."""
+        self.url = checked_url(url)
+        self.timeout, self.patience = timeout, patience
+        headers = {"User-Agent": f"runfold/{metadata.version('runfold')}"}
+        if key is not None:
+            headers["Authorization"] = f"Bearer {checked_key(key)}"
+        self._http = httpx2.Client(base_url=self.url, headers=headers, timeout=timeout, limits=_LIMITS)
+        self._closed = threading.Event()
+
+    def request(
+        self,
+        verb: str,
+        path: str,
+        *,
+        params: Params | None = None,
+        body: bytes | None = None,
+        key: str | None = None,
+        wait: float = 0.0,
+    ) -> httpx2.Response:
+        """The answer to a request, which is repeated as it is while there is none, or one that asks to come again.
+
+        A command has a `key`, under which it takes effect once, however often it arrives. Raises LedgerError.
+        """
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        if key is not None:
+            headers["Idempotency-Key"] = key
+        try:
+            for attempt in self.trying():
+                with attempt, self.failing():
+                    answer = self._http.request(
+                        verb, path, params=params, content=body, headers=headers, timeout=self.timeout + wait
+                    )
+                    return accepted(answer)
+        except _NotNow as last:
+            raise last.error from last.__cause__
+        raise AssertionError("a request is tried at least once")
+
+    @contextmanager
+    def stream(self, path: str, params: Params, headers: Mapping[str, str], silence: float) -> Iterator[httpx2.EventSource]:
+        """An event stream that was accepted; `silence` is for how many seconds it may say nothing. Raises LedgerError."""
+        timeout = httpx2.Timeout(self.timeout, read=silence)
+        try:
+            with (
+                self.failing(),
+                self._http.sse(path, params=params, headers=headers, timeout=timeout, max_event_size=None) as source,
+            ):
+                if not source.response.is_success:
+                    source.response.read()
+                accepted(source.response)
+                yield source
+        except _NotNow as last:
+            raise last.error from last.__cause__
+
+    def trying(self) -> tenacity.Retrying:
+        """Tries, with pauses between them that grow, until the patience is at its end or the client is closed."""
+        return tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(_NotNow),
+            stop=tenacity.stop_before_delay(self.patience) | tenacity.stop_when_event_set(self._closed),
+            wait=_pause,
+            sleep=tenacity.sleep_using_event(self._closed),
+            reraise=True,
+        )
+
+    @contextmanager
+    def failing(self) -> Iterator[None]:
+        """What goes wrong on the way, in our words."""
+        if self._closed.is_set():
+            raise LedgerUnavailable("the ledger is closed", "open it again", retriable=False)
+        try:
+            yield
+        except httpx2.TransportError as error:
+            shown = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+            raise _NotNow(LedgerUnavailable(f"{self.url} does not answer ({shown})", _NEXT_STEP)) from error
+
+    def close(self) -> None:
+        """Wait for nothing any more, and give the connections back."""
+        self._closed.set()
+        self._http.close()
+
+
+_backing_off = tenacity.wait_random_exponential(multiplier=_FIRST_PAUSE, max=_LONGEST_PAUSE)
+
+
+def _pause(state: tenacity.RetryCallState) -> float:
+    """As long as the server asks for, and longer each time."""
+    failed = state.outcome.exception() if state.outcome else None
+    return max(_backing_off(state), failed.after if isinstance(failed, _NotNow) else 0.0)
+
+
+def checked_url(url: str) -> str:
+    """Where a server is. Raises UsageError."""
+    try:
+        parsed = httpx2.URL(url)
+    except (httpx2.InvalidURL, TypeError) as error:
+        raise UsageError(f"{url!r} is no URL ({error}); write one such as http://ledger.example:8765") from None
+    if parsed.scheme not in {"http", "https"} or not parsed.host:
+        raise UsageError(f"{url!r} is no URL of a server; write one such as http://ledger.example:8765")
+    if parsed.query or parsed.fragment or parsed.userinfo:
+        raise UsageError(f"{url!r} holds more than an address; give the key as key=…, or as RUNFOLD_KEY")
+    return url.rstrip("/")
+
+
+def checked_key(key: str) -> str:
+    """A key that can be sent. Raises UsageError, which does not show it."""
+    if not key or not key.isascii() or not key.isprintable() or " " in key:
+        raise UsageError("the key is empty, or holds what no key does; give the text that `runfold keys create` showed")
+    return key
+
+
+# Problems as errors
+
+
+def accepted(answer: httpx2.Response) -> httpx2.Response:
+    """An answer that is one. Raises LedgerError, and `_NotNow` where the same request may be answered yet."""
+    if answer.is_success:
+        return answer
+    error = error_of(answer)
+    repeats = isinstance(error, TooManyRequests | AlreadyAppended) or (isinstance(error, LedgerUnavailable) and error.retriable)
+    if not repeats:
+        raise error
+    after = answer.headers.get("retry-after", "")
+    raise _NotNow(error, float(after) if after.isdigit() else 0.0)
+
+
+def error_of(answer: httpx2.Response) -> LedgerError:
+    """What an answer that is none says, as the error that the server raised."""
+    try:
+        told = orjson.loads(answer.content)
+        name, detail = told["type"].removeprefix(URN), str(told["detail"])
+    except (orjson.JSONDecodeError, TypeError, KeyError, AttributeError):
+        return _foreign(answer)
+    if answer.status_code == 503 and not hasattr(errors, name):
+        return LedgerUnavailable(detail, "try again")
+    return rebuilt(name, detail, {fact: value for fact, value in told.items() if fact not in _RESERVED})
+
+
+def rebuilt(name: str, detail: str, facts: dict[str, Any]) -> LedgerError:
+    """An error of its own class with its own facts; of a class that is not known here, a LedgerError."""
+    kind = getattr(errors, name, LedgerError)
+    if not (isinstance(kind, type) and issubclass(kind, LedgerError)):
+        kind = LedgerError
+    if issubclass(kind, InvalidEvent):  # its path leads through the body, which callers of a method know nothing of
+        path = str(facts.get("path", "")).removeprefix("body").removeprefix(".")
+        return InvalidEvent(path, str(facts.get("reason", detail)), facts.get("event_type"))
+    error = kind.__new__(kind)
+    LedgerError.__init__(error, detail, **{**_absent(kind), **facts})
+    vars(error).update(error.facts)
+    return error
+
+
+def _absent(kind: type[LedgerError]) -> dict[str, Any]:
+    """The facts that an error always has; a problem leaves out those that are null."""
+    parameters = list(inspect.signature(kind).parameters.values())
+    return {
+        parameter.name: None if parameter.default is parameter.empty else parameter.default
+        for parameter in parameters
+        if parameter.kind is not parameter.VAR_KEYWORD and parameter.name != "message"
+    }
+
+
+def _foreign(answer: httpx2.Response) -> LedgerError:
+    said = f"{answer.request.url} answered {answer.status_code} and no problem details"
+    if answer.status_code in _GATEWAY:
+        return LedgerUnavailable(f"{said}, as what stands before a server does", _NEXT_STEP)
+    return LedgerError(f"{said}, as no Runfold server does; look at what the URL leads to", status=answer.status_code)

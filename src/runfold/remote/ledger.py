@@ -1,0 +1,204 @@
+"""A ledger elsewhere, over HTTP: the same handles, the same questions, the same errors."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from typing import Any, Self
+from urllib.parse import quote
+
+import orjson
+
+from runfold.api.table import API_VERSION
+from runfold.domain.event import Recorded
+from runfold.errors import LedgerError, ProjectionStopped, UsageError
+from runfold.handles.tenant_ledger import Batch, Writing
+from runfold.queries.moments import MomentView
+from runfold.queries.paging import MOST
+from runfold.queries.reading import Reading, parse_moment
+from runfold.remote.batch import RemoteBatch
+from runfold.remote.calls import query
+from runfold.remote.client import Client, Params
+from runfold.remote.events import RemoteSubscription, all_events, wanted_of
+from runfold.remote.executor import RemoteExecutor, as_entrance
+from runfold.remote.reading import RemoteReading
+from runfold.settings import Settings
+from runfold.store.cursor import Cursor, Place
+
+_LOOK_SECONDS = 0.25
+
+
+class RemoteLedger(Writing):
+    """The ledger behind a server. Thread-safe; one a process is enough. `Ledger.connect` makes one.
+
+    Each command goes out under an idempotency key and is repeated under it until it is answered, so a lost answer loses and
+    doubles nothing. Who acts is the owner of the key.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._sender = RemoteExecutor(client)
+        super().__init__(as_entrance(self._sender))
+        self._reading = RemoteReading(client)
+
+    @classmethod
+    def connect(cls, url: str, key: str | None, *, timeout: float, patience: float) -> Self:
+        """As `Ledger.connect`."""
+        if key is None and (known := Settings().key) is not None:
+            key = known.get_secret_value()
+        client = Client(url, key, timeout=timeout, patience=patience)
+        try:
+            _require_runfold(client)
+        except BaseException:
+            client.close()
+            raise
+        return cls(client)
+
+    @property
+    def now(self) -> Reading:
+        """The ledger as it stands."""
+        return self._reading
+
+    def at(self, moment: int | datetime | str) -> Reading:
+        """The ledger as it stood at a position, or at a time of the store (an aware datetime, or RFC 3339 text).
+
+        Questions about some threads or runs are answered at once, those about all of them where the moment is prepared: else
+        they raise MomentNotPrepared, and `prepare` prepares it.
+        """
+        return self._reading.at(parse_moment(moment) if isinstance(moment, str) else moment)
+
+    def prepare(
+        self,
+        moment: int | datetime | str | None = None,
+        *,
+        expires_in: str | None = None,
+        wait: bool = True,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> MomentView:
+        """Have the server prepare the whole ledger as of a position or a time of the store, the present where none is given.
+
+        It is dropped `expires_in` (`90s`, `1h`, …; an hour) after its last use. The same again is the same. Waits until it is
+        ready, unless told not to; `progress` is told how many events are folded, of how many. Raises UsageError for a moment
+        that the ledger does not have, InvalidEvent, TooManyMoments, ProjectionStopped where it cannot be folded, MomentNotFound
+        where somebody drops it meanwhile.
+        """
+        body = {"as_of": _as_text(moment), "expires_in": expires_in}
+        view = self._moment("POST", "/moments", body=orjson.dumps({name: value for name, value in body.items() if value}))
+        while wait and view.state not in {"ready", "failed"}:
+            time.sleep(_LOOK_SECONDS)
+            view = self._moment("GET", f"/moments/{view.id}")
+            if progress is not None and view.total:
+                progress(view.done, view.total)
+        if view.state == "failed":
+            raise ProjectionStopped(view.id, "cannot be prepared", str(view.error))
+        return view
+
+    def moments(self) -> list[MomentView]:
+        """The moments that were asked for in this tenant and not dropped yet."""
+        found: list[MomentView] = []
+        cursor: Params = []
+        while True:
+            told = orjson.loads(self._client.request("GET", "/moments", params=[("limit", str(MOST)), *cursor]).content)
+            found += [MomentView.model_validate(item) for item in told["items"]]
+            if told["next_cursor"] is None:
+                return found
+            cursor = [("cursor", told["next_cursor"])]
+
+    def drop_moment(self, id: str) -> None:
+        """Drop a moment that is needed no more. Raises MomentNotFound."""
+        self._client.request("DELETE", f"/moments/{quote(id, safe='')}")
+
+    def _moment(self, verb: str, path: str, body: bytes | None = None) -> MomentView:
+        return MomentView.model_validate_json(self._client.request(verb, path, body=body).content)
+
+    @contextlib.contextmanager
+    def batch(self) -> Iterator[Batch]:
+        """Many commands of one run in one request, sent when the block ends without an error. Of two runs: UsageError."""
+        batch = RemoteBatch(self._client)
+        yield batch
+        batch.finish()
+
+    def events(
+        self,
+        *,
+        after: Place = 0,
+        up_to: int | None = None,
+        limit: int = 1000,
+        types: Sequence[str] = (),
+        thread_id: str | None = None,
+        run_id: str | None = None,
+    ) -> list[Recorded]:
+        """A page of events after a position or a cursor, in order. A type may end in `.*`. Raises HistoryChanged, UsageError."""
+        if limit < 1:
+            raise UsageError(f"limit is {limit}; ask for at least 1")
+        wanted = query({**wanted_of(types, thread_id, run_id), "up_to": up_to})
+        return list(all_events(self._client, "/events", wanted, after=after, most=limit))
+
+    def subscribe(
+        self,
+        *,
+        after: Place = 0,
+        types: Sequence[str] = (),
+        thread_id: str | None = None,
+        run_id: str | None = None,
+        follow: bool = True,
+        patience: float | None = None,
+    ) -> RemoteSubscription:
+        """The events after a position or a cursor, in order, each once, and then the new ones as they come.
+
+        A type may end in `.*`. Where the ledger was put back to before what was seen, the subscription raises HistoryChanged.
+        While the server is away it connects again: for `patience` seconds, or for ever.
+        """
+        wanted = wanted_of(types, thread_id, run_id)
+        return RemoteSubscription(self._client, wanted, after=after, follow=follow, patience=patience)
+
+    def position(self) -> int:
+        """The last position."""
+        return int(self._ends()["head"])
+
+    def cursor(self, position: int | None = None) -> str:
+        """A position of the present history, the last one if none is given, as a cursor: `1234@1f2e3d4c`."""
+        ends = self._ends()
+        return str(Cursor(ends["head"] if position is None else position, ends["epoch"]))
+
+    def _ends(self) -> dict[str, Any]:
+        answer = self._client.request("GET", "/events", params=query({"up_to": 0, "limit": 1}))
+        return dict(orjson.loads(answer.content))
+
+    def close(self) -> None:
+        """Wait for what is on its way, and give the connections back."""
+        self._sender.close()
+        self._client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _as_text(moment: int | datetime | str | None) -> str | None:
+    if isinstance(moment, datetime):
+        if moment.tzinfo is None:
+            raise UsageError(f"the time {moment.isoformat()} has no zone; add one, as in {moment.isoformat()}Z")
+        return moment.isoformat()
+    return None if moment is None else str(moment)
+
+
+def _require_runfold(client: Client) -> None:
+    """Raise LedgerError unless a Runfold that speaks as this one does is at the other end."""
+    try:
+        told: Any = orjson.loads(client.request("GET", "/healthz").content)
+        api = told["api"]
+    except (orjson.JSONDecodeError, TypeError, KeyError):
+        raise LedgerError(
+            f"what answers at {client.url} is no Runfold server; look at what the URL leads to", url=client.url
+        ) from None
+    if api != API_VERSION:
+        raise LedgerError(
+            f"the server at {client.url} speaks version {api} of the API, and this Runfold version {API_VERSION}; "
+            "install the same version on both sides",
+            url=client.url,
+            server=api,
+            client=API_VERSION,
+        )
