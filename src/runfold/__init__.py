@@ -32,19 +32,19 @@ if TYPE_CHECKING:
     from runfold.settings import Settings
 else:
     _HOMES = {
-        "Approval": "ledger.approval",
-        "Decision": "ledger.decision",
-        "Ledger": "ledger.ledger",
+        "Approval": "handles.approval",
+        "Decision": "handles.decision",
+        "Ledger": "ledger",
         "Projection": "projections.projection",
-        "Receipt": "ledger.submitted",
+        "Receipt": "commands.submitted",
         "Recorded": "domain.event",
-        "RemoteLedger": "ledger.remote",
+        "RemoteLedger": "remote.ledger",
         "Row": "projections.projection",
-        "Run": "ledger.run",
+        "Run": "handles.run",
         "Settings": "settings",
-        "Submitted": "ledger.submitted",
-        "Subscription": "subscription",
-        "Thread": "ledger.thread",
+        "Submitted": "commands.submitted",
+        "Subscription": "feed.subscription",
+        "Thread": "handles.thread",
     }
 
     def __getattr__(name: str) -> object:
