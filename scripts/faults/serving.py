@@ -12,13 +12,13 @@ import uvicorn
 from fastapi import Request
 
 from runfold import Ledger
+from runfold.access.key_watch import Ended
+from runfold.access.limits import Limits
 from runfold.api.route import Scope
 from runfold.commands.caller import Caller
 from runfold.domain.values import Actor
 from runfold.http.app import create_app
 from runfold.http.connections import Connection, StreamingServer
-from runfold.http.key_watch import Ended
-from runfold.http.limits import Limits
 
 
 class Anybody:

@@ -14,10 +14,10 @@ from backups import empty_database, owners_and_grants, tell
 from cli.conftest import Command
 from conftest import TestDatabase
 from runfold import Ledger
+from runfold.maintenance.backup import STAYS
+from runfold.maintenance.pg_programs import environment_of, find_program
 from runfold.store import rights
-from runfold.store.backup import STAYS
 from runfold.store.migrate import migrate
-from runfold.store.pg_programs import environment_of, find_program
 
 
 @pytest.fixture

@@ -25,10 +25,10 @@ from runfold.embedded.server import EmbeddedServer
 from runfold.errors import ExportRefused, LedgerError
 from runfold.export.exporting import export
 from runfold.http.app import create_app
-from runfold.store.backup import back_up
-from runfold.store.checking import LogCheck
+from runfold.maintenance.backup import back_up
+from runfold.maintenance.checking import LogCheck
+from runfold.maintenance.restore import restore
 from runfold.store.marks import MarkFile
-from runfold.store.restore import restore
 
 pytestmark = pytest.mark.alone
 

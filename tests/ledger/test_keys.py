@@ -11,7 +11,7 @@ from runfold.domain.security import AccessDenied, read_key
 from runfold.domain.values import Actor
 from runfold.errors import KeyNotFound
 from runfold.handles.keys import deny
-from runfold.store.checking import LogCheck
+from runfold.maintenance.checking import LogCheck
 
 ADA = {"owner": "human:ada", "scopes": ["runs:read", "approvals:decide"], "label": "Ada's laptop"}
 

@@ -16,9 +16,9 @@ from runfold.api.route import Scope
 from runfold.commands.caller import Caller
 from runfold.domain.event import Recorded
 from runfold.domain.values import Actor
-from runfold.http import health
 from runfold.http.app import create_app
 from runfold.http.connections import Connection, StreamingServer
+from runfold.http.routes import health
 
 
 class Anybody:

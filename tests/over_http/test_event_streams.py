@@ -15,12 +15,12 @@ from fastapi import FastAPI
 from over_http.conftest import Anybody, serving
 from over_http.streams import Stream, names, positions
 from runfold import Ledger, Run
+from runfold.access.limits import Limits
 from runfold.feed import shared as feeds
 from runfold.feed import tail as tails
-from runfold.http import sse
-from runfold.http import stream as streaming
 from runfold.http.app import create_app
-from runfold.http.limits import Limits
+from runfold.http.streams import event_stream as streaming
+from runfold.http.streams import sse
 from runfold.store import reader as reading
 
 QUICK = Limits(heartbeat_seconds=0.1, stuck_seconds=0.6)

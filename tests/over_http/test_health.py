@@ -12,9 +12,9 @@ from psycopg.conninfo import conninfo_to_dict
 from over_http.conftest import Anybody, serving
 from runfold import Ledger, Settings
 from runfold.errors import KeyRefused
-from runfold.http import health
 from runfold.http.app import create_app
-from runfold.http.health import late
+from runfold.http.routes import health
+from runfold.http.routes.health import late
 from runfold.projector.status import ProjectionStatus, State
 
 if TYPE_CHECKING:

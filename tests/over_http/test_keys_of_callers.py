@@ -16,7 +16,7 @@ from runfold.domain.security import Scope
 from runfold.domain.values import Actor
 from runfold.http.access import Keys
 from runfold.http.app import create_app, described
-from runfold.http.service import KEY_HEADER
+from runfold.http.server_state import KEY_HEADER
 
 ADA, BOB = {"X-Actor": "human:ada"}, {"X-Actor": "human:bob"}
 ROUTES = {route.name: route for route in COMMANDS}

@@ -18,9 +18,9 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from runfold import Ledger, Run
+from runfold.access.limits import BytesInFlight, Limits
 from runfold.http.access import Keys
 from runfold.http.app import create_app
-from runfold.http.limits import BytesInFlight, Limits
 from runfold.http.registry import Connections
 
 from .conftest import Anybody, serving

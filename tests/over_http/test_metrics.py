@@ -11,9 +11,9 @@ from psycopg.conninfo import conninfo_to_dict
 
 from over_http.conftest import serving
 from runfold import Ledger
-from runfold.http import health
 from runfold.http.access import Keys
 from runfold.http.app import create_app
+from runfold.http.routes import health
 
 if TYPE_CHECKING:
     from conftest import TestDatabase

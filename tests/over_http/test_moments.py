@@ -26,7 +26,7 @@ from runfold.api.table import QUESTIONS
 from runfold.errors import MomentNotFound, MomentNotPrepared, TooManyMoments, UsageError
 from runfold.http.access import Keys
 from runfold.http.app import create_app
-from runfold.http.questions import answer_of, is_list
+from runfold.http.routes.questions import answer_of, is_list
 from runfold.projections.registry import known
 from runfold.projector import moments
 from runfold.projector.worker import Worker

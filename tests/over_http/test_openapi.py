@@ -13,8 +13,8 @@ from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 
 from runfold.api.table import COMMANDS, QUESTIONS
 from runfold.http.app import described
-from runfold.http.docs import curl, rendered
 from runfold.http.document import operations
+from runfold.http.routes.docs import curl, rendered
 
 WRITTEN = Path(__file__).parents[2] / "schemas" / "openapi.json"
 FOR_EVERYBODY = {"Health.alive", "Health.ready"}

@@ -14,12 +14,12 @@ from over_http.conftest import serving
 from over_http.streams import Block, Stream
 from over_http.test_access import make_key, soon, with_key
 from runfold import Ledger, Settings
+from runfold.access import key_watch
+from runfold.access.limits import Limits
 from runfold.domain.security import read_key
 from runfold.errors import KeyRefused
-from runfold.http import key_watch
 from runfold.http.access import Keys
 from runfold.http.app import create_app
-from runfold.http.limits import Limits
 from runfold.store.codec import StreamKey
 
 PATHS = ("/events", "/threads/thread_1/events", "/runs/run_1/events", "/events?types=approval.*", "/events?up_to=999999999")

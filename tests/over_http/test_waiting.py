@@ -9,7 +9,7 @@ import pytest
 
 from runfold import Ledger
 from runfold.http.app import create_app
-from runfold.http.service import Service
+from runfold.http.server_state import ServerState
 
 from .conftest import Anybody, serving
 
@@ -31,7 +31,7 @@ def test_questions_that_wait_hold_no_threads_and_are_answered_once_it_is_folded(
     ledger.fold()
     ledger.run("run_one").set_state(1)
     app = create_app(ledger, Anybody())
-    service: Service = app.state.service
+    service: ServerState = app.state.service
     with serving(app) as address, ThreadPoolExecutor(QUESTIONS) as pool:
         url = f"{address}{path}?min_position={ledger.position()}&wait_seconds=60"
         waiting = [pool.submit(httpx2.get, url, timeout=90) for _ in range(QUESTIONS)]
@@ -64,7 +64,7 @@ def test_who_waits_in_vain_is_told_where_it_is_now(ledger: Ledger) -> None:
 def test_a_server_that_stops_waits_for_no_question(ledger: Ledger) -> None:
     ledger.create_thread(agent_id="support")
     app = create_app(ledger, Anybody())
-    service: Service = app.state.service
+    service: ServerState = app.state.service
     with ThreadPoolExecutor(1) as pool:
         with serving(app) as address:
             waiting = pool.submit(httpx2.get, f"{address}/runs?min_position=1&wait_seconds=60", timeout=90)

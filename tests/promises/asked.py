@@ -10,6 +10,7 @@ from uuid import UUID
 from promises.statements import Seen
 from runfold import Ledger, LedgerError
 from runfold.export.exporting import export
+from runfold.maintenance.checking import LogCheck
 from runfold.projections.approval_queue import ApprovalQueue
 from runfold.projections.attention import Attention
 from runfold.projections.decision_log import DecisionLog
@@ -37,7 +38,6 @@ from runfold.queries.problem_list import ProblemsAsked
 from runfold.queries.reading import Reading
 from runfold.queries.run_list import RunsAsked
 from runfold.queries.thread_list import ThreadsAsked
-from runfold.store.checking import LogCheck
 from runfold.store.datastore import Datastore
 from runfold.store.reader import Filter
 from runfold.store.writer import _FIND, _STORED_IDS

@@ -21,10 +21,10 @@ from runfold.handles.tenant_ledger import parse_moment
 from runfold.http import bodies
 from runfold.http.access import Access
 from runfold.http.app import _add_all
-from runfold.http.commands import envelope
-from runfold.http.metrics import Metrics
+from runfold.http.routes.commands import envelope
+from runfold.http.routes.metrics import Metrics
 from runfold.http.routing import Written, asked
-from runfold.http.service import Service
+from runfold.http.server_state import ServerState
 from runfold.importers.importing import FORMATS
 from runfold.importers.sources import SourceFile
 from runfold.ledger import Ledger
@@ -64,7 +64,7 @@ def a_request(query: bytes = b"", headers: list[tuple[bytes, bytes]] | None = No
 def written() -> Written:
     """Every route of the service."""
     router = Written()
-    _add_all(router, Service(cast("Ledger", None), cast("Access", None)), Feed(), Metrics())
+    _add_all(router, ServerState(cast("Ledger", None), cast("Access", None)), Feed(), Metrics())
     return router
 
 

@@ -21,10 +21,10 @@ ELSEWHERE = (
     "projector/schemas.py",
     "projector/comparing.py",
     "export/formats.py",
-    "store/backup.py",
-    "store/restore.py",
-    "store/checking.sql: repeated",
-    "store/checking.sql: before of another tenant",
+    "maintenance/backup.py",
+    "maintenance/restore.py",
+    "maintenance/checking.sql: repeated",
+    "maintenance/checking.sql: before of another tenant",
 )
 """What is about catalogues or single rows, what takes in the whole log, what is asked where something is damaged or differs,
 frames of other statements."""

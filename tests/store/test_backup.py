@@ -12,13 +12,13 @@ from backups import empty_database, events, owners_and_grants, tell
 from conftest import TestDatabase
 from runfold import HistoryChanged, Ledger, Settings
 from runfold.errors import BackupRefused, MigrationRefused
+from runfold.maintenance.backup import STAYS, TRAVELS, back_up, note_of, sums_of
+from runfold.maintenance.checking import LogCheck
+from runfold.maintenance.pg_programs import environment_of
+from runfold.maintenance.restore import restore
 from runfold.store import rights
-from runfold.store.backup import STAYS, TRAVELS, back_up, note_of, sums_of
-from runfold.store.checking import LogCheck
 from runfold.store.marks import MarkFile
 from runfold.store.migrate import migrate
-from runfold.store.pg_programs import environment_of
-from runfold.store.restore import restore
 
 ROLES = ("runfold_owner", "runfold_app", "runfold_projector", "runfold_reader")
 

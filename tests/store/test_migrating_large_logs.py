@@ -15,8 +15,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from runfold import Ledger, LedgerUnavailable
 from runfold.errors import MigrationRefused
+from runfold.maintenance.checking import LogCheck
 from runfold.store import migration
-from runfold.store.checking import LogCheck
 from runfold.store.migrate import _connected, migrate, migrations
 
 BEFORE = [file for file in migrations() if file.number < 5]

@@ -16,9 +16,9 @@ from conftest import TestDatabase
 from runfold import Ledger, Settings
 from runfold.cli.doctor import examine
 from runfold.errors import MigrationRefused
+from runfold.maintenance.checking import LogCheck
 from runfold.projector.auditing import receipt_findings
 from runfold.projector.connection import connect
-from runfold.store.checking import LogCheck
 from runfold.store.datastore import Datastore
 from runfold.store.migrate import migrate, migrations
 from store.trojan import caught, plant, prepare, used_functions

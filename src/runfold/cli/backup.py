@@ -10,7 +10,7 @@ from runfold.cli.call import Call
 from runfold.errors import Damage
 
 if TYPE_CHECKING:
-    from runfold.store.restore import Restored
+    from runfold.maintenance.restore import Restored
 
 
 def backup(
@@ -25,7 +25,7 @@ def backup(
     sees every row: a superuser, or one that was granted runfold_owner, in RUNFOLD_ADMIN_URL. The embedded database has one.
     """
     from runfold.cli.terminal import counted
-    from runfold.store.backup import back_up
+    from runfold.maintenance.backup import back_up
     from runfold.store.database import Database
 
     began = time.monotonic()
@@ -61,12 +61,12 @@ def restore(
     backup; who has seen more is told. It needs a superuser in RUNFOLD_ADMIN_URL; the embedded database has one.
     """
     from runfold.cli.progress import progress_bar
-    from runfold.store.checking import LogCheck
+    from runfold.maintenance.checking import LogCheck
+    from runfold.maintenance.restore import restore as restore_file
     from runfold.store.database import Database
     from runfold.store.datastore import Datastore
     from runfold.store.marks import MarkFile
     from runfold.store.reader import Reader
-    from runfold.store.restore import restore as restore_file
 
     began = time.monotonic()
     settings = call.settings()
@@ -93,7 +93,7 @@ def restore(
 
 def _answer(call: Call, restored: "Restored", seconds: float) -> None:
     from runfold.cli.terminal import counted, shown
-    from runfold.store.backup import ALONG, NOT_ALONG
+    from runfold.maintenance.backup import ALONG, NOT_ALONG
 
     if call.json:
         told: dict[str, Any] = {"travelled": list(ALONG), "did_not_travel": list(NOT_ALONG)}

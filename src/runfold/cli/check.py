@@ -10,7 +10,7 @@ from runfold.errors import Damage
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from runfold.store.checking import Finding
+    from runfold.maintenance.checking import Finding
     from runfold.store.history import History
 
 DAMAGE = Damage.exit_code
@@ -31,8 +31,8 @@ def check(call: Call) -> None:
     import time
 
     from runfold.cli.progress import progress_bar
+    from runfold.maintenance.checking import LogCheck
     from runfold.projector.auditing import receipt_findings
-    from runfold.store.checking import LogCheck
 
     began = time.monotonic()
     found: list[Finding] = []
@@ -63,7 +63,7 @@ def check(call: Call) -> None:
 def _history(history: "History") -> "Iterator[Finding]":
     """What the mark file saw of the present history, and the database lacks."""
     from runfold.errors import UsageError
-    from runfold.store.checking import Finding
+    from runfold.maintenance.checking import Finding
 
     try:
         parting = history.parted()

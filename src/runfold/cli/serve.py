@@ -57,10 +57,10 @@ def serve(
     At an address that other machines reach it starts only where keys exist.
     """
     from runfold import logs
+    from runfold.access.limits import Limits
     from runfold.http.access import Keys
     from runfold.http.app import create_app
     from runfold.http.folding import FoldingProcess
-    from runfold.http.limits import Limits
     from runfold.http.server import listening, url_of
     from runfold.http.server import serve as serve_on
     from runfold.projections.registry import chosen, known

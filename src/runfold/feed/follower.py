@@ -15,9 +15,9 @@ from runfold.domain.run import ENDED
 from runfold.domain.run_events import Status
 from runfold.errors import Damage, HistoryChanged, KeyRefused, LedgerError, LedgerUnavailable
 from runfold.feed.shared import Block, Entry, Feed
-from runfold.http import sse
 from runfold.http.connections import STOP_SECONDS
 from runfold.http.problems import disclosed
+from runfold.http.streams import sse
 from runfold.store import epochs
 from runfold.store.reader import LATEST, SEARCHED, Filter, Head, Reader, Stretch
 

@@ -1,6 +1,6 @@
 """The newest events, encoded once for all who stream them, and who waits for which.
 
-One thread reads the log for the process (`store/tail.py`); one call on the event loop takes what it read; only those whom
+One thread reads the log for the process (`feed/tail.py`); one call on the event loop takes what it read; only those whom
 an event concerns are woken. So thousands who wait cost nothing, and a hundred who follow cost the database what one does.
 """
 
@@ -17,7 +17,7 @@ from anyio import CapacityLimiter, to_thread
 from runfold.domain.event import Recorded
 from runfold.errors import Damage
 from runfold.feed.tail import Tail
-from runfold.http.sse import frame
+from runfold.http.streams.sse import frame
 from runfold.store.reader import Filter, Head, Stretch
 
 KEPT_BYTES = 64 * 1024 * 1024

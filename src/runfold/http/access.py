@@ -12,12 +12,12 @@ from typing import NoReturn, Protocol
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 
+from runfold.access.key_watch import Ended, KeyWatch
 from runfold.commands.caller import Caller
 from runfold.domain.security import Denied, Scope, Security, Shown, key_stream, read_key
 from runfold.errors import KeyRefused, ScopeMissing, TooManyRequests
 from runfold.handles.keys import KeyView, key_views
 from runfold.http.denials import Denials
-from runfold.http.key_watch import Ended, KeyWatch
 from runfold.ledger import Ledger
 from runfold.store.codec import StreamKey
 

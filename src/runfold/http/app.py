@@ -9,25 +9,25 @@ from fastapi import APIRouter, FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware.cors import CORSMiddleware
 
+from runfold.access.limits import Limits
 from runfold.feed.shared import Feed
 from runfold.http import problems
 from runfold.http.access import Access
-from runfold.http.batches import add_batches
 from runfold.http.clients import PublicHosts
-from runfold.http.commands import add_commands
-from runfold.http.docs import add_docs
 from runfold.http.document import DESCRIPTION, TITLE, openapi
-from runfold.http.events import add_events
-from runfold.http.health import add_health
-from runfold.http.keys import add_keys
-from runfold.http.limits import Limits
-from runfold.http.metrics import Metrics, Observed, add_metrics
-from runfold.http.moments import add_moments
-from runfold.http.projections import add_projections
-from runfold.http.questions import add_questions
 from runfold.http.registry import Connections
+from runfold.http.routes.batches import add_batches
+from runfold.http.routes.commands import add_commands
+from runfold.http.routes.docs import add_docs
+from runfold.http.routes.events import add_events
+from runfold.http.routes.health import add_health
+from runfold.http.routes.keys import add_keys
+from runfold.http.routes.metrics import Metrics, Observed, add_metrics
+from runfold.http.routes.moments import add_moments
+from runfold.http.routes.projections import add_projections
+from runfold.http.routes.questions import add_questions
 from runfold.http.routing import Written
-from runfold.http.service import Service
+from runfold.http.server_state import ServerState
 from runfold.ledger import Ledger
 from runfold.projections.projection import AnyProjection
 from runfold.settings import Settings, listed
@@ -46,7 +46,7 @@ def create_app(
 
     `projections` are those that may be named in requests beside those that every program knows.
     """
-    service = Service(ledger, access, limits or Limits(), {each.name: each for each in projections}, ledger.preparer())
+    service = ServerState(ledger, access, limits or Limits(), {each.name: each for each in projections}, ledger.preparer())
     app = FastAPI(title=TITLE, description=DESCRIPTION, openapi_url=None, docs_url=None, redoc_url=None, lifespan=_while_serving)
     problems.add_handlers(app)
     feed, metrics = Feed(), Metrics()
@@ -73,7 +73,7 @@ def _add_middleware(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
     app.add_middleware(Observed, metrics=metrics)
 
 
-def _add_all(router: APIRouter, service: Service, feed: Feed, metrics: Metrics) -> None:
+def _add_all(router: APIRouter, service: ServerState, feed: Feed, metrics: Metrics) -> None:
     add_commands(router, service)
     add_batches(router, service)
     add_questions(router, service)
@@ -99,5 +99,5 @@ async def _while_serving(app: FastAPI) -> AsyncIterator[None]:
 def described() -> dict[str, Any]:
     """The OpenAPI document of the service. It needs no ledger, for nobody asks anything of routes that are written down."""
     written = Written()
-    _add_all(written, Service(cast("Ledger", None), cast("Access", None)), Feed(), Metrics())
+    _add_all(written, ServerState(cast("Ledger", None), cast("Access", None)), Feed(), Metrics())
     return openapi(written.routes)

@@ -10,13 +10,13 @@ from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationErro
 from pydantic_core import CoreSchema
 from starlette.requests import ClientDisconnect
 
+from runfold.access.limits import Hold, Limits
 from runfold.domain.event import refusal
 from runfold.domain.first_fault import failing_fast, require_known
 from runfold.domain.values import parse_json
 from runfold.errors import InvalidEvent, TooLarge, TooSlow, WrongMediaType, shortened
 from runfold.gzipped import GrowsTooLarge, NotWhole, Unpacker
 from runfold.http.connections import rest_of_body
-from runfold.http.limits import Hold, Limits
 
 M = TypeVar("M", bound=BaseModel)
 

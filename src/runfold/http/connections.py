@@ -17,8 +17,8 @@ import structlog
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from runfold.access.limits import Limits
 from runfold.feed.shared import Feed
-from runfold.http.limits import Limits
 from runfold.http.problems import raw_problem
 from runfold.http.registry import Connections
 

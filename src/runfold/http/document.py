@@ -8,7 +8,7 @@ from starlette.routing import BaseRoute
 
 from runfold.api.table import API_VERSION
 from runfold.http import problems
-from runfold.http.service import MOST_KEY_CHARACTERS
+from runfold.http.server_state import MOST_KEY_CHARACTERS
 
 TITLE = "Runfold"
 DESCRIPTION = "The ledger of record for AI-agent runs: record, ask, approve, follow, and look at any moment of the past."

@@ -3,7 +3,7 @@
 from collections import Counter, OrderedDict
 from typing import Protocol
 
-from runfold.http.limits import Limits
+from runfold.access.limits import Limits
 
 
 class Member(Protocol):

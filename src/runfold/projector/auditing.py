@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from psycopg.rows import dict_row
 
+from runfold.maintenance.checking import Finding
 from runfold.projector.checkpoints import QUERIES, ReadModel, read_models
-from runfold.store.checking import Finding
 from runfold.store.datastore import Connection, Datastore
 from runfold.store.epochs import Lineage, lineage_over
 

@@ -8,7 +8,7 @@ import orjson
 
 from runfold.errors import KeyRefused
 from runfold.feed.follower import ended_with_key
-from runfold.http.stream import Watching
+from runfold.http.streams.event_stream import Watching
 
 LOOK_SECONDS = 0.5
 

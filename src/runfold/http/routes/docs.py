@@ -45,7 +45,7 @@ def add_docs(app: FastAPI, document: Callable[[], dict[str, Any]]) -> None:
 
 @cache
 def _style() -> str:
-    return (resources.files("runfold.http") / "docs.css").read_text(encoding="utf-8")
+    return (resources.files("runfold.http.routes") / "docs.css").read_text(encoding="utf-8")
 
 
 @cache
@@ -57,7 +57,7 @@ def _headers() -> dict[str, str]:
 
 def rendered(document: Mapping[str, Any]) -> str:
     """The page. `{origin}` stands where the address of the service goes."""
-    frame = Template((resources.files("runfold.http") / "docs.html").read_text(encoding="utf-8"))
+    frame = Template((resources.files("runfold.http.routes") / "docs.html").read_text(encoding="utf-8"))
     info, tags = document["info"], document["tags"]
     return frame.substitute(
         title=escape(info["title"]),

@@ -11,10 +11,10 @@ from runfold.handles.keys import KeyView
 from runfold.handles.tenant_ledger import TenantLedger
 from runfold.http import bodies
 from runfold.http.bodies import Body
-from runfold.http.commands import HEADERS, envelope, reply
 from runfold.http.listing import Listed, page, read_cursor
+from runfold.http.routes.commands import HEADERS, envelope, reply
 from runfold.http.routing import Handler, Reply, add, answer, asked
-from runfold.http.service import Service
+from runfold.http.server_state import ServerState
 from runfold.queries.paging import MOST
 from runfold.queries.where import Within
 
@@ -62,7 +62,7 @@ class NewKeyReply(Reply):
     """Why there is no `key`."""
 
 
-def add_keys(router: APIRouter, service: Service) -> None:
+def add_keys(router: APIRouter, service: ServerState) -> None:
     """The routes on keys."""
     add(
         router,
@@ -109,7 +109,7 @@ def _doc(method: Any) -> str:
     return inspect.getdoc(method) or ""
 
 
-def _listing(service: Service) -> Handler:
+def _listing(service: ServerState) -> Handler:
     adapter = TypeAdapter(Listed[KeyView])
 
     async def handle(request: Request) -> Response:
@@ -122,7 +122,7 @@ def _listing(service: Service) -> Handler:
     return handle
 
 
-def _creating(service: Service) -> Handler:
+def _creating(service: ServerState) -> Handler:
     async def handle(request: Request) -> Response:
         async with service.commanding(request, "admin") as (ledger, raw):
             said = await service.parsed(request, raw, lambda request, raw: bodies.said(bodies.parsed(request, raw, KeyAsked)))
@@ -135,7 +135,7 @@ def _creating(service: Service) -> Handler:
     return handle
 
 
-def _revoking(service: Service) -> Handler:
+def _revoking(service: ServerState) -> Handler:
     async def handle(request: Request) -> Response:
         async with service.commanding(request, "admin") as (ledger, raw):
             said = await service.parsed(

@@ -8,6 +8,8 @@ from typing import TypeVar
 
 from fastapi import Request
 
+from runfold.access.key_watch import Ended
+from runfold.access.limits import BytesInFlight, Limits, Pools
 from runfold.api.route import Scope
 from runfold.commands.caller import Caller
 from runfold.domain.values import digest
@@ -15,8 +17,6 @@ from runfold.errors import InvalidEvent, ProjectionNotFound
 from runfold.handles.tenant_ledger import TenantLedger
 from runfold.http import bodies
 from runfold.http.access import Access
-from runfold.http.key_watch import Ended
-from runfold.http.limits import BytesInFlight, Limits, Pools
 from runfold.http.waiting import Watch
 from runfold.ledger import Ledger
 from runfold.projections.projection import AnyProjection
@@ -31,7 +31,7 @@ MOST_KEY_CHARACTERS = 255
 
 
 @dataclass
-class Service:
+class ServerState:
     """The ledger, for whoever asks."""
 
     ledger: Ledger

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from fastapi import Response
 from starlette.types import Receive, Scope, Send
 
+from runfold.access.key_watch import Ended
+from runfold.access.limits import Limits
 from runfold.feed.follower import Follower, ended_with_key
 from runfold.feed.shared import Feed
-from runfold.http import sse
 from runfold.http.connections import STOP_SECONDS, connection_of
-from runfold.http.key_watch import Ended
-from runfold.http.limits import Limits
+from runfold.http.streams import sse
 
 READ_ON_SECONDS = 10.0
 """A client that is dropped may read what waits for it for so long."""

@@ -18,10 +18,10 @@ from runfold.domain.approval_events import ClosedStatus
 from runfold.errors import AlreadyAppended, CommandRefused, InvalidEvent, TooLarge, VersionConflict
 from runfold.handles.tenant_ledger import Batch, TenantLedger, Writing
 from runfold.http import bodies
-from runfold.http.batch_bodies import Ballots, BatchReply, Item, RunBatch, RunChange, ThreadChange, ThreadDeletions
-from runfold.http.commands import HEADERS, body_of, envelope, identity, planned
+from runfold.http.routes.batch_bodies import Ballots, BatchReply, Item, RunBatch, RunChange, ThreadChange, ThreadDeletions
+from runfold.http.routes.commands import HEADERS, body_of, envelope, identity, planned
 from runfold.http.routing import Handler, add
-from runfold.http.service import Service
+from runfold.http.server_state import ServerState
 
 MOST_TRIES = 20
 DECIDE: Scope = "approvals:decide"
@@ -41,7 +41,7 @@ Reading = Callable[[Request, bytes], Sequence[Step]]
 """A request → its commands. Raises InvalidEvent."""
 
 
-def add_batches(router: APIRouter, service: Service) -> None:
+def add_batches(router: APIRouter, service: ServerState) -> None:
     """The routes whose requests are several commands."""
 
     def of_run(request: Request, raw: bytes) -> list[Step]:
@@ -61,7 +61,7 @@ def add_batches(router: APIRouter, service: Service) -> None:
 
 def _add(
     router: APIRouter,
-    service: Service,
+    service: ServerState,
     verb: str,
     path: str,
     read: Reading,
@@ -85,7 +85,7 @@ def _add(
     )
 
 
-def _handler(service: Service, read: Reading, scope: Scope) -> Handler:
+def _handler(service: ServerState, read: Reading, scope: Scope) -> Handler:
     async def handle(request: Request) -> Response:
         async with service.commanding(request, scope) as (ledger, raw):
             steps = await service.parsed(request, raw, read)

@@ -15,14 +15,14 @@ import psycopg
 from psycopg import sql
 
 from runfold.errors import BackupRefused, UsageError
+from runfold.maintenance.backup import Note, Sums, digest_of, one_row, read_note, sums_of
+from runfold.maintenance.checking import Finding
+from runfold.maintenance.pg_programs import complaint, find_program, running
 from runfold.sessions import connect_pinned
 from runfold.store import rights
-from runfold.store.backup import Note, Sums, digest_of, one_row, read_note, sums_of
-from runfold.store.checking import Finding
 from runfold.store.datastore import Connection, unavailable
 from runfold.store.marks import MarkFile, Seen
 from runfold.store.migrate import make_roles, migrate
-from runfold.store.pg_programs import complaint, find_program, running
 
 _STATE = """
 SELECT CASE WHEN to_regnamespace('runfold') IS NULL THEN 'none'

@@ -9,6 +9,7 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ValidationError
 
+from runfold.access.limits import SMALL_BODY
 from runfold.api.route import CommandRoute, Field
 from runfold.api.table import COMMANDS
 from runfold.commands.plan import Plan
@@ -19,9 +20,8 @@ from runfold.errors import InvalidEvent
 from runfold.handles.command import Handle
 from runfold.handles.tenant_ledger import TenantLedger, Writing
 from runfold.http import bodies
-from runfold.http.limits import SMALL_BODY
 from runfold.http.routing import Handler, Reply, add, model_of
-from runfold.http.service import KEY_HEADER, Service
+from runfold.http.server_state import KEY_HEADER, ServerState
 from runfold.http.shapes import narrowed
 
 HEADERS = {
@@ -32,7 +32,7 @@ HEADERS = {
 }
 
 
-def add_commands(router: APIRouter, service: Service) -> None:
+def add_commands(router: APIRouter, service: ServerState) -> None:
     """A route for each command."""
     for route in COMMANDS:
         body = body_of(route)
@@ -59,7 +59,7 @@ def body_of(route: CommandRoute) -> type[BaseModel]:
     return model_of(route.name, fields, strict=True)
 
 
-def _handler(service: Service, route: CommandRoute, model: type[BaseModel]) -> Handler:
+def _handler(service: ServerState, route: CommandRoute, model: type[BaseModel]) -> Handler:
     async def handle(request: Request) -> Response:
         async with service.commanding(request, route.scope) as (ledger, raw):
 
@@ -100,7 +100,7 @@ def planned(ledger: Writing, route: CommandRoute, ids: Mapping[str, str], said: 
     return plan
 
 
-async def submitted(service: Service, ledger: TenantLedger, plan: Plan[Any], size: int = 0) -> tuple[Any, Receipt]:
+async def submitted(service: ServerState, ledger: TenantLedger, plan: Plan[Any], size: int = 0) -> tuple[Any, Receipt]:
     """Carry a command out; what it made, and its receipt. Raises LedgerError.
 
     One with a large body is decided in a thread, and so is one that would have to wait until another is decided: what goes

@@ -11,12 +11,13 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from runfold.errors import LedgerUnavailable, MomentNotFound
 from runfold.handles.tenant_ledger import TenantLedger
-from runfold.http import bodies, sse
+from runfold.http import bodies
 from runfold.http.bodies import Body
 from runfold.http.listing import Listed, page, read_cursor
-from runfold.http.progress import LOOK_SECONDS, Standing, progress
 from runfold.http.routing import Handler, add, answer, asked
-from runfold.http.service import Service
+from runfold.http.server_state import ServerState
+from runfold.http.streams import sse
+from runfold.http.streams.progress import LOOK_SECONDS, Standing, progress
 from runfold.queries.moments import MomentView
 from runfold.queries.paging import MOST
 from runfold.queries.where import Within
@@ -50,7 +51,7 @@ class MomentDropped(BaseModel):
     dropped: bool = True
 
 
-def add_moments(router: APIRouter, service: Service) -> None:
+def add_moments(router: APIRouter, service: ServerState) -> None:
     """The routes on moments."""
     add(
         router,
@@ -104,7 +105,7 @@ def add_moments(router: APIRouter, service: Service) -> None:
     )
 
 
-def _listing(service: Service) -> Handler:
+def _listing(service: ServerState) -> Handler:
     adapter = TypeAdapter(Listed[MomentView])
 
     async def handle(request: Request) -> Response:
@@ -118,7 +119,7 @@ def _listing(service: Service) -> Handler:
     return handle
 
 
-def _asking(service: Service) -> Handler:
+def _asking(service: ServerState) -> Handler:
     async def handle(request: Request) -> Response:
         ledger = await service.ledger_for(request, "moments:create")
         async with service.body(request, ledger.caller) as raw:
@@ -131,13 +132,13 @@ def _asking(service: Service) -> Handler:
     return handle
 
 
-def _ask(service: Service, ledger: TenantLedger, said: MomentAsked) -> MomentView:
+def _ask(service: ServerState, ledger: TenantLedger, said: MomentAsked) -> MomentView:
     position = ledger.position() if said.as_of is None else ledger.at(said.as_of).up_to
     moments = service.ledger.moments_of(ledger.caller.tenant_id)
     return moments.one(moments.ask(position, str(ledger.caller.actor), said.expires_in))
 
 
-def _telling(service: Service) -> Handler:
+def _telling(service: ServerState) -> Handler:
     async def handle(request: Request) -> Response:
         ledger = await service.ledger_for(request, "runs:read")
         view = await service.pools.questions.run(_one, service, ledger, request.path_params["moment_id"])
@@ -146,11 +147,11 @@ def _telling(service: Service) -> Handler:
     return handle
 
 
-def _one(service: Service, ledger: TenantLedger, moment_id: str) -> MomentView:
+def _one(service: ServerState, ledger: TenantLedger, moment_id: str) -> MomentView:
     return service.ledger.moments_of(ledger.caller.tenant_id).one(moment_id)
 
 
-def _answer(request: Request, service: Service, ledger: TenantLedger, view: MomentView, status: int) -> Response:
+def _answer(request: Request, service: ServerState, ledger: TenantLedger, view: MomentView, status: int) -> Response:
     if sse.MEDIA_TYPE in request.headers.get("accept", ""):
         frames = progress(partial(_look, service, ledger, view.id), partial(service.watch, ledger.caller))
         return StreamingResponse(frames, status, media_type=sse.MEDIA_TYPE)
@@ -158,7 +159,7 @@ def _answer(request: Request, service: Service, ledger: TenantLedger, view: Mome
     return answer(_adapter, view, {**headers, "Runfold-Position": str(view.position)}, status)
 
 
-async def _look(service: Service, ledger: TenantLedger, moment_id: str) -> Standing:
+async def _look(service: ServerState, ledger: TenantLedger, moment_id: str) -> Standing:
     """How far it is. A database that is away for a moment is waited for."""
     while True:
         try:
@@ -171,7 +172,7 @@ async def _look(service: Service, ledger: TenantLedger, moment_id: str) -> Stand
         return Standing(_adapter.dump_json(view), view.state in _OVER)
 
 
-def _dropping(service: Service) -> Handler:
+def _dropping(service: ServerState) -> Handler:
     adapter: TypeAdapter[Any] = TypeAdapter(MomentDropped)
 
     async def handle(request: Request) -> Response:

@@ -22,9 +22,9 @@ from runfold.errors import LedgerError
 from runfold.feed.shared import Feed
 from runfold.http.access import is_local
 from runfold.http.connections import answered_early
-from runfold.http.health import Looking
+from runfold.http.routes.health import Looking
 from runfold.http.routing import add
-from runfold.http.service import Service
+from runfold.http.server_state import ServerState
 from runfold.ledger import Ledger
 from runfold.projector.status import ProjectionStatus, State
 from runfold.store.appender import Appender
@@ -118,7 +118,7 @@ class _Families(Collector):
         return self._make()
 
 
-def add_metrics(router: APIRouter, service: Service, feed: Feed, metrics: Metrics) -> None:
+def add_metrics(router: APIRouter, service: ServerState, feed: Feed, metrics: Metrics) -> None:
     """/metrics."""
     looking = Looking()
     if service.ledger is not None:  # where routes are only written down, there is none

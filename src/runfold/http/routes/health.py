@@ -19,7 +19,7 @@ from runfold.api.table import API_VERSION
 from runfold.errors import LedgerError, LedgerUnavailable, MigrationRefused
 from runfold.http.problems import problem
 from runfold.http.routing import add
-from runfold.http.service import Service
+from runfold.http.server_state import ServerState
 from runfold.ledger import Ledger
 from runfold.projector.status import ProjectionStatus
 from runfold.store import migrate
@@ -71,7 +71,7 @@ class Looking:
             return await anyio.to_thread.run_sync(question, abandon_on_cancel=True, limiter=self._threads)
 
 
-def add_health(router: APIRouter, service: Service) -> None:
+def add_health(router: APIRouter, service: ServerState) -> None:
     """/healthz and /readyz."""
     looking = Looking()
 

@@ -1,7 +1,7 @@
 """The feed over HTTP: events in the order of the ledger, as a page or, with `Accept: text/event-stream`, as a stream.
 
 `GET /events` takes a key with `events:read`; of one thread or one run, `runs:read` is enough. What a stream looks like is
-written in `runfold.http.sse`.
+written in `runfold.http.streams.sse`.
 """
 
 import time
@@ -21,10 +21,10 @@ from runfold.errors import UsageError
 from runfold.feed.follower import ENDINGS, Follower, RunWatch, Wanted
 from runfold.feed.shared import Feed
 from runfold.handles.tenant_ledger import TenantLedger
-from runfold.http import sse
 from runfold.http.routing import Handler, add, asked, model_of
-from runfold.http.service import Service
-from runfold.http.stream import EventStream
+from runfold.http.server_state import ServerState
+from runfold.http.streams import sse
+from runfold.http.streams.event_stream import EventStream
 from runfold.queries.paging import DEFAULT_LIMIT, MOST
 from runfold.queries.where import number
 from runfold.store import epochs
@@ -120,7 +120,7 @@ class RunEventPage(EventPage):
     """Whether nothing more is to come: the run has ended, and this page came to the end."""
 
 
-def add_events(router: APIRouter, service: Service, feed: Feed) -> None:
+def add_events(router: APIRouter, service: ServerState, feed: Feed) -> None:
     """The routes of the feed."""
     everything, one = model_of("Events.Query", {**_ASKED, **_OF_ALL}), model_of("Events.of.Query", _ASKED)
     routes: tuple[tuple[str, str, Scope, str, type[BaseModel], type[EventPage]], ...] = (
@@ -145,7 +145,7 @@ def add_events(router: APIRouter, service: Service, feed: Feed) -> None:
         )
 
 
-def _handler(service: Service, feed: Feed, query: type[BaseModel], scope: Scope) -> Handler:
+def _handler(service: ServerState, feed: Feed, query: type[BaseModel], scope: Scope) -> Handler:
     async def handle(request: Request) -> Response:
         ledger = await service.ledger_for(request, scope)
         said = asked(request, query).model_dump(exclude_none=True)

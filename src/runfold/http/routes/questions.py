@@ -17,7 +17,7 @@ from runfold.errors import ReadModelBehind, RunNotFound, ThreadNotFound, UsageEr
 from runfold.handles.tenant_ledger import TenantLedger
 from runfold.http.listing import Listed, page, read_cursor
 from runfold.http.routing import Handler, add, answer, asked, model_of
-from runfold.http.service import Service
+from runfold.http.server_state import ServerState
 from runfold.queries.paging import MOST
 from runfold.queries.read_models import WAIT_SECONDS
 from runfold.queries.where import Within
@@ -35,7 +35,7 @@ PAGES = {"limit": Field(Annotated[int, Within(least=1, most=MOST)] | None, None)
 """What a question that answers a plain list may say too."""
 
 
-def add_questions(router: APIRouter, service: Service) -> None:
+def add_questions(router: APIRouter, service: ServerState) -> None:
     """A route for each question."""
     for route in QUESTIONS:
         name = f"{route.name}.of" if route.narrowed else route.name
@@ -60,7 +60,7 @@ def query_of(route: QuestionRoute, name: str) -> type[BaseModel]:
     return model_of(f"{name}.Query", {**route.query, **MOMENTS, **(PAGES if is_list(route) else {})})
 
 
-def _handler(service: Service, route: QuestionRoute, model: type[BaseModel]) -> Handler:
+def _handler(service: ServerState, route: QuestionRoute, model: type[BaseModel]) -> Handler:
     adapter = TypeAdapter(answer_of(route))
 
     def answered(ledger: TenantLedger, ids: dict[str, Any], asking: Asking) -> Response:

@@ -11,11 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from runfold.commands.caller import Caller
 from runfold.errors import LedgerError, RebuildRefused
-from runfold.http import bodies, sse
+from runfold.http import bodies
 from runfold.http.bodies import Body
-from runfold.http.progress import Standing, progress
 from runfold.http.routing import Handler, add, answer
-from runfold.http.service import Service
+from runfold.http.server_state import ServerState
+from runfold.http.streams import sse
+from runfold.http.streams.progress import Standing, progress
 from runfold.projections.projection import AnyProjection
 from runfold.projector.rebuild import Rebuilt
 from runfold.projector.status import ProjectionStatus
@@ -71,7 +72,7 @@ class Retried(BaseModel):
 class Rebuilds:
     """The rebuilds of this server. Each goes on in a thread of its own, whoever watches; a killed one is gone on with."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: ServerState) -> None:
         self._service = service
         self._turn = threading.Lock()
         self._known: dict[str, RebuildStatus] = {}
@@ -108,7 +109,7 @@ class Rebuilds:
         status.state = "failed" if status.error else "done"
 
 
-def add_projections(router: APIRouter, service: Service) -> None:
+def add_projections(router: APIRouter, service: ServerState) -> None:
     """The routes on read models."""
     rebuilds = Rebuilds(service)
     add(
@@ -150,7 +151,7 @@ def add_projections(router: APIRouter, service: Service) -> None:
     )
 
 
-def _listing(service: Service, rebuilds: Rebuilds) -> Handler:
+def _listing(service: ServerState, rebuilds: Rebuilds) -> Handler:
     adapter = TypeAdapter(ProjectionList)
 
     async def handle(request: Request) -> Response:
@@ -164,7 +165,7 @@ def _listing(service: Service, rebuilds: Rebuilds) -> Handler:
     return handle
 
 
-def _retrying(service: Service) -> Handler:
+def _retrying(service: ServerState) -> Handler:
     adapter = TypeAdapter(Retried)
 
     async def handle(request: Request) -> Response:
@@ -176,7 +177,7 @@ def _retrying(service: Service) -> Handler:
     return handle
 
 
-def _rebuilding(service: Service, rebuilds: Rebuilds) -> Handler:
+def _rebuilding(service: ServerState, rebuilds: Rebuilds) -> Handler:
     adapter = TypeAdapter(RebuildStatus)
 
     async def handle(request: Request) -> Response:
@@ -196,7 +197,7 @@ def _rebuilding(service: Service, rebuilds: Rebuilds) -> Handler:
     return handle
 
 
-def _shown(status: RebuildStatus, service: Service, caller: Caller) -> RebuildStatus:
+def _shown(status: RebuildStatus, service: ServerState, caller: Caller) -> RebuildStatus:
     """How a rebuild stands at this moment. Why one has failed may be in the words of another tenant, or name hosts and files."""
     seen = status.model_copy()
     if seen.error is not None and not service.runs_it(caller):

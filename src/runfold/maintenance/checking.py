@@ -91,7 +91,7 @@ class LogCheck:
     _salted: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
-        self._queries = named_queries("runfold.store", "checking.sql")
+        self._queries = named_queries("runfold.maintenance", "checking.sql")
         try:
             ((self.head, self._head_time, self._lowest, self._highest),) = self.reader.rows(self._queries["ends"])
         except LedgerUnavailable as error:  # the first or the last event is on a page that cannot be read

@@ -19,9 +19,9 @@ from psycopg.rows import tuple_row
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from runfold.errors import BackupRefused
+from runfold.maintenance.pg_programs import complaint, find_program, running
 from runfold.sessions import connect_pinned
 from runfold.store.datastore import Connection, unavailable
-from runfold.store.pg_programs import complaint, find_program, running
 
 TRAVELS = frozenset({"log", "head", "epochs", "restores", "migrations"})
 """Tables of the schema runfold whose rows are in a backup."""

@@ -1,0 +1,1 @@
+"""Who asks, and how much of everything they may take: what a server knows of its callers, whatever the protocol."""

@@ -1,0 +1,1 @@
+"""Answers that go on: the bytes of an event stream, and what sends them."""

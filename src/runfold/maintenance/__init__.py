@@ -1,0 +1,1 @@
+"""Looking after a ledger: backups, restoring them, and reading the whole log for damage."""
