@@ -17,6 +17,7 @@ from runfold.domain.values import Actor
 from runfold.errors import LedgerUnavailable, MomentNotFound, MomentNotPrepared, TooManyMoments
 from runfold.projections.registry import known
 from runfold.projector import as_of, moments
+from runfold.projector.locks import making
 from runfold.projector.preparing import Preparer
 from runfold.queries.past import Past
 from runfold.store.datastore import Datastore
@@ -132,7 +133,7 @@ def test_while_it_is_being_made_it_is_not_dropped_and_what_nobody_wants_ends(
     asked = own.ask(told.position(), "human:ada")
     schema = moments.schema_of(asked)
     with psycopg.connect(database.projector_url, autocommit=True) as maker:
-        maker.execute("SELECT pg_advisory_lock(%s, hashtext(%s))", [as_of.LOCK, schema])
+        maker.execute("SELECT runfold.take_session_lock(%s)", [making(schema)])
         assert own.one(asked).state == "running"
         own.drop(asked)
         assert [made.schema for made in told.schemas()] == [schema], "who makes it finds out by itself"
@@ -182,7 +183,7 @@ def test_what_another_is_at_work_on_is_left_to_it_and_taken_over_when_it_dies(
     asked = told.moments_of("default").ask(told.position(), "human:ada")
     preparer = Preparer(Datastore(database.projector_url))
     with psycopg.connect(database.projector_url, autocommit=True) as maker:
-        maker.execute("SELECT pg_advisory_lock(%s, hashtext(%s))", [as_of.LOCK, moments.schema_of(asked)])
+        maker.execute("SELECT runfold.take_session_lock(%s)", [making(moments.schema_of(asked))])
         assert preparer._prepare_next() == 0.1, "nothing was started, and it looks again soon"
     assert (preparer._prepare_next(), told.moments()[0].state) == (0.0, "ready")
     assert preparer._prepare_next() > 1

@@ -23,12 +23,23 @@ from runfold.maintenance.pg_programs import complaint, find_program, running
 from runfold.sessions import connect_pinned
 from runfold.store.datastore import Connection, unavailable
 
-TRAVELS = frozenset({"log", "head", "epochs", "restores", "migrations"})
+TRAVELS = frozenset({"log", "head", "epochs", "restores", "migrations", "locks"})
 """Tables of the schema runfold whose rows are in a backup."""
 STAYS = frozenset(
-    {"read_models", "checkpoints", "receipts", "troubles", "workers", "fillings", "filling_lanes", "past_schemas", "moments"}
+    {
+        "read_models",
+        "checkpoints",
+        "receipts",
+        "troubles",
+        "workers",
+        "fillings",
+        "filling_lanes",
+        "past_schemas",
+        "moments",
+        "session_locks",
+    }
 )
-"""Those that tell of read models, which are folded anew."""
+"""Those that tell of read models, which are folded anew, and of who is at work on them."""
 ALONG = (
     "every event, with its position, version, time and payload, and so all threads, runs, approvals and votes",
     "the keys of the service, as events: those that were good when the backup was made are good again, revoked since or not",

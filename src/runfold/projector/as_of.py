@@ -22,6 +22,7 @@ from runfold.projections.registry import source_of
 from runfold.projector import filling
 from runfold.projector.connection import connect
 from runfold.projector.filling import Job, Progress, Target
+from runfold.projector.locks import making, take_session_lock
 from runfold.projector.schemas import removal
 from runfold.projector.tables import InvalidRow, Table
 from runfold.projector.team import read_head
@@ -32,8 +33,6 @@ from runfold.store.epochs import Lineage
 PAGE = 10_000
 NOTE_SECONDS = 0.25
 TURN_SECONDS = 0.1
-LOCK = 824199018
-"""The first half of the advisory locks that keep two makers of one schema apart."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
@@ -138,10 +137,7 @@ def make(
 
 def _wait_for_turn(connection: Connection, schema: str) -> None:
     """Until the connection closes, nobody else makes it. Asked again and again: a question that waits holds a snapshot."""
-    while True:
-        row = connection.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s)) AS mine", [LOCK, schema]).fetchone()
-        if row is not None and row["mine"]:
-            return
+    while not take_session_lock(connection, making(schema)):
         time.sleep(TURN_SECONDS)
 
 

@@ -1,7 +1,3 @@
--- name: begin lock
--- One at a time makes or changes generations of read models.
-SELECT pg_advisory_xact_lock(8241990171134159717)
-
 -- name: read models
 -- All generations, how far each is, who folds it, and what is wrong with it.
 SELECT m.name, m.generation, m.version, m.fingerprint, m.depends_on, m.source, m.state, c.position, c.epoch, c.token,
@@ -41,17 +37,6 @@ SELECT u.schema, u.name, u.is_view
   FROM runfold.unwalled AS u
  WHERE u.owner = current_user
  ORDER BY u.schema, u.name
-
--- name: is being rebuilt
--- Whether somebody holds the lock that a rebuild takes.
-SELECT EXISTS (SELECT
-                 FROM pg_locks
-                WHERE locktype = 'advisory'
-                  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-                  AND classid = %(lock)s::int::oid
-                  AND objid = hashtext(%(name)s)::oid
-                  AND objsubid = 2
-                  AND granted) AS rebuilt
 
 -- name: beat
 -- Say that this worker lives.

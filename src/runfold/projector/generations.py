@@ -10,12 +10,10 @@ from runfold.errors import ProjectionChanged, ProjectionStopped, RebuildRefused
 from runfold.projections.projection import AnyProjection
 from runfold.projections.registry import source_of
 from runfold.projector.checkpoints import QUERIES, Claim, ClaimsLost, ReadModel, State, read_models
+from runfold.projector.locks import is_held, rebuilding, take_lock
 from runfold.projector.schemas import creation, removal
 from runfold.projector.tables import READ_SCHEMA, Table, fingerprint, keep_tenants_apart
 from runfold.store.datastore import Connection
-
-REBUILD_LOCK = 824199017
-"""The first half of the advisory locks that keep two rebuilds of one read model apart; the other is its name's hash."""
 
 
 class Begun(NamedTuple):
@@ -57,7 +55,7 @@ def begin(connection: Connection, projection: AnyProjection, epoch: UUID) -> Non
     Raises ProjectionChanged.
     """
     with connection.transaction():
-        connection.execute(QUERIES["begin lock"])
+        take_lock(connection, "generations")
         models = read_models(connection)
         if not is_wanted(projection, models) or is_being_rebuilt(connection, projection.name):
             return
@@ -73,8 +71,7 @@ def begin(connection: Connection, projection: AnyProjection, epoch: UUID) -> Non
 
 def is_being_rebuilt(connection: Connection, name: str) -> bool:
     """Whether a rebuild of a read model runs just now."""
-    row = connection.execute(QUERIES["is being rebuilt"], {"lock": REBUILD_LOCK, "name": name}).fetchone()
-    return row is not None and bool(row["rebuilt"])
+    return is_held(connection, rebuilding(name))
 
 
 def renew(connection: Connection, projection: AnyProjection, state: State) -> int:
@@ -83,7 +80,7 @@ def renew(connection: Connection, projection: AnyProjection, state: State) -> in
     One that is to be filled has no indexes and no checkpoint yet. Returns its number.
     """
     with connection.transaction():
-        connection.execute(QUERIES["begin lock"])
+        take_lock(connection, "generations")
         own = [model for model in read_models(connection) if model.name == projection.name]
         for model in own:
             if model.state in {"filling", "building"}:
@@ -104,7 +101,7 @@ def ready(connection: Connection, projection: AnyProjection, generation: int, be
     """A generation was filled up to a position: from here on workers keep it up, as any that is in the making."""
     named = {"name": projection.name, "generation": generation}
     with connection.transaction():
-        connection.execute(QUERIES["begin lock"])
+        take_lock(connection, "generations")
         connection.execute(QUERIES["add checkpoint"], {**named, "epoch": begun.epoch, "position": begun.position})
         if begun.position:
             connection.execute(QUERIES["add receipt"], {**named, **begun._asdict()})
@@ -127,7 +124,7 @@ def switch(connection: Connection, projection: AnyProjection, held: Claim) -> bo
 
 
 def _switch(connection: Connection, projection: AnyProjection, held: Claim) -> bool:
-    connection.execute(QUERIES["begin lock"])
+    take_lock(connection, "generations")
     found = {row["generation"]: row for row in connection.execute(QUERIES["lock read model"], {"name": held.name})}
     own = found.pop(held.generation, None)
     if own is None or own["token"] != held.token:
@@ -146,7 +143,7 @@ def rollback(connection: Connection, name: str, projection: AnyProjection | None
     Raises ProjectionStopped where there is none, RebuildRefused while it is being rebuilt.
     """
     with connection.transaction():
-        connection.execute(QUERIES["begin lock"])
+        take_lock(connection, "generations")
         if is_being_rebuilt(connection, name):
             raise RebuildRefused(name, "is being rebuilt", "wait for that, or stop it, and give the command again")
         own = [model for model in read_models(connection) if model.name == name]
@@ -203,7 +200,7 @@ def enable_row_security(connection: Connection) -> bool:
     try:
         for row in found:
             with connection.transaction():
-                connection.execute(QUERIES["begin lock"])
+                take_lock(connection, "generations")
                 connection.execute("SET LOCAL lock_timeout = '200ms'")  # new readers wait behind who waits for old ones
                 _enable_row_security(connection, sql.Identifier(row["schema"], row["name"]), is_view=row["is_view"])
     except (psycopg.errors.LockNotAvailable, psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):

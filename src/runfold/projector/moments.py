@@ -19,6 +19,7 @@ from runfold.errors import MomentNotFound, TooManyMoments
 from runfold.projections.projection import AnyProjection
 from runfold.projector import as_of, filling
 from runfold.projector.as_of import PastSchema, version_of
+from runfold.projector.locks import is_held, making, take_lock
 from runfold.projector.schemas import removal
 from runfold.store.datastore import Connection
 from runfold.store.epochs import Lineage
@@ -119,7 +120,7 @@ def ask(connection: Connection, wanted: Wanted, limits: Limits) -> str:
     }
     sweep(connection)  # what is unused takes no room
     with connection.transaction():
-        connection.execute(QUERIES["moments lock"])
+        take_lock(connection, "moments")
         connection.execute(QUERIES["try again"], facts)
         if connection.execute(QUERIES["ask again"], facts).fetchone() is not None:
             return wanted.schema
@@ -147,7 +148,7 @@ def _require_room(count: dict[str, Any], limits: Limits) -> None:
 def of_tenant(connection: Connection, tenant_id: str) -> list[Moment]:
     """All that a tenant asked for and that were not dropped yet, by position."""
     cursor = connection.cursor(row_factory=class_row(Moment))
-    return cursor.execute(QUERIES["moments"], {"tenant": tenant_id, "lock": as_of.LOCK}).fetchall()
+    return cursor.execute(QUERIES["moments"], {"tenant": tenant_id}).fetchall()
 
 
 def drop(connection: Connection, tenant_id: str, id: str) -> None:
@@ -182,7 +183,7 @@ def waiting(connection: Connection) -> dict[str, bool]:
     """The schemas that somebody waits for and that are not made yet, also those that were left half made; and whether somebody
     is at work on each.
     """
-    return {row["schema"]: row["being_made"] for row in connection.execute(QUERIES["waiting"], {"lock": as_of.LOCK})}
+    return {row["schema"]: row["being_made"] for row in connection.execute(QUERIES["waiting"])}
 
 
 def fail(connection: Connection, schema: str, error: str) -> None:
@@ -201,11 +202,11 @@ def _sweep_away(connection: Connection, schema: str) -> bool:
     try:
         with connection.transaction():
             connection.execute("SET LOCAL lock_timeout = '200ms'")  # new readers wait behind who waits for old ones
-            connection.execute(QUERIES["moments lock"])
-            free = connection.execute(
-                "SELECT pg_try_advisory_xact_lock(%s, hashtext(%s)) AS free", [as_of.LOCK, schema]
-            ).fetchone()
-            if not (free and free["free"]) or connection.execute(QUERIES["forget unused"], {"schema": schema}).fetchone() is None:
+            take_lock(connection, "moments")
+            take_lock(connection, "session locks")  # nobody begins to make it meanwhile
+            if is_held(connection, making(schema)):
+                return False
+            if connection.execute(QUERIES["forget unused"], {"schema": schema}).fetchone() is None:
                 return False
             connection.execute(removal(schema))
             filling.forget_abandoned(connection)

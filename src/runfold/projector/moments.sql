@@ -1,19 +1,8 @@
--- name: moments lock
--- One at a time asks for a moment or drops one, so that limits hold and nothing is dropped that was just asked for.
-SELECT pg_advisory_xact_lock(8241990171134159720)
-
 -- name: moments
 -- Those of one tenant, and whether somebody is at work on each just now.
 SELECT m.tenant_id, m.schema, p.position, p.names, p.ready, p.done, p.total, p.error, m.asked_by, m.asked_at, m.used_at,
        m.expires_in,
-       EXISTS (SELECT
-                 FROM pg_locks AS l
-                WHERE l.locktype = 'advisory'
-                  AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
-                  AND l.classid = %(lock)s::int::oid
-                  AND l.objid = hashtext(m.schema)::oid
-                  AND l.objsubid = 2
-                  AND l.granted) AS being_made
+       EXISTS (SELECT FROM runfold.held_session_locks AS h WHERE h.name = 'schema ' || m.schema) AS being_made
   FROM runfold.moments AS m
   JOIN runfold.past_schemas AS p USING (schema)
  WHERE m.tenant_id = %(tenant)s
@@ -105,14 +94,7 @@ RETURNING p.schema
 -- name: waiting
 -- What was asked for and is not made yet, the first that was asked for first, and whether somebody is at work on it.
 SELECT p.schema,
-       EXISTS (SELECT
-                 FROM pg_locks AS l
-                WHERE l.locktype = 'advisory'
-                  AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
-                  AND l.classid = %(lock)s::int::oid
-                  AND l.objid = hashtext(p.schema)::oid
-                  AND l.objsubid = 2
-                  AND l.granted) AS being_made
+       EXISTS (SELECT FROM runfold.held_session_locks AS h WHERE h.name = 'schema ' || p.schema) AS being_made
   FROM runfold.past_schemas AS p
  WHERE NOT p.kept
    AND NOT p.ready

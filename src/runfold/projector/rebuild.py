@@ -21,7 +21,8 @@ from runfold.projector.checkpoints import ReadModel, read_models
 from runfold.projector.comparing import Comparison, compare
 from runfold.projector.connection import connect
 from runfold.projector.filling import Job, Target
-from runfold.projector.generations import REBUILD_LOCK, Begun
+from runfold.projector.generations import Begun
+from runfold.projector.locks import rebuilding, take_session_lock
 from runfold.projector.tables import Table
 from runfold.projector.team import read_head
 from runfold.projector.worker import Worker
@@ -95,7 +96,7 @@ class Rebuild:
         """Until the connection closes. The session of a rebuild that was killed may take a moment to end."""
         until = time.monotonic() + PATIENCE_SECONDS
         for name in self.projections:
-            while not _taken(connection, name):
+            while not take_session_lock(connection, rebuilding(name)):
                 if time.monotonic() > until:
                     raise RebuildRefused(name, "is being rebuilt already", "wait for that, and see `runfold projections`")
                 time.sleep(0.1)
@@ -213,11 +214,6 @@ class Rebuild:
                 self.told(stage, done, total)
 
         return tell
-
-
-def _taken(connection: Connection, name: str) -> bool:
-    row = connection.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s)) AS taken", [REBUILD_LOCK, name]).fetchone()
-    return row is not None and bool(row["taken"])
 
 
 def _state(models: Sequence[ReadModel], name: str, generation: int) -> str | None:

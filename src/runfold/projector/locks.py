@@ -1,0 +1,34 @@
+"""Locks in the database that only the projector's role can take: for a transaction, or for as long as a session lives."""
+
+from typing import Literal
+
+from runfold.store.datastore import Connection
+
+_IS_HELD = "SELECT EXISTS (SELECT FROM runfold.held_session_locks AS h WHERE h.name = %s) AS held"
+
+
+def take_lock(connection: Connection, name: Literal["generations", "moments", "session locks"]) -> None:
+    """Wait until no other transaction holds it, and keep it until the caller's ends. Raises psycopg.errors.LockNotAvailable."""
+    connection.execute("SELECT runfold.take_lock(%s)", [name])
+
+
+def take_session_lock(connection: Connection, name: str) -> bool:
+    """Whether the connection has the lock from now on, until it closes; it never waits for who has it. For autocommit."""
+    row = connection.execute("SELECT runfold.take_session_lock(%s) AS taken", [name]).fetchone()
+    return row is not None and bool(row["taken"])
+
+
+def is_held(connection: Connection, name: str) -> bool:
+    """Whether a session that lives holds the lock."""
+    row = connection.execute(_IS_HELD, [name]).fetchone()
+    return row is not None and bool(row["held"])
+
+
+def rebuilding(read_model: str) -> str:
+    """The session lock of who rebuilds a read model."""
+    return f"rebuild {read_model}"
+
+
+def making(schema: str) -> str:
+    """The session lock of who makes a schema of the past."""
+    return f"schema {schema}"
