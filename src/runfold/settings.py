@@ -6,10 +6,12 @@ Nothing is read from the working folder: whoever can write there could say which
 import re
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from runfold.domain.durations import parse_duration
 
 MIB = 1024 * 1024
 _HOST, _ORIGIN = re.compile(r"[A-Za-z0-9_.-]+|[0-9A-Fa-f:]+"), re.compile(r"https?://[A-Za-z0-9_.:\[\]-]+")
@@ -18,6 +20,19 @@ _HOST, _ORIGIN = re.compile(r"[A-Za-z0-9_.-]+|[0-9A-Fa-f:]+"), re.compile(r"http
 def listed(text: str) -> list[str]:
     """What stands between commas."""
     return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def in_seconds(given: Any) -> Any:
+    """A duration such as `90s` or `1500ms` in seconds; a number of seconds stays as it is. Raises ValueError."""
+    if not isinstance(given, str):
+        return given
+    try:
+        return float(given)
+    except ValueError:
+        return parse_duration(given.strip()).total_seconds()
+
+
+Seconds = Annotated[float, BeforeValidator(in_seconds)]
 
 
 class Settings(BaseSettings):
@@ -38,7 +53,9 @@ class Settings(BaseSettings):
     )
     pg_bin: Path | None = Field(None, description="folder with initdb and postgres, for the embedded database")
     unsafe_durability: bool = Field(False, description="start even where a crash would lose acknowledged events")
-    connect_timeout: float = Field(5.0, gt=0, description="seconds until an unreachable database is an error")
+    connect_timeout: Seconds = Field(
+        5.0, gt=0, description="seconds, or a duration such as 5s, until an unreachable database is an error"
+    )
     queue_size: int = Field(10_000, ge=1, description="commands that may wait to be appended")
     cached_streams: int = Field(10_000, ge=1, description="thread, run and approval states kept in memory")
     max_string_bytes: int = Field(2 * MIB, ge=1, description="longest string in an event")
@@ -62,15 +79,19 @@ class Settings(BaseSettings):
     cors_origins: str = Field(
         "", description="origins, with commas between, whose pages may ask from a browser, such as https://app.example; * for any"
     )
-    max_lag: float = Field(60.0, gt=0, description="seconds that read models may be behind while /readyz says ready")
+    max_lag: Seconds = Field(
+        60.0, gt=0, description="seconds, or a duration, that read models may be behind while /readyz says ready"
+    )
     max_body_bytes: int = Field(16 * MIB, ge=1024, description="largest body of a request to `runfold serve`")
     max_bytes_in_flight: int = Field(
         128 * MIB, ge=MIB, description="bodies that `runfold serve` works on at once, in bytes; one owner of keys may have half"
     )
     max_head_bytes: int = Field(32 * 1024, ge=1024, description="largest request line and headers of a request")
     max_url_bytes: int = Field(16 * 1024, ge=256, description="longest URL of a request")
-    head_timeout: float = Field(10.0, gt=0, description="seconds that the headers of a request may take")
-    body_timeout: float = Field(20.0, gt=0, description="seconds that a body may take; a large one a second more for each 32 KiB")
+    head_timeout: Seconds = Field(10.0, gt=0, description="seconds, or a duration, that the headers of a request may take")
+    body_timeout: Seconds = Field(
+        20.0, gt=0, description="seconds, or a duration, that a body may take; a large one has a second more for each 32 KiB"
+    )
     max_connections: int | None = Field(
         None, ge=1, description="connections to `runfold serve` at once; none means as many as open files allow, less 96"
     )

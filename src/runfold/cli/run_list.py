@@ -1,5 +1,6 @@
 """`runfold runs`: runs of all threads, found by what they are and did."""
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
     from runfold.projections.run_summary import RunSummary
     from runfold.queries.read_models import Page
 
-_UNITS = {"ns": 1, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 _MINUTES_FROM = 120
 
 
@@ -154,12 +154,14 @@ def _whole(text: str | None) -> int | None:
 
 
 def _nanoseconds(text: str | None) -> int | None:
+    from runfold.domain.durations import parse_duration
     from runfold.errors import UsageError
 
     if text is None:
         return None
-    number = text.rstrip("nmsh")
-    unit = _UNITS.get(text[len(number) :])
-    if unit is None or not (number.isascii() and number.isdigit()):
-        raise UsageError(f"--duration takes a time such as 1500ms, 90s, 15m or lt:2h, not {text!r}", option="--duration")
-    return int(number) * unit
+    try:
+        return parse_duration(text) // timedelta(microseconds=1) * 1000
+    except ValueError:
+        raise UsageError(
+            f"--duration takes a time such as 1500ms, 90s, 15m or lt:2h, not {text!r}", option="--duration"
+        ) from None

@@ -1,7 +1,7 @@
 """How a method of a handle becomes a command: called, it waits; its `submit_…` twin returns at once."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import wraps
 from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec, Protocol, TypeVar
 
@@ -152,20 +152,3 @@ def checked_id(kind: Any, name: str, id: str) -> str:
         return str(TypeAdapter(kind).validate_python(id, strict=True))
     except ValidationError as error:
         raise InvalidEvent(name, refusal(error).reason) from None
-
-
-_MOST_DIGITS = 9
-_LONGEST = timedelta(days=366_000)
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-
-
-def duration(given: str | timedelta) -> timedelta:
-    """`90s`, `15m`, `1h`, `7d` or a timedelta. Raises InvalidEvent for another form."""
-    if isinstance(given, timedelta):
-        return given
-    unit, number = _UNITS.get(given[-1:]), given[:-1]
-    if unit is None or not number.isascii() or not number.isdecimal() or len(number) > _MOST_DIGITS:
-        raise InvalidEvent("expires_in", f"{given[:40]!r} is not a duration; write 90s, 15m, 1h or 7d")
-    if (found := timedelta(**{unit: int(number)})) > _LONGEST:
-        raise InvalidEvent("expires_in", f"{given!r} is longer than {_LONGEST.days} days; leave it out for no end")
-    return found

@@ -17,6 +17,7 @@ from runfold.commands.executor import CommandExecutor
 from runfold.commands.plan import Plan
 from runfold.commands.session import Session
 from runfold.commands.submitted import Receipt, Submitted
+from runfold.domain.durations import duration
 from runfold.domain.event import Context, Recorded, refusal
 from runfold.domain.security import (
     AccessDenied,
@@ -34,7 +35,7 @@ from runfold.domain.security import (
 )
 from runfold.domain.values import Actor
 from runfold.errors import InvalidEvent, KeyNotFound
-from runfold.handles.command import Entrance, checked_id, duration, itself
+from runfold.handles.command import Entrance, checked_id, itself
 from runfold.history.views import View
 from runfold.store.reader import LATEST, Reader
 
@@ -127,7 +128,7 @@ class Keyring:
         if expires_in is None:
             return None
         try:
-            length = duration(expires_in)
+            length = duration("expires_in", expires_in)
             if length <= timedelta(0):
                 raise InvalidEvent("expires_in", "is not in the future; write 90s, 15m, 1h or 7d")
             return self._own_executor.clock() + length

@@ -10,6 +10,7 @@ from runfold.commands.plan import Plan
 from runfold.commands.session import Session
 from runfold.commands.submitted import Receipt
 from runfold.domain.approval_events import WithdrawalCause
+from runfold.domain.durations import duration
 from runfold.domain.event import Event
 from runfold.domain.run import Run as RunState
 from runfold.domain.run_events import StuckRule
@@ -21,7 +22,6 @@ from runfold.handles.command import (
     Entrance,
     Handle,
     command,
-    duration,
     itself,
     submitting,
 )
@@ -63,7 +63,7 @@ class Life(Handle):
 
         Refused while another holds it; after its lease expired, unless `take_over`.
         """
-        execution, length = execution_id or self._executor.new_id("exec"), duration(lease)
+        execution, length = execution_id or self._executor.new_id("exec"), duration("lease", lease)
 
         def decide(run: RunState) -> list[Event]:
             now = self._executor.clock()

@@ -12,6 +12,7 @@ from runfold.commands.submitted import Receipt
 from runfold.domain.approval import Approval as ApprovalState
 from runfold.domain.approval_events import ONLY_PEOPLE, ApprovalRequested, ApprovalRule, Choice
 from runfold.domain.decision import DecisionMade, DecisionType, Option
+from runfold.domain.durations import duration
 from runfold.domain.event import Event
 from runfold.domain.message import MessageAdded, Role
 from runfold.domain.problem import ConstraintViolated, ProblemReported, Severity
@@ -28,7 +29,6 @@ from runfold.handles.command import (
     checked_id,
     command,
     content_parts,
-    duration,
     itself,
     submitting,
 )
@@ -357,7 +357,7 @@ class Recording(Life):
         text, _ = arguments_of(arguments)
         require_schema("response_schema", response_schema)
         if expires_in is not None:
-            expires_at = self._executor.clock() + duration(expires_in)
+            expires_at = self._executor.clock() + duration("expires_in", expires_in)
         requested = ApprovalRequested(
             run_id=self.id,
             requested_by=str(Actor.parse(envelope.get("actor", self._executor.actor))),

@@ -47,7 +47,11 @@ def keys_of_all(ledger: Ledger) -> list[KeyView]:
 
 
 class Bucket:
-    """How often a key may ask: as many requests at once as in a second, and then evenly."""
+    """How often a key may ask: as many requests at once as in a second, and then evenly.
+
+    Libraries have windows, in which everybody may ask at once again when the next one begins, or which keep the time of each
+    request: two numbers a key are enough here.
+    """
 
     def __init__(self, a_second: float, now: float) -> None:
         self._a_second, self._most = a_second, max(1.0, a_second)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 from pydantic import BaseModel, Field
 
+from runfold.domain import durations
 from runfold.domain.approval_events import ApprovalRule
 from runfold.domain.catalogue import event_types
 from runfold.domain.decision import Outcome
@@ -17,16 +18,15 @@ from runfold.domain.values import PATTERN_WORDS, ApprovalId, Count, Label, RunId
 _NOTHING = type(None)
 _PARTS = (ApprovalRule, Metadata, Outcome, Tokens)
 """Parts of events whose fields commands take one by one."""
-_SPAN_PATTERN = "^[0-9]{1,9}[smhd]$"
-PATTERN_WORDS[_SPAN_PATTERN] = "is not a duration; write 90s, 15m, 1h or 7d"
-_SPAN = Annotated[str, Field(pattern=_SPAN_PATTERN)]
+PATTERN_WORDS[durations.PATTERN] = durations.NOT_ONE
+_DURATION = Annotated[str, Field(pattern=durations.PATTERN)]
 _ELSEWHERE = {
     "approval_id": ApprovalId,
     "at_version": Version,
     "code": Label,
     "expected_version": Count,
-    "expires_in": _SPAN,
-    "lease": _SPAN,
+    "expires_in": _DURATION,
+    "lease": _DURATION,
     "quorum": Version,
     "run": RunId,
     "expected": RunId,

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 
+from runfold.domain.durations import duration
 from runfold.errors import InvalidEvent, MomentNotFound, MomentNotPrepared
-from runfold.handles.command import duration
 from runfold.history.views import View
 from runfold.projections.registry import known, named
 from runfold.projector import moments
@@ -131,7 +131,7 @@ class Moments:
 
 
 def _lasting(expires_in: str | timedelta | None) -> timedelta:
-    lasting = EXPIRES_IN if expires_in is None else duration(expires_in)
+    lasting = EXPIRES_IN if expires_in is None else duration("expires_in", expires_in)
     if not SHORTEST <= lasting <= LONGEST:
         raise InvalidEvent("expires_in", "must be from 1s to 7d; it counts from the last use, so 1h is a good choice")
     return lasting

@@ -8,9 +8,9 @@ from typing import Any, Literal, get_args
 from pydantic import GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
+from runfold.domain.durations import duration
 from runfold.domain.values import json_fault
 from runfold.errors import InvalidEvent, UsageError
-from runfold.handles.command import duration
 
 OneOrMore = str | Iterable[str]
 """One value or several, of which any will do. None at all do not narrow."""
@@ -188,6 +188,6 @@ def moment(name: str, given: Any) -> datetime:
 def span(name: str, given: Any) -> timedelta:
     """A duration: 90s, 15m, 1h, 7d or a timedelta. Raises UsageError."""
     try:
-        return duration(given)
-    except (InvalidEvent, TypeError, OverflowError):
+        return duration(name, given)
+    except InvalidEvent:
         raise UsageError(f"{name} takes a duration such as 90s, 15m, 1h or 7d, not {given!r}", name=name) from None

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from runfold.api.route import CommandRoute, Route
 from runfold.api.table import COMMANDS
 from runfold.domain.approval import Approval as ApprovalState
+from runfold.domain.durations import write_duration
 from runfold.domain.run import Run as RunState
 from runfold.domain.streams import State, is_id
 from runfold.domain.thread import Thread as ThreadState
@@ -117,18 +118,18 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _seconds(length: timedelta) -> str:
-    seconds = length.total_seconds()
-    if seconds != int(seconds):
-        raise UsageError(f"{length} is sent in whole seconds; round it")
-    return f"{int(seconds)}s"
+def _written(length: timedelta) -> str:
+    try:
+        return write_duration(length)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
 
 
 _PLAIN: Mapping[type, Callable[[Any], Any]] = {
     str: lambda text: text,
     Handle: lambda handle: handle.id,
     BaseModel: lambda model: model.model_dump(mode="json"),
-    timedelta: _seconds,
+    timedelta: _written,
     date: lambda moment: moment.isoformat(),  # a datetime is one too
     Decimal: lambda amount: f"{amount:f}",
     Mapping: dict,

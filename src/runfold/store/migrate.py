@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from importlib import resources
 
 import psycopg
+import tenacity
 
 from runfold.errors import MigrationRefused
 from runfold.sessions import connect_pinned, require_own_session
@@ -17,8 +18,13 @@ from runfold.store.datastore import KEEPALIVES, Connection, unavailable
 from runfold.store.migration import Migration, Told, apply
 from runfold.store.reader import Reader
 
-_TRIES = 20
+_TRIES, _PAUSE_SECONDS = 21, 0.05
 _LOOK_SECONDS = 0.2
+_DONE_BY_ANOTHER = (
+    psycopg.errors.InternalError_,  # "tuple concurrently updated"
+    psycopg.errors.UniqueViolation,
+    psycopg.errors.DuplicateTable,
+)
 _APPLIED = "SELECT number, name, checksum FROM runfold.migrations ORDER BY number"
 _UNLIMITED = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout", "idle_session_timeout")
 
@@ -133,19 +139,14 @@ def _prepare(connection: Connection) -> list[str]:
     return [f"{name} belongs to runfold_owner again" for name in taken_over]
 
 
+@tenacity.retry(
+    retry=tenacity.retry_if_exception_type(_DONE_BY_ANOTHER),
+    stop=tenacity.stop_after_attempt(_TRIES),
+    wait=tenacity.wait_fixed(_PAUSE_SECONDS),
+    reraise=True,
+)
 def _at_once_with_others(connection: Connection, statements: str) -> None:
     """Roles belong to the whole server, and our lock is only there once the schema is: another may be at the same just now."""
-    for _ in range(_TRIES):
-        try:
-            connection.execute(statements)
-        except (
-            psycopg.errors.InternalError_,  # "tuple concurrently updated"
-            psycopg.errors.UniqueViolation,
-            psycopg.errors.DuplicateTable,
-        ):
-            time.sleep(0.05)
-        else:
-            return
     connection.execute(statements)
 
 

@@ -1,0 +1,59 @@
+"""Lengths of time as people write them: 1500ms, 90s, 15m, 1h, 7d. Whatever takes one as text takes it from here.
+
+pydantic reads a timedelta as well, but in another grammar: ISO 8601, clock times and bare numbers, and no `90s`.
+"""
+
+import re
+from datetime import timedelta
+
+from runfold.errors import InvalidEvent
+
+PATTERN = "^[0-9]{1,9}(ms|s|m|h|d)$"
+"""A whole number with its unit, as a regular expression."""
+LONGEST = timedelta(days=366_000)
+NOT_ONE = "is not a duration; write 90s, 15m, 1h or 7d"
+
+_UNITS = {
+    "ms": timedelta(milliseconds=1),
+    "s": timedelta(seconds=1),
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+}
+_WRITTEN = re.compile(PATTERN.removeprefix("^").removesuffix("$"), re.ASCII)
+
+
+def parse_duration(text: str) -> timedelta:
+    """`90s` as a timedelta. Raises ValueError for another form, and for what is longer than anything can last."""
+    found = _WRITTEN.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text[:40]!r} {NOT_ONE}")
+    unit = found[1]
+    try:
+        length = int(text.removesuffix(unit)) * _UNITS[unit]
+    except OverflowError:
+        length = timedelta.max
+    if length > LONGEST:
+        raise ValueError(f"{text!r} is longer than {LONGEST.days} days; leave it out for no end")
+    return length
+
+
+def duration(name: str, given: str | timedelta) -> timedelta:
+    """What was given as the field `name`: text or a timedelta. Raises InvalidEvent."""
+    if isinstance(given, timedelta):
+        return given
+    if not isinstance(given, str):
+        raise InvalidEvent(name, f"{str(given)[:40]} {NOT_ONE}")
+    try:
+        return parse_duration(given)
+    except ValueError as error:
+        raise InvalidEvent(name, str(error)) from None
+
+
+def write_duration(length: timedelta) -> str:
+    """A timedelta as text that means the same. Raises ValueError for a negative one, and for parts of a millisecond."""
+    for unit in ("s", "ms", "m", "h", "d"):
+        number, rest = divmod(length, _UNITS[unit])
+        if not rest and 0 <= number < 10**9:
+            return f"{number}{unit}"
+    raise ValueError(f"{length} cannot be written as a duration; round it to whole milliseconds, zero or more")
