@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from faults.journal import Ack, Journal, groups
 from runfold import Ledger, LedgerError, LedgerUnavailable, Receipt, Run, VersionConflict
-from runfold.handles.tenant_ledger import Writing
+from runfold.handles.ledger_handle import LedgerHandle
 
 AGAIN_SECONDS = 0.05
 
@@ -194,11 +194,11 @@ class Writer:
     def _id(self, number: int) -> str:
         return f"{self._work.tag}.{self._work.name}.{number}"
 
-    def _give(self, number: int, on: Writing, how: str = "") -> Any:
+    def _give(self, number: int, on: LedgerHandle, how: str = "") -> Any:
         """The command of a number. Given again, it says the same."""
         work, command = self._work, self._id(number)
         rng = Random(f"{work.seed}:{number}")
-        run = Run(f"run_{work.tag}_{work.name}_{number // work.per_run}", on._executor)
+        run = on.run(f"run_{work.tag}_{work.name}_{number // work.per_run}")
         if number % work.per_run == 0:
             start = getattr(on.thread(self._thread_id), f"{how}start_run")
             return start({"number": number}, run_id=run.id, parent=None, correlation_id=command)

@@ -43,7 +43,7 @@ def record_with_a_jumping_clock(work: Work) -> None:
         run = thread.start_run(run_id=f"run_{work.tag}_{work.name}", agent_id="faults", parent=None)
         for number in range(work.commands):
             told = datetime.now(UTC) + JUMPS[number % len(JUMPS)]
-            ledger._own_executor.clock = lambda told=told: told  # type: ignore[misc]  # a lambda's default has no type
+            ledger.command_executor.clock = lambda told=told: told  # type: ignore[misc]  # a lambda's default has no type
             command = f"{work.tag}.{work.name}.{number}"
             if number % 4:
                 said = run.add_message("assistant", f"{number}", occurred_at=told, correlation_id=command)

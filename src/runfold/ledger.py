@@ -41,7 +41,7 @@ class Ledger(TenantLedger, Folding):
         self.recorder.writer.when_connected, self.recorder.writer.when_stored = self.history.follow, self.history.saw
         tail = Tail(self.recorder.store, self.recorder.reader, self.history)
         super().__init__(CommandExecutor(self.recorder, settings), tail, self._whole_past)
-        self.history.when_changed.append(self._own_executor.forget_states)
+        self.history.when_changed.append(self.command_executor.forget_states)
 
     @classmethod
     def open(cls, url: str | None = None, *, settings: Settings | None = None, **overrides: Any) -> Self:
@@ -76,7 +76,7 @@ class Ledger(TenantLedger, Folding):
 
     def on_behalf(self, caller: Caller) -> TenantLedger:
         """The same ledger for somebody else: their tenant's threads, their name on what they do."""
-        return TenantLedger(self._own_executor, self._tail, self.moments_of(caller.tenant_id).found, caller)
+        return TenantLedger(self.command_executor, self.tail, self.moments_of(caller.tenant_id).found, caller)
 
     def lineage(self) -> list[Epoch]:
         """The present history and those that it came from, the present one first."""
@@ -84,8 +84,8 @@ class Ledger(TenantLedger, Folding):
 
     def close(self) -> None:
         """Store what waits, and give the database back."""
-        self._tail.close()
-        self._own_executor.close()
+        self.tail.close()
+        self.command_executor.close()
         self.history.close()
         self.database.close()
 

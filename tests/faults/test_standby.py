@@ -195,7 +195,7 @@ def test_what_is_recorded_at_the_primary_comes_to_who_follows_a_standby(
             made = primary.create_thread(agent_id="support")
             recorded = next(following)
             assert (recorded.position, recorded.thread_id) == (position + number, made.id)
-        assert standby._tail.failure is None
+        assert standby.tail.failure is None
         with pytest.raises(LedgerUnavailable, match=r"standby.*use the primary") as refused:
             standby.create_thread(agent_id="support")
         assert not refused.value.retriable

@@ -12,7 +12,7 @@ import pytest
 
 from conftest import fresh_database
 from runfold import CommandRefused, Ledger, Run
-from runfold.handles.tenant_ledger import Batch
+from runfold.handles.batch import Batch
 from runfold.handles.tool_call import ToolCall
 from runfold.importers.importing import import_paths
 from runfold.projections.fold import fold_all

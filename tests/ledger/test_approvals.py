@@ -353,7 +353,7 @@ def test_what_was_granted_in_time_is_used_until_its_time(ledger: Ledger, run: Ru
         approval.grant(actor="human:ada")
     granted[2].consume({"order": 7}, execution_key="exec_1")
     later = datetime.now(UTC) + timedelta(hours=2)
-    monkeypatch.setattr(ledger._own_executor, "clock", lambda: later)
+    monkeypatch.setattr(ledger.command_executor, "clock", lambda: later)
     before = ledger.position()
     with pytest.raises(CommandRefused, match=r"it was granted in time, to be used until .*; ask again"):
         granted[0].consume({"order": 7}, execution_key="exec_2", occurred_at=later - timedelta(hours=2))

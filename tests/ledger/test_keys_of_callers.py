@@ -121,7 +121,7 @@ def test_no_key_of_a_client_keeps_the_server_from_its_own_commands(ledger: Ledge
     assert (lost.id, lost.text) == (made.id, None)
     before = ledger.position()
     for _ in range(2):
-        deny(ledger._executor, AccessDenied(reason="no_key")).result(30)
+        deny(ledger.executor, AccessDenied(reason="no_key")).result(30)
     assert ledger.position() == before + 2
 
 
@@ -133,8 +133,8 @@ def test_a_repeat_years_later_has_the_same_answer_and_the_log_itself_refuses_it_
     ledger: Ledger, other: Ledger, run: Run, database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = asking(ledger).run(run.id).add_message("assistant", "hello")
-    before, later = ledger.position(), ledger._own_executor.clock() + timedelta(days=3650)
-    monkeypatch.setattr(other._own_executor, "clock", lambda: later)
+    before, later = ledger.position(), ledger.command_executor.clock() + timedelta(days=3650)
+    monkeypatch.setattr(other.command_executor, "clock", lambda: later)
     assert asking(other).run(run.id).add_message("assistant", "hello") == first
     assert ledger.position() == before
     with psycopg.connect(database.admin_url) as connection:
@@ -143,7 +143,7 @@ def test_a_repeat_years_later_has_the_same_answer_and_the_log_itself_refuses_it_
             " WHERE i.indrelid = 'runfold.log'::regclass AND i.indisunique AND i.indnkeyatts = 1 AND a.attname = 'event_id'"
         )
     assert unique == 1
-    monkeypatch.setattr(other._own_executor.answers, "recorded_under", lambda _: None)  # as if nobody had looked first
+    monkeypatch.setattr(other.command_executor.answers, "recorded_under", lambda _: None)  # as if nobody had looked first
     with pytest.raises(AlreadyAppended), asking(other).batch() as batch:
         batch.run(run.id).add_message("assistant", "hello", message_id="msg_other")
     assert ledger.position() == before

@@ -130,7 +130,7 @@ def test_what_is_kept_for_followers_is_bounded_and_none_of_them_misses_any(
         following.wait_for(63)
         following.stop()
         assert following.positions == list(range(4, 64))
-    assert sum(len(recorded.event.content[0].text) for recorded in ledger._tail._kept) <= 24_000
+    assert sum(len(recorded.event.content[0].text) for recorded in ledger.tail._kept) <= 24_000
 
 
 def test_stopping_ends_it_at_once_even_with_events_in_hand(ledger: Ledger, run: Run) -> None:
@@ -148,7 +148,7 @@ def test_stopping_ends_it_at_once_even_with_events_in_hand(ledger: Ledger, run: 
 def test_it_is_stopped_from_another_thread_while_it_waits(ledger: Ledger, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subscribing, "LOOK_AGAIN_SECONDS", LATER)  # when it would notice by itself
     following = Following(ledger.subscribe(after=3))
-    until(lambda: ledger._tail._thread)  # that is there for those who wait
+    until(lambda: ledger.tail._thread)  # that is there for those who wait
     following.stop()
     assert (following.positions, following.error) == ([], None)
 

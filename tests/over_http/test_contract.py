@@ -22,7 +22,7 @@ from .conftest import Anybody, serving
 
 EXAMPLES = int(os.environ.get("RUNFOLD_TEST_EXAMPLES", "0"))
 SOME = [
-    "Writing.create_thread",
+    "LedgerHandle.create_thread",
     "Thread.rename",
     "Life.claim",
     "Recording.decide",

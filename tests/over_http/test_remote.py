@@ -33,8 +33,10 @@ from runfold.domain.decision import Option
 from runfold.domain.run_events import Goal
 from runfold.domain.values import Actor, TextPart
 from runfold.errors import LedgerError, UsageError
-from runfold.handles.command import Handle
-from runfold.handles.tenant_ledger import Batch, TenantLedger, Writing
+from runfold.handles.batch import Batch
+from runfold.handles.handle import Handle
+from runfold.handles.ledger_handle import LedgerHandle
+from runfold.handles.tenant_ledger import TenantLedger
 from runfold.http.app import create_app
 from runfold.queries.reading import Reading
 
@@ -356,9 +358,9 @@ NAMES_ONLY = {
     "Run.decision",
     "Run.problem",
     "Run.recorded_usage",
-    "Writing.thread",
-    "Writing.run",
-    "Writing.approval",
+    "LedgerHandle.thread",
+    "LedgerHandle.run",
+    "LedgerHandle.approval",
 }
 """Handles of what is there: nothing is asked for them."""
 QUESTIONS_NOT_OVER_HTTP = {
@@ -410,7 +412,7 @@ def test_what_a_desk_offers_a_connected_ledger_offers_or_there_is_a_reason() -> 
     }
     offered = {name for name in dir(TenantLedger) if not name.startswith("_")}
     assert offered - kept.keys() <= {name for name in dir(RemoteLedger) if not name.startswith("_")}
-    assert {name for name in dir(Writing) if not name.startswith("_")} <= {*dir(RemoteLedger)}
+    assert {name for name in dir(LedgerHandle) if not name.startswith("_")} <= {*dir(RemoteLedger)}
 
 
 def test_the_command_without_a_route_says_so(remote: RemoteLedger) -> None:

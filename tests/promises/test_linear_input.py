@@ -11,13 +11,13 @@ from starlette.requests import Request
 
 from runfold.commands.json_schema import mismatch
 from runfold.domain.catalogue import event_types
+from runfold.domain.durations import duration
 from runfold.domain.event import refusal
 from runfold.domain.step import apply_patch
 from runfold.domain.values import Actor, canonical, json_text, parse_json, same
 from runfold.errors import InvalidEvent
 from runfold.feed.shared import Feed
-from runfold.handles.command import content_parts, duration
-from runfold.handles.tenant_ledger import parse_moment
+from runfold.handles.arguments import content_parts
 from runfold.http import bodies
 from runfold.http.access import Access
 from runfold.http.app import _add_all
@@ -29,6 +29,7 @@ from runfold.importers.importing import FORMATS
 from runfold.importers.sources import SourceFile
 from runfold.ledger import Ledger
 from runfold.queries.paging import read_cursor_parts
+from runfold.queries.reading import parse_moment
 from runfold.queries.where import texts
 from runfold.store.codec import Limits, encode
 
@@ -233,7 +234,7 @@ def test_a_file_to_import_is_read_in_proportion_to_its_size(format: str, shape: 
     [
         read_cursor_parts,
         parse_moment,
-        duration,
+        lambda text: duration("expires_in", text),
         Actor.parse,
         lambda text: texts("name", [text]),
         lambda text: event_types.require([text]),

@@ -16,12 +16,12 @@ from pydantic import BaseModel
 
 from runfold.domain import security
 from runfold.handles.approval import Approval
-from runfold.handles.command import Handle
 from runfold.handles.decision import Decision, Problem
+from runfold.handles.handle import Handle
+from runfold.handles.ledger_handle import LedgerHandle
 from runfold.handles.message import Message
 from runfold.handles.run import Run
 from runfold.handles.step import ModelCall, Step
-from runfold.handles.tenant_ledger import Writing
 from runfold.handles.thread import Thread
 from runfold.handles.tool_call import ToolCall
 from runfold.handles.usage import Usage
@@ -31,7 +31,7 @@ Scope = security.Scope
 MISSING = inspect.Parameter.empty
 
 _PLACES: Mapping[type[Handle], tuple[str, ...]] = {
-    Writing: (),
+    LedgerHandle: (),
     Thread: ("thread_id",),
     Run: ("run_id",),
     Approval: ("approval_id",),
@@ -120,13 +120,13 @@ class CommandRoute(Route):
         made = get_args(self.answer)[0]
         return isinstance(made, type) and issubclass(made, Handle)
 
-    def handle(self, ledger: Writing, ids: Mapping[str, str]) -> Handle:
+    def handle(self, ledger: LedgerHandle, ids: Mapping[str, str]) -> Handle:
         """The handle that the ids of a path lead to."""
         if not self.place:
             return ledger
         if self.kind in {Thread, Run, Approval}:
-            return self.kind(ids[self.place[0]], ledger._executor)
-        return self.kind(ids[self.place[1]], ledger._executor, ids["run_id"])  # type: ignore[call-arg]  # all others are children
+            return self.kind(ids[self.place[0]], ledger.executor)
+        return self.kind(ids[self.place[1]], ledger.executor, ids["run_id"])  # type: ignore[arg-type]  # all others are children
 
     def ids(self, handle: Any) -> dict[str, str]:
         """The ids of the path that leads to a handle."""

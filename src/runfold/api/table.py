@@ -6,10 +6,10 @@ from typing import Any
 from runfold.api.route import CommandRoute, QuestionRoute, Scope
 from runfold.handles.approval import Approval
 from runfold.handles.decision import Decision, Problem
+from runfold.handles.ledger_handle import LedgerHandle
 from runfold.handles.message import Message
 from runfold.handles.run import Run
 from runfold.handles.step import ModelCall, Step
-from runfold.handles.tenant_ledger import Writing
 from runfold.handles.thread import Thread
 from runfold.handles.tool_call import ToolCall
 from runfold.handles.usage import Usage
@@ -27,7 +27,7 @@ _RUN = "/runs/{run_id}"
 _THREAD = "/threads/{thread_id}"
 
 COMMANDS: tuple[CommandRoute, ...] = (
-    _command("POST", "/threads", Writing.create_thread),
+    _command("POST", "/threads", LedgerHandle.create_thread),
     _command("POST", f"{_THREAD}/runs", Thread.start_run),
     _command("POST", f"{_THREAD}/run-requests", Thread.create_run),
     _command("POST", f"{_THREAD}/rename", Thread.rename),

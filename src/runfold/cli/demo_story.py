@@ -11,8 +11,8 @@ from decimal import Decimal
 from typing import Self
 
 from runfold.errors import RunNotFound
+from runfold.handles.batch import Batch
 from runfold.handles.run import Run
-from runfold.handles.tenant_ledger import Batch
 from runfold.ids import stable_id
 from runfold.ledger import Ledger
 

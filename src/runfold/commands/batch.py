@@ -1,7 +1,6 @@
 """Many commands, one transaction: all of them are recorded, or none."""
 
-from collections.abc import Callable, Iterator
-from datetime import datetime
+from collections.abc import Iterator
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -11,11 +10,9 @@ from runfold.commands.caller import Caller, metadata_of
 from runfold.commands.executor import CommandExecutor
 from runfold.commands.plan import HeadName, Plan
 from runfold.commands.session import LoadRequired, Session, States
-from runfold.commands.submitted import Receipt, Submitted
+from runfold.commands.submitted import Receipt
 from runfold.domain.event import AlreadyRecorded, Event, Recorded, is_of_type, refusal
 from runfold.errors import CommandRefused, LedgerError, LedgerUnavailable, UsageError
-from runfold.handles.made_ids import Ids
-from runfold.queries.reading import Reading
 from runfold.store.datastore import Datastore
 from runfold.store.reader import LATEST, TREE_TYPES, TenantReader
 
@@ -27,7 +24,7 @@ _AFTER_ALL = 2**61
 class ReaderWithNew(TenantReader):
     """The log as it will be once the batch is stored: what is collected stands after all that is recorded."""
 
-    def __init__(self, datastore: Datastore, batch: "BatchExecutor") -> None:
+    def __init__(self, datastore: Datastore, batch: "CommandBatch") -> None:
         super().__init__(datastore, batch.tenant_id)
         self._batch = batch
 
@@ -49,34 +46,25 @@ class ReaderWithNew(TenantReader):
 
     def tree(self, thread_id: str, *, after: int = 0, up_to: int = LATEST) -> list[Recorded]:
         """The events that shape a thread's tree, the collected ones last."""
-        known = super().tree(thread_id, after=after, up_to=up_to)
-        return known + [new for new in self._batch.collected() if new.thread_id == thread_id and new.type in TREE_TYPES]
+        stored = super().tree(thread_id, after=after, up_to=up_to)
+        return stored + [new for new in self._batch.collected() if new.thread_id == thread_id and new.type in TREE_TYPES]
 
 
-class BatchExecutor:
-    """An executor that collects. A refused command leaves the batch as it was, and may be caught."""
+class CommandBatch:
+    """Commands that are collected, and stored together. A refused one leaves the batch as it was, and may be caught."""
 
-    def __init__(self, executor: CommandExecutor, caller: Caller, clock: Callable[[], datetime] | None = None) -> None:
+    def __init__(self, executor: CommandExecutor, caller: Caller) -> None:
         self._executor, self._caller = executor, caller
-        self.clock, self.actor, self.tenant_id = clock or executor.clock, caller.actor, caller.tenant_id
+        self.tenant_id = caller.tenant_id
         self.reader: TenantReader = ReaderWithNew(executor.recorder.store, self)
         self._states = States(executor.recorder.reader, most=2**31, take=executor.take)
-        self._session: Session = executor.session({}, self._states, caller)
+        self._session = self._new_session()
         self._default_metadata = self._session.metadata
         self._broken: LedgerError | None = None
         self._log = executor.recorder.reader.of(caller.tenant_id)
         self._heads: dict[HeadName, str | None] = {}
         """Those of which a command expects something, and where they were before it."""
         self._new: dict[tuple[str, int], Event] = {}
-        self.ids = Ids(caller)
-
-    def reading(self, moment: int | datetime | None = None) -> Reading:
-        """The ledger as it will be once the batch is stored, or as it stood."""
-        return Reading(self.reader, self.tenant_id).at(moment)
-
-    def new_id(self, prefix: str) -> str:
-        """An id for what a command creates."""
-        return self.ids.new(prefix)
 
     def __len__(self) -> int:
         return len(self._session.rows)
@@ -97,10 +85,6 @@ class BatchExecutor:
         self._heads |= heads  # of a refused command nothing stays
         return plan.answer(receipt)
 
-    def submit(self, plan: Plan[T]) -> Submitted[T]:
-        """A batch is stored at its end, so nothing in it can be on its way."""
-        raise UsageError(f"submit_… has no meaning inside a batch (stream {plan.stream}); call the command itself")
-
     def store(self) -> Receipt | None:
         """Append what was collected, all or nothing, and begin anew. None when nothing was new.
 
@@ -116,8 +100,7 @@ class BatchExecutor:
         except LedgerError as error:
             self._broken = error
             raise
-        session = self._executor.session({}, self._states, self._caller)
-        self._session, self._new, self._heads = session, {}, {}
+        self._session, self._new, self._heads = self._new_session(), {}, {}
         return receipt
 
     def finish(self) -> None:
@@ -142,6 +125,9 @@ class BatchExecutor:
                 row.context,
                 row.metadata,
             )
+
+    def _new_session(self) -> Session:
+        return self._executor.session({}, self._states, self._caller, self.reader)
 
     def _require_heads(self) -> None:
         for head, before in self._heads.items():

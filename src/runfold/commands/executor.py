@@ -38,12 +38,11 @@ from runfold.errors import (
     NotFound,
     VersionConflict,
 )
-from runfold.ids import new_id
-from runfold.queries.reading import Reading
 from runfold.settings import Settings
 from runfold.store.appender import Append, Appender
 from runfold.store.codec import Limits, StreamKey
 from runfold.store.hint import Hint
+from runfold.store.reader import Reader
 from runfold.store.recorder import Recorder
 
 T = TypeVar("T")
@@ -64,8 +63,6 @@ class CommandExecutor:
         self.recorder = recorder
         self.clock = clock
         self.caller = Caller(settings.tenant, Actor.parse(settings.actor))
-        self.actor, self.tenant_id = self.caller.actor, self.caller.tenant_id
-        self.reader = recorder.reader.of(self.tenant_id)
         self.limits = Limits(settings.max_string_bytes, settings.max_event_bytes)
         self.states = States(recorder.reader, settings.cached_streams)
         self.revoked_keys = RevokedKeys()
@@ -172,19 +169,14 @@ class CommandExecutor:
         self._hint.close()
         self.recorder.close()
 
-    def session(self, envelope: Envelope, states: States | None = None, caller: Caller | None = None) -> Session:
+    def session(
+        self, envelope: Envelope, states: States | None = None, caller: Caller | None = None, reader: Reader | None = None
+    ) -> Session:
         """A place for a command to look at states and to record events."""
         plain = not envelope and caller is None
         metadata = self._default_metadata if plain else metadata_of(envelope, caller or self.caller)
-        return Session(states or self.states, self.limits, (caller or self.caller).acting(envelope), metadata)
-
-    def reading(self, moment: int | datetime | None = None) -> Reading:
-        """The ledger as it stands, or stood."""
-        return Reading(self.reader, self.tenant_id).at(moment)
-
-    def new_id(self, prefix: str) -> str:
-        """An id for what a command creates."""
-        return new_id(prefix)
+        acting = (caller or self.caller).acting(envelope)
+        return Session(states or self.states, reader or self.recorder.reader, self.limits, acting, metadata)
 
     # Deciding
 

@@ -4,10 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from pydantic import ValidationError
+
 from runfold.commands.caller import Caller, Envelope
 from runfold.commands.session import Session
 from runfold.commands.submitted import Receipt, Submitted
+from runfold.domain.event import refusal
 from runfold.history.path import thread_tree
+from runfold.method_call import MethodCall
 from runfold.store.codec import StreamKey
 from runfold.store.reader import TenantReader
 
@@ -44,8 +48,23 @@ class Plan(NamedTuple, Generic[T]):
         )
 
 
+def planned(call: MethodCall[Plan[T]]) -> Plan[T]:
+    """Return what a call of a command's method wants done. Raises InvalidEvent for arguments that no event may hold."""
+    try:
+        return call.make()
+    except ValidationError as error:
+        raise refusal(error) from None
+
+
+def itself(receipt: Any) -> Any:
+    """Return the receipt, as the answer of a command that has nothing better to give."""
+    return receipt
+
+
 @dataclass(slots=True)
 class Attempt:
+    """One command on its way through the executor."""
+
     plan: Plan[Any]
     submitted: Submitted[Any]
     number: int

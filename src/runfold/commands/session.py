@@ -10,13 +10,17 @@ from typing import Any, TypeVar, cast
 from runfold.commands.caller import Caller
 from runfold.domain.approval import Approval
 from runfold.domain.event import Context, Event
+from runfold.domain.message import MessageState
 from runfold.domain.run import Run
 from runfold.domain.security import Security, key_stream
 from runfold.domain.streams import NOT_FOUND, State, is_id
 from runfold.domain.thread import Thread
+from runfold.domain.tool_call import Call
 from runfold.errors import KeyNotFound, VersionConflict
+from runfold.history.path import History, thread_tree
+from runfold.history.tree import Tree
 from runfold.store.codec import Limits, Row, StreamKey, dump, encode
-from runfold.store.reader import Reader
+from runfold.store.reader import Reader, TenantReader
 
 _NOTHING: dict[StreamKey, int] = {}
 _QUICK_SECONDS = 0.002
@@ -60,93 +64,107 @@ class States:
         self._reader = reader
         self._take = take
         self._most = most
-        self._known: OrderedDict[StreamKey, CachedStream] = OrderedDict()
+        self._cached: OrderedDict[StreamKey, CachedStream] = OrderedDict()
 
     def get(self, kind: type[State], key: StreamKey) -> CachedStream:
         """The stream's state. Raises LoadRequired when it must be read first."""
-        known = self._known.get(key)
-        if known is None and self._take is not None and (known := self._take(key)):
-            self._known[key] = known
-        if known is None:
+        cached = self._cached.get(key)
+        if cached is None and self._take is not None and (cached := self._take(key)):
+            self._cached[key] = cached
+        if cached is None:
             if not is_id(kind, key[1]):
                 raise NOT_FOUND[kind](key[1])
             raise LoadRequired(lambda: self.put(self.read(kind, key)))
-        if type(known.state) is not kind:
+        if type(cached.state) is not kind:
             raise NOT_FOUND[kind](key[1])
-        self._known.move_to_end(key)
-        return known
+        self._cached.move_to_end(key)
+        return cached
 
     def peek(self, key: StreamKey) -> CachedStream | None:
         """The stream's state if it is in memory."""
-        return self._known.get(key)
+        return self._cached.get(key)
 
-    def put(self, known: CachedStream) -> None:
+    def put(self, cached: CachedStream) -> None:
         """Keep a state that was just read, unless another thread was first."""
-        present = self._known.get(known.key)
+        present = self._cached.get(cached.key)
         if present is None or present.dead:
-            self._known[known.key] = known
+            self._cached[cached.key] = cached
 
     def take(self, key: StreamKey) -> CachedStream | None:
         """Hand a state over, and keep it no longer."""
-        return self._known.pop(key, None)
+        return self._cached.pop(key, None)
 
     def all(self) -> list[CachedStream]:
         """All states in memory."""
-        return list(self._known.values())
+        return list(self._cached.values())
 
-    def keep(self, known: CachedStream) -> None:
+    def keep(self, cached: CachedStream) -> None:
         """Keep a state instead of an older one, unless it is void."""
-        if not known.dead:
-            self._known[known.key] = known
+        if not cached.dead:
+            self._cached[cached.key] = cached
             self.shrink()
 
-    def forget(self, known: CachedStream) -> None:
+    def forget(self, cached: CachedStream) -> None:
         """Drop a state that is not to be believed any more, and void what commands on their way built on it."""
-        known.dead = True
-        self.drop(known)
+        cached.dead = True
+        self.drop(cached)
 
-    def drop(self, known: CachedStream) -> None:
+    def drop(self, cached: CachedStream) -> None:
         """Drop a state that a command has spoilt. What was put on its way before stays good."""
-        if self._known.get(known.key) is known:
-            del self._known[known.key]
+        if self._cached.get(cached.key) is cached:
+            del self._cached[cached.key]
 
-    def catch_up(self, known: CachedStream) -> None:
+    def catch_up(self, cached: CachedStream) -> None:
         """Take in what was recorded since."""
-        for recorded in self._reader.of(known.tenant_id).stream(known.state.id, after_version=known.state.version):
-            if not known.state.exists:
-                known.thread_id = recorded.thread_id
-                known.context, known.context_json = recorded.context, recorded.context_json
-            known.state.evolve(recorded.event)
-            known.position = recorded.position
+        for recorded in self._reader.of(cached.tenant_id).stream(cached.state.id, after_version=cached.state.version):
+            if not cached.state.exists:
+                cached.thread_id = recorded.thread_id
+                cached.context, cached.context_json = recorded.context, recorded.context_json
+            cached.state.evolve(recorded.event)
+            cached.position = recorded.position
 
     def read(self, kind: type[State], key: StreamKey) -> CachedStream:
         """Fold a stream from the log."""
-        known, took = CachedStream(state=kind(key[1]), tenant_id=key[0]), math.inf
+        cached, took = CachedStream(state=kind(key[1]), tenant_id=key[0]), math.inf
         while True:
             before, began = took, time.monotonic()
-            self.catch_up(known)
-            took, moved_on = time.monotonic() - began, known.state.version > known.stored
-            known.stored = known.state.version
+            self.catch_up(cached)
+            took, moved_on = time.monotonic() - began, cached.state.version > cached.stored
+            cached.stored = cached.state.version
             # A long stream may have moved on while it was folded. One that moves on whenever it is read is never caught.
             if not moved_on or took < _QUICK_SECONDS or took > before / 2:
-                return known
+                return cached
 
     def shrink(self) -> None:
         """Forget those used least recently. Not while a command collects what it needs: that may be more than fits."""
-        while len(self._known) > self._most:
-            oldest = next((key for key, known in self._known.items() if known.stored == known.state.version), None)
+        while len(self._cached) > self._most:
+            oldest = next((key for key, cached in self._cached.items() if cached.stored == cached.state.version), None)
             if oldest is None:
                 return  # all are on their way to the log, which does not know them yet
-            del self._known[oldest]
+            del self._cached[oldest]
 
 
 class Session:
     """One command at work, in its caller's tenant. It records into memory; the executor stores all of it, or nothing."""
 
-    __slots__ = ("_caller", "_fetched", "_limits", "_seen", "_states", "_tenant_id", "events", "metadata", "rows", "touched")
+    __slots__ = (
+        "_caller",
+        "_fetched",
+        "_limits",
+        "_reader",
+        "_seen",
+        "_states",
+        "_tenant_id",
+        "events",
+        "metadata",
+        "rows",
+        "touched",
+    )
 
-    def __init__(self, states: States, limits: Limits, caller: Caller, metadata: str) -> None:
+    def __init__(self, states: States, reader: Reader, limits: Limits, caller: Caller, metadata: str) -> None:
+        """`reader` is asked for what is in no state: the tree of a thread, the past of a run."""
         self._states = states
+        self._reader = reader
         self._limits = limits
         self._caller = caller
         self._tenant_id = caller.tenant_id
@@ -185,9 +203,9 @@ class Session:
 
     def new(self, kind: type[S], stream: str) -> S:
         """A thread, run or approval that may not exist yet."""
-        known = self._states.get(kind, (self._tenant_id, stream))
-        self._seen.setdefault(stream, known.state.version)
-        return cast("S", known.state)
+        cached = self._states.get(kind, (self._tenant_id, stream))
+        self._seen.setdefault(stream, cached.state.version)
+        return cast("S", cached.state)
 
     def context_of(self, state: State) -> Context:
         """The keys that are put beside every event of a stream."""
@@ -197,8 +215,31 @@ class Session:
         """The thread that a run or an approval belongs to."""
         return self._of(state).thread_id
 
-    def fetch(self, key: object, read: Callable[[], Any]) -> Any:
-        """Something else that must be read from the database: once a command."""
+    def tree(self, thread_id: str) -> Tree:
+        """The runs and heads of a thread."""
+        return cast("Tree", self._fetch(("tree", thread_id), lambda: thread_tree(self._log, thread_id)))
+
+    def inherited_message(self, run: Run, message_id: str) -> MessageState | None:
+        """A message of a run's past, as the rules must know it; None where there is none."""
+        return cast("MessageState | None", self._fetch(("message", message_id), lambda: self._past(run).message(message_id)))
+
+    def inherited_call(self, run: Run, call_id: str) -> Call | None:
+        """A tool call of a run's past, as the rules must know it; None where there is none."""
+        return cast("Call | None", self._fetch(("call", call_id), lambda: self._past(run).call(call_id)))
+
+    def inherited_state(self, run: Run) -> Any:
+        """The shared state document that a run began with."""
+        return self._fetch("state", lambda: self._past(run).state())
+
+    def _past(self, run: Run) -> History:
+        return History(self._log, self.thread_of(run), run.id)
+
+    @property
+    def _log(self) -> TenantReader:
+        return self._reader.of(self._tenant_id)
+
+    def _fetch(self, key: object, read: Callable[[], Any]) -> Any:
+        """What must be read from the database: once a command. Raises LoadRequired."""
         fetched = self._fetched = {} if self._fetched is None else self._fetched
         if key not in fetched:
             raise LoadRequired(lambda: fetched.__setitem__(key, read()))
@@ -215,9 +256,9 @@ class Session:
 
     def begin(self, state: State, events: list[Event], thread_id: str, context: Context) -> None:
         """Record the first events of a stream, and with them what stands beside all its events."""
-        known = self._of(state)
-        known.thread_id = thread_id
-        known.context, known.context_json = context, dump(context.facts())
+        cached = self._of(state)
+        cached.thread_id = thread_id
+        cached.context, cached.context_json = context, dump(context.facts())
         self.record(state, events)
 
     def record(self, state: State, events: list[Event]) -> None:
@@ -225,9 +266,9 @@ class Session:
         if not events:
             return
         stream = state.id
-        known = self.touched.get(stream)
-        if known is None:
-            known = self.touched[stream] = self._of(state)
+        cached = self.touched.get(stream)
+        if cached is None:
+            cached = self.touched[stream] = self._of(state)
         payloads = [encode(event, self._limits) for event in events]  # first: one that is too large changes nothing
         for event, payload in zip(events, payloads, strict=True):
             state.evolve(event)
@@ -241,9 +282,9 @@ class Session:
                     payload,
                     None,
                     self._tenant_id,
-                    known.thread_id,
+                    cached.thread_id,
                     self._caller.event_id(len(self.rows)),
-                    known.context_json,
+                    cached.context_json,
                     self.metadata,
                 )
             )
@@ -265,11 +306,11 @@ class Session:
         return self._states.get(type(state), (self._tenant_id, state.id))
 
     def _existing(self, kind: type[State], stream: str) -> CachedStream:
-        known = self.touched.get(stream)
-        if known is None:
-            known = self._states.get(kind, (self._tenant_id, stream))
-            self._seen.setdefault(stream, known.state.version)
-            if not known.state.exists:
+        cached = self.touched.get(stream)
+        if cached is None:
+            cached = self._states.get(kind, (self._tenant_id, stream))
+            self._seen.setdefault(stream, cached.state.version)
+            if not cached.state.exists:
                 raise NOT_FOUND[kind](stream)
-            self.touched[stream] = known
-        return known
+            self.touched[stream] = cached
+        return cached

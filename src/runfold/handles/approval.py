@@ -5,7 +5,7 @@ from typing import Any, Literal, Unpack
 
 from runfold.commands.caller import Envelope
 from runfold.commands.json_schema import mismatch
-from runfold.commands.plan import Plan
+from runfold.commands.plan import Plan, itself
 from runfold.commands.session import Session
 from runfold.commands.submitted import Receipt, Submitted
 from runfold.domain.approval import Approval as ApprovalState
@@ -16,17 +16,15 @@ from runfold.domain.run import Run as RunState
 from runfold.domain.tool_call import Failure, ToolFailed
 from runfold.domain.values import Actor, digest
 from runfold.errors import ApprovalsLeftOpen, CommandRefused, InvalidEvent
-from runfold.handles.command import Entrance, Handle, arguments_of, command, itself, submitting
+from runfold.handles.arguments import arguments_of
+from runfold.handles.command import command, submitting
+from runfold.handles.handle import Handle
 
 _FAILURES = {"denied": "approval_denied", "expired": "approval_expired"}
 
 
 class Approval(Handle):
     """What a person is asked to allow."""
-
-    def __init__(self, id: str, executor: Entrance, receipt: Receipt | None = None) -> None:
-        super().__init__(id, executor)
-        self.receipt = receipt
 
     @command
     def vote(
@@ -69,7 +67,7 @@ class Approval(Handle):
     @command
     def expire(self, **envelope: Unpack[Envelope]) -> Plan[Receipt]:
         """Record that nobody answered in time. Refused before its time."""
-        return self._resolving(lambda approval: approval.expire(self._executor.clock()), envelope)
+        return self._resolving(lambda approval: approval.expire(self.executor.clock()), envelope)
 
     @command
     def consume(self, arguments: Any, *, execution_key: str, **envelope: Unpack[Envelope]) -> Plan[Receipt]:
@@ -83,7 +81,7 @@ class Approval(Handle):
             approval = session.approval(self.id)
             session.expect(approval, envelope.get("expected_version"))
             ended = ended_run(session.run(approval.request.run_id))
-            session.record(approval, approval.consume(asked_digest, execution_key, self._executor.clock(), ended))
+            session.record(approval, approval.consume(asked_digest, execution_key, self.executor.clock(), ended))
 
         return Plan(self.id, work, itself, envelope)
 
@@ -116,10 +114,10 @@ class Approval(Handle):
         together: frozenset[str] | None,
         envelope: Envelope,
     ) -> Plan[Receipt]:
-        voter = Actor.parse(envelope.get("actor", self._executor.actor))
+        voter = Actor.parse(envelope.get("actor", self.executor.actor))
 
         def decide(approval: ApprovalState) -> list[Event]:
-            now = self._executor.clock()
+            now = self.executor.clock()
             if approval.is_late(now):
                 return approval.expire(now)
             schema = approval.request.response_schema

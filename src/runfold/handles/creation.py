@@ -14,8 +14,9 @@ from runfold.domain.thread import MAIN
 from runfold.domain.thread import Thread as ThreadState
 from runfold.domain.values import RunId, canonical, digest
 from runfold.errors import InvalidEvent, RunNotFound
-from runfold.handles.command import Entrance, Handle, checked_id
-from runfold.history.path import thread_tree
+from runfold.handles.arguments import checked_id
+from runfold.handles.executor import Executor
+from runfold.handles.handle import Handle
 from runfold.ids import stable_id
 
 _SAID = (
@@ -61,7 +62,7 @@ class RunRequest(Envelope, total=False):
 class Creation:
     """A request for a run, on its way through the executor."""
 
-    def __init__(self, executor: Entrance, thread_id: str | None, input: Any, request: RunRequest, *, start: bool) -> None:
+    def __init__(self, executor: Executor, thread_id: str | None, input: Any, request: RunRequest, *, start: bool) -> None:
         self._executor, self._thread_id, self._request, self._start = executor, thread_id, request, start
         goal = request.get("goal")
         self._goal = Goal.model_validate(goal, strict=False) if isinstance(goal, Mapping) else goal
@@ -130,8 +131,7 @@ class Creation:
         if asked is None:
             return None
         if is_head:
-            tree = session.fetch(("tree", thread.id), lambda: thread_tree(self._executor.reader, thread.id))
-            head = tree.heads.get(run_id)
+            head = session.tree(thread.id).heads.get(run_id)
             if head is None and run_id != MAIN:
                 thread.refuse("start_run", f"there is no head {run_id!r}; name it first, or give a run")
             if expected is not None and expected != head:

@@ -6,8 +6,9 @@ from runfold.commands.caller import Envelope
 from runfold.commands.plan import Plan
 from runfold.commands.submitted import Receipt
 from runfold.domain.decision import DecisionEvaluated, Outcome
-from runfold.handles.child import Child
 from runfold.handles.command import command, submitting
+from runfold.handles.handle import Child
+from runfold.handles.run_plan import run_plan
 
 
 class Decision(Child):
@@ -28,7 +29,7 @@ class Decision(Child):
     ) -> Plan[Receipt]:
         """Record what came of it. Another outcome later is a correction."""
         outcome = _outcome(success, result, error, summary, state_changes, tokens_used, latency_ms)
-        return self._plan(lambda run, _: run.decisions.record_outcome(self.id, outcome), envelope)
+        return run_plan(self.run_id, lambda run: run.decisions.record_outcome(self.id, outcome), envelope)
 
     @command
     def correct_outcome(
@@ -46,7 +47,7 @@ class Decision(Child):
     ) -> Plan[Receipt]:
         """Replace the recorded outcome. Allowed after the run's end too."""
         outcome = _outcome(success, result, error, summary, state_changes, tokens_used, latency_ms)
-        return self._plan(lambda run, _: run.decisions.correct_outcome(self.id, outcome, reason), envelope)
+        return run_plan(self.run_id, lambda run: run.decisions.correct_outcome(self.id, outcome, reason), envelope)
 
     @command
     def evaluate(
@@ -72,7 +73,7 @@ class Decision(Child):
             contributed_to_success=contributed_to_success,
             explanation=explanation,
         )
-        return self._plan(lambda run, _: run.decisions.evaluate(evaluation), envelope)
+        return run_plan(self.run_id, lambda run: run.decisions.evaluate(evaluation), envelope)
 
     submit_outcome = submitting(outcome)
     submit_correct_outcome = submitting(correct_outcome)
@@ -85,7 +86,7 @@ class Problem(Child):
     @command
     def resolve(self, resolution: str, **envelope: Unpack[Envelope]) -> Plan[Receipt]:
         """It is mended. Allowed after the run's end too."""
-        return self._plan(lambda run, _: run.problems.resolve(self.id, resolution), envelope)
+        return run_plan(self.run_id, lambda run: run.problems.resolve(self.id, resolution), envelope)
 
     submit_resolve = submitting(resolve)
 

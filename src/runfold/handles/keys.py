@@ -8,13 +8,12 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Unpack
+from typing import Any
 
 from pydantic import ValidationError
 
 from runfold.commands.caller import Envelope
-from runfold.commands.executor import CommandExecutor
-from runfold.commands.plan import Plan
+from runfold.commands.plan import Plan, itself
 from runfold.commands.session import Session
 from runfold.commands.submitted import Receipt, Submitted
 from runfold.domain.durations import duration
@@ -35,7 +34,8 @@ from runfold.domain.security import (
 )
 from runfold.domain.values import Actor
 from runfold.errors import InvalidEvent, KeyNotFound
-from runfold.handles.command import Entrance, checked_id, itself
+from runfold.handles.arguments import checked_id
+from runfold.handles.local import CallerExecutor
 from runfold.history.views import View
 from runfold.store.reader import LATEST, Reader
 
@@ -70,26 +70,22 @@ class KeyView(View):
 
 
 class Keyring:
-    """The keys of a tenant: made, listed and revoked."""
+    """Makes, lists and revokes the keys of one tenant, as one caller may."""
 
-    _executor: Entrance
-    _own_executor: CommandExecutor
+    def __init__(self, executor: CallerExecutor) -> None:
+        self._executor = executor
 
-    def create_key(
+    def create(
         self,
         *,
         owner: str | Actor,
         scopes: Iterable[Scope],
         label: str,
-        expires_in: str | timedelta | None = None,
-        key_id: str | None = None,
-        **envelope: Unpack[Envelope],
+        expires_in: str | timedelta | None,
+        key_id: str | None,
+        envelope: Envelope,
     ) -> NewKey:
-        """Make a key for somebody: what is done with it is theirs, in this tenant, within its scopes.
-
-        `admin` is every scope. `expires_in` is `90s`, `15m`, `1h`, `7d`. The same again under the same `key_id`, or under the
-        caller's idempotency key, makes no other key and has no text. Raises InvalidEvent, DuplicateWithDifferentContent.
-        """
+        """Make a key, as `TenantLedger.create_key` says. Raises InvalidEvent, DuplicateWithDifferentContent."""
         made_id = checked_id(KeyId, "key_id", key_id) if key_id else self._executor.new_id("key")
         secret, stream = secrets.token_urlsafe(32), key_stream(made_id)
         created = _created(owner, scopes, label, self._expiry(expires_in), secret)
@@ -98,16 +94,13 @@ class Keyring:
             key = session.new(Security, stream)
             session.begin(key, key.create(created), stream, Context())
 
-        receipt: Receipt = self._executor.execute(Plan(stream, decide, itself, envelope))
+        receipt: Receipt = self._executor.execute_plan(Plan(stream, decide, itself, envelope))
         first = next(self._executor.reader.stream(receipt.stream, up_to_version=1), None)
         is_ours = first is not None and getattr(first.event, "secret_digest", None) == created.secret_digest
         return NewKey(key_id_of(receipt.stream), key_text(made_id, secret) if is_ours else None, receipt)
 
-    def revoke_key(self, id: str, reason: str | None = None, **envelope: Unpack[Envelope]) -> Receipt:
-        """End a key: at once where this process serves, within a second where others do. Again, it changes nothing.
-
-        Raises KeyNotFound.
-        """
+    def revoke(self, id: str, reason: str | None, envelope: Envelope) -> Receipt:
+        """End a key, as `TenantLedger.revoke_key` says. Raises KeyNotFound."""
         if not _is_key_id(id):
             raise KeyNotFound(id)
 
@@ -116,13 +109,13 @@ class Keyring:
             session.expect(key, envelope.get("expected_version"))
             session.record(key, key.revoke(reason))
 
-        receipt: Receipt = self._executor.execute(Plan(key_stream(id), decide, itself, envelope))
-        self._own_executor.revoked_keys.add((self._executor.tenant_id, key_stream(id)))
+        receipt: Receipt = self._executor.execute_plan(Plan(key_stream(id), decide, itself, envelope))
+        self._executor.commands.revoked_keys.add((self._executor.tenant_id, key_stream(id)))
         return receipt
 
-    def keys(self) -> list[KeyView]:
-        """All keys of the tenant, those made first before the others; revoked and expired ones too."""
-        return key_views(self._executor.reader, self._executor.tenant_id, self._own_executor.clock())
+    def all(self) -> list[KeyView]:
+        """Return all keys, those made first before the others; revoked and expired ones too."""
+        return key_views(self._executor.reader, self._executor.tenant_id, self._executor.clock())
 
     def _expiry(self, expires_in: str | timedelta | None) -> datetime | None:
         if expires_in is None:
@@ -131,7 +124,7 @@ class Keyring:
             length = duration("expires_in", expires_in)
             if length <= timedelta(0):
                 raise InvalidEvent("expires_in", "is not in the future; write 90s, 15m, 1h or 7d")
-            return self._own_executor.clock() + length
+            return self._executor.clock() + length
         except (OverflowError, ValueError):
             raise InvalidEvent("expires_in", f"{str(expires_in)[:40]!r} is beyond the year 9999, or no duration") from None
 
@@ -156,14 +149,14 @@ def key_views(reader: Reader, tenant_id: str | None, now: datetime, up_to: int =
     ]
 
 
-def deny(entrance: Entrance, denied: AccessDenied) -> Submitted[Receipt]:
+def deny(executor: CallerExecutor, denied: AccessDenied) -> Submitted[Receipt]:
     """Record that a request was turned away, in a stream of its own: nothing follows it, and nobody waits for another."""
-    stream = entrance.new_id("security")
+    stream = executor.new_id("security")
 
     def decide(session: Session) -> None:
         session.begin(session.new(Security, stream), [denied], stream, Context())
 
-    return entrance.submit(Plan(stream, decide, itself, {}))
+    return executor.submit_plan(Plan(stream, decide, itself, {}))
 
 
 def _created(owner: str | Actor, scopes: Iterable[Scope], label: str, expires_at: datetime | None, secret: str) -> KeyCreated:

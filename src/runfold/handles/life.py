@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeVar, Unpack
 
 from runfold.commands.caller import Envelope
 from runfold.commands.json_schema import mismatch
-from runfold.commands.plan import Plan
+from runfold.commands.plan import Plan, itself
 from runfold.commands.session import Session
 from runfold.commands.submitted import Receipt
 from runfold.domain.approval_events import WithdrawalCause
@@ -17,14 +17,8 @@ from runfold.domain.run_events import StuckRule
 from runfold.domain.tool_call import Failure
 from runfold.domain.values import Actor
 from runfold.errors import CommandRefused
-from runfold.handles.child import Child
-from runfold.handles.command import (
-    Entrance,
-    Handle,
-    command,
-    itself,
-    submitting,
-)
+from runfold.handles.command import command, submitting
+from runfold.handles.handle import Child, Handle
 
 T = TypeVar("T")
 C = TypeVar("C", bound=Child)
@@ -32,10 +26,6 @@ C = TypeVar("C", bound=Child)
 
 class Life(Handle):
     """What happens to a run as a whole."""
-
-    def __init__(self, id: str, executor: Entrance, receipt: Receipt | None = None) -> None:
-        super().__init__(id, executor)
-        self.receipt = receipt
 
     @command
     def start(
@@ -63,10 +53,10 @@ class Life(Handle):
 
         Refused while another holds it; after its lease expired, unless `take_over`.
         """
-        execution, length = execution_id or self._executor.new_id("exec"), duration("lease", lease)
+        execution, length = execution_id or self.executor.new_id("exec"), duration("lease", lease)
 
         def decide(run: RunState) -> list[Event]:
-            now = self._executor.clock()
+            now = self.executor.clock()
             return run.lease.claim(execution, worker, now + length, now, take_over=take_over)
 
         return self._plan(decide, envelope, lambda _: execution)
@@ -121,7 +111,7 @@ class Life(Handle):
     @command
     def request_cancellation(self, reason: str | None = None, **envelope: Unpack[Envelope]) -> Plan[Receipt]:
         """Ask the agent to stop."""
-        actor = str(Actor.parse(envelope.get("actor", self._executor.actor)))
+        actor = str(Actor.parse(envelope.get("actor", self.executor.actor)))
         return self._plan(lambda run: run.request_cancellation(reason, actor), envelope)
 
     @command

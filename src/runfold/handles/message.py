@@ -4,10 +4,13 @@ from collections.abc import Iterable
 from typing import Literal, Unpack
 
 from runfold.commands.caller import Envelope
-from runfold.commands.plan import Plan
+from runfold.commands.plan import Plan, itself
+from runfold.commands.session import Session
 from runfold.commands.submitted import Receipt
-from runfold.handles.child import Child
-from runfold.handles.command import Content, command, content_parts, submitting
+from runfold.handles.arguments import Content, content_parts
+from runfold.handles.command import command, submitting
+from runfold.handles.handle import Child
+from runfold.handles.run_plan import run_plan, run_state
 
 Field = Literal["content", "name", "author", "encrypted_value"]
 
@@ -19,22 +22,23 @@ class Message(Child):
     def revise(self, content: Content, *, reason: str | None = None, **envelope: Unpack[Envelope]) -> Plan[Receipt]:
         """Give it a new wording in this run. A message of an ancestor may be revised too; siblings never see it."""
         parts = content_parts(content)
-        return self._plan(
-            lambda run, past: run.messages.revise(
-                self.id, parts, reason, None if self.id in run.messages.by_id else past().message(self.id)
-            ),
-            envelope,
-        )
+
+        def decide(session: Session) -> None:
+            run = run_state(session, self.run_id, envelope)
+            inherited = None if self.id in run.messages.by_id else session.inherited_message(run, self.id)
+            session.record(run, run.messages.revise(self.id, parts, reason, inherited))
+
+        return Plan(self.run_id, decide, itself, envelope)
 
     @command
     def append_text(self, text: str, *, offset: int | None = None, **envelope: Unpack[Envelope]) -> Plan[Receipt]:
         """Append text to a streaming message. With `offset`, the characters before it, sending it twice stores it once."""
-        return self._plan(lambda run, _: run.messages.append_text(self.id, text, offset), envelope)
+        return run_plan(self.run_id, lambda run: run.messages.append_text(self.id, text, offset), envelope)
 
     @command
     def seal(self, *, finish_reason: str | None = None, **envelope: Unpack[Envelope]) -> Plan[Receipt]:
         """The streaming message is complete."""
-        return self._plan(lambda run, _: run.messages.seal(self.id, finish_reason), envelope)
+        return run_plan(self.run_id, lambda run: run.messages.seal(self.id, finish_reason), envelope)
 
     @command
     def redact(
@@ -46,7 +50,7 @@ class Message(Child):
         **envelope: Unpack[Envelope],
     ) -> Plan[Receipt]:
         """Stop showing some of its fields, in one revision or in all. Allowed after the run's end too."""
-        return self._plan(lambda run, _: run.messages.redact(self.id, tuple(fields), legal_basis, revision), envelope)
+        return run_plan(self.run_id, lambda run: run.messages.redact(self.id, tuple(fields), legal_basis, revision), envelope)
 
     submit_revise = submitting(revise)
     submit_append_text = submitting(append_text)

@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeVar, Unpack
 
 from runfold.commands.caller import Envelope
 from runfold.commands.json_schema import require_schema
-from runfold.commands.plan import Plan
+from runfold.commands.plan import Plan, itself
 from runfold.commands.session import Session
 from runfold.commands.submitted import Receipt
 from runfold.domain.approval import Approval as ApprovalState
@@ -22,23 +22,15 @@ from runfold.domain.tool_call import Failure, ToolCalled, ToolFailed
 from runfold.domain.usage import CostReported, Tokens, UsageRecorded
 from runfold.domain.values import Actor, ActorKind, ApprovalId, digest
 from runfold.handles.approval import Approval
-from runfold.handles.child import Child
-from runfold.handles.command import (
-    Content,
-    arguments_of,
-    checked_id,
-    command,
-    content_parts,
-    itself,
-    submitting,
-)
+from runfold.handles.arguments import Content, arguments_of, checked_id, content_parts
+from runfold.handles.command import command, submitting
 from runfold.handles.decision import Decision, Problem
+from runfold.handles.handle import Child
 from runfold.handles.life import Life
 from runfold.handles.message import Message
 from runfold.handles.step import ModelCall, Step
 from runfold.handles.tool_call import ToolCall
 from runfold.handles.usage import Usage
-from runfold.history.path import History
 
 T = TypeVar("T")
 C = TypeVar("C", bound=Child)
@@ -70,7 +62,7 @@ class Recording(Life):
         """
         parts = () if streaming and not content else content_parts(content)
         message = MessageAdded(
-            message_id=message_id or self._executor.new_id("msg"),
+            message_id=message_id or self.executor.new_id("msg"),
             role=role,
             content=parts,
             name=name,
@@ -87,7 +79,7 @@ class Recording(Life):
                 _clear_approvals(session, run, auto_deny=auto_deny)
             session.record(run, run.messages.add(message))
 
-        return Plan(self.id, decide, lambda receipt: Message(message.message_id, self._executor, self.id, receipt), envelope)
+        return Plan(self.id, decide, lambda receipt: Message(message.message_id, self.executor, self.id, receipt), envelope)
 
     @command
     def call_tool(
@@ -104,7 +96,7 @@ class Recording(Life):
         """Record that the agent asked for a tool. `arguments` as text is kept to the letter; else it is JSON."""
         text, parsed = arguments_of(arguments)
         called = ToolCalled(
-            call_id=call_id or self._executor.new_id("call"),
+            call_id=call_id or self.executor.new_id("call"),
             name=name,
             arguments_text=text,
             arguments=parsed,
@@ -131,7 +123,7 @@ class Recording(Life):
         **envelope: Unpack[Envelope],
     ) -> Plan[Decision]:
         """Record a choice among options. `chosen` is the id of one of them."""
-        made_id = decision_id or self._executor.new_id("dec")
+        made_id = decision_id or self.executor.new_id("dec")
         models = tuple(
             option if isinstance(option, Option) else Option.model_validate(option, strict=False) for option in options
         )
@@ -167,7 +159,7 @@ class Recording(Life):
     ) -> Plan[Problem]:
         """Report something wrong. Allowed after the run's end too."""
         problem = ProblemReported(
-            problem_id=problem_id or self._executor.new_id("prob"),
+            problem_id=problem_id or self.executor.new_id("prob"),
             severity=severity,
             description=description,
             root_cause=root_cause,
@@ -222,7 +214,7 @@ class Recording(Life):
             cache_creation_input_tokens=cache_creation_input_tokens,
             reasoning_output_tokens=reasoning_output_tokens,
         )
-        recorded_id = usage_id or (f"usage_{model_call_id}" if model_call_id else self._executor.new_id("usage"))
+        recorded_id = usage_id or (f"usage_{model_call_id}" if model_call_id else self.executor.new_id("usage"))
 
         def decide(run: RunState) -> list[Event]:
             used = UsageRecorded(
@@ -257,7 +249,7 @@ class Recording(Life):
         """Say what something cost. `amount` is a Decimal or a decimal string. Allowed after the run's end too."""
         cost = CostReported.model_validate(
             {
-                "cost_id": cost_id or self._executor.new_id("cost"),
+                "cost_id": cost_id or self.executor.new_id("cost"),
                 "usage_id": usage_id,
                 "node_id": node_id,
                 "provider": provider,
@@ -275,7 +267,7 @@ class Recording(Life):
         self, name: str, *, node_id: str | None = None, step_id: str | None = None, **envelope: Unpack[Envelope]
     ) -> Plan[Step]:
         """Begin a step."""
-        started = StepStarted(step_id=step_id or self._executor.new_id("step"), name=name, node_id=node_id)
+        started = StepStarted(step_id=step_id or self.executor.new_id("step"), name=name, node_id=node_id)
         return self._plan(lambda run: run.steps.start(started), envelope, self._child(Step, started.step_id))
 
     @command
@@ -290,7 +282,7 @@ class Recording(Life):
     ) -> Plan[ModelCall]:
         """Record that a request goes to a model."""
         started = ModelCallStarted(
-            model_call_id=model_call_id or self._executor.new_id("mcall"),
+            model_call_id=model_call_id or self.executor.new_id("mcall"),
             provider=provider,
             request_model=request_model,
             prompt_message_ids=tuple(prompt_message_ids),
@@ -321,7 +313,7 @@ class Recording(Life):
 
         def decide(session: Session) -> None:
             run = self._state(session, envelope)
-            inherited = None if run.steps.has_state else session.fetch("state", lambda: self._past(session, run).state())
+            inherited = None if run.steps.has_state else session.inherited_state(run)
             session.record(run, run.steps.patch(patch, inherited))
 
         return Plan(self.id, decide, itself, envelope)
@@ -357,10 +349,10 @@ class Recording(Life):
         text, _ = arguments_of(arguments)
         require_schema("response_schema", response_schema)
         if expires_in is not None:
-            expires_at = self._executor.clock() + duration("expires_in", expires_in)
+            expires_at = self.executor.clock() + duration("expires_in", expires_in)
         requested = ApprovalRequested(
             run_id=self.id,
-            requested_by=str(Actor.parse(envelope.get("actor", self._executor.actor))),
+            requested_by=str(Actor.parse(envelope.get("actor", self.executor.actor))),
             call_id=call_id,
             decision_id=decision_id,
             action=action,
@@ -378,7 +370,7 @@ class Recording(Life):
                 approver_kinds=None if approver_kinds is None else tuple(approver_kinds),
             ),
         )
-        asked_id = checked_id(ApprovalId, "approval_id", approval_id) if approval_id else self._executor.new_id("approval")
+        asked_id = checked_id(ApprovalId, "approval_id", approval_id) if approval_id else self.executor.new_id("approval")
 
         def decide(session: Session) -> None:
             run, approval = self._state(session, envelope), session.new(ApprovalState, asked_id)
@@ -390,7 +382,7 @@ class Recording(Life):
             session.begin(approval, asked, session.thread_of(run), context)
             session.record(run, waiting)
 
-        return Plan(self.id, decide, lambda receipt: Approval(asked_id, self._executor, receipt), envelope)
+        return Plan(self.id, decide, lambda receipt: Approval(asked_id, self.executor, receipt), envelope)
 
     submit_add_message = submitting(add_message)
     submit_call_tool = submitting(call_tool)
@@ -408,10 +400,7 @@ class Recording(Life):
     submit_request_approval = submitting(request_approval)
 
     def _child(self, kind: type[C], child_id: str) -> Callable[[Receipt], C]:
-        return lambda receipt: kind(child_id, self._executor, self.id, receipt)
-
-    def _past(self, session: Session, run: RunState) -> History:
-        return History(self._executor.reader, session.thread_of(run), self.id)
+        return lambda receipt: kind(child_id, self.executor, self.id, receipt)
 
 
 def _clear_approvals(session: Session, run: RunState, *, auto_deny: bool) -> None:

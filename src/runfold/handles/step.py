@@ -8,8 +8,9 @@ from runfold.commands.plan import Plan
 from runfold.commands.submitted import Receipt
 from runfold.domain.step import ModelCallFinished, StepFinished
 from runfold.domain.tool_call import Failure
-from runfold.handles.child import Child
 from runfold.handles.command import command, submitting
+from runfold.handles.handle import Child
+from runfold.handles.run_plan import run_plan
 
 
 class Step(Child):
@@ -20,7 +21,7 @@ class Step(Child):
         """It ended; badly where an `error` is given."""
         failure = None if error is None else Failure(code=code, message=error)
         finished = StepFinished(step_id=self.id, ok=error is None, error=failure)
-        return self._plan(lambda run, _: run.steps.finish(finished), envelope)
+        return run_plan(self.run_id, lambda run: run.steps.finish(finished), envelope)
 
     submit_finish = submitting(finish)
 
@@ -47,6 +48,6 @@ class ModelCall(Child):
             ttft_ns=ttft_ns,
             error=None if error is None else Failure(code=code, message=error),
         )
-        return self._plan(lambda run, _: run.steps.finish(finished), envelope)
+        return run_plan(self.run_id, lambda run: run.steps.finish(finished), envelope)
 
     submit_finish = submitting(finish)

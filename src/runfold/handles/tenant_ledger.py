@@ -1,152 +1,46 @@
 """The ledger as one caller sees it: where handles come from, and what can be read."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
-from typing import Any, TypeVar, Unpack
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Unpack
 
-from runfold.commands.batch import BatchExecutor
 from runfold.commands.caller import Caller, Envelope
 from runfold.commands.executor import CommandExecutor
-from runfold.commands.plan import Plan
-from runfold.commands.session import Session
-from runfold.commands.submitted import Receipt, Submitted
-from runfold.domain.event import Context, Recorded
-from runfold.domain.security import AUDITED
-from runfold.domain.thread import Thread as ThreadState
-from runfold.domain.thread import ThreadCreated
-from runfold.domain.values import ThreadId
+from runfold.commands.submitted import Receipt
+from runfold.domain.event import Recorded
+from runfold.domain.security import AUDITED, Scope
+from runfold.domain.values import Actor
 from runfold.feed.subscription import Subscription
 from runfold.feed.tail import Tail
-from runfold.handles.approval import Approval
-from runfold.handles.command import Entrance, Handle, checked_id, command, submitting
-from runfold.handles.keys import Keyring
-from runfold.handles.made_ids import Ids
-from runfold.handles.run import Run
-from runfold.handles.thread import Thread
+from runfold.handles.batch import Batch
+from runfold.handles.keys import Keyring, KeyView, NewKey
+from runfold.handles.ledger_handle import LedgerHandle
+from runfold.handles.local import BatchExecutor, CallerExecutor
 from runfold.queries.past import MOST_EVENTS, Whole
 from runfold.queries.reading import Reading, parse_moment
 from runfold.store import epochs
 from runfold.store.cursor import Place, cursor_of
 from runfold.store.reader import LATEST, Filter, Head
 
-T = TypeVar("T")
 
+class TenantLedger(LedgerHandle):
+    """Where one caller is served: commands, batches, keys, questions, subscriptions, all of one tenant."""
 
-class Writing(Handle):
-    """Where handles come from: the ledger, or a batch of it."""
-
-    def __init__(self, executor: Entrance) -> None:
-        super().__init__("ledger", executor)
-
-    @command
-    def create_thread(
-        self,
-        *,
-        agent_id: str | None = None,
-        user_id: str | None = None,
-        title: str | None = None,
-        metadata: dict[str, Any] | None = None,
-        external_ref: str | None = None,
-        thread_id: str | None = None,
-        **envelope: Unpack[Envelope],
-    ) -> Plan[Thread]:
-        """Begin a conversation. `agent_id` runs it where a run names nobody; `external_ref` is its id elsewhere."""
-        created = ThreadCreated(
-            agent_id=agent_id, user_id=user_id, title=title, metadata=metadata or {}, external_ref=external_ref
-        )
-        created_id = checked_id(ThreadId, "thread_id", thread_id) if thread_id else self._executor.new_id("thread")
-
-        def decide(session: Session) -> None:
-            thread = session.new(ThreadState, created_id)
-            session.begin(thread, thread.create(created), created_id, Context(agent_id=agent_id, user_id=user_id))
-
-        return Plan(created_id, decide, lambda receipt: Thread(created_id, self._executor, receipt), envelope)
-
-    submit_create_thread = submitting(create_thread)
-
-    def thread(self, thread_id: str) -> Thread:
-        """The handle of a thread. Whether there is one shows when it is used."""
-        return Thread(thread_id, self._executor)
-
-    def run(self, run_id: str) -> Run:
-        """The handle of a run. Whether there is one shows when it is used."""
-        return Run(run_id, self._executor)
-
-    def approval(self, approval_id: str) -> Approval:
-        """The handle of an approval. Whether there is one shows when it is used."""
-        return Approval(approval_id, self._executor)
-
-
-class Batch(Writing):
-    """Many commands in one transaction: all recorded at the end, or none. A refused one may be caught; the rest goes on."""
-
-    def __init__(self, executor: BatchExecutor) -> None:
-        super().__init__(executor)
-        self._collected = executor
-        self.receipt: Receipt | None = None
-        self.appended = 0
-
-    def __len__(self) -> int:
-        return len(self._collected)
-
-    def store(self) -> Receipt | None:
-        """Append what was collected so far, and go on collecting. Raises VersionConflict where others were first."""
-        self.appended += len(self._collected)
-        self.receipt = self._collected.store() or self.receipt
-        return self.receipt
-
-    def as_recorded(self, made: T, receipt: Receipt) -> T:
-        """What a command of the batch made, with the ids that were given when it was recorded before."""
-        return self._collected.ids.as_recorded(made, receipt)
-
-    def finish(self) -> None:
-        """Store the rest. `with ledger.batch()` does it."""
-        self.store()
-        self._collected.finish()
-
-
-class CallerExecutor:
-    """The executor, for one caller: their tenant, their name, and the key under which they may ask again."""
-
-    def __init__(self, executor: CommandExecutor, caller: Caller) -> None:
-        self._executor, self.caller = executor, caller
-        self.reader, self.clock = executor.recorder.reader.of(caller.tenant_id), executor.clock
-        self.actor, self.tenant_id = caller.actor, caller.tenant_id
-        self._ids = Ids(caller)
-
-    def reading(self, moment: int | datetime | None = None) -> Reading:
-        """The ledger as it stands, or stood."""
-        return Reading(self.reader, self.tenant_id).at(moment)
-
-    def new_id(self, prefix: str) -> str:
-        """An id for what a command creates."""
-        return self._ids.new(prefix)
-
-    def execute(self, plan: Plan[T]) -> T:
-        """Carry out a command and wait."""
-        return self._executor.execute(self._asked(plan))
-
-    def submit(self, plan: Plan[T]) -> Submitted[T]:
-        """Carry out a command without waiting."""
-        return self._executor.submit(self._asked(plan))
-
-    def _asked(self, plan: Plan[T]) -> Plan[T]:
-        def answer(receipt: Receipt) -> T:
-            return self._ids.as_recorded(plan.answer(receipt), receipt)
-
-        return plan._replace(caller=self.caller, answer=answer)
-
-
-class TenantLedger(Writing, Keyring):
-    """Where one caller is served: commands, batches, questions, subscriptions, all of one tenant."""
+    executor: CallerExecutor
 
     def __init__(self, executor: CommandExecutor, tail: Tail, whole: Whole, caller: Caller | None = None) -> None:
         """`Ledger.open` makes the ledger's own, and `Ledger.on_behalf` one for somebody else."""
-        self._own_executor, self._tail, self._whole = executor, tail, whole
-        self.caller = caller or executor.caller
-        super().__init__(executor if caller is None else CallerExecutor(executor, caller))
-        self._reading = Reading(executor.reader, self.caller.tenant_id)
+        own = CallerExecutor(executor, caller)
+        super().__init__(own)
+        self.command_executor = executor
+        """What decides and appends the commands of everybody in this process."""
+        self.tail = tail
+        """The newest events, for all who follow the ledger in this process."""
+        self.caller = own.caller
+        self.keyring = Keyring(own)
+        self._whole = whole
+        self._reading = own.reading()
 
     @contextlib.contextmanager
     def batch(self, *, clock: Callable[[], datetime] | None = None) -> Iterator[Batch]:
@@ -154,7 +48,7 @@ class TenantLedger(Writing, Keyring):
 
         `clock` says by what time they are judged, where they were given elsewhere before: what is past `expires_at` is late.
         """
-        batch = Batch(BatchExecutor(self._own_executor, self.caller, clock))
+        batch = Batch(BatchExecutor(self.command_executor, self.caller, clock))
         yield batch
         batch.finish()
 
@@ -163,7 +57,39 @@ class TenantLedger(Writing, Keyring):
 
         Raises KeyReused when something else was asked then.
         """
-        return self._own_executor.answers.recorded_under(self.caller)
+        return self.command_executor.answers.recorded_under(self.caller)
+
+    # Keys
+
+    def create_key(
+        self,
+        *,
+        owner: str | Actor,
+        scopes: Iterable[Scope],
+        label: str,
+        expires_in: str | timedelta | None = None,
+        key_id: str | None = None,
+        **envelope: Unpack[Envelope],
+    ) -> NewKey:
+        """Make a key for somebody: what is done with it is theirs, in this tenant, within its scopes.
+
+        `admin` is every scope. `expires_in` is `90s`, `15m`, `1h`, `7d`. The same again under the same `key_id`, or under the
+        caller's idempotency key, makes no other key and has no text. Raises InvalidEvent, DuplicateWithDifferentContent.
+        """
+        return self.keyring.create(
+            owner=owner, scopes=scopes, label=label, expires_in=expires_in, key_id=key_id, envelope=envelope
+        )
+
+    def revoke_key(self, id: str, reason: str | None = None, **envelope: Unpack[Envelope]) -> Receipt:
+        """End a key: at once where this process serves, within a second where others do. Again, it changes nothing.
+
+        Raises KeyNotFound.
+        """
+        return self.keyring.revoke(id, reason, envelope)
+
+    def keys(self) -> list[KeyView]:
+        """All keys of the tenant, those made first before the others; revoked and expired ones too."""
+        return self.keyring.all()
 
     # Reading
 
@@ -212,7 +138,7 @@ class TenantLedger(Writing, Keyring):
         was put back to before what a cursor, or the subscription itself, has seen.
         """
         wanted = self.filter(types, thread_id, run_id)
-        return Subscription(self._reading.reader, self._tail, wanted, after=after, follow=follow)
+        return Subscription(self._reading.reader, self.tail, wanted, after=after, follow=follow)
 
     def position(self) -> int:
         """The last position."""
@@ -220,7 +146,7 @@ class TenantLedger(Writing, Keyring):
 
     def head(self) -> Head:
         """The last position, its time, and the history that it is of."""
-        return self._own_executor.reader.head()
+        return self._reading.reader.head()
 
     def cursor(self, position: int | None = None) -> str:
         """A position of the present history, the last one if none is given, as a cursor: `1234@1f2e3d4c`."""

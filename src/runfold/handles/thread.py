@@ -5,17 +5,17 @@ from datetime import datetime
 from typing import Any, Literal, Unpack
 
 from runfold.commands.caller import Envelope
-from runfold.commands.plan import HeadName, Plan
+from runfold.commands.plan import HeadName, Plan, itself
 from runfold.commands.session import Session
 from runfold.commands.submitted import Receipt
 from runfold.domain.event import Event, Recorded
 from runfold.domain.thread import Thread as ThreadState
 from runfold.domain.thread import ThreadImported
 from runfold.errors import RunNotFound
-from runfold.handles.command import Entrance, Handle, command, itself, submitting
+from runfold.handles.command import command, submitting
 from runfold.handles.creation import Creation, RunRequest, request_envelope
+from runfold.handles.handle import Handle
 from runfold.handles.run import Run
-from runfold.history.path import thread_tree
 from runfold.history.tree import Tree
 from runfold.history.views import Message, ThreadView
 
@@ -23,19 +23,15 @@ from runfold.history.views import Message, ThreadView
 class Thread(Handle):
     """A conversation: a tree of runs, with named heads."""
 
-    def __init__(self, id: str, executor: Entrance, receipt: Receipt | None = None) -> None:
-        super().__init__(id, executor)
-        self.receipt = receipt
-
     @command
     def create_run(self, input: Any = None, **request: Unpack[RunRequest]) -> Plan[Run]:
         """Ask for a run without beginning it."""
-        return self._creation(Creation(self._executor, self.id, input, request, start=False), request)
+        return self._creation(Creation(self.executor, self.id, input, request, start=False), request)
 
     @command
     def start_run(self, input: Any = None, **request: Unpack[RunRequest]) -> Plan[Run]:
         """Ask for a run and begin it, in one transaction."""
-        return self._creation(Creation(self._executor, self.id, input, request, start=True), request)
+        return self._creation(Creation(self.executor, self.id, input, request, start=True), request)
 
     @command
     def rename(self, title: str, **envelope: Unpack[Envelope]) -> Plan[Receipt]:
@@ -85,7 +81,7 @@ class Thread(Handle):
         def work(session: Session) -> None:
             thread = self._state(session, envelope)
             self._own_run(session, run_id)
-            current = session.fetch(("tree", self.id), lambda: thread_tree(self._executor.reader, self.id)).heads.get(name)
+            current = session.tree(self.id).heads.get(name)
             session.record(thread, thread.move_head(name, run_id, current, reason, expected))
 
         return Plan(self.id, work, itself, envelope, expects=HeadName(self.id, name) if expected is not None else None)
@@ -98,7 +94,7 @@ class Thread(Handle):
         def work(session: Session) -> None:
             thread = self._state(session, envelope)
             self._own_run(session, run_id)
-            current = session.fetch(("tree", self.id), lambda: thread_tree(self._executor.reader, self.id)).heads.get(name)
+            current = session.tree(self.id).heads.get(name)
             session.record(thread, thread.put_head(name, run_id, current, expected))
 
         return Plan(self.id, work, itself, envelope, expects=HeadName(self.id, name) if expected is not None else None)
@@ -123,11 +119,11 @@ class Thread(Handle):
 
     def view(self, at: int | datetime | None = None) -> ThreadView:
         """The thread at a glance, now or at a position or time. Raises ThreadNotFound."""
-        return self._executor.reading(at).thread(self.id)
+        return self.executor.reading(at).thread(self.id)
 
     def tree(self, at: int | datetime | None = None) -> Tree:
         """Its runs and heads. Raises ThreadNotFound."""
-        return self._executor.reading(at).tree(self.id)
+        return self.executor.reading(at).tree(self.id)
 
     def messages(
         self, *, at_run: str | None = None, head: str = "main", at: int | datetime | None = None, at_version: int | None = None
@@ -136,17 +132,17 @@ class Thread(Handle):
 
         `at` is a position or an aware datetime; `at_version` a version of the run. Raises ThreadNotFound, RunNotFound.
         """
-        return self._executor.reading(at).messages(self.id, at_run, head=head, at_version=at_version)
+        return self.executor.reading(at).messages(self.id, at_run, head=head, at_version=at_version)
 
     def events(self, at: int | datetime | None = None) -> Iterator[Recorded]:
         """Every event of the thread, its runs and approvals, in the order of the ledger."""
-        return self._executor.reading(at).thread_events(self.id)
+        return self.executor.reading(at).thread_events(self.id)
 
     # How commands are made
 
     def _creation(self, creation: Creation, request: RunRequest) -> Plan[Run]:
         def answer(receipt: Receipt) -> Run:
-            return Run(creation.run_id, self._executor, receipt)
+            return Run(creation.run_id, self.executor, receipt)
 
         return Plan(creation.run_id, creation.decide, answer, request_envelope(request), expects=creation.expects)
 

@@ -1,20 +1,18 @@
 """A tool call's handle."""
 
-from collections.abc import Callable
 from typing import Any, Unpack
 
 from runfold.commands.caller import Envelope
-from runfold.commands.plan import Plan
+from runfold.commands.plan import Plan, itself
 from runfold.commands.session import Session
 from runfold.commands.submitted import Receipt
 from runfold.domain.event import Event
-from runfold.domain.run import Run as RunState
-from runfold.domain.tool_call import Call, Failure, ToolCancelled, ToolFailed, ToolSucceeded
+from runfold.domain.tool_call import Failure, ToolCancelled, ToolFailed, ToolSucceeded
 from runfold.domain.values import digest
 from runfold.handles.approval import Approval, ended_run
-from runfold.handles.child import Child
 from runfold.handles.command import command, submitting
-from runfold.history.path import History
+from runfold.handles.handle import Child
+from runfold.handles.run_plan import run_state
 
 
 class ToolCall(Child):
@@ -34,12 +32,11 @@ class ToolCall(Child):
         A call that needs approval names the granted one, which is consumed in the same transaction: once, only for the
         arguments that were approved (`arguments_text`, or else those of the grant), and before the approval's `expires_at`.
         """
-        key = execution_key or self._executor.new_id("exec")
+        key = execution_key or self.executor.new_id("exec")
         approval_id = approval.id if isinstance(approval, Approval) else approval
 
         def work(session: Session) -> None:
-            run = session.run(self.run_id)
-            session.expect(run, envelope.get("expected_version"))
+            run = run_state(session, self.run_id, envelope)
             granted = session.approval(approval_id) if approval_id else None
             if granted is not None and granted.request.call_id != self.id:
                 granted.refuse("start_tool", f"it is for {granted.request.call_id or 'no tool call'}, not {self.id}")
@@ -48,7 +45,7 @@ class ToolCall(Child):
             consumed: list[Event] = []
             if granted is not None:
                 text = granted.granted.effective_arguments_text if granted.granted and arguments_text is None else arguments_text
-                consumed = granted.consume(digest(text or ""), key, self._executor.clock(), ended_run(run))
+                consumed = granted.consume(digest(text or ""), key, self.executor.clock(), ended_run(run))
             events = run.calls.start(self.id, key, approved=granted is not None)
             session.record(run, events)
             if granted is not None:
@@ -60,7 +57,7 @@ class ToolCall(Child):
     def succeed(self, result: Any = None, **envelope: Unpack[Envelope]) -> Plan[Receipt]:
         """The tool answered."""
         ended = ToolSucceeded(call_id=self.id, result=result)
-        return self._plan(lambda run, past: run.calls.end(ended, self._inherited(run, past)), envelope)
+        return self._end(ended, envelope)
 
     @command
     def fail(
@@ -76,18 +73,23 @@ class ToolCall(Child):
         """The tool could not. The agent sees the error and goes on."""
         error = Failure(code=code, message=message, type=error_type, retriable=retriable)
         ended = ToolFailed(call_id=self.id, error=error, result=result)
-        return self._plan(lambda run, past: run.calls.end(ended, self._inherited(run, past)), envelope)
+        return self._end(ended, envelope)
 
     @command
     def cancel(self, reason: str | None = None, **envelope: Unpack[Envelope]) -> Plan[Receipt]:
         """Nobody waits for the tool any more."""
         ended = ToolCancelled(call_id=self.id, reason=reason)
-        return self._plan(lambda run, past: run.calls.end(ended, self._inherited(run, past)), envelope)
+        return self._end(ended, envelope)
 
     submit_start = submitting(start)
     submit_succeed = submitting(succeed)
     submit_fail = submitting(fail)
     submit_cancel = submitting(cancel)
 
-    def _inherited(self, run: RunState, past: Callable[[], History]) -> Call | None:
-        return None if self.id in run.calls.by_id else past().call(self.id)
+    def _end(self, ended: ToolSucceeded | ToolFailed | ToolCancelled, envelope: Envelope) -> Plan[Receipt]:
+        def decide(session: Session) -> None:
+            run = run_state(session, self.run_id, envelope)
+            inherited = None if self.id in run.calls.by_id else session.inherited_call(run, self.id)
+            session.record(run, run.calls.end(ended, inherited))
+
+        return Plan(self.run_id, decide, itself, envelope)

@@ -6,8 +6,9 @@ from runfold.commands.caller import Envelope
 from runfold.commands.plan import Plan
 from runfold.commands.submitted import Receipt
 from runfold.domain.usage import Tokens
-from runfold.handles.child import Child
 from runfold.handles.command import command, submitting
+from runfold.handles.handle import Child
+from runfold.handles.run_plan import run_plan
 
 
 class Usage(Child):
@@ -35,6 +36,6 @@ class Usage(Child):
             cache_creation_input_tokens=cache_creation_input_tokens,
             reasoning_output_tokens=reasoning_output_tokens,
         )
-        return self._plan(lambda run, _: run.usages.correct(self.id, tokens, reason), envelope)
+        return run_plan(self.run_id, lambda run: run.usages.correct(self.id, tokens, reason), envelope)
 
     submit_correct = submitting(correct)

@@ -43,7 +43,7 @@ class Access(Protocol):
 
 def keys_of_all(ledger: Ledger) -> list[KeyView]:
     """The keys of all tenants, those that are good no more too."""
-    return key_views(ledger.recorder.reader, None, ledger._own_executor.clock())
+    return key_views(ledger.recorder.reader, None, ledger.command_executor.clock())
 
 
 class Bucket:
@@ -107,8 +107,8 @@ class Keys:
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._looking: dict[tuple[str, bool], asyncio.Task[_Known]] = {}
         self._strangers = asyncio.Semaphore(STRANGERS_AT_ONCE)
-        self._watch = KeyWatch(self._read_one, ledger._own_executor.clock)
-        ledger._own_executor.revoked_keys.tell(self._watch.revoked)
+        self._watch = KeyWatch(self._read_one, ledger.command_executor.clock)
+        ledger.command_executor.revoked_keys.tell(self._watch.revoked)
 
     async def caller(self, request: Request, scope: Scope) -> Caller:
         """The key's owner, in its tenant. Raises KeyRefused, ScopeMissing, TooManyRequests, LedgerUnavailable."""
@@ -116,11 +116,11 @@ class Keys:
         if not isinstance(shown, Shown):
             self._refuse(request, scope, shown)
         known = (await self._find(shown)).of(shown.secret)
-        now, stream = self._ledger._own_executor.clock(), key_stream(shown.id)
+        now, stream = self._ledger.command_executor.clock(), key_stream(shown.id)
         state = known.state if known else Security(stream)
         if (fault := state.fault(shown.secret, now)) is not None or known is None:
             self._refuse(request, scope, fault or "unknown", known, shown.id)
-        if (known.tenant_id, stream) in self._ledger._own_executor.revoked_keys:
+        if (known.tenant_id, stream) in self._ledger.command_executor.revoked_keys:
             self._refuse(request, scope, "revoked", known, shown.id)
         if known.bucket is not None and (seconds := known.bucket.take(time.monotonic())):
             self._denials.add(request, known.tenant_id, "too_many", scope, shown.id)
@@ -136,13 +136,13 @@ class Keys:
         assert caller.api_key is not None, "whoever was let in here had a key"  # noqa: S101
         key = caller.tenant_id, key_stream(caller.api_key)
         leave = self._watch.add(key, ended)
-        if key in self._ledger._own_executor.revoked_keys:  # since it was let in
+        if key in self._ledger.command_executor.revoked_keys:  # since it was let in
             self._watch.revoked(key)
         return leave
 
     async def close(self) -> None:
         """Record the denials that were counted and not recorded yet."""
-        self._ledger._own_executor.revoked_keys.tell_no_more(self._watch.revoked)
+        self._ledger.command_executor.revoked_keys.tell_no_more(self._watch.revoked)
         self._watch.close()
         await self._denials.close()
 

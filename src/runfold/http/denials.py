@@ -82,7 +82,7 @@ class Denials:
 
     def _record(self, tenant_id: str, denied: AccessDenied) -> None:
         ledger = self._ledger.on_behalf(Caller(tenant_id, DOORKEEPER))
-        watching = asyncio.ensure_future(_watch(deny(ledger._executor, denied), denied))
+        watching = asyncio.ensure_future(_watch(deny(ledger.executor, denied), denied))
         self._watched.add(watching)
         watching.add_done_callback(self._watched.discard)
 

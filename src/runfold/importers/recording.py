@@ -18,9 +18,9 @@ from runfold.domain.tool_call import ToolCalled, ToolCancelled, ToolFailed, Tool
 from runfold.domain.usage import Tokens, UsageRecorded
 from runfold.domain.values import Part, TextPart
 from runfold.errors import CommandRefused, DuplicateWithDifferentContent, InvalidEvent, NotFound, ThreadNotFound
+from runfold.handles.batch import Batch
 from runfold.handles.message import Message
 from runfold.handles.run import Run
-from runfold.handles.tenant_ledger import Batch
 from runfold.handles.thread import Thread
 from runfold.handles.tool_call import ToolCall
 from runfold.ids import stable_id

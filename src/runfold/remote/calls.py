@@ -4,7 +4,6 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, timedelta
 from decimal import Decimal
-from functools import cache
 from typing import Any, NamedTuple, get_args, get_origin
 from urllib.parse import quote
 
@@ -19,7 +18,8 @@ from runfold.domain.streams import State, is_id
 from runfold.domain.thread import Thread as ThreadState
 from runfold.domain.values import json_text
 from runfold.errors import ApprovalNotFound, NotFound, RunNotFound, ThreadNotFound, UsageError
-from runfold.handles.command import Handle
+from runfold.handles.handle import Handle
+from runfold.method_call import MethodCall
 from runfold.remote.client import Params
 
 _COMMANDS: Mapping[Callable[..., Any], CommandRoute] = {inspect.unwrap(route.method): route for route in COMMANDS}
@@ -31,11 +31,10 @@ _STREAMS: Mapping[str, tuple[type[State], type[NotFound]]] = {
     "approval_id": (ApprovalState, ApprovalNotFound),
 }
 _PREFIXES = ("thread_", "run_", "approval_")
-_signature = cache(inspect.signature)
 
 
-class Call(NamedTuple):
-    """A command as a request."""
+class CommandRequest(NamedTuple):
+    """A command as it is sent."""
 
     route: CommandRoute
     ids: Mapping[str, str]
@@ -43,12 +42,12 @@ class Call(NamedTuple):
 
     @property
     def path(self) -> str:
-        """Raises NotFound, UsageError."""
+        """Where it is sent. Raises NotFound, UsageError."""
         return path_of(self.route, self.ids)
 
     @property
     def body(self) -> bytes:
-        """Raises InvalidEvent for what is not JSON."""
+        """What is sent. Raises InvalidEvent for what is not JSON."""
         return json_text(self.said).encode()
 
     @property
@@ -58,30 +57,19 @@ class Call(NamedTuple):
         return frozenset(name for name in named if isinstance(name, str) and name.startswith(_PREFIXES))
 
 
-def call_of(method: Callable[..., Any], handle: Handle, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call:
-    """A call of a handle's method. Raises UsageError for what has no route."""
-    route = _COMMANDS.get(method)
+def request_of(call: MethodCall[Any]) -> CommandRequest:
+    """Return the request that a call of a command becomes. Raises UsageError for what has no route."""
+    route = _COMMANDS.get(call.method)
     if route is None:
-        raise UsageError(f"{method.__qualname__} is not offered over HTTP; use it where the database is (Ledger.open)")
-    given = arguments(method, handle, args, kwargs)
+        raise UsageError(f"{call.method.__qualname__} is not offered over HTTP; use it where the database is (Ledger.open)")
+    given = call.arguments()
     if "actor" in given:
         raise UsageError("who acts is the owner of the key; connect with a key of theirs instead of giving `actor`")
-    ids = route.ids(handle)
+    ids = route.ids(call.owner)
     for name in route.path_names:
         if name not in route.place:
             ids[name] = given.pop(name)
-    return Call(route, ids, {name: _said(route, name, value) for name, value in given.items()})
-
-
-def arguments(method: Callable[..., Any], owner: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """What is said in a call, by name; nothing of what was left out. Raises TypeError, as the call itself would."""
-    signature = _signature(method)
-    given = dict(signature.bind(owner, *args, **kwargs).arguments)
-    del given[next(iter(signature.parameters))]
-    for parameter in signature.parameters.values():
-        if parameter.kind is parameter.VAR_KEYWORD:
-            given |= given.pop(parameter.name, {})
-    return given
+    return CommandRequest(route, ids, {name: _said(route, name, value) for name, value in given.items()})
 
 
 def path_of(route: Route, ids: Mapping[str, str]) -> str:

@@ -4,99 +4,113 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, cast, get_args
+from datetime import UTC, datetime
+from typing import Any, TypeVar, get_args
 
 import orjson
 from uuid_utils import uuid7
 
 from runfold.api.route import CommandRoute
+from runfold.commands.plan import Plan
 from runfold.commands.submitted import Receipt, Submitted, settle
+from runfold.domain.values import Actor
 from runfold.errors import LedgerError, LedgerUnavailable, QueueFull
-from runfold.handles.child import Child
-from runfold.handles.command import Elsewhere, Entrance, Handle
+from runfold.handles.handle import Child, Handle
+from runfold.ids import new_id
+from runfold.method_call import MethodCall
 from runfold.queries.reading import Reading
-from runfold.remote.calls import Call, call_of
+from runfold.remote.calls import CommandRequest, request_of
 from runfold.remote.client import Client
 from runfold.remote.reading import RemoteReading
 
+T = TypeVar("T")
+
+ANYBODY = Actor(kind="service", id="runfold")
+"""Stands for whoever acts where a plan is made here for its ids: who really acts, the server knows."""
 WORKERS = 16
 """Requests on their way at a time for those who do not wait for each."""
 MOST_WAITING = 10_000
 
 
-class RemoteExecutor(Elsewhere):
-    """The executor of a ledger elsewhere, as handles know it."""
+class RemoteExecutor:
+    """Sends the commands and questions of handles to a ledger elsewhere."""
+
+    actor = ANYBODY
 
     def __init__(self, client: Client) -> None:
         self.client = client
+        self.ledger_identity = client
         self._shards = Shards(WORKERS, MOST_WAITING)
 
-    def give(self, method: Callable[..., Any], handle: Handle, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Send a command, and wait: for those that were sent before it on the same streams, too."""
-        call = call_of(method, handle, args, kwargs)
-        if self._shards.is_busy(call.streams):
-            return self._send(call, handle).result()
-        return made(call.route, handle, *self._ask(call, call.path, call.body))
+    def clock(self) -> datetime:
+        """Return the time by which a plan is made here. The server judges by its own."""
+        return datetime.now(UTC)
 
-    def send(self, method: Callable[..., Any], handle: Handle, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Submitted[Any]:
-        """Send a command without waiting for it; those that name the same thread, run or approval go in their order."""
-        return self._send(call_of(method, handle, args, kwargs), handle)
+    def new_id(self, prefix: str) -> str:
+        """Return an id for what a command creates."""
+        return new_id(prefix)
 
     def reading(self, moment: int | datetime | None = None) -> Reading:
-        """The ledger as it stands, or stood."""
+        """Return the questions, as the ledger stands or stood."""
         return RemoteReading(self.client).at(moment)
+
+    def execute(self, call: MethodCall[Plan[T]]) -> T:
+        """Send a command, and wait: for those that were sent before it on the same streams, too. Raises LedgerError."""
+        request = request_of(call)
+        if self._shards.is_busy(request.streams):
+            return self._submit(request, call.owner).result()  # type: ignore[no-any-return]  # the route says of which type
+        return answered(request.route, call.owner, *self._send(request, request.path, request.body))  # type: ignore[no-any-return]
+
+    def submit(self, call: MethodCall[Plan[T]]) -> Submitted[T]:
+        """Send a command without waiting for it; those that name the same thread, run or approval go in their order."""
+        return self._submit(request_of(call), call.owner)
 
     def close(self) -> None:
         """Wait for what is on its way."""
         self._shards.close()
 
-    def _send(self, call: Call, handle: Handle) -> Submitted[Any]:
-        path, body = call.path, call.body
+    def _submit(self, request: CommandRequest, handle: Handle) -> Submitted[Any]:
+        path, body = request.path, request.body
         ids: list[str] = []
-        submitted: Submitted[Any] = Submitted(lambda receipt: made(call.route, handle, ids[0], receipt))
+        submitted: Submitted[Any] = Submitted(lambda receipt: answered(request.route, handle, ids[0], receipt))
 
         def work() -> None:
             try:
-                made_id, receipt = self._ask(call, path, body)
+                answered_id, receipt = self._send(request, path, body)
             except Exception as error:
                 settle([(submitted, error)])
             else:
-                ids.append(made_id)
+                ids.append(answered_id)
                 settle([(submitted, receipt)])
 
         try:
-            self._shards.put(call.streams, work)
+            self._shards.put(request.streams, work)
         except LedgerError as error:
             settle([(submitted, error)])
         return submitted
 
-    def _ask(self, call: Call, path: str, body: bytes) -> tuple[str, Receipt]:
-        answer = self.client.request(call.route.verb, path, body=body, key=uuid7().hex)
-        told = orjson.loads(answer.content)
-        return told["id"], receipt_of(told)
+    def _send(self, request: CommandRequest, path: str, body: bytes) -> tuple[str, Receipt]:
+        answer = self.client.request(request.route.verb, path, body=body, key=uuid7().hex)
+        said = orjson.loads(answer.content)
+        return said["id"], receipt_of(said)
 
 
-def receipt_of(told: dict[str, Any]) -> Receipt:
-    """Where a command's last event stands, as the server answers it."""
-    recorded_at = told["recorded_at"] and datetime.fromisoformat(told["recorded_at"])
-    return Receipt(told["stream"], told["position"], told["version"], recorded_at, told["appended"])
+def receipt_of(said: dict[str, Any]) -> Receipt:
+    """Return where a command's last event stands, as the server says it."""
+    recorded_at = said["recorded_at"] and datetime.fromisoformat(said["recorded_at"])
+    return Receipt(said["stream"], said["position"], said["version"], recorded_at, said["appended"])
 
 
-def made(route: CommandRoute, handle: Handle, id: str, receipt: Receipt) -> Any:
-    """What a method returns: what it made, an id, or the receipt."""
+def answered(route: CommandRoute, handle: Handle, id: str, receipt: Receipt) -> Any:
+    """Return what a command's method returns: the handle of what it made, an id, or the receipt."""
     (kind,) = get_args(route.answer)
     if kind is Receipt:
         return receipt
     if kind is str:
         return id
-    executor = handle._executor
-    return kind(id, executor, handle.id, receipt) if issubclass(kind, Child) else kind(id, executor, receipt)
-
-
-def as_entrance(executor: Elsewhere) -> Entrance:
-    """The executor, for handles: of an entrance elsewhere they use nothing but what it has."""
-    return cast("Entrance", executor)
+    if issubclass(kind, Child):
+        return kind(id, handle.executor, handle.id, receipt)
+    return kind(id, handle.executor, receipt)
 
 
 # Order

@@ -12,15 +12,16 @@ import orjson
 from runfold.api.table import API_VERSION
 from runfold.domain.event import Recorded
 from runfold.errors import LedgerError, ProjectionStopped, UsageError
-from runfold.handles.tenant_ledger import Batch, Writing
+from runfold.handles.batch import Batch
+from runfold.handles.ledger_handle import LedgerHandle
 from runfold.queries.moments import MomentView
 from runfold.queries.paging import MOST
 from runfold.queries.reading import Reading, parse_moment
-from runfold.remote.batch import RemoteBatch
+from runfold.remote.batch import RemoteBatchExecutor
 from runfold.remote.calls import query
 from runfold.remote.client import Client, Params
 from runfold.remote.events import RemoteSubscription, all_events, wanted_of
-from runfold.remote.executor import RemoteExecutor, as_entrance
+from runfold.remote.executor import RemoteExecutor
 from runfold.remote.reading import RemoteReading
 from runfold.settings import Settings
 from runfold.store.cursor import Cursor, Place
@@ -28,7 +29,7 @@ from runfold.store.cursor import Cursor, Place
 _LOOK_SECONDS = 0.25
 
 
-class RemoteLedger(Writing):
+class RemoteLedger(LedgerHandle):
     """The ledger behind a server. Thread-safe; one a process is enough. `Ledger.connect` makes one.
 
     Each command goes out under an idempotency key and is repeated under it until it is answered, so a lost answer loses and
@@ -38,7 +39,7 @@ class RemoteLedger(Writing):
     def __init__(self, client: Client) -> None:
         self._client = client
         self._sender = RemoteExecutor(client)
-        super().__init__(as_entrance(self._sender))
+        super().__init__(self._sender)
         self._reading = RemoteReading(client)
 
     @classmethod
@@ -114,7 +115,7 @@ class RemoteLedger(Writing):
     @contextlib.contextmanager
     def batch(self) -> Iterator[Batch]:
         """Many commands of one run in one request, sent when the block ends without an error. Of two runs: UsageError."""
-        batch = RemoteBatch(self._client)
+        batch = Batch(RemoteBatchExecutor(self._client))
         yield batch
         batch.finish()
 

@@ -13,11 +13,12 @@ from runfold.api.route import QuestionRoute
 from runfold.api.table import QUESTIONS
 from runfold.domain.event import Recorded
 from runfold.errors import UsageError
+from runfold.method_call import MethodCall
 from runfold.queries.paging import MOST
 from runfold.queries.past import MOST_EVENTS, Whole
 from runfold.queries.read_models import WAIT_SECONDS
 from runfold.queries.reading import Reading
-from runfold.remote.calls import arguments, path_of, query
+from runfold.remote.calls import path_of, query
 from runfold.remote.client import Client, Params
 from runfold.remote.events import all_events
 from runfold.store.reader import LATEST
@@ -104,7 +105,7 @@ def _asking(route: QuestionRoute) -> Callable[..., Any]:
 
     @wraps(method)
     def ask(self: RemoteReading, *args: Any, **kwargs: Any) -> Any:
-        return self._ask(route, arguments(method, self, args, kwargs))
+        return self._ask(route, MethodCall(method, self, args, kwargs).arguments())
 
     return ask
 

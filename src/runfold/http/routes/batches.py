@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -16,7 +16,10 @@ from runfold.commands.plan import Plan
 from runfold.commands.submitted import Receipt
 from runfold.domain.approval_events import ClosedStatus
 from runfold.errors import AlreadyAppended, CommandRefused, InvalidEvent, TooLarge, VersionConflict
-from runfold.handles.tenant_ledger import Batch, TenantLedger, Writing
+from runfold.handles.batch import Batch
+from runfold.handles.executor import LocalExecutor
+from runfold.handles.local import BatchExecutor
+from runfold.handles.tenant_ledger import TenantLedger
 from runfold.http import bodies
 from runfold.http.routes.batch_bodies import Ballots, BatchReply, Item, RunBatch, RunChange, ThreadChange, ThreadDeletions
 from runfold.http.routes.commands import HEADERS, body_of, envelope, identity, planned
@@ -113,11 +116,13 @@ def _carry_out(ledger: TenantLedger, steps: Sequence[Step]) -> tuple[list[str], 
     patient = not any("expected_version" in step.said for step in steps)
     for tries in range(MOST_TRIES):
         receipt = ledger.recorded_under_key()
+        executor = BatchExecutor(ledger.command_executor, ledger.caller)
+        batch = Batch(executor)
+        if receipt is not None:
+            return _recorded_ids(executor, _plans(batch, steps), receipt), receipt, receipt.position
         try:
-            with ledger.batch() as batch:
-                if receipt is not None:
-                    return _recorded_ids(batch, steps, receipt), receipt, receipt.position
-                ids = [_execute(batch, plan) for plan in _plans(batch, steps)]
+            ids = [_execute(executor, plan) for plan in _plans(batch, steps)]
+            batch.finish()
         except AlreadyAppended:
             continue  # what was recorded under the key is the answer
         except VersionConflict:
@@ -128,9 +133,9 @@ def _carry_out(ledger: TenantLedger, steps: Sequence[Step]) -> tuple[list[str], 
     raise AlreadyAppended(steps[0].ids.get("run_id", "the ledger"))
 
 
-def _recorded_ids(batch: Batch, steps: Sequence[Step], receipt: Receipt) -> list[str]:
-    """The ids that the same commands answered when they were recorded."""
-    return [identity(batch.as_recorded(plan.answer(receipt), receipt), receipt) for plan in _plans(batch, steps)]
+def _recorded_ids(executor: BatchExecutor, plans: Iterable[Plan[Any]], receipt: Receipt) -> list[str]:
+    """Return the ids that the same commands answered when they were recorded."""
+    return [identity(executor.as_recorded(plan.answer(receipt), receipt), receipt) for plan in plans]
 
 
 def _keep_late_vote(ledger: TenantLedger, steps: Sequence[Step], refused: CommandRefused) -> None:
@@ -139,7 +144,7 @@ def _keep_late_vote(ledger: TenantLedger, steps: Sequence[Step], refused: Comman
         for step in steps:
             if step.ids.get("approval_id") == refused.stream:
                 with contextlib.suppress(CommandRefused):
-                    _execute(ledger, planned(ledger, step.route, step.ids, step.said))
+                    _execute(ledger.executor, planned(ledger, step.route, step.ids, step.said))
 
 
 def _plans(batch: Batch, steps: Sequence[Step]) -> Iterator[Plan[Any]]:
@@ -150,8 +155,8 @@ def _plans(batch: Batch, steps: Sequence[Step]) -> Iterator[Plan[Any]]:
             raise InvalidEvent(f"commands.{number}.{error.path}", error.reason, error.event_type) from None
 
 
-def _execute(ledger: Writing, plan: Plan[Any]) -> str:
-    made, receipt = ledger._executor.execute(plan.with_receipt())
+def _execute(executor: LocalExecutor, plan: Plan[Any]) -> str:
+    made, receipt = executor.execute_plan(plan.with_receipt())
     return identity(made, receipt)
 
 

@@ -17,8 +17,9 @@ from runfold.commands.submitted import Receipt
 from runfold.domain.event import refusal
 from runfold.domain.values import whole_number
 from runfold.errors import InvalidEvent
-from runfold.handles.command import Handle
-from runfold.handles.tenant_ledger import TenantLedger, Writing
+from runfold.handles.handle import Handle
+from runfold.handles.ledger_handle import LedgerHandle
+from runfold.handles.tenant_ledger import TenantLedger
 from runfold.http import bodies
 from runfold.http.routing import Handler, Reply, add, model_of
 from runfold.http.server_state import KEY_HEADER, ServerState
@@ -90,7 +91,7 @@ def envelope(request: Request, said: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def planned(ledger: Writing, route: CommandRoute, ids: Mapping[str, str], said: Mapping[str, Any]) -> Plan[Any]:
+def planned(ledger: LedgerHandle, route: CommandRoute, ids: Mapping[str, str], said: Mapping[str, Any]) -> Plan[Any]:
     """A command as the executor takes it. Raises InvalidEvent."""
     arguments = {name: value for name, value in ids.items() if name not in route.place}
     try:
@@ -107,10 +108,10 @@ async def submitted(service: ServerState, ledger: TenantLedger, plan: Plan[Any],
     on on the event loop never waits for a lock.
     """
     if size > SMALL_BODY:
-        return await (await service.pools.on_body(size, ledger._executor.submit, plan.with_receipt()))
-    if ledger._own_executor.is_deciding:
-        return await (await service.pools.commands.run(ledger._executor.submit, plan.with_receipt()))
-    return await ledger._executor.submit(plan.with_receipt())
+        return await (await service.pools.on_body(size, ledger.executor.submit_plan, plan.with_receipt()))
+    if ledger.command_executor.is_deciding:
+        return await (await service.pools.commands.run(ledger.executor.submit_plan, plan.with_receipt()))
+    return await ledger.executor.submit_plan(plan.with_receipt())
 
 
 def identity(made: Any, receipt: Receipt) -> str:

@@ -160,7 +160,7 @@ def _handler(service: ServerState, feed: Feed, query: type[BaseModel], scope: Sc
             limit = said.get("limit", DEFAULT_LIMIT)
             return Response(await service.pools.questions.run(_page, ledger, wanted, limit), 200, headers, "application/json")
         follower = Follower(feed, ledger.now.reader, wanted, service.limits.heartbeat_seconds)
-        feed.join(follower, ledger._tail, Head(wanted.head, None, wanted.epoch))
+        feed.join(follower, ledger.tail, Head(wanted.head, None, wanted.epoch))
         return EventStream(feed, follower, partial(service.watch, ledger.caller), service.limits, headers)
 
     return handle

@@ -122,7 +122,7 @@ def add_metrics(router: APIRouter, service: ServerState, feed: Feed, metrics: Me
     """/metrics."""
     looking = Looking()
     if service.ledger is not None:  # where routes are only written down, there is none
-        appender = service.ledger._own_executor.appending
+        appender = service.ledger.command_executor.appending
         metrics.registry.register(_Families(lambda: of_appender(appender)))
         metrics.registry.register(_Families(lambda: of_feed(feed)))
 

@@ -1,0 +1,50 @@
+"""What callers give to methods of handles, made into what the domain takes: content, a tool's arguments, ids."""
+
+from typing import Annotated, Any
+
+from pydantic import FailFast, TypeAdapter, ValidationError
+
+from runfold.domain.event import refusal
+from runfold.domain.first_fault import require_known
+from runfold.domain.values import Part, TextPart, json_text, parse_json
+from runfold.errors import InvalidEvent
+
+_PARTS: TypeAdapter[tuple[Part, ...]] = TypeAdapter(Annotated[tuple[Part, ...], FailFast()])
+
+Content = str | list[dict[str, Any]] | tuple[Part, ...]
+"""A message's content: text, or parts as dicts or models."""
+
+
+def content_parts(content: Content) -> tuple[Part, ...]:
+    """What a caller gives as content → parts. Raises pydantic.ValidationError."""
+    if isinstance(content, str):
+        return (TextPart(text=content),)
+    if isinstance(content, tuple):
+        return content
+    require_known(Part, content, "content")
+    try:
+        return _PARTS.validate_python(content, strict=False)
+    except ValidationError as error:
+        found = refusal(error)
+        raise InvalidEvent(f"content.{found.path}", found.reason) from None
+
+
+def arguments_of(arguments: Any) -> tuple[str, Any]:
+    """What a caller gives as arguments → the text that digests cover, and its JSON if it is any.
+
+    Text is kept to the letter. Raises InvalidEvent for what is neither text nor JSON.
+    """
+    if not isinstance(arguments, str):
+        return json_text(arguments, "arguments"), arguments
+    try:
+        return arguments, parse_json(arguments)
+    except InvalidEvent:
+        return arguments, None
+
+
+def checked_id(kind: Any, name: str, id: str) -> str:
+    """An id that a caller gave, if it may be one. Raises InvalidEvent."""
+    try:
+        return str(TypeAdapter(kind).validate_python(id, strict=True))
+    except ValidationError as error:
+        raise InvalidEvent(name, refusal(error).reason) from None

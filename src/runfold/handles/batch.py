@@ -1,0 +1,37 @@
+"""Many commands that are stored together."""
+
+from runfold.commands.submitted import Receipt
+from runfold.handles.executor import CollectingExecutor
+from runfold.handles.ledger_handle import LedgerHandle
+
+
+class Batch(LedgerHandle):
+    """Many commands in one transaction: all recorded at the end, or none.
+
+    Where the database is, a refused one may be caught, and the rest goes on. Over HTTP they are checked at the end, and a
+    refused one refuses them all; what a command returns before that says what it is, and not yet where it stands.
+    """
+
+    def __init__(self, executor: CollectingExecutor) -> None:
+        super().__init__(executor)
+        self._collected = executor
+        self.receipt: Receipt | None = None
+        self.appended = 0
+
+    def __len__(self) -> int:
+        """Return how much is collected and not stored yet."""
+        return len(self._collected)
+
+    def store(self) -> Receipt | None:
+        """Store what was collected so far, and go on collecting. Raises VersionConflict where others were first.
+
+        Over HTTP it raises what any of the commands raises.
+        """
+        if (receipt := self._collected.store()) is not None:
+            self.receipt, self.appended = receipt, self.appended + receipt.appended
+        return self.receipt
+
+    def finish(self) -> None:
+        """Store the rest. `with ledger.batch()` does it."""
+        self.store()
+        self._collected.finish()

@@ -1,0 +1,60 @@
+"""What a handle asks for: a port that the executors of a caller, of a batch and of a ledger elsewhere fulfil alike."""
+
+from collections.abc import Hashable
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from runfold.commands.plan import Plan
+from runfold.commands.submitted import Receipt, Submitted
+from runfold.domain.values import Actor
+from runfold.method_call import MethodCall
+from runfold.queries.reading import Reading
+
+T = TypeVar("T")
+
+
+class Executor(Protocol):
+    """Carries out the commands of handles, and answers their questions."""
+
+    @property
+    def actor(self) -> Actor:
+        """Who acts where a command names nobody."""
+
+    @property
+    def ledger_identity(self) -> Hashable:
+        """It equals that of another executor just where both lead to the same tenant of the same open ledger."""
+
+    def clock(self) -> datetime:
+        """Return the time by which commands are judged."""
+
+    def new_id(self, prefix: str) -> str:
+        """Return an id for what a command creates."""
+
+    def execute(self, call: MethodCall[Plan[T]]) -> T:
+        """Carry out a command and wait until it is durable. Raises LedgerError."""
+
+    def submit(self, call: MethodCall[Plan[T]]) -> Submitted[T]:
+        """Carry out a command without waiting for it. Raises LedgerError for what cannot even be planned."""
+
+    def reading(self, moment: int | datetime | None = None) -> Reading:
+        """Return the questions, as the ledger stands or stood at a position or a time."""
+
+
+class CollectingExecutor(Executor, Protocol):
+    """Collects commands, and stores them together."""
+
+    def __len__(self) -> int:
+        """Return how much is collected: events where the database is, commands elsewhere."""
+
+    def store(self) -> Receipt | None:
+        """Store what was collected, all of it or nothing, and begin anew. None when nothing was new. Raises LedgerError."""
+
+    def finish(self) -> None:
+        """Store the rest, and give back what was held for it."""
+
+
+class LocalExecutor(Executor, Protocol):
+    """Has the database at hand: it takes plans too, which the server makes of requests."""
+
+    def execute_plan(self, plan: Plan[T]) -> T:
+        """Carry out what is planned and wait until it is durable. Raises LedgerError."""

@@ -1,0 +1,120 @@
+"""The executors of handles where the database is: that of one caller, and that of a batch."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TypeVar
+
+from runfold.commands.batch import CommandBatch
+from runfold.commands.caller import Caller
+from runfold.commands.executor import CommandExecutor
+from runfold.commands.plan import Plan, planned
+from runfold.commands.submitted import Receipt, Submitted
+from runfold.errors import UsageError
+from runfold.handles.created_ids import CreatedIds
+from runfold.method_call import MethodCall
+from runfold.queries.reading import Reading
+
+T = TypeVar("T")
+
+
+class CallerExecutor:
+    """Carries out the commands of one caller: in their tenant, in their name, under the key under which they may ask again."""
+
+    def __init__(self, commands: CommandExecutor, caller: Caller | None = None) -> None:
+        """Without a `caller` it is the ledger's own. Raises UsageError for what is no tenant."""
+        self.commands = commands
+        self.caller = caller or commands.caller
+        self.actor, self.tenant_id = self.caller.actor, self.caller.tenant_id
+        self.ledger_identity = commands, self.tenant_id
+        self.reader = commands.recorder.reader.of(self.tenant_id)
+        self._is_own = caller is None
+        self._ids = CreatedIds(self.caller)
+
+    def clock(self) -> datetime:
+        """Return the time by which commands are judged."""
+        return self.commands.clock()
+
+    def new_id(self, prefix: str) -> str:
+        """Return an id for what a command creates."""
+        return self._ids.new(prefix)
+
+    def reading(self, moment: int | datetime | None = None) -> Reading:
+        """Return the questions, as the ledger stands or stood."""
+        return Reading(self.reader, self.tenant_id).at(moment)
+
+    def execute(self, call: MethodCall[Plan[T]]) -> T:
+        """Carry out a command and wait until it is durable. Raises LedgerError."""
+        return self.execute_plan(planned(call))
+
+    def submit(self, call: MethodCall[Plan[T]]) -> Submitted[T]:
+        """Carry out a command without waiting for it. Raises InvalidEvent."""
+        return self.submit_plan(planned(call))
+
+    def execute_plan(self, plan: Plan[T]) -> T:
+        """Carry out what is planned and wait until it is durable. Raises LedgerError."""
+        return self.commands.execute(self._of_caller(plan))
+
+    def submit_plan(self, plan: Plan[T]) -> Submitted[T]:
+        """Carry out what is planned without waiting for it."""
+        return self.commands.submit(self._of_caller(plan))
+
+    def _of_caller(self, plan: Plan[T]) -> Plan[T]:
+        if self._is_own:
+            return plan
+
+        def answer(receipt: Receipt) -> T:
+            return self._ids.as_recorded(plan.answer(receipt), receipt)
+
+        return plan._replace(caller=self.caller, answer=answer)
+
+
+class BatchExecutor:
+    """Collects the commands of one caller, and stores them together."""
+
+    def __init__(self, commands: CommandExecutor, caller: Caller, clock: Callable[[], datetime] | None = None) -> None:
+        """`clock` says by what time the commands are judged; else it is that of `commands`."""
+        self.actor, self.tenant_id = caller.actor, caller.tenant_id
+        self.ledger_identity = commands, caller.tenant_id
+        self._clock = clock or commands.clock
+        self._batch = CommandBatch(commands, caller)
+        self._ids = CreatedIds(caller)
+
+    def __len__(self) -> int:
+        """Return how many events are collected."""
+        return len(self._batch)
+
+    def clock(self) -> datetime:
+        """Return the time by which commands are judged."""
+        return self._clock()
+
+    def new_id(self, prefix: str) -> str:
+        """Return an id for what a command creates."""
+        return self._ids.new(prefix)
+
+    def reading(self, moment: int | datetime | None = None) -> Reading:
+        """Return the questions, as the ledger will stand once the batch is stored, or as it stood."""
+        return Reading(self._batch.reader, self.tenant_id).at(moment)
+
+    def execute(self, call: MethodCall[Plan[T]]) -> T:
+        """Decide a command on what the batch has come to. Raises LedgerError."""
+        return self.execute_plan(planned(call))
+
+    def submit(self, call: MethodCall[Plan[T]]) -> Submitted[T]:
+        """Raise UsageError: a batch is stored at its end, so nothing in it can be on its way."""
+        raise UsageError(f"submit_{call.method.__name__} has no meaning inside a batch; call {call.method.__name__} itself")
+
+    def execute_plan(self, plan: Plan[T]) -> T:
+        """Decide what is planned on what the batch has come to. Raises LedgerError."""
+        return self._batch.execute(plan)
+
+    def store(self) -> Receipt | None:
+        """Append what was collected, all of it or nothing. None when nothing was new. Raises what `CommandBatch.store` does."""
+        return self._batch.store()
+
+    def finish(self) -> None:
+        """Store the rest, and give the states back that were held for it."""
+        self._batch.finish()
+
+    def as_recorded(self, answer: T, receipt: Receipt) -> T:
+        """Return what a command of the batch answers, with the ids that were given when it was recorded before."""
+        return self._ids.as_recorded(answer, receipt)
