@@ -7,7 +7,7 @@ import psycopg
 from measuring import Report, arguments, in_turn, server
 
 from runfold import Ledger
-from runfold.store.reader import Filter
+from runfold.store.filter import Filter
 
 TEXT = "The order left our warehouse on Tuesday; the carrier says it arrives tomorrow by noon."
 

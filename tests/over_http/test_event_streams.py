@@ -21,7 +21,7 @@ from runfold.feed import tail as tails
 from runfold.http.app import create_app
 from runfold.http.streams import event_stream as streaming
 from runfold.http.streams import sse
-from runfold.store import reader as reading
+from runfold.store import filter as filtering
 
 QUICK = Limits(heartbeat_seconds=0.1, stuck_seconds=0.6)
 
@@ -341,7 +341,7 @@ def test_one_far_behind_what_is_kept_reads_the_log_until_it_is_not(
 def test_what_is_kept_of_large_events_is_bounded_and_nobody_misses_any(
     app: FastAPI, address: str, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "PAGE_BYTES", 10_000)
+    monkeypatch.setattr(filtering, "PAGE_BYTES", 10_000)
     monkeypatch.setattr(tails, "KEPT_BYTES", 30_000)
     monkeypatch.setattr(feeds, "KEPT_BYTES", 30_000)
     monkeypatch.setattr(feeds, "BLOCK", 50)

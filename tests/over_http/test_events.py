@@ -5,7 +5,7 @@ import pytest
 
 from runfold import Ledger, Run
 from runfold.http.routes import events as paging
-from runfold.store import reader as reading
+from runfold.store import filter as filtering
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_pages_follow_each_other_to_the_end(client: httpx2.Client, run: Run) -> 
 def test_pages_of_large_events_are_shorter_and_follow_each_other_to_the_end(
     client: httpx2.Client, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "PAGE_BYTES", 10_000)
+    monkeypatch.setattr(filtering, "PAGE_BYTES", 10_000)
     monkeypatch.setattr(paging, "PAGE_BYTES", 10_000)
     for _ in range(12):
         run.add_message("user", "x" * 4_000)

@@ -39,7 +39,7 @@ from runfold.queries.reading import Reading
 from runfold.queries.run_list import RunsAsked
 from runfold.queries.thread_list import ThreadsAsked
 from runfold.store.datastore import Datastore
-from runfold.store.reader import Filter
+from runfold.store.filter import Filter
 from runfold.store.writer import _FIND, _STORED_IDS
 
 LISTS: dict[str, tuple[type, AnyProjection]] = {

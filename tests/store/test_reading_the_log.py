@@ -7,8 +7,8 @@ import pytest
 from psycopg.rows import dict_row
 
 from runfold import Ledger
-from runfold.store import reader as reading
-from runfold.store.reader import Filter
+from runfold.store import filter as filtering
+from runfold.store.filter import Filter
 from runfold.store.recorder import Recorder
 
 
@@ -78,7 +78,7 @@ def test_pages_join_without_a_gap_in_both_directions(ledger: Ledger) -> None:
 
 
 def test_long_streams_are_read_page_by_page(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "PAGE", 3)
+    monkeypatch.setattr("runfold.store.reader.PAGE", 3)
     run = ledger.create_thread(agent_id="support").start_run()
     for number in range(9):
         run.add_message("user", str(number))
@@ -93,7 +93,7 @@ def test_long_streams_are_read_page_by_page(ledger: Ledger, monkeypatch: pytest.
 def test_no_stretch_holds_much_more_payload_than_it_may_and_together_they_hold_all(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch, bytes_a_page: int
 ) -> None:
-    monkeypatch.setattr(reading, "PAGE_BYTES", bytes_a_page)
+    monkeypatch.setattr(filtering, "PAGE_BYTES", bytes_a_page)
     run = ledger.create_thread(agent_id="support").start_run()
     sizes = [10, 4_000, 1, 1, 200, 90_000, 3, 500, 500, 7]
     for size in sizes:

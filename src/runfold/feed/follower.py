@@ -19,7 +19,8 @@ from runfold.http.connections import STOP_SECONDS
 from runfold.http.problems import disclosed
 from runfold.http.streams import sse
 from runfold.store import epochs
-from runfold.store.reader import LATEST, SEARCHED, Filter, Head, Reader, Stretch
+from runfold.store.filter import Filter
+from runfold.store.reader import LATEST, SEARCHED, Head, Reader, Stretch
 
 _log = structlog.get_logger("runfold.http")
 

@@ -18,7 +18,8 @@ from runfold.domain.event import Recorded
 from runfold.errors import Damage
 from runfold.feed.tail import Tail
 from runfold.http.streams.sse import frame
-from runfold.store.reader import Filter, Head, Stretch
+from runfold.store.filter import Filter
+from runfold.store.reader import Head, Stretch
 
 KEPT_BYTES = 64 * 1024 * 1024
 """Of frames; of what is read for those who are behind; and of the newest, as many are kept as the tail keeps."""

@@ -15,7 +15,8 @@ from runfold.errors import LedgerUnavailable
 from runfold.feed.tail import Tail
 from runfold.store import epochs
 from runfold.store.cursor import Cursor, Place, cursor_of
-from runfold.store.reader import Filter, Reader
+from runfold.store.filter import Filter
+from runfold.store.reader import Reader
 
 PAGE = 500
 LOOK_AGAIN_SECONDS = 1.0

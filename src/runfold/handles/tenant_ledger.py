@@ -21,7 +21,8 @@ from runfold.queries.past import MOST_EVENTS, Whole
 from runfold.queries.reading import Reading, parse_moment
 from runfold.store import epochs
 from runfold.store.cursor import Place, cursor_of
-from runfold.store.reader import LATEST, Filter, Head
+from runfold.store.filter import Filter
+from runfold.store.reader import LATEST, Head
 
 
 class TenantLedger(LedgerHandle):

@@ -16,7 +16,7 @@ from runfold.domain.first_fault import failing_fast, require_known
 from runfold.domain.values import parse_json
 from runfold.errors import InvalidEvent, TooLarge, TooSlow, WrongMediaType, shortened
 from runfold.gzipped import GrowsTooLarge, NotWhole, Unpacker
-from runfold.http.connections import rest_of_body
+from runfold.http.scope import rest_of_body
 
 M = TypeVar("M", bound=BaseModel)
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from fastapi import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from runfold.http.connections import connection_of
 from runfold.http.problems import problem
+from runfold.http.scope import connection_of
 from runfold.settings import listed
 
 MOST_HOPS, MOST_CHARACTERS = 32, 4096

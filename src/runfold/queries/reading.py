@@ -41,7 +41,8 @@ from runfold.queries.summary import RunSummaryView, run_row, run_summary, summar
 from runfold.queries.thread_list import ThreadsAsked, thread_list
 from runfold.queries.usage_report import Scope, UsageAsked, UsageReport, usage_question, usage_report
 from runfold.queries.where import OneOrMore, texts, words
-from runfold.store.reader import LATEST, Filter, Reader
+from runfold.store.filter import Filter
+from runfold.store.reader import LATEST, Reader
 
 
 class Reading(Analytics):

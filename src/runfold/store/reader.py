@@ -1,7 +1,7 @@
 """Reading the log: by position, by stream, by thread, by time."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -9,16 +9,15 @@ from uuid import UUID
 import psycopg
 import psycopg_pool
 
-from runfold.domain.event import Recorded, is_of_type
+from runfold.domain.event import Recorded
 from runfold.errors import LedgerUnavailable, UsageError
 from runfold.store.codec import COLUMNS, decode
 from runfold.store.datastore import EVERY_TENANT, Datastore
+from runfold.store.filter import Filter, bounded_query, is_all, like, range_of, size_of
 
 PAGE = 2000
 SEARCHED = 20_000
 """Positions that one query looks through where no index fits what is wanted."""
-PAGE_BYTES = 16 * 1024 * 1024
-"""No stretch of the log holds more payload than this, unless its first event does."""
 LATEST = 2**62
 TREE_TYPES = frozenset({"run.created", "thread.head_named", "thread.head_moved"})
 """As in the index `log_tenant_tree`."""
@@ -30,112 +29,6 @@ class Head(NamedTuple):
     position: int
     recorded_at: datetime | None
     epoch: UUID
-
-
-@dataclass(frozen=True)
-class Filter:
-    """Which events are wanted. What is not set does not narrow. A type may end in `.*`."""
-
-    stream: str | None = None
-    thread_id: str | None = None
-    run_id: str | None = None
-    tenant_id: str | None = None
-    agent_id: str | None = None
-    types: tuple[str, ...] = ()
-    without: tuple[str, ...] = ()
-    """Types that are passed over, whatever else is wanted."""
-
-    @property
-    def is_of_thread(self) -> bool:
-        """Whether it is of one thread, for which there is an index."""
-        return self.thread_id is not None and self.tenant_id is not None
-
-    def conditions(self) -> Iterator[tuple[str, Any]]:
-        """SQL conditions, each with its one parameter."""
-        if self.stream is not None:
-            yield "originator_id = %b", self.stream
-        if self.thread_id is not None:
-            yield "thread_id = %b", self.thread_id
-        if self.run_id is not None:
-            yield "context ->> 'run_id' = %b", self.run_id
-        if self.tenant_id is not None:
-            yield "tenant_id = %b", self.tenant_id
-        if self.agent_id is not None:
-            yield "context ->> 'agent_id' = %b", self.agent_id
-        if self.types:
-            yield "topic LIKE ANY(%b)", [_like(name) for name in self.types]
-        if self.without:
-            yield "topic NOT LIKE ALL(%b)", [_like(name) for name in self.without]
-
-    def takes(self, recorded: Recorded) -> bool:
-        """Whether an event is wanted: the same answer as the conditions give."""
-        if self.run_id is not None or self.agent_id is not None:
-            context = recorded.context
-            if self.run_id not in {None, context.run_id} or self.agent_id not in {None, context.agent_id}:
-                return False
-        return (
-            self.stream in {None, recorded.stream}
-            and self.thread_id in {None, recorded.thread_id}
-            and self.tenant_id in {None, recorded.tenant_id}
-            and (not self.types or any(is_of_type(recorded.type, name) for name in self.types))
-            and not any(is_of_type(recorded.type, name) for name in self.without)
-        )
-
-
-class _Range(NamedTuple):
-    """Where in the log something is looked for: between two entries of the one index that has this order."""
-
-    where: str
-    values: list[Any]
-    order: tuple[str, ...]
-    end: int
-    """Where it ends; descending, where it begins."""
-
-    def query(self, way: str = "ASC") -> str:
-        """Its events, as many as the last parameter says."""
-        return _short_of(self.where, [f"{column} {way}" for column in self.order])
-
-
-_THREAD: tuple[str, ...] = ("thread_id", "tenant_id", "notification_id")
-"""As in the index `log_tenant_thread`."""
-
-
-def _range(wanted: Filter, after: int, up_to: int, positions: int, *, descending: bool = False) -> _Range:
-    """Of one thread all at once; else so many positions, which are dense. All other conditions are kept from any index."""
-    if wanted.is_of_thread:
-        thread, columns = [wanted.thread_id, wanted.tenant_id], f"({', '.join(_THREAD)})"
-        where, values = f"{columns} > (%b, %b, %b) AND {columns} <= (%b, %b, %b)", [*thread, after, *thread, up_to]
-        order, wanted = _THREAD, replace(wanted, thread_id=None, tenant_id=None)
-    else:
-        after, up_to = (max(after, up_to - positions), up_to) if descending else (after, min(up_to, after + positions))
-        where, values, order = "notification_id > %b AND notification_id <= %b", [after, up_to], _THREAD[2:]
-    conditions = list(wanted.conditions())
-    texts = "".join(f" AND ({text}) IS TRUE" for text, _ in conditions)
-    return _Range(
-        where + texts, [*values, *(value for _, value in conditions)], order, after if descending else max(after, up_to)
-    )
-
-
-def _short_of(where: str, order: Iterable[str]) -> str:
-    """A query for rows up to the one with which they are PAGE_BYTES. They are counted when they are no more than a page."""
-    order = ", ".join(order)
-    return (
-        f"SELECT {COLUMNS} FROM (SELECT *, sum(octet_length(state)) OVER (ORDER BY {order}) - octet_length(state) AS bytes_before"
-        f" FROM (SELECT * FROM runfold.log WHERE {where} ORDER BY {order} LIMIT %b) AS log) AS log"
-        f" WHERE bytes_before < {PAGE_BYTES} ORDER BY {order}"
-    )
-
-
-def _size(rows: list[tuple[Any, ...]]) -> int:
-    return sum(len(row[5]) for row in rows)
-
-
-def _is_all(rows: list[tuple[Any, ...]], limit: int) -> bool:
-    return len(rows) < limit and _size(rows) < PAGE_BYTES
-
-
-def _like(name: str) -> str:
-    return name.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_").replace("*", "%")
 
 
 class Stretch(NamedTuple):
@@ -202,7 +95,7 @@ class Reader:
         Raises UnknownEventType, UnreadableEvent.
         """
         found, end = self._stretch(wanted, after, up_to, limit)
-        return Stretch([decode(row) for row in found], end, _size(found))
+        return Stretch([decode(row) for row in found], end, size_of(found))
 
     def events(self, wanted: Filter | None = None, *, after: int = 0, up_to: int = LATEST) -> Iterator[Recorded]:
         """All of them, each stretch in a transaction of its own, each event read when it is asked for."""
@@ -224,9 +117,9 @@ class Reader:
         positions = limit if wanted == Filter() else SEARCHED
         if not wanted.is_of_thread and up_to - after > positions:  # there is no looking through what is not there yet
             up_to = min(up_to, max(after, self.head().position))
-        place = _range(wanted, after, up_to, positions, descending=descending)
+        place = range_of(wanted, after, up_to, positions, descending=descending)
         found = self.rows(place.query("DESC" if descending else "ASC"), [*place.values, limit])
-        if not _is_all(found, limit):
+        if not is_all(found, limit):
             return found, found[-1][0] - descending
         return found, place.end
 
@@ -313,14 +206,14 @@ class TenantReader(Reader):
         """A stream's events in order, page by page."""
         where = "originator_id = %b AND tenant_id = %b AND originator_version > %b AND originator_version <= %b"
         where += " AND (notification_id <= %b) IS TRUE"
-        query = _short_of(where + (" AND topic LIKE ANY(%b)" if types else ""), ["originator_version"])
-        likes = [[_like(name) for name in types]] if types else []
-        is_all = False
-        while not is_all:
+        query = bounded_query(where + (" AND topic LIKE ANY(%b)" if types else ""), ["originator_version"])
+        likes = [[like(name) for name in types]] if types else []
+        is_last = False
+        while not is_last:
             found = self.rows(query, [stream, self.tenant, after_version, up_to_version, up_to, *likes, PAGE])
             for row in found:
                 yield decode(row)
-            is_all = _is_all(found, PAGE)
+            is_last = is_all(found, PAGE)
             after_version = found[-1][2] if found else after_version
 
     def tree(self, thread_id: str, *, after: int = 0, up_to: int = LATEST) -> list[Recorded]:

@@ -29,7 +29,8 @@ from runfold.queries.paging import DEFAULT_LIMIT, MOST
 from runfold.queries.where import number
 from runfold.store import epochs
 from runfold.store.cursor import Cursor, Place, cursor_of, name_of
-from runfold.store.reader import PAGE_BYTES, SEARCHED, Filter, Head, Reader
+from runfold.store.filter import PAGE_BYTES, Filter
+from runfold.store.reader import SEARCHED, Head, Reader
 
 PAGE_SECONDS = 1.0
 

@@ -21,9 +21,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from runfold.errors import LedgerError
 from runfold.feed.shared import Feed
 from runfold.http.access import is_local
-from runfold.http.connections import answered_early
 from runfold.http.routes.health import Looking
 from runfold.http.routing import add
+from runfold.http.scope import answered_early
 from runfold.http.server_state import ServerState
 from runfold.ledger import Ledger
 from runfold.projector.status import ProjectionStatus, State

@@ -10,7 +10,8 @@ from runfold.access.key_watch import Ended
 from runfold.access.limits import Limits
 from runfold.feed.follower import Follower, ended_with_key
 from runfold.feed.shared import Feed
-from runfold.http.connections import STOP_SECONDS, connection_of
+from runfold.http.connections import STOP_SECONDS
+from runfold.http.scope import connection_of
 from runfold.http.streams import sse
 
 READ_ON_SECONDS = 10.0

@@ -1,0 +1,118 @@
+"""Which events are wanted, and the query that finds them in the log: along the one index that has their order."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from runfold.domain.event import Recorded, is_of_type
+from runfold.store.codec import COLUMNS
+
+PAGE_BYTES = 16 * 1024 * 1024
+"""No stretch of the log holds more payload than this, unless its first event does."""
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which events are wanted. What is not set does not narrow. A type may end in `.*`."""
+
+    stream: str | None = None
+    thread_id: str | None = None
+    run_id: str | None = None
+    tenant_id: str | None = None
+    agent_id: str | None = None
+    types: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    """Types that are passed over, whatever else is wanted."""
+
+    @property
+    def is_of_thread(self) -> bool:
+        """Whether it is of one thread, for which there is an index."""
+        return self.thread_id is not None and self.tenant_id is not None
+
+    def conditions(self) -> Iterator[tuple[str, Any]]:
+        """SQL conditions, each with its one parameter."""
+        if self.stream is not None:
+            yield "originator_id = %b", self.stream
+        if self.thread_id is not None:
+            yield "thread_id = %b", self.thread_id
+        if self.run_id is not None:
+            yield "context ->> 'run_id' = %b", self.run_id
+        if self.tenant_id is not None:
+            yield "tenant_id = %b", self.tenant_id
+        if self.agent_id is not None:
+            yield "context ->> 'agent_id' = %b", self.agent_id
+        if self.types:
+            yield "topic LIKE ANY(%b)", [like(name) for name in self.types]
+        if self.without:
+            yield "topic NOT LIKE ALL(%b)", [like(name) for name in self.without]
+
+    def takes(self, recorded: Recorded) -> bool:
+        """Whether an event is wanted: the same answer as the conditions give."""
+        if self.run_id is not None or self.agent_id is not None:
+            context = recorded.context
+            if self.run_id not in {None, context.run_id} or self.agent_id not in {None, context.agent_id}:
+                return False
+        return (
+            self.stream in {None, recorded.stream}
+            and self.thread_id in {None, recorded.thread_id}
+            and self.tenant_id in {None, recorded.tenant_id}
+            and (not self.types or any(is_of_type(recorded.type, name) for name in self.types))
+            and not any(is_of_type(recorded.type, name) for name in self.without)
+        )
+
+
+class Range(NamedTuple):
+    """Where in the log something is looked for: between two entries of the one index that has this order."""
+
+    where: str
+    values: list[Any]
+    order: tuple[str, ...]
+    end: int
+    """Where it ends; descending, where it begins."""
+
+    def query(self, way: str = "ASC") -> str:
+        """Its events, as many as the last parameter says."""
+        return bounded_query(self.where, [f"{column} {way}" for column in self.order])
+
+
+_THREAD: tuple[str, ...] = ("thread_id", "tenant_id", "notification_id")
+"""As in the index `log_tenant_thread`."""
+
+
+def range_of(wanted: Filter, after: int, up_to: int, positions: int, *, descending: bool = False) -> Range:
+    """Of one thread all at once; else so many positions, which are dense. All other conditions are kept from any index."""
+    if wanted.is_of_thread:
+        thread, columns = [wanted.thread_id, wanted.tenant_id], f"({', '.join(_THREAD)})"
+        where, values = f"{columns} > (%b, %b, %b) AND {columns} <= (%b, %b, %b)", [*thread, after, *thread, up_to]
+        order, wanted = _THREAD, replace(wanted, thread_id=None, tenant_id=None)
+    else:
+        after, up_to = (max(after, up_to - positions), up_to) if descending else (after, min(up_to, after + positions))
+        where, values, order = "notification_id > %b AND notification_id <= %b", [after, up_to], _THREAD[2:]
+    conditions = list(wanted.conditions())
+    texts = "".join(f" AND ({text}) IS TRUE" for text, _ in conditions)
+    return Range(where + texts, [*values, *(value for _, value in conditions)], order, after if descending else max(after, up_to))
+
+
+def bounded_query(where: str, order: Iterable[str]) -> str:
+    """A query for rows up to the one with which they are PAGE_BYTES. They are counted when they are no more than a page."""
+    order = ", ".join(order)
+    return (
+        f"SELECT {COLUMNS} FROM (SELECT *, sum(octet_length(state)) OVER (ORDER BY {order}) - octet_length(state) AS bytes_before"
+        f" FROM (SELECT * FROM runfold.log WHERE {where} ORDER BY {order} LIMIT %b) AS log) AS log"
+        f" WHERE bytes_before < {PAGE_BYTES} ORDER BY {order}"
+    )
+
+
+def size_of(rows: list[tuple[Any, ...]]) -> int:
+    """The bytes of their payloads."""
+    return sum(len(row[5]) for row in rows)
+
+
+def is_all(rows: list[tuple[Any, ...]], limit: int) -> bool:
+    """Whether a bounded query found all there is: neither its limit nor PAGE_BYTES ended it."""
+    return len(rows) < limit and size_of(rows) < PAGE_BYTES
+
+
+def like(name: str) -> str:
+    """The pattern of LIKE for a type that may end in `.*`."""
+    return name.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_").replace("*", "%")
