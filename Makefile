@@ -21,17 +21,18 @@ test: $(BIN)/.installed-dev  ## set up, and run the tests on a real PostgreSQL
 
 test-setup: $(BIN)/.installed-dev
 
-check: $(BIN)/.installed-dev  ## lint, format, types, layers, and that schemas/ matches the code
+check: $(BIN)/.installed-dev  ## lint, format, types, layers, and that schemas/ and docs/reference/ match the code
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 	@$(BIN)/python scripts/export_schemas.py --check
 
-schemas: $(BIN)/.installed-dev  ## write schemas/ from the code
+schemas: $(BIN)/.installed-dev  ## write schemas/ and docs/reference/ from the code
 	@$(BIN)/python scripts/export_schemas.py
+	@$(BIN)/python scripts/write_reference.py
 
-rows: $(BIN)/.installed-dev  ## which features of existing systems no passing test shows yet
+rows: $(BIN)/.installed-dev  ## which rows of a list of features, which is not part of the project, no passing test shows yet
 	@$(BIN)/python scripts/rows.py
 
 faults: $(BIN)/.installed-dev  ## kill, cut off and fill up everything under load; RUNFOLD_DATABASE_URL=… tries your own database

@@ -13,6 +13,7 @@ from psycopg.conninfo import conninfo_to_dict
 from backups import empty_database, owners_and_grants, tell
 from cli.conftest import Command
 from conftest import TestDatabase
+from docs.pages import block_with
 from runfold import Ledger
 from runfold.maintenance.backup import STAYS
 from runfold.maintenance.pg_programs import environment_of, find_program
@@ -121,11 +122,11 @@ def test_roles_that_are_missing_are_named(database: TestDatabase, runfold: Comma
 
 
 @pytest.mark.fault("J4")
-def test_by_hand_as_the_readme_says_read_models_are_folded_anew(
+def test_by_hand_as_the_guide_says_read_models_are_folded_anew(
     told: Ledger, database: TestDatabase, empty: TestDatabase, file: Path
 ) -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    pattern = re.search(r"--exclude-table-data='(runfold\.\([\w|]+\))'", readme)
+    guide = block_with("guide/operate.md", "pg_dump", "sh")
+    pattern = re.search(r"--exclude-table-data='(runfold\.\([\w|]+\))'", guide)
     assert pattern is not None
     assert set(pattern[1].removeprefix("runfold.(").removesuffix(")").split("|")) == STAYS
     with psycopg.connect(database.admin_url) as connection:

@@ -1,11 +1,11 @@
 """`runfold demo`."""
 
 import shlex
-from pathlib import Path
 
 import pytest
 
 from cli.conftest import Command
+from docs.pages import README, blocks
 from runfold import Ledger
 from runfold.cli.demo_story import Cast, _the_claim
 
@@ -21,7 +21,7 @@ def test_the_demo_shows_its_tree_two_moments_two_branches_and_what_to_try_next(r
 
 
 def test_what_the_readme_shows_of_it_is_what_it_shows(runfold: Command) -> None:
-    shown = (Path(__file__).parents[2] / "README.md").read_text().split("```\n")[1]
+    shown = blocks(README)[0].text
     out = runfold("demo").out
     parts = shown.split("\n\n")
     assert len(parts) == 3

@@ -1,13 +1,13 @@
-"""The README's Python runs as it stands."""
+"""The Python of the documents does what it is there for, also where it is hard to see: when a history changed, over a network."""
 
 import asyncio
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 
+from docs.pages import README, block_with, blocks
 from over_http.conftest import Anybody, serving
 from runfold import Ledger
 from runfold.http.app import create_app
@@ -15,18 +15,16 @@ from runfold.http.app import create_app
 if TYPE_CHECKING:
     from conftest import TestDatabase
 
-README = Path(__file__).parents[2] / "README.md"
-BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-
 
 def test_the_ten_lines_run(database: "TestDatabase", monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("RUNFOLD_DATABASE_URL", database.url)
-    exec(BLOCKS[0], {})
+    (ten,) = [block.text for block in blocks(README) if block.language == "python"]
+    exec(ten, {})
     assert capsys.readouterr().out == "['Where is my parcel?'] ['Where is my order?']\n"
 
 
 def test_the_lines_for_another_machine_run(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
-    block = next(block for block in BLOCKS if "Ledger.connect" in block)
+    block = block_with("guide/http.md", "Ledger.connect")
     with serving(create_app(ledger, Anybody())) as address:
         exec(block.replace("http://127.0.0.1:8765", address), {"Ledger": Ledger})
     assert capsys.readouterr().out == "1 thread.created\n2 run.created\n3 run.started\n4 message.added\n"
@@ -34,7 +32,7 @@ def test_the_lines_for_another_machine_run(ledger: Ledger, capsys: pytest.Captur
 
 def test_the_async_lines_run(ledger: Ledger) -> None:
     names: dict[str, object] = {}
-    exec(next(block for block in BLOCKS if "async def" in block), names)
+    exec(block_with("guide/record.md", "async def"), names)
     run = ledger.create_thread(agent_id="support").start_run()
     asyncio.run(names["record"](run, ["a", "b", "c"]))  # type: ignore[operator]
     assert [message.text for message in run.messages()] == ["a", "b", "c"]
@@ -46,14 +44,14 @@ def test_what_a_consumer_does_when_the_ledger_was_put_back(ledger: Ledger, datab
     beyond = ledger.cursor(8)
     with psycopg.connect(database.admin_url) as connection:
         connection.execute("SELECT runfold.begin_epoch('restored', 6, 8)")
-    block = next(block for block in BLOCKS if "HistoryChanged" in block)
+    block = block_with("guide/subscribe.md", "HistoryChanged")
     names: dict[str, object] = {"ledger": ledger}
     exec(block.replace('after = "0"', f'after = "{beyond}"'), names)
     assert names["after"] == ledger.cursor(9)
 
 
 def test_the_projection_of_ones_own_runs(ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "tool_uses.py").write_text(next(block for block in BLOCKS if "class ToolUses" in block))
+    (tmp_path / "tool_uses.py").write_text(block_with("guide/read-models.md", "class ToolUses"))
     monkeypatch.syspath_prepend(tmp_path)
     run = ledger.create_thread(agent_id="support").start_run()
     for name in ("find_order", "refund", "find_order"):

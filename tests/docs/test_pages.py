@@ -1,0 +1,99 @@
+"""What the documents show is what happens: every block of code is run, or its page says why not."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from docs.pages import DOCS, PAGES, README, ROOT, RUN, Block, blocks
+from docs.reader import Reader, shows, steps
+
+if TYPE_CHECKING:
+    from conftest import TestDatabase
+
+pytestmark = pytest.mark.alone
+
+
+def _name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def to_run(page: Path) -> list[tuple[Block, str | None]]:
+    """The blocks of a page that are run, and what it shows after one."""
+    all_of_them = blocks(page)
+    following: list[Block | None] = [*all_of_them[1:], None]
+    return [
+        (block, after.text if after is not None and after.language == "text" else None)
+        for block, after in zip(all_of_them, following, strict=False)
+        if block.language in RUN and block.why_not is None
+    ]
+
+
+@pytest.fixture
+def reader(database: "TestDatabase", tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Reader":
+    """Somebody with a ledger of their own, in an empty folder."""
+    urls = {"DATABASE": database.url, "ADMIN": database.admin_url, "PROJECTOR": database.projector_url}
+    for name, url in urls.items():
+        monkeypatch.setenv(f"RUNFOLD_{name}_URL", url)
+    monkeypatch.setenv("RUNFOLD_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("RUNFOLD_CONNECT_TIMEOUT", "30")
+    monkeypatch.setenv("RUNFOLD_KEY", "")
+    monkeypatch.delenv("RUNFOLD_KEY")
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.syspath_prepend(tmp_path)
+    return Reader(database, tmp_path)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if to_run(page)], ids=_name)
+def test_what_a_page_shows_is_what_happens(page: Path, reader: Reader) -> None:
+    if shutil.which("curl") is None:
+        if os.environ.get("CI"):
+            pytest.fail("curl is not here, and CI must have it")
+        pytest.skip("curl is not here")
+    known = set(sys.modules)
+    try:
+        for block, shown in to_run(page):
+            reader.follow(block, shown)
+    finally:
+        reader.close()
+        for name in set(sys.modules) - known:
+            if not name.startswith("runfold"):
+                del sys.modules[name]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_every_block_is_of_a_kind_that_is_run_or_says_why_not(page: Path) -> None:
+    kinds = {*RUN, "text", "json", "toml", "sh"}
+    assert [str(block) for block in blocks(page) if block.language not in kinds] == []
+    silent = [str(block) for block in blocks(page) if block.language not in {*RUN, "text", "json"} and block.why_not is None]
+    assert silent == []
+
+
+def test_most_blocks_are_run() -> None:
+    told = [block for page in PAGES for block in blocks(page) if block.language in RUN]
+    left_out = [block for block in told if block.why_not is not None]
+    assert len(told) > 60
+    assert len(left_out) <= len(told) // 8, [str(block) for block in left_out]
+
+
+def test_the_commands_of_the_readme_are_what_ci_runs() -> None:
+    said = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    (two,) = [block for block in blocks(README) if block.text.startswith("make ")]
+    commands = [line.split("#")[0].strip() for line in two.text.splitlines()]
+    assert commands == ["make demo", "make test"]
+    assert all(f"\n{command}\n" in said for command in commands)
+
+
+def test_a_page_that_shows_something_else_is_noticed() -> None:
+    assert shows("a … c", "a b c\n")
+    assert shows("at 2026-01-01T00:00:00Z, 7@01234567", "at 2027-02-02T01:01:01.5+00:00, 7@89abcdef")
+    assert not shows("a b", "a b c")
+    assert not shows("", "something")
+    assert steps("$ a \\\n  b\nc\n$ d\n") == [("a \\\n  b", "c\n"), ("d", "")]
+
+
+def test_every_guide_runs_something() -> None:
+    assert [_name(page) for page in sorted((DOCS / "guide").glob("*.md")) if not to_run(page)] == []
