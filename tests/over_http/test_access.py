@@ -233,7 +233,7 @@ def sample(name: str, kind: Any) -> Any:
 
 def body_of(route: CommandRoute) -> dict[str, Any]:
     given = {name: sample(name, field.type) for name, field in route.body.items() if field.default is MISSING}
-    if route.name == "Recording.decide":
+    if route.name == "decisions.record":
         given["chosen"] = "x"
     return given
 
@@ -260,7 +260,7 @@ def test_every_route_there_is_refuses_who_has_all_scopes_but_its_own(app: FastAP
     refused: Counter[str] = Counter()
     for path, operations in described()["paths"].items():
         for verb, operation in operations.items():
-            if not operation.get("security") or operation["operationId"] == "Metrics.scrape":  # it serves this machine
+            if not operation.get("security") or operation["operationId"] == "metrics.scrape":  # it serves this machine
                 continue
             (scope,) = operation["security"][0]["key"]
             answer = client.request(verb, path.replace("{", "").replace("}", ""), headers=with_key(others[scope]))

@@ -22,13 +22,13 @@ from .conftest import Anybody, serving
 
 EXAMPLES = int(os.environ.get("RUNFOLD_TEST_EXAMPLES", "0"))
 SOME = [
-    "LedgerHandle.create_thread",
-    "Thread.rename",
-    "Life.claim",
-    "Recording.decide",
-    "Approval.vote",
-    "Reading.approval",
-    "Reading.heads",
+    "threads.create",
+    "threads.rename",
+    "runs.claim",
+    "decisions.record",
+    "approvals.vote",
+    "approvals.get",
+    "heads.list",
 ]
 """Operations whose edges are looked at in short."""
 

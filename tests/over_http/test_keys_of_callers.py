@@ -58,24 +58,28 @@ SAID: dict[str, Any] = {
 """What is said where something must be."""
 
 MORE: dict[str, dict[str, Any]] = {
-    "Recording.patch_state": {"patch": [{"op": "add", "path": "/c", "value": 3}]},
-    "Usage.correct": {"input_tokens": 5},
-    "Recording.usage": {"input_tokens": 5},
-    "Life.record_timing": {"ttft_ns": 5},
-    "Decision.evaluate": {"goal_aligned": True},
-    "Message.append_text": {"offset": 0},
+    "state.patch": {"patch": [{"op": "add", "path": "/c", "value": 3}]},
+    "usage.correct": {"input_tokens": 5},
+    "usage.report": {"input_tokens": 5},
+    "runs.record_timing": {"ttft_ns": 5},
+    "decisions.evaluate": {"goal_aligned": True},
+    "messages.append_text": {"offset": 0},
 }
-PLACES = {"Decision.outcome": {"decision_id": "dec_open"}, "Message.append_text": {"message_id": "msg_open"}} | {
-    "Message.seal": {"message_id": "msg_open"}
+PLACES = {"decisions.record_outcome": {"decision_id": "dec_open"}, "messages.append_text": {"message_id": "msg_open"}} | {
+    "messages.seal": {"message_id": "msg_open"}
 }
 BATCHES: Mapping[str, tuple[str, str, Mapping[str, Any]]] = {
-    "Batch.RunBatch": ("POST", "/runs/{run_id}/events", {"commands": [{"path": "/messages", "body": {"role": "assistant"}}]}),
-    "Batch.Ballots": ("POST", "/approvals/resolve", {"votes": [{"approval_id": "{approval_id}", "verdict": "approve"}]}),
-    "Batch.ThreadDeletions": ("POST", "/threads/delete", {"thread_ids": ["{thread_id}"], "reason": "asked"}),
-    "Batch.ThreadChange": ("PATCH", "/threads/{thread_id}", {"title": "another"}),
-    "Batch.RunChange": ("PATCH", "/runs/{run_id}", {"metadata": {"a": 1}}),
-    "TenantLedger.create_key": ("POST", "/keys", {"owner": "human:cleo", "scopes": ["runs:read"], "label": "Cleo's"}),
-    "TenantLedger.revoke_key": ("DELETE", "/keys/{key_id}", {"reason": "lost"}),
+    "runs.execute_commands": (
+        "POST",
+        "/runs/{run_id}/events",
+        {"commands": [{"path": "/messages", "body": {"role": "assistant"}}]},
+    ),
+    "approvals.vote_many": ("POST", "/approvals/resolve", {"votes": [{"approval_id": "{approval_id}", "verdict": "approve"}]}),
+    "threads.delete_many": ("POST", "/threads/delete", {"thread_ids": ["{thread_id}"], "reason": "asked"}),
+    "threads.update": ("PATCH", "/threads/{thread_id}", {"title": "another"}),
+    "runs.update": ("PATCH", "/runs/{run_id}", {"metadata": {"a": 1}}),
+    "keys.create": ("POST", "/keys", {"owner": "human:cleo", "scopes": ["runs:read"], "label": "Cleo's"}),
+    "keys.revoke": ("DELETE", "/keys/{key_id}", {"reason": "lost"}),
 }
 
 
@@ -133,12 +137,12 @@ class Scene:
             "model_call_id": "mcall_1",
         }
         self.ids_of = PLACES | {
-            "Thread.restore": {"thread_id": f"thread_put_away_{name}"},
-            "Life.start": {"run_id": f"run_new_{name}"},
-            "Life.resume": {"run_id": f"run_waiting_{name}"},
-            "Life.release": {"run_id": f"run_claimed_{name}"},
-            "Approval.expire": {"approval_id": f"approval_late_{name}"},
-            "Approval.consume": {"approval_id": f"approval_granted_{name}"},
+            "threads.restore": {"thread_id": f"thread_put_away_{name}"},
+            "runs.start": {"run_id": f"run_new_{name}"},
+            "runs.resume": {"run_id": f"run_waiting_{name}"},
+            "runs.release": {"run_id": f"run_claimed_{name}"},
+            "approvals.expire": {"approval_id": f"approval_late_{name}"},
+            "approvals.consume": {"approval_id": f"approval_granted_{name}"},
         }
 
     def request(self, name: str) -> tuple[str, str, dict[str, Any]]:
@@ -211,7 +215,7 @@ def test_the_first_caller_always_takes_effect_and_the_second_wherever_something_
         assert first, name
         effects[name] = second
     made_anew = {name for name, route in ROUTES.items() if route.creates}
-    expected = made_anew - {"Thread.name_head"} | {"Approval.vote", "Batch.Ballots", "Batch.RunBatch", "TenantLedger.create_key"}
+    expected = made_anew - {"heads.create"} | {"approvals.vote", "approvals.vote_many", "runs.execute_commands", "keys.create"}
     assert expected <= {name for name, appended in effects.items() if appended}
 
 

@@ -78,15 +78,15 @@ def test_conflicts_are_counted_and_not_as_appends(ledger: Ledger, scrape: Callab
     assert found("runfold_append_failures_total") == 0
 
 
-def test_requests_are_counted_by_the_route_they_took(client: httpx2.Client, scrape: Callable[[], Value]) -> None:
+def test_requests_are_counted_by_the_operation_that_was_asked_for(client: httpx2.Client, scrape: Callable[[], Value]) -> None:
     for run in ("run_a", "run_b"):
         assert client.get(f"/runs/{run}").status_code == 404
     client.get("/no/such/path")
     client.request("PROPFIND", "/threads")
     found = scrape()
-    assert found("runfold_http_requests_total", route="/runs/{run_id}", method="GET", status="404") == 2
-    assert found("runfold_http_request_duration_seconds_count", route="/runs/{run_id}") == 2
-    assert found("runfold_http_requests_total", route="none", method="GET", status="404") == 1
+    assert found("runfold_http_requests_total", operation="runs.get", method="GET", status="404") == 2
+    assert found("runfold_http_request_duration_seconds_count", operation="runs.get") == 2
+    assert found("runfold_http_requests_total", operation="none", method="GET", status="404") == 1
     assert found("runfold_http_requests_total", method="other", status="405") == 1
     assert found("runfold_http_requests_in_progress") == 1  # the scrape itself
 
@@ -158,5 +158,5 @@ def test_each_application_counts_for_itself(ledger: Ledger) -> None:
         for _ in range(5):
             httpx2.get(f"{one}/healthz", timeout=30)
         told = [httpx2.get(f"{address}/metrics", timeout=30).text for address in (one, other)]
-        assert values(told[0])("runfold_http_requests_total", route="/healthz") == 5
+        assert values(told[0])("runfold_http_requests_total", operation="health.check") == 5
         assert "/healthz" not in told[1]

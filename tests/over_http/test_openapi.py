@@ -17,7 +17,7 @@ from runfold.http.document import operations
 from runfold.http.routes.docs import curl, rendered
 
 WRITTEN = Path(__file__).parents[2] / "schemas" / "openapi.json"
-FOR_EVERYBODY = {"Health.alive", "Health.ready"}
+FOR_EVERYBODY = {"health.check", "readiness.check"}
 
 
 @pytest.fixture(scope="module")

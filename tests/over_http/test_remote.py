@@ -27,13 +27,13 @@ from runfold import (
     ThreadNotFound,
     VersionConflict,
 )
-from runfold.api.table import COMMANDS, QUESTIONS
+from runfold.api.route import KINDS
+from runfold.api.table import COMMANDS, NOT_OVER_HTTP, QUESTIONS
 from runfold.commands.caller import Caller
 from runfold.domain.decision import Option
 from runfold.domain.run_events import Goal
 from runfold.domain.values import Actor, TextPart
 from runfold.errors import LedgerError, UsageError
-from runfold.handles.batch import Batch
 from runfold.handles.handle import Handle
 from runfold.handles.ledger_handle import LedgerHandle
 from runfold.handles.tenant_ledger import TenantLedger
@@ -338,10 +338,6 @@ def test_who_acts_is_the_owner_of_the_key(remote: RemoteLedger) -> None:
         run.request_approval("refund").grant(actor="human:bob")
 
 
-NOT_OVER_HTTP = {
-    "Thread.record_import": "importers read files where the database is",
-}
-"""Commands that have no route, and why."""
 MADE_OF_COMMANDS = {"Approval.grant", "Approval.deny"}
 ANSWERED_BY_QUESTIONS = {
     "Thread.view",
@@ -381,14 +377,20 @@ def _handles(kind: type[Handle] = Handle) -> set[type[Handle]]:
 
 def test_every_method_of_every_handle_goes_over_http_or_is_an_exception_with_a_reason() -> None:
     methods = {
-        method.__qualname__
-        for kind in _handles()
-        if kind.__module__.startswith("runfold.") and not issubclass(kind, Batch | TenantLedger | RemoteLedger)
+        (f"{kind.__name__}.{name}", method)
+        for kind in KINDS
         for name, method in inspect.getmembers(kind, inspect.isfunction)
         if not name.startswith(("_", "submit_"))
     }
-    commands = {route.name for route in COMMANDS}
-    assert methods == commands | NOT_OVER_HTTP.keys() | MADE_OF_COMMANDS | ANSWERED_BY_QUESTIONS | NAMES_ONLY
+    offered = {*(route.method for route in COMMANDS), *NOT_OVER_HTTP}
+    names = {name for name, method in methods if method not in offered}
+    assert names == MADE_OF_COMMANDS | ANSWERED_BY_QUESTIONS | NAMES_ONLY
+    assert offered <= {method for _, method in methods}
+
+
+def test_every_kind_of_handle_is_among_those_that_have_commands() -> None:
+    leaves = {kind for kind in _handles() if not kind.__subclasses__() and kind.__module__.startswith("runfold.")}
+    assert {kind for kind in leaves if not issubclass(kind, LedgerHandle)} == {*KINDS} - {LedgerHandle}
 
 
 def test_every_question_is_a_route_or_an_exception_with_a_reason(remote: RemoteLedger) -> None:

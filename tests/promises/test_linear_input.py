@@ -101,8 +101,8 @@ def kinds_of(models: dict[str, type[BaseModel]]) -> list[Any]:
 
 def test_routes_that_take_bodies_are_found() -> None:
     assert len(BODIES) > 50
-    assert {"Batch.RunBatch", "Batch.Ballots", "TenantLedger.create_key"} <= BODIES.keys()
-    assert "Events" in QUERIES
+    assert {"runs.execute_commands", "approvals.vote_many", "keys.create"} <= BODIES.keys()
+    assert "events.list" in QUERIES
 
 
 def loaded(raw: bytes) -> Any:
@@ -164,7 +164,7 @@ def test_a_body_of_sixteen_mebibytes_takes_in_proportion_to_an_eighth_of_it(mode
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_body_that_is_no_object_is_refused_in_proportion_to_its_size(shape: str) -> None:
-    for model in (BODIES["Batch.RunBatch"], BODIES["Batch.Ballots"], BODIES["TenantLedger.create_key"]):
+    for model in (BODIES["runs.execute_commands"], BODIES["approvals.vote_many"], BODIES["keys.create"]):
         require_linear(lambda raw, model=model: bodies.parsed(a_request(), raw, model), SHAPES[shape])  # type: ignore[misc]
 
 

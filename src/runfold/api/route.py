@@ -1,4 +1,4 @@
-"""What a route is: a method of the SDK, and where it is served.
+"""What a route is: a method of the SDK, its public name, and where it is served.
 
 A route's fields are the arguments of the method it stands for, so that nothing is said twice. `actor` is not among them: who
 acts is whoever the key belongs to.
@@ -7,7 +7,7 @@ acts is whoever the key belongs to.
 import inspect
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints, is_typeddict
@@ -45,6 +45,9 @@ _PLACES: Mapping[type[Handle], tuple[str, ...]] = {
 }
 """The ids in a path that lead to a handle of each kind."""
 
+KINDS: Sequence[type[Handle]] = tuple(_PLACES)
+"""The kinds of handles that have commands."""
+
 
 def id_name(kind: type[Handle]) -> str:
     """The argument that gives something new its id."""
@@ -63,15 +66,12 @@ class Field:
 class Route:
     """A method of a handle or of `Reading`, and where it is served."""
 
+    name: str
+    """Public and stable, such as `messages.add`: it is the operationId, the name in a batch, and the label of the metrics."""
     verb: str
     path: str
     method: Callable[..., Any]
     scope: Scope
-
-    @property
-    def name(self) -> str:
-        """As the method is called, with its class."""
-        return self.method.__qualname__
 
     @cached_property
     def plain(self) -> Callable[..., Any]:
@@ -100,9 +100,11 @@ class CommandRoute(Route):
 
     @cached_property
     def kind(self) -> type[Handle]:
-        """The kind of handle whose command it is."""
-        owner = self.method.__qualname__.split(".")[0]
-        return next((kind for kind in _PLACES if kind.__name__ == owner), Run)  # a run's commands are in several classes
+        """The kind of handle whose command it is. Raises LookupError for a method of none, or of several."""
+        owners = [kind for kind in KINDS if getattr(kind, self.method.__name__, None) is self.method]
+        if len(owners) != 1:
+            raise LookupError(f"{self.name} is a command of {owners or 'no kind of handle'}; KINDS must hold its one owner")
+        return owners[0]
 
     @property
     def place(self) -> tuple[str, ...]:
@@ -142,11 +144,22 @@ class QuestionRoute(Route):
     """The argument that what the path names is one value of."""
     log: bool = False
     """Whether it is answered from the log alone, which is never behind."""
+    deprecated_path: str | None = None
+    """Where it is served too, for this version only."""
+    is_deprecated: bool = False
+    """Whether the path is one that the next version no longer serves."""
 
     @cached_property
     def query(self) -> Mapping[str, Field]:
         """The arguments that are not in the path."""
         return {name: field for name, field in self.fields.items() if name not in {*self.path_names, self.narrowed}}
+
+    def at_deprecated_path(self) -> "QuestionRoute | None":
+        """The same question where it was served before; None where that is no other path."""
+        if self.deprecated_path is None:
+            return None
+        name = f"{self.name}_deprecated"
+        return replace(self, name=name, path=self.deprecated_path, deprecated_path=None, is_deprecated=True)
 
 
 def _fields_of(method: Callable[..., Any]) -> dict[str, Field]:

@@ -1,6 +1,9 @@
-"""Every command and question that is offered over HTTP, and where: the server and the client are both made from this."""
+"""Every command and question that is offered over HTTP, by its public name, and where: server and client are made from this.
 
-from collections.abc import Callable
+A name is the noun of the path in the plural, as the path has it, and a verb: `messages.add`, `runs.list_of_thread`.
+"""
+
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from runfold.api.route import CommandRoute, QuestionRoute, Scope
@@ -19,118 +22,132 @@ API_VERSION = "1"
 """Raised when a client made for the version before could no longer use a server."""
 
 
-def _command(verb: str, path: str, method: Callable[..., Any], scope: Scope = "runs:write") -> CommandRoute:
-    return CommandRoute(verb, path, method, scope)
+def _command(name: str, verb: str, path: str, method: Callable[..., Any], scope: Scope = "runs:write") -> CommandRoute:
+    return CommandRoute(name, verb, path, method, scope)
 
 
 _RUN = "/runs/{run_id}"
 _THREAD = "/threads/{thread_id}"
 
 COMMANDS: tuple[CommandRoute, ...] = (
-    _command("POST", "/threads", LedgerHandle.create_thread),
-    _command("POST", f"{_THREAD}/runs", Thread.start_run),
-    _command("POST", f"{_THREAD}/run-requests", Thread.create_run),
-    _command("POST", f"{_THREAD}/rename", Thread.rename),
-    _command("POST", f"{_THREAD}/archive", Thread.archive),
-    _command("POST", f"{_THREAD}/restore", Thread.restore),
-    _command("DELETE", _THREAD, Thread.delete),
-    _command("POST", f"{_THREAD}/heads", Thread.name_head),
-    _command("PUT", f"{_THREAD}/heads/{{name}}", Thread.put_head),
-    _command("POST", f"{_THREAD}/heads/{{name}}/move", Thread.move_head),
-    _command("POST", f"{_RUN}/branches", Run.branch),
-    _command("POST", f"{_RUN}/start", Run.start),
-    _command("POST", f"{_RUN}/claim", Run.claim),
-    _command("POST", f"{_RUN}/release", Run.release),
-    _command("POST", f"{_RUN}/wait", Run.wait),
-    _command("POST", f"{_RUN}/resume", Run.resume),
-    _command("POST", f"{_RUN}/stuck", Run.mark_stuck),
-    _command("POST", f"{_RUN}/complete", Run.complete),
-    _command("POST", f"{_RUN}/fail", Run.fail),
-    _command("POST", f"{_RUN}/cancel", Run.cancel),
-    _command("POST", f"{_RUN}/request-cancellation", Run.request_cancellation),
-    _command("POST", f"{_RUN}/link", Run.link),
-    _command("POST", f"{_RUN}/metadata", Run.merge_metadata),
-    _command("POST", f"{_RUN}/output", Run.record_output),
-    _command("POST", f"{_RUN}/timing", Run.record_timing),
-    _command("POST", f"{_RUN}/messages", Run.add_message),
-    _command("POST", f"{_RUN}/messages/{{message_id}}/revisions", Message.revise),
-    _command("POST", f"{_RUN}/messages/{{message_id}}/text", Message.append_text),
-    _command("POST", f"{_RUN}/messages/{{message_id}}/seal", Message.seal),
-    _command("POST", f"{_RUN}/messages/{{message_id}}/redact", Message.redact),
-    _command("POST", f"{_RUN}/tool-calls", Run.call_tool),
-    _command("POST", f"{_RUN}/tool-calls/{{call_id}}/start", ToolCall.start),
-    _command("POST", f"{_RUN}/tool-calls/{{call_id}}/succeed", ToolCall.succeed),
-    _command("POST", f"{_RUN}/tool-calls/{{call_id}}/fail", ToolCall.fail),
-    _command("POST", f"{_RUN}/tool-calls/{{call_id}}/cancel", ToolCall.cancel),
-    _command("POST", f"{_RUN}/decisions", Run.decide),
-    _command("POST", f"{_RUN}/decisions/{{decision_id}}/outcome", Decision.outcome),
-    _command("POST", f"{_RUN}/decisions/{{decision_id}}/outcome/correction", Decision.correct_outcome),
-    _command("POST", f"{_RUN}/decisions/{{decision_id}}/evaluation", Decision.evaluate),
-    _command("POST", f"{_RUN}/problems", Run.report_problem),
-    _command("POST", f"{_RUN}/problems/{{problem_id}}/resolve", Problem.resolve),
-    _command("POST", f"{_RUN}/constraint-violations", Run.violate_constraint),
-    _command("POST", f"{_RUN}/usage", Run.usage),
-    _command("POST", f"{_RUN}/usage/{{usage_id}}/correction", Usage.correct),
-    _command("POST", f"{_RUN}/costs", Run.report_cost),
-    _command("POST", f"{_RUN}/steps", Run.start_step),
-    _command("POST", f"{_RUN}/steps/{{step_id}}/finish", Step.finish),
-    _command("POST", f"{_RUN}/model-calls", Run.start_model_call),
-    _command("POST", f"{_RUN}/model-calls/{{model_call_id}}/finish", ModelCall.finish),
-    _command("POST", f"{_RUN}/nodes", Run.enter_node),
-    _command("POST", f"{_RUN}/edges", Run.traverse_edge),
-    _command("PUT", f"{_RUN}/state", Run.set_state),
-    _command("PATCH", f"{_RUN}/state", Run.patch_state),
-    _command("POST", f"{_RUN}/approvals", Run.request_approval),
-    _command("POST", "/approvals/{approval_id}/votes", Approval.vote, "approvals:decide"),
-    _command("POST", "/approvals/{approval_id}/expire", Approval.expire, "approvals:decide"),
-    _command("POST", "/approvals/{approval_id}/consume", Approval.consume),
+    _command("threads.create", "POST", "/threads", LedgerHandle.create_thread),
+    _command("runs.create_and_start", "POST", f"{_THREAD}/runs", Thread.start_run),
+    _command("run_requests.create", "POST", f"{_THREAD}/run-requests", Thread.create_run),
+    _command("threads.rename", "POST", f"{_THREAD}/rename", Thread.rename),
+    _command("threads.archive", "POST", f"{_THREAD}/archive", Thread.archive),
+    _command("threads.restore", "POST", f"{_THREAD}/restore", Thread.restore),
+    _command("threads.delete", "DELETE", _THREAD, Thread.delete),
+    _command("heads.create", "POST", f"{_THREAD}/heads", Thread.name_head),
+    _command("heads.put", "PUT", f"{_THREAD}/heads/{{name}}", Thread.put_head),
+    _command("heads.move", "POST", f"{_THREAD}/heads/{{name}}/move", Thread.move_head),
+    _command("branches.create", "POST", f"{_RUN}/branches", Run.branch),
+    _command("runs.start", "POST", f"{_RUN}/start", Run.start),
+    _command("runs.claim", "POST", f"{_RUN}/claim", Run.claim),
+    _command("runs.release", "POST", f"{_RUN}/release", Run.release),
+    _command("runs.wait", "POST", f"{_RUN}/wait", Run.wait),
+    _command("runs.resume", "POST", f"{_RUN}/resume", Run.resume),
+    _command("runs.mark_stuck", "POST", f"{_RUN}/stuck", Run.mark_stuck),
+    _command("runs.complete", "POST", f"{_RUN}/complete", Run.complete),
+    _command("runs.fail", "POST", f"{_RUN}/fail", Run.fail),
+    _command("runs.cancel", "POST", f"{_RUN}/cancel", Run.cancel),
+    _command("runs.request_cancellation", "POST", f"{_RUN}/request-cancellation", Run.request_cancellation),
+    _command("runs.link", "POST", f"{_RUN}/link", Run.link),
+    _command("runs.merge_metadata", "POST", f"{_RUN}/metadata", Run.merge_metadata),
+    _command("runs.record_output", "POST", f"{_RUN}/output", Run.record_output),
+    _command("runs.record_timing", "POST", f"{_RUN}/timing", Run.record_timing),
+    _command("messages.add", "POST", f"{_RUN}/messages", Run.add_message),
+    _command("messages.revise", "POST", f"{_RUN}/messages/{{message_id}}/revisions", Message.revise),
+    _command("messages.append_text", "POST", f"{_RUN}/messages/{{message_id}}/text", Message.append_text),
+    _command("messages.seal", "POST", f"{_RUN}/messages/{{message_id}}/seal", Message.seal),
+    _command("messages.redact", "POST", f"{_RUN}/messages/{{message_id}}/redact", Message.redact),
+    _command("tool_calls.create", "POST", f"{_RUN}/tool-calls", Run.call_tool),
+    _command("tool_calls.start", "POST", f"{_RUN}/tool-calls/{{call_id}}/start", ToolCall.start),
+    _command("tool_calls.succeed", "POST", f"{_RUN}/tool-calls/{{call_id}}/succeed", ToolCall.succeed),
+    _command("tool_calls.fail", "POST", f"{_RUN}/tool-calls/{{call_id}}/fail", ToolCall.fail),
+    _command("tool_calls.cancel", "POST", f"{_RUN}/tool-calls/{{call_id}}/cancel", ToolCall.cancel),
+    _command("decisions.record", "POST", f"{_RUN}/decisions", Run.decide),
+    _command("decisions.record_outcome", "POST", f"{_RUN}/decisions/{{decision_id}}/outcome", Decision.outcome),
+    _command(
+        "decisions.correct_outcome", "POST", f"{_RUN}/decisions/{{decision_id}}/outcome/correction", Decision.correct_outcome
+    ),
+    _command("decisions.evaluate", "POST", f"{_RUN}/decisions/{{decision_id}}/evaluation", Decision.evaluate),
+    _command("problems.report", "POST", f"{_RUN}/problems", Run.report_problem),
+    _command("problems.resolve", "POST", f"{_RUN}/problems/{{problem_id}}/resolve", Problem.resolve),
+    _command("constraint_violations.report", "POST", f"{_RUN}/constraint-violations", Run.violate_constraint),
+    _command("usage.report", "POST", f"{_RUN}/usage", Run.usage),
+    _command("usage.correct", "POST", f"{_RUN}/usage/{{usage_id}}/correction", Usage.correct),
+    _command("costs.report", "POST", f"{_RUN}/costs", Run.report_cost),
+    _command("steps.start", "POST", f"{_RUN}/steps", Run.start_step),
+    _command("steps.finish", "POST", f"{_RUN}/steps/{{step_id}}/finish", Step.finish),
+    _command("model_calls.start", "POST", f"{_RUN}/model-calls", Run.start_model_call),
+    _command("model_calls.finish", "POST", f"{_RUN}/model-calls/{{model_call_id}}/finish", ModelCall.finish),
+    _command("nodes.enter", "POST", f"{_RUN}/nodes", Run.enter_node),
+    _command("edges.traverse", "POST", f"{_RUN}/edges", Run.traverse_edge),
+    _command("state.set", "PUT", f"{_RUN}/state", Run.set_state),
+    _command("state.patch", "PATCH", f"{_RUN}/state", Run.patch_state),
+    _command("approvals.request", "POST", f"{_RUN}/approvals", Run.request_approval),
+    _command("approvals.vote", "POST", "/approvals/{approval_id}/votes", Approval.vote, "approvals:decide"),
+    _command("approvals.expire", "POST", "/approvals/{approval_id}/expire", Approval.expire, "approvals:decide"),
+    _command("approvals.consume", "POST", "/approvals/{approval_id}/consume", Approval.consume),
 )
 """One command each."""
 
+NOT_OVER_HTTP: Mapping[Callable[..., Any], str] = {
+    Thread.record_import: "importers read files where the database is",
+}
+"""Commands that have no route, and why."""
 
-def _question(path: str, method: Callable[..., Any], narrowed: str | None = None, scope: Scope = "runs:read") -> QuestionRoute:
-    return QuestionRoute("GET", path, method, scope, narrowed)
+
+def _question(
+    name: str, path: str, method: Callable[..., Any], narrowed: str | None = None, *, deprecated_path: str | None = None
+) -> QuestionRoute:
+    return QuestionRoute(name, "GET", path, method, "runs:read", narrowed, deprecated_path=deprecated_path)
 
 
-def _of_log(path: str, method: Callable[..., Any]) -> QuestionRoute:
-    return QuestionRoute("GET", path, method, "runs:read", log=True)
+def _of_log(name: str, path: str, method: Callable[..., Any], *, deprecated_path: str | None = None) -> QuestionRoute:
+    return QuestionRoute(name, "GET", path, method, "runs:read", log=True, deprecated_path=deprecated_path)
 
 
 QUESTIONS: tuple[QuestionRoute, ...] = (
-    _question("/threads", Reading.thread_list),
-    _of_log(_THREAD, Reading.thread),
-    _question(f"{_THREAD}/runs", Reading.runs, "thread_id"),
-    _of_log(f"{_THREAD}/tree", Reading.tree),
-    _of_log(f"{_THREAD}/heads", Reading.heads),
-    _of_log(f"{_THREAD}/messages", Reading.messages),
-    _question("/runs", Reading.runs),
-    _of_log(_RUN, Reading.run),
-    _of_log(f"{_RUN}/messages", Reading.conversation),
-    _of_log(f"{_RUN}/state", Reading.state),
-    _of_log(f"{_RUN}/tool-calls", Reading.tool_calls),
-    _of_log(f"{_RUN}/steps", Reading.steps),
-    _question(f"{_RUN}/metrics", Reading.metrics),
-    _question(f"{_RUN}/summary", Reading.summary),
-    _question(f"{_RUN}/decisions", Reading.decisions, "run_id"),
-    _question(f"{_RUN}/trace", Reading.trace),
-    _question(f"{_RUN}/problems", Reading.problems, "run_id"),
-    _question(f"{_RUN}/approvals", Reading.approvals, "run_id"),
-    _question(f"{_RUN}/usage", Reading.usage, "run"),
-    _question(f"{_RUN}/failure", Reading.analyze_failure),
-    _of_log("/runs/{run_a}/diff/{run_b}", Reading.diff),
-    _question("/runs/{run_a}/comparison/{run_b}", Reading.compare),
-    _question("/approvals", Reading.approvals),
-    _of_log("/approvals/{approval_id}", Reading.approval),
-    _question("/tool-calls", Reading.calls),
-    _question("/decisions", Reading.decisions),
-    _question("/problems", Reading.problems),
-    _question("/failures", Reading.failures),
-    _question("/attention", Reading.attention),
-    _question("/usage", Reading.usage),
-    _question("/goals", Reading.goals),
-    _question("/goals/{goal_id}/progress", Reading.goal_progress),
-    _question("/goals/{goal_id}/patterns", Reading.patterns),
-    _question("/goals/{goal_id}/improvements", Reading.improvements),
-    _question("/nodes/{node_id}/performance", Reading.node_performance),
+    _question("threads.list", "/threads", Reading.thread_list),
+    _of_log("threads.get", _THREAD, Reading.thread),
+    _question("runs.list_of_thread", f"{_THREAD}/runs", Reading.runs, "thread_id"),
+    _of_log("threads.get_tree", f"{_THREAD}/tree", Reading.tree),
+    _of_log("heads.list", f"{_THREAD}/heads", Reading.heads),
+    _of_log("messages.list_of_thread", f"{_THREAD}/messages", Reading.messages),
+    _question("runs.list", "/runs", Reading.runs),
+    _of_log("runs.get", _RUN, Reading.run),
+    _of_log("messages.list_of_run", f"{_RUN}/messages", Reading.conversation),
+    _of_log("state.get", f"{_RUN}/state", Reading.state),
+    _of_log("tool_calls.list_of_run", f"{_RUN}/tool-calls", Reading.tool_calls),
+    _of_log("steps.list_of_run", f"{_RUN}/steps", Reading.steps),
+    _question("runs.get_metrics", f"{_RUN}/metrics", Reading.metrics),
+    _question("runs.get_summary", f"{_RUN}/summary", Reading.summary),
+    _question("decisions.list_of_run", f"{_RUN}/decisions", Reading.decisions, "run_id"),
+    _question("runs.get_trace", f"{_RUN}/trace", Reading.trace),
+    _question("problems.list_of_run", f"{_RUN}/problems", Reading.problems, "run_id"),
+    _question("approvals.list_of_run", f"{_RUN}/approvals", Reading.approvals, "run_id"),
+    _question("usage.get_of_run", f"{_RUN}/usage", Reading.usage, "run"),
+    _question("runs.analyze_failure", f"{_RUN}/failure", Reading.analyze_failure),
+    _of_log("runs.diff", "/runs/{run_a}/diff/{run_b}", Reading.diff),
+    _question("runs.compare", "/runs/{run_a}/comparison/{run_b}", Reading.compare),
+    _question("approvals.list", "/approvals", Reading.approvals),
+    _of_log("approvals.get", "/approvals/{approval_id}", Reading.approval),
+    _question("tool_calls.list", "/tool-calls", Reading.calls),
+    _question("decisions.list", "/decisions", Reading.decisions),
+    _question("problems.list", "/problems", Reading.problems),
+    _question("failures.list", "/failures", Reading.failures),
+    _question("attention.list", "/attention", Reading.attention),
+    _question("usage.get", "/usage", Reading.usage),
+    _question("goals.list", "/goals", Reading.goals),
+    _question("goals.get_progress", "/goals/{goal_id}/progress", Reading.goal_progress),
+    _question("goals.list_patterns", "/goals/{goal_id}/patterns", Reading.patterns),
+    _question("goals.list_improvements", "/goals/{goal_id}/improvements", Reading.improvements),
+    _question("nodes.get_performance", "/nodes/{node_id}/performance", Reading.node_performance),
 )
 """One question each."""
+
+DEPRECATED_QUESTIONS: tuple[QuestionRoute, ...] = tuple(
+    former for route in QUESTIONS if (former := route.at_deprecated_path()) is not None
+)
+"""Questions at the paths where they were served before."""

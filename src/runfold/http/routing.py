@@ -3,6 +3,7 @@
 import inspect
 import re
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Annotated, Any
 
@@ -72,36 +73,44 @@ class Reply(BaseModel):
 def model_of(name: str, fields: Mapping[str, route.Field], *, strict: bool = False) -> type[BaseModel]:
     """A model with these fields, that knows no others; where it is `strict`, "1" is no number."""
     made: dict[str, Any] = {}
-    for key, field in fields.items():
-        default = ... if field.default is route.MISSING else field.default
+    for key, said in fields.items():
+        default = ... if said.default is route.MISSING else said.default
         shadows = hasattr(BaseModel, key)  # a model has methods of some names
-        made[f"{key}_" if shadows else key] = (field.type, Field(default, alias=key) if shadows else default)
-    class_name = "".join(part.title().replace("_", "") for part in name.split("."))
+        made[f"{key}_" if shadows else key] = (said.type, Field(default, alias=key) if shadows else default)
+    class_name = name.replace(".", "_").title().replace("_", "")
     return create_model(class_name, __base__=_Strict if strict else _Closed, **made)  # made at run time
 
 
-def add(
-    router: APIRouter,
-    verb: str,
-    path: str,
-    handler: Handler,
-    *,
-    name: str,
-    summary: str,
-    answer: Any,
-    status: int = 200,
-    body: type[BaseModel] | None = None,
-    query: type[BaseModel] | None = None,
-    headers: Mapping[str, str] | None = None,
-    tag: str,
-    scope: str | None,
-    media_type: str | None = None,
-) -> None:
-    """Add a route. `answer` is the type of its answer, `headers` what each that it looks at is for.
+@dataclass(frozen=True)
+class Operation:
+    """What a route is for, what it takes, and what it answers: the document is made from this."""
 
-    Without a `scope`, it is for everybody.
-    """
+    name: str
+    """Public and stable, such as `keys.create`: the operationId, and the label of the metrics."""
+    verb: str
+    path: str
+    summary: str
+    """Its first sentence is the summary; all of it is the description."""
+    answer: Any
+    """The type of the answer's body."""
+    scope: str | None
+    """What a key must be for; None where no key is needed."""
+    status: int = 200
+    body: type[BaseModel] | None = None
+    query: type[BaseModel] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """The request headers that are looked at, and what each is for."""
+    media_type: str | None = None
+    """Another form that the answer may have beside JSON."""
+    tag: str | None = None
+    """The part of the document that it stands in; the first word of the path where nothing is said."""
+    is_deprecated: bool = False
 
+
+def add(router: APIRouter, operation: Operation, handler: Handler) -> None:
+    """Add the route of an operation."""
+    name, verb, path, summary = operation.name, operation.verb, operation.path, operation.summary
+    body, query = operation.body, operation.query
     if not isinstance(router, Written):
         served = Direct(path, handler, methods=[verb], name=name)
         served.methods = {verb}  # without the HEAD that every GET would get
@@ -119,7 +128,7 @@ def add(
     ]
     if query is not None:
         parameters.append(inspect.Parameter("query", keyword, annotation=Annotated[query, Query()]))
-    for header, what in (headers or {}).items():
+    for header, what in operation.headers.items():
         variable = header.lower().replace("-", "_")
         annotation = Annotated[str | None, Header(alias=header, description=what)]
         parameters.append(inspect.Parameter(variable, keyword, annotation=annotation, default=None))
@@ -133,15 +142,16 @@ def add(
         path,
         endpoint,
         methods=[verb],
-        status_code=status,
-        response_model=answer,
+        status_code=operation.status,
+        response_model=operation.answer,
         operation_id=name,
         name=name,
         summary=first.split(". ")[0].rstrip("."),
         description=inspect.cleandoc(first + "\n" + rest),
-        tags=[tag],
-        openapi_extra={"security": [{"key": [scope]}] if scope else []},
-        responses=_kinds(media_type),
+        tags=[operation.tag or path.split("/")[1]],
+        deprecated=operation.is_deprecated or None,
+        openapi_extra={"security": [{"key": [operation.scope]}] if operation.scope else []},
+        responses=_kinds(operation.media_type),
     )
 
 

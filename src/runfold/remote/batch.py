@@ -23,7 +23,7 @@ from runfold.remote.reading import RemoteReading
 T = TypeVar("T")
 
 _RUN = "/runs/{run_id}"
-_TEXTS = {"Life.claim": "execution_id", "ToolCall.start": "execution_key"}
+_TEXTS = {"runs.claim": "execution_id", "tool_calls.start": "execution_key"}
 """The arguments that methods return."""
 
 

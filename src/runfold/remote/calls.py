@@ -10,7 +10,7 @@ from urllib.parse import quote
 from pydantic import BaseModel
 
 from runfold.api.route import CommandRoute, Route
-from runfold.api.table import COMMANDS
+from runfold.api.table import COMMANDS, NOT_OVER_HTTP
 from runfold.domain.approval import Approval as ApprovalState
 from runfold.domain.durations import write_duration
 from runfold.domain.run import Run as RunState
@@ -23,6 +23,7 @@ from runfold.method_call import MethodCall
 from runfold.remote.client import Params
 
 _COMMANDS: Mapping[Callable[..., Any], CommandRoute] = {inspect.unwrap(route.method): route for route in COMMANDS}
+_NOT_OFFERED = {inspect.unwrap(method): reason for method, reason in NOT_OVER_HTTP.items()}
 _STREAMS: Mapping[str, tuple[type[State], type[NotFound]]] = {
     "thread_id": (ThreadState, ThreadNotFound),
     "run_id": (RunState, RunNotFound),
@@ -61,7 +62,9 @@ def request_of(call: MethodCall[Any]) -> CommandRequest:
     """Return the request that a call of a command becomes. Raises UsageError for what has no route."""
     route = _COMMANDS.get(call.method)
     if route is None:
-        raise UsageError(f"{call.method.__qualname__} is not offered over HTTP; use it where the database is (Ledger.open)")
+        name = f"{type(call.owner).__name__}.{call.method.__name__}"
+        reason = _NOT_OFFERED.get(call.method, "it has no route")
+        raise UsageError(f"{name} is not offered over HTTP ({reason}); use it where the database is (Ledger.open)")
     given = call.arguments()
     if "actor" in given:
         raise UsageError("who acts is the owner of the key; connect with a key of theirs instead of giving `actor`")

@@ -23,7 +23,7 @@ from runfold.handles.tenant_ledger import TenantLedger
 from runfold.http import bodies
 from runfold.http.routes.batch_bodies import Ballots, BatchReply, Item, RunBatch, RunChange, ThreadChange, ThreadDeletions
 from runfold.http.routes.commands import HEADERS, body_of, envelope, identity, planned
-from runfold.http.routing import Handler, add
+from runfold.http.routing import Handler, Operation, add
 from runfold.http.server_state import ServerState
 
 MOST_TRIES = 20
@@ -55,16 +55,54 @@ def add_batches(router: APIRouter, service: ServerState) -> None:
         steps = [_step(number, item, ids) for number, item in enumerate(batch.commands)]
         return _with_version(steps, batch.expected_version) if steps else []
 
-    _add(router, service, "POST", f"{_RUN}/events", of_run, RunBatch, "Record several commands of a run, all or none.")
-    _add(router, service, "POST", "/approvals/resolve", _votes, Ballots, "Vote on many approvals, all or none.", DECIDE)
-    _add(router, service, "POST", "/threads/delete", _deletions, ThreadDeletions, "Delete several threads, all or none.")
-    _add(router, service, "PATCH", "/threads/{thread_id}", _thread_change, ThreadChange, "Rename a thread, put it away, or both.")
-    _add(router, service, "PATCH", _RUN, _run_change, RunChange, "Set a run's metadata, its timing, or both.")
+    _add(
+        router,
+        service,
+        "runs.execute_commands",
+        "POST",
+        f"{_RUN}/events",
+        of_run,
+        RunBatch,
+        "Record several commands of a run, all or none.",
+    )
+    _add(
+        router,
+        service,
+        "approvals.vote_many",
+        "POST",
+        "/approvals/resolve",
+        _votes,
+        Ballots,
+        "Vote on many approvals, all or none.",
+        DECIDE,
+    )
+    _add(
+        router,
+        service,
+        "threads.delete_many",
+        "POST",
+        "/threads/delete",
+        _deletions,
+        ThreadDeletions,
+        "Delete several threads, all or none.",
+    )
+    _add(
+        router,
+        service,
+        "threads.update",
+        "PATCH",
+        "/threads/{thread_id}",
+        _thread_change,
+        ThreadChange,
+        "Rename a thread, put it away, or both.",
+    )
+    _add(router, service, "runs.update", "PATCH", _RUN, _run_change, RunChange, "Set a run's metadata, its timing, or both.")
 
 
 def _add(
     router: APIRouter,
     service: ServerState,
+    name: str,
     verb: str,
     path: str,
     read: Reading,
@@ -72,20 +110,8 @@ def _add(
     summary: str,
     scope: Scope = "runs:write",
 ) -> None:
-    handler = _handler(service, read, scope)
-    add(
-        router,
-        verb,
-        path,
-        handler,
-        name=f"Batch.{body.__name__}",
-        summary=summary,
-        answer=BatchReply,
-        body=body,
-        headers=HEADERS,
-        tag=path.split("/")[1],
-        scope=scope,
-    )
+    operation = Operation(name, verb, path, summary, BatchReply, scope, body=body, headers=HEADERS)
+    add(router, operation, _handler(service, read, scope))
 
 
 def _handler(service: ServerState, read: Reading, scope: Scope) -> Handler:
@@ -184,8 +210,8 @@ def _votes(request: Request, raw: bytes) -> list[Step]:
     ballots = bodies.parsed(request, raw, Ballots)
     together = {"expected_open": frozenset(ballot.approval_id for ballot in ballots.votes)} if ballots.complete else {}
     return [
-        *(_split(_BY_NAME["Approval.vote"], ballot, "approval_id", together) for ballot in ballots.votes),
-        *(_split(_BY_NAME["Recording.add_message"], message, "run_id", {"role": "user"}) for message in ballots.messages),
+        *(_split(_BY_NAME["approvals.vote"], ballot, "approval_id", together) for ballot in ballots.votes),
+        *(_split(_BY_NAME["messages.add"], message, "run_id", {"role": "user"}) for message in ballots.messages),
     ]
 
 
@@ -197,7 +223,7 @@ def _split(route: CommandRoute, item: BaseModel, id: str, more: Mapping[str, Any
 
 def _deletions(request: Request, raw: bytes) -> list[Step]:
     asked = bodies.parsed(request, raw, ThreadDeletions)
-    route = _BY_NAME["Thread.delete"]
+    route = _BY_NAME["threads.delete"]
     return [Step(route, {"thread_id": thread_id}, {"reason": asked.reason}) for thread_id in asked.thread_ids]
 
 
@@ -206,9 +232,9 @@ def _thread_change(request: Request, raw: bytes) -> list[Step]:
     ids = {"thread_id": request.path_params["thread_id"]}
     steps = []
     if change.title is not None:
-        steps.append(Step(_BY_NAME["Thread.rename"], ids, {"title": change.title}))
+        steps.append(Step(_BY_NAME["threads.rename"], ids, {"title": change.title}))
     if change.archived is not None:
-        steps.append(Step(_BY_NAME["Thread.archive" if change.archived else "Thread.restore"], ids, {}))
+        steps.append(Step(_BY_NAME["threads.archive" if change.archived else "threads.restore"], ids, {}))
     return _with_version(steps, change.expected_version)
 
 
@@ -217,10 +243,10 @@ def _run_change(request: Request, raw: bytes) -> list[Step]:
     ids = {"run_id": request.path_params["run_id"]}
     steps = []
     if change.metadata is not None:
-        steps.append(Step(_BY_NAME["Life.merge_metadata"], ids, {"patch": change.metadata}))
+        steps.append(Step(_BY_NAME["runs.merge_metadata"], ids, {"patch": change.metadata}))
     timing = {name: value for name in ("ttft_ns", "total_duration_ns") if (value := getattr(change, name)) is not None}
     if timing:
-        steps.append(Step(_BY_NAME["Life.record_timing"], ids, timing))
+        steps.append(Step(_BY_NAME["runs.record_timing"], ids, timing))
     return _with_version(steps, change.expected_version)
 
 

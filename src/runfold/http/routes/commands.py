@@ -21,7 +21,7 @@ from runfold.handles.handle import Handle
 from runfold.handles.ledger_handle import LedgerHandle
 from runfold.handles.tenant_ledger import TenantLedger
 from runfold.http import bodies
-from runfold.http.routing import Handler, Reply, add, model_of
+from runfold.http.routing import Handler, Operation, Reply, add, model_of
 from runfold.http.server_state import KEY_HEADER, ServerState
 from runfold.http.shapes import narrowed
 
@@ -36,31 +36,34 @@ HEADERS = {
 def add_commands(router: APIRouter, service: ServerState) -> None:
     """A route for each command."""
     for route in COMMANDS:
-        body = body_of(route)
-        add(
-            router,
-            route.verb,
-            route.path,
-            _handler(service, route, body),
-            name=route.name,
-            summary=inspect.getdoc(route.method) or route.name,
-            answer=Reply,
-            status=201 if route.creates else 200,
-            body=body,
-            headers=HEADERS,
-            tag=route.path.split("/")[1],
-            scope=route.scope,
-        )
+        add(router, operation_of(route), _handler(service, route))
+
+
+def operation_of(route: CommandRoute) -> Operation:
+    """A command's route as it is documented."""
+    return Operation(
+        route.name,
+        route.verb,
+        route.path,
+        inspect.getdoc(route.method) or "",
+        Reply,
+        route.scope,
+        status=201 if route.creates else 200,
+        body=body_of(route),
+        headers=HEADERS,
+    )
 
 
 @cache
 def body_of(route: CommandRoute) -> type[BaseModel]:
     """What a command's body may say."""
     fields = {name: Field(narrowed(name, field.type), field.default) for name, field in route.body.items()}
-    return model_of(route.name, fields, strict=True)
+    return model_of(f"{route.name}.body", fields, strict=True)
 
 
-def _handler(service: ServerState, route: CommandRoute, model: type[BaseModel]) -> Handler:
+def _handler(service: ServerState, route: CommandRoute) -> Handler:
+    model = body_of(route)
+
     async def handle(request: Request) -> Response:
         async with service.commanding(request, route.scope) as (ledger, raw):
 

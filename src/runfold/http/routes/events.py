@@ -21,7 +21,7 @@ from runfold.errors import UsageError
 from runfold.feed.follower import ENDINGS, Follower, RunWatch, Wanted
 from runfold.feed.shared import Feed
 from runfold.handles.tenant_ledger import TenantLedger
-from runfold.http.routing import Handler, add, asked, model_of
+from runfold.http.routing import Handler, Operation, add, asked, model_of
 from runfold.http.server_state import ServerState
 from runfold.http.streams import sse
 from runfold.http.streams.event_stream import EventStream
@@ -121,29 +121,31 @@ class RunEventPage(EventPage):
     """Whether nothing more is to come: the run has ended, and this page came to the end."""
 
 
+def _operation(name: str, path: str, scope: Scope, summary: str, query: type[BaseModel], answer: type[EventPage]) -> Operation:
+    return Operation(name, "GET", path, summary + _WORDS, answer, scope, query=query, headers=_HEADERS, media_type=sse.MEDIA_TYPE)
+
+
+_ALL_QUERY, _ONE_QUERY = model_of("events.query", {**_ASKED, **_OF_ALL}), model_of("events.of_one.query", _ASKED)
+LIST = _operation("events.list", "/events", "events:read", "Every event, in the order of the ledger.", _ALL_QUERY, EventPage)
+LIST_OF_THREAD = _operation(
+    "events.list_of_thread", "/threads/{thread_id}/events", "runs:read", "A thread's events.", _ONE_QUERY, EventPage
+)
+LIST_OF_RUN = _operation(
+    "events.list_of_run",
+    "/runs/{run_id}/events",
+    "runs:read",
+    "A run's events, its approvals among them.",
+    _ONE_QUERY,
+    RunEventPage,
+)
+OPERATIONS = (LIST, LIST_OF_THREAD, LIST_OF_RUN)
+
+
 def add_events(router: APIRouter, service: ServerState, feed: Feed) -> None:
     """The routes of the feed."""
-    everything, one = model_of("Events.Query", {**_ASKED, **_OF_ALL}), model_of("Events.of.Query", _ASKED)
-    routes: tuple[tuple[str, str, Scope, str, type[BaseModel], type[EventPage]], ...] = (
-        ("/events", "Events", "events:read", "Every event, in the order of the ledger.", everything, EventPage),
-        ("/threads/{thread_id}/events", "Events.of.thread", "runs:read", "A thread's events.", one, EventPage),
-        ("/runs/{run_id}/events", "Events.of.run", "runs:read", "A run's events, its approvals among them.", one, RunEventPage),
-    )
-    for path, name, scope, summary, query, answer in routes:
-        add(
-            router,
-            "GET",
-            path,
-            _handler(service, feed, query, scope),
-            name=name,
-            summary=summary + _WORDS,
-            answer=answer,
-            query=query,
-            headers=_HEADERS,
-            tag=path.split("/")[1],
-            scope=scope,
-            media_type=sse.MEDIA_TYPE,
-        )
+    add(router, LIST, _handler(service, feed, _ALL_QUERY, "events:read"))
+    add(router, LIST_OF_THREAD, _handler(service, feed, _ONE_QUERY, "runs:read"))
+    add(router, LIST_OF_RUN, _handler(service, feed, _ONE_QUERY, "runs:read"))
 
 
 def _handler(service: ServerState, feed: Feed, query: type[BaseModel], scope: Scope) -> Handler:

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict
 from runfold.api.table import API_VERSION
 from runfold.errors import LedgerError, LedgerUnavailable, MigrationRefused
 from runfold.http.problems import problem
-from runfold.http.routing import add
+from runfold.http.routing import Operation, add
 from runfold.http.server_state import ServerState
 from runfold.ledger import Ledger
 from runfold.projector.status import ProjectionStatus
@@ -71,6 +71,28 @@ class Looking:
             return await anyio.to_thread.run_sync(question, abandon_on_cancel=True, limiter=self._threads)
 
 
+ALIVE = Operation(
+    "health.check",
+    "GET",
+    "/healthz",
+    "Whether the process runs. Asks nothing of the database.",
+    Alive,
+    None,
+    tag="health",
+)
+READY = Operation(
+    "readiness.check",
+    "GET",
+    "/readyz",
+    "Whether requests should come here: the database answers, its schema is right, and read models are fresh."
+    " 503 with `reasons` where not.",
+    Ready,
+    None,
+    tag="health",
+)
+OPERATIONS = (ALIVE, READY)
+
+
 def add_health(router: APIRouter, service: ServerState) -> None:
     """/healthz and /readyz."""
     looking = Looking()
@@ -89,29 +111,8 @@ def add_health(router: APIRouter, service: ServerState) -> None:
         detail = f"not ready: {'; '.join(reasons)}"
         return problem(request, "NotReady", 503, detail, {"reasons": reasons}, {"Retry-After": "1", "Cache-Control": "no-store"})
 
-    add(
-        router,
-        "GET",
-        "/healthz",
-        alive,
-        name="Health.alive",
-        summary="Whether the process runs. Asks nothing of the database.",
-        answer=Alive,
-        tag="health",
-        scope=None,
-    )
-    add(
-        router,
-        "GET",
-        "/readyz",
-        ready,
-        name="Health.ready",
-        answer=Ready,
-        tag="health",
-        scope=None,
-        summary="Whether requests should come here: the database answers, its schema is right, and read models are fresh."
-        " 503 with `reasons` where not.",
-    )
+    add(router, ALIVE, alive)
+    add(router, READY, ready)
 
 
 def _plain(found: BaseModel) -> Response:

@@ -1,7 +1,7 @@
 """Keys over HTTP: who may use the service is looked after with the scope `admin`, and looked at with `audit:read`."""
 
 import inspect
-from typing import Annotated, Any, cast
+from typing import Annotated, cast
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, TypeAdapter
@@ -13,7 +13,7 @@ from runfold.http import bodies
 from runfold.http.bodies import Body
 from runfold.http.listing import Listed, page, read_cursor
 from runfold.http.routes.commands import HEADERS, envelope, reply
-from runfold.http.routing import Handler, Reply, add, answer, asked
+from runfold.http.routing import Handler, Operation, Reply, add, answer, asked
 from runfold.http.server_state import ServerState
 from runfold.queries.paging import MOST
 from runfold.queries.where import Within
@@ -62,51 +62,44 @@ class NewKeyReply(Reply):
     """Why there is no `key`."""
 
 
+LIST = Operation(
+    "keys.list",
+    "GET",
+    "/keys",
+    inspect.getdoc(TenantLedger.keys) or "",
+    Listed[KeyView],
+    "audit:read",
+    query=KeysQuery,
+)
+CREATE = Operation(
+    "keys.create",
+    "POST",
+    "/keys",
+    inspect.getdoc(TenantLedger.create_key) or "",
+    NewKeyReply,
+    "admin",
+    status=201,
+    body=KeyAsked,
+    headers=HEADERS,
+)
+REVOKE = Operation(
+    "keys.revoke",
+    "DELETE",
+    "/keys/{key_id}",
+    inspect.getdoc(TenantLedger.revoke_key) or "",
+    Reply,
+    "admin",
+    body=KeyRevocation,
+    headers=HEADERS,
+)
+OPERATIONS = (LIST, CREATE, REVOKE)
+
+
 def add_keys(router: APIRouter, service: ServerState) -> None:
     """The routes on keys."""
-    add(
-        router,
-        "GET",
-        "/keys",
-        _listing(service),
-        name="TenantLedger.keys",
-        summary=_doc(TenantLedger.keys),
-        answer=Listed[KeyView],
-        query=KeysQuery,
-        tag="keys",
-        scope="audit:read",
-    )
-    add(
-        router,
-        "POST",
-        "/keys",
-        _creating(service),
-        name="TenantLedger.create_key",
-        summary=_doc(TenantLedger.create_key),
-        answer=NewKeyReply,
-        status=201,
-        body=KeyAsked,
-        headers=HEADERS,
-        tag="keys",
-        scope="admin",
-    )
-    add(
-        router,
-        "DELETE",
-        "/keys/{key_id}",
-        _revoking(service),
-        name="TenantLedger.revoke_key",
-        summary=_doc(TenantLedger.revoke_key),
-        answer=Reply,
-        body=KeyRevocation,
-        headers=HEADERS,
-        tag="keys",
-        scope="admin",
-    )
-
-
-def _doc(method: Any) -> str:
-    return inspect.getdoc(method) or ""
+    add(router, LIST, _listing(service))
+    add(router, CREATE, _creating(service))
+    add(router, REVOKE, _revoking(service))
 
 
 def _listing(service: ServerState) -> Handler:

@@ -1,7 +1,7 @@
 """GET /metrics, for Prometheus: what this process has done, and how the ledger and its read models are.
 
 The ledger is asked when it is scraped, for a moment only; without its answer, what the process knows by itself is told.
-Labels are names of routes and read models, never ids or tenants.
+Labels are names of operations (`messages.add`) and read models, never ids or tenants.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from runfold.errors import LedgerError
 from runfold.feed.shared import Feed
 from runfold.http.access import is_local
 from runfold.http.routes.health import Looking
-from runfold.http.routing import add
+from runfold.http.routing import Operation, add
 from runfold.http.scope import answered_early
 from runfold.http.server_state import ServerState
 from runfold.ledger import Ledger
@@ -30,7 +30,8 @@ from runfold.projector.status import ProjectionStatus, State
 from runfold.store.appender import Appender
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-NO_ROUTE = "none"
+NO_OPERATION = "none"
+"""The label of requests that no route takes."""
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _log = structlog.get_logger("runfold.http")
@@ -41,7 +42,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        by = ("method", "route")
+        by = ("method", "operation")
         self._requests = Counter("runfold_http_requests", "Requests that were answered.", (*by, "status"), registry=self.registry)
         self._seconds = Histogram(
             "runfold_http_request_duration_seconds",
@@ -62,12 +63,12 @@ class Metrics:
         with self._open.track_inprogress():
             yield
 
-    def answered(self, method: str, route: str, status: int, seconds: float | None) -> None:
+    def answered(self, method: str, operation: str, status: int, seconds: float | None) -> None:
         """Count an answer. A stream's has no seconds."""
         method = method if method in _METHODS else "other"
-        self._requests.labels(method, route, str(status)).inc()
+        self._requests.labels(method, operation, str(status)).inc()
         if seconds is not None:
-            self._seconds.labels(method, route).observe(seconds)
+            self._seconds.labels(method, operation).observe(seconds)
 
 
 class Observed:
@@ -77,7 +78,7 @@ class Observed:
         self.app, self.metrics = app, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, and count by the route that was taken."""
+        """Answer, and count it under the operation that was asked for."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -96,9 +97,9 @@ class Observed:
             try:
                 await self.app(scope, receive, sent)
             finally:
-                route = getattr(scope.get("route"), "path", NO_ROUTE)
+                operation = getattr(scope.get("route"), "name", NO_OPERATION)
                 seconds = None if is_stream else time.perf_counter() - began
-                self.metrics.answered(scope["method"], route, status, seconds)
+                self.metrics.answered(scope["method"], operation, status, seconds)
 
 
 class Standing(NamedTuple):
@@ -118,6 +119,20 @@ class _Families(Collector):
         return self._make()
 
 
+SCRAPE = Operation(
+    "metrics.scrape",
+    "GET",
+    "/metrics",
+    "Counts and durations for Prometheus, of this process and of the ledger.\nFrom this machine no key is needed,"
+    " unless the settings name proxies or public hosts.",
+    str,
+    "admin",
+    media_type="text/plain",
+    tag="health",
+)
+OPERATIONS = (SCRAPE,)
+
+
 def add_metrics(router: APIRouter, service: ServerState, feed: Feed, metrics: Metrics) -> None:
     """/metrics."""
     looking = Looking()
@@ -135,19 +150,7 @@ def add_metrics(router: APIRouter, service: ServerState, feed: Feed, metrics: Me
         text = generate_latest(metrics.registry) + generate_latest(asked)
         return Response(text, headers={"Cache-Control": "no-store"}, media_type=MEDIA_TYPE)
 
-    add(
-        router,
-        "GET",
-        "/metrics",
-        scrape,
-        name="Metrics.scrape",
-        answer=str,
-        tag="health",
-        scope="admin",
-        media_type="text/plain",
-        summary="Counts and durations for Prometheus, of this process and of the ledger.\nFrom this machine no key is needed,"
-        " unless the settings name proxies or public hosts.",
-    )
+    add(router, SCRAPE, scrape)
 
 
 async def _standing(looking: Looking, ledger: Ledger) -> Standing | None:

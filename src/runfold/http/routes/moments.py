@@ -14,7 +14,7 @@ from runfold.handles.tenant_ledger import TenantLedger
 from runfold.http import bodies
 from runfold.http.bodies import Body
 from runfold.http.listing import Listed, page, read_cursor
-from runfold.http.routing import Handler, add, answer, asked
+from runfold.http.routing import Handler, Operation, add, answer, asked
 from runfold.http.server_state import ServerState
 from runfold.http.streams import sse
 from runfold.http.streams.progress import LOOK_SECONDS, Standing, progress
@@ -51,58 +51,53 @@ class MomentDropped(BaseModel):
     dropped: bool = True
 
 
+LIST = Operation(
+    "moments.list",
+    "GET",
+    "/moments",
+    "The moments that were asked for in this tenant, by position.",
+    Listed[MomentView],
+    "runs:read",
+    query=MomentsQuery,
+)
+PREPARE = Operation(
+    "moments.prepare",
+    "POST",
+    "/moments",
+    "Prepare the whole ledger as of a moment, for questions with `as_of`.\n\nAnswers at once, and GET"
+    " /moments/{moment_id} shows how far it is; with `Accept: text/event-stream` its progress is streamed until it is ready."
+    " The same moment again is the same one, and its time begins anew. It is dropped when it has not been used for"
+    " `expires_in`. How many a tenant may have is limited (429).",
+    MomentView,
+    "moments:create",
+    status=202,
+    body=MomentAsked,
+)
+GET = Operation(
+    "moments.get",
+    "GET",
+    "/moments/{moment_id}",
+    "How far a moment is.\n\nWith `Accept: text/event-stream` its progress is streamed until it is ready.",
+    MomentView,
+    "runs:read",
+)
+DROP = Operation(
+    "moments.drop",
+    "DELETE",
+    "/moments/{moment_id}",
+    "Drop a moment that is needed no more.",
+    MomentDropped,
+    "moments:create",
+)
+OPERATIONS = (LIST, PREPARE, GET, DROP)
+
+
 def add_moments(router: APIRouter, service: ServerState) -> None:
     """The routes on moments."""
-    add(
-        router,
-        "GET",
-        "/moments",
-        _listing(service),
-        name="Moments.list",
-        answer=Listed[MomentView],
-        query=MomentsQuery,
-        summary="The moments that were asked for in this tenant, by position.",
-        tag="moments",
-        scope="runs:read",
-    )
-    add(
-        router,
-        "POST",
-        "/moments",
-        _asking(service),
-        name="Moments.ask",
-        answer=MomentView,
-        status=202,
-        body=MomentAsked,
-        summary="Prepare the whole ledger as of a moment, for questions with `as_of`.\n\nAnswers at once, and GET"
-        " /moments/{moment_id} shows how far it is; with `Accept: text/event-stream` its progress is streamed until it is ready."
-        " The same moment again is the same one, and its time begins anew. It is dropped when it has not been used for"
-        " `expires_in`. How many a tenant may have is limited (429).",
-        tag="moments",
-        scope="moments:create",
-    )
-    add(
-        router,
-        "GET",
-        "/moments/{moment_id}",
-        _telling(service),
-        name="Moments.one",
-        answer=MomentView,
-        summary="How far a moment is.\n\nWith `Accept: text/event-stream` its progress is streamed until it is ready.",
-        tag="moments",
-        scope="runs:read",
-    )
-    add(
-        router,
-        "DELETE",
-        "/moments/{moment_id}",
-        _dropping(service),
-        name="Moments.drop",
-        answer=MomentDropped,
-        summary="Drop a moment that is needed no more.",
-        tag="moments",
-        scope="moments:create",
-    )
+    add(router, LIST, _listing(service))
+    add(router, PREPARE, _asking(service))
+    add(router, GET, _telling(service))
+    add(router, DROP, _dropping(service))
 
 
 def _listing(service: ServerState) -> Handler:

@@ -13,7 +13,7 @@ from runfold.commands.caller import Caller
 from runfold.errors import LedgerError, RebuildRefused
 from runfold.http import bodies
 from runfold.http.bodies import Body
-from runfold.http.routing import Handler, add, answer
+from runfold.http.routing import Handler, Operation, add, answer
 from runfold.http.server_state import ServerState
 from runfold.http.streams import sse
 from runfold.http.streams.progress import Standing, progress
@@ -109,46 +109,43 @@ class Rebuilds:
         status.state = "failed" if status.error else "done"
 
 
+LIST = Operation(
+    "projections.list",
+    "GET",
+    "/projections",
+    "Every read model: how far it is, how far behind, and what is wrong with one that cannot go on.",
+    ProjectionList,
+    "runs:read",
+)
+RETRY = Operation(
+    "projections.retry",
+    "POST",
+    "/projections/{name}/retry",
+    "Let a read model that has stopped go on.",
+    Retried,
+    "projections:rebuild",
+)
+REBUILD = Operation(
+    "projections.rebuild",
+    "POST",
+    "/projections/{name}/rebuild",
+    "Fold a read model anew beside the one in use, compare, catch up, switch.\n\nAnswers at once, and GET"
+    " /projections shows how far it is; with `Accept: text/event-stream` its progress is streamed until it is done."
+    " It goes on when who watches hangs up.",
+    RebuildStatus,
+    "projections:rebuild",
+    status=202,
+    body=RebuildAsked,
+)
+OPERATIONS = (LIST, RETRY, REBUILD)
+
+
 def add_projections(router: APIRouter, service: ServerState) -> None:
     """The routes on read models."""
     rebuilds = Rebuilds(service)
-    add(
-        router,
-        "GET",
-        "/projections",
-        _listing(service, rebuilds),
-        name="Projections.list",
-        tag="projections",
-        summary="Every read model: how far it is, how far behind, and what is wrong with one that cannot go on.",
-        answer=ProjectionList,
-        scope="runs:read",
-    )
-    add(
-        router,
-        "POST",
-        "/projections/{name}/retry",
-        _retrying(service),
-        name="Projections.retry",
-        tag="projections",
-        summary="Let a read model that has stopped go on.",
-        answer=Retried,
-        scope="projections:rebuild",
-    )
-    add(
-        router,
-        "POST",
-        "/projections/{name}/rebuild",
-        _rebuilding(service, rebuilds),
-        name="Projections.rebuild",
-        summary="Fold a read model anew beside the one in use, compare, catch up, switch.\n\nAnswers at once, and GET"
-        " /projections shows how far it is; with `Accept: text/event-stream` its progress is streamed until it is done."
-        " It goes on when who watches hangs up.",
-        answer=RebuildStatus,
-        status=202,
-        body=RebuildAsked,
-        tag="projections",
-        scope="projections:rebuild",
-    )
+    add(router, LIST, _listing(service, rebuilds))
+    add(router, RETRY, _retrying(service))
+    add(router, REBUILD, _rebuilding(service, rebuilds))
 
 
 def _listing(service: ServerState, rebuilds: Rebuilds) -> Handler:

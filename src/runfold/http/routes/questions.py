@@ -12,11 +12,11 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, TypeAdapter
 
 from runfold.api.route import Field, QuestionRoute
-from runfold.api.table import QUESTIONS
+from runfold.api.table import DEPRECATED_QUESTIONS, QUESTIONS
 from runfold.errors import ReadModelBehind, RunNotFound, ThreadNotFound, UsageError
 from runfold.handles.tenant_ledger import TenantLedger
 from runfold.http.listing import Listed, page, read_cursor
-from runfold.http.routing import Handler, add, answer, asked, model_of
+from runfold.http.routing import Handler, Operation, add, answer, asked, model_of
 from runfold.http.server_state import ServerState
 from runfold.queries.paging import MOST
 from runfold.queries.read_models import WAIT_SECONDS
@@ -37,31 +37,32 @@ PAGES = {"limit": Field(Annotated[int, Within(least=1, most=MOST)] | None, None)
 
 def add_questions(router: APIRouter, service: ServerState) -> None:
     """A route for each question."""
-    for route in QUESTIONS:
-        name = f"{route.name}.of" if route.narrowed else route.name
-        query = query_of(route, name)
-        add(
-            router,
-            route.verb,
-            route.path,
-            _handler(service, route, query),
-            name=name,
-            summary=inspect.getdoc(route.method) or route.name,
-            answer=answer_of(route),
-            query=query,
-            tag=route.path.split("/")[1],
-            scope=route.scope,
-        )
+    for route in (*QUESTIONS, *DEPRECATED_QUESTIONS):
+        add(router, operation_of(route), _handler(service, route))
+
+
+def operation_of(route: QuestionRoute) -> Operation:
+    """A question's route as it is documented."""
+    return Operation(
+        route.name,
+        route.verb,
+        route.path,
+        inspect.getdoc(route.method) or "",
+        answer_of(route),
+        route.scope,
+        query=query_of(route),
+        is_deprecated=route.is_deprecated,
+    )
 
 
 @cache
-def query_of(route: QuestionRoute, name: str) -> type[BaseModel]:
+def query_of(route: QuestionRoute) -> type[BaseModel]:
     """What may be asked beside what the path names."""
-    return model_of(f"{name}.Query", {**route.query, **MOMENTS, **(PAGES if is_list(route) else {})})
+    return model_of(f"{route.name}.query", {**route.query, **MOMENTS, **(PAGES if is_list(route) else {})})
 
 
-def _handler(service: ServerState, route: QuestionRoute, model: type[BaseModel]) -> Handler:
-    adapter = TypeAdapter(answer_of(route))
+def _handler(service: ServerState, route: QuestionRoute) -> Handler:
+    adapter, model = TypeAdapter(answer_of(route)), query_of(route)
 
     def answered(ledger: TenantLedger, ids: dict[str, Any], asking: Asking) -> Response:
         value, position = _ask(ledger, route, ids, asking)
