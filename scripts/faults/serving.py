@@ -9,9 +9,9 @@ import sys
 from collections.abc import Callable
 
 import uvicorn
-from fastapi import Request
 
 from runfold import Ledger
+from runfold.access.asking import Asking
 from runfold.access.key_watch import Ended
 from runfold.access.limits import Limits
 from runfold.api.route import Scope
@@ -24,7 +24,7 @@ from runfold.http.connections import Connection, StreamingServer
 class Anybody:
     """Lets everybody in."""
 
-    async def caller(self, request: Request, scope: Scope) -> Caller:  # noqa: ARG002  it looks at nothing
+    async def caller(self, asking: Asking, scope: Scope) -> Caller:  # noqa: ARG002  it looks at nothing
         """One and the same."""
         return Caller("default", Actor.parse("service:faults"))
 

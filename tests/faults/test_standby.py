@@ -18,12 +18,12 @@ from cli.test_read_only import READS
 from faults.test_restored import copied, settings_of, stopped
 from over_http.conftest import Anybody, serving
 from runfold import Ledger, LedgerUnavailable, Settings
+from runfold.access.keys import Keys
 from runfold.cli.demo_story import AGENT, Cast, tell
 from runfold.cli.main import main
 from runfold.embedded.place import find_place
 from runfold.embedded.server import EmbeddedServer
 from runfold.errors import LedgerError, ReadModelBehind
-from runfold.http.access import Keys
 from runfold.http.app import create_app
 from runfold.queries.reading import Reading
 

@@ -6,11 +6,11 @@ import psycopg
 import pytest
 
 from runfold import DuplicateWithDifferentContent, InvalidEvent, Ledger, VersionConflict
+from runfold.access.denials import record_denial
 from runfold.commands.caller import Caller
 from runfold.domain.security import AccessDenied, read_key
 from runfold.domain.values import Actor
 from runfold.errors import KeyNotFound
-from runfold.handles.keys import deny
 from runfold.maintenance.checking import LogCheck
 
 ADA = {"owner": "human:ada", "scopes": ["runs:read", "approvals:decide"], "label": "Ada's laptop"}
@@ -143,7 +143,9 @@ def test_a_key_is_revoked_only_at_the_version_that_was_asked_for(ledger: Ledger)
 
 
 def test_a_denial_is_a_stream_of_its_own_and_no_key(ledger: Ledger) -> None:
-    receipts = [deny(ledger.executor, AccessDenied(reason="no_key", client="192.0.2.7", left_out=4)).result() for _ in range(2)]
+    receipts = [
+        record_denial(ledger.executor, AccessDenied(reason="no_key", client="192.0.2.7", left_out=4)).result() for _ in range(2)
+    ]
     assert [receipt.version for receipt in receipts] == [1, 1]
     with pytest.raises(KeyNotFound):
         ledger.revoke_key(receipts[0].stream.replace("security_", "key_"))
@@ -154,7 +156,7 @@ def test_keys_and_denials_are_sound_in_the_eyes_of_the_check_and_belong_to_no_th
     run = ledger.create_thread(agent_id="support").start_run()
     made = ledger.create_key(**ADA)
     ledger.revoke_key(made.id)
-    deny(ledger.executor, AccessDenied(reason="no_key")).result()
+    record_denial(ledger.executor, AccessDenied(reason="no_key")).result()
     assert list(LogCheck(ledger.recorder.reader).findings()) == []
     security = [recorded for recorded in ledger.events() if recorded.type.startswith("security.")]
     assert [recorded.thread_id == recorded.stream for recorded in security] == [True] * 3

@@ -8,11 +8,11 @@ import psycopg
 import pytest
 
 from runfold import Ledger, Run
+from runfold.access.denials import record_denial
 from runfold.commands.caller import Caller
 from runfold.domain.security import AccessDenied
 from runfold.domain.values import Actor
 from runfold.errors import AlreadyAppended, KeyReused
-from runfold.handles.keys import deny
 from runfold.handles.tenant_ledger import TenantLedger
 
 ADA, BOB = Actor.parse("human:ada"), Actor.parse("human:bob")
@@ -121,7 +121,7 @@ def test_no_key_of_a_client_keeps_the_server_from_its_own_commands(ledger: Ledge
     assert (lost.id, lost.text) == (made.id, None)
     before = ledger.position()
     for _ in range(2):
-        deny(ledger.executor, AccessDenied(reason="no_key")).result(30)
+        record_denial(ledger.executor, AccessDenied(reason="no_key")).result(30)
     assert ledger.position() == before + 2
 
 

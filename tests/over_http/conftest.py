@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 import httpx2
 import pytest
 import uvicorn
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 
 from runfold import Ledger
 from runfold.api.route import Scope
@@ -17,6 +17,7 @@ from runfold.commands.caller import Caller
 from runfold.domain.event import Recorded
 from runfold.domain.values import Actor
 from runfold.http.app import create_app
+from runfold.http.clients import Asked
 from runfold.http.connections import Connection, StreamingServer
 from runfold.http.routes import health
 
@@ -24,9 +25,9 @@ from runfold.http.routes import health
 class Anybody:
     """Lets everybody in: as human:ada of the tenant default, or as the headers X-Actor and X-Tenant say."""
 
-    async def caller(self, request: Request, scope: Scope) -> Caller:
-        actor = Actor.parse(request.headers.get("x-actor", "human:ada"))
-        return Caller(request.headers.get("x-tenant", "default"), actor)
+    async def caller(self, asking: Asked, scope: Scope) -> Caller:
+        actor = Actor.parse(asking.headers.get("x-actor", "human:ada"))
+        return Caller(asking.headers.get("x-tenant", "default"), actor)
 
     async def close(self) -> None:
         """Nothing is left to be done."""

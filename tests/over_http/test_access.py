@@ -15,15 +15,17 @@ from fastapi import FastAPI, Request
 
 from over_http.conftest import serving
 from runfold import Ledger, Settings
+from runfold.access.bucket import Bucket
+from runfold.access.denials import Denials
+from runfold.access.keys import Keys, keys_of_all
 from runfold.api.route import MISSING, CommandRoute, Route
 from runfold.api.table import COMMANDS, QUESTIONS
 from runfold.commands.caller import Caller
 from runfold.domain.security import AccessDenied, Scope, key_text, read_key
 from runfold.domain.values import Actor
 from runfold.handles.keys import KeyView
-from runfold.http.access import Bucket, Keys, is_local, keys_of_all
 from runfold.http.app import create_app, described
-from runfold.http.denials import Denials
+from runfold.http.clients import is_local
 
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 ROOT = Actor.parse("human:root")

@@ -8,7 +8,7 @@ import pytest
 
 from over_http.conftest import serving
 from runfold import Ledger, Run
-from runfold.http.access import Keys
+from runfold.access.keys import Keys
 from runfold.http.app import create_app
 
 ADA, BOB, AGENT = {"X-Actor": "human:ada"}, {"X-Actor": "human:bob"}, {"X-Actor": "agent:support"}

@@ -10,9 +10,9 @@ from over_http.conftest import serving
 from over_http.streams import Stream, names, positions
 from over_http.test_access import ALL_ROUTES, make_key, path_of, soon, with_key
 from runfold import Ledger
+from runfold.access.keys import Keys
 from runfold.api.route import CommandRoute
 from runfold.domain.security import KeyCreated, key_stream, read_key
-from runfold.http.access import Keys
 from runfold.http.app import create_app, described
 
 SECRET = "the label of a key"

@@ -14,10 +14,11 @@ import pytest
 from over_http.conftest import Anybody, serving
 from over_http.streams import Stream
 from runfold import Ledger, Thread
+from runfold.access.asking import Access
+from runfold.access.keys import Keys
 from runfold.domain.catalogue import event_types
 from runfold.domain.run import Run as RunState
 from runfold.domain.run_events import RunCreated
-from runfold.http.access import Access, Keys
 from runfold.http.app import create_app
 
 

@@ -10,11 +10,11 @@ import pytest
 
 from over_http.conftest import serving
 from runfold import Ledger
+from runfold.access.keys import Keys
 from runfold.api.route import MISSING
 from runfold.api.table import COMMANDS
 from runfold.domain.security import Scope
 from runfold.domain.values import Actor
-from runfold.http.access import Keys
 from runfold.http.app import create_app, described
 from runfold.http.server_state import KEY_HEADER
 

@@ -18,10 +18,10 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from runfold import Ledger, Run
+from runfold.access.admission import Connections
+from runfold.access.keys import Keys
 from runfold.access.limits import BytesInFlight, Limits
-from runfold.http.access import Keys
 from runfold.http.app import create_app
-from runfold.http.registry import Connections
 
 from .conftest import Anybody, serving
 from .raw import answer_of, connect, is_closed, send_all

@@ -11,7 +11,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from over_http.conftest import serving
 from runfold import Ledger
-from runfold.http.access import Keys
+from runfold.access.keys import Keys
 from runfold.http.app import create_app
 from runfold.http.routes import health
 

@@ -21,10 +21,10 @@ from over_http.conftest import Anybody, serving
 from over_http.test_access import make_key, with_key
 from projections.histories import History
 from runfold import Ledger, RemoteLedger, Settings
+from runfold.access.keys import Keys
 from runfold.api.route import QuestionRoute
 from runfold.api.table import QUESTIONS
 from runfold.errors import MomentNotFound, MomentNotPrepared, TooManyMoments, UsageError
-from runfold.http.access import Keys
 from runfold.http.app import create_app
 from runfold.http.routes.questions import answer_of, is_list
 from runfold.projections.registry import known

@@ -20,13 +20,14 @@ from over_http.conftest import serving
 from over_http.streams import Stream
 from over_http.test_access import ALL_ROUTES, IDS, body_of, denials, make_key, path_of, soon, with_key
 from runfold import Ledger, Settings
+from runfold.access import denials as denying
+from runfold.access.addresses import neighbourhood, read_address
+from runfold.access.keys import Keys
 from runfold.api.route import CommandRoute
 from runfold.domain.security import key_text, read_key
 from runfold.errors import EmbeddedServerFailed, LedgerUnavailable, PoisonEvent, QueueFull
-from runfold.http import denials as denying
-from runfold.http.access import Keys
 from runfold.http.app import create_app
-from runfold.http.clients import MOST_CHARACTERS, Clients, neighbourhood, read_address
+from runfold.http.clients import MOST_CHARACTERS, Clients
 from runfold.http.problems import disclosed
 
 Serve = Callable[..., httpx2.Client]

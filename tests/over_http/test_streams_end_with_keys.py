@@ -15,10 +15,10 @@ from over_http.streams import Block, Stream
 from over_http.test_access import make_key, soon, with_key
 from runfold import Ledger, Settings
 from runfold.access import key_watch
+from runfold.access.keys import Keys
 from runfold.access.limits import Limits
 from runfold.domain.security import read_key
 from runfold.errors import KeyRefused
-from runfold.http.access import Keys
 from runfold.http.app import create_app
 from runfold.store.codec import StreamKey
 

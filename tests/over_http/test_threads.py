@@ -7,7 +7,7 @@ import pytest
 
 from over_http.conftest import serving
 from runfold import Ledger, Run, Thread
-from runfold.http.access import Keys
+from runfold.access.keys import Keys
 from runfold.http.app import create_app
 
 ACME = {"X-Tenant": "acme"}

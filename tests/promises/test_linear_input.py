@@ -9,6 +9,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 
+from runfold.access.asking import Access
 from runfold.commands.json_schema import mismatch
 from runfold.domain.catalogue import event_types
 from runfold.domain.durations import duration
@@ -19,7 +20,6 @@ from runfold.errors import InvalidEvent
 from runfold.feed.shared import Feed
 from runfold.handles.arguments import content_parts
 from runfold.http import bodies
-from runfold.http.access import Access
 from runfold.http.app import _add_all
 from runfold.http.routes.commands import envelope
 from runfold.http.routes.metrics import Metrics

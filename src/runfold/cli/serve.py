@@ -57,8 +57,8 @@ def serve(
     At an address that other machines reach it starts only where keys exist.
     """
     from runfold import logs
+    from runfold.access.keys import Keys
     from runfold.access.limits import Limits
-    from runfold.http.access import Keys
     from runfold.http.app import create_app
     from runfold.http.folding import FoldingProcess
     from runfold.http.server import listening, url_of
@@ -84,8 +84,8 @@ def _first_key(ledger: "Ledger", listener: "socket.socket", owner: str | None) -
 
     Raises UsageError.
     """
+    from runfold.access.keys import keys_of_all
     from runfold.errors import UsageError
-    from runfold.http.access import keys_of_all
     from runfold.http.server import is_loopback, url_of
 
     keys = keys_of_all(ledger)

@@ -1,4 +1,4 @@
-"""Keys of the service: made for somebody, listed, revoked; and what is recorded of requests that were turned away.
+"""Keys of the service: made for somebody, listed, revoked.
 
 A key belongs to no thread. Its stream's own id stands where other events have their thread's, so that all that goes thread by
 thread (rebuilds, exports, indexes) meets it as a thread of its own, and nobody who asks for a real thread ever does.
@@ -15,11 +15,10 @@ from pydantic import ValidationError
 from runfold.commands.caller import Envelope
 from runfold.commands.plan import Plan, itself
 from runfold.commands.session import Session
-from runfold.commands.submitted import Receipt, Submitted
+from runfold.commands.submitted import Receipt
 from runfold.domain.durations import duration
 from runfold.domain.event import Context, Recorded, refusal
 from runfold.domain.security import (
-    AccessDenied,
     KeyCreated,
     KeyId,
     KeyRevoked,
@@ -147,16 +146,6 @@ def key_views(reader: Reader, tenant_id: str | None, now: datetime, up_to: int =
         KeyView(**view, status=key_status(created[stream], revoked="revoked_at" in view, now=now))
         for stream, view in views.items()
     ]
-
-
-def deny(executor: CallerExecutor, denied: AccessDenied) -> Submitted[Receipt]:
-    """Record that a request was turned away, in a stream of its own: nothing follows it, and nobody waits for another."""
-    stream = executor.new_id("security")
-
-    def decide(session: Session) -> None:
-        session.begin(session.new(Security, stream), [denied], stream, Context())
-
-    return executor.submit_plan(Plan(stream, decide, itself, {}))
 
 
 def _created(owner: str | Actor, scopes: Iterable[Scope], label: str, expires_at: datetime | None, secret: str) -> KeyCreated:

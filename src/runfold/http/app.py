@@ -9,13 +9,13 @@ from fastapi import APIRouter, FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware.cors import CORSMiddleware
 
+from runfold.access.admission import Connections
+from runfold.access.asking import Access
 from runfold.access.limits import Limits
 from runfold.feed.shared import Feed
 from runfold.http import problems
-from runfold.http.access import Access
 from runfold.http.clients import PublicHosts
 from runfold.http.document import DESCRIPTION, TITLE, openapi
-from runfold.http.registry import Connections
 from runfold.http.routes.batches import add_batches
 from runfold.http.routes.commands import add_commands
 from runfold.http.routes.docs import add_docs

@@ -10,18 +10,16 @@ from collections.abc import Iterable, Iterator
 from fastapi import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from runfold.access.addresses import Address, is_loopback, read_address
 from runfold.http.problems import problem
 from runfold.http.scope import connection_of
 from runfold.settings import listed
 
 MOST_HOPS, MOST_CHARACTERS = 32, 4096
 """How much of a header is looked at, from its end."""
-_SAME_CLIENT_BITS = 64
-"""Of an IPv6 address: whoever has one has all that begin alike."""
+_FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 _ALWAYS = frozenset({"/healthz", "/readyz"})
 """What balancers ask for by the address of the machine."""
-
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Clients:
@@ -44,30 +42,49 @@ class Clients:
                 break
         return str(found)
 
+    def asked(self, request: Request) -> "Asked":
+        """A request, as far as it matters who sends it."""
+        return Asked(request, self)
+
     def _is_trusted(self, address: Address) -> bool:
         return any(address in network for network in self._trusted)
 
 
-def neighbourhood(address: str | None) -> str | None:
-    """What counts as one client: an IPv4 address, or a whole network of IPv6 that is given to one site."""
-    parsed = None if address is None else read_address(address)
-    if not isinstance(parsed, ipaddress.IPv6Address):
-        return address
-    return str(ipaddress.ip_network((parsed, _SAME_CLIENT_BITS), strict=False))
+class Asked:
+    """A request, as far as it matters who sends it."""
+
+    def __init__(self, request: Request, clients: Clients) -> None:
+        self.headers = request.headers
+        self._request, self._clients = request, clients
+
+    @property
+    def authorization(self) -> list[str]:
+        """What it shows: each of its Authorization headers."""
+        return self.headers.getlist("authorization")
+
+    @property
+    def client(self) -> str | None:
+        """The address of who sends it; None where there is none, as on a Unix socket."""
+        return self._clients.address(self._request)
+
+    @property
+    def route(self) -> str:
+        """What it asks for, as method and path with the names of its fields."""
+        return f"{self._request.method} {getattr(self._request.scope.get('route'), 'path', '')}".rstrip()
 
 
-def read_address(text: str) -> Address | None:
-    """An address as headers have it, with or without a port; None for what is none."""
-    text = text.strip().strip('"')
-    if text.startswith("["):
-        text = text[1:].partition("]")[0]
-    elif text.count(":") == 1:
-        text = text.partition(":")[0]
-    try:
-        address = ipaddress.ip_address(text.partition("%")[0])  # a zone is anybody's text
-    except ValueError:
-        return None
-    return getattr(address, "ipv4_mapped", None) or address
+def is_local(request: Request) -> bool:
+    """Whether it comes from this machine, asks for this machine, and was passed on by nobody."""
+    if request.client is None or not is_loopback(request.client.host):
+        return False
+    if any(name in request.headers for name in _FORWARDED):
+        return False
+    hosts = [request.headers.get("host", ""), *(origin.partition("://")[2] for origin in request.headers.getlist("origin"))]
+    return all(is_loopback(_without_port(host)) for host in hosts)
+
+
+def _without_port(host: str) -> str:
+    return host.partition("]")[0].removeprefix("[") if host.startswith("[") else host.partition(":")[0]
 
 
 def _peer(request: Request) -> Address | None:
@@ -94,12 +111,6 @@ def _for(element: str) -> str:
     return next((value for name, _, value in pairs if name.strip().lower() == "for"), "")
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a name or address is this machine's own."""
-    address = read_address(host)
-    return host.lower() == "localhost" or (address is not None and address.is_loopback)
-
-
 class PublicHosts:
     """An application that answers to its names, and to this machine's own, and to no others.
 
@@ -120,5 +131,5 @@ class PublicHosts:
     def _answers_to(self, request: Request) -> bool:
         given = request.headers.getlist("host")
         host = given[0].lower() if len(given) == 1 else ""
-        name = host.partition("]")[0].removeprefix("[") if host.startswith("[") else host.partition(":")[0]
+        name = _without_port(host)
         return name.rstrip(".") in self._names or is_loopback(name)

@@ -17,10 +17,10 @@ import structlog
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from runfold.access.admission import Connections
 from runfold.access.limits import Limits
 from runfold.feed.shared import Feed
 from runfold.http.problems import raw_problem
-from runfold.http.registry import Connections
 
 EXTENSION = "runfold.connection"
 STOP_SECONDS = 0.5

@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TypeVar
 
 from fastapi import Request
 
+from runfold.access.asking import Access
 from runfold.access.key_watch import Ended
 from runfold.access.limits import BytesInFlight, Limits, Pools
 from runfold.api.route import Scope
@@ -16,7 +18,7 @@ from runfold.domain.values import digest
 from runfold.errors import InvalidEvent, ProjectionNotFound
 from runfold.handles.tenant_ledger import TenantLedger
 from runfold.http import bodies
-from runfold.http.access import Access
+from runfold.http.clients import Clients
 from runfold.http.waiting import Watch
 from runfold.ledger import Ledger
 from runfold.projections.projection import AnyProjection
@@ -50,7 +52,15 @@ class ServerState:
 
     async def ledger_for(self, request: Request, scope: Scope) -> TenantLedger:
         """The ledger as who asks sees it. Raises AccessDenied."""
-        return self.ledger.on_behalf(await self.access.caller(request, scope))
+        return self.ledger.on_behalf(await self.caller(request, scope))
+
+    async def caller(self, request: Request, scope: Scope) -> Caller:
+        """Who asks. Raises AccessDenied."""
+        return await self.access.caller(self._clients.asked(request), scope)
+
+    @cached_property
+    def _clients(self) -> Clients:
+        return Clients(self.ledger.settings.trusted_proxies)
 
     @property
     def is_behind_proxy(self) -> bool:
@@ -83,7 +93,7 @@ class ServerState:
         Nothing of the body is taken from who may not send it. Raises AccessDenied, TooLarge, TooSlow, TooBusy, and InvalidEvent
         for what can be no key.
         """
-        caller = await self.access.caller(request, scope)
+        caller = await self.caller(request, scope)
         async with self.body(request, caller) as body, self._once(request, caller, body) as known:
             yield self.ledger.on_behalf(known), body
 

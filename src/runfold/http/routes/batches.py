@@ -121,7 +121,7 @@ def _handler(service: ServerState, read: Reading, scope: Scope) -> Handler:
             if len(steps) > service.limits.batch_commands:
                 raise TooLarge("the batch", service.limits.batch_commands, "commands")
             for more in {step.route.scope for step in steps} - {scope}:
-                await service.access.caller(request, more)
+                await service.caller(request, more)
             said = envelope(request, {})
             if steps and said:
                 first = steps[0]

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runfold.errors import LedgerError
 from runfold.feed.shared import Feed
-from runfold.http.access import is_local
+from runfold.http.clients import is_local
 from runfold.http.routes.health import Looking
 from runfold.http.routing import Operation, add
 from runfold.http.scope import answered_early
@@ -143,7 +143,7 @@ def add_metrics(router: APIRouter, service: ServerState, feed: Feed, metrics: Me
 
     async def scrape(request: Request) -> Response:
         if service.is_behind_proxy or not is_local(request):
-            await service.access.caller(request, "admin")
+            await service.caller(request, "admin")
         standing = await _standing(looking, service.ledger)
         asked = CollectorRegistry()
         asked.register(_Families(lambda: of_ledger(standing)))

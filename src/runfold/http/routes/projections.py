@@ -152,7 +152,7 @@ def _listing(service: ServerState, rebuilds: Rebuilds) -> Handler:
     adapter = TypeAdapter(ProjectionList)
 
     async def handle(request: Request) -> Response:
-        caller = await service.access.caller(request, "runs:read")
+        caller = await service.caller(request, "runs:read")
         seen_by = None if service.runs_it(caller) else caller.tenant_id
         items = await service.pools.questions.run(service.ledger.projections, service.own.values(), seen_by=seen_by)
         position = max((status.head for status in items), default=0)
@@ -166,7 +166,7 @@ def _retrying(service: ServerState) -> Handler:
     adapter = TypeAdapter(Retried)
 
     async def handle(request: Request) -> Response:
-        await service.access.caller(request, "projections:rebuild")
+        await service.caller(request, "projections:rebuild")
         name = request.path_params["name"]
         retried = await service.pools.commands.run(service.ledger.retry, name)
         return answer(adapter, Retried(name=name, retried=retried), {})
@@ -178,7 +178,7 @@ def _rebuilding(service: ServerState, rebuilds: Rebuilds) -> Handler:
     adapter = TypeAdapter(RebuildStatus)
 
     async def handle(request: Request) -> Response:
-        caller = await service.access.caller(request, "projections:rebuild")
+        caller = await service.caller(request, "projections:rebuild")
         async with service.body(request, caller) as raw:
             asked = bodies.parsed(request, raw, RebuildAsked)
         status = rebuilds.start(request.path_params["name"], asked)

@@ -9,24 +9,27 @@ import asyncio
 from dataclasses import dataclass
 
 import structlog
-from fastapi import Request
 
+from runfold.access.addresses import neighbourhood
+from runfold.access.asking import Asking
 from runfold.commands.caller import Caller
+from runfold.commands.plan import Plan, itself
+from runfold.commands.session import Session
 from runfold.commands.submitted import Receipt, Submitted
-from runfold.domain.security import AccessDenied, Denied, Scope
+from runfold.domain.event import Context
+from runfold.domain.security import AccessDenied, Denied, Scope, Security
 from runfold.domain.values import Actor
 from runfold.errors import LedgerError
-from runfold.handles.keys import deny
-from runfold.http.clients import Clients, neighbourhood
+from runfold.handles.local import CallerExecutor
 from runfold.ledger import Ledger
 
 WINDOW_SECONDS = 60.0
 MOST_KINDS = 100
 """Beyond it, addresses and keys are no longer told apart: whoever has many of them cannot fill the log."""
 
-DOORKEEPER = Actor(kind="system", id="access")
+ACCESS_CONTROL = Actor(kind="system", id="access")
 
-_log = structlog.get_logger("runfold.http")
+_log = structlog.get_logger("runfold.access")
 
 Kind = tuple[str, str | None, Denied]
 
@@ -44,15 +47,13 @@ class Denials:
     def __init__(self, ledger: Ledger, window_seconds: float = WINDOW_SECONDS) -> None:
         self._ledger = ledger
         self._window_seconds = window_seconds
-        self._clients = Clients(ledger.settings.trusted_proxies)
         self._same: dict[Kind, _Same] = {}
         self._watched: set[asyncio.Task[None]] = set()
 
-    def add(self, request: Request, tenant_id: str, reason: Denied, scope: Scope, key_id: str | None = None) -> None:
+    def add(self, asking: Asking, tenant_id: str, reason: Denied, scope: Scope, key_id: str | None = None) -> None:
         """A request was turned away."""
-        client = self._clients.address(request)
-        route = f"{request.method} {getattr(request.scope.get('route'), 'path', '')}".rstrip()
-        denied = AccessDenied(reason=reason, key_id=key_id, client=client, route=route, scope=scope)
+        client = asking.client
+        denied = AccessDenied(reason=reason, key_id=key_id, client=client, route=asking.route, scope=scope)
         kind = tenant_id, key_id or neighbourhood(client), reason
         if kind not in self._same and len(self._same) >= MOST_KINDS:
             kind, denied = (tenant_id, None, reason), denied.model_copy(update={"client": None, "key_id": None})
@@ -81,10 +82,20 @@ class Denials:
             self._begin(kind, same.denied)
 
     def _record(self, tenant_id: str, denied: AccessDenied) -> None:
-        ledger = self._ledger.on_behalf(Caller(tenant_id, DOORKEEPER))
-        watching = asyncio.ensure_future(_watch(deny(ledger.executor, denied), denied))
+        ledger = self._ledger.on_behalf(Caller(tenant_id, ACCESS_CONTROL))
+        watching = asyncio.ensure_future(_watch(record_denial(ledger.executor, denied), denied))
         self._watched.add(watching)
         watching.add_done_callback(self._watched.discard)
+
+
+def record_denial(executor: CallerExecutor, denied: AccessDenied) -> Submitted[Receipt]:
+    """Record that a request was turned away, in a stream of its own: nothing follows it, and nobody waits for another."""
+    stream = executor.new_id("security")
+
+    def decide(session: Session) -> None:
+        session.begin(session.new(Security, stream), [denied], stream, Context())
+
+    return executor.submit_plan(Plan(stream, decide, itself, {}))
 
 
 async def _watch(submitted: Submitted[Receipt], denied: AccessDenied) -> None:

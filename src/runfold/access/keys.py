@@ -2,22 +2,22 @@
 
 import asyncio
 import contextlib
-import ipaddress
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NoReturn, Protocol
+from typing import NoReturn
 
-from fastapi import Request
-from starlette.concurrency import run_in_threadpool
+from anyio import to_thread
 
+from runfold.access.asking import Asking
+from runfold.access.bucket import Bucket
+from runfold.access.denials import Denials
 from runfold.access.key_watch import Ended, KeyWatch
 from runfold.commands.caller import Caller
 from runfold.domain.security import Denied, Scope, Security, Shown, key_stream, read_key
 from runfold.errors import KeyRefused, ScopeMissing, TooManyRequests
 from runfold.handles.keys import KeyView, key_views
-from runfold.http.denials import Denials
 from runfold.ledger import Ledger
 from runfold.store.codec import StreamKey
 
@@ -25,46 +25,10 @@ BELIEVED_SECONDS = 1.0
 MOST_BELIEVED = 10_000
 STRANGERS_AT_ONCE = 4
 
-_FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
-
-
-class Access(Protocol):
-    """Knows who asks."""
-
-    async def caller(self, request: Request, scope: Scope) -> Caller:
-        """Whose request it is. Raises KeyRefused, ScopeMissing, TooManyRequests."""
-
-    def watch(self, caller: Caller, ended: Ended) -> Callable[[], None]:
-        """Call `ended` when the caller's API key is good no more; call what is returned to be told no more."""
-
-    async def close(self) -> None:
-        """The service ends: whatever is still to be done."""
-
 
 def keys_of_all(ledger: Ledger) -> list[KeyView]:
     """The keys of all tenants, those that are good no more too."""
     return key_views(ledger.recorder.reader, None, ledger.command_executor.clock())
-
-
-class Bucket:
-    """How often a key may ask: as many requests at once as in a second, and then evenly.
-
-    Libraries have windows, in which everybody may ask at once again when the next one begins, or which keep the time of each
-    request: two numbers a key are enough here.
-    """
-
-    def __init__(self, a_second: float, now: float) -> None:
-        self._a_second, self._most = a_second, max(1.0, a_second)
-        self._left, self._at = self._most, now
-
-    def take(self, now: float) -> float:
-        """Let one request through, which is 0; else the seconds until there is room for it."""
-        self._left = min(self._most, self._left + (now - self._at) * self._a_second)
-        self._at = now
-        if self._left < 1:
-            return (1 - self._left) / self._a_second
-        self._left -= 1
-        return 0.0
 
 
 @dataclass
@@ -110,23 +74,23 @@ class Keys:
         self._watch = KeyWatch(self._read_one, ledger.command_executor.clock)
         ledger.command_executor.revoked_keys.tell(self._watch.revoked)
 
-    async def caller(self, request: Request, scope: Scope) -> Caller:
+    async def caller(self, asking: Asking, scope: Scope) -> Caller:
         """The key's owner, in its tenant. Raises KeyRefused, ScopeMissing, TooManyRequests, LedgerUnavailable."""
-        shown = _shown(request)
+        shown = _shown(asking)
         if not isinstance(shown, Shown):
-            self._refuse(request, scope, shown)
+            self._refuse(asking, scope, shown)
         known = (await self._find(shown)).of(shown.secret)
         now, stream = self._ledger.command_executor.clock(), key_stream(shown.id)
         state = known.state if known else Security(stream)
         if (fault := state.fault(shown.secret, now)) is not None or known is None:
-            self._refuse(request, scope, fault or "unknown", known, shown.id)
+            self._refuse(asking, scope, fault or "unknown", known, shown.id)
         if (known.tenant_id, stream) in self._ledger.command_executor.revoked_keys:
-            self._refuse(request, scope, "revoked", known, shown.id)
+            self._refuse(asking, scope, "revoked", known, shown.id)
         if known.bucket is not None and (seconds := known.bucket.take(time.monotonic())):
-            self._denials.add(request, known.tenant_id, "too_many", scope, shown.id)
+            self._denials.add(asking, known.tenant_id, "too_many", scope, shown.id)
             raise TooManyRequests(self._ledger.settings.requests_a_second, seconds)
         if not state.allows(scope):
-            self._denials.add(request, known.tenant_id, "scope_missing", scope, shown.id)
+            self._denials.add(asking, known.tenant_id, "scope_missing", scope, shown.id)
             raise ScopeMissing(shown.id, scope)
         assert state.key is not None, "it has no fault"  # noqa: S101
         return Caller(known.tenant_id, state.key.owner, scopes=frozenset(state.key.scopes), api_key=shown.id)
@@ -147,11 +111,11 @@ class Keys:
         await self._denials.close()
 
     def _refuse(
-        self, request: Request, scope: Scope, reason: Denied, known: _Held | None = None, key_id: str | None = None
+        self, asking: Asking, scope: Scope, reason: Denied, known: _Held | None = None, key_id: str | None = None
     ) -> NoReturn:
         """Say no, and no more than that. What was said of a key that was never made is not recorded."""
         tenant_id = known.tenant_id if known is not None else self._ledger.caller.tenant_id
-        self._denials.add(request, tenant_id, reason, scope, key_id if known is not None else None)
+        self._denials.add(asking, tenant_id, reason, scope, key_id if known is not None else None)
         raise _refused()
 
     async def _find(self, shown: Shown) -> _Known:
@@ -180,7 +144,7 @@ class Keys:
     async def _look_up(self, key_id: str, *, is_proven: bool) -> _Known:
         async with contextlib.nullcontext() if is_proven else self._strangers:
             asked_at = time.monotonic()
-            states = await run_in_threadpool(self._read, key_id)
+            states = await to_thread.run_sync(self._read, key_id)
         before, a_second = self._known.get(key_id, _STRANGER), self._ledger.settings.requests_a_second
         buckets = {held.tenant_id: held.bucket for held in before.held}
         held = [
@@ -218,36 +182,11 @@ def _refused() -> KeyRefused:
     return KeyRefused("the request has no key, or none that is good")
 
 
-def _shown(request: Request) -> Shown | Denied:
+def _shown(asking: Asking) -> Shown | Denied:
     """The key in a request, or why there is none."""
-    given = request.headers.getlist("authorization")
+    given = asking.authorization
     if not given:
         return "no_key"
     scheme, _, text = given[0].partition(" ")
     shown = read_key(text.strip(" "))
     return shown if shown and len(given) == 1 and scheme.lower() == "bearer" else "malformed"
-
-
-def is_local(request: Request) -> bool:
-    """Whether it comes from this machine, asks for this machine, and was passed on by nobody."""
-    if request.client is None or not _is_loopback(request.client.host):
-        return False
-    if any(name in request.headers for name in _FORWARDED):
-        return False
-    hosts = [request.headers.get("host", ""), *(origin.partition("://")[2] for origin in request.headers.getlist("origin"))]
-    return all(_is_loopback(_without_port(host)) for host in hosts)
-
-
-def _without_port(host: str) -> str:
-    return host.partition("]")[0].removeprefix("[") if host.startswith("[") else host.partition(":")[0]
-
-
-def _is_loopback(host: str) -> bool:
-    if host.lower() == "localhost":
-        return True
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return bool((mapped or address).is_loopback)
