@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from runfold.api.former_names import FORMER_NAMES
 from runfold.api.route import CommandRoute, QuestionRoute
 from runfold.api.table import COMMANDS, DEPRECATED_QUESTIONS, QUESTIONS
 from runfold.handles.handle import Handle
@@ -52,3 +53,8 @@ def test_a_question_is_served_at_its_former_path_too_and_said_to_be_deprecated_t
     assert (former.name, former.path, former.is_deprecated) == (f"{route.name}_deprecated", "/former", True)
     assert (former.method, former.scope, former.deprecated_path) == (route.method, route.scope, None)
     assert QUESTIONS[1].at_deprecated_path() is None
+
+
+def test_every_former_name_leads_to_a_command_and_every_command_had_one() -> None:
+    assert set(FORMER_NAMES.values()) == {route.name for route in COMMANDS}
+    assert not FORMER_NAMES.keys() & {route.name for route in ROUTES}

@@ -1,6 +1,7 @@
 """Several commands in one request: all recorded, or none."""
 
 import threading
+from typing import Any
 
 import httpx2
 import pytest
@@ -13,18 +14,29 @@ def run(ledger: Ledger) -> Run:
     return ledger.create_thread(agent_id="support").start_run()
 
 
-COMMANDS = [
-    {"path": "/messages", "body": {"role": "user", "content": "Where is my order?", "message_id": "msg_1"}},
-    {"path": "/tool-calls", "body": {"name": "look_up", "arguments": {"order": 7}, "call_id": "call_1"}},
-    {"path": "/tool-calls/call_1/succeed", "body": {"result": {"status": "sent"}}},
-    {"path": "/messages", "body": {"role": "assistant", "content": "It left on Tuesday."}},
-    {"path": "/state", "verb": "PUT", "body": {"state": {"asked": 1}}},
-    {"path": "/complete", "body": {"output": "done"}},
+COMMANDS: list[dict[str, Any]] = [
+    {"name": "messages.add", "body": {"role": "user", "content": "Where is my order?", "message_id": "msg_1"}},
+    {"name": "tool_calls.create", "body": {"name": "look_up", "arguments": {"order": 7}, "call_id": "call_1"}},
+    {"name": "tool_calls.succeed", "ids": {"call_id": "call_1"}, "body": {"result": {"status": "sent"}}},
+    {"name": "messages.add", "body": {"role": "assistant", "content": "It left on Tuesday."}},
+    {"name": "state.set", "body": {"state": {"asked": 1}}},
+    {"name": "runs.complete", "body": {"output": "done"}},
 ]
+FORMER = ["Recording.add_message", "Recording.call_tool", "ToolCall.succeed", "Recording.add_message", "Recording.set_state"]
+BY_FORMER_NAMES = [{**item, "name": name} for item, name in zip(COMMANDS, [*FORMER, "Life.complete"], strict=True)]
+PATHS = ["/messages", "/tool-calls", "/tool-calls/call_1/succeed", "/messages", "/state", "/complete"]
+BY_PATHS = [
+    {"path": path, "verb": "PUT" if path == "/state" else "POST", "body": item["body"]}
+    for item, path in zip(COMMANDS, PATHS, strict=True)
+]
+"""As version 0.1 took them."""
 
 
-def test_commands_that_build_on_each_other_are_recorded_together(client: httpx2.Client, run: Run) -> None:
-    answer = client.post(f"/runs/{run.id}/events", json={"commands": COMMANDS, "expected_version": 2})
+@pytest.mark.parametrize("commands", [COMMANDS, BY_FORMER_NAMES, BY_PATHS], ids=["names", "former names", "paths"])
+def test_commands_that_build_on_each_other_are_recorded_together(
+    client: httpx2.Client, run: Run, commands: list[dict[str, Any]]
+) -> None:
+    answer = client.post(f"/runs/{run.id}/events", json={"commands": commands, "expected_version": 2})
     assert answer.status_code == 200, answer.text
     reply = answer.json()
     assert reply["ids"][:2] == ["msg_1", "call_1"]
@@ -34,7 +46,7 @@ def test_commands_that_build_on_each_other_are_recorded_together(client: httpx2.
 
 
 def test_one_that_is_refused_leaves_nothing_of_the_others(client: httpx2.Client, run: Run) -> None:
-    late = {"path": "/messages", "body": {"role": "user", "content": "too late"}}
+    late = {"name": "messages.add", "body": {"role": "user", "content": "too late"}}
     refused = client.post(f"/runs/{run.id}/events", json={"commands": [*COMMANDS, late]})
     assert refused.status_code == 409
     assert refused.json()["type"] == "urn:runfold:error:CommandRefused"
@@ -44,6 +56,14 @@ def test_one_that_is_refused_leaves_nothing_of_the_others(client: httpx2.Client,
 @pytest.mark.parametrize(
     ("item", "path"),
     [
+        ({"name": "messages.ad"}, "commands.1.name"),
+        ({"name": "threads.rename", "body": {"title": "x"}}, "commands.1.name"),
+        ({"body": {"role": "user"}}, "commands.1.name"),
+        ({"name": "messages.add", "path": "/messages"}, "commands.1.path"),
+        ({"name": "messages.add"}, "commands.1.body.role"),
+        ({"name": "tool_calls.start"}, "commands.1.ids.call_id"),
+        ({"name": "tool_calls.start", "ids": {"call_id": ""}}, "body.commands.1.ids.call_id"),
+        ({"name": "messages.add", "ids": {"run_id": "run_1"}}, "commands.1.ids.run_id"),
         ({"path": "/nothing"}, "commands.1.path"),
         ({"path": "/messages"}, "commands.1.body.role"),
         ({"path": "/messages", "body": {"role": "user", "content": "x", "actor": "human:eve"}}, "commands.1.body.actor"),
@@ -64,13 +84,13 @@ def test_a_command_that_cannot_be_is_named_with_its_place(
 def test_a_batch_of_nothing_records_nothing_and_ten_thousand_go_in_together(client: httpx2.Client, run: Run) -> None:
     nothing = client.post(f"/runs/{run.id}/events", json={"commands": []}).json()
     assert (nothing["ids"], nothing["appended"]) == ([], 0)
-    many = [{"path": "/messages", "body": {"role": "user", "content": str(number)}} for number in range(10_000)]
+    many = [{"name": "messages.add", "body": {"role": "user", "content": str(number)}} for number in range(10_000)]
     assert client.post(f"/runs/{run.id}/events", json={"commands": many}).json()["appended"] == 10_000
     assert client.post(f"/runs/{run.id}/events", json={"commands": [*many, many[0]]}).status_code == 413
 
 
 def test_a_batch_under_a_key_takes_effect_once_and_gives_the_same_answer(client: httpx2.Client, run: Run) -> None:
-    body = {"commands": [{"path": "/messages", "body": {"role": "user", "content": str(number)}} for number in range(5)]}
+    body = {"commands": [{"name": "messages.add", "body": {"role": "user", "content": str(number)}} for number in range(5)]}
     answers: list[httpx2.Response] = []
 
     def ask() -> None:

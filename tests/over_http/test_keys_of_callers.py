@@ -72,7 +72,7 @@ BATCHES: Mapping[str, tuple[str, str, Mapping[str, Any]]] = {
     "runs.execute_commands": (
         "POST",
         "/runs/{run_id}/events",
-        {"commands": [{"path": "/messages", "body": {"role": "assistant"}}]},
+        {"commands": [{"name": "messages.add", "body": {"role": "assistant"}}]},
     ),
     "approvals.vote_many": ("POST", "/approvals/resolve", {"votes": [{"approval_id": "{approval_id}", "verdict": "approve"}]}),
     "threads.delete_many": ("POST", "/threads/delete", {"thread_ids": ["{thread_id}"], "reason": "asked"}),

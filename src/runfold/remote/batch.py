@@ -22,7 +22,6 @@ from runfold.remote.reading import RemoteReading
 
 T = TypeVar("T")
 
-_RUN = "/runs/{run_id}"
 _TEXTS = {"runs.claim": "execution_id", "tool_calls.start": "execution_key"}
 """The arguments that methods return."""
 
@@ -84,10 +83,7 @@ class RemoteBatchExecutor:
         self._require_whole()
         if not self._requests:
             return None
-        start = len(_RUN.format(run_id=self._run_id))
-        commands = [
-            {"path": request.path[start:], "verb": request.route.verb, "body": dict(request.said)} for request in self._requests
-        ]
+        commands = [request.in_batch for request in self._requests]
         try:
             answer = self._client.request(
                 "POST", f"/runs/{self._run_id}/events", body=json_text({"commands": commands}).encode(), key=uuid7().hex

@@ -52,6 +52,13 @@ class CommandRequest(NamedTuple):
         return json_text(self.said).encode()
 
     @property
+    def in_batch(self) -> dict[str, Any]:
+        """The command as one of a batch of its run. Raises NotFound, UsageError."""
+        require_ids(self.route, self.ids)
+        ids = {name: value for name, value in self.ids.items() if name != "run_id"}
+        return {"name": self.route.name, "ids": ids, "body": dict(self.said)}
+
+    @property
     def streams(self) -> frozenset[str]:
         """The threads, runs and approvals that it names, new ones too."""
         named = [*self.ids.values(), *self.said.values()]
@@ -77,7 +84,15 @@ def request_of(call: MethodCall[Any]) -> CommandRequest:
 
 def path_of(route: Route, ids: Mapping[str, str]) -> str:
     """Where a request goes. Raises NotFound for an id that nothing can have, UsageError for what no path can hold."""
+    require_ids(route, ids)
     path = route.path
+    for name, value in ids.items():
+        path = path.replace(f"{{{name}}}", quote(value, safe=""))
+    return path
+
+
+def require_ids(route: Route, ids: Mapping[str, str]) -> None:
+    """Raise NotFound for an id that nothing can have, UsageError for what no path can hold."""
     for name, value in ids.items():
         if name in _STREAMS:
             kind, missing = _STREAMS[name]
@@ -85,8 +100,6 @@ def path_of(route: Route, ids: Mapping[str, str]) -> str:
                 raise missing(value)
         if not isinstance(value, str) or "/" in value or value in {"", ".", ".."}:
             raise UsageError(f"{name} {value!r} cannot stand in the path {route.path}; use it where the database is")
-        path = path.replace(f"{{{name}}}", quote(value, safe=""))
-    return path
 
 
 def _said(route: CommandRoute, name: str, value: Any) -> Any:

@@ -2,18 +2,27 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from runfold.http.bodies import Body
 
+_DEPRECATED: dict[str, JsonValue] = {"deprecated": True}
+
 
 class Item(Body):
-    """One command of a batch: as it would be sent by itself, its path from the run's own on."""
+    """One command of a batch: its name, the ids that its path has beside the run's, and its body."""
 
-    path: Annotated[str, Field(max_length=1000)]
-    """Such as `/messages` or `/tool-calls/call_1/succeed`."""
-    verb: Literal["POST", "PUT", "PATCH"] = "POST"
+    name: Annotated[str, Field(max_length=200)] | None = None
+    """The operationId of a command of a run, such as `messages.add`. Names of version 0.1 (`Recording.add_message`) are
+    deprecated."""
+    ids: dict[str, Annotated[str, Field(min_length=1, max_length=1000)]] = Field(default_factory=dict)
+    """What the command's path names beside `run_id`, such as `{"call_id": "call_1"}` of `tool_calls.succeed`."""
     body: dict[str, Any] = Field(default_factory=dict)
+    """What would be sent as the body of the command by itself."""
+    path: Annotated[str, Field(max_length=1000)] | None = Field(None, json_schema_extra=_DEPRECATED)
+    """Deprecated: give `name` and `ids`. The command's path from the run's own on, such as `/tool-calls/call_1/succeed`."""
+    verb: Literal["POST", "PUT", "PATCH"] = Field("POST", json_schema_extra=_DEPRECATED)
+    """Deprecated: give `name`. Of `path`."""
 
 
 class RunBatch(Body):

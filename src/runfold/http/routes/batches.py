@@ -10,6 +10,7 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
+from runfold.api.former_names import FORMER_NAMES
 from runfold.api.route import CommandRoute, Scope
 from runfold.api.table import COMMANDS
 from runfold.commands.plan import Plan
@@ -194,16 +195,44 @@ _OF_RUN = [
     for route in COMMANDS
     if route.path.startswith(f"{_RUN}/")
 ]
+_NAMED_OF_RUN = {route.name: route for route, _ in _OF_RUN}
 
 
 def _step(number: int, item: Item, ids: Mapping[str, str]) -> Step:
+    at = f"commands.{number}"
+    if item.name is None and item.path is None:
+        raise InvalidEvent(f"{at}.name", "is missing; send the name of a command, such as messages.add")
+    if item.name is not None and item.path is not None:
+        raise InvalidEvent(f"{at}.path", "is not sent together with a name; send the name and the ids alone")
+    route, more = _by_path(at, item.verb, item.path) if item.path is not None else _by_name(at, item)
+    body = bodies.checked(body_of(route), item.body, orjson.dumps(item.body), f"{at}.body")
+    return Step(route, {**ids, **more}, bodies.said(body))
+
+
+def _by_name(at: str, item: Item) -> tuple[CommandRoute, Mapping[str, str]]:
+    """The command that an item names, and the ids in its path beside the run's. Raises InvalidEvent."""
+    given = str(item.name)
+    route = _NAMED_OF_RUN.get(FORMER_NAMES.get(given, given))
+    if route is None:
+        known = ", ".join(sorted(_NAMED_OF_RUN))
+        raise InvalidEvent(f"{at}.name", f"{given[:80]!r} is not a command of a run; expected one of {known}")
+    expected = [name for name in route.path_names if name != "run_id"]
+    if wrong := sorted({*item.ids} ^ {*expected}):
+        ids = f"the ids {', '.join(expected)}" if expected else "no ids"
+        raise InvalidEvent(
+            f"{at}.ids.{wrong[0][:80]}", f"is {'missing' if wrong[0] in expected else 'unknown'}; {route.name} takes {ids}"
+        )
+    return route, item.ids
+
+
+def _by_path(at: str, verb: str, path: str) -> tuple[CommandRoute, Mapping[str, str]]:
+    """The command at a verb and a path from the run's own on, and the ids in it. Raises InvalidEvent."""
     for route, pattern in _OF_RUN:
-        found = pattern.fullmatch(item.path)
-        if route.verb == item.verb and found is not None:
-            body = bodies.checked(body_of(route), item.body, orjson.dumps(item.body), f"commands.{number}.body")
-            return Step(route, {**ids, **found.groupdict()}, bodies.said(body))
-    known = ", ".join(sorted({f"{route.verb} {route.path.removeprefix(_RUN)}" for route, _ in _OF_RUN}))
-    raise InvalidEvent(f"commands.{number}.path", f"{item.verb} {item.path[:80]!r} is no command of a run; there are {known}")
+        found = pattern.fullmatch(path)
+        if route.verb == verb and found is not None:
+            return route, found.groupdict()
+    known = ", ".join(sorted(_NAMED_OF_RUN))
+    raise InvalidEvent(f"{at}.path", f"{verb} {path[:80]!r} is not a command of a run; send a name instead, one of {known}")
 
 
 def _votes(request: Request, raw: bytes) -> list[Step]:
