@@ -32,8 +32,8 @@ schemas: $(BIN)/.installed-dev  ## write schemas/ and docs/reference/ from the c
 	@$(BIN)/python scripts/export_schemas.py
 	@$(BIN)/python scripts/write_reference.py
 
-rows: $(BIN)/.installed-dev  ## which rows of a list of features, which is not part of the project, no passing test shows yet
-	@$(BIN)/python scripts/rows.py
+rows: $(BIN)/.installed-dev  ## compare the tests with a list of features, LIST=FILE, which is not part of the project
+	@$(BIN)/python scripts/rows.py $(LIST) $(ARGS)
 
 faults: $(BIN)/.installed-dev  ## kill, cut off and fill up everything under load; RUNFOLD_DATABASE_URL=… tries your own database
 	@$(BIN)/python scripts/faults/run.py $(ARGS)

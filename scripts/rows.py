@@ -1,7 +1,8 @@
 """Which feature rows of existing systems no passing test shows yet.
 
-Runs the tests, takes the `row` markers of those that passed, and compares them with the reference list beside the
-project. Prints each missing row, and last how many are shown.
+The list of rows is not part of the project: it is a file that its developers keep, whose path is the first argument. Nothing of
+Runfold needs it; the markers `row(...)` of tests name its rows. This runs the tests that have such markers, compares those that
+passed with the list, and prints each missing row, and last how many are shown.
 """
 
 import re
@@ -10,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-REFERENCE = Path(__file__).parents[2] / "shared" / "reference" / "seed-systems.md"
 ROW = re.compile(r"^\| ((?:RV|AG|LT|CV|CM|HV)-\d+) \| (.+?) \|", re.MULTILINE)
 
 
@@ -35,12 +35,13 @@ class Shown:
 
 def main() -> int:
     """Print what is missing. Exit 1 when a test failed, or names a row that is not in the list."""
-    if not REFERENCE.exists():
-        print(f"the list of rows is not at {REFERENCE}", file=sys.stderr)
+    given = sys.argv[1:]
+    if not given or not Path(given[0]).is_file():
+        print(f"{' '.join(given) or 'no file'}: name the file with the list of rows; it is not part of the project", file=sys.stderr)
         return 2
-    wanted = dict(ROW.findall(REFERENCE.read_text()))
+    wanted = dict(ROW.findall(Path(given[0]).read_text(encoding="utf-8")))
     shown = Shown()
-    outcome = pytest.main(["-q", "--no-header", *sys.argv[1:]], plugins=[shown])
+    outcome = pytest.main(["-q", "--no-header", *given[1:]], plugins=[shown])
     unknown = sorted(shown.rows - wanted.keys())
     for row in [row for row in wanted if row not in shown.rows]:
         print(f"{row:8} {wanted[row]}")

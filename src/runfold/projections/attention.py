@@ -1,7 +1,7 @@
 """Runs that a person should look at, and why.
 
-The limits and what they are held against are those of hive's runtime log (seed rows HV-85 to HV-88), which applies them to
-each node of a graph. Here they are applied to the run as a whole, so a run is flagged whenever one of its nodes would be.
+The limits and what they are held against are those of hive's runtime log, which applies them to each node of a graph.
+Here they are applied to the run as a whole, so a run is flagged whenever one of its nodes would be.
 Our events have no word for some of what hive counts:
 
 - a **retry** is each attempt after the first (`run.started`), and each decision of the type `retry_strategy`;
@@ -51,7 +51,7 @@ MOST_ESCALATIONS = 2
 MOST_LATENCY_NS = 60_000 * 1_000_000
 MOST_TOKENS = 100_000
 MOST_STEPS = 20
-"""What is still no reason to look: more is (HV-88)."""
+"""What is still no reason to look: more is, as in hive's log."""
 
 Changes = dict[str, Any]
 
