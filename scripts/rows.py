@@ -37,7 +37,9 @@ def main() -> int:
     """Print what is missing. Exit 1 when a test failed, or names a row that is not in the list."""
     given = sys.argv[1:]
     if not given or not Path(given[0]).is_file():
-        print(f"{' '.join(given) or 'no file'}: name the file with the list of rows; it is not part of the project", file=sys.stderr)
+        print(
+            f"{' '.join(given) or 'no file'}: name the file with the list of rows; it is not part of the project", file=sys.stderr
+        )
         return 2
     wanted = dict(ROW.findall(Path(given[0]).read_text(encoding="utf-8")))
     shown = Shown()

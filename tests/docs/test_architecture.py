@@ -51,5 +51,17 @@ def test_every_room_stands_in_the_table_in_the_order_of_its_layer() -> None:
 
 def test_the_glossary_holds_the_words_that_the_documents_lean_on() -> None:
     words = set(re.findall(r"\*\*([\w ]+)\*\*", (DOCS / "glossary.md").read_text(encoding="utf-8")))
-    assert {"stream", "position", "cursor", "fold", "projection", "read model", "moment", "head", "shard", "approval", "tenant"} <= words
+    assert {
+        "stream",
+        "position",
+        "cursor",
+        "fold",
+        "projection",
+        "read model",
+        "moment",
+        "head",
+        "shard",
+        "approval",
+        "tenant",
+    } <= words
     assert "domain/" in code_words(DOCS / "architecture.md")

@@ -40,7 +40,9 @@ def test_such_a_reference_is_noticed(text: str) -> None:
     assert references(text)
 
 
-@pytest.mark.parametrize("text", ["--rows J11", "SHA-256", "UTF-8", "run_6b7334f7", "LT-like words", "a shared row", "an issue of his"])
+@pytest.mark.parametrize(
+    "text", ["--rows J11", "SHA-256", "UTF-8", "run_6b7334f7", "LT-like words", "a shared row", "an issue of his"]
+)
 def test_other_words_are_left_alone(text: str) -> None:
     assert references(text) == []
 
@@ -52,5 +54,7 @@ def test_the_list_of_rows_is_said_to_be_no_part_of_the_project() -> None:
 
 
 def test_tests_alone_name_the_rows_of_that_list() -> None:
-    with_rows = [path for path in Path(ROOT / "scripts").rglob("*.py") if OUTSIDE["a folder beside the project"].search(path.read_text())]
+    with_rows = [
+        path for path in Path(ROOT / "scripts").rglob("*.py") if OUTSIDE["a folder beside the project"].search(path.read_text())
+    ]
     assert with_rows == []

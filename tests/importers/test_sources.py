@@ -12,7 +12,8 @@ import pytest
 from importers.conftest import SessionFile, text
 from runfold import Ledger, Settings
 from runfold.errors import InvalidEvent, UsageError
-from runfold.importers.importing import FORMATS, import_paths
+from runfold.importers.formats import names
+from runfold.importers.importing import import_paths
 from runfold.importers.sources import Piece
 from runfold.importers.tally import Tally
 
@@ -136,7 +137,7 @@ def test_a_path_that_is_not_there_is_refused_before_anything_is_read(
 
 
 def test_an_unknown_format_is_refused_with_those_there_are(importing: Importing, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=", ".join(FORMATS)):
+    with pytest.raises(UsageError, match=", ".join(names())):
         importing("wishes", tmp_path)
 
 

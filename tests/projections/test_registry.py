@@ -48,6 +48,20 @@ class Attempts(Projection[Attempt]):
 '''
 
 Write = Callable[..., str]
+BUILT_IN = {
+    "approval_queue",
+    "attention",
+    "decision_log",
+    "goals",
+    "messages",
+    "problems",
+    "run_summaries",
+    "thread_tree",
+    "threads",
+    "tool_calls",
+    "usage",
+}
+"""All that the package brings."""
 
 
 @pytest.fixture
@@ -186,11 +200,11 @@ def test_every_type_of_column_may_stand_in_a_row(write: Write) -> None:
 
 
 def test_the_built_in_ones_are_known_by_name_and_each_says_all_it_must() -> None:
-    assert known().keys() == registry._BUILT_IN.keys()
+    assert known().keys() == BUILT_IN.keys()
     for name, projection in known().items():
         assert checked(projection) is projection
         assert named(name) is projection
-        assert source_of(projection) == f"runfold.projections.{name}:{registry._BUILT_IN[name]}"
+        assert source_of(projection) == f"runfold.projections.{name}:{BUILT_IN[name]}"
     assert chosen() == dict(known())
 
 
@@ -211,7 +225,7 @@ class Group:
 
 def test_a_package_brings_its_own_by_an_entry_point(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "entry_points", Group((f"{write()}:Attempts",)))
-    assert known().keys() == {*registry._BUILT_IN, "attempts"}
+    assert known().keys() == {*BUILT_IN, "attempts"}
     assert chosen(["attempts", "run_summaries"]).keys() == {"attempts", "run_summaries"}
 
 

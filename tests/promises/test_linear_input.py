@@ -25,7 +25,7 @@ from runfold.http.routes.commands import envelope
 from runfold.http.routes.metrics import Metrics
 from runfold.http.routing import Written, asked
 from runfold.http.server_state import ServerState
-from runfold.importers.importing import FORMATS
+from runfold.importers.formats import named, names
 from runfold.importers.sources import SourceFile
 from runfold.ledger import Ledger
 from runfold.queries.paging import read_cursor_parts
@@ -214,12 +214,12 @@ def test_a_patch_is_applied_in_proportion_to_its_size(shape: str) -> None:
 
 
 @pytest.mark.fault("K1")
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", names())
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_file_to_import_is_read_in_proportion_to_its_size(format: str, shape: str) -> None:
     def work(raw: bytes) -> None:
         said: list[object] = []
-        for thread in FORMATS[format].read([SourceFile("a.json", None, len(raw), raw)], said.append):
+        for thread in named(format).read([SourceFile("a.json", None, len(raw), raw)], said.append):
             assert thread.digest
         assert sum(len(str(problem)) for problem in said) < MOST_SAID * max(1, len(said))
 

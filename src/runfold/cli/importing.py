@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from runfold.cli.call import Call
+from runfold.importers.formats import names
 
 if TYPE_CHECKING:
     from runfold.importers.tally import Tally
@@ -15,7 +16,7 @@ MOST_SHOWN = 20
 
 def import_runs(
     call: Call,
-    format: Annotated[str, typer.Argument(metavar="FORMAT", help="claude-code, tau2, tau-bench or ag-ui.")],
+    format: Annotated[str, typer.Argument(metavar="FORMAT", help=f"One of {', '.join(names())}.")],
     paths: Annotated[
         list[str],
         typer.Argument(metavar="PATH…", help="Files, folders with all in them, .gz of either, or - for standard input."),

@@ -1,29 +1,18 @@
-"""Imports: which formats there are, and the one way in for all of them."""
+"""Imports: the one way in for all formats."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
 from runfold.domain.thread import ThreadImported
-from runfold.errors import UsageError, VersionConflict
-from runfold.importers.ag_ui import FORMAT as AG_UI
-from runfold.importers.claude_code import FORMAT as CLAUDE_CODE
-from runfold.importers.format import Format, SourceThread
+from runfold.errors import VersionConflict
+from runfold.importers.format import SourceThread
+from runfold.importers.formats import named
 from runfold.importers.recording import Recording
 from runfold.importers.sources import Report, find
 from runfold.importers.tally import Tally
-from runfold.importers.tau2 import FORMAT as TAU2
-from runfold.importers.tau_bench import FORMAT as TAU_BENCH
 from runfold.ledger import Ledger
-
-FORMATS: Mapping[str, Format] = {
-    "claude-code": CLAUDE_CODE,
-    "tau2": TAU2,
-    "tau-bench": TAU_BENCH,
-    "ag-ui": AG_UI,
-}
-"""The formats by the names they have on the command line."""
 
 Progress = Callable[[int, int, str], None]
 """Called with bytes of the sources done, bytes in all, and the name of the thread that went in."""
@@ -37,9 +26,7 @@ def import_paths(ledger: Ledger, format: str, paths: Iterable[str | Path], progr
     Each source thread is one transaction, so an import that was killed goes on where it stopped. A bad record becomes a
     problem of the tally and the rest goes in. Raises UsageError for an unknown format or a path that is not there.
     """
-    importer = FORMATS.get(format)
-    if importer is None:
-        raise UsageError(f"{format!r} is not a format that can be imported; those are {', '.join(FORMATS)}")
+    importer = named(format)
     started, tally = time.monotonic(), Tally()
     files = find(paths, importer.wants, ledger.settings.max_import_bytes)
     done, total = 0, sum(file.size for file in files)

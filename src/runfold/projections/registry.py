@@ -10,9 +10,11 @@ from importlib.machinery import PathFinder
 from importlib.metadata import entry_points
 from importlib.util import module_from_spec
 from pathlib import Path
+from pkgutil import iter_modules
 from types import ModuleType
 from typing import Any, get_args
 
+from runfold import projections
 from runfold.domain.event import Event
 from runfold.errors import InvalidProjection, ProjectionNotFound
 from runfold.projections.columns import Column, columns_of
@@ -21,19 +23,6 @@ from runfold.projections.projection import AnyProjection, Projection, Row
 ENTRY_POINTS = "runfold.projections"
 """The group of entry points under which a package brings its own: `tool_uses = "my.module:ToolUses"`."""
 
-_BUILT_IN = {
-    "run_summaries": "RunSummaries",
-    "approval_queue": "ApprovalQueue",
-    "decision_log": "DecisionLog",
-    "problems": "Problems",
-    "tool_calls": "ToolCalls",
-    "usage": "Usage",
-    "goals": "Goals",
-    "threads": "Threads",
-    "thread_tree": "ThreadTree",
-    "messages": "Messages",
-    "attention": "Attention",
-}
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,38}")
 _KEY_TYPES = {"text", "bigint", "date"}
 _RESERVED = {"tenant_id", "position"}
@@ -42,10 +31,23 @@ _RESERVED = {"tenant_id", "position"}
 @cache
 def known() -> Mapping[str, AnyProjection]:
     """All projections that are found by their plain names. Raises InvalidProjection."""
-    found = {name: load(f"runfold.projections.{name}:{class_name}") for name, class_name in _BUILT_IN.items()}
+    found: dict[str, AnyProjection] = {}
+    for source in _built_in():
+        _add(found, load(source))
     for entry in entry_points(group=ENTRY_POINTS):
         _add(found, load(entry.value))
     return found
+
+
+def _built_in() -> Iterable[str]:
+    """The projections of this package, as module:Class: every one that a module of it defines."""
+    for module in iter_modules(projections.__path__, f"{projections.__name__}."):
+        defined = [
+            found for found in vars(import_module(module.name)).values() if getattr(found, "__module__", "") == module.name
+        ]
+        for found in defined:
+            if isinstance(found, type) and issubclass(found, Projection) and found is not Projection:
+                yield f"{module.name}:{found.__name__}"
 
 
 def chosen(names: Iterable[str | AnyProjection] = ()) -> dict[str, AnyProjection]:
