@@ -13,7 +13,7 @@ from typing import Any
 import typer
 from typer.core import TyperOption
 
-from runfold.cli.main import app
+from runfold.cli.app import app
 from runfold.domain.catalogue import event_types
 from runfold.http.app import described
 from runfold.projections.columns import columns_of

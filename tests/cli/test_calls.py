@@ -13,10 +13,10 @@ import pytest
 import runfold as package
 from cli.conftest import Command, Process
 from runfold import Ledger
+from runfold.cli.commands import COMMANDS as TABLE
 from runfold.cli.demo_story import Cast
-from runfold.cli.main import _COMMANDS
 
-COMMANDS = [name for name, *_ in _COMMANDS]
+COMMANDS = [name for name, *_ in TABLE]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -30,7 +30,7 @@ def test_every_command_explains_itself_with_examples(runfold: Command, name: str
         assert option in answer.out
 
 
-@pytest.mark.parametrize("command", [example for *_, examples in _COMMANDS for example in examples])
+@pytest.mark.parametrize("command", [example for *_, examples in TABLE for example in examples])
 def test_every_example_is_a_call_that_the_command_line_understands(
     runfold: Command, story: Cast, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
@@ -132,7 +132,7 @@ def test_a_setting_that_is_none_is_a_usage_error_that_names_it(runfold: Command,
 
 
 def test_a_mistake_of_our_own_asks_for_a_report(runfold: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runfold.cli.version.versions", lambda: 1 / 0)
+    monkeypatch.setattr("runfold.cli.doctor.versions", lambda: 1 / 0)
     answer = runfold("version")
     assert answer.code == 1
     assert "ZeroDivisionError" in answer.err

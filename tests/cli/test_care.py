@@ -129,9 +129,9 @@ def test_doctor_notes_a_role_that_may_only_read(
 @pytest.mark.parametrize(
     ("role", "state", "fact"),
     [
-        ("runfold_app", "ok", "row-level security keeps them apart"),
-        ("runfold_reader", "note", "runfold_reader sees everybody's rows"),
-        ("runfold_owner", "note", "not for runfold_owner: only the queries themselves"),
+        ("runfold_app", "ok", "row-level security keeps tenants apart in the log"),
+        ("runfold_reader", "note", "runfold_reader sees the rows of all tenants"),
+        ("runfold_owner", "note", "does not apply to runfold_owner: only the queries themselves"),
     ],
 )
 def test_doctor_says_whether_the_database_keeps_tenants_apart(

@@ -10,11 +10,11 @@ import typer
 
 from cli.conftest import Command
 from runfold import Ledger
-from runfold.cli.main import app
-from runfold.cli.terminal import _CONTROLS
+from runfold.cli.app import app
+from runfold.terminal.text import CONTROLS
 
 HOSTILE = "a\x1b[2J\x1b]0;title\x07\x7f\x9b31m\u202eturned\u2066\u200f\u2028\x08\x0b\r end"
-RAW = re.compile("[" + "".join(f"\\u{code:04x}" for code in _CONTROLS) + "]")
+RAW = re.compile("[" + "".join(f"\\u{code:04x}" for code in CONTROLS) + "]")
 _LASTING = {"demo", "import", "serve", "work", "migrate", "backup", "restore", "rebuild", "export", "retry", "stop", "start"}
 _KNOWN = {"thread": "thread_x", "run": "run_x", "goal": "g", "approval": "approval_x", "name": "run_summaries"}
 

@@ -15,7 +15,7 @@ def test_the_demo_shows_its_tree_two_moments_two_branches_and_what_to_try_next(r
     assert (answer.code, answer.err) == (0, "")
     assert answer.out.startswith("80 events, 80 of them new.\n")
     assert "approvals: 1 granted, 1 denied, 1 withdrawn" in answer.out
-    for shown in ("← main", "← exchange", "One conversation at two moments", "One thread on two branches", "Attempt next"):
+    for shown in ("← main", "← exchange", "One conversation at two moments", "One thread on two branches", "Try next"):
         assert shown in answer.out
     assert max(len(line) for line in answer.out.splitlines()) <= 100
 
@@ -31,7 +31,7 @@ def test_what_the_readme_shows_of_it_is_what_it_shows(runfold: Command) -> None:
 
 def test_the_commands_that_the_demo_names_work_as_they_stand(runfold: Command) -> None:
     lines = runfold("demo").out.splitlines()
-    named = [shlex.split(line) for line in lines[lines.index("Attempt next") + 1 :]]
+    named = [shlex.split(line) for line in lines[lines.index("Try next") + 1 :]]
     assert len(named) == 3
     for name, *arguments in named:
         assert name == "runfold"

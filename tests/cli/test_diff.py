@@ -13,7 +13,7 @@ def test_two_runs_are_shown_beside_each_other_with_where_they_part(runfold: Comm
     assert answer.code == 0
     assert "In common up to version 4 of run_demo7_claim (position 5): 1 message, 0 decisions, 0 tool calls." in words
     assert "First divergence at step 1: A has a tool call, B a revision." in words
-    assert "First other choice at decision 1, settle the claim: refund the order / send a new one." in words
+    assert "First different choice at decision 1, settle the claim: refund the order / send a new one." in words
     assert "2,054 in, 111 out, 2 calls" in words
     assert "0.000663 USD (0.000663 at list prices)" in words
     beside = [line for line in answer.out.splitlines() if "decision settle the claim" in line]
@@ -82,7 +82,7 @@ def test_runs_that_did_the_same_and_a_run_beside_itself_are_said_to_be_so(runfol
     for run in (one, other):
         run.add_message("user", "hello")
     assert "Everything after that is the same." in runfold("diff", one.id, other.id).out
-    assert "It is one run, compared with itself." in runfold("diff", one.id, one.id).out
+    assert "Both are the same run." in runfold("diff", one.id, one.id).out
 
 
 def test_runs_of_two_threads_have_nothing_in_common_and_are_compared_all_the_same(runfold: Command, ledger: Ledger) -> None:
@@ -92,7 +92,7 @@ def test_runs_of_two_threads_have_nothing_in_common_and_are_compared_all_the_sam
     words = " ".join(answer.out.split())
     assert answer.code == 0
     assert "They have nothing in common; compared from their beginnings." in words
-    assert "First divergence at step 1: B has nothing more, the other a message." in words
+    assert "First divergence at step 1: B has ended, and the other has a message." in words
 
 
 def test_words_that_would_command_the_terminal_are_shown_as_words(runfold: Command, ledger: Ledger) -> None:

@@ -34,7 +34,7 @@ def test_nobody_votes_where_nobody_says_who_they_are(runfold: Command, ledger: L
     for verb in ("approve", "deny"):
         refused = runfold(verb, approval)
         assert (refused.code, refused.out) == (2, "")
-        assert f"add --as human:NAME (remembered in {identity}), or set RUNFOLD_ACTOR" in refused.err
+        assert f"pass --as human:NAME (remembered in {identity}), or set RUNFOLD_ACTOR" in refused.err
         assert runfold(verb, approval, "--json").error["type"] == "UsageError"
     assert (voters(ledger), identity.exists()) == ([], False)
 
@@ -45,7 +45,7 @@ def test_who_says_it_once_is_remembered_and_another_is_somebody_for_one_call(
     approvals = [run.request_approval("refund").id for _ in range(5)]
     first = runfold("approve", approvals[0], "--as", "human:ada")
     assert (first.code, identity.read_text()) == (0, "human:ada\n")
-    assert f"From now on you are human:ada here: {identity} says so" in first.err.replace("\n", " ")
+    assert f"You are human:ada from now on (stored in {identity})" in first.err.replace("\n", " ")
     assert runfold("deny", approvals[1]).code == 0
     other = runfold("approve", approvals[2], "--as", "human:bob")
     assert (other.code, other.err, identity.read_text()) == (0, "", "human:ada\n")
@@ -72,7 +72,7 @@ def test_what_cannot_be_read_or_written_is_said(runfold: Command, ledger: Ledger
     for wrong in (b"ada\n", b"", b"\xff"):
         identity.write_bytes(wrong)
         refused = runfold("approve", approval)
-        assert (refused.code, f"{identity} does not say who you are" in refused.err) == (2, True)
+        assert (refused.code, f"{identity} is not readable as an identity" in refused.err) == (2, True)
     identity.unlink()
     identity.mkdir()
     assert runfold("approve", approval).code == 2
@@ -80,7 +80,7 @@ def test_what_cannot_be_read_or_written_is_said(runfold: Command, ledger: Ledger
     identity.with_name(f"{FILE}.{os.getpid()}").mkdir()  # where it would be written first
     done = runfold("approve", approval, "--as", "human:ada")
     assert done.code == 0
-    assert "it is not remembered" in done.err
+    assert "for this call only" in done.err
     assert voters(ledger) == ["human:ada"]
 
 

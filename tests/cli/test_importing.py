@@ -50,7 +50,7 @@ def test_importing_the_same_again_adds_nothing(runfold: Command, ledger: Ledger,
     second = runfold("import", "claude-code", str(sessions), "--json").lines[-1]
     assert (second["events"], second["skipped"]) == (0, first["threads"])
     assert ledger.position() == position
-    assert f"{first['threads']} threads had been brought in before" in runfold("import", "claude-code", str(sessions)).out
+    assert f"{first['threads']} threads had been imported before" in runfold("import", "claude-code", str(sessions)).out
 
 
 def test_people_get_a_tally_too(runfold: Command, sessions: Path) -> None:

@@ -68,7 +68,7 @@ def test_one_failure_is_explained(runfold: Command, failed: Run) -> None:
     assert f"{failed.id} down: gave up" in shown
     assert "failed at ✗ [act] work out the amount → guess because no such order" in shown
     assert "Problems [critical] the shop is down" in shown
-    assert "Attempt 'ask' instead of 'guess'" in shown
+    assert "Try 'ask' instead of 'guess'" in shown
     assert "wait an hour" in shown
 
 
@@ -92,7 +92,7 @@ def test_patterns_come_with_what_could_be_better(runfold: Command, failed: Run) 
         "1 times: no such order",
         "50% at act (1 of 2)",
         "1 of 1: find the order → guess",
-        "Common choices, of 2 intents",
+        "Common choices, from 2 intents",
         "high: Improve the node act",
     ):
         assert said in shown
@@ -111,7 +111,7 @@ def test_a_goal_tells_how_far_it_has_come_and_what_to_do(runfold: Command, faile
 
 def test_a_goal_without_criteria_says_so(runfold: Command, thread: Thread) -> None:
     thread.start_run(goal={"id": "vague"})
-    assert "vague  has no criteria to be held against" in runfold("goal", "vague", "--fold").out
+    assert "vague  has no criteria, so its progress is not known" in runfold("goal", "vague", "--fold").out
 
 
 def test_goals_are_listed_and_one_that_is_none_is_not_found(runfold: Command, failed: Run) -> None:

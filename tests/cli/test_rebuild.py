@@ -85,7 +85,7 @@ def test_a_dry_run_says_what_it_does_not_compare(runfold: Command, story: Cast) 
     runfold("work", "--once")
     answer = runfold("rebuild", "goals", "usage", "--dry-run")
     assert answer.code == 0
-    assert "goals is not compared: its rows are not made from one thread each" in answer.err
+    assert "goals was not compared: its rows are not folded from one thread each" in answer.err
     assert [each["name"] for each in runfold("rebuild", "goals", "usage", "--dry-run", "--json").json["read_models"]] == ["usage"]
 
 
@@ -135,13 +135,13 @@ def test_a_schema_of_the_past_is_made_listed_and_dropped(runfold: Command, story
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        ([], 2, "name the read models to fold anew, or say --all"),
-        (["usage", "--all"], 2, "name the read models to fold anew, or say --all"),
-        (["usage", "--as-of", "5"], 2, "--as-of and --branch go with --into SCHEMA"),
-        (["usage", "--into", "x"], 2, "--as-of and --branch go with --into SCHEMA"),
-        (["usage", "--rollback", "--dry-run"], 2, "--rollback goes alone"),
-        (["usage", "--rollback", "--as-of", "5", "--into", "x"], 2, "--rollback goes alone"),
-        (["usage", "--dry-run", "--as-of", "5", "--into", "x"], 2, "--dry-run and --diff compare with what is in use"),
+        ([], 2, "name the read models to rebuild, or pass --all"),
+        (["usage", "--all"], 2, "name the read models to rebuild, or pass --all"),
+        (["usage", "--as-of", "5"], 2, "--as-of and --branch need --into SCHEMA"),
+        (["usage", "--into", "x"], 2, "--as-of and --branch need --into SCHEMA"),
+        (["usage", "--rollback", "--dry-run"], 2, "--rollback cannot be combined with other options"),
+        (["usage", "--rollback", "--as-of", "5", "--into", "x"], 2, "--rollback cannot be combined with other options"),
+        (["usage", "--dry-run", "--as-of", "5", "--into", "x"], 2, "--dry-run and --diff compare with the tables in use"),
         (["usage", "--workers", "0"], 2, "'--workers'"),
         (["nothing"], 3, "nothing"),
         (["no.module:Nothing"], 1, "cannot be imported"),

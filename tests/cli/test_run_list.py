@@ -5,7 +5,7 @@ import pytest
 from cli.conftest import Command
 from runfold import Ledger
 from runfold.cli.demo_story import Cast
-from runfold.cli.run_list import took
+from runfold.terminal.text import duration
 
 
 def ids(runfold: Command, *arguments: str) -> list[str]:
@@ -39,7 +39,7 @@ def test_a_list_for_people_says_as_of_when_and_how_it_goes_on(runfold: Command, 
     answer = runfold("runs", "--fold", "--limit", "3", "--order", "asc")
     assert answer.code == 0
     lines = answer.out.splitlines()
-    assert lines[0].split() == ["id", "status", "agent", "steps", "calls", "problems", "took", "created", "(UTC)"]
+    assert lines[0].split() == ["id", "status", "agent", "steps", "calls", "problems", "duration", "created", "(UTC)"]
     assert lines[1].split()[:6] == [story.id("run", "claim"), "completed", "support", "1", "2", "0"]
     assert lines[-2] == "3 runs as of position 80"
     more = lines[-1].removeprefix("more: the same with --cursor ")
@@ -97,7 +97,7 @@ def test_a_run_is_told_in_a_few_sentences(runfold: Command, ledger: Ledger, stor
     assert answer.code == 0
     assert answer.out.splitlines()[1].startswith("Run completed successfully. Made 1 decisions: 1 succeeded, 0 failed.")
     assert "\x1b" not in answer.out
-    for said in ("settle-claim", "853 of its decisions", "lookup", "refunded, without the postage", "no photo of the damage"):
+    for said in ("settle-claim", "853 used by decisions", "lookup", "refunded, without the postage", "no photo of the damage"):
         assert said in answer.out
     facts = runfold("summary", claim, "--json").json
     assert (facts["as_of"], facts["behind_events"]) == (81, 0)
@@ -152,4 +152,4 @@ def test_problems_are_listed_the_worst_first_with_their_words(runfold: Command, 
     ],
 )
 def test_a_duration_is_shown_in_units_that_fit_it(nanoseconds: int | None, shown: str) -> None:
-    assert took(nanoseconds) == shown
+    assert duration(nanoseconds) == shown

@@ -101,7 +101,7 @@ def test_what_it_prints_is_true_and_can_be_copied(started: Process) -> None:
     while "For people" not in printed:
         printed += process.stdout.readline()
     assert "shown this once; `runfold keys create` makes more" in printed
-    export, *tries = [line.strip() for line in printed.partition("Attempt,")[2].splitlines()[1:5]]
+    export, *tries = [line.strip() for line in printed.partition("Try,")[2].splitlines()[1:5]]
     assert re.fullmatch("export RUNFOLD_KEY=rf_key_[0-9a-f]{32}_[A-Za-z0-9_-]{43}", export)
     create, start, follow = (f"{export}; {line.replace('curl', f'curl -sS --max-time {SECONDS}', 1)}" for line in tries)
     for line, position in ((create, 2), (start, 4)):
@@ -133,7 +133,7 @@ def test_the_first_key_is_a_persons(serve: Callable[..., Served], ledger: Ledger
 
 @pytest.mark.parametrize(
     ("owner", "said"),
-    [("agent:a", "--owner is agent:a, which is no person"), ("ada", "not kind:id"), ("human:\ud800", "--owner")],
+    [("agent:a", "--owner takes a person, not agent:a"), ("ada", "not kind:id"), ("human:\ud800", "--owner")],
 )
 def test_a_first_key_of_nobody_is_not_made(runfold: Command, ledger: Ledger, owner: str, said: str) -> None:
     refused = runfold("serve", "--port", "0", "--owner", owner)
@@ -296,7 +296,7 @@ def test_a_database_that_cannot_be_reached_is_an_error_before_anything_is_served
 def test_what_others_can_reach_is_not_served_before_somebody_has_a_key(runfold: Command, settings: Settings) -> None:
     answer = runfold("serve", "--host", EVERYWHERE, "--port", "0")
     assert answer.code == 2
-    assert "there are no keys yet" in answer.err
+    assert "there are no API keys yet" in answer.err
     assert "runfold keys create" in answer.err
     with Ledger.open(settings=settings) as ledger:
         assert ledger.keys() == []

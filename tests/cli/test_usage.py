@@ -54,8 +54,8 @@ def test_usage_for_people_ends_with_the_total_and_says_what_the_cost_is_worth(ru
         ["total", "3", "3,005", "300", "0.5035", "USD"],
     ]
     assert lines[5:] == [
-        f"0.0035 USD of it was reported by nobody, and computed by {PRICE_SOURCE}",
-        "the cost of 1 of the calls is not known, and not in it",
+        f"includes 0.0035 USD that was not reported but computed from {PRICE_SOURCE}",
+        "the cost of 1 call is not known and not included",
         "3 model calls as of position 7",
     ]
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def _command() -> typer.main.TyperGroup:
-    from runfold.cli.main import app  # noqa: PLC0415  where there is no command line, only these tests fail
+    from runfold.cli.app import app  # noqa: PLC0415  where there is no command line, only these tests fail
 
     command = typer.main.get_command(app)
     assert isinstance(command, typer.main.TyperGroup)

@@ -120,10 +120,10 @@ def test_a_failure_is_traced_to_the_first_decision_that_did_not_come_out_well(fo
 @pytest.mark.row("HV-64")
 def test_it_is_suggested_what_to_try_instead_of_each_decision_that_failed(folded, broken: Run) -> None:
     assert folded().analyze_failure(broken.id).suggestions == (
-        "Attempt 'use ask' instead of 'use search'",
+        "Try 'use ask' instead of 'use search'",
         "Give 'pay it back' the context that it was decided without",
         "Look whether these constraints are too restrictive: budget, no cash",
-        "Attempt 'use search' instead of 'use ask'",
+        "Try 'use search' instead of 'use ask'",
         "ask for another card",
     )
 

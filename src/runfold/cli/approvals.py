@@ -1,22 +1,18 @@
-"""`runfold approvals`, `approve` and `deny`: what waits for a person, and the person's answer."""
+"""`runfold approvals`, `approve` and `deny`."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from runfold.cli.call import Call
+from runfold.cli.folding import ready
 from runfold.cli.identity import As, person
-from runfold.cli.pages import Cursor, Limit, Order, Some, answer, conclude, moment, on_day
-from runfold.cli.projections import Fold, ready
+from runfold.cli.lists import Order, Some, answer, moment, print_page
+from runfold.cli.options import Cursor, Fold, Limit
 
 if TYPE_CHECKING:
     from runfold.commands.submitted import Receipt
     from runfold.ledger import Ledger
-    from runfold.projections.approval_queue import ApprovalRow
-    from runfold.queries.approval_list import ApprovalWords
-    from runfold.queries.read_models import Page
-
-_STYLES = {"open": "cyan", "granted": "green", "denied": "red", "expired": "yellow", "withdrawn": "yellow"}
 
 ApprovalId = Annotated[str, typer.Argument(metavar="APPROVAL", help="The approval's id, as `runfold approvals` shows it.")]
 
@@ -50,10 +46,10 @@ def approvals(  # noqa: PLR0913  one option for each thing that approvals can be
     cursor: Cursor = None,
     fold: Fold = False,
 ) -> None:
-    """List approvals: what waits for a person, and who decided what.
+    """List approvals: what waits for a decision, and who decided what.
 
-    Newest first; with --open only those that wait, the oldest first. The arguments shown are those that were granted, where
-    somebody edited them. In JSON each item has its words (arguments to the letter, votes) under `words`.
+    Newest first; with --open only open ones, oldest first. The arguments shown are the granted ones where somebody edited
+    them. In JSON each item has its texts (exact arguments, votes) under `words`.
     """
     asked: dict[str, Any] = {
         "status": ["open", *(status or ())] if open else status,
@@ -78,8 +74,10 @@ def approvals(  # noqa: PLR0913  one option for each thing that approvals can be
     if call.json:
         items = [{**row.model_dump(mode="json"), "words": words[row.approval_id].model_dump(mode="json")} for row in page.items]
         answer(call, page, items)
-    else:
-        _print(call, page, words)
+        return
+    from runfold.terminal.tables import approval_table
+
+    print_page(call, approval_table(page.items, words), page, "approval")
 
 
 def approve(
@@ -87,25 +85,26 @@ def approve(
     approval_id: ApprovalId,
     arguments: Annotated[
         str | None,
-        typer.Option("--arguments", metavar="JSON", help="Allow these arguments instead, which replace the asked ones whole."),
+        typer.Option("--arguments", metavar="JSON", help="Grant these arguments instead of the requested ones."),
     ] = None,
-    comment: Annotated[str | None, typer.Option("--comment", metavar="TEXT", help="What to say with the vote.")] = None,
+    comment: Annotated[str | None, typer.Option("--comment", metavar="TEXT", help="A comment on the vote.")] = None,
     response: Annotated[
-        str | None, typer.Option("--response", metavar="JSON", help="The answer, an object, where one was asked for.")
+        str | None,
+        typer.Option("--response", metavar="JSON", help="The answer, a JSON object, if the approval asks for one."),
     ] = None,
     who: As = None,
 ) -> None:
-    """Vote yes on an approval. The quorum's last yes grants it, and its run goes on once nothing else is open.
+    """Vote yes on an approval. The last vote of the quorum grants it, and its run resumes once no other approval is open.
 
-    Needs no read model. Giving the same vote again changes nothing.
+    Needs no read model. Repeating a vote changes nothing.
     """
     from runfold.domain.values import parse_json
 
     if arguments is not None:
-        parse_json(arguments, "--arguments")  # the ledger takes any text to the letter; here it is meant to be JSON
+        parse_json(arguments, "--arguments")  # the ledger stores any text; here it must be JSON
     said = None if response is None else _object(parse_json(response, "--response"))
     with call.ledger() as ledger:
-        approval = ledger.approval(ledger.now.approval(approval_id).id)  # nobody is asked who they are for nothing
+        approval = ledger.approval(ledger.now.approval(approval_id).id)  # refuse an unknown id before asking who votes
         receipt = approval.grant(comment=comment, arguments=arguments, response=said, actor=person(call, who))
         _answer_vote(call, ledger, approval_id, receipt)
 
@@ -113,12 +112,12 @@ def approve(
 def deny(
     call: Call,
     approval_id: ApprovalId,
-    reason: Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why not; the agent sees it.")] = None,
+    reason: Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="The reason, which the agent sees.")] = None,
     who: As = None,
 ) -> None:
-    """Vote no on an approval, which decides it. Its tool call fails with the reason, and the agent may go on otherwise.
+    """Vote no on an approval, which denies it. Its tool call fails with the reason, and the agent may try something else.
 
-    Needs no read model. Giving the same vote again changes nothing.
+    Needs no read model. Repeating a vote changes nothing.
     """
     with call.ledger() as ledger:
         approval = ledger.approval(ledger.now.approval(approval_id).id)
@@ -130,7 +129,7 @@ def _object(response: Any) -> dict[str, Any]:
     from runfold.errors import InvalidEvent
 
     if not isinstance(response, dict):
-        raise InvalidEvent("--response", 'is no object; write one such as \'{"size": "L"}\'')
+        raise InvalidEvent("--response", 'is not an object; write one such as \'{"size": "L"}\'')
     return response
 
 
@@ -139,32 +138,11 @@ def _answer_vote(call: Call, ledger: "Ledger", approval_id: str, receipt: "Recei
     if call.json:
         call.answer({"position": receipt.position, "appended": receipt.appended, "approval": view.model_dump(mode="json")})
         return
-    from runfold.cli.terminal import one_line, shown
+    from runfold.terminal.text import one_line, shown
 
     votes = ", ".join(f"{vote.voter} voted {vote.verdict}" for vote in view.votes)
     call.out.print(shown(f"{view.id} is {view.status}: {votes}"), soft_wrap=True)
     arguments = view.effective_arguments_text or view.arguments_text
     call.out.print(shown(one_line(f"{view.action} {arguments}")), soft_wrap=True)
-    done = f"recorded at position {receipt.position}" if receipt.appended else "that vote stood already; nothing was added"
+    done = f"recorded at position {receipt.position}" if receipt.appended else "this vote was already recorded; nothing was added"
     call.out.print(done, style="dim")
-
-
-def _print(call: Call, page: "Page[ApprovalRow]", words: "dict[str, ApprovalWords]") -> None:
-    from runfold.cli.terminal import one_line, print_whole, shown, table
-
-    rows = [
-        (
-            row.approval_id,
-            shown(row.status, _STYLES.get(row.status, "")),
-            one_line(row.action, 40),
-            one_line(words[row.approval_id].effective_arguments_text or words[row.approval_id].arguments_text, 80),
-            row.run_id,
-            on_day(row.requested_at),
-            on_day(row.expires_at),
-            row.decided_by or "",
-        )
-        for row in page.items
-    ]
-    heads = ("id", "status", "action", "arguments", "run", "asked (UTC)", "expires", "decided by")
-    print_whole(call.out, table(heads, rows, wraps="arguments"))
-    conclude(call, page, "approval")

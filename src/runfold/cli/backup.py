@@ -1,4 +1,4 @@
-"""`runfold backup` and `runfold restore`: the log in a file, and back."""
+"""`runfold backup` and `restore`: the log into a file, and back."""
 
 import time
 from pathlib import Path
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 def backup(
     call: Call,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to; FILE.json beside it says what it holds.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Replace a file that is there.")] = False,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write; FILE.json beside it describes it.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Replace an existing file.")] = False,
 ) -> None:
-    """Write the whole log into a file, as of one moment, while everything goes on.
+    """Write the whole log into a file, as of one moment, while the ledger stays in use.
 
-    It is a file of pg_dump's (custom format) with the schema runfold; FILE.json holds its sha256, and how many events are in
-    it, up to which position, with a digest over them. Read models are not in it: they are folded anew. It needs a role that
-    sees every row: a superuser, or one that was granted runfold_owner, in RUNFOLD_ADMIN_URL. The embedded database has one.
+    The file is in pg_dump's custom format and holds the schema runfold; FILE.json holds its sha256, the number of events, the
+    last position, and a digest over the events. Read models are left out: they are folded again. It needs a role that sees
+    every row in RUNFOLD_ADMIN_URL: a superuser, or one that was granted runfold_owner. The embedded database has one.
     """
-    from runfold.cli.terminal import counted
     from runfold.maintenance.backup import back_up
     from runfold.store.database import Database
+    from runfold.terminal.text import counted
 
     began = time.monotonic()
     settings = call.settings()
@@ -52,21 +52,21 @@ def backup(
 def restore(
     call: Call,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A file of `runfold backup`, or of pg_dump in custom format.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Drop a ledger without events that is in the database.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Drop a ledger without events that is already in the database.")] = False,
 ) -> None:
-    """Restore a backup into a database that holds no ledger, and begin a new history there; exit 5 if what came is damaged.
+    """Restore a backup into a database that holds no ledger, and start a new history there; exit 5 if it is damaged.
 
-    It makes the roles first, restores all or nothing, checks owners, grants, row-level security and guards, compares what came
-    with what FILE.json says, and reads the whole log for damage. Cursors of before are good up to the last position of the
-    backup; who has seen more is told. It needs a superuser in RUNFOLD_ADMIN_URL; the embedded database has one.
+    It creates the roles, restores all or nothing, checks owners, grants, row-level security and guards, compares the log with
+    FILE.json, and reads the whole log for damage. Older cursors stay valid up to the last position of the backup; a reader
+    that has seen more is refused. It needs a superuser in RUNFOLD_ADMIN_URL; the embedded database has one.
     """
-    from runfold.cli.progress import progress_bar
     from runfold.maintenance.checking import LogCheck
     from runfold.maintenance.restore import restore as restore_file
     from runfold.store.database import Database
     from runfold.store.datastore import Datastore
     from runfold.store.marks import MarkFile
     from runfold.store.reader import Reader
+    from runfold.terminal.progress import progress_bar
 
     began = time.monotonic()
     settings = call.settings()
@@ -92,27 +92,26 @@ def restore(
 
 
 def _answer(call: Call, restored: "Restored", seconds: float) -> None:
-    from runfold.cli.terminal import counted, shown
     from runfold.maintenance.backup import ALONG, NOT_ALONG
+    from runfold.terminal.checks import print_findings, verdict
+    from runfold.terminal.text import counted
 
     if call.json:
         told: dict[str, Any] = {"travelled": list(ALONG), "did_not_travel": list(NOT_ALONG)}
         call.answer({"ok": not restored.findings, **restored.as_json(), **told, "seconds": round(seconds, 3)})
         return
-    for finding in restored.findings:
-        call.out.print(shown(f"{finding.kind}: {finding.fact}", "red"), soft_wrap=True)
-        call.out.print(shown(f"    {finding.next_step}", "dim"), soft_wrap=True)
+    print_findings(call.out, restored.findings)
     sums = restored.sums
-    verdict = counted(len(restored.findings), "damage") if restored.findings else "no damage"
-    compared = "as the backup says" if restored.note else f"there is no {restored.file.name}.json to compare it with"
+    compared = "as recorded in the backup" if restored.note else f"there is no {restored.file.name}.json to compare it with"
+    damage = verdict(len(restored.findings))
     call.out.print(
-        f"restored {counted(sums.events, 'event')} up to position {sums.last_position} from {restored.file}, {verdict}"
+        f"restored {counted(sums.events, 'event')} up to position {sums.last_position} from {restored.file}, {damage}"
         f" ({seconds:.1f} s)",
         style="bold red" if restored.findings else "bold green",
         soft_wrap=True,
     )
     call.out.print(f"sha256 {restored.sha256}, digest {sums.digest}: {compared}", style="dim", soft_wrap=True)
-    lost = f"; it was seen up to position {restored.lost_position}" if restored.lost_position is not None else ""
+    lost = f"; it had been seen up to position {restored.lost_position}" if restored.lost_position is not None else ""
     call.out.print(
         f"history {restored.epoch} begins after position {sums.last_position} of {restored.parent}{lost}", soft_wrap=True
     )

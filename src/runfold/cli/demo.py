@@ -12,24 +12,24 @@ import typer
 from runfold.cli.call import Call
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from runfold.cli.conversation import Conversation
     from runfold.cli.demo_story import Cast
     from runfold.ledger import Ledger
     from runfold.queries.reading import Reading
+    from runfold.terminal.conversation import Conversation
 
 WIDTH = 100
 
 
 def demo(
     call: Call,
-    seed: Annotated[int, typer.Option("--seed", min=0, max=999_999, help="Another number tells of another customer.")] = 7,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, max=999_999, help="Another number tells the story of another customer.")
+    ] = 7,
 ) -> None:
-    """Record a small support story, then show its tree, the same conversation at two moments, and on two branches.
+    """Record a small support story, then show its tree, and its conversation at two moments and on two branches.
 
-    A refund that a person grants with other arguments than the agent asked for, a wish that is denied, a branch on which
-    a message reads otherwise, and a run that is cancelled while it waits. The same seed records nothing the second time.
+    A person grants a refund with other arguments than the agent requested and denies a voucher, a branch revises a message,
+    and a run is cancelled while it waits. Repeating the same seed records nothing.
     """
     from runfold.cli.demo_story import AGENT, Cast, tell
 
@@ -51,14 +51,14 @@ def _waiting_at(ledger: "Ledger", cast: "Cast") -> int:
 
 
 def _conversation(reading: "Reading", cast: "Cast", head: str) -> "Conversation":
-    from runfold.cli.conversation import Conversation
+    from runfold.terminal.conversation import Conversation
 
     run_id = reading.tree(cast.thread_id).heads[head]
     return Conversation.of(cast.thread_id, reading.history(run_id, cast.thread_id), reading.up_to)
 
 
 def _as_json(reading: "Reading", before: int, cast: "Cast", appended: int) -> dict[str, Any]:
-    from runfold.cli.tree import ThreadTree
+    from runfold.terminal.tree import ThreadTree
 
     return {
         "as_of": reading.up_to,
@@ -115,8 +115,10 @@ def _as_called() -> str:
 
 
 def _show(call: Call, reading: "Reading", before: int, cast: "Cast", appended: int) -> None:
-    from runfold.cli.terminal import counted, print_fitted, print_whole
-    from runfold.cli.tree import ThreadTree
+    from runfold.terminal.console import print_fitted, print_whole
+    from runfold.terminal.conversation import beside
+    from runfold.terminal.text import counted
+    from runfold.terminal.tree import ThreadTree
 
     out = call.out
     totals = _totals(reading, cast)
@@ -133,21 +135,10 @@ def _show(call: Call, reading: "Reading", before: int, cast: "Cast", appended: i
     other = _conversation(reading, cast, "exchange")
     out.print("\nOne conversation at two moments", style="bold")
     print_fitted(
-        out, _beside((f"at position {before}, nobody has decided yet", then), (f"now, at position {reading.up_to}", now), width)
+        out, beside((f"at position {before}, nobody has decided yet", then), (f"now, at position {reading.up_to}", now), width)
     )
     out.print("\nOne thread on two branches", style="bold")
-    print_fitted(out, _beside(("head main", now), ("head exchange", other), width))
+    print_fitted(out, beside(("head main", now), ("head exchange", other), width))
     out.print("\nTry next", style="bold")
     for line in _try_next(cast, before):
         out.print(f"  {line}", style="cyan", soft_wrap=True)
-
-
-def _beside(left: "tuple[str, Conversation]", right: "tuple[str, Conversation]", width: int) -> "Table":
-    from rich import box
-    from rich.table import Table
-
-    beside = Table(box=box.ROUNDED, width=width, border_style="dim", header_style="bold", padding=(0, 1))
-    for title, _ in (left, right):
-        beside.add_column(title, ratio=1)
-    beside.add_row(left[1].drawn(), right[1].drawn())
-    return beside

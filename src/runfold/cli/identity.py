@@ -1,4 +1,4 @@
-"""Who is at the command line: named with --as, set by RUNFOLD_ACTOR, remembered from before, or asked on a terminal."""
+"""Who uses the command line: named with --as, set by RUNFOLD_ACTOR, remembered, or asked on a terminal."""
 
 import getpass
 import os
@@ -21,7 +21,7 @@ As = Annotated[
         "--as",
         "--actor",
         metavar="KIND:ID",
-        help="Who you are, such as human:ada; remembered when first given. Else RUNFOLD_ACTOR, or you are asked.",
+        help="Who you are, such as human:ada; remembered when first given. Without it, RUNFOLD_ACTOR, or you are asked.",
     ),
 ]
 
@@ -31,13 +31,13 @@ Who = Annotated[
         "--as",
         "--actor",
         metavar="KIND:ID",
-        help="Who you are, such as human:ada, for this call; else RUNFOLD_ACTOR, who voted here first, or you are asked.",
+        help="Who you are for this call, such as human:ada. Without it, RUNFOLD_ACTOR, the remembered person, or you are asked.",
     ),
 ]
 
 
 def person(call: Call, said: str | None) -> str:
-    """Who speaks, as `kind:id`, where a command speaks for a person. Raises UsageError where nobody can be asked."""
+    """The person a command acts for, as `kind:id`. Raises UsageError where it is not known and nobody can be asked."""
     if (known := _known(call, said)) is not None:
         if said is not None and known.startswith("human:") and _remembered(call.settings().home) is None:
             _remember(call, call.settings().home, known)
@@ -46,19 +46,19 @@ def person(call: Call, said: str | None) -> str:
         from runfold.errors import UsageError
 
         place = call.settings().home / FILE
-        raise UsageError(f"it is not known who you are; add --as human:NAME (remembered in {place}), or set RUNFOLD_ACTOR")
+        raise UsageError(f"who you are is not known; pass --as human:NAME (remembered in {place}), or set RUNFOLD_ACTOR")
     return _ask(call)
 
 
 def whoever(call: Call, said: str | None) -> str:
-    """Who gives a command that programs give too: the person where one is known or can be asked, else RUNFOLD_ACTOR."""
+    """The actor of a command that programs use too: the person if known or asked, else RUNFOLD_ACTOR."""
     if (known := _known(call, said)) is not None:
         return known
     return _ask(call) if _can_ask(call) else call.settings().actor
 
 
 def checked_person(option: str, said: str) -> str:
-    """An option that names a person. Raises UsageError."""
+    """Check an option that names a person. Raises UsageError."""
     from runfold.errors import InvalidEvent, UsageError
 
     try:
@@ -66,12 +66,12 @@ def checked_person(option: str, said: str) -> str:
     except InvalidEvent as error:
         raise UsageError(f"{option}: {error.reason}; write human:NAME") from None
     if actor.kind != "human":
-        raise UsageError(f"{option} is {actor}, which is no person; write human:NAME (`keys create` makes keys for others)")
+        raise UsageError(f"{option} takes a person, not {actor}; write human:NAME (`keys create` creates keys for other actors)")
     return str(actor)
 
 
 def login() -> str | None:
-    """The person who is logged in, as `human:name`; None where the system does not say."""
+    """The person who is logged in, as `human:name`; None where the system does not tell."""
     try:
         return f"human:{getpass.getuser()}"
     except (OSError, KeyError, ImportError):
@@ -101,7 +101,7 @@ def _ask(call: Call) -> str:
 
 
 def _actor(text: str) -> "Actor":
-    """Raises InvalidEvent."""
+    """Parse `kind:id`. Raises InvalidEvent."""
     from pydantic import ValidationError
 
     from runfold.domain.event import refusal
@@ -122,7 +122,7 @@ def _remembered(home: Path) -> str | None:
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError, InvalidEvent) as error:
-        raise UsageError(f"{place} does not say who you are ({error}); write human:NAME into it, or remove it") from None
+        raise UsageError(f"{place} is not readable as an identity ({error}); write human:NAME into it, or remove it") from None
 
 
 def _remember(call: Call, home: Path, name: str) -> None:
@@ -133,6 +133,6 @@ def _remember(call: Call, home: Path, name: str) -> None:
         beside.write_text(f"{name}\n")
         beside.replace(place)
     except OSError as error:
-        call.note(f"You are {name} this time; {place} cannot be written ({error.strerror}), so it is not remembered.")
+        call.note(f"You are {name} for this call only: {place} cannot be written ({error.strerror}).")
     else:
-        call.note(f"From now on you are {name} here: {place} says so, and --as names somebody else for one call.")
+        call.note(f"You are {name} from now on (stored in {place}); use --as to be somebody else for one call.")

@@ -1,4 +1,4 @@
-"""`runfold serve`: the ledger over HTTP, and beside it the process that folds."""
+"""`runfold serve`: the ledger over HTTP, with a worker process beside it."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,48 +13,46 @@ if TYPE_CHECKING:
     from runfold.ledger import Ledger
 
 _NO_KEYS = (
-    "{address} can be reached from other machines, and there are no keys yet, so anybody could do anything; make one with"
-    " `runfold keys create --owner human:NAME --scope admin`, or listen at 127.0.0.1"
+    "{address} can be reached from other machines, and there are no API keys yet; create one with"
+    " `runfold keys create --owner human:NAME --scope admin`, or listen on 127.0.0.1"
 )
 
 
 _NO_FIRST_KEY = (
-    "nobody has a key yet, and this database is read-only (a standby, or set so), so none can be made here; make one at the"
-    " primary with `runfold keys create --owner human:NAME --scope admin`, and begin again once it has come here"
+    "there are no API keys yet, and this database is read-only (a standby, or set so); create one on the primary with"
+    " `runfold keys create --owner human:NAME --scope admin`, and start again once it is replicated"
 )
 
 
 def serve(
     call: Call,
     host: Annotated[
-        str | None, typer.Option("--host", metavar="HOST", help="Name or address to listen at (RUNFOLD_HOST, 127.0.0.1).")
+        str | None, typer.Option("--host", metavar="HOST", help="Name or address to listen on (RUNFOLD_HOST, 127.0.0.1).")
     ] = None,
     port: Annotated[
-        int | None, typer.Option("--port", metavar="PORT", help="Port to listen at (RUNFOLD_PORT, 8765); 0 takes a free one.")
+        int | None, typer.Option("--port", metavar="PORT", help="Port to listen on (RUNFOLD_PORT, 8765); 0 picks a free one.")
     ] = None,
     work: Annotated[
-        bool, typer.Option("--work/--no-work", help="Fold the read models in a process beside it, as `runfold work` does.")
+        bool, typer.Option("--work/--no-work", help="Run a worker beside the server, as `runfold work` does.")
     ] = True,
     projection: Annotated[
         list[str] | None,
         typer.Option(
             "--projection",
             metavar="MODULE:CLASS",
-            help="Also this read model of your own (may be repeated): fold it, and let it be named in requests.",
+            help="A read model of your own to fold and to serve (may be repeated).",
         ),
     ] = None,
     owner: Annotated[
         str | None,
-        typer.Option(
-            "--owner", metavar="human:NAME", help="Whose the first key is; else human: and the name you are logged in as."
-        ),
+        typer.Option("--owner", metavar="human:NAME", help="Owner of the first key; your login name if not given."),
     ] = None,
 ) -> None:
     """Serve the ledger over HTTP until Ctrl-C.
 
-    Prints its address once it accepts requests and, where nobody has a key yet, a first key of yours, which is shown only then.
-    /docs tells people what it offers, /openapi.json machines; /healthz, /readyz and /metrics say how it is.
-    At an address that other machines reach it starts only where keys exist.
+    It prints its address once it accepts requests and, where no API key exists yet, a first key, which is shown only once.
+    See /docs for people, /openapi.json for programs, and /healthz, /readyz and /metrics for monitoring. On an address that
+    other machines can reach it starts only if keys exist.
     """
     from runfold import logs
     from runfold.access.keys import Keys
@@ -79,10 +77,9 @@ def serve(
 
 
 def _first_key(ledger: "Ledger", listener: "socket.socket", owner: str | None) -> tuple[str, str] | None:
-    """A person's key for everything, and the person, where nobody has any and only this machine can reach us: one, however
-    many begin at once.
+    """Create an admin key and return its text and owner, if no key is active and only this machine can connect.
 
-    Raises UsageError.
+    Servers that start at the same time create one key together. Raises UsageError.
     """
     from runfold.access.keys import keys_of_all
     from runfold.errors import UsageError
@@ -96,9 +93,9 @@ def _first_key(ledger: "Ledger", listener: "socket.socket", owner: str | None) -
     if ledger.recorder.reader.rows("SELECT current_setting('transaction_read_only')") == [("on",)]:
         raise UsageError(_NO_FIRST_KEY)
     if owner is None:
-        raise UsageError("nobody has a key yet, and the system does not say who you are; add --owner human:NAME")
+        raise UsageError("there are no API keys yet, and your login name is not known; pass --owner human:NAME")
     caller_ledger = ledger.on_behalf(ledger.caller._replace(key=f"first key after {len(keys)}", key_of="server"))
-    text = caller_ledger.create_key(owner=owner, scopes=["admin"], label="the first key, made by runfold serve").text
+    text = caller_ledger.create_key(owner=owner, scopes=["admin"], label="first key, created by runfold serve").text
     return None if text is None else (text, owner)
 
 
@@ -109,15 +106,15 @@ def _announce(call: Call, address: str, made: tuple[str, str] | None) -> None:
     if call.json:
         call.answer({"address": address, "key": key, "owner": owner, "pid": os.getpid()})
         return
-    said = f"Key: {key}  (of {owner}, shown this once; " if key else "Key: as it was made before  ("
+    said = f"Key: {key}  (of {owner}, shown only once; " if key else "Key: one you have already  ("
     with_key = '-H "Authorization: Bearer $RUNFOLD_KEY"'
     as_json = "-H 'Content-Type: application/json'"
     thread, run = '{"thread_id": "thread_hello", "agent_id": "support"}', '{"run_id": "run_hello", "input": {"ticket": 42}}'
     lines = [
-        f"Runfold serves {address}; Ctrl-C ends it, and nothing is lost.",
-        f"{said}`runfold keys create` makes more)",
+        f"Runfold serves {address}; press Ctrl-C to stop; nothing is lost.",
+        f"{said}`runfold keys create` creates more)",
         "",
-        "Attempt, in another terminal:",
+        "Try, in another terminal:",
         f"  export RUNFOLD_KEY={key or 'rf_…'}",
         f"  curl {address}/threads {with_key} {as_json} -d '{thread}'",
         f"  curl {address}/threads/thread_hello/runs {with_key} {as_json} -d '{run}'",

@@ -1,29 +1,26 @@
-"""`runfold threads`, `thread` and `tree`: the conversations."""
+"""`runfold threads`, `thread`, `tree`, `heads` and `head`."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from runfold.cli.call import Call, pinned
-
-At = Annotated[
-    str | None,
-    typer.Option("--at", metavar="P|TIME", help="As it stood at a position, or at a time of the store (2026-01-31T09:30:00Z)."),
-]
-ThreadId = Annotated[str, typer.Argument(metavar="THREAD", help="The thread's id, as `runfold threads` shows it.")]
+from runfold.cli.identity import Who, whoever
+from runfold.cli.options import At, ThreadId
 
 
 def threads(
     call: Call,
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many at most.")] = 20,
     before: Annotated[
-        int | None, typer.Option("--before", min=1, metavar="P", help="Only those created before this position: the next page.")
+        int | None,
+        typer.Option("--before", min=1, metavar="P", help="Only threads created before this position, for the next page."),
     ] = None,
     at: At = None,
 ) -> None:
-    """List threads, those created last first.
+    """List threads, newest first.
 
-    A page that is full names the `--before` of the next one; in JSON that is `next_before`.
+    A full page names the `--before` of the next one; in JSON it is `next_before`.
     """
     with call.ledger() as ledger:
         reading = pinned(ledger, at)
@@ -33,23 +30,13 @@ def threads(
         items = [thread.model_dump(mode="json") for thread in found]
         call.answer({"as_of": reading.up_to, "items": items, "next_before": following})
         return
-    from runfold.cli.terminal import counted, one_line, print_whole, table
+    from runfold.terminal.console import print_whole
+    from runfold.terminal.tables import thread_table
+    from runfold.terminal.text import counted
 
-    rows = [
-        (
-            thread.id,
-            one_line(thread.title or "", 80),
-            thread.agent_id,
-            thread.state,
-            thread.runs,
-            f"{thread.last_run_at or thread.created_at:%Y-%m-%d %H:%M}",
-            thread.created_position,
-        )
-        for thread in found
-    ]
-    print_whole(call.out, table(("id", "title", "agent", "state", "#runs", "last run (UTC)", "#created at"), rows, wraps="title"))
+    print_whole(call.out, thread_table(found))
     more = f"; more: runfold threads --before {following}" if following else ""
-    call.out.print(f"{counted(len(rows), 'thread')} as of position {reading.up_to}{more}", style="dim", soft_wrap=True)
+    call.out.print(f"{counted(len(found), 'thread')} as of position {reading.up_to}{more}", style="dim", soft_wrap=True)
 
 
 def thread(
@@ -57,17 +44,19 @@ def thread(
     thread_id: ThreadId,
     at: At = None,
     run: Annotated[
-        str | None, typer.Option("--run", metavar="RUN", help="As of this run, along its path, whatever the heads say.")
+        str | None, typer.Option("--run", metavar="RUN", help="The conversation of this run instead of a head's.")
     ] = None,
-    head: Annotated[str, typer.Option("--head", metavar="NAME", help="As of the run that this head points at.")] = "main",
+    head: Annotated[
+        str, typer.Option("--head", metavar="NAME", help="The conversation of the run that this head points at.")
+    ] = "main",
 ) -> None:
-    """Show a thread's conversation: at any moment, on any branch.
+    """Show a thread's conversation at any moment, on any branch.
 
-    The conversation of a run is its path from the root: what its ancestors said up to where it left them, with each
-    message in its nearest wording. Other branches never show.
+    The conversation of a run follows its path from the root: the messages of its ancestors up to where it left them, each in
+    its nearest revision. Other branches are not shown.
     """
-    from runfold.cli.conversation import Conversation
     from runfold.errors import UsageError
+    from runfold.terminal.conversation import Conversation
 
     with call.ledger() as ledger:
         reading = pinned(ledger, at)
@@ -81,7 +70,8 @@ def thread(
     if call.json:
         call.answer({**found.as_json(), "thread": view.model_dump(mode="json")})
         return
-    from runfold.cli.terminal import counted, one_line, print_fitted, shown
+    from runfold.terminal.console import print_fitted
+    from runfold.terminal.text import counted, one_line, shown
 
     call.out.print(shown(one_line(view.title or view.id), "bold"), soft_wrap=True)
     call.out.print(f"{' → '.join(found.path) or 'no run yet'}\n", style="dim", soft_wrap=True)
@@ -92,18 +82,82 @@ def thread(
 def tree(call: Call, thread_id: ThreadId, at: At = None) -> None:
     """Draw a thread's tree of runs: kinds, states, heads and positions.
 
-    A run that continues another stands below it; branches and sub-agents stand inside the run they come from.
+    A run that continues another is drawn below it; branches and sub-agents are drawn inside the run they come from.
     """
-    from runfold.cli.tree import ThreadTree
+    from runfold.terminal.tree import ThreadTree
 
     with call.ledger() as ledger:
         found = ThreadTree.of(pinned(ledger, at), thread_id)
     if call.json:
         call.answer(found.as_json())
         return
-    from runfold.cli.terminal import counted, print_whole
+    from runfold.terminal.console import print_whole
+    from runfold.terminal.text import counted
 
     print_whole(call.out, found.drawn())
-    call.out.print(
-        f"{counted(len(found.runs), 'run')} as of position {found.as_of}; ↓ goes on from the run above it", style="dim"
-    )
+    call.out.print(f"{counted(len(found.runs), 'run')} as of position {found.as_of}; ↓ continues the run above it", style="dim")
+
+
+def heads(call: Call, thread_id: ThreadId, at: At = None) -> None:
+    """List a thread's heads: the names that point at its runs, and how each was moved there.
+
+    A head follows the runs that continue, resume or retry its run; a branch does not move it.
+    """
+    with call.ledger() as ledger:
+        reading = pinned(ledger, at)
+        found = reading.heads(thread_id)
+    if call.json:
+        items = [{**head.model_dump(mode="json"), "has_followed": head.has_followed} for head in found]
+        call.answer({"as_of": reading.up_to, "thread_id": thread_id, "items": items})
+        return
+    from runfold.terminal.console import print_whole
+    from runfold.terminal.tables import head_table
+    from runfold.terminal.text import counted
+
+    print_whole(call.out, head_table(found))
+    call.out.print(f"{counted(len(found), 'head')} as of position {reading.up_to}", style="dim")
+
+
+def head(
+    call: Call,
+    *,
+    thread_id: ThreadId,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The head to create or move.")],
+    run_id: Annotated[str, typer.Argument(metavar="RUN", help="The run of this thread that it should point at.")],
+    expected: Annotated[
+        str | None, typer.Option("--expected", metavar="RUN", help="Refuse unless the head points at this run.")
+    ] = None,
+    rewind: Annotated[bool, typer.Option("--rewind", help="Record the move as a rewind of the conversation.")] = False,
+    who: Who = None,
+) -> None:
+    """Point a head of a thread at a run: create it, or move it.
+
+    `runfold thread` shows the head `main` unless --run or --head is given, and the next run of the thread continues it.
+    """
+    actor = whoever(call, who)
+    with call.ledger() as ledger:
+        thread = ledger.thread(thread_id)
+        was = thread.tree().heads
+        if name in was or name == "main" or expected is not None:
+            reason: Any = "rewound" if rewind else "checked_out"
+            receipt = thread.move_head(name, run_id, expected=expected, reason=reason, actor=actor)
+        else:
+            receipt = thread.name_head(name, run_id, actor=actor)
+        now = next(head for head in ledger.now.heads(thread_id) if head.name == name)
+    if call.json:
+        call.answer(
+            {
+                "position": receipt.position,
+                "appended": receipt.appended,
+                "thread_id": thread_id,
+                "from_run_id": was.get(name),
+                "head": now.model_dump(mode="json"),
+            }
+        )
+        return
+    from runfold.terminal.text import shown
+
+    before = f", no longer at {was[name]}" if name in was and was[name] != run_id else ""
+    call.out.print(shown(f"{name} is at {now.run_id}{before}"), soft_wrap=True)
+    done = f"recorded at position {receipt.position}" if receipt.appended else "it already pointed there; nothing was added"
+    call.out.print(done, style="dim")

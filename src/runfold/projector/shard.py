@@ -96,7 +96,7 @@ class Shard:
         self._pages = 0
 
     def put_off(self) -> bool:
-        """Attempt again later; whether there is another try."""
+        """Try again later; whether there is another try."""
         self.attempts += 1
         if self.attempts > len(PAUSES):
             return False

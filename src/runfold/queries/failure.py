@@ -136,7 +136,7 @@ def _instead(row: DecisionRow, made: DecisionMade) -> Iterable[str]:
     described = {option.id: option.description for option in made.options}
     if row.first_alternative_option_id is not None:
         chosen = described.get(made.chosen_option_id) or UNKNOWN_ACTION
-        yield f"Attempt {described[row.first_alternative_option_id]!r} instead of {chosen!r}"
+        yield f"Try {described[row.first_alternative_option_id]!r} instead of {chosen!r}"
     if not made.input_context:
         yield f"Give {made.intent!r} the context that it was decided without"
     if made.active_constraints:

@@ -11,20 +11,12 @@ from typing import Any
 from rich.text import Text
 from rich.tree import Tree as Drawing
 
-from runfold.cli.terminal import one_line, shown
 from runfold.domain.run_events import FOLLOWED
 from runfold.history.tree import Node, Tree
 from runfold.history.views import RunView, ThreadView
 from runfold.queries.reading import Reading
-
-STATUS_STYLES = {
-    "completed": "green",
-    "failed": "red",
-    "cancelled": "yellow",
-    "waiting": "cyan",
-    "running": "blue",
-    "stuck": "magenta",
-}
+from runfold.terminal import styles
+from runfold.terminal.text import one_line, shown
 
 
 @dataclass(frozen=True)
@@ -38,7 +30,7 @@ class ThreadTree:
 
     @classmethod
     def of(cls, reading: Reading, thread_id: str) -> "ThreadTree":
-        """Read it. Raises ThreadNotFound."""
+        """Read a thread's tree. Raises ThreadNotFound."""
         thread, tree = reading.thread(thread_id), reading.tree(thread_id)
         return cls(thread, tree, {run_id: reading.run(run_id) for run_id in tree.nodes}, reading.up_to)
 
@@ -47,7 +39,7 @@ class ThreadTree:
         return [name for name, at in self.tree.heads.items() if at == run_id]
 
     def as_json(self) -> dict[str, Any]:
-        """Ready for `--json`: the runs in the order of their creation."""
+        """The tree as JSON: the runs in the order of their creation."""
         return {
             "as_of": self.as_of,
             "thread_id": self.thread.id,
@@ -57,7 +49,7 @@ class ThreadTree:
         }
 
     def drawn(self) -> Drawing:
-        """For people."""
+        """Draw the tree."""
         top = Text.assemble((self.thread.id, "bold"), "  ", shown(one_line(self.thread.title or "")))
         if self.thread.state != "open":
             top.append(f"  {self.thread.state}", "red")
@@ -94,7 +86,7 @@ class ThreadTree:
         label.append(node.run_id, "bold")
         label.append_text(shown(f"  {node.agent_id}  "))
         reason = f" ({run.stop_reason})" if run.stop_reason not in {None, run.status} else ""
-        label.append(f"{run.status}{reason}", STATUS_STYLES.get(run.status, ""))
+        label.append(f"{run.status}{reason}", styles.RUN.get(run.status, ""))
         label.append(f"  positions {node.position} to {run.position}", "dim")
         for name in self.heads_of(node.run_id):
             label.append_text(shown(f"  ← {name}", "bold yellow"))

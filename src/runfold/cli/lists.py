@@ -1,23 +1,23 @@
-"""What all lists from read models share: how much of them, in which order, and how a page is answered."""
+"""What all lists from read models share: their options, and how a page is answered."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from runfold.cli.call import Call
-from runfold.cli.projections import as_json
+from runfold.cli.folding import as_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from rich.console import RenderableType
+
     from runfold.queries.read_models import Page
 
 Some = list[str] | None
 """Values of an option that may be given several times: any of them will do."""
-Limit = Annotated[int, typer.Option("--limit", help="How many at most, 1 to 1000.")]
-Cursor = Annotated[str | None, typer.Option("--cursor", metavar="CURSOR", help="The next page, as the page before named it.")]
-Order = Annotated[str | None, typer.Option("--order", metavar="asc|desc", help="Which way round.")]
+Order = Annotated[str | None, typer.Option("--order", metavar="asc|desc", help="Ascending or descending.")]
 
 
 def moment(option: str, text: str | None) -> "datetime | None":
@@ -36,21 +36,18 @@ def moment(option: str, text: str | None) -> "datetime | None":
 
 
 def answer(call: Call, page: "Page[Any]", items: "Sequence[Any] | None" = None) -> None:
-    """Print a page for a machine; `items` where there is more to say than its rows."""
+    """Print a page as JSON; `items` where it holds more than its rows."""
     rows = [row.model_dump(mode="json") for row in page.items] if items is None else items
     call.answer({**as_json(page.standing), "items": rows, "next_cursor": page.next_cursor})
 
 
-def conclude(call: Call, page: "Page[Any]", noun: str) -> None:
-    """Under a page for a person: how many, as of when, and where it goes on."""
-    from runfold.cli.terminal import counted
+def print_page(call: Call, drawn: "RenderableType", page: "Page[Any]", noun: str) -> None:
+    """Print a page for a person, then how many there are, as of when, and the cursor of the next page."""
+    from runfold.terminal.console import print_whole
+    from runfold.terminal.text import counted
 
+    print_whole(call.out, drawn)
     said = f"{counted(len(page.items), noun)} as of position {page.standing.position}"
     call.out.print(said, style="dim", soft_wrap=True)
     if page.next_cursor:
         call.out.print(f"more: the same with --cursor {page.next_cursor}", style="dim", soft_wrap=True)
-
-
-def on_day(moment: "datetime | None") -> str:
-    """A time to the minute, in UTC."""
-    return "" if moment is None else f"{moment:%Y-%m-%d %H:%M}"

@@ -4,13 +4,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from runfold.cli.terminal import one_line, shown
 from runfold.domain.values import DataPart, FilePart, Part, ReasoningPart, SourcePart, TextPart, json_text
 from runfold.history.path import TOOL_CALL_EVENTS, History, fold_tool_calls
 from runfold.history.views import Message, ToolCallView
+from runfold.terminal.text import one_line, shown
 
 _STYLES = {"user": "bold cyan", "assistant": "bold green", "tool": "yellow", "system": "magenta", "developer": "magenta"}
 _CALL_WORDS = 160
@@ -36,7 +37,7 @@ class Conversation:
         return cls(thread_id, path[-1], path, as_of, history.messages(), fold_tool_calls(history.events(TOOL_CALL_EVENTS)))
 
     def as_json(self) -> dict[str, Any]:
-        """Ready for `--json`."""
+        """The conversation as JSON."""
         return {
             "as_of": self.as_of,
             "thread_id": self.thread_id,
@@ -47,7 +48,7 @@ class Conversation:
         }
 
     def drawn(self) -> Table:
-        """For people: the position, who, and what."""
+        """Draw the conversation: the position, who, and what."""
         grid = Table.grid(padding=(0, 1), expand=False)
         grid.add_column(justify="right", style="dim", no_wrap=True)
         grid.add_column(no_wrap=True)
@@ -114,3 +115,12 @@ def in_words(value: Any, text: str) -> str:
     elif isinstance(value, str):
         text = value
     return one_line(text, _CALL_WORDS)
+
+
+def beside(left: tuple[str, Conversation], right: tuple[str, Conversation], width: int) -> Table:
+    """Draw two conversations side by side, each under its title."""
+    drawn = Table(box=box.ROUNDED, width=width, border_style="dim", header_style="bold", padding=(0, 1))
+    for title, _ in (left, right):
+        drawn.add_column(title, ratio=1)
+    drawn.add_row(left[1].drawn(), right[1].drawn())
+    return drawn

@@ -1,22 +1,25 @@
-"""Two runs beside each other on a terminal: what they used and how they ended, and step by step what differs."""
+"""Two runs side by side: what they used and how they ended, and step by step what differs."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
 from rich import box
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from runfold.cli.conversation import in_words
-from runfold.cli.terminal import counted, one_line, shown
-from runfold.cli.tree import STATUS_STYLES
 from runfold.domain.values import json_text
 from runfold.history.alignment import Pair
 from runfold.history.outline import Kind, Step
-from runfold.queries.difference import RunDiff, Side, Stretch
+from runfold.queries.difference import FirstDivergence, RunDiff, Side, Stretch
 from runfold.queries.usage_report import UsageTotals
+from runfold.terminal import styles
+from runfold.terminal.console import print_fitted
+from runfold.terminal.conversation import in_words
+from runfold.terminal.text import counted, one_line, seconds, shown
 
+_MOST_COLUMNS = 160
 _LONG, _SHORT, _CONTEXT = 320, 90, 40
 """Characters shown of what differs, of what does not, and of what comes before the first difference."""
 
@@ -41,12 +44,68 @@ _WHO_STYLES = {
     "end": "bold",
 }
 _HEADING = {"tool", "action", "intent"}
-"""What with, or what for: stands beside who."""
+"""Facts that stand beside who acted, in the first line of a cell."""
 _UNNAMED = {"text", "status"}
 _UNSHOWN = {"role", "name", "error_code"}
 
 
-def sides(found: RunDiff) -> Table:
+def print_difference(out: Console, found: RunDiff) -> None:
+    """Print both runs as wholes, what they have in common, the first divergence, and every step after the common part."""
+    width = min(out.width, _MOST_COLUMNS)
+    print_fitted(out, _sides(found), width)
+    out.print(f"\n{_in_common(found)}", soft_wrap=True)
+    if found.divergence:
+        _print_divergence(out, found, found.divergence)
+        out.print()
+        print_fitted(out, _steps_beside(found, width), width)
+    elif found.pairs:
+        out.print("Everything after that is the same.", style="bold")
+    out.print(f"as of position {found.as_of}", style="dim")
+
+
+def _in_common(found: RunDiff) -> str:
+    common = found.common
+    if common is None:
+        return "They have nothing in common; compared from their beginnings."
+    if found.a.run_id == found.b.run_id:
+        return "Both are the same run."
+    held = [
+        counted(common.messages, "message"),
+        counted(common.decisions, "decision"),
+        counted(common.tool_calls, "tool call"),
+    ]
+    return f"In common up to version {common.version} of {common.run_id} (position {common.position}): {', '.join(held)}."
+
+
+def _print_divergence(out: Console, found: RunDiff, first: FirstDivergence) -> None:
+    before = _summed(found.pairs[: first.number - 1])
+    after = f", after {before} that are the same" if before else ""
+    out.print(f"First divergence at step {first.number}{after}: {_what(first)}.", style="bold", soft_wrap=True)
+    if choice := found.decision_divergence:
+        intent, *chosen = (one_line(str(text), 80) for text in (choice.a.facts["intent"], *map(_choice, (choice.a, choice.b))))
+        said = f"First different choice at decision {choice.ordinal}, {intent}: {' / '.join(chosen)}."
+        out.print(shown(said), soft_wrap=True)
+
+
+def _choice(step: Step) -> str:
+    return str(step.facts.get("choice") or step.facts["chosen"])
+
+
+def _what(first: FirstDivergence) -> str:
+    if first.a is None or first.b is None:
+        ended, more = ("A", first.b) if first.a is None else ("B", first.a)
+        return f"{ended} has ended, and the other has {_named(more.kind) if more else ''}"
+    if first.differs == ("kind",):
+        return f"A has {_named(first.a.kind)}, B {_named(first.b.kind)}"
+    names = ", ".join(name.replace("_", " ") for name in first.differs)
+    return f"{_named(first.a.kind)} with another {names}"
+
+
+def _named(kind: str) -> str:
+    return f"{'an' if kind[0] in 'aeio' else 'a'} {kind.replace('_', ' ')}"
+
+
+def _sides(found: RunDiff) -> Table:
     """The two runs as wholes, then what their paths hold after they parted. What is the same is dim."""
     made = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
     made.add_column("")
@@ -95,7 +154,7 @@ def _after(after: Stretch) -> dict[str, str]:
 
 
 def _seconds(nanoseconds: int | None) -> str:
-    return "" if nanoseconds is None else f"{nanoseconds / 10**9:,.1f} s"
+    return seconds(None if nanoseconds is None else nanoseconds / 10**9)
 
 
 def _tokens(usage: UsageTotals) -> str:
@@ -118,14 +177,14 @@ def _costs(usage: UsageTotals) -> Iterator[str]:
         yield f"of {counted(usage.calls_without_cost, 'call')} not known"
 
 
-def steps_beside(found: RunDiff, width: int) -> Table:
+def _steps_beside(found: RunDiff, width: int) -> Table:
     """Every step after the common part: the same ones folded away, the others beside each other."""
     made = Table(box=box.ROUNDED, width=width, border_style="dim", header_style="bold", padding=(0, 1))
     for side in (found.a, found.b):
         made.add_column(side.run_id, ratio=1, overflow="fold")
     for are_same, pairs in groupby(found.pairs, key=lambda pair: pair.how == "same"):
         if are_same:
-            folded = Text(f"… the same: {summed(pairs)}", "dim italic")
+            folded = Text(f"… the same: {_summed(pairs)}", "dim italic")
             made.add_row(folded, folded)
         else:
             for pair in pairs:
@@ -134,7 +193,7 @@ def steps_beside(found: RunDiff, width: int) -> Table:
     return made
 
 
-def summed(pairs: Iterable[Pair]) -> str:
+def _summed(pairs: Iterable[Pair]) -> str:
     """`2 messages, 1 tool call`: steps that are the same."""
     counts: dict[Kind, int] = {}
     for step in (pair.a for pair in pairs if pair.a):
@@ -168,7 +227,7 @@ def _cell(step: Step, other: Step | None, differs: Sequence[str]) -> Text:
 
 
 def _fact(name: str, value: Any, other: Step | None, differs: Sequence[str]) -> Text:
-    style = STATUS_STYLES.get(str(value), "") if name == "status" else ""
+    style = styles.RUN.get(str(value), "") if name == "status" else ""
     if other is None or differs == ("kind",):
         return shown(one_line(_words(value), _LONG), style)
     if name not in differs:

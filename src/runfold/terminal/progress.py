@@ -1,4 +1,4 @@
-"""The progress bar: how far, how fast, how long still. On stderr, and on a terminal only."""
+"""A progress bar with counts, rate and time left. It is drawn on a terminal only."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -9,10 +9,10 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.table import Column
 from rich.text import Text
 
-from runfold.cli.terminal import one_line, shown
+from runfold.terminal.text import one_line, shown
 
 Told = Callable[[int, int, str], None]
-"""How many are done, of how many, and which one it was."""
+"""Takes how many are done, of how many, and the name of the current one."""
 
 
 class _Counts(ProgressColumn):
@@ -23,7 +23,7 @@ class _Counts(ProgressColumn):
         self._unit = unit
 
     def render(self, task: Task) -> Text:
-        """The counts and the rate."""
+        """Draw the counts and the rate."""
         rate = task.finished_speed or task.speed or 0
         return Text(f"{self._number(task.completed)} of {self._number(task.total or 0)}, {self._number(rate)}/s", style="dim")
 
@@ -33,7 +33,7 @@ class _Counts(ProgressColumn):
 
 @contextlib.contextmanager
 def progress_bar(err: Console, doing: str, unit: str) -> Iterator[Told]:
-    """Gives a function that is told how far it is."""
+    """Give a function that takes the progress, and draw it."""
     if not err.is_terminal:
         yield lambda _done, _total, _which: None
         return

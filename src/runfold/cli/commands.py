@@ -1,0 +1,242 @@
+"""The commands of `runfold`: their names, in which panel of the help they stand, and examples."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from runfold.cli import keys, moments
+from runfold.cli.approvals import approvals, approve, deny
+from runfold.cli.backup import backup, restore
+from runfold.cli.database import check, migrate
+from runfold.cli.demo import demo
+from runfold.cli.doctor import doctor, version
+from runfold.cli.events import events
+from runfold.cli.goals import goal, goals, patterns
+from runfold.cli.moments import drop_schema, schemas
+from runfold.cli.problems import attention, failures, problems
+from runfold.cli.read_models import projections, rows, work
+from runfold.cli.rebuild import rebuild
+from runfold.cli.runs import diff, run, runs, summary
+from runfold.cli.serve import serve
+from runfold.cli.threads import head, heads, thread, threads, tree
+from runfold.cli.transfer import export, import_runs
+from runfold.cli.usage import usage
+
+_START, _INSPECT, _DECIDE, _OPERATE = "Get started", "Inspect", "Decide", "Operate"
+
+
+class Command(NamedTuple):
+    """One command, as the help lists it."""
+
+    name: str
+    panel: str
+    function: Callable[..., None]
+    examples: tuple[str, ...]
+
+
+COMMANDS = [
+    Command("demo", _START, demo, ("runfold demo", "runfold demo --seed 42", "runfold demo --json")),
+    Command(
+        "import",
+        _START,
+        import_runs,
+        (
+            "runfold import claude-code ~/.claude/projects",
+            "runfold import tau2 results.json.gz --strict",
+            "zcat events.jsonl.gz | runfold import ag-ui - --json",
+        ),
+    ),
+    Command(
+        "serve",
+        _START,
+        serve,
+        (
+            "runfold serve",
+            "runfold serve --port 9000 --no-work",
+            "runfold serve --projection my.module:MyProjection",
+            "runfold serve --host 0.0.0.0 --json",
+        ),
+    ),
+    Command("threads", _INSPECT, threads, ("runfold threads --limit 20", "runfold threads --before 1841 --json")),
+    Command(
+        "thread",
+        _INSPECT,
+        thread,
+        (
+            "runfold thread thread_demo7",
+            "runfold thread thread_demo7 --at 27",
+            "runfold thread thread_demo7 --head exchange",
+            "runfold thread thread_demo7 --at 2026-10-01T09:30:00Z --json",
+        ),
+    ),
+    Command("run", _INSPECT, run, ("runfold run run_demo7_claim", "runfold run run_demo7_claim --version 9 --json")),
+    Command(
+        "runs",
+        _INSPECT,
+        runs,
+        (
+            "runfold runs --agent support --status failed --from 2026-10-01T00:00:00Z",
+            "runfold runs --active --fold --json",
+            "runfold runs --goal settle-claim --tool refund --steps gte:1",
+            "runfold runs --order-by duration --percentile 95",
+        ),
+    ),
+    Command("summary", _INSPECT, summary, ("runfold summary run_demo7_claim", "runfold summary run_demo7_claim --json")),
+    Command("tree", _INSPECT, tree, ("runfold tree thread_demo7", "runfold tree thread_demo7 --at 27")),
+    Command(
+        "diff",
+        _INSPECT,
+        diff,
+        (
+            "runfold diff run_demo7_claim run_demo7_exchange",
+            "runfold diff run_demo7_claim run_demo7_policy --at 27 --json",
+        ),
+    ),
+    Command("heads", _INSPECT, heads, ("runfold heads thread_demo7", "runfold heads thread_demo7 --at 64 --json")),
+    Command(
+        "events",
+        _INSPECT,
+        events,
+        (
+            "runfold events --thread thread_demo7 --type 'approval.*'",
+            "runfold events --after 100 --limit 20 --json",
+            "runfold events --after 100 --follow",
+        ),
+    ),
+    Command(
+        "export",
+        _INSPECT,
+        export,
+        (
+            "runfold export events",
+            "runfold export run_summaries --fold --to /data/runfold",
+            "runfold export events --format jsonl --after 20 --up-to 60",
+        ),
+    ),
+    Command(
+        "problems",
+        _INSPECT,
+        problems,
+        ("runfold problems --open", "runfold problems --severity warning --goal settle-claim --json"),
+    ),
+    Command(
+        "usage",
+        _INSPECT,
+        usage,
+        (
+            "runfold usage --by model,day --since 2026-10-01",
+            "runfold usage --by agent --goal refunds --fold --json",
+            "runfold usage --by run --run run_demo7_claim --scope tree",
+        ),
+    ),
+    Command(
+        "attention", _INSPECT, attention, ("runfold attention --fold", "runfold attention --reason stuck --reason failed --json")
+    ),
+    Command("failures", _INSPECT, failures, ("runfold failures --limit 20", "runfold failures --goal settle-claim --json")),
+    Command("goals", _INSPECT, goals, ("runfold goals", "runfold goals --json")),
+    Command("goal", _INSPECT, goal, ("runfold goal settle-claim", "runfold goal settle-claim --fold --json")),
+    Command("patterns", _INSPECT, patterns, ("runfold patterns settle-claim", "runfold patterns settle-claim --json")),
+    Command(
+        "approvals",
+        _DECIDE,
+        approvals,
+        (
+            "runfold approvals --open",
+            "runfold approvals --open --agent support --older-than 1h",
+            "runfold approvals --decided-by human:ada --json",
+        ),
+    ),
+    Command(
+        "approve",
+        _DECIDE,
+        approve,
+        (
+            "runfold approve approval_demo7_refund --as human:ada",
+            "runfold approve approval_demo7_refund --arguments '{\"amount\": \"9.90\"}' --comment 'half of it'",
+        ),
+    ),
+    Command("deny", _DECIDE, deny, ("runfold deny approval_demo7_refund --reason 'ask the customer first' --as human:ada",)),
+    Command(
+        "rows",
+        _INSPECT,
+        rows,
+        (
+            "runfold rows tool_calls --where status=failed --fold",
+            "runfold rows run_summaries --json",
+        ),
+    ),
+    Command(
+        "head",
+        _DECIDE,
+        head,
+        (
+            "runfold head thread_demo7 draft run_demo7_exchange",
+            "runfold head thread_demo7 main run_demo7_claim --expected run_demo7_voucher --rewind",
+        ),
+    ),
+    Command(
+        "work",
+        _OPERATE,
+        work,
+        (
+            "runfold work",
+            "runfold work --once",
+            "runfold work --projection run_summaries --projection my.module:MyProjection",
+        ),
+    ),
+    Command("projections", _OPERATE, projections, ("runfold projections --json", "runfold projections retry run_summaries")),
+    Command(
+        "rebuild",
+        _OPERATE,
+        rebuild,
+        (
+            "runfold rebuild usage --diff",
+            "runfold rebuild --all --workers 4",
+            "runfold rebuild run_summaries --rollback",
+            "runfold rebuild run_summaries usage --as-of 2026-10-01T00:00:00Z --into october",
+            "runfold rebuild --all --branch run_demo7_exchange --into exchange",
+        ),
+    ),
+    Command("schemas", _OPERATE, schemas, ("runfold schemas --json",)),
+    Command("drop-schema", _OPERATE, drop_schema, ("runfold drop-schema october --yes",)),
+    Command(
+        "moments prepare",
+        _OPERATE,
+        moments.prepare,
+        (
+            "runfold moments prepare 2026-10-01T00:00:00Z",
+            "runfold moments prepare 120000 --expires-in 1d --json",
+        ),
+    ),
+    Command("moments list", _OPERATE, moments.list_moments, ("runfold moments list", "runfold moments list --json")),
+    Command("moments drop", _OPERATE, moments.drop, ("runfold moments drop moment_120000_1f2e3d4c5b6a",)),
+    Command(
+        "keys create",
+        _OPERATE,
+        keys.create,
+        (
+            "runfold keys create --owner human:ada --scope runs:read --scope approvals:decide --label 'Ada at work'",
+            "runfold keys create --owner agent:support --scope runs:write --expires-in 90d --json",
+        ),
+    ),
+    Command("keys list", _OPERATE, keys.list_keys, ("runfold keys list", "RUNFOLD_TENANT=acme runfold keys list --json")),
+    Command("keys revoke", _OPERATE, keys.revoke, ("runfold keys revoke key_0198c0 --reason 'laptop lost' --as human:ada",)),
+    Command("check", _OPERATE, check, ("runfold check", "runfold check --json")),
+    Command(
+        "backup", _OPERATE, backup, ("runfold backup /backups/ledger-2026-11-28.dump", "runfold backup ledger.dump --yes --json")
+    ),
+    Command(
+        "restore",
+        _OPERATE,
+        restore,
+        (
+            "runfold restore /backups/ledger-2026-11-28.dump --home /var/lib/restored",
+            "RUNFOLD_ADMIN_URL=postgresql://postgres@db/empty runfold restore ledger.dump --json",
+        ),
+    ),
+    Command("migrate", _OPERATE, migrate, ("runfold migrate", "RUNFOLD_ADMIN_URL=postgresql://admin@db/ledger runfold migrate")),
+    Command("doctor", _OPERATE, doctor, ("runfold doctor", "runfold doctor --json")),
+    Command("version", _OPERATE, version, ("runfold version", "runfold version --json")),
+]
+
+GROUPS = {"keys": (_OPERATE, keys.HELP), "moments": (_OPERATE, moments.HELP)}
+"""Commands of two words by their first word: the panel and the help of the group."""

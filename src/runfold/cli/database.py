@@ -1,0 +1,133 @@
+"""`runfold check` and `migrate`: whether the log is undamaged, and the schema of the database up to date."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from runfold.cli.call import Call
+from runfold.errors import Damage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from runfold.maintenance.checking import Finding
+    from runfold.store.history import History
+
+DAMAGE = Damage.exit_code
+MOST_SHOWN = 1000
+"""Findings that are printed one by one; the rest is counted."""
+
+
+def check(call: Call) -> None:
+    """Read the whole log and look for damage; exit 5 if there is any.
+
+    It checks that positions run from 1 to the head without a gap, that the versions of every stream follow each other, that
+    times never go back, that events are in the stream and thread they belong to, that payloads are valid for their type and
+    schema version, that event ids are unique, and that the guards of the database are in place. The receipts of the read
+    models must show that each event was applied exactly once. It lists the histories of the ledger, and reports events that
+    the mark file has seen and the database lacks.
+    """
+    import itertools
+    import time
+
+    from runfold.maintenance.checking import LogCheck
+    from runfold.projector.auditing import receipt_findings
+    from runfold.terminal.progress import progress_bar
+
+    began = time.monotonic()
+    found: list[Finding] = []
+    count = 0
+    with call.ledger() as ledger:
+        log_check = LogCheck(ledger.recorder.reader)
+        with progress_bar(call.err, "Checking", "events") as told:
+            log_check.progress = lambda done: told(done, log_check.head, "")
+            found_in = log_check.findings(), receipt_findings(ledger.recorder.store), _history(ledger.history)
+            for finding in itertools.chain(*found_in):
+                count += 1
+                if count <= MOST_SHOWN:
+                    found.append(finding)
+        lineage = [epoch.as_json() for epoch in ledger.lineage()]
+    seconds = time.monotonic() - began
+    facts: dict[str, Any] = {
+        "ok": not count,
+        "as_of": log_check.head,
+        "events": log_check.events,
+        "seconds": round(seconds, 3),
+        "lineage": lineage,
+    }
+    _answer(call, facts, found, count)
+    if count:
+        raise typer.Exit(DAMAGE)
+
+
+def _history(history: "History") -> "Iterator[Finding]":
+    """Report events that the mark file has seen and the database lacks."""
+    from runfold.errors import UsageError
+    from runfold.maintenance.checking import Finding
+
+    try:
+        parting = history.parted()
+    except UsageError as error:
+        fact, _, step = str(error).partition("; ")
+        yield Finding("mark", fact, step)
+        return
+    if parting:
+        step = "open the ledger as a role that was granted runfold_app: it starts a new history, and tells consumers"
+        yield Finding("history", parting.fact, step, parting.common_position)
+
+
+def _answer(call: Call, facts: dict[str, Any], found: "list[Finding]", count: int) -> None:
+    if call.json:
+        call.answer({**facts, "damages": count, "findings": [finding.as_json() for finding in found]})
+        return
+    from runfold.terminal.checks import print_findings, verdict
+    from runfold.terminal.text import counted
+
+    print_findings(call.out, found, more=count - len(found))
+    for epoch in (epoch for epoch in facts["lineage"] if epoch["from_position"] or epoch["lost_position"]):
+        lost = f"; the one before reached at least position {epoch['lost_position']}" if epoch["lost_position"] else ""
+        began = f"history {epoch['epoch']} began {epoch['began_at']} ({epoch['reason']})"
+        call.out.print(f"{began} after position {epoch['from_position']}{lost}", soft_wrap=True)
+    call.out.print(
+        f"{verdict(count)} in {counted(facts['events'], 'event')}, as of position {facts['as_of']} ({facts['seconds']:.1f} s)",
+        style="bold red" if count else "bold green",
+        soft_wrap=True,
+    )
+
+
+def migrate(
+    call: Call,
+    admin_url: Annotated[
+        str | None,
+        typer.Option(
+            "--admin-url", metavar="URL", help="URL of the database with a role that may migrate it (RUNFOLD_ADMIN_URL)."
+        ),
+    ] = None,
+) -> None:
+    """Apply the migrations that the database lacks, each once, in order, one process at a time.
+
+    Writers are not blocked: indexes of a large log are built concurrently. An interrupted migration continues when it is run
+    again; running it again, or twice at once, changes nothing. It uses RUNFOLD_ADMIN_URL, or else the database's own URL; the
+    embedded database is migrated whenever it is opened. Where a dump was restored without its roles, it sets up owners, grants
+    and row-level security again, as a superuser.
+    """
+    from runfold.store import migrate as migrating
+    from runfold.store.database import Database
+
+    settings = call.settings(**({"admin_url": admin_url} if admin_url else {}))
+    mended: list[str] = []
+    with call.busy("Migrating") as told:
+        database = Database.of(settings)
+        try:
+            applied = migrating.migrate(database.admin_url, told=told, mended=mended.append)
+        finally:
+            database.close()
+    known = [migration.name for migration in migrating.migrations()]
+    if call.json:
+        call.answer({"applied": applied, "migrations": known, **({"mended": mended} if mended else {})})
+        return
+    for name in applied:
+        call.out.print(f"applied {name}")
+    for fact in mended:
+        call.out.print(f"repaired: {fact}", soft_wrap=True)
+    call.out.print(f"the database is at {known[-1]}" + ("" if applied or mended else "; there was nothing to do"), soft_wrap=True)

@@ -1,0 +1,100 @@
+"""Options that many commands take, and how a function becomes a command."""
+
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any, Concatenate, ParamSpec
+
+import typer
+
+from runfold.cli.call import Call
+
+P = ParamSpec("P")
+
+EVERYWHERE = "Options of every command"
+
+At = Annotated[
+    str | None,
+    typer.Option("--at", metavar="P|TIME", help="As of a position, or a time by the database's clock (2026-01-31T09:30:00Z)."),
+]
+ThreadId = Annotated[str, typer.Argument(metavar="THREAD", help="The thread's id, as `runfold threads` shows it.")]
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, as `runfold runs` shows it.")]
+Fold = Annotated[bool, typer.Option("--fold", help="Bring the read models up to date first, as `runfold work --once` does.")]
+Limit = Annotated[int, typer.Option("--limit", help="How many at most, 1 to 1000.")]
+Cursor = Annotated[str | None, typer.Option("--cursor", metavar="CURSOR", help="The next page, as named by the page before.")]
+
+_SHARED: dict[str, tuple[Any, Any]] = {
+    "json": (bool, typer.Option("--json", help="Answer in JSON: one object, or one a line.", rich_help_panel=EVERYWHERE)),
+    "database_url": (
+        str | None,
+        typer.Option(
+            "--database-url",
+            metavar="URL",
+            rich_help_panel=EVERYWHERE,
+            help="PostgreSQL to use (RUNFOLD_DATABASE_URL); the embedded PostgreSQL if not given.",
+        ),
+    ),
+    "home": (
+        str | None,
+        typer.Option(
+            "--home", metavar="FOLDER", help="Folder of the embedded database (RUNFOLD_HOME).", rich_help_panel=EVERYWHERE
+        ),
+    ),
+    "env_file": (
+        str | None,
+        typer.Option(
+            "--env-file",
+            metavar="FILE",
+            rich_help_panel=EVERYWHERE,
+            help="File with more settings (RUNFOLD_ENV_FILE). A .env file is read only if it is named here.",
+        ),
+    ),
+    "unsafe_durability": (
+        bool,
+        typer.Option(
+            "--unsafe-durability",
+            rich_help_panel=EVERYWHERE,
+            help="Run even where a crash would lose acknowledged events (RUNFOLD_UNSAFE_DURABILITY).",
+        ),
+    ),
+    "verbose": (bool, typer.Option("--verbose", help="Show the trace of an error.", rich_help_panel=EVERYWHERE)),
+}
+
+
+def shared_parameters() -> list[inspect.Parameter]:
+    """The options that every command takes, as parameters of a function."""
+    return [
+        inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, default=False if kind is bool else None, annotation=Annotated[kind, option]
+        )
+        for name, (kind, option) in _SHARED.items()
+    ]
+
+
+def with_call(function: Callable[Concatenate[Call, P], None]) -> Callable[..., None]:
+    """Make a command of a function whose first parameter is the call."""
+    own = inspect.signature(function, eval_str=True)
+    parameters = list(own.parameters.values())[1:]
+    context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+
+    def run(ctx: typer.Context, **given: Any) -> None:
+        shared = {name: given.pop(name) for name in _SHARED}
+        function(_call_of(ctx, shared), **given)  # type: ignore[call-arg]  # typer gives what the signature below asks for
+
+    signature = own.replace(parameters=[context, *parameters, *shared_parameters()])
+    run.__signature__ = signature  # type: ignore[attr-defined]
+    run.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
+    run.__doc__, run.__name__ = reflowed(function.__doc__ or ""), function.__name__
+    return run
+
+
+def _call_of(ctx: typer.Context, given: dict[str, Any]) -> Call:
+    """The call, from the options before the command's name (`ctx.obj`) and those after it, which win."""
+    asked: dict[str, Any] = {}
+    for said in (ctx.obj or {}, given):
+        asked.update({name: value for name, value in said.items() if value})
+    return Call(json=asked.pop("json", False), verbose=asked.pop("verbose", False), overrides=asked)
+
+
+def reflowed(text: str) -> str:
+    """Each paragraph on one line, so that the terminal alone decides where lines end."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))

@@ -1,0 +1,285 @@
+"""Tables: one function for each list, from its rows to what is drawn."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+from rich.text import Text
+
+from runfold.terminal import styles
+from runfold.terminal.text import duration, one_line, seconds, shown, to_the_minute
+
+if TYPE_CHECKING:
+    from runfold.handles.keys import KeyView
+    from runfold.history.heads import HeadView
+    from runfold.history.views import ThreadView, ToolCallView
+    from runfold.projections.approval_queue import ApprovalRow
+    from runfold.projections.attention import AttentionRow
+    from runfold.projections.goals import GoalRow
+    from runfold.projections.problems import ProblemRow
+    from runfold.projections.run_summary import RunSummary
+    from runfold.projector.as_of import PastSchema
+    from runfold.projector.rebuild import Rebuilt
+    from runfold.projector.status import ProjectionStatus
+    from runfold.queries.approval_list import ApprovalWords
+    from runfold.queries.moments import MomentView
+    from runfold.queries.problem_list import ProblemWords
+    from runfold.queries.summary import RunSummaryView
+
+_PLACED = {"named": "named", "checked_out": "moved", "rewound": "rewound"}
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], wraps: str = "") -> Table:
+    """A table whose cells stay whole, but for the column that `wraps` names. Columns named with a # are flush right."""
+    made = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
+    for name in columns:
+        fits = name == wraps
+        made.add_column(
+            name, no_wrap=not fits, overflow="fold" if fits else "ellipsis", justify="right" if name.startswith("#") else "left"
+        )
+    for row in rows:
+        made.add_row(*(cell if isinstance(cell, Text) else shown("" if cell is None else str(cell)) for cell in row))
+    for column in made.columns:
+        column.header = str(column.header).removeprefix("#")
+    return made
+
+
+def _status(word: str, colours: Mapping[str, str]) -> Text:
+    return shown(word, colours.get(word, ""))
+
+
+def thread_table(threads: "Iterable[ThreadView]") -> Table:
+    """Threads."""
+    heads = ("id", "title", "agent", "state", "#runs", "last run (UTC)", "#created at")
+    rows = (
+        (
+            thread.id,
+            one_line(thread.title or "", 80),
+            thread.agent_id,
+            thread.state,
+            thread.runs,
+            to_the_minute(thread.last_run_at or thread.created_at),
+            thread.created_position,
+        )
+        for thread in threads
+    )
+    return table(heads, rows, wraps="title")
+
+
+def head_table(heads: "Iterable[HeadView]") -> Table:
+    """The heads of a thread."""
+    rows = (
+        (
+            head.name,
+            head.run_id,
+            "followed" if head.has_followed else "by hand",
+            f"{_PLACED[head.placed.how]} at {head.placed.position} by {head.placed.by}" if head.placed else "never",
+        )
+        for head in heads
+    )
+    return table(("name", "run", "moved there", "last set by hand"), rows)
+
+
+def run_table(runs: "Iterable[RunSummary]") -> Table:
+    """Runs."""
+    heads = ("id", "status", "agent", "#steps", "#calls", "#problems", "#duration", "created (UTC)")
+    rows = (
+        (
+            run.run_id,
+            _status(run.status, styles.RUN),
+            one_line(run.agent_id, 40),
+            run.steps,
+            run.tool_calls,
+            run.open_critical + run.open_warnings + run.open_minor,
+            duration(run.duration_ns),
+            to_the_minute(run.created_at),
+        )
+        for run in runs
+    )
+    return table(heads, rows, wraps="agent")
+
+
+def attention_table(runs: "Iterable[AttentionRow]") -> Table:
+    """Runs that need a person's attention."""
+    rows = (
+        (
+            run.run_id,
+            _status(run.status, styles.RUN),
+            ", ".join(run.reasons),
+            one_line(run.agent_id, 40),
+            run.goal_id or "",
+            to_the_minute(run.flagged_at),
+        )
+        for run in runs
+    )
+    return table(("run", "status", "reasons", "agent", "goal", "since (UTC)"), rows, wraps="reasons")
+
+
+def failure_table(runs: "Iterable[RunSummaryView]") -> Table:
+    """Failed runs."""
+    rows = (
+        (
+            run.run_id,
+            run.goal_id or "",
+            one_line(f"{run.error.code}: {run.error.message}", 120) if run.error else "",
+            run.decision_count,
+            run.problem_count,
+        )
+        for run in runs
+    )
+    return table(("run", "goal", "error", "#decisions", "#problems"), rows, wraps="error")
+
+
+def made_call_table(calls: "Iterable[ToolCallView]") -> Table:
+    """The tool calls of one run, from the log."""
+    rows = ((call.requested_position, call.name, call.status, one_line(call.arguments_text, 60), call.id) for call in calls)
+    return table(("#position", "tool", "status", "arguments", "id"), rows, wraps="arguments")
+
+
+def approval_table(approvals: "Iterable[ApprovalRow]", words: "Mapping[str, ApprovalWords]") -> Table:
+    """Approvals, with the arguments that were granted, or else requested."""
+    heads = ("id", "status", "action", "arguments", "run", "requested (UTC)", "expires", "decided by")
+    rows = (
+        (
+            row.approval_id,
+            _status(row.status, styles.APPROVAL),
+            one_line(row.action, 40),
+            one_line(words[row.approval_id].effective_arguments_text or words[row.approval_id].arguments_text, 80),
+            row.run_id,
+            to_the_minute(row.requested_at),
+            to_the_minute(row.expires_at),
+            row.decided_by or "",
+        )
+        for row in approvals
+    )
+    return table(heads, rows, wraps="arguments")
+
+
+def problem_table(problems: "Iterable[ProblemRow]", words: "Mapping[tuple[str, str], ProblemWords]") -> Table:
+    """Problems, with their descriptions."""
+    heads = ("severity", "status", "description", "run", "goal", "reported (UTC)")
+    rows = (
+        (
+            _status(row.severity, styles.SEVERITY),
+            row.status,
+            one_line(words[row.run_id, row.problem_id].description, 120),
+            row.run_id,
+            row.goal_id or "",
+            to_the_minute(row.reported_at),
+        )
+        for row in problems
+    )
+    return table(heads, rows, wraps="description")
+
+
+def goal_table(goals: "Iterable[GoalRow]") -> Table:
+    """Goals."""
+    heads = ("goal", "#runs", "#completed", "#failed", "#open", "#decisions", "#violations", "last run (UTC)")
+    rows = (
+        (
+            one_line(row.goal_id, 80),
+            row.runs,
+            row.completed_runs,
+            row.failed_runs,
+            row.open_runs,
+            row.decisions,
+            row.hard_violations + row.soft_violations,
+            to_the_minute(row.last_run_at),
+        )
+        for row in goals
+    )
+    return table(heads, rows, wraps="goal")
+
+
+def row_table(columns: Sequence[str], rows: Iterable[Any]) -> Table:
+    """Rows of any read model, all columns of them."""
+    cells = (tuple(_cell(getattr(row, column)) for column in columns) for row in rows)
+    return table(columns, cells, wraps=columns[-1])
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else one_line(str(value), 60)
+
+
+def key_table(keys: "Iterable[KeyView]") -> Table:
+    """API keys."""
+    rows = (
+        (
+            key.id,
+            _status(key.status, styles.KEY),
+            key.label,
+            key.owner,
+            ", ".join(key.scopes),
+            f"{to_the_minute(key.created_at)} by {key.created_by}",
+            to_the_minute(key.expires_at),
+            f"{to_the_minute(key.revoked_at)} by {key.revoked_by}" if key.revoked_at else "",
+        )
+        for key in keys
+    )
+    return table(("id", "status", "label", "owner", "scopes", "created (UTC)", "expires", "revoked"), rows)
+
+
+def moment_table(moments: "Iterable[MomentView]") -> Table:
+    """Moments."""
+    rows = (
+        (
+            moment.id,
+            _status(moment.state, styles.MOMENT),
+            moment.position,
+            f"{moment.done * 100 // moment.total}%" if moment.total else "",
+            moment.asked_by,
+            to_the_minute(moment.used_at),
+            to_the_minute(moment.expires_at),
+        )
+        for moment in moments
+    )
+    return table(("id", "state", "#as of", "#folded", "requested by", "last used (UTC)", "expires"), rows)
+
+
+def projection_table(projections: "Iterable[ProjectionStatus]") -> Table:
+    """Read models and how far each is."""
+    rows = (
+        (
+            status.name,
+            status.version,
+            _status(status.state, styles.PROJECTION),
+            "" if status.position is None else status.position,
+            status.behind_events,
+            seconds(status.behind_seconds),
+            status.worker or "",
+        )
+        for status in projections
+    )
+    return table(("name", "#version", "state", "#position", "#behind", "#for", "worker"), rows, wraps="worker")
+
+
+def rebuilt_table(rebuilt: "Iterable[Rebuilt]") -> Table:
+    """Read models that were rebuilt."""
+    rows = (
+        (
+            each.name,
+            "in use" if each.switched else "dropped",
+            each.position,
+            "" if each.compared is None else each.compared.rows,
+            "" if each.compared is None else each.compared.different,
+        )
+        for each in rebuilt
+    )
+    return table(("name", "new table", "#filled to", "#compared", "#different"), rows, wraps="name")
+
+
+def schema_table(schemas: "Iterable[PastSchema]") -> Table:
+    """Schemas that hold read models of the past."""
+    rows = (
+        (
+            each.schema,
+            each.position,
+            each.run_id or "",
+            ", ".join(each.names),
+            "ready" if each.ready else "failed" if each.error else "unfinished",
+            "until dropped" if each.kept else "while used",
+            to_the_minute(each.created_at),
+        )
+        for each in schemas
+    )
+    return table(("schema", "#as of", "run", "read models", "state", "kept", "created (UTC)"), rows, wraps="read models")

@@ -1,0 +1,40 @@
+"""Usage: tokens and costs in a table with its total."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from runfold.terminal.console import print_whole
+from runfold.terminal.tables import table
+from runfold.terminal.text import counted, one_line
+
+if TYPE_CHECKING:
+    from runfold.queries.usage_report import UsageReport, UsageTotals
+
+
+def print_usage(out: Console, report: "UsageReport") -> None:
+    """Print the groups, the total, and where its cost comes from."""
+    heads = (*report.by, "#calls", "#input", "#output", "#cache read", "#cache written", "#cost")
+    rows = [(*(one_line(str(getattr(row, name) or "-"), 60) for name in report.by), *_numbers(row)) for row in report.rows]
+    if report.by:
+        rows.append((*("total" if index == 0 else "" for index in range(len(report.by))), *_numbers(report.total)))
+    print_whole(out, table(heads, rows))
+    for remark in _remarks(report.total):
+        out.print(remark, style="dim", soft_wrap=True)
+    said = f"{counted(report.total.calls, 'model call')} as of position {report.standing.position}"
+    out.print(said, style="dim", soft_wrap=True)
+
+
+def _numbers(row: "UsageTotals") -> Sequence[str]:
+    counts = (row.calls, row.input_tokens, row.output_tokens, row.cache_read_input_tokens, row.cache_creation_input_tokens)
+    cost = " + ".join(f"{cost.total:,.4f} {currency}" for currency, cost in row.costs.items())
+    return (*("" if count is None else f"{count:,}" for count in counts), cost)
+
+
+def _remarks(total: "UsageTotals") -> Iterator[str]:
+    for currency, cost in total.costs.items():
+        for source, amount in cost.computed.items():
+            yield f"includes {amount:,.4f} {currency} that was not reported but computed from {source}"
+    if total.calls_without_cost:
+        yield f"the cost of {counted(total.calls_without_cost, 'call')} is not known and not included"
