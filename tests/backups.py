@@ -7,8 +7,8 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from conftest import TestDatabase
 from runfold import Ledger
+from tests.databases import TestDatabase
 
 RIGHTS = """
 SELECT 'table', c.oid::regclass::text, c.relowner::regrole::text, concat_ws(' ',

@@ -1,31 +1,33 @@
-"""A real PostgreSQL for all tests, and a database of its own for each."""
+"""A real PostgreSQL for all tests, a database of its own for each, and runs to write to."""
 
 import atexit
 import contextlib
-import itertools
 import os
 import shutil
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+import httpx2
 import psycopg
 import pytest
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import make_conninfo
 
-from runfold import Ledger, Settings
+from runfold import Ledger, Run, Settings, Thread
 from runfold.embedded.server import EmbeddedServer
+from runfold.http.app import create_app
+from runfold.queries.reading import Reading
 from runfold.store.migrate import migrate
+from tests.databases import TestDatabase, fresh_database
+from tests.serving import Anybody, serving
 
 SHARED = Path(__file__).parents[2] / "shared"
 TRAJECTORIES = SHARED / "data" / "trajectories"
 ROOM = 4 * 2**30
 """What a test server may need, in bytes: the WAL, and the databases of a few tests."""
 
-_numbers = itertools.count(1)
 _MARKS = Path(tempfile.mkdtemp(prefix="runfold-marks-")) / "marks.json"
 atexit.register(shutil.rmtree, _MARKS.parent, ignore_errors=True)
 os.environ["RUNFOLD_MARK_FILE"] = str(_MARKS)  # what fixtures of a whole module open is noted here too
@@ -45,52 +47,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if item.get_closest_marker("long"):
                 item.add_marker(pytest.mark.skip(reason="takes its time; --long runs it"))
-
-
-@dataclass(frozen=True)
-class TestDatabase:
-    """One test's database: its URL as the application's role, as the owner of the log, as projector, and as superuser."""
-
-    __test__ = False
-
-    url: str
-    owner_url: str
-    admin_url: str
-    projector_url: str
-
-    @property
-    def settings(self) -> Settings:
-        """Settings that point at it, as the application and with a role that may fold read models."""
-        return Settings(database_url=self.url, admin_url=self.admin_url, projector_url=self.projector_url)
-
-
-def create_database(admin_url: str, template: str, name: str) -> TestDatabase:
-    """A copy of the template. Its name is made this process's own, and unlike all others."""
-    name = f"runfold_{name}_{os.getpid()}_{next(_numbers)}"
-    with psycopg.connect(admin_url, autocommit=True) as connection:
-        # Copying files is several times as quick as writing them into the WAL.
-        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
-        connection.execute(statement.format(sql.Identifier(name), sql.Identifier(template)))
-        # What a role may do with a database as such is not copied with it.
-        connection.execute(sql.SQL("GRANT CREATE ON DATABASE {} TO runfold_owner").format(sql.Identifier(name)))
-    return TestDatabase(
-        url=make_conninfo(admin_url, dbname=name, user="runfold_app"),
-        owner_url=make_conninfo(admin_url, dbname=name, user="runfold_owner"),
-        admin_url=make_conninfo(admin_url, dbname=name),
-        projector_url=make_conninfo(admin_url, dbname=name, user="runfold_projector"),
-    )
-
-
-@contextlib.contextmanager
-def fresh_database(admin_url: str, template: str, name: str) -> Iterator[TestDatabase]:
-    """One that is dropped at the end."""
-    made = create_database(admin_url, template, name)
-    try:
-        yield made
-    finally:
-        dropped = sql.Identifier(str(conninfo_to_dict(made.url)["dbname"]))
-        with psycopg.connect(admin_url, autocommit=True) as connection:
-            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(dropped))
 
 
 @pytest.fixture(autouse=True)
@@ -167,6 +123,82 @@ def ledger(settings: Settings) -> Iterator[Ledger]:
     """A ledger on this test's own database."""
     with Ledger.open(settings=settings) as opened:
         yield opened
+
+
+@pytest.fixture(scope="module")
+def shared_database(admin_url: str, template: str) -> Iterator[TestDatabase]:
+    """One database for the tests of a module that do not mind each other's events."""
+    with fresh_database(admin_url, template, "shared") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def shared_settings(shared_database: TestDatabase) -> Settings:
+    """Settings that point at it."""
+    return shared_database.settings
+
+
+@pytest.fixture(scope="module")
+def shared_url(shared_database: TestDatabase) -> str:
+    """Where it is."""
+    return shared_database.url
+
+
+@pytest.fixture
+def folded(ledger: Ledger) -> Callable[[], Reading]:
+    """Folds what tells how agents do, and reads."""
+
+    def fold() -> Reading:
+        ledger.fold("run_summaries", "decision_log", "problems", "goals", "attention")
+        return ledger.now
+
+    return fold
+
+
+@pytest.fixture
+def thread(ledger: Ledger) -> Thread:
+    return ledger.create_thread(agent_id="support")
+
+
+@pytest.fixture
+def run(thread: Thread) -> Run:
+    return thread.start_run()
+
+
+@pytest.fixture
+def other(settings: Settings) -> Iterator[Ledger]:
+    """What another process would have open on the same database: it shares nothing with `ledger` but that."""
+    with Ledger.open(settings=settings) as opened:
+        yield opened
+
+
+@pytest.fixture
+def stalled(database: TestDatabase) -> Callable[[], contextlib.AbstractContextManager[None]]:
+    """While it is entered, no append gets through: what is submitted stays on its way, for as long as that takes."""
+    with psycopg.connect(database.admin_url, autocommit=True) as connection:
+        connection.execute("ALTER FUNCTION runfold.append SET lock_timeout = 0")
+
+    @contextlib.contextmanager
+    def stall() -> Iterator[None]:
+        with psycopg.connect(database.admin_url) as connection:
+            connection.execute("SELECT * FROM runfold.head FOR UPDATE")
+            yield
+
+    return stall
+
+
+@pytest.fixture
+def address(ledger: Ledger) -> Iterator[str]:
+    """Where this test's service is. It lets everybody in."""
+    with serving(create_app(ledger, Anybody())) as address:
+        yield address
+
+
+@pytest.fixture
+def client(address: str) -> Iterator[httpx2.Client]:
+    """A client of this test's service."""
+    with httpx2.Client(base_url=address, timeout=60) as client:
+        yield client
 
 
 @pytest.fixture(scope="session")

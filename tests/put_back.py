@@ -4,7 +4,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from conftest import TestDatabase
+from tests.databases import TestDatabase
 
 GUARDS = ("log_is_immutable", "log_is_not_truncated")
 

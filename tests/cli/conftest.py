@@ -16,7 +16,7 @@ from runfold.cli.demo_story import AGENT, Cast, tell
 from runfold.cli.main import main
 
 if TYPE_CHECKING:
-    from conftest import TestDatabase
+    from tests.databases import TestDatabase
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from cli.conftest import Command
 from runfold import Approval, Ledger
 from runfold.cli.demo_story import Cast
+from tests.cli.conftest import Command
 
 
 @pytest.fixture

@@ -10,15 +10,15 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from backups import empty_database, owners_and_grants, tell
-from cli.conftest import Command
-from conftest import TestDatabase
-from docs.pages import block_with
 from runfold import Ledger
 from runfold.maintenance.backup import STAYS
 from runfold.maintenance.pg_programs import environment_of, find_program
 from runfold.store import rights
 from runfold.store.migrate import migrate
+from tests.backups import empty_database, owners_and_grants, tell
+from tests.cli.conftest import Command
+from tests.databases import TestDatabase
+from tests.docs.pages import block_with
 
 
 @pytest.fixture

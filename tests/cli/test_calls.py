@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 import runfold as package
-from cli.conftest import Command, Process
 from runfold import Ledger
 from runfold.cli.commands import COMMANDS as TABLE
 from runfold.cli.demo_story import Cast
+from tests.cli.conftest import Command, Process
 
 COMMANDS = [name for name, *_ in TABLE]
 

@@ -7,12 +7,12 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from cli.conftest import Command
 from runfold.cli.doctor import without_secrets
 from runfold.embedded.server import EmbeddedServer
+from tests.cli.conftest import Command
 
 if TYPE_CHECKING:
-    from conftest import TestDatabase
+    from tests.databases import TestDatabase
 
 
 @pytest.fixture

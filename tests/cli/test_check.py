@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from cli.conftest import Command
 from runfold import Ledger
 from runfold.cli.demo_story import Cast
+from tests.cli.conftest import Command
 
 if TYPE_CHECKING:
-    from conftest import TestDatabase
+    from tests.databases import TestDatabase
 
 Plant = Callable[[str], None]
 

@@ -8,10 +8,10 @@ import click
 import pytest
 import typer
 
-from cli.conftest import Command
 from runfold import Ledger
 from runfold.cli.app import app
 from runfold.terminal.text import CONTROLS
+from tests.cli.conftest import Command
 
 HOSTILE = "a\x1b[2J\x1b]0;title\x07\x7f\x9b31m\u202eturned\u2066\u200f\u2028\x08\x0b\r end"
 RAW = re.compile("[" + "".join(f"\\u{code:04x}" for code in CONTROLS) + "]")

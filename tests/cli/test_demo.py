@@ -4,10 +4,10 @@ import shlex
 
 import pytest
 
-from cli.conftest import Command
-from docs.pages import README, blocks
 from runfold import Ledger
 from runfold.cli.demo_story import Cast, _the_claim
+from tests.cli.conftest import Command
+from tests.docs.pages import README, blocks
 
 
 def test_the_demo_shows_its_tree_two_moments_two_branches_and_what_to_try_next(runfold: Command) -> None:

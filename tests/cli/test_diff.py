@@ -2,9 +2,9 @@
 
 import pytest
 
-from cli.conftest import Command
 from runfold import Ledger
 from runfold.cli.demo_story import Cast
+from tests.cli.conftest import Command
 
 
 def test_two_runs_are_shown_beside_each_other_with_where_they_part(runfold: Command, story: Cast) -> None:

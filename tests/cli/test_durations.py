@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 import runfold
-from over_http.conftest import Anybody, serving
 from runfold import Ledger, LedgerError, RemoteLedger, Settings
 from runfold.domain.durations import parse_duration
 from runfold.http.app import create_app
+from tests.serving import Anybody, serving
 
 from .conftest import Command
 

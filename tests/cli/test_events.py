@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from cli.conftest import Command, Process
 from runfold import Ledger
 from runfold.cli.demo_story import Cast
+from tests.cli.conftest import Command, Process
 
 
 def test_events_are_listed_in_order_with_the_position_the_list_is_true_as_of(runfold: Command, story: Cast) -> None:

@@ -4,9 +4,9 @@ import gzip
 import json
 from pathlib import Path
 
-from cli.conftest import Command, Process
 from runfold import Ledger
 from runfold.cli.demo_story import Cast
+from tests.cli.conftest import Command, Process
 
 
 def test_events_are_exported_and_the_answer_says_what_is_where(runfold: Command, story: Cast, tmp_path: Path) -> None:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from cli.conftest import Command
 from runfold.cli.demo_story import Cast
+from tests.cli.conftest import Command
 
 
 @pytest.mark.row("RV-56")

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from cli.conftest import Command
 from runfold import Ledger, Run
 from runfold.cli.identity import FILE
+from tests.cli.conftest import Command
 
 
 @pytest.fixture

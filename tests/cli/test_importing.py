@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.conftest import Command
 from runfold import Ledger
+from tests.cli.conftest import Command
 
 TALLY = (
     "threads",

@@ -14,11 +14,11 @@ import psutil
 import psycopg
 import pytest
 
-from cli.conftest import Command, Process
-from conftest import TestDatabase
 from runfold import Ledger, Settings
 from runfold.cli.demo_story import Cast
 from runfold.projector import moments
+from tests.cli.conftest import Command, Process
+from tests.databases import TestDatabase
 
 SECONDS = 60
 

@@ -8,12 +8,12 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from cli.conftest import Command
-from conftest import TestDatabase
-from over_http.conftest import Anybody, serving
 from runfold import Ledger, LedgerUnavailable
 from runfold.cli.demo_story import Cast
 from runfold.http.app import create_app
+from tests.cli.conftest import Command
+from tests.databases import TestDatabase
+from tests.serving import Anybody, serving
 
 
 @pytest.fixture

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from cli.conftest import Command
 from runfold.cli.demo_story import Cast
 from runfold.projections.registry import known
+from tests.cli.conftest import Command
 
 if TYPE_CHECKING:
-    from conftest import TestDatabase
+    from tests.databases import TestDatabase
 
 
 @pytest.fixture

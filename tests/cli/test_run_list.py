@@ -2,10 +2,10 @@
 
 import pytest
 
-from cli.conftest import Command
 from runfold import Ledger
 from runfold.cli.demo_story import Cast
 from runfold.terminal.text import duration
+from tests.cli.conftest import Command
 
 
 def ids(runfold: Command, *arguments: str) -> list[str]:

@@ -1,8 +1,8 @@
 """`runfold run`."""
 
-from cli.conftest import Command
 from runfold import Ledger
 from runfold.cli.demo_story import Cast
+from tests.cli.conftest import Command
 
 
 def test_a_run_is_shown_with_its_state_and_its_tool_calls(runfold: Command, story: Cast) -> None:

@@ -15,9 +15,9 @@ import httpx2
 import psutil
 import pytest
 
-from cli.conftest import Command, Process
 from runfold import Ledger, Settings
 from runfold.http.folding import environment
+from tests.cli.conftest import Command, Process
 
 pytestmark = pytest.mark.alone
 

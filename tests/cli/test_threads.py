@@ -2,9 +2,9 @@
 
 import pytest
 
-from cli.conftest import Command
 from runfold import Ledger
 from runfold.cli.demo_story import Cast
+from tests.cli.conftest import Command
 
 
 def test_threads_are_listed_with_the_position_the_list_is_true_as_of(runfold: Command, story: Cast) -> None:

@@ -5,9 +5,9 @@ from decimal import Decimal
 
 import pytest
 
-from cli.conftest import Command
 from runfold import Ledger, Run
 from runfold.projections.prices import PRICE_SOURCE
+from tests.cli.conftest import Command
 
 
 def on(day: int) -> datetime:

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from docs.pages import DOCS, Block
 from runfold import Ledger, RemoteLedger
+from tests.docs.pages import DOCS, Block
 
 if TYPE_CHECKING:
-    from conftest import TestDatabase
+    from tests.databases import TestDatabase
 
 SERVED = "http://127.0.0.1:8765"
 PATIENT = r"""

@@ -4,7 +4,7 @@ import re
 import tomllib
 from pathlib import Path
 
-from docs.pages import DOCS, ROOT, code_words
+from tests.docs.pages import DOCS, ROOT, code_words
 
 PACKAGE = ROOT / "src" / "runfold"
 TEXT = (DOCS / "architecture.md").read_text(encoding="utf-8")

@@ -10,13 +10,13 @@ import httpx2
 import pytest
 import typer
 
-from docs.pages import DOCS, PAGES, README, ROOT
-from over_http.conftest import Anybody, serving
 from runfold import Ledger
 from runfold.domain.catalogue import event_types
 from runfold.http.app import create_app
 from runfold.projections.registry import known
 from runfold.settings import Settings
+from tests.docs.pages import DOCS, PAGES, README, ROOT
+from tests.serving import Anybody, serving
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from docs.pages import DOCS
+from tests.docs.pages import DOCS
 
 if TYPE_CHECKING:
-    from conftest import TestDatabase
+    from tests.databases import TestDatabase
 
 FOLDER = DOCS / "examples"
 EXAMPLES = sorted(FOLDER.glob("*.py"))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from docs.pages import DOCS, PAGES, ROOT, anchors, code_words, links
+from tests.docs.pages import DOCS, PAGES, ROOT, anchors, code_words, links
 
 NAMED = re.compile(r"(?:src|tests|docs|scripts|schemas|\.ci)/[\w./{},-]*|[\w/]+\.(?:py|sql|md|toml|css|html)|Makefile")
 """What looks like a file or a folder of the project."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from docs.pages import ROOT
+from tests.docs.pages import ROOT
 
 OUTSIDE = {
     "a row of a list that is kept elsewhere": re.compile(r"\b(?:RV|AG|LT|CV|CM|HV)-\d+\b|\bseed rows?\b"),

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from docs.pages import DOCS, PAGES, README, ROOT, RUN, Block, blocks
-from docs.reader import Reader, shows, steps
+from tests.docs.pages import DOCS, PAGES, README, ROOT, RUN, Block, blocks
+from tests.docs.reader import Reader, shows, steps
 
 if TYPE_CHECKING:
-    from conftest import TestDatabase
+    from tests.databases import TestDatabase
 
 pytestmark = pytest.mark.alone
 

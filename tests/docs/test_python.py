@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from docs.pages import README, block_with, blocks
-from over_http.conftest import Anybody, serving
 from runfold import Ledger
 from runfold.http.app import create_app
+from tests.docs.pages import README, block_with, blocks
+from tests.serving import Anybody, serving
 
 if TYPE_CHECKING:
-    from conftest import TestDatabase
+    from tests.databases import TestDatabase
 
 
 def test_the_ten_lines_run(database: "TestDatabase", monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from conftest import TestDatabase
 from runfold import Ledger, Settings
 from runfold.domain.values import digest
+from tests.databases import TestDatabase
 
 HARD = ["", ",", '"', '""', "a\nb", "c\r\nd", "\\.", "\\N", "\t", "NULL", "{x}", "ä\u2028🦉", " 'q' ", "\x01\x02", "%s"]
 """Texts that files of one kind or another have been known to spoil."""

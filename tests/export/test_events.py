@@ -8,14 +8,14 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from conftest import TestDatabase
-from export.conftest import record
-from export.reading import rows_of, said_by, types_of
 from runfold import Ledger
 from runfold.domain.event import Recorded
 from runfold.errors import Damage, UsageError
 from runfold.export.events import recorded_of
 from runfold.export.exporting import export
+from tests.databases import TestDatabase
+from tests.export.conftest import record
+from tests.export.reading import rows_of, said_by, types_of
 
 
 def logged(ledger: Ledger) -> list[Recorded]:

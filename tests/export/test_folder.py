@@ -11,12 +11,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from conftest import TestDatabase
-from export.conftest import record
-from export.reading import bytes_of, rows_of
 from runfold import HistoryChanged, Ledger
 from runfold.errors import ExportDamaged, ExportRefused, UsageError
 from runfold.export.exporting import export
+from tests.databases import TestDatabase
+from tests.export.conftest import record
+from tests.export.reading import bytes_of, rows_of
 
 PARTS = ["part-000000000001-000000000025.jsonl.gz", "part-000000000026-000000000050.jsonl.gz"]
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from conftest import TestDatabase
-from export.conftest import record
-from export.reading import bytes_of, rows_of, said_by
 from runfold import Ledger
 from runfold.export.exporting import export
 from runfold.failpoint import EXPORT_POINTS
+from tests.databases import TestDatabase
+from tests.export.conftest import record
+from tests.export.reading import bytes_of, rows_of, said_by
 
 TABLE_ONLY = {"table taken", "table set aside", "table in place"}
 PROGRAM = """

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from export.conftest import record
 from runfold import Ledger
 from runfold.export.exporting import export
+from tests.export.conftest import record
 
 PROGRAM = Path(__file__).parents[2] / "scripts" / "spark_fold.py"
 PYTHON = os.environ.get("RUNFOLD_TEST_SPARK_PYTHON", sys.executable)

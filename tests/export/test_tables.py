@@ -10,14 +10,14 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from conftest import TestDatabase
-from export.conftest import record
-from export.reading import Rows, rows_of, said_by, types_of
 from runfold import Ledger, Projection, Row
 from runfold.domain.tool_call import ToolCalled
 from runfold.errors import ExportRefused, ProjectionNotFound, ReadModelBehind, UsageError
 from runfold.export.exporting import export
 from runfold.projections.registry import known
+from tests.databases import TestDatabase
+from tests.export.conftest import record
+from tests.export.reading import Rows, rows_of, said_by, types_of
 
 
 class Exact(Row):
@@ -123,14 +123,14 @@ def test_rows_of_other_tenants_are_left_out_unless_asked_for(folded: Ledger, nei
 
 
 def test_a_projection_of_ones_own_is_exported_by_its_name(recorded: Ledger, to: Path) -> None:
-    recorded.fold("export.test_tables:Shares")
+    recorded.fold("tests.tests.tests.tests.tests.tests.tests.export.test_tables:Shares")
     assert export(recorded, "shares", "csv", to).new_rows == 1
-    assert export(recorded, "export.test_tables:Shares", "csv", to).new_rows == 0
+    assert export(recorded, "tests.tests.tests.tests.tests.tests.tests.export.test_tables:Shares", "csv", to).new_rows == 0
     assert [row["tool"] for row in rows_of(to / "shares")] == ["look_up"]
 
 
 def test_parquet_refuses_to_cut_digits(recorded: Ledger, to: Path) -> None:
-    recorded.fold("export.test_tables:Shares")
+    recorded.fold("tests.tests.tests.tests.tests.tests.tests.export.test_tables:Shares")
     with pytest.raises(ExportRefused, match=r"holds 0\.42857142857142857142\d+ in share.*jsonl or csv"):
         export(recorded, "shares", "parquet", to)
     assert not (to / "shares").exists()

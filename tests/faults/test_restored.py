@@ -18,8 +18,6 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from conftest import TestDatabase
-from over_http.conftest import Anybody, serving
 from runfold import HistoryChanged, Ledger, LedgerUnavailable, Settings
 from runfold.embedded.server import EmbeddedServer
 from runfold.errors import ExportRefused, LedgerError
@@ -29,6 +27,8 @@ from runfold.maintenance.backup import back_up
 from runfold.maintenance.checking import LogCheck
 from runfold.maintenance.restore import restore
 from runfold.store.marks import MarkFile
+from tests.databases import TestDatabase
+from tests.serving import Anybody, serving
 
 pytestmark = pytest.mark.alone
 

@@ -13,10 +13,6 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from cli.conftest import Answer, Command
-from cli.test_read_only import READS
-from faults.test_restored import copied, settings_of, stopped
-from over_http.conftest import Anybody, serving
 from runfold import Ledger, LedgerUnavailable, Settings
 from runfold.access.keys import Keys
 from runfold.cli.demo_story import AGENT, Cast, tell
@@ -26,6 +22,10 @@ from runfold.embedded.server import EmbeddedServer
 from runfold.errors import LedgerError, ReadModelBehind
 from runfold.http.app import create_app
 from runfold.queries.reading import Reading
+from tests.cli.conftest import Answer, Command
+from tests.cli.test_read_only import READS
+from tests.faults.test_restored import copied, settings_of, stopped
+from tests.serving import Anybody, serving
 
 pytestmark = [pytest.mark.alone, pytest.mark.fault("C-11")]
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from conftest import fresh_database
 from runfold import Ledger
 from runfold.importers.importing import import_paths
 from runfold.importers.tally import Tally
+from tests.databases import fresh_database
 
 SOURCES = {
     "claude-code": "claude-code",

@@ -5,12 +5,12 @@ from decimal import Decimal
 
 import pytest
 
-from importers.conftest import SOURCES, Imported
 from runfold.domain.approval_events import ApprovalDenied, ApprovalGranted, ApprovalRequested
 from runfold.domain.decision import OutcomeRecorded
 from runfold.domain.message import MessageAdded
 from runfold.domain.run_events import RunCompleted, RunCreated
 from runfold.domain.usage import CostReported, UsageRecorded
+from tests.importers.conftest import SOURCES, Imported
 
 EXPECTED = {
     "claude-code": {

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from importers.conftest import SessionFile, everything, text, tool_use
 from runfold import Ledger, Settings
 from runfold.importers import recording
 from runfold.importers.importing import import_paths
 from runfold.importers.recording import Recording
+from tests.importers.conftest import SessionFile, everything, text, tool_use
 
 PROGRAM = """
 import sys, time

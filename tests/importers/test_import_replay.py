@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from importers.conftest import Imported
 from runfold import Ledger, RunNotFound
 from runfold.domain.message import MessageAdded
 from runfold.history.views import Message
+from tests.importers.conftest import Imported
 
 FILE = "claude-code/experiments-ideas/03eb5929-52b3-4b13-ada3-b93ae35806b8.jsonl.gz"
 SESSION = "03eb5929-52b3-4b13-ada3-b93ae35806b8"

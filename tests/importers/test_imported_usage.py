@@ -4,8 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from importers.conftest import Imported
 from runfold.queries.reading import Reading
+from tests.importers.conftest import Imported
 
 
 @pytest.fixture(scope="module")

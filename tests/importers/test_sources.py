@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from importers.conftest import SessionFile, text
 from runfold import Ledger, Settings
 from runfold.errors import InvalidEvent, UsageError
 from runfold.importers.formats import names
 from runfold.importers.importing import import_paths
 from runfold.importers.sources import Piece
 from runfold.importers.tally import Tally
+from tests.importers.conftest import SessionFile, text
 
 Importing = Callable[..., Tally]
 

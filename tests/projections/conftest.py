@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from conftest import fresh_database
 from runfold import Ledger
 from runfold.importers.importing import import_paths
+from tests.databases import fresh_database
 
 SOURCES = {"claude-code": "claude-code", "tau-bench-airline": "tau-bench", "ag-ui-streams": "ag-ui"}
 """Folders of real runs, and their formats."""

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from projections.folded import rows_of
 from runfold import CommandRefused, Ledger, Run
 from runfold.domain.values import digest
 from runfold.importers.importing import import_paths
 from runfold.projections.approval_queue import ApprovalQueue, ApprovalRow
+from tests.projections.folded import rows_of
 
 Queue = Callable[[], list[ApprovalRow]]
 

@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from projections.folded import rows_of
 from runfold import Ledger, Run, Thread
 from runfold.domain.run_events import StuckRule
 from runfold.handles.decision import Decision
 from runfold.projections.attention import Attention, AttentionRow
+from tests.projections.folded import rows_of
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECRET = "the-words-themselves"

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from projections.folded import rows_of
 from runfold import Ledger, Run
 from runfold.domain.run import Run as RunState
 from runfold.domain.values import digest
 from runfold.importers.importing import import_paths
 from runfold.projections.decision_log import DecisionLog, DecisionRow
+from tests.projections.folded import rows_of
 
 Log = Callable[[], list[DecisionRow]]
 OPTIONS = [

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from projections.folded import rows_of
 from runfold import Ledger
 from runfold.domain.decision import OutcomeRecorded
 from runfold.importers.importing import import_paths
 from runfold.projections.goals import GoalRow, Goals
+from tests.projections.folded import rows_of
 
 OPTIONS = [{"id": "a", "description": "one"}, {"id": "b", "description": "other"}]
 GOAL = {

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from projections.folded import rows_of
 from runfold import Ledger, Run
 from runfold.domain.run_events import ParentKind
 from runfold.history.views import Message
 from runfold.projections.messages import ALL, MessageRow, Messages, Shown, conversation
+from tests.projections.folded import rows_of
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECRET = "the-words-themselves"

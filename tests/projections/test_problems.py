@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from projections.folded import rows_of
 from runfold import Ledger, Run
 from runfold.projections.problems import ProblemRow, Problems
+from tests.projections.folded import rows_of
 
 Found = Callable[[], list[ProblemRow]]
 

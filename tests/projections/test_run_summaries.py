@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from projections.folded import rows_of
 from runfold import Ledger, Run, Thread
 from runfold.history.views import RunView
 from runfold.projections.run_summaries import RunSummaries
 from runfold.projections.run_summary import RunSummary
+from tests.projections.folded import rows_of
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECRET = "the-words-themselves"

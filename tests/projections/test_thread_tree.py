@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from projections.folded import rows_of
 from runfold import Ledger, Thread
 from runfold.domain.run_events import Parent
 from runfold.history.tree import Node
 from runfold.projections.thread_tree import ThreadTree, TreeNode
 from runfold.projections.threads import ThreadRow, Threads
+from tests.projections.folded import rows_of
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SHOWN = (

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from projections.folded import rows_of
 from runfold import Ledger, Run
 from runfold.domain.values import digest
 from runfold.importers.importing import import_paths
 from runfold.projections.tool_calls import ToolCallRow, ToolCalls
+from tests.projections.folded import rows_of
 
 Calls = Callable[[], list[ToolCallRow]]
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from projections.folded import rows_of
 from runfold import Ledger, Run
 from runfold.domain.usage import Tokens
 from runfold.importers.importing import import_paths
@@ -16,6 +15,7 @@ from runfold.projections import prices
 from runfold.projections.prices import PRICE_SOURCE
 from runfold.projections.usage import Usage, UsageEntry
 from runfold.projector.purity import require_pure
+from tests.projections.folded import rows_of
 
 FEBRUARY = datetime(2026, 2, 17, 23, 30, tzinfo=UTC)
 

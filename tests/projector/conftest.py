@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from conftest import TestDatabase
 from runfold import Ledger
 from runfold.projections.projection import AnyProjection
 from runfold.projector import shard, team
 from runfold.projector.rebuild import Rebuild, Rebuilt
 from runfold.projector.worker import Worker
 from runfold.store.datastore import Datastore
+from tests.databases import TestDatabase
 
 from .soundness import Books
 from .toys import TOYS

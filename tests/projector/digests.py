@@ -1,4 +1,4 @@
-"""The digests of all read models of a ledger, folded in this process: python -m projector.digests URL."""
+"""The digests of all read models of a ledger, folded in this process: python -m tests.projector.digests URL."""
 
 import hashlib
 import json

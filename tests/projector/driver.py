@@ -1,6 +1,6 @@
 """A worker in a process of its own, to be killed, paused and taken over from.
 
-python -m projector.driver URL NAME|MODULE:CLASS … [--once] [--host HOST] [--take-over SECONDS] [--page POSITIONS]
+python -m tests.projector.driver URL NAME|MODULE:CLASS … [--once] [--host HOST] [--take-over SECONDS] [--page POSITIONS]
 """
 
 import argparse
@@ -20,7 +20,7 @@ from runfold.projector import team, worker
 from runfold.projector.worker import Worker
 from runfold.store.datastore import Datastore
 
-TOYS = tuple(f"projector.toys:{name}" for name in ("Tally", "Tools", "OpenCalls", "Ended"))
+TOYS = tuple(f"tests.projector.toys:{name}" for name in ("Tally", "Tools", "OpenCalls", "Ended"))
 BEAT_SECONDS = 0.1
 
 
@@ -28,10 +28,10 @@ def started(
     url: str, *arguments: str, projections: tuple[str, ...] = TOYS, environment: Mapping[str, str] | None = None
 ) -> subprocess.Popen[str]:
     """A worker process that has begun."""
-    tests, paths = str(Path(__file__).parents[1]), filter(None, [os.environ.get("PYTHONPATH")])
+    root, paths = str(Path(__file__).parents[2]), filter(None, [os.environ.get("PYTHONPATH")])
     return subprocess.Popen(
-        [sys.executable, "-m", "projector.driver", url, *projections, *arguments],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([tests, *paths]), "RUNFOLD_LOG_LEVEL": "error", **(environment or {})},
+        [sys.executable, "-m", "tests.projector.driver", url, *projections, *arguments],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([root, *paths]), "RUNFOLD_LOG_LEVEL": "error", **(environment or {})},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

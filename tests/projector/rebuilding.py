@@ -23,8 +23,8 @@ from .toys import Tally, TallyRow
 SPAWNING = multiprocessing.get_context("forkserver")
 SPAWNING.set_forkserver_preload(["pytest", "runfold", "runfold.ledger", "runfold.projections.registry"])
 
-BY_THREAD = ("projector.toys:Tally", "projector.toys:OpenCalls")
-EVERY_TOY = (*BY_THREAD, "projector.toys:Tools", "projector.toys:Ended")
+BY_THREAD = ("tests.projector.toys:Tally", "tests.projector.toys:OpenCalls")
+EVERY_TOY = (*BY_THREAD, "tests.projector.toys:Tools", "tests.projector.toys:Ended")
 
 
 class PoisonedTally(Tally):

@@ -10,8 +10,6 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from conftest import TestDatabase, fresh_database
-from projections.histories import History
 from runfold import Ledger, RunNotFound, Settings
 from runfold.cli.demo_story import AGENT, Cast, tell
 from runfold.domain.event import Recorded
@@ -23,6 +21,8 @@ from runfold.projections.projection import AnyProjection
 from runfold.projections.registry import known
 from runfold.projector import as_of
 from runfold.projector.tables import READ_SCHEMA
+from tests.databases import TestDatabase, fresh_database
+from tests.projections.histories import History
 
 from .conftest import Fill
 from .rebuilding import EVERY_TOY

@@ -10,7 +10,7 @@ from runfold import Ledger
 from runfold.projector.auditing import receipt_findings
 
 if TYPE_CHECKING:
-    from conftest import TestDatabase
+    from tests.databases import TestDatabase
 
 ORDINARY = 7
 

@@ -5,9 +5,9 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from conftest import TestDatabase
 from runfold.projector import checkpoints
 from runfold.projector.checkpoints import digest_of, require_whole
+from tests.databases import TestDatabase
 
 from .conftest import Fill, Work, running
 from .soundness import Books, Receipt, require_sound

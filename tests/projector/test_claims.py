@@ -12,7 +12,6 @@ from typing import Any
 import psycopg
 import pytest
 
-from conftest import TestDatabase
 from runfold.projections.projection import AnyProjection
 from runfold.projector import checkpoints, team, worker
 from runfold.projector.checkpoints import Claim, ClaimsLost, Peer
@@ -20,6 +19,7 @@ from runfold.projector.connection import connect
 from runfold.projector.page import Pages
 from runfold.projector.worker import Worker
 from runfold.store.datastore import Datastore
+from tests.databases import TestDatabase
 
 from . import driver
 from .conftest import Fill, Work, running

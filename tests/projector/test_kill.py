@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from conftest import TestDatabase
 from runfold.failpoint import POINTS
 from runfold.projections.projection import AnyProjection
+from tests.databases import TestDatabase
 
 from . import driver
 from .conftest import Fill, Work
@@ -51,7 +51,7 @@ def test_a_worker_killed_by_the_environments_word_when_it_has_switched_leaves_th
     killed = driver.started(
         database.projector_url,
         "--once",
-        projections=("projector.toys:SecondTally",),
+        projections=("tests.projector.toys:SecondTally",),
         environment={"RUNFOLD_FAILPOINT": "generation switched"},
     )
     said, _ = killed.communicate(timeout=60)

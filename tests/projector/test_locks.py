@@ -14,13 +14,13 @@ from psycopg import errors
 from psycopg.conninfo import make_conninfo
 
 import runfold
-from conftest import TestDatabase
 from runfold import Ledger
 from runfold.projector import generations, locks
 from runfold.projector.connection import connect
 from runfold.projector.locks import is_held, rebuilding, take_session_lock
 from runfold.store.datastore import Connection, Datastore
 from runfold.store.migrate import migrate
+from tests.databases import TestDatabase
 
 from .conftest import Fill, Rebuilding, Work
 from .soundness import Books

@@ -4,11 +4,11 @@ import multiprocessing
 
 import pytest
 
-from conftest import TestDatabase
-from promises.crowd import first_day, multiply
 from runfold.projections.fold import FoldFailed, fold_all
 from runfold.projections.registry import known
 from runfold.projector import generations
+from tests.databases import TestDatabase
+from tests.promises.crowd import first_day, multiply
 
 from . import driver
 from .soundness import Books, require_sound

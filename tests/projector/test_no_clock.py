@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import runfold.projector
-from conftest import TestDatabase
 from runfold.projector import checkpoints
+from tests.databases import TestDatabase
 
 from .conftest import Fill, Work, running
 from .soundness import Books, require_sound

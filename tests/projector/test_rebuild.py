@@ -6,11 +6,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from conftest import TestDatabase, fresh_database
 from runfold import Ledger
 from runfold.errors import ProjectionStopped
 from runfold.importers.importing import import_paths
 from runfold.projections.registry import known
+from tests.databases import TestDatabase, fresh_database
 
 from .conftest import Fill, Rebuilding, Work
 from .rebuilding import (
@@ -191,7 +191,7 @@ def test_rolling_back_to_what_another_version_folded_is_refused(
     with pytest.raises(
         ProjectionStopped, match="tally was folded by version 1 before, and this program has another; roll the pr"
     ):
-        ledger.roll_back("projector.toys:SecondTally")
+        ledger.roll_back("tests.projector.toys:SecondTally")
     require_sound(books.url, [SecondTally()])
 
 

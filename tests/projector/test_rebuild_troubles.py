@@ -12,7 +12,6 @@ from typing import Any
 import psycopg
 import pytest
 
-from conftest import TestDatabase
 from runfold import Ledger
 from runfold.errors import LedgerUnavailable, ProjectionStopped, RebuildRefused
 from runfold.failpoint import REBUILD_POINTS
@@ -22,6 +21,7 @@ from runfold.projector.connection import connect
 from runfold.projector.worker import Worker
 from runfold.queries.read_models import ReadModels
 from runfold.store.datastore import Datastore
+from tests.databases import TestDatabase
 
 from .conftest import Fill, Rebuilding, Work, running
 from .rebuilding import (
@@ -83,7 +83,7 @@ def test_a_killed_rebuild_that_is_never_given_again_holds_up_no_worker(
     older = work({"tally": Tally()})
     older.catch_up()
     older.close()
-    assert dying(books.url, "job planned", "projector.toys:SecondTally")[0] == -9
+    assert dying(books.url, "job planned", "tests.projector.toys:SecondTally")[0] == -9
     fill(1)
     work({"tally": SecondTally()}).catch_up()
     require_sound(books.url, [SecondTally()])
@@ -324,7 +324,7 @@ def test_every_shard_is_filled_whatever_the_statistics_say(
     rebuild: Rebuilding, fill: Fill, books: Books, database: TestDatabase
 ) -> None:
     fill(1)
-    dying(books.url, "job planned", "projector.toys:SecondTally")
+    dying(books.url, "job planned", "tests.projector.toys:SecondTally")
     with psycopg.connect(database.admin_url, autocommit=True) as admin:
         admin.execute("VACUUM ANALYZE runfold.filling_lanes")  # of one shard: a join may look for a free one again and again
     fill(7)

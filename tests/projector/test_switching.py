@@ -10,12 +10,12 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from conftest import TestDatabase
 from runfold.errors import ReadModelBehind
 from runfold.projector import checkpoints, generations, worker
 from runfold.projector.checkpoints import ClaimsLost
 from runfold.queries.read_models import ReadModels
 from runfold.store.datastore import Datastore
+from tests.databases import TestDatabase
 
 from .conftest import Fill, Work, running
 from .soundness import Books, require_sound

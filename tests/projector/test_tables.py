@@ -12,9 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg.conninfo import make_conninfo
 
-from conftest import TestDatabase
-from domain.steady import STEADY
-from promises.any_event import AMOUNTS, TEXT
 from runfold.projections.columns import columns_of
 from runfold.projections.fold import Standing
 from runfold.projections.projection import Row
@@ -22,6 +19,9 @@ from runfold.projector.connection import connect
 from runfold.projector.schemas import creation
 from runfold.projector.tables import READ_SCHEMA, InvalidRow, Table
 from runfold.store.datastore import Connection, Datastore
+from tests.databases import TestDatabase
+from tests.domain.steady import STEADY
+from tests.promises.any_event import AMOUNTS, TEXT
 
 from .conftest import Fill, Work
 from .soundness import Books

@@ -7,14 +7,14 @@ import pytest
 from psycopg import errors, sql
 from psycopg.conninfo import make_conninfo
 
-from conftest import TestDatabase
-from projections.histories import History
 from runfold import Ledger, Settings
 from runfold.projections.registry import known
 from runfold.projector import generations
 from runfold.projector.connection import connect
 from runfold.queries.read_models import ReadModels
 from runfold.store.datastore import Datastore
+from tests.databases import TestDatabase
+from tests.projections.histories import History
 
 from .conftest import Fill, Work
 from .soundness import Books

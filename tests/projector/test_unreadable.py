@@ -6,7 +6,6 @@ from uuid import uuid4
 
 import pytest
 
-from conftest import TestDatabase
 from runfold import Ledger
 from runfold.domain import event as domain_event
 from runfold.domain.message import MessageAdded
@@ -14,6 +13,7 @@ from runfold.domain.tool_call import ToolCalled
 from runfold.projections.projection import AnyProjection
 from runfold.projector import checkpoints, shard
 from runfold.store.codec import Row as LogRow
+from tests.databases import TestDatabase
 
 from .conftest import Fill, Work
 from .soundness import Books, require_sound

@@ -7,12 +7,12 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
-from conftest import TestDatabase
 from runfold import Ledger
 from runfold.errors import LedgerUnavailable
 from runfold.projector import checkpoints, worker
 from runfold.projector.page import Page, Pages
 from runfold.store.datastore import Datastore
+from tests.databases import TestDatabase
 
 from .conftest import Fill, Work, running
 from .soundness import Books, require_sound

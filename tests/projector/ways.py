@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 import psycopg
 import pytest
 
-from conftest import TestDatabase, create_database
 from runfold.projections.projection import AnyProjection
 from runfold.projections.registry import known, source_of
 from runfold.projector import generations, shard, worker
 from runfold.projector.rebuild import Rebuild
 from runfold.projector.worker import Worker
 from runfold.store.datastore import Datastore
+from tests.databases import TestDatabase, create_database
 
 from .conftest import running
 from .soundness import Books, Due

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 from uuid import UUID
 
-from promises.statements import Seen
 from runfold import Ledger, LedgerError
 from runfold.export.exporting import export
 from runfold.maintenance.checking import LogCheck
@@ -41,6 +40,7 @@ from runfold.queries.thread_list import ThreadsAsked
 from runfold.store.datastore import Datastore
 from runfold.store.filter import Filter
 from runfold.store.writer import _FIND, _STORED_IDS
+from tests.promises.statements import Seen
 
 LISTS: dict[str, tuple[type, AnyProjection]] = {
     "runs": (RunsAsked, RunSummaries()),

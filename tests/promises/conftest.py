@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from projections.histories import History
-from projector.ways import Site, new_site
 from runfold import Ledger
 from runfold.importers.importing import import_paths
+from tests.projections.histories import History
+from tests.projector.ways import Site, new_site
 
 REAL = {"claude-code": "claude-code", "ag-ui-streams": "ag-ui", "tau2-human-agent/airline": "tau2"}
 """Folders of real runs, and their formats."""

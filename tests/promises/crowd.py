@@ -10,10 +10,10 @@ from typing import LiteralString, cast
 
 import psycopg
 
-from conftest import TestDatabase
-from projections.histories import History
 from runfold import Ledger
 from runfold.projections.registry import known
+from tests.databases import TestDatabase
+from tests.projections.histories import History
 
 EVENTS = 500_000
 Admin = psycopg.Connection[tuple[str, ...]]

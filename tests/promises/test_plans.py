@@ -6,12 +6,12 @@ from time import perf_counter
 
 import pytest
 
-from conftest import fresh_database
-from promises.asked import ask_everything
-from promises.crowd import EVENTS, Crowd, first_day, multiply
-from promises.statements import Seen, looking, written
 from runfold import Ledger
 from runfold.store.reader import PAGE
+from tests.databases import fresh_database
+from tests.promises.asked import ask_everything
+from tests.promises.crowd import EVENTS, Crowd, first_day, multiply
+from tests.promises.statements import Seen, looking, written
 
 pytestmark = [pytest.mark.alone, pytest.mark.timeout(600)]
 ELSEWHERE = (

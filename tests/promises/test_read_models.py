@@ -14,10 +14,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.steady import STEADY
-from projections.histories import History
-from projector.soundness import Books, differences
-from projector.ways import WAYS, Faults, Site, new_site, tried
 from runfold import Ledger
 from runfold.domain.event import Recorded
 from runfold.projections.fold import fold_all, touched
@@ -26,8 +22,12 @@ from runfold.projections.registry import known
 from runfold.projector import checkpoints, purity, shard, team, worker
 from runfold.projector.worker import Worker
 from runfold.store.datastore import Datastore
+from tests.domain.steady import STEADY
+from tests.projections.histories import History
+from tests.projector.soundness import Books, differences
+from tests.projector.ways import WAYS, Faults, Site, new_site, tried
 
-TESTS = str(Path(__file__).parents[1])
+ROOT = str(Path(__file__).parents[2])
 EVERY = sorted(known())
 NEVER_MADE = {"thread.deleted", "thread.imported", "run.lease_renewed", "run.metadata_merged", "state.patched"}
 
@@ -155,8 +155,8 @@ def digests(site: Site) -> list[dict[str, str]]:
     found = []
     for seed, zone, days, language in (("0", "Pacific/Kiritimati", "0", "C"), ("1", "America/St_Johns", "-40000", "C.UTF-8")):
         said = subprocess.run(
-            [sys.executable, "-m", "projector.digests", site.url, days],
-            env={**os.environ, "PYTHONPATH": TESTS, "PYTHONHASHSEED": seed, "TZ": zone, "LC_ALL": language},
+            [sys.executable, "-m", "tests.projector.digests", site.url, days],
+            env={**os.environ, "PYTHONPATH": ROOT, "PYTHONHASHSEED": seed, "TZ": zone, "LC_ALL": language},
             capture_output=True,
             text=True,
             check=True,

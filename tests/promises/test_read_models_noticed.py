@@ -6,10 +6,10 @@ from collections import defaultdict
 
 import pytest
 
-from projector.toys import OpenCalls, Tally, TallyRow
-from projector.ways import Site, in_pieces, tried
 from runfold.domain.event import Recorded
 from runfold.projector import checkpoints, page, shard, tables
+from tests.projector.toys import OpenCalls, Tally, TallyRow
+from tests.projector.ways import Site, in_pieces, tried
 
 
 class Clocked(Tally):

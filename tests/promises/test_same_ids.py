@@ -6,11 +6,6 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from domain.steady import STEADY
-from projections.histories import History
-from projector.soundness import Books, differences
-from projector.toys import TOYS
-from projector.ways import Site, in_pieces, new_site, rebuilt
 from runfold import Ledger
 from runfold.projections.fold import Standing, fold_all
 from runfold.projections.projection import Key
@@ -19,6 +14,11 @@ from runfold.projector import filling
 from runfold.projector.as_of import make
 from runfold.projector.rebuild import Rebuild
 from runfold.store.datastore import Datastore
+from tests.domain.steady import STEADY
+from tests.projections.histories import History
+from tests.projector.soundness import Books, differences
+from tests.projector.toys import TOYS
+from tests.projector.ways import Site, in_pieces, new_site, rebuilt
 
 ONE, OTHER = "acme", "globex"
 HISTORIES = STEADY.max_examples // 16

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from conftest import TestDatabase
+from tests.databases import TestDatabase
 
 Mode = Literal["transaction", "session", "statement"]
 ROLES = ("runfold_app", "runfold_projector", "runfold_owner")

@@ -5,27 +5,20 @@ from uuid import uuid4
 
 import pytest
 
-from conftest import TestDatabase, fresh_database
 from runfold import Ledger
 from runfold.store.codec import Row
 from runfold.store.datastore import Datastore
 from runfold.store.recorder import Recorder
+from tests.databases import TestDatabase
 
 MakeRow = Callable[..., Row]
 
 
 @pytest.fixture
-def recorder(database) -> Iterator[Recorder]:  # type: ignore[no-untyped-def]  # the database of tests/conftest.py
+def recorder(database: TestDatabase) -> Iterator[Recorder]:
     made = Recorder(Datastore(database.url))
     yield made
     made.close()
-
-
-@pytest.fixture(scope="module")
-def shared_database(admin_url: str, template: str) -> Iterator[TestDatabase]:
-    """One database for the tests of a module that do not mind each other's events."""
-    with fresh_database(admin_url, template, "shared_store") as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

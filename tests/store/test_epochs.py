@@ -11,8 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from psycopg.conninfo import make_conninfo
 
-from conftest import TestDatabase
-from put_back import put_back
 from runfold import HistoryChanged, Ledger, LedgerUnavailable, Settings
 from runfold.errors import UsageError
 from runfold.projections.registry import chosen
@@ -20,6 +18,8 @@ from runfold.projector.worker import Worker
 from runfold.store.cursor import Cursor, cursor_of
 from runfold.store.epochs import Epoch, Lineage
 from runfold.store.marks import MOST_HISTORIES, MarkFile, Seen
+from tests.databases import TestDatabase
+from tests.put_back import put_back
 
 NOW = datetime(2026, 10, 1, tzinfo=UTC)
 
@@ -238,7 +238,7 @@ def test_what_was_recorded_before_it_was_noticed_is_not_taken_for_common(
 def test_a_copy_begins_one_and_what_it_was_copied_from_does_not(
     new_database: object, database: TestDatabase, admin_url: str, tmp_path: Path
 ) -> None:
-    from put_back import EarlierCopy  # noqa: PLC0415
+    from tests.put_back import EarlierCopy  # noqa: PLC0415
 
     before, _ = record(database.settings, 4)
     copy = EarlierCopy(database)

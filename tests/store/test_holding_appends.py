@@ -12,13 +12,13 @@ import pytest
 from psycopg import errors
 from psycopg.conninfo import make_conninfo
 
-from conftest import TestDatabase
 from runfold import LedgerUnavailable
 from runfold.store import writer as writing
 from runfold.store.codec import Row
 from runfold.store.datastore import Datastore
 from runfold.store.recorder import Recorder
 from runfold.store.writer import Batch, Placed, Repeated, Writer
+from tests.databases import TestDatabase
 
 from .lossy_proxy import Loss, LossyProxy
 

@@ -8,7 +8,6 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from conftest import TestDatabase
 from runfold import Ledger
 from runfold.errors import TransactionPooling
 from runfold.projections.registry import known
@@ -16,6 +15,7 @@ from runfold.projector.worker import Worker
 from runfold.sessions import ROUNDS, require_own_session
 from runfold.store.datastore import Datastore
 from runfold.store.migrate import migrate
+from tests.databases import TestDatabase
 
 from .bouncer import Mode, bouncing
 

@@ -12,7 +12,6 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 import runfold
-from conftest import TestDatabase
 from runfold import Ledger, Settings
 from runfold.cli.doctor import examine
 from runfold.errors import MigrationRefused
@@ -21,7 +20,8 @@ from runfold.projector.auditing import receipt_findings
 from runfold.projector.connection import connect
 from runfold.store.datastore import Datastore
 from runfold.store.migrate import migrate, migrations
-from store.trojan import caught, plant, prepare, used_functions
+from tests.databases import TestDatabase
+from tests.store.trojan import caught, plant, prepare, used_functions
 
 PINNED = ("pg_catalog, pg_temp",)
 OURS = ("runfold_owner", "runfold_app", "runfold_projector", "runfold_reader")

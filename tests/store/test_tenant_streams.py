@@ -6,11 +6,11 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from conftest import TestDatabase
 from runfold import Ledger
 from runfold.store.codec import Row
 from runfold.store.recorder import Recorder
 from runfold.store.writer import Placed
+from tests.databases import TestDatabase
 
 MakeRow = Callable[..., Row]
 

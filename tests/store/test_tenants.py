@@ -11,13 +11,13 @@ import pytest
 from psycopg import errors, sql
 from psycopg.conninfo import make_conninfo
 
-from conftest import TestDatabase
 from runfold import LedgerUnavailable
 from runfold.errors import UsageError
 from runfold.store.codec import Row
 from runfold.store.datastore import EVERY_TENANT, Datastore
 from runfold.store.reader import Reader
 from runfold.store.recorder import Recorder
+from tests.databases import TestDatabase
 
 Connect = Callable[..., psycopg.Connection[Any]]
 MINE, THEIRS = "acme", "globex"

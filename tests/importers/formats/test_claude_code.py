@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from importers.conftest import SessionFile, everything, text, tool_use
 from runfold import Ledger, Thread
 from runfold.domain.decision import DecisionMade
 from runfold.domain.usage import UsageRecorded
 from runfold.domain.values import DataPart, FilePart, ReasoningPart
 from runfold.importers.importing import import_paths
 from runfold.importers.tally import Tally
+from tests.importers.conftest import SessionFile, everything, text, tool_use
 
 Importing = Callable[..., Tally]
 

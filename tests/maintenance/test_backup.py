@@ -1,0 +1,265 @@
+"""A backup holds the log whole, as of one moment; restored, it begins a new history, and its rights are as migrations say."""
+
+from collections.abc import Callable, Iterator
+from itertools import product
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from runfold import HistoryChanged, Ledger, Settings
+from runfold.errors import BackupRefused, MigrationRefused
+from runfold.maintenance.backup import STAYS, TRAVELS, back_up, note_of, sums_of
+from runfold.maintenance.checking import LogCheck
+from runfold.maintenance.pg_programs import environment_of
+from runfold.maintenance.restore import restore
+from runfold.store import rights
+from runfold.store.marks import MarkFile
+from runfold.store.migrate import migrate
+from tests.backups import empty_database, events, owners_and_grants, tell
+from tests.databases import TestDatabase
+
+ROLES = ("runfold_owner", "runfold_app", "runfold_projector", "runfold_reader")
+
+
+@pytest.fixture
+def settings(database: TestDatabase, tmp_path: Path) -> Settings:
+    """This test's database, and a mark file of its own."""
+    return database.settings.model_copy(update={"mark_file": tmp_path / "marks.json"})
+
+
+@pytest.fixture
+def story(ledger: Ledger) -> Ledger:
+    """A ledger with some of everything in it, folded."""
+    tell(ledger)
+    return ledger
+
+
+@pytest.fixture
+def empty(database: TestDatabase) -> Iterator[TestDatabase]:
+    """A database with nothing in it."""
+    with empty_database(database) as made:
+        yield made
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "a ledger's.dump"
+
+
+def marks(tmp_path: Path) -> MarkFile:
+    return MarkFile(tmp_path / "marks.json")
+
+
+# Back and forth
+
+
+@pytest.mark.fault("J4", "K8")
+def test_what_is_restored_is_what_was_backed_up_under_the_same_rights_in_a_new_history(
+    story: Ledger, database: TestDatabase, empty: TestDatabase, file: Path, tmp_path: Path
+) -> None:
+    before = story.head()
+    note = back_up(database.admin_url, file, None)
+    assert (note.sums.events, note.sums.first_position, note.sums.last_position) == (before.position, 1, before.position)
+    assert (note.epoch, note.bytes, file.stat().st_mode & 0o777) == (before.epoch, file.stat().st_size, 0o600)
+    restored = restore(empty.admin_url, file, None, marks(tmp_path / "elsewhere"))
+    assert (restored.findings, restored.note, restored.sums) == ([], note, note.sums)
+    assert events(empty.admin_url) == events(database.admin_url)
+    assert owners_and_grants(empty.admin_url) == owners_and_grants(database.admin_url)
+    elsewhere = empty.settings.model_copy(update={"mark_file": tmp_path / "elsewhere" / "marks.json"})
+    with Ledger.open(settings=elsewhere) as ledger:
+        present, parent, *_ = ledger.lineage()
+        assert (ledger.head().epoch, present.parent, parent.id) == (restored.epoch, before.epoch, before.epoch)
+        assert (present.reason, present.from_position, present.lost_position) == ("restored", before.position, None)
+        assert list(LogCheck(ledger.recorder.reader).findings()) == []
+        ledger.fold()
+        assert len(ledger.now.runs().items) == 20
+        ledger.create_thread(agent_id="a")
+        assert [found.position for found in ledger.events(after=story.cursor())] == [before.position + 1]
+        story.create_thread(agent_id="a")
+        with pytest.raises(HistoryChanged) as changed:
+            ledger.events(after=story.cursor())
+        assert changed.value.position == before.position
+        query = "SELECT epoch, file, sha256, events, last_position, digest FROM runfold.restores"
+        receipt = (restored.epoch, file.name, note.sha256, before.position, before.position, note.sums.digest)
+        assert ledger.recorder.reader.rows(query) == [receipt]
+
+
+@pytest.mark.fault("K8")
+def test_restored_where_more_had_been_seen_it_says_how_far(
+    story: Ledger, database: TestDatabase, empty: TestDatabase, file: Path, settings: Settings, tmp_path: Path
+) -> None:
+    back_up(database.admin_url, file, None)
+    for _ in range(5):
+        story.create_thread(agent_id="a")
+    story.close()
+    found = restore(empty.admin_url, file, None, MarkFile(settings.marks))
+    assert found.lost_position == found.sums.last_position + 5
+
+
+def test_a_restored_ledger_is_backed_up_and_restored_again(
+    story: Ledger,
+    database: TestDatabase,
+    empty: TestDatabase,
+    file: Path,
+    tmp_path: Path,
+    new_database: Callable[[], TestDatabase],
+) -> None:
+    back_up(database.admin_url, file, None)
+    first = restore(empty.admin_url, file, None, marks(tmp_path))
+    back_up(empty.admin_url, file, None, replace=True)
+    second = restore(new_database().admin_url, file, None, marks(tmp_path), drop_empty=True)
+    assert (second.parent, second.findings, second.sums) == (first.epoch, [], first.sums)
+
+
+def test_every_table_is_said_to_be_in_a_backup_or_not(database: TestDatabase) -> None:
+    with psycopg.connect(database.admin_url) as connection:
+        tables = {name for (name,) in connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'runfold'")}
+    assert tables == TRAVELS | STAYS, "say of a new table whether its rows are in a backup (TRAVELS) or stay (STAYS)"
+
+
+def test_who_owns_the_log_without_being_a_superuser_makes_a_backup_and_who_does_not_see_all_rows_is_told(
+    story: Ledger, database: TestDatabase, file: Path
+) -> None:
+    assert back_up(database.owner_url, file, None).sums.events == story.position()
+    for role in ("runfold_app", "runfold_reader", "runfold_projector"):
+        with pytest.raises(BackupRefused, match=rf"{role} does not see every row .*set RUNFOLD_ADMIN_URL to a superuser"):
+            back_up(make_conninfo(database.url, user=role), file.with_suffix(".other"), None)
+    assert sorted(path.name for path in file.parent.iterdir() if path.name.startswith((".a", "a"))) == [
+        file.name,
+        f"{file.name}.json",
+    ]
+
+
+def test_a_password_is_on_no_command_line() -> None:
+    url = "postgresql://ada:s%20ecret@db.example:5433/a%20b?sslmode=require&application_name=x"
+    said = environment_of(url)
+    assert (said["PGPASSWORD"], said["PGHOST"], said["PGPORT"], said["PGDATABASE"], said["PGUSER"], said["PGSSLMODE"]) == (
+        "s ecret",
+        "db.example",
+        "5433",
+        "a b",
+        "ada",
+        "require",
+    )
+
+
+# What is refused, and leaves everything as it was
+
+
+def test_a_database_with_a_ledger_in_it_is_left_alone(
+    story: Ledger, database: TestDatabase, file: Path, tmp_path: Path, new_database: Callable[[], TestDatabase]
+) -> None:
+    back_up(database.admin_url, file, None)
+    before = events(database.admin_url)
+    for drop_empty in (False, True):
+        with pytest.raises(BackupRefused, match=r"holds a ledger, with events up to position .*restore into an empty one"):
+            restore(database.admin_url, file, None, marks(tmp_path), drop_empty=drop_empty)
+    assert events(database.admin_url) == before
+    migrated = new_database()
+    with pytest.raises(BackupRefused, match="holds a ledger without events; give --yes"):
+        restore(migrated.admin_url, file, None, marks(tmp_path))
+    assert restore(migrated.admin_url, file, None, marks(tmp_path), drop_empty=True).sums.events == len(before)
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1000])
+
+
+def _flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "with_note"),
+    [
+        (_flip, True),  # which PostgreSQL does not notice everywhere
+        *product([_cut, lambda path: path.write_bytes(b"not a dump"), lambda path: path.unlink()], [True, False]),
+    ],
+)
+def test_a_file_that_was_changed_is_refused_and_nothing_is_restored(
+    story: Ledger,
+    database: TestDatabase,
+    empty: TestDatabase,
+    file: Path,
+    tmp_path: Path,
+    spoil: Callable[[Path], None],
+    with_note: bool,
+) -> None:
+    back_up(database.admin_url, file, None)
+    if not with_note:
+        note_of(file).unlink()
+    spoil(file)
+    with pytest.raises(BackupRefused, match=r"sha256|cannot be read|pg_restore failed"):
+        restore(empty.admin_url, file, None, marks(tmp_path))
+    with psycopg.connect(empty.admin_url) as connection:
+        assert connection.execute("SELECT to_regnamespace('runfold')").fetchone() == (None,)
+
+
+def test_a_backup_that_cannot_be_written_leaves_nothing_and_one_that_is_there_stays(
+    story: Ledger, database: TestDatabase, file: Path
+) -> None:
+    with pytest.raises(BackupRefused, match=r"cannot be written|pg_dump failed"):
+        back_up(database.admin_url, file / "no" / "such" / "folder", None)
+    file.write_text("mine")
+    with pytest.raises(BackupRefused, match="is there already; choose another name, or give --yes"):
+        back_up(database.admin_url, file, None)
+    assert file.read_text() == "mine"
+    with pytest.raises(BackupRefused, match=r"pg_dump of PostgreSQL .* is needed, and it is not here"):
+        back_up(database.admin_url, file, file.parent, replace=True)
+    assert file.read_text() == "mine"
+
+
+# Rights
+
+
+def test_what_a_lesser_role_has_in_the_schema_is_not_taken_over(database: TestDatabase) -> None:
+    with psycopg.connect(database.admin_url, autocommit=True) as connection:
+        connection.execute("CREATE FUNCTION runfold.trap() RETURNS int LANGUAGE sql RETURN 1")
+        connection.execute("ALTER FUNCTION runfold.trap() OWNER TO runfold_app")
+    with pytest.raises(MigrationRefused, match=r"runfold.trap\(\) belongs to runfold_app, which may have put anything into it"):
+        migrate(database.admin_url)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "REVOKE EXECUTE ON FUNCTION runfold.append FROM runfold_app",
+        "REVOKE SELECT ON runfold.log FROM runfold_reader",
+        "REVOKE USAGE ON SCHEMA runfold FROM runfold_projector",
+        "ALTER TABLE runfold.epochs OWNER TO postgres",
+        "ALTER TABLE runfold.log DISABLE ROW LEVEL SECURITY",
+        "DROP POLICY tenant_of_app ON runfold.log",
+        "REVOKE UPDATE ON runfold.checkpoints FROM runfold_projector",
+        "ALTER FUNCTION runfold.position_at OWNER TO postgres",
+        "ALTER SCHEMA runfold OWNER TO postgres",
+        "GRANT EXECUTE ON FUNCTION runfold.append TO PUBLIC",
+    ],
+)
+def test_whatever_is_taken_away_is_found_and_set_up_again(database: TestDatabase, statement: str) -> None:
+    before = owners_and_grants(database.admin_url)
+    with psycopg.connect(database.admin_url, autocommit=True) as connection:
+        connection.execute(statement.replace("postgres", connection.info.user))  # type: ignore[arg-type]
+        assert len(rights.faults(connection)) >= 1
+    mended: list[str] = []
+    migrate(database.admin_url, mended=mended.append)
+    assert mended or "USAGE" in statement, "that one is granted by each migration anyway"
+    assert owners_and_grants(database.admin_url) == before
+
+
+def test_the_migrations_are_read_as_statements() -> None:
+    text = "-- a; b\nGRANT x; SELECT 'a;''b' -- c;\n, $$ d; $$; CREATE $f$ $$ ; $$ $f$"
+    assert list(rights.statements(text)) == ["GRANT x", "SELECT 'a;''b' \n, $$ d; $$", "CREATE $f$ $$ ; $$ $f$"]
+
+
+def test_sums_tell_any_two_logs_apart(story: Ledger, database: TestDatabase) -> None:
+    with psycopg.connect(database.admin_url) as connection:
+        before = sums_of(connection)
+        connection.execute("ALTER TABLE runfold.log DISABLE TRIGGER log_is_immutable")
+        connection.execute("UPDATE runfold.log SET state = state || ' '::bytea WHERE notification_id = 7")
+        after = sums_of(connection)
+        connection.rollback()
+    assert (before.events, before.digest != after.digest) == (after.events, True)

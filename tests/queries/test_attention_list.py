@@ -1,0 +1,108 @@
+"""The runs that a person should look at."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from runfold import Ledger, Run, Thread
+from runfold.errors import UsageError
+from tests.queries.decided import choose
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def started(thread: Thread, name: str) -> Run:
+    return thread.start_run(parent=None, run_id=f"run_{name}", occurred_at=NOON)
+
+
+@pytest.mark.row("HV-88")
+def test_runs_that_need_a_person_are_listed_with_all_their_reasons(folded, thread: Thread) -> None:
+    started(thread, "fine").complete(occurred_at=NOON + timedelta(seconds=60))
+    slow = started(thread, "slow")
+    slow.complete(occurred_at=NOON + timedelta(seconds=61))
+    dear = started(thread, "dear")
+    dear.usage(input_tokens=100_001)
+    busy = started(thread, "busy")
+    for number in range(21):
+        step = busy.start_step(f"step {number}")
+        step.finish(error="no" if number == 3 else None)
+    for _ in range(4):
+        choose(busy, decision_type="retry_strategy")
+    busy.fail("gave up", code="tired")
+    stuck = started(thread, "stuck")
+    stuck.mark_stuck("identical_responses")
+    asking = started(thread, "asking")
+    asking.request_approval("refund", occurred_at=NOON)
+    page = folded().attention()
+    assert {row.run_id: row.reasons for row in page.items} == {
+        "run_slow": ("latency",),
+        "run_dear": ("tokens",),
+        "run_stuck": ("stuck",),
+        "run_busy": ("failed", "node_failure", "retries", "latency", "steps"),
+        "run_asking": ("waiting_for_approval",),
+    }
+    row = next(row for row in page.items if row.run_id == "run_busy")
+    assert (row.status, row.error_code, row.retries, row.failed_steps, row.steps) == ("failed", "tired", 4, 1, 21)
+
+
+def test_a_run_that_goes_on_needs_nobody_any_more(folded, thread: Thread) -> None:
+    run = started(thread, "stuck")
+    run.mark_stuck("idle")
+    assert [row.run_id for row in folded().attention().items] == [run.id]
+    run.add_message("assistant", "here I am")
+    assert folded().attention().items == ()
+
+
+def test_the_list_is_newest_first_twenty_to_a_page(folded, ledger: Ledger, thread: Thread) -> None:
+    with ledger.batch() as batch:
+        for number in range(45):
+            run = batch.thread(thread.id).start_run(parent=None, run_id=f"run_{number:02}")
+            run.fail("no", occurred_at=NOON + timedelta(minutes=number % 9))
+    reading, cursor, found = folded(), None, []
+    while True:
+        page = reading.attention(cursor=cursor)
+        found.append([(row.flagged_at, row.run_id) for row in page.items])
+        if (cursor := page.next_cursor) is None:
+            break
+    assert [len(each) for each in found] == [20, 20, 5]
+    rows = [row for each in found for row in each]
+    assert rows == sorted(rows, reverse=True)
+    assert len(set(rows)) == 45
+
+
+def test_the_list_narrows_by_reason_state_thread_agent_and_goal(folded, ledger: Ledger, thread: Thread) -> None:
+    first = thread.start_run(parent=None, goal={"id": "refund"})
+    first.fail("no")
+    second = ledger.create_thread(agent_id="other", user_id="mira").start_run()
+    second.request_approval("refund")
+    reading = folded()
+    for asked, wanted in (
+        ({"reason": "failed"}, [first]),
+        ({"reason": ["waiting_for_approval", "stuck"]}, [second]),
+        ({"status": "paused"}, [second]),
+        ({"thread_id": thread.id}, [first]),
+        ({"agent_id": "other"}, [second]),
+        ({"goal_id": "refund"}, [first]),
+        ({"user_id": "mira"}, [second]),
+        ({"run_id": [first.id, second.id]}, [second, first]),
+        ({"reason": "tokens"}, []),
+    ):
+        assert [row.run_id for row in reading.attention(**asked).items] == [run.id for run in wanted], asked
+    with pytest.raises(UsageError, match="reason 'sad' is none; there are failed, stuck, waiting_for_approval"):
+        reading.attention(reason="sad")
+
+
+def test_another_tenants_runs_are_not_in_any_answer(folded, ledger: Ledger, thread: Thread, settings) -> None:
+    with Ledger.open(settings=settings.model_copy(update={"tenant": "stranger"})) as stranger:
+        run = stranger.create_thread(agent_id="x").start_run(goal={"id": "refund"})
+        choose(run, node_id="act")
+        run.fail("no")
+        mine = thread.start_run(parent=None, goal={"id": "refund"})
+        reading = folded()
+        assert (reading.attention().items, reading.failures().items, reading.decisions().items) == ((), (), ())
+        assert (reading.patterns("refund").run_count, reading.goal_progress("refund").total_decisions) == (1, 0)
+        assert (reading.node_performance("act").total_decisions, len(reading.goals().items)) == (0, 1)
+        theirs = stranger.now
+        assert [row.run_id for row in theirs.attention().items] == [run.id]
+        assert theirs.patterns("refund").problematic_nodes[0].node_id == "act"
+        assert mine.id not in {row.run_id for row in theirs.decisions().items}

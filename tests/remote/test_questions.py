@@ -1,0 +1,147 @@
+"""Every question, asked of a ledger full of real runs here and over HTTP: equal answers of equal types."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runfold import Ledger, RemoteLedger
+from runfold.api.table import QUESTIONS
+from runfold.http.app import create_app
+from runfold.importers.importing import import_paths
+from runfold.queries.reading import Reading
+from tests.queries.listed import tell
+from tests.remote.module_ledger import module_ledger
+from tests.serving import Anybody, serving, without_salt
+
+MANY = 12
+REAL = {"ag-ui-streams": "ag-ui", "claude-code": "claude-code"}
+
+
+@pytest.fixture(scope="module")
+def full(admin_url: str, template: str, trajectories: Path) -> Iterator[Ledger]:
+    """Real runs, and made-up ones in every state, folded. Only to be read."""
+    with module_ledger(admin_url, template, "remote_questions") as ledger:
+        for folder, kind in REAL.items():
+            import_paths(ledger, kind, [trajectories / folder])
+        tell(ledger, seed=1, threads=5)
+        ledger.fold()
+        yield ledger
+
+
+@pytest.fixture(scope="module")
+def remote(full: Ledger) -> Iterator[RemoteLedger]:
+    with serving(create_app(full, Anybody())) as address, Ledger.connect(address) as connected:
+        yield connected
+
+
+def _ids(ledger: Ledger) -> dict[str, list[Any]]:
+    """What there is to ask for: some of each kind, from all over the ledger."""
+    runs = [recorded.stream for recorded in ledger.events(types=["run.created"], limit=100_000)]
+    decisions = ledger.now.decisions(limit=1000).items
+    return {
+        "run": runs[:: max(1, len(runs) // MANY)],
+        "thread": [recorded.stream for recorded in ledger.events(types=["thread.created"], limit=100_000)][::20],
+        "approval": [recorded.stream for recorded in ledger.events(types=["approval.requested"], limit=100_000)][:MANY],
+        "failed": [row.run_id for row in ledger.now.runs(status="failed").items][:MANY],
+        "goal": [row.goal_id for row in ledger.now.goals().items][:MANY],
+        "node": list(islice(dict.fromkeys(row.node_id for row in decisions if row.node_id), MANY)),
+    }
+
+
+ASKED: dict[str, Callable[[dict[str, list[Any]]], list[tuple[tuple[Any, ...], dict[str, Any]]]]] = {
+    "thread_list": lambda _: [((), {}), ((), {"limit": 7, "order": "asc"})],
+    "thread": lambda ids: [((one,), {}) for one in ids["thread"]],
+    "tree": lambda ids: [((one,), {}) for one in ids["thread"]],
+    "heads": lambda ids: [((one,), {}) for one in ids["thread"]],
+    "messages": lambda ids: [((one,), {}) for one in ids["thread"]],
+    "runs": lambda ids: [((), {}), ((), {"status": ["failed", "completed"], "limit": 500}), ((), {"run_id": ids["run"]})],
+    "run": lambda ids: [((one,), {}) for one in ids["run"]] + [((ids["run"][0],), {"at_version": 1})],
+    "conversation": lambda ids: [((one,), {}) for one in ids["run"]],
+    "state": lambda ids: [((one,), {}) for one in ids["run"]],
+    "tool_calls": lambda ids: [((one,), {}) for one in ids["run"]],
+    "steps": lambda ids: [((one,), {}) for one in ids["run"]] + [((ids["run"][0],), {"order": "desc"})],
+    "metrics": lambda ids: [((one,), {}) for one in ids["run"]],
+    "summary": lambda ids: [((one,), {}) for one in ids["run"]],
+    "trace": lambda ids: [((one,), {}) for one in ids["run"]],
+    "analyze_failure": lambda ids: [((one,), {}) for one in ids["failed"]],
+    "diff": lambda ids: [((one, other), {}) for one, other in zip(ids["run"], ids["run"][1:6], strict=False)],
+    "compare": lambda ids: [((one, other), {}) for one, other in zip(ids["run"], ids["run"][1:6], strict=False)],
+    "approvals": lambda ids: [((), {}), ((), {"status": "open"}), ((), {"run_id": ids["run"]})],
+    "approval": lambda ids: [((one,), {}) for one in ids["approval"]],
+    "calls": lambda _: [((), {"limit": 300})],
+    "decisions": lambda _: [((), {"limit": 300})],
+    "problems": lambda _: [((), {"limit": 300})],
+    "failures": lambda _: [((), {}), ((), {"limit": 50})],
+    "attention": lambda _: [((), {"limit": 300})],
+    "usage": lambda ids: [
+        ((), {}),
+        ((["day", "model"],), {}),
+        (("provider",), {"run": ids["run"]}),
+        ((), {"run": ids["run"][0], "scope": "tree"}),
+        ((), {"since": datetime.now(UTC).date() - timedelta(days=2000)}),
+    ],
+    "goals": lambda _: [((), {})],
+    "goal_progress": lambda ids: [((one,), {}) for one in ids["goal"] if "/" not in one],
+    "patterns": lambda ids: [((one,), {}) for one in ids["goal"] if "/" not in one],
+    "improvements": lambda ids: [((one,), {}) for one in ids["goal"] if "/" not in one],
+    "node_performance": lambda ids: [((one,), {}) for one in ids["node"] if "/" not in one],
+}
+FREE = {"state"}
+"""Answers that may be nothing."""
+
+
+@pytest.fixture(scope="module")
+def ids(full: Ledger, remote: RemoteLedger) -> dict[str, list[Any]]:
+    return _ids(full)
+
+
+def test_every_question_is_asked() -> None:
+    assert ASKED.keys() == {route.method.__name__ for route in QUESTIONS}
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_a_question_has_the_same_answer_here_and_over_http(
+    name: str, full: Ledger, remote: RemoteLedger, ids: dict[str, list[Any]]
+) -> None:
+    here, there = full.now, remote.now
+    cases = ASKED[name](ids)
+    assert cases
+    for args, kwargs in cases:
+        _require_equal(name, here, there, args, kwargs)
+
+
+@pytest.mark.parametrize("name", ["thread", "tree", "run", "conversation", "tool_calls", "summary", "trace"])
+def test_a_question_of_the_past_has_the_same_answer_too(
+    name: str, full: Ledger, remote: RemoteLedger, ids: dict[str, list[Any]]
+) -> None:
+    thread, run = next((r.thread_id, r.stream) for r in full.events(types=["run.created"]) if r.stream in ids["run"])
+    at = [r.position for r in full.events(thread_id=thread)][-2]
+    args = (thread if name in {"thread", "tree"} else run,)
+    _require_equal(name, full.at(at), remote.at(at), args, {})
+
+
+def _require_equal(name: str, here: Reading, there: Reading, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    expected, found = getattr(here, name)(*args, **kwargs), getattr(there, name)(*args, **kwargs)
+    assert isinstance(found, type(expected))
+    assert _steady(found) == _steady(expected), (args, kwargs)
+    if name not in FREE and not isinstance(expected, list):
+        assert vars(found).keys() == vars(expected).keys()
+
+
+def _steady(answer: Any) -> Any:
+    """Without how long ago something was, which goes on."""
+    standing = getattr(answer, "standing", None)
+    return (
+        answer if standing is None else answer.model_copy(update={"standing": standing.model_copy(update={"behind_seconds": 0})})
+    )
+
+
+def test_every_event_comes_over_http_as_it_is_read_here(full: Ledger, remote: RemoteLedger) -> None:
+    here = without_salt(full.events(limit=100_000))
+    assert remote.events(limit=100_000) == here
+    assert list(remote.subscribe(follow=False)) == here
+    assert len({recorded.type for recorded in here}) > 20
