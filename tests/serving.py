@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterable, Iterator
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from runfold.api.route import Scope
 from runfold.commands.caller import Caller
@@ -29,7 +29,7 @@ class Anybody:
 
 
 @contextlib.contextmanager
-def serving(app: FastAPI) -> Iterator[str]:
+def serving(app: Starlette) -> Iterator[str]:
     """The application on a free port of this machine, in a thread of its own; its address."""
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))

@@ -10,7 +10,7 @@ from random import Random
 import httpx2
 import psycopg
 import pytest
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from runfold import Ledger, Run
 from runfold.access.limits import Limits
@@ -32,13 +32,13 @@ def run(ledger: Ledger) -> Run:
 
 
 @pytest.fixture
-def app(ledger: Ledger) -> FastAPI:
+def app(ledger: Ledger) -> Starlette:
     """The service; its heartbeats come often, and it waits for nobody."""
     return create_app(ledger, Anybody(), QUICK)
 
 
 @pytest.fixture
-def address(app: FastAPI) -> Iterator[str]:
+def address(app: Starlette) -> Iterator[str]:
     with serving(app) as address:
         yield address
 
@@ -200,7 +200,7 @@ def test_the_stream_of_another_tenant_holds_nothing(address: str, ledger: Ledger
     assert positions(blocks) == []
 
 
-def test_clients_that_hang_up_free_their_place(app: FastAPI, address: str, run: Run) -> None:
+def test_clients_that_hang_up_free_their_place(app: Starlette, address: str, run: Run) -> None:
     streams = [Stream.open(address, "/events") for _ in range(20)]
     until(lambda: app.state.feed.subscribers == 20)
     for stream in streams:
@@ -210,7 +210,7 @@ def test_clients_that_hang_up_free_their_place(app: FastAPI, address: str, run: 
 
 
 def test_a_hundred_wait_at_the_cost_of_one_and_only_those_concerned_are_woken(
-    app: FastAPI, address: str, database, ledger: Ledger, run: Run
+    app: Starlette, address: str, database, ledger: Ledger, run: Run
 ) -> None:
     others = [ledger.create_thread(agent_id="support") for _ in range(40)]
     streams = [Stream.open(address, f"/threads/{other.id}/events") for other in others]
@@ -229,7 +229,7 @@ def test_a_hundred_wait_at_the_cost_of_one_and_only_those_concerned_are_woken(
 
 @pytest.mark.fault("D6")
 def test_a_client_that_reads_nothing_is_dropped_and_resumes_while_all_others_go_on(
-    app: FastAPI, address: str, ledger: Ledger, run: Run, monkeypatch: pytest.MonkeyPatch
+    app: Starlette, address: str, ledger: Ledger, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(streaming, "READ_ON_SECONDS", 600.0)  # until this test comes to it
     slow = Stream.open(address, "/events", receive_bytes=8192)
@@ -261,7 +261,7 @@ def slow_blocks(raw: bytes) -> list[object]:
 
 
 def test_one_that_reads_on_in_time_is_told_that_it_was_dropped(
-    app: FastAPI, address: str, ledger: Ledger, run: Run, monkeypatch: pytest.MonkeyPatch
+    app: Starlette, address: str, ledger: Ledger, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(streaming, "READ_ON_SECONDS", 600.0)  # so that it is in time
     with Stream.open(address, "/events", receive_bytes=8192) as slow:
@@ -339,7 +339,7 @@ def test_one_far_behind_what_is_kept_reads_the_log_until_it_is_not(
 
 
 def test_what_is_kept_of_large_events_is_bounded_and_nobody_misses_any(
-    app: FastAPI, address: str, run: Run, monkeypatch: pytest.MonkeyPatch
+    app: Starlette, address: str, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(filtering, "PAGE_BYTES", 10_000)
     monkeypatch.setattr(tails, "KEPT_BYTES", 30_000)
@@ -448,7 +448,9 @@ def test_sixty_who_hang_up_again_and_again_are_each_given_exactly_the_log(addres
     assert [found == expected[number % 3] for number, found in enumerate(seen)] == [True] * 60
 
 
-def test_bytes_are_made_once_for_all_who_want_them(app: FastAPI, address: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bytes_are_made_once_for_all_who_want_them(
+    app: Starlette, address: str, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made: list[int] = []
     monkeypatch.setattr(feeds, "frame", lambda recorded, epoch: made.append(recorded.position) or sse.frame(recorded, epoch))
     streams = [Stream.open(address, "/events?after=3") for _ in range(10)]

@@ -11,7 +11,8 @@ import httpx2
 import psycopg
 import pytest
 import structlog
-from fastapi import FastAPI, Request
+from starlette.applications import Starlette
+from starlette.requests import Request
 
 from runfold import Ledger, Settings
 from runfold.access.bucket import Bucket
@@ -63,13 +64,13 @@ def soon(is_so: Callable[[], bool]) -> bool:
 
 
 @pytest.fixture
-def app(ledger: Ledger) -> FastAPI:
+def app(ledger: Ledger) -> Starlette:
     """This test's service. It asks for keys."""
     return create_app(ledger, Keys(ledger))
 
 
 @pytest.fixture
-def address(app: FastAPI) -> Iterator[str]:
+def address(app: Starlette) -> Iterator[str]:
     """Where it is."""
     with serving(app) as address:
         yield address
@@ -257,7 +258,9 @@ def test_every_route_of_the_table_lets_in_who_has_its_scope(ledger: Ledger, ask:
         assert ask(route, own[route.scope], NOTHING).status_code not in {401, 403}, route
 
 
-def test_every_route_there_is_refuses_who_has_all_scopes_but_its_own(app: FastAPI, ledger: Ledger, client: httpx2.Client) -> None:
+def test_every_route_there_is_refuses_who_has_all_scopes_but_its_own(
+    app: Starlette, ledger: Ledger, client: httpx2.Client
+) -> None:
     others = {scope: make_key(ledger, *(set(SCOPES) - {scope, "admin"})) for scope in SCOPES}
     refused: Counter[str] = Counter()
     for path, operations in described()["paths"].items():

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import httpx2
 import pytest
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from runfold import Ledger
 from runfold.access.keys import Keys
@@ -19,12 +19,12 @@ SECRET = "the label of a key"
 
 
 @pytest.fixture
-def app(ledger: Ledger) -> FastAPI:
+def app(ledger: Ledger) -> Starlette:
     return create_app(ledger, Keys(ledger))
 
 
 @pytest.fixture
-def address(app: FastAPI) -> Iterator[str]:
+def address(app: Starlette) -> Iterator[str]:
     with serving(app) as address:
         yield address
 

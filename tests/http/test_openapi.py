@@ -9,14 +9,21 @@ import httpx2
 import pytest
 import schemathesis
 from jsonschema import Draft202012Validator
+from prometheus_client.parser import text_string_to_metric_families
 from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 
-from runfold.api.table import COMMANDS, QUESTIONS
-from runfold.http.app import described
+from runfold import Ledger
+from runfold.api.table import COMMANDS, DEPRECATED_QUESTIONS, QUESTIONS
+from runfold.http.app import create_app, described
 from runfold.http.document import operations
 from runfold.http.routes.docs import curl, rendered
+from runfold.http.routing import NamedRoute
+
+from .conftest import Anybody
 
 WRITTEN = Path(__file__).parents[2] / "schemas" / "openapi.json"
+NAME = re.compile(r"[a-z]+(_[a-z]+)*\.[a-z]+(_[a-z]+)*")
+"""A noun and a verb."""
 FOR_EVERYBODY = {"health.check", "readiness.check"}
 
 
@@ -56,6 +63,36 @@ def test_every_route_is_in_it_but_the_document_and_the_page(document: dict[str, 
     written = {(verb.upper(), path) for path, verbs in document["paths"].items() for verb in verbs}
     assert {(route.verb, route.path) for route in (*COMMANDS, *QUESTIONS)} <= written
     assert not {"/openapi.json", "/docs"} & document["paths"].keys()
+
+
+def test_every_route_of_the_application_has_a_name_and_all_but_two_are_documented_under_it(
+    ledger: Ledger, document: dict[str, Any]
+) -> None:
+    served = [route.name for route in create_app(ledger, Anybody()).routes if isinstance(route, NamedRoute)]
+    documented = [operation["operationId"] for _, operation in operations(document)]
+    assert len(served) == len(create_app(ledger, Anybody()).routes) == len(set(served))
+    assert sorted(served) == sorted([*documented, "openapi.get", "docs.get"])
+    assert [name for name in served if not NAME.fullmatch(name)] == []
+    assert {route.name for route in (*COMMANDS, *QUESTIONS, *DEPRECATED_QUESTIONS)} <= {*documented}
+
+
+def test_every_operation_is_counted_under_its_name(client: httpx2.Client, document: dict[str, Any]) -> None:
+    for path, verbs in document["paths"].items():
+        for verb in verbs:
+            client.request(verb, path.replace("{", "").replace("}", ""))
+    client.get("/docs")
+    client.get("/openapi.json")
+    scraped = text_string_to_metric_families(client.get("/metrics").text)
+    counted = {sample.labels["operation"] for family in scraped for sample in family.samples if "operation" in sample.labels}
+    documented = {operation["operationId"] for _, operation in operations(document)}
+    assert counted == documented | {"openapi.get", "docs.get"}
+
+
+def test_what_the_next_version_no_longer_takes_is_marked(document: dict[str, Any]) -> None:
+    marked = {operation["operationId"] for _, operation in operations(document) if operation.get("deprecated")}
+    assert marked == {route.name for route in DEPRECATED_QUESTIONS}
+    item = document["components"]["schemas"]["Item"]["properties"]
+    assert {name for name, field in item.items() if field.get("deprecated")} == {"path", "verb"}
 
 
 def test_every_operation_says_what_it_does_who_may_and_how_it_fails(document: dict[str, Any]) -> None:

@@ -10,10 +10,11 @@ from typing import Any
 import httpx2
 import psycopg
 import pytest
-from fastapi import FastAPI, Request
 from hypothesis import given
 from hypothesis import strategies as st
 from psycopg.conninfo import conninfo_to_dict
+from starlette.applications import Starlette
+from starlette.requests import Request
 
 from runfold import Ledger, Settings
 from runfold.access import denials as denying
@@ -34,12 +35,12 @@ Serve = Callable[..., httpx2.Client]
 
 
 @pytest.fixture
-def app(ledger: Ledger) -> FastAPI:
+def app(ledger: Ledger) -> Starlette:
     return create_app(ledger, Keys(ledger))
 
 
 @pytest.fixture
-def address(app: FastAPI) -> Iterator[str]:
+def address(app: Starlette) -> Iterator[str]:
     with serving(app) as address:
         yield address
 

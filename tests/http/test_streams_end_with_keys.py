@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import httpx2
 import orjson
 import pytest
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from runfold import Ledger, Settings
 from runfold.access import key_watch
@@ -26,13 +26,13 @@ PATHS = ("/events", "/threads/thread_1/events", "/runs/run_1/events", "/events?t
 
 
 @pytest.fixture
-def app(ledger: Ledger) -> FastAPI:
+def app(ledger: Ledger) -> Starlette:
     ledger.create_thread(thread_id="thread_1", agent_id="support").start_run(run_id="run_1")
     return create_app(ledger, Keys(ledger), Limits(heartbeat_seconds=3600))  # no heartbeat: every one of them is silent
 
 
 @pytest.fixture
-def address(app: FastAPI) -> Iterator[str]:
+def address(app: Starlette) -> Iterator[str]:
     with serving(app) as address:
         yield address
 
@@ -69,7 +69,7 @@ def test_streams_of_a_key_that_is_revoked_here_end_at_once_and_no_others(
 
 @pytest.mark.fault("I10")
 def test_streams_of_a_key_that_is_revoked_elsewhere_or_expires_end_soon(
-    address: str, ledger: Ledger, settings: Settings, app: FastAPI
+    address: str, ledger: Ledger, settings: Settings, app: Starlette
 ) -> None:
     elsewhere, short = make_key(ledger, "events:read"), make_key(ledger, "events:read", expires_in="2s")
     with opened(address, "/events", elsewhere) as revoked, opened(address, "/events", short) as expired:
@@ -84,7 +84,7 @@ def test_streams_of_a_key_that_is_revoked_elsewhere_or_expires_end_soon(
 
 
 @pytest.mark.fault("I10")
-def test_however_many_streams_there_are_a_key_is_looked_up_once_at_a_time(address: str, ledger: Ledger, app: FastAPI) -> None:
+def test_however_many_streams_there_are_a_key_is_looked_up_once_at_a_time(address: str, ledger: Ledger, app: Starlette) -> None:
     key = make_key(ledger, "events:read")
     keys: Keys = app.state.service.access
     read: list[StreamKey] = []
@@ -101,7 +101,7 @@ def test_however_many_streams_there_are_a_key_is_looked_up_once_at_a_time(addres
 
 
 @pytest.mark.fault("I10")
-def test_who_reads_nothing_is_given_nothing_more_after_its_key_was_revoked(address: str, ledger: Ledger, app: FastAPI) -> None:
+def test_who_reads_nothing_is_given_nothing_more_after_its_key_was_revoked(address: str, ledger: Ledger, app: Starlette) -> None:
     key = make_key(ledger, "events:read")
     run = ledger.run("run_1")
     stream = Stream.open(address, "/events", receive_bytes=4096, Authorization=f"Bearer {key}")

@@ -9,7 +9,6 @@ import pytest
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 
-from runfold.access.asking import Access
 from runfold.commands.json_schema import mismatch
 from runfold.domain.catalogue import event_types
 from runfold.domain.durations import duration
@@ -17,17 +16,13 @@ from runfold.domain.event import refusal
 from runfold.domain.step import apply_patch
 from runfold.domain.values import Actor, canonical, json_text, parse_json, same
 from runfold.errors import InvalidEvent
-from runfold.feed.shared import Feed
 from runfold.handles.arguments import content_parts
 from runfold.http import bodies
-from runfold.http.app import _add_all
+from runfold.http.app import operations
 from runfold.http.routes.commands import envelope
-from runfold.http.routes.metrics import Metrics
-from runfold.http.routing import Written, asked
-from runfold.http.server_state import ServerState
+from runfold.http.routing import asked
 from runfold.importers.formats import named, names
 from runfold.importers.sources import SourceFile
-from runfold.ledger import Ledger
 from runfold.queries.paging import read_cursor_parts
 from runfold.queries.reading import parse_moment
 from runfold.queries.where import texts
@@ -62,29 +57,8 @@ def a_request(query: bytes = b"", headers: list[tuple[bytes, bytes]] | None = No
     return Request(scope)
 
 
-def written() -> Written:
-    """Every route of the service."""
-    router = Written()
-    _add_all(router, ServerState(cast("Ledger", None), cast("Access", None)), Feed(), Metrics())
-    return router
-
-
-def models_of(kind: str) -> dict[str, type[BaseModel]]:
-    """The models of all bodies, or of all query strings, by the names of their routes."""
-    found: dict[str, type[BaseModel]] = {}
-    for route in written().routes:
-        dependant = cast("Any", route).dependant
-        fields = dependant.body_params if kind == "body" else dependant.query_params
-        for field in fields:
-            annotation = field.field_info.annotation
-            models = [annotation, *getattr(annotation, "__args__", ())]
-            model = next((each for each in models if isinstance(each, type) and issubclass(each, BaseModel)), None)
-            if model is not None:
-                found[cast("Any", route).name] = model
-    return found
-
-
-BODIES, QUERIES = models_of("body"), models_of("query")
+BODIES = {operation.name: operation.body for operation in operations() if operation.body is not None}
+QUERIES = {operation.name: operation.query for operation in operations() if operation.query is not None}
 
 
 def kinds_of(models: dict[str, type[BaseModel]]) -> list[Any]:

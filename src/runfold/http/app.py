@@ -3,36 +3,28 @@
 import contextlib
 from collections.abc import AsyncIterator, Iterable
 from functools import cache
-from typing import Any, cast
+from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware.cors import CORSMiddleware
 
 from runfold.access.admission import Connections
 from runfold.access.asking import Access
 from runfold.access.limits import Limits
+from runfold.api.table import COMMANDS, DEPRECATED_QUESTIONS, QUESTIONS
 from runfold.feed.shared import Feed
 from runfold.http import problems
 from runfold.http.clients import PublicHosts
-from runfold.http.document import DESCRIPTION, TITLE, openapi
-from runfold.http.routes.batches import add_batches
-from runfold.http.routes.commands import add_commands
-from runfold.http.routes.docs import add_docs
-from runfold.http.routes.events import add_events
-from runfold.http.routes.health import add_health
-from runfold.http.routes.keys import add_keys
-from runfold.http.routes.metrics import Metrics, Observed, add_metrics
-from runfold.http.routes.moments import add_moments
-from runfold.http.routes.projections import add_projections
-from runfold.http.routes.questions import add_questions
-from runfold.http.routing import Written
+from runfold.http.document import openapi
+from runfold.http.routes import batches, commands, docs, events, health, keys, metrics, moments, projections, questions
+from runfold.http.routing import NamedRoute, Operation
 from runfold.http.server_state import ServerState
 from runfold.ledger import Ledger
 from runfold.projections.projection import AnyProjection
 from runfold.settings import Settings, listed
 
-__all__ = ["create_app", "described"]
+__all__ = ["create_app", "described", "operations"]
 
 CORS_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 CORS_HEADERS = ("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "Last-Event-ID", "traceparent")
@@ -41,24 +33,22 @@ CORS_SHOWN = ("ETag", "Location", "Retry-After", "Runfold-Position")
 
 def create_app(
     ledger: Ledger, access: Access, limits: Limits | None = None, projections: Iterable[AnyProjection] = ()
-) -> FastAPI:
+) -> Starlette:
     """The service on a ledger, for whoever `access` lets in.
 
     `projections` are those that may be named in requests beside those that every program knows.
     """
     service = ServerState(ledger, access, limits or Limits(), {each.name: each for each in projections}, ledger.preparer())
-    app = FastAPI(title=TITLE, description=DESCRIPTION, openapi_url=None, docs_url=None, redoc_url=None, lifespan=_while_serving)
+    feed, counts = Feed(), metrics.Metrics()
+    app = Starlette(routes=[*_routes(service, feed, counts), *docs.docs_routes(described)], lifespan=_while_serving)
     problems.add_handlers(app)
-    feed, metrics = Feed(), Metrics()
-    _add_all(app.router, service, feed, metrics)  # its own router: one that is included is looked through by a slower way
-    add_docs(app, described)
-    _add_middleware(app, ledger.settings, metrics)
+    _add_middleware(app, ledger.settings, counts)
     feed.when_closed.append(service.progress.close)
     app.state.service, app.state.feed, app.state.connections = service, feed, Connections(service.limits)
     return app
 
 
-def _add_middleware(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
+def _add_middleware(app: Starlette, settings: Settings, counts: metrics.Metrics) -> None:
     """The last one added is asked first."""
     if settings.public_hosts:
         app.add_middleware(PublicHosts, names=listed(settings.public_hosts))
@@ -70,23 +60,40 @@ def _add_middleware(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
             allow_headers=CORS_HEADERS,
             expose_headers=CORS_SHOWN,
         )
-    app.add_middleware(Observed, metrics=metrics)
+    app.add_middleware(metrics.Observed, metrics=counts)
 
 
-def _add_all(router: APIRouter, service: ServerState, feed: Feed, metrics: Metrics) -> None:
-    add_commands(router, service)
-    add_batches(router, service)
-    add_questions(router, service)
-    add_moments(router, service)
-    add_events(router, service, feed)
-    add_keys(router, service)
-    add_projections(router, service)
-    add_health(router, service)
-    add_metrics(router, service, feed, metrics)
+def _routes(service: ServerState, feed: Feed, counts: metrics.Metrics) -> list[NamedRoute]:
+    return [
+        *commands.command_routes(service),
+        *batches.batch_routes(service),
+        *questions.question_routes(service),
+        *moments.moment_routes(service),
+        *events.event_routes(service, feed),
+        *keys.key_routes(service),
+        *projections.projection_routes(service),
+        *health.health_routes(service),
+        *metrics.metrics_routes(service, feed, counts),
+    ]
+
+
+def operations() -> list[Operation]:
+    """Return every operation of the API, in the order of the document."""
+    return [
+        *map(commands.operation_of, COMMANDS),
+        *batches.OPERATIONS,
+        *map(questions.operation_of, (*QUESTIONS, *DEPRECATED_QUESTIONS)),
+        *moments.OPERATIONS,
+        *events.OPERATIONS,
+        *keys.OPERATIONS,
+        *projections.OPERATIONS,
+        *health.OPERATIONS,
+        *metrics.OPERATIONS,
+    ]
 
 
 @contextlib.asynccontextmanager
-async def _while_serving(app: FastAPI) -> AsyncIterator[None]:
+async def _while_serving(app: Starlette) -> AsyncIterator[None]:
     preparer = app.state.service.preparer
     preparer.start()
     yield
@@ -97,7 +104,5 @@ async def _while_serving(app: FastAPI) -> AsyncIterator[None]:
 
 @cache
 def described() -> dict[str, Any]:
-    """The OpenAPI document of the service. It needs no ledger, for nobody asks anything of routes that are written down."""
-    written = Written()
-    _add_all(written, ServerState(cast("Ledger", None), cast("Access", None)), Feed(), Metrics())
-    return openapi(written.routes)
+    """Return the OpenAPI document of the API."""
+    return openapi(operations())

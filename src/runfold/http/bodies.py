@@ -5,10 +5,9 @@ import re
 from collections.abc import AsyncIterator
 from typing import Any, TypeVar
 
-from fastapi import Request
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
 
 from runfold.access.limits import Hold, Limits
 from runfold.domain.event import refusal

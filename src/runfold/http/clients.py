@@ -7,7 +7,7 @@ address that is no such proxy's is the client's. What stands before it may be an
 import ipaddress
 from collections.abc import Iterable, Iterator
 
-from fastapi import Request
+from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runfold.access.addresses import Address, is_loopback, read_address

@@ -1,13 +1,14 @@
-"""The OpenAPI 3.1 document: what FastAPI reads off the routes, with our errors, our headers and our keys."""
+"""The OpenAPI 3.1 document of the operations. What their bodies, queries and answers hold, pydantic says."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+import inspect
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import Any, Literal
 
-from fastapi.openapi.utils import get_openapi
-from starlette.routing import BaseRoute
+from pydantic import TypeAdapter
 
 from runfold.api.table import API_VERSION
 from runfold.http import problems
+from runfold.http.routing import Operation
 from runfold.http.server_state import MOST_KEY_CHARACTERS
 
 TITLE = "Runfold"
@@ -43,7 +44,7 @@ _OF_HEADERS: dict[str, dict[str, Any]] = {
     "Idempotency-Key": {"minLength": 1, "maxLength": MOST_KEY_CHARACTERS, "pattern": "^[ -~]+$"},
     "If-Match": {"pattern": '^(W/)?"?[0-9]{1,18}"?$'},
 }
-_DONE = {"200": "The answer.", "201": "Recorded."}
+_DONE = {"200": "The answer.", "201": "Recorded.", "202": "It has begun."}
 _TAGS = {
     "threads": "Conversations: trees of runs, with named heads.",
     "runs": "What one agent did: its life, messages, decisions, tool calls, usage, problems and state.",
@@ -55,29 +56,120 @@ _TAGS = {
 }
 
 
-def openapi(routes: Sequence[BaseRoute]) -> dict[str, Any]:
-    """The document of some routes."""
-    document = get_openapi(title=TITLE, description=DESCRIPTION, version=API_VERSION, routes=routes)
-    components = document.setdefault("components", {})
-    schemas = components.setdefault("schemas", {})
-    schemas.pop("HTTPValidationError", None)
-    schemas.pop("ValidationError", None)
+Schema = dict[str, Any]
+_Key = tuple[str, Literal["body", "query", "answer"]]
+_REFERENCE = "#/components/schemas/{model}"
+
+
+def openapi(operations: Sequence[Operation]) -> dict[str, Any]:
+    """Make the document of some operations, in their order."""
+    found, schemas = _schemas(operations)
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in operations:
+        paths.setdefault(operation.path, {})[operation.verb.lower()] = _described(operation, found, schemas)
+    for operation in operations:  # the fields of a query string are parameters
+        schemas.pop(_name(found.get((operation.name, "query"), {})), None)
     schemas["Problem"] = dict(problems.SCHEMA)
-    failed = {"content": {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
-    components["responses"] = {status: {"description": meaning, **failed} for status, meaning in _FAILURES.items()}
-    components["headers"] = _HEADERS
-    components["securitySchemes"] = {"key": _KEY}
-    used: dict[str, None] = {}
-    for verb, operation in operations(document):
-        _complete(verb, operation)
-        used.update(dict.fromkeys(operation.get("tags", ())))
+    failed = {"content": {problems.MEDIA_TYPE: {"schema": {"$ref": _REFERENCE.format(model="Problem")}}}}
+    document: dict[str, Any] = {
+        "openapi": "3.1.0",
+        "info": {"title": TITLE, "description": DESCRIPTION, "version": API_VERSION},
+        "paths": paths,
+        "components": {
+            "schemas": dict(sorted(schemas.items())),
+            "responses": {status: {"description": meaning, **failed} for status, meaning in _FAILURES.items()},
+            "headers": _HEADERS,
+            "securitySchemes": {"key": _KEY},
+        },
+    }
     _correct(document)
-    document["tags"] = [{"name": tag, **({"description": _TAGS[tag]} if tag in _TAGS else {})} for tag in used]
+    tags = dict.fromkeys(operation.tag for operation in operations)
+    document["tags"] = [{"name": tag, **({"description": _TAGS[tag]} if tag in _TAGS else {})} for tag in tags]
     return document
 
 
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each operation of a document, with its verb."""
+    for path in document["paths"].values():
+        yield from path.items()
+
+
+def _schemas(operations: Sequence[Operation]) -> tuple[Mapping[_Key, Schema], dict[str, Schema]]:
+    """Return the schemas of bodies, queries and answers, and those that they refer to, by name."""
+    inputs: list[tuple[Hashable, Literal["validation", "serialization"], TypeAdapter[Any]]] = []
+    for operation in operations:
+        inputs.append(((operation.name, "answer"), "serialization", TypeAdapter(operation.answer)))
+        if operation.body is not None:
+            inputs.append(((operation.name, "body"), "validation", TypeAdapter(operation.body)))
+        if operation.query is not None:
+            inputs.append(((operation.name, "query"), "validation", TypeAdapter(operation.query)))
+    found, rest = TypeAdapter.json_schemas(inputs, ref_template=_REFERENCE)
+    return {key: schema for (key, _), schema in found.items()}, rest.get("$defs", {})  # type: ignore[misc]  # the keys above
+
+
+def _name(schema: Schema) -> str:
+    """Return the name of the schema that one refers to."""
+    return str(schema.get("$ref", "")).rpartition("/")[2]
+
+
+def _described(operation: Operation, found: Mapping[_Key, Schema], schemas: Mapping[str, Schema]) -> dict[str, Any]:
+    first, _, rest = operation.summary.partition("\n")
+    described: dict[str, Any] = {
+        "tags": [operation.tag],
+        "summary": first.split(". ")[0].rstrip("."),
+        "description": inspect.cleandoc(first + "\n" + rest),
+        "operationId": operation.name,
+    }
+    if operation.is_deprecated:
+        described["deprecated"] = True
+    query = schemas.get(_name(found.get((operation.name, "query"), {})), {})
+    if parameters := list(_parameters(operation, query)):
+        described["parameters"] = parameters
+    if operation.body is not None:
+        content = {"content": {"application/json": {"schema": found[operation.name, "body"]}}}
+        is_needed = any(field.is_required() for field in operation.body.model_fields.values())
+        described["requestBody"] = {"required": True, **content} if is_needed else content
+    described["responses"] = _responses(operation, found[operation.name, "answer"])
+    described["security"] = [{"key": [operation.scope]}] if operation.scope else []
+    return described
+
+
+def _parameters(operation: Operation, query: Schema) -> Iterator[dict[str, Any]]:
+    """Yield what the path names, what may be asked in the query string, and the headers that are looked at."""
+    for part in operation.path.split("/"):
+        if part.startswith("{"):
+            name = part[1:-1]
+            title = name.replace("_", " ").title()
+            yield {"name": name, "in": "path", "required": True, "schema": {"type": "string", "title": title}}
+    for name, schema in query.get("properties", {}).items():
+        yield _parameter(name, "query", name in query.get("required", ()), _not_null(schema))
+    for name, meaning in operation.headers.items():
+        schema = {"description": meaning, "title": name.title(), "type": "string", **_OF_HEADERS.get(name, {})}
+        yield _parameter(name, "header", False, schema)
+
+
+def _parameter(name: str, place: str, is_needed: bool, schema: Schema) -> dict[str, Any]:
+    described = {"description": schema["description"]} if "description" in schema else {}
+    return {"name": name, "in": place, "required": is_needed, "schema": schema, **described}
+
+
+def _responses(operation: Operation, schema: Schema) -> dict[str, Any]:
+    """Say how an operation ends, well or not."""
+    is_question = operation.verb == "GET"
+    status = str(operation.status)
+    done: dict[str, Any] = {"description": _DONE[status], "content": {"application/json": {"schema": schema}}}
+    if operation.media_type is not None:
+        done["content"][operation.media_type] = {"schema": {"type": "string"}}
+    if operation.scope is None:
+        return {status: done, "503": {"$ref": "#/components/responses/503"}}
+    names = ["Runfold-Position"] if is_question else list(_HEADERS)
+    done["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+    failures = [failure for failure in _FAILURES if not is_question or failure not in _OF_BODIES]
+    return {status: done, **{failure: {"$ref": f"#/components/responses/{failure}"} for failure in failures}}
+
+
 def _not_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """A schema without null: what is not there is left out, of a query, of the headers, and as a body."""
+    """Return a schema without null: what is not there is left out of a query string."""
     kinds: list[dict[str, Any]] = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
     if len(kinds) != 1:
         return schema
@@ -86,10 +178,10 @@ def _not_null(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _correct(schema: Any) -> None:
-    """Take `"default": null` away, which says that null may be sent, and the fractions that whole numbers' limits were given."""
+    """Take nulls away (`"default": null` says that null may be sent), and the fractions that whole numbers' limits were given."""
     if isinstance(schema, dict):
-        if schema.get("default", ...) is None:
-            del schema["default"]
+        for name in [name for name, value in schema.items() if value is None]:
+            del schema[name]
         if schema.get("type") == "integer":
             if (beyond := schema.pop("exclusiveMaximum", None)) is not None:
                 schema["maximum"] = int(beyond) - 1
@@ -99,28 +191,3 @@ def _correct(schema: Any) -> None:
     elif isinstance(schema, list):
         for member in schema:
             _correct(member)
-
-
-def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each operation, with its verb."""
-    for path in document["paths"].values():
-        yield from path.items()
-
-
-def _complete(verb: str, operation: dict[str, Any]) -> None:
-    """Say how an operation is asked for, and how it ends, well or not."""
-    for parameter in operation.get("parameters", ()):
-        parameter["schema"] = {**_not_null(parameter["schema"]), **_OF_HEADERS.get(parameter["name"], {})}
-    if (body := operation.get("requestBody")) is not None:
-        media = body["content"]["application/json"]
-        media["schema"] = _not_null(media["schema"])
-    responses = operation["responses"]
-    responses.pop("422", None)
-    for status, response in responses.items():
-        response["description"] = _DONE.get(status, response["description"])
-        if operation.get("security") and "application/json" in response.get("content", {}):
-            names = ["Runfold-Position"] if verb == "get" else list(_HEADERS)
-            response["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
-    wanted = [status for status in _FAILURES if verb != "get" or status not in _OF_BODIES]
-    for status in wanted if operation.get("security") else ["503"]:
-        responses[status] = {"$ref": f"#/components/responses/{status}"}

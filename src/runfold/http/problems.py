@@ -7,10 +7,11 @@ from http import HTTPStatus
 from typing import Any
 
 import structlog
-from fastapi import FastAPI, Request, Response
 from pydantic import ValidationError
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 from starlette.routing import Match, Route
 
 from runfold.domain.event import refusal
@@ -123,7 +124,7 @@ def _offered(request: Request) -> list[str]:
     return sorted({method for route in fitting if route.path == path for method in route.methods or ()})
 
 
-def add_handlers(app: FastAPI) -> None:
+def add_handlers(app: Starlette) -> None:
     """Every error leaves as a problem: ours, those of validation, those of routing, and those that nobody expected."""
 
     async def ledger_error(request: Request, error: Exception) -> Response:

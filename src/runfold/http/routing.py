@@ -1,15 +1,15 @@
-"""How a route is added: documented by its models, served by a handler that takes the request as it is."""
+"""What a route is: an operation, documented by its models and served by a handler that takes the request as it is."""
 
-import inspect
 import re
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Header, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, TypeAdapter, create_model
 from pydantic_core import CoreSchema
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import Scope
 
@@ -36,19 +36,6 @@ class _Strict(_Closed):
     """And "1" is no number."""
 
     model_config = ConfigDict(strict=True)
-
-
-class Direct(Route):
-    """A route whose handler takes the request as it is, and parses by itself."""
-
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """As any route; who counts requests learns which it was."""
-        match, found = super().matches(scope)
-        return match, {**found, "route": self} if match is not Match.NONE else found
-
-
-class Written(APIRouter):
-    """Routes that are only written down: FastAPI reads the document off them, which takes it a second."""
 
 
 class Reply(BaseModel):
@@ -102,61 +89,32 @@ class Operation:
     """The request headers that are looked at, and what each is for."""
     media_type: str | None = None
     """Another form that the answer may have beside JSON."""
-    tag: str | None = None
-    """The part of the document that it stands in; the first word of the path where nothing is said."""
+    part: str | None = None
+    """The part of the document that it stands in, where that is not the first word of the path."""
     is_deprecated: bool = False
 
-
-def add(router: APIRouter, operation: Operation, handler: Handler) -> None:
-    """Add the route of an operation."""
-    name, verb, path, summary = operation.name, operation.verb, operation.path, operation.summary
-    body, query = operation.body, operation.query
-    if not isinstance(router, Written):
-        served = Direct(path, handler, methods=[verb], name=name)
-        served.methods = {verb}  # without the HEAD that every GET would get
-        router.routes.append(served)
-        return
-
-    async def endpoint() -> None:
-        """Only its signature is read."""
-
-    keyword = inspect.Parameter.KEYWORD_ONLY
-    parameters = [
-        inspect.Parameter(part[1:-1], keyword, annotation=Annotated[str, Path()])
-        for part in path.split("/")
-        if part.startswith("{")
-    ]
-    if query is not None:
-        parameters.append(inspect.Parameter("query", keyword, annotation=Annotated[query, Query()]))
-    for header, what in operation.headers.items():
-        variable = header.lower().replace("-", "_")
-        annotation = Annotated[str | None, Header(alias=header, description=what)]
-        parameters.append(inspect.Parameter(variable, keyword, annotation=annotation, default=None))
-    if body is not None:
-        needed = any(field.is_required() for field in body.model_fields.values())
-        default = inspect.Parameter.empty if needed else None
-        parameters.append(inspect.Parameter("body", keyword, annotation=body if needed else body | None, default=default))
-    endpoint.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what FastAPI reads
-    first, _, rest = summary.partition("\n")
-    router.add_api_route(
-        path,
-        endpoint,
-        methods=[verb],
-        status_code=operation.status,
-        response_model=operation.answer,
-        operation_id=name,
-        name=name,
-        summary=first.split(". ")[0].rstrip("."),
-        description=inspect.cleandoc(first + "\n" + rest),
-        tags=[operation.tag or path.split("/")[1]],
-        deprecated=operation.is_deprecated or None,
-        openapi_extra={"security": [{"key": [operation.scope]}] if operation.scope else []},
-        responses=_kinds(operation.media_type),
-    )
+    @property
+    def tag(self) -> str:
+        """The part of the document that it stands in."""
+        return self.part or self.path.split("/")[1]
 
 
-def _kinds(media_type: str | None) -> dict[int | str, dict[str, Any]]:
-    return {200: {"content": {media_type: {"schema": {"type": "string"}}}}} if media_type else {}
+class NamedRoute(Route):
+    """A route with one method, whose handler takes the request as it is and parses it by itself."""
+
+    def __init__(self, name: str, verb: str, path: str, handler: Handler) -> None:
+        super().__init__(path, handler, methods=[verb], name=name)
+        self.methods = {verb}  # without the HEAD that every GET would get
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Match as any route does, and tell who counts requests which route it was."""
+        match, found = super().matches(scope)
+        return match, {**found, "route": self} if match is not Match.NONE else found
+
+
+def route_of(operation: Operation, handler: Handler) -> NamedRoute:
+    """Return the route that serves an operation."""
+    return NamedRoute(operation.name, operation.verb, operation.path, handler)
 
 
 def asked(request: Request, model: type[BaseModel]) -> BaseModel:

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 
 import structlog
 import uvicorn
-from fastapi import FastAPI
 from prometheus_client import disable_created_metrics
+from starlette.applications import Starlette
 
 from runfold.errors import AddressUnusable
 from runfold.http.connections import Connection, StreamingServer
@@ -57,7 +57,7 @@ def url_of(listener: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def serve(app: FastAPI, listener: socket.socket, folding: FoldingProcess | None, ready: Callable[[], None]) -> None:
+def serve(app: Starlette, listener: socket.socket, folding: FoldingProcess | None, ready: Callable[[], None]) -> None:
     """Serve until SIGTERM or Ctrl-C, and tell when it has begun. A second Ctrl-C waits for nothing, and ends the process.
 
     Streams end, requests that are being answered are answered, and then it returns.
@@ -86,7 +86,7 @@ def serve(app: FastAPI, listener: socket.socket, folding: FoldingProcess | None,
 
 
 class _Server(StreamingServer):
-    def __init__(self, config: uvicorn.Config, app: FastAPI, folding: FoldingProcess | None, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, app: Starlette, folding: FoldingProcess | None, ready: Callable[[], None]) -> None:
         super().__init__(config, app.state.feed)
         self._ledger: Ledger = app.state.service.ledger
         self._folding, self._ready = folding, ready

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeVar
 
-from fastapi import Request
+from starlette.requests import Request
 
 from runfold.access.asking import Access
 from runfold.access.key_watch import Ended

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 import orjson
-from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
 
 from runfold.api.former_names import FORMER_NAMES
 from runfold.api.route import CommandRoute, Scope
@@ -24,7 +25,7 @@ from runfold.handles.tenant_ledger import TenantLedger
 from runfold.http import bodies
 from runfold.http.routes.batch_bodies import Ballots, BatchReply, Item, RunBatch, RunChange, ThreadChange, ThreadDeletions
 from runfold.http.routes.commands import HEADERS, body_of, envelope, identity, planned
-from runfold.http.routing import Handler, Operation, add
+from runfold.http.routing import Handler, NamedRoute, Operation, route_of
 from runfold.http.server_state import ServerState
 
 MOST_TRIES = 20
@@ -45,7 +46,19 @@ Reading = Callable[[Request, bytes], Sequence[Step]]
 """A request → its commands. Raises InvalidEvent."""
 
 
-def add_batches(router: APIRouter, service: ServerState) -> None:
+def _batch(name: str, verb: str, path: str, summary: str, body: type[BaseModel], scope: Scope = "runs:write") -> Operation:
+    return Operation(name, verb, path, summary, BatchReply, scope, body=body, headers=HEADERS)
+
+
+EXECUTE = _batch("runs.execute_commands", "POST", f"{_RUN}/events", "Record several commands of a run, all or none.", RunBatch)
+VOTE = _batch("approvals.vote_many", "POST", "/approvals/resolve", "Vote on many approvals, all or none.", Ballots, DECIDE)
+DELETE = _batch("threads.delete_many", "POST", "/threads/delete", "Delete several threads, all or none.", ThreadDeletions)
+CHANGE_THREAD = _batch("threads.update", "PATCH", "/threads/{thread_id}", "Rename a thread, put it away, or both.", ThreadChange)
+CHANGE_RUN = _batch("runs.update", "PATCH", _RUN, "Set a run's metadata, its timing, or both.", RunChange)
+OPERATIONS = (EXECUTE, VOTE, DELETE, CHANGE_THREAD, CHANGE_RUN)
+
+
+def batch_routes(service: ServerState) -> list[NamedRoute]:
     """The routes whose requests are several commands."""
 
     def of_run(request: Request, raw: bytes) -> list[Step]:
@@ -56,66 +69,16 @@ def add_batches(router: APIRouter, service: ServerState) -> None:
         steps = [_step(number, item, ids) for number, item in enumerate(batch.commands)]
         return _with_version(steps, batch.expected_version) if steps else []
 
-    _add(
-        router,
-        service,
-        "runs.execute_commands",
-        "POST",
-        f"{_RUN}/events",
-        of_run,
-        RunBatch,
-        "Record several commands of a run, all or none.",
-    )
-    _add(
-        router,
-        service,
-        "approvals.vote_many",
-        "POST",
-        "/approvals/resolve",
-        _votes,
-        Ballots,
-        "Vote on many approvals, all or none.",
-        DECIDE,
-    )
-    _add(
-        router,
-        service,
-        "threads.delete_many",
-        "POST",
-        "/threads/delete",
-        _deletions,
-        ThreadDeletions,
-        "Delete several threads, all or none.",
-    )
-    _add(
-        router,
-        service,
-        "threads.update",
-        "PATCH",
-        "/threads/{thread_id}",
-        _thread_change,
-        ThreadChange,
-        "Rename a thread, put it away, or both.",
-    )
-    _add(router, service, "runs.update", "PATCH", _RUN, _run_change, RunChange, "Set a run's metadata, its timing, or both.")
+    return [
+        route_of(EXECUTE, _handler(service, of_run)),
+        route_of(VOTE, _handler(service, _votes, DECIDE)),
+        route_of(DELETE, _handler(service, _deletions)),
+        route_of(CHANGE_THREAD, _handler(service, _thread_change)),
+        route_of(CHANGE_RUN, _handler(service, _run_change)),
+    ]
 
 
-def _add(
-    router: APIRouter,
-    service: ServerState,
-    name: str,
-    verb: str,
-    path: str,
-    read: Reading,
-    body: type[BaseModel],
-    summary: str,
-    scope: Scope = "runs:write",
-) -> None:
-    operation = Operation(name, verb, path, summary, BatchReply, scope, body=body, headers=HEADERS)
-    add(router, operation, _handler(service, read, scope))
-
-
-def _handler(service: ServerState, read: Reading, scope: Scope) -> Handler:
+def _handler(service: ServerState, read: Reading, scope: Scope = "runs:write") -> Handler:
     async def handle(request: Request) -> Response:
         async with service.commanding(request, scope) as (ledger, raw):
             steps = await service.parsed(request, raw, read)

@@ -6,8 +6,9 @@ from functools import cache
 from typing import Any
 
 import orjson
-from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
 
 from runfold.access.limits import SMALL_BODY
 from runfold.api.route import CommandRoute, Field
@@ -21,7 +22,7 @@ from runfold.handles.handle import Handle
 from runfold.handles.ledger_handle import LedgerHandle
 from runfold.handles.tenant_ledger import TenantLedger
 from runfold.http import bodies
-from runfold.http.routing import Handler, Operation, Reply, add, model_of
+from runfold.http.routing import Handler, NamedRoute, Operation, Reply, model_of, route_of
 from runfold.http.server_state import KEY_HEADER, ServerState
 from runfold.http.shapes import narrowed
 
@@ -33,12 +34,12 @@ HEADERS = {
 }
 
 
-def add_commands(router: APIRouter, service: ServerState) -> None:
+def command_routes(service: ServerState) -> list[NamedRoute]:
     """A route for each command."""
-    for route in COMMANDS:
-        add(router, operation_of(route), _handler(service, route))
+    return [route_of(operation_of(route), _handler(service, route)) for route in COMMANDS]
 
 
+@cache
 def operation_of(route: CommandRoute) -> Operation:
     """A command's route as it is documented."""
     return Operation(

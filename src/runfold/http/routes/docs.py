@@ -13,16 +13,19 @@ from string import Template
 from typing import Any
 
 import orjson
-from fastapi import FastAPI, Request, Response
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from runfold.http.routing import NamedRoute
 
 _ORIGIN = "{origin}"
 _EMPTY: Mapping[str, Any] = {}
 _PLAIN = {"string": "text", "integer": 1, "number": 1.5, "boolean": True, "array": [], "object": {}}
 
 
-def add_docs(app: FastAPI, document: Callable[[], dict[str, Any]]) -> None:
-    """/docs and /openapi.json, for everybody: they hold nothing of the ledger. Made once, which takes a second."""
+def docs_routes(document: Callable[[], dict[str, Any]]) -> list[NamedRoute]:
+    """/docs and /openapi.json, for everybody: they hold nothing of the ledger. Each is made once, when it is first asked for."""
 
     @cache
     def written() -> bytes:
@@ -39,8 +42,7 @@ def add_docs(app: FastAPI, document: Callable[[], dict[str, Any]]) -> None:
         text = (await run_in_threadpool(page)).replace(_ORIGIN, escape(str(request.base_url).rstrip("/")))
         return Response(text, headers=_headers(), media_type="text/html")
 
-    for path, handler in (("/openapi.json", as_json), ("/docs", as_page)):
-        app.add_api_route(path, handler, include_in_schema=False, response_model=None)
+    return [NamedRoute("openapi.get", "GET", "/openapi.json", as_json), NamedRoute("docs.get", "GET", "/docs", as_page)]
 
 
 @cache

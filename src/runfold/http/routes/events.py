@@ -10,8 +10,9 @@ from typing import Annotated, Any
 
 import orjson
 from annotated_types import Ge
-from fastapi import APIRouter, Request, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, WithJsonSchema
+from starlette.requests import Request
+from starlette.responses import Response
 
 from runfold.api.route import Field, Scope
 from runfold.domain.catalogue import event_types
@@ -21,7 +22,7 @@ from runfold.errors import UsageError
 from runfold.feed.follower import ENDINGS, Follower, RunWatch, Wanted
 from runfold.feed.shared import Feed
 from runfold.handles.tenant_ledger import TenantLedger
-from runfold.http.routing import Handler, Operation, add, asked, model_of
+from runfold.http.routing import Handler, NamedRoute, Operation, asked, model_of, route_of
 from runfold.http.server_state import ServerState
 from runfold.http.streams import sse
 from runfold.http.streams.event_stream import EventStream
@@ -141,11 +142,13 @@ LIST_OF_RUN = _operation(
 OPERATIONS = (LIST, LIST_OF_THREAD, LIST_OF_RUN)
 
 
-def add_events(router: APIRouter, service: ServerState, feed: Feed) -> None:
+def event_routes(service: ServerState, feed: Feed) -> list[NamedRoute]:
     """The routes of the feed."""
-    add(router, LIST, _handler(service, feed, _ALL_QUERY, "events:read"))
-    add(router, LIST_OF_THREAD, _handler(service, feed, _ONE_QUERY, "runs:read"))
-    add(router, LIST_OF_RUN, _handler(service, feed, _ONE_QUERY, "runs:read"))
+    return [
+        route_of(LIST, _handler(service, feed, _ALL_QUERY, "events:read")),
+        route_of(LIST_OF_THREAD, _handler(service, feed, _ONE_QUERY, "runs:read")),
+        route_of(LIST_OF_RUN, _handler(service, feed, _ONE_QUERY, "runs:read")),
+    ]
 
 
 def _handler(service: ServerState, feed: Feed, query: type[BaseModel], scope: Scope) -> Handler:

@@ -12,13 +12,14 @@ from typing import Literal, TypeVar
 import anyio
 import anyio.to_thread
 import structlog
-from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict
+from starlette.requests import Request
+from starlette.responses import Response
 
 from runfold.api.table import API_VERSION
 from runfold.errors import LedgerError, LedgerUnavailable, MigrationRefused
 from runfold.http.problems import problem
-from runfold.http.routing import Operation, add
+from runfold.http.routing import NamedRoute, Operation, route_of
 from runfold.http.server_state import ServerState
 from runfold.ledger import Ledger
 from runfold.projector.status import ProjectionStatus
@@ -78,7 +79,7 @@ ALIVE = Operation(
     "Whether the process runs. Asks nothing of the database.",
     Alive,
     None,
-    tag="health",
+    part="health",
 )
 READY = Operation(
     "readiness.check",
@@ -88,12 +89,12 @@ READY = Operation(
     " 503 with `reasons` where not.",
     Ready,
     None,
-    tag="health",
+    part="health",
 )
 OPERATIONS = (ALIVE, READY)
 
 
-def add_health(router: APIRouter, service: ServerState) -> None:
+def health_routes(service: ServerState) -> list[NamedRoute]:
     """/healthz and /readyz."""
     looking = Looking()
 
@@ -111,8 +112,10 @@ def add_health(router: APIRouter, service: ServerState) -> None:
         detail = f"not ready: {'; '.join(reasons)}"
         return problem(request, "NotReady", 503, detail, {"reasons": reasons}, {"Retry-After": "1", "Cache-Control": "no-store"})
 
-    add(router, ALIVE, alive)
-    add(router, READY, ready)
+    return [
+        route_of(ALIVE, alive),
+        route_of(READY, ready),
+    ]
 
 
 def _plain(found: BaseModel) -> Response:

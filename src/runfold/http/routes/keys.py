@@ -3,8 +3,9 @@
 import inspect
 from typing import Annotated, cast
 
-from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, TypeAdapter
+from starlette.requests import Request
+from starlette.responses import Response
 
 from runfold.domain.security import Scope
 from runfold.handles.keys import KeyView
@@ -13,7 +14,7 @@ from runfold.http import bodies
 from runfold.http.bodies import Body
 from runfold.http.listing import Listed, page, read_cursor
 from runfold.http.routes.commands import HEADERS, envelope, reply
-from runfold.http.routing import Handler, Operation, Reply, add, answer, asked
+from runfold.http.routing import Handler, NamedRoute, Operation, Reply, answer, asked, route_of
 from runfold.http.server_state import ServerState
 from runfold.queries.paging import MOST
 from runfold.queries.where import Within
@@ -95,11 +96,13 @@ REVOKE = Operation(
 OPERATIONS = (LIST, CREATE, REVOKE)
 
 
-def add_keys(router: APIRouter, service: ServerState) -> None:
+def key_routes(service: ServerState) -> list[NamedRoute]:
     """The routes on keys."""
-    add(router, LIST, _listing(service))
-    add(router, CREATE, _creating(service))
-    add(router, REVOKE, _revoking(service))
+    return [
+        route_of(LIST, _listing(service)),
+        route_of(CREATE, _creating(service)),
+        route_of(REVOKE, _revoking(service)),
+    ]
 
 
 def _listing(service: ServerState) -> Handler:

@@ -12,17 +12,18 @@ from importlib import metadata
 from typing import NamedTuple, get_args
 
 import structlog
-from fastapi import APIRouter, Request, Response
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runfold.errors import LedgerError
 from runfold.feed.shared import Feed
 from runfold.http.clients import is_local
 from runfold.http.routes.health import Looking
-from runfold.http.routing import Operation, add
+from runfold.http.routing import NamedRoute, Operation, route_of
 from runfold.http.scope import answered_early
 from runfold.http.server_state import ServerState
 from runfold.ledger import Ledger
@@ -128,18 +129,17 @@ SCRAPE = Operation(
     str,
     "admin",
     media_type="text/plain",
-    tag="health",
+    part="health",
 )
 OPERATIONS = (SCRAPE,)
 
 
-def add_metrics(router: APIRouter, service: ServerState, feed: Feed, metrics: Metrics) -> None:
+def metrics_routes(service: ServerState, feed: Feed, metrics: Metrics) -> list[NamedRoute]:
     """/metrics."""
     looking = Looking()
-    if service.ledger is not None:  # where routes are only written down, there is none
-        appender = service.ledger.command_executor.appending
-        metrics.registry.register(_Families(lambda: of_appender(appender)))
-        metrics.registry.register(_Families(lambda: of_feed(feed)))
+    appender = service.ledger.command_executor.appending
+    metrics.registry.register(_Families(lambda: of_appender(appender)))
+    metrics.registry.register(_Families(lambda: of_feed(feed)))
 
     async def scrape(request: Request) -> Response:
         if service.is_behind_proxy or not is_local(request):
@@ -150,7 +150,9 @@ def add_metrics(router: APIRouter, service: ServerState, feed: Feed, metrics: Me
         text = generate_latest(metrics.registry) + generate_latest(asked)
         return Response(text, headers={"Cache-Control": "no-store"}, media_type=MEDIA_TYPE)
 
-    add(router, SCRAPE, scrape)
+    return [
+        route_of(SCRAPE, scrape),
+    ]
 
 
 async def _standing(looking: Looking, ledger: Ledger) -> Standing | None:

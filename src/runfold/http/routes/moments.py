@@ -5,16 +5,16 @@ from functools import partial
 from typing import Annotated, Any, cast
 
 import orjson
-from fastapi import APIRouter, Request, Response
-from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, TypeAdapter
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
 
 from runfold.errors import LedgerUnavailable, MomentNotFound
 from runfold.handles.tenant_ledger import TenantLedger
 from runfold.http import bodies
 from runfold.http.bodies import Body
 from runfold.http.listing import Listed, page, read_cursor
-from runfold.http.routing import Handler, Operation, add, answer, asked
+from runfold.http.routing import Handler, NamedRoute, Operation, answer, asked, route_of
 from runfold.http.server_state import ServerState
 from runfold.http.streams import sse
 from runfold.http.streams.progress import LOOK_SECONDS, Standing, progress
@@ -92,12 +92,14 @@ DROP = Operation(
 OPERATIONS = (LIST, PREPARE, GET, DROP)
 
 
-def add_moments(router: APIRouter, service: ServerState) -> None:
+def moment_routes(service: ServerState) -> list[NamedRoute]:
     """The routes on moments."""
-    add(router, LIST, _listing(service))
-    add(router, PREPARE, _asking(service))
-    add(router, GET, _telling(service))
-    add(router, DROP, _dropping(service))
+    return [
+        route_of(LIST, _listing(service)),
+        route_of(PREPARE, _asking(service)),
+        route_of(GET, _telling(service)),
+        route_of(DROP, _dropping(service)),
+    ]
 
 
 def _listing(service: ServerState) -> Handler:

@@ -5,15 +5,15 @@ from functools import partial
 from typing import Any
 
 import structlog
-from fastapi import APIRouter, Request, Response
-from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
 
 from runfold.commands.caller import Caller
 from runfold.errors import LedgerError, RebuildRefused
 from runfold.http import bodies
 from runfold.http.bodies import Body
-from runfold.http.routing import Handler, Operation, add, answer
+from runfold.http.routing import Handler, NamedRoute, Operation, answer, route_of
 from runfold.http.server_state import ServerState
 from runfold.http.streams import sse
 from runfold.http.streams.progress import Standing, progress
@@ -140,12 +140,14 @@ REBUILD = Operation(
 OPERATIONS = (LIST, RETRY, REBUILD)
 
 
-def add_projections(router: APIRouter, service: ServerState) -> None:
+def projection_routes(service: ServerState) -> list[NamedRoute]:
     """The routes on read models."""
     rebuilds = Rebuilds(service)
-    add(router, LIST, _listing(service, rebuilds))
-    add(router, RETRY, _retrying(service))
-    add(router, REBUILD, _rebuilding(service, rebuilds))
+    return [
+        route_of(LIST, _listing(service, rebuilds)),
+        route_of(RETRY, _retrying(service)),
+        route_of(REBUILD, _rebuilding(service, rebuilds)),
+    ]
 
 
 def _listing(service: ServerState, rebuilds: Rebuilds) -> Handler:

@@ -8,15 +8,16 @@ import inspect
 from functools import cache, partial
 from typing import Annotated, Any, NamedTuple, get_args, get_origin
 
-from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, TypeAdapter
+from starlette.requests import Request
+from starlette.responses import Response
 
 from runfold.api.route import Field, QuestionRoute
 from runfold.api.table import DEPRECATED_QUESTIONS, QUESTIONS
 from runfold.errors import ReadModelBehind, RunNotFound, ThreadNotFound, UsageError
 from runfold.handles.tenant_ledger import TenantLedger
 from runfold.http.listing import Listed, page, read_cursor
-from runfold.http.routing import Handler, Operation, add, answer, asked, model_of
+from runfold.http.routing import Handler, NamedRoute, Operation, answer, asked, model_of, route_of
 from runfold.http.server_state import ServerState
 from runfold.queries.paging import MOST
 from runfold.queries.read_models import WAIT_SECONDS
@@ -35,12 +36,12 @@ PAGES = {"limit": Field(Annotated[int, Within(least=1, most=MOST)] | None, None)
 """What a question that answers a plain list may say too."""
 
 
-def add_questions(router: APIRouter, service: ServerState) -> None:
+def question_routes(service: ServerState) -> list[NamedRoute]:
     """A route for each question."""
-    for route in (*QUESTIONS, *DEPRECATED_QUESTIONS):
-        add(router, operation_of(route), _handler(service, route))
+    return [route_of(operation_of(route), _handler(service, route)) for route in (*QUESTIONS, *DEPRECATED_QUESTIONS)]
 
 
+@cache
 def operation_of(route: QuestionRoute) -> Operation:
     """A question's route as it is documented."""
     return Operation(
