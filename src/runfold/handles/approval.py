@@ -1,24 +1,34 @@
 """An approval's handle."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
 from typing import Any, Literal, Unpack
 
 from runfold.commands.caller import Envelope
-from runfold.commands.json_schema import mismatch
+from runfold.commands.json_schema import mismatch, require_schema
 from runfold.commands.plan import Plan, itself
 from runfold.commands.session import Session
 from runfold.commands.submitted import Receipt, Submitted
 from runfold.domain.approval import Approval as ApprovalState
-from runfold.domain.approval_events import ApprovalExpired, ApprovalVoteRefused
+from runfold.domain.approval_events import (
+    ONLY_PEOPLE,
+    ApprovalExpired,
+    ApprovalRequested,
+    ApprovalRule,
+    ApprovalVoteRefused,
+    Choice,
+)
+from runfold.domain.durations import duration
 from runfold.domain.event import Event
 from runfold.domain.run import ENDED
 from runfold.domain.run import Run as RunState
 from runfold.domain.tool_call import Failure, ToolFailed
-from runfold.domain.values import Actor, digest
+from runfold.domain.values import Actor, ActorKind, ApprovalId, digest
 from runfold.errors import ApprovalsLeftOpen, CommandRefused, InvalidEvent
-from runfold.handles.arguments import arguments_of
+from runfold.handles.arguments import arguments_of, checked_id
 from runfold.handles.command import command, submitting
 from runfold.handles.handle import Handle
+from runfold.handles.run_plan import run_state
 
 _FAILURES = {"denied": "approval_denied", "expired": "approval_expired"}
 
@@ -178,3 +188,70 @@ def _tell_run(session: Session, run: RunState, approval: ApprovalState) -> None:
         failure = Failure(code=code, message=reason or f"the approval was {approval.status}")
         session.record(run, run.calls.end(ToolFailed(call_id=call_id, error=failure)))
     session.record(run, run.approval_resolved(approval.id))
+
+
+@command
+def request_approval(  # noqa: PLR0913  one for each thing that can be said of what is asked
+    self: Handle,
+    action: str,
+    *,
+    arguments: Any = None,
+    call_id: str | None = None,
+    decision_id: str | None = None,
+    reason: str | None = None,
+    message: str | None = None,
+    expires_in: str | timedelta | None = None,
+    expires_at: datetime | None = None,
+    quorum: int = 1,
+    eligible: Iterable[str] = (),
+    approver_kinds: Iterable[ActorKind] | None = ONLY_PEOPLE,
+    requester_excluded: bool | None = True,
+    choices: Iterable[Choice | Mapping[str, Any]] = (),
+    response_schema: dict[str, Any] | None = None,
+    approval_id: str | None = None,
+    **envelope: Unpack[Envelope],
+) -> Plan[Approval]:
+    """Stop and ask a person. The run waits until every approval it asked for is decided.
+
+    `arguments` is exactly what is to be approved: text to the letter, or JSON. `expires_in` is `90s`, `15m`, `1h`, `7d`:
+    what is granted before is to be used until then, and before the run ends. People decide, others than who asked, unless
+    `approver_kinds` or `requester_excluded` say otherwise; null says nothing, and leaves it to anybody.
+    A `response` that comes with a yes is held to `response_schema`, a JSON Schema that stands by itself.
+    """
+    text, _ = arguments_of(arguments)
+    require_schema("response_schema", response_schema)
+    if expires_in is not None:
+        expires_at = self.executor.clock() + duration("expires_in", expires_in)
+    requested = ApprovalRequested(
+        run_id=self.id,
+        requested_by=str(Actor.parse(envelope.get("actor", self.executor.actor))),
+        call_id=call_id,
+        decision_id=decision_id,
+        action=action,
+        reason=reason or ("tool_call" if call_id else "confirmation"),
+        message=message,
+        arguments_text=text,
+        arguments_digest=digest(text),
+        choices=tuple(item if isinstance(item, Choice) else Choice.model_validate(item) for item in choices),
+        response_schema=response_schema,
+        expires_at=expires_at,
+        rule=ApprovalRule(
+            quorum=quorum,
+            eligible=tuple(eligible),
+            requester_excluded=requester_excluded,
+            approver_kinds=None if approver_kinds is None else tuple(approver_kinds),
+        ),
+    )
+    asked_id = checked_id(ApprovalId, "approval_id", approval_id) if approval_id else self.executor.new_id("approval")
+
+    def decide(session: Session) -> None:
+        run, approval = run_state(session, self.id, envelope), session.new(ApprovalState, asked_id)
+        asked = approval.ask(requested)
+        if call_id is not None and call_id not in run.calls.by_id:
+            run.refuse("request_approval", f"this run has no tool call {call_id!r}")
+        waiting = run.wait_for_approval(asked_id)
+        context = session.context_of(run)._replace(call_id=call_id, decision_id=decision_id)
+        session.begin(approval, asked, session.thread_of(run), context)
+        session.record(run, waiting)
+
+    return Plan(self.id, decide, lambda receipt: Approval(asked_id, self.executor, receipt), envelope)

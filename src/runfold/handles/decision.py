@@ -1,14 +1,18 @@
 """The handles of a decision and of a problem."""
 
-from typing import Any, Unpack
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, Unpack
 
 from runfold.commands.caller import Envelope
 from runfold.commands.plan import Plan
 from runfold.commands.submitted import Receipt
-from runfold.domain.decision import DecisionEvaluated, Outcome
+from runfold.domain.decision import DecisionEvaluated, DecisionMade, DecisionType, Option, Outcome
+from runfold.domain.event import Event
+from runfold.domain.problem import ConstraintViolated, ProblemReported, Severity
+from runfold.domain.run import Run as RunState
 from runfold.handles.command import command, submitting
-from runfold.handles.handle import Child
-from runfold.handles.run_plan import run_plan
+from runfold.handles.handle import Child, Handle
+from runfold.handles.run_plan import child_of, run_plan
 
 
 class Decision(Child):
@@ -109,3 +113,82 @@ def _outcome(
         tokens_used=tokens_used,
         latency_ms=latency_ms,
     )
+
+
+@command
+def decide(
+    self: Handle,
+    intent: str,
+    *,
+    options: Iterable[Option | Mapping[str, Any]],
+    chosen: str,
+    reasoning: str = "",
+    decision_type: DecisionType = "custom",
+    node_id: str | None = None,
+    constraints: Iterable[str] = (),
+    context: dict[str, Any] | None = None,
+    decision_id: str | None = None,
+    **envelope: Unpack[Envelope],
+) -> Plan[Decision]:
+    """Record a choice among options. `chosen` is the id of one of them."""
+    made_id = decision_id or self.executor.new_id("dec")
+    models = tuple(option if isinstance(option, Option) else Option.model_validate(option, strict=False) for option in options)
+
+    def decide(run: RunState) -> list[Event]:
+        made = DecisionMade(
+            decision_id=made_id,
+            ordinal=run.decisions.next_ordinal,
+            decision_type=decision_type,
+            node_id=node_id or run.steps.node_id,
+            intent=intent,
+            options=models,
+            chosen_option_id=chosen,
+            reasoning=reasoning,
+            active_constraints=tuple(constraints),
+            input_context=context or {},
+        )
+        return run.decisions.make(made)
+
+    return run_plan(self.id, decide, envelope, child_of(self, Decision, made_id))
+
+
+@command
+def report_problem(
+    self: Handle,
+    severity: Severity,
+    description: str,
+    *,
+    root_cause: str | None = None,
+    decision_id: str | None = None,
+    suggested_fix: str | None = None,
+    problem_id: str | None = None,
+    **envelope: Unpack[Envelope],
+) -> Plan[Problem]:
+    """Report something wrong. Allowed after the run's end too."""
+    problem = ProblemReported(
+        problem_id=problem_id or self.executor.new_id("prob"),
+        severity=severity,
+        description=description,
+        root_cause=root_cause,
+        decision_id=decision_id,
+        suggested_fix=suggested_fix,
+    )
+    return run_plan(self.id, lambda run: run.problems.report(problem), envelope, child_of(self, Problem, problem.problem_id))
+
+
+@command
+def violate_constraint(
+    self: Handle,
+    constraint_id: str,
+    kind: Literal["hard", "soft"],
+    description: str,
+    *,
+    decision_id: str | None = None,
+    details: dict[str, Any] | None = None,
+    **envelope: Unpack[Envelope],
+) -> Plan[Receipt]:
+    """Record that a constraint of the goal was broken."""
+    violation = ConstraintViolated(
+        constraint_id=constraint_id, kind=kind, description=description, decision_id=decision_id, details=details
+    )
+    return run_plan(self.id, lambda run: run.problems.violate(violation), envelope)

@@ -7,9 +7,12 @@ from runfold.commands.caller import Envelope
 from runfold.commands.plan import Plan, itself
 from runfold.commands.session import Session
 from runfold.commands.submitted import Receipt
+from runfold.domain.message import MessageAdded, Role
+from runfold.domain.run import Run as RunState
+from runfold.domain.tool_call import Failure, ToolFailed
 from runfold.handles.arguments import Content, content_parts
 from runfold.handles.command import command, submitting
-from runfold.handles.handle import Child
+from runfold.handles.handle import Child, Handle
 from runfold.handles.run_plan import run_plan, run_state
 
 Field = Literal["content", "name", "author", "encrypted_value"]
@@ -56,3 +59,60 @@ class Message(Child):
     submit_append_text = submitting(append_text)
     submit_seal = submitting(seal)
     submit_redact = submitting(redact)
+
+
+@command
+def add_message(
+    self: Handle,
+    role: Role,
+    content: Content = "",
+    *,
+    message_id: str | None = None,
+    name: str | None = None,
+    tool_call_id: str | None = None,
+    author: str | None = None,
+    activity_type: str | None = None,
+    encrypted_value: str | None = None,
+    streaming: bool = False,
+    auto_deny: bool = False,
+    **envelope: Unpack[Envelope],
+) -> Plan[Message]:
+    """Add a message: `content` is text, or a list of parts.
+
+    With `streaming`, append text to it and seal it. A user's message is refused while an approval is open; with
+    `auto_deny` those approvals are withdrawn instead, and their tool calls fail.
+    """
+    parts = () if streaming and not content else content_parts(content)
+    message = MessageAdded(
+        message_id=message_id or self.executor.new_id("msg"),
+        role=role,
+        content=parts,
+        name=name,
+        tool_call_id=tool_call_id,
+        author=author,
+        activity_type=activity_type,
+        encrypted_value=encrypted_value,
+        streaming=streaming,
+    )
+
+    def decide(session: Session) -> None:
+        run = run_state(session, self.id, envelope)
+        if role == "user" and run.waiting_for and message.message_id not in run.messages.by_id:
+            _clear_approvals(session, run, auto_deny=auto_deny)
+        session.record(run, run.messages.add(message))
+
+    return Plan(self.id, decide, lambda receipt: Message(message.message_id, self.executor, self.id, receipt), envelope)
+
+
+def _clear_approvals(session: Session, run: RunState, *, auto_deny: bool) -> None:
+    """New input came while approvals are open: refuse it, or let the approvals go and their calls fail."""
+    if not auto_deny:
+        run.refuse("add_message", "decide its approvals first, or send the message with auto_deny")
+    for approval_id in run.waiting_for:
+        approval = session.approval(approval_id)
+        session.record(approval, approval.withdraw("new_input"))
+        call_id = approval.request.call_id
+        if call_id in run.calls.open_ids:
+            denied = Failure(code="approval_denied", message="withdrawn: new input came before it was decided")
+            session.record(run, run.calls.end(ToolFailed(call_id=call_id, error=denied)))
+        session.record(run, run.approval_resolved(approval_id))

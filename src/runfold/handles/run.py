@@ -1,26 +1,85 @@
-"""A run's handle: an id and the executor. Every method is one command, and idempotent by the id it may be given."""
+"""The handle of a run. Each method that is a command is idempotent by the id it may be given."""
 
 from datetime import datetime
-from typing import Any, TypeVar, Unpack
+from typing import Any, Unpack
 
 from runfold.commands.plan import Plan
+from runfold.handles import approval, decision, message, run_lifecycle, shared_state, step, tool_call
+from runfold.handles import usage as usages
 from runfold.handles.command import command, submitting
 from runfold.handles.creation import Creation, RunRequest, request_envelope
 from runfold.handles.decision import Decision, Problem
-from runfold.handles.handle import Child
+from runfold.handles.handle import Handle
 from runfold.handles.message import Message
-from runfold.handles.recording import Recording
 from runfold.handles.tool_call import ToolCall
 from runfold.handles.usage import Usage
 from runfold.history.views import Message as MessageView
 from runfold.history.views import RunView
 
-T = TypeVar("T")
-C = TypeVar("C", bound=Child)
 
+class Run(Handle):
+    """One advance of a thread: what an agent did, said, asked and used.
 
-class Run(Recording):
-    """One advance of a thread: what an agent did, said, asked and used. Its commands are in `Life` and `Recording`."""
+    Its commands are written where their nouns are: `run_lifecycle`, `message`, `tool_call`, `decision`, `usage`, …
+    """
+
+    start = run_lifecycle.start
+    claim = run_lifecycle.claim
+    release = run_lifecycle.release
+    wait = run_lifecycle.wait
+    resume = run_lifecycle.resume
+    mark_stuck = run_lifecycle.mark_stuck
+    complete = run_lifecycle.complete
+    fail = run_lifecycle.fail
+    cancel = run_lifecycle.cancel
+    request_cancellation = run_lifecycle.request_cancellation
+    link = run_lifecycle.link
+    merge_metadata = run_lifecycle.merge_metadata
+    record_output = run_lifecycle.record_output
+    record_timing = run_lifecycle.record_timing
+    add_message = message.add_message
+    call_tool = tool_call.call_tool
+    decide = decision.decide
+    report_problem = decision.report_problem
+    violate_constraint = decision.violate_constraint
+    usage = usages.usage
+    report_cost = usages.report_cost
+    start_step = step.start_step
+    start_model_call = step.start_model_call
+    enter_node = step.enter_node
+    traverse_edge = step.traverse_edge
+    set_state = shared_state.set_state
+    patch_state = shared_state.patch_state
+    request_approval = approval.request_approval
+
+    submit_start = submitting(run_lifecycle.start)
+    submit_claim = submitting(run_lifecycle.claim)
+    submit_release = submitting(run_lifecycle.release)
+    submit_wait = submitting(run_lifecycle.wait)
+    submit_resume = submitting(run_lifecycle.resume)
+    submit_mark_stuck = submitting(run_lifecycle.mark_stuck)
+    submit_complete = submitting(run_lifecycle.complete)
+    submit_fail = submitting(run_lifecycle.fail)
+    submit_cancel = submitting(run_lifecycle.cancel)
+    submit_request_cancellation = submitting(run_lifecycle.request_cancellation)
+    submit_link = submitting(run_lifecycle.link)
+    submit_merge_metadata = submitting(run_lifecycle.merge_metadata)
+    submit_record_output = submitting(run_lifecycle.record_output)
+    submit_record_timing = submitting(run_lifecycle.record_timing)
+    submit_add_message = submitting(message.add_message)
+    submit_call_tool = submitting(tool_call.call_tool)
+    submit_decide = submitting(decision.decide)
+    submit_report_problem = submitting(decision.report_problem)
+    submit_violate_constraint = submitting(decision.violate_constraint)
+    submit_usage = submitting(usages.usage)
+    submit_report_cost = submitting(usages.report_cost)
+    submit_start_step = submitting(step.start_step)
+    submit_start_model_call = submitting(step.start_model_call)
+    submit_enter_node = submitting(step.enter_node)
+    submit_traverse_edge = submitting(step.traverse_edge)
+    submit_set_state = submitting(shared_state.set_state)
+    submit_patch_state = submitting(shared_state.patch_state)
+    submit_request_approval = submitting(approval.request_approval)
 
     @command
     def branch(self, input: Any = None, **request: Unpack[RunRequest]) -> Plan["Run"]:

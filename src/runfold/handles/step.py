@@ -6,11 +6,11 @@ from typing import Unpack
 from runfold.commands.caller import Envelope
 from runfold.commands.plan import Plan
 from runfold.commands.submitted import Receipt
-from runfold.domain.step import ModelCallFinished, StepFinished
+from runfold.domain.step import EdgeTraversed, ModelCallFinished, ModelCallStarted, StepFinished, StepStarted
 from runfold.domain.tool_call import Failure
 from runfold.handles.command import command, submitting
-from runfold.handles.handle import Child
-from runfold.handles.run_plan import run_plan
+from runfold.handles.handle import Child, Handle
+from runfold.handles.run_plan import child_of, run_plan
 
 
 class Step(Child):
@@ -51,3 +51,47 @@ class ModelCall(Child):
         return run_plan(self.run_id, lambda run: run.steps.finish(finished), envelope)
 
     submit_finish = submitting(finish)
+
+
+@command
+def start_step(
+    self: Handle, name: str, *, node_id: str | None = None, step_id: str | None = None, **envelope: Unpack[Envelope]
+) -> Plan[Step]:
+    """Begin a step."""
+    started = StepStarted(step_id=step_id or self.executor.new_id("step"), name=name, node_id=node_id)
+    return run_plan(self.id, lambda run: run.steps.start(started), envelope, child_of(self, Step, started.step_id))
+
+
+@command
+def start_model_call(
+    self: Handle,
+    *,
+    provider: str | None = None,
+    request_model: str | None = None,
+    prompt_message_ids: Iterable[str] = (),
+    model_call_id: str | None = None,
+    **envelope: Unpack[Envelope],
+) -> Plan[ModelCall]:
+    """Record that a request goes to a model."""
+    started = ModelCallStarted(
+        model_call_id=model_call_id or self.executor.new_id("mcall"),
+        provider=provider,
+        request_model=request_model,
+        prompt_message_ids=tuple(prompt_message_ids),
+    )
+    return run_plan(self.id, lambda run: run.steps.start(started), envelope, child_of(self, ModelCall, started.model_call_id))
+
+
+@command
+def enter_node(self: Handle, node_id: str, **envelope: Unpack[Envelope]) -> Plan[Receipt]:
+    """Come to a node of the run's graph. Decisions and usage that name none belong to it."""
+    return run_plan(self.id, lambda run: run.steps.enter_node(node_id), envelope)
+
+
+@command
+def traverse_edge(
+    self: Handle, from_node_id: str, to_node_id: str, *, condition: str | None = None, **envelope: Unpack[Envelope]
+) -> Plan[Receipt]:
+    """Go from one node of the run's graph to another."""
+    edge = EdgeTraversed(from_node_id=from_node_id, to_node_id=to_node_id, condition=condition)
+    return run_plan(self.id, lambda run: run.steps.traverse_edge(edge), envelope)

@@ -7,12 +7,13 @@ from runfold.commands.plan import Plan, itself
 from runfold.commands.session import Session
 from runfold.commands.submitted import Receipt
 from runfold.domain.event import Event
-from runfold.domain.tool_call import Failure, ToolCancelled, ToolFailed, ToolSucceeded
+from runfold.domain.tool_call import Failure, ToolCalled, ToolCancelled, ToolFailed, ToolSucceeded
 from runfold.domain.values import digest
 from runfold.handles.approval import Approval, ended_run
+from runfold.handles.arguments import arguments_of
 from runfold.handles.command import command, submitting
-from runfold.handles.handle import Child
-from runfold.handles.run_plan import run_state
+from runfold.handles.handle import Child, Handle
+from runfold.handles.run_plan import child_of, run_plan, run_state
 
 
 class ToolCall(Child):
@@ -93,3 +94,30 @@ class ToolCall(Child):
             session.record(run, run.calls.end(ended, inherited))
 
         return Plan(self.run_id, decide, itself, envelope)
+
+
+@command
+def call_tool(
+    self: Handle,
+    name: str,
+    arguments: Any = None,
+    *,
+    call_id: str | None = None,
+    message_id: str | None = None,
+    provider_call_id: str | None = None,
+    needs_approval: bool = False,
+    **envelope: Unpack[Envelope],
+) -> Plan[ToolCall]:
+    """Record that the agent asked for a tool. `arguments` as text is kept to the letter; else it is JSON."""
+    text, parsed = arguments_of(arguments)
+    called = ToolCalled(
+        call_id=call_id or self.executor.new_id("call"),
+        name=name,
+        arguments_text=text,
+        arguments=parsed,
+        message_id=message_id,
+        provider_call_id=provider_call_id,
+        needs_approval=needs_approval,
+    )
+    answer = child_of(self, ToolCall, called.call_id)
+    return run_plan(self.id, lambda run: run.calls.call(called), envelope, answer)

@@ -1,14 +1,16 @@
 """The handle of what one model call used."""
 
-from typing import Unpack
+from typing import Any, Literal, Unpack
 
 from runfold.commands.caller import Envelope
 from runfold.commands.plan import Plan
 from runfold.commands.submitted import Receipt
-from runfold.domain.usage import Tokens
+from runfold.domain.event import Event
+from runfold.domain.run import Run as RunState
+from runfold.domain.usage import CostReported, Tokens, UsageRecorded
 from runfold.handles.command import command, submitting
-from runfold.handles.handle import Child
-from runfold.handles.run_plan import run_plan
+from runfold.handles.handle import Child, Handle
+from runfold.handles.run_plan import child_of, run_plan
 
 
 class Usage(Child):
@@ -39,3 +41,82 @@ class Usage(Child):
         return run_plan(self.run_id, lambda run: run.usages.correct(self.id, tokens, reason), envelope)
 
     submit_correct = submitting(correct)
+
+
+@command
+def usage(  # noqa: PLR0913  one for each thing that can be said of what was used
+    self: Handle,
+    *,
+    provider: str | None = None,
+    model: str | None = None,
+    input_tokens: int | None = None,
+    output_tokens: int | None = None,
+    total_tokens: int | None = None,
+    cache_read_input_tokens: int | None = None,
+    cache_creation_input_tokens: int | None = None,
+    reasoning_output_tokens: int | None = None,
+    service_tier: str | None = None,
+    raw: dict[str, Any] | None = None,
+    model_call_id: str | None = None,
+    step_id: str | None = None,
+    node_id: str | None = None,
+    usage_id: str | None = None,
+    **envelope: Unpack[Envelope],
+) -> Plan[Usage]:
+    """Record what one model call used: never cumulative. What is not given is not reported, which is not zero."""
+    tokens = Tokens(
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+        total_tokens=total_tokens,
+        cache_read_input_tokens=cache_read_input_tokens,
+        cache_creation_input_tokens=cache_creation_input_tokens,
+        reasoning_output_tokens=reasoning_output_tokens,
+    )
+    recorded_id = usage_id or (f"usage_{model_call_id}" if model_call_id else self.executor.new_id("usage"))
+
+    def decide(run: RunState) -> list[Event]:
+        used = UsageRecorded(
+            usage_id=recorded_id,
+            model_call_id=model_call_id,
+            step_id=step_id,
+            node_id=node_id or run.steps.node_id,
+            provider=provider,
+            model=model,
+            tokens=tokens,
+            service_tier=service_tier,
+            raw=raw,
+        )
+        return run.usages.record(used)
+
+    return run_plan(self.id, decide, envelope, child_of(self, Usage, recorded_id))
+
+
+@command
+def report_cost(
+    self: Handle,
+    amount: Any,
+    currency: str = "USD",
+    *,
+    source: Literal["provider", "local"] = "provider",
+    provider: str | None = None,
+    model: str | None = None,
+    usage_id: str | None = None,
+    node_id: str | None = None,
+    cost_id: str | None = None,
+    **envelope: Unpack[Envelope],
+) -> Plan[Receipt]:
+    """Say what something cost. `amount` is a Decimal or a decimal string. Allowed after the run's end too."""
+    cost = CostReported.model_validate(
+        {
+            "cost_id": cost_id or self.executor.new_id("cost"),
+            "usage_id": usage_id,
+            "node_id": node_id,
+            "provider": provider,
+            "model": model,
+            "amount": amount,
+            "currency": currency,
+            "source": source,
+        },
+        strict=isinstance(amount, float),
+    )
+    return run_plan(self.id, lambda run: run.usages.report_cost(cost), envelope)
