@@ -1,6 +1,7 @@
 """The ledger: opened on a database, and what its owner may do with it."""
 
-from datetime import datetime
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -9,8 +10,17 @@ from runfold.commands.caller import Caller
 from runfold.commands.executor import CommandExecutor
 from runfold.feed.tail import Tail
 from runfold.handles.folding import Folding
+from runfold.handles.local import CallerExecutor
+from runfold.handles.prepared_moments import PreparedMoments
 from runfold.handles.tenant_ledger import TenantLedger
+from runfold.projections.projection import AnyProjection
+from runfold.projector.as_of import PastSchema
 from runfold.projector.filling import Progress
+from runfold.projector.moments import Limits
+from runfold.projector.preparing import Preparer
+from runfold.projector.rebuild import Rebuilt, Told
+from runfold.projector.status import ProjectionStatus
+from runfold.queries.moments import Moments, MomentView
 from runfold.queries.past import MOST_EVENTS
 from runfold.queries.reading import Reading, parse_moment
 from runfold.settings import Settings
@@ -24,7 +34,7 @@ if TYPE_CHECKING:
     from runfold.remote.ledger import RemoteLedger
 
 
-class Ledger(TenantLedger, Folding):
+class Ledger(TenantLedger):
     """The ledger of record. Thread-safe; one a process is enough.
 
     with Ledger.open() as ledger:
@@ -39,8 +49,11 @@ class Ledger(TenantLedger, Folding):
         self.history = History(self.recorder.reader, MarkFile(settings.marks))
         self.recorder.reader.when_short = self.history.check
         self.recorder.writer.when_connected, self.recorder.writer.when_stored = self.history.follow, self.history.saw
+        owner = CallerExecutor(CommandExecutor(self.recorder, settings))
+        self.folding = Folding(partial(database.datastore, settings.connect_timeout, projector=True), owner.reading())
+        self.prepared = PreparedMoments(self.folding, owner, Limits(settings.moments_per_tenant, settings.moments))
         tail = Tail(self.recorder.store, self.recorder.reader, self.history)
-        super().__init__(CommandExecutor(self.recorder, settings), tail, self._whole_past)
+        super().__init__(owner, tail, self.prepared.whole_past)
         self.history.when_changed.append(self.command_executor.forget_states)
 
     @classmethod
@@ -76,7 +89,8 @@ class Ledger(TenantLedger, Folding):
 
     def on_behalf(self, caller: Caller) -> TenantLedger:
         """The same ledger for somebody else: their tenant's threads, their name on what they do."""
-        return TenantLedger(self.command_executor, self.tail, self.moments_of(caller.tenant_id).found, caller)
+        executor = CallerExecutor(self.command_executor, caller)
+        return TenantLedger(executor, self.tail, self.moments_of(caller.tenant_id).found)
 
     def lineage(self) -> list[Epoch]:
         """The present history and those that it came from, the present one first."""
@@ -97,5 +111,103 @@ class Ledger(TenantLedger, Folding):
 
     def at(self, moment: int | datetime | str, *, most_events: int = MOST_EVENTS, progress: Progress | None = None) -> Reading:
         """As of a `TenantLedger`; and `progress` is told where read models must be made."""
-        whole = partial(self._whole_past, progress=progress)
-        return self._reading.at(parse_moment(moment) if isinstance(moment, str) else moment, most_events, whole)
+        whole = partial(self.prepared.whole_past, progress=progress)
+        return self.now.at(parse_moment(moment) if isinstance(moment, str) else moment, most_events, whole)
+
+    # Read models
+
+    def fold(self, *names: str, progress: Progress | None = None) -> int:
+        """Fold what is there into the read models, here and now; returns the position that they have come to.
+
+        `names` are projections by name or as module:Class; without any, all that are known. Where workers run there is no
+        need for it; where one is at work on a read model, it is waited for. Read models that have stopped stay as they
+        are. Raises ProjectionNotFound, InvalidProjection, LedgerUnavailable.
+        """
+        return self.folding.fold(*names, progress=progress)
+
+    def projections(self, own: Iterable[AnyProjection] = (), *, seen_by: str | None = None) -> list[ProjectionStatus]:
+        """Every read model: how far it is, how far behind, and what is wrong with one that cannot go on.
+
+        `own` are projections that are known beside the built-in ones, to be listed before anything was folded too. Of what
+        is told to one tenant (`seen_by`), the words of others are left out.
+        """
+        return self.folding.projections(own, seen_by=seen_by)
+
+    def retry(self, name: str) -> bool:
+        """Let a read model that has stopped go on; whether it had. Raises ProjectionNotFound."""
+        return self.folding.retry(name)
+
+    def rebuild(
+        self, *names: str | AnyProjection, processes: int = 2, keep: bool = False, told: Told | None = None
+    ) -> list[Rebuilt]:
+        """Fold read models anew beside the ones in use, compare, catch up, switch. With `keep`, compare only.
+
+        What a killed rebuild of the same read models has done is gone on with. Raises ProjectionNotFound,
+        InvalidProjection, RebuildRefused, ProjectionStopped, LedgerUnavailable.
+        """
+        return self.folding.rebuild(*names, processes=processes, keep=keep, told=told)
+
+    def roll_back(self, name: str) -> int:
+        """Let a read model be the table of before the last rebuild again, which goes on from its position: that is returned.
+
+        Raises ProjectionNotFound, ProjectionStopped where there is none.
+        """
+        return self.folding.roll_back(name)
+
+    def make_schema(
+        self,
+        schema: str,
+        *names: str,
+        as_of: int | datetime | None = None,
+        branch: str | None = None,
+        processes: int = 2,
+        progress: Progress | None = None,
+    ) -> PastSchema:
+        """Fold read models as of a position or a time of the store, or along the path of a run, into a schema of that name.
+
+        Raises UsageError for a moment that the ledger does not have, RunNotFound, RebuildRefused for a name that is taken or
+        cannot be, ProjectionStopped, LedgerUnavailable.
+        """
+        return self.folding.make_schema(schema, *names, as_of=as_of, branch=branch, processes=processes, progress=progress)
+
+    def schemas(self) -> list[PastSchema]:
+        """The schemas of the past that were made and not dropped yet."""
+        return self.folding.schemas()
+
+    def drop_schema(self, schema: str) -> None:
+        """Drop a schema of the past with all tables in it. Raises RebuildRefused for any other schema."""
+        self.folding.drop_schema(schema)
+
+    # Moments of the past
+
+    def prepare(
+        self,
+        moment: int | datetime | str | None = None,
+        *,
+        expires_in: str | timedelta | None = None,
+        processes: int = 2,
+        progress: Progress | None = None,
+    ) -> MomentView:
+        """Fold all read models as of a position or a time of the store, the present where none is given, for questions of
+        `ledger.at(…)`; it is dropped `expires_in` (`90s`, `1h`, …; an hour) after its last use.
+
+        Waits until it is ready. The same again is the same. Raises UsageError for a moment that the ledger does not have,
+        InvalidEvent, TooManyMoments, ProjectionStopped, LedgerUnavailable.
+        """
+        return self.prepared.prepare(moment, expires_in=expires_in, processes=processes, progress=progress)
+
+    def moments(self) -> list[MomentView]:
+        """The moments that were asked for in this tenant and not dropped yet."""
+        return self.prepared.all()
+
+    def drop_moment(self, id: str) -> None:
+        """Drop a moment. Raises MomentNotFound."""
+        self.prepared.drop(id)
+
+    def moments_of(self, tenant_id: str) -> Moments:
+        """The moments of any tenant."""
+        return self.prepared.of(tenant_id)
+
+    def preparer(self) -> Preparer:
+        """What makes the moments that any process asked for, and drops those that are unused, once it is started."""
+        return self.prepared.preparer()

@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Unpack
 
-from runfold.commands.caller import Caller, Envelope
-from runfold.commands.executor import CommandExecutor
+from runfold.commands.caller import Envelope
 from runfold.commands.submitted import Receipt
 from runfold.domain.event import Recorded
 from runfold.domain.security import AUDITED, Scope
@@ -30,18 +29,17 @@ class TenantLedger(LedgerHandle):
 
     executor: CallerExecutor
 
-    def __init__(self, executor: CommandExecutor, tail: Tail, whole: Whole, caller: Caller | None = None) -> None:
+    def __init__(self, executor: CallerExecutor, tail: Tail, whole: Whole) -> None:
         """`Ledger.open` makes the ledger's own, and `Ledger.on_behalf` one for somebody else."""
-        own = CallerExecutor(executor, caller)
-        super().__init__(own)
-        self.command_executor = executor
+        super().__init__(executor)
+        self.command_executor = executor.commands
         """What decides and appends the commands of everybody in this process."""
         self.tail = tail
         """The newest events, for all who follow the ledger in this process."""
-        self.caller = own.caller
-        self.keyring = Keyring(own)
+        self.caller = executor.caller
+        self.keyring = Keyring(executor)
         self._whole = whole
-        self._reading = own.reading()
+        self._reading = executor.reading()
 
     @contextlib.contextmanager
     def batch(self, *, clock: Callable[[], datetime] | None = None) -> Iterator[Batch]:
