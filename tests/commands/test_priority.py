@@ -8,7 +8,7 @@ import pytest
 
 from runfold import Ledger, Run
 from runfold.commands import executor, session
-from runfold.commands.session import CachedStream, States
+from runfold.commands.cached_streams import CachedStream, CachedStreams
 from runfold.domain.run import Run as RunState
 from tests.databases import TestDatabase
 
@@ -63,10 +63,10 @@ def test_a_run_that_moves_on_whenever_it_is_read_is_read_all_the_same(
     ledger: Ledger, other: Ledger, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As where the database is far away, or the machine busy: reading then takes longer than it takes to write."""
-    catch_up, theirs, reads = States.catch_up, other.run(run.id), 0
+    catch_up, theirs, reads = CachedStreams.catch_up, other.run(run.id), 0
     theirs.add_message("assistant", "begun")
 
-    def too_late(self: States, known: CachedStream) -> None:
+    def too_late(self: CachedStreams, known: CachedStream) -> None:
         nonlocal reads
         reads += 1
         assert reads < 50, "it will never have been read"
@@ -75,6 +75,6 @@ def test_a_run_that_moves_on_whenever_it_is_read_is_read_all_the_same(
 
     monkeypatch.setattr(session, "_QUICK_SECONDS", 0)
     with monkeypatch.context() as patched:
-        patched.setattr(States, "catch_up", too_late)
-        known = States(ledger.recorder.reader, most=10).read(RunState, ("default", run.id))
+        patched.setattr(CachedStreams, "catch_up", too_late)
+        known = CachedStreams(ledger.recorder.reader, most=10).read(RunState, ("default", run.id))
     assert known.state.version == known.stored >= 3

@@ -127,7 +127,7 @@ def test_a_thing_that_only_another_tenant_has_is_not_there_and_its_id_is_free(le
 
 def test_the_next_of_a_tenants_commands_waits_for_none_of_anothers_on_a_stream_of_that_name(ledger: Ledger) -> None:
     mine, theirs = (ledger.on_behalf(Caller(tenant, ADA)) for tenant in ("acme", "globex"))
-    handed_over = ledger.command_executor._behind
+    handed_over = ledger.command_executor.backlog.waiting
     handed_over["acme", "thread_1"] += 1  # as while the worker is at a command of theirs
     submitted = theirs.submit_create_thread(thread_id="thread_1", agent_id="support")
     assert list(handed_over) == [("acme", "thread_1")] or submitted.result(60)

@@ -6,9 +6,9 @@ What is in memory may be out of date, so each is given only after the database w
 import threading
 import time
 
+from runfold.commands.cached_streams import CachedStreams
 from runfold.commands.caller import Caller
 from runfold.commands.plan import Attempt
-from runfold.commands.session import States
 from runfold.commands.submitted import Receipt, settle
 from runfold.domain.event import AlreadyRecorded, Event, Recorded
 from runfold.errors import DuplicateWithDifferentContent, KeyReused, LedgerError
@@ -21,7 +21,7 @@ IN_FLIGHT_SECONDS = 0.002
 class Answers:
     """Gives them, from the log."""
 
-    def __init__(self, reader: Reader, states: States, turn: threading.Lock) -> None:
+    def __init__(self, reader: Reader, states: CachedStreams, turn: threading.Lock) -> None:
         self._reader, self._states, self._turn = reader, states, turn
 
     def recorded_under(self, caller: Caller) -> Receipt | None:
@@ -67,9 +67,9 @@ class Answers:
             return
         with self._turn:
             for stream, version in stored.items():
-                known = self._states.peek((attempt.tenant_id, stream))
-                if known is not None and known.state.version < version:
-                    self._states.forget(known)
+                cached = self._states.peek((attempt.tenant_id, stream))
+                if cached is not None and cached.state.version < version:
+                    self._states.forget(cached)
         attempt.session, attempt.floor = None, stored
         if any(at > stored[stream] for stream, at in seen.items()):
             time.sleep(IN_FLIGHT_SECONDS)

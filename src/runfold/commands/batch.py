@@ -6,10 +6,11 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from runfold.commands.answers import require_same
+from runfold.commands.cached_streams import CachedStreams, LoadRequired
 from runfold.commands.caller import Caller, metadata_of
 from runfold.commands.executor import CommandExecutor
 from runfold.commands.plan import HeadName, Plan
-from runfold.commands.session import LoadRequired, Session, States
+from runfold.commands.session import Session
 from runfold.commands.submitted import Receipt
 from runfold.domain.event import AlreadyRecorded, Event, Recorded, is_of_type, refusal
 from runfold.errors import CommandRefused, LedgerError, LedgerUnavailable, UsageError
@@ -57,7 +58,7 @@ class CommandBatch:
         self._executor, self._caller = executor, caller
         self.tenant_id = caller.tenant_id
         self.reader: TenantReader = ReaderWithNew(executor.recorder.store, self)
-        self._states = States(executor.recorder.reader, most=2**31, take=executor.take)
+        self._states = CachedStreams(executor.recorder.reader, most=2**31, take=executor.take)
         self._session = self._new_session()
         self._default_metadata = self._session.metadata
         self._broken: LedgerError | None = None

@@ -7,15 +7,16 @@ it without a pause: by the time a long run has been read, it has moved on.
 from collections.abc import Callable
 from typing import Any
 
+from runfold.commands.cached_streams import CachedStream, CachedStreams, LoadRequired
 from runfold.commands.plan import Plan
-from runfold.commands.session import CachedStream, LoadRequired, Session, States
+from runfold.commands.session import Session
 from runfold.commands.submitted import Receipt
 from runfold.errors import AlreadyAppended, VersionConflict
 from runfold.store.writer import Batch, Conflicts, Placed, Repeated, Writer
 
 
 def execute_first(
-    plan: Plan[Any], writer: Writer, new_states: Callable[[], States], new_session: Callable[[States], Session]
+    plan: Plan[Any], writer: Writer, new_states: Callable[[], CachedStreams], new_session: Callable[[CachedStreams], Session]
 ) -> Receipt | None:
     """Read what the command looks at; then hold up all appends, read what came since, decide and append.
 
@@ -24,13 +25,13 @@ def execute_first(
     and LedgerUnavailable where the hold was lost.
     """
     states = new_states()
-    for known in _looked_at(plan, new_states(), new_session):
-        states.put(states.read(type(known.state), known.key))
+    for cached in _looked_at(plan, new_states(), new_session):
+        states.put(states.read(type(cached.state), cached.key))
     session = new_session(states)
 
     def decide() -> Batch | None:
-        for known in states.all():
-            states.catch_up(known)
+        for cached in states.all():
+            states.catch_up(cached)
         try:
             _decide(plan, session) if plan.expects else plan.decide(session)
         except LoadRequired:
@@ -67,7 +68,7 @@ def _receipt(session: Session, answer: Placed | Conflicts | Repeated) -> Receipt
     return Receipt(last.stream, position, last.version, answer.recorded_at, len(session.rows), tuple(session.events))
 
 
-def _looked_at(plan: Plan[Any], states: States, new_session: Callable[[States], Session]) -> list[CachedStream]:
+def _looked_at(plan: Plan[Any], states: CachedStreams, new_session: Callable[[CachedStreams], Session]) -> list[CachedStream]:
     """What the command needs, found out by deciding it once on states that are then thrown away."""
     session = new_session(states)
     _decide(plan, session)

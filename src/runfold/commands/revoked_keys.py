@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from runfold.store.codec import StreamKey
 
-Told = Callable[[StreamKey], object]
+Listener = Callable[[StreamKey], object]
 
 
 class RevokedKeys:
@@ -15,21 +15,21 @@ class RevokedKeys:
 
     def __init__(self) -> None:
         self._keys: set[StreamKey] = set()
-        self._told: list[Told] = []
+        self._listeners: list[Listener] = []
 
     def __contains__(self, key: StreamKey) -> bool:
         return key in self._keys
 
     def add(self, key: StreamKey) -> None:
-        """A key was revoked just now. Tells, in this thread, everybody who asked to be told."""
+        """Add a key that was revoked just now, and call all listeners with it, in this thread."""
         self._keys.add(key)
-        for told in list(self._told):
-            told(key)
+        for listener in list(self._listeners):
+            listener(key)
 
-    def tell(self, told: Told) -> None:
+    def tell(self, listener: Listener) -> None:
         """Call this with the id of each key that is revoked from now on, in whichever thread that happens."""
-        self._told.append(told)
+        self._listeners.append(listener)
 
-    def tell_no_more(self, told: Told) -> None:
+    def tell_no_more(self, listener: Listener) -> None:
         """Undo `tell`."""
-        self._told = [other for other in self._told if other != told]
+        self._listeners = [other for other in self._listeners if other != listener]

@@ -1,19 +1,16 @@
 """What one command sees and does: the states it looks at, and the events it records, not yet stored."""
 
-import math
-import time
-from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
+from runfold.commands.cached_streams import CachedStream, CachedStreams, LoadRequired
 from runfold.commands.caller import Caller
 from runfold.domain.approval import Approval
 from runfold.domain.event import Context, Event
 from runfold.domain.message import MessageState
 from runfold.domain.run import Run
 from runfold.domain.security import Security, key_stream
-from runfold.domain.streams import NOT_FOUND, State, is_id
+from runfold.domain.streams import NOT_FOUND, State
 from runfold.domain.thread import Thread
 from runfold.domain.tool_call import Call
 from runfold.errors import KeyNotFound, VersionConflict
@@ -23,125 +20,7 @@ from runfold.store.codec import Limits, Row, StreamKey, dump, encode
 from runfold.store.reader import Reader, TenantReader
 
 _NOTHING: dict[StreamKey, int] = {}
-_QUICK_SECONDS = 0.002
 S = TypeVar("S", Thread, Run, Approval, Security)
-
-
-@dataclass(eq=False, kw_only=True)
-class CachedStream:
-    """A stream as this process believes it to be."""
-
-    state: State
-    tenant_id: str
-    thread_id: str = ""
-    context: Context = field(default_factory=Context)
-    context_json: str = "{}"
-    position: int = 0
-    dead: bool = False
-    """Whether an append on it failed: all that was decided on it is void."""
-    stored: int = 0
-    """The version up to which it is in the log; what is beyond is on its way."""
-
-    @property
-    def key(self) -> StreamKey:
-        """Which stream it is."""
-        return self.tenant_id, self.state.id
-
-
-class LoadRequired(Exception):
-    """Something must be read first, which takes the database. `load` does it, outside of any lock."""
-
-    def __init__(self, load: Callable[[], None]) -> None:
-        super().__init__("something must be read first")
-        self.load = load
-
-
-class States:
-    """The states of streams kept in memory, those used least recently forgotten first."""
-
-    def __init__(self, reader: Reader, most: int, take: Callable[[StreamKey], "CachedStream | None"] | None = None) -> None:
-        """`take` hands over a state that somebody else has in memory, if they have it."""
-        self._reader = reader
-        self._take = take
-        self._most = most
-        self._cached: OrderedDict[StreamKey, CachedStream] = OrderedDict()
-
-    def get(self, kind: type[State], key: StreamKey) -> CachedStream:
-        """The stream's state. Raises LoadRequired when it must be read first."""
-        cached = self._cached.get(key)
-        if cached is None and self._take is not None and (cached := self._take(key)):
-            self._cached[key] = cached
-        if cached is None:
-            if not is_id(kind, key[1]):
-                raise NOT_FOUND[kind](key[1])
-            raise LoadRequired(lambda: self.put(self.read(kind, key)))
-        if type(cached.state) is not kind:
-            raise NOT_FOUND[kind](key[1])
-        self._cached.move_to_end(key)
-        return cached
-
-    def peek(self, key: StreamKey) -> CachedStream | None:
-        """The stream's state if it is in memory."""
-        return self._cached.get(key)
-
-    def put(self, cached: CachedStream) -> None:
-        """Keep a state that was just read, unless another thread was first."""
-        present = self._cached.get(cached.key)
-        if present is None or present.dead:
-            self._cached[cached.key] = cached
-
-    def take(self, key: StreamKey) -> CachedStream | None:
-        """Hand a state over, and keep it no longer."""
-        return self._cached.pop(key, None)
-
-    def all(self) -> list[CachedStream]:
-        """All states in memory."""
-        return list(self._cached.values())
-
-    def keep(self, cached: CachedStream) -> None:
-        """Keep a state instead of an older one, unless it is void."""
-        if not cached.dead:
-            self._cached[cached.key] = cached
-            self.shrink()
-
-    def forget(self, cached: CachedStream) -> None:
-        """Drop a state that is not to be believed any more, and void what commands on their way built on it."""
-        cached.dead = True
-        self.drop(cached)
-
-    def drop(self, cached: CachedStream) -> None:
-        """Drop a state that a command has spoilt. What was put on its way before stays good."""
-        if self._cached.get(cached.key) is cached:
-            del self._cached[cached.key]
-
-    def catch_up(self, cached: CachedStream) -> None:
-        """Take in what was recorded since."""
-        for recorded in self._reader.of(cached.tenant_id).stream(cached.state.id, after_version=cached.state.version):
-            if not cached.state.exists:
-                cached.thread_id = recorded.thread_id
-                cached.context, cached.context_json = recorded.context, recorded.context_json
-            cached.state.evolve(recorded.event)
-            cached.position = recorded.position
-
-    def read(self, kind: type[State], key: StreamKey) -> CachedStream:
-        """Fold a stream from the log."""
-        cached, took = CachedStream(state=kind(key[1]), tenant_id=key[0]), math.inf
-        while True:
-            before, began = took, time.monotonic()
-            self.catch_up(cached)
-            took, moved_on = time.monotonic() - began, cached.state.version > cached.stored
-            cached.stored = cached.state.version
-            # A long stream may have moved on while it was folded. One that moves on whenever it is read is never caught.
-            if not moved_on or took < _QUICK_SECONDS or took > before / 2:
-                return cached
-
-    def shrink(self) -> None:
-        """Forget those used least recently. Not while a command collects what it needs: that may be more than fits."""
-        while len(self._cached) > self._most:
-            oldest = next((key for key, cached in self._cached.items() if cached.stored == cached.state.version), None)
-            if oldest is None:
-                return  # all are on their way to the log, which does not know them yet
-            del self._cached[oldest]
 
 
 class Session:
@@ -161,7 +40,7 @@ class Session:
         "touched",
     )
 
-    def __init__(self, states: States, reader: Reader, limits: Limits, caller: Caller, metadata: str) -> None:
+    def __init__(self, states: CachedStreams, reader: Reader, limits: Limits, caller: Caller, metadata: str) -> None:
         """`reader` is asked for what is in no state: the tree of a thread, the past of a run."""
         self._states = states
         self._reader = reader

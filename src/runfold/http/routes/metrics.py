@@ -137,7 +137,7 @@ OPERATIONS = (SCRAPE,)
 def metrics_routes(service: ServerState, feed: Feed, metrics: Metrics) -> list[NamedRoute]:
     """/metrics."""
     looking = Looking()
-    appender = service.ledger.command_executor.appending
+    appender = service.ledger.command_executor.appender
     metrics.registry.register(_Families(lambda: of_appender(appender)))
     metrics.registry.register(_Families(lambda: of_feed(feed)))
 

@@ -1,0 +1,37 @@
+"""What becomes of a command that was given to the appender: its receipt, or another try."""
+
+from typing import cast
+
+from runfold.commands.cached_streams import CachedStream
+from runfold.commands.plan import Attempt
+from runfold.commands.submitted import Receipt
+from runfold.errors import AlreadyAppended, LedgerError, VersionConflict
+from runfold.store.appender import Append
+
+MOST_TRIES = 100
+
+
+def attempt_of(append: Append) -> Attempt:
+    """Return the attempt that an append belongs to."""
+    return cast("Attempt", append.facts)  # the executor put it there
+
+
+def receipt_of(append: Append) -> Receipt:
+    """Return the receipt of an append that is durable, and note in the cached streams how far they are stored."""
+    last = append.rows[-1]
+    position = append.first_position + len(append.rows) - 1
+    versions = {row.stream: row.version for row in append.rows}
+    for cached in append.cached:
+        if isinstance(cached, CachedStream) and cached.state.id in versions:
+            cached.position, cached.stored = position, versions[cached.state.id]
+    session = attempt_of(append).session
+    events = tuple(session.events) if session else ()
+    return Receipt(last.stream, position, last.version, append.recorded_at, len(append.rows), events)
+
+
+def may_retry(attempt: Attempt, error: LedgerError) -> bool:
+    """Return whether a command whose append failed may be decided anew."""
+    if isinstance(error, AlreadyAppended):
+        return attempt.plan.caller is not None  # what was recorded under its key is its answer
+    asked = attempt.plan.envelope.get("expected_version")
+    return isinstance(error, VersionConflict) and asked is None and attempt.tries < MOST_TRIES
