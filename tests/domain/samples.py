@@ -106,7 +106,7 @@ AFTERTHOUGHTS: dict[str, Callable[[Run], Events]] = {
     "usage.cost_reported": lambda run: run.usages.report_cost(COST),
     "problem.reported": lambda run: run.problems.report(problem.model_copy(update={"problem_id": "prob_2"})),
     "problem.resolved": lambda run: run.problems.resolve("prob_1", "indexed again"),
-    "run.linked": lambda run: run.link("workflow-7"),
-    "run.metadata_merged": lambda run: run.merge_metadata({"reviewed": True}),
+    "run.linked": lambda run: run.details.link("workflow-7"),
+    "run.metadata_merged": lambda run: run.details.merge_metadata({"reviewed": True}),
     "message.redacted": lambda run: run.messages.redact("msg_1", ("content",), "GDPR 17"),
 }

@@ -257,34 +257,34 @@ def test_somebody_wishes_a_run_to_stop_once() -> None:
 
 @pytest.mark.row("CV-29")
 def test_a_run_is_linked_to_another_systems_workflow() -> None:
-    given(created).when(lambda run: run.link("workflow-7")).then(RunLinked(workflow_id="workflow-7"))
-    given(created, RunLinked(workflow_id="workflow-7")).when(lambda run: run.link("workflow-7")).then()
+    given(created).when(lambda run: run.details.link("workflow-7")).then(RunLinked(workflow_id="workflow-7"))
+    given(created, RunLinked(workflow_id="workflow-7")).when(lambda run: run.details.link("workflow-7")).then()
 
 
 @pytest.mark.row("LT-02")
 def test_metadata_is_merged_key_by_key() -> None:
     before = (created.model_copy(update={"metadata": {"a": 1, "b": 2, "c": None}}), started)
     patch = {"b": None, "d": [3]}
-    run = given(*before).when(lambda run: run.merge_metadata(patch)).then(RunMetadataMerged(patch=patch))
-    assert run.metadata == {"a": 1, "d": [3]}
-    given(*before).when(lambda run: run.merge_metadata({"a": 1, "x": None})).then()
-    given(*before).when(lambda run: run.merge_metadata({})).then()
-    given(*before).when(lambda run: run.merge_metadata({"a": True})).then(RunMetadataMerged(patch={"a": True}))
+    run = given(*before).when(lambda run: run.details.merge_metadata(patch)).then(RunMetadataMerged(patch=patch))
+    assert run.details.metadata == {"a": 1, "d": [3]}
+    given(*before).when(lambda run: run.details.merge_metadata({"a": 1, "x": None})).then()
+    given(*before).when(lambda run: run.details.merge_metadata({})).then()
+    given(*before).when(lambda run: run.details.merge_metadata({"a": True})).then(RunMetadataMerged(patch={"a": True}))
 
 
 def test_the_last_output_counts_and_the_same_again_adds_nothing() -> None:
     first, second = RunOutputRecorded(output={"draft": 1}), RunOutputRecorded(output={"draft": 2})
-    run = given(*RUNNING, first).when(lambda run: run.record_output({"draft": 2})).then(second)
-    assert run.output == {"draft": 2}
-    given(*RUNNING, second).when(lambda run: run.record_output({"draft": 2})).then()
-    assert fold(*RUNNING, second, completed).output == {"draft": 2}
-    assert fold(*RUNNING, second, RunCompleted(stop_reason="end_turn", output="final")).output == "final"
+    run = given(*RUNNING, first).when(lambda run: run.details.record_output({"draft": 2})).then(second)
+    assert run.details.output == {"draft": 2}
+    given(*RUNNING, second).when(lambda run: run.details.record_output({"draft": 2})).then()
+    assert fold(*RUNNING, second, completed).details.output == {"draft": 2}
+    assert fold(*RUNNING, second, RunCompleted(stop_reason="end_turn", output="final")).details.output == "final"
 
 
 def test_timing_is_recorded_in_nanoseconds_once() -> None:
     timing = RunTimingRecorded(ttft_ns=1_000_000, total_duration_ns=9_000_000)
-    given(*RUNNING).when(lambda run: run.record_timing(1_000_000, 9_000_000)).then(timing)
-    given(*RUNNING, timing, completed).when(lambda run: run.record_timing(1_000_000, 9_000_000)).then()
+    given(*RUNNING).when(lambda run: run.details.record_timing(1_000_000, 9_000_000)).then(timing)
+    given(*RUNNING, timing, completed).when(lambda run: run.details.record_timing(1_000_000, 9_000_000)).then()
 
 
 def test_a_run_tells_its_state_in_words() -> None:

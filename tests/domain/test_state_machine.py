@@ -153,7 +153,7 @@ class AnyCommands(RuleBasedStateMachine):
             case "wish":
                 self.give("run_1", self.model.wish_away(), lambda run: run.request_cancellation())
             case "link":
-                self.give("run_1", self.model.link(name), lambda run: run.link(name))
+                self.give("run_1", self.model.link(name), lambda run: run.details.link(name))
             case "report":
                 reported = ProblemReported(problem_id=name, severity="minor", description="odd")
                 self.give("run_1", self.model.report(name), lambda run: run.problems.report(reported))

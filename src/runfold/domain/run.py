@@ -4,13 +4,14 @@ A command looks at the run and returns events, or refuses. `evolve` takes an eve
 make the 100,000th event of a run cost more than the 10th.
 """
 
-from typing import Any, Literal, NoReturn, assert_never, cast
+from typing import Literal, NoReturn, assert_never, cast
 
 from runfold.domain.decision import AnyDecisionEvent, DecisionEvaluated, DecisionEvent, Decisions, OutcomeCorrected
 from runfold.domain.event import AlreadyRecorded, Event, Events
 from runfold.domain.lease import Lease
 from runfold.domain.message import AnyMessageEvent, MessageEvent, MessageRedacted, Messages
 from runfold.domain.problem import AnyProblemEvent, ProblemEvent, ProblemReported, ProblemResolved, Problems
+from runfold.domain.run_details import RunDetails
 from runfold.domain.run_events import (
     ENDING_OF_STOP_REASON,
     AnyRunEvent,
@@ -40,7 +41,7 @@ from runfold.domain.run_events import (
 from runfold.domain.step import AnyStepEvent, StepEvent, Steps
 from runfold.domain.tool_call import AnyToolCallEvent, Failure, ToolCallEvent, ToolCalls
 from runfold.domain.usage import AnyUsageEvent, CostReported, UsageCorrected, UsageEvent, Usages
-from runfold.domain.values import Json, same
+from runfold.domain.values import Json
 from runfold.errors import CommandRefused
 
 ENDED: frozenset[Status] = frozenset({"completed", "failed", "cancelled"})
@@ -75,11 +76,7 @@ class Run:
         self.ending: RunCompleted | RunFailed | RunCancelled | None = None
         self.ended_at = 0
         self.cancellation_requested = False
-        self.workflow_id: str | None = None
-        self.metadata: dict[str, Any] = {}
-        self.output: Json = None
-        self.recorded_output: RunOutputRecorded | None = None
-        self.timing: RunTimingRecorded | None = None
+        self.details = RunDetails(self)
         self.messages = Messages(self)
         self.calls = ToolCalls(self)
         self.decisions = Decisions(self)
@@ -230,31 +227,6 @@ class Run:
             )
         ]
 
-    def link(self, workflow_id: str) -> Events:
-        """Say which workflow of another system the run belongs to. Allowed after its end too."""
-        return [] if self.workflow_id == workflow_id else [RunLinked(workflow_id=workflow_id)]
-
-    def merge_metadata(self, patch: dict[str, Any]) -> Events:
-        """Set keys of the metadata; null removes one. Allowed after the run's end too."""
-        merged = RunMetadataMerged(patch=patch)
-        return [] if same(_merged(self.metadata, merged.patch), self.metadata) else [merged]
-
-    def record_output(self, output: Json, output_schema: dict[str, Any] | None = None) -> Events:
-        """Record the output before the end. The last one counts."""
-        recorded = RunOutputRecorded(output=output, output_schema=output_schema)
-        if self.recorded_output and recorded.differs_from(self.recorded_output) is None:
-            return []
-        self.require_open("record_output")
-        return [recorded]
-
-    def record_timing(self, ttft_ns: int | None = None, total_duration_ns: int | None = None) -> Events:
-        """Record how long it took by its own clock."""
-        recorded = RunTimingRecorded(ttft_ns=ttft_ns, total_duration_ns=total_duration_ns)
-        if self.timing == recorded:
-            return []
-        self.require_open("record_timing")
-        return [recorded]
-
     # Taking events in
 
     def evolve(self, event: Event) -> None:
@@ -283,7 +255,8 @@ class Run:
     def _evolve_life(self, event: AnyRunEvent) -> None:
         match event:
             case RunCreated():
-                self.created, self.metadata = event, _merged({}, event.metadata)
+                self.created = event
+                self.details.begin(event.metadata)
             case RunStarted():
                 self.status, self.attempt = "running", event.attempt
             case RunClaimed() | RunLeaseRenewed() | RunReleased():
@@ -299,14 +272,8 @@ class Run:
                 self.cancellation_requested = True
             case RunCompleted() | RunFailed() | RunCancelled():
                 self._end(event)
-            case RunLinked():
-                self.workflow_id = event.workflow_id
-            case RunMetadataMerged():
-                self.metadata = _merged(self.metadata, event.patch)
-            case RunOutputRecorded():
-                self.output, self.recorded_output = event.output, event
-            case RunTimingRecorded():
-                self.timing = event
+            case RunLinked() | RunMetadataMerged() | RunOutputRecorded() | RunTimingRecorded():
+                self.details.evolve(event)
             case _:
                 assert_never(event)
 
@@ -315,7 +282,7 @@ class Run:
         self.waiting_reason, self.waiting_for = None, ()
         self.status = ENDING_OF_STOP_REASON[event.stop_reason]
         if isinstance(event, RunCompleted):
-            self.output = self.output if event.output is None else event.output
+            self.details.complete(event.output)
         else:
             self.calls.close_open("failed" if isinstance(event, RunFailed) else "cancelled")
 
@@ -330,7 +297,3 @@ class Run:
         if self.ending is None or self.ending.differs_from(proposed):
             raise AlreadyRecorded("the end of run", self.id, self.id, self.ended_at, proposed)
         return []
-
-
-def _merged(metadata: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in {**metadata, **patch}.items() if value is not None}

@@ -126,13 +126,13 @@ def request_cancellation(self: Handle, reason: str | None = None, **envelope: Un
 @command
 def link(self: Handle, workflow_id: str, **envelope: Unpack[Envelope]) -> Plan[Receipt]:
     """Say which workflow of another system the run belongs to."""
-    return run_plan(self.id, lambda run: run.link(workflow_id), envelope)
+    return run_plan(self.id, lambda run: run.details.link(workflow_id), envelope)
 
 
 @command
 def merge_metadata(self: Handle, patch: dict[str, Any], **envelope: Unpack[Envelope]) -> Plan[Receipt]:
     """Set keys of the metadata; null removes one."""
-    return run_plan(self.id, lambda run: run.merge_metadata(patch), envelope)
+    return run_plan(self.id, lambda run: run.details.merge_metadata(patch), envelope)
 
 
 @command
@@ -146,7 +146,7 @@ def record_output(
     """
     fault = None if schema is None else mismatch("output", output, schema)
     if fault is None:
-        return run_plan(self.id, lambda run: run.record_output(output, schema), envelope)
+        return run_plan(self.id, lambda run: run.details.record_output(output, schema), envelope)
     error = Failure(code="invalid_output", message=str(fault))
 
     def answer(receipt: Receipt) -> Receipt:
@@ -162,7 +162,7 @@ def record_timing(
     self: Handle, *, ttft_ns: int | None = None, total_duration_ns: int | None = None, **envelope: Unpack[Envelope]
 ) -> Plan[Receipt]:
     """Record how long it took by its own clock, in nanoseconds."""
-    return run_plan(self.id, lambda run: run.record_timing(ttft_ns, total_duration_ns), envelope)
+    return run_plan(self.id, lambda run: run.details.record_timing(ttft_ns, total_duration_ns), envelope)
 
 
 def _ending(run_id: str, decide: Callable[[RunState], list[Event]], cause: WithdrawalCause, envelope: Envelope) -> Plan[Receipt]:
