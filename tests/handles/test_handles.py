@@ -230,10 +230,3 @@ def test_what_a_command_says_about_itself_is_recorded_beside_it(ledger: Ledger, 
     )
     assert said.traceparent == "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     assert run.messages()[0].added_at == occurred_at
-
-
-def test_handles_are_equal_by_kind_and_id(ledger: Ledger, run: Run) -> None:
-    assert ledger.run(run.id) == run
-    assert {ledger.run(run.id), run} == {run}
-    assert ledger.thread(run.id) != run
-    assert repr(run) == f"Run('{run.id}')"
