@@ -2,7 +2,7 @@
 
 import pytest
 
-from runfold.domain.tool_call import Call, ToolCallEvent, ToolCancelled, ToolFailed, ToolStarted, ToolSucceeded
+from runfold.domain.tool_call import ToolCallEvent, ToolCallState, ToolCancelled, ToolFailed, ToolStarted, ToolSucceeded
 
 from .samples import FAILURE, RUNNING, called, cancelled, failed
 from .story import fold, given
@@ -53,14 +53,14 @@ def test_an_unknown_call_does_not_end() -> None:
 
 @pytest.mark.row("RV-55")
 def test_a_call_of_the_past_may_be_answered_here_once() -> None:
-    past = Call(called_at=0, needs_approval=False)
+    past = ToolCallState(called_at=0, needs_approval=False)
     run = given(*RUNNING).when(lambda run: run.calls.end(ENDS[0], past)).then(ENDS[0])
     assert run.calls.by_id["call_1"].status == "succeeded"
     given(*RUNNING, ENDS[0]).when(lambda run: run.calls.end(ENDS[1])).known("the end of tool call", version=3)
 
 
 def test_a_call_that_ended_in_the_past_does_not_end_again() -> None:
-    past = Call(called_at=0, needs_approval=False, status="failed")
+    past = ToolCallState(called_at=0, needs_approval=False, status="failed")
     given(*RUNNING).when(lambda run: run.calls.end(ENDS[0], past)).refused("call_1 failed in this run's past")
 
 

@@ -12,7 +12,7 @@ from runfold.domain.run import Run
 from runfold.domain.security import Security, key_stream
 from runfold.domain.streams import NOT_FOUND, State
 from runfold.domain.thread import Thread
-from runfold.domain.tool_call import Call
+from runfold.domain.tool_call import ToolCallState
 from runfold.errors import KeyNotFound, VersionConflict
 from runfold.history.path import History, thread_tree
 from runfold.history.tree import Tree
@@ -102,9 +102,9 @@ class Session:
         """A message of a run's past, as the rules must know it; None where there is none."""
         return cast("MessageState | None", self._fetch(("message", message_id), lambda: self._past(run).message(message_id)))
 
-    def inherited_call(self, run: Run, call_id: str) -> Call | None:
+    def inherited_call(self, run: Run, call_id: str) -> ToolCallState | None:
         """A tool call of a run's past, as the rules must know it; None where there is none."""
-        return cast("Call | None", self._fetch(("call", call_id), lambda: self._past(run).call(call_id)))
+        return cast("ToolCallState | None", self._fetch(("call", call_id), lambda: self._past(run).call(call_id)))
 
     def inherited_state(self, run: Run) -> Any:
         """The shared state document that a run began with."""

@@ -69,7 +69,7 @@ AnyToolCallEvent = ToolCalled | ToolStarted | ToolSucceeded | ToolFailed | ToolC
 
 
 @dataclass
-class Call:
+class ToolCallState:
     """What the rules must know of one tool call."""
 
     called_at: int
@@ -84,7 +84,7 @@ class ToolCalls:
 
     def __init__(self, run: Life) -> None:
         self.run = run
-        self.by_id: dict[str, Call] = {}
+        self.by_id: dict[str, ToolCallState] = {}
 
     @property
     def open_ids(self) -> list[str]:
@@ -98,7 +98,9 @@ class ToolCalls:
         self.run.require_open("call_tool")
         return [called]
 
-    def start(self, call_id: str, execution_key: str, *, approved: bool = False, inherited: Call | None = None) -> Events:
+    def start(
+        self, call_id: str, execution_key: str, *, approved: bool = False, inherited: ToolCallState | None = None
+    ) -> Events:
         """Say that the side effect begins now. A second start needs the first one's `execution_key`."""
         call = self._known("start_tool", call_id, inherited)
         if call.execution_key == execution_key:
@@ -110,7 +112,7 @@ class ToolCalls:
             self.run.refuse("start_tool", f"tool call {call_id} needs an approval; name the one that was granted for it")
         return [ToolStarted(call_id=call_id, execution_key=execution_key)]
 
-    def end(self, ended: ToolSucceeded | ToolFailed | ToolCancelled, inherited: Call | None = None) -> Events:
+    def end(self, ended: ToolSucceeded | ToolFailed | ToolCancelled, inherited: ToolCallState | None = None) -> Events:
         """The tool answered, failed or was given up: one of them, once."""
         call = self._known("end_tool", ended.call_id, inherited)
         if call.status in ENDED and call.ended_at:
@@ -128,7 +130,7 @@ class ToolCalls:
         """Take in what happened."""
         match event:
             case ToolCalled():
-                self.by_id[event.call_id] = Call(self.run.version, event.needs_approval)
+                self.by_id[event.call_id] = ToolCallState(self.run.version, event.needs_approval)
             case ToolStarted():
                 call = self._taken_over(event.call_id)
                 call.status, call.execution_key = "started", event.execution_key
@@ -150,10 +152,10 @@ class ToolCalls:
         call = self._taken_over(call_id)
         call.status, call.ended_at = status, self.run.version
 
-    def _taken_over(self, call_id: str) -> Call:
-        return self.by_id.setdefault(call_id, Call(0, needs_approval=False))
+    def _taken_over(self, call_id: str) -> ToolCallState:
+        return self.by_id.setdefault(call_id, ToolCallState(0, needs_approval=False))
 
-    def _known(self, command: str, call_id: str, inherited: Call | None) -> Call:
+    def _known(self, command: str, call_id: str, inherited: ToolCallState | None) -> ToolCallState:
         call = self.by_id.get(call_id) or inherited
         if call is None:
             self.run.refuse(command, f"neither this run nor its past has a tool call {call_id!r}")

@@ -18,9 +18,9 @@ from runfold.domain.message import (
 from runfold.domain.run_events import RunCancelled, RunFailed
 from runfold.domain.step import StatePatched, StateSnapshotTaken
 from runfold.domain.tool_call import (
-    Call,
     CallStatus,
     ToolCalled,
+    ToolCallState,
     ToolCancelled,
     ToolFailed,
     ToolStarted,
@@ -102,13 +102,13 @@ class History:
         known = next((message for message in self.messages() if message.id == message_id), None)
         return MessageState(known.role, known.revision, 0, len(known.text), known.streaming) if known else None
 
-    def call(self, call_id: str) -> Call | None:
+    def call(self, call_id: str) -> ToolCallState | None:
         """What the rules must know of a tool call of the past; None where there is none."""
-        found: Call | None = None
+        found: ToolCallState | None = None
         for recorded in self.events(("tool.*",)):
             event = recorded.event
             if isinstance(event, ToolCalled) and event.call_id == call_id:
-                found = Call(recorded.version, event.needs_approval)
+                found = ToolCallState(recorded.version, event.needs_approval)
             elif found and isinstance(event, ToolSucceeded | ToolFailed | ToolCancelled) and event.call_id == call_id:
                 found.status = _ENDED_AS[type(event)]
         return found
