@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from runfold import Ledger, Run
-from runfold.commands import executor, session
+from runfold.commands import executor
 from runfold.commands.cached_streams import CachedStream, CachedStreams
 from runfold.domain.run import Run as RunState
 from tests.databases import TestDatabase
@@ -73,7 +73,7 @@ def test_a_run_that_moves_on_whenever_it_is_read_is_read_all_the_same(
         catch_up(self, known)
         theirs.add_message("assistant", f"{reads}")
 
-    monkeypatch.setattr(session, "_QUICK_SECONDS", 0)
+    monkeypatch.setattr(cached_streams, "_QUICK_SECONDS", 0)
     with monkeypatch.context() as patched:
         patched.setattr(CachedStreams, "catch_up", too_late)
         known = CachedStreams(ledger.recorder.reader, most=10).read(RunState, ("default", run.id))

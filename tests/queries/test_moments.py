@@ -119,7 +119,7 @@ def test_one_that_is_dropped_between_finding_and_reading_is_asked_for_again(told
 
     def whole(names: object, at: int, most: int) -> str:
         asked.append(at)
-        return "past_gone" if len(asked) == 1 else told._whole_past(["run_summaries"], at, most)
+        return "past_gone" if len(asked) == 1 else told.prepared.whole_past(["run_summaries"], at, most)
 
     with Past(told.now.reader, told.now.read_models, position, whole).of_all(["run_summaries"]) as snapshot:
         assert snapshot.query("SELECT count(*) FROM {run_summaries}")
