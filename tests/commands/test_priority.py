@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from runfold import Ledger, Run
-from runfold.commands import executor
+from runfold.commands import cached_streams, executor
 from runfold.commands.cached_streams import CachedStream, CachedStreams
 from runfold.domain.run import Run as RunState
 from tests.databases import TestDatabase
