@@ -1,7 +1,5 @@
 """A database that takes no writes, as a standby or one that is set so, can be read with everything that reads."""
 
-from collections.abc import Callable
-
 import httpx2
 import psycopg
 import pytest
@@ -12,6 +10,7 @@ from runfold import Ledger, LedgerUnavailable
 from runfold.cli.demo_story import Cast
 from runfold.http.app import create_app
 from tests.cli.conftest import Command
+from tests.cli.reads import READS
 from tests.databases import TestDatabase
 from tests.serving import Anybody, serving
 
@@ -25,25 +24,6 @@ def read_only(database: TestDatabase, story: Cast) -> Cast:
     with psycopg.connect(database.admin_url, autocommit=True) as connection:
         connection.execute(sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = on").format(name))
     return story
-
-
-READS: dict[str, Callable[[Cast], list[str]]] = {
-    "threads": lambda _: ["threads"],
-    "thread": lambda cast: ["thread", f"thread_{cast.name}"],
-    "thread then": lambda cast: ["thread", f"thread_{cast.name}", "--at", "20"],
-    "run": lambda cast: ["run", cast.id("run", "claim")],
-    "runs": lambda _: ["runs"],
-    "events": lambda _: ["events"],
-    "approvals": lambda _: ["approvals"],
-    "usage": lambda _: ["usage", "--by", "agent"],
-    "attention": lambda _: ["attention"],
-    "failures": lambda _: ["failures"],
-    "goals": lambda _: ["goals"],
-    "rows": lambda _: ["rows", "run_summaries"],
-    "projections": lambda _: ["projections"],
-    "keys": lambda _: ["keys", "list"],
-    "check": lambda _: ["check"],
-}
 
 
 @pytest.mark.parametrize("name", READS)

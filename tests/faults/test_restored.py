@@ -5,7 +5,6 @@ Each server here is a PostgreSQL of the test's own, which is stopped, copied and
 
 import contextlib
 import shutil
-import subprocess
 import tempfile
 import threading
 import time
@@ -18,7 +17,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from runfold import HistoryChanged, Ledger, LedgerUnavailable, Settings
+from runfold import HistoryChanged, Ledger, LedgerUnavailable
 from runfold.embedded.server import EmbeddedServer
 from runfold.errors import ExportRefused, LedgerError
 from runfold.export.exporting import export
@@ -28,6 +27,7 @@ from runfold.maintenance.checking import LogCheck
 from runfold.maintenance.restore import restore
 from runfold.store.marks import MarkFile
 from tests.databases import TestDatabase
+from tests.faults.copies import copied, settings_of, stopped
 from tests.serving import Anybody, serving
 
 pytestmark = pytest.mark.alone
@@ -44,25 +44,9 @@ def home() -> Iterator[Path]:
     shutil.rmtree(home, ignore_errors=True)
 
 
-def settings_of(home: Path) -> Settings:
-    return Settings(home=home, mark_file=home / "marks.json")
-
-
 def record(ledger: Ledger, up_to: int) -> None:
     while ledger.position() < up_to:
         ledger.create_thread(agent_id="a")
-
-
-def stopped(home: Path) -> Path:
-    """The server's data folder, once it has stopped."""
-    server = EmbeddedServer.start(home)
-    server.stop_now()
-    return server.data_folder
-
-
-def copied(data: Path, to: Path) -> None:
-    """With owners and modes, as a tool for backups would."""
-    subprocess.run(["cp", "-a", str(data), str(to)], check=True)
 
 
 def put_back(copy: Path, data: Path) -> None:

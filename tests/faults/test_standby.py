@@ -23,8 +23,8 @@ from runfold.errors import LedgerError, ReadModelBehind
 from runfold.http.app import create_app
 from runfold.queries.reading import Reading
 from tests.cli.conftest import Answer, Command
-from tests.cli.test_read_only import READS
-from tests.faults.test_restored import copied, settings_of, stopped
+from tests.cli.reads import READS
+from tests.faults.copies import copied, settings_of, stopped
 from tests.serving import Anybody, serving
 
 pytestmark = [pytest.mark.alone, pytest.mark.fault("C-11")]

@@ -22,6 +22,7 @@ from runfold.http.streams import sse
 from runfold.store import filter as filtering
 from tests.http.streams import Stream, names, positions
 from tests.serving import Anybody, serving
+from tests.waiting import until
 
 QUICK = Limits(heartbeat_seconds=0.1, stuck_seconds=0.6)
 
@@ -41,14 +42,6 @@ def app(ledger: Ledger) -> Starlette:
 def address(app: Starlette) -> Iterator[str]:
     with serving(app) as address:
         yield address
-
-
-def until(true: object, seconds: float = 60) -> None:
-    """Wait until something is so."""
-    end = time.monotonic() + seconds
-    while not true():  # type: ignore[operator]
-        assert time.monotonic() < end, "it was never so"
-        time.sleep(0.005)
 
 
 @pytest.mark.row("AG-12")

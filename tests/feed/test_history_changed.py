@@ -9,8 +9,9 @@ import pytest
 from runfold import HistoryChanged, Ledger, Settings
 from runfold.errors import UsageError
 from tests.databases import TestDatabase
-from tests.feed.test_subscription import Following, positions, until
+from tests.feed.following import Following, positions
 from tests.put_back import EarlierCopy, put_back
+from tests.waiting import until
 
 
 @pytest.fixture

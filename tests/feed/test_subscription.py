@@ -2,14 +2,15 @@
 
 import threading
 import time
-from collections.abc import Callable
 
 import psycopg
 import pytest
 
-from runfold import Ledger, LedgerUnavailable, Run, Subscription
+from runfold import Ledger, LedgerUnavailable, Run
 from runfold.feed import subscription as subscribing
 from runfold.feed import tail as tails
+from tests.feed.following import SECONDS, Following, positions
+from tests.waiting import until
 
 KILL_LISTENERS = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -17,51 +18,7 @@ KILL_LISTENERS = (
 )
 
 
-SECONDS = 30
-"""For what takes no time, on a machine that others use as well."""
 LATER = 2 * SECONDS
-
-
-def until(true: Callable[[], object], otherwise: Callable[[], str] = lambda: "it did not happen in time") -> None:
-    end = time.monotonic() + SECONDS
-    while not true():
-        assert time.monotonic() < end, otherwise()
-        time.sleep(0.005)
-
-
-def positions(subscription: Subscription, count: int | None = None) -> list[int]:
-    found = []
-    for recorded in subscription:
-        found.append(recorded.position)
-        if len(found) == count:
-            break
-    return found
-
-
-class Following:
-    """Collects what a subscription delivers, in a thread."""
-
-    def __init__(self, subscription: Subscription) -> None:
-        self.subscription = subscription
-        self.positions: list[int] = []
-        self.error: Exception | None = None
-        self._thread = threading.Thread(target=self._collect)
-        self._thread.start()
-
-    def _collect(self) -> None:
-        try:
-            for recorded in self.subscription:
-                self.positions.append(recorded.position)
-        except Exception as error:
-            self.error = error
-
-    def wait_for(self, position: int) -> None:
-        until(lambda: position in self.positions[-3:], lambda: f"at {self.positions[-1:]}, not {position}; {self.error}")
-
-    def stop(self) -> None:
-        self.subscription.stop()
-        self._thread.join(SECONDS)
-        assert not self._thread.is_alive()
 
 
 def test_without_following_it_ends_at_the_head(ledger: Ledger, run: Run) -> None:

@@ -5,7 +5,7 @@ import base64
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import Any, Literal, get_args, get_origin
+from typing import get_args
 
 import httpx2
 import psycopg
@@ -18,49 +18,25 @@ from runfold import Ledger, Settings
 from runfold.access.bucket import Bucket
 from runfold.access.denials import Denials
 from runfold.access.keys import Keys, keys_of_all
-from runfold.api.route import MISSING, CommandRoute, Route
-from runfold.api.table import COMMANDS, QUESTIONS
+from runfold.api.route import CommandRoute, Route
+from runfold.api.table import QUESTIONS
 from runfold.commands.caller import Caller
-from runfold.domain.security import AccessDenied, Scope, key_text, read_key
-from runfold.domain.values import Actor
+from runfold.domain.security import Scope, key_text, read_key
 from runfold.handles.keys import KeyView
 from runfold.http.app import create_app, described
 from runfold.http.clients import is_local
+from tests.http.every_route import ALL_ROUTES, IDS, body_of, path_of
+from tests.http.keys import ROOT, denials, make_key, with_key
 from tests.serving import serving
+from tests.waiting import soon
 
 SCOPES: tuple[Scope, ...] = get_args(Scope)
-ROOT = Actor.parse("human:root")
 
 Asking = Callable[..., httpx2.Response]
 
 
-def make_key(ledger: Ledger, *scopes: Scope, tenant: str = "default", owner: str = "human:ada", **said: Any) -> str:
-    """A new key's text."""
-    made = ledger.on_behalf(Caller(tenant, ROOT)).create_key(owner=owner, scopes=scopes, label="test", **said)
-    assert made.text is not None
-    return made.text
-
-
-def with_key(text: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {text}"}
-
-
-def denials(ledger: Ledger, tenant: str = "default") -> list[AccessDenied]:
-    """What is recorded of requests that were turned away."""
-    found = ledger.on_behalf(Caller(tenant, ROOT)).events(types=["security.access_denied"])
-    return [recorded.event for recorded in found if isinstance(recorded.event, AccessDenied)]
-
-
 def status(view: KeyView) -> str:
     return view.status
-
-
-def soon(is_so: Callable[[], bool]) -> bool:
-    """Whether it comes to be so, on a busy machine too."""
-    end = time.monotonic() + 30
-    while not (so := is_so()) and time.monotonic() < end:
-        time.sleep(0.02)
-    return so
 
 
 @pytest.fixture
@@ -212,33 +188,7 @@ def test_a_key_that_is_asked_with_often_is_read_from_the_log_once_a_second(ledge
 # What a key is for
 
 
-ALL_ROUTES: tuple[Route, ...] = (*COMMANDS, *QUESTIONS)
-IDS = {"thread_id": "thread_1", "run_id": "run_1", "run_a": "run_1", "run_b": "run_1", "approval_id": "approval_1"}
 NOTHING = {name: used.replace("_1", "_0") for name, used in IDS.items()}
-
-
-def path_of(route: Route, ids: dict[str, str]) -> str:
-    return route.path.format(**{name: ids.get(name, "x") for name in route.path_names})
-
-
-def sample(name: str, kind: Any) -> Any:
-    """A value that a field takes."""
-    if get_origin(kind) is Literal:
-        return get_args(kind)[0]
-    if get_origin(kind) is list and name == "options":
-        return [{"id": "x", "description": "x"}]
-    if get_origin(kind) is list:
-        return [{"op": "add", "path": "/x", "value": 1}]
-    if get_origin(kind) is dict:
-        return {"x": 1}
-    return True if kind is bool else "run_1" if name == "run" else "1"
-
-
-def body_of(route: CommandRoute) -> dict[str, Any]:
-    given = {name: sample(name, field.type) for name, field in route.body.items() if field.default is MISSING}
-    if route.name == "decisions.record":
-        given["chosen"] = "x"
-    return given
 
 
 @pytest.fixture

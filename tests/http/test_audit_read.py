@@ -11,9 +11,11 @@ from runfold.access.keys import Keys
 from runfold.api.route import CommandRoute
 from runfold.domain.security import KeyCreated, key_stream, read_key
 from runfold.http.app import create_app, described
+from tests.http.every_route import ALL_ROUTES, path_of
+from tests.http.keys import make_key, with_key
 from tests.http.streams import Stream, names, positions
-from tests.http.test_access import ALL_ROUTES, make_key, path_of, soon, with_key
 from tests.serving import serving
+from tests.waiting import soon
 
 SECRET = "the label of a key"
 

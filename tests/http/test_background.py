@@ -2,7 +2,6 @@
 
 import socket
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,19 +19,12 @@ from runfold.domain.run_events import RunCreated
 from runfold.http.app import create_app
 from tests.http.streams import Stream
 from tests.serving import Anybody, serving
+from tests.waiting import soon
 
 
 @pytest.fixture
 def thread(ledger: Ledger) -> Thread:
     return ledger.create_thread(agent_id="support")
-
-
-def soon(is_so: Callable[[], bool]) -> bool:
-    """Whether it becomes true within a while."""
-    deadline = time.monotonic() + 60
-    while not is_so() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return is_so()
 
 
 def texts(client: httpx2.Client, run: str) -> list[str]:

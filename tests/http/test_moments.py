@@ -27,11 +27,12 @@ from runfold.projector.worker import Worker
 from runfold.queries import past
 from runfold.store.datastore import Datastore
 from tests.databases import TestDatabase, fresh_database
-from tests.http.test_access import make_key, with_key
+from tests.http.keys import make_key, with_key
 from tests.projections.histories import History
 from tests.queries.listed import tell
-from tests.queries.test_past import answered, ending_at
+from tests.queries.shortened import answered, ending_at
 from tests.serving import Anybody, serving
+from tests.waiting import until
 
 SECONDS = 60
 WHOLE = (
@@ -437,13 +438,6 @@ def test_a_question_keeps_it(client: httpx2.Client, told: Ledger, lasting: Lasti
     told.moments_of("default").sweep()
     assert len(lasting.schemas()) == 1
     assert client.get(f"/moments/{view['id']}").json()["state"] == "ready"
-
-
-def until(so: Callable[[], bool]) -> None:
-    end = time.monotonic() + SECONDS
-    while not so():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 # Threads that are too long to be folded for one question

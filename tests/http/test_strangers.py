@@ -27,9 +27,11 @@ from runfold.http.app import create_app
 from runfold.http.clients import MOST_CHARACTERS, Clients
 from runfold.http.problems import disclosed
 from tests.databases import TestDatabase
+from tests.http.every_route import ALL_ROUTES, IDS, body_of, path_of
+from tests.http.keys import denials, make_key, with_key
 from tests.http.streams import Stream
-from tests.http.test_access import ALL_ROUTES, IDS, body_of, denials, make_key, path_of, soon, with_key
 from tests.serving import serving
+from tests.waiting import soon
 
 Serve = Callable[..., httpx2.Client]
 

@@ -18,9 +18,10 @@ from runfold.domain.security import read_key
 from runfold.errors import KeyRefused
 from runfold.http.app import create_app
 from runfold.store.codec import StreamKey
+from tests.http.keys import make_key, with_key
 from tests.http.streams import Block, Stream
-from tests.http.test_access import make_key, soon, with_key
 from tests.serving import serving
+from tests.waiting import soon
 
 PATHS = ("/events", "/threads/thread_1/events", "/runs/run_1/events", "/events?types=approval.*", "/events?up_to=999999999")
 

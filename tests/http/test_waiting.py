@@ -1,7 +1,5 @@
 """Questions that wait for read models hold up nobody: no thread, no connection to the database."""
 
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
@@ -11,16 +9,9 @@ from runfold import Ledger
 from runfold.http.app import create_app
 from runfold.http.server_state import ServerState
 from tests.serving import Anybody, serving
+from tests.waiting import until
 
 QUESTIONS = 120
-
-
-def until(true: Callable[[], bool]) -> None:
-    """Wait for something that takes a moment."""
-    given_up = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < given_up, "it never came to that"
-        time.sleep(0.01)
 
 
 @pytest.mark.fault("K3")

@@ -8,10 +8,10 @@ import pytest
 from runfold.projector import checkpoints
 from runfold.projector.checkpoints import digest_of, require_whole
 from tests.databases import TestDatabase
+from tests.waiting import until
 
 from .conftest import Fill, Work, running
 from .soundness import Books, Receipt, require_sound
-from .test_worker import until
 from .toys import TOYS, Tally, Tools
 
 NEXT = "; fold it anew with `runfold rebuild tally`"

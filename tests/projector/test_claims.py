@@ -12,7 +12,6 @@ from typing import Any
 import psycopg
 import pytest
 
-from runfold.projections.projection import AnyProjection
 from runfold.projector import checkpoints, team, worker
 from runfold.projector.checkpoints import Claim, ClaimsLost, Peer
 from runfold.projector.connection import connect
@@ -20,29 +19,15 @@ from runfold.projector.page import Pages
 from runfold.projector.worker import Worker
 from runfold.store.datastore import Datastore
 from tests.databases import TestDatabase
+from tests.projector.division import MANY, holders, is_divided
+from tests.waiting import until
 
 from . import driver
 from .conftest import Fill, Work, running
 from .soundness import Books, require_sound
-from .test_worker import until
 from .toys import TOYS, Tally, Tools
 
-MANY: dict[str, AnyProjection] = {
-    f"tally_{number}": type("Numbered", (Tally,), {"name": f"tally_{number}", "__doc__": "The same."})() for number in range(8)
-}
-
 WAITING = "SELECT query FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))"
-
-
-def holders(books: Books) -> dict[str, str | None]:
-    return {model.name: model.worker for model in books.models()}
-
-
-def is_divided(books: Books, projections: dict[str, AnyProjection] = MANY) -> bool:
-    """Whether everybody has what falls to them, and has come to the end of the log."""
-    workers = checkpoints.peers(books.connection)
-    due = {name: checkpoints.assigned(team._folding(projection), workers) for name, projection in projections.items()}
-    return bool(workers) and holders(books) == due and {model.position for model in books.models()} == {books.head()}
 
 
 def beat(worker: Worker) -> None:

@@ -9,10 +9,10 @@ import pytest
 from runfold.projector import checkpoints, generations
 from runfold.projector.connection import connect
 from runfold.store.datastore import Datastore
+from tests.waiting import until
 
 from .conftest import Fill, Work, running
 from .soundness import Books
-from .test_worker import until
 from .toys import OtherEventsTally, PricedTally, SecondTally, Tally, Tools
 
 

@@ -1,25 +1,20 @@
 """A worker may die anywhere: nothing is lost, nothing counts twice, and the receipts say so."""
 
-import multiprocessing
 import random
 import signal
-import time
-from collections.abc import Iterator
 
 import pytest
 
 from runfold.failpoint import POINTS
 from runfold.projections.projection import AnyProjection
 from tests.databases import TestDatabase
+from tests.projector.killing import SPAWNING, kill_at_random
+from tests.waiting import until
 
 from . import driver
 from .conftest import Fill, Work
 from .soundness import Books, require_sound
-from .test_worker import until
 from .toys import TOYS, SecondTally, Tally
-
-SPAWNING = multiprocessing.get_context("forkserver")
-SPAWNING.set_forkserver_preload(["pytest", "runfold", "runfold.ledger", "runfold.projections.registry"])
 
 
 @pytest.mark.fault("A4", "G3")
@@ -66,29 +61,6 @@ def test_a_worker_killed_by_the_environments_word_when_it_has_switched_leaves_th
 def dice() -> random.Random:
     """Chance that can be had again."""
     return random.Random(20261121)  # noqa: S311
-
-
-def kill_at_random(
-    url: str, dice: random.Random, sources: tuple[str, ...] = driver.TOYS, rounds: int = 15, workers: int = 2
-) -> Iterator[int]:
-    """Two processes fold; again and again one of them is killed and another begun. Yields after each kill."""
-    made = [SPAWNING.Process(target=driver.keep_folding, args=[url, 7, sources]) for _ in range(workers)]
-    for process in made:
-        process.start()
-    try:
-        for number in range(rounds):
-            time.sleep(dice.uniform(0.0, 0.25))
-            one = made.pop(dice.randrange(workers))
-            one.kill()
-            one.join()
-            assert one.exitcode == -signal.SIGKILL, "it died of nothing else"
-            made.append(SPAWNING.Process(target=driver.keep_folding, args=[url, dice.choice([1, 7, 50]), sources]))
-            made[-1].start()
-            yield number
-    finally:
-        for process in made:
-            process.kill()
-            process.join()
 
 
 @pytest.mark.fault("A4", "G3", "G4")

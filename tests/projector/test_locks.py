@@ -21,6 +21,7 @@ from runfold.projector.locks import is_held, rebuilding, take_session_lock
 from runfold.store.datastore import Connection, Datastore
 from runfold.store.migrate import migrate
 from tests.databases import TestDatabase
+from tests.waiting import until
 
 from .conftest import Fill, Rebuilding, Work
 from .soundness import Books
@@ -244,11 +245,3 @@ def test_who_waits_for_a_lock_gives_up_at_its_bound(projector: Callable[[], Conn
 def test_a_lock_that_is_not_there_is_refused(projector: Callable[[], Connection]) -> None:
     with pytest.raises(errors.InvalidParameterValue, match="there is no lock elsewhere"):
         locks.take_lock(projector(), "elsewhere")  # type: ignore[arg-type]  # on purpose
-
-
-def until(holds: Callable[[], bool]) -> None:
-    for _ in range(1000):
-        if holds():
-            return
-        threading.Event().wait(0.02)
-    pytest.fail("it never came to that")

@@ -8,11 +8,11 @@ from runfold.projections.fold import FoldFailed, fold_all
 from runfold.projections.registry import known
 from runfold.projector import generations
 from tests.databases import TestDatabase
+from tests.projector.killing import SPAWNING
 from tests.promises.crowd import first_day, multiply
 
 from . import driver
 from .soundness import Books, require_sound
-from .test_kill import SPAWNING
 from .toys import Tally
 
 NAMES = ("run_summaries", "tool_calls")

@@ -13,10 +13,10 @@ from runfold.domain.event import Recorded
 from runfold.domain.tool_call import ToolCalled
 from runfold.projections.projection import Key, Projection, Row
 from runfold.projector import checkpoints, shard, worker
+from tests.waiting import until
 
 from .conftest import Fill, Work, running
 from .soundness import Books, require_sound
-from .test_worker import until
 from .toys import TOYS, Tally, TallyRow, Tools
 
 POISON = 18

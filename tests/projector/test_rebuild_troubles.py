@@ -22,6 +22,7 @@ from runfold.projector.worker import Worker
 from runfold.queries.read_models import ReadModels
 from runfold.store.datastore import Datastore
 from tests.databases import TestDatabase
+from tests.waiting import until
 
 from .conftest import Fill, Rebuilding, Work, running
 from .rebuilding import (
@@ -34,7 +35,6 @@ from .rebuilding import (
     shards,
 )
 from .soundness import Books, require_sound
-from .test_worker import until
 from .toys import TOYS, OpenCalls, SecondTally, Tally, Tools, WideTally
 
 IN_SHORT = {"shard filled", "compared", "generation switched"}

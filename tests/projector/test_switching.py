@@ -16,10 +16,10 @@ from runfold.projector.checkpoints import ClaimsLost
 from runfold.queries.read_models import ReadModels
 from runfold.store.datastore import Datastore
 from tests.databases import TestDatabase
+from tests.waiting import until
 
 from .conftest import Fill, Work, running
 from .soundness import Books, require_sound
-from .test_worker import until
 from .toys import PricedTally, SecondTally, Tally, Tools, WideTally
 
 

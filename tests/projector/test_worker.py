@@ -1,8 +1,6 @@
 """A worker folds what there is, once each, in order; and goes on as events come."""
 
 import threading
-import time
-from collections.abc import Callable
 
 import psycopg
 import pytest
@@ -13,18 +11,11 @@ from runfold.projector import checkpoints, worker
 from runfold.projector.page import Page, Pages
 from runfold.store.datastore import Datastore
 from tests.databases import TestDatabase
+from tests.waiting import until
 
 from .conftest import Fill, Work, running
 from .soundness import Books, require_sound
 from .toys import TOYS, Ended, Tally, Tools
-
-
-def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
-    """Wait until something is so."""
-    given_up = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < given_up, "it never came to that"
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 100, 5000])

@@ -15,11 +15,11 @@ from runfold.projector.rebuild import Rebuild
 from runfold.projector.worker import Worker
 from runfold.store.datastore import Datastore
 from tests.databases import TestDatabase, create_database
+from tests.projector.killing import kill_at_random
+from tests.waiting import until
 
 from .conftest import running
 from .soundness import Books, Due
-from .test_kill import kill_at_random
-from .test_worker import until
 
 Faults = dict[str, list[str]]
 """By read model, in what it is not what it must be."""

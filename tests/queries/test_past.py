@@ -3,20 +3,17 @@
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
 
-from runfold import Ledger, LedgerError, Settings
+from runfold import Ledger, Settings
 from runfold.errors import UsageError
 from runfold.importers.importing import import_paths
-from runfold.queries.reading import Reading
 from tests.databases import TestDatabase, fresh_database
 from tests.projections.histories import History
 from tests.queries.listed import tell
-
-Question = Callable[[Reading], Any]
+from tests.queries.shortened import Question, answered, ending_at
 
 OF_ALL: dict[str, Question] = {
     "runs": lambda reading: reading.runs(limit=50),
@@ -70,24 +67,6 @@ def full(admin_url: str, template: str, trajectories: Path) -> Iterator[tuple[Le
         tell(ledger, seed=5, threads=6)
         History(random.Random(8)).go_on(ledger, 500)  # noqa: S311
         yield ledger, made.admin_url
-
-
-def ending_at(position: int, source: str, made: TestDatabase) -> None:
-    """Copy the first events of a log, and nothing else."""
-    with psycopg.connect(source) as giver, psycopg.connect(made.admin_url, autocommit=True) as taker:
-        asked = f"COPY (SELECT * FROM runfold.log WHERE notification_id <= {position:d}) TO STDOUT (FORMAT binary)"
-        with giver.cursor().copy(asked) as given, taker.cursor().copy("COPY runfold.log FROM STDIN (FORMAT binary)") as taken:
-            for piece in given:
-                taken.write(piece)
-        taker.execute("UPDATE runfold.head SET position = %s, recorded_at = clock_timestamp()", [position])
-
-
-def answered(question: Question, reading: Reading) -> Any:
-    """The answer, or the error."""
-    try:
-        return question(reading)
-    except LedgerError as error:
-        return type(error), str(error)
 
 
 @pytest.mark.row("RV-26")
