@@ -5,6 +5,8 @@ Serve with both, or a stop waits until each client hangs up:
     config = uvicorn.Config(app, http=Connection)
     StreamingServer(config, app.state.feed).run()
 
+Both rely on the insides of uvicorn: tests/http/test_uvicorn.py names each, and pyproject.toml holds uvicorn where they are.
+
 uvicorn's parser (httptools) takes heads of any size and any number of connections for any time; what bounds them is here. A
 connection without a request makes room for one that has one: the oldest that has said nothing first.
 """
@@ -134,7 +136,7 @@ class Connection(HttpToolsProtocol):
             self._head_timer = None
         self._others.is_busy(self)
         super().on_headers_complete()
-        self.cycle.transport = _Answering(self)  # type: ignore[assignment]  # what a cycle does with its transport
+        self.cycle.transport = AnswerTransport(self)  # type: ignore[assignment]  # what a cycle does with its transport
         self.scope["extensions"][EXTENSION]["request"] = self.cycle
 
     def on_body(self, body: bytes) -> None:
@@ -252,8 +254,8 @@ class Connection(HttpToolsProtocol):
             self.loop.call_later(STOP_SECONDS, self.transport.abort)
 
 
-class _Answering:
-    """The transport as an answer uses it: its end is the connection's to see to."""
+class AnswerTransport:
+    """The transport as an answer uses it. How the connection ends after the answer, the connection itself decides."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

@@ -75,7 +75,7 @@ def serve(app: Starlette, listener: socket.socket, folding: FoldingProcess | Non
         proxy_headers=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    server = _Server(config, app, folding, ready)
+    server = LedgerServer(config, app, folding, ready)
     try:
         if folding is not None:
             folding.start()
@@ -85,7 +85,9 @@ def serve(app: Starlette, listener: socket.socket, folding: FoldingProcess | Non
             folding.stop()
 
 
-class _Server(StreamingServer):
+class LedgerServer(StreamingServer):
+    """A server that tells when it listens, and that ends the folding process and the ledger with itself."""
+
     def __init__(self, config: uvicorn.Config, app: Starlette, folding: FoldingProcess | None, ready: Callable[[], None]) -> None:
         super().__init__(config, app.state.feed)
         self._ledger: Ledger = app.state.service.ledger
