@@ -49,17 +49,17 @@ class Attempts(Projection[Attempt]):
 
 Write = Callable[..., str]
 BUILT_IN = {
-    "approval_queue",
-    "attention",
-    "decision_log",
-    "goals",
-    "messages",
-    "problems",
-    "run_summaries",
-    "thread_tree",
-    "threads",
-    "tool_calls",
-    "usage",
+    "run_summaries": "RunSummaries",
+    "approval_queue": "ApprovalQueue",
+    "decision_log": "DecisionLog",
+    "problems": "Problems",
+    "tool_calls": "ToolCalls",
+    "usage": "Usage",
+    "goals": "Goals",
+    "threads": "Threads",
+    "thread_tree": "ThreadTree",
+    "messages": "Messages",
+    "attention": "Attention",
 }
 """All that the package brings."""
 
