@@ -9,7 +9,7 @@ from runfold.commands.caller import Envelope
 from runfold.domain.values import Part
 from runfold.errors import InvalidEvent
 from runfold.ids import stable_id
-from runfold.importers.recording import Recording, Shard
+from runfold.importers.recording import Recording, SourceRun
 from runfold.importers.sources import Piece, Report, why
 from runfold.importers.tally import Tally
 
@@ -44,18 +44,18 @@ class Stage:
 
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
-        self.shards: dict[int, Shard] = {}
+        self.source_runs: dict[int, SourceRun] = {}
         self.past = frozenset(recording.known.ended)
 
-    def shard(self, turn: int) -> Shard:
+    def source_run(self, turn: int) -> SourceRun:
         """A turn's run. Raises InvalidEvent where it could not be begun."""
-        if turn not in self.shards:
+        if turn not in self.source_runs:
             raise InvalidEvent("run", f"the run of turn {turn} could not be begun")
-        return self.shards[turn]
+        return self.source_runs[turn]
 
     def is_past(self, turn: int) -> bool:
         """Whether the run had ended before this import: then what has no id is in."""
-        return self.shard(turn).first_id in self.past
+        return self.source_run(turn).first_id in self.past
 
 
 Act = Callable[[Stage], object]
@@ -125,22 +125,24 @@ class TurnWriter:
         """Have a command given when the conversation is recorded."""
         self.talk.acts.append((self.at, act))
 
-    def shard(self, stage: Stage) -> Shard:
+    def source_run(self, stage: Stage) -> SourceRun:
         """This turn's run."""
-        return stage.shard(self.number)
+        return stage.source_run(self.number)
 
     def say(self, role: str, parts: tuple[Part, ...], message_id: str, envelope: Envelope, call: Call | None = None) -> None:
         """A message."""
         self.talk.counts.messages += 1
         call_id = call.id if call else None
-        self.do(lambda stage: self.shard(stage).add_message(role, parts, message_id=message_id, tool_call_id=call_id, **envelope))
+        self.do(
+            lambda stage: self.source_run(stage).add_message(role, parts, message_id=message_id, tool_call_id=call_id, **envelope)
+        )
 
     def call(self, source_id: str, name: str, text: str, message_id: str, envelope: Envelope) -> None:
         """A tool call."""
         call = self.talk.calls[source_id] = Call(self.id("call", source_id), name, text)
         self.talk.counts.tool_calls += 1
         self.do(
-            lambda stage: self.shard(stage).call_tool(
+            lambda stage: self.source_run(stage).call_tool(
                 name, text, call_id=call.id, message_id=message_id, provider_call_id=source_id, **envelope
             )
         )
@@ -150,9 +152,9 @@ class TurnWriter:
         if call is None:
             raise InvalidEvent("toolCallId", f"answers {source_id!r}, which no call has")
         call.is_answered = True
-        self.do(lambda stage: self.shard(stage).ending(call.id).succeed(content, **envelope))
+        self.do(lambda stage: self.source_run(stage).ending(call.id).succeed(content, **envelope))
 
     def set_state(self, state: Any, envelope: Envelope) -> None:
         """The shared state, whole."""
         self.talk.state = state
-        self.do(lambda stage: stage.is_past(self.number) or self.shard(stage).tip.set_state(state, **envelope))
+        self.do(lambda stage: stage.is_past(self.number) or self.source_run(stage).tip.set_state(state, **envelope))

@@ -34,7 +34,7 @@ class RequestPlan:
     def conclude(self) -> None:
         """The run that was resumed has done its part."""
         if (resumed := self.resumed) is not None:
-            self.turn.do(lambda stage: (run := stage.shard(resumed).end()) is not None and run.complete(actor=AGENT))
+            self.turn.do(lambda stage: (run := stage.source_run(resumed).end()) is not None and run.complete(actor=AGENT))
 
     def repeat(self, messages: tuple[dict[str, Any], ...], *words: str) -> None:
         """Messages of the client or of a snapshot: those of the history, and new ones."""
@@ -52,10 +52,10 @@ class RequestPlan:
 
         def begin(stage: Stage) -> None:
             if before is not None and not request.resume:
-                stage.shard(before).end()
-            stage.shards[turn.number] = stage.recording.shard(
+                stage.source_run(before).end()
+            stage.source_runs[turn.number] = stage.recording.source_run(
                 turn.id("run"),
-                parent=None if parent is None else stage.shard(parent).first_id,
+                parent=None if parent is None else stage.source_run(parent).first_id,
                 input={name: value for name, value in sent.items() if value},
                 metadata={name: value for name, value in about.items() if value},
                 actor=CLIENT,

@@ -203,18 +203,18 @@ class _Answer:
         except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, TypeError, KeyError, IndexError) as error:
             raise InvalidEvent("delta", f"does not apply: {error}") from None
         turn = self.turn
-        turn.do(lambda stage: stage.is_past(turn.number) or turn.shard(stage).tip.patch_state(delta, **envelope))
+        turn.do(lambda stage: stage.is_past(turn.number) or turn.source_run(stage).tip.patch_state(delta, **envelope))
 
     def _step(self, event: AgUiEvent, envelope: Envelope) -> None:
         name, turn = event.step_name, self.turn
         if event.type == "STEP_STARTED":
             started = self.steps[name] = turn.numbered("step", name)
-            turn.do(lambda stage: turn.shard(stage).run(started).start_step(name, step_id=started, **envelope))
+            turn.do(lambda stage: turn.source_run(stage).run(started).start_step(name, step_id=started, **envelope))
             return
         if name not in self.steps:
             raise InvalidEvent("stepName", f"the step {name!r} was not started")
         ended = self.steps.pop(name)
-        turn.do(lambda stage: turn.shard(stage).run(ended).start_step(name, step_id=ended).finish(**envelope))
+        turn.do(lambda stage: turn.source_run(stage).run(ended).start_step(name, step_id=ended).finish(**envelope))
 
     def _activity(self, event: AgUiEvent, piece: Piece, envelope: Envelope) -> None:
         is_message = event.type == "ACTIVITY_SNAPSHOT"
@@ -223,7 +223,9 @@ class _Answer:
         message_id, turn = self.turn.numbered("msg", kind, event.message_id), self.turn
         self.talk.counts.messages += is_message
         turn.do(
-            lambda stage: turn.shard(stage).add_message("activity", parts, message_id=message_id, activity_type=kind, **envelope)
+            lambda stage: turn.source_run(stage).add_message(
+                "activity", parts, message_id=message_id, activity_type=kind, **envelope
+            )
         )
 
     def _finish(self, event: AgUiEvent, envelope: Envelope) -> None:
@@ -244,7 +246,7 @@ class _Answer:
         self.talk.counts.add_tokens(used.get("input_tokens"), used.get("output_tokens"))
         usage_id, turn = self.turn.id("usage", index), self.turn
         turn.do(
-            lambda stage: turn.shard(stage).use(
+            lambda stage: turn.source_run(stage).use(
                 usage_id,
                 provider=used.get("provider"),
                 model=used.get("model"),
@@ -267,7 +269,7 @@ class _Answer:
         self.talk.counts.approvals += 1
         turn.do(
             lambda stage: (
-                turn.shard(stage)
+                turn.source_run(stage)
                 .run(approval_id)
                 .request_approval(
                     call.name if call else interrupt.reason,
@@ -287,7 +289,7 @@ class _Answer:
 
     def _end(self, end: Callable[[Any], object]) -> None:
         self.is_over = True
-        self.turn.do(lambda stage: (run := self.turn.shard(stage).end()) is not None and end(run))
+        self.turn.do(lambda stage: (run := self.turn.source_run(stage).end()) is not None and end(run))
 
     def _flush(self, envelope: Envelope) -> None:
         """What was begun and not ended, as far as it came."""

@@ -17,7 +17,7 @@ from runfold.domain.values import DataPart, FilePart, Part, ReasoningPart, TextP
 from runfold.ids import stable_id
 from runfold.importers.claude_asks import Ask, asks_of, said
 from runfold.importers.claude_session import Block, Branch, Conversation, Entry, Line
-from runfold.importers.recording import Recording, Shard
+from runfold.importers.recording import Recording, SourceRun
 from runfold.importers.sources import Shape, shaped
 
 FORMAT = "claude-code"
@@ -58,8 +58,8 @@ class Talk:
         self.conversation = conversation
         self.agent = f"agent:{kind}"
         self.spawn = spawn
-        self.shards: dict[Branch, Shard] = {}
-        self.first: Shard | None = None
+        self.source_runs: dict[Branch, SourceRun] = {}
+        self.first: SourceRun | None = None
         self.ours: dict[str, str] = {}
         """Our id of each call told so far, by the call's own."""
 
@@ -74,9 +74,9 @@ class Talk:
 
     def begin(self, **request: Any) -> None:
         """Start its first run."""
-        self.first = self.recording.shard(self.first_run_id, **request)
+        self.first = self.recording.source_run(self.first_run_id, **request)
         if self.conversation.branches:
-            self.shards[self.conversation.branches[0]] = self.first
+            self.source_runs[self.conversation.branches[0]] = self.first
 
     def end_if_empty(self) -> None:
         """End a run that no message is in: it was there for its sub-agents."""
@@ -87,49 +87,51 @@ class Talk:
     def tell(self, entry: Entry) -> None:
         """Give the commands for one entry, and end its branch with its last."""
         with self.recording.of(entry.piece):
-            shard = self.shards.get(entry.branch) or self._branch(entry)
+            source_run = self.source_runs.get(entry.branch) or self._branch(entry)
             if entry.is_assistant:
-                self._tell_assistant(shard, entry)
+                self._tell_assistant(source_run, entry)
             else:
-                self._tell_user(shard, entry)
-        if entry is entry.branch.entries[-1] and entry.branch in self.shards:
+                self._tell_user(source_run, entry)
+        if entry is entry.branch.entries[-1] and entry.branch in self.source_runs:
             with self.recording.of(entry.piece):
-                self._end(self.shards[entry.branch], entry)
+                self._end(self.source_runs[entry.branch], entry)
 
-    def _branch(self, entry: Entry) -> Shard:
+    def _branch(self, entry: Entry) -> SourceRun:
         """A run that leaves the one it was rewound from just before what came next there; the thread goes on with it."""
         left = entry.branch.left
         assert left is not None, "only the first branch leaves no other"  # noqa: S101
         run_id = self.id("run", "branch", entry.source_id)
         is_new = run_id not in self.recording.known.runs
         after = left.branch.entries[left.index + 1]
-        request: dict[str, Any] = {"parent": self.shards[left.branch].first_id}
+        request: dict[str, Any] = {"parent": self.source_runs[left.branch].first_id}
         if (place := self.recording.known.added_at.get(self._message_id(after))) is not None:
             request = {"parent": place[0], "at_version": place[1] - 1}
-        shard = self.recording.shard(run_id, kind="branches", actor=PERSON, occurred_at=entry.line.timestamp, **request)
+        source_run = self.recording.source_run(run_id, kind="branches", actor=PERSON, occurred_at=entry.line.timestamp, **request)
         if is_new and self.key == "main":
             self.recording.thread.move_head(MAIN, run_id, reason="rewound", actor=PERSON, occurred_at=entry.line.timestamp)
-        self.shards[entry.branch] = shard
-        return shard
+        self.source_runs[entry.branch] = source_run
+        return source_run
 
     def _message_id(self, entry: Entry) -> str:
         """The id of an entry's first message."""
         result = next(entry.results(), None)
         return self.id("msg", entry.source_id, *([] if result is None else [result.tool_use_id]))
 
-    def _tell_assistant(self, shard: Shard, entry: Entry) -> None:
+    def _tell_assistant(self, source_run: SourceRun, entry: Entry) -> None:
         message_id = self._message_id(entry)
         parts = [part for block, _ in entry.blocks() if block.type != "tool_use" for part in parts_of(block)]
-        shard.add_message("assistant", tuple(parts), message_id=message_id, actor=self.agent, occurred_at=entry.line.timestamp)
+        source_run.add_message(
+            "assistant", tuple(parts), message_id=message_id, actor=self.agent, occurred_at=entry.line.timestamp
+        )
         for block, line in entry.calls():
-            self._call(shard, block, line, message_id)
-        self._use(shard, entry)
+            self._call(source_run, block, line, message_id)
+        self._use(source_run, entry)
 
-    def _call(self, shard: Shard, block: Block, line: Line, message_id: str) -> None:
+    def _call(self, source_run: SourceRun, block: Block, line: Line, message_id: str) -> None:
         call_id = self.ours[block.id] = self.id("call", block.id)
         asks = asks_of(block, self.conversation.answered.get(block.id))
         envelope: Envelope = {"actor": self.agent, "occurred_at": line.timestamp}
-        shard.call_tool(
+        source_run.call_tool(
             block.name,
             block.input,
             call_id=call_id,
@@ -153,12 +155,12 @@ class Talk:
             )
         self.spawn(block, run_id, version)
 
-    def _use(self, shard: Shard, entry: Entry) -> None:
+    def _use(self, source_run: SourceRun, entry: Entry) -> None:
         tokens, last = tokens_of(entry), entry.lines[-1][0]
         if tokens is None:
             return
         reported = [line.message.usage for line, _ in entry.lines if line.message.usage is not None]
-        shard.use(
+        source_run.use(
             self.id("usage", entry.source_id),
             provider="anthropic",
             model=last.message.model,
@@ -168,22 +170,22 @@ class Talk:
             **tokens.model_dump(),
         )
 
-    def _tell_user(self, shard: Shard, entry: Entry) -> None:
+    def _tell_user(self, source_run: SourceRun, entry: Entry) -> None:
         for block in entry.results():
-            self._answer(shard, entry, block)
+            self._answer(source_run, entry, block)
         if not entry.has_words:
             return
         line = entry.line
         writer = CLIENT if line.is_machine_made else PERSON if self.key == "main" else AGENT
         parts = tuple(part for block, _ in entry.blocks() if block.type != "tool_result" for part in parts_of(block))
         envelope: Envelope = {"actor": writer, "occurred_at": line.timestamp}
-        shard.add_message("user", parts, message_id=self.id("msg", entry.source_id), author=writer, **envelope)
+        source_run.add_message("user", parts, message_id=self.id("msg", entry.source_id), author=writer, **envelope)
         if entry.is_interruption:
             for theirs, ours in self.ours.items():
                 if theirs not in self.conversation.answered and f"end {ours}" not in self.recording.known.home:
-                    shard.ending(ours).cancel("interrupted by the user", **envelope)
+                    source_run.ending(ours).cancel("interrupted by the user", **envelope)
 
-    def _answer(self, shard: Shard, entry: Entry, block: Block) -> None:
+    def _answer(self, source_run: SourceRun, entry: Entry, block: Block) -> None:
         """The result of a tool: a message, whatever the person said to it, and the end of the call."""
         call_id = self.ours.get(block.tool_use_id)
         message_id = self.id("msg", entry.source_id, block.tool_use_id)
@@ -192,18 +194,20 @@ class Talk:
         asks = asks_of(call, (block, entry.line)) if call is not None else []
         for ask in asks:
             with self.recording.of(entry.piece):
-                self._decide(shard, call_id or "", ask, block, entry.line)
-        shard.add_message("tool", tuple(result_parts(block.content)), message_id=message_id, tool_call_id=call_id, **envelope)
+                self._decide(source_run, call_id or "", ask, block, entry.line)
+        source_run.add_message(
+            "tool", tuple(result_parts(block.content)), message_id=message_id, tool_call_id=call_id, **envelope
+        )
         if call_id is None or any(ask.verdict == "denied" for ask in asks):
             return  # a denied call has failed with the denial
-        ending = shard.ending(call_id)
+        ending = source_run.ending(call_id)
         if block.is_error:
             ending.fail(said(block.content), code="tool_error", **envelope)
         else:
             whole = entry.line.tool_use_result
             ending.succeed(whole if isinstance(whole, dict | list) else block.content, **envelope)
 
-    def _decide(self, shard: Shard, call_id: str, ask: Ask, block: Block, line: Line) -> None:
+    def _decide(self, source_run: SourceRun, call_id: str, ask: Ask, block: Block, line: Line) -> None:
         envelope: Envelope = {"actor": PERSON, "occurred_at": line.timestamp}
         approval = self.recording.batch.approval(self.id("approval", block.tool_use_id, ask.name))
         if ask.verdict == "denied":
@@ -214,7 +218,7 @@ class Talk:
         if ask.chosen is None:
             return
         decision_id = self.id("dec", block.tool_use_id, ask.name)
-        shard.run(decision_id).decide(
+        source_run.run(decision_id).decide(
             ask.intent,
             options=[{"id": option["id"], "description": _described(option)} for option in ask.options],
             chosen=ask.chosen,
@@ -224,17 +228,17 @@ class Talk:
             **envelope,
         )
 
-    def _end(self, shard: Shard, last: Entry) -> None:
+    def _end(self, source_run: SourceRun, last: Entry) -> None:
         """End a branch after its last entry, unless the person still has to answer."""
         envelope: Envelope = {"actor": self.agent, "occurred_at": last.lines[-1][0].timestamp}
         calls = [block for entry in last.branch.entries for block, _ in entry.calls()]
         unanswered = [block for block in calls if f"end {self.ours.get(block.id)}" not in self.recording.known.home]
         if last.is_interruption:
-            if (run := shard.end()) is not None:
+            if (run := source_run.end()) is not None:
                 run.cancel("interrupted by the user", actor=PERSON, occurred_at=envelope["occurred_at"])
         elif any(asks_of(block, None) for block in unanswered):
             return
-        elif (run := shard.end()) is not None:
+        elif (run := source_run.end()) is not None:
             if unanswered or _awaits_agent(last.branch):
                 run.fail(
                     "the session's files end before the agent's answer", code="incomplete", stop_reason="incomplete", **envelope

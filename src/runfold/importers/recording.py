@@ -114,18 +114,18 @@ class Recording:
         if len(self.batch) > STORE_AFTER and not self.in_one_go:
             self.batch.store()
 
-    def shard(self, run_id: str, **request: Any) -> "Shard":
+    def source_run(self, run_id: str, **request: Any) -> "SourceRun":
         """A run of the source, begun where it is not in yet. `request` is what `start_run` takes."""
         if run_id not in self.known.runs:
             self.thread.start_run(run_id=run_id, **request)
-        return Shard(self, run_id)
+        return SourceRun(self, run_id)
 
     def finish(self, imported: ThreadImported) -> None:
         """Say that all of the source is in."""
         self.thread.record_import(imported)
 
 
-class Shard:
+class SourceRun:
     """One run of the source, and the runs that continue it here because it had ended before the source went on."""
 
     def __init__(self, recording: Recording, run_id: str) -> None:
@@ -195,7 +195,7 @@ class Shard:
             decision.outcome(**outcome)
 
     def ending(self, call_id: str) -> ToolCall:
-        """The handle on which a call of this shard ends: in its own run, or in one that continues it."""
+        """The handle on which a call of this run ends: in its own run, or in one that continues it."""
         return self.run(f"end {call_id}").tool_call(call_id)
 
     def end(self) -> Run | None:

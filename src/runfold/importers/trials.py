@@ -18,7 +18,7 @@ from runfold.domain.values import digest
 from runfold.errors import InvalidEvent
 from runfold.ids import stable_id
 from runfold.importers.format import Read, SourceThread
-from runfold.importers.recording import Recording, Shard
+from runfold.importers.recording import Recording, SourceRun
 from runfold.importers.sources import Piece, Report, SourceFile, why
 from runfold.importers.tally import Problem, Tally
 
@@ -114,7 +114,7 @@ class _Recorder:
     def __init__(self, trial: Trial, recording: Recording) -> None:
         self.trial = trial
         self.recording = recording
-        self.shard: Shard
+        self.source_run: SourceRun
         self.open: dict[str, str] = {}
         """Calls without a result, oldest first: our id → the source's."""
         self.decision_id = self.id("dec", "solve")
@@ -127,7 +127,7 @@ class _Recorder:
         self.recording.begin(
             title=trial.title, external_ref=trial.id, metadata=trial.metadata, **self._as(None, trial.started_at)
         )
-        self.shard = self.recording.shard(
+        self.source_run = self.recording.source_run(
             self.id("run"),
             parent=None,
             agent_id=trial.agent_id,
@@ -158,7 +158,7 @@ class _Recorder:
             envelope["actor"] = "service:environment"
         message_id = self.id("msg", index)
         call_id = self._answered(said) if said.role == "tool" else None
-        self.shard.add_message(
+        self.source_run.add_message(
             said.role,
             () if said.text is None else said.text,
             message_id=message_id,
@@ -171,7 +171,7 @@ class _Recorder:
         for number, call in enumerate(said.calls):
             ours = self.id("call", index, number)
             self.open[ours] = call.provider_id
-            self.shard.call_tool(
+            self.source_run.call_tool(
                 call.name,
                 call.arguments,
                 call_id=ours,
@@ -191,7 +191,7 @@ class _Recorder:
         return found
 
     def _answer(self, call_id: str, said: Said, envelope: Envelope) -> None:
-        call = self.shard.ending(call_id)
+        call = self.source_run.ending(call_id)
         if said.is_error:
             call.fail(said.text or "", code="tool_error", **envelope)
         else:
@@ -202,7 +202,7 @@ class _Recorder:
         usage_id = self.id("usage", index) if said.usage is not None else None
         if usage_id is not None:
             raw = {**(said.usage or {}), **({} if said.cost is None else {"cost": said.cost})}
-            self.shard.run(usage_id).usage(
+            self.source_run.run(usage_id).usage(
                 usage_id=usage_id,
                 model=model,
                 input_tokens=said.input_tokens,
@@ -213,14 +213,14 @@ class _Recorder:
             )
         if said.cost is not None:
             cost_id = self.id("cost", index)
-            self.shard.run(cost_id).report_cost(
+            self.source_run.run(cost_id).report_cost(
                 money(said.cost), usage_id=usage_id, model=model, node_id=who, cost_id=cost_id, **envelope
             )
 
     def _decide(self) -> None:
         if self.trial.reward is None:
             return
-        self.shard.run(self.decision_id).decide(
+        self.source_run.run(self.decision_id).decide(
             f"solve task {self.trial.task_id}",
             options=[ATTEMPT],
             chosen="attempt",
@@ -234,7 +234,7 @@ class _Recorder:
         trial, envelope = self.trial, self._as(AGENT, self.trial.ended_at)
         evaluator: Envelope = {**envelope, "actor": "service:evaluator"}
         if trial.reward is not None:
-            self.shard.conclude(
+            self.source_run.conclude(
                 self.decision_id,
                 success=trial.reward >= 1,
                 result=trial.reward_info,
@@ -243,8 +243,8 @@ class _Recorder:
             )
         if trial.user_cost is not None:
             cost_id = self.id("cost", "user")
-            self.shard.run(cost_id).report_cost(money(trial.user_cost), node_id=USER, cost_id=cost_id, **envelope)
-        run_to_end = self.shard.end()
+            self.source_run.run(cost_id).report_cost(money(trial.user_cost), node_id=USER, cost_id=cost_id, **envelope)
+        run_to_end = self.source_run.end()
         if run_to_end is None:
             return
         if trial.failure is not None:
