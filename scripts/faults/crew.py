@@ -40,6 +40,8 @@ class Crew:
         self._running: dict[str, BaseProcess] = {}
         self.kills = 0
         self.crashed: list[str] = []
+        self.meanwhile: Callable[[], None] = lambda: None
+        """Called again and again while the crew is waited for: what its processes need is kept going there."""
 
     def start(self, body: Body, work: Work, *more: Any) -> None:
         """Start a process. `body` is a function of a module."""
@@ -87,6 +89,7 @@ class Crew:
         """Wait until all writers have ended. False when some have not after `patience` seconds: they are told to stop."""
         until = time.monotonic() + patience
         while self.alive() and time.monotonic() < until:
+            self.meanwhile()
             time.sleep(0.02)
         late = self.alive()
         if late:
@@ -110,6 +113,7 @@ class Crew:
             fresh.replace(Path(folder) / "goal")
         until = time.monotonic() + patience
         while self.alive(readers=True) and time.monotonic() < until:
+            self.meanwhile()
             time.sleep(0.02)
         return not self.alive(readers=True)
 

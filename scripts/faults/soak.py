@@ -112,6 +112,7 @@ class Soak:
             ACTS[step.kind](self, step.dice)
             self.done[step.kind] += 1
             self.look_after()
+        stage.crew.meanwhile = self.service.keep  # it may end by itself after the last fault, and the streams need it
         stage.crew.tell_to_stop()
         stage.finish(patience=180)
         stage.figures.measured["events streamed"] = stage.figures.measured.get("events streamed", 0) + compare_streams(

@@ -129,7 +129,7 @@ async def _look_for_goal(work: Subscribers) -> None:
     GOAL[work.folder] = int(work.goal.read_text())
 
 
-def given(work: Subscribers, number: int) -> list[int]:
-    """What one was given, in order; nothing where it did not come to the end."""
+def given(work: Subscribers, number: int) -> list[int] | None:
+    """What one was given, in order; None where it did not come to the end, and so wrote nothing down."""
     path = work.delivered(number)
-    return [position for (position,) in _POSITION.iter_unpack(path.read_bytes())] if path.exists() else []
+    return [position for (position,) in _POSITION.iter_unpack(path.read_bytes())] if path.exists() else None
