@@ -78,7 +78,7 @@ class Ledger(TenantLedger):
 
     @staticmethod
     def connect(url: str, key: str | None = None, *, timeout: float = 30.0, patience: float = 60.0) -> "RemoteLedger":
-        """The ledger behind a server, with the same handles and questions. `key` is else RUNFOLD_KEY.
+        """Return the ledger behind a server, with the same handles and questions. `key` is else RUNFOLD_KEY.
 
         Each try of a request has `timeout` seconds, and it is repeated for `patience` seconds. Raises LedgerUnavailable where
         nobody answers, LedgerError where something else than such a server does, UsageError for what is no URL.
@@ -88,12 +88,12 @@ class Ledger(TenantLedger):
         return RemoteLedger.connect(url, key, timeout=timeout, patience=patience)
 
     def on_behalf(self, caller: Caller) -> TenantLedger:
-        """The same ledger for somebody else: their tenant's threads, their name on what they do."""
+        """Return the same ledger for somebody else: their tenant's threads, their name on what they do."""
         executor = CallerExecutor(self.command_executor, caller)
         return TenantLedger(executor, self.tail, self.moments_of(caller.tenant_id).found)
 
     def lineage(self) -> list[Epoch]:
-        """The present history and those that it came from, the present one first."""
+        """Return the present history and those that it came from, the present one first."""
         return list(lineage_of(self.recorder.reader, self.head()))
 
     def close(self) -> None:
@@ -110,7 +110,7 @@ class Ledger(TenantLedger):
         self.close()
 
     def at(self, moment: int | datetime | str, *, most_events: int = MOST_EVENTS, progress: Progress | None = None) -> Reading:
-        """As of a `TenantLedger`; and `progress` is told where read models must be made."""
+        """Do what `TenantLedger.at` says; `progress` is told where read models must be made."""
         whole = partial(self.prepared.whole_past, progress=progress)
         return self.now.at(parse_moment(moment) if isinstance(moment, str) else moment, most_events, whole)
 
@@ -126,7 +126,7 @@ class Ledger(TenantLedger):
         return self.folding.fold(*names, progress=progress)
 
     def projections(self, own: Iterable[AnyProjection] = (), *, seen_by: str | None = None) -> list[ProjectionStatus]:
-        """Every read model: how far it is, how far behind, and what is wrong with one that cannot go on.
+        """Return every read model: how far it is, how far behind, and what is wrong with one that cannot go on.
 
         `own` are projections that are known beside the built-in ones, to be listed before anything was folded too. Of what
         is told to one tenant (`seen_by`), the words of others are left out.
@@ -171,7 +171,7 @@ class Ledger(TenantLedger):
         return self.folding.make_schema(schema, *names, as_of=as_of, branch=branch, processes=processes, progress=progress)
 
     def schemas(self) -> list[PastSchema]:
-        """The schemas of the past that were made and not dropped yet."""
+        """Return the schemas of the past that were made and not dropped yet."""
         return self.folding.schemas()
 
     def drop_schema(self, schema: str) -> None:
@@ -197,7 +197,7 @@ class Ledger(TenantLedger):
         return self.prepared.prepare(moment, expires_in=expires_in, processes=processes, progress=progress)
 
     def moments(self) -> list[MomentView]:
-        """The moments that were asked for in this tenant and not dropped yet."""
+        """Return the moments that were asked for in this tenant and not dropped yet."""
         return self.prepared.all()
 
     def drop_moment(self, id: str) -> None:
@@ -205,9 +205,9 @@ class Ledger(TenantLedger):
         self.prepared.drop(id)
 
     def moments_of(self, tenant_id: str) -> Moments:
-        """The moments of any tenant."""
+        """Return the moments of any tenant."""
         return self.prepared.of(tenant_id)
 
     def preparer(self) -> Preparer:
-        """What makes the moments that any process asked for, and drops those that are unused, once it is started."""
+        """Return what, once it is started, makes the moments that any process asked for, and drops the unused."""
         return self.prepared.preparer()

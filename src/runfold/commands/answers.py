@@ -19,13 +19,13 @@ IN_FLIGHT_SECONDS = 0.002
 
 
 class Answers:
-    """Gives them, from the log."""
+    """Gives these answers, from the log."""
 
     def __init__(self, reader: Reader, states: CachedStreams, turn: threading.Lock) -> None:
         self._reader, self._states, self._turn = reader, states, turn
 
     def recorded_under(self, caller: Caller) -> Receipt | None:
-        """What was recorded under the caller's key, if anything was.
+        """Return what was recorded under the caller's key, if anything was.
 
         Raises KeyReused when something else was asked then.
         """
@@ -93,6 +93,6 @@ def require_same(known: AlreadyRecorded, event: Event) -> None:
 
 
 def _is_of(caller: Caller, begun: Recorded) -> bool:
-    """Whether what was recorded under a key of the tenant's was this caller's command; another's says nothing of theirs."""
+    """Return whether what was recorded under a key of the tenant's was this caller's command, and not another's."""
     said = begun.metadata
     return caller.key_of == "caller" and said.actor == caller.actor and (said.request_digest is None) == (caller.request is None)

@@ -12,7 +12,7 @@ from runfold.store.codec import StreamKey
 
 
 class Backlog:
-    """One thread works on them, in the order in which they came. It is started when the first one comes."""
+    """Has one thread work on them, in the order in which they came. The thread is started when the first one comes."""
 
     def __init__(self, turn: threading.Lock, work: Callable[[Attempt], bool]) -> None:
         """`work` brings a command forward, and returns False where it must be worked on again."""

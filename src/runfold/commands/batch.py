@@ -23,7 +23,7 @@ _AFTER_ALL = 2**61
 
 
 class ReaderWithNew(TenantReader):
-    """The log as it will be once the batch is stored: what is collected stands after all that is recorded."""
+    """Reads the log as it will be once the batch is stored: what is collected stands after all that is recorded."""
 
     def __init__(self, datastore: Datastore, batch: "CommandBatch") -> None:
         super().__init__(datastore, batch.tenant_id)
@@ -38,7 +38,7 @@ class ReaderWithNew(TenantReader):
         up_to: int = LATEST,
         types: tuple[str, ...] = (),
     ) -> Iterator[Recorded]:
-        """A stream's events in order, the collected ones last."""
+        """Return a stream's events in order, the collected ones last."""
         yield from super().stream(stream, after_version=after_version, up_to_version=up_to_version, up_to=up_to, types=types)
         for recorded in self._batch.collected():
             wanted = not types or any(is_of_type(recorded.type, name) for name in types)
@@ -46,13 +46,13 @@ class ReaderWithNew(TenantReader):
                 yield recorded
 
     def tree(self, thread_id: str, *, after: int = 0, up_to: int = LATEST) -> list[Recorded]:
-        """The events that shape a thread's tree, the collected ones last."""
+        """Return the events that shape a thread's tree, the collected ones last."""
         stored = super().tree(thread_id, after=after, up_to=up_to)
         return stored + [new for new in self._batch.collected() if new.thread_id == thread_id and new.type in TREE_TYPES]
 
 
 class CommandBatch:
-    """Commands that are collected, and stored together. A refused one leaves the batch as it was, and may be caught."""
+    """Collects commands, and stores them together. A refused one leaves the batch as it was, and may be caught."""
 
     def __init__(self, executor: CommandExecutor, caller: Caller) -> None:
         self._executor, self._caller = executor, caller
@@ -110,7 +110,7 @@ class CommandBatch:
         self._executor.give_back(self._states)
 
     def collected(self) -> Iterator[Recorded]:
-        """What is collected, as if it were recorded now, after everything else."""
+        """Return what is collected, as if it were recorded now, after everything else."""
         session, now = self._session, self._executor.clock()
         for offset, (row, event) in enumerate(zip(session.rows, session.events, strict=True)):
             yield Recorded(

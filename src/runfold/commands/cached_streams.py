@@ -16,7 +16,7 @@ _QUICK_SECONDS = 0.002
 
 @dataclass(eq=False, kw_only=True)
 class CachedStream:
-    """A stream as this process believes it to be."""
+    """Holds a stream as this process believes it to be."""
 
     state: State
     tenant_id: str
@@ -31,7 +31,7 @@ class CachedStream:
 
     @property
     def key(self) -> StreamKey:
-        """Which stream it is."""
+        """Return the tenant and the stream."""
         return self.tenant_id, self.state.id
 
 
@@ -44,7 +44,7 @@ class LoadRequired(Exception):
 
 
 class CachedStreams:
-    """The states of streams kept in memory, those used least recently forgotten first."""
+    """Keeps streams in memory, and forgets those first that were used least recently."""
 
     def __init__(self, reader: Reader, most: int, take: Callable[[StreamKey], "CachedStream | None"] | None = None) -> None:
         """`take` hands over a state that somebody else has in memory, if they have it."""
@@ -54,7 +54,7 @@ class CachedStreams:
         self._cached: OrderedDict[StreamKey, CachedStream] = OrderedDict()
 
     def get(self, kind: type[State], key: StreamKey) -> CachedStream:
-        """The stream's state. Raises LoadRequired when it must be read first."""
+        """Return the stream's state. Raises LoadRequired when it must be read first."""
         cached = self._cached.get(key)
         if cached is None and self._take is not None and (cached := self._take(key)):
             self._cached[key] = cached
@@ -68,7 +68,7 @@ class CachedStreams:
         return cached
 
     def peek(self, key: StreamKey) -> CachedStream | None:
-        """The stream's state if it is in memory."""
+        """Return the stream's state if it is in memory."""
         return self._cached.get(key)
 
     def put(self, cached: CachedStream) -> None:
@@ -82,7 +82,7 @@ class CachedStreams:
         return self._cached.pop(key, None)
 
     def all(self) -> list[CachedStream]:
-        """All states in memory."""
+        """Return all states in memory."""
         return list(self._cached.values())
 
     def keep(self, cached: CachedStream) -> None:

@@ -10,7 +10,7 @@ from runfold.ids import new_event_id, new_id, stable_event_id, stable_id, tenant
 
 
 class Envelope(TypedDict, total=False):
-    """What any command may say about itself, beside its content."""
+    """Holds what any command may say about itself, beside its content."""
 
     actor: str | Actor
     """Who does it, as `kind:id`; else the ledger's own actor."""
@@ -24,7 +24,7 @@ class Envelope(TypedDict, total=False):
 
 
 class Caller(NamedTuple):
-    """Who asks: whose threads they see, who acts when a command names nobody, and the key under which they may ask again.
+    """Says who asks: whose threads they see, who acts when a command names nobody, the key under which they may ask again.
 
     An idempotency key is its caller's: the same key of another actor, or of the same actor on behalf of somebody else, is
     another key. Which API key was shown says nothing, so a new one for the same owner changes nothing.
@@ -46,15 +46,15 @@ class Caller(NamedTuple):
     """The id of the API key that was shown, if one was."""
 
     def may(self, scope: Scope) -> bool:
-        """Whether the caller is let do what a scope is for."""
+        """Return whether the caller is let do what a scope is for."""
         return self.scopes is None or scope in self.scopes or "admin" in self.scopes
 
     def acting(self, envelope: Envelope) -> "Caller":
-        """The same caller as whoever a command says that it is done by. Raises InvalidEvent, pydantic.ValidationError."""
+        """Return the same caller as whoever a command says that it is done by. Raises InvalidEvent, pydantic.ValidationError."""
         return self._replace(actor=Actor.parse(envelope["actor"])) if "actor" in envelope else self
 
     def new_id(self, prefix: str, number: int) -> str:
-        """An id for what a command creates; of a client's command under a key always the same."""
+        """Return an id for what a command creates; of a client's command under a key always the same."""
         if self.key is None or self.key_of == "server":  # what the server makes has an id that nobody can take before it
             return new_id(prefix)
         if self.key_of == "tenant":
@@ -62,7 +62,10 @@ class Caller(NamedTuple):
         return stable_id(prefix, *self.identity, self.key, str(number))
 
     def event_id(self, number: int) -> bytes:
-        """The id of the command's next event, which is unique in the log: so a key takes effect once, however long after."""
+        """Return the id of the command's next event.
+
+        It is unique in the log, so that a key takes effect once, however long after.
+        """
         if self.key is None:
             return new_event_id()
         if self.key_of == "tenant":
@@ -71,7 +74,7 @@ class Caller(NamedTuple):
 
     @property
     def identity(self) -> tuple[str, ...]:
-        """Whose keys these are."""
+        """Return whose keys these are."""
         if self.key_of != "caller":
             return self.key_of, self.tenant_id
         for_whom = () if self.actor.on_behalf_of is None else (self.actor.on_behalf_of,)
@@ -79,7 +82,7 @@ class Caller(NamedTuple):
 
 
 def metadata_of(envelope: Envelope, caller: Caller) -> str:
-    """The metadata that a command's events are stored with, as JSON. Raises pydantic.ValidationError."""
+    """Return the metadata that a command's events are stored with, as JSON. Raises pydantic.ValidationError."""
     said: dict[str, Any] = {key: value for key, value in envelope.items() if key != "expected_version"}
     said["actor"] = Actor.parse(envelope["actor"]) if "actor" in envelope else caller.actor
     said["request_digest"] = caller.request

@@ -115,7 +115,7 @@ class CommandExecutor:
         return submitted.result()
 
     def append_alone(self, session: Session, require: Callable[[], None]) -> Receipt:
-        """The same, while nobody else appends, if what is required then holds. Raises what `require` raises."""
+        """Do the same while nobody else appends, if what is required then holds. Raises what `require` raises."""
         with self._turn:
             if self._closed:
                 raise _closed()
@@ -127,7 +127,7 @@ class CommandExecutor:
 
     @property
     def is_deciding(self) -> bool:
-        """Whether who comes now would have to wait until another command is decided."""
+        """Return whether who comes now would have to wait until another command is decided."""
         return self._turn.locked()
 
     def take(self, key: StreamKey) -> CachedStream | None:
@@ -164,7 +164,7 @@ class CommandExecutor:
     def session(
         self, envelope: Envelope, states: CachedStreams | None = None, caller: Caller | None = None, reader: Reader | None = None
     ) -> Session:
-        """A place for a command to look at states and to record events."""
+        """Return a session, in which a command looks at states and records events."""
         plain = not envelope and caller is None
         metadata = self._default_metadata if plain else metadata_of(envelope, caller or self.caller)
         acting = (caller or self.caller).acting(envelope)

@@ -14,7 +14,7 @@ _MOST_CHARACTERS, _MOST_COUNTED = 500, 1000
 
 
 class Mismatch(NamedTuple):
-    """Where a value is not what its schema says, and how."""
+    """Says where a value is not what its schema says, and how."""
 
     path: str
     reason: str
@@ -30,7 +30,7 @@ def require_schema(name: str, schema: dict[str, Any] | None) -> None:
 
 
 def mismatch(name: str, value: Any, schema: dict[str, Any]) -> Mismatch | None:
-    """Where a value is not what its schema says, without the value's own words; None where it is. Raises InvalidEvent."""
+    """Return where a value is not what its schema says, without the value's own words; None where it is. Raises InvalidEvent."""
     validator = _validator("schema", schema)
     if json_fault(value) is not None:
         return None  # it is refused for that

@@ -19,18 +19,18 @@ T = TypeVar("T")
 
 
 class HeadName(NamedTuple):
-    """A head, of which a command expects that it is at a certain run."""
+    """Names a head of which a command expects that it is at a certain run."""
 
     thread_id: str
     name: str
 
     def at(self, reader: TenantReader) -> str | None:
-        """The run that it is at in the log."""
+        """Return the run that it is at in the log."""
         return thread_tree(reader, self.thread_id).heads.get(self.name)
 
 
 class Plan(NamedTuple, Generic[T]):
-    """A command: what it decides, and what the caller gets for it. Commands on one stream keep their order."""
+    """Says what a command decides, and what the caller gets for it. Commands on one stream keep their order."""
 
     stream: str
     decide: Callable[[Session], None]
@@ -42,7 +42,7 @@ class Plan(NamedTuple, Generic[T]):
     """Then it depends on more than the streams it looks at, and is decided while nobody else appends."""
 
     def with_receipt(self) -> "Plan[tuple[T, Receipt]]":
-        """The same, where the caller gets the receipt too."""
+        """Return the same plan, where the caller gets the receipt too."""
         return Plan(
             self.stream, self.decide, lambda receipt: (self.answer(receipt), receipt), self.envelope, self.caller, self.expects
         )
@@ -63,7 +63,7 @@ def itself(receipt: Any) -> Any:
 
 @dataclass(slots=True)
 class Attempt:
-    """One command on its way through the executor."""
+    """Follows one command on its way through the executor."""
 
     plan: Plan[Any]
     submitted: Submitted[Any]
@@ -79,5 +79,5 @@ class Attempt:
 
     @property
     def key(self) -> StreamKey:
-        """The stream on which commands keep their order."""
+        """Return the stream on which commands keep their order."""
         return self.tenant_id, self.plan.stream

@@ -69,7 +69,7 @@ def _receipt(session: Session, answer: Placed | Conflicts | Repeated) -> Receipt
 
 
 def _looked_at(plan: Plan[Any], states: CachedStreams, new_session: Callable[[CachedStreams], Session]) -> list[CachedStream]:
-    """What the command needs, found out by deciding it once on states that are then thrown away."""
+    """Return what the command needs, found out by deciding it once on states that are then thrown away."""
     session = new_session(states)
     _decide(plan, session)
     return list(session.touched.values())

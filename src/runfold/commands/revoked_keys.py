@@ -8,7 +8,7 @@ Listener = Callable[[StreamKey], object]
 
 
 class RevokedKeys:
-    """Keys, by tenant and stream.
+    """Holds the revoked keys, by tenant and stream.
 
     Whoever believes a key for a moment looks here first; whoever holds something open is told at once.
     """

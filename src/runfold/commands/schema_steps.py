@@ -60,7 +60,7 @@ def require_few_steps(name: str, value: Any, schema: Schema) -> None:
 
 
 def _below(part: Schema, value: Any, root: Schema, named: Mapping[str, list[Any]]) -> Iterator[tuple[Any, Any]]:
-    """The parts of a schema below one, each with what it applies to."""
+    """Return the parts of a schema below one, each with what it applies to."""
     again = 2 if "unevaluatedProperties" in part or "unevaluatedItems" in part else 1  # they ask what the others looked at
     for _ in range(again):
         for same in _same(part, root, named):
@@ -72,7 +72,7 @@ def _below(part: Schema, value: Any, root: Schema, named: Mapping[str, list[Any]
 
 
 def _same(part: Schema, root: Schema, named: Mapping[str, list[Any]]) -> Iterator[Any]:
-    """What applies to the same value."""
+    """Return what applies to the same value."""
     for key in _SAME:
         if key in part:
             yield part[key]
@@ -110,7 +110,7 @@ def _of_array(part: Schema, value: list[Any]) -> Iterator[tuple[Any, Any]]:
 
 
 def _weight(part: Schema, value: Any) -> int:
-    """What a part does by itself."""
+    """Return what a part does by itself."""
     steps = 1 + len(_list(part.get("enum"))) + len(_list(part.get("required")))
     if isinstance(value, str) and isinstance(pattern := part.get("pattern"), str):
         steps += _matching(pattern, len(value))
@@ -128,7 +128,7 @@ def _matching(pattern: str, characters: int) -> int:
 
 
 def _referred(reference: str, root: Schema, named: Mapping[str, list[Any]]) -> list[Any]:
-    """What a reference may lead to: it is followed in the whole document, and in each part that has an id of its own."""
+    """Return what a reference may lead to: it is followed in the whole document, and in each part that has an id of its own."""
     base, _, fragment = reference.partition("#")
     if fragment and not fragment.startswith("/"):
         return named.get(fragment, [])
@@ -149,7 +149,7 @@ def _at(start: Any, pointer: str) -> Any:
 
 
 def _named(schema: Any) -> dict[str, list[Any]]:
-    """The parts of a schema by their ids and anchors; those with an id under the empty name too."""
+    """Return the parts of a schema by their ids and anchors; those with an id under the empty name too."""
     found: dict[str, list[Any]] = {}
     left = [schema]
     while left:

@@ -24,7 +24,7 @@ S = TypeVar("S", Thread, Run, Approval, Security)
 
 
 class Session:
-    """One command at work, in its caller's tenant. It records into memory; the executor stores all of it, or nothing."""
+    """Shows one command the states of its tenant, and records into memory; the executor stores all of it, or nothing."""
 
     __slots__ = (
         "_caller",
@@ -57,19 +57,19 @@ class Session:
         """Streams that existed, and the version each was at when the command first looked."""
 
     def thread(self, thread_id: str) -> Thread:
-        """A thread that exists. Raises ThreadNotFound."""
+        """Return a thread that exists. Raises ThreadNotFound."""
         return cast("Thread", self._existing(Thread, thread_id).state)
 
     def run(self, run_id: str) -> Run:
-        """A run that exists. Raises RunNotFound."""
+        """Return a run that exists. Raises RunNotFound."""
         return cast("Run", self._existing(Run, run_id).state)
 
     def approval(self, approval_id: str) -> Approval:
-        """An approval that exists. Raises ApprovalNotFound."""
+        """Return an approval that exists. Raises ApprovalNotFound."""
         return cast("Approval", self._existing(Approval, approval_id).state)
 
     def key(self, key_id: str) -> Security:
-        """A key that exists. Raises KeyNotFound."""
+        """Return a key that exists. Raises KeyNotFound."""
         found = cast("Security", self._existing(Security, key_stream(key_id)).state)
         if found.key is None:
             raise KeyNotFound(key_id)
@@ -77,37 +77,37 @@ class Session:
 
     @property
     def seen(self) -> dict[str, int]:
-        """What it looked at, and the version it saw; 0 for what did not exist."""
+        """Return what it looked at, and the version it saw; 0 for what did not exist."""
         return self._seen
 
     def new(self, kind: type[S], stream: str) -> S:
-        """A thread, run or approval that may not exist yet."""
+        """Return a thread, run or approval that may not exist yet."""
         cached = self._states.get(kind, (self._tenant_id, stream))
         self._seen.setdefault(stream, cached.state.version)
         return cast("S", cached.state)
 
     def context_of(self, state: State) -> Context:
-        """The keys that are put beside every event of a stream."""
+        """Return the keys that are put beside every event of a stream."""
         return self._of(state).context
 
     def thread_of(self, state: State) -> str:
-        """The thread that a run or an approval belongs to."""
+        """Return the thread that a run or an approval belongs to."""
         return self._of(state).thread_id
 
     def tree(self, thread_id: str) -> Tree:
-        """The runs and heads of a thread."""
+        """Return the runs and heads of a thread."""
         return cast("Tree", self._fetch(("tree", thread_id), lambda: thread_tree(self._log, thread_id)))
 
     def inherited_message(self, run: Run, message_id: str) -> MessageState | None:
-        """A message of a run's past, as the rules must know it; None where there is none."""
+        """Return a message of a run's past, as the rules must know it; None where there is none."""
         return cast("MessageState | None", self._fetch(("message", message_id), lambda: self._past(run).message(message_id)))
 
     def inherited_call(self, run: Run, call_id: str) -> ToolCallState | None:
-        """A tool call of a run's past, as the rules must know it; None where there is none."""
+        """Return a tool call of a run's past, as the rules must know it; None where there is none."""
         return cast("ToolCallState | None", self._fetch(("call", call_id), lambda: self._past(run).call(call_id)))
 
     def inherited_state(self, run: Run) -> Any:
-        """The shared state document that a run began with."""
+        """Return the shared state document that a run began with."""
         return self._fetch("state", lambda: self._past(run).state())
 
     def _past(self, run: Run) -> History:
@@ -118,14 +118,14 @@ class Session:
         return self._reader.of(self._tenant_id)
 
     def _fetch(self, key: object, read: Callable[[], Any]) -> Any:
-        """What must be read from the database: once a command. Raises LoadRequired."""
+        """Return what must be read from the database: once a command. Raises LoadRequired."""
         fetched = self._fetched = {} if self._fetched is None else self._fetched
         if key not in fetched:
             raise LoadRequired(lambda: fetched.__setitem__(key, read()))
         return fetched[key]
 
     def next_command(self, metadata: str) -> None:
-        """Another command follows in the same session: what was read for the last one may be out of date."""
+        """Begin another command in the same session: what was read for the last one may be out of date."""
         self.metadata, self._fetched = metadata, None
 
     def expect(self, state: State, version: int | None) -> None:
@@ -169,13 +169,13 @@ class Session:
             )
 
     def undo(self) -> None:
-        """The command was refused half-way: what it wrote to is read again when it is needed."""
+        """Take back a command that was refused half-way: what it wrote to is read again when it is needed."""
         for stream in {row.stream for row in self.rows}:
             self._states.drop(self.touched[stream])
         self.rows, self.events, self.touched, self._seen = [], [], {}, {}
 
     def watched(self) -> dict[StreamKey, int]:
-        """What it looked at and did not write to, and the version it saw."""
+        """Return what it looked at and did not write to, and the version it saw."""
         if len(self._seen) == 1 and self.rows[0].stream in self._seen:
             return _NOTHING
         written = {row.stream for row in self.rows}

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Where a command's last event stands. With `appended` 0 it was recorded before, or was true already."""
+    """Says where a command's last event stands. With `appended` 0 it was recorded before, or was true already."""
 
     stream: str
     position: int
@@ -29,7 +29,7 @@ class Receipt:
 
 
 class Submitted(Generic[T]):
-    """A command on its way. `await` it, or ask for its `result`."""
+    """Stands for a command on its way. `await` it, or ask for its `result`."""
 
     __slots__ = ("_answer", "_error", "_event", "_receipt", "_waiters")
 
@@ -43,7 +43,7 @@ class Submitted(Generic[T]):
         self._waiters: list[asyncio.Future[None]] | None = None
 
     def done(self) -> bool:
-        """Whether the answer is known."""
+        """Return whether the answer is known."""
         return self._receipt is not None or self._error is not None
 
     def result(self, timeout: float | None = None) -> T:

@@ -1,4 +1,4 @@
-"""An approval's handle."""
+"""The handle of an approval, and the command of a run that requests one."""
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
@@ -34,7 +34,7 @@ _FAILURES = {"denied": "approval_denied", "expired": "approval_expired"}
 
 
 class Approval(Handle):
-    """What a person is asked to allow."""
+    """Names what a person is asked to allow."""
 
     @command
     def vote(
@@ -105,11 +105,11 @@ class Approval(Handle):
         response: dict[str, Any] | None = None,
         **envelope: Unpack[Envelope],
     ) -> Submitted[Receipt]:
-        """Like `grant`, but returns at once."""
+        """Do as `grant` does, but return at once."""
         return self.submit_vote("approve", comment=comment, arguments=arguments, response=response, **envelope)
 
     def submit_deny(self, reason: str | None = None, **envelope: Unpack[Envelope]) -> Submitted[Receipt]:
-        """Like `deny`, but returns at once."""
+        """Do as `deny` does, but return at once."""
         return self.submit_vote("deny", comment=reason, **envelope)
 
     submit_expire = submitting(expire)
@@ -143,7 +143,7 @@ class Approval(Handle):
         return self._resolving(decide, envelope, self._voted, together)
 
     def _voted(self, receipt: Receipt) -> Receipt:
-        """The answer to a vote, when it is first given and ever after. Raises CommandRefused where it came too late."""
+        """Return the answer to a vote, when it is first given and ever after. Raises CommandRefused where it came too late."""
         for event in receipt.events:
             if isinstance(event, ApprovalExpired):
                 raise CommandRefused("vote", self.id, "its time is over; that it expired is recorded now", "expired")
@@ -159,7 +159,7 @@ class Approval(Handle):
         answer: Callable[[Receipt], Receipt] = itself,
         together: frozenset[str] | None = None,
     ) -> Plan[Receipt]:
-        """A command that may decide the approval: then its run hears of it, in the same transaction."""
+        """Plan a command that may decide the approval: then its run hears of it, in the same transaction."""
 
         def work(session: Session) -> None:
             approval = session.approval(self.id)
@@ -175,7 +175,7 @@ class Approval(Handle):
 
 
 def ended_run(run: RunState) -> str | None:
-    """The state of a run that has ended, in words."""
+    """Return the state of a run that has ended, in words."""
     return run.describe() if run.status in ENDED else None
 
 

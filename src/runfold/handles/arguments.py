@@ -16,7 +16,7 @@ Content = str | list[dict[str, Any]] | tuple[Part, ...]
 
 
 def content_parts(content: Content) -> tuple[Part, ...]:
-    """What a caller gives as content → parts. Raises pydantic.ValidationError."""
+    """Return the parts of what a caller gives as content. Raises pydantic.ValidationError."""
     if isinstance(content, str):
         return (TextPart(text=content),)
     if isinstance(content, tuple):
@@ -30,7 +30,7 @@ def content_parts(content: Content) -> tuple[Part, ...]:
 
 
 def arguments_of(arguments: Any) -> tuple[str, Any]:
-    """What a caller gives as arguments → the text that digests cover, and its JSON if it is any.
+    """Return the text of what a caller gives as arguments, which digests cover, and its JSON if it is any.
 
     Text is kept to the letter. Raises InvalidEvent for what is neither text nor JSON.
     """
@@ -43,7 +43,7 @@ def arguments_of(arguments: Any) -> tuple[str, Any]:
 
 
 def checked_id(kind: Any, name: str, id: str) -> str:
-    """An id that a caller gave, if it may be one. Raises InvalidEvent."""
+    """Return an id that a caller gave, if it may be one. Raises InvalidEvent."""
     try:
         return str(TypeAdapter(kind).validate_python(id, strict=True))
     except ValidationError as error:

@@ -6,7 +6,7 @@ from runfold.handles.ledger_handle import LedgerHandle
 
 
 class Batch(LedgerHandle):
-    """Many commands in one transaction: all recorded at the end, or none.
+    """Collects many commands in one transaction: all are recorded at the end, or none.
 
     Where the database is, a refused one may be caught, and the rest goes on. Over HTTP they are checked at the end, and a
     refused one refuses them all; what a command returns before that says what it is, and not yet where it stands.

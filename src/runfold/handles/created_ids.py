@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class CreatedIds:
-    """The ids of what one caller's commands create, in their order. Thread-safe."""
+    """Gives ids to what one caller's commands create, in their order. Thread-safe."""
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller

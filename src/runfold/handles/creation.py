@@ -33,7 +33,7 @@ _SAID = (
 
 
 class RunRequest(Envelope, total=False):
-    """How a run is asked for, beside its input."""
+    """Says how a run is asked for, beside its input."""
 
     agent_id: str
     """Who runs; else the parent's agent, else the thread's."""
@@ -60,7 +60,7 @@ class RunRequest(Envelope, total=False):
 
 
 class Creation:
-    """A request for a run, on its way through the executor."""
+    """Follows a request for a run on its way through the executor."""
 
     def __init__(self, executor: Executor, thread_id: str | None, input: Any, request: RunRequest, *, start: bool) -> None:
         self._executor, self._thread_id, self._request, self._start = executor, thread_id, request, start
@@ -108,7 +108,7 @@ class Creation:
 
     @property
     def expects(self) -> HeadName | None:
-        """The head that the caller expects to be somewhere."""
+        """Return the head that the caller expects to be somewhere."""
         if self._thread_id is None or self._request.get("expected_head") is None:
             return None
         return HeadName(self._thread_id, _id_of(self._request.get("parent", MAIN)))
@@ -121,7 +121,7 @@ class Creation:
         return session.thread_of(session.run(_id_of(self._request.get("parent"))))
 
     def _origin(self, session: Session, thread: ThreadState) -> RunState | None:
-        """The run that the new one comes from; None for a root."""
+        """Return the run that the new one comes from; None for a root."""
         asked = self._request.get("parent", MAIN)
         expected = self._request.get("expected_head")
         run_id = _id_of(asked)
@@ -186,5 +186,5 @@ def _id_of(parent: Handle | str | None) -> str:
 
 
 def request_envelope(request: RunRequest) -> Envelope:
-    """The part of a request that any command may carry."""
+    """Return the part of a request that any command may carry."""
     return cast("Envelope", {name: value for name, value in request.items() if name in Envelope.__annotations__})

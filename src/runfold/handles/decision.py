@@ -1,4 +1,4 @@
-"""The handles of a decision and of a problem."""
+"""The handles of a decision and of a problem, and the commands of a run that record them."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Unpack
@@ -16,7 +16,7 @@ from runfold.handles.run_plan import child_of, run_plan
 
 
 class Decision(Child):
-    """A decision of a run."""
+    """Names a decision of a run."""
 
     @command
     def outcome(
@@ -85,11 +85,11 @@ class Decision(Child):
 
 
 class Problem(Child):
-    """A problem of a run."""
+    """Names a problem of a run."""
 
     @command
     def resolve(self, resolution: str, **envelope: Unpack[Envelope]) -> Plan[Receipt]:
-        """It is mended. Allowed after the run's end too."""
+        """Say that it is mended. Allowed after the run's end too."""
         return run_plan(self.run_id, lambda run: run.problems.resolve(self.id, resolution), envelope)
 
     submit_resolve = submitting(resolve)

@@ -18,7 +18,7 @@ class Executor(Protocol):
 
     @property
     def actor(self) -> Actor:
-        """Who acts where a command names nobody."""
+        """Return who acts where a command names nobody."""
 
     @property
     def ledger_identity(self) -> Hashable:

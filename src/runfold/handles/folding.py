@@ -31,7 +31,7 @@ class Folding:
         self._reading = reading
 
     def fold(self, *names: str, progress: Progress | None = None) -> int:
-        """As `Ledger.fold`."""
+        """Do what `Ledger.fold` says."""
         worker = Worker(self.projector(), chosen(names))
         try:
             return worker.catch_up(progress)
@@ -39,24 +39,24 @@ class Folding:
             worker.close()
 
     def projections(self, own: Iterable[AnyProjection] = (), *, seen_by: str | None = None) -> list[ProjectionStatus]:
-        """As `Ledger.projections`."""
+        """Do what `Ledger.projections` says."""
         with self._reading.reader.datastore.reading() as connection:
             found = statuses(connection, {**known(), **{each.name: each for each in own}}.values())
             return found if seen_by is None else as_seen_by(connection, found, seen_by)
 
     def retry(self, name: str) -> bool:
-        """As `Ledger.retry`."""
+        """Do what `Ledger.retry` says."""
         with self.connected() as connection:
             return retry(connection, name)
 
     def rebuild(
         self, *names: str | AnyProjection, processes: int = 2, keep: bool = False, told: Told | None = None
     ) -> list[Rebuilt]:
-        """As `Ledger.rebuild`."""
+        """Do what `Ledger.rebuild` says."""
         return Rebuild(self.projector(), chosen(names), processes, keep, told).run()
 
     def roll_back(self, name: str) -> int:
-        """As `Ledger.roll_back`."""
+        """Do what `Ledger.roll_back` says."""
         (projection,) = chosen([name]).values()
         with self.connected() as connection:
             return generations.rollback(connection, projection.name, projection)
@@ -70,7 +70,7 @@ class Folding:
         processes: int = 2,
         progress: Progress | None = None,
     ) -> PastSchema:
-        """As `Ledger.make_schema`."""
+        """Do what `Ledger.make_schema` says."""
         reading = self._reading.at(self._reading.reader.head().position if as_of is None else as_of)
         if reading.up_to == 0 and isinstance(as_of, datetime):
             raise UsageError(f"nothing was recorded by {as_of}; ask for a later moment")
@@ -79,18 +79,18 @@ class Folding:
         return next(made for made in self.schemas() if made.schema == schema)
 
     def schemas(self) -> list[PastSchema]:
-        """As `Ledger.schemas`."""
+        """Do what `Ledger.schemas` says."""
         with self._reading.reader.datastore.reading() as connection:
             return past.schemas(connection)
 
     def drop_schema(self, schema: str) -> None:
-        """As `Ledger.drop_schema`."""
+        """Do what `Ledger.drop_schema` says."""
         with self.connected() as connection:
             past.drop(connection, schema)
 
     @contextlib.contextmanager
     def connected(self) -> Iterator[Connection]:
-        """A connection that may change read models. Raises LedgerUnavailable."""
+        """Return a connection that may change read models. Raises LedgerUnavailable."""
         try:
             with contextlib.closing(connect(self.projector())) as connection:
                 yield connection
@@ -99,7 +99,7 @@ class Folding:
 
 
 def _branch(reading: Reading, run_id: str) -> Branch:
-    """The path of a run as of a position, and where each run on it was left. Raises RunNotFound."""
+    """Return the path of a run as of a position, and where each run on it was left. Raises RunNotFound."""
     run = reading.run(run_id)
     found: dict[str, Leaving] = {}
     for segment in path(thread_tree(reading.reader, run.thread_id, reading.up_to), run_id):

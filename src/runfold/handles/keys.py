@@ -41,7 +41,7 @@ from runfold.store.reader import LATEST, Reader
 
 @dataclass(frozen=True)
 class NewKey:
-    """A key that was made, and its text, which nobody can be shown again."""
+    """Holds a key that was made, and its text, which nobody can be shown again."""
 
     id: str
     text: str | None = field(repr=False)
@@ -50,7 +50,7 @@ class NewKey:
 
 
 class KeyView(View):
-    """A key as it stands. What is kept of its secret is not shown."""
+    """Shows a key as it stands, and nothing of what is kept of its secret."""
 
     id: str
     label: str
@@ -129,7 +129,7 @@ class Keyring:
 
 
 def key_views(reader: Reader, tenant_id: str | None, now: datetime, up_to: int = LATEST) -> list[KeyView]:
-    """The keys of a tenant, or of all of them, as they stood at a position; `now` says which have expired."""
+    """Return the keys of a tenant, or of all of them, as they stood at a position; `now` says which have expired."""
     views: dict[str, dict[str, Any]] = {}
     created: dict[str, KeyCreated] = {}
     for recorded in reader.keys(tenant_id, up_to):

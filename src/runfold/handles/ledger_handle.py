@@ -19,7 +19,7 @@ from runfold.handles.thread import Thread
 
 
 class LedgerHandle(Handle):
-    """Names the ledger as a whole, or a batch of it: threads begin here, and the handles of what is there are had here."""
+    """Names the ledger as a whole, or a batch of it: threads begin here, and it gives the handles of what is there."""
 
     def __init__(self, executor: Executor) -> None:
         super().__init__("ledger", executor)
@@ -51,13 +51,13 @@ class LedgerHandle(Handle):
     submit_create_thread = submitting(create_thread)
 
     def thread(self, thread_id: str) -> Thread:
-        """The handle of a thread. Whether there is one shows when it is used."""
+        """Return the handle of a thread. Whether there is one shows when it is used."""
         return Thread(thread_id, self.executor)
 
     def run(self, run_id: str) -> Run:
-        """The handle of a run. Whether there is one shows when it is used."""
+        """Return the handle of a run. Whether there is one shows when it is used."""
         return Run(run_id, self.executor)
 
     def approval(self, approval_id: str) -> Approval:
-        """The handle of an approval. Whether there is one shows when it is used."""
+        """Return the handle of an approval. Whether there is one shows when it is used."""
         return Approval(approval_id, self.executor)

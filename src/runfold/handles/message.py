@@ -1,4 +1,4 @@
-"""A message's handle."""
+"""The handle of a message, and the command of a run that adds one."""
 
 from collections.abc import Iterable
 from typing import Literal, Unpack
@@ -19,7 +19,7 @@ Field = Literal["content", "name", "author", "encrypted_value"]
 
 
 class Message(Child):
-    """A message of a run, or of its past."""
+    """Names a message of a run, or of its past."""
 
     @command
     def revise(self, content: Content, *, reason: str | None = None, **envelope: Unpack[Envelope]) -> Plan[Receipt]:
@@ -40,7 +40,7 @@ class Message(Child):
 
     @command
     def seal(self, *, finish_reason: str | None = None, **envelope: Unpack[Envelope]) -> Plan[Receipt]:
-        """The streaming message is complete."""
+        """Say that the streaming message is complete."""
         return run_plan(self.run_id, lambda run: run.messages.seal(self.id, finish_reason), envelope)
 
     @command
@@ -105,7 +105,7 @@ def add_message(
 
 
 def _clear_approvals(session: Session, run: RunState, *, auto_deny: bool) -> None:
-    """New input came while approvals are open: refuse it, or let the approvals go and their calls fail."""
+    """Refuse new input while approvals are open, or let the approvals go and their calls fail."""
     if not auto_deny:
         run.refuse("add_message", "decide its approvals first, or send the message with auto_deny")
     for approval_id in run.waiting_for:

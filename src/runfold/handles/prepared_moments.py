@@ -22,11 +22,11 @@ class PreparedMoments:
         self._folding, self._owner, self._limits = folding, owner, limits
 
     def of(self, tenant_id: str) -> Moments:
-        """As `Ledger.moments_of`."""
+        """Do what `Ledger.moments_of` says."""
         return Moments(self._owner.commands.recorder.reader, tenant_id, self._limits, self._folding.connected)
 
     def preparer(self) -> Preparer:
-        """As `Ledger.preparer`."""
+        """Do what `Ledger.preparer` says."""
         return Preparer(self._folding.projector())
 
     def prepare(
@@ -37,7 +37,7 @@ class PreparedMoments:
         processes: int = 2,
         progress: Progress | None = None,
     ) -> MomentView:
-        """As `Ledger.prepare`."""
+        """Do what `Ledger.prepare` says."""
         position = self._owner.reading(_moment(moment, self._owner.reader.head().position)).up_to
         own = self.of(self._owner.tenant_id)
         asked = own.ask(position, str(self._owner.actor), expires_in)
@@ -45,15 +45,15 @@ class PreparedMoments:
         return own.one(asked)
 
     def all(self) -> list[MomentView]:
-        """As `Ledger.moments`."""
+        """Do what `Ledger.moments` says."""
         return self.of(self._owner.tenant_id).all()
 
     def drop(self, id: str) -> None:
-        """As `Ledger.drop_moment`."""
+        """Do what `Ledger.drop_moment` says."""
         self.of(self._owner.tenant_id).drop(id)
 
     def whole_past(self, names: Sequence[str], position: int, most_events: int, *, progress: Progress | None = None) -> str:
-        """The schema that answers the owner as of a position. Where there is none it is made, and the oldest give way."""
+        """Return the schema that answers the owner as of a position. Where there is none it is made, and the oldest give way."""
         own = self.of(self._owner.tenant_id)
         if (found := own.find(names, position, every=True)) is not None:
             return found

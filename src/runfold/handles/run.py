@@ -18,7 +18,7 @@ from runfold.history.views import RunView
 
 
 class Run(Handle):
-    """One advance of a thread: what an agent did, said, asked and used.
+    """Names one advance of a thread: what an agent did, said, asked and used.
 
     Its commands are written where their nouns are: `run_lifecycle`, `message`, `tool_call`, `decision`, `usage`, …
     """
@@ -83,7 +83,7 @@ class Run(Handle):
 
     @command
     def branch(self, input: Any = None, **request: Unpack[RunRequest]) -> Plan["Run"]:
-        """A run whose past is this one up to `at_version` (its present one if none is given). One event; nothing is copied.
+        """Create a run whose past is this one up to `at_version`, its present one if none is given. Nothing is copied.
 
         It is created, not begun: `start` it.
         """
@@ -99,33 +99,33 @@ class Run(Handle):
     submit_branch = submitting(branch)
 
     def view(self, at: int | datetime | None = None, *, at_version: int | None = None) -> RunView:
-        """The run at a glance, now, at a position or time, or at one of its versions. Raises RunNotFound."""
+        """Return the run at a glance, now, at a position or time, or at one of its versions. Raises RunNotFound."""
         return self.executor.reading(at).run(self.id, at_version)
 
     def messages(self, at: int | datetime | None = None, *, at_version: int | None = None) -> list[MessageView]:
-        """The conversation as of this run, along its path. Raises RunNotFound."""
+        """Return the conversation as of this run, along its path. Raises RunNotFound."""
         return self.executor.reading(at).conversation(self.id, at_version=at_version)
 
     def state(self, at: int | datetime | None = None, *, at_version: int | None = None) -> Any:
-        """The shared state document as of this run, along its path. Raises RunNotFound."""
+        """Return the shared state document as of this run, along its path. Raises RunNotFound."""
         return self.executor.reading(at).state(self.id, at_version)
 
     def message(self, message_id: str) -> Message:
-        """The handle of a message of this run, or of its past."""
+        """Return the handle of a message of this run, or of its past."""
         return Message(message_id, self.executor, self.id)
 
     def tool_call(self, call_id: str) -> ToolCall:
-        """The handle of a tool call of this run, or of its past."""
+        """Return the handle of a tool call of this run, or of its past."""
         return ToolCall(call_id, self.executor, self.id)
 
     def decision(self, decision_id: str) -> Decision:
-        """The handle of a decision of this run."""
+        """Return the handle of a decision of this run."""
         return Decision(decision_id, self.executor, self.id)
 
     def problem(self, problem_id: str) -> Problem:
-        """The handle of a problem of this run."""
+        """Return the handle of a problem of this run."""
         return Problem(problem_id, self.executor, self.id)
 
     def recorded_usage(self, usage_id: str) -> Usage:
-        """The handle of what a model call of this run used."""
+        """Return the handle of what a model call of this run used."""
         return Usage(usage_id, self.executor, self.id)

@@ -1,4 +1,4 @@
-"""The handles of a step and of a model call."""
+"""The handles of a step and of a model call, and the commands of a run that begin them."""
 
 from collections.abc import Iterable
 from typing import Unpack
@@ -14,11 +14,11 @@ from runfold.handles.run_plan import child_of, run_plan
 
 
 class Step(Child):
-    """A step of a run."""
+    """Names a step of a run."""
 
     @command
     def finish(self, *, error: str | None = None, code: str = "error", **envelope: Unpack[Envelope]) -> Plan[Receipt]:
-        """It ended; badly where an `error` is given."""
+        """Record that the step ended; badly where an `error` is given."""
         failure = None if error is None else Failure(code=code, message=error)
         finished = StepFinished(step_id=self.id, ok=error is None, error=failure)
         return run_plan(self.run_id, lambda run: run.steps.finish(finished), envelope)
@@ -27,7 +27,7 @@ class Step(Child):
 
 
 class ModelCall(Child):
-    """A request to a model."""
+    """Names a request to a model."""
 
     @command
     def finish(
@@ -40,7 +40,7 @@ class ModelCall(Child):
         code: str = "error",
         **envelope: Unpack[Envelope],
     ) -> Plan[Receipt]:
-        """The model answered, or did not where an `error` is given."""
+        """Record that the model answered, or did not where an `error` is given."""
         finished = ModelCallFinished(
             model_call_id=self.id,
             response_model=response_model,

@@ -25,7 +25,7 @@ from runfold.store.reader import LATEST, Head
 
 
 class TenantLedger(LedgerHandle):
-    """Where one caller is served: commands, batches, keys, questions, subscriptions, all of one tenant."""
+    """Serves one caller: commands, batches, keys, questions, subscriptions, all of one tenant."""
 
     executor: CallerExecutor
 
@@ -33,9 +33,9 @@ class TenantLedger(LedgerHandle):
         """`Ledger.open` makes the ledger's own, and `Ledger.on_behalf` one for somebody else."""
         super().__init__(executor)
         self.command_executor = executor.commands
-        """What decides and appends the commands of everybody in this process."""
+        """It decides and appends the commands of everybody in this process."""
         self.tail = tail
-        """The newest events, for all who follow the ledger in this process."""
+        """It holds the newest events, for all who follow the ledger in this process."""
         self.caller = executor.caller
         self.keyring = Keyring(executor)
         self._whole = whole
@@ -43,7 +43,7 @@ class TenantLedger(LedgerHandle):
 
     @contextlib.contextmanager
     def batch(self, *, clock: Callable[[], datetime] | None = None) -> Iterator[Batch]:
-        """Many commands in one transaction, stored when the block ends without an error.
+        """Collect many commands in one transaction, stored when the block ends without an error.
 
         `clock` says by what time they are judged, where they were given elsewhere before: what is past `expires_at` is late.
         """
@@ -52,7 +52,7 @@ class TenantLedger(LedgerHandle):
         batch.finish()
 
     def recorded_under_key(self) -> Receipt | None:
-        """What was recorded under the caller's idempotency key, if anything was.
+        """Return what was recorded under the caller's idempotency key, if anything was.
 
         Raises KeyReused when something else was asked then.
         """
@@ -87,13 +87,13 @@ class TenantLedger(LedgerHandle):
         return self.keyring.revoke(id, reason, envelope)
 
     def keys(self) -> list[KeyView]:
-        """All keys of the tenant, those made first before the others; revoked and expired ones too."""
+        """Return all keys of the tenant, those made first before the others; revoked and expired ones too."""
         return self.keyring.all()
 
     # Reading
 
     def at(self, moment: int | datetime | str, *, most_events: int = MOST_EVENTS) -> Reading:
-        """The ledger as it stood at a position, or at a time of the store (an aware datetime, or RFC 3339 text).
+        """Return the ledger as it stood at a position, or at a time of the store (an aware datetime, or RFC 3339 text).
 
         What belongs to a thread or a run is folded from that thread's events. A question about all of them is answered from
         read models that are prepared as of then. Where there are none, the owner of the ledger has them made, from at most
@@ -104,7 +104,7 @@ class TenantLedger(LedgerHandle):
 
     @property
     def now(self) -> Reading:
-        """The ledger as it stands."""
+        """Return the ledger as it stands."""
         return self._reading
 
     def events(
@@ -117,7 +117,10 @@ class TenantLedger(LedgerHandle):
         thread_id: str | None = None,
         run_id: str | None = None,
     ) -> list[Recorded]:
-        """A page of events after a position or a cursor, in order. A type may end in `.*`. Raises HistoryChanged, UsageError."""
+        """Return a page of events after a position or a cursor, in order. A type may end in `.*`.
+
+        Raises HistoryChanged, UsageError.
+        """
         wanted = self.filter(types, thread_id, run_id)
         position = epochs.position_of(self._reading.reader, after)
         return self._reading.reader.page(wanted, after=position, up_to=LATEST if up_to is None else up_to, limit=limit)
@@ -131,7 +134,7 @@ class TenantLedger(LedgerHandle):
         run_id: str | None = None,
         follow: bool = True,
     ) -> Subscription:
-        """The events after a position or a cursor, in order, each once, and then the new ones as they come.
+        """Return the events after a position or a cursor, in order, each once, and then the new ones as they come.
 
         A type may end in `.*`. Raises UsageError for what is no cursor; the subscription raises HistoryChanged where the ledger
         was put back to before what a cursor, or the subscription itself, has seen.
@@ -140,20 +143,20 @@ class TenantLedger(LedgerHandle):
         return Subscription(self._reading.reader, self.tail, wanted, after=after, follow=follow)
 
     def position(self) -> int:
-        """The last position."""
+        """Return the last position."""
         return self.head().position
 
     def head(self) -> Head:
-        """The last position, its time, and the history that it is of."""
+        """Return the last position, its time, and the history that it is of."""
         return self._reading.reader.head()
 
     def cursor(self, position: int | None = None) -> str:
-        """A position of the present history, the last one if none is given, as a cursor: `1234@1f2e3d4c`."""
+        """Return a position of the present history, the last one if none is given, as a cursor: `1234@1f2e3d4c`."""
         head = self.head()
         return cursor_of(head.position if position is None else position, head.epoch)
 
     def filter(self, types: Sequence[str] = (), thread_id: str | None = None, run_id: str | None = None) -> Filter:
-        """Which events of this tenant are wanted, of those that the caller may see.
+        """Return which events of this tenant are wanted, of those that the caller may see.
 
         Those of a run are looked for in its thread, for which there is an index.
         """

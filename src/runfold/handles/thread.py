@@ -1,4 +1,4 @@
-"""A thread's handle."""
+"""The handle of a thread."""
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -21,7 +21,7 @@ from runfold.history.views import Message, ThreadView
 
 
 class Thread(Handle):
-    """A conversation: a tree of runs, with named heads."""
+    """Names a conversation: a tree of runs, with named heads."""
 
     @command
     def create_run(self, input: Any = None, **request: Unpack[RunRequest]) -> Plan[Run]:
@@ -118,24 +118,24 @@ class Thread(Handle):
     # Reading
 
     def view(self, at: int | datetime | None = None) -> ThreadView:
-        """The thread at a glance, now or at a position or time. Raises ThreadNotFound."""
+        """Return the thread at a glance, now or at a position or time. Raises ThreadNotFound."""
         return self.executor.reading(at).thread(self.id)
 
     def tree(self, at: int | datetime | None = None) -> Tree:
-        """Its runs and heads. Raises ThreadNotFound."""
+        """Return the thread's runs and heads. Raises ThreadNotFound."""
         return self.executor.reading(at).tree(self.id)
 
     def messages(
         self, *, at_run: str | None = None, head: str = "main", at: int | datetime | None = None, at_version: int | None = None
     ) -> list[Message]:
-        """The conversation as of a run (of a head's run, if none is given), along its path.
+        """Return the conversation as of a run (of a head's run, if none is given), along its path.
 
         `at` is a position or an aware datetime; `at_version` a version of the run. Raises ThreadNotFound, RunNotFound.
         """
         return self.executor.reading(at).messages(self.id, at_run, head=head, at_version=at_version)
 
     def events(self, at: int | datetime | None = None) -> Iterator[Recorded]:
-        """Every event of the thread, its runs and approvals, in the order of the ledger."""
+        """Return every event of the thread, its runs and approvals, in the order of the ledger."""
         return self.executor.reading(at).thread_events(self.id)
 
     # How commands are made

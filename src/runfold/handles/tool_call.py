@@ -1,4 +1,4 @@
-"""A tool call's handle."""
+"""The handle of a tool call, and the command of a run that asks for a tool."""
 
 from typing import Any, Unpack
 
@@ -17,7 +17,7 @@ from runfold.handles.run_plan import child_of, run_plan, run_state
 
 
 class ToolCall(Child):
-    """A tool call of a run, or of its past."""
+    """Names a tool call of a run, or of its past."""
 
     @command
     def start(
@@ -56,7 +56,7 @@ class ToolCall(Child):
 
     @command
     def succeed(self, result: Any = None, **envelope: Unpack[Envelope]) -> Plan[Receipt]:
-        """The tool answered."""
+        """Record that the tool answered."""
         ended = ToolSucceeded(call_id=self.id, result=result)
         return self._end(ended, envelope)
 
@@ -71,14 +71,14 @@ class ToolCall(Child):
         retriable: bool | None = None,
         **envelope: Unpack[Envelope],
     ) -> Plan[Receipt]:
-        """The tool could not. The agent sees the error and goes on."""
+        """Record that the tool could not. The agent sees the error and goes on."""
         error = Failure(code=code, message=message, type=error_type, retriable=retriable)
         ended = ToolFailed(call_id=self.id, error=error, result=result)
         return self._end(ended, envelope)
 
     @command
     def cancel(self, reason: str | None = None, **envelope: Unpack[Envelope]) -> Plan[Receipt]:
-        """Nobody waits for the tool any more."""
+        """Say that nobody waits for the tool any more."""
         ended = ToolCancelled(call_id=self.id, reason=reason)
         return self._end(ended, envelope)
 

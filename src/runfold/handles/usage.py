@@ -1,4 +1,4 @@
-"""The handle of what one model call used."""
+"""The handle of what one model call used, and the commands of a run that record use and cost."""
 
 from typing import Any, Literal, Unpack
 
@@ -14,7 +14,7 @@ from runfold.handles.run_plan import child_of, run_plan
 
 
 class Usage(Child):
-    """What one model call used."""
+    """Names what one model call used."""
 
     @command
     def correct(

@@ -43,24 +43,24 @@ class CommandRequest(NamedTuple):
 
     @property
     def path(self) -> str:
-        """Where it is sent. Raises NotFound, UsageError."""
+        """Return where it is sent. Raises NotFound, UsageError."""
         return path_of(self.route, self.ids)
 
     @property
     def body(self) -> bytes:
-        """What is sent. Raises InvalidEvent for what is not JSON."""
+        """Return what is sent. Raises InvalidEvent for what is not JSON."""
         return json_text(self.said).encode()
 
     @property
     def in_batch(self) -> dict[str, Any]:
-        """The command as one of a batch of its run. Raises NotFound, UsageError."""
+        """Return the command as one of a batch of its run. Raises NotFound, UsageError."""
         require_ids(self.route, self.ids)
         ids = {name: value for name, value in self.ids.items() if name != "run_id"}
         return {"name": self.route.name, "ids": ids, "body": dict(self.said)}
 
     @property
     def streams(self) -> frozenset[str]:
-        """The threads, runs and approvals that it names, new ones too."""
+        """Return the threads, runs and approvals that it names, new ones too."""
         named = [*self.ids.values(), *self.said.values()]
         return frozenset(name for name in named if isinstance(name, str) and name.startswith(_PREFIXES))
 
@@ -83,7 +83,7 @@ def request_of(call: MethodCall[Any]) -> CommandRequest:
 
 
 def path_of(route: Route, ids: Mapping[str, str]) -> str:
-    """Where a request goes. Raises NotFound for an id that nothing can have, UsageError for what no path can hold."""
+    """Return where a request goes. Raises NotFound for an id that nothing can have, UsageError for what no path can hold."""
     require_ids(route, ids)
     path = route.path
     for name, value in ids.items():
@@ -103,7 +103,7 @@ def require_ids(route: Route, ids: Mapping[str, str]) -> None:
 
 
 def _said(route: CommandRoute, name: str, value: Any) -> Any:
-    """An argument as it is sent. JSON of the caller's own is sent as it is: what is none is refused with its path."""
+    """Return an argument as it is sent. JSON of the caller's own is sent as it is: what is none is refused with its path."""
     field = route.fields.get(name)
     is_free = field is None or field.type is Any or _is_object(field.type)
     return value if is_free and not isinstance(value, Decimal) else plain(value)

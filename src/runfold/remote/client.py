@@ -64,7 +64,7 @@ class Client:
         key: str | None = None,
         wait: float = 0.0,
     ) -> httpx2.Response:
-        """The answer to a request, which is repeated as it is while there is none, or one that asks to come again.
+        """Return the answer to a request, which is repeated as it is while there is none, or one that asks to come again.
 
         A command has a `key`, under which it takes effect once, however often it arrives. Raises LedgerError.
         """
@@ -84,7 +84,7 @@ class Client:
 
     @contextmanager
     def stream(self, path: str, params: Params, headers: Mapping[str, str], silence: float) -> Iterator[httpx2.EventSource]:
-        """An event stream that was accepted; `silence` is for how many seconds it may say nothing. Raises LedgerError."""
+        """Return an event stream that was accepted; `silence` is for how many seconds it may say nothing. Raises LedgerError."""
         timeout = httpx2.Timeout(self.timeout, read=silence)
         try:
             with (
@@ -110,7 +110,7 @@ class Client:
 
     @contextmanager
     def failing(self) -> Iterator[None]:
-        """What goes wrong on the way, in our words."""
+        """Return what goes wrong on the way, in our words."""
         if self._closed.is_set():
             raise LedgerUnavailable("the ledger is closed", "open it again", retriable=False)
         try:
@@ -135,7 +135,7 @@ def _pause(state: tenacity.RetryCallState) -> float:
 
 
 def checked_url(url: str) -> str:
-    """Where a server is. Raises UsageError."""
+    """Return where a server is. Raises UsageError."""
     try:
         parsed = httpx2.URL(url)
     except (httpx2.InvalidURL, TypeError) as error:
@@ -148,7 +148,7 @@ def checked_url(url: str) -> str:
 
 
 def checked_key(key: str) -> str:
-    """A key that can be sent. Raises UsageError, which does not show it."""
+    """Return a key that can be sent. Raises UsageError, which does not show it."""
     if not key or not key.isascii() or not key.isprintable() or " " in key:
         raise UsageError("the key is empty, or holds what no key does; give the text that `runfold keys create` showed")
     return key
@@ -158,7 +158,7 @@ def checked_key(key: str) -> str:
 
 
 def accepted(answer: httpx2.Response) -> httpx2.Response:
-    """An answer that is one. Raises LedgerError, and `_NotNow` where the same request may be answered yet."""
+    """Return an answer that is one. Raises LedgerError, and `_NotNow` where the same request may be answered yet."""
     if answer.is_success:
         return answer
     error = error_of(answer)
@@ -170,7 +170,7 @@ def accepted(answer: httpx2.Response) -> httpx2.Response:
 
 
 def error_of(answer: httpx2.Response) -> LedgerError:
-    """What an answer that is none says, as the error that the server raised."""
+    """Return what an answer that is none says, as the error that the server raised."""
     try:
         told = orjson.loads(answer.content)
         name, detail = told["type"].removeprefix(URN), str(told["detail"])
@@ -182,7 +182,7 @@ def error_of(answer: httpx2.Response) -> LedgerError:
 
 
 def rebuilt(name: str, detail: str, facts: dict[str, Any]) -> LedgerError:
-    """An error of its own class with its own facts; of a class that is not known here, a LedgerError."""
+    """Return an error of its own class with its own facts; of a class that is not known here, a LedgerError."""
     kind = getattr(errors, name, LedgerError)
     if not (isinstance(kind, type) and issubclass(kind, LedgerError)):
         kind = LedgerError
@@ -196,7 +196,7 @@ def rebuilt(name: str, detail: str, facts: dict[str, Any]) -> LedgerError:
 
 
 def _absent(kind: type[LedgerError]) -> dict[str, Any]:
-    """The facts that an error always has; a problem leaves out those that are null."""
+    """Return the facts that an error always has; a problem leaves out those that are null."""
     parameters = list(inspect.signature(kind).parameters.values())
     return {
         parameter.name: None if parameter.default is parameter.empty else parameter.default

@@ -136,7 +136,7 @@ class Shards:
         self._turn = threading.Condition()
 
     def is_busy(self, shards: frozenset[str]) -> bool:
-        """Whether a job in one of these shards is not done."""
+        """Return whether a job in one of these shards is not done."""
         return not self._last.keys().isdisjoint(shards)
 
     def put(self, shards: frozenset[str], work: Callable[[], None]) -> None:

@@ -30,7 +30,7 @@ _LOOK_SECONDS = 0.25
 
 
 class RemoteLedger(LedgerHandle):
-    """The ledger behind a server. Thread-safe; one a process is enough. `Ledger.connect` makes one.
+    """Serves as the ledger behind a server does. Thread-safe; one a process is enough. `Ledger.connect` makes one.
 
     Each command goes out under an idempotency key and is repeated under it until it is answered, so a lost answer loses and
     doubles nothing. Who acts is the owner of the key.
@@ -57,11 +57,11 @@ class RemoteLedger(LedgerHandle):
 
     @property
     def now(self) -> Reading:
-        """The ledger as it stands."""
+        """Return the ledger as it stands."""
         return self._reading
 
     def at(self, moment: int | datetime | str) -> Reading:
-        """The ledger as it stood at a position, or at a time of the store (an aware datetime, or RFC 3339 text).
+        """Return the ledger as it stood at a position, or at a time of the store (an aware datetime, or RFC 3339 text).
 
         Questions about some threads or runs are answered at once, those about all of them where the moment is prepared: else
         they raise MomentNotPrepared, and `prepare` prepares it.
@@ -95,7 +95,7 @@ class RemoteLedger(LedgerHandle):
         return view
 
     def moments(self) -> list[MomentView]:
-        """The moments that were asked for in this tenant and not dropped yet."""
+        """Return the moments that were asked for in this tenant and not dropped yet."""
         found: list[MomentView] = []
         cursor: Params = []
         while True:
@@ -114,7 +114,7 @@ class RemoteLedger(LedgerHandle):
 
     @contextlib.contextmanager
     def batch(self) -> Iterator[Batch]:
-        """Many commands of one run in one request, sent when the block ends without an error. Of two runs: UsageError."""
+        """Collect many commands of one run in one request, sent when the block ends without an error. Of two runs: UsageError."""
         batch = Batch(RemoteBatchExecutor(self._client))
         yield batch
         batch.finish()
@@ -129,7 +129,10 @@ class RemoteLedger(LedgerHandle):
         thread_id: str | None = None,
         run_id: str | None = None,
     ) -> list[Recorded]:
-        """A page of events after a position or a cursor, in order. A type may end in `.*`. Raises HistoryChanged, UsageError."""
+        """Return a page of events after a position or a cursor, in order. A type may end in `.*`.
+
+        Raises HistoryChanged, UsageError.
+        """
         if limit < 1:
             raise UsageError(f"limit is {limit}; ask for at least 1")
         wanted = query({**wanted_of(types, thread_id, run_id), "up_to": up_to})
@@ -145,7 +148,7 @@ class RemoteLedger(LedgerHandle):
         follow: bool = True,
         patience: float | None = None,
     ) -> RemoteSubscription:
-        """The events after a position or a cursor, in order, each once, and then the new ones as they come.
+        """Return the events after a position or a cursor, in order, each once, and then the new ones as they come.
 
         A type may end in `.*`. Where the ledger was put back to before what was seen, the subscription raises HistoryChanged.
         While the server is away it connects again: for `patience` seconds, or for ever.
@@ -154,11 +157,11 @@ class RemoteLedger(LedgerHandle):
         return RemoteSubscription(self._client, wanted, after=after, follow=follow, patience=patience)
 
     def position(self) -> int:
-        """The last position."""
+        """Return the last position."""
         return int(self._ends()["head"])
 
     def cursor(self, position: int | None = None) -> str:
-        """A position of the present history, the last one if none is given, as a cursor: `1234@1f2e3d4c`."""
+        """Return a position of the present history, the last one if none is given, as a cursor: `1234@1f2e3d4c`."""
         ends = self._ends()
         return str(Cursor(ends["head"] if position is None else position, ends["epoch"]))
 
