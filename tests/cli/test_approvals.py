@@ -94,7 +94,7 @@ def test_who_votes_is_the_actor_of_the_settings_unless_one_is_named(
         (["approve", "approval_refund", "--arguments", '{"a": NaN}'], 1, "NaN"),
         (["approve", "approval_refund", "--response", "[1]"], 1, "response"),
         (["approve", "approval_refund", "--actor", "ada"], 1, "kind:id"),
-        (["approvals", "--status", "waiting", "--fold"], 2, "there are open, granted"),
+        (["approvals", "--status", "waiting", "--fold"], 2, "expected one of open, granted"),
         (["approvals", "--older-than", "long", "--fold"], 2, "such as 90s"),
         (["approvals", "--expires-before", "5", "--fold"], 2, "--expires-before takes a time"),
     ],

@@ -52,5 +52,5 @@ def test_the_service_answers_questions_and_refuses_commands_with_the_reason(data
             assert refused.status_code == 503
         with pytest.raises(LedgerUnavailable, match="takes no writes"):
             ledger.create_thread(agent_id="support")
-        assert ledger.now.threads()
+        assert ledger.now.threads().items
         assert next(recorded.position for recorded in ledger.subscribe(follow=False)) == 1

@@ -63,17 +63,17 @@ def test_a_list_for_machines_is_one_object_with_how_far_behind_it_is(runfold: Co
 def test_what_no_run_can_be_asked_by_is_said_with_what_can(runfold: Command, story: Cast) -> None:
     runfold("work", "--once", "--projection", "run_summaries")
     wrong = {
-        ("--status", "done"): "there are created, running",
+        ("--status", "done"): "expected one of created, running",
         ("--steps", "many"): "--steps takes a whole number",
         ("--duration", "long"): "--duration takes a time such as 1500ms",
         ("--limit", "0"): "from 1 to 1000",
-        ("--steps", "about:3"): "there are eq, gt",
+        ("--steps", "about:3"): "expected one of eq, gt",
         ("--percentile", "0"): "from 1 to 100",
         ("--from", "7"): "--from takes a time",
         ("--to", "yesterday"): "neither a position nor a time",
-        ("--order", "up"): "there are asc, desc",
-        ("--order-by", "size"): "there are created_at",
-        ("--cursor", "7"): "is no cursor",
+        ("--order", "up"): "expected one of asc, desc",
+        ("--order-by", "size"): "expected one of created_at",
+        ("--cursor", "7"): "invalid cursor",
     }
     for arguments, said in wrong.items():
         answer = runfold("runs", *arguments)

@@ -8,7 +8,7 @@ from tests.cli.conftest import Command
 
 
 def test_threads_are_listed_with_the_position_the_list_is_true_as_of(runfold: Command, story: Cast) -> None:
-    answer = runfold("threads")
+    answer = runfold("threads", "--fold")
     assert answer.code == 0
     assert story.thread_id in answer.out
     assert f"Refund for order {story.order}" in answer.out
@@ -17,26 +17,37 @@ def test_threads_are_listed_with_the_position_the_list_is_true_as_of(runfold: Co
 
 def test_threads_come_in_pages_and_no_page_repeats_or_leaves_out_any(runfold: Command, ledger: Ledger) -> None:
     made = [ledger.create_thread(agent_id="a", title=f"number {number}").id for number in range(5)]
-    first = runfold("threads", "--limit", "2", "--json").json
-    second = runfold("threads", "--limit", "2", "--before", str(first["next_before"]), "--json").json
-    third = runfold("threads", "--limit", "2", "--before", str(second["next_before"]), "--json").json
-    assert [item["id"] for page in (first, second, third) for item in page["items"]] == made[::-1]
-    assert third["next_before"] is None
+    first = runfold("threads", "--limit", "2", "--fold", "--json").json
+    second = runfold("threads", "--limit", "2", "--cursor", first["next_cursor"], "--json").json
+    third = runfold("threads", "--limit", "2", "--cursor", second["next_cursor"], "--json").json
+    assert [item["thread_id"] for page in (first, second, third) for item in page["items"]] == made[::-1]
+    assert third["next_cursor"] is None
     assert first["as_of"] == 5
-    assert f"more: runfold threads --before {first['next_before']}" in runfold("threads", "--limit", "2").out
+    assert f"more: the same with --cursor {first['next_cursor']}" in runfold("threads", "--limit", "2").out
+
+
+def test_threads_are_found_by_agent_user_state_and_their_id_elsewhere(runfold: Command, ledger: Ledger) -> None:
+    found = ledger.create_thread(agent_id="a", user_id="mira", external_ref="ext-1", metadata={"plan": "gold"})
+    ledger.create_thread(agent_id="b", user_id="noor", external_ref="ext-2").archive()
+    ledger.fold("threads")
+    for asked in (("--agent", "a"), ("--user", "mira"), ("--external-ref", "ext-1"), ("--state", "open")):
+        (item,) = runfold("threads", *asked, "--json").json["items"]
+        assert (item["thread_id"], item["metadata"]) == (found.id, {"plan": "gold"}), asked
+    assert "expected one of open, archived, deleted" in runfold("threads", "--state", "gone").err
 
 
 def test_threads_of_an_earlier_moment_are_those_that_were_there(runfold: Command, ledger: Ledger) -> None:
     first = ledger.create_thread(agent_id="a")
     ledger.create_thread(agent_id="a")
     answer = runfold("threads", "--at", "1", "--json").json
-    assert [item["id"] for item in answer["items"]] == [first.id]
+    assert [item["thread_id"] for item in answer["items"]] == [first.id]
     assert answer["as_of"] == 1
 
 
 def test_an_empty_ledger_lists_no_threads(runfold: Command) -> None:
-    assert runfold("threads").out.splitlines()[-1] == "0 threads as of position 0"
-    assert runfold("threads", "--json").json == {"as_of": 0, "items": [], "next_before": None}
+    assert runfold("threads", "--fold").out.splitlines()[-1] == "0 threads as of position 0"
+    answer = runfold("threads", "--json").json
+    assert (answer["as_of"], answer["behind_events"], answer["items"], answer["next_cursor"]) == (0, 0, [], None)
 
 
 def test_no_id_is_cut_where_the_output_is_not_a_terminal(
@@ -44,7 +55,7 @@ def test_no_id_is_cut_where_the_output_is_not_a_terminal(
 ) -> None:
     thread = ledger.create_thread(agent_id="an-agent-with-quite-a-long-name", title="a title that goes on and on " * 5)
     monkeypatch.setenv("COLUMNS", "40")
-    assert thread.id in runfold("threads").out
+    assert thread.id in runfold("threads", "--fold").out
 
 
 def test_a_conversation_is_shown_as_of_its_main_head(runfold: Command, story: Cast) -> None:
@@ -130,7 +141,7 @@ def test_words_that_would_command_the_terminal_are_shown_as_words(runfold: Comma
         (["thread", "THREAD", "--at", "2026-10-01T09:30:00"], 2),
         (["thread", "THREAD", "--at", "4711"], 2),
         (["tree", "THREAD", "--at", "0"], 3),
-        (["threads", "--limit", "0"], 2),
+        (["threads", "--limit", "0", "--fold"], 2),
     ],
 )
 def test_what_is_not_there_and_what_is_not_understood_are_told_apart(

@@ -90,8 +90,8 @@ def test_usage_of_a_run_its_path_and_its_tree(runfold: Command, ledger: Ledger) 
 def test_a_word_that_usage_does_not_know_is_named(runfold: Command, ledger: Ledger) -> None:
     ledger.fold("usage")
     for arguments, said in (
-        (("--by", "colour"), "by 'colour' is none; there are day, thread, run"),
-        (("--scope", "forest"), "scope 'forest' is none; there are run, path, tree"),
+        (("--by", "colour"), "unknown by 'colour'; expected one of day, thread, run"),
+        (("--scope", "forest"), "unknown scope 'forest'; expected one of run, path, tree"),
         (("--scope", "path"), "name the run"),
         (("--since", "yesterday"), "--since takes a UTC day such as 2026-01-31, not 'yesterday'"),
     ):

@@ -73,8 +73,14 @@ def seen(desk: TenantLedger, history: History) -> list[Any]:
         found += [event.stream for event in now.thread_events(thread_id)]
     for run_id in history.runs:
         run = now.run(run_id)
-        found += [run.status, run.version, run.thread_id, now.state(run_id), [call.name for call in now.tool_calls(run_id)]]
-        found += [message.text for message in now.conversation(run_id)]
+        found += [
+            run.status,
+            run.version,
+            run.thread_id,
+            now.state(run_id),
+            [call.name for call in now.tool_calls(run_id=run_id).items],
+        ]
+        found += [message.text for message in now.messages(run_id=run_id)]
     found += [(approval_id, now.approval(approval_id).status) for approval_id in history.approvals]
     return found
 

@@ -157,8 +157,7 @@ OF_THREADS: dict[str, Callable[[Reading, Cast], object]] = {
     "usage of a thread": lambda at, cast: at.usage("model", thread=f"thread_{cast.name}"),
     "usage of a tree": lambda at, cast: at.usage("run", run=cast.id("run", "claim"), scope="tree"),
     "summary": lambda at, cast: at.summary(cast.id("run", "claim")),
-    "calls": lambda at, cast: at.calls(run_id=cast.id("run", "claim")),
-    "comparison": lambda at, cast: at.compare(cast.id("run", "claim"), cast.id("run", "policy")),
+    "tool_calls": lambda at, cast: at.tool_calls(run_id=cast.id("run", "claim")),
     "view": lambda at, cast: at.run(cast.id("run", "claim")),
 }
 

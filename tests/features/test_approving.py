@@ -34,7 +34,7 @@ def test_a_gated_tool_call_waits_for_a_person_and_the_same_run_goes_on(ledger: L
 def test_a_denial_is_an_error_the_agent_can_react_to(ledger: Ledger, run: Run) -> None:
     call = run.call_tool("refund", needs_approval=True)
     run.request_approval("refund", call_id=call.id).deny("not without a receipt", actor="human:ada")
-    (view,) = ledger.now.tool_calls(run.id)
+    (view,) = ledger.now.tool_calls(run_id=run.id).items
     assert view.error is not None
     assert (view.status, view.error.message) == ("failed", "not without a receipt")
     run.add_message("assistant", "Please send me the receipt.")
@@ -64,7 +64,7 @@ def test_a_person_may_edit_the_arguments_and_only_those_may_be_used(ledger: Ledg
     call.start(approval=approval)
     view = ledger.now.approval(approval.id)
     assert (view.arguments_text, view.effective_arguments_text) == ('{"amount":100}', '{"amount":50}')
-    assert ledger.now.tool_calls(run.id)[0].arguments == {"amount": 100}  # what the agent asked for stays
+    assert ledger.now.tool_calls(run_id=run.id).items[0].arguments == {"amount": 100}  # what the agent asked for stays
 
 
 @pytest.mark.row("LT-96")

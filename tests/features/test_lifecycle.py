@@ -88,7 +88,7 @@ def test_what_comes_after_the_end_is_refused_and_the_caller_is_told_the_run_as_i
     if end != "complete":
         with pytest.raises(CommandRefused):
             call.succeed("too late")
-        assert ledger.now.tool_calls(run.id)[0].status == {"fail": "failed", "cancel": "cancelled"}[end]
+        assert ledger.now.tool_calls(run_id=run.id).items[0].status == {"fail": "failed", "cancel": "cancelled"}[end]
     assert ledger.position() == before
 
 
@@ -135,7 +135,7 @@ def test_cancelling_closes_what_is_open_keeps_what_was_said_and_may_be_repeated(
     assert run.view().status == "running"
     assert run.cancel("changed my mind").appended == 1
     assert run.cancel("again").appended == 0
-    assert [call.status for call in ledger.now.tool_calls(run.id)] == ["cancelled"]
+    assert [call.status for call in ledger.now.tool_calls(run_id=run.id).items] == ["cancelled"]
     assert [message.text for message in run.messages()] == ["Let me look."]
 
 
@@ -198,7 +198,7 @@ def test_an_output_that_is_not_fails_the_run_and_says_where_without_its_words(
     assert view.error.message.startswith(where)
     assert "secret" not in view.error.message
     assert view.output == {"total": 1}
-    assert [(each.id, each.status) for each in ledger.now.tool_calls(run.id)] == [(call.id, "failed")]
+    assert [(each.call_id, each.status) for each in ledger.now.tool_calls(run_id=run.id).items] == [(call.id, "failed")]
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,7 @@ def test_a_tool_call_is_kept_to_the_letter_and_may_be_answered_by_a_later_run(le
     assert call.start(execution_key="exec_1") == "exec_1"
     call.succeed({"where": "Kassel"})
     again.fail("timeout", code="timeout", retriable=True)
-    first, second = ledger.now.tool_calls(run.id)
+    first, second = ledger.now.tool_calls(run_id=run.id).items
     assert (first.arguments_text, first.arguments, first.status, first.result) == (
         text,
         {"order": 7.0},

@@ -100,7 +100,7 @@ def test_of_two_people_who_decide_one_request_at_once_the_first_wins(ledger: Led
 def test_denying_fails_the_call_with_the_reason_and_the_agent_goes_on(ledger: Ledger, run: Run) -> None:
     call = run.call_tool("refund", {"order": 7}, needs_approval=True)
     run.request_approval("refund", arguments={"order": 7}, call_id=call.id).deny("too much", actor="human:ada")
-    (view,) = ledger.now.tool_calls(run.id)
+    (view,) = ledger.now.tool_calls(run_id=run.id).items
     assert view.error is not None
     assert (view.status, view.error.code, view.error.message) == ("failed", "approval_denied", "too much")
     run.add_message("assistant", "I may not refund it.")
@@ -133,7 +133,7 @@ def test_a_vote_that_comes_too_late_records_the_expiry_and_is_refused(ledger: Le
         approval.grant(actor="human:ada")
     assert ledger.now.approval(approval.id).status == "expired"
     assert run.view().status == "running"
-    (view,) = ledger.now.tool_calls(run.id)
+    (view,) = ledger.now.tool_calls(run_id=run.id).items
     assert view.error is not None
     assert view.error.code == "approval_expired"
     with pytest.raises(CommandRefused, match="only an open approval takes votes"):
@@ -223,7 +223,7 @@ def test_new_input_while_an_approval_is_open_is_refused_or_lets_it_go(ledger: Le
         run.add_message("user", "never mind")
     run.add_message("user", "never mind", auto_deny=True)
     assert ledger.now.approval(approval.id).status == "withdrawn"
-    assert [view.status for view in ledger.now.tool_calls(run.id)] == ["failed"]
+    assert [view.status for view in ledger.now.tool_calls(run_id=run.id).items] == ["failed"]
     assert run.view().status == "running"
 
 

@@ -47,7 +47,7 @@ def test_every_question_and_command_about_another_tenants_things_finds_nothing(l
         their_run.branch,
         their_run.cancel,
         lambda: their_run.message(message.id).revise("x"),
-        lambda: stranger.now.tool_calls("run_1"),
+        lambda: stranger.now.tool_calls(run_id="run_1"),
         lambda: list(stranger.now.run_events("run_1")),
     ):
         with pytest.raises(RunNotFound, match="no run 'run_1'"):
@@ -72,8 +72,9 @@ def test_every_question_and_command_about_another_tenants_things_finds_nothing(l
 def test_lists_and_feeds_hold_ones_own_alone(ledger: Ledger, stranger: Ledger) -> None:
     ledger.create_thread(thread_id="thread_1", agent_id="support").start_run()
     stranger.create_thread(thread_id="thread_2", agent_id="support").start_run()
-    assert [view.id for view in ledger.now.threads()] == ["thread_1"]
-    assert [view.id for view in stranger.now.threads()] == ["thread_2"]
+    ledger.fold("threads")
+    assert [row.thread_id for row in ledger.now.threads().items] == ["thread_1"]
+    assert [row.thread_id for row in stranger.now.threads().items] == ["thread_2"]
     assert {found.thread_id for found in ledger.events()} == {"thread_1"}
     assert {found.thread_id for found in stranger.subscribe(follow=False)} == {"thread_2"}
     assert stranger.events(thread_id="thread_1") == []
@@ -116,6 +117,6 @@ def test_how_far_behind_an_answer_is_does_not_hang_on_whose_the_next_event_is(le
     ledger.fold("threads")
     ledger.create_thread(agent_id="support")
     time.sleep(0.02)
-    standing = stranger.now.thread_list().standing
+    standing = stranger.now.threads().standing
     assert (standing.position, standing.head) == (1, 2)
     assert standing.behind_seconds > 0.01

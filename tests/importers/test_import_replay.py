@@ -66,9 +66,16 @@ def branches(lines: list[dict[str, Any]]) -> tuple[list[Said], list[Said]]:
     return _conversation(lines, before), _conversation(lines, messages[-1])
 
 
+def _thread_of(ledger: Ledger, session_id: str) -> str:
+    """The thread that a session was imported into."""
+    ledger.fold("threads")
+    (row,) = ledger.now.threads(external_ref=session_id).items
+    return row.thread_id
+
+
 @pytest.fixture(scope="module")
 def thread_id(imported: Imported) -> str:
-    return next(view.id for view in imported.ledger.now.threads(2000) if view.external_ref == SESSION)
+    return _thread_of(imported.ledger, SESSION)
 
 
 def _position_after(ledger: Ledger, thread_id: str, messages: int) -> int:
@@ -126,7 +133,7 @@ def test_the_branch_is_not_there_before_it_was_made(imported: Imported, thread_i
 )
 def test_parallel_calls_make_no_branch(imported: Imported, path: str) -> None:
     session_id = path.rpartition("/")[2].removesuffix(".jsonl.gz")
-    thread_id = next(view.id for view in imported.ledger.now.threads(2000) if view.external_ref == session_id)
+    thread_id = _thread_of(imported.ledger, session_id)
     messages = imported.ledger.thread(thread_id).messages()
     lines = [line for line in imported.lines(path) if line["type"] in {"user", "assistant"}]
     api_messages = {line["message"]["id"] for line in lines if line["type"] == "assistant"}

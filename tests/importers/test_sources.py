@@ -87,8 +87,9 @@ def test_line_ends_inside_a_text_are_no_new_line(ledger: Ledger, importing: Impo
     session.say("one\u2028two\x0bthree")
     session.path.write_text(json.dumps(session.records[0], ensure_ascii=False) + "\r\n", newline="")
     assert importing("claude-code", session.path).problems == []
-    (view,) = ledger.now.threads()
-    assert [message.text for message in ledger.thread(view.id).messages()] == ["one\u2028two\x0bthree"]
+    ledger.fold("threads")
+    (row,) = ledger.now.threads().items
+    assert [message.text for message in ledger.thread(row.thread_id).messages()] == ["one\u2028two\x0bthree"]
 
 
 def test_a_packed_file_that_breaks_off_is_one_problem_and_the_others_go_in(

@@ -81,7 +81,7 @@ def the_run(ledger: Ledger) -> str:
 def test_results_with_empty_ids_go_to_the_calls_before_them_in_order(ledger: Ledger, importing: Importing, file: Path) -> None:
     tally = importing("tau2", write(file, simulation()))
     assert (tally.threads, tally.messages, tally.tool_calls, tally.tool_errors) == (1, 6, 2, 1)
-    look, book = ledger.now.tool_calls(the_run(ledger))
+    look, book = ledger.now.tool_calls(run_id=the_run(ledger)).items
     assert (look.name, look.status, look.result) == ("look", "succeeded", "seen")
     assert (book.name, book.status) == ("book", "failed")
     assert look.provider_call_id is None
@@ -93,7 +93,7 @@ def test_a_result_that_names_its_call_goes_to_it_in_any_order(ledger: Ledger, im
     made = [{"id": "a", "name": "look", "arguments": {}}, {"id": "b", "name": "book", "arguments": {}}]
     messages = [said("assistant", tool_calls=made), said("tool", "for b", id="b"), said("tool", "for a", id="a")]
     importing("tau2", write(file, simulation(messages=messages)))
-    assert [call.result for call in ledger.now.tool_calls(the_run(ledger))] == ["for a", "for b"]
+    assert [call.result for call in ledger.now.tool_calls(run_id=the_run(ledger)).items] == ["for a", "for b"]
 
 
 def test_a_reward_of_nothing_is_a_failed_outcome_of_a_completed_run(ledger: Ledger, importing: Importing, file: Path) -> None:
@@ -258,7 +258,7 @@ def test_one_id_for_two_calls_is_two_calls(ledger: Ledger, importing: Importing,
     trial = _trial(_call('{"n":  1}'), _answer("one"), _call("not json"), _answer("Error: no"))
     tally = importing("tau-bench", write(file, [trial]))
     assert (tally.tool_calls, tally.tool_errors, tally.decisions) == (2, 1, 1)
-    first, second = ledger.now.tool_calls(the_run(ledger))
+    first, second = ledger.now.tool_calls(run_id=the_run(ledger)).items
     assert (first.arguments_text, first.arguments, first.result) == ('{"n":  1}', {"n": 1}, "one")
     assert (second.arguments_text, second.arguments, second.status) == ("not json", None, "failed")
     assert first.provider_call_id == second.provider_call_id == "same"

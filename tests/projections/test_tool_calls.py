@@ -154,7 +154,11 @@ def test_real_calls_are_what_their_runs_say(
     assert len(asked) == number
     assert sum(row.status == "failed" for row in rows.values()) == failed
     assert {call_id for _, call_id in asked} >= answered_later
-    views = {(run_id, view.id): view for run_id in {run_id for run_id, _ in asked} for view in ledger.now.tool_calls(run_id)}
+    views = {
+        (run_id, view.call_id): view
+        for run_id in {run_id for run_id, _ in asked}
+        for view in ledger.now.tool_calls(run_id=run_id).items
+    }
     assert views.keys() == asked.keys()
     for key, view in views.items():
         row = asked[key]

@@ -29,27 +29,28 @@ from runfold.projector.filling import Filler, Job, Target
 from runfold.projector.status import as_seen_by, statuses
 from runfold.projector.tables import Table
 from runfold.projector.team import read_head
-from runfold.queries.approval_list import ApprovalsAsked
-from runfold.queries.attention_list import AttentionAsked
-from runfold.queries.call_list import CallsAsked
-from runfold.queries.decision_list import DecisionsAsked
-from runfold.queries.problem_list import ProblemsAsked
+from runfold.queries.approval_list import ApprovalParameters
+from runfold.queries.attention_list import AttentionParameters
+from runfold.queries.decision_list import DecisionParameters
+from runfold.queries.paging import Paging
+from runfold.queries.problem_list import ProblemParameters
 from runfold.queries.reading import Reading
-from runfold.queries.run_list import RunsAsked
-from runfold.queries.thread_list import ThreadsAsked
+from runfold.queries.run_list import RunParameters
+from runfold.queries.thread_list import ThreadParameters
+from runfold.queries.tool_call_list import ToolCallParameters
 from runfold.store.datastore import Datastore
 from runfold.store.filter import Filter
 from runfold.store.writer import _FIND, _STORED_IDS
 from tests.promises.statements import Seen
 
 LISTS: dict[str, tuple[type, AnyProjection]] = {
-    "runs": (RunsAsked, RunSummaries()),
-    "approvals": (ApprovalsAsked, ApprovalQueue()),
-    "decisions": (DecisionsAsked, DecisionLog()),
-    "calls": (CallsAsked, ToolCalls()),
-    "problems": (ProblemsAsked, Problems()),
-    "attention": (AttentionAsked, Attention()),
-    "thread_list": (ThreadsAsked, Threads()),
+    "runs": (RunParameters, RunSummaries()),
+    "approvals": (ApprovalParameters, ApprovalQueue()),
+    "decisions": (DecisionParameters, DecisionLog()),
+    "tool_calls": (ToolCallParameters, ToolCalls()),
+    "problems": (ProblemParameters, Problems()),
+    "attention": (AttentionParameters, Attention()),
+    "threads": (ThreadParameters, Threads()),
 }
 VALUES = {
     "agent_id": "support",
@@ -78,6 +79,7 @@ VALUES = {
     "active": True,
 }
 """What lists are narrowed by. All others are ids, and words of a few."""
+NO_FILTERS = get_type_hints(Paging).keys() | {"order", "limit", "order_by", "content", "steps_operator", "duration_operator"}
 
 
 def of_lists(now: Reading, thread_id: str, run_id: str, *, of_any_size: bool) -> None:
@@ -92,7 +94,17 @@ def of_lists(now: Reading, thread_id: str, run_id: str, *, of_any_size: bool) ->
         for order_by, order in itertools.product(orders, ("asc", "desc")) if not of_any_size else ():
             _pages(now, name, {"order_by": order_by, "order": order} if order_by else {"order": order})
         indexed = {index[0] for index in (*projection.indexes, projection.key)}
-        for field in hints.keys() - {"order", "limit", "cursor", "order_by", "steps_operator", "duration_operator"}:
+        for field in hints.keys() - {
+            "order",
+            "limit",
+            "cursor",
+            "order_by",
+            "steps_operator",
+            "duration_operator",
+            "min_position",
+            "wait_seconds",
+            "content",
+        }:
             if (field.removesuffix("_from").removesuffix("_to") in {each.removesuffix("_at") for each in indexed}) == of_any_size:
                 continue
             for value in _words(hints[field]) or [VALUES.get(field, ids.get(field, "x"))]:
@@ -123,9 +135,9 @@ def of_runs(ledger: Ledger, threads: list[str], runs: list[str]) -> None:
             now.run,
             now.summary,
             now.metrics,
-            now.conversation,
+            lambda run_id: now.messages(run_id=run_id),
             now.state,
-            now.tool_calls,
+            lambda run_id: now.tool_calls(run_id=run_id),
             now.steps,
             now.trace,
             now.analyze_failure,
@@ -133,7 +145,6 @@ def of_runs(ledger: Ledger, threads: list[str], runs: list[str]) -> None:
             lambda run_id: now.usage("model", run=run_id),
             lambda run_id: now.usage("day", run=run_id, scope="path"),
             lambda run_id: now.usage("day", run=run_id, scope="tree"),
-            lambda run_id: now.compare(run_id, runs[0]),
             lambda run_id: now.diff(run_id, runs[0]),
         ):
             with contextlib.suppress(LedgerError):  # it has not failed, say
@@ -143,7 +154,7 @@ def of_runs(ledger: Ledger, threads: list[str], runs: list[str]) -> None:
         now.heads(thread_id)
         now.messages(thread_id)
         list(now.thread_events(thread_id))
-    now.threads(limit=20)
+    now.threads(limit=20, content=True)
     now.goals(limit=20)
     now.decision_words(now.decisions(limit=20).items)
     now.problem_words(now.problems(limit=20).items)
@@ -153,7 +164,7 @@ def of_runs(ledger: Ledger, threads: list[str], runs: list[str]) -> None:
         page = now.rows(name, limit=20)
         now.rows(name, limit=20, cursor=page.next_cursor)
     then = ledger.at(ledger.position() // 2)
-    for name in ("runs", "approvals", "decisions", "calls", "problems", "attention", "thread_list"):
+    for name in ("runs", "approvals", "decisions", "tool_calls", "problems", "attention", "threads"):
         getattr(then, name)(thread_id=threads[0], limit=20)
     then.usage("model", thread=threads[0])
     ledger.at(datetime.now(UTC) - timedelta(days=1)).threads(limit=20)

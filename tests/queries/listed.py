@@ -15,8 +15,8 @@ from runfold.handles.batch import Batch
 from runfold.handles.tool_call import ToolCall
 from runfold.importers.importing import import_paths
 from runfold.projections.fold import fold_all
-from runfold.projections.projection import Projection, R
-from runfold.queries.read_models import Page
+from runfold.projections.projection import Projection, R, Row
+from runfold.queries.page import Page
 from tests.databases import fresh_database
 
 REAL = {"ag-ui-streams": "ag-ui", "tau-bench-airline": "tau-bench", "claude-code": "claude-code"}
@@ -47,9 +47,15 @@ class Listed:
         while True:
             page: Page[Any] = getattr(self.ledger.now, name)(**asked, limit=limit, cursor=cursor)
             assert len(page.items) == limit or page.next_cursor is None
-            found += page.items
+            found += map(_row_of, page.items)
             if (cursor := page.next_cursor) is None:
                 return found
+
+
+def _row_of(item: Any) -> Any:
+    """The row of the read model that an item of a list is, without what was read from the log."""
+    kind = next((kind for kind in type(item).__mro__ if Row in kind.__bases__), None)
+    return item if kind in {None, type(item)} else kind(**{name: getattr(item, name) for name in kind.model_fields})
 
 
 @pytest.fixture(scope="session")

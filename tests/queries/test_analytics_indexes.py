@@ -83,7 +83,7 @@ def plans(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return query(self, text, parameters)
 
     monkeypatch.setattr(Snapshot, "query", explained)
-    monkeypatch.setattr("runfold.queries.patterns.patterns", lambda *_: None)
+    monkeypatch.setattr("runfold.queries.patterns._with_words", lambda *_: None)
     return found
 
 

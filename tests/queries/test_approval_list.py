@@ -177,13 +177,13 @@ def test_an_approval_past_its_time_stays_open_until_that_is_recorded(thread: Thr
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ({"status": "pending"}, "there are open, granted, denied, expired, withdrawn"),
+        ({"status": "pending"}, "expected one of open, granted, denied, expired, withdrawn"),
         ({"older_than": "yesterday"}, "older_than takes a duration such as 90s, 15m, 1h or 7d, not 'yesterday'"),
         ({"older_than": 5}, "older_than"),
         ({"older_than": "9999999999999d"}, "older_than"),
         ({"expires_before": "tomorrow"}, "expires_before takes a time with its zone"),
-        ({"order_by": "age"}, "there are requested_position, expires_at, decided_position"),
-        ({"agent": "a"}, "there is nothing to ask for by 'agent'"),
+        ({"order_by": "age"}, "expected one of requested_position, expires_at, decided_position"),
+        ({"agent": "a"}, "unknown parameter 'agent'"),
     ],
 )
 def test_what_nothing_could_be_asked_by_is_refused(ledger: Ledger, asked: dict[str, Any], said: str) -> None:

@@ -88,7 +88,7 @@ def test_the_list_narrows_by_reason_state_thread_agent_and_goal(folded, ledger: 
         ({"reason": "tokens"}, []),
     ):
         assert [row.run_id for row in reading.attention(**asked).items] == [run.id for run in wanted], asked
-    with pytest.raises(UsageError, match="reason 'sad' is none; there are failed, stuck, waiting_for_approval"):
+    with pytest.raises(UsageError, match="unknown reason 'sad'; expected one of failed, stuck, waiting_for_approval"):
         reading.attention(reason="sad")
 
 

@@ -190,14 +190,13 @@ def test_two_runs_part_at_the_first_other_choice_as_the_read_models_say(ledger: 
     choose(b, chosen="ask", node_id="ship")
     a.complete()
     b.fail("no")
-    ledger.fold("run_summaries", "decision_log")
-    found, compared = ledger.now.diff(a.id, b.id), ledger.now.compare(a.id, b.id)
-    assert compared.divergence
+    found = ledger.now.diff(a.id, b.id)
+    assert found.own_divergence
     assert found.decision_divergence
-    assert found.decision_divergence.ordinal == compared.divergence.ordinal == 3
+    assert found.decision_divergence.ordinal == found.own_divergence.ordinal == 3
     assert (found.a.status, found.a.decisions, found.a.success_rate) == ("completed", 3, 2 / 3)
     assert (found.b.status, found.b.decisions, found.b.success_rate) == ("failed", 4, 1 / 4)
-    assert (found.nodes_only_in_a, found.nodes_only_in_b) == (compared.nodes_only_in_a, compared.nodes_only_in_b)
+    assert (found.nodes_only_in_a, found.nodes_only_in_b) == (("check",), ("ship",))
     assert found.divergence
     assert found.divergence.a
     assert (found.divergence.a.kind, found.divergence.differs) == ("outcome", ("success",)), "which came before that choice"
@@ -318,8 +317,9 @@ def _numbers(found: RunDiff) -> tuple[int | None, int | None]:
 
 def test_a_conversation_that_was_rewound_parts_where_the_person_went_back(ledger: Ledger, trajectories: Path) -> None:
     import_paths(ledger, "claude-code", [trajectories / REWOUND])
-    (thread,) = ledger.now.threads()
-    first, second = ledger.now.tree(thread.id).nodes
+    ledger.fold("threads")
+    (thread,) = ledger.now.threads().items
+    first, second = ledger.now.tree(thread.thread_id).nodes
     found = ledger.now.diff(first, second)
     assert found.common
     assert (found.common.path, found.common.messages) == ((first,), 6)
@@ -348,7 +348,9 @@ def test_two_attempts_at_one_real_task_part_at_the_first_word_that_differs(
         part = tmp_path / f"{number}.json"
         part.write_text(json.dumps(results))
         import_paths(ledger, "tau2", [part])
-    b, a = (run for thread in ledger.now.threads() for run in ledger.now.tree(thread.id).nodes)
+    ledger.fold("threads")
+    threads = ledger.now.threads(order_by="created_position").items
+    b, a = (run for thread in threads for run in ledger.now.tree(thread.thread_id).nodes)
     found = ledger.now.diff(a, b)
     first = next((one, other) for one, other in zip(*told_by_file, strict=False) if one != other)
     assert found.divergence

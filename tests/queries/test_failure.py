@@ -52,7 +52,7 @@ def test_failures_of_a_goal_leave_out_the_others(folded, thread: Thread) -> None
     failed(thread, 2, goal={"id": "order"})
     assert [summary.run_id for summary in folded().failures(goal_id="refund").items] == ["run_1"]
     assert [summary.run_id for summary in folded().failures(goal_id=["refund", "order"]).items] == ["run_2", "run_1"]
-    with pytest.raises(UsageError, match="nothing to ask for by 'status'"):
+    with pytest.raises(UsageError, match="unknown parameter 'status'"):
         folded().failures(status="completed")
 
 
@@ -181,13 +181,14 @@ def test_two_runs_are_compared_and_part_at_the_first_other_choice(folded, thread
     choose(b, chosen="ask", node_id="ship")
     a.complete()
     b.fail("no")
-    found = folded().compare(a.id, b.id)
+    found = folded().diff(a.id, b.id)
     assert (found.a.status, found.a.decisions, found.a.success_rate) == ("completed", 3, 2 / 3)
     assert (found.b.status, found.b.decisions, found.b.success_rate) == ("failed", 4, 1 / 4)
     assert (found.status_differs, found.decisions_differ) == (True, True)
-    assert found.divergence
-    assert (found.divergence.ordinal, found.divergence.a.option_id, found.divergence.b.option_id) == (3, "search", "ask")
-    assert (found.divergence.a.description, found.divergence.b.line) == ("use search", "✗ [act] pick a tool → use ask")
+    parted = found.own_divergence
+    assert parted
+    assert (parted.ordinal, parted.a.option_id, parted.b.option_id) == (3, "search", "ask")
+    assert (parted.a.description, parted.b.line) == ("use search", "✗ [act] pick a tool → use ask")
     assert (found.nodes_only_in_a, found.nodes_only_in_b) == (("check",), ("ship",))
 
 
@@ -197,18 +198,18 @@ def test_runs_that_choose_alike_do_not_part_even_if_one_goes_further(folded, thr
     choose(a)
     for _ in range(2):
         choose(b)
-    found = folded().compare(a.id, b.id)
-    assert (found.divergence, found.decisions_differ, found.status_differs) == (None, True, False)
+    found = folded().diff(a.id, b.id)
+    assert (found.own_divergence, found.decisions_differ, found.status_differs) == (None, True, False)
     assert (found.nodes_only_in_a, found.nodes_only_in_b) == ((), ())
     with pytest.raises(RunNotFound):
-        folded().compare(a.id, "run_none")
+        folded().diff(a.id, "run_none")
 
 
 def test_choices_that_have_only_their_option_id_in_common_are_not_the_same(folded, thread: Thread) -> None:
     a, b = thread.start_run(parent=None), thread.start_run(parent=None)
     a.decide("go on", options=[{"id": "action", "description": "search"}], chosen="action")
     b.decide("go on", options=[{"id": "action", "description": "give up"}], chosen="action")
-    divergence = folded().compare(a.id, b.id).divergence
+    divergence = folded().diff(a.id, b.id).own_divergence
     assert (divergence.ordinal, divergence.a.description, divergence.b.description) == (1, "search", "give up")
 
 
@@ -219,7 +220,7 @@ def answers(reading: Reading, run_id: str, thread_id: str) -> list[object]:
         reading.failures(thread_id=thread_id),
         reading.analyze_failure(run_id),
         reading.trace(run_id),
-        reading.compare(run_id, run_id),
+        reading.diff(run_id, run_id),
         reading.patterns("refund"),
         reading.node_performance("plan"),
         reading.goals(),

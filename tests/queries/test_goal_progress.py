@@ -238,7 +238,7 @@ def test_decisions_are_found_by_thread_run_goal_node_and_outcome(folded, ledger:
         ({"order": "asc", "limit": 2}, [a, b]),
     ):
         assert [row.decision_id for row in reading.decisions(**asked).items] == [made.id for made in wanted], asked
-    with pytest.raises(UsageError, match="outcome 'good' is none; there are success, failure, unknown"):
+    with pytest.raises(UsageError, match="unknown outcome 'good'; expected one of success, failure, unknown"):
         reading.decisions(outcome="good")
 
 

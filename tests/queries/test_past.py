@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from runfold import Ledger, Settings
-from runfold.errors import UsageError
+from runfold.errors import RunNotFound, UsageError
 from runfold.importers.importing import import_paths
 from tests.databases import TestDatabase, fresh_database
 from tests.projections.histories import History
@@ -19,7 +19,7 @@ OF_ALL: dict[str, Question] = {
     "runs": lambda reading: reading.runs(limit=50),
     "runs that failed": lambda reading: reading.runs(status="failed", order_by="duration"),
     "approvals": lambda reading: reading.approvals(limit=50),
-    "calls": lambda reading: reading.calls(limit=50),
+    "tool_calls": lambda reading: reading.tool_calls(limit=50),
     "problems": lambda reading: reading.problems(limit=50),
     "usage by model and day": lambda reading: reading.usage(("model", "day")),
     "usage of a goal": lambda reading: reading.usage("agent", goal="g1"),
@@ -43,7 +43,7 @@ def of_some(thread_id: str, run_id: str, other_id: str) -> dict[str, Question]:
         "summary": lambda reading: reading.summary(run_id),
         "approvals": lambda reading: reading.approvals(thread_id=thread_id),
         "approvals of a run": lambda reading: reading.approvals(run_id=run_id),
-        "calls": lambda reading: reading.calls(run_id=run_id),
+        "tool_calls": lambda reading: reading.tool_calls(run_id=run_id),
         "problems": lambda reading: reading.problems(run_id=[run_id, other_id]),
         "usage of the run": lambda reading: reading.usage("model", run=run_id),
         "usage of the path": lambda reading: reading.usage("run", run=run_id, scope="path"),
@@ -51,7 +51,6 @@ def of_some(thread_id: str, run_id: str, other_id: str) -> dict[str, Question]:
         "usage of the thread": lambda reading: reading.usage("day", thread=thread_id),
         "trace": lambda reading: reading.trace(run_id),
         "why it failed": lambda reading: reading.analyze_failure(run_id),
-        "comparison": lambda reading: reading.compare(run_id, other_id),
         "attention": lambda reading: reading.attention(thread_id=thread_id),
         "failures": lambda reading: reading.failures(thread_id=thread_id),
         "decisions": lambda reading: reading.decisions(run_id=run_id),
@@ -99,11 +98,11 @@ def test_every_question_is_answered_as_a_ledger_that_ends_there_answers_it(
 def test_before_anything_happened_there_is_nothing(full: tuple[Ledger, str]) -> None:
     ledger, _ = full
     past = ledger.at(0)
-    for name in ("runs", "approvals", "calls", "problems", "goals", "attention", "failures", "decisions"):
+    for name in ("runs", "approvals", "tool_calls", "problems", "goals", "attention", "failures", "decisions"):
         page = getattr(past, name)()
         assert (page.items, page.standing.position) == ((), 0), name
     assert past.usage("model").rows == ()
-    assert past.threads() == []
+    assert past.threads().items == ()
 
 
 def test_of_a_run_that_was_not_there_yet_nothing_is_listed_and_nothing_else_is_folded(full: tuple[Ledger, str]) -> None:
@@ -111,7 +110,9 @@ def test_of_a_run_that_was_not_there_yet_nothing_is_listed_and_nothing_else_is_f
     last = ledger.events(types=["run.created"], limit=10_000)[-1]
     before = len(ledger.schemas())
     past = ledger.at(last.position - 1)
-    assert past.runs(run_id=last.stream).items == () == past.calls(run_id="run_nobody").items
+    assert past.runs(run_id=last.stream).items == () == past.tool_calls(run_id=["run_nobody", "run_none"]).items
+    with pytest.raises(RunNotFound):
+        past.tool_calls(run_id="run_nobody")
     assert past.problems(thread_id="thread_nobody").items == ()
     assert len(ledger.schemas()) == before
 
@@ -132,7 +133,7 @@ def test_what_is_about_a_thread_needs_no_schema_and_what_is_about_all_makes_one_
     assert ledger.at(position).runs().items == past.runs().items
     assert len(ledger.schemas()) == 1
     ledger.make_schema("mine", as_of=position)
-    assert ledger.at(position).calls().items[0].status == "called"
+    assert ledger.at(position).tool_calls().items[0].status == "called"
     assert [each.schema for each in ledger.schemas()] == ["mine", made.schema], "that one holds all read models"
 
 

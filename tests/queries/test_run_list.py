@@ -247,10 +247,10 @@ def test_a_run_that_takes_no_time_by_its_clock_or_less_is_told_apart(thread: Thr
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ({"status": "done"}, "status 'done' is none; there are created, running, waiting"),
+        ({"status": "done"}, "unknown status 'done'; expected one of created, running, waiting"),
         ({"status": ["completed", "COMPLETED"]}, "success for completed"),
-        ({"stop_reason": "tired"}, "there are end_turn"),
-        ({"agents": "support"}, "there is nothing to ask for by 'agents'; there are active, agent_id"),
+        ({"stop_reason": "tired"}, "expected one of end_turn"),
+        ({"agents": "support"}, "unknown parameter 'agents'; expected one of active, agent_id"),
         ({"agent_id": 7}, "agent_id"),
         ({"agent_id": [7]}, "agent_id takes text, not 7"),
         ({"agent_id": "\0"}, "NUL"),
@@ -258,9 +258,9 @@ def test_a_run_that_takes_no_time_by_its_clock_or_less_is_told_apart(thread: Thr
         ({"limit": 0}, "limit takes a whole number from 1 to 1000, not 0"),
         ({"limit": 1001}, "not 1001"),
         ({"limit": True}, "not True"),
-        ({"order": "up"}, "order 'up' is none; there are asc, desc"),
-        ({"order_by": "agent_id"}, "there are created_at, last_event_at, finished_at, duration, steps"),
-        ({"steps": 1, "steps_operator": "about"}, "there are eq, gt, gte, lt, lte"),
+        ({"order": "up"}, "unknown order 'up'; expected one of asc, desc"),
+        ({"order_by": "agent_id"}, "expected one of created_at, last_event_at, finished_at, duration, steps"),
+        ({"steps": 1, "steps_operator": "about"}, "expected one of eq, gt, gte, lt, lte"),
         ({"steps": "1"}, "steps takes a whole number, not '1'"),
         ({"duration_percentile": 0}, "duration_percentile takes a whole number from 1 to 100"),
         ({"duration_percentile": 101}, "duration_percentile"),
@@ -281,7 +281,7 @@ def test_what_nothing_could_be_asked_by_is_refused_with_what_there_is(ledger: Le
 @pytest.mark.parametrize("cursor", ["", "x", "*", "ü", "WyJydW5fc3VtbWFyaWVzIl0", "bnVsbA", "ImFiY2Qi", "W1tb" * 5000])
 def test_what_is_no_cursor_is_refused_with_where_to_get_one(ledger: Ledger, cursor: str) -> None:
     ledger.fold("run_summaries")
-    with pytest.raises(UsageError, match="give `next_cursor` of the page before"):
+    with pytest.raises(UsageError, match="pass `next_cursor` from the previous page"):
         ledger.now.runs(cursor=cursor)
 
 

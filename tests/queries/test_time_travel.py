@@ -60,7 +60,7 @@ def test_what_did_not_exist_yet_is_not_found(ledger: Ledger, story: Run) -> None
     with pytest.raises(ApprovalNotFound):
         ledger.at(4).approval("approval_1")
     assert ledger.at(1).messages("thread_1") == []
-    assert ledger.at(0).threads() == []
+    assert ledger.at(0).threads().items == ()
 
 
 def test_a_time_means_the_last_position_not_after_it(ledger: Ledger, story: Run) -> None:
@@ -71,7 +71,7 @@ def test_a_time_means_the_last_position_not_after_it(ledger: Ledger, story: Run)
         assert ledger.at(moment).run("run_1") == ledger.at(ledger.at(moment).up_to).run("run_1")
         assert ledger.at(moment.isoformat()).run("run_1") == ledger.at(moment).run("run_1")
         assert story.view(moment) == ledger.at(moment).run("run_1")
-    assert ledger.at(recorded[1] - timedelta(seconds=1)).threads() == []
+    assert ledger.at(recorded[1] - timedelta(seconds=1)).threads().items == ()
 
 
 def test_versions_of_a_run_are_addressed_too(ledger: Ledger, story: Run) -> None:
@@ -109,7 +109,7 @@ def test_tool_calls_are_told_as_of_a_moment(ledger: Ledger) -> None:
     call = run.call_tool("search", '{"q": 1}', provider_call_id="")
     call.start()
     call.succeed({"hits": 2})
-    (view,) = ledger.now.tool_calls(run.id)
+    (view,) = ledger.now.tool_calls(run_id=run.id).items
     assert (view.name, view.arguments_text, view.arguments, view.status, view.result) == (
         "search",
         '{"q": 1}',
@@ -118,7 +118,7 @@ def test_tool_calls_are_told_as_of_a_moment(ledger: Ledger) -> None:
         {"hits": 2},
     )
     assert (view.requested_position, view.resolved_position) == (4, 6)
-    assert [[seen.status for seen in ledger.at(position).tool_calls(run.id)] for position in (3, 4, 5)] == [
+    assert [[seen.status for seen in ledger.at(position).tool_calls(run_id=run.id).items] for position in (3, 4, 5)] == [
         [],
         ["called"],
         ["started"],
@@ -128,8 +128,11 @@ def test_tool_calls_are_told_as_of_a_moment(ledger: Ledger) -> None:
 def test_threads_are_listed_newest_first_and_paged(ledger: Ledger) -> None:
     for number in range(5):
         ledger.create_thread(thread_id=f"thread_{number}")
+    ledger.fold("threads")
     first = ledger.now.threads(limit=2)
-    second = ledger.now.threads(limit=2, before=first[-1].created_position)
-    third = ledger.now.threads(limit=2, before=second[-1].created_position)
-    assert [view.id for page in (first, second, third) for view in page] == [f"thread_{number}" for number in (4, 3, 2, 1, 0)]
-    assert [view.id for view in ledger.at(3).threads()] == ["thread_2", "thread_1", "thread_0"]
+    second = ledger.now.threads(limit=2, cursor=first.next_cursor)
+    third = ledger.now.threads(limit=2, cursor=second.next_cursor)
+    pages = (first, second, third)
+    assert [row.thread_id for page in pages for row in page.items] == [f"thread_{number}" for number in (4, 3, 2, 1, 0)]
+    assert third.next_cursor is None
+    assert [row.thread_id for row in ledger.at(3).threads().items] == ["thread_2", "thread_1", "thread_0"]

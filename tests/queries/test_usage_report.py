@@ -8,7 +8,8 @@ import pytest
 from runfold import Ledger, Run, RunNotFound, Thread, ThreadNotFound
 from runfold.errors import ReadModelBehind, UsageError
 from runfold.projections.prices import PRICE_SOURCE
-from runfold.queries.usage_report import UsageReport, UsageTotals
+from runfold.queries.usage_report import UsageReport
+from runfold.queries.usage_totals import UsageTotals
 
 
 def at(day: int, hour: int = 12) -> datetime:
@@ -263,13 +264,13 @@ def test_scopes_take_the_other_filters_too(used, family: dict[str, Run]) -> None
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ({"by": "colour"}, "by 'colour' is none; there are day, thread, run, agent, user, provider, model, goal, node"),
-        ({"scope": "forest"}, "scope 'forest' is none; there are run, path, tree"),
+        ({"by": "colour"}, "unknown by 'colour'; expected one of day, thread, run, agent, user, provider, model, goal, node"),
+        ({"scope": "forest"}, "unknown scope 'forest'; expected one of run, path, tree"),
         ({"scope": "path"}, "the scope path is that of one run; name the run"),
         ({"scope": "tree", "run": ["run_a", "run_b"]}, "the scope tree is that of one run; name the run"),
         ({"since": at(1)}, "since takes a UTC day, such as 2026-01-31"),
         ({"until": "2026-02-01"}, "until takes a UTC day"),
-        ({"colour": "blue"}, "there is nothing to ask for by 'colour'; there are agent, goal, model"),
+        ({"colour": "blue"}, "unknown parameter 'colour'; expected one of agent, goal, model"),
     ],
 )
 def test_words_that_mean_nothing_are_refused_with_those_that_do(used, asked: dict[str, object], said: str) -> None:

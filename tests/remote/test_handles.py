@@ -26,7 +26,7 @@ from runfold import (
     VersionConflict,
 )
 from runfold.api.route import KINDS
-from runfold.api.table import COMMANDS, NOT_OVER_HTTP, QUESTIONS
+from runfold.api.table import COMMANDS, NOT_OVER_HTTP, QUESTIONS, QUESTIONS_NOT_OVER_HTTP
 from runfold.commands.caller import Caller
 from runfold.domain.decision import Option
 from runfold.domain.run_events import Goal
@@ -238,7 +238,7 @@ def test_the_past_is_answered_at_a_position_and_at_a_time(some: Some, run: Run, 
     run.complete()
     for moment in (first.receipt.position, first.receipt.recorded_at, first.receipt.recorded_at.isoformat()):
         past = some.at(moment)
-        assert [message.text for message in past.conversation(run.id)] == ["one"]
+        assert [message.text for message in past.messages(run_id=run.id)] == ["one"]
         assert past.run(run.id).status == "running"
         assert [recorded.position for recorded in past.run_events(run.id)] == [2, 3, 4]
     assert [recorded.version for recorded in some.now.run_events(run.id, 2)] == [1, 2]
@@ -309,7 +309,7 @@ def test_a_batch_of_one_run_is_recorded_whole_or_not_at_all(some: Some, run: Run
     assert batch.receipt.version == run.view().version == 7
     assert key.startswith("exec_")
     assert [message.id for message in run.messages()] == [question.id]
-    assert [call.status for call in some.now.tool_calls(run.id)] == ["succeeded"]
+    assert [call.status for call in some.now.tool_calls(run_id=run.id).items] == ["succeeded"]
     with pytest.raises(LedgerError), some.batch() as batch:  # noqa: PT012  here the second is refused, there the whole
         batch.run(run.id).add_message("user", "one")
         batch.run(run.id).tool_call("call_none").succeed()
@@ -359,16 +359,8 @@ NAMES_ONLY = {
     "LedgerHandle.approval",
 }
 """Handles of what is there: nothing is asked for them."""
-QUESTIONS_NOT_OVER_HTTP = {
-    "approval_words": "takes rows, to look up what they say in the log: ask `approval`",
-    "decision_words": "takes rows, to look up what they say in the log: ask `trace`",
-    "problem_words": "takes rows, to look up what they say in the log: ask for events",
-    "history": "answers with an object that reads the log",
-    "rows": "of projections that only the caller's program has",
-    "threads": "`thread_list` is the list of threads",
-}
-"""Questions that have no route, and why."""
-ANSWERED_BY_EVENTS = {"thread_events", "run_events"}
+ANSWERED_BY_EVENTS = {Reading.thread_events, Reading.run_events}
+"""Questions that are answered with pages of events."""
 
 
 def _handles(kind: type[Handle] = Handle) -> set[type[Handle]]:
@@ -394,12 +386,13 @@ def test_every_kind_of_handle_is_among_those_that_have_commands() -> None:
 
 
 def test_every_question_is_a_route_or_an_exception_with_a_reason(remote: RemoteLedger) -> None:
-    questions = {name for name, method in inspect.getmembers(Reading, inspect.isfunction) if not name.startswith("_")} - {"at"}
-    routes = {route.method.__name__ for route in QUESTIONS}
-    assert questions == routes | QUESTIONS_NOT_OVER_HTTP.keys() | ANSWERED_BY_EVENTS
-    for name in QUESTIONS_NOT_OVER_HTTP:
-        with pytest.raises(UsageError, match="not offered over HTTP"):
-            getattr(remote.now, name)()
+    questions = {method for name, method in inspect.getmembers(Reading, inspect.isfunction) if not name.startswith("_")}
+    routes = {route.method for route in QUESTIONS}
+    assert questions - {Reading.at} == routes | QUESTIONS_NOT_OVER_HTTP.keys() | ANSWERED_BY_EVENTS
+    for method, reason in QUESTIONS_NOT_OVER_HTTP.items():
+        with pytest.raises(UsageError, match="not offered over HTTP") as refused:
+            getattr(remote.now, method.__name__)()
+        assert reason in str(refused.value)
 
 
 def test_what_a_desk_offers_a_connected_ledger_offers_or_there_is_a_reason() -> None:

@@ -53,26 +53,30 @@ def _ids(ledger: Ledger) -> dict[str, list[Any]]:
 
 
 ASKED: dict[str, Callable[[dict[str, list[Any]]], list[tuple[tuple[Any, ...], dict[str, Any]]]]] = {
-    "thread_list": lambda _: [((), {}), ((), {"limit": 7, "order": "asc"})],
+    "threads": lambda _: [((), {}), ((), {"limit": 7, "order": "asc", "content": True})],
     "thread": lambda ids: [((one,), {}) for one in ids["thread"]],
     "tree": lambda ids: [((one,), {}) for one in ids["thread"]],
     "heads": lambda ids: [((one,), {}) for one in ids["thread"]],
-    "messages": lambda ids: [((one,), {}) for one in ids["thread"]],
+    "messages": lambda ids: (
+        [((one,), {}) for one in ids["thread"]]
+        + [((), {"run_id": one}) for one in ids["run"]]
+        + [((), {"run_id": ids["run"][0], "role": ["user", "tool"], "own": True})]
+    ),
     "runs": lambda ids: [((), {}), ((), {"status": ["failed", "completed"], "limit": 500}), ((), {"run_id": ids["run"]})],
     "run": lambda ids: [((one,), {}) for one in ids["run"]] + [((ids["run"][0],), {"at_version": 1})],
-    "conversation": lambda ids: [((one,), {}) for one in ids["run"]],
     "state": lambda ids: [((one,), {}) for one in ids["run"]],
-    "tool_calls": lambda ids: [((one,), {}) for one in ids["run"]],
+    "tool_calls": lambda ids: (
+        [((), {"run_id": one}) for one in ids["run"]]
+        + [((), {"limit": 300}), ((), {"limit": 300, "content": True}), ((), {"run_id": ids["run"][0], "content": False})]
+    ),
     "steps": lambda ids: [((one,), {}) for one in ids["run"]] + [((ids["run"][0],), {"order": "desc"})],
     "metrics": lambda ids: [((one,), {}) for one in ids["run"]],
     "summary": lambda ids: [((one,), {}) for one in ids["run"]],
     "trace": lambda ids: [((one,), {}) for one in ids["run"]],
     "analyze_failure": lambda ids: [((one,), {}) for one in ids["failed"]],
     "diff": lambda ids: [((one, other), {}) for one, other in zip(ids["run"], ids["run"][1:6], strict=False)],
-    "compare": lambda ids: [((one, other), {}) for one, other in zip(ids["run"], ids["run"][1:6], strict=False)],
     "approvals": lambda ids: [((), {}), ((), {"status": "open"}), ((), {"run_id": ids["run"]})],
     "approval": lambda ids: [((one,), {}) for one in ids["approval"]],
-    "calls": lambda _: [((), {"limit": 300})],
     "decisions": lambda _: [((), {"limit": 300})],
     "problems": lambda _: [((), {"limit": 300})],
     "failures": lambda _: [((), {}), ((), {"limit": 50})],
@@ -114,14 +118,17 @@ def test_a_question_has_the_same_answer_here_and_over_http(
         _require_equal(name, here, there, args, kwargs)
 
 
-@pytest.mark.parametrize("name", ["thread", "tree", "run", "conversation", "tool_calls", "summary", "trace"])
+@pytest.mark.parametrize("name", ["thread", "tree", "run", "messages", "tool_calls", "summary", "trace"])
 def test_a_question_of_the_past_has_the_same_answer_too(
     name: str, full: Ledger, remote: RemoteLedger, ids: dict[str, list[Any]]
 ) -> None:
     thread, run = next((r.thread_id, r.stream) for r in full.events(types=["run.created"]) if r.stream in ids["run"])
     at = [r.position for r in full.events(thread_id=thread)][-2]
     args = (thread if name in {"thread", "tree"} else run,)
-    _require_equal(name, full.at(at), remote.at(at), args, {})
+    if name in {"messages", "tool_calls"}:
+        _require_equal(name, full.at(at), remote.at(at), (), {"run_id": run})
+    else:
+        _require_equal(name, full.at(at), remote.at(at), args, {})
 
 
 def _require_equal(name: str, here: Reading, there: Reading, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

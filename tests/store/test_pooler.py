@@ -115,7 +115,7 @@ def test_behind_a_pooler_that_keeps_sessions_everything_works_and_a_subscriber_m
         head = ledger.position()
         assert seen == list(range(1, head + 1))
         assert ledger.fold() == head
-        assert len(ledger.now.calls(limit=200).items) == writers * 25
+        assert len(ledger.now.tool_calls(limit=200).items) == writers * 25
         assert ledger.at(head).runs(thread_id=ledger.now.runs().items[0].thread_id).items
         (rebuilt,) = ledger.rebuild("tool_calls", processes=1)
         assert rebuilt.compared is not None

@@ -25,6 +25,7 @@ from runfold.handles.step import ModelCall, Step
 from runfold.handles.thread import Thread
 from runfold.handles.tool_call import ToolCall
 from runfold.handles.usage import Usage
+from runfold.queries.parameters import Parameter
 
 Scope = security.Scope
 
@@ -60,6 +61,7 @@ class Field:
 
     type: Any
     default: Any
+    help: str = ""
 
 
 @dataclass(frozen=True)
@@ -148,11 +150,15 @@ class QuestionRoute(Route):
     """Where it is served too, for this version only."""
     is_deprecated: bool = False
     """Whether the path is one that the next version no longer serves."""
+    without: tuple[str, ...] = ()
+    """Arguments that mean nothing for what the path names."""
 
     @cached_property
     def query(self) -> Mapping[str, Field]:
         """The arguments that are not in the path."""
-        return {name: field for name, field in self.fields.items() if name not in {*self.path_names, self.narrowed}}
+        return {
+            name: field for name, field in self.fields.items() if name not in {*self.path_names, self.narrowed, *self.without}
+        }
 
     def at_deprecated_path(self) -> "QuestionRoute | None":
         """The same question where it was served before; None where that is no other path."""
@@ -174,11 +180,16 @@ def _fields_of(method: Callable[..., Any]) -> dict[str, Field]:
         (unpacked,) = get_args(hints[name]) or (hints[name],)
         if is_typeddict(unpacked):
             for key, hint in get_type_hints(unpacked, include_extras=True).items():
-                found[key] = Field(as_said(hint), None)
+                found[key] = Field(as_said(hint), None, _help(hint))
     found.pop("actor", None)
     found.pop("min_position", None)
     found.pop("wait_seconds", None)
     return found
+
+
+def _help(hint: Any) -> str:
+    """What a parameter of a list is for."""
+    return next((each.help for each in getattr(hint, "__metadata__", ()) if isinstance(each, Parameter)), "")
 
 
 def as_said(hint: Any) -> Any:

@@ -28,6 +28,7 @@ def _command(name: str, verb: str, path: str, method: Callable[..., Any], scope:
 
 _RUN = "/runs/{run_id}"
 _THREAD = "/threads/{thread_id}"
+_DIFF = "/runs/{run_a}/diff/{run_b}"
 
 COMMANDS: tuple[CommandRoute, ...] = (
     _command("threads.create", "POST", "/threads", LedgerHandle.create_thread),
@@ -104,12 +105,14 @@ def _question(
     return QuestionRoute(name, "GET", path, method, "runs:read", narrowed, deprecated_path=deprecated_path)
 
 
-def _of_log(name: str, path: str, method: Callable[..., Any], *, deprecated_path: str | None = None) -> QuestionRoute:
-    return QuestionRoute(name, "GET", path, method, "runs:read", log=True, deprecated_path=deprecated_path)
+def _of_log(
+    name: str, path: str, method: Callable[..., Any], *, without: tuple[str, ...] = (), deprecated_path: str | None = None
+) -> QuestionRoute:
+    return QuestionRoute(name, "GET", path, method, "runs:read", log=True, without=without, deprecated_path=deprecated_path)
 
 
 QUESTIONS: tuple[QuestionRoute, ...] = (
-    _question("threads.list", "/threads", Reading.thread_list),
+    _question("threads.list", "/threads", Reading.threads),
     _of_log("threads.get", _THREAD, Reading.thread),
     _question("runs.list_of_thread", f"{_THREAD}/runs", Reading.runs, "thread_id"),
     _of_log("threads.get_tree", f"{_THREAD}/tree", Reading.tree),
@@ -117,9 +120,9 @@ QUESTIONS: tuple[QuestionRoute, ...] = (
     _of_log("messages.list_of_thread", f"{_THREAD}/messages", Reading.messages),
     _question("runs.list", "/runs", Reading.runs),
     _of_log("runs.get", _RUN, Reading.run),
-    _of_log("messages.list_of_run", f"{_RUN}/messages", Reading.conversation),
+    _of_log("messages.list_of_run", f"{_RUN}/messages", Reading.messages, without=("thread_id", "head")),
     _of_log("state.get", f"{_RUN}/state", Reading.state),
-    _of_log("tool_calls.list_of_run", f"{_RUN}/tool-calls", Reading.tool_calls),
+    _question("tool_calls.list_of_run", f"{_RUN}/tool-calls", Reading.tool_calls, "run_id"),
     _of_log("steps.list_of_run", f"{_RUN}/steps", Reading.steps),
     _question("runs.get_metrics", f"{_RUN}/metrics", Reading.metrics),
     _question("runs.get_summary", f"{_RUN}/summary", Reading.summary),
@@ -129,11 +132,10 @@ QUESTIONS: tuple[QuestionRoute, ...] = (
     _question("approvals.list_of_run", f"{_RUN}/approvals", Reading.approvals, "run_id"),
     _question("usage.get_of_run", f"{_RUN}/usage", Reading.usage, "run"),
     _question("runs.analyze_failure", f"{_RUN}/failure", Reading.analyze_failure),
-    _of_log("runs.diff", "/runs/{run_a}/diff/{run_b}", Reading.diff),
-    _question("runs.compare", "/runs/{run_a}/comparison/{run_b}", Reading.compare),
+    _of_log("runs.diff", _DIFF, Reading.diff, deprecated_path="/runs/{run_a}/comparison/{run_b}"),
     _question("approvals.list", "/approvals", Reading.approvals),
     _of_log("approvals.get", "/approvals/{approval_id}", Reading.approval),
-    _question("tool_calls.list", "/tool-calls", Reading.calls),
+    _question("tool_calls.list", "/tool-calls", Reading.tool_calls),
     _question("decisions.list", "/decisions", Reading.decisions),
     _question("problems.list", "/problems", Reading.problems),
     _question("failures.list", "/failures", Reading.failures),
@@ -151,3 +153,13 @@ DEPRECATED_QUESTIONS: tuple[QuestionRoute, ...] = tuple(
     former for route in QUESTIONS if (former := route.at_deprecated_path()) is not None
 )
 """Questions at the paths where they were served before."""
+
+QUESTIONS_NOT_OVER_HTTP: Mapping[Callable[..., Any], str] = {
+    Reading.approval_words: "it takes rows, to look up what they say in the log: ask `approval`",
+    Reading.decision_words: "it takes rows, to look up what they say in the log: ask `trace`",
+    Reading.problem_words: "it takes rows, to look up what they say in the log: ask for events",
+    Reading.history: "it answers with an object that reads the log",
+    Reading.rows: "of projections that only the caller's program has",
+    Reading.require: "the server asks it of what a path names",
+}
+"""Questions that have no route, and why. The events of a thread and of a run are served with all events."""

@@ -6,7 +6,7 @@ from runfold.cli.call import Call
 
 if TYPE_CHECKING:
     from runfold.ledger import Ledger
-    from runfold.queries.read_models import Standing
+    from runfold.queries.page import Standing
 
 
 def catch_up(call: Call, ledger: "Ledger", names: tuple[str, ...] = ()) -> int:

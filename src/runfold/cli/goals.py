@@ -51,7 +51,7 @@ def patterns(call: Call, goal_id: GoalId, fold: Fold = False) -> None:
     with call.ledger() as ledger:
         ready(call, ledger, *analysis.MODELS, fold=fold)
         found = ledger.now.patterns(goal_id)
-    improvements = analysis.improvements(found)
+    improvements = analysis.suggested_by(found)
     if call.json:
         said = found.model_dump(mode="json", exclude={"standing"})
         call.answer({**as_json(found.standing), **said, "improvements": [each.model_dump(mode="json") for each in improvements]})

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from runfold.queries.read_models import Page
+    from runfold.queries.page import Page
 
 Some = list[str] | None
 """Values of an option that may be given several times: any of them will do."""

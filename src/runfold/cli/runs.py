@@ -1,7 +1,7 @@
 """`runfold runs`, `run`, `summary` and `diff`."""
 
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -9,6 +9,10 @@ from runfold.cli.call import Call, pinned
 from runfold.cli.folding import as_json, ready
 from runfold.cli.lists import Order, Some, answer, moment, print_page
 from runfold.cli.options import At, Cursor, Fold, Limit, RunId
+
+if TYPE_CHECKING:
+    from runfold.queries.reading import Reading
+    from runfold.queries.tool_call_list import ListedToolCall
 
 
 def run(
@@ -30,7 +34,7 @@ def run(
         view = reading.run(run_id, version)
         if version is not None and version > view.version:
             raise UsageError(f"{run_id} is at version {view.version} and has no version {version} yet", version=view.version)
-        calls = reading.at(min(view.position, reading.up_to)).tool_calls(run_id)
+        calls = _calls(reading.at(min(view.position, reading.up_to)), run_id)
     if call.json:
         tool_calls = [tool_call.model_dump(mode="json") for tool_call in calls]
         call.answer({"as_of": reading.up_to, **view.model_dump(mode="json"), "tool_calls_made": tool_calls})
@@ -39,6 +43,16 @@ def run(
 
     print_run(call.out, view, calls)
     call.out.print(f"\nversion {view.version}, as of position {reading.up_to}", style="dim")
+
+
+def _calls(reading: "Reading", run_id: str) -> "list[ListedToolCall]":
+    """All of them."""
+    page = reading.tool_calls(run_id=run_id, limit=1000)
+    found = [*page.items]
+    while page.next_cursor is not None:
+        page = reading.tool_calls(run_id=run_id, limit=1000, cursor=page.next_cursor)
+        found += page.items
+    return found
 
 
 def summary(call: Call, run_id: RunId, fold: Fold = False) -> None:

@@ -5,38 +5,65 @@ from typing import Annotated, Any
 import typer
 
 from runfold.cli.call import Call, pinned
+from runfold.cli.folding import ready
 from runfold.cli.identity import Who, whoever
-from runfold.cli.options import At, ThreadId
+from runfold.cli.lists import Order, Some, answer, moment, print_page
+from runfold.cli.options import At, Cursor, Fold, Limit, ThreadId
 
 
 def threads(
     call: Call,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many at most.")] = 20,
-    before: Annotated[
-        int | None,
-        typer.Option("--before", min=1, metavar="P", help="Only threads created before this position, for the next page."),
+    *,
+    agent: Annotated[Some, typer.Option("--agent", metavar="AGENT", help="Only threads of this agent.")] = None,
+    user: Annotated[Some, typer.Option("--user", metavar="USER", help="Only threads of this user.")] = None,
+    external_ref: Annotated[
+        Some, typer.Option("--external-ref", metavar="REF", help="Only threads with this id in the system they come from.")
     ] = None,
+    state: Annotated[
+        Some, typer.Option("--state", metavar="STATE", help="open, archived or deleted; all but deleted if not given.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option("--from", metavar="TIME", help="Only threads that were active then or later.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--to", metavar="TIME", help="Only threads that were last active then or earlier.")
+    ] = None,
+    order_by: Annotated[
+        str, typer.Option("--order-by", metavar="WHAT", help="last_activity_at or created_position.")
+    ] = "last_activity_at",
+    order: Order = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
     at: At = None,
+    fold: Fold = False,
 ) -> None:
-    """List threads, newest first.
+    """List threads, the last active first.
 
-    A full page names the `--before` of the next one; in JSON it is `next_before`.
+    In JSON each has its metadata.
     """
+    asked: dict[str, Any] = {
+        "agent_id": agent,
+        "user_id": user,
+        "external_ref": external_ref,
+        "state": state,
+        "active_from": moment("--from", since),
+        "active_to": moment("--to", until),
+        "order_by": order_by,
+        "order": order,
+        "limit": limit,
+        "cursor": cursor,
+        "content": call.json,
+    }
     with call.ledger() as ledger:
-        reading = pinned(ledger, at)
-        found = reading.threads(limit, before)
-    following = found[-1].created_position if len(found) == limit else None
+        if at is None:
+            ready(call, ledger, "threads", fold=fold)
+        page = (ledger.now if at is None else ledger.at(at)).threads(**asked)
     if call.json:
-        items = [thread.model_dump(mode="json") for thread in found]
-        call.answer({"as_of": reading.up_to, "items": items, "next_before": following})
+        answer(call, page)
         return
-    from runfold.terminal.console import print_whole
     from runfold.terminal.tables import thread_table
-    from runfold.terminal.text import counted
 
-    print_whole(call.out, thread_table(found))
-    more = f"; more: runfold threads --before {following}" if following else ""
-    call.out.print(f"{counted(len(found), 'thread')} as of position {reading.up_to}{more}", style="dim", soft_wrap=True)
+    print_page(call, thread_table(page.items), page, "thread")
 
 
 def thread(

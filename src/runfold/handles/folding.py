@@ -112,4 +112,4 @@ def _branch(reading: Reading, run_id: str) -> Branch:
             )
             position = last[0].position if last else 0
         found[segment.run_id] = Leaving(segment.up_to_version, position)
-    return Branch(reading.tenant_id, run.thread_id, run_id, found)
+    return Branch(reading.reader.tenant, run.thread_id, run_id, found)

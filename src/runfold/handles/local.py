@@ -12,7 +12,7 @@ from runfold.commands.submitted import Receipt, Submitted
 from runfold.errors import UsageError
 from runfold.handles.created_ids import CreatedIds
 from runfold.method_call import MethodCall
-from runfold.queries.reading import Reading
+from runfold.queries.reading import Reading, local_reading
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ class CallerExecutor:
 
     def reading(self, moment: int | datetime | None = None) -> Reading:
         """Return the questions, as the ledger stands or stood."""
-        return Reading(self.reader, self.tenant_id).at(moment)
+        return local_reading(self.reader, self.tenant_id).at(moment)
 
     def execute(self, call: MethodCall[Plan[T]]) -> T:
         """Carry out a command and wait until it is durable. Raises LedgerError."""
@@ -93,7 +93,7 @@ class BatchExecutor:
 
     def reading(self, moment: int | datetime | None = None) -> Reading:
         """Return the questions, as the ledger will stand once the batch is stored, or as it stood."""
-        return Reading(self._batch.reader, self.tenant_id).at(moment)
+        return local_reading(self._batch.reader, self.tenant_id).at(moment)
 
     def execute(self, call: MethodCall[Plan[T]]) -> T:
         """Decide a command on what the batch has come to. Raises LedgerError."""

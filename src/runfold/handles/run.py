@@ -104,7 +104,7 @@ class Run(Handle):
 
     def messages(self, at: int | datetime | None = None, *, at_version: int | None = None) -> list[MessageView]:
         """Return the conversation as of this run, along its path. Raises RunNotFound."""
-        return self.executor.reading(at).conversation(self.id, at_version=at_version)
+        return self.executor.reading(at).messages(run_id=self.id, at_version=at_version)
 
     def state(self, at: int | datetime | None = None, *, at_version: int | None = None) -> Any:
         """Return the shared state document as of this run, along its path. Raises RunNotFound."""

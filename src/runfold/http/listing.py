@@ -4,7 +4,7 @@ from typing import Generic, TypeVar
 
 from pydantic import BaseModel
 
-from runfold.queries.paging import DEFAULT_LIMIT, MOST, cursor_of, no_cursor, read_cursor_parts
+from runfold.queries.paging import DEFAULT_LIMIT, MOST, cursor_of, invalid_cursor, read_cursor_parts
 from runfold.queries.where import number
 
 T = TypeVar("T")
@@ -29,4 +29,4 @@ def read_cursor(cursor: str) -> tuple[int, int]:
     match read_cursor_parts(cursor):
         case [int() as position, int() as had] if position >= 0 and had >= 0:
             return position, had
-    raise no_cursor(cursor)
+    raise invalid_cursor(cursor)

@@ -63,7 +63,8 @@ def model_of(name: str, fields: Mapping[str, route.Field], *, strict: bool = Fal
     for key, said in fields.items():
         default = ... if said.default is route.MISSING else said.default
         shadows = hasattr(BaseModel, key)  # a model has methods of some names
-        made[f"{key}_" if shadows else key] = (said.type, Field(default, alias=key) if shadows else default)
+        described = Field(default, alias=key if shadows else None, description=said.help or None)
+        made[f"{key}_" if shadows else key] = (said.type, described)
     class_name = name.replace(".", "_").title().replace("_", "")
     return create_model(class_name, __base__=_Strict if strict else _Closed, **made)  # made at run time
 

@@ -1,61 +1,63 @@
-"""Approvals, listed: what waits for a person, and who decided what, on which arguments."""
+"""Approvals, listed: what waits for a person, and who decided what, on which arguments; and one at a glance."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Unpack, get_args
 
+from runfold.domain.approval import Approval
 from runfold.domain.approval_events import ApprovalDenied, ApprovalGranted, ApprovalRequested, ApprovalStatus, Choice, Vote
-from runfold.history.views import View
+from runfold.errors import ApprovalNotFound
+from runfold.history.views import ApprovalView, View
 from runfold.projections.approval_queue import ApprovalQueue, ApprovalRow
-from runfold.queries.paging import Listing, Paging, Sort
-from runfold.queries.read_models import Page, Snapshot
-from runfold.queries.where import OneOrMore, Where, Within, given, moment, span, texts, words
-from runfold.store.reader import Reader
+from runfold.queries.page import Page
+from runfold.queries.paging import Direction, Listing, Paging, Sort, direction, limit, ordered_by
+from runfold.queries.parameters import Parameter, checked, column, narrowed
+from runfold.queries.source import LocalSource, question
+from runfold.queries.where import OneOrMore
+
+
+class ApprovalParameters(Paging, total=False):
+    """What a list of approvals can be narrowed and sorted by. Where several values are given, any of them will do."""
+
+    status: Annotated[
+        OneOrMore | None,
+        column(
+            "Only approvals with this status. One that is past its time stays open until its expiry is recorded.",
+            get_args(ApprovalStatus),
+        ),
+    ]
+    thread_id: Annotated[OneOrMore | None, column("Only approvals in this thread.")]
+    run_id: Annotated[OneOrMore | None, column("Only approvals that this run asked for.")]
+    agent_id: Annotated[OneOrMore | None, column("Only approvals that this agent's runs asked for.")]
+    user_id: Annotated[OneOrMore | None, column("Only approvals in threads of this user.")]
+    goal_id: Annotated[OneOrMore | None, column("Only approvals of runs towards this goal.")]
+    action: Annotated[OneOrMore | None, column("Only approvals of this action.")]
+    requested_by: Annotated[OneOrMore | None, column("Only approvals that this actor asked for, as kind:id.")]
+    decided_by: Annotated[OneOrMore | None, column("Only approvals that this actor's vote decided, as kind:id.")]
+    call_id: Annotated[OneOrMore | None, column("Only approvals of this tool call.")]
+    decision_id: Annotated[OneOrMore | None, column("Only approvals of this decision.")]
+    older_than: Annotated[str | timedelta | None, Parameter("Only approvals asked for at least so long ago: 90s, 15m, 1h, 7d.")]
+    expires_before: Annotated[
+        datetime | None,
+        Parameter("Only approvals that may be recorded as expired before then; none that never may."),
+    ]
+    order_by: Annotated[
+        Literal["requested_position", "expires_at", "decided_position"] | None,
+        ordered_by("requested_position", "Approvals that never expire, or are open, come after all others."),
+    ]
+    order: Annotated[Direction | None, direction("desc", ", and asc for open approvals alone")]
+    limit: Annotated[int | None, limit(100)]
+
 
 _APPROVALS = Listing(
     ApprovalQueue(),
+    ApprovalParameters,
     {
         "requested_position": (Sort("requested_position"),),
         "expires_at": (Sort("expires_at", datetime, nullable=True),),
         "decided_position": (Sort("decided_position", nullable=True),),
     },
 )
-_BY_TEXT = (
-    "thread_id",
-    "run_id",
-    "agent_id",
-    "user_id",
-    "goal_id",
-    "action",
-    "requested_by",
-    "decided_by",
-    "call_id",
-    "decision_id",
-)
-
-
-class ApprovalsAsked(Paging, total=False):
-    """What a list of approvals can be narrowed and sorted by. Where several values are given, any of them will do."""
-
-    status: Annotated[OneOrMore | None, Within(get_args(ApprovalStatus))]
-    """open, granted, denied, expired, withdrawn. One past its time stays open until its expiry is recorded."""
-    thread_id: OneOrMore | None
-    run_id: OneOrMore | None
-    agent_id: OneOrMore | None
-    user_id: OneOrMore | None
-    goal_id: OneOrMore | None
-    action: OneOrMore | None
-    requested_by: OneOrMore | None
-    """As kind:id, like `decided_by`."""
-    decided_by: OneOrMore | None
-    call_id: OneOrMore | None
-    decision_id: OneOrMore | None
-    older_than: str | timedelta | None
-    """Asked for at least so long ago: 90s, 15m, 1h, 7d or a timedelta."""
-    expires_before: datetime | None
-    """Those that may be recorded as expired before then; none that never may."""
-    order_by: Literal["requested_position", "expires_at", "decided_position"] | None
-    """requested_position where nothing is said. What never expires comes after all that does; likewise what is open."""
 
 
 class ApprovalWords(View):
@@ -72,28 +74,38 @@ class ApprovalWords(View):
     """All of them, once one decided it."""
 
 
-def approval_list(snapshot: Snapshot, asked: ApprovalsAsked) -> Page[ApprovalRow]:
-    """A page of approvals: open ones oldest first, unless it says otherwise; any others newest first. Raises UsageError."""
-    wanted = given(asked, ApprovalsAsked)
-    where = Where()
-    statuses = words("status", wanted.get("status"), get_args(ApprovalStatus))
-    where.one_of("status", statuses)
-    for name in _BY_TEXT:
-        where.one_of(name, texts(name, wanted.get(name)))
+@question
+def approvals(source: LocalSource, **asked: Unpack[ApprovalParameters]) -> Page[ApprovalRow]:
+    """A page of approvals: where only open ones are asked for the oldest first, else the newest.
+
+    Raises UsageError, ReadModelBehind.
+    """
+    wanted = checked(asked, ApprovalParameters)
+    where = narrowed(wanted, ApprovalParameters)
     if "older_than" in wanted:
-        where.add('now() - t."requested_at" >= %b', span("older_than", wanted["older_than"]))
+        where.add('now() - t."requested_at" >= %b', wanted["older_than"])
     if "expires_before" in wanted:
-        where.add('t."expires_at" < %b', moment("expires_before", wanted["expires_before"]))
-    order = "asc" if statuses == ("open",) else "desc"
-    return _APPROVALS.page(snapshot, where, wanted, order_by="requested_position", order=order)
+        where.add('t."expires_at" < %b', wanted["expires_before"])
+    if wanted.get("status") == ("open",):
+        wanted = {"order": "asc", **wanted}
+    with source.snapshot("approval_queue", within=source.threads_of(wanted), asked=wanted) as snapshot:
+        return _APPROVALS.page(snapshot, where, wanted)
 
 
-def approval_words(reader: Reader, rows: Iterable[ApprovalRow]) -> dict[str, ApprovalWords]:
-    """What some approvals say, by their ids: one look into the log for all of them. Raises UnreadableEvent."""
-    rows = list(rows)
+@question
+def approval_words(source: LocalSource, approvals: Iterable[ApprovalRow]) -> dict[str, ApprovalWords]:
+    """What approvals of a page say, by their ids: questions, arguments, votes. Raises UnreadableEvent."""
+    rows = list(approvals)
     positions = [position for row in rows for position in (row.requested_position, row.decided_position) if position is not None]
-    recorded = {position: found.event for position, found in reader.at_positions(positions).items()}
+    recorded = {position: found.event for position, found in source.reader.at_positions(positions).items()}
     return {row.approval_id: _words(recorded[row.requested_position], recorded.get(row.decided_position or 0)) for row in rows}
+
+
+@question
+def approval(source: LocalSource, approval_id: str) -> ApprovalView:
+    """An approval at a glance. Raises ApprovalNotFound."""
+    state = Approval(approval_id)
+    return ApprovalView.of(state, *source.fold(state, ApprovalNotFound))
 
 
 def _words(asked: Any, decided: Any) -> ApprovalWords:

@@ -1,7 +1,7 @@
 """Decisions of all runs, listed; and the decisions of one run, each in one line."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Unpack, get_args
 
 from runfold.domain.decision import (
     DecisionEvaluated,
@@ -13,38 +13,44 @@ from runfold.domain.decision import (
     OutcomeRecorded,
 )
 from runfold.domain.event import Event
+from runfold.errors import RunNotFound
 from runfold.history.decision_line import decision_line
 from runfold.history.views import View
 from runfold.projections.decision_log import DecisionLog, DecisionRow
-from runfold.queries.paging import Listing, Paging, Sort
-from runfold.queries.read_models import Page, Snapshot
-from runfold.queries.where import OneOrMore, Where, Within, given, texts, words
+from runfold.queries.page import Page
+from runfold.queries.paging import Direction, Listing, Paging, Sort, Waiting, direction, limit
+from runfold.queries.parameters import Parameter, checked, column, narrowed
+from runfold.queries.read_models import Snapshot
+from runfold.queries.source import LocalSource, question
+from runfold.queries.where import OneOrMore
 from runfold.store.reader import Reader
 
-RECENT = 10
-"""How many decisions are listed where nobody says, as in hive."""
 _BATCH = 1000
-
-_DECISIONS = Listing(DecisionLog(), {"made_position": (Sort("made_position"),)})
-_BY_TEXT = ("run_id", "thread_id", "goal_id", "node_id", "agent_id", "decision_id")
 _OUTCOMES = {"success": "t.outcome_success", "failure": "NOT t.outcome_success", "unknown": "t.outcome_success IS NULL"}
 
 
-class DecisionsAsked(Paging, total=False):
+class DecisionParameters(Paging, total=False):
     """What a list of decisions can be narrowed by. Where several values are given, any of them will do.
 
     hive's stream is a thread here, and its execution a run.
     """
 
-    run_id: OneOrMore | None
-    thread_id: OneOrMore | None
-    goal_id: OneOrMore | None
-    node_id: OneOrMore | None
-    agent_id: OneOrMore | None
-    decision_id: OneOrMore | None
-    decision_type: Annotated[OneOrMore | None, Within(get_args(DecisionType))]
-    outcome: Literal["success", "failure", "unknown"] | None
-    """How it came out, by the last word; unknown while nobody has said."""
+    run_id: Annotated[OneOrMore | None, column("Only decisions of this run.")]
+    thread_id: Annotated[OneOrMore | None, column("Only decisions in this thread.")]
+    goal_id: Annotated[OneOrMore | None, column("Only decisions of runs towards this goal.")]
+    node_id: Annotated[OneOrMore | None, column("Only decisions made at this node.")]
+    agent_id: Annotated[OneOrMore | None, column("Only decisions of this agent's runs.")]
+    decision_id: Annotated[OneOrMore | None, column("Only these decisions.")]
+    decision_type: Annotated[OneOrMore | None, column("Only decisions of this type.", get_args(DecisionType))]
+    outcome: Annotated[
+        Literal["success", "failure", "unknown"] | None,
+        Parameter("Only decisions that came out so, by the last word; unknown while nobody has said."),
+    ]
+    order: Annotated[Direction | None, direction("desc")]
+    limit: Annotated[int | None, limit(10)]  # as in hive
+
+
+_DECISIONS = Listing(DecisionLog(), DecisionParameters, {"made_position": (Sort("made_position"),)})
 
 
 class DecisionWords(View):
@@ -83,24 +89,36 @@ class TraceLine(View):
     """The event that holds its words."""
 
 
-def decision_list(snapshot: Snapshot, asked: DecisionsAsked) -> Page[DecisionRow]:
-    """A page of decisions, those made last first unless it says otherwise. Raises UsageError."""
-    wanted = given(asked, DecisionsAsked)
-    where = Where()
-    for name in _BY_TEXT:
-        where.one_of(name, texts(name, wanted.get(name)))
-    where.one_of("decision_type", words("decision_type", wanted.get("decision_type"), get_args(DecisionType)))
-    for outcome in words("outcome", wanted.get("outcome"), _OUTCOMES):
-        where.add(_OUTCOMES[outcome])
-    return _DECISIONS.page(snapshot, where, {"limit": RECENT, **wanted}, order_by="made_position", order="desc")
+@question
+def decisions(source: LocalSource, **asked: Unpack[DecisionParameters]) -> Page[DecisionRow]:
+    """A page of decisions of all runs, newest first, ten to a page. Raises UsageError, ReadModelBehind."""
+    wanted = checked(asked, DecisionParameters)
+    where = narrowed(wanted, DecisionParameters)
+    if "outcome" in wanted:
+        where.add(_OUTCOMES[wanted["outcome"]])
+    with source.snapshot("decision_log", within=source.threads_of(wanted), asked=wanted) as snapshot:
+        return _DECISIONS.page(snapshot, where, wanted)
 
 
-def decision_words(reader: Reader, rows: Iterable[DecisionRow]) -> dict[tuple[str, str], DecisionWords]:
-    """What some decisions say, by their runs and ids: one look into the log for all of them. Raises UnreadableEvent."""
-    rows = list(rows)
+@question
+def decision_words(source: LocalSource, decisions: Iterable[DecisionRow]) -> dict[tuple[str, str], DecisionWords]:
+    """What decisions of a page say, by their runs and ids: intent, options, reasoning, outcome, evaluation.
+
+    Raises UnreadableEvent.
+    """
+    rows = list(decisions)
     positions = [at for row in rows for at in (row.made_position, row.outcome_position, row.evaluation_position) if at]
-    events = {position: recorded.event for position, recorded in reader.at_positions(positions).items()}
+    events = {position: recorded.event for position, recorded in source.reader.at_positions(positions).items()}
     return {(row.run_id, row.decision_id): _words(row, events) for row in rows}
+
+
+@question
+def trace(source: LocalSource, run_id: str, **waiting: Unpack[Waiting]) -> Page[TraceLine]:
+    """All decisions of a run in the order in which they were made, each in one line. Raises RunNotFound, ReadModelBehind."""
+    created = source.first(run_id, RunNotFound)
+    with source.snapshot("decision_log", within=[created.thread_id], asked=waiting) as snapshot:
+        rows, standing = decisions_of_run(snapshot, run_id), snapshot.standing
+    return Page(items=tuple(trace_lines(source.reader, rows)), next_cursor=None, standing=standing)
 
 
 def decisions_of_run(snapshot: Snapshot, run_id: str) -> list[DecisionRow]:
@@ -108,7 +126,7 @@ def decisions_of_run(snapshot: Snapshot, run_id: str) -> list[DecisionRow]:
     return snapshot.rows(DecisionLog(), "t.run_id = %b", [run_id], order_by="t.ordinal")
 
 
-def trace(reader: Reader, rows: Sequence[DecisionRow]) -> Iterator[TraceLine]:
+def trace_lines(reader: Reader, rows: Sequence[DecisionRow]) -> Iterator[TraceLine]:
     """Each of some decisions in one line. Raises UnreadableEvent."""
     for row, made in made_of(reader, rows):
         yield TraceLine(

@@ -20,7 +20,9 @@ from runfold.projections.fold import fold_all
 from runfold.projections.run_summaries import RunSummaries
 from runfold.projections.run_summary import RunSummary
 from runfold.projections.usage import Usage, UsageEntry
-from runfold.queries.usage_report import Ungrouped, usage_total
+from runfold.queries.own_decisions import OwnDivergence, own_divergence
+from runfold.queries.source import LocalSource, question
+from runfold.queries.usage_totals import Ungrouped, usage_total
 from runfold.store.reader import LATEST, TenantReader
 
 
@@ -95,6 +97,11 @@ class RunDiff(View):
     divergence: FirstDivergence | None
     decision_divergence: DecisionDivergence | None
     """Null while they chose the same: one may still have gone on to decide more."""
+    own_divergence: OwnDivergence | None
+    """The same of the two runs alone, without their pasts, counted from 1 in each: hive's rule."""
+    status_differs: bool
+    decisions_differ: bool
+    """Whether the two runs made a different number of decisions."""
     nodes_only_in_a: tuple[str, ...]
     nodes_only_in_b: tuple[str, ...]
     pairs: tuple[Pair, ...]
@@ -105,7 +112,7 @@ class RunDiff(View):
         return [pair for pair in self.pairs if any(step and step.kind in kinds for step in (pair.a, pair.b))]
 
 
-class _Branch(NamedTuple):
+class _OnePath(NamedTuple):
     """What one of the two paths holds."""
 
     history: History
@@ -113,6 +120,16 @@ class _Branch(NamedTuple):
     before: list[Recorded]
     after: list[Recorded]
     steps: list[Step]
+
+
+@question
+def diff(source: LocalSource, run_a: str, run_b: str) -> RunDiff:
+    """Two runs side by side along their paths: where they part, and what happened differently after that.
+
+    Of runs that share nothing, as those of two threads, `common` is null. Straight from the log. Raises RunNotFound.
+    """
+    pinned = source.pinned()
+    return run_diff(pinned.reader, pinned.history(run_a), pinned.history(run_b), pinned.up_to)
 
 
 def run_diff(reader: TenantReader, a: History, b: History, up_to: int) -> RunDiff:
@@ -127,6 +144,9 @@ def run_diff(reader: TenantReader, a: History, b: History, up_to: int) -> RunDif
         common=_parting(reader, common, before, one.run),
         divergence=_first(one.steps[start:], other.steps[start:], start + 1),
         decision_divergence=_first_choice(one.steps, other.steps, 1 + sum(item.type == "decision.made" for item in before)),
+        own_divergence=own_divergence(reader, one.run.run_id, other.run.run_id, up_to),
+        status_differs=one.run.status != other.run.status,
+        decisions_differ=one.run.decisions != other.run.decisions,
         nodes_only_in_a=_only(one.run.nodes_executed, other.run.nodes_executed),
         nodes_only_in_b=_only(other.run.nodes_executed, one.run.nodes_executed),
         pairs=tuple(aligned(one.steps, other.steps)),
@@ -146,7 +166,7 @@ def parting(a: Sequence[Segment], b: Sequence[Segment]) -> list[Segment]:
     return common
 
 
-def _branch(reader: TenantReader, history: History, common: list[Segment], before: list[Recorded], up_to: int) -> _Branch:
+def _branch(reader: TenantReader, history: History, common: list[Segment], before: list[Recorded], up_to: int) -> _OnePath:
     after = [
         recorded
         for number, segment in enumerate(history.path)
@@ -157,7 +177,7 @@ def _branch(reader: TenantReader, history: History, common: list[Segment], befor
     run_id = history.path[-1].run_id
     rows = fold_all(RunSummaries(), reader.stream(run_id, up_to=up_to)).values()
     run = next(standing.row for standing in rows if isinstance(standing.row, RunSummary))
-    return _Branch(history, run, before, after, steps(before, after, history.messages(), approvals))
+    return _OnePath(history, run, before, after, steps(before, after, history.messages(), approvals))
 
 
 def _events(reader: TenantReader, segment: Segment, after_version: int, up_to: int) -> Iterable[Recorded]:
@@ -212,7 +232,7 @@ def _parting(reader: TenantReader, common: list[Segment], before: list[Recorded]
     )
 
 
-def _side(branch: _Branch, common: Sequence[Segment]) -> Side:
+def _side(branch: _OnePath, common: Sequence[Segment]) -> Side:
     run = branch.run
     parted_in = common[-1].run_id if common else None
     runs = [segment.run_id for segment in branch.history.path[max(len(common) - 1, 0) :]]
@@ -236,7 +256,7 @@ def _side(branch: _Branch, common: Sequence[Segment]) -> Side:
     )
 
 
-def _stretch(branch: _Branch, runs: list[str]) -> Stretch:
+def _stretch(branch: _OnePath, runs: list[str]) -> Stretch:
     counts: dict[Kind, int] = {}
     for step in branch.steps:
         counts[step.kind] = counts.get(step.kind, 0) + 1
@@ -246,7 +266,7 @@ def _stretch(branch: _Branch, runs: list[str]) -> Stretch:
     return Stretch(runs=tuple(runs), steps=counts, usage=usage_total(_used(branch)), elapsed_ns=elapsed)
 
 
-def _used(branch: _Branch) -> list[UsageEntry]:
+def _used(branch: _OnePath) -> list[UsageEntry]:
     """The model calls and costs that were first told after the common part, corrected as its path knows them."""
     ours = {recorded.position for recorded in branch.after}
     rows = [standing.row for standing in fold_all(Usage(), [*branch.before, *branch.after]).values()]

@@ -1,24 +1,28 @@
 """Why runs failed: the failed runs, newest first, and one of them looked at closely. The questions are hive's builder's."""
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, cast
+from typing import Annotated, NamedTuple, Unpack
 
 from runfold.domain.decision import DecisionMade
 from runfold.domain.problem import ProblemReported
 from runfold.domain.run_events import RunFailed
 from runfold.domain.tool_call import Failure
-from runfold.errors import UsageError
+from runfold.errors import RunNotFound, UsageError
 from runfold.history.decision_line import UNKNOWN_ACTION
 from runfold.history.views import View
 from runfold.projections.decision_log import DecisionRow
 from runfold.projections.problems import ProblemRow, Problems
 from runfold.projections.run_summary import RunSummary
-from runfold.queries.decision_list import decisions_of_run, made_of, outcome_in, trace
-from runfold.queries.paging import Paging
-from runfold.queries.read_models import Page, Snapshot, Standing
-from runfold.queries.run_list import RunsAsked, run_list
-from runfold.queries.summary import RunSummaryView, SummaryRows, run_summary, summary_rows
-from runfold.queries.where import OneOrMore, given
+from runfold.queries.decision_list import decisions_of_run, made_of, outcome_in, trace_lines
+from runfold.queries.page import Page, Standing
+from runfold.queries.paging import Direction, Paging, Waiting, direction, limit
+from runfold.queries.parameters import Parameter, checked
+from runfold.queries.read_models import Snapshot
+from runfold.queries.run_list import run_page
+from runfold.queries.source import LocalSource, question
+from runfold.queries.summary import MODELS as SUMMARY_MODELS
+from runfold.queries.summary import RunSummaryView, run_row, run_summary, summary_rows
+from runfold.queries.where import OneOrMore
 from runfold.store.reader import Reader
 
 RECENT = 10
@@ -27,14 +31,16 @@ UNKNOWN_POINT = "unknown: no decision failed, so the cause may lie outside of wh
 UNKNOWN_CAUSE = "unknown"
 
 
-class FailuresAsked(Paging, total=False):
+class FailureParameters(Paging, total=False):
     """What a list of failed runs can be narrowed by. Where several values are given, any of them will do."""
 
-    goal_id: OneOrMore | None
-    agent_id: OneOrMore | None
-    thread_id: OneOrMore | None
-    user_id: OneOrMore | None
-    node_id: OneOrMore | None
+    goal_id: Annotated[OneOrMore | None, Parameter("Only runs towards this goal.")]
+    agent_id: Annotated[OneOrMore | None, Parameter("Only runs of this agent.")]
+    thread_id: Annotated[OneOrMore | None, Parameter("Only runs in this thread.")]
+    user_id: Annotated[OneOrMore | None, Parameter("Only runs in threads of this user.")]
+    node_id: Annotated[OneOrMore | None, Parameter("Only runs that came to this node.")]
+    order: Annotated[Direction | None, direction("desc")]
+    limit: Annotated[int | None, limit(RECENT)]
 
 
 class FailureAnalysis(View):
@@ -65,18 +71,24 @@ class FailedRun(NamedTuple):
     standing: Standing
 
 
-def failed_runs(snapshot: Snapshot, asked: FailuresAsked) -> Page[SummaryRows]:
-    """A page of failed runs, those that failed last first. Raises UsageError."""
-    wanted = {"limit": RECENT, **given(asked, FailuresAsked), "status": "failed", "order_by": "finished_at"}
-    page = run_list(snapshot, cast("RunsAsked", wanted))
-    rows = tuple(summary_rows(snapshot, run) for run in page.items)
-    return Page(items=rows, next_cursor=page.next_cursor, standing=page.standing)
-
-
-def failures(reader: Reader, page: Page[SummaryRows]) -> Page[RunSummaryView]:
-    """Their summaries. Raises UnreadableEvent."""
-    found = tuple(run_summary(rows, reader) for rows in page.items)
+@question
+def failures(source: LocalSource, **asked: Unpack[FailureParameters]) -> Page[RunSummaryView]:
+    """Summaries of the runs that failed last, newest first, ten to a page. Raises UsageError, ReadModelBehind."""
+    wanted = {"limit": RECENT, **checked(asked, FailureParameters), "status": ("failed",), "order_by": "finished_at"}
+    with source.snapshot(*SUMMARY_MODELS, within=source.threads_of(wanted), asked=wanted) as snapshot:
+        page = run_page(snapshot, wanted)
+        rows = [summary_rows(snapshot, run) for run in page.items]
+    found = tuple(run_summary(each, source.reader) for each in rows)
     return Page(items=found, next_cursor=page.next_cursor, standing=page.standing)
+
+
+@question
+def analyze_failure(source: LocalSource, run_id: str, **waiting: Unpack[Waiting]) -> FailureAnalysis:
+    """Why a run failed, as far as its record tells. Raises RunNotFound, UsageError where it has not, ReadModelBehind."""
+    created = source.first(run_id, RunNotFound)
+    with source.snapshot(*SUMMARY_MODELS, within=[created.thread_id], asked=waiting) as snapshot:
+        found = failed_run(snapshot, run_row(snapshot, created))
+    return analysis(source.reader, found)
 
 
 def failed_run(snapshot: Snapshot, run: RunSummary) -> FailedRun:
@@ -95,7 +107,7 @@ def analysis(reader: Reader, failed: FailedRun) -> FailureAnalysis:
     """Its failure, looked at closely. Raises UnreadableEvent."""
     decisions = failed.decisions
     first = next((index for index, row in enumerate(decisions) if not row.outcome_success), None)
-    chain = tuple(line.line for line in trace(reader, decisions if first is None else decisions[: first + 1]))
+    chain = tuple(line.line for line in trace_lines(reader, decisions if first is None else decisions[: first + 1]))
     problems = _problems(reader, failed.problems)
     unsuccessful = [row for row in decisions if not row.outcome_success]
     tried = [text for row, made in made_of(reader, unsuccessful) for text in _instead(row, made)]

@@ -11,18 +11,20 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Unpack
 
 from runfold.domain.decision import DecisionMade
 from runfold.domain.problem import ConstraintViolated
 from runfold.domain.run_events import Constraint, Criterion, Goal, RunCreated
 from runfold.history.views import View
-from runfold.projections.goals import GoalRow, Goals
+from runfold.projections.goals import GoalRow
 from runfold.queries.decision_list import made_at
-from runfold.queries.paging import Listing, Paging, Sort
+from runfold.queries.page import Standing
+from runfold.queries.paging import Waiting
 from runfold.queries.patterns import goal_row
-from runfold.queries.read_models import Page, Snapshot, Standing
-from runfold.queries.where import Where, given
+from runfold.queries.read_models import Snapshot
+from runfold.queries.source import LocalSource, question
+from runfold.store.queries import named_queries
 from runfold.store.reader import Reader
 
 MODELS = ("goals", "decision_log", "run_summaries")
@@ -31,31 +33,7 @@ Recommendation = Literal["continue", "adjust", "complete"]
 EVIDENCE, VIOLATIONS, RELATED_WORDS = 5, 20, 2
 _MET, _COMPLETE, _POOR, _FEW_DECISIONS = Fraction(8, 10), 0.95, 0.3, 10
 
-_GOALS = Listing(Goals(), {"last_run_position": (Sort("last_run_position"),)})
-
-_DECISIONS = """
-SELECT d.run_id, d.decision_id, d.outcome_success, d.made_position
-  FROM {decision_log} AS d
- WHERE d.tenant_id = %b AND d.goal_id = %b
- ORDER BY d.made_position
-"""
-_REACH = """
-SELECT count(DISTINCT d.thread_id), count(DISTINCT d.run_id)
-  FROM (SELECT * FROM {decision_log} AS d WHERE d.tenant_id = %b AND d.goal_id = %b OFFSET 0) AS d
-"""
-_VIOLATIONS = """
-SELECT violated.position
-  FROM {run_summaries} AS r
- CROSS JOIN LATERAL (SELECT e.notification_id AS position
-                       FROM runfold.log AS e
-                      WHERE e.tenant_id = r.tenant_id AND e.originator_id = r.run_id AND e.topic = 'constraint.violated'
-                        AND (e.notification_id <= %b) IS TRUE
-                      ORDER BY e.originator_version DESC
-                      LIMIT least(r.violations, %b)) AS violated
- WHERE r.tenant_id = %b AND r.goal_id = %b AND r.violations > 0
- ORDER BY violated.position DESC
- LIMIT %b
-"""
+_QUERIES = named_queries("runfold.queries", "goal_progress.sql")
 
 
 class Evidence(View):
@@ -151,23 +129,27 @@ class GoalRecord(NamedTuple):
     standing: Standing
 
 
-def goal_list(snapshot: Snapshot, asked: Paging) -> Page[GoalRow]:
-    """A page of goals, those with the newest runs first unless it says otherwise. Raises UsageError."""
-    return _GOALS.page(snapshot, Where(), given(asked, Paging), order_by="last_run_position", order="desc")
+@question
+def goal_progress(source: LocalSource, goal_id: str, **waiting: Unpack[Waiting]) -> GoalProgress:
+    """How far a goal has come, criterion by criterion, and what to do. Raises GoalNotFound, ReadModelBehind."""
+    with source.snapshot(*MODELS, asked=waiting) as snapshot:
+        record = goal_record(snapshot, goal_id)
+    return progress_of(source.reader, record)
 
 
 def goal_record(snapshot: Snapshot, goal_id: str) -> GoalRecord:
     """What there is to tell. Decisions are looked at only where there are criteria to hold them against. Raises GoalNotFound."""
     goal, asked = goal_row(snapshot, goal_id), [snapshot.tenant_id, goal_id]
-    decisions = [Decided(*row) for row in snapshot.query(_DECISIONS, asked)] if goal.criteria else []
-    ((threads, runs),) = snapshot.query(_REACH, asked)
+    decisions = [Decided(*row) for row in snapshot.query(_QUERIES["decisions towards a goal"], asked)] if goal.criteria else []
+    ((threads, runs),) = snapshot.query(_QUERIES["reach of a goal"], asked)
     violations: list[int] = []
     if goal.last_violation_position is not None:
-        violations = [at for (at,) in snapshot.query(_VIOLATIONS, [snapshot.standing.position, VIOLATIONS, *asked, VIOLATIONS])]
+        parameters = [snapshot.standing.position, VIOLATIONS, *asked, VIOLATIONS]
+        violations = [at for (at,) in snapshot.query(_QUERIES["last violations"], parameters)]
     return GoalRecord(goal, decisions, (threads, runs), violations, snapshot.standing)
 
 
-def goal_progress(reader: Reader, record: GoalRecord) -> GoalProgress:
+def progress_of(reader: Reader, record: GoalRecord) -> GoalProgress:
     """How far it has come. Raises UnreadableEvent."""
     row, goal = record.goal, _described(reader, record.goal)
     criteria = tuple(held.progress() for held in _held_against(goal.criteria, record.decisions, reader))

@@ -18,24 +18,44 @@ from runfold.errors import UsageError
 from runfold.projections.columns import columns_of
 from runfold.projections.projection import Projection, R
 from runfold.queries.index_walk import Sorted, walks
-from runfold.queries.read_models import Page, Snapshot
-from runfold.queries.where import Where, Within, number, words
+from runfold.queries.page import Page
+from runfold.queries.parameters import Parameter, parameters_of
+from runfold.queries.read_models import Snapshot
+from runfold.queries.where import Where
 
 DEFAULT_LIMIT, MOST = 100, 1000
-_DIRECTIONS = ("asc", "desc")
+Direction = Literal["asc", "desc"]
 _KINDS: dict[str, type[int] | type[str] | type[date]] = {"bigint": int, "text": str, "date": date}
 """What may stand in a key."""
 _LIST: TypeAdapter[list[str | int | None]] = TypeAdapter(list[str | int | None], config=ConfigDict(strict=True))
 
 
-class Paging(TypedDict, total=False):
-    """How much of a list, and which way round."""
+class Waiting(TypedDict, total=False):
+    """The position that an answer must hold, and for how long to wait until it does."""
 
-    order: Literal["asc", "desc"] | None
-    limit: Annotated[int | None, Within(least=1, most=MOST)]
-    """How many at most, 1 to 1000; 100 where nothing is said."""
-    cursor: str | None
-    """`next_cursor` of the page before, to be asked for in the same order."""
+    min_position: Annotated[int | None, Parameter("Only an answer that holds what happened up to this position.", least=0)]
+    wait_seconds: Annotated[float | None, Parameter("For how many seconds to wait until the answer does.", least=0)]
+
+
+class Paging(Waiting, total=False):
+    """Where a page begins. Each list says by itself how many rows a page has, and in which order they come."""
+
+    cursor: Annotated[str | None, Parameter("The next page: `next_cursor` of the page before, asked for in the same order.")]
+
+
+def limit(default: int) -> Parameter:
+    """How many rows a page has where nobody says."""
+    return Parameter(f"How many at most, 1 to {MOST}; {default} if not given.", least=1, most=MOST, default=default)
+
+
+def direction(default: Direction, but: str = "") -> Parameter:
+    """Which way round a list is where nobody says; `but` is when it is not."""
+    return Parameter(f"Which way round; {default} if not given{but}.", default=default)
+
+
+def ordered_by(default: str, more: str = "") -> Parameter:
+    """By what a list is sorted where nobody says, and what is to be known of its orders."""
+    return Parameter(f"What to sort by; {default} if not given.{more and ' '}{more}", default=default)
 
 
 class Sort(NamedTuple):
@@ -71,16 +91,14 @@ class Listing(Generic[R]):
     """A read model as a list, and the orders it can be asked for in. Every order ends with the key, so that it is one."""
 
     projection: Projection[R]
+    parameters: type
+    """The `TypedDict` of its parameters."""
     orders: Mapping[str, tuple[Sort, ...]]
+    """The words of `order_by`; of a list that has one order only, that one."""
 
-    def page(self, snapshot: Snapshot, where: Where, asked: Mapping[str, Any], *, order_by: str, order: str) -> Page[R]:
-        """The rows for which all conditions hold; `order_by` and `order` are for a caller who asks for none.
-
-        Raises UsageError.
-        """
-        (by,) = words("order_by", [asked.get("order_by", order_by)], self.orders)
-        (way,) = words("order", [asked.get("order", order)], _DIRECTIONS)
-        limit = number("limit", asked.get("limit", DEFAULT_LIMIT), 1, MOST)
+    def page(self, snapshot: Snapshot, where: Where, asked: Mapping[str, Any]) -> Page[R]:
+        """The rows for which all conditions hold, as checked parameters ask for them. Raises UsageError."""
+        by, way, limit = (self._said(asked, name) for name in ("order_by", "order", "limit"))
         sorts = (*self.orders[by], *_by_key(self.projection))
         head = [self.projection.name, by, way]
         after = None if (cursor := asked.get("cursor")) is None else _decoded(cursor, head, sorts)
@@ -92,6 +110,13 @@ class Listing(Generic[R]):
         if len(found) > limit:
             following = cursor_of([*head, *(sort.value(found[limit - 1]) for sort in sorts)])
         return Page(items=tuple(found[:limit]), next_cursor=following, standing=snapshot.standing)
+
+    def _said(self, asked: Mapping[str, Any], name: str) -> Any:
+        """What is asked for, else what the list does by itself."""
+        if name in asked:
+            return asked[name]
+        known = parameters_of(self.parameters)
+        return known[name].default if name in known else {"order_by": next(iter(self.orders)), "order": "asc"}[name]
 
     def _rows(self, snapshot: Snapshot, part: "_Part", way: str, most: int) -> list[R]:
         sorts = [Sorted(sort.column, sort.kind, sort.nullable) for sort in part.sorts]
@@ -156,19 +181,19 @@ def read_cursor_parts(cursor: Any) -> list[str | int | None]:
     try:
         return _LIST.validate_json(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
     except (TypeError, ValueError):
-        raise no_cursor(cursor) from None
+        raise invalid_cursor(cursor) from None
 
 
-def no_cursor(cursor: Any) -> UsageError:
-    """Says so."""
-    return UsageError(f"{repr(cursor)[:60]} is no cursor; give `next_cursor` of the page before, or none for the first page")
+def invalid_cursor(cursor: Any) -> UsageError:
+    """The error for text that no page has given as its next cursor."""
+    return UsageError(f"invalid cursor {repr(cursor)[:60]}; pass `next_cursor` from the previous page, or none for the first")
 
 
 def _decoded(cursor: Any, head: list[str], sorts: Sequence[Sort]) -> list[Any]:
     """The values that a cursor holds. Raises UsageError for what is no cursor, or one of another list or order."""
     parts = read_cursor_parts(cursor)
     if len(parts) < len(head):
-        raise no_cursor(cursor)
+        raise invalid_cursor(cursor)
     if parts[: len(head)] != head:
         name, by, way = parts[: len(head)]
         raise UsageError(
@@ -178,4 +203,4 @@ def _decoded(cursor: Any, head: list[str], sorts: Sequence[Sort]) -> list[Any]:
     try:
         return [sort.read(value) for sort, value in zip(sorts, parts[len(head) :], strict=True)]
     except ValueError:
-        raise no_cursor(cursor) from None
+        raise invalid_cursor(cursor) from None

@@ -5,10 +5,14 @@ is answered as a question about the whole ledger. Who may make a schema for that
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+import heapq
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 
 from runfold.domain.event import Recorded
+from runfold.domain.run_events import RunWaiting
 from runfold.errors import LedgerUnavailable, PoisonEvent, UsageError
+from runfold.history.outline import waited_for
 from runfold.projections.fold import FoldFailed, Standings, take_in
 from runfold.projections.projection import AnyProjection
 from runfold.projections.registry import named
@@ -57,7 +61,7 @@ class Past:
     def of_threads(self, names: Sequence[str], threads: Sequence[str]) -> Iterator[Snapshot]:
         """The rows that the events of some threads lead to, in no table: a standby answers too. Raises PoisonEvent."""
         try:
-            folded = {projection: self._fold(projection, threads) for projection in map(named, names)}
+            folded = {projection: _folded(projection, self._pieces(projection, threads)) for projection in map(named, names)}
         except _TooMany:
             with self.of_all(names) as snapshot:
                 yield snapshot
@@ -65,6 +69,23 @@ class Past:
         given = {projection.name: Table(projection, 0).given(rows) for projection, rows in folded.items()}
         with self._read_models.of_given(given, self._up_to) as snapshot:
             yield snapshot
+
+    @contextlib.contextmanager
+    def of_run(self, name: str, run_id: str) -> Iterator[Snapshot]:
+        """The rows that the events of a run and of its approvals lead to, in no table. Raises PoisonEvent."""
+        projection = named(name)
+        events = self._events_of_run(projection, run_id)
+        rows = _folded(projection, iter(lambda: list(islice(events, _PIECE)), []))
+        given = {projection.name: Table(projection, 0).given(rows)}
+        with self._read_models.of_given(given, self._up_to) as snapshot:
+            yield snapshot
+
+    def _events_of_run(self, projection: AnyProjection, run_id: str) -> Iterator[Recorded]:
+        """In order; those of the run's approvals are found by the events with which it began to wait for them."""
+        types, stream = tuple(event.type for event in projection.events), self._reader.stream
+        approvals = waited_for(stream(run_id, up_to=self._up_to, types=(RunWaiting.type,)))
+        streams = (stream(each, up_to=self._up_to, types=types) for each in (run_id, *approvals))
+        return heapq.merge(*streams, key=lambda recorded: recorded.position)
 
     @contextlib.contextmanager
     def of_all(self, names: Sequence[str]) -> Iterator[Snapshot]:
@@ -88,16 +109,6 @@ class Past:
             fact = f"the schema {schema} was made, and is not here: it was dropped, or a standby has yet to take it over"
             raise LedgerUnavailable(fact, "ask again in a moment") from None
 
-    def _fold(self, projection: AnyProjection, threads: Sequence[str]) -> Standings:
-        rows: Standings = {}
-        try:
-            for piece in self._pieces(projection, threads):
-                take_in(projection, piece, rows)
-        except FoldFailed as error:
-            reason = f"{type(error.cause).__name__}: {error.cause}"
-            raise PoisonEvent(projection.name, error.recorded.position, error.recorded.type, reason) from error
-        return rows
-
     def _pieces(self, projection: AnyProjection, threads: Sequence[str]) -> Iterator[list[Recorded]]:
         """The events that a read model looks at, a few at a time: those that were folded need not be kept."""
         types, count = tuple(event.type for event in projection.events), 0
@@ -113,3 +124,14 @@ class Past:
                     yield piece
                     piece = []
             yield piece
+
+
+def _folded(projection: AnyProjection, pieces: Iterable[Sequence[Recorded]]) -> Standings:
+    rows: Standings = {}
+    try:
+        for piece in pieces:
+            take_in(projection, piece, rows)
+    except FoldFailed as error:
+        reason = f"{type(error.cause).__name__}: {error.cause}"
+        raise PoisonEvent(projection.name, error.recorded.position, error.recorded.type, reason) from error
+    return rows

@@ -3,9 +3,9 @@
 It is counted in the read models, where words are kept as digests; the log is asked only for the words that are shown.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Unpack
 
 from runfold.domain.decision import DecisionMade
 from runfold.domain.event import Event
@@ -16,7 +16,10 @@ from runfold.history.views import View
 from runfold.projections.decision_log import INTENT_LENGTH
 from runfold.projections.goals import GoalRow, Goals
 from runfold.queries.decision_list import outcome_in
-from runfold.queries.read_models import Snapshot, Standing
+from runfold.queries.page import Standing
+from runfold.queries.paging import Waiting
+from runfold.queries.read_models import Snapshot
+from runfold.queries.source import LocalSource, question
 from runfold.store.queries import named_queries
 from runfold.store.reader import Reader
 
@@ -152,7 +155,37 @@ def counted(snapshot: Snapshot, goal_id: str) -> Counted:
     )
 
 
-def patterns(reader: Reader, found: Counted) -> Patterns:
+@question
+def patterns(source: LocalSource, goal_id: str, **waiting: Unpack[Waiting]) -> Patterns:
+    """What repeats over all runs towards a goal: failures, nodes, choices. Raises GoalNotFound, ReadModelBehind."""
+    return _patterns(source, goal_id, waiting)
+
+
+@question
+def improvements(source: LocalSource, goal_id: str, **waiting: Unpack[Waiting]) -> list[Improvement]:
+    """What a goal's patterns suggest to make better. Raises GoalNotFound, ReadModelBehind."""
+    return suggested_by(_patterns(source, goal_id, waiting))
+
+
+def suggested_by(found: Patterns) -> list[Improvement]:
+    """What patterns suggest: nodes that fail, errors that come back, and a goal that is too seldom reached."""
+    return [*_of_nodes(found), *_of_errors(found), *_of_the_whole(found)]
+
+
+@question
+def node_performance(source: LocalSource, node_id: str, **waiting: Unpack[Waiting]) -> NodePerformance:
+    """How a node does, over all runs; one that nobody has heard of has made no decisions. Raises ReadModelBehind."""
+    with source.snapshot("decision_log", asked=waiting) as snapshot:
+        return _node_performance(snapshot, node_id)
+
+
+def _patterns(source: LocalSource, goal_id: str, waiting: Mapping[str, Any]) -> Patterns:
+    with source.snapshot(*MODELS, asked=waiting) as snapshot:
+        found = counted(snapshot, goal_id)
+    return _with_words(source.reader, found)
+
+
+def _with_words(reader: Reader, found: Counted) -> Patterns:
     """The patterns with their words. Raises UnreadableEvent."""
     events = {position: recorded.event for position, recorded in reader.at_positions(found.positions()).items()}
     goal = found.goal
@@ -172,13 +205,7 @@ def patterns(reader: Reader, found: Counted) -> Patterns:
     )
 
 
-def improvements(found: Patterns) -> list[Improvement]:
-    """What patterns suggest: nodes that fail, errors that come back, and a goal that is too seldom reached."""
-    return [*_of_nodes(found), *_of_errors(found), *_of_the_whole(found)]
-
-
-def node_performance(snapshot: Snapshot, node_id: str) -> NodePerformance:
-    """How a node does. One that nobody has heard of has made no decisions."""
+def _node_performance(snapshot: Snapshot, node_id: str) -> NodePerformance:
     asked = [snapshot.tenant_id, node_id]
     ((total, successes, outcomes, latency, told, tokens),) = snapshot.query(_QUERIES["node_performance"], asked)
     return NodePerformance(

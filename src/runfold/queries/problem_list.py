@@ -1,42 +1,46 @@
 """Problems of all runs, listed."""
 
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Unpack, get_args
 
 from runfold.domain.problem import ProblemReported, ProblemResolved, Severity
 from runfold.history.views import View
 from runfold.projections.problems import ProblemRow, Problems
-from runfold.queries.paging import Listing, Paging, Sort
-from runfold.queries.read_models import Page, Snapshot
-from runfold.queries.where import OneOrMore, Where, Within, given, texts, words
-from runfold.store.reader import Reader
+from runfold.queries.page import Page
+from runfold.queries.paging import Direction, Listing, Paging, Sort, direction, limit, ordered_by
+from runfold.queries.parameters import checked, column, narrowed
+from runfold.queries.source import LocalSource, question
+from runfold.queries.where import OneOrMore
+
+
+class ProblemParameters(Paging, total=False):
+    """What a list of problems can be narrowed and sorted by. Where several values are given, any of them will do."""
+
+    status: Annotated[OneOrMore | None, column("Only open or only resolved problems.", ("open", "resolved"))]
+    severity: Annotated[OneOrMore | None, column("Only problems this severe.", get_args(Severity))]
+    run_id: Annotated[OneOrMore | None, column("Only problems that this run reported.")]
+    goal_id: Annotated[OneOrMore | None, column("Only problems of runs towards this goal.")]
+    thread_id: Annotated[OneOrMore | None, column("Only problems in this thread.")]
+    agent_id: Annotated[OneOrMore | None, column("Only problems of this agent's runs.")]
+    decision_id: Annotated[OneOrMore | None, column("Only problems with this decision.")]
+    problem_id: Annotated[OneOrMore | None, column("Only these problems.")]
+    order_by: Annotated[
+        Literal["severity", "reported_position", "resolved_position"] | None,
+        ordered_by("severity", "By when they were resolved, open problems come after all others."),
+    ]
+    order: Annotated[Direction | None, direction("asc")]
+    limit: Annotated[int | None, limit(100)]
+
 
 _PROBLEMS = Listing(
     Problems(),
+    ProblemParameters,
     {
         "severity": (Sort("severity", ranks=get_args(Severity)), Sort("reported_position")),
         "reported_position": (Sort("reported_position"),),
         "resolved_position": (Sort("resolved_position", nullable=True),),
     },
 )
-_BY_TEXT = ("run_id", "goal_id", "thread_id", "agent_id", "decision_id", "problem_id")
-
-
-class ProblemsAsked(Paging, total=False):
-    """What a list of problems can be narrowed and sorted by. Where several values are given, any of them will do."""
-
-    status: Annotated[OneOrMore | None, Within(("open", "resolved"))]
-    """open or resolved."""
-    severity: Annotated[OneOrMore | None, Within(get_args(Severity))]
-    """critical, warning or minor."""
-    run_id: OneOrMore | None
-    goal_id: OneOrMore | None
-    thread_id: OneOrMore | None
-    agent_id: OneOrMore | None
-    decision_id: OneOrMore | None
-    problem_id: OneOrMore | None
-    order_by: Literal["severity", "reported_position", "resolved_position"] | None
-    """severity where nothing is said. Problems that are open come after all that were resolved, by when that was."""
 
 
 class ProblemWords(View):
@@ -49,22 +53,23 @@ class ProblemWords(View):
     """How it was mended."""
 
 
-def problem_list(snapshot: Snapshot, asked: ProblemsAsked) -> Page[ProblemRow]:
-    """A page of problems: the worst first, of equal ones the oldest, unless it says otherwise. Raises UsageError."""
-    wanted = given(asked, ProblemsAsked)
-    where = Where()
-    where.one_of("status", words("status", wanted.get("status"), ("open", "resolved")))
-    where.one_of("severity", words("severity", wanted.get("severity"), get_args(Severity)))
-    for name in _BY_TEXT:
-        where.one_of(name, texts(name, wanted.get(name)))
-    return _PROBLEMS.page(snapshot, where, wanted, order_by="severity", order="asc")
+@question
+def problems(source: LocalSource, **asked: Unpack[ProblemParameters]) -> Page[ProblemRow]:
+    """A page of problems, the worst first and of equal ones the oldest unless it says otherwise.
+
+    Raises UsageError, ReadModelBehind.
+    """
+    wanted = checked(asked, ProblemParameters)
+    with source.snapshot("problems", within=source.threads_of(wanted), asked=wanted) as snapshot:
+        return _PROBLEMS.page(snapshot, narrowed(wanted, ProblemParameters), wanted)
 
 
-def problem_words(reader: Reader, rows: Iterable[ProblemRow]) -> dict[tuple[str, str], ProblemWords]:
-    """What some problems say, by their runs and ids: one look into the log for all of them. Raises UnreadableEvent."""
-    rows = list(rows)
+@question
+def problem_words(source: LocalSource, problems: Iterable[ProblemRow]) -> dict[tuple[str, str], ProblemWords]:
+    """What problems of a page say, by their runs and ids: description, cause, fix, resolution. Raises UnreadableEvent."""
+    rows = list(problems)
     positions = [position for row in rows for position in (row.reported_position, row.resolved_position) if position is not None]
-    recorded = {position: found.event for position, found in reader.at_positions(positions).items()}
+    recorded = {position: found.event for position, found in source.reader.at_positions(positions).items()}
     return {
         (row.run_id, row.problem_id): _words(recorded[row.reported_position], recorded.get(row.resolved_position or 0))
         for row in rows

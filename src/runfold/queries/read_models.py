@@ -4,19 +4,18 @@ import contextlib
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import sql
 from psycopg.rows import tuple_row
-from pydantic import BaseModel, ConfigDict
 
 from runfold.errors import ReadModelBehind
 from runfold.projections.projection import AnyProjection, Projection, R
 from runfold.projector.tables import READ_SCHEMA, Given, Table
+from runfold.queries.page import Standing
 from runfold.store.datastore import Connection, Datastore, unavailable
-
-T = TypeVar("T")
+from runfold.store.queries import named_queries
 
 WAIT_SECONDS = 5.0
 """How long a reader that asks for a position waits for it, unless it says otherwise."""
@@ -27,42 +26,7 @@ _tables: dict[type[AnyProjection], Table[Any]] = {}
 
 _PLACEHOLDER = re.compile(r"\{([a-z0-9_]+)\}")
 
-_STANDING = """
-SELECT asked.name, p.position, t.state, h.position,
-       extract(epoch FROM clock_timestamp() - runfold.recorded_at(p.position + 1))::float8
-  FROM unnest(%b::text[]) AS asked (name)
- CROSS JOIN runfold.head AS h
-  LEFT JOIN runfold.read_positions AS p USING (name)
-  LEFT JOIN runfold.troubles AS t ON t.name = p.name AND t.generation = p.generation
-"""
-
-
-class Standing(BaseModel):
-    """What an answer is true as of, and how far the ledger is beyond it."""
-
-    model_config = ConfigDict(frozen=True)
-
-    position: int
-    """The answer holds what happened up to here."""
-    head: int
-    """The last position of the ledger at that moment."""
-    behind_seconds: float = 0.0
-    """For how long the first event that the answer does not hold has been in the ledger."""
-
-    @property
-    def behind_events(self) -> int:
-        """How many events the answer does not hold."""
-        return self.head - self.position
-
-
-class Page(BaseModel, Generic[T]):
-    """Some of a list: what is on it, where the rest begins (None: there is no more), and as of when."""
-
-    model_config = ConfigDict(frozen=True)
-
-    items: tuple[T, ...]
-    next_cursor: str | None
-    standing: Standing
+_QUERIES = named_queries("runfold.queries", "read_models.sql")
 
 
 class Progress(NamedTuple):
@@ -72,7 +36,7 @@ class Progress(NamedTuple):
     has_stopped: bool
 
 
-class _State(NamedTuple):
+class _Found(NamedTuple):
     name: str
     position: int | None
     trouble: str | None
@@ -254,12 +218,12 @@ def _hold(connection: Connection, schema: str, names: Sequence[str]) -> None:
     connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(tables))
 
 
-def _states(connection: Connection, names: Sequence[str]) -> list[_State]:
+def _states(connection: Connection, names: Sequence[str]) -> list[_Found]:
     cursor = connection.cursor(binary=True, row_factory=tuple_row)
-    return [_State(*row) for row in cursor.execute(_STANDING, [list(names)], prepare=True)]
+    return [_Found(*row) for row in cursor.execute(_QUERIES["positions of read models"], [list(names)], prepare=True)]
 
 
-def _standing(states: Sequence[_State], wanted: int | None) -> Standing:
+def _standing(states: Sequence[_Found], wanted: int | None) -> Standing:
     """Of several, as of the smallest of their positions."""
     least = min(states, key=lambda state: -1 if state.position is None else state.position)
     if least.position is None:
@@ -267,7 +231,7 @@ def _standing(states: Sequence[_State], wanted: int | None) -> Standing:
     return Standing(position=least.position, head=least.head, behind_seconds=max(0.0, least.behind_seconds or 0.0))
 
 
-def _behind(state: _State, wanted: int) -> ReadModelBehind:
+def _behind(state: _Found, wanted: int) -> ReadModelBehind:
     if state.position is None:
         next_step = "run `runfold work`, or give the command again with --fold"
     elif state.trouble == "stopped":

@@ -1,11 +1,15 @@
 """A run in numbers: how long it took and how much it did, as the read model of runs counts it."""
 
 from datetime import datetime
+from typing import Unpack
 
 from runfold.domain.run_events import Status
+from runfold.errors import RunNotFound
 from runfold.history.views import View
-from runfold.projections.run_summary import RunSummary
-from runfold.queries.read_models import Standing
+from runfold.queries.page import Standing
+from runfold.queries.paging import Waiting
+from runfold.queries.source import LocalSource, question
+from runfold.queries.summary import run_row
 
 
 class RunFigures(View):
@@ -36,7 +40,11 @@ class RunFigures(View):
     standing: Standing
 
 
-def run_figures(run: RunSummary, standing: Standing) -> RunFigures:
-    """Those of a row."""
+@question
+def metrics(source: LocalSource, run_id: str, **waiting: Unpack[Waiting]) -> RunFigures:
+    """How long a run took and how much it did, in numbers. Raises RunNotFound, ReadModelBehind."""
+    created = source.first(run_id, RunNotFound)
+    with source.snapshot("run_summaries", within=[created.thread_id], asked=waiting) as snapshot:
+        row = run_row(snapshot, created)
     names = RunFigures.model_fields.keys() - {"standing"}
-    return RunFigures(**{name: getattr(run, name) for name in names}, standing=standing)
+    return RunFigures(**{name: getattr(row, name) for name in names}, standing=snapshot.standing)

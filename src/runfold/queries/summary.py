@@ -1,21 +1,24 @@
 """A run in a few sentences, by hive's rules: put together from three read models, and its words from the log."""
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar, Unpack
 
 from runfold.domain.decision import DecisionMade, OutcomeCorrected, OutcomeRecorded
 from runfold.domain.event import Event, Recorded
 from runfold.domain.problem import ProblemReported
 from runfold.domain.run_events import RunCompleted, RunFailed, Status
 from runfold.domain.tool_call import Failure
-from runfold.errors import ReadModelBehind
+from runfold.errors import ReadModelBehind, RunNotFound
 from runfold.history.decision_line import decision_line
 from runfold.history.views import View
 from runfold.projections.decision_log import DecisionLog, DecisionRow
 from runfold.projections.problems import ProblemRow, Problems
 from runfold.projections.run_summaries import RunSummaries
 from runfold.projections.run_summary import RunSummary
-from runfold.queries.read_models import Snapshot, Standing
+from runfold.queries.page import Standing
+from runfold.queries.paging import Waiting
+from runfold.queries.read_models import Snapshot
+from runfold.queries.source import LocalSource, question
 from runfold.store.reader import Reader
 
 MODELS = ("run_summaries", "decision_log", "problems")
@@ -108,6 +111,15 @@ def run_row(snapshot: Snapshot, created: Recorded) -> RunSummary:
         next_step = "run `runfold work`, ask with min_position, or give the command again with --fold"
         raise ReadModelBehind("run_summaries", snapshot.standing.position, created.position, next_step)
     return found[0]
+
+
+@question
+def summary(source: LocalSource, run_id: str, **waiting: Unpack[Waiting]) -> RunSummaryView:
+    """A run in a few sentences. Raises RunNotFound, ReadModelBehind."""
+    created = source.first(run_id, RunNotFound)
+    with source.snapshot(*MODELS, within=[created.thread_id], asked=waiting) as snapshot:
+        rows = summary_rows(snapshot, run_row(snapshot, created))
+    return run_summary(rows, source.reader)
 
 
 def summary_rows(snapshot: Snapshot, run: RunSummary) -> SummaryRows:

@@ -1,12 +1,8 @@
 """What narrows a list from a read model: conditions in SQL, each with its values, from what a caller asks for."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal, get_args
-
-from pydantic import GetJsonSchemaHandler
-from pydantic_core import CoreSchema
+from typing import Any, Literal
 
 from runfold.domain.durations import duration
 from runfold.domain.values import json_fault
@@ -15,30 +11,6 @@ from runfold.errors import InvalidEvent, UsageError
 OneOrMore = str | Iterable[str]
 """One value or several, of which any will do. None at all do not narrow."""
 Operator = Literal["eq", "gt", "gte", "lt", "lte"]
-
-_OPERATORS = get_args(Operator)
-
-
-@dataclass(frozen=True)
-class Within:
-    """What may be asked beyond what a type says, written down for machines. What is outside is refused in words, below."""
-
-    words: tuple[str, ...] = ()
-    least: int | None = None
-    most: int | None = None
-
-    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        keywords = {"enum": list(self.words) or None, "minimum": self.least, "maximum": self.most}
-        return {**handler(core), **{name: value for name, value in keywords.items() if value is not None}}
-
-
-def given(asked: Mapping[str, Any], known: type) -> dict[str, Any]:
-    """What a caller asks for, without what is None. Raises UsageError for a name that the list does not know."""
-    names = known.__annotations__
-    for name in asked:
-        if name not in names:
-            raise UsageError(f"there is nothing to ask for by {name!r}; there are {', '.join(sorted(names))}", name=name)
-    return {name: value for name, value in asked.items() if value is not None}
 
 
 class Where:
@@ -153,7 +125,7 @@ def words(name: str, given: OneOrMore | None, known: Iterable[str], aliases: Map
     for value in found:
         if value not in known:
             also = f" (also {', '.join(f'{alias} for {word}' for alias, word in aliases.items())})" if aliases else ""
-            raise UsageError(f"{name} {value!r} is none; there are {', '.join(known)}{also}", name=name, value=value)
+            raise UsageError(f"unknown {name} {value!r}; expected one of {', '.join(known)}{also}", name=name, value=value)
     return found
 
 
@@ -170,12 +142,6 @@ def truth(name: str, given: Any) -> bool:
     if type(given) is not bool:
         raise UsageError(f"{name} is true or false, not {given!r}", name=name)
     return given
-
-
-def operator(name: str, given: Any) -> str:
-    """How a number is compared. Raises UsageError."""
-    (found,) = words(name, [given], _OPERATORS)
-    return found
 
 
 def moment(name: str, given: Any) -> datetime:

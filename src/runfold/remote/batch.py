@@ -18,7 +18,7 @@ from runfold.queries.reading import Reading
 from runfold.remote.calls import CommandRequest, request_of
 from runfold.remote.client import Client
 from runfold.remote.executor import ANYBODY
-from runfold.remote.reading import RemoteReading
+from runfold.remote.reading import remote_reading
 
 T = TypeVar("T")
 
@@ -52,7 +52,7 @@ class RemoteBatchExecutor:
 
     def reading(self, moment: int | datetime | None = None) -> Reading:
         """Return the questions of the ledger without what is collected, which it does not know yet."""
-        return RemoteReading(self._client).at(moment)
+        return remote_reading(self._client).at(moment)
 
     def execute(self, call: MethodCall[Plan[T]]) -> T:
         """Collect a command. Raises InvalidEvent, and UsageError for one that is not of the batch's run."""

@@ -21,7 +21,7 @@ from runfold.method_call import MethodCall
 from runfold.queries.reading import Reading
 from runfold.remote.calls import CommandRequest, request_of
 from runfold.remote.client import Client
-from runfold.remote.reading import RemoteReading
+from runfold.remote.reading import remote_reading
 
 T = TypeVar("T")
 
@@ -52,7 +52,7 @@ class RemoteExecutor:
 
     def reading(self, moment: int | datetime | None = None) -> Reading:
         """Return the questions, as the ledger stands or stood."""
-        return RemoteReading(self.client).at(moment)
+        return remote_reading(self.client).at(moment)
 
     def execute(self, call: MethodCall[Plan[T]]) -> T:
         """Send a command, and wait: for those that were sent before it on the same streams, too. Raises LedgerError."""

@@ -22,7 +22,7 @@ from runfold.remote.calls import query
 from runfold.remote.client import Client, Params
 from runfold.remote.events import RemoteSubscription, all_events, wanted_of
 from runfold.remote.executor import RemoteExecutor
-from runfold.remote.reading import RemoteReading
+from runfold.remote.reading import remote_reading
 from runfold.settings import Settings
 from runfold.store.cursor import Cursor, Place
 
@@ -40,7 +40,7 @@ class RemoteLedger(LedgerHandle):
         self._client = client
         self._sender = RemoteExecutor(client)
         super().__init__(self._sender)
-        self._reading = RemoteReading(client)
+        self._reading = remote_reading(client)
 
     @classmethod
     def connect(cls, url: str, key: str | None, *, timeout: float, patience: float) -> Self:

@@ -1,39 +1,63 @@
-"""Questions to a ledger elsewhere: each method of `Reading` that has a route is a request, answered with the same types."""
+"""Questions to a ledger elsewhere: each that has a route is a request, answered with the same types."""
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from functools import cache, wraps
-from typing import Any, get_origin
+from functools import cache
+from typing import Any, NoReturn, TypeVar, get_origin
 
 import orjson
 from pydantic import TypeAdapter
 
 from runfold.api.route import QuestionRoute
-from runfold.api.table import QUESTIONS
+from runfold.api.table import QUESTIONS, QUESTIONS_NOT_OVER_HTTP
 from runfold.domain.event import Recorded
 from runfold.errors import UsageError
 from runfold.method_call import MethodCall
 from runfold.queries.paging import MOST
 from runfold.queries.past import MOST_EVENTS, Whole
-from runfold.queries.read_models import WAIT_SECONDS
+from runfold.queries.read_models import WAIT_SECONDS, ReadModels
 from runfold.queries.reading import Reading
 from runfold.remote.calls import path_of, query
 from runfold.remote.client import Client, Params
 from runfold.remote.events import all_events
-from runfold.store.reader import LATEST
+from runfold.store.reader import LATEST, TenantReader
 
-_ROUTES = {route.method.__name__: route for route in QUESTIONS if route.narrowed is None}
+T = TypeVar("T")
+
+_NOT_OFFERED = {inspect.unwrap(method): reason for method, reason in QUESTIONS_NOT_OVER_HTTP.items()}
 
 
-class RemoteReading(Reading):
-    """`Reading` of a ledger elsewhere. It has no database, so whatever is no request says so."""
+def remote_reading(client: Client, moment: int | datetime | None = None) -> Reading:
+    """The questions of a ledger behind a server, now or as it stood at a position or a time."""
+    return Reading(RemoteSource(client, moment))
+
+
+class RemoteSource:
+    """What answers questions behind a server. It has no database, so whatever is no request says so."""
 
     def __init__(self, client: Client, moment: int | datetime | None = None) -> None:
         self._client, self._moment = client, moment
 
-    def at(self, moment: int | datetime | None, most_events: int = MOST_EVENTS, whole: Whole | None = None) -> "RemoteReading":
-        """The same questions at a position, or at a time of the store. Asked of one that is not there yet, they raise UsageError.
+    @property
+    def up_to(self) -> int:
+        """The position. Raises UsageError for a time: which position that is, the server finds with each question."""
+        if isinstance(self._moment, datetime):
+            raise UsageError(f"which position {self._moment.isoformat()} is, the server knows; ask at a position instead")
+        return LATEST if self._moment is None else self._moment
+
+    @property
+    def reader(self) -> TenantReader:
+        """Raises UsageError: the log is where the database is."""
+        _refuse("reader", "the log is read from the database")
+
+    @property
+    def read_models(self) -> ReadModels:
+        """Raises UsageError: the read models are where the database is."""
+        _refuse("read_models", "read models are read from the database")
+
+    def at(self, moment: int | datetime | None, most_events: int = MOST_EVENTS, whole: Whole | None = None) -> "RemoteSource":
+        """The same source at a position, or at a time of the store. Asked of one that is not there yet, it raises UsageError.
 
         A question about the whole past raises MomentNotPrepared unless the moment is: `ledger.prepare(moment)` does it. How many
         events a question may fold is the server's to say.
@@ -46,24 +70,37 @@ class RemoteReading(Reading):
             raise UsageError(f"the time {moment.isoformat()} has no zone; add one, as in {moment.isoformat()}Z")
         if isinstance(moment, int) and moment < 0:
             raise UsageError(f"position {moment} is not in the ledger, whose first is 1")
-        return RemoteReading(self._client, moment)
+        return RemoteSource(self._client, moment)
+
+    def answer(self, call: MethodCall[T]) -> T:
+        """Answer a question by a request. Raises UsageError for one that is not offered over HTTP, LedgerError."""
+        if (answered := _OF_EVENTS.get(call.method)) is not None:
+            return answered(self, **call.arguments())  # type: ignore[no-any-return]  # it answers the same question
+        routes = _routes(call.method)
+        if not routes:
+            _refuse(call.method.__name__, _NOT_OFFERED.get(call.method, "it has no route"))
+        asked = call.arguments()
+        route = next((route for route in routes if all(asked.get(name) is not None for name in route.path_names)), None)
+        if route is None:
+            names = " or ".join(name for route in routes for name in route.path_names)
+            raise UsageError(f"{call.method.__name__} needs to know what it is asked of; give {names}")
+        return self._ask(route, asked)  # type: ignore[no-any-return]  # as the route says
 
     def thread_events(self, thread_id: str) -> Iterator[Recorded]:
         """Every event of a thread, its runs and approvals. Raises ThreadNotFound."""
-        path = path_of(_ROUTES["thread"], {"thread_id": thread_id})
-        return all_events(self._client, f"{path}/events", query({"up_to": self._position(path)}))
+        return self._events(_routes(inspect.unwrap(Reading.thread))[0], {"thread_id": thread_id})
 
     def run_events(self, run_id: str, at_version: int | None = None) -> Iterator[Recorded]:
         """Every event of a run's stream. Raises RunNotFound."""
-        path = path_of(_ROUTES["run"], {"run_id": run_id})
-        found = all_events(self._client, f"{path}/events", query({"up_to": self._position(path)}))
+        found = self._events(_routes(inspect.unwrap(Reading.run))[0], {"run_id": run_id})
         last = LATEST if at_version is None else at_version
         return (recorded for recorded in found if recorded.stream == run_id and recorded.version <= last)
 
-    def _position(self, path: str) -> int:
-        """Where the ledger stands, or stood; raises NotFound where what is at the path was not there."""
+    def _events(self, route: QuestionRoute, ids: Mapping[str, str]) -> Iterator[Recorded]:
+        """All up to where the ledger stands, or stood. Raises NotFound where what is at the path was not there."""
+        path = path_of(route, ids)
         answer = self._client.request("GET", path, params=query({"as_of": self._moment}))
-        return int(answer.headers["Runfold-Position"])
+        return all_events(self._client, f"{path}/events", query({"up_to": int(answer.headers["Runfold-Position"])}))
 
     def _ask(self, route: QuestionRoute, said: dict[str, Any]) -> Any:
         path = path_of(route, {name: said.pop(name) for name in route.path_names})
@@ -88,11 +125,17 @@ class RemoteReading(Reading):
             cursor = [("cursor", page["next_cursor"])]
 
 
-def _up_to(reading: RemoteReading) -> int:
-    """The position. Of a time, the server finds it with each question."""
-    if isinstance(reading._moment, datetime):
-        raise UsageError(f"which position {reading._moment.isoformat()} is, the server knows; ask at a position instead")
-    return LATEST if reading._moment is None else reading._moment
+_OF_EVENTS: Mapping[Callable[..., Any], Callable[..., Any]] = {
+    inspect.unwrap(Reading.thread_events): RemoteSource.thread_events,
+    inspect.unwrap(Reading.run_events): RemoteSource.run_events,
+}
+"""Questions that are answered with pages of events, each with the method that asks for them."""
+
+
+@cache
+def _routes(question: Callable[..., Any]) -> tuple[QuestionRoute, ...]:
+    """The routes of a question, but for those whose path names a value that it can be narrowed to as well."""
+    return tuple(route for route in QUESTIONS if inspect.unwrap(route.method) is question and route.narrowed is None)
 
 
 @cache
@@ -100,35 +143,5 @@ def _adapter(route: QuestionRoute) -> TypeAdapter[Any]:
     return TypeAdapter(route.answer)
 
 
-def _asking(route: QuestionRoute) -> Callable[..., Any]:
-    method = inspect.unwrap(route.method)
-
-    @wraps(method)
-    def ask(self: RemoteReading, *args: Any, **kwargs: Any) -> Any:
-        return self._ask(route, MethodCall(method, self, args, kwargs).arguments())
-
-    return ask
-
-
-def _missing(name: str) -> Callable[..., Any]:
-    def refuse(*_: Any, **__: Any) -> Any:
-        raise UsageError(f"reading.{name} is not offered over HTTP; use it where the database is (Ledger.open)")
-
-    refuse.__name__ = name
-    refuse.__doc__ = "Not offered over HTTP."
-    return refuse
-
-
-def _complete() -> None:
-    """Answer each question by its route; what has none says so. Written once, here, so that no method is forgotten."""
-    own = vars(RemoteReading).keys()
-    for name in dir(Reading):
-        if name.startswith("_") or name in own:
-            continue
-        setattr(RemoteReading, name, _asking(_ROUTES[name]) if name in _ROUTES else _missing(name))
-    for name in ("reader", "read_models"):
-        setattr(RemoteReading, name, property(_missing(name)))
-    RemoteReading.up_to = property(_up_to)  # type: ignore[assignment]  # known only where it was given
-
-
-_complete()
+def _refuse(name: str, reason: str) -> NoReturn:
+    raise UsageError(f"reading.{name} is not offered over HTTP ({reason}); use it where the database is (Ledger.open)")

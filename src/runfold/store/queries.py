@@ -8,3 +8,10 @@ def named_queries(package: str, file: str) -> dict[str, str]:
     text = (resources.files(package) / file).read_text()
     parts = (part.partition("\n") for part in text.split("-- name: ")[1:])
     return {name.strip(): query for name, _, query in parts}
+
+
+def filled(query: str, **texts: str) -> str:
+    """A statement with parts of SQL in the places of some `{names}`; the other names stay for whoever fills them."""
+    for name, text in texts.items():
+        query = query.replace(f"{{{name}}}", text)
+    return query

@@ -13,7 +13,7 @@ from runfold.domain.values import json_text
 from runfold.history.alignment import Pair
 from runfold.history.outline import Kind, Step
 from runfold.queries.difference import FirstDivergence, RunDiff, Side, Stretch
-from runfold.queries.usage_report import UsageTotals
+from runfold.queries.usage_totals import UsageTotals
 from runfold.terminal import styles
 from runfold.terminal.console import print_fitted
 from runfold.terminal.conversation import in_words

@@ -11,12 +11,13 @@ from runfold.terminal.tables import made_call_table
 from runfold.terminal.text import counted, duration, one_line, shown
 
 if TYPE_CHECKING:
-    from runfold.history.views import RunView, ToolCallView
+    from runfold.history.views import RunView
     from runfold.queries.failure import FailureAnalysis
     from runfold.queries.summary import RunSummaryView
+    from runfold.queries.tool_call_list import ListedToolCall
 
 
-def print_run(out: Console, view: "RunView", calls: "list[ToolCallView]") -> None:
+def print_run(out: Console, view: "RunView", calls: "list[ListedToolCall]") -> None:
     """Print a run's state, what it counts, and its tool calls."""
     parent = view.parent
     facts = {

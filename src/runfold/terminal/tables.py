@@ -12,12 +12,12 @@ from runfold.terminal.text import duration, one_line, seconds, shown, to_the_min
 if TYPE_CHECKING:
     from runfold.handles.keys import KeyView
     from runfold.history.heads import HeadView
-    from runfold.history.views import ThreadView, ToolCallView
     from runfold.projections.approval_queue import ApprovalRow
     from runfold.projections.attention import AttentionRow
     from runfold.projections.goals import GoalRow
     from runfold.projections.problems import ProblemRow
     from runfold.projections.run_summary import RunSummary
+    from runfold.projections.threads import ThreadRow
     from runfold.projector.as_of import PastSchema
     from runfold.projector.rebuild import Rebuilt
     from runfold.projector.status import ProjectionStatus
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from runfold.queries.moments import MomentView
     from runfold.queries.problem_list import ProblemWords
     from runfold.queries.summary import RunSummaryView
+    from runfold.queries.tool_call_list import ListedToolCall
 
 _PLACED = {"named": "named", "checked_out": "moved", "rewound": "rewound"}
 
@@ -48,17 +49,17 @@ def _status(word: str, colours: Mapping[str, str]) -> Text:
     return shown(word, colours.get(word, ""))
 
 
-def thread_table(threads: "Iterable[ThreadView]") -> Table:
+def thread_table(threads: "Iterable[ThreadRow]") -> Table:
     """Threads."""
-    heads = ("id", "title", "agent", "state", "#runs", "last run (UTC)", "#created at")
+    heads = ("id", "title", "agent", "state", "#runs", "last active (UTC)", "#created at")
     rows = (
         (
-            thread.id,
+            thread.thread_id,
             one_line(thread.title or "", 80),
             thread.agent_id,
             thread.state,
             thread.runs,
-            to_the_minute(thread.last_run_at or thread.created_at),
+            to_the_minute(thread.last_activity_at),
             thread.created_position,
         )
         for thread in threads
@@ -130,9 +131,11 @@ def failure_table(runs: "Iterable[RunSummaryView]") -> Table:
     return table(("run", "goal", "error", "#decisions", "#problems"), rows, wraps="error")
 
 
-def made_call_table(calls: "Iterable[ToolCallView]") -> Table:
+def made_call_table(calls: "Iterable[ListedToolCall]") -> Table:
     """The tool calls of one run, from the log."""
-    rows = ((call.requested_position, call.name, call.status, one_line(call.arguments_text, 60), call.id) for call in calls)
+    rows = (
+        (call.requested_position, call.name, call.status, one_line(call.arguments_text or "", 60), call.call_id) for call in calls
+    )
     return table(("#position", "tool", "status", "arguments", "id"), rows, wraps="arguments")
 
 

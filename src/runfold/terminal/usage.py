@@ -10,7 +10,8 @@ from runfold.terminal.tables import table
 from runfold.terminal.text import counted, one_line
 
 if TYPE_CHECKING:
-    from runfold.queries.usage_report import UsageReport, UsageTotals
+    from runfold.queries.usage_report import UsageReport
+    from runfold.queries.usage_totals import UsageTotals
 
 
 def print_usage(out: Console, report: "UsageReport") -> None:

@@ -72,8 +72,9 @@ def user(words: str) -> dict[str, Any]:
 
 def the_thread(ledger: Ledger) -> Thread:
     """The only thread there is."""
-    (view,) = ledger.now.threads()
-    return ledger.thread(view.id)
+    ledger.fold("threads")
+    (row,) = ledger.now.threads().items
+    return ledger.thread(row.thread_id)
 
 
 def words(ledger: Ledger) -> list[tuple[str, str]]:
@@ -113,7 +114,7 @@ def test_a_tool_of_the_client_is_answered_in_the_next_turn(ledger: Ledger, impor
     assert [role for role, _ in words(ledger)] == ["user", "assistant", "tool", "tool", "assistant"]
     assert len(ledger.events(types=["tool.succeeded"])) == 2
     first, _ = the_thread(ledger).tree().nodes
-    where, weather = ledger.now.tool_calls(first)
+    where, weather = ledger.now.tool_calls(run_id=first).items
     assert where.message_id == weather.message_id
     assert weather.arguments == {"in": "x"}
 

@@ -22,8 +22,9 @@ REJECTED = "The user doesn't want to proceed with this tool use. The tool use wa
 
 def the_thread(ledger: Ledger) -> Thread:
     """The only thread there is."""
-    (view,) = ledger.now.threads()
-    return ledger.thread(view.id)
+    ledger.fold("threads")
+    (row,) = ledger.now.threads().items
+    return ledger.thread(row.thread_id)
 
 
 def words(ledger: Ledger) -> list[str]:
@@ -148,7 +149,7 @@ def test_a_plan_is_rejected_and_then_approved(ledger: Ledger, importing: Importi
     made = [item.event for item in ledger.events(types=["decision.made"])]
     assert [event.chosen_option_id for event in made if isinstance(event, DecisionMade)] == ["reject", "approve"]
     (run,) = the_thread(ledger).tree().nodes
-    rejected, approved = ledger.now.tool_calls(run)
+    rejected, approved = ledger.now.tool_calls(run_id=run).items
     assert (rejected.status, approved.status) == ("failed", "succeeded")
     assert rejected.error is not None
     assert rejected.error.message == REJECTED
@@ -196,7 +197,7 @@ def test_an_interrupted_session_is_cancelled_with_its_open_call(
     importing("claude-code", session.write())
     (run,) = the_thread(ledger).tree().nodes
     assert ledger.run(run).view().status == "cancelled"
-    (call,) = ledger.now.tool_calls(run)
+    (call,) = ledger.now.tool_calls(run_id=run).items
     assert call.status == "cancelled"
 
 

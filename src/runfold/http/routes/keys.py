@@ -16,8 +16,8 @@ from runfold.http.listing import Listed, page, read_cursor
 from runfold.http.routes.commands import HEADERS, envelope, reply
 from runfold.http.routing import Handler, NamedRoute, Operation, Reply, answer, asked, route_of
 from runfold.http.server_state import ServerState
-from runfold.queries.paging import MOST
-from runfold.queries.where import Within
+from runfold.queries.paging import DEFAULT_LIMIT
+from runfold.queries.paging import limit as page_limit
 
 ONLY_ONCE = (
     "an earlier request made this key and was given its text, which is not kept; if it is lost, revoke the key and make another"
@@ -50,7 +50,7 @@ class KeysQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
-    limit: Annotated[int, Within(least=1, most=MOST)] | None = None
+    limit: Annotated[int, page_limit(DEFAULT_LIMIT)] | None = None
     cursor: str | None = None
 
 

@@ -19,8 +19,8 @@ from runfold.http.server_state import ServerState
 from runfold.http.streams import sse
 from runfold.http.streams.progress import LOOK_SECONDS, Standing, progress
 from runfold.queries.moments import MomentView
-from runfold.queries.paging import MOST
-from runfold.queries.where import Within
+from runfold.queries.paging import DEFAULT_LIMIT
+from runfold.queries.paging import limit as page_limit
 
 _OVER = frozenset({"ready", "failed"})
 _adapter = TypeAdapter(MomentView)
@@ -40,7 +40,7 @@ class MomentsQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
-    limit: Annotated[int, Within(least=1, most=MOST)] | None = None
+    limit: Annotated[int, page_limit(DEFAULT_LIMIT)] | None = None
     cursor: str | None = None
 
 

@@ -19,20 +19,27 @@ from runfold.handles.tenant_ledger import TenantLedger
 from runfold.http.listing import Listed, page, read_cursor
 from runfold.http.routing import Handler, NamedRoute, Operation, answer, asked, model_of, route_of
 from runfold.http.server_state import ServerState
-from runfold.queries.paging import MOST
+from runfold.queries.paging import DEFAULT_LIMIT, Paging, Waiting, limit
+from runfold.queries.parameters import Parameter, parameters_of
 from runfold.queries.read_models import WAIT_SECONDS
-from runfold.queries.where import Within
 
 MOST_WAIT_SECONDS = 60
 
+_MIN_POSITION = Parameter(parameters_of(Waiting)["min_position"].help, least=0)
+_WAIT_SECONDS = Parameter(parameters_of(Waiting)["wait_seconds"].help, least=0, most=MOST_WAIT_SECONDS)
+_LIMIT = limit(DEFAULT_LIMIT)
+
 MOMENTS = {
-    "as_of": Field(str | None, None),
-    "min_position": Field(Annotated[int, Within(least=0)] | None, None),
-    "wait_seconds": Field(Annotated[float, Within(least=0, most=MOST_WAIT_SECONDS)] | None, None),
+    "as_of": Field(str | None, None, "Answer as of this position, or this time of the store."),
+    "min_position": Field(Annotated[int, _MIN_POSITION] | None, None, _MIN_POSITION.help),
+    "wait_seconds": Field(Annotated[float, _WAIT_SECONDS] | None, None, _WAIT_SECONDS.help),
 }
 """What every question may say: the position or time it is about, and the position that its answer must hold."""
 
-PAGES = {"limit": Field(Annotated[int, Within(least=1, most=MOST)] | None, None), "cursor": Field(str | None, None)}
+PAGES = {
+    "limit": Field(Annotated[int, _LIMIT] | None, None, _LIMIT.help),
+    "cursor": Field(str | None, None, parameters_of(Paging)["cursor"].help),
+}
 """What a question that answers a plain list may say too."""
 
 
@@ -129,7 +136,7 @@ def _ask(ledger: TenantLedger, route: QuestionRoute, ids: dict[str, Any], asking
     """The answer, and the position that it is true as of; it waits for nothing. Raises LedgerError."""
     if route.narrowed is not None:
         ((name, named),) = ids.items()
-        ledger.now._first(named, ThreadNotFound if name == "thread_id" else RunNotFound)
+        ledger.now.require(named, ThreadNotFound if name == "thread_id" else RunNotFound)
         ids = {route.narrowed: named}
     if is_list(route):
         return _ask_for_list(ledger, route, ids, asking)

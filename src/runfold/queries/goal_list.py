@@ -1,0 +1,27 @@
+"""Goals, listed: those with the newest runs first."""
+
+from typing import Annotated, Unpack
+
+from runfold.projections.goals import GoalRow, Goals
+from runfold.queries.page import Page
+from runfold.queries.paging import Direction, Listing, Paging, Sort, direction, limit
+from runfold.queries.parameters import checked, narrowed
+from runfold.queries.source import LocalSource, question
+
+
+class GoalParameters(Paging, total=False):
+    """How much of the list of goals, and which way round."""
+
+    order: Annotated[Direction | None, direction("desc")]
+    limit: Annotated[int | None, limit(100)]
+
+
+_GOALS = Listing(Goals(), GoalParameters, {"last_run_position": (Sort("last_run_position"),)})
+
+
+@question
+def goals(source: LocalSource, **asked: Unpack[GoalParameters]) -> Page[GoalRow]:
+    """A page of goals, those with the newest runs first. Raises UsageError, ReadModelBehind."""
+    wanted = checked(asked, GoalParameters)
+    with source.snapshot("goals", asked=wanted) as snapshot:
+        return _GOALS.page(snapshot, narrowed(wanted, GoalParameters), wanted)

@@ -1,0 +1,77 @@
+"""One thread, straight from the log: at a glance, its tree and heads, its conversation, its events."""
+
+from collections.abc import Iterator
+from typing import get_args
+
+from runfold.domain.event import Recorded
+from runfold.domain.message import Role
+from runfold.domain.thread import MAIN, Thread
+from runfold.errors import ThreadNotFound, UsageError
+from runfold.history.heads import HeadView, head_list
+from runfold.history.path import thread_tree
+from runfold.history.tree import Tree
+from runfold.history.views import Message, ThreadView
+from runfold.queries.source import LocalSource, question
+from runfold.queries.where import OneOrMore, words
+from runfold.store.filter import Filter
+
+
+@question
+def thread(source: LocalSource, thread_id: str) -> ThreadView:
+    """A thread at a glance. Raises ThreadNotFound."""
+    state = Thread(thread_id)
+    first, last = source.fold(state, ThreadNotFound)
+    found = thread_tree(source.reader, thread_id, source.up_to)
+    return ThreadView.of(state, found, first, max(last.position, found.position))
+
+
+@question
+def tree(source: LocalSource, thread_id: str) -> Tree:
+    """The runs and heads of a thread. Raises ThreadNotFound."""
+    return _tree(source, thread_id)
+
+
+@question
+def heads(source: LocalSource, thread_id: str) -> list[HeadView]:
+    """The heads of a thread by name, and where each was last put by hand. Raises ThreadNotFound."""
+    moves = source.reader.stream(thread_id, up_to=source.up_to, types=("thread.head_*",))
+    return head_list(_tree(source, thread_id), moves)
+
+
+@question
+def messages(
+    source: LocalSource,
+    thread_id: str | None = None,
+    run_id: str | None = None,
+    *,
+    head: str = MAIN,
+    at_version: int | None = None,
+    role: OneOrMore | None = None,
+    own: bool = False,
+) -> list[Message]:
+    """The conversation as of a run along its path, or as of the run that a head of a thread points at.
+
+    With `role` only what these roles said, with `own` only what the run itself said. Empty for a thread without a run.
+    Raises ThreadNotFound, RunNotFound, UsageError where neither a thread nor a run is named.
+    """
+    roles = words("role", role, get_args(Role))
+    if run_id is None:
+        if thread_id is None:
+            raise UsageError("messages are those of a thread or of a run; give thread_id or run_id")
+        run_id = _tree(source, thread_id).heads.get(head)
+    if run_id is None:
+        return []
+    found = source.history(run_id, thread_id, at_version=at_version).messages()
+    return [message for message in found if (not own or message.run_id == run_id) and (not roles or message.role in roles)]
+
+
+@question
+def thread_events(source: LocalSource, thread_id: str) -> Iterator[Recorded]:
+    """Every event of a thread, its runs and approvals. Raises ThreadNotFound."""
+    source.first(thread_id, ThreadNotFound)
+    return source.reader.events(Filter(thread_id=thread_id, tenant_id=source.reader.tenant), up_to=source.up_to)
+
+
+def _tree(source: LocalSource, thread_id: str) -> Tree:
+    source.first(thread_id, ThreadNotFound)
+    return thread_tree(source.reader, thread_id, source.up_to)

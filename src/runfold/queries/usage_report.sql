@@ -1,0 +1,53 @@
+-- name: sums
+-- What groups of calls add up to: their currency and the sources of their cost, the cost, how many there are, their tokens.
+SELECT {dimensions}
+       CASE WHEN u.reported_cost IS NOT NULL THEN u.reported_currency WHEN u.computed_cost IS NOT NULL THEN '{currency}' END,
+       CASE WHEN u.reported_cost IS NOT NULL THEN u.reported_source END,
+       CASE WHEN u.reported_cost IS NULL AND u.computed_cost IS NOT NULL THEN u.price_source END,
+       sum(coalesce(u.reported_cost, u.computed_cost)),
+       count(u.other_costs),
+       count(*) FILTER (WHERE u.kind = 'call'),
+       count(*) FILTER (WHERE u.kind = 'call' AND u.reported_cost IS NULL AND u.computed_cost IS NULL),
+       {tokens}
+  FROM {source}
+ WHERE u.tenant_id = %b {conditions}
+ GROUP BY {groups}
+
+-- name: other costs
+-- What was reported for the same calls in other currencies, in the same groups.
+SELECT {dimensions} other.key, u.reported_source, NULL, sum(other.value::numeric)
+  FROM {source}
+ CROSS JOIN LATERAL jsonb_each_text(u.other_costs) AS other
+ WHERE u.tenant_id = %b AND u.other_costs IS NOT NULL {conditions}
+ GROUP BY {groups}
+
+-- name: of a path
+-- The calls recorded on a path: those of each run up to where its child left it. OFFSET 0 and LIMIT keep each run a look-up of
+-- its own, however many rows the database expects.
+unnest(%b::text[], %b::bigint[]) AS s (run_id, version)
+  LEFT JOIN LATERAL (SELECT e.notification_id AS position
+                       FROM runfold.log AS e
+                      WHERE e.tenant_id = %b AND e.originator_id = s.run_id AND e.originator_version = s.version
+                      LIMIT 1) AS last ON true
+ CROSS JOIN LATERAL (SELECT *
+                       FROM {usage} AS w
+                      WHERE w.tenant_id = %b AND w.run_id = s.run_id
+                        AND coalesce(w.recorded_position, w.cost_position) <= coalesce(last.position, %b)
+                     OFFSET 0) AS u
+
+-- name: of a tree
+-- The calls of a run and of all runs under it, sub-agents included; each run a look-up of its own.
+(WITH RECURSIVE tree (run_id) AS (
+   SELECT %b::text COLLATE "C"
+    UNION
+   SELECT child.run_id
+     FROM tree
+    CROSS JOIN LATERAL (SELECT n.run_id
+                          FROM {thread_tree} AS n
+                         WHERE n.tenant_id = %b AND n.parent_run_id = tree.run_id
+                        OFFSET 0) AS child)
+ SELECT run_id FROM tree) AS member
+ CROSS JOIN LATERAL (SELECT *
+                       FROM {usage} AS w
+                      WHERE w.tenant_id = %b AND w.run_id = member.run_id
+                     OFFSET 0) AS u
