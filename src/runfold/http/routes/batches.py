@@ -1,4 +1,4 @@
-"""Several commands in one request, all recorded or none: of one run, votes on many approvals, changes to threads or a run."""
+"""Requests that carry several commands, all recorded or none: of one run, votes on approvals, changes to a thread or a run."""
 
 import contextlib
 import re
@@ -34,16 +34,16 @@ _RUN = "/runs/{run_id}"
 
 
 @dataclass(frozen=True)
-class Step:
-    """One command of a batch, ready to be carried out in any ledger."""
+class BatchCommand:
+    """One command of a batch: its route, the ids in its path, and its arguments."""
 
     route: CommandRoute
     ids: Mapping[str, str]
     said: Mapping[str, Any]
 
 
-Reading = Callable[[Request, bytes], Sequence[Step]]
-"""A request → its commands. Raises InvalidEvent."""
+ParseCommands = Callable[[Request, bytes], Sequence[BatchCommand]]
+"""Reads the commands of a request. Raises InvalidEvent."""
 
 
 def _batch(name: str, verb: str, path: str, summary: str, body: type[BaseModel], scope: Scope = "runs:write") -> Operation:
@@ -53,21 +53,23 @@ def _batch(name: str, verb: str, path: str, summary: str, body: type[BaseModel],
 EXECUTE = _batch("runs.execute_commands", "POST", f"{_RUN}/events", "Record several commands of a run, all or none.", RunBatch)
 VOTE = _batch("approvals.vote_many", "POST", "/approvals/resolve", "Vote on many approvals, all or none.", Ballots, DECIDE)
 DELETE = _batch("threads.delete_many", "POST", "/threads/delete", "Delete several threads, all or none.", ThreadDeletions)
-CHANGE_THREAD = _batch("threads.update", "PATCH", "/threads/{thread_id}", "Rename a thread, put it away, or both.", ThreadChange)
+CHANGE_THREAD = _batch(
+    "threads.update", "PATCH", "/threads/{thread_id}", "Rename a thread, archive or restore it, or both.", ThreadChange
+)
 CHANGE_RUN = _batch("runs.update", "PATCH", _RUN, "Set a run's metadata, its timing, or both.", RunChange)
 OPERATIONS = (EXECUTE, VOTE, DELETE, CHANGE_THREAD, CHANGE_RUN)
 
 
 def batch_routes(service: ServerState) -> list[NamedRoute]:
-    """The routes whose requests are several commands."""
+    """Return the routes whose requests carry several commands."""
 
-    def of_run(request: Request, raw: bytes) -> list[Step]:
+    def of_run(request: Request, raw: bytes) -> list[BatchCommand]:
         batch = bodies.parsed(request, raw, RunBatch)
         if len(batch.commands) > service.limits.batch_commands:  # before they are looked at one by one
             raise TooLarge("the batch", service.limits.batch_commands, "commands")
         ids = {"run_id": request.path_params["run_id"]}
-        steps = [_step(number, item, ids) for number, item in enumerate(batch.commands)]
-        return _with_version(steps, batch.expected_version) if steps else []
+        commands = [_command(number, item, ids) for number, item in enumerate(batch.commands)]
+        return _with_version(commands, batch.expected_version) if commands else []
 
     return [
         route_of(EXECUTE, _handler(service, of_run)),
@@ -78,40 +80,40 @@ def batch_routes(service: ServerState) -> list[NamedRoute]:
     ]
 
 
-def _handler(service: ServerState, read: Reading, scope: Scope = "runs:write") -> Handler:
+def _handler(service: ServerState, parse: ParseCommands, scope: Scope = "runs:write") -> Handler:
     async def handle(request: Request) -> Response:
         async with service.commanding(request, scope) as (ledger, raw):
-            steps = await service.parsed(request, raw, read)
-            if len(steps) > service.limits.batch_commands:
+            commands = await service.parsed(request, raw, parse)
+            if len(commands) > service.limits.batch_commands:
                 raise TooLarge("the batch", service.limits.batch_commands, "commands")
-            for more in {step.route.scope for step in steps} - {scope}:
+            for more in {command.route.scope for command in commands} - {scope}:
                 await service.caller(request, more)
             said = envelope(request, {})
-            if steps and said:
-                first = steps[0]
-                steps = [Step(first.route, first.ids, {**first.said, **said}), *steps[1:]]
+            if commands and said:
+                first = commands[0]
+                commands = [BatchCommand(first.route, first.ids, {**first.said, **said}), *commands[1:]]
             try:
-                ids, receipt, position = await service.pools.commands.run(_carry_out, ledger, steps)
+                ids, receipt, position = await service.pools.commands.run(_carry_out, ledger, commands)
             except CommandRefused as refused:
                 plain = service.ledger.on_behalf(ledger.caller._replace(key=None, request=None))
-                await service.pools.commands.run(_keep_late_vote, plain, steps, refused)
+                await service.pools.commands.run(_keep_late_vote, plain, commands, refused)
                 raise
         return _reply(ids, receipt, position)
 
     return handle
 
 
-def _carry_out(ledger: TenantLedger, steps: Sequence[Step]) -> tuple[list[str], Receipt | None, int]:
-    """All of them, and again from the start where somebody else was first and no version was asked for."""
-    patient = not any("expected_version" in step.said for step in steps)
+def _carry_out(ledger: TenantLedger, commands: Sequence[BatchCommand]) -> tuple[list[str], Receipt | None, int]:
+    """Execute all commands in one transaction; on a version conflict start again, unless the request expects a version."""
+    patient = not any("expected_version" in command.said for command in commands)
     for tries in range(MOST_TRIES):
         receipt = ledger.recorded_under_key()
         executor = BatchExecutor(ledger.command_executor, ledger.caller)
         batch = Batch(executor)
         if receipt is not None:
-            return _recorded_ids(executor, _plans(batch, steps), receipt), receipt, receipt.position
+            return _recorded_ids(executor, _plans(batch, commands), receipt), receipt, receipt.position
         try:
-            ids = [_execute(executor, plan) for plan in _plans(batch, steps)]
+            ids = [_execute(executor, plan) for plan in _plans(batch, commands)]
             batch.finish()
         except AlreadyAppended:
             continue  # what was recorded under the key is the answer
@@ -120,7 +122,7 @@ def _carry_out(ledger: TenantLedger, steps: Sequence[Step]) -> tuple[list[str], 
                 raise
         else:
             return ids, batch.receipt, ledger.position() if batch.receipt is None else batch.receipt.position
-    raise AlreadyAppended(steps[0].ids.get("run_id", "the ledger"))
+    raise AlreadyAppended(commands[0].ids.get("run_id", "the ledger"))
 
 
 def _recorded_ids(executor: BatchExecutor, plans: Iterable[Plan[Any]], receipt: Receipt) -> list[str]:
@@ -128,19 +130,19 @@ def _recorded_ids(executor: BatchExecutor, plans: Iterable[Plan[Any]], receipt: 
     return [identity(executor.as_recorded(plan.answer(receipt), receipt), receipt) for plan in plans]
 
 
-def _keep_late_vote(ledger: TenantLedger, steps: Sequence[Step], refused: CommandRefused) -> None:
-    """A vote that came too late is recorded as such, whatever becomes of the others."""
+def _keep_late_vote(ledger: TenantLedger, commands: Sequence[BatchCommand], refused: CommandRefused) -> None:
+    """Record a vote on an approval that was closed already: it is kept as late, though the batch is refused."""
     if refused.state in get_args(ClosedStatus):
-        for step in steps:
-            if step.ids.get("approval_id") == refused.stream:
+        for command in commands:
+            if command.ids.get("approval_id") == refused.stream:
                 with contextlib.suppress(CommandRefused):
-                    _execute(ledger.executor, planned(ledger, step.route, step.ids, step.said))
+                    _execute(ledger.executor, planned(ledger, command.route, command.ids, command.said))
 
 
-def _plans(batch: Batch, steps: Sequence[Step]) -> Iterator[Plan[Any]]:
-    for number, step in enumerate(steps):
+def _plans(batch: Batch, commands: Sequence[BatchCommand]) -> Iterator[Plan[Any]]:
+    for number, command in enumerate(commands):
         try:
-            yield planned(batch, step.route, step.ids, step.said)
+            yield planned(batch, command.route, command.ids, command.said)
         except InvalidEvent as error:
             raise InvalidEvent(f"commands.{number}.{error.path}", error.reason, error.event_type) from None
 
@@ -150,7 +152,7 @@ def _execute(executor: LocalExecutor, plan: Plan[Any]) -> str:
     return identity(made, receipt)
 
 
-# Requests as commands
+# How each request is read
 
 _BY_NAME = {route.name: route for route in COMMANDS}
 _OF_RUN = [
@@ -161,7 +163,7 @@ _OF_RUN = [
 _NAMED_OF_RUN = {route.name: route for route, _ in _OF_RUN}
 
 
-def _step(number: int, item: Item, ids: Mapping[str, str]) -> Step:
+def _command(number: int, item: Item, ids: Mapping[str, str]) -> BatchCommand:
     at = f"commands.{number}"
     if item.name is None and item.path is None:
         raise InvalidEvent(f"{at}.name", "is missing; send the name of a command, such as messages.add")
@@ -169,11 +171,11 @@ def _step(number: int, item: Item, ids: Mapping[str, str]) -> Step:
         raise InvalidEvent(f"{at}.path", "is not sent together with a name; send the name and the ids alone")
     route, more = _by_path(at, item.verb, item.path) if item.path is not None else _by_name(at, item)
     body = bodies.checked(body_of(route), item.body, orjson.dumps(item.body), f"{at}.body")
-    return Step(route, {**ids, **more}, bodies.said(body))
+    return BatchCommand(route, {**ids, **more}, bodies.said(body))
 
 
 def _by_name(at: str, item: Item) -> tuple[CommandRoute, Mapping[str, str]]:
-    """The command that an item names, and the ids in its path beside the run's. Raises InvalidEvent."""
+    """Return the route that an item names, and the ids in its path beside the run's. Raises InvalidEvent."""
     given = str(item.name)
     route = _NAMED_OF_RUN.get(FORMER_NAMES.get(given, given))
     if route is None:
@@ -189,7 +191,7 @@ def _by_name(at: str, item: Item) -> tuple[CommandRoute, Mapping[str, str]]:
 
 
 def _by_path(at: str, verb: str, path: str) -> tuple[CommandRoute, Mapping[str, str]]:
-    """The command at a verb and a path from the run's own on, and the ids in it. Raises InvalidEvent."""
+    """Return the route at a verb and a path relative to the run, and the ids in that path. Raises InvalidEvent."""
     for route, pattern in _OF_RUN:
         found = pattern.fullmatch(path)
         if route.verb == verb and found is not None:
@@ -198,7 +200,7 @@ def _by_path(at: str, verb: str, path: str) -> tuple[CommandRoute, Mapping[str, 
     raise InvalidEvent(f"{at}.path", f"{verb} {path[:80]!r} is not a command of a run; send a name instead, one of {known}")
 
 
-def _votes(request: Request, raw: bytes) -> list[Step]:
+def _votes(request: Request, raw: bytes) -> list[BatchCommand]:
     ballots = bodies.parsed(request, raw, Ballots)
     together = {"expected_open": frozenset(ballot.approval_id for ballot in ballots.votes)} if ballots.complete else {}
     return [
@@ -207,48 +209,48 @@ def _votes(request: Request, raw: bytes) -> list[Step]:
     ]
 
 
-def _split(route: CommandRoute, item: BaseModel, id: str, more: Mapping[str, Any]) -> Step:
-    """An item of a body as a command: one of its fields is in the path."""
+def _split(route: CommandRoute, item: BaseModel, id: str, more: Mapping[str, Any]) -> BatchCommand:
+    """Return the command that an item of a body asks for; the field `id` of the item goes into the path."""
     said = bodies.said(item)
-    return Step(route, {id: said.pop(id)}, {**said, **more})
+    return BatchCommand(route, {id: said.pop(id)}, {**said, **more})
 
 
-def _deletions(request: Request, raw: bytes) -> list[Step]:
+def _deletions(request: Request, raw: bytes) -> list[BatchCommand]:
     asked = bodies.parsed(request, raw, ThreadDeletions)
     route = _BY_NAME["threads.delete"]
-    return [Step(route, {"thread_id": thread_id}, {"reason": asked.reason}) for thread_id in asked.thread_ids]
+    return [BatchCommand(route, {"thread_id": thread_id}, {"reason": asked.reason}) for thread_id in asked.thread_ids]
 
 
-def _thread_change(request: Request, raw: bytes) -> list[Step]:
+def _thread_change(request: Request, raw: bytes) -> list[BatchCommand]:
     change = bodies.parsed(request, raw, ThreadChange)
     ids = {"thread_id": request.path_params["thread_id"]}
-    steps = []
+    commands = []
     if change.title is not None:
-        steps.append(Step(_BY_NAME["threads.rename"], ids, {"title": change.title}))
+        commands.append(BatchCommand(_BY_NAME["threads.rename"], ids, {"title": change.title}))
     if change.archived is not None:
-        steps.append(Step(_BY_NAME["threads.archive" if change.archived else "threads.restore"], ids, {}))
-    return _with_version(steps, change.expected_version)
+        commands.append(BatchCommand(_BY_NAME["threads.archive" if change.archived else "threads.restore"], ids, {}))
+    return _with_version(commands, change.expected_version)
 
 
-def _run_change(request: Request, raw: bytes) -> list[Step]:
+def _run_change(request: Request, raw: bytes) -> list[BatchCommand]:
     change = bodies.parsed(request, raw, RunChange)
     ids = {"run_id": request.path_params["run_id"]}
-    steps = []
+    commands = []
     if change.metadata is not None:
-        steps.append(Step(_BY_NAME["runs.merge_metadata"], ids, {"patch": change.metadata}))
+        commands.append(BatchCommand(_BY_NAME["runs.merge_metadata"], ids, {"patch": change.metadata}))
     timing = {name: value for name in ("ttft_ns", "total_duration_ns") if (value := getattr(change, name)) is not None}
     if timing:
-        steps.append(Step(_BY_NAME["runs.record_timing"], ids, timing))
-    return _with_version(steps, change.expected_version)
+        commands.append(BatchCommand(_BY_NAME["runs.record_timing"], ids, timing))
+    return _with_version(commands, change.expected_version)
 
 
-def _with_version(steps: list[Step], version: int | None) -> list[Step]:
-    """The first of them expects the stream at that version; the others follow it."""
-    if not steps:
+def _with_version(commands: list[BatchCommand], version: int | None) -> list[BatchCommand]:
+    """Let the first command expect the stream at that version; the others build on it. Raises InvalidEvent for no commands."""
+    if not commands:
         raise InvalidEvent("body", "says nothing to change; send at least one field")
     if version is not None:
-        steps[0] = Step(steps[0].route, steps[0].ids, {**steps[0].said, "expected_version": version})
-    return steps
+        commands[0] = BatchCommand(commands[0].route, commands[0].ids, {**commands[0].said, "expected_version": version})
+    return commands
 
 
 def _reply(ids: list[str], receipt: Receipt | None, position: int) -> Response:

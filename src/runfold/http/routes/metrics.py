@@ -1,7 +1,7 @@
-"""GET /metrics, for Prometheus: what this process has done, and how the ledger and its read models are.
+"""GET /metrics for Prometheus: counters of this process, and gauges of the ledger and its read models.
 
-The ledger is asked when it is scraped, for a moment only; without its answer, what the process knows by itself is told.
-Labels are names of operations (`messages.add`) and read models, never ids or tenants.
+Each scrape queries the ledger for two seconds at most. Where the database does not answer in time, the scrape holds what the
+process knows by itself. Labels are names of operations (`messages.add`) and of read models, never ids or tenants.
 """
 
 import contextlib
@@ -32,40 +32,40 @@ from runfold.store.appender import Appender
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 NO_OPERATION = "none"
-"""The label of requests that no route takes."""
+"""The label of requests that match no route."""
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _log = structlog.get_logger("runfold.http")
 
 
 class Metrics:
-    """What one application counts, in a registry of its own."""
+    """The counters of one application, in their own registry."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         by = ("method", "operation")
-        self._requests = Counter("runfold_http_requests", "Requests that were answered.", (*by, "status"), registry=self.registry)
+        self._requests = Counter("runfold_http_requests", "HTTP requests answered.", (*by, "status"), registry=self.registry)
         self._seconds = Histogram(
             "runfold_http_request_duration_seconds",
-            "From request to the end of the answer; not of event streams.",
+            "Time from the request to the end of its answer; event streams are not included.",
             by,
             buckets=_SECONDS,
             registry=self.registry,
         )
-        self._open = Gauge("runfold_http_requests_in_progress", "Requests being answered now.", registry=self.registry)
-        Gauge("runfold_info", "Which Runfold this is.", ("version",), registry=self.registry).labels(
+        self._open = Gauge("runfold_http_requests_in_progress", "HTTP requests in progress.", registry=self.registry)
+        Gauge("runfold_info", "The version of this Runfold; the value is always 1.", ("version",), registry=self.registry).labels(
             metadata.version("runfold")
         ).set(1)
         ProcessCollector(registry=self.registry)
 
     @contextlib.contextmanager
     def in_progress(self) -> Iterator[None]:
-        """While a request is answered."""
+        """Count a request as in progress for the duration of the block."""
         with self._open.track_inprogress():
             yield
 
     def answered(self, method: str, operation: str, status: int, seconds: float | None) -> None:
-        """Count an answer. A stream's has no seconds."""
+        """Count an answered request; `seconds` is None for an event stream, whose duration says nothing."""
         method = method if method in _METHODS else "other"
         self._requests.labels(method, operation, str(status)).inc()
         if seconds is not None:
@@ -73,13 +73,13 @@ class Metrics:
 
 
 class Observed:
-    """An application whose answers are counted."""
+    """The middleware that counts requests."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self.app, self.metrics = app, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, and count it under the operation that was asked for."""
+        """Pass a request on, and count it under the name of its operation."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -103,15 +103,15 @@ class Observed:
                 self.metrics.answered(scope["method"], operation, status, seconds)
 
 
-class Standing(NamedTuple):
-    """What the database said of the ledger."""
+class LedgerFigures(NamedTuple):
+    """The figures that a scrape reads from the database."""
 
     head: int
     projections: list[ProjectionStatus]
 
 
 class _Families(Collector):
-    """Families of metrics that are made when they are asked for."""
+    """A collector that builds its metrics when they are scraped."""
 
     def __init__(self, make: Callable[[], Iterable[Metric]]) -> None:
         self._make = make
@@ -124,8 +124,8 @@ SCRAPE = Operation(
     "metrics.scrape",
     "GET",
     "/metrics",
-    "Counts and durations for Prometheus, of this process and of the ledger.\nFrom this machine no key is needed,"
-    " unless the settings name proxies or public hosts.",
+    "Metrics of this process and of the ledger, in Prometheus' text format.\nRequests from this machine need no key, unless the"
+    " settings name proxies or public hosts.",
     str,
     "admin",
     media_type="text/plain",
@@ -135,7 +135,7 @@ OPERATIONS = (SCRAPE,)
 
 
 def metrics_routes(service: ServerState, feed: Feed, metrics: Metrics) -> list[NamedRoute]:
-    """/metrics."""
+    """Return the route of /metrics."""
     looking = Looking()
     appender = service.ledger.command_executor.appender
     metrics.registry.register(_Families(lambda: of_appender(appender)))
@@ -144,42 +144,41 @@ def metrics_routes(service: ServerState, feed: Feed, metrics: Metrics) -> list[N
     async def scrape(request: Request) -> Response:
         if service.is_behind_proxy or not is_local(request):
             await service.caller(request, "admin")
-        standing = await _standing(looking, service.ledger)
-        asked = CollectorRegistry()
-        asked.register(_Families(lambda: of_ledger(standing)))
-        text = generate_latest(metrics.registry) + generate_latest(asked)
+        figures = await _figures(looking, service.ledger)
+        registry = CollectorRegistry()
+        registry.register(_Families(lambda: of_ledger(figures)))
+        text = generate_latest(metrics.registry) + generate_latest(registry)
         return Response(text, headers={"Cache-Control": "no-store"}, media_type=MEDIA_TYPE)
 
-    return [
-        route_of(SCRAPE, scrape),
-    ]
+    return [route_of(SCRAPE, scrape)]
 
 
-async def _standing(looking: Looking, ledger: Ledger) -> Standing | None:
+async def _figures(looking: Looking, ledger: Ledger) -> LedgerFigures | None:
+    """Return what the database says, or None where it does not answer in time."""
     try:
-        return await looking.ask(lambda: Standing(ledger.position(), ledger.projections()))
+        return await looking.ask(lambda: LedgerFigures(ledger.position(), ledger.projections()))
     except TimeoutError:
-        _log.warning("the metrics leave out the ledger", error="the database did not answer in time")
+        _log.warning("the scrape holds no metrics of the ledger", error="the database did not answer in time")
     except LedgerError as error:
-        _log.warning("the metrics leave out the ledger", error=str(error))
+        _log.warning("the scrape holds no metrics of the ledger", error=str(error))
     return None
 
 
 def of_appender(appender: Appender) -> Iterator[Metric]:
-    """What this process has appended."""
+    """Yield the counters of appending."""
     tally = appender.tally
     counts = {
-        "runfold_commands_appended": ("Commands whose events were stored by this process.", tally.commands),
-        "runfold_events_appended": ("Events stored by this process.", tally.events),
+        "runfold_commands_appended": ("Commands whose events this process stored.", tally.commands),
+        "runfold_events_appended": ("Events that this process stored.", tally.events),
         "runfold_append_conflicts": (
-            "Commands that found a stream elsewhere than they believed; most are decided anew, and stored.",
+            "Commands that hit a version conflict; most are retried and stored.",
             tally.conflicts,
         ),
-        "runfold_append_failures": ("Commands that the database did not take.", tally.failures),
+        "runfold_append_failures": ("Commands whose append failed.", tally.failures),
     }
     for name, (about, count) in counts.items():
         yield CounterMetricFamily(name, about, value=count)
-    yield GaugeMetricFamily("runfold_append_queue_commands", "Commands that wait to be stored.", value=appender.waiting)
+    yield GaugeMetricFamily("runfold_append_queue_commands", "Commands waiting to be stored.", value=appender.waiting)
     buckets, total = [], 0
     for size, count in tally.batches.items():
         total += count
@@ -190,28 +189,32 @@ def of_appender(appender: Appender) -> Iterator[Metric]:
 
 
 def of_feed(feed: Feed) -> Iterator[Metric]:
-    """What this process gives to those who follow the log."""
-    yield GaugeMetricFamily("runfold_feed_subscribers", "Event streams that are open.", value=feed.subscribers)
-    yield CounterMetricFamily("runfold_feed_events_sent", "Events sent in event streams.", value=feed.sent)
-    yield CounterMetricFamily("runfold_feed_streams_dropped", "Streams whose client read too slowly.", value=feed.dropped)
+    """Yield the metrics of event streams."""
+    yield GaugeMetricFamily("runfold_feed_subscribers", "Open event streams.", value=feed.subscribers)
+    yield CounterMetricFamily("runfold_feed_events_sent", "Events sent to event streams.", value=feed.sent)
+    yield CounterMetricFamily("runfold_feed_streams_dropped", "Event streams closed for slow reading.", value=feed.dropped)
 
 
-def of_ledger(standing: Standing | None) -> Iterator[Metric]:
-    """How the ledger is, and its read models."""
-    yield GaugeMetricFamily("runfold_database_up", "1: the database answered this scrape.", value=int(standing is not None))
-    if standing is None:
+def of_ledger(figures: LedgerFigures | None) -> Iterator[Metric]:
+    """Yield the gauges of the ledger and its read models."""
+    yield GaugeMetricFamily(
+        "runfold_database_up", "1 if the database answered during this scrape, else 0.", value=int(figures is not None)
+    )
+    if figures is None:
         return
-    yield GaugeMetricFamily("runfold_head_position", "The last position of the ledger.", value=standing.head)
+    yield GaugeMetricFamily("runfold_head_position", "The last position in the ledger.", value=figures.head)
     names = ("projection", "generation")
-    position = GaugeMetricFamily("runfold_projection_position", "The last position that was folded.", labels=names)
-    events = GaugeMetricFamily("runfold_projection_lag_events", "Events that were not folded yet.", labels=names)
+    position = GaugeMetricFamily("runfold_projection_position", "The last position applied by the read model.", labels=names)
+    events = GaugeMetricFamily("runfold_projection_lag_events", "Events not applied yet.", labels=names)
     seconds = GaugeMetricFamily(
         "runfold_projection_lag_seconds",
-        "For how long the first event that was not folded yet has been in the ledger.",
+        "Age of the oldest event not applied yet.",
         labels=names,
     )
-    state = GaugeMetricFamily("runfold_projection_state", "1 for the state that it is in.", labels=(*names, "state"))
-    for found in standing.projections:
+    state = GaugeMetricFamily(
+        "runfold_projection_state", "1 for the read model's current state, else 0.", labels=(*names, "state")
+    )
+    for found in figures.projections:
         labels = [found.name, str(found.generation or 0)]
         position.add_metric(labels, found.position or 0)
         events.add_metric(labels, found.behind_events)
