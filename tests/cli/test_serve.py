@@ -266,7 +266,7 @@ def test_a_port_that_another_has_is_named(runfold: Command) -> None:
         port = other.getsockname()[1]
         answer = runfold("serve", "--port", str(port))
     assert answer.code == 1
-    assert f"127.0.0.1:{port} cannot be listened at (address already in use); pass another --port" in answer.err
+    assert f"127.0.0.1:{port} is not available (address already in use); pass another --port" in answer.err
 
 
 def test_a_host_that_is_none_is_named(runfold: Command) -> None:

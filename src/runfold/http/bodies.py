@@ -1,4 +1,4 @@
-"""Bodies: read within limits that hold while they stream in, unpacked, and parsed as strictly as the ledger parses JSON."""
+"""Request bodies: read within limits that hold while they arrive, unpacked, and parsed as strictly as the ledger parses JSON."""
 
 import asyncio
 import re
@@ -20,12 +20,12 @@ from runfold.http.scope import rest_of_body
 M = TypeVar("M", bound=BaseModel)
 
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
-"""A string of JSON. It takes nothing back, so that it takes time in proportion."""
+"""Matches a JSON string, without backtracking, so that its time is proportional to the input."""
 _PIECE = 64 * 1024
 
 
 class Body(BaseModel):
-    """What a request may say: nothing unknown, nothing that must be guessed."""
+    """The base of bodies: unknown fields are refused, and nothing is converted."""
 
     model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
 
@@ -76,7 +76,7 @@ def require_few_values(raw: bytes, most: int) -> None:
 
 
 def _has_more_marks(raw: bytes, most: int) -> bool:
-    """Whether there are more of what stands between values. Piece by piece, so that other threads go on meanwhile."""
+    """Return whether there are more separators than that. It counts piece by piece, so that other threads run meanwhile."""
     found = 0
     for start in range(0, len(raw), _PIECE):
         found += sum(raw.count(mark, start, start + _PIECE) for mark in (b",", b"[", b"{", b":"))
@@ -86,7 +86,7 @@ def _has_more_marks(raw: bytes, most: int) -> bool:
 
 
 def parsed(request: Request, raw: bytes, model: type[M]) -> M:
-    """A body as a model; an empty one is an empty object. Raises InvalidEvent, WrongMediaType."""
+    """Return a body as a model; an empty body is an empty object. Raises InvalidEvent, WrongMediaType."""
     value: Any = {}
     if raw:
         _require_json(request)
@@ -95,7 +95,7 @@ def parsed(request: Request, raw: bytes, model: type[M]) -> M:
 
 
 def checked(model: type[M], value: Any, raw: bytes, path: str) -> M:
-    """JSON, as it was parsed and as text, as a model. Raises InvalidEvent, with the path from `path` on."""
+    """Validate JSON, given as parsed and as text, with a model. Raises InvalidEvent, whose path begins with `path`."""
     require_known(model, value, path)
     try:
         return model.model_validate_json(raw)
@@ -105,13 +105,13 @@ def checked(model: type[M], value: Any, raw: bytes, path: str) -> M:
 
 
 def said(body: BaseModel) -> dict[str, Any]:
-    """What was said in a body, as a method's arguments: without what was left out."""
+    """Return the fields that a body sets, as a method's arguments."""
     fields = type(body).model_fields
     return {fields[name].alias or name: getattr(body, name) for name in body.model_fields_set}
 
 
 async def _in_time(chunks: AsyncIterator[bytes], limits: Limits) -> AsyncIterator[bytes]:
-    """The same, as long as they come fast enough. Raises TooSlow."""
+    """Pass chunks on as long as they arrive fast enough. Raises TooSlow."""
     loop = asyncio.get_running_loop()
     until = loop.time() + limits.body_seconds
     while True:
@@ -127,7 +127,7 @@ async def _in_time(chunks: AsyncIterator[bytes], limits: Limits) -> AsyncIterato
 
 
 async def _chunks(request: Request) -> AsyncIterator[bytes]:
-    """The body as it comes. Who hangs up when all of it is sent has sent it, though we come to it only then."""
+    """Yield the body as it arrives. Of a client that has hung up, what it sent before is still read."""
     try:
         async for chunk in request.stream():
             yield chunk
@@ -147,5 +147,5 @@ def _require_json(request: Request) -> None:
 def _is_packed(request: Request) -> bool:
     packing = request.headers.get("content-encoding", "identity").strip().lower()
     if packing not in {"gzip", "identity"}:
-        raise WrongMediaType(f"the body is packed with {shortened(packing)}; send it plain or with gzip")
+        raise WrongMediaType(f"the body has the encoding {shortened(packing)}; send it plain or with gzip")
     return packing == "gzip"

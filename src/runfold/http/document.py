@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document of the operations. What their bodies, queries and answers hold, pydantic says."""
+"""The OpenAPI 3.1 document of the operations; pydantic makes the schemas of bodies, query strings and answers."""
 
 import inspect
 from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -17,25 +17,25 @@ DESCRIPTION = "The ledger of record for AI-agent runs: record, ask, approve, fol
 _KEY = {
     "type": "http",
     "scheme": "bearer",
-    "description": "A key made by `runfold keys create`. Beside each operation stands the scope that it must have.",
+    "description": "A key made by `runfold keys create`. Each operation names the scope that the key must have.",
 }
 _FAILURES = {
-    "400": "The question cannot be asked so.",
-    "401": "There is no key, or it is not good.",
-    "403": "The key is not for this.",
-    "404": "There is nothing of that id in this tenant.",
-    "409": "The rules or somebody else were in the way; of a question: its moment is not prepared, or its history changed.",
-    "412": "The stream is not at the version of `If-Match`.",
+    "400": "The request is not valid.",
+    "401": "The API key is missing or invalid.",
+    "403": "The API key lacks the scope.",
+    "404": "There is nothing with that id in this tenant.",
+    "409": "The command was refused, or conflicts with another; or the moment is not prepared, or the history changed.",
+    "412": "The stream is not at the version that `If-Match` expects.",
     "413": "The body is too large.",
-    "415": "The body is not JSON.",
+    "415": "The body is not JSON, or its encoding is not known.",
     "422": "What was sent can never be recorded; `path` points at the field.",
     "429": "Too many requests.",
-    "503": "The database, or a read model, is not there yet; try again.",
+    "503": "The database or a read model is not available yet; retry.",
 }
 _OF_BODIES = frozenset({"412", "413", "415"})
 _HEADERS = {
     "Runfold-Position": {
-        "description": "The position that the answer is true as of; as `min_position` of a later question, it asks for no less.",
+        "description": "The position that the answer is as of; as `min_position` of a later question, it asks for no older one.",
         "schema": {"type": "integer"},
     },
     "ETag": {"description": "The version of the stream, for `If-Match`.", "schema": {"type": "string"}},
@@ -44,15 +44,15 @@ _OF_HEADERS: dict[str, dict[str, Any]] = {
     "Idempotency-Key": {"minLength": 1, "maxLength": MOST_KEY_CHARACTERS, "pattern": "^[ -~]+$"},
     "If-Match": {"pattern": '^(W/)?"?[0-9]{1,18}"?$'},
 }
-_DONE = {"200": "The answer.", "201": "Recorded.", "202": "It has begun."}
+_DONE = {"200": "The answer.", "201": "Recorded.", "202": "Accepted; the work goes on."}
 _TAGS = {
     "threads": "Conversations: trees of runs, with named heads.",
-    "runs": "What one agent did: its life, messages, decisions, tool calls, usage, problems and state.",
-    "approvals": "What waits for people, and what they decided.",
-    "moments": "The whole ledger as of a moment, prepared for questions with `as_of`, and dropped when unused.",
-    "events": "The log itself: in pages, or followed as it grows.",
-    "keys": "Who may ask, and for what.",
-    "health": "How the service is.",
+    "runs": "What an agent did: lifecycle, messages, decisions, tool calls, usage, problems and state.",
+    "approvals": "Requests that wait for a person's decision, and the decisions.",
+    "moments": "The whole ledger as of a position, prepared for questions with `as_of`, and dropped when unused.",
+    "events": "The log itself, in pages or as a stream.",
+    "keys": "API keys and their scopes.",
+    "health": "Liveness, readiness and metrics.",
 }
 
 
@@ -89,7 +89,7 @@ def openapi(operations: Sequence[Operation]) -> dict[str, Any]:
 
 
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each operation of a document, with its verb."""
+    """Yield each operation of a document, with its verb."""
     for path in document["paths"].values():
         yield from path.items()
 
@@ -135,7 +135,7 @@ def _described(operation: Operation, found: Mapping[_Key, Schema], schemas: Mapp
 
 
 def _parameters(operation: Operation, query: Schema) -> Iterator[dict[str, Any]]:
-    """Yield what the path names, what may be asked in the query string, and the headers that are looked at."""
+    """Yield the parameters in the path, in the query string and in headers."""
     for part in operation.path.split("/"):
         if part.startswith("{"):
             name = part[1:-1]
@@ -154,7 +154,7 @@ def _parameter(name: str, place: str, is_needed: bool, schema: Schema) -> dict[s
 
 
 def _responses(operation: Operation, schema: Schema) -> dict[str, Any]:
-    """Say how an operation ends, well or not."""
+    """Return the responses of an operation, errors too."""
     is_question = operation.verb == "GET"
     status = str(operation.status)
     done: dict[str, Any] = {"description": _DONE[status], "content": {"application/json": {"schema": schema}}}
@@ -169,7 +169,7 @@ def _responses(operation: Operation, schema: Schema) -> dict[str, Any]:
 
 
 def _not_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return a schema without null: what is not there is left out of a query string."""
+    """Return a schema without null, which a query string cannot hold."""
     kinds: list[dict[str, Any]] = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
     if len(kinds) != 1:
         return schema

@@ -1,4 +1,4 @@
-"""Lists that are folded whole, in pages: a cursor holds the position of the first page and how many were had."""
+"""Pages of lists that are computed whole: a cursor holds the first page's position and the number of items served so far."""
 
 from typing import Generic, TypeVar
 
@@ -11,21 +11,21 @@ T = TypeVar("T")
 
 
 class Listed(BaseModel, Generic[T]):
-    """Some of a list: what is on it, and where the rest begins (null: there is no more)."""
+    """One page of a list. `next_cursor` begins the next page, and is null on the last one."""
 
     items: list[T]
     next_cursor: str | None
 
 
 def page(whole: list[T], position: int, had: int, limit: int | None) -> Listed[T]:
-    """The next of a list as of a position. Raises UsageError for a limit that is none."""
+    """Return the page after the first `had` items of a list as of a position. Raises UsageError for a limit out of range."""
     most = number("limit", DEFAULT_LIMIT if limit is None else limit, 1, MOST)
     until = had + most
     return Listed(items=whole[had:until], next_cursor=cursor_of([position, until]) if until < len(whole) else None)
 
 
 def read_cursor(cursor: str) -> tuple[int, int]:
-    """The position that a list was true as of, and how many of it were had. Raises UsageError for what is no cursor."""
+    """Return the position of a list's first page, and the number of items served so far. Raises UsageError for a bad cursor."""
     match read_cursor_parts(cursor):
         case [int() as position, int() as had] if position >= 0 and had >= 0:
             return position, had

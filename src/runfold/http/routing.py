@@ -1,4 +1,4 @@
-"""What a route is: an operation, documented by its models and served by a handler that takes the request as it is."""
+"""Operations: what a route takes and answers, as OpenAPI says it, and how it is served."""
 
 import re
 from collections.abc import Callable, Coroutine, Mapping
@@ -23,7 +23,7 @@ _LIKE_A_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 class _Closed(BaseModel):
-    """Knows no fields but its own, and is given up at the first fault."""
+    """A model that refuses unknown fields, and stops at the first error."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
@@ -39,20 +39,20 @@ class _Strict(_Closed):
 
 
 class Reply(BaseModel):
-    """What a command answers."""
+    """The answer to a command."""
 
     id: str
-    """Of what was made, or of what was written to."""
+    """The id of what was created, or of what was written to."""
     stream: str
-    """The thread, run or approval that the last event stands in."""
+    """The thread, run or approval whose stream the last event is in."""
     version: int
-    """Of that stream."""
+    """The version of that stream."""
     position: int
-    """Of the last event, or of what stood there before."""
+    """The position of the last event of that stream."""
     recorded_at: str | None
-    """The store's time; null where nothing was recorded."""
+    """The time by the store's clock; null if nothing was recorded."""
     appended: int
-    """How many events were recorded; 0 where it was true already."""
+    """The number of events recorded; 0 if the command changed nothing."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
@@ -71,44 +71,44 @@ def model_of(name: str, fields: Mapping[str, route.Field], *, strict: bool = Fal
 
 @dataclass(frozen=True)
 class Operation:
-    """What a route is for, what it takes, and what it answers: the document is made from this."""
+    """What a route is for, takes and answers. The OpenAPI document is made from these."""
 
     name: str
-    """Public and stable, such as `keys.create`: the operationId, and the label of the metrics."""
+    """A public, stable name such as `keys.create`: the operationId, and the label of the metrics."""
     verb: str
     path: str
     summary: str
-    """Its first sentence is the summary; all of it is the description."""
+    """The description; its first sentence is the summary."""
     answer: Any
-    """The type of the answer's body."""
+    """The type of the answer."""
     scope: str | None
-    """What a key must be for; None where no key is needed."""
+    """The scope that a key must have; None where no key is needed."""
     status: int = 200
     body: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
-    """The request headers that are looked at, and what each is for."""
+    """The request headers that are read, and what each is for."""
     media_type: str | None = None
-    """Another form that the answer may have beside JSON."""
+    """A media type that the answer may have instead of JSON."""
     part: str | None = None
-    """The part of the document that it stands in, where that is not the first word of the path."""
+    """The tag, where it is not the first word of the path."""
     is_deprecated: bool = False
 
     @property
     def tag(self) -> str:
-        """The part of the document that it stands in."""
+        """The part of the document that the operation is in."""
         return self.part or self.path.split("/")[1]
 
 
 class NamedRoute(Route):
-    """A route with one method, whose handler takes the request as it is and parses it by itself."""
+    """A route with a name and one method, whose handler parses the request by itself."""
 
     def __init__(self, name: str, verb: str, path: str, handler: Handler) -> None:
         super().__init__(path, handler, methods=[verb], name=name)
         self.methods = {verb}  # without the HEAD that every GET would get
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Match as any route does, and tell who counts requests which route it was."""
+        """Match as any route does, and put the route into the scope, for who counts requests."""
         match, found = super().matches(scope)
         return match, {**found, "route": self} if match is not Match.NONE else found
 
@@ -119,7 +119,7 @@ def route_of(operation: Operation, handler: Handler) -> NamedRoute:
 
 
 def asked(request: Request, model: type[BaseModel]) -> BaseModel:
-    """A query string as a model. Raises pydantic.ValidationError."""
+    """Return a query string as a model. Raises pydantic.ValidationError, InvalidEvent."""
     given: dict[str, Any] = {}
     require_known(model, dict.fromkeys(request.query_params), "")
     many, days = _of_annotation(model, "list["), _of_annotation(model, "datetime.")
@@ -127,7 +127,7 @@ def asked(request: Request, model: type[BaseModel]) -> BaseModel:
         values = request.query_params.getlist(name)
         given[name] = values if name in many else values[-1]
         if name in days and not _LIKE_A_DAY.match(values[-1]):  # pydantic takes a bare number for seconds since 1970
-            raise InvalidEvent(name, f"{values[-1][:40]!r} is no time; write 2026-01-31T09:30:00Z, or 2026-01-31 for a day")
+            raise InvalidEvent(name, f"{values[-1][:40]!r} is not a time; write 2026-01-31T09:30:00Z, or 2026-01-31 for a day")
     return model.model_validate(given)
 
 
@@ -137,5 +137,5 @@ def _of_annotation(model: type[BaseModel], kind: str) -> frozenset[str]:
 
 
 def answer(adapter: TypeAdapter[Any], value: Any, headers: Mapping[str, str], status: int = 200) -> Response:
-    """A value as JSON."""
+    """Return a value as a JSON response."""
     return Response(adapter.dump_json(value), status, dict(headers), "application/json")

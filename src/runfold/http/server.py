@@ -41,7 +41,7 @@ def listening(host: str, port: int) -> socket.socket:
         return socket.create_server((address[0], port), family=family)
     except OSError as error:
         reason = os.strerror(error.errno).lower() if error.errno else str(error)
-        raise AddressUnusable(host, port, f"cannot be listened at ({reason})", "pass another --port or --host") from None
+        raise AddressUnusable(host, port, f"is not available ({reason})", "pass another --port or --host") from None
 
 
 def is_loopback(listener: socket.socket) -> bool:
@@ -99,7 +99,7 @@ class LedgerServer(StreamingServer):
             self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        _log.info("ending")
+        _log.info("shutting down")
         if self._folding is not None:
             self._folding.ask_to_stop()
         await super().shutdown(sockets)

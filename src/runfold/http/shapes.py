@@ -1,4 +1,4 @@
-"""What the fields of a body may hold: as the events hold them that they end up in, so that nothing is said twice."""
+"""The types of body fields, narrowed to what the events of the same field names hold."""
 
 import types
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ from runfold.domain.values import PATTERN_WORDS, ApprovalId, Count, Label, RunId
 
 _NOTHING = type(None)
 _PARTS = (ApprovalRule, Metadata, Outcome, Tokens)
-"""Parts of events whose fields commands take one by one."""
+"""Models inside of events whose fields commands take as arguments of their own."""
 PATTERN_WORDS[durations.PATTERN] = durations.NOT_ONE
 _DURATION = Annotated[str, Field(pattern=durations.PATTERN)]
 _ELSEWHERE = {
@@ -32,11 +32,11 @@ _ELSEWHERE = {
     "expected": RunId,
     "expected_head": RunId,
 }
-"""What stands in no event under that name."""
+"""Types of the fields that no event has."""
 
 
 def narrowed(name: str, said: Any) -> Any:
-    """The type of a field of a body, as narrow as that of the same name in events."""
+    """Return the type of a body's field, as narrow as the field of the same name is in events."""
     kept = _kept().get(name)
     return said if kept is None else _with(said, kept)
 
@@ -50,7 +50,7 @@ def _with(said: Any, kept: Any) -> Any:
 
 
 def _plain(kept: Any) -> Any:
-    """What is left of a type without what narrows it."""
+    """Return a type without its constraints."""
     if get_origin(kept) is Annotated:
         return get_args(kept)[0]
     return type(get_args(kept)[0]) if get_origin(kept) is Literal else kept
@@ -58,7 +58,7 @@ def _plain(kept: Any) -> Any:
 
 @cache
 def _kept() -> Mapping[str, Any]:
-    """What fields of each name hold, where all of that name hold the same."""
+    """Return the type of each field name of events, where all fields of that name have the same type."""
     found: dict[str, list[Any]] = {}
     models: list[type[BaseModel]] = [*event_types.all().values(), *_PARTS]
     for model in models:

@@ -1,4 +1,4 @@
-"""What requests with several commands say, and what they are answered."""
+"""The bodies of requests that carry several commands, and their answer."""
 
 from typing import Annotated, Any, Literal
 
@@ -10,27 +10,27 @@ _DEPRECATED: dict[str, JsonValue] = {"deprecated": True}
 
 
 class Item(Body):
-    """One command of a batch: its name, the ids that its path has beside the run's, and its body."""
+    """One command of a batch: its name, the ids in its path other than `run_id`, and its body."""
 
     name: Annotated[str, Field(max_length=200)] | None = None
-    """The operationId of a command of a run, such as `messages.add`. Names of version 0.1 (`Recording.add_message`) are
+    """The operationId of a command of a run, such as `messages.add`. The names of version 0.1 (`Recording.add_message`) are
     deprecated."""
     ids: dict[str, Annotated[str, Field(min_length=1, max_length=1000)]] = Field(default_factory=dict)
-    """What the command's path names beside `run_id`, such as `{"call_id": "call_1"}` of `tool_calls.succeed`."""
+    """The ids in the command's path other than `run_id`, such as `{"call_id": "call_1"}` for `tool_calls.succeed`."""
     body: dict[str, Any] = Field(default_factory=dict)
-    """What would be sent as the body of the command by itself."""
+    """The body that the command takes when it is sent by itself."""
     path: Annotated[str, Field(max_length=1000)] | None = Field(None, json_schema_extra=_DEPRECATED)
-    """Deprecated: give `name` and `ids`. The command's path from the run's own on, such as `/tool-calls/call_1/succeed`."""
+    """Deprecated; send `name` and `ids` instead. The command's path relative to the run, such as `/tool-calls/call_1/succeed`."""
     verb: Literal["POST", "PUT", "PATCH"] = Field("POST", json_schema_extra=_DEPRECATED)
-    """Deprecated: give `name`. Of `path`."""
+    """Deprecated; send `name` instead. The method that goes with `path`."""
 
 
 class RunBatch(Body):
-    """Commands on one run."""
+    """Commands of one run, recorded together or not at all."""
 
     commands: list[Item]
     expected_version: int | None = None
-    """The version that the run must be at before the first of them."""
+    """The version that the run must have before the first command."""
 
 
 class Ballot(Body):
@@ -39,15 +39,15 @@ class Ballot(Body):
     approval_id: str
     verdict: Literal["approve", "deny"]
     comment: str | None = None
-    """Of a no, what the agent hears."""
+    """The reason that the agent is given with a denial."""
     arguments: Any = None
-    """Replace the asked ones whole."""
+    """The arguments that are approved instead of the requested ones."""
     response: dict[str, Any] | None = None
-    """The answer, where one was asked for."""
+    """The answer, where the approval asks for one."""
 
 
 class FollowUp(Body):
-    """What a user says along with their votes."""
+    """A message of the user that goes with the votes."""
 
     run_id: str
     content: str | list[dict[str, Any]]
@@ -61,49 +61,49 @@ class Ballots(Body):
 
     votes: list[Ballot]
     complete: bool = False
-    """Refused unless the votes are on all approvals that their runs wait for."""
+    """If true, the request is refused unless it votes on every open approval of the runs concerned."""
     messages: list[FollowUp] = Field(default_factory=list)
-    """Added to the runs as the user's, after the votes. It takes the scope runs:write too."""
+    """Messages that are added to the runs as the user's, after the votes. They need the scope runs:write too."""
 
 
 class ThreadDeletions(Body):
-    """Threads to be deleted."""
+    """The threads to delete, and why."""
 
     thread_ids: list[str]
     reason: str
 
 
 class ThreadChange(Body):
-    """What is to be different about a thread."""
+    """The changes to make to a thread."""
 
     title: str | None = None
     archived: bool | None = None
-    """Put away, or taken out again."""
+    """True archives the thread, false restores it."""
     expected_version: int | None = None
 
 
 class RunChange(Body):
-    """What is to be different about a run."""
+    """The changes to make to a run."""
 
     metadata: dict[str, Any] | None = None
-    """Keys to set; null removes one."""
+    """The keys to set; null removes a key."""
     ttft_ns: int | None = None
-    """Nanoseconds to the first token, by the run's own clock."""
+    """Nanoseconds to the first token, measured by the run."""
     total_duration_ns: int | None = None
     expected_version: int | None = None
 
 
 class BatchReply(BaseModel):
-    """What a batch answers."""
+    """The answer to a request that carries several commands."""
 
     ids: list[str]
-    """Of each command in its order: what it made, or wrote to."""
+    """One id for each command, in order: of what it created, or of what it wrote to."""
     version: int
-    """Of the stream that the last event stands in; 0 where nothing was recorded."""
+    """The version of the last event's stream; 0 if nothing was recorded."""
     position: int
-    """Of the last event; where nothing was recorded, the ledger's."""
+    """The position of the last event; if nothing was recorded, the ledger's last position."""
     recorded_at: str | None
     appended: int
-    """How many events were recorded."""
+    """The number of events recorded."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)

@@ -1,4 +1,4 @@
-"""Commands over HTTP: one route each, made from the table; what they answer; and what their bodies may say."""
+"""Commands over HTTP: one route each, made from the table of the API."""
 
 import inspect
 from collections.abc import Mapping
@@ -27,21 +27,21 @@ from runfold.http.server_state import KEY_HEADER, ServerState
 from runfold.http.shapes import narrowed
 
 HEADERS = {
-    KEY_HEADER: "Repeat the request with the same key, and it takes effect once; the answer is that of the first. It is your "
-    "own: the same key of another caller is another key, and a new API key of the same owner changes nothing.",
-    "If-Match": "The version that the stream must be at, as an ETag gave it; 412 where it is not.",
-    "traceparent": "W3C trace context, kept with the events.",
+    KEY_HEADER: "A request repeated with the same key takes effect once, and gets the answer of the first. Keys of different "
+    "callers never clash; another API key of the same owner is the same caller.",
+    "If-Match": "The version that the stream must have, as an ETag gave it; 412 if it has another.",
+    "traceparent": "W3C trace context, stored with the events.",
 }
 
 
 def command_routes(service: ServerState) -> list[NamedRoute]:
-    """A route for each command."""
+    """Return a route for each command."""
     return [route_of(operation_of(route), _handler(service, route)) for route in COMMANDS]
 
 
 @cache
 def operation_of(route: CommandRoute) -> Operation:
-    """A command's route as it is documented."""
+    """Return the operation of a command."""
     return Operation(
         route.name,
         route.verb,
@@ -57,7 +57,7 @@ def operation_of(route: CommandRoute) -> Operation:
 
 @cache
 def body_of(route: CommandRoute) -> type[BaseModel]:
-    """What a command's body may say."""
+    """Return the model of a command's body."""
     fields = {name: Field(narrowed(name, field.type), field.default) for name, field in route.body.items()}
     return model_of(f"{route.name}.body", fields, strict=True)
 
@@ -81,14 +81,14 @@ def _handler(service: ServerState, route: CommandRoute) -> Handler:
 
 
 def envelope(request: Request, said: Mapping[str, Any]) -> dict[str, Any]:
-    """What the headers say of a command. Raises InvalidEvent."""
+    """Return the arguments of a command that are given as headers. Raises InvalidEvent."""
     found: dict[str, Any] = {}
     if (tag := request.headers.get("if-match")) is not None:
         version = whole_number(tag.removeprefix("W/").strip('"'))
         if version is None:
-            raise InvalidEvent("If-Match", f'{tag} is no version; send the ETag of a read, such as "7"')
+            raise InvalidEvent("If-Match", f'{tag} is not a version; send the ETag of a read, such as "7"')
         if said.get("expected_version") not in {None, version}:
-            raise InvalidEvent("If-Match", "and expected_version say different things; send one of them")
+            raise InvalidEvent("If-Match", "and expected_version differ; send one of them")
         found["expected_version"] = version
     if (parent := request.headers.get("traceparent")) is not None and "traceparent" not in said:
         found["traceparent"] = parent
@@ -96,7 +96,7 @@ def envelope(request: Request, said: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def planned(ledger: LedgerHandle, route: CommandRoute, ids: Mapping[str, str], said: Mapping[str, Any]) -> Plan[Any]:
-    """A command as the executor takes it. Raises InvalidEvent."""
+    """Return the plan of a command. Raises InvalidEvent."""
     arguments = {name: value for name, value in ids.items() if name not in route.place}
     try:
         plan: Plan[Any] = route.plain(route.handle(ledger, ids), **arguments, **said)
@@ -119,14 +119,14 @@ async def submitted(service: ServerState, ledger: TenantLedger, plan: Plan[Any],
 
 
 def identity(made: Any, receipt: Receipt) -> str:
-    """The id of what a command made, or wrote to."""
+    """Return the id of what a command created, or of what it wrote to."""
     if isinstance(made, Handle):
         return made.id
     return made if isinstance(made, str) else receipt.stream
 
 
 def reply(id: str, receipt: Receipt, status: int, more: Mapping[str, Any] | None = None) -> Response:
-    """The answer of a command; `more` is what it says beside where it stands."""
+    """Return the response to a command; `more` holds further fields of its body."""
     body = {
         "id": id,
         "stream": receipt.stream,

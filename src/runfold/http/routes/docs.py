@@ -1,4 +1,4 @@
-"""GET /docs, a page for people made of the OpenAPI document, and /openapi.json itself. The page asks nobody for anything."""
+"""GET /openapi.json, and GET /docs, a page that shows it. The page loads nothing from anywhere."""
 
 import base64
 import hashlib
@@ -25,7 +25,7 @@ _PLAIN = {"string": "text", "integer": 1, "number": 1.5, "boolean": True, "array
 
 
 def docs_routes(document: Callable[[], dict[str, Any]]) -> list[NamedRoute]:
-    """/docs and /openapi.json, for everybody: they hold nothing of the ledger. Each is made once, when it is first asked for."""
+    """Return the routes of /openapi.json and /docs. They need no key, and each is made when it is first requested."""
 
     @cache
     def written() -> bytes:
@@ -58,7 +58,7 @@ def _headers() -> dict[str, str]:
 
 
 def rendered(document: Mapping[str, Any]) -> str:
-    """The page. `{origin}` stands where the address of the service goes."""
+    """Render the page. `{origin}` stands where the address of the server goes."""
     frame = Template((resources.files("runfold.http.routes") / "docs.html").read_text(encoding="utf-8"))
     info, tags = document["info"], document["tags"]
     return frame.substitute(
@@ -87,6 +87,11 @@ def _operation(document: Mapping[str, Any], verb: str, path: str, operation: Map
     scopes = [scope for need in operation.get("security", ()) for scopes in need.values() for scope in scopes]
     need = f"Scope <code>{escape(scopes[0])}</code>" if scopes else "No key needed"
     inside = [
+        *(
+            ["<p><strong>Deprecated: the next version no longer serves this path.</strong></p>"]
+            if operation.get("deprecated")
+            else []
+        ),
         *(f"<p>{escape(paragraph)}</p>" for paragraph in _more(operation).split("\n\n") if paragraph),
         f'<p class="dim">{need}. Operation <code>{escape(operation["operationId"])}</code>.</p>',
         _table("Parameters", _parameters(document, operation)),
@@ -99,13 +104,13 @@ def _operation(document: Mapping[str, Any], verb: str, path: str, operation: Map
 
 
 def _more(operation: Mapping[str, Any]) -> str:
-    """What its description says beyond its summary."""
+    """Return what an operation's description says beyond its summary."""
     said: str = operation.get("description", "")
     return "" if said.rstrip(".") == operation["summary"] else said
 
 
 def curl(document: Mapping[str, Any], verb: str, path: str, operation: Mapping[str, Any]) -> str:
-    """A line for a shell that asks for it, with what must be said and no more."""
+    """Return a curl command for an operation, with its required fields only."""
     place = re.sub(r"\{(\w+)\}", lambda found: found[1].upper(), path)
     line = f"curl {'' if verb == 'get' else f'-X {verb.upper()} '}{_ORIGIN}{place}"
     if "text/event-stream" in operation["responses"].get("200", _EMPTY).get("content", ()):
@@ -120,7 +125,7 @@ def curl(document: Mapping[str, Any], verb: str, path: str, operation: Mapping[s
 
 
 def example(document: Mapping[str, Any], schema: Mapping[str, Any]) -> Any:
-    """Something that a schema allows."""
+    """Return an example of a schema."""
     schema = _resolved(document, schema)
     for kind in ("enum", "examples"):
         if schema.get(kind):
@@ -136,7 +141,7 @@ def example(document: Mapping[str, Any], schema: Mapping[str, Any]) -> Any:
 
 
 def _body(document: Mapping[str, Any], operation: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The schema of the object that is sent."""
+    """Return the schema of an operation's body."""
     contents = operation.get("requestBody", _EMPTY).get("content", _EMPTY)
     schema = contents.get("application/json", _EMPTY).get("schema", _EMPTY)
     return _resolved(document, schema["anyOf"][0] if "anyOf" in schema else schema)
@@ -158,7 +163,8 @@ def _fields(document: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[
     required = schema.get("required", ())
     for name, field in schema.get("properties", _EMPTY).items():
         kind = _kind(document, field)
-        yield name, f"{kind}, required" if name in required else kind, field.get("description", "")
+        notes = [note for note, holds in (("required", name in required), ("deprecated", field.get("deprecated"))) if holds]
+        yield name, ", ".join([kind, *notes]), field.get("description", "")
 
 
 def _kind(document: Mapping[str, Any], schema: Mapping[str, Any]) -> str:

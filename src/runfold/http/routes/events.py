@@ -1,4 +1,4 @@
-"""The feed over HTTP: events in the order of the ledger, as a page or, with `Accept: text/event-stream`, as a stream.
+"""Events over HTTP in the order of the ledger: as a page or, with `Accept: text/event-stream`, as a stream.
 
 `GET /events` takes a key with `events:read`; of one thread or one run, `runs:read` is enough. What a stream looks like is
 written in `runfold.http.streams.sse`.
@@ -54,26 +54,27 @@ _ASKED = {
     "follow": Field(bool, True),
 }
 _OF_ALL = {"thread_id": Field(str | None, None), "run_id": Field(str | None, None)}
-_HEADERS = {"Last-Event-ID": "Of a stream: go on strictly after this cursor, whatever `after` says."}
+_HEADERS = {"Last-Event-ID": "For a stream: resume after this cursor, whatever `after` says."}
 _WORDS = """
 
-A page holds at most `limit` events (1 to 1000; 100 where nothing is said) after the cursor or position `after` and up to
-`up_to`, of these `types`, which may be repeated and may end in `.*`. It may hold fewer, or none, though there is more: go on
-after `next_cursor` until that is null.
+A page holds at most `limit` events (1 to 1000, 100 by default) after the cursor or position `after` and up to `up_to`. `types`
+may be repeated and may end in `.*`. A page may hold fewer events than `limit`, or none, though there are more: continue after
+`next_cursor` until it is null.
 
-With `Accept: text/event-stream` it is a stream, which goes on as events are recorded; with `follow=false` it ends where the
-ledger ended. `id:` is the cursor, `event:` the type, `data:` the event as in a page. `Last-Event-ID` resumes, for ever.
-Names without a dot are the stream's own: `caught_up`, `end` (do not connect again), `bye`, `dropped` and `problem`. A
-heartbeat is a comment and an `id:`.
+With `Accept: text/event-stream` the answer is a stream that goes on as events are recorded; with `follow=false` it ends at the
+position where the ledger ended. `id:` is the cursor, `event:` the type, `data:` the event as in a page. `Last-Event-ID` resumes
+a stream at any later time. Events without a dot in their name are the stream's own: `caught_up`, `end` (do not reconnect),
+`bye`, `dropped` and `problem`. A heartbeat is a comment and an `id:`.
 
-A cursor such as `1234@1f2e3d4c` is a position and the history that it is of; a bare position is taken as of the present one,
-unchecked. Where the ledger was put back to an older copy, a cursor is good up to where the histories part. Beyond that the
-answer is 409 `HistoryChanged`: drop what was derived from events after its `position`, and go on after its `cursor`.
+A cursor such as `1234@1f2e3d4c` is a position and the history that it belongs to; a bare position is taken as one of the present
+history, unchecked. If the ledger was restored from a backup, a cursor is valid up to the position where the histories part.
+Beyond it the answer is 409 `HistoryChanged`: drop what was derived from events after its `position`, and continue after its
+`cursor`.
 """
 
 
 class EventView(BaseModel):
-    """An event, and where it stands in the ledger."""
+    """An event, and its place in the ledger."""
 
     position: int
     stream: str
@@ -85,41 +86,41 @@ class EventView(BaseModel):
     recorded_at: str
     schema_version: int
     context: dict[str, str]
-    """The keys that readers need: of the run, its parent, agent, user, goal …"""
+    """What the event belongs to: its run, the run's parent, agent, user, goal …"""
     metadata: dict[str, Any]
-    """Who said so, when by their own clock, and what it belongs to."""
+    """Who recorded it, the time by their own clock, and what caused it."""
     data: dict[str, Any]
-    """What happened: `schemas/events/` has each type's fields."""
+    """What happened. `schemas/events/` lists the fields of each type."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
 
 class EventPage(BaseModel):
-    """Some events, in order."""
+    """A page of events, in order."""
 
     items: list[EventView]
     next_cursor: str | None
-    """To be given as `after` for the next page; null where this is the end for now."""
+    """The `after` of the next page; null at the end of the ledger."""
     position: int
-    """Up to where the ledger was looked through: follow after it, and nothing is missed."""
+    """The position up to which the ledger was searched: follow after it, and nothing is missed."""
     head: int
-    """Where the ledger ends."""
+    """The last position in the ledger."""
     epoch: str
-    """Which history these positions are of, as in a cursor: `position@epoch`."""
+    """The history that these positions belong to, as in a cursor: `position@epoch`."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
 
 class RunEventPage(EventPage):
-    """Some events of a run, its approvals among them."""
+    """A page of a run's events, its approvals' included."""
 
     run_status: str
     stream_status: str
-    """Whether more is to come: pending, running (of a waiting run too), success, failed, cancelled."""
+    """`pending`, `running` (a waiting run's too), `success`, `failed` or `cancelled`."""
     up_to_date: bool
-    """Whether this page came to the end of the ledger."""
+    """Whether this page reached the end of the ledger."""
     is_done: bool
-    """Whether nothing more is to come: the run has ended, and this page came to the end."""
+    """Whether the run has ended and this page reached its last event."""
 
 
 def _operation(name: str, path: str, scope: Scope, summary: str, query: type[BaseModel], answer: type[EventPage]) -> Operation:
@@ -143,7 +144,7 @@ OPERATIONS = (LIST, LIST_OF_THREAD, LIST_OF_RUN)
 
 
 def event_routes(service: ServerState, feed: Feed) -> list[NamedRoute]:
-    """The routes of the feed."""
+    """Return the routes of events."""
     return [
         route_of(LIST, _handler(service, feed, _ALL_QUERY, "events:read")),
         route_of(LIST_OF_THREAD, _handler(service, feed, _ONE_QUERY, "runs:read")),
@@ -158,7 +159,7 @@ def _handler(service: ServerState, feed: Feed, query: type[BaseModel], scope: Sc
         is_stream = _wants_stream(request)
         if is_stream:
             if "limit" in said:
-                raise UsageError("limit is of a page; a stream ends at up_to, or with follow=false at the head")
+                raise UsageError("limit applies to pages; a stream ends at up_to, or at the head with follow=false")
             said["after"] = _resumed(request, said.get("after", "0"))
         wanted = await service.pools.questions.run(_wanted, ledger, said, dict(request.path_params), is_stream=is_stream)
         headers = {"Runfold-Position": str(wanted.head)}
@@ -178,7 +179,7 @@ def _wants_stream(request: Request) -> bool:
 
 
 def _resumed(request: Request, after: str) -> Place:
-    """Where a stream goes on. Raises UsageError for what is no cursor."""
+    """Return the cursor after which a stream resumes. Raises UsageError for an invalid one."""
     last = request.headers.get("last-event-id", "").strip()
     if not last:
         return after
@@ -190,7 +191,7 @@ def _resumed(request: Request, after: str) -> Place:
 
 
 def _wanted(ledger: TenantLedger, said: dict[str, Any], ids: dict[str, str], *, is_stream: bool) -> Wanted:
-    """What is asked for. Raises UsageError, HistoryChanged, ThreadNotFound, RunNotFound."""
+    """Return which events are asked for. Raises UsageError, HistoryChanged, ThreadNotFound, RunNotFound."""
     number("limit", said.get("limit", DEFAULT_LIMIT), 1, MOST)
     after, types = epochs.position_of(ledger.now.reader, said.get("after", 0)), tuple(said.get("types", ()))
     event_types.require(types)
@@ -208,7 +209,7 @@ def _wanted(ledger: TenantLedger, said: dict[str, Any], ids: dict[str, str], *, 
 
 
 def _within(ledger: TenantLedger, asked: dict[str, Any], head: int, is_of_run: bool) -> tuple[Filter, RunWatch | None]:
-    """The thread and run asked for: of a run always with its thread, for which there is an index."""
+    """Return the filter for a thread or run. A run's filter names its thread too, for which there is an index."""
     thread_id, run_id, run = asked.get("thread_id"), asked.get("run_id"), None
     reading = ledger.now.at(head)
     if thread_id is not None:
@@ -225,7 +226,7 @@ def _within(ledger: TenantLedger, asked: dict[str, Any], head: int, is_of_run: b
 
 
 def _page(ledger: TenantLedger, wanted: Wanted, limit: int) -> bytes:
-    """A page as JSON."""
+    """Return a page as JSON."""
     goal = wanted.head if wanted.goal is None else wanted.goal
     found, position = _read(ledger.now.reader, wanted, goal, limit)
     body: dict[str, Any] = {
@@ -242,7 +243,7 @@ def _page(ledger: TenantLedger, wanted: Wanted, limit: int) -> bytes:
 
 
 def _read(reader: Reader, wanted: Wanted, goal: int, limit: int) -> tuple[list[Recorded], int]:
-    """Events, and up to where they were looked for: in short queries, and not for long."""
+    """Return events, and the position up to which they were searched: in short queries, for a second at most."""
     within = wanted.shown_within
     found: list[Recorded] = []
     position, size, began = wanted.after, 0, time.monotonic()

@@ -1,4 +1,4 @@
-"""Whether the service is well: alive, and ready for requests. Nobody needs a key to ask, so nothing here says who or where.
+"""GET /healthz and GET /readyz. They need no key, so no answer names hosts, users or tenants.
 
 No answer waits for the database longer than a moment, whatever is wrong with it.
 """
@@ -34,40 +34,40 @@ _log = structlog.get_logger("runfold.http")
 
 
 class Alive(BaseModel):
-    """The process runs, and answers."""
+    """The process is running."""
 
     status: Literal["alive"] = "alive"
     version: str
     api: str = API_VERSION
-    """The version of what the paths take and answer."""
+    """The version of the API."""
     durability: Literal["required", "not required"]
-    """Whether Runfold refuses a database that could lose acknowledged events in a crash, as it does unless told otherwise."""
+    """Whether Runfold refuses a database that could lose acknowledged events in a crash. It does so by default."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
 
 class Ready(BaseModel):
-    """The service takes requests, and its read models are as fresh as they should be."""
+    """The server takes requests, and its read models are fresh enough."""
 
     status: Literal["ready"] = "ready"
     position: int
-    """The last position of the ledger."""
+    """The last position in the ledger."""
     behind_seconds: float
-    """Of the read model that is furthest behind."""
+    """How far the slowest read model is behind."""
     unsafe_settings: dict[str, str]
-    """What of the database's settings could lose acknowledged events in a crash; empty unless that was allowed."""
+    """The database settings that could lose acknowledged events in a crash; empty unless the settings allow that."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
 
 class Looking:
-    """Asks the database for a moment only. What takes longer goes on in one of a few threads, and nobody waits for it."""
+    """Queries the database with a short timeout. One that takes longer goes on in one of a few threads; nobody waits for it."""
 
     def __init__(self) -> None:
         self._threads = anyio.CapacityLimiter(_QUESTIONS_AT_ONCE)
 
     async def ask(self, question: Callable[[], T]) -> T:
-        """The answer. Raises TimeoutError, and whatever the question raises."""
+        """Return the answer. Raises TimeoutError, and whatever the question raises."""
         with anyio.fail_after(PATIENCE_SECONDS):
             return await anyio.to_thread.run_sync(question, abandon_on_cancel=True, limiter=self._threads)
 
@@ -76,7 +76,7 @@ ALIVE = Operation(
     "health.check",
     "GET",
     "/healthz",
-    "Whether the process runs. Asks nothing of the database.",
+    "Whether the process is running. The database is not queried.",
     Alive,
     None,
     part="health",
@@ -85,8 +85,8 @@ READY = Operation(
     "readiness.check",
     "GET",
     "/readyz",
-    "Whether requests should come here: the database answers, its schema is right, and read models are fresh."
-    " 503 with `reasons` where not.",
+    "Whether the server is ready for requests: the database answers, its schema is current, and read models are fresh."
+    " If not, 503 with `reasons`.",
     Ready,
     None,
     part="health",
@@ -95,7 +95,7 @@ OPERATIONS = (ALIVE, READY)
 
 
 def health_routes(service: ServerState) -> list[NamedRoute]:
-    """/healthz and /readyz."""
+    """Return the routes of /healthz and /readyz."""
     looking = Looking()
 
     async def alive(_: Request) -> Response:
@@ -124,7 +124,7 @@ def _plain(found: BaseModel) -> Response:
 
 @contextlib.contextmanager
 def _told(reasons: list[str]) -> Iterator[None]:
-    """An error as a reason. What PostgreSQL said may name hosts and users, so it goes to the log alone."""
+    """Turn an error into a reason. What PostgreSQL says may name hosts and users, so it goes to the log alone."""
     try:
         yield
     except TimeoutError:
@@ -146,12 +146,12 @@ def _readiness(ledger: Ledger, reasons: list[str]) -> Ready:
 
 
 def in_use(found: Iterable[ProjectionStatus]) -> Iterator[ProjectionStatus]:
-    """The read models that are read now: not what is folded anew beside them."""
+    """Yield the read models in use, without those that are being built beside them."""
     return (status for status in found if status.state not in {"being built", "not begun"})
 
 
 def late(found: Iterable[ProjectionStatus], most_seconds: float) -> list[str]:
-    """What is to be said of each read model that cannot be read yet, or is behind by more than it may be."""
+    """Return one reason for each read model that cannot be read yet, or is too far behind."""
     by_name: dict[str, list[ProjectionStatus]] = defaultdict(list)
     for status in found:
         by_name[status.name].append(status)

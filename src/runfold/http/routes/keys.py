@@ -1,4 +1,4 @@
-"""Keys over HTTP: who may use the service is looked after with the scope `admin`, and looked at with `audit:read`."""
+"""API keys over HTTP: creating and revoking them takes the scope `admin`, listing them `audit:read`."""
 
 import inspect
 from typing import Annotated, cast
@@ -20,33 +20,33 @@ from runfold.queries.paging import DEFAULT_LIMIT
 from runfold.queries.paging import limit as page_limit
 
 ONLY_ONCE = (
-    "an earlier request made this key and was given its text, which is not kept; if it is lost, revoke the key and make another"
+    "an earlier request created this key and received its text, which is not stored; if it is lost, revoke it and create another"
 )
 
 
 class KeyAsked(Body):
-    """A key to be made."""
+    """The key to create."""
 
     owner: str
     """Who acts where the key is used, as `kind:id`, such as `human:ada` or `agent:support`."""
     scopes: list[Scope]
-    """What it is for; `admin` is for everything."""
+    """What the key may do; `admin` includes all scopes."""
     label: str
-    """What it is called in lists, such as `Ada's laptop`."""
+    """A name for lists, such as `Ada's laptop`."""
     expires_in: str | None = None
-    """`90s`, `15m`, `1h`, `7d`; without it, it is good until it is revoked."""
+    """`90s`, `15m`, `1h` or `7d`; without it, the key is valid until it is revoked."""
     key_id: str | None = None
-    """An id of your own, `key_…`; else one is made."""
+    """An id of your own choice, `key_…`; without it, one is generated."""
 
 
 class KeyRevocation(Body):
-    """Why a key is to open nothing any more."""
+    """Why the key is revoked."""
 
     reason: str | None = None
 
 
 class KeysQuery(BaseModel):
-    """How much of the list."""
+    """Which page of the keys."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
@@ -55,12 +55,12 @@ class KeysQuery(BaseModel):
 
 
 class NewKeyReply(Reply):
-    """The key that was made."""
+    """The key that was created."""
 
     key: str | None
-    """What its owner sends as `Authorization: Bearer KEY`. Given once; null where an earlier request made the key."""
+    """What its owner sends as `Authorization: Bearer KEY`. It is shown once; null if an earlier request created the key."""
     note: str | None = None
-    """Why there is no `key`."""
+    """Why `key` is null."""
 
 
 LIST = Operation(
@@ -97,7 +97,7 @@ OPERATIONS = (LIST, CREATE, REVOKE)
 
 
 def key_routes(service: ServerState) -> list[NamedRoute]:
-    """The routes on keys."""
+    """Return the routes of keys."""
     return [
         route_of(LIST, _listing(service)),
         route_of(CREATE, _creating(service)),

@@ -1,4 +1,4 @@
-"""Moments over HTTP: the whole ledger as of a position, prepared for questions with `as_of`, and dropped when unused."""
+"""Moments over HTTP: read models of the whole ledger as of a position, prepared for questions with `as_of`."""
 
 import asyncio
 from functools import partial
@@ -27,16 +27,16 @@ _adapter = TypeAdapter(MomentView)
 
 
 class MomentAsked(Body):
-    """A moment to be prepared."""
+    """The moment to prepare."""
 
     as_of: str | None = None
-    """A position, or a time of the store such as `2026-01-31T09:30:00Z`; without it, the present."""
+    """A position, or a time such as `2026-01-31T09:30:00Z` by the store's clock; without it, the present."""
     expires_in: str | None = None
-    """For how long it is kept after its last use: `90s`, `15m`, `1h`, `7d`; an hour without it, 7 days at most."""
+    """How long it is kept after its last use: `90s`, `15m`, `1h`, `7d`; an hour without it, 7 days at most."""
 
 
 class MomentsQuery(BaseModel):
-    """How much of the list."""
+    """Which page of the moments."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
@@ -45,7 +45,7 @@ class MomentsQuery(BaseModel):
 
 
 class MomentDropped(BaseModel):
-    """A moment that this tenant needs no more."""
+    """The moment that was dropped for this tenant."""
 
     id: str
     dropped: bool = True
@@ -55,7 +55,7 @@ LIST = Operation(
     "moments.list",
     "GET",
     "/moments",
-    "The moments that were asked for in this tenant, by position.",
+    "The moments of this tenant, by position.",
     Listed[MomentView],
     "runs:read",
     query=MomentsQuery,
@@ -64,10 +64,10 @@ PREPARE = Operation(
     "moments.prepare",
     "POST",
     "/moments",
-    "Prepare the whole ledger as of a moment, for questions with `as_of`.\n\nAnswers at once, and GET"
-    " /moments/{moment_id} shows how far it is; with `Accept: text/event-stream` its progress is streamed until it is ready."
-    " The same moment again is the same one, and its time begins anew. It is dropped when it has not been used for"
-    " `expires_in`. How many a tenant may have is limited (429).",
+    "Prepare the whole ledger as of a moment, for questions with `as_of`.\n\nAnswers at once; GET /moments/{moment_id} shows the"
+    " progress. With `Accept: text/event-stream` the progress is streamed until the moment is ready. Asking for the same moment"
+    " again returns the same one, and renews it. It is dropped when it has not been used for `expires_in`. The number of moments"
+    " of a tenant is limited (429).",
     MomentView,
     "moments:create",
     status=202,
@@ -77,7 +77,7 @@ GET = Operation(
     "moments.get",
     "GET",
     "/moments/{moment_id}",
-    "How far a moment is.\n\nWith `Accept: text/event-stream` its progress is streamed until it is ready.",
+    "The status of a moment.\n\nWith `Accept: text/event-stream` its progress is streamed until it is ready.",
     MomentView,
     "runs:read",
 )
@@ -85,7 +85,7 @@ DROP = Operation(
     "moments.drop",
     "DELETE",
     "/moments/{moment_id}",
-    "Drop a moment that is needed no more.",
+    "Drop a moment that is no longer needed.",
     MomentDropped,
     "moments:create",
 )
@@ -93,7 +93,7 @@ OPERATIONS = (LIST, PREPARE, GET, DROP)
 
 
 def moment_routes(service: ServerState) -> list[NamedRoute]:
-    """The routes on moments."""
+    """Return the routes of moments."""
     return [
         route_of(LIST, _listing(service)),
         route_of(PREPARE, _asking(service)),
@@ -157,7 +157,7 @@ def _answer(request: Request, service: ServerState, ledger: TenantLedger, view: 
 
 
 async def _look(service: ServerState, ledger: TenantLedger, moment_id: str) -> Standing:
-    """How far it is. A database that is away for a moment is waited for."""
+    """Return the progress of a moment, waiting while the database is unavailable."""
     while True:
         try:
             view = await service.pools.questions.run(_one, service, ledger, moment_id)

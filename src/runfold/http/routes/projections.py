@@ -1,4 +1,4 @@
-"""Read models over HTTP: how they are, letting one go on that has stopped, folding one anew beside the one in use."""
+"""Read models over HTTP: their status, retrying one that has stopped, rebuilding one beside the one in use."""
 
 import threading
 from functools import partial
@@ -25,27 +25,27 @@ _log = structlog.get_logger("runfold.http")
 
 
 class RebuildAsked(Body):
-    """How a read model is to be folded anew."""
+    """How to rebuild a read model."""
 
     processes: int = Field(2, ge=1, le=64)
-    """How many fold at once."""
+    """The number of processes."""
     compare_only: bool = False
-    """Only say what would be different, and leave the one in use where it is."""
+    """If true, the rebuild reports what differs and does not switch."""
 
 
 class RebuildStatus(BaseModel):
-    """A rebuild that this server runs, or ran last."""
+    """The last rebuild of a read model that this server began."""
 
     name: str
     state: str
-    """running, done or failed."""
+    """`running`, `done` or `failed`."""
     stage: str
-    """What it is at: folding, comparing, catching up."""
+    """The stage: folding, comparing, catching up."""
     done: int
-    """Events folded of this stage."""
+    """The events processed in this stage."""
     total: int
     rebuilt: dict[str, Any] | None = None
-    """What became of it: the generation, up to which position, how it compared, whether it is in use now."""
+    """The result: its generation and position, how it compares, and whether it is now in use."""
     error: str | None = None
 
     model_config = ConfigDict(use_attribute_docstrings=True)
@@ -56,21 +56,21 @@ class ProjectionList(BaseModel):
 
     items: list[ProjectionStatus]
     rebuilds: list[RebuildStatus]
-    """Those that this server runs, or ran last."""
+    """The last rebuild of each read model that this server began."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
 
 class Retried(BaseModel):
-    """Whether a read model goes on."""
+    """Whether a read model was started again."""
 
     name: str
     retried: bool
-    """False where it had not stopped."""
+    """False if it had not stopped."""
 
 
 class Rebuilds:
-    """The rebuilds of this server. Each goes on in a thread of its own, whoever watches; a killed one is gone on with."""
+    """The rebuilds of this server. Each runs in its own thread, watched or not; one that was killed is resumed."""
 
     def __init__(self, service: ServerState) -> None:
         self._service = service
@@ -78,16 +78,16 @@ class Rebuilds:
         self._known: dict[str, RebuildStatus] = {}
 
     def all(self) -> list[RebuildStatus]:
-        """Each as it stands."""
+        """Return the status of each."""
         return [self._known[name] for name in sorted(self._known)]
 
     def start(self, name: str, asked: RebuildAsked) -> RebuildStatus:
-        """Begin one. Raises RebuildRefused while another of the same is at work, ProjectionNotFound."""
+        """Begin a rebuild. Raises RebuildRefused while the same read model is being rebuilt, ProjectionNotFound."""
         projection = self._service.projection(name)
         with self._turn:
             known = self._known.get(name)
             if known is not None and known.state == "running":
-                raise RebuildRefused(name, "is being rebuilt already", "wait for that: GET /projections shows how far it is")
+                raise RebuildRefused(name, "is being rebuilt already", "wait for it: GET /projections shows its progress")
             begun = self._known[name] = RebuildStatus(name=name, state="running", stage="starting", done=0, total=0)
         threading.Thread(target=self._run, args=(projection, begun, asked), name=f"runfold-rebuild-{name}", daemon=True).start()
         return begun
@@ -102,7 +102,7 @@ class Rebuilds:
             _log.warning("a rebuild failed", read_model=status.name, error=type(error).__name__, detail=str(error))
             status.error = str(error)
         except Exception as error:
-            _log.error("a rebuild broke off", read_model=status.name, exc_info=error)
+            _log.error("a rebuild failed unexpectedly", read_model=status.name, exc_info=error)
             status.error = f"{type(error).__name__}: {error}"
         else:
             status.rebuilt = _facts(found[0]) if found else None
@@ -113,7 +113,7 @@ LIST = Operation(
     "projections.list",
     "GET",
     "/projections",
-    "Every read model: how far it is, how far behind, and what is wrong with one that cannot go on.",
+    "Every read model: its position, how far behind it is, and the error of one that has stopped.",
     ProjectionList,
     "runs:read",
 )
@@ -121,7 +121,7 @@ RETRY = Operation(
     "projections.retry",
     "POST",
     "/projections/{name}/retry",
-    "Let a read model that has stopped go on.",
+    "Retry a read model that has stopped.",
     Retried,
     "projections:rebuild",
 )
@@ -129,9 +129,9 @@ REBUILD = Operation(
     "projections.rebuild",
     "POST",
     "/projections/{name}/rebuild",
-    "Fold a read model anew beside the one in use, compare, catch up, switch.\n\nAnswers at once, and GET"
-    " /projections shows how far it is; with `Accept: text/event-stream` its progress is streamed until it is done."
-    " It goes on when who watches hangs up.",
+    "Rebuild a read model beside the one in use: compare, catch up, switch.\n\nAnswers at once; GET /projections shows the"
+    " progress. With `Accept: text/event-stream` the progress is streamed until the rebuild is done. The rebuild goes on if the"
+    " client hangs up.",
     RebuildStatus,
     "projections:rebuild",
     status=202,
@@ -141,7 +141,7 @@ OPERATIONS = (LIST, RETRY, REBUILD)
 
 
 def projection_routes(service: ServerState) -> list[NamedRoute]:
-    """The routes on read models."""
+    """Return the routes of read models."""
     rebuilds = Rebuilds(service)
     return [
         route_of(LIST, _listing(service, rebuilds)),
@@ -197,7 +197,7 @@ def _rebuilding(service: ServerState, rebuilds: Rebuilds) -> Handler:
 
 
 def _shown(status: RebuildStatus, service: ServerState, caller: Caller) -> RebuildStatus:
-    """How a rebuild stands at this moment. Why one has failed may be in the words of another tenant, or name hosts and files."""
+    """Return a rebuild's status as the caller may see it: an error may quote another tenant's data, or name hosts and files."""
     seen = status.model_copy()
     if seen.error is not None and not service.runs_it(caller):
         seen.error = f"{seen.name} could not be folded anew; whoever runs the server finds the reason in its log"
@@ -205,7 +205,7 @@ def _shown(status: RebuildStatus, service: ServerState, caller: Caller) -> Rebui
 
 
 def _facts(rebuilt: Rebuilt) -> dict[str, Any]:
-    """Counts alone: the rows that differ are of all tenants, and shown to who runs `runfold rebuild --diff`."""
+    """Return counts alone: the rows that differ are of all tenants, and `runfold rebuild --diff` shows them to the operator."""
     compared = rebuilt.compared
     return {
         "generation": rebuilt.generation,

@@ -34,23 +34,23 @@ MOMENTS = {
     "min_position": Field(Annotated[int, _MIN_POSITION] | None, None, _MIN_POSITION.help),
     "wait_seconds": Field(Annotated[float, _WAIT_SECONDS] | None, None, _WAIT_SECONDS.help),
 }
-"""What every question may say: the position or time it is about, and the position that its answer must hold."""
+"""The query parameters of every question: the position or time it asks about, and the position that its answer must include."""
 
 PAGES = {
     "limit": Field(Annotated[int, _LIMIT] | None, None, _LIMIT.help),
     "cursor": Field(str | None, None, parameters_of(Paging)["cursor"].help),
 }
-"""What a question that answers a plain list may say too."""
+"""The query parameters of a question that answers with a plain list."""
 
 
 def question_routes(service: ServerState) -> list[NamedRoute]:
-    """A route for each question."""
+    """Return a route for each question."""
     return [route_of(operation_of(route), _handler(service, route)) for route in (*QUESTIONS, *DEPRECATED_QUESTIONS)]
 
 
 @cache
 def operation_of(route: QuestionRoute) -> Operation:
-    """A question's route as it is documented."""
+    """Return the operation of a question."""
     return Operation(
         route.name,
         route.verb,
@@ -65,7 +65,7 @@ def operation_of(route: QuestionRoute) -> Operation:
 
 @cache
 def query_of(route: QuestionRoute) -> type[BaseModel]:
-    """What may be asked beside what the path names."""
+    """Return the model of a question's query string."""
     return model_of(f"{route.name}.query", {**route.query, **MOMENTS, **(PAGES if is_list(route) else {})})
 
 
@@ -97,43 +97,43 @@ def _handler(service: ServerState, route: QuestionRoute) -> Handler:
 
 
 class Asking(NamedTuple):
-    """What is asked beside what the path names."""
+    """A query string, taken apart."""
 
     said: dict[str, Any]
     moment: str | None
     floor: int | None
     pinned: int | None = None
-    """The position that a list was first found not to be at: it waits for that, and not for what is recorded meanwhile."""
+    """The position that a list waits for: the ledger's last one when it was first asked, whatever is recorded meanwhile."""
 
     def waits(self, route: QuestionRoute) -> bool:
-        """Whether there is a position that the answer must hold."""
+        """Return whether the answer must include a certain position."""
         return self.floor is not None or (is_list(route) and self.moment is None)
 
 
 def asking_of(said: dict[str, Any]) -> tuple[Asking, float | None]:
-    """A query string taken apart, and for how many seconds the answer may be waited for. Raises UsageError."""
+    """Return a query string taken apart, and how many seconds its answer may take. Raises UsageError."""
     moment, floor, seconds = (said.pop(name, None) for name in MOMENTS)
     if moment is not None and floor is not None:
-        raise UsageError("as_of and min_position ask for two moments; send one of them")
+        raise UsageError("as_of and min_position exclude each other; send one of them")
     if floor is not None and floor < 0:
         raise UsageError(f"min_position is {floor}; positions begin at 1, and 0 is before all of them")
     if seconds is not None and not 0 <= seconds <= MOST_WAIT_SECONDS:
-        raise UsageError(f"wait_seconds is {seconds}; ask for 0 to {MOST_WAIT_SECONDS}, and ask again where that is too short")
+        raise UsageError(f"wait_seconds is {seconds}; send 0 to {MOST_WAIT_SECONDS}, and repeat the request if that is too short")
     return Asking(said, moment, floor), seconds
 
 
 def answer_of(route: QuestionRoute) -> Any:
-    """The type of a route's answer: what the question answers, lists in pages."""
+    """Return the type of a route's answer: that of the question, or a page of it."""
     return Listed[get_args(route.answer)[0]] if is_list(route) else route.answer  # type: ignore[misc]  # made at run time
 
 
 def is_list(route: QuestionRoute) -> bool:
-    """Whether the question answers a plain list."""
+    """Return whether a question answers with a plain list."""
     return get_origin(route.answer) is list
 
 
 def _ask(ledger: TenantLedger, route: QuestionRoute, ids: dict[str, Any], asking: Asking) -> tuple[Any, int]:
-    """The answer, and the position that it is true as of; it waits for nothing. Raises LedgerError."""
+    """Return the answer and the position it is as of, without waiting for read models. Raises LedgerError."""
     if route.narrowed is not None:
         ((name, named),) = ids.items()
         ledger.now.require(named, ThreadNotFound if name == "thread_id" else RunNotFound)
