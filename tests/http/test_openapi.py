@@ -18,8 +18,7 @@ from runfold.http.app import create_app, described
 from runfold.http.document import operations
 from runfold.http.routes.docs import curl, rendered
 from runfold.http.routing import NamedRoute
-
-from .conftest import Anybody
+from tests.serving import Anybody
 
 WRITTEN = Path(__file__).parents[2] / "schemas" / "openapi.json"
 NAME = re.compile(r"[a-z]+(_[a-z]+)*\.[a-z]+(_[a-z]+)*")
