@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from runfold.domain.event import Context
-from runfold.domain.streams import NOT_FOUND, State, is_id
+from runfold.domain.streams import NOT_FOUND, StreamState, is_id
 from runfold.store.codec import StreamKey
 from runfold.store.reader import Reader
 
@@ -18,7 +18,7 @@ _QUICK_SECONDS = 0.002
 class CachedStream:
     """Holds a stream as this process believes it to be."""
 
-    state: State
+    state: StreamState
     tenant_id: str
     thread_id: str = ""
     context: Context = field(default_factory=Context)
@@ -53,7 +53,7 @@ class CachedStreams:
         self._most = most
         self._cached: OrderedDict[StreamKey, CachedStream] = OrderedDict()
 
-    def get(self, kind: type[State], key: StreamKey) -> CachedStream:
+    def get(self, kind: type[StreamState], key: StreamKey) -> CachedStream:
         """Return the stream's state. Raises LoadRequired when it must be read first."""
         cached = self._cached.get(key)
         if cached is None and self._take is not None and (cached := self._take(key)):
@@ -110,7 +110,7 @@ class CachedStreams:
             cached.state.evolve(recorded.event)
             cached.position = recorded.position
 
-    def read(self, kind: type[State], key: StreamKey) -> CachedStream:
+    def read(self, kind: type[StreamState], key: StreamKey) -> CachedStream:
         """Fold a stream from the log."""
         cached, took = CachedStream(state=kind(key[1]), tenant_id=key[0]), math.inf
         while True:

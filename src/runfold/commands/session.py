@@ -10,7 +10,7 @@ from runfold.domain.event import Context, Event
 from runfold.domain.message import MessageState
 from runfold.domain.run import Run
 from runfold.domain.security import Security, key_stream
-from runfold.domain.streams import NOT_FOUND, State
+from runfold.domain.streams import NOT_FOUND, StreamState
 from runfold.domain.thread import Thread
 from runfold.domain.tool_call import ToolCallState
 from runfold.errors import KeyNotFound, VersionConflict
@@ -86,11 +86,11 @@ class Session:
         self._seen.setdefault(stream, cached.state.version)
         return cast("S", cached.state)
 
-    def context_of(self, state: State) -> Context:
+    def context_of(self, state: StreamState) -> Context:
         """Return the keys that are put beside every event of a stream."""
         return self._of(state).context
 
-    def thread_of(self, state: State) -> str:
+    def thread_of(self, state: StreamState) -> str:
         """Return the thread that a run or an approval belongs to."""
         return self._of(state).thread_id
 
@@ -128,19 +128,19 @@ class Session:
         """Begin another command in the same session: what was read for the last one may be out of date."""
         self.metadata, self._fetched = metadata, None
 
-    def expect(self, state: State, version: int | None) -> None:
+    def expect(self, state: StreamState, version: int | None) -> None:
         """Raise VersionConflict unless the stream is at that version."""
         if version is not None and state.version != version:
             raise VersionConflict(state.id, version, state.version)
 
-    def begin(self, state: State, events: list[Event], thread_id: str, context: Context) -> None:
+    def begin(self, state: StreamState, events: list[Event], thread_id: str, context: Context) -> None:
         """Record the first events of a stream, and with them what stands beside all its events."""
         cached = self._of(state)
         cached.thread_id = thread_id
         cached.context, cached.context_json = context, dump(context.facts())
         self.record(state, events)
 
-    def record(self, state: State, events: list[Event]) -> None:
+    def record(self, state: StreamState, events: list[Event]) -> None:
         """Record what happened."""
         if not events:
             return
@@ -181,10 +181,10 @@ class Session:
         written = {row.stream for row in self.rows}
         return {(self._tenant_id, stream): version for stream, version in self._seen.items() if stream not in written}
 
-    def _of(self, state: State) -> CachedStream:
+    def _of(self, state: StreamState) -> CachedStream:
         return self._states.get(type(state), (self._tenant_id, state.id))
 
-    def _existing(self, kind: type[State], stream: str) -> CachedStream:
+    def _existing(self, kind: type[StreamState], stream: str) -> CachedStream:
         cached = self.touched.get(stream)
         if cached is None:
             cached = self._states.get(kind, (self._tenant_id, stream))

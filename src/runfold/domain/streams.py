@@ -11,10 +11,10 @@ from runfold.domain.thread import Thread
 from runfold.domain.values import ApprovalId, RunId, SecurityId, ThreadId
 from runfold.errors import ApprovalNotFound, KeyNotFound, NotFound, RunNotFound, ThreadNotFound
 
-State = Thread | Run | Approval | Security
+StreamState = Thread | Run | Approval | Security
 """What a stream is folded into."""
 
-NOT_FOUND: Mapping[type[State], Callable[[str], NotFound]] = {
+NOT_FOUND: Mapping[type[StreamState], Callable[[str], NotFound]] = {
     Thread: ThreadNotFound,
     Run: RunNotFound,
     Approval: ApprovalNotFound,
@@ -22,7 +22,7 @@ NOT_FOUND: Mapping[type[State], Callable[[str], NotFound]] = {
 }
 """The error that says that there is no such stream."""
 
-_IDS: Mapping[type[State], TypeAdapter[str]] = {
+_IDS: Mapping[type[StreamState], TypeAdapter[str]] = {
     Thread: TypeAdapter(ThreadId),
     Run: TypeAdapter(RunId),
     Approval: TypeAdapter(ApprovalId),
@@ -30,7 +30,7 @@ _IDS: Mapping[type[State], TypeAdapter[str]] = {
 }
 
 
-def is_id(kind: type[State], text: str) -> bool:
+def is_id(kind: type[StreamState], text: str) -> bool:
     """Return whether a stream of that kind can have that id."""
     try:
         _IDS[kind].validate_python(text, strict=True)

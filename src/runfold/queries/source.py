@@ -12,7 +12,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from runfold.domain.event import Recorded
 from runfold.domain.run import Run
-from runfold.domain.streams import State, is_id
+from runfold.domain.streams import StreamState, is_id
 from runfold.domain.thread import Thread
 from runfold.errors import NotFound, RunNotFound, ThreadNotFound, UsageError
 from runfold.history.path import History
@@ -148,7 +148,7 @@ class LocalSource:
             raise missing(stream)
         return first
 
-    def fold(self, state: State, missing: type[NotFound], at_version: int | None = None) -> tuple[Recorded, Recorded]:
+    def fold(self, state: StreamState, missing: type[NotFound], at_version: int | None = None) -> tuple[Recorded, Recorded]:
         """Take in a stream's events; return the first and the last of them. Raises the error given where there is none."""
         first = last = None
         for recorded in self.stream(type(state), state.id, at_version):
@@ -158,7 +158,7 @@ class LocalSource:
             raise missing(state.id)
         return first, last
 
-    def stream(self, kind: type[State], stream: str, at_version: int | None = None) -> Iterator[Recorded]:
+    def stream(self, kind: type[StreamState], stream: str, at_version: int | None = None) -> Iterator[Recorded]:
         """A stream's events up to a version; none where no such stream can have this id."""
         if not is_id(kind, stream):
             return

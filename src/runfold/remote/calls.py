@@ -14,7 +14,7 @@ from runfold.api.table import COMMANDS, NOT_OVER_HTTP
 from runfold.domain.approval import Approval as ApprovalState
 from runfold.domain.durations import write_duration
 from runfold.domain.run import Run as RunState
-from runfold.domain.streams import State, is_id
+from runfold.domain.streams import StreamState, is_id
 from runfold.domain.thread import Thread as ThreadState
 from runfold.domain.values import json_text
 from runfold.errors import ApprovalNotFound, NotFound, RunNotFound, ThreadNotFound, UsageError
@@ -24,7 +24,7 @@ from runfold.remote.client import Params
 
 _COMMANDS: Mapping[Callable[..., Any], CommandRoute] = {inspect.unwrap(route.method): route for route in COMMANDS}
 _NOT_OFFERED = {inspect.unwrap(method): reason for method, reason in NOT_OVER_HTTP.items()}
-_STREAMS: Mapping[str, tuple[type[State], type[NotFound]]] = {
+_STREAMS: Mapping[str, tuple[type[StreamState], type[NotFound]]] = {
     "thread_id": (ThreadState, ThreadNotFound),
     "run_id": (RunState, RunNotFound),
     "run_a": (RunState, RunNotFound),
