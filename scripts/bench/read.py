@@ -7,6 +7,7 @@ import psycopg
 from measuring import Report, arguments, in_turn, server
 
 from runfold import Ledger
+from runfold.adapters.eventsourcing_recorder import LogRecorder
 from runfold.store.filter import Filter
 
 TEXT = "The order left our warehouse on Tuesday; the carrier says it arrives tomorrow by noon."
@@ -51,7 +52,7 @@ def copied_out(url: str) -> int:
 
 def by_library(ledger: Ledger) -> int:
     """eventsourcing's own way: pages of notifications, payloads unread."""
-    recorder, after, count = ledger.recorder, 0, 0
+    recorder, after, count = LogRecorder(ledger.recorder.reader.of("default")), 0, 0
     while page := recorder.select_notifications(start=after, limit=2000, inclusive_of_start=False):
         after, count = int(page[-1].id), count + len(page)
     return count

@@ -30,6 +30,7 @@ PRINTS = {
         "before the branch: ['Plan a day in Vienna, by bicycle.']",
     ],
     "mailer": ["the first life mailed: 2", "both together: ['refund', 'discount', 'voucher']"],
+    "eventsourcing_projection": ["find_order: 2", "notify: 1"],
     "costs_by_customer": ["ada: 2 calls, 240 tokens", "ben: 1 calls, 120 tokens", "up to date: True"],
 }
 """What is seen in what an example prints. One that is not named here has to say something and to end well."""

@@ -8,6 +8,7 @@ from typing import Any, get_args, get_type_hints
 from uuid import UUID
 
 from runfold import Ledger, LedgerError
+from runfold.adapters.eventsourcing_recorder import LogRecorder
 from runfold.export.exporting import export
 from runfold.maintenance.checking import LogCheck
 from runfold.projections.approval_queue import ApprovalQueue
@@ -212,9 +213,12 @@ def of_the_log(ledger: Ledger, threads: list[str], runs: list[str]) -> None:
     with ledger.recorder.store.reading() as connection:
         for query in (_FIND, _STORED_IDS):
             connection.execute(query, [[UUID(bytes=event_id) for event_id in ids]])
-    ledger.recorder.select_events(runs[0], limit=5)
-    ledger.recorder.select_notifications(head // 2, 50, topics=["run.created"])
-    ledger.recorder.select_notifications(head // 2, 50)
+    library = LogRecorder(own)
+    library.select_events(runs[0], limit=5)
+    library.select_events(runs[0], limit=5, desc=True)
+    library.select_notifications(head // 2, 50, topics=["run.created"])
+    library.select_notifications(head // 2, 50)
+    library.max_notification_id()
     reader.rows("SELECT coalesce(max(notification_id), 0) FROM runfold.log")
     check = LogCheck(reader)
     check._last_position = head - 1000

@@ -15,7 +15,7 @@ LAYERS, CIRCLES, PURE, LIBRARY = (
     "imports go down only",
     "no circle among rooms, nor among the modules of one",
     "the domain is pure",
-    "only the store knows the eventsourcing library",
+    "only its adapter knows the eventsourcing library",
 )
 WRONG = {
     LAYERS: {
@@ -28,7 +28,11 @@ WRONG = {
         "a room inside a room and its neighbour import each other": ("http/problems.py", "import runfold.http.routes.health"),
     },
     PURE: {"the domain imports a database": ("domain/values.py", "import psycopg")},
-    LIBRARY: {"a command imports the library": ("commands/plan.py", "import eventsourcing.persistence")},
+    LIBRARY: {
+        "a command imports the library": ("commands/plan.py", "import eventsourcing.persistence"),
+        "the store imports the library": ("store/recorder.py", "import eventsourcing.postgres"),
+        "another adapter imports the library": ("adapters/hive.py", "import eventsourcing"),
+    },
 }
 
 

@@ -8,6 +8,7 @@ one that does not is refused.
 """
 
 import contextlib
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,7 +16,6 @@ from typing import Any
 import orjson
 import psycopg
 import psycopg_pool
-from eventsourcing.postgres import PostgresDatastore
 from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row, tuple_row
@@ -25,7 +25,6 @@ from runfold.errors import LedgerError, LedgerUnavailable
 from runfold.sessions import PIN_SEARCH_PATH, require_own_session
 
 Connection = psycopg.Connection[Any]
-SCHEMA = "runfold"
 EVERY_TENANT = "*"
 """What the service's own work says instead of a tenant: appending, following the log, checking it, folding it."""
 
@@ -37,6 +36,9 @@ on the size that the table had when it made the plan, which it keeps for as long
 that may be old or absent: then it reads or sorts everything for one page. These switches leave it no other way where there is
 an index with the order. A query that finds first and sorts then says so, with OFFSET 0. Compiling a plan costs more than it."""
 KEEPALIVES: dict[str, Any] = {"keepalives_idle": 10, "keepalives_interval": 3, "keepalives_count": 3, "tcp_user_timeout": 15_000}
+
+for _name in ("psycopg", "psycopg.pool"):  # that a connection fails is said by whoever waits for it
+    logging.getLogger(_name).setLevel(logging.ERROR)
 
 
 class Pooled(psycopg.Connection[Any]):
@@ -54,8 +56,8 @@ class _Taker(threading.local):
 _taker = _Taker()
 
 
-class Datastore(PostgresDatastore):
-    """The library's datastore, on a whole URL (`sslmode` and all) instead of five of its parts.
+class Datastore:
+    """A database by its URL: connections of one's own, and a pool for who reads.
 
     `revive` starts the server again where it is ours to start; it is called when a connection fails.
     """
@@ -63,12 +65,11 @@ class Datastore(PostgresDatastore):
     def __init__(
         self, url: str, connect_timeout: float = 5.0, max_connections: int = 8, revive: Callable[[], object] | None = None
     ) -> None:
-        super().__init__(dbname="", host="", port="", user="", password="", schema=SCHEMA, originator_id_type="text")
         self.url = url
         self.connect_timeout = connect_timeout
         self._revive = revive
         self._keeps_sessions = False
-        self.pool = psycopg_pool.ConnectionPool(  # type: ignore[assignment]  # the library's own differs in passwords by function
+        self.pool = psycopg_pool.ConnectionPool(
             url,
             connection_class=Pooled,
             kwargs={"row_factory": dict_row, **self._options()},
@@ -81,8 +82,14 @@ class Datastore(PostgresDatastore):
             open=False,
         )
 
-    def register_type_adapters(self) -> None:
-        """The append function takes arrays of plain types, so there is nothing to register."""
+    def close(self) -> None:
+        """Give the pool's connections back."""
+        self.pool.close()
+
+    def __del__(self) -> None:
+        """One that nobody closed leaves no connections behind."""
+        with contextlib.suppress(AttributeError):  # it was never made
+            self.close()
 
     def connect(self) -> Connection:
         """A connection of one's own, in autocommit. Raises TransactionPooling, psycopg.OperationalError."""

@@ -79,14 +79,20 @@ class Reader:
         self, wanted: Filter | None = None, *, after: int = 0, up_to: int = LATEST, limit: int = PAGE, descending: bool = False
     ) -> list[Recorded]:
         """At most `limit` events after one position and up to another, in order. Raises UnknownEventType, UnreadableEvent."""
+        return [decode(row) for row in self.raw_page(wanted, after, up_to, limit, descending=descending)]
+
+    def raw_page(
+        self, wanted: Filter | None, after: int, up_to: int, limit: int, *, descending: bool = False
+    ) -> list[tuple[Any, ...]]:
+        """The rows of a page, not read into events; `decode` takes them."""
         found: list[tuple[Any, ...]] = []
         while len(found) < limit and after < up_to:
-            more, end = self._stretch(wanted, after, up_to, limit - len(found), descending=descending)
+            more, end = self.raw_stretch(wanted, after, up_to, limit - len(found), descending=descending)
             found += more
             if end == (up_to if descending else after):
                 break
             after, up_to = (after, end) if descending else (end, up_to)
-        return [decode(row) for row in found]
+        return found
 
     def stretch(self, wanted: Filter | None = None, *, after: int = 0, up_to: int = LATEST, limit: int = PAGE) -> Stretch:
         """At most `limit` events, in order, and no more of them than memory should hold; go on after its position.
@@ -94,20 +100,20 @@ class Reader:
         It may hold fewer, or none, though there are more: no more than so many positions are looked through at once.
         Raises UnknownEventType, UnreadableEvent.
         """
-        found, end = self._stretch(wanted, after, up_to, limit)
+        found, end = self.raw_stretch(wanted, after, up_to, limit)
         return Stretch([decode(row) for row in found], end, size_of(found))
 
     def events(self, wanted: Filter | None = None, *, after: int = 0, up_to: int = LATEST) -> Iterator[Recorded]:
         """All of them, each stretch in a transaction of its own, each event read when it is asked for."""
         while after < up_to:
-            found, end = self._stretch(wanted, after, up_to, PAGE)
+            found, end = self.raw_stretch(wanted, after, up_to, PAGE)
             for row in found:
                 yield decode(row)
             if end == after:
                 return
             after = end
 
-    def _stretch(
+    def raw_stretch(
         self, wanted: Filter | None, after: int, up_to: int, limit: int, *, descending: bool = False
     ) -> tuple[list[tuple[Any, ...]], int]:
         """Rows, and the position up to which that is all there are; descending, from which on."""

@@ -1,0 +1,206 @@
+"""The log as the `eventsourcing` library's recorder and subscription: read-only, one tenant's, rows as they are stored."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NoReturn
+from uuid import UUID
+
+import psycopg
+from eventsourcing.persistence import (
+    ApplicationRecorder,
+    Notification,
+    NotSupportedError,
+    OperationalError,
+    ProgrammingError,
+    StoredEvent,
+    Subscription,
+)
+
+from runfold.domain.catalogue import event_types
+from runfold.errors import LedgerUnavailable, UsageError
+from runfold.store import epochs
+from runfold.store.filter import Filter
+from runfold.store.hint import Listener
+from runfold.store.reader import LATEST, TenantReader
+from runfold.store.stored import Stored, stored_page, stored_stream, stored_stretch
+
+PAGE = 500
+LOOK_AGAIN_SECONDS = 0.25
+PATIENCE_SECONDS = 300.0
+"""How long a subscription waits for a database that is away."""
+
+
+@dataclass(frozen=True)
+class LogNotification(Notification):
+    """A notification with all that the log has of the event; topic and state are its type and its JSON."""
+
+    stored: Stored
+
+    @classmethod
+    def of(cls, stored: Stored) -> "LogNotification":
+        """A row of the log."""
+        return cls(
+            id=stored.position,
+            originator_id=stored.stream,
+            originator_version=stored.version,
+            topic=stored.type,
+            state=stored.state,
+            stored=stored,
+        )
+
+
+class LogSubscription(Subscription["LogRecorder"]):
+    """The notifications after a position, each once and in order, and then the new ones as they come.
+
+    While the database is away it waits and tries again. Raises OperationalError once that takes too long, HistoryChanged where
+    the ledger was put back to before what was given here, or to before where it was to begin.
+    """
+
+    def __init__(self, recorder: "LogRecorder", gt: int | None = None, topics: Sequence[str] = ()) -> None:
+        super().__init__(recorder=recorder, gt=gt, topics=topics)
+        self._reader = recorder.reader
+        self._wanted = recorder.wanted(topics)
+        self._listener = Listener(recorder.reader.datastore)
+        self._page: deque[LogNotification] = deque()
+        self._scanned = gt or 0
+        self._epoch: UUID | None = None
+        self._failing_since: float | None = None
+        self._turn = threading.Lock()
+        """Held by whoever reads: what it listens with is closed once nobody does."""
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        """End the iteration, from another thread too."""
+        super().stop()
+        self._stopping.set()
+
+    def __exit__(self, *args: object, **kwargs: Any) -> None:
+        super().__exit__(*args, **kwargs)
+        with self._turn:
+            self._listener.close()
+
+    def __next__(self) -> Notification:
+        with self._turn:
+            while not self._stopping.is_set():
+                if self._page:
+                    return self._page.popleft()
+                if not self._is_more():
+                    self._wait()
+            self._listener.close()
+        raise StopIteration
+
+    def _is_more(self) -> bool:
+        """Read on. False where there is nothing new, or the database is away."""
+        try:
+            head = epochs.still(self._reader, self._scanned, self._epoch or self._reader.head().epoch)
+            self._epoch = head.epoch
+            found: list[Stored] = []
+            position = self._scanned
+            if head.position > position:
+                found, position = stored_stretch(self._reader, self._wanted, after=self._scanned, up_to=head.position, limit=PAGE)
+                self._epoch = epochs.still(self._reader, position, self._epoch).epoch
+        except LedgerUnavailable as error:
+            self._failing_since = self._failing_since or time.monotonic()
+            if not error.retriable or time.monotonic() - self._failing_since > PATIENCE_SECONDS:
+                raise OperationalError(str(error)) from error
+            return False
+        self._failing_since = None
+        self._page.extend(map(LogNotification.of, found))
+        is_more, self._scanned = position > self._scanned, position
+        return is_more
+
+    def _wait(self) -> None:
+        """Until there may be more, for a moment at most."""
+        try:
+            self._listener.wait(LOOK_AGAIN_SECONDS)
+        except psycopg.Error:
+            self._stopping.wait(LOOK_AGAIN_SECONDS)
+
+
+class LogRecorder(ApplicationRecorder):
+    """The log of one tenant, read-only. `require_topics` raises UsageError for topics that no event can have."""
+
+    def __init__(self, reader: TenantReader, require_topics: Callable[[Sequence[str]], object] = event_types.require) -> None:
+        self.reader = reader
+        self._require_topics = require_topics
+
+    def insert_events(self, stored_events: Sequence[StoredEvent], **_: Any) -> Sequence[int] | None:
+        """Refused, but for nothing. Raises NotSupportedError."""
+        if stored_events:
+            refuse_to_record()
+        return []
+
+    def select_events(
+        self,
+        originator_id: UUID | str,
+        *,
+        gt: int | None = None,
+        lte: int | None = None,
+        desc: bool = False,
+        limit: int | None = None,
+    ) -> Sequence[StoredEvent]:
+        """A stream, by version. Raises OperationalError."""
+        with _in_words_of_the_library():
+            found = stored_stream(
+                self.reader,
+                str(originator_id),
+                after_version=-1 if gt is None else gt,
+                up_to_version=LATEST if lte is None else lte,
+                limit=LATEST if limit is None else limit,
+                descending=desc,
+            )
+        return [LogNotification.of(stored) for stored in found]
+
+    def select_notifications(
+        self,
+        start: int | None,
+        limit: int,
+        stop: int | None = None,
+        topics: Sequence[str] = (),
+        *,
+        inclusive_of_start: bool = True,
+    ) -> Sequence[Notification]:
+        """A page of the log, in order. Raises OperationalError, ProgrammingError for topics that no event can have."""
+        after = 0 if start is None else start - inclusive_of_start
+        up_to = LATEST if stop is None else stop
+        with _in_words_of_the_library():
+            found = stored_page(self.reader, self.wanted(topics), after=max(0, after), up_to=up_to, limit=limit)
+        return [LogNotification.of(stored) for stored in found]
+
+    def max_notification_id(self) -> int | None:
+        """The position of the tenant's last event, None where it has none. Raises OperationalError."""
+        with _in_words_of_the_library():
+            last = stored_page(self.reader, Filter(), limit=1, descending=True)
+        return last[0].position if last else None
+
+    def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> LogSubscription:
+        """What comes after a position. Raises ProgrammingError for topics that no event can have."""
+        return LogSubscription(self, gt, topics)
+
+    def wanted(self, topics: Sequence[str]) -> Filter:
+        """The events of some topics; of all, where none is named. Raises ProgrammingError."""
+        try:
+            self._require_topics(topics)
+        except UsageError as error:
+            raise ProgrammingError(str(error)) from error
+        return Filter(types=tuple(topics))
+
+
+def refuse_to_record() -> NoReturn:
+    """The library records nothing here. Raises NotSupportedError."""
+    raise NotSupportedError(
+        "Runfold's log is followed read-only by this library; record with Runfold's own commands:"
+        " `with runfold.Ledger.open() as ledger: ledger.create_thread(…)`"
+    )
+
+
+@contextmanager
+def _in_words_of_the_library() -> Iterator[None]:
+    try:
+        yield
+    except LedgerUnavailable as error:
+        raise OperationalError(str(error)) from error
