@@ -2,11 +2,13 @@
 
 import inspect
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, get_origin
 
 import pytest
 
 from runfold.api.route import KINDS
+from runfold.commands.plan import Plan
+from runfold.commands.submitted import Submitted
 from runfold.handles.handle import Handle
 from runfold.handles.run import Run
 
@@ -24,6 +26,8 @@ def test_a_command_shows_its_arguments_and_so_does_its_twin(kind: type[Handle], 
     twin = getattr(kind, f"submit_{name}")
     mine, theirs = inspect.signature(method), inspect.signature(twin)
     assert mine.parameters == theirs.parameters
+    assert theirs.return_annotation == Submitted[mine.return_annotation]
+    assert get_origin(mine.return_annotation) is not Plan
     assert {"self", "envelope"} <= mine.parameters.keys() or "request" in mine.parameters
     assert (method.__name__, twin.__name__) == (name, f"submit_{name}")
     assert method.__doc__
