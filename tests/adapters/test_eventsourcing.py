@@ -3,14 +3,14 @@
 import contextlib
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import reduce
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
-from conftest import TestDatabase
 from eventsourcing.application import Application
 from eventsourcing.dispatch import singledispatchmethod
 from eventsourcing.domain import Aggregate
@@ -26,10 +26,15 @@ from eventsourcing.persistence import (
     Tracking,
 )
 from eventsourcing.popo import POPOTrackingRecorder
-from eventsourcing.projection import ApplicationSubscription, EventSourcedProjection, Projection, ProjectionRunner
+from eventsourcing.projection import (
+    ApplicationSubscription,
+    EventSourcedProjection,
+    EventSourcedProjectionRunner,
+    Projection,
+    ProjectionRunner,
+)
 from eventsourcing.sqlite import SQLiteTrackingRecorder
 from psycopg.conninfo import make_conninfo
-from put_back import put_back
 
 from runfold import HistoryChanged, Ledger
 from runfold.adapters import eventsourcing, eventsourcing_recorder
@@ -40,6 +45,9 @@ from runfold.domain.run_events import RunCreated
 from runfold.domain.tool_call import ToolCalled, ToolSucceeded
 from runfold.domain.values import Actor
 from runfold.errors import MigrationRefused
+from tests.databases import TestDatabase
+from tests.put_back import put_back
+from tests.waiting import until
 
 ADAPTER = "runfold.adapters.eventsourcing"
 Env = dict[str, str]
@@ -105,14 +113,6 @@ def call_tools(ledger: Ledger, *tools: str) -> int:
         call.succeed("done")
     assert call.receipt is not None
     return call.receipt.position
-
-
-def until(so: Callable[[], object]) -> None:
-    for _ in range(1500):
-        if so():
-            return
-        threading.Event().wait(0.02)
-    pytest.fail("it never came to that")
 
 
 # The notification log
@@ -298,6 +298,22 @@ def test_an_event_that_a_projection_cannot_take_ends_the_runner_with_its_error(l
     with pytest.raises(ZeroDivisionError), runner:
         runner.run_forever(timeout=30)
     assert not runner._processing_thread.is_alive()
+
+
+class Alarms(EventSourcedProjection[UUID]):
+    """Makes an aggregate of its own of each call."""
+
+    topics = (ToolCalled.type,)
+
+    def policy(self, domain_event: Any, processing_event: Any) -> None:
+        assert isinstance(domain_event, RecordedEvent.of(ToolCalled))
+        processing_event.collect_events(Account())
+
+
+def test_aggregates_of_the_librarys_own_are_made_of_what_happened(ledger: Ledger, env: Env) -> None:
+    with EventSourcedProjectionRunner(application_class=RunfoldLog, projection_class=Alarms, env=env) as runner:
+        runner.wait(call_tools(ledger, "search", "refund"), timeout=30)
+        assert len(runner.projection.notification_log["1,10"].items) == 2
 
 
 # What is refused

@@ -1,1 +1,1 @@
-"""How events are kept. The only place that knows PostgreSQL's tables and the words of the `eventsourcing` library."""
+"""How events are kept. The only place that knows the tables of the log."""
