@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperOption
 
 from runfold.cli.app import app
+from runfold.cli.options import EVERYWHERE
 from runfold.domain.catalogue import event_types
 from runfold.http.app import described
 from runfold.projections.columns import columns_of
@@ -55,7 +56,7 @@ def _paragraphs(text: str) -> str:
 
 
 def _parameters(command: Any) -> Iterator[str]:
-    rows = [row for parameter in command.params if (row := _parameter(parameter)) is not None]
+    rows = [row for parameter in command.get_params(typer.Context(command)) if (row := _parameter(parameter)) is not None]
     if rows:
         yield "\n".join(["| | |", "|---|---|", *rows]) + "\n"
 
@@ -64,7 +65,7 @@ def _parameter(parameter: Any) -> str | None:
     if not isinstance(parameter, TyperOption):
         name = parameter.metavar or parameter.name.upper()
         return f"| `{name.replace('|', EITHER)}` | {cell(getattr(parameter, 'help', None) or '')} |"
-    if parameter.hidden or not parameter.help or parameter.rich_help_panel is not None:
+    if parameter.hidden or not parameter.help or parameter.rich_help_panel == EVERYWHERE or parameter.name == "help":
         return None
     flags = ", ".join([*parameter.opts, *parameter.secondary_opts])
     taken = "" if parameter.is_flag else f" {parameter.metavar or 'N'}"

@@ -10,6 +10,8 @@ READS: dict[str, Callable[[Cast], list[str]]] = {
     "thread then": lambda cast: ["thread", f"thread_{cast.name}", "--at", "20"],
     "run": lambda cast: ["run", cast.id("run", "claim")],
     "runs": lambda _: ["runs"],
+    "tool-calls": lambda _: ["tool-calls"],
+    "decisions": lambda _: ["decisions"],
     "events": lambda _: ["events"],
     "approvals": lambda _: ["approvals"],
     "usage": lambda _: ["usage", "--by", "agent"],

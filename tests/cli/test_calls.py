@@ -16,7 +16,7 @@ from runfold.cli.commands import COMMANDS as TABLE
 from runfold.cli.demo_story import Cast
 from tests.cli.conftest import Command, Process
 
-COMMANDS = [name for name, *_ in TABLE]
+COMMANDS = [command.name for command in TABLE]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -30,7 +30,7 @@ def test_every_command_explains_itself_with_examples(runfold: Command, name: str
         assert option in answer.out
 
 
-@pytest.mark.parametrize("command", [example for *_, examples in TABLE for example in examples])
+@pytest.mark.parametrize("command", [example for command in TABLE for example in command.examples])
 def test_every_example_is_a_call_that_the_command_line_understands(
     runfold: Command, story: Cast, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
@@ -144,8 +144,8 @@ def test_flags_win_over_the_environment_before_and_after_the_command(
 ) -> None:
     url = os.environ["RUNFOLD_DATABASE_URL"]
     monkeypatch.setenv("RUNFOLD_DATABASE_URL", "postgresql:///x?host=/nonexistent")
-    assert runfold("--database-url", url, "--json", "threads").json["as_of"] == 80
-    assert runfold("threads", "--database-url", url, "--json").json["as_of"] == 80
+    assert runfold("--database-url", url, "--json", "threads", "--fold").json["as_of"] == 80
+    assert runfold("threads", "--fold", "--database-url", url, "--json").json["as_of"] == 80
 
 
 def test_without_a_command_the_help_is_shown(runfold: Command) -> None:
@@ -196,12 +196,19 @@ def test_a_terminal_sees_how_far_a_check_is(environment: None, story: Cast) -> N
 
 
 def test_what_is_not_a_terminal_gets_no_colours(runfold: Command, story: Cast) -> None:
-    for command in (["threads"], ["tree", story.thread_id], ["thread", story.thread_id], ["events"], ["doctor"], ["demo"]):
+    for command in (
+        ["threads", "--fold"],
+        ["tree", story.thread_id],
+        ["thread", story.thread_id],
+        ["events"],
+        ["doctor"],
+        ["demo"],
+    ):
         assert "\x1b" not in runfold(*command).out
 
 
 def test_no_line_ends_in_blanks_where_the_output_is_not_a_terminal(runfold: Command, story: Cast) -> None:
-    for command in (["threads"], ["tree", story.thread_id], ["thread", story.thread_id], ["demo"]):
+    for command in (["threads", "--fold"], ["tree", story.thread_id], ["thread", story.thread_id], ["demo"]):
         assert [line for line in runfold(*command).out.splitlines() if line != line.rstrip()] == []
 
 
@@ -210,7 +217,7 @@ def test_json_is_ascii_where_the_output_cannot_carry_more(
 ) -> None:
     ledger.create_thread(agent_id="a", title="Größe 😀")
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
-    out, err = started(["threads", "--json"]).communicate(timeout=60)
+    out, err = started(["threads", "--fold", "--json"]).communicate(timeout=60)
     assert "Gr\\u00f6\\u00dfe \\ud83d\\ude00" in out
     assert err == ""
 

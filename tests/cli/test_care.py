@@ -28,7 +28,7 @@ def test_migrate_applies_what_is_missing_and_nothing_the_second_time(runfold: Co
     assert first["applied"] == first["migrations"] != []
     assert runfold("migrate", "--json").json == {"applied": [], "migrations": first["migrations"]}
     assert "there was nothing to do" in runfold("migrate").out
-    assert runfold("threads").code == 0
+    assert runfold("threads", "--fold").code == 0
 
 
 def test_migrate_says_what_it_applied(runfold: Command, bare_url: str) -> None:
@@ -169,8 +169,8 @@ def test_a_server_that_may_lose_events_is_refused_unless_that_is_allowed(
     assert "synchronous_commit=off" in refused.err
     assert "--unsafe-durability" in refused.err
     assert runfold("doctor").code == 1
-    assert runfold("threads", "--unsafe-durability").code == 0
-    assert runfold("--unsafe-durability", "threads").code == 0
+    assert runfold("threads", "--fold", "--unsafe-durability").code == 0
+    assert runfold("--unsafe-durability", "threads", "--fold").code == 0
     assert runfold("doctor", "--unsafe-durability").code == 0
 
 

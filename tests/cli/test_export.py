@@ -45,7 +45,7 @@ def test_mistakes_are_told_with_their_exit_codes(runfold: Command, story: Cast) 
         (("nothing",), 3, "there is no projection 'nothing'"),
         (("events", "--format", "orc"), 2, "'orc' is no format"),
         (("events", "--up-to", "81"), 2, "position 81 is not in the ledger"),
-        (("events", "--fold"), 2, "events are not folded"),
+        (("events", "--fold"), 2, "--fold applies to read models"),
     ):
         answer = runfold("export", *arguments)
         assert (answer.code, words in answer.err) == (code, True), answer.err

@@ -72,7 +72,7 @@ def test_a_bad_record_is_named_and_the_rest_goes_in(runfold: Command, sessions: 
     assert plain.code == 0
     line = len(file.read_bytes().splitlines())
     assert f"problem: {file}:{line}: " in plain.err
-    assert runfold("threads", "--json").json["items"] != []
+    assert runfold("threads", "--fold", "--json").json["items"] != []
     as_json = runfold("import", "claude-code", str(file), "--json")
     assert as_json.lines[0]["problem"]["line"] == line
     assert as_json.lines[-1]["problems"] == 1

@@ -109,7 +109,7 @@ def calls() -> list[list[str]]:
         "import": ["import", "ag-ui", "nothing.jsonl"],
     }
     found = [["demo"]]
-    for name, _, _, examples in TABLE:
+    for name, examples in ((command.name, command.examples) for command in TABLE):
         if name not in {"demo", "serve"}:
             found.append(changed.get(name) or shlex.split(examples[0])[1:])
     return found
@@ -119,7 +119,7 @@ def calls() -> list[list[str]]:
 @pytest.mark.fault("K7")
 def test_no_command_runs_what_lies_in_the_folder(trapped: Trapped) -> None:
     (trapped.folder / "nothing.jsonl").write_text("{}\n")
-    assert {words[0] for words in calls()} | {"serve"} == {name.split()[0] for name, _, _, _ in TABLE}
+    assert {words[0] for words in calls()} | {"serve"} == {command.name.split()[0] for command in TABLE}
     for words in calls():
         done = trapped.run(*words)
         assert "this should not happen" not in done.stderr, (words, done.stderr)

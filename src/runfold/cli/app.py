@@ -1,12 +1,17 @@
-"""The Typer app: every command of the table, with the options that all of them take."""
+"""The Typer app: every command of the table, with the options that all commands take, and those of lists."""
 
 import inspect
+from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from runfold.cli.commands import COMMANDS, GROUPS
+from runfold.cli.lists import list_options
 from runfold.cli.options import reflowed, shared_parameters, with_call
+from runfold.cli.read_models import list_of
 
 _STYLE: dict[str, Any] = {
     "no_args_is_help": True,
@@ -14,7 +19,16 @@ _STYLE: dict[str, Any] = {
     "context_settings": {"help_option_names": ["-h", "--help"]},
 }
 
-app = typer.Typer(name="runfold", add_completion=False, pretty_exceptions_enable=False, **_STYLE)
+
+class Commands(TyperGroup):
+    """The commands of the table, and a plain one for each list that has none there."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command by its name; None where there is none."""
+        return super().get_command(ctx, cmd_name) or plain_list(cmd_name)
+
+
+app = typer.Typer(name="runfold", cls=Commands, add_completion=False, pretty_exceptions_enable=False, **_STYLE)
 
 
 def _before_the_command(ctx: typer.Context, **given: Any) -> None:
@@ -26,6 +40,39 @@ def _before_the_command(ctx: typer.Context, **given: Any) -> None:
     ctx.obj = given
 
 
+class ListCommand(TyperCommand):
+    """The command of a list. It loads the description of its options when they are needed, so that others start fast."""
+
+    @cached_property
+    def whole(self) -> Any:
+        """The command with the options of its description."""
+        (command,) = (each for each in COMMANDS if each.name == self.name)
+        return _with_list_options(command.name, command.function, command.question or "", self.epilog)
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return all parameters."""
+        return list(self.whole.get_params(ctx))
+
+    def invoke(self, ctx: Any) -> Any:
+        """Carry the command out."""
+        return self.whole.invoke(ctx)
+
+
+def _with_list_options(name: str, function: Callable[..., None], question: str, epilog: str | None = None) -> Any:
+    alone = typer.Typer(add_completion=False, **_STYLE)
+    alone.command(name, epilog=epilog)(with_call(function, list_options(question)))
+    return typer.main.get_command(alone)
+
+
+def plain_list(name: str) -> Any:
+    """The command of a list by its name in the table of routes, such as `tool-calls`; None where there is no such list."""
+    from runfold.api.table import QUESTIONS
+
+    public = f"{name.replace('-', '_')}.list"
+    question = next((route.method.__name__ for route in QUESTIONS if route.name == public and not route.path_names), None)
+    return None if question is None else _with_list_options(name, list_of(question), question)
+
+
 def _register() -> None:
     context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
     signature = inspect.Signature([context, *shared_parameters()])
@@ -35,13 +82,16 @@ def _register() -> None:
     groups = {name: typer.Typer(help=reflowed(text), **_STYLE) for name, (_, text) in GROUPS.items()}
     for name, group in groups.items():
         app.add_typer(group, name=name, rich_help_panel=GROUPS[name][0])
-    for name, panel, function, examples in COMMANDS:
-        epilog = "\n".join(["Examples:", *(f"  {example}" for example in examples)]).replace("[", "\\[")
-        first, _, second = name.partition(" ")
-        if second:
-            groups[first].command(second, epilog=epilog)(with_call(function))
-        else:
-            app.command(name, rich_help_panel=panel, epilog=epilog)(with_call(function))
+    for command in COMMANDS:
+        epilog = "\n".join(["Examples:", *(f"  {example}" for example in command.examples)]).replace("[", "\\[")
+        first, _, second = command.name.partition(" ")
+        place = groups[first] if second else app
+        place.command(
+            second or first,
+            cls=ListCommand if command.question else None,
+            rich_help_panel=None if second else command.panel,
+            epilog=epilog,
+        )(with_call(command.function))
 
 
 _register()

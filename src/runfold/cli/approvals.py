@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from runfold.cli.call import Call
-from runfold.cli.folding import ready
 from runfold.cli.identity import As, person
-from runfold.cli.lists import Order, Some, answer, moment, print_page
-from runfold.cli.options import Cursor, Fold, Limit
+from runfold.cli.lists import answer, asking, print_page
+from runfold.cli.options import At, Fold
 
 if TYPE_CHECKING:
     from runfold.commands.submitted import Receipt
@@ -17,60 +16,24 @@ if TYPE_CHECKING:
 ApprovalId = Annotated[str, typer.Argument(metavar="APPROVAL", help="The approval's id, as `runfold approvals` shows it.")]
 
 
-def approvals(  # noqa: PLR0913  one option for each thing that approvals can be found by
+def approvals(
     call: Call,
     *,
-    open: Annotated[bool, typer.Option("--open", help="Only those that wait for somebody, the oldest first.")] = False,
-    status: Annotated[
-        Some, typer.Option("--status", metavar="STATUS", help="open, granted, denied, expired or withdrawn.")
-    ] = None,
-    thread: Annotated[Some, typer.Option("--thread", metavar="THREAD", help="In this thread.")] = None,
-    run: Annotated[Some, typer.Option("--run", metavar="RUN", help="Of this run.")] = None,
-    agent: Annotated[Some, typer.Option("--agent", metavar="AGENT", help="Of this agent's runs.")] = None,
-    user: Annotated[Some, typer.Option("--user", metavar="USER", help="In threads of this user.")] = None,
-    action: Annotated[Some, typer.Option("--action", metavar="ACTION", help="For this action.")] = None,
-    requested_by: Annotated[Some, typer.Option("--requested-by", metavar="KIND:ID", help="Asked by this actor.")] = None,
-    decided_by: Annotated[Some, typer.Option("--decided-by", metavar="KIND:ID", help="Decided by this actor's vote.")] = None,
-    older_than: Annotated[
-        str | None, typer.Option("--older-than", metavar="TIME", help="Asked so long ago: 90s, 15m, 1h, 7d.")
-    ] = None,
-    expires_before: Annotated[
-        str | None, typer.Option("--expires-before", metavar="TIME", help="That may expire before then.")
-    ] = None,
-    order_by: Annotated[
-        str,
-        typer.Option("--order-by", metavar="WHAT", help="requested_position, expires_at or decided_position."),
-    ] = "requested_position",
-    order: Order = None,
-    limit: Limit = 50,
-    cursor: Cursor = None,
+    open: Annotated[bool, typer.Option("--open", help="Only open approvals, oldest first.")] = False,
+    at: At = None,
     fold: Fold = False,
+    **asked: Any,
 ) -> None:
     """List approvals: what waits for a decision, and who decided what.
 
     Newest first; with --open only open ones, oldest first. The arguments shown are the granted ones where somebody edited
     them. In JSON each item has its texts (exact arguments, votes) under `words`.
     """
-    asked: dict[str, Any] = {
-        "status": ["open", *(status or ())] if open else status,
-        "thread_id": thread,
-        "run_id": run,
-        "agent_id": agent,
-        "user_id": user,
-        "action": action,
-        "requested_by": requested_by,
-        "decided_by": decided_by,
-        "older_than": older_than,
-        "expires_before": moment("--expires-before", expires_before),
-        "order_by": order_by,
-        "order": order,
-        "limit": limit,
-        "cursor": cursor,
-    }
-    with call.ledger() as ledger:
-        ready(call, ledger, "approval_queue", fold=fold)
-        page = ledger.now.approvals(**asked)
-        words = ledger.now.approval_words(page.items)
+    if open:
+        asked["status"] = ["open", *asked.get("status", ())]
+    with asking(call, "approval_queue", fold=fold, at=at) as reading:
+        page = reading.approvals(**asked)
+        words = reading.approval_words(page.items)
     if call.json:
         items = [{**row.model_dump(mode="json"), "words": words[row.approval_id].model_dump(mode="json")} for row in page.items]
         answer(call, page, items)

@@ -15,7 +15,7 @@ from runfold.cli.moments import drop_schema, schemas
 from runfold.cli.problems import attention, failures, problems
 from runfold.cli.read_models import projections, rows, work
 from runfold.cli.rebuild import rebuild
-from runfold.cli.runs import diff, run, runs, summary
+from runfold.cli.runs import decisions, diff, run, runs, summary, tool_calls
 from runfold.cli.serve import serve
 from runfold.cli.threads import head, heads, thread, threads, tree
 from runfold.cli.transfer import export, import_runs
@@ -31,6 +31,8 @@ class Command(NamedTuple):
     panel: str
     function: Callable[..., None]
     examples: tuple[str, ...]
+    question: str | None = None
+    """The question of `Reading` whose parameters are its options, if it is a list."""
 
 
 COMMANDS = [
@@ -56,7 +58,13 @@ COMMANDS = [
             "runfold serve --host 0.0.0.0 --json",
         ),
     ),
-    Command("threads", _INSPECT, threads, ("runfold threads --limit 20", "runfold threads --before 1841 --json")),
+    Command(
+        "threads",
+        _INSPECT,
+        threads,
+        ("runfold threads --agent support --limit 20", "runfold threads --state archived --json"),
+        question="threads",
+    ),
     Command(
         "thread",
         _INSPECT,
@@ -79,6 +87,24 @@ COMMANDS = [
             "runfold runs --goal settle-claim --tool refund --steps gte:1",
             "runfold runs --order-by duration --percentile 95",
         ),
+        question="runs",
+    ),
+    Command(
+        "tool-calls",
+        _INSPECT,
+        tool_calls,
+        (
+            "runfold tool-calls --name refund --status failed --fold",
+            "runfold tool-calls --run run_demo7_claim --json",
+        ),
+        question="tool_calls",
+    ),
+    Command(
+        "decisions",
+        _INSPECT,
+        decisions,
+        ("runfold decisions --goal settle-claim --outcome failure", "runfold decisions --run run_demo7_claim --json"),
+        question="decisions",
     ),
     Command("summary", _INSPECT, summary, ("runfold summary run_demo7_claim", "runfold summary run_demo7_claim --json")),
     Command("tree", _INSPECT, tree, ("runfold tree thread_demo7", "runfold tree thread_demo7 --at 27")),
@@ -117,6 +143,7 @@ COMMANDS = [
         _INSPECT,
         problems,
         ("runfold problems --open", "runfold problems --severity warning --goal settle-claim --json"),
+        question="problems",
     ),
     Command(
         "usage",
@@ -127,12 +154,23 @@ COMMANDS = [
             "runfold usage --by agent --goal refunds --fold --json",
             "runfold usage --by run --run run_demo7_claim --scope tree",
         ),
+        question="usage",
     ),
     Command(
-        "attention", _INSPECT, attention, ("runfold attention --fold", "runfold attention --reason stuck --reason failed --json")
+        "attention",
+        _INSPECT,
+        attention,
+        ("runfold attention --fold", "runfold attention --reason stuck --reason failed --json"),
+        question="attention",
     ),
-    Command("failures", _INSPECT, failures, ("runfold failures --limit 20", "runfold failures --goal settle-claim --json")),
-    Command("goals", _INSPECT, goals, ("runfold goals", "runfold goals --json")),
+    Command(
+        "failures",
+        _INSPECT,
+        failures,
+        ("runfold failures --limit 20", "runfold failures --goal settle-claim --json"),
+        question="failures",
+    ),
+    Command("goals", _INSPECT, goals, ("runfold goals", "runfold goals --json"), question="goals"),
     Command("goal", _INSPECT, goal, ("runfold goal settle-claim", "runfold goal settle-claim --fold --json")),
     Command("patterns", _INSPECT, patterns, ("runfold patterns settle-claim", "runfold patterns settle-claim --json")),
     Command(
@@ -144,6 +182,7 @@ COMMANDS = [
             "runfold approvals --open --agent support --older-than 1h",
             "runfold approvals --decided-by human:ada --json",
         ),
+        question="approvals",
     ),
     Command(
         "approve",

@@ -1,22 +1,21 @@
 """`runfold goals`, `goal` and `patterns`: how far goals have come, and what repeats over the runs towards them."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from runfold.cli.call import Call
 from runfold.cli.folding import as_json, ready
-from runfold.cli.lists import answer, print_page
-from runfold.cli.options import Cursor, Fold, Limit
+from runfold.cli.lists import answer, asking, print_page
+from runfold.cli.options import At, Fold
 
 GoalId = Annotated[str, typer.Argument(metavar="GOAL", help="The goal's id, as `runfold goals` shows it.")]
 
 
-def goals(call: Call, limit: Limit = 50, cursor: Cursor = None, fold: Fold = False) -> None:
+def goals(call: Call, *, at: At = None, fold: Fold = False, **asked: Any) -> None:
     """List goals, the one with the newest run first."""
-    with call.ledger() as ledger:
-        ready(call, ledger, "goals", fold=fold)
-        page = ledger.now.goals(limit=limit, cursor=cursor)
+    with asking(call, "goals", fold=fold, at=at) as reading:
+        page = reading.goals(**asked)
     if call.json:
         answer(call, page)
         return

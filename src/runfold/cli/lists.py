@@ -1,38 +1,207 @@
-"""What all lists from read models share: their options, and how a page is answered."""
+"""Lists on the command line: their options are made from the description that the SDK and HTTP use, and their pages printed.
 
-from typing import TYPE_CHECKING, Annotated, Any
+A command of a list takes `**asked`. `list_options` makes an option of each parameter that its question describes.
+"""
+
+import contextlib
+import inspect
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_args, get_type_hints
 
 import typer
 
 from runfold.cli.call import Call
-from runfold.cli.folding import as_json
+from runfold.cli.folding import as_json, ready
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
+    from collections.abc import Iterator, Sequence
 
     from rich.console import RenderableType
 
     from runfold.queries.page import Page
+    from runfold.queries.parameters import ListParameter
+    from runfold.queries.reading import Reading
 
-Some = list[str] | None
-"""Values of an option that may be given several times: any of them will do."""
-Order = Annotated[str | None, typer.Option("--order", metavar="asc|desc", help="Ascending or descending.")]
+PAGES = "Order and pages"
+_OF_PAGES = {"order_by", "order", "limit", "cursor", "min_position", "wait_seconds"}
+"""Parameters that narrow nothing; the help shows their options after the others."""
+
+SHORT = {
+    "parent_run_id": "parent",
+    "created_from": "from",
+    "created_to": "to",
+    "active_from": "from",
+    "active_to": "to",
+    "duration_ns": "duration",
+    "duration_percentile": "percentile",
+}
+"""Options that have a shorter name than the rule gives: the parameter's name without `_id`, with dashes."""
+
+NO_OPTIONS = {"content": "JSON has it, and a table has no room for it"}
+"""Parameters without an option, and why."""
+
+_FLAGS = {"background": "--background/--foreground"}
+_OPERATOR, _LENGTH = "_operator", "_ns"
+"""Ends of the names of parameters that say how another compares, and that take nanoseconds."""
+_FEW = 3
+"""So many words stand in the help in place of a value."""
 
 
-def moment(option: str, text: str | None) -> "datetime | None":
-    """A time, or nothing. Raises UsageError."""
-    from datetime import datetime
+class ListOption(NamedTuple):
+    """One option of a list, and what it says to the question."""
 
+    name: str
+    """Of the parameter."""
+    flag: str
+    declared: inspect.Parameter
+    said: Callable[[Any], dict[str, Any]]
+    """From the given value to the arguments of the question. Raises UsageError."""
+
+
+def described(question: str) -> "Mapping[str, ListParameter]":
+    """The parameters of a question of `Reading`, by name."""
+    from runfold.queries.parameters import parameters_of
+    from runfold.queries.reading import Reading
+
+    hints = get_type_hints(inspect.unwrap(getattr(Reading, question)), include_extras=True)
+    return parameters_of(get_args(hints["asked"])[0])
+
+
+def list_options(question: str) -> list[ListOption]:
+    """An option for each parameter of a question, but for those of NO_OPTIONS. An operator is part of what it compares."""
+    known = described(question)
+    operators = {name for name in known if name.endswith(_OPERATOR)}
+    names = sorted(known.keys() - operators - NO_OPTIONS.keys(), key=lambda name: (name in _OF_PAGES, [*known].index(name)))
+    return [_option(known[name], _operator(known, name)) for name in names]
+
+
+def _operator(known: "Mapping[str, ListParameter]", name: str) -> "ListParameter | None":
+    return known.get(f"{name.removesuffix(_LENGTH)}{_OPERATOR}")
+
+
+def _option(parameter: "ListParameter", operator: "ListParameter | None") -> ListOption:
+    base = SHORT.get(parameter.name, parameter.name.removesuffix("_id"))
+    flag = f"--{base.replace('_', '-')}"
+    kind, metavar = _kind(parameter, is_compared=operator is not None)
+    option = typer.Option(
+        _FLAGS.get(parameter.name, f"{flag}/--no-{flag[2:]}") if parameter.kind is bool else flag,
+        metavar=f"[OP:]{metavar}" if operator else metavar,
+        help=_help(parameter, operator),
+        rich_help_panel=PAGES if parameter.name in _OF_PAGES else None,
+        show_default=False,
+    )
+    declared = inspect.Parameter(
+        parameter.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
+    )
+    return ListOption(parameter.name, flag, declared, _saying(parameter, flag, operator))
+
+
+def _kind(parameter: "ListParameter", *, is_compared: bool) -> tuple[Any, str | None]:
+    """The type that Typer reads, and the word that stands for a value in the help."""
+    kinds: dict[Any, tuple[Any, str | None]] = {
+        bool: (bool, None),
+        datetime: (str, "TIME"),
+        date: (str, "DAY"),
+        timedelta: (str, "DURATION"),
+        int: (str if is_compared else int, "N"),
+        float: (float, "N"),
+    }
+    if parameter.name.endswith(_LENGTH):
+        return str, "DURATION"
+    if parameter.kind in kinds:
+        return kinds[parameter.kind]
+    *_, noun = parameter.name.removesuffix("_id").split("_") if parameter.name.endswith("_id") else [parameter.name]
+    metavar = "|".join(parameter.words) if 0 < len(parameter.words) <= _FEW else noun.upper()
+    return (list[str] if parameter.is_repeatable else str), metavar
+
+
+def _help(parameter: "ListParameter", operator: "ListParameter | None") -> str:
+    words = [parameter.help]
+    if len(parameter.words) > _FEW:
+        words.append(f"One of {', '.join(parameter.words)}.")
+    if operator:
+        example = f"{operator.words[-1]}:{'90s' if parameter.name.endswith(_LENGTH) else '3'}"
+        known = ", ".join(operator.words)
+        words.append(f"An operator may come first, as in {example} ({known}); {operator.default} if not given.")
+    if parameter.is_repeatable:
+        words.append("May be repeated.")
+    return " ".join(words)
+
+
+def _saying(parameter: "ListParameter", flag: str, operator: "ListParameter | None") -> Callable[[Any], dict[str, Any]]:
+    """From the given value of an option to the arguments of the question."""
+    reads: dict[Any, Callable[[str, str], Any]] = {datetime: _moment, date: _day, int: _whole}
+    read = _nanoseconds if parameter.name.endswith(_LENGTH) else reads.get(parameter.kind)
+
+    def said(given: Any) -> dict[str, Any]:
+        if not operator:
+            return {parameter.name: read(flag, given) if read and isinstance(given, str) else given}
+        word, colon, rest = given.partition(":")
+        value = rest if colon else given
+        return {parameter.name: read(flag, value) if read else value, **({operator.name: word} if colon else {})}
+
+    return said
+
+
+def _moment(option: str, text: str) -> datetime:
     from runfold.errors import UsageError
     from runfold.queries.reading import parse_moment
 
-    if text is None:
-        return None
     found = parse_moment(text)
     if not isinstance(found, datetime):
         raise UsageError(f"{option} takes a time such as 2026-01-31T09:30:00Z, not {text!r}", option=option)
     return found
+
+
+def _day(option: str, text: str) -> date:
+    from runfold.errors import UsageError
+
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"{option} takes a UTC day such as 2026-01-31, not {text!r}", option=option) from None
+
+
+def _whole(option: str, text: str) -> int:
+    from runfold.errors import UsageError
+
+    if not (text.isascii() and text.isdigit()):
+        raise UsageError(f"{option} takes a whole number such as 3 or gte:3, not {text!r}", option=option)
+    return int(text)
+
+
+def _nanoseconds(option: str, text: str) -> int:
+    from runfold.domain.durations import parse_duration
+    from runfold.errors import UsageError
+
+    try:
+        return parse_duration(text) // timedelta(microseconds=1) * 1000
+    except ValueError:
+        raise UsageError(f"{option} takes a time such as 1500ms, 90s, 15m or lt:2h, not {text!r}", option=option) from None
+
+
+def as_asked(options: "Sequence[ListOption]", given: dict[str, Any]) -> dict[str, Any]:
+    """The values of options as the arguments of the question; those that were not given are left out."""
+    asked: dict[str, Any] = {}
+    for option in options:
+        value = given.pop(option.name)
+        if value is not None and value != []:
+            asked.update(option.said(value))
+    return {**given, **asked}
+
+
+@contextlib.contextmanager
+def asking(call: Call, *read_models: str, fold: bool, at: str | None) -> "Iterator[Reading]":
+    """The ledger to ask: as of a position or a time, or as of now, with the read models (all if none are named) folded first."""
+    from runfold.errors import UsageError
+
+    if fold and at is not None:
+        raise UsageError("--fold brings the present read models up to date; leave it out with --at")
+    with call.ledger() as ledger:
+        if at is None and (read_models or fold):
+            ready(call, ledger, *read_models, fold=fold)
+        yield ledger.now if at is None else ledger.at(at)
 
 
 def answer(call: Call, page: "Page[Any]", items: "Sequence[Any] | None" = None) -> None:

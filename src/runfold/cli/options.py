@@ -1,12 +1,13 @@
 """Options that many commands take, and how a function becomes a command."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Concatenate, ParamSpec
 
 import typer
 
 from runfold.cli.call import Call
+from runfold.cli.lists import ListOption, as_asked
 
 P = ParamSpec("P")
 
@@ -70,19 +71,21 @@ def shared_parameters() -> list[inspect.Parameter]:
     ]
 
 
-def with_call(function: Callable[Concatenate[Call, P], None]) -> Callable[..., None]:
-    """Make a command of a function whose first parameter is the call."""
+def with_call(function: Callable[Concatenate[Call, P], None], of_list: Sequence[ListOption] = ()) -> Callable[..., None]:
+    """Make a command of a function whose first parameter is the call, with the options of a list for its `**asked`."""
     own = inspect.signature(function, eval_str=True)
-    parameters = list(own.parameters.values())[1:]
+    parameters = [each for each in list(own.parameters.values())[1:] if each.kind is not inspect.Parameter.VAR_KEYWORD]
+    arguments = [each for each in parameters if each.kind is not inspect.Parameter.KEYWORD_ONLY]
+    options = [each for each in parameters if each.kind is inspect.Parameter.KEYWORD_ONLY]
     context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
 
     def run(ctx: typer.Context, **given: Any) -> None:
         shared = {name: given.pop(name) for name in _SHARED}
-        function(_call_of(ctx, shared), **given)  # type: ignore[call-arg]  # typer gives what the signature below asks for
+        function(_call_of(ctx, shared), **as_asked(of_list, given))  # type: ignore[call-arg]  # typer gives what is declared below
 
-    signature = own.replace(parameters=[context, *parameters, *shared_parameters()])
-    run.__signature__ = signature  # type: ignore[attr-defined]
-    run.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
+    declared = [context, *arguments, *(each.declared for each in of_list), *options, *shared_parameters()]
+    run.__signature__ = inspect.Signature(declared)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in declared}
     run.__doc__, run.__name__ = reflowed(function.__doc__ or ""), function.__name__
     return run
 

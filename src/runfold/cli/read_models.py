@@ -1,13 +1,14 @@
 """`runfold work`, `projections` and `rows`: the worker, how far each read model is, and what it holds."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from runfold.cli.call import Call
 from runfold.cli.folding import catch_up, ready
-from runfold.cli.lists import answer, print_page
-from runfold.cli.options import Cursor, Fold, Limit
+from runfold.cli.lists import answer, asking, print_page
+from runfold.cli.options import At, Cursor, Fold, Limit
 
 if TYPE_CHECKING:
     import threading
@@ -174,6 +175,24 @@ def rows(
     from runfold.terminal.tables import row_table
 
     print_page(call, row_table(list(projection.row.model_fields), page.items), page, "row")
+
+
+def list_of(question: str) -> Callable[..., None]:
+    """The function of a list's command that shows all columns."""
+
+    def show(call: Call, *, at: At = None, fold: Fold = False, **asked: Any) -> None:
+        with asking(call, fold=fold, at=at) as reading:
+            page = getattr(reading, question)(**asked)
+        if call.json:
+            answer(call, page)
+            return
+        from runfold.terminal.tables import row_table
+
+        columns = [*type(page.items[0]).model_fields] if page.items else [question]
+        print_page(call, row_table(columns, page.items), page, "item")
+
+    show.__doc__ = f"List {question.replace('_', ' ')}, with all columns."
+    return show
 
 
 def _values(projection: Any, where: list[str]) -> dict[str, Any]:

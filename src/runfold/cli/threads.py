@@ -1,63 +1,38 @@
 """`runfold threads`, `thread`, `tree`, `heads` and `head`."""
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
 
 from runfold.cli.call import Call, pinned
-from runfold.cli.folding import ready
 from runfold.cli.identity import Who, whoever
-from runfold.cli.lists import Order, Some, answer, moment, print_page
-from runfold.cli.options import At, Cursor, Fold, Limit, ThreadId
+from runfold.cli.lists import answer, asking, print_page
+from runfold.cli.options import At, Fold, ThreadId
+
+_NEWEST = ("created_position", "desc")
 
 
 def threads(
     call: Call,
     *,
-    agent: Annotated[Some, typer.Option("--agent", metavar="AGENT", help="Only threads of this agent.")] = None,
-    user: Annotated[Some, typer.Option("--user", metavar="USER", help="Only threads of this user.")] = None,
-    external_ref: Annotated[
-        Some, typer.Option("--external-ref", metavar="REF", help="Only threads with this id in the system they come from.")
+    before: Annotated[
+        int | None, typer.Option("--before", min=1, hidden=True, help="Only threads created before this position, newest first.")
     ] = None,
-    state: Annotated[
-        Some, typer.Option("--state", metavar="STATE", help="open, archived or deleted; all but deleted if not given.")
-    ] = None,
-    since: Annotated[
-        str | None, typer.Option("--from", metavar="TIME", help="Only threads that were active then or later.")
-    ] = None,
-    until: Annotated[
-        str | None, typer.Option("--to", metavar="TIME", help="Only threads that were last active then or earlier.")
-    ] = None,
-    order_by: Annotated[
-        str, typer.Option("--order-by", metavar="WHAT", help="last_activity_at or created_position.")
-    ] = "last_activity_at",
-    order: Order = None,
-    limit: Limit = 20,
-    cursor: Cursor = None,
     at: At = None,
     fold: Fold = False,
+    **asked: Any,
 ) -> None:
-    """List threads, the last active first.
+    """List threads, the last active first: by agent, user, state, activity …
 
-    In JSON each has its metadata.
+    In JSON each item has its metadata.
     """
-    asked: dict[str, Any] = {
-        "agent_id": agent,
-        "user_id": user,
-        "external_ref": external_ref,
-        "state": state,
-        "active_from": moment("--from", since),
-        "active_to": moment("--to", until),
-        "order_by": order_by,
-        "order": order,
-        "limit": limit,
-        "cursor": cursor,
-        "content": call.json,
-    }
-    with call.ledger() as ledger:
-        if at is None:
-            ready(call, ledger, "threads", fold=fold)
-        page = (ledger.now if at is None else ledger.at(at)).threads(**asked)
+    if before is not None:
+        from runfold.queries.paging import cursor_of
+
+        asked |= {"order_by": "created_position", "order": "desc", "cursor": cursor_of(["threads", *_NEWEST, before, ""])}
+    with asking(call, "threads", fold=fold, at=at) as reading:
+        page = reading.threads(**asked, content=call.json)
     if call.json:
         answer(call, page)
         return
@@ -76,11 +51,15 @@ def thread(
     head: Annotated[
         str, typer.Option("--head", metavar="NAME", help="The conversation of the run that this head points at.")
     ] = "main",
+    role: Annotated[
+        list[str] | None, typer.Option("--role", metavar="ROLE", help="Only messages of this role. May be repeated.")
+    ] = None,
+    own: Annotated[bool, typer.Option("--own", help="Only messages of the run itself, not of its ancestors.")] = False,
 ) -> None:
     """Show a thread's conversation at any moment, on any branch.
 
     The conversation of a run follows its path from the root: the messages of its ancestors up to where it left them, each in
-    its nearest revision. Other branches are not shown.
+    its nearest revision. Other branches are not shown. With --role or --own, tool calls are left out.
     """
     from runfold.errors import UsageError
     from runfold.terminal.conversation import Conversation
@@ -94,6 +73,8 @@ def thread(
         run_id = run or view.heads.get(head)
         history = reading.history(run_id, thread_id) if run_id else None
         found = Conversation.of(thread_id, history, reading.up_to)
+        if run_id and (role or own):
+            found = replace(found, messages=reading.messages(thread_id, run_id, role=role, own=own), tool_calls=[])
     if call.json:
         call.answer({**found.as_json(), "thread": view.model_dump(mode="json")})
         return

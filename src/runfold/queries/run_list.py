@@ -50,7 +50,7 @@ class RunParameters(Paging, total=False):
     tool: Annotated[OneOrMore | None, Parameter("Only runs that called this tool.")]
     steps: Annotated[int | None, Parameter("Only runs with so many steps.")]
     steps_operator: Annotated[Operator | None, Parameter("How a run's steps compare to `steps`; eq if not given.", default="eq")]
-    duration_ns: Annotated[int | None, Parameter("Only runs that took longer than so many nanoseconds.")]
+    duration_ns: Annotated[int | None, Parameter("Only runs that took longer than this.")]
     duration_operator: Annotated[
         Operator | None, Parameter("How a run's duration compares to `duration_ns`; gt if not given.", default="gt")
     ]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from runfold.history.heads import HeadView
     from runfold.projections.approval_queue import ApprovalRow
     from runfold.projections.attention import AttentionRow
+    from runfold.projections.decision_log import DecisionRow
     from runfold.projections.goals import GoalRow
     from runfold.projections.problems import ProblemRow
     from runfold.projections.run_summary import RunSummary
@@ -22,11 +23,13 @@ if TYPE_CHECKING:
     from runfold.projector.rebuild import Rebuilt
     from runfold.projector.status import ProjectionStatus
     from runfold.queries.approval_list import ApprovalWords
+    from runfold.queries.decision_list import DecisionWords
     from runfold.queries.moments import MomentView
     from runfold.queries.problem_list import ProblemWords
     from runfold.queries.summary import RunSummaryView
     from runfold.queries.tool_call_list import ListedToolCall
 
+_OUTCOMES = {True: "success", False: "failure", None: "unknown"}
 _PLACED = {"named": "named", "checked_out": "moved", "rewound": "rewound"}
 
 
@@ -132,11 +135,47 @@ def failure_table(runs: "Iterable[RunSummaryView]") -> Table:
 
 
 def made_call_table(calls: "Iterable[ListedToolCall]") -> Table:
-    """The tool calls of one run, from the log."""
+    """The tool calls of one run."""
     rows = (
         (call.requested_position, call.name, call.status, one_line(call.arguments_text or "", 60), call.call_id) for call in calls
     )
     return table(("#position", "tool", "status", "arguments", "id"), rows, wraps="arguments")
+
+
+def tool_call_table(calls: "Iterable[ListedToolCall]") -> Table:
+    """Tool calls of any runs."""
+    rows = (
+        (
+            call.call_id,
+            one_line(call.name or "", 40),
+            _status(call.status, styles.TOOL_CALL),
+            one_line(call.arguments_text or "", 80),
+            call.run_id,
+            call.error_code or "",
+            duration(call.duration_ns),
+            to_the_minute(call.requested_at),
+        )
+        for call in calls
+    )
+    heads = ("id", "tool", "status", "arguments", "run", "error", "#duration", "requested (UTC)")
+    return table(heads, rows, wraps="arguments")
+
+
+def decision_table(decisions: "Iterable[DecisionRow]", words: "Mapping[tuple[str, str], DecisionWords]") -> Table:
+    """Decisions, with what was decided."""
+    rows = (
+        (
+            row.run_id,
+            row.ordinal,
+            row.decision_type,
+            row.node_id or "",
+            one_line(words[row.run_id, row.decision_id].line, 120),
+            _status(_OUTCOMES[row.outcome_success], styles.OUTCOME),
+            to_the_minute(row.made_at),
+        )
+        for row in decisions
+    )
+    return table(("run", "#no", "type", "node", "decision", "outcome", "made (UTC)"), rows, wraps="decision")
 
 
 def approval_table(approvals: "Iterable[ApprovalRow]", words: "Mapping[str, ApprovalWords]") -> Table:
