@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from runfold.domain import security
 from runfold.handles.approval import Approval
 from runfold.handles.decision import Decision, Problem
-from runfold.handles.handle import Handle
+from runfold.handles.handle import Child, Handle
 from runfold.handles.ledger_handle import LedgerHandle
 from runfold.handles.message import Message
 from runfold.handles.run import Run
@@ -128,9 +128,9 @@ class CommandRoute(Route):
         """The handle that the ids of a path lead to."""
         if not self.place:
             return ledger
-        if self.kind in {Thread, Run, Approval}:
-            return self.kind(ids[self.place[0]], ledger.executor)
-        return self.kind(ids[self.place[1]], ledger.executor, ids["run_id"])  # type: ignore[arg-type]  # all others are children
+        if issubclass(self.kind, Child):
+            return self.kind(ids[self.place[1]], ledger.executor, ids["run_id"])
+        return self.kind(ids[self.place[0]], ledger.executor)
 
     def ids(self, handle: Any) -> dict[str, str]:
         """The ids of the path that leads to a handle."""
