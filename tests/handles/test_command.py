@@ -37,5 +37,4 @@ def test_a_command_shows_its_arguments_and_so_does_its_twin(kind: type[Handle], 
 def test_the_commands_of_a_run_are_all_there() -> None:
     named = {name for kind, name, _ in commands() if kind is Run}
     assert {"add_message", "start", "usage", "request_approval", "patch_state", "branch"} <= named
-    assert len(named) == 29
     assert Run.__mro__[1:] == (Handle, object), "its commands are functions, not what it inherits"

@@ -74,22 +74,22 @@ class Answers:
         if any(at > stored[stream] for stream, at in seen.items()):
             time.sleep(IN_FLIGHT_SECONDS)
 
-    def as_recorded(self, attempt: Attempt, known: AlreadyRecorded) -> None:
+    def as_recorded(self, attempt: Attempt, repeated: AlreadyRecorded) -> None:
         """Answer with what stands there already; not yet, while that is still on its way."""
         reader = self._reader.of(attempt.tenant_id)
-        found = list(reader.stream(known.stream, after_version=known.version - 1, up_to_version=known.version))
+        found = list(reader.stream(repeated.stream, after_version=repeated.version - 1, up_to_version=repeated.version))
         if not found:
             time.sleep(IN_FLIGHT_SECONDS)
             return
-        require_same(known, found[0].event)
-        receipt = Receipt(known.stream, found[0].position, found[0].version, found[0].recorded_at, 0)
+        require_same(repeated, found[0].event)
+        receipt = Receipt(repeated.stream, found[0].position, found[0].version, found[0].recorded_at, 0)
         settle([(attempt.submitted, receipt)])
 
 
-def require_same(known: AlreadyRecorded, event: Event) -> None:
+def require_same(repeated: AlreadyRecorded, event: Event) -> None:
     """Raise DuplicateWithDifferentContent unless the recorded event says what is proposed again."""
-    if differs := known.proposed.differs_from(event):
-        raise DuplicateWithDifferentContent(known.thing, known.id, differs)
+    if differs := repeated.proposed.differs_from(event):
+        raise DuplicateWithDifferentContent(repeated.thing, repeated.id, differs)
 
 
 def _is_of(caller: Caller, begun: Recorded) -> bool:

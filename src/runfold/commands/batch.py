@@ -148,8 +148,8 @@ class CommandBatch:
                 if len(self._session.rows) != before:
                     raise UsageError(f"the command on {plan.stream} must look before it records") from None
                 missing.load()
-            except AlreadyRecorded as known:
-                return self._recorded_before(known)
+            except AlreadyRecorded as repeated:
+                return self._recorded_before(repeated)
             else:
                 added = len(self._session.rows) - before
                 for row, event in zip(self._session.rows[before:], self._session.events[before:], strict=True):
@@ -157,11 +157,11 @@ class CommandBatch:
                 last, events = self._session.rows[-1] if added else None, tuple(self._session.events[before:])
                 return Receipt(last.stream if last else plan.stream, 0, last.version if last else 0, None, added, events)
 
-    def _recorded_before(self, known: AlreadyRecorded) -> Receipt:
-        here = self._new.get((known.stream, known.version))
+    def _recorded_before(self, repeated: AlreadyRecorded) -> Receipt:
+        here = self._new.get((repeated.stream, repeated.version))
         if here is not None:
-            require_same(known, here)
-            return Receipt(known.stream, 0, known.version, None, 0)
-        (found,) = self._log.stream(known.stream, after_version=known.version - 1, up_to_version=known.version)
-        require_same(known, found.event)
-        return Receipt(known.stream, found.position, found.version, found.recorded_at, 0)
+            require_same(repeated, here)
+            return Receipt(repeated.stream, 0, repeated.version, None, 0)
+        (found,) = self._log.stream(repeated.stream, after_version=repeated.version - 1, up_to_version=repeated.version)
+        require_same(repeated, found.event)
+        return Receipt(repeated.stream, found.position, found.version, found.recorded_at, 0)
