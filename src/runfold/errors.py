@@ -21,6 +21,7 @@ LedgerError
 ├── Damage                          exit 5   what is stored is not what was written
 │   ├── UnknownEventType
 │   ├── UnreadableEvent
+│   ├── OutOfOrder                  exit 5   a source of events skipped one, or gave one twice
 │   └── ExportDamaged
 ├── LedgerUnavailable               exit 1   nothing was stored, or the text says what is not known
 │   ├── QueueFull
@@ -280,6 +281,19 @@ class UnreadableEvent(Damage):
             reason=reason,
         )
         self.type, self.position, self.reason = type, position, reason
+
+
+class OutOfOrder(Damage):
+    """Whoever follows the log was given an event that does not follow on the one before it."""
+
+    def __init__(self, position: int, before: int, up_to: int) -> None:
+        super().__init__(
+            f"the event at position {position} came after position {before}, among those up to {up_to}; run `runfold check`",
+            position=position,
+            before=before,
+            up_to=up_to,
+        )
+        self.position, self.before, self.up_to = position, before, up_to
 
 
 class ExportDamaged(Damage):

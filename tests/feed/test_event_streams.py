@@ -445,7 +445,8 @@ def test_bytes_are_made_once_for_all_who_want_them(
     app: Starlette, address: str, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[int] = []
-    monkeypatch.setattr(feeds, "frame", lambda recorded, epoch: made.append(recorded.position) or sse.frame(recorded, epoch))
+    frame = sse.frame
+    monkeypatch.setattr(sse, "frame", lambda recorded, epoch: made.append(recorded.position) or frame(recorded, epoch))
     streams = [Stream.open(address, "/events?after=3") for _ in range(10)]
     for stream in streams:
         stream.until_named("caught_up")

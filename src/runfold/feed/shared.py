@@ -16,8 +16,8 @@ from anyio import CapacityLimiter, to_thread
 
 from runfold.domain.event import Recorded
 from runfold.errors import Damage
+from runfold.feed.frames import Frames
 from runfold.feed.tail import Tail
-from runfold.http.streams.sse import frame
 from runfold.store.filter import Filter
 from runfold.store.reader import Head, Stretch
 
@@ -32,7 +32,13 @@ class Waiting(Protocol):
     """Somebody who has been given everything up to `position` and waits for the next event that is `wanted`."""
 
     wanted: Filter
-    position: int
+
+    @property
+    def position(self) -> int:
+        """The last position looked at."""
+
+    def pass_over(self, position: int) -> None:
+        """Nothing up to a position concerns it."""
 
     def wake(self) -> None:
         """There is something to look at."""
@@ -62,7 +68,9 @@ class Block(NamedTuple):
 class Feed:
     """What all event streams of an application share. Everything but `_told` happens on the event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, frames: Frames) -> None:
+        """`frames` is how an event is written for all of them."""
+        self.frames = frames
         self.position = 0
         """Up to where the newest events are here."""
         self.epoch: UUID | None = None
@@ -145,7 +153,7 @@ class Feed:
         """The event's bytes, made when they are first asked for."""
         if entry.frame is None:
             assert self.epoch is not None, "events are kept of a history that is known"  # noqa: S101
-            entry.frame = frame(entry.recorded, self.epoch)
+            entry.frame = self.frames.frame(entry.recorded, self.epoch)
             self._bytes += len(entry.frame) if entry.is_kept else 0
         return entry.frame
 
@@ -192,7 +200,7 @@ class Feed:
             self._entries[recorded.position] = Entry(recorded)
             for waiting in list(self._concerned(recorded)):
                 self.unpark(waiting)
-                waiting.position = max(waiting.position, recorded.position - 1)
+                waiting.pass_over(recorded.position - 1)
                 waiting.wake()
         self.position = page[-1].position if page else self.position
         self._forget()
@@ -208,7 +216,7 @@ class Feed:
         for parked in list(self._parked.values()):
             for waiting in list(parked):
                 self.unpark(waiting)
-                waiting.position = max(waiting.position, self.position)
+                waiting.pass_over(self.position)
                 waiting.wake()
 
     def _forget(self) -> None:

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from runfold.domain.event import Recorded
 from runfold.errors import LedgerUnavailable
+from runfold.feed.following import Complete, Failed, Following, Retries, Span, Wait
 from runfold.feed.tail import Tail
 from runfold.store import epochs
 from runfold.store.cursor import Cursor, Place, cursor_of
@@ -36,14 +37,14 @@ class Subscription:
         self._tail = tail
         self._wanted = wanted
         self._follow = follow
-        self._patience = patience
         self._page: deque[Recorded] = deque()
         self._asked = Cursor.parse(after)
-        self._epoch: UUID | None = None
-        self._reached = 0
-        """How far the ledger was seen to go. A bare position may be beyond it."""
+        retries = Retries(lambda _: LOOK_AGAIN_SECONDS, patience if follow else 0.0)
+        self._state: Following[UUID | None] = Following(
+            self._asked.position, None, retries, is_seen=self._asked.epoch is not None
+        )
         self._stopped = threading.Event()
-        self.position = self._scanned = self._asked.position
+        self.position = self._asked.position
 
     def __iter__(self) -> Iterator[Recorded]:
         return self
@@ -52,19 +53,15 @@ class Subscription:
         while not self._page or self._stopped.is_set():
             if self._stopped.is_set():
                 raise StopIteration
-            if not self._fill():
-                if not self._follow:
-                    self.stop()
-                    raise StopIteration
-                self._tail.wait(self._scanned, self._epoch, LOOK_AGAIN_SECONDS, self._stopped.is_set)
+            self._go_on()
         recorded = self._page.popleft()
-        self.position = recorded.position if self._page else self._scanned
+        self.position = recorded.position if self._page else self._state.position
         return recorded
 
     @property
     def cursor(self) -> str:
         """`position` with its history, as text: what to resume after. Raises HistoryChanged, LedgerUnavailable."""
-        return cursor_of(self.position, self._epoch or self._begun())
+        return cursor_of(self.position, self._state.epoch or self._begun())
 
     def stop(self) -> None:
         """End the iteration; from another thread too, at once."""
@@ -77,48 +74,69 @@ class Subscription:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _fill(self) -> bool:
-        """Get the next page. False when everything up to the head has been looked at."""
-        newest = self._tail.after(self._scanned, self._epoch) if self._follow else None
-        if newest is None or (not newest and self._is_failing()):
-            return self._read()
-        if newest:
-            self._take([recorded for recorded in newest if self._wanted.takes(recorded)], newest[-1].position)
-        return bool(newest)
+    def _go_on(self) -> None:
+        """Do what comes next. Raises LedgerError where it cannot go on."""
+        match self._state.step(now := time.monotonic()):
+            case Complete():
+                self.stop()
+            case Failed(error):
+                raise error
+            case Wait():
+                self._tail.wait(self._state.position, self._state.epoch, LOOK_AGAIN_SECONDS, self._stopped.is_set)
+                self._look()
+            case _ if (pause := self._state.retry_at - now) > 0:
+                self._stopped.wait(pause)
+            case _:
+                self._look()
 
-    def _read(self) -> bool:
-        given_up = time.monotonic() + self._patience
-        while True:
-            try:
-                head = epochs.still(self._reader, self._reached, self._epoch or self._begun())
-                self._epoch = head.epoch
-                if head.position <= self._scanned:
-                    return False
-                found = self._reader.stretch(self._wanted, after=self._scanned, up_to=head.position, limit=PAGE)
-                self._epoch = epochs.still(self._reader, found.position, self._epoch).epoch
-            except LedgerUnavailable as error:
-                if not self._follow or not error.retriable or time.monotonic() > given_up:
-                    raise
-                if self._stopped.wait(LOOK_AGAIN_SECONDS):
-                    return False
-            else:
-                for recorded in found.events[-1:]:
-                    self._tail.saw(recorded)
-                self._take(found.events, found.position)
-                return True
+    def _look(self) -> None:
+        """See what is new: in what all share of the newest events, or in the log."""
+        after = self._state.position
+        newest = self._tail.after(after, self._state.epoch) if self._follow else None
+        if newest is None or (not newest and self._is_failing()):
+            self._read()
+        elif newest:
+            self._take(Span(after, newest[-1].position, self._state.epoch, [each for each in newest if self._wanted.takes(each)]))
+        else:
+            self._state.goes_to(after, self._state.epoch)
+
+    def _read(self) -> None:
+        began = time.monotonic()
+        try:
+            found = self._found(self._state.position)
+        except LedgerUnavailable as error:
+            self._state.failed(error, time.monotonic(), began)
+        else:
+            for recorded in found.events[-1:]:
+                self._tail.saw(recorded)
+            self._take(found)
+
+    def _found(self, after: int) -> Span[Recorded]:
+        """What stands in the log after a position. Raises HistoryChanged, LedgerUnavailable."""
+        head = epochs.still(self._reader, self._state.reached, self._state.epoch or self._begun())
+        self._confirmed(head.epoch)
+        if head.position <= after:
+            self._state.goes_to(after, head.epoch)
+            if not self._follow:
+                self._state.ends_at(after)
+            return Span(after, after, head.epoch)
+        found = self._reader.stretch(self._wanted, after=after, up_to=head.position, limit=PAGE)
+        self._confirmed(epochs.still(self._reader, found.position, head.epoch).epoch)
+        return Span(after, found.position, self._state.epoch, found.events)
 
     def _begun(self) -> UUID:
         """The history that it begins in. Raises HistoryChanged, LedgerUnavailable."""
         epochs.position_of(self._reader, self._asked)
-        self._epoch = self._reader.head().epoch
-        self._reached = self._scanned if self._asked.epoch is not None else 0
-        return self._epoch
+        return self._confirmed(self._reader.head().epoch)
 
-    def _take(self, found: list[Recorded], scanned: int) -> None:
-        self._page.extend(found)
-        self._scanned = self._reached = scanned
-        if not found:
-            self.position = scanned
+    def _confirmed(self, epoch: UUID) -> UUID:
+        self._state.confirmed(epoch)
+        return epoch
+
+    def _take(self, span: Span[Recorded]) -> None:
+        self._page.extend(self._state.looked(span))
+        if not self._page:
+            self.position = self._state.position
 
     def _is_failing(self) -> bool:
         since = self._tail.failing_since

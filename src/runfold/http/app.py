@@ -20,6 +20,7 @@ from runfold.http.document import openapi
 from runfold.http.routes import batches, commands, docs, events, health, keys, metrics, moments, projections, questions
 from runfold.http.routing import NamedRoute, Operation
 from runfold.http.server_state import ServerState
+from runfold.http.streams import sse
 from runfold.ledger import Ledger
 from runfold.projections.projection import AnyProjection
 from runfold.settings import Settings, listed
@@ -39,7 +40,7 @@ def create_app(
     `projections` are those that may be named in requests beside those that every program knows.
     """
     service = ServerState(ledger, access, limits or Limits(), {each.name: each for each in projections}, ledger.preparer())
-    feed, counts = Feed(), metrics.Metrics()
+    feed, counts = Feed(sse), metrics.Metrics()
     app = Starlette(routes=[*_routes(service, feed, counts), *docs.docs_routes(described)], lifespan=_while_serving)
     problems.add_handlers(app)
     _add_middleware(app, ledger.settings, counts)

@@ -17,7 +17,8 @@ from pydantic import ValidationError
 
 from runfold.domain.catalogue import event_types
 from runfold.domain.event import Recorded, refusal
-from runfold.errors import LedgerError, LedgerUnavailable, TooManyRequests, UnknownEventType, UnreadableEvent, UsageError
+from runfold.errors import LedgerUnavailable, TooManyRequests, UnknownEventType, UnreadableEvent, UsageError
+from runfold.feed.following import Complete, Failed, Following, Retries, Span
 from runfold.remote.calls import query
 from runfold.remote.client import URN, Client, Params, rebuilt
 from runfold.store.cursor import Cursor, Place
@@ -26,6 +27,8 @@ MOST = 1000
 SILENCE_SECONDS = 60.0
 """A stream has a heartbeat every 15 seconds; one that has said nothing for so long is dead."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+_ENDS = frozenset({"end", "bye", "dropped"})
+"""What a stream says when no more comes on its connection."""
 
 
 def recorded_of(told: Mapping[str, Any]) -> Recorded:
@@ -82,13 +85,12 @@ class RemoteSubscription:
     def __init__(
         self, client: Client, wanted: Mapping[str, Any], *, after: Place = 0, follow: bool = True, patience: float | None = None
     ) -> None:
-        self._client, self._follow, self._patience = client, follow, patience
+        self._client = client
         self._params = query({**wanted, "follow": follow})
         self._stopped = threading.Event()
         self._response: httpx2.Response | None = None
-        self._failures, self._failing_since = 0, 0.0
-        self._is_over = False
-        self._cursor = Cursor.parse(after)
+        begun = Cursor.parse(after)
+        self._state: Following[str | None] = Following(begun.position, begun.epoch, Retries(_pause, patience))
         self._events = self._all()
 
     def __iter__(self) -> Iterator[Recorded]:
@@ -102,12 +104,12 @@ class RemoteSubscription:
     @property
     def position(self) -> int:
         """The last position looked at."""
-        return self._cursor.position
+        return self._state.position
 
     @property
     def cursor(self) -> str:
         """`position` with its history, as text, once the server has said which that is: what to resume after."""
-        return str(self._cursor)
+        return str(Cursor(self._state.position, self._state.epoch))
 
     def stop(self) -> None:
         """End the iteration; from another thread too, at once."""
@@ -124,54 +126,57 @@ class RemoteSubscription:
             self._events.close()
 
     def _all(self) -> Generator[Recorded]:
-        while not self._is_over and not self._stopped.is_set():
-            pause = 0.0
-            try:
-                yield from self._connected()
-            except (LedgerUnavailable, TooManyRequests) as error:
-                if not self._stopped.is_set() and not self._may_go_on(error):
-                    raise
-                pause = float(getattr(error, "retry_after", 0.0))
-            if not self._is_over:
-                self._stopped.wait(max(pause, self._pause()))
+        while not self._stopped.is_set():
+            match self._state.step(now := time.monotonic()):
+                case Complete():
+                    return
+                case Failed(error):
+                    raise error
+                case _ if (pause := self._state.retry_at - now) > 0:
+                    self._stopped.wait(pause)
+                case _:
+                    yield from self._connected()
 
     def _connected(self) -> Iterator[Recorded]:
-        """What comes on one connection."""
+        """What comes on one connection, until it ends."""
         headers = {"Last-Event-ID": self.cursor}
-        with self._client.stream("/events", self._params, headers, SILENCE_SECONDS) as source:
-            self._response = source.response
-            if self._stopped.is_set():
-                return
-            for sent in source:
-                self._failures = 0
-                if "." in sent.event:
-                    recorded = recorded_of(orjson.loads(sent.data))
-                    if recorded.position > self.position:
-                        self._cursor = _sent(sent.id) or Cursor(recorded.position)
-                        yield recorded
-                elif not self._goes_on(sent):
-                    return
+        try:
+            with self._client.stream("/events", self._params, headers, SILENCE_SECONDS) as source:
+                self._response = source.response
+                for sent in source if not self._stopped.is_set() else ():
+                    yield from self._looked(sent)
+                    if sent.event in _ENDS:
+                        break
+        except (LedgerUnavailable, TooManyRequests) as error:
+            self._state.failed(error, time.monotonic())
+        else:
+            self._state.disconnected(time.monotonic())
 
-    def _goes_on(self, sent: httpx2.ServerSentEvent) -> bool:
-        """Take in what the stream says of itself; whether more comes on this connection. Raises LedgerError."""
-        if (said := _sent(sent.id)) is not None and said.position >= self.position and sent.event != "problem":
-            self._cursor = said
+    def _looked(self, sent: httpx2.ServerSentEvent) -> list[Recorded]:
+        """What one block of the stream brings: an event, or how far the server has looked. Raises LedgerError."""
+        said = _sent(sent.id)
+        if "." in sent.event:
+            recorded = recorded_of(orjson.loads(sent.data))
+            return self._went(recorded.position, said.epoch if said else None, [recorded])
+        if said is not None and said.position >= self.position and sent.event != "problem":
+            self._went(said.position, said.epoch, [])
         told = orjson.loads(sent.data) if sent.event in {"problem", "end"} else {}
         if "type" in told:  # it cannot go on, or its key is good no more
             raise rebuilt(str(told.pop("type")).removeprefix(URN), str(told.pop("detail")), told)
-        self._is_over = sent.event == "end"
-        return sent.event not in {"end", "bye", "dropped"}
+        if sent.event == "end":
+            self._state.ends_at(self.position)
+        return []
 
-    def _may_go_on(self, error: LedgerError) -> bool:
-        now = time.monotonic()
-        if not self._failures:
-            self._failing_since = now
-        is_for_now = not isinstance(error, LedgerUnavailable) or error.retriable
-        return is_for_now and (self._patience is None or now - self._failing_since < self._patience)
+    def _went(self, position: int, epoch: str | None, events: list[Recorded]) -> list[Recorded]:
+        """The server looked on from where this stands: what comes anew of what it sends."""
+        if position >= self.position:
+            self._state.confirmed(epoch)
+        return self._state.looked(Span(min(position, self.position), position, epoch, events))
 
-    def _pause(self) -> float:
-        self._failures += 1
-        return random.uniform(0.5, 1) * min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(self._failures - 1, 10))  # noqa: S311
+
+def _pause(failures: int) -> float:
+    """Seconds until it connects again after so many failures in a row: not all who lost a server come back at one moment."""
+    return random.uniform(0.5, 1) * min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(failures - 1, 10))  # noqa: S311
 
 
 def _sent(id: str) -> Cursor | None:

@@ -19,8 +19,10 @@ from runfold.domain.catalogue import event_types
 from runfold.domain.event import Recorded
 from runfold.domain.run import ENDED
 from runfold.errors import UsageError
-from runfold.feed.follower import ENDINGS, Follower, RunWatch, Wanted
+from runfold.feed.follower import Follower
+from runfold.feed.run_watch import ENDINGS, RunWatch
 from runfold.feed.shared import Feed
+from runfold.feed.wanted import Wanted
 from runfold.handles.tenant_ledger import TenantLedger
 from runfold.http.routing import Handler, NamedRoute, Operation, asked, model_of, route_of
 from runfold.http.server_state import ServerState

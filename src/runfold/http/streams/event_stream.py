@@ -8,7 +8,7 @@ from starlette.types import Receive, Scope, Send
 
 from runfold.access.key_watch import Ended
 from runfold.access.limits import Limits
-from runfold.feed.follower import Follower, ended_with_key
+from runfold.feed.follower import Follower
 from runfold.feed.shared import Feed
 from runfold.http.connections import STOP_SECONDS
 from runfold.http.scope import connection_of
@@ -63,7 +63,7 @@ class EventStream(Response):
         seconds = STOP_SECONDS if self._feed.closed else self._limits.stuck_seconds
         try:
             async with asyncio.timeout(seconds) as patience:
-                self._follower.hurry = lambda left: patience.reschedule(loop.time() + left)
+                self._follower.hurry = lambda: patience.reschedule(loop.time() + (0 if self._follower.refused else STOP_SECONDS))
                 await send(message)
         except TimeoutError:
             return False
@@ -78,11 +78,9 @@ class EventStream(Response):
         if (connection := connection_of(scope)) is None:
             return
         stuck = {"reason": f"nothing was read for {self._limits.stuck_seconds:g} s; connect again"}
-        said = (
-            sse.mark("dropped", *self._sent, stuck) if refused is None else sse.mark("end", *self._sent, ended_with_key(refused))
-        )
+        name, facts = ("dropped", stuck) if refused is None else ("end", sse.ended_with_key(refused))
         connection.let_pass()
-        await send(_body(said, more=False))
+        await send(_body(sse.mark(name, *self._sent, facts), more=False))
         connection.hang_up(STOP_SECONDS if self._feed.closed or refused else READ_ON_SECONDS)
 
     async def _until_gone(self, receive: Receive) -> None:

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import orjson
 
 from runfold.errors import KeyRefused
-from runfold.feed.follower import ended_with_key
 from runfold.http.streams.event_stream import Watching
+from runfold.http.streams.sse import ended_with_key
 
 LOOK_SECONDS = 0.5
 

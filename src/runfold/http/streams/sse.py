@@ -29,6 +29,8 @@ from uuid import UUID
 import orjson
 
 from runfold.domain.event import Recorded
+from runfold.errors import HistoryChanged, KeyRefused, LedgerError
+from runfold.http.problems import disclosed
 from runfold.store.cursor import cursor_of, name_of
 
 MEDIA_TYPE = "text/event-stream"
@@ -84,3 +86,15 @@ def mark(name: str, position: int, epoch: UUID, facts: Mapping[str, Any]) -> byt
     """Something that the stream says of itself."""
     data = orjson.dumps({"position": position, **facts})
     return b"id: %b\nevent: %b\ndata: %b\n\n" % (cursor_of(position, epoch).encode(), name.encode(), data)
+
+
+def problem(error: LedgerError) -> dict[str, Any]:
+    """What is said of an error, as problem details."""
+    error = disclosed(error)
+    facts = {"type": f"urn:runfold:error:{type(error).__name__}", "status": error.http_status, "detail": str(error)}
+    return {**facts, **error.facts} if isinstance(error, HistoryChanged) else facts
+
+
+def ended_with_key(error: KeyRefused) -> dict[str, Any]:
+    """What the end of a stream says whose key is good no more."""
+    return {"reason": str(error), **problem(error)}

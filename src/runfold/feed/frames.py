@@ -1,0 +1,31 @@
+"""How a stream is written: the port that a format of streams fills in, as `http/streams/sse.py` does."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
+from uuid import UUID
+
+from runfold.domain.event import Recorded
+from runfold.errors import LedgerError
+
+
+class Frame(NamedTuple):
+    """An event as a stream has it."""
+
+    position: int
+    data: bytes
+
+
+class Frames(Protocol):
+    """A format of streams."""
+
+    def frame(self, recorded: Recorded, epoch: UUID) -> bytes:
+        """An event of a history."""
+
+    def mark(self, name: str, position: int, epoch: UUID, facts: Mapping[str, Any]) -> bytes:
+        """Something that the stream says of itself."""
+
+    def heartbeat(self, position: int, epoch: UUID) -> bytes:
+        """The stream is alive, and everything up to a position was looked at."""
+
+    def problem(self, error: LedgerError) -> Mapping[str, Any]:
+        """What is said of an error."""
