@@ -187,12 +187,12 @@ class Following(Generic[E]):
     def looked(self, span: Span[T]) -> list[T]:
         """What is to be given of a part of the log: what was not given before, up to where something else comes first.
 
-        Nothing of a part that is of another history, or beyond what was looked at: what is between comes first. Raises
-        OutOfOrder.
+        Nothing of a part that is of another history, or that does not join what was looked at: what is between comes first.
+        Raises OutOfOrder.
         """
-        if span.epoch != self.epoch or span.after > self.position or span.up_to <= self.position:
-            return []
         up_to, before = min(span.up_to, self.bound), span.after
+        if self._refused is not None or span.epoch != self.epoch or span.after > self.position or up_to <= self.position:
+            return []
         for event in span.events:
             if not before < event.position <= span.up_to:
                 raise OutOfOrder(event.position, before, span.up_to)
