@@ -1,4 +1,4 @@
-"""Runfold's log for the `eventsourcing` library: its notification logs, subscriptions and projection runners follow it.
+"""The `eventsourcing` library's notification logs, subscriptions and projection runners follow Runfold's log.
 
 With PERSISTENCE_MODULE=runfold.adapters.eventsourcing an `Application[str]` is the log of one tenant, that of RUNFOLD_TENANT,
 in the database of RUNFOLD_DATABASE_URL; `RunfoldLog` is one without any setting of the library's. It is read and never
@@ -39,23 +39,23 @@ from runfold.store.reader import Reader
 
 
 class RecordedEvent(Recorded):
-    """A recorded event as the library has domain events: what happened is its `event`."""
+    """A recorded event in the shape of the library's domain events; `event` says what happened."""
 
     __slots__ = ()
 
     @property
     def originator_id(self) -> str:
-        """Its stream."""
+        """The library's word for the stream."""
         return self.stream
 
     @property
     def originator_version(self) -> int:
-        """Its version."""
+        """The library's word for the version."""
         return self.version
 
     @staticmethod
     def of(event_class: type[Event]) -> "type[RecordedEvent]":
-        """The class of the recorded events of a type, to register with the library's `singledispatchmethod`."""
+        """Return the class of all recorded events of one type, to register with the library's `singledispatchmethod`."""
         return _class_of(event_class)
 
 
@@ -65,10 +65,10 @@ def _class_of(event_class: type[Event]) -> type[RecordedEvent]:
 
 
 class LogMapper(Mapper[str]):
-    """Notifications of the log → `RecordedEvent`s."""
+    """Reads notifications of the log into `RecordedEvent`s."""
 
     def to_domain_event(self, stored_event: StoredEvent) -> DomainEventProtocol[str]:
-        """What was recorded. Raises MapperDeserialisationError for what is damaged, or of a newer Runfold."""
+        """Read an event. Raises MapperDeserialisationError where it is damaged, or was written by a newer Runfold."""
         if not isinstance(stored_event, LogNotification):
             fact = f"{stored_event.topic} of {stored_event.originator_id} was not read from the log"
             raise MapperDeserialisationError(f"{fact}; read it with an application of this persistence module")
@@ -79,7 +79,7 @@ class LogMapper(Mapper[str]):
         return RecordedEvent.of(type(recorded.event))._make(recorded)
 
     def to_stored_event(self, domain_event: DomainEventProtocol[str]) -> StoredEvent:  # noqa: ARG002
-        """Refused: the library records nothing here. Raises NotSupportedError."""
+        """Refuse: the library does not write to the log. Raises NotSupportedError."""
         refuse_to_record()
 
 
@@ -92,13 +92,13 @@ class Factory(InfrastructureFactory[TrackingRecorder]):
         self._reader: Reader | None = None
 
     def mapper(self, transcoder: Transcoder | None = None, mapper_class: type[Mapper[Any]] | None = None) -> Mapper[Any]:
-        """One that gives `RecordedEvent`s, unless MAPPER_TOPIC names another, which then reads types and JSON by itself."""
+        """Make a `LogMapper`, unless MAPPER_TOPIC names another class, which then reads types and JSON by itself."""
         if mapper_class is None and not self.env.get(self.MAPPER_TOPIC):
             mapper_class = LogMapper
         return super().mapper(transcoder, mapper_class)
 
     def application_recorder(self) -> LogRecorder:
-        """The log of a tenant. Raises LedgerError where it cannot be opened, or needs `runfold migrate`."""
+        """Open the log of a tenant. Raises LedgerError where that fails, or the database needs `runfold migrate`."""
         settings = self._settings()
         try:
             reader = self._open(settings)
@@ -115,19 +115,19 @@ class Factory(InfrastructureFactory[TrackingRecorder]):
         return self._reader
 
     def aggregate_recorder(self, purpose: str = "events") -> AggregateRecorder:
-        """The same log, stream by stream; there are no snapshots. Raises NotSupportedError."""
+        """Open the same log, to be read stream by stream. Raises NotSupportedError for snapshots, which are not kept."""
         if purpose != "events":
             self.close()
             raise NotSupportedError(f"Runfold keeps no {purpose} for this library; leave IS_SNAPSHOTTING_ENABLED off")
         return self.application_recorder()
 
     def tracking_recorder(self, tracking_recorder_class: type[TrackingRecorder] | None = None) -> TrackingRecorder:
-        """Refused: a view is kept elsewhere. Raises NotSupportedError."""
+        """Refuse: a view is kept by another persistence module. Raises NotSupportedError."""
         view = "a view" if tracking_recorder_class is None else tracking_recorder_class.__name__
         self._refuse_to_keep(view)
 
     def process_recorder(self) -> ProcessRecorder:
-        """Refused: what is derived from the log is kept elsewhere. Raises NotSupportedError."""
+        """Refuse: events that are derived from the log are kept by another persistence module. Raises NotSupportedError."""
         self._refuse_to_keep("the events and the tracking of a projection")
 
     def close(self) -> None:
@@ -139,7 +139,7 @@ class Factory(InfrastructureFactory[TrackingRecorder]):
         self._reader = self._database = None
 
     def _settings(self) -> Settings:
-        """RUNFOLD_… of the application's environment, also with its name before: ACME_RUNFOLD_TENANT."""
+        """Read RUNFOLD_… from the application's environment; its name may stand before, as in ACME_RUNFOLD_TENANT."""
         given = {name: self.env.get(f"RUNFOLD_{name.upper()}") for name in Settings.model_fields}
         return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]  # text
 
@@ -158,5 +158,5 @@ class RunfoldLog(Application[str]):
     """
 
     def construct_factory(self, env: Environment) -> InfrastructureFactory[Any]:
-        """This module's, whatever PERSISTENCE_MODULE says."""
+        """Make this module's factory, whatever PERSISTENCE_MODULE says."""
         return Factory(env)

@@ -1,4 +1,4 @@
-"""The log as the `eventsourcing` library's recorder and subscription: read-only, one tenant's, rows as they are stored."""
+"""The recorder and the subscription through which the `eventsourcing` library reads the log of one tenant."""
 
 import threading
 import time
@@ -36,13 +36,13 @@ PATIENCE_SECONDS = 300.0
 
 @dataclass(frozen=True)
 class LogNotification(Notification):
-    """A notification with all that the log has of the event; topic and state are its type and its JSON."""
+    """A notification that carries the whole row of the log; its topic is the event's type, its state the event's JSON."""
 
     stored: Stored
 
     @classmethod
     def of(cls, stored: Stored) -> "LogNotification":
-        """A row of the log."""
+        """Make a notification of a row."""
         return cls(
             id=stored.position,
             originator_id=stored.stream,
@@ -54,7 +54,7 @@ class LogNotification(Notification):
 
 
 class LogSubscription(Subscription["LogRecorder"]):
-    """The notifications after a position, each once and in order, and then the new ones as they come.
+    """Iterates the notifications after a position, each once and in order, and then the new ones as they come.
 
     While the database is away it waits and tries again. Raises OperationalError once that takes too long, HistoryChanged where
     the ledger was put back to before what was given here, or to before where it was to begin.
@@ -70,7 +70,7 @@ class LogSubscription(Subscription["LogRecorder"]):
         self._epoch: UUID | None = None
         self._failing_since: float | None = None
         self._turn = threading.Lock()
-        """Held by whoever reads: what it listens with is closed once nobody does."""
+        """Whoever reads holds it, so that the connection that listens is closed by nobody else meanwhile."""
         self._stopping = threading.Event()
 
     def stop(self) -> None:
@@ -94,7 +94,7 @@ class LogSubscription(Subscription["LogRecorder"]):
         raise StopIteration
 
     def _is_more(self) -> bool:
-        """Read on. False where there is nothing new, or the database is away."""
+        """Read on; return False where there is nothing new, or the database is away."""
         try:
             head = epochs.still(self._reader, self._scanned, self._epoch or self._reader.head().epoch)
             self._epoch = head.epoch
@@ -114,7 +114,7 @@ class LogSubscription(Subscription["LogRecorder"]):
         return is_more
 
     def _wait(self) -> None:
-        """Until there may be more, for a moment at most."""
+        """Wait until there may be more, for a moment at most."""
         try:
             self._listener.wait(LOOK_AGAIN_SECONDS)
         except psycopg.Error:
@@ -122,14 +122,14 @@ class LogSubscription(Subscription["LogRecorder"]):
 
 
 class LogRecorder(ApplicationRecorder):
-    """The log of one tenant, read-only. `require_topics` raises UsageError for topics that no event can have."""
+    """Reads the log of one tenant. `require_topics` raises UsageError for topics that no event can have."""
 
     def __init__(self, reader: TenantReader, require_topics: Callable[[Sequence[str]], object] = event_types.require) -> None:
         self.reader = reader
         self._require_topics = require_topics
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **_: Any) -> Sequence[int] | None:
-        """Refused, but for nothing. Raises NotSupportedError."""
+        """Refuse to store any event. Raises NotSupportedError."""
         if stored_events:
             refuse_to_record()
         return []
@@ -143,7 +143,7 @@ class LogRecorder(ApplicationRecorder):
         desc: bool = False,
         limit: int | None = None,
     ) -> Sequence[StoredEvent]:
-        """A stream, by version. Raises OperationalError."""
+        """Read a stream by version. Raises OperationalError."""
         with _in_words_of_the_library():
             found = stored_stream(
                 self.reader,
@@ -164,7 +164,7 @@ class LogRecorder(ApplicationRecorder):
         *,
         inclusive_of_start: bool = True,
     ) -> Sequence[Notification]:
-        """A page of the log, in order. Raises OperationalError, ProgrammingError for topics that no event can have."""
+        """Read a page of the log. Raises OperationalError, ProgrammingError for topics that no event can have."""
         after = 0 if start is None else start - inclusive_of_start
         up_to = LATEST if stop is None else stop
         with _in_words_of_the_library():
@@ -172,17 +172,17 @@ class LogRecorder(ApplicationRecorder):
         return [LogNotification.of(stored) for stored in found]
 
     def max_notification_id(self) -> int | None:
-        """The position of the tenant's last event, None where it has none. Raises OperationalError."""
+        """Find the position of the tenant's last event, None where it has none. Raises OperationalError."""
         with _in_words_of_the_library():
             last = stored_page(self.reader, Filter(), limit=1, descending=True)
         return last[0].position if last else None
 
     def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> LogSubscription:
-        """What comes after a position. Raises ProgrammingError for topics that no event can have."""
+        """Follow the log after a position. Raises ProgrammingError for topics that no event can have."""
         return LogSubscription(self, gt, topics)
 
     def wanted(self, topics: Sequence[str]) -> Filter:
-        """The events of some topics; of all, where none is named. Raises ProgrammingError."""
+        """Make the filter for some topics, which takes all where none is named. Raises ProgrammingError."""
         try:
             self._require_topics(topics)
         except UsageError as error:
@@ -191,7 +191,7 @@ class LogRecorder(ApplicationRecorder):
 
 
 def refuse_to_record() -> NoReturn:
-    """The library records nothing here. Raises NotSupportedError."""
+    """Say how events are recorded instead. Raises NotSupportedError."""
     raise NotSupportedError(
         "Runfold's log is followed read-only by this library; record with Runfold's own commands:"
         " `with runfold.Ledger.open() as ledger: ledger.create_thread(…)`"

@@ -24,7 +24,7 @@ _WRITTEN = re.compile(PATTERN.removeprefix("^").removesuffix("$"), re.ASCII)
 
 
 def parse_duration(text: str) -> timedelta:
-    """`90s` as a timedelta. Raises ValueError for another form, and for what is longer than anything can last."""
+    """Read `90s` as a timedelta. Raises ValueError for another form, and for what is longer than LONGEST."""
     found = _WRITTEN.fullmatch(text)
     if found is None:
         raise ValueError(f"{text[:40]!r} {NOT_ONE}")
@@ -39,7 +39,7 @@ def parse_duration(text: str) -> timedelta:
 
 
 def duration(name: str, given: str | timedelta) -> timedelta:
-    """What was given as the field `name`: text or a timedelta. Raises InvalidEvent."""
+    """Read what was given as the field `name`, text or a timedelta. Raises InvalidEvent."""
     if isinstance(given, timedelta):
         return given
     if not isinstance(given, str):
@@ -51,7 +51,7 @@ def duration(name: str, given: str | timedelta) -> timedelta:
 
 
 def write_duration(length: timedelta) -> str:
-    """A timedelta as text that means the same. Raises ValueError for a negative one, and for parts of a millisecond."""
+    """Write a timedelta as text that means the same. Raises ValueError for a negative one, and for parts of a millisecond."""
     for unit in ("s", "ms", "m", "h", "d"):
         number, rest = divmod(length, _UNITS[unit])
         if not rest and 0 <= number < 10**9:

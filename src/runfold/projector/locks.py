@@ -13,22 +13,22 @@ def take_lock(connection: Connection, name: Literal["generations", "moments", "s
 
 
 def take_session_lock(connection: Connection, name: str) -> bool:
-    """Whether the connection has the lock from now on, until it closes; it never waits for who has it. For autocommit."""
+    """Return whether the connection has the lock from now on, until it closes. It must be in autocommit, and does not wait."""
     row = connection.execute("SELECT runfold.take_session_lock(%s) AS taken", [name]).fetchone()
     return row is not None and bool(row["taken"])
 
 
 def is_held(connection: Connection, name: str) -> bool:
-    """Whether a session that lives holds the lock."""
+    """Return whether a session that lives holds the lock."""
     row = connection.execute(_IS_HELD, [name]).fetchone()
     return row is not None and bool(row["held"])
 
 
 def rebuilding(read_model: str) -> str:
-    """The session lock of who rebuilds a read model."""
+    """Name the session lock that a rebuild of a read model holds."""
     return f"rebuild {read_model}"
 
 
 def making(schema: str) -> str:
-    """The session lock of who makes a schema of the past."""
+    """Name the session lock that the making of a schema of the past holds."""
     return f"schema {schema}"

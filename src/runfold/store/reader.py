@@ -84,7 +84,7 @@ class Reader:
     def raw_page(
         self, wanted: Filter | None, after: int, up_to: int, limit: int, *, descending: bool = False
     ) -> list[tuple[Any, ...]]:
-        """The rows of a page, not read into events; `decode` takes them."""
+        """Return the rows of a page as they are stored; `decode` reads them."""
         found: list[tuple[Any, ...]] = []
         while len(found) < limit and after < up_to:
             more, end = self.raw_stretch(wanted, after, up_to, limit - len(found), descending=descending)
@@ -116,7 +116,7 @@ class Reader:
     def raw_stretch(
         self, wanted: Filter | None, after: int, up_to: int, limit: int, *, descending: bool = False
     ) -> tuple[list[tuple[Any, ...]], int]:
-        """Rows, and the position up to which that is all there are; descending, from which on."""
+        """Return rows, and the position up to which these are all; descending, from which on."""
         wanted = wanted or Filter()
         if self.tenant != EVERY_TENANT:
             wanted = replace(wanted, tenant_id=self.tenant)

@@ -8,7 +8,7 @@ from runfold.store.writer import Writer
 
 
 class Recorder:
-    """The log: `writer` appends, `reader` reads."""
+    """The log of one database, where `writer` appends and `reader` reads."""
 
     def __init__(self, datastore: Datastore) -> None:
         self.store = datastore

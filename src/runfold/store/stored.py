@@ -1,4 +1,4 @@
-"""The log as it is stored, not read into events: for who hands payloads on, or reads some that no event of ours has."""
+"""Rows of the log as they are stored, for who reads payloads by themselves or hands them on unread."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from runfold.store.reader import LATEST, TenantReader
 
 
 class Stored(NamedTuple):
-    """A row of the log, its columns as `decode` takes them."""
+    """A row of the log, with its columns in the order that `decode` takes."""
 
     position: int
     stream: str
@@ -27,14 +27,14 @@ class Stored(NamedTuple):
     salt: bytes | None
 
     def read(self) -> Recorded:
-        """The recorded event. Raises UnknownEventType, UnreadableEvent."""
+        """Read the event. Raises UnknownEventType, UnreadableEvent."""
         return decode(self)
 
 
 def stored_stretch(
     reader: TenantReader, wanted: Filter, *, after: int, up_to: int = LATEST, limit: int
 ) -> tuple[list[Stored], int]:
-    """At most `limit` rows in order, and the position up to which these are all: as `Reader.stretch`, but not read."""
+    """Return at most `limit` rows in order, and the position up to which these are all, as `Reader.stretch` does."""
     rows, position = reader.raw_stretch(wanted, after, up_to, limit)
     return [Stored(*row) for row in rows], position
 
@@ -42,7 +42,7 @@ def stored_stretch(
 def stored_page(
     reader: TenantReader, wanted: Filter, *, after: int = 0, up_to: int = LATEST, limit: int, descending: bool = False
 ) -> list[Stored]:
-    """At most `limit` rows after one position and up to another, however far apart: as `Reader.page`, but not read."""
+    """Return at most `limit` rows after one position and up to another, however far apart, as `Reader.page` does."""
     return [Stored(*row) for row in reader.raw_page(wanted, after, up_to, limit, descending=descending)]
 
 
@@ -55,7 +55,7 @@ def stored_stream(
     limit: int = LATEST,
     descending: bool = False,
 ) -> list[Stored]:
-    """The rows of a stream by version, the last ones first if `descending`."""
+    """Return rows of a stream by version, the last ones first if `descending`."""
     query = (
         f"SELECT {COLUMNS} FROM runfold.log"
         " WHERE originator_id = %b AND tenant_id = %b AND originator_version > %b AND originator_version <= %b"
