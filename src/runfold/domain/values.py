@@ -199,12 +199,13 @@ def json_text(value: Any, path: str = "") -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def digest(text: str) -> str:
-    """`sha256:…` over the UTF-8 bytes of `text`: what an approval binds to.
+def digest(text: str | bytes) -> str:
+    """`sha256:…` over `text`, as UTF-8: what an approval binds to.
 
     Text that is no text (a lone surrogate) has a digest too: it is refused where it would be recorded, with its path.
     """
-    return f"sha256:{hashlib.sha256(text.encode(errors='surrogatepass')).hexdigest()}"
+    raw = text.encode(errors="surrogatepass") if isinstance(text, str) else text
+    return f"sha256:{hashlib.sha256(raw).hexdigest()}"
 
 
 def canonical(fields: dict[str, Any]) -> str:

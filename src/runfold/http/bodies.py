@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
@@ -19,9 +19,13 @@ from runfold.http.scope import rest_of_body
 
 M = TypeVar("M", bound=BaseModel)
 
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
-"""Matches a JSON string, without backtracking, so that its time is proportional to the input."""
+_INSIDE = rb'[^"\\]*+(?:\\.[^"\\]*+)*+'
+_REST_OF_STRING = re.compile(_INSIDE, re.DOTALL)
+_STRING = re.compile(b'"%b"' % _INSIDE, re.DOTALL)
+_WHOLE_STRINGS = re.compile(b'(?:[^"]*+"%b")*+' % _INSIDE, re.DOTALL)
+"""These match JSON strings without backtracking, so that their time is proportional to the input."""
 _PIECE = 64 * 1024
+"""Bytes that are looked at in one call, during which no other thread runs."""
 
 
 class Body(BaseModel):
@@ -71,18 +75,43 @@ def _taken(unpack: Unpacker, chunk: bytes) -> bytes:
 
 def require_few_values(raw: bytes, most: int) -> None:
     """Raise TooLarge for JSON of more values than are taken: many small ones take far more time and memory than their bytes."""
-    if _has_more_marks(raw, most) and _has_more_marks(_STRING.sub(b"", raw), most):
+    pieces = (raw[start : start + _PIECE] for start in range(0, len(raw), _PIECE))
+    if _have_more_marks(pieces, most) and _have_more_marks(_outside_strings(raw), most):
         raise TooLarge("the body", most, "JSON values")
 
 
-def _has_more_marks(raw: bytes, most: int) -> bool:
-    """Return whether there are more separators than that. It counts piece by piece, so that other threads run meanwhile."""
+def _have_more_marks(pieces: Iterable[bytes], most: int) -> bool:
+    """Return whether pieces of JSON have more separators than that."""
     found = 0
-    for start in range(0, len(raw), _PIECE):
-        found += sum(raw.count(mark, start, start + _PIECE) for mark in (b",", b"[", b"{", b":"))
+    for piece in pieces:
+        found += sum(piece.count(mark) for mark in (b",", b"[", b"{", b":"))
         if found > most:
             return True
     return False
+
+
+def _outside_strings(raw: bytes) -> Iterator[bytes]:
+    """Yield what stands outside of the strings of JSON. A string that is not closed goes on to the end."""
+    at = 0
+    while at < len(raw):
+        if end := _end(_WHOLE_STRINGS, raw, at) - at:
+            yield _STRING.sub(b"", raw[at : at + end])
+            at += end
+        elif (quote := raw.find(b'"', at, at + _PIECE)) >= 0:
+            yield raw[at:quote]
+            at = quote + 1
+            while (end := _end(_REST_OF_STRING, raw, at)) > at:  # the string is longer than a piece
+                at = end
+            at += 1
+        else:
+            yield raw[at : at + _PIECE]
+            at += _PIECE
+
+
+def _end(pattern: re.Pattern[bytes], raw: bytes, at: int) -> int:
+    """Return where what matches from there on in one piece ends."""
+    found = pattern.match(raw, at, at + _PIECE)
+    return found.end() if found else at
 
 
 def parsed(request: Request, raw: bytes, model: type[M]) -> M:

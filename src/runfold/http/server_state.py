@@ -128,7 +128,7 @@ class ServerState:
         if not 0 < len(key) <= MOST_KEY_CHARACTERS or not key.isascii() or not key.isprintable():
             raise InvalidEvent(KEY_HEADER, f"must be 1 to {MOST_KEY_CHARACTERS} printable ASCII characters; send a random id")
         head = f"{request.method} {request.url.path} {request.headers.get('if-match', '')}"
-        asked = await self.pools.on_body(len(body), lambda: digest(f"{head} {body.decode(errors='replace')}"))
+        asked = await self.pools.on_body(len(body), lambda: digest(f"{head} ".encode() + body))
         async with self._in_turn((*caller.identity, key)):
             yield caller._replace(key=key, request=asked)
 
