@@ -18,7 +18,7 @@ from runfold.projector.as_of import PastSchema
 from runfold.projector.filling import Progress
 from runfold.projector.moments import Limits
 from runfold.projector.preparing import Preparer
-from runfold.projector.rebuild import Rebuilt, Told
+from runfold.projector.rebuild import Rebuilt, StageProgress
 from runfold.projector.status import ProjectionStatus
 from runfold.queries.moments import Moments, MomentView
 from runfold.queries.past import MOST_EVENTS
@@ -138,7 +138,7 @@ class Ledger(TenantLedger):
         return self.folding.retry(name)
 
     def rebuild(
-        self, *names: str | AnyProjection, processes: int = 2, keep: bool = False, told: Told | None = None
+        self, *names: str | AnyProjection, processes: int = 2, keep: bool = False, told: StageProgress | None = None
     ) -> list[Rebuilt]:
         """Fold read models anew beside the ones in use, compare, catch up, switch. With `keep`, compare only.
 

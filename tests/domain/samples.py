@@ -8,6 +8,7 @@ from runfold.domain.approval_events import ApprovalRequested, ApprovalRule, Appr
 from runfold.domain.decision import DecisionEvaluated, DecisionMade, Option, Outcome, OutcomeRecorded
 from runfold.domain.event import Events
 from runfold.domain.message import MessageAdded
+from runfold.domain.parts import TextPart
 from runfold.domain.problem import ProblemReported
 from runfold.domain.run import Run
 from runfold.domain.run_events import (
@@ -23,7 +24,7 @@ from runfold.domain.run_events import (
 from runfold.domain.thread import ThreadCreated
 from runfold.domain.tool_call import Failure, ToolCalled
 from runfold.domain.usage import CostReported, Tokens, UsageRecorded
-from runfold.domain.values import Actor, TextPart, digest
+from runfold.domain.values import Actor, digest
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 ONE_O_CLOCK = NOON + timedelta(hours=1)

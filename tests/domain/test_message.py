@@ -15,7 +15,7 @@ from runfold.domain.message import (
     MessageState,
     Role,
 )
-from runfold.domain.values import DataPart, FilePart, ReasoningPart, SourcePart, TextPart
+from runfold.domain.parts import DataPart, FilePart, ReasoningPart, SourcePart, TextPart
 
 from .samples import RUNNING, message, streaming
 from .story import given

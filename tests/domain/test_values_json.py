@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runfold.domain.parts import DataPart
 from runfold.domain.run_events import RunMetadataMerged
 from runfold.domain.step import StatePatched, StateSnapshotTaken
 from runfold.domain.usage import Tokens
-from runfold.domain.values import INT_LIMIT, DataPart, canonical, json_text, parse_json, same
+from runfold.domain.values import INT_LIMIT, canonical, json_text, parse_json, same
 from runfold.errors import InvalidEvent
 from runfold.store.codec import encode
 

@@ -9,10 +9,11 @@ from pydantic import ValidationError
 
 from runfold.domain.event import Metadata
 from runfold.domain.message import MessageAdded, MessagePartAppended
+from runfold.domain.parts import TextPart
 from runfold.domain.run_events import RunCreated, RunLinked, RunMetadataMerged
 from runfold.domain.step import StatePatched, StateSnapshotTaken
 from runfold.domain.tool_call import ToolCalled
-from runfold.domain.values import Actor, TextPart, digest
+from runfold.domain.values import Actor, digest
 from runfold.errors import InvalidEvent
 
 from .refusals import read_back, refused, with_field

@@ -14,7 +14,7 @@ from runfold.errors import KeyRefused
 from runfold.http.app import create_app
 from runfold.http.routes import health
 from runfold.http.routes.health import late
-from runfold.projector.status import ProjectionStatus, State
+from runfold.projector.status import ProjectionState, ProjectionStatus
 from tests.serving import Anybody, serving
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def test_a_missing_migration_is_named(ledger: Ledger, client: httpx2.Client, dat
 
 @pytest.fixture
 def status() -> Callable[..., ProjectionStatus]:
-    def make(state: State, *, position: int | None = 5, seconds: float = 0.0) -> ProjectionStatus:
+    def make(state: ProjectionState, *, position: int | None = 5, seconds: float = 0.0) -> ProjectionStatus:
         return ProjectionStatus(
             name="usage", version=1, generation=1, state=state, position=position, head=9, behind_seconds=seconds
         )

@@ -8,7 +8,8 @@ import pytest
 from runfold import Ledger, Run, Thread
 from runfold.domain.run_events import StuckRule
 from runfold.handles.decision import Decision
-from runfold.projections.attention import Attention, AttentionRow
+from runfold.projections.attention import Attention
+from runfold.projections.attention_row import AttentionRow
 from tests.projections.folded import rows_of
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -29,8 +29,9 @@ from runfold.api.route import KINDS
 from runfold.api.table import COMMANDS, NOT_OVER_HTTP, QUESTIONS, QUESTIONS_NOT_OVER_HTTP
 from runfold.commands.caller import Caller
 from runfold.domain.decision import Option
+from runfold.domain.parts import TextPart
 from runfold.domain.run_events import Goal
-from runfold.domain.values import Actor, TextPart
+from runfold.domain.values import Actor
 from runfold.errors import LedgerError, UsageError
 from runfold.handles.handle import Handle
 from runfold.handles.ledger_handle import LedgerHandle

@@ -7,7 +7,8 @@ from pydantic import Field
 
 from runfold.domain.event import AlreadyRecorded, Event, Events
 from runfold.domain.life import Life
-from runfold.domain.values import Count, Id, Label, Part, Text, TextPart, same
+from runfold.domain.parts import Part, TextPart
+from runfold.domain.values import Count, Id, Label, Text, same
 
 Role = Literal["system", "developer", "user", "assistant", "tool", "reasoning", "activity"]
 Content = tuple[Part, ...]

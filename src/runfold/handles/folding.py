@@ -12,9 +12,10 @@ from runfold.projections.projection import AnyProjection
 from runfold.projections.registry import chosen, known
 from runfold.projector import as_of as past
 from runfold.projector import generations
-from runfold.projector.as_of import Branch, Leaving, PastSchema
+from runfold.projector.as_of import PastSchema
+from runfold.projector.branch import Branch, Leaving
 from runfold.projector.connection import connect
-from runfold.projector.rebuild import Rebuild, Rebuilt, Told
+from runfold.projector.rebuild import Rebuild, Rebuilt, StageProgress
 from runfold.projector.status import ProjectionStatus, as_seen_by, retry, statuses
 from runfold.projector.worker import Progress, Worker
 from runfold.queries.reading import Reading
@@ -50,7 +51,7 @@ class Folding:
             return retry(connection, name)
 
     def rebuild(
-        self, *names: str | AnyProjection, processes: int = 2, keep: bool = False, told: Told | None = None
+        self, *names: str | AnyProjection, processes: int = 2, keep: bool = False, told: StageProgress | None = None
     ) -> list[Rebuilt]:
         """Do what `Ledger.rebuild` says."""
         return Rebuild(self.projector(), chosen(names), processes, keep, told).run()

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from runfold.domain.decision import DecisionMade, Outcome, OutcomeCorrected, OutcomeRecorded
 from runfold.domain.event import Recorded
 from runfold.domain.message import MessageAdded, MessagePartAppended, MessageRevised
+from runfold.domain.parts import ReasoningPart, TextPart
 from runfold.domain.run_events import (
     RunCancelled,
     RunCompleted,
@@ -22,7 +23,7 @@ from runfold.domain.run_events import (
     RunWaiting,
 )
 from runfold.domain.tool_call import ToolCalled, ToolCancelled, ToolFailed, ToolSucceeded
-from runfold.domain.values import ReasoningPart, TextPart, json_text
+from runfold.domain.values import json_text
 from runfold.history.path import fold_tool_calls
 from runfold.history.views import ApprovalView, Message, ToolCallView, View
 

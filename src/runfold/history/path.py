@@ -15,6 +15,7 @@ from runfold.domain.message import (
     MessageSealed,
     MessageState,
 )
+from runfold.domain.parts import Part, TextPart
 from runfold.domain.run_events import RunCancelled, RunFailed
 from runfold.domain.step import StatePatched, StateSnapshotTaken
 from runfold.domain.tool_call import (
@@ -26,7 +27,6 @@ from runfold.domain.tool_call import (
     ToolStarted,
     ToolSucceeded,
 )
-from runfold.domain.values import Part, TextPart
 from runfold.errors import RunNotFound
 from runfold.history.tree import Tree
 from runfold.history.views import Message, ToolCallView

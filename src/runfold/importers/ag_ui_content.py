@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from runfold.domain.values import DataPart, FilePart, Part, TextPart, canonical, json_text, parse_json, same
+from runfold.domain.parts import DataPart, FilePart, Part, TextPart
+from runfold.domain.values import canonical, json_text, parse_json, same
 from runfold.errors import InvalidEvent
 from runfold.importers.ag_ui_shapes import Sent
 

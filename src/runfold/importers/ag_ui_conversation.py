@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runfold.commands.caller import Envelope
-from runfold.domain.values import Part
+from runfold.domain.parts import Part
 from runfold.errors import InvalidEvent
 from runfold.ids import stable_id
 from runfold.importers.recording import Recording, SourceRun

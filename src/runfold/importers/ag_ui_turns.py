@@ -18,8 +18,8 @@ from typing import Any
 import jsonpatch
 
 from runfold.commands.caller import Envelope
+from runfold.domain.parts import DataPart, Part, ReasoningPart, TextPart
 from runfold.domain.step import apply_patch
-from runfold.domain.values import DataPart, Part, ReasoningPart, TextPart
 from runfold.errors import InvalidEvent
 from runfold.importers.ag_ui_content import parts_of, same_json
 from runfold.importers.ag_ui_conversation import AGENT, CLIENT, Call, Conversation, Past, TurnWriter

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from runfold.commands.caller import Envelope
 from runfold.domain.approval_events import ONLY_PEOPLE
+from runfold.domain.parts import DataPart, FilePart, Part, ReasoningPart, TextPart
 from runfold.domain.thread import MAIN
-from runfold.domain.values import DataPart, FilePart, Part, ReasoningPart, TextPart
 from runfold.ids import stable_id
 from runfold.importers.claude_asks import Ask, asks_of, said
 from runfold.importers.claude_session import Block, Branch, Conversation, Entry, Line

@@ -12,11 +12,11 @@ from typing import Any
 from runfold.domain.decision import DecisionMade, OutcomeRecorded
 from runfold.domain.event import Recorded
 from runfold.domain.message import MessageAdded, MessageRevised
+from runfold.domain.parts import Part, TextPart
 from runfold.domain.run_events import RunCancelled, RunCompleted, RunCreated, RunFailed
 from runfold.domain.thread import ThreadImported
 from runfold.domain.tool_call import ToolCalled, ToolCancelled, ToolFailed, ToolSucceeded
 from runfold.domain.usage import Tokens, UsageRecorded
-from runfold.domain.values import Part, TextPart
 from runfold.errors import CommandRefused, DuplicateWithDifferentContent, InvalidEvent, NotFound, ThreadNotFound
 from runfold.handles.batch import Batch
 from runfold.handles.message import Message

@@ -22,7 +22,7 @@ from runfold.domain.message import (
     MessageSealed,
     Role,
 )
-from runfold.domain.values import TextPart
+from runfold.domain.parts import TextPart
 from runfold.projections.projection import Key, Projection, Row
 
 FIRST = 1

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -20,6 +20,7 @@ from runfold.projections.fold import FoldFailed, Standings, take_in
 from runfold.projections.projection import AnyProjection
 from runfold.projections.registry import source_of
 from runfold.projector import filling
+from runfold.projector.branch import Branch
 from runfold.projector.connection import connect
 from runfold.projector.filling import Job, Progress, Target
 from runfold.projector.locks import making, take_session_lock
@@ -34,32 +35,6 @@ PAGE = 10_000
 NOTE_SECONDS = 0.25
 TURN_SECONDS = 0.1
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
-
-
-class Leaving(NamedTuple):
-    """Up to where a run belongs to a path: its version there, and for what stands beside it, such as approvals, the position."""
-
-    version: int
-    position: int
-
-
-@dataclass(frozen=True)
-class Branch:
-    """The path root → run of one thread of a tenant, by the ids of its runs."""
-
-    tenant_id: str
-    thread_id: str
-    run_id: str
-    path: Mapping[str, Leaving]
-
-    def holds(self, recorded: Recorded) -> bool:
-        """Whether an event is on the path: the thread's own are, and of each run what came before its child left it."""
-        if recorded.stream == self.thread_id:
-            return True
-        if (leaving := self.path.get(recorded.stream)) is not None:
-            return recorded.version <= leaving.version
-        beside = self.path.get(recorded.context.run_id or "")
-        return beside is not None and not recorded.stream.startswith("run_") and recorded.position <= beside.position
 
 
 @dataclass(frozen=True)
@@ -155,24 +130,24 @@ def _fold(
     """Fill the tables: thread by thread in several processes what can be, the rest in the order of positions."""
     at_once = {name: each for name, each in projections.items() if each.partition == "thread" and branch is None}
     others = [each for name, each in projections.items() if name not in at_once]
-    told = _Told(connection, schema, position, rounds=bool(at_once) + bool(others), progress=progress)
+    noted = _Progress(connection, schema, position, rounds=bool(at_once) + bool(others), progress=progress)
     if at_once:
         targets = tuple(Target(source_of(each), schema) for each in at_once.values())
         job = Job(f"schema-{schema}-{secrets.token_hex(6)}", position, epoch, targets)
         with connection.transaction():
             filling.plan(connection, job, processes)
-        filling.fill(datastore, connection, job, processes, told)
+        filling.fill(datastore, connection, job, processes, noted)
         connection.execute(filling.QUERIES["remove job"], {"job": job.job})
-        told.next_round()
+        noted.next_round()
     if others:
-        _fold_in_order(connection, others, schema, _events(connection, others, position, branch, told))
+        _fold_in_order(connection, others, schema, _events(connection, others, position, branch, noted))
     for projection in projections.values():
         table = Table(projection, 0, schema=schema)
         table.create_indexes(connection)
         connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(schema, table.name)))
 
 
-class _Told:
+class _Progress:
     """Notes how far it is where everybody can see it, and tells who asked. Some events are gone through twice."""
 
     def __init__(self, connection: Connection, schema: str, position: int, rounds: int, progress: Progress | None) -> None:

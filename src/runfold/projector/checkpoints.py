@@ -22,7 +22,7 @@ from runfold.store.queries import named_queries
 
 QUERIES = named_queries("runfold.projector", "checkpoints.sql")
 
-State = Literal["filling", "building", "live", "previous"]
+GenerationState = Literal["filling", "building", "live", "previous"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class ReadModel:
     fingerprint: str
     depends_on: str
     source: str
-    state: State
+    state: GenerationState
     position: int | None
     epoch: UUID | None
     token: int | None

@@ -9,7 +9,7 @@ from psycopg import sql
 from runfold.errors import ProjectionChanged, ProjectionStopped, RebuildRefused
 from runfold.projections.projection import AnyProjection
 from runfold.projections.registry import source_of
-from runfold.projector.checkpoints import QUERIES, Claim, ClaimsLost, ReadModel, State, read_models
+from runfold.projector.checkpoints import QUERIES, Claim, ClaimsLost, GenerationState, ReadModel, read_models
 from runfold.projector.locks import is_held, rebuilding, take_lock
 from runfold.projector.schemas import creation, removal
 from runfold.projector.tables import READ_SCHEMA, Table, fingerprint, keep_tenants_apart
@@ -64,7 +64,7 @@ def begin(connection: Connection, projection: AnyProjection, epoch: UUID) -> Non
             if model.state in {"filling", "building"}:
                 remove(connection, model)
         generation = max((model.generation for model in own), default=0) + 1
-        state: State = "building" if any(model.state == "live" for model in own) else "live"
+        state: GenerationState = "building" if any(model.state == "live" for model in own) else "live"
         _make(connection, projection, generation, state)
         start(connection, projection, generation, epoch)
 
@@ -74,7 +74,7 @@ def is_being_rebuilt(connection: Connection, name: str) -> bool:
     return is_held(connection, rebuilding(name))
 
 
-def renew(connection: Connection, projection: AnyProjection, state: State) -> int:
+def renew(connection: Connection, projection: AnyProjection, state: GenerationState) -> int:
     """Make a generation beside the one in use, whether it is wanted or not; one that was in the making is dropped.
 
     One that is to be filled has no indexes and no checkpoint yet. Returns its number.
@@ -215,7 +215,7 @@ def _enable_row_security(connection: Connection, relation: sql.Identifier, *, is
         keep_tenants_apart(connection, relation)
 
 
-def _make(connection: Connection, projection: AnyProjection, generation: int, state: State) -> None:
+def _make(connection: Connection, projection: AnyProjection, generation: int, state: GenerationState) -> None:
     table = Table(projection, generation)
     connection.execute(creation(READ_SCHEMA))
     connection.execute(
@@ -239,5 +239,5 @@ def _make(connection: Connection, projection: AnyProjection, generation: int, st
         table.show(connection)
 
 
-def _set_state(connection: Connection, name: str, generation: int, state: State) -> None:
+def _set_state(connection: Connection, name: str, generation: int, state: GenerationState) -> None:
     connection.execute(QUERIES["set state"], {"name": name, "generation": generation, "state": state})

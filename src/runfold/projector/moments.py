@@ -30,7 +30,7 @@ QUERIES = named_queries("runfold.projector", "moments.sql")
 SWEEP_SECONDS = 30.0
 """How often what is unused is looked for."""
 
-State = Literal["waiting", "running", "ready", "failed"]
+MomentState = Literal["waiting", "running", "ready", "failed"]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Moment:
         return id_of(self.schema)
 
     @property
-    def state(self) -> State:
+    def state(self) -> MomentState:
         """In one word."""
         if self.ready:
             return "ready"

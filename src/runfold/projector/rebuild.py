@@ -33,7 +33,7 @@ PATIENCE_SECONDS = 5.0
 """How long a rebuild waits for another of the same read model to be over, before it is refused."""
 
 
-class Told(Protocol):
+class StageProgress(Protocol):
     """Who wants to know how far it is."""
 
     def __call__(self, stage: str, done: int, total: int) -> None:
@@ -64,7 +64,7 @@ class Rebuild:
     projections: Mapping[str, AnyProjection]
     processes: int = 2
     keep: bool = False
-    told: Told | None = None
+    told: StageProgress | None = None
     _found: dict[str, Rebuilt] = field(default_factory=dict, init=False)
 
     def run(self) -> list[Rebuilt]:

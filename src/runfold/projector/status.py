@@ -15,7 +15,7 @@ from runfold.projector.generations import fits
 from runfold.projector.team import read_head
 from runfold.store.datastore import Connection
 
-State = Literal["up to date", "catching up", "waiting for a worker", "retrying", "stopped", "not begun", "being built"]
+ProjectionState = Literal["up to date", "catching up", "waiting for a worker", "retrying", "stopped", "not begun", "being built"]
 
 
 class ProjectionStatus(BaseModel):
@@ -26,7 +26,7 @@ class ProjectionStatus(BaseModel):
     name: str
     version: int
     generation: int | None = None
-    state: State
+    state: ProjectionState
     position: int | None = None
     """The last position looked at."""
     head: int
@@ -121,7 +121,7 @@ def _status(model: ReadModel, head: int, workers: set[str], seconds: float) -> P
     return found
 
 
-def _state(model: ReadModel, head: int, workers: set[str]) -> State:
+def _state(model: ReadModel, head: int, workers: set[str]) -> ProjectionState:
     if model.trouble is not None:
         return model.trouble
     if model.state in {"filling", "building"}:

@@ -19,6 +19,7 @@ from runfold.domain.event import Event
 from runfold.projections.columns import Column, columns_of
 from runfold.projections.fold import Standings
 from runfold.projections.projection import Key, Projection, R, Row
+from runfold.projector.row_queries import RowQueries, collated_type, names_of
 from runfold.projector.schemas import creation, removal
 from runfold.store.datastore import Connection
 
@@ -67,6 +68,8 @@ class Table(Generic[R]):
         self.name = projection.name
         self.schema = schema or f"runfold_{projection.name}_{generation}"
         self.columns = [TENANT, *columns_of(projection.row), POSITION]
+        self._qualified = sql.Identifier(self.schema, self.name)
+        self._queries = RowQueries(self._qualified, self.columns, self._key)
 
     # Making it
 
@@ -92,9 +95,11 @@ class Table(Generic[R]):
         _execute_all(
             connection,
             [
-                sql.SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(self._qualified, _names(self._key)),
+                sql.SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(self._qualified, names_of(self._key)),
                 *(
-                    index(self._index_name(columns), self._qualified, _names(dict.fromkeys(("tenant_id", *columns, *self._key))))
+                    index(
+                        self._index_name(columns), self._qualified, names_of(dict.fromkeys(("tenant_id", *columns, *self._key)))
+                    )
                     for columns in self._indexes
                 ),
             ],
@@ -111,7 +116,7 @@ class Table(Generic[R]):
         Raises psycopg.errors.DependentObjectsStillExist where other columns than before would break somebody's view.
         """
         view = sql.Identifier(READ_SCHEMA, self.name)
-        names = _names(column.name for column in self.columns)
+        names = names_of(column.name for column in self.columns)
         make = sql.SQL("CREATE OR REPLACE VIEW {} WITH (security_invoker = true) AS SELECT {} FROM {}").format(
             view, names, self._qualified
         )
@@ -134,7 +139,7 @@ class Table(Generic[R]):
         """The rows that there are under some keys."""
         columns = list(zip(*keys, strict=True))
         found = connection.cursor(row_factory=tuple_row, binary=True).execute(
-            self._load_query, [list(column) for column in columns], prepare=True
+            self._queries.load, [list(column) for column in columns], prepare=True
         )
         width = len(self._key)
         return {tuple(values[:width]): self.row_of(values[width:]) for values in found}
@@ -151,9 +156,9 @@ class Table(Generic[R]):
         gone = [key for key, standing in changed.items() if standing.row is None]
         kept = [(key, standing.row, standing.position) for key, standing in changed.items() if standing.row is not None]
         if gone:
-            connection.execute(self._delete_query, [list(column) for column in zip(*gone, strict=True)], prepare=True)
+            connection.execute(self._queries.delete, [list(column) for column in zip(*gone, strict=True)], prepare=True)
         if kept:
-            connection.execute(self._write_query, [self._as_json([self._checked(*each) for each in kept])], prepare=True)
+            connection.execute(self._queries.write, [self._as_json([self._checked(*each) for each in kept])], prepare=True)
 
     def packed(self, standings: Standings) -> str | None:
         """Rows as `fill` takes them, None where there are none. It takes its time, so not in a transaction. Raises InvalidRow."""
@@ -163,13 +168,13 @@ class Table(Generic[R]):
     def fill(self, connection: Connection, packed: str | None) -> None:
         """Add rows to a table that has none of them and no index yet. Raises psycopg.Error."""
         if packed is not None:
-            connection.execute(self._fill_query, [packed])
+            connection.execute(self._queries.fill, [packed])
 
     def given(self, standings: Standings) -> "Given":
         """Rows to be asked without a table. Raises InvalidRow."""
         rows = self._standing(standings)
         pieces = (rows[start : start + GIVEN_ROWS] for start in range(0, len(rows), GIVEN_ROWS))
-        return Given(self._given_query, [self._as_json(piece) for piece in pieces])
+        return Given(self._queries.given, [self._as_json(piece) for piece in pieces])
 
     def _standing(self, standings: Standings) -> list[Any]:
         rows = [(key, standing.row, standing.position) for key, standing in standings.items() if standing.row is not None]
@@ -203,77 +208,18 @@ class Table(Generic[R]):
             name = ".".join(str(part) for part in first["loc"])
             raise InvalidRow(f"the row {key[1:]} has {name} = {first['input']!r}: {first['msg']}") from None
 
+    @property
+    def select_query(self) -> sql.Composed:
+        """All rows: the tenant, the row's own columns, the position."""
+        return self._queries.select
+
     @cached_property
     def _definitions(self) -> sql.Composed:
         return sql.SQL(", ").join(
             sql.SQL("{} {}{}").format(
-                sql.Identifier(column.name), sql.SQL(_collated(column)), sql.SQL("" if column.nullable else " NOT NULL")
+                sql.Identifier(column.name), sql.SQL(collated_type(column)), sql.SQL("" if column.nullable else " NOT NULL")
             )
             for column in self.columns
-        )
-
-    @cached_property
-    def _qualified(self) -> sql.Identifier:
-        return sql.Identifier(self.schema, self.name)
-
-    @cached_property
-    def select_query(self) -> sql.Composed:
-        """All rows: the tenant, the row's own columns, the position."""
-        names = _names(column.name for column in self.columns)
-        return sql.SQL("SELECT {} FROM {} ORDER BY {}").format(names, self._qualified, _names(self._key))
-
-    @cached_property
-    def _load_query(self) -> sql.Composed:
-        types = {column.name: column.type for column in self.columns}
-        given = sql.SQL(", ").join(sql.SQL("%b::{}").format(sql.SQL(f"{types[name]}[]")) for name in self._key)
-        own = [f"t.{column.name}" for column in self.columns[1:-1]]
-        return sql.SQL("SELECT {}, {} FROM unnest({}) AS k ({}) JOIN {} AS t USING ({})").format(
-            _names(self._key),
-            sql.SQL(", ").join(map(_dotted, own)),
-            given,
-            _names(self._key),
-            self._qualified,
-            _names(self._key),
-        )
-
-    @cached_property
-    def _fill_query(self) -> sql.Composed:
-        names = _names(column.name for column in self.columns)
-        return sql.SQL("INSERT INTO {} ({}) SELECT {} FROM json_to_recordset(%s::json) AS r ({})").format(
-            self._qualified, names, names, self._shape()
-        )
-
-    @cached_property
-    def _given_query(self) -> sql.Composed:
-        """Of an array of pieces: so the planner knows about how many rows there are."""
-        return sql.SQL(
-            "SELECT {} FROM unnest(%b::text[]) AS given (piece) CROSS JOIN LATERAL json_to_recordset(given.piece::json) AS r ({})"
-        ).format(_names(column.name for column in self.columns), self._shape(collated=True))
-
-    def _shape(self, *, collated: bool = False) -> sql.Composed:
-        return sql.SQL(", ").join(
-            sql.SQL("{} {}").format(sql.Identifier(column.name), sql.SQL(_collated(column) if collated else column.type))
-            for column in self.columns
-        )
-
-    @cached_property
-    def _write_query(self) -> sql.Composed:
-        changes = sql.SQL(", ").join(
-            sql.SQL("{} = excluded.{}").format(sql.Identifier(column.name), sql.Identifier(column.name))
-            for column in self.columns
-            if column.name not in self._key
-        )
-        return self._fill_query + sql.SQL(" ON CONFLICT ({}) DO UPDATE SET {}").format(_names(self._key), changes)
-
-    @cached_property
-    def _delete_query(self) -> sql.Composed:
-        types = {column.name: column.type for column in self.columns}
-        given = sql.SQL(", ").join(sql.SQL("%b::{}").format(sql.SQL(f"{types[name]}[]")) for name in self._key)
-        same = sql.SQL(" AND ").join(
-            sql.SQL("t.{} = k.{}").format(sql.Identifier(name), sql.Identifier(name)) for name in self._key
-        )
-        return sql.SQL("DELETE FROM {} AS t USING unnest({}) AS k ({}) WHERE {}").format(
-            self._qualified, given, _names(self._key), same
         )
 
 
@@ -293,26 +239,13 @@ def _digest(row: type[Row], key: tuple[str, ...], events: tuple[type[Event], ...
     return hashlib.sha256("\n".join(said).encode()).hexdigest()[:32]
 
 
-def _collated(column: Column) -> str:
-    """Ids and labels sort by their bytes, the same on every server."""
-    return f'{column.type} COLLATE "C"' if column.type in {"text", "text[]"} else column.type
-
-
-def _names(names: Iterable[str]) -> sql.Composed:
-    return sql.SQL(", ").join(map(sql.Identifier, names))
-
-
-def _dotted(name: str) -> sql.Identifier:
-    return sql.Identifier(*name.split("."))
-
-
 def keep_tenants_apart(connection: Connection, table: sql.Identifier) -> None:
     """Let the database show each tenant its own rows; and everybody's to who folds them, for it owns the table."""
     connection.execute("SELECT runfold.keep_tenants_apart(%s::regclass)", [table.as_string(connection)])
 
 
 def _let_read(relation: sql.Identifier) -> sql.Composed:
-    return sql.SQL("GRANT SELECT ON {} TO {}").format(relation, _names(READERS))
+    return sql.SQL("GRANT SELECT ON {} TO {}").format(relation, names_of(READERS))
 
 
 def _execute_all(connection: Connection, statements: list[sql.Composed]) -> None:

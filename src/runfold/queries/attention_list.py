@@ -4,7 +4,8 @@ from datetime import datetime
 from typing import Annotated, Unpack, get_args
 
 from runfold.domain.run_events import STATUS_ALIASES, Status
-from runfold.projections.attention import REASONS, Attention, AttentionRow
+from runfold.projections.attention import Attention
+from runfold.projections.attention_row import REASONS, AttentionRow
 from runfold.queries.page import Page
 from runfold.queries.paging import Direction, Listing, Paging, Sort, direction, limit
 from runfold.queries.parameters import Parameter, checked, column, narrowed

@@ -9,7 +9,7 @@ from runfold.errors import InvalidEvent, MomentNotFound, MomentNotPrepared
 from runfold.history.views import View
 from runfold.projections.registry import known, named
 from runfold.projector import moments
-from runfold.projector.moments import Limits, Moment, State, Wanted
+from runfold.projector.moments import Limits, Moment, MomentState, Wanted
 from runfold.store.datastore import Connection
 from runfold.store.epochs import lineage_of
 from runfold.store.reader import Reader
@@ -25,7 +25,7 @@ class MomentView(View):
     id: str
     position: int
     """The last position that it holds; `as_of` of a question."""
-    state: State
+    state: MomentState
     """waiting, running, ready or failed."""
     read_models: tuple[str, ...]
     done: int

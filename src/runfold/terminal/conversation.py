@@ -8,7 +8,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from runfold.domain.values import DataPart, FilePart, Part, ReasoningPart, SourcePart, TextPart, json_text
+from runfold.domain.parts import DataPart, FilePart, Part, ReasoningPart, SourcePart, TextPart
+from runfold.domain.values import json_text
 from runfold.history.path import TOOL_CALL_EVENTS, History, fold_tool_calls
 from runfold.history.views import Message, ToolCallView
 from runfold.terminal.text import one_line, shown

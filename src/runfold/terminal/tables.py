@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from runfold.handles.keys import KeyView
     from runfold.history.heads import HeadView
     from runfold.projections.approval_queue import ApprovalRow
-    from runfold.projections.attention import AttentionRow
+    from runfold.projections.attention_row import AttentionRow
     from runfold.projections.decision_log import DecisionRow
     from runfold.projections.goals import GoalRow
     from runfold.projections.problems import ProblemRow

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from runfold import Ledger, Thread
-from runfold.domain.values import DataPart, FilePart
+from runfold.domain.parts import DataPart, FilePart
 from runfold.importers.tally import Tally
 
 Importing = Callable[..., Tally]

@@ -9,8 +9,8 @@ import pytest
 
 from runfold import Ledger, Thread
 from runfold.domain.decision import DecisionMade
+from runfold.domain.parts import DataPart, FilePart, ReasoningPart
 from runfold.domain.usage import UsageRecorded
-from runfold.domain.values import DataPart, FilePart, ReasoningPart
 from runfold.importers.importing import import_paths
 from runfold.importers.tally import Tally
 from tests.importers.conftest import SessionFile, everything, text, tool_use

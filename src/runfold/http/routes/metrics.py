@@ -27,7 +27,7 @@ from runfold.http.routing import NamedRoute, Operation, route_of
 from runfold.http.scope import answered_early
 from runfold.http.server_state import ServerState
 from runfold.ledger import Ledger
-from runfold.projector.status import ProjectionStatus, State
+from runfold.projector.status import ProjectionState, ProjectionStatus
 from runfold.store.appender import Appender
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -219,6 +219,6 @@ def of_ledger(figures: LedgerFigures | None) -> Iterator[Metric]:
         position.add_metric(labels, found.position or 0)
         events.add_metric(labels, found.behind_events)
         seconds.add_metric(labels, found.behind_seconds or 0.0)
-        for name in get_args(State):
+        for name in get_args(ProjectionState):
             state.add_metric([*labels, name.replace(" ", "_")], int(name == found.state))
     yield from (position, events, seconds, state)

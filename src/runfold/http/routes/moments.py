@@ -17,7 +17,7 @@ from runfold.http.listing import Listed, page, read_cursor
 from runfold.http.routing import Handler, NamedRoute, Operation, answer, asked, route_of
 from runfold.http.server_state import ServerState
 from runfold.http.streams import sse
-from runfold.http.streams.progress import LOOK_SECONDS, Standing, progress
+from runfold.http.streams.progress import LOOK_SECONDS, Report, progress
 from runfold.queries.moments import MomentView
 from runfold.queries.paging import DEFAULT_LIMIT
 from runfold.queries.paging import limit as page_limit
@@ -156,17 +156,17 @@ def _answer(request: Request, service: ServerState, ledger: TenantLedger, view: 
     return answer(_adapter, view, {**headers, "Runfold-Position": str(view.position)}, status)
 
 
-async def _look(service: ServerState, ledger: TenantLedger, moment_id: str) -> Standing:
+async def _look(service: ServerState, ledger: TenantLedger, moment_id: str) -> Report:
     """Return the progress of a moment, waiting while the database is unavailable."""
     while True:
         try:
             view = await service.pools.questions.run(_one, service, ledger, moment_id)
         except MomentNotFound:
-            return Standing(orjson.dumps({"id": moment_id, "state": "dropped"}), is_over=True)
+            return Report(orjson.dumps({"id": moment_id, "state": "dropped"}), is_over=True)
         except LedgerUnavailable:
             await asyncio.sleep(LOOK_SECONDS)
             continue
-        return Standing(_adapter.dump_json(view), view.state in _OVER)
+        return Report(_adapter.dump_json(view), view.state in _OVER)
 
 
 def _dropping(service: ServerState) -> Handler:

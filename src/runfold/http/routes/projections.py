@@ -16,7 +16,7 @@ from runfold.http.bodies import Body
 from runfold.http.routing import Handler, NamedRoute, Operation, answer, route_of
 from runfold.http.server_state import ServerState
 from runfold.http.streams import sse
-from runfold.http.streams.progress import Standing, progress
+from runfold.http.streams.progress import Report, progress
 from runfold.projections.projection import AnyProjection
 from runfold.projector.rebuild import Rebuilt
 from runfold.projector.status import ProjectionStatus
@@ -186,9 +186,9 @@ def _rebuilding(service: ServerState, rebuilds: Rebuilds) -> Handler:
         status = rebuilds.start(request.path_params["name"], asked)
         if sse.MEDIA_TYPE in request.headers.get("accept", ""):
 
-            async def look() -> Standing:
+            async def look() -> Report:
                 seen = _shown(status, service, caller)
-                return Standing(adapter.dump_json(seen), seen.state != "running")
+                return Report(adapter.dump_json(seen), seen.state != "running")
 
             return StreamingResponse(progress(look, partial(service.watch, caller)), 200, media_type=sse.MEDIA_TYPE)
         return answer(adapter, _shown(status, service, caller), {"Location": "/projections"}, 202)

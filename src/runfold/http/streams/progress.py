@@ -13,14 +13,14 @@ from runfold.http.streams.sse import ended_with_key
 LOOK_SECONDS = 0.5
 
 
-class Standing(NamedTuple):
+class Report(NamedTuple):
     """How something stands, as JSON, and whether that is the last word."""
 
     said: bytes
     is_over: bool
 
 
-Look = Callable[[], Awaitable[Standing]]
+Look = Callable[[], Awaitable[Report]]
 
 
 async def progress(look: Look, watching: Watching) -> AsyncIterator[bytes]:

@@ -1,0 +1,94 @@
+"""The queries of a read model's table: reading and writing rows as they are."""
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+
+from psycopg import sql
+
+from runfold.projections.columns import Column
+
+
+class RowQueries:
+    """The queries of one table."""
+
+    def __init__(self, table: sql.Identifier, columns: Sequence[Column], key: Sequence[str]) -> None:
+        """`columns` are all: the tenant, the row's own, the position."""
+        self._table, self._columns, self._key = table, columns, key
+
+    @cached_property
+    def select(self) -> sql.Composed:
+        """All rows: the tenant, the row's own columns, the position."""
+        names = names_of(column.name for column in self._columns)
+        return sql.SQL("SELECT {} FROM {} ORDER BY {}").format(names, self._table, names_of(self._key))
+
+    @cached_property
+    def load(self) -> sql.Composed:
+        """The rows under some keys: an array for each column of the key."""
+        types = {column.name: column.type for column in self._columns}
+        given = sql.SQL(", ").join(sql.SQL("%b::{}").format(sql.SQL(f"{types[name]}[]")) for name in self._key)
+        own = [f"t.{column.name}" for column in self._columns[1:-1]]
+        return sql.SQL("SELECT {}, {} FROM unnest({}) AS k ({}) JOIN {} AS t USING ({})").format(
+            names_of(self._key),
+            sql.SQL(", ").join(map(_dotted, own)),
+            given,
+            names_of(self._key),
+            self._table,
+            names_of(self._key),
+        )
+
+    @cached_property
+    def fill(self) -> sql.Composed:
+        """Add the rows that one parameter, an array as JSON, holds."""
+        names = names_of(column.name for column in self._columns)
+        return sql.SQL("INSERT INTO {} ({}) SELECT {} FROM json_to_recordset(%s::json) AS r ({})").format(
+            self._table, names, names, self._shape()
+        )
+
+    @cached_property
+    def given(self) -> sql.Composed:
+        """Of an array of pieces: so the planner knows about how many rows there are."""
+        return sql.SQL(
+            "SELECT {} FROM unnest(%b::text[]) AS given (piece) CROSS JOIN LATERAL json_to_recordset(given.piece::json) AS r ({})"
+        ).format(names_of(column.name for column in self._columns), self._shape(collated=True))
+
+    def _shape(self, *, collated: bool = False) -> sql.Composed:
+        return sql.SQL(", ").join(
+            sql.SQL("{} {}").format(sql.Identifier(column.name), sql.SQL(collated_type(column) if collated else column.type))
+            for column in self._columns
+        )
+
+    @cached_property
+    def write(self) -> sql.Composed:
+        """The same, over rows that are there already."""
+        changes = sql.SQL(", ").join(
+            sql.SQL("{} = excluded.{}").format(sql.Identifier(column.name), sql.Identifier(column.name))
+            for column in self._columns
+            if column.name not in self._key
+        )
+        return self.fill + sql.SQL(" ON CONFLICT ({}) DO UPDATE SET {}").format(names_of(self._key), changes)
+
+    @cached_property
+    def delete(self) -> sql.Composed:
+        """Remove the rows under some keys."""
+        types = {column.name: column.type for column in self._columns}
+        given = sql.SQL(", ").join(sql.SQL("%b::{}").format(sql.SQL(f"{types[name]}[]")) for name in self._key)
+        same = sql.SQL(" AND ").join(
+            sql.SQL("t.{} = k.{}").format(sql.Identifier(name), sql.Identifier(name)) for name in self._key
+        )
+        return sql.SQL("DELETE FROM {} AS t USING unnest({}) AS k ({}) WHERE {}").format(
+            self._table, given, names_of(self._key), same
+        )
+
+
+def collated_type(column: Column) -> str:
+    """Ids and labels sort by their bytes, the same on every server."""
+    return f'{column.type} COLLATE "C"' if column.type in {"text", "text[]"} else column.type
+
+
+def names_of(names: Iterable[str]) -> sql.Composed:
+    """Names of columns or roles, with commas between."""
+    return sql.SQL(", ").join(map(sql.Identifier, names))
+
+
+def _dotted(name: str) -> sql.Identifier:
+    return sql.Identifier(*name.split("."))
