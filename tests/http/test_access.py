@@ -15,7 +15,6 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 
 from runfold import Ledger, Settings
-from runfold.access.bucket import Bucket
 from runfold.access.denials import Denials
 from runfold.access.keys import Keys, keys_of_all
 from runfold.api.route import CommandRoute, Route
@@ -290,18 +289,6 @@ def test_an_id_that_can_be_none_is_not_found_and_says_nothing_of_sql(client: htt
 
 
 # How often
-
-
-def test_a_bucket_lets_through_a_seconds_worth_at_once_and_then_evenly() -> None:
-    bucket = Bucket(2, now=0)
-    assert [bucket.take(0), bucket.take(0)] == [0, 0]
-    assert bucket.take(0) == 0.5
-    assert bucket.take(0.25) == 0.25
-    assert bucket.take(0.5) == 0
-    assert bucket.take(0.5) == 0.5
-    assert [bucket.take(100) for _ in range(3)] == [0, 0, 0.5]
-    seldom = Bucket(0.1, now=0)
-    assert [seldom.take(0), seldom.take(0), seldom.take(10)] == [0, 10, 0]
 
 
 def test_a_key_that_asks_too_often_waits_and_no_other_does(settings: Settings) -> None:

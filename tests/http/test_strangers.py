@@ -18,7 +18,7 @@ from starlette.requests import Request
 
 from runfold import Ledger, Settings
 from runfold.access import denials as denying
-from runfold.access.addresses import neighbourhood, read_address
+from runfold.access.addresses import read_address
 from runfold.access.keys import Keys
 from runfold.api.route import CommandRoute
 from runfold.domain.security import key_text, read_key
@@ -115,11 +115,6 @@ def test_a_header_is_read_from_its_end_and_no_more_of_it_than_is_needed() -> Non
     long = ",".join(["10.0.0.1"] * 1_000_000)
     assert len(long) > MOST_CHARACTERS
     assert Clients("10.0.0.0/8").address(request(PROXY, ("X-Forwarded-For", long))) == "10.0.0.1"
-
-
-def test_one_site_of_ipv6_counts_as_one_client() -> None:
-    assert neighbourhood("2001:db8::1") == neighbourhood("2001:db8::ffff:2") != neighbourhood("2001:db8:0:1::1")
-    assert (neighbourhood(CLIENT), neighbourhood(None)) == (CLIENT, None)
 
 
 @pytest.mark.parametrize(
