@@ -32,8 +32,8 @@ def test_the_noun_of_a_name_is_one_of_its_path(route: CommandRoute | QuestionRou
 @pytest.mark.parametrize("route", COMMANDS, ids=lambda route: route.name)
 def test_the_ids_that_lead_to_the_handle_of_a_command_are_in_its_path(route: CommandRoute) -> None:
     assert issubclass(route.kind, Handle)
-    assert set(route.place) <= set(route.path_names)
-    assert set(route.path_names) - set(route.place) <= set(route.fields)
+    assert set(route.handle_ids) <= set(route.path_names)
+    assert set(route.path_names) - set(route.handle_ids) <= set(route.fields)
 
 
 def test_a_command_of_no_known_kind_of_handle_is_an_error() -> None:

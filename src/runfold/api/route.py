@@ -1,7 +1,7 @@
-"""What a route is: a method of the SDK, its public name, and where it is served.
+"""A route: a method of the SDK, its public name, and where it is served.
 
-A route's fields are the arguments of the method it stands for, so that nothing is said twice. `actor` is not among them: who
-acts is whoever the key belongs to.
+The fields of a route are the arguments of its method, so that nothing is said twice. `actor` is not among them: whoever the key
+belongs to acts.
 """
 
 import inspect
@@ -14,6 +14,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_typ
 
 from pydantic import BaseModel
 
+from runfold.commands.plan import Plan
 from runfold.domain import security
 from runfold.handles.approval import Approval
 from runfold.handles.decision import Decision, Problem
@@ -31,7 +32,7 @@ Scope = security.Scope
 
 MISSING = inspect.Parameter.empty
 
-_PLACES: Mapping[type[Handle], tuple[str, ...]] = {
+_IDS: Mapping[type[Handle], tuple[str, ...]] = {
     LedgerHandle: (),
     Thread: ("thread_id",),
     Run: ("run_id",),
@@ -46,18 +47,18 @@ _PLACES: Mapping[type[Handle], tuple[str, ...]] = {
 }
 """The ids in a path that lead to a handle of each kind."""
 
-KINDS: Sequence[type[Handle]] = tuple(_PLACES)
+KINDS: Sequence[type[Handle]] = tuple(_IDS)
 """The kinds of handles that have commands."""
 
 
 def id_name(kind: type[Handle]) -> str:
-    """The argument that gives something new its id."""
-    return _PLACES[kind][-1]
+    """Return the argument that gives a new handle of a kind its id."""
+    return _IDS[kind][-1]
 
 
 @dataclass(frozen=True)
 class Field:
-    """One argument: its type as JSON has it, and its default (`MISSING` where it must be given)."""
+    """An argument: its type in JSON, its default (`MISSING` where it is required), and what it is for."""
 
     type: Any
     default: Any
@@ -69,49 +70,49 @@ class Route:
     """A method of a handle or of `Reading`, and where it is served."""
 
     name: str
-    """Public and stable, such as `messages.add`: it is the operationId, the name in a batch, and the label of the metrics."""
+    """A public, stable name such as `messages.add`: the operationId, the name in a batch, and the label of the metrics."""
     verb: str
     path: str
     method: Callable[..., Any]
     scope: Scope
 
     @cached_property
-    def plain(self) -> Callable[..., Any]:
-        """The method as it was written, which for a command says what is to be done and does not do it."""
-        plain: Callable[..., Any] = inspect.unwrap(self.method)
-        return plain
-
-    @cached_property
     def path_names(self) -> tuple[str, ...]:
-        """The names in the path, in their order."""
+        """The names in the path, in order."""
         return tuple(part[1:-1] for part in self.path.split("/") if part.startswith("{"))
 
     @cached_property
     def fields(self) -> Mapping[str, Field]:
-        """All arguments by name, those of the path too."""
+        """All arguments by name, those in the path included."""
         return _fields_of(self.method)
 
     @cached_property
     def answer(self) -> Any:
-        """What the method returns."""
+        """The type that the method returns."""
         return get_type_hints(inspect.unwrap(self.method))["return"]
 
 
 class CommandRoute(Route):
-    """A command."""
+    """The route of a command."""
 
     @cached_property
     def kind(self) -> type[Handle]:
-        """The kind of handle whose command it is. Raises LookupError for a method of none, or of several."""
+        """The class of handle that has the command. Raises LookupError for a method that no class, or several, have."""
         owners = [kind for kind in KINDS if getattr(kind, self.method.__name__, None) is self.method]
         if len(owners) != 1:
             raise LookupError(f"{self.name} is a command of {owners or 'no kind of handle'}; KINDS must hold its one owner")
         return owners[0]
 
+    @cached_property
+    def plan_method(self) -> Callable[..., Plan[Any]]:
+        """The method without its decorator: it returns the command's plan, and executes nothing."""
+        method: Callable[..., Plan[Any]] = inspect.unwrap(self.method)
+        return method
+
     @property
-    def place(self) -> tuple[str, ...]:
-        """The ids that lead to its handle; other names in the path are arguments."""
-        return _PLACES[self.kind]
+    def handle_ids(self) -> tuple[str, ...]:
+        """The names in the path that identify the handle; the others are arguments."""
+        return _IDS[self.kind]
 
     @cached_property
     def body(self) -> Mapping[str, Field]:
@@ -120,38 +121,38 @@ class CommandRoute(Route):
 
     @property
     def creates(self) -> bool:
-        """Whether it answers with something new."""
+        """Whether the command returns a new handle."""
         made = get_args(self.answer)[0]
         return isinstance(made, type) and issubclass(made, Handle)
 
     def handle(self, ledger: LedgerHandle, ids: Mapping[str, str]) -> Handle:
-        """The handle that the ids of a path lead to."""
-        if not self.place:
+        """Return the handle that the ids in a path identify."""
+        if not self.handle_ids:
             return ledger
         if issubclass(self.kind, Child):
-            return self.kind(ids[self.place[1]], ledger.executor, ids["run_id"])
-        return self.kind(ids[self.place[0]], ledger.executor)
+            return self.kind(ids[self.handle_ids[1]], ledger.executor, ids["run_id"])
+        return self.kind(ids[self.handle_ids[0]], ledger.executor)
 
     def ids(self, handle: Any) -> dict[str, str]:
-        """The ids of the path that leads to a handle."""
-        values = (handle.run_id, handle.id) if len(self.place) == 2 else (handle.id,)
-        return dict(zip(self.place, values, strict=False))
+        """Return the ids in the path that identify a handle."""
+        values = (handle.run_id, handle.id) if len(self.handle_ids) == 2 else (handle.id,)
+        return dict(zip(self.handle_ids, values, strict=False))
 
 
 @dataclass(frozen=True)
 class QuestionRoute(Route):
-    """A question. With `as_list`, what is named in the path is one of the values that a list is narrowed to."""
+    """The route of a question."""
 
     narrowed: str | None = None
-    """The argument that what the path names is one value of."""
+    """The filter that the id in the path is a value of, as `run_id` is in `/runs/{run_id}/decisions`."""
     log: bool = False
-    """Whether it is answered from the log alone, which is never behind."""
+    """Whether the log alone answers the question, so that it waits for no read model."""
     deprecated_path: str | None = None
-    """Where it is served too, for this version only."""
+    """Another path that serves the question, for this version only."""
     is_deprecated: bool = False
-    """Whether the path is one that the next version no longer serves."""
+    """Whether the next version no longer serves the path."""
     without: tuple[str, ...] = ()
-    """Arguments that mean nothing for what the path names."""
+    """Arguments of the method that the path leaves no use for."""
 
     @cached_property
     def query(self) -> Mapping[str, Field]:
@@ -161,7 +162,7 @@ class QuestionRoute(Route):
         }
 
     def at_deprecated_path(self) -> "QuestionRoute | None":
-        """The same question where it was served before; None where that is no other path."""
+        """Return the route at the deprecated path; None if there is none."""
         if self.deprecated_path is None:
             return None
         name = f"{self.name}_deprecated"
@@ -169,18 +170,18 @@ class QuestionRoute(Route):
 
 
 def _fields_of(method: Callable[..., Any]) -> dict[str, Field]:
-    """The arguments of a method, with those that a typed dict stands for, as JSON has them."""
+    """Return the arguments of a method by name, those of an unpacked typed dict included."""
     plain = inspect.unwrap(method)
     hints = get_type_hints(plain, include_extras=True)
     found: dict[str, Field] = {}
     for name, parameter in list(inspect.signature(plain).parameters.items())[1:]:
         if parameter.kind is not inspect.Parameter.VAR_KEYWORD:
-            found[name] = Field(as_said(hints[name]), parameter.default)
+            found[name] = Field(json_type(hints[name]), parameter.default)
             continue
         (unpacked,) = get_args(hints[name]) or (hints[name],)
         if is_typeddict(unpacked):
             for key, hint in get_type_hints(unpacked, include_extras=True).items():
-                found[key] = Field(as_said(hint), None, _help(hint))
+                found[key] = Field(json_type(hint), None, _help(hint))
     found.pop("actor", None)
     found.pop("min_position", None)
     found.pop("wait_seconds", None)
@@ -188,32 +189,32 @@ def _fields_of(method: Callable[..., Any]) -> dict[str, Field]:
 
 
 def _help(hint: Any) -> str:
-    """What a parameter of a list is for."""
+    """Return what a parameter of a list is for."""
     return next((each.help for each in getattr(hint, "__metadata__", ()) if isinstance(each, Parameter)), "")
 
 
-def as_said(hint: Any) -> Any:
-    """A type of the SDK as JSON has it: handles are ids, durations text, anything iterable a list."""
+def json_type(hint: Any) -> Any:
+    """Return a type of the SDK as it is in JSON: handles are ids, durations are text, iterables are lists."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        return _within(as_said(inner[0]), inner[1])
+        return _constrained(json_type(inner[0]), inner[1])
     if origin in {types.UnionType, Union}:
         return _union(inner)
     if origin in {list, tuple} and inner:
-        return list[as_said(inner[0])]  # type: ignore[misc]  # made at run time
+        return list[json_type(inner[0])]  # type: ignore[misc]  # made at run time
     if isinstance(origin, type) and issubclass(origin, Iterable) and not issubclass(origin, Mapping):
-        return list[as_said(inner[0])]  # type: ignore[misc]  # made at run time
+        return list[json_type(inner[0])]  # type: ignore[misc]  # made at run time
     if isinstance(hint, type) and issubclass(hint, Handle):
         return str
     return Any if isinstance(hint, TypeVar) else hint
 
 
-def _within(said: Any, limits: Any) -> Any:
-    """A type with what else is known of its values: of each in a list, and not of null."""
+def _constrained(said: Any, limits: Any) -> Any:
+    """Return a type with a constraint on its values: on each item of a list, and not on null."""
     if get_origin(said) is Union:
-        return Union[tuple(_within(member, limits) for member in get_args(said))]  # noqa: UP007  # of as many as there are
+        return Union[tuple(_constrained(member, limits) for member in get_args(said))]  # noqa: UP007  # of as many as there are
     if get_origin(said) is list:
-        return list[_within(get_args(said)[0], limits)]  # type: ignore[misc]  # made at run time
+        return list[_constrained(get_args(said)[0], limits)]  # type: ignore[misc]  # made at run time
     return said if said is type(None) else Annotated[said, limits]
 
 
@@ -223,7 +224,7 @@ def _union(members: Sequence[Any]) -> Any:
     for member in members:
         if member is timedelta or (has_model and get_origin(member) is Mapping) or (get_origin(member) is Mapping and said):
             continue
-        plain = as_said(member)
+        plain = json_type(member)
         if plain not in said:
             said.append(plain)
     if str in said and list[str] in said:

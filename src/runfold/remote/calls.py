@@ -77,7 +77,7 @@ def request_of(call: MethodCall[Any]) -> CommandRequest:
         raise UsageError("who acts is the owner of the key; connect with a key of theirs instead of giving `actor`")
     ids = route.ids(call.owner)
     for name in route.path_names:
-        if name not in route.place:
+        if name not in route.handle_ids:
             ids[name] = given.pop(name)
     return CommandRequest(route, ids, {name: _said(route, name, value) for name, value in given.items()})
 

@@ -24,7 +24,7 @@ from runfold.handles.local import BatchExecutor
 from runfold.handles.tenant_ledger import TenantLedger
 from runfold.http import bodies
 from runfold.http.routes.batch_bodies import Ballots, BatchReply, Item, RunBatch, RunChange, ThreadChange, ThreadDeletions
-from runfold.http.routes.commands import HEADERS, body_of, envelope, identity, planned
+from runfold.http.routes.commands import HEADERS, body_of, envelope, identity, plan_of
 from runfold.http.routing import Handler, NamedRoute, Operation, route_of
 from runfold.http.server_state import ServerState
 
@@ -136,13 +136,13 @@ def _keep_late_vote(ledger: TenantLedger, commands: Sequence[BatchCommand], refu
         for command in commands:
             if command.ids.get("approval_id") == refused.stream:
                 with contextlib.suppress(CommandRefused):
-                    _execute(ledger.executor, planned(ledger, command.route, command.ids, command.said))
+                    _execute(ledger.executor, plan_of(ledger, command.route, command.ids, command.said))
 
 
 def _plans(batch: Batch, commands: Sequence[BatchCommand]) -> Iterator[Plan[Any]]:
     for number, command in enumerate(commands):
         try:
-            yield planned(batch, command.route, command.ids, command.said)
+            yield plan_of(batch, command.route, command.ids, command.said)
         except InvalidEvent as error:
             raise InvalidEvent(f"commands.{number}.{error.path}", error.reason, error.event_type) from None
 

@@ -6,16 +6,15 @@ from functools import cache
 from typing import Any
 
 import orjson
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
 from runfold.access.limits import SMALL_BODY
 from runfold.api.route import CommandRoute, Field
 from runfold.api.table import COMMANDS
-from runfold.commands.plan import Plan
+from runfold.commands.plan import Plan, planned
 from runfold.commands.submitted import Receipt
-from runfold.domain.event import refusal
 from runfold.domain.values import whole_number
 from runfold.errors import InvalidEvent
 from runfold.handles.handle import Handle
@@ -25,6 +24,7 @@ from runfold.http import bodies
 from runfold.http.routing import Handler, NamedRoute, Operation, Reply, model_of, route_of
 from runfold.http.server_state import KEY_HEADER, ServerState
 from runfold.http.shapes import narrowed
+from runfold.method_call import MethodCall
 
 HEADERS = {
     KEY_HEADER: "A request repeated with the same key takes effect once, and gets the answer of the first. Keys of different "
@@ -68,12 +68,12 @@ def _handler(service: ServerState, route: CommandRoute) -> Handler:
     async def handle(request: Request) -> Response:
         async with service.commanding(request, route.scope) as (ledger, raw):
 
-            def plan_of(request: Request, raw: bytes) -> Plan[Any]:
+            def parse(request: Request, raw: bytes) -> Plan[Any]:
                 said = bodies.said(bodies.parsed(request, raw, model))
                 said |= envelope(request, said)
-                return planned(ledger, route, request.path_params, said)
+                return plan_of(ledger, route, request.path_params, said)
 
-            plan = await service.parsed(request, raw, plan_of)
+            plan = await service.parsed(request, raw, parse)
             made, receipt = await submitted(service, ledger, plan, len(raw))
         return reply(identity(made, receipt), receipt, 201 if route.creates else 200)
 
@@ -95,21 +95,17 @@ def envelope(request: Request, said: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def planned(ledger: LedgerHandle, route: CommandRoute, ids: Mapping[str, str], said: Mapping[str, Any]) -> Plan[Any]:
+def plan_of(ledger: LedgerHandle, route: CommandRoute, ids: Mapping[str, str], said: Mapping[str, Any]) -> Plan[Any]:
     """Return the plan of a command. Raises InvalidEvent."""
-    arguments = {name: value for name, value in ids.items() if name not in route.place}
-    try:
-        plan: Plan[Any] = route.plain(route.handle(ledger, ids), **arguments, **said)
-    except ValidationError as error:
-        raise refusal(error) from None
-    return plan
+    arguments = {name: value for name, value in ids.items() if name not in route.handle_ids}
+    return planned(MethodCall(route.plan_method, route.handle(ledger, ids), (), {**arguments, **said}))
 
 
 async def submitted(service: ServerState, ledger: TenantLedger, plan: Plan[Any], size: int = 0) -> tuple[Any, Receipt]:
-    """Carry a command out; what it made, and its receipt. Raises LedgerError.
+    """Execute a command; return what it created, and its receipt. Raises LedgerError.
 
-    One with a large body is decided in a thread, and so is one that would have to wait until another is decided: what goes
-    on on the event loop never waits for a lock.
+    A command with a large body is decided in a thread, and so is one that would have to wait for another's decision: the event
+    loop never waits for a lock.
     """
     if size > SMALL_BODY:
         return await (await service.pools.on_body(size, ledger.executor.submit_plan, plan.with_receipt()))
