@@ -87,7 +87,7 @@ def test_streams_of_a_key_that_is_revoked_elsewhere_or_expires_end_soon(
 @pytest.mark.fault("I10")
 def test_however_many_streams_there_are_a_key_is_looked_up_once_at_a_time(address: str, ledger: Ledger, app: Starlette) -> None:
     key = make_key(ledger, "events:read")
-    keys: Keys = app.state.service.access
+    keys: Keys = app.state.server.access
     read: list[StreamKey] = []
     really = keys._watch._read
     keys._watch._read = lambda key: (read.append(key), really(key))[1]  # type: ignore[method-assign]

@@ -21,7 +21,7 @@ def test_questions_that_wait_hold_no_threads_and_are_answered_once_it_is_folded(
     ledger.fold()
     ledger.run("run_one").set_state(1)
     app = create_app(ledger, Anybody())
-    service: ServerState = app.state.service
+    service: ServerState = app.state.server
     with serving(app) as address, ThreadPoolExecutor(QUESTIONS) as pool:
         url = f"{address}{path}?min_position={ledger.position()}&wait_seconds=60"
         waiting = [pool.submit(httpx2.get, url, timeout=90) for _ in range(QUESTIONS)]
@@ -54,7 +54,7 @@ def test_who_waits_in_vain_is_told_where_it_is_now(ledger: Ledger) -> None:
 def test_a_server_that_stops_waits_for_no_question(ledger: Ledger) -> None:
     ledger.create_thread(agent_id="support")
     app = create_app(ledger, Anybody())
-    service: ServerState = app.state.service
+    service: ServerState = app.state.server
     with ThreadPoolExecutor(1) as pool:
         with serving(app) as address:
             waiting = pool.submit(httpx2.get, f"{address}/runs?min_position=1&wait_seconds=60", timeout=90)
@@ -64,7 +64,7 @@ def test_a_server_that_stops_waits_for_no_question(ledger: Ledger) -> None:
 
 def test_work_that_waits_for_a_thread_is_bounded(ledger: Ledger) -> None:
     app = create_app(ledger, Anybody())
-    app.state.service.pools.questions._waiting = 0
+    app.state.server.pools.questions._waiting = 0
     with serving(app) as address:
         answer = httpx2.get(f"{address}/threads", timeout=30)
     assert answer.status_code == 503

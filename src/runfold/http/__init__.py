@@ -1,1 +1,1 @@
-"""The service: the ledger over HTTP. Routes are made from `runfold.api.table`; what is asynchronous lives here alone."""
+"""The ledger over HTTP: routes made from `runfold.api.table`, and the server that serves them."""

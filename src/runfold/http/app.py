@@ -1,4 +1,4 @@
-"""The application: all routes on one ledger."""
+"""The ASGI application: all routes on one ledger, and the OpenAPI document."""
 
 import contextlib
 from collections.abc import AsyncIterator, Iterable
@@ -35,22 +35,22 @@ CORS_SHOWN = ("ETag", "Location", "Retry-After", "Runfold-Position")
 def create_app(
     ledger: Ledger, access: Access, limits: Limits | None = None, projections: Iterable[AnyProjection] = ()
 ) -> Starlette:
-    """The service on a ledger, for whoever `access` lets in.
+    """Return the application that serves a ledger to whoever `access` admits.
 
-    `projections` are those that may be named in requests beside those that every program knows.
+    `projections` are projections that requests may name, beside those that Runfold brings.
     """
-    service = ServerState(ledger, access, limits or Limits(), {each.name: each for each in projections}, ledger.preparer())
+    server = ServerState(ledger, access, limits or Limits(), {each.name: each for each in projections}, ledger.preparer())
     feed, counts = Feed(sse), metrics.Metrics()
-    app = Starlette(routes=[*_routes(service, feed, counts), *docs.docs_routes(described)], lifespan=_while_serving)
+    app = Starlette(routes=[*_routes(server, feed, counts), *docs.docs_routes(described)], lifespan=_while_serving)
     problems.add_handlers(app)
     _add_middleware(app, ledger.settings, counts)
-    feed.when_closed.append(service.progress.close)
-    app.state.service, app.state.feed, app.state.connections = service, feed, Connections(service.limits)
+    feed.when_closed.append(server.progress.close)
+    app.state.server, app.state.feed, app.state.connections = server, feed, Connections(server.limits)
     return app
 
 
 def _add_middleware(app: Starlette, settings: Settings, counts: metrics.Metrics) -> None:
-    """The last one added is asked first."""
+    """Add the middleware. What is added last sees a request first."""
     if settings.public_hosts:
         app.add_middleware(PublicHosts, names=listed(settings.public_hosts))
     if settings.cors_origins:
@@ -64,17 +64,17 @@ def _add_middleware(app: Starlette, settings: Settings, counts: metrics.Metrics)
     app.add_middleware(metrics.Observed, metrics=counts)
 
 
-def _routes(service: ServerState, feed: Feed, counts: metrics.Metrics) -> list[NamedRoute]:
+def _routes(server: ServerState, feed: Feed, counts: metrics.Metrics) -> list[NamedRoute]:
     return [
-        *commands.command_routes(service),
-        *batches.batch_routes(service),
-        *questions.question_routes(service),
-        *moments.moment_routes(service),
-        *events.event_routes(service, feed),
-        *keys.key_routes(service),
-        *projections.projection_routes(service),
-        *health.health_routes(service),
-        *metrics.metrics_routes(service, feed, counts),
+        *commands.command_routes(server),
+        *batches.batch_routes(server),
+        *questions.question_routes(server),
+        *moments.moment_routes(server),
+        *events.event_routes(server, feed),
+        *keys.key_routes(server),
+        *projections.projection_routes(server),
+        *health.health_routes(server),
+        *metrics.metrics_routes(server, feed, counts),
     ]
 
 
@@ -95,12 +95,12 @@ def operations() -> list[Operation]:
 
 @contextlib.asynccontextmanager
 async def _while_serving(app: Starlette) -> AsyncIterator[None]:
-    preparer = app.state.service.preparer
+    preparer = app.state.server.preparer
     preparer.start()
     yield
     app.state.feed.close()
     await run_in_threadpool(preparer.stop)
-    await app.state.service.access.close()
+    await app.state.server.access.close()
 
 
 @cache

@@ -39,7 +39,7 @@ class Body(BaseModel):
 
 
 async def read(request: Request, limits: Limits, hold: Hold) -> bytes:
-    """The whole body, unpacked. Raises TooLarge as soon as it is, TooSlow, TooBusy where all bodies together are too much,
+    """Return the whole body, unpacked. Raises TooLarge as soon as it is, TooSlow, TooBusy where all bodies together are too much,
     WrongMediaType, InvalidEvent where packing is broken.
     """
     most = limits.body_bytes

@@ -1,14 +1,14 @@
-"""Connections: what a client may send before anybody knows who it is, how many there may be, and how they end.
+"""Connections: what a client may send before it is authenticated, how many there may be, and how they end.
 
-Serve with both, or a stop waits until each client hangs up:
+Serve with both classes; else a shutdown waits until each client hangs up:
 
     config = uvicorn.Config(app, http=Connection)
     StreamingServer(config, app.state.feed).run()
 
 Both rely on the insides of uvicorn: tests/http/test_uvicorn.py names each, and pyproject.toml holds uvicorn where they are.
 
-uvicorn's parser (httptools) takes heads of any size and any number of connections for any time; what bounds them is here. A
-connection without a request makes room for one that has one: the oldest that has said nothing first.
+uvicorn's parser (httptools) accepts heads of any size, and any number of connections for any time; the limits are here. An idle
+connection is closed to make room for a new one, the longest idle first.
 """
 
 import asyncio
@@ -27,18 +27,18 @@ from runfold.http.problems import raw_problem
 EXTENSION = "runfold.connection"
 STOP_SECONDS = 0.5
 PIECE_BYTES = 16 * 1024
-"""A head is looked at after so many bytes."""
+"""The size of the pieces in which data is parsed."""
 LINGER_SECONDS, LINGER_BYTES, LINGER_PAUSE = 10.0, 128 * 1024 * 1024, 0.005
-"""What a client goes on to send that was refused is read so far, and thrown away: else it would never read its answer."""
+"""A refused client that still sends is read for so long and so many bytes, and discarded: else it would not read the answer."""
 
 Refusal = tuple[int, str, str]
-"""Status, name and detail."""
+"""The status, name and detail of a problem."""
 
 _log = structlog.get_logger("runfold.http")
 
 
 class Connection(HttpToolsProtocol):
-    """An HTTP connection within limits, that can be told to end though the client reads nothing."""
+    """An HTTP connection within limits, which can be closed even if the client reads nothing."""
 
     carries_stream = False
 
@@ -59,7 +59,7 @@ class Connection(HttpToolsProtocol):
     # What comes in
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Somebody connects."""
+        """Admit or refuse the connection, and start the timer of its head."""
         super().connection_made(transport)
         self.address = self.client[0] if self.client else ""
         self._head_timer = self.loop.call_later(self.limits.head_seconds, self._head_is_late)
@@ -67,7 +67,7 @@ class Connection(HttpToolsProtocol):
             self.refuse(503, "TooManyConnections", "the server has as many connections as it takes; connect again in a second")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It has ended."""
+        """Leave the registry, and cancel the timers."""
         self._others.leave(self)
         for timer in (self._head_timer, self._write_timer):
             if timer is not None:
@@ -75,7 +75,7 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse it, a piece at a time, so that a head that is too large is noticed when it is."""
+        """Parse data piece by piece, so that a head that is too large is noticed early."""
         for start in range(0, len(data), PIECE_BYTES):
             if self._lingered is not None:
                 self._throw_away(len(data) - start)
@@ -109,27 +109,27 @@ class Connection(HttpToolsProtocol):
         return 431, "HeadTooLarge", f"the head of the request is more than {most}; send less"
 
     def on_message_begin(self) -> None:
-        """A request begins; what answers it finds the connection in its scope."""
+        """Begin a request, and put the connection into its scope."""
         self._head_bytes = self._raw_bytes = self._body_bytes = 0
         super().on_message_begin()
         self.scope["extensions"] = {EXTENSION: {"connection": self}}
 
     def on_url(self, url: bytes) -> None:
-        """Some of the URL. What is raised here makes the parser stop."""
+        """Take a piece of the URL. Raises ValueError for one that is too long, which stops the parser."""
         super().on_url(url)
         if len(self.url) > (most := self.limits.url_bytes):
             self._fault = 414, "UrlTooLong", f"the URL is longer than the {most:,} bytes that are taken; shorten it"
             raise ValueError(self._fault)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header, or one of those that follow a body in chunks."""
+        """Take a header or a trailer. Raises ValueError for too many, which stops the parser."""
         super().on_header(name, value)
         if len(self.headers) > self.limits.headers:
             self._fault = self._head_too_large
             raise ValueError(self._fault)
 
     def on_headers_complete(self) -> None:
-        """The request is known; its body, as far as it has come, is found in the scope, too."""
+        """Start to answer the request; its cycle is in the scope, too, for the body that has arrived."""
         self._in_head = False
         if self._head_timer is not None:
             self._head_timer.cancel()
@@ -140,17 +140,17 @@ class Connection(HttpToolsProtocol):
         self.scope["extensions"][EXTENSION]["request"] = self.cycle
 
     def on_body(self, body: bytes) -> None:
-        """Some of the body."""
+        """Count the bytes of the body."""
         self._body_bytes += len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """All of the request is here."""
+        """Expect the head of the next request."""
         super().on_message_complete()
         self._in_head, self._head_bytes = True, 0
 
     def on_response_complete(self) -> None:
-        """It is answered, and another may come."""
+        """Count the answer, and mark the connection as idle where no other request waits."""
         if self._lingered is not None:
             self.server_state.total_requests += 1
             return
@@ -176,13 +176,13 @@ class Connection(HttpToolsProtocol):
     # How it ends
 
     def send_400_response(self, msg: str) -> None:
-        """What was sent is no HTTP, or more of it than is taken."""
+        """Refuse what the parser could not read, or stopped at."""
         self.refuse(*self._fault) if self._fault else self.refuse(
             400, "RequestMalformed", f"{msg.rstrip('.').lower()}: what came is not HTTP/1.1; send a well-formed request"
         )
 
     def refuse(self, status: int, name: str, detail: str) -> None:
-        """Answer what is no request, and end."""
+        """Answer with a problem, and close the connection."""
         _log.debug("request refused", status=status, error=name, client=self.address)
         self._others.refused[name] += 1
         if self.is_answering:
@@ -192,14 +192,14 @@ class Connection(HttpToolsProtocol):
         self._linger()
 
     def end_answer(self) -> None:
-        """The last answer was given. What the client still sends is read for a while, or it would not read the answer."""
+        """Close after the last answer. What the client still sends is read for a while, or it would not read the answer."""
         if self.cycle is None or not self.cycle.more_body or self.transport.is_closing():
             self.transport.close()
         else:
             self._linger()
 
     def evict(self) -> None:
-        """Make room for others."""
+        """Close at once, to make room for another connection."""
         self.transport.abort()
 
     def _linger(self) -> None:
@@ -226,29 +226,29 @@ class Connection(HttpToolsProtocol):
             self.flow.resume_reading()
 
     def let_pass(self) -> None:
-        """Take what is sent next, however much waits already."""
+        """Let the next bytes be written, however many are waiting already."""
         self.flow.resume_writing()
 
     def hang_up(self, seconds: float) -> None:
-        """Close it when the client has read what waits, and after some seconds though it has not."""
+        """Close when the client has read what is waiting, and after some seconds even if it has not."""
         self.transport.close()
         self.loop.call_later(seconds, self.transport.abort)
 
     def pause_writing(self) -> None:
-        """The client reads more slowly than we send. Streams see to that themselves."""
+        """Give a client that reads too slowly some time. Event streams do that themselves."""
         super().pause_writing()
         if not self.carries_stream and self._write_timer is None:
             self._write_timer = self.loop.call_later(self.limits.stuck_seconds, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """The client has read."""
+        """Stop the timer of a slow client."""
         super().resume_writing()
         if self._write_timer is not None:
             self._write_timer.cancel()
             self._write_timer = None
 
     def shutdown(self) -> None:
-        """The server stops. A client that reads nothing does not hold it up."""
+        """Close for a shutdown, which no client that reads nothing delays."""
         super().shutdown()
         if self.carries_stream:
             self.loop.call_later(STOP_SECONDS, self.transport.abort)
@@ -267,13 +267,13 @@ class AnswerTransport:
 
 
 class StreamingServer(uvicorn.Server):
-    """A server that tells its event streams to end before it waits for its answers to be finished."""
+    """A server that ends its event streams before it waits for its answers."""
 
     def __init__(self, config: uvicorn.Config, feed: Feed) -> None:
         super().__init__(config)
         self._feed = feed
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop: streams say goodbye first."""
+        """Shut down, event streams first."""
         self._feed.close()
         await super().shutdown(sockets)

@@ -178,7 +178,7 @@ def _not_null(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _correct(schema: Any) -> None:
-    """Take nulls away (`"default": null` says that null may be sent), and the fractions that whole numbers' limits were given."""
+    """Remove nulls (`"default": null` would say that null may be sent), and make the limits of integers integers."""
     if isinstance(schema, dict):
         for name in [name for name, value in schema.items() if value is None]:
             del schema[name]

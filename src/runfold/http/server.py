@@ -1,4 +1,4 @@
-"""The server: an address, the application on it, the process that folds beside it, and how all of that ends."""
+"""The server: its socket, the application, the folding process beside it, and the shutdown of all three."""
 
 import asyncio
 import contextlib
@@ -21,18 +21,18 @@ from runfold.http.folding import FoldingProcess
 from runfold.ledger import Ledger
 
 GRACE_SECONDS = 3
-"""How long requests that are being answered may go on after the server was asked to end."""
+"""How long requests in progress may take to finish after the server was asked to stop."""
 INTERRUPTED = 130
 SWITCH_SECONDS = 0.0005
-"""For how long a thread that works on a large body may keep the event loop waiting for the interpreter."""
+"""How long a thread that works on a large body may keep the event loop waiting for the interpreter."""
 _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
-"""Asked for again and again by machines: their log lines are for debugging."""
+"""Paths that machines request all the time; their log lines have the level debug."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _log = structlog.get_logger("runfold.http")
 
 
 def listening(host: str, port: int) -> socket.socket:
-    """A socket at an address, which nobody else has. Raises AddressUnusable."""
+    """Return a socket that listens at an address. Raises AddressUnusable."""
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     except (OSError, UnicodeError) as error:
@@ -45,12 +45,12 @@ def listening(host: str, port: int) -> socket.socket:
 
 
 def is_loopback(listener: socket.socket) -> bool:
-    """Whether only this machine can reach it."""
+    """Return whether a socket can be reached from this machine only."""
     return ipaddress.ip_address(listener.getsockname()[0]).is_loopback
 
 
 def url_of(listener: socket.socket) -> str:
-    """The address as a URL: of all addresses of this machine, one that works on it."""
+    """Return a socket's address as a URL that works on this machine."""
     host, port = listener.getsockname()[:2]
     if ipaddress.ip_address(host).is_unspecified:
         host = "::1" if ":" in host else "127.0.0.1"
@@ -58,9 +58,9 @@ def url_of(listener: socket.socket) -> str:
 
 
 def serve(app: Starlette, listener: socket.socket, folding: FoldingProcess | None, ready: Callable[[], None]) -> None:
-    """Serve until SIGTERM or Ctrl-C, and tell when it has begun. A second Ctrl-C waits for nothing, and ends the process.
+    """Serve until SIGTERM or Ctrl-C, and call `ready` once it listens.
 
-    Streams end, requests that are being answered are answered, and then it returns.
+    At the end streams are closed and requests in progress are answered. A second Ctrl-C ends the process at once.
     """
     _log_through_structlog()
     sys.setswitchinterval(SWITCH_SECONDS)
@@ -86,11 +86,11 @@ def serve(app: Starlette, listener: socket.socket, folding: FoldingProcess | Non
 
 
 class LedgerServer(StreamingServer):
-    """A server that tells when it listens, and that ends the folding process and the ledger with itself."""
+    """A server that says when it listens, and stops the folding process and the ledger with itself."""
 
     def __init__(self, config: uvicorn.Config, app: Starlette, folding: FoldingProcess | None, ready: Callable[[], None]) -> None:
         super().__init__(config, app.state.feed)
-        self._ledger: Ledger = app.state.service.ledger
+        self._ledger: Ledger = app.state.server.ledger
         self._folding, self._ready = folding, ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -110,7 +110,7 @@ class LedgerServer(StreamingServer):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """As uvicorn does it, but ended by a signal that asks for it is ended well."""
+        """Handle signals as uvicorn does, but do not raise them again afterwards: a stop that was asked for is a clean exit."""
         before = {number: signal.signal(number, self.handle_exit) for number in _SIGNALS}
         try:
             yield
@@ -120,7 +120,7 @@ class LedgerServer(StreamingServer):
 
 
 class _Structured(logging.Handler):
-    """Lines of the standard library's logging, as ours."""
+    """Turns records of the standard library's logging into ours."""
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.name == "uvicorn.access" and isinstance(record.args, tuple) and len(record.args) == 5:

@@ -60,43 +60,43 @@ CHANGE_RUN = _batch("runs.update", "PATCH", _RUN, "Set a run's metadata, its tim
 OPERATIONS = (EXECUTE, VOTE, DELETE, CHANGE_THREAD, CHANGE_RUN)
 
 
-def batch_routes(service: ServerState) -> list[NamedRoute]:
+def batch_routes(server: ServerState) -> list[NamedRoute]:
     """Return the routes whose requests carry several commands."""
 
     def of_run(request: Request, raw: bytes) -> list[BatchCommand]:
         batch = bodies.parsed(request, raw, RunBatch)
-        if len(batch.commands) > service.limits.batch_commands:  # before they are looked at one by one
-            raise TooLarge("the batch", service.limits.batch_commands, "commands")
+        if len(batch.commands) > server.limits.batch_commands:  # before they are looked at one by one
+            raise TooLarge("the batch", server.limits.batch_commands, "commands")
         ids = {"run_id": request.path_params["run_id"]}
         commands = [_command(number, item, ids) for number, item in enumerate(batch.commands)]
         return _with_version(commands, batch.expected_version) if commands else []
 
     return [
-        route_of(EXECUTE, _handler(service, of_run)),
-        route_of(VOTE, _handler(service, _votes, DECIDE)),
-        route_of(DELETE, _handler(service, _deletions)),
-        route_of(CHANGE_THREAD, _handler(service, _thread_change)),
-        route_of(CHANGE_RUN, _handler(service, _run_change)),
+        route_of(EXECUTE, _handler(server, of_run)),
+        route_of(VOTE, _handler(server, _votes, DECIDE)),
+        route_of(DELETE, _handler(server, _deletions)),
+        route_of(CHANGE_THREAD, _handler(server, _thread_change)),
+        route_of(CHANGE_RUN, _handler(server, _run_change)),
     ]
 
 
-def _handler(service: ServerState, parse: ParseCommands, scope: Scope = "runs:write") -> Handler:
+def _handler(server: ServerState, parse: ParseCommands, scope: Scope = "runs:write") -> Handler:
     async def handle(request: Request) -> Response:
-        async with service.commanding(request, scope) as (ledger, raw):
-            commands = await service.parsed(request, raw, parse)
-            if len(commands) > service.limits.batch_commands:
-                raise TooLarge("the batch", service.limits.batch_commands, "commands")
+        async with server.commanding(request, scope) as (ledger, raw):
+            commands = await server.parsed(request, raw, parse)
+            if len(commands) > server.limits.batch_commands:
+                raise TooLarge("the batch", server.limits.batch_commands, "commands")
             for more in {command.route.scope for command in commands} - {scope}:
-                await service.caller(request, more)
+                await server.caller(request, more)
             said = envelope(request, {})
             if commands and said:
                 first = commands[0]
                 commands = [BatchCommand(first.route, first.ids, {**first.said, **said}), *commands[1:]]
             try:
-                ids, receipt, position = await service.pools.commands.run(_carry_out, ledger, commands)
+                ids, receipt, position = await server.pools.commands.run(_carry_out, ledger, commands)
             except CommandRefused as refused:
-                plain = service.ledger.on_behalf(ledger.caller._replace(key=None, request=None))
-                await service.pools.commands.run(_keep_late_vote, plain, commands, refused)
+                plain = server.ledger.on_behalf(ledger.caller._replace(key=None, request=None))
+                await server.pools.commands.run(_keep_late_vote, plain, commands, refused)
                 raise
         return _reply(ids, receipt, position)
 

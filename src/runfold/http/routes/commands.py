@@ -34,9 +34,9 @@ HEADERS = {
 }
 
 
-def command_routes(service: ServerState) -> list[NamedRoute]:
+def command_routes(server: ServerState) -> list[NamedRoute]:
     """Return a route for each command."""
-    return [route_of(operation_of(route), _handler(service, route)) for route in COMMANDS]
+    return [route_of(operation_of(route), _handler(server, route)) for route in COMMANDS]
 
 
 @cache
@@ -62,19 +62,19 @@ def body_of(route: CommandRoute) -> type[BaseModel]:
     return model_of(f"{route.name}.body", fields, strict=True)
 
 
-def _handler(service: ServerState, route: CommandRoute) -> Handler:
+def _handler(server: ServerState, route: CommandRoute) -> Handler:
     model = body_of(route)
 
     async def handle(request: Request) -> Response:
-        async with service.commanding(request, route.scope) as (ledger, raw):
+        async with server.commanding(request, route.scope) as (ledger, raw):
 
             def parse(request: Request, raw: bytes) -> Plan[Any]:
                 said = bodies.said(bodies.parsed(request, raw, model))
                 said |= envelope(request, said)
                 return plan_of(ledger, route, request.path_params, said)
 
-            plan = await service.parsed(request, raw, parse)
-            made, receipt = await submitted(service, ledger, plan, len(raw))
+            plan = await server.parsed(request, raw, parse)
+            made, receipt = await submitted(server, ledger, plan, len(raw))
         return reply(identity(made, receipt), receipt, 201 if route.creates else 200)
 
     return handle
@@ -101,16 +101,16 @@ def plan_of(ledger: LedgerHandle, route: CommandRoute, ids: Mapping[str, str], s
     return planned(MethodCall(route.plan_method, route.handle(ledger, ids), (), {**arguments, **said}))
 
 
-async def submitted(service: ServerState, ledger: TenantLedger, plan: Plan[Any], size: int = 0) -> tuple[Any, Receipt]:
+async def submitted(server: ServerState, ledger: TenantLedger, plan: Plan[Any], size: int = 0) -> tuple[Any, Receipt]:
     """Execute a command; return what it created, and its receipt. Raises LedgerError.
 
     A command with a large body is decided in a thread, and so is one that would have to wait for another's decision: the event
     loop never waits for a lock.
     """
     if size > SMALL_BODY:
-        return await (await service.pools.on_body(size, ledger.executor.submit_plan, plan.with_receipt()))
+        return await (await server.pools.on_body(size, ledger.executor.submit_plan, plan.with_receipt()))
     if ledger.command_executor.is_deciding:
-        return await (await service.pools.commands.run(ledger.executor.submit_plan, plan.with_receipt()))
+        return await (await server.pools.commands.run(ledger.executor.submit_plan, plan.with_receipt()))
     return await ledger.executor.submit_plan(plan.with_receipt())
 
 

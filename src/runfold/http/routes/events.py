@@ -145,32 +145,32 @@ LIST_OF_RUN = _operation(
 OPERATIONS = (LIST, LIST_OF_THREAD, LIST_OF_RUN)
 
 
-def event_routes(service: ServerState, feed: Feed) -> list[NamedRoute]:
+def event_routes(server: ServerState, feed: Feed) -> list[NamedRoute]:
     """Return the routes of events."""
     return [
-        route_of(LIST, _handler(service, feed, _ALL_QUERY, "events:read")),
-        route_of(LIST_OF_THREAD, _handler(service, feed, _ONE_QUERY, "runs:read")),
-        route_of(LIST_OF_RUN, _handler(service, feed, _ONE_QUERY, "runs:read")),
+        route_of(LIST, _handler(server, feed, _ALL_QUERY, "events:read")),
+        route_of(LIST_OF_THREAD, _handler(server, feed, _ONE_QUERY, "runs:read")),
+        route_of(LIST_OF_RUN, _handler(server, feed, _ONE_QUERY, "runs:read")),
     ]
 
 
-def _handler(service: ServerState, feed: Feed, query: type[BaseModel], scope: Scope) -> Handler:
+def _handler(server: ServerState, feed: Feed, query: type[BaseModel], scope: Scope) -> Handler:
     async def handle(request: Request) -> Response:
-        ledger = await service.ledger_for(request, scope)
+        ledger = await server.ledger_for(request, scope)
         said = asked(request, query).model_dump(exclude_none=True)
         is_stream = _wants_stream(request)
         if is_stream:
             if "limit" in said:
                 raise UsageError("limit applies to pages; a stream ends at up_to, or at the head with follow=false")
             said["after"] = _resumed(request, said.get("after", "0"))
-        wanted = await service.pools.questions.run(_wanted, ledger, said, dict(request.path_params), is_stream=is_stream)
+        wanted = await server.pools.questions.run(_wanted, ledger, said, dict(request.path_params), is_stream=is_stream)
         headers = {"Runfold-Position": str(wanted.head)}
         if not is_stream:
             limit = said.get("limit", DEFAULT_LIMIT)
-            return Response(await service.pools.questions.run(_page, ledger, wanted, limit), 200, headers, "application/json")
-        follower = Follower(feed, ledger.now.reader, wanted, service.limits.heartbeat_seconds)
+            return Response(await server.pools.questions.run(_page, ledger, wanted, limit), 200, headers, "application/json")
+        follower = Follower(feed, ledger.now.reader, wanted, server.limits.heartbeat_seconds)
         feed.join(follower, ledger.tail, Head(wanted.head, None, wanted.epoch))
-        return EventStream(feed, follower, partial(service.watch, ledger.caller), service.limits, headers)
+        return EventStream(feed, follower, partial(server.watch, ledger.caller), server.limits, headers)
 
     return handle
 

@@ -94,19 +94,19 @@ READY = Operation(
 OPERATIONS = (ALIVE, READY)
 
 
-def health_routes(service: ServerState) -> list[NamedRoute]:
+def health_routes(server: ServerState) -> list[NamedRoute]:
     """Return the routes of /healthz and /readyz."""
     looking = Looking()
 
     async def alive(_: Request) -> Response:
-        allowed = service.ledger.settings.unsafe_durability
+        allowed = server.ledger.settings.unsafe_durability
         found = Alive(version=metadata.version("runfold"), durability="not required" if allowed else "required")
         return _plain(found)
 
     async def ready(request: Request) -> Response:
         reasons: list[str] = []
         with _told(reasons):
-            found = await looking.ask(lambda: _readiness(service.ledger, reasons))
+            found = await looking.ask(lambda: _readiness(server.ledger, reasons))
         if not reasons:
             return _plain(found)
         detail = f"not ready: {'; '.join(reasons)}"

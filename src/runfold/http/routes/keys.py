@@ -96,33 +96,33 @@ REVOKE = Operation(
 OPERATIONS = (LIST, CREATE, REVOKE)
 
 
-def key_routes(service: ServerState) -> list[NamedRoute]:
+def key_routes(server: ServerState) -> list[NamedRoute]:
     """Return the routes of keys."""
     return [
-        route_of(LIST, _listing(service)),
-        route_of(CREATE, _creating(service)),
-        route_of(REVOKE, _revoking(service)),
+        route_of(LIST, _listing(server)),
+        route_of(CREATE, _creating(server)),
+        route_of(REVOKE, _revoking(server)),
     ]
 
 
-def _listing(service: ServerState) -> Handler:
+def _listing(server: ServerState) -> Handler:
     adapter = TypeAdapter(Listed[KeyView])
 
     async def handle(request: Request) -> Response:
-        ledger = await service.ledger_for(request, "audit:read")
+        ledger = await server.ledger_for(request, "audit:read")
         query = cast("KeysQuery", asked(request, KeysQuery))
         _, had = (0, 0) if query.cursor is None else read_cursor(query.cursor)
-        position, keys = await service.pools.questions.run(lambda: (ledger.position(), ledger.keys()))
+        position, keys = await server.pools.questions.run(lambda: (ledger.position(), ledger.keys()))
         return answer(adapter, page(keys, position, had, query.limit), {"Runfold-Position": str(position)})
 
     return handle
 
 
-def _creating(service: ServerState) -> Handler:
+def _creating(server: ServerState) -> Handler:
     async def handle(request: Request) -> Response:
-        async with service.commanding(request, "admin") as (ledger, raw):
-            said = await service.parsed(request, raw, lambda request, raw: bodies.said(bodies.parsed(request, raw, KeyAsked)))
-            made = await service.pools.commands.run(lambda: ledger.create_key(**said, **envelope(request, said)))
+        async with server.commanding(request, "admin") as (ledger, raw):
+            said = await server.parsed(request, raw, lambda request, raw: bodies.said(bodies.parsed(request, raw, KeyAsked)))
+            made = await server.pools.commands.run(lambda: ledger.create_key(**said, **envelope(request, said)))
         secret = {"key": made.text} if made.text is not None else {"key": None, "note": ONLY_ONCE}
         response = reply(made.id, made.receipt, 201, secret)
         response.headers["Cache-Control"] = "no-store"
@@ -131,14 +131,12 @@ def _creating(service: ServerState) -> Handler:
     return handle
 
 
-def _revoking(service: ServerState) -> Handler:
+def _revoking(server: ServerState) -> Handler:
     async def handle(request: Request) -> Response:
-        async with service.commanding(request, "admin") as (ledger, raw):
-            said = await service.parsed(
-                request, raw, lambda request, raw: bodies.said(bodies.parsed(request, raw, KeyRevocation))
-            )
+        async with server.commanding(request, "admin") as (ledger, raw):
+            said = await server.parsed(request, raw, lambda request, raw: bodies.said(bodies.parsed(request, raw, KeyRevocation)))
             key_id = request.path_params["key_id"]
-            receipt = await service.pools.commands.run(lambda: ledger.revoke_key(key_id, **said, **envelope(request, said)))
+            receipt = await server.pools.commands.run(lambda: ledger.revoke_key(key_id, **said, **envelope(request, said)))
         return reply(key_id, receipt, 200)
 
     return handle

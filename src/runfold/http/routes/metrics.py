@@ -134,17 +134,17 @@ SCRAPE = Operation(
 OPERATIONS = (SCRAPE,)
 
 
-def metrics_routes(service: ServerState, feed: Feed, metrics: Metrics) -> list[NamedRoute]:
+def metrics_routes(server: ServerState, feed: Feed, metrics: Metrics) -> list[NamedRoute]:
     """Return the route of /metrics."""
     looking = Looking()
-    appender = service.ledger.command_executor.appender
+    appender = server.ledger.command_executor.appender
     metrics.registry.register(_Families(lambda: of_appender(appender)))
     metrics.registry.register(_Families(lambda: of_feed(feed)))
 
     async def scrape(request: Request) -> Response:
-        if service.is_behind_proxy or not is_local(request):
-            await service.caller(request, "admin")
-        figures = await _figures(looking, service.ledger)
+        if server.is_behind_proxy or not is_local(request):
+            await server.caller(request, "admin")
+        figures = await _figures(looking, server.ledger)
         registry = CollectorRegistry()
         registry.register(_Families(lambda: of_ledger(figures)))
         text = generate_latest(metrics.registry) + generate_latest(registry)

@@ -92,75 +92,75 @@ DROP = Operation(
 OPERATIONS = (LIST, PREPARE, GET, DROP)
 
 
-def moment_routes(service: ServerState) -> list[NamedRoute]:
+def moment_routes(server: ServerState) -> list[NamedRoute]:
     """Return the routes of moments."""
     return [
-        route_of(LIST, _listing(service)),
-        route_of(PREPARE, _asking(service)),
-        route_of(GET, _telling(service)),
-        route_of(DROP, _dropping(service)),
+        route_of(LIST, _listing(server)),
+        route_of(PREPARE, _asking(server)),
+        route_of(GET, _telling(server)),
+        route_of(DROP, _dropping(server)),
     ]
 
 
-def _listing(service: ServerState) -> Handler:
+def _listing(server: ServerState) -> Handler:
     adapter = TypeAdapter(Listed[MomentView])
 
     async def handle(request: Request) -> Response:
-        ledger = await service.ledger_for(request, "runs:read")
+        ledger = await server.ledger_for(request, "runs:read")
         query = cast("MomentsQuery", asked(request, MomentsQuery))
         _, had = (0, 0) if query.cursor is None else read_cursor(query.cursor)
-        moments = service.ledger.moments_of(ledger.caller.tenant_id)
-        position, found = await service.pools.questions.run(lambda: (ledger.position(), moments.all()))
+        moments = server.ledger.moments_of(ledger.caller.tenant_id)
+        position, found = await server.pools.questions.run(lambda: (ledger.position(), moments.all()))
         return answer(adapter, page(found, position, had, query.limit), {"Runfold-Position": str(position)})
 
     return handle
 
 
-def _asking(service: ServerState) -> Handler:
+def _asking(server: ServerState) -> Handler:
     async def handle(request: Request) -> Response:
-        ledger = await service.ledger_for(request, "moments:create")
-        async with service.body(request, ledger.caller) as raw:
+        ledger = await server.ledger_for(request, "moments:create")
+        async with server.body(request, ledger.caller) as raw:
             said = bodies.parsed(request, raw, MomentAsked)
-        view = await service.pools.questions.run(_ask, service, ledger, said)
-        if service.preparer is not None:
-            service.preparer.wake()
-        return _answer(request, service, ledger, view, 202)
+        view = await server.pools.questions.run(_ask, server, ledger, said)
+        if server.preparer is not None:
+            server.preparer.wake()
+        return _answer(request, server, ledger, view, 202)
 
     return handle
 
 
-def _ask(service: ServerState, ledger: TenantLedger, said: MomentAsked) -> MomentView:
+def _ask(server: ServerState, ledger: TenantLedger, said: MomentAsked) -> MomentView:
     position = ledger.position() if said.as_of is None else ledger.at(said.as_of).up_to
-    moments = service.ledger.moments_of(ledger.caller.tenant_id)
+    moments = server.ledger.moments_of(ledger.caller.tenant_id)
     return moments.one(moments.ask(position, str(ledger.caller.actor), said.expires_in))
 
 
-def _telling(service: ServerState) -> Handler:
+def _telling(server: ServerState) -> Handler:
     async def handle(request: Request) -> Response:
-        ledger = await service.ledger_for(request, "runs:read")
-        view = await service.pools.questions.run(_one, service, ledger, request.path_params["moment_id"])
-        return _answer(request, service, ledger, view, 200)
+        ledger = await server.ledger_for(request, "runs:read")
+        view = await server.pools.questions.run(_one, server, ledger, request.path_params["moment_id"])
+        return _answer(request, server, ledger, view, 200)
 
     return handle
 
 
-def _one(service: ServerState, ledger: TenantLedger, moment_id: str) -> MomentView:
-    return service.ledger.moments_of(ledger.caller.tenant_id).one(moment_id)
+def _one(server: ServerState, ledger: TenantLedger, moment_id: str) -> MomentView:
+    return server.ledger.moments_of(ledger.caller.tenant_id).one(moment_id)
 
 
-def _answer(request: Request, service: ServerState, ledger: TenantLedger, view: MomentView, status: int) -> Response:
+def _answer(request: Request, server: ServerState, ledger: TenantLedger, view: MomentView, status: int) -> Response:
     if sse.MEDIA_TYPE in request.headers.get("accept", ""):
-        frames = progress(partial(_look, service, ledger, view.id), partial(service.watch, ledger.caller))
+        frames = progress(partial(_look, server, ledger, view.id), partial(server.watch, ledger.caller))
         return StreamingResponse(frames, status, media_type=sse.MEDIA_TYPE)
     headers = {"Location": f"/moments/{view.id}"} if status == 202 else {}
     return answer(_adapter, view, {**headers, "Runfold-Position": str(view.position)}, status)
 
 
-async def _look(service: ServerState, ledger: TenantLedger, moment_id: str) -> Report:
+async def _look(server: ServerState, ledger: TenantLedger, moment_id: str) -> Report:
     """Return the progress of a moment, waiting while the database is unavailable."""
     while True:
         try:
-            view = await service.pools.questions.run(_one, service, ledger, moment_id)
+            view = await server.pools.questions.run(_one, server, ledger, moment_id)
         except MomentNotFound:
             return Report(orjson.dumps({"id": moment_id, "state": "dropped"}), is_over=True)
         except LedgerUnavailable:
@@ -169,14 +169,14 @@ async def _look(service: ServerState, ledger: TenantLedger, moment_id: str) -> R
         return Report(_adapter.dump_json(view), view.state in _OVER)
 
 
-def _dropping(service: ServerState) -> Handler:
+def _dropping(server: ServerState) -> Handler:
     adapter: TypeAdapter[Any] = TypeAdapter(MomentDropped)
 
     async def handle(request: Request) -> Response:
-        ledger = await service.ledger_for(request, "moments:create")
+        ledger = await server.ledger_for(request, "moments:create")
         moment_id = request.path_params["moment_id"]
-        moments = service.ledger.moments_of(ledger.caller.tenant_id)
-        await service.pools.questions.run(moments.drop, moment_id)
+        moments = server.ledger.moments_of(ledger.caller.tenant_id)
+        await server.pools.questions.run(moments.drop, moment_id)
         return answer(adapter, MomentDropped(id=moment_id), {})
 
     return handle

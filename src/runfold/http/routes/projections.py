@@ -72,8 +72,8 @@ class Retried(BaseModel):
 class Rebuilds:
     """The rebuilds of this server. Each runs in its own thread, watched or not; one that was killed is resumed."""
 
-    def __init__(self, service: ServerState) -> None:
-        self._service = service
+    def __init__(self, server: ServerState) -> None:
+        self._server = server
         self._turn = threading.Lock()
         self._known: dict[str, RebuildStatus] = {}
 
@@ -83,7 +83,7 @@ class Rebuilds:
 
     def start(self, name: str, asked: RebuildAsked) -> RebuildStatus:
         """Begin a rebuild. Raises RebuildRefused while the same read model is being rebuilt, ProjectionNotFound."""
-        projection = self._service.projection(name)
+        projection = self._server.projection(name)
         with self._turn:
             known = self._known.get(name)
             if known is not None and known.state == "running":
@@ -97,7 +97,7 @@ class Rebuilds:
             status.stage, status.done, status.total = stage, done, total
 
         try:
-            found = self._service.ledger.rebuild(projection, processes=asked.processes, keep=asked.compare_only, told=told)
+            found = self._server.ledger.rebuild(projection, processes=asked.processes, keep=asked.compare_only, told=told)
         except LedgerError as error:
             _log.warning("a rebuild failed", read_model=status.name, error=type(error).__name__, detail=str(error))
             status.error = str(error)
@@ -140,66 +140,66 @@ REBUILD = Operation(
 OPERATIONS = (LIST, RETRY, REBUILD)
 
 
-def projection_routes(service: ServerState) -> list[NamedRoute]:
+def projection_routes(server: ServerState) -> list[NamedRoute]:
     """Return the routes of read models."""
-    rebuilds = Rebuilds(service)
+    rebuilds = Rebuilds(server)
     return [
-        route_of(LIST, _listing(service, rebuilds)),
-        route_of(RETRY, _retrying(service)),
-        route_of(REBUILD, _rebuilding(service, rebuilds)),
+        route_of(LIST, _listing(server, rebuilds)),
+        route_of(RETRY, _retrying(server)),
+        route_of(REBUILD, _rebuilding(server, rebuilds)),
     ]
 
 
-def _listing(service: ServerState, rebuilds: Rebuilds) -> Handler:
+def _listing(server: ServerState, rebuilds: Rebuilds) -> Handler:
     adapter = TypeAdapter(ProjectionList)
 
     async def handle(request: Request) -> Response:
-        caller = await service.caller(request, "runs:read")
-        seen_by = None if service.runs_it(caller) else caller.tenant_id
-        items = await service.pools.questions.run(service.ledger.projections, service.own.values(), seen_by=seen_by)
+        caller = await server.caller(request, "runs:read")
+        seen_by = None if server.runs_it(caller) else caller.tenant_id
+        items = await server.pools.questions.run(server.ledger.projections, server.own.values(), seen_by=seen_by)
         position = max((status.head for status in items), default=0)
-        found = ProjectionList(items=items, rebuilds=[_shown(status, service, caller) for status in rebuilds.all()])
+        found = ProjectionList(items=items, rebuilds=[_shown(status, server, caller) for status in rebuilds.all()])
         return answer(adapter, found, {"Runfold-Position": str(position)})
 
     return handle
 
 
-def _retrying(service: ServerState) -> Handler:
+def _retrying(server: ServerState) -> Handler:
     adapter = TypeAdapter(Retried)
 
     async def handle(request: Request) -> Response:
-        await service.caller(request, "projections:rebuild")
+        await server.caller(request, "projections:rebuild")
         name = request.path_params["name"]
-        retried = await service.pools.commands.run(service.ledger.retry, name)
+        retried = await server.pools.commands.run(server.ledger.retry, name)
         return answer(adapter, Retried(name=name, retried=retried), {})
 
     return handle
 
 
-def _rebuilding(service: ServerState, rebuilds: Rebuilds) -> Handler:
+def _rebuilding(server: ServerState, rebuilds: Rebuilds) -> Handler:
     adapter = TypeAdapter(RebuildStatus)
 
     async def handle(request: Request) -> Response:
-        caller = await service.caller(request, "projections:rebuild")
-        async with service.body(request, caller) as raw:
+        caller = await server.caller(request, "projections:rebuild")
+        async with server.body(request, caller) as raw:
             asked = bodies.parsed(request, raw, RebuildAsked)
         status = rebuilds.start(request.path_params["name"], asked)
         if sse.MEDIA_TYPE in request.headers.get("accept", ""):
 
             async def look() -> Report:
-                seen = _shown(status, service, caller)
+                seen = _shown(status, server, caller)
                 return Report(adapter.dump_json(seen), seen.state != "running")
 
-            return StreamingResponse(progress(look, partial(service.watch, caller)), 200, media_type=sse.MEDIA_TYPE)
-        return answer(adapter, _shown(status, service, caller), {"Location": "/projections"}, 202)
+            return StreamingResponse(progress(look, partial(server.watch, caller)), 200, media_type=sse.MEDIA_TYPE)
+        return answer(adapter, _shown(status, server, caller), {"Location": "/projections"}, 202)
 
     return handle
 
 
-def _shown(status: RebuildStatus, service: ServerState, caller: Caller) -> RebuildStatus:
+def _shown(status: RebuildStatus, server: ServerState, caller: Caller) -> RebuildStatus:
     """Return a rebuild's status as the caller may see it: an error may quote another tenant's data, or name hosts and files."""
     seen = status.model_copy()
-    if seen.error is not None and not service.runs_it(caller):
+    if seen.error is not None and not server.runs_it(caller):
         seen.error = f"{seen.name} could not be folded anew; whoever runs the server finds the reason in its log"
     return seen
 

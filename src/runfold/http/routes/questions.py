@@ -43,9 +43,9 @@ PAGES = {
 """The query parameters of a question that answers with a plain list."""
 
 
-def question_routes(service: ServerState) -> list[NamedRoute]:
+def question_routes(server: ServerState) -> list[NamedRoute]:
     """Return a route for each question."""
-    return [route_of(operation_of(route), _handler(service, route)) for route in (*QUESTIONS, *DEPRECATED_QUESTIONS)]
+    return [route_of(operation_of(route), _handler(server, route)) for route in (*QUESTIONS, *DEPRECATED_QUESTIONS)]
 
 
 @cache
@@ -69,7 +69,7 @@ def query_of(route: QuestionRoute) -> type[BaseModel]:
     return model_of(f"{route.name}.query", {**route.query, **MOMENTS, **(PAGES if is_list(route) else {})})
 
 
-def _handler(service: ServerState, route: QuestionRoute) -> Handler:
+def _handler(server: ServerState, route: QuestionRoute) -> Handler:
     adapter, model = TypeAdapter(answer_of(route)), query_of(route)
 
     def answered(ledger: TenantLedger, ids: dict[str, Any], asking: Asking) -> Response:
@@ -80,18 +80,18 @@ def _handler(service: ServerState, route: QuestionRoute) -> Handler:
         return answer(adapter, value, headers)
 
     async def handle(request: Request) -> Response:
-        ledger = await service.ledger_for(request, route.scope)
+        ledger = await server.ledger_for(request, route.scope)
         asking, seconds = asking_of(asked(request, model).model_dump(exclude_unset=True))
         until = asyncio.get_running_loop().time() + (WAIT_SECONDS if seconds is None else seconds)
         is_last = False
         while True:
             try:
-                return await service.pools.questions.run(answered, ledger, dict(request.path_params), asking)
+                return await server.pools.questions.run(answered, ledger, dict(request.path_params), asking)
             except ReadModelBehind as behind:
                 if is_last or not asking.waits(route):
                     raise
                 asking = asking._replace(pinned=behind.wanted)
-                is_last = not await service.progress.reached(behind.name, behind.wanted, until)
+                is_last = not await server.progress.reached(behind.name, behind.wanted, until)
 
     return handle
 
