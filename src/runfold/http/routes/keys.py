@@ -20,7 +20,7 @@ from runfold.queries.paging import DEFAULT_LIMIT
 from runfold.queries.paging import limit as page_limit
 
 ONLY_ONCE = (
-    "an earlier request created this key and received its text, which nobody keeps; if it is lost, revoke the key and make another"
+    "an earlier request created this key and received its text, which is not kept; if lost, revoke the key and make another"
 )
 
 
