@@ -76,7 +76,7 @@ def test_the_projection_is_seen(ledger: Ledger, dismissed: Run, client: httpx2.C
     assert ledger.at(row.dismissed_position - 1).rows("dismissals").items == ()
 
 
-def test_the_list_is_seen(ledger: Ledger, dismissed: Run, client: httpx2.Client, address: str) -> None:
+def test_the_list_is_seen(ledger: Ledger, dismissed: Run, client: httpx2.Client, address: str, told: Any) -> None:
     ledger.fold()
     now: Any = ledger.now
     assert [row.problem_id for row in now.dismissals(agent_id="support").items] == ["prob_1"]
@@ -87,6 +87,8 @@ def test_the_list_is_seen(ledger: Ledger, dismissed: Run, client: httpx2.Client,
     with Ledger.connect(address, key="-") as remote:
         elsewhere: Any = remote.now
         assert elsewhere.dismissals(agent_id=["support", "another"]).items == now.dismissals().items
+    assert [row["problem_id"] for row in told("dismissals", "--agent", "support", "--order", "asc")[0]["items"]] == ["prob_1"]
+    assert told("dismissals", "--agent", "another")[0]["items"] == []
 
 
 def test_the_importer_is_seen(ledger: Ledger, client: httpx2.Client, address: str, told: Any, tmp_path: Path) -> None:

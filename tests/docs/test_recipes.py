@@ -12,7 +12,7 @@ from tests.docs.recipes import CONTRIBUTING, RECIPES, blocks_of, changed, copied
 
 pytestmark = pytest.mark.alone
 
-BY_HAND = {"Add an event": 1, "Add a command": 6, "Add a projection": 1, "Add a list": 3, "Add an importer": 1}
+BY_HAND = {"Add an event": 1, "Add a command": 6, "Add a projection": 1, "Add a list": 5, "Add an importer": 1}
 """How many files each recipe touches, tests of its own included where it has one."""
 
 
@@ -59,7 +59,7 @@ def test_what_the_recipes_add_is_in_the_schemas_and_the_reference(project: Path)
         "## dismissals",
         "`dismissals.list`",
         "ag-ui, chat-log",
-        "## runfold dismiss",
+        "## runfold dismissals",
     ):
         assert said in written
 
