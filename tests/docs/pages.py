@@ -92,3 +92,10 @@ def anchors(page: Path) -> set[str]:
         if token.type == "heading_open"
     ]
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in found}
+
+
+def spelt_out(name: str) -> list[str]:
+    """`a/{b,c}.py` → both."""
+    if (found := re.search(r"\{([^}]*)\}", name)) is None:
+        return [name.rstrip("/")]
+    return [each for part in found[1].split(",") for each in spelt_out(name[: found.start()] + part + name[found.end() :])]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import DOCS, PAGES, ROOT, anchors, code_words, links
+from tests.docs.pages import DOCS, PAGES, ROOT, anchors, code_words, links, spelt_out
 
 NAMED = re.compile(r"(?:src|tests|docs|scripts|schemas|\.ci)/[\w./{},-]*|[\w/]+\.(?:py|sql|md|toml|css|html)|Makefile")
 """What looks like a file or a folder of the project."""
@@ -33,13 +33,6 @@ def is_there(page: Path, name: str) -> bool:
     """Whether a page names something that there is: from the root, from the package, or beside the page."""
     folders = (*ROOTS, page.parent)
     return all(any(list(folder.glob(each)) for folder in folders) for each in spelt_out(name))
-
-
-def spelt_out(name: str) -> list[str]:
-    """`a/{b,c}.py` → both."""
-    if (found := re.search(r"\{([^}]*)\}", name)) is None:
-        return [name.rstrip("/")]
-    return [each for part in found[1].split(",") for each in spelt_out(name[: found.start()] + part + name[found.end() :])]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_name)

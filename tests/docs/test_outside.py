@@ -9,7 +9,7 @@ from tests.docs.pages import ROOT
 
 OUTSIDE = {
     "a row of a list that is kept elsewhere": re.compile(r"\b(?:RV|AG|LT|CV|CM|HV)-\d+\b|\bseed rows?\b"),
-    "a fault or an attack by its number": re.compile(r"(?<!--rows )(?<![\w-])[A-N]-\d{1,2}\b(?!\.)"),
+    "a fault or an attack by its number": re.compile(r"(?<!--rows )(?<![\w\"'-])[A-N]-\d{1,2}\b(?!\.)"),
     "a folder beside the project": re.compile(r"\.\./shared|\bshared/(?:design|data|reference|tools)\b"),
     "something filed": re.compile(r"\bissues? ?#?\d+|\bticket #\d+|#\d{2,}\b(?!;)|\bthe customer's brief\b", re.IGNORECASE),
 }
