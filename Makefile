@@ -27,6 +27,7 @@ check: $(BIN)/.installed-dev  ## lint, format, types, layers, and that schemas/ 
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 	@$(BIN)/python scripts/export_schemas.py --check
+	@$(BIN)/python scripts/write_reference.py --check
 
 schemas: $(BIN)/.installed-dev  ## write schemas/ and docs/reference/ from the code
 	@$(BIN)/python scripts/export_schemas.py
