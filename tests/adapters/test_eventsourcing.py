@@ -203,6 +203,14 @@ def test_a_subscription_of_topics_passes_over_all_others(ledger: Ledger, log: Ru
     assert not any(isinstance(event, ToolCalled) for event in found)
 
 
+def test_who_is_behind_reads_on_without_waiting(ledger: Ledger, log: RunfoldLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(eventsourcing_recorder, "PAGE", 5)
+    call_tools(ledger, *(["search"] * 20))
+    with ApplicationSubscription(log, topics=["tool.called"]) as subscription:
+        monkeypatch.setattr(LogSubscription, "_wait", lambda _: pytest.fail("there is more, and it waits"))
+        assert len({next(subscription)[1].notification_id for _ in range(20)}) == 20
+
+
 def test_a_topic_that_no_event_has_is_refused_as_it_would_find_nothing(log: RunfoldLog) -> None:
     for ask in (
         lambda: log.recorder.subscribe(topics=["tool.caled"]),

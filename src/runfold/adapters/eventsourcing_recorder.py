@@ -22,6 +22,7 @@ from eventsourcing.persistence import (
 
 from runfold.domain.catalogue import event_types
 from runfold.errors import LedgerUnavailable, UsageError
+from runfold.feed.following import Failed, Following, Retries, Span, Wait
 from runfold.store import epochs
 from runfold.store.filter import Filter
 from runfold.store.hint import Listener
@@ -65,10 +66,8 @@ class LogSubscription(Subscription["LogRecorder"]):
         self._reader = recorder.reader
         self._wanted = recorder.wanted(topics)
         self._listener = Listener(recorder.reader.datastore)
-        self._page: deque[LogNotification] = deque()
-        self._scanned = gt or 0
-        self._epoch: UUID | None = None
-        self._failing_since: float | None = None
+        self._page: deque[Stored] = deque()
+        self._state: Following[UUID | None] = Following(gt or 0, None, Retries(lambda _: LOOK_AGAIN_SECONDS, PATIENCE_SECONDS))
         self._turn = threading.Lock()
         """Whoever reads holds it, so that the connection that listens is closed by nobody else meanwhile."""
         self._stopping = threading.Event()
@@ -87,31 +86,43 @@ class LogSubscription(Subscription["LogRecorder"]):
         with self._turn:
             while not self._stopping.is_set():
                 if self._page:
-                    return self._page.popleft()
-                if not self._is_more():
-                    self._wait()
+                    return LogNotification.of(self._page.popleft())
+                self._go_on()
             self._listener.close()
         raise StopIteration
 
-    def _is_more(self) -> bool:
-        """Read on; return False where there is nothing new, or the database is away."""
-        try:
-            head = epochs.still(self._reader, self._scanned, self._epoch or self._reader.head().epoch)
-            self._epoch = head.epoch
-            found: list[Stored] = []
-            position = self._scanned
-            if head.position > position:
-                found, position = stored_stretch(self._reader, self._wanted, after=self._scanned, up_to=head.position, limit=PAGE)
-                self._epoch = epochs.still(self._reader, position, self._epoch).epoch
-        except LedgerUnavailable as error:
-            self._failing_since = self._failing_since or time.monotonic()
-            if not error.retriable or time.monotonic() - self._failing_since > PATIENCE_SECONDS:
+    def _go_on(self) -> None:
+        """Do what comes next. Raises OperationalError, HistoryChanged where it cannot go on."""
+        match self._state.step(now := time.monotonic()):
+            case Failed(error):
                 raise OperationalError(str(error)) from error
-            return False
-        self._failing_since = None
-        self._page.extend(map(LogNotification.of, found))
-        is_more, self._scanned = position > self._scanned, position
-        return is_more
+            case Wait():
+                self._wait()
+                self._read()
+            case _ if (pause := self._state.retry_at - now) > 0:
+                self._stopping.wait(pause)
+            case _:
+                self._read()
+
+    def _read(self) -> None:
+        began = time.monotonic()
+        try:
+            found = self._found(self._state.position)
+        except LedgerUnavailable as error:
+            self._state.failed(error, time.monotonic(), began)
+        else:
+            self._page.extend(self._state.looked(found))
+
+    def _found(self, after: int) -> Span[Stored]:
+        """Return what stands in the log after a position. Raises HistoryChanged, LedgerUnavailable."""
+        head = epochs.still(self._reader, self._state.reached, self._state.epoch or self._reader.head().epoch)
+        self._state.confirmed(head.epoch)
+        self._state.goes_to(head.position, head.epoch)
+        if head.position <= after:
+            return Span(after, after, head.epoch)
+        found, position = stored_stretch(self._reader, self._wanted, after=after, up_to=head.position, limit=PAGE)
+        self._state.confirmed(epochs.still(self._reader, position, head.epoch).epoch)
+        return Span(after, position, self._state.epoch, found)
 
     def _wait(self) -> None:
         """Wait until there may be more, for a moment at most."""
