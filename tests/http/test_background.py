@@ -191,7 +191,7 @@ def test_what_a_run_was_at_any_of_its_events_is_the_fold_of_the_events_until_the
         event = event_types.read(item["type"], item["schema_version"], orjson.dumps(item["data"]), item["position"])
         state.evolve(event)
         was = client.get(f"/runs/{run.id}", params={"at_version": version}).json()
-        told = (state.status, state.output, len(state.messages.by_id), len(state.calls.open_ids))
+        told = (state.status, state.details.output, len(state.messages.by_id), len(state.calls.open_ids))
         assert told == (was["status"], was["output"], was["messages"], was["open_tool_calls"])
         assert client.get(f"/runs/{run.id}", params={"as_of": item["position"]}).json() == was
         if isinstance(event, RunCreated):
