@@ -31,9 +31,15 @@ class MethodCall(NamedTuple, Generic[R]):
     def arguments(self) -> dict[str, Any]:
         """Return what is given by name, and nothing of what was left out. Raises TypeError, as the call itself would."""
         signature = _signature(self.method)
-        given = dict(signature.bind(self.owner, *self.args, **self.kwargs).arguments)
+        parameters = signature.parameters.values()
+        takes_more = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+        # a keyword with the name of a positional-only parameter is one more keyword, which `bind` of Python 3.11 does not know
+        positional = {parameter.name for parameter in parameters if parameter.kind is parameter.POSITIONAL_ONLY}
+        more = {name: value for name, value in self.kwargs.items() if takes_more and name in positional}
+        named = {name: value for name, value in self.kwargs.items() if name not in more}
+        given = dict(signature.bind(self.owner, *self.args, **named).arguments)
         del given[next(iter(signature.parameters))]
-        for parameter in signature.parameters.values():
+        for parameter in parameters:
             if parameter.kind is parameter.VAR_KEYWORD:
                 given |= given.pop(parameter.name, {})
-        return given
+        return given | more
