@@ -154,5 +154,5 @@ def test_ninety_seconds_are_good_everywhere(places: dict[str, Place]) -> None:
 
 def test_every_parameter_that_takes_one_is_tried_here() -> None:
     source = "".join(path.read_text(encoding="utf-8") for path in Path(runfold.__file__).parent.rglob("*.py"))
-    assert set(re.findall(r"(\w+): str \| timedelta", source)) - {"given"} == PARAMETERS
+    assert set(re.findall(r"(\w+): (?:Annotated\[)?str \| timedelta", source)) - {"given"} == PARAMETERS
     assert set(re.findall(r"\n    (\w+): Seconds\b", source)) == {"connect_timeout", "max_lag", "head_timeout", "body_timeout"}

@@ -68,7 +68,7 @@ def test_following_ends_quietly_when_it_is_interrupted(started: Process, ledger:
     process.send_signal(2)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, ""), err
-    assert err.splitlines() == ["following after position 0; Ctrl-C ends"]
+    assert err.splitlines() == ["following after position 0; press Ctrl-C to stop"]
 
 
 @pytest.mark.parametrize("form", [[], ["--json"]])

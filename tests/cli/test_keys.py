@@ -46,7 +46,7 @@ def test_the_same_key_again_is_not_made_and_not_shown(runfold: Command) -> None:
     runfold(*MAKE, "--id", "key_ci")
     again = runfold(*MAKE, "--id", "key_ci")
     assert (again.code, again.out) == (0, "")
-    assert "key_ci: this key exists, and its text is not stored" in again.err
+    assert "key_ci: this key was created before, and its text is not stored" in again.err
     other = runfold(*MAKE, "--id", "key_ci", "--scope", "admin")
     assert other.code == 4
 

@@ -100,7 +100,7 @@ def test_what_it_prints_is_true_and_can_be_copied(started: Process) -> None:
     printed = ""
     while "For people" not in printed:
         printed += process.stdout.readline()
-    assert "shown this once; `runfold keys create` makes more" in printed
+    assert "shown only once; `runfold keys create` creates more" in printed
     export, *tries = [line.strip() for line in printed.partition("Try,")[2].splitlines()[1:5]]
     assert re.fullmatch("export RUNFOLD_KEY=rf_key_[0-9a-f]{32}_[A-Za-z0-9_-]{43}", export)
     create, start, follow = (f"{export}; {line.replace('curl', f'curl -sS --max-time {SECONDS}', 1)}" for line in tries)

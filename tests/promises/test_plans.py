@@ -15,7 +15,7 @@ from tests.promises.statements import Seen, looking, written
 
 pytestmark = [pytest.mark.alone, pytest.mark.timeout(600)]
 ELSEWHERE = (
-    "cli/doctor.py",
+    "cli/server_checks",
     "store/migration",
     "store/history.py",
     "projector/schemas.py",

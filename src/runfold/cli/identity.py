@@ -50,7 +50,7 @@ def person(call: Call, said: str | None) -> str:
     return _ask(call)
 
 
-def whoever(call: Call, said: str | None) -> str:
+def actor_for(call: Call, said: str | None) -> str:
     """The actor of a command that programs use too: the person if known or asked, else RUNFOLD_ACTOR."""
     if (known := _known(call, said)) is not None:
         return known

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from runfold.cli.call import Call
-from runfold.cli.identity import Who, whoever
+from runfold.cli.identity import Who, actor_for
 
 if TYPE_CHECKING:
     from runfold.handles.keys import KeyView
@@ -53,7 +53,7 @@ def create(
     scopes: Any = scope
     with call.ledger() as ledger:
         made = ledger.create_key(
-            owner=owner, scopes=scopes, label=label or owner, expires_in=expires_in, key_id=key_id, actor=whoever(call, who)
+            owner=owner, scopes=scopes, label=label or owner, expires_in=expires_in, key_id=key_id, actor=actor_for(call, who)
         )
         view = _view(ledger, made.id)
     if call.json:
@@ -92,7 +92,7 @@ def revoke(
 ) -> None:
     """Revoke a key. A running service accepts it for one more second at most. Revoking it again changes nothing."""
     with call.ledger() as ledger:
-        receipt = ledger.revoke_key(key_id, reason, actor=whoever(call, who))
+        receipt = ledger.revoke_key(key_id, reason, actor=actor_for(call, who))
         view = _view(ledger, key_id)
     if call.json:
         answer = {"position": receipt.position, "appended": receipt.appended, "key": view.model_dump(mode="json")}

@@ -43,20 +43,20 @@ NO_OPTIONS = {"content": "JSON has it, and a table has no room for it"}
 
 _FLAGS = {"background": "--background/--foreground"}
 _OPERATOR, _LENGTH = "_operator", "_ns"
-"""Ends of the names of parameters that say how another compares, and that take nanoseconds."""
+"""How the names of parameters end that say how another compares, and that take nanoseconds."""
 _FEW = 3
-"""So many words stand in the help in place of a value."""
+"""Up to so many words stand in the help in place of a value; more are listed after it."""
 
 
 class ListOption(NamedTuple):
     """One option of a list, and what it says to the question."""
 
     name: str
-    """Of the parameter."""
+    """The name of its parameter."""
     flag: str
     declared: inspect.Parameter
     said: Callable[[Any], dict[str, Any]]
-    """From the given value to the arguments of the question. Raises UsageError."""
+    """Turns the given value into arguments of the question. Raises UsageError."""
 
 
 def described(question: str) -> "Mapping[str, ListParameter]":
@@ -130,7 +130,7 @@ def _help(parameter: "ListParameter", operator: "ListParameter | None") -> str:
 
 
 def _saying(parameter: "ListParameter", flag: str, operator: "ListParameter | None") -> Callable[[Any], dict[str, Any]]:
-    """From the given value of an option to the arguments of the question."""
+    """Return what turns the given value of an option into arguments of the question."""
     reads: dict[Any, Callable[[str, str], Any]] = {datetime: _moment, date: _day, int: _whole}
     read = _nanoseconds if parameter.name.endswith(_LENGTH) else reads.get(parameter.kind)
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from runfold.cli.call import Call, pinned
-from runfold.cli.identity import Who, whoever
+from runfold.cli.identity import Who, actor_for
 from runfold.cli.lists import answer, asking, print_page
 from runfold.cli.options import At, Fold, ThreadId
 
@@ -142,7 +142,7 @@ def head(
 
     `runfold thread` shows the head `main` unless --run or --head is given, and the next run of the thread continues it.
     """
-    actor = whoever(call, who)
+    actor = actor_for(call, who)
     with call.ledger() as ledger:
         thread = ledger.thread(thread_id)
         was = thread.tree().heads

@@ -1,4 +1,4 @@
-"""Checks: what `doctor` looked at, and the damage that `check` and `restore` found."""
+"""Checks: what `doctor` checked, and the damage that `check` and `restore` found."""
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
     from runfold.maintenance.checking import Finding
 
 
-class Looked(Protocol):
-    """One thing that was looked at."""
+class CheckResult(Protocol):
+    """One check of `doctor`."""
 
     @property
     def about(self) -> str:
-        """What was looked at."""
+        """What was checked."""
 
     @property
     def state(self) -> str:
-        """Whether it is ok or wrong, or worth a note."""
+        """One of ok, wrong and note."""
 
     @property
     def fact(self) -> str:
-        """What was seen."""
+        """What the check found."""
 
     @property
     def next_step(self) -> str | None:
@@ -36,7 +36,7 @@ class Looked(Protocol):
 _MARKS = {"ok": ("ok", "green"), "wrong": ("WRONG", "bold red"), "note": ("note", "yellow")}
 
 
-def print_checks(out: Console, settings: Mapping[str, Any], checks: Iterable[Looked]) -> None:
+def print_checks(out: Console, settings: Mapping[str, Any], checks: Iterable[CheckResult]) -> None:
     """Print the settings, and each check with what to do where something is wrong."""
     rows = [(name, "" if value is None else value) for name, value in settings.items()]
     print_whole(out, table(("setting", "value"), rows, wraps="value"))
@@ -58,5 +58,5 @@ def print_findings(out: Console, findings: "Iterable[Finding]", *, more: int = 0
 
 
 def verdict(damages: int) -> str:
-    """How much damage was found."""
+    """Say how much damage was found."""
     return counted(damages, "damage") if damages else "no damage"

@@ -53,7 +53,7 @@ def _status(word: str, colours: Mapping[str, str]) -> Text:
 
 
 def thread_table(threads: "Iterable[ThreadRow]") -> Table:
-    """Threads."""
+    """Draw threads."""
     heads = ("id", "title", "agent", "state", "#runs", "last active (UTC)", "#created at")
     rows = (
         (
@@ -71,7 +71,7 @@ def thread_table(threads: "Iterable[ThreadRow]") -> Table:
 
 
 def head_table(heads: "Iterable[HeadView]") -> Table:
-    """The heads of a thread."""
+    """Draw the heads of a thread."""
     rows = (
         (
             head.name,
@@ -85,7 +85,7 @@ def head_table(heads: "Iterable[HeadView]") -> Table:
 
 
 def run_table(runs: "Iterable[RunSummary]") -> Table:
-    """Runs."""
+    """Draw runs."""
     heads = ("id", "status", "agent", "#steps", "#calls", "#problems", "#duration", "created (UTC)")
     rows = (
         (
@@ -104,7 +104,7 @@ def run_table(runs: "Iterable[RunSummary]") -> Table:
 
 
 def attention_table(runs: "Iterable[AttentionRow]") -> Table:
-    """Runs that need a person's attention."""
+    """Draw runs that need a person's attention."""
     rows = (
         (
             run.run_id,
@@ -120,7 +120,7 @@ def attention_table(runs: "Iterable[AttentionRow]") -> Table:
 
 
 def failure_table(runs: "Iterable[RunSummaryView]") -> Table:
-    """Failed runs."""
+    """Draw failed runs."""
     rows = (
         (
             run.run_id,
@@ -135,7 +135,7 @@ def failure_table(runs: "Iterable[RunSummaryView]") -> Table:
 
 
 def made_call_table(calls: "Iterable[ListedToolCall]") -> Table:
-    """The tool calls of one run."""
+    """Draw the tool calls of one run."""
     rows = (
         (call.requested_position, call.name, call.status, one_line(call.arguments_text or "", 60), call.call_id) for call in calls
     )
@@ -143,7 +143,7 @@ def made_call_table(calls: "Iterable[ListedToolCall]") -> Table:
 
 
 def tool_call_table(calls: "Iterable[ListedToolCall]") -> Table:
-    """Tool calls of any runs."""
+    """Draw tool calls of any runs."""
     rows = (
         (
             call.call_id,
@@ -162,7 +162,7 @@ def tool_call_table(calls: "Iterable[ListedToolCall]") -> Table:
 
 
 def decision_table(decisions: "Iterable[DecisionRow]", words: "Mapping[tuple[str, str], DecisionWords]") -> Table:
-    """Decisions, with what was decided."""
+    """Draw decisions, with what was decided."""
     rows = (
         (
             row.run_id,
@@ -179,7 +179,7 @@ def decision_table(decisions: "Iterable[DecisionRow]", words: "Mapping[tuple[str
 
 
 def approval_table(approvals: "Iterable[ApprovalRow]", words: "Mapping[str, ApprovalWords]") -> Table:
-    """Approvals, with the arguments that were granted, or else requested."""
+    """Draw approvals, with the arguments that were granted, or else requested."""
     heads = ("id", "status", "action", "arguments", "run", "requested (UTC)", "expires", "decided by")
     rows = (
         (
@@ -198,7 +198,7 @@ def approval_table(approvals: "Iterable[ApprovalRow]", words: "Mapping[str, Appr
 
 
 def problem_table(problems: "Iterable[ProblemRow]", words: "Mapping[tuple[str, str], ProblemWords]") -> Table:
-    """Problems, with their descriptions."""
+    """Draw problems, with their descriptions."""
     heads = ("severity", "status", "description", "run", "goal", "reported (UTC)")
     rows = (
         (
@@ -215,7 +215,7 @@ def problem_table(problems: "Iterable[ProblemRow]", words: "Mapping[tuple[str, s
 
 
 def goal_table(goals: "Iterable[GoalRow]") -> Table:
-    """Goals."""
+    """Draw goals."""
     heads = ("goal", "#runs", "#completed", "#failed", "#open", "#decisions", "#violations", "last run (UTC)")
     rows = (
         (
@@ -234,7 +234,7 @@ def goal_table(goals: "Iterable[GoalRow]") -> Table:
 
 
 def row_table(columns: Sequence[str], rows: Iterable[Any]) -> Table:
-    """Rows of any read model, all columns of them."""
+    """Draw rows of any read model, all columns of them."""
     cells = (tuple(_cell(getattr(row, column)) for column in columns) for row in rows)
     return table(columns, cells, wraps=columns[-1])
 
@@ -244,7 +244,7 @@ def _cell(value: Any) -> str:
 
 
 def key_table(keys: "Iterable[KeyView]") -> Table:
-    """API keys."""
+    """Draw API keys."""
     rows = (
         (
             key.id,
@@ -262,7 +262,7 @@ def key_table(keys: "Iterable[KeyView]") -> Table:
 
 
 def moment_table(moments: "Iterable[MomentView]") -> Table:
-    """Moments."""
+    """Draw moments."""
     rows = (
         (
             moment.id,
@@ -279,7 +279,7 @@ def moment_table(moments: "Iterable[MomentView]") -> Table:
 
 
 def projection_table(projections: "Iterable[ProjectionStatus]") -> Table:
-    """Read models and how far each is."""
+    """Draw read models and how far each is."""
     rows = (
         (
             status.name,
@@ -296,7 +296,7 @@ def projection_table(projections: "Iterable[ProjectionStatus]") -> Table:
 
 
 def rebuilt_table(rebuilt: "Iterable[Rebuilt]") -> Table:
-    """Read models that were rebuilt."""
+    """Draw read models that were rebuilt."""
     rows = (
         (
             each.name,
@@ -311,7 +311,7 @@ def rebuilt_table(rebuilt: "Iterable[Rebuilt]") -> Table:
 
 
 def schema_table(schemas: "Iterable[PastSchema]") -> Table:
-    """Schemas that hold read models of the past."""
+    """Draw schemas that hold read models of the past."""
     rows = (
         (
             each.schema,
