@@ -240,11 +240,3 @@ class TenantReader(Reader):
             " WHERE e.originator_id = asked.stream AND e.tenant_id = %b ORDER BY e.originator_version DESC LIMIT 1) AS last"
         )
         return {stream: (version, position) for stream, version, position in self.rows(query, [list(streams), self.tenant])}
-
-    def threads_created(self, limit: int, up_to: int = LATEST) -> list[Recorded]:
-        """The first events of its threads, newest first."""
-        query = (
-            f"SELECT {COLUMNS} FROM runfold.log WHERE topic = 'thread.created' AND (tenant_id, notification_id) > (%b, 0)"
-            " AND (tenant_id, notification_id) <= (%b, %b) ORDER BY tenant_id DESC, notification_id DESC LIMIT %b"
-        )
-        return [decode(row) for row in self.rows(query, [self.tenant, self.tenant, up_to, limit])]
