@@ -171,7 +171,7 @@ def test_a_call_that_needs_approval_starts_with_a_grant_or_not_at_all(client: ht
     approval = asked(client, run, arguments=None, call_id=needs)
     vote(client, approval)
     assert client.post(f"/runs/{run.id}/tool-calls/{needs}/start", json={"approval": approval}).status_code == 200
-    shown = {call["id"]: call["needs_approval"] for call in client.get(f"/runs/{run.id}/tool-calls").json()["items"]}
+    shown = {call["call_id"]: call["needs_approval"] for call in client.get(f"/runs/{run.id}/tool-calls").json()["items"]}
     assert shown == {needs: True, free: False}
 
 

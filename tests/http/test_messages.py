@@ -61,7 +61,7 @@ def test_a_message_of_any_role_comes_back_as_it_was_said_with_where_it_stands(cl
         assert expected.items() <= message.items()
         assert {name: value for name, value in said.get(role, {}).items() if name != "content"}.items() <= message.items()
     (call,) = client.get(f"/runs/{run.id}/tool-calls").json()["items"]
-    assert (call["message_id"], told["tool"]["tool_call_id"]) == ("assistant", call["id"])
+    assert (call["message_id"], told["tool"]["tool_call_id"]) == ("assistant", call["call_id"])
     hidden = client.post(f"/runs/{run.id}/messages/reasoning/redact", json={"legal_basis": "provider's terms"})
     assert hidden.status_code == 200
     assert read(client, run)["reasoning"]["is_redacted"] is True

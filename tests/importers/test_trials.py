@@ -86,7 +86,7 @@ def test_results_with_empty_ids_go_to_the_calls_before_them_in_order(ledger: Led
     assert (book.name, book.status) == ("book", "failed")
     assert look.provider_call_id is None
     tools = [message for message in ledger.run(the_run(ledger)).messages() if message.role == "tool"]
-    assert [message.tool_call_id for message in tools] == [look.id, book.id]
+    assert [message.tool_call_id for message in tools] == [look.call_id, book.call_id]
 
 
 def test_a_result_that_names_its_call_goes_to_it_in_any_order(ledger: Ledger, importing: Importing, file: Path) -> None:
@@ -262,7 +262,7 @@ def test_one_id_for_two_calls_is_two_calls(ledger: Ledger, importing: Importing,
     assert (first.arguments_text, first.arguments, first.result) == ('{"n":  1}', {"n": 1}, "one")
     assert (second.arguments_text, second.arguments, second.status) == ("not json", None, "failed")
     assert first.provider_call_id == second.provider_call_id == "same"
-    assert first.id != second.id
+    assert first.call_id != second.call_id
 
 
 def test_a_renamed_file_is_the_same_trials(ledger: Ledger, importing: Importing, tmp_path: Path) -> None:
