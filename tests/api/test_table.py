@@ -52,9 +52,10 @@ def test_a_question_is_served_at_its_former_path_too_and_said_to_be_deprecated_t
     assert former is not None
     assert (former.name, former.path, former.is_deprecated) == (f"{route.name}_deprecated", "/former", True)
     assert (former.method, former.scope, former.deprecated_path) == (route.method, route.scope, None)
-    assert QUESTIONS[1].at_deprecated_path() is None
+    assert replace(route, deprecated_path=None).at_deprecated_path() is None
 
 
-def test_every_former_name_leads_to_a_command_and_every_command_had_one() -> None:
-    assert set(FORMER_NAMES.values()) == {route.name for route in COMMANDS}
+def test_every_former_name_leads_to_a_command_of_its_own() -> None:
+    assert {*FORMER_NAMES.values()} <= {route.name for route in COMMANDS}
+    assert len({*FORMER_NAMES.values()}) == len(FORMER_NAMES) == 57
     assert not FORMER_NAMES.keys() & {route.name for route in ROUTES}
