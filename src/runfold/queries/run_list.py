@@ -57,7 +57,7 @@ class RunParameters(Paging, total=False):
     duration_percentile: Annotated[
         int | None,
         Parameter(
-            "1 to 100: only runs that took at least as long as this percentile of the runs that all other filters find.",
+            "Only runs that took at least as long as this percentile, 1 to 100, of the runs that all other filters find.",
             least=1,
             most=100,
         ),
