@@ -9,7 +9,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def neighbourhood(address: str | None) -> str | None:
-    """What counts as one client: an IPv4 address, or a whole network of IPv6 that is given to one site."""
+    """Return what counts as one client: an IPv4 address, or a whole network of IPv6 that is given to one site."""
     parsed = None if address is None else read_address(address)
     if not isinstance(parsed, ipaddress.IPv6Address):
         return address
@@ -31,6 +31,6 @@ def read_address(text: str) -> Address | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a name or address is this machine's own."""
+    """Return whether a name or address is this machine's own."""
     address = read_address(host)
     return host.lower() == "localhost" or (address is not None and address.is_loopback)

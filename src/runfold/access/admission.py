@@ -47,7 +47,7 @@ class Connections:
         return len(self._all.members)
 
     def admit(self, member: Member) -> bool:
-        """Whether there is room for one more; where there is none, one without a request makes it."""
+        """Return whether there is room for one more; where there is none, one without a request makes it."""
         own = self._by_address.setdefault(member.address, _Group())
         has_room = self._make_room(own, self._most_of_one) and self._make_room(self._all, self._most)
         self._by_address.setdefault(member.address, own)

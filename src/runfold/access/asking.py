@@ -13,22 +13,22 @@ class Asking(Protocol):
 
     @property
     def authorization(self) -> Sequence[str]:
-        """What it shows: each of its Authorization headers."""
+        """Return what it shows: each of its Authorization headers."""
 
     @property
     def client(self) -> str | None:
-        """The address of who sends it; None where there is none, as on a Unix socket."""
+        """Return the address of who sends it; None where there is none, as on a Unix socket."""
 
     @property
     def route(self) -> str:
-        """What it asks for, as method and path with the names of its fields; empty where there is no such route."""
+        """Return what it asks for, as method and path with the names of its fields; empty where there is no such route."""
 
 
 class Access(Protocol):
     """Knows who asks."""
 
     async def caller(self, asking: Asking, scope: Scope) -> Caller:
-        """Whose request it is. Raises KeyRefused, ScopeMissing, TooManyRequests."""
+        """Return whose request it is. Raises KeyRefused, ScopeMissing, TooManyRequests."""
 
     def watch(self, caller: Caller, ended: Ended) -> Callable[[], None]:
         """Call `ended` when the caller's API key is good no more; call what is returned to be told no more."""

@@ -27,7 +27,7 @@ STRANGERS_AT_ONCE = 4
 
 
 def keys_of_all(ledger: Ledger) -> list[KeyView]:
-    """The keys of all tenants, those that are good no more too."""
+    """Return the keys of all tenants, those that are good no more too."""
     return key_views(ledger.recorder.reader, None, ledger.command_executor.clock())
 
 
@@ -48,7 +48,7 @@ class _Known:
     until: float
 
     def of(self, secret: str) -> _Held | None:
-        """The one whose secret it is, or the only one; None where nobody, or nobody in particular, has such a key."""
+        """Return the one whose secret it is, or the only one; None where nobody, or nobody in particular, has such a key."""
         alone = self.held[0] if len(self.held) == 1 else None
         return next((held for held in self.held if held.state.proves(secret)), alone)
 
@@ -75,7 +75,7 @@ class Keys:
         ledger.command_executor.revoked_keys.tell(self._watch.revoked)
 
     async def caller(self, asking: Asking, scope: Scope) -> Caller:
-        """The key's owner, in its tenant. Raises KeyRefused, ScopeMissing, TooManyRequests, LedgerUnavailable."""
+        """Return the key's owner, in its tenant. Raises KeyRefused, ScopeMissing, TooManyRequests, LedgerUnavailable."""
         shown = _shown(asking)
         if not isinstance(shown, Shown):
             self._refuse(asking, scope, shown)
@@ -119,7 +119,7 @@ class Keys:
         raise _refused()
 
     async def _find(self, shown: Shown) -> _Known:
-        """The key, at most a second old for whoever shows its secret: however many ask with it at once, it is read once.
+        """Return the key, at most a second old for whoever shows its secret: however many ask with it at once, it is read once.
 
         Whoever shows no right secret has the key read from the log, whether there is one or not, and waits for others who
         show none: so how long that takes says nothing of which keys there are, and keeps nobody else waiting.
@@ -183,7 +183,7 @@ def _refused() -> KeyRefused:
 
 
 def _shown(asking: Asking) -> Shown | Denied:
-    """The key in a request, or why there is none."""
+    """Return the key in a request, or why there is none."""
     given = asking.authorization
     if not given:
         return "no_key"

@@ -79,12 +79,12 @@ class Limits:
 
     @property
     def all_connections(self) -> int:
-        """How many at once."""
+        """Return how many at once."""
         return most_connections() if self.connections is None else self.connections
 
     @property
     def of_one_address(self) -> int:
-        """How many of one address."""
+        """Return how many of one address."""
         return self.connections_an_address or max(1, self.all_connections * 3 // 4)
 
 
@@ -97,7 +97,7 @@ class Pool:
 
     @property
     def busy(self) -> int:
-        """How many threads are at work."""
+        """Return how many threads are at work."""
         return self._threads.borrowed_tokens
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

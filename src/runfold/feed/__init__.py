@@ -1,1 +1,1 @@
-"""Following the log: the tail that all readers share, the subscription as a Python iterator, the follower of a stream."""
+"""Following the log: one state machine (`following`), which an iterator, the streams of a server and a remote client drive."""

@@ -79,12 +79,12 @@ class Follower:
 
     @property
     def position(self) -> int:
-        """The last position looked at, wanted or not."""
+        """Return the last position looked at, wanted or not."""
         return self._state.position
 
     @property
     def epoch(self) -> UUID:
-        """The history that its position is of."""
+        """Return the history that its position is of."""
         return self._state.epoch
 
     # What others tell it
@@ -120,7 +120,7 @@ class Follower:
     # What it gives
 
     async def next(self) -> bytes:
-        """What to send next, however long that takes. `is_over` says that it was the last."""
+        """Return what to send next, however long that takes. `is_over` says that it was the last."""
         self.events = 0
         while not (given := self._go_on()):
             if self.is_gone:
@@ -153,7 +153,7 @@ class Follower:
                 return self._mark(mark)
 
     def _mark(self, told: Refused | Failed | Stopping | CaughtUp | Complete | Alive) -> bytes:
-        """What the stream has to say of itself."""
+        """Return what the stream has to say of itself."""
         facts = self._run.facts() if self._run else {}
         match told:
             case Alive():
@@ -176,7 +176,7 @@ class Follower:
         return self._frames.mark(name, self.position, self.epoch, facts)
 
     def _from_memory(self, after: int, up_to: int) -> bytes:
-        """What is here already, of this process's newest events or of a block that was read with others."""
+        """Return what is here already, of this process's newest events or of a block that was read with others."""
         taken: list[Frame] = []
         size, position = 0, after
         while self._work is None and position < up_to and size < CHUNK_BYTES:
@@ -212,7 +212,7 @@ class Follower:
         return self._feed.entry(position)
 
     def _from_log(self, ask: Callable[[], int | Head | Page]) -> bytes:
-        """What was asked of the database, if it is there by now; else it is on its way."""
+        """Return what was asked of the database, if it is there by now; else it is on its way."""
         if self._work is None:
             if self._now() >= self._state.retry_at:
                 self._work = self._shared() or asyncio.ensure_future(to_thread.run_sync(ask, limiter=self._feed.limiter))
@@ -231,7 +231,7 @@ class Follower:
             return b""
 
     def _shared(self) -> asyncio.Future[Any] | None:
-        """The same for all who are here, where there is no better way to what is wanted."""
+        """Return the same for all who are here, where there is no better way to what is wanted."""
         if self._is_alone or self._feed.is_damaged or not isinstance(self._step, Read):
             return None
         near = NEAR if self.wanted.thread_id is None else NEAR_OF_THREAD

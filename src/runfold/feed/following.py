@@ -15,15 +15,15 @@ from typing import Generic, Protocol, TypeVar
 from runfold.errors import LedgerError, LedgerUnavailable, OutOfOrder, TooManyRequests
 
 LATEST = 2**62
-"""Beyond every position."""
+"""Lies beyond every position."""
 
 
 class Placed(Protocol):
-    """An event, or what stands for it."""
+    """Has a place in the log: an event, or what stands for it."""
 
     @property
     def position(self) -> int:
-        """Its place in the log."""
+        """Return its place in the log."""
 
 
 T = TypeVar("T", bound=Placed)
@@ -32,18 +32,18 @@ E = TypeVar("E")
 
 @dataclass(frozen=True)
 class Span(Generic[T]):
-    """A part of the log that was looked through, and what of it is wanted."""
+    """Holds what is wanted of a part of the log that was looked through."""
 
     after: int
     up_to: int
     epoch: object
-    """The history that it is of."""
+    """Names the history that it is of."""
     events: Sequence[T] = ()
 
 
 @dataclass(frozen=True)
 class Refused:
-    """The end: whoever follows may no longer see it."""
+    """It ends here: whoever follows may no longer see it."""
 
     error: LedgerError
 
@@ -57,7 +57,7 @@ class Failed:
 
 @dataclass(frozen=True)
 class Stopping:
-    """The end for now: who serves it stops."""
+    """It ends for now: who serves it stops. Connect again, and go on."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class CaughtUp:
 
 @dataclass(frozen=True)
 class Complete:
-    """The end: there is nothing more to come."""
+    """It ends here: nothing more is to come."""
 
 
 @dataclass(frozen=True)
@@ -106,15 +106,15 @@ Step = Refused | Failed | Stopping | CaughtUp | Complete | Alive | Confirm | Fin
 
 @dataclass(frozen=True)
 class Retries:
-    """How a source that failed is asked again: after how many seconds, by the number of failures in a row, and for how long."""
+    """Says when a source that failed is asked again, by the number of failures in a row, and for how long."""
 
     pause: Callable[[int], float]
     patience: float | None = None
-    """Seconds; None: for ever."""
+    """Counts seconds from the first failure in a row; None lasts for ever."""
 
 
 class Following(Generic[E]):
-    """One follower's state. `position` is the last position looked at, wanted or not, of the history that `epoch` names."""
+    """Knows where one follower stands: at the last `position` looked at, wanted or not, of the history that `epoch` names."""
 
     def __init__(
         self,
@@ -134,9 +134,9 @@ class Following(Generic[E]):
         """
         self.position, self.epoch, self.goal = position, epoch, goal
         self.reached = position if is_seen else 0
-        """How far the history is known to go. A bare position may be beyond it."""
+        """Says how far the history is known to go. A bare position may be beyond it."""
         self.retry_at = now
-        """When a source that failed, or found nothing, may be asked again."""
+        """Says when a source that failed, or found nothing, may be asked again."""
         self._retries, self._heartbeat_seconds = retries, heartbeat_seconds
         self._caught_up_at = head
         self._newest = LATEST
@@ -149,13 +149,13 @@ class Following(Generic[E]):
 
     @property
     def bound(self) -> int:
-        """How far to go now: what is told on the way comes at its place."""
+        """Return how far to go now, so that what is told on the way comes at its place."""
         return min(LATEST if mark is None else mark for mark in (self.goal, self._caught_up_at))
 
     # What comes out
 
     def step(self, now: float) -> Step:
-        """What is to be done next. A question to a source that failed before waits until `retry_at`."""
+        """Return what is to be done next. A question to a source that failed before waits until `retry_at`."""
         return self._told() or self._due(now) or self._wanted()
 
     def _told(self) -> Step | None:
@@ -185,75 +185,77 @@ class Following(Generic[E]):
     # What goes in
 
     def looked(self, span: Span[T]) -> list[T]:
-        """What is to be given of a part of the log: what was not given before, up to where something else comes first.
+        """Take in a part of the log. Return what of it was not given before, up to where something else comes first.
 
-        Nothing of a part that is of another history, or that does not join what was looked at: what is between comes first.
-        Raises OutOfOrder.
+        Nothing is taken of a part that is of another history, or that does not join what was looked at: what lies between comes
+        first. Raises OutOfOrder.
         """
         up_to, before = min(span.up_to, self.bound), span.after
         if self._refused is not None or span.epoch != self.epoch or span.after > self.position or up_to <= self.position:
             return []
+        given = []
         for event in span.events:
             if not before < event.position <= span.up_to:
                 raise OutOfOrder(event.position, before, span.up_to)
             before = event.position
-        given = [event for event in span.events if self.position < event.position <= up_to]
+            if self.position < before <= up_to:
+                given.append(event)
         self.position, self.reached = up_to, max(self.reached, up_to)
         return given
 
     def gave(self, now: float) -> None:
-        """Something was given, or told: the next sign of life is due later."""
+        """Note that something was given or told: the next sign of life is due later."""
         self._alive_at = now + self._heartbeat_seconds
 
     @property
     def alive_at(self) -> float:
-        """When a sign of life is due."""
+        """Return when a sign of life is due."""
         return self._alive_at
 
     def goes_to(self, newest: int, present: E | None) -> None:
-        """The source goes so far, in the history that it says is the present one."""
+        """Note how far the source goes, in the history that it says is the present one."""
         self._newest, self._present = newest, present
 
     def confirmed(self, present: E) -> None:
-        """A source has answered, and what was reached is in the present history, too: it goes on in that one."""
+        """Note that a source has answered, and that what was reached is in the present history, too: it goes on in that one."""
         self.epoch = self._present = present
         self._failures = 0
 
     def nothing_yet(self, retry_at: float) -> None:
-        """A source has no more at the moment."""
+        """Note that a source has no more at the moment."""
         self.retry_at = retry_at
 
     def ends_at_head(self) -> None:
-        """Where the log ends when it is next asked, it is complete."""
+        """Let it be complete where the log ends when that is next asked."""
         self._ends_at_head = True
 
     def ends_at(self, position: int) -> None:
-        """That is where it is complete."""
+        """Let it be complete at a position."""
         self.goal = position
 
     def failed(self, error: LedgerError, now: float, since: float | None = None) -> None:
-        """A source failed, which was asked at `since`. It is asked again, unless that is in vain."""
+        """Note that a source failed, which was asked at `since`. It is asked again, unless that is in vain."""
         self.disconnected(now, float(getattr(error, "retry_after", 0.0)), since)
         patience = self._retries.patience
         if not _passes(error) or (patience is not None and now - self._failing_since >= patience):
             self._failed, self._failures, self.retry_at = error, 0, now
 
     def disconnected(self, now: float, least: float = 0.0, since: float | None = None) -> None:
-        """A source has ended, and is asked again after a pause, of so many seconds at least."""
+        """Note that a source has ended; it is asked again after a pause, of so many seconds at least."""
         if not self._failures:
             self._failing_since = now if since is None else since
         self._failures += 1
         self.retry_at = now + max(least, self._retries.pause(self._failures))
 
     def stop(self) -> None:
-        """Who serves it stops."""
+        """Let it end, because who serves it stops."""
         self._is_stopping = True
 
     def refuse(self, error: LedgerError) -> None:
-        """Whoever follows may no longer see it: not one event more is given."""
+        """Let it end, because whoever follows may no longer see it: not one event more is given."""
         self._refused = error
 
 
 def _passes(error: LedgerError) -> bool:
-    """Whether it may be over in a moment."""
+    """Return whether an error may be over in a moment."""
     return isinstance(error, TooManyRequests) or (isinstance(error, LedgerUnavailable) and error.retriable)

@@ -28,4 +28,4 @@ class Frames(Protocol):
         """The stream is alive, and everything up to a position was looked at."""
 
     def problem(self, error: LedgerError) -> Mapping[str, Any]:
-        """What is said of an error."""
+        """Return what is said of an error."""

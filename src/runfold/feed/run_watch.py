@@ -12,7 +12,7 @@ _STREAM_STATUS = {"created": "pending", "completed": "success"}
 
 
 def stream_status(run: Status) -> str:
-    """Whether more is to come of a run: pending, running (of a waiting or stuck run too), success, failed, cancelled."""
+    """Return whether more is to come of a run: pending, running (of a waiting or stuck run too), success, failed, cancelled."""
     return _STREAM_STATUS.get(run, run if run in ENDED else "running")
 
 
@@ -25,13 +25,13 @@ class RunWatch:
 
     @property
     def has_ended(self) -> bool:
-        """Whether it has ended, as far as the stream has come."""
+        """Return whether it has ended, as far as the stream has come."""
         return self.status in ENDED
 
     def ends_with(self, recorded: Recorded) -> bool:
-        """Whether an event is the run's end."""
+        """Return whether an event is the run's end."""
         return recorded.stream == self.run_id and recorded.type in ENDINGS
 
     def facts(self) -> dict[str, str]:
-        """How the run is, and the stream."""
+        """Return how the run is, and the stream."""
         return {"run_status": self.status, "stream_status": stream_status(self.status)}

@@ -35,7 +35,7 @@ class Waiting(Protocol):
 
     @property
     def position(self) -> int:
-        """The last position looked at."""
+        """Return the last position looked at."""
 
     def pass_over(self, position: int) -> None:
         """Nothing up to a position concerns it."""
@@ -92,12 +92,12 @@ class Feed:
 
     @property
     def subscribers(self) -> int:
-        """How many streams are open."""
+        """Return how many streams are open."""
         return len(self._all)
 
     @property
     def is_damaged(self) -> bool:
-        """Whether an event stands next that cannot be read; who does not want that one can go on by reading the log."""
+        """Return whether an event stands next that cannot be read; who does not want that one can go on by reading the log."""
         return isinstance(self._tail.failure, Damage)
 
     def join(self, waiting: Waiting, tail: Tail, head: Head) -> None:
@@ -125,7 +125,7 @@ class Feed:
             waiting.stop()
 
     def entry(self, position: int) -> Entry | None:
-        """The event at a position, if it is here."""
+        """Return the event at a position, if it is here."""
         if (found := self._entries.get(position)) is not None:
             return found
         number, index = divmod(position - 1, BLOCK)
@@ -150,7 +150,7 @@ class Feed:
         return None if _is_read(block) and index >= len(block.result().entries) else block
 
     def frame(self, entry: Entry) -> bytes:
-        """The event's bytes, made when they are first asked for."""
+        """Return the event's bytes, made when they are first asked for."""
         if entry.frame is None:
             assert self.epoch is not None, "events are kept of a history that is known"  # noqa: S101
             entry.frame = self.frames.frame(entry.recorded, self.epoch)
@@ -231,7 +231,7 @@ class Feed:
             self._drop(self._entries.pop(next(iter(self._entries))))
 
     def _drop_block(self, block: asyncio.Future[Block]) -> int:
-        """What is still being read is dropped by whoever waits for it."""
+        """Return what is still being read is dropped by whoever waits for it."""
         if not _is_read(block):
             return 0
         for entry in block.result().entries:

@@ -112,7 +112,7 @@ class Subscription:
             self._take(found)
 
     def _found(self, after: int) -> Span[Recorded]:
-        """What stands in the log after a position. Raises HistoryChanged, LedgerUnavailable."""
+        """Return what stands in the log after a position. Raises HistoryChanged, LedgerUnavailable."""
         head = epochs.still(self._reader, self._state.reached, self._state.epoch or self._begun())
         self._confirmed(head.epoch)
         if head.position <= after:
@@ -125,7 +125,7 @@ class Subscription:
         return Span(after, found.position, self._state.epoch, found.events)
 
     def _begun(self) -> UUID:
-        """The history that it begins in. Raises HistoryChanged, LedgerUnavailable."""
+        """Return the history that it begins in. Raises HistoryChanged, LedgerUnavailable."""
         epochs.position_of(self._reader, self._asked)
         return self._confirmed(self._reader.head().epoch)
 

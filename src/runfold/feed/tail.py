@@ -100,11 +100,11 @@ class Tail:
 
     @property
     def kept(self) -> int:
-        """How many events are kept: fewer where they are large."""
+        """Return how many events are kept: fewer where they are large."""
         return len(self._kept)
 
     def read(self, after: int, up_to: int) -> Stretch:
-        """The events between two positions, from the log, or the first of them if they are large. Raises LedgerError."""
+        """Return the events between two positions, from the log, or the first of them if they are large. Raises LedgerError."""
         epoch = self.epoch
         found = self._reader.stretch(after=after, up_to=up_to, limit=up_to - after)
         if epoch is None or self._reader.head().epoch != epoch:
@@ -171,7 +171,7 @@ class Tail:
         return False
 
     def _is_put_back(self) -> bool:
-        """Whether the log is shorter than it was, and not because a standby that is behind answers."""
+        """Return whether the log is shorter than it was, and not because a standby that is behind answers."""
         return self._reader.rows("SELECT pg_catalog.pg_is_in_recovery()") == [(False,)]
 
     def _start_over(self) -> None:

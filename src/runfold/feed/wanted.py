@@ -31,12 +31,12 @@ class Wanted:
 
     @property
     def shown_within(self) -> Filter:
-        """What is to be given."""
+        """Return what is to be given."""
         return replace(self.within, types=self.types)
 
     @property
     def filter(self) -> Filter:
-        """What must be looked at: of a run everything, for its end must be seen whatever types are shown."""
+        """Return what must be looked at: of a run everything, for its end must be seen whatever types are shown."""
         return self.within if self.run else self.shown_within
 
 
@@ -50,7 +50,7 @@ class Page(NamedTuple):
 
 
 def read_page(reader: Reader, frames: Frames, wanted: Wanted, after: int, up_to: int, limit: int, epoch: UUID) -> Page:
-    """The events after a position of a history, at most so many. Raises HistoryChanged, LedgerUnavailable, Damage."""
+    """Return the events after a position of a history, at most so many. Raises HistoryChanged, LedgerUnavailable, Damage."""
     head = min(up_to, reader.head().position)
     until = head if wanted.filter.thread_id else min(head, after + SEARCHED)
     stretch = reader.stretch(wanted.filter, after=after, up_to=until, limit=limit) if until > after else Stretch([], after)

@@ -1,1 +1,1 @@
-"""Routes that are not made from the table alone, and how those of the table are served: one file for each noun."""
+"""What is served, one file for each noun: the commands and questions of the table, and what is not made from it."""
