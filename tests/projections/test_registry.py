@@ -1,5 +1,6 @@
 """Which projections there are, and what is said to who brings one that cannot be."""
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from runfold import projections
 from runfold.domain.run_events import RunStarted
 from runfold.errors import InvalidProjection, ProjectionNotFound
 from runfold.projections import registry
@@ -49,19 +51,11 @@ class Attempts(Projection[Attempt]):
 
 Write = Callable[..., str]
 BUILT_IN = {
-    "run_summaries": "RunSummaries",
-    "approval_queue": "ApprovalQueue",
-    "decision_log": "DecisionLog",
-    "problems": "Problems",
-    "tool_calls": "ToolCalls",
-    "usage": "Usage",
-    "goals": "Goals",
-    "threads": "Threads",
-    "thread_tree": "ThreadTree",
-    "messages": "Messages",
-    "attention": "Attention",
+    path.stem: found[1]
+    for path in Path(projections.__file__).parent.glob("*.py")
+    if (found := re.search(r"^class (\w+)\(Projection\[", path.read_text(encoding="utf-8"), re.MULTILINE))
 }
-"""All that the package brings."""
+"""All that the package brings: each file is named as its projection."""
 
 
 @pytest.fixture
@@ -200,6 +194,7 @@ def test_every_type_of_column_may_stand_in_a_row(write: Write) -> None:
 
 
 def test_the_built_in_ones_are_known_by_name_and_each_says_all_it_must() -> None:
+    assert {"run_summaries", "messages", "approval_queue", "usage"} <= BUILT_IN.keys()
     assert known().keys() == BUILT_IN.keys()
     for name, projection in known().items():
         assert checked(projection) is projection
