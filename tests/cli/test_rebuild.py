@@ -92,7 +92,7 @@ def test_a_dry_run_says_what_it_does_not_compare(runfold: Command, story: Cast) 
 def test_rolling_back(runfold: Command, spoilt: str) -> None:
     assert runfold("rebuild", "run_summaries").code == 0
     answer = runfold("rebuild", "run_summaries", "--rollback")
-    assert answer.out == "run_summaries is the table of before again, which goes on from position 80\n"
+    assert answer.out == "run_summaries uses its previous table again, and catches up from position 80\n"
     assert runfold("runs", "--status", "failed", "--json").json["items"][0]["run_id"] == spoilt
     assert runfold("rebuild", "run_summaries", "--rollback", "--json").json == {"rolled_back": {"run_summaries": 80}}
     assert runfold("runs", "--status", "failed", "--json").json["items"] == []
