@@ -176,7 +176,7 @@ def _fields_of(method: Callable[..., Any]) -> dict[str, Field]:
     found: dict[str, Field] = {}
     for name, parameter in list(inspect.signature(plain).parameters.items())[1:]:
         if parameter.kind is not inspect.Parameter.VAR_KEYWORD:
-            found[name] = Field(json_type(hints[name]), parameter.default)
+            found[name] = Field(json_type(hints[name]), parameter.default, _help(hints[name]))
             continue
         (unpacked,) = get_args(hints[name]) or (hints[name],)
         if is_typeddict(unpacked):

@@ -72,6 +72,10 @@ def at_most(column: str, help: str) -> Parameter:
     return Parameter(help, compares=("<=", column))
 
 
+AT_VERSION = Parameter("As of this version of the run's stream; the present if not given.")
+"""Of a question about one run."""
+
+
 class ListParameter(NamedTuple):
     """A parameter as its description and its type say together."""
 

@@ -1,7 +1,7 @@
 """One run, straight from the log: at a glance, its state document, its steps, its path, its events."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
 from runfold.domain.event import Recorded
 from runfold.domain.run import Run
@@ -10,24 +10,26 @@ from runfold.history.path import History
 from runfold.history.step_list import TYPES as STEP_TYPES
 from runfold.history.step_list import Order, StepView, step_list
 from runfold.history.views import RunView
+from runfold.queries.paging import direction
+from runfold.queries.parameters import AT_VERSION
 from runfold.queries.source import LocalSource, question
 
 
 @question
-def run(source: LocalSource, run_id: str, at_version: int | None = None) -> RunView:
+def run(source: LocalSource, run_id: str, at_version: Annotated[int | None, AT_VERSION] = None) -> RunView:
     """A run at a glance, at its present or an earlier version. Raises RunNotFound."""
     state = Run(run_id)
     return RunView.of(state, *source.fold(state, RunNotFound, at_version))
 
 
 @question
-def state(source: LocalSource, run_id: str, at_version: int | None = None) -> Any:
+def state(source: LocalSource, run_id: str, at_version: Annotated[int | None, AT_VERSION] = None) -> Any:
     """The shared state document as of a run, along its path. Raises RunNotFound."""
     return source.history(run_id, at_version=at_version).state()
 
 
 @question
-def steps(source: LocalSource, run_id: str, *, order: Order = "asc") -> list[StepView]:
+def steps(source: LocalSource, run_id: str, *, order: Annotated[Order, direction("asc")] = "asc") -> list[StepView]:
     """The steps and model calls that a run began, oldest first unless it says otherwise. Raises RunNotFound."""
     source.first(run_id, RunNotFound)
     found = step_list(source.reader.stream(run_id, up_to=source.up_to, types=STEP_TYPES))

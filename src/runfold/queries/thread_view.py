@@ -1,7 +1,7 @@
 """One thread, straight from the log: at a glance, its tree and heads, its conversation, its events."""
 
 from collections.abc import Iterator
-from typing import get_args
+from typing import Annotated, get_args
 
 from runfold.domain.event import Recorded
 from runfold.domain.message import Role
@@ -11,6 +11,7 @@ from runfold.history.heads import HeadView, head_list
 from runfold.history.path import thread_tree
 from runfold.history.tree import Tree
 from runfold.history.views import Message, ThreadView
+from runfold.queries.parameters import AT_VERSION, Parameter
 from runfold.queries.source import LocalSource, question
 from runfold.queries.where import OneOrMore, words
 from runfold.store.filter import Filter
@@ -42,12 +43,12 @@ def heads(source: LocalSource, thread_id: str) -> list[HeadView]:
 def messages(
     source: LocalSource,
     thread_id: str | None = None,
-    run_id: str | None = None,
+    run_id: Annotated[str | None, Parameter("The conversation as of this run instead of a head's.")] = None,
     *,
-    head: str = MAIN,
-    at_version: int | None = None,
-    role: OneOrMore | None = None,
-    own: bool = False,
+    head: Annotated[str, Parameter("The conversation as of the run that this head points at.")] = MAIN,
+    at_version: Annotated[int | None, AT_VERSION] = None,
+    role: Annotated[OneOrMore | None, Parameter("Only messages of this role.", get_args(Role))] = None,
+    own: Annotated[bool, Parameter("Only what the run itself said, and not its ancestors.")] = False,
 ) -> list[Message]:
     """The conversation as of a run along its path, or as of the run that a head of a thread points at.
 
