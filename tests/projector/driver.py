@@ -17,6 +17,7 @@ from pathlib import Path
 from runfold import failpoint
 from runfold.projections.registry import chosen
 from runfold.projector import team, worker
+from runfold.projector.connection import end_without_memory
 from runfold.projector.worker import Worker
 from runfold.store.datastore import Datastore
 
@@ -56,6 +57,7 @@ def fold_within(url: str, sources: tuple[str, ...], room: int, told: Connection)
     """What a process does that may take so many bytes more than it has when it begins. It tells how many it took."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + room
+    end_without_memory()
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     Worker(Datastore(url), chosen(sources)).catch_up()

@@ -74,6 +74,7 @@ def _work_on(call: Call, ledger: "Ledger", names: tuple[str, ...], *, until_inpu
 
     from runfold import logs
     from runfold.projections.registry import chosen
+    from runfold.projector.connection import end_without_memory
     from runfold.projector.worker import Worker
 
     logs.configure(ledger.settings.log_level)
@@ -86,6 +87,7 @@ def _work_on(call: Call, ledger: "Ledger", names: tuple[str, ...], *, until_inpu
         threading.Thread(target=_end_with_input, args=(stop,), daemon=True).start()
     else:
         call.note(f"Folding {', '.join(sorted(wanted))}; press Ctrl-C to stop; nothing is lost.")
+    end_without_memory()
     try:
         worker.run(stop)
     finally:

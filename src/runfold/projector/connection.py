@@ -1,4 +1,6 @@
-"""A connection that may make and fill read models."""
+"""A connection that may make and fill read models, and what a process that does nothing else begins with."""
+
+import os
 
 import psycopg
 from psycopg.rows import dict_row
@@ -30,3 +32,11 @@ def connect(datastore: Datastore) -> Connection:
     # A lost commit takes rows and checkpoint back together, and they are folded again: no need to wait for the disk.
     connection.execute("SET synchronous_commit = off")
     return connection
+
+
+def end_without_memory() -> None:
+    """Let this process end where memory runs out, so that another is started: for processes that do nothing but fold.
+
+    With RUST_BACKTRACE pydantic-core first prints where it was, needs memory for that, and waits for itself for ever.
+    """
+    os.environ["RUST_BACKTRACE"] = "0"

@@ -27,7 +27,7 @@ from runfold.projections.fold import FoldFailed, Standings, take_in
 from runfold.projections.projection import AnyProjection
 from runfold.projections.registry import load
 from runfold.projector.checkpoints import digest_of
-from runfold.projector.connection import connect
+from runfold.projector.connection import connect, end_without_memory
 from runfold.projector.tables import InvalidRow, Table
 from runfold.projector.team import read_head
 from runfold.store.codec import COLUMNS, decode
@@ -275,6 +275,7 @@ def _rows_of(projection: AnyProjection) -> Iterator[None]:
 def main() -> None:
     """The body of a process. What stops it goes to stderr for who started it: as JSON, or where the database did, as a line."""
     os.nice(NICE)
+    end_without_memory()
     gc.disable()  # rows and events form no cycles, and the process lives for seconds
     told = json.load(sys.stdin)
     try:

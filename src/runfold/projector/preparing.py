@@ -18,7 +18,7 @@ from runfold.errors import LedgerError, LedgerUnavailable, RebuildRefused
 from runfold.logs import configure_unless_done
 from runfold.projections.registry import known
 from runfold.projector import as_of, moments
-from runfold.projector.connection import connect
+from runfold.projector.connection import connect, end_without_memory
 from runfold.projector.filling import NICE
 from runfold.store.datastore import Datastore
 
@@ -160,6 +160,7 @@ def main() -> None:
     """The body of the process. It ends with whoever started it."""
     configure_unless_done("warning")
     os.nice(NICE)
+    end_without_memory()
     told = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_input, daemon=True).start()
     try:
