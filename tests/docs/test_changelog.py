@@ -52,3 +52,9 @@ def test_classes_have_the_names_that_it_gives_them() -> None:
     assert len(pairs) == 6
     assert [now for _, now in pairs if f"\nclass {now}" not in source] == []
     assert [before for before, _ in pairs if re.search(rf"\bclass {before}\b", source)] == []
+
+
+def test_nothing_stands_in_it_twice() -> None:
+    first_lines = re.findall(r"^- .*$", TEXT, re.MULTILINE)
+    assert len(first_lines) > 60
+    assert sorted(line for line in set(first_lines) if first_lines.count(line) > 1) == []
