@@ -11,17 +11,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 R = TypeVar("R")
 
-
-@cache
-def _signature(method: Callable[..., Any]) -> inspect.Signature:
-    """A method's signature; what may be given by position alone or among the keywords of the same name is one parameter."""
-    signature, kinds = inspect.signature(method), inspect.Parameter
-    known = signature.parameters.values()
-    return signature.replace(
-        parameters=[
-            each.replace(kind=kinds.POSITIONAL_OR_KEYWORD) if each.kind is kinds.POSITIONAL_ONLY else each for each in known
-        ]
-    )
+_signature = cache(inspect.signature)
 
 
 class MethodCall(NamedTuple, Generic[R]):
