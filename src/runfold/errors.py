@@ -9,25 +9,25 @@ LedgerError
 │   ├── KeyNotFound
 │   ├── MomentNotFound
 │   └── ProjectionNotFound
-├── InvalidEvent                    exit 1   what was given can never be an event
-├── CommandRefused                  exit 1   the rules do not allow it in this state
+├── InvalidEvent                    exit 1   the input is not a valid event
+├── CommandRefused                  exit 1   it is not allowed in the current state
 │   └── ApprovalsLeftOpen
 ├── Conflict                        exit 4
 │   ├── VersionConflict
 │   ├── DuplicateWithDifferentContent
 │   ├── KeyReused
 │   ├── AlreadyAppended
-│   └── HistoryChanged              exit 4   the position is of a history that this ledger left
-├── Damage                          exit 5   what is stored is not what was written
+│   └── HistoryChanged              exit 4   the position belongs to a history that this ledger left
+├── Damage                          exit 5   stored data is not what was written
 │   ├── UnknownEventType
 │   ├── UnreadableEvent
 │   ├── OutOfOrder                  exit 5   a source of events skipped one, or gave one twice
 │   └── ExportDamaged
-├── LedgerUnavailable               exit 1   nothing was stored, or the text says what is not known
+├── LedgerUnavailable               exit 1   nothing was stored, or the text says that it is unknown
 │   ├── QueueFull
 │   └── EmbeddedServerFailed
-├── InvalidProjection               exit 1   what a projection says of itself cannot be
-├── ProjectionStopped               exit 1   it cannot go on; the others do
+├── InvalidProjection               exit 1   a projection's declaration is invalid
+├── ProjectionStopped               exit 1   one projection stopped; the others continue
 │   ├── PoisonEvent
 │   ├── ImpureProjection
 │   ├── ProjectionChanged
@@ -35,15 +35,15 @@ LedgerError
 ├── RebuildRefused                  exit 1
 ├── ExportRefused                   exit 1
 ├── BackupRefused                   exit 1   no backup was made, or nothing was restored
-├── ReadModelBehind                 exit 1   it has not seen what was asked for
-├── MomentNotPrepared               exit 1   the whole ledger as of then is not folded; reading folds nothing
+├── ReadModelBehind                 exit 1   it has not reached the position
+├── MomentNotPrepared               exit 1   no read models are prepared as of that position
 ├── UnsafeDurability                exit 1
 ├── TransactionPooling              exit 1
 ├── MigrationRefused                exit 1
-├── AccessDenied                    exit 1   the server knows who asks too little, or lets them do too little
+├── AccessDenied                    exit 1   missing or invalid API key, or one without the scope
 │   ├── KeyRefused
 │   └── ScopeMissing
-├── RequestRefused                  exit 1   the server takes no such request, whatever it says
+├── RequestRefused                  exit 1   the request breaks a limit of the server
 │   ├── TooLarge
 │   ├── TooManyRequests
 │   ├── TooManyMoments
@@ -58,16 +58,16 @@ from collections.abc import Sequence
 from typing import Any
 
 MOST_MESSAGE, MOST_FACT, MOST_FACTS = 2000, 1000, 1000
-"""Characters of a message and of one fact, and members of a list of facts: what was sent is not sent back whole."""
+"""The most characters of a message and of one fact, and the most members of a list. Input is never echoed whole."""
 
 
 def shortened(text: str, most: int = 100) -> str:
-    """Text of others, as much of it as an error may repeat."""
+    """Return text from outside, cut to the length that an error may repeat."""
     return text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters)"
 
 
 class LedgerError(Exception):
-    """The root of all errors of Runfold. `facts` holds the fields, for machines. Both are bounded in length."""
+    """The root of all Runfold errors. `facts` holds the same as fields, for programs. Both are bounded in length."""
 
     exit_code = 1
     http_status = 500
@@ -93,7 +93,7 @@ class NotFound(LedgerError):
     listing = ""
 
     def __init__(self, id: str) -> None:
-        next_step = f"; {self.listing} lists what there is" if self.listing else ""
+        next_step = f"; {self.listing} lists them all" if self.listing else ""
         super().__init__(f"there is no {self.thing} {id!r}{next_step}", id=id)
         self.id = id
 
@@ -117,7 +117,7 @@ class ApprovalNotFound(NotFound):
 
 
 class GoalNotFound(NotFound):
-    """No run has that goal, or none that the read model of goals has seen."""
+    """No run has that goal, or the read model of goals has not seen it yet."""
 
     thing, listing = "goal", "`runfold goals`"
 
@@ -129,7 +129,7 @@ class KeyNotFound(NotFound):
 
 
 class MomentNotFound(NotFound):
-    """No moment has that id, it was dropped because nobody used it, or another tenant asked for it."""
+    """No moment has that id, it expired unused, or it belongs to another tenant."""
 
     thing, listing = "moment", "`runfold moments list`"
 
@@ -152,7 +152,7 @@ class InvalidEvent(LedgerError):
 
 
 class CommandRefused(LedgerError):
-    """The rules do not allow the command in the state that the thread, run or approval is in."""
+    """The command is not allowed in the current state of the thread, run or approval."""
 
     http_status = 409
 
@@ -164,18 +164,23 @@ class CommandRefused(LedgerError):
 
 
 class ApprovalsLeftOpen(CommandRefused):
-    """A run waits for more approvals than were to be decided together. None was decided."""
+    """The run waits for more approvals than the request decides. None was decided."""
 
     def __init__(self, run_id: str, expected: Sequence[str], received: Sequence[str], state: str) -> None:
         decided = set(received)
         left = ", ".join(approval_id for approval_id in expected if approval_id not in decided)
-        super().__init__("vote", run_id, f"the votes leave {left} open; vote on all at once, or without asking for that", state)
+        super().__init__(
+            "vote",
+            run_id,
+            f"the request leaves {left} undecided; decide all in one request",
+            state,
+        )
         self.expected, self.received = tuple(expected), tuple(received)
         self.facts |= {"expected": _bounded(list(expected)), "received": _bounded(list(received))}
 
 
 class Conflict(LedgerError):
-    """Somebody else was first."""
+    """Another command was stored first."""
 
     exit_code = 4
     http_status = 409
@@ -195,11 +200,11 @@ class VersionConflict(Conflict):
 
 
 class DuplicateWithDifferentContent(Conflict):
-    """The id is used already, with other content. The first content stands."""
+    """The id is already used with different content, which stays as it is."""
 
     def __init__(self, thing: str, id: str, differs: str) -> None:
         super().__init__(
-            f"{thing} {id} is recorded already with a different {differs}; use a new id, or revise the recorded one",
+            f"{thing} {id} is already recorded with a different {differs}; use a new id, or revise the recorded one",
             thing=thing,
             id=id,
             differs=differs,
@@ -208,11 +213,11 @@ class DuplicateWithDifferentContent(Conflict):
 
 
 class KeyReused(Conflict):
-    """Something else was asked under the same idempotency key."""
+    """The idempotency key was already used for a different request."""
 
     def __init__(self, key: str, position: int) -> None:
         super().__init__(
-            f"idempotency key {key!r} was used for another request, recorded at position {position}; use a new key",
+            f"idempotency key {key!r} was already used for a different request (position {position}); use a new key",
             key=key,
             position=position,
         )
@@ -220,37 +225,37 @@ class KeyReused(Conflict):
 
 
 class AlreadyAppended(Conflict):
-    """Another process carried the command out under the same idempotency key at the same moment."""
+    """Another process stored a command with the same idempotency key at the same moment."""
 
     def __init__(self, stream: str) -> None:
         super().__init__(
-            f"{stream} was written to under the same idempotency key by another request; repeat it with that key for its answer",
+            f"another request with the same idempotency key wrote to {stream} first; repeat it to get its answer",
             stream=stream,
         )
         self.stream = stream
 
 
 class HistoryChanged(Conflict):
-    """A position is of another history of the ledger, and beyond what that one and the present one share.
+    """A position belongs to another history of the ledger, after the point where that one and the present one part.
 
     `position` is the last position that both share, None where none is known; `epoch` is the id of the present history, and
-    `cursor` is where to go on: drop what was derived from events after `position`, and subscribe after `cursor`.
+    `cursor` is where to resume: drop what was derived from events after `position`, and subscribe after `cursor`.
     """
 
     def __init__(self, asked: str, position: int | None, epoch: str) -> None:
         cursor = f"{position or 0}@{epoch[:8]}"
         if position is None:
-            fact = f"{asked} is of a history that this ledger does not know, so no common position is known"
-            step = f"drop everything that was derived from it, and begin again after {cursor}"
+            fact = f"{asked} belongs to a history that this ledger does not know, so no common position is known"
+            step = f"drop everything that was derived from it, and start again after {cursor}"
         else:
-            fact = f"{asked} is of another history of this ledger, which is the same up to position {position} only"
-            step = f"drop what was derived from later events, and go on after {cursor}"
+            fact = f"{asked} belongs to another history of this ledger, which is the same only up to position {position}"
+            step = f"drop what was derived from later events, and resume after {cursor}"
         super().__init__(f"{fact}; {step}", asked=asked, position=position, epoch=epoch, cursor=cursor)
         self.asked, self.position, self.epoch, self.cursor = asked, position, epoch, cursor
 
 
 class Damage(LedgerError):
-    """What is stored is not what Runfold writes. Reading stops rather than guess."""
+    """Stored data is not what Runfold writes. Reading stops instead of guessing."""
 
     exit_code = 5
 
@@ -271,7 +276,7 @@ class UnknownEventType(Damage):
 
 
 class UnreadableEvent(Damage):
-    """A stored payload does not fit its type."""
+    """A stored payload does not match its event type."""
 
     def __init__(self, type: str, position: int | None, reason: str) -> None:
         super().__init__(
@@ -301,7 +306,7 @@ class ExportDamaged(Damage):
 
     def __init__(self, file: str, fact: str, folder: str) -> None:
         super().__init__(
-            f"{file} in {folder} {fact}; put it back as it was, or remove the folder and export anew",
+            f"{file} in {folder} {fact}; put it back as it was, or remove the folder and export again",
             file=file,
             fact=fact,
             folder=folder,
@@ -310,7 +315,7 @@ class ExportDamaged(Damage):
 
 
 class LedgerUnavailable(LedgerError):
-    """PostgreSQL did not take the command. With `retriable`, the same command may be given again, as it is."""
+    """PostgreSQL cannot be reached, or did not store the command. If `retriable`, repeat the same command unchanged."""
 
     http_status = 503
 
@@ -320,25 +325,25 @@ class LedgerUnavailable(LedgerError):
 
 
 class QueueFull(LedgerUnavailable):
-    """More commands wait than the queue takes. Nothing of this command was stored."""
+    """The append queue is full. Nothing of this command was stored."""
 
     def __init__(self, waiting: int) -> None:
         super().__init__(
-            f"{waiting} commands wait to be appended, and the queue takes no more",
-            "retry in a moment, or set RUNFOLD_QUEUE_SIZE higher",
+            f"the append queue is full: {waiting} commands are waiting",
+            "retry in a moment, or raise RUNFOLD_QUEUE_SIZE",
         )
         self.waiting = waiting
 
 
 class EmbeddedServerFailed(LedgerUnavailable):
-    """The PostgreSQL that Runfold starts by itself could not be started."""
+    """The embedded PostgreSQL could not be started."""
 
     def __init__(self, fact: str, next_step: str) -> None:
         super().__init__(fact, next_step, retriable=False)
 
 
 class InvalidProjection(LedgerError):
-    """A projection cannot be what it says of itself. `source` is the class, as module:Class."""
+    """The declaration of a projection is invalid. `source` is the class, as module:Class."""
 
     http_status = 422
 
@@ -348,7 +353,7 @@ class InvalidProjection(LedgerError):
 
 
 class ProjectionStopped(LedgerError):
-    """A projection cannot go on. Its rows stay as they are, and the other projections go on."""
+    """A projection stopped. Its rows stay as they are, and the other projections continue."""
 
     http_status = 503
 
@@ -358,13 +363,13 @@ class ProjectionStopped(LedgerError):
 
 
 class PoisonEvent(ProjectionStopped):
-    """A projection raised at an event, or made a row of it that cannot be."""
+    """A projection raised an error at an event, or made an invalid row from it."""
 
     def __init__(self, name: str, position: int, event_type: str, reason: str) -> None:
         super().__init__(
             name,
-            f"cannot take in the {event_type} at position {position}: {reason}",
-            f"mend the projection, start the worker again, and run `runfold projections retry {name}`",
+            f"failed on the {event_type} at position {position}: {reason}",
+            f"fix the projection, restart the worker, and run `runfold projections retry {name}`",
             position=position,
             event_type=event_type,
             reason=reason,
@@ -373,40 +378,40 @@ class PoisonEvent(ProjectionStopped):
 
 
 class ImpureProjection(ProjectionStopped):
-    """A projection asks for something beside the event and the row, so the same events may give other rows."""
+    """A projection uses more than the event and the row, so the same events may give different rows."""
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(
             name,
             f"is not pure: {reason}",
-            "use what the event says (recorded.happened_at for a time), raise its version, and start the worker again",
+            "use only what the event says (recorded.happened_at for a time), raise its version, and restart the worker",
             reason=reason,
         )
         self.reason = reason
 
 
 class ProjectionChanged(ProjectionStopped):
-    """A projection's rows, key or events are not those that its table was made for, under the same version."""
+    """A projection's rows, key or events changed, and its version did not."""
 
     def __init__(self, name: str, version: int, fact: str) -> None:
         super().__init__(
             name,
-            f"{fact}, and still says version {version}",
-            f"set its version to {version + 1}, so that it is folded anew, or put back what was changed",
+            f"{fact}, but its version is still {version}",
+            f"set its version to {version + 1} to have it rebuilt, or undo the change",
             version=version,
         )
         self.version = version
 
 
 class BrokenCheckpoint(ProjectionStopped):
-    """What is noted of a read model's progress cannot be true: going on would skip events, or apply some twice."""
+    """A read model's checkpoint is wrong: continuing would skip events, or apply some twice."""
 
     def __init__(self, name: str, fact: str) -> None:
-        super().__init__(name, fact, f"fold it anew with `runfold rebuild {name}`")
+        super().__init__(name, fact, f"rebuild it with `runfold rebuild {name}`")
 
 
 class RebuildRefused(LedgerError):
-    """A read model, or a schema of the past, cannot be made now. What is in use stays as it is."""
+    """A read model, or read models as of the past, cannot be built now. What is in use stays as it is."""
 
     http_status = 409
 
@@ -416,7 +421,7 @@ class RebuildRefused(LedgerError):
 
 
 class ExportRefused(LedgerError):
-    """An export cannot be made here, or not gone on with. What the folder held stays as it was."""
+    """An export cannot be written here, or cannot be continued. The folder stays as it was."""
 
     http_status = 409
 
@@ -436,14 +441,14 @@ class BackupRefused(LedgerError):
 
 
 class ReadModelBehind(LedgerError):
-    """A read model has not come to the position that was asked for."""
+    """A read model has not reached the requested position."""
 
     http_status = 503
 
     def __init__(self, name: str, position: int | None, wanted: int, next_step: str) -> None:
-        at = "has not been begun" if position is None else f"is at position {position}"
+        at = "has not been built yet" if position is None else f"is at position {position}, not yet at {wanted}"
         super().__init__(
-            f"the read model {name} {at}, not at {wanted}; {next_step}",
+            f"the read model {name} {at}; {next_step}",
             name=name,
             position=position,
             wanted=wanted,
@@ -453,7 +458,7 @@ class ReadModelBehind(LedgerError):
 
 
 class MomentNotPrepared(LedgerError):
-    """A question about the whole past, whose read models are not prepared. `moment_id` is there while they are being made."""
+    """No read models are prepared as of a past position. `moment_id` is set while they are being prepared."""
 
     http_status = 409
 
@@ -462,12 +467,12 @@ class MomentNotPrepared(LedgerError):
             fact = f"no read models are prepared as of position {position}, and reading prepares none"
             next_step = (
                 f'POST /moments with {{"as_of": "{position}"}} (`ledger.prepare({position})`, '
-                f"`runfold moments prepare {position}`) and ask again when that is ready, or narrow the question to some threads "
+                f"`runfold moments prepare {position}`) and ask again when it is ready, or narrow the question to some threads "
                 "or runs"
             )
         else:
             fact = f"the read models as of position {position} are not ready: {moment_id} is {state}"
-            next_step = f"GET /moments/{moment_id} tells how far it is; ask again when it is ready"
+            next_step = f"GET /moments/{moment_id} shows its progress; ask again when it is ready"
         super().__init__(f"{fact}; {next_step}", position=position, moment_id=moment_id, state=state, next_step=next_step)
         self.position, self.moment_id, self.state, self.next_step = position, moment_id, state, next_step
 
@@ -486,9 +491,9 @@ class UnsafeDurability(LedgerError):
 
 
 class TransactionPooling(LedgerError):
-    """A pooler stands before the database and gives each transaction another session, where Runfold needs its own.
+    """A connection pooler gives each transaction another session, and Runfold needs sessions of its own.
 
-    Settings of the session, LISTEN and advisory locks would reach other clients, or be lost.
+    Session settings, LISTEN and advisory locks would reach other clients, or be lost.
     """
 
     http_status = 503
@@ -505,26 +510,26 @@ class TransactionPooling(LedgerError):
 
 
 class MigrationRefused(LedgerError):
-    """The database's schema is not one that this Runfold may change or use."""
+    """This version of Runfold cannot use or migrate the schema of the database."""
 
     most_message = 20_000  # it may hold the SQL that an administrator is to run
 
 
 class UsageError(LedgerError):
-    """The call's own words are wrong: an option, a format, a time that cannot be read."""
+    """The call itself is wrong: an unknown option, format or field, or a time that cannot be parsed."""
 
     exit_code = 2
     http_status = 400
 
 
 class AccessDenied(LedgerError):
-    """The server does not let the caller do that."""
+    """The caller is not allowed to do this."""
 
     http_status = 403
 
 
 class KeyRefused(AccessDenied):
-    """There is no key in the request, or one that is not known, was revoked, or has expired. It says no more than that."""
+    """The request has no API key, or one that is unknown, revoked or expired. The message does not tell which."""
 
     http_status = 401
 
@@ -533,7 +538,7 @@ class KeyRefused(AccessDenied):
 
 
 class ScopeMissing(AccessDenied):
-    """The key is good, and not for this."""
+    """The key is valid, but does not have the scope."""
 
     def __init__(self, key: str, scope: str) -> None:
         super().__init__(
@@ -545,28 +550,28 @@ class ScopeMissing(AccessDenied):
 
 
 class RequestRefused(LedgerError):
-    """The server takes no such request."""
+    """The request breaks a limit of the server."""
 
     http_status = 400
 
 
 class TooLarge(RequestRefused):
-    """A body, or a batch, is larger than the server takes. Nothing of it was recorded."""
+    """A body or a batch exceeds the size limit. Nothing of it was recorded."""
 
     http_status = 413
 
     def __init__(self, what: str, most: int, unit: str) -> None:
-        super().__init__(f"{what} is larger than the {most:,} {unit} that are taken; send it in pieces", most=most, unit=unit)
+        super().__init__(f"{what} is larger than the limit of {most:,} {unit}; send it in pieces", most=most, unit=unit)
 
 
 class TooManyRequests(RequestRefused):
-    """The key asks more often than it may."""
+    """The key exceeded its rate limit."""
 
     http_status = 429
 
     def __init__(self, a_second: float, retry_after: float) -> None:
         super().__init__(
-            f"more than {a_second:g} requests a second; wait {retry_after:.1f} s, then go on",
+            f"rate limit of {a_second:g} requests a second exceeded; retry in {retry_after:.1f} s",
             a_second=a_second,
             retry_after=retry_after,
         )
@@ -574,13 +579,13 @@ class TooManyRequests(RequestRefused):
 
 
 class TooManyMoments(RequestRefused):
-    """As many moments are prepared as may be, of this tenant or in all."""
+    """The limit of prepared moments is reached, for this tenant or in total."""
 
     http_status = 429
 
     def __init__(self, whose: str, most: int, setting: str) -> None:
         super().__init__(
-            f"{whose} may have {most} moments prepared, and has them; drop one (DELETE /moments/ID, `runfold moments drop ID`), "
+            f"{whose} has {most} moments prepared, the most allowed; drop one (DELETE /moments/ID, `runfold moments drop ID`), "
             f"wait until one expires, or let the operator raise {setting}",
             most=most,
             setting=setting,
@@ -589,30 +594,30 @@ class TooManyMoments(RequestRefused):
 
 
 class TooSlow(RequestRefused):
-    """The body came more slowly than the server waits for. Nothing of it was recorded."""
+    """The request body arrived too slowly. Nothing of it was recorded."""
 
     http_status = 408
 
     def __init__(self, seconds: float, a_second: int) -> None:
         super().__init__(
-            f"the body took longer than {seconds:g} s and came at less than {a_second:,} bytes a second; send it faster, or less",
+            f"the request body took longer than {seconds:g} s at less than {a_second:,} bytes a second; send it faster",
             seconds=seconds,
             a_second=a_second,
         )
 
 
 class TooBusy(RequestRefused):
-    """The server has as much to do as it takes. Nothing was recorded."""
+    """The server is overloaded. Nothing was recorded."""
 
     http_status = 503
 
     def __init__(self, fact: str, retry_after: float) -> None:
-        super().__init__(f"{fact}; send the request again in {retry_after:g} s", retry_after=retry_after)
+        super().__init__(f"{fact}; retry in {retry_after:g} s", retry_after=retry_after)
         self.retry_after = retry_after
 
 
 class WrongMediaType(RequestRefused):
-    """The body is not JSON, or is packed in a way that is not taken."""
+    """The body is not JSON, or uses an encoding that is not supported."""
 
     http_status = 415
 

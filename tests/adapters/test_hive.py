@@ -114,7 +114,7 @@ def test_a_second_outcome_corrects_the_first(ledger: Ledger, tracker: StreamDeci
 @pytest.mark.row("HV-13")
 def test_an_outcome_for_an_unknown_decision_is_refused(tracker: StreamDecisionTracker) -> None:
     tracker.start_run("exec_1", "support")
-    with pytest.raises(CommandRefused, match="made no decision 'dec_7'"):
+    with pytest.raises(CommandRefused, match="has no decision 'dec_7'"):
         tracker.record_outcome("exec_1", "dec_7", success=True)
 
 

@@ -119,7 +119,7 @@ def test_goals_are_listed_and_one_that_is_none_is_not_found(runfold: Command, fa
     assert "1 goal as of position 10" in runfold("goals").out
     for command in ("goal", "patterns"):
         answer = runfold(command, "none", "--fold")
-        assert (answer.code, "there is no goal 'none'; `runfold goals` lists what there is" in answer.err) == (3, True)
+        assert (answer.code, "there is no goal 'none'; `runfold goals` lists them all" in answer.err) == (3, True)
 
 
 @pytest.mark.row("HV-88")

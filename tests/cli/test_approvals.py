@@ -64,7 +64,7 @@ def test_voting_again_the_same_changes_nothing_and_otherwise_is_refused(runfold:
     assert "nothing was added" in again.out
     other = runfold("deny", "approval_mail", "--actor", "human:ada")
     assert (other.code, other.out) == (1, "")
-    assert "a vote stands" in other.err
+    assert "votes are final" in other.err
     second = runfold("approve", "approval_mail", "--actor", "human:bob", "--json").json
     assert second["approval"]["status"] == "granted"
 

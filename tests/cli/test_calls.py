@@ -91,7 +91,7 @@ def test_a_wrong_call_is_one_line_with_the_way_to_the_help(runfold: Command, arg
 
 def test_an_error_is_one_line_with_the_next_step_and_the_trace_only_when_asked(runfold: Command) -> None:
     plain = runfold("thread", "thread_nobody")
-    assert plain.err == "runfold: there is no thread 'thread_nobody'; `runfold threads` lists what there is\n"
+    assert plain.err == "runfold: there is no thread 'thread_nobody'; `runfold threads` lists them all\n"
     assert "Traceback" in runfold("thread", "thread_nobody", "--verbose").err
 
 
@@ -100,7 +100,7 @@ def test_an_error_in_json_has_type_message_and_facts(runfold: Command) -> None:
     assert (answer.code, answer.out) == (3, "")
     assert answer.error == {
         "type": "ThreadNotFound",
-        "message": "there is no thread 'thread_nobody'; `runfold threads` lists what there is",
+        "message": "there is no thread 'thread_nobody'; `runfold threads` lists them all",
         "facts": {"id": "thread_nobody"},
         "exit_code": 3,
     }

@@ -31,7 +31,7 @@ def test_without_a_folder_it_goes_into_export_and_positions_narrow_it(runfold: C
 
 def test_a_read_model_is_folded_first_where_that_is_asked_for(runfold: Command, story: Cast, ledger: Ledger) -> None:
     answer = runfold("export", "run_summaries", "--format", "csv")
-    assert (answer.code, "has not been begun" in answer.err) == (1, True)
+    assert (answer.code, "has not been built yet" in answer.err) == (1, True)
     said = runfold("export", "run_summaries", "--format", "csv", "--fold", "--json").json
     assert (said["rows"], said["as_of"], said["new_rows"]) == (5, 80, 5)
     ledger.create_thread(agent_id="a")

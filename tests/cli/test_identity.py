@@ -61,7 +61,7 @@ def test_only_people_are_remembered_and_none_but_people_decide(
     approval = run.request_approval("refund").id
     refused = runfold("approve", approval, "--as", "service:ci")
     assert (refused.code, identity.exists()) == (1, False)
-    assert "service:ci may not decide it, for it takes a vote of kind human; vote as human:NAME" in refused.err
+    assert "service:ci may not decide it: only voters of kind human may; vote as human:NAME" in refused.err
     anybody = run.request_approval("refund", approver_kinds=["service"]).id
     assert runfold("approve", anybody, "--as", "service:ci").code == 0
 

@@ -57,7 +57,7 @@ def test_keys_are_of_the_tenant_that_is_set(runfold: Command, monkeypatch: pytes
     monkeypatch.setenv("RUNFOLD_TENANT", "acme")
     assert runfold("keys", "list", "--json").json["items"] == []
     missing = runfold("keys", "revoke", "key_ci")
-    assert (missing.code, missing.err) == (3, "runfold: there is no key 'key_ci'; `runfold keys list` lists what there is\n")
+    assert (missing.code, missing.err) == (3, "runfold: there is no key 'key_ci'; `runfold keys list` lists them all\n")
 
 
 def test_a_call_that_is_wrong_says_how_it_should_be(runfold: Command) -> None:

@@ -40,7 +40,7 @@ def test_a_moment_is_prepared_listed_and_dropped(runfold: Command, story: Cast) 
     assert runfold("moments", "drop", view["id"]).out == f"{view['id']} is dropped\n"
     assert runfold("moments", "list").out.splitlines()[-1] == "0 moments"
     again = runfold("moments", "drop", view["id"])
-    assert (again.code, "`runfold moments list` lists what there is" in again.err) == (3, True)
+    assert (again.code, "`runfold moments list` lists them all" in again.err) == (3, True)
 
 
 @pytest.mark.parametrize(

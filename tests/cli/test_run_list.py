@@ -85,7 +85,7 @@ def test_what_no_run_can_be_asked_by_is_said_with_what_can(runfold: Command, sto
 def test_what_nobody_folded_yet_is_said_with_how_to(runfold: Command, story: Cast, command: str) -> None:
     answer = runfold(command)
     assert (answer.code, answer.out) == (1, "")
-    assert "has not been begun" in answer.err
+    assert "has not been built yet" in answer.err
     assert "--fold" in answer.err
 
 

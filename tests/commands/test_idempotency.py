@@ -65,7 +65,7 @@ def test_other_content_under_a_used_id_is_refused_and_the_first_stands(ledger: L
     create, create_otherwise = CREATIONS[thing]
     create(run)
     before = ledger.position()
-    with pytest.raises(DuplicateWithDifferentContent, match="is recorded already with a different") as refused:
+    with pytest.raises(DuplicateWithDifferentContent, match="is already recorded with a different") as refused:
         create_otherwise(run)
     assert refused.value.thing == thing
     assert ledger.position() == before

@@ -66,7 +66,9 @@ def test_the_same_question_is_asked_once() -> None:
 
 def test_the_digest_is_that_of_the_text_that_people_see() -> None:
     forged = requested().model_copy(update={"arguments_digest": digest("something else")})
-    Given(Approval("approval_1")).when(lambda approval: approval.ask(forged)).refused("arguments_digest is not that of")
+    Given(Approval("approval_1")).when(lambda approval: approval.ask(forged)).refused(
+        "arguments_digest does not match arguments_text"
+    )
 
 
 @pytest.mark.parametrize(
@@ -83,7 +85,7 @@ def test_the_digest_is_that_of_the_text_that_people_see() -> None:
 )
 def test_a_question_that_too_few_may_decide_is_not_asked(rule: dict[str, object]) -> None:
     asked = requested(**rule)
-    Given(Approval("approval_1")).when(lambda approval: approval.ask(asked)).refused("may decide it, and", "must agree")
+    Given(Approval("approval_1")).when(lambda approval: approval.ask(asked)).refused("may decide it, but", "must agree")
 
 
 def test_nobody_at_all_is_no_quorum() -> None:
@@ -116,9 +118,11 @@ def test_nobody_votes_twice() -> None:
     before = (requested(quorum=2), voted(ADA))
     given(*before).when(lambda approval: approval.vote(ADA, "approve")).then()
     given(*before).when(lambda approval: approval.vote(ADA, "approve", "and again")).then()
-    given(*before).when(lambda approval: approval.vote(ADA, "deny")).refused("human:ada voted approve already, and a vote stands")
-    given(*before).when(lambda approval: approval.vote(ADA, "approve", edited=EDITED)).refused("a vote stands")
-    given(*before).when(lambda approval: approval.vote(ADA, "approve", response={"size": "L"})).refused("a vote stands")
+    given(*before).when(lambda approval: approval.vote(ADA, "deny")).refused(
+        "human:ada has already voted approve; votes are final"
+    )
+    given(*before).when(lambda approval: approval.vote(ADA, "approve", edited=EDITED)).refused("votes are final")
+    given(*before).when(lambda approval: approval.vote(ADA, "approve", response={"size": "L"})).refused("votes are final")
 
 
 def test_the_same_answer_again_is_no_vote_and_another_answer_is_refused() -> None:
@@ -174,7 +178,7 @@ def test_only_the_eligible_decide() -> None:
 
 def test_who_asked_may_be_excluded() -> None:
     given(requested(requester_excluded=True)).when(lambda approval: approval.vote(AGENT, "approve")).refused(
-        "agent:support asked for it, and another must decide"
+        "agent:support requested it and may not decide it; another approver must"
     )
     given(requested()).when(lambda approval: approval.vote(AGENT, "approve")).then(voted(AGENT), granted(AGENT))
 
@@ -186,7 +190,7 @@ FOR_ADA = [Actor(kind=kind, id="x", on_behalf_of="human:ada") for kind in ("agen
 @pytest.mark.parametrize("voter", [AGENT, *FOR_ADA], ids=str)
 @pytest.mark.parametrize("verdict", ["approve", "deny"])
 def test_where_people_decide_nobody_elses_word_counts_whomever_they_speak_for(voter: Actor, verdict: str) -> None:
-    refusal = f"{voter} may not decide it, for it takes a vote of kind human; vote as human:NAME"
+    refusal = f"{voter} may not decide it: only voters of kind human may; vote as human:NAME"
     given(requested(**PEOPLE)).when(lambda approval: approval.vote(voter, verdict)).refused(refusal)
     given(requested(**PEOPLE)).when(lambda approval: approval.vote(voter, verdict, edited=EDITED)).refused(refusal)
     given(requested(**PEOPLE), *ENDS["granted"]).when(lambda approval: approval.vote_too_late(voter, verdict)).refused(refusal)
@@ -206,7 +210,7 @@ def test_several_kinds_may_decide_where_it_was_asked_so() -> None:
 def test_who_asked_is_excluded_through_whomever_they_speak() -> None:
     asked = requested(requester_excluded=True, requested_by="human:ada")
     for voter in (ADA, *FOR_ADA, Actor(kind="human", id="bob", on_behalf_of="human:ada")):
-        given(asked).when(lambda approval, voter=voter: approval.vote(voter, "approve")).refused("human:ada asked for it")
+        given(asked).when(lambda approval, voter=voter: approval.vote(voter, "approve")).refused("human:ada requested it")
     given(asked).when(lambda approval: approval.vote(BOB, "approve")).then(voted(BOB), granted(BOB))
 
 
@@ -215,10 +219,12 @@ def test_a_person_has_one_vote_through_however_many_voices() -> None:
     by_proxy = voted(BOB, on_behalf_of="human:ada")
     asked = requested(quorum=2)
     given(asked, by_proxy).when(lambda approval: approval.vote(ADA, "approve")).refused(
-        "human:bob voted for human:ada already, and each has one vote"
+        "human:bob has already voted for human:ada; each person has one vote"
     )
-    given(asked, voted(ADA)).when(lambda approval: approval.vote(proxy, "approve")).refused("human:ada voted for human:ada")
-    given(asked, by_proxy).when(lambda approval: approval.vote(BOB, "deny")).refused("a vote stands")
+    given(asked, voted(ADA)).when(lambda approval: approval.vote(proxy, "approve")).refused(
+        "human:ada has already voted for human:ada"
+    )
+    given(asked, by_proxy).when(lambda approval: approval.vote(BOB, "deny")).refused("votes are final")
     given(asked, by_proxy).when(lambda approval: approval.vote(CLEO, "approve")).then(voted(CLEO), granted(BOB, CLEO))
 
 
@@ -277,8 +283,10 @@ def test_a_question_falls_away_for_a_cause(cause: str) -> None:
 def test_an_approval_expires_at_its_time_and_not_before() -> None:
     asked = requested(expires_at=ONE_O_CLOCK)
     given(asked).when(lambda approval: approval.expire(ONE_O_CLOCK)).then(ApprovalExpired())
-    given(asked).when(lambda approval: approval.expire(ONE_O_CLOCK - timedelta(microseconds=1))).refused("its time is 2026-01-31")
-    given(requested()).when(lambda approval: approval.expire(ONE_O_CLOCK)).refused("its time is not limited")
+    given(asked).when(lambda approval: approval.expire(ONE_O_CLOCK - timedelta(microseconds=1))).refused(
+        "it expires at 2026-01-31"
+    )
+    given(requested()).when(lambda approval: approval.expire(ONE_O_CLOCK)).refused("it never expires")
 
 
 def test_only_a_recorded_expiry_closes_it() -> None:
@@ -299,9 +307,9 @@ def test_what_was_granted_is_used_once_and_for_what_was_approved() -> None:
     given(*before).when(lambda approval: approval.consume(digest(EDITED), "key_1", NOON)).refused("it was granted for sha256:")
     given(*before, consumed).when(lambda approval: approval.consume(digest(ASKED), "key_1", NOON)).then()
     given(*before, consumed).when(lambda approval: approval.consume(digest(ASKED), "key_2", NOON)).refused(
-        "execution key_1 used it already, and once is all"
+        "execution key_1 has already used it; it can be used once"
     )
-    given(*before, consumed).when(lambda approval: approval.consume(digest(EDITED), "key_1", NOON)).refused("once is all")
+    given(*before, consumed).when(lambda approval: approval.consume(digest(EDITED), "key_1", NOON)).refused("it can be used once")
 
 
 def test_an_edit_is_what_may_be_used() -> None:
@@ -317,10 +325,10 @@ def test_what_was_granted_in_time_is_used_until_its_time_and_its_runs_end() -> N
     at, just_before = ONE_O_CLOCK, ONE_O_CLOCK - timedelta(microseconds=1)
     given(*before).when(lambda approval: approval.consume(digest(ASKED), "key_1", just_before)).then(consumed)
     given(*before).when(lambda approval: approval.consume(digest(ASKED), "key_1", at)).refused(
-        "it was granted in time, to be used until 2026-01-31T13:00:00"
+        "it could be used until 2026-01-31T13:00:00"
     )
     given(*before).when(lambda approval: approval.consume(digest(ASKED), "key_1", NOON, "cancelled at version 9")).refused(
-        "run_1 is cancelled at version 9, and what it was granted ended with it"
+        "run_1 is cancelled at version 9, which ended its approvals"
     )
     given(*before, consumed).when(lambda approval: approval.consume(digest(ASKED), "key_1", at, "completed")).then()
 
@@ -328,7 +336,7 @@ def test_what_was_granted_in_time_is_used_until_its_time_and_its_runs_end() -> N
 @pytest.mark.parametrize("end", ["open", "denied", "expired", "withdrawn"])
 def test_only_what_was_granted_is_used(end: str) -> None:
     given(requested(), *ENDS.get(end, ())).when(lambda approval: approval.consume(digest(ASKED), "key_1", NOON)).refused(
-        "only a granted approval may be used"
+        "only a granted approval can be used"
     )
 
 

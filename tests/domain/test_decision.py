@@ -78,7 +78,7 @@ def test_what_was_chosen_is_among_the_options() -> None:
 
 def test_options_have_ids_of_their_own() -> None:
     twice = decided.model_copy(update={"options": (*decided.options, decided.options[0])})
-    given(*RUNNING).when(lambda run: run.decisions.make(twice)).refused("option ids must differ", "howto, bug, howto")
+    given(*RUNNING).when(lambda run: run.decisions.make(twice)).refused("option ids must be unique", "howto, bug, howto")
 
 
 @pytest.mark.row("HV-12")
@@ -99,14 +99,16 @@ def test_an_outcome_is_of_a_decision_that_was_made() -> None:
         lambda run: run.decisions.correct_outcome("dec_9", succeeded),
         lambda run: run.decisions.evaluate(DecisionEvaluated(decision_id="dec_9")),
     ):
-        given(*RUNNING, decided).when(command).refused("this run made no decision 'dec_9'")
+        given(*RUNNING, decided).when(command).refused("this run has no decision 'dec_9'")
 
 
 @pytest.mark.row("HV-13")
 def test_a_second_outcome_is_a_correction_that_carries_both() -> None:
     before = (*RUNNING, decided, recorded)
     given(*before).when(lambda run: run.decisions.record_outcome("dec_1", succeeded)).then()
-    given(*before).when(lambda run: run.decisions.record_outcome("dec_1", WORSE)).refused("has an outcome; correct it instead")
+    given(*before).when(lambda run: run.decisions.record_outcome("dec_1", WORSE)).refused(
+        "already has an outcome; correct it instead"
+    )
     run = given(*before).when(lambda run: run.decisions.correct_outcome("dec_1", WORSE, "misread")).then(corrected)
     assert run.decisions.by_id["dec_1"].outcome == WORSE
     given(*before, corrected).when(lambda run: run.decisions.correct_outcome("dec_1", WORSE)).then()
@@ -132,7 +134,7 @@ def test_a_better_option_is_one_of_those_there_were() -> None:
     kinder = judged.model_copy(update={"outcome_quality": 0.4})
     given(*RUNNING, decided, judged).when(lambda run: run.decisions.evaluate(kinder)).then(kinder)
     unheard = judged.model_copy(update={"better_option_id": "refund"})
-    given(*RUNNING, decided).when(lambda run: run.decisions.evaluate(unheard)).refused("'refund' is not among")
+    given(*RUNNING, decided).when(lambda run: run.decisions.evaluate(unheard)).refused("'refund' is not one of")
 
 
 def test_a_decision_names_what_it_knew() -> None:

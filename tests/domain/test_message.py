@@ -52,7 +52,7 @@ def test_a_message_id_is_used_once() -> None:
 
 def test_a_tools_message_comes_whole() -> None:
     tools = streaming.model_copy(update={"role": "tool"})
-    given(*RUNNING).when(lambda run: run.messages.add(tools)).refused("comes whole")
+    given(*RUNNING).when(lambda run: run.messages.add(tools)).refused("cannot be streamed")
 
 
 # Revisions
@@ -114,7 +114,7 @@ def test_a_part_that_is_stored_is_stored_once() -> None:
 def test_a_part_leaves_no_hole_and_no_overlap(offset: int) -> None:
     before = (*RUNNING, streaming, part(0, "Your "))
     given(*before).when(lambda run: run.messages.append_text("msg_1", "order", offset)).refused(
-        f"has 5 characters, so offset {offset} would leave a hole or overlap"
+        f"has 5 characters, so offset {offset} would leave a gap or overlap"
     )
 
 

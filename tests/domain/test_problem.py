@@ -25,7 +25,7 @@ def test_a_problem_is_reported_once_under_an_id() -> None:
 def test_a_reported_problem_is_resolved_once() -> None:
     given(*RUNNING, problem).when(lambda run: run.problems.resolve("prob_1", "indexed again")).then(resolved)
     given(*RUNNING, problem, resolved).when(lambda run: run.problems.resolve("prob_1", "twice")).then()
-    given(*RUNNING).when(lambda run: run.problems.resolve("prob_1", "?")).refused("this run reported no problem 'prob_1'")
+    given(*RUNNING).when(lambda run: run.problems.resolve("prob_1", "?")).refused("this run has no problem 'prob_1'")
 
 
 @pytest.mark.parametrize("kind", ["hard", "soft"])

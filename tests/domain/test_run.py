@@ -133,7 +133,7 @@ def test_a_run_is_asked_for_once() -> None:
 
 @pytest.mark.parametrize("status", ["created", "waiting", "stuck"])
 def test_only_a_running_run_completes(status: str) -> None:
-    given(*STATUSES[status]).when(lambda run: run.complete()).refused("only a running run completes")
+    given(*STATUSES[status]).when(lambda run: run.complete()).refused("only a running run can complete")
 
 
 def test_a_started_run_starts_again_only_as_the_next_attempt() -> None:
@@ -149,7 +149,7 @@ def test_attempts_count_from_one(attempt: int) -> None:
 
 
 def test_a_waiting_run_is_not_started() -> None:
-    given(*WAITING).when(lambda run: run.start()).refused("goes on when what it waits for is there")
+    given(*WAITING).when(lambda run: run.start()).refused("resume it when what it waits for has arrived")
 
 
 # Waiting
@@ -159,7 +159,7 @@ def test_a_waiting_run_is_held_by_nobody() -> None:
     run = given(*RUNNING, claimed).when(lambda run: run.wait_for_approval("approval_1")).then(waiting_for_approval)
     assert (run.status, run.lease.held) == ("waiting", None)
     given(*RUNNING, claimed, waiting_for_approval).when(lambda run: run.lease.claim("exec_2", "w2", NOON, NOON)).refused(
-        "nobody works on a run that waits"
+        "a run that waits cannot be claimed"
     )
 
 

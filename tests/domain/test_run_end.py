@@ -70,7 +70,7 @@ def test_another_output_under_a_recorded_end_is_not_swallowed() -> None:
 
 @pytest.mark.row("CV-27")
 def test_a_late_failure_leaves_a_cancelled_run_cancelled() -> None:
-    refusal = given(*CANCELLED).when(lambda run: run.fail(FAILURE)).refused("an ended run takes no more work")
+    refusal = given(*CANCELLED).when(lambda run: run.fail(FAILURE)).refused("an ended run accepts no more work")
     assert refusal.state == "cancelled (cancelled) at version 3"
 
 

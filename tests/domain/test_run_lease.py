@@ -33,7 +33,7 @@ LATER = ONE_O_CLOCK + timedelta(hours=1)
 def test_one_worker_holds_a_run_at_a_time() -> None:
     given(created).when(lambda run: run.lease.claim("exec_1", "w1", ONE_O_CLOCK, NOON)).then(claimed)
     given(*RUNNING, claimed).when(lambda run: run.lease.claim("exec_2", "w2", LATER, NOON)).refused(
-        "w1 holds it until 2026-01-31T13:00"
+        "w1 holds the lease until 2026-01-31T13:00"
     )
 
 
@@ -43,8 +43,10 @@ def test_the_holder_renews_by_claiming_again() -> None:
     run = given(*RUNNING, claimed).when(lambda run: run.lease.claim("exec_1", "w1", LATER, NOON)).then(renewed)
     assert run.lease.held.lease_expires_at == LATER
     given(*RUNNING, claimed).when(lambda run: run.lease.renew("exec_1", ONE_O_CLOCK)).then()
-    given(*RUNNING, claimed).when(lambda run: run.lease.renew("exec_2", LATER)).refused("w1 holds it, not execution exec_2")
-    given(*RUNNING).when(lambda run: run.lease.renew("exec_1", LATER)).refused("nobody holds it")
+    given(*RUNNING, claimed).when(lambda run: run.lease.renew("exec_2", LATER)).refused(
+        "w1 holds the lease, not execution exec_2"
+    )
+    given(*RUNNING).when(lambda run: run.lease.renew("exec_1", LATER)).refused("nobody holds the lease")
 
 
 def test_an_expired_lease_is_taken_over_only_when_asked() -> None:
@@ -55,10 +57,12 @@ def test_an_expired_lease_is_taken_over_only_when_asked() -> None:
     run = (
         given(*RUNNING, claimed)
         .when(lambda run: run.lease.claim("exec_2", "w2", LATER, LATE, take_over=True))
-        .then(RunStuck(rule="lease_expired", detail="w1 holds it until 2026-01-31T13:00:00+00:00"), taken)
+        .then(RunStuck(rule="lease_expired", detail="w1 holds the lease until 2026-01-31T13:00:00+00:00"), taken)
     )
     assert (run.status, run.lease.held.worker) == ("running", "w2")
-    given(*RUNNING, claimed).when(lambda run: run.lease.claim("exec_2", "w2", LATER, NOON, take_over=True)).refused("w1 holds it")
+    given(*RUNNING, claimed).when(lambda run: run.lease.claim("exec_2", "w2", LATER, NOON, take_over=True)).refused(
+        "w1 holds the lease"
+    )
 
 
 @pytest.mark.parametrize(("before", "after"), [((created, claimed), "created"), ((*RUNNING, claimed, stuck), "running")])
@@ -72,5 +76,5 @@ def test_the_holder_gives_a_run_back() -> None:
     given(*RUNNING, claimed).when(lambda run: run.lease.release("exec_1", "shutting down")).then(
         RunReleased(execution_id="exec_1", reason="shutting down")
     )
-    given(*RUNNING, claimed).when(lambda run: run.lease.release("exec_2")).refused("w1 holds it")
+    given(*RUNNING, claimed).when(lambda run: run.lease.release("exec_2")).refused("w1 holds the lease")
     given(*RUNNING, claimed, RunReleased(execution_id="exec_1")).when(lambda run: run.lease.release("exec_1")).then()

@@ -49,7 +49,7 @@ def test_what_is_no_key_is_neither_revoked_nor_made_one() -> None:
     denied = AccessDenied(reason="no_key")
     given().when(lambda key: key.revoke()).refused("only a key")
     given(denied).when(lambda key: key.revoke()).refused("only a key")
-    given(denied).when(lambda key: key.create(created)).refused("the id is taken")
+    given(denied).when(lambda key: key.create(created)).refused("the id is already used")
 
 
 def test_two_keys_that_differ_in_their_secret_alone_are_the_same_that_was_asked_for() -> None:

@@ -30,7 +30,7 @@ def test_what_starts_ends_once(begun: Any, ended: Any, thing: str) -> None:
     given(*RUNNING, begun).when(lambda run: run.steps.start(begun)).known(thing, version=3)
     given(*RUNNING, begun).when(lambda run: run.steps.finish(ended)).then(ended)
     given(*RUNNING, begun, ended).when(lambda run: run.steps.finish(ended)).known(f"the end of {thing}", version=4)
-    given(*RUNNING).when(lambda run: run.steps.finish(ended)).refused(f"this run started no {thing} '")
+    given(*RUNNING).when(lambda run: run.steps.finish(ended)).refused(f"this run has no {thing} '")
 
 
 def test_a_run_knows_the_node_it_is_at() -> None:

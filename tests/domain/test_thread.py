@@ -49,8 +49,8 @@ def test_a_tombstone_stays(before: tuple[Event, ...]) -> None:
     given(*before).when(lambda thread: thread.delete("asked to")).then(deleted)
     given(*before, deleted).when(lambda thread: thread.delete("again")).then()
     given(*before, deleted).when(lambda thread: thread.restore()).refused("stays deleted")
-    given(*before, deleted).when(lambda thread: thread.rename("Refunds")).refused("a deleted thread takes nothing more")
-    given(*before, deleted).when(lambda thread: thread.name_head("try-2", "run_1")).refused("takes nothing more")
+    given(*before, deleted).when(lambda thread: thread.rename("Refunds")).refused("a deleted thread accepts no more commands")
+    given(*before, deleted).when(lambda thread: thread.name_head("try-2", "run_1")).refused("accepts no more commands")
 
 
 # Heads
@@ -60,10 +60,10 @@ def test_a_head_is_named_once_and_then_moved() -> None:
     given(thread_created).when(lambda thread: thread.name_head("try-2", "run_1")).then(named)
     given(thread_created, named).when(lambda thread: thread.name_head("try-2", "run_1")).then()
     given(thread_created, named).when(lambda thread: thread.name_head("try-2", "run_2")).refused(
-        "there is a head 'try-2'; move it"
+        "head 'try-2' already exists; move it"
     )
     given(thread_created, named, moved).when(lambda thread: thread.name_head("try-2", "run_1")).refused("move it")
-    given(thread_created).when(lambda thread: thread.name_head("main", "run_1")).refused("there is a head 'main'")
+    given(thread_created).when(lambda thread: thread.name_head("main", "run_1")).refused("head 'main' already exists")
 
 
 @pytest.mark.row("RV-56")
@@ -72,7 +72,7 @@ def test_a_head_is_moved_from_where_the_caller_believes_it_to_be() -> None:
     given(thread_created, named).when(lambda thread: thread.move_head("try-2", "run_3", "run_2", expected="run_1")).refused(
         "head 'try-2' is at run_2, not run_1"
     )
-    given(thread_created).when(lambda thread: thread.move_head("try-9", "run_2", None)).refused("there is no head 'try-9'")
+    given(thread_created).when(lambda thread: thread.move_head("try-9", "run_2", None)).refused("head 'try-9' does not exist")
 
 
 def test_moving_a_head_to_where_it_is_changes_nothing() -> None:

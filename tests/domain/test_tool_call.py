@@ -25,10 +25,10 @@ def test_a_side_effect_begins_once_under_its_key() -> None:
     given(*RUNNING, called).when(lambda run: run.calls.start("call_1", "key_1")).then(tool_started)
     given(*RUNNING, called, tool_started).when(lambda run: run.calls.start("call_1", "key_1")).then()
     given(*RUNNING, called, tool_started).when(lambda run: run.calls.start("call_1", "key_2")).refused(
-        "call_1 is started already"
+        "call_1 has status started"
     )
-    given(*RUNNING, called, ENDS[0]).when(lambda run: run.calls.start("call_1", "key_1")).refused("call_1 is succeeded already")
-    given(*RUNNING).when(lambda run: run.calls.start("call_9", "key_1")).refused("has a tool call 'call_9'")
+    given(*RUNNING, called, ENDS[0]).when(lambda run: run.calls.start("call_1", "key_1")).refused("call_1 has status succeeded")
+    given(*RUNNING).when(lambda run: run.calls.start("call_9", "key_1")).refused("have a tool call 'call_9'")
 
 
 def test_a_call_that_needs_approval_begins_only_with_one() -> None:
@@ -48,7 +48,9 @@ def test_a_call_ends_one_way_and_once(before: tuple[ToolCallEvent, ...], end: To
 
 
 def test_an_unknown_call_does_not_end() -> None:
-    given(*RUNNING).when(lambda run: run.calls.end(ENDS[0])).refused("neither this run nor its past has a tool call 'call_1'")
+    given(*RUNNING).when(lambda run: run.calls.end(ENDS[0])).refused(
+        "neither this run nor its ancestors have a tool call 'call_1'"
+    )
 
 
 @pytest.mark.row("RV-55")
@@ -72,7 +74,7 @@ def test_the_end_of_a_run_closes_its_open_calls_for_good() -> None:
         "call_2": "succeeded",
     }
     assert fold(*before, failed).calls.by_id["call_1"].status == "failed"
-    given(*before, cancelled).when(lambda run: run.calls.end(ENDS[0])).refused("an ended run takes no more work")
+    given(*before, cancelled).when(lambda run: run.calls.end(ENDS[0])).refused("an ended run accepts no more work")
 
 
 def test_a_call_that_needs_approval_succeeds_only_after_it_was_started_with_one() -> None:

@@ -53,7 +53,7 @@ def test_a_model_call_has_its_usage_once() -> None:
     given(*RUNNING).when(lambda run: run.usages.record(used)).then(used)
     given(*RUNNING, used).when(lambda run: run.usages.record(used)).known("usage", version=3)
     again = used.model_copy(update={"usage_id": "usage_2"})
-    given(*RUNNING, used).when(lambda run: run.usages.record(again)).refused("mcall_1 has its usage; correct usage_1")
+    given(*RUNNING, used).when(lambda run: run.usages.record(again)).refused("mcall_1 already has its usage; correct usage_1")
 
 
 def test_usage_without_a_model_call_is_never_taken_for_anothers() -> None:
@@ -67,7 +67,7 @@ def test_a_correction_carries_the_old_counts_whole() -> None:
     given(*RUNNING, used, corrected).when(lambda run: run.usages.correct("usage_1", FEWER, "again")).then()
     back = UsageCorrected(usage_id="usage_1", corrected=FEWER, replacement=used.tokens, reason="no, once")
     given(*RUNNING, used, corrected).when(lambda run: run.usages.correct("usage_1", used.tokens, "no, once")).then(back)
-    given(*RUNNING).when(lambda run: run.usages.correct("usage_9", FEWER, "?")).refused("recorded no usage 'usage_9'")
+    given(*RUNNING).when(lambda run: run.usages.correct("usage_9", FEWER, "?")).refused("has no usage 'usage_9'")
 
 
 def test_a_cost_is_reported_once_under_an_id() -> None:

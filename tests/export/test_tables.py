@@ -142,7 +142,7 @@ def test_what_is_no_read_model_is_not_found(recorded: Ledger, to: Path) -> None:
     for name in ("nothing", "../usage", "", "shares"):
         with pytest.raises(ProjectionNotFound):
             export(recorded, name, "jsonl", to)
-    with pytest.raises(ReadModelBehind, match=r"usage has not been begun.*`runfold work`.*--fold"):
+    with pytest.raises(ReadModelBehind, match=r"usage has not been built yet.*`runfold work`.*--fold"):
         export(recorded, "usage", "jsonl", to)
     assert not to.exists()
 

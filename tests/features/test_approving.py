@@ -20,7 +20,7 @@ def test_a_gated_tool_call_waits_for_a_person_and_the_same_run_goes_on(ledger: L
         choices=[{"id": "yes", "label": "Yes"}],
     )
     assert (run.view().status, run.view().stop_reason) == ("waiting", "requires_approval")
-    with pytest.raises(CommandRefused, match="only a running run completes"):
+    with pytest.raises(CommandRefused, match="only a running run can complete"):
         run.complete()
     approval.grant(actor="human:ada", comment="fine")
     call.start(approval=approval, execution_key="refund-7")

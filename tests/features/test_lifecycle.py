@@ -61,7 +61,7 @@ def test_every_stop_reason_means_one_status_and_no_other(thread: Thread) -> None
                     end(run, wrong, reason)
             end(run, status, reason)
             assert (run.view().status, run.view().stop_reason) == (status, reason)
-    with pytest.raises(CommandRefused, match="'boredom' is not a stop reason"):
+    with pytest.raises(CommandRefused, match="'boredom' is not a known stop reason"):
         thread.start_run(parent=None).complete(stop_reason="boredom")
 
 
@@ -106,7 +106,7 @@ def test_an_ended_run_may_still_be_linked_and_described(run: Run) -> None:
 def test_one_worker_holds_a_run_and_renews_its_lease(ledger: Ledger, run: Run) -> None:
     execution = run.claim("worker-1", lease="5m")
     assert run.view().worker == "worker-1"
-    with pytest.raises(CommandRefused, match="worker-1 holds it until"):
+    with pytest.raises(CommandRefused, match="worker-1 holds the lease until"):
         run.claim("worker-2")
     assert run.claim("worker-1", execution_id=execution, lease="10m") == execution
     assert [found.type for found in ledger.events(types=["run.claimed", "run.lease_renewed"])] == [
@@ -121,7 +121,7 @@ def test_one_worker_holds_a_run_and_renews_its_lease(ledger: Ledger, run: Run) -
 @pytest.mark.row("CV-23")
 def test_a_lease_that_expired_is_seen_and_goes_over_only_on_purpose(run: Run) -> None:
     run.claim("worker-1", lease="0s")
-    with pytest.raises(CommandRefused, match="which is past; claim it with take_over, or fail it"):
+    with pytest.raises(CommandRefused, match="which has passed; claim it with take_over, or fail it"):
         run.claim("worker-2")
     run.claim("worker-2", take_over=True)
     assert (run.view().worker, run.view().status) == ("worker-2", "running")

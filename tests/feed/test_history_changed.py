@@ -55,7 +55,7 @@ def test_a_cursor_of_the_history_before_goes_on_where_both_are_the_same_and_is_r
                 assert positions(ledger.subscribe(after=cursor, follow=False))[0] == position + 1
                 continue
             for refused in (lambda after: next(ledger.subscribe(after=after)), lambda after: ledger.events(after=after)):
-                with pytest.raises(HistoryChanged, match=f"{cursor} is of another history") as changed:
+                with pytest.raises(HistoryChanged, match=f"{cursor} belongs to another history") as changed:
                     refused(cursor)
                 assert (changed.value.position, changed.value.epoch) == (33, str(ledger.head().epoch))
                 assert changed.value.cursor == ledger.cursor(33)

@@ -120,7 +120,7 @@ def test_ending_a_run_withdraws_its_open_approvals_at_the_same_moment(ledger: Le
     assert len({found.recorded_at for found in recorded}) == 1
     assert [found.event.cause for found in recorded if found.type == "approval.withdrawn"] == [cause, cause]
     assert {ledger.now.approval(approval.id).status for approval in approvals} == {"withdrawn"}
-    with pytest.raises(CommandRefused, match="only an open approval takes votes"):
+    with pytest.raises(CommandRefused, match="only an open approval accepts votes"):
         approvals[0].grant(actor="human:late")
     assert run.view().open_tool_calls == 0
 
@@ -136,7 +136,7 @@ def test_a_vote_that_comes_too_late_records_the_expiry_and_is_refused(ledger: Le
     (view,) = ledger.now.tool_calls(run_id=run.id).items
     assert view.error is not None
     assert view.error.code == "approval_expired"
-    with pytest.raises(CommandRefused, match="only an open approval takes votes"):
+    with pytest.raises(CommandRefused, match="only an open approval accepts votes"):
         approval.grant(actor="human:ada")
 
 
@@ -155,7 +155,7 @@ def test_an_approval_expires_at_its_time_and_not_before(ledger: Ledger, run: Run
 @pytest.mark.row("AG-10")
 def test_what_was_granted_is_used_once_and_only_for_what_was_approved(ledger: Ledger, other: Ledger, run: Run) -> None:
     approval = run.request_approval("refund", arguments='{"order": 7}')
-    with pytest.raises(CommandRefused, match="only a granted approval may be used"):
+    with pytest.raises(CommandRefused, match="only a granted approval can be used"):
         approval.consume('{"order": 7}', execution_key="exec_1")
     approval.grant(actor="human:ada")
     with pytest.raises(CommandRefused, match="it was granted for sha256"):
@@ -249,11 +249,11 @@ def test_a_quorum_of_eligible_people_must_agree_on_the_same_arguments(ledger: Le
     )
     with pytest.raises(CommandRefused, match="human:mal may not decide it"):
         approval.grant(actor="human:mal")
-    with pytest.raises(CommandRefused, match="asked for it, and another must decide"):
+    with pytest.raises(CommandRefused, match="requested it and may not decide it; another approver must"):
         approval.grant(actor="human:eve")
     approval.grant(actor="human:ada")
     assert approval.grant(actor="human:ada").appended == 0
-    with pytest.raises(CommandRefused, match="a vote stands"):
+    with pytest.raises(CommandRefused, match="votes are final"):
         approval.deny("changed my mind", actor="human:ada")
     assert run.view().status == "waiting"
     approval.grant(actor="human:bob")
@@ -305,7 +305,7 @@ def test_no_programs_word_decides_alone_in_a_batch_or_among_many(ledger: Ledger,
     before = ledger.position()
     for voter in voters:
         for verdict in ("approve", "deny"):
-            with pytest.raises(CommandRefused, match="it takes a vote of kind human; vote as human:NAME"):
+            with pytest.raises(CommandRefused, match="only voters of kind human may; vote as human:NAME"):
                 ledger.approval(approvals[0]).vote(verdict, actor=voter)
             with contextlib.ExitStack() as ends:
                 ends.enter_context(pytest.raises(CommandRefused, match="of kind human"))
@@ -334,7 +334,7 @@ def test_what_was_granted_ends_with_its_run(ledger: Ledger, other: Ledger, run: 
     ENDINGS[ending](run)
     before = ledger.position()
     for where in (ledger, other):
-        with pytest.raises(CommandRefused, match=f"{run.id} is {ending} .*ended with it; ask again"):
+        with pytest.raises(CommandRefused, match=f"{run.id} is {ending} .*ended its approvals; request a new one"):
             where.approval(unused.id).consume({"order": 7}, execution_key="exec_2")
         with pytest.raises(CommandRefused):
             where.run(run.id).tool_call(call.id).start(approval=started.id)
@@ -355,7 +355,7 @@ def test_what_was_granted_in_time_is_used_until_its_time(ledger: Ledger, run: Ru
     later = datetime.now(UTC) + timedelta(hours=2)
     monkeypatch.setattr(ledger.command_executor, "clock", lambda: later)
     before = ledger.position()
-    with pytest.raises(CommandRefused, match=r"it was granted in time, to be used until .*; ask again"):
+    with pytest.raises(CommandRefused, match=r"it could be used until .*; request a new approval"):
         granted[0].consume({"order": 7}, execution_key="exec_2", occurred_at=later - timedelta(hours=2))
     with pytest.raises(CommandRefused, match="to be used until"):
         call.start(approval=granted[1])
@@ -378,7 +378,7 @@ def test_an_approval_is_for_a_call_of_its_own_run(ledger: Ledger, run: Run) -> N
 def test_a_person_who_asked_does_not_decide_through_another(ledger: Ledger, run: Run) -> None:
     approval = run.request_approval("refund", actor="human:ada")
     for voter in ("human:ada", Actor(kind="human", id="bob", on_behalf_of="human:ada")):
-        with pytest.raises(CommandRefused, match="human:ada asked for it, and another must decide"):
+        with pytest.raises(CommandRefused, match="human:ada requested it and may not decide it; another approver must"):
             approval.grant(actor=voter)
     assert approval.grant(actor="human:bob").appended == 3
 

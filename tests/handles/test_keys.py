@@ -62,7 +62,7 @@ def test_the_same_key_asked_for_again_is_not_made_again_and_has_no_text(ledger: 
     again = ledger.create_key(**ADA, expires_in="2h", key_id="key_ci")
     assert first.text is not None
     assert (again.id, again.text, again.receipt.appended) == ("key_ci", None, 0)
-    with pytest.raises(DuplicateWithDifferentContent, match="key_ci is recorded already with a different label"):
+    with pytest.raises(DuplicateWithDifferentContent, match="key_ci is already recorded with a different label"):
         ledger.create_key(owner="human:eve", scopes=["admin"], label="Eve", key_id="key_ci")
     assert ledger.position() == 1
 
@@ -117,7 +117,7 @@ def test_another_tenants_key_is_not_there(ledger: Ledger) -> None:
     mine, theirs = desk_of(ledger, "default"), desk_of(ledger, "stranger")
     made = mine.create_key(**ADA, key_id="key_1")
     own = theirs.create_key(**ADA)
-    with pytest.raises(KeyNotFound, match="there is no key 'key_1'; `runfold keys list` lists what there is"):
+    with pytest.raises(KeyNotFound, match="there is no key 'key_1'; `runfold keys list` lists them all"):
         theirs.revoke_key("key_1")
     taken = theirs.create_key(**ADA, key_id="key_1")  # a taken id of another tenant is free here
     (own_view, taken_view), (my_view,) = theirs.keys(), mine.keys()

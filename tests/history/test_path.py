@@ -122,7 +122,7 @@ def test_a_run_answers_a_tool_call_of_its_past_and_no_other(thread: Thread) -> N
     child = thread.start_run(parent=root)
     stranger = thread.start_run(parent=None)
     child.tool_call(call.id).succeed({"hits": 1})
-    with pytest.raises(CommandRefused, match="neither this run nor its past has a tool call"):
+    with pytest.raises(CommandRefused, match="neither this run nor its ancestors have a tool call"):
         stranger.tool_call(call.id).succeed({})
 
 

@@ -391,7 +391,7 @@ def test_a_tenant_has_only_so_many_and_all_together_too(
         prepared(client, position - number)
     refused = client.post("/moments", json={"as_of": str(position - 2)})
     assert (refused.status_code, refused.json()["setting"]) == (429, "RUNFOLD_MOMENTS_PER_TENANT")
-    assert refused.json()["detail"].startswith("this tenant may have 2 moments prepared, and has them; drop one")
+    assert refused.json()["detail"].startswith("this tenant has 2 moments prepared, the most allowed; drop one")
     prepared(client, position)  # what one has may be asked for again
     prepared(client, position, headers=acme)  # what is there costs the others nothing
     prepared(client, position - 2, headers=acme)

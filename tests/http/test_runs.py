@@ -242,7 +242,7 @@ def test_a_worker_that_went_silent_loses_its_run_to_one_that_takes_it_over(clien
     taken = client.post(f"/runs/{run}/claim", json={"worker": "worker-b", "take_over": True})
     assert (taken.status_code, taken.json()["appended"]) == (200, 2)  # that it was stuck, and that worker-b has it
     renewed = client.post(f"/runs/{run}/claim", json={"worker": "worker-a", "execution_id": "exec_a"})
-    assert (renewed.status_code, "worker-b holds it" in renewed.json()["rule"]) == (409, True)
+    assert (renewed.status_code, "worker-b holds the lease" in renewed.json()["rule"]) == (409, True)
     assert [message["id"] for message in client.get(f"/runs/{run}/messages").json()["items"]] == ["msg_1"]
 
 

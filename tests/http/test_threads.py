@@ -125,7 +125,7 @@ def test_a_run_has_one_worker_at_a_time_and_the_next_one_is_told_who(
     claimed = client.post(f"/runs/{run}/claim", json={"worker": "worker-a", "lease": "5m"})
     busy = client.post(f"/runs/{run}/claim", json={"worker": "worker-b"})
     assert (busy.status_code, busy.json()["stream"]) == (409, run)
-    assert "worker-a holds it until" in busy.json()["rule"]
+    assert "worker-a holds the lease until" in busy.json()["rule"]
     renewed = client.post(f"/runs/{run}/claim", json={"worker": "worker-a", "execution_id": claimed.json()["id"], "lease": "9m"})
     assert (renewed.status_code, renewed.json()["appended"]) == (200, 1)
     assert client.get(f"/runs/{run}").json()["worker"] == "worker-a"

@@ -204,7 +204,7 @@ def test_the_built_in_ones_are_known_by_name_and_each_says_all_it_must() -> None
 
 
 def test_a_name_that_nobody_has_is_refused() -> None:
-    with pytest.raises(ProjectionNotFound, match="there is no projection 'nothing'; `runfold projections` lists what there is"):
+    with pytest.raises(ProjectionNotFound, match="there is no projection 'nothing'; `runfold projections` lists them all"):
         chosen(["run_summaries", "nothing"])
 
 

@@ -14,7 +14,7 @@ from .conftest import Fill, Work, running
 from .soundness import Books, Receipt, require_sound
 from .toys import TOYS, Tally, Tools
 
-NEXT = "; fold it anew with `runfold rebuild tally`"
+NEXT = "; rebuild it with `runfold rebuild tally`"
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def test_a_log_of_another_epoch_is_refused(database: TestDatabase, work: Work, b
         assert (model.trouble, model.error, model.position) == ("stopped", "BrokenCheckpoint", head)
         assert model.message == (
             f"{model.name} was folded from the log {before.epoch}, and this is the log {now} (a restored or replaced"
-            f" database); fold it anew with `runfold rebuild {model.name}`"
+            f" database); rebuild it with `runfold rebuild {model.name}`"
         )
         assert model.worker is None, "nobody has claimed it"
 
@@ -201,7 +201,7 @@ def test_a_worker_that_has_folded_what_was_lost_stops_with_a_plan(
     work().catch_up()
     for model in books.models():
         assert (model.trouble, model.error, model.position, model.epoch) == ("stopped", "BrokenCheckpoint", head, before)
-        assert f": both are the same up to position {head - 2}, and it is at {head}; fold it anew with" in (model.message or "")
+        assert f": both are the same up to position {head - 2}, and it is at {head}; rebuild it with" in (model.message or "")
 
 
 def admin_epoch(database: TestDatabase) -> object:

@@ -127,10 +127,8 @@ def test_each_stops_before_the_event_says_why_and_goes_on_from_there_once_mended
             4,
         )
         assert model.message is not None
-        assert model.message.startswith(f"{name} cannot take in the tool.called at position {POISON}: ")
-        assert model.message.endswith(
-            f"; mend the projection, start the worker again, and run `runfold projections retry {name}`"
-        )
+        assert model.message.startswith(f"{name} failed on the tool.called at position {POISON}: ")
+        assert model.message.endswith(f"; fix the projection, restart the worker, and run `runfold projections retry {name}`")
         assert re.search(said, model.message), model.message
         assert books.faults(called(name), POISON - 1) == [], "what came before is right, and nothing after is in"
     assert [fault for toy in TOYS.values() for fault in books.faults(toy, head)] == [], "the others went on"

@@ -188,7 +188,7 @@ def test_an_impure_fold_is_stopped_and_told_what_it_did(fill: Fill, work: Work, 
         assert model.message is not None
         assert model.message.startswith(f"{name} is not pure: ")
         assert model.message.endswith(
-            "; use what the event says (recorded.happened_at for a time), raise its version, and start the worker again"
+            "; use only what the event says (recorded.happened_at for a time), raise its version, and restart the worker"
         )
         assert re.search(said, model.message), model.message
         assert books.rows(doing(name, one)) == {}, "nothing of it was stored"

@@ -256,9 +256,7 @@ def test_a_poison_event_ends_a_rebuild_with_its_position_and_leaves_the_table_in
     with pytest.raises(ProjectionStopped) as error:
         rebuild(PoisonedTally(), processes=2)
     poison = ledger.events(types=["tool.called"], run_id=run.id)[0].position
-    assert str(error.value).startswith(
-        f"tally cannot take in the tool.called at position {poison}: ValueError: no such tool; mend"
-    )
+    assert str(error.value).startswith(f"tally failed on the tool.called at position {poison}: ValueError: no such tool; fix")
     assert books.faults(Tally(), books.head()) == []
     rebuild(SecondTally())
     require_sound(books.url, [SecondTally()])
@@ -273,7 +271,7 @@ def test_a_poison_event_beyond_what_was_filled_is_said_too(
     older.catch_up()
     older.close()
     ledger.create_thread(agent_id="a").start_run().call_tool("poison")
-    with pytest.raises(ProjectionStopped, match=r"tally cannot take in the tool.called at position .*no such tool; mend"):
+    with pytest.raises(ProjectionStopped, match=r"tally failed on the tool.called at position .*no such tool; fix"):
         rebuild(PoisonedTally())
     assert books.faults(Tally(), head) == []
     rebuild(SecondTally())

@@ -193,7 +193,7 @@ def test_who_reads_what_nobody_has_begun_is_told_so(database: TestDatabase, work
     with closing(Datastore(database.url)) as datastore:
         models = ReadModels(datastore, "default")
         for _ in range(2):  # first without the schema of the views, then with it
-            with pytest.raises(ReadModelBehind, match="the read model tally has not been begun"), models.reading("tally"):
+            with pytest.raises(ReadModelBehind, match="the read model tally has not been built yet"), models.reading("tally"):
                 pass
             work({"tools": Tools()}).catch_up()
 

@@ -46,9 +46,9 @@ def test_a_newer_schema_version_stops_only_who_looks_at_that_type(ledger: Ledger
     work().catch_up()
     assert trouble(books) == {"tally": (position, "message.added", "PoisonEvent")}
     assert books.model("tally").message == (
-        f"tally cannot take in the message.added at position {position}: the event at position {position} has type"
+        f"tally failed on the message.added at position {position}: the event at position {position} has type"
         " 'message.added' version 99, which this Runfold does not know; upgrade Runfold, or run `runfold check` if nothing newer"
-        " wrote here; mend the projection, start the worker again, and run `runfold projections retry tally`"
+        " wrote here; fix the projection, restart the worker, and run `runfold projections retry tally`"
     )
     assert books.faults(Tally(), position - 1) == []
     require_sound(books.url, [toy for name, toy in TOYS.items() if name != "tally"], head)

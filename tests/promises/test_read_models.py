@@ -139,10 +139,7 @@ def test_an_event_that_makes_it_raise_stops_it_alone_and_mended_it_goes_on_from_
     assert before[name] == [], "it holds what came before, whatever befell the others"
     trouble = troubles[name]
     assert (trouble.trouble, trouble.trouble_position, trouble.error) == ("stopped", at[name], "PoisonEvent")
-    assert (
-        f"{name} cannot take in the {trouble.event_type} at position {at[name]}: Fails: planted at {at[name]}; "
-        in trouble.message
-    )
+    assert f"{name} failed on the {trouble.event_type} at position {at[name]}: Fails: planted at {at[name]}; " in trouble.message
     assert after[name] == []
 
 

@@ -197,7 +197,7 @@ def test_one_just_asked_is_listed_once_its_position_is_asked_for(thread: Thread,
     approval = thread.start_run().request_approval("refund")
     assert approval.receipt is not None
     position = approval.receipt.position
-    with pytest.raises(ReadModelBehind, match="approval_queue has not been begun"):
+    with pytest.raises(ReadModelBehind, match="approval_queue has not been built yet"):
         ledger.now.approvals(min_position=position, wait_seconds=0.01)
     ledger.fold("approval_queue")
     assert [row.approval_id for row in ledger.now.approvals(min_position=position).items] == [approval.id]

@@ -169,5 +169,5 @@ def test_what_nothing_could_be_asked_by_is_refused(ledger: Ledger, list_name: st
 
 @pytest.mark.parametrize("list_name", LISTS)
 def test_nothing_is_listed_before_anything_was_folded(ledger: Ledger, thread: Thread, list_name: str) -> None:
-    with pytest.raises(ReadModelBehind, match="has not been begun"):
+    with pytest.raises(ReadModelBehind, match="has not been built yet"):
         getattr(ledger.now, list_name)()

@@ -104,7 +104,7 @@ def test_the_success_rate_of_a_goal_is_completed_runs_among_all(folded, thread: 
 def test_a_goal_that_no_run_has_is_not_found(folded, run: Run) -> None:
     reading = folded()
     for ask in (reading.patterns, reading.improvements, reading.goal_progress):
-        with pytest.raises(GoalNotFound, match="there is no goal 'none'; `runfold goals` lists what there is"):
+        with pytest.raises(GoalNotFound, match="there is no goal 'none'; `runfold goals` lists them all"):
             ask("none")
 
 

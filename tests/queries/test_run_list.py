@@ -309,7 +309,7 @@ def test_a_cursor_of_another_order_is_refused_with_the_order_it_is_of(listed: Li
 def test_a_run_just_recorded_is_listed_once_its_position_is_asked_for(thread: Thread, ledger: Ledger) -> None:
     run = thread.start_run()
     assert run.receipt is not None
-    with pytest.raises(ReadModelBehind, match="run_summaries has not been begun"):
+    with pytest.raises(ReadModelBehind, match="run_summaries has not been built yet"):
         ledger.now.runs()
     ledger.fold("run_summaries")
     assert [row.run_id for row in ledger.now.runs(min_position=run.receipt.position).items] == [run.id]

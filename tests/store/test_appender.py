@@ -168,7 +168,7 @@ def test_a_full_queue_refuses_and_stores_nothing_of_the_refused(recorder, row, s
         taken = [commands.put(("run_0", 1))]
         while commands.appender.waiting:  # it is taken out of the queue, alone
             time.sleep(0.001)
-        with pytest.raises(QueueFull, match="3 commands wait to be appended") as refused:  # noqa: PT012
+        with pytest.raises(QueueFull, match="the append queue is full: 3 commands are waiting") as refused:  # noqa: PT012
             for number in range(1, 10):
                 taken += [commands.put((f"run_{number}", 1))]
         assert refused.value.retriable

@@ -179,7 +179,7 @@ class Keys:
 
 
 def _refused() -> KeyRefused:
-    return KeyRefused("the request has no key, or none that is good")
+    return KeyRefused("missing or invalid API key")
 
 
 def _shown(asking: Asking) -> Shown | Denied:

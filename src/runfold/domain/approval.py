@@ -35,12 +35,12 @@ class Ballot:
     response: dict[str, object] | None = None
 
     def says(self, verdict: str, edited_text: str | None, response: dict[str, object] | None) -> bool:
-        """Whether that is this vote again."""
+        """Return whether it is the same vote again."""
         return (self.vote.verdict, self.edited_text) == (verdict, edited_text) and same(self.response, response)
 
 
 class Approval:
-    """An approval as its events left it. Not requested yet at version 0."""
+    """The state of an approval after its events. At version 0 it has not been requested."""
 
     def __init__(self, id: str) -> None:
         self.id = id
@@ -49,25 +49,25 @@ class Approval:
         self.status: ApprovalStatus = "open"
         self.ballots: dict[str, Ballot] = {}
         self.voices: dict[str, str] = {}
-        """Who has voted, by themselves or through another: and that voter."""
+        """The people who have voted, themselves or through somebody, and who cast each vote."""
         self.too_late: set[str] = set()
-        """Who voted when it was closed."""
+        """The people who voted after it was closed."""
         self.granted: ApprovalGranted | None = None
         self.consumed: ApprovalConsumed | None = None
 
     @property
     def exists(self) -> bool:
-        """Whether it was requested."""
+        """Tell whether the approval was requested."""
         return self.requested is not None
 
     @property
     def request(self) -> ApprovalRequested:
-        """The request; only for an approval that exists."""
+        """Return the request; only call it when the approval exists."""
         assert self.requested is not None, f"{self.id} was never requested"  # noqa: S101  the executor checks
         return self.requested
 
     def describe(self) -> str:
-        """The approval's state in words."""
+        """Describe the approval's state in words."""
         return f"{self.status} at version {self.version}" if self.exists else "not requested"
 
     def refuse(self, command: str, rule: str) -> NoReturn:
@@ -75,11 +75,11 @@ class Approval:
         raise CommandRefused(command, self.id, rule, self.describe())
 
     def ask(self, requested: ApprovalRequested) -> Events:
-        """Ask. The same question under the same id again asks nothing."""
+        """Request the approval. Repeating the same request under the same id records nothing."""
         if self.requested is not None:
             raise AlreadyRecorded("approval", self.id, self.id, 1, _as_before(requested, self.requested.rule))
         if requested.arguments_digest != digest(requested.arguments_text):
-            self.refuse("request_approval", "arguments_digest is not that of arguments_text, which is what would be approved")
+            self.refuse("request_approval", "arguments_digest does not match arguments_text, the text that is approved")
         rule, able = requested.rule, set(requested.rule.eligible)
         if rule.requester_excluded:
             able.discard(requested.requested_by)
@@ -87,11 +87,11 @@ class Approval:
             able = {name for name in able if name.partition(":")[0] in rule.approver_kinds}
         if rule.eligible and len(able) < rule.quorum:
             more = "more" if rule.approver_kinds is None else f"more of kind {' or '.join(rule.approver_kinds)}"
-            self.refuse("request_approval", f"{len(able)} may decide it, and {rule.quorum} must agree; name {more}, or ask fewer")
+            self.refuse("request_approval", f"{len(able)} may decide it, but {rule.quorum} must agree; name {more}")
         return [requested]
 
     def is_late(self, now: datetime) -> bool:
-        """Whether it is open past its time. Only a recorded expiry closes it."""
+        """Tell whether it is open past its expiry. Only a recorded expiry closes it."""
         expires_at = self.request.expires_at
         return self.status == "open" and expires_at is not None and now >= expires_at
 
@@ -103,19 +103,22 @@ class Approval:
         edited: str | None = None,
         response: dict[str, object] | None = None,
     ) -> Events:
-        """Vote once. The quorum's last yes for the same arguments grants; one no denies. Repeating one's vote changes nothing."""
+        """Cast a vote. The quorum's last yes for the same arguments grants, one no denies; repeating a vote changes nothing."""
         command = "grant" if verdict == "approve" else "deny"
         name = str(voter)
         cast_already = self.ballots.get(name)
         if cast_already and cast_already.says(verdict, edited, response):
             return []
         if self.status != "open":
-            self.refuse(command, "only an open approval takes votes")
+            self.refuse(command, "only an open approval accepts votes")
         if cast_already:
-            self.refuse(command, f"{name} voted {cast_already.vote.verdict} already, and a vote stands")
+            self.refuse(command, f"{name} has already voted {cast_already.vote.verdict}; votes are final")
         self._check_voter(command, voter)
         for person in _voices(voter) & self.voices.keys():
-            self.refuse(command, f"{self.voices[person]} voted for {person} already, and each has one vote; another must decide")
+            self.refuse(
+                command,
+                f"{self.voices[person]} has already voted for {person}; each person has one vote, so somebody else must decide",
+            )
         vote = ApprovalVoteCast(
             voter=name,
             on_behalf_of=voter.on_behalf_of,
@@ -149,7 +152,7 @@ class Approval:
         edited: str | None = None,
         response: dict[str, object] | None = None,
     ) -> Events:
-        """Keep that somebody who may decide it voted when it was closed: of each voter once. Nothing else is kept."""
+        """Record, once for each eligible voter, that a vote came after the approval was closed."""
         name = str(voter)
         if self.status == "open" or name in self.ballots or name in self.too_late:
             return []
@@ -167,17 +170,18 @@ class Approval:
         ]
 
     def expire(self, now: datetime) -> Events:
-        """Nobody answered in time."""
+        """Close the approval because nobody answered in time."""
         if self.status == "expired":
             return []
         if self.status != "open":
-            self.refuse("expire", "only an open approval expires")
+            self.refuse("expire", "only an open approval can expire")
         if not self.is_late(now):
-            self.refuse("expire", f"its time is {self.request.expires_at or 'not limited'}, and it is {now.isoformat()}")
+            when = f"expires at {self.request.expires_at}" if self.request.expires_at else "never expires"
+            self.refuse("expire", f"it {when}, and it is now {now.isoformat()}")
         return [ApprovalExpired()]
 
     def withdraw(self, cause: WithdrawalCause) -> Events:
-        """The question falls away. Withdrawing what is closed changes nothing."""
+        """Withdraw the request. Withdrawing a closed approval changes nothing."""
         return [ApprovalWithdrawn(cause=cause)] if self.status == "open" else []
 
     def consume(self, arguments_digest: str, execution_key: str, now: datetime, run_ended: str | None = None) -> Events:
@@ -187,19 +191,19 @@ class Approval:
         repeated.
         """
         if self.granted is None:
-            self.refuse("consume", "only a granted approval may be used")
+            self.refuse("consume", "only a granted approval can be used")
         if self.consumed and self.consumed.execution_key == execution_key and self.consumed.arguments_digest == arguments_digest:
             return []
         if self.consumed:
-            self.refuse("consume", f"execution {self.consumed.execution_key} used it already, and once is all")
+            self.refuse("consume", f"execution {self.consumed.execution_key} has already used it; it can be used once")
         if arguments_digest != self.granted.effective_digest:
             self.refuse("consume", f"it was granted for {self.granted.effective_digest}, not {arguments_digest}")
         if run_ended is not None:
-            self.refuse("consume", f"{self.request.run_id} is {run_ended}, and what it was granted ended with it; ask again")
+            self.refuse("consume", f"{self.request.run_id} is {run_ended}, which ended its approvals; request a new one")
         expires_at = self.request.expires_at
         if expires_at is not None and now >= expires_at:
-            until = f"it was granted in time, to be used until {expires_at.isoformat()}, and it is {now.isoformat()}"
-            self.refuse("consume", f"{until}; ask again")
+            until = f"it could be used until {expires_at.isoformat()}, and it is now {now.isoformat()}"
+            self.refuse("consume", f"{until}; request a new approval")
         asked = self.request
         return [
             ApprovalConsumed(
@@ -208,7 +212,7 @@ class Approval:
         ]
 
     def evolve(self, event: Event) -> None:
-        """Take in what happened."""
+        """Update the state by one event."""
         self.version += 1
         match cast("AnyApprovalEvent", event):
             case ApprovalRequested() as requested:
@@ -240,9 +244,9 @@ class Approval:
             self.refuse(command, f"{name} may not decide it; {', '.join(rule.eligible)} may")
         if rule.approver_kinds is not None and voter.kind not in rule.approver_kinds:
             kinds = " or ".join(rule.approver_kinds)
-            self.refuse(command, f"{name} may not decide it, for it takes a vote of kind {kinds}; vote as {kinds}:NAME")
+            self.refuse(command, f"{name} may not decide it: only voters of kind {kinds} may; vote as {kinds}:NAME")
         if rule.requester_excluded and self.request.requested_by in _voices(voter):
-            self.refuse(command, f"{self.request.requested_by} asked for it, and another must decide")
+            self.refuse(command, f"{self.request.requested_by} requested it and may not decide it; another approver must")
 
 
 def _voices(voter: Actor) -> set[str]:
@@ -250,12 +254,12 @@ def _voices(voter: Actor) -> set[str]:
 
 
 def _names(voter: str, on_behalf_of: str | None) -> set[str]:
-    """Whose vote it is: the voter's, and that of whom they speak for."""
+    """Return whose vote it is: the voter, and the person that the voter acts for."""
     return {voter} if on_behalf_of is None else {voter, on_behalf_of}
 
 
 def _as_before(requested: ApprovalRequested, recorded: ApprovalRule) -> ApprovalRequested:
-    """A request that is given again, as it was recorded when requests said nothing yet of who may decide."""
+    """Return a repeated request as it was recorded when requests did not yet say who may decide."""
     rule = requested.rule
     if recorded.approver_kinds is not None or rule.approver_kinds not in {None, ONLY_PEOPLE}:
         return requested

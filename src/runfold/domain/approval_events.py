@@ -13,23 +13,23 @@ WithdrawalCause = Literal["run_cancelled", "run_failed", "new_input"]
 
 
 ONLY_PEOPLE: tuple[ActorKind, ...] = ("human",)
-"""Who may decide what a command asks for that says nothing of it."""
+"""The kinds of actors that may decide when the request does not say."""
 
 
 class ApprovalRule(Value):
-    """How many must agree, and who may. What is absent was not said when it was asked, and then leaves it to anybody."""
+    """How many must agree, and who may decide. A field that is absent restricts nobody."""
 
     quorum: int = Field(1, ge=1, lt=INT_LIMIT)
     eligible: tuple[Label, ...] = ()
     """Actors as `kind:id`; empty means anybody."""
     requester_excluded: bool | None = None
-    """Whether who asked may not vote, nor anybody on their behalf."""
+    """Whether the requester, and anybody acting for the requester, is excluded from voting."""
     approver_kinds: Annotated[tuple[ActorKind, ...], Field(min_length=1)] | None = None
-    """The kinds of actors that may vote, by who votes and not by whom they vote for: an agent's word is no person's."""
+    """The kinds of actors that may vote. The voter counts, not whom they act for: an agent never votes as a person."""
 
 
 class Choice(Value):
-    """One answer that the person may choose."""
+    """An answer that the person may choose."""
 
     id: Id
     label: Text
@@ -37,7 +37,7 @@ class Choice(Value):
 
 
 class Vote(Value):
-    """What one voter said."""
+    """The vote of one voter."""
 
     voter: Label
     verdict: Literal["approve", "deny"]
@@ -74,11 +74,11 @@ class ApprovalRequested(ApprovalEvent, type="approval.requested"):
 
 
 class VoteEvent(ApprovalEvent):
-    """What somebody said."""
+    """A vote was cast or refused."""
 
     voter: Label
     on_behalf_of: Label | None = None
-    """Whose vote it is, where the voter speaks for somebody: neither has another."""
+    """Whose vote it is when the voter acts for somebody: neither of the two has another vote."""
     verdict: Literal["approve", "deny"]
     comment: Text | None = None
     edited_arguments_text: Text | None = None
@@ -93,7 +93,7 @@ class ApprovalVoteRefused(VoteEvent, type="approval.vote_refused"):
     """Somebody who might have decided it voted when it was closed. It changes nothing; who looks back sees both."""
 
     status: ClosedStatus
-    """How it had ended."""
+    """How the approval had ended."""
 
 
 class ApprovalGranted(ApprovalEvent, type="approval.granted"):

@@ -22,7 +22,7 @@ DecisionType = Literal[
 
 
 class Option(Value):
-    """One thing that could have been chosen."""
+    """An option that the agent could have chosen."""
 
     id: Id
     description: Text
@@ -34,7 +34,7 @@ class Option(Value):
 
 
 class Outcome(Value):
-    """What came of a decision. `tokens_used` and `latency_ms` are null where nobody measured."""
+    """The outcome of a decision. `tokens_used` and `latency_ms` are null where nobody measured."""
 
     success: bool
     result: Json = None
@@ -67,14 +67,14 @@ class DecisionMade(DecisionEvent, type="decision.made"):
 
 
 class OutcomeRecorded(DecisionEvent, type="decision.outcome_recorded"):
-    """What came of a decision is known."""
+    """The outcome of a decision is known."""
 
     decision_id: Id
     outcome: Outcome
 
 
 class OutcomeCorrected(DecisionEvent, type="decision.outcome_corrected"):
-    """What came of a decision was other than first recorded. It replaces the first and is never counted beside it."""
+    """The outcome of a decision was corrected. The new outcome replaces the first and is never counted beside it."""
 
     decision_id: Id
     previous: Outcome
@@ -100,7 +100,7 @@ AnyDecisionEvent = DecisionMade | OutcomeRecorded | OutcomeCorrected | DecisionE
 
 @dataclass
 class DecisionState:
-    """What the rules must know of one decision."""
+    """The state of one decision that the rules need."""
 
     made_at: int
     options: frozenset[str]
@@ -117,33 +117,33 @@ class Decisions:
 
     @property
     def next_ordinal(self) -> int:
-        """The ordinal that the next decision gets."""
+        """Return the ordinal of the next decision."""
         return len(self.by_id) + 1
 
     def make(self, made: DecisionMade) -> Events:
-        """Record a choice. What was chosen must be among the options."""
+        """Record a decision. The chosen option must be among the options."""
         if known := self.by_id.get(made.decision_id):
             raise AlreadyRecorded("decision", made.decision_id, self.run.id, known.made_at, made)
         self.run.require_open("decide")
         ids = [option.id for option in made.options]
         if len(set(ids)) != len(ids):
-            self.run.refuse("decide", f"option ids must differ, and they are {', '.join(ids)}")
+            self.run.refuse("decide", f"option ids must be unique, but they are {', '.join(ids)}")
         if made.chosen_option_id not in ids:
             self.run.refuse("decide", f"{made.chosen_option_id!r} is not among the options ({', '.join(ids) or 'none given'})")
         return [made]
 
     def record_outcome(self, decision_id: str, outcome: Outcome) -> Events:
-        """Record what came of it. The same again adds nothing; another one needs `correct_outcome`."""
+        """Record the outcome. Repeating it records nothing; a different one needs `correct_outcome`."""
         known = self._known("record_outcome", decision_id)
         if same(known.outcome, outcome):
             return []
         if known.outcome is not None:
-            self.run.refuse("record_outcome", f"decision {decision_id} has an outcome; correct it instead")
+            self.run.refuse("record_outcome", f"decision {decision_id} already has an outcome; correct it instead")
         self.run.require_open("record_outcome")
         return [OutcomeRecorded(decision_id=decision_id, outcome=outcome)]
 
     def correct_outcome(self, decision_id: str, outcome: Outcome, reason: str | None = None) -> Events:
-        """Replace the outcome. Allowed after the run's end too."""
+        """Replace the outcome. This is also allowed after the run has ended."""
         known = self._known("correct_outcome", decision_id)
         if same(known.outcome, outcome):
             return []
@@ -152,17 +152,17 @@ class Decisions:
         return [OutcomeCorrected(decision_id=decision_id, previous=known.outcome, replacement=outcome, reason=reason)]
 
     def evaluate(self, evaluation: DecisionEvaluated) -> Events:
-        """Judge a decision. Allowed after the run's end too; a later judgement stands beside the earlier."""
+        """Evaluate a decision. This is also allowed after the run has ended; each evaluation is kept."""
         known = self._known("evaluate_decision", evaluation.decision_id)
         if known.evaluation == evaluation:
             return []
         better = evaluation.better_option_id
         if better is not None and better not in known.options:
-            self.run.refuse("evaluate_decision", f"{better!r} is not among the decision's options")
+            self.run.refuse("evaluate_decision", f"{better!r} is not one of the decision's options")
         return [evaluation]
 
     def evolve(self, event: AnyDecisionEvent) -> None:
-        """Take in what happened."""
+        """Update the state by one event."""
         match event:
             case DecisionMade():
                 options = frozenset(option.id for option in event.options)
@@ -179,5 +179,5 @@ class Decisions:
     def _known(self, command: str, decision_id: str) -> DecisionState:
         known = self.by_id.get(decision_id)
         if known is None:
-            self.run.refuse(command, f"this run made no decision {decision_id!r}")
+            self.run.refuse(command, f"this run has no decision {decision_id!r}")
         return known

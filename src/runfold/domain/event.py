@@ -16,20 +16,20 @@ from runfold.domain.values import PATTERN_WORDS, Actor, Id, Text, Time, Value, s
 from runfold.errors import InvalidEvent, UnknownEventType, UnreadableEvent, UsageError
 
 MOST_TYPE_CHARACTERS = 100
-"""More than the longest type, or kind of types, that can be asked for."""
+"""The longest event type or pattern that can be asked for."""
 
 
 class Event(BaseModel):
-    """A fact that happened. Says nothing about where or when it was recorded."""
+    """A fact that happened. It does not say where or when it was recorded."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     type: ClassVar[str]
     schema_version: ClassVar[int]
     derived: ClassVar[frozenset[str]] = frozenset()
-    """Fields that the ledger works out by itself: two events that differ only there say the same."""
+    """Fields that the ledger derives itself: two events that differ only there are equal."""
     undisclosed: ClassVar[set[str]] = set()
-    """Fields that are shown to nobody over HTTP, whatever their key is for."""
+    """Fields that HTTP never shows, whatever the scopes of the key."""
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -42,7 +42,7 @@ class Event(BaseModel):
             event_types.register(cls)
 
     def differs_from(self, other: "Event") -> str | None:
-        """The first field in which the other says something else; None when both say the same."""
+        """Return the first field in which the other event differs, or None when both are equal."""
         if self.type != other.type:
             return f"type ({other.type})"
         names = type(self).model_fields.keys() - self.derived
@@ -50,7 +50,7 @@ class Event(BaseModel):
 
 
 def is_of_type(name: str, wanted: str) -> bool:
-    """Whether an event type is the wanted one, or of the wanted kind: a `*` stands for any text, as in `approval.*`."""
+    """Return whether an event type matches a pattern, in which `*` stands for any text, as in `approval.*`."""
     first, *rest = wanted.split("*")
     if not rest or not name.startswith(first):
         return name == wanted
@@ -74,7 +74,7 @@ class EventTypes:
         self._upcasts: dict[tuple[str, int], Upcast] = {}
 
     def register(self, event_class: type[Event]) -> None:
-        """Add a class. Two classes under one name are a programming error."""
+        """Register a class. Two classes under one name are a programming error."""
         if event_class.type in self._classes:
             raise ValueError(f"event type {event_class.type!r} is registered twice")
         self._classes[event_class.type] = event_class
@@ -95,7 +95,7 @@ class EventTypes:
         return type in self._classes
 
     def all(self) -> Mapping[str, type[Event]]:
-        """Every class by its stored name."""
+        """Return every class by its stored name."""
         return self._classes
 
     def require(self, wanted: Iterable[str]) -> None:
@@ -108,7 +108,7 @@ class EventTypes:
                 continue
             kinds = sorted({f"{known.partition('.')[0]}.*" for known in self._classes})
             near = get_close_matches(name[:MOST_TYPE_CHARACTERS], self._classes) or kinds
-            raise UsageError(f"no event has the type {name[:80]!r}; there are {', '.join(near)}", type=name)
+            raise UsageError(f"unknown event type {name[:80]!r}; expected one of {', '.join(near)}", type=name)
 
     def read(self, type: str, schema_version: int, data: bytes, position: int | None = None) -> Event:
         """Stored bytes → event of today's shape. Raises UnknownEventType, UnreadableEvent."""
@@ -141,7 +141,7 @@ event_types = EventTypes()
 
 
 def refusal(error: ValidationError, event_type: str | None = None) -> InvalidEvent:
-    """Pydantic's error → ours, with the path of the first field at fault."""
+    """Translate pydantic's error into InvalidEvent, with the path of the first invalid field."""
     first = error.errors(include_url=False)[0]
     inner = first.get("ctx", {}).get("at", "")
     path = ".".join([*(str(part) for part in first["loc"]), *([inner] if inner else [])])
@@ -150,7 +150,7 @@ def refusal(error: ValidationError, event_type: str | None = None) -> InvalidEve
 
 
 class Context(NamedTuple):
-    """The keys that readers need, put beside every event so that no fold has to look anything up."""
+    """The keys that readers need, stored beside every event so that no fold has to look anything up."""
 
     run_id: str | None = None
     parent_run_id: str | None = None
@@ -161,12 +161,12 @@ class Context(NamedTuple):
     decision_id: str | None = None
 
     def facts(self) -> dict[str, str]:
-        """Without what is not known: as it is stored."""
+        """Return the fields that are known, as they are stored."""
         return {name: value for name, value in zip(self._fields, self, strict=True) if value is not None}
 
 
 class Metadata(Value):
-    """Who said so, when by their own clock, and what it belongs to."""
+    """Who recorded the event, when by their own clock, and what it belongs to."""
 
     actor: Actor
     occurred_at: Time | None = None
@@ -174,7 +174,7 @@ class Metadata(Value):
     correlation_id: Id | None = None
     traceparent: Text | None = None
     request_digest: Text | None = None
-    """Of what was asked under an idempotency key, so that something else under the same key is noticed."""
+    """The digest of the request under an idempotency key, to notice a different request under the same key."""
 
 
 @lru_cache(maxsize=8192)
@@ -235,7 +235,7 @@ class Recorded(NamedTuple):
 
     @property
     def metadata(self) -> Metadata:
-        """Who said so, when by their own clock, and what it belongs to."""
+        """Who recorded the event, when by their own clock, and what it belongs to."""
         return _metadata(self.metadata_json)
 
     @property
@@ -265,7 +265,7 @@ class AlreadyRecorded(Exception):
     """What a command would create stands at this version of that stream: compare, and answer with it."""
 
     def __init__(self, thing: str, id: str, stream: str, version: int, proposed: Event) -> None:
-        super().__init__(f"{thing} {id} stands in {stream} at version {version}")
+        super().__init__(f"{thing} {id} is recorded in {stream} at version {version}")
         self.thing, self.id, self.stream, self.version, self.proposed = thing, id, stream, version, proposed
 
 

@@ -18,7 +18,7 @@ _MOST_NAMED = 20
 
 
 def failing_fast(schema: CoreSchema) -> CoreSchema:
-    """A schema whose lists are given up at their first member at fault."""
+    """Return a schema whose lists stop validating at their first invalid member."""
     for part in _parts(schema):
         if isinstance(kind := part.get("type"), str) and kind in _LISTS:
             part["fail_fast"] = True

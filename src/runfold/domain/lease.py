@@ -10,14 +10,14 @@ from runfold.domain.run_events import RunClaimed, RunLeaseRenewed, RunReleased, 
 
 
 class LeasedRun(Life, Protocol):
-    """The run, as its lease sees it."""
+    """What a lease needs to know of its run."""
 
     status: Status
 
 
 @dataclass
 class Execution:
-    """A worker at work."""
+    """A worker that holds the run."""
 
     execution_id: str
     worker: str
@@ -25,33 +25,33 @@ class Execution:
 
 
 class Lease:
-    """One worker at a time has the run. Only a recorded take-over ends an expired lease, never a clock by itself."""
+    """At most one worker holds the run. An expired lease ends only by a recorded take-over, never by a clock alone."""
 
     def __init__(self, run: LeasedRun) -> None:
         self.run = run
         self.held: Execution | None = None
 
     def claim(self, execution_id: str, worker: str, expires_at: datetime, now: datetime, *, take_over: bool = False) -> Events:
-        """Take the run for one worker. The holder renews by claiming again; an expired lease goes over only with `take_over`."""
+        """Claim the run for one worker. Claiming again renews; an expired lease of another worker needs `take_over`."""
         self.run.require_open("claim")
         if self.run.status == "waiting":
-            self.run.refuse("claim", "nobody works on a run that waits")
+            self.run.refuse("claim", "a run that waits cannot be claimed")
         claimed = RunClaimed(execution_id=execution_id, worker=worker, lease_expires_at=expires_at)
         held = self.held
         if held is None:
             return [claimed]
         if held.execution_id == execution_id:
             return self.renew(execution_id, expires_at)
-        until = f"{held.worker} holds it until {held.lease_expires_at.isoformat()}"
+        until = f"{held.worker} holds the lease until {held.lease_expires_at.isoformat()}"
         if now < held.lease_expires_at:
             self.run.refuse("claim", until)
         if not take_over:
-            self.run.refuse("claim", f"{until}, which is past; claim it with take_over, or fail it")
+            self.run.refuse("claim", f"{until}, which has passed; claim it with take_over, or fail it")
         stuck = [RunStuck(rule="lease_expired", detail=until)] if self.run.status == "running" else []
         return [*stuck, claimed]
 
     def renew(self, execution_id: str, expires_at: datetime) -> Events:
-        """Hold the run for longer."""
+        """Renew the lease."""
         self.run.require_open("renew")
         held = self._of("renew", execution_id)
         if held.lease_expires_at == expires_at:
@@ -59,14 +59,14 @@ class Lease:
         return [RunLeaseRenewed(execution_id=execution_id, lease_expires_at=expires_at)]
 
     def release(self, execution_id: str, reason: str | None = None) -> Events:
-        """Give the run back. Releasing what nobody holds changes nothing."""
+        """Release the run. Releasing a run that nobody holds changes nothing."""
         if self.held is None:
             return []
         self._of("release", execution_id)
         return [RunReleased(execution_id=execution_id, reason=reason)]
 
     def evolve(self, event: RunClaimed | RunLeaseRenewed | RunReleased) -> None:
-        """Take in what happened."""
+        """Update the state by one event."""
         match event:
             case RunClaimed():
                 self.held = Execution(event.execution_id, event.worker, event.lease_expires_at)
@@ -80,5 +80,5 @@ class Lease:
     def _of(self, command: str, execution_id: str) -> Execution:
         if self.held is None or self.held.execution_id != execution_id:
             holder = self.held.worker if self.held else "nobody"
-            self.run.refuse(command, f"{holder} holds it, not execution {execution_id}")
+            self.run.refuse(command, f"{holder} holds the lease, not execution {execution_id}")
         return self.held

@@ -1,10 +1,10 @@
-"""What the parts of a run ask of the run they belong to."""
+"""What the parts of a run need from the run they belong to."""
 
 from typing import NoReturn, Protocol
 
 
 class Life(Protocol):
-    """The run, as its messages, tool calls, decisions … see it."""
+    """The run, as its messages, tool calls and decisions see it."""
 
     id: str
     version: int

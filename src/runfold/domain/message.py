@@ -75,7 +75,7 @@ AnyMessageEvent = MessageAdded | MessageRevised | MessagePartAppended | MessageS
 
 @dataclass(slots=True)
 class MessageState:
-    """What the rules must know of one message."""
+    """The state of one message that the rules need."""
 
     role: Role
     revision: int
@@ -84,7 +84,7 @@ class MessageState:
     streaming: bool = False
     revised: Content | None = None
     hidden: frozenset[tuple[int | None, str]] = frozenset()
-    """Fields that were redacted, each of one revision, or of all where that is None."""
+    """The redacted fields, each with its revision, or None for all revisions."""
 
 
 class Messages:
@@ -95,18 +95,18 @@ class Messages:
         self.by_id: dict[str, MessageState] = {}
 
     def add(self, message: MessageAdded) -> Events:
-        """Add a message. The same id with the same content again adds nothing."""
+        """Add a message. Repeating the same id with the same content adds nothing."""
         if known := self.by_id.get(message.message_id):
             raise AlreadyRecorded("message", message.message_id, self.run.id, known.added_at, message)
         self.run.require_open("add_message")
         if message.role == "tool" and message.streaming:
-            self.run.refuse("add_message", "a tool's message is its call's result, and comes whole")
+            self.run.refuse("add_message", "a tool message is the result of its call and cannot be streamed")
         return [message]
 
     def revise(
         self, message_id: str, content: Content, reason: str | None = None, inherited: MessageState | None = None
     ) -> Events:
-        """Give a message a new wording; the wording that its last revision gave it adds nothing.
+        """Revise a message. Repeating the wording of its last revision adds nothing.
 
         `inherited` is the message as an ancestor run left it, if it is not this run's own.
         """
@@ -130,12 +130,12 @@ class Messages:
         if offset not in {None, known.length}:
             self.run.refuse(
                 "append_text",
-                f"message {message_id} has {known.length} characters, so offset {offset} would leave a hole or overlap",
+                f"message {message_id} has {known.length} characters, so offset {offset} would leave a gap or overlap",
             )
         return [MessagePartAppended(message_id=message_id, offset=known.length, text=text)] if text else []
 
     def seal(self, message_id: str, finish_reason: str | None = None) -> Events:
-        """The streamed message is complete. Sealing a sealed one changes nothing."""
+        """Seal a streamed message, which is then complete. Sealing it again changes nothing."""
         known = self._own("seal_message", message_id)
         if not known.streaming:
             return []
@@ -143,7 +143,7 @@ class Messages:
         return [MessageSealed(message_id=message_id, finish_reason=finish_reason, length=known.length)]
 
     def redact(self, message_id: str, fields: tuple[str, ...], legal_basis: str, revision: int | None = None) -> Events:
-        """Stop showing some fields of a message. Allowed after the run's end too."""
+        """Stop showing some fields of a message. This is also allowed after the run has ended."""
         known = self._own("redact_message", message_id)
         if revision is not None and not 1 <= revision <= known.revision:
             self.run.refuse("redact_message", f"message {message_id} has revisions 1 to {known.revision}, not {revision}")
@@ -152,7 +152,7 @@ class Messages:
         return [redacted] if shown else []
 
     def evolve(self, event: AnyMessageEvent) -> None:
-        """Take in what happened."""
+        """Update the state by one event."""
         match event:
             case MessageAdded():
                 state = MessageState(event.role, 1, self.run.version, streaming=event.streaming)

@@ -47,7 +47,7 @@ AnyProblemEvent = ProblemReported | ProblemResolved | ConstraintViolated
 
 @dataclass
 class ProblemState:
-    """What the rules must know of one problem."""
+    """The state of one problem that the rules need."""
 
     reported_at: int
     resolved: bool = False
@@ -61,25 +61,25 @@ class Problems:
         self.by_id: dict[str, ProblemState] = {}
 
     def report(self, problem: ProblemReported) -> Events:
-        """Report a problem. Allowed after the run's end too."""
+        """Report a problem. This is also allowed after the run has ended."""
         if known := self.by_id.get(problem.problem_id):
             raise AlreadyRecorded("problem", problem.problem_id, self.run.id, known.reported_at, problem)
         return [problem]
 
     def resolve(self, problem_id: str, resolution: str) -> Events:
-        """It is mended. Resolving a resolved one changes nothing."""
+        """Resolve a problem. Resolving it again changes nothing."""
         known = self.by_id.get(problem_id)
         if known is None:
-            self.run.refuse("resolve_problem", f"this run reported no problem {problem_id!r}")
+            self.run.refuse("resolve_problem", f"this run has no problem {problem_id!r}")
         return [] if known.resolved else [ProblemResolved(problem_id=problem_id, resolution=resolution)]
 
     def violate(self, violation: ConstraintViolated) -> Events:
-        """A constraint was broken."""
+        """Record that a constraint was violated."""
         self.run.require_open("violate_constraint")
         return [violation]
 
     def evolve(self, event: AnyProblemEvent) -> None:
-        """Take in what happened."""
+        """Update the state by one event."""
         match event:
             case ProblemReported():
                 self.by_id[event.problem_id] = ProblemState(self.run.version)

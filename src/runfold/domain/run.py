@@ -56,13 +56,13 @@ AFTERTHOUGHTS = (
     RunMetadataMerged,
     MessageRedacted,
 )
-"""What is said about a run rather than done by it: an ended run still takes it, and a stuck one stays stuck."""
+"""Events about a run that are not its progress: an ended run still takes them, and a stuck one stays stuck."""
 
 NO_PROGRESS = (RunCancellationRequested, RunStuck, RunReleased, *AFTERTHOUGHTS)
 
 
 class Run:
-    """A run as its events left it. Not created yet at version 0."""
+    """The state of a run after its events. At version 0 it has not been created."""
 
     def __init__(self, id: str) -> None:
         self.id = id
@@ -86,12 +86,12 @@ class Run:
 
     @property
     def exists(self) -> bool:
-        """Whether the run was created."""
+        """Tell whether the run was created."""
         return self.created is not None
 
     @property
     def parent(self) -> Parent | None:
-        """Where it hangs in the tree; None for a root."""
+        """Return its parent in the tree, or None for a root."""
         return self.created.parent if self.created else None
 
     def refuse(self, command: str, rule: str) -> NoReturn:
@@ -99,7 +99,7 @@ class Run:
         raise CommandRefused(command, self.id, rule, self.describe())
 
     def describe(self) -> str:
-        """The run's state in words: `completed (end_turn) at version 12`."""
+        """Describe the run's state in words: `completed (end_turn) at version 12`."""
         if not self.exists:
             return "not created"
         why = f" ({self.ending.stop_reason})" if self.ending else ""
@@ -109,18 +109,18 @@ class Run:
     def require_open(self, command: str) -> None:
         """Raise CommandRefused when the run has ended."""
         if self.status in ENDED:
-            self.refuse(command, "an ended run takes no more work; continue it with a new run, or branch it")
+            self.refuse(command, "an ended run accepts no more work; continue it with a new run, or branch it")
 
     # Commands of its life
 
     def create(self, created: RunCreated) -> Events:
-        """Ask for the run. The same id with the same request again creates nothing."""
+        """Create the run. Repeating the same request under the same id records nothing."""
         if self.created is not None:
             raise AlreadyRecorded("run", self.id, self.id, 1, created)
         return [created]
 
     def start(self, agent_version: str | None = None, code_version: str | None = None, attempt: int | None = None) -> Events:
-        """Begin, or with a higher `attempt` begin again. Starting what runs changes nothing."""
+        """Start the run, or restart it with a higher `attempt`. Starting a running run changes nothing."""
         if attempt is None and self.status == "running" and self.attempt:
             return []
         attempt = self.attempt + 1 if attempt is None else attempt
@@ -130,63 +130,63 @@ class Run:
         if attempt != self.attempt + 1:
             self.refuse("start", f"the next attempt is {self.attempt + 1}, not {attempt}")
         if self.status == "waiting":
-            self.refuse("start", "it goes on when what it waits for is there")
+            self.refuse("start", "resume it when what it waits for has arrived")
         return [RunStarted(attempt=attempt, agent_version=agent_version, code_version=code_version)]
 
     def wait(self, reason: Literal["input", "external"]) -> Events:
-        """Wait for somebody, or for somebody else than before. For an approval, request one."""
+        """Wait for input or for something outside. To wait for an approval, request one."""
         if self.waiting_reason == reason:
             return []
         if self.waiting_for:
             self.refuse("wait", "its approvals must be granted, denied or withdrawn first")
         if self.status not in {"running", "stuck", "waiting"}:
-            self.refuse("wait", "only a running run begins to wait")
+            self.refuse("wait", "only a running run can wait")
         return [RunWaiting(reason=reason)]
 
     def wait_for_approval(self, approval_id: str) -> Events:
-        """Wait for one approval more."""
+        """Wait for one more approval."""
         if approval_id in self.waiting_for:
             return []
         self.require_open("request_approval")
         if self.status not in {"running", "stuck"} and not self.waiting_for:
             first = f"it waits for {self.waiting_reason}; resume it first" if self.waiting_reason else "start it first"
-            self.refuse("request_approval", f"only a running run asks for approval; {first}")
+            self.refuse("request_approval", f"only a running run can request an approval; {first}")
         return [RunWaiting(reason="approval", approval_ids=(*self.waiting_for, approval_id))]
 
     def approval_resolved(self, approval_id: str) -> Events:
-        """One approval fewer to wait for; after the last one the run goes on."""
+        """Stop waiting for one approval; after the last one the run resumes."""
         if approval_id not in self.waiting_for or self.status in ENDED:
             return []
         left = tuple(open_id for open_id in self.waiting_for if open_id != approval_id)
         return [RunWaiting(reason="approval", approval_ids=left) if left else RunResumed(by_approval_ids=(approval_id,))]
 
     def resume(self) -> Events:
-        """Go on after waiting for input or for something outside."""
+        """Resume after waiting for input or for something outside."""
         if self.status == "running":
             return []
         if self.status != "waiting":
-            self.refuse("resume", "only a waiting run resumes")
+            self.refuse("resume", "only a waiting run can be resumed")
         if self.waiting_for:
             self.refuse("resume", "its approvals must be granted, denied or withdrawn first")
         return [RunResumed()]
 
     def mark_stuck(self, rule: StuckRule = "manual", detail: str | None = None) -> Events:
-        """Say that the run makes no progress."""
+        """Mark the run as making no progress."""
         if self.status == "stuck":
             return []
         if self.status != "running":
-            self.refuse("mark_stuck", "only a running run gets stuck")
+            self.refuse("mark_stuck", "only a running run can be marked as stuck")
         return [RunStuck(rule=rule, detail=detail)]
 
     def request_cancellation(self, reason: str | None = None, requested_by: str | None = None) -> Events:
-        """Ask the agent to stop. It cancels the run when it has stopped."""
+        """Ask the agent to stop. The agent cancels the run when it has stopped."""
         if self.cancellation_requested or self.status == "cancelled":
             return []
         self.require_open("request_cancellation")
         return [RunCancellationRequested(reason=reason, requested_by=requested_by)]
 
     def complete(self, stop_reason: str = "end_turn", output: Json = None, narrative: str | None = None) -> Events:
-        """End well. A run that waits or is stuck never completes directly."""
+        """Complete the run. A run that waits or is stuck cannot complete directly."""
         self._check_stop_reason("complete", stop_reason, "completed")
         if isinstance(self.ending, RunCompleted):
             return self._same_ending(
@@ -194,11 +194,11 @@ class Run:
             )
         self.require_open("complete")
         if self.status != "running":
-            self.refuse("complete", "only a running run completes; let it go on, fail it or cancel it")
+            self.refuse("complete", "only a running run can complete; resume it, fail it or cancel it")
         return [RunCompleted(stop_reason=cast("StopReason", stop_reason), output=output, narrative=narrative)]
 
     def fail(self, error: Failure, stop_reason: str = "error") -> Events:
-        """End badly."""
+        """Fail the run."""
         self._check_stop_reason("fail", stop_reason, "failed")
         if isinstance(self.ending, RunFailed):
             return self._same_ending(self.ending.model_copy(update={"stop_reason": stop_reason, "error": error}))
@@ -213,7 +213,7 @@ class Run:
         ]
 
     def cancel(self, reason: str | None = None, stop_reason: str = "cancelled") -> Events:
-        """Stop. Cancelling what is cancelled changes nothing."""
+        """Cancel the run. Cancelling it again changes nothing."""
         self._check_stop_reason("cancel", stop_reason, "cancelled")
         if self.status == "cancelled":
             return []
@@ -230,7 +230,7 @@ class Run:
     # Taking events in
 
     def evolve(self, event: Event) -> None:
-        """Take in what happened."""
+        """Update the state by one event."""
         self.version += 1
         if self.status == "stuck" and not isinstance(event, NO_PROGRESS):
             self.status = "running"
@@ -290,7 +290,7 @@ class Run:
         meant = ENDING_OF_STOP_REASON.get(stop_reason)
         if meant != ending:
             fitting = ", ".join(name for name, status in ENDING_OF_STOP_REASON.items() if status == ending)
-            said = f"means {meant}" if meant else "is not a stop reason"
+            said = f"means {meant}" if meant else "is not a known stop reason"
             self.refuse(command, f"{stop_reason!r} {said}; those for {ending} are {fitting}")
 
     def _same_ending(self, proposed: RunCompleted | RunFailed) -> Events:

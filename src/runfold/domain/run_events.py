@@ -26,7 +26,7 @@ Status = Literal["created", "running", "waiting", "stuck", "completed", "failed"
 Ending = Literal["completed", "failed", "cancelled"]
 ParentKind = Literal["continues", "branches", "resumes", "retries", "spawned_by"]
 FOLLOWED: frozenset[ParentKind] = frozenset({"continues", "resumes", "retries"})
-"""Kinds of parent that a head follows by itself; a branch and a sub-agent leave it where it is."""
+"""The kinds of child run that a head follows by itself; a branch and a sub-agent leave it where it is."""
 
 StuckRule = Literal["idle", "lease_expired", "identical_responses", "identical_tool_calls", "manual"]
 
@@ -89,7 +89,7 @@ StopReason = Literal[
 
 
 class Parent(Value):
-    """The run that a run comes from, and the version at which it leaves it."""
+    """The run that a run continues, and the version at which it leaves it."""
 
     run_id: RunId
     kind: ParentKind
@@ -97,7 +97,7 @@ class Parent(Value):
 
 
 class Criterion(Value):
-    """What makes a goal reached."""
+    """A criterion by which a goal is reached."""
 
     id: Id
     description: Text
@@ -107,7 +107,7 @@ class Criterion(Value):
 
 
 class Constraint(Value):
-    """What a run towards a goal must keep to."""
+    """A constraint that a run towards a goal must respect."""
 
     id: Id
     description: Text = ""
@@ -117,7 +117,7 @@ class Constraint(Value):
 
 
 class Goal(Value):
-    """What a run is for."""
+    """The goal of a run."""
 
     id: Id
     description: Text = ""
@@ -145,7 +145,7 @@ class RunCreated(RunEvent, type="run.created"):
     metadata: JsonObject = Field(default_factory=dict)
 
     def differs_from(self, other: Event) -> str | None:
-        """Two requests are the same when the caller said the same: a default parent is another run each time."""
+        """Compare what the caller asked for: a default parent is a different run each time."""
         if not isinstance(other, RunCreated):
             return f"type ({other.type})"
         return None if self.request_digest == other.request_digest else "request"

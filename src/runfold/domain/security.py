@@ -19,54 +19,54 @@ from runfold.errors import CommandRefused
 Scope = Literal[
     "runs:write", "runs:read", "approvals:decide", "events:read", "moments:create", "projections:rebuild", "audit:read", "admin"
 ]
-"""What a key is for. `admin` is for everything."""
+"""The scopes of a key. `admin` includes all."""
 
 AUDITED = ("security.*",)
-"""The types of events that only `audit:read` shows, whatever else a key is for."""
+"""The event types that only `audit:read` shows, whatever other scopes a key has."""
 
 Denied = Literal["no_key", "malformed", "unknown", "wrong_secret", "revoked", "expired", "scope_missing", "too_many"]
-"""Why a request was turned away. Who asked is told less."""
+"""Why a request was refused. The caller is told less."""
 
 KeyStatus = Literal["active", "revoked", "expired"]
 
 _PART = r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}"
 _TEXT = re.compile(rf"rf_(key_{_PART})_([A-Za-z0-9_-]{{43}})")
 _ID = f"^key_{_PART}$"
-PATTERN_WORDS[_ID] = "is not a key's id: key_ and up to 100 ASCII letters, digits, _ and -, the first a letter or digit"
+PATTERN_WORDS[_ID] = "is not a key id: key_ and up to 100 ASCII letters, digits, _ and -, the first a letter or digit"
 
 KeyId = Annotated[str, Field(pattern=_ID)]
 
 
 class Shown(NamedTuple):
-    """What a key's text says: which key, and the secret that proves it."""
+    """A key's text, parsed: the id of the key, and the secret that proves it."""
 
     id: str
     secret: str
 
 
 def key_text(id: str, secret: str) -> str:
-    """What the owner of a key sends. `secret` is 32 random bytes in URL-safe base64."""
+    """Return the text that the owner of a key sends. `secret` is 32 random bytes in URL-safe base64."""
     return f"rf_{id}_{secret}"
 
 
 def read_key(text: str) -> Shown | None:
-    """A key's text, taken apart; None for what can be none."""
+    """Parse a key's text, or return None when it cannot be one."""
     found = _TEXT.fullmatch(text)
     return Shown(found[1], found[2]) if found else None
 
 
 def secret_digest(secret: str) -> str:
-    """What is recorded of a secret."""
+    """Return the digest that is recorded of a secret."""
     return f"sha256:{hashlib.sha256(secret.encode()).hexdigest()}"
 
 
 def key_stream(key_id: str) -> str:
-    """The stream of a key."""
+    """Return the stream of a key."""
     return f"security_{key_id.removeprefix('key_')}"
 
 
 def key_id_of(stream: str) -> str:
-    """The key that a stream is of."""
+    """Return the key that a stream belongs to."""
     return f"key_{stream.removeprefix('security_')}"
 
 
@@ -75,7 +75,7 @@ class SecurityEvent(Event):
 
 
 class KeyCreated(SecurityEvent, type="security.key_created"):
-    """Somebody was given a key. Its secret was shown once and is not kept, only the secret's SHA-256."""
+    """A key was created. Its secret was shown once; only the secret's SHA-256 is kept."""
 
     undisclosed = {"secret_digest"}  # noqa: RUF012
     derived = frozenset({"secret_digest", "expires_at"})  # another one each time, the time because it is given as a duration
@@ -89,7 +89,7 @@ class KeyCreated(SecurityEvent, type="security.key_created"):
 
 
 class KeyRevoked(SecurityEvent, type="security.key_revoked"):
-    """The key opens nothing any more."""
+    """The key was revoked and gives no more access."""
 
     reason: Text | None = None
 
@@ -123,11 +123,11 @@ class Security:
 
     @property
     def exists(self) -> bool:
-        """Whether anything was recorded here."""
+        """Tell whether anything was recorded here."""
         return self.version > 0
 
     def describe(self) -> str:
-        """Its state in words."""
+        """Describe the state in words."""
         if self.key is None:
             return "a denial" if self.exists else "not created"
         return f"{'revoked' if self.revoked else 'active'} at version {self.version}"
@@ -137,41 +137,41 @@ class Security:
         raise CommandRefused(command, self.id, rule, self.describe())
 
     def create(self, created: KeyCreated) -> Events:
-        """Make the key. The same key under the same id again makes none."""
+        """Create the key. Repeating the same key under the same id records nothing."""
         if self.key is not None:
             raise AlreadyRecorded("key", key_id_of(self.id), self.id, 1, created)
         if self.exists:
-            self.refuse("create_key", "the id is taken; use another")
+            self.refuse("create_key", "the id is already used; use another")
         return [created]
 
     def revoke(self, reason: str | None = None) -> Events:
-        """End the key. Revoking what is revoked changes nothing."""
+        """Revoke the key. Revoking it again changes nothing."""
         if self.key is None:
             self.refuse("revoke_key", "only a key can be revoked")
         return [] if self.revoked else [KeyRevoked(reason=reason)]
 
     def status(self, now: datetime) -> KeyStatus:
-        """How a key that was created stands. Expiry needs no event: its time was said when it was made."""
+        """Return the status of a created key. Expiry needs no event: its time was recorded at creation."""
         return key_status(self.key, revoked=self.revoked is not None, now=now)
 
     def fault(self, secret: str, now: datetime) -> Denied | None:
-        """Why a secret opens nothing; None where it does. It takes as long for a key that was never made."""
+        """Return why a secret gives no access, or None when it does. An unknown key takes as long to judge."""
         if not self.proves(secret):
             return "unknown" if self.key is None else "wrong_secret"
         status = self.status(now)
         return None if status == "active" else status
 
     def proves(self, secret: str) -> bool:
-        """Whether a secret is the key's, good or not any more. It takes as long for a key that was never made."""
+        """Return whether a secret is the key's, valid or not any more. An unknown key takes as long to judge."""
         kept = (self.key.secret_digest if self.key else None) or _NO_DIGEST
         return hmac.compare_digest(kept, secret_digest(secret)) and self.key is not None
 
     def allows(self, scope: Scope) -> bool:
-        """Whether the key is for this."""
+        """Return whether the key has the scope."""
         return self.key is not None and (scope in self.key.scopes or "admin" in self.key.scopes)
 
     def evolve(self, event: Event) -> None:
-        """Take in what happened."""
+        """Update the state by one event."""
         self.version += 1
         match cast("AnySecurityEvent", event):
             case KeyCreated() as created:
@@ -188,7 +188,7 @@ _NO_DIGEST = f"sha256:{'0' * 64}"
 
 
 def key_status(key: KeyCreated | None, *, revoked: bool, now: datetime) -> KeyStatus:
-    """How a key stands at a time."""
+    """Return the status of a key at a time."""
     if revoked:
         return "revoked"
     expires_at = key.expires_at if key else None

@@ -20,7 +20,7 @@ _SHIFTING = frozenset({"add", "remove", "copy"})
 
 
 class StepEvent(Event):
-    """The run moved on."""
+    """The run made progress through its steps."""
 
 
 class StepStarted(StepEvent, type="step.started"):
@@ -73,7 +73,7 @@ class EdgeTraversed(StepEvent, type="node.edge_traversed"):
 
 
 class StateSnapshotTaken(StepEvent, type="state.snapshot_taken"):
-    """The shared state, whole."""
+    """The shared state was recorded whole."""
 
     state: Json = None
 
@@ -98,7 +98,7 @@ AnyStepEvent = (
 
 @dataclass
 class Started:
-    """Something that has a start and an end."""
+    """A step or a model call that was started and may have finished."""
 
     started_at: int
     finished_at: int = 0
@@ -116,7 +116,7 @@ class Steps:
     has_state: bool = False
 
     def start(self, event: StepStarted | ModelCallStarted) -> Events:
-        """A step or a model call begins."""
+        """Start a step or a model call."""
         known, thing, started_id = self._of(event)
         if found := known.get(started_id):
             raise AlreadyRecorded(thing, started_id, self.run.id, found.started_at, event)
@@ -124,18 +124,18 @@ class Steps:
         return [event]
 
     def finish(self, event: StepFinished | ModelCallFinished) -> Events:
-        """A step or a model call ends, once."""
+        """Finish a step or a model call, once."""
         known, thing, started_id = self._of(event)
         found = known.get(started_id)
         if found is None:
-            self.run.refuse("finish", f"this run started no {thing} {started_id!r}")
+            self.run.refuse("finish", f"this run has no {thing} {started_id!r}")
         if found.finished_at:
             raise AlreadyRecorded(f"the end of {thing}", started_id, self.run.id, found.finished_at, event)
         self.run.require_open("finish")
         return [event]
 
     def enter_node(self, node_id: str) -> Events:
-        """Come to a node. Entering the one the run is at records a new visit."""
+        """Enter a node. Entering the node that the run is at records a new visit."""
         self.run.require_open("enter_node")
         return [NodeEntered(node_id=node_id)]
 
@@ -145,7 +145,7 @@ class Steps:
         return [edge]
 
     def take_snapshot(self, state: Any) -> Events:
-        """Record the shared state whole. The same state again adds nothing."""
+        """Record the shared state whole. Repeating the same state records nothing."""
         self.run.require_open("set_state")
         taken = StateSnapshotTaken(state=state)
         return [] if self.has_state and same(self.state, taken.state) else [taken]
@@ -163,11 +163,11 @@ class Steps:
         except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, TypeError, KeyError, IndexError) as error:
             self.run.refuse("patch_state", f"the patch does not apply: {error}")
         if fault := json_fault(after):
-            self.run.refuse("patch_state", f"the patch would leave what cannot be kept: {fault}")
+            self.run.refuse("patch_state", f"the patched state is not valid: {fault}")
         return [patched] if self.has_state else [StateSnapshotTaken(state=inherited), patched]
 
     def evolve(self, event: AnyStepEvent) -> None:
-        """Take in what happened."""
+        """Update the state by one event."""
         match event:
             case StepStarted() | ModelCallStarted():
                 known, _, started_id = self._of(event)
@@ -201,7 +201,7 @@ class Steps:
 
 
 def apply_patch(state: Any, patch: list[dict[str, Any]]) -> Any:
-    """The state after a patch, within bounds. Raises as jsonpatch does."""
+    """Return the state after a patch, within bounds. Raises as jsonpatch does."""
     _require_few_shifts(state, patch)
     if any(_said(operation, "op") == "copy" for operation in patch):
         return _patched_with_copies(state, patch)
@@ -209,7 +209,7 @@ def apply_patch(state: Any, patch: list[dict[str, Any]]) -> Any:
 
 
 def _patched_with_copies(state: Any, patch: list[dict[str, Any]]) -> Any:
-    """One operation at a time: a few dozen copies could fill any memory. What was copied counts, whatever became of it."""
+    """Apply one operation at a time: a few dozen copies could fill any memory, so everything copied counts."""
     state = copy.deepcopy(state)
     size = len(json.dumps(state))
     for operation in patch:
@@ -237,7 +237,7 @@ def _said(operation: Any, name: str) -> str:
 
 
 def _longest(value: Any) -> int:
-    """How long the longest list in a value is."""
+    """Return the length of the longest list in a value."""
     if isinstance(value, dict):
         return max(map(_longest, value.values()), default=0)
     return max(len(value), max(map(_longest, value), default=0)) if isinstance(value, list) else 0

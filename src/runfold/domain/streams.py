@@ -12,7 +12,7 @@ from runfold.domain.values import ApprovalId, RunId, SecurityId, ThreadId
 from runfold.errors import ApprovalNotFound, KeyNotFound, NotFound, RunNotFound, ThreadNotFound
 
 StreamState = Thread | Run | Approval | Security
-"""What a stream is folded into."""
+"""The class that a stream is folded into."""
 
 NOT_FOUND: Mapping[type[StreamState], Callable[[str], NotFound]] = {
     Thread: ThreadNotFound,
@@ -20,7 +20,7 @@ NOT_FOUND: Mapping[type[StreamState], Callable[[str], NotFound]] = {
     Approval: ApprovalNotFound,
     Security: lambda stream: KeyNotFound(key_id_of(stream)),
 }
-"""The error that says that there is no such stream."""
+"""The error for a stream that does not exist."""
 
 _IDS: Mapping[type[StreamState], TypeAdapter[str]] = {
     Thread: TypeAdapter(ThreadId),

@@ -42,7 +42,7 @@ class ThreadRestored(ThreadEvent, type="thread.restored"):
 
 
 class ThreadDeleted(ThreadEvent, type="thread.deleted"):
-    """A tombstone: from here on only auditors read the thread. Nothing is erased by it."""
+    """The thread was deleted: from here on only auditors read it. Nothing is erased."""
 
     reason: Text
 
@@ -64,7 +64,7 @@ class HeadMoved(ThreadEvent, type="thread.head_moved"):
 
 
 class ThreadImported(ThreadEvent, type="thread.imported"):
-    """All of a source is in the thread. `source_digest` tells whether the source has changed since."""
+    """A source was imported whole into the thread. `source_digest` tells whether it has changed since."""
 
     format: Label
     source_digest: Digest
@@ -77,7 +77,7 @@ AnyThreadEvent = (
 
 
 class Thread:
-    """A thread as its events left it. Not created yet at version 0."""
+    """The state of a thread after its events. At version 0 it has not been created."""
 
     def __init__(self, id: str) -> None:
         self.id = id
@@ -87,16 +87,16 @@ class Thread:
         self.archived = False
         self.deleted = False
         self.heads: dict[str, str | None] = {MAIN: None}
-        """Each head, and where it was last put by hand; since then it may have followed its run."""
+        """Each head, and the run it was last put at by hand; since then it may have followed that run."""
         self.imported: dict[str, str] = {}
 
     @property
     def exists(self) -> bool:
-        """Whether it was created."""
+        """Tell whether the thread was created."""
         return self.created is not None
 
     def describe(self) -> str:
-        """The thread's state in words."""
+        """Describe the thread's state in words."""
         if not self.exists:
             return "not created"
         state = "deleted" if self.deleted else "archived" if self.archived else "open"
@@ -109,47 +109,47 @@ class Thread:
     def require_open(self, command: str) -> None:
         """Raise CommandRefused when the thread is archived or deleted."""
         if self.deleted:
-            self.refuse(command, "a deleted thread takes nothing more")
+            self.refuse(command, "a deleted thread accepts no more commands")
         if self.archived:
             self.refuse(command, "restore it first")
 
     def create(self, created: ThreadCreated) -> Events:
-        """Begin. The same id with the same content again begins nothing."""
+        """Create the thread. Repeating the same content under the same id records nothing."""
         if self.created is not None:
             raise AlreadyRecorded("thread", self.id, self.id, 1, created)
         return [created]
 
     def rename(self, title: str) -> Events:
-        """Give it another title."""
+        """Rename the thread."""
         if self.title == title:
             return []
         self.require_open("rename")
         return [ThreadRenamed(title=title)]
 
     def archive(self, reason: str | None = None) -> Events:
-        """Put it away."""
+        """Archive the thread."""
         if self.archived:
             return []
         self.require_open("archive")
         return [ThreadArchived(reason=reason)]
 
     def restore(self) -> Events:
-        """Take it out again. A tombstone stays."""
+        """Restore an archived thread. A deleted thread stays deleted."""
         if self.deleted:
             self.refuse("restore", "a deleted thread stays deleted")
         return [ThreadRestored()] if self.archived else []
 
     def delete(self, reason: str) -> Events:
-        """Set the tombstone."""
+        """Delete the thread. Nothing is erased."""
         return [] if self.deleted else [ThreadDeleted(reason=reason)]
 
     def name_head(self, name: str, run_id: str) -> Events:
-        """Name a head. The same name for the same run again names nothing; an existing one is moved, not named."""
+        """Name a head. Repeating it records nothing; to point an existing head elsewhere, move it."""
         if self.heads.get(name) == run_id:
             return []
         self.require_open("name_head")
         if name in self.heads:
-            self.refuse("name_head", f"there is a head {name!r}; move it")
+            self.refuse("name_head", f"head {name!r} already exists; move it")
         return [HeadNamed(name=name, run_id=run_id)]
 
     def move_head(
@@ -163,7 +163,7 @@ class Thread:
         """Point a head at another run; `current` is where it is, `expected` where the caller believes it is."""
         self.require_open("move_head")
         if name not in self.heads:
-            self.refuse("move_head", f"there is no head {name!r}; name it first")
+            self.refuse("move_head", f"head {name!r} does not exist; name it first")
         if current == to_run_id:
             return []
         if expected is not None and expected != current:
@@ -171,21 +171,21 @@ class Thread:
         return [HeadMoved(name=name, from_run_id=current, to_run_id=to_run_id, reason=reason)]
 
     def put_head(self, name: str, run_id: str, current: str | None, expected: str | None = None) -> Events:
-        """Name a head, or move it where there is one of that name."""
+        """Name a head, or move the head of that name if it exists."""
         if name in self.heads:
             return self.move_head(name, run_id, current, expected=expected)
         if expected is not None and expected != current:
-            self.refuse("put_head", f"there is no head {name!r} yet, so it is not at {expected}")
+            self.refuse("put_head", f"head {name!r} does not exist yet, so it is not at {expected}")
         return self.name_head(name, run_id)
 
     def record_import(self, imported: ThreadImported) -> Events:
-        """Say that all of a source is in. The same source again says nothing."""
+        """Record that a source was imported whole. Repeating it records nothing."""
         if self.imported.get(imported.format) == imported.source_digest:
             return []
         return [imported]
 
     def evolve(self, event: Event) -> None:
-        """Take in what happened."""
+        """Update the state by one event."""
         self.version += 1
         match cast("AnyThreadEvent", event):
             case ThreadCreated() as created:

@@ -12,7 +12,7 @@ ENDED: frozenset[CallStatus] = frozenset({"succeeded", "failed", "cancelled"})
 
 
 class Failure(Value):
-    """What went wrong, for a person and for a program."""
+    """An error of a tool, for a person and for a program."""
 
     code: Label
     message: Text
@@ -70,7 +70,7 @@ AnyToolCallEvent = ToolCalled | ToolStarted | ToolSucceeded | ToolFailed | ToolC
 
 @dataclass
 class ToolCallState:
-    """What the rules must know of one tool call."""
+    """The state of one tool call that the rules need."""
 
     called_at: int
     needs_approval: bool
@@ -88,11 +88,11 @@ class ToolCalls:
 
     @property
     def open_ids(self) -> list[str]:
-        """Calls that have not ended, oldest first."""
+        """Return the ids of calls that have not ended, oldest first."""
         return [call_id for call_id, call in self.by_id.items() if call.status not in ENDED]
 
     def call(self, called: ToolCalled) -> Events:
-        """Ask for a tool."""
+        """Record that the agent asked for a tool."""
         if known := self.by_id.get(called.call_id):
             raise AlreadyRecorded("tool call", called.call_id, self.run.id, known.called_at, called)
         self.run.require_open("call_tool")
@@ -101,19 +101,19 @@ class ToolCalls:
     def start(
         self, call_id: str, execution_key: str, *, approved: bool = False, inherited: ToolCallState | None = None
     ) -> Events:
-        """Say that the side effect begins now. A second start needs the first one's `execution_key`."""
+        """Record that the side effect begins now. A second start needs the first one's `execution_key`."""
         call = self._known("start_tool", call_id, inherited)
         if call.execution_key == execution_key:
             return []
         self.run.require_open("start_tool")
         if call.status != "called":
-            self.run.refuse("start_tool", f"tool call {call_id} is {call.status} already")
+            self.run.refuse("start_tool", f"tool call {call_id} has status {call.status}")
         if call.needs_approval and not approved:
             self.run.refuse("start_tool", f"tool call {call_id} needs an approval; name the one that was granted for it")
         return [ToolStarted(call_id=call_id, execution_key=execution_key)]
 
     def end(self, ended: ToolSucceeded | ToolFailed | ToolCancelled, inherited: ToolCallState | None = None) -> Events:
-        """The tool answered, failed or was given up: one of them, once."""
+        """End the call once: the tool succeeded, failed or was cancelled."""
         call = self._known("end_tool", ended.call_id, inherited)
         if call.status in ENDED and call.ended_at:
             raise AlreadyRecorded("the end of tool call", ended.call_id, self.run.id, call.ended_at, ended)
@@ -127,7 +127,7 @@ class ToolCalls:
         return [ended]
 
     def evolve(self, event: AnyToolCallEvent) -> None:
-        """Take in what happened."""
+        """Update the state by one event."""
         match event:
             case ToolCalled():
                 self.by_id[event.call_id] = ToolCallState(self.run.version, event.needs_approval)
@@ -144,7 +144,7 @@ class ToolCalls:
                 assert_never(event)
 
     def close_open(self, status: CallStatus) -> None:
-        """The run ended, and its open calls with it: what they might still answer is refused like all late work."""
+        """Close the open calls because the run ended. A later answer is refused like all late work."""
         for call_id in self.open_ids:
             self.by_id[call_id].status = status
 
@@ -158,5 +158,5 @@ class ToolCalls:
     def _known(self, command: str, call_id: str, inherited: ToolCallState | None) -> ToolCallState:
         call = self.by_id.get(call_id) or inherited
         if call is None:
-            self.run.refuse(command, f"neither this run nor its past has a tool call {call_id!r}")
+            self.run.refuse(command, f"neither this run nor its ancestors have a tool call {call_id!r}")
         return call

@@ -36,7 +36,7 @@ class Tokens(Value):
 
 
 class UsageEvent(Event):
-    """Something was used, or costed."""
+    """Tokens were used, or a cost was reported."""
 
 
 class UsageRecorded(UsageEvent, type="usage.recorded"):
@@ -54,7 +54,7 @@ class UsageRecorded(UsageEvent, type="usage.recorded"):
 
 
 class UsageCorrected(UsageEvent, type="usage.corrected"):
-    """What was recorded of a model call was wrong. Carries the old counts whole, so that a fold needs no look-up."""
+    """The usage of a model call was corrected. The event carries the old counts whole, so that a fold needs no look-up."""
 
     usage_id: Id
     node_id: Label | None = None
@@ -66,7 +66,7 @@ class UsageCorrected(UsageEvent, type="usage.corrected"):
 
 
 class CostReported(UsageEvent, type="usage.cost_reported"):
-    """What something cost, frozen at the time. Source `provider` is the bill's word, `local` the application's own sum."""
+    """A cost was reported, fixed at the time. Source `provider` is the provider's bill, `local` the application's own sum."""
 
     cost_id: Id
     usage_id: Id | None = None
@@ -83,7 +83,7 @@ AnyUsageEvent = UsageRecorded | UsageCorrected | CostReported
 
 @dataclass
 class UsageState:
-    """What the rules must know of one model call's usage."""
+    """The state of one model call's usage that the rules need."""
 
     recorded_at: int
     event: UsageRecorded
@@ -100,22 +100,22 @@ class Usages:
         self.costs: dict[str, int] = {}
 
     def record(self, usage: UsageRecorded) -> Events:
-        """Record what one model call used: once per call."""
+        """Record the usage of one model call, once per call."""
         if known := self.by_id.get(usage.usage_id):
             raise AlreadyRecorded("usage", usage.usage_id, self.run.id, known.recorded_at, usage)
         self.run.require_open("record_usage")
         if usage.model_call_id in self.by_call:
             self.run.refuse(
                 "record_usage",
-                f"model call {usage.model_call_id} has its usage; correct {self.by_call[usage.model_call_id]}",
+                f"model call {usage.model_call_id} already has its usage; correct {self.by_call[usage.model_call_id]}",
             )
         return [usage]
 
     def correct(self, usage_id: str, replacement: Tokens, reason: str) -> Events:
-        """Replace what was recorded. Allowed after the run's end too."""
+        """Correct a recorded usage. This is also allowed after the run has ended."""
         known = self.by_id.get(usage_id)
         if known is None:
-            self.run.refuse("correct_usage", f"this run recorded no usage {usage_id!r}")
+            self.run.refuse("correct_usage", f"this run has no usage {usage_id!r}")
         if known.tokens == replacement:
             return []
         first = known.event
@@ -132,13 +132,13 @@ class Usages:
         ]
 
     def report_cost(self, cost: CostReported) -> Events:
-        """Say what something cost. Allowed after the run's end too."""
+        """Report a cost. This is also allowed after the run has ended."""
         if recorded_at := self.costs.get(cost.cost_id):
             raise AlreadyRecorded("cost", cost.cost_id, self.run.id, recorded_at, cost)
         return [cost]
 
     def evolve(self, event: AnyUsageEvent) -> None:
-        """Take in what happened."""
+        """Update the state by one event."""
         match event:
             case UsageRecorded():
                 self.by_id[event.usage_id] = UsageState(self.run.version, event, event.tokens)

@@ -148,7 +148,7 @@ class Approval(Handle):
             if isinstance(event, ApprovalExpired):
                 raise CommandRefused("vote", self.id, "its time is over; that it expired is recorded now", "expired")
             if isinstance(event, ApprovalVoteRefused):
-                rule = "only an open approval takes votes; that this one came too late is recorded"
+                rule = "only an open approval accepts votes; that this vote came too late is recorded"
                 raise CommandRefused("grant" if event.verdict == "approve" else "deny", self.id, rule, event.status)
         return receipt
 

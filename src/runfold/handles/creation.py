@@ -133,7 +133,7 @@ class Creation:
         if is_head:
             head = session.tree(thread.id).heads.get(run_id)
             if head is None and run_id != MAIN:
-                thread.refuse("start_run", f"there is no head {run_id!r}; name it first, or give a run")
+                thread.refuse("start_run", f"head {run_id!r} does not exist; name it first, or give a run")
             if expected is not None and expected != head:
                 thread.refuse("start_run", f"head {run_id!r} is at {head or 'no run'}, not {expected}")
             run_id = head or ""
