@@ -27,12 +27,12 @@ class Unpacker:
         self._is_between = True
 
     def take(self, chunk: bytes) -> bytes:
-        """What comes of some more bytes. Raises GrowsTooLarge, NotWhole."""
+        """Return what comes of some more bytes. Raises GrowsTooLarge, NotWhole."""
         pieces = (chunk[at : at + _PIECE] for at in range(0, len(chunk), _PIECE))
         return b"".join(part for piece in pieces for part in self._parts(piece))
 
     def finish(self) -> None:
-        """That was all of it. Raises NotWhole where it breaks off."""
+        """End the input. Raises NotWhole where it breaks off."""
         if not self._is_between:
             raise NotWhole("ends in the middle of its gzip stream")
 

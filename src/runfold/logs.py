@@ -10,13 +10,13 @@ _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARN
 
 
 def configure_unless_done(level: str) -> None:
-    """For who logs in a process that may be somebody else's: without a word from them, on stderr and not on stdout."""
+    """Configure logging to stderr unless the host process already configured it."""
     if not structlog.is_configured():
         configure(level)
 
 
 def configure(level: str = "info") -> None:
-    """Set up structlog for this process."""
+    """Configure structlog for this process."""
     terminal = sys.stderr.isatty()
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,

@@ -18,7 +18,7 @@ _HOST, _ORIGIN = re.compile(r"[A-Za-z0-9_.-]+|[0-9A-Fa-f:]+"), re.compile(r"http
 
 
 def listed(text: str) -> list[str]:
-    """What stands between commas."""
+    """Split comma-separated text."""
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
@@ -40,7 +40,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="RUNFOLD_", extra="ignore", frozen=True)
 
-    database_url: SecretStr | None = Field(None, description="PostgreSQL to use; none means the embedded one")
+    database_url: SecretStr | None = Field(None, description="PostgreSQL to use; the embedded one if not set")
     admin_url: SecretStr | None = Field(None, description="the same database as a role that may migrate it")
     projector_url: SecretStr | None = Field(None, description="the same database as a role that may fold read models")
     home: Path = Field(
@@ -60,25 +60,23 @@ class Settings(BaseSettings):
     cached_streams: int = Field(10_000, ge=1, description="thread, run and approval states kept in memory")
     max_string_bytes: int = Field(2 * MIB, ge=1, description="longest string in an event")
     max_event_bytes: int = Field(8 * MIB, ge=1, description="largest event")
-    tenant: str = Field("default", pattern=r"^[A-Za-z0-9_.:@-]{1,100}$", description="whose threads these are")
+    tenant: str = Field("default", pattern=r"^[A-Za-z0-9_.:@-]{1,100}$", description="tenant whose threads are read and written")
     requests_a_second: float = Field(
-        1000, ge=0, allow_inf_nan=False, description="requests a second that each key may make; 0 for any number"
+        1000, ge=0, allow_inf_nan=False, description="requests per second allowed for each key; 0 for no limit"
     )
     moments: int = Field(16, ge=0, description="moments of the past that may be prepared at once, of all tenants together")
     moments_per_tenant: int = Field(4, ge=0, description="moments of the past that one tenant may have prepared at once")
     key: SecretStr | None = Field(None, description="the key that `Ledger.connect` sends to a server")
-    actor: str = Field("service:runfold", description="who acts when a command names nobody, as kind:id")
-    host: str = Field("127.0.0.1", min_length=1, description="name or address that `runfold serve` listens at")
-    port: int = Field(8765, ge=0, le=65535, description="port that `runfold serve` listens at; 0 takes a free one")
+    actor: str = Field("service:runfold", description="actor of commands that name none, as kind:id")
+    host: str = Field("127.0.0.1", min_length=1, description="host name or address that `runfold serve` listens on")
+    port: int = Field(8765, ge=0, le=65535, description="port that `runfold serve` listens on; 0 picks a free one")
     trusted_proxies: str = Field(
-        "", description="addresses and networks of proxies, with commas between, whose X-Forwarded-For or Forwarded is believed"
+        "", description="comma-separated addresses and networks of proxies whose X-Forwarded-For or Forwarded is trusted"
     )
     public_hosts: str = Field(
-        "", description="names, with commas between, that the server answers to beside this machine's own; none means any"
+        "", description="comma-separated host names that the server answers to besides this machine's own; any if not set"
     )
-    cors_origins: str = Field(
-        "", description="origins, with commas between, whose pages may ask from a browser, such as https://app.example; * for any"
-    )
+    cors_origins: str = Field("", description="comma-separated origins allowed by CORS, such as https://app.example; * for any")
     max_lag: Seconds = Field(
         60.0, gt=0, description="seconds, or a duration, that read models may be behind while /readyz says ready"
     )
@@ -99,8 +97,10 @@ class Settings(BaseSettings):
         None, ge=1, description="connections of one address at once; none means three quarters of all"
     )
     max_import_bytes: int = Field(1024 * MIB, ge=1, description="largest file to import, once it is unpacked")
-    env_file: Path | None = Field(None, description="file with more settings, as lines NAME=value; the environment wins")
-    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="least severe log line shown")
+    env_file: Path | None = Field(
+        None, description="file with more settings, as lines NAME=value; the environment takes precedence"
+    )
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="lowest level of log lines shown")
 
     @field_validator("trusted_proxies")
     @classmethod
@@ -114,7 +114,7 @@ class Settings(BaseSettings):
     def _are_hosts(cls, text: str) -> str:
         for part in listed(text):
             if not _HOST.fullmatch(part):
-                raise ValueError(f"{part!r} is no name of a host; write names alone, such as ledger.example")
+                raise ValueError(f"{part!r} is not a host name; use names only, such as ledger.example")
         return text
 
     @field_validator("cors_origins")
@@ -122,17 +122,17 @@ class Settings(BaseSettings):
     def _are_origins(cls, text: str) -> str:
         for part in listed(text):
             if part != "*" and not _ORIGIN.fullmatch(part):
-                raise ValueError(f"{part!r} is no origin; write scheme and host, such as https://app.example")
+                raise ValueError(f"{part!r} is not an origin; use scheme and host, such as https://app.example")
         return text
 
     @field_validator("env_file")
     @classmethod
     def _must_be_there(cls, path: Path | None) -> Path | None:
-        """A file that is named and not there would leave everything at its default without a word."""
+        """Require the named file: a missing one would silently leave everything at its default."""
         if path is None:
             return None
         if not path.expanduser().is_file():
-            raise ValueError(f"there is no file {path}")
+            raise ValueError(f"file not found: {path}")
         return path.expanduser().absolute()
 
     @classmethod
@@ -144,7 +144,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  pydantic passes it by name
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments, the environment, and the file that one of them names."""
+        """Read arguments, the environment, and the file that one of them names."""
         named: Any = init_settings().get("env_file") or env_settings().get("env_file")
         if not named:
             return init_settings, env_settings
@@ -152,5 +152,5 @@ class Settings(BaseSettings):
 
     @property
     def marks(self) -> Path:
-        """Where it is noted how far each history was seen."""
+        """Return the file that notes how far each history was seen."""
         return (self.mark_file or self.home / "marks.json").expanduser()

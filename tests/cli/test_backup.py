@@ -50,7 +50,7 @@ def test_the_commands_say_what_they_did_and_what_travels(
     made = runfold("backup", str(file), "--json")
     assert (made.code, made.json["sums"]["events"], made.json["epoch"]) == (0, head.position, str(head.epoch))
     again = runfold("backup", str(file), "--json")
-    assert (again.code, "is there already" in again.error["message"]) == (1, True)
+    assert (again.code, "already exists" in again.error["message"]) == (1, True)
     assert runfold("backup", str(file), "--yes").out.startswith(f"{head.position} events up to position {head.position} in ")
     refused = runfold("restore", str(file))
     assert (refused.code, "restore into an empty one" in refused.err) == (1, True)

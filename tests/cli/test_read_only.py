@@ -1,4 +1,4 @@
-"""A database that takes no writes, as a standby or one that is set so, can be read with everything that reads."""
+"""A database that accepts no writes, as a standby or one that is set so, can be read with everything that reads."""
 
 import httpx2
 import psycopg
@@ -50,7 +50,7 @@ def test_the_service_answers_questions_and_refuses_commands_with_the_reason(data
             assert as_of.status_code == 200, as_of.text
             refused = client.post("/threads", json={"agent_id": "support"})
             assert refused.status_code == 503
-        with pytest.raises(LedgerUnavailable, match="takes no writes"):
+        with pytest.raises(LedgerUnavailable, match="accepts no writes"):
             ledger.create_thread(agent_id="support")
         assert ledger.now.threads().items
         assert next(recorded.position for recorded in ledger.subscribe(follow=False)) == 1

@@ -101,7 +101,7 @@ def test_rolling_back(runfold: Command, spoilt: str) -> None:
 def test_rolling_back_where_there_is_nothing_before(runfold: Command, story: Cast) -> None:
     answer = runfold("rebuild", "goals", "--rollback")
     assert (answer.code, answer.out) == (1, "")
-    assert answer.err == "runfold: goals has no generation before this one; there is nothing to go back to\n"
+    assert answer.err == "runfold: goals has no previous generation; there is nothing to roll back to\n"
 
 
 def test_a_schema_of_the_past_is_made_listed_and_dropped(runfold: Command, story: Cast, database: "TestDatabase") -> None:
@@ -149,7 +149,7 @@ def test_a_schema_of_the_past_is_made_listed_and_dropped(runfold: Command, story
         (["usage", "--as-of", "soon", "--into", "x"], 2, "neither a position nor a time"),
         (["usage", "--as-of", "2020-01-01T00:00:00Z", "--into", "x"], 2, "nothing was recorded by 2020-01-01"),
         (["usage", "--branch", "run_nobody", "--into", "x"], 3, "run_nobody"),
-        (["usage", "--as-of", "5", "--into", "public"], 1, "cannot be the name of a schema of yours"),
+        (["usage", "--as-of", "5", "--into", "public"], 1, "is not an allowed schema name"),
     ],
 )
 def test_a_wrong_call_says_why(runfold: Command, story: Cast, arguments: list[str], code: int, said: str) -> None:
@@ -165,5 +165,5 @@ def test_only_schemas_of_the_past_are_dropped(runfold: Command, story: Cast) -> 
     runfold("work", "--once")
     answer = runfold("drop-schema", "runfold_read", "--yes")
     assert answer.code == 1
-    assert answer.err == "runfold: runfold_read is no schema that `rebuild --into` made; `runfold schemas` lists those\n"
+    assert answer.err == "runfold: runfold_read is not a schema made by `rebuild --into`; `runfold schemas` lists them\n"
     assert runfold("runs").code == 0

@@ -82,10 +82,10 @@ def test_a_stream_resumes_strictly_after_the_last_id_from_any_past(address: str,
     [
         ("4", "ends at 3"),
         ("9" * 18, "ends at 3"),
-        ("9" * 5000, "is no position"),
-        ("x", "is no position"),
-        ("-1", "is no position"),
-        ("²", "is no position"),
+        ("9" * 5000, "is not a position"),
+        ("x", "is not a position"),
+        ("-1", "is not a position"),
+        ("²", "is not a position"),
     ],
 )
 def test_a_last_id_that_cannot_be_is_refused(address: str, run: Run, last: str, detail: str) -> None:

@@ -36,7 +36,7 @@ def test_a_subscription_says_where_it_is_and_is_resumed_there(ledger: Ledger) ->
     assert subscription.cursor == ledger.cursor(5)
     assert positions(ledger.subscribe(after=subscription.cursor, follow=False)) == [6, 7, 8]
     assert positions(ledger.subscribe(after="5", follow=False)) == [6, 7, 8]
-    with pytest.raises(UsageError, match="is no position and no cursor"):
+    with pytest.raises(UsageError, match="is not a position or a cursor"):
         ledger.subscribe(after="5@x")
 
 

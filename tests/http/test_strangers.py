@@ -305,7 +305,7 @@ def test_why_a_read_model_has_stopped_is_told_to_whose_event_it_is_and_to_who_ru
         ("stranger", "admin"): 0,
         ("stranger", "runs:read"): 0,
     }
-    assert "usage cannot go on; whoever runs the server finds the reason" in seen["stranger", "admin"]
+    assert "usage has stopped; the operator finds the reason" in seen["stranger", "admin"]
 
 
 @pytest.mark.fault("I8")

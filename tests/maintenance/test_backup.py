@@ -205,7 +205,7 @@ def test_a_backup_that_cannot_be_written_leaves_nothing_and_one_that_is_there_st
     with pytest.raises(BackupRefused, match=r"cannot be written|pg_dump failed"):
         back_up(database.admin_url, file / "no" / "such" / "folder", None)
     file.write_text("mine")
-    with pytest.raises(BackupRefused, match="is there already; choose another name, or give --yes"):
+    with pytest.raises(BackupRefused, match="already exists; choose another name, or give --yes"):
         back_up(database.admin_url, file, None)
     assert file.read_text() == "mine"
     with pytest.raises(BackupRefused, match=r"pg_dump of PostgreSQL .* is needed, and it is not here"):

@@ -232,9 +232,9 @@ def test_readers_may_read_a_schema_of_the_past_and_do_no_more(database: TestData
 )
 def test_a_name_that_cannot_be_is_refused(ledger: Ledger, fill: Fill, name: str) -> None:
     fill(1)
-    with pytest.raises(RebuildRefused, match="cannot be the name of a schema of yours; choose up to 63"):
+    with pytest.raises(RebuildRefused, match="is not an allowed schema name; use up to 63"):
         ledger.make_schema(name, "run_summaries")
-    with pytest.raises(RebuildRefused, match="is no schema that `rebuild --into` made; `runfold schemas` lists those"):
+    with pytest.raises(RebuildRefused, match="is not a schema made by `rebuild --into`; `runfold schemas` lists them"):
         ledger.drop_schema(name)
 
 
@@ -252,11 +252,11 @@ def test_a_name_that_is_taken_is_refused_and_what_is_there_stays(database: TestD
     position = fill(1)
     with psycopg.connect(database.admin_url, autocommit=True) as admin:
         admin.execute("CREATE SCHEMA mine CREATE TABLE kept (x int)")
-        with pytest.raises(RebuildRefused, match="mine is a schema of somebody else; choose another name"):
+        with pytest.raises(RebuildRefused, match="mine exists and was not made by Runfold; choose another name"):
             ledger.make_schema("mine", "run_summaries")
-        with pytest.raises(RebuildRefused, match="information_schema is a schema of somebody else"):
+        with pytest.raises(RebuildRefused, match="information_schema exists and was not made by Runfold"):
             ledger.make_schema("information_schema", "run_summaries")
-        with pytest.raises(RebuildRefused, match="mine is no schema"):
+        with pytest.raises(RebuildRefused, match="mine is not a schema"):
             ledger.drop_schema("mine")
         assert admin.execute("SELECT count(*) FROM mine.kept").fetchone() == (0,)
     ledger.make_schema("ours", "run_summaries")

@@ -57,7 +57,7 @@ def test_a_ledger_without_read_models_has_none_either(ledger: Ledger):
         ("DELETE FROM runfold.receipts WHERE name = 'usage'", "its receipts are for nothing"),
         ("UPDATE runfold.receipts SET events = events + 1 WHERE name = 'usage'", "usage has a receipt for 8 events"),
         ("UPDATE runfold.receipts SET digest = digest + 1 WHERE name = 'usage'", "and the log has 7 other ones"),
-        ("UPDATE runfold.checkpoints SET epoch = gen_random_uuid() WHERE name = 'usage'", "folded from another log"),
+        ("UPDATE runfold.checkpoints SET epoch = gen_random_uuid() WHERE name = 'usage'", "built from another log"),
         ("UPDATE runfold.checkpoints SET position = position + 3 WHERE name = 'usage'", "and the ledger ends at"),
     ],
 )

@@ -133,7 +133,7 @@ def test_rows_changed_without_a_new_version_are_refused_until_that_is_mended(fil
     stopped = books.model("tally")
     assert (stopped.trouble, stopped.error, stopped.position) == ("stopped", "ProjectionChanged", head)
     assert stopped.message == (
-        "tally has other columns, another key or other events, but its version is still 1; set its version to 2 to have it"
+        "tally changed its columns, key or events, but its version is still 1; set its version to 2 to have it"
         " rebuilt, or undo the change"
     )
     assert books.faults(Tools(), books.head()) == []

@@ -166,7 +166,7 @@ def test_rolling_back_goes_back_and_goes_on_folding(
     rebuild: Rebuilding, fill: Fill, work: Work, books: Books, ledger: Ledger
 ) -> None:
     before = fill(3)
-    with pytest.raises(ProjectionStopped, match="tally has no generation before this one; there is nothing to go back to"):
+    with pytest.raises(ProjectionStopped, match="tally has no previous generation; there is nothing to roll back to"):
         ledger.roll_back(BY_THREAD[0])
     rebuild(Tally())
     fill(1)
@@ -188,9 +188,7 @@ def test_rolling_back_to_what_another_version_folded_is_refused(
     fill(2)
     rebuild(Tally())
     rebuild(SecondTally())
-    with pytest.raises(
-        ProjectionStopped, match="tally was folded by version 1 before, and this program has another; roll the pr"
-    ):
+    with pytest.raises(ProjectionStopped, match="tally was built by version 1 before, but this program has another; roll the pr"):
         ledger.roll_back("tests.projector.toys:SecondTally")
     require_sound(books.url, [SecondTally()])
 

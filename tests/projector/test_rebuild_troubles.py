@@ -59,8 +59,8 @@ def test_a_rebuild_killed_at_any_point_leaves_the_table_in_use_and_the_next_one_
     code, said = dying(books.url, f"{point}:{times}", *BY_THREAD)
     if point in IN_A_CHILD:
         assert code == 0, "only the child died"
-        assert said.startswith("LedgerUnavailable: a process that fills tables ended with -9")
-        assert said.endswith("give the command again: it goes on where it was")
+        assert said.startswith("LedgerUnavailable: a worker process of the rebuild exited with -9")
+        assert said.endswith("repeat the command: it continues where it stopped")
         done = 2 if point == "shard stored" else 1
         assert shards(books) == {shard: (shard < done, int(shard < 2)) for shard in range(4)}
         code, said = dying(books.url, "shards filled", *BY_THREAD)
@@ -125,8 +125,8 @@ def test_of_two_rebuilds_at_once_the_second_is_refused_and_so_is_rolling_back(
 
     rebuild(Tally(), told=meanwhile)
     assert refused == [
-        "tally is being rebuilt already; wait for that, and see `runfold projections`",
-        "tally is being rebuilt; wait for that, or stop it, and give the command again",
+        "tally is already being rebuilt; wait for it to finish (`runfold projections` shows it)",
+        "tally is being rebuilt; wait for it or stop it, then repeat the command",
     ]
     require_sound(books.url, [Tally(), Tools()])
     assert leftovers(books) == []
@@ -235,7 +235,7 @@ def test_a_view_of_the_users_that_stands_in_the_way_is_named_and_the_table_in_us
     with psycopg.connect(database.admin_url, autocommit=True) as admin:
         admin.execute("CREATE VIEW public.busy AS SELECT run_id FROM runfold_read.tally")
         with pytest.raises(
-            ProjectionStopped, match=r"tally has other columns .* view busy depends on view runfold_read.tally; drop"
+            ProjectionStopped, match=r"tally has new columns .* view busy depends on view runfold_read.tally; drop"
         ):
             rebuild(WideTally())
         assert books.faults(Tally()) == []
@@ -282,7 +282,7 @@ def test_a_poison_event_beyond_what_was_filled_is_said_too(
 def test_a_row_that_no_column_takes_is_said_with_the_read_models_name(rebuild: Rebuilding, fill: Fill, books: Books) -> None:
     fill(2)
     rebuild(Tally())
-    with pytest.raises(ProjectionStopped, match=r"tally came to a row that cannot be: .*out of range.*; mend the projection"):
+    with pytest.raises(ProjectionStopped, match=r"tally made an invalid row: .*out of range.*; fix the projection"):
         rebuild(ImpossibleTally())
     require_sound(books.url, [Tally()])
 
@@ -301,7 +301,7 @@ def test_a_process_that_cannot_even_begin_is_said_with_its_last_words(
 ) -> None:
     fill(2)
     monkeypatch.setattr("runfold.projector.rebuild.source_of", lambda _: "no.such.module:Tally")
-    with pytest.raises(LedgerUnavailable, match=r"a process that fills tables ended with 1: .*no.such.module:Tally"):
+    with pytest.raises(LedgerUnavailable, match=r"a worker process of the rebuild exited with 1: .*no.such.module:Tally"):
         rebuild(Tally())
     monkeypatch.undo()
     rebuild(Tally())

@@ -134,7 +134,7 @@ def test_a_view_of_the_users_that_stands_in_the_way_is_named_and_nothing_else_wa
         stopped = books.model("tally", "building")
         assert stopped.trouble == "stopped"
         assert stopped.message == (
-            "tally has other columns than before, and view busy depends on view runfold_read.tally; drop what depends on it,"
+            "tally has new columns, and view busy depends on view runfold_read.tally; drop what depends on it,"
             " run `runfold projections retry tally`, and make it again"
         )
         assert books.faults(Tally()) == [], "the old one serves"

@@ -108,7 +108,7 @@ def test_a_session_that_stalls_on_the_lock_makes_others_fail_with_what_to_do(dat
     writer._connected().execute("SET lock_timeout = '100ms'")
     with psycopg.connect(database.admin_url) as stalled:
         stalled.execute("SELECT * FROM runfold.head FOR UPDATE")
-        with pytest.raises(LedgerUnavailable, match="another session holds up all appends") as refused:
+        with pytest.raises(LedgerUnavailable, match="another session blocks all appends") as refused:
             writer.append([row("run_a", 1)])
     assert refused.value.retriable
     writer.close()

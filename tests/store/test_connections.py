@@ -312,7 +312,7 @@ def test_a_database_that_is_read_only_takes_nothing_and_says_so(database) -> Non
     set_for_database(database.admin_url, "default_transaction_read_only = on")
     with Ledger.open(database.url) as ledger:
         assert ledger.run(run.id).view().status == "running"
-        with pytest.raises(LedgerUnavailable, match=r"takes no writes.* use the primary") as refused:
+        with pytest.raises(LedgerUnavailable, match=r"accepts no writes.* use the primary") as refused:
             ledger.run(run.id).add_message("user", "x")
         assert not refused.value.retriable
     check(database.url, [])

@@ -74,7 +74,7 @@ def test_a_cursor_is_a_position_and_perhaps_its_history(text: int | str, positio
     ],
 )
 def test_what_is_no_cursor_is_refused_in_words(text: object) -> None:
-    with pytest.raises(UsageError, match="is no position and no cursor; give a position such as 1234"):
+    with pytest.raises(UsageError, match="is not a position or a cursor; pass a position such as 1234"):
         Cursor.parse(text)  # type: ignore[arg-type]
 
 

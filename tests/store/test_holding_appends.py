@@ -181,7 +181,7 @@ def test_who_waits_for_a_hold_is_refused_within_their_bound_and_may_try_again(
     recorder: Recorder, hurried: Writer, row: MakeRow
 ) -> None:
     def others_wait() -> None:
-        with pytest.raises(LedgerUnavailable, match="another session holds up all appends") as refused:
+        with pytest.raises(LedgerUnavailable, match="another session blocks all appends") as refused:
             hurried.append([row("run_a", 1)])
         assert refused.value.retriable
 
@@ -274,7 +274,7 @@ def test_a_hold_that_the_server_ended_stores_nothing_and_may_be_tried_again(
             )
         return Batch([row("run_a", 1)])
 
-    with pytest.raises(LedgerUnavailable, match="ended the session that held up all appends, and nothing was stored") as refused:
+    with pytest.raises(LedgerUnavailable, match="ended the session that blocked all appends; nothing was stored") as refused:
         recorder.writer.append_alone(ended)
     assert refused.value.retriable
     assert recorder.writer.append_alone(lambda: Batch([row("run_a", 1)])).first_position == 1  # type: ignore[union-attr]

@@ -9,7 +9,7 @@ from runfold.domain.security import Scope
 
 
 class Asking(Protocol):
-    """A request."""
+    """What access needs of a request."""
 
     @property
     def authorization(self) -> Sequence[str]:

@@ -167,7 +167,7 @@ class Keys:
         return state
 
     def _read(self, key_id: str) -> dict[str, Security]:
-        """By tenant."""
+        """Read the keys of each tenant."""
         found: dict[str, Security] = {}
         for tenant_id, events in self._ledger.recorder.reader.key_streams(key_stream(key_id)).items():
             state = Security(key_stream(key_id))

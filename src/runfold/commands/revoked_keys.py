@@ -31,5 +31,5 @@ class RevokedKeys:
         self._listeners.append(listener)
 
     def tell_no_more(self, listener: Listener) -> None:
-        """Undo `tell`."""
+        """Undo an earlier `tell`."""
         self._listeners = [other for other in self._listeners if other != listener]

@@ -189,7 +189,7 @@ def _metadata(text: str) -> Metadata:
 
 @lru_cache(maxsize=8192)
 def _occurred_at(text: str) -> datetime | None:
-    """Of the metadata, what every fold asks for: a sixth of the time that all of it takes."""
+    """Return the part of the metadata that every fold asks for, in a sixth of the time."""
     said = json.loads(text).get("occurred_at") if '"occurred_at"' in text else None
     return None if said is None else datetime.fromisoformat(said).astimezone(UTC)
 
@@ -235,7 +235,7 @@ class Recorded(NamedTuple):
 
     @property
     def metadata(self) -> Metadata:
-        """Who recorded the event, when by their own clock, and what it belongs to."""
+        """Return who recorded the event, when by their own clock, and what it belongs to."""
         return _metadata(self.metadata_json)
 
     @property

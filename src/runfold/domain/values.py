@@ -96,7 +96,7 @@ class _Fault(NamedTuple):
 
 
 def _json_fault(value: Any, depth: int = 0) -> _Fault | None:
-    """Where and why `value` is not JSON that can be kept exactly, or None."""
+    """Return where and why `value` is not JSON that can be kept exactly, or None."""
     match value:
         case None | bool():
             fault = None
@@ -121,7 +121,7 @@ def whole_number(text: str) -> int | None:
 
 
 def json_fault(value: Any) -> str | None:
-    """Where and why `value` is not JSON that can be kept exactly; None when it is."""
+    """Return where and why `value` is not JSON that can be kept exactly; None when it is."""
     found = _json_fault(value)
     return f"{found.path('') or 'value'} {found.reason}" if found else None
 

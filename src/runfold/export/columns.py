@@ -36,7 +36,7 @@ class Asked(NamedTuple):
 
     @property
     def parquet(self) -> str:
-        """Its type in Parquet, in DuckDB's words."""
+        """Return its type in Parquet, in DuckDB's words."""
         return _PARQUET.get(self.column.type, "VARCHAR")
 
 

@@ -178,7 +178,7 @@ class EventExport:
         return rows, after
 
     def _stretch(self, after: int, end: int, most: int) -> tuple[int, int]:
-        """How many rows there are up to a position, or to an earlier one that has just as many as are wanted."""
+        """Return how many rows there are up to a position, or to an earlier one that has just as many as are wanted."""
         if self._order.tenant_id is None:  # positions have no hole
             end = min(end, after + most)
             return end - after, end

@@ -30,7 +30,7 @@ class Exported(BaseModel):
     new_rows: int
 
     def as_json(self) -> dict[str, Any]:
-        """In a few words, without the parts."""
+        """Return a summary without the parts."""
         said = self.manifest.model_dump(mode="json", exclude={"parts", "columns", "manifest_version"})
         parts = {"parts": len(self.manifest.parts), "bytes": self.manifest.bytes}
         return {"folder": self.folder, **said, **parts, "new_parts": self.new_parts, "new_rows": self.new_rows}
@@ -70,4 +70,4 @@ def export(
 
 
 def _silent(_done: int, _total: int, _which: str) -> None:
-    """Tell nobody."""
+    """Ignore the progress."""

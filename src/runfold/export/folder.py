@@ -33,7 +33,7 @@ class Folder:
         self.path = path
 
     def read(self) -> Manifest | None:
-        """Its manifest; None where there is nothing yet. Raises ExportRefused for a folder of somebody else's."""
+        """Return its manifest; None where there is nothing yet. Raises ExportRefused for a folder of somebody else's."""
         found = manifest.read(self.path)
         if found is None and self.path.exists() and any(not path.name.startswith(PASSING) for path in self.path.iterdir()):
             raise ExportRefused(

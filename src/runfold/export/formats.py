@@ -28,7 +28,7 @@ _CONTROLS = re.compile(
 
 
 class Writer(ABC):
-    """A format."""
+    """A format that rows are written in."""
 
     @abstractmethod
     def query(self, asked: Sequence[Asked], source: sql.Composable) -> sql.Composed:
@@ -62,7 +62,7 @@ class CsvWriter(Writer):
         return rows
 
     def finish(self, asked: Sequence[Asked], taken: Path, part: Path) -> None:
-        """With a header, compressed. Control characters, which CSV has no way to escape, are written as in JSON."""
+        """Compress what was taken, with a header. Control characters, which CSV has no way to escape, are written as in JSON."""
         header = ",".join(f'"{each.column.name}"' for each in asked)
         _compress(taken, part, f"{header}\n".encode(), without_controls)
 
@@ -83,7 +83,7 @@ class JsonlWriter(Writer):
         return rows
 
     def finish(self, asked: Sequence[Asked], taken: Path, part: Path) -> None:  # noqa: ARG002  lines name their values
-        """Compressed."""
+        """Compress what was taken."""
         _compress(taken, part, b"")
 
 
@@ -104,7 +104,7 @@ class ParquetWriter(CsvWriter):
         self._duckdb = duckdb.connect(config={**quiet, "threads": "1"})
 
     def finish(self, asked: Sequence[Asked], taken: Path, part: Path) -> None:
-        """With a type for each column. Raises ExportRefused."""
+        """Convert what was taken, with a type for each column. Raises ExportRefused."""
         names = [_quoted(each.column.name, '"') for each in asked]
         values = ", ".join(f"{_cast(each)} AS {name}" for each, name in zip(asked, names, strict=True))
         columns = ", ".join(f"{_quoted(each.column.name)}: 'VARCHAR'" for each in asked)
@@ -126,7 +126,7 @@ class ParquetWriter(CsvWriter):
 
 
 def writer_of(format: Format) -> Writer:
-    """What writes a format; to be closed. Raises ExportRefused where it needs what is not installed."""
+    """Return what writes a format; to be closed. Raises ExportRefused where it needs what is not installed."""
     writers: dict[Format, type[Writer]] = {"parquet": ParquetWriter, "jsonl": JsonlWriter, "csv": CsvWriter}
     return writers[format]()
 
@@ -165,7 +165,7 @@ def _cast(asked: Asked) -> str:
 
 
 def _longest_row(taken: Path) -> int:
-    """In bytes. Where a row ends is told by its quotes: there is an even number of them."""
+    """Return the length of the longest row, in bytes. Where a row ends is told by its quotes: there is an even number of them."""
     longest = size = quotes = 0
     with taken.open("rb") as file:
         for line in file:

@@ -66,7 +66,7 @@ class Manifest(_Part):
         return sum(part.bytes for part in self.parts)
 
     def file_of(self, first: int, last: int) -> str:
-        """What the part is called that goes from one position, or row, to another: names sort as the parts do."""
+        """Return what the part is called that goes from one position, or row, to another: names sort as the parts do."""
         return f"part-{first:012}-{last:012}{SUFFIXES[self.format]}"
 
     def but(self, **changes: Any) -> "Manifest":
@@ -79,7 +79,7 @@ class Manifest(_Part):
 
 
 def read(folder: Path) -> Manifest | None:
-    """What a folder says of itself; None where it says nothing. Raises ExportDamaged."""
+    """Return what a folder says of itself; None where it says nothing. Raises ExportDamaged."""
     try:
         text = (folder / NAME).read_bytes()
     except (FileNotFoundError, NotADirectoryError):

@@ -38,7 +38,7 @@ class Order:
 
     @property
     def shown_of(self) -> str:
-        """Whose rows the database is to show."""
+        """Return whose rows the database is to show."""
         return self.tenant_id or EVERY_TENANT
 
     @property
@@ -67,7 +67,7 @@ class Order:
                 raise ExportRefused(str(self.place), fact, "choose another folder with --to, or remove this one")
 
     def _other_history(self, found: Manifest) -> str | None:
-        """What a folder is of, where that is not what this ledger holds; None where it is."""
+        """Return what a folder is of, where that is not what this ledger holds; None where it is."""
         reader = self.ledger.recorder.reader
         shared = lineage_of(reader, reader.head()).shared(found.epoch)
         if shared is None:

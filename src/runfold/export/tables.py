@@ -75,7 +75,7 @@ class TableExport:
         return Outcome(made, len(made.parts), made.rows)
 
     def _wanted(self, snapshot: Snapshot) -> tuple[Manifest, list[Asked]]:
-        """What there will be, without parts."""
+        """Return what there will be, without parts."""
         order, position = self._order, snapshot.standing.position
         ((generation, version, epoch),) = snapshot.query(
             "SELECT m.generation, m.version, h.epoch FROM runfold.read_models AS m CROSS JOIN runfold.head AS h"
@@ -133,7 +133,7 @@ class TableExport:
         copy.read()  # its end
 
     def _keep(self, wanted: Manifest) -> None:
-        """From here on, a killed export is gone on with."""
+        """Keep what was taken down: from here on, a killed export is resumed."""
         for path in self._beside.iterdir():
             force(path)
         Folder(self._beside).begin(wanted)
@@ -193,7 +193,7 @@ def _range(taken: Path) -> tuple[int, int]:
 
 
 def plain_name(name: str) -> str:
-    """What a read model is called that is named plainly, or as module:Class. Raises InvalidProjection."""
+    """Return what a read model is called that is named plainly, or as module:Class. Raises InvalidProjection."""
     return load(name).name if ":" in name else name
 
 
@@ -208,5 +208,5 @@ def require_known(ledger: Ledger, name: str) -> None:
 
 
 def _is_same(found: Manifest | None, wanted: Manifest) -> bool:
-    """Whether it is of the same rows, cut in the same way."""
+    """Return whether it is of the same rows, cut in the same way."""
     return found is not None and found.but(parts=(), rows=0) == wanted

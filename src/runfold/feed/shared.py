@@ -220,7 +220,7 @@ class Feed:
                 waiting.wake()
 
     def _forget(self) -> None:
-        """Those that were asked for least recently, until the rest is not too much. What is still being read stays."""
+        """Forget what was asked for least recently, until the rest is not too much. What is still being read stays."""
         read = sum(block.result().size for block in self._blocks.values() if _is_read(block))
         while len(self._blocks) > MOST_BLOCKS or self._bytes > KEPT_BYTES or read > KEPT_BYTES:
             number = next((number for number, block in self._blocks.items() if block.done()), None)

@@ -28,7 +28,7 @@ class Handle:
 
 
 class Child(Handle):
-    """Names what is recorded inside a run's stream: a message, a tool call, a decision, …"""
+    """Names what is recorded inside a run's stream: a message, a tool call or a decision."""
 
     def __init__(self, id: str, executor: Executor, run_id: str, receipt: Receipt | None = None) -> None:
         super().__init__(id, executor, receipt)

@@ -21,7 +21,7 @@ class CallerExecutor:
     """Carries out the commands of one caller: in their tenant, in their name, under the key under which they may ask again."""
 
     def __init__(self, commands: CommandExecutor, caller: Caller | None = None) -> None:
-        """Without a `caller` it is the ledger's own. Raises UsageError for what is no tenant."""
+        """Serve a caller, or the ledger's own. Raises UsageError for an invalid tenant."""
         self.commands = commands
         self.caller = caller or commands.caller
         self.actor, self.tenant_id = self.caller.actor, self.caller.tenant_id

@@ -88,7 +88,7 @@ def mark_stuck(
 def complete(
     self: Handle, output: Any = None, *, stop_reason: str = "end_turn", narrative: str | None = None, **envelope: Unpack[Envelope]
 ) -> Plan[Receipt]:
-    """End well."""
+    """Complete the run."""
     return run_plan(self.id, lambda run: run.complete(stop_reason, output, narrative), envelope)
 
 

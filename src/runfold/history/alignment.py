@@ -33,7 +33,7 @@ def differences(a: Step, b: Step) -> tuple[str, ...]:
 
 
 def shared_beginning(a: Sequence[Step], b: Sequence[Step]) -> int:
-    """How many steps are the same until the first that is not."""
+    """Return how many steps are the same until the first that is not."""
     for number, (one, other) in enumerate(zip(a, b, strict=False)):
         if differences(one, other):
             return number

@@ -28,7 +28,7 @@ class HeadView(View):
 
     @property
     def has_followed(self) -> bool:
-        """Whether it moved by itself since it was last put somewhere."""
+        """Return whether it moved by itself since it was last put somewhere."""
         return self.placed is None or self.placed.run_id != self.run_id
 
 

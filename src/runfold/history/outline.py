@@ -68,7 +68,7 @@ def waited_for(events: Iterable[Recorded]) -> dict[str, str]:
 def steps(
     before: Sequence[Recorded], on: Sequence[Recorded], messages: Iterable[Message], approvals: Mapping[str, ApprovalView]
 ) -> list[Step]:
-    """What happened on a stretch, of whose path `before` are the events until then.
+    """Return what happened on a stretch, of whose path `before` are the events until then.
 
     `messages` and `approvals` are those of the whole path as they were at its end.
     """
@@ -143,7 +143,7 @@ class _Told:
                 return
 
     def _is_first(self, id: str) -> bool:
-        """Whether it has no step on this stretch yet; from now on it has."""
+        """Return whether it has no step on this stretch yet; from now on it has."""
         is_first = id not in self.seen
         self.seen.add(id)
         return is_first
@@ -180,7 +180,7 @@ def _step(kind: Kind, id: str, recorded: Recorded, facts: Facts) -> Step:
 
 
 def _said(message: Message) -> Facts:
-    """Without what is empty."""
+    """Return the facts that are not empty."""
     words = "".join(part.text for part in message.content if isinstance(part, TextPart))
     thoughts = "".join(part.text for part in message.content if isinstance(part, ReasoningPart))
     others = [

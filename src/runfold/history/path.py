@@ -98,12 +98,12 @@ class History:
         return [_without(message, hidden.get(message.id, [])) for message in found.values()]
 
     def message(self, message_id: str) -> MessageState | None:
-        """What the rules must know of a message of the past; None where there is none."""
+        """Return what the rules must know of a message of the past; None where there is none."""
         known = next((message for message in self.messages() if message.id == message_id), None)
         return MessageState(known.role, known.revision, 0, len(known.text), known.streaming) if known else None
 
     def call(self, call_id: str) -> ToolCallState | None:
-        """What the rules must know of a tool call of the past; None where there is none."""
+        """Return what the rules must know of a tool call of the past; None where there is none."""
         found: ToolCallState | None = None
         for recorded in self.events(("tool.*",)):
             event = recorded.event

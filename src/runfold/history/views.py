@@ -120,7 +120,7 @@ class RunView(View):
 
     @classmethod
     def of(cls, run: Run, first: Recorded, last: Recorded) -> Self:
-        """What the fold of a run's stream says."""
+        """Return what the fold of a run's stream says."""
         created = run.created
         assert created is not None, "only a run that exists is shown"  # noqa: S101
         return cls(
@@ -174,7 +174,7 @@ class ThreadView(View):
 
     @classmethod
     def of(cls, thread: Thread, tree: Tree, first: Recorded, position: int) -> Self:
-        """What the folds of a thread's stream and of its tree say."""
+        """Return what the folds of a thread's stream and of its tree say."""
         created = thread.created
         assert created is not None, "only a thread that exists is shown"  # noqa: S101
         return cls(
@@ -221,7 +221,7 @@ class ApprovalView(View):
 
     @classmethod
     def of(cls, approval: Approval, first: Recorded, last: Recorded) -> Self:
-        """What the fold of an approval's stream says."""
+        """Return what the fold of an approval's stream says."""
         asked, granted = approval.request, approval.granted
         return cls(
             id=approval.id,

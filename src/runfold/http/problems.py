@@ -45,8 +45,8 @@ SCHEMA: Mapping[str, Any] = {
     "additionalProperties": True,
 }
 _log = structlog.get_logger("runfold.http")
-_AGAIN = "repeat the request with the same ids, which stores nothing twice"
-_OPERATOR = "whoever runs the server finds the reason in its log, and with `runfold projections` and `runfold doctor`"
+_AGAIN = "repeat the request with the same ids"
+_OPERATOR = "the operator finds the reason in the server's log, and with `runfold projections` and `runfold doctor`"
 _RESERVED = frozenset(SCHEMA["properties"])
 
 
@@ -59,7 +59,7 @@ def problem(
 
 
 def raw_problem(status: int, name: str, detail: str) -> bytes:
-    """A problem as the bytes of a whole answer, for what is no request that a route could answer."""
+    """Return a problem as the bytes of a whole response, for a request that no route can answer."""
     body = json.dumps(_problem(name, status, detail, {}, "")).encode()
     again = "Retry-After: 1\r\n" if status == 503 else ""
     head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: {MEDIA_TYPE}\r\n{again}"
@@ -84,21 +84,21 @@ def disclosed(error: LedgerError) -> LedgerError:
     if isinstance(error, LedgerUnavailable) and not isinstance(error, QueueFull):
         if error.retriable:
             fact, next_step = (
-                "the ledger's database did not answer as it should, and whether a command is stored is not known",
+                "the database request failed; it is unknown whether the command was stored",
                 _AGAIN,
             )
         elif error.next_step == READ_ONLY:
-            fact, next_step = "the ledger is only read here", READ_ONLY
+            fact, next_step = "this server is read-only", READ_ONLY
         else:
-            fact, next_step = "the ledger cannot use its database", _OPERATOR
+            fact, next_step = "the database cannot be used", _OPERATOR
         return LedgerUnavailable(fact, next_step, retriable=error.retriable)
     if isinstance(error, ProjectionStopped):
-        return ProjectionStopped(error.name, "cannot go on", _OPERATOR)
+        return ProjectionStopped(error.name, "has stopped", _OPERATOR)
     return error
 
 
 def of_ledger(request: Request, error: LedgerError) -> Response:
-    """An error of the ledger."""
+    """Answer with an error of the ledger as a problem."""
     status, headers = error.http_status, dict[str, str]()
     if isinstance(error, VersionConflict) and "if-match" in request.headers:
         status = 412
@@ -117,7 +117,7 @@ def of_ledger(request: Request, error: LedgerError) -> Response:
 
 
 def _offered(request: Request) -> list[str]:
-    """The methods of the path that was asked for: of the paths that it fits, the one that has the fewest names in it."""
+    """Return the methods of the requested path. Of several matching routes the one with the fewest parameters counts."""
     routes = [route for route in request.app.routes if isinstance(route, Route)]
     fitting = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
     path = min((route.path for route in fitting), key=lambda path: path.count("{"))
@@ -125,7 +125,7 @@ def _offered(request: Request) -> list[str]:
 
 
 def add_handlers(app: Starlette) -> None:
-    """Every error leaves as a problem: ours, those of validation, those of routing, and those that nobody expected."""
+    """Turn every error into a problem: ours, those of validation, those of routing, and unexpected ones."""
 
     async def ledger_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, LedgerError)  # noqa: S101  it is registered for these
@@ -138,8 +138,8 @@ def add_handlers(app: Starlette) -> None:
     async def routing(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101  it is registered for these
         details = {
-            404: "there is nothing at this path; GET /openapi.json lists what there is",
-            405: f"{request.method} is not offered here; the header Allow lists what is",
+            404: "unknown path; GET /openapi.json lists all paths",
+            405: f"{request.method} is not allowed on this path; the header Allow lists what is",
         }
         headers = dict(error.headers or {})
         if error.status_code == 405:
@@ -149,7 +149,7 @@ def add_handlers(app: Starlette) -> None:
 
     async def unexpected(request: Request, error: Exception) -> Response:
         _log.error("request failed", path=request.url.path, exc_info=error)
-        detail = "the server met an error that it does not know, and logged it; repeat commands with the same ids"
+        detail = "unexpected server error (logged); safe to retry with the same ids"
         return problem(request, "Unexpected", 500, detail, {})
 
     async def gone(_: Request, __: Exception) -> Response:

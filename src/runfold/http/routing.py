@@ -33,7 +33,7 @@ class _Closed(BaseModel):
 
 
 class _Strict(_Closed):
-    """And "1" is no number."""
+    """A query parameter in which "1" is text, not a number."""
 
     model_config = ConfigDict(strict=True)
 

@@ -9,7 +9,7 @@ from runfold.importers.ag_ui_shapes import Sent
 
 
 def words_of(sent: Sent) -> str:
-    """What a message of the client says, to find it in the history: of a tool's message, the id of its call."""
+    """Return what a message of the client says, to find it in the history: of a tool's message, the id of its call."""
     if sent.role == "tool":
         return sent.tool_call_id
     if sent.content is None:
@@ -49,7 +49,7 @@ def edited(payload: dict[str, Any], arguments_text: str | None) -> str | None:
 
 
 def same_json(one: str, other: str) -> bool:
-    """Whether two texts are the same JSON."""
+    """Return whether two texts are the same JSON."""
     try:
         return one == other or same(parse_json(one), parse_json(other))
     except InvalidEvent:

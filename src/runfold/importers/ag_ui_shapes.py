@@ -59,7 +59,7 @@ class AgUiEvent(CamelShape):
 
     @property
     def at(self) -> datetime | None:
-        """Its time, which is milliseconds by custom."""
+        """Return its time, which is milliseconds by custom."""
         return None if self.timestamp is None else datetime.fromtimestamp(self.timestamp / 1000, UTC)
 
 

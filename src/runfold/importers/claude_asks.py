@@ -59,12 +59,12 @@ class Ask:
 
     @property
     def intent(self) -> str:
-        """What was to be decided."""
+        """Return what was to be decided."""
         return self.message or f"let {self.action} go on"
 
 
 def asks_of(call: Block, result: tuple[Block, Line] | None) -> list[Ask]:
-    """What one call asked."""
+    """Return what one call asked."""
     verdict: Literal["granted", "denied"] | None = None
     if result is not None:
         block = result[0]

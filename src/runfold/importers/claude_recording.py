@@ -72,7 +72,7 @@ class Session:
         return None
 
     def counts(self) -> Tally:
-        """What the session holds."""
+        """Return what the session holds."""
         tally = Tally(threads=1, runs=0 if self.main.branches else 1)
         for conversation in self.conversations:
             tally.runs += len(conversation.branches)

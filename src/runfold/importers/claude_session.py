@@ -92,7 +92,7 @@ class Line(CamelShape):
 
     @property
     def is_machine_made(self) -> bool:
-        """Whether the client wrote this user's line by itself: a caveat, a command and its output, a summary."""
+        """Return whether the client wrote this user's line by itself: a caveat, a command and its output, a summary."""
         is_command = bool(self.message.content) and self.message.content[0].text.startswith(_COMMAND)
         return self.is_meta or self.is_compact_summary or is_command
 
@@ -108,12 +108,12 @@ class Entry:
 
     @property
     def line(self) -> Line:
-        """Its first line."""
+        """Return its first line."""
         return self.lines[0][0]
 
     @property
     def piece(self) -> Piece:
-        """Where its first line stands."""
+        """Return where its first line stands."""
         return self.lines[0][1]
 
     @property
@@ -123,11 +123,11 @@ class Entry:
 
     @property
     def is_assistant(self) -> bool:
-        """Whether the agent wrote it."""
+        """Return whether the agent wrote it."""
         return self.line.type == "assistant"
 
     def blocks(self) -> Iterator[tuple[Block, Line]]:
-        """Its content in order, each part with its line."""
+        """Yield its content in order, each part with its line."""
         for line, _ in self.lines:
             for block in line.message.content:
                 yield block, line
@@ -142,12 +142,12 @@ class Entry:
 
     @property
     def has_words(self) -> bool:
-        """Whether a user's line holds anything beside results of tools."""
+        """Return whether a user's line holds anything beside results of tools."""
         return any(block.type != "tool_result" for block, _ in self.blocks()) or not list(self.results())
 
     @property
     def is_interruption(self) -> bool:
-        """Whether the person stopped the agent here."""
+        """Return whether the person stopped the agent here."""
         return not self.is_assistant and any(block.text.startswith(INTERRUPTED) for block, _ in self.blocks())
 
 

@@ -38,7 +38,7 @@ class Tokens(Shape):
 
 
 def tokens_of(entry: Entry) -> Tokens | None:
-    """What an API message used: the last line's word. None for a user's line."""
+    """Return what an API message used: the last line's word. None for a user's line."""
     reported = [line.message.usage for line, _ in entry.lines if line.message.usage is not None]
     if not entry.is_assistant or not reported:
         return None
@@ -248,7 +248,7 @@ class Talk:
 
 
 def _awaits_agent(branch: Branch) -> bool:
-    """Whether the last word is not the agent's: what the client wrote by itself needs no answer."""
+    """Return whether the last word is not the agent's: what the client wrote by itself needs no answer."""
     spoken = (entry for entry in reversed(branch.entries) if entry.is_assistant or not entry.line.is_machine_made)
     last = next(spoken, None)
     return last is not None and not last.is_assistant
@@ -277,7 +277,7 @@ def parts_of(block: Block) -> Iterator[Part]:
 
 
 def result_parts(content: Any) -> Iterator[Part]:
-    """What a tool answered, as parts of a message."""
+    """Yield what a tool answered, as parts of a message."""
     if isinstance(content, str):
         yield TextPart(text=content)
         return

@@ -32,8 +32,8 @@ STORE_AFTER = 5000
 
 
 @dataclass
-class Known:
-    """What of a thread is in the ledger before an import."""
+class ImportedBefore:
+    """The part of a thread that the ledger held before the import."""
 
     exists: bool = False
     runs: set[str] = field(default_factory=set)
@@ -48,7 +48,7 @@ class Known:
     """The run and the version at which a message was added, or a tool called."""
 
     @classmethod
-    def of(cls, ledger: Ledger, thread_id: str) -> "Known":
+    def of(cls, ledger: Ledger, thread_id: str) -> "ImportedBefore":
         """Read the thread; nothing is known of one that does not exist."""
         known = cls()
         try:
@@ -93,7 +93,7 @@ class Recording:
 
     def __init__(self, ledger: Ledger, batch: Batch, thread_id: str, report: Report) -> None:
         self.batch = batch
-        self.known = Known.of(ledger, thread_id)
+        self.known = ImportedBefore.of(ledger, thread_id)
         self.thread: Thread = batch.thread(thread_id)
         self.in_one_go = False
         """Whether no part of the thread may be stored without the rest: where its commands carry no ids."""
@@ -144,7 +144,7 @@ class SourceRun:
 
     @property
     def is_open(self) -> bool:
-        """Whether its last run has not ended."""
+        """Return whether its last run has not ended."""
         return self._tip not in self._known.ended
 
     def run(self, item_id: str) -> Run:

@@ -55,13 +55,13 @@ class SourceFile:
 
     @property
     def plain_name(self) -> str:
-        """Its name without folders and without `.gz`."""
+        """Return its name without folders and without `.gz`."""
         return Path(self.name).name.removesuffix(".gz")
 
     def read(self) -> bytes:
-        """Its bytes, unpacked. Raises InvalidEvent where it cannot be read, or is larger than what is imported at once."""
+        """Return its bytes, unpacked. Raises InvalidEvent where it cannot be read, or is larger than what is imported at once."""
         if self.size > self.most:
-            raise self._too_large(f"is {self.size:,} bytes, more than the {self.most:,} that are taken of one file")
+            raise self._too_large(f"is {self.size:,} bytes, more than the limit of {self.most:,} for one file")
         try:
             raw = self.data if self.path is None else self.path.read_bytes()
             assert raw is not None, "standard input is read when it is found"  # noqa: S101
@@ -90,7 +90,7 @@ def find(paths: Iterable[str | Path], wanted: Callable[[str], bool], most: int =
             continue
         path = Path(given)
         if not path.exists():
-            raise UsageError(f"there is no file or folder {str(given)!r}; name one that is there, or - for standard input")
+            raise UsageError(f"file or folder {str(given)!r} not found; name an existing one, or - for standard input")
         inside = [path]
         if path.is_dir():
             inside = sorted(item for item in path.rglob("*") if item.is_file() and wanted(item.name.removesuffix(".gz")))
@@ -117,12 +117,12 @@ class Piece:
 
     @property
     def name(self) -> str:
-        """Its key or index in what it is a part of."""
+        """Return its key or index in what it is a part of."""
         return self.path.rpartition(".")[2]
 
     @property
     def source(self) -> str:
-        """Its own text, to the letter."""
+        """Return its own text, to the letter."""
         return self.text[self.start : self.end]
 
     def problem(self, reason: str) -> Problem:
@@ -130,11 +130,11 @@ class Piece:
         return Problem(self.file, self.line, reason)
 
     def value(self) -> Any:
-        """Its JSON. Raises InvalidEvent for what could not be kept exactly."""
+        """Return its JSON. Raises InvalidEvent for what could not be kept exactly."""
         return parse_json(self.source, self.path)
 
     def shaped(self, shape: type[M]) -> M:
-        """Its JSON as a format needs it. Raises InvalidEvent."""
+        """Return its JSON as a format needs it. Raises InvalidEvent."""
         return shaped(shape, self.value(), self.path)
 
     def members(self) -> "dict[str, Piece]":
@@ -187,7 +187,7 @@ class Piece:
         try:
             value, end = _decoder.raw_decode(self.text, at)
         except RecursionError:
-            raise InvalidEvent(self.path, "is nested too deep") from None
+            raise InvalidEvent(self.path, "is nested too deeply") from None
         except ValueError as error:
             raise InvalidEvent(f"{self.path}.{name}".strip("."), f"is not JSON: {error}") from None
         return value, _skip(self.text, end)
@@ -222,7 +222,7 @@ def lines(file: SourceFile, report: Report) -> Iterator[Piece]:
 
 
 def why(error: InvalidEvent) -> str:
-    """What is wrong, and where in the record."""
+    """Return what is wrong, and where in the record."""
     return f"{error.path}: {error.reason}" if error.path else error.reason
 
 

@@ -94,7 +94,7 @@ class Trial:
         return words if _PLAIN.fullmatch(words) else stable_id("task", self.format, words)
 
     def counts(self) -> Tally:
-        """What the trial holds."""
+        """Return what the trial holds."""
         scored = int(self.reward is not None)
         tally = Tally(threads=1, runs=1, messages=len(self.said), decisions=scored)
         for said in self.said:
@@ -280,7 +280,7 @@ def reader(trials_of: Callable[[SourceFile, Report], Iterator[Trial]]) -> Read:
 
 
 def each(array: Piece, report: Report, read_one: Callable[[Piece], T]) -> Iterator[T]:
-    """What can be read of an array's elements. One that cannot is a problem; where the array breaks off, the rest is."""
+    """Yield what can be read of an array's elements. One that cannot is a problem; where the array breaks off, the rest is."""
     try:
         for piece in array.elements():
             try:

@@ -99,12 +99,12 @@ Told = Callable[[int], object]
 
 
 def note_of(file: Path) -> Path:
-    """Where it stands what a backup holds."""
+    """Return the path of the note that says what a backup holds."""
     return file.with_name(f"{file.name}.json")
 
 
 def read_note(file: Path) -> Note | None:
-    """What stands beside a backup; None for nothing, as beside a dump made by hand. Raises BackupRefused."""
+    """Return what stands beside a backup; None for nothing, as beside a dump made by hand. Raises BackupRefused."""
     path = note_of(file)
     try:
         return Note.model_validate_json(path.read_bytes())
@@ -112,12 +112,12 @@ def read_note(file: Path) -> Note | None:
         return None
     except (OSError, ValidationError) as error:
         raise BackupRefused(
-            f"{path} cannot be read ({str(error).splitlines()[0]})", "bring back the one that was made with the backup"
+            f"{path} cannot be read ({str(error).splitlines()[0]})", "restore the one that was made with the backup"
         ) from None
 
 
 def sums_of(connection: Connection) -> Sums:
-    """What the log holds, as this connection sees it."""
+    """Return what the log holds, as this connection sees it."""
     with connection.cursor(row_factory=tuple_row) as cursor:
         events, first, last, digest = cursor.execute(SUMS).fetchone() or (0, None, 0, 0)
     return Sums(events=events, first_position=first, last_position=last, digest=int(digest))
@@ -132,7 +132,7 @@ def digest_of(file: Path) -> str:
 def back_up(url: str, file: Path, pg_bin: Path | None, *, replace: bool = False, told: Told = lambda _: None) -> Note:
     """Write a backup of the log at a URL, whose role must see all of it. Raises BackupRefused, LedgerUnavailable."""
     if file.exists() and not replace:
-        raise BackupRefused(f"{file} is there already", "choose another name, or give --yes to replace it")
+        raise BackupRefused(f"{file} already exists", "choose another name, or give --yes to replace it")
     passing = file.with_name(f".{file.name}.new")
     try:
         os.close(os.open(passing, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))  # it holds everything that anybody said
@@ -153,11 +153,11 @@ def _dump(connection: Connection, url: str, file: Path, passing: Path, pg_bin: P
     sees_all, is_owner, role, server = one_row(connection, _MAY_DUMP)
     if not sees_all and not is_owner:
         raise BackupRefused(
-            f"{role} does not see every row (row-level security), so a backup of its would lack some",
+            f"{role} does not see every row (row-level security), so its backup would be incomplete",
             "set RUNFOLD_ADMIN_URL to a superuser, or to a role that was granted runfold_owner",
         )
     if one_row(connection, "SELECT to_regclass('runfold.head')") == (None,):
-        raise BackupRefused("the database has no Runfold schema", "see that RUNFOLD_DATABASE_URL names the right one")
+        raise BackupRefused("the database has no Runfold schema", "check that RUNFOLD_DATABASE_URL names the right one")
     program = find_program("pg_dump", pg_bin, server)
     # The snapshot is held for as long as the dump takes, and no longer.
     connection.execute("SET idle_in_transaction_session_timeout = 0; SET statement_timeout = 0")
@@ -204,7 +204,7 @@ def _wait(process: "subprocess.Popen[str]", passing: Path, told: Told) -> None:
         if "row-level security" in said:
             step = "set RUNFOLD_ADMIN_URL to a superuser, or to a role that was granted runfold_owner"
         else:
-            step = "mend that, and give the command again"
+            step = "fix this, then repeat the command"
         raise BackupRefused(f"pg_dump failed: {complaint(said)}", step)
     told(passing.stat().st_size)
 

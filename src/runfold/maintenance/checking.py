@@ -157,7 +157,7 @@ class LogCheck:
                 yield Finding("version", fact, _CHANGED, last, stream)
 
     def _rights(self) -> Iterator[Finding]:
-        """What roles may do that they should not, or not do that they should; and where queries alone keep tenants apart."""
+        """Yield the rights that roles lack or should not have, and where queries alone keep tenants apart."""
         with self.reader.datastore.reading() as connection:
             found = rights.faults(connection)
         for _, fact in found:
@@ -172,7 +172,7 @@ class LogCheck:
             yield Finding("position", f"an event stands at position {self._lowest}, before the first", _CHANGED, self._lowest)
 
     def _place(self, row: _Row) -> Iterator[Finding]:
-        """Where it stands in the ledger and in its stream."""
+        """Yield where it stands in the ledger and in its stream."""
         if row.position > self._last_position + 1:
             yield self._hole(row.position)
         elif row.position == self._last_position:
@@ -213,7 +213,7 @@ def _require_damaged(error: LedgerUnavailable) -> None:
 
 
 def _belonging(row: _Row) -> Iterator[Finding]:
-    """What it says, and whether that belongs where it stands."""
+    """Yield the faults of what it says, and of where it stands."""
     if row.key_id is not None:
         return  # sealed: its words cannot be read here
     try:

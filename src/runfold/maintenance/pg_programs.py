@@ -84,6 +84,6 @@ def environment_of(url: str) -> dict[str, str]:
 
 
 def complaint(said: str) -> str:
-    """What a program said is wrong, in one line."""
+    """Return what a program said is wrong, in one line."""
     lines = [line.partition("error: ")[2] or line for line in said.splitlines() if line.strip()]
     return (lines[0] if lines else os.strerror(5)).strip()

@@ -104,7 +104,7 @@ def restore(url: str, file: Path, pg_bin: Path | None, marks: MarkFile, *, drop_
 
 
 def _checked(file: Path, note: Note | None) -> str:
-    """Its sha256. Raises BackupRefused for what is not what the note beside it says."""
+    """Return its sha256. Raises BackupRefused for what is not what the note beside it says."""
     try:
         found = digest_of(file)
     except OSError as error:
@@ -119,8 +119,8 @@ def _make_room(connection: Connection, *, drop_empty: bool) -> None:
     """Roles, and no schema of ours. Raises BackupRefused where there is something in the way."""
     state, database = one_row(connection, _STATE)
     if state == "foreign":
-        fact = f"the database {database} has a schema runfold that is no ledger's"
-        raise BackupRefused(fact, "look at it, and rename or drop it; or restore into another database")
+        fact = f"the database {database} has a schema runfold that is not a ledger"
+        raise BackupRefused(fact, "rename or drop it, or restore into another database")
     if state == "ledger":
         (position,) = one_row(connection, "SELECT max(notification_id) FROM runfold.log")
         if position:
@@ -204,7 +204,7 @@ def _receipt(connection: Connection, restored: Restored) -> None:
 
 
 def _findings(connection: Connection, restored: Restored) -> list[Finding]:
-    """What is not as the migrations and the note say. The log itself is read by `LogCheck`."""
+    """Return what is not as the migrations and the note say. The log itself is read by `LogCheck`."""
     found = [Finding("guard", fact, rights.NEXT_STEP) for _, fact in rights.faults(connection)]
     if restored.note is not None and restored.note.sums != restored.sums:
         before, now = restored.note.sums, restored.sums

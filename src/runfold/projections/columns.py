@@ -22,7 +22,7 @@ _ARRAYS = {"text": "text[]", "bigint": "bigint[]"}
 
 
 class Column(NamedTuple):
-    """One column."""
+    """One column of a read model's table."""
 
     name: str
     type: str

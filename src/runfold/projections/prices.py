@@ -125,7 +125,7 @@ def _listed(provider: str | None, model: str) -> _Listed | None:
 
 
 def _says_caches_beside(seller: "Provider", model: str) -> bool:
-    """By how usage is read from the seller's answers: in Anthropic's form where it has that for a model of Anthropic's."""
+    """Judge by how usage is read from the seller's answers: in Anthropic's form where it has that for a model of Anthropic's."""
     forms = {extractor.api_flavor: extractor for extractor in seller.extractors or ()}
     form = (forms.get("anthropic") if "claude" in model.lower() else None) or next(iter(forms.values()), None)
     return form is not None and any(

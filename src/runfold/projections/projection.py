@@ -64,7 +64,7 @@ class Projection(Generic[R]):
     """What else its answers depend on, such as the version of a price list; another one means folding anew."""
 
     def keys(self, recorded: Recorded) -> Iterable[Key]:
-        """Which rows an event touches, from the event and its context alone."""
+        """Return which rows an event touches, from the event and its context alone."""
         raise NotImplementedError(f"{type(self).__name__} must say which rows an event touches")
 
     def initial(self, key: Key) -> R:

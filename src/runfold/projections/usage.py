@@ -179,7 +179,7 @@ def _costed(row: UsageEntry, recorded: Recorded, event: CostReported) -> UsageEn
 
 
 def _added(row: UsageEntry, event: CostReported) -> dict[str, Any]:
-    """What is reported in all, after one report more."""
+    """Return what is reported in all, after one report more."""
     currency, amount, others = event.currency, event.amount, row.other_costs or {}
     if row.reported_cost is None or row.reported_source != event.source:
         return {

@@ -25,7 +25,7 @@ def receipt_findings(datastore: Datastore) -> Iterator[Finding]:
 
 
 def _sums(connection: Connection, up_to: int) -> dict[str, tuple[int, int]]:
-    """By event type: how many events there are up to a position, and the digest over their ids."""
+    """Return for each event type how many events there are up to a position, and the digest over their ids."""
     found = connection.execute(QUERIES["sums by type"], {"up_to": up_to})
     return {row["topic"]: (int(row["events"]), int(row["digest"])) for row in found}
 
@@ -33,13 +33,13 @@ def _sums(connection: Connection, up_to: int) -> dict[str, tuple[int, int]]:
 def _faults(
     connection: Connection, model: ReadModel, head: int, lineage: Lineage, sums: dict[str, tuple[int, int]]
 ) -> Iterator[Finding]:
-    again = f"fold it anew with `runfold rebuild {model.name}`"
+    again = f"rebuild it with `runfold rebuild {model.name}`"
     position = model.position or 0
     if position > head:
         fact = f"{model.name} has a checkpoint at position {position}, and the ledger ends at {head}"
         yield Finding("checkpoint", fact, again, position)
     elif model.epoch is not None and not lineage.holds(position, model.epoch):
-        yield Finding("checkpoint", f"{model.name} was folded from another log, whose id is {model.epoch}", again, position)
+        yield Finding("checkpoint", f"{model.name} was built from another log, whose id is {model.epoch}", again, position)
     named = {"name": model.name, "generation": model.generation}
     receipts = connection.execute(QUERIES["receipts"], named).fetchall()
     spans = [(row["first_position"], row["last_position"]) for row in receipts]

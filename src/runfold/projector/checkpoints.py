@@ -110,7 +110,7 @@ def remove_worker(connection: Connection, worker: str, beat: int | None = None) 
 
 
 def assigned(name: str, workers: Iterable[Peer]) -> str | None:
-    """Who should fold a read model: everybody who knows the same workers comes to the same answer, and when one goes, only
+    """Return who should fold a read model: everybody who knows the same workers comes to the same answer, and when one goes, only
     what it had moves (rendezvous hashing; Thaler and Ravishankar, 1996)."""
     able = [peer.worker for peer in workers if name in peer.names]
     return max(able, key=lambda worker: hashlib.sha256(f"{worker} {name}".encode()).digest(), default=None)
@@ -186,7 +186,7 @@ def acknowledge(connection: Connection, applied: list[Applied], after: int, up_t
 
 
 def digest_of(events: Iterable[Recorded]) -> int:
-    """What a receipt holds of the events that were applied: additive, so that receipts merge."""
+    """Return what a receipt holds of the events that were applied: additive, so that receipts merge."""
     ids = b"".join([recorded.event_id_bytes for recorded in events])
     halves: tuple[int, ...] = struct.unpack(f">{len(ids) // 8}Q", ids)
     return sum(halves[1::2]) % 2**64

@@ -19,14 +19,14 @@ def connect(datastore: Datastore) -> Connection:
     connection.row_factory = dict_row
     if is_standby(connection):
         connection.close()
-        raise psycopg.errors.ReadOnlySqlTransaction("it is a standby, so no read models are made or folded here")
+        raise psycopg.errors.ReadOnlySqlTransaction("this server is a standby, so no read models are built here")
     try:
         connection.execute("SET ROLE runfold_projector")
     except (psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidParameterValue) as error:
         connection.close()
         raise LedgerUnavailable(
-            f"this role may not fold read models ({str(error).strip()})",
-            "grant runfold_projector to it, or set RUNFOLD_PROJECTOR_URL to a role that has it",
+            f"this role may not build read models ({str(error).strip()})",
+            "grant it runfold_projector, or set RUNFOLD_PROJECTOR_URL to a role that has it",
             retriable=False,
         ) from None
     # A lost commit takes rows and checkpoint back together, and they are folded again: no need to wait for the disk.

@@ -81,7 +81,7 @@ def plan(connection: Connection, job: Job, processes: int) -> None:
 
 
 def planned(connection: Connection, job: str) -> Job | None:
-    """What was written down."""
+    """Return what was written down."""
     row = connection.execute(QUERIES["job"], {"job": job}).fetchone()
     if row is None:
         return None
@@ -140,8 +140,8 @@ def _failure(process: subprocess.Popen[str]) -> Exception:
         facts = json.loads(last)
         return ProjectionStopped(facts["name"], facts["fact"], facts["next_step"])
     except (ValueError, KeyError, TypeError):
-        what = f"a process that fills tables ended with {process.returncode}: {last or 'it said nothing'}"
-        return LedgerUnavailable(what, "give the command again: it goes on where it was")
+        what = f"a worker process of the rebuild exited with {process.returncode}: {last or 'no output'}"
+        return LedgerUnavailable(what, "repeat the command: it continues where it stopped")
 
 
 def _require_filled(connection: Connection, job: Job) -> None:
@@ -150,7 +150,7 @@ def _require_filled(connection: Connection, job: Job) -> None:
     if row is None or row["done"] < row["shards"]:
         left = "all" if row is None else row["shards"] - row["done"]
         raise LedgerUnavailable(
-            f"{left} shards of the rebuild were left unfilled", "give the command again: it goes on where it was"
+            f"{left} shards of the rebuild are incomplete", "repeat the command: it continues where it stopped"
         )
 
 
@@ -269,7 +269,7 @@ def _rows_of(projection: AnyProjection) -> Iterator[None]:
         yield
     except (InvalidRow, psycopg.DataError, psycopg.IntegrityError, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise ProjectionStopped(projection.name, f"came to a row that cannot be: {reason}", "mend the projection") from error
+        raise ProjectionStopped(projection.name, f"made an invalid row: {reason}", "fix the projection") from error
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from runfold.store.datastore import Connection
 
 
 class Begun(NamedTuple):
-    """From where a generation goes on, and what its receipt says of what it holds."""
+    """The position from which a generation continues, and what its receipt says."""
 
     position: int
     epoch: UUID
@@ -26,7 +26,7 @@ class Begun(NamedTuple):
 
 
 def fits(projection: AnyProjection, model: ReadModel) -> bool:
-    """Whether a projection, as it is here, is what a generation is folded by."""
+    """Return whether a projection, as it is here, is what a generation is folded by."""
     return (model.version, model.fingerprint, model.depends_on) == (
         projection.version,
         fingerprint(projection),
@@ -35,7 +35,7 @@ def fits(projection: AnyProjection, model: ReadModel) -> bool:
 
 
 def is_wanted(projection: AnyProjection, models: list[ReadModel]) -> bool:
-    """Whether a new generation is to be made: there is none, or all that are there are of another time.
+    """Return whether a new generation is to be made: there is none, or all that are there are of another time.
 
     One that is being filled does not count: a rebuild that was killed, and never given again, would hold up everybody.
     Raises ProjectionChanged.
@@ -45,7 +45,7 @@ def is_wanted(projection: AnyProjection, models: list[ReadModel]) -> bool:
         if model.version > projection.version:
             return False  # a newer program made it; this one leaves it alone
         if model.version == projection.version and model.fingerprint != fingerprint(projection):
-            raise ProjectionChanged(projection.name, projection.version, "has other columns, another key or other events")
+            raise ProjectionChanged(projection.name, projection.version, "changed its columns, key or events")
     return not any(fits(projection, model) for model in own)
 
 
@@ -70,7 +70,7 @@ def begin(connection: Connection, projection: AnyProjection, epoch: UUID) -> Non
 
 
 def is_being_rebuilt(connection: Connection, name: str) -> bool:
-    """Whether a rebuild of a read model runs just now."""
+    """Return whether a rebuild of a read model runs just now."""
     return is_held(connection, rebuilding(name))
 
 
@@ -145,28 +145,28 @@ def rollback(connection: Connection, name: str, projection: AnyProjection | None
     with connection.transaction():
         take_lock(connection, "generations")
         if is_being_rebuilt(connection, name):
-            raise RebuildRefused(name, "is being rebuilt", "wait for that, or stop it, and give the command again")
+            raise RebuildRefused(name, "is being rebuilt", "wait for it or stop it, then repeat the command")
         own = [model for model in read_models(connection) if model.name == name]
         before = next((model for model in own if model.state == "previous"), None)
         if before is None:
-            raise ProjectionStopped(name, "has no generation before this one", "there is nothing to go back to")
+            raise ProjectionStopped(name, "has no previous generation", "there is nothing to roll back to")
         if projection is None or not fits(projection, before):
             raise ProjectionStopped(
                 name,
-                f"was folded by version {before.version} before, and this program has another",
+                f"was built by version {before.version} before, but this program has another",
                 "roll the program back, and then the read model",
             )
         try:
             _show(connection, projection, before.generation)
         except psycopg.errors.DependentObjectsStillExist as error:
-            raise _in_the_way(name, error, "give the command again") from None
+            raise _in_the_way(name, error, "repeat the command") from None
     return before.position or 0
 
 
 def _in_the_way(name: str, error: psycopg.Error, then: str) -> ProjectionStopped:
     """Somebody's view depends on columns that go away."""
     detail = (error.diag.message_detail or str(error)).replace("view public.", "view ")  # as the user calls it
-    fact = f"has other columns than before, and {detail}"
+    fact = f"has new columns, and {detail}"
     return ProjectionStopped(name, fact, f"drop what depends on it, {then}, and make it again")
 
 
@@ -190,7 +190,7 @@ def remove(connection: Connection, model: ReadModel) -> None:
 
 
 def schema_of(model: ReadModel) -> str:
-    """Where a generation's table is."""
+    """Return where a generation's table is."""
     return f"runfold_{model.name}_{model.generation}"
 
 

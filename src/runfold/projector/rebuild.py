@@ -98,7 +98,9 @@ class Rebuild:
         for name in self.projections:
             while not take_session_lock(connection, rebuilding(name)):
                 if time.monotonic() > until:
-                    raise RebuildRefused(name, "is being rebuilt already", "wait for that, and see `runfold projections`")
+                    raise RebuildRefused(
+                        name, "is already being rebuilt", "wait for it to finish (`runfold projections` shows it)"
+                    )
                 time.sleep(0.1)
 
     def _fill(self, connection: Connection, projections: Mapping[str, AnyProjection]) -> None:

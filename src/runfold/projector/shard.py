@@ -54,7 +54,7 @@ class Shard:
 
     @property
     def position(self) -> int:
-        """How far it is."""
+        """Return how far it is."""
         return self.claim.position
 
     def fold(self, connection: Connection, page: Page) -> Folded:
@@ -96,7 +96,7 @@ class Shard:
         self._pages = 0
 
     def put_off(self) -> bool:
-        """Try again later; whether there is another try."""
+        """Wait before the next attempt; return whether there is one."""
         self.attempts += 1
         if self.attempts > len(PAUSES):
             return False
@@ -104,7 +104,7 @@ class Shard:
         return True
 
     def explain(self, error: Exception, page: Page) -> ProjectionStopped:
-        """What stopped it, at a page of one position. Raises the error itself where there is no event that it could be."""
+        """Return what stopped it, at a page of one position. Raises the error itself where there is no event that it could be."""
         if isinstance(error, ProjectionStopped):
             return error
         if not page.events:

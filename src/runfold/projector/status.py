@@ -46,7 +46,7 @@ class ProjectionStatus(BaseModel):
 
     @property
     def behind_events(self) -> int:
-        """How many events it has not looked at yet."""
+        """Return how many events it has not looked at yet."""
         return self.head - (self.position or 0)
 
 
@@ -88,7 +88,7 @@ def as_seen_by(connection: Connection, found: Iterable[ProjectionStatus], tenant
 def _told(status: ProjectionStatus, own: set[int]) -> str | None:
     if status.error is None or (status.error_position in own and status._is_at_event):
         return status.error
-    return f"{status.name} cannot go on; whoever runs the server finds the reason with `runfold projections`"
+    return f"{status.name} has stopped; the operator finds the reason with `runfold projections`"
 
 
 def retry(connection: Connection, name: str) -> bool:

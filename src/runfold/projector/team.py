@@ -62,7 +62,7 @@ class Team:
             del self.shards[gone]
 
     def next_beat_in(self) -> float:
-        """Seconds."""
+        """Return the seconds until the next beat."""
         return max(0.0, self._next_beat - time.monotonic())
 
     def look_again(self, within: float = 0.0) -> None:
@@ -70,7 +70,7 @@ class Team:
         self._next_beat = min(self._next_beat, time.monotonic() + within)
 
     def is_ours(self, model: ReadModel) -> bool:
-        """Whether the projections of this worker are what a generation is folded by."""
+        """Return whether the projections of this worker are what a generation is folded by."""
         projection = self._projections.get(model.name)
         return projection is not None and model.state in {"building", "live"} and generations.fits(projection, model)
 
@@ -127,7 +127,7 @@ class Team:
             self.models = checkpoints.read_models(connection)
 
     def _is_kept(self, projection: AnyProjection, others: list[Peer]) -> bool:
-        """Whether others fold one of the same version: two programs would each replace the other's by their own.
+        """Return whether others fold one of the same version: two programs would each replace the other's by their own.
 
         Who comes with a higher version does not wait.
         """
@@ -208,7 +208,7 @@ def read_head(connection: Connection) -> Head:
 
 
 def _folding(projection: AnyProjection | ReadModel) -> str:
-    """What a worker says that it knows. Two programs that say the same fold alike."""
+    """Return what a worker says that it knows. Two programs that say the same fold alike."""
     digest = projection.fingerprint if isinstance(projection, ReadModel) else fingerprint(projection)
     return "/".join(filter(None, [projection.name, str(projection.version), digest[:8], projection.depends_on]))
 

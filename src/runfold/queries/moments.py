@@ -92,7 +92,7 @@ class Moments:
             return moments.id_of(moments.ask(connection, wanted, self._limits))
 
     def all(self) -> list[MomentView]:
-        """Those that this tenant asked for, by position."""
+        """Return the moments that this tenant asked for, by position."""
         with self._reader.datastore.reading(self._tenant_id) as connection:
             return [MomentView.of(moment) for moment in moments.of_tenant(connection, self._tenant_id)]
 

@@ -123,7 +123,7 @@ def summary(source: LocalSource, run_id: str, **waiting: Unpack[Waiting]) -> Run
 
 
 def summary_rows(snapshot: Snapshot, run: RunSummary) -> SummaryRows:
-    """Those of a run."""
+    """Return the rows of a run."""
 
     def decisions(which: str, limit: int) -> list[DecisionRow]:
         where = f"t.run_id = %b AND {which}"
@@ -214,7 +214,7 @@ def _metrics(run: RunSummary) -> RunMetrics:
 
 
 def _default_narrative(rows: SummaryRows, words: _Words) -> str:
-    """Of a run that completed or failed, to the letter what hive says; of the others, what is true of them."""
+    """Say of a completed or failed run exactly what hive says, and of the others what is true of them."""
     run = rows.run
     sentences = [
         _OPENINGS.get(run.status) or f"Run waits for {_WAITS[run.waiting_reason or 'external']}.",

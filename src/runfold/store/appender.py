@@ -20,7 +20,7 @@ from runfold.store.writer import Conflicts, Placed, Repeated, Writer
 MAX_EVENTS = 500
 MAX_BYTES = 16 * 1024 * 1024
 BATCH_SIZES = (1, 2, 5, 10, 20, 50, 100, 200, MAX_EVENTS, math.inf)
-"""In events: a single command may hold more than a batch otherwise does."""
+"""The most events in a batch. A single command may hold more."""
 _WORTH_A_SWITCH = 24  # commands
 _SWITCH_SECONDS = 20e-6
 
@@ -48,7 +48,7 @@ class Append:
     error: LedgerError | None = None
 
     def fail(self, error: LedgerError) -> None:
-        """Void it, and all that other commands built on it."""
+        """Fail the command, and all commands built on it."""
         self.error = error
         for cached in self.cached:
             cached.dead = True
@@ -59,17 +59,17 @@ class Tally:
     """What an appender has done so far. Only whoever appends writes to it; others may read it at any time."""
 
     commands: int = 0
-    """That were stored."""
+    """Commands that were stored."""
     events: int = 0
     conflicts: int = 0
-    """Commands that found a stream elsewhere than they believed, or were recorded already."""
+    """Commands that hit a version conflict, or were already recorded."""
     failures: int = 0
-    """Commands that the database did not take."""
+    """Commands that failed in the database."""
     batches: dict[float, int] = field(default_factory=lambda: dict.fromkeys(BATCH_SIZES, 0))
     """How many transactions, by the smallest of `BATCH_SIZES` that their events fit in."""
 
     def count(self, batch: Sequence[Append]) -> None:
-        """Take in a batch that was answered."""
+        """Count an answered batch."""
         stored = [len(append.rows) for append in batch if append.error is None]
         conflicts = sum(isinstance(append.error, Conflict) for append in batch)
         self.conflicts += conflicts
@@ -117,7 +117,7 @@ class Appender:
 
     @property
     def waiting(self) -> int:
-        """How many commands are queued."""
+        """Return how many commands are queued."""
         return len(self._queue)
 
     def withdraw_void(self) -> list[Append]:
@@ -186,8 +186,8 @@ class Appender:
         except LedgerError as error:
             _fail_all(batch, error)
         except BaseException as error:  # whatever happens, every caller gets an answer
-            fact = f"appending was broken off ({error!r}), and it is unknown whether events are stored"
-            unexpected = LedgerUnavailable(fact, "repeat the command with the same ids; if it stays so, please report it")
+            fact = f"append failed ({error!r}); it is unknown whether the events were stored"
+            unexpected = LedgerUnavailable(fact, "repeat the command with the same ids, and please report it if it fails again")
             unexpected.__cause__ = error
             _fail_all(batch, unexpected)
             if not isinstance(error, Exception):
@@ -236,7 +236,7 @@ class Appender:
 
 
 def _still_valid(batch: list[Append]) -> list[Append]:
-    """Those that build on nothing that failed; the others fail too, in order, so that theirs do as well."""
+    """Return the commands that build on nothing that failed, and fail the others, in order."""
     valid = []
     for append in batch:
         if append.error is None and any(cached.dead for cached in append.cached):
@@ -248,7 +248,7 @@ def _still_valid(batch: list[Append]) -> list[Append]:
 
 
 def _fail_conflicting(waiting: list[Append], actual: Conflicts) -> None:
-    """Fail those that find a stream elsewhere than they believed. In order: what one writes, the next may build on."""
+    """Fail the commands with a version conflict, in order: what one writes, the next may build on."""
     at = dict(actual)
     for append in waiting:
         expected = {**append.watched, **{(row.tenant_id, row.stream): row.version - 1 for row in reversed(append.rows)}}
@@ -259,7 +259,7 @@ def _fail_conflicting(waiting: list[Append], actual: Conflicts) -> None:
 
 
 def _fail_repeated(waiting: list[Append], repeated: Repeated) -> None:
-    """Fail those of which an event is stored already."""
+    """Fail the commands of which an event is already stored."""
     for append in waiting:
         if any(row.event_id in repeated.event_ids for row in append.rows):
             append.fail(AlreadyAppended(append.rows[0].stream))

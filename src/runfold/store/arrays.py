@@ -32,7 +32,7 @@ class Array:
 
 
 class TextArray(Array):
-    """text[], from strings or None. Most columns of a batch say the same again and again, so each text is packed once."""
+    """An array text[], from strings or None. Most columns of a batch repeat values, so each text is packed once."""
 
     __slots__ = ()
     member_oid = 25
@@ -50,7 +50,7 @@ class TextArray(Array):
 
 
 class ByteaArray(Array):
-    """bytea[], from bytes."""
+    """An array bytea[], from bytes."""
 
     __slots__ = ()
     member_oid = 17
@@ -60,7 +60,7 @@ class ByteaArray(Array):
 
 
 class UuidArray(Array):
-    """uuid[], from sixteen bytes each."""
+    """An array uuid[], from sixteen bytes each."""
 
     __slots__ = ()
     member_oid = 2950
@@ -71,7 +71,7 @@ class UuidArray(Array):
 
 
 class Int8Array(Array):
-    """bigint[], from integers."""
+    """An array bigint[], from integers."""
 
     __slots__ = ()
     member_oid = 20
@@ -82,7 +82,7 @@ class Int8Array(Array):
 
 
 class Int2Array(Array):
-    """smallint[], from integers."""
+    """An array smallint[], from integers."""
 
     __slots__ = ()
     member_oid = 21

@@ -11,7 +11,7 @@ from uuid import UUID
 from runfold.errors import UsageError
 
 SHOWN_DIGITS = 8
-"""How many digits of an epoch stand in a cursor."""
+"""The number of digits of an epoch in a cursor."""
 MOST_POSITION = 2**62
 _TEXT = re.compile(r"([0-9]{1,40})(?:@([0-9A-Fa-f-]{8,36}))?")
 
@@ -24,7 +24,7 @@ class Cursor(NamedTuple):
 
     @classmethod
     def parse(cls, given: "Place") -> Self:
-        """A position, or a cursor as text. Raises UsageError."""
+        """Parse a position, or a cursor as text. Raises UsageError."""
         if isinstance(given, tuple):
             return cls(*given)
         if isinstance(given, int) and not isinstance(given, bool) and given >= 0:
@@ -32,8 +32,8 @@ class Cursor(NamedTuple):
         found = _TEXT.fullmatch(given) if isinstance(given, str) and len(given) <= 80 else None
         if found is None:
             raise UsageError(
-                f"{str(given)[:60]!r} is no position and no cursor; give a position such as 1234,"
-                " or one with its history, such as 1234@1f2e3d4c"
+                f"{str(given)[:60]!r} is not a position or a cursor; pass a position such as 1234,"
+                " or a cursor such as 1234@1f2e3d4c"
             )
         return cls(min(int(found[1]), MOST_POSITION), found[2] and found[2].replace("-", "").lower())
 
@@ -46,10 +46,10 @@ Place = Union[int, str, "Cursor"]
 
 
 def name_of(epoch: UUID) -> str:
-    """What stands for an epoch in a cursor."""
+    """Return the first digits of an epoch, as a cursor has them."""
     return epoch.hex[:SHOWN_DIGITS]
 
 
 def cursor_of(position: int, epoch: UUID) -> str:
-    """A position of a history, as text."""
+    """Write a position of a history as text."""
     return f"{position}@{name_of(epoch)}"

@@ -26,7 +26,7 @@ from runfold.sessions import PIN_SEARCH_PATH, require_own_session
 
 Connection = psycopg.Connection[Any]
 EVERY_TENANT = "*"
-"""What the service's own work says instead of a tenant: appending, following the log, checking it, folding it."""
+"""The tenant setting of the service's own work: appending, following the log, checking it, folding it."""
 
 _PLANNING = "; ".join(
     f"SET {name} = off" for name in ("enable_seqscan", "enable_bitmapscan", "enable_sort", "enable_incremental_sort", "jit")
@@ -48,7 +48,7 @@ class Pooled(psycopg.Connection[Any]):
 
 
 class _Taker(threading.local):
-    """For whom this thread takes a connection out of a pool."""
+    """The tenant for which this thread takes a connection out of a pool."""
 
     tenant: str = EVERY_TENANT
 
@@ -104,7 +104,7 @@ class Datastore:
 
     @property
     def can_revive(self) -> bool:
-        """Whether the server is ours to start."""
+        """Tell whether the server is ours to start."""
         return self._revive is not None
 
     def revive(self) -> None:
@@ -146,7 +146,7 @@ class Datastore:
         return connection
 
     def _why_not(self) -> psycopg.OperationalError | None:
-        """What a connection fails with, which the pool keeps to itself."""
+        """Return why a connection fails, which the pool does not tell."""
         try:
             self.connect().close()
         except psycopg.OperationalError as error:
@@ -154,7 +154,7 @@ class Datastore:
         return None
 
     def _options(self) -> dict[str, Any]:
-        """What we ask for where the URL says nothing."""
+        """Return the connection options, for those that the URL does not set."""
         timeout = max(2, round(self.connect_timeout))  # libpq's least
         wanted = {"connect_timeout": timeout, "application_name": "runfold", **KEEPALIVES}
         said = conninfo_to_dict(self.url)
@@ -170,7 +170,7 @@ def _configure(connection: Connection) -> None:
 
 
 def is_standby(connection: Connection) -> bool:
-    """Whether the server follows another one, and so takes no writes. Raises psycopg.Error."""
+    """Return whether the server follows another one, and so takes no writes. Raises psycopg.Error."""
     with connection.cursor(row_factory=tuple_row) as cursor:
         return cursor.execute("SELECT pg_catalog.pg_is_in_recovery()").fetchone() == (True,)
 
@@ -189,17 +189,17 @@ def _make_ready(connection: Pooled) -> None:
     connection.tenant = wanted
 
 
-READ_ONLY = "the server takes no writes (a standby, or set read-only); use the primary"
-"""What is said to who would write there."""
+READ_ONLY = "the server accepts no writes (a standby, or set read-only); use the primary"
+"""The next step when a write meets a read-only server."""
 _NEXT_STEPS: list[tuple[type[Exception], str, bool]] = [
     (errors.DiskFull, "free space on the server's volume, then retry", True),
     (errors.ReadOnlySqlTransaction, READ_ONLY, False),
-    (errors.LockNotAvailable, "another session holds up all appends; retry, and look at pg_stat_activity", True),
-    (errors.QueryCanceled, "the server gave up on time; retry", True),
-    (errors.SerializationFailure, "another session, or what a standby takes over from its primary, came first; retry", True),
-    (errors.DeadlockDetected, "another session locks what appends need, in another order; retry", True),
+    (errors.LockNotAvailable, "another session blocks all appends; retry, and look at pg_stat_activity", True),
+    (errors.QueryCanceled, "the query timed out; retry", True),
+    (errors.SerializationFailure, "another session, or the standby's replication, came first; retry", True),
+    (errors.DeadlockDetected, "a deadlock with another session; retry", True),
     (errors.TooManyConnections, "raise max_connections, or run fewer processes; retry", True),
-    (errors.InsufficientPrivilege, "use a role that was granted runfold_app", False),
+    (errors.InsufficientPrivilege, "use a role with the grant runfold_app", False),
     (
         errors.DataCorrupted,
         "a page on the server's disk is damaged: run `runfold check`, and restore a backup elsewhere",
@@ -214,7 +214,7 @@ _NEXT_STEPS: list[tuple[type[Exception], str, bool]] = [
 
 
 def unavailable(error: Exception) -> LedgerUnavailable:
-    """PostgreSQL's error → ours, with what to do."""
+    """Translate an error of PostgreSQL into ours, with the next step."""
     fact = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     for kind, next_step, retriable in _NEXT_STEPS:
         if isinstance(error, kind):

@@ -27,7 +27,7 @@ class Epoch(NamedTuple):
     began_at: datetime
 
     def as_json(self) -> dict[str, Any]:
-        """Ready for `--json`."""
+        """Return it ready for `--json`."""
         return {
             "epoch": str(self.id),
             "parent": self.parent and str(self.parent),
@@ -63,7 +63,7 @@ class Lineage:
         return None
 
     def holds(self, position: int, epoch: UUID) -> bool:
-        """Whether a position of a history is one of the present history too."""
+        """Return whether a position of a history is one of the present history too."""
         bound = self.shared(epoch)
         return bound is not None and position <= bound
 
@@ -98,7 +98,7 @@ def lineage_over(connection: Connection, present: UUID) -> Lineage:
 
 
 def position_of(reader: Reader, after: Place) -> int:
-    """What a cursor is in the present history; a bare position is not checked.
+    """Return what a cursor is in the present history; a bare position is not checked.
 
     Raises HistoryChanged, UsageError, LedgerUnavailable.
     """
@@ -126,7 +126,7 @@ def _confirmed(reader: Reader, position: int, head: Head) -> Head:
     if position <= head.position:
         return head
     if reader.rows("SELECT pg_catalog.pg_is_in_recovery()") == [(True,)]:
-        fact = f"this standby is at position {head.position}, and has not got to {position} yet"
+        fact = f"this standby is at position {head.position}, and has not reached {position} yet"
         raise LedgerUnavailable(fact, "ask again in a moment, or ask the primary")
     reader.when_short()
     return reader.head()

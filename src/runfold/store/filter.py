@@ -26,7 +26,7 @@ class Filter:
 
     @property
     def is_of_thread(self) -> bool:
-        """Whether it is of one thread, for which there is an index."""
+        """Return whether it is of one thread, for which there is an index."""
         return self.thread_id is not None and self.tenant_id is not None
 
     def conditions(self) -> Iterator[tuple[str, Any]]:
@@ -47,7 +47,7 @@ class Filter:
             yield "topic NOT LIKE ALL(%b)", [like(name) for name in self.without]
 
     def takes(self, recorded: Recorded) -> bool:
-        """Whether an event is wanted: the same answer as the conditions give."""
+        """Return whether an event is wanted: the same answer as the conditions give."""
         if self.run_id is not None or self.agent_id is not None:
             context = recorded.context
             if self.run_id not in {None, context.run_id} or self.agent_id not in {None, context.agent_id}:
@@ -71,7 +71,7 @@ class Range(NamedTuple):
     """Where it ends; descending, where it begins."""
 
     def query(self, way: str = "ASC") -> str:
-        """Its events, as many as the last parameter says."""
+        """Return its events, as many as the last parameter says."""
         return bounded_query(self.where, [f"{column} {way}" for column in self.order])
 
 
@@ -80,7 +80,7 @@ _THREAD: tuple[str, ...] = ("thread_id", "tenant_id", "notification_id")
 
 
 def range_of(wanted: Filter, after: int, up_to: int, positions: int, *, descending: bool = False) -> Range:
-    """Of one thread all at once; else so many positions, which are dense. All other conditions are kept from any index."""
+    """Cover one thread all at once; else so many positions, which are dense. All other conditions are kept from any index."""
     if wanted.is_of_thread:
         thread, columns = [wanted.thread_id, wanted.tenant_id], f"({', '.join(_THREAD)})"
         where, values = f"{columns} > (%b, %b, %b) AND {columns} <= (%b, %b, %b)", [*thread, after, *thread, up_to]
@@ -109,7 +109,7 @@ def size_of(rows: list[tuple[Any, ...]]) -> int:
 
 
 def is_all(rows: list[tuple[Any, ...]], limit: int) -> bool:
-    """Whether a bounded query found all there is: neither its limit nor PAGE_BYTES ended it."""
+    """Return whether a bounded query found all there is: neither its limit nor PAGE_BYTES ended it."""
     return len(rows) < limit and size_of(rows) < PAGE_BYTES
 
 

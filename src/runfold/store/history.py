@@ -43,7 +43,7 @@ class Parting(NamedTuple):
 
     @property
     def fact(self) -> str:
-        """In words."""
+        """Describe the parting in words."""
         lost = f", and positions up to {self.lost_position} were seen" if self.lost_position is not None else ""
         what = {
             "copied": "the database is a copy, at another place than its history says",
@@ -107,7 +107,7 @@ class History:
             self.follow(connection)
 
     def parted(self) -> Parting | None:
-        """Whether the database has parted from its history; nothing is begun. Raises UsageError, LedgerUnavailable."""
+        """Return whether the database has parted from its history; nothing is begun. Raises UsageError, LedgerUnavailable."""
         ((present, _),) = self._reader.rows(_PRESENT)
         found = self._reader.rows(_PARTED, [present, *(self.marks.read(present) or (None, None, None))])
         return Parting(*found[0]) if found else None

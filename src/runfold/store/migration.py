@@ -77,7 +77,7 @@ class Migration:
 
     @property
     def steps(self) -> list[Step]:
-        """Its parts, in order: one, where it is not of steps."""
+        """Return its parts, in order: one, where it is not of steps."""
         _, *parts = _STEP.split(self.text)
         return [Step(name, text) for name, text in zip(parts[::2], parts[1::2], strict=True)] or [Step("apply", self.text)]
 

@@ -130,7 +130,7 @@ class Reader:
         return found, place.end
 
     def key_streams(self, stream: str) -> dict[str, list[Recorded]]:
-        """What happened to a key of which the tenant is not known yet: the events of each tenant that has one of that name."""
+        """Return the events of a key whose tenant is not known yet, for each tenant that has a key of that name."""
         query = f"SELECT {COLUMNS} FROM runfold.log WHERE originator_id = %b ORDER BY tenant_id, originator_version"
         found: dict[str, list[Recorded]] = {}
         for row in self.rows(query, [stream]):
@@ -139,7 +139,7 @@ class Reader:
         return found
 
     def keys(self, tenant_id: str | None = None, up_to: int = LATEST) -> list[Recorded]:
-        """What happened to a tenant's keys, or to everybody's, in order: those made, those revoked."""
+        """Return what happened to a tenant's keys, or to everybody's, in order: those made, those revoked."""
         whose, values = ("", []) if tenant_id is None else (" AND tenant_id = %b", [tenant_id])
         query = (
             f"SELECT {COLUMNS} FROM runfold.log WHERE topic IN ('security.key_created', 'security.key_revoked'){whose}"

@@ -100,7 +100,7 @@ def statements(text: str) -> Iterator[str]:
 
 @cache
 def _said() -> tuple[str, ...]:
-    """What the migrations say of rights, in order."""
+    """Return what the migrations say of rights, in order."""
     folder = resources.files("runfold.store") / "migrations"
     files = sorted(entry.name for entry in folder.iterdir() if entry.name[:4].isdigit())
     said = [
@@ -117,7 +117,7 @@ def _said() -> tuple[str, ...]:
 
 @cache
 def granted() -> frozenset[Grant]:
-    """What our roles may do, of all that the migrations grant and revoke."""
+    """Return what our roles may do, of all that the migrations grant and revoke."""
     held: set[Grant] = set()
     for statement in _said():
         if (found := _GRANT.match(statement)) is None:
@@ -157,7 +157,7 @@ def _takes(gone: Grant, grant: Grant) -> bool:
 
 
 def faults(connection: Connection) -> list[tuple[str, str]]:
-    """What is not as the migrations say: of which kind (role, owner, grant, row security), and the fact."""
+    """Return what is not as the migrations say: of which kind (role, owner, grant, row security), and the fact."""
     with connection.cursor(row_factory=psycopg.rows.tuple_row) as cursor:
         there = {role for (role,) in cursor.execute(_ROLES, [list(ROLES)])}
         found = [("role", f"the role {role} is missing") for role in ROLES if role not in there]

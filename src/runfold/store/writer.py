@@ -123,7 +123,7 @@ class Writer:
         return answer
 
     def _after_lost_hold(self, error: psycopg.Error, committing: Sequence[Row]) -> Placed:
-        """Where the rows stand, if they were stored before the connection broke. Raises LedgerUnavailable where not."""
+        """Return where the rows stand, if they were stored before the connection broke. Raises LedgerUnavailable where not."""
         if self._connection is not None and not self._connection.broken:
             raise unavailable(error) from error
         self._drop()
@@ -135,7 +135,7 @@ class Writer:
                     return stored
             except psycopg.Error as again:
                 raise _unknown(again) from error
-        fact = f"the database ended the session that held up all appends, and nothing was stored ({_first_line(error)})"
+        fact = f"the database ended the session that blocked all appends; nothing was stored ({_first_line(error)})"
         raise LedgerUnavailable(fact, "retry") from error
 
     def _repeated(self, rows: Sequence[Row]) -> Repeated | None:
@@ -182,8 +182,8 @@ class Writer:
 
 def _unknown(error: psycopg.Error) -> LedgerUnavailable:
     return LedgerUnavailable(
-        f"the connection broke and cannot be made again ({str(error).strip()}): unknown whether events are stored",
-        "repeat the command with the same ids: what is stored is not stored twice",
+        f"append failed ({str(error).strip()}); it is unknown whether the events were stored",
+        "repeat the command with the same ids",
     )
 
 
@@ -221,7 +221,7 @@ def _append(connection: Connection, rows: Sequence[Row], watched: Mapping[Stream
 
 
 def _find(connection: Connection, rows: Sequence[Row]) -> Placed | None:
-    """Where the rows stand, if an earlier try stored them: all of them or none, for they go in together."""
+    """Return where the rows stand, if an earlier try stored them: all of them or none, for they go in together."""
     with connection.cursor(row_factory=psycopg.rows.tuple_row) as cursor:
         found = cursor.execute(_FIND, [UuidArray((row.event_id for row in rows), len(rows))]).fetchone()
     assert found is not None, "a count is a row"  # noqa: S101

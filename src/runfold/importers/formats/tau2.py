@@ -35,7 +35,7 @@ class Usage(Shape):
 
 
 class Spoken(Shape):
-    """A message."""
+    """A message of the conversation."""
 
     role: Literal["system", "user", "assistant", "tool"]
     content: str | None = None

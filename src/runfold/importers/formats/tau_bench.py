@@ -32,7 +32,7 @@ class Call(Shape):
 
 
 class Spoken(Shape):
-    """A message."""
+    """A message of the conversation."""
 
     role: Literal["system", "user", "assistant", "tool"]
     content: str | None = None

@@ -1,0 +1,100 @@
+"""Words that nobody has to learn: docstrings are sentences, and private words of ours are in no text that anybody reads."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import runfold
+
+SOURCE = Path(runfold.__file__).parent
+ROOT = Path(__file__).parents[2]
+
+FRAGMENTS = frozenset(["of", "in", "by", "and", "that", "those", "with", "without", "up", "from", "not"])
+"""Words that a docstring cannot begin with: what follows has no subject and no verb."""
+
+PRIVATE_NAMES = frozenset({"Door", "Desk", "Behalf", "Elsewhere", "Entrance", "Try", "NotKnown", "Known", "Insight"})
+PRIVATE_WORDS = re.compile(
+    r"\b(?:Door|Desk|Elsewhere|Entrance|NotKnown|Insight|wall_off|walls? off|walled off|insist(?:s|ing|ed)?|bur(?:y|ies|ied)"
+    r"|lanes?|keepers?)\b"
+)
+RELEASED = "store/migrations/"
+"""Migrations keep the words that they were released with, and so do the columns that they made."""
+
+ALLOWED = {
+    "src/runfold/projector/filling.sql": {"lane"},  # a column
+    "src/runfold/cli/demo_story.py": {"Desk"},
+    "docs/glossary.md": {"lane"},  # says what not to say
+}
+
+
+def docstrings(source: str) -> Iterator[tuple[str, bool, str]]:
+    """Name, whether it is a class, and docstring of each class and function of a source text."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and (text := ast.get_docstring(node)):
+            yield node.name, isinstance(node, ast.ClassDef), text
+
+
+def fault(text: str, of_class: bool = False) -> str | None:
+    """Why a docstring's first paragraph is no sentence; None where it looks like one."""
+    first = " ".join(text.split("\n\n", maxsplit=1)[0].split())
+    if not re.match(r"[A-Z0-9`\"']", first):
+        return "begins with no capital"
+    if not re.search(r"[.:!?][`'\")]*$", first):
+        return "does not end with a full stop"
+    if len(re.findall(r"\w+", first)) < (2 if of_class else 3):
+        return "is no sentence"
+    if first.split()[0].strip("`,.:").lower() in FRAGMENTS:
+        return "begins in the middle of a sentence"
+    return None
+
+
+@pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: str(path.relative_to(SOURCE)))
+def test_a_docstring_is_a_sentence(path: Path) -> None:
+    found = {name: why for name, of_class, text in docstrings(path.read_text()) if (why := fault(text, of_class))}
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    "text", ["Of a row.", "In SQL.", "Says so.", "By tenant.", "a reader of events.", "Reads the events", "Those."]
+)
+def test_a_fragment_is_noticed(text: str) -> None:
+    assert fault(text) is not None
+
+
+def readable() -> Iterator[Path]:
+    """Every file of ours that is read by others."""
+    for folder, kinds in (("src/runfold", ("*.py", "*.sql", "*.html")), ("docs", ("*.md", "*.py")), ("schemas", ("*.json",))):
+        for kind in kinds:
+            yield from (ROOT / folder).rglob(kind)
+    yield from (ROOT / name for name in ("README.md", "CHANGELOG.md"))
+
+
+def private(text: str) -> set[str]:
+    return set(PRIVATE_WORDS.findall(text))
+
+
+def test_no_text_uses_a_private_word() -> None:
+    found = {}
+    for path in readable():
+        name = str(path.relative_to(ROOT))
+        words = private(path.read_text()) - ALLOWED.get(name, set())
+        if words and RELEASED not in name and name != "CHANGELOG.md":  # which says what was renamed
+            found[name] = words
+    assert found == {}
+
+
+def test_nothing_is_named_by_a_private_word() -> None:
+    for path in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            name = getattr(node, "name", None) or getattr(node, "id", None) or getattr(node, "attr", None)
+            assert name not in PRIVATE_NAMES, f"{path}: {name}"
+
+
+@pytest.mark.parametrize(
+    "text", ["`Desk.create_key`", "a lane of the rebuild", "to wall_off a table", "the Elsewhere", "the worker is buried"]
+)
+def test_a_private_word_is_noticed(text: str) -> None:
+    assert private(text)
