@@ -30,21 +30,21 @@ ALLOWED = {
 }
 
 
-def docstrings(source: str) -> Iterator[tuple[str, bool, str]]:
-    """Name, whether it is a class, and docstring of each class and function of a source text."""
+def docstrings(source: str) -> Iterator[tuple[str, str]]:
+    """Name and docstring of each class and function of a source text."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and (text := ast.get_docstring(node)):
-            yield node.name, isinstance(node, ast.ClassDef), text
+            yield node.name, text
 
 
-def fault(text: str, of_class: bool = False) -> str | None:
+def fault(text: str) -> str | None:
     """Why a docstring's first paragraph is no sentence; None where it looks like one."""
     first = " ".join(text.split("\n\n", maxsplit=1)[0].split())
     if not re.match(r"[A-Z0-9`\"']", first):
         return "begins with no capital"
     if not re.search(r"[.:!?][`'\")]*$", first):
         return "does not end with a full stop"
-    if len(re.findall(r"\w+", first)) < (2 if of_class else 3):
+    if len(re.findall(r"\w+", first)) < 2:
         return "is no sentence"
     if first.split()[0].strip("`,.:").lower() in FRAGMENTS:
         return "begins in the middle of a sentence"
@@ -53,7 +53,7 @@ def fault(text: str, of_class: bool = False) -> str | None:
 
 @pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: str(path.relative_to(SOURCE)))
 def test_a_docstring_is_a_sentence(path: Path) -> None:
-    found = {name: why for name, of_class, text in docstrings(path.read_text()) if (why := fault(text, of_class))}
+    found = {name: why for name, text in docstrings(path.read_text()) if (why := fault(text))}
     assert found == {}
 
 

@@ -130,7 +130,7 @@ class TurnWriter:
         return stage.source_run(self.number)
 
     def say(self, role: str, parts: tuple[Part, ...], message_id: str, envelope: Envelope, call: Call | None = None) -> None:
-        """A message."""
+        """Add a message."""
         self.talk.counts.messages += 1
         call_id = call.id if call else None
         self.do(

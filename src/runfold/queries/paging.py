@@ -54,7 +54,7 @@ def direction(default: Direction, but: str = "") -> Parameter:
 
 
 def ordered_by(default: str, more: str = "") -> Parameter:
-    """By what a list is sorted where nobody says, and what is to be known of its orders."""
+    """Return the default order of a list, and what is to be known of its orders."""
     return Parameter(f"What to sort by; {default} if not given.{more and ' '}{more}", default=default)
 
 
@@ -70,7 +70,7 @@ class Sort(NamedTuple):
     """All the words of the column, where it is not their letters that sort them."""
 
     def value(self, row: Any) -> Any:
-        """Of a row."""
+        """Return the value of the column in a row."""
         value = getattr(row, self.column)
         return self.ranks.index(value) + 1 if self.ranks else value
 

@@ -81,7 +81,7 @@ class Past:
             yield snapshot
 
     def _events_of_run(self, projection: AnyProjection, run_id: str) -> Iterator[Recorded]:
-        """In order; those of the run's approvals are found by the events with which it began to wait for them."""
+        """Yield them in order; those of the run's approvals are found by the events with which it began to wait for them."""
         types, stream = tuple(event.type for event in projection.events), self._reader.stream
         approvals = waited_for(stream(run_id, up_to=self._up_to, types=(RunWaiting.type,)))
         streams = (stream(each, up_to=self._up_to, types=types) for each in (run_id, *approvals))

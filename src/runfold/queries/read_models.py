@@ -77,7 +77,7 @@ class Snapshot:
     def _query_given(
         self, given: Mapping[str, Given], names: Sequence[str], text: str, parameters: Sequence[Any]
     ) -> list[tuple[Any, ...]]:
-        """Not prepared: a plan for any number of rows would be one for few."""
+        """Query without preparing: a plan for any number of rows would be one for few."""
         shown = {name: sql.Identifier(f"given_{name}") for name in names}
         each = [sql.SQL("{} AS MATERIALIZED ({})").format(shown[name], given[name].query) for name in names]
         query = sql.SQL("WITH {} ({})").format(sql.SQL(", ").join(each), sql.SQL(text).format(**shown))
@@ -224,7 +224,7 @@ def _states(connection: Connection, names: Sequence[str]) -> list[_Found]:
 
 
 def _standing(states: Sequence[_Found], wanted: int | None) -> Standing:
-    """Of several, as of the smallest of their positions."""
+    """Return where several read models stand: at the smallest of their positions."""
     least = min(states, key=lambda state: -1 if state.position is None else state.position)
     if least.position is None:
         raise _behind(least, least.head if wanted is None else wanted)

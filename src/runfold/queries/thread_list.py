@@ -64,7 +64,7 @@ def threads(source: LocalSource, **asked: Unpack[ThreadParameters]) -> Page[List
 
 
 def _metadata(reader: Reader, rows: Sequence[ThreadRow]) -> dict[int, dict[str, Any]]:
-    """By the position of the event that each thread began with. Raises UnreadableEvent."""
+    """Return metadata by the position of the event that each thread began with. Raises UnreadableEvent."""
     found = reader.at_positions(row.created_position for row in rows)
     return {
         position: recorded.event.metadata for position, recorded in found.items() if isinstance(recorded.event, ThreadCreated)

@@ -123,7 +123,7 @@ class UsageSum:
         known[name or ""] = _EXACT.add(known.get(name or "", Decimal(0)), amount)
 
     def totals(self, group: dict[str, Any]) -> UsageTotals:
-        """The line."""
+        """Return the line with its totals."""
         costs = {currency: _cost(*self.costs[currency]) for currency in sorted(self.costs)}
         only = next(iter(costs)) if len(costs) == 1 else None
         return UsageTotals.model_validate(
