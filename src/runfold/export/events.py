@@ -28,6 +28,7 @@ from runfold.export.order import Order, Outcome
 from runfold.store.codec import decode
 from runfold.store.cursor import Place
 from runfold.store.epochs import position_of
+from runfold.store.queries import named_queries
 
 EVENTS = "events"
 STRETCH = 10_000
@@ -36,6 +37,7 @@ SCHEMA_VERSION = 2
 """To be raised with every change to the columns."""
 
 _PAYLOAD = "CASE WHEN key_id IS NULL THEN convert_from(state, 'UTF8') END"
+_QUERIES = named_queries("runfold.export", "events.sql")
 _COLUMNS: list[tuple[str, str, str]] = [
     ("position", "bigint", "notification_id"),
     ("stream", "text", "originator_id"),
@@ -182,12 +184,8 @@ class EventExport:
         if self._order.tenant_id is None:  # positions have no hole
             end = min(end, after + most)
             return end - after, end
-        query = (
-            "SELECT count(*), max(found.position) FROM (SELECT notification_id AS position FROM runfold.log"
-            " WHERE notification_id > %b AND notification_id <= %b AND tenant_id = %b ORDER BY 1 LIMIT %b) AS found"
-        )
         ((rows, last),) = self._order.ledger.recorder.reader.of(self._order.tenant_id).rows(
-            query, [after, end, self._order.tenant_id, most]
+            _QUERIES["stretch"], [after, end, self._order.tenant_id, most]
         )
         return rows, last if rows == most else end
 

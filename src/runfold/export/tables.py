@@ -25,22 +25,10 @@ from runfold.ledger import Ledger
 from runfold.projections.registry import known, load
 from runfold.projector.tables import READ_SCHEMA
 from runfold.queries.read_models import ReadModels, Snapshot
+from runfold.store.queries import named_queries
 
 _TAKEN = f"{PASSING}taken-"
-_COLUMNS = """
-SELECT a.attname, format_type(a.atttypid, a.atttypmod)
-  FROM pg_attribute AS a
- WHERE a.attrelid = %b::regclass AND a.attnum > 0 AND NOT a.attisdropped
- ORDER BY a.attnum
-"""
-_KEY = """
-SELECT a.attname
-  FROM pg_index AS i
- CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k (attnum, ordinal)
-  JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
- WHERE i.indrelid = %b::regclass AND i.indisprimary
- ORDER BY k.ordinal
-"""
+_QUERIES = named_queries("runfold.export", "tables.sql")
 
 
 class TableExport:
@@ -78,13 +66,12 @@ class TableExport:
         """Return what there will be, without parts."""
         order, position = self._order, snapshot.standing.position
         ((generation, version, epoch),) = snapshot.query(
-            "SELECT m.generation, m.version, h.epoch FROM runfold.read_models AS m CROSS JOIN runfold.head AS h"
-            " WHERE m.name = %b AND m.state = 'live'",
+            _QUERIES["generation in use"],
             [order.table],
         )
         asked = [
             Asked(Column(name=name, type=kind), sql.Identifier(name))
-            for name, kind in snapshot.query(_COLUMNS, [f"{READ_SCHEMA}.{order.table}"])
+            for name, kind in snapshot.query(_QUERIES["columns"], [f"{READ_SCHEMA}.{order.table}"])
         ]
         wanted = Manifest(
             table=order.table,
@@ -108,7 +95,7 @@ class TableExport:
         if order.format == "parquet":
             self._require_exact(snapshot, asked)
         ((total,),) = snapshot.composed(sql.SQL("SELECT count(*) FROM {} WHERE {}").format(table, order.only_tenant))
-        key = [name for (name,) in snapshot.query(_KEY, [f"runfold_{order.table}_{wanted.generation}.{order.table}"])]
+        key = [name for (name,) in snapshot.query(_QUERIES["key"], [f"runfold_{order.table}_{wanted.generation}.{order.table}"])]
         source = sql.SQL("FROM {} WHERE {} ORDER BY {}").format(
             table, order.only_tenant, sql.SQL(", ").join(map(sql.Identifier, key))
         )

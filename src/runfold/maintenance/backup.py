@@ -22,6 +22,7 @@ from runfold.errors import BackupRefused
 from runfold.maintenance.pg_programs import complaint, find_program, running
 from runfold.sessions import connect_pinned
 from runfold.store.datastore import Connection, unavailable
+from runfold.store.queries import named_queries
 
 TRAVELS = frozenset({"log", "head", "epochs", "restores", "migrations", "locks"})
 """Tables of the schema runfold whose rows are in a backup."""
@@ -52,20 +53,7 @@ NOT_ALONG = (
     "what consumers have acknowledged: their cursors are with them, and they are told where they had seen more",
     "the mark file and the embedded database's folder: do not put them back with it",
 )
-SUMS = """
-SELECT count(*), min(e.notification_id), coalesce(max(e.notification_id), 0),
-       coalesce(mod(sum(mod(('x' || encode(substring(sha256(uuid_send(e.event_id) || e.state) FOR 8), 'hex'))
-                            ::bit(64)::bigint::numeric + 18446744073709551616, 18446744073709551616)), 18446744073709551616), 0)
-  FROM runfold.log AS e
-"""
-_MAY_DUMP = """
-SELECT r.rolsuper OR r.rolbypassrls,
-       EXISTS (SELECT FROM pg_catalog.pg_roles AS o
-                WHERE o.rolname = 'runfold_owner' AND pg_has_role(current_user, o.oid, 'MEMBER')),
-       current_user::text, current_setting('server_version_num')::int / 10000
-  FROM pg_catalog.pg_roles AS r
- WHERE r.rolname = current_user
-"""
+_QUERIES = named_queries("runfold.maintenance", "backup.sql")
 
 
 class Sums(BaseModel):
@@ -119,7 +107,7 @@ def read_note(file: Path) -> Note | None:
 def sums_of(connection: Connection) -> Sums:
     """Return what the log holds, as this connection sees it."""
     with connection.cursor(row_factory=tuple_row) as cursor:
-        events, first, last, digest = cursor.execute(SUMS).fetchone() or (0, None, 0, 0)
+        events, first, last, digest = cursor.execute(_QUERIES["sums"]).fetchone() or (0, None, 0, 0)
     return Sums(events=events, first_position=first, last_position=last, digest=int(digest))
 
 
@@ -150,7 +138,7 @@ def back_up(url: str, file: Path, pg_bin: Path | None, *, replace: bool = False,
 
 
 def _dump(connection: Connection, url: str, file: Path, passing: Path, pg_bin: Path | None, told: Told) -> Note:
-    sees_all, is_owner, role, server = one_row(connection, _MAY_DUMP)
+    sees_all, is_owner, role, server = one_row(connection, _QUERIES["may dump"])
     if not sees_all and not is_owner:
         raise BackupRefused(
             f"{role} does not see every row (row-level security), so its backup would be incomplete",

@@ -23,21 +23,9 @@ from runfold.store import rights
 from runfold.store.datastore import Connection, unavailable
 from runfold.store.marks import MarkFile, Seen
 from runfold.store.migrate import make_roles, migrate
+from runfold.store.queries import named_queries
 
-_STATE = """
-SELECT CASE WHEN to_regnamespace('runfold') IS NULL THEN 'none'
-            WHEN to_regclass('runfold.log') IS NULL AND NOT EXISTS (
-                 SELECT FROM pg_catalog.pg_class AS c WHERE c.relnamespace = to_regnamespace('runfold')) THEN 'bare'
-            WHEN to_regclass('runfold.log') IS NULL THEN 'foreign'
-            ELSE 'ledger' END, current_database()::text
-"""
-_SCHEMAS = """
-SELECT n.nspname
-  FROM pg_catalog.pg_namespace AS n
- WHERE n.nspname = 'runfold'
-    OR (pg_catalog.obj_description(n.oid, 'pg_namespace') = 'Read models of Runfold'
-        AND pg_catalog.pg_get_userbyid(n.nspowner) IN ('runfold_owner', 'runfold_projector'))
-"""
+_QUERIES = named_queries("runfold.maintenance", "restore.sql")
 
 
 @dataclass
@@ -117,7 +105,7 @@ def _checked(file: Path, note: Note | None) -> str:
 
 def _make_room(connection: Connection, *, drop_empty: bool) -> None:
     """Roles, and no schema of ours. Raises BackupRefused where there is something in the way."""
-    state, database = one_row(connection, _STATE)
+    state, database = one_row(connection, _QUERIES["state"])
     if state == "foreign":
         fact = f"the database {database} has a schema runfold that is not a ledger"
         raise BackupRefused(fact, "rename or drop it, or restore into another database")
@@ -132,7 +120,7 @@ def _make_room(connection: Connection, *, drop_empty: bool) -> None:
         if not drop_empty:
             fact = f"the database {database} holds a ledger without events"
             raise BackupRefused(fact, "give --yes to drop it and restore in its place")
-        for (name,) in connection.execute(_SCHEMAS).fetchall():
+        for (name,) in connection.execute(_QUERIES["schemas"]).fetchall():
             connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(name)))
     make_roles(connection)
     connection.execute("DROP SCHEMA runfold")  # which the dump makes; it is empty
@@ -188,8 +176,7 @@ def _seen(marks: MarkFile, epoch: UUID) -> Seen | None:
 def _receipt(connection: Connection, restored: Restored) -> None:
     sums = restored.sums
     connection.execute(
-        "INSERT INTO runfold.restores (epoch, file, sha256, bytes, first_position, last_position, events, digest)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+        _QUERIES["receipt"],
         [
             restored.epoch,
             restored.file.name,

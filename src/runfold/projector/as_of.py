@@ -30,6 +30,9 @@ from runfold.projector.team import read_head
 from runfold.store.codec import COLUMNS, decode
 from runfold.store.datastore import Connection, Datastore, unavailable
 from runfold.store.epochs import Lineage
+from runfold.store.queries import named_queries
+
+_QUERIES = named_queries("runfold.projector", "as_of.sql")
 
 PAGE = 10_000
 NOTE_SECONDS = 0.25
@@ -69,10 +72,7 @@ def version_of(projection: AnyProjection) -> str:
 def schemas(connection: Connection) -> list[PastSchema]:
     """All that were asked for and not dropped yet."""
     cursor = connection.cursor(row_factory=class_row(PastSchema))
-    return cursor.execute(
-        "SELECT schema, position, run_id, names, versions, epoch, ready, kept, done, total, error, created_at"
-        " FROM runfold.past_schemas ORDER BY schema"
-    ).fetchall()
+    return cursor.execute(_QUERIES["past schemas"]).fetchall()
 
 
 def drop(connection: Connection, schema: str) -> None:
@@ -190,9 +190,7 @@ def _begin(
         connection.execute(removal(schema))  # what was left half made
         connection.execute(filling.QUERIES["remove jobs of schema"], {"schema": schema})
         connection.execute(
-            "INSERT INTO runfold.past_schemas AS p (schema, position, run_id, names, versions, epoch)"
-            " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (schema) DO UPDATE"
-            " SET names = excluded.names, versions = excluded.versions, epoch = excluded.epoch, error = NULL",
+            _QUERIES["add past schema"],
             [schema, position, run_id, sorted(projections), sorted(map(version_of, projections.values())), epoch],
         )
         for projection in projections.values():

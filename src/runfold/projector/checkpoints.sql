@@ -9,24 +9,29 @@ SELECT m.name, m.generation, m.version, m.fingerprint, m.depends_on, m.source, m
  ORDER BY m.name, m.generation
 
 -- name: add read model
+-- Note a new generation of a read model.
 INSERT INTO runfold.read_models (name, generation, version, fingerprint, depends_on, source, types, state)
 VALUES (%(name)s, %(generation)s, %(version)s, %(fingerprint)s, %(depends_on)s, %(source)s, %(types)s, %(state)s)
 
 -- name: add checkpoint
+-- Begin the checkpoint of a generation.
 INSERT INTO runfold.checkpoints (name, generation, epoch, position)
 VALUES (%(name)s, %(generation)s, %(epoch)s, %(position)s)
 
 -- name: add receipt
+-- Note how many events up to the checkpoint a new generation has taken in, and their digest.
 INSERT INTO runfold.receipts (name, generation, first_position, last_position, events, digest)
 VALUES (%(name)s, %(generation)s, 1, %(position)s, %(events)s, %(digest)s)
 
 -- name: set state
+-- Set the state of a generation: filling, building, live or previous.
 UPDATE runfold.read_models
    SET state = %(state)s
  WHERE name = %(name)s
    AND generation = %(generation)s
 
 -- name: remove read model
+-- Remove a generation; what is noted of it goes with it.
 DELETE FROM runfold.read_models
  WHERE name = %(name)s
    AND generation = %(generation)s
@@ -45,6 +50,7 @@ VALUES (%(worker)s, 1, %(host)s, %(pid)s, %(names)s)
     ON CONFLICT (worker) DO UPDATE SET beat = w.beat + 1, names = excluded.names, beaten_at = clock_timestamp()
 
 -- name: workers
+-- Every worker that is known, with its last beat.
 SELECT worker, beat, host, pid, names, started_at
   FROM runfold.workers
  ORDER BY worker
@@ -93,6 +99,7 @@ SELECT m.generation, m.state, c.position, c.token
    FOR UPDATE OF c
 
 -- name: release
+-- Give a read model back, if it is still claimed under this token.
 UPDATE runfold.checkpoints
    SET worker = NULL
  WHERE name = %(name)s
@@ -133,6 +140,7 @@ SELECT a.name, a.generation, %(after)s + 1, %(up_to)s, a.events, a.digest
  WHERE (a.name, a.generation) NOT IN (SELECT name, generation FROM grown)
 
 -- name: receipts
+-- Which positions were applied to a generation, in order.
 SELECT first_position, last_position, events, digest
   FROM runfold.receipts
  WHERE name = %(name)s
@@ -155,6 +163,7 @@ SELECT m.name, m.generation, %(state)s, %(position)s, %(event_type)s, %(error)s,
        message = excluded.message, attempts = excluded.attempts
 
 -- name: end trouble
+-- Note that a generation has no trouble any more.
 DELETE FROM runfold.troubles
  WHERE name = %(name)s
    AND generation = %(generation)s
@@ -167,6 +176,7 @@ SELECT c.name, c.generation, extract(epoch FROM clock_timestamp() - next.recorde
  CROSS JOIN LATERAL (SELECT e.recorded_at FROM runfold.log AS e WHERE e.notification_id = c.position + 1 LIMIT 1) AS next
 
 -- name: types
+-- The types of events that a generation was made for.
 SELECT types
   FROM runfold.read_models
  WHERE name = %(name)s

@@ -13,32 +13,11 @@ from runfold.projector.checkpoints import ReadModel
 from runfold.projector.tables import Table
 from runfold.store.codec import COLUMNS, decode
 from runfold.store.datastore import Connection
+from runfold.store.queries import named_queries
 
 ROWS_AT_ONCE = 2000
 
-_BOTH = """
-  FROM {new} AS n
-  FULL JOIN (SELECT * FROM {old}) AS l USING ({key})
- CROSS JOIN LATERAL (SELECT l.position > %(up_to)s
-                         OR (l.position IS NULL AND EXISTS (
-                                SELECT FROM runfold.log AS e
-                                 WHERE e.tenant_id = n.tenant_id
-                                   AND e.thread_id = (SELECT thread_id FROM runfold.log WHERE notification_id = n.position)
-                                   AND e.notification_id > %(up_to)s
-                                   AND e.topic = ANY(%(types)s))) AS newer) AS since
-"""
-"""A row in use that is newer than the comparison says nothing of it. Nor does one that is gone, where its thread has gone on."""
-_COUNT = """
-SELECT count(*) FILTER (WHERE newer IS NOT TRUE) AS rows, count(*) FILTER (WHERE newer) AS newer,
-       count(*) FILTER (WHERE newer IS NOT TRUE AND (n.position IS NULL OR l.position IS NULL OR {differs})) AS different
-{both}"""
-_EXAMPLES = """
-SELECT {key}, {names}
-{both}
- WHERE newer IS NOT TRUE
-   AND (n.position IS NULL OR l.position IS NULL OR {differs})
- ORDER BY {key}
- LIMIT %(most)s"""
+_QUERIES = named_queries("runfold.projector", "comparing.sql")
 
 
 class Difference(NamedTuple):
@@ -125,14 +104,14 @@ def compare(
         "key": sql.SQL(", ").join(map(sql.Identifier, key)),
         "names": sql.SQL(", ").join(map(_old_and_new, others)),
         "differs": sql.SQL(" OR ").join(sql.SQL("l.{0} IS DISTINCT FROM n.{0}").format(sql.Identifier(name)) for name in others),
-        "both": sql.SQL(_BOTH).format(
+        "both": sql.SQL(_QUERIES["both"]).format(
             new=sql.Identifier(new.schema, new.name), old=old, key=sql.SQL(", ").join(map(sql.Identifier, key))
         ),
     }
     asked = {"up_to": up_to, "types": sorted(event.type for event in projection.events), "most": most}
-    counted = connection.execute(sql.SQL(_COUNT).format(**parts), asked).fetchone()
+    counted = connection.execute(sql.SQL(_QUERIES["count"]).format(**parts), asked).fetchone()
     assert counted is not None, "counting gives one row"  # noqa: S101
-    found = connection.execute(sql.SQL(_EXAMPLES).format(**parts), asked).fetchall() if counted["different"] else []
+    found = connection.execute(sql.SQL(_QUERIES["examples"]).format(**parts), asked).fetchall() if counted["different"] else []
     examples = [_explained(connection, projection, key, shared, row, up_to) for row in found]
     return Comparison(counted["rows"], counted["newer"], counted["different"], tuple(examples))
 
@@ -141,8 +120,7 @@ def _types(connection: Connection, schema: str, table: str) -> dict[str, str]:
     """A table's columns, and the type of each."""
     cursor = connection.cursor(row_factory=tuple_row)
     cursor.execute(
-        "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute"
-        " WHERE attrelid = to_regclass(format('%%I.%%I', %s::text, %s::text)) AND attnum > 0 AND NOT attisdropped",
+        _QUERIES["types"],
         [schema, table],
     )
     return dict(cursor.fetchall())

@@ -10,23 +10,28 @@ SELECT DISTINCT created.thread_id
  ORDER BY created.thread_id
 
 -- name: add job
+-- Begin a rebuild.
 INSERT INTO runfold.fillings (job, up_to, epoch, targets)
 VALUES (%(job)s, %(up_to)s, %(epoch)s, %(targets)s)
 
 -- name: add shard
+-- Add a range of threads to a rebuild, for one process at a time.
 INSERT INTO runfold.filling_lanes (job, lane, first_thread, end_thread)
 VALUES (%(job)s, %(shard)s, %(first_thread)s, %(end_thread)s)
 
 -- name: job
+-- What a rebuild fills, and up to where.
 SELECT job, up_to, epoch, targets
   FROM runfold.fillings
  WHERE job = %(job)s
 
 -- name: remove job
+-- Remove a rebuild with its shards.
 DELETE FROM runfold.fillings
  WHERE job = %(job)s
 
 -- name: remove jobs of schema
+-- Remove the rebuilds that fill a schema of the past.
 DELETE FROM runfold.fillings AS f
  WHERE EXISTS (SELECT FROM jsonb_array_elements(f.targets) AS t WHERE t ->> 1 = %(schema)s)
 
@@ -75,6 +80,7 @@ UPDATE runfold.filling_lanes
    AND NOT done
 
 -- name: progress
+-- How many shards of a rebuild are done, of how many, and how many events they took in.
 SELECT count(*) FILTER (WHERE done) AS done, count(*) AS shards, coalesce(sum(events), 0)::bigint AS events
   FROM runfold.filling_lanes
  WHERE job = %(job)s

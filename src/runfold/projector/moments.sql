@@ -30,6 +30,7 @@ UPDATE runfold.moments
    AND used_at < clock_timestamp() - least(expires_in / 10, interval '1 minute')
 
 -- name: ask again
+-- Use a moment that was asked for before; by name it stays.
 UPDATE runfold.moments
    SET used_at = clock_timestamp(), expires_in = %(expires_in)s, automatic = automatic AND %(automatic)s
  WHERE schema = %(schema)s
@@ -37,6 +38,7 @@ UPDATE runfold.moments
 RETURNING schema
 
 -- name: try again
+-- Let a schema of the past that failed be made again.
 UPDATE runfold.past_schemas
    SET error = NULL, done = 0
  WHERE schema = %(schema)s
@@ -50,14 +52,17 @@ SELECT (SELECT count(*) FROM runfold.moments AS m WHERE m.tenant_id = %(tenant)s
        EXISTS (SELECT FROM runfold.past_schemas AS p WHERE p.schema = %(schema)s) AS exists
 
 -- name: add schema
+-- Ask for a schema of the past, which is dropped when no moment uses it.
 INSERT INTO runfold.past_schemas (schema, position, names, versions, epoch, kept)
 VALUES (%(schema)s, %(position)s, %(names)s, %(versions)s, %(epoch)s, false)
 
 -- name: add moment
+-- Note that a tenant asked for a moment.
 INSERT INTO runfold.moments (tenant_id, schema, asked_by, expires_in, automatic)
 VALUES (%(tenant)s, %(schema)s, %(asked_by)s, %(expires_in)s, %(automatic)s)
 
 -- name: forget moment
+-- Forget a moment of a tenant.
 DELETE FROM runfold.moments
  WHERE tenant_id = %(tenant)s
    AND schema = %(schema)s
@@ -74,10 +79,12 @@ DELETE FROM runfold.moments AS m
                                    OFFSET %(most)s)
 
 -- name: forget expired
+-- Forget the moments that nobody used for as long as they were to be kept.
 DELETE FROM runfold.moments
  WHERE used_at + expires_in < clock_timestamp()
 
 -- name: unused
+-- The schemas of the past that no moment uses.
 SELECT p.schema
   FROM runfold.past_schemas AS p
  WHERE NOT p.kept
@@ -85,6 +92,7 @@ SELECT p.schema
  ORDER BY p.schema
 
 -- name: forget unused
+-- Forget a schema of the past, if no moment uses it.
 DELETE FROM runfold.past_schemas AS p
  WHERE p.schema = %(schema)s
    AND NOT p.kept
@@ -103,6 +111,7 @@ SELECT p.schema,
  ORDER BY p.created_at, p.schema
 
 -- name: fail
+-- Note why a schema of the past could not be made.
 UPDATE runfold.past_schemas
    SET error = %(error)s
  WHERE schema = %(schema)s

@@ -16,20 +16,13 @@ from psycopg.rows import tuple_row
 from runfold.errors import LedgerError, LedgerUnavailable, UsageError
 from runfold.store.datastore import Connection
 from runfold.store.marks import MarkFile, Seen
+from runfold.store.queries import named_queries
 from runfold.store.reader import Reader
 
 NOTE_SECONDS = 1.0
 
 _KNOWN = "%b::uuid, %b::bigint, %b::uuid, %b::timestamptz"
-_PRESENT = (
-    "SELECT h.epoch, has_function_privilege('runfold.follow_history(uuid, bigint, uuid, timestamptz)', 'EXECUTE')"
-    " AND current_setting('transaction_read_only') = 'off' FROM runfold.head AS h"
-)
-_LAST = (  # LATERAL … LIMIT makes it one look-up whatever the statistics say
-    "SELECT h.epoch, last.notification_id, last.event_id, last.recorded_at FROM runfold.head AS h CROSS JOIN LATERAL"
-    " (SELECT e.notification_id, e.event_id, e.recorded_at FROM runfold.log AS e"
-    " WHERE e.notification_id = h.position LIMIT 1) AS last"
-)
+_QUERIES = named_queries("runfold.store", "history.sql")
 _FOLLOW = f"SELECT epoch, began, common_position, lost_position FROM runfold.follow_history({_KNOWN})"
 _PARTED = f"SELECT reason, common_position, lost_position FROM runfold.parted({_KNOWN}) WHERE reason IS NOT NULL"
 
@@ -81,7 +74,7 @@ class History:
     def follow(self, connection: Connection) -> None:
         """Compare over a connection; begin a new history where that is due and may be. Raises psycopg.Error."""
         with self._turn, connection.cursor(row_factory=tuple_row) as cursor:
-            present, may_begin = cursor.execute(_PRESENT).fetchone() or (None, False)
+            present, may_begin = cursor.execute(_QUERIES["present"]).fetchone() or (None, False)
             asked = self._known(present)
             began = None
             if may_begin:
@@ -108,7 +101,7 @@ class History:
 
     def parted(self) -> Parting | None:
         """Return whether the database has parted from its history; nothing is begun. Raises UsageError, LedgerUnavailable."""
-        ((present, _),) = self._reader.rows(_PRESENT)
+        ((present, _),) = self._reader.rows(_QUERIES["present"])
         found = self._reader.rows(_PARTED, [present, *(self.marks.read(present) or (None, None, None))])
         return Parting(*found[0]) if found else None
 
@@ -124,7 +117,7 @@ class History:
 
     def look(self) -> None:
         """See how far the database is. Raises LedgerUnavailable."""
-        for epoch, position, event_id, recorded_at in self._reader.rows(_LAST):
+        for epoch, position, event_id, recorded_at in self._reader.rows(_QUERIES["last"]):
             if epoch == self.epoch and (self._seen is None or position > self._seen.position):
                 self._seen = Seen(position, event_id, recorded_at)
 

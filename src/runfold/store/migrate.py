@@ -16,6 +16,7 @@ from runfold.sessions import connect_pinned, require_own_session
 from runfold.store import rights
 from runfold.store.datastore import KEEPALIVES, Connection, unavailable
 from runfold.store.migration import Migration, Told, apply
+from runfold.store.queries import named_queries
 from runfold.store.reader import Reader
 
 _TRIES, _PAUSE_SECONDS = 21, 0.05
@@ -130,11 +131,7 @@ def _prepare(connection: Connection) -> list[str]:
         ) from None
     _at_once_with_others(
         connection,
-        "CREATE TABLE IF NOT EXISTS runfold.migrations ("
-        " number int PRIMARY KEY, name text NOT NULL, checksum text NOT NULL,"
-        " applied_at timestamptz NOT NULL DEFAULT now());"
-        "GRANT USAGE ON SCHEMA runfold TO runfold_app, runfold_projector, runfold_reader;"
-        "GRANT SELECT ON runfold.migrations TO runfold_app, runfold_projector, runfold_reader",
+        named_queries("runfold.store", "migrate.sql")["table of migrations"],
     )
     return [f"{name} belongs to runfold_owner again" for name in taken_over]
 

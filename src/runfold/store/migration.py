@@ -23,6 +23,7 @@ from runfold.errors import LedgerUnavailable, MigrationRefused
 from runfold.failpoint import reach
 from runfold.sessions import connect_pinned
 from runfold.store.datastore import Connection
+from runfold.store.queries import named_queries
 
 LOCK_SECONDS = 0.5
 PAUSE_SECONDS = 1.0
@@ -36,16 +37,7 @@ Told = Callable[[str], None]
 _STEP = re.compile(r"^-- step: *(.+)\n", re.MULTILINE)
 _BUILDS = re.compile(r"CREATE (?:UNIQUE )?INDEX CONCURRENTLY IF NOT EXISTS (\w+)\s+ON (runfold\.\w+)")
 _IS_VALID = "SELECT indisvalid FROM pg_catalog.pg_index WHERE indexrelid = to_regclass(%s)"
-_HOW_FAR = (
-    "SELECT phase, greatest(blocks_done, tuples_done), greatest(blocks_total, tuples_total)"
-    " FROM pg_catalog.pg_stat_progress_create_index WHERE pid = %s"
-)
-_HOLDERS = (
-    "SELECT DISTINCT a.pid, a.application_name, a.xact_start"
-    "  FROM pg_catalog.pg_locks AS l JOIN pg_catalog.pg_stat_activity AS a USING (pid)"
-    " WHERE l.relation = to_regclass('runfold.log') AND l.granted AND a.pid <> pg_backend_pid() AND a.xact_start IS NOT NULL"
-    " ORDER BY a.xact_start LIMIT 3"
-)
+_QUERIES = named_queries("runfold.store", "migration.sql")
 
 
 @dataclass(frozen=True)
@@ -133,7 +125,7 @@ def _holders(url: str) -> str:
     with connect_pinned(url) as connection:  # as who migrates, and not as the owner: who sees less
         return ", ".join(
             f"session {pid} ({application or 'no name'}, since {since:%H:%M:%S})"
-            for pid, application, since in connection.execute(_HOLDERS)
+            for pid, application, since in connection.execute(_QUERIES["holders"])
         )
 
 
@@ -162,7 +154,7 @@ def _watched(url: str, pid: int, told: Told) -> Iterator[None]:
             return
         with contextlib.suppress(psycopg.Error), connect_pinned(url) as connection:  # it only tells
             while not done.wait(LOOK_SECONDS):
-                if row := connection.execute(_HOW_FAR, [pid]).fetchone():
+                if row := connection.execute(_QUERIES["how far"], [pid]).fetchone():
                     phase, at, of = row
                     told(f"{phase}, {at:,} of {of:,}" if of else phase)
 

@@ -14,6 +14,9 @@ from runfold.errors import LedgerUnavailable, UsageError
 from runfold.store.codec import COLUMNS, decode
 from runfold.store.datastore import EVERY_TENANT, Datastore
 from runfold.store.filter import Filter, bounded_query, is_all, like, range_of, size_of
+from runfold.store.queries import named_queries
+
+_QUERIES = named_queries("runfold.store", "reader.sql")
 
 PAGE = 2000
 SEARCHED = 20_000
@@ -234,9 +237,5 @@ class TenantReader(Reader):
 
     def ends(self, streams: Sequence[str]) -> dict[str, tuple[int, int]]:
         """The last version of each stream, and its position. Streams without events are left out."""
-        query = (
-            "SELECT asked.stream, last.originator_version, last.notification_id FROM unnest(%b::text[]) AS asked (stream)"
-            " CROSS JOIN LATERAL (SELECT e.originator_version, e.notification_id FROM runfold.log AS e"
-            " WHERE e.originator_id = asked.stream AND e.tenant_id = %b ORDER BY e.originator_version DESC LIMIT 1) AS last"
-        )
-        return {stream: (version, position) for stream, version, position in self.rows(query, [list(streams), self.tenant])}
+        rows = self.rows(_QUERIES["ends"], [list(streams), self.tenant])
+        return {stream: (version, position) for stream, version, position in rows}

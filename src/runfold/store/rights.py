@@ -15,6 +15,7 @@ from psycopg import sql
 
 from runfold.errors import MigrationRefused
 from runfold.store.datastore import Connection
+from runfold.store.queries import named_queries
 
 OWNER = "runfold_owner"
 ROLES = (OWNER, "runfold_app", "runfold_projector", "runfold_reader")
@@ -26,48 +27,7 @@ _GRANT = re.compile(
 )
 _RENAMED = re.compile(r"ALTER (?:FUNCTION|TABLE|VIEW) runfold\.(\w+) RENAME TO (\w+)")
 _ROLES = "SELECT rolname FROM pg_catalog.pg_roles WHERE rolname = ANY(%s)"
-_STRAYS = """
-SELECT CASE WHEN c.relkind = 'v' THEN 'VIEW' WHEN c.relkind = 'S' THEN 'SEQUENCE' ELSE 'TABLE' END,
-       c.oid::regclass::text, r.rolname::text, r.rolsuper
-  FROM pg_catalog.pg_class AS c
-  JOIN pg_catalog.pg_roles AS r ON r.oid = c.relowner
- WHERE c.relnamespace = to_regnamespace('runfold') AND c.relkind IN ('r', 'p', 'v', 'm', 'S') AND r.rolname <> 'runfold_owner'
-   AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d
-                    WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype IN ('a', 'i'))
- UNION ALL
-SELECT 'ROUTINE', p.oid::regprocedure::text, r.rolname::text, r.rolsuper
-  FROM pg_catalog.pg_proc AS p
-  JOIN pg_catalog.pg_roles AS r ON r.oid = p.proowner
- WHERE p.pronamespace = to_regnamespace('runfold') AND r.rolname <> 'runfold_owner'
- UNION ALL
-SELECT 'SCHEMA', 'runfold', r.rolname::text, r.rolsuper
-  FROM pg_catalog.pg_namespace AS n
-  JOIN pg_catalog.pg_roles AS r ON r.oid = n.nspowner
- WHERE n.nspname = 'runfold' AND r.rolname <> 'runfold_owner'
- ORDER BY 1, 2
-"""
-_LACKING = """
-SELECT g.role, g.privilege, g.kind, g.name
-  FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[]) AS g (role, privilege, kind, name)
- WHERE CASE g.kind
-       WHEN 'SCHEMA' THEN NOT has_schema_privilege(g.role, g.name, g.privilege)
-       WHEN 'FUNCTION' THEN EXISTS (SELECT
-                                      FROM pg_catalog.pg_proc AS p
-                                     WHERE p.pronamespace = to_regnamespace('runfold')
-                                       AND 'runfold.' || p.proname = g.name
-                                       AND NOT has_function_privilege(g.role, p.oid, g.privilege))
-       ELSE to_regclass(g.name) IS NOT NULL AND NOT has_table_privilege(g.role, to_regclass(g.name), g.privilege)
-       END
- ORDER BY 4, 1, 2
-"""
-_OPEN = """
-SELECT DISTINCT 'runfold.' || p.proname
-  FROM pg_catalog.pg_proc AS p
- WHERE p.pronamespace = to_regnamespace('runfold')
-   AND 'runfold.' || p.proname = ANY(%s)
-   AND has_function_privilege('public', p.oid, 'EXECUTE')
- ORDER BY 1
-"""
+_QUERIES = named_queries("runfold.store", "rights.sql")
 _UNWALLED = "SELECT schema || '.' || name FROM runfold.unwalled WHERE owner <> 'runfold_projector' ORDER BY 1"
 
 
@@ -161,10 +121,12 @@ def faults(connection: Connection) -> list[tuple[str, str]]:
     with connection.cursor(row_factory=psycopg.rows.tuple_row) as cursor:
         there = {role for (role,) in cursor.execute(_ROLES, [list(ROLES)])}
         found = [("role", f"the role {role} is missing") for role in ROLES if role not in there]
-        strays = cursor.execute(_STRAYS).fetchall()
+        strays = cursor.execute(_QUERIES["strays"]).fetchall()
         found += [("owner", f"{name} belongs to {owner}, not to {OWNER}") for _, name, owner, _ in strays]
         found += [("grant", f"{grant} is not granted") for grant in _lacking(cursor, there)]
-        found += [("grant", f"everybody may call {name}") for (name,) in cursor.execute(_OPEN, [sorted(closed())]).fetchall()]
+        found += [
+            ("grant", f"everybody may call {name}") for (name,) in cursor.execute(_QUERIES["open"], [sorted(closed())]).fetchall()
+        ]
         found += [
             ("row security", f"row-level security does not keep tenants apart in {name}")
             for (name,) in cursor.execute(_UNWALLED).fetchall()
@@ -175,7 +137,7 @@ def faults(connection: Connection) -> list[tuple[str, str]]:
 def _lacking(cursor: psycopg.Cursor[tuple[str, ...]], there: set[str]) -> list[Grant]:
     wanted = [grant for grant in granted() if grant.role in there]
     columns: list[Sequence[str]] = [list(column) for column in zip(*wanted, strict=True)] or [[], [], [], []]
-    return [Grant(*row) for row in cursor.execute(_LACKING, columns)]
+    return [Grant(*row) for row in cursor.execute(_QUERIES["lacking"], columns)]
 
 
 def take_over(connection: Connection) -> list[str]:
@@ -185,7 +147,7 @@ def take_over(connection: Connection) -> list[str]:
     is none, and could have put anything there.
     """
     with connection.cursor(row_factory=psycopg.rows.tuple_row) as cursor:
-        strays = cursor.execute(_STRAYS).fetchall()
+        strays = cursor.execute(_QUERIES["strays"]).fetchall()
         for _, name, owner, is_super in strays:
             if not is_super:
                 raise MigrationRefused(

@@ -15,12 +15,9 @@ from runfold.errors import LedgerUnavailable
 from runfold.store.arrays import ByteaArray, Int2Array, Int8Array, TextArray, UuidArray, register
 from runfold.store.codec import Row, StreamKey
 from runfold.store.datastore import Connection, Datastore, unavailable
+from runfold.store.queries import named_queries
 
-_APPEND = (
-    "SELECT first_position, recorded_at, conflicts, actual_versions, conflicting_tenants FROM runfold.append("
-    "%b::text[], %b::int8[], %b::text[], %b::int2[], %b::bytea[], %b::text[],"
-    " %b::text[], %b::text[], %b::uuid[], %b::text[], %b::text[], %b::text[], %b::int8[], %b::text[], %b::bytea)"
-)
+_APPEND = named_queries("runfold.store", "writer.sql")["append"]
 SALT_BYTES = 16
 _NOTHING: Mapping[StreamKey, int] = MappingProxyType({})
 _FIND = "SELECT count(*), min(notification_id), max(recorded_at) FROM runfold.log WHERE event_id = ANY(%b)"
