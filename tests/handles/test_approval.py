@@ -164,7 +164,7 @@ def test_what_was_granted_is_used_once_and_only_for_what_was_approved(ledger: Le
         approval.consume({"order": 7}, execution_key="exec_1")  # other text, and the digest covers the text
     assert approval.consume('{"order": 7}', execution_key="exec_1").appended == 1
     assert approval.consume('{"order": 7}', execution_key="exec_1").appended == 0
-    with pytest.raises(CommandRefused, match="execution exec_1 used it already"):
+    with pytest.raises(CommandRefused, match="execution exec_1 has already used it"):
         other.approval(approval.id).consume('{"order": 7}', execution_key="exec_2")
     assert ledger.now.approval(approval.id).consumed_by == "exec_1"
 
@@ -357,7 +357,7 @@ def test_what_was_granted_in_time_is_used_until_its_time(ledger: Ledger, run: Ru
     before = ledger.position()
     with pytest.raises(CommandRefused, match=r"it could be used until .*; request a new approval"):
         granted[0].consume({"order": 7}, execution_key="exec_2", occurred_at=later - timedelta(hours=2))
-    with pytest.raises(CommandRefused, match="to be used until"):
+    with pytest.raises(CommandRefused, match="could be used until"):
         call.start(approval=granted[1])
     assert granted[2].consume({"order": 7}, execution_key="exec_1").appended == 0
     assert ledger.position() == before

@@ -188,7 +188,7 @@ def _resumed(request: Request, after: str) -> Place:
     try:
         return Cursor.parse(last)
     except UsageError:
-        fact = f"Last-Event-ID {last[:40]!r} is no position and no cursor"
+        fact = f"Last-Event-ID {last[:40]!r} is not a position or a cursor"
         raise UsageError(f"{fact}; send the id that came last, or none to begin") from None
 
 
