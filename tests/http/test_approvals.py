@@ -136,7 +136,7 @@ def test_what_was_granted_is_used_once_and_only_for_what_was_approved(client: ht
     assert consume('{"order": 7}', "exec_1").json()["appended"] == 1
     assert consume('{"order": 7}', "exec_1").json()["appended"] == 0
     twice = consume('{"order": 7}', "exec_2")
-    assert (twice.status_code, "exec_1 used it already" in twice.json()["rule"]) == (409, True)
+    assert (twice.status_code, "exec_1 has already used it" in twice.json()["rule"]) == (409, True)
     assert client.get(f"/approvals/{approval}").json()["consumed_by"] == "exec_1"
 
 

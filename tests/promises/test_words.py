@@ -42,9 +42,9 @@ def fault(text: str) -> str | None:
     first = " ".join(text.split("\n\n", maxsplit=1)[0].split())
     if not re.match(r"[A-Z0-9`\"']", first):
         return "begins with no capital"
-    if not re.search(r"[.:!?][`'\")]*$", first):
+    if not re.search(r"[.:!?…][`'\")]*$", first):
         return "does not end with a full stop"
-    if len(re.findall(r"\w+", first)) < 2:
+    if first == "Says so." or len(re.findall(r"\w+", first)) < 2:
         return "is no sentence"
     if first.split()[0].strip("`,.:").lower() in FRAGMENTS:
         return "begins in the middle of a sentence"

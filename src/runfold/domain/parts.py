@@ -8,14 +8,14 @@ from runfold.domain.values import Json, Label, Text, Value
 
 
 class TextPart(Value):
-    """Words."""
+    """A text part of a message."""
 
     type: Literal["text"] = "text"
     text: Text
 
 
 class ReasoningPart(Value):
-    """What the model thought aloud; `signature` or `encrypted` as its provider gave it."""
+    """The reasoning of the model; `signature` or `encrypted` as its provider gave it."""
 
     type: Literal["reasoning"] = "reasoning"
     text: Text
@@ -24,7 +24,7 @@ class ReasoningPart(Value):
 
 
 class FilePart(Value):
-    """A file: where it is, or its bytes in base64."""
+    """A file, given by its URL or as base64."""
 
     type: Literal["file"] = "file"
     media_type: Label
@@ -35,7 +35,7 @@ class FilePart(Value):
 
 
 class SourcePart(Value):
-    """What an answer rests on."""
+    """A source that an answer cites."""
 
     type: Literal["source"] = "source"
     url: Text | None = None
@@ -44,7 +44,7 @@ class SourcePart(Value):
 
 
 class DataPart(Value):
-    """Anything else, as JSON."""
+    """Any other content, as JSON."""
 
     type: Literal["data"] = "data"
     data: Json = None

@@ -221,7 +221,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 def _same_kinds(one: Any, other: Any) -> bool:
-    """Of two values that are equal."""
+    """Return whether two values that are equal in Python also have the same JSON types."""
     match one:
         case dict():
             return all(_same_kinds(member, other[key]) for key, member in one.items())

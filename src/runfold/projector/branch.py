@@ -8,7 +8,7 @@ from runfold.domain.event import Recorded
 
 
 class Leaving(NamedTuple):
-    """Up to where a run belongs to a path: its version there, and for what stands beside it, such as approvals, the position."""
+    """The point up to which a run belongs to a path: its version, and for its approvals the position."""
 
     version: int
     position: int

@@ -58,7 +58,7 @@ class Moment:
 
     @property
     def state(self) -> MomentState:
-        """In one word."""
+        """Return the state in one word."""
         if self.ready:
             return "ready"
         if self.error is not None:

@@ -46,7 +46,7 @@ class RowQueries:
 
     @cached_property
     def given(self) -> sql.Composed:
-        """Of an array of pieces: so the planner knows about how many rows there are."""
+        """Give the rows as an array of pieces: so the planner knows about how many rows there are."""
         return sql.SQL(
             "SELECT {} FROM unnest(%b::text[]) AS given (piece) CROSS JOIN LATERAL json_to_recordset(given.piece::json) AS r ({})"
         ).format(names_of(column.name for column in self._columns), self._shape(collated=True))

@@ -106,7 +106,7 @@ class Table(Generic[R]):
         )
 
     def _index_name(self, columns: tuple[str, ...]) -> sql.Composable:
-        """By what it is searched by; PostgreSQL's choice where that is too long for a name."""
+        """Name it by what it is searched by; PostgreSQL's choice where that is too long for a name."""
         name = f"{self.name}_tenant_id_{'_'.join(columns)}_idx"
         return sql.Identifier(name) if len(name) < NAME_BYTES else sql.SQL("")
 
@@ -249,5 +249,5 @@ def _let_read(relation: sql.Identifier) -> sql.Composed:
 
 
 def _execute_all(connection: Connection, statements: list[sql.Composed]) -> None:
-    """In one round trip: a table takes dozens."""
+    """Execute all statements in one round trip: a table takes dozens."""
     connection.execute(sql.SQL(";\n").join(statements), prepare=False)
