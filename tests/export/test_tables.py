@@ -123,14 +123,14 @@ def test_rows_of_other_tenants_are_left_out_unless_asked_for(folded: Ledger, nei
 
 
 def test_a_projection_of_ones_own_is_exported_by_its_name(recorded: Ledger, to: Path) -> None:
-    recorded.fold("tests.tests.tests.tests.tests.tests.tests.export.test_tables:Shares")
+    recorded.fold("tests.export.test_tables:Shares")
     assert export(recorded, "shares", "csv", to).new_rows == 1
-    assert export(recorded, "tests.tests.tests.tests.tests.tests.tests.export.test_tables:Shares", "csv", to).new_rows == 0
+    assert export(recorded, "tests.export.test_tables:Shares", "csv", to).new_rows == 0
     assert [row["tool"] for row in rows_of(to / "shares")] == ["look_up"]
 
 
 def test_parquet_refuses_to_cut_digits(recorded: Ledger, to: Path) -> None:
-    recorded.fold("tests.tests.tests.tests.tests.tests.tests.export.test_tables:Shares")
+    recorded.fold("tests.export.test_tables:Shares")
     with pytest.raises(ExportRefused, match=r"holds 0\.42857142857142857142\d+ in share.*jsonl or csv"):
         export(recorded, "shares", "parquet", to)
     assert not (to / "shares").exists()

@@ -34,7 +34,7 @@ def parse_duration(text: str) -> timedelta:
     except OverflowError:
         length = timedelta.max
     if length > LONGEST:
-        raise ValueError(f"{text!r} is longer than {LONGEST.days} days; leave it out for no end")
+        raise ValueError(f"{text!r} is longer than {LONGEST.days} days; leave it out for no limit")
     return length
 
 

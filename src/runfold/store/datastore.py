@@ -199,7 +199,7 @@ _NEXT_STEPS: list[tuple[type[Exception], str, bool]] = [
     (errors.SerializationFailure, "another session, or the standby's replication, came first; retry", True),
     (errors.DeadlockDetected, "a deadlock with another session; retry", True),
     (errors.TooManyConnections, "raise max_connections, or run fewer processes; retry", True),
-    (errors.InsufficientPrivilege, "use a role with the grant runfold_app", False),
+    (errors.InsufficientPrivilege, "use a role that was granted runfold_app", False),
     (
         errors.DataCorrupted,
         "a page on the server's disk is damaged: run `runfold check`, and restore a backup elsewhere",
