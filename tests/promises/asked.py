@@ -231,6 +231,8 @@ def doing(ledger: Ledger) -> None:
     run = thread.start_run("hello", goal={"id": "g9", "criteria": [{"id": "c", "description": "x y"}]})
     run.call_tool("search", {"n": 1}).succeed("ok")
     run.violate_constraint("c1", "hard", "broken")
+    for currency in ("EUR", "USD"):
+        run.report_cost("0.10", currency, usage_id="in_two_currencies")
     with ledger.batch() as batch:
         for _ in range(3):
             batch.create_thread(agent_id="sales").start_run()
@@ -240,6 +242,7 @@ def doing(ledger: Ledger) -> None:
     ledger.fold()
     ledger.now.goal_progress("g9")
     ledger.now.analyze_failure(run.id)
+    assert len(ledger.now.usage("model", run=run.id).total.costs) == 2
     ledger.projections()
 
 

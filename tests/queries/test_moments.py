@@ -104,7 +104,7 @@ def test_what_is_read_just_now_is_not_dropped_and_is_the_next_time(told: Ledger,
     view = told.prepare(told.position())
     reading = told.at(view.position)
     age(admin)
-    with reading._snapshot("run_summaries") as snapshot:
+    with reading.source.snapshot("run_summaries") as snapshot:
         age(admin)
         told.moments_of("default").sweep()
         assert schemas(admin) == {moments.schema_of(view.id)}
