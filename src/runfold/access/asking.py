@@ -34,4 +34,4 @@ class Access(Protocol):
         """Call `ended` when the caller's API key is good no more; call what is returned to be told no more."""
 
     async def close(self) -> None:
-        """The service ends: whatever is still to be done."""
+        """The server stops: whatever is still to be done."""

@@ -48,7 +48,7 @@ class KeyWatch:
                 self._loop.call_soon_threadsafe(self._end, key, "revoked")
 
     def close(self) -> None:
-        """The service ends."""
+        """The server stops."""
         if self._looking is not None:
             self._looking.cancel()
         self._open.clear()

@@ -1,4 +1,4 @@
-"""How much of everything the service takes, and what of it is taken just now: threads, and bytes of bodies."""
+"""How much of everything the server takes, and what of it is taken just now: threads, and bytes of bodies."""
 
 import contextlib
 import ctypes

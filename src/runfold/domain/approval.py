@@ -114,11 +114,7 @@ class Approval:
         if cast_already:
             self.refuse(command, f"{name} has already voted {cast_already.vote.verdict}; votes are final")
         self._check_voter(command, voter)
-        for person in _voices(voter) & self.voices.keys():
-            self.refuse(
-                command,
-                f"{self.voices[person]} has already voted for {person}; each person has one vote, so somebody else must decide",
-            )
+        self._check_voices(command, voter)
         vote = ApprovalVoteCast(
             voter=name,
             on_behalf_of=voter.on_behalf_of,
@@ -127,22 +123,34 @@ class Approval:
             edited_arguments_text=edited,
             response=response,
         )
-        votes = (*(ballot.vote for ballot in self.ballots.values()), Vote(voter=name, verdict=verdict, comment=comment))
-        if verdict == "deny":
-            return [vote, ApprovalDenied(reason=comment, votes=votes)]
+        return [vote, *self._decided_by(Vote(voter=name, verdict=verdict, comment=comment), edited)]
+
+    def _decided_by(self, vote: Vote, edited: str | None) -> Events:
+        """Return the decision that one more vote makes, if it makes one."""
+        votes = (*(ballot.vote for ballot in self.ballots.values()), vote)
+        if vote.verdict == "deny":
+            return [ApprovalDenied(reason=vote.comment, votes=votes)]
         effective = self.request.arguments_text if edited is None else edited
         agreeing = 1 + sum(
             ballot.vote.verdict == "approve" and ballot.arguments_text == effective for ballot in self.ballots.values()
         )
         if agreeing < self.request.rule.quorum:
-            return [vote]
+            return []
         granted = ApprovalGranted(
             effective_arguments_text=effective,
             effective_digest=digest(effective),
             edited=effective != self.request.arguments_text,
             votes=votes,
         )
-        return [vote, granted]
+        return [granted]
+
+    def _check_voices(self, command: str, voter: Actor) -> None:
+        """Refuse the vote of somebody for whom, or by whom, a vote was cast before."""
+        for person in _voices(voter) & self.voices.keys():
+            self.refuse(
+                command,
+                f"{self.voices[person]} has already voted for {person}; each person has one vote, so somebody else must decide",
+            )
 
     def vote_too_late(
         self,

@@ -81,7 +81,7 @@ class Launch:
     """One start of `postgres`, which ends up as nobody's child: it outlives us and we leave no zombie behind."""
 
     def __init__(self, place: Place, binaries: Binaries) -> None:
-        user, self._place, self._version = place.user, place, binaries.version
+        self._place, self._version = place, binaries.version
         place.make_socket_folder()
         # It may name a zombie too. postmaster.pid and the shared memory guard the data; this guards the socket alone.
         (place.socket_folder / f"{SOCKET}.lock").unlink(missing_ok=True)
@@ -102,22 +102,27 @@ class Launch:
         log = place.open_own(place.log_file.name, os.O_WRONLY | os.O_APPEND)
         try:
             self._log_start = os.fstat(log).st_size
-            started = subprocess.run(  # noqa: S603
-                ["/bin/sh", "-c", '"$@" >&2 & echo $!', "sh", *command],
-                cwd="/",
-                env=self._environment(),
-                stderr=log,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                start_new_session=True,
-                check=True,
-                user=user.uid if user else None,
-                group=user.gid if user else None,
-                extra_groups=[] if user else None,
-            )
+            self._pid = self._start(command, log)
         finally:
             os.close(log)
-        self._pid = int(started.stdout)
+
+    def _start(self, command: list[str], log: int) -> int:
+        """Start it as the user of its place, and return its process id."""
+        user = self._place.user
+        started = subprocess.run(  # noqa: S603
+            ["/bin/sh", "-c", '"$@" >&2 & echo $!', "sh", *command],
+            cwd="/",
+            env=self._environment(),
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+            check=True,
+            user=user.uid if user else None,
+            group=user.gid if user else None,
+            extra_groups=[] if user else None,
+        )
+        return int(started.stdout)
 
     def _environment(self) -> dict[str, str]:
         """PostgreSQL will not start while the process id of a killed one lives, though another process or a zombie

@@ -126,37 +126,41 @@ def _offered(request: Request) -> list[str]:
 
 def add_handlers(app: Starlette) -> None:
     """Turn every error into a problem: ours, those of validation, those of routing, and unexpected ones."""
+    app.add_exception_handler(ClientDisconnect, _gone)
+    app.add_exception_handler(LedgerError, _ledger_error)
+    app.add_exception_handler(ValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _routing)
+    app.add_exception_handler(Exception, _unexpected)
 
-    async def ledger_error(request: Request, error: Exception) -> Response:
-        assert isinstance(error, LedgerError)  # noqa: S101  it is registered for these
-        return of_ledger(request, error)
 
-    async def invalid(request: Request, error: Exception) -> Response:
-        assert isinstance(error, ValidationError)  # noqa: S101  it is registered for these
-        return of_ledger(request, refusal(error))
+async def _ledger_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, LedgerError)  # noqa: S101  it is registered for these
+    return of_ledger(request, error)
 
-    async def routing(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)  # noqa: S101  it is registered for these
-        details = {
-            404: "unknown path; GET /openapi.json lists all paths",
-            405: f"{request.method} is not allowed on this path; the header Allow lists what is",
-        }
-        headers = dict(error.headers or {})
-        if error.status_code == 405:
-            headers["Allow"] = ", ".join(_offered(request))
-        name = {404: "PathNotFound", 405: "MethodNotAllowed"}.get(error.status_code, "RequestRefused")
-        return problem(request, name, error.status_code, details.get(error.status_code, str(error.detail)), {}, headers)
 
-    async def unexpected(request: Request, error: Exception) -> Response:
-        _log.error("request failed", path=request.url.path, exc_info=error)
-        detail = "unexpected server error (logged); safe to retry with the same ids"
-        return problem(request, "Unexpected", 500, detail, {})
+async def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ValidationError)  # noqa: S101  it is registered for these
+    return of_ledger(request, refusal(error))
 
-    async def gone(_: Request, __: Exception) -> Response:
-        return Response(status_code=400)  # nobody reads it, and it is no fault of ours that a log should tell of
 
-    app.add_exception_handler(ClientDisconnect, gone)
-    app.add_exception_handler(LedgerError, ledger_error)
-    app.add_exception_handler(ValidationError, invalid)
-    app.add_exception_handler(HTTPException, routing)
-    app.add_exception_handler(Exception, unexpected)
+async def _routing(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101  it is registered for these
+    details = {
+        404: "unknown path; GET /openapi.json lists all paths",
+        405: f"{request.method} is not allowed on this path; the header Allow lists what is",
+    }
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(_offered(request))
+    name = {404: "PathNotFound", 405: "MethodNotAllowed"}.get(error.status_code, "RequestRefused")
+    return problem(request, name, error.status_code, details.get(error.status_code, str(error.detail)), {}, headers)
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    _log.error("request failed", path=request.url.path, exc_info=error)
+    detail = "unexpected server error (logged); safe to retry with the same ids"
+    return problem(request, "Unexpected", 500, detail, {})
+
+
+async def _gone(_: Request, __: Exception) -> Response:
+    return Response(status_code=400)  # nobody reads it, and it is no fault of ours that a log should tell of

@@ -137,7 +137,8 @@ def back_up(url: str, file: Path, pg_bin: Path | None, *, replace: bool = False,
     return note
 
 
-def _dump(connection: Connection, url: str, file: Path, passing: Path, pg_bin: Path | None, told: Told) -> Note:
+def _require_sees_all(connection: Connection) -> tuple[bool, int]:
+    """Return whether the role sees every row by itself, and the server's version. Raises BackupRefused."""
     sees_all, is_owner, role, server = one_row(connection, _QUERIES["may dump"])
     if not sees_all and not is_owner:
         raise BackupRefused(
@@ -146,6 +147,11 @@ def _dump(connection: Connection, url: str, file: Path, passing: Path, pg_bin: P
         )
     if one_row(connection, "SELECT to_regclass('runfold.head')") == (None,):
         raise BackupRefused("the database has no Runfold schema", "check that RUNFOLD_DATABASE_URL names the right one")
+    return sees_all, server
+
+
+def _dump(connection: Connection, url: str, file: Path, passing: Path, pg_bin: Path | None, told: Told) -> Note:
+    sees_all, server = _require_sees_all(connection)
     program = find_program("pg_dump", pg_bin, server)
     # The snapshot is held for as long as the dump takes, and no longer.
     connection.execute("SET idle_in_transaction_session_timeout = 0; SET statement_timeout = 0")
