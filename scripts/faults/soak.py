@@ -30,8 +30,6 @@ MOST_MIB = 700
 """No process may ever hold more."""
 GROWTH, GROWTH_MIB = 1.5, 80
 """How much more the processes of a kind may hold in the second half than in the first."""
-SETTLED_SECONDS = 15.0
-"""A worker that was started just now may end when the server dies under it; one that is at work goes on."""
 ALL_COMPARED_EVERY = 10
 """Rounds: to fold the whole log for each read model takes longer the longer the log is."""
 
@@ -78,7 +76,9 @@ class Soak:
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
         self.service = Service(stage)
-        self.workers: list[tuple[Worker, float]] = []
+        self.workers: list[Worker] = []
+        self.at_work: set[int] = set()
+        """Process ids of workers that were seen among those at work: such a one outlives its server, another may end with it."""
         self.beside: list[subprocess.Popen[bytes]] = []
         self.done: Counter[str] = Counter()
         self.peaks: list[dict[str, int]] = []
@@ -90,7 +90,7 @@ class Soak:
 
     def start_worker(self) -> None:
         """One more."""
-        self.workers.append((start_worker(self.stage), time.monotonic()))
+        self.workers.append(start_worker(self.stage))
 
     def do_round(self, number: int) -> None:
         """Do all that is planned to all that works, and see what became of it."""
@@ -130,13 +130,13 @@ class Soak:
     def look_after(self) -> None:
         """Start again what ended, which a worker that was at work must not; and see how much memory all take."""
         self.service.keep()
-        for worker, began in list(self.workers):
+        for worker in list(self.workers):
             if worker.poll() is not None:
-                self.workers.remove((worker, began))
-                self.stage.expect(
-                    time.monotonic() - began < SETTLED_SECONDS, f"a worker ended by itself, with {worker.returncode}"
-                )
+                self.workers.remove(worker)
+                self.stage.expect(worker.pid not in self.at_work, f"a worker ended by itself, with {worker.returncode}")
                 self.start_worker()
+        with self.stage.server.admin() as connection:
+            self.at_work |= {int(pid) for (pid,) in connection.execute("SELECT pid FROM runfold.workers")}
         peaks = self.peaks[-1]
         for kind, pids in self.pids().items():
             peaks[kind] = max([peaks.get(kind, 0), *map(_resident_mib, pids)])
@@ -147,7 +147,7 @@ class Soak:
         return {
             "writer": [crew.pid(name) for name in crew.alive()],
             "reader": [crew.pid(name) for name in crew.alive(readers=True)],
-            "worker": [worker.pid for worker, _ in self.workers],
+            "worker": [worker.pid for worker in self.workers],
             "service": [self.service.pid],
         }
 
@@ -237,7 +237,7 @@ def _kill_server(soaking: Soak, dice: float) -> None:
 
 
 def _kill_worker(soaking: Soak, dice: float) -> None:
-    worker, _ = soaking.workers.pop(int(dice * len(soaking.workers)))
+    worker = soaking.workers.pop(int(dice * len(soaking.workers)))
     worker.kill()
     worker.wait()
     soaking.start_worker()
@@ -245,7 +245,7 @@ def _kill_worker(soaking: Soak, dice: float) -> None:
 
 def _nap(soaking: Soak, dice: float) -> None:
     """A worker sleeps until others have taken over, and wakes with its old claims."""
-    worker, _ = soaking.workers[int(dice * len(soaking.workers))]
+    worker = soaking.workers[int(dice * len(soaking.workers))]
     worker.send_signal(signal.SIGSTOP)
     time.sleep(5.5)
     worker.send_signal(signal.SIGCONT)
