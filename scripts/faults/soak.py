@@ -136,7 +136,7 @@ class Soak:
                 self.stage.expect(worker.pid not in self.at_work, f"a worker ended by itself, with {worker.returncode}")
                 self.start_worker()
         with self.stage.server.admin() as connection:
-            self.at_work |= {int(pid) for (pid,) in connection.execute("SELECT pid FROM runfold.workers")}
+            self.at_work |= {int(str(pid)) for (pid,) in connection.execute("SELECT pid FROM runfold.workers")}
         peaks = self.peaks[-1]
         for kind, pids in self.pids().items():
             peaks[kind] = max([peaks.get(kind, 0), *map(_resident_mib, pids)])
