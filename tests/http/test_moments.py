@@ -481,7 +481,7 @@ def test_a_remote_ledger_is_told_what_to_do_and_does_it(told: Ledger, remote: Re
     assert len(lasting.schemas()) == 1
     assert remote.prepare(position, wait=False).id == made.id
     assert remote.prepare().position == told.position()
-    with pytest.raises(TooManyMoments, match="this tenant may have 2 moments"):
+    with pytest.raises(TooManyMoments, match="this tenant has 2 moments prepared, the most allowed"):
         remote.prepare(position - 1)
     remote.drop_moment(made.id)
     with pytest.raises(MomentNotFound):

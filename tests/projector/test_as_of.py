@@ -285,7 +285,7 @@ def test_a_schema_that_was_left_half_made_is_begun_again(
 ) -> None:
     position = fill(8)
     monkeypatch.setenv("RUNFOLD_FAILPOINT", "shard filled:2")
-    with pytest.raises(LedgerUnavailable, match="ended with -9"):
+    with pytest.raises(LedgerUnavailable, match="exited with -9"):
         ledger.make_schema("half", EVERY_TOY[0], as_of=position, processes=1)
     assert [(made.schema, made.ready) for made in ledger.schemas()] == [("half", False)]
     monkeypatch.delenv("RUNFOLD_FAILPOINT")

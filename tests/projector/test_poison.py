@@ -262,7 +262,7 @@ def test_a_value_that_its_column_gives_back_as_another_stops_it_where_it_first_s
     work({"loose": Loose()}).catch_up()
     model = books.model("loose")
     assert (model.trouble_position, model.position) == (POISON, POISON - 1)
-    assert "has facts = {'at': (1, 2)}, which its column gives back as {'at': [1, 2]}; mend" in (model.message or "")
+    assert "has facts = {'at': (1, 2)}, which its column gives back as {'at': [1, 2]}; fix" in (model.message or "")
 
 
 def test_a_table_that_was_dropped_by_hand_is_a_trouble_of_its_own(fill: Fill, work: Work, books: Books) -> None:

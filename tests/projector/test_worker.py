@@ -225,9 +225,9 @@ def test_another_tenants_rows_are_kept_apart(database: TestDatabase, fill: Fill,
 
 def test_a_worker_that_may_not_fold_says_so(database: TestDatabase) -> None:
     folding = worker.Worker(Datastore(database.url), TOYS)
-    with pytest.raises(LedgerUnavailable, match=r"may not build read models .*grant runfold_projector"):
+    with pytest.raises(LedgerUnavailable, match=r"may not build read models .*grant it runfold_projector"):
         folding.run(threading.Event())
-    with pytest.raises(LedgerUnavailable, match=r"may not build read models .*grant runfold_projector"):
+    with pytest.raises(LedgerUnavailable, match=r"may not build read models .*grant it runfold_projector"):
         folding.catch_up()
 
 

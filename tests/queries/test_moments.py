@@ -149,7 +149,7 @@ def test_what_was_left_half_made_is_carried_on_by_who_looks_next_and_dropped_whe
 ) -> None:
     position = told.position()
     monkeypatch.setenv("RUNFOLD_FAILPOINT", "shard filled")
-    with pytest.raises(LedgerUnavailable, match="ended with -9"):
+    with pytest.raises(LedgerUnavailable, match="exited with -9"):
         told.prepare(position)
     monkeypatch.delenv("RUNFOLD_FAILPOINT")
     (view,) = told.moments()

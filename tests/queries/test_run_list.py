@@ -314,7 +314,7 @@ def test_a_run_just_recorded_is_listed_once_its_position_is_asked_for(thread: Th
     ledger.fold("run_summaries")
     assert [row.run_id for row in ledger.now.runs(min_position=run.receipt.position).items] == [run.id]
     receipt = run.complete()
-    with pytest.raises(ReadModelBehind, match=f"is at position {run.receipt.position}, not at {receipt.position}"):
+    with pytest.raises(ReadModelBehind, match=f"is at position {run.receipt.position}, not yet at {receipt.position}"):
         ledger.now.runs(min_position=receipt.position, wait_seconds=0.05)
     assert [row.status for row in ledger.now.runs().items] == ["running"]
     ledger.fold("run_summaries")

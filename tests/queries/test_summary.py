@@ -244,9 +244,9 @@ def test_a_run_that_the_read_model_has_not_seen_is_behind_and_not_missing(thread
     ledger.fold()
     run = thread.start_run()
     assert run.receipt is not None
-    with pytest.raises(ReadModelBehind, match="the read model run_summaries is at position 1, not at 2"):
+    with pytest.raises(ReadModelBehind, match="the read model run_summaries is at position 1, not yet at 2"):
         ledger.now.summary(run.id)
-    with pytest.raises(ReadModelBehind, match="not at 3"):
+    with pytest.raises(ReadModelBehind, match="not yet at 3"):
         ledger.now.summary(run.id, min_position=run.receipt.position, wait_seconds=0.01)
 
 

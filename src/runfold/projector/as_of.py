@@ -78,7 +78,7 @@ def schemas(connection: Connection) -> list[PastSchema]:
 def drop(connection: Connection, schema: str) -> None:
     """Drop one, with all tables in it. Raises RebuildRefused for one that is not of these."""
     if not any(known.schema == schema for known in schemas(connection)):
-        raise RebuildRefused(schema, "is no schema that `rebuild --into` made", "`runfold schemas` lists those")
+        raise RebuildRefused(schema, "is not a schema made by `rebuild --into`", "`runfold schemas` lists them")
     with connection.transaction():
         connection.execute(removal(schema))
         connection.execute("DELETE FROM runfold.past_schemas WHERE schema = %s", [schema])
@@ -203,15 +203,15 @@ def require_free(connection: Connection, schema: str) -> None:
     if not _NAME.fullmatch(schema) or schema.startswith(("runfold", "pg_")) or schema == "public" or word is not None:
         raise RebuildRefused(
             schema,
-            "cannot be the name of a schema of yours",
-            "choose up to 63 small letters, digits and _, a letter first, no word of SQL, and neither runfold… nor pg_…",
+            "is not an allowed schema name",
+            "use up to 63 small letters, digits and _, a letter first, no SQL keyword, and neither runfold… nor pg_…",
         )
     if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [schema]).fetchone() is not None:
         raise RebuildRefused(
             schema, "is the name of a role, which would find what is in the schema before anything else", "choose another name"
         )
     if connection.execute("SELECT FROM pg_namespace WHERE nspname = %s", [schema]).fetchone() is not None:
-        raise RebuildRefused(schema, "is a schema of somebody else", "choose another name; nothing was changed in it")
+        raise RebuildRefused(schema, "exists and was not made by Runfold", "choose another name; nothing was changed in it")
 
 
 def fold_events(projections: Sequence[AnyProjection], pages: Iterable[list[Recorded]]) -> list[Standings]:
