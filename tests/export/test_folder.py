@@ -134,7 +134,7 @@ def test_two_exports_do_not_write_one_folder_at_once(recorded: Ledger, to: Path,
 
 
 def test_an_unknown_format_and_no_rows_a_part_are_mistakes_in_the_call(recorded: Ledger, to: Path) -> None:
-    with pytest.raises(UsageError, match="'orc' is no format to export in; there are parquet, jsonl, csv"):
+    with pytest.raises(UsageError, match="unknown export format 'orc'; expected one of parquet, jsonl, csv"):
         export(recorded, "events", "orc", to)
     with pytest.raises(UsageError, match="at least one row"):
         export(recorded, "events", "jsonl", to, rows_per_part=0)

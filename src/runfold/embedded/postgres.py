@@ -164,7 +164,7 @@ def _no_space(folder: Path) -> EmbeddedServerFailed:
 
 @contextlib.contextmanager
 def explained(folder: Path) -> Iterator[None]:
-    """What the operating system or the server refuses, as our own error."""
+    """Raise what the operating system or the server refuses as EmbeddedServerFailed."""
     try:
         yield
     except OSError as error:

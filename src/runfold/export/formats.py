@@ -136,7 +136,7 @@ def known_format(name: str) -> Format:
     for known in SUFFIXES:
         if known == name:
             return known
-    raise UsageError(f"{name!r} is no format to export in; there are {', '.join(SUFFIXES)}", format=name)
+    raise UsageError(f"unknown export format {name!r}; expected one of {', '.join(SUFFIXES)}", format=name)
 
 
 def without_controls(line: bytes) -> bytes:

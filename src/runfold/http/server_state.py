@@ -107,7 +107,7 @@ class ServerState:
             yield await bodies.read(request, self.limits, hold)
 
     async def parsed(self, request: Request, raw: bytes, parse: Callable[[Request, bytes], T]) -> T:
-        """What a body says, made of it here or, where it is large, in a thread. Raises as `parse`, and TooLarge, TooBusy."""
+        """Return what `parse` makes of a body; a large one is parsed in a thread. Raises as `parse`, and TooLarge, TooBusy."""
 
         def work() -> T:
             bodies.require_few_values(raw, self.limits.body_values)

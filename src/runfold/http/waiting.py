@@ -29,7 +29,7 @@ class Watch:
 
     @property
     def waiting(self) -> int:
-        """How many wait."""
+        """The number of questions that wait."""
         return sum(map(len, self._waiting.values()))
 
     async def reached(self, name: str, position: int, until: float) -> bool:

@@ -264,7 +264,7 @@ def _packed(projection: AnyProjection, table: Table[Any], rows: Standings) -> st
 
 @contextlib.contextmanager
 def _rows_of(projection: AnyProjection) -> Iterator[None]:
-    """What is wrong with a row stops its projection. Raises ProjectionStopped."""
+    """Stop the projection of a row that is wrong. Raises ProjectionStopped."""
     try:
         yield
     except (InvalidRow, psycopg.DataError, psycopg.IntegrityError, ValueError) as error:

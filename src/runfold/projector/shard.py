@@ -81,7 +81,7 @@ class Shard:
             self.table.require_kept(connection, dict(islice(folded.changed.items(), LOOKED_AT_ROWS)))
 
     def settle(self, folded: Folded, up_to: int) -> None:
-        """What was folded is stored."""
+        """Keep rows that were stored at hand, and move the claim on to the position that they are of."""
         self._keep({key: standing.row for key, standing in folded.changed.items()})
         while len(self._rows) > ROWS_AT_HAND:
             self._rows.popitem(last=False)

@@ -119,7 +119,7 @@ class Team:
                 self._refuse(connection, projection, error, others)
 
     def _forgive(self, connection: Connection) -> None:
-        """What was changed without a new version was put back: nobody need ask for it to go on."""
+        """Let read models go on whose projection was changed without a new version, and then put back."""
         back = [model for model in self.models if self.is_ours(model) and model.error == ProjectionChanged.__name__]
         for model in back:
             checkpoints.end_trouble(connection, model.name, model.generation)
@@ -183,7 +183,7 @@ class Team:
 
 
 def _require_this_history(connection: Connection, model: ReadModel) -> None:
-    """What was folded from a history that this one came from goes on, as far as both are the same. Raises BrokenCheckpoint."""
+    """Go on from what was folded of a history that this one came from, where both agree so far. Raises BrokenCheckpoint."""
     if model.epoch is None or model.position is None:
         raise BrokenCheckpoint(model.name, "has lost its checkpoint")
     head = read_head(connection)

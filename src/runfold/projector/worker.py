@@ -224,7 +224,7 @@ class Worker:
         self._team.drop(shard)
 
     def _switch_built(self, head: Head) -> None:
-        """What was in the making and has caught up takes the place of the one before."""
+        """Put what has caught up in the place of the one before it."""
         now = time.monotonic()
         for shard in list(self._team.shards.values()):
             if shard.building and shard.position >= head.position and shard.switch_not_before <= now:

@@ -242,7 +242,7 @@ def _words(value: Any) -> str:
 
 
 def _from_difference(text: str, other: str) -> str:
-    """What differs in a text, with a little of what comes before it."""
+    """Return the part of a text that differs, with a little of what comes before it."""
     one, two = " ".join(text.split()), " ".join(other.split())
     if one == two:
         return f"{one_line(one, _SHORT)} (only blanks and line ends differ)"

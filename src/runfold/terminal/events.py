@@ -56,7 +56,7 @@ def _short(stream: str) -> str:
 
 
 def in_a_few_words(recorded: "Recorded") -> str:
-    """What an event says: its fields, without those that only machines read."""
+    """Return the fields of an event, without those that only machines read."""
     fields = {
         name: value
         for name, value in recorded.event.model_dump(mode="json", exclude_defaults=True).items()

@@ -73,7 +73,7 @@ def frame(recorded: Recorded, epoch: UUID) -> bytes:
 
 
 def opening(position: int, epoch: UUID) -> bytes:
-    """What a stream begins with."""
+    """Return the beginning of a stream."""
     return b"retry: %d\nid: %b\n\n" % (RETRY_MS, cursor_of(position, epoch).encode())
 
 
@@ -89,12 +89,12 @@ def mark(name: str, position: int, epoch: UUID, facts: Mapping[str, Any]) -> byt
 
 
 def problem(error: LedgerError) -> dict[str, Any]:
-    """What is said of an error, as problem details."""
+    """Return an error as problem details."""
     error = disclosed(error)
     facts = {"type": f"urn:runfold:error:{type(error).__name__}", "status": error.http_status, "detail": str(error)}
     return {**facts, **error.facts} if isinstance(error, HistoryChanged) else facts
 
 
 def ended_with_key(error: KeyRefused) -> dict[str, Any]:
-    """What the end of a stream says whose key is good no more."""
+    """Return the end of a stream whose key was revoked or has expired."""
     return {"reason": str(error), **problem(error)}
