@@ -15,7 +15,7 @@ from psycopg.conninfo import make_conninfo
 
 import runfold
 from runfold import Ledger
-from runfold.projector import generations, locks
+from runfold.projector import as_of, generations, locks, rebuild
 from runfold.projector.connection import connect
 from runfold.projector.locks import is_held, rebuilding, take_session_lock
 from runfold.store.datastore import Connection, Datastore
@@ -153,7 +153,7 @@ def test_no_statement_depends_on_an_advisory_lock_that_others_can_name(database:
     source = Path(runfold.__file__).parent
     written = [path for path in source.rglob("*") if path.suffix in {".py", ".sql"} and path.parent.name != "migrations"]
     assert len(written) > 100
-    assert [path.name for path in written if re.search(r"pg_(try_)?advisory\w*\(", path.read_text(encoding="utf-8"))] == []
+    assert [path.name for path in written if re.search(r"pg_(try_)?advisory(?!_unlock_all)\w*\(", path.read_text(encoding="utf-8"))] == []
     with psycopg.connect(database.admin_url) as admin:
         found = admin.execute(
             "SELECT p.proname FROM pg_proc AS p WHERE p.pronamespace = 'runfold'::regnamespace AND p.prosrc ~ 'advisory'"
@@ -245,3 +245,30 @@ def test_who_waits_for_a_lock_gives_up_at_its_bound(projector: Callable[[], Conn
 def test_a_lock_that_is_not_there_is_refused(projector: Callable[[], Connection]) -> None:
     with pytest.raises(errors.InvalidParameterValue, match="there is no lock elsewhere"):
         locks.take_lock(projector(), "elsewhere")  # type: ignore[arg-type]  # on purpose
+
+
+def test_who_is_done_holds_up_nobody_though_the_server_has_not_seen_the_session_end(
+    ledger: Ledger, fill: Fill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(3)
+    ledger.fold()
+    open_still: list[Connection] = []
+
+    def kept_open(datastore: Datastore) -> Connection:
+        connection = connect(datastore)
+        open_still.append(connection)
+        connection.close = lambda: None
+        return connection
+
+    for module in (rebuild, as_of):
+        monkeypatch.setattr(module, "connect", kept_open)
+    try:
+        ledger.rebuild("usage", processes=1)
+        ledger.roll_back("usage")
+        ledger.make_schema("october", "usage", processes=1)
+        ledger.drop_schema("october")
+        ledger.make_schema("october", "usage", processes=1)
+    finally:
+        for connection in open_still:
+            psycopg.Connection.close(connection)
+    assert open_still

@@ -1,6 +1,5 @@
 """Read models of the past: the same folds, stopped at a position or kept to one path, in a schema to query and drop."""
 
-import contextlib
 import re
 import secrets
 import time
@@ -23,7 +22,7 @@ from runfold.projector import filling
 from runfold.projector.branch import Branch
 from runfold.projector.connection import connect
 from runfold.projector.filling import Job, Progress, Target
-from runfold.projector.locks import making, take_session_lock
+from runfold.projector.locks import closing, making, take_session_lock
 from runfold.projector.schemas import removal
 from runfold.projector.tables import InvalidRow, Table
 from runfold.projector.team import read_head
@@ -100,7 +99,7 @@ def make(
     Raises RebuildRefused for a name that cannot be, or is taken; ProjectionStopped, LedgerUnavailable.
     """
     try:
-        with contextlib.closing(connect(datastore)) as connection:
+        with closing(connect(datastore)) as connection:
             _wait_for_turn(connection, schema)
             epoch = read_head(connection).epoch
             _begin(connection, projections, schema, position, epoch, branch)

@@ -1,6 +1,10 @@
 """Locks in the database that only the projector's role can take: for a transaction, or for as long as a session lives."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Literal
+
+import psycopg
 
 from runfold.store.datastore import Connection
 
@@ -16,6 +20,17 @@ def take_session_lock(connection: Connection, name: str) -> bool:
     """Return whether the connection has the lock from now on, until it closes. It must be in autocommit, and does not wait."""
     row = connection.execute("SELECT runfold.take_session_lock(%s) AS taken", [name]).fetchone()
     return row is not None and bool(row["taken"])
+
+
+@contextlib.contextmanager
+def closing(connection: Connection) -> Iterator[Connection]:
+    """Close a connection at the end, and release its session locks before: the server takes a moment to see that it is closed."""
+    try:
+        yield connection
+    finally:
+        with contextlib.suppress(psycopg.Error):  # a broken one holds no locks
+            connection.execute("SELECT pg_catalog.pg_advisory_unlock_all()")
+        connection.close()
 
 
 def is_held(connection: Connection, name: str) -> bool:

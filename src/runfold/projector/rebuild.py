@@ -22,7 +22,7 @@ from runfold.projector.comparing import Comparison, compare
 from runfold.projector.connection import connect
 from runfold.projector.filling import Job, Target
 from runfold.projector.generations import Begun
-from runfold.projector.locks import rebuilding, take_session_lock
+from runfold.projector.locks import closing, rebuilding, take_session_lock
 from runfold.projector.tables import Table
 from runfold.projector.team import read_head
 from runfold.projector.worker import Worker
@@ -69,8 +69,7 @@ class Rebuild:
 
     def run(self) -> list[Rebuilt]:
         """Do it. Raises RebuildRefused, ProjectionStopped, LedgerUnavailable."""
-        connection = connect(self.datastore)
-        try:
+        with closing(connect(self.datastore)) as connection:
             self._lock(connection)
             by_thread = {name: each for name, each in self.projections.items() if each.partition == "thread"}
             if by_thread:
@@ -80,8 +79,6 @@ class Rebuild:
             else:
                 self._begin_others(connection)
                 self._catch_up(connection)
-        finally:
-            connection.close()
         return [self._found[name] for name in self.projections if name in self._found]
 
     def _begin_others(self, connection: Connection) -> None:
