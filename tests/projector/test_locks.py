@@ -153,7 +153,9 @@ def test_no_statement_depends_on_an_advisory_lock_that_others_can_name(database:
     source = Path(runfold.__file__).parent
     written = [path for path in source.rglob("*") if path.suffix in {".py", ".sql"} and path.parent.name != "migrations"]
     assert len(written) > 100
-    assert [path.name for path in written if re.search(r"pg_(try_)?advisory(?!_unlock_all)\w*\(", path.read_text(encoding="utf-8"))] == []
+    assert [
+        path.name for path in written if re.search(r"pg_(try_)?advisory(?!_unlock_all)\w*\(", path.read_text(encoding="utf-8"))
+    ] == []
     with psycopg.connect(database.admin_url) as admin:
         found = admin.execute(
             "SELECT p.proname FROM pg_proc AS p WHERE p.pronamespace = 'runfold'::regnamespace AND p.prosrc ~ 'advisory'"
