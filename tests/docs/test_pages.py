@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,8 +13,6 @@ from tests.docs.reader import Reader, shows, steps
 
 if TYPE_CHECKING:
     from tests.databases import TestDatabase
-
-pytestmark = pytest.mark.alone
 
 
 def _name(page: Path) -> str:
@@ -47,7 +45,13 @@ def reader(database: "TestDatabase", tmp_path: Path, monkeypatch: pytest.MonkeyP
     return Reader(database, tmp_path)
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if to_run(page)], ids=_name)
+def _param(page: Path) -> Any:
+    """A page that serves at the usual address needs the machine to itself."""
+    serves = any("runfold serve" in block.text for block, _ in to_run(page))
+    return pytest.param(page, id=_name(page), marks=[pytest.mark.alone] if serves else [])
+
+
+@pytest.mark.parametrize("page", [_param(page) for page in PAGES if to_run(page)])
 def test_what_a_page_shows_is_what_happens(page: Path, reader: Reader) -> None:
     if shutil.which("curl") is None:
         if os.environ.get("CI"):

@@ -10,8 +10,6 @@ import pytest
 from tests.docs.pages import ROOT
 from tests.docs.recipes import CONTRIBUTING, RECIPES, blocks_of, changed, copied, follow
 
-pytestmark = pytest.mark.alone
-
 BY_HAND = {"Add an event": 1, "Add a command": 6, "Add a projection": 1, "Add a list": 5, "Add an importer": 1}
 """How many files each recipe touches, tests of its own included where it has one."""
 
