@@ -16,7 +16,7 @@ serve: $(BIN)/.installed  ## set up, and serve the ledger over HTTP until Ctrl-C
 	@$(BIN)/runfold serve $(ARGS)
 
 test: $(BIN)/.installed-dev  ## set up, and run the tests on a real PostgreSQL
-	@$(BIN)/python -m pytest --numprocesses 3 --dist worksteal -m "not alone" $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal -m "not alone" $(ARGS)
 	@$(BIN)/python -m pytest -m alone $(ARGS)
 
 test-setup: $(BIN)/.installed-dev
