@@ -14,12 +14,14 @@ import psycopg
 import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
+from starlette.applications import Starlette
 
 from runfold import Ledger, Run, Settings, Thread
 from runfold.embedded.server import EmbeddedServer
 from runfold.http.app import create_app
 from runfold.queries.reading import Reading
 from runfold.store.migrate import migrate
+from tests.backups import empty_database
 from tests.databases import TestDatabase, fresh_database
 from tests.serving import Anybody, serving
 
@@ -113,6 +115,13 @@ def database(new_database: Callable[[], TestDatabase]) -> TestDatabase:
 
 
 @pytest.fixture
+def empty(database: TestDatabase) -> Iterator[TestDatabase]:
+    """A database with nothing in it."""
+    with empty_database(database) as made:
+        yield made
+
+
+@pytest.fixture
 def settings(database: TestDatabase) -> Settings:
     """Settings that point at this test's database."""
     return database.settings
@@ -188,9 +197,15 @@ def stalled(database: TestDatabase) -> Callable[[], contextlib.AbstractContextMa
 
 
 @pytest.fixture
-def address(ledger: Ledger) -> Iterator[str]:
-    """Where this test's service is. It lets everybody in."""
-    with serving(create_app(ledger, Anybody())) as address:
+def app(ledger: Ledger) -> Starlette:
+    """This test's service. It lets everybody in."""
+    return create_app(ledger, Anybody())
+
+
+@pytest.fixture
+def address(app: Starlette) -> Iterator[str]:
+    """Where this test's service is."""
+    with serving(app) as address:
         yield address
 
 

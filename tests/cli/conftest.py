@@ -47,6 +47,18 @@ Command = Callable[..., Answer]
 Process = Callable[[Sequence[str]], "subprocess.Popen[str]"]
 
 
+def calling(capsys: pytest.CaptureFixture[str]) -> Command:
+    """Return what calls the command in this process, and answers with what was printed."""
+
+    def call(*arguments: str) -> Answer:
+        capsys.readouterr()
+        code = main(arguments)
+        printed = capsys.readouterr()
+        return Answer(code, printed.out, printed.err)
+
+    return call
+
+
 @pytest.fixture
 def environment(database: "TestDatabase", tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The environment of a person who uses this test's database."""
@@ -64,13 +76,7 @@ def environment(database: "TestDatabase", tmp_path: Path, monkeypatch: pytest.Mo
 def runfold(environment: None, capsys: pytest.CaptureFixture[str]) -> Command:
     """Calls the command in this process: `runfold("threads", "--json")`."""
 
-    def call(*arguments: str) -> Answer:
-        capsys.readouterr()
-        code = main(arguments)
-        printed = capsys.readouterr()
-        return Answer(code, printed.out, printed.err)
-
-    return call
+    return calling(capsys)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -15,7 +14,7 @@ from runfold.maintenance.backup import STAYS
 from runfold.maintenance.pg_programs import environment_of, find_program
 from runfold.store import rights
 from runfold.store.migrate import migrate
-from tests.backups import empty_database, owners_and_grants, tell
+from tests.backups import owners_and_grants, tell
 from tests.cli.conftest import Command
 from tests.databases import TestDatabase
 from tests.docs.pages import block_with
@@ -26,13 +25,6 @@ def told(ledger: Ledger) -> Ledger:
     """A ledger with some of everything in it, folded."""
     tell(ledger)
     return ledger
-
-
-@pytest.fixture
-def empty(database: TestDatabase) -> Iterator[TestDatabase]:
-    """A database with nothing in it."""
-    with empty_database(database) as made:
-        yield made
 
 
 @pytest.fixture

@@ -16,13 +16,12 @@ from psycopg.conninfo import conninfo_to_dict
 from runfold import Ledger, LedgerUnavailable, Settings
 from runfold.access.keys import Keys
 from runfold.cli.demo_story import AGENT, Cast, tell
-from runfold.cli.main import main
 from runfold.embedded.place import find_place
 from runfold.embedded.server import EmbeddedServer
 from runfold.errors import LedgerError, ReadModelBehind
 from runfold.http.app import create_app
 from runfold.queries.reading import Reading
-from tests.cli.conftest import Answer, Command
+from tests.cli.conftest import Command, calling
 from tests.cli.reads import READS
 from tests.faults.copies import copied, settings_of, stopped
 from tests.serving import Anybody, serving
@@ -101,13 +100,7 @@ def reader(pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
     monkeypatch.setenv("RUNFOLD_DATABASE_URL", pair.url)
     monkeypatch.setenv("RUNFOLD_HOME", str(tmp_path / "home"))
 
-    def call(*arguments: str) -> Answer:
-        capsys.readouterr()
-        code = main(arguments)
-        printed = capsys.readouterr()
-        return Answer(code, printed.out, printed.err)
-
-    return call
+    return calling(capsys)
 
 
 COMMANDS: dict[str, Callable[[Cast], list[str]]] = {

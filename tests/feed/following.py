@@ -1,12 +1,18 @@
-"""What a subscription delivers, collected."""
+"""Events to follow, and what a subscription delivers, collected."""
 
 import threading
 
-from runfold import Subscription
+from runfold import Ledger, Subscription
 from tests.waiting import until
 
 SECONDS = 30
 """For what takes no time, on a machine that others use as well."""
+
+
+def record(ledger: Ledger, up_to: int) -> None:
+    """Record events until the ledger has come to a position."""
+    while ledger.position() < up_to:
+        ledger.create_thread(agent_id="a")
 
 
 def positions(subscription: Subscription, count: int | None = None) -> list[int]:

@@ -4,7 +4,6 @@ import contextlib
 import re
 import threading
 import time
-from collections.abc import Iterator
 from random import Random
 
 import httpx2
@@ -36,12 +35,6 @@ def run(ledger: Ledger) -> Run:
 def app(ledger: Ledger) -> Starlette:
     """The service; its heartbeats come often, and it waits for nobody."""
     return create_app(ledger, Anybody(), QUICK)
-
-
-@pytest.fixture
-def address(app: Starlette) -> Iterator[str]:
-    with serving(app) as address:
-        yield address
 
 
 @pytest.mark.row("AG-12")

@@ -9,6 +9,7 @@ import pytest
 
 from runfold import HistoryChanged, Ledger, Settings
 from tests.databases import TestDatabase
+from tests.feed.following import record
 from tests.http.streams import Stream, names, positions
 from tests.put_back import put_back
 
@@ -17,11 +18,6 @@ from tests.put_back import put_back
 def settings(database: TestDatabase, tmp_path: Path) -> Settings:
     """This test's database, and a mark file of its own."""
     return database.settings.model_copy(update={"mark_file": tmp_path / "marks.json"})
-
-
-def record(ledger: Ledger, up_to: int) -> None:
-    while ledger.position() < up_to:
-        ledger.create_thread(agent_id="a")
 
 
 @pytest.mark.fault("K8")

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import get_args
 
 import httpx2
@@ -42,13 +42,6 @@ def status(view: KeyView) -> str:
 def app(ledger: Ledger) -> Starlette:
     """This test's service. It asks for keys."""
     return create_app(ledger, Keys(ledger))
-
-
-@pytest.fixture
-def address(app: Starlette) -> Iterator[str]:
-    """Where it is."""
-    with serving(app) as address:
-        yield address
 
 
 # Who a key is

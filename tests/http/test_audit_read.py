@@ -1,7 +1,5 @@
 """What only `audit:read` shows: keys, and requests that were turned away; and what nobody is shown over HTTP."""
 
-from collections.abc import Iterator
-
 import httpx2
 import pytest
 from starlette.applications import Starlette
@@ -14,7 +12,6 @@ from runfold.http.app import create_app, described
 from tests.http.every_route import ALL_ROUTES, path_of
 from tests.http.keys import make_key, with_key
 from tests.http.streams import Stream, names, positions
-from tests.serving import serving
 from tests.waiting import soon
 
 SECRET = "the label of a key"
@@ -23,12 +20,6 @@ SECRET = "the label of a key"
 @pytest.fixture
 def app(ledger: Ledger) -> Starlette:
     return create_app(ledger, Keys(ledger))
-
-
-@pytest.fixture
-def address(app: Starlette) -> Iterator[str]:
-    with serving(app) as address:
-        yield address
 
 
 @pytest.fixture

@@ -42,12 +42,6 @@ def app(ledger: Ledger) -> Starlette:
 
 
 @pytest.fixture
-def address(app: Starlette) -> Iterator[str]:
-    with serving(app) as address:
-        yield address
-
-
-@pytest.fixture
 def told(settings: Settings) -> Iterator[Serve]:
     """Serves the same database under other settings: `told(trusted_proxies="10.0.0.0/8")` is a client of it."""
     with contextlib.ExitStack() as stack:

@@ -20,7 +20,6 @@ from runfold.http.app import create_app
 from runfold.store.codec import StreamKey
 from tests.http.keys import make_key, with_key
 from tests.http.streams import Block, Stream
-from tests.serving import serving
 from tests.waiting import soon
 
 PATHS = ("/events", "/threads/thread_1/events", "/runs/run_1/events", "/events?types=approval.*", "/events?up_to=999999999")
@@ -30,12 +29,6 @@ PATHS = ("/events", "/threads/thread_1/events", "/runs/run_1/events", "/events?t
 def app(ledger: Ledger) -> Starlette:
     ledger.create_thread(thread_id="thread_1", agent_id="support").start_run(run_id="run_1")
     return create_app(ledger, Keys(ledger), Limits(heartbeat_seconds=3600))  # no heartbeat: every one of them is silent
-
-
-@pytest.fixture
-def address(app: Starlette) -> Iterator[str]:
-    with serving(app) as address:
-        yield address
 
 
 def opened(address: str, path: str, key: str) -> Stream:

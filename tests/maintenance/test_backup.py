@@ -1,6 +1,6 @@
 """A backup holds the log whole, as of one moment; restored, it begins a new history, and its rights are as migrations say."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from runfold.maintenance.restore import restore
 from runfold.store import rights
 from runfold.store.marks import MarkFile
 from runfold.store.migrate import migrate
-from tests.backups import empty_database, events, owners_and_grants, tell
+from tests.backups import events, owners_and_grants, tell
 from tests.databases import TestDatabase
 
 ROLES = ("runfold_owner", "runfold_app", "runfold_projector", "runfold_reader")
@@ -34,13 +34,6 @@ def story(ledger: Ledger) -> Ledger:
     """A ledger with some of everything in it, folded."""
     tell(ledger)
     return ledger
-
-
-@pytest.fixture
-def empty(database: TestDatabase) -> Iterator[TestDatabase]:
-    """A database with nothing in it."""
-    with empty_database(database) as made:
-        yield made
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import typer
 
 from runfold.cli.call import Call
 from runfold.cli.identity import As, person
-from runfold.cli.lists import answer, asking, print_page
+from runfold.cli.lists import answer, asking, print_page, with_words
 from runfold.cli.options import At, Fold
 
 if TYPE_CHECKING:
@@ -35,8 +35,7 @@ def approvals(
         page = reading.approvals(**asked)
         words = reading.approval_words(page.items)
     if call.json:
-        items = [{**row.model_dump(mode="json"), "words": words[row.approval_id].model_dump(mode="json")} for row in page.items]
-        answer(call, page, items)
+        answer(call, page, with_words(page.items, (words[row.approval_id] for row in page.items)))
         return
     from runfold.terminal.tables import approval_table
 

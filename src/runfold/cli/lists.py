@@ -15,8 +15,9 @@ from runfold.cli.call import Call
 from runfold.cli.folding import as_json, ready
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from pydantic import BaseModel
     from rich.console import RenderableType
 
     from runfold.queries.page import Page
@@ -202,6 +203,13 @@ def asking(call: Call, *read_models: str, fold: bool, at: str | None) -> "Iterat
         if at is None and (read_models or fold):
             ready(call, ledger, *read_models, fold=fold)
         yield ledger.now if at is None else ledger.at(at)
+
+
+def with_words(rows: "Iterable[BaseModel]", words: "Iterable[BaseModel]") -> list[dict[str, Any]]:
+    """Return rows as JSON, each with its texts, which stand in the log and not in the row, under `words`."""
+    return [
+        {**row.model_dump(mode="json"), "words": texts.model_dump(mode="json")} for row, texts in zip(rows, words, strict=True)
+    ]
 
 
 def answer(call: Call, page: "Page[Any]", items: "Sequence[Any] | None" = None) -> None:

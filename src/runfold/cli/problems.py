@@ -6,7 +6,7 @@ import typer
 
 from runfold.cli.call import Call
 from runfold.cli.folding import as_json
-from runfold.cli.lists import answer, asking, print_page
+from runfold.cli.lists import answer, asking, print_page, with_words
 from runfold.cli.options import At, Fold
 
 if TYPE_CHECKING:
@@ -31,11 +31,7 @@ def problems(
         page = reading.problems(**asked)
         words = reading.problem_words(page.items)
     if call.json:
-        items = [
-            {**row.model_dump(mode="json"), "words": words[row.run_id, row.problem_id].model_dump(mode="json")}
-            for row in page.items
-        ]
-        answer(call, page, items)
+        answer(call, page, with_words(page.items, (words[row.run_id, row.problem_id] for row in page.items)))
         return
     from runfold.terminal.tables import problem_table
 

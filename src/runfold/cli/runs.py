@@ -6,7 +6,7 @@ import typer
 
 from runfold.cli.call import Call, pinned
 from runfold.cli.folding import as_json, ready
-from runfold.cli.lists import answer, asking, print_page
+from runfold.cli.lists import answer, asking, print_page, with_words
 from runfold.cli.options import At, Fold, RunId
 
 if TYPE_CHECKING:
@@ -112,11 +112,7 @@ def decisions(call: Call, *, at: At = None, fold: Fold = False, **asked: Any) ->
         page = reading.decisions(**asked)
         words = reading.decision_words(page.items)
     if call.json:
-        items = [
-            {**row.model_dump(mode="json"), "words": words[row.run_id, row.decision_id].model_dump(mode="json")}
-            for row in page.items
-        ]
-        answer(call, page, items)
+        answer(call, page, with_words(page.items, (words[row.run_id, row.decision_id] for row in page.items)))
         return
     from runfold.terminal.tables import decision_table
 
