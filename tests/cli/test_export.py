@@ -43,7 +43,7 @@ def test_a_read_model_is_folded_first_where_that_is_asked_for(runfold: Command, 
 def test_mistakes_are_told_with_their_exit_codes(runfold: Command, story: Cast) -> None:
     for arguments, code, words in (
         (("nothing",), 3, "there is no projection 'nothing'"),
-        (("events", "--format", "orc"), 2, "'orc' is no format"),
+        (("events", "--format", "orc"), 2, "unknown export format 'orc'"),
         (("events", "--up-to", "81"), 2, "position 81 is not in the ledger"),
         (("events", "--fold"), 2, "--fold applies to read models"),
     ):
