@@ -32,7 +32,11 @@ class EarlierCopy:
         self._name = str(parts["dbname"])
         self._server = make_conninfo(database.admin_url, dbname="postgres")
         self._copy = f"{self._name}_copy"
+        # A copy is made of a database that nobody is connected to: who is connected tries again until they may.
+        self._run("ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        self._run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = {text}")
         self._run("CREATE DATABASE {copy} TEMPLATE {name} STRATEGY file_copy")
+        self._run("ALTER DATABASE {name} ALLOW_CONNECTIONS true")
         self._run("GRANT CREATE ON DATABASE {copy} TO runfold_projector")
 
     def take_over(self) -> None:
@@ -41,10 +45,6 @@ class EarlierCopy:
         self._run("ALTER DATABASE {copy} RENAME TO {name}")
 
     def _run(self, statement: str) -> None:
+        names = {"name": sql.Identifier(self._name), "copy": sql.Identifier(self._copy), "text": sql.Literal(self._name)}
         with psycopg.connect(self._server, autocommit=True) as connection:
-            # A copy is made of a database that nobody is connected to; those who are connect again.
-            others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
-            connection.execute(others, [self._name])
-            connection.execute(
-                sql.SQL(statement).format(name=sql.Identifier(self._name), copy=sql.Identifier(self._copy))  # type: ignore[arg-type]
-            )
+            connection.execute(sql.SQL(statement).format(**names))
