@@ -3,7 +3,7 @@
 A session is a thread. Its main line is a run, a rewind is a run that branches off, a sub-agent is a run that is spawned by
 the call it was started with, or by the main run where no call names it. A session that has sub-agents and no message of
 its own still has its main run. Lines that are no messages (summaries, snapshots, progress, attachments, hooks) tell where
-branches part and are not recorded. `claude_session` puts lines together; `claude_recording` gives the commands.
+branches part and are not recorded. In `claude`, `session` puts lines together and `recording` gives the commands.
 """
 
 import re
@@ -12,8 +12,8 @@ from pathlib import Path
 
 from runfold.domain.values import digest
 from runfold.errors import InvalidEvent
-from runfold.importers.claude_recording import Agent, Session
-from runfold.importers.claude_session import Conversation, Line
+from runfold.importers.claude.recording import Agent, Session
+from runfold.importers.claude.session import Conversation, Line
 from runfold.importers.format import Format, SourceThread
 from runfold.importers.sources import CamelShape, Piece, Report, SourceFile, document, lines, shaped, why
 from runfold.importers.tally import Problem

@@ -15,8 +15,8 @@ from runfold.domain.approval_events import ONLY_PEOPLE
 from runfold.domain.parts import DataPart, FilePart, Part, ReasoningPart, TextPart
 from runfold.domain.thread import MAIN
 from runfold.ids import stable_id
-from runfold.importers.claude_asks import Ask, asks_of, said
-from runfold.importers.claude_session import Block, Branch, Conversation, Entry, Line
+from runfold.importers.claude.asks import Ask, asks_of, said
+from runfold.importers.claude.session import Block, Branch, Conversation, Entry, Line
 from runfold.importers.recording import Recording, SourceRun
 from runfold.importers.sources import Shape, shaped
 

@@ -1,6 +1,6 @@
 """A session of Claude Code as a thread: what it holds, and its conversations given in their order.
 
-What one conversation becomes stands in `claude_talk`.
+What one conversation becomes stands in `talk`.
 """
 
 import re
@@ -9,9 +9,9 @@ from datetime import datetime
 from functools import cached_property
 
 from runfold.ids import stable_id
-from runfold.importers.claude_asks import asks_of
-from runfold.importers.claude_session import Block, Conversation, Entry, Line
-from runfold.importers.claude_talk import AGENT, CLIENT, FORMAT, PERSON, Talk, tokens_of
+from runfold.importers.claude.asks import asks_of
+from runfold.importers.claude.session import Block, Conversation, Entry, Line
+from runfold.importers.claude.talk import AGENT, CLIENT, FORMAT, PERSON, Talk, tokens_of
 from runfold.importers.recording import Recording
 from runfold.importers.tally import Tally
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from runfold.importers.claude_session import Block, Line
+from runfold.importers.claude.session import Block, Line
 from runfold.importers.sources import CamelShape
 
 REJECTED = "The user doesn't want to proceed with this tool use"
