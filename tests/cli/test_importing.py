@@ -20,6 +20,7 @@ TALLY = (
     "decisions",
     "approvals",
     "problems",
+    "notes",
     "input_tokens",
     "output_tokens",
     "events",

@@ -28,9 +28,9 @@ def import_runs(
 ) -> None:
     """Import the agent runs of another tool. Importing the same files again adds only what is new in them.
 
-    A record that cannot be read is reported with its file and line on stderr, and everything else is imported. Problems do
-    not change the exit code unless --strict is given. In JSON there is one line for each problem, and the last line is the
-    tally.
+    What cannot be read is reported with its file and line on stderr, and everything else is imported. Problems do not
+    change the exit code unless --strict is given. Notes count by kind what is of no use here, and what was kept in another
+    form. In JSON there is one line for each problem and for each kind of note, and the last line is the tally.
     """
     from runfold.importers.importing import import_paths
     from runfold.terminal.progress import progress_bar
@@ -41,6 +41,8 @@ def import_runs(
     if call.json:
         for problem in tally.problems:
             call.answer({"problem": problem.as_json()})
+        for note in tally.notes:
+            call.answer({"note": note.as_json()})
         call.answer({**tally.as_json(), "as_of": as_of})
     else:
         _print_tally(call, tally, as_of)
@@ -55,6 +57,8 @@ def _print_tally(call: Call, tally: "Tally", as_of: int) -> None:
         call.err.print(shown(f"problem: {problem}", "yellow"), soft_wrap=True)
     if len(tally.problems) > MOST_SHOWN:
         call.err.print(f"… and {len(tally.problems) - MOST_SHOWN:,} more problems; --json names them all", style="yellow")
+    for note in tally.notes:
+        call.err.print(shown(f"note: {note}", "dim"), soft_wrap=True)
     for name, value in tally.as_json().items():
         call.out.print(f"{name.replace('_', ' '):<14}{value:>14,}")
     left = f"; {counted(tally.skipped, 'thread')} had been imported before" if tally.skipped else ""

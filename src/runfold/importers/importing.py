@@ -11,7 +11,7 @@ from runfold.importers.format import SourceThread
 from runfold.importers.formats import named
 from runfold.importers.recording import Recording
 from runfold.importers.sources import Report, find
-from runfold.importers.tally import Tally
+from runfold.importers.tally import Reports, Tally
 from runfold.ledger import Ledger
 
 Progress = Callable[[int, int, str], None]
@@ -30,7 +30,7 @@ def import_paths(ledger: Ledger, format: str, paths: Iterable[str | Path], progr
     started, tally = time.monotonic(), Tally()
     files = find(paths, importer.wants, ledger.settings.max_import_bytes)
     done, total = 0, sum(file.size for file in files)
-    for source in importer.read(files, tally.problems.append):
+    for source in importer.read(files, tally.reports.take):
         tally.add(source.counts)
         _store(ledger, format, source, tally)
         done += source.size
@@ -47,14 +47,14 @@ def _store(ledger: Ledger, format: str, source: SourceThread, tally: Tally) -> N
         tally.skipped += 1
         return
     for tries in range(1, MOST_TRIES + 1):
-        problems = len(tally.problems)
+        reports = Reports()
         try:
-            tally.events += _record(ledger, format, source, tally.problems.append)
+            tally.events += _record(ledger, format, source, reports.take)
         except VersionConflict:  # somebody else imports the same; what they stored is found next time
-            del tally.problems[problems:]
             if tries == MOST_TRIES:
                 raise
         else:
+            reports.tell(tally.reports.take)
             return
 
 

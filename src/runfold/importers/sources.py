@@ -18,11 +18,13 @@ from runfold.domain.event import refusal
 from runfold.domain.values import parse_json
 from runfold.errors import InvalidEvent, UsageError
 from runfold.gzipped import GrowsTooLarge, NotWhole, unpacked
-from runfold.importers.tally import Problem
+from runfold.importers.tally import Note, Problem
 from runfold.settings import MIB
 
-Report = Callable[[Problem], None]
+Report = Callable[[Problem | Note], None]
+"""What a format is given to tell of problems and notes: `report(piece.problem("…"))`, `report(piece.note("…"))`."""
 M = TypeVar("M", bound="Shape")
+
 
 MOST_BYTES = 1024 * MIB
 _GZIP = b"\x1f\x8b"
@@ -126,8 +128,12 @@ class Piece:
         return self.text[self.start : self.end]
 
     def problem(self, reason: str) -> Problem:
-        """A problem with this piece."""
+        """Return a problem with this piece."""
         return Problem(self.file, self.line, reason)
+
+    def note(self, kind: str) -> Note:
+        """Return a note on this piece: of what kind it is stands in `Note`."""
+        return Note(self.file, self.line, kind)
 
     def value(self) -> Any:
         """Return its JSON. Raises InvalidEvent for what could not be kept exactly."""

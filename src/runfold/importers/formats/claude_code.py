@@ -16,7 +16,7 @@ from runfold.importers.claude.recording import Agent, Session
 from runfold.importers.claude.session import Conversation, Line
 from runfold.importers.format import Format, SourceThread
 from runfold.importers.sources import CamelShape, Piece, Report, SourceFile, document, lines, shaped, why
-from runfold.importers.tally import Problem
+from runfold.importers.tally import Problem, Reports
 
 LET_BY = frozenset(
     {
@@ -114,18 +114,18 @@ class _Reading:
 
     def _read_file(self, file: SourceFile) -> None:
         match = _AGENT_FILE.fullmatch(file.plain_name)
-        problems: list[Problem] = []
+        reports = Reports()
         recognised = 0
-        for piece in lines(file, problems.append):
+        for piece in lines(file, reports.take):
             self._digests.add(digest(piece.source))
             try:
                 recognised += self._take(piece, match[1] if match else None)
             except InvalidEvent as error:
-                problems.append(piece.problem(why(error)))
+                reports.take(piece.problem(why(error)))
+        problems = reports.problems
         if not recognised and len(problems) > 1:
-            problems = [Problem(file.name, problems[0].line, f"no line is one of Claude Code's; {problems[0].reason}")]
-        for problem in problems:
-            self._report(problem)
+            problems[:] = [Problem(file.name, problems[0].line, f"no line is one of Claude Code's; {problems[0].reason}")]
+        reports.tell(self._report)
 
     def _take(self, piece: Piece, agent_id: str | None) -> bool:
         """Take in one line. Returns whether its type is known; raises InvalidEvent for what does not fit."""
