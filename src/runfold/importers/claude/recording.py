@@ -11,7 +11,7 @@ from functools import cached_property
 from runfold.ids import stable_id
 from runfold.importers.claude.asks import asks_of
 from runfold.importers.claude.session import Block, Conversation, Entry, Line
-from runfold.importers.claude.talk import AGENT, CLIENT, FORMAT, PERSON, Talk, tokens_of
+from runfold.importers.claude.talk import AGENT, CLIENT, FORMAT, PERSON, Talk, used_in
 from runfold.importers.recording import Recording
 from runfold.importers.tally import Tally
 
@@ -94,9 +94,8 @@ def _count(tally: Tally, entry: Entry, conversation: Conversation) -> None:
         asks = asks_of(block, conversation.answered.get(block.id))
         tally.approvals += len(asks)
         tally.decisions += sum(ask.chosen is not None for ask in asks)
-    tokens = tokens_of(entry)
-    if tokens is not None:
-        tally.add_tokens(tokens.input_tokens, tokens.output_tokens)
+    for used in used_in(entry):
+        tally.add_tokens(used.counts.input_tokens, used.counts.output_tokens)
 
 
 class _SessionRecorder:

@@ -17,8 +17,8 @@ from runfold.domain.thread import MAIN
 from runfold.ids import stable_id
 from runfold.importers.claude.asks import Ask, asks_of, said
 from runfold.importers.claude.session import Block, Branch, Conversation, Entry, Line
+from runfold.importers.claude.usage import Used, usages_of
 from runfold.importers.recording import Recording, SourceRun
-from runfold.importers.sources import Shape, shaped
 
 FORMAT = "claude-code"
 PERSON, AGENT, CLIENT = "human:user", "agent:claude-code", "service:claude-code"
@@ -27,22 +27,12 @@ Spawn = Callable[[Block, str, int], None]
 """Called with each call, its run and its version there: a sub-agent may have been started by it."""
 
 
-class Tokens(Shape):
-    """The usage of one API message. Cache reads are not part of the input here."""
-
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cache_read_input_tokens: int | None = None
-    cache_creation_input_tokens: int | None = None
-    service_tier: str | None = None
-
-
-def tokens_of(entry: Entry) -> Tokens | None:
-    """Return what an API message used: the last line's word. None for a user's line."""
+def used_in(entry: Entry) -> tuple[Used, ...]:
+    """Return what an API message used, by the last line's word: one usage for each run of a model. Raises InvalidEvent."""
     reported = [line.message.usage for line, _ in entry.lines if line.message.usage is not None]
     if not entry.is_assistant or not reported:
-        return None
-    return shaped(Tokens, reported[-1])
+        return ()
+    return usages_of(reported[-1], entry.lines[-1][0].message.model)
 
 
 class Talk:
@@ -156,19 +146,14 @@ class Talk:
         self.spawn(block, run_id, version)
 
     def _use(self, source_run: SourceRun, entry: Entry) -> None:
-        tokens, last = tokens_of(entry), entry.lines[-1][0]
-        if tokens is None:
-            return
-        reported = [line.message.usage for line, _ in entry.lines if line.message.usage is not None]
-        source_run.use(
-            self.id("usage", entry.source_id),
-            provider="anthropic",
-            model=last.message.model,
-            raw=reported[-1],
-            actor=self.agent,
-            occurred_at=last.timestamp,
-            **tokens.model_dump(),
-        )
+        for used in used_in(entry):
+            source_run.use(
+                self.id("usage", entry.source_id, *(() if used.iteration is None else (f"iteration {used.iteration}",))),
+                provider="anthropic",
+                actor=self.agent,
+                occurred_at=entry.lines[-1][0].timestamp,
+                **used.fields(),
+            )
 
     def _tell_user(self, source_run: SourceRun, entry: Entry) -> None:
         for block in entry.results():
