@@ -92,10 +92,12 @@ class NotFound(LedgerError):
     thing = "thing"
     listing = ""
 
-    def __init__(self, id: str) -> None:
+    def __init__(self, id: str, known_later: str | None = None) -> None:
+        """`known_later` is what to say of a thing that is there, and was not at the time asked for."""
         next_step = f"; {self.listing} lists them all" if self.listing else ""
-        super().__init__(f"there is no {self.thing} {id!r}{next_step}", id=id)
-        self.id = id
+        said = f"{self.thing} {id!r} {known_later}" if known_later else f"there is no {self.thing} {id!r}{next_step}"
+        super().__init__(said, id=id, known_later=known_later)
+        self.id, self.known_later = id, known_later
 
 
 class ThreadNotFound(NotFound):

@@ -21,7 +21,7 @@ from tests.cli.conftest import Command
 OPENAPI = json.loads((Path(__file__).parents[2] / "schemas" / "openapi.json").read_text(encoding="utf-8"))
 LISTS = {command.question: command.name for command in COMMANDS if command.question}
 ROUTES = {route.method.__name__: route for route in QUESTIONS if not route.path_names}
-NOT_OF_THE_DESCRIPTION = {"as_of": "--at"}
+NOT_OF_THE_DESCRIPTION = {"as_of": "--at", "happened_at": "--happened-at"}
 """What HTTP takes beside the description of every list, and the option that says the same."""
 
 OF_VERSION_0_1 = {

@@ -56,6 +56,10 @@ def test_there_are_lists() -> None:
     assert "usage" in LISTS
 
 
+CLOCKS = {"as_of", "happened_at"}
+"""What is asked of every question, and not of its list."""
+
+
 @pytest.mark.parametrize("name", LISTS)
 def test_every_parameter_says_in_sentences_what_it_is_for(name: str) -> None:
     for parameter in parameters_of(LISTS[name]).values():
@@ -71,8 +75,8 @@ def test_http_and_the_command_line_take_all_that_python_takes(name: str) -> None
     for route in routes:
         fields = query_of(route).model_fields
         offered = {field.alias or key: field for key, field in fields.items()}
-        assert offered.keys() == (described.keys() | {"as_of"}) - {*route.path_names, route.narrowed}
-        assert {key: field.description for key, field in offered.items() if key != "as_of"} == {
+        assert offered.keys() == (described.keys() | CLOCKS) - {*route.path_names, route.narrowed}
+        assert {key: field.description for key, field in offered.items() if key not in CLOCKS} == {
             key: parameter.help for key, parameter in described.items() if key in offered
         }
     options = {option.name for option in list_options(name)}

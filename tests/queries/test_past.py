@@ -105,12 +105,14 @@ def test_before_anything_happened_there_is_nothing(full: tuple[Ledger, str]) -> 
     assert past.threads().items == ()
 
 
-def test_of_a_run_that_was_not_there_yet_nothing_is_listed_and_nothing_else_is_folded(full: tuple[Ledger, str]) -> None:
+def test_of_a_run_that_was_not_there_yet_it_says_since_when_and_nothing_else_is_folded(full: tuple[Ledger, str]) -> None:
     ledger, _ = full
     last = ledger.events(types=["run.created"], limit=10_000)[-1]
     before = len(ledger.schemas())
     past = ledger.at(last.position - 1)
-    assert past.runs(run_id=last.stream).items == () == past.tool_calls(run_id=["run_nobody", "run_none"]).items
+    with pytest.raises(RunNotFound, match=f"recorded since .* \\(position {last.position}\\)"):
+        past.runs(run_id=last.stream)
+    assert past.tool_calls(run_id=["run_nobody", "run_none"]).items == ()
     with pytest.raises(RunNotFound):
         past.tool_calls(run_id="run_nobody")
     assert past.problems(thread_id="thread_nobody").items == ()

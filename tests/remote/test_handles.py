@@ -389,7 +389,7 @@ def test_every_kind_of_handle_is_among_those_that_have_commands() -> None:
 def test_every_question_is_a_route_or_an_exception_with_a_reason(remote: RemoteLedger) -> None:
     questions = {method for name, method in inspect.getmembers(Reading, inspect.isfunction) if not name.startswith("_")}
     routes = {route.method for route in QUESTIONS}
-    assert questions - {Reading.at} == routes | QUESTIONS_NOT_OVER_HTTP.keys() | ANSWERED_BY_EVENTS
+    assert questions - {Reading.at, Reading.happened_at} == routes | QUESTIONS_NOT_OVER_HTTP.keys() | ANSWERED_BY_EVENTS
     for method, reason in QUESTIONS_NOT_OVER_HTTP.items():
         with pytest.raises(UsageError, match="not offered over HTTP") as refused:
             getattr(remote.now, method.__name__)()

@@ -7,7 +7,7 @@ import typer
 from runfold.cli.call import Call
 from runfold.cli.identity import As, person
 from runfold.cli.lists import answer, asking, print_page, with_words
-from runfold.cli.options import At, Fold
+from runfold.cli.options import At, Fold, HappenedAt
 
 if TYPE_CHECKING:
     from runfold.commands.submitted import Receipt
@@ -21,6 +21,7 @@ def approvals(
     *,
     open: Annotated[bool, typer.Option("--open", help="Only open approvals, oldest first.")] = False,
     at: At = None,
+    happened_at: HappenedAt = None,
     fold: Fold = False,
     **asked: Any,
 ) -> None:
@@ -31,7 +32,7 @@ def approvals(
     """
     if open:
         asked["status"] = ["open", *asked.get("status", ())]
-    with asking(call, "approval_queue", fold=fold, at=at) as reading:
+    with asking(call, "approval_queue", fold=fold, at=at, happened_at=happened_at) as reading:
         page = reading.approvals(**asked)
         words = reading.approval_words(page.items)
     if call.json:

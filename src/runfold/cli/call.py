@@ -99,8 +99,9 @@ class Call:
             self.err.print(text, style="dim", soft_wrap=True)
 
 
-def pinned(ledger: "Ledger", at: str | None) -> "Reading":
-    """The ledger as of a position or a time, or as of now; `up_to` is the position."""
+def pinned(ledger: "Ledger", at: str | None, happened_at: str | None = None) -> "Reading":
+    """The ledger as of a moment by either clock, or as of now; `up_to` is the position."""
     from runfold.queries.reading import parse_moment
 
-    return ledger.now.at(ledger.position() if at is None else parse_moment(at))
+    reading = ledger.now.at(ledger.position() if at is None else parse_moment(at))
+    return reading if happened_at is None else reading.happened_at(happened_at)

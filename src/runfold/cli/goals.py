@@ -7,14 +7,14 @@ import typer
 from runfold.cli.call import Call
 from runfold.cli.folding import as_json, ready
 from runfold.cli.lists import answer, asking, print_page
-from runfold.cli.options import At, Fold
+from runfold.cli.options import At, Fold, HappenedAt
 
 GoalId = Annotated[str, typer.Argument(metavar="GOAL", help="The goal's id, as `runfold goals` shows it.")]
 
 
-def goals(call: Call, *, at: At = None, fold: Fold = False, **asked: Any) -> None:
+def goals(call: Call, *, at: At = None, happened_at: HappenedAt = None, fold: Fold = False, **asked: Any) -> None:
     """List goals, the one with the newest run first."""
-    with asking(call, "goals", fold=fold, at=at) as reading:
+    with asking(call, "goals", fold=fold, at=at, happened_at=happened_at) as reading:
         page = reading.goals(**asked)
     if call.json:
         answer(call, page)

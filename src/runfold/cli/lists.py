@@ -193,16 +193,20 @@ def as_asked(options: "Sequence[ListOption]", given: dict[str, Any]) -> dict[str
 
 
 @contextlib.contextmanager
-def asking(call: Call, *read_models: str, fold: bool, at: str | None) -> "Iterator[Reading]":
-    """The ledger to ask: as of a position or a time, or as of now, with the read models (all if none are named) folded first."""
+def asking(call: Call, *read_models: str, fold: bool, at: str | None, happened_at: str | None = None) -> "Iterator[Reading]":
+    """The ledger to ask: as of a moment by either clock, or now, with the read models (all if none are named) folded first."""
     from runfold.errors import UsageError
 
-    if fold and at is not None:
-        raise UsageError("--fold brings the present read models up to date; leave it out with --at")
+    is_past = at is not None or happened_at is not None
+    if fold and is_past:
+        raise UsageError(
+            f"--fold brings the present read models up to date; leave it out with {'--at' if at else '--happened-at'}"
+        )
     with call.ledger() as ledger:
-        if at is None and (read_models or fold):
+        if not is_past and (read_models or fold):
             ready(call, ledger, *read_models, fold=fold)
-        yield ledger.now if at is None else ledger.at(at)
+        reading = ledger.now if at is None else ledger.at(at)
+        yield reading if happened_at is None else reading.happened_at(happened_at)
 
 
 def with_words(rows: "Iterable[BaseModel]", words: "Iterable[BaseModel]") -> list[dict[str, Any]]:

@@ -17,6 +17,14 @@ At = Annotated[
     str | None,
     typer.Option("--at", metavar="P|TIME", help="As of a position, or a time by the database's clock (2026-01-31T09:30:00Z)."),
 ]
+HappenedAt = Annotated[
+    str | None,
+    typer.Option(
+        "--happened-at",
+        metavar="TIME",
+        help="Without what happened later by the clock of its producer, such as an imported file; of one thread or run.",
+    ),
+]
 ThreadId = Annotated[str, typer.Argument(metavar="THREAD", help="The thread's id, as `runfold threads` shows it.")]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, as `runfold runs` shows it.")]
 Fold = Annotated[bool, typer.Option("--fold", help="Bring the read models up to date first, as `runfold work --once` does.")]

@@ -7,7 +7,7 @@ import typer
 from runfold.cli.call import Call
 from runfold.cli.folding import as_json
 from runfold.cli.lists import answer, asking, print_page, with_words
-from runfold.cli.options import At, Fold
+from runfold.cli.options import At, Fold, HappenedAt
 
 if TYPE_CHECKING:
     from runfold.queries.failure import FailureAnalysis
@@ -18,6 +18,7 @@ def problems(
     *,
     open: Annotated[bool, typer.Option("--open", help="Only open problems.")] = False,
     at: At = None,
+    happened_at: HappenedAt = None,
     fold: Fold = False,
     **asked: Any,
 ) -> None:
@@ -27,7 +28,7 @@ def problems(
     """
     if open:
         asked["status"] = ["open", *asked.get("status", ())]
-    with asking(call, "problems", fold=fold, at=at) as reading:
+    with asking(call, "problems", fold=fold, at=at, happened_at=happened_at) as reading:
         page = reading.problems(**asked)
         words = reading.problem_words(page.items)
     if call.json:
@@ -43,6 +44,7 @@ def failures(
     run_id: Annotated[str | None, typer.Argument(metavar="[RUN]", help="Explain why this run failed, instead of a list.")] = None,
     *,
     at: At = None,
+    happened_at: HappenedAt = None,
     fold: Fold = False,
     **asked: Any,
 ) -> None:
@@ -52,7 +54,7 @@ def failures(
     """
     from runfold.queries.summary import MODELS
 
-    with asking(call, *MODELS, fold=fold, at=at) as reading:
+    with asking(call, *MODELS, fold=fold, at=at, happened_at=happened_at) as reading:
         if run_id is not None:
             _explain(call, reading.analyze_failure(run_id))
             return
@@ -74,13 +76,13 @@ def _explain(call: Call, found: "FailureAnalysis") -> None:
     print_failure(call.out, found)
 
 
-def attention(call: Call, *, at: At = None, fold: Fold = False, **asked: Any) -> None:
+def attention(call: Call, *, at: At = None, happened_at: HappenedAt = None, fold: Fold = False, **asked: Any) -> None:
     """List the runs that need a person's attention, with the reasons, the last flagged first.
 
     The reasons: failed, stuck, or waiting for a person; a failed step; more than 3 retries, 2 approval requests, 60
     seconds of work, 100,000 tokens or 20 steps.
     """
-    with asking(call, "attention", fold=fold, at=at) as reading:
+    with asking(call, "attention", fold=fold, at=at, happened_at=happened_at) as reading:
         page = reading.attention(**asked)
     if call.json:
         answer(call, page)

@@ -7,7 +7,7 @@ import typer
 from runfold.cli.call import Call, pinned
 from runfold.cli.folding import as_json, ready
 from runfold.cli.lists import answer, asking, print_page, with_words
-from runfold.cli.options import At, Fold, RunId
+from runfold.cli.options import At, Fold, HappenedAt, RunId
 
 if TYPE_CHECKING:
     from runfold.queries.reading import Reading
@@ -21,6 +21,7 @@ def run(
         int | None, typer.Option("--version", min=1, metavar="N", help="As of this version of the run's stream.")
     ] = None,
     at: At = None,
+    happened_at: HappenedAt = None,
 ) -> None:
     """Show a run: its state, what it counts, and its tool calls.
 
@@ -29,7 +30,7 @@ def run(
     from runfold.errors import UsageError
 
     with call.ledger() as ledger:
-        reading = pinned(ledger, at)
+        reading = pinned(ledger, at, happened_at)
         view = reading.run(run_id, version)
         if version is not None and version > view.version:
             raise UsageError(f"{run_id} is at version {view.version} and has no version {version} yet", version=view.version)
@@ -72,12 +73,12 @@ def summary(call: Call, run_id: RunId, fold: Fold = False) -> None:
     print_summary(call.out, found)
 
 
-def runs(call: Call, *, at: At = None, fold: Fold = False, **asked: Any) -> None:
+def runs(call: Call, *, at: At = None, happened_at: HappenedAt = None, fold: Fold = False, **asked: Any) -> None:
     """List runs, newest first: by agent, status, goal, tool, duration …
 
     Different options must all match. Runs that have no duration yet are not found by duration.
     """
-    with asking(call, "run_summaries", fold=fold, at=at) as reading:
+    with asking(call, "run_summaries", fold=fold, at=at, happened_at=happened_at) as reading:
         page = reading.runs(**asked)
     if call.json:
         answer(call, page)
@@ -87,13 +88,13 @@ def runs(call: Call, *, at: At = None, fold: Fold = False, **asked: Any) -> None
     print_page(call, run_table(page.items), page, "run")
 
 
-def tool_calls(call: Call, *, at: At = None, fold: Fold = False, **asked: Any) -> None:
+def tool_calls(call: Call, *, at: At = None, happened_at: HappenedAt = None, fold: Fold = False, **asked: Any) -> None:
     """List tool calls, newest first: by tool, status, run, agent, error …; those of one run oldest first.
 
     The calls of one run alone are read from the log, and are never behind.
     """
     of_log = len(asked.get("run_id", ())) == 1
-    with asking(call, *(() if of_log else ("tool_calls",)), fold=fold and not of_log, at=at) as reading:
+    with asking(call, *(() if of_log else ("tool_calls",)), fold=fold and not of_log, at=at, happened_at=happened_at) as reading:
         page = reading.tool_calls(**asked, content=True)
     if call.json:
         answer(call, page)
@@ -103,12 +104,12 @@ def tool_calls(call: Call, *, at: At = None, fold: Fold = False, **asked: Any) -
     print_page(call, tool_call_table(page.items), page, "tool call")
 
 
-def decisions(call: Call, *, at: At = None, fold: Fold = False, **asked: Any) -> None:
+def decisions(call: Call, *, at: At = None, happened_at: HappenedAt = None, fold: Fold = False, **asked: Any) -> None:
     """List decisions, newest first: by run, node, goal, type, outcome …
 
     In JSON each item has its texts (intent, options, reasoning, outcome, evaluation) under `words`.
     """
-    with asking(call, "decision_log", fold=fold, at=at) as reading:
+    with asking(call, "decision_log", fold=fold, at=at, happened_at=happened_at) as reading:
         page = reading.decisions(**asked)
         words = reading.decision_words(page.items)
     if call.json:
@@ -124,6 +125,7 @@ def diff(
     run_a: Annotated[str, typer.Argument(metavar="RUN_A", help="A run's id, as `runfold tree` shows it.")],
     run_b: Annotated[str, typer.Argument(metavar="RUN_B", help="Another run's id, of any thread.")],
     at: At = None,
+    happened_at: HappenedAt = None,
 ) -> None:
     """Show where two runs diverge, and what happened differently after that, side by side.
 
@@ -133,7 +135,7 @@ def diff(
     models.
     """
     with call.ledger() as ledger:
-        found = pinned(ledger, at).diff(run_a, run_b)
+        found = pinned(ledger, at, happened_at).diff(run_a, run_b)
     if call.json:
         call.answer(found.model_dump(mode="json"))
         return

@@ -8,7 +8,7 @@ import typer
 from runfold.cli.call import Call, pinned
 from runfold.cli.identity import Who, actor_for
 from runfold.cli.lists import answer, asking, print_page
-from runfold.cli.options import At, Fold, ThreadId
+from runfold.cli.options import At, Fold, HappenedAt, ThreadId
 
 _NEWEST = ("created_position", "desc")
 
@@ -20,6 +20,7 @@ def threads(
         int | None, typer.Option("--before", min=1, hidden=True, help="Only threads created before this position, newest first.")
     ] = None,
     at: At = None,
+    happened_at: HappenedAt = None,
     fold: Fold = False,
     **asked: Any,
 ) -> None:
@@ -31,7 +32,7 @@ def threads(
         from runfold.queries.paging import cursor_of
 
         asked |= {"order_by": "created_position", "order": "desc", "cursor": cursor_of(["threads", *_NEWEST, before, ""])}
-    with asking(call, "threads", fold=fold, at=at) as reading:
+    with asking(call, "threads", fold=fold, at=at, happened_at=happened_at) as reading:
         page = reading.threads(**asked, content=call.json)
     if call.json:
         answer(call, page)
@@ -45,6 +46,7 @@ def thread(
     call: Call,
     thread_id: ThreadId,
     at: At = None,
+    happened_at: HappenedAt = None,
     run: Annotated[
         str | None, typer.Option("--run", metavar="RUN", help="The conversation of this run instead of a head's.")
     ] = None,
@@ -65,7 +67,7 @@ def thread(
     from runfold.terminal.conversation import Conversation
 
     with call.ledger() as ledger:
-        reading = pinned(ledger, at)
+        reading = pinned(ledger, at, happened_at)
         view = reading.thread(thread_id)
         if run is None and view.heads and head not in view.heads:
             names = ", ".join(sorted(view.heads))
@@ -87,7 +89,7 @@ def thread(
     call.out.print(f"\n{counted(len(found.messages), 'message')} as of position {found.as_of}", style="dim")
 
 
-def tree(call: Call, thread_id: ThreadId, at: At = None) -> None:
+def tree(call: Call, thread_id: ThreadId, at: At = None, happened_at: HappenedAt = None) -> None:
     """Draw a thread's tree of runs: kinds, states, heads and positions.
 
     A run that continues another is drawn below it; branches and sub-agents are drawn inside the run they come from.
@@ -95,7 +97,7 @@ def tree(call: Call, thread_id: ThreadId, at: At = None) -> None:
     from runfold.terminal.tree import ThreadTree
 
     with call.ledger() as ledger:
-        found = ThreadTree.of(pinned(ledger, at), thread_id)
+        found = ThreadTree.of(pinned(ledger, at, happened_at), thread_id)
     if call.json:
         call.answer(found.as_json())
         return
@@ -106,13 +108,13 @@ def tree(call: Call, thread_id: ThreadId, at: At = None) -> None:
     call.out.print(f"{counted(len(found.runs), 'run')} as of position {found.as_of}; ↓ continues the run above it", style="dim")
 
 
-def heads(call: Call, thread_id: ThreadId, at: At = None) -> None:
+def heads(call: Call, thread_id: ThreadId, at: At = None, happened_at: HappenedAt = None) -> None:
     """List a thread's heads: the names that point at its runs, and how each was moved there.
 
     A head follows the runs that continue, resume or retry its run; a branch does not move it.
     """
     with call.ledger() as ledger:
-        reading = pinned(ledger, at)
+        reading = pinned(ledger, at, happened_at)
         found = reading.heads(thread_id)
     if call.json:
         items = [{**head.model_dump(mode="json"), "has_followed": head.has_followed} for head in found]

@@ -5,10 +5,10 @@ from typing import Any
 from runfold.cli.call import Call
 from runfold.cli.folding import as_json
 from runfold.cli.lists import asking
-from runfold.cli.options import At, Fold
+from runfold.cli.options import At, Fold, HappenedAt
 
 
-def usage(call: Call, *, at: At = None, fold: Fold = False, **asked: Any) -> None:
+def usage(call: Call, *, at: At = None, happened_at: HappenedAt = None, fold: Fold = False, **asked: Any) -> None:
     """Sum tokens and costs: by day, model, agent, goal … or several of them; of a run, its path or its whole tree.
 
     A count that was not reported is left empty rather than zero. Costs are as reported; where none was reported, the cost is
@@ -17,7 +17,7 @@ def usage(call: Call, *, at: At = None, fold: Fold = False, **asked: Any) -> Non
     """
     asked["by"] = ",".join(asked.get("by", ()))
     models = ("usage", "thread_tree") if asked.get("scope") == "tree" else ("usage",)
-    with asking(call, *models, fold=fold, at=at) as reading:
+    with asking(call, *models, fold=fold, at=at, happened_at=happened_at) as reading:
         report = reading.usage(**asked)
     if call.json:
         items = {"by": report.by, "items": report.items(), "total": report.total_item(), "next_cursor": None}

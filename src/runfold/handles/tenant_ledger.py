@@ -102,6 +102,13 @@ class TenantLedger(LedgerHandle):
         """
         return self._reading.at(parse_moment(moment) if isinstance(moment, str) else moment, most_events, self._whole)
 
+    def happened_at(self, moment: datetime | str) -> Reading:
+        """Return the ledger by the clocks of those who told it, one thread at a time: without what happened after a moment.
+
+        `at` asks what was recorded by then. Raises UsageError for what is no time with a zone.
+        """
+        return self._reading.happened_at(moment)
+
     @property
     def now(self) -> Reading:
         """Return the ledger as it stands."""

@@ -46,6 +46,14 @@ class Reading:
         """
         return self if moment is None else Reading(self.source.at(moment, most_events, whole))
 
+    def happened_at(self, moment: datetime | str) -> "Reading":
+        """The same questions by the clocks of those who told the ledger: without what happened after a moment.
+
+        They are answered about one thread at a time: of each stream the events before the first that happened later count; one
+        without a time of its own happened when its predecessor did. Raises UsageError for a time without a zone.
+        """
+        return Reading(self.source.happened_at(parse_time(moment) if isinstance(moment, str) else moment))
+
     @property
     def up_to(self) -> int:
         """The position; `LATEST` for the present. Raises UsageError where only a server knows it."""
@@ -116,12 +124,20 @@ def local_reading(reader: Reader, tenant_id: str) -> Reading:
 
 def parse_moment(text: str) -> int | datetime:
     """A position, or an RFC 3339 time with a zone. Raises UsageError."""
-    if (position := whole_number(text)) is not None:
-        return position
+    position = whole_number(text)
+    return _time(text, "neither a position nor a time") if position is None else position
+
+
+def parse_time(text: str) -> datetime:
+    """An RFC 3339 time with a zone. Raises UsageError."""
+    return _time(text, "not a time")
+
+
+def _time(text: str, otherwise: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise UsageError(f"{text!r} is neither a position nor a time such as 2026-01-31T09:30:00Z") from None
+        raise UsageError(f"{text!r} is {otherwise} such as 2026-01-31T09:30:00Z") from None
     if moment.tzinfo is None:
         raise UsageError(f"the time {text!r} has no zone; write {text}Z for UTC")
     return moment.astimezone(UTC)

@@ -5,7 +5,7 @@ to the source of that reading. The database makes the call; a client of a server
 """
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
@@ -20,7 +20,7 @@ from runfold.method_call import MethodCall
 from runfold.queries.past import MOST_EVENTS, Past, Whole, not_of_a_handle
 from runfold.queries.read_models import ReadModels, Snapshot
 from runfold.queries.where import texts
-from runfold.store.reader import LATEST, Reader, TenantReader
+from runfold.store.reader import HAPPENED_OF_THREADS, LATEST, Reader, TenantReader
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -45,6 +45,9 @@ class Source(Protocol):
     def at(self: S, moment: int | datetime | None, most_events: int, whole: Whole | None) -> S:
         """Return the same source as of a position or a time. Raises UsageError."""
 
+    def happened_at(self: S, moment: datetime) -> S:
+        """Return the same source without what happened later by the producers' clocks. Raises UsageError."""
+
     def answer(self, call: MethodCall[T]) -> T:
         """Answer a question. Raises LedgerError."""
 
@@ -67,6 +70,17 @@ def question(answered: Callable[Concatenate["LocalSource", P], T]) -> Callable[C
     return ask
 
 
+def with_zone(moment: datetime) -> datetime:
+    """Return a time that has a zone. Raises UsageError for another."""
+    if moment.tzinfo is None:
+        raise UsageError(f"the time {moment.isoformat()} has no zone; add one, as in {moment.isoformat()}Z")
+    return moment
+
+
+def _of_threads_only(_names: Sequence[str], _position: int, _most_events: int) -> str:
+    raise UsageError(HAPPENED_OF_THREADS)
+
+
 class LocalSource:
     """A tenant's part of a ledger in the database, as it stood at a position."""
 
@@ -87,11 +101,18 @@ class LocalSource:
             head = self.reader.head().position
             if not 0 <= moment <= head:
                 raise UsageError(f"position {moment} is not in the ledger, which holds 1 to {head}")
-        elif moment.tzinfo is None:
-            raise UsageError(f"the time {moment.isoformat()} has no zone; add one, as in {moment.isoformat()}Z")
         else:
-            moment = self.reader.position_at(moment)
+            moment = self.reader.position_at(with_zone(moment))
         return LocalSource(self.reader, self._tenant_id, moment, whole or self._whole, most_events)
+
+    def happened_at(self, moment: datetime) -> "LocalSource":
+        """Return the same source as of now, or as of its position, without what happened later by the producers' clocks.
+
+        Questions about one thread are answered. Raises UsageError for a time without a zone.
+        """
+        pinned = self.pinned()
+        reader = pinned.reader.happened_by(with_zone(moment), pinned.up_to)
+        return LocalSource(reader, self._tenant_id, pinned.up_to, _of_threads_only, self._most_events)
 
     def answer(self, call: MethodCall[T]) -> T:
         """Answer a question from the database."""
@@ -136,16 +157,26 @@ class LocalSource:
         if self.up_to == LATEST or not (threads or runs):
             return None
         found = list(texts("thread_id", threads))
+        for thread_id in found:
+            self._check_known(Thread, thread_id, ThreadNotFound)
         for run_id in texts("run_id", runs) if not found else ():
-            first = next(self.stream(Run, run_id, 1), None)
+            first = self._check_known(Run, run_id, RunNotFound)
             found += [first.thread_id] if first else []
         return found
 
+    def _check_known(self, kind: type[StreamState], stream: str, missing: type[NotFound]) -> Recorded | None:
+        """Return the event that a stream began with. Raises the error given where it began later; None where there is none."""
+        first = next(self.stream(kind, stream, 1), None)
+        if first is None and (later := self._known_later(kind, stream)):
+            raise missing(stream, later)
+        return first
+
     def first(self, stream: str, missing: type[ThreadNotFound | RunNotFound]) -> Recorded:
         """The event that a thread or run began with. Raises the error given where there is none."""
-        first = next(self.stream(Thread if missing is ThreadNotFound else Run, stream, 1), None)
+        kind = Thread if missing is ThreadNotFound else Run
+        first = next(self.stream(kind, stream, 1), None)
         if first is None:
-            raise missing(stream)
+            raise missing(stream, self._known_later(kind, stream))
         return first
 
     def fold(self, state: StreamState, missing: type[NotFound], at_version: int | None = None) -> tuple[Recorded, Recorded]:
@@ -155,8 +186,24 @@ class LocalSource:
             state.evolve(recorded.event)
             first, last = first or recorded, recorded
         if first is None or last is None:
-            raise missing(state.id)
+            raise missing(state.id, self._known_later(type(state), state.id))
         return first, last
+
+    def _known_later(self, kind: type[StreamState], stream: str) -> str | None:
+        """Return what to say of a stream that the ledger holds, and that was not there at the time asked for."""
+        if self.up_to == LATEST or not is_id(kind, stream):
+            return None
+        present = LocalSource(self.reader.present, self._tenant_id)
+        first = next(present.stream(kind, stream, 1), None)
+        if first is None:
+            return None
+        recorded = f"{first.recorded_at.isoformat()} (position {first.position})"
+        if first.position > self.up_to:
+            other = "" if self.reader.happened else "; ask by when things happened with `happened_at` (--happened-at)"
+            return f"was not in the ledger as of position {self.up_to}: it is recorded since {recorded}{other}"
+        clock = " by its producer's clock" if first.metadata.occurred_at else ""
+        happened = f"it began {first.happened_at.isoformat()}{clock} and is recorded since {recorded}"
+        return f"had not happened by then: {happened}; ask by the clock of the ledger with `at` (--at, over HTTP `as_of`)"
 
     def stream(self, kind: type[StreamState], stream: str, at_version: int | None = None) -> Iterator[Recorded]:
         """A stream's events up to a version; none where no such stream can have this id."""

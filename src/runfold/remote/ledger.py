@@ -68,6 +68,13 @@ class RemoteLedger(LedgerHandle):
         """
         return self._reading.at(parse_moment(moment) if isinstance(moment, str) else moment)
 
+    def happened_at(self, moment: datetime | str) -> Reading:
+        """Return the ledger by the clocks of those who told it, one thread at a time: without what happened after a moment.
+
+        Raises UsageError for what is no time with a zone.
+        """
+        return self._reading.happened_at(moment)
+
     def prepare(
         self,
         moment: int | datetime | str | None = None,

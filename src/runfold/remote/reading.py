@@ -18,9 +18,11 @@ from runfold.queries.paging import MOST
 from runfold.queries.past import MOST_EVENTS, Whole
 from runfold.queries.read_models import WAIT_SECONDS, ReadModels
 from runfold.queries.reading import Reading
+from runfold.queries.source import with_zone
 from runfold.remote.calls import path_of, query
 from runfold.remote.client import Client, Params
 from runfold.remote.events import all_events
+from runfold.store.happened import happened_by
 from runfold.store.reader import LATEST, TenantReader
 
 T = TypeVar("T")
@@ -36,8 +38,8 @@ def remote_reading(client: Client, moment: int | datetime | None = None) -> Read
 class RemoteSource:
     """What answers questions behind a server. It has no database, so whatever is no request says so."""
 
-    def __init__(self, client: Client, moment: int | datetime | None = None) -> None:
-        self._client, self._moment = client, moment
+    def __init__(self, client: Client, moment: int | datetime | None = None, happened: datetime | None = None) -> None:
+        self._client, self._moment, self._happened = client, moment, happened
 
     @property
     def up_to(self) -> int:
@@ -66,11 +68,13 @@ class RemoteSource:
             raise UsageError("how the past is folded is the server's to say; leave out most_events and whole")
         if moment is None:
             return self
-        if isinstance(moment, datetime) and moment.tzinfo is None:
-            raise UsageError(f"the time {moment.isoformat()} has no zone; add one, as in {moment.isoformat()}Z")
         if isinstance(moment, int) and moment < 0:
             raise UsageError(f"position {moment} is not in the ledger, whose first is 1")
-        return RemoteSource(self._client, moment)
+        return RemoteSource(self._client, with_zone(moment) if isinstance(moment, datetime) else moment, self._happened)
+
+    def happened_at(self, moment: datetime) -> "RemoteSource":
+        """The same source without what happened later by the producers' clocks. Raises UsageError for a time without a zone."""
+        return RemoteSource(self._client, self._moment, with_zone(moment))
 
     def answer(self, call: MethodCall[T]) -> T:
         """Answer a question by a request. Raises UsageError for one that is not offered over HTTP, LedgerError."""
@@ -92,20 +96,26 @@ class RemoteSource:
 
     def run_events(self, run_id: str, at_version: int | None = None) -> Iterator[Recorded]:
         """Every event of a run's stream. Raises RunNotFound."""
-        found = self._events(_routes(inspect.unwrap(Reading.run))[0], {"run_id": run_id})
+        route = _routes(inspect.unwrap(Reading.run))[0]
+        found = self._events(route, {"run_id": run_id})
+        if self._happened is not None:  # how far a run had come depends on its thread
+            found = self.thread_events(self._ask(route, {"run_id": run_id}).thread_id)
         last = LATEST if at_version is None else at_version
         return (recorded for recorded in found if recorded.stream == run_id and recorded.version <= last)
 
     def _events(self, route: QuestionRoute, ids: Mapping[str, str]) -> Iterator[Recorded]:
         """All up to where the ledger stands, or stood. Raises NotFound where what is at the path was not there."""
         path = path_of(route, ids)
-        answer = self._client.request("GET", path, params=query({"as_of": self._moment}))
-        return all_events(self._client, f"{path}/events", query({"up_to": int(answer.headers["Runfold-Position"])}))
+        answer = self._client.request("GET", path, params=query(self._of_moment()))
+        found = all_events(self._client, f"{path}/events", query({"up_to": int(answer.headers["Runfold-Position"])}))
+        return found if self._happened is None else happened_by(self._happened, found)
+
+    def _of_moment(self) -> dict[str, Any]:
+        return {"as_of": self._moment, "happened_at": self._happened}
 
     def _ask(self, route: QuestionRoute, said: dict[str, Any]) -> Any:
         path = path_of(route, {name: said.pop(name) for name in route.path_names})
-        if self._moment is not None:
-            said["as_of"] = self._moment
+        said |= {name: value for name, value in self._of_moment().items() if value is not None}
         wait = said.get("wait_seconds")
         seconds = 0.0 if said.get("min_position") is None else WAIT_SECONDS if wait is None else float(wait)
         if get_origin(route.answer) is list:

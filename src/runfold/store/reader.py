@@ -14,6 +14,7 @@ from runfold.errors import LedgerUnavailable, UsageError
 from runfold.store.codec import COLUMNS, decode
 from runfold.store.datastore import EVERY_TENANT, Datastore
 from runfold.store.filter import Filter, bounded_query, is_all, like, range_of, size_of
+from runfold.store.happened import HappenedBy
 from runfold.store.queries import named_queries
 
 _QUERIES = named_queries("runfold.store", "reader.sql")
@@ -22,6 +23,10 @@ PAGE = 2000
 SEARCHED = 20_000
 """Positions that one query looks through where no index fits what is wanted."""
 LATEST = 2**62
+HAPPENED_OF_THREADS = (
+    "what had happened by a time is answered for one thread at a time, since every producer has a clock of its own;"
+    " name a thread or a run, or ask by the clock of the ledger (`at`, over HTTP `as_of`)"
+)
 TREE_TYPES = frozenset({"run.created", "thread.head_named", "thread.head_moved"})
 """As in the index `log_tenant_tree`."""
 
@@ -198,6 +203,40 @@ class TenantReader(Reader):
             raise UsageError(f"{tenant_id!r} is no tenant; give the name of one")
         super().__init__(datastore)
         self.tenant = tenant_id
+        self.happened: HappenedBy | None = None
+        """Where given, what had happened later by the producers' clocks is not shown."""
+
+    def happened_by(self, moment: datetime, up_to: int) -> "TenantReader":
+        """The same as of a position, without what had happened later; it is asked about one thread at a time."""
+        bound = TenantReader(self.datastore, self.tenant)
+        bound.when_short = self.when_short
+
+        def events_of(thread_id: str) -> Iterator[Recorded]:
+            return self.events(Filter(thread_id=thread_id, tenant_id=self.tenant), up_to=up_to)
+
+        def thread_of(stream: str) -> str | None:
+            first = next(self.stream(stream, up_to_version=1, up_to=up_to), None)
+            return first.thread_id if first else None
+
+        bound.happened = HappenedBy(moment, events_of, thread_of)
+        return bound
+
+    @property
+    def present(self) -> "TenantReader":
+        """The same with all that is recorded."""
+        return TenantReader(self.datastore, self.tenant) if self.happened else self
+
+    def raw_stretch(
+        self, wanted: Filter | None, after: int, up_to: int, limit: int, *, descending: bool = False
+    ) -> tuple[list[tuple[Any, ...]], int]:
+        """Return rows, and the position up to which these are all; descending, from which on."""
+        found, end = super().raw_stretch(wanted, after, up_to, limit, descending=descending)
+        if self.happened is None:
+            return found, end
+        if wanted is None or wanted.thread_id is None:
+            raise UsageError(HAPPENED_OF_THREADS)
+        last = self.happened.of_thread(wanted.thread_id)
+        return [row for row in found if row[2] <= last.get(row[1], 0)], end
 
     def of(self, tenant_id: str) -> "TenantReader":
         """One tenant's part of it. Raises UsageError for what is no tenant."""
@@ -217,6 +256,8 @@ class TenantReader(Reader):
         where += " AND (notification_id <= %b) IS TRUE"
         query = bounded_query(where + (" AND topic LIKE ANY(%b)" if types else ""), ["originator_version"])
         likes = [[like(name) for name in types]] if types else []
+        if self.happened is not None:
+            up_to_version = min(up_to_version, self.happened.last_version(stream))
         is_last = False
         while not is_last:
             found = self.rows(query, [stream, self.tenant, after_version, up_to_version, up_to, *likes, PAGE])
@@ -233,7 +274,11 @@ class TenantReader(Reader):
             " AND topic IN ('run.created', 'thread.head_named', 'thread.head_moved')"
             " ORDER BY thread_id, tenant_id, notification_id"
         )
-        return [decode(row) for row in self.rows(query, [thread_id, self.tenant, after, thread_id, self.tenant, up_to])]
+        found = self.rows(query, [thread_id, self.tenant, after, thread_id, self.tenant, up_to])
+        if self.happened is not None:
+            last = self.happened.of_thread(thread_id)
+            found = [row for row in found if row[2] <= last.get(row[1], 0)]
+        return [decode(row) for row in found]
 
     def ends(self, streams: Sequence[str]) -> dict[str, tuple[int, int]]:
         """The last version of each stream, and its position. Streams without events are left out."""

@@ -22,6 +22,7 @@ from runfold.http.server_state import ServerState
 from runfold.queries.paging import DEFAULT_LIMIT, Paging, Waiting, limit
 from runfold.queries.parameters import Parameter, parameters_of
 from runfold.queries.read_models import WAIT_SECONDS
+from runfold.queries.reading import Reading
 
 MOST_WAIT_SECONDS = 60
 
@@ -31,10 +32,13 @@ _LIMIT = limit(DEFAULT_LIMIT)
 
 MOMENTS = {
     "as_of": Field(str | None, None, "Answer as of this position, or this time of the store."),
+    "happened_at": Field(
+        str | None, None, "Answer without what happened after this time by its producer's clock; asked about one thread or run."
+    ),
     "min_position": Field(Annotated[int, _MIN_POSITION] | None, None, _MIN_POSITION.help),
     "wait_seconds": Field(Annotated[float, _WAIT_SECONDS] | None, None, _WAIT_SECONDS.help),
 }
-"""The query parameters of every question: the position or time it asks about, and the position that its answer must include."""
+"""The query parameters of every question: the moment it asks about by either clock, and the position its answer must include."""
 
 PAGES = {
     "limit": Field(Annotated[int, _LIMIT] | None, None, _LIMIT.help),
@@ -101,25 +105,37 @@ class Asking(NamedTuple):
 
     said: dict[str, Any]
     moment: str | None
+    happened: str | None
     floor: int | None
     pinned: int | None = None
     """The position that a list waits for: the ledger's last one when it was first asked, whatever is recorded meanwhile."""
 
     def waits(self, route: QuestionRoute) -> bool:
         """Return whether the answer must include a certain position."""
-        return self.floor is not None or (is_list(route) and self.moment is None)
+        return self.floor is not None or (is_list(route) and not self.is_past)
+
+    @property
+    def is_past(self) -> bool:
+        """Return whether another moment than now is asked about."""
+        return self.moment is not None or self.happened is not None
+
+    def reading(self, ledger: TenantLedger, position: int | None = None) -> Reading:
+        """Return the ledger as of the moment, or as of a position that stands for it. Raises UsageError."""
+        moment = self.moment if position is None else position
+        reading = ledger.now if moment is None else ledger.at(moment)
+        return reading if self.happened is None else reading.happened_at(self.happened)
 
 
 def asking_of(said: dict[str, Any]) -> tuple[Asking, float | None]:
     """Return a query string taken apart, and how many seconds its answer may take. Raises UsageError."""
-    moment, floor, seconds = (said.pop(name, None) for name in MOMENTS)
-    if moment is not None and floor is not None:
-        raise UsageError("as_of and min_position exclude each other; send one of them")
+    moment, happened, floor, seconds = (said.pop(name, None) for name in MOMENTS)
+    if floor is not None and not (moment is None and happened is None):
+        raise UsageError(f"{'as_of' if moment else 'happened_at'} and min_position exclude each other; send one of them")
     if floor is not None and floor < 0:
         raise UsageError(f"min_position is {floor}; positions begin at 1, and 0 is before all of them")
     if seconds is not None and not 0 <= seconds <= MOST_WAIT_SECONDS:
         raise UsageError(f"wait_seconds is {seconds}; send 0 to {MOST_WAIT_SECONDS}, and repeat the request if that is too short")
-    return Asking(said, moment, floor), seconds
+    return Asking(said, moment, happened, floor), seconds
 
 
 def answer_of(route: QuestionRoute) -> Any:
@@ -141,8 +157,8 @@ def _ask(ledger: TenantLedger, route: QuestionRoute, ids: dict[str, Any], asking
     if is_list(route):
         return _ask_for_list(ledger, route, ids, asking)
     ask = partial(route.method, **ids, **asking.said)
-    if asking.moment is not None:
-        reading = ledger.at(asking.moment)
+    if asking.is_past:
+        reading = asking.reading(ledger)
         return ask(reading), reading.up_to
     if route.log:
         position = _log_at(ledger, asking.floor)
@@ -158,13 +174,13 @@ def _ask_for_list(ledger: TenantLedger, route: QuestionRoute, ids: dict[str, Any
     said = {**ids, **asking.said}
     limit, cursor = said.pop("limit", None), said.pop("cursor", None)
     position, had = (asking.pinned, 0) if cursor is None else read_cursor(cursor)
-    if asking.moment is None and not route.log:  # read models as they are now: as they were at the first page, nobody keeps them
+    if not asking.is_past and not route.log:  # read models as they are now: as they were at the first page, nobody keeps them
         position = _log_at(ledger, asking.floor) if asking.pinned is None else asking.pinned
         found = route.method(ledger.now, **said, min_position=position, wait_seconds=0)
         return page(found, position, had, limit), position
     if position is None:
-        position = ledger.at(asking.moment).up_to if asking.moment is not None else _log_at(ledger, asking.floor)
-    return page(route.method(ledger.at(position), **said), position, had, limit), position
+        position = asking.reading(ledger).up_to if asking.is_past else _log_at(ledger, asking.floor)
+    return page(route.method(asking.reading(ledger, position), **said), position, had, limit), position
 
 
 def _log_at(ledger: TenantLedger, floor: int | None) -> int:
