@@ -7,13 +7,14 @@ all its commands again: those that are recorded add nothing. What an ended run c
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from runfold.domain.decision import DecisionMade, OutcomeRecorded
 from runfold.domain.event import Recorded
 from runfold.domain.message import MessageAdded, MessageRevised
 from runfold.domain.parts import Part, TextPart
 from runfold.domain.run_events import RunCancelled, RunCompleted, RunCreated, RunFailed
+from runfold.domain.step import ModelCallStarted
 from runfold.domain.thread import ThreadImported
 from runfold.domain.tool_call import ToolCalled, ToolCancelled, ToolFailed, ToolSucceeded
 from runfold.domain.usage import Tokens, UsageRecorded
@@ -24,7 +25,8 @@ from runfold.handles.run import Run
 from runfold.handles.thread import Thread
 from runfold.handles.tool_call import ToolCall
 from runfold.ids import stable_id
-from runfold.importers.sources import Piece, Report
+from runfold.importers.sources import Report
+from runfold.importers.tally import Problem
 from runfold.ledger import Ledger
 
 STORE_AFTER = 5000
@@ -84,8 +86,17 @@ class ImportedBefore:
                 self.scored.add(event.decision_id)
             case UsageRecorded():
                 self.home[event.usage_id] = run_id
+            case ModelCallStarted():
+                self.home[event.model_call_id] = run_id
             case _:
                 return
+
+
+class Placed(Protocol):
+    """Says where in a source a problem is."""
+
+    def problem(self, reason: str) -> Problem:
+        """A problem with what stands there."""
 
 
 class Recording:
@@ -105,7 +116,7 @@ class Recording:
             self.batch.create_thread(thread_id=self.thread.id, **created)
 
     @contextlib.contextmanager
-    def of(self, piece: Piece) -> Iterator[None]:
+    def of(self, piece: Placed) -> Iterator[None]:
         """Commands for one record of the source: where one is refused, that is a problem, and the rest goes in."""
         try:
             yield
