@@ -12,6 +12,7 @@ from runfold.domain.thread import (
     ThreadImported,
     ThreadRenamed,
     ThreadRestored,
+    ThreadSuperseded,
 )
 from runfold.domain.values import digest
 
@@ -95,3 +96,22 @@ def test_a_source_is_imported_once_until_it_changes() -> None:
     given(thread_created).when(lambda thread: thread.record_import(first)).then(first)
     given(thread_created, first).when(lambda thread: thread.record_import(first)).then()
     given(thread_created, first).when(lambda thread: thread.record_import(second)).then(second)
+
+
+def test_a_newer_importer_says_that_it_has_read_the_source() -> None:
+    before = ThreadImported(format="claude-code", source_digest=digest("one"))
+    after = before.model_copy(update={"importer_version": 2, "times_judged_by": "producer"})
+    assert before.importer_version == 1
+    given(thread_created, before).when(lambda thread: thread.record_import(after)).then(after)
+    given(thread_created, before, after).when(lambda thread: thread.record_import(after)).then()
+
+
+def test_a_thread_is_superseded_once_by_each_that_stands_for_it() -> None:
+    first = ThreadSuperseded(by_thread_ids=("thread_2",), reason="read otherwise")
+    third = ThreadSuperseded(by_thread_ids=("thread_3",), reason="read otherwise")
+    both = ("thread_2", "thread_3", "thread_2")
+    given(thread_created).when(lambda thread: thread.supersede(("thread_2",), "read otherwise")).then(first)
+    given(thread_created, first).when(lambda thread: thread.supersede(("thread_2",), "again")).then()
+    given(thread_created, first).when(lambda thread: thread.supersede(both, "read otherwise")).then(third)
+    given(thread_created).when(lambda thread: thread.supersede(("thread_1",), "itself")).refused("cannot stand for itself")
+    assert fold(thread_created, first, third).superseded_by == ("thread_2", "thread_3")

@@ -16,7 +16,7 @@ corrected = UsageCorrected(usage_id="usage_1", corrected=used.tokens, replacemen
 
 
 def test_what_was_not_reported_is_null_and_not_zero() -> None:
-    assert Tokens().model_dump() == dict.fromkeys(Tokens.model_fields)
+    assert Tokens().model_dump() == {**dict.fromkeys(Tokens.model_fields), "reasoning_beside": False}
     assert Tokens(input_tokens=0) != Tokens()
     assert Tokens(reasoning_output_tokens=0).output_tokens is None
 
@@ -29,6 +29,7 @@ def test_what_was_not_reported_is_null_and_not_zero() -> None:
         ({"input_tokens": 11, "total_tokens": 10}, "exceed total_tokens"),
         ({"reasoning_output_tokens": 11, "total_tokens": 10}, "exceed total_tokens"),
         ({"input_tokens": 5, "reasoning_output_tokens": 6, "total_tokens": 10}, "exceed total_tokens"),
+        ({"cache_creation_input_tokens": 5, "cache_creation_1h_input_tokens": 6}, "exceed cache_creation_input_tokens"),
     ],
 )
 def test_parts_never_exceed_their_total(counts: dict[str, int], message: str) -> None:
@@ -40,6 +41,12 @@ def test_parts_may_fill_their_total_or_be_unknown() -> None:
     assert Tokens(input_tokens=4, output_tokens=6, reasoning_output_tokens=6, total_tokens=10).total_tokens == 10
     assert Tokens(input_tokens=4, cache_read_input_tokens=90, total_tokens=10).cache_read_input_tokens == 90
     assert Tokens(total_tokens=10).output_tokens is None
+    assert Tokens(cache_creation_1h_input_tokens=6).cache_creation_input_tokens is None
+
+
+def test_reasoning_may_stand_beside_the_output() -> None:
+    beside = Tokens(input_tokens=4, output_tokens=6, reasoning_output_tokens=90, total_tokens=10, reasoning_beside=True)
+    assert (beside.output_tokens, beside.reasoning_output_tokens) == (6, 90)
 
 
 @pytest.mark.parametrize("count", [-1, 2**63, 1.5, "7", True])

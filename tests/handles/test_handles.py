@@ -34,6 +34,7 @@ THREAD: dict[str, tuple[Callable[[Thread, Run], object], list[str]]] = {
         lambda thread, _: thread.put_head("main", thread.start_run(parent=None)),
         ["run.created", "run.started", "thread.head_moved"],
     ),
+    "supersede": (lambda thread, _: thread.supersede(("thread_2",), "read otherwise"), ["thread.superseded"]),
     "record_import": (
         lambda thread, _: thread.record_import(ThreadImported(format="test", source_digest=DIGEST, source_ids=("x",))),
         ["thread.imported"],
@@ -75,6 +76,7 @@ RUN: dict[str, tuple[Callable[[Run], object], list[str]]] = {
         ["state.snapshot_taken", "state.patched"],
     ),
     "request_approval": (lambda run: run.request_approval("send", expires_in="1h"), ["approval.requested", "run.waiting"]),
+    "compact_context": (lambda run: run.compact_context("manual", tokens_before=9), ["context.compacted"]),
     "branch": (lambda run: run.branch({"q": 2}), ["run.created"]),
 }
 

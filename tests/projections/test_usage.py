@@ -47,11 +47,14 @@ def costs(rows: list[UsageEntry]) -> dict[str, Decimal]:
     return found
 
 
+COUNTS = Tokens.model_fields.keys() - {"reasoning_beside"}
+
+
 def tokens(rows: list[UsageEntry]) -> dict[str, int]:
     """The sums of the counts that somebody reported."""
     found: Counter[str] = Counter()
     for row in rows:
-        found.update({name: count for name in Tokens.model_fields if (count := getattr(row, name)) is not None})
+        found.update({name: count for name in COUNTS if (count := getattr(row, name)) is not None})
     return dict(found)
 
 

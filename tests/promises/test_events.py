@@ -25,6 +25,7 @@ TYPES = {
     "approval.vote_refused": 1,
     "approval.withdrawn": 1,
     "constraint.violated": 1,
+    "context.compacted": 1,
     "decision.evaluated": 1,
     "decision.made": 1,
     "decision.outcome_corrected": 1,
@@ -71,6 +72,7 @@ TYPES = {
     "thread.imported": 1,
     "thread.renamed": 1,
     "thread.restored": 1,
+    "thread.superseded": 1,
     "tool.called": 1,
     "tool.cancelled": 1,
     "tool.failed": 1,
@@ -78,7 +80,7 @@ TYPES = {
     "tool.succeeded": 1,
     "usage.corrected": 1,
     "usage.cost_reported": 1,
-    "usage.recorded": 1,
+    "usage.recorded": 2,
 }
 """Names are permanent: what is stored under one is read under it for ever."""
 
@@ -91,6 +93,7 @@ DESIGNED = {
     "HeadNamed",
     "HeadMoved",
     "ThreadImported",
+    "ThreadSuperseded",
     "RunCreated",
     "RunClaimed",
     "RunLeaseRenewed",
@@ -116,6 +119,7 @@ DESIGNED = {
     "StepFinished",
     "ModelCallStarted",
     "ModelCallFinished",
+    "ContextCompacted",
     "UsageRecorded",
     "UsageCorrected",
     "CostReported",

@@ -86,6 +86,7 @@ COMMANDS: tuple[CommandRoute, ...] = (
     _command("edges.traverse", "POST", f"{_RUN}/edges", Run.traverse_edge),
     _command("state.set", "PUT", f"{_RUN}/state", Run.set_state),
     _command("state.patch", "PATCH", f"{_RUN}/state", Run.patch_state),
+    _command("compactions.record", "POST", f"{_RUN}/compactions", Run.compact_context),
     _command("approvals.request", "POST", f"{_RUN}/approvals", Run.request_approval),
     _command("approvals.vote", "POST", "/approvals/{approval_id}/votes", Approval.vote, "approvals:decide"),
     _command("approvals.expire", "POST", "/approvals/{approval_id}/expire", Approval.expire, "approvals:decide"),
@@ -95,6 +96,7 @@ COMMANDS: tuple[CommandRoute, ...] = (
 
 NOT_OVER_HTTP: Mapping[Callable[..., Any], str] = {
     Thread.record_import: "importers read files where the database is",
+    Thread.supersede: "importers say so, in the transaction in which they make the threads that stand for it",
 }
 """Commands that have no route, and why."""
 

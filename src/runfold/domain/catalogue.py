@@ -5,6 +5,7 @@ A module with events of its own is named here, and nowhere else.
 
 from runfold.domain import (  # noqa: F401
     approval,
+    compaction,
     decision,
     message,
     problem,

@@ -6,6 +6,7 @@ make the 100,000th event of a run cost more than the 10th.
 
 from typing import Literal, NoReturn, assert_never, cast
 
+from runfold.domain.compaction import Compactions, ContextCompacted
 from runfold.domain.decision import AnyDecisionEvent, DecisionEvaluated, DecisionEvent, Decisions, OutcomeCorrected
 from runfold.domain.event import AlreadyRecorded, Event, Events
 from runfold.domain.lease import Lease
@@ -83,6 +84,7 @@ class Run:
         self.problems = Problems(self)
         self.usages = Usages(self)
         self.steps = Steps(self)
+        self.compactions = Compactions(self)
 
     @property
     def exists(self) -> bool:
@@ -245,6 +247,8 @@ class Run:
                 self.usages.evolve(cast("AnyUsageEvent", event))
             case StepEvent():
                 self.steps.evolve(cast("AnyStepEvent", event))
+            case ContextCompacted():
+                self.compactions.evolve(event)
             case ProblemEvent():
                 self.problems.evolve(cast("AnyProblemEvent", event))
             case RunEvent():

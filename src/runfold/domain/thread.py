@@ -5,7 +5,7 @@ from typing import Literal, NoReturn, assert_never, cast
 from pydantic import Field
 
 from runfold.domain.event import AlreadyRecorded, Event, Events
-from runfold.domain.values import Digest, JsonObject, Label, RunId, Text
+from runfold.domain.values import Count, Digest, JsonObject, Label, RunId, Text, ThreadId
 from runfold.errors import CommandRefused
 
 MAIN = "main"
@@ -69,10 +69,29 @@ class ThreadImported(ThreadEvent, type="thread.imported"):
     format: Label
     source_digest: Digest
     source_ids: tuple[Text, ...] = ()
+    importer_version: Count = 1
+    """The version of the importer that read it: a newer one may read the same source otherwise."""
+    times_judged_by: Literal["producer"] | None = None
+    """Whose clock said what came in time, and what too late: the producer's; null in older events, where nothing was late."""
+
+
+class ThreadSuperseded(ThreadEvent, type="thread.superseded"):
+    """Other threads now stand for what the thread holds: lists and totals leave it out, unless they are asked for it."""
+
+    by_thread_ids: tuple[ThreadId, ...] = Field(min_length=1)
+    reason: Text
 
 
 AnyThreadEvent = (
-    ThreadCreated | ThreadRenamed | ThreadArchived | ThreadRestored | ThreadDeleted | HeadNamed | HeadMoved | ThreadImported
+    ThreadCreated
+    | ThreadRenamed
+    | ThreadArchived
+    | ThreadRestored
+    | ThreadDeleted
+    | HeadNamed
+    | HeadMoved
+    | ThreadImported
+    | ThreadSuperseded
 )
 
 
@@ -88,7 +107,9 @@ class Thread:
         self.deleted = False
         self.heads: dict[str, str | None] = {MAIN: None}
         """Each head, and the run it was last put at by hand; since then it may have followed that run."""
-        self.imported: dict[str, str] = {}
+        self.imported: dict[str, ThreadImported] = {}
+        """The last import of each format."""
+        self.superseded_by: tuple[str, ...] = ()
 
     @property
     def exists(self) -> bool:
@@ -179,10 +200,18 @@ class Thread:
         return self.name_head(name, run_id)
 
     def record_import(self, imported: ThreadImported) -> Events:
-        """Record that a source was imported whole. Repeating it records nothing."""
-        if self.imported.get(imported.format) == imported.source_digest:
+        """Record that a source was imported whole. Repeating it by the same importer records nothing."""
+        last = self.imported.get(imported.format)
+        if last is not None and _read(last) == _read(imported):
             return []
         return [imported]
+
+    def supersede(self, by_thread_ids: tuple[str, ...], reason: str) -> Events:
+        """Record that other threads stand for this one. Naming those that already do records nothing."""
+        if self.id in by_thread_ids:
+            self.refuse("supersede", "a thread cannot stand for itself; name the threads that were made in its place")
+        added = tuple(thread_id for thread_id in dict.fromkeys(by_thread_ids) if thread_id not in self.superseded_by)
+        return [ThreadSuperseded(by_thread_ids=added, reason=reason)] if added else []
 
     def evolve(self, event: Event) -> None:
         """Update the state by one event."""
@@ -203,6 +232,13 @@ class Thread:
             case HeadMoved() as moved:
                 self.heads[moved.name] = moved.to_run_id
             case ThreadImported() as imported:
-                self.imported[imported.format] = imported.source_digest
+                self.imported[imported.format] = imported
+            case ThreadSuperseded() as superseded:
+                self.superseded_by = tuple(dict.fromkeys((*self.superseded_by, *superseded.by_thread_ids)))
             case never:
                 assert_never(never)
+
+
+def _read(imported: ThreadImported) -> tuple[str, int]:
+    """What was read, and by which version."""
+    return imported.source_digest, imported.importer_version

@@ -14,7 +14,8 @@ from runfold.domain.values import Amount, Count, Currency, Id, JsonObject, Label
 class Tokens(Value):
     """Token counts of one model call, as its provider reported them.
 
-    Parts never exceed their total: reasoning is part of the output; input and output together are part of the total.
+    Parts never exceed their total: reasoning is part of the output, unless `reasoning_beside` says that it stands beside it;
+    one-hour cache writes are part of all cache writes; input and output together are part of the total.
     Whether cache reads are part of the input differs between providers (OpenAI: yes, Anthropic: no), so that is not checked.
     """
 
@@ -24,12 +25,26 @@ class Tokens(Value):
     cache_read_input_tokens: Count | None = None
     cache_creation_input_tokens: Count | None = None
     reasoning_output_tokens: Count | None = None
+    cache_creation_1h_input_tokens: Count | None = None
+    """The part of cache_creation_input_tokens that is kept for an hour."""
+    web_search_requests: Count | None = None
+    """Searches of the web that the provider made, which it bills beside tokens."""
+    reasoning_beside: bool = False
+    """Whether reasoning is not part of the output, but reported beside it."""
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
-        if self.output_tokens is not None and (self.reasoning_output_tokens or 0) > self.output_tokens:
-            raise PydanticCustomError("parts", "reasoning_output_tokens exceed output_tokens, which they are part of")
-        output = (self.reasoning_output_tokens or 0) if self.output_tokens is None else self.output_tokens
+        reasoning = 0 if self.reasoning_beside else self.reasoning_output_tokens or 0
+        if self.output_tokens is not None and reasoning > self.output_tokens:
+            raise PydanticCustomError(
+                "parts", "reasoning_output_tokens exceed output_tokens, which they are part of unless reasoning_beside is true"
+            )
+        written = self.cache_creation_input_tokens
+        if written is not None and (self.cache_creation_1h_input_tokens or 0) > written:
+            raise PydanticCustomError(
+                "parts", "cache_creation_1h_input_tokens exceed cache_creation_input_tokens, which they are part of"
+            )
+        output = reasoning if self.output_tokens is None else self.output_tokens
         if self.total_tokens is not None and (self.input_tokens or 0) + output > self.total_tokens:
             raise PydanticCustomError("parts", "input_tokens and output_tokens exceed total_tokens, which they are part of")
         return self
@@ -39,8 +54,8 @@ class UsageEvent(Event):
     """Tokens were used, or a cost was reported."""
 
 
-class UsageRecorded(UsageEvent, type="usage.recorded"):
-    """What one model call used. Never cumulative: a run's usage is the sum over its calls. `raw` is the provider's own report."""
+class UsageRecorded(UsageEvent, type="usage.recorded", version=2):
+    """What one model call, or one iteration of it, used; never cumulative. `raw` is the provider's own report."""
 
     usage_id: Id
     model_call_id: Id | None = None

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any, Unpack
 
 from runfold.commands.plan import Plan
-from runfold.handles import approval, decision, message, run_lifecycle, shared_state, step, tool_call
+from runfold.handles import approval, compaction, decision, message, run_lifecycle, shared_state, step, tool_call
 from runfold.handles import usage as usages
 from runfold.handles.command import command, submitting
 from runfold.handles.creation import Creation, RunRequest, request_envelope
@@ -51,6 +51,7 @@ class Run(Handle):
     set_state = shared_state.set_state
     patch_state = shared_state.patch_state
     request_approval = approval.request_approval
+    compact_context = compaction.compact_context
 
     submit_start = submitting(run_lifecycle.start)
     submit_claim = submitting(run_lifecycle.claim)
@@ -80,6 +81,7 @@ class Run(Handle):
     submit_set_state = submitting(shared_state.set_state)
     submit_patch_state = submitting(shared_state.patch_state)
     submit_request_approval = submitting(approval.request_approval)
+    submit_compact_context = submitting(compaction.compact_context)
 
     @command
     def branch(self, input: Any = None, **request: Unpack[RunRequest]) -> Plan["Run"]:

@@ -1,6 +1,6 @@
 """The handle of a thread."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any, Literal, Unpack
 
@@ -104,6 +104,12 @@ class Thread(Handle):
         """Say that all of a source is in."""
         return self._plan(lambda thread: thread.record_import(imported), envelope)
 
+    @command
+    def supersede(self, by_thread_ids: Iterable[str], reason: str, **envelope: Unpack[Envelope]) -> Plan[Receipt]:
+        """Say that other threads stand for this one: lists and totals leave it out, unless they are asked for it."""
+        others = tuple(by_thread_ids)
+        return self._plan(lambda thread: thread.supersede(others, reason), envelope)
+
     submit_create_run = submitting(create_run)
     submit_start_run = submitting(start_run)
     submit_rename = submitting(rename)
@@ -114,6 +120,7 @@ class Thread(Handle):
     submit_move_head = submitting(move_head)
     submit_put_head = submitting(put_head)
     submit_record_import = submitting(record_import)
+    submit_supersede = submitting(supersede)
 
     # Reading
 

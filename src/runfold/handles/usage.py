@@ -27,6 +27,9 @@ class Usage(Child):
         cache_read_input_tokens: int | None = None,
         cache_creation_input_tokens: int | None = None,
         reasoning_output_tokens: int | None = None,
+        cache_creation_1h_input_tokens: int | None = None,
+        web_search_requests: int | None = None,
+        reasoning_beside: bool = False,
         **envelope: Unpack[Envelope],
     ) -> Plan[Receipt]:
         """Replace all its counts; what is not given is not reported. Allowed after the run's end too."""
@@ -37,6 +40,9 @@ class Usage(Child):
             cache_read_input_tokens=cache_read_input_tokens,
             cache_creation_input_tokens=cache_creation_input_tokens,
             reasoning_output_tokens=reasoning_output_tokens,
+            cache_creation_1h_input_tokens=cache_creation_1h_input_tokens,
+            web_search_requests=web_search_requests,
+            reasoning_beside=reasoning_beside,
         )
         return run_plan(self.run_id, lambda run: run.usages.correct(self.id, tokens, reason), envelope)
 
@@ -55,6 +61,9 @@ def usage(  # noqa: PLR0913  one for each thing that can be said of what was use
     cache_read_input_tokens: int | None = None,
     cache_creation_input_tokens: int | None = None,
     reasoning_output_tokens: int | None = None,
+    cache_creation_1h_input_tokens: int | None = None,
+    web_search_requests: int | None = None,
+    reasoning_beside: bool = False,
     service_tier: str | None = None,
     raw: dict[str, Any] | None = None,
     model_call_id: str | None = None,
@@ -71,6 +80,9 @@ def usage(  # noqa: PLR0913  one for each thing that can be said of what was use
         cache_read_input_tokens=cache_read_input_tokens,
         cache_creation_input_tokens=cache_creation_input_tokens,
         reasoning_output_tokens=reasoning_output_tokens,
+        cache_creation_1h_input_tokens=cache_creation_1h_input_tokens,
+        web_search_requests=web_search_requests,
+        reasoning_beside=reasoning_beside,
     )
     recorded_id = usage_id or (f"usage_{model_call_id}" if model_call_id else self.executor.new_id("usage"))
 

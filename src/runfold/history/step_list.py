@@ -234,10 +234,11 @@ def _sum(parts: list[Tokens]) -> Tokens:
     if not parts:
         return Tokens()
     added = {}
-    for name in Tokens.model_fields:
+    for name in Tokens.model_fields.keys() - {"reasoning_beside"}:
         reported = [value for part in parts if (value := getattr(part, name)) is not None]
         added[name] = sum(reported) if reported else None
-    return Tokens.model_construct(**added)  # parts of different calls need not fit each other's totals
+    beside = any(part.reasoning_beside for part in parts)
+    return Tokens.model_construct(**added, reasoning_beside=beside)  # parts of different calls need not fit each other's totals
 
 
 def _nanoseconds(began: datetime, ended: datetime) -> int | None:

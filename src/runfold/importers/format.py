@@ -23,6 +23,8 @@ class SourceThread:
     """Its share of the bytes that are imported, for the progress bar."""
     counts: Tally
     record: Callable[[Recording], None]
+    replaces: tuple[str, ...] = ()
+    """The threads that earlier versions of the importer made of this source, in whole or in part."""
 
 
 class Read(Protocol):
@@ -37,3 +39,5 @@ class Format:
 
     wants: Callable[[str], bool]
     read: Read
+    version: int = 1
+    """Raised when the same source is read otherwise than before. The ids of what it makes contain it, from 2 on."""

@@ -77,6 +77,12 @@ class UsageEntry(Row):
     """Input tokens written to a prompt cache."""
     reasoning_output_tokens: int | None = None
     """Output tokens of reasoning."""
+    cache_creation_1h_input_tokens: int | None = None
+    """The part of cache_creation_input_tokens that is kept for an hour."""
+    web_search_requests: int | None = None
+    """Searches of the web that the provider made."""
+    reasoning_beside: bool = False
+    """Whether reasoning is not part of the output, but reported beside it."""
     corrections: int = 0
     """How many times the counts were corrected; those here are the last."""
 
