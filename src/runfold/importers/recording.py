@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from runfold.domain.approval_events import ApprovalDenied, ApprovalExpired, ApprovalGranted, ApprovalRequested, ApprovalWithdrawn
 from runfold.domain.decision import DecisionMade, OutcomeRecorded
 from runfold.domain.event import Recorded
 from runfold.domain.message import MessageAdded, MessageRevised
 from runfold.domain.parts import Part, TextPart
-from runfold.domain.run_events import RunCancelled, RunCompleted, RunCreated, RunFailed
+from runfold.domain.run_events import RunCancelled, RunCompleted, RunCreated, RunFailed, RunStarted
 from runfold.domain.step import ModelCallStarted
 from runfold.domain.thread import ThreadImported
 from runfold.domain.tool_call import ToolCalled, ToolCancelled, ToolFailed, ToolSucceeded
@@ -39,7 +40,13 @@ class ImportedBefore:
 
     exists: bool = False
     runs: set[str] = field(default_factory=set)
+    started: set[str] = field(default_factory=set)
     ended: set[str] = field(default_factory=set)
+    continued: set[str] = field(default_factory=set)
+    """Runs that another one continues."""
+    approvals: set[str] = field(default_factory=set)
+    decided: set[str] = field(default_factory=set)
+    """Approvals that were granted, denied or withdrawn."""
     home: dict[str, str] = field(default_factory=dict)
     """The run that a message, tool call, decision or usage is in; a call's end under `end` and its id."""
     scored: set[str] = field(default_factory=set)
@@ -67,6 +74,14 @@ class ImportedBefore:
         match event:
             case RunCreated():
                 self.runs.add(run_id)
+                if event.parent is not None and event.parent.kind == "continues":
+                    self.continued.add(event.parent.run_id)
+            case RunStarted():
+                self.started.add(run_id)
+            case ApprovalRequested():
+                self.approvals.add(run_id)
+            case ApprovalGranted() | ApprovalDenied() | ApprovalWithdrawn() | ApprovalExpired():
+                self.decided.add(run_id)
             case RunCompleted() | RunFailed() | RunCancelled():
                 self.ended.add(run_id)
             case MessageAdded():
@@ -157,6 +172,11 @@ class SourceRun:
     def is_open(self) -> bool:
         """Return whether its last run has not ended."""
         return self._tip not in self._known.ended
+
+    @property
+    def last_id(self) -> str:
+        """The run that the source's run goes on in here: its own, or the last that continues it."""
+        return self._tip
 
     def run(self, item_id: str) -> Run:
         """The run that has this item of the source, or that it goes to."""

@@ -18,6 +18,7 @@ from runfold.domain.event import refusal
 from runfold.domain.values import parse_json
 from runfold.errors import InvalidEvent, UsageError
 from runfold.gzipped import GrowsTooLarge, NotWhole, unpacked
+from runfold.importers import zstd
 from runfold.importers.tally import Note, Problem
 from runfold.settings import MIB
 
@@ -67,6 +68,8 @@ class SourceFile:
         try:
             raw = self.data if self.path is None else self.path.read_bytes()
             assert raw is not None, "standard input is read when it is found"  # noqa: S101
+            if raw.startswith(zstd.MAGIC):
+                return zstd.unpacked(raw, self.most)
             return unpacked(raw, self.most) if raw.startswith(_GZIP) else raw
         except OSError as error:
             raise InvalidEvent("", f"cannot be read: {error.strerror or error}") from None

@@ -1,0 +1,1 @@
+"""Sessions of the Codex CLI, as its rollout files hold them."""

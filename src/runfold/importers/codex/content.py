@@ -1,0 +1,82 @@
+"""The words of a rollout as parts of messages, and whose words they are."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from runfold.domain.parts import DataPart, FilePart, Part, ReasoningPart, TextPart
+from runfold.importers.turns.values import listing, mapping, text
+
+PERSON, AGENT, CLIENT = "human:user", "agent:codex", "service:codex"
+
+_MACHINE_MADE = (
+    "# AGENTS.md instructions for ",
+    "<user_instructions>",
+    "<INSTRUCTIONS>",
+    "<environment_context>",
+    "<permissions instructions>",
+    "<turn_aborted>",
+    "<user_shell_command>",
+    "<user_action>",
+    "<skill>",
+    "<hook_prompt",
+    "<subagent_notification>",
+    "<goal_context>",
+    "<codex_internal_context",
+    "<realtime_conversation>",
+    "<collaboration_mode>",
+    "<personality_spec>",
+    "<apps_instructions>",
+    "<skills_instructions>",
+    "<plugins_instructions>",
+    "<recommended_plugins>",
+    "<model_switch>",
+    "Warning: The maximum number of unified exec processes",
+    "Warning: apply_patch was requested via ",
+    "Another language model started to solve this problem",
+)
+"""How messages begin that the client puts under the role `user`."""
+_WRAPPED = re.compile(r"<([a-z]+(?:_[a-z]+)+)(?:\s[^>]*)?>.*</\1>\s*", re.DOTALL)
+"""A whole message between tags with an underscore: made by the client, whatever version calls it what."""
+
+_DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+);base64,(.*)", re.DOTALL)
+
+
+def is_machine_made(words: str) -> bool:
+    """Return whether no person typed it, though it stands under the role `user`."""
+    begins = words.lstrip()
+    return begins.startswith(_MACHINE_MADE) or _WRAPPED.fullmatch(begins) is not None
+
+
+def texts_of(content: Any) -> list[str]:
+    """The texts in a message's content."""
+    if isinstance(content, str):
+        return [content]
+    return [block["text"] for block in listing(content) if isinstance(block, dict) and isinstance(block.get("text"), str)]
+
+
+def parts_of(content: Any) -> Iterator[Part]:
+    """A message's content, or a tool's output, as parts."""
+    if isinstance(content, str):
+        yield TextPart(text=content)
+        return
+    for block in listing(content):
+        words, url = mapping(block).get("text"), mapping(block).get("image_url")
+        if isinstance(words, str):
+            yield TextPart(text=words)
+        elif isinstance(url, str):
+            yield image(url)
+        else:
+            yield DataPart(data=block, name=text(mapping(block).get("type")))
+
+
+def image(url: str) -> Part:
+    """An image, given as a URL that may hold it."""
+    held = _DATA_URL.fullmatch(url)
+    return FilePart(media_type=held[1], data=held[2]) if held else FilePart(media_type="image/*", url=url)
+
+
+def reasoning_of(item: dict[str, Any]) -> ReasoningPart:
+    """The model's reasoning: what it said of it, or its summary; the encrypted whole beside."""
+    said = texts_of(item.get("content")) or texts_of(item.get("summary"))
+    return ReasoningPart(text="\n\n".join(said), encrypted=text(item.get("encrypted_content")))

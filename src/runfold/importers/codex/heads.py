@@ -1,0 +1,116 @@
+"""Which conversation a rollout belongs to, told by the `session_meta` lines that it begins with.
+
+A file begins with its own. A fork, and a sub-agent that was given its parent's past, copies the other's lines after it,
+that session's own `session_meta` first. So the last of those lines names the session that the conversation began with.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from runfold.errors import InvalidEvent
+from runfold.importers.codex.lines import META, Line, line_of, pieces
+from runfold.importers.sources import SourceFile
+from runfold.importers.turns.values import mapping, text
+
+
+@dataclass(frozen=True)
+class Head:
+    """What a file says of itself before anything else."""
+
+    file: SourceFile
+    metas: tuple[Line, ...]
+
+    @property
+    def own(self) -> dict[str, Any]:
+        """Return what it says of its own session."""
+        return self.metas[0].payload if self.metas else {}
+
+    @property
+    def session_id(self) -> str | None:
+        """Return the id of its own session."""
+        return session_id_of(self.own)
+
+    @property
+    def parent_id(self) -> str | None:
+        """Return the session whose agent spawned this one."""
+        return parent_of(self.own)
+
+    @property
+    def sub_agent(self) -> str | None:
+        """Return what kind of sub-agent wrote it; None for a session of a person's."""
+        return sub_agent_of(self.own)
+
+
+def session_id_of(meta: dict[str, Any]) -> str | None:
+    """The session's id."""
+    return text(meta.get("id")) or text(meta.get("session_id"))
+
+
+def spawn_of(meta: dict[str, Any]) -> dict[str, Any]:
+    """What is told of a sub-agent that another session's agent spawned."""
+    return mapping(mapping(mapping(meta.get("source")).get("subagent")).get("thread_spawn"))
+
+
+def parent_of(meta: dict[str, Any]) -> str | None:
+    """The session that spawned it."""
+    return text(meta.get("parent_thread_id")) or text(spawn_of(meta).get("parent_thread_id"))
+
+
+def sub_agent_of(meta: dict[str, Any]) -> str | None:
+    """The kind of sub-agent: its role where it has one."""
+    source = meta.get("source")
+    kind = source.get("subagent") if isinstance(source, dict) else None
+    if kind is None:
+        return None
+    if isinstance(kind, str):
+        return kind
+    role = text(meta.get("agent_role")) or text(meta.get("agent_type")) or text(spawn_of(meta).get("agent_role"))
+    return role or text(mapping(kind).get("other")) or next(iter(mapping(kind)), "sub-agent")
+
+
+def head_of(file: SourceFile) -> Head:
+    """Read the beginning of a file. One that cannot be read says nothing here; it is reported when it is read whole."""
+    metas: list[Line] = []
+    try:
+        for piece in pieces(file, lambda _: None):
+            line = line_of(piece, lambda _: None)
+            if line is None or line.kind != META:
+                break
+            if session_id_of(line.payload) not in {session_id_of(seen.payload) for seen in metas}:
+                metas.append(line)
+    except InvalidEvent:
+        return Head(file, tuple(metas))
+    return Head(file, tuple(metas))
+
+
+@dataclass
+class Heads:
+    """The heads of all the files of an import, by session."""
+
+    by_session: dict[str, Head] = field(default_factory=dict)
+
+    def root(self, head: Head) -> str:
+        """The session that the conversation began with. A file that names none stands for itself."""
+        at, seen = head, set[str]()
+        while True:
+            if not at.metas:
+                return f"file {at.file.name}"
+            first = at.metas[-1].payload
+            session_id = session_id_of(first) or ""
+            before = text(first.get("forked_from_id")) or parent_of(first)
+            if before is None or before in seen:
+                return session_id
+            seen.add(before)
+            if (found := self.by_session.get(before)) is None:
+                return before
+            at = found
+
+    def depth(self, head: Head) -> int:
+        """How many sessions lie before this one."""
+        at, seen = head, set[str]()
+        while (before := text(at.own.get("forked_from_id")) or at.parent_id) is not None and before not in seen:
+            seen.add(before)
+            if (found := self.by_session.get(before)) is None:
+                return max(len(seen), len(at.metas) - 1 + len(seen))
+            at = found
+        return max(len(seen), len(head.metas) - 1)

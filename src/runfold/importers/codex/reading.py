@@ -1,0 +1,213 @@
+"""One rollout, line by line: each kind of line, and what it becomes."""
+
+from typing import Any
+
+from runfold.domain.parts import TextPart
+from runfold.domain.values import digest
+from runfold.importers.codex.calls import Calls
+from runfold.importers.codex.content import AGENT, CLIENT, PERSON
+from runfold.importers.codex.events import ASKING, BEGUN, CALL_ENDS, ITEMS_PASSED_BY, PASSED_BY, TURN_ENDS, TURN_STARTS
+from runfold.importers.codex.heads import Head, session_id_of
+from runfold.importers.codex.lines import EVENT, ITEM, Line
+from runfold.importers.codex.messages import Messages, text_of
+from runfold.importers.codex.path import FORMAT, Path, Place, Spawner, key_of
+from runfold.importers.codex.usage import Meter, mark
+from runfold.importers.sources import Piece, Report
+from runfold.importers.turns.turn import Finished, Noted, Said, Session
+from runfold.importers.turns.values import Fault, mapping, text
+
+_RUN_CONTEXT = ("turn_id", "model", "approval_policy", "approvals_reviewer", "cwd", "effort")
+_NO_ENDS = ("thread_rollback_failed", "active_turn_not_steerable")
+"""Errors of what was asked of the client, which end no turn."""
+
+
+class Reader:
+    """Reads one file into the turns of its conversation."""
+
+    def __init__(self, root: str, head: Head, session: Session, spawns: dict[str, Spawner], report: Report) -> None:
+        kind = head.sub_agent
+        about = {"session_id": head.session_id} if kind is not None and head.session_id is not None else {}
+        self.path = Path(root, session, FORMAT if kind is None else f"{FORMAT}:{kind}", about)
+        self.path.take_waiting = self._take_waiting
+        self._session_id = head.session_id
+        self._provider = text(head.own.get("model_provider"))
+        self._model: str | None = None
+        self._report = report
+        self._meter = Meter()
+        self._is_instructed = False
+        self._speaker = _speaker(head)
+        self._messages = Messages(self.path, self._speaker)
+        self._calls = Calls(self.path, spawns, asks_person=self._speaker == PERSON)
+
+    def take(self, line: Line) -> None:
+        """Take in one line."""
+        match line.kind:
+            case "session_meta":
+                self._meta(line)
+            case "response_item":
+                self._item(line)
+            case "event_msg":
+                self._event(line)
+            case "turn_context":
+                self._context(line)
+            case "compacted":
+                self._compacted(line)
+            case "inter_agent_communication":
+                self._messages.letter(line)
+            case kind:
+                self._unknown(kind, line)
+
+    def close(self) -> None:
+        """Say what is left over at the end of the file."""
+        for line in self.path.waiting:
+            self._report(line.piece.note("lines before a prompt that has not come yet; they go in with it"))
+
+    def fault(self, piece: Piece) -> Fault:
+        """What takes the faults of one record's values."""
+        return lambda reason: self._report(piece.problem(reason))
+
+    def _take_waiting(self, lines: list[Line]) -> None:
+        for line in lines:
+            self.take(line)
+
+    def _unknown(self, kind: str, line: Line) -> None:
+        self._report(line.piece.note(f"records of the kind {kind.strip()[:80]!r}, which is not known: not imported"))
+
+    def _meta(self, line: Line) -> None:
+        """What the model is told at first. The lines of another session may be copied here; theirs is not this one's."""
+        base = line.payload.get("base_instructions")
+        words = text(mapping(base).get("text")) or text(base)
+        if session_id_of(line.payload) == self._session_id and words is not None and not self._is_instructed:
+            self._is_instructed = True
+            message = {"type": "message", "role": "system", "content": words}
+            self.path.waiting.append(Line(ITEM, message, line.at, line.piece))
+
+    def _enter(self, line: Line) -> None:
+        """Go into the turn that a line names, where it names one. A prompt may have opened it before."""
+        turn_id, current = text(line.payload.get("turn_id")), self.path.current
+        if turn_id is None or (line.kind != EVENT and current is not None and not current.is_named):
+            return
+        if current is None or current.key != key_of(turn_id):
+            known = self.path.named(turn_id)
+            if known is None:
+                self.path.open(line, key_of(turn_id))
+            elif not self.path.has_ended(known):
+                self.path.current = known
+
+    def _context(self, line: Line) -> None:
+        said = line.payload
+        self._enter(line)
+        self._model = text(said.get("model")) or self._model
+        self._calls.reviewer = text(said.get("approvals_reviewer")) or self._calls.reviewer
+        patch = {name: said[name] for name in _RUN_CONTEXT if isinstance(said.get(name), str)}
+        sandbox = said.get("sandbox_policy")
+        if mode := text(sandbox) or text(mapping(sandbox).get("type")) or text(mapping(sandbox).get("mode")):
+            patch["sandbox"] = mode
+        if patch and (place := self.path.current) is not None:
+            self.path.add(place, f"context {place.run_id}", Noted(patch), CLIENT, line, wakes=False)
+
+    def _item(self, line: Line) -> None:
+        kind = line.type
+        if kind == "message":
+            if (wrong := self._messages.item(line)) is not None:
+                self._report(line.piece.problem(wrong))
+        elif kind == "agent_message":
+            self._messages.letter(line)
+        elif kind == "reasoning":
+            self._messages.reasoning(line)
+        elif kind.endswith("_call"):
+            if not self._calls.call(line):
+                self._unknown(f"response_item {kind}", line)
+        elif kind.endswith("_output"):
+            self._calls.output(line)
+        elif kind not in ITEMS_PASSED_BY:
+            self._unknown(f"response_item {kind}", line)
+
+    def _event(self, line: Line) -> None:
+        kind = line.type
+        if kind == "user_message":
+            self._messages.event(line, "user")
+        elif kind == "agent_message":
+            self._messages.event(line, "assistant")
+        elif kind == "token_count":
+            self._counted(line)
+        elif kind in TURN_STARTS:
+            self._enter(line)
+            if (place := self.path.current) is not None:
+                self.path.add(place, f"start {place.run_id}", Noted({}), CLIENT, line)
+        elif kind in TURN_ENDS or kind in {"turn_aborted", "error"}:
+            self._ended(line, kind)
+        elif kind in CALL_ENDS:
+            self._calls.ended(line)
+        elif kind in BEGUN:
+            self._calls.begun(line)
+        elif kind in ASKING or kind == "guardian_assessment":
+            self._calls.asked(line)
+        elif kind == "collab_agent_spawn_end":
+            self._calls.spawned(text(line.payload.get("new_thread_id")), text(line.payload.get("call_id")))
+        elif kind == "thread_rolled_back":
+            self._rolled_back(line)
+        elif kind == "thread_name_updated":
+            self.path.session.title = text(line.payload.get("thread_name")) or self.path.session.title
+        elif kind not in PASSED_BY:
+            self._unknown(f"event_msg {kind}", line)
+
+    def _ended(self, line: Line, kind: str) -> None:
+        """The end of a turn: of the one that is named, or else of the one that is under way."""
+        said, turn_id = line.payload, text(line.payload.get("turn_id"))
+        place = (self.path.named(turn_id) if turn_id is not None else None) or self.path.current
+        if place is None or self.path.has_ended(place):
+            return
+        if kind == "turn_aborted":
+            reason = text(said.get("reason")) or "aborted"
+            actor = self._speaker if reason == "interrupted" else CLIENT
+            self.path.finish(line, place, Finished("cancelled", "cancelled", reason), actor)
+        elif kind == "error":
+            if said.get("codex_error_info") not in _NO_ENDS:
+                self.path.finish(line, place, _failure(said), AGENT)
+        elif isinstance(error := said.get("error"), dict | str):
+            self.path.finish(line, place, _failure(error if isinstance(error, dict) else {"message": error}), AGENT)
+        else:
+            self.path.finish(line, place, Finished("completed", "end_turn"), AGENT)
+
+    def _counted(self, line: Line) -> None:
+        used = self._meter.used(line.payload, self._provider, self._model, self.fault(line.piece))
+        if used is None:
+            return
+        words = mark(used)
+        place = self.path.last or self.path.open(line, self.path.follows(words))
+        step_id = self.path.id("usage", place, digest(words), self.path.nth(place, "usage", words))
+        self.path.add(place, step_id, used, AGENT, line, wakes=False)
+
+    def _compacted(self, line: Line) -> None:
+        """The model's memory was cut: what it saw from here on is the summary."""
+        words = text(line.payload.get("message")) or ""
+        place = self.path.current or self.path.open(line, self.path.follows(text_of(line.payload)))
+        step_id = self.path.id("msg", place, "compacted", digest(words), self.path.nth(place, "compacted", words))
+        self.path.add(place, step_id, Said("activity", (TextPart(text=words),)), CLIENT, line)
+
+    def _rolled_back(self, line: Line) -> None:
+        """A person went back over so many turns: the next one leaves from before them."""
+        number = line.payload.get("num_turns")
+        if isinstance(number, int) and not isinstance(number, bool) and number > 0:
+            self.path.roll_back(number, self._was_prompted)
+        else:
+            self._report(line.piece.problem(f"num_turns: {str(number)[:40]!r} is not a number of turns; not imported"))
+
+    def _was_prompted(self, place: Place) -> bool:
+        """Whether somebody's words opened the turn: one that only compacted is none of those that are rolled back."""
+        steps = self.path.turn(place).steps.values()
+        return any(isinstance(step.fact, Said) and step.fact.role == "user" and step.wakes for step in steps)
+
+
+def _speaker(head: Head) -> str:
+    """Whose the prompts are: a person's, unless another agent or a program opened the session."""
+    if head.sub_agent is not None:
+        return AGENT
+    return "service:mcp-client" if head.own.get("source") == "mcp" else PERSON
+
+
+def _failure(error: dict[str, Any]) -> Finished:
+    info = error.get("codex_error_info")
+    code = text(info) or next(iter(mapping(info)), None)
+    return Finished("failed", "error", text(error.get("message")) or "the turn failed", code or "error")
