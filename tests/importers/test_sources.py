@@ -6,15 +6,17 @@ import json
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from runfold import Ledger, Settings
 from runfold.errors import InvalidEvent, UsageError
+from runfold.importers.cleaning import ESCAPED
 from runfold.importers.formats import names
 from runfold.importers.importing import import_paths
-from runfold.importers.sources import Piece
-from runfold.importers.tally import Tally
+from runfold.importers.sources import BROKEN_OFF, NULS, SEVERAL, Piece, SourceFile, lines
+from runfold.importers.tally import Reports, Tally
 from tests.importers.conftest import SessionFile, text
 
 Importing = Callable[..., Tally]
@@ -76,11 +78,14 @@ def test_a_byte_order_mark_is_let_by(importing: Importing, hello: SessionFile) -
     assert importing("claude-code", hello.path).problems == []
 
 
-def test_a_line_that_is_not_utf8_is_named(importing: Importing, hello: SessionFile) -> None:
-    hello.path.write_bytes(hello.path.read_bytes() + b'{"type": "\xff"}\n')
+def test_a_byte_that_is_not_utf8_stands_escaped(ledger: Ledger, importing: Importing, hello: SessionFile) -> None:
+    hello.path.write_bytes(hello.path.read_bytes().replace(b"Hello.", b"Hel\xfflo.", 1))
     tally = importing("claude-code", hello.path)
-    assert tally.messages == 2
-    assert [(problem.line, problem.reason) for problem in tally.problems] == [(3, "is not UTF-8 (byte 10 of the line)")]
+    assert (tally.messages, tally.problems) == (2, [])
+    assert [(note.kind, note.line) for note in tally.notes] == [(ESCAPED, 1)]
+    ledger.fold("threads")
+    (row,) = ledger.now.threads().items
+    assert ledger.thread(row.thread_id).messages()[0].text == "Hel\\xfflo."
 
 
 def test_line_ends_inside_a_text_are_no_new_line(ledger: Ledger, importing: Importing, session: SessionFile) -> None:
@@ -174,3 +179,72 @@ def test_a_piece_knows_its_line_and_its_place() -> None:
 def test_a_broken_object_is_refused(broken: str) -> None:
     with pytest.raises(InvalidEvent):
         Piece("f", broken, 0, len(broken)).members()
+
+
+def _read(raw: bytes) -> tuple[list[tuple[int, Any]], Reports]:
+    reports = Reports()
+    file = SourceFile("f.jsonl", None, len(raw), raw)
+    return [(piece.line, piece.value()) for piece in lines(file, reports.take)], reports
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(
+    ("raw", "found", "kinds"),
+    [
+        (b'{"a":1}\n{"a":2}\n', [(1, {"a": 1}), (2, {"a": 2})], {}),
+        (b'{"a":1}\r\n\r\n \t\n{"a":2}', [(1, {"a": 1}), (4, {"a": 2})], {}),
+        (b'\xef\xbb\xbf{"a":1}\n', [(1, {"a": 1})], {}),
+        ('{"a":"ä"}\n{"a":"€"}\n'.encode("utf-16"), [(1, {"a": "ä"}), (2, {"a": "€"})], {}),
+        ('{"a":"ä"}\n'.encode("utf-16-be"), [(1, {"a": "ä"})], {}),
+        (b'{"a":1}{"a":"}{"}  {"a":3}\n', [(1, {"a": 1}), (1, {"a": "}{"}), (1, {"a": 3})], {SEVERAL: 1}),
+        (b'{"a":"} {"}\n', [(1, {"a": "} {"})], {}),
+        (b'{"a":1}\n{"a":2, "b":"}', [(1, {"a": 1})], {BROKEN_OFF: 1}),
+        (b'{"a":1}\n{"a":2}{"a"', [(1, {"a": 1}), (2, {"a": 2})], {BROKEN_OFF: 1}),
+        (b'{"a":1}\n' + b"\0" * 40, [(1, {"a": 1})], {NULS: 1}),
+        (b"\0" * 9 + b'{"a":1}\n', [(1, {"a": 1})], {}),
+        (b'{"a":"\xff"}\n', [(1, {"a": "\\xff"})], {ESCAPED: 1}),
+        (b"", [], {}),
+    ],
+)
+def test_lines_are_taken_however_they_stand_there(
+    raw: bytes, found: list[tuple[int, Any]], kinds: dict[str, int], packed: bool
+) -> None:
+    read, reports = _read(gzip.compress(raw) if packed else raw)
+    assert read == found
+    assert {note.kind: note.count for note in reports.by_kind.values()} == kinds
+    assert reports.problems == []
+
+
+@pytest.mark.parametrize("raw", [b'{"a":1}{"a" 2}\n', b'{"a":1}}{\n', b"broken", b'{"a":1}\n{broken}'])
+def test_what_is_broken_is_not_taken_for_what_breaks_off(raw: bytes) -> None:
+    with pytest.raises(InvalidEvent, match="is not JSON"):
+        _read(raw)
+
+
+def test_lines_are_read_without_holding_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "large.jsonl.gz"
+    path.write_bytes(gzip.compress(b'{"text":"' + b"x" * 1000 + b'"}\n') * 9000)
+    file = SourceFile(str(path), path, path.stat().st_size)
+    tracemalloc.start()
+    count = sum(1 for _ in lines(file, Reports().take))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert count == 9000
+    assert peak < 4 * 2**20, "a file of nine million bytes"
+
+
+def test_what_stands_before_a_break_in_a_packed_file_is_read() -> None:
+    raw = gzip.compress(b'{"a":1}\n{"a":2}\n')[:-4]
+    read, reports = _read(raw)
+    assert read == [(1, {"a": 1}), (2, {"a": 2})]
+    assert [str(problem) for problem in reports.problems] == [
+        "f.jsonl:3: is not a whole gzip file: it ends in the middle of its gzip stream; what stands before goes in"
+    ]
+
+
+def test_a_deep_part_of_a_document_does_not_hide_its_neighbours() -> None:
+    text = '{"a": [1, ' + "[" * 5000 + "]" * 5000 + ', "after"], "b": 2}'
+    whole = Piece("f", text, 0, len(text), report=Reports().take)
+    members = whole.members()
+    assert [piece.value() for piece in members["a"].elements()][::2] == [1, "after"]
+    assert members["b"].value() == 2

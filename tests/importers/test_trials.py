@@ -12,6 +12,7 @@ import pytest
 from runfold import Ledger
 from runfold.domain.decision import OutcomeCorrected, OutcomeRecorded
 from runfold.domain.usage import CostReported, UsageRecorded
+from runfold.importers.cleaning import ESCAPED, TWICE
 from runfold.importers.tally import Tally
 from runfold.importers.trials import money
 
@@ -177,12 +178,13 @@ def test_a_bad_message_is_named_and_the_rest_of_its_trial_goes_in(ledger: Ledger
     bad["messages"][5]["role"] = "stranger"
     write(file, results(simulation("sim-good"), bad))
     tally = importing("tau2", file)
-    assert (tally.threads, tally.messages) == (2, 6 + 4)
+    assert (tally.threads, tally.messages) == (2, 6 + 5)
     lines = file.read_text().splitlines()
-    first, second = tally.problems
-    assert "simulations.1.messages.1.content: holds a NUL" in first.reason
-    assert "simulations.1.messages.5.role" in second.reason
-    assert "\\u0000" in lines[(first.line or 0) + 1], "the line is that on which the message begins"
+    (problem,), (note,) = tally.problems, tally.notes
+    assert "simulations.1.messages.5.role" in problem.reason
+    assert "stranger" in lines[problem.line or 0], "the line is that on which the message begins"
+    assert (note.kind, note.count) == (ESCAPED, 1)
+    assert "\\u0000" in lines[(note.line or 0) + 1]
 
 
 def test_a_bad_trial_is_named_and_the_others_go_in(ledger: Ledger, importing: Importing, file: Path) -> None:
@@ -195,22 +197,23 @@ def test_a_bad_trial_is_named_and_the_others_go_in(ledger: Ledger, importing: Im
 
 
 @pytest.mark.fault("F5")
-def test_a_key_that_stands_twice_is_a_problem_of_its_message(ledger: Ledger, importing: Importing, file: Path) -> None:
+def test_of_a_key_that_stands_twice_the_last_is_taken(ledger: Ledger, importing: Importing, file: Path) -> None:
     document = json.dumps(simulation()).replace('"role": "assistant", "content": "Hi!"', '"role": "user", "role": "assistant"')
     file.write_text(document)
     tally = importing("tau2", file)
-    assert (tally.messages, len(tally.problems)) == (5, 1)
-    assert "messages.0: has the key 'role' twice" in tally.problems[0].reason
+    assert (tally.messages, tally.problems) == (6, [])
+    assert [(note.kind, note.count) for note in tally.notes] == [(TWICE, 1)]
 
 
 @pytest.mark.fault("F3")
 @pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e400"])
-def test_a_number_that_json_does_not_have_is_a_problem_of_its_message(
+def test_a_number_that_json_does_not_have_is_left_out_and_the_rest_of_its_message_goes_in(
     ledger: Ledger, importing: Importing, file: Path, number: str
 ) -> None:
     file.write_text(json.dumps(simulation()).replace('"cost": 0.0', f'"cost": {number}', 1))
     tally = importing("tau2", file)
-    assert (tally.messages, len(tally.problems)) == (5, 1)
+    assert (tally.messages, len(tally.problems)) == (6, 1)
+    assert "messages.0.cost: " in tally.problems[0].reason
 
 
 def test_a_file_that_breaks_off_gives_what_stands_before(ledger: Ledger, importing: Importing, file: Path) -> None:

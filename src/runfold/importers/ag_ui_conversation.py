@@ -10,7 +10,7 @@ from runfold.domain.parts import Part
 from runfold.errors import InvalidEvent
 from runfold.ids import stable_id
 from runfold.importers.recording import Recording, SourceRun
-from runfold.importers.sources import Piece, Report, why
+from runfold.importers.sources import OF_A_RECORD, Piece, Report, why
 from runfold.importers.tally import Tally
 
 FORMAT = "ag-ui"
@@ -118,7 +118,7 @@ class TurnWriter:
         """Work on a record. What does not fit is a problem, and the rest goes in."""
         try:
             take()
-        except InvalidEvent as error:
+        except OF_A_RECORD as error:
             self._report(self.at.problem(why(error)))
 
     def do(self, act: Act) -> None:

@@ -25,7 +25,7 @@ from runfold.importers.ag_ui_content import parts_of, same_json
 from runfold.importers.ag_ui_conversation import AGENT, CLIENT, Call, Conversation, Past, TurnWriter
 from runfold.importers.ag_ui_request import RequestPlan
 from runfold.importers.ag_ui_shapes import AgUiEvent, Interrupt, Request
-from runfold.importers.sources import Piece, Report, why
+from runfold.importers.sources import OF_A_RECORD, Piece, Report, why
 
 
 @dataclass
@@ -47,7 +47,7 @@ class Turn:
         if self.request is not None:
             try:
                 request = self.request.shaped(Request)
-            except InvalidEvent as error:
+            except OF_A_RECORD as error:
                 report(at.problem(why(error)))
         plan = RequestPlan(writer)
         plan.plan(request)

@@ -19,14 +19,14 @@ from runfold.domain.step import ModelCallStarted
 from runfold.domain.thread import ThreadImported
 from runfold.domain.tool_call import ToolCalled, ToolCancelled, ToolFailed, ToolSucceeded
 from runfold.domain.usage import Tokens, UsageRecorded
-from runfold.errors import CommandRefused, DuplicateWithDifferentContent, InvalidEvent, NotFound, ThreadNotFound
+from runfold.errors import DuplicateWithDifferentContent, ThreadNotFound
 from runfold.handles.batch import Batch
 from runfold.handles.message import Message
 from runfold.handles.run import Run
 from runfold.handles.thread import Thread
 from runfold.handles.tool_call import ToolCall
 from runfold.ids import stable_id
-from runfold.importers.sources import Report
+from runfold.importers.sources import OF_A_RECORD, Report, why
 from runfold.importers.tally import Problem
 from runfold.ledger import Ledger
 
@@ -135,8 +135,8 @@ class Recording:
         """Commands for one record of the source: where one is refused, that is a problem, and the rest goes in."""
         try:
             yield
-        except (CommandRefused, InvalidEvent, DuplicateWithDifferentContent, NotFound) as error:
-            self._report(piece.problem(str(error)))
+        except OF_A_RECORD as error:
+            self._report(piece.problem(why(error)))
         if len(self.batch) > STORE_AFTER and not self.in_one_go:
             self.batch.store()
 

@@ -1,14 +1,11 @@
-"""Files to import from: found, unpacked, and taken apart so that one bad record is one problem and the rest goes in.
+"""Sources, taken apart so that one bad record is one problem and the rest goes in. Nothing here knows a format."""
 
-Nothing here knows a format.
-"""
-
+import contextlib
+import itertools
 import json
 import re
-import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -16,92 +13,80 @@ from pydantic.alias_generators import to_camel
 
 from runfold.domain.event import refusal
 from runfold.domain.values import parse_json
-from runfold.errors import InvalidEvent, UsageError
-from runfold.gzipped import GrowsTooLarge, NotWhole, unpacked
-from runfold.importers import zstd
+from runfold.errors import (
+    CommandRefused,
+    DuplicateWithDifferentContent,
+    InvalidEvent,
+    LedgerError,
+    NotFound,
+    UsageError,
+    shortened,
+)
+from runfold.importers.cleaning import ESCAPED, TWICE, breaks_off, cleaned, decoded, end_of_brackets
+from runfold.importers.files import SourceFile, find
+from runfold.importers.fitting import fitted
 from runfold.importers.tally import Note, Problem
-from runfold.settings import MIB
 
 Report = Callable[[Problem | Note], None]
 """What a format is given to tell of problems and notes: `report(piece.problem("…"))`, `report(piece.note("…"))`."""
 M = TypeVar("M", bound="Shape")
 
 
-MOST_BYTES = 1024 * MIB
-_GZIP = b"\x1f\x8b"
+OF_A_RECORD = (
+    InvalidEvent,
+    CommandRefused,
+    DuplicateWithDifferentContent,
+    NotFound,
+    UsageError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    RecursionError,
+)
+"""What a bad record may raise. It is the record's problem; what the database raises is the import's."""
+
+BROKEN_OFF = "last lines that break off; they are taken once they are whole"
+SEVERAL = "lines that hold several records, of which each is taken"
+NULS = "lines of nothing but NUL characters, as a crash leaves them"
+UNREAD: Any = object()
+
+_BLANKS = b" \t\r\n\0"
 _BLANK = re.compile(r"[ \t\r\n]*")
-_decoder = json.JSONDecoder()
+_SEVERAL = re.compile(r"\}\s*\{")
+_decoder = json.JSONDecoder(strict=False, parse_int=len)  # finds ends; any number will do, however long one is
+
+
+__all__ = [
+    "BROKEN_OFF",
+    "NULS",
+    "OF_A_RECORD",
+    "SEVERAL",
+    "CamelShape",
+    "Piece",
+    "Report",
+    "Shape",
+    "SourceFile",
+    "document",
+    "find",
+    "guarded",
+    "lines",
+    "shaped",
+    "why",
+]
 
 
 class Shape(BaseModel):
     """What a format needs of a record. Fields that it does not name are let by."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, allow_inf_nan=False)
 
 
 class CamelShape(Shape):
     """The same, of a source that writes its names in camelCase."""
 
     model_config = ConfigDict(alias_generator=to_camel)
-
-
-@dataclass(frozen=True)
-class SourceFile:
-    """A file, or standard input, whose bytes were read already."""
-
-    name: str
-    path: Path | None
-    size: int
-    data: bytes | None = field(default=None, repr=False)
-    most: int = MOST_BYTES
-    """Bytes that are taken of it, unpacked."""
-
-    @property
-    def plain_name(self) -> str:
-        """Return its name without folders and without `.gz`."""
-        return Path(self.name).name.removesuffix(".gz")
-
-    def read(self) -> bytes:
-        """Return its bytes, unpacked. Raises InvalidEvent where it cannot be read, or is larger than what is imported at once."""
-        if self.size > self.most:
-            raise self._too_large(f"is {self.size:,} bytes, more than the limit of {self.most:,} for one file")
-        try:
-            raw = self.data if self.path is None else self.path.read_bytes()
-            assert raw is not None, "standard input is read when it is found"  # noqa: S101
-            if raw.startswith(zstd.MAGIC):
-                return zstd.unpacked(raw, self.most)
-            return unpacked(raw, self.most) if raw.startswith(_GZIP) else raw
-        except OSError as error:
-            raise InvalidEvent("", f"cannot be read: {error.strerror or error}") from None
-        except GrowsTooLarge as error:
-            raise self._too_large(str(error)) from None
-        except NotWhole as error:
-            raise InvalidEvent("", f"is not a whole gzip file: it {error}") from None
-
-    def _too_large(self, fact: str) -> InvalidEvent:
-        return InvalidEvent("", f"{fact}; split it, or raise RUNFOLD_MAX_IMPORT_BYTES")
-
-
-def find(paths: Iterable[str | Path], wanted: Callable[[str], bool], most: int = MOST_BYTES) -> list[SourceFile]:
-    """Files as named, the wanted ones of folders and of all that is in them, `-` for standard input; each once.
-
-    `wanted` is asked for names without `.gz`. Raises UsageError where there is no such path.
-    """
-    found: dict[str, SourceFile] = {}
-    for given in paths:
-        if str(given) == "-":
-            data = sys.stdin.buffer.read(most + 1)
-            found["-"] = SourceFile("stdin", None, len(data), data, most)
-            continue
-        path = Path(given)
-        if not path.exists():
-            raise UsageError(f"file or folder {str(given)!r} not found; name an existing one, or - for standard input")
-        inside = [path]
-        if path.is_dir():
-            inside = sorted(item for item in path.rglob("*") if item.is_file() and wanted(item.name.removesuffix(".gz")))
-        for item in inside:
-            found.setdefault(str(item.resolve()), SourceFile(str(item), item, item.stat().st_size, most=most))
-    return list(found.values())
 
 
 @dataclass(frozen=True)
@@ -114,6 +99,8 @@ class Piece:
     end: int
     path: str = ""
     first_line: int = 1
+    report: Report | None = field(default=None, repr=False, compare=False)
+    """Told of what is changed or left out when it is read; without it, what does not fit is refused."""
 
     @property
     def line(self) -> int:
@@ -138,13 +125,29 @@ class Piece:
         """Return a note on this piece: of what kind it is stands in `Note`."""
         return Note(self.file, self.line, kind)
 
-    def value(self) -> Any:
-        """Return its JSON. Raises InvalidEvent for what could not be kept exactly."""
-        return parse_json(self.source, self.path)
+    def tell(self, kind: str) -> None:
+        """Note something of this piece, where there is somebody to be told."""
+        if self.report is not None:
+            self.report(self.note(kind))
 
-    def shaped(self, shape: type[M]) -> M:
-        """Return its JSON as a format needs it. Raises InvalidEvent."""
-        return shaped(shape, self.value(), self.path)
+    def value(self) -> Any:
+        """Return its JSON; what cannot be kept stands escaped, and is noted. Raises InvalidEvent for what is no JSON."""
+        if self.report is None:
+            return parse_json(self.source, self.path)
+        value, changes = cleaned(self.source, self.path)
+        for kind in sorted(changes):
+            self.tell(kind)
+        return value
+
+    def shaped(self, shape: type[M], value: Any = UNREAD, name: str = "") -> M:
+        """Return its JSON as a format needs it; what does not fit of it is a problem, and read as absent.
+
+        `value` is what was read of it already, or the part of it that `name` leads to. Raises InvalidEvent where nothing is left.
+        """
+        value, path = self.value() if value is UNREAD else value, f"{self.path}.{name}".strip(".")
+        if (report := self.report) is None:
+            return shaped(shape, value, path)
+        return fitted(shape, value, lambda reason: report(self.problem(reason)), path)
 
     def members(self) -> "dict[str, Piece]":
         """The members of an object. One that breaks off reaches to the end of the text. Raises InvalidEvent."""
@@ -155,14 +158,14 @@ class Piece:
             if not isinstance(key, str) or self.text[at : at + 1] != ":":
                 raise InvalidEvent(self.path, f"is not JSON: a key and a colon are missing at character {at}")
             if key in found:
-                raise InvalidEvent(self.path, f"has the key {key!r} twice in one object; keep one")
+                self._repeat(found, key)
             start = _skip(self.text, at + 1)
             try:
                 _, at = self._scan(start)
             except InvalidEvent:
-                found[key] = self._part(start, self.end, key)
+                found[key] = self.part(start, self.end, key)
                 return found
-            found[key] = self._part(start, at, key)
+            found[key] = self.part(start, at, key)
             at = self._next(at, "}")
         return found
 
@@ -172,11 +175,19 @@ class Piece:
         while self.text[at : at + 1] != "]":
             start = at
             _, at = self._scan(start, str(index))
-            yield self._part(start, at, str(index))
+            yield self.part(start, at, str(index))
             at, index = self._next(at, "]"), index + 1
 
-    def _part(self, start: int, end: int, name: str) -> "Piece":
-        return Piece(self.file, self.text, start, end, f"{self.path}.{name}".lstrip("."), self.first_line)
+    def part(self, start: int, end: int, name: str) -> "Piece":
+        """Return a part of it, from one character of the text to another."""
+        return Piece(self.file, self.text, start, end, f"{self.path}.{name}".lstrip("."), self.first_line, self.report)
+
+    def _repeat(self, found: "dict[str, Piece]", key: str) -> None:
+        """The last member of a name is taken; those before it are kept under another one."""
+        if self.report is None:
+            raise InvalidEvent(self.path, f"has the key {key!r} twice in one object; keep one")
+        self.tell(TWICE)
+        found[f"{key} ({sum(name.startswith(f'{key} (') for name in found) + 1})"] = found.pop(key)
 
     def _open(self, bracket: str, kind: str) -> int:
         at = _skip(self.text, self.start)
@@ -196,7 +207,10 @@ class Piece:
         try:
             value, end = _decoder.raw_decode(self.text, at)
         except RecursionError:
-            raise InvalidEvent(self.path, "is nested too deeply") from None
+            value, deep = None, end_of_brackets(self.text, at)
+            if deep is None:
+                raise InvalidEvent(self.path, "is not JSON: it breaks off inside of its brackets") from None
+            end = deep
         except ValueError as error:
             raise InvalidEvent(f"{self.path}.{name}".strip("."), f"is not JSON: {error}") from None
         return value, _skip(self.text, end)
@@ -207,32 +221,96 @@ def _skip(text: str, at: int) -> int:
     return blank.end() if blank else at
 
 
-def document(file: SourceFile) -> Piece:
+def document(file: SourceFile, report: Report | None = None) -> Piece:
     """A file that is one JSON text, with or without a byte order mark. Raises InvalidEvent."""
-    raw = file.read()
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InvalidEvent("", f"is not UTF-8 (byte {error.start})") from None
-    return Piece(file.name, text, 0, len(text))
+    return _piece(file, 1, file.read(), report)
 
 
 def lines(file: SourceFile, report: Report) -> Iterator[Piece]:
-    """The lines of a JSONL file that are not blank. A line that is not UTF-8 is a problem. Raises InvalidEvent."""
-    for number, raw in enumerate(file.read().removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
-        if not raw.strip():
-            continue
-        try:
-            text = raw.decode()
-        except UnicodeDecodeError as error:
-            report(Problem(file.name, number, f"is not UTF-8 (byte {error.start} of the line)"))
-        else:
-            yield Piece(file.name, text, 0, len(text), first_line=number)
+    """The records of a JSONL file, one by one: what is read of it is never held as a whole.
+
+    Objects that stand on one line are told apart, and noted. So is a last line that breaks off: the file is still written.
+    Where the file itself breaks off, that is a problem, and what stands before goes in.
+    """
+    number, raw = 0, b""
+    try:
+        for number, raw in enumerate(_raw_lines(file), 1):
+            if stripped := raw.strip(_BLANKS):
+                yield from _records(_piece(file, number, stripped, report), raw.endswith(b"\n"))
+            elif b"\0" in raw:
+                report(Note(file.name, number, NULS))
+    except InvalidEvent as error:
+        report(Problem(file.name, number + 1, f"{why(error)}; what stands before goes in"))
 
 
-def why(error: InvalidEvent) -> str:
-    """Return what is wrong, and where in the record."""
-    return f"{error.path}: {error.reason}" if error.path else error.reason
+def _piece(file: SourceFile, line: int, raw: bytes, report: Report | None) -> Piece:
+    text, is_utf8 = decoded(raw)
+    piece = Piece(file.name, text, 0, len(text), "", line, report)
+    if not is_utf8:
+        piece.tell(ESCAPED)
+    return piece
+
+
+def _raw_lines(file: SourceFile) -> Iterator[bytes]:
+    """The lines of a file, each with its end."""
+    rest = list[bytes]()
+    for chunk in file.chunks():
+        first, *more = chunk.split(b"\n")
+        rest.append(first)
+        for following in more:
+            yield b"".join(rest) + b"\n"
+            rest = [following]
+    yield b"".join(rest)
+
+
+def _records(line: Piece, is_whole: bool) -> Iterator[Piece]:
+    """The records on one line: mostly one. The last of a line without its end may be broken off."""
+    if is_whole and not _SEVERAL.search(line.text):
+        yield line
+        return
+    at, ends = 0, list[int]()
+    while at < line.end and (end := _end(line.text, at)) is not None:
+        ends.append(end)
+        at = _skip(line.text, end)
+    if at < line.end and (is_whole or not breaks_off(line.text, at)):
+        yield line  # and reading it says what is wrong with it
+        return
+    if at < line.end:
+        line.tell(BROKEN_OFF)
+    if len(ends) > 1:
+        line.tell(SEVERAL)
+    for start, end in itertools.pairwise([0, *ends]):
+        yield Piece(line.file, line.text, _skip(line.text, start), end, "", line.first_line, line.report)
+
+
+def _end(text: str, at: int) -> int | None:
+    """Where the JSON value ends that begins here; None where it does not."""
+    try:
+        return _decoder.raw_decode(text, at)[1]
+    except RecursionError:
+        return end_of_brackets(text, at)
+    except ValueError:
+        return None
+
+
+def why(error: Exception) -> str:
+    """Return what is wrong with a record, and where in it: `error` is one of `OF_A_RECORD`."""
+    if isinstance(error, InvalidEvent):
+        return f"{error.path}: {error.reason}" if error.path else error.reason
+    if isinstance(error, LedgerError):
+        return str(error)
+    if isinstance(error, ValidationError):
+        return str(refusal(error))
+    return f"cannot be taken ({type(error).__name__}: {shortened(str(error))}); please report it with the record"
+
+
+@contextlib.contextmanager
+def guarded(piece: Piece, report: Report) -> Iterator[None]:
+    """Read one record: whatever it raises is a problem of this record, and the rest goes on."""
+    try:
+        yield
+    except OF_A_RECORD as error:
+        report(piece.problem(why(error)))
 
 
 def shaped(shape: type[M], value: Any, path: str = "") -> M:

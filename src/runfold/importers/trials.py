@@ -15,11 +15,10 @@ from typing import Any, Literal, TypeVar
 
 from runfold.commands.caller import Envelope
 from runfold.domain.values import digest
-from runfold.errors import InvalidEvent
 from runfold.ids import stable_id
 from runfold.importers.format import Read, SourceThread
 from runfold.importers.recording import Recording, SourceRun
-from runfold.importers.sources import Piece, Report, SourceFile, why
+from runfold.importers.sources import OF_A_RECORD, Piece, Report, SourceFile, why
 from runfold.importers.tally import Problem, Tally
 
 T = TypeVar("T")
@@ -268,7 +267,7 @@ def reader(trials_of: Callable[[SourceFile, Report], Iterator[Trial]]) -> Read:
         for file in files:
             try:
                 trials = list(trials_of(file, report))
-            except InvalidEvent as error:
+            except OF_A_RECORD as error:
                 report(Problem(file.name, None, why(error)))
                 continue
             for index, trial in enumerate(trials):
@@ -285,7 +284,7 @@ def each(array: Piece, report: Report, read_one: Callable[[Piece], T]) -> Iterat
         for piece in array.elements():
             try:
                 yield read_one(piece)
-            except InvalidEvent as error:
+            except OF_A_RECORD as error:
                 report(piece.problem(why(error)))
-    except InvalidEvent as error:
+    except OF_A_RECORD as error:
         report(array.problem(f"{why(error)}; what stands before it goes in"))

@@ -1,6 +1,6 @@
 """Zstandard, unpacked within a bound. The library that does it comes with `runfold[importers]`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from runfold.errors import InvalidEvent
 from runfold.gzipped import GrowsTooLarge
@@ -10,25 +10,24 @@ _PIECE = 4096
 """What is given at once, for it may grow by a factor of thousands."""
 
 
-def unpacked(raw: bytes, most: int) -> bytes:
-    """Return what is packed. Raises InvalidEvent where it cannot be unpacked, GrowsTooLarge beyond `most` bytes."""
-    parts, size = [], 0
-    for part in _parts(raw):
+def unpacked(chunks: Iterable[bytes], most: int) -> Iterator[bytes]:
+    """Yield what is packed. Raises InvalidEvent where it cannot be unpacked, GrowsTooLarge beyond `most` bytes."""
+    size = 0
+    for part in _parts(chunks):
         size += len(part)
         if size > most:
             raise GrowsTooLarge(f"is larger than {most:,} bytes once it is unpacked")
-        parts.append(part)
-    return b"".join(parts)
+        yield part
 
 
-def _parts(raw: bytes) -> Iterator[bytes]:
+def _parts(chunks: Iterable[bytes]) -> Iterator[bytes]:
     try:
         import zstandard  # noqa: PLC0415  what not everybody has installed
     except ImportError:
         raise InvalidEvent("", "is packed with Zstandard; install runfold[importers], or unpack it with zstd -d") from None
     frame = zstandard.ZstdDecompressor().decompressobj()
-    for at in range(0, len(raw), _PIECE):
-        piece = raw[at : at + _PIECE]
+    for given in (chunk[at : at + _PIECE] for chunk in chunks for at in range(0, len(chunk), _PIECE)):
+        piece = given
         while piece:
             if frame.eof:
                 frame = zstandard.ZstdDecompressor().decompressobj()

@@ -278,7 +278,6 @@ def test_bad_events_are_named_and_the_rest_goes_in(ledger: Ledger, importing: Im
         {"type": "TEXT_MESSAGE_CONTENT", "messageId": "never", "delta": "x"},
         {"type": "TOOL_CALL_RESULT", "toolCallId": "never", "content": "x"},
         {"type": "STATE_DELTA", "delta": [{"op": "remove", "path": "/none"}]},
-        {"type": "CUSTOM", "value": "\0"},
         {"no": "type"},
     ]
     chat.turn([STARTED, *bad, *text("m1", "Still here"), FINISHED], user("Hi"), {"role": "stranger"})

@@ -10,11 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from runfold.domain.values import digest
-from runfold.errors import InvalidEvent
 from runfold.importers.ag_ui_conversation import Conversation
 from runfold.importers.ag_ui_turns import Turn
 from runfold.importers.format import Format, SourceThread
-from runfold.importers.sources import Piece, Report, SourceFile, document, why
+from runfold.importers.sources import OF_A_RECORD, Piece, Report, SourceFile, document, why
 from runfold.importers.tally import Problem
 
 _TURN = re.compile(r"(?P<conversation>.+?)__Turn_(?P<number>\d+)")
@@ -33,8 +32,8 @@ def read(files: Sequence[SourceFile], report: Report) -> Iterator[SourceThread]:
     groups: dict[str, _Files] = {}
     for file in files:
         try:
-            whole = document(file)
-        except InvalidEvent as error:
+            whole = document(file, report)
+        except OF_A_RECORD as error:
             report(Problem(file.name, None, why(error)))
             continue
         name, number = _place(file, whole)
@@ -80,7 +79,7 @@ def _turn(number: int, pieces: Sequence[Piece], report: Report) -> Turn:
                 turn.has_response = True
             elif kind:
                 report(whole.problem("is neither a RunAgentInput nor events of AG-UI"))
-        except InvalidEvent as error:
+        except OF_A_RECORD as error:
             report(whole.problem(why(error)))
     return turn
 
@@ -89,7 +88,7 @@ def _collect(turn: Turn, whole: Piece, report: Report) -> None:
     turn.has_response = True
     try:
         turn.events.extend(whole.elements())
-    except InvalidEvent as error:
+    except OF_A_RECORD as error:
         report(whole.problem(f"{why(error)}; what stands before it goes in"))
 
 
@@ -98,7 +97,7 @@ def _streamed(whole: Piece) -> Iterator[Piece]:
     at = 0
     for index, line in enumerate(whole.text.split("\n")):
         if line.startswith("data:"):
-            yield Piece(whole.file, whole.text, at + len("data:"), at + len(line), str(index))
+            yield whole.part(at + len("data:"), at + len(line), str(index))
         at += len(line) + 1
 
 

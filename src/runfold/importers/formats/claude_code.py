@@ -15,7 +15,7 @@ from runfold.errors import InvalidEvent
 from runfold.importers.claude.recording import Agent, Session
 from runfold.importers.claude.session import Conversation, Line
 from runfold.importers.format import Format, SourceThread
-from runfold.importers.sources import CamelShape, Piece, Report, SourceFile, document, lines, shaped, why
+from runfold.importers.sources import OF_A_RECORD, CamelShape, Piece, Report, SourceFile, document, lines, why
 from runfold.importers.tally import Problem, Reports
 
 LET_BY = frozenset(
@@ -59,7 +59,7 @@ def read(files: Sequence[SourceFile], report: Report) -> Iterator[SourceThread]:
             continue
         try:
             raw = file.read()
-        except InvalidEvent as error:
+        except OF_A_RECORD as error:
             report(Problem(file.name, None, why(error)))
             continue
         named = _SESSION.search(raw)
@@ -105,10 +105,10 @@ class _Reading:
         meta = Meta()
         if (file := self._metas.get(key or "")) is not None:
             try:
-                whole = document(file)
+                whole = document(file, self._report)
                 meta = whole.shaped(Meta)
                 self._digests.add(digest(whole.source))
-            except InvalidEvent as error:
+            except OF_A_RECORD as error:
                 self._report(Problem(file.name, None, why(error)))
         return Agent(key or "", Conversation.of(found, self._parents), meta.agent_type, meta.description)
 
@@ -120,7 +120,7 @@ class _Reading:
             self._digests.add(digest(piece.source))
             try:
                 recognised += self._take(piece, match[1] if match else None)
-            except InvalidEvent as error:
+            except OF_A_RECORD as error:
                 reports.take(piece.problem(why(error)))
         problems = reports.problems
         if not recognised and len(problems) > 1:
@@ -136,7 +136,7 @@ class _Reading:
         if isinstance(uuid := record.get("uuid"), str):
             self._parents[uuid] = parent if isinstance(parent := record.get("parentUuid"), str) else None
         if kind in {"user", "assistant"}:
-            line = shaped(Line, record)
+            line = piece.shaped(Line, record)
             self._lines.setdefault(agent_id or self._agent_of(line), []).append((line, piece))
         return True
 

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from runfold.errors import InvalidEvent
 from runfold.importers.format import Format
-from runfold.importers.sources import Piece, Report, Shape, SourceFile, document, shaped, why
+from runfold.importers.sources import OF_A_RECORD, Piece, Report, Shape, SourceFile, document, why
 from runfold.importers.trials import AGENT, Called, Said, Trial, each, reader
 
 _STOP_REASONS = {"user_stop": "end_turn", "agent_stop": "end_turn", "max_steps": "max_steps"}
@@ -88,7 +88,7 @@ class Info(Shape):
 
 
 def _trials(file: SourceFile, report: Report) -> Iterator[Trial]:
-    whole = document(file)
+    whole = document(file, report)
     members = whole.members()
     if "simulations" not in members and "messages" not in members:
         raise InvalidEvent("", "is not of tau2-bench: it has neither simulations nor messages")
@@ -96,7 +96,7 @@ def _trials(file: SourceFile, report: Report) -> Iterator[Trial]:
     if "info" in members:
         try:
             info = members["info"].shaped(Info)
-        except InvalidEvent as error:
+        except OF_A_RECORD as error:
             report(members["info"].problem(why(error)))
     if "simulations" in members:
         yield from each(members["simulations"], report, lambda piece: _trial(piece, info, report))
@@ -109,8 +109,8 @@ def _trial(piece: Piece, info: Info, report: Report) -> Trial:
     messages = members.pop("messages", None)
     said = tuple(each(messages, report, _said)) if messages else ()
     values = {name: member.value() for name, member in members.items() if name in Simulation.model_fields}
-    found = shaped(Simulation, values, piece.path)
-    score = shaped(Reward, found.reward_info or {}, f"{piece.path}.reward_info".strip("."))
+    found = piece.shaped(Simulation, values)
+    score = piece.shaped(Reward, found.reward_info or {}, "reward_info")
     domain, stopped = info.environment_info.domain_name, found.termination_reason
     metadata = {
         "task_id": str(found.task_id),
@@ -146,7 +146,7 @@ def _numbered(trial: int | None) -> str:
 
 def _said(piece: Piece) -> Said:
     spoken = piece.shaped(Spoken)
-    tokens = shaped(Usage, spoken.usage or {}, f"{piece.path}.usage")
+    tokens = piece.shaped(Usage, spoken.usage or {}, "usage")
     return Said(
         piece=piece,
         role=spoken.role,

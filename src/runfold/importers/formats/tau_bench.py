@@ -13,7 +13,7 @@ from pydantic import Field
 from runfold.errors import InvalidEvent
 from runfold.ids import stable_id
 from runfold.importers.format import Format
-from runfold.importers.sources import Piece, Report, Shape, SourceFile, document, shaped
+from runfold.importers.sources import Piece, Report, Shape, SourceFile, document
 from runfold.importers.trials import Called, Said, Trial, each, reader
 
 
@@ -63,7 +63,7 @@ class Record(Shape):
 
 
 def _trials(file: SourceFile, report: Report) -> Iterator[Trial]:
-    yield from each(document(file), report, lambda piece: _trial(piece, file.plain_name, report))
+    yield from each(document(file, report), report, lambda piece: _trial(piece, file.plain_name, report))
 
 
 def _trial(piece: Piece, file_name: str, report: Report) -> Trial:
@@ -72,8 +72,8 @@ def _trial(piece: Piece, file_name: str, report: Report) -> Trial:
         raise InvalidEvent(piece.path, "is not a trial of tau-bench: it has no traj")
     said = tuple(each(members["traj"], report, _said))
     values = {name: member.value() for name, member in members.items() if name != "traj"}
-    found = shaped(Record, values, piece.path)
-    info = shaped(Info, found.info, f"{piece.path}.info")
+    found = piece.shaped(Record, values)
+    info = piece.shaped(Info, found.info, "info")
     metadata = {"task_id": str(found.task_id), "trial": found.trial, "source": file_name}
     reward_info = found.info.get("reward_info")
     return Trial(

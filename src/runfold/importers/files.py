@@ -1,0 +1,123 @@
+"""Files to import from: found, unpacked and brought into UTF-8, a piece at a time."""
+
+import codecs
+import io
+import itertools
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from runfold.errors import InvalidEvent, UsageError
+from runfold.gzipped import GrowsTooLarge, NotWhole, Unpacker
+from runfold.importers import zstd
+from runfold.settings import MIB
+
+MOST_BYTES = 1024 * MIB
+CHUNK = MIB
+PACKED = 4096
+"""Bytes that are unpacked at once, to a thousand times as much at most."""
+_MARKS = {
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+    b"{\0": "utf-16-le",
+    b"[\0": "utf-16-le",
+    b"\0{": "utf-16-be",
+    b"\0[": "utf-16-be",
+}
+"""How a text in UTF-16 begins, with a byte order mark or without."""
+_GZIP = b"\x1f\x8b"
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file, or standard input, whose bytes were read already."""
+
+    name: str
+    path: Path | None
+    size: int
+    data: bytes | None = field(default=None, repr=False)
+    most: int = MOST_BYTES
+    """Bytes that are taken of it, unpacked."""
+
+    @property
+    def plain_name(self) -> str:
+        """Return its name without folders and without `.gz`."""
+        return Path(self.name).name.removesuffix(".gz")
+
+    def read(self) -> bytes:
+        """Return its bytes, unpacked and in UTF-8. Raises InvalidEvent as `chunks` does."""
+        return b"".join(self.chunks())
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield its bytes, unpacked and in UTF-8, without a byte order mark.
+
+        Raises InvalidEvent where it cannot be read, or is larger than what is imported at once.
+        """
+        if self.size > self.most:
+            raise self._too_large(f"is {self.size:,} bytes, more than the limit of {self.most:,} for one file")
+        try:
+            yield from _in_utf8(filter(None, self._unpacked()))
+        except OSError as error:
+            raise InvalidEvent("", f"cannot be read: {error.strerror or error}") from None
+        except GrowsTooLarge as error:
+            raise self._too_large(str(error)) from None
+        except NotWhole as error:
+            raise InvalidEvent("", f"is not a whole gzip file: it {error}") from None
+
+    def _unpacked(self) -> Iterator[bytes]:
+        with io.BytesIO(self.data or b"") if self.path is None else self.path.open("rb") as opened:
+            first = opened.read(CHUNK)
+            chunks = itertools.chain([first], iter(lambda: opened.read(CHUNK), b""))
+            if first.startswith(zstd.MAGIC):
+                yield from zstd.unpacked(chunks, self.most)
+            elif first.startswith(_GZIP):
+                yield from _gunzipped(chunks, self.most)
+            else:
+                yield from chunks
+
+    def _too_large(self, fact: str) -> InvalidEvent:
+        return InvalidEvent("", f"{fact}; split it, or raise RUNFOLD_MAX_IMPORT_BYTES")
+
+
+def _gunzipped(chunks: Iterable[bytes], most: int) -> Iterator[bytes]:
+    unpacker = Unpacker(most)
+    for chunk in chunks:
+        for at in range(0, len(chunk), PACKED):
+            yield unpacker.take(chunk[at : at + PACKED])
+    unpacker.finish()
+
+
+def _in_utf8(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Text in UTF-8 as it is, and in UTF-16 translated. What is no UTF-16 becomes lone surrogates."""
+    first = next(chunks, b"")
+    encoding = next((name for mark, name in _MARKS.items() if first.startswith(mark)), None)
+    if encoding is None:
+        yield first.removeprefix(codecs.BOM_UTF8)
+        yield from chunks
+        return
+    decoder = codecs.getincrementaldecoder(encoding)("surrogatepass")
+    for chunk in itertools.chain([first], chunks):
+        yield decoder.decode(chunk).removeprefix("\ufeff").encode(errors="surrogatepass")
+
+
+def find(paths: Iterable[str | Path], wanted: Callable[[str], bool], most: int = MOST_BYTES) -> list[SourceFile]:
+    """Files as named, the wanted ones of folders and of all that is in them, `-` for standard input; each once.
+
+    `wanted` is asked for names without `.gz`. Raises UsageError where there is no such path.
+    """
+    found: dict[str, SourceFile] = {}
+    for given in paths:
+        if str(given) == "-":
+            data = sys.stdin.buffer.read(most + 1)
+            found["-"] = SourceFile("stdin", None, len(data), data, most)
+            continue
+        path = Path(given)
+        if not path.exists():
+            raise UsageError(f"file or folder {str(given)!r} not found; name an existing one, or - for standard input")
+        inside = [path]
+        if path.is_dir():
+            inside = sorted(item for item in path.rglob("*") if item.is_file() and wanted(item.name.removesuffix(".gz")))
+        for item in inside:
+            found.setdefault(str(item.resolve()), SourceFile(str(item), item, item.stat().st_size, most=most))
+    return list(found.values())
