@@ -142,3 +142,13 @@ def test_a_decision_names_what_it_knew() -> None:
         {**decided.model_dump(), "active_constraints": ("budget",), "input_context": {"ticket": 42}, "node_id": "triage"}
     )
     given(*RUNNING).when(lambda run: run.decisions.make(full)).then(full)
+
+
+def test_several_options_may_be_chosen_at_once() -> None:
+    options = tuple(Option(id=name, description=words) for name, words in (("a", "Red"), ("b", "Blue"), ("c", "Grey")))
+    both = decided.model_copy(update={"options": options, "chosen_option_id": "a", "also_chosen_option_ids": ("b",)})
+    assert (both.chosen_option_ids, both.choice) == (("a", "b"), "Red; Blue")
+    given(*RUNNING).when(lambda run: run.decisions.make(both)).then(both)
+    for others, words in ((("d",), "'d' is not among the options"), (("a",), "each option is chosen once")):
+        again = both.model_copy(update={"also_chosen_option_ids": others})
+        given(*RUNNING).when(lambda run, made=again: run.decisions.make(made)).refused(words)

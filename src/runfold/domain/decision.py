@@ -50,7 +50,11 @@ class DecisionEvent(Event):
 
 
 class DecisionMade(DecisionEvent, type="decision.made"):
-    """The agent chose. `ordinal` counts the decisions of the run, from 1."""
+    """The agent chose. `ordinal` counts the decisions of the run, from 1.
+
+    `chosen_option_id` is the option that was chosen, and `also_chosen_option_ids` the others where several were chosen at
+    once.
+    """
 
     derived = frozenset({"ordinal"})
 
@@ -64,6 +68,18 @@ class DecisionMade(DecisionEvent, type="decision.made"):
     reasoning: Text = ""
     active_constraints: tuple[Text, ...] = ()
     input_context: JsonObject = Field(default_factory=dict)
+    also_chosen_option_ids: tuple[Id, ...] = ()
+
+    @property
+    def chosen_option_ids(self) -> tuple[str, ...]:
+        """Return every option that was chosen."""
+        return (self.chosen_option_id, *self.also_chosen_option_ids)
+
+    @property
+    def choice(self) -> str:
+        """Return what was chosen, in words; empty where the options have none."""
+        described = {option.id: option.description for option in self.options}
+        return "; ".join(words for chosen in self.chosen_option_ids if (words := described.get(chosen)))
 
 
 class OutcomeRecorded(DecisionEvent, type="decision.outcome_recorded"):
@@ -121,15 +137,18 @@ class Decisions:
         return len(self.by_id) + 1
 
     def make(self, made: DecisionMade) -> Events:
-        """Record a decision. The chosen option must be among the options."""
+        """Record a decision. What was chosen must be among the options, each once."""
         if known := self.by_id.get(made.decision_id):
             raise AlreadyRecorded("decision", made.decision_id, self.run.id, known.made_at, made)
         self.run.require_open("decide")
         ids = [option.id for option in made.options]
         if len(set(ids)) != len(ids):
             self.run.refuse("decide", f"option ids must be unique, but they are {', '.join(ids)}")
-        if made.chosen_option_id not in ids:
-            self.run.refuse("decide", f"{made.chosen_option_id!r} is not among the options ({', '.join(ids) or 'none given'})")
+        for chosen in made.chosen_option_ids:
+            if chosen not in ids:
+                self.run.refuse("decide", f"{chosen!r} is not among the options ({', '.join(ids) or 'none given'})")
+        if len(set(made.chosen_option_ids)) != len(made.chosen_option_ids):
+            self.run.refuse("decide", f"each option is chosen once, but they are {', '.join(made.chosen_option_ids)}")
         return [made]
 
     def record_outcome(self, decision_id: str, outcome: Outcome) -> Events:

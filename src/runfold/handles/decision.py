@@ -122,6 +122,7 @@ def decide(
     *,
     options: Iterable[Option | Mapping[str, Any]],
     chosen: str,
+    also_chosen: Iterable[str] = (),
     reasoning: str = "",
     decision_type: DecisionType = "custom",
     node_id: str | None = None,
@@ -130,7 +131,7 @@ def decide(
     decision_id: str | None = None,
     **envelope: Unpack[Envelope],
 ) -> Plan[Decision]:
-    """Record a choice among options. `chosen` is the id of one of them."""
+    """Record a choice among options, by the id of the chosen one. `also_chosen` names others that were chosen with it."""
     made_id = decision_id or self.executor.new_id("dec")
     models = tuple(option if isinstance(option, Option) else Option.model_validate(option, strict=False) for option in options)
 
@@ -146,6 +147,7 @@ def decide(
             reasoning=reasoning,
             active_constraints=tuple(constraints),
             input_context=context or {},
+            also_chosen_option_ids=tuple(also_chosen),
         )
         return run.decisions.make(made)
 

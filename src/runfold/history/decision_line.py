@@ -13,7 +13,6 @@ def decision_line(row: DecisionRow, made: DecisionMade) -> str:
     there once somebody judged it. Where the words have several lines they are put on one.
     """
     mark = "✓" if row.outcome_success else "✗"
-    chosen = next((option.description for option in made.options if option.id == made.chosen_option_id), "")
     quality = "" if row.outcome_quality is None else f" [quality: {row.outcome_quality:.1f}]"
-    line = f"{mark} [{made.node_id or UNKNOWN_NODE}] {made.intent} → {chosen or UNKNOWN_ACTION}{quality}"
+    line = f"{mark} [{made.node_id or UNKNOWN_NODE}] {made.intent} → {made.choice or UNKNOWN_ACTION}{quality}"
     return " ".join(line.split())

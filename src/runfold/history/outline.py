@@ -193,8 +193,7 @@ def _said(message: Message) -> Facts:
 
 
 def _chosen(made: DecisionMade) -> Facts:
-    described = next((option.description for option in made.options if option.id == made.chosen_option_id), None)
-    return {"intent": made.intent, "chosen": made.chosen_option_id, "choice": described}
+    return {"intent": made.intent, "chosen": ", ".join(made.chosen_option_ids), "choice": made.choice or None}
 
 
 def _came_out(made: DecisionMade, outcome: Outcome) -> Facts:

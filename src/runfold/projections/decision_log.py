@@ -55,9 +55,9 @@ class DecisionRow(Row):
     options: int = 0
     """How many options there were."""
     chosen_option_id: str = ""
-    """The option that was chosen."""
+    """The option that was chosen, or the first of several; the event has all of them."""
     choice_digest: str = ""
-    """SHA-256 of the description of that option."""
+    """SHA-256 of the description of what was chosen."""
     first_alternative_option_id: str | None = None
     """The first option that was not chosen; null where there was no other."""
     active_constraints: int = 0
@@ -130,9 +130,8 @@ class DecisionLog(Projection[DecisionRow]):
 
 
 def _made(_: DecisionRow, recorded: Recorded, event: DecisionMade) -> Changes:
-    context, chosen = recorded.context, event.chosen_option_id
-    described = next((option.description for option in event.options if option.id == chosen), chosen)
-    alternative = next((option.id for option in event.options if option.id != chosen), None)
+    context, chosen = recorded.context, event.chosen_option_ids
+    alternative = next((option.id for option in event.options if option.id not in chosen), None)
     return {
         "thread_id": recorded.thread_id,
         "agent_id": context.agent_id,
@@ -144,8 +143,8 @@ def _made(_: DecisionRow, recorded: Recorded, event: DecisionMade) -> Changes:
         "made_position": recorded.position,
         "intent_digest": digest(event.intent[:INTENT_LENGTH]),
         "options": len(event.options),
-        "chosen_option_id": chosen,
-        "choice_digest": digest(described),
+        "chosen_option_id": event.chosen_option_id,
+        "choice_digest": digest(event.choice),
         "first_alternative_option_id": alternative,
         "active_constraints": len(event.active_constraints),
         "has_input_context": bool(event.input_context),

@@ -147,8 +147,7 @@ def _instead(row: DecisionRow, made: DecisionMade) -> Iterable[str]:
     """What could be tried instead of one decision."""
     described = {option.id: option.description for option in made.options}
     if row.first_alternative_option_id is not None:
-        chosen = described.get(made.chosen_option_id) or UNKNOWN_ACTION
-        yield f"Try {described[row.first_alternative_option_id]!r} instead of {chosen!r}"
+        yield f"Try {described[row.first_alternative_option_id]!r} instead of {made.choice or UNKNOWN_ACTION!r}"
     if not made.input_context:
         yield f"Give {made.intent!r} the context that it was decided without"
     if made.active_constraints:

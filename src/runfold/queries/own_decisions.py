@@ -48,11 +48,10 @@ def _decisions(reader: TenantReader, run_id: str, up_to: int) -> dict[int, Decis
 def _chosen(reader: TenantReader, row: DecisionRow) -> ChosenOption:
     made = reader.at_positions([row.made_position])[row.made_position].event
     assert isinstance(made, DecisionMade), "made_position is that of the decision"  # noqa: S101
-    described = next((option.description for option in made.options if option.id == row.chosen_option_id), "")
     return ChosenOption(
         decision_id=row.decision_id,
         option_id=row.chosen_option_id,
-        description=described,
+        description=made.choice,
         line=decision_line(row, made),
         position=row.made_position,
     )

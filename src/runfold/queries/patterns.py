@@ -232,11 +232,10 @@ def _error(event: Event) -> str:
 
 def _choice(event: Event, row: tuple[int, int, int, int, int]) -> CommonChoice:
     assert isinstance(event, DecisionMade), "made_position is that of the decision"  # noqa: S101
-    chosen = next((option.description for option in event.options if option.id == event.chosen_option_id), "")
     _, count, alternatives, decisions, _ = row
     return CommonChoice(
         intent=event.intent[:INTENT_LENGTH],
-        choice=chosen or UNKNOWN_ACTION,
+        choice=event.choice or UNKNOWN_ACTION,
         count=count,
         alternatives=alternatives,
         decisions=decisions,
