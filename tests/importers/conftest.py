@@ -14,7 +14,7 @@ import pytest
 from runfold import Ledger
 from runfold.importers.importing import import_paths
 from runfold.importers.tally import Tally
-from tests.databases import fresh_database
+from tests.databases import TestDatabase, fresh_database
 
 SOURCES = {
     "claude-code": "claude-code",
@@ -132,3 +132,31 @@ def session(tmp_path: Path) -> SessionFile:
 def importing(ledger: Ledger) -> Callable[..., Tally]:
     """Imports into this test's own ledger."""
     return lambda kind, *paths: import_paths(ledger, kind, paths)
+
+
+@pytest.fixture
+def tenants(shared_database: TestDatabase) -> Iterator[Any]:
+    """Opens ledgers of one database, a tenant each."""
+    opened: list[Ledger] = []
+
+    def of(tenant: str) -> Ledger:
+        ledger = Ledger.open(settings=shared_database.settings.model_copy(update={"tenant": tenant}))
+        opened.append(ledger)
+        return ledger
+
+    yield of
+    for ledger in opened:
+        ledger.close()
+
+
+def told(ledger: Ledger) -> list[tuple[str, str, str, Any]]:
+    """Every event of a ledger without its place, and without what an import says of itself."""
+    found = []
+    for recorded in ledger.subscribe(follow=False):
+        if recorded.type == "thread.imported":
+            continue
+        data = json.loads(recorded.event.model_dump_json())
+        for parent in (data.get("parent") or {},):
+            parent.pop("at_version", None)
+        found.append((recorded.stream, recorded.type, json.dumps(data, sort_keys=True), recorded.metadata.occurred_at))
+    return sorted(found, key=str)

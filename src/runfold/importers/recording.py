@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from runfold.domain.approval_events import ApprovalDenied, ApprovalExpired, ApprovalGranted, ApprovalRequested, ApprovalWithdrawn
+from runfold.domain.compaction import ContextCompacted
 from runfold.domain.decision import DecisionMade, OutcomeRecorded
 from runfold.domain.event import Recorded
 from runfold.domain.message import MessageAdded, MessageRevised
@@ -101,6 +102,8 @@ class ImportedBefore:
                 self.scored.add(event.decision_id)
             case UsageRecorded():
                 self.home[event.usage_id] = run_id
+            case ContextCompacted():
+                self.home[event.compaction_id] = run_id
             case ModelCallStarted():
                 self.home[event.model_call_id] = run_id
             case _:

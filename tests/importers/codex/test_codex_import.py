@@ -1,47 +1,15 @@
 """Rollouts of the Codex CLI in the ledger."""
 
-import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 import zstandard
 
-from runfold import Ledger
 from runfold.domain.usage import UsageRecorded
 from runfold.importers.importing import import_paths
-from tests.databases import TestDatabase
 from tests.importers.codex.rollouts import Rollout, bare, implicit, whole
 from tests.importers.codex.test_codex_growth import fork, spawning
-
-
-@pytest.fixture
-def tenants(shared_database: TestDatabase) -> Iterator[Any]:
-    """Opens ledgers of one database, a tenant each."""
-    opened: list[Ledger] = []
-
-    def of(tenant: str) -> Ledger:
-        ledger = Ledger.open(settings=shared_database.settings.model_copy(update={"tenant": tenant}))
-        opened.append(ledger)
-        return ledger
-
-    yield of
-    for ledger in opened:
-        ledger.close()
-
-
-def told(ledger: Ledger) -> list[tuple[str, str, str, Any]]:
-    """Every event of a ledger without its place, and without what an import says of itself."""
-    found = []
-    for recorded in ledger.subscribe(follow=False):
-        if recorded.type == "thread.imported":
-            continue
-        data = json.loads(recorded.event.model_dump_json())
-        for parent in (data.get("parent") or {},):
-            parent.pop("at_version", None)
-        found.append((recorded.stream, recorded.type, json.dumps(data, sort_keys=True), recorded.metadata.occurred_at))
-    return sorted(found, key=str)
+from tests.importers.conftest import told
 
 
 def test_grown_in_steps_or_at_once_by_two_tenants_it_is_the_same(tenants: Any, tmp_path: Path) -> None:

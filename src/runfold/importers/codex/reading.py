@@ -13,7 +13,7 @@ from runfold.importers.codex.messages import Messages, text_of
 from runfold.importers.codex.path import FORMAT, Path, Place, Spawner, key_of
 from runfold.importers.codex.usage import Meter, mark
 from runfold.importers.sources import Piece, Report
-from runfold.importers.turns.turn import Finished, Noted, Said, Session
+from runfold.importers.turns.turn import Compacted, Finished, Noted, Said, Session
 from runfold.importers.turns.values import Fault, mapping, text
 
 _RUN_CONTEXT = ("turn_id", "model", "approval_policy", "approvals_reviewer", "cwd", "effort")
@@ -180,11 +180,18 @@ class Reader:
         self.path.add(place, step_id, used, AGENT, line, wakes=False)
 
     def _compacted(self, line: Line) -> None:
-        """The model's memory was cut: what it saw from here on is the summary."""
-        words = text(line.payload.get("message")) or ""
+        """The model's memory was cut: what it saw from here on is the summary. Who asked for that is not told."""
+        words = text(line.payload.get("message"))
         place = self.path.current or self.path.open(line, self.path.follows(text_of(line.payload)))
-        step_id = self.path.id("msg", place, "compacted", digest(words), self.path.nth(place, "compacted", words))
-        self.path.add(place, step_id, Said("activity", (TextPart(text=words),)), CLIENT, line)
+        marked = digest(words or text_of(line.payload))
+        number = self.path.nth(place, "compacted", marked)
+        summary_id = None
+        if words is not None:
+            summary_id = self.path.id("msg", place, "compacted", marked, number)
+            said = Said("user", (TextPart(text=words),))
+            self.path.add(place, summary_id, said, CLIENT, line, wakes=False)
+        step_id = self.path.id("compaction", place, marked, number)
+        self.path.add(place, step_id, Compacted("auto", summary_message_id=summary_id), CLIENT, line)
 
     def _rolled_back(self, line: Line) -> None:
         """A person went back over so many turns: the next one leaves from before them."""

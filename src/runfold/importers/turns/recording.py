@@ -12,6 +12,7 @@ from runfold.importers.turns.turn import (
     Called,
     CallEnded,
     Chosen,
+    Compacted,
     Finished,
     Noted,
     Said,
@@ -107,6 +108,15 @@ class _Recorder:
                 self._decide(run, step, envelope)
             case Used(provider, model, tokens, raw):
                 run.use(step.id, provider=provider, model=model, raw=raw, **tokens, **envelope)
+            case Compacted() as compacted:
+                run.run(step.id).compact_context(
+                    compacted.trigger,
+                    tokens_before=compacted.tokens_before,
+                    tokens_after=compacted.tokens_after,
+                    summary_message_id=compacted.summary_message_id,
+                    compaction_id=step.id,
+                    **envelope,
+                )
             case Noted(patch):
                 self.recording.batch.run(turn.run_id).merge_metadata(patch, **envelope)
             case Finished() as finished:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from runfold.domain.compaction import CompactionTrigger
 from runfold.domain.message import Role
 from runfold.domain.parts import Part
 from runfold.importers.sources import Piece
@@ -90,6 +91,16 @@ class Used:
 
 
 @dataclass(frozen=True)
+class Compacted:
+    """The model's memory was cut."""
+
+    trigger: CompactionTrigger
+    tokens_before: int | None = None
+    tokens_after: int | None = None
+    summary_message_id: str | None = None
+
+
+@dataclass(frozen=True)
 class Noted:
     """Something about the run: a patch of its metadata."""
 
@@ -106,7 +117,7 @@ class Finished:
     code: str = "error"
 
 
-Fact = Said | Called | CallEnded | Asked | Answered | Chosen | Used | Noted | Finished
+Fact = Said | Called | CallEnded | Asked | Answered | Chosen | Used | Compacted | Noted | Finished
 
 
 @dataclass(frozen=True)

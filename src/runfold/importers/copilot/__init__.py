@@ -1,0 +1,1 @@
+"""Sessions of the GitHub Copilot CLI, as its event files hold them."""

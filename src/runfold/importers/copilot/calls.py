@@ -1,0 +1,186 @@
+"""The tool calls of a session, and what was asked before they ran."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from runfold.domain.parts import DataPart, Part, TextPart
+from runfold.importers.copilot.lanes import Lane, Turns
+from runfold.importers.copilot.permissions import Verdict, refusal_of, verdict_of
+from runfold.importers.copilot.records import CLIENT, PERSON, Record
+from runfold.importers.turns.turn import Answered, Asked, Called, CallEnded, Chosen, Said, Turn, call_end_id
+from runfold.importers.turns.values import listing, mapping, text
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call, as what follows needs it."""
+
+    id: str
+    turn: Turn
+    lane: Lane
+    name: str
+    arguments: Any
+    has_ended: bool = False
+
+
+@dataclass(frozen=True)
+class _Question:
+    """Something that was asked and is not answered yet."""
+
+    approval_id: str
+    turn: Turn
+    call_key: str | None
+    by_hook: bool = False
+    data: dict[str, Any] | None = None
+
+
+class Calls:
+    """The calls of one file, by their provider's ids."""
+
+    def __init__(self, turns: Turns) -> None:
+        self.turns = turns
+        self.by_provider: dict[str, Call] = {}
+        self._questions: dict[str, _Question] = {}
+
+    def call(self, lane: Lane, record: Record, key: str, told: dict[str, Any], *, actor: str | None = None) -> None:
+        """The agent, or a person, asked for a tool. The request and the start of its execution are one call."""
+        provider_id, name = text(told.get("toolCallId")), text(told.get("name")) or text(told.get("toolName"))
+        if name is None:
+            return
+        known = self.by_provider.get(provider_id or "")
+        if known is not None and not known.has_ended:
+            return
+        turn = self.turns.here(lane, record, key)
+        words = (turn.run_id, provider_id) if provider_id is not None else (turn.run_id, key, name)
+        call_id = self.turns.id("call", *words, self.turns.nth("call", *words))
+        arguments = told.get("arguments")
+        self.turns.add(turn, call_id, Called(name, arguments, provider_id), actor or lane.actor, record)
+        if provider_id is not None:
+            self.by_provider[provider_id] = Call(call_id, turn, lane, name, arguments)
+
+    def complete(self, lane: Lane, record: Record, key: str) -> None:
+        """What a tool answered: a message, and the end of its call."""
+        data = record.data
+        provider_id = text(data.get("toolCallId")) or ""
+        known = self.by_provider.get(provider_id)
+        turn = known.turn if known is not None else self.turns.here(lane, record, key, wakes=False)
+        if turn.run_id in self.turns.ended:
+            turn = self.turns.here(lane, record, key, wakes=False)
+        result, error = mapping(data.get("result")), mapping(data.get("error"))
+        words = text(result.get("content")) or text(result.get("detailedContent")) or text(error.get("message"))
+        parts: tuple[Part, ...] = (TextPart(text=words),) if words is not None else (DataPart(data=data.get("result")),)
+        step_id = self.turns.id("msg", "tool", key)
+        said = Said("tool", parts, None if known is None else known.id)
+        self.turns.add(turn, step_id, said, CLIENT, record, wakes=False)
+        if known is None or known.has_ended or known.turn.run_id in self.turns.ended:
+            return
+        self.by_provider[provider_id] = replace(known, has_ended=True)
+        if (verdict := refusal_of(error)) is not None:
+            self._refuse(known, record, key, verdict)
+        elif data.get("success") is False or error:
+            code, message = text(error.get("code")) or "tool_error", words or "the tool failed"
+            failed = CallEnded(known.id, "failed", result or None, message, code)
+            self.turns.add(known.turn, call_end_id(known.id), failed, CLIENT, record)
+        else:
+            structured = result.get("structuredContent")
+            succeeded = CallEnded(known.id, "succeeded", words if structured is None else structured)
+            self.turns.add(known.turn, call_end_id(known.id), succeeded, CLIENT, record)
+
+    def permission_requested(self, lane: Lane, record: Record, key: str) -> None:
+        """Somebody, or a rule, has to let it go on."""
+        asked = mapping(record.data.get("permissionRequest"))
+        action = text(asked.get("kind")) or "permission"
+        message = text(asked.get("intention")) or text(asked.get("warning"))
+        fact = Asked(action, "tool_call", message, asked, None)
+        by_hook = record.data.get("resolvedByHook") is True
+        self._ask(lane, record, key, fact, text(asked.get("toolCallId")), by_hook=by_hook)
+
+    def permission_completed(self, record: Record) -> str | None:
+        """What was said to it. Returns what is wrong with it."""
+        request_id = text(record.data.get("requestId")) or ""
+        question = self._questions.get(request_id)
+        if question is None:
+            return f"requestId: nothing is open that was asked as {request_id[:80]!r}; not imported"
+        verdict = verdict_of(record.data, by_hook=question.by_hook)
+        if verdict is None:
+            kind = str(mapping(record.data.get("result")).get("kind"))[:60]
+            return f"result.kind: {kind!r} is no verdict that is known; the request stays open"
+        del self._questions[request_id]
+        self._answer(question, record, verdict)
+        return None
+
+    def input_requested(self, lane: Lane, record: Record, key: str) -> None:
+        """The person is asked a question."""
+        choices = tuple(
+            {"id": f"option-{number}", "label": str(choice), "description": str(choice)}
+            for number, choice in enumerate(listing(record.data.get("choices")), 1)
+        )
+        question = text(record.data.get("question"))
+        fact = Asked("ask_user", "input_required", question, {"question": question}, None, choices)
+        self._ask(lane, record, key, fact, text(record.data.get("toolCallId")))
+
+    def plan_offered(self, lane: Lane, record: Record, key: str) -> None:
+        """The person is asked to approve a plan."""
+        plan = {name: record.data[name] for name in ("summary", "planContent", "actions") if name in record.data}
+        fact = Asked("exit_plan_mode", "confirmation", text(record.data.get("summary")), plan, None)
+        self._ask(lane, record, key, fact, None)
+
+    def answered(self, record: Record) -> None:
+        """The person answered a question, or said what they think of a plan."""
+        question = self._questions.pop(text(record.data.get("requestId")) or "", None)
+        if question is None:
+            return
+        if record.type == "exit_plan_mode.completed":
+            granted = record.data.get("approved") is True
+            self._answer(question, record, Verdict(granted, PERSON, text(record.data.get("feedback"))))
+            return
+        answer = text(record.data.get("answer"))
+        if answer is None:
+            self._answer(question, record, Verdict(granted=False, by=PERSON))
+            return
+        self._answer(question, record, Verdict(granted=True, by=PERSON), {"answer": answer})
+        self._choose(question, record, answer)
+
+    def _choose(self, question: _Question, record: Record, answer: str) -> None:
+        asked = question.data or {}
+        options = [
+            {"id": f"option-{number}", "description": str(choice)}
+            for number, choice in enumerate(listing(asked.get("choices")), 1)
+        ]
+        chosen = next((option["id"] for option in options if option["description"] == answer), None)
+        if chosen is None:
+            chosen = "own-words"
+            options.append({"id": chosen, "description": answer})
+        decision_id = self.turns.id("dec", question.approval_id)
+        fact = Chosen(text(asked.get("question")) or "answer", tuple(options), chosen, {"approval_id": question.approval_id})
+        self.turns.add(question.turn, decision_id, fact, PERSON, record)
+
+    def _ask(self, lane: Lane, record: Record, key: str, fact: Asked, provider_id: str | None, *, by_hook: bool = False) -> None:
+        known = self.by_provider.get(provider_id or "")
+        turn = known.turn if known is not None else self.turns.here(lane, record, key)
+        if turn.run_id in self.turns.ended:
+            turn, known = self.turns.here(lane, record, key), None
+        request_id = text(record.data.get("requestId")) or key
+        approval_id = self.turns.id("approval", turn.run_id, request_id, self.turns.nth("approval", turn.run_id, request_id))
+        if known is not None:
+            fact = replace(fact, call_id=known.id, action=known.name)
+        self.turns.add(turn, approval_id, fact, lane.actor, record)
+        self._questions[request_id] = _Question(approval_id, turn, provider_id if known else None, by_hook, record.data)
+
+    def _answer(self, question: _Question, record: Record, verdict: Verdict, response: dict[str, Any] | None = None) -> None:
+        known = self.by_provider.get(question.call_key or "")
+        call_id = known.id if known is not None and not known.has_ended else None
+        if question.turn.run_id in self.turns.ended:
+            return  # withdrawn with the end of the turn
+        fact = Answered(question.approval_id, verdict.granted, verdict.comment, response, call_id)
+        self.turns.add(question.turn, f"answer {question.approval_id}", fact, verdict.by, record)
+        if known is not None and call_id is not None and not verdict.granted:
+            self.by_provider[question.call_key or ""] = replace(known, has_ended=True)
+
+    def _refuse(self, known: Call, record: Record, key: str, verdict: Verdict) -> None:
+        """A refusal that no event asked about: the end of the call is all there is of it."""
+        approval_id = self.turns.id("approval", known.id, key)
+        asked = Asked(known.name, "tool_call", None, known.arguments, known.id)
+        self.turns.add(known.turn, approval_id, asked, known.lane.actor, record)
+        answered = Answered(approval_id, granted=False, comment=verdict.comment, call_id=known.id)
+        self.turns.add(known.turn, f"answer {approval_id}", answered, verdict.by, record)

@@ -1,0 +1,78 @@
+"""The events of a session, one on a line: `{type, data, id, timestamp, parentId, agentId}`."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from runfold.errors import InvalidEvent
+from runfold.importers.sources import Piece, Report, SourceFile, lines
+from runfold.importers.turns.values import Fault, mapping, moment, text
+
+FORMAT = "copilot"
+PERSON, AGENT, CLIENT = "human:user", "agent:copilot", "service:copilot"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One event."""
+
+    type: str
+    data: dict[str, Any]
+    id: str | None
+    agent_id: str | None
+    """The instance of the sub-agent that it is about; None for the main agent."""
+    at: datetime | None
+    piece: Piece
+
+    @property
+    def words(self) -> str:
+        """Return all that it says, as one text."""
+        return json.dumps([self.type, self.data, self.agent_id], sort_keys=True, ensure_ascii=False, default=str)
+
+
+def record_of(piece: Piece, fault: Fault) -> Record:
+    """One event. Raises InvalidEvent for what is none."""
+    value = piece.value()
+    if not isinstance(value, dict):
+        raise InvalidEvent("", "is not a JSON object, as each event is")
+    kind = text(value.get("type"))
+    if kind is None:
+        raise InvalidEvent("type", "is missing; an event of the Copilot CLI has one")
+    data = value.get("data", {})
+    if not isinstance(data, dict):
+        raise InvalidEvent("data", "is not an object")
+    agent_id = text(value.get("agentId")) or text(data.get("parentToolCallId"))
+    return Record(kind, data, text(value.get("id")), agent_id, moment(value.get("timestamp"), "timestamp", fault), piece)
+
+
+@dataclass(frozen=True)
+class Head:
+    """What the beginning of a file says of its session."""
+
+    file: SourceFile
+    root: str
+    """What tells the session apart from others: the id of its first event."""
+    about: dict[str, Any]
+    """The data of `session.start`."""
+
+    @property
+    def session_id(self) -> str | None:
+        """Return the session's id."""
+        return text(self.about.get("sessionId"))
+
+
+def head_of(file: SourceFile) -> Head:
+    """Read the beginning of a file. One that cannot be read says nothing here; it is reported when it is read whole."""
+    ignore: Report = lambda _: None  # noqa: E731
+    try:
+        for piece in lines(file, ignore):
+            try:
+                first = record_of(piece, lambda _: None)
+            except InvalidEvent:
+                continue
+            about = first.data if first.type == "session.start" else {}
+            return Head(file, first.id or text(mapping(about).get("sessionId")) or f"file {file.name}", about)
+    except InvalidEvent:
+        return Head(file, f"file {file.name}", {})
+    return Head(file, f"file {file.name}", {})

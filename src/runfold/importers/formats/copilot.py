@@ -1,0 +1,85 @@
+"""Sessions of the GitHub Copilot CLI: `~/.copilot/session-state`, with `<session>/events.jsonl` or `<session>.jsonl`.
+
+A session is a thread, told apart by the id of its first event. Each prompt and all that followed until the agent's turn ended
+is a run, a sub-agent is a run of the call that started it. What `session.shutdown` says of tokens is a session's, and no
+call's: between two turns it stands in a run of its own. `copilot/reading` reads one file.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+from runfold.domain.values import digest
+from runfold.errors import InvalidEvent
+from runfold.ids import stable_id
+from runfold.importers.copilot.reading import Reader
+from runfold.importers.copilot.records import FORMAT as NAME
+from runfold.importers.copilot.records import Head, head_of, record_of
+from runfold.importers.format import Format, SourceThread
+from runfold.importers.sources import Report, SourceFile, lines, why
+from runfold.importers.tally import Problem, Reports
+from runfold.importers.turns.recording import record
+from runfold.importers.turns.turn import Session
+from runfold.importers.turns.values import mapping
+
+_PLACE = ("cwd", "gitRoot", "branch", "repository")
+
+
+def read(files: Sequence[SourceFile], report: Report) -> Iterator[SourceThread]:
+    """The sessions in files."""
+    groups: dict[str, list[Head]] = {}
+    for file in files:
+        head = head_of(file)
+        groups.setdefault(head.root, []).append(head)
+    for root, members in groups.items():
+        thread = _thread(root, members, report)
+        if thread is not None:
+            yield thread
+
+
+def _thread(root: str, heads: Sequence[Head], report: Report) -> SourceThread | None:
+    """One session; None where nothing has happened yet."""
+    ids = tuple(dict.fromkeys(head.session_id for head in heads if head.session_id is not None)) or (root,)
+    session = Session(stable_id("thread", NAME, root), NAME, ids[0], ids, _about(heads[0]))
+    digests: set[str] = set()
+    for head in heads:
+        _read(root, head, session, digests, report)
+    if not session.turns:
+        return None
+    return SourceThread(
+        session.thread_id,
+        ids[0],
+        digest("\n".join(sorted(digests))),
+        ids,
+        sum(head.file.size for head in heads),
+        session.counts(),
+        partial(record, session),
+    )
+
+
+def _read(root: str, head: Head, session: Session, digests: set[str], report: Report) -> None:
+    reports, known = Reports(), 0
+    reader = Reader(root, session, reports.take)
+    try:
+        for piece in lines(head.file, reports.take):
+            digests.add(digest(piece.source))
+            try:
+                reader.take(record_of(piece, reader.fault(piece)))
+                known += 1
+            except InvalidEvent as error:
+                reports.take(piece.problem(why(error)))
+    except InvalidEvent as error:
+        reports.take(Problem(head.file.name, None, why(error)))
+    if not known and len(reports.problems) > 1:
+        first = reports.problems[0]
+        reports.problems[:] = [Problem(first.file, first.line, f"no line is an event of the Copilot CLI; {first.reason}")]
+    reports.tell(report)
+
+
+def _about(head: Head) -> dict[str, object]:
+    place = mapping(head.about.get("context"))
+    about = {"copilot_version": head.about.get("copilotVersion"), "producer": head.about.get("producer")}
+    about |= {name: place.get(name) for name in _PLACE}
+    return {name: value for name, value in about.items() if isinstance(value, str)}
+
+
+FORMAT = Format(wants=lambda name: name.endswith(".jsonl"), read=read)

@@ -1,0 +1,196 @@
+"""What is read of events of the Copilot CLI, without a ledger."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from runfold.importers.formats.copilot import read
+from runfold.importers.sources import SourceFile
+from runfold.importers.tally import Note, Problem
+from runfold.importers.turns.turn import Answered, Asked, Compacted, Finished, Said, Session, Used
+from tests.importers.copilot.sessions import Events, whole
+
+
+def reading(*texts: str, told: list[Problem | Note] | None = None) -> list[Session]:
+    """The sessions in files."""
+    files = [SourceFile(f"{n}/events.jsonl", None, len(text), text.encode()) for n, text in enumerate(texts)]
+    reports: list[Problem | Note] = [] if told is None else told
+    sessions = [source.record.args[0] for source in read(files, reports.append)]  # type: ignore[attr-defined]
+    assert all(isinstance(session, Session) for session in sessions)
+    return sessions
+
+
+def steps(sessions: Iterable[Session]) -> dict[tuple[str, str, str], Any]:
+    """All that was read, by thread, run and step."""
+    found: dict[tuple[str, str, str], Any] = {}
+    for session in sessions:
+        for run_id, turn in session.turns.items():
+            found[session.thread_id, run_id, ""] = (turn.parent, turn.kind, turn.agent_id, turn.rewound)
+            found.update({(session.thread_id, run_id, step.id): (step.fact, step.actor) for step in turn.steps.values()})
+    return found
+
+
+def facts(session: Session, kind: type) -> list[tuple[str, Any]]:
+    """All facts of one kind, with who is behind them."""
+    return [
+        (step.actor, step.fact) for turn in session.turns.values() for step in turn.steps.values() if isinstance(step.fact, kind)
+    ]
+
+
+@pytest.mark.parametrize("with_ids", [True, False])
+def test_what_was_read_of_the_first_lines_stays(with_ids: bool) -> None:
+    events = whole(with_ids=with_ids)
+    at_once = steps(reading(events.text()))
+    for lines in range(1, len(events.records)):
+        before = steps(reading(events.text(lines)))
+        assert before == {name: at_once[name] for name in before}, f"after {lines} lines"
+
+
+def test_a_file_twice_events_twice_or_beside_its_beginning_is_read_once() -> None:
+    events = whole()
+    at_once = steps(reading(events.text()))
+    half, doubled = events.text(20), "".join(line * 2 for line in events.text().splitlines(keepends=True))
+    for texts in ((events.text(), events.text()), (half, events.text()), (events.text(), half), (doubled,)):
+        assert steps(reading(*texts)) == at_once
+
+
+def test_runs_end_as_the_events_say() -> None:
+    (session,) = reading(whole().text())
+    ends = [(actor, end.status, end.message, end.code) for actor, end in facts(session, Finished)]
+    assert ends == [
+        ("agent:copilot", "completed", None, "error"),
+        ("agent:copilot:explore", "completed", None, "error"),
+        ("service:copilot", "completed", None, "error"),
+        ("human:user", "cancelled", "user_initiated", "error"),
+        ("agent:copilot", "failed", "Too many requests", "rate_limit"),
+        ("service:copilot", "completed", None, "error"),
+    ]
+    assert [(turn.kind, turn.agent_id) for turn in session.turns.values()][:2] == [
+        ("continues", "copilot"),
+        ("spawned_by", "copilot:explore"),
+    ]
+
+
+def test_tokens_are_those_of_each_shutdown_and_of_no_call() -> None:
+    (session,) = reading(whole().text())
+    used = [fact for _, fact in facts(session, Used)]
+    assert [(fact.model, fact.tokens["input_tokens"], fact.tokens["cache_read_input_tokens"]) for fact in used] == [
+        ("claude-sonnet", 1000, 800),
+        ("gpt-5", 50, 0),
+        ("claude-sonnet", 200, 0),
+    ]
+    assert {fact.raw["of"] for fact in used} == {"the session since it was begun or resumed"}
+    assert (session.counts().input_tokens, session.counts().output_tokens) == (1250, 75)
+
+
+@pytest.mark.parametrize(
+    ("kind", "source", "granted", "by"),
+    [
+        ("approved", "human_response", True, "human:user"),
+        ("approved", None, True, "service:copilot"),
+        ("approved-for-session", "human_response", True, "human:user"),
+        ("approved", "assisted_approval", True, "agent:assisted-approval"),
+        ("approved-for-location", "authorization_carry_forward", True, "service:carried-forward"),
+        ("denied-by-rules", None, False, "service:rules"),
+        ("denied-interactively-by-user", None, False, "human:user"),
+        ("denied-by-permission-request-hook", None, False, "service:hook"),
+        ("denied-by-content-exclusion-policy", "host_policy", False, "service:content-exclusion-policy"),
+        ("denied-no-approval-rule-and-could-not-request-from-user", "unattended_fallback", False, "service:unattended-fallback"),
+        ("cancelled", None, False, "service:copilot"),
+    ],
+)
+def test_who_decided_is_who_the_event_names(kind: str, source: str | None, granted: bool, by: str) -> None:
+    events = Events()
+    events.start()
+    events.say("Do it.")
+    events.reply("", ("toolu_1", "bash"))
+    events.ask("p1", "toolu_1", kind, source)
+    (session,) = reading(events.text())
+    ((actor, answered),) = facts(session, Answered)
+    assert (answered.granted, actor) == (granted, by)
+    ((_, asked),) = facts(session, Asked)
+    assert (asked.action, asked.arguments["fullCommandText"]) == ("bash", "do toolu_1")
+    assert asked.call_id is not None
+
+
+@pytest.mark.parametrize(
+    ("more", "by"),
+    [
+        ({}, "human:user"),
+        ({"source": "user"}, "human:user"),
+        ({"isAutopilotContinuation": True}, "service:copilot"),
+        ({"source": "skill-pdf"}, "service:copilot"),
+        ({"source": "agent-reviewer"}, "agent:copilot:reviewer"),
+    ],
+)
+def test_only_what_a_person_typed_is_a_persons(more: dict[str, Any], by: str) -> None:
+    events = Events()
+    events.start()
+    events.say("Words.", **more)
+    (session,) = reading(events.text())
+    assert [actor for actor, _ in facts(session, Said)] == [by]
+
+
+def test_words_typed_while_the_agent_works_stay_in_its_turn() -> None:
+    events = Events()
+    events.start()
+    events.say("Do it.")
+    events.reply("", ("toolu_1", "bash"))
+    events.say("But not there.", delivery="steering")
+    events.run("toolu_1")
+    (session,) = reading(events.text())
+    assert len(session.turns) == 1
+    assert [fact.role for _, fact in facts(session, Said)] == ["user", "assistant", "user", "tool"]
+    assert facts(session, Finished) == []
+
+
+def test_one_tool_id_in_two_turns_is_two_calls() -> None:
+    events = Events()
+    events.start()
+    for _ in range(2):
+        events.say("Again.")
+        events.reply("", ("bash_0", "bash"))
+        events.run("bash_0")
+        events.reply("Done.")
+        events.over(0)
+    (session,) = reading(events.text())
+    assert (session.counts().runs, session.counts().tool_calls, session.counts().tool_errors) == (2, 2, 0)
+
+
+def test_a_compaction_says_what_it_cut_and_by_what() -> None:
+    events = Events()
+    events.start()
+    events.say("Do it.")
+    events.add(
+        "session.compaction_complete",
+        success=True,
+        preCompactionTokens=9000,
+        postCompactionTokens=700,
+        summaryContent="So far: nothing.",
+        trigger="manual",
+    )
+    events.add("session.compaction_complete", success=False, error="no")
+    (session,) = reading(events.text())
+    ((_, fact),) = facts(session, Compacted)
+    assert (fact.trigger, fact.tokens_before, fact.tokens_after) == ("manual", 9000, 700)
+    assert fact.summary_message_id in next(iter(session.turns.values())).steps
+
+
+def test_odd_values_are_problems_with_their_line_and_unknown_kinds_one_note() -> None:
+    events = Events()
+    events.start()
+    events.say("Do it.")
+    events.add("session.frobbed")
+    events.add("session.frobbed")
+    events.shut(gpt_5=(10, 5, 0))
+    events.records[-1]["data"]["modelMetrics"]["gpt-5"]["usage"]["outputTokens"] = "n/a"
+    events.records[1]["timestamp"] = "2026-04-01T09:00:00"
+    told: list[Problem | Note] = []
+    (session,) = reading(events.text() + "not json\n", told=told)
+    problems = [(problem.line, problem.reason) for problem in told if isinstance(problem, Problem)]
+    assert [line for line, _ in problems] == [2, 5, 6]
+    assert "no time zone" in problems[0][1]
+    assert "modelMetrics.gpt-5.usage.outputTokens: 'n/a' is not a number of tokens" in problems[1][1]
+    assert [(note.line, note.count) for note in told if isinstance(note, Note)] == [(3, 2)]
+    assert session.counts().input_tokens == 10
