@@ -1,83 +1,109 @@
-"""A session of Claude Code as a thread: what it holds, and its conversations given in their order.
+"""A thread of Claude Code on its way into the ledger: its runs and those of its sub-agents, and what it holds, counted."""
 
-What one conversation becomes stands in `talk`.
-"""
-
-import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import cached_property
+from typing import Any
 
-from runfold.ids import stable_id
+from runfold.domain.thread import MAIN as MAIN_HEAD
+from runfold.errors import InvalidEvent
 from runfold.importers.claude.asks import asks_of
-from runfold.importers.claude.session import Block, Conversation, Entry, Line
-from runfold.importers.claude.talk import AGENT, CLIENT, FORMAT, PERSON, Talk, used_in
+from runfold.importers.claude.ids import FORMAT, Ids, first_version_thread
+from runfold.importers.claude.nodes import MAIN, Call, Node, is_typed
+from runfold.importers.claude.session import Line, text_of
+from runfold.importers.claude.speakers import CLIENT, PERSON
+from runfold.importers.claude.talk import Talk, used_in
+from runfold.importers.claude.turns import Conversation, Story, Turn
 from runfold.importers.recording import Recording
 from runfold.importers.tally import Tally
 
 TITLE_LENGTH = 80
 
-_TAGGED = re.compile(r"<([\w-]+)>.*?</\1>", re.DOTALL)
-"""What the client puts between a person's words: the file that is open, reminders."""
-
 
 @dataclass(frozen=True)
 class Agent:
-    """A sub-agent and its conversation."""
+    """What is known of a sub-agent beside its lines."""
 
-    id: str
-    conversation: Conversation
     kind: str | None = None
     description: str | None = None
+    call_id: str | None = None
+    """The provider's id of the call that started it."""
+    workflow: str | None = None
+    """The run of a workflow that it worked for."""
 
 
 @dataclass
 class Session:
-    """A session with its sub-agents."""
+    """A thread: its main line and its sub-agents."""
 
-    id: str
-    main: Conversation
-    agents: dict[str | None, Agent] = field(default_factory=dict)
+    story: Story
+    agents: dict[str, Agent] = field(default_factory=dict)
+
+    @property
+    def main(self) -> Conversation:
+        """The main line, which may be empty."""
+        return self.story.main or Conversation(MAIN)
+
+    @cached_property
+    def ids(self) -> Ids:
+        """Return the ids of what it holds."""
+        return Ids(is_alone=self.story.main is None)
+
+    @cached_property
+    def roots(self) -> list[Turn]:
+        """The turns that a thread may be known by, the earliest first."""
+        held = [self.main] if self.main.turns else list(self.story.conversations.values())
+        found = [turn for conversation in held for turn in conversation.turns if turn.left is None]
+        return sorted(found, key=lambda turn: _moment(turn.opener))
 
     @property
     def thread_id(self) -> str:
-        """The same for the same session, always."""
-        return stable_id("thread", FORMAT, self.id)
+        """The same for the same first line, always."""
+        return self.ids.thread(self.roots[0].opener)
 
     @property
-    def conversations(self) -> list[Conversation]:
-        """The main line, and those of the sub-agents."""
-        return [self.main, *(agent.conversation for agent in self.agents.values())]
+    def replaces(self) -> tuple[str, ...]:
+        """The threads that the first version made of its sessions, and those of its sub-agents without their main line."""
+        old = [first_version_thread(session) for session in self.story.sessions]
+        alone = Ids(is_alone=True)
+        agents = [] if self.ids.is_alone else [key for key in self.story.conversations if key != MAIN]
+        roots = [turn for key in agents for turn in self.story.conversations[key].turns if turn.left is None]
+        return (*old, *(alone.thread(turn.opener) for turn in roots))
 
     @cached_property
-    def started_by(self) -> dict[str, Agent]:
-        """The sub-agent that a call started, by the call's own id: its result names it."""
-        return {
-            call_id: self.agents[agent_id]
-            for conversation in self.conversations
-            for call_id, (_, line) in conversation.answered.items()
-            if isinstance(line.tool_use_result, dict)
-            and isinstance(agent_id := line.tool_use_result.get("agentId"), str)
-            and agent_id in self.agents
-        }
+    def started_by(self) -> dict[str, str]:
+        """The sub-agents by the calls that started them, by our ids: a call's result, or the agent's own file, says so."""
+        by_agent, by_workflow, by_call = dict[str, Call](), dict[str, Call](), dict[str, Call]()
+        for call in self.story.calls:
+            by_call.setdefault(call.block.id, call)
+            said = call.result[1].tool_use_result if call.result is not None else None
+            if isinstance(said, dict):
+                for names, found in ((("agentId", "agent_id"), by_agent), (("runId",), by_workflow)):
+                    if (name := next((text_of(said, name) for name in names if text_of(said, name)), None)) is not None:
+                        found.setdefault(name, call)
+        started: dict[str, str] = {}
+        for key in self.story.conversations:
+            about = self.agents.get(key, Agent())
+            by = by_agent.get(key) or by_call.get(about.call_id or "") or by_workflow.get(about.workflow or "")
+            if key != MAIN and by is not None and by.node.agent != key:
+                started[key] = self.ids.call(by)
+        return started
 
     @property
     def title(self) -> str | None:
         """The first words of the person's own."""
-        for entry in self.main.entries:
-            if not entry.is_assistant and entry.has_words and not entry.line.is_machine_made:
-                said = _TAGGED.sub(" ", " ".join(block.text for block, _ in entry.blocks()))
-                if words := " ".join(said.split()):
-                    return words[:TITLE_LENGTH]
+        for node in self.main.nodes:
+            if is_typed(node) and node.speaker is not None and (words := " ".join(node.speaker.words.split())):
+                return words[:TITLE_LENGTH]
         return None
 
     def counts(self) -> Tally:
-        """Return what the session holds."""
-        tally = Tally(threads=1, runs=0 if self.main.branches else 1)
-        for conversation in self.conversations:
-            tally.runs += len(conversation.branches)
-            for entry in conversation.entries:
-                _count(tally, entry, conversation)
+        """Return what the thread holds."""
+        tally = Tally(threads=1, runs=0 if self.main.turns else 1)
+        for conversation in self.story.conversations.values():
+            tally.runs += len(conversation.turns)
+            for node in conversation.nodes:
+                _count(tally, node)
         return tally
 
     def record(self, recording: Recording) -> None:
@@ -85,81 +111,129 @@ class Session:
         _SessionRecorder(self, recording).record()
 
 
-def _count(tally: Tally, entry: Entry, conversation: Conversation) -> None:
-    results = list(entry.results())
-    tally.messages += len(results) + (entry.is_assistant or entry.has_words)
-    tally.tool_errors += sum(bool(block.is_error) for block in results)
-    for block, _ in entry.calls():
+def _count(tally: Tally, node: Node) -> None:
+    if node.kind == "boundary":
+        return
+    tally.messages += len(node.results) + node.has_words
+    tally.tool_errors += sum(block.is_error for block, _ in node.results)
+    for call in node.calls:
         tally.tool_calls += 1
-        asks = asks_of(block, conversation.answered.get(block.id))
+        asks = asks_of(call.block, call.result)
         tally.approvals += len(asks)
         tally.decisions += sum(ask.chosen is not None for ask in asks)
-    for used in used_in(entry):
-        tally.add_tokens(used.counts.input_tokens, used.counts.output_tokens)
+    try:
+        for used in used_in(node):
+            tally.add_tokens(used.counts.input_tokens, used.counts.output_tokens)
+    except InvalidEvent:  # told when it is recorded
+        return
 
 
 class _SessionRecorder:
-    """A session on its way into the ledger."""
+    """A thread on its way into the ledger."""
 
     def __init__(self, session: Session, recording: Recording) -> None:
         self.session = session
         self.recording = recording
+        self.ids = session.ids
         self.told: set[str] = set()
+        self.agent_of: dict[str, list[str]] = {}
+        """The sub-agents that a call started."""
+        for agent, call_id in session.started_by.items():
+            self.agent_of.setdefault(call_id, []).append(agent)
 
     def record(self) -> None:
-        """The sub-agents that no call started, and then the main line with those that its calls started."""
-        entries, agents = self.session.main.entries, self.session.agents.values()
-        first = min((entry.line for talk in self.session.conversations for entry in talk.entries), key=_moment)
-        self._begin(first)
-        main = self._talk("main", self.session.main)
-        start = entries[0].line.timestamp if entries else first.timestamp
-        main.begin(parent=None, actor=PERSON, occurred_at=start)
-        linked = {agent.id for agent in self.session.started_by.values()}
-        for agent in agents:
-            if agent.id not in linked:
-                self._tell(agent, parent=main.first_run_id)
-        for entry in entries:
-            main.tell(entry)
-        main.end_if_empty()
+        """The main line with the sub-agents that its calls started, and those of which no call is known."""
+        nodes = [node for conversation in self.session.story.conversations.values() for node in conversation.nodes]
+        first = min(nodes, key=_moment)
+        self._begin(first.line)
+        main = Talk(self.recording, self.ids, MAIN, FORMAT, self._spawn, {"parent": None})
+        root = self.session.roots[0].opener
+        root_id = self.ids.run(root)
+        if not self.session.main.turns:
+            root_id = self.ids.of("run", root.line.uuid, "main")
+            self.recording.source_run(root_id, parent=None, **_envelope(PERSON, first.line))
+        for node in self.session.main.nodes:
+            main.tell(node)
+            if node is root:
+                self._tell_unlinked(root_id)
+        self._tell_unlinked(root_id)
+        for agent in self.session.story.conversations:
+            if agent != MAIN:  # started by one that nobody started
+                self._tell(agent, parent=root_id, at_version=1)
+        if not self.session.main.turns:
+            self._end_empty(root_id)
+        self._settle_head()
 
     def _begin(self, first: Line) -> None:
-        about = {"session_id": self.session.id, "cwd": first.cwd, "version": first.version, "git_branch": first.git_branch}
-        self.recording.begin(
-            agent_id=FORMAT,
-            external_ref=self.session.id,
-            actor=PERSON,
-            occurred_at=first.timestamp,
-            metadata={name: value for name, value in about.items() if value is not None},
-        )
+        sessions, record = self.session.story.sessions, first.record
+        about = {"session_id": first.session_id, "cwd": text_of(record, "cwd"), "version": text_of(record, "version")}
+        about["git_branch"] = text_of(record, "gitBranch")
+        metadata: dict[str, Any] = {name: value for name, value in about.items() if value is not None}
+        if len(sessions) > 1:
+            metadata["session_ids"] = list(sessions)
+        more = {} if first.session_id is None else {"external_ref": first.session_id}
+        self.recording.begin(agent_id=FORMAT, metadata=metadata, **more, **_envelope(PERSON, first))
         if self.session.title is not None:
             self.recording.thread.rename(self.session.title, actor=CLIENT)
 
-    def _talk(self, key: str, conversation: Conversation, kind: str = FORMAT) -> Talk:
-        return Talk(self.recording, self.session.id, key, conversation, kind, self._spawn)
+    def _spawn(self, call: Call, run_id: str, version: int) -> None:
+        for agent in self.agent_of.get(self.ids.call(call), ()):
+            self._tell(agent, parent=run_id, at_version=version, input=call.block.input)
 
-    def _spawn(self, call: Block, run_id: str, version: int) -> None:
-        if (agent := self.session.started_by.get(call.id)) is not None:
-            self._tell(agent, parent=run_id, at_version=version, input=call.input)
+    def _tell_unlinked(self, parent: str) -> None:
+        for agent in self.session.story.conversations:
+            if agent != MAIN and agent not in self.session.started_by:
+                self._tell(agent, parent=parent, at_version=1)
 
-    def _tell(self, agent: Agent, **request: object) -> None:
+    def _tell(self, agent: str, **request: Any) -> None:
         """A sub-agent's whole conversation; once, also where two results name it."""
-        if agent.id in self.told:
+        if agent in self.told:
             return
-        self.told.add(agent.id)
-        kind = f"{FORMAT}:{agent.kind}" if agent.kind else FORMAT
-        talk = self._talk(agent.id, agent.conversation, kind)
-        about = {"sub_agent": agent.id, "description": agent.description}
-        talk.begin(
-            kind="spawned_by",
-            agent_id=kind,
-            actor=AGENT,
-            occurred_at=agent.conversation.entries[0].line.timestamp,
-            metadata={name: value for name, value in about.items() if value is not None},
-            **request,
-        )
-        for entry in agent.conversation.entries:
-            talk.tell(entry)
+        self.told.add(agent)
+        known = self.session.agents.get(agent, Agent())
+        kind = f"{FORMAT}:{known.kind}" if known.kind else FORMAT
+        about = {"sub_agent": agent, "description": known.description, "workflow": known.workflow}
+        metadata = {name: value for name, value in about.items() if value is not None}
+        origin = {"kind": "spawned_by", "agent_id": kind, "metadata": metadata, **request}
+        talk = Talk(self.recording, self.ids, agent, kind, self._spawn, origin)
+        for node in self.session.story.conversations[agent].nodes:
+            talk.tell(node)
+
+    def _end_empty(self, root_id: str) -> None:
+        """End a run that no message is in, with the last of its sub-agents': it was there for them."""
+        conversations = self.session.story.conversations.values()
+        last = max((node for conversation in conversations for node in conversation.nodes), key=_moment)
+        source_run = self.recording.source_run(root_id)
+        if all(conversation.turns[-1].is_over for conversation in conversations) and (run := source_run.end()) is not None:
+            run.complete(**_envelope(CLIENT, last.line))
+
+    def _settle_head(self) -> None:
+        """Let the thread go on where the person went on: with the turn that began last."""
+        turns = [turn for turn in self.session.main.turns if turn.awake is not None]
+        if not turns:
+            return
+        last = max(turns, key=lambda turn: _moment(turn.opener))
+        thread = self.recording.thread
+        tree = thread.tree()
+        run_id, head = self.ids.run(last.opener), tree.heads.get(MAIN_HEAD)
+        if head is None or head == run_id or run_id not in tree.nodes or run_id in _above(tree.nodes, head):
+            return
+        began = last.opener.line.timestamp
+        if began is None or tree.nodes[head].created_at <= began:
+            thread.move_head(MAIN_HEAD, run_id, reason="rewound", **_envelope(PERSON, last.opener.line))
 
 
-def _moment(line: Line) -> datetime:
-    return line.timestamp
+def _above(nodes: Any, run_id: str) -> Iterator[str]:
+    parent = nodes[run_id].parent
+    while parent is not None and parent.kind in {"continues", "resumes", "retries"}:
+        yield parent.run_id
+        parent = nodes[parent.run_id].parent
+
+
+def _moment(node: Node) -> tuple[float, int]:
+    moment = node.line.timestamp
+    return (moment.timestamp() if moment is not None else float("inf"), node.order)
+
+
+def _envelope(actor: str, line: Line) -> dict[str, Any]:
+    return {"actor": actor} if line.timestamp is None else {"actor": actor, "occurred_at": line.timestamp}

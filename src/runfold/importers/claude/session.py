@@ -1,23 +1,15 @@
-"""A session of Claude Code as its files hold it: lines put together to entries, and entries to the branches of a tree.
+"""The lines of Claude Code's session files, each by itself: what a record must have to be taken, and its parts by name."""
 
-One message of the API is spread over several lines, which repeat its `usage`: it is one entry, and the last usage counts.
-Where a line's parent is not the end of its branch, the person went back and asked again: a new branch begins. Results of
-parallel tool calls, and lines of one API message, also have a common parent, and are no branch.
-"""
-
-from collections.abc import Iterator, Sequence
+import json
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
-from typing import Any, Literal, Self
+from typing import Any
 
-from pydantic import Field, field_validator, model_validator
-from pydantic_core import PydanticCustomError
+from runfold.errors import InvalidEvent
+from runfold.importers.claude.speakers import queued_content
+from runfold.importers.sources import Piece
 
-from runfold.importers.sources import CamelShape, Piece, Shape
-
-INTERRUPTED = "[Request interrupted by user"
-_COMMAND = ("<command-name>", "<local-command-", "<command-message>", "<bash-input>", "<bash-stdout>")
+MESSAGES = frozenset({"user", "assistant"})
 
 _NEEDED = {
     "text": ("text",),
@@ -25,238 +17,174 @@ _NEEDED = {
     "redacted_thinking": ("data",),
     "tool_use": ("id", "name"),
     "tool_result": ("tool_use_id",),
-    "image": ("source",),
-    "document": ("source",),
 }
+"""What a block must have, as text, to be more than data that is kept as it is."""
 
 
-class Block(Shape):
+@dataclass(slots=True)
+class Block:
     """A part of a message's content. `raw` is all of it."""
 
     type: str
-    text: str = ""
-    thinking: str = ""
-    signature: str | None = None
-    data: str | None = None
-    id: str = ""
-    name: str = ""
-    input: Any = None
-    tool_use_id: str = ""
-    content: Any = None
-    is_error: bool | None = None
-    source: dict[str, Any] = Field(default_factory=dict)
-    raw: dict[str, Any] = Field(default_factory=dict)
+    raw: dict[str, Any]
 
-    @model_validator(mode="before")
-    @classmethod
-    def _with_raw(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
-            raise PydanticCustomError("block", "is not an object")
-        missing = [name for name in _NEEDED.get(str(value.get("type")), ()) if value.get(name) is None]
-        if missing:
-            raise PydanticCustomError("block", "a {kind} block has no {name}", {"kind": value["type"], "name": missing[0]})
-        return {**value, "raw": value}
+    def _words(self, name: str) -> str:
+        value = self.raw.get(name)
+        return value if isinstance(value, str) else ""
+
+    @property
+    def text(self) -> str:
+        """Return its text, where it is one."""
+        return self._words("text") if self.type == "text" else ""
+
+    @property
+    def id(self) -> str:
+        """Return a call's own id, which its provider may have given to another call too."""
+        return self._words("id")
+
+    @property
+    def name(self) -> str:
+        """Return the name of the tool that is called."""
+        return self._words("name")
+
+    @property
+    def input(self) -> Any:
+        """Return the arguments of a call."""
+        return self.raw.get("input")
+
+    @property
+    def tool_use_id(self) -> str:
+        """Return the id of the call that a result answers."""
+        return self._words("tool_use_id")
+
+    @property
+    def content(self) -> Any:
+        """Return what a result holds."""
+        return self.raw.get("content")
+
+    @property
+    def is_error(self) -> bool:
+        """Return whether a result says that it is an error."""
+        return self.raw.get("is_error") is True
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """Return what makes it the same part again, where an answer was written twice."""
+        if self.type in {"text", "thinking"}:
+            return self.type, self._words(self.type)
+        return self.type, json.dumps(self.raw, sort_keys=True)
 
 
-class ApiMessage(Shape):
-    """What the API was sent, or answered."""
+@dataclass(slots=True)
+class Line:
+    """A record with a uuid. Its `blocks` are empty where it is no message."""
 
-    id: str | None = None
-    model: str | None = None
-    content: list[Block]
-    usage: dict[str, Any] | None = None
-
-    @field_validator("content", mode="before")
-    @classmethod
-    def _as_blocks(cls, value: Any) -> Any:
-        return [{"type": "text", "text": value}] if isinstance(value, str) else value
-
-
-class Line(CamelShape):
-    """A line that is a message, or a part of one."""
-
-    type: Literal["user", "assistant"]
+    type: str
+    record: dict[str, Any] = field(repr=False)
+    piece: Piece = field(repr=False)
     uuid: str
-    parent_uuid: str | None = None
-    session_id: str
-    timestamp: datetime
-    message: ApiMessage
-    agent_id: str | None = None
-    is_sidechain: bool = False
-    is_meta: bool = False
-    is_compact_summary: bool = False
-    tool_use_result: Any = None
-    cwd: str | None = None
-    version: str | None = None
-    git_branch: str | None = None
+    parent_uuid: str | None
+    session_id: str | None
+    timestamp: datetime | None
+    blocks: list[Block] = field(repr=False)
+    faults: list[str] = field(default_factory=list)
+    """What did not fit, while the rest was taken."""
 
     @property
-    def is_machine_made(self) -> bool:
-        """Return whether the client wrote this user's line by itself: a caveat, a command and its output, a summary."""
-        is_command = bool(self.message.content) and self.message.content[0].text.startswith(_COMMAND)
-        return self.is_meta or self.is_compact_summary or is_command
-
-
-@dataclass
-class Entry:
-    """One message of the source: a user's line, or all lines of one API message."""
-
-    lines: list[tuple[Line, Piece]]
-    branch: "Branch"
-    index: int
-    """Its place in its branch."""
+    def message(self) -> dict[str, Any]:
+        """Return what the API was sent, or answered."""
+        found = self.record.get("message")
+        return found if isinstance(found, dict) else {}
 
     @property
-    def line(self) -> Line:
-        """Return its first line."""
-        return self.lines[0][0]
+    def message_id(self) -> str | None:
+        """Return the API's id of the answer that this line is a part of."""
+        return text_of(self.message, "id")
 
     @property
-    def piece(self) -> Piece:
-        """Return where its first line stands."""
-        return self.lines[0][1]
+    def request_id(self) -> str | None:
+        """Return the id of the request that was answered."""
+        return text_of(self.record, "requestId")
 
     @property
-    def source_id(self) -> str:
-        """The API message's id, or the line's."""
-        return self.line.message.id or self.line.uuid
+    def agent_id(self) -> str | None:
+        """Return the sub-agent that it belongs to, where it says so."""
+        return text_of(self.record, "agentId")
 
     @property
-    def is_assistant(self) -> bool:
-        """Return whether the agent wrote it."""
-        return self.line.type == "assistant"
-
-    def blocks(self) -> Iterator[tuple[Block, Line]]:
-        """Yield its content in order, each part with its line."""
-        for line, _ in self.lines:
-            for block in line.message.content:
-                yield block, line
-
-    def calls(self) -> Iterator[tuple[Block, Line]]:
-        """The tool calls in it."""
-        return ((block, line) for block, line in self.blocks() if block.type == "tool_use")
-
-    def results(self) -> Iterator[Block]:
-        """The results of tools in it."""
-        return (block for block, _ in self.blocks() if block.type == "tool_result" and not self.is_assistant)
+    def is_sidechain(self) -> bool:
+        """Return whether it says that it belongs to a sub-agent."""
+        return self.record.get("isSidechain") is True
 
     @property
-    def has_words(self) -> bool:
-        """Return whether a user's line holds anything beside results of tools."""
-        return any(block.type != "tool_result" for block, _ in self.blocks()) or not list(self.results())
+    def tool_use_result(self) -> Any:
+        """Return what the client keeps of a tool's result beside what the model was told."""
+        return self.record.get("toolUseResult")
 
     @property
-    def is_interruption(self) -> bool:
-        """Return whether the person stopped the agent here."""
-        return not self.is_assistant and any(block.text.startswith(INTERRUPTED) for block, _ in self.blocks())
+    def usage(self) -> dict[str, Any] | None:
+        """Return what the API says was used."""
+        found = self.message.get("usage")
+        return found if isinstance(found, dict) else None
 
 
-@dataclass(eq=False)
-class Branch:
-    """A line of the conversation. All but the first leave another one after an entry of it."""
-
-    left: Entry | None
-    entries: list[Entry] = field(default_factory=list)
+def text_of(record: dict[str, Any], name: str) -> str | None:
+    """Return a text of a record; None where there is none, or something else."""
+    value = record.get(name)
+    return value if isinstance(value, str) and value else None
 
 
-@dataclass
-class Conversation:
-    """One agent's entries in the order of the file, and the branches they make."""
-
-    branches: list[Branch] = field(default_factory=list)
-    entries: list[Entry] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, lines: Sequence[tuple[Line, Piece]], parents: dict[str, str | None]) -> Self:
-        """Put lines together. `parents` also holds the records that are no messages, through which parents are found."""
-        conversation = cls()
-        grower = _Grower(conversation, parents)
-        for line, piece in lines:
-            grower.take(line, piece)
-        return conversation
-
-    @cached_property
-    def called(self) -> dict[str, Block]:
-        """Each call, by its own id."""
-        return {block.id: block for entry in self.entries for block, _ in entry.calls()}
-
-    @cached_property
-    def answered(self) -> dict[str, tuple[Block, Line]]:
-        """The result of each call that has one, by the call's own id."""
-        return {
-            block.tool_use_id: (block, line)
-            for entry in self.entries
-            for block, line in entry.blocks()
-            if block.type == "tool_result"
-        }
+def line_of(record: dict[str, Any], piece: Piece) -> Line | None:
+    """Return a record as a line; None for one without a uuid that is no message. Raises InvalidEvent."""
+    kind, uuid = record.get("type"), text_of(record, "uuid")
+    if uuid is None:
+        if kind in MESSAGES:
+            raise InvalidEvent("uuid", "Field required")
+        return None
+    faults: list[str] = []
+    content = _content(record, str(kind))
+    blocks = [_block(item, index, faults) for index, item in enumerate(content)]
+    moment = moment_of(record)
+    if moment is None and content:
+        faults.append(f"timestamp: {record.get('timestamp')!r:.60} is no time with a zone; the line was taken without it")
+    parent = text_of(record, "parentUuid")
+    return Line(str(kind), record, piece, uuid, parent, text_of(record, "sessionId"), moment, blocks, faults)
 
 
-class _Grower:
-    """Lines, one by one → entries and branches."""
-
-    def __init__(self, conversation: Conversation, parents: dict[str, str | None]) -> None:
-        self.found = conversation
-        self.parents = parents
-        self.entry_of: dict[str, Entry] = {}
-        self.caller: dict[str, Entry] = {}
-        """The entry that called a tool."""
-        self.by_message: dict[str, Entry] = {}
-
-    def take(self, line: Line, piece: Piece) -> None:
-        """Add a line. One that was copied, as an earlier line of the session, adds nothing."""
-        if line.uuid in self.entry_of:
-            return
-        known = self.by_message.get(line.message.id or "") if line.type == "assistant" else None
-        if known is not None:
-            known.lines.append((line, piece))
-            entry = known
-        else:
-            branch = self._branch(line)
-            entry = Entry([(line, piece)], branch, len(branch.entries))
-            branch.entries.append(entry)
-            self.found.entries.append(entry)
-        self.entry_of[line.uuid] = entry
-        if line.type == "assistant" and line.message.id:
-            self.by_message[line.message.id] = entry
-        for block, _ in entry.calls():
-            self.caller[block.id] = entry
-
-    def _branch(self, line: Line) -> Branch:
-        above = self._above(line)
-        if above is None:
-            return self._current()
-        turn = self._turn(above)
-        tail = above.branch.entries[above.index + 1 :]
-        if self._answers(line) is above.branch or all(self._turn(entry) is turn for entry in tail):
-            return above.branch
-        last = max((entry for entry in above.branch.entries if self._turn(entry) is turn), key=lambda entry: entry.index)
-        self.found.branches.append(Branch(left=last))
-        return self.found.branches[-1]
-
-    def _current(self) -> Branch:
-        if not self.found.branches:
-            self.found.branches.append(Branch(left=None))
-        return self.found.entries[-1].branch if self.found.entries else self.found.branches[0]
-
-    def _above(self, line: Line) -> Entry | None:
-        """The nearest message above a line, through whatever stands between."""
-        seen, at = set[str](), line.parent_uuid
-        while at is not None and at not in seen:
-            if at in self.entry_of:
-                return self.entry_of[at]
-            seen.add(at)
-            at = self.parents.get(at)
+def moment_of(record: dict[str, Any]) -> datetime | None:
+    """Return a record's time; None for what is none, or has no zone."""
+    try:
+        moment = datetime.fromisoformat(record.get("timestamp"))  # type: ignore[arg-type]  # what is no text is refused
+        return moment if moment.tzinfo is not None and moment.utcoffset() is not None else None
+    except (TypeError, ValueError):
         return None
 
-    def _turn(self, entry: Entry) -> Entry:
-        """The message whose call an entry answers, or the entry itself."""
-        if entry.is_assistant or entry.has_words:
-            return entry
-        return next((self.caller[block.tool_use_id] for block in entry.results() if block.tool_use_id in self.caller), entry)
 
-    def _answers(self, line: Line) -> Branch | None:
-        """The branch whose call a line answers."""
-        blocks = line.message.content if line.type == "user" else []
-        if any(block.type != "tool_result" for block in blocks):
-            return None
-        return next((self.caller[block.tool_use_id].branch for block in blocks if block.tool_use_id in self.caller), None)
+def _content(record: dict[str, Any], kind: str) -> list[Any]:
+    content: Any
+    if kind in MESSAGES:
+        message = record.get("message")
+        if not isinstance(message, dict):
+            raise InvalidEvent("message", "is not an object")
+        content = message.get("content")
+    else:
+        content = queued_content(record)
+        if content is None:
+            return []
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    if not isinstance(content, list):
+        raise InvalidEvent("message.content", "is neither text nor a list of blocks")
+    return content
+
+
+def _block(item: Any, index: int, faults: list[str]) -> Block:
+    """A block; one that is not as its type says is kept as data, and that is told."""
+    if not isinstance(item, dict) or not isinstance(kind := item.get("type"), str):
+        faults.append(f"message.content.{index}: is no block of a known form; it was kept as data")
+        return Block("data", item if isinstance(item, dict) else {"value": item})
+    for name in _NEEDED.get(kind, ()):
+        if not isinstance(item.get(name), str):
+            faults.append(f"message.content.{index}: a {kind} block has no {name}; it was kept as data")
+            return Block("data", item)
+    return Block(kind, item)

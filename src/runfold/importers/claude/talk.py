@@ -1,136 +1,151 @@
 """What one agent's conversation with Claude Code becomes: messages, calls, approvals, decisions, usage and the ends of runs.
 
-A person's answer to a plan or a question is a vote on an approval and a decision with its options. A run ends well where
-the agent had the last word, is cancelled where the person interrupted it, has failed as `incomplete` where its files end
-before the agent's answer, and goes on waiting where the person had not answered yet.
+A person's answer to a plan or a question is a vote on an approval and a decision with its options. A run ends where its lines
+say so: completed where the model's last answer says that its turn ended, failed where an error of the API is recorded,
+cancelled where somebody interrupted it. One of which no line says so is running, last heard of then.
 """
 
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from pydantic import ValidationError
-
 from runfold.commands.caller import Envelope
 from runfold.domain.approval_events import ONLY_PEOPLE
 from runfold.domain.parts import DataPart, FilePart, Part, ReasoningPart, TextPart
-from runfold.domain.thread import MAIN
-from runfold.ids import stable_id
 from runfold.importers.claude.asks import Ask, asks_of, said
-from runfold.importers.claude.session import Block, Branch, Conversation, Entry, Line
+from runfold.importers.claude.endings import call_end
+from runfold.importers.claude.ids import Ids
+from runfold.importers.claude.nodes import MAIN, Call, Node
+from runfold.importers.claude.session import Block, Line, text_of
+from runfold.importers.claude.speakers import CLIENT, PERSON
+from runfold.importers.claude.turns import Turn
 from runfold.importers.claude.usage import Used, usages_of
 from runfold.importers.recording import Recording, SourceRun
 
-FORMAT = "claude-code"
-PERSON, AGENT, CLIENT = "human:user", "agent:claude-code", "service:claude-code"
-
-Spawn = Callable[[Block, str, int], None]
+Spawn = Callable[[Call, str, int], None]
 """Called with each call, its run and its version there: a sub-agent may have been started by it."""
 
 
-def used_in(entry: Entry) -> tuple[Used, ...]:
-    """Return what an API message used, by the last line's word: one usage for each run of a model. Raises InvalidEvent."""
-    reported = [line.message.usage for line, _ in entry.lines if line.message.usage is not None]
-    if not entry.is_assistant or not reported:
-        return ()
-    return usages_of(reported[-1], entry.lines[-1][0].message.model)
+def used_in(node: Node) -> tuple[Used, ...]:
+    """Return what an answer used, by its last line's word: one usage for each run of a model. Raises InvalidEvent."""
+    usage = node.reported.usage if node.reported is not None and node.is_model else None
+    return () if usage is None or node.reported is None else usages_of(usage, text_of(node.reported.message, "model"))
 
 
 class Talk:
     """One agent's conversation on its way into the ledger."""
 
-    def __init__(
-        self, recording: Recording, session_id: str, key: str, conversation: Conversation, kind: str, spawn: Spawn
-    ) -> None:
+    def __init__(self, recording: Recording, ids: Ids, agent: str, kind: str, spawn: Spawn, origin: dict[str, Any]) -> None:
         self.recording = recording
-        self.session_id = session_id
-        self.key = key
-        """Which conversation of the session: `main`, or a sub-agent's id."""
-        self.conversation = conversation
+        self.ids = ids
+        self.is_main = agent == MAIN
+        self.kind = kind
         self.agent = f"agent:{kind}"
         self.spawn = spawn
-        self.source_runs: dict[Branch, SourceRun] = {}
-        self.first: SourceRun | None = None
-        self.ours: dict[str, str] = {}
-        """Our id of each call told so far, by the call's own."""
+        self.origin = origin
+        """What `start_run` takes for a turn that hangs from nothing."""
+        self.source_runs: dict[Turn, SourceRun] = {}
 
-    @property
-    def first_run_id(self) -> str:
-        """The run of its first branch."""
-        return self.id("run")
+    def tell(self, node: Node) -> None:
+        """Give the commands for one message, and end its run with its last."""
+        turn = node.turn
+        if turn is None:
+            return
+        with self.recording.of(node.line.piece):
+            source_run = self.source_runs.get(turn) or self._begin(turn)
+            if node is turn.awake and node is not turn.opener and not self._is_in(node):
+                source_run.tip.start(**self._envelope(self._author(node), node.line))
+            if node.kind == "answer":
+                self._tell_answer(source_run, node)
+            elif node.kind == "user":
+                self._tell_user(source_run, node)
+        if node is turn.nodes[-1] and turn.is_over and turn in self.source_runs:
+            with self.recording.of(node.line.piece):
+                self._end(self.source_runs[turn], turn)
 
-    def id(self, prefix: str, *words: str) -> str:
-        """An id made from the source's words."""
-        return stable_id(prefix, FORMAT, self.session_id, self.key, *words)
+    # Runs
 
-    def begin(self, **request: Any) -> None:
-        """Start its first run."""
-        self.first = self.recording.source_run(self.first_run_id, **request)
-        if self.conversation.branches:
-            self.source_runs[self.conversation.branches[0]] = self.first
-
-    def end_if_empty(self) -> None:
-        """End a run that no message is in: it was there for its sub-agents."""
-        run = self.first.end() if self.first is not None and not self.conversation.entries else None
-        if run is not None:
-            run.complete(actor=CLIENT)
-
-    def tell(self, entry: Entry) -> None:
-        """Give the commands for one entry, and end its branch with its last."""
-        with self.recording.of(entry.piece):
-            source_run = self.source_runs.get(entry.branch) or self._branch(entry)
-            if entry.is_assistant:
-                self._tell_assistant(source_run, entry)
-            else:
-                self._tell_user(source_run, entry)
-        if entry is entry.branch.entries[-1] and entry.branch in self.source_runs:
-            with self.recording.of(entry.piece):
-                self._end(self.source_runs[entry.branch], entry)
-
-    def _branch(self, entry: Entry) -> SourceRun:
-        """A run that leaves the one it was rewound from just before what came next there; the thread goes on with it."""
-        left = entry.branch.left
-        assert left is not None, "only the first branch leaves no other"  # noqa: S101
-        run_id = self.id("run", "branch", entry.source_id)
-        is_new = run_id not in self.recording.known.runs
-        after = left.branch.entries[left.index + 1]
-        request: dict[str, Any] = {"parent": self.source_runs[left.branch].first_id}
-        if (place := self.recording.known.added_at.get(self._message_id(after))) is not None:
-            request = {"parent": place[0], "at_version": place[1] - 1}
-        source_run = self.recording.source_run(run_id, kind="branches", actor=PERSON, occurred_at=entry.line.timestamp, **request)
-        if is_new and self.key == "main":
-            self.recording.thread.move_head(MAIN, run_id, reason="rewound", actor=PERSON, occurred_at=entry.line.timestamp)
-        self.source_runs[entry.branch] = source_run
+    def _begin(self, turn: Turn) -> SourceRun:
+        """The run of a turn: asked for where only the client has written yet, else begun."""
+        opener, run_id = turn.opener, self.ids.run(turn.opener)
+        request = {**self._parent(turn), **self._envelope(self._author(opener), opener.line)}
+        if run_id not in self.recording.known.runs:
+            thread = self.recording.thread
+            begin = thread.start_run if turn.awake is opener else thread.create_run
+            begin(run_id=run_id, **request)
+        source_run = self.source_runs[turn] = SourceRun(self.recording, run_id)
         return source_run
 
-    def _message_id(self, entry: Entry) -> str:
-        """The id of an entry's first message."""
-        result = next(entry.results(), None)
-        return self.id("msg", entry.source_id, *([] if result is None else [result.tool_use_id]))
+    def _parent(self, turn: Turn) -> dict[str, Any]:
+        if turn.parent is None:
+            return self.origin
+        above = self.source_runs[turn.parent]
+        request: dict[str, Any] = {"parent": above.last_id, "kind": turn.kind, "agent_id": self.kind}
+        if turn.left is None:
+            return {**request, "parent": above.first_id, "at_version": 1}
+        following = turn.parent.next_after(turn.left)
+        while following is not None and (place := self._place(following)) is None:
+            following = turn.parent.next_after(following)
+        if following is not None and place is not None:
+            return {**request, "parent": place[0], "at_version": place[1] - 1}
+        return request
 
-    def _tell_assistant(self, source_run: SourceRun, entry: Entry) -> None:
-        message_id = self._message_id(entry)
-        parts = [part for block, _ in entry.blocks() if block.type != "tool_use" for part in parts_of(block)]
-        source_run.add_message(
-            "assistant", tuple(parts), message_id=message_id, actor=self.agent, occurred_at=entry.line.timestamp
-        )
-        for block, line in entry.calls():
-            self._call(source_run, block, line, message_id)
-        self._use(source_run, entry)
+    def _place(self, node: Node) -> tuple[str, int] | None:
+        """The run and the version at which the first message of a node was added."""
+        first = self.ids.result(node, *node.results[0]) if node.results else self.ids.message(node)
+        return self.recording.known.added_at.get(first)
 
-    def _call(self, source_run: SourceRun, block: Block, line: Line, message_id: str) -> None:
-        call_id = self.ours[block.id] = self.id("call", block.id)
-        asks = asks_of(block, self.conversation.answered.get(block.id))
-        envelope: Envelope = {"actor": self.agent, "occurred_at": line.timestamp}
+    def _is_in(self, node: Node) -> bool:
+        return self._place(node) is not None
+
+    def _end(self, source_run: SourceRun, turn: Turn) -> None:
+        node = turn.ended
+        if node is None or (run := source_run.end()) is None:
+            return
+        if node.error is not None:
+            envelope = self._envelope(CLIENT, node.line)
+            run.fail(node.error.message, code=node.error.code, stop_reason="llm_api_error", **envelope)
+        elif node.speaker is not None:
+            by = node.speaker.interrupted_by or CLIENT
+            run.cancel("interrupted by the user" if by == PERSON else "interrupted", **self._envelope(by, node.line))
+        else:
+            run.complete(**self._envelope(self.agent, node.lines[-1]))
+
+    # Messages
+
+    def _author(self, node: Node) -> str:
+        if node.speaker is not None:
+            return node.speaker.author
+        return self.agent if node.is_model else CLIENT
+
+    def _envelope(self, actor: str, line: Line) -> Envelope:
+        if line.timestamp is None:
+            return {"actor": actor}
+        return {"actor": actor, "occurred_at": line.timestamp}
+
+    def _tell_answer(self, source_run: SourceRun, node: Node) -> None:
+        message_id, author = self.ids.message(node), self._author(node)
+        parts = tuple(part for block, _ in node.parts if block.type != "tool_use" for part in parts_of(block))
+        more = {} if node.is_model else {"author": author}
+        source_run.add_message("assistant", parts, message_id=message_id, **more, **self._envelope(author, node.line))
+        for call in node.calls:
+            self._call(source_run, call, message_id)
+        for used in used_in(node):
+            iteration = () if used.iteration is None else (f"iteration {used.iteration}",)
+            source_run.use(
+                self.ids.of("usage", *node.key, *iteration),
+                provider="anthropic",
+                **self._envelope(self.agent, node.lines[-1]),
+                **used.fields(),
+            )
+
+    def _call(self, source_run: SourceRun, call: Call, message_id: str) -> None:
+        call_id, block = self.ids.call(call), call.block
+        envelope = self._envelope(self.agent, call.line)
         source_run.call_tool(
-            block.name,
-            block.input,
-            call_id=call_id,
-            message_id=message_id,
-            provider_call_id=block.id,
-            **envelope,
+            block.name, block.input, call_id=call_id, message_id=message_id, provider_call_id=block.id, **envelope
         )
         run_id, version = self.recording.known.added_at[call_id]
-        for ask in asks:
+        for ask in asks_of(block, call.result):
             self.recording.batch.run(run_id).request_approval(
                 ask.action,
                 arguments=ask.arguments,
@@ -138,71 +153,71 @@ class Talk:
                 reason=ask.reason,
                 message=ask.message,
                 choices=[{**option} for option in ask.options],
-                approval_id=self.id("approval", block.id, ask.name),
+                approval_id=self.ids.of("approval", *call.key, ask.name),
                 approver_kinds=ONLY_PEOPLE,
                 requester_excluded=None,
                 **envelope,  # the person at the terminal is asked
             )
-        self.spawn(block, run_id, version)
+        self.spawn(call, run_id, version)
 
-    def _use(self, source_run: SourceRun, entry: Entry) -> None:
-        for used in used_in(entry):
-            source_run.use(
-                self.id("usage", entry.source_id, *(() if used.iteration is None else (f"iteration {used.iteration}",))),
-                provider="anthropic",
-                actor=self.agent,
-                occurred_at=entry.lines[-1][0].timestamp,
-                **used.fields(),
-            )
+    def _tell_user(self, source_run: SourceRun, node: Node) -> None:
+        for block, call in node.results:
+            self._answer(source_run, node, block, call)
+        if node.has_words:
+            author = self._author(node)
+            parts = tuple(part for block, _ in node.parts if block.type != "tool_result" for part in parts_of(block))
+            envelope = self._envelope(author, node.line)
+            source_run.add_message("user", parts, message_id=self.ids.message(node), author=author, **envelope)
+        if node.turn is not None and node.turn.ended is node and node.speaker is not None:
+            self._stop_calls(source_run, node.turn, node)
 
-    def _tell_user(self, source_run: SourceRun, entry: Entry) -> None:
-        for block in entry.results():
-            self._answer(source_run, entry, block)
-        if not entry.has_words:
-            return
-        line = entry.line
-        writer = CLIENT if line.is_machine_made else PERSON if self.key == "main" else AGENT
-        parts = tuple(part for block, _ in entry.blocks() if block.type != "tool_result" for part in parts_of(block))
-        envelope: Envelope = {"actor": writer, "occurred_at": line.timestamp}
-        source_run.add_message("user", parts, message_id=self.id("msg", entry.source_id), author=writer, **envelope)
-        if entry.is_interruption:
-            for theirs, ours in self.ours.items():
-                if theirs not in self.conversation.answered and f"end {ours}" not in self.recording.known.home:
-                    source_run.ending(ours).cancel("interrupted by the user", **envelope)
+    def _stop_calls(self, source_run: SourceRun, turn: Turn, node: Node) -> None:
+        """Cancel the calls that were open when somebody interrupted the agent."""
+        by = node.speaker.interrupted_by if node.speaker is not None else None
+        for caller in turn.nodes[: node.place]:
+            for call in caller.calls:
+                call_id = self.ids.call(call)
+                if call.result is None and f"end {call_id}" not in self.recording.known.home:
+                    source_run.ending(call_id).cancel("interrupted by the user", **self._envelope(by or CLIENT, node.line))
 
-    def _answer(self, source_run: SourceRun, entry: Entry, block: Block) -> None:
+    def _answer(self, source_run: SourceRun, node: Node, block: Block, call: Call | None) -> None:
         """The result of a tool: a message, whatever the person said to it, and the end of the call."""
-        call_id = self.ours.get(block.tool_use_id)
-        message_id = self.id("msg", entry.source_id, block.tool_use_id)
-        envelope: Envelope = {"actor": CLIENT, "occurred_at": entry.line.timestamp}
-        call = self.conversation.called.get(block.tool_use_id)
-        asks = asks_of(call, (block, entry.line)) if call is not None else []
+        call_id = None if call is None else self.ids.call(call)
+        is_first = call is not None and call.result is not None and call.result[0] is block
+        asks = asks_of(call.block, (block, node.line)) if call is not None and is_first else []
         for ask in asks:
-            with self.recording.of(entry.piece):
-                self._decide(source_run, call_id or "", ask, block, entry.line)
+            if call is not None and call_id is not None:
+                with self.recording.of(node.line.piece):
+                    self._decide(source_run, call, ask, block, node.line)
+        envelope = self._envelope(CLIENT, node.line)
+        message_id = self.ids.result(node, block, call)
         source_run.add_message(
             "tool", tuple(result_parts(block.content)), message_id=message_id, tool_call_id=call_id, **envelope
         )
-        if call_id is None or any(ask.verdict == "denied" for ask in asks):
+        if call_id is None or not is_first or any(ask.verdict == "denied" for ask in asks):
             return  # a denied call has failed with the denial
-        ending = source_run.ending(call_id)
-        if block.is_error:
-            ending.fail(said(block.content), code="tool_error", **envelope)
-        else:
-            whole = entry.line.tool_use_result
+        ending, end = source_run.ending(call_id), call_end(block.raw, node.line.record)
+        if end.verdict == "succeeded":
+            whole = node.line.tool_use_result if len(node.results) == 1 else None
             ending.succeed(whole if isinstance(whole, dict | list) else block.content, **envelope)
+        elif end.verdict == "cancelled":
+            ending.cancel(end.message or None, **self._envelope(end.actor, node.line))
+        else:
+            actor = CLIENT if end.verdict == "failed" else end.actor
+            ending.fail(end.message or said(block.content), code=end.code, **self._envelope(actor, node.line))
 
-    def _decide(self, source_run: SourceRun, call_id: str, ask: Ask, block: Block, line: Line) -> None:
-        envelope: Envelope = {"actor": PERSON, "occurred_at": line.timestamp}
-        approval = self.recording.batch.approval(self.id("approval", block.tool_use_id, ask.name))
+    def _decide(self, source_run: SourceRun, call: Call, ask: Ask, block: Block, line: Line) -> None:
+        call_id, envelope = self.ids.call(call), self._envelope(PERSON, line)
+        approval = self.recording.batch.approval(self.ids.of("approval", *call.key, ask.name))
         if ask.verdict == "denied":
-            self.recording.known.home.setdefault(f"end {call_id}", self.recording.known.home[call_id])
+            home = self.recording.known.home
+            home.setdefault(f"end {call_id}", home[call_id])
             approval.deny(said(block.content), **envelope)
         else:
             approval.grant(response=None if ask.answer is None else {"answer": ask.answer}, **envelope)
         if ask.chosen is None:
             return
-        decision_id = self.id("dec", block.tool_use_id, ask.name)
+        decision_id = self.ids.of("dec", *call.key, ask.name)
         source_run.run(decision_id).decide(
             ask.intent,
             options=[{"id": option["id"], "description": _described(option)} for option in ask.options],
@@ -213,31 +228,6 @@ class Talk:
             **envelope,
         )
 
-    def _end(self, source_run: SourceRun, last: Entry) -> None:
-        """End a branch after its last entry, unless the person still has to answer."""
-        envelope: Envelope = {"actor": self.agent, "occurred_at": last.lines[-1][0].timestamp}
-        calls = [block for entry in last.branch.entries for block, _ in entry.calls()]
-        unanswered = [block for block in calls if f"end {self.ours.get(block.id)}" not in self.recording.known.home]
-        if last.is_interruption:
-            if (run := source_run.end()) is not None:
-                run.cancel("interrupted by the user", actor=PERSON, occurred_at=envelope["occurred_at"])
-        elif any(asks_of(block, None) for block in unanswered):
-            return
-        elif (run := source_run.end()) is not None:
-            if unanswered or _awaits_agent(last.branch):
-                run.fail(
-                    "the session's files end before the agent's answer", code="incomplete", stop_reason="incomplete", **envelope
-                )
-            else:
-                run.complete(**envelope)
-
-
-def _awaits_agent(branch: Branch) -> bool:
-    """Return whether the last word is not the agent's: what the client wrote by itself needs no answer."""
-    spoken = (entry for entry in reversed(branch.entries) if entry.is_assistant or not entry.line.is_machine_made)
-    last = next(spoken, None)
-    return last is not None and not last.is_assistant
-
 
 def _described(option: dict[str, str]) -> str:
     if option["description"] == option["label"]:
@@ -247,18 +237,23 @@ def _described(option: dict[str, str]) -> str:
 
 def parts_of(block: Block) -> Iterator[Part]:
     """A block of content as parts of a message."""
-    source = block.source
+    raw = block.raw
+    source = raw.get("source")
     match block.type:
         case "text":
-            yield TextPart(text=block.text)
+            yield TextPart(text=raw["text"])
         case "thinking":
-            yield ReasoningPart(text=block.thinking, signature=block.signature)
+            yield ReasoningPart(text=raw["thinking"], signature=text_of(raw, "signature"))
         case "redacted_thinking":
-            yield ReasoningPart(text="", encrypted=block.data)
-        case "image" | "document" if isinstance(source.get("media_type"), str) and isinstance(source.get("data"), str):
+            yield ReasoningPart(text="", encrypted=raw["data"])
+        case "image" | "document" if isinstance(source, dict) and _is_file(source):
             yield FilePart(media_type=source["media_type"], data=source["data"])
         case _:
-            yield DataPart(data=block.raw, name=block.type)
+            yield DataPart(data=raw, name=block.type)
+
+
+def _is_file(source: dict[str, Any]) -> bool:
+    return isinstance(source.get("media_type"), str) and isinstance(source.get("data"), str)
 
 
 def result_parts(content: Any) -> Iterator[Part]:
@@ -267,7 +262,9 @@ def result_parts(content: Any) -> Iterator[Part]:
         yield TextPart(text=content)
         return
     for item in content if isinstance(content, list) else [] if content is None else [content]:
-        try:
-            yield from parts_of(Block.model_validate(item))
-        except ValidationError:  # no block that is known: kept as it is
-            yield DataPart(data=item)
+        kind = item.get("type") if isinstance(item, dict) else None
+        needed = {"text": "text", "thinking": "thinking", "redacted_thinking": "data"}.get(str(kind))
+        if not isinstance(kind, str) or (needed is not None and not isinstance(item.get(needed), str)):
+            yield DataPart(data=item)  # no block that is known: kept as it is
+        else:
+            yield from parts_of(Block(kind, item))

@@ -1,0 +1,48 @@
+"""The ids of what is made from a session: from the source's own ids, and from nothing else."""
+
+from dataclasses import dataclass
+
+from runfold.ids import stable_id
+from runfold.importers.claude.nodes import Call, Node
+from runfold.importers.claude.session import Block
+
+FORMAT = "claude-code"
+VERSION = 2
+
+
+def first_version_thread(session_id: str) -> str:
+    """Return the thread that the importer's first version made of a session."""
+    return stable_id("thread", FORMAT, session_id)
+
+
+@dataclass(frozen=True)
+class Ids:
+    """Ids of one thread's things. Those of sub-agents without their main line are others than those beside it."""
+
+    is_alone: bool = False
+
+    def of(self, prefix: str, *words: str) -> str:
+        """Return an id made from the source's ids."""
+        return stable_id(prefix, FORMAT, str(VERSION), *(("alone",) if self.is_alone else ()), *words)
+
+    def thread(self, root: Node) -> str:
+        """Return a thread's, from its first line."""
+        return self.of("thread", root.line.uuid)
+
+    def run(self, opener: Node) -> str:
+        """Return a turn's, from the line that opened it."""
+        return self.of("run", opener.line.uuid)
+
+    def message(self, node: Node) -> str:
+        """Return a message's: an answer's from the message id and the request id."""
+        return self.of("msg", *node.key)
+
+    def call(self, call: Call) -> str:
+        """Return a call's: from the answer and the id that its provider gave it there."""
+        return self.of("call", *call.key)
+
+    def result(self, node: Node, block: Block, call: Call | None) -> str:
+        """Return a result's: of the first that a call has, from the call."""
+        if call is not None and call.result is not None and call.result[0] is block:
+            return self.of("msg", *call.key, "result")
+        return self.of("msg", *node.key, block.tool_use_id)

@@ -1,0 +1,167 @@
+"""A first look at session files: what ties files together, kept small, so that one thread at a time is read whole.
+
+Files belong to one thread where they share a session, a first line, the first answer of a conversation (its message id and
+request id, which copies keep when they are given new uuids), or where one hangs from a line that stands in another.
+"""
+
+import re
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import Any
+
+import orjson
+
+from runfold.errors import InvalidEvent
+from runfold.importers.claude.session import MESSAGES, moment_of, text_of
+from runfold.importers.sources import Piece, SourceFile, lines
+
+_AGENT_FILE = re.compile(r"agent-(.+)\.jsonl")
+
+Tie = tuple[str, str]
+
+
+@dataclass
+class Indexed:
+    """A session file, and what ties it to others."""
+
+    file: SourceFile
+    number: int
+    agent_id: str | None
+    """Of a sub-agent's file."""
+    workflow: str | None
+    """The run of a workflow that it stands under."""
+    ties: set[Tie] = field(default_factory=set)
+    roots: list[str] = field(default_factory=list)
+    first: tuple[str, str, str] = ("", "", "")
+    """Its first time, uuid and session: by these files are put in an order that does not depend on names."""
+    has_messages: bool = False
+    uuids: "array[int]" = field(default_factory=lambda: array("q"))
+    """Digests of the uuids in it."""
+    missing: set[str] = field(default_factory=set)
+    """The uuids of parents that it does not have."""
+    sessions: set[str] = field(default_factory=set)
+    continued_in: set[str] = field(default_factory=set)
+
+
+def indexed(file: SourceFile, number: int) -> Indexed:
+    """Look at a file. Raises InvalidEvent where it cannot be read at all."""
+    named = _AGENT_FILE.fullmatch(file.plain_name)
+    folders = PurePath(file.name).parts
+    workflow = folders[folders.index("workflows") + 1] if "workflows" in folders[:-2] else None
+    found = Indexed(file, number, named[1] if named else None, workflow)
+    looking = _Look(found)
+    for record in _records(lines(file, lambda _: None)):
+        looking.at(record)
+    looking.finish()
+    return found
+
+
+def _records(pieces: Iterable[Piece]) -> Iterator[dict[str, Any]]:
+    for piece in pieces:
+        try:
+            record = orjson.loads(piece.source)
+        except ValueError:
+            try:
+                record = piece.value()
+            except InvalidEvent:
+                continue
+        if isinstance(record, dict):
+            yield record
+
+
+class _Look:
+    """One file, line by line."""
+
+    def __init__(self, found: Indexed) -> None:
+        self.found = found
+        self.known: set[str] = set()
+        self.parents: set[str] = set()
+        self.answered = False
+
+    def at(self, record: dict[str, Any]) -> None:
+        """Take one record in."""
+        found, uuid = self.found, text_of(record, "uuid")
+        if (following := text_of(record, "continuedInSessionId")) is not None:
+            found.continued_in.add(following)
+        if uuid is None:
+            return
+        if (session := text_of(record, "sessionId")) is not None:
+            found.sessions.add(session)
+        forked = record.get("forkedFrom")
+        if isinstance(forked, dict) and (origin := text_of(forked, "sessionId")) is not None:
+            found.ties.add(("session", origin))
+        if record.get("type") in MESSAGES:
+            found.has_messages = True
+            if not found.first[0] and moment_of(record) is not None:
+                found.first = (str(record["timestamp"]), uuid, session or "")
+            self._answer(record)
+        self._place(record, uuid)
+
+    def _place(self, record: dict[str, Any], uuid: str) -> None:
+        parent = text_of(record, "parentUuid") or text_of(record, "logicalParentUuid")
+        if parent is None:
+            self.found.roots.append(uuid)
+            self.found.ties.add(("uuid", uuid))
+        elif parent not in self.known:
+            self.parents.add(parent)
+        self.known.add(uuid)
+        self.found.uuids.append(hash(uuid))
+
+    def _answer(self, record: dict[str, Any]) -> None:
+        """Tie the file to others by the first answer of it, and by the first after each of its beginnings."""
+        message = record.get("message")
+        if self.answered or record.get("type") != "assistant" or not isinstance(message, dict):
+            return
+        message_id, request_id = text_of(message, "id"), text_of(record, "requestId")
+        if message_id is not None and request_id is not None:
+            self.answered = True
+            self.found.ties.add(("answer", f"{message_id} {request_id}"))
+
+    def finish(self) -> None:
+        """Note what it lacks."""
+        found = self.found
+        found.missing = self.parents - self.known
+        found.ties |= {("session", session) for session in found.sessions}
+        if not found.ties and not found.missing:
+            found.ties.add(("file", str(found.number)))
+
+
+def threads_of(files: Sequence[Indexed]) -> list[list[Indexed]]:
+    """Files put together to threads, each in an order that depends on what is in them alone: main files first."""
+    groups = _Groups(len(files))
+    by_tie: dict[Tie, int] = {}
+    wanted: dict[int, list[int]] = {}
+    for place, file in enumerate(files):
+        for tie in file.ties:
+            groups.join(by_tie.setdefault(tie, place), place)
+        for uuid in file.missing:
+            wanted.setdefault(hash(uuid), []).append(place)
+    for place, file in enumerate(files) if wanted else ():
+        for known in file.uuids:
+            for other in wanted.get(known, ()):
+                groups.join(place, other)
+    found: dict[int, list[Indexed]] = {}
+    for place, file in enumerate(files):
+        found.setdefault(groups.top(place), []).append(file)
+    return [sorted(group, key=lambda file: (file.agent_id is not None, file.first)) for group in found.values()]
+
+
+class _Groups:
+    """Numbers that were joined."""
+
+    def __init__(self, size: int) -> None:
+        self.above = list(range(size))
+
+    def top(self, number: int) -> int:
+        """Return the number that stands for its group: the least."""
+        while self.above[number] != number:
+            self.above[number] = self.above[self.above[number]]
+            number = self.above[number]
+        return number
+
+    def join(self, one: int, other: int) -> None:
+        """Make one group of two."""
+        tops = sorted((self.top(one), self.top(other)))
+        self.above[tops[1]] = tops[0]

@@ -1,0 +1,225 @@
+"""The lines of one thread's files put together to messages, each of which hangs from another.
+
+A message of the source is a node: a user's line, what was typed while the agent worked, a compaction's boundary, or all
+lines of one answer. What has the same uuid, or the same message id and request id, is the same message, in whichever file it
+stands. An answer without a request id, as early versions wrote them, is a message id and lines that hang from one another.
+Lines that are no messages only tell what hangs from what.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from runfold.importers.claude.endings import ApiError, api_error, is_answer
+from runfold.importers.claude.session import Block, Line, text_of
+from runfold.importers.claude.speakers import PERSON, Speaker, speaker_of
+
+if TYPE_CHECKING:
+    from runfold.importers.claude.turns import Turn
+
+AGENT = "agent:claude-code"
+MAIN = ""
+"""The key of the main line, beside those of sub-agents."""
+
+Kind = Literal["answer", "user", "boundary", "passing"]
+Phase = Literal["pending", "active", "ended"]
+
+
+@dataclass(eq=False, slots=True)
+class Call:
+    """A tool call, by a key that no other call has."""
+
+    key: tuple[str, ...]
+    node: "Node"
+    block: Block
+    line: Line
+    result: tuple[Block, Line] | None = None
+
+
+@dataclass(eq=False, slots=True)
+class Node:
+    """A message of the source, or a line that only tells what hangs from what."""
+
+    kind: Kind
+    key: tuple[str, ...]
+    """What it is known by: its uuid, or the ids of an answer."""
+    agent: str
+    """Whose conversation it is in: the main line's, or a sub-agent's by its id."""
+    before: "Node | None"
+    """The line before it in its file and conversation."""
+    lines: list[Line]
+    parts: list[tuple[Block, Line]] = field(default_factory=list)
+    files: list[int] = field(default_factory=list)
+    reported: Line | None = None
+    """The line whose usage counts."""
+    stop_reason: str | None = None
+    speaker: Speaker | None = None
+    calls: list[Call] = field(default_factory=list)
+    results: list[tuple[Block, Call | None]] = field(default_factory=list)
+    parent: "Node | None" = None
+    step: "Node | None" = None
+    """The answer, or the line that woke the agent, that it comes after or is."""
+    followed: bool = False
+    """Whether an answer of the same turn comes after this step."""
+    turn: "Turn | None" = None
+    order: int = -1
+    """Its place in its conversation."""
+    place: int = -1
+    """Its place in its turn."""
+    phase: Phase = "active"
+    is_placed: bool = False
+
+    @property
+    def line(self) -> Line:
+        """Return its first line."""
+        return self.lines[0]
+
+    @property
+    def is_model(self) -> bool:
+        """Return whether a model wrote it."""
+        return self.kind == "answer" and is_answer(self.line.record)
+
+    @property
+    def error(self) -> ApiError | None:
+        """Return the error of the API that stands in an answer's place."""
+        return api_error(self.line.record) if self.kind == "answer" else None
+
+    @property
+    def has_words(self) -> bool:
+        """Return whether it holds anything beside results of tools, and is a message by itself."""
+        return self.kind == "answer" or any(block.type != "tool_result" for block, _ in self.parts) or not self.results
+
+    @property
+    def ends_turn(self) -> bool:
+        """Return whether the answer says that the agent's turn ended, and asks for no tool."""
+        ended = self.stop_reason in {"end_turn", "stop_sequence"} and not self.calls
+        return self.is_model and ended and any(block.type != "thinking" for block, _ in self.parts)
+
+    def take(self, line: Line) -> None:
+        """Take in a line of the same answer; of what was written before, nothing."""
+        known = {block.identity for block, _ in self.parts}
+        added = [(block, line) for block in line.blocks if block.identity not in known]
+        self.lines.append(line)
+        self.parts += added
+        if line.usage is not None and (added or self.reported is None or line.piece.file == self.reported.piece.file):
+            self.reported = line
+        self.stop_reason = text_of(line.message, "stop_reason") or self.stop_reason
+
+
+class Nodes:
+    """All nodes of a thread."""
+
+    def __init__(self) -> None:
+        self.all: list[Node] = []
+        """In the order of their first lines, file by file."""
+        self.by_uuid: dict[str, Node] = {}
+        self.sessions: dict[str, None] = {}
+        self._answers: dict[tuple[str, ...], Node] = {}
+        self._last: dict[tuple[int, str], Node] = {}
+        self._side: dict[str, str] = {}
+        """The sub-agent of each line that a main file has of one."""
+        self._forked: set[tuple[int, str]] = set()
+        self._copies: list[tuple[Line, Node]] = []
+
+    def take(self, line: Line, file: int, agent: str | None) -> None:
+        """Take in the next line of a file."""
+        if line.session_id is not None:
+            self.sessions.setdefault(line.session_id)
+        if isinstance(line.record.get("forkedFrom"), dict):
+            self._forked.add((file, line.uuid))
+        known = self.by_uuid.get(line.uuid)
+        if known is None:
+            known = self._node(line, agent or self._agent_of(line), file)
+        if not known.files or known.files[-1] != file:
+            known.files.append(file)
+        self._last[file, known.agent] = known
+
+    def leaves_fork(self, node: Node) -> bool:
+        """Return whether it is the first of its own after what a fork copied."""
+        above = node.line.parent_uuid
+        if above is None:
+            return False
+        return any((file, above) in self._forked and (file, node.line.uuid) not in self._forked for file in node.files)
+
+    def settle(self) -> None:
+        """Find what copies under new uuids are copies of: what is above an answer is above it in every copy."""
+        for line, node in self._copies:
+            copied, original = self.by_uuid.get(line.parent_uuid or ""), self.by_uuid.get(node.line.parent_uuid or "")
+            while copied is not None and original is not None and copied is not original and same(copied, original):
+                above, above_original = copied.line.parent_uuid or "", original.line.parent_uuid or ""
+                for one in copied.lines:
+                    self.by_uuid[one.uuid] = original
+                original.files += copied.files
+                copied.kind = "passing"
+                copied, original = self.by_uuid.get(above), self.by_uuid.get(above_original)
+
+    def messages(self) -> Iterator[Node]:
+        """Those that are more than lines that tell what hangs from what."""
+        return (node for node in self.all if node.kind != "passing")
+
+    def _node(self, line: Line, agent: str, file: int) -> Node:
+        if line.type == "assistant":
+            key = self._answer_key(line)
+            if (known := self._answers.get(key)) is not None:
+                self.by_uuid[line.uuid] = known
+                self._copies.append((line, known))
+                known.take(line)
+                return known
+            node = Node("answer", key, agent, self._last.get((file, agent)), [])
+            node.take(line)
+            self._answers[key] = node
+        else:
+            node = Node(_kind(line), (line.uuid,), agent, self._last.get((file, agent)), [line])
+            node.parts = [(block, line) for block in line.blocks]
+            if node.kind == "user":
+                node.speaker = speaker_of(line.record, AGENT if agent != MAIN else None)
+        self.by_uuid[line.uuid] = node
+        self.all.append(node)
+        return node
+
+    def _answer_key(self, line: Line) -> tuple[str, ...]:
+        message_id, request_id = line.message_id, line.request_id
+        if message_id is None:
+            return (line.uuid,)
+        if request_id is not None:
+            return (message_id, request_id)
+        above = self.by_uuid.get(line.parent_uuid or "")
+        while above is not None and above.kind == "passing":
+            above = self.by_uuid.get(above.line.parent_uuid or "")
+        if above is not None and above.kind == "answer" and above.line.message_id == message_id:
+            return above.key
+        first = self._answers.get((message_id,))
+        if first is None or _is_again(first, line):
+            return (message_id,)
+        return (message_id, line.uuid)
+
+    def _agent_of(self, line: Line) -> str:
+        """The sub-agent that a line of a main file belongs to, as early versions wrote them: by id, or by first line."""
+        if not line.is_sidechain:
+            return MAIN
+        agent = line.agent_id or self._side.get(line.parent_uuid or "", line.uuid)
+        self._side[line.uuid] = agent
+        return agent
+
+
+def same(one: Node, other: Node) -> bool:
+    """Return whether two lines that stand at one place say the same."""
+    if one.kind != "user" or other.kind != "user" or one.agent != other.agent:
+        return False
+    return [block.raw for block in one.line.blocks] == [block.raw for block in other.line.blocks]
+
+
+def _is_again(first: Node, line: Line) -> bool:
+    known = {block.identity for block, _ in first.parts}
+    return bool(line.blocks) and line.timestamp == first.line.timestamp and all(b.identity in known for b in line.blocks)
+
+
+def _kind(line: Line) -> Kind:
+    if line.type == "user" or line.blocks:
+        return "user"
+    return "boundary" if line.type == "system" and line.record.get("subtype") == "compact_boundary" else "passing"
+
+
+def is_typed(node: Node) -> bool:
+    """Return whether a person typed it."""
+    return node.speaker is not None and node.speaker.author == PERSON
