@@ -96,9 +96,10 @@ class SessionFile:
         return self.add("user", text, **more)
 
     def reply(self, message_id: str, *blocks: dict[str, Any], output_tokens: int = 5, **more: Any) -> str:
-        """The agent speaks, in one line of an API message."""
+        """The agent speaks, in one line of an API message. Its turn ends where it calls no tool."""
         usage = {"input_tokens": 10, "output_tokens": output_tokens, "cache_read_input_tokens": 100}
-        message = {"id": message_id, "model": "model-1", "usage": usage}
+        stop_reason = "tool_use" if any(block["type"] == "tool_use" for block in blocks) else "end_turn"
+        message = {"id": message_id, "model": "model-1", "stop_reason": stop_reason, "usage": usage}
         return self.add("assistant", list(blocks), message=message, **more)
 
     def result(self, call_id: str, content: Any, *, is_error: bool = False, **more: Any) -> str:

@@ -15,7 +15,7 @@ from tests.importers.conftest import SOURCES, Imported
 EXPECTED = {
     "claude-code": {
         "threads": 14,
-        "runs": 27,
+        "runs": 53,
         "messages": 900,
         "tool_calls": 429,
         "tool_errors": 29,

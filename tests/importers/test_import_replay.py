@@ -88,11 +88,12 @@ def test_the_file_and_the_ledger_agree_along_both_branches(
     imported: Imported, thread_id: str, branches: tuple[list[Said], list[Said]]
 ) -> None:
     thread = imported.ledger.thread(thread_id)
-    first, second = thread.tree().nodes.values()
-    assert second.parent is not None
-    assert (second.parent.run_id, second.parent.kind) == (first.run_id, "branches")
-    assert _said(thread.messages(at_run=first.run_id)) == branches[0]
-    assert _said(thread.messages(at_run=second.run_id)) == branches[1]
+    runs = list(thread.tree().nodes.values())
+    kinds = [(node.parent.run_id, node.parent.kind) for node in runs[1:] if node.parent is not None]
+    before, after = [(run.run_id, "continues") for run in runs[:3]], [(run.run_id, "continues") for run in runs[4:6]]
+    assert kinds == [*before, (runs[0].run_id, "branches"), *after]
+    assert _said(thread.messages(at_run=runs[3].run_id)) == branches[0]
+    assert _said(thread.messages(at_run=runs[6].run_id)) == branches[1]
     assert _said(thread.messages()) == branches[1], "the thread goes on where the person went on"
 
 
@@ -116,11 +117,11 @@ def test_the_conversation_is_right_at_three_moments(
 
 def test_the_branch_is_not_there_before_it_was_made(imported: Imported, thread_id: str) -> None:
     thread = imported.ledger.thread(thread_id)
-    first, second = thread.tree().nodes.values()
-    assert thread.tree(at=second.position - 1).heads == {"main": first.run_id}
-    assert thread.tree().heads == {"main": second.run_id}
+    *_, before, branch, _, last = thread.tree().nodes.values()
+    assert thread.tree(at=branch.position - 1).heads == {"main": before.run_id}
+    assert thread.tree().heads == {"main": last.run_id}
     with pytest.raises(RunNotFound):
-        thread.messages(at_run=second.run_id, at=second.position - 1)
+        thread.messages(at_run=branch.run_id, at=branch.position - 1)
 
 
 @pytest.mark.parametrize(

@@ -172,11 +172,6 @@ class SourceRun:
         return self._recording.batch.run(self._tip)
 
     @property
-    def last_id(self) -> str:
-        """Return the id of the run that new things go to, or that the one they go to continues."""
-        return self._tip
-
-    @property
     def is_open(self) -> bool:
         """Return whether its last run has not ended."""
         return self._tip not in self._known.ended

@@ -70,9 +70,11 @@ def test_going_back_is_a_branch_and_the_thread_goes_on_with_it(
     session.reply("msg-2", text("Left."))
     session.say("Go right.", parent=here)
     session.reply("msg-3", text("Right."))
-    assert importing("claude-code", session.write()).runs == 2
+    assert importing("claude-code", session.write()).runs == 3
     thread = the_thread(ledger)
-    left, right = thread.tree().nodes
+    first, left, right = thread.tree().nodes
+    parents = [node.parent for node in thread.tree().nodes.values() if node.parent is not None]
+    assert [(parent.run_id, parent.kind) for parent in parents] == [(first, "continues"), (first, "branches")]
     assert words(ledger) == ["Begin.", "Begun.", "Go right.", "Right."]
     assert [message.text for message in thread.messages(at_run=left)] == ["Begin.", "Begun.", "Go left.", "Left."]
     assert {ledger.run(run).view().status for run in (left, right)} == {"completed"}
@@ -148,8 +150,8 @@ def test_a_plan_is_rejected_and_then_approved(ledger: Ledger, importing: Importi
     assert {approval.rule.requester_excluded for approval in approvals} == {None}
     made = [item.event for item in ledger.events(types=["decision.made"])]
     assert [event.chosen_option_id for event in made if isinstance(event, DecisionMade)] == ["reject", "approve"]
-    (run,) = the_thread(ledger).tree().nodes
-    rejected, approved = ledger.now.tool_calls(run_id=run).items
+    first, second = the_thread(ledger).tree().nodes
+    (rejected,), (approved,) = (ledger.now.tool_calls(run_id=run).items for run in (first, second))
     assert (rejected.status, approved.status) == ("failed", "succeeded")
     assert rejected.error is not None
     assert rejected.error.message == REJECTED
@@ -201,20 +203,22 @@ def test_an_interrupted_session_is_cancelled_with_its_open_call(
     assert call.status == "cancelled"
 
 
-def test_a_session_without_an_answer_has_failed_as_incomplete(ledger: Ledger, importing: Importing, session: SessionFile) -> None:
+def test_a_session_without_an_answer_is_running_and_turns_up_by_its_age(
+    ledger: Ledger, importing: Importing, session: SessionFile
+) -> None:
     session.say("Are you there?")
     importing("claude-code", session.write())
     (run,) = the_thread(ledger).tree().nodes
     view = ledger.run(run).view()
-    assert (view.status, view.stop_reason) == ("failed", "incomplete")
+    assert (view.status, view.stop_reason) == ("running", None)
 
 
-def test_what_the_client_wrote_by_itself_needs_no_answer(ledger: Ledger, importing: Importing, session: SessionFile) -> None:
+def test_what_the_client_wrote_by_itself_begins_no_run(ledger: Ledger, importing: Importing, session: SessionFile) -> None:
     session.say("Caveat: the messages below were generated", isMeta=True)
     session.say("<command-name>/clear</command-name>")
     assert importing("claude-code", session.write()).messages == 2
     (run,) = the_thread(ledger).tree().nodes
-    assert ledger.run(run).view().status == "completed"
+    assert ledger.run(run).view().status == "created"
     assert {message.author for message in the_thread(ledger).messages()} == {"service:claude-code"}
 
 
@@ -231,11 +235,13 @@ def test_images_and_unknown_parts_are_kept(ledger: Ledger, importing: Importing,
 
 def test_lines_that_are_no_messages_are_let_by(ledger: Ledger, importing: Importing, session: SessionFile) -> None:
     session.records.append({"type": "summary", "summary": "Something", "leafUuid": "x"})
+    session.records.append({"type": "dance", "sessionId": session.session_id})
     first = session.say("Hello.", parent=None)
     session.records.append({"type": "system", "uuid": "system-1", "parentUuid": first, "subtype": "turn_duration"})
     session.reply("msg-1", text("Hello."), parent="system-1")
     tally = importing("claude-code", session.write())
     assert (tally.messages, tally.runs, tally.problems) == (2, 1, [])
+    assert [note.kind for note in tally.notes] == ["lines of type 'dance', which are no part of a conversation"]
 
 
 def test_a_file_of_snapshots_alone_is_no_thread(ledger: Ledger, importing: Importing, session: SessionFile) -> None:
@@ -272,9 +278,9 @@ def test_a_result_that_came_after_the_first_import_ends_its_call(
     session.reply("msg-2", text("Done."))
     importing("claude-code", session.write(2))
     assert importing("claude-code", session.write()).problems == []
-    _, second = the_thread(ledger).tree().nodes
-    (call,) = ledger.now.history(second).events(("tool.succeeded",))
-    assert call.stream == second
+    (run,) = the_thread(ledger).tree().nodes
+    (call,) = ledger.now.history(run).events(("tool.succeeded",))
+    assert (call.stream, ledger.run(run).view().status) == (run, "completed")
     assert words(ledger) == ["Begin.", "", "done", "Done."]
 
 
@@ -345,7 +351,9 @@ def test_an_import_never_depends_on_which_files_came_first(
     agent.reply("msg-9", text("Here."))
     importing("claude-code", agent.write())
     assert importing("claude-code", tmp_path).problems == []
-    assert words(ledger) == ["Ask somebody.", "", "Found.", "Found."]
+    ledger.fold("threads")
+    said = [[message.text for message in ledger.thread(row.thread_id).messages()] for row in ledger.now.threads().items]
+    assert ["Ask somebody.", "", "Found.", "Found."] in said
     position = ledger.position()
     assert importing("claude-code", agent.path).events == importing("claude-code", main, agent.path).events == 0
     assert ledger.position() == position
@@ -360,7 +368,6 @@ def test_bad_lines_are_named_and_the_rest_goes_in(ledger: Ledger, importing: Imp
         '{"type": "user", "uuid": "x"',
         '{"type": "user", "type": "user"}',
         lines[0].replace('"Hello."', "true"),
-        '{"type": "dance"}',
         lines[0].replace('"uuid"', '"other"'),
         lines[0].replace('"Hello."', '[{"type": "tool_use"}]'),
         "[1]",
@@ -372,11 +379,10 @@ def test_bad_lines_are_named_and_the_rest_goes_in(ledger: Ledger, importing: Imp
     expected = (
         "is not JSON",
         "uuid: Field required",
-        "content: Input should be a valid list",
-        "'dance'",
+        "message.content: is neither text nor a list of blocks",
         "uuid: Field required",
         "content.0: a tool_use block has no id",
-        "None",
+        "type: is missing",
     )
     for part, problem in zip(expected, tally.problems, strict=True):
         assert part in problem.reason

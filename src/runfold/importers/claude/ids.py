@@ -27,11 +27,11 @@ class Ids:
 
     def thread(self, root: Node) -> str:
         """Return a thread's, from its first line."""
-        return self.of("thread", root.line.uuid)
+        return self.of("thread", *root.line.key)
 
     def run(self, opener: Node) -> str:
         """Return a turn's, from the line that opened it."""
-        return self.of("run", opener.line.uuid)
+        return self.of("run", *opener.line.key)
 
     def message(self, node: Node) -> str:
         """Return a message's: an answer's from the message id and the request id."""
@@ -40,6 +40,11 @@ class Ids:
     def call(self, call: Call) -> str:
         """Return a call's: from the answer and the id that its provider gave it there."""
         return self.of("call", *call.key)
+
+    def approval(self, call: Call, name: str) -> str:
+        """Return that of what a call asked."""
+        opener = call.node.turn.opener if call.node.turn is not None else call.node
+        return self.of("approval", *opener.line.key, *call.key, name)
 
     def result(self, node: Node, block: Block, call: Call | None) -> str:
         """Return a result's: of the first that a call has, from the call."""

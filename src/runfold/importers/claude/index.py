@@ -13,9 +13,8 @@ from typing import Any
 
 import orjson
 
-from runfold.errors import InvalidEvent
-from runfold.importers.claude.session import MESSAGES, moment_of, text_of
-from runfold.importers.sources import Piece, SourceFile, lines
+from runfold.importers.claude.session import MESSAGES, identity_of, moment_of, text_of
+from runfold.importers.sources import OF_A_RECORD, Piece, SourceFile, lines
 
 _AGENT_FILE = re.compile(r"agent-(.+)\.jsonl")
 
@@ -33,7 +32,6 @@ class Indexed:
     workflow: str | None
     """The run of a workflow that it stands under."""
     ties: set[Tie] = field(default_factory=set)
-    roots: list[str] = field(default_factory=list)
     first: tuple[str, str, str] = ("", "", "")
     """Its first time, uuid and session: by these files are put in an order that does not depend on names."""
     has_messages: bool = False
@@ -65,7 +63,7 @@ def _records(pieces: Iterable[Piece]) -> Iterator[dict[str, Any]]:
         except ValueError:
             try:
                 record = piece.value()
-            except InvalidEvent:
+            except OF_A_RECORD:  # told when the thread is read
                 continue
         if isinstance(record, dict):
             yield record
@@ -102,8 +100,7 @@ class _Look:
     def _place(self, record: dict[str, Any], uuid: str) -> None:
         parent = text_of(record, "parentUuid") or text_of(record, "logicalParentUuid")
         if parent is None:
-            self.found.roots.append(uuid)
-            self.found.ties.add(("uuid", uuid))
+            self.found.ties.add(("root", " ".join(identity_of(record, uuid))))
         elif parent not in self.known:
             self.parents.add(parent)
         self.known.add(uuid)

@@ -119,7 +119,11 @@ class Nodes:
         self._side: dict[str, str] = {}
         """The sub-agent of each line that a main file has of one."""
         self._forked: set[tuple[int, str]] = set()
-        self._copies: list[tuple[Line, Node]] = []
+        self._copies: list[tuple[Line, Node, int]] = []
+        self._twins: set[str] = set()
+        """Uuids that several lines have, which are not the same."""
+        self._own: dict[tuple[int, str], Node] = {}
+        """The nodes of such uuids, by the file that means them."""
 
     def take(self, line: Line, file: int, agent: str | None) -> None:
         """Take in the next line of a file."""
@@ -127,12 +131,32 @@ class Nodes:
             self.sessions.setdefault(line.session_id)
         if isinstance(line.record.get("forkedFrom"), dict):
             self._forked.add((file, line.uuid))
-        known = self.by_uuid.get(line.uuid)
-        if known is None:
+        known = self.named(line.uuid, file)
+        if known is None or not self._is_of(line, known):
+            if known is not None and file not in known.files:
+                self._twins.add(line.uuid)
             known = self._node(line, agent or self._agent_of(line), file)
         if not known.files or known.files[-1] != file:
             known.files.append(file)
         self._last[file, known.agent] = known
+
+    def named(self, uuid: str | None, file: int) -> Node | None:
+        """Return the node that a file means by a uuid."""
+        if uuid in self._twins and (own := self._own.get((file, uuid or ""))) is not None:
+            return own
+        return self.by_uuid.get(uuid or "")
+
+    def above(self, node: Node) -> Node | None:
+        """Return the node that its `parentUuid` names."""
+        return self.named(node.line.parent_uuid, node.files[0])
+
+    def _is_of(self, line: Line, known: Node) -> bool:
+        """Return whether a line is the one that is known by its uuid: made-up uuids may be those of several."""
+        if len(line.key) == 1:
+            return True
+        if known.kind == "answer":
+            return line.type == "assistant" and line.message_id == known.line.message_id
+        return line.key == known.line.key
 
     def leaves_fork(self, node: Node) -> bool:
         """Return whether it is the first of its own after what a fork copied."""
@@ -143,15 +167,13 @@ class Nodes:
 
     def settle(self) -> None:
         """Find what copies under new uuids are copies of: what is above an answer is above it in every copy."""
-        for line, node in self._copies:
-            copied, original = self.by_uuid.get(line.parent_uuid or ""), self.by_uuid.get(node.line.parent_uuid or "")
+        for line, node, file in self._copies:
+            copied, original = self.named(line.parent_uuid, file), self.above(node)
             while copied is not None and original is not None and copied is not original and same(copied, original):
-                above, above_original = copied.line.parent_uuid or "", original.line.parent_uuid or ""
-                for one in copied.lines:
-                    self.by_uuid[one.uuid] = original
+                above, above_original = self.above(copied), self.above(original)
+                copied.kind, copied.parent, copied.is_placed = "passing", original, True
                 original.files += copied.files
-                copied.kind = "passing"
-                copied, original = self.by_uuid.get(above), self.by_uuid.get(above_original)
+                copied, original = above, above_original
 
     def messages(self) -> Iterator[Node]:
         """Those that are more than lines that tell what hangs from what."""
@@ -159,39 +181,45 @@ class Nodes:
 
     def _node(self, line: Line, agent: str, file: int) -> Node:
         if line.type == "assistant":
-            key = self._answer_key(line)
+            key = self._answer_key(line, file)
             if (known := self._answers.get(key)) is not None:
-                self.by_uuid[line.uuid] = known
-                self._copies.append((line, known))
+                self._name(line.uuid, known, file)
+                self._copies.append((line, known, file))
                 known.take(line)
                 return known
             node = Node("answer", key, agent, self._last.get((file, agent)), [])
             node.take(line)
             self._answers[key] = node
         else:
-            node = Node(_kind(line), (line.uuid,), agent, self._last.get((file, agent)), [line])
+            node = Node(_kind(line), line.key, agent, self._last.get((file, agent)), [line])
             node.parts = [(block, line) for block in line.blocks]
             if node.kind == "user":
                 node.speaker = speaker_of(line.record, AGENT if agent != MAIN else None)
-        self.by_uuid[line.uuid] = node
+        node.files.append(file)
+        self._name(line.uuid, node, file)
         self.all.append(node)
         return node
 
-    def _answer_key(self, line: Line) -> tuple[str, ...]:
+    def _name(self, uuid: str, node: Node, file: int) -> None:
+        self.by_uuid.setdefault(uuid, node)
+        if uuid in self._twins:
+            self._own[file, uuid] = node
+
+    def _answer_key(self, line: Line, file: int) -> tuple[str, ...]:
         message_id, request_id = line.message_id, line.request_id
         if message_id is None:
-            return (line.uuid,)
+            return line.key
         if request_id is not None:
             return (message_id, request_id)
-        above = self.by_uuid.get(line.parent_uuid or "")
+        above = self.named(line.parent_uuid, file)
         while above is not None and above.kind == "passing":
-            above = self.by_uuid.get(above.line.parent_uuid or "")
+            above = above.parent or self.named(above.line.parent_uuid, file)
         if above is not None and above.kind == "answer" and above.line.message_id == message_id:
             return above.key
         first = self._answers.get((message_id,))
         if first is None or _is_again(first, line):
             return (message_id,)
-        return (message_id, line.uuid)
+        return (message_id, *line.key)
 
     def _agent_of(self, line: Line) -> str:
         """The sub-agent that a line of a main file belongs to, as early versions wrote them: by id, or by first line."""

@@ -9,7 +9,7 @@ from runfold.importers.claude.nodes import Nodes
 from runfold.importers.claude.recording import Agent, Session
 from runfold.importers.claude.session import MESSAGES, line_of, text_of
 from runfold.importers.claude.turns import story_of
-from runfold.importers.sources import CamelShape, Piece, Report, SourceFile, document, lines, why
+from runfold.importers.sources import OF_A_RECORD, CamelShape, Piece, Report, SourceFile, document, lines, why
 from runfold.importers.tally import Problem, Reports
 
 LET_BY = frozenset(
@@ -76,7 +76,7 @@ class ThreadFiles:
             self._digests.add(digest(piece.source))
             try:
                 recognised += self._take(piece, file, nodes, reports.take)
-            except InvalidEvent as error:
+            except OF_A_RECORD as error:
                 reports.take(piece.problem(why(error)))
         problems = reports.problems
         if not recognised and len(problems) > 1:
@@ -103,10 +103,10 @@ class ThreadFiles:
         if (file := self._metas.get(key)) is None:
             return Agent(workflow=workflow)
         try:
-            whole = document(file)
+            whole = document(file, self._report)
             meta = whole.shaped(Meta)
             self._digests.add(digest(whole.source))
-        except InvalidEvent as error:
+        except OF_A_RECORD as error:
             self._report(Problem(file.name, None, why(error)))
             return Agent(workflow=workflow)
         return Agent(meta.agent_type, meta.description, meta.tool_use_id, workflow)

@@ -5,8 +5,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from runfold.domain.run_events import FOLLOWED
 from runfold.domain.thread import MAIN as MAIN_HEAD
 from runfold.errors import InvalidEvent
+from runfold.history.tree import Node as TreeNode
+from runfold.history.tree import Tree
 from runfold.importers.claude.asks import asks_of
 from runfold.importers.claude.ids import FORMAT, Ids, first_version_thread
 from runfold.importers.claude.nodes import MAIN, Call, Node, is_typed
@@ -14,7 +17,7 @@ from runfold.importers.claude.session import Line, text_of
 from runfold.importers.claude.speakers import CLIENT, PERSON
 from runfold.importers.claude.talk import Talk, used_in
 from runfold.importers.claude.turns import Conversation, Story, Turn
-from runfold.importers.recording import Recording
+from runfold.importers.recording import Recording, SourceRun
 from runfold.importers.tally import Tally
 
 TITLE_LENGTH = 80
@@ -148,10 +151,10 @@ class _SessionRecorder:
         self._begin(first.line)
         main = Talk(self.recording, self.ids, MAIN, FORMAT, self._spawn, {"parent": None})
         root = self.session.roots[0].opener
-        root_id = self.ids.run(root)
+        root_id, empty = self.ids.run(root), None
         if not self.session.main.turns:
-            root_id = self.ids.of("run", root.line.uuid, "main")
-            self.recording.source_run(root_id, parent=None, **_envelope(PERSON, first.line))
+            root_id = self.ids.of("run", *root.line.key, "main")
+            empty = self.recording.source_run(root_id, parent=None, **_envelope(PERSON, first.line))
         for node in self.session.main.nodes:
             main.tell(node)
             if node is root:
@@ -160,8 +163,8 @@ class _SessionRecorder:
         for agent in self.session.story.conversations:
             if agent != MAIN:  # started by one that nobody started
                 self._tell(agent, parent=root_id, at_version=1)
-        if not self.session.main.turns:
-            self._end_empty(root_id)
+        if empty is not None:
+            self._end_empty(empty)
         self._settle_head()
 
     def _begin(self, first: Line) -> None:
@@ -199,35 +202,43 @@ class _SessionRecorder:
         for node in self.session.story.conversations[agent].nodes:
             talk.tell(node)
 
-    def _end_empty(self, root_id: str) -> None:
+    def _end_empty(self, source_run: SourceRun) -> None:
         """End a run that no message is in, with the last of its sub-agents': it was there for them."""
         conversations = self.session.story.conversations.values()
         last = max((node for conversation in conversations for node in conversation.nodes), key=_moment)
-        source_run = self.recording.source_run(root_id)
         if all(conversation.turns[-1].is_over for conversation in conversations) and (run := source_run.end()) is not None:
             run.complete(**_envelope(CLIENT, last.line))
 
     def _settle_head(self) -> None:
-        """Let the thread go on where the person went on: with the turn that began last."""
-        turns = [turn for turn in self.session.main.turns if turn.awake is not None]
-        if not turns:
+        """Let the thread go on where the person went on: with the turn that began last, whichever file it stands in."""
+        if not self.session.main.turns:
             return
-        last = max(turns, key=lambda turn: _moment(turn.opener))
+        asleep = {self.ids.run(turn.opener) for turn in self.session.main.turns if turn.awake is None}
         thread = self.recording.thread
         tree = thread.tree()
-        run_id, head = self.ids.run(last.opener), tree.heads.get(MAIN_HEAD)
-        if head is None or head == run_id or run_id not in tree.nodes or run_id in _above(tree.nodes, head):
+        runs = _of_main_line(tree)
+        last = max((run for run in runs if run.run_id not in asleep), key=lambda run: run.created_at, default=None)
+        head = tree.heads.get(MAIN_HEAD)
+        if last is None or head is None or head == last.run_id or last.run_id in _continued(tree, head):
             return
-        began = last.opener.line.timestamp
-        if began is None or tree.nodes[head].created_at <= began:
-            thread.move_head(MAIN_HEAD, run_id, reason="rewound", **_envelope(PERSON, last.opener.line))
+        thread.move_head(MAIN_HEAD, last.run_id, reason="rewound", actor=PERSON, occurred_at=last.created_at)
 
 
-def _above(nodes: Any, run_id: str) -> Iterator[str]:
-    parent = nodes[run_id].parent
-    while parent is not None and parent.kind in {"continues", "resumes", "retries"}:
+def _of_main_line(tree: Tree) -> list[TreeNode]:
+    """The runs that are no sub-agent's."""
+    found: dict[str, TreeNode] = {}
+    for node in tree.nodes.values():
+        if node.parent is None or (node.parent.kind != "spawned_by" and node.parent.run_id in found):
+            found[node.run_id] = node
+    return list(found.values())
+
+
+def _continued(tree: Tree, run_id: str) -> Iterator[str]:
+    """The runs that a run continues."""
+    parent = tree.nodes[run_id].parent
+    while parent is not None and parent.kind in FOLLOWED:
         yield parent.run_id
-        parent = nodes[parent.run_id].parent
+        parent = tree.nodes[parent.run_id].parent
 
 
 def _moment(node: Node) -> tuple[float, int]:

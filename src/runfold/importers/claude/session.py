@@ -1,6 +1,8 @@
 """The lines of Claude Code's session files, each by itself: what a record must have to be taken, and its parts by name."""
 
+import hashlib
 import json
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -10,6 +12,7 @@ from runfold.importers.claude.speakers import queued_content
 from runfold.importers.sources import Piece
 
 MESSAGES = frozenset({"user", "assistant"})
+_UUID = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}")
 
 _NEEDED = {
     "text": ("text",),
@@ -91,6 +94,11 @@ class Line:
     """What did not fit, while the rest was taken."""
 
     @property
+    def key(self) -> tuple[str, ...]:
+        """Return what tells it apart from any other line, wherever that stands."""
+        return identity_of(self.record, self.uuid)
+
+    @property
     def message(self) -> dict[str, Any]:
         """Return what the API was sent, or answered."""
         found = self.record.get("message")
@@ -132,6 +140,14 @@ def text_of(record: dict[str, Any], name: str) -> str | None:
     """Return a text of a record; None where there is none, or something else."""
     value = record.get(name)
     return value if isinstance(value, str) and value else None
+
+
+def identity_of(record: dict[str, Any], uuid: str) -> tuple[str, ...]:
+    """Return what tells a record apart: its uuid. One that is none, as `u1`, is told apart by what was said, and when, too."""
+    if _UUID.fullmatch(uuid):
+        return (uuid,)
+    said = json.dumps([record.get("type"), record.get("timestamp"), record.get("message")], sort_keys=True)
+    return uuid, hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def line_of(record: dict[str, Any], piece: Piece) -> Line | None:

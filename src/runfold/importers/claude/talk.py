@@ -11,6 +11,7 @@ from typing import Any
 from runfold.commands.caller import Envelope
 from runfold.domain.approval_events import ONLY_PEOPLE
 from runfold.domain.parts import DataPart, FilePart, Part, ReasoningPart, TextPart
+from runfold.domain.thread import MAIN as MAIN_HEAD
 from runfold.importers.claude.asks import Ask, asks_of, said
 from runfold.importers.claude.endings import call_end
 from runfold.importers.claude.ids import Ids
@@ -72,6 +73,9 @@ class Talk:
             thread = self.recording.thread
             begin = thread.start_run if turn.awake is opener else thread.create_run
             begin(run_id=run_id, **request)
+            if turn.kind == "branches" and self.is_main and turn.awake is opener:
+                envelope = self._envelope(self._author(opener), opener.line)
+                thread.move_head(MAIN_HEAD, run_id, reason="rewound", **envelope)
         source_run = self.source_runs[turn] = SourceRun(self.recording, run_id)
         return source_run
 
@@ -153,7 +157,7 @@ class Talk:
                 reason=ask.reason,
                 message=ask.message,
                 choices=[{**option} for option in ask.options],
-                approval_id=self.ids.of("approval", *call.key, ask.name),
+                approval_id=self.ids.approval(call, ask.name),
                 approver_kinds=ONLY_PEOPLE,
                 requester_excluded=None,
                 **envelope,  # the person at the terminal is asked
@@ -208,7 +212,7 @@ class Talk:
 
     def _decide(self, source_run: SourceRun, call: Call, ask: Ask, block: Block, line: Line) -> None:
         call_id, envelope = self.ids.call(call), self._envelope(PERSON, line)
-        approval = self.recording.batch.approval(self.ids.of("approval", *call.key, ask.name))
+        approval = self.recording.batch.approval(self.ids.approval(call, ask.name))
         if ask.verdict == "denied":
             home = self.recording.known.home
             home.setdefault(f"end {call_id}", home[call_id])

@@ -141,7 +141,7 @@ class _Telling:
         if uuid is None:  # what is no message begins no conversation: where one resumed, it stands after what was there
             is_said = "parentUuid" not in line.record or node.kind in {"boundary", "passing"}
             return node.before if is_said else None
-        found = self.nodes.by_uuid.get(uuid)
+        found = self.nodes.named(uuid, node.files[0])
         return found if found is not None and found is not node else node.before
 
     def _place(self, node: Node, above: Node | None) -> None:

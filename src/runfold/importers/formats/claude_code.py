@@ -9,11 +9,11 @@ files belong together, `nodes` puts lines together to messages, `turns` messages
 import re
 from collections.abc import Iterator, Sequence
 
-from runfold.errors import InvalidEvent
+from runfold.importers.claude.ids import VERSION
 from runfold.importers.claude.index import Indexed, indexed, threads_of
 from runfold.importers.claude.reading import ThreadFiles, disagreeing
 from runfold.importers.format import Format, SourceThread
-from runfold.importers.sources import Report, SourceFile, why
+from runfold.importers.sources import OF_A_RECORD, Report, SourceFile, why
 from runfold.importers.tally import Problem
 
 _META_FILE = re.compile(r"agent-(.+)\.meta\.json")
@@ -28,7 +28,7 @@ def read(files: Sequence[SourceFile], report: Report) -> Iterator[SourceThread]:
             continue
         try:
             found.append(indexed(file, len(found)))
-        except InvalidEvent as error:
+        except OF_A_RECORD as error:
             report(Problem(file.name, None, why(error)))
     threads = threads_of(found)
     for left, session in disagreeing(threads):
@@ -54,6 +54,7 @@ def _thread(members: Sequence[Indexed], metas: dict[str, SourceFile], report: Re
         sum(file.file.size for file in members),
         session.counts(),
         session.record,
+        session.replaces,
     )
 
 
@@ -61,4 +62,4 @@ def _wants(name: str) -> bool:
     return name.endswith(".jsonl") or _META_FILE.fullmatch(name) is not None
 
 
-FORMAT = Format(wants=_wants, read=read)
+FORMAT = Format(wants=_wants, read=read, version=VERSION)
