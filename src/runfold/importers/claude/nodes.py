@@ -8,14 +8,11 @@ Lines that are no messages only tell what hangs from what.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from runfold.importers.claude.endings import ApiError, api_error, is_answer
 from runfold.importers.claude.session import Block, Line, text_of
 from runfold.importers.claude.speakers import PERSON, Speaker, speaker_of
-
-if TYPE_CHECKING:
-    from runfold.importers.claude.turns import Turn
 
 AGENT = "agent:claude-code"
 MAIN = ""
@@ -104,6 +101,42 @@ class Node:
         if line.usage is not None and (added or self.reported is None or line.piece.file == self.reported.piece.file):
             self.reported = line
         self.stop_reason = text_of(line.message, "stop_reason") or self.stop_reason
+
+
+@dataclass(eq=False)
+class Turn:
+    """One turn of an agent."""
+
+    opener: Node
+    parent: "Turn | None"
+    left: Node | None
+    """The message of the parent that it hangs from; None where it leaves the parent before its first message."""
+    kind: Literal["continues", "branches"]
+    nodes: list[Node] = field(default_factory=list)
+    awake: Node | None = None
+    """What woke the agent; None while only the client has written."""
+    last_step: int = -1
+    """The place of its last answer or prompt."""
+    ended: Node | None = None
+    """What ended it."""
+    left_in: set[int] = field(default_factory=set)
+    """The files in which other turns left it."""
+    pending: "Turn | None" = None
+    """The turn that the client opened after it."""
+
+    def next_after(self, node: Node) -> Node | None:
+        """The message of the turn that came after another one of it."""
+        return self.nodes[node.place + 1] if node.place + 1 < len(self.nodes) else None
+
+    def append(self, node: Node) -> None:
+        """Add a message at the end."""
+        node.turn, node.place = self, len(self.nodes)
+        self.nodes.append(node)
+
+    @property
+    def is_over(self) -> bool:
+        """Return whether the last that is told of it is its end."""
+        return self.ended is not None and (self.ended.turn is not self or self.ended.order >= self.last_step)
 
 
 class Nodes:

@@ -12,11 +12,11 @@ from runfold.history.tree import Node as TreeNode
 from runfold.history.tree import Tree
 from runfold.importers.claude.asks import asks_of
 from runfold.importers.claude.ids import FORMAT, Ids, first_version_thread
-from runfold.importers.claude.nodes import MAIN, Call, Node, is_typed
+from runfold.importers.claude.nodes import MAIN, Call, Node, Turn, is_typed
 from runfold.importers.claude.session import Line, text_of
 from runfold.importers.claude.speakers import CLIENT, PERSON
 from runfold.importers.claude.talk import Talk, used_in
-from runfold.importers.claude.turns import Conversation, Story, Turn
+from runfold.importers.claude.turns import Conversation, Story
 from runfold.importers.recording import Recording, SourceRun
 from runfold.importers.tally import Tally
 

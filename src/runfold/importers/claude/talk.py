@@ -15,10 +15,9 @@ from runfold.domain.thread import MAIN as MAIN_HEAD
 from runfold.importers.claude.asks import Ask, asks_of, said
 from runfold.importers.claude.endings import call_end
 from runfold.importers.claude.ids import Ids
-from runfold.importers.claude.nodes import MAIN, Call, Node
+from runfold.importers.claude.nodes import MAIN, Call, Node, Turn
 from runfold.importers.claude.session import Block, Line, text_of
 from runfold.importers.claude.speakers import CLIENT, PERSON
-from runfold.importers.claude.turns import Turn
 from runfold.importers.claude.usage import Used, usages_of
 from runfold.importers.recording import Recording, SourceRun
 

@@ -12,46 +12,9 @@ so it stays the same while a file grows, in whichever order files come, and wher
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
 
-from runfold.importers.claude.nodes import MAIN, Call, Node, Nodes, same
+from runfold.importers.claude.nodes import MAIN, Call, Node, Nodes, Turn, same
 from runfold.importers.claude.session import Block
-
-
-@dataclass(eq=False)
-class Turn:
-    """One turn of an agent."""
-
-    opener: Node
-    parent: "Turn | None"
-    left: Node | None
-    """The message of the parent that it hangs from; None where it leaves the parent before its first message."""
-    kind: Literal["continues", "branches"]
-    nodes: list[Node] = field(default_factory=list)
-    awake: Node | None = None
-    """What woke the agent; None while only the client has written."""
-    last_step: int = -1
-    """The place of its last answer or prompt."""
-    ended: Node | None = None
-    """What ended it."""
-    left_in: set[int] = field(default_factory=set)
-    """The files in which other turns left it."""
-    pending: "Turn | None" = None
-    """The turn that the client opened after it."""
-
-    def next_after(self, node: Node) -> Node | None:
-        """The message of the turn that came after another one of it."""
-        return self.nodes[node.place + 1] if node.place + 1 < len(self.nodes) else None
-
-    def append(self, node: Node) -> None:
-        """Add a message at the end."""
-        node.turn, node.place = self, len(self.nodes)
-        self.nodes.append(node)
-
-    @property
-    def is_over(self) -> bool:
-        """Return whether the last that is told of it is its end."""
-        return self.ended is not None and (self.ended.turn is not self or self.ended.order >= self.last_step)
 
 
 @dataclass(eq=False)
