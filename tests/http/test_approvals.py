@@ -1,6 +1,7 @@
 """Approvals over HTTP: people decide, at once or too late; what was granted is used once, for what was approved."""
 
 import threading
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx2
@@ -9,6 +10,7 @@ import pytest
 from runfold import Ledger, Run
 from runfold.access.keys import Keys
 from runfold.http.app import create_app
+from tests.http.keys import make_key, with_key
 from tests.serving import serving
 
 ADA, BOB, AGENT = {"X-Actor": "human:ada"}, {"X-Actor": "human:bob"}, {"X-Actor": "agent:support"}
@@ -286,3 +288,16 @@ def test_every_state_that_a_screen_shows_of_a_tool_can_be_told_from_calls_and_ap
     broken = run.call_tool("refund").id
     client.post(f"/runs/{run.id}/tool-calls/{broken}/fail", json={"message": "no such order", "code": "not_found"})
     assert shown(broken) == ("failed", False, None, "not_found")
+
+
+def test_history_is_judged_by_its_own_clock_for_keys_that_may_import(ledger: Ledger, run: Run) -> None:
+    said = {"occurred_at": "2026-03-01T10:01:00Z", "times_judged_by": "producer"}
+    keys = {scopes: with_key(make_key(ledger, *scopes)) for scopes in (("approvals:decide",), ("approvals:decide", "import"))}
+    decides, imports = keys.values()
+    with serving(create_app(ledger, Keys(ledger))) as address, httpx2.Client(base_url=address) as client:
+        approval = run.request_approval("refund", arguments={}, expires_at=datetime(2026, 3, 1, 11, tzinfo=UTC)).id
+        refused = client.post(f"/approvals/{approval}/votes", json={"verdict": "approve", **said}, headers=decides)
+        assert (refused.status_code, refused.json()["scope"]) == (403, "import")
+        granted = client.post(f"/approvals/{approval}/votes", json={"verdict": "approve", **said}, headers=imports)
+        assert granted.status_code == 200, granted.text
+    assert ledger.now.approval(approval).status == "granted"

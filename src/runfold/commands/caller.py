@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple, TypedDict
 from runfold.domain.event import Metadata
 from runfold.domain.security import Scope
 from runfold.domain.values import Actor
+from runfold.errors import ScopeMissing
 from runfold.ids import new_event_id, new_id, stable_event_id, stable_id, tenant_event_id
 
 
@@ -21,6 +22,13 @@ class Envelope(TypedDict, total=False):
     traceparent: str
     expected_version: int
     """The version that the stream must be at; otherwise VersionConflict, and no retry."""
+
+
+class TimedEnvelope(Envelope, total=False):
+    """Holds what a command may say about itself whose rules ask what time it is."""
+
+    times_judged_by: Literal["producer"]
+    """Says that it is history: whether it came in time is judged by its `occurred_at`. Needs the scope `import`."""
 
 
 class Caller(NamedTuple):
@@ -48,6 +56,11 @@ class Caller(NamedTuple):
     def may(self, scope: Scope) -> bool:
         """Return whether the caller is let do what a scope is for."""
         return self.scopes is None or scope in self.scopes or "admin" in self.scopes
+
+    def require(self, scope: Scope) -> None:
+        """Raise ScopeMissing unless the caller is let do what a scope is for."""
+        if not self.may(scope):
+            raise ScopeMissing(self.api_key or "", scope)
 
     def acting(self, envelope: Envelope) -> "Caller":
         """Return the same caller as whoever a command says that it is done by. Raises InvalidEvent, pydantic.ValidationError."""
@@ -83,7 +96,7 @@ class Caller(NamedTuple):
 
 def metadata_of(envelope: Envelope, caller: Caller) -> str:
     """Return the metadata that a command's events are stored with, as JSON. Raises pydantic.ValidationError."""
-    said: dict[str, Any] = {key: value for key, value in envelope.items() if key != "expected_version"}
+    said: dict[str, Any] = {key: value for key, value in envelope.items() if key not in {"expected_version", "times_judged_by"}}
     said["actor"] = Actor.parse(envelope["actor"]) if "actor" in envelope else caller.actor
     said["request_digest"] = caller.request
     return Metadata(**said).model_dump_json(exclude_none=True)

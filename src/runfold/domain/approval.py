@@ -102,6 +102,8 @@ class Approval:
         comment: str | None = None,
         edited: str | None = None,
         response: dict[str, object] | None = None,
+        *,
+        times_judged_by: Literal["producer"] | None = None,
     ) -> Events:
         """Cast a vote. The quorum's last yes for the same arguments grants, one no denies; repeating a vote changes nothing."""
         command = "grant" if verdict == "approve" else "deny"
@@ -123,9 +125,9 @@ class Approval:
             edited_arguments_text=edited,
             response=response,
         )
-        return [vote, *self._decided_by(Vote(voter=name, verdict=verdict, comment=comment), edited)]
+        return [vote, *self._decided_by(Vote(voter=name, verdict=verdict, comment=comment), edited, times_judged_by)]
 
-    def _decided_by(self, vote: Vote, edited: str | None) -> Events:
+    def _decided_by(self, vote: Vote, edited: str | None, times_judged_by: Literal["producer"] | None) -> Events:
         """Return the decision that one more vote makes, if it makes one."""
         votes = (*(ballot.vote for ballot in self.ballots.values()), vote)
         if vote.verdict == "deny":
@@ -141,6 +143,7 @@ class Approval:
             effective_digest=digest(effective),
             edited=effective != self.request.arguments_text,
             votes=votes,
+            times_judged_by=times_judged_by,
         )
         return [granted]
 
@@ -192,11 +195,19 @@ class Approval:
         """Withdraw the request. Withdrawing a closed approval changes nothing."""
         return [ApprovalWithdrawn(cause=cause)] if self.status == "open" else []
 
-    def consume(self, arguments_digest: str, execution_key: str, now: datetime, run_ended: str | None = None) -> Events:
+    def consume(
+        self,
+        arguments_digest: str,
+        execution_key: str,
+        now: datetime,
+        run_ended: str | None = None,
+        *,
+        times_judged_by: Literal["producer"] | None = None,
+    ) -> Events:
         """Use what was granted: once, only for the arguments that were approved, before `expires_at` and the end of its run.
 
         `run_ended` is the state of its run in words where that has ended. The same use again changes nothing, whenever it is
-        repeated.
+        repeated. What an import granted is used by an import alone.
         """
         if self.granted is None:
             self.refuse("consume", "only a granted approval can be used")
@@ -206,6 +217,8 @@ class Approval:
             self.refuse("consume", f"execution {self.consumed.execution_key} has already used it; it can be used once")
         if arguments_digest != self.granted.effective_digest:
             self.refuse("consume", f"it was granted for {self.granted.effective_digest}, not {arguments_digest}")
+        if self.granted.times_judged_by == "producer" and times_judged_by is None:
+            self.refuse("consume", "it was granted in history that was imported, and is not for use now; request a new approval")
         if run_ended is not None:
             self.refuse("consume", f"{self.request.run_id} is {run_ended}, which ended its approvals; request a new one")
         expires_at = self.request.expires_at

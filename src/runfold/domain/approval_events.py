@@ -103,6 +103,8 @@ class ApprovalGranted(ApprovalEvent, type="approval.granted"):
     effective_digest: Digest
     edited: bool
     votes: tuple[Vote, ...]
+    times_judged_by: Literal["producer"] | None = None
+    """Whose clock said that it came in time, where it is history that was imported: nothing live may use it."""
 
 
 class ApprovalDenied(ApprovalEvent, type="approval.denied"):

@@ -17,7 +17,15 @@ from runfold.domain.values import PATTERN_WORDS, Actor, Count, Digest, Label, Te
 from runfold.errors import CommandRefused
 
 Scope = Literal[
-    "runs:write", "runs:read", "approvals:decide", "events:read", "moments:create", "projections:rebuild", "audit:read", "admin"
+    "runs:write",
+    "runs:read",
+    "approvals:decide",
+    "import",
+    "events:read",
+    "moments:create",
+    "projections:rebuild",
+    "audit:read",
+    "admin",
 ]
 """The scopes of a key. `admin` includes all."""
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Literal, Unpack
 
-from runfold.commands.caller import Envelope
+from runfold.commands.caller import Envelope, TimedEnvelope
 from runfold.commands.json_schema import mismatch, require_schema
 from runfold.commands.plan import Plan, itself
 from runfold.commands.session import Session
@@ -28,6 +28,7 @@ from runfold.errors import ApprovalsLeftOpen, CommandRefused, InvalidEvent
 from runfold.handles.arguments import arguments_of, checked_id
 from runfold.handles.command import command, submitting
 from runfold.handles.handle import Handle
+from runfold.handles.judging import UNKNOWN, judgement
 from runfold.handles.run_plan import run_state
 
 _FAILURES = {"denied": "approval_denied", "expired": "approval_expired"}
@@ -45,7 +46,7 @@ class Approval(Handle):
         arguments: Any = None,
         response: dict[str, Any] | None = None,
         expected_open: Iterable[str] | None = None,
-        **envelope: Unpack[Envelope],
+        **envelope: Unpack[TimedEnvelope],
     ) -> Plan[Receipt]:
         """Vote. The quorum's last yes grants, and the run goes on once nothing else is open; one no decides it.
 
@@ -65,22 +66,22 @@ class Approval(Handle):
         comment: str | None = None,
         arguments: Any = None,
         response: dict[str, Any] | None = None,
-        **envelope: Unpack[Envelope],
+        **envelope: Unpack[TimedEnvelope],
     ) -> Receipt:
         """Vote yes. `arguments` replace the asked ones whole."""
         return self.vote("approve", comment=comment, arguments=arguments, response=response, **envelope)
 
-    def deny(self, reason: str | None = None, **envelope: Unpack[Envelope]) -> Receipt:
+    def deny(self, reason: str | None = None, **envelope: Unpack[TimedEnvelope]) -> Receipt:
         """Vote no, which decides it. Its tool call fails with the reason, and the agent may go on otherwise."""
         return self.vote("deny", comment=reason, **envelope)
 
     @command
-    def expire(self, **envelope: Unpack[Envelope]) -> Plan[Receipt]:
+    def expire(self, **envelope: Unpack[TimedEnvelope]) -> Plan[Receipt]:
         """Record that nobody answered in time. Refused before its time."""
-        return self._resolving(lambda approval: approval.expire(self.executor.clock()), envelope)
+        return self._resolving(lambda approval: approval.expire(judgement(self.executor, envelope).at), envelope)
 
     @command
-    def consume(self, arguments: Any, *, execution_key: str, **envelope: Unpack[Envelope]) -> Plan[Receipt]:
+    def consume(self, arguments: Any, *, execution_key: str, **envelope: Unpack[TimedEnvelope]) -> Plan[Receipt]:
         """Use what was granted: once, only for the arguments that were approved, before `expires_at` and the end of its run.
 
         Again with the same key changes nothing.
@@ -91,7 +92,8 @@ class Approval(Handle):
             approval = session.approval(self.id)
             session.expect(approval, envelope.get("expected_version"))
             ended = ended_run(session.run(approval.request.run_id))
-            session.record(approval, approval.consume(asked_digest, execution_key, self.executor.clock(), ended))
+            now, whose = judgement(self.executor, envelope)
+            session.record(approval, approval.consume(asked_digest, execution_key, now, ended, times_judged_by=whose))
 
         return Plan(self.id, work, itself, envelope)
 
@@ -103,12 +105,12 @@ class Approval(Handle):
         comment: str | None = None,
         arguments: Any = None,
         response: dict[str, Any] | None = None,
-        **envelope: Unpack[Envelope],
+        **envelope: Unpack[TimedEnvelope],
     ) -> Submitted[Receipt]:
         """Do as `grant` does, but return at once."""
         return self.submit_vote("approve", comment=comment, arguments=arguments, response=response, **envelope)
 
-    def submit_deny(self, reason: str | None = None, **envelope: Unpack[Envelope]) -> Submitted[Receipt]:
+    def submit_deny(self, reason: str | None = None, **envelope: Unpack[TimedEnvelope]) -> Submitted[Receipt]:
         """Do as `deny` does, but return at once."""
         return self.submit_vote("deny", comment=reason, **envelope)
 
@@ -122,19 +124,19 @@ class Approval(Handle):
         edited: str | None,
         response: dict[str, Any] | None,
         together: frozenset[str] | None,
-        envelope: Envelope,
+        envelope: TimedEnvelope,
     ) -> Plan[Receipt]:
         voter = Actor.parse(envelope.get("actor", self.executor.actor))
 
         def decide(approval: ApprovalState) -> list[Event]:
-            now = self.executor.clock()
+            now, whose = judgement(self.executor, envelope)
             if approval.is_late(now):
                 return approval.expire(now)
             schema = approval.request.response_schema
             if schema is not None and response is not None and (fault := mismatch("response", response, schema)):
                 raise InvalidEvent(fault.path, f"is not what the approval's response_schema says: {fault.reason}")
             try:
-                return approval.vote(voter, verdict, comment, edited, response)
+                return approval.vote(voter, verdict, comment, edited, response, times_judged_by=whose)
             except CommandRefused:
                 if kept := approval.vote_too_late(voter, verdict, comment, edited, response):
                     return kept
@@ -209,7 +211,7 @@ def request_approval(  # noqa: PLR0913  one for each thing that can be said of w
     choices: Iterable[Choice | Mapping[str, Any]] = (),
     response_schema: dict[str, Any] | None = None,
     approval_id: str | None = None,
-    **envelope: Unpack[Envelope],
+    **envelope: Unpack[TimedEnvelope],
 ) -> Plan[Approval]:
     """Stop and ask a person. The run waits until every approval it asked for is decided.
 
@@ -220,8 +222,11 @@ def request_approval(  # noqa: PLR0913  one for each thing that can be said of w
     """
     text, _ = arguments_of(arguments)
     require_schema("response_schema", response_schema)
+    asked_at = judgement(self.executor, envelope).at
     if expires_in is not None:
-        expires_at = self.executor.clock() + duration("expires_in", expires_in)
+        if asked_at == UNKNOWN:
+            raise InvalidEvent("occurred_at", "is needed with expires_in in an import: it counts from when it was asked")
+        expires_at = asked_at + duration("expires_in", expires_in)
     requested = ApprovalRequested(
         run_id=self.id,
         requested_by=str(Actor.parse(envelope.get("actor", self.executor.actor))),

@@ -1,6 +1,9 @@
 """Many commands that are stored together."""
 
+from collections.abc import Iterator
+
 from runfold.commands.submitted import Receipt
+from runfold.domain.event import Recorded
 from runfold.handles.executor import CollectingExecutor
 from runfold.handles.ledger_handle import LedgerHandle
 
@@ -30,6 +33,13 @@ class Batch(LedgerHandle):
         if (receipt := self._collected.store()) is not None:
             self.receipt, self.appended = receipt, self.appended + receipt.appended
         return self.receipt
+
+    def collected(self) -> Iterator[Recorded]:
+        """Return what is collected and not stored yet, as if it were recorded now.
+
+        Over HTTP it raises UsageError.
+        """
+        return self._collected.collected()
 
     def finish(self) -> None:
         """Store the rest. `with ledger.batch()` does it."""

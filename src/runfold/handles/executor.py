@@ -1,11 +1,13 @@
 """What a handle asks for: a port that the executors of a caller, of a batch and of a ledger elsewhere fulfil alike."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from datetime import datetime
 from typing import Protocol, TypeVar
 
 from runfold.commands.plan import Plan
 from runfold.commands.submitted import Receipt, Submitted
+from runfold.domain.event import Recorded
+from runfold.domain.security import Scope
 from runfold.domain.values import Actor
 from runfold.method_call import MethodCall
 from runfold.queries.reading import Reading
@@ -26,6 +28,13 @@ class Executor(Protocol):
 
     def clock(self) -> datetime:
         """Return the time by which commands are judged."""
+
+    @property
+    def is_import(self) -> bool:
+        """Return whether its commands are history, which is judged by the producer's clock."""
+
+    def require_scope(self, scope: Scope) -> None:
+        """Raise ScopeMissing where the caller may not do what a scope is for."""
 
     def new_id(self, prefix: str) -> str:
         """Return an id for what a command creates."""
@@ -48,6 +57,9 @@ class CollectingExecutor(Executor, Protocol):
 
     def store(self) -> Receipt | None:
         """Store what was collected, all of it or nothing, and begin anew. None when nothing was new. Raises LedgerError."""
+
+    def collected(self) -> Iterator[Recorded]:
+        """Return what is collected, as if it were recorded now. Raises UsageError where only a server will know it."""
 
     def finish(self) -> None:
         """Store the rest, and give back what was held for it."""

@@ -1,6 +1,6 @@
 """The executors of handles where the database is: that of one caller, and that of a batch."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from datetime import datetime
 from typing import TypeVar
 
@@ -9,6 +9,8 @@ from runfold.commands.caller import Caller
 from runfold.commands.executor import CommandExecutor
 from runfold.commands.plan import Plan, planned
 from runfold.commands.submitted import Receipt, Submitted
+from runfold.domain.event import Recorded
+from runfold.domain.security import Scope
 from runfold.errors import UsageError
 from runfold.handles.created_ids import CreatedIds
 from runfold.method_call import MethodCall
@@ -19,6 +21,8 @@ T = TypeVar("T")
 
 class CallerExecutor:
     """Carries out the commands of one caller: in their tenant, in their name, under the key under which they may ask again."""
+
+    is_import = False
 
     def __init__(self, commands: CommandExecutor, caller: Caller | None = None) -> None:
         """Serve a caller, or the ledger's own. Raises UsageError for an invalid tenant."""
@@ -33,6 +37,10 @@ class CallerExecutor:
     def clock(self) -> datetime:
         """Return the time by which commands are judged."""
         return self.commands.clock()
+
+    def require_scope(self, scope: Scope) -> None:
+        """Raise ScopeMissing where the caller may not do what a scope is for."""
+        self.caller.require(scope)
 
     def new_id(self, prefix: str) -> str:
         """Return an id for what a command creates."""
@@ -71,11 +79,15 @@ class CallerExecutor:
 class BatchExecutor:
     """Collects the commands of one caller, and stores them together."""
 
-    def __init__(self, commands: CommandExecutor, caller: Caller, clock: Callable[[], datetime] | None = None) -> None:
-        """`clock` says by what time the commands are judged; else it is that of `commands`."""
+    def __init__(self, commands: CommandExecutor, caller: Caller, *, is_import: bool = False) -> None:
+        """The commands of an import are judged by the producer's clock. Raises ScopeMissing for who may not import."""
+        if is_import:
+            caller.require("import")
+        self.is_import = is_import
+        self.caller = caller
         self.actor, self.tenant_id = caller.actor, caller.tenant_id
         self.ledger_identity = commands, caller.tenant_id
-        self._clock = clock or commands.clock
+        self._clock = commands.clock
         self._batch = CommandBatch(commands, caller)
         self._ids = CreatedIds(caller)
 
@@ -86,6 +98,14 @@ class BatchExecutor:
     def clock(self) -> datetime:
         """Return the time by which commands are judged."""
         return self._clock()
+
+    def require_scope(self, scope: Scope) -> None:
+        """Raise ScopeMissing where the caller may not do what a scope is for."""
+        self.caller.require(scope)
+
+    def collected(self) -> Iterator[Recorded]:
+        """Return what is collected, as if it were recorded now."""
+        return self._batch.collected()
 
     def new_id(self, prefix: str) -> str:
         """Return an id for what a command creates."""

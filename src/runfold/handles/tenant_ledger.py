@@ -1,7 +1,7 @@
 """The ledger as one caller sees it: where handles come from, and what can be read."""
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Unpack
 
@@ -42,12 +42,13 @@ class TenantLedger(LedgerHandle):
         self._reading = executor.reading()
 
     @contextlib.contextmanager
-    def batch(self, *, clock: Callable[[], datetime] | None = None) -> Iterator[Batch]:
+    def batch(self, *, is_import: bool = False) -> Iterator[Batch]:
         """Collect many commands in one transaction, stored when the block ends without an error.
 
-        `clock` says by what time they are judged, where they were given elsewhere before: what is past `expires_at` is late.
+        Those of an import are history: whether they came in time is judged by their `occurred_at`, and what was granted so is
+        not for use now. Raises ScopeMissing for a caller who may not import.
         """
-        batch = Batch(BatchExecutor(self.command_executor, self.caller, clock))
+        batch = Batch(BatchExecutor(self.command_executor, self.caller, is_import=is_import))
         yield batch
         batch.finish()
 

@@ -2,7 +2,7 @@
 
 from typing import Any, Unpack
 
-from runfold.commands.caller import Envelope
+from runfold.commands.caller import Envelope, TimedEnvelope
 from runfold.commands.plan import Plan, itself
 from runfold.commands.session import Session
 from runfold.commands.submitted import Receipt
@@ -13,6 +13,7 @@ from runfold.handles.approval import Approval, ended_run
 from runfold.handles.arguments import arguments_of
 from runfold.handles.command import command, submitting
 from runfold.handles.handle import Child, Handle
+from runfold.handles.judging import judgement
 from runfold.handles.run_plan import child_of, run_plan, run_state
 
 
@@ -26,7 +27,7 @@ class ToolCall(Child):
         execution_key: str | None = None,
         approval: Approval | str | None = None,
         arguments_text: str | None = None,
-        **envelope: Unpack[Envelope],
+        **envelope: Unpack[TimedEnvelope],
     ) -> Plan[str]:
         """Say that the side effect begins now, and return its execution key.
 
@@ -37,6 +38,7 @@ class ToolCall(Child):
         approval_id = approval.id if isinstance(approval, Approval) else approval
 
         def work(session: Session) -> None:
+            now, whose = judgement(self.executor, envelope)
             run = run_state(session, self.run_id, envelope)
             granted = session.approval(approval_id) if approval_id else None
             if granted is not None and granted.request.call_id != self.id:
@@ -46,7 +48,7 @@ class ToolCall(Child):
             consumed: list[Event] = []
             if granted is not None:
                 text = granted.granted.effective_arguments_text if granted.granted and arguments_text is None else arguments_text
-                consumed = granted.consume(digest(text or ""), key, self.executor.clock(), ended_run(run))
+                consumed = granted.consume(digest(text or ""), key, now, ended_run(run), times_judged_by=whose)
             events = run.calls.start(self.id, key, approved=granted is not None)
             session.record(run, events)
             if granted is not None:

@@ -120,12 +120,14 @@ class Placed(Protocol):
 class Recording:
     """A batch for one source thread."""
 
-    def __init__(self, ledger: Ledger, batch: Batch, thread_id: str, report: Report) -> None:
+    def __init__(self, ledger: Ledger, batch: Batch, thread_id: str, report: Report, *, is_trial: bool = False) -> None:
+        """Of a trial nothing is stored."""
         self.batch = batch
         self.known = ImportedBefore.of(ledger, thread_id)
         self.thread: Thread = batch.thread(thread_id)
         self.in_one_go = False
         """Whether no part of the thread may be stored without the rest: where its commands carry no ids."""
+        self._is_trial = is_trial
         self._report = report
 
     def begin(self, **created: Any) -> None:
@@ -140,7 +142,7 @@ class Recording:
             yield
         except OF_A_RECORD as error:
             self._report(piece.problem(why(error)))
-        if len(self.batch) > STORE_AFTER and not self.in_one_go:
+        if len(self.batch) > STORE_AFTER and not (self.in_one_go or self._is_trial):
             self.batch.store()
 
     def source_run(self, run_id: str, **request: Any) -> "SourceRun":

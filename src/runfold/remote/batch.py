@@ -9,6 +9,7 @@ from uuid_utils import uuid7
 from runfold.api.route import id_name
 from runfold.commands.plan import Plan, planned
 from runfold.commands.submitted import Receipt
+from runfold.domain.security import Scope
 from runfold.domain.values import json_text
 from runfold.errors import LedgerError, LedgerUnavailable, UsageError
 from runfold.handles.handle import Handle
@@ -30,6 +31,7 @@ class RemoteBatchExecutor:
     """Collects commands of one run, and sends them together."""
 
     actor = ANYBODY
+    is_import = False
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -42,6 +44,9 @@ class RemoteBatchExecutor:
         """Return how many commands are collected."""
         return len(self._requests)
 
+    def require_scope(self, scope: Scope) -> None:
+        """Leave it to the server, which knows what the key is for."""
+
     def new_id(self, prefix: str) -> str:
         """Return an id for what a command creates."""
         return new_id(prefix)
@@ -49,6 +54,10 @@ class RemoteBatchExecutor:
     def clock(self) -> datetime:
         """Return the time by which a plan is made here. The server judges by its own."""
         return datetime.now(UTC)
+
+    def collected(self) -> NoReturn:
+        """Raise UsageError: which events the commands will be, the server decides."""
+        raise UsageError("which events a batch over HTTP will be is not known before it is stored")
 
     def reading(self, moment: int | datetime | None = None) -> Reading:
         """Return the questions of the ledger without what is collected, which it does not know yet."""
