@@ -1,6 +1,6 @@
 """Many commands, one transaction: all of them are recorded, or none."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -14,12 +14,15 @@ from runfold.commands.session import Session
 from runfold.commands.submitted import Receipt
 from runfold.domain.event import AlreadyRecorded, Event, Recorded, is_of_type, refusal
 from runfold.errors import CommandRefused, LedgerError, LedgerUnavailable, UsageError
+from runfold.store.codec import StreamKey
 from runfold.store.datastore import Datastore
 from runfold.store.reader import LATEST, TREE_TYPES, TenantReader
 
 T = TypeVar("T")
 
 _AFTER_ALL = 2**61
+_TREE = ""
+"""No stream has this name."""
 
 
 class ReaderWithNew(TenantReader):
@@ -39,26 +42,34 @@ class ReaderWithNew(TenantReader):
         types: tuple[str, ...] = (),
     ) -> Iterator[Recorded]:
         """Return a stream's events in order, the collected ones last."""
-        yield from super().stream(stream, after_version=after_version, up_to_version=up_to_version, up_to=up_to, types=types)
-        for recorded in self._batch.collected():
+        if not self._batch.is_unstored(stream):
+            yield from super().stream(stream, after_version=after_version, up_to_version=up_to_version, up_to=up_to, types=types)
+        for recorded in self._batch.collected_of(stream):
             wanted = not types or any(is_of_type(recorded.type, name) for name in types)
-            if recorded.stream == stream and after_version < recorded.version <= up_to_version and wanted:
+            if after_version < recorded.version <= up_to_version and wanted:
                 yield recorded
 
     def tree(self, thread_id: str, *, after: int = 0, up_to: int = LATEST) -> list[Recorded]:
         """Return the events that shape a thread's tree, the collected ones last."""
-        stored = super().tree(thread_id, after=after, up_to=up_to)
-        return stored + [new for new in self._batch.collected() if new.thread_id == thread_id and new.type in TREE_TYPES]
+        stored = [] if self._batch.is_unstored(thread_id) else super().tree(thread_id, after=after, up_to=up_to)
+        return stored + [new for new in self._batch.collected_of_tree() if new.thread_id == thread_id]
 
 
 class CommandBatch:
     """Collects commands, and stores them together. A refused one leaves the batch as it was, and may be caught."""
 
-    def __init__(self, executor: CommandExecutor, caller: Caller) -> None:
+    def __init__(self, executor: CommandExecutor, caller: Caller, *, new_thread: str | None = None) -> None:
+        """Of a `new_thread` nothing is looked for in the log: where it is there, storing raises VersionConflict.
+
+        Nor are its states kept for others, who are not expected to go on with it at once.
+        """
         self._executor, self._caller = executor, caller
+        self._new_thread = new_thread
+        self._has_stored = False
         self.tenant_id = caller.tenant_id
         self.reader: TenantReader = ReaderWithNew(executor.recorder.store, self)
-        self._states = CachedStreams(executor.recorder.reader, most=2**31, take=executor.take)
+        is_new = None if new_thread is None else self._is_new
+        self._states = CachedStreams(executor.recorder.reader, most=2**31, take=executor.take, is_new=is_new)
         self._session = self._new_session()
         self._default_metadata = self._session.metadata
         self._broken: LedgerError | None = None
@@ -66,6 +77,8 @@ class CommandBatch:
         self._heads: dict[HeadName, str | None] = {}
         """Those of which a command expects something, and where they were before it."""
         self._new: dict[tuple[str, int], Event] = {}
+        self._places: dict[str, list[int]] = {}
+        """Where the collected events of a stream stand among all; those that shape a tree under `_TREE`."""
 
     def __len__(self) -> int:
         return len(self._session.rows)
@@ -101,20 +114,38 @@ class CommandBatch:
         except LedgerError as error:
             self._broken = error
             raise
-        self._session, self._new, self._heads = self._new_session(), {}, {}
+        self._session, self._new, self._heads, self._places = self._new_session(), {}, {}, {}
+        self._has_stored = True
         return receipt
 
     def finish(self) -> None:
         """Store the rest, and give the states back."""
         self.store()
-        self._executor.give_back(self._states)
+        if self._new_thread is None:
+            self._executor.give_back(self._states)
+
+    def is_unstored(self, stream: str) -> bool:
+        """Return whether the log has nothing of a stream, because its thread is new and still to be stored."""
+        return self._new_thread is not None and not self._has_stored and self._is_new((self.tenant_id, stream))
 
     def collected(self) -> Iterator[Recorded]:
         """Return what is collected, as if it were recorded now, after everything else."""
+        return self._collected_at(range(len(self._session.rows)))
+
+    def collected_of(self, stream: str) -> Iterator[Recorded]:
+        """Return what is collected of one stream."""
+        return self._collected_at(self._places.get(stream, ()))
+
+    def collected_of_tree(self) -> Iterator[Recorded]:
+        """Return what is collected of the events that shape a tree."""
+        return self._collected_at(self._places.get(_TREE, ()))
+
+    def _collected_at(self, places: Iterable[int]) -> Iterator[Recorded]:
         session, now = self._session, self._executor.clock()
-        for offset, (row, event) in enumerate(zip(session.rows, session.events, strict=True)):
+        for place in places:
+            row, event = session.rows[place], session.events[place]
             yield Recorded(
-                _AFTER_ALL + offset,
+                _AFTER_ALL + place,
                 row.stream,
                 row.version,
                 event,
@@ -152,10 +183,21 @@ class CommandBatch:
                 return self._recorded_before(repeated)
             else:
                 added = len(self._session.rows) - before
-                for row, event in zip(self._session.rows[before:], self._session.events[before:], strict=True):
-                    self._new[row.stream, row.version] = event
+                for place in range(before, before + added):
+                    self._place(place)
                 last, events = self._session.rows[-1] if added else None, tuple(self._session.events[before:])
                 return Receipt(last.stream if last else plan.stream, 0, last.version if last else 0, None, added, events)
+
+    def _is_new(self, key: StreamKey) -> bool:
+        """A run or an approval is of the new thread; another thread may be there."""
+        return key[1] == self._new_thread or not key[1].startswith("thread_")
+
+    def _place(self, place: int) -> None:
+        row = self._session.rows[place]
+        self._new[row.stream, row.version] = self._session.events[place]
+        self._places.setdefault(row.stream, []).append(place)
+        if row.type in TREE_TYPES:
+            self._places.setdefault(_TREE, []).append(place)
 
     def _recorded_before(self, repeated: AlreadyRecorded) -> Receipt:
         here = self._new.get((repeated.stream, repeated.version))

@@ -46,10 +46,20 @@ class LoadRequired(Exception):
 class CachedStreams:
     """Keeps streams in memory, and forgets those first that were used least recently."""
 
-    def __init__(self, reader: Reader, most: int, take: Callable[[StreamKey], "CachedStream | None"] | None = None) -> None:
-        """`take` hands over a state that somebody else has in memory, if they have it."""
+    def __init__(
+        self,
+        reader: Reader,
+        most: int,
+        take: Callable[[StreamKey], "CachedStream | None"] | None = None,
+        is_new: Callable[[StreamKey], bool] | None = None,
+    ) -> None:
+        """`take` hands over a state that somebody else has in memory, if they have it.
+
+        What is new by `is_new` is not looked for: who is wrong about that has a conflict when it is stored.
+        """
         self._reader = reader
         self._take = take
+        self._is_new = is_new
         self._most = most
         self._cached: OrderedDict[StreamKey, CachedStream] = OrderedDict()
 
@@ -61,6 +71,9 @@ class CachedStreams:
         if cached is None:
             if not is_id(kind, key[1]):
                 raise NOT_FOUND[kind](key[1])
+            if self._is_new is not None and self._is_new(key):
+                cached = self._cached[key] = CachedStream(state=kind(key[1]), tenant_id=key[0])
+                return cached
             raise LoadRequired(lambda: self.put(self.read(kind, key)))
         if type(cached.state) is not kind:
             raise NOT_FOUND[kind](key[1])
