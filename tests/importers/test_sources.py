@@ -158,15 +158,6 @@ def test_progress_counts_the_bytes_up_to_all_of_them(ledger: Ledger, hello: Sess
     assert [step[0] for step in told] == [second.path.stat().st_size, total, total]
 
 
-def test_a_string_that_is_too_long_is_named_with_its_message(ledger: Ledger, importing: Importing, session: SessionFile) -> None:
-    session.say("x" * (2 * 1024 * 1024 + 1))
-    session.reply("msg-1", text("Long."))
-    tally = importing("claude-code", session.write())
-    (problem,) = tally.problems
-    assert problem.line == 1
-    assert "a string takes 2097152" in problem.reason
-
-
 def test_a_piece_knows_its_line_and_its_place() -> None:
     document = '{"a": [1,\n 2,\n {"b": "c"}]}'
     whole = Piece("f", document, 0, len(document))

@@ -1,8 +1,8 @@
 """The executors of handles where the database is: that of one caller, and that of a batch."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from runfold.commands.batch import CommandBatch
 from runfold.commands.caller import Caller
@@ -11,7 +11,7 @@ from runfold.commands.plan import Plan, planned
 from runfold.commands.submitted import Receipt, Submitted
 from runfold.domain.event import Recorded
 from runfold.domain.security import Scope
-from runfold.errors import UsageError
+from runfold.errors import DuplicateWithDifferentContent, InvalidEvent, UsageError
 from runfold.handles.created_ids import CreatedIds
 from runfold.method_call import MethodCall
 from runfold.queries.reading import Reading, local_reading
@@ -90,6 +90,8 @@ class BatchExecutor:
         self._clock = commands.clock
         self._batch = CommandBatch(commands, caller)
         self._ids = CreatedIds(caller)
+        self.amend: Callable[[MethodCall[Any]], MethodCall[Any] | None] | None = None
+        """What else to carry out instead of a command that does not fit; None where there is nothing."""
 
     def __len__(self) -> int:
         """Return how many events are collected."""
@@ -116,8 +118,14 @@ class BatchExecutor:
         return local_reading(self._batch.reader, self.tenant_id).at(moment)
 
     def execute(self, call: MethodCall[Plan[T]]) -> T:
-        """Decide a command on what the batch has come to. Raises LedgerError."""
-        return self.execute_plan(planned(call))
+        """Decide a command on what the batch has come to, or what it is amended to. Raises LedgerError."""
+        try:
+            return self.execute_plan(planned(call))
+        except (InvalidEvent, DuplicateWithDifferentContent):
+            instead: MethodCall[Plan[T]] | None = self.amend(call) if self.amend is not None else None
+            if instead is None:
+                raise
+        return self.execute_plan(planned(instead))
 
     def submit(self, call: MethodCall[Plan[T]]) -> Submitted[T]:
         """Raise UsageError: a batch is stored at its end, so nothing in it can be on its way."""

@@ -22,14 +22,17 @@ from runfold.domain.tool_call import ToolCalled, ToolCancelled, ToolFailed, Tool
 from runfold.domain.usage import Tokens, UsageRecorded
 from runfold.errors import DuplicateWithDifferentContent, ThreadNotFound
 from runfold.handles.batch import Batch
+from runfold.handles.local import BatchExecutor
 from runfold.handles.message import Message
 from runfold.handles.run import Run
 from runfold.handles.thread import Thread
 from runfold.handles.tool_call import ToolCall
 from runfold.ids import stable_id
+from runfold.importers.omissions import OMITTED, amended, reduced
 from runfold.importers.sources import OF_A_RECORD, Report, why
-from runfold.importers.tally import Problem
+from runfold.importers.tally import Note, Problem
 from runfold.ledger import Ledger
+from runfold.method_call import MethodCall
 
 STORE_AFTER = 5000
 """Events that are collected before they are stored: a thread with more goes in in several transactions."""
@@ -129,6 +132,10 @@ class Recording:
         """Whether no part of the thread may be stored without the rest: where its commands carry no ids."""
         self._is_trial = is_trial
         self._report = report
+        self._at: Placed | None = None
+        self._limits = ledger.command_executor.limits
+        if isinstance(batch.executor, BatchExecutor):
+            batch.executor.amend = self._amended
 
     def begin(self, **created: Any) -> None:
         """Create the thread where it does not exist."""
@@ -138,10 +145,13 @@ class Recording:
     @contextlib.contextmanager
     def of(self, piece: Placed) -> Iterator[None]:
         """Commands for one record of the source: where one is refused, that is a problem, and the rest goes in."""
+        before, self._at = self._at, piece
         try:
             yield
         except OF_A_RECORD as error:
             self._report(piece.problem(why(error)))
+        finally:
+            self._at = before
         if len(self.batch) > STORE_AFTER and not (self.in_one_go or self._is_trial):
             self.batch.store()
 
@@ -150,6 +160,18 @@ class Recording:
         if run_id not in self.known.runs:
             self.thread.start_run(run_id=run_id, **request)
         return SourceRun(self, run_id)
+
+    def fitting(self, parts: tuple[Part, ...]) -> tuple[Part, ...]:
+        """Return the content of a message as it is kept: with omissions where it is too large."""
+        return reduced(parts, self._limits)
+
+    def _amended(self, call: MethodCall[Any]) -> MethodCall[Any] | None:
+        """The same command with omissions, where it was too large."""
+        instead = amended(call, self._limits)
+        if instead is not None:
+            place = self._at.problem("") if self._at is not None else Problem(self.thread.id, None, "")
+            self._report(Note(place.file, place.line, OMITTED))
+        return instead
 
     def finish(self, imported: ThreadImported) -> None:
         """Say that all of the source is in."""
@@ -201,7 +223,7 @@ class SourceRun:
         if wording is None:
             run = self.run(message_id)
             self._note(message_id, run.add_message(role, parts, message_id=message_id, auto_deny=role == "user", **rest))
-        elif wording != parts:
+        elif wording != parts and wording != (parts := self._recording.fitting(parts)):
             envelope = {name: rest[name] for name in ("actor", "occurred_at") if name in rest}
             self.tip.message(message_id).revise(parts, reason="the source has another wording now", **envelope)
 
