@@ -113,17 +113,17 @@ OPUS = "claude-opus-4-8"  # 5 in, 25 out, 0.50 read, 6.25 written for five minut
 @pytest.mark.parametrize(
     ("provider", "model", "counts", "dollars"),
     [
-        ("anthropic", OPUS, HOUR, "10"),  # 1,000,000 × 10 / 1,000,000
+        ("anthropic", OPUS, HOUR, "10"),  # 1,000,000 x 10 / 1,000,000
         ("anthropic", OPUS, {**HOUR, "cache_creation_1h_input_tokens": 0}, "6.25"),
         ("anthropic", OPUS, {"cache_creation_input_tokens": 1_000_000}, "6.25"),
-        ("anthropic", OPUS, {**HOUR, "cache_creation_1h_input_tokens": 400_000}, "7.75"),  # 0.4 × 10 + 0.6 × 6.25
+        ("anthropic", OPUS, {**HOUR, "cache_creation_1h_input_tokens": 400_000}, "7.75"),  # 0.4 x 10 + 0.6 x 6.25
         ("anthropic", OPUS, {"cache_creation_1h_input_tokens": 1_000_000}, "10"),
-        ("anthropic", OPUS, {"input_tokens": 1_000_000, "web_search_requests": 3}, "5.03"),  # 5 + 3 × 10 / 1,000
+        ("anthropic", OPUS, {"input_tokens": 1_000_000, "web_search_requests": 3}, "5.03"),  # 5 + 3 x 10 / 1,000
         ("anthropic", f"{OPUS}[1m]", HOUR, "10"),
         ("aws.bedrock", "us.anthropic.claude-sonnet-4-5-20250929-v1:0", HOUR, "6.6"),
         ("aws.bedrock", "global.anthropic.claude-sonnet-4-5-20250929-v1:0", HOUR, "6"),
-        # through Anthropic's client: its way of counting, the model's price
-        ("anthropic", "deepseek-chat", {"input_tokens": 1_000_000, "cache_read_input_tokens": 1_000_000}, "0.17"),  # at night: 0.135 + 0.035
+        # through Anthropic's client: its way of counting, the model's price (at night: 0.135 in, 0.035 read)
+        ("anthropic", "deepseek-chat", {"input_tokens": 1_000_000, "cache_read_input_tokens": 1_000_000}, "0.17"),
         ("anthropic", "us.anthropic.claude-sonnet-4-5-20250929-v1:0", {"input_tokens": 1_000_000}, "3.3"),
         ("anthropic", "global.anthropic.claude-sonnet-4-5-20250929-v1:0", {"input_tokens": 1_000_000}, "3"),
         ("anthropic", "arn:aws:bedrock:us-east-1:1:inference-profile/us.anthropic.claude-sonnet-4-5-20250929-v1:0", HOUR, "6.6"),
@@ -181,7 +181,7 @@ def test_a_price_is_explained_part_by_part() -> None:
     found = priced("anthropic", "claude-opus-4-6", tokens, APRIL)
     assert isinstance(found, Priced)
     assert (found.source, found.listed_as, found.valid_from) == (PRICE_SOURCE, "anthropic claude-opus-4-6", date(2026, 3, 13))
-    assert [(part.kind, part.count, str(part.unit_price), part.per) for part in found.parts] == [
+    assert [(part.kind, part.quantity, str(part.unit_price), part.per) for part in found.parts] == [
         ("input", 300_000, "5", 1_000_000),
         ("output", 1_000, "25", 1_000_000),
         ("cache_read", 10_000, "0.5", 1_000_000),
@@ -211,9 +211,9 @@ def test_the_parts_of_a_price_add_up_to_it(counts: dict[str, int], beside: bool,
     found = priced(*sold, tokens, APRIL)
     if isinstance(found, Priced):
         assert found.cost == computed_cost(*sold, tokens, APRIL)
-        assert found.cost == sum(Fraction(part.unit_price) * part.count / part.per for part in found.parts)
-        assert all(part.count > 0 for part in found.parts)
-        whole = sum(part.count for part in found.parts if part.kind not in {"output", "reasoning", "web_search", "request"})
+        assert found.cost == sum(Fraction(part.unit_price) * part.quantity / part.per for part in found.parts)
+        assert all(part.quantity > 0 for part in found.parts)
+        whole = sum(part.quantity for part in found.parts if part.kind not in {"output", "reasoning", "web_search", "request"})
         said = tokens.input_tokens or 0
         written = max(tokens.cache_creation_input_tokens or 0, tokens.cache_creation_1h_input_tokens or 0)
         assert whole in {said, said + (tokens.cache_read_input_tokens or 0) + written}

@@ -223,7 +223,7 @@ def _claude_code(rows: list[UsageEntry]) -> None:
     assert (used["cache_read_input_tokens"], used["cache_creation_input_tokens"]) == (18_371_698, 1_194_508)
     assert not any(row.reported_cost for row in rows)
     assert not any(row.computed_cost is None for row in rows)
-    assert round(costs(rows)["USD"], 2) == Decimal("17.05")
+    assert round(costs(rows)["USD"], 2) == Decimal("17.47")  # 26 calls wrote to caches that are kept an hour
 
 
 def _ag_ui(rows: list[UsageEntry]) -> None:

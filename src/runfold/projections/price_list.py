@@ -110,7 +110,7 @@ class PriceList:
         return None
 
     def _places(self, provider: str | None, model: str) -> Iterator[tuple[str | None, str]]:
-        """Where to look for a model: sellers, each with the name it may have there. Without a seller, its name tells whose it is."""
+        """Where to look for a model: sellers, each with its name there. Without a seller, the name tells whose it is."""
         named = model.lower()
         last = named.rpartition("/")[2]
         if named.startswith("arn:aws:bedrock") or _BEDROCK.match(last):

@@ -46,12 +46,12 @@ class PricePart(NamedTuple):
     """Units of one kind at their price."""
 
     kind: PriceKind
-    count: int
+    quantity: int
     unit_price: Decimal
     """Dollars for `per` units."""
     per: int
     amount: Decimal
-    """count times unit_price by per, exactly."""
+    """quantity times unit_price by per, exactly."""
 
 
 class Priced(NamedTuple):
