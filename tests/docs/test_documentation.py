@@ -132,7 +132,18 @@ def test_every_metric_is_written_down(ledger: Ledger) -> None:
 
 
 def test_every_importer_and_exit_code_is_written_down() -> None:
-    for word in ("claude-code", "tau2", "tau-bench", "ag-ui", "inspect", "2 usage", "3 not found", "4 conflict", "5 damage"):
+    for word in (
+        "claude-code",
+        "tau2",
+        "tau-bench",
+        "ag-ui",
+        "inspect",
+        "otlp",
+        "2 usage",
+        "3 not found",
+        "4 conflict",
+        "5 damage",
+    ):
         assert word in _guides()
 
 

@@ -160,6 +160,19 @@ def test_a_member_that_grows_too_large_is_one_problem_and_the_others_go_in(setti
     assert tally.threads == 1
 
 
+def test_an_image_that_is_too_large_is_named_and_the_rest_of_its_sample_goes_in_once(
+    ledger: Ledger, importing: Importing, tmp_path: Path
+) -> None:
+    log = SampleLog()
+    log.answer("m-1", [{"type": "image", "image": "data:image/png;base64," + "A" * 3_000_000}, {"type": "text", "text": "Look."}])
+    log.answer("m-2", "x" * 3_000_000)
+    sample = log.done()
+    assert importing("inspect", json_log(tmp_path / "a.json", sample)).problems == []
+    position = ledger.position()
+    again = importing("inspect", json_log(tmp_path / "b.json", {**sample, "working_time": 1}))
+    assert (again.problems, [item.type for item in ledger.subscribe(after=position, follow=False)]) == ([], ["thread.imported"])
+
+
 def test_a_started_logs_samples_without_an_end_run_on(ledger: Ledger, importing: Importing, tmp_path: Path) -> None:
     sample = {**busy(), "completed_at": None, "scores": {}}
     importing("inspect", eval_log(tmp_path / "log.eval", sample, status="started"))

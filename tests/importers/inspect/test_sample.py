@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from runfold.domain.parts import TextPart
+from runfold.domain.parts import FilePart, TextPart
 from runfold.importers.acts.fields import Fields
 from runfold.importers.acts.kinds import (
     Asked,
@@ -408,7 +408,6 @@ def test_unknown_kinds_are_counted_and_known_ones_let_by() -> None:
         (("output", "usage", "output_tokens"), "n/a"),
         (("output", "usage", "input_tokens"), -1),
         (("output", "usage", "total_tokens"), 3),
-        (("output", "usage", "reasoning_tokens"), 11),
         (("timestamp",), "yesterday"),
         (("completed",), 17),
         (("output", "choices"), "none"),
@@ -432,14 +431,25 @@ def test_an_odd_value_is_one_problem_with_its_place_and_the_rest_goes_in(path: t
     assert of(story, Ended)
 
 
-def test_what_no_event_can_hold_stands_escaped_or_is_named() -> None:
+def test_more_reasoning_than_output_stands_beside_it() -> None:
+    log = SampleLog()
+    log.answer("m-1", output={"usage": usage(100, 10, reasoning_tokens=30, total_tokens=140)})
+    story, reports = told(log.done())
+    (used,) = of(story, Used)
+    assert (used.tokens["reasoning_output_tokens"], used.tokens["reasoning_beside"]) == (30, True)
+    assert reports.problems == []
+
+
+def test_what_no_event_can_hold_stands_escaped_and_images_are_files() -> None:
     log = SampleLog()
     log.answer("m-1", "a\0b \ud800 c")
-    log.answer("m-2", [{"type": "image", "image": "data:image/png;base64," + "A" * 3_000_000}])
+    log.answer("m-2", [{"type": "image", "image": "data:image/png;base64,QUJD"}, {"type": "image", "image": "https://a/b.png"}])
     story, _ = told(log.done())
-    said = [said for _, _, said in talk(story)][1:]
-    assert said[0] == "a\\u0000b \\ud800 c"
-    assert said[1].startswith("[image, image/png: 3,000,000 bytes left out, sha256:")
+    assert talk(story)[1][2] == "a\\u0000b \\ud800 c"
+    assert of(story, Said)[2].parts == (
+        FilePart(media_type="image/png", data="QUJD"),
+        FilePart(media_type="image/*", url="https://a/b.png"),
+    )
 
 
 def test_a_sample_without_an_id_of_its_own_is_named_the_same_wherever_it_stands() -> None:

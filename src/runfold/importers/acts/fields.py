@@ -122,12 +122,11 @@ def from_nanoseconds(count: int) -> datetime | None:
 
 
 def fitting(tokens: dict[str, int], of: Fields) -> dict[str, int]:
-    """Counts of which no part exceeds its whole: one that does is a problem, and left to the provider's own report."""
+    """Counts of which no part exceeds its whole. A total that is too small is a problem, and left to the raw report."""
     output, total = tokens.get("output_tokens"), tokens.get("total_tokens")
     kept = dict(tokens)
     if output is not None and tokens.get("reasoning_output_tokens", 0) > output:
-        of.report(of.place.problem("reasons in more tokens than its output has; the reasoning is left out of the counts"))
-        del kept["reasoning_output_tokens"]
+        kept["reasoning_beside"] = True  # as some providers report it
     if total is not None and tokens.get("input_tokens", 0) + (output or 0) > total:
         of.report(of.place.problem("has a total below its input and output; the total is left out"))
         del kept["total_tokens"]

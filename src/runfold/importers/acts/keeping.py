@@ -1,28 +1,31 @@
 """JSON from outside, so that all of it can be kept: what an event cannot hold stands there in another form."""
 
-import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from runfold.domain.values import INT_LIMIT, MAX_DEPTH
 from runfold.errors import InvalidEvent, shortened
-from runfold.settings import MIB
 
-MOST_TEXT_BYTES = 2 * MIB
-"""What a longer text becomes is a line that says so."""
 _UNKEPT = re.compile("[\0\ud800-\udfff]")
+_BLANKS = re.compile(r"[ \t\r\n]*")
 _DEEPEST = MAX_DEPTH - 8
 """Below an event's own fields."""
 
 
-def loads(text: str | bytes, told: Callable[[str], None]) -> Any:
+def loads(text: str, told: Callable[[str], None]) -> Any:
     """JSON with NaN and infinities as text. A key that comes twice in one object is told, and its last value is taken.
 
     Raises InvalidEvent.
     """
+    (value,) = [*documents(text, told, most=1)] or [None]
+    return value
+
+
+def documents(text: str, told: Callable[[str], None], most: int | None = None) -> Iterator[Any]:
+    """One JSON text after another, as `loads` reads each. Raises InvalidEvent at the first that is none, or beyond `most`."""
 
     def object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
@@ -32,21 +35,32 @@ def loads(text: str | bytes, told: Callable[[str], None]) -> Any:
             told(f"has the key {shortened(again)!r} twice in one object; the last value is taken")
         return found
 
-    try:
-        return json.loads(text, object_pairs_hook=object_of, parse_constant=str)
-    except RecursionError:
-        raise InvalidEvent("", "is nested too deeply") from None
-    except ValueError as error:
-        raise InvalidEvent("", f"is not JSON: {error}") from None
+    decoder = json.JSONDecoder(object_pairs_hook=object_of, parse_constant=str)
+    at, number = _after_blanks(text, 0), 0
+    while at < len(text) or (number == 0 and most is not None):
+        number += 1
+        try:
+            if most is not None and number > most:
+                raise json.JSONDecodeError("Extra data", text, at)
+            value, at = decoder.raw_decode(text, at)
+        except RecursionError:
+            raise InvalidEvent("", "is nested too deeply") from None
+        except ValueError as error:
+            raise InvalidEvent("", f"is not JSON: {error}") from None
+        yield value
+        at = _after_blanks(text, at)
 
 
-def kept_text(text: str, most: int = MOST_TEXT_BYTES) -> str:
-    """Text that an event can hold: NUL and lone surrogates stand escaped, and what is too long is named with size and digest."""
+def _after_blanks(text: str, at: int) -> int:
+    blanks = _BLANKS.match(text, at)
+    return blanks.end() if blanks else at
+
+
+def kept_text(text: str, most: int | None = None) -> str:
+    """Text that an event can hold: NUL and lone surrogates stand escaped. A label is cut after `most` characters."""
     if _UNKEPT.search(text):
         text = _UNKEPT.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
-    if len(text) * 4 > most and len(raw := text.encode()) > most:
-        return f"[{len(raw):,} bytes left out, sha256:{hashlib.sha256(raw).hexdigest()}]"
-    return text
+    return text[:most]
 
 
 def kept(value: Any, depth: int = 0) -> Any:  # noqa: PLR0911  one for each type of JSON

@@ -64,6 +64,10 @@ class Said(Act):
     call: Name | None = None
     author: str | None = None
     activity_type: str | None = None
+    like: str | None = None
+    """A digest of all that it says, of a source whose messages have no ids: then equal ones may be one message."""
+    heard: Literal["past", "now"] | None = None
+    """Of such a source: that it is only known as what a model was shown, as a thing of the past or as new."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,6 +201,8 @@ class Story:
     external_ref: str | None = None
     agent: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
+    settled: bool = False
+    """Whether its parts may come one by one, in any order: then what is in is not judged by what comes."""
 
     def counts(self) -> Tally:
         """Return what the story holds: what stands twice in it, under one name, is one thing."""

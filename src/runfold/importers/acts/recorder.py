@@ -3,6 +3,7 @@
 Given again, what is in already adds nothing; what has grown is added.
 """
 
+from collections import defaultdict
 from typing import Any, assert_never
 
 from runfold.commands.caller import Envelope
@@ -49,9 +50,50 @@ class _Recorder:
         self.story = story
         self.recording = recording
         self.source_runs: dict[Name, SourceRun] = {}
+        self.before = frozenset(recording.known.home)
+
+        self.same: dict[Name, str] = {}
+        """Messages that are in under other names."""
+        self.alike: defaultdict[str, list[str]] = defaultdict(list)
+        """By what they say: messages that an earlier import brought, and this story does not name."""
+        if any(isinstance(act, Said) and act.like for act in story.acts):
+            self._gather()
+
+    def _gather(self) -> None:
+        named = {self.message_id(act) for act in self.story.acts if isinstance(act, Said)}
+        for message_id in self.recording.known.wording:
+            prefix, _, rest = message_id.partition("_")
+            like, _, ours = rest.partition("_")
+            if prefix in {"said", "heard"} and ours and message_id not in named:
+                self.alike[like].append(message_id)
 
     def id(self, prefix: str, name: Name) -> str:
-        return stable_id(prefix, self.story.format, *name)
+        return stable_id(prefix, self.story.format, *self.story.key, *name)
+
+    def message_id(self, act: Said) -> str:
+        if act.like is None:
+            return self.id("msg", act.name)
+        return f"{'said' if act.heard is None else 'heard'}_{_short(act.like)}_{self.id('', act.name).strip('_')}"
+
+    def _message(self, name: Name | None) -> str | None:
+        if name is None:
+            return None
+        return self.same.get(name) or self.id("msg", name)
+
+    def _is_in(self, act: Said) -> bool:
+        """Whether a message without an id of its own is in already, as an earlier import knew it."""
+        if act.like is None or self.message_id(act) in self.recording.known.wording:
+            return False
+        equal = self.alike[_short(act.like)]
+        if act.heard is None:
+            equal = [message_id for message_id in equal if message_id.startswith("heard_")]
+        elif act.heard == "now":
+            equal = []
+        if not equal:
+            return False
+        self.same[act.name] = known = equal[0]
+        self.alike[_short(act.like)].remove(known)
+        return True
 
     def begin(self) -> None:
         story = self.story
@@ -91,6 +133,9 @@ class _Recorder:
             case _:
                 raise InvalidEvent("", f"a {type(act).__name__} is not an act that can be recorded")
 
+    def _settled(self, item_id: str) -> bool:
+        return self.story.settled and item_id in self.before
+
     def _run(self, act: Act) -> SourceRun:
         if act.run not in self.source_runs:
             raise InvalidEvent("", "belongs to a run that could not be begun; see the problem with that run")
@@ -100,6 +145,8 @@ class _Recorder:
         request: dict[str, Any] = {"parent": None}
         if act.parent is not None:
             request = {"parent": self.id("run", act.parent), "kind": act.kind}
+        elif act.kind == "continues" and self.recording.known.runs:
+            request = {}  # it goes on where the thread's head is
         self.source_runs[act.run] = self.recording.source_run(
             self.id("run", act.run),
             agent_id=act.agent,
@@ -110,36 +157,44 @@ class _Recorder:
         )
 
     def _say(self, act: Said) -> None:
-        source_run, message_id = self._run(act), self.id("msg", act.name)
+        if self._is_in(act):
+            return
+        source_run, message_id = self._run(act), self.message_id(act)
+        self.same[act.name] = message_id
         wording = self.recording.known.wording.get(message_id)
-        last = act.parts if act.later is None else act.later
-        if wording not in (act.parts, last):
+        parts = self.recording.fitting(act.parts)
+        last = parts if act.later is None else self.recording.fitting(act.later)
+        if wording not in (parts, last):
             source_run.add_message(
                 act.role,
-                act.parts if wording is None else last,
+                parts if wording is None else last,
                 message_id=message_id,
                 tool_call_id=None if act.call is None else self.id("call", act.call),
                 author=act.author,
                 activity_type=act.activity_type,
                 **_envelope(act),
             )
-        if act.later is not None and act.later != act.parts and wording in (None, act.parts):
+        if last != parts and wording in (None, parts):
             reason, envelope = "the source words it so in the end", _envelope(act)
             envelope["actor"] = f"service:{self.story.format}"
-            source_run.run(message_id).message(message_id).revise(act.later, reason=reason, **envelope)
+            source_run.run(message_id).message(message_id).revise(last, reason=reason, **envelope)
         self.recording.known.wording[message_id] = last
 
     def _call(self, act: Called) -> None:
+        if self._settled(self.id("call", act.name)):
+            return
         self._run(act).call_tool(
             act.tool,
             act.arguments,
             call_id=self.id("call", act.name),
-            message_id=None if act.message is None else self.id("msg", act.message),
+            message_id=self._message(act.message),
             provider_call_id=act.provider_id,
             **_envelope(act),
         )
 
     def _end_call(self, act: CallEnded) -> None:
+        if self._settled(f"end {self.id('call', act.name)}"):
+            return
         call = self._run(act).ending(self.id("call", act.name))
         match act.how:
             case "succeeded":
@@ -180,6 +235,8 @@ class _Recorder:
 
     def _call_model(self, act: ModelCalled) -> None:
         call_id = self.id("mcall", act.name)
+        if act.is_answered is False and self._settled(call_id):
+            return
         run = self._run(act).run(call_id)
         started = run.start_model_call(provider=act.provider, request_model=act.model, model_call_id=call_id, **_envelope(act))
         if act.is_answered:
@@ -231,8 +288,16 @@ class _Recorder:
             judge: Envelope = {**_envelope(act), "actor": act.judge or act.actor}
             source_run.conclude(decision_id, success=act.success, result=act.result, summary=act.summary, **judge)
 
-    def _compact(self, _: Compacted) -> None:
-        raise InvalidEvent("", "is a compaction, which cannot be recorded yet")
+    def _compact(self, act: Compacted) -> None:
+        compaction_id = self.id("compaction", act.name)
+        self._run(act).run(compaction_id).compact_context(
+            act.trigger,
+            tokens_before=act.tokens_before,
+            tokens_after=act.tokens_after,
+            summary_message_id=self._message(act.summary),
+            compaction_id=compaction_id,
+            **_envelope(act),
+        )
 
     def _report(self, act: Reported) -> None:
         run = self.recording.batch.run(self._run(act).first_id)
@@ -252,6 +317,10 @@ class _Recorder:
                 run.cancel(act.reason or None, stop_reason=act.stop_reason, **_envelope(act))
             case _:
                 assert_never(act.how)
+
+
+def _short(like: str) -> str:
+    return like.removeprefix("sha256:")[:20]
 
 
 def _envelope(act: Act, at: Any = None) -> Envelope:

@@ -100,7 +100,4 @@ def _file(item: Fields, kind: str) -> Part:
     match = _DATA_URI.fullmatch(where)
     if match is None:
         return FilePart(media_type=media_type[:500], url=kept_text(where), name=name)
-    data = kept_text(match[2])
-    if data != match[2]:
-        return TextPart(text=f"[{kind}, {match[1]}: {data.strip('[]')}]")
-    return FilePart(media_type=match[1], data=data, name=name)
+    return FilePart(media_type=match[1][:500], data=kept_text(match[2]), name=name)

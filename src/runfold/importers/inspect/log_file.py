@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from runfold.errors import InvalidEvent, UsageError
+from runfold.errors import InvalidEvent
 from runfold.importers.acts.fields import Fields
 from runfold.importers.acts.keeping import loads
 from runfold.importers.acts.kinds import Place
@@ -14,6 +14,7 @@ from runfold.importers.inspect.zip_members import (
     MOST_TOO_LARGE,
     ZIP,
     GrowsTooLarge,
+    LibraryMissing,
     Member,
     members,
     unpacked,
@@ -84,6 +85,8 @@ def _of_zip(file: SourceFile, opened: BinaryIO, report: Report) -> Iterator[Samp
             if too_large == MOST_TOO_LARGE:
                 report(Place(file.name).problem(f"{too_large} members are too large; the rest of the file is not read"))
                 return
+        except LibraryMissing:
+            raise
         except InvalidEvent as error:
             report(place.problem(why(error)))
         else:
@@ -98,7 +101,7 @@ def _zip_header(file: SourceFile, opened: BinaryIO, found: dict[str, Member], re
         try:
             value = _parsed(unpacked(opened, member, file.most), place, report)
             return _header(Fields.of(value, place, report))
-        except UsageError:
+        except LibraryMissing:
             raise
         except InvalidEvent as error:
             report(place.problem(why(error)))

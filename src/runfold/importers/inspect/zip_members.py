@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
-from runfold.errors import InvalidEvent, UsageError
+from runfold.errors import InvalidEvent
 
 STORED, DEFLATE, ZSTANDARD = 0, 8, 93
 ZIP = b"PK\x03\x04"
@@ -59,7 +59,7 @@ def members(file: BinaryIO) -> tuple[dict[str, Member], str | None]:
 
 
 def unpacked(file: BinaryIO, member: Member, most: int) -> bytes:
-    """A member's bytes. Raises InvalidEvent where it is damaged or grows too large, UsageError where a library is missing."""
+    """A member's bytes. Raises InvalidEvent where it is damaged, grows too large or cannot be unpacked here."""
     if member.is_encrypted:
         raise InvalidEvent("", "is encrypted; give it without a password")
     file.seek(member.start)
@@ -77,6 +77,10 @@ def unpacked(file: BinaryIO, member: Member, most: int) -> bytes:
 
 class GrowsTooLarge(InvalidEvent):
     """A member is larger than what is taken."""
+
+
+class LibraryMissing(InvalidEvent):
+    """The library that unpacks it is not installed."""
 
 
 def _start(file: BinaryIO, offset: int) -> int:
@@ -139,8 +143,7 @@ def _zstandard(file: BinaryIO, size: int) -> Iterator[bytes]:
     try:
         import zstandard  # noqa: PLC0415  of the extra importers
     except ImportError:
-        missing = "is packed with Zstandard, which needs another package: pip install 'runfold[importers]'"
-        raise UsageError(missing) from None
+        raise LibraryMissing("", "is packed with Zstandard; pip install 'runfold[importers]' brings what unpacks it") from None
     stream = zstandard.ZstdDecompressor(max_window_size=2**27).stream_reader(
         cast("BinaryIO", _Part(file, size)), read_across_frames=True
     )

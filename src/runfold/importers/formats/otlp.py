@@ -1,0 +1,76 @@
+"""OTLP files with traces of generative AI, by OpenTelemetry's conventions: JSON, JSON lines and protobuf.
+
+A conversation (`gen_ai.conversation.id`) is a thread, and so is each trace that names none. An agent's span is a run, within
+another's spawned by it; what no agent is around belongs to the run of the topmost span. Ids are made of the spans', so the
+same spans in other files, or another order, add nothing. A span in a file has ended, unless it has no end: one without a
+status ended without an error. That a person typed a user's words is not stated, and not claimed. Spans of other kinds are
+counted. `otlp/` reads, `acts/` records.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from functools import partial
+
+from runfold.domain.values import digest
+from runfold.errors import InvalidEvent, shortened
+from runfold.importers.acts.recorder import record, thread_id
+from runfold.importers.format import Format, SourceThread
+from runfold.importers.otlp.meaning import label_of
+from runfold.importers.otlp.spans import LogRecord, Span, items
+from runfold.importers.otlp.spool import Spool
+from runfold.importers.otlp.story import story_of
+from runfold.importers.otlp.superseding import record_conversation
+from runfold.importers.otlp.wire import batches
+from runfold.importers.sources import Report, SourceFile, why
+from runfold.importers.tally import Note, Problem
+
+_ENDINGS = (".json", ".jsonl", ".ndjson", ".pb", ".binpb", ".bin", ".proto", ".otlp")
+
+
+def read(files: Sequence[SourceFile], report: Report) -> Iterator[SourceThread]:
+    """The conversations in files, one at a time, after all files are read."""
+    with Spool() as spool:
+        for file in files:
+            try:
+                for batch, place in batches(file, report):
+                    for item in items(batch, place, report):
+                        spool.add(item)
+            except InvalidEvent as error:
+                report(Problem(file.name, None, why(error)))
+        for conversation, traces in spool.threads():
+            thread = _thread(conversation, traces, spool, report)
+            if thread is not None:
+                yield thread
+
+
+def _thread(conversation: str | None, traces: list[str], spool: Spool, report: Report) -> SourceThread | None:
+    spans: list[Span] = []
+    records: list[LogRecord] = []
+    size = 0
+    for trace in traces:
+        more_spans, more_records, more_size = spool.items(trace)
+        spans += more_spans
+        records += more_records
+        size += more_size
+    if not any(spool.is_generative(trace) for trace in traces):
+        for span in spans:
+            report(Note(span.place.file, span.place.line, label_of(span)))
+        return None
+    told = [{**asdict(span), "place": None} for span in spans] + [asdict(record) for record in records]
+    source = digest("\n".join(sorted({json.dumps(item, sort_keys=True, default=str) for item in told})))
+    try:
+        story = story_of(conversation, spans, records, report)
+    except Exception as error:  # whatever one conversation holds, the others go in
+        place = spans[0].place if spans else None
+        file, line = (place.file, place.line) if place else ("otlp", None)
+        report(Problem(file, line, f"trace {traces[0]} cannot be read ({shortened(repr(error))}); it is left out"))
+        return None
+    if story is None:
+        return None
+    ours = thread_id(story.format, story.key)
+    give = partial(record, story) if conversation is None else partial(record_conversation, story, traces)
+    return SourceThread(ours, story.title or ours, source, tuple(traces), size, story.counts(), give)
+
+
+FORMAT = Format(wants=lambda name: name.endswith(_ENDINGS), read=read)

@@ -1,0 +1,286 @@
+"""OTLP in the ledger: each encoding the same, twice, span by span, by two tenants; and files of which something is broken."""
+
+import builtins
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zstandard
+
+from runfold import Ledger, Settings
+from runfold.domain.run_events import RunCreated
+from runfold.errors import InvalidEvent
+from runfold.importers.acts.kinds import Place
+from runfold.importers.files import SourceFile
+from runfold.importers.formats.otlp import read
+from runfold.importers.importing import import_paths
+from runfold.importers.otlp.wire import batches
+from runfold.importers.tally import Reports, Tally
+from tests.importers.conftest import everything
+from tests.importers.otlp.traces import agent, chat, lines, logs, protobuf, record, request, span, text, turn
+
+Importing = Callable[..., Tally]
+
+
+def written(folder: Path, encoding: str, *spans: dict[str, Any]) -> Path:
+    """Spans in one of the encodings, each as a batch of its own where there can be several."""
+    path = folder / f"traces-{encoding}"
+    match encoding:
+        case "document.json":
+            path.write_text(json.dumps(request(*spans), indent=2))
+        case "lines.jsonl":
+            lines(path, *(request(each) for each in spans))
+        case "list.json":
+            path.write_text(json.dumps([request(each) for each in spans]))
+        case "whole.pb":
+            path.write_bytes(protobuf(request(*spans)))
+        case "sized.binpb":
+            parts = [protobuf(request(each)) for each in spans]
+            path.write_bytes(b"".join(len(part).to_bytes(4, "big") + part for part in parts))
+        case "varint.pb":
+            parts = [protobuf(request(each)) for each in spans]
+            sizes = [bytes([len(part) & 0x7F | 0x80, len(part) >> 7]) for part in parts]
+            path.write_bytes(b"".join(size + part for size, part in zip(sizes, parts, strict=True)))
+        case "packed.json.zst":
+            path.write_bytes(zstandard.ZstdCompressor().compress(json.dumps(request(*spans)).encode()))
+    return path
+
+
+ENCODINGS = ["document.json", "lines.jsonl", "list.json", "whole.pb", "sized.binpb", "varint.pb", "packed.json.zst"]
+
+
+def test_all_encodings_are_the_same_source(ledger: Ledger, importing: Importing, tmp_path: Path) -> None:
+    spans = [*turn(1), *turn(2)]
+    first = importing("otlp", written(tmp_path, ENCODINGS[0], *spans))
+    counts = (
+        first.threads,
+        first.runs,
+        first.messages,
+        first.tool_calls,
+        first.tool_errors,
+        first.input_tokens,
+        first.output_tokens,
+    )
+    assert counts == (1, 4, 8, 2, 0, 614, 66)
+    for encoding in ENCODINGS[1:]:
+        again = importing("otlp", written(tmp_path, encoding, *spans))
+        assert (again.skipped, again.events, again.problems, again.messages) == (1, 0, [], 8), encoding
+
+
+def test_the_tally_is_what_the_ledger_holds(ledger: Ledger, importing: Importing, tmp_path: Path) -> None:
+    tally = importing("otlp", written(tmp_path, "lines.jsonl", *turn(1), *turn(2, None), *turn(3, "conv-3"), span(9, trace=9)))
+    found: dict[str, int] = {}
+    for recorded in ledger.subscribe(follow=False):
+        found[recorded.type] = found.get(recorded.type, 0) + 1
+        if recorded.type == "usage.recorded":
+            tokens = recorded.event.tokens  # type: ignore[attr-defined]
+            found["input"] = found.get("input", 0) + (tokens.input_tokens or 0)
+    assert tally.threads == found["thread.created"] == 3
+    assert tally.runs == found["run.created"] == found["run.completed"]
+    assert tally.messages == found["message.added"]
+    assert tally.tool_calls == found["tool.called"] == found["tool.succeeded"]
+    assert tally.input_tokens == found["input"]
+    assert tally.problems == []
+
+
+def _told(ledger: Ledger) -> dict[str, list[str]]:
+    """What each kind of event says, without ids and places in streams."""
+    told: dict[str, list[str]] = {}
+    for events in everything(ledger).values():
+        for _, kind, data, _ in events:
+            if kind in {"message.added", "usage.recorded", "tool.called", "tool.succeeded", "run.completed"}:
+                fields = {name: value for name, value in json.loads(data).items() if not name.endswith("_id")}
+                told.setdefault(kind, []).append(json.dumps(fields, sort_keys=True))
+    return {kind: sorted(said) for kind, said in told.items()}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_spans_that_come_one_by_one_in_any_order_are_in_once(
+    ledger: Ledger, settings: Settings, importing: Importing, tmp_path: Path, seed: int
+) -> None:
+    """The agents' spans last, as exporters send them: a span is sent when it ends."""
+    spans = turn(1, None)
+    chance = random.Random(seed)  # noqa: S311
+    inner, own = spans[:5], spans[5:]
+    chance.shuffle(inner)
+    inner.sort(key=lambda each: each["name"].startswith("invoke_agent"))
+    for number, each in enumerate([*inner, *own, *inner]):
+        tally = importing("otlp", lines(tmp_path / f"{number}.jsonl", request(each)))
+        assert tally.problems == []
+        assert number < len(spans) or tally.events == 0, "it is in already"
+    with Ledger.open(settings=settings.model_copy(update={"tenant": "another"})) as another:
+        import_paths(another, "otlp", [lines(tmp_path / "whole.jsonl", request(*spans))])
+        ours, whole = _told(ledger), _told(another)
+    assert ours["usage.recorded"] == whole["usage.recorded"]
+    assert ours["tool.succeeded"] == whole["tool.succeeded"]
+    assert len(ours["tool.called"]) == len(whole["tool.called"])
+    assert ours["run.completed"] == whole["run.completed"]
+    assert len(ours["message.added"]) == len(whole["message.added"])
+
+
+def test_a_file_that_grows_ends_as_if_it_had_come_at_once(
+    ledger: Ledger, settings: Settings, importing: Importing, tmp_path: Path
+) -> None:
+    spans = [*turn(1), *turn(2)]
+    for count in range(1, len(spans) + 1):
+        assert importing("otlp", lines(tmp_path / "traces.jsonl", *(request(each) for each in spans[:count]))).problems == []
+    assert importing("otlp", tmp_path / "traces.jsonl").events == 0
+    made = {recorded.stream for recorded in ledger.events(types=("thread.created",))}
+    (conversation,) = made - {recorded.stream for recorded in ledger.events(types=("thread.superseded",))}
+    messages = [message.text for message in ledger.thread(conversation).messages()]
+    with Ledger.open(settings=settings.model_copy(update={"tenant": "another"})) as another:
+        import_paths(another, "otlp", [tmp_path / "traces.jsonl"])
+        assert messages == [message.text for message in another.thread(another_thread(another)).messages()]
+
+
+def another_thread(ledger: Ledger) -> str:
+    """The only thread there is."""
+    (stream,) = {recorded.stream for recorded in ledger.events(types=("thread.created",))}
+    return stream
+
+
+def test_logged_events_of_another_file_are_the_words_of_their_spans(ledger: Ledger, importing: Importing, tmp_path: Path) -> None:
+    model = chat(2, 1, at=1)
+    lines(
+        tmp_path / "a-logs.jsonl",
+        logs(record(model, "gen_ai.user.message", {"content": "Hi?"}), {"body": {"stringValue": "noise"}}),
+    )
+    lines(tmp_path / "b-traces.jsonl", request(model, agent(1, lasts=5)))
+    tally = importing("otlp", tmp_path)
+    assert (tally.messages, tally.problems) == (1, [])
+
+
+def test_broken_parts_are_told_with_their_place_and_the_rest_goes_in(importing: Importing, tmp_path: Path) -> None:
+    good = [json.dumps(request(each)) for each in turn(1)]
+    odd = [
+        good[0][:-40],
+        "not json",
+        '{"other": 1}',
+        '{"resourceSpans": 5}',
+        '{"resourceSpans": [{"scopeSpans": [{"spans": [7, {}]}]}]}',
+    ]
+    (tmp_path / "a.jsonl").write_text("\n".join([good[1], *odd, *good[2:], good[0] + good[0]]))
+    (tmp_path / "b.pb").write_bytes(b"\x99\x88nothing")
+    (tmp_path / "c.json").write_bytes(b"")
+    sized = protobuf(request(*turn(2)))
+    (tmp_path / "d.pb").write_bytes(len(sized).to_bytes(4, "big") + sized + b"\0\0\1\0abc")
+    (tmp_path / "e.json").write_text('{"simulations": []}')
+    (tmp_path / "f.json").write_text('[{"resourceSpans": [')
+    tally = importing("otlp", tmp_path)
+    assert (tally.messages, tally.input_tokens) == (8, 614)
+    problems = [str(problem).removeprefix(f"{tmp_path}/") for problem in tally.problems]
+    assert [problem.partition(" ")[0] for problem in problems] == [
+        "a.jsonl:2:",
+        "a.jsonl:3:",
+        "a.jsonl:4:",
+        "a.jsonl:5:",
+        "a.jsonl:6:",
+        "b.pb:",
+        "c.json:",
+        "d.pb:",
+        "e.json:1:",
+        "f.json:",
+    ], problems
+    assert "breaks off at byte" in problems[-3]
+    assert "resourceSpans.0.scopeSpans.0.spans.0: is 7, not an object" in problems[4]
+
+
+def test_spans_that_are_of_no_agent_are_counted_and_no_thread(ledger: Ledger, importing: Importing, tmp_path: Path) -> None:
+    path = lines(tmp_path / "a.jsonl", request(*(span(number, trace=number) for number in range(1, 4))), {"resourceMetrics": []})
+    tally = importing("otlp", path)
+    assert (tally.threads, ledger.position()) == (0, 0)
+    assert [(note.kind, note.count) for note in tally.notes] == [
+        ("spans of scope 'my.scope', which are no run, model call or tool call", 3)
+    ]
+
+
+def test_a_second_turn_continues_the_first_also_where_it_comes_later(
+    ledger: Ledger, importing: Importing, tmp_path: Path
+) -> None:
+    first = importing("otlp", lines(tmp_path / "monday.jsonl", request(*turn(1))))
+    second = importing("otlp", lines(tmp_path / "tuesday.jsonl", request(*turn(2))))
+    assert (first.threads, second.threads, second.problems) == (1, 1, [])
+    kinds = [
+        recorded.event.parent for recorded in ledger.events(types=("run.created",)) if isinstance(recorded.event, RunCreated)
+    ]
+    assert [None if parent is None else parent.kind for parent in kinds] == [None, "spawned_by", "continues", "spawned_by"]
+    texts = [message.text for message in ledger.thread(another_thread(ledger)).messages()]
+    assert texts == ["Question 1?", "Let me see.", "it is", "Answer 1.", "Question 2?", "Let me see.", "it is", "Answer 2."]
+
+
+def test_without_its_library_protobuf_is_one_problem_that_names_the_extra(
+    importing: Importing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path, "whole.pb", *turn(1))
+    written(tmp_path, "lines.jsonl", *turn(2))
+    found = builtins.__import__
+
+    def missing(name: str, *rest: Any, **more: Any) -> Any:
+        if name.startswith(("google.protobuf", "opentelemetry")):
+            raise ImportError(name)
+        return found(name, *rest, **more)
+
+    monkeypatch.setattr(builtins, "__import__", missing)
+    tally = importing("otlp", tmp_path)
+    assert tally.threads == 1
+    (problem,) = tally.problems
+    assert "pip install 'runfold[importers]'" in str(problem)
+
+
+def _mutated(raw: bytes, chance: random.Random) -> bytes:
+    """A few bytes changed, left out or doubled."""
+    changed = bytearray(raw)
+    for _ in range(chance.randint(1, 3)):
+        at = chance.randrange(len(changed))
+        match chance.randrange(4):
+            case 0:
+                changed[at] = chance.randrange(256)
+            case 1:
+                del changed[at : at + chance.randint(1, 20)]
+            case 2:
+                changed[at:at] = changed[at : at + chance.randint(1, 20)]
+            case _:
+                changed[at : at + 1] = chance.choice([b"null", b"12.5", b'"x"', b"{}", b"[]", b"-1", b"1e400", b"\\ud800"])
+        if not changed:
+            return b"{"
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("encoding", ["lines.jsonl", "document.json", "sized.binpb"])
+def test_whatever_is_changed_in_a_file_nothing_is_raised(tmp_path: Path, encoding: str) -> None:
+    raw = written(tmp_path, encoding, *turn(1), *turn(2)).read_bytes()
+    chance = random.Random(encoding)  # noqa: S311
+    for _ in range(150):
+        changed, reports = _mutated(raw, chance), Reports()
+        threads = list(read([SourceFile("a.json", None, len(changed), changed)], reports.take))
+        assert threads or reports.problems
+        assert all("cannot be read" not in str(problem) for problem in reports.problems), reports.problems
+
+
+def test_of_no_file_more_is_said_than_of_its_first_lines(tmp_path: Path) -> None:
+    raw = b"{not json}\n" * 5000
+    reports = Reports()
+    with pytest.raises(InvalidEvent, match="the rest is not read"):
+        list(batches(SourceFile("a.json", None, len(raw), raw), reports.take))
+    assert len(reports.problems) < 50
+    assert Place("a", 1, "b").at(3, "c").problem("is odd").reason == "b.3.c: is odd"
+
+
+def test_a_question_and_an_answer_of_two_traces_are_not_one(importing: Importing, tmp_path: Path) -> None:
+    again = [
+        chat(
+            trace * 10,
+            None,
+            [text("user", "Go on.")],
+            [text("assistant", "Done.")],
+            trace=trace,
+            at=trace * 10,
+            attrs={"gen_ai.conversation.id": "c"},
+        )
+        for trace in (1, 2, 3)
+    ]
+    tally = importing("otlp", lines(tmp_path / "a.jsonl", request(*again)))
+    assert (tally.threads, tally.runs, tally.messages) == (1, 3, 6)

@@ -1,0 +1,466 @@
+"""Spans as stories: which runs they make, what was said in them, called, used and answered, by conventions old and new."""
+
+import json
+import random
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from runfold.domain.parts import DataPart, ReasoningPart, TextPart
+from runfold.importers.acts.kinds import Began, Called, CallEnded, Ended, ModelCalled, Place, Said, Story, Used
+from runfold.importers.otlp.spans import LogRecord, Span, items
+from runfold.importers.otlp.story import story_of
+from runfold.importers.tally import Reports
+from tests.importers.otlp.traces import (
+    agent,
+    answers,
+    any_value,
+    asks,
+    attributes,
+    chat,
+    logs,
+    record,
+    request,
+    span,
+    text,
+    tool,
+    turn,
+)
+
+
+def told(
+    *spans: dict[str, Any], records: tuple[dict[str, Any], ...] = (), conversation: str | None = None
+) -> tuple[Story, Reports]:
+    """The story of spans, and what was to be said of them."""
+    reports = Reports()
+    found = [
+        *items(request(*spans), Place("t.jsonl", 1), reports.take),
+        *items(logs(*records), Place("t.jsonl", 2), reports.take),
+    ]
+    of_spans = [item for item in found if isinstance(item, Span)]
+    story = story_of(conversation, of_spans, [item for item in found if isinstance(item, LogRecord)], reports.take)
+    assert story is not None
+    return story, reports
+
+
+def of(story: Story, kind: type) -> list[Any]:
+    """The acts of a kind."""
+    return [act for act in story.acts if isinstance(act, kind)]
+
+
+def talk(story: Story) -> list[tuple[str, str]]:
+    """Who said what."""
+    return [(said.role, "".join(part.text for part in said.parts if isinstance(part, TextPart))) for said in of(story, Said)]
+
+
+def key(number: int, trace: int = 1) -> tuple[str, str]:
+    return f"{trace:032x}", f"{number:016x}"
+
+
+def test_an_agents_span_is_a_run_with_its_messages_calls_and_usage_once() -> None:
+    story, reports = told(*turn(), conversation="conv-1")
+    assert [(began.run, began.agent, began.parent, began.kind) for began in of(story, Began)] == [
+        (key(1001), "support", None, "continues"),
+        (key(1004), "helper", key(1001), "spawned_by"),
+    ]
+    assert talk(story) == [
+        ("user", "Question 1?"),
+        ("assistant", "Let me see."),
+        ("tool", "it is"),
+        ("assistant", "Answer 1."),
+    ]
+    (called,) = of(story, Called)
+    assert (called.tool, called.arguments, called.provider_id) == ("find", {"q": 1}, "c-1")
+    assert called.message == of(story, Said)[1].name
+    (ended,) = of(story, CallEnded)
+    assert (ended.name, ended.how, ended.result) == (called.name, "succeeded", "it is")
+    assert of(story, Said)[2].call == called.name
+    assert [(used.run, used.tokens["input_tokens"]) for used in of(story, Used)] == [
+        (key(1001), 100),
+        (key(1004), 7),
+        (key(1001), 200),
+    ]
+    assert [(end.run, end.how) for end in of(story, Ended)] == [(key(1004), "completed"), (key(1001), "completed")]
+    assert {act.traceparent for act in story.acts if isinstance(act, Used)} == {
+        f"00-{1:032x}-{number:016x}-01" for number in (1002, 1005, 1006)
+    }
+    assert not [said for said in of(story, Said) if said.actor.startswith("human:")], "that a person spoke is nowhere stated"
+    assert (reports.problems, reports.by_kind) == ([], {})
+
+
+def test_the_order_of_spans_and_their_repetition_change_nothing() -> None:
+    spans = [*turn(1), *turn(2)]
+    whole, _ = told(*spans, conversation="conv-1")
+    for seed in range(20):
+        chance = random.Random(seed)  # noqa: S311
+        shuffled = chance.choices(spans, k=5) + chance.sample(spans, len(spans))
+        again, _ = told(*shuffled, conversation="conv-1")
+        assert [replace(act, place=Place("")) for act in again.acts] == [replace(act, place=Place("")) for act in whole.acts]
+
+
+def test_a_next_trace_of_a_conversation_continues_it_and_its_history_is_not_told_again() -> None:
+    first, second = turn(1), turn(2)
+    history = [text("user", "Question 1?"), asks("Let me see.", q=1), answers("it is"), text("assistant", "Answer 1.")]
+    for number in (0, 4):
+        given = json.loads(second[number]["attributes"][3]["value"]["stringValue"])
+        second[number]["attributes"][3]["value"]["stringValue"] = json.dumps([*history, *given])
+    story, _ = told(*first, *second, conversation="conv-1")
+    assert [words for _, words in talk(story)] == [
+        "Question 1?",
+        "Let me see.",
+        "it is",
+        "Answer 1.",
+        "Question 2?",
+        "Let me see.",
+        "it is",
+        "Answer 2.",
+    ]
+    assert [began.parent for began in of(story, Began) if began.kind == "continues"] == [None, key(1001)]
+    assert story.counts().tool_calls == 2
+
+
+def test_equal_answers_of_several_calls_are_several_messages() -> None:
+    guards = [
+        chat(number, 1, [text("user", f"Is {number} safe?")], [text("assistant", "safe")], at=number) for number in (2, 3, 4)
+    ]
+    story, _ = told(agent(1, lasts=9), *guards)
+    assert [words for _, words in talk(story)].count("safe") == 3
+
+
+def test_a_conversation_of_spans_without_agents_has_a_run_for_each_topmost_span() -> None:
+    story, _ = told(
+        span(1, name="POST /chat", lasts=5),
+        chat(2, 1, at=1),
+        chat(3, at=10, attrs={"gen_ai.agent.name": "lone"}),
+        span(4, 3, name="POST", at=10),
+    )
+    assert [(began.run, began.agent) for began in of(story, Began)] == [(key(1), "shop"), (key(3), "lone")]
+    assert [end.run for end in of(story, Ended)] == [key(1), key(3)]
+
+
+def test_a_span_whose_parent_is_missing_is_in_the_run_that_the_parent_will_be() -> None:
+    alone, _ = told(chat(2, 1, at=1))
+    assert [(began.run, began.agent) for began in of(alone, Began)] == [(key(1), "shop")]
+    assert of(alone, Ended) == [], "nobody saw its end"
+    whole, _ = told(chat(2, 1, at=1), agent(1, lasts=5))
+    assert [began.run for began in of(whole, Began)] == [key(1)]
+    assert [end.run for end in of(whole, Ended)] == [key(1)]
+    assert [used.name for used in of(alone, Used)] == [used.name for used in of(whole, Used)]
+
+
+def test_what_has_no_end_goes_on() -> None:
+    story, _ = told(agent(1, lasts=None), chat(2, 1, at=1, lasts=None, tokens=None), tool(3, 1, at=2, lasts=None))
+    assert (of(story, Ended), of(story, CallEnded)) == ([], [])
+    assert [called.is_answered for called in of(story, ModelCalled)] == [False]
+    assert len(of(story, Called)) == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "how", "code"),
+    [
+        ({}, "completed", "error"),
+        ({"status": {"code": 1}}, "completed", "error"),
+        ({"status": {"code": "STATUS_CODE_OK"}}, "completed", "error"),
+        ({"status": {"code": 2, "message": "no"}}, "failed", "error"),
+        ({"status": {"code": "STATUS_CODE_ERROR"}, "attrs": {"error.type": "KeyError"}}, "failed", "KeyError"),
+        ({"attrs": {"error.type": "rate_limit"}}, "failed", "rate_limit"),
+        ({"status": {"code": 2}, "attrs": {"error.type": "asyncio.CancelledError"}}, "cancelled", "asyncio.CancelledError"),
+        (
+            {
+                "status": {"code": 2},
+                "events": [{"name": "exception", "attributes": attributes({"exception.type": "ValueError"})}],
+            },
+            "failed",
+            "ValueError",
+        ),
+    ],
+)
+def test_a_span_ended_as_it_says(more: dict[str, Any], how: str, code: str) -> None:
+    story, _ = told(agent(1, **more))
+    assert [(end.how, end.code) for end in of(story, Ended)] == [(how, code)]
+    story, _ = told(agent(1, lasts=9), tool(2, 1, **more))
+    assert [(end.how, end.code) for end in of(story, CallEnded)] == [("succeeded" if how == "completed" else how, code)]
+    story, _ = told(agent(1, lasts=9), chat(2, 1, **more))
+    assert [called.error is None for called in of(story, ModelCalled)] == [how == "completed"]
+
+
+def test_tools_without_call_ids_belong_to_the_calls_of_their_name_in_their_order() -> None:
+    story, _ = told(
+        agent(1, lasts=20),
+        chat(2, 1, gave=[asks("One.", "", "find", q=1)], at=1),
+        tool(3, 1, call=None, at=3, attrs={"gen_ai.tool.call.result": "first"}),
+        chat(4, 1, gave=[asks("Two.", "", "find", q=2)], at=5),
+        tool(5, 1, call=None, at=7, attrs={"gen_ai.tool.call.result": "second"}),
+        tool(6, 1, "other", call=None, at=9, attrs={"gen_ai.tool.call.arguments": '{"x": 1}'}),
+    )
+    calls = {called.name: called.arguments for called in of(story, Called)}
+    assert [calls[end.name] for end in of(story, CallEnded)] == [{"q": 1}, {"q": 2}, '{"x": 1}']
+    assert [end.result for end in of(story, CallEnded)] == ["first", "second", None]
+
+
+def test_a_call_id_that_comes_again_is_another_call() -> None:
+    story, _ = told(
+        agent(1, lasts=20),
+        *(chat(number, 1, gave=[asks("Go.", "find:0", q=number)], at=number * 2) for number in (2, 4)),
+        *(tool(number, 1, call="find:0", at=number * 2, attrs={"gen_ai.tool.call.result": f"of {number}"}) for number in (3, 5)),
+    )
+    results = {end.name: end.result for end in of(story, CallEnded)}
+    assert [(called.arguments, results[called.name]) for called in of(story, Called)] == [({"q": 2}, "of 3"), ({"q": 4}, "of 5")]
+
+
+def test_a_call_that_only_messages_tell_of_ends_with_its_result() -> None:
+    story, _ = told(
+        agent(1, lasts=20),
+        chat(2, 1, gave=[asks("Go.", q=1)], at=1),
+        chat(3, 1, [asks("Go.", q=1), answers({"found": 2})], [text("assistant", "Two.")], at=5),
+    )
+    (ended,) = of(story, CallEnded)
+    assert (ended.how, ended.result) == ("succeeded", {"found": 2})
+
+
+def test_a_call_that_two_libraries_saw_is_one_and_an_agents_sum_is_no_usage() -> None:
+    story, reports = told(
+        agent(1, lasts=20, attrs={"gen_ai.usage.input_tokens": 107}),
+        chat(2, 1, at=1, lasts=5),
+        chat(3, 2, at=2, lasts=3),
+        tool(4, 1, at=7, lasts=5),
+        tool(5, 4, at=8, lasts=3),
+        span(6, 3, name="POST", at=2),
+        span(7, 1, attrs={"gen_ai.operation.name": "create_agent"}),
+    )
+    assert story.counts().input_tokens == 100
+    assert story.counts().tool_calls == 1
+    assert {note.kind: note.count for note in reports.by_kind.values()} == {
+        "spans within another of the same call, which are not counted again": 2,
+        "sums of usage on agents' spans, which are not counted": 1,
+        "spans of scope 'my.scope', which are no run, model call or tool call": 1,
+        "spans of operation 'create_agent', which are no run, model call or tool call": 1,
+    }
+
+
+QUESTION, ANSWER = text("user", "Hi?"), asks("Hello.", q=1)
+TALK = [("user", "Hi?"), ("assistant", "Hello.")]
+OLD = {
+    "gen_ai.system": "openai",
+    "gen_ai.request.model": "gpt-4",
+    "gen_ai.usage.prompt_tokens": 5,
+    "gen_ai.usage.completion_tokens": 2,
+}
+CALLS = [{"id": "c-1", "type": "function", "function": {"name": "find", "arguments": '{"q": 1}'}}]
+
+
+def old(**more: Any) -> dict[str, Any]:
+    """A model call by older conventions."""
+    return span(2, 1, "chat gpt-4", 1, attrs={"gen_ai.operation.name": "chat", **OLD, **more.pop("attrs", {})}, **more)
+
+
+def event(name: str, **values: Any) -> dict[str, Any]:
+    return {"name": name, "timeUnixNano": "1772359201000000000", "attributes": attributes(values)}
+
+
+CONTENTS: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {
+    "attributes as text": (chat(2, 1, [QUESTION], [ANSWER], (5, 2), at=1), []),
+    "attributes as values": (
+        chat(2, 1, (), (), (5, 2), at=1, attrs={"gen_ai.input.messages": [QUESTION], "gen_ai.output.messages": [ANSWER]}),
+        [],
+    ),
+    "an event of details": (
+        chat(
+            2,
+            1,
+            (),
+            (),
+            (5, 2),
+            at=1,
+            events=[
+                event(
+                    "gen_ai.client.inference.operation.details",
+                    **{"gen_ai.input.messages": [QUESTION], "gen_ai.output.messages": [ANSWER]},
+                )
+            ],
+        ),
+        [],
+    ),
+    "a logged event of details": (
+        old(),
+        [
+            record(
+                old(),
+                "gen_ai.client.inference.operation.details",
+                {"gen_ai.input.messages": [QUESTION], "gen_ai.output.messages": [ANSWER]},
+            )
+        ],
+    ),
+    "a logged event for each message": (
+        old(),
+        [
+            record(old(), "gen_ai.user.message", {"content": "Hi?"}),
+            record(old(), "gen_ai.choice", {"index": 0, "message": {"content": "Hello.", "tool_calls": CALLS}}, 5),
+        ],
+    ),
+    "an event of the span for each message": (
+        old(
+            events=[
+                event("gen_ai.user.message", content="Hi?", role="user"),
+                event("gen_ai.choice", message=json.dumps({"role": "assistant", "content": "Hello.", "tool_calls": CALLS})),
+            ]
+        ),
+        [],
+    ),
+    "events of the span with content": (
+        old(
+            events=[
+                event("gen_ai.user.message", **{"gen_ai.event.content": json.dumps({"role": "user", "content": "Hi?"})}),
+                event(
+                    "gen_ai.choice",
+                    **{"gen_ai.event.content": json.dumps({"message": {"content": "Hello.", "tool_calls": CALLS}})},
+                ),
+            ]
+        ),
+        [],
+    ),
+    "the first events": (
+        old(
+            events=[
+                event("gen_ai.content.prompt", **{"gen_ai.prompt": json.dumps([{"role": "user", "content": "Hi?"}])}),
+                event(
+                    "gen_ai.content.completion",
+                    **{"gen_ai.completion": json.dumps([{"role": "assistant", "content": "Hello.", "tool_calls": CALLS}])},
+                ),
+            ]
+        ),
+        [],
+    ),
+    "numbered attributes": (
+        old(
+            attrs={
+                "gen_ai.prompt.0.role": "user",
+                "gen_ai.prompt.0.content": "Hi?",
+                "gen_ai.completion.0.role": "assistant",
+                "gen_ai.completion.0.content": "Hello.",
+                "gen_ai.completion.0.tool_calls.0.id": "c-1",
+                "gen_ai.completion.0.tool_calls.0.name": "find",
+                "gen_ai.completion.0.tool_calls.0.arguments": '{"q": 1}',
+            }
+        ),
+        [],
+    ),
+}
+
+
+@pytest.mark.parametrize("content", CONTENTS)
+def test_content_is_read_wherever_it_stands(content: str) -> None:
+    model, records = CONTENTS[content]
+    story, reports = told(agent(1, lasts=9), model, records=tuple(records))
+    assert talk(story) == TALK
+    (called,) = of(story, Called)
+    arguments = called.arguments if isinstance(called.arguments, dict) else json.loads(called.arguments)
+    assert (called.tool, called.provider_id, arguments) == ("find", "c-1", {"q": 1})
+    (used,) = of(story, Used)
+    assert (used.tokens["input_tokens"], used.tokens["output_tokens"], used.provider) == (5, 2, "openai")
+    assert reports.problems == []
+
+
+def test_content_that_stands_in_two_places_is_told_once() -> None:
+    details = event("gen_ai.client.inference.operation.details", **{"gen_ai.input.messages": [QUESTION]})
+    story, _ = told(agent(1, lasts=9), chat(2, 1, [QUESTION], [ANSWER], at=1, events=[details, details]))
+    assert talk(story) == TALK
+
+
+def test_an_agents_own_messages_are_those_of_its_model_calls() -> None:
+    own = {"gen_ai.input.messages": json.dumps([QUESTION]), "gen_ai.output.messages": json.dumps([ANSWER])}
+    story, _ = told(agent(1, lasts=9, attrs=own), chat(2, 1, [QUESTION], [ANSWER], at=1))
+    assert talk(story) == TALK
+    alone, _ = told(agent(1, lasts=9, attrs=own))
+    assert talk(alone) == TALK
+
+
+def test_parts_of_all_kinds_are_kept() -> None:
+    parts = [
+        {"type": "reasoning", "content": "Hm."},
+        {"type": "text", "content": "Look:"},
+        {"type": "blob", "mime_type": "image/png", "modality": "image", "content": "QUJD"},
+        {"type": "uri", "mime_type": "image/png", "uri": "https://example.com/a.png"},
+        {"type": "file", "modality": "image", "file_id": "f-1"},
+        {"type": "dream", "content": {"of": "sheep"}},
+        "plain",
+        7,
+    ]
+    story, _ = told(agent(1, lasts=9), chat(2, 1, gave=[{"role": "assistant", "parts": parts}], at=1))
+    (said,) = of(story, Said)
+    assert [part.type for part in said.parts] == ["reasoning", "text", "file", "file", "file", "data", "text", "data"]
+    assert isinstance(said.parts[0], ReasoningPart)
+    assert isinstance(said.parts[5], DataPart)
+    assert said.parts[5].data == parts[5]
+
+
+def test_all_counts_of_usage_are_read() -> None:
+    counts = {
+        "gen_ai.usage.cache_read.input_tokens": 60,
+        "gen_ai.usage.cache_creation.input_tokens": 20,
+        "gen_ai.usage.reasoning.output_tokens": 4,
+        "gen_ai.usage.cost": 0.5,
+        "openai.response.service_tier": "flex",
+        "gen_ai.response.model": "gpt-4o-2024-08-06",
+        "gen_ai.response.finish_reasons": ["stop"],
+    }
+    story, _ = told(agent(1, lasts=9), chat(2, 1, attrs=counts, at=1))
+    (used,) = of(story, Used)
+    assert used.tokens == {
+        "input_tokens": 100,
+        "output_tokens": 10,
+        "total_tokens": 110,
+        "cache_read_input_tokens": 60,
+        "cache_creation_input_tokens": 20,
+        "reasoning_output_tokens": 4,
+    }
+    assert (used.model, used.cost, used.service_tier) == ("gpt-4o-2024-08-06", 0.5, "flex")
+    assert of(story, ModelCalled)[0].finish_reasons == ("stop",)
+
+
+@pytest.mark.parametrize("odd", [12.5, "n/a", -1, True, 2**70])
+def test_an_odd_count_is_a_problem_and_the_rest_goes_in(odd: Any) -> None:
+    story, reports = told(agent(1, lasts=9), chat(2, 1, [QUESTION], [ANSWER], at=1, attrs={"gen_ai.usage.input_tokens": odd}))
+    (problem,) = reports.problems
+    assert str(problem).startswith("t.jsonl:1: resourceSpans.0.scopeSpans.0.spans.1.gen_ai.usage.input_tokens: is ")
+    assert of(story, Used)[0].tokens == {"output_tokens": 10}
+    assert talk(story) == TALK
+
+
+@pytest.mark.parametrize(
+    ("field", "odd"),
+    [
+        ("startTimeUnixNano", "soon"),
+        ("endTimeUnixNano", -5),
+        ("parentSpanId", "xyz"),
+        ("attributes", "none"),
+        ("events", {}),
+        ("name", 7),
+    ],
+)
+def test_an_odd_field_is_a_problem_and_the_rest_goes_in(field: str, odd: Any) -> None:
+    reports = Reports()
+    found = [*items(request({**chat(2, 1, at=1), field: odd}, chat(3, 1, at=2)), Place("t.jsonl", 1), reports.take)]
+    assert len(found) == 2
+    (problem,) = reports.problems
+    assert str(problem).startswith(f"t.jsonl:1: resourceSpans.0.scopeSpans.0.spans.0.{field}: is ")
+
+
+def test_a_span_without_ids_is_a_problem_and_ids_in_base64_are_read() -> None:
+    reports = Reports()
+    odd = {**chat(2, 1), "traceId": "AAAAAAAAAAAAAAAAAAAAAQ==", "spanId": "AAAAAAAAAAI="}
+    first, second = items(request(odd, {**chat(3), "spanId": ""}, chat(4)), Place("t.jsonl", 1), reports.take)
+    assert isinstance(first, Span)
+    assert isinstance(second, Span)
+    assert ((first.trace, first.id), (second.trace, second.id)) == (key(2), key(4))
+    (problem,) = reports.problems
+    assert "spans.1: has no traceId or no spanId" in str(problem)
+
+
+def test_values_are_taken_as_json_whatever_they_are() -> None:
+    value = {"a": [1, 2.5, True, "x", {"b": []}], "c": 2**40}
+    (found,) = items(request(span(1, attrs={"v": value, "bytes": "x"})), Place("t"), lambda _: None)
+    assert isinstance(found, Span)
+    assert found.attributes == {"v": value, "bytes": "x"}
+    assert any_value(7) == {"intValue": "7"}
