@@ -69,6 +69,16 @@ def test_a_conversation_is_shown_as_of_its_main_head(runfold: Command, story: Ca
 
 
 @pytest.mark.row("RV-04")
+def test_a_conversation_names_the_author_where_the_role_makes_one_think_of_another(runfold: Command, ledger: Ledger) -> None:
+    run = ledger.create_thread(agent_id="a").start_run()
+    for author in ("human:ada", "service:task-notification", "agent:dev-1", None):
+        run.add_message("user", "hello", author=author)
+    run.add_message("assistant", "hello", author="service:claude-code")
+    lines = runfold("thread", run.view().thread_id).out.splitlines()
+    named = [line.split()[1] for line in lines if line.endswith("hello")]
+    assert named == ["user", "service:task-notification", "agent:dev-1", "user", "service:claude-code"]
+
+
 def test_the_same_conversation_reads_otherwise_on_a_branch(runfold: Command, story: Cast) -> None:
     answer = runfold("thread", story.thread_id, "--head", "exchange", "--json").json
     question = answer["messages"][0]

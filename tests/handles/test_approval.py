@@ -227,6 +227,15 @@ def test_new_input_while_an_approval_is_open_is_refused_or_lets_it_go(ledger: Le
     assert run.view().status == "running"
 
 
+def test_words_that_are_no_new_input_leave_an_approval_open(ledger: Ledger, run: Run) -> None:
+    approval = run.request_approval("refund")
+    run.add_message("user", "and hurry", keep_approvals=True)
+    assert ledger.now.approval(approval.id).status == "open"
+    assert (run.view().status, [message.text for message in run.messages()]) == ("waiting", ["and hurry"])
+    with pytest.raises(InvalidEvent, match="contradicts `auto_deny`"):
+        run.add_message("user", "which?", keep_approvals=True, auto_deny=True)
+
+
 @pytest.mark.row("LT-95")
 def test_a_new_run_after_one_that_waits_is_refused_or_cancels_it(ledger: Ledger, run: Run) -> None:
     thread = ledger.thread(run.view().thread_id)

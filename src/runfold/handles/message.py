@@ -10,6 +10,7 @@ from runfold.commands.submitted import Receipt
 from runfold.domain.message import MessageAdded, Role
 from runfold.domain.run import Run as RunState
 from runfold.domain.tool_call import Failure, ToolFailed
+from runfold.errors import InvalidEvent
 from runfold.handles.arguments import Content, content_parts
 from runfold.handles.command import command, submitting
 from runfold.handles.handle import Child, Handle
@@ -75,13 +76,17 @@ def add_message(
     encrypted_value: str | None = None,
     streaming: bool = False,
     auto_deny: bool = False,
+    keep_approvals: bool = False,
     **envelope: Unpack[Envelope],
 ) -> Plan[Message]:
     """Add a message: `content` is text, or a list of parts.
 
     With `streaming`, append text to it and seal it. A user's message is refused while an approval is open; with
-    `auto_deny` those approvals are withdrawn instead, and their tool calls fail.
+    `auto_deny` those approvals are withdrawn instead, and their tool calls fail; with `keep_approvals` they stay open, for
+    words that are no new input.
     """
+    if auto_deny and keep_approvals:
+        raise InvalidEvent("keep_approvals", "contradicts `auto_deny`: leave one of them out")
     parts = () if streaming and not content else content_parts(content)
     message = MessageAdded(
         message_id=message_id or self.executor.new_id("msg"),
@@ -97,7 +102,7 @@ def add_message(
 
     def decide(session: Session) -> None:
         run = run_state(session, self.id, envelope)
-        if role == "user" and run.waiting_for and message.message_id not in run.messages.by_id:
+        if role == "user" and run.waiting_for and not keep_approvals and message.message_id not in run.messages.by_id:
             _clear_approvals(session, run, auto_deny=auto_deny)
         session.record(run, run.messages.add(message))
 

@@ -223,7 +223,8 @@ class SourceRun:
         wording = self._known.wording.get(message_id)
         if wording is None:
             run = self.run(message_id)
-            self._note(message_id, run.add_message(role, parts, message_id=message_id, auto_deny=role == "user", **rest))
+            rest.setdefault("auto_deny", role == "user" and not rest.get("keep_approvals"))
+            self._note(message_id, run.add_message(role, parts, message_id=message_id, **rest))
         elif wording != parts and wording != (parts := self._recording.fitting(parts)):
             envelope = {name: rest[name] for name in ("actor", "occurred_at") if name in rest}
             self.tip.message(message_id).revise(parts, reason="the source has another wording now", **envelope)

@@ -68,8 +68,15 @@ class Conversation:
         return sorted([*said, *done], key=lambda line: line[0])
 
 
+_EXPECTED = {"user": "human:", "assistant": "agent:"}
+"""Who is meant by a role, unless the author is named."""
+
+
 def _who(message: Message) -> Text:
-    return shown(message.name or message.role, _STYLES.get(message.role, "bold"))
+    """The role, or the author where it is somebody else than the role makes one think."""
+    author, expected = message.author, _EXPECTED.get(message.role)
+    named = author if author is not None and expected is not None and not author.startswith(expected) else None
+    return shown(message.name or named or message.role, _STYLES.get(message.role, "bold"))
 
 
 def _words(message: Message) -> Text:

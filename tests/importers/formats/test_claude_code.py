@@ -154,7 +154,8 @@ def test_a_plan_is_rejected_and_then_approved(ledger: Ledger, importing: Importi
     (rejected,), (approved,) = (ledger.now.tool_calls(run_id=run).items for run in (first, second))
     assert (rejected.status, approved.status) == ("failed", "succeeded")
     assert rejected.error is not None
-    assert rejected.error.message == REJECTED
+    assert rejected.error.message == "the approval was denied"
+    assert approvals[0].votes[0].comment is None, "the client wrote that sentence, and the person nothing"
 
 
 def test_an_answered_question_is_a_decision_with_its_options(ledger: Ledger, importing: Importing, session: SessionFile) -> None:

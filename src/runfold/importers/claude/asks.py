@@ -1,42 +1,22 @@
 """What Claude Code asked its person: to approve a plan, to answer questions, or to let a tool run that was then rejected.
 
-A tool that ran unasked, or that failed by itself, asked nobody. Where nobody has answered yet, the question is open.
+A tool that ran unasked, that failed by itself, or that a rule or a hook forbade, asked nobody. Where nobody has answered
+yet, the question is open.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from runfold.importers.claude.answers import answer_of, notes_of, written_answers
+from runfold.importers.claude.endings import CallEnd, call_end
+from runfold.importers.claude.speakers import Record
 
-from runfold.importers.claude.session import Block, Line
-from runfold.importers.sources import CamelShape
-
-REJECTED = "The user doesn't want to proceed with this tool use"
 PLAN, QUESTION = "ExitPlanMode", "AskUserQuestion"
+_EDITED = "## Approved Plan (edited by user):"
 
 Option = dict[str, str]
-
-
-class Choice(CamelShape):
-    """One answer that a question offers."""
-
-    label: str
-    description: str | None = None
-
-
-class Question(CamelShape):
-    """A question with its answers."""
-
-    question: str
-    options: tuple[Choice, ...] = ()
-
-
-class Questions(CamelShape):
-    """The arguments of a call that asks, and what its result repeats."""
-
-    questions: tuple[Question, ...] = ()
-    answers: dict[str, Any] = Field(default_factory=dict)
+Granted = Literal["granted", "denied"]
 
 
 @dataclass(frozen=True)
@@ -51,11 +31,15 @@ class Ask:
     arguments: Any
     options: tuple[Option, ...]
     """Each with `id`, `label` and `description`."""
-    verdict: Literal["granted", "denied"] | None
-    chosen: str | None = None
-    """The id of the option that was chosen."""
+    verdict: Granted | None
+    chosen: tuple[str, ...] = ()
+    """The ids of the options that were chosen."""
     answer: str | None = None
-    """In the person's words, where a question was answered."""
+    """What was answered to a question, as the client writes it."""
+    comment: str | None = None
+    """What the person typed beside it, and nothing else."""
+    edited: Any = None
+    """The arguments as the person changed them."""
 
     @property
     def intent(self) -> str:
@@ -63,65 +47,128 @@ class Ask:
         return self.message or f"let {self.action} go on"
 
 
-def asks_of(call: Block, result: tuple[Block, Line] | None) -> list[Ask]:
-    """Return what one call asked."""
-    verdict: Literal["granted", "denied"] | None = None
-    if result is not None:
-        block = result[0]
-        if block.is_error and not said(block.content).startswith(REJECTED):
-            return []
-        verdict = "denied" if block.is_error else "granted"
-    if call.name == QUESTION:
-        return list(_questions(call, result[1].tool_use_result if result else None, verdict))
-    if call.name == PLAN:
-        return [_confirmation(call, "confirmation", "carry out the plan", verdict)]
-    return [_confirmation(call, "tool_call", f"let {call.name} run", verdict)] if verdict == "denied" else []
+def asks_of(call: Record, result: tuple[Record, Record] | None) -> list[Ask]:
+    """Return what one call asked. `result` is the block that answers it, and the line that holds the block."""
+    name = call.get("name")
+    if not isinstance(name, str):
+        return []
+    if result is None:
+        return _asked(name, call, None, {})
+    block, record = result
+    end, whole = call_end(block, record), record.get("toolUseResult")
+    answered: Mapping[str, Any] = whole if isinstance(whole, Mapping) else {}
+    if answered.get("awaitingLeaderApproval") is True:
+        return []  # another agent is asked
+    if end.verdict == "succeeded" and name in {PLAN, QUESTION}:
+        return _asked(name, call, _declined(end) or end, {**answered, "feedback": record.get("userFeedback")})
+    if end.verdict in {"denied", "cancelled"} and end.by == "person":
+        return _asked(name, call, end, answered)
+    return []
 
 
-def said(content: Any) -> str:
-    """The words of a tool's result."""
-    if isinstance(content, str):
-        return content
-    blocks = content if isinstance(content, list) else []
-    return "".join(block["text"] for block in blocks if isinstance(block, dict) and isinstance(block.get("text"), str))
+def _declined(end: CallEnd) -> CallEnd | None:
+    """An answer whose words say that there is none."""
+    return CallEnd("denied", "person", end.message) if end.message.startswith("User declined to answer") else None
+
+
+def _asked(name: str, call: Record, end: CallEnd | None, answered: Mapping[str, Any]) -> list[Ask]:
+    verdict: Granted | None = None
+    if end is not None and end.verdict != "cancelled":
+        verdict = "denied" if end.verdict == "denied" else "granted"
+    if name == QUESTION:
+        return list(_questions(call, end, answered, verdict))
+    if name == PLAN:
+        return [_plan(call, end, answered, verdict)]
+    if verdict != "denied" or end is None:
+        return []
+    return [_confirmation(call, "tool_call", f"let {name} run", verdict, end.comment)]
+
+
+def _plan(call: Record, end: CallEnd | None, answered: Mapping[str, Any], verdict: Granted | None) -> Ask:
+    if verdict != "granted" or end is None:
+        return _confirmation(call, "confirmation", "carry out the plan", verdict, end.comment if end is not None else None)
+    feedback = answered.get("feedback")
+    comment = feedback.strip() or None if isinstance(feedback, str) else None
+    plan = answered.get("plan")
+    _, marked, written = end.message.partition(_EDITED)
+    asked = call.get("input")
+    arguments = asked if isinstance(asked, Mapping) else {}
+    edited = None
+    if answered.get("planWasEdited") is True or marked:
+        changed = plan if isinstance(plan, str) and plan.strip() else written.strip()
+        edited = {**arguments, "plan": changed} if changed and changed != arguments.get("plan") else None
+    return _confirmation(call, "confirmation", "carry out the plan", verdict, comment, edited)
 
 
 def _confirmation(
-    call: Block, reason: Literal["confirmation", "tool_call"], yes: str, verdict: Literal["granted", "denied"] | None
+    call: Record,
+    reason: Literal["confirmation", "tool_call"],
+    yes: str,
+    verdict: Granted | None,
+    comment: str | None,
+    edited: Any = None,
 ) -> Ask:
     options = (
         {"id": "approve", "label": "approve", "description": yes},
         {"id": "reject", "label": "reject", "description": "do not, and wait for the person"},
     )
-    chosen = {"granted": "approve", "denied": "reject", None: None}[verdict]
-    return Ask("confirmation", call.name, reason, None, call.input, options, verdict, chosen)
+    chosen = {"granted": ("approve",), "denied": ("reject",), None: ()}[verdict]
+    arguments = call.get("input")
+    return Ask(
+        "confirmation", str(call["name"]), reason, None, arguments, options, verdict, chosen, comment=comment, edited=edited
+    )
 
 
-def _questions(call: Block, answered: Any, verdict: Literal["granted", "denied"] | None) -> Iterator[Ask]:
-    try:
-        asked = Questions.model_validate(call.input)
-        answers = Questions.model_validate(answered).answers if isinstance(answered, dict) else {}
-    except ValidationError:  # another version's form: the call is recorded as any other
-        return
-    for index, question in enumerate(asked.questions):
-        options = [
-            {"id": f"option-{number}", "label": choice.label, "description": choice.description or choice.label}
-            for number, choice in enumerate(question.options, 1)
-        ]
-        answer = answers.get(question.question)
-        words = None if answer is None else ", ".join(map(str, answer)) if isinstance(answer, list) else str(answer)
-        chosen = next((option["id"] for option in options if option["label"] == words), None)
-        if words is not None and chosen is None:
-            chosen = "own-words"
-            options.append({"id": chosen, "label": "in the person's own words", "description": words})
-        yield Ask(
-            str(index),
-            call.name,
-            "input_required",
-            question.question,
-            call.input["questions"][index],
-            tuple(options),
-            verdict,
-            chosen,
-            words,
-        )
+def _questions(call: Record, end: CallEnd | None, answered: Mapping[str, Any], verdict: Granted | None) -> Iterator[Ask]:
+    asked = call.get("input")
+    questions = asked.get("questions") if isinstance(asked, Mapping) else None
+    known = [item for item in questions if _is_question(item)] if isinstance(questions, list) else []
+    answers = answered.get("answers")
+    if not isinstance(answers, Mapping):
+        answers = written_answers(end.message, [item["question"] for item in known]) if end is not None else {}
+    for index, question in enumerate(known):
+        given = answers.get(question["question"]) if verdict == "granted" else None
+        notes = notes_of(answered.get("annotations"), question["question"]) if end is not None else None
+        yield _question(str(index), str(call["name"]), question, given, verdict, notes or (end.comment if end else None))
+
+
+def _question(name: str, action: str, question: Record, given: Any, verdict: Granted | None, comment: str | None) -> Ask:
+    offered = [_offered(option) for option in question.get("options") or () if _offered(option)[0]]
+    options = [
+        {"id": f"option-{number}", "label": label, "description": described or label}
+        for number, (label, described) in enumerate(offered, 1)
+    ]
+    several = question.get("multiSelect")
+    answer = answer_of(given, [label for label, _ in offered], several=several if isinstance(several, bool) else None)
+    chosen = [options[place]["id"] for place in answer.chosen]
+    if answer.own is not None:
+        chosen.append("own-words")
+        options.append({"id": "own-words", "label": "in the person's own words", "description": answer.own})
+    said = [options[place]["label"] for place in answer.chosen] + ([answer.own] if answer.own is not None else [])
+    return Ask(
+        name,
+        action,
+        "input_required",
+        question["question"],
+        dict(question),
+        tuple(options),
+        verdict,
+        tuple(chosen),
+        ", ".join(said) or None,
+        comment,
+    )
+
+
+def _is_question(item: Any) -> bool:
+    is_asked = isinstance(item, dict) and isinstance(item.get("question"), str) and bool(item["question"].strip())
+    return is_asked and isinstance(item.get("options") or [], list)
+
+
+def _offered(option: Any) -> tuple[str, str]:
+    """An option's label and description."""
+    if isinstance(option, str):
+        return option, ""
+    if not isinstance(option, dict):
+        return "", ""
+    label, described = option.get("label"), option.get("description")
+    return (label if isinstance(label, str) else ""), (described if isinstance(described, str) else "")

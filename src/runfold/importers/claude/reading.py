@@ -1,11 +1,13 @@
 """The files of one thread read whole: their lines taken in, and whatever does not fit told of."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from runfold.domain.values import digest
 from runfold.errors import InvalidEvent
 from runfold.importers.claude.index import Indexed
 from runfold.importers.claude.nodes import Nodes
+from runfold.importers.claude.queue import Queue
 from runfold.importers.claude.recording import Agent, Session
 from runfold.importers.claude.session import MESSAGES, line_of, text_of
 from runfold.importers.claude.turns import story_of
@@ -70,12 +72,12 @@ class ThreadFiles:
         return Session(story, {key: self._agent(key, workflows.get(key)) for key in story.conversations if key})
 
     def _read(self, file: Indexed, nodes: Nodes) -> None:
-        reports = Reports()
+        reports, queue = Reports(), Queue()
         recognised = 0
         for piece in lines(file.file, reports.take):
             self._digests.add(digest(piece.source))
             try:
-                recognised += self._take(piece, file, nodes, reports.take)
+                recognised += self._take(piece, file, nodes, queue, reports.take)
             except OF_A_RECORD as error:
                 reports.take(piece.problem(why(error)))
         problems = reports.problems
@@ -83,17 +85,23 @@ class ThreadFiles:
             problems[:] = [Problem(file.file.name, problems[0].line, f"no line is one of Claude Code's; {problems[0].reason}")]
         reports.tell(self._report)
 
-    def _take(self, piece: Piece, file: Indexed, nodes: Nodes, report: Report) -> bool:
+    def _take(self, piece: Piece, file: Indexed, nodes: Nodes, queue: Queue, report: Report) -> bool:
         """Take in one line. Returns whether it is one of Claude Code's; raises InvalidEvent for what does not fit."""
         record = piece.value()
         kind = text_of(record, "type") if isinstance(record, dict) else None
         if kind is None:
             raise InvalidEvent("type", "is missing; nothing of the line was imported")
+        for said in queue.take(record):
+            self._hang(said, piece, file, nodes, report)
         if kind not in LET_BY and kind not in MESSAGES:
             report(piece.note(f"lines of type {kind[:60]!r}, which are no part of a conversation"))
+        return self._hang(record, piece, file, nodes, report) or kind in LET_BY
+
+    def _hang(self, record: dict[str, Any], piece: Piece, file: Indexed, nodes: Nodes, report: Report) -> bool:
+        """Take in a record that others may hang from; returns whether it is one."""
         line = line_of(record, piece)
         if line is None:
-            return kind in LET_BY
+            return False
         for fault in line.faults:
             report(piece.problem(fault))
         nodes.take(line, file.number, file.agent_id)

@@ -10,12 +10,11 @@ from runfold.domain.thread import MAIN as MAIN_HEAD
 from runfold.errors import InvalidEvent
 from runfold.history.tree import Node as TreeNode
 from runfold.history.tree import Tree
-from runfold.importers.claude.asks import asks_of
 from runfold.importers.claude.ids import FORMAT, Ids, first_version_thread
 from runfold.importers.claude.nodes import MAIN, Call, Node, Turn, is_typed
 from runfold.importers.claude.session import Line, text_of
 from runfold.importers.claude.speakers import CLIENT, PERSON
-from runfold.importers.claude.talk import Talk, used_in
+from runfold.importers.claude.talk import Talk, asked_by, used_in
 from runfold.importers.claude.turns import Conversation, Story
 from runfold.importers.recording import Recording, SourceRun
 from runfold.importers.tally import Tally
@@ -121,9 +120,9 @@ def _count(tally: Tally, node: Node) -> None:
     tally.tool_errors += sum(block.is_error for block, _ in node.results)
     for call in node.calls:
         tally.tool_calls += 1
-        asks = asks_of(call.block, call.result)
+        asks = asked_by(call)
         tally.approvals += len(asks)
-        tally.decisions += sum(ask.chosen is not None for ask in asks)
+        tally.decisions += sum(bool(ask.chosen) for ask in asks)
     try:
         for used in used_in(node):
             tally.add_tokens(used.counts.input_tokens, used.counts.output_tokens)

@@ -12,7 +12,7 @@ from runfold.commands.caller import Envelope
 from runfold.domain.approval_events import ONLY_PEOPLE
 from runfold.domain.parts import DataPart, FilePart, Part, ReasoningPart, TextPart
 from runfold.domain.thread import MAIN as MAIN_HEAD
-from runfold.importers.claude.asks import Ask, asks_of, said
+from runfold.importers.claude.asks import Ask, asks_of
 from runfold.importers.claude.endings import call_end
 from runfold.importers.claude.ids import Ids
 from runfold.importers.claude.nodes import MAIN, Call, Node, Turn
@@ -29,6 +29,12 @@ def used_in(node: Node) -> tuple[Used, ...]:
     """Return what an answer used, by its last line's word: one usage for each run of a model. Raises InvalidEvent."""
     usage = node.reported.usage if node.reported is not None and node.is_model else None
     return () if usage is None or node.reported is None else usages_of(usage, text_of(node.reported.message, "model"))
+
+
+def asked_by(call: Call) -> list[Ask]:
+    """Return what a call asked its person, and what they said."""
+    result = None if call.result is None else (call.result[0].raw, call.result[1].record)
+    return asks_of(call.block.raw, result)
 
 
 class Talk:
@@ -148,7 +154,7 @@ class Talk:
             block.name, block.input, call_id=call_id, message_id=message_id, provider_call_id=block.id, **envelope
         )
         run_id, version = self.recording.known.added_at[call_id]
-        for ask in asks_of(block, call.result):
+        for ask in asked_by(call):
             self.recording.batch.run(run_id).request_approval(
                 ask.action,
                 arguments=ask.arguments,
@@ -170,7 +176,9 @@ class Talk:
             author = self._author(node)
             parts = tuple(part for block, _ in node.parts if block.type != "tool_result" for part in parts_of(block))
             envelope = self._envelope(author, node.line)
-            source_run.add_message("user", parts, message_id=self.ids.message(node), author=author, **envelope)
+            source_run.add_message(
+                "user", parts, message_id=self.ids.message(node), author=author, keep_approvals=True, **envelope
+            )
         if node.turn is not None and node.turn.ended is node and node.speaker is not None:
             self._stop_calls(source_run, node.turn, node)
 
@@ -187,11 +195,11 @@ class Talk:
         """The result of a tool: a message, whatever the person said to it, and the end of the call."""
         call_id = None if call is None else self.ids.call(call)
         is_first = call is not None and call.result is not None and call.result[0] is block
-        asks = asks_of(call.block, (block, node.line)) if call is not None and is_first else []
+        asks = asked_by(call) if call is not None and is_first else []
         for ask in asks:
             if call is not None and call_id is not None:
                 with self.recording.of(node.line.piece):
-                    self._decide(source_run, call, ask, block, node.line)
+                    self._decide(source_run, call, ask, node.line)
         envelope = self._envelope(CLIENT, node.line)
         message_id = self.ids.result(node, block, call)
         source_run.add_message(
@@ -207,24 +215,27 @@ class Talk:
             ending.cancel(end.message or None, **self._envelope(end.actor, node.line))
         else:
             actor = CLIENT if end.verdict == "failed" else end.actor
-            ending.fail(end.message or said(block.content), code=end.code, **self._envelope(actor, node.line))
+            ending.fail(end.message, code=end.code, **self._envelope(actor, node.line))
 
-    def _decide(self, source_run: SourceRun, call: Call, ask: Ask, block: Block, line: Line) -> None:
+    def _decide(self, source_run: SourceRun, call: Call, ask: Ask, line: Line) -> None:
         call_id, envelope = self.ids.call(call), self._envelope(PERSON, line)
         approval = self.recording.batch.approval(self.ids.approval(call, ask.name))
         if ask.verdict == "denied":
             home = self.recording.known.home
             home.setdefault(f"end {call_id}", home[call_id])
-            approval.deny(said(block.content), **envelope)
-        else:
-            approval.grant(response=None if ask.answer is None else {"answer": ask.answer}, **envelope)
-        if ask.chosen is None:
+            approval.deny(ask.comment, **envelope)
+        elif ask.verdict == "granted":
+            response = None if ask.answer is None else {"answer": ask.answer}
+            approval.grant(comment=ask.comment, arguments=ask.edited, response=response, **envelope)
+        if not ask.chosen:
             return
         decision_id = self.ids.of("dec", *call.key, ask.name)
         source_run.run(decision_id).decide(
             ask.intent,
             options=[{"id": option["id"], "description": _described(option)} for option in ask.options],
-            chosen=ask.chosen,
+            chosen=ask.chosen[0],
+            also_chosen=ask.chosen[1:],
+            reasoning=ask.comment or "",
             decision_type="path_choice",
             decision_id=decision_id,
             context={"approval_id": approval.id, "call_id": call_id},
