@@ -5,6 +5,7 @@ all its commands again: those that are recorded add nothing. What an ended run c
 """
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -16,7 +17,7 @@ from runfold.domain.event import Recorded
 from runfold.domain.message import MessageAdded, MessageRevised
 from runfold.domain.parts import Part, TextPart
 from runfold.domain.run_events import RunCancelled, RunCompleted, RunCreated, RunFailed, RunStarted
-from runfold.domain.step import ModelCallStarted
+from runfold.domain.step import ModelCallStarted, StatePatched, StateSnapshotTaken
 from runfold.domain.thread import ThreadImported
 from runfold.domain.tool_call import ToolCalled, ToolCancelled, ToolFailed, ToolSucceeded
 from runfold.domain.usage import Tokens, UsageRecorded
@@ -57,6 +58,8 @@ class ImportedBefore:
     """Decisions that have an outcome."""
     wording: dict[str, tuple[Part, ...]] = field(default_factory=dict)
     """The latest content of each message."""
+    states: Counter[str] = field(default_factory=Counter)
+    """How often the shared state of each run was recorded or changed."""
     added_at: dict[str, tuple[str, int]] = field(default_factory=dict)
     """The run and the version at which a message was added, or a tool called."""
 
@@ -103,6 +106,8 @@ class ImportedBefore:
                 self.home[event.decision_id] = run_id
             case OutcomeRecorded():
                 self.scored.add(event.decision_id)
+            case StateSnapshotTaken() | StatePatched():
+                self.states[run_id] += 1
             case UsageRecorded():
                 self.home[event.usage_id] = run_id
             case ContextCompacted():

@@ -1,104 +1,45 @@
 """AG-UI conversations: for each turn what the client sent (`RunAgentInput`) and the events that it got.
 
-Turns of one conversation are tied by the name of their files, `<conversation>__Turn_<number>…`, and not by their ids, which
-may be normalised for each turn; a file with another name is a conversation of its own. Events are a JSON array or a stream
-of `data:` lines. A conversation is a thread, a turn is a run. `ag_ui_turns` says what becomes of each event.
+Events are a JSON array, one a line, or a captured stream of `data:` lines; a file may hold several runs. A conversation is a
+thread, a turn is a run. `grouping` says which files belong together, `turns` what becomes of each event.
 """
 
-import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 
 from runfold.domain.values import digest
-from runfold.importers.ag_ui_conversation import Conversation
-from runfold.importers.ag_ui_turns import Turn
+from runfold.importers.ag_ui.files import Source, sources_in
+from runfold.importers.ag_ui.grouping import VERSION, Group, grouped
+from runfold.importers.ag_ui.turns import Plan
 from runfold.importers.format import Format, SourceThread
-from runfold.importers.sources import OF_A_RECORD, Piece, Report, SourceFile, document, why
-from runfold.importers.tally import Problem
+from runfold.importers.sources import Report, SourceFile
 
-_TURN = re.compile(r"(?P<conversation>.+?)__Turn_(?P<number>\d+)")
-
-
-@dataclass
-class _Files:
-    """The files of one conversation."""
-
-    turns: dict[int, list[Piece]] = field(default_factory=dict)
-    size: int = 0
+_SUFFIXES = (".json", ".jsonl", ".ndjson", ".sse")
 
 
 def read(files: Sequence[SourceFile], report: Report) -> Iterator[SourceThread]:
-    """The conversations in files."""
-    groups: dict[str, _Files] = {}
+    """The conversations in files, one by one."""
+    sources: list[Source] = []
     for file in files:
-        try:
-            whole = document(file, report)
-        except OF_A_RECORD as error:
-            report(Problem(file.name, None, why(error)))
-            continue
-        name, number = _place(file, whole)
-        group = groups.setdefault(name, _Files())
-        group.size += file.size
-        group.turns.setdefault(number, []).append(whole)
-    for name, group in groups.items():
-        conversation = Conversation(name)
-        for number in sorted(group.turns):
-            _turn(number, group.turns[number], report).plan(conversation, report)
-        if conversation.counts.runs:
-            sources = sorted(digest(piece.source) for pieces in group.turns.values() for piece in pieces)
-            yield SourceThread(
-                conversation.thread_id,
-                name,
-                digest("\n".join(sources)),
-                (name,),
-                group.size,
-                conversation.counts,
-                conversation.record,
-            )
+        sources.extend(sources_in(file, report))
+    for group in grouped(sources):
+        plan = Plan(group, report)
+        if plan.conversation.counts.runs:
+            yield _thread(group, plan)
 
 
-def _place(file: SourceFile, whole: Piece) -> tuple[str, int]:
-    """The conversation that a file belongs to, and its turn. Standard input has no name, so its content names it."""
-    if file.path is None:
-        return digest(whole.source), 1
-    folder, match = file.path.resolve().parent.name, _TURN.match(file.plain_name)
-    return (f"{folder}/{match['conversation']}", int(match["number"])) if match else (f"{folder}/{file.plain_name}", 1)
+def _thread(group: Group, plan: Plan) -> SourceThread:
+    found = [source for turn in group.turns for source in turn.sources]
+    ids = dict.fromkeys(turn.source_ids[0] for turn in group.turns)
+    return SourceThread(
+        group.thread_id,
+        plan.conversation.title,
+        digest("\n".join(sorted(source.digest for source in found))),
+        tuple(source_id for source_id in ids if source_id) or (found[0].place,),
+        sum(source.size for source in found),
+        plan.conversation.counts,
+        plan.record,
+        group.former_ids,
+    )
 
 
-def _turn(number: int, pieces: Sequence[Piece], report: Report) -> Turn:
-    turn = Turn(number)
-    for whole in pieces:
-        kind = whole.source.lstrip()[:1]
-        try:
-            if kind == "{":
-                turn.request = whole
-            elif kind == "[":
-                _collect(turn, whole, report)
-            elif whole.source.lstrip().startswith(("data:", "event:", "id:", ":")):
-                turn.events.extend(_streamed(whole))
-                turn.has_response = True
-            elif kind:
-                report(whole.problem("is neither a RunAgentInput nor events of AG-UI"))
-        except OF_A_RECORD as error:
-            report(whole.problem(why(error)))
-    return turn
-
-
-def _collect(turn: Turn, whole: Piece, report: Report) -> None:
-    turn.has_response = True
-    try:
-        turn.events.extend(whole.elements())
-    except OF_A_RECORD as error:
-        report(whole.problem(f"{why(error)}; what stands before it goes in"))
-
-
-def _streamed(whole: Piece) -> Iterator[Piece]:
-    """The events in a captured stream of server-sent events, one in each `data:` line."""
-    at = 0
-    for index, line in enumerate(whole.text.split("\n")):
-        if line.startswith("data:"):
-            yield whole.part(at + len("data:"), at + len(line), str(index))
-        at += len(line) + 1
-
-
-FORMAT = Format(wants=lambda name: name.endswith((".json", ".sse")), read=read)
+FORMAT = Format(wants=lambda name: name.endswith(_SUFFIXES), read=read, version=VERSION)

@@ -2,27 +2,24 @@
 
 from typing import Any
 
-from runfold.domain.parts import DataPart, FilePart, Part, TextPart
+from runfold.domain.parts import DataPart, FilePart, Part, ReasoningPart, TextPart
 from runfold.domain.values import canonical, json_text, parse_json, same
 from runfold.errors import InvalidEvent
-from runfold.importers.ag_ui_shapes import Sent
 
 
-def words_of(sent: Sent) -> str:
-    """Return what a message of the client says, to find it in the history: of a tool's message, the id of its call."""
-    if sent.role == "tool":
-        return sent.tool_call_id
-    if sent.content is None:
-        return ""
-    return sent.content if isinstance(sent.content, str) else canonical({"content": sent.content})
+def words_of(parts: tuple[Part, ...]) -> str:
+    """What a message says, to find it in the history: its text, or all that it holds where that is more than text."""
+    if all(isinstance(part, TextPart | ReasoningPart) for part in parts):
+        return "".join(part.text for part in parts if isinstance(part, TextPart | ReasoningPart))
+    return canonical({"content": [part.model_dump(mode="json") for part in parts]})
 
 
-def parts_of(content: Any) -> tuple[Part, ...]:
+def parts_of(content: Any, role: str = "") -> tuple[Part, ...]:
     """A message's content as parts."""
     if content is None:
         return ()
     if isinstance(content, str):
-        return (TextPart(text=content),)
+        return (ReasoningPart(text=content) if role == "reasoning" else TextPart(text=content),)
     return tuple(_part(item) for item in content) if isinstance(content, list) else (DataPart(data=content),)
 
 
@@ -34,12 +31,18 @@ def _part(item: Any) -> Part:
             return FilePart(media_type=media_type, data=data, name=text_or_none(item.get("filename")))
         case {"type": "binary", "mimeType": str(media_type), "url": str(url)}:
             return FilePart(media_type=media_type, url=url, name=text_or_none(item.get("filename")))
+        case {
+            "type": "image" | "audio" | "video" | "document",
+            "source": {"value": str(value), "mimeType": str(media_type)} as source,
+        }:
+            is_url = source.get("type") == "url"
+            return FilePart(media_type=media_type, url=value if is_url else None, data=None if is_url else value)
         case _:
             return DataPart(data=item)
 
 
 def edited(payload: dict[str, Any], arguments_text: str | None) -> str | None:
-    """The arguments that a person gave in place of those asked for; None where they left them."""
+    """The arguments that were given in place of those asked for; None where they were left."""
     tool_call = payload.get("toolCall")
     given = payload.get("editedArgs", tool_call.get("arguments") if isinstance(tool_call, dict) else None)
     if arguments_text is None or given is None:

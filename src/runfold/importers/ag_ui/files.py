@@ -1,0 +1,244 @@
+"""The files of AG-UI: for each what it holds, requests of clients and runs in streams of events, and which run each is of.
+
+A file is read twice: once for what it says of itself, which is little, and again when its conversation is worked out.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from runfold.domain.values import canonical, digest
+from runfold.importers.ag_ui.shapes import Started, moment
+from runfold.importers.sources import OF_A_RECORD, Piece, Report, SourceFile, document, why
+from runfold.importers.tally import Note, Problem
+
+_TURN = re.compile(r"(?P<conversation>.+?)__Turn_(?P<number>\d+)")
+_PLACEHOLDER = re.compile(r"[A-Za-z]+_Id_\d+")
+"""What a test's snapshot has in place of an id: the first thread of any conversation is `thread_Id_1` there."""
+_TERMINAL = frozenset({"RUN_FINISHED", "RUN_ERROR"})
+_STREAM = ("data:", "event:", "id:", "retry:", ":")
+
+
+@dataclass(frozen=True)
+class TurnName:
+    """The turn of a conversation that a file's name says it is of."""
+
+    conversation: str
+    """The whole path, without the turn."""
+    number: int
+
+
+@dataclass(frozen=True)
+class Source:
+    """A client's request, or the events of one run, as it stands in a file."""
+
+    file: SourceFile
+    kind: Literal["request", "events"]
+    started: Started
+    """What it says of its thread and run."""
+    name: TurnName | None
+    digest: str
+    size: int
+    messages: int = 0
+    """How many the client sent."""
+    first: int = 0
+    """The first of the file's events that are this run's, and the one after the last."""
+    last: int = 0
+    marks: bytes = field(default=b"", repr=False)
+    """Eight bytes for each event: whether one stream begins as another does is seen by them."""
+
+    @property
+    def thread_id(self) -> str:
+        """The source's id of its thread; empty where it has none that tells it from others."""
+        return own_id(self.started.thread_id)
+
+    @property
+    def run_id(self) -> str:
+        """The source's id of its run; empty where it has none that tells it from others."""
+        return own_id(self.started.run_id)
+
+    @property
+    def at(self) -> datetime | None:
+        """When its run began, as its first event says."""
+        return moment(self.started.timestamp)
+
+    @property
+    def path(self) -> str:
+        """The whole path of its file; of standard input, which has none, what it holds."""
+        return self.digest if self.file.path is None else str(self.file.path.resolve()).removesuffix(".gz")
+
+    @property
+    def place(self) -> str:
+        """What tells it from others where its content has no ids: its conversation's path, or its file's."""
+        return self.name.conversation if self.name else self.path
+
+    @property
+    def title(self) -> str:
+        """What its conversation is called: as its files are."""
+        return Path(self.name.conversation if self.name else self.file.plain_name).name
+
+    @property
+    def former_name(self) -> str:
+        """How the first version of the importer named the conversation."""
+        if self.file.path is None:
+            return ""
+        folder = self.file.path.resolve().parent.name
+        match = _TURN.match(self.file.plain_name)
+        return f"{folder}/{match['conversation'] if match else self.file.plain_name}"
+
+
+def nobody(_: Problem | Note) -> None:
+    """What is wrong with a record is told when it is taken in, and not when files are looked through."""
+
+
+def own_id(text: str) -> str:
+    """An id of the source's; empty for a placeholder, which is the same in every conversation."""
+    return "" if _PLACEHOLDER.fullmatch(text) else text
+
+
+def sources_in(file: SourceFile, report: Report) -> list[Source]:
+    """What a file holds. What cannot be read is reported."""
+    try:
+        whole = document(file, nobody)
+    except OF_A_RECORD as error:
+        report(Problem(file.name, None, why(error)))
+        return []
+    if not whole.source.strip():
+        report(Problem(file.name, None, "is empty"))
+        return []
+    name = _turn_name(file)
+    if is_request(whole):
+        return [_request(file, whole, name)]
+    return list(_streams(file, whole, name, report))
+
+
+def is_request(whole: Piece) -> bool:
+    """Return whether a file is one object that is no event: then it is what a client sent."""
+    return whole.source.lstrip()[:1] == "{" and not _is_lines(whole)
+
+
+def events_in(whole: Piece, report: Report) -> Iterator[Piece]:
+    """The events of a file: a JSON array, one event a line, or a captured stream of server-sent events."""
+    start = whole.source.lstrip()
+    try:
+        if start[:1] == "[":
+            yield from whole.elements()
+        elif start.startswith(_STREAM):
+            yield from _streamed(whole)
+        elif start[:1] == "{":
+            yield from _lines(whole)
+        else:
+            report(whole.problem("is neither a RunAgentInput nor events of AG-UI"))
+    except OF_A_RECORD as error:
+        report(whole.problem(f"{why(error)}; what stands before it goes in"))
+
+
+def _turn_name(file: SourceFile) -> TurnName | None:
+    match = _TURN.match(file.plain_name)
+    if match is None or file.path is None:
+        return None
+    return TurnName(str(file.path.resolve().parent / match["conversation"]), int(match["number"]))
+
+
+def _request(file: SourceFile, whole: Piece, name: TurnName | None) -> Source:
+    started, messages = Started(), 0
+    try:
+        members = whole.members()
+        started = Started.model_validate({key: _value(members.get(key)) for key in ("threadId", "runId", "parentRunId")})
+        found = _value(members.get("messages"))
+        messages = len(found) if isinstance(found, list) else 0
+    except OF_A_RECORD:
+        started = Started()  # said again, with its place, when the request is taken in
+    return Source(file, "request", started, name, digest(_plain(whole)), file.size, messages)
+
+
+def _value(piece: Piece | None) -> Any:
+    try:
+        return None if piece is None else piece.value()
+    except OF_A_RECORD:
+        return None
+
+
+def _streams(file: SourceFile, whole: Piece, name: TurnName | None, report: Report) -> Iterator[Source]:
+    """The runs in a file of events: a run's events reach to where the next one starts."""
+    run = _OneRun(0)
+    for index, piece in enumerate(events_in(whole, report)):
+        here = _start_in(piece)
+        if here is not None and run.started is not None and (run.is_over or here.run_id != run.started.run_id):
+            yield run.source(file, name, index)
+            run = _OneRun(index)
+        run.take(piece, here)
+    if run.marks:
+        yield run.source(file, name, run.first + len(run.marks))
+
+
+class _OneRun:
+    """One run's events while a file is looked through."""
+
+    def __init__(self, first: int) -> None:
+        self.first = first
+        self.started: Started | None = None
+        self.is_over = False
+        self.marks: list[bytes] = []
+        self.size = 0
+
+    def take(self, piece: Piece, started: Started | None) -> None:
+        self.started = self.started or started
+        self.size += piece.end - piece.start
+        self.marks.append(hashlib.sha256(_plain(piece).encode("utf-8", "surrogatepass")).digest()[:8])
+        if any(f'"{name}"' in piece.source for name in _TERMINAL):
+            told = _value(piece)
+            self.is_over = self.is_over or (isinstance(told, dict) and told.get("type") in _TERMINAL)
+
+    def source(self, file: SourceFile, name: TurnName | None, last: int) -> Source:
+        marks = b"".join(self.marks)
+        told = self.started or Started()
+        return Source(file, "events", told, name, digest(marks.hex()), self.size, first=self.first, last=last, marks=marks)
+
+
+def _start_in(piece: Piece) -> Started | None:
+    told = _value(piece) if '"RUN_STARTED"' in piece.source else None
+    return _started(told) if isinstance(told, dict) and told.get("type") == "RUN_STARTED" else None
+
+
+def _plain(piece: Piece) -> str:
+    """The same for the same JSON, however it is spaced; its own text where it is none."""
+    try:
+        return canonical({"": piece.value()})
+    except OF_A_RECORD:
+        return piece.source
+
+
+def _started(told: dict[str, Any]) -> Started:
+    fields = {name: told.get(name) for name in ("threadId", "runId", "parentRunId")}
+    texts = {name: value for name, value in fields.items() if isinstance(value, str)}
+    return Started.model_validate({**texts, "timestamp": told.get("timestamp")})
+
+
+def _is_lines(whole: Piece) -> bool:
+    """Return whether a file that begins with an object holds events, one a line."""
+    line = whole.source.lstrip().partition("\n")[0]
+    told = _value(Piece(whole.file, line, 0, len(line), report=nobody)) if line.rstrip().endswith("}") else None
+    return isinstance(told, dict) and isinstance(told.get("type"), str)
+
+
+def _streamed(whole: Piece) -> Iterator[Piece]:
+    """The events in a captured stream of server-sent events, one in each `data:` line."""
+    at = 0
+    for index, line in enumerate(whole.text.split("\n")):
+        if line.startswith("data:") and line[len("data:") :].strip() not in {"", "[DONE]"}:
+            yield whole.part(at + len("data:"), at + len(line), str(index))
+        at += len(line) + 1
+
+
+def _lines(whole: Piece) -> Iterator[Piece]:
+    """The events of a file that has one a line."""
+    at = 0
+    for index, line in enumerate(whole.text.split("\n")):
+        if line.strip():
+            yield whole.part(at, at + len(line), str(index))
+        at += len(line) + 1

@@ -1,0 +1,186 @@
+"""What was said so far in an AG-UI conversation, and which of it a client repeats.
+
+Clients send the whole conversation again, or only what is new; with the agent's message ids, with their own, or with none;
+and put what the agent said under one id into one message. A message is known by its id, or else by its words; a tool call
+and its answer by the call's id, as often as it is used.
+"""
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from runfold.domain.parts import Part
+from runfold.ids import stable_id
+from runfold.importers.ag_ui.content import words_of
+from runfold.importers.ag_ui.shapes import Sent
+
+Span = tuple[int, ...]
+"""Places in the history."""
+_SPOKEN_TO = frozenset({"user", "system", "developer"})
+
+
+@dataclass
+class Call:
+    """A tool call on its way through the turns."""
+
+    id: str
+    name: str
+    arguments_text: str = ""
+    approval_id: str | None = None
+    approved_text: str | None = None
+    """What was allowed; None while nothing was."""
+    is_answered: bool = False
+
+
+@dataclass
+class Past:
+    """Something that was said: a message's words, a tool's answer, or that calls were made."""
+
+    role: str
+    parts: tuple[Part, ...] = ()
+    source_id: str = ""
+    message_id: str = ""
+    run_id: str = ""
+    call_id: str = ""
+    """Of a tool's message: the source's id of the call that it answers."""
+    is_partial: bool = False
+    """Whether its stream broke off."""
+
+    @property
+    def words(self) -> str:
+        """Return what it says."""
+        return words_of(self.parts)
+
+    def ids(self) -> tuple[str, ...]:
+        """What the source calls it, where that is known."""
+        return (self.source_id,) if self.source_id else ()
+
+    def is_made_of(self, source_id: str) -> bool:
+        """Whether its id here is made of this one: what was read from the ledger has no other."""
+        made = (stable_id("msg", self.run_id, source_id), stable_id("msg", self.run_id, "sent", source_id))
+        return bool(source_id) and self.message_id in made
+
+
+class History:
+    """All that was said, in order, and the calls by the source's ids, of which each may stand for several."""
+
+    def __init__(self) -> None:
+        self.said: list[Past] = []
+        self.calls: dict[str, list[Call]] = {}
+        self.answers: dict[str, list[int]] = {}
+        """The places of the answers to the calls of each id."""
+        self.spans: dict[tuple[str, ...], list[Span]] = {}
+        """Where something was said, in one message or in several under one id that follow each other in a run."""
+        self._under: dict[tuple[str, str, str], tuple[Span, Any]] = {}
+
+    def add(self, past: Past) -> Past:
+        """Something more was said."""
+        place = len(self.said)
+        self.said.append(past)
+        if past.call_id:
+            self.answers.setdefault(past.call_id, []).append(place)
+        elif past.parts:
+            self._index(past, place)
+        return past
+
+    def lengthen(self, past: Past, parts: tuple[Part, ...]) -> None:
+        """There is more of the last message under an id than its stream had."""
+        past.parts, past.is_partial = parts, False
+        (place,) = self.spans[(past.role, past.source_id)][-1]
+        self._note(past, (place,), hashlib.sha256(_raw(past.words)).hexdigest())
+
+    def call(self, source_id: str) -> Call | None:
+        """The call that an answer under this id is for: the oldest that has none, or else the latest."""
+        made = self.calls.get(source_id, [])
+        return next((call for call in made if not call.is_answered), made[-1] if made else None)
+
+    def latest(self, role: str, source_id: str) -> Past | None:
+        """The last message that the source calls so."""
+        found = self.spans.get((role, source_id)) if source_id else None
+        return self.said[found[-1][0]] if found else None
+
+    def _index(self, past: Past, place: int) -> None:
+        text = hashlib.sha256(_raw(past.words))
+        self._note(past, (place,), text.hexdigest())
+        if not past.source_id:
+            return
+        self.spans.setdefault((past.role, past.source_id), []).append((place,))
+        under = (past.run_id, past.role, past.source_id)
+        span, so_far = self._under.get(under, ((), hashlib.sha256()))
+        so_far.update(_raw(past.words))
+        self._under[under] = ((*span, place), so_far)
+        if span:
+            self._note(past, (*span, place), so_far.hexdigest())
+
+    def _note(self, past: Past, span: Span, words: str) -> None:
+        self.spans.setdefault(("words", past.role, words), []).append(span)
+        for known_as in past.ids():
+            self.spans.setdefault(("id", past.role, words, known_as), []).append(span)
+
+
+class Repeats:
+    """One list of messages that a client or a snapshot holds, against the history: what of it is new?"""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+        self._pointer = 0
+        self._claimed: set[int] = set()
+        self._calls: Counter[str] = Counter()
+        self._passed: Counter[tuple[str, ...]] = Counter()
+
+    def text(self, sent: Sent, parts: tuple[Part, ...]) -> Span:
+        """The places of the messages that this one repeats; none where it is new."""
+        words = hashlib.sha256(_raw(words_of(parts))).hexdigest()
+        span = self._first(("id", sent.role, words, sent.id), sent) if sent.id else ()
+        span = span or self._first(("words", sent.role, words), sent, self._pointer)
+        if span:
+            self._claim(span[0], *span)
+        return span
+
+    def call(self, source_id: str) -> bool:
+        """Whether a call is known: the first under an id is the first that was made under it, and so on."""
+        self._calls[source_id] += 1
+        return self._calls[source_id] <= len(self._history.calls.get(source_id, ()))
+
+    def answer(self, sent: Sent, parts: tuple[Part, ...]) -> bool:
+        """Whether a tool's answer is known. One that a call still waits for is not, unless it is word for word another's."""
+        source_id, words = sent.tool_call_id, words_of(parts)
+        known = [place for place in self._history.answers.get(source_id, ()) if place not in self._claimed]
+        same = [place for place in known if self._history.said[place].words == words]
+        if any(not call.is_answered for call in self._history.calls.get(source_id, ())):
+            known = same if self._calls[source_id] else []
+        found = next(iter(same if same and known else known), None)
+        if found is None:
+            return False
+        self._claim(found, found)
+        return True
+
+    def is_by_words_and_answered(self, span: Span, sent: Sent) -> bool:
+        """Whether only its words say that it is this message, and something came after that."""
+        said = self._history.said
+        if not span or any(sent.id in said[place].ids() or said[place].is_made_of(sent.id) for place in span):
+            return False
+        return any(past.role not in _SPOKEN_TO for past in said[span[-1] + 1 :])
+
+    def _claim(self, first: int, *places: int) -> None:
+        self._claimed.update(places)
+        self._pointer = max(self._pointer, first + 1)
+
+    def _first(self, key: tuple[str, ...], sent: Sent, least: int = 0) -> Span:
+        spans = self._history.spans.get(key, ())
+        while self._passed[key] < len(spans) and spans[self._passed[key]][0] in self._claimed:
+            self._passed[key] += 1
+        for span in spans[self._passed[key] :]:
+            if span[0] >= least and self._claimed.isdisjoint(span) and not self._is_anothers(span, sent, key):
+                return span
+        return ()
+
+    def _is_anothers(self, span: Span, sent: Sent, key: tuple[str, ...]) -> bool:
+        """Two messages of a person that have each an id of their own are two, whatever they say."""
+        past = self._history.said[span[0]]
+        return key[0] == "words" and sent.role == "user" and bool(sent.id) and bool(past.source_id) and past.source_id != sent.id
+
+
+def _raw(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")

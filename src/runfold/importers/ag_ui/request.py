@@ -1,0 +1,181 @@
+"""The client's side of an AG-UI turn: the messages it sends, the state, and its answers to interrupts."""
+
+from functools import partial
+from typing import Any
+
+from runfold.errors import InvalidEvent
+from runfold.importers.ag_ui.content import edited, parts_of, text_or_none
+from runfold.importers.ag_ui.conversation import AGENT, CLIENT, PERSON, Asked, Stage, TurnWriter
+from runfold.importers.ag_ui.history import Past, Repeats
+from runfold.importers.ag_ui.shapes import Request, Resume, Sent
+from runfold.importers.sources import shaped
+
+_ACTORS = {"user": PERSON, "assistant": AGENT, "reasoning": AGENT}
+
+
+class RequestPlan:
+    """A request → commands."""
+
+    def __init__(self, turn: TurnWriter, about: dict[str, Any]) -> None:
+        self.turn = turn
+        self.talk = turn.talk
+        self.about = about
+        """What tells of the run: its ids in the source."""
+        self.resumed: list[str] = []
+        """The runs that this one resumes: they end once it has used what was granted to them."""
+
+    def plan(self, request: Request, parent: str | None) -> None:
+        """Votes on what was asked, the run, the state, and the messages that are new."""
+        resumes = request.resume or ()
+        for index, raw in enumerate(resumes):
+            self.turn.guard(partial(self._vote, raw, index))
+        self._begin(request, parent)
+        if request.state is not None and request.state not in ({}, self.talk.state):
+            self.turn.set_state(request.state, self.turn.as_actor(CLIENT))
+        self.repeat(request.messages, "sent", is_whole=bool(resumes))
+
+    def conclude(self) -> None:
+        """The runs that were resumed have done their part."""
+        for run_id in self.resumed:
+            if not any(asked.run_id == run_id for asked in self._open()):
+                self._complete(run_id)
+
+    def repeat(self, messages: tuple[Any, ...], *words: str, is_whole: bool, open_ids: frozenset[str] = frozenset()) -> None:
+        """Messages of the client or of a snapshot: those of the history, and new ones.
+
+        A list that is not whole may be only what is new: then its last message is new where only its words are in the history.
+        """
+        repeats = Repeats(self.talk.history)
+        for index, raw in enumerate(messages):
+            is_last = index == len(messages) - 1 and not is_whole
+            self.turn.guard(partial(self._take, repeats, raw, index, words, is_last, open_ids))
+
+    def _begin(self, request: Request, parent: str | None) -> None:
+        turn, talk, before = self.turn, self.talk, self.talk.last
+        parent = before if parent is None else parent
+        kind = "resumes" if request.resume else "continues" if parent == before else "branches"
+        sent = {"tools": list(request.tools or ()), "context": list(request.context or ())}
+        asked: dict[str, Any] = {} if parent is None else {"kind": kind, "auto_deny": True}
+        withdrawn = self._withdrawn(parent) if kind == "continues" else []
+
+        def begin(stage: Stage) -> None:
+            if turn.run_id not in stage.recording.known.runs and parent is not None and withdrawn:
+                stage.source_run(parent).end()
+            stage.source_runs[turn.run_id] = stage.recording.source_run(
+                turn.run_id,
+                parent=None if parent is None else stage.source_run(parent).first_id,
+                input={name: value for name, value in sent.items() if value},
+                metadata={name: value for name, value in self.about.items() if value},
+                **turn.as_actor(CLIENT),
+                **asked,
+            )
+
+        turn.do(begin)
+        talk.counts.runs += 1
+        talk.last = turn.run_id
+        talk.runs.add(turn.run_id)
+
+    def _withdrawn(self, run_id: str | None) -> list[str]:
+        """What a run waits for, and no longer does once it is continued in place of an answer."""
+        found = [asked.approval_id for asked in self._open() if asked.run_id == run_id]
+        for waiting in (self.talk.asked, self.talk.asked_before):
+            for key in [key for key, asked in waiting.items() if asked.approval_id in found]:
+                del waiting[key]
+        return found
+
+    def _open(self) -> list[Asked]:
+        return [*self.talk.asked.values(), *self.talk.asked_before.values()]
+
+    def _vote(self, raw: Any, index: int) -> None:
+        resume = shaped(Resume, raw, f"resume.{index}")
+        asked = self.talk.take_asked(resume.interrupt_id)
+        if asked is None:
+            if self.talk.answered.get(resume.interrupt_id) != raw:
+                self.turn.refuse_later("resume", f"no open interrupt has the id {resume.interrupt_id!r}")
+            return
+        self.talk.answered[resume.interrupt_id] = raw
+        if asked.run_id not in self.resumed:
+            self.resumed.append(asked.run_id)
+        payload = resume.payload if isinstance(resume.payload, dict) else {"payload": resume.payload}
+        if resume.status == "cancelled" or payload.get("approved") is False:
+            self._deny(resume, asked, payload)
+        else:
+            self._grant(asked, payload)
+
+    def _deny(self, resume: Resume, asked: Asked, payload: dict[str, Any]) -> None:
+        is_cancelled = resume.status == "cancelled"
+        reason = "cancelled by the client" if is_cancelled else text_or_none(payload.get("reason"))
+        envelope = self.turn.as_actor(CLIENT if is_cancelled else PERSON)
+        self.turn.do(lambda stage: stage.recording.batch.approval(asked.approval_id).deny(reason, **envelope))
+
+    def _grant(self, asked: Asked, payload: dict[str, Any]) -> None:
+        began_at, envelope = self.turn.began_at, self.turn.as_actor(PERSON)
+        if asked.expires_at is not None and began_at is not None and began_at >= asked.expires_at:
+            self._expire(asked)
+            return
+        text = edited(payload, asked.call.arguments_text if asked.call else None)
+        if asked.call is not None:
+            asked.call.approved_text = text or asked.call.arguments_text
+        self.turn.do(
+            lambda stage: stage.recording.batch.approval(asked.approval_id).grant(arguments=text, response=payload, **envelope)
+        )
+
+    def _expire(self, asked: Asked) -> None:
+        """An answer that came too late by the clock of those who asked."""
+        expires_at = asked.expires_at
+        envelope = self.turn.as_actor(CLIENT)
+        self.turn.do(lambda stage: stage.recording.batch.approval(asked.approval_id).expire(**envelope))
+        raise InvalidEvent(
+            "resume", f"answers an interrupt that had expired at {expires_at:%Y-%m-%dT%H:%M:%SZ}; nothing is granted"
+        )
+
+    def _complete(self, run_id: str) -> None:
+        self.turn.do(lambda stage: (run := stage.source_run(run_id).end()) is not None and run.complete(actor=AGENT))
+
+    def _take(
+        self, repeats: Repeats, raw: Any, index: int, words: tuple[str, ...], is_last: bool, open_ids: frozenset[str]
+    ) -> None:
+        sent = shaped(Sent, raw, f"messages.{index}")
+        if sent.id and sent.id in open_ids:
+            return
+        parts = parts_of(sent.content, sent.role)
+        if sent.role == "tool":
+            self._answer(repeats, sent, parts, words, index)
+            return
+        if sent.content == "" and sent.role in {"assistant", "reasoning"}:
+            parts = ()
+        new_calls = [made for made in sent.tool_calls or () if not repeats.call(made.id)]
+        span = repeats.text(sent, parts) if parts else ()
+        if span and is_last and sent.role == "user" and repeats.is_by_words_and_answered(span, sent):
+            span = ()
+        if not new_calls and (span or (not parts and sent.role in {"assistant", "reasoning"})):
+            return
+        if not span and not new_calls and self._is_longer(sent, parts):
+            return
+        past = self._new(sent, () if span else parts, words, index)
+        envelope = self.turn.as_actor(_ACTORS.get(sent.role, CLIENT))
+        self.turn.say(past, envelope)
+        for made in new_calls:
+            self.turn.call(made.id, made.function.name, made.function.arguments, past.message_id, envelope)
+
+    def _answer(self, repeats: Repeats, sent: Sent, parts: tuple[Any, ...], words: tuple[str, ...], index: int) -> None:
+        if repeats.answer(sent, parts):
+            return
+        call, envelope = self.talk.history.call(sent.tool_call_id), self.turn.as_actor(CLIENT)
+        past = self._new(sent, parts, words, index)
+        past.call_id = sent.tool_call_id
+        self.turn.say(past, envelope, call)
+        self.turn.answer(call, sent.tool_call_id, sent.content, sent.error, envelope)
+
+    def _new(self, sent: Sent, parts: tuple[Any, ...], words: tuple[str, ...], index: int) -> Past:
+        known_as = ("sent", sent.id) if sent.id else (*words, str(index))
+        message_id = self.turn.numbered("msg", *known_as)
+        return Past(sent.role, parts, sent.id, message_id, self.turn.run_id)
+
+    def _is_longer(self, sent: Sent, parts: tuple[Any, ...]) -> bool:
+        """Whether the client has more of a message than the stream that broke off: then that is what it says."""
+        known = self.talk.history.latest(sent.role, sent.id)
+        if known is None or not known.is_partial or not isinstance(sent.content, str) or not sent.content.startswith(known.words):
+            return False
+        self.talk.history.lengthen(known, parts)
+        return True

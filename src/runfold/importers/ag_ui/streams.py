@@ -1,0 +1,183 @@
+"""What streams in pieces: the agent's texts, its reasoning and its tool calls, from their start to their end.
+
+A piece that says all of it itself (a chunk) opens what it names, and goes on with what is open where it names nothing. What a
+chunk has opened is closed by any other event.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from runfold.commands.caller import Envelope
+from runfold.domain.parts import Part, ReasoningPart, TextPart
+from runfold.errors import InvalidEvent
+from runfold.importers.ag_ui.content import same_json
+from runfold.importers.ag_ui.conversation import TurnWriter
+from runfold.importers.ag_ui.history import Call, Past
+from runfold.importers.ag_ui.shapes import AgUiEvent
+
+Kind = Literal["text", "reasoning", "call"]
+NOT_STARTED = "pieces of messages that were not started, taken as their start"
+AGAIN = "calls announced again as they were approved, which are one call"
+
+
+@dataclass
+class Opened:
+    """A text or call that has begun."""
+
+    kind: Kind
+    source_id: str
+    role: str = ""
+    name: str = ""
+    parent_id: str = ""
+    deltas: list[str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """Return what there is of it."""
+        return "".join(self.deltas)
+
+
+@dataclass
+class _Group:
+    """The message that tool calls belong to."""
+
+    parent_id: str
+    message_id: str
+
+
+class Streams:
+    """The texts and calls of one run's events → commands."""
+
+    def __init__(self, turn: TurnWriter) -> None:
+        self.turn = turn
+        self._open: dict[tuple[Kind, str], Opened] = {}
+        self._chunk: Opened | None = None
+        """What chunks are adding to."""
+        self._group: _Group | None = None
+        self._said: dict[str, _Group] = {}
+        """This run's messages by the source's id: a call may name one as its own."""
+
+    @property
+    def open_ids(self) -> frozenset[str]:
+        """The ids of the messages that are not complete."""
+        return frozenset(source_id for kind, source_id in self._open if kind != "call" and source_id)
+
+    def take(self, event: AgUiEvent, kind: Kind, phase: str, envelope: Envelope) -> None:
+        """Take in a piece. Raises InvalidEvent for what does not fit."""
+        source_id = event.tool_call_id if kind == "call" else event.message_id
+        if phase == "CHUNK":
+            opened = self._chunked(event, kind, source_id, envelope)
+        else:
+            self.close_chunk(envelope)
+            opened = self._opened(event, kind, source_id, phase == "START")
+        if event.delta is not None:
+            opened.deltas.append(_string(event.delta))
+        if phase == "END":
+            self._end(opened, envelope)
+
+    def close_chunk(self, envelope: Envelope) -> None:
+        """Another event came: what chunks were adding to is complete."""
+        if (chunk := self._chunk) is not None:
+            self._chunk = None
+            self._end(chunk, envelope)
+
+    def finish(self, envelope: Envelope) -> None:
+        """The run is over: what was begun and not ended is taken as far as it came."""
+        self._chunk = None
+        for opened in list(self._open.values()):
+            self._end(opened, envelope)
+
+    def break_off(self, envelope: Envelope) -> None:
+        """The events end before the run does. Texts are taken as far as they came; of a call it is not said what it asks."""
+        self._chunk = None
+        for opened in list(self._open.values()):
+            if opened.kind == "call":
+                self.turn.report(self.turn.at.note("tool calls whose arguments had not all come when the events broke off"))
+            elif opened.text:
+                self._end(opened, envelope, is_partial=True)
+
+    def end_call(self, source_id: str, envelope: Envelope) -> None:
+        """A call is answered: so it was complete."""
+        if (opened := self._open.get(("call", source_id))) is not None:
+            self._end(opened, envelope)
+        self._group = None
+
+    def _chunked(self, event: AgUiEvent, kind: Kind, source_id: str, envelope: Envelope) -> Opened:
+        chunk = self._chunk
+        if chunk is not None and chunk.kind == kind and source_id in {"", chunk.source_id}:
+            return chunk
+        self.close_chunk(envelope)
+        if (kind, source_id) in self._open:
+            return self._open[kind, source_id]
+        self._chunk = self._opened(event, kind, source_id, is_start=bool(source_id))
+        return self._chunk
+
+    def _opened(self, event: AgUiEvent, kind: Kind, source_id: str, is_start: bool) -> Opened:
+        if found := self._open.get((kind, source_id)):
+            return found
+        if kind == "call" and not event.tool_call_name:
+            fact = f"is missing where the call {source_id!r} starts" if is_start else f"is missing: {source_id!r} was not started"
+            raise InvalidEvent("toolCallName", fact)
+        if not is_start and (source_id or kind == "text"):
+            self.turn.report(self.turn.at.note(NOT_STARTED))
+        role = "reasoning" if kind == "reasoning" else event.role or "assistant"
+        opened = Opened(kind, source_id, role, event.tool_call_name, event.parent_message_id)
+        self._open[kind, source_id] = opened
+        return opened
+
+    def _end(self, opened: Opened, envelope: Envelope, *, is_partial: bool = False) -> None:
+        del self._open[opened.kind, opened.source_id]
+        if opened.kind == "call":
+            self._end_call(opened, envelope)
+        else:
+            self._end_text(opened, envelope, is_partial)
+
+    def _end_text(self, opened: Opened, envelope: Envelope, is_partial: bool) -> None:
+        part: Part = ReasoningPart(text=opened.text) if opened.kind == "reasoning" else TextPart(text=opened.text)
+        if opened.role == "user" and self._is_echo(opened, part):
+            return
+        message_id = self.turn.numbered("msg", opened.source_id)
+        past = Past(opened.role, (part,), opened.source_id, message_id, self.turn.run_id, is_partial=is_partial)
+        self.turn.say(past, envelope)
+        self._group = None
+        if opened.source_id:
+            self._said[opened.source_id] = _Group(opened.source_id, message_id)
+
+    def _is_echo(self, opened: Opened, part: Part) -> bool:
+        """Whether the agent's side only gives back what the client said."""
+        known = self.turn.talk.history.latest("user", opened.source_id)
+        return known is not None and known.parts == (part,)
+
+    def _end_call(self, opened: Opened, envelope: Envelope) -> None:
+        source_id, name, text = opened.source_id, opened.name, opened.text
+        known = self.turn.talk.history.call(source_id)
+        if known is not None and known.name == name and known.approved_text is not None and not known.is_answered:
+            self._use_approval(known, known.approved_text, text, envelope)
+            return
+        group = self._group_of(opened.parent_id, source_id, envelope)
+        self.turn.call(source_id, name, text, group.message_id, envelope)
+
+    def _use_approval(self, call: Call, approved: str, text: str, envelope: Envelope) -> None:
+        if not same_json(text, approved):
+            raise InvalidEvent("delta", f"{call.name} is called with other arguments than were approved")
+        self.turn.report(self.turn.at.note(AGAIN))
+        key, approval_id = self.turn.id("exec", call.id), call.approval_id or ""
+        self.turn.do(lambda stage: stage.recording.batch.approval(approval_id).consume(approved, execution_key=key, **envelope))
+
+    def _group_of(self, parent_id: str, source_id: str, envelope: Envelope) -> _Group:
+        """The message that a call belongs to: the one it names, that of the call before it, or a new one."""
+        if parent_id in self._said:
+            return self._said[parent_id]
+        if self._group is None or self._group.parent_id != parent_id:
+            message_id = self.turn.numbered("msg", parent_id or source_id)
+            self._group = _Group(parent_id, message_id)
+            self.turn.say(Past("assistant", (), parent_id, message_id, self.turn.run_id), envelope)
+            if parent_id:
+                self._said[parent_id] = self._group
+        return self._group
+
+
+def _string(delta: Any) -> str:
+    if not isinstance(delta, str):
+        raise InvalidEvent("delta", f"is {type(delta).__name__}, not text")
+    return delta
