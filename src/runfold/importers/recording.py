@@ -78,6 +78,7 @@ class ImportedBefore:
     def take_in(self, recorded: Recorded) -> None:
         """Note what an event tells."""
         run_id, event = recorded.stream, recorded.event
+        self.states[run_id] += isinstance(event, StateSnapshotTaken | StatePatched)
         match event:
             case RunCreated():
                 self.runs.add(run_id)
@@ -106,8 +107,6 @@ class ImportedBefore:
                 self.home[event.decision_id] = run_id
             case OutcomeRecorded():
                 self.scored.add(event.decision_id)
-            case StateSnapshotTaken() | StatePatched():
-                self.states[run_id] += 1
             case UsageRecorded():
                 self.home[event.usage_id] = run_id
             case ContextCompacted():

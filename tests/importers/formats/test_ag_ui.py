@@ -227,7 +227,7 @@ def test_raw_and_custom_events_are_activities_and_images_are_files(ledger: Ledge
     image = {"type": "binary", "mimeType": "image/png", "data": "iVBORw0KGgo="}
     raw = {"type": "RAW", "event": {"n": 1}, "source": "usage"}
     chat.turn([STARTED, raw, FINISHED], {"role": "user", "content": [{"type": "text", "text": "What?"}, image]})
-    assert importing("ag-ui", chat.folder).messages == 1
+    assert importing("ag-ui", chat.folder).messages == 2
     asked, activity = the_thread(ledger).messages()
     assert asked.content[1] == FilePart(media_type="image/png", data="iVBORw0KGgo=")
     assert (activity.role, activity.activity_type) == ("activity", "RAW")
@@ -287,10 +287,10 @@ def test_bad_events_are_named_and_the_rest_goes_in(ledger: Ledger, importing: Im
     chat.turn([STARTED, *bad, *text("m1", "Still here"), FINISHED], user("Hi"), {"role": "stranger"})
     tally = importing("ag-ui", chat.folder)
     assert sorted(problem.reason.partition(":")[0] for problem in tally.problems) == [
+        "5.type",
         "delta",
-        "messages.0.role",
+        "messages.1.role",
         "toolCallId",
-        "type",
     ]
     assert {note.kind for note in tally.notes} >= {"events of type 'DANCE', which AG-UI does not have", NOT_STARTED}
     assert [said for said in words(ledger) if said[0] == "assistant"] == [("assistant", "x"), ("assistant", "Still here")]

@@ -126,7 +126,7 @@ class Answer:
         kind = event.activity_type if is_message and event.activity_type else event.type
         parts = (DataPart(data=event.content if is_message else piece.value(), name=kind),)
         message_id, turn = self.turn.numbered("msg", kind, event.message_id), self.turn
-        self.talk.counts.messages += is_message
+        self.talk.counts.messages += 1
         turn.do(
             lambda stage: turn.source_run(stage).add_message(
                 "activity", parts, message_id=message_id, activity_type=kind, **envelope

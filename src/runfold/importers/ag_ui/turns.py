@@ -6,7 +6,7 @@
   began, and that run `resumes` this one, which ends with that turn. A call that the resumed run announces again, as it was
   approved, is the same call: with it the approval is used.
 - What has no place of its own here (`RAW`, `CUSTOM`, sub-agents, encrypted reasoning, changes of activities) is kept whole, as a
-  message of role `activity`, and is not counted as a message.
+  message of role `activity`.
 - `rawEvent` says what its event says in a framework's words, and is not kept.
 - A run ends where an event says so. One of which there is no end, or no response at all, goes on.
 """
