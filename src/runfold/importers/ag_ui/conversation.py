@@ -146,11 +146,14 @@ class TurnWriter:
         self.talk.counts.messages += 1
         self.talk.history.add(past)
         call_id = call.id if call else None
-        self.do(
-            lambda stage: self.source_run(stage).add_message(
-                past.role, past.parts, message_id=past.message_id, tool_call_id=call_id, **envelope
-            )
-        )
+
+        def add(stage: Stage) -> None:
+            if not past.is_void:
+                self.source_run(stage).add_message(
+                    past.role, past.parts, message_id=past.message_id, tool_call_id=call_id, **envelope
+                )
+
+        self.do(add)
         return past
 
     def call(self, source_id: str, name: str, text: str, message_id: str, envelope: Envelope) -> None:

@@ -46,6 +46,10 @@ class Past:
     """Of a tool's message: the source's id of the call that it answers."""
     is_partial: bool = False
     """Whether its stream broke off."""
+    is_void: bool = False
+    """Whether its stream broke off before it said anything."""
+    place: int = 0
+    """Where in the history it stands."""
 
     @property
     def words(self) -> str:
@@ -76,19 +80,23 @@ class History:
 
     def add(self, past: Past) -> Past:
         """Something more was said."""
-        place = len(self.said)
+        past.place = len(self.said)
         self.said.append(past)
         if past.call_id:
-            self.answers.setdefault(past.call_id, []).append(place)
+            self.answers.setdefault(past.call_id, []).append(past.place)
         elif past.parts:
-            self._index(past, place)
+            self._index(past, past.place)
         return past
+
+    def complete(self, past: Past, parts: tuple[Part, ...]) -> None:
+        """A message that had begun has said this."""
+        past.parts = parts
+        self._index(past, past.place)
 
     def lengthen(self, past: Past, parts: tuple[Part, ...]) -> None:
         """There is more of the last message under an id than its stream had."""
         past.parts, past.is_partial = parts, False
-        (place,) = self.spans[(past.role, past.source_id)][-1]
-        self._note(past, (place,), hashlib.sha256(_raw(past.words)).hexdigest())
+        self._note(past, (past.place,), hashlib.sha256(_raw(past.words)).hexdigest())
 
     def call(self, source_id: str) -> Call | None:
         """The call that an answer under this id is for: the oldest that has none, or else the latest."""

@@ -1,6 +1,6 @@
 """What streams in pieces: the agent's texts, its reasoning and its tool calls, from their start to their end.
 
-A piece that says all of it itself (a chunk) opens what it names, and goes on with what is open where it names nothing. What a
+A message stands where it began. A piece that says all of it itself (a chunk) opens what it names, and goes on with what is open where it names nothing. What a
 chunk has opened is closed by any other event.
 """
 
@@ -30,6 +30,8 @@ class Opened:
     name: str = ""
     parent_id: str = ""
     deltas: list[str] = field(default_factory=list)
+    past: Past | None = None
+    """Its place in the conversation, which is where it began."""
 
     @property
     def text(self) -> str:
@@ -69,7 +71,7 @@ class Streams:
             opened = self._chunked(event, kind, source_id, envelope)
         else:
             self.close_chunk(envelope)
-            opened = self._opened(event, kind, source_id, phase == "START")
+            opened = self._opened(event, kind, source_id, envelope, is_start=phase == "START")
         if event.delta is not None:
             opened.deltas.append(_string(event.delta))
         if phase == "END":
@@ -93,7 +95,7 @@ class Streams:
         for opened in list(self._open.values()):
             if opened.kind == "call":
                 self.turn.report(self.turn.at.note("tool calls whose arguments had not all come when the events broke off"))
-            elif opened.text:
+            else:
                 self._end(opened, envelope, is_partial=True)
 
     def end_call(self, source_id: str, envelope: Envelope) -> None:
@@ -109,10 +111,10 @@ class Streams:
         self.close_chunk(envelope)
         if (kind, source_id) in self._open:
             return self._open[kind, source_id]
-        self._chunk = self._opened(event, kind, source_id, is_start=bool(source_id))
+        self._chunk = self._opened(event, kind, source_id, envelope, is_start=bool(source_id))
         return self._chunk
 
-    def _opened(self, event: AgUiEvent, kind: Kind, source_id: str, is_start: bool) -> Opened:
+    def _opened(self, event: AgUiEvent, kind: Kind, source_id: str, envelope: Envelope, *, is_start: bool) -> Opened:
         if found := self._open.get((kind, source_id)):
             return found
         if kind == "call" and not event.tool_call_name:
@@ -123,7 +125,16 @@ class Streams:
         role = "reasoning" if kind == "reasoning" else event.role or "assistant"
         opened = Opened(kind, source_id, role, event.tool_call_name, event.parent_message_id)
         self._open[kind, source_id] = opened
+        if kind != "call" and role != "user":
+            opened.past = self._begin(opened, envelope)
         return opened
+
+    def _begin(self, opened: Opened, envelope: Envelope) -> Past:
+        message_id = self.turn.numbered("msg", opened.source_id)
+        self._group = None
+        if opened.source_id:
+            self._said[opened.source_id] = _Group(opened.source_id, message_id)
+        return self.turn.say(Past(opened.role, (), opened.source_id, message_id, self.turn.run_id), envelope)
 
     def _end(self, opened: Opened, envelope: Envelope, *, is_partial: bool = False) -> None:
         del self._open[opened.kind, opened.source_id]
@@ -134,14 +145,13 @@ class Streams:
 
     def _end_text(self, opened: Opened, envelope: Envelope, is_partial: bool) -> None:
         part: Part = ReasoningPart(text=opened.text) if opened.kind == "reasoning" else TextPart(text=opened.text)
-        if opened.role == "user" and self._is_echo(opened, part):
+        if opened.past is None and self._is_echo(opened, part):
             return
-        message_id = self.turn.numbered("msg", opened.source_id)
-        past = Past(opened.role, (part,), opened.source_id, message_id, self.turn.run_id, is_partial=is_partial)
-        self.turn.say(past, envelope)
-        self._group = None
-        if opened.source_id:
-            self._said[opened.source_id] = _Group(opened.source_id, message_id)
+        past = opened.past or self._begin(opened, envelope)
+        past.is_partial = is_partial
+        past.is_void = is_partial and not opened.text
+        self.turn.talk.counts.messages -= past.is_void
+        self.turn.talk.history.complete(past, (part,))
 
     def _is_echo(self, opened: Opened, part: Part) -> bool:
         """Whether the agent's side only gives back what the client said."""
