@@ -1,7 +1,7 @@
 """What streams in pieces: the agent's texts, its reasoning and its tool calls, from their start to their end.
 
-A message stands where it began. A piece that says all of it itself (a chunk) opens what it names, and goes on with what is open where it names nothing. What a
-chunk has opened is closed by any other event.
+A message stands where it began. A piece that says all of it itself (a chunk) opens what it names, and goes on with what is open
+where it names nothing. What a chunk has opened is closed by any other event.
 """
 
 from dataclasses import dataclass, field
