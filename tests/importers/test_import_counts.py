@@ -171,6 +171,12 @@ def test_usage_and_cost_of_both_sides_are_told_apart(imported: Imported) -> None
     assert abs(costs["gpt-4o", "user_simulator"] - Decimal(str(said["user"]))) < a_rounding
 
 
+def test_no_cost_claims_to_be_the_providers_where_the_source_added_it_up_itself(imported: Imported) -> None:
+    costs = [recorded.event for recorded in imported.ledger.subscribe(types=["usage.cost_reported"], follow=False)]
+    assert len(costs) > 9000
+    assert {cost.source for cost in costs if isinstance(cost, CostReported)} == {"local"}
+
+
 def test_every_trial_is_tagged_with_its_task(imported: Imported) -> None:
     tasks = {
         recorded.context.goal_id

@@ -165,6 +165,31 @@ def test_costs_are_decimals_and_the_sources_figure_is_kept(ledger: Ledger, impor
 
 
 @pytest.mark.parametrize(
+    ("cost", "usage", "amounts"),
+    [
+        (0.0, {"prompt_tokens": 7, "completion_tokens": 3}, []),  # no price was found
+        (0, {"prompt_tokens": 7}, []),
+        (0.0, {"prompt_tokens": 0, "completion_tokens": 0}, [Decimal(0)]),
+        (0.0, None, [Decimal(0)]),  # words that no model was asked for
+        (0.25, {"prompt_tokens": 7, "completion_tokens": 3}, [Decimal("0.25")]),
+        (None, {"prompt_tokens": 7, "completion_tokens": 3}, []),
+    ],
+)
+def test_a_cost_is_the_benchmarks_own_sum_and_nought_for_tokens_is_no_cost(
+    ledger: Ledger, importing: Importing, file: Path, cost: float | None, usage: dict[str, int] | None, amounts: list[Decimal]
+) -> None:
+    importing("tau2", write(file, {"id": "s", "task_id": "7", "messages": [said("assistant", "Hi!", cost=cost, usage=usage)]}))
+    reported = [item.event for item in ledger.events(types=["usage.cost_reported"])]
+    assert [(event.amount, event.source) for event in reported if isinstance(event, CostReported)] == [
+        (amount, "local") for amount in amounts
+    ]
+    used = [item.event for item in ledger.events(types=["usage.recorded"])]
+    assert [event.raw for event in used if isinstance(event, UsageRecorded)] == (
+        [] if usage is None else [usage if cost is None else {**usage, "cost": cost}]
+    )
+
+
+@pytest.mark.parametrize(
     ("written", "kept"), [(0.0, "0"), (0.0010199999999999999, "0.00102"), (1e-07, "0.0000001"), (2.5, "2.5")]
 )
 def test_money_is_written_out(written: float, kept: str) -> None:
@@ -282,4 +307,4 @@ def test_a_trial_has_its_task_as_goal_and_its_customers_cost(ledger: Ledger, imp
     assert (goal.id, goal.description) == ("task:3", "Book a flight.")
     (cost,) = (item.event for item in ledger.events(types=["usage.cost_reported"]))
     assert isinstance(cost, CostReported)
-    assert (cost.amount, cost.node_id) == (Decimal("0.25"), "user_simulator")
+    assert (cost.amount, cost.node_id, cost.source) == (Decimal("0.25"), "user_simulator", "local")

@@ -2,8 +2,9 @@
 
 A trial is a thread with one run, tagged with its task as the run's goal. A score is the outcome of one decision, to solve
 the task: a reward below 1 is a failed outcome of a completed run, not a failed run. The agent's usage and the simulated
-user's are told apart by `node_id`. A result belongs to the open call whose id it names, or else to the oldest open one:
-ids repeat, and may be empty.
+user's are told apart by `node_id`. Costs are the benchmark's own sums, so their source is `local`; it writes 0 where it found no
+price, so a cost of 0 with tokens is not known, and only `raw` keeps it. A result belongs to the open call whose id it
+names, or else to the oldest open one: ids repeat, and may be empty.
 """
 
 import re
@@ -23,6 +24,10 @@ from runfold.importers.tally import Problem, Tally
 
 T = TypeVar("T")
 
+VERSION = 2
+"""Of the importers of both benchmarks: since the second, costs are `local`."""
+_SCHEME = f"version {VERSION}"
+"""Part of every id."""
 AGENT, USER = "agent", "user_simulator"
 _PLAIN = re.compile(r"[A-Za-z0-9_:-]{1,200}")
 ATTEMPT = {"id": "attempt", "description": "work on the task in a conversation, with the tools there are"}
@@ -84,6 +89,11 @@ class Trial:
     @property
     def thread_id(self) -> str:
         """The same for the same trial, always."""
+        return stable_id("thread", self.format, _SCHEME, self.id)
+
+    @property
+    def first_version_thread_id(self) -> str:
+        """The thread that the importer's first version made of it."""
         return stable_id("thread", self.format, self.id)
 
     @property
@@ -119,7 +129,7 @@ class _Recorder:
         self.decision_id = self.id("dec", "solve")
 
     def id(self, prefix: str, *words: object) -> str:
-        return stable_id(prefix, self.trial.format, self.trial.id, *(str(word) for word in words))
+        return stable_id(prefix, self.trial.format, _SCHEME, self.trial.id, *(str(word) for word in words))
 
     def record(self) -> None:
         trial = self.trial
@@ -210,10 +220,10 @@ class _Recorder:
                 raw=raw,
                 **envelope,
             )
-        if said.cost is not None:
+        if said.cost is not None and not (said.cost == 0 and (said.input_tokens or said.output_tokens)):
             cost_id = self.id("cost", index)
             self.source_run.run(cost_id).report_cost(
-                money(said.cost), usage_id=usage_id, model=model, node_id=who, cost_id=cost_id, **envelope
+                money(said.cost), source="local", usage_id=usage_id, model=model, node_id=who, cost_id=cost_id, **envelope
             )
 
     def _decide(self) -> None:
@@ -242,7 +252,9 @@ class _Recorder:
             )
         if trial.user_cost is not None:
             cost_id = self.id("cost", "user")
-            self.source_run.run(cost_id).report_cost(money(trial.user_cost), node_id=USER, cost_id=cost_id, **envelope)
+            self.source_run.run(cost_id).report_cost(
+                money(trial.user_cost), source="local", node_id=USER, cost_id=cost_id, **envelope
+            )
         run_to_end = self.source_run.end()
         if run_to_end is None:
             return
@@ -273,7 +285,10 @@ def reader(trials_of: Callable[[SourceFile, Report], Iterator[Trial]]) -> Read:
             for index, trial in enumerate(trials):
                 share = file.size * (index + 1) // len(trials) - file.size * index // len(trials)
                 source = digest(trial.piece.source)
-                yield SourceThread(trial.thread_id, trial.title, source, (trial.id,), share, trial.counts(), trial.record)
+                replaced = (trial.first_version_thread_id,)
+                yield SourceThread(
+                    trial.thread_id, trial.title, source, (trial.id,), share, trial.counts(), trial.record, replaced
+                )
 
     return read
 

@@ -14,7 +14,7 @@ from pydantic import Field
 from runfold.errors import InvalidEvent
 from runfold.importers.format import Format
 from runfold.importers.sources import OF_A_RECORD, Piece, Report, Shape, SourceFile, document, why
-from runfold.importers.trials import AGENT, Called, Said, Trial, each, reader
+from runfold.importers.trials import AGENT, VERSION, Called, Said, Trial, each, reader
 
 _STOP_REASONS = {"user_stop": "end_turn", "agent_stop": "end_turn", "max_steps": "max_steps"}
 
@@ -166,4 +166,4 @@ def _utc(moment: datetime | None) -> datetime | None:
     return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-FORMAT = Format(wants=lambda name: name.endswith(".json"), read=reader(_trials))
+FORMAT = Format(wants=lambda name: name.endswith(".json"), read=reader(_trials), version=VERSION)

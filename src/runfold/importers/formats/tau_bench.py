@@ -14,7 +14,7 @@ from runfold.errors import InvalidEvent
 from runfold.ids import stable_id
 from runfold.importers.format import Format
 from runfold.importers.sources import Piece, Report, Shape, SourceFile, document
-from runfold.importers.trials import Called, Said, Trial, each, reader
+from runfold.importers.trials import VERSION, Called, Said, Trial, each, reader
 
 
 class Function(Shape):
@@ -103,4 +103,4 @@ def _said(piece: Piece) -> Said:
     )
 
 
-FORMAT = Format(wants=lambda name: name.endswith(".json"), read=reader(_trials))
+FORMAT = Format(wants=lambda name: name.endswith(".json"), read=reader(_trials), version=VERSION)
