@@ -149,7 +149,7 @@ def test_an_unknown_format_is_refused_with_those_there_are(importing: Importing,
 
 def test_progress_counts_the_bytes_up_to_all_of_them(ledger: Ledger, hello: SessionFile, tmp_path: Path) -> None:
     second = SessionFile(tmp_path / "second.jsonl", session_id="another")
-    second.say("Hello.")
+    second.say("Hello.", uuid="another-line")
     second.write()
     told: list[tuple[int, int, str]] = []
     import_paths(ledger, "claude-code", [tmp_path], lambda *step: told.append(step))

@@ -2,8 +2,9 @@
 
 import socket
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal, localcontext
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,15 @@ import pytest
 from genai_prices import Usage as LibraryUsage
 from genai_prices.data import providers
 from genai_prices.data_snapshot import DataSnapshot, set_custom_snapshot
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from runfold import Ledger
 from runfold.domain.usage import Tokens, UsageRecorded
 from runfold.importers.importing import import_paths
-from runfold.projections import prices
-from runfold.projections.prices import PRICE_SOURCE, computed_cost
+from runfold.projections import price_list
+from runfold.projections.prices import PRICE_SOURCE, Priced, Unpriced, computed_cost, priced
 
 FEBRUARY = datetime(2026, 2, 17, tzinfo=UTC)
 APRIL = datetime(2026, 4, 17, tzinfo=UTC)
@@ -31,8 +35,7 @@ def anew() -> Iterator[Callable[[], None]]:
     """Forgets what the price book has looked up."""
 
     def forget() -> None:
-        for looked_up in (prices._price_list, prices._listed, prices._rates):
-            looked_up.cache_clear()
+        price_list.installed.cache_clear()
 
     forget()
     yield forget
@@ -103,6 +106,119 @@ def test_the_price_is_that_of_the_hour_where_it_changes_by_the_hour() -> None:
     assert by_night < by_day
 
 
+HOUR = {"cache_creation_input_tokens": 1_000_000, "cache_creation_1h_input_tokens": 1_000_000}
+OPUS = "claude-opus-4-8"  # 5 in, 25 out, 0.50 read, 6.25 written for five minutes, 10 for an hour; a search 0.01
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "counts", "dollars"),
+    [
+        ("anthropic", OPUS, HOUR, "10"),  # 1,000,000 x 10 / 1,000,000
+        ("anthropic", OPUS, {**HOUR, "cache_creation_1h_input_tokens": 0}, "6.25"),
+        ("anthropic", OPUS, {"cache_creation_input_tokens": 1_000_000}, "6.25"),
+        ("anthropic", OPUS, {**HOUR, "cache_creation_1h_input_tokens": 400_000}, "7.75"),  # 0.4 x 10 + 0.6 x 6.25
+        ("anthropic", OPUS, {"cache_creation_1h_input_tokens": 1_000_000}, "10"),
+        ("anthropic", OPUS, {"input_tokens": 1_000_000, "web_search_requests": 3}, "5.03"),  # 5 + 3 x 10 / 1,000
+        ("anthropic", f"{OPUS}[1m]", HOUR, "10"),
+        ("aws.bedrock", "us.anthropic.claude-sonnet-4-5-20250929-v1:0", HOUR, "6.6"),
+        ("aws.bedrock", "global.anthropic.claude-sonnet-4-5-20250929-v1:0", HOUR, "6"),
+        # through Anthropic's client: its way of counting, the model's price (at night: 0.135 in, 0.035 read)
+        ("anthropic", "deepseek-chat", {"input_tokens": 1_000_000, "cache_read_input_tokens": 1_000_000}, "0.17"),
+        ("anthropic", "us.anthropic.claude-sonnet-4-5-20250929-v1:0", {"input_tokens": 1_000_000}, "3.3"),
+        ("anthropic", "global.anthropic.claude-sonnet-4-5-20250929-v1:0", {"input_tokens": 1_000_000}, "3"),
+        ("anthropic", "arn:aws:bedrock:us-east-1:1:inference-profile/us.anthropic.claude-sonnet-4-5-20250929-v1:0", HOUR, "6.6"),
+        ("anthropic", "claude-opus-4-5@20251101", {"input_tokens": 1_000_000, "cache_read_input_tokens": 1_000_000}, "5.5"),
+        ("anthropic", "anthropic/claude-opus-4.8", {"input_tokens": 1_000_000, "cache_read_input_tokens": 1_000_000}, "5.5"),
+        # an OpenRouter or a LiteLLM: caches are in the input, whosever the model is
+        ("openrouter", "anthropic/claude-opus-4.8", {"input_tokens": 1_000_000, "cache_read_input_tokens": 1_000_000}, "0.5"),
+        ("openrouter", "claude-opus-4-8", {"input_tokens": 1_000_000, "cache_read_input_tokens": 400_000}, "3.2"),
+        ("litellm", "anthropic/claude-opus-4-8", {"input_tokens": 1_000_000, "cache_read_input_tokens": 400_000}, "3.2"),
+        ("litellm", "bedrock/us.anthropic.claude-sonnet-4-5-20250929-v1:0", {"input_tokens": 1_000_000}, "3.3"),
+        ("litellm", "vertex_ai/claude-opus-4-5@20251101", {"input_tokens": 1_000_000}, "5"),
+        (None, "anthropic/claude-opus-4-8", {"input_tokens": 1_000_000, "cache_read_input_tokens": 400_000}, "3.2"),
+        (None, "claude-opus-4-8", {"input_tokens": 1_000_000, "cache_read_input_tokens": 400_000}, "5.2"),
+        # what was thought beside the output is paid as output
+        ("openai", "gpt-4o", {"reasoning_output_tokens": 1_000_000, "reasoning_beside": True}, "10"),
+    ],
+)
+def test_money_is_tokens_times_prices(provider: str | None, model: str, counts: dict[str, Any], dollars: str) -> None:
+    tokens = Tokens(**{"input_tokens": 0, "output_tokens": 0, **counts})
+    assert computed_cost(provider, model, tokens, datetime(2026, 8, 1, tzinfo=UTC)) == Decimal(dollars)
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "counts", "why"),
+    [
+        ("openai", "deepseek-r1:7b", {}, "not in genai-prices"),
+        (None, "deepseek-r1:7b", {}, "not in genai-prices"),
+        ("openai", "llama3", {}, "not in genai-prices"),
+        ("together", "deepseek-ai/deepseek-of-tomorrow", {}, "not in genai-prices"),
+        ("my-own-proxy", "anthropic/claude-opus-4-8", {}, "not in genai-prices"),
+        ("openrouter", "anthropic/claude-opus-4.8", HOUR, "no price for writes to a cache that is kept an hour"),
+        ("deepseek", "deepseek-chat", {"web_search_requests": 1}, "no price for searches of the web"),
+        ("openai", "gpt-4o", {"output_tokens": None}, "output tokens were not reported"),
+        ("openai", None, {}, "the model is not known"),
+    ],
+)
+def test_what_has_no_price_of_its_own_is_not_known_and_says_why(
+    provider: str | None, model: str | None, counts: dict[str, Any], why: str
+) -> None:
+    tokens = Tokens(**{"input_tokens": 1_000, "output_tokens": 10, **counts})
+    found = priced(provider, model, tokens, APRIL)
+    assert isinstance(found, Unpriced)
+    assert why in found.reason
+
+
+def test_a_price_is_explained_part_by_part() -> None:
+    tokens = Tokens(
+        input_tokens=300_000,
+        output_tokens=1_000,
+        cache_read_input_tokens=10_000,
+        cache_creation_input_tokens=500,
+        cache_creation_1h_input_tokens=200,
+        web_search_requests=2,
+    )
+    found = priced("anthropic", "claude-opus-4-6", tokens, APRIL)
+    assert isinstance(found, Priced)
+    assert (found.source, found.listed_as, found.valid_from) == (PRICE_SOURCE, "anthropic claude-opus-4-6", date(2026, 3, 13))
+    assert [(part.kind, part.quantity, str(part.unit_price), part.per) for part in found.parts] == [
+        ("input", 300_000, "5", 1_000_000),
+        ("output", 1_000, "25", 1_000_000),
+        ("cache_read", 10_000, "0.5", 1_000_000),
+        ("cache_write_5m", 300, "6.25", 1_000_000),
+        ("cache_write_1h", 200, "10", 1_000_000),
+        ("web_search", 2, "10", 1_000),
+    ]
+    before = priced("anthropic", "claude-opus-4-6", tokens, FEBRUARY)
+    assert isinstance(before, Priced)
+    assert (before.valid_from, before.parts[0].unit_price) == (None, 10)  # long prompts cost twice as much then
+
+
+@given(
+    counts=st.fixed_dictionaries(
+        {}, optional={name: st.integers(0, 2**53) for name in Tokens.model_fields if name != "reasoning_beside"}
+    ),
+    beside=st.booleans(),
+    sold=st.sampled_from(
+        [("anthropic", OPUS), ("openai", "gpt-5"), ("openrouter", "anthropic/claude-opus-4.8"), ("x-ai", "grok-4"), (None, "o3")]
+    ),
+)
+def test_the_parts_of_a_price_add_up_to_it(counts: dict[str, int], beside: bool, sold: tuple[str | None, str]) -> None:
+    try:
+        tokens = Tokens(**counts, reasoning_beside=beside)
+    except ValidationError:
+        assume(False)
+    found = priced(*sold, tokens, APRIL)
+    if isinstance(found, Priced):
+        assert found.cost == computed_cost(*sold, tokens, APRIL)
+        assert found.cost == sum(Fraction(part.unit_price) * part.quantity / part.per for part in found.parts)
+        assert all(part.quantity > 0 for part in found.parts)
+        whole = sum(part.quantity for part in found.parts if part.kind not in {"output", "reasoning", "web_search", "request"})
+        said = tokens.input_tokens or 0
+        written = max(tokens.cache_creation_input_tokens or 0, tokens.cache_creation_1h_input_tokens or 0)
+        assert whole in {said, said + (tokens.cache_read_input_tokens or 0) + written}
+
+
 def test_a_service_tier_has_its_own_price_if_the_list_has_one() -> None:
     tokens = Tokens(input_tokens=1_000_000, output_tokens=0)
     november = datetime(2026, 11, 1, tzinfo=UTC)
@@ -111,6 +227,7 @@ def test_a_service_tier_has_its_own_price_if_the_list_has_one() -> None:
     ]
     assert said == [1_250_000, 625_000, 2_500_000, 1_250_000]
     short = Tokens(input_tokens=1000, output_tokens=0)
+    assert computed_cost("anthropic", OPUS, short, november, "fast") == Decimal("0.01")
     batch, standard = (
         _millionths(computed_cost("anthropic", "claude-opus-4-5", short, november, tier)) for tier in ("batch", None)
     )
@@ -153,21 +270,15 @@ def test_every_model_of_the_list_costs_what_the_list_itself_says() -> None:
 
 def test_real_calls_cost_what_the_library_makes_of_their_providers_own_reports(ledger: Ledger, trajectories: Path) -> None:
     import_paths(ledger, "claude-code", [trajectories / "claude-code"])
-    listed, dearer = DataSnapshot(providers=providers, from_auto_update=False), 0
+    listed, kept_an_hour = DataSnapshot(providers=providers, from_auto_update=False), 0
     for recorded in ledger.subscribe(types=["usage.recorded"], follow=False):
         used = recorded.event
         assert isinstance(used, UsageRecorded)
         ours = computed_cost(used.provider, used.model, used.tokens, recorded.happened_at, used.service_tier)
-        report = used.raw or {}
-        found = listed.extract_usage({"model": used.model, "usage": report}, "anthropic")
-        theirs = found.calc_price(genai_request_timestamp=recorded.happened_at).total_price
-        if (report.get("cache_creation") or {}).get("ephemeral_1h_input_tokens"):
-            assert ours is not None
-            assert ours < theirs  # the report says for how long it caches, the token counts do not
-            dearer += 1
-        else:
-            assert ours == theirs
-    assert dearer == 26
+        found = listed.extract_usage({"model": used.model, "usage": used.raw}, "anthropic")
+        assert ours == found.calc_price(genai_request_timestamp=recorded.happened_at).total_price
+        kept_an_hour += bool(used.tokens.cache_creation_1h_input_tokens)
+    assert kept_an_hour == 26
 
 
 def test_nothing_is_fetched_and_prices_that_others_fetch_are_not_used(

@@ -151,6 +151,8 @@ def test_a_line_for_machines_names_what_was_asked_for_and_writes_money_as_text(u
         "cache_read_input_tokens": None,
         "cache_creation_input_tokens": None,
         "reasoning_output_tokens": None,
+        "cache_creation_1h_input_tokens": None,
+        "web_search_requests": None,
         "cost": "0.0035",
         "currency": "USD",
         "costs": {"USD": {"total": "0.0035", "reported": {}, "computed": {PRICE_SOURCE: "0.0035"}}},

@@ -19,7 +19,7 @@ from runfold.domain.usage import CostReported, Tokens, UsageCorrected, UsageReco
 from runfold.importers.importing import import_paths
 from runfold.projections.prices import computed_cost
 from runfold.queries.usage_report import UsageReport
-from runfold.queries.usage_totals import UsageTotals
+from runfold.queries.usage_totals import TOKENS, UsageTotals
 
 DIMENSIONS = ("day", "thread", "run", "agent", "user", "provider", "model", "goal", "node")
 MODELS = [("openai", "gpt-4o"), ("anthropic", "claude-sonnet-4-5"), (None, "our-own-model"), (None, None)]
@@ -77,7 +77,7 @@ def entries_of(events: Iterable[Recorded]) -> dict[tuple[str, str], Entry]:
 
 def added_up(entries: Iterable[Entry]) -> dict[str, Any]:
     """What a line must say of some entries."""
-    tokens: dict[str, int | None] = dict.fromkeys(Tokens.model_fields)
+    tokens: dict[str, int | None] = dict.fromkeys(TOKENS)
     costs: dict[str, Decimal] = defaultdict(Decimal)
     calls = without = 0
     for entry in entries:
@@ -86,8 +86,8 @@ def added_up(entries: Iterable[Entry]) -> dict[str, Any]:
             costs[currency] += amount
         if entry.tokens:
             calls, without = calls + 1, without + (not own)
-            for name, count in entry.tokens.model_dump().items():
-                if count is not None:
+            for name in TOKENS:
+                if (count := getattr(entry.tokens, name)) is not None:
                     tokens[name] = (tokens[name] or 0) + count
     return {**tokens, "calls": calls, "calls_without_cost": without, "costs": dict(costs)}
 
@@ -95,7 +95,7 @@ def added_up(entries: Iterable[Entry]) -> dict[str, Any]:
 def said(row: UsageTotals) -> dict[str, Any]:
     """What a line does say."""
     costs = {currency: cost.total for currency, cost in row.costs.items()}
-    return {**{name: getattr(row, name) for name in (*Tokens.model_fields, "calls", "calls_without_cost")}, "costs": costs}
+    return {**{name: getattr(row, name) for name in (*TOKENS, "calls", "calls_without_cost")}, "costs": costs}
 
 
 def tell(ledger: Ledger, random: Random) -> None:

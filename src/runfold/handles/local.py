@@ -79,7 +79,9 @@ class CallerExecutor:
 class BatchExecutor:
     """Collects the commands of one caller, and stores them together."""
 
-    def __init__(self, commands: CommandExecutor, caller: Caller, *, is_import: bool = False) -> None:
+    def __init__(
+        self, commands: CommandExecutor, caller: Caller, *, is_import: bool = False, new_thread: str | None = None
+    ) -> None:
         """The commands of an import are judged by the producer's clock. Raises ScopeMissing for who may not import."""
         if is_import:
             caller.require("import")
@@ -88,7 +90,7 @@ class BatchExecutor:
         self.actor, self.tenant_id = caller.actor, caller.tenant_id
         self.ledger_identity = commands, caller.tenant_id
         self._clock = commands.clock
-        self._batch = CommandBatch(commands, caller)
+        self._batch = CommandBatch(commands, caller, new_thread=new_thread)
         self._ids = CreatedIds(caller)
         self.amend: Callable[[MethodCall[Any]], MethodCall[Any] | None] | None = None
         """What else to carry out instead of a command that does not fit; None where there is nothing."""

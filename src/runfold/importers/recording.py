@@ -31,7 +31,7 @@ from runfold.handles.tool_call import ToolCall
 from runfold.ids import stable_id
 from runfold.importers.omissions import OMITTED, amended, reduced
 from runfold.importers.sources import OF_A_RECORD, Report, why
-from runfold.importers.tally import Note, Problem
+from runfold.importers.tally import Note, Problem, Tally
 from runfold.ledger import Ledger
 from runfold.method_call import MethodCall
 
@@ -44,6 +44,7 @@ class ImportedBefore:
     """The part of a thread that the ledger held before the import."""
 
     exists: bool = False
+    counts: Tally = field(default_factory=Tally)
     runs: set[str] = field(default_factory=set)
     started: set[str] = field(default_factory=set)
     ended: set[str] = field(default_factory=set)
@@ -79,6 +80,7 @@ class ImportedBefore:
         """Note what an event tells."""
         run_id, event = recorded.stream, recorded.event
         self.states[run_id] += isinstance(event, StateSnapshotTaken | StatePatched)
+        self.counts.count(event)
         match event:
             case RunCreated():
                 self.runs.add(run_id)
@@ -127,11 +129,13 @@ class Placed(Protocol):
 class Recording:
     """A batch for one source thread."""
 
-    def __init__(self, ledger: Ledger, batch: Batch, thread_id: str, report: Report, *, is_trial: bool = False) -> None:
-        """Of a trial nothing is stored."""
+    def __init__(
+        self, ledger: Ledger, batch: Batch, thread_id: str, report: Report, *, is_trial: bool = False, is_new: bool = False
+    ) -> None:
+        """Of a trial nothing is stored, and of what is new nothing is in."""
         self.ledger = ledger
         self.batch = batch
-        self.known = ImportedBefore.of(ledger, thread_id)
+        self.known = ImportedBefore() if is_new else ImportedBefore.of(ledger, thread_id)
         self.thread: Thread = batch.thread(thread_id)
         self.in_one_go = False
         """Whether no part of the thread may be stored without the rest: where its commands carry no ids."""
@@ -158,7 +162,13 @@ class Recording:
         finally:
             self._at = before
         if len(self.batch) > STORE_AFTER and not (self.in_one_go or self._is_trial):
+            self.count()
             self.batch.store()
+
+    def count(self) -> None:
+        """Count what is collected, before it is stored."""
+        for recorded in self.batch.collected():
+            self.known.counts.count(recorded.event)
 
     def source_run(self, run_id: str, **request: Any) -> "SourceRun":
         """A run of the source, begun where it is not in yet. `request` is what `start_run` takes."""

@@ -1,8 +1,18 @@
 """What an import says about itself: counts of what the source holds, what was appended, and what could not be taken."""
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
+
+from runfold.domain.approval_events import ApprovalRequested
+from runfold.domain.decision import DecisionMade
+from runfold.domain.event import Event
+from runfold.domain.message import MessageAdded
+from runfold.domain.run_events import RunCreated
+from runfold.domain.thread import ThreadCreated
+from runfold.domain.tool_call import ToolCalled, ToolFailed
+from runfold.domain.usage import UsageCorrected, UsageRecorded
 
 COUNTS = (
     "threads",
@@ -15,7 +25,7 @@ COUNTS = (
     "input_tokens",
     "output_tokens",
 )
-"""Counts of what the source holds: the same at the first import and at the second."""
+"""Counts of what the ledger holds of the imported threads: the same after the first import and after the second."""
 
 
 @dataclass(frozen=True)
@@ -62,15 +72,16 @@ class Reports:
 
     problems: list[Problem] = field(default_factory=list)
     by_kind: dict[str, Note] = field(default_factory=dict)
+    _turn: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def take(self, told: Problem | Note) -> None:
-        """Keep a problem, or count a note."""
+        """Keep a problem, or count a note. One thread is read while another goes in, and both may tell."""
         if isinstance(told, Problem):
             self.problems.append(told)
-        elif known := self.by_kind.get(told.kind):
-            self.by_kind[told.kind] = replace(known, count=known.count + told.count)
-        else:
-            self.by_kind[told.kind] = told
+            return
+        with self._turn:
+            known = self.by_kind.get(told.kind)
+            self.by_kind[told.kind] = replace(known, count=known.count + told.count) if known else told
 
     def tell(self, report: Callable[[Problem | Note], None]) -> None:
         """Report all of it elsewhere."""
@@ -82,10 +93,10 @@ class Reports:
 
 @dataclass
 class Tally:
-    """Counts of what the source holds, and beside them what this import did.
+    """Counts of what the ledger holds of the imported threads, and beside them what this import did.
 
-    `messages` is what the source calls messages, a tool's result among them. `events` counts what was appended now, and
-    `skipped` the threads that were in already and have not changed since. Tokens are all that the source reports.
+    `messages` has results of tools among them. `events` counts what was appended now, and `skipped` the threads that were in
+    already and have not changed since. Tokens are those of all model calls.
     """
 
     threads: int = 0
@@ -112,10 +123,39 @@ class Tally:
         """What is to be known beside, one for each kind."""
         return list(self.reports.by_kind.values())
 
-    def add(self, other: "Tally") -> None:
-        """Count what another source holds too."""
-        for name in COUNTS:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+    def counted(self) -> tuple[int, ...]:
+        """Return the counts, in the order of `COUNTS`."""
+        return tuple(getattr(self, name) for name in COUNTS)
+
+    def add(self, counts: Sequence[int], instead_of: Sequence[int] | None = None) -> None:
+        """Count what another thread holds too, or holds now."""
+        for name, more, before in zip(COUNTS, counts, instead_of or [0] * len(COUNTS), strict=True):
+            setattr(self, name, getattr(self, name) + more - before)
+
+    def count(self, event: Event) -> None:
+        """Count an event of the ledger."""
+        match event:
+            case ThreadCreated():
+                self.threads += 1
+            case RunCreated():
+                self.runs += 1
+            case MessageAdded():
+                self.messages += 1
+            case ToolCalled():
+                self.tool_calls += 1
+            case ToolFailed():
+                self.tool_errors += 1
+            case DecisionMade():
+                self.decisions += 1
+            case ApprovalRequested():
+                self.approvals += 1
+            case UsageRecorded():
+                self.add_tokens(event.tokens.input_tokens, event.tokens.output_tokens)
+            case UsageCorrected():
+                self.add_tokens(-(event.corrected.input_tokens or 0), -(event.corrected.output_tokens or 0))
+                self.add_tokens(event.replacement.input_tokens, event.replacement.output_tokens)
+            case _:
+                return
 
     def add_tokens(self, input_tokens: int | None, output_tokens: int | None) -> None:
         """Count what one model call used; what is not reported adds nothing."""

@@ -1,168 +1,175 @@
-"""A price book for costs that nobody reported: tokens at the list prices of their day, in US dollars.
+"""A price book for costs that nobody reported: tokens at the list prices of their day, in US dollars, part by part.
 
-The prices are those that the library genai-prices brings with it, named in PRICE_SOURCE. Nothing is ever fetched, and
-prices that an application lets that library fetch for itself are not used: the same usage costs the same whoever folds
-it. What is not in the list costs null and never 0; so does a call of which nobody reported the tokens that are paid for.
+What is not in the list costs null and never 0; so does a call of which nobody reported the tokens that are paid for, and one
+with something that is charged for and has no listed price: searches of the web, or writes to a cache that is kept an hour.
+`price_list` says whose prices hold. The parts add up to the cost exactly: it is their sum.
 
-The list counts what is read from and written to a prompt cache as part of the input. A ledger keeps what the provider
-said, and providers differ: to OpenAI both are part of the input, to Anthropic they stand beside it ("total input tokens"
-are the sum of all three; Anthropic's and Bedrock's pages on prompt caching). Who does what is read from genai-prices too:
-from how it takes usage out of each provider's answers. A total that leaves no room for more than input and output, as
-frameworks report it that have added up already, and a part that exceeds its whole, say it better and are believed.
+A total that leaves no room for more than input and output, as frameworks report it that have added up already, and a part
+that exceeds its whole, say better than the provider's habit whether caches are part of the input, and are believed.
 
-Not told apart, because usage does not tell: caches kept for an hour (priced as the usual five minutes), audio and images
-(priced as text), and tiers without a price of their own (priced as the standard one).
+Writes to a cache of which nobody said how long it is kept are priced as the usual five minutes, and called `cache_write` where
+those that were said to be kept so are called `cache_write_5m`. Not told apart, because usage does not tell: audio and images
+(priced as text), where it ran (some charge more for one region), and tiers without a price of their own (as the standard one).
 """
 
-from datetime import UTC, date, datetime, time
+from datetime import date, datetime
 from decimal import Context, Decimal
-from functools import lru_cache
-from importlib.metadata import version
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from runfold.domain.usage import Tokens
+from runfold.projections.price_list import INSTALLED, LIBRARY, Listed, PriceList, Rates, installed
 
 if TYPE_CHECKING:
-    from genai_prices.data_snapshot import DataSnapshot
-    from genai_prices.types import ModelInfo, ModelPrice, Provider, TieredPrices
+    from runfold.projections.price_list import Price
 
-    Price = Decimal | TieredPrices | None
-    """Dollars for a million; None where the list has none of its own."""
-
-PRICE_SOURCE = f"genai-prices {version('genai-prices')}"
+PRICE_SOURCE = f"{LIBRARY} {INSTALLED}"
 CURRENCY = "USD"
+
+PriceKind = Literal[
+    "input",
+    "output",
+    "reasoning",
+    "cache_read",
+    "cache_write",
+    "cache_write_5m",
+    "cache_write_1h",
+    "web_search",
+    "request",
+]
 
 _EXACT = Context(prec=80)
 """Sums and products of prices and 64-bit counts are exact, whatever the caller's context is."""
+_MILLION, _THOUSAND = 6, 3
 
 
-class _Listed(NamedTuple):
-    """A model of the list."""
+class PricePart(NamedTuple):
+    """Units of one kind at their price."""
 
-    model: "ModelInfo"
-    has_variants: bool
-    changes_by_hour: bool
-    caches_beside: bool
-    """Whether its provider says cached tokens beside the input."""
+    kind: PriceKind
+    quantity: int
+    unit_price: Decimal
+    """Dollars for `per` units."""
+    per: int
+    amount: Decimal
+    """quantity times unit_price by per, exactly."""
 
 
-class _Rates(NamedTuple):
-    """A model's prices at a moment."""
+class Priced(NamedTuple):
+    """What a model call costs by a list, and why."""
 
-    input: "Price"
-    output: "Price"
-    cache_read: "Price"
-    cache_write: "Price"
-    reasoning: "Price"
-    request: "Price"
-    """For a million requests."""
+    source: str
+    """The price list, with its version."""
+    listed_as: str
+    """Who sells the model by that list, and its name there."""
+    valid_from: date | None
+    """Since which day the list has these prices; None where it tells of no other before."""
+    parts: tuple[PricePart, ...]
+
+    @property
+    def cost(self) -> Decimal:
+        """The sum of its parts."""
+        total = Decimal(0)
+        for part in self.parts:
+            total = _EXACT.add(total, part.amount)
+        return total
+
+
+class Unpriced(NamedTuple):
+    """Why nobody knows what a model call costs."""
+
+    reason: str
 
 
 def computed_cost(
     provider: str | None, model: str | None, tokens: Tokens, at: datetime, service_tier: str | None = None
 ) -> Decimal | None:
-    """Dollars for one model call at an aware moment; None where that is not known.
-
-    Without a provider, the model's own name must tell whose it is.
-    """
-    listed = None if model is None else _listed(provider, model)
-    if listed is None or model is None:
-        return None
-    moment = at.astimezone(UTC)
-    rates = _rates(provider, model, service_tier, moment if listed.changes_by_hour else moment.date())
-    if rates is None or (rates.input and tokens.input_tokens is None) or (rates.output and tokens.output_tokens is None):
-        return None
-    return _sum(rates, tokens, _whole_input(tokens, caches_beside=listed.caches_beside))
+    """Dollars for one model call at an aware moment; None where that is not known."""
+    found = priced(provider, model, tokens, at, service_tier)
+    return found.cost if isinstance(found, Priced) else None
 
 
-def _sum(rates: _Rates, tokens: Tokens, whole_input: int) -> Decimal:
-    read, write = tokens.cache_read_input_tokens or 0, tokens.cache_creation_input_tokens or 0
-    reasoning = tokens.reasoning_output_tokens or 0
-    plain_input, plain_output, total = whole_input, tokens.output_tokens or 0, Decimal(0)
+def priced(
+    provider: str | None,
+    model: str | None,
+    tokens: Tokens,
+    at: datetime,
+    service_tier: str | None = None,
+    prices: PriceList | None = None,
+) -> Priced | Unpriced:
+    """What one model call costs at an aware moment by a list, the installed one if none is given; or why that is not known."""
+    prices = prices or installed()
+    if model is None:
+        return Unpriced("the model is not known")
+    listed = prices.find(provider, model)
+    if listed is None:
+        sold = f"{model} of {provider}" if provider else model
+        return Unpriced(f"{sold} is not in {prices.source}")
+    rates = prices.rates(provider, model, at, service_tier)
+    if rates is None:
+        return Unpriced(f"{listed.name} is not priced by tokens in {prices.source}")
+    missing = _missing(rates, tokens)
+    if missing is not None:
+        return Unpriced(f"{missing} in {prices.source}" if missing.startswith("no price") else missing)
+    return Priced(prices.source, listed.name, rates.valid_from, _parts(rates, tokens, listed))
+
+
+def _missing(rates: Rates, tokens: Tokens) -> str | None:
+    if rates.input and tokens.input_tokens is None:
+        return "input tokens were not reported"
+    if rates.output and tokens.output_tokens is None:
+        return "output tokens were not reported"
+    if tokens.web_search_requests and rates.web_search is None:
+        return "no price for searches of the web"
+    if tokens.cache_creation_1h_input_tokens and rates.cache_write is not None and rates.cache_write_1h is None:
+        return "no price for writes to a cache that is kept an hour"
+    return None
+
+
+def _parts(rates: Rates, tokens: Tokens, listed: Listed) -> tuple[PricePart, ...]:
+    whole = _whole_input(tokens, caches_beside=listed.caches_beside)
+    read, hour = tokens.cache_read_input_tokens or 0, tokens.cache_creation_1h_input_tokens or 0
+    short = max((tokens.cache_creation_input_tokens or 0) - hour, 0)
+    reasoning, output, plain = tokens.reasoning_output_tokens or 0, tokens.output_tokens or 0, whole
+    found: list[PricePart | None] = []
     if rates.cache_read is not None:
-        plain_input -= read
-        total = _plus(total, rates.cache_read, read, whole_input)
+        plain -= read
+        found.append(_part("cache_read", read, rates.cache_read, whole))
     if rates.cache_write is not None:
-        plain_input -= write
-        total = _plus(total, rates.cache_write, write, whole_input)
-    if rates.reasoning is not None:
-        plain_output -= reasoning
-        total = _plus(total, rates.reasoning, reasoning, whole_input)
-    total = _plus(total, rates.input, plain_input, whole_input)
-    total = _plus(total, rates.output, plain_output, whole_input)
-    return _EXACT.scaleb(_plus(total, rates.request, 1, whole_input), -6)
+        plain -= short
+        kind: PriceKind = "cache_write" if tokens.cache_creation_1h_input_tokens is None else "cache_write_5m"
+        found.append(_part(kind, short, rates.cache_write, whole))
+    if rates.cache_write_1h is not None:
+        plain -= hour
+        found.append(_part("cache_write_1h", hour, rates.cache_write_1h, whole))
+    if tokens.reasoning_beside:
+        found.append(_part("reasoning", reasoning, rates.output if rates.reasoning is None else rates.reasoning, whole))
+    elif rates.reasoning is not None:
+        output -= reasoning
+        found.append(_part("reasoning", reasoning, rates.reasoning, whole))
+    first = (_part("input", plain, rates.input, whole), _part("output", output, rates.output, whole))
+    last = (
+        _part("web_search", tokens.web_search_requests or 0, rates.web_search, whole, _THOUSAND),
+        _part("request", 1, rates.request, whole, _THOUSAND),
+    )
+    return tuple(part for part in (*first, *found, *last) if part is not None)
 
 
-def _plus(total: Decimal, price: "Price", count: int, whole_input: int) -> Decimal:
+def _part(kind: PriceKind, count: int, price: "Price", whole_input: int, digits: int = _MILLION) -> PricePart | None:
+    """Units at their price; None where there are none, or they cost nothing of their own."""
     if price is None or not count:
-        return total
+        return None
     if not isinstance(price, Decimal):
         price = next((tier.price for tier in reversed(price.tiers) if whole_input > tier.start), price.base)
-    return _EXACT.fma(price, count, total)
+    return PricePart(kind, count, price, 10**digits, _EXACT.scaleb(_EXACT.multiply(price, count), -digits))
 
 
 def _whole_input(tokens: Tokens, *, caches_beside: bool) -> int:
     """The input tokens, those of caches included."""
     said, output = tokens.input_tokens or 0, tokens.output_tokens or 0
-    cached = (tokens.cache_read_input_tokens or 0) + (tokens.cache_creation_input_tokens or 0)
+    written = max(tokens.cache_creation_input_tokens or 0, tokens.cache_creation_1h_input_tokens or 0)
+    cached = (tokens.cache_read_input_tokens or 0) + written
+    if tokens.reasoning_beside and tokens.total_tokens is not None and tokens.total_tokens > said + output:
+        output += tokens.reasoning_output_tokens or 0
     if cached > said or (caches_beside and tokens.total_tokens != said + output):
         return said + cached
     return said
-
-
-@lru_cache(maxsize=4096)
-def _listed(provider: str | None, model: str) -> _Listed | None:
-    try:
-        seller, info = _price_list().find_provider_model(model, None, provider, None)
-    except LookupError:
-        return None
-    variants = (info.price_variants or []) if any(info is own for own in seller.models) else []
-    constraints = [variant.constraint for variant in variants]
-    if isinstance(info.prices, list):
-        constraints += [price.constraint for price in info.prices]
-    by_hour = any(hasattr(constraint, "start_time") for constraint in constraints)
-    return _Listed(info, bool(variants), by_hour, _says_caches_beside(seller, model))
-
-
-def _says_caches_beside(seller: "Provider", model: str) -> bool:
-    """Judge by how usage is read from the seller's answers: in Anthropic's form where it has that for a model of Anthropic's."""
-    forms = {extractor.api_flavor: extractor for extractor in seller.extractors or ()}
-    form = (forms.get("anthropic") if "claude" in model.lower() else None) or next(iter(forms.values()), None)
-    return form is not None and any(
-        mapping.dest == "input_tokens" and "cache" in str(mapping.path).lower() for mapping in form.mappings
-    )
-
-
-@lru_cache(maxsize=65536)
-def _rates(provider: str | None, model: str, service_tier: str | None, when: date) -> _Rates | None:
-    """None for a model that is not priced by tokens. `when` is a day, or a moment where prices change within days."""
-    listed = _listed(provider, model)
-    assert listed is not None, "only what is listed has prices"  # noqa: S101
-    moment = when if isinstance(when, datetime) else datetime.combine(when, time(), UTC)
-    context = {"service_tier": service_tier} if service_tier and listed.has_variants else None
-    if context and service_tier == "batch":
-        context["processing"] = "batch"  # to Anthropic a tier, to the list a way of processing
-    return _rates_of(listed.model.get_prices(moment, context))
-
-
-def _rates_of(prices: "ModelPrice") -> _Rates | None:
-    if prices.input_mtok is None and prices.output_mtok is None:
-        return None
-    for_thousand = prices.requests_kcount
-    return _Rates(
-        prices.input_mtok,
-        prices.output_mtok,
-        prices.cache_read_mtok,
-        prices.cache_write_mtok,
-        prices.output_reasoning_mtok,
-        for_thousand * 1000 if isinstance(for_thousand, Decimal) else None,
-    )
-
-
-@lru_cache(maxsize=1)
-def _price_list() -> "DataSnapshot":
-    from genai_prices.data import providers
-    from genai_prices.data_snapshot import DataSnapshot
-
-    brought_along = datetime.min.replace(tzinfo=UTC)  # else it asks the clock, which a fold never does
-    return DataSnapshot(providers=providers, from_auto_update=False, timestamp=brought_along)

@@ -111,6 +111,7 @@ class Usage(Projection[UsageEntry]):
     """One row per model call and per cost of none: tokens, what somebody said they cost, and what they cost by the list."""
 
     name = "usage"
+    version = 2
     row = UsageEntry
     key = ("run_id", "entry_id")
     events = (UsageRecorded, UsageCorrected, CostReported)

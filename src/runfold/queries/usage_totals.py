@@ -39,6 +39,8 @@ TOKENS = (
     "cache_read_input_tokens",
     "cache_creation_input_tokens",
     "reasoning_output_tokens",
+    "cache_creation_1h_input_tokens",
+    "web_search_requests",
 )
 _EXACT = Context(prec=200)
 
@@ -70,6 +72,8 @@ class UsageTotals(View):
     cache_read_input_tokens: int | None
     cache_creation_input_tokens: int | None
     reasoning_output_tokens: int | None
+    cache_creation_1h_input_tokens: int | None
+    web_search_requests: int | None
     cost: Money | None
     currency: str | None
     costs: dict[str, Cost]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from runfold.errors import InvalidEvent
-from runfold.importers.claude.usage import usages_of
+from runfold.importers.claude.usage import provider_of, usages_of
 
 ADVICE = {"type": "advisor_message", "model": "claude-opus-4-8", "input_tokens": 823, "output_tokens": 1612}
 
@@ -93,3 +93,18 @@ def test_tiers_searches_and_the_providers_own_words_are_kept() -> None:
 def test_an_odd_count_of_an_iteration_is_named_by_its_place(iteration: dict[str, Any]) -> None:
     with pytest.raises(InvalidEvent, match=r"iterations\[1\]"):
         usages_of({"input_tokens": 1, "output_tokens": 2, "iterations": [said(1, 2), {"type": "message", **iteration}]}, OWN)
+
+
+@pytest.mark.parametrize(
+    ("message_id", "provider"),
+    [
+        ("msg_01ABC", "anthropic"),
+        ("msg_bdrk_01ABC", "aws.bedrock"),
+        ("msg_vrtx_01ABC", "gcp.vertex_ai"),
+        ("gen-1760000000-abc", "openrouter"),
+        (None, "anthropic"),
+        ("", "anthropic"),
+    ],
+)
+def test_whose_api_answered_is_told_by_the_answers_id(message_id: str | None, provider: str) -> None:
+    assert provider_of(message_id) == provider

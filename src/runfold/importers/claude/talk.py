@@ -18,7 +18,7 @@ from runfold.importers.claude.ids import Ids
 from runfold.importers.claude.nodes import MAIN, Call, Node, Turn
 from runfold.importers.claude.session import Block, Line, text_of
 from runfold.importers.claude.speakers import CLIENT, PERSON
-from runfold.importers.claude.usage import Used, usages_of
+from runfold.importers.claude.usage import Used, provider_of, usages_of
 from runfold.importers.recording import Recording, SourceRun
 
 Spawn = Callable[[Call, str, int], None]
@@ -142,7 +142,7 @@ class Talk:
             iteration = () if used.iteration is None else (f"iteration {used.iteration}",)
             source_run.use(
                 self.ids.of("usage", *node.key, *iteration),
-                provider="anthropic",
+                provider=provider_of(text_of(node.line.message, "id")),
                 **self._envelope(self.agent, node.lines[-1]),
                 **used.fields(),
             )

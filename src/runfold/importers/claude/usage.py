@@ -18,6 +18,14 @@ _MESSAGE = "message"
 _OF_THE_MODEL = frozenset({_MESSAGE, "compaction"})
 """Kinds of iterations that the answer's own model ran, where none is named."""
 
+_SOLD_BY = {"msg_bdrk_": "aws.bedrock", "msg_vrtx_": "gcp.vertex_ai", "gen-": "openrouter"}
+"""How the ids of answers begin that came by another way than Anthropic's own API."""
+
+
+def provider_of(message_id: str | None) -> str:
+    """Return whose API gave an answer, as its id tells; Anthropic's, which the client speaks, where it tells of no other."""
+    return next((provider for prefix, provider in _SOLD_BY.items() if (message_id or "").startswith(prefix)), "anthropic")
+
 
 class CacheCreation(Shape):
     """For how long what was written to the cache is kept."""
@@ -89,6 +97,8 @@ class Used:
             "output_tokens": self.counts.output_tokens,
             "cache_read_input_tokens": self.counts.cache_read_input_tokens,
             "cache_creation_input_tokens": self.counts.cache_creation_input_tokens,
+            "cache_creation_1h_input_tokens": self.counts.kept_an_hour,
+            "web_search_requests": self.web_search_requests,
             "service_tier": self.service_tier,
             "raw": self.raw,
         }
