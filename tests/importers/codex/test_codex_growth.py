@@ -64,7 +64,8 @@ def test_a_file_twice_or_beside_its_beginning_is_read_once(made: Callable[[], Ro
     rollout = made()
     at_once = steps(reading(rollout.text()))
     half = rollout.text(len(rollout.lines) // 2)
-    for texts in ((rollout.text(), rollout.text()), (half, rollout.text()), (rollout.text(), half)):
+    doubled = rollout.text() * 2
+    for texts in ((rollout.text(), rollout.text()), (half, rollout.text()), (rollout.text(), half), (doubled,)):
         assert steps(reading(*texts)) == at_once
 
 

@@ -121,7 +121,7 @@ class Calls:
         if opened is not None:
             self._by_provider[provider_id] = opened = replace(opened, approval=approval_id)
         verdict = event.get("status")
-        if line.type == "guardian_assessment" and verdict in {"approved", "denied"}:
+        if line.type == "guardian_assessment" and verdict in ("approved", "denied"):
             fact = Answered(approval_id, verdict == "approved", text(event.get("rationale")), call_id=call_id)
             self.path.add(place, f"answer {approval_id}", fact, GUARDIAN, line)
             if opened is not None:
@@ -191,7 +191,7 @@ class Calls:
         status, image = line.payload.get("status"), text(line.payload.get("result"))
         if status == "failed":
             fact = CallEnded(opened.id, "failed", message="the provider says that it failed", code="provider_error")
-        elif status in {"completed", "generating"} or image is not None:
+        elif status in ("completed", "generating") or image is not None:
             fact = CallEnded(opened.id, "succeeded", {"status": status})
         else:
             return

@@ -8,9 +8,27 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runfold.errors import InvalidEvent
-from runfold.importers.codex.lines import META, Line, line_of, pieces
+from runfold.importers.codex.lines import META, line_of, pieces
 from runfold.importers.sources import SourceFile
 from runfold.importers.turns.values import mapping, text
+
+_KEPT = (
+    "id",
+    "session_id",
+    "timestamp",
+    "forked_from_id",
+    "parent_thread_id",
+    "source",
+    "agent_role",
+    "agent_type",
+    "agent_path",
+    "model_provider",
+    "cwd",
+    "originator",
+    "cli_version",
+    "git",
+)
+"""What is needed of a `session_meta` before its file is read: all files' are held at once."""
 
 
 @dataclass(frozen=True)
@@ -18,12 +36,13 @@ class Head:
     """What a file says of itself before anything else."""
 
     file: SourceFile
-    metas: tuple[Line, ...]
+    metas: tuple[dict[str, Any], ...]
+    """What its first lines tell of sessions: its own, and those whose lines it copies."""
 
     @property
     def own(self) -> dict[str, Any]:
         """Return what it says of its own session."""
-        return self.metas[0].payload if self.metas else {}
+        return self.metas[0] if self.metas else {}
 
     @property
     def session_id(self) -> str | None:
@@ -56,6 +75,12 @@ def parent_of(meta: dict[str, Any]) -> str | None:
     return text(meta.get("parent_thread_id")) or text(spawn_of(meta).get("parent_thread_id"))
 
 
+def before_of(meta: dict[str, Any]) -> str | None:
+    """The session that it was forked from, spawned by, or is a part of."""
+    whole = text(meta.get("session_id"))
+    return text(meta.get("forked_from_id")) or parent_of(meta) or (whole if whole != session_id_of(meta) else None)
+
+
 def sub_agent_of(meta: dict[str, Any]) -> str | None:
     """The kind of sub-agent: its role where it has one."""
     source = meta.get("source")
@@ -70,14 +95,14 @@ def sub_agent_of(meta: dict[str, Any]) -> str | None:
 
 def head_of(file: SourceFile) -> Head:
     """Read the beginning of a file. One that cannot be read says nothing here; it is reported when it is read whole."""
-    metas: list[Line] = []
+    metas: list[dict[str, Any]] = []
     try:
         for piece in pieces(file, lambda _: None):
             line = line_of(piece, lambda _: None)
             if line is None or line.kind != META:
                 break
-            if session_id_of(line.payload) not in {session_id_of(seen.payload) for seen in metas}:
-                metas.append(line)
+            if session_id_of(line.payload) not in {session_id_of(seen) for seen in metas}:
+                metas.append({name: line.payload[name] for name in _KEPT if name in line.payload})
     except InvalidEvent:
         return Head(file, tuple(metas))
     return Head(file, tuple(metas))
@@ -95,9 +120,9 @@ class Heads:
         while True:
             if not at.metas:
                 return f"file {at.file.name}"
-            first = at.metas[-1].payload
+            first = at.metas[-1]
             session_id = session_id_of(first) or ""
-            before = text(first.get("forked_from_id")) or parent_of(first)
+            before = before_of(first)
             if before is None or before in seen:
                 return session_id
             seen.add(before)
@@ -108,7 +133,7 @@ class Heads:
     def depth(self, head: Head) -> int:
         """How many sessions lie before this one."""
         at, seen = head, set[str]()
-        while (before := text(at.own.get("forked_from_id")) or at.parent_id) is not None and before not in seen:
+        while (before := before_of(at.own)) is not None and before not in seen:
             seen.add(before)
             if (found := self.by_session.get(before)) is None:
                 return max(len(seen), len(at.metas) - 1 + len(seen))

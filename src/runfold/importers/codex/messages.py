@@ -32,7 +32,7 @@ class Messages:
         words = "\n".join(texts)
         if role == "assistant":
             self._say(self.path.current or self.path.open(line, self.path.follows(words)), line, role, texts, AGENT)
-        elif role in {"system", "developer"} or (role == "user" and is_machine_made(words)):
+        elif role in ("system", "developer") or (role == "user" and is_machine_made(words)):
             if self.path.current is None:
                 self.path.waiting.append(line)
             else:

@@ -14,10 +14,12 @@ from runfold.importers.turns.values import mapping, text
 
 GUARDIAN, POLICY = "agent:guardian", "service:policy"
 
+_TOLD_WITHIN = 400
+"""Characters at the beginning of an output in which a refusal stands."""
 _EXIT = re.compile(r"^(?:Exit code:|Process exited with code) (-?\d+)\s*$", re.MULTILINE)
 _HEADED = ("Exit code:", "Chunk ID:", "Wall time:", "Command:", "Process exited")
 _ABORTED = re.compile(r"aborted(?: by user)?(?: after [\d.]+\s*s\w*)?[.\s]*", re.IGNORECASE)
-_BY_PERSON = re.compile(r"\A(?:\w+[ :]*){0,4}(?:rejected|denied|declined) by (?:the )?user\b", re.IGNORECASE)
+_BY_PERSON = re.compile(r"\A(?:\w{1,40}[ :]{1,3}){0,4}(?:rejected|denied|declined) by (?:the )?user\b", re.IGNORECASE)
 _BY_GUARDIAN = re.compile(r"\A.{0,80}(?:rejected due to unacceptable risk|automatic approval review)", re.IGNORECASE)
 _BY_POLICY = re.compile(
     r"\A.{0,200}(?:approval policy is \W*never"
@@ -128,12 +130,13 @@ def _stated_code(parsed: dict[str, Any], words: str) -> int | None:
 
 def _stopped(words: str) -> Outcome | None:
     """A call that did not run to its end because somebody or something did not let it."""
+    whole, words = words, words[:_TOLD_WITHIN]
     if _ABORTED.fullmatch(words):
-        return Outcome("cancelled", message=words, by=PERSON if "by user" in words.lower() else CLIENT)
+        return Outcome("cancelled", message=whole, by=PERSON if "by user" in words.lower() else CLIENT)
     if (rejected := _BY_PERSON.match(words)) is not None:
-        return Outcome("refused", message=words, by=PERSON, comment=words[rejected.end() :].strip(" .:\n") or None)
+        return Outcome("refused", message=whole, by=PERSON, comment=whole[rejected.end() :].strip(" .:\n") or None)
     if _BY_GUARDIAN.match(words):
-        return Outcome("refused", message=words, by=GUARDIAN, comment=words)
+        return Outcome("refused", message=whole, by=GUARDIAN, comment=whole)
     if _BY_POLICY.match(words):
-        return Outcome("refused", message=words, by=POLICY, comment=words)
+        return Outcome("refused", message=whole, by=POLICY, comment=whole)
     return None

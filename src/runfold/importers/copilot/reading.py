@@ -132,7 +132,7 @@ class Reader:
         if words is None:
             return
         turn = self.turns.here(lane, record, key, wakes=False)
-        said = Said(role if role in {"system", "developer"} else "user", (TextPart(text=words),))
+        said = Said(role if role in ("system", "developer") else "user", (TextPart(text=words),))
         self.turns.add(turn, self.turns.id("msg", key), said, CLIENT, record, wakes=False)
 
     def _answer(self, lane: Lane, record: Record, key: str) -> None:

@@ -6,18 +6,19 @@ one of them.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 from runfold.domain.values import digest
 from runfold.errors import InvalidEvent
 from runfold.ids import stable_id
 from runfold.importers.codex.heads import Head, Heads, head_of
-from runfold.importers.codex.lines import line_of, pieces
+from runfold.importers.codex.lines import META, line_of, pieces
 from runfold.importers.codex.path import FORMAT as NAME
 from runfold.importers.codex.path import Spawner
 from runfold.importers.codex.reading import Reader
 from runfold.importers.format import Format, SourceThread
-from runfold.importers.sources import Report, SourceFile, why
+from runfold.importers.sources import Report, SourceFile, guarded, why
 from runfold.importers.tally import Problem, Reports
 from runfold.importers.turns.recording import record
 from runfold.importers.turns.turn import Session
@@ -76,28 +77,36 @@ class _Reading:
         )
 
     def _read(self, head: Head) -> None:
-        reports, known = Reports(), 0
-        reader = Reader(self._root, head, self.session, self._spawns, reports.take)
-        reader.path.spawner = self._spawner(head)
+        reports, known, first, at = Reports(), 0, "", None
+        reader = self._reader(head, reports.take)
         try:
             for piece in pieces(head.file, reports.take):
                 self._digests.add(digest(piece.source))
-                try:
+                with guarded(piece, reports.take):
                     line = line_of(piece, reader.fault(piece))
-                    if line is not None:
-                        reader.take(line)
                     known += line is None or line.is_known
-                except InvalidEvent as error:
-                    reports.take(piece.problem(why(error)))
+                    if line is None:
+                        continue
+                    at = line.at or at
+                    if line.kind == META and piece.source == first:  # the whole file again, in itself
+                        reader.close()
+                        reader = self._reader(head, reports.take)
+                    first = first or piece.source
+                    reader.take(replace(line, at=at))
         except InvalidEvent as error:
             reports.take(Problem(head.file.name, None, why(error)))
         reader.close()
         if reader.path.before and head.session_id is not None:
             self._firsts.setdefault(head.session_id, reader.path.before[0].run_id)
         if not known and len(reports.problems) > 1:
-            first = reports.problems[0]
-            reports.problems[:] = [Problem(first.file, first.line, f"no line is one of a Codex rollout; {first.reason}")]
+            told = reports.problems[0]
+            reports.problems[:] = [Problem(told.file, told.line, f"no line is one of a Codex rollout; {told.reason}")]
         reports.tell(self._report)
+
+    def _reader(self, head: Head, report: Report) -> Reader:
+        reader = Reader(self._root, head, self.session, self._spawns, report)
+        reader.path.spawner = self._spawner(head)
+        return reader
 
     def _spawner(self, head: Head) -> Spawner | None:
         """The run and the call that spawned a session's agent; the parent's first run where no call names it."""
@@ -114,7 +123,7 @@ def _begun(head: Head) -> str:
 
 
 def _about(head: Head) -> dict[str, object]:
-    own = head.metas[-1].payload if head.metas else {}
+    own = head.metas[-1] if head.metas else {}
     git = mapping(own.get("git"))
     about = {name: own[name] for name in _ABOUT if isinstance(own.get(name), str)}
     return {**about, **{f"git_{name}": git[name] for name in ("branch", "commit_hash") if isinstance(git.get(name), str)}}

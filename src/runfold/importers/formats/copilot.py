@@ -6,6 +6,7 @@ call's: between two turns it stands in a run of its own. `copilot/reading` reads
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 from runfold.domain.values import digest
@@ -15,7 +16,7 @@ from runfold.importers.copilot.reading import Reader
 from runfold.importers.copilot.records import FORMAT as NAME
 from runfold.importers.copilot.records import Head, head_of, record_of
 from runfold.importers.format import Format, SourceThread
-from runfold.importers.sources import Report, SourceFile, lines, why
+from runfold.importers.sources import Report, SourceFile, guarded, lines, why
 from runfold.importers.tally import Problem, Reports
 from runfold.importers.turns.recording import record
 from runfold.importers.turns.turn import Session
@@ -57,16 +58,15 @@ def _thread(root: str, heads: Sequence[Head], report: Report) -> SourceThread | 
 
 
 def _read(root: str, head: Head, session: Session, digests: set[str], report: Report) -> None:
-    reports, known = Reports(), 0
+    reports, known, at = Reports(), 0, None
     reader = Reader(root, session, reports.take)
     try:
         for piece in lines(head.file, reports.take):
             digests.add(digest(piece.source))
-            try:
-                reader.take(record_of(piece, reader.fault(piece)))
-                known += 1
-            except InvalidEvent as error:
-                reports.take(piece.problem(why(error)))
+            with guarded(piece, reports.take):
+                event = record_of(piece, reader.fault(piece))
+                known, at = known + 1, event.at or at
+                reader.take(replace(event, at=at))
     except InvalidEvent as error:
         reports.take(Problem(head.file.name, None, why(error)))
     if not known and len(reports.problems) > 1:

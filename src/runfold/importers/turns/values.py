@@ -27,11 +27,11 @@ def moment(value: Any, name: str, fault: Fault) -> datetime | None:
             if found.tzinfo is not None:
                 return found.astimezone(UTC)
         except (ValueError, OverflowError):
-            fault(f"{name}: {value[:40]!r} is not a time; the record went in without one")
+            fault(f"{name}: {value[:40]!r} is not a time; the record went in with the time of the one before")
             return None
-        fault(f"{name}: {value[:40]!r} says no time zone, so when it was is not known; the record went in without a time")
+        fault(f"{name}: {value[:40]!r} says no time zone; the record went in with the time of the one before")
         return None
-    fault(f"{name}: {str(value)[:40]} is not a time; the record went in without one")
+    fault(f"{name}: {str(value)[:40]} is not a time; the record went in with the time of the one before")
     return None
 
 
