@@ -32,7 +32,12 @@ class Events:
 
     def start(self, **more: Any) -> None:
         """The first event."""
-        about = {"version": 1, "producer": "copilot-agent", "copilotVersion": "1.0.77", "startTime": "2026-04-01T09:00:00Z"}
+        about: dict[str, Any] = {
+            "version": 1,
+            "producer": "copilot-agent",
+            "copilotVersion": "1.0.77",
+            "startTime": "2026-04-01T09:00:00Z",
+        }
         self.add("session.start", sessionId=self.session_id, context={"cwd": "/work", "branch": "main"}, **about, **more)
 
     def say(self, words: str, **more: Any) -> None:

@@ -8,7 +8,7 @@ import pytest
 from runfold.importers.formats.copilot import read
 from runfold.importers.sources import SourceFile
 from runfold.importers.tally import Note, Problem
-from runfold.importers.turns.turn import Answered, Asked, Compacted, Finished, Said, Session, Used
+from runfold.importers.turns.turn import UNTOLD, Answered, Asked, Compacted, Finished, Said, Session, Used
 from tests.importers.copilot.sessions import Events, whole
 
 
@@ -112,6 +112,22 @@ def test_who_decided_is_who_the_event_names(kind: str, source: str | None, grant
     ((_, asked),) = facts(session, Asked)
     assert (asked.action, asked.arguments["fullCommandText"]) == ("bash", "do toolu_1")
     assert asked.call_id is not None
+
+
+def test_a_permission_without_an_answer_is_closed_with_a_turn_that_ended_well() -> None:
+    events = Events()
+    events.start()
+    events.say("Do both.")
+    events.reply("", ("toolu_1", "bash"), ("toolu_2", "bash"))
+    for call in ("toolu_1", "toolu_2"):
+        events.add("permission.requested", requestId=call, permissionRequest={"kind": "shell", "toolCallId": call})
+    events.run("toolu_1")
+    events.reply("Done.")
+    events.over(0)
+    (session,) = reading(events.text())
+    answers = [(actor, fact.granted, fact.comment) for actor, fact in facts(session, Answered)]
+    assert answers == [("service:copilot", True, UNTOLD), ("service:copilot", False, UNTOLD)]
+    assert facts(session, Finished)[-1][1].status == "completed"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from runfold.importers.codex.lines import Line
 from runfold.importers.codex.messages import text_of
 from runfold.importers.codex.outcomes import GUARDIAN, Outcome, of_event, of_output
 from runfold.importers.codex.path import Path, Place, Spawner
-from runfold.importers.turns.turn import Answered, Asked, Called, CallEnded, Said, call_end_id
+from runfold.importers.turns.turn import UNTOLD, Answered, Asked, Called, CallEnded, Said, call_end_id
 from runfold.importers.turns.values import mapping, text
 
 _AT_ONCE = {"web_search_call": "web_search", "image_generation_call": "image_generation"}
@@ -44,6 +44,8 @@ class Calls:
         self.reviewer: str | None = None
         self._asks_person = asks_person
         self._by_provider: dict[str, _Open] = {}
+        self._unanswered: dict[str, tuple[Place, str | None]] = {}
+        """What was asked and not answered: in which turn, and for which call."""
 
     def call(self, line: Line) -> bool:
         """A call that the agent made. Returns whether its kind is known."""
@@ -118,14 +120,24 @@ class Calls:
         action = opened.name if opened is not None else line.type.removesuffix("_request").removesuffix("_approval")
         call_id = opened.id if opened is not None and opened.place == place else None
         self.path.add(place, approval_id, Asked(action, "tool_call", text(event.get("reason")), what, call_id), AGENT, line)
+        self._unanswered.setdefault(approval_id, (place, call_id))
         if opened is not None:
             self._by_provider[provider_id] = opened = replace(opened, approval=approval_id)
         verdict = event.get("status")
         if line.type == "guardian_assessment" and verdict in ("approved", "denied"):
             fact = Answered(approval_id, verdict == "approved", text(event.get("rationale")), call_id=call_id)
             self.path.add(place, f"answer {approval_id}", fact, GUARDIAN, line)
+            self._unanswered.pop(approval_id, None)
             if opened is not None:
                 self._by_provider[provider_id] = replace(opened, approval=None, ended=verdict == "denied")
+
+    def settle(self, line: Line, place: Place) -> None:
+        """A turn ended well, so nothing is asked in it any more: what has no answer here was not granted by anybody."""
+        for approval_id, (where, call_id) in list(self._unanswered.items()):
+            if where == place:
+                answered = Answered(approval_id, granted=False, comment=UNTOLD, call_id=call_id)
+                self.path.add(place, f"answer {approval_id}", answered, CLIENT, line)
+                del self._unanswered[approval_id]
 
     def spawned(self, session_id: str | None, provider_id: str | None) -> None:
         """A call spawned the agent of another session."""
@@ -169,6 +181,7 @@ class Calls:
             self.path.add(opened.place, approval_id, asked, AGENT, line)
         answered = Answered(approval_id, granted=False, comment=outcome.comment, call_id=opened.id)
         self.path.add(opened.place, f"answer {approval_id}", answered, actor, line)
+        self._unanswered.pop(approval_id, None)
 
     def _answer(self, line: Line, provider_id: str, opened: _Open, *, granted: bool) -> _Open:
         approval_id = opened.approval or ""

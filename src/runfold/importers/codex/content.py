@@ -39,6 +39,9 @@ _MACHINE_MADE = (
 _WRAPPED = re.compile(r"<([a-z]+(?:_[a-z]+)+)(?:\s[^>]*)?>.*</\1>\s*", re.DOTALL)
 """A whole message between tags with an underscore: made by the client, whatever version calls it what."""
 
+_EDITOR, _TYPED = "# Context from my IDE setup:", "## My request for Codex:"
+"""How the words of an editor begin that stand in one message with the person's, and where those begin."""
+
 _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+);base64,(.*)", re.DOTALL)
 
 
@@ -46,6 +49,15 @@ def is_machine_made(words: str) -> bool:
     """Return whether no person typed it, though it stands under the role `user`."""
     begins = words.lstrip()
     return begins.startswith(_MACHINE_MADE) or _WRAPPED.fullmatch(begins) is not None
+
+
+def context_of(words: str) -> tuple[str | None, str]:
+    """What an editor puts before a prompt, and the prompt as it was typed."""
+    if words.lstrip().startswith(_EDITOR):
+        context, found, typed = words.partition(_TYPED)
+        if found and typed.strip():
+            return context.rstrip(), typed.strip()
+    return None, words
 
 
 def texts_of(content: Any) -> list[str]:

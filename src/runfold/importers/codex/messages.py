@@ -4,9 +4,9 @@ import json
 from collections import Counter
 from typing import Any, Literal
 
-from runfold.domain.parts import TextPart
+from runfold.domain.parts import Part, TextPart
 from runfold.domain.values import digest
-from runfold.importers.codex.content import AGENT, CLIENT, image, is_machine_made, parts_of, reasoning_of, texts_of
+from runfold.importers.codex.content import AGENT, CLIENT, context_of, image, is_machine_made, parts_of, reasoning_of, texts_of
 from runfold.importers.codex.lines import Line
 from runfold.importers.codex.path import Path, Place
 from runfold.importers.turns.turn import Called, Finished, Said, call_end_id
@@ -60,8 +60,11 @@ class Messages:
         else:
             place = self.path.current or self.path.open(line, self.path.follows(words))
         self._untold[_name(place, role, words)] -= 1
-        parts = (TextPart(text=words), *(image(url) for url in listing(line.payload.get("images")) if isinstance(url, str)))
-        self.path.add(place, self._id(place, role, words), Said(role, parts), actor, line)
+        parts: tuple[Part, ...] = (
+            TextPart(text=words),
+            *(image(url) for url in listing(line.payload.get("images")) if isinstance(url, str)),
+        )
+        self._add(place, line, self._id(place, role, words), role, parts, actor)
 
     def reasoning(self, line: Line) -> None:
         """What the model thought, as far as it is told."""
@@ -106,8 +109,16 @@ class Messages:
         step_id = self._id(place, role, words)
         for candidate in {words, *texts}:
             self._untold[_name(place, role, candidate)] += 1
-        said = Said(role, tuple(parts_of(line.payload.get("content"))))
-        self.path.add(place, step_id, said, actor, line, wakes=actor != CLIENT)
+        self._add(place, line, step_id, role, tuple(parts_of(line.payload.get("content"))), actor)
+
+    def _add(self, place: Place, line: Line, step_id: str, role: Any, parts: tuple[Part, ...], actor: str) -> None:
+        """Add a message. What an editor put before a person's words is a message of the client's."""
+        if role == "user" and actor != CLIENT and parts and isinstance(parts[0], TextPart):
+            context, typed = context_of(parts[0].text)
+            if context is not None:
+                said, parts = Said("user", (TextPart(text=context),)), (TextPart(text=typed), *parts[1:])
+                self.path.add(place, self.path.id("msg", place, "context", step_id), said, CLIENT, line, wakes=False)
+        self.path.add(place, step_id, Said(role, parts), actor, line, wakes=actor != CLIENT)
 
     def _was_told(self, place: Place, role: str, texts: list[str]) -> bool:
         """Whether an event told these words before the item."""

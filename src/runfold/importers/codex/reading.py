@@ -34,7 +34,8 @@ class Reader:
         self._model: str | None = None
         self._report = report
         self._meter = Meter()
-        self._is_instructed = False
+        self._is_instructed = len(head.metas) > 1 or "forked_from_id" in head.own
+        """Whether what the model is told at first stands elsewhere too: in the session whose lines are copied here."""
         self._speaker = _speaker(head)
         self._messages = Messages(self.path, self._speaker)
         self._calls = Calls(self.path, spawns, asks_person=self._speaker == PERSON)
@@ -74,7 +75,7 @@ class Reader:
         self._report(line.piece.note(f"records of the kind {kind.strip()[:80]!r}, which is not known: not imported"))
 
     def _meta(self, line: Line) -> None:
-        """What the model is told at first. The lines of another session may be copied here; theirs is not this one's."""
+        """What the model is told at first."""
         base = line.payload.get("base_instructions")
         words = text(mapping(base).get("text")) or text(base)
         if session_id_of(line.payload) == self._session_id and words is not None and not self._is_instructed:
@@ -103,7 +104,9 @@ class Reader:
         sandbox = said.get("sandbox_policy")
         if mode := text(sandbox) or text(mapping(sandbox).get("type")) or text(mapping(sandbox).get("mode")):
             patch["sandbox"] = mode
-        if patch and (place := self.path.current) is not None:
+        if (place := self.path.current) is None:
+            self.path.waiting.append(line)
+        elif patch:
             self.path.add(place, f"context {place.run_id}", Noted(patch), CLIENT, line, wakes=False)
 
     def _item(self, line: Line) -> None:
@@ -168,6 +171,7 @@ class Reader:
         elif isinstance(error := said.get("error"), dict | str):
             self.path.finish(line, place, _failure(error if isinstance(error, dict) else {"message": error}), AGENT)
         else:
+            self._calls.settle(line, place)
             self.path.finish(line, place, Finished("completed", "end_turn"), AGENT)
 
     def _counted(self, line: Line) -> None:

@@ -7,7 +7,7 @@ from runfold.domain.parts import DataPart, Part, TextPart
 from runfold.importers.copilot.lanes import Lane, Turns
 from runfold.importers.copilot.permissions import Verdict, refusal_of, verdict_of
 from runfold.importers.copilot.records import CLIENT, PERSON, Record
-from runfold.importers.turns.turn import Answered, Asked, Called, CallEnded, Chosen, Said, Turn, call_end_id
+from runfold.importers.turns.turn import UNTOLD, Answered, Asked, Called, CallEnded, Chosen, Said, Turn, call_end_id
 from runfold.importers.turns.values import listing, mapping, text
 
 
@@ -140,6 +140,15 @@ class Calls:
             return
         self._answer(question, record, Verdict(granted=True, by=PERSON), {"answer": answer})
         self._choose(question, record, answer)
+
+    def settle(self, record: Record, turn: Turn) -> None:
+        """A turn ended well, so nothing is asked in it any more: what ran was let run, and nobody says by whom."""
+        for request_id, question in list(self._questions.items()):
+            if question.turn is not turn:
+                continue
+            known = self.by_provider.get(question.call_key or "")
+            self._answer(question, record, Verdict(known is not None and known.has_ended, CLIENT, UNTOLD))
+            del self._questions[request_id]
 
     def _choose(self, question: _Question, record: Record, answer: str) -> None:
         asked = question.data or {}

@@ -57,7 +57,7 @@ class Reader:
                 self._answer(lane, record, key)
             case "assistant.turn_end":
                 if lane.has_answered and lane is self._main:
-                    self.turns.finish(lane, record, Finished("completed", "end_turn"), lane.actor)
+                    self._complete(lane, record)
             case "tool.execution_start":
                 lane.has_answered = False
                 self._calls.call(lane, record, key, record.data)
@@ -95,7 +95,7 @@ class Reader:
                 self.turns.session.title = text(record.data.get("title")) or self.turns.session.title
             case "session.idle":
                 if record.data.get("aborted") is not True:
-                    self.turns.finish(self._main, record, Finished("completed", "end_turn"), AGENT)
+                    self._complete(self._main, record)
             case "session.compaction_complete" | "session.truncation":
                 self._compacted(lane, record, key)
             case "session.snapshot_rewind":
@@ -183,7 +183,12 @@ class Reader:
         elif record.data.get("cancelled") is True:
             self.turns.finish(lane, record, Finished("cancelled", "cancelled", "cancelled"), CLIENT)
         else:
-            self.turns.finish(lane, record, Finished("completed", "end_turn"), lane.actor)
+            self._complete(lane, record)
+
+    def _complete(self, lane: Lane, record: Record) -> None:
+        if lane.current is not None:
+            self._calls.settle(record, lane.current)
+        self.turns.finish(lane, record, Finished("completed", "end_turn"), lane.actor)
 
     def _stop(self, lane: Lane, record: Record) -> None:
         """A turn was stopped, or failed. Neither is an end where none was under way."""

@@ -13,6 +13,9 @@ from runfold.domain.parts import Part
 from runfold.importers.sources import Piece
 from runfold.importers.tally import Tally
 
+UNTOLD = "the turn ended, and no answer is told"
+"""Why an approval is closed that the source leaves open in a turn that it says ended well."""
+
 
 @dataclass(frozen=True)
 class Said:
