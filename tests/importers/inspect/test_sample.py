@@ -391,6 +391,30 @@ def test_a_log_without_events_has_its_messages_results_and_sums() -> None:
     assert (story.counts().input_tokens, story.counts().output_tokens, story.counts().messages) == (500, 50, 4)
 
 
+def test_the_steps_of_older_logs_tell_a_scorers_words_from_the_agents() -> None:
+    log = SampleLog(uuid=None)
+    log.event("step", action="begin", type="solver", name="generate")
+    log.answer(None, "tc://abc")
+    log.event("step", action="end", type="solver", name="generate")
+    log.event("step", action="begin", type="scorer", name="judge")
+    own, log.heard = log.heard, [message("user", "Is it right?", None)]
+    log.answer(None, "GRADE: C")
+    log.event("step", action="end", type="scorer", name="judge")
+    log.heard = [own[0], message("assistant", "It is 42.", None, source="generate")]
+    sample = log.done()
+    sample["transcript"] = {"events": sample.pop("events"), "content": {"abc": "It is 42."}}
+    story, reports = told(sample)
+    judge = of(story, Began)[1].run
+    assert [(said.run == judge, words(said)) for said in of(story, Said)] == [
+        (False, "What is it?"),
+        (False, "It is 42."),
+        (True, "Is it right?"),
+        (True, "GRADE: C"),
+    ]
+    assert [began.agent for began in of(story, Began)] == ["react", "judge"]
+    assert reports.problems == []
+
+
 def test_unknown_kinds_are_counted_and_known_ones_let_by() -> None:
     log = SampleLog()
     for kind in ("state", "store", "dream", "dream", "logger"):

@@ -219,6 +219,24 @@ def test_a_call_that_only_messages_tell_of_ends_with_its_result() -> None:
     assert (ended.how, ended.result) == ("succeeded", {"found": 2})
 
 
+def test_a_tools_span_without_its_result_takes_it_from_the_message_that_repeats_it() -> None:
+    said_by_user = {**answers("two"), "role": "user"}
+    story, _ = told(
+        agent(1, lasts=20, attrs={"gen_ai.system_instructions": '[{"type": "text", "content": "Be brief."}]'}),
+        chat(
+            2,
+            1,
+            gave=[asks("Go.", q=1)],
+            at=1,
+            attrs={"gen_ai.system_instructions": '[{"type": "text", "content": "Be brief."}]'},
+        ),
+        tool(3, 1, at=3),
+        chat(4, 1, [asks("Go.", q=1), said_by_user], [text("assistant", "Two.")], at=5),
+    )
+    assert [(end.how, end.result) for end in of(story, CallEnded)] == [("succeeded", "two")]
+    assert talk(story) == [("system", "Be brief."), ("assistant", "Go."), ("tool", "two"), ("assistant", "Two.")]
+
+
 def test_a_call_that_two_libraries_saw_is_one_and_an_agents_sum_is_no_usage() -> None:
     story, reports = told(
         agent(1, lasts=20, attrs={"gen_ai.usage.input_tokens": 107}),

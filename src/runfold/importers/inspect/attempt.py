@@ -15,7 +15,7 @@ from runfold.importers.inspect.calls import Calls
 from runfold.importers.inspect.content import Attachments
 from runfold.importers.inspect.conversation import Conversation, Messages
 from runfold.importers.inspect.outcome import ATTEMPT, Ending, Score, score_of, scores_of
-from runfold.importers.inspect.spans import MAIN, Spans, flattened
+from runfold.importers.inspect.spans import MAIN, Spans, flattened, in_steps
 from runfold.importers.inspect.talk import Talk
 from runfold.importers.tally import Note
 
@@ -55,8 +55,9 @@ class Attempt:
         self.key, self.run = key, run
         self.sample = sample
         self.attachments = attachments
-        self.events = _approvals_first([event for event in flattened(iter(events)) if event])
-        self.spans = Spans.of(self.events)
+        told, steps = in_steps([event for event in flattened(iter(events)) if event])
+        self.events = _approvals_first(told)
+        self.spans = Spans.of(self.events, steps)
         agent = next((span.name for span in self.spans.by_id.values() if span.type == "agent"), None)
         self.agent = solver or (kept_text(agent, 400) if agent else "inspect")
         self.acts: list[Act] = []

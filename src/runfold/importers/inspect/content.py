@@ -7,7 +7,8 @@ from runfold.domain.parts import DataPart, FilePart, Part, ReasoningPart, TextPa
 from runfold.importers.acts.fields import Fields
 from runfold.importers.acts.keeping import kept, kept_text
 
-_ATTACHMENT = "attachment://"
+_ATTACHMENT = ("attachment://", "tc://")
+"""How references begin; the second is of the first logs that had any."""
 _DATA_URI = re.compile(r"data:([\w.+-]+/[\w.+-]+)(?:;[\w.=-]+)*;base64,(.*)", re.DOTALL)
 _MEDIA = {"image": "image/*", "audio": "audio/*", "video": "video/*", "document": "application/octet-stream"}
 _DEEPEST = 200
@@ -33,7 +34,7 @@ class Attachments:
         return [self.resolved(member, depth + 1) for member in value] if isinstance(value, list) else value
 
     def _text(self, reference: str) -> str:
-        name = reference.removeprefix(_ATTACHMENT)
+        name = reference.partition("://")[2]
         text = self._content.get(name)
         if isinstance(text, str):
             return text

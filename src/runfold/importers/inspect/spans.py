@@ -33,9 +33,9 @@ class Spans:
     _run_of: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, events: "list[Fields]") -> "Spans":
-        """The spans that a sample's events begin."""
-        spans = cls()
+    def of(cls, events: list[Fields], steps: "list[Span]") -> "Spans":
+        """The spans that a sample's events begin, and the steps of older logs."""
+        spans = cls({step.id: step for step in steps})
         for event in events:
             if event.raw("event") == "span_begin" and (begun := event.word("id")) is not None:
                 parent, name = event.word("parent_id"), event.word("name") or event.word("type") or begun
@@ -67,6 +67,31 @@ class Spans:
         if span.type != "agent":
             return False
         return any(around.type in {"agent", "tool", "handoff"} for around in list(self.above(span.id))[1:])
+
+
+def in_steps(events: list[Fields]) -> tuple[list[Fields], list[Span]]:
+    """Events that say in which step they are, and the steps: older logs tell it by where steps begin and end."""
+    found: list[Fields] = []
+    steps: list[Span] = []
+    around: list[Span] = []
+    for event in events:
+        if event.raw("event") == "step" and event.raw("action") == "begin":
+            name, kind = str(event.raw("name") or "step"), event.raw("type")
+            steps.append(
+                Span(
+                    f"{name} {event.raw('timestamp')} {len(steps)}",
+                    around[-1].id if around else None,
+                    kind if isinstance(kind, str) else None,
+                    name,
+                )
+            )
+            around.append(steps[-1])
+        elif event.raw("event") == "step" and around:
+            around.pop()
+        elif around and event.raw("span_id") is None:
+            event = Fields({**event.value, "span_id": around[-1].id}, event.place, event.report)  # noqa: PLW2901
+        found.append(event)
+    return found, steps
 
 
 def flattened(events: Iterator[Fields]) -> Iterator[Fields]:

@@ -32,6 +32,7 @@ TOKENS = {
     "cache_creation_input_tokens": (
         "gen_ai.usage.cache_creation.input_tokens",
         "gen_ai.usage.cache_creation_input_tokens",
+        "gen_ai.usage.input_tokens.cache_write",
         "gen_ai.usage.details.cache_write_tokens",
     ),
     "reasoning_output_tokens": (

@@ -2,18 +2,21 @@
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from runfold.domain.parts import DataPart
 from runfold.importers.acts.fields import Fields, fitting, from_nanoseconds
 from runfold.importers.acts.keeping import kept, kept_text
 from runfold.importers.acts.kinds import Act, Called, CallEnded, ModelCalled, Name, Said, Used
-from runfold.importers.otlp.meaning import agent_of, number_of, provider_of, tokens_of, word, words
+from runfold.importers.otlp.meaning import agent_of, kind_of, number_of, provider_of, tokens_of, word, words
 from runfold.importers.otlp.spans import Span
 from runfold.importers.otlp.thread import Key, SourceRun, Tree, began_at
 from runfold.importers.otlp.words import Exchange, Words, decoded, exchange_of
 from runfold.importers.sources import Report
 
+_ARGUMENTS = ("gen_ai.tool.call.arguments", "tool_arguments", "traceloop.entity.input")
+_RESULT = ("gen_ai.tool.call.result", "tool_response", "traceloop.entity.output")
 _CANCELLED = ("cancel", "abort", "keyboardinterrupt")
 _TIER = (
     "openai.response.service_tier",
@@ -97,8 +100,8 @@ class Telling:
             name = self._name(span.trace, provider_id) if provider_id else (span.trace, span.id)
             call = Call(name, run.key, tool)
             self._calls[span.trace, provider_id].append(call)
-            arguments = span.attributes.get("gen_ai.tool.call.arguments", span.attributes.get("traceloop.entity.input"))
-            kept_arguments = kept(arguments) if arguments is not None else ""
+            arguments = next((span.attributes[name] for name in _ARGUMENTS if name in span.attributes), "")
+            kept_arguments = kept(arguments)
             acts.append(self._called(call, kept_arguments, provider_id, None, span, run, began_at(span)))
         call.has_span = True
         self._of_span[span.trace, span.id] = call
@@ -111,9 +114,21 @@ class Telling:
             return []
         call.ended = True
         how, code, reason = failure_of(span)
-        result = span.attributes.get("gen_ai.tool.call.result", span.attributes.get("traceloop.entity.output"))
-        result = kept(decoded(result, lambda _: None, "gen_ai.tool.call.result"))
+        stated = next((span.attributes[name] for name in _RESULT if name in span.attributes), None)
+        if stated is None and (provider_id := word(span.attributes, "gen_ai.tool.call.id")):
+            stated = self._results.get((span.trace, provider_id))
+        result = kept(decoded(stated, lambda _: None, "gen_ai.tool.call.result"))
         return [self._call_ended(call, "succeeded" if how == "completed" else how, result, reason, code, span)]
+
+    @cached_property
+    def _results(self) -> dict[tuple[str, str], Any]:
+        """What tools answered, by the messages that repeat it: for spans of tools that do not say."""
+        found: dict[tuple[str, str], Any] = {}
+        for span in self.tree.by_key.values():
+            for said in exchange_of(span, lambda _: None).given if kind_of(span) == "model" else ():
+                if said.answers:
+                    found.setdefault((span.trace, said.answers), said.result)
+        return found
 
     def _exchange(self, span: Span) -> Exchange:
         key = (span.trace, span.id)
@@ -127,7 +142,7 @@ class Telling:
         counts: Counter[str] = Counter()
         last = max((number for number, said in enumerate(listed) if said.role == "assistant"), default=-1)
         for number, said in enumerate(listed):
-            like, is_past = said.likeness, number <= last
+            like, is_past = said.likeness, number <= last or said.role == "system"
             visible = [mention for mention in self._mentions[like] if mention.run == run.key or (is_past and run.parent is None)]
             place = counts[like]
             counts[like] += 1

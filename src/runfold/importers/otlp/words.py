@@ -137,6 +137,8 @@ def _message(message: dict[str, Any], role: str = "user") -> Words:
             parts.append(_part(item))
     if answers and result is None and found == "tool":
         result = inside
+    elif answers and len(parts) == 1 and not calls:
+        found = "tool"  # some writers have a tool's result said by the user
     return Words(found, tuple(parts), tuple(calls), answers, kept(result))
 
 
