@@ -86,6 +86,12 @@ def test_a_total_without_room_for_caches_says_that_they_are_in_the_input() -> No
     assert computed_cost("anthropic", "claude-sonnet-4-0", with_sum, FEBRUARY) == beside
 
 
+def test_a_total_that_is_the_sum_with_the_caches_says_that_they_stand_beside_the_input() -> None:
+    inside = Tokens(input_tokens=120, output_tokens=10, total_tokens=130, cache_read_input_tokens=20)
+    beside = Tokens(input_tokens=100, output_tokens=10, total_tokens=130, cache_read_input_tokens=20)
+    assert computed_cost("openai", "gpt-4o", beside, FEBRUARY) == computed_cost("openai", "gpt-4o", inside, FEBRUARY)
+
+
 def test_a_part_that_exceeds_its_whole_stands_beside_it() -> None:
     tokens = Tokens(input_tokens=10, output_tokens=0, cache_read_input_tokens=400)
     assert _millionths(computed_cost("openai", "gpt-4o", tokens, FEBRUARY)) == 10 * Decimal("2.5") + 400 * Decimal("1.25")

@@ -4,8 +4,9 @@ What is not in the list costs null and never 0; so does a call of which nobody r
 with something that is charged for and has no listed price: searches of the web, or writes to a cache that is kept an hour.
 `price_list` says whose prices hold. The parts add up to the cost exactly: it is their sum.
 
-A total that leaves no room for more than input and output, as frameworks report it that have added up already, and a part
-that exceeds its whole, say better than the provider's habit whether caches are part of the input, and are believed.
+A total that leaves no room for more than input and output, as frameworks report it that have added up already, one that is
+the sum of input, caches and output, and a part that exceeds its whole, say better than the provider's habit whether caches are
+part of the input, and are believed.
 
 Writes to a cache of which nobody said how long it is kept are priced as the usual five minutes, and called `cache_write` where
 those that were said to be kept so are called `cache_write_5m`. Not told apart, because usage does not tell: audio and images
@@ -170,6 +171,7 @@ def _whole_input(tokens: Tokens, *, caches_beside: bool) -> int:
     cached = (tokens.cache_read_input_tokens or 0) + written
     if tokens.reasoning_beside and tokens.total_tokens is not None and tokens.total_tokens > said + output:
         output += tokens.reasoning_output_tokens or 0
-    if cached > said or (caches_beside and tokens.total_tokens != said + output):
+    adds_up_beside = cached > 0 and tokens.total_tokens == said + cached + output
+    if cached > said or adds_up_beside or (caches_beside and tokens.total_tokens != said + output):
         return said + cached
     return said
