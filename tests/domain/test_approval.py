@@ -274,7 +274,7 @@ def test_withdrawing_what_is_decided_changes_nothing(end: str) -> None:
     given(requested(), *ENDS[end]).when(lambda approval: approval.withdraw("run_cancelled")).then()
 
 
-@pytest.mark.parametrize("cause", ["run_cancelled", "run_failed", "new_input"])
+@pytest.mark.parametrize("cause", ["run_cancelled", "run_failed", "new_input", "call_ended"])
 def test_a_question_falls_away_for_a_cause(cause: str) -> None:
     approval = given(requested(quorum=2), voted(ADA)).when(lambda approval: approval.withdraw(cause))
     assert approval.then(ApprovalWithdrawn.model_validate({"cause": cause})).status == "withdrawn"

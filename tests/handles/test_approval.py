@@ -227,6 +227,17 @@ def test_new_input_while_an_approval_is_open_is_refused_or_lets_it_go(ledger: Le
     assert run.view().status == "running"
 
 
+@pytest.mark.parametrize("end", ["fail", "cancel"])
+def test_what_was_asked_about_a_call_that_ends_is_withdrawn(ledger: Ledger, run: Run, end: str) -> None:
+    call, other = run.call_tool("refund"), run.call_tool("email")
+    asked, kept = (run.request_approval("go on", call_id=one.id) for one in (call, other))
+    getattr(call, end)("the shop is closed")
+    assert [ledger.now.approval(one.id).status for one in (asked, kept)] == ["withdrawn", "open"]
+    assert run.view().status == "waiting"
+    other.cancel()
+    assert run.view().status == "running"
+
+
 def test_words_that_are_no_new_input_leave_an_approval_open(ledger: Ledger, run: Run) -> None:
     approval = run.request_approval("refund")
     run.add_message("user", "and hurry", keep_approvals=True)

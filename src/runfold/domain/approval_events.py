@@ -9,7 +9,7 @@ from runfold.domain.values import INT_LIMIT, ActorKind, Digest, Id, JsonObject, 
 
 ClosedStatus = Literal["granted", "denied", "expired", "withdrawn"]
 ApprovalStatus = Literal["open", ClosedStatus]
-WithdrawalCause = Literal["run_cancelled", "run_failed", "new_input"]
+WithdrawalCause = Literal["run_cancelled", "run_failed", "new_input", "call_ended"]
 
 
 ONLY_PEOPLE: tuple[ActorKind, ...] = ("human",)

@@ -7,6 +7,7 @@ from runfold.commands.plan import Plan, itself
 from runfold.commands.session import Session
 from runfold.commands.submitted import Receipt
 from runfold.domain.event import Event
+from runfold.domain.run import Run as RunState
 from runfold.domain.tool_call import Failure, ToolCalled, ToolCancelled, ToolFailed, ToolSucceeded
 from runfold.domain.values import digest
 from runfold.handles.approval import Approval, ended_run
@@ -73,14 +74,14 @@ class ToolCall(Child):
         retriable: bool | None = None,
         **envelope: Unpack[Envelope],
     ) -> Plan[Receipt]:
-        """Record that the tool could not. The agent sees the error and goes on."""
+        """Record that the tool could not. The agent sees the error and goes on; an approval that is open for it is withdrawn."""
         error = Failure(code=code, message=message, type=error_type, retriable=retriable)
         ended = ToolFailed(call_id=self.id, error=error, result=result)
         return self._end(ended, envelope)
 
     @command
     def cancel(self, reason: str | None = None, **envelope: Unpack[Envelope]) -> Plan[Receipt]:
-        """Say that nobody waits for the tool any more."""
+        """Say that nobody waits for the tool any more. An approval that is open for it is withdrawn."""
         ended = ToolCancelled(call_id=self.id, reason=reason)
         return self._end(ended, envelope)
 
@@ -94,8 +95,19 @@ class ToolCall(Child):
             run = run_state(session, self.run_id, envelope)
             inherited = None if self.id in run.calls.by_id else session.inherited_call(run, self.id)
             session.record(run, run.calls.end(ended, inherited))
+            if not isinstance(ended, ToolSucceeded):
+                _let_approvals_go(session, run, self.id)
 
         return Plan(self.run_id, decide, itself, envelope)
+
+
+def _let_approvals_go(session: Session, run: RunState, call_id: str) -> None:
+    """Withdraw what was asked about a call that nobody waits for any more."""
+    for approval_id in run.waiting_for:
+        approval = session.approval(approval_id)
+        if approval.request.call_id == call_id:
+            session.record(approval, approval.withdraw("call_ended"))
+            session.record(run, run.approval_resolved(approval_id))
 
 
 @command

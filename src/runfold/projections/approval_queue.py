@@ -90,7 +90,7 @@ class ApprovalRow(Row):
     effective_digest: str | None = None
     """SHA-256 of the arguments that it was granted for."""
     withdrawal_cause: WithdrawalCause | None = None
-    """Why it was withdrawn: run_cancelled, run_failed or new_input."""
+    """Why it was withdrawn: run_cancelled, run_failed, new_input or call_ended."""
 
     consumed_at: datetime | None = None
     """When the grant was used; null while it was not."""

@@ -135,8 +135,6 @@ def test_a_tool_that_a_person_refused_was_asked_for() -> None:
         ("Bash", "PreToolUse:Bash hook error: [guard]: no", True),
         ("Bash", "Permission to use Bash has been denied.", True),
         ("Bash", "[Request interrupted by user for tool use]", True),
-        ("ExitPlanMode", "You are not in plan mode.", True),
-        ("ExitPlanMode", "PreToolUse:ExitPlanMode hook error: [guard]: no", True),
         ("AskUserQuestion", "<tool_use_error>InputValidationError</tool_use_error>", True),
     ],
 )
@@ -144,9 +142,21 @@ def test_what_ran_failed_or_was_forbidden_asked_nobody(name: str, content: str, 
     assert asks_of(call(name), result(content, is_error=is_error)) == []
 
 
-def test_a_question_that_was_interrupted_has_no_verdict() -> None:
-    ask = asked("AskUserQuestion", {"questions": [QUESTION]}, "[Request interrupted by user for tool use]", is_error=True)
-    assert (ask.verdict, ask.chosen) == (None, ())
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[Request interrupted by user for tool use]",
+        "PreToolUse:x hook error: [guard]: no",
+        "Permission for this tool use was denied. Try a different approach.",
+        "You are not in plan mode.",
+    ],
+)
+def test_a_question_or_plan_whose_call_failed_or_was_stopped_has_no_verdict(content: str) -> None:
+    for ask in (
+        asked("AskUserQuestion", {"questions": [QUESTION]}, content, is_error=True),
+        asked("ExitPlanMode", {"plan": "1."}, content, is_error=True),
+    ):
+        assert (ask.verdict, ask.chosen, ask.comment) == (None, (), None)
 
 
 @pytest.mark.parametrize(

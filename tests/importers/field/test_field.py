@@ -1,6 +1,6 @@
 """Small sessions of Claude Code, each showing one kind of thing that is found in real files, and what is right for it."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
@@ -9,96 +9,11 @@ from typing import Any
 import pytest
 
 from runfold import Ledger
-from runfold.domain.decision import DecisionMade
-from runfold.importers.importing import import_paths
-from runfold.importers.tally import Tally
 from tests.databases import TestDatabase, fresh_database
+from tests.importers.field.shown import CLIENT, PERSON, Shown
 
 HERE = Path(__file__).parent
 FOLDERS = sorted(folder.name for folder in HERE.iterdir() if folder.is_dir() and not folder.name.startswith("_"))
-PERSON, AGENT, CLIENT = "human:user", "agent:claude-code", "service:claude-code"
-
-
-class Field:
-    """One folder in a ledger of its own, as the views show it."""
-
-    def __init__(self, ledger: Ledger, folder: str) -> None:
-        self.ledger = ledger
-        self.folder = HERE / folder
-        self.tally: Tally = import_paths(ledger, "claude-code", [self.folder])
-        self.threads = [item.stream for item in ledger.events(types=["thread.created"])]
-        self.runs = [item.stream for item in ledger.events(types=["run.created"])]
-
-    def again(self) -> int:
-        """Import it once more; returns how many events that made."""
-        return import_paths(self.ledger, "claude-code", [self.folder]).events
-
-    def said(self) -> list[tuple[str | None, str]]:
-        """The conversation: who said what, without results of tools and what has no words."""
-        (thread,) = self.threads
-        messages = self.ledger.thread(thread).messages()
-        return [(message.author, message.text) for message in messages if message.role != "tool" and message.text]
-
-    def ends(self) -> list[tuple[str, str | None]]:
-        """The status of each run, and the code of its error."""
-        views = [self.ledger.run(run).view() for run in self.runs]
-        return [(view.status, view.error.code if view.error else None) for view in views]
-
-    def kinds(self) -> list[str]:
-        """How each run came from another."""
-        parents = [self.ledger.run(run).view().parent for run in self.runs]
-        return [parent.kind for parent in parents if parent is not None]
-
-    def calls(self) -> list[tuple[str, str | None, str | None]]:
-        """The status of each call, with its error's code and message."""
-        found = [call for run in self.runs for call in self.ledger.now.tool_calls(run_id=run).items]
-        return [
-            (call.status, call.error.code if call.error else None, call.error.message if call.error else None) for call in found
-        ]
-
-    def votes(self) -> list[tuple[str, str, str | None]]:
-        """Each vote on an approval: by whom, which, and the comment."""
-        asked = [item.stream for item in self.ledger.events(types=["approval.requested"])]
-        return [(vote.voter, vote.verdict, vote.comment) for one in asked for vote in self.ledger.now.approval(one).votes]
-
-    def choices(self) -> list[list[str]]:
-        """What was chosen by each decision, in words."""
-        made = [item.event for item in self.ledger.events(types=["decision.made"])]
-        return [event.choice.split("; ") for event in made if isinstance(event, DecisionMade)]
-
-    def used(self) -> list[tuple[Any, Any, Any]]:
-        """Each model call: its model, and the tokens in and out."""
-        used: list[Mapping[str, Any]] = [item.as_json()["data"] for item in self.ledger.events(types=["usage.recorded"])]
-        return [(one["model"], one["tokens"]["input_tokens"], one["tokens"]["output_tokens"]) for one in used]
-
-    def typed(self) -> list[str]:
-        """What is credited to a person."""
-        return [words for author, words in self.said() if author == PERSON]
-
-    def order(self) -> list[str]:
-        """The roles of the conversation."""
-        return [message.role for message in self.ledger.thread(self.threads[0]).messages()]
-
-    def results(self) -> list[str]:
-        """What the tools answered."""
-        return [message.text for message in self.ledger.thread(self.threads[0]).messages() if message.role == "tool"]
-
-    def ended_by(self) -> list[str]:
-        """Who ended each call that did not succeed."""
-        return [str(item.metadata.actor) for item in self.ledger.events(types=["tool.failed", "tool.cancelled"])]
-
-    def title(self) -> str | None:
-        """The title of the thread."""
-        return self.ledger.thread(self.threads[0]).view().title
-
-    def times(self) -> list[tuple[str, str]]:
-        """When each run was made, and last heard of."""
-        views = [self.ledger.run(run).view() for run in self.runs]
-        return [(view.created_at.isoformat(), view.last_event_at.isoformat()) for view in views]
-
-    def notes(self) -> int:
-        """How many notes the import made."""
-        return len(self.tally.notes)
 
 
 @pytest.fixture(scope="module")
@@ -109,20 +24,20 @@ def database(admin_url: str, template: str) -> Iterator[TestDatabase]:
 
 
 @pytest.fixture(scope="module")
-def field_of(database: TestDatabase) -> Iterator[Callable[[str], Field]]:
+def field_of(database: TestDatabase) -> Iterator[Callable[[str], Shown]]:
     """Imports a folder into a tenant of its own when it is first asked for."""
     with ExitStack() as opened:
 
         @cache
-        def field(folder: str) -> Field:
+        def field(folder: str) -> Shown:
             settings = database.settings.model_copy(update={"tenant": folder})
-            return Field(opened.enter_context(Ledger.open(settings=settings)), folder)
+            return Shown.after_import(opened.enter_context(Ledger.open(settings=settings)), HERE / folder)
 
         yield field
 
 
 @pytest.fixture
-def field(field_of: Callable[[str], Field], folder: str) -> Field:
+def field(field_of: Callable[[str], Shown], folder: str) -> Shown:
     """The folder that a test is about."""
     return field_of(folder)
 
@@ -225,19 +140,19 @@ RIGHT: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_all_of_a_folder_goes_in_once(field: Field) -> None:
+def test_all_of_a_folder_goes_in_once(field: Shown) -> None:
     assert field.tally.problems == []
     assert len(field.threads) == 1
     assert field.again() == 0
 
 
 @pytest.mark.parametrize(("folder", "view"), [(folder, view) for folder in FOLDERS for view in RIGHT[folder]])
-def test_each_view_of_a_folder_shows_what_is_right(field: Field, folder: str, view: str) -> None:
+def test_each_view_of_a_folder_shows_what_is_right(field: Shown, folder: str, view: str) -> None:
     assert getattr(field, view)() == RIGHT[folder][view]
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_a_message_a_call_and_a_usage_are_counted_as_the_ledger_holds_them(field: Field) -> None:
+def test_a_message_a_call_and_a_usage_are_counted_as_the_ledger_holds_them(field: Shown) -> None:
     events = [item.type for item in field.ledger.events(types=["message.added", "tool.called", "run.created"])]
     found = (events.count("message.added"), events.count("tool.called"), events.count("run.created"))
     assert (field.tally.messages, field.tally.tool_calls, field.tally.runs) == found

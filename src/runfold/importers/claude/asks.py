@@ -1,7 +1,7 @@
 """What Claude Code asked its person: to approve a plan, to answer questions, or to let a tool run that was then rejected.
 
-A tool that ran unasked, that failed by itself, or that a rule or a hook forbade, asked nobody. Where nobody has answered
-yet, the question is open.
+A tool that ran unasked, that failed by itself, or that a rule or a hook forbade, asked nobody. A plan and a question ask by
+what they are: where nobody has answered yet they are open, and where the call failed or was stopped they have no verdict.
 """
 
 from collections.abc import Iterator, Mapping
@@ -59,11 +59,11 @@ def asks_of(call: Record, result: tuple[Record, Record] | None) -> list[Ask]:
     answered: Mapping[str, Any] = whole if isinstance(whole, Mapping) else {}
     if answered.get("awaitingLeaderApproval") is True:
         return []  # another agent is asked
+    if end.verdict == "failed" or (end.verdict == "denied" and end.by != "person"):
+        return _asked(name, call, CallEnd("cancelled"), {})  # nobody answers it any more
     if end.verdict == "succeeded" and name in {PLAN, QUESTION}:
         return _asked(name, call, _declined(end) or end, {**answered, "feedback": record.get("userFeedback")})
-    if end.verdict in {"denied", "cancelled"} and end.by == "person":
-        return _asked(name, call, end, answered)
-    return []
+    return _asked(name, call, end, answered) if end.verdict != "succeeded" else []
 
 
 def _declined(end: CallEnd) -> CallEnd | None:

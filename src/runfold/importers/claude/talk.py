@@ -89,6 +89,8 @@ class Talk:
             return self.origin
         above = self.source_runs[turn.parent]
         request: dict[str, Any] = {"parent": above.last_id, "kind": turn.kind, "agent_id": self.kind}
+        if turn.kind == "continues":
+            request["auto_deny"] = True  # a question that was open when the conversation went on was not answered
         if turn.left is None:
             return {**request, "parent": above.first_id, "at_version": 1}
         following = turn.parent.next_after(turn.left)
