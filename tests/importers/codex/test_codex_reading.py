@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from runfold.importers.tally import Note, Problem
-from runfold.importers.turns.turn import UNTOLD, Answered, Asked, Compacted, Finished, Said, Session, Used
+from runfold.importers.turns.turn import UNTOLD, Answered, Asked, Chosen, Compacted, Finished, Said, Session, Used
 from tests.importers.codex.rollouts import Rollout
 from tests.importers.codex.test_codex_growth import reading
 
@@ -194,6 +194,34 @@ def test_what_is_asked_and_never_answered_is_closed_with_a_turn_that_ended_well(
     rollout.end("turn-1")
     (session,) = reading(rollout.text())
     assert [(actor, fact.granted, fact.comment) for actor, fact in facts(session, Answered)] == [("service:codex", False, UNTOLD)]
+
+
+def test_what_the_agent_asks_its_person_is_an_approval_and_a_decision_with_all_that_was_chosen() -> None:
+    options = [{"label": "Red", "description": "like fire"}, {"label": "Blue"}]
+    questions = [{"id": name, "question": f"Which {name}?", "options": options} for name in ("colour", "size", "shape")]
+    rollout = begun()
+    rollout.item("function_call", name="request_user_input", call_id="call_1", arguments=json.dumps({"questions": questions}))
+    answers = {"colour": {"answers": ["Red", "Blue"]}, "size": {"answers": ["as large as it goes"]}}
+    rollout.output("call_1", json.dumps({"answers": answers}))
+    rollout.end("turn-1")
+    (session,) = reading(rollout.text())
+    assert [asked.message for _, asked in facts(session, Asked)] == ["Which colour?", "Which size?", "Which shape?"]
+    assert [(actor, fact.granted, fact.response) for actor, fact in facts(session, Answered)] == [
+        ("human:user", True, {"answer": "Red, Blue"}),
+        ("human:user", True, {"answer": "as large as it goes"}),
+        ("service:codex", False, None),
+    ]
+    colour, size = (fact for _, fact in facts(session, Chosen))
+    assert (colour.chosen, colour.also_chosen) == ("option-1", ("option-2",))
+    assert next(option["description"] for option in size.options if option["id"] == size.chosen) == "as large as it goes"
+
+
+def test_an_item_inside_its_payload_is_read_as_the_item() -> None:
+    rollout = begun()
+    message = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Here."}]}
+    rollout.line("response_item", {"item": message, "internal_chat_message_metadata_passthrough": {"turn_id": "turn-1"}})
+    (session,) = reading(rollout.text())
+    assert words(session)[-1] == ("agent:codex", "assistant", "Here.")
 
 
 def test_a_compaction_is_one_event_with_its_summary_as_the_clients_words() -> None:

@@ -149,7 +149,11 @@ def whole(*, with_ids: bool = True) -> Events:
     events.reply("I go.", ("toolu_5", "bash"))
     events.add("tool.execution_start", toolCallId="toolu_5", toolName="bash", arguments={})
     events.add("abort", reason="user_initiated")
+    asked = {"question": "Which way?", "choices": ["Left", "Right"]}
     events.say("Then explain.")
+    request = {"toolCallId": "ask", "name": "ask_user", "arguments": asked}
+    events.add("assistant.message", messageId="m-ask", content="", toolRequests=[request])
+    events.done("ask", "User selected: Left")
     events.turn(0)
     events.add("session.error", errorType="rate_limit", message="Too many requests", statusCode=429)
     events.shut(claude_sonnet=(200, 10, 0))

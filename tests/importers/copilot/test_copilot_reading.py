@@ -8,7 +8,7 @@ import pytest
 from runfold.importers.formats.copilot import read
 from runfold.importers.sources import SourceFile
 from runfold.importers.tally import Note, Problem
-from runfold.importers.turns.turn import UNTOLD, Answered, Asked, Compacted, Finished, Said, Session, Used
+from runfold.importers.turns.turn import UNTOLD, Answered, Asked, Chosen, Compacted, Finished, Said, Session, Used
 from tests.importers.copilot.sessions import Events, whole
 
 
@@ -128,6 +128,26 @@ def test_a_permission_without_an_answer_is_closed_with_a_turn_that_ended_well() 
     answers = [(actor, fact.granted, fact.comment) for actor, fact in facts(session, Answered)]
     assert answers == [("service:copilot", True, UNTOLD), ("service:copilot", False, UNTOLD)]
     assert facts(session, Finished)[-1][1].status == "completed"
+
+
+@pytest.mark.parametrize("captured", [True, False])
+@pytest.mark.parametrize(("answer", "chosen"), [("Blue", "option-2"), ("Green", "own-words-2")])
+def test_what_the_agent_asks_its_person_is_an_approval_and_a_decision_once(captured: bool, answer: str, chosen: str) -> None:
+    events = Events()
+    asked: dict[str, Any] = {"question": "Which colour?", "choices": ["Red", "Blue"]}
+    events.start()
+    events.say("Ask me.")
+    request = {"toolCallId": "toolu_1", "name": "ask_user", "arguments": asked}
+    events.add("assistant.message", messageId="m1", content="", toolRequests=[request])
+    events.add("tool.execution_start", toolCallId="toolu_1", toolName="ask_user", arguments=asked)
+    if captured:
+        events.add("user_input.requested", requestId="r1", toolCallId="toolu_1", **asked)
+        events.add("user_input.completed", requestId="r1", answer=answer, wasFreeform=False)
+    events.done("toolu_1", f"User selected: {answer}")
+    (session,) = reading(events.text())
+    assert (session.counts().approvals, session.counts().decisions, session.counts().tool_errors) == (1, 1, 0)
+    assert [(actor, fact.response) for actor, fact in facts(session, Answered)] == [("human:user", {"answer": answer})]
+    assert [fact.chosen for _, fact in facts(session, Chosen)] == [chosen]
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,14 @@ from runfold.importers.codex.lines import Line
 from runfold.importers.codex.messages import text_of
 from runfold.importers.codex.outcomes import GUARDIAN, Outcome, of_event, of_output
 from runfold.importers.codex.path import Path, Place, Spawner
+from runfold.importers.turns.questions import questions_of
 from runfold.importers.turns.turn import UNTOLD, Answered, Asked, Called, CallEnded, Said, call_end_id
-from runfold.importers.turns.values import mapping, text
+from runfold.importers.turns.values import listing, mapping, text
 
 _AT_ONCE = {"web_search_call": "web_search", "image_generation_call": "image_generation"}
 """Calls that the provider carries out itself: the item tells the end too."""
+_QUESTIONS = "request_user_input"
+"""The tool with which the agent asks its person."""
 _REVIEWING = {"guardian_subagent", "guardian", "auto_review"}
 
 
@@ -71,6 +74,8 @@ class Calls:
             self._by_provider[provider_id] = opened
         if kind in _AT_ONCE:
             self._at_once(line, opened)
+        if name == _QUESTIONS:
+            self._put_questions(line, opened)
         return True
 
     def output(self, line: Line) -> None:
@@ -87,6 +92,8 @@ class Calls:
         self._say(line, opened.place, opened.id, provider_id)
         output = item.get("output", item.get("tools", item.get("result")))
         outcome = of_output(output)
+        if opened.name == _QUESTIONS and not opened.ended:
+            self._take_answers(line, opened, outcome)
         self._spawn(opened, outcome)
         self._end(line, provider_id or "", opened, outcome)
 
@@ -144,6 +151,24 @@ class Calls:
         opened = self._by_provider.get(provider_id or "")
         if session_id is not None and opened is not None:
             self.spawns.setdefault(session_id, (opened.place.run_id, opened.id))
+
+    def _put_questions(self, line: Line, opened: _Open) -> None:
+        for asked in questions_of(opened.arguments):
+            approval_id = self.path.id("approval", opened.place, opened.id, asked.name)
+            self.path.add(opened.place, approval_id, asked.asked(opened.name, opened.id), AGENT, line)
+            self._unanswered.setdefault(approval_id, (opened.place, opened.id))
+
+    def _take_answers(self, line: Line, opened: _Open, outcome: Outcome) -> None:
+        """What the person chose, or said in their own words. What has no answer stays open until the turn ends."""
+        told = mapping(mapping(outcome.result).get("answers"))
+        for asked in questions_of(opened.arguments):
+            answers = [str(answer) for answer in listing(mapping(told.get(asked.name)).get("answers"))]
+            approval_id = self.path.id("approval", opened.place, opened.id, asked.name)
+            if answers and self._unanswered.pop(approval_id, None) is not None:
+                answered = Answered(approval_id, granted=True, response={"answer": ", ".join(answers)}, call_id=opened.id)
+                self.path.add(opened.place, f"answer {approval_id}", answered, self._decider(), line)
+                decision_id = self.path.id("dec", opened.place, opened.id, asked.name)
+                self.path.add(opened.place, decision_id, asked.chosen(answers, approval_id), self._decider(), line)
 
     def _spawn(self, opened: _Open, outcome: Outcome) -> None:
         if opened.name.rpartition(".")[2].rpartition("__")[2] != "spawn_agent":

@@ -80,6 +80,8 @@ def line_of(piece: Piece, fault: Fault) -> Line | None:
     if kind is not None and "payload" in record:
         if not isinstance(payload, dict):
             raise InvalidEvent("payload", "is not an object")
+        if kind == ITEM and "type" not in payload and isinstance(payload.get("item"), dict):
+            payload = payload["item"]
         return Line(kind, payload, moment(record.get("timestamp"), "timestamp", fault), piece)
     at = moment(record.get("timestamp"), "timestamp", fault)
     if kind in BARE_ITEMS:

@@ -29,7 +29,7 @@ _BY_POLICY = re.compile(
 )
 _FAILED = re.compile(
     r"\A(?:Script failed|err(?:or)?:|execution error:|failed to parse (?:function|exec) arguments"
-    r"|unsupported (?:custom tool )?call"
+    r"|unsupported (?:custom tool )?call|request_user_input is unavailable"
     r"|apply_patch verification failed|failed in sandbox|tool call error:|MCP error|codex_core::)",
     re.IGNORECASE,
 )

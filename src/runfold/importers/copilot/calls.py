@@ -1,5 +1,6 @@
 """The tool calls of a session, and what was asked before they ran."""
 
+import re
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -7,8 +8,14 @@ from runfold.domain.parts import DataPart, Part, TextPart
 from runfold.importers.copilot.lanes import Lane, Turns
 from runfold.importers.copilot.permissions import Verdict, refusal_of, verdict_of
 from runfold.importers.copilot.records import CLIENT, PERSON, Record
-from runfold.importers.turns.turn import UNTOLD, Answered, Asked, Called, CallEnded, Chosen, Said, Turn, call_end_id
+from runfold.importers.turns.questions import Question, question, questions_of
+from runfold.importers.turns.turn import UNTOLD, Answered, Asked, Called, CallEnded, Said, Turn, call_end_id
 from runfold.importers.turns.values import listing, mapping, text
+
+_ASK = "ask_user"
+"""The tool with which the agent asks its person."""
+_ANSWER = re.compile(r"\AUser (?:selected|responded|answered)(?: with)?:?\s*")
+"""What the client puts before the person's answer."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +38,7 @@ class _Question:
     turn: Turn
     call_key: str | None
     by_hook: bool = False
-    data: dict[str, Any] | None = None
+    asked: Question | None = None
 
 
 class Calls:
@@ -57,6 +64,14 @@ class Calls:
         self.turns.add(turn, call_id, Called(name, arguments, provider_id), actor or lane.actor, record)
         if provider_id is not None:
             self.by_provider[provider_id] = Call(call_id, turn, lane, name, arguments)
+            self._put_question(record, self.by_provider[provider_id], provider_id)
+
+    def _put_question(self, record: Record, call: Call, provider_id: str) -> None:
+        """A call that asks the person: files tell no more of that than its arguments and its result."""
+        for asked in questions_of(call.arguments)[:1] if call.name == _ASK else []:
+            approval_id = self.turns.id("approval", call.id)
+            self.turns.add(call.turn, approval_id, asked.asked(call.name, call.id), call.lane.actor, record)
+            self._questions[f"call {provider_id}"] = _Question(approval_id, call.turn, provider_id, asked=asked)
 
     def complete(self, lane: Lane, record: Record, key: str) -> None:
         """What a tool answered: a message, and the end of its call."""
@@ -74,6 +89,10 @@ class Calls:
         self.turns.add(turn, step_id, said, CLIENT, record, wakes=False)
         if known is None or known.has_ended or known.turn.run_id in self.turns.ended:
             return
+        put = self._questions.get(f"call {provider_id}")
+        if put is not None and data.get("success") is not False and words is not None:
+            del self._questions[f"call {provider_id}"]
+            self._take_answer(put, record, _ANSWER.sub("", words, count=1).strip())
         self.by_provider[provider_id] = replace(known, has_ended=True)
         if (verdict := refusal_of(error)) is not None:
             self._refuse(known, record, key, verdict)
@@ -110,14 +129,14 @@ class Calls:
         return None
 
     def input_requested(self, lane: Lane, record: Record, key: str) -> None:
-        """The person is asked a question."""
-        choices = tuple(
-            {"id": f"option-{number}", "label": str(choice), "description": str(choice)}
-            for number, choice in enumerate(listing(record.data.get("choices")), 1)
-        )
-        question = text(record.data.get("question"))
-        fact = Asked("ask_user", "input_required", question, {"question": question}, None, choices)
-        self._ask(lane, record, key, fact, text(record.data.get("toolCallId")))
+        """The person is asked a question, which a call may have put already."""
+        provider_id = text(record.data.get("toolCallId"))
+        asked = question("", text(record.data.get("question")) or "", listing(record.data.get("choices")), record.data)
+        put = self._questions.get(f"call {provider_id}")
+        if put is not None:
+            self._questions[text(record.data.get("requestId")) or key] = put
+            return
+        self._ask(lane, record, key, asked.asked(_ASK, None), provider_id, asked)
 
     def plan_offered(self, lane: Lane, record: Record, key: str) -> None:
         """The person is asked to approve a plan."""
@@ -127,44 +146,45 @@ class Calls:
 
     def answered(self, record: Record) -> None:
         """The person answered a question, or said what they think of a plan."""
-        question = self._questions.pop(text(record.data.get("requestId")) or "", None)
-        if question is None:
+        put = self._questions.pop(text(record.data.get("requestId")) or "", None)
+        if put is None:
             return
         if record.type == "exit_plan_mode.completed":
             granted = record.data.get("approved") is True
-            self._answer(question, record, Verdict(granted, PERSON, text(record.data.get("feedback"))))
+            self._answer(put, record, Verdict(granted, PERSON, text(record.data.get("feedback"))))
             return
-        answer = text(record.data.get("answer"))
+        self._questions.pop(f"call {put.call_key}", None)
+        self._take_answer(put, record, text(record.data.get("answer")))
+
+    def _take_answer(self, put: _Question, record: Record, answer: str | None) -> None:
         if answer is None:
-            self._answer(question, record, Verdict(granted=False, by=PERSON))
+            self._answer(put, record, Verdict(granted=False, by=PERSON))
             return
-        self._answer(question, record, Verdict(granted=True, by=PERSON), {"answer": answer})
-        self._choose(question, record, answer)
+        self._answer(put, record, Verdict(granted=True, by=PERSON), {"answer": answer})
+        if put.asked is not None:
+            chosen = put.asked.chosen([answer], put.approval_id)
+            self.turns.add(put.turn, self.turns.id("dec", put.approval_id), chosen, PERSON, record)
 
     def settle(self, record: Record, turn: Turn) -> None:
         """A turn ended well, so nothing is asked in it any more: what ran was let run, and nobody says by whom."""
-        for request_id, question in list(self._questions.items()):
-            if question.turn is not turn:
+        for request_id, put in list(self._questions.items()):
+            if put.turn is not turn:
                 continue
-            known = self.by_provider.get(question.call_key or "")
-            self._answer(question, record, Verdict(known is not None and known.has_ended, CLIENT, UNTOLD))
+            known = self.by_provider.get(put.call_key or "")
+            self._answer(put, record, Verdict(known is not None and known.has_ended, CLIENT, UNTOLD))
             del self._questions[request_id]
 
-    def _choose(self, question: _Question, record: Record, answer: str) -> None:
-        asked = question.data or {}
-        options = [
-            {"id": f"option-{number}", "description": str(choice)}
-            for number, choice in enumerate(listing(asked.get("choices")), 1)
-        ]
-        chosen = next((option["id"] for option in options if option["description"] == answer), None)
-        if chosen is None:
-            chosen = "own-words"
-            options.append({"id": chosen, "description": answer})
-        decision_id = self.turns.id("dec", question.approval_id)
-        fact = Chosen(text(asked.get("question")) or "answer", tuple(options), chosen, {"approval_id": question.approval_id})
-        self.turns.add(question.turn, decision_id, fact, PERSON, record)
-
-    def _ask(self, lane: Lane, record: Record, key: str, fact: Asked, provider_id: str | None, *, by_hook: bool = False) -> None:
+    def _ask(
+        self,
+        lane: Lane,
+        record: Record,
+        key: str,
+        fact: Asked,
+        provider_id: str | None,
+        asked: Question | None = None,
+        *,
+        by_hook: bool = False,
+    ) -> None:
         known = self.by_provider.get(provider_id or "")
         turn = known.turn if known is not None else self.turns.here(lane, record, key)
         if turn.run_id in self.turns.ended:
@@ -174,7 +194,7 @@ class Calls:
         if known is not None:
             fact = replace(fact, call_id=known.id, action=known.name)
         self.turns.add(turn, approval_id, fact, lane.actor, record)
-        self._questions[request_id] = _Question(approval_id, turn, provider_id if known else None, by_hook, record.data)
+        self._questions[request_id] = _Question(approval_id, turn, provider_id if known else None, by_hook, asked)
 
     def _answer(self, question: _Question, record: Record, verdict: Verdict, response: dict[str, Any] | None = None) -> None:
         known = self.by_provider.get(question.call_key or "")

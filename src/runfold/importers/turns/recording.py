@@ -167,6 +167,7 @@ class _Recorder:
                     choice.intent,
                     options=[{"id": option["id"], "description": option["description"]} for option in choice.options],
                     chosen=choice.chosen,
+                    also_chosen=choice.also_chosen,
                     decision_type="path_choice",
                     decision_id=step.id,
                     context=choice.context,

@@ -81,6 +81,7 @@ class Chosen:
     """Each with `id` and `description`."""
     chosen: str
     context: dict[str, Any]
+    also_chosen: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
