@@ -93,6 +93,8 @@ def test_who_stopped_or_forbade_a_call_is_what_its_result_says(text: str) -> Non
     [
         ("user-rejected", STOP, "denied", "denied_by_person"),
         ("user-rejected", "no", "denied", "denied_by_person"),
+        ("user-rejected", "This command requires approval", "denied", "denied_by_policy"),
+        ("cancelled", "Cancelled: parallel tool call Bash(ls) errored", "cancelled", "tool_error"),
         ("user-rejected", "[Request interrupted by user for tool use]", "cancelled", "tool_error"),
         ("permission-rule", "guard: not here", "denied", "denied_by_policy"),
         ("permission-rule", "PreToolUse:Bash hook error: [g]: no", "denied", "denied_by_hook"),
@@ -160,6 +162,7 @@ OVERLOADED = 'API Error: 529 {"type":"error","error":{"type":"overloaded_error",
         (answer("API Error: Connection error."), "connection_error"),
         (answer("Something else", isApiErrorMessage=True), "api_error"),
         (answer("x", isApiErrorMessage=True, message={"model": "claude-1"}), "api_error"),
+        (answer("x", error="server_error", message={"model": None}), "server_error"),
     ],
 )
 def test_an_error_of_the_api_has_the_code_that_is_stated(record: dict[str, Any], code: str) -> None:

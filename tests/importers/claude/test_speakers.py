@@ -88,6 +88,18 @@ TOLD = {
     "a notice that a person is said to have sent": (user(NOTICE, **origin("human")), "service:task-notification", "if_ended"),
     "a notice of an early version": (user("<bash-notification>x</bash-notification>"), "service:task-notification", "if_ended"),
     "an origin that nobody knows": (user("Hello.", **origin("moon-phase")), "service:moon-phase", "if_ended"),
+    "an origin that the client does not tell": (user(NOTICE, **origin("unclassified")), "service:task-notification", "if_ended"),
+    "words of an origin that it does not tell": (user("Hello.", **origin("unclassified")), "service:unclassified", "if_ended"),
+    "a prompt that was scheduled": (
+        user("continue", isMeta=True, promptSource="system", turnOrigin="scheduled"),
+        "service:scheduled",
+        "if_ended",
+    ),
+    "a message from a channel": (
+        user('<channel source="slack" user="ann">Hi</channel>', isMeta=True),
+        "service:channel",
+        "if_ended",
+    ),
     "an origin as a word": (user("Hello.", origin="cron"), "service:cron", "if_ended"),
     "the origin of the turn": (user("Go on.", turnOrigin="auto_continuation"), "service:auto-continuation", "if_ended"),
     "a tag that nobody knows": (user('<night-watch id="1">All well.</night-watch>'), "service:night-watch", "if_ended"),

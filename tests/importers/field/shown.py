@@ -108,6 +108,17 @@ class Shown:
         views = [self.ledger.run(run).view() for run in self.runs]
         return [(view.created_at.isoformat(), view.last_event_at.isoformat()) for view in views]
 
+    def cost(self) -> str:
+        """What all of it costs."""
+        self.ledger.fold("usage")
+        total = self.ledger.now.usage().total
+        return f"{total.cost} {total.currency}"
+
+    def cuts(self) -> list[tuple[Any, Any, Any]]:
+        """Where the model's memory was cut: why, and the tokens before and after."""
+        cut: list[Mapping[str, Any]] = [item.as_json()["data"] for item in self.ledger.events(types=["context.compacted"])]
+        return [(one["trigger"], one["tokens_before"], one["tokens_after"]) for one in cut]
+
     def notes(self) -> int:
         """How many notes the import made."""
         return len(self.tally.notes)

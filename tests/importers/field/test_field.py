@@ -51,7 +51,7 @@ RIGHT: dict[str, dict[str, Any]] = {
         "used": [(MODEL, 100, 200)],
         "said": [(PERSON, "Go on."), (None, "Some work."), (PERSON, "More."), (CLIENT, "The session limit is reached.")],
     },
-    "cache-one-hour": {"used": [(MODEL, 0, 0)]},
+    "cache-one-hour": {"cost": "10.00 USD", "used": [(MODEL, 0, 0)]},
     "call-still-open": {"ends": [("running", None)], "calls": [("called", None, None)]},
     "compaction-auto": {
         "kinds": ["continues"],

@@ -121,12 +121,12 @@ def _judged(text: str, kind: str | None, record: Record) -> tuple[Verdict, By | 
         return "denied", "person"
     if _HOOK.match(text):
         return "denied", "hook"
-    if kind is not None:
-        return _KINDS.get(kind, ("denied", None))
     if _CASCADE.match(text):
         return "cancelled", None
     if not text.startswith("Exit code") and _POLICY.match(text[:4000]):
-        return "denied", "policy"
+        return "denied", "policy"  # also where the kind says "user-rejected": where nobody is there, nobody rejects
+    if kind is not None:
+        return _KINDS.get(kind, ("denied", None))
     if text.startswith(_DENIED):
         return "denied", None
     if _ABORTED in text[-200:]:
@@ -181,7 +181,9 @@ def is_answer(record: Record) -> bool:
     """Return whether a model wrote this line: not the client in its place, which is no model call and used nothing."""
     message = record.get("message")
     model = message.get("model") if isinstance(message, dict) else None
-    return record.get("type") == "assistant" and model != SYNTHETIC and record.get("isApiErrorMessage") is not True
+    if record.get("type") != "assistant" or model == SYNTHETIC or record.get("isApiErrorMessage") is True:
+        return False
+    return model is not None or not record.get("error")
 
 
 def api_error(record: Record) -> ApiError | None:

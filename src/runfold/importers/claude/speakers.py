@@ -157,6 +157,8 @@ def _told(record: Record, origin: str, marks: list[Marked | None], texts: list[s
         if named is None and mark is not None and mark.kind == "letter" and mark.author != "agent:peer":
             return Speaker(mark.author, "letter", "if_ended", words)
         return Speaker(f"agent:{named or origin}", "letter", "if_ended", words)
+    if origin == "unclassified" and mark is not None:
+        return Speaker(mark.author, mark.kind, "if_ended", words)
     return Speaker(f"service:{origin[:400]}", "notice", "if_ended", words)
 
 
