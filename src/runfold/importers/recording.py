@@ -13,11 +13,11 @@ from typing import Any, Protocol
 from runfold.domain.approval_events import ApprovalDenied, ApprovalExpired, ApprovalGranted, ApprovalRequested, ApprovalWithdrawn
 from runfold.domain.compaction import ContextCompacted
 from runfold.domain.decision import DecisionMade, OutcomeRecorded
-from runfold.domain.event import Recorded
+from runfold.domain.event import Event, Recorded
 from runfold.domain.message import MessageAdded, MessageRevised
 from runfold.domain.parts import Part, TextPart
 from runfold.domain.run_events import RunCancelled, RunCompleted, RunCreated, RunFailed, RunStarted
-from runfold.domain.step import ModelCallStarted, StatePatched, StateSnapshotTaken
+from runfold.domain.step import ModelCallStarted, StatePatched, StateSnapshotTaken, StepStarted
 from runfold.domain.thread import ThreadImported
 from runfold.domain.tool_call import ToolCalled, ToolCancelled, ToolFailed, ToolSucceeded
 from runfold.domain.usage import Tokens, UsageRecorded
@@ -38,6 +38,14 @@ from runfold.method_call import MethodCall
 STORE_AFTER = 5000
 """Events that are collected before they are stored: a thread with more goes in in several transactions."""
 
+_IDS: dict[type[Event], str] = {
+    UsageRecorded: "usage_id",
+    ContextCompacted: "compaction_id",
+    ModelCallStarted: "model_call_id",
+    StepStarted: "step_id",
+}
+"""Events of things that stay in the run where they were recorded, and how they name them."""
+
 
 @dataclass
 class ImportedBefore:
@@ -54,7 +62,7 @@ class ImportedBefore:
     decided: set[str] = field(default_factory=set)
     """Approvals that were granted, denied or withdrawn."""
     home: dict[str, str] = field(default_factory=dict)
-    """The run that a message, tool call, decision or usage is in; a call's end under `end` and its id."""
+    """The run that a message, tool call, decision, step, approval or usage is in; a call's end under `end` and its id."""
     scored: set[str] = field(default_factory=set)
     """Decisions that have an outcome."""
     wording: dict[str, tuple[Part, ...]] = field(default_factory=dict)
@@ -80,6 +88,8 @@ class ImportedBefore:
         """Note what an event tells."""
         run_id, event = recorded.stream, recorded.event
         self.states[run_id] += isinstance(event, StateSnapshotTaken | StatePatched)
+        if (name := _IDS.get(type(event))) is not None:
+            self.home[getattr(event, name)] = run_id
         self.counts.count(event)
         match event:
             case RunCreated():
@@ -90,6 +100,7 @@ class ImportedBefore:
                 self.started.add(run_id)
             case ApprovalRequested():
                 self.approvals.add(run_id)
+                self.home[run_id] = event.run_id
             case ApprovalGranted() | ApprovalDenied() | ApprovalWithdrawn() | ApprovalExpired():
                 self.decided.add(run_id)
             case RunCompleted() | RunFailed() | RunCancelled():
@@ -109,12 +120,6 @@ class ImportedBefore:
                 self.home[event.decision_id] = run_id
             case OutcomeRecorded():
                 self.scored.add(event.decision_id)
-            case UsageRecorded():
-                self.home[event.usage_id] = run_id
-            case ContextCompacted():
-                self.home[event.compaction_id] = run_id
-            case ModelCallStarted():
-                self.home[event.model_call_id] = run_id
             case _:
                 return
 

@@ -144,6 +144,7 @@ class Answer:
         elif outcome is not None and outcome.type == "cancelled":
             self._end(lambda run: run.cancel(**envelope))
         else:
+            self.talk.history.completed.add(self.turn.run_id)
             self._end(lambda run: run.complete(**envelope))
 
     def _fail(self, event: AgUiEvent, envelope: Envelope) -> None:

@@ -13,13 +13,16 @@ from typing import Any, Literal
 
 from runfold.domain.values import canonical, digest
 from runfold.importers.ag_ui.shapes import Started, moment
-from runfold.importers.sources import OF_A_RECORD, Piece, Report, SourceFile, document, why
+from runfold.importers.cleaning import breaks_off
+from runfold.importers.sources import BROKEN_OFF, OF_A_RECORD, Piece, Report, SourceFile, document, why
 from runfold.importers.tally import Note, Problem
 
 _TURN = re.compile(r"(?P<conversation>.+?)__Turn_(?P<number>\d+)")
 _PLACEHOLDER = re.compile(r"[A-Za-z]+_Id_\d+")
 """What a test's snapshot has in place of an id: the first thread of any conversation is `thread_Id_1` there."""
 _TERMINAL = frozenset({"RUN_FINISHED", "RUN_ERROR"})
+_FIRST_KEY = re.compile(r'\{\s*"(?P<key>[^"]*)"')
+_NEITHER = "is neither a RunAgentInput nor events of AG-UI"
 _STREAM = ("data:", "event:", "id:", "retry:", ":")
 
 
@@ -110,15 +113,7 @@ def sources_in(file: SourceFile, report: Report) -> list[Source]:
     if not whole.source.strip():
         report(Problem(file.name, None, "is empty"))
         return []
-    name = _turn_name(file)
-    if is_request(whole):
-        return [_request(file, whole, name)]
-    return list(_streams(file, whole, name, report))
-
-
-def is_request(whole: Piece) -> bool:
-    """Return whether a file is one object that is no event: then it is what a client sent."""
-    return whole.source.lstrip()[:1] == "{" and not _is_lines(whole)
+    return _request(file, whole, report) if _is_object(whole) else list(_streams(file, whole, report))
 
 
 def events_in(whole: Piece, report: Report) -> Iterator[Piece]:
@@ -128,13 +123,14 @@ def events_in(whole: Piece, report: Report) -> Iterator[Piece]:
         if start[:1] == "[":
             yield from whole.elements()
         elif start.startswith(_STREAM):
-            yield from _streamed(whole)
+            yield from _whole_ones(_streamed(whole), report)
         elif start[:1] == "{":
-            yield from _lines(whole)
+            yield from _whole_ones(_lines(whole), report)
         else:
-            report(whole.problem("is neither a RunAgentInput nor events of AG-UI"))
+            report(whole.problem(_NEITHER))
     except OF_A_RECORD as error:
-        report(whole.problem(f"{why(error)}; what stands before it goes in"))
+        is_growing = breaks_off(whole.text, len(whole.text) - len(start))
+        report(whole.note(BROKEN_OFF) if is_growing else whole.problem(f"{why(error)}; what stands before it goes in"))
 
 
 def _turn_name(file: SourceFile) -> TurnName | None:
@@ -144,16 +140,19 @@ def _turn_name(file: SourceFile) -> TurnName | None:
     return TurnName(str(file.path.resolve().parent / match["conversation"]), int(match["number"]))
 
 
-def _request(file: SourceFile, whole: Piece, name: TurnName | None) -> Source:
-    started, messages = Started(), 0
+def _request(file: SourceFile, whole: Piece, report: Report) -> list[Source]:
+    """A client's request; nothing where it is not whole, for then it may be that its ids are missing."""
     try:
-        members = whole.members()
-        started = Started.model_validate({key: _value(members.get(key)) for key in ("threadId", "runId", "parentRunId")})
-        found = _value(members.get("messages"))
-        messages = len(found) if isinstance(found, list) else 0
-    except OF_A_RECORD:
-        started = Started()  # said again, with its place, when the request is taken in
-    return Source(file, "request", started, name, digest(_plain(whole)), file.size, messages)
+        value = whole.value()
+    except OF_A_RECORD as error:
+        report(whole.problem(f"{why(error)}; a request is taken once it is whole"))
+        return []
+    if not isinstance(value, dict) or not {"messages", "threadId", "runId"} & value.keys():
+        report(whole.problem(_NEITHER))
+        return []
+    sent = value.get("messages")
+    messages = len(sent) if isinstance(sent, list) else 0
+    return [Source(file, "request", _started(value), _turn_name(file), digest(_plain(whole)), file.size, messages)]
 
 
 def _value(piece: Piece | None) -> Any:
@@ -163,17 +162,20 @@ def _value(piece: Piece | None) -> Any:
         return None
 
 
-def _streams(file: SourceFile, whole: Piece, name: TurnName | None, report: Report) -> Iterator[Source]:
+def _streams(file: SourceFile, whole: Piece, report: Report) -> Iterator[Source]:
     """The runs in a file of events: a run's events reach to where the next one starts."""
-    run = _OneRun(0)
-    for index, piece in enumerate(events_in(whole, report)):
+    run, name, has_events, index = _OneRun(0), _turn_name(file), False, 0
+    for index, piece in enumerate(events_in(whole, report), 1):
+        has_events = has_events or '"type"' in piece.source
         here = _start_in(piece)
         if here is not None and run.started is not None and (run.is_over or here.run_id != run.started.run_id):
-            yield run.source(file, name, index)
-            run = _OneRun(index)
+            yield run.source(file, name, index - 1)
+            run = _OneRun(index - 1)
         run.take(piece, here)
-    if run.marks:
-        yield run.source(file, name, run.first + len(run.marks))
+    if has_events:
+        yield run.source(file, name, index)
+    elif index:
+        report(whole.problem(_NEITHER))
 
 
 class _OneRun:
@@ -219,11 +221,16 @@ def _started(told: dict[str, Any]) -> Started:
     return Started.model_validate({**texts, "timestamp": told.get("timestamp")})
 
 
-def _is_lines(whole: Piece) -> bool:
-    """Return whether a file that begins with an object holds events, one a line."""
-    line = whole.source.lstrip().partition("\n")[0]
-    told = _value(Piece(whole.file, line, 0, len(line), report=nobody)) if line.rstrip().endswith("}") else None
-    return isinstance(told, dict) and isinstance(told.get("type"), str)
+def _is_object(whole: Piece) -> bool:
+    """Return whether a file is one object that is no event: then it is what a client sent."""
+    text = whole.source.lstrip()
+    if text[:1] != "{":
+        return False
+    line = text.partition("\n")[0].rstrip()
+    if (first := _FIRST_KEY.match(line)) and first["key"] == "type":
+        return False
+    told = _value(Piece(whole.file, line, 0, len(line), report=nobody)) if line.endswith("}") else None
+    return not (isinstance(told, dict) and isinstance(told.get("type"), str))
 
 
 def _streamed(whole: Piece) -> Iterator[Piece]:
@@ -242,3 +249,12 @@ def _lines(whole: Piece) -> Iterator[Piece]:
         if line.strip():
             yield whole.part(at, at + len(line), str(index))
         at += len(line) + 1
+
+
+def _whole_ones(lines: Iterator[Piece], report: Report) -> Iterator[Piece]:
+    """All of them, but for a last one that breaks off: the file is still written."""
+    for piece in lines:
+        if piece.end == len(piece.text) and breaks_off(piece.text, piece.end - len(piece.source.lstrip())):
+            report(piece.note(BROKEN_OFF))
+        else:
+            yield piece

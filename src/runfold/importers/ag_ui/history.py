@@ -60,11 +60,6 @@ class Past:
         """What the source calls it, where that is known."""
         return (self.source_id,) if self.source_id else ()
 
-    def is_made_of(self, source_id: str) -> bool:
-        """Whether its id here is made of this one: what was read from the ledger has no other."""
-        made = (stable_id("msg", self.run_id, source_id), stable_id("msg", self.run_id, "sent", source_id))
-        return bool(source_id) and self.message_id in made
-
 
 class History:
     """All that was said, in order, and the calls by the source's ids, of which each may stand for several."""
@@ -76,12 +71,20 @@ class History:
         """The places of the answers to the calls of each id."""
         self.spans: dict[tuple[str, ...], list[Span]] = {}
         """Where something was said, in one message or in several under one id that follow each other in a run."""
+        self.completed: set[str] = set()
+        """The runs that came to their end: what was said in them is answered, be it by nothing."""
+        self.remembered: dict[str, None] = {}
+        """The runs that were read from the ledger: of their messages, the source's ids are seen by those made of them."""
+        self._made: dict[str, Past] = {}
+        self._resolved: set[str] = set()
         self._under: dict[tuple[str, str, str], tuple[Span, Any]] = {}
 
     def add(self, past: Past) -> Past:
         """Something more was said."""
         past.place = len(self.said)
         self.said.append(past)
+        if past.run_id in self.remembered:
+            self._made[past.message_id] = past
         if past.call_id:
             self.answers.setdefault(past.call_id, []).append(past.place)
         elif past.parts:
@@ -102,6 +105,20 @@ class History:
         """The call that an answer under this id is for: the oldest that has none, or else the latest."""
         made = self.calls.get(source_id, [])
         return next((call for call in made if not call.is_answered), made[-1] if made else None)
+
+    def resolve(self, source_id: str) -> None:
+        """Find the remembered messages that the source calls so."""
+        if not source_id or source_id in self._resolved:
+            return
+        self._resolved.add(source_id)
+        for run_id in self.remembered:
+            for words in ((source_id,), ("sent", source_id)):
+                past, again = self._made.get(stable_id("msg", run_id, *words)), 1
+                while past is not None:
+                    past.source_id = source_id
+                    self._index(past, past.place)
+                    again += 1
+                    past = self._made.get(stable_id("msg", run_id, *words, str(again)))
 
     def latest(self, role: str, source_id: str) -> Past | None:
         """The last message that the source calls so."""
@@ -140,6 +157,7 @@ class Repeats:
     def text(self, sent: Sent, parts: tuple[Part, ...]) -> Span:
         """The places of the messages that this one repeats; none where it is new."""
         words = hashlib.sha256(_raw(words_of(parts))).hexdigest()
+        self._history.resolve(sent.id)
         span = self._first(("id", sent.role, words, sent.id), sent) if sent.id else ()
         span = span or self._first(("words", sent.role, words), sent, self._pointer)
         if span:
@@ -165,11 +183,13 @@ class Repeats:
         return True
 
     def is_by_words_and_answered(self, span: Span, sent: Sent) -> bool:
-        """Whether only its words say that it is this message, and something came after that."""
+        """Whether only its words say that it is this message, and it was answered."""
         said = self._history.said
-        if not span or any(sent.id in said[place].ids() or said[place].is_made_of(sent.id) for place in span):
+        if not span or any(sent.id in said[place].ids() for place in span):
             return False
-        return any(past.role not in _SPOKEN_TO for past in said[span[-1] + 1 :])
+        return said[span[-1]].run_id in self._history.completed or any(
+            past.role not in _SPOKEN_TO for past in said[span[-1] + 1 :]
+        )
 
     def _claim(self, first: int, *places: int) -> None:
         self._claimed.update(places)

@@ -6,7 +6,7 @@ from typing import Any
 from runfold.domain.approval_events import ApprovalDenied, ApprovalExpired, ApprovalGranted, ApprovalRequested, ApprovalWithdrawn
 from runfold.domain.event import Recorded
 from runfold.domain.message import MessageAdded, MessageRevised
-from runfold.domain.run_events import RunCreated
+from runfold.domain.run_events import RunCompleted, RunCreated
 from runfold.domain.step import StatePatched, StateSnapshotTaken, apply_patch
 from runfold.domain.tool_call import ToolCalled, ToolCancelled, ToolFailed, ToolSucceeded
 from runfold.importers.ag_ui.conversation import Asked, Conversation
@@ -37,6 +37,7 @@ class _Memory:
         run_id, event = recorded.stream, recorded.event
         if isinstance(event, RunCreated) and run_id not in self._own and self._is_earlier(recorded, event):
             self._talk.runs.add(run_id)
+            self._talk.history.remembered[run_id] = None
             self._talk.last = run_id
         if isinstance(event, ApprovalRequested) and event.run_id in self._talk.runs:
             self._ask(run_id, event)
@@ -64,6 +65,8 @@ class _Memory:
                 self._said[event.message_id] = history.add(Past(event.role, event.content, "", event.message_id, run_id))
             case MessageRevised() if event.message_id in self._said:
                 self._said[event.message_id].parts = event.content
+            case RunCompleted():
+                history.completed.add(run_id)
             case ToolCalled():
                 self._call(event)
             case ToolSucceeded() | ToolFailed() | ToolCancelled() if event.call_id in self._calls:
