@@ -60,6 +60,8 @@ class DecisionWords(View):
     """All of it in one line."""
     intent: str
     options: tuple[Option, ...]
+    chosen_option_ids: tuple[str, ...]
+    """All that were chosen at once."""
     reasoning: str
     active_constraints: tuple[str, ...]
     input_context: dict[str, Any]
@@ -168,6 +170,7 @@ def _words(row: DecisionRow, events: dict[int, Event]) -> DecisionWords:
         line=decision_line(row, made),
         intent=made.intent,
         options=made.options,
+        chosen_option_ids=made.chosen_option_ids,
         reasoning=made.reasoning,
         active_constraints=made.active_constraints,
         input_context=made.input_context,

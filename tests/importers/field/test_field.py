@@ -1,5 +1,6 @@
 """Small sessions of Claude Code, each showing one kind of thing that is found in real files, and what is right for it."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cache
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from runfold import Ledger
+from runfold.cli.main import main
 from tests.databases import TestDatabase, fresh_database
 from tests.importers.field.shown import CLIENT, PERSON, Shown
 
@@ -149,6 +151,31 @@ def test_all_of_a_folder_goes_in_once(field: Shown) -> None:
 @pytest.mark.parametrize(("folder", "view"), [(folder, view) for folder in FOLDERS for view in RIGHT[folder]])
 def test_each_view_of_a_folder_shows_what_is_right(field: Shown, folder: str, view: str) -> None:
     assert getattr(field, view)() == RIGHT[folder][view]
+
+
+def test_the_command_line_shows_who_said_what_and_all_that_was_chosen(
+    database: TestDatabase,
+    field_of: Callable[[str], Shown],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def answer(folder: str, *arguments: str) -> Any:
+        monkeypatch.setenv("RUNFOLD_TENANT", folder)
+        capsys.readouterr()
+        assert main((*arguments, "--json")) == 0
+        return json.loads(capsys.readouterr().out)
+
+    monkeypatch.setenv("RUNFOLD_DATABASE_URL", database.url)
+    monkeypatch.setenv("RUNFOLD_PROJECTOR_URL", database.projector_url)
+    for folder, author in (("task-notification", "service:task-notification"), ("teammate-words", "agent:dev-1")):
+        messages = answer(folder, "thread", field_of(folder).threads[0])["messages"]
+        assert [message["author"] for message in messages if message["role"] == "user"] == [PERSON, author]
+    (run,) = field_of("multi-select").runs
+    (decided,) = answer("multi-select", "decisions", "--run", run, "--fold")["items"]
+    assert decided["words"]["chosen_option_ids"] == ["option-1", "option-2"]
+    asked = field_of("rejected-with-reason").runs[0]
+    (approval,) = answer("rejected-with-reason", "approvals", "--run", asked, "--fold")["items"]
+    assert (approval["status"], approval["action"]) == ("denied", "Bash")
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
