@@ -39,4 +39,5 @@ def as_json(standing: "Standing") -> dict[str, Any]:
         "as_of": standing.position,
         "behind_events": standing.behind_events,
         "behind_seconds": standing.behind_seconds,
+        **({"superseded_threads": standing.superseded_threads} if standing.superseded_threads else {}),
     }

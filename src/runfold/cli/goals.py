@@ -11,6 +11,8 @@ from runfold.cli.options import At, Fold, HappenedAt
 
 GoalId = Annotated[str, typer.Argument(metavar="GOAL", help="The goal's id, as `runfold goals` shows it.")]
 
+Superseded = Annotated[bool, typer.Option("--superseded", help="Count threads that others stand for, too.")]
+
 
 def goals(call: Call, *, at: At = None, happened_at: HappenedAt = None, fold: Fold = False, **asked: Any) -> None:
     """List goals, the one with the newest run first."""
@@ -24,7 +26,7 @@ def goals(call: Call, *, at: At = None, happened_at: HappenedAt = None, fold: Fo
     print_page(call, goal_table(page.items), page, "goal")
 
 
-def goal(call: Call, goal_id: GoalId, fold: Fold = False) -> None:
+def goal(call: Call, goal_id: GoalId, fold: Fold = False, superseded: Superseded = False) -> None:
     """Show the progress of a goal: its criteria, the violated constraints, and whether to continue, adjust or complete.
 
     A criterion is measured by the decisions that name it among their constraints, or whose intent and reasoning contain at
@@ -34,7 +36,7 @@ def goal(call: Call, goal_id: GoalId, fold: Fold = False) -> None:
 
     with call.ledger() as ledger:
         ready(call, ledger, *MODELS, fold=fold)
-        found = ledger.now.goal_progress(goal_id)
+        found = ledger.now.goal_progress(goal_id, include_superseded=superseded)
     if call.json:
         call.answer({**as_json(found.standing), **found.model_dump(mode="json", exclude={"standing"})})
         return
@@ -43,13 +45,13 @@ def goal(call: Call, goal_id: GoalId, fold: Fold = False) -> None:
     print_goal(call.out, found)
 
 
-def patterns(call: Call, goal_id: GoalId, fold: Fold = False) -> None:
+def patterns(call: Call, goal_id: GoalId, fold: Fold = False, superseded: Superseded = False) -> None:
     """Show what repeats over all runs towards a goal: errors, failing nodes, choices; and what could be improved."""
     from runfold.queries import patterns as analysis
 
     with call.ledger() as ledger:
         ready(call, ledger, *analysis.MODELS, fold=fold)
-        found = ledger.now.patterns(goal_id)
+        found = ledger.now.patterns(goal_id, include_superseded=superseded)
     improvements = analysis.suggested_by(found)
     if call.json:
         said = found.model_dump(mode="json", exclude={"standing"})

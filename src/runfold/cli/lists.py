@@ -36,6 +36,7 @@ SHORT = {
     "active_to": "to",
     "duration_ns": "duration",
     "duration_percentile": "percentile",
+    "include_superseded": "superseded",
 }
 """Options that have a shorter name than the rule gives: the parameter's name without `_id`, with dashes."""
 
@@ -225,10 +226,12 @@ def answer(call: Call, page: "Page[Any]", items: "Sequence[Any] | None" = None) 
 def print_page(call: Call, drawn: "RenderableType", page: "Page[Any]", noun: str) -> None:
     """Print a page for a person, then how many there are, as of when, and the cursor of the next page."""
     from runfold.terminal.console import print_whole
-    from runfold.terminal.text import counted
+    from runfold.terminal.text import counted, left_out
 
     print_whole(call.out, drawn)
     said = f"{counted(len(page.items), noun)} as of position {page.standing.position}"
     call.out.print(said, style="dim", soft_wrap=True)
+    if remark := left_out(page.standing.superseded_threads):
+        call.out.print(remark, style="dim", soft_wrap=True)
     if page.next_cursor:
         call.out.print(f"more: the same with --cursor {page.next_cursor}", style="dim", soft_wrap=True)

@@ -84,6 +84,8 @@ def thread(
     from runfold.terminal.text import counted, one_line, shown
 
     call.out.print(shown(one_line(view.title or view.id), "bold"), soft_wrap=True)
+    if view.superseded_by:
+        call.out.print(shown(f"superseded by {', '.join(view.superseded_by)}", "yellow"), soft_wrap=True)
     call.out.print(f"{' → '.join(found.path) or 'no run yet'}\n", style="dim", soft_wrap=True)
     print_fitted(call.out, found.drawn())
     call.out.print(f"\n{counted(len(found.messages), 'message')} as of position {found.as_of}", style="dim")

@@ -166,6 +166,8 @@ class ThreadView(View):
     external_ref: str | None
     metadata: dict[str, Any]
     heads: dict[str, str]
+    superseded_by: tuple[str, ...] = ()
+    """The threads that stand for it since a newer importer read its source otherwise: lists and totals leave it out."""
     runs: int
     created_at: datetime
     created_position: int
@@ -187,6 +189,7 @@ class ThreadView(View):
             external_ref=created.external_ref,
             metadata=created.metadata,
             heads=dict(tree.heads),
+            superseded_by=thread.superseded_by,
             runs=len(tree.nodes),
             created_at=first.happened_at,
             created_position=first.position,

@@ -18,6 +18,7 @@ from runfold.domain.thread import (
     ThreadImported,
     ThreadRenamed,
     ThreadRestored,
+    ThreadSuperseded,
 )
 from runfold.projections.projection import Key, Projection, Row
 
@@ -47,6 +48,8 @@ class ThreadRow(Row):
     """When its newest run was asked for."""
     last_activity_at: datetime | None = None
     """When its newest run was asked for, or it began if it has none: what a list of threads sorts by."""
+    superseded_by: tuple[str, ...] = ()
+    """The threads that stand for it since a newer importer read its source otherwise: lists and totals leave it out."""
     version: int = 0
     """The version of its own stream."""
     created_position: int = 0
@@ -56,7 +59,7 @@ class ThreadRow(Row):
 class Threads(Projection[ThreadRow]):
     """One row per thread: whose it is, whether it is open, where its heads point, when it was last active."""
 
-    name, version, row, key, partition = "threads", 1, ThreadRow, ("thread_id",), "thread"
+    name, version, row, key, partition = "threads", 2, ThreadRow, ("thread_id",), "thread"
     events = (
         RunCreated,
         ThreadCreated,
@@ -67,6 +70,7 @@ class Threads(Projection[ThreadRow]):
         HeadNamed,
         HeadMoved,
         ThreadImported,
+        ThreadSuperseded,
     )
     indexes = (
         ("last_activity_at", "thread_id"),
@@ -122,6 +126,8 @@ def _changes(row: ThreadRow, recorded: Recorded) -> dict[str, Any]:
             changes = {"heads": {**row.heads, named.name: named.run_id}}
         case HeadMoved() as moved:
             changes = {"heads": {**row.heads, moved.name: moved.to_run_id}}
+        case ThreadSuperseded() as superseded:
+            changes = {"superseded_by": tuple(dict.fromkeys((*row.superseded_by, *superseded.by_thread_ids)))}
         case _:
             pass
     return changes

@@ -3,6 +3,7 @@
 from typing import Annotated, Unpack
 
 from runfold.projections.goals import GoalRow, Goals
+from runfold.queries.current_goals import current
 from runfold.queries.page import Page
 from runfold.queries.paging import Direction, Listing, Paging, Sort, direction, limit
 from runfold.queries.parameters import checked, narrowed
@@ -24,4 +25,5 @@ def goals(source: LocalSource, **asked: Unpack[GoalParameters]) -> Page[GoalRow]
     """A page of goals, those with the newest runs first. Raises UsageError, ReadModelBehind."""
     wanted = checked(asked, GoalParameters)
     with source.snapshot("goals", asked=wanted) as snapshot:
-        return _GOALS.page(snapshot, narrowed(wanted, GoalParameters), wanted)
+        page = _GOALS.page(snapshot, narrowed(wanted, GoalParameters), wanted)
+        return page.model_copy(update={"items": tuple(current(snapshot, page.items))})

@@ -20,7 +20,7 @@ from runfold.history.views import View
 from runfold.projections.goals import GoalRow
 from runfold.queries.decision_list import made_at
 from runfold.queries.page import Standing
-from runfold.queries.paging import Waiting
+from runfold.queries.paging import OverThreads
 from runfold.queries.patterns import goal_row
 from runfold.queries.read_models import Snapshot
 from runfold.queries.source import LocalSource, question
@@ -130,7 +130,7 @@ class GoalRecord(NamedTuple):
 
 
 @question
-def goal_progress(source: LocalSource, goal_id: str, **waiting: Unpack[Waiting]) -> GoalProgress:
+def goal_progress(source: LocalSource, goal_id: str, **waiting: Unpack[OverThreads]) -> GoalProgress:
     """How far a goal has come, criterion by criterion, and what to do. Raises GoalNotFound, ReadModelBehind."""
     with source.snapshot(*MODELS, asked=waiting) as snapshot:
         record = goal_record(snapshot, goal_id)

@@ -18,6 +18,8 @@ class Standing(BaseModel):
     """The last position of the ledger at that moment."""
     behind_seconds: float = 0.0
     """For how long the first event that the answer does not hold has been in the ledger."""
+    superseded_threads: int = 0
+    """How many threads, of all in the ledger, the answer leaves out because others stand for them."""
 
     @property
     def behind_events(self) -> int:

@@ -37,7 +37,18 @@ class Waiting(TypedDict, total=False):
     wait_seconds: Annotated[float | None, Parameter("For how many seconds to wait until the answer does.", least=0)]
 
 
-class Paging(Waiting, total=False):
+class OverThreads(Waiting, total=False):
+    """Whether what is listed or added up over many threads holds those that others stand for."""
+
+    include_superseded: Annotated[
+        bool | None,
+        Parameter(
+            "Whether threads that others stand for are in it, too; left out if not given, unless a thread or run is named."
+        ),
+    ]
+
+
+class Paging(OverThreads, total=False):
     """Where a page begins. Each list says by itself how many rows a page has, and in which order they come."""
 
     cursor: Annotated[str | None, Parameter("The next page: `next_cursor` of the page before, asked for in the same order.")]

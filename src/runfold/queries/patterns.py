@@ -15,9 +15,10 @@ from runfold.history.decision_line import UNKNOWN_ACTION
 from runfold.history.views import View
 from runfold.projections.decision_log import INTENT_LENGTH
 from runfold.projections.goals import GoalRow, Goals
+from runfold.queries.current_goals import current
 from runfold.queries.decision_list import outcome_in
 from runfold.queries.page import Standing
-from runfold.queries.paging import Waiting
+from runfold.queries.paging import OverThreads
 from runfold.queries.read_models import Snapshot
 from runfold.queries.source import LocalSource, question
 from runfold.store.queries import named_queries
@@ -132,7 +133,7 @@ class Counted(NamedTuple):
 
 def goal_row(snapshot: Snapshot, goal_id: str) -> GoalRow:
     """A goal's row. Raises GoalNotFound."""
-    found = snapshot.rows(Goals(), "t.goal_id = %b", [goal_id])
+    found = current(snapshot, snapshot.rows(Goals(), "t.goal_id = %b", [goal_id]))
     if not found:
         raise GoalNotFound(goal_id)
     return found[0]
@@ -156,13 +157,13 @@ def counted(snapshot: Snapshot, goal_id: str) -> Counted:
 
 
 @question
-def patterns(source: LocalSource, goal_id: str, **waiting: Unpack[Waiting]) -> Patterns:
+def patterns(source: LocalSource, goal_id: str, **waiting: Unpack[OverThreads]) -> Patterns:
     """What repeats over all runs towards a goal: failures, nodes, choices. Raises GoalNotFound, ReadModelBehind."""
     return _patterns(source, goal_id, waiting)
 
 
 @question
-def improvements(source: LocalSource, goal_id: str, **waiting: Unpack[Waiting]) -> list[Improvement]:
+def improvements(source: LocalSource, goal_id: str, **waiting: Unpack[OverThreads]) -> list[Improvement]:
     """What a goal's patterns suggest to make better. Raises GoalNotFound, ReadModelBehind."""
     return suggested_by(_patterns(source, goal_id, waiting))
 
@@ -173,7 +174,7 @@ def suggested_by(found: Patterns) -> list[Improvement]:
 
 
 @question
-def node_performance(source: LocalSource, node_id: str, **waiting: Unpack[Waiting]) -> NodePerformance:
+def node_performance(source: LocalSource, node_id: str, **waiting: Unpack[OverThreads]) -> NodePerformance:
     """How a node does, over all runs; one that nobody has heard of has made no decisions. Raises ReadModelBehind."""
     with source.snapshot("decision_log", asked=waiting) as snapshot:
         return _node_performance(snapshot, node_id)

@@ -12,6 +12,7 @@ from psycopg.rows import tuple_row
 
 from runfold.errors import ReadModelBehind
 from runfold.projections.projection import AnyProjection, Projection, R
+from runfold.projections.registry import known
 from runfold.projector.tables import READ_SCHEMA, Given, Table
 from runfold.queries.page import Standing
 from runfold.store.datastore import Connection, Datastore, unavailable
@@ -24,6 +25,10 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.05
 _tables: dict[type[AnyProjection], Table[Any]] = {}
 """Making one takes milliseconds, which every answer would take longer."""
 
+_CURRENT = sql.SQL("(SELECT * FROM {} AS every WHERE every.thread_id NOT IN (SELECT s.thread_id FROM superseded_threads AS s))")
+"""The rows of a read model that belong to no thread that others stand for."""
+
+_OWN_PARTS = re.compile(r"(?:\s|--[^\n]*\n)*WITH\s+")
 _PLACEHOLDER = re.compile(r"\{([a-z0-9_]+)\}")
 
 _QUERIES = named_queries("runfold.queries", "read_models.sql")
@@ -63,26 +68,42 @@ class Snapshot:
         self._connection = connection
         self._schema = schema
         self._given = given
+        self._of_threads = {name for name, projection in known().items() if "thread_id" in projection.row.model_fields}
         self.tenant_id = tenant_id
         self.standing = standing
+
+    def without_superseded(self) -> "Snapshot":
+        """The same without what belongs to threads that others stand for; its standing says how many these are."""
+        ((count,),) = self._connection.execute(_QUERIES["how many are superseded"], [self.tenant_id, self.standing.position])
+        if count:
+            self.standing = self.standing.model_copy(update={"superseded_threads": count})
+        return self
+
+    @property
+    def leaves_out(self) -> bool:
+        """Return whether there are threads that it leaves out."""
+        return self.standing.superseded_threads > 0
 
     def query(self, text: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Rows of a query in which `{run_summaries}` stands for a read model. The tenant is the caller's to ask for."""
         names = dict.fromkeys(_PLACEHOLDER.findall(text))
-        if self._given is not None and names:
-            return self._query_given(self._given, list(names), text, parameters)
-        query = sql.SQL(text).format(**{name: sql.Identifier(self._schema, name) for name in names})
-        return self._connection.execute(query, parameters).fetchall()
-
-    def _query_given(
-        self, given: Mapping[str, Given], names: Sequence[str], text: str, parameters: Sequence[Any]
-    ) -> list[tuple[Any, ...]]:
-        """Query without preparing: a plan for any number of rows would be one for few."""
-        shown = {name: sql.Identifier(f"given_{name}") for name in names}
-        each = [sql.SQL("{} AS MATERIALIZED ({})").format(shown[name], given[name].query) for name in names]
-        query = sql.SQL("WITH {} ({})").format(sql.SQL(", ").join(each), sql.SQL(text).format(**shown))
-        pieces = [given[name].pieces for name in names]
-        return self._connection.execute(query, [*pieces, *parameters], prepare=False).fetchall()
+        shown: dict[str, sql.Composable] = {name: sql.Identifier(self._schema, name) for name in names}
+        before: list[sql.Composable] = []
+        values: list[Any] = []
+        if self._given is not None:
+            shown = {name: sql.Identifier(f"given_{name}") for name in names}
+            before = [sql.SQL("{} AS MATERIALIZED ({})").format(shown[name], self._given[name].query) for name in names]
+            values = [self._given[name].pieces for name in names]
+        if self.leaves_out and (left := names.keys() & self._of_threads):
+            before.append(sql.SQL("superseded_threads AS MATERIALIZED ({})").format(sql.SQL(_QUERIES["superseded threads"])))
+            values += [self.tenant_id, self.standing.position]
+            shown |= {name: _CURRENT.format(shown[name]) for name in left}
+        query = sql.SQL(text).format(**shown)
+        if before:
+            query = _after(before, text, shown)
+        # of given rows without preparing: a plan for any number of them would be one for few
+        prepare = False if self._given is not None and names else None
+        return self._connection.execute(query, [*values, *parameters], prepare=prepare).fetchall()
 
     def composed(self, query: sql.Composed) -> list[tuple[Any, ...]]:
         """Rows of a query that is put together already."""
@@ -107,6 +128,8 @@ class Snapshot:
         With `apart` they are found first and sorted then: else the order could seem to make the look for them unnecessary.
         """
         table = _table(projection)
+        if "thread_id" in projection.row.model_fields:
+            self._of_threads.add(projection.name)
         columns = ", ".join(f't."{column.name}"' for column in table.columns[1:-1])
         source = f"{{{projection.name}}} AS t WHERE t.tenant_id = %b AND {where}"
         if apart:
@@ -115,6 +138,13 @@ class Snapshot:
         text += f" ORDER BY {order_by}" if order_by else ""
         text += f" LIMIT {limit:d}" if limit is not None else ""
         return [table.row_of(values) for values in self.query(text, [self.tenant_id, *parameters])]
+
+
+def _after(before: Sequence[sql.Composable], text: str, shown: Mapping[str, sql.Composable]) -> sql.Composed:
+    """A query to which some names mean more. Where it names parts of its own, those come after."""
+    own = _OWN_PARTS.match(text)
+    rest = sql.SQL(text[own.end() :] if own else text).format(**shown)
+    return sql.SQL("WITH {}, {}" if own else "WITH {} ({})").format(sql.SQL(", ").join(before), rest)
 
 
 def _table(projection: Projection[R]) -> Table[R]:

@@ -6,3 +6,15 @@ SELECT asked.name, p.position, t.state, h.position,
  CROSS JOIN runfold.head AS h
   LEFT JOIN runfold.read_positions AS p USING (name)
   LEFT JOIN runfold.troubles AS t ON t.name = p.name AND t.generation = p.generation
+
+-- name: superseded threads
+-- The threads of a tenant that others stood for by a position, by the index of the events that say so.
+SELECT DISTINCT e.thread_id
+  FROM runfold.log AS e
+ WHERE e.tenant_id = %b AND e.topic = 'thread.superseded' AND e.notification_id <= %b
+
+-- name: how many are superseded
+-- How many these are.
+SELECT count(DISTINCT e.thread_id)
+  FROM runfold.log AS e
+ WHERE e.tenant_id = %b AND e.topic = 'thread.superseded' AND e.notification_id <= %b

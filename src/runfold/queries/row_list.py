@@ -35,7 +35,7 @@ def rows(source: LocalSource, /, name: str, **asked: Any) -> Page[Any]:
     known = parameters_of(RowParameters)
     wanted = checked({each: value for each, value in asked.items() if each in known}, RowParameters)
     where = _where(projection, {each: value for each, value in asked.items() if each not in known})
-    with source.snapshot(projection.name, asked=wanted) as snapshot:
+    with source.snapshot(projection.name, asked={**asked, **wanted}) as snapshot:
         return Listing(projection, RowParameters, {"key": ()}).page(snapshot, where, wanted)
 
 

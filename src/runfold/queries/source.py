@@ -77,6 +77,10 @@ def with_zone(moment: datetime) -> datetime:
     return moment
 
 
+_NAMING = ("thread_id", "run_id", "parent_run_id", "thread", "run")
+"""Parameters that name threads or runs: who names one asks for it, whatever stands for it now."""
+
+
 def _of_threads_only(_names: Sequence[str], _position: int, _most_events: int) -> str:
     raise UsageError(HAPPENED_OF_THREADS)
 
@@ -133,10 +137,17 @@ class LocalSource:
     ) -> Iterator[Snapshot]:
         """Read models as they are now, or as they stood; of the past, `within` are the threads that the answer is about.
 
-        `asked` says with `min_position` and `wait_seconds` what an answer of the present waits for.
+        `asked` says with `min_position` and `wait_seconds` what an answer of the present waits for. Threads that others stand
+        for are left out, unless it asks for them (`include_superseded`) or names threads or runs.
         """
+        asked = asked or {}
+        is_named = within is not None or any(asked.get(name) for name in _NAMING)
+        with self._snapshot(names, within, asked) as snapshot:
+            yield snapshot if is_named or asked.get("include_superseded") else snapshot.without_superseded()
+
+    @contextlib.contextmanager
+    def _snapshot(self, names: Sequence[str], within: Iterable[str] | None, asked: Mapping[str, Any]) -> Iterator[Snapshot]:
         if self.up_to == LATEST:
-            asked = asked or {}
             waiting = {"min_position": asked.get("min_position"), "wait_seconds": asked.get("wait_seconds")}
             with self.read_models.reading(*names, **waiting) as snapshot:
                 yield snapshot

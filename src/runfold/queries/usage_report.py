@@ -13,7 +13,7 @@ from runfold.history.path import Segment
 from runfold.history.views import View
 from runfold.projections.prices import CURRENCY
 from runfold.queries.page import Standing
-from runfold.queries.paging import Waiting
+from runfold.queries.paging import OverThreads
 from runfold.queries.parameters import Parameter, checked
 from runfold.queries.read_models import Snapshot
 from runfold.queries.source import LocalSource, question
@@ -28,7 +28,7 @@ _QUERIES = named_queries("runfold.queries", "usage_report.sql")
 _EVERY_RUN = "{usage} AS u"
 
 
-class UsageParameters(Waiting, total=False):
+class UsageParameters(OverThreads, total=False):
     """What usage is grouped by, and what it can be narrowed by. Where several values are given, any of them will do."""
 
     by: Annotated[

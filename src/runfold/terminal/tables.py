@@ -60,7 +60,7 @@ def thread_table(threads: "Iterable[ThreadRow]") -> Table:
             thread.thread_id,
             one_line(thread.title or "", 80),
             thread.agent_id,
-            thread.state,
+            _state(thread),
             thread.runs,
             to_the_minute(thread.last_activity_at),
             thread.created_position,
@@ -68,6 +68,10 @@ def thread_table(threads: "Iterable[ThreadRow]") -> Table:
         for thread in threads
     )
     return table(heads, rows, wraps="title")
+
+
+def _state(thread: "ThreadRow") -> str:
+    return f"superseded by {', '.join(thread.superseded_by)}" if thread.superseded_by else thread.state
 
 
 def head_table(heads: "Iterable[HeadView]") -> Table:

@@ -58,3 +58,8 @@ def duration(nanoseconds: int | None) -> str:
 def seconds(number: float | None) -> str:
     """A number of seconds as `1.5 s`; empty where there is none."""
     return "" if number is None else f"{number:,.1f} s"
+
+
+def left_out(threads: int) -> str:
+    """What to say of threads that an answer leaves out because others stand for them; empty where there are none."""
+    return f"{counted(threads, 'superseded thread')} left out; --superseded counts them in" if threads else ""

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from runfold.terminal.console import print_whole
 from runfold.terminal.tables import table
-from runfold.terminal.text import counted, one_line
+from runfold.terminal.text import counted, left_out, one_line
 
 if TYPE_CHECKING:
     from runfold.queries.usage_report import UsageReport
@@ -25,6 +25,8 @@ def print_usage(out: Console, report: "UsageReport") -> None:
         out.print(remark, style="dim", soft_wrap=True)
     said = f"{counted(report.total.calls, 'model call')} as of position {report.standing.position}"
     out.print(said, style="dim", soft_wrap=True)
+    if remark := left_out(report.standing.superseded_threads):
+        out.print(remark, style="dim", soft_wrap=True)
 
 
 def _numbers(row: "UsageTotals") -> Sequence[str]:
