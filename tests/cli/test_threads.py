@@ -200,3 +200,35 @@ def test_a_long_conversation_is_drawn_as_a_straight_line(runfold: Command, ledge
     lines = runfold("tree", thread.id).out.splitlines()
     assert sum(line.startswith("├── ") for line in lines) == 60
     assert max(line.index("run_") for line in lines[1:-1]) == len("└── ↓ continues ")
+
+
+def test_a_conversation_shows_where_the_models_memory_was_cut(runfold: Command, ledger: Ledger) -> None:
+    run = ledger.create_thread(agent_id="a").start_run()
+    thread_id = run.view().thread_id
+    run.add_message("user", "before the cut")
+    run.compact_context("auto", tokens_before=155_000, tokens_after=9_000, summary_message_id="msg_1")
+    run.add_message("user", "a summary", message_id="msg_1")
+    shown = runfold("thread", thread_id).out
+    assert "── cut (auto: 155,000 → 9,000 tokens); it sees the summary and what follows ──" in " ".join(shown.split())
+    assert "before the cut" in shown
+    assert [cut["trigger"] for cut in runfold("thread", thread_id, "--json").json["compactions"]] == ["auto"]
+    seen = runfold("thread", thread_id, "--as-seen")
+    assert "a summary" in seen.out
+    assert "before the cut" not in seen.out
+    assert "cut 1 time; see `runfold thread --as-seen`" in runfold("run", run.id).out
+    refused = runfold("thread", thread_id, "--as-seen", "--own")
+    assert (refused.code, "leave out --role and --own" in refused.err) == (2, True)
+
+
+def test_superseded_threads_are_listed_only_where_they_are_asked_for_and_say_so(runfold: Command, ledger: Ledger) -> None:
+    for name in ("thread_old", "thread_new"):
+        ledger.create_thread(agent_id="a", thread_id=name)
+    ledger.thread("thread_old").supersede(("thread_new",), "read otherwise")
+    listed = runfold("threads", "--fold")
+    assert "thread_old" not in listed.out
+    assert "1 superseded thread left out; --superseded counts them in" in listed.out
+    assert runfold("threads", "--json").json["superseded_threads"] == 1
+    everything = runfold("threads", "--superseded").out
+    assert "superseded by thread_new" in everything
+    assert "left out" not in everything
+    assert "superseded by thread_new" in runfold("thread", "thread_old").out

@@ -57,6 +57,8 @@ ASKED: dict[str, Callable[[dict[str, list[Any]]], list[tuple[tuple[Any, ...], di
     "thread": lambda ids: [((one,), {}) for one in ids["thread"]],
     "tree": lambda ids: [((one,), {}) for one in ids["thread"]],
     "heads": lambda ids: [((one,), {}) for one in ids["thread"]],
+    "context": lambda ids: [((), {"run_id": one}) for one in ids["run"][:3]],
+    "compactions": lambda ids: [((), {"run_id": one}) for one in ids["run"][:3]],
     "messages": lambda ids: (
         [((one,), {}) for one in ids["thread"]]
         + [((), {"run_id": one}) for one in ids["run"]]
@@ -94,7 +96,7 @@ ASKED: dict[str, Callable[[dict[str, list[Any]]], list[tuple[tuple[Any, ...], di
     "improvements": lambda ids: [((one,), {}) for one in ids["goal"] if "/" not in one],
     "node_performance": lambda ids: [((one,), {}) for one in ids["node"] if "/" not in one],
 }
-FREE = {"state"}
+FREE = {"state", "compactions"}
 """Answers that may be nothing."""
 
 

@@ -56,6 +56,12 @@ def thread(
     role: Annotated[
         list[str] | None, typer.Option("--role", metavar="ROLE", help="Only messages of this role. May be repeated.")
     ] = None,
+    as_seen: Annotated[
+        bool,
+        typer.Option(
+            "--as-seen", help="Only what the model saw: after its memory was cut the summary, what was kept, and what followed."
+        ),
+    ] = False,
     own: Annotated[bool, typer.Option("--own", help="Only messages of the run itself, not of its ancestors.")] = False,
 ) -> None:
     """Show a thread's conversation at any moment, on any branch.
@@ -75,8 +81,13 @@ def thread(
         run_id = run or view.heads.get(head)
         history = reading.history(run_id, thread_id) if run_id else None
         found = Conversation.of(thread_id, history, reading.up_to)
+        if as_seen and (role or own):
+            raise UsageError("--as-seen is what the model saw of all; leave out --role and --own")
+        if as_seen:
+            found = found.as_seen()
         if run_id and (role or own):
-            found = replace(found, messages=reading.messages(thread_id, run_id, role=role, own=own), tool_calls=[])
+            messages = reading.messages(thread_id, run_id, role=role, own=own)
+            found = replace(found, messages=messages, tool_calls=[], compactions=[])
     if call.json:
         call.answer({**found.as_json(), "thread": view.model_dump(mode="json")})
         return

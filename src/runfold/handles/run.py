@@ -13,6 +13,7 @@ from runfold.handles.handle import Handle
 from runfold.handles.message import Message
 from runfold.handles.tool_call import ToolCall
 from runfold.handles.usage import Usage
+from runfold.history.compactions import Compaction, ModelContext
 from runfold.history.views import Message as MessageView
 from runfold.history.views import RunView
 
@@ -107,6 +108,14 @@ class Run(Handle):
     def messages(self, at: int | datetime | None = None, *, at_version: int | None = None) -> list[MessageView]:
         """Return the conversation as of this run, along its path. Raises RunNotFound."""
         return self.executor.reading(at).messages(run_id=self.id, at_version=at_version)
+
+    def compactions(self, at: int | datetime | None = None, *, at_version: int | None = None) -> list[Compaction]:
+        """Return where the model's memory was cut along this run's path. Raises RunNotFound."""
+        return self.executor.reading(at).compactions(run_id=self.id, at_version=at_version)
+
+    def context(self, at: int | datetime | None = None, *, at_version: int | None = None) -> ModelContext:
+        """Return what the model saw: after a compaction the summary, what was kept, and what came later. Raises RunNotFound."""
+        return self.executor.reading(at).context(run_id=self.id, at_version=at_version)
 
     def state(self, at: int | datetime | None = None, *, at_version: int | None = None) -> Any:
         """Return the shared state document as of this run, along its path. Raises RunNotFound."""

@@ -16,6 +16,7 @@ from runfold.handles.command import command, submitting
 from runfold.handles.creation import Creation, RunRequest, request_envelope
 from runfold.handles.handle import Handle
 from runfold.handles.run import Run
+from runfold.history.compactions import ModelContext
 from runfold.history.tree import Tree
 from runfold.history.views import Message, ThreadView
 
@@ -140,6 +141,12 @@ class Thread(Handle):
         `at` is a position or an aware datetime; `at_version` a version of the run. Raises ThreadNotFound, RunNotFound.
         """
         return self.executor.reading(at).messages(self.id, at_run, head=head, at_version=at_version)
+
+    def context(
+        self, *, at_run: str | None = None, head: str = "main", at: int | datetime | None = None, at_version: int | None = None
+    ) -> ModelContext:
+        """Return what the model of a run (of a head's run, if none is given) saw. Raises ThreadNotFound, RunNotFound."""
+        return self.executor.reading(at).context(self.id, at_run, head=head, at_version=at_version)
 
     def events(self, at: int | datetime | None = None) -> Iterator[Recorded]:
         """Return every event of the thread, its runs and approvals, in the order of the ledger."""

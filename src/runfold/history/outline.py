@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from runfold.domain.compaction import ContextCompacted
 from runfold.domain.decision import DecisionMade, Outcome, OutcomeCorrected, OutcomeRecorded
 from runfold.domain.event import Recorded
 from runfold.domain.message import MessageAdded, MessagePartAppended, MessageRevised
@@ -27,7 +28,7 @@ from runfold.domain.values import json_text
 from runfold.history.path import fold_tool_calls
 from runfold.history.views import ApprovalView, Message, ToolCallView, View
 
-TYPES = ("message.*", "decision.*", "tool.*", "run.*")
+TYPES = ("message.*", "context.*", "decision.*", "tool.*", "run.*")
 """The types that steps are told by."""
 
 Kind = Literal[
@@ -39,6 +40,7 @@ Kind = Literal[
     "tool_result",
     "approval",
     "verdict",
+    "compaction",
     "ending",
 ]
 Facts = dict[str, Any]
@@ -127,6 +129,8 @@ class _Told:
                 event.call_id
             ):
                 yield _step("tool_result", event.call_id, recorded, _called(self.calls[event.call_id]))
+            case ContextCompacted():
+                yield _step("compaction", event.compaction_id, recorded, {"trigger": event.trigger})
             case RunWaiting():
                 yield from self._asked(event.approval_ids, recorded)
             case RunResumed():

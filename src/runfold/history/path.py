@@ -38,6 +38,10 @@ TOOL_CALL_EVENTS = ("tool.*", "run.failed", "run.cancelled")
 """The types that `fold_tool_calls` looks at: the end of a run closes the calls that are open."""
 
 
+COMPACTION_EVENTS = ("context.compacted",)
+"""The types that tell where the model's memory was cut."""
+
+
 @dataclass(frozen=True)
 class Segment:
     """One run's share of a path: its events up to the version at which its child left it."""

@@ -114,6 +114,8 @@ class RunView(View):
     open_tool_calls: int
     decisions: int
     problems: int
+    compactions: int = 0
+    """How many times its model's memory was cut."""
     created_at: datetime
     last_event_at: datetime
     position: int
@@ -148,6 +150,7 @@ class RunView(View):
             open_tool_calls=len(run.calls.open_ids),
             decisions=len(run.decisions.by_id),
             problems=len(run.problems.by_id),
+            compactions=len(run.compactions.by_id),
             created_at=first.happened_at,
             last_event_at=last.happened_at,
             position=last.position,

@@ -137,7 +137,7 @@ class Recording:
     def __init__(
         self, ledger: Ledger, batch: Batch, thread_id: str, report: Report, *, is_trial: bool = False, is_new: bool = False
     ) -> None:
-        """Of a trial nothing is stored, and of what is new nothing is in."""
+        """Nothing of a trial is stored, and nothing of what is new is in."""
         self.ledger = ledger
         self.batch = batch
         self.known = ImportedBefore() if is_new else ImportedBefore.of(ledger, thread_id)

@@ -94,6 +94,8 @@ class Reading:
     tree = thread_view.tree
     heads = thread_view.heads
     messages = thread_view.messages
+    compactions = thread_view.compactions
+    context = thread_view.context
     thread_events = thread_view.thread_events
     run = run_view.run
     state = run_view.state

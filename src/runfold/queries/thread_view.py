@@ -7,8 +7,9 @@ from runfold.domain.event import Recorded
 from runfold.domain.message import Role
 from runfold.domain.thread import MAIN, Thread
 from runfold.errors import ThreadNotFound, UsageError
+from runfold.history.compactions import Compaction, ModelContext, fold_compactions, model_context
 from runfold.history.heads import HeadView, head_list
-from runfold.history.path import thread_tree
+from runfold.history.path import COMPACTION_EVENTS, TOOL_CALL_EVENTS, History, fold_tool_calls, thread_tree
 from runfold.history.tree import Tree
 from runfold.history.views import Message, ThreadView
 from runfold.queries.parameters import AT_VERSION, Parameter
@@ -56,14 +57,49 @@ def messages(
     Raises ThreadNotFound, RunNotFound, UsageError where neither a thread nor a run is named.
     """
     roles = words("role", role, get_args(Role))
-    if run_id is None:
-        if thread_id is None:
-            raise UsageError("messages are those of a thread or of a run; give thread_id or run_id")
-        run_id = _tree(source, thread_id).heads.get(head)
-    if run_id is None:
+    history = _history(source, thread_id, run_id, head, at_version)
+    if history is None:
         return []
-    found = source.history(run_id, thread_id, at_version=at_version).messages()
-    return [message for message in found if (not own or message.run_id == run_id) and (not roles or message.role in roles)]
+    last = history.path[-1].run_id
+    found = history.messages()
+    return [message for message in found if (not own or message.run_id == last) and (not roles or message.role in roles)]
+
+
+@question
+def compactions(
+    source: LocalSource,
+    thread_id: str | None = None,
+    run_id: Annotated[str | None, Parameter("The cuts along the path of this run instead of a head's.")] = None,
+    *,
+    head: Annotated[str, Parameter("The cuts along the path of the run that this head points at.")] = MAIN,
+    at_version: Annotated[int | None, AT_VERSION] = None,
+) -> list[Compaction]:
+    """Where the model's memory was cut along the path of a run, oldest first.
+
+    Raises ThreadNotFound, RunNotFound, UsageError where neither a thread nor a run is named.
+    """
+    found = _history(source, thread_id, run_id, head, at_version)
+    return [] if found is None else fold_compactions(found.events(COMPACTION_EVENTS))
+
+
+@question
+def context(
+    source: LocalSource,
+    thread_id: str | None = None,
+    run_id: Annotated[str | None, Parameter("What the model of this run saw, instead of a head's.")] = None,
+    *,
+    head: Annotated[str, Parameter("What the model of the run saw that this head points at.")] = MAIN,
+    at_version: Annotated[int | None, AT_VERSION] = None,
+) -> ModelContext:
+    """What the model saw, as far as it is recorded: after a compaction the summary, what was kept, and what came later.
+
+    Raises ThreadNotFound, RunNotFound, UsageError where neither a thread nor a run is named.
+    """
+    found = _history(source, thread_id, run_id, head, at_version)
+    if found is None:
+        return model_context((), (), ())
+    cuts = fold_compactions(found.events(COMPACTION_EVENTS))
+    return model_context(cuts, found.messages(), fold_tool_calls(found.events(TOOL_CALL_EVENTS)))
 
 
 @question
@@ -71,6 +107,15 @@ def thread_events(source: LocalSource, thread_id: str) -> Iterator[Recorded]:
     """Every event of a thread, its runs and approvals. Raises ThreadNotFound."""
     source.first(thread_id, ThreadNotFound)
     return source.reader.events(Filter(thread_id=thread_id, tenant_id=source.reader.tenant), up_to=source.up_to)
+
+
+def _history(source: LocalSource, thread_id: str | None, run_id: str | None, head: str, at_version: int | None) -> History | None:
+    """The path of a run, or of the run that a head of a thread points at; None for a head that points at none."""
+    if run_id is None:
+        if thread_id is None:
+            raise UsageError("messages are those of a thread or of a run; give thread_id or run_id")
+        run_id = _tree(source, thread_id).heads.get(head)
+    return None if run_id is None else source.history(run_id, thread_id, at_version=at_version)
 
 
 def _tree(source: LocalSource, thread_id: str) -> Tree:

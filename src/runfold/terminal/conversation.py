@@ -1,7 +1,7 @@
 """A conversation as of a run, a position or a time: what was said, and between it the tools that were called."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rich import box
@@ -10,7 +10,8 @@ from rich.text import Text
 
 from runfold.domain.parts import DataPart, FilePart, Part, ReasoningPart, SourcePart, TextPart
 from runfold.domain.values import json_text
-from runfold.history.path import TOOL_CALL_EVENTS, History, fold_tool_calls
+from runfold.history.compactions import Compaction, fold_compactions, model_context
+from runfold.history.path import COMPACTION_EVENTS, TOOL_CALL_EVENTS, History, fold_tool_calls
 from runfold.history.views import Message, ToolCallView
 from runfold.terminal.text import one_line, shown
 
@@ -28,6 +29,7 @@ class Conversation:
     as_of: int
     messages: list[Message]
     tool_calls: list[ToolCallView]
+    compactions: list[Compaction] = field(default_factory=list)
 
     @classmethod
     def of(cls, thread_id: str, history: History | None, as_of: int) -> "Conversation":
@@ -35,7 +37,13 @@ class Conversation:
         if history is None:
             return cls(thread_id, None, (), as_of, [], [])
         path = tuple(segment.run_id for segment in history.path)
-        return cls(thread_id, path[-1], path, as_of, history.messages(), fold_tool_calls(history.events(TOOL_CALL_EVENTS)))
+        calls, cuts = fold_tool_calls(history.events(TOOL_CALL_EVENTS)), fold_compactions(history.events(COMPACTION_EVENTS))
+        return cls(thread_id, path[-1], path, as_of, history.messages(), calls, cuts)
+
+    def as_seen(self) -> "Conversation":
+        """What of it the model saw: after its last cut the summary, what was kept, and what came later."""
+        seen = model_context(self.compactions, self.messages, self.tool_calls)
+        return replace(self, messages=[*seen.messages], tool_calls=[*seen.tool_calls], compactions=self.compactions[-1:])
 
     def as_json(self) -> dict[str, Any]:
         """The conversation as JSON."""
@@ -46,6 +54,7 @@ class Conversation:
             "path": list(self.path),
             "messages": [message.model_dump(mode="json") for message in self.messages],
             "tool_calls": [call.model_dump(mode="json") for call in self.tool_calls],
+            "compactions": [cut.model_dump(mode="json") for cut in self.compactions],
         }
 
     def drawn(self) -> Table:
@@ -65,7 +74,16 @@ class Conversation:
             (call.requested_position, Text("tool", _STYLES["tool"]), _call(call, with_result=call.id not in answered))
             for call in self.tool_calls
         ]
-        return sorted([*said, *done], key=lambda line: line[0])
+        cuts = [(cut.position, Text("memory", "bold yellow"), _cut(cut)) for cut in self.compactions]
+        return sorted([*said, *done, *cuts], key=lambda line: line[0])
+
+
+def _cut(cut: Compaction) -> Text:
+    sizes = [f"{number:,}" for number in (cut.tokens_before, cut.tokens_after) if number is not None]
+    tokens = f": {' → '.join(sizes)} tokens" if len(sizes) == 2 else f", {sizes[0]} tokens" if sizes else ""
+    kept = "the summary, what was kept" if cut.kept_from_message_id else "the summary"
+    seen = f"{kept} and what follows" if cut.summary_message_id else "what follows"
+    return Text(f"── cut ({cut.trigger}{tokens}); it sees {seen} ──", "yellow")
 
 
 _EXPECTED = {"user": "human:", "assistant": "agent:"}

@@ -32,6 +32,7 @@ _NOUNS: dict[Kind, str] = {
     "tool_result": "tool result",
     "approval": "approval",
     "verdict": "verdict",
+    "compaction": "compaction",
     "ending": "ending",
 }
 _WHO = {"tool_call": "tool", "tool_result": "tool", "verdict": "approval", "ending": "end"}

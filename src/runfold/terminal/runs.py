@@ -35,6 +35,7 @@ def print_run(out: Console, view: "RunView", calls: "list[ListedToolCall]") -> N
         "error": f"{view.error.code}: {one_line(view.error.message)}" if view.error else None,
         "counts": f"{counted(view.messages, 'message')}, {counted(view.tool_calls, 'tool call')} ({view.open_tool_calls} open), "
         f"{counted(view.decisions, 'decision')}, {counted(view.problems, 'problem')}",
+        "memory": f"cut {counted(view.compactions, 'time')}; see `runfold thread --as-seen`" if view.compactions else None,
         "created": f"{view.created_at:%Y-%m-%d %H:%M:%S} UTC",
         "last event": f"{view.last_event_at:%Y-%m-%d %H:%M:%S} UTC",
     }
