@@ -10,11 +10,11 @@ from runfold.importers.format import SourceThread
 from runfold.importers.formats.codex import read
 from runfold.importers.sources import SourceFile
 from runfold.importers.tally import Note, Problem
-from runfold.importers.turns.turn import Session
+from runfold.importers.turns.turn import Said, Session
 from tests.importers.codex.rollouts import SESSION, Rollout, bare, implicit, whole
 
 FORK, FORK_OF_FORK = "019b0000-0000-7000-8000-0000000000f1", "019b0000-0000-7000-8000-0000000000f2"
-CHILD = "019b0000-0000-7000-8000-0000000000c1"
+CHILD, ITS_TURN = "019b0000-0002-7000-8000-0000000000c1", "019b0000-0003-7000-8000-0000000000d1"
 
 
 def reading(*texts: str, told: list[Problem | Note] | None = None) -> list[Session]:
@@ -94,21 +94,21 @@ def spawning() -> tuple[Rollout, Rollout]:
     """A session whose agent spawns another, and that one's, which was given its parent's past."""
     parent = Rollout()
     parent.meta()
-    parent.begin("019b0000-0000-7000-8000-0000000000t1", "Ask somebody.")
+    parent.begin("019b0000-0001-7000-8000-0000000000a1", "Ask somebody.")
     parent.call("call_1", "find it", name="spawn_agent")
     copied = len(parent.lines)
     parent.output("call_1", json.dumps({"agent_id": CHILD, "nickname": "Ada"}))
     parent.answer("Asked.")
-    parent.end("019b0000-0000-7000-8000-0000000000t1")
+    parent.end("019b0000-0001-7000-8000-0000000000a1")
     source = {"subagent": {"thread_spawn": {"parent_thread_id": SESSION, "depth": 1, "agent_role": "explorer"}}}
     child = Rollout(CHILD, hour=11)
     child.meta(source=source, forked_from_id=SESSION, agent_role="explorer")
     for line in parent.lines[:copied]:
         child.line(line["type"], line["payload"])
-    child.begin("019b0000-0000-7000-8000-0000000000v1", "Find it.")
+    child.begin(ITS_TURN, "Find it.")
     child.tokens((10, 2), (10, 2))
     child.answer("It is here.")
-    child.end("019b0000-0000-7000-8000-0000000000v1")
+    child.end(ITS_TURN)
     return parent, child
 
 
@@ -120,7 +120,19 @@ def test_a_spawned_agent_is_a_run_of_the_call_in_any_order_of_files() -> None:
         assert (spawned.kind, spawned.parent, spawned.agent_id) == ("spawned_by", main.run_id, "codex:explorer")
         assert spawned.spawning_call in main.steps
         assert {step.actor for step in spawned.steps.values()} == {"agent:codex", "service:codex"}
+        assert "human:user" in {step.actor for step in main.steps.values()}
         assert (session.counts().tool_calls, session.counts().input_tokens) == (1, 10)
+
+
+def test_a_spawned_agents_file_alone_tells_its_own_turns_from_those_that_it_was_given() -> None:
+    _, child = spawning()
+    (session,) = reading(child.text())
+    given, own = session.turns.values()
+    assert (given.agent_id, own.agent_id) == ("codex", "codex:explorer")
+    assert [[step.actor for step in turn.steps.values() if isinstance(step.fact, Said)] for turn in (given, own)] == [
+        ["human:user"],
+        ["agent:codex", "agent:codex"],
+    ]
 
 
 def test_two_sessions_are_two_threads_and_equal_words_in_them_are_two_messages() -> None:

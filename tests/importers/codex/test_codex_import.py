@@ -1,5 +1,6 @@
 """Rollouts of the Codex CLI in the ledger."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -100,3 +101,37 @@ def test_a_rollback_is_a_branch_and_the_thread_goes_on_with_it(tenants: Any, tmp
     import_paths(ledger, "codex", [rollout.write(tmp_path)])
     thread_id = next(iter(ledger.subscribe(follow=False))).thread_id
     assert [message.text for message in ledger.thread(thread_id).messages()] == ["One.", "Done: One.", "Other."]
+
+
+def test_files_that_come_one_by_one_in_any_order_hold_the_same(tenants: Any, tmp_path: Path) -> None:
+    """Kinds of branches and the times of copies may differ with what was at hand first; nothing is counted otherwise."""
+    forked = fork(whole(), "019b0000-0000-7000-8000-0000000000f1", 20)
+    forked.begin("019b0000-0000-7000-8000-0000000000u1", "Rather not.")
+    forked.tokens((9, 1), (2509, 121))
+    forked.answer("As you like.")
+    forked.end("019b0000-0000-7000-8000-0000000000u1")
+    parent, child = spawning()
+    parent.session_id = "019b0000-0000-7000-8000-0000000000b0"
+    for rollout in (parent, child):
+        text = rollout.text().replace(whole().session_id, parent.session_id)
+        rollout.lines = [json.loads(line) for line in text.splitlines()]
+    files = [rollout.write(tmp_path) for rollout in (whole(), forked, parent, child)]
+    found = []
+    for number, order in enumerate(([0, 1, 2, 3], [3, 2, 1, 0], [1, 0, 3, 2])):
+        ledger = tenants(f"order-{number}")
+        for at in order:
+            assert import_paths(ledger, "codex", [files[at]]).problems == []
+        assert import_paths(ledger, "codex", files).problems == []
+        assert import_paths(ledger, "codex", files).events == 0
+        kinds = {
+            "message.added",
+            "tool.called",
+            "tool.succeeded",
+            "tool.failed",
+            "tool.cancelled",
+            "usage.recorded",
+            "run.completed",
+        }
+        found.append([(stream, kind, data) for stream, kind, data, _ in told(ledger) if kind in kinds])
+    for other in found[1:]:
+        assert [set(found[0]) - set(other), set(other) - set(found[0])] == [set(), set()]

@@ -6,6 +6,7 @@ that session's own `session_meta` first. So the last of those lines names the se
 
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 from runfold.errors import InvalidEvent
 from runfold.importers.codex.lines import META, line_of, pieces
@@ -58,6 +59,15 @@ class Head:
     def sub_agent(self) -> str | None:
         """Return what kind of sub-agent wrote it; None for a session of a person's."""
         return sub_agent_of(self.own)
+
+
+def is_older(one: str, other: str | None) -> bool:
+    """Whether one id was made before another, as far as both tell: UUIDs of version 7 begin with their time."""
+    try:
+        first, second = UUID(one), UUID(other or "")
+    except ValueError:
+        return False
+    return first.version == second.version == 7 and first.int >> 80 < second.int >> 80
 
 
 def session_id_of(meta: dict[str, Any]) -> str | None:

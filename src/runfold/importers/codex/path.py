@@ -45,6 +45,8 @@ class Path:
     """Of the runs that this file is the first to hold."""
     spawner: Spawner | None = None
     """What spawned the agent, for the first run that is its own."""
+    is_copied: bool = False
+    """Whether the lines are another session's, for they are older than the file's own."""
     before: list[Place] = field(default_factory=list)
     """The turns of the path, without those that were rolled back."""
     current: Place | None = None
@@ -125,7 +127,7 @@ class Path:
         turn = Turn(run_id, parent, "continues", self.agent_id, CLIENT, line.at, line.piece, dict(self.metadata))
         if self._is_rewound:
             turn.kind, turn.rewound = "branches", True
-        if self.spawner is not None:
+        if self.spawner is not None and not self.is_copied:
             turn.kind, (turn.parent, turn.spawning_call) = "spawned_by", self.spawner
             self.spawner = None
         return turn

@@ -1,5 +1,6 @@
 """One rollout, line by line: each kind of line, and what it becomes."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from runfold.domain.parts import TextPart
@@ -7,7 +8,7 @@ from runfold.domain.values import digest
 from runfold.importers.codex.calls import Calls
 from runfold.importers.codex.content import AGENT, CLIENT, PERSON
 from runfold.importers.codex.events import ASKING, BEGUN, CALL_ENDS, ITEMS_PASSED_BY, PASSED_BY, TURN_ENDS, TURN_STARTS
-from runfold.importers.codex.heads import Head, session_id_of
+from runfold.importers.codex.heads import Head, is_older, session_id_of, sub_agent_of
 from runfold.importers.codex.lines import EVENT, ITEM, Line
 from runfold.importers.codex.messages import Messages, text_of
 from runfold.importers.codex.path import FORMAT, Path, Place, Spawner, key_of
@@ -21,24 +22,44 @@ _NO_ENDS = ("thread_rollback_failed", "active_turn_not_steerable")
 """Errors of what was asked of the client, which end no turn."""
 
 
+@dataclass(frozen=True)
+class _Identity:
+    """Whose session it is."""
+
+    agent_id: str
+    speaker: str
+    """Whose the prompts are: a person's, unless another agent or a program opened the session."""
+    about: dict[str, str]
+
+    @classmethod
+    def of(cls, meta: dict[str, Any], session_id: str | None) -> "_Identity":
+        """What the `session_meta` of a session tells."""
+        kind = sub_agent_of(meta)
+        if kind is None:
+            return cls(FORMAT, "service:mcp-client" if meta.get("source") == "mcp" else PERSON, {})
+        return cls(f"{FORMAT}:{kind}", AGENT, {} if session_id is None else {"session_id": session_id})
+
+
 class Reader:
     """Reads one file into the turns of its conversation."""
 
     def __init__(self, root: str, head: Head, session: Session, spawns: dict[str, Spawner], report: Report) -> None:
-        kind = head.sub_agent
-        about = {"session_id": head.session_id} if kind is not None and head.session_id is not None else {}
-        self.path = Path(root, session, FORMAT if kind is None else f"{FORMAT}:{kind}", about)
+        self._own = _Identity.of(head.own, head.session_id)
+        self._copied = _Identity.of(head.metas[-1] if head.metas else {}, None)
+        """Of the session whose lines a fork, or a sub-agent that was given its parent's past, begins with."""
+        self.path = Path(root, session, self._own.agent_id, self._own.about)
         self.path.take_waiting = self._take_waiting
         self._session_id = head.session_id
         self._provider = text(head.own.get("model_provider"))
         self._model: str | None = None
         self._report = report
         self._meter = Meter()
-        self._is_instructed = len(head.metas) > 1 or "forked_from_id" in head.own
-        """Whether what the model is told at first stands elsewhere too: in the session whose lines are copied here."""
-        self._speaker = _speaker(head)
-        self._messages = Messages(self.path, self._speaker)
-        self._calls = Calls(self.path, spawns, asks_person=self._speaker == PERSON)
+        first = head.metas[-1] if head.metas else {}
+        self._first_id = session_id_of(first)
+        """The session that the conversation began with, as far as this file tells."""
+        self._is_instructed = "forked_from_id" in first
+        self._messages = Messages(self.path, self._own.speaker)
+        self._calls = Calls(self.path, spawns, asks_person=self._own.speaker == PERSON)
 
     def take(self, line: Line) -> None:
         """Take in one line."""
@@ -78,7 +99,7 @@ class Reader:
         """What the model is told at first."""
         base = line.payload.get("base_instructions")
         words = text(mapping(base).get("text")) or text(base)
-        if session_id_of(line.payload) == self._session_id and words is not None and not self._is_instructed:
+        if session_id_of(line.payload) == self._first_id and words is not None and not self._is_instructed:
             self._is_instructed = True
             message = {"type": "message", "role": "system", "content": words}
             self.path.waiting.append(Line(ITEM, message, line.at, line.piece))
@@ -90,6 +111,9 @@ class Reader:
             return
         if current is None or current.key != key_of(turn_id):
             known = self.path.named(turn_id)
+            self.path.is_copied = is_older(turn_id, self._session_id)
+            identity = self._copied if self.path.is_copied else self._own
+            self.path.agent_id, self.path.metadata, self._messages.speaker = identity.agent_id, identity.about, identity.speaker
             if known is None:
                 self.path.open(line, key_of(turn_id))
             elif not self.path.has_ended(known):
@@ -163,7 +187,7 @@ class Reader:
             return
         if kind == "turn_aborted":
             reason = text(said.get("reason")) or "aborted"
-            actor = self._speaker if reason == "interrupted" else CLIENT
+            actor = self._messages.speaker if reason == "interrupted" else CLIENT
             self.path.finish(line, place, Finished("cancelled", "cancelled", reason), actor)
         elif kind == "error":
             if said.get("codex_error_info") not in _NO_ENDS:
@@ -209,13 +233,6 @@ class Reader:
         """Whether somebody's words opened the turn: one that only compacted is none of those that are rolled back."""
         steps = self.path.turn(place).steps.values()
         return any(isinstance(step.fact, Said) and step.fact.role == "user" and step.wakes for step in steps)
-
-
-def _speaker(head: Head) -> str:
-    """Whose the prompts are: a person's, unless another agent or a program opened the session."""
-    if head.sub_agent is not None:
-        return AGENT
-    return "service:mcp-client" if head.own.get("source") == "mcp" else PERSON
 
 
 def _failure(error: dict[str, Any]) -> Finished:

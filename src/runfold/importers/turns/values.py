@@ -1,49 +1,41 @@
-"""Times and counts as sources write them: what is odd is a problem of its own, and the rest of the record stands."""
+"""Values as sources write them: what is odd is a problem of its own, and the rest of the record stands."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import datetime
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from runfold.domain.event import refusal
+from runfold.errors import shortened
+from runfold.importers.fitting import Count, Moment
 
 Fault = Callable[[str], None]
 """Called with what is wrong with one value of a record."""
 
-MOST = 2**63 - 1
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_UNITS = ((1e8, 1e11, 1.0), (1e11, 1e14, 1e3), (1e14, 1e17, 1e6), (1e17, 1e20, 1e9))
-"""Sizes of a number that is a time of 1973 to 5138, in seconds, milli-, micro- and nanoseconds."""
+T = TypeVar("T")
+_MOMENT: TypeAdapter[datetime] = TypeAdapter(Moment)
+_COUNT: TypeAdapter[int] = TypeAdapter(Count)
 
 
 def moment(value: Any, name: str, fault: Fault) -> datetime | None:
-    """A time, as text with its zone or as a number whose size tells its unit. None where none is given, or it is a fault."""
-    if value is None:
-        return None
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        for least, below, per_second in _UNITS:
-            if least <= value < below:
-                return _EPOCH + timedelta(seconds=value / per_second)
-    elif isinstance(value, str):
-        try:
-            found = datetime.fromisoformat(value)
-            if found.tzinfo is not None:
-                return found.astimezone(UTC)
-        except (ValueError, OverflowError):
-            fault(f"{name}: {value[:40]!r} is not a time; the record went in with the time of the one before")
-            return None
-        fault(f"{name}: {value[:40]!r} says no time zone; the record went in with the time of the one before")
-        return None
-    fault(f"{name}: {str(value)[:40]} is not a time; the record went in with the time of the one before")
-    return None
+    """A time with its zone, or a number whose size tells its unit. None where none is given, or it is a fault."""
+    return _fitting(_MOMENT, value, name, fault, "the record went in with the time of the one before")
 
 
 def count(value: Any, name: str, fault: Fault) -> int | None:
     """A number of tokens. None where none is given, or it is a fault."""
+    return _fitting(_COUNT, value, name, fault, "the rest of the record went in")
+
+
+def _fitting(kind: TypeAdapter[T], value: Any, name: str, fault: Fault, so: str) -> T | None:
     if value is None:
         return None
-    whole = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MOST and value == int(value)
-    if whole:
-        return int(value)
-    fault(f"{name}: {str(value)[:40]!r} is not a number of tokens; the rest of the record went in")
-    return None
+    try:
+        return kind.validate_python(value)
+    except ValidationError as error:
+        fault(f"{name}: {shortened(repr(value))}: {refusal(error).reason}; {so}")
+        return None
 
 
 def text(value: Any) -> str | None:
