@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 from pydantic import (
@@ -270,9 +271,12 @@ class Actor(Value):
     @classmethod
     def parse(cls, text: "str | Actor") -> "Actor":
         """`human:ada` → Actor. Raises InvalidEvent for another form."""
-        if isinstance(text, Actor):
-            return text
-        kind, _, name = text.partition(":")
-        if kind not in get_args(ActorKind) or not name:
-            raise InvalidEvent("actor", f"{shortened(text)!r} is not kind:id with kind human, agent, service or system")
-        return cls(kind=kind, id=name)  # type: ignore[arg-type]  # the kind was checked on the line above
+        return text if isinstance(text, Actor) else _parsed_actor(text)
+
+
+@lru_cache(maxsize=1024)
+def _parsed_actor(text: str) -> Actor:
+    kind, _, name = text.partition(":")
+    if kind not in get_args(ActorKind) or not name:
+        raise InvalidEvent("actor", f"{shortened(text)!r} is not kind:id with kind human, agent, service or system")
+    return Actor(kind=kind, id=name)  # type: ignore[arg-type]  # the kind was checked on the line above

@@ -87,7 +87,8 @@ def _exact(text: str) -> Any:
         same = orjson.dumps(value) == text.encode()
     except (ValueError, TypeError):
         return None
-    return value if same and not _is_deep(value) else None
+    may_be_deep = text.count('{"') + text.count("[{") + text.count("[[") >= MAX_DEPTH - 1  # all that has another one in it
+    return value if same and not (may_be_deep and _is_deep(value)) else None
 
 
 def _is_deep(value: Any, left: int = MAX_DEPTH) -> bool:

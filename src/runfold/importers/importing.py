@@ -1,19 +1,28 @@
 """Imports: the one way in for all formats."""
 
+import contextlib
+import gc
 import time
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from runfold.importers.format import Format
+from runfold.importers.format import Format, SourceThread
 from runfold.importers.formats import named
 from runfold.importers.source_import import Outcome, SourceImport
-from runfold.importers.sources import find
-from runfold.importers.tally import Tally
+from runfold.importers.sources import SourceFile, find
+from runfold.importers.tally import Note, Reports, Tally
 from runfold.ledger import Ledger
 
 Progress = Callable[[int, int, str], None]
 """Called with bytes of the sources done, bytes in all, and the name of the thread that went in."""
+
+NOTHING = "files in which there is no thread of this format"
+AT_ONCE = 2
+"""Threads that go in at a time: while one waits for the disk, the other is decided."""
+OBJECTS = 50_000
+"""Objects that come to be before the next search for cycles."""
 
 
 def import_paths(ledger: Ledger, format: str, paths: Iterable[str | Path], progress: Progress | None = None) -> Tally:
@@ -34,16 +43,39 @@ def import_as(
     started, sums = time.monotonic(), _Sums(progress)
     files = find(paths, importer.wants, ledger.settings.max_import_bytes)
     sums.total = sum(file.size for file in files)
-    with ThreadPoolExecutor(1, "runfold-import") as worker:
-        going_in: Future[Outcome] | None = None
-        for source in importer.read(files, sums.tally.reports.take):  # the next one is read while one goes in
-            sums.add(going_in)
-            going_in = worker.submit(SourceImport(ledger, name, importer.version, source).store)
-        sums.add(going_in)
+    with _seldom_collected(), ThreadPoolExecutor(AT_ONCE, "runfold-import") as workers:
+        going_in: deque[Future[Outcome]] = deque()
+        for source in threads_of(importer, files, sums.tally.reports):  # the next one is read while others go in
+            if len(going_in) == AT_ONCE:
+                sums.add(going_in.popleft().result())
+            going_in.append(workers.submit(SourceImport(ledger, name, importer.version, source).store))
+        while going_in:
+            sums.add(going_in.popleft().result())
     if progress is not None:
         progress(sums.total, sums.total, "")
     sums.tally.seconds = time.monotonic() - started
     return sums.tally
+
+
+def threads_of(importer: Format, files: Sequence[SourceFile], reports: Reports) -> Iterator[SourceThread]:
+    """Read the threads in files. Where there is none, and nothing is said of that, it is noted of each file."""
+    thread = None
+    for thread in importer.read(files, reports.take):
+        yield thread
+    if thread is None and not reports.problems and not reports.by_kind:
+        for file in files:
+            reports.take(Note(file.name, None, NOTHING))
+
+
+@contextlib.contextmanager
+def _seldom_collected() -> Iterator[None]:
+    """What a source is read into has hardly a cycle, and to look for some after each few hundred objects takes long."""
+    before = gc.get_threshold()
+    gc.set_threshold(OBJECTS, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 class _Sums:
@@ -55,11 +87,8 @@ class _Sums:
         self._progress = progress
         self._counts: dict[str, tuple[int, ...]] = {}
 
-    def add(self, going_in: "Future[Outcome] | None") -> None:
-        """Wait for a thread that is going in, and count it. Raises what its import raised."""
-        if going_in is None:
-            return
-        outcome = going_in.result()
+    def add(self, outcome: Outcome) -> None:
+        """Count a thread that went in."""
         thread_id, counts = outcome.source.thread_id, outcome.counts.counted()
         self.tally.add(counts, instead_of=self._counts.get(thread_id))
         self._counts[thread_id] = counts

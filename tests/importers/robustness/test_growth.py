@@ -1,0 +1,138 @@
+"""Sources that grow, come in another order, twice, or for another tenant: the ledger ends as if all had been imported at once."""
+
+import gzip
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runfold import Ledger
+from runfold.importers.formats import names
+from runfold.importers.importing import import_paths
+from runfold.maintenance.checking import LogCheck
+from tests.importers.conftest import SOURCES
+from tests.importers.robustness.samples import BY_LINE, files_of
+
+ROUNDS, LONG = 3, 60
+STEPS = 4
+
+
+def _chance(*seed: object) -> random.Random:
+    return random.Random(repr(seed))  # noqa: S311  # not a secret
+
+
+def state(ledger: Ledger) -> dict[str, dict[Any, Any]]:
+    """What a ledger says in the end: messages, calls, usage, and the tree of runs with how each ended."""
+    found: dict[str, dict[Any, Any]] = {"messages": {}, "calls": {}, "usage": {}, "runs": {}, "approvals": {}}
+    for recorded in ledger.subscribe(follow=False):
+        said, run = recorded.event.model_dump(mode="json", exclude_none=True), recorded.stream
+        match recorded.type:
+            case "message.added":
+                found["messages"][said["message_id"]] = [run, said["role"], said.get("author"), said["content"]]
+            case "message.revised":
+                found["messages"][said["message_id"]][3] = said["content"]
+            case "tool.called":
+                found["calls"][said["call_id"]] = [run, said["name"], said.get("arguments"), "open"]
+            case "tool.succeeded" | "tool.failed" | "tool.cancelled":
+                found["calls"][said["call_id"]][3] = [recorded.type, said.get("result"), said.get("code")]
+            case "usage.recorded":
+                found["usage"][said["usage_id"]] = [run, said.get("model"), said["tokens"]]
+            case "usage.corrected":
+                found["usage"][said["usage_id"]][2] = said["replacement"]
+            case "run.created":
+                parent = said.get("parent", {})
+                found["runs"][run] = [parent.get("run_id"), parent.get("kind"), "created"]
+            case "run.started" | "run.completed" | "run.failed" | "run.cancelled":
+                found["runs"][run][2] = [recorded.type, said.get("code"), said.get("stop_reason")]
+            case "approval.requested":
+                found["approvals"][run] = [said["action"], "open"]
+            case "approval.granted" | "approval.denied" | "approval.withdrawn":
+                found["approvals"][run][1] = recorded.type
+    return found
+
+
+def _write(parts: dict[Path, bytes], folder: Path) -> None:
+    for path, raw in parts.items():
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(raw)
+
+
+def _in_steps(format: str, files: dict[Path, bytes], chance: random.Random) -> list[dict[Path, bytes]]:
+    """What a folder holds, step by step: files appear in any order; of those with a record a line, some lines at a time."""
+    reached = dict.fromkeys(files, 0)
+    steps = []
+    for step in range(1, STEPS + 1):
+        for path, raw in files.items():
+            count = len(raw.splitlines())
+            if step == STEPS:
+                reached[path] = count
+            elif chance.random() < 0.7:
+                reached[path] = chance.randrange(reached[path], count + 1) if format in BY_LINE else count
+        held = {path: b"".join(files[path].splitlines(keepends=True)[:lines]) for path, lines in reached.items() if lines}
+        steps.append(held)
+    return steps
+
+
+def _differences(found: dict[str, dict[Any, Any]], wanted: dict[str, dict[Any, Any]]) -> dict[str, Any]:
+    return {
+        f"{kind} {name}": (found[kind].get(name), wanted[kind].get(name))
+        for kind in wanted
+        for name in {*found[kind], *wanted[kind]}
+        if found[kind].get(name) != wanted[kind].get(name)
+    }
+
+
+def _grows(format: str, files: dict[Path, bytes], tenants: Callable[[str], Ledger], folder: Path, rounds: int) -> None:
+    _write(files, folder / "whole")
+    at_once = tenants(f"{format}-{folder.name}-whole")
+    import_paths(at_once, format, [folder / "whole"])
+    wanted = state(at_once)
+    for number in range(rounds):
+        chance = _chance(format, number)
+        ledger = tenants(f"{format}-{folder.name}-{number}")
+        for step, held in enumerate(_in_steps(format, files, chance)):
+            place = folder / f"round-{number}" / f"step-{step}"
+            _write(held, place)
+            paths = sorted(path for path in place.rglob("*") if path.is_file())
+            chance.shuffle(paths)
+            import_paths(ledger, format, paths)
+        differences = _differences(state(ledger), wanted)
+        assert not differences, f"seed {number}: {differences}"
+        assert import_paths(ledger, format, [folder / "whole"]).events == 0, f"seed {number}: again"
+
+
+@pytest.mark.parametrize("format", names())
+def test_grown_in_any_order_it_is_as_if_imported_at_once(format: str, tenants: Callable[[str], Ledger], tmp_path: Path) -> None:
+    files = {path.relative_to(tmp_path / "made"): path.read_bytes() for path in _made(format, tmp_path / "made")}
+    _grows(format, files, tenants, tmp_path, ROUNDS)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("format", names())
+def test_grown_in_many_more_ways(format: str, tenants: Callable[[str], Ledger], tmp_path: Path) -> None:
+    files = {path.relative_to(tmp_path / "made"): path.read_bytes() for path in _made(format, tmp_path / "made")}
+    _grows(format, files, tenants, tmp_path, LONG)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("source", ["claude-code", "ag-ui-streams"])
+def test_real_sources_grow(source: str, trajectories: Path, tenants: Callable[[str], Ledger], tmp_path: Path) -> None:
+    files = {
+        path.relative_to(trajectories / source).with_suffix(""): gzip.decompress(path.read_bytes())
+        for path in sorted((trajectories / source).rglob("*.gz"))
+    }
+    _grows(SOURCES[source], files, tenants, tmp_path, 3)
+
+
+def _made(format: str, folder: Path) -> list[Path]:
+    folder.mkdir()
+    return files_of(format, folder)
+
+
+def test_the_log_of_all_that_grew_has_no_damage(tenants: Callable[[str], Ledger]) -> None:
+    check = LogCheck(tenants("checked").recorder.reader)
+    assert list(check.findings()) == []
+    assert check.events > 0

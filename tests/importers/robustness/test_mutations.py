@@ -1,0 +1,152 @@
+"""Sources that went wrong: nothing raises, and each line is read, reported or counted; what went in is what the tally says."""
+
+import json
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runfold import Ledger
+from runfold.importers.formats import named, names
+from runfold.importers.importing import import_paths, threads_of
+from runfold.importers.sources import SourceFile
+from runfold.importers.tally import COUNTS, Reports, Tally
+from tests.importers.robustness.mutations import mutated
+from tests.importers.robustness.samples import BY_LINE, files_of
+
+MUTATIONS, LONG = 300, 20_000
+"""How many records of each format are changed in the suite, and with --long."""
+_decoder = json.JSONDecoder(strict=False, parse_int=len)
+TOGETHER = 5
+"""Records that are changed in one source at a time, at most."""
+
+
+def _chance(*seed: object) -> random.Random:
+    return random.Random(repr(seed))  # noqa: S311  # not a secret
+
+
+def _records(path: Path) -> list[bytes]:
+    return path.read_bytes().splitlines(keepends=True)
+
+
+def _changed(format: str, paths: Sequence[Path], chance: random.Random) -> tuple[list[SourceFile], int]:
+    """The files with some records of one of them changed, and how many those are."""
+    sources = {path: path.read_bytes() for path in paths}
+    path = chance.choice(paths)
+    count = chance.randrange(1, TOGETHER + 1)
+    if format in BY_LINE:
+        lines = _records(path)
+        for _ in range(count):
+            at = chance.randrange(len(lines))
+            lines[at] = mutated(chance, lines[at].rstrip(b"\n")) + b"\n"
+        sources[path] = b"".join(lines)
+    else:
+        count = 1
+        sources[path] = mutated(chance, sources[path].removeprefix(b"\xef\xbb\xbf"))
+    return [SourceFile(str(path), None, len(raw), raw) for path, raw in sources.items()], count
+
+
+def _read(format: str, files: Sequence[SourceFile]) -> tuple[int, Reports]:
+    reports = Reports()
+    return sum(1 for _ in threads_of(named(format), files, reports)), reports
+
+
+@pytest.mark.parametrize("format", names())
+def test_nothing_raises_and_what_is_no_json_is_told(format: str, tmp_path: Path) -> None:
+    _read_mutations(format, tmp_path, MUTATIONS)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("format", names())
+def test_nothing_raises_in_many_more(format: str, tmp_path: Path) -> None:
+    _read_mutations(format, tmp_path, LONG)
+
+
+def _read_mutations(format: str, folder: Path, count: int) -> None:
+    paths, done, seed = files_of(format, folder), 0, 0
+    while done < count:
+        files, changed = _changed(format, paths, _chance(format, seed))
+        threads, reports = _read(format, files)
+        assert threads or reports.problems or reports.by_kind, f"seed {seed}: nothing was read, and nothing is told"
+        for file in files:
+            if format in BY_LINE:
+                _require_told(file, reports, seed)
+        done, seed = done + changed, seed + 1
+
+
+def _require_told(file: SourceFile, reports: Reports, seed: int) -> None:
+    """What is no JSON at all is a problem of its line, or a note's."""
+    told = {problem.line for problem in reports.problems if problem.file == file.name}
+    for number, line in enumerate(file.read().split(b"\n"), 1):
+        if not _is_json(line.decode(errors="replace").strip()):
+            assert number in told or reports.by_kind or None in told, f"seed {seed}: line {number} of {file.name}"
+
+
+def _is_json(text: str) -> bool:
+    """Whether a line holds one record, or several."""
+    at = 0
+    while at < len(text):
+        try:
+            _, at = _decoder.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            return False
+    return True
+
+
+def _in_ledger(ledger: Ledger) -> Tally:
+    counted = Tally()
+    for recorded in ledger.subscribe(follow=False):
+        counted.count(recorded.event)
+    return counted
+
+
+@pytest.mark.parametrize("format", names())
+def test_what_went_in_of_a_source_gone_wrong_is_what_the_tally_says(
+    format: str, tenants: Callable[[str], Ledger], tmp_path: Path
+) -> None:
+    (tmp_path / "sound").mkdir()
+    paths = files_of(format, tmp_path / "sound")
+    for seed in range(4):
+        files, _ = _changed(format, paths, _chance(format, "recorded", seed))
+        folder = tmp_path / f"changed-{seed}"
+        for file in files:
+            target = folder / Path(file.name).relative_to(tmp_path / "sound")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(file.read())
+        ledger = tenants(f"{format}-changed-{seed}")
+        tally = import_paths(ledger, format, [folder])
+        assert tally.counted() == _in_ledger(ledger).counted(), f"seed {seed}"
+        assert all(problem.file for problem in tally.problems)
+        again = import_paths(ledger, format, [folder])
+        assert (again.events, again.counted()) == (0, tally.counted()), f"seed {seed}"
+
+
+@pytest.mark.parametrize("format", names())
+def test_the_tally_is_what_is_in_the_ledger(format: str, tenants: Callable[[str], Ledger], tmp_path: Path) -> None:
+    paths = files_of(format, tmp_path)
+    ledger = tenants(f"{format}-tally")
+    tally = import_paths(ledger, format, paths)
+    assert tally.problems == []
+    counts: Counter[str] = Counter()
+    types = {
+        "thread.created": "threads",
+        "run.created": "runs",
+        "message.added": "messages",
+        "tool.called": "tool_calls",
+        "tool.failed": "tool_errors",
+        "decision.made": "decisions",
+        "approval.requested": "approvals",
+    }
+    for recorded in ledger.subscribe(follow=False):
+        counts[types.get(recorded.type, "")] += 1
+        tokens: Any = getattr(recorded.event, "tokens", None)
+        if recorded.type == "usage.recorded":
+            counts["input_tokens"] += tokens.input_tokens or 0
+            counts["output_tokens"] += tokens.output_tokens or 0
+    said = tally.as_json()
+    assert {name: said[name] for name in COUNTS} == {name: counts[name] for name in COUNTS}
+    assert said["events"] == sum(counts.values()) - counts["input_tokens"] - counts["output_tokens"]
+    assert said["messages"] > 0
