@@ -11,6 +11,7 @@ import pytest
 
 from runfold import Ledger
 from runfold.cli.main import main
+from runfold.importers.importing import import_paths
 from tests.databases import TestDatabase, fresh_database
 from tests.importers.field.shown import CLIENT, PERSON, Shown
 
@@ -151,6 +152,23 @@ def test_all_of_a_folder_goes_in_once(field: Shown) -> None:
 @pytest.mark.parametrize(("folder", "view"), [(folder, view) for folder in FOLDERS for view in RIGHT[folder]])
 def test_each_view_of_a_folder_shows_what_is_right(field: Shown, folder: str, view: str) -> None:
     assert getattr(field, view)() == RIGHT[folder][view]
+
+
+@pytest.mark.parametrize("folder", [folder for folder in FOLDERS if len(list((HERE / folder).rglob("*.jsonl"))) == 1])
+def test_a_file_that_grows_line_by_line_ends_as_one_that_was_imported_at_once(
+    database: TestDatabase, folder: str, tmp_path: Path
+) -> None:
+    (file,) = (HERE / folder).rglob("*.jsonl")
+    lines = file.read_bytes().splitlines(keepends=True)
+    grown = tmp_path / file.name
+    with Ledger.open(settings=database.settings.model_copy(update={"tenant": f"{folder}-grown"})) as ledger:
+        for number in range(1, len(lines)):
+            grown.write_bytes(b"".join(lines[:number]))
+            assert import_paths(ledger, "claude-code", [grown]).problems == []
+        grown.write_bytes(b"".join(lines))
+        shown = Shown.after_import(ledger, grown)
+        assert {view: getattr(shown, view)() for view in RIGHT[folder]} == RIGHT[folder]
+        assert (shown.tally.problems, len(shown.threads), shown.again()) == ([], 1, 0)
 
 
 def test_the_command_line_shows_who_said_what_and_all_that_was_chosen(
