@@ -3,32 +3,29 @@
 A trial is a thread with one run, tagged with its task as the run's goal. A score is the outcome of one decision, to solve
 the task: a reward below 1 is a failed outcome of a completed run, not a failed run. The agent's usage and the simulated
 user's are told apart by `node_id`. Costs are the benchmark's own sums, so their source is `local`; it writes 0 where it found no
-price, so a cost of 0 with tokens is not known, and only `raw` keeps it. A result belongs to the open call whose id it
+price, so a cost of 0 with tokens is not known, and only `raw` keeps it. A trial whose record breaks off, or that says nothing of
+its end, goes on. Nobody speaks as a person unless the source says that it was one. A result belongs to the open call whose id it
 names, or else to the oldest open one: ids repeat, and may be empty.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from runfold.commands.caller import Envelope
-from runfold.domain.values import digest
 from runfold.ids import stable_id
-from runfold.importers.format import Read, SourceThread
 from runfold.importers.recording import Recording, SourceRun
-from runfold.importers.sources import OF_A_RECORD, Piece, Report, SourceFile, why
-from runfold.importers.tally import Problem, Tally
-
-T = TypeVar("T")
+from runfold.importers.sources import Piece
+from runfold.importers.tally import Tally
 
 VERSION = 2
-"""Of the importers of both benchmarks: since the second, costs are `local`."""
+"""Of the importers of both benchmarks: since the second, costs are `local`, and only what is stated is an end."""
 _SCHEME = f"version {VERSION}"
 """Part of every id."""
 AGENT, USER = "agent", "user_simulator"
+_PERSONS = {AGENT: "agent", USER: "user"}
 _PLAIN = re.compile(r"[A-Za-z0-9_:-]{1,200}")
 ATTEMPT = {"id": "attempt", "description": "work on the task in a conversation, with the tools there are"}
 
@@ -82,14 +79,25 @@ class Trial:
     """For the trial as a whole, where the source has no costs of single messages."""
     started_at: datetime | None = None
     ended_at: datetime | None = None
-    stop_reason: str = "end_turn"
+    stop_reason: str | None = None
+    """How the trial ended; None where that is not said."""
     failure: str | None = None
     """Why the run failed; a score never makes it fail."""
+    failure_message: str | None = None
+    people: frozenset[str] = frozenset()
+    """Which of the two sides is a person, where the source says so."""
+    told_apart_by: tuple[str, ...] | None = None
+    """What makes it unique where it comes from; its id where that is nothing else."""
 
     @property
     def thread_id(self) -> str:
         """The same for the same trial, always."""
-        return stable_id("thread", self.format, _SCHEME, self.id)
+        return stable_id("thread", self.format, _SCHEME, *self.key)
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What makes it unique where it comes from."""
+        return (self.id,) if self.told_apart_by is None else self.told_apart_by
 
     @property
     def first_version_thread_id(self) -> str:
@@ -129,7 +137,7 @@ class _Recorder:
         self.decision_id = self.id("dec", "solve")
 
     def id(self, prefix: str, *words: object) -> str:
-        return stable_id(prefix, self.trial.format, _SCHEME, self.trial.id, *(str(word) for word in words))
+        return stable_id(prefix, self.trial.format, _SCHEME, *self.trial.key, *(str(word) for word in words))
 
     def record(self) -> None:
         trial = self.trial
@@ -155,7 +163,8 @@ class _Recorder:
     def _as(self, who: str | None, at: datetime | None) -> Envelope:
         envelope: Envelope = {}
         if who is not None:
-            envelope["actor"] = f"agent:{self.trial.agent_id if who == AGENT else who}"
+            name = self.trial.agent_id if who == AGENT else who
+            envelope["actor"] = f"human:{_PERSONS[who]}" if who in self.trial.people else f"agent:{name}"
         if at is not None:
             envelope["occurred_at"] = at
         return envelope
@@ -172,7 +181,7 @@ class _Recorder:
             () if said.text is None else said.text,
             message_id=message_id,
             tool_call_id=call_id,
-            author=USER if said.role == "user" else None,
+            author=USER if said.role == "user" and USER not in self.trial.people else None,
             **envelope,
         )
         if call_id is not None:
@@ -211,8 +220,8 @@ class _Recorder:
         usage_id = self.id("usage", index) if said.usage is not None else None
         if usage_id is not None:
             raw = {**(said.usage or {}), **({} if said.cost is None else {"cost": said.cost})}
-            self.source_run.run(usage_id).usage(
-                usage_id=usage_id,
+            self.source_run.use(
+                usage_id,
                 model=model,
                 input_tokens=said.input_tokens,
                 output_tokens=said.output_tokens,
@@ -255,13 +264,15 @@ class _Recorder:
             self.source_run.run(cost_id).report_cost(
                 money(trial.user_cost), source="local", node_id=USER, cost_id=cost_id, **envelope
             )
+        if trial.failure is None and trial.stop_reason is None:
+            return
         run_to_end = self.source_run.end()
         if run_to_end is None:
             return
         if trial.failure is not None:
-            run_to_end.fail(trial.failure, code=trial.failure, **envelope)
+            run_to_end.fail(trial.failure_message or trial.failure, code=trial.failure, **envelope)
         else:
-            run_to_end.complete(stop_reason=trial.stop_reason, **envelope)
+            run_to_end.complete(stop_reason=trial.stop_reason or "end_turn", **envelope)
 
 
 def money(amount: float) -> str:
@@ -270,36 +281,3 @@ def money(amount: float) -> str:
     What a float wrote as 0.0010199999999999999 is 0.00102; the figure as it was written is kept in the usage's `raw`.
     """
     return f"{round(Decimal(f'{amount:.15g}'), 18):f}"
-
-
-def reader(trials_of: Callable[[SourceFile, Report], Iterator[Trial]]) -> Read:
-    """A format's `read`, from a function that finds the trials of one file."""
-
-    def read(files: Sequence[SourceFile], report: Report) -> Iterator[SourceThread]:
-        for file in files:
-            try:
-                trials = list(trials_of(file, report))
-            except OF_A_RECORD as error:
-                report(Problem(file.name, None, why(error)))
-                continue
-            for index, trial in enumerate(trials):
-                share = file.size * (index + 1) // len(trials) - file.size * index // len(trials)
-                source = digest(trial.piece.source)
-                replaced = (trial.first_version_thread_id,)
-                yield SourceThread(
-                    trial.thread_id, trial.title, source, (trial.id,), share, trial.counts(), trial.record, replaced
-                )
-
-    return read
-
-
-def each(array: Piece, report: Report, read_one: Callable[[Piece], T]) -> Iterator[T]:
-    """Yield what can be read of an array's elements. One that cannot is a problem; where the array breaks off, the rest is."""
-    try:
-        for piece in array.elements():
-            try:
-                yield read_one(piece)
-            except OF_A_RECORD as error:
-                report(piece.problem(why(error)))
-    except OF_A_RECORD as error:
-        report(array.problem(f"{why(error)}; what stands before it goes in"))

@@ -6,15 +6,17 @@ be. Costs are binary floats, see `money`. Tokens and costs are those of the agen
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any, Literal
+from uuid import UUID
 
 from pydantic import Field
 
 from runfold.errors import InvalidEvent
+from runfold.importers.fitting import LocalMoment
 from runfold.importers.format import Format
 from runfold.importers.sources import OF_A_RECORD, Piece, Report, Shape, SourceFile, document, why
-from runfold.importers.trials import AGENT, VERSION, Called, Said, Trial, each, reader
+from runfold.importers.trial_files import each, ends, reader
+from runfold.importers.trials import AGENT, USER, VERSION, Called, Said, Trial
 
 _STOP_REASONS = {"user_stop": "end_turn", "agent_stop": "end_turn", "max_steps": "max_steps"}
 
@@ -42,7 +44,7 @@ class Spoken(Shape):
     tool_calls: list[Call] | None = None
     id: str = ""
     error: bool = False
-    timestamp: datetime | None = None
+    timestamp: LocalMoment | None = None
     cost: float | None = None
     usage: dict[str, Any] | None = None
 
@@ -60,8 +62,8 @@ class Simulation(Shape):
     task_id: str | int
     trial: int | None = None
     seed: int | None = None
-    start_time: datetime | None = None
-    end_time: datetime | None = None
+    start_time: LocalMoment | None = None
+    end_time: LocalMoment | None = None
     termination_reason: str | None = None
     reward_info: dict[str, Any] | None = None
 
@@ -111,6 +113,7 @@ def _trial(piece: Piece, info: Info, report: Report) -> Trial:
     values = {name: member.value() for name, member in members.items() if name in Simulation.model_fields}
     found = piece.shaped(Simulation, values)
     score = piece.shaped(Reward, found.reward_info or {}, "reward_info")
+    is_whole = ends(piece, messages)
     domain, stopped = info.environment_info.domain_name, found.termination_reason
     metadata = {
         "task_id": str(found.task_id),
@@ -133,11 +136,26 @@ def _trial(piece: Piece, info: Info, report: Report) -> Trial:
         user_model=info.user_info.llm,
         reward=score.reward,
         reward_info=found.reward_info,
-        started_at=_utc(found.start_time),
-        ended_at=_utc(found.end_time),
-        stop_reason=_STOP_REASONS.get(stopped or "user_stop", "end_turn"),
-        failure=None if stopped is None or stopped in _STOP_REASONS else stopped,
+        started_at=found.start_time,
+        ended_at=found.end_time,
+        stop_reason=_STOP_REASONS.get(stopped or "") if is_whole else None,
+        failure=None if stopped is None or stopped in _STOP_REASONS or not is_whole else stopped,
+        people=frozenset(side for side, speaker in _sides(info) if "human" in (speaker.implementation or "").lower()),
+        told_apart_by=_key(found),
     )
+
+
+def _sides(info: Info) -> tuple[tuple[str, Speaker], ...]:
+    return ((AGENT, info.agent_info), (USER, info.user_info))
+
+
+def _key(found: Simulation) -> tuple[str, ...]:
+    """A simulation's id, which is a UUID; for any other, what else says which one it is goes with it."""
+    try:
+        return (str(UUID(found.id)),)
+    except ValueError:
+        about = (found.task_id, found.trial, found.seed, found.start_time and found.start_time.isoformat())
+        return (found.id, *(str(word) for word in about))
 
 
 def _numbered(trial: int | None) -> str:
@@ -154,16 +172,12 @@ def _said(piece: Piece) -> Said:
         calls=tuple(Called(call.id, call.name, call.arguments) for call in spoken.tool_calls or ()),
         answers=spoken.id,
         is_error=spoken.error,
-        at=_utc(spoken.timestamp),
+        at=spoken.timestamp,
         input_tokens=tokens.prompt_tokens,
         output_tokens=tokens.completion_tokens,
         usage=spoken.usage,
         cost=spoken.cost,
     )
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 FORMAT = Format(wants=lambda name: name.endswith(".json"), read=reader(_trials), version=VERSION)

@@ -1,8 +1,10 @@
 """tau-bench results: an array of trials in the message format of OpenAI's API.
 
-There are no times, and no tokens. A trial has no id of its own: its text is its id, so that a file may be renamed, and
-that one task's trials in two files are told apart. `tool_call_id` repeats, even inside one trial: a result belongs to the
-open call. There is no error flag: a result that begins with `Error:` is one. Arguments are JSON in a string, kept to the letter.
+There are no times, and no tokens. A trial has no id of its own: what was said in it is its id, so that a file may be renamed or
+spaced otherwise, a score may change, and one task's trials in two files are told apart. It is written when it is over, so its
+score says that it ended; where it broke, `info.error` says why. `tool_call_id` repeats, even inside one trial: a result
+belongs to the open call. There is no error flag: a result that begins with `Error:` is one. Arguments are JSON in a string,
+kept to the letter.
 """
 
 from collections.abc import Iterator
@@ -10,11 +12,13 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from runfold.domain.values import canonical
 from runfold.errors import InvalidEvent
 from runfold.ids import stable_id
 from runfold.importers.format import Format
-from runfold.importers.sources import Piece, Report, Shape, SourceFile, document
-from runfold.importers.trials import VERSION, Called, Said, Trial, each, reader
+from runfold.importers.sources import OF_A_RECORD, Piece, Report, Shape, SourceFile, document
+from runfold.importers.trial_files import each, ends, reader
+from runfold.importers.trials import VERSION, Called, Said, Trial
 
 
 class Function(Shape):
@@ -51,6 +55,7 @@ class Info(Shape):
 
     task: Task = Task()
     user_cost: float | None = None
+    error: str | None = None
 
 
 class Record(Shape):
@@ -70,6 +75,7 @@ def _trial(piece: Piece, file_name: str, report: Report) -> Trial:
     members = piece.members()
     if "traj" not in members:
         raise InvalidEvent(piece.path, "is not a trial of tau-bench: it has no traj")
+    is_whole = ends(piece, members["traj"])
     said = tuple(each(members["traj"], report, _said))
     values = {name: member.value() for name, member in members.items() if name != "traj"}
     found = piece.shaped(Record, values)
@@ -88,7 +94,19 @@ def _trial(piece: Piece, file_name: str, report: Report) -> Trial:
         reward=found.reward,
         reward_info=reward_info if isinstance(reward_info, dict) else None,
         user_cost=info.user_cost,
+        stop_reason="end_turn" if found.reward is not None and is_whole else None,
+        failure="error" if info.error is not None else None,
+        failure_message=info.error,
+        told_apart_by=(stable_id("trial", str(found.task_id), str(found.trial), _talk(members["traj"])),),
     )
+
+
+def _talk(messages: Piece) -> str:
+    """The same for the same messages, however they are spaced."""
+    try:
+        return canonical({"traj": messages.value()})
+    except OF_A_RECORD:
+        return messages.source
 
 
 def _said(piece: Piece) -> Said:
