@@ -173,6 +173,23 @@ def test_an_image_that_is_too_large_is_named_and_the_rest_of_its_sample_goes_in_
     assert (again.problems, [item.type for item in ledger.subscribe(after=position, follow=False)]) == ([], ["thread.imported"])
 
 
+def test_a_compaction_is_recorded_where_it_was(ledger: Ledger, importing: Importing, tmp_path: Path) -> None:
+    log = SampleLog()
+    log.answer("m-1")
+    log.event("compaction", type="summary", tokens_before=900, tokens_after=100)
+    log.answer("m-2")
+    for _ in range(2):
+        assert importing("inspect", eval_log(tmp_path / "log.eval", log.done())).problems == []
+    (compacted,) = ledger.events(types=("context.compacted",))
+    (second,) = list(ledger.events(types=("usage.recorded",)))[1:]
+    assert compacted.position < second.position
+
+
+def test_a_log_without_samples_is_noted(importing: Importing, tmp_path: Path) -> None:
+    tally = importing("inspect", eval_log(tmp_path / "log.eval", status="started"))
+    assert ([note.kind for note in tally.notes], tally.problems, tally.threads) == (["logs without samples"], [], 0)
+
+
 def test_a_started_logs_samples_without_an_end_run_on(ledger: Ledger, importing: Importing, tmp_path: Path) -> None:
     sample = {**busy(), "completed_at": None, "scores": {}}
     importing("inspect", eval_log(tmp_path / "log.eval", sample, status="started"))

@@ -3,6 +3,7 @@
 import builtins
 import json
 import random
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -182,9 +183,13 @@ def test_broken_parts_are_told_with_their_place_and_the_rest_goes_in(importing: 
         "c.json:",
         "d.pb:",
         "e.json:1:",
-        "f.json:",
     ], problems
-    assert "breaks off at byte" in problems[-3]
+    assert [(note.file.rpartition("/")[2], note.kind.partition(";")[0]) for note in tally.notes] == [
+        ("a.jsonl", "batches without spans and without logged events"),
+        ("a.jsonl", "lines that hold several records, of which each is taken"),
+        ("f.json", "last lines that break off"),
+    ]
+    assert "breaks off at byte" in problems[-2]
     assert "resourceSpans.0.scopeSpans.0.spans.0: is 7, not an object" in problems[4]
 
 
@@ -267,6 +272,27 @@ def test_of_no_file_more_is_said_than_of_its_first_lines(tmp_path: Path) -> None
         list(batches(SourceFile("a.json", None, len(raw), raw), reports.take))
     assert len(reports.problems) < 50
     assert Place("a", 1, "b").at(3, "c").problem("is odd").reason == "b.3.c: is odd"
+
+
+def test_of_json_lines_one_conversation_is_in_memory_at_a_time(tmp_path: Path) -> None:
+    def peak(count: int) -> int:
+        words = {"gen_ai.prompt": "x" * 20_000}
+        path = lines(tmp_path / "a.jsonl", *(request(chat(1, trace=trace, attrs=words)) for trace in range(1, count + 1)))
+        tracemalloc.start()
+        for _ in read([SourceFile(str(path), path, path.stat().st_size)], lambda _: None):
+            pass
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    few, many = peak(60), peak(300)
+    assert many < few + 2**21, "five megabytes more were read"
+
+
+def test_a_batch_without_spans_is_noted(tmp_path: Path) -> None:
+    raw, reports = b'{"resourceSpans": [{"scopeSpanz": [{"spans": []}]}]}', Reports()
+    assert list(read([SourceFile("a.json", None, len(raw), raw)], reports.take)) == []
+    assert list(reports.by_kind) == ["batches without spans and without logged events"]
 
 
 def test_a_question_and_an_answer_of_two_traces_are_not_one(importing: Importing, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from runfold.importers.format import Format, SourceThread
 from runfold.importers.inspect.log_file import SampleSource, samples
 from runfold.importers.inspect.sample import story_of
 from runfold.importers.sources import Report, SourceFile, why
-from runfold.importers.tally import Problem, Tally
+from runfold.importers.tally import Note, Problem, Tally
 
 
 def read(files: Sequence[SourceFile], report: Report) -> Iterator[SourceThread]:
@@ -24,9 +24,13 @@ def read(files: Sequence[SourceFile], report: Report) -> Iterator[SourceThread]:
     seen = set[str]()
     for file in files:
         try:
+            is_empty = True
             for source in samples(file, report):
+                is_empty = False
                 if (thread := _thread(source, seen, report)) is not None:
                     yield thread
+            if is_empty:
+                report(Note(file.name, None, "logs without samples"))
         except InvalidEvent as error:
             report(Problem(file.name, None, why(error)))
 

@@ -7,13 +7,13 @@ status ended without an error. That a person typed a user's words is not stated,
 counted. `otlp/` reads, `acts/` records.
 """
 
-import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from functools import partial
+from typing import Any
 
 from runfold.domain.values import digest
 from runfold.errors import InvalidEvent, shortened
+from runfold.importers.acts.kinds import Place
 from runfold.importers.acts.recorder import record, thread_id
 from runfold.importers.format import Format, SourceThread
 from runfold.importers.otlp.meaning import label_of
@@ -34,14 +34,22 @@ def read(files: Sequence[SourceFile], report: Report) -> Iterator[SourceThread]:
         for file in files:
             try:
                 for batch, place in batches(file, report):
-                    for item in items(batch, place, report):
-                        spool.add(item)
+                    _set_aside(batch, place, spool, report)
             except InvalidEvent as error:
                 report(Problem(file.name, None, why(error)))
         for conversation, traces in spool.threads():
             thread = _thread(conversation, traces, spool, report)
             if thread is not None:
                 yield thread
+
+
+def _set_aside(batch: dict[str, Any], place: Place, spool: Spool, report: Report) -> None:
+    is_empty = "resourceMetrics" not in batch
+    for item in items(batch, place, report):
+        spool.add(item)
+        is_empty = False
+    if is_empty:
+        report(Note(place.file, place.line, "batches without spans and without logged events"))
 
 
 def _thread(conversation: str | None, traces: list[str], spool: Spool, report: Report) -> SourceThread | None:
@@ -57,8 +65,7 @@ def _thread(conversation: str | None, traces: list[str], spool: Spool, report: R
         for span in spans:
             report(Note(span.place.file, span.place.line, label_of(span)))
         return None
-    told = [{**asdict(span), "place": None} for span in spans] + [asdict(record) for record in records]
-    source = digest("\n".join(sorted({json.dumps(item, sort_keys=True, default=str) for item in told})))
+    source = digest(b"".join(sorted(each for trace in traces for each in spool.digests(trace))))
     try:
         story = story_of(conversation, spans, records, report)
     except Exception as error:  # whatever one conversation holds, the others go in

@@ -96,8 +96,8 @@ def _reasoning(item: Fields) -> Part:
 
 def _file(item: Fields, kind: str) -> Part:
     where = item.text(kind) or ""
-    name = item.text("filename") or None
-    media_type = item.text("mime_type") or _MEDIA[kind]
+    name = kept_text(item.text("filename") or "") or None
+    media_type = kept_text(item.text("mime_type") or _MEDIA[kind], 500)
     match = _DATA_URI.fullmatch(where)
     if match is None:
         return FilePart(media_type=media_type[:500], url=kept_text(where), name=name)

@@ -4,11 +4,11 @@ A conversation's spans may stand anywhere in any file, so all are read before th
 conversation's are in memory at a time; the index holds a few numbers for each span.
 """
 
+import hashlib
 import json
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import IO
 
 from runfold.importers.acts.kinds import Place
@@ -21,8 +21,8 @@ class Spool:
 
     def __init__(self, file: IO[bytes] | None = None) -> None:
         self._file = file or tempfile.TemporaryFile()  # noqa: SIM115  closed by __exit__
-        self._places: dict[str, list[tuple[int, int]]] = defaultdict(list)
-        """By trace: where its records stand."""
+        self._places: dict[str, list[tuple[int, int, bytes]]] = defaultdict(list)
+        """By trace: where its records stand, and the digest of each, wherever it came from."""
         self._names: dict[str, set[str]] = defaultdict(set)
         """By trace: the conversations that its spans name."""
         self._generative: set[str] = set()
@@ -36,10 +36,17 @@ class Spool:
 
     def add(self, item: Span | LogRecord) -> None:
         """Set one aside."""
-        raw = json.dumps(asdict(item), default=str).encode()
+        said = dict(vars(item))
+        place = vars(said.pop("place")) if isinstance(item, Span) else None
+        if isinstance(item, Span):
+            said["events"] = [vars(event) for event in item.events]
+        else:
+            said["event"] = vars(item.event)
+        body = json.dumps(said, default=str).encode()
+        raw = body + b"\n" + json.dumps(place).encode()
         self._file.seek(self._end)
         self._file.write(raw)
-        self._places[item.trace].append((self._end, len(raw)))
+        self._places[item.trace].append((self._end, len(raw), hashlib.sha256(body).digest()))
         self._end += len(raw)
         if isinstance(item, Span):
             if (name := conversation_of(item)) is not None:
@@ -60,19 +67,24 @@ class Spool:
         """Whether a trace tells of models, agents or their tools."""
         return trace in self._generative
 
+    def digests(self, trace: str) -> set[bytes]:
+        """What a trace is made of, whatever the order and however often it came."""
+        return {digest for _, _, digest in self._places[trace]}
+
     def items(self, trace: str) -> tuple[list[Span], list[LogRecord], int]:
         """All of a trace, in the order of its source, and how many bytes that is."""
         spans: list[Span] = []
         records: list[LogRecord] = []
         size = 0
-        for start, length in self._places[trace]:
+        for start, length, _ in self._places[trace]:
             self._file.seek(start)
-            value = json.loads(self._file.read(length))
+            body, _, place_of = self._file.read(length).rpartition(b"\n")
+            value = json.loads(body)
             size += length
             if "event" in value:
                 records.append(LogRecord(value["trace"], value["span"], SpanEvent(**value["event"])))
                 continue
             events = [SpanEvent(**event) for event in value.pop("events")]
-            place = Place(**value.pop("place"))
+            place = Place(**json.loads(place_of))
             spans.append(Span(**value, events=events, place=place))
         return spans, records, size

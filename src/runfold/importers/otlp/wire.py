@@ -11,7 +11,7 @@ from typing import Any
 from runfold.errors import InvalidEvent
 from runfold.importers.acts.keeping import documents
 from runfold.importers.acts.kinds import Place
-from runfold.importers.sources import Report, SourceFile, why
+from runfold.importers.sources import Report, SourceFile, lines, why
 
 Batch = tuple[dict[str, Any], Place]
 _KEYS = ("resourceSpans", "resourceLogs", "resourceMetrics")
@@ -22,28 +22,35 @@ _MOST_TOLD = 20
 
 
 def batches(file: SourceFile, report: Report) -> Iterator[Batch]:
-    """What a file holds, batch by batch. Raises InvalidEvent where it is no OTLP, or cannot be read here."""
-    raw = file.read()
-    if not raw.strip():
+    """What a file holds, batch by batch. Raises InvalidEvent where it is no OTLP, or cannot be read here.
+
+    Of JSON lines one is in memory at a time; a document, and protobuf, is held as a whole.
+    """
+    first = next(file.chunks(), b"")
+    start = first.lstrip()[:1]
+    if not start:
         report(Place(file.name).problem("is empty"))
-        return
-    start = raw.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
-    yield from _json(file.name, raw, report) if start in {b"{", b"["} else _protobuf(file.name, raw)
+    elif start not in {b"{", b"["}:
+        yield from _protobuf(file.name, file.read())
+    elif _is_lines(first):
+        yield from _lines(file, report)
+    else:
+        place = Place(file.name, 1)
+        yield from _documents(_text(file.read(), place, report), place, report)
 
 
-def _json(name: str, raw: bytes, report: Report) -> Iterator[Batch]:
-    lines = raw.removeprefix(b"\xef\xbb\xbf").split(b"\n")
-    if not _is_lines(lines):
-        place = Place(name, 1)
-        yield from _documents(_text(raw, place, report), place, report)
-        return
+def _is_lines(first: bytes) -> bool:
+    """Whether each line is a document: not so where a document begins on one line and goes on on the next."""
+    full = [line for line in first.split(b"\n")[: 10 * _LOOK_AT] if line.strip()][:_LOOK_AT]
+    return len(full) == 1 or any(line.lstrip()[:1] == b"{" and line.rstrip()[-1:] == b"}" and len(line) > 2 for line in full)
+
+
+def _lines(file: SourceFile, report: Report) -> Iterator[Batch]:
     told = known = 0
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        place = Place(name, number)
+    for piece in lines(file, report):
+        place = Place(piece.file, piece.line)
         try:
-            for batch in _documents(_text(line, place, report), place, report):
+            for batch in _batches(piece.value(), place):
                 known += 1
                 yield batch
         except InvalidEvent as error:
@@ -51,11 +58,6 @@ def _json(name: str, raw: bytes, report: Report) -> Iterator[Batch]:
             told += 1
             if told == _MOST_TOLD and not known:
                 raise InvalidEvent("", "is not OTLP: none of its first lines is a document; the rest is not read") from None
-
-
-def _is_lines(lines: list[bytes]) -> bool:
-    full = [line for line in lines[: 10 * _LOOK_AT] if line.strip()][:_LOOK_AT]
-    return any(line.lstrip().startswith(b"{") and line.rstrip().endswith(b"}") and len(line) > 2 for line in full)
 
 
 def _text(raw: bytes, place: Place, report: Report) -> str:
@@ -69,12 +71,16 @@ def _text(raw: bytes, place: Place, report: Report) -> str:
 def _documents(text: str, place: Place, report: Report) -> Iterator[Batch]:
     """The documents of a text: mostly one. Raises InvalidEvent."""
     for value in documents(text, lambda reason: report(place.problem(reason))):
-        several = isinstance(value, list)
-        for index, batch in enumerate(value if several else [value]):
-            where = place.at(index) if several else place
-            if not isinstance(batch, dict) or not any(key in batch for key in _KEYS):
-                raise InvalidEvent(where.path, "is not OTLP: it has neither resourceSpans nor resourceLogs")
-            yield batch, where
+        yield from _batches(value, place)
+
+
+def _batches(value: Any, place: Place) -> Iterator[Batch]:
+    several = isinstance(value, list)
+    for index, batch in enumerate(value if several else [value]):
+        where = place.at(index) if several else place
+        if not isinstance(batch, dict) or not any(key in batch for key in _KEYS):
+            raise InvalidEvent(where.path, "is not OTLP: it has neither resourceSpans nor resourceLogs")
+        yield batch, where
 
 
 def _protobuf(name: str, raw: bytes) -> Iterator[Batch]:

@@ -173,14 +173,16 @@ def _part(item: Any) -> Part:  # noqa: PLR0911  one for each kind
     if kind in {"text", None} and words is not None:
         return TextPart(text=kept_text(words))
     media = item.get("mime_type")
-    media_type = media[:500] if isinstance(media, str) and media else f"{_text(item.get('modality')) or 'application'}/*"
+    media_type = (
+        kept_text(media, 500) if isinstance(media, str) and media else f"{_text(item.get('modality')) or 'application'}/*"
+    )
     if kind == "uri" and isinstance(uri := item.get("uri"), str):
         return FilePart(media_type=media_type, url=kept_text(uri))
     if kind == "blob" and words is not None and (data := kept_text(words)) == words:
         return FilePart(media_type=media_type, data=data)
     if kind == "file" and isinstance(file_id := item.get("file_id"), str):
         return FilePart(media_type=media_type, file_id=kept_text(file_id))
-    return DataPart(data=kept(item), name=kind[:500] if isinstance(kind, str) and kind else None)
+    return DataPart(data=kept(item), name=kept_text(kind, 500) if isinstance(kind, str) and kind else None)
 
 
 def _by_events(events: list[SpanEvent], told: Told) -> tuple[list[Words], list[Words]]:
