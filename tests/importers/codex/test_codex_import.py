@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 import zstandard
 
 from runfold.domain.usage import UsageRecorded
@@ -88,19 +89,22 @@ def test_a_spawned_agent_hangs_from_its_call(tenants: Any, tmp_path: Path) -> No
     assert [message.text for message in ledger.thread(called.thread_id).messages() if message.role == "user"] == ["Ask somebody."]
 
 
-def test_a_rollback_is_a_branch_and_the_thread_goes_on_with_it(tenants: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("turns", "left"), [(1, ["One.", "Done: One.", "Two.", "Done: Two."]), (2, ["One.", "Done: One."]), (3, [])]
+)
+def test_a_rollback_is_a_branch_and_the_thread_goes_on_with_it(tenants: Any, tmp_path: Path, turns: int, left: list[str]) -> None:
     rollout = Rollout()
     rollout.meta()
     for number, words in enumerate(("One.", "Two.", "Three.")):
         rollout.begin(f"019b0000-0000-7000-8000-0000000000r{number}", words)
         rollout.answer(f"Done: {words}")
         rollout.end(f"019b0000-0000-7000-8000-0000000000r{number}")
-    rollout.event("thread_rolled_back", num_turns=2)
-    rollout.begin("019b0000-0000-7000-8000-0000000000r9", "Other.")
-    ledger = tenants("rolled-back")
-    import_paths(ledger, "codex", [rollout.write(tmp_path)])
+    rollout.event("thread_rolled_back", num_turns=turns)
+    rollout.begin("019b0000-0000-7000-8000-0000000000r9", "One.")
+    ledger = tenants(f"rolled-back-{turns}")
+    assert import_paths(ledger, "codex", [rollout.write(tmp_path)]).problems == []
     thread_id = next(iter(ledger.subscribe(follow=False))).thread_id
-    assert [message.text for message in ledger.thread(thread_id).messages()] == ["One.", "Done: One.", "Other."]
+    assert [message.text for message in ledger.thread(thread_id).messages()] == [*left, "One."]
 
 
 def test_files_that_come_one_by_one_in_any_order_hold_the_same(tenants: Any, tmp_path: Path) -> None:

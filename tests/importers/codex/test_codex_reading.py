@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from runfold.importers.tally import Note, Problem
-from runfold.importers.turns.turn import UNTOLD, Answered, Asked, Chosen, Compacted, Finished, Said, Session, Used
+from runfold.importers.turns.turn import UNTOLD, Answered, Asked, CallEnded, Chosen, Compacted, Finished, Said, Session, Used
 from tests.importers.codex.rollouts import Rollout
 from tests.importers.codex.test_codex_growth import reading
 
@@ -170,6 +170,17 @@ def test_a_call_that_was_asked_about_and_ran_was_granted_by_who_is_asked() -> No
         ((_, asked),) = facts(session, Asked)
         assert (asked.action, asked.arguments, asked.message) == ("shell", ["rm", "a"], "outside")
         assert [(actor, fact.granted) for actor, fact in facts(session, Answered)] == [(by, True)]
+
+
+def test_what_a_policy_forbids_was_asked_of_nobody() -> None:
+    rollout = begun()
+    rollout.call("call_1", "rm -rf /")
+    rollout.output("call_1", "`rm -rf /` rejected: blocked by policy")
+    (session,) = reading(rollout.text())
+    assert facts(session, Asked) == []
+    assert [(actor, end.outcome, end.code) for actor, end in facts(session, CallEnded)] == [
+        ("service:policy", "failed", "denied_by_policy")
+    ]
 
 
 def test_what_the_reviewing_agent_says_is_its_vote() -> None:

@@ -8,7 +8,7 @@ import pytest
 from runfold.importers.formats.copilot import read
 from runfold.importers.sources import SourceFile
 from runfold.importers.tally import Note, Problem
-from runfold.importers.turns.turn import UNTOLD, Answered, Asked, Chosen, Compacted, Finished, Said, Session, Used
+from runfold.importers.turns.turn import UNTOLD, Answered, Asked, CallEnded, Chosen, Compacted, Finished, Said, Session, Used
 from tests.importers.copilot.sessions import Events, whole
 
 
@@ -130,6 +130,35 @@ def test_a_permission_without_an_answer_is_closed_with_a_turn_that_ended_well() 
     assert facts(session, Finished)[-1][1].status == "completed"
 
 
+def test_a_session_that_ends_in_a_turn_leaves_it_open_unless_it_says_that_it_failed() -> None:
+    for kind, statuses in (("routine", []), ("error", ["failed"])):
+        events = Events()
+        events.start()
+        events.say("Do it.")
+        events.reply("", ("toolu_1", "bash"))
+        events.shut(kind, gpt_5=(10, 5, 0))
+        (session,) = reading(events.text())
+        assert len(session.turns) == 1
+        assert [end.status for _, end in facts(session, Finished)] == statuses
+        assert len(facts(session, Used)) == 1
+
+
+def test_totals_after_a_notice_are_a_run_with_it_and_the_next_prompt_is_one_of_its_own() -> None:
+    events = Events()
+    events.start()
+    events.say("Do it.")
+    events.reply("Done.")
+    events.over(0)
+    events.add("system.notification", content="A shell ended.", kind={"type": "shell_completed"})
+    events.shut(gpt_5=(10, 5, 0))
+    events.say("Thanks.")
+    (session,) = reading(events.text())
+    assert [[type(step.fact).__name__ for step in turn.steps.values()] for turn in session.turns.values()][1:] == [
+        ["Said", "Noted", "Used", "Finished"],
+        ["Noted", "Said"],
+    ]
+
+
 @pytest.mark.parametrize("captured", [True, False])
 @pytest.mark.parametrize(("answer", "chosen"), [("Blue", "option-2"), ("Green", "own-words-2")])
 def test_what_the_agent_asks_its_person_is_an_approval_and_a_decision_once(captured: bool, answer: str, chosen: str) -> None:
@@ -166,6 +195,29 @@ def test_only_what_a_person_typed_is_a_persons(more: dict[str, Any], by: str) ->
     events.say("Words.", **more)
     (session,) = reading(events.text())
     assert [actor for actor, _ in facts(session, Said)] == [by]
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "asked", "ended"),
+    [
+        ("rejected", "The user rejected this tool call.", ["human:user"], []),
+        ("denied", "Denied by preToolUse hook: no", [], [("service:hook", "denied_by_hook")]),
+        ("denied", "Permission denied and could not request permission from user", [], [("service:copilot", "denied")]),
+        ("timeout", "timed out", [], [("service:copilot", "timeout")]),
+    ],
+)
+def test_a_refusal_in_a_result_alone_names_a_person_only_where_it_says_so(
+    code: str, message: str, asked: list[str], ended: list[tuple[str, str]]
+) -> None:
+    events = Events()
+    events.start()
+    events.say("Do it.")
+    events.reply("", ("toolu_1", "bash"))
+    events.done("toolu_1", None, code=code, message=message)
+    (session,) = reading(events.text())
+    assert [actor for actor, _ in facts(session, Answered)] == asked
+    assert [(actor, end.code) for actor, end in facts(session, CallEnded)] == ended
+    assert session.counts().tool_errors == 1
 
 
 def test_words_typed_while_the_agent_works_stay_in_its_turn() -> None:

@@ -11,7 +11,7 @@ from runfold.domain.parts import FilePart
 from runfold.importers.codex.content import AGENT, CLIENT, PERSON, parts_of
 from runfold.importers.codex.lines import Line
 from runfold.importers.codex.messages import text_of
-from runfold.importers.codex.outcomes import GUARDIAN, Outcome, of_event, of_output
+from runfold.importers.codex.outcomes import GUARDIAN, POLICY, Outcome, of_event, of_output
 from runfold.importers.codex.path import Path, Place, Spawner
 from runfold.importers.turns.questions import questions_of
 from runfold.importers.turns.turn import UNTOLD, Answered, Asked, Called, CallEnded, Said, call_end_id
@@ -188,8 +188,11 @@ class Calls:
     def _end(self, line: Line, provider_id: str, opened: _Open, outcome: Outcome) -> None:
         if opened.ended:
             return
-        if outcome.how == "refused":
+        if outcome.how == "refused" and (outcome.by != POLICY or opened.approval is not None):
             self._refuse(line, provider_id, opened, outcome)
+        elif outcome.how == "refused":
+            denied = CallEnded(opened.id, "failed", message=outcome.message, code="denied_by_policy")
+            self.path.add(opened.place, call_end_id(opened.id), denied, outcome.by, line)
         else:
             if opened.approval is not None and outcome.how != "cancelled":
                 opened = self._answer(line, provider_id, opened, granted=True)

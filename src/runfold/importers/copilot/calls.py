@@ -6,7 +6,7 @@ from typing import Any
 
 from runfold.domain.parts import DataPart, Part, TextPart
 from runfold.importers.copilot.lanes import Lane, Turns
-from runfold.importers.copilot.permissions import Verdict, refusal_of, verdict_of
+from runfold.importers.copilot.permissions import HOOK, Verdict, refusal_of, verdict_of
 from runfold.importers.copilot.records import CLIENT, PERSON, Record
 from runfold.importers.turns.questions import Question, question, questions_of
 from runfold.importers.turns.turn import UNTOLD, Answered, Asked, Called, CallEnded, Said, Turn, call_end_id
@@ -207,7 +207,12 @@ class Calls:
             self.by_provider[question.call_key or ""] = replace(known, has_ended=True)
 
     def _refuse(self, known: Call, record: Record, key: str, verdict: Verdict) -> None:
-        """A refusal that no event asked about: the end of the call is all there is of it."""
+        """A refusal that no event asked about: the end of the call is all there is of it. Only a person was asked something."""
+        if verdict.by != PERSON:
+            code = "denied_by_hook" if verdict.by == HOOK else "denied"
+            denied = CallEnded(known.id, "failed", message=verdict.comment or code, code=code)
+            self.turns.add(known.turn, call_end_id(known.id), denied, verdict.by, record)
+            return
         approval_id = self.turns.id("approval", known.id, key)
         asked = Asked(known.name, "tool_call", None, known.arguments, known.id)
         self.turns.add(known.turn, approval_id, asked, known.lane.actor, record)

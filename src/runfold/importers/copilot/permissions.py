@@ -9,6 +9,7 @@ from typing import Any
 from runfold.importers.copilot.records import CLIENT, PERSON
 from runfold.importers.turns.values import listing, mapping, text
 
+HOOK = "service:hook"
 _SOURCES = {
     "human_response": PERSON,
     "assisted_approval": "agent:assisted-approval",
@@ -20,7 +21,7 @@ _KINDS = {
     "denied-interactively-by-user": PERSON,
     "denied-by-rules": "service:rules",
     "denied-by-content-exclusion-policy": "service:content-exclusion-policy",
-    "denied-by-permission-request-hook": "service:hook",
+    "denied-by-permission-request-hook": HOOK,
 }
 _REFUSALS = {"denied", "rejected"}
 
@@ -42,7 +43,7 @@ def verdict_of(completed: dict[str, Any], *, by_hook: bool) -> Verdict | None:
     if not granted and kind != "cancelled" and not kind.startswith(("denied", "deny")):
         return None
     source = text(completed.get("decisionSource"))
-    by = _KINDS.get(kind) or _SOURCES.get(source or "") or ("service:hook" if by_hook else CLIENT)
+    by = _KINDS.get(kind) or _SOURCES.get(source or "") or (HOOK if by_hook else CLIENT)
     return Verdict(granted, by, _comment(kind, result))
 
 
@@ -52,7 +53,7 @@ def refusal_of(error: dict[str, Any]) -> Verdict | None:
     if code not in _REFUSALS:
         return None
     if "hook" in message.lower():
-        return Verdict(granted=False, by="service:hook", comment=message)
+        return Verdict(granted=False, by=HOOK, comment=message)
     if code == "rejected" and "user" in message.lower():
         return Verdict(granted=False, by=PERSON)
     return Verdict(granted=False, by=CLIENT, comment=message or None)

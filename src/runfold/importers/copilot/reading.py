@@ -236,17 +236,17 @@ class Reader:
     def _shutdown(self, record: Record, key: str) -> None:
         """What the session used: in the turn that is under way, or in a run of its own, for no turn is told apart."""
         used = list(used_by_models(record.data, self.fault(record.piece)))
-        is_between = self._main.current is None
+        is_between = self._main.current is None or self._main.is_early
         if used:
             turn = self.turns.here(self._main, record, key, wakes=False)
             if is_between:
-                self._main.is_early = False
-                turn.metadata["about"] = "what the session used, as it told at its end"
+                about = Noted({"about": "what the session used, as it told at its end"})
+                self.turns.add(turn, f"about {turn.run_id}", about, CLIENT, record)
             for fact in used:
-                self.turns.add(turn, self.turns.id("usage", key, fact.model or ""), fact, CLIENT, record, wakes=is_between)
+                self.turns.add(turn, self.turns.id("usage", key, fact.model or ""), fact, CLIENT, record)
             if is_between:
                 self.turns.finish(self._main, record, Finished("completed", "end_turn"), CLIENT)
-        if record.data.get("shutdownType") == "error" and not is_between and not self._main.is_early:
+        if record.data.get("shutdownType") == "error" and not is_between:
             message = text(record.data.get("errorReason")) or "the session ended with an error"
             self.turns.finish(self._main, record, Finished("failed", "error", message, "session_error"), CLIENT)
 
