@@ -65,6 +65,8 @@ class Node:
     """Its place in its turn."""
     phase: Phase = "active"
     is_placed: bool = False
+    kept_from: "Node | None" = None
+    """Of a compaction's boundary: the first message that was kept as it was."""
 
     @property
     def line(self) -> Line:

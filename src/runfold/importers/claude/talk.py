@@ -13,6 +13,7 @@ from runfold.domain.approval_events import ONLY_PEOPLE
 from runfold.domain.parts import DataPart, FilePart, Part, ReasoningPart, TextPart
 from runfold.domain.thread import MAIN as MAIN_HEAD
 from runfold.importers.claude.asks import Ask, asks_of
+from runfold.importers.claude.compaction import stated
 from runfold.importers.claude.endings import call_end
 from runfold.importers.claude.ids import Ids
 from runfold.importers.claude.nodes import MAIN, Call, Node, Turn
@@ -50,6 +51,8 @@ class Talk:
         self.origin = origin
         """What `start_run` takes for a turn that hangs from nothing."""
         self.source_runs: dict[Turn, SourceRun] = {}
+        self.compacted: set[Node] = set()
+        """The boundaries of compactions that were told of: each is, with the line after it, which may be its summary."""
 
     def tell(self, node: Node) -> None:
         """Give the commands for one message, and end its run with its last."""
@@ -60,6 +63,8 @@ class Talk:
             source_run = self.source_runs.get(turn) or self._begin(turn)
             if node is turn.awake and node is not turn.opener and not self._is_in(node):
                 source_run.tip.start(**self._envelope(self._author(node), node.line))
+            if node.parent is not None and node.parent.kind == "boundary" and node.parent not in self.compacted:
+                self._compact(source_run, node.parent, node)
             if node.kind == "answer":
                 self._tell_answer(source_run, node)
             elif node.kind == "user":
@@ -132,6 +137,16 @@ class Talk:
         if line.timestamp is None:
             return {"actor": actor}
         return {"actor": actor, "occurred_at": line.timestamp}
+
+    def _compact(self, source_run: SourceRun, boundary: Node, after: Node) -> None:
+        self.compacted.add(boundary)
+        compaction_id, more = self.ids.of("compaction", *boundary.key), stated(boundary.line)
+        if after.speaker is not None and after.speaker.kind == "summary":
+            more["summary_message_id"] = self.ids.message(after)
+        if boundary.kept_from is not None and boundary.kept_from.has_words:
+            more["kept_from_message_id"] = self.ids.message(boundary.kept_from)
+        run = source_run.run(compaction_id)
+        run.compact_context(compaction_id=compaction_id, **more, **self._envelope(CLIENT, boundary.line))
 
     def _tell_answer(self, source_run: SourceRun, node: Node) -> None:
         message_id, author = self.ids.message(node), self._author(node)

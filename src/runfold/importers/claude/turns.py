@@ -13,6 +13,7 @@ so it stays the same while a file grows, in whichever order files come, and wher
 
 from dataclasses import dataclass, field
 
+from runfold.importers.claude.compaction import kept_from
 from runfold.importers.claude.nodes import MAIN, Call, Node, Nodes, Turn, same
 from runfold.importers.claude.session import Block
 
@@ -118,6 +119,8 @@ class _Telling:
         node.order = len(conversation.nodes)
         conversation.nodes.append(node)
         self._match(node)
+        if node.kind == "boundary":
+            node.kept_from = self.nodes.named(kept_from(node.line), node.files[0])
         turn = self._turn(node, above, conversation)
         turn.append(node)
         self._advance(node, above, turn)
