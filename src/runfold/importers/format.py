@@ -23,6 +23,12 @@ class SourceThread:
     """Its share of the bytes that are imported, for the progress bar."""
     counts: Tally
     record: Callable[[Recording], None]
+    claims: tuple[str, ...] = ()
+    """Keys by which other sources of the same conversation find its thread, also in later imports."""
+    joins: tuple[str, ...] = ()
+    """Keys of threads that it goes into, where there is one."""
+    known_as: tuple[str, ...] = ()
+    """Keys of threads that it goes into, where it has none under its own id."""
     replaces: tuple[str, ...] = ()
     """The threads that earlier versions of the importer made of this source, in whole or in part."""
 

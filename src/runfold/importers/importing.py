@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+from runfold.importers.claims import Claims
 from runfold.importers.format import Format, SourceThread
 from runfold.importers.formats import named
 from runfold.importers.source_import import Outcome, SourceImport
@@ -43,12 +44,15 @@ def import_as(
     started, sums = time.monotonic(), _Sums(progress)
     files = find(paths, importer.wants, ledger.settings.max_import_bytes)
     sums.total = sum(file.size for file in files)
+    claims = Claims(ledger, name, importer.version)
     with _seldom_collected(), ThreadPoolExecutor(AT_ONCE, "runfold-import") as workers:
         going_in: deque[Future[Outcome]] = deque()
         for source in threads_of(importer, files, sums.tally.reports):  # the next one is read while others go in
             if len(going_in) == AT_ONCE:
                 sums.add(going_in.popleft().result())
-            going_in.append(workers.submit(SourceImport(ledger, name, importer.version, source).store))
+            placed = claims.placed(source)
+            is_joined = placed.thread_id != source.thread_id
+            going_in.append(workers.submit(SourceImport(ledger, name, importer.version, placed, is_joined=is_joined).store))
         while going_in:
             sums.add(going_in.popleft().result())
     if progress is not None:

@@ -151,6 +151,11 @@ class Recording:
         if isinstance(batch.executor, BatchExecutor):
             batch.executor.amend = self._amended
 
+    @property
+    def has_news(self) -> bool:
+        """Return whether anything was recorded."""
+        return len(self.batch) > 0 or self.batch.appended > 0
+
     def begin(self, **created: Any) -> None:
         """Create the thread where it does not exist."""
         if not self.known.exists:

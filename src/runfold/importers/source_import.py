@@ -45,8 +45,10 @@ class _Former:
 class SourceImport:
     """One thread of a source on its way in, and the threads that earlier versions of the importer made of it."""
 
-    def __init__(self, ledger: Ledger, format: str, version: int, source: SourceThread) -> None:
+    def __init__(self, ledger: Ledger, format: str, version: int, source: SourceThread, *, is_joined: bool = False) -> None:
         self.ledger = ledger
+        self.is_joined = is_joined
+        """Whether it goes into a thread that another source made: where it adds nothing, nothing is recorded of it."""
         self.format = format
         self.version = version
         self.source = source
@@ -110,6 +112,8 @@ class SourceImport:
 
     def _give(self, recording: Recording) -> None:
         self.source.record(recording)
+        if self.is_joined and not recording.has_news:
+            return
         imported = ThreadImported(
             format=self.format,
             source_digest=self.source.digest,

@@ -1,6 +1,7 @@
 """The ids of what is made from a session: from the source's own ids, and from nothing else."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from runfold.ids import stable_id
 from runfold.importers.claude.nodes import Call, Node
@@ -20,10 +21,13 @@ class Ids:
     """Ids of one thread's things. Those of sub-agents without their main line are others than those beside it."""
 
     is_alone: bool = False
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """The ids that things have which an earlier import knows by other uuids."""
 
     def of(self, prefix: str, *words: str) -> str:
         """Return an id made from the source's ids."""
-        return stable_id(prefix, FORMAT, str(VERSION), *(("alone",) if self.is_alone else ()), *words)
+        made = stable_id(prefix, FORMAT, str(VERSION), *(("alone",) if self.is_alone else ()), *words)
+        return self.aliases.get(made, made)
 
     def thread(self, root: Node) -> str:
         """Return a thread's, from its first line."""
@@ -49,5 +53,9 @@ class Ids:
     def result(self, node: Node, block: Block, call: Call | None) -> str:
         """Return a result's: of the first that a call has, from the call."""
         if call is not None and call.result is not None and call.result[0] is block:
-            return self.of("msg", *call.key, "result")
+            return self.result_of(self.call(call))
         return self.of("msg", *node.key, block.tool_use_id)
+
+    def result_of(self, call_id: str) -> str:
+        """Return that of a call's first result."""
+        return self.of("msg", call_id, "result")

@@ -149,6 +149,8 @@ class Nodes:
         """In the order of their first lines, file by file."""
         self.by_uuid: dict[str, Node] = {}
         self.sessions: dict[str, None] = {}
+        self.taken: list[tuple[Line, int, str | None]] = []
+        """All lines, as they were taken."""
         self._answers: dict[tuple[str, ...], Node] = {}
         self._last: dict[tuple[int, str], Node] = {}
         self._side: dict[str, str] = {}
@@ -162,6 +164,7 @@ class Nodes:
 
     def take(self, line: Line, file: int, agent: str | None) -> None:
         """Take in the next line of a file."""
+        self.taken.append((line, file, agent))
         if line.session_id is not None:
             self.sessions.setdefault(line.session_id)
         if isinstance(line.record.get("forkedFrom"), dict):
@@ -174,6 +177,14 @@ class Nodes:
         if not known.files or known.files[-1] != file:
             known.files.append(file)
         self._last[file, known.agent] = known
+
+    def without(self, uuids: set[str]) -> "Nodes":
+        """Return the same lines put together anew, without some."""
+        rest = Nodes()
+        for line, file, agent in self.taken:
+            if line.uuid not in uuids:
+                rest.take(line, file, agent)
+        return rest
 
     def named(self, uuid: str | None, file: int) -> Node | None:
         """Return the node that a file means by a uuid."""

@@ -1,7 +1,7 @@
 """A thread of Claude Code on its way into the ledger: its runs and those of its sub-agents, and what it holds, counted."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -10,12 +10,13 @@ from runfold.domain.thread import MAIN as MAIN_HEAD
 from runfold.errors import InvalidEvent
 from runfold.history.tree import Node as TreeNode
 from runfold.history.tree import Tree
+from runfold.importers.claude.earlier import AGENTS_OF, MAIN_OF, Earlier
 from runfold.importers.claude.ids import FORMAT, Ids, first_version_thread
 from runfold.importers.claude.nodes import MAIN, Call, Node, Turn, is_typed
 from runfold.importers.claude.session import Line, text_of
 from runfold.importers.claude.speakers import CLIENT, PERSON
-from runfold.importers.claude.talk import Talk, asked_by, used_in
-from runfold.importers.claude.turns import Conversation, Story
+from runfold.importers.claude.talk import Talk, asked_by, content_of, used_in
+from runfold.importers.claude.turns import Conversation, Story, story_of
 from runfold.importers.recording import Recording, SourceRun
 from runfold.importers.tally import Tally
 
@@ -40,6 +41,8 @@ class Session:
 
     story: Story
     agents: dict[str, Agent] = field(default_factory=dict)
+    given_ids: Ids | None = None
+    """Those of the thread that it goes into, where that is not its own."""
 
     @property
     def main(self) -> Conversation:
@@ -49,7 +52,7 @@ class Session:
     @cached_property
     def ids(self) -> Ids:
         """Return the ids of what it holds."""
-        return Ids(is_alone=self.story.main is None)
+        return self.given_ids or Ids(is_alone=self.story.main is None)
 
     @cached_property
     def roots(self) -> list[Turn]:
@@ -64,11 +67,46 @@ class Session:
         return self.ids.thread(self.roots[0].opener)
 
     @property
+    def claims(self) -> tuple[str, ...]:
+        """What other files of the same conversation find its thread by."""
+        if self.ids.is_alone:
+            return tuple(f"{AGENTS_OF}{session}" for session in self.story.sessions)
+        return (*(f"{MAIN_OF}{session}" for session in self.story.sessions), *self._beginnings)
+
+    @property
+    def joins(self) -> tuple[str, ...]:
+        """Sub-agents without their main line go into its thread, where it is in."""
+        if not self.ids.is_alone:
+            return ()
+        return (*(f"{MAIN_OF}{session}" for session in self.story.sessions), *self._beginnings)
+
+    @property
+    def known_as(self) -> tuple[str, ...]:
+        """What the thread may be known by where it is not by its first line."""
+        if self.ids.is_alone:
+            return self.claims
+        is_cut = any(turn.opener.line.parent_uuid is not None and turn.opener.parent is None for turn in self.roots)
+        return (*self._beginnings, *(f"{MAIN_OF}{session}" for session in self.story.sessions if is_cut))
+
+    @cached_property
+    def _beginnings(self) -> tuple[str, ...]:
+        """Its first lines, and the first answer after each."""
+        found: dict[str, None] = {}
+        for turn in self.roots:
+            found[f"root {' '.join(turn.opener.line.key)}"] = None
+            answer = next((node for node in turn.nodes if node.is_model and node.line.request_id is not None), None)
+            if answer is not None:
+                found[f"answer {' '.join(answer.key)}"] = None
+        return tuple(found)
+
+    @property
     def replaces(self) -> tuple[str, ...]:
         """The threads that the first version made of its sessions, and those of its sub-agents without their main line."""
+        if self.ids.is_alone:  # what the first version made of the whole session is not superseded by a part of it
+            return ()
         old = [first_version_thread(session) for session in self.story.sessions]
         alone = Ids(is_alone=True)
-        agents = [] if self.ids.is_alone else [key for key in self.story.conversations if key != MAIN]
+        agents = [key for key in self.story.conversations if key != MAIN]
         roots = [turn for key in agents for turn in self.story.conversations[key].turns if turn.left is None]
         return (*old, *(alone.thread(turn.opener) for turn in roots))
 
@@ -110,7 +148,18 @@ class Session:
 
     def record(self, recording: Recording) -> None:
         """Give all its commands."""
-        _SessionRecorder(self, recording).record()
+        session, earlier = self, None
+        if recording.known.exists and recording.thread.id != self.thread_id:
+            earlier = Earlier.of(recording.thread.events())
+            session = self._joining(earlier)
+        _SessionRecorder(session, recording, earlier).record()
+
+    def _joining(self, earlier: Earlier) -> "Session":
+        """The same, with the ids of the thread that it goes into, and without what sub-agents repeat of that."""
+        ids = Ids(is_alone=not earlier.has_main)
+        repeated = earlier.owned(self.story, replace(ids, aliases=earlier.aliases(self.story, ids, content_of)))
+        story = story_of(self.story.nodes.without(repeated)) if repeated else self.story
+        return Session(story, self.agents, replace(ids, aliases=earlier.aliases(story, ids, content_of)))
 
 
 def _count(tally: Tally, node: Node) -> None:
@@ -133,8 +182,9 @@ def _count(tally: Tally, node: Node) -> None:
 class _SessionRecorder:
     """A thread on its way into the ledger."""
 
-    def __init__(self, session: Session, recording: Recording) -> None:
+    def __init__(self, session: Session, recording: Recording, earlier: Earlier | None = None) -> None:
         self.session = session
+        self.earlier = earlier
         self.recording = recording
         self.ids = session.ids
         self.told: set[str] = set()
@@ -149,9 +199,12 @@ class _SessionRecorder:
         first = min(nodes, key=_moment)
         self._begin(first.line)
         main = Talk(self.recording, self.ids, MAIN, FORMAT, self._spawn, {"parent": None})
+        main.earlier = self.earlier
         root = self.session.roots[0].opener
         root_id, empty = self.ids.run(root), None
-        if not self.session.main.turns:
+        if self.earlier is not None and self.earlier.root is not None:
+            root_id = self.earlier.root
+        elif not self.session.main.turns:
             root_id = self.ids.of("run", *root.line.key, "main")
             empty = self.recording.source_run(root_id, parent=None, **_envelope(PERSON, first.line))
         for node in self.session.main.nodes:
@@ -184,7 +237,12 @@ class _SessionRecorder:
 
     def _tell_unlinked(self, parent: str) -> None:
         for agent in self.session.story.conversations:
-            if agent != MAIN and agent not in self.session.started_by:
+            if agent == MAIN or agent in self.session.started_by:
+                continue
+            call_id = self.earlier.spawners.get(agent) if self.earlier is not None else None
+            if call_id is not None and (place := self.recording.known.added_at.get(call_id)) is not None:
+                self._tell(agent, parent=place[0], at_version=place[1])
+            else:
                 self._tell(agent, parent=parent, at_version=1)
 
     def _tell(self, agent: str, **request: Any) -> None:

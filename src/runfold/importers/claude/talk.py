@@ -14,6 +14,7 @@ from runfold.domain.parts import DataPart, FilePart, Part, ReasoningPart, TextPa
 from runfold.domain.thread import MAIN as MAIN_HEAD
 from runfold.importers.claude.asks import Ask, asks_of
 from runfold.importers.claude.compaction import stated
+from runfold.importers.claude.earlier import Earlier
 from runfold.importers.claude.endings import call_end
 from runfold.importers.claude.ids import Ids
 from runfold.importers.claude.nodes import MAIN, Call, Node, Turn
@@ -42,6 +43,8 @@ class Talk:
     """One agent's conversation on its way into the ledger."""
 
     def __init__(self, recording: Recording, ids: Ids, agent: str, kind: str, spawn: Spawn, origin: dict[str, Any]) -> None:
+        self.earlier: Earlier | None = None
+        """What an earlier import recorded of the thread, where this one does not begin as that did."""
         self.recording = recording
         self.ids = ids
         self.is_main = agent == MAIN
@@ -78,6 +81,12 @@ class Talk:
     def _begin(self, turn: Turn) -> SourceRun:
         """The run of a turn: asked for where only the client has written yet, else begun."""
         opener, run_id = turn.opener, self.ids.run(turn.opener)
+        if turn.parent is None and (above := self._cut_from(opener)) is not None:
+            source_run = SourceRun(self.recording, above)
+            if source_run.is_open and (opener.speaker is None or opener.speaker.wakes != "always"):
+                self.source_runs[turn] = source_run
+                return source_run
+            self.origin = {"parent": source_run.last_id, "kind": "continues"}
         request = {**self._parent(turn), **self._envelope(self._author(opener), opener.line)}
         if run_id not in self.recording.known.runs:
             thread = self.recording.thread
@@ -88,6 +97,13 @@ class Talk:
                 thread.move_head(MAIN_HEAD, run_id, reason="rewound", **envelope)
         source_run = self.source_runs[turn] = SourceRun(self.recording, run_id)
         return source_run
+
+    def _cut_from(self, opener: Node) -> str | None:
+        """The run of a line that is not here, but was imported earlier; where that is not known, the one that was last."""
+        uuid = opener.line.parent_uuid
+        if self.earlier is None or not self.is_main or uuid is None or self.ids.run(opener) in self.earlier.agent_of:
+            return None
+        return self.earlier.messages.get(self.ids.of("msg", uuid)) or self.earlier.last
 
     def _parent(self, turn: Turn) -> dict[str, Any]:
         if turn.parent is None:
@@ -191,10 +207,9 @@ class Talk:
             self._answer(source_run, node, block, call)
         if node.has_words:
             author = self._author(node)
-            parts = tuple(part for block, _ in node.parts if block.type != "tool_result" for part in parts_of(block))
             envelope = self._envelope(author, node.line)
             source_run.add_message(
-                "user", parts, message_id=self.ids.message(node), author=author, keep_approvals=True, **envelope
+                "user", content_of(node), message_id=self.ids.message(node), author=author, keep_approvals=True, **envelope
             )
         if node.turn is not None and node.turn.ended is node and node.speaker is not None:
             self._stop_calls(source_run, node.turn, node)
@@ -210,8 +225,7 @@ class Talk:
 
     def _answer(self, source_run: SourceRun, node: Node, block: Block, call: Call | None) -> None:
         """The result of a tool: a message, whatever the person said to it, and the end of the call."""
-        call_id = None if call is None else self.ids.call(call)
-        is_first = call is not None and call.result is not None and call.result[0] is block
+        call_id, is_first = self._called(block, call)
         asks = asked_by(call) if call is not None and is_first else []
         for ask in asks:
             if call is not None and call_id is not None:
@@ -233,6 +247,13 @@ class Talk:
         else:
             actor = CLIENT if end.verdict == "failed" else end.actor
             ending.fail(end.message, code=end.code, **self._envelope(actor, node.line))
+
+    def _called(self, block: Block, call: Call | None) -> tuple[str | None, bool]:
+        """The call that a result answers, and whether it is the first that does."""
+        if call is not None:
+            return self.ids.call(call), call.result is not None and call.result[0] is block
+        call_id = self.earlier.calls.get(block.tool_use_id) if self.earlier is not None else None
+        return call_id, call_id is not None and f"end {call_id}" not in self.recording.known.home
 
     def _decide(self, source_run: SourceRun, call: Call, ask: Ask, line: Line) -> None:
         call_id, envelope = self.ids.call(call), self._envelope(PERSON, line)
@@ -258,6 +279,11 @@ class Talk:
             context={"approval_id": approval.id, "call_id": call_id},
             **envelope,
         )
+
+
+def content_of(node: Node) -> tuple[Part, ...]:
+    """Return what is said in a line beside results of tools."""
+    return tuple(part for block, _ in node.parts if block.type != "tool_result" for part in parts_of(block))
 
 
 def _described(option: dict[str, str]) -> str:

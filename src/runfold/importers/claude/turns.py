@@ -37,7 +37,12 @@ class Story:
     conversations: dict[str, Conversation]
     """The main line's first, where there is one."""
     calls: list[Call]
-    sessions: tuple[str, ...]
+    nodes: Nodes
+
+    @property
+    def sessions(self) -> tuple[str, ...]:
+        """Return the sessions that its lines are of, in their order."""
+        return tuple(self.nodes.sessions)
 
     @property
     def main(self) -> Conversation | None:
@@ -53,7 +58,7 @@ def story_of(nodes: Nodes) -> Story:
         telling.tell(node)
     found = telling.conversations
     ordered = {key: found[key] for key in sorted(found, key=lambda key: key != MAIN)}
-    return Story(ordered, telling.calls, tuple(nodes.sessions))
+    return Story(ordered, telling.calls, nodes)
 
 
 class _Telling:

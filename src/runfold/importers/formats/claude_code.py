@@ -54,7 +54,10 @@ def _thread(members: Sequence[Indexed], metas: dict[str, SourceFile], report: Re
         sum(file.file.size for file in members),
         session.counts(),
         session.record,
-        session.replaces,
+        claims=session.claims,
+        joins=session.joins,
+        known_as=session.known_as,
+        replaces=session.replaces,
     )
 
 
