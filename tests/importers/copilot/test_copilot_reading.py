@@ -197,6 +197,24 @@ def test_only_what_a_person_typed_is_a_persons(more: dict[str, Any], by: str) ->
     assert [actor for actor, _ in facts(session, Said)] == [by]
 
 
+def test_an_answer_in_several_messages_asks_for_a_tool_where_one_of_them_does() -> None:
+    events = Events()
+    events.start()
+    events.say("Do it.")
+    events.turn(0)
+    events.reply("First.", ("toolu_1", "bash"), chunkIndex=0, chunkCount=2)
+    events.reply("Second.", chunkIndex=1, chunkCount=2)
+    events.over(0)
+    (session,) = reading(events.text())
+    assert facts(session, Finished) == []
+    events.run("toolu_1")
+    events.turn(1)
+    events.reply("Done.")
+    events.over(1)
+    (session,) = reading(events.text())
+    assert [end.status for _, end in facts(session, Finished)] == ["completed"]
+
+
 @pytest.mark.parametrize(
     ("code", "message", "asked", "ended"),
     [

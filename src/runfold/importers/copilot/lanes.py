@@ -22,6 +22,8 @@ class Lane:
     """Whether the turn holds only what the client wrote before it."""
     has_answered: bool = False
     """Whether the last answer asked for no tool: then the turn's end is the agent's own."""
+    has_asked: bool = False
+    """Whether the model's turn asked for a tool, in any of the messages that its answer may be split into."""
     model: str | None = None
 
     @property
@@ -61,7 +63,7 @@ class Turns:
         for name, value in more.items():
             setattr(turn, name, value)
         lane.current = self.session.turns.setdefault(run_id, turn)
-        lane.last, lane.is_early, lane.has_answered = run_id, False, False
+        lane.last, lane.is_early, lane.has_answered, lane.has_asked = run_id, False, False, False
         if lane.is_main:
             self.path.append(lane.current)
         return lane.current

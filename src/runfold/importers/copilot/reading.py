@@ -51,7 +51,7 @@ class Reader:
             case "system.message" | "system.notification":
                 self._notice(lane, record, key)
             case "assistant.turn_start":
-                turn = self.turns.here(lane, record, key)
+                turn, lane.has_asked = self.turns.here(lane, record, key), False
                 self.turns.add(turn, f"start {turn.run_id}", Noted({}), CLIENT, record)
             case "assistant.message":
                 self._answer(lane, record, key)
@@ -59,11 +59,12 @@ class Reader:
                 if lane.has_answered and lane is self._main:
                     self._complete(lane, record)
             case "tool.execution_start":
-                lane.has_answered = False
+                lane.has_answered, lane.has_asked = False, True
                 self._calls.call(lane, record, key, record.data)
             case "tool.user_requested":
                 self._calls.call(lane, record, key, record.data, actor=PERSON)
             case "tool.execution_complete":
+                lane.has_asked = False
                 self._calls.complete(lane, record, key)
             case "permission.requested":
                 self._calls.permission_requested(lane, record, key)
@@ -149,7 +150,8 @@ class Reader:
             parts.append(TextPart(text=words))
         self.turns.add(turn, self.turns.id("msg", key), Said("assistant", tuple(parts)), lane.actor, record)
         requests = listing(data.get("toolRequests"))
-        lane.has_answered = not requests
+        lane.has_asked = lane.has_asked or bool(requests)
+        lane.has_answered = not lane.has_asked
         for request in requests:
             self._calls.call(lane, record, key, mapping(request))
 
