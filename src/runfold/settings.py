@@ -97,6 +97,9 @@ class Settings(BaseSettings):
         None, ge=1, description="connections of one address at once; none means three quarters of all"
     )
     max_import_bytes: int = Field(1024 * MIB, ge=1, description="largest file to import, once it is unpacked")
+    price_lists: Path | None = Field(
+        None, description="folder with wheels of genai-prices, for costs by another version than the installed (HOME/price-lists)"
+    )
     env_file: Path | None = Field(
         None, description="file with more settings, as lines NAME=value; the environment takes precedence"
     )
@@ -154,3 +157,8 @@ class Settings(BaseSettings):
     def marks(self) -> Path:
         """Return the file that notes how far each history was seen."""
         return (self.mark_file or self.home / "marks.json").expanduser()
+
+    @property
+    def price_list_folder(self) -> Path:
+        """Where other versions of the price list are looked for."""
+        return (self.price_lists or self.home / "price-lists").expanduser()

@@ -110,3 +110,27 @@ def test_usage_that_nobody_has_folded_says_how_to(runfold: Command, spent: Run) 
     stale = runfold("usage")
     assert (stale.code, stale.out.splitlines()[-1]) == (0, "3 model calls as of position 7")
     assert "1 events" in stale.err
+
+
+def test_prices_are_explained_to_people_and_machines(runfold: Command, spent: Run) -> None:
+    shown = runfold("usage", "--explain", "--fold").out.splitlines()
+    at = shown.index(f"prices of {PRICE_SOURCE}, in USD")
+    assert [line.split() for line in shown[at + 2 : at + 4]] == [
+        ["openai", "gpt-4o", "openai", "gpt-4o", "-", "input", "1,000", "2.5", "/", "1,000,000", "0.0025"],
+        ["openai", "gpt-4o", "openai", "gpt-4o", "-", "output", "100", "10", "/", "1,000,000", "0.0010"],
+    ]
+    assert f"the cost of 1 call is not known: our-own is not in {PRICE_SOURCE}" in shown
+    answer = runfold("usage", "--explain", "--json").json
+    assert answer["explanation"]["source"] == PRICE_SOURCE
+    assert [(part["kind"], part["unit_price"], part["amount"]) for part in answer["explanation"]["prices"][0]["parts"]] == [
+        ("input", "2.5", "0.0025"),
+        ("output", "10", "0.001"),
+    ]
+    assert "explanation" not in runfold("usage", "--json").json
+
+
+def test_a_price_list_that_is_not_here_is_refused_with_how_to_get_it(runfold: Command, spent: Run) -> None:
+    version = PRICE_SOURCE.rpartition(" ")[2]
+    assert runfold("usage", "--prices", version, "--fold", "--json").json["total"]["cost"] == "0.5035"
+    answer = runfold("usage", "--prices", "0.0.1")
+    assert (answer.code, "pip download --no-deps genai-prices==0.0.1" in answer.err) == (2, True)

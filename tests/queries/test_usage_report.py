@@ -272,7 +272,7 @@ def test_scopes_take_the_other_filters_too(used, family: dict[str, Run]) -> None
         ({"scope": "tree", "run": ["run_a", "run_b"]}, "the scope tree is that of one run; name the run"),
         ({"since": at(1)}, "since takes a UTC day, such as 2026-01-31"),
         ({"until": "2026-02-01"}, "until takes a UTC day"),
-        ({"colour": "blue"}, "unknown parameter 'colour'; expected one of agent, by, goal"),
+        ({"colour": "blue"}, "unknown parameter 'colour'; expected one of agent, by, explain, goal"),
     ],
 )
 def test_words_that_mean_nothing_are_refused_with_those_that_do(used, asked: dict[str, object], said: str) -> None:

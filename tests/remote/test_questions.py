@@ -12,6 +12,7 @@ from runfold import Ledger, RemoteLedger
 from runfold.api.table import QUESTIONS
 from runfold.http.app import create_app
 from runfold.importers.importing import import_paths
+from runfold.projections.price_list import INSTALLED
 from runfold.queries.reading import Reading
 from tests.queries.listed import tell
 from tests.remote.module_ledger import module_ledger
@@ -86,6 +87,7 @@ ASKED: dict[str, Callable[[dict[str, list[Any]]], list[tuple[tuple[Any, ...], di
     "usage": lambda ids: [
         ((), {}),
         ((["day", "model"],), {}),
+        (("model",), {"explain": True, "prices": INSTALLED}),
         (("provider",), {"run": ids["run"]}),
         ((), {"run": ids["run"][0], "scope": "tree"}),
         ((), {"since": datetime.now(UTC).date() - timedelta(days=2000)}),

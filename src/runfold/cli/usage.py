@@ -14,6 +14,9 @@ def usage(call: Call, *, at: At = None, happened_at: HappenedAt = None, fold: Fo
     A count that was not reported is left empty rather than zero. Costs are as reported; where none was reported, the cost is
     computed from the list prices of its day. In JSON `cost` is exact, and `costs` says by currency which part was reported by
     whom, and which part was computed from which price list.
+
+    --explain adds the unit prices that the computed part is made of, since when they hold, and why a cost is not known.
+    --prices VERSION computes by another version of the price list; its wheel must be in the folder RUNFOLD_PRICE_LISTS.
     """
     asked["by"] = ",".join(asked.get("by", ()))
     models = ("usage", "thread_tree") if asked.get("scope") == "tree" else ("usage",)
@@ -21,6 +24,8 @@ def usage(call: Call, *, at: At = None, happened_at: HappenedAt = None, fold: Fo
         report = reading.usage(**asked)
     if call.json:
         items = {"by": report.by, "items": report.items(), "total": report.total_item(), "next_cursor": None}
+        if report.explanation is not None:
+            items["explanation"] = report.explanation.model_dump(mode="json")
         call.answer({**as_json(report.standing), **items})
         return
     from runfold.terminal.usage import print_usage

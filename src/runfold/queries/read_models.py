@@ -20,6 +20,8 @@ from runfold.store.queries import named_queries
 
 WAIT_SECONDS = 5.0
 """How long a reader that asks for a position waits for it, unless it says otherwise."""
+_AT_ONCE = 2_000
+"""How many rows are fetched together of those that are read one by one."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.05
 
 _tables: dict[type[AnyProjection], Table[Any]] = {}
@@ -104,6 +106,17 @@ class Snapshot:
         # of given rows without preparing: a plan for any number of them would be one for few
         prepare = False if self._given is not None and names else None
         return self._connection.execute(query, [*values, *parameters], prepare=prepare).fetchall()
+
+    def each(self, text: str, parameters: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
+        """The rows of such a query one by one, however many there are; to be read before anything else is asked."""
+        if self._given is not None:
+            yield from self.query(text, parameters)
+            return
+        names = dict.fromkeys(_PLACEHOLDER.findall(text))
+        query = sql.SQL(text).format(**{name: sql.Identifier(self._schema, name) for name in names})
+        with self._connection.cursor(name="each") as cursor:
+            cursor.itersize = _AT_ONCE
+            yield from cursor.execute(query, parameters)
 
     def composed(self, query: sql.Composed) -> list[tuple[Any, ...]]:
         """Rows of a query that is put together already."""

@@ -4,25 +4,32 @@ Every number is an exact sum over the rows of the read model `usage`, so the lin
 it is grouped. How they are added up is said in `usage_totals`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
+from functools import partial
 from typing import Annotated, Any, Literal, NamedTuple, Unpack
 
 from runfold.errors import RunNotFound, ThreadNotFound, UsageError
 from runfold.history.path import Segment
 from runfold.history.views import View
+from runfold.projections.price_list import PriceList, installed
+from runfold.projections.price_wheels import price_list_of
 from runfold.projections.prices import CURRENCY
 from runfold.queries.page import Standing
 from runfold.queries.paging import OverThreads
 from runfold.queries.parameters import Parameter, checked
 from runfold.queries.read_models import Snapshot
 from runfold.queries.source import LocalSource, question
+from runfold.queries.usage_prices import CALL_COLUMNS, Explanation, Pricing
 from runfold.queries.usage_totals import DIMENSIONS, TOKENS, UsageSum, UsageTotals
 from runfold.queries.where import OneOrMore, texts, words
+from runfold.settings import Settings
 from runfold.store.queries import filled, named_queries
 from runfold.store.reader import LATEST
 
 Scope = Literal["run", "path", "tree"]
+Sums = dict[tuple[Any, ...], UsageSum]
+"""By what a report is grouped by."""
 
 _QUERIES = named_queries("runfold.queries", "usage_report.sql")
 _EVERY_RUN = "{usage} AS u"
@@ -48,6 +55,12 @@ class UsageParameters(OverThreads, total=False):
     node: Annotated[OneOrMore | None, Parameter("Only calls made at this node.")]
     since: Annotated[date | None, Parameter("Only calls of this UTC day or later.")]
     until: Annotated[date | None, Parameter("Only calls of this UTC day or earlier.")]
+    explain: Annotated[
+        bool | None, Parameter("Also tell the unit prices that computed costs are made of, and why a cost is not known.")
+    ]
+    prices: Annotated[
+        str | None, Parameter("Compute costs by this version of the price list, such as 0.2.3, where it is to be had.")
+    ]
 
 
 class UsageReport(View):
@@ -57,6 +70,8 @@ class UsageReport(View):
     rows: tuple[UsageTotals, ...]
     total: UsageTotals
     standing: Standing
+    explanation: Explanation | None = None
+    """The unit prices, where they were asked for."""
 
     def items(self) -> list[dict[str, Any]]:
         """The lines for machines: of the dimensions, those asked for alone."""
@@ -79,6 +94,9 @@ class UsageQuestion(NamedTuple):
     equal: dict[str, tuple[str, ...]]
     since: date | None
     until: date | None
+    explain: bool = False
+    prices: PriceList | None = None
+    """The list that was asked for; None where the costs count that were computed when the read model was folded."""
 
     @property
     def read_models(self) -> tuple[str, ...]:
@@ -91,6 +109,8 @@ def usage(source: LocalSource, by: OneOrMore = (), /, **asked: Unpack[UsageParam
     """What model calls used and cost, by day, thread, run, agent, user, provider, model, goal or node, or several of them.
 
     With one run, `scope` is the run alone, its `path` from the root, or the whole `tree` under it, sub-agents included.
+    With `explain` the answer tells the unit prices; with `prices` costs are computed by that version of the price list. Both
+    read every call that is asked about, one by one.
     Raises UsageError, RunNotFound, ThreadNotFound, ReadModelBehind.
     """
     wanted = usage_question({"by": by, **asked})
@@ -116,7 +136,9 @@ def usage_question(asked: Mapping[str, Any]) -> UsageQuestion:
         scope = "run"  # a whole thread is a tree already
     if scope != "run" and len(equal.get("run", ())) != 1:
         raise UsageError(f"the scope {scope} is that of one run; name the run", scope=scope)
-    return UsageQuestion(dimensions, scope, equal, wanted.get("since"), wanted.get("until"))
+    explain, version = wanted.get("explain") or False, wanted.get("prices")
+    prices = None if version is None else price_list_of(version, Settings().price_list_folder)
+    return UsageQuestion(dimensions, scope, equal, wanted.get("since"), wanted.get("until"), explain, prices)
 
 
 def usage_report(snapshot: Snapshot, asked: UsageQuestion, path: Sequence[Segment] = ()) -> UsageReport:
@@ -127,22 +149,39 @@ def usage_report(snapshot: Snapshot, asked: UsageQuestion, path: Sequence[Segmen
     source, parameters = _scope(snapshot, asked, path)
     where, values = _conditions(asked)
     parameters += [snapshot.tenant_id, *values]
+    query = partial(filled, dimensions=_dimensions(asked), source=source, conditions=where)
+    sums: Sums = {}
+    total, pricing = UsageSum(), None
+    if asked.explain or asked.prices is not None:
+        pricing = Pricing(asked.prices or installed())
+        calls = query(_QUERIES["calls"], columns=", ".join(f"u.{name}" for name in CALL_COLUMNS))
+        width = len(asked.by)
+        for row in snapshot.each(calls, parameters):
+            pricing.add(row[width:], (sums.setdefault(row[:width], UsageSum()), total))
+    else:
+        _add_up(snapshot, asked, query, parameters, sums, total)
+    keys = sorted(sums, key=lambda key: [(value is None, value) for value in key])
+    rows = tuple(sums[key].totals(dict(zip(asked.by, key, strict=True))) for key in keys)
+    whole = total.totals({})
+    return UsageReport(
+        by=asked.by,
+        rows=rows if asked.by else (whole,),
+        total=whole,
+        standing=snapshot.standing,
+        explanation=pricing.explanation() if pricing is not None and asked.explain else None,
+    )
+
+
+def _add_up(
+    snapshot: Snapshot, asked: UsageQuestion, query: Callable[..., str], parameters: list[Any], sums: Sums, total: UsageSum
+) -> None:
+    """Add up in the database, by the costs that were computed when the read model was folded."""
     width = len(asked.by)
 
     def grouped(name: str) -> list[tuple[Any, ...]]:
-        query = filled(
-            _QUERIES[name],
-            dimensions="".join(f"u.{DIMENSIONS[dimension]}, " for dimension in asked.by),
-            currency=CURRENCY,
-            tokens=", ".join(f"sum(u.{token})" for token in TOKENS),
-            source=source,
-            conditions=where,
-            groups=", ".join(map(str, range(1, width + 4))),
-        )
-        return snapshot.query(query, parameters)
+        tokens, groups = ", ".join(f"sum(u.{token})" for token in TOKENS), ", ".join(map(str, range(1, width + 4)))
+        return snapshot.query(query(_QUERIES[name], currency=CURRENCY, tokens=tokens, groups=groups), parameters)
 
-    sums: dict[tuple[Any, ...], UsageSum] = {}
-    total = UsageSum()
     found = grouped("sums")
     for row in found:
         for each in (sums.setdefault(row[:width], UsageSum()), total):
@@ -151,10 +190,10 @@ def usage_report(snapshot: Snapshot, asked: UsageQuestion, path: Sequence[Segmen
         for row in grouped("other costs"):
             for each in (sums[row[:width]], total):
                 each.add_cost(*row[width:])
-    keys = sorted(sums, key=lambda key: [(value is None, value) for value in key])
-    rows = tuple(sums[key].totals(dict(zip(asked.by, key, strict=True))) for key in keys)
-    whole = total.totals({})
-    return UsageReport(by=asked.by, rows=rows if asked.by else (whole,), total=whole, standing=snapshot.standing)
+
+
+def _dimensions(asked: UsageQuestion) -> str:
+    return "".join(f"u.{DIMENSIONS[dimension]}, " for dimension in asked.by)
 
 
 def _scope(snapshot: Snapshot, asked: UsageQuestion, path: Sequence[Segment]) -> tuple[str, list[Any]]:

@@ -21,6 +21,12 @@ SELECT {dimensions} other.key, u.reported_source, NULL, sum(other.value::numeric
  WHERE u.tenant_id = %b AND u.other_costs IS NOT NULL {conditions}
  GROUP BY {groups}
 
+-- name: calls
+-- The calls one by one, and costs of none, for pricing them anew.
+SELECT {dimensions} {columns}
+  FROM {source}
+ WHERE u.tenant_id = %b {conditions}
+
 -- name: of a path
 -- The calls recorded on a path: those of each run up to where its child left it. OFFSET 0 and LIMIT keep each run a look-up of
 -- its own, however many rows the database expects.

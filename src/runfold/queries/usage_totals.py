@@ -147,14 +147,14 @@ def _cost(reported: dict[str, Decimal], computed: dict[str, Decimal]) -> Cost:
     total = Decimal(0)
     for amount in (*reported.values(), *computed.values()):
         total = _EXACT.add(total, amount)
-    return Cost(total=_short(total), reported=_shortened(reported), computed=_shortened(computed))
+    return Cost(total=shortened(total), reported=_all_shortened(reported), computed=_all_shortened(computed))
 
 
-def _shortened(amounts: dict[str, Decimal]) -> dict[str, Decimal]:
-    return {source: _short(amounts[source]) for source in sorted(amounts)}
+def _all_shortened(amounts: dict[str, Decimal]) -> dict[str, Decimal]:
+    return {source: shortened(amounts[source]) for source in sorted(amounts)}
 
 
-def _short(amount: Decimal) -> Decimal:
+def shortened(amount: Decimal) -> Decimal:
     """The same amount without noughts at its end, but with two decimals at least."""
     short = amount.normalize(_EXACT)
     _, __, exponent = short.as_tuple()
