@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,12 @@ from typing import Any
 import pytest
 
 from runfold import Ledger, Settings
+from runfold.importers.files import SourceFile
+from runfold.importers.formats.inspect import read
 from runfold.importers.importing import import_paths
-from runfold.importers.tally import Tally
+from runfold.importers.tally import Reports, Tally
 from tests.importers.conftest import everything
-from tests.importers.inspect.logs import DEFLATE, ZSTANDARD, SampleLog, call, eval_log, json_log, message
+from tests.importers.inspect.logs import DEFLATE, ZSTANDARD, SampleLog, call, eval_log, header, json_log, message
 
 Importing = Callable[..., Tally]
 
@@ -188,6 +191,41 @@ def test_a_compaction_is_recorded_where_it_was(ledger: Ledger, importing: Import
 def test_a_log_without_samples_is_noted(importing: Importing, tmp_path: Path) -> None:
     tally = importing("inspect", eval_log(tmp_path / "log.eval", status="started"))
     assert ([note.kind for note in tally.notes], tally.problems, tally.threads) == (["logs without samples"], [], 0)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_whatever_is_changed_in_a_log_nothing_is_raised(seed: int) -> None:
+    """A value anywhere in a log is another, of any kind; the rest of the log is read."""
+    chance = random.Random(seed)  # noqa: S311
+    odd = [
+        None,
+        12.5,
+        "x",
+        {},
+        [],
+        -1,
+        True,
+        2**70,
+        float("nan"),
+        "\ud800\0",
+        [[]],
+        {"a": {"b": 1}},
+        "2026-01-01",
+        [None],
+        [1, "a"],
+    ]
+    for _ in range(150):
+        whole = {**header(), "samples": [busy(1)]}
+        at: Any = whole["samples"]
+        while (keys := list(at) if isinstance(at, dict) else [*range(len(at))]) and (key := chance.choice(keys)) is not None:
+            if not isinstance(at[key], dict | list) or chance.random() < 0.1:
+                at[key] = chance.choice(odd)
+                break
+            at = at[key]
+        raw, reports = json.dumps(whole).encode(), Reports()
+        threads = list(read([SourceFile("a.json", None, len(raw), raw)], reports.take))
+        assert threads or reports.problems or reports.by_kind
+        assert not [str(problem) for problem in reports.problems if "cannot be read (" in str(problem)]
 
 
 def test_a_started_logs_samples_without_an_end_run_on(ledger: Ledger, importing: Importing, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """OTLP in the ledger: each encoding the same, twice, span by span, by two tenants; and files of which something is broken."""
 
+import base64
 import builtins
 import json
 import random
@@ -10,6 +11,8 @@ from typing import Any
 
 import pytest
 import zstandard
+from google.protobuf.json_format import ParseDict
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 from runfold import Ledger, Settings
 from runfold.domain.run_events import RunCreated
@@ -45,12 +48,12 @@ def written(folder: Path, encoding: str, *spans: dict[str, Any]) -> Path:
             parts = [protobuf(request(each)) for each in spans]
             sizes = [bytes([len(part) & 0x7F | 0x80, len(part) >> 7]) for part in parts]
             path.write_bytes(b"".join(size + part for size, part in zip(sizes, parts, strict=True)))
-        case "packed.json.zst":
+        case "packed.jsonl.zst":
             path.write_bytes(zstandard.ZstdCompressor().compress(json.dumps(request(*spans)).encode()))
     return path
 
 
-ENCODINGS = ["document.json", "lines.jsonl", "list.json", "whole.pb", "sized.binpb", "varint.pb", "packed.json.zst"]
+ENCODINGS = ["document.json", "lines.jsonl", "list.json", "whole.pb", "sized.binpb", "varint.pb", "packed.jsonl.zst"]
 
 
 def test_all_encodings_are_the_same_source(ledger: Ledger, importing: Importing, tmp_path: Path) -> None:
@@ -191,6 +194,17 @@ def test_broken_parts_are_told_with_their_place_and_the_rest_goes_in(importing: 
     ]
     assert "breaks off at byte" in problems[-2]
     assert "resourceSpans.0.scopeSpans.0.spans.0: is 7, not an object" in problems[4]
+
+
+def test_logged_events_are_read_from_protobuf_too(importing: Importing, tmp_path: Path) -> None:
+    model = chat(2, 1, at=1)
+    batch = logs(record(model, "gen_ai.user.message", {"content": "Hi?"}))
+    for each in batch["resourceLogs"][0]["scopeLogs"][0]["logRecords"]:
+        each |= {name: base64.b64encode(bytes.fromhex(each[name])).decode() for name in ("traceId", "spanId")}
+    (tmp_path / "logs.pb").write_bytes(ParseDict(batch, ExportLogsServiceRequest()).SerializeToString())
+    (tmp_path / "traces.pb").write_bytes(protobuf(request(model, agent(1, lasts=5))))
+    tally = importing("otlp", tmp_path)
+    assert (tally.messages, tally.runs, tally.problems, tally.notes) == (1, 1, [], [])
 
 
 def test_spans_that_are_of_no_agent_are_counted_and_no_thread(ledger: Ledger, importing: Importing, tmp_path: Path) -> None:

@@ -80,4 +80,4 @@ def _thread(conversation: str | None, traces: list[str], spool: Spool, report: R
     return SourceThread(ours, story.title or ours, source, tuple(traces), size, story.counts(), give)
 
 
-FORMAT = Format(wants=lambda name: name.endswith(_ENDINGS), read=read)
+FORMAT = Format(wants=lambda name: name.removesuffix(".zst").endswith(_ENDINGS), read=read)

@@ -4,6 +4,7 @@ Protobuf is one request, or several that each stand behind their length, as the 
 traces and of logs look alike on the wire: a span has ids where a log record has a time.
 """
 
+import contextlib
 import struct
 from collections.abc import Iterator
 from typing import Any
@@ -136,13 +137,12 @@ def _message(raw: bytes) -> dict[str, Any] | None:
         from opentelemetry.proto.trace.v1.trace_pb2 import TracesData  # noqa: PLC0415
     except ImportError:
         raise InvalidEvent("", "is OTLP in protobuf; pip install 'runfold[importers]' brings what reads it") from None
-    try:
+    with contextlib.suppress(DecodeError, UnicodeDecodeError, ValueError):
         traces = TracesData.FromString(raw)
         if any(span.trace_id for batch in traces.resource_spans for scope in batch.scope_spans for span in scope.spans):
             return dict(MessageToDict(traces))
-        logs = LogsData.FromString(raw)
-        if any(scope.log_records for batch in logs.resource_logs for scope in batch.scope_logs):
-            return dict(MessageToDict(logs))
-    except (DecodeError, UnicodeDecodeError, ValueError):
-        return None
+    with contextlib.suppress(DecodeError, UnicodeDecodeError, ValueError):
+        logged = LogsData.FromString(raw)
+        if any(scope.log_records for batch in logged.resource_logs for scope in batch.scope_logs):
+            return dict(MessageToDict(logged))
     return None
