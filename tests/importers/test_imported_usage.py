@@ -60,7 +60,7 @@ def test_what_the_two_sides_of_a_conversation_used_and_cost_is_told_apart(readin
         cost = sides[node].cost
         assert cost is not None
         assert abs(cost - Decimal(str(said[side]))) < Decimal("0.000001")
-        assert list(sides[node].costs["USD"].reported) == ["provider"]
+        assert list(sides[node].costs["USD"].reported) == ["local"]
     total = reading.usage(agent="gpt-4o").total
     assert total.cost == sum(row.cost for row in sides.values() if row.cost is not None)
     assert total.calls_without_cost == 0

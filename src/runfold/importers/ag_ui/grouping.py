@@ -12,7 +12,7 @@ from runfold.ids import stable_id
 from runfold.importers.ag_ui.files import Source
 
 FORMAT, VERSION = "ag-ui", 2
-_NO_NUMBER = 2**31
+_NO_NUMBER, _NO_TIME = 2**31, "~"
 
 
 @dataclass
@@ -46,10 +46,10 @@ class TurnSources:
         return first.thread_id, first.run_id
 
     def order(self) -> tuple[int, str, int, str, int]:
-        """Where it stands among the turns of its conversation."""
+        """Where it stands among the turns of its conversation. One of which nobody says when it was comes after those with a time."""
         at = next((source.at for source in self.sources if source.at is not None), None)
         sent = self.request.messages if self.request else 0
-        return (self.number, at.isoformat() if at else "", sent, self.sources[0].path, self.sources[0].first)
+        return (self.number, at.isoformat() if at else _NO_TIME, sent, self.sources[0].path, self.sources[0].first)
 
 
 @dataclass
