@@ -46,7 +46,7 @@ class TurnSources:
         return first.thread_id, first.run_id
 
     def order(self) -> tuple[int, str, int, str, int]:
-        """Where it stands among the turns of its conversation. One of which nobody says when it was comes after those with a time."""
+        """Where it stands among the turns of its conversation; one without a time comes after those that have one."""
         at = next((source.at for source in self.sources if source.at is not None), None)
         sent = self.request.messages if self.request else 0
         return (self.number, at.isoformat() if at else _NO_TIME, sent, self.sources[0].path, self.sources[0].first)
