@@ -106,6 +106,16 @@ TOLD = {
     "a prompt of the system": (user("Wake up.", promptSource="system"), CLIENT, "if_ended"),
     "a prompt through the SDK": (user("Review.", promptSource="sdk"), "service:sdk", "always"),
     "a letter of a teammate": (user(LETTER), "agent:dev-1", "if_ended"),
+    "a letter with signs in its summary": (
+        user('<teammate-message teammate_id="dev-1" summary="a > b & <c>">\nI compared.\n</teammate-message>'),
+        "agent:dev-1",
+        "if_ended",
+    ),
+    "a letter with quotes in its summary": (
+        user('<teammate-message teammate_id="dev-1" summary="I said "yes" to it">\nI did.\n</teammate-message>'),
+        "agent:dev-1",
+        "if_ended",
+    ),
     "a letter with a postmark": (user(f"Another Claude session sent a message:\n{LETTER}"), "agent:dev-1", "if_ended"),
     "letters of two": (user(f"{LETTER}\n\n{LETTER.replace('dev-1', 'dev-2')}"), "agent:dev-1+dev-2", "if_ended"),
     "a letter that a person is said to have sent": (user(LETTER, **origin("human")), "agent:dev-1", "if_ended"),

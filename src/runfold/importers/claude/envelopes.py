@@ -98,7 +98,9 @@ _POSTMARK = re.compile(
     r"(?:Another Claude session|The coordinator|A teammate|A peer|Another agent) sent (?:you )?a message"
     r"(?: while you were working)?:\s*"
 )
-_OPENING = re.compile(r"<([A-Za-z][\w-]{0,60})((?:\s[^<>]{0,2000})?)>")
+_OPENING = re.compile(r"""<([A-Za-z][\w-]{0,60})((?:\s+[\w:-]+(?:=(?:"[^"]*"|'[^']*'|[^\s"'<>]+))?){0,50})\s*>""")
+_LOOSE_OPENING = re.compile(r"<([A-Za-z][\w-]{0,60})(\s[^\n]{0,4000}?)>")
+"""One whose attributes hold quotes that nobody escaped."""
 _ATTRIBUTE = re.compile(r"([\w-]{1,60})=(?:\"([^\"]*)\"|'([^']*)')")
 
 
@@ -214,7 +216,7 @@ def _envelopes(text: str, at: int) -> Iterator[Envelope]:
     while True:
         while at < len(text) and text[at].isspace():
             at += 1
-        opening = _OPENING.match(text, at)
+        opening = _OPENING.match(text, at) or _LOOSE_OPENING.match(text, at)
         if opening is None or not _is_known(opening[1]):
             return
         closing = f"</{opening[1]}>"
