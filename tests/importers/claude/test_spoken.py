@@ -115,6 +115,18 @@ def a_resumed_session(session: SessionFile) -> None:
     session.reply("msg-2", text("Done."))
 
 
+def a_command_for_the_agent(session: SessionFile) -> None:
+    """A shell command and its output, then a command that the client wrote out for the agent, and a hook that sent it on."""
+    session.say("<bash-input>git status</bash-input>")
+    session.say("<bash-stdout>clean</bash-stdout><bash-stderr></bash-stderr>")
+    command = "<command-message>review is running</command-message>\n<command-name>/review</command-name>"
+    session.say(f"{command}\n<command-args>pull 12</command-args>")
+    session.say("Review the pull request 12.", isMeta=True)
+    session.reply("msg-1", text("Fine."))
+    session.say("Stop hook feedback:\n- run the tests", isMeta=True)
+    session.reply("msg-2", text("They pass."))
+
+
 MODEL = [("model-1", 10, 5), ("model-1", 10, 5)]
 RIGHT: dict[Callable[[SessionFile], None], dict[str, Any]] = {
     words_beside_a_result_while_a_question_is_open: {
@@ -168,6 +180,12 @@ RIGHT: dict[Callable[[SessionFile], None], dict[str, Any]] = {
         "ended_by": ["service:policy", "service:hook", CLIENT, PERSON],
         "votes": [(PERSON, "deny", "Not so.")],
         "ends": [("completed", None)],
+    },
+    a_command_for_the_agent: {
+        "title": "/review pull 12",
+        "typed": ["<bash-input>git status</bash-input>"],
+        "ends": [("completed", None), ("completed", None)],
+        "kinds": ["continues"],
     },
     a_resumed_session: {"used": MODEL, "typed": ["Go.", "On."], "kinds": ["continues"]},
 }

@@ -57,6 +57,7 @@ RIGHT: dict[str, dict[str, Any]] = {
     "cache-one-hour": {"cost": "10.00 USD", "used": [(MODEL, 0, 0)]},
     "call-still-open": {"ends": [("running", None)], "calls": [("called", None, None)]},
     "compaction-auto": {
+        "cuts": [("auto", 998659, 18101)],
         "kinds": ["continues"],
         "said": [
             (PERSON, "Long work."),
@@ -65,7 +66,7 @@ RIGHT: dict[str, dict[str, Any]] = {
             (None, "The other half is done."),
         ],
     },
-    "compaction-by-hand": {"kinds": ["continues"], "typed": ["Work.", "And now this."]},
+    "compaction-by-hand": {"cuts": [("manual", 297190, 16970)], "kinds": ["continues"], "typed": ["Work.", "And now this."]},
     "forked-copy": {
         "used": [(MODEL, 100, 200), (MODEL, 1, 2)],
         "said": [(PERSON, "First question."), (None, "First answer."), (PERSON, "Second question."), (None, "Second answer.")],

@@ -12,7 +12,7 @@ from typing import Literal
 
 from runfold.importers.claude.endings import ApiError, api_error, is_answer
 from runfold.importers.claude.session import Block, Line, text_of
-from runfold.importers.claude.speakers import PERSON, Speaker, speaker_of
+from runfold.importers.claude.speakers import Speaker, speaker_of
 
 AGENT = "agent:claude-code"
 MAIN = ""
@@ -292,8 +292,3 @@ def _kind(line: Line) -> Kind:
     if line.type == "user" or line.blocks:
         return "user"
     return "boundary" if line.type == "system" and line.record.get("subtype") == "compact_boundary" else "passing"
-
-
-def is_typed(node: Node) -> bool:
-    """Return whether a person typed it."""
-    return node.speaker is not None and node.speaker.author == PERSON

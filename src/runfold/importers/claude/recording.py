@@ -12,7 +12,7 @@ from runfold.history.tree import Node as TreeNode
 from runfold.history.tree import Tree
 from runfold.importers.claude.earlier import AGENTS_OF, MAIN_OF, Earlier
 from runfold.importers.claude.ids import FORMAT, Ids, first_version_thread
-from runfold.importers.claude.nodes import MAIN, Call, Node, Turn, is_typed
+from runfold.importers.claude.nodes import MAIN, Call, Node, Turn
 from runfold.importers.claude.session import Line, text_of
 from runfold.importers.claude.speakers import CLIENT, PERSON
 from runfold.importers.claude.talk import Talk, asked_by, content_of, used_in
@@ -131,9 +131,9 @@ class Session:
 
     @property
     def title(self) -> str | None:
-        """The first words of the person's own."""
+        """The first words that ask the agent for something: what a person typed, as a prompt or as a command for the agent."""
         for node in self.main.nodes:
-            if is_typed(node) and node.speaker is not None and (words := " ".join(node.speaker.words.split())):
+            if node.speaker is not None and node.speaker.wakes == "always" and (words := " ".join(node.speaker.words.split())):
                 return words[:TITLE_LENGTH]
         return None
 
