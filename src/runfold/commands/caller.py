@@ -1,6 +1,7 @@
 """Who asks, and what a command says of itself beside its content."""
 
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple, TypedDict
 
 from runfold.domain.event import Metadata
@@ -99,4 +100,13 @@ def metadata_of(envelope: Envelope, caller: Caller) -> str:
     said: dict[str, Any] = {key: value for key, value in envelope.items() if key not in {"expected_version", "times_judged_by"}}
     said["actor"] = Actor.parse(envelope["actor"]) if "actor" in envelope else caller.actor
     said["request_digest"] = caller.request
-    return Metadata(**said).model_dump_json(exclude_none=True)
+    try:
+        return _written(tuple(said.items()))
+    except TypeError:  # something that is given has no hash, and so is none of what a field takes
+        return Metadata(**said).model_dump_json(exclude_none=True)
+
+
+@lru_cache(maxsize=1024)
+def _written(said: tuple[tuple[str, Any], ...]) -> str:
+    """One after the other, commands are mostly of the same actor and the same moment."""
+    return Metadata(**dict(said)).model_dump_json(exclude_none=True)
