@@ -124,7 +124,7 @@ class Tree:
         return count
 
     def _names(self) -> dict[str, str]:
-        """By trace: the conversation that its first span with one names."""
+        """Return for each trace the conversation that its first span with one names."""
         first: dict[str, tuple[int, str]] = defaultdict(lambda: (1 << 64, ""))
         for span in self.by_key.values():
             if (name := conversation_of(span)) is not None:

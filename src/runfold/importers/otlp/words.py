@@ -60,7 +60,7 @@ class Words:
 
     @property
     def likeness(self) -> str:
-        """Of all that it says: equal messages have the same."""
+        """Return a digest of all that it says: equal messages have the same."""
         said = [part.model_dump(mode="json") for part in self.parts]
         calls = [[call.id, call.name, _parsed(call.arguments)] for call in self.calls]
         return digest(json.dumps([self.role, said, calls, self.answers], sort_keys=True))
