@@ -222,7 +222,7 @@ class Nodes:
                 copied, original = above, above_original
 
     def messages(self) -> Iterator[Node]:
-        """Those that are more than lines that tell what hangs from what."""
+        """Yield those that are more than lines that tell what hangs from what."""
         return (node for node in self.all if node.kind != "passing")
 
     def _node(self, line: Line, agent: str, file: int) -> Node:
