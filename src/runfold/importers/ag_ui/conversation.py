@@ -66,6 +66,8 @@ class Conversation:
     """Open interrupts by the source's ids."""
     asked_before: dict[str, Asked] = field(default_factory=dict)
     """Those of earlier imports, by the ids of their approvals."""
+    resumed_by: dict[str, str] = field(default_factory=dict)
+    """The runs that runs of this import resume, where an earlier one had what the client sent."""
     answered: dict[str, Any] = field(default_factory=dict)
     """The answers to interrupts: a client that sends its request again sends them again."""
     state: Any = None
@@ -172,7 +174,7 @@ class TurnWriter:
         if call is None:
             self.refuse_later("toolCallId", f"answers {source_id!r}, which no call has")
             return
-        if call.is_answered:
+        if not call.is_open_in(self.run_id):
             self.report(self.at.note("answers to calls that were answered, kept as messages"))
             return
         call.is_answered = True

@@ -31,6 +31,12 @@ class Call:
     approved_text: str | None = None
     """What was allowed; None while nothing was."""
     is_answered: bool = False
+    answered_in: str = ""
+    """The run that the ledger has the answer in, if it is of this import and what its client sent is not."""
+
+    def is_open_in(self, run_id: str) -> bool:
+        """Whether it waits for an answer, or for a run to say once more what it answered."""
+        return not self.is_answered or self.answered_in == run_id
 
 
 @dataclass

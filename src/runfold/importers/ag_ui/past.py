@@ -25,6 +25,8 @@ class _Memory:
     def __init__(self, talk: Conversation, group: Group) -> None:
         self._talk = talk
         self._own = {group.run_id(turn.key) for turn in group.turns}
+        self._half = {group.run_id(turn.key) for turn in group.turns if turn.request is None}
+        """Of these, those of which this import does not have what the client sent: it may have answered calls."""
         self._first = group.turns[0]
         self._said: dict[str, Past] = {}
         self._calls: dict[str, Call] = {}
@@ -39,12 +41,17 @@ class _Memory:
             self._talk.runs.add(run_id)
             self._talk.history.remembered[run_id] = None
             self._talk.last = run_id
+        if isinstance(event, RunCreated) and run_id in self._half and event.parent is not None and event.parent.kind == "resumes":
+            self._talk.resumed_by[run_id] = event.parent.run_id
         if isinstance(event, ApprovalRequested) and event.run_id in self._talk.runs:
             self._ask(run_id, event)
         elif isinstance(event, ApprovalGranted | ApprovalDenied | ApprovalExpired | ApprovalWithdrawn):
             self._decide(run_id, event)
         elif run_id in self._talk.runs:
             self._take_in(run_id, event)
+        elif run_id in self._half and isinstance(event, ToolSucceeded | ToolFailed) and event.call_id in self._calls:
+            call = self._calls[event.call_id]
+            call.is_answered, call.answered_in = True, run_id
 
     def _is_earlier(self, recorded: Recorded, created: RunCreated) -> bool:
         first, number = self._first, created.metadata.get("turn")

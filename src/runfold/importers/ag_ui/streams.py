@@ -161,7 +161,7 @@ class Streams:
     def _end_call(self, opened: Opened, envelope: Envelope) -> None:
         source_id, name, text = opened.source_id, opened.name, opened.text
         known = self.turn.talk.history.call(source_id)
-        if known is not None and known.name == name and known.approved_text is not None and not known.is_answered:
+        if known is not None and known.name == name and known.approved_text is not None and known.is_open_in(self.turn.run_id):
             self._use_approval(known, known.approved_text, text, envelope)
             return
         group = self._group_of(opened.parent_id, source_id, envelope)

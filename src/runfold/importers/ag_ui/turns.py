@@ -65,6 +65,8 @@ def _work_out(turn: TurnSources, group: Group, talk: Conversation, report: Repor
     plan = RequestPlan(writer, about)
     stated = group.run_id(("run", turn.parent)) if turn.parent else None
     plan.plan(request, stated if stated in talk.runs else None)
+    if (resumed := talk.resumed_by.get(writer.run_id)) is not None:
+        plan.resumed.append(resumed)
     answer = Answer(writer, plan)
     for piece in events:
         writer.at = piece
