@@ -78,6 +78,7 @@ VALUES = {
     "background": True,
     "waiting": True,
     "active": True,
+    "include_superseded": True,
 }
 """What lists are narrowed by. All others are ids, and words of a few."""
 NO_FILTERS = get_type_hints(Paging).keys() | {"order", "limit", "order_by", "content", "steps_operator", "duration_operator"}
@@ -303,3 +304,12 @@ def ask_everything(ledger: Ledger, url: str, folder: Path, threads: list[str], r
     filling_shards(url)
     comparing(url)
     export(ledger, "goals", "csv", folder / "rows")
+    without_superseded(ledger, threads)
+
+
+def without_superseded(ledger: Ledger, threads: list[str]) -> None:
+    """Lists of a ledger in which others stand for a thread; goals take off what was done in it."""
+    ledger.thread(threads[-1]).supersede(threads[:1], "read otherwise")
+    ledger.fold()
+    for name in (*LISTS, "goals"):
+        getattr(ledger.now, name)(limit=20)

@@ -154,10 +154,9 @@ class Snapshot:
 
 
 def _after(before: Sequence[sql.Composable], text: str, shown: Mapping[str, sql.Composable]) -> sql.Composed:
-    """A query to which some names mean more. Where it names parts of its own, those come after."""
-    own = _OWN_PARTS.match(text)
-    rest = sql.SQL(text[own.end() :] if own else text).format(**shown)
-    return sql.SQL("WITH {}, {}" if own else "WITH {} ({})").format(sql.SQL(", ").join(before), rest)
+    """A query to which some names mean more. One that names parts of its own stands apart, as SQL has it."""
+    form = "WITH {} SELECT * FROM ({}) AS answer" if _OWN_PARTS.match(text) else "WITH {} ({})"
+    return sql.SQL(form).format(sql.SQL(", ").join(before), sql.SQL(text).format(**shown))
 
 
 def _table(projection: Projection[R]) -> Table[R]:
