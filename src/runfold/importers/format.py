@@ -1,7 +1,7 @@
 """What a format module offers: which files it wants, and the threads they hold."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Protocol
 
 from runfold.importers.recording import Recording
@@ -23,6 +23,7 @@ class SourceThread:
     """Its share of the bytes that are imported, for the progress bar."""
     counts: Tally
     record: Callable[[Recording], None]
+    _: KW_ONLY
     claims: tuple[str, ...] = ()
     """Keys by which other sources of the same conversation find its thread, also in later imports."""
     joins: tuple[str, ...] = ()

@@ -38,7 +38,7 @@ def _thread(trial: Trial, file: SourceFile) -> SourceThread:
     replaced = (trial.first_version_thread_id,)
     source_ids = (trial.id,)
     return SourceThread(
-        trial.thread_id, trial.title, digest(piece.source), source_ids, share, trial.counts(), trial.record, replaced
+        trial.thread_id, trial.title, digest(piece.source), source_ids, share, trial.counts(), trial.record, replaces=replaced
     )
 
 

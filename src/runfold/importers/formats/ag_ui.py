@@ -38,7 +38,7 @@ def _thread(group: Group, plan: Plan) -> SourceThread:
         sum(source.size for source in found),
         plan.conversation.counts,
         plan.record,
-        group.former_ids,
+        replaces=group.former_ids,
     )
 
 
