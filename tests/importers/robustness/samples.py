@@ -85,8 +85,13 @@ def _ag_ui(folder: Path) -> None:
     chat = Chat(folder)
     result = {"type": "TOOL_CALL_RESULT", "messageId": "m2", "toolCallId": "c1", "content": "sun"}
     usage: list[dict[str, Any]] = [{"model": "m", "inputTokens": 7, "outputTokens": 9}]
-    events = [STARTED, *streamed("m1", "Let me ", "see."), *call("c1", "weather", '{"city":', '"Kiel"}'), result]
-    chat.turn([*events, *streamed("m3", "Sunny."), {**FINISHED, "usage": usage}], user("Hi"))
+    events = [
+        {**STARTED, "runId": "r1"},
+        *streamed("m1", "Let me ", "see."),
+        *call("c1", "weather", '{"city":', '"Kiel"}'),
+        result,
+    ]
+    chat.turn([*events, *streamed("m3", "Sunny."), {**FINISHED, "runId": "r1", "usage": usage}], user("Hi"))
     chat.turn([{**STARTED, "runId": "r2"}, *streamed("m4", "Bye."), {**FINISHED, "runId": "r2"}], user("Hi"), user("Bye"))
 
 

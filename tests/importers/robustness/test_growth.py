@@ -3,6 +3,7 @@
 import gzip
 import random
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -92,16 +93,16 @@ def _grows(format: str, files: dict[Path, bytes], tenants: Callable[[str], Ledge
     wanted = state(at_once)
     for number in range(rounds):
         chance = _chance(format, number)
-        ledger = tenants(f"{format}-{folder.name}-{number}")
-        for step, held in enumerate(_in_steps(format, files, chance)):
-            place = folder / f"round-{number}" / f"step-{step}"
-            _write(held, place)
-            paths = sorted(path for path in place.rglob("*") if path.is_file())
-            chance.shuffle(paths)
-            import_paths(ledger, format, paths)
-        differences = _differences(state(ledger), wanted)
-        assert not differences, f"seed {number}: {differences}"
-        assert import_paths(ledger, format, [folder / "whole"]).events == 0, f"seed {number}: again"
+        with closing(tenants(f"{format}-{folder.name}-{number}")) as ledger:
+            for step, held in enumerate(_in_steps(format, files, chance)):
+                place = folder / f"round-{number}" / f"step-{step}"
+                _write(held, place)
+                paths = sorted(path for path in place.rglob("*") if path.is_file())
+                chance.shuffle(paths)
+                import_paths(ledger, format, paths)
+            differences = _differences(state(ledger), wanted)
+            assert not differences, f"seed {number}: {differences}"
+            assert import_paths(ledger, format, [folder / "whole"]).events == 0, f"seed {number}: again"
 
 
 @pytest.mark.parametrize("format", names())

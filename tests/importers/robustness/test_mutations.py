@@ -4,6 +4,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -133,12 +134,12 @@ def _require_counted(format: str, seed: int, tenants: Callable[[str], Ledger], f
         target = changed / Path(file.name).relative_to(sound)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(file.read())
-    ledger = tenants(f"{format}-changed-{seed}")
-    tally = import_paths(ledger, format, [changed])
-    assert tally.counted() == _in_ledger(ledger).counted(), f"seed {seed}"
-    assert all(problem.file for problem in tally.problems)
-    again = import_paths(ledger, format, [changed])
-    assert (again.events, again.counted()) == (0, tally.counted()), f"seed {seed}"
+    with closing(tenants(f"{format}-changed-{seed}")) as ledger:
+        tally = import_paths(ledger, format, [changed])
+        assert tally.counted() == _in_ledger(ledger).counted(), f"seed {seed}"
+        assert all(problem.file for problem in tally.problems)
+        again = import_paths(ledger, format, [changed])
+        assert (again.events, again.counted()) == (0, tally.counted()), f"seed {seed}"
 
 
 @pytest.mark.parametrize("format", names())

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from runfold.domain.values import digest
-from runfold.errors import InvalidEvent, shortened
+from runfold.errors import shortened
 from runfold.importers.acts.kinds import Place
 from runfold.importers.acts.recorder import record, thread_id
 from runfold.importers.format import Format, SourceThread
@@ -22,7 +22,7 @@ from runfold.importers.otlp.spool import Spool
 from runfold.importers.otlp.story import story_of
 from runfold.importers.otlp.superseding import record_conversation
 from runfold.importers.otlp.wire import batches
-from runfold.importers.sources import Report, SourceFile, why
+from runfold.importers.sources import OF_A_RECORD, Report, SourceFile, why
 from runfold.importers.tally import Note, Problem
 
 _ENDINGS = (".json", ".jsonl", ".ndjson", ".pb", ".binpb", ".bin", ".proto", ".otlp")
@@ -35,7 +35,7 @@ def read(files: Sequence[SourceFile], report: Report) -> Iterator[SourceThread]:
             try:
                 for batch, place in batches(file, report):
                     _set_aside(batch, place, spool, report)
-            except InvalidEvent as error:
+            except OF_A_RECORD as error:
                 report(Problem(file.name, None, why(error)))
         for conversation, traces in spool.threads():
             thread = _thread(conversation, traces, spool, report)
