@@ -1,53 +1,13 @@
 """A rollout that grows, is copied, or stands in another order says the same: what was read of its beginning stays as it was."""
 
-import json
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
-from runfold.importers.format import SourceThread
-from runfold.importers.formats.codex import read
-from runfold.importers.sources import SourceFile
-from runfold.importers.tally import Note, Problem
-from runfold.importers.turns.turn import Said, Session
-from tests.importers.codex.rollouts import SESSION, Rollout, bare, implicit, whole
+from runfold.importers.turns.turn import Said
+from tests.importers.codex.rollouts import Rollout, bare, fork, implicit, reading, spawning, steps, whole
 
 FORK, FORK_OF_FORK = "019b0000-0000-7000-8000-0000000000f1", "019b0000-0000-7000-8000-0000000000f2"
-CHILD, ITS_TURN = "019b0000-0002-7000-8000-0000000000c1", "019b0000-0003-7000-8000-0000000000d1"
-
-
-def reading(*texts: str, told: list[Problem | Note] | None = None) -> list[Session]:
-    """The conversations in files."""
-    files = [SourceFile(f"rollout-{n}.jsonl", None, len(text), text.encode()) for n, text in enumerate(texts)]
-    reports: list[Problem | Note] = [] if told is None else told
-    return [session_of(source) for source in read(files, reports.append)]
-
-
-def session_of(source: SourceThread) -> Session:
-    """The session that a thread is recorded from."""
-    session = source.record.args[0]  # type: ignore[attr-defined]
-    assert isinstance(session, Session)
-    return session
-
-
-def steps(sessions: Iterable[Session]) -> dict[tuple[str, str, str], Any]:
-    """All that was read, by thread, run and step."""
-    found: dict[tuple[str, str, str], Any] = {}
-    for session in sessions:
-        for run_id, turn in session.turns.items():
-            found[session.thread_id, run_id, ""] = (turn.parent, turn.kind, turn.agent_id, turn.rewound)
-            found.update({(session.thread_id, run_id, step.id): (step.fact, step.actor) for step in turn.steps.values()})
-    return found
-
-
-def fork(source: Rollout, session_id: str, lines: int, *, hour: int = 12) -> Rollout:
-    """A new file that begins with another's lines, at another time."""
-    copy = Rollout(session_id, hour=hour)
-    copy.meta(forked_from_id=source.session_id)
-    for line in source.lines[:lines]:
-        copy.line(line["type"], line["payload"])
-    return copy
 
 
 @pytest.mark.parametrize("made", [whole, implicit, bare])
@@ -88,28 +48,6 @@ def test_a_fork_is_counted_once_and_leaves_where_it_parts(made: Callable[[], Rol
         assert steps(reading(*(texts[n] for n in order))) == added
     alone = steps(reading(deeper.text()))
     assert alone == {name: added[name] for name in alone}
-
-
-def spawning() -> tuple[Rollout, Rollout]:
-    """A session whose agent spawns another, and that one's, which was given its parent's past."""
-    parent = Rollout()
-    parent.meta()
-    parent.begin("019b0000-0001-7000-8000-0000000000a1", "Ask somebody.")
-    parent.call("call_1", "find it", name="spawn_agent")
-    copied = len(parent.lines)
-    parent.output("call_1", json.dumps({"agent_id": CHILD, "nickname": "Ada"}))
-    parent.answer("Asked.")
-    parent.end("019b0000-0001-7000-8000-0000000000a1")
-    source = {"subagent": {"thread_spawn": {"parent_thread_id": SESSION, "depth": 1, "agent_role": "explorer"}}}
-    child = Rollout(CHILD, hour=11)
-    child.meta(source=source, forked_from_id=SESSION, agent_role="explorer")
-    for line in parent.lines[:copied]:
-        child.line(line["type"], line["payload"])
-    child.begin(ITS_TURN, "Find it.")
-    child.tokens((10, 2), (10, 2))
-    child.answer("It is here.")
-    child.end(ITS_TURN)
-    return parent, child
 
 
 def test_a_spawned_agent_is_a_run_of_the_call_in_any_order_of_files() -> None:

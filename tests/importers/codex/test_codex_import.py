@@ -9,8 +9,7 @@ import zstandard
 
 from runfold.domain.usage import UsageRecorded
 from runfold.importers.importing import import_paths
-from tests.importers.codex.rollouts import Rollout, bare, implicit, whole
-from tests.importers.codex.test_codex_growth import fork, spawning
+from tests.importers.codex.rollouts import Rollout, bare, fork, implicit, spawning, whole
 from tests.importers.conftest import told
 
 

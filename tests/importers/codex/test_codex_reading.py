@@ -7,8 +7,7 @@ import pytest
 
 from runfold.importers.tally import Note, Problem
 from runfold.importers.turns.turn import UNTOLD, Answered, Asked, CallEnded, Chosen, Compacted, Finished, Said, Session, Used
-from tests.importers.codex.rollouts import Rollout
-from tests.importers.codex.test_codex_growth import reading
+from tests.importers.codex.rollouts import Rollout, reading
 
 
 def begun(**meta: Any) -> Rollout:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from runfold.domain.parts import DataPart, Part, TextPart
-from runfold.importers.copilot.lanes import Lane, Turns
+from runfold.importers.copilot.agents import Agent, Turns
 from runfold.importers.copilot.permissions import HOOK, Verdict, refusal_of, verdict_of
 from runfold.importers.copilot.records import CLIENT, PERSON, Record
 from runfold.importers.turns.questions import Question, question, questions_of
@@ -24,7 +24,7 @@ class Call:
 
     id: str
     turn: Turn
-    lane: Lane
+    agent: Agent
     name: str
     arguments: Any
     has_ended: bool = False
@@ -49,7 +49,7 @@ class Calls:
         self.by_provider: dict[str, Call] = {}
         self._questions: dict[str, _Question] = {}
 
-    def call(self, lane: Lane, record: Record, key: str, told: dict[str, Any], *, actor: str | None = None) -> None:
+    def call(self, agent: Agent, record: Record, key: str, told: dict[str, Any], *, actor: str | None = None) -> None:
         """The agent, or a person, asked for a tool. The request and the start of its execution are one call."""
         provider_id, name = text(told.get("toolCallId")), text(told.get("name")) or text(told.get("toolName"))
         if name is None:
@@ -57,30 +57,30 @@ class Calls:
         known = self.by_provider.get(provider_id or "")
         if known is not None and not known.has_ended:
             return
-        turn = self.turns.here(lane, record, key)
+        turn = self.turns.here(agent, record, key)
         words = (turn.run_id, provider_id) if provider_id is not None else (turn.run_id, key, name)
         call_id = self.turns.id("call", *words, self.turns.nth("call", *words))
         arguments = told.get("arguments")
-        self.turns.add(turn, call_id, Called(name, arguments, provider_id), actor or lane.actor, record)
+        self.turns.add(turn, call_id, Called(name, arguments, provider_id), actor or agent.actor, record)
         if provider_id is not None:
-            self.by_provider[provider_id] = Call(call_id, turn, lane, name, arguments)
+            self.by_provider[provider_id] = Call(call_id, turn, agent, name, arguments)
             self._put_question(record, self.by_provider[provider_id], provider_id)
 
     def _put_question(self, record: Record, call: Call, provider_id: str) -> None:
         """A call that asks the person: files tell no more of that than its arguments and its result."""
         for asked in questions_of(call.arguments)[:1] if call.name == _ASK else []:
             approval_id = self.turns.id("approval", call.id)
-            self.turns.add(call.turn, approval_id, asked.asked(call.name, call.id), call.lane.actor, record)
+            self.turns.add(call.turn, approval_id, asked.asked(call.name, call.id), call.agent.actor, record)
             self._questions[f"call {provider_id}"] = _Question(approval_id, call.turn, provider_id, asked=asked)
 
-    def complete(self, lane: Lane, record: Record, key: str) -> None:
+    def complete(self, agent: Agent, record: Record, key: str) -> None:
         """What a tool answered: a message, and the end of its call."""
         data = record.data
         provider_id = text(data.get("toolCallId")) or ""
         known = self.by_provider.get(provider_id)
-        turn = known.turn if known is not None else self.turns.here(lane, record, key, wakes=False)
+        turn = known.turn if known is not None else self.turns.here(agent, record, key, wakes=False)
         if turn.run_id in self.turns.ended:
-            turn = self.turns.here(lane, record, key, wakes=False)
+            turn = self.turns.here(agent, record, key, wakes=False)
         result, error = mapping(data.get("result")), mapping(data.get("error"))
         words = text(result.get("content")) or text(result.get("detailedContent")) or text(error.get("message"))
         parts: tuple[Part, ...] = (TextPart(text=words),) if words is not None else (DataPart(data=data.get("result")),)
@@ -105,14 +105,14 @@ class Calls:
             succeeded = CallEnded(known.id, "succeeded", words if structured is None else structured)
             self.turns.add(known.turn, call_end_id(known.id), succeeded, CLIENT, record)
 
-    def permission_requested(self, lane: Lane, record: Record, key: str) -> None:
+    def permission_requested(self, agent: Agent, record: Record, key: str) -> None:
         """Somebody, or a rule, has to let it go on."""
         asked = mapping(record.data.get("permissionRequest"))
         action = text(asked.get("kind")) or "permission"
         message = text(asked.get("intention")) or text(asked.get("warning"))
         fact = Asked(action, "tool_call", message, asked, None)
         by_hook = record.data.get("resolvedByHook") is True
-        self._ask(lane, record, key, fact, text(asked.get("toolCallId")), by_hook=by_hook)
+        self._ask(agent, record, key, fact, text(asked.get("toolCallId")), by_hook=by_hook)
 
     def permission_completed(self, record: Record) -> str | None:
         """What was said to it. Returns what is wrong with it."""
@@ -128,7 +128,7 @@ class Calls:
         self._answer(question, record, verdict)
         return None
 
-    def input_requested(self, lane: Lane, record: Record, key: str) -> None:
+    def input_requested(self, agent: Agent, record: Record, key: str) -> None:
         """The person is asked a question, which a call may have put already."""
         provider_id = text(record.data.get("toolCallId"))
         asked = question("", text(record.data.get("question")) or "", listing(record.data.get("choices")), record.data)
@@ -136,13 +136,13 @@ class Calls:
         if put is not None:
             self._questions[text(record.data.get("requestId")) or key] = put
             return
-        self._ask(lane, record, key, asked.asked(_ASK, None), provider_id, asked)
+        self._ask(agent, record, key, asked.asked(_ASK, None), provider_id, asked)
 
-    def plan_offered(self, lane: Lane, record: Record, key: str) -> None:
+    def plan_offered(self, agent: Agent, record: Record, key: str) -> None:
         """The person is asked to approve a plan."""
         plan = {name: record.data[name] for name in ("summary", "planContent", "actions") if name in record.data}
         fact = Asked("exit_plan_mode", "confirmation", text(record.data.get("summary")), plan, None)
-        self._ask(lane, record, key, fact, None)
+        self._ask(agent, record, key, fact, None)
 
     def answered(self, record: Record) -> None:
         """The person answered a question, or said what they think of a plan."""
@@ -176,7 +176,7 @@ class Calls:
 
     def _ask(
         self,
-        lane: Lane,
+        agent: Agent,
         record: Record,
         key: str,
         fact: Asked,
@@ -186,14 +186,14 @@ class Calls:
         by_hook: bool = False,
     ) -> None:
         known = self.by_provider.get(provider_id or "")
-        turn = known.turn if known is not None else self.turns.here(lane, record, key)
+        turn = known.turn if known is not None else self.turns.here(agent, record, key)
         if turn.run_id in self.turns.ended:
-            turn, known = self.turns.here(lane, record, key), None
+            turn, known = self.turns.here(agent, record, key), None
         request_id = text(record.data.get("requestId")) or key
         approval_id = self.turns.id("approval", turn.run_id, request_id, self.turns.nth("approval", turn.run_id, request_id))
         if known is not None:
             fact = replace(fact, call_id=known.id, action=known.name)
-        self.turns.add(turn, approval_id, fact, lane.actor, record)
+        self.turns.add(turn, approval_id, fact, agent.actor, record)
         self._questions[request_id] = _Question(approval_id, turn, provider_id if known else None, by_hook, asked)
 
     def _answer(self, question: _Question, record: Record, verdict: Verdict, response: dict[str, Any] | None = None) -> None:
@@ -215,6 +215,6 @@ class Calls:
             return
         approval_id = self.turns.id("approval", known.id, key)
         asked = Asked(known.name, "tool_call", None, known.arguments, known.id)
-        self.turns.add(known.turn, approval_id, asked, known.lane.actor, record)
+        self.turns.add(known.turn, approval_id, asked, known.agent.actor, record)
         answered = Answered(approval_id, granted=False, comment=verdict.comment, call_id=known.id)
         self.turns.add(known.turn, f"answer {approval_id}", answered, verdict.by, record)

@@ -3,9 +3,9 @@
 from typing import Any
 
 from runfold.domain.parts import DataPart, Part, ReasoningPart, TextPart
+from runfold.importers.copilot.agents import Agent, Turns
 from runfold.importers.copilot.calls import Calls
 from runfold.importers.copilot.events import PASSED_BY
-from runfold.importers.copilot.lanes import Lane, Turns
 from runfold.importers.copilot.records import AGENT, CLIENT, FORMAT, PERSON, Record
 from runfold.importers.copilot.totals import used_by_models
 from runfold.importers.sources import Piece, Report
@@ -22,8 +22,8 @@ class Reader:
         self.turns = Turns(root, session)
         self._report = report
         self._calls = Calls(self.turns)
-        self._main = Lane(AGENT, FORMAT)
-        self._lanes: dict[str, Lane] = {}
+        self._main = Agent(AGENT, FORMAT)
+        self._agents: dict[str, Agent] = {}
         """Of sub-agents, by instance and by the call that started them."""
         self._seen: set[str] = set()
         self._turn_of: dict[str, str] = {}
@@ -39,42 +39,42 @@ class Reader:
         if key in self._seen:
             return
         self._seen.add(key)
-        lane = self._lane(record, key)
-        self._take(lane, record, key)
-        if lane.current is not None:
-            self._turn_of[key] = lane.current.run_id
+        agent = self._agent(record, key)
+        self._take(agent, record, key)
+        if agent.current is not None:
+            self._turn_of[key] = agent.current.run_id
 
-    def _take(self, lane: Lane, record: Record, key: str) -> None:  # noqa: C901, PLR0912  one case for each kind of event
+    def _take(self, agent: Agent, record: Record, key: str) -> None:  # noqa: C901, PLR0912  one case for each kind of event
         match record.type:
             case "user.message":
-                self._prompt(lane, record, key)
+                self._prompt(agent, record, key)
             case "system.message" | "system.notification":
-                self._notice(lane, record, key)
+                self._notice(agent, record, key)
             case "assistant.turn_start":
-                turn, lane.has_asked = self.turns.here(lane, record, key), False
+                turn, agent.has_asked = self.turns.here(agent, record, key), False
                 self.turns.add(turn, f"start {turn.run_id}", Noted({}), CLIENT, record)
             case "assistant.message":
-                self._answer(lane, record, key)
+                self._answer(agent, record, key)
             case "assistant.turn_end":
-                if lane.has_answered and lane is self._main:
-                    self._complete(lane, record)
+                if agent.has_answered and agent is self._main:
+                    self._complete(agent, record)
             case "tool.execution_start":
-                lane.has_answered, lane.has_asked = False, True
-                self._calls.call(lane, record, key, record.data)
+                agent.has_answered, agent.has_asked = False, True
+                self._calls.call(agent, record, key, record.data)
             case "tool.user_requested":
-                self._calls.call(lane, record, key, record.data, actor=PERSON)
+                self._calls.call(agent, record, key, record.data, actor=PERSON)
             case "tool.execution_complete":
-                lane.has_asked = False
-                self._calls.complete(lane, record, key)
+                agent.has_asked = False
+                self._calls.complete(agent, record, key)
             case "permission.requested":
-                self._calls.permission_requested(lane, record, key)
+                self._calls.permission_requested(agent, record, key)
             case "permission.completed":
                 if (wrong := self._calls.permission_completed(record)) is not None:
                     self._report(record.piece.problem(wrong))
             case "user_input.requested":
-                self._calls.input_requested(lane, record, key)
+                self._calls.input_requested(agent, record, key)
             case "exit_plan_mode.requested":
-                self._calls.plan_offered(lane, record, key)
+                self._calls.plan_offered(agent, record, key)
             case "user_input.completed" | "exit_plan_mode.completed":
                 self._calls.answered(record)
             case "subagent.started":
@@ -82,23 +82,23 @@ class Reader:
             case "subagent.completed" | "subagent.failed":
                 self._return(record)
             case "abort" | "session.error":
-                self._stop(lane, record)
+                self._stop(agent, record)
             case _:
-                self._session_event(lane, record, key)
+                self._session_event(agent, record, key)
 
-    def _session_event(self, lane: Lane, record: Record, key: str) -> None:
+    def _session_event(self, agent: Agent, record: Record, key: str) -> None:
         match record.type:
             case "session.start":
-                lane.model = text(record.data.get("selectedModel"))
+                agent.model = text(record.data.get("selectedModel"))
             case "session.model_change":
-                lane.model = text(record.data.get("newModel"))
+                agent.model = text(record.data.get("newModel"))
             case "session.title_changed":
                 self.turns.session.title = text(record.data.get("title")) or self.turns.session.title
             case "session.idle":
                 if record.data.get("aborted") is not True:
                     self._complete(self._main, record)
             case "session.compaction_complete" | "session.truncation":
-                self._compacted(lane, record, key)
+                self._compacted(agent, record, key)
             case "session.snapshot_rewind":
                 self._rewind(record)
             case "session.shutdown":
@@ -106,113 +106,113 @@ class Reader:
             case kind if kind not in PASSED_BY:
                 self._report(record.piece.note(f"events of the kind {kind[:80]!r}, which is not known: not imported"))
 
-    def _lane(self, record: Record, key: str) -> Lane:
+    def _agent(self, record: Record, key: str) -> Agent:
         """The agent that an event is about; a sub-agent whose beginning is not told begins with it."""
         if record.agent_id is None or record.type == "subagent.started":
             return self._main
-        if record.agent_id not in self._lanes:
+        if record.agent_id not in self._agents:
             self._spawn(record, key)
-        return self._lanes[record.agent_id]
+        return self._agents[record.agent_id]
 
-    def _prompt(self, lane: Lane, record: Record, key: str) -> None:
+    def _prompt(self, agent: Agent, record: Record, key: str) -> None:
         """Words for the agent: they begin a turn, unless they were typed into one that goes on."""
-        speaker, current = _speaker(record.data), lane.current
-        if lane is not self._main:
+        speaker, current = _speaker(record.data), agent.current
+        if agent is not self._main:
             speaker = AGENT
-        elif current is None or not (lane.is_early or record.data.get("delivery") == "steering"):
-            self.turns.begin(lane, record, key)
-        turn = self.turns.here(lane, record, key)
+        elif current is None or not (agent.is_early or record.data.get("delivery") == "steering"):
+            self.turns.begin(agent, record, key)
+        turn = self.turns.here(agent, record, key)
         if (mode := text(record.data.get("agentMode"))) is not None:
             self.turns.add(turn, f"mode {turn.run_id}", Noted({"agent_mode": mode}), CLIENT, record, wakes=False)
         parts: list[Part] = [TextPart(text=text(record.data.get("content")) or "")]
         parts += [DataPart(data=attached, name="attachment") for attached in listing(record.data.get("attachments"))]
         self.turns.add(turn, self.turns.id("msg", key), Said("user", tuple(parts)), speaker, record)
 
-    def _notice(self, lane: Lane, record: Record, key: str) -> None:
+    def _notice(self, agent: Agent, record: Record, key: str) -> None:
         words, role = text(record.data.get("content")), record.data.get("role")
         if words is None:
             return
-        turn = self.turns.here(lane, record, key, wakes=False)
+        turn = self.turns.here(agent, record, key, wakes=False)
         said = Said(role if role in ("system", "developer") else "user", (TextPart(text=words),))
         self.turns.add(turn, self.turns.id("msg", key), said, CLIENT, record, wakes=False)
 
-    def _answer(self, lane: Lane, record: Record, key: str) -> None:
+    def _answer(self, agent: Agent, record: Record, key: str) -> None:
         data = record.data
-        turn = self.turns.here(lane, record, key)
-        lane.model = text(data.get("model")) or lane.model
-        if lane.model is not None:
-            self.turns.add(turn, f"model {turn.run_id}", Noted({"model": lane.model}), CLIENT, record, wakes=False)
+        turn = self.turns.here(agent, record, key)
+        agent.model = text(data.get("model")) or agent.model
+        if agent.model is not None:
+            self.turns.add(turn, f"model {turn.run_id}", Noted({"model": agent.model}), CLIENT, record, wakes=False)
         thought, opaque = text(data.get("reasoningText")), text(data.get("reasoningOpaque")) or text(data.get("encryptedContent"))
         parts: list[Part] = []
         if thought is not None or opaque is not None:
             parts.append(ReasoningPart(text=thought or "", encrypted=opaque))
         if (words := text(data.get("content"))) is not None:
             parts.append(TextPart(text=words))
-        self.turns.add(turn, self.turns.id("msg", key), Said("assistant", tuple(parts)), lane.actor, record)
+        self.turns.add(turn, self.turns.id("msg", key), Said("assistant", tuple(parts)), agent.actor, record)
         requests = listing(data.get("toolRequests"))
-        lane.has_asked = lane.has_asked or bool(requests)
-        lane.has_answered = not lane.has_asked
+        agent.has_asked = agent.has_asked or bool(requests)
+        agent.has_answered = not agent.has_asked
         for request in requests:
-            self._calls.call(lane, record, key, mapping(request))
+            self._calls.call(agent, record, key, mapping(request))
 
     def _spawn(self, record: Record, key: str) -> None:
         """A sub-agent begins, started by a call."""
         data = record.data
         is_told = record.type == "subagent.started"
         provider_id = text(data.get("toolCallId")) if is_told else record.agent_id
-        above = self._lanes.get(text(data.get("parentId")) or "", self._main)
+        above = self._agents.get(text(data.get("parentId")) or "", self._main)
         call = self._calls.by_provider.get(provider_id or "")
         parent = call.turn if call is not None else self.turns.here(above, record, key)
         name = text(data.get("agentName")) or text(data.get("agentDisplayName")) or "sub-agent"
-        lane = Lane(f"{AGENT}:{name}", f"{FORMAT}:{name}", model=text(data.get("model")) if is_told else None)
+        agent = Agent(f"{AGENT}:{name}", f"{FORMAT}:{name}", model=text(data.get("model")) if is_told else None)
         words = ("agent", provider_id or record.agent_id or key)
         more: dict[str, Any] = {"kind": "spawned_by", "parent": parent.run_id, "spawning_call": call.id if call else None}
-        turn = self.turns.begin(lane, record, "\x1f".join((*words, self.turns.nth(*words))), **more)
+        turn = self.turns.begin(agent, record, "\x1f".join((*words, self.turns.nth(*words))), **more)
         about = {"name": name, "description": text(data.get("agentDescription")), "instance": record.agent_id}
         patch = {"sub_agent": {word: value for word, value in about.items() if value is not None}}
         self.turns.add(turn, f"start {turn.run_id}", Noted(patch), CLIENT, record)
         for instance in (provider_id, record.agent_id):
             if instance is not None:
-                self._lanes[instance] = lane
+                self._agents[instance] = agent
 
     def _return(self, record: Record) -> None:
-        lane = self._lanes.get(text(record.data.get("toolCallId")) or record.agent_id or "")
-        if lane is None:
+        agent = self._agents.get(text(record.data.get("toolCallId")) or record.agent_id or "")
+        if agent is None:
             return
         if record.type == "subagent.failed":
             message = text(record.data.get("error")) or "the sub-agent failed"
-            self.turns.finish(lane, record, Finished("failed", "error", message, "subagent_failed"), lane.actor)
+            self.turns.finish(agent, record, Finished("failed", "error", message, "subagent_failed"), agent.actor)
         elif record.data.get("cancelled") is True:
-            self.turns.finish(lane, record, Finished("cancelled", "cancelled", "cancelled"), CLIENT)
+            self.turns.finish(agent, record, Finished("cancelled", "cancelled", "cancelled"), CLIENT)
         else:
-            self._complete(lane, record)
+            self._complete(agent, record)
 
-    def _complete(self, lane: Lane, record: Record) -> None:
-        if lane.current is not None:
-            self._calls.settle(record, lane.current)
-        self.turns.finish(lane, record, Finished("completed", "end_turn"), lane.actor)
+    def _complete(self, agent: Agent, record: Record) -> None:
+        if agent.current is not None:
+            self._calls.settle(record, agent.current)
+        self.turns.finish(agent, record, Finished("completed", "end_turn"), agent.actor)
 
-    def _stop(self, lane: Lane, record: Record) -> None:
+    def _stop(self, agent: Agent, record: Record) -> None:
         """A turn was stopped, or failed. Neither is an end where none was under way."""
-        if lane.current is None or lane.is_early:
+        if agent.current is None or agent.is_early:
             self._report(record.piece.note(f"events of the kind {record.type!r} outside of a turn: nothing was under way"))
             return
         data = record.data
         if record.type == "abort":
             reason = text(data.get("reason")) or "aborted"
             actor = PERSON if reason.startswith("user") else CLIENT
-            self.turns.finish(lane, record, Finished("cancelled", "cancelled", reason), actor)
+            self.turns.finish(agent, record, Finished("cancelled", "cancelled", reason), actor)
         else:
             code = text(data.get("errorCode")) or text(data.get("errorType")) or "error"
             message = text(data.get("message")) or "the session reports an error"
-            self.turns.finish(lane, record, Finished("failed", "error", message, code), lane.actor)
+            self.turns.finish(agent, record, Finished("failed", "error", message, code), agent.actor)
 
-    def _compacted(self, lane: Lane, record: Record, key: str) -> None:
+    def _compacted(self, agent: Agent, record: Record, key: str) -> None:
         """The model's memory was cut."""
         data, fault = record.data, self.fault(record.piece)
         if data.get("success") is False:
             return
-        turn = self.turns.here(lane, record, key, wakes=False)
+        turn = self.turns.here(agent, record, key, wakes=False)
         summary_id = None
         if (summary := text(data.get("summaryContent"))) is not None:
             summary_id = self.turns.id("msg", key)

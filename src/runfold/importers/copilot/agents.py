@@ -10,7 +10,7 @@ from runfold.importers.turns.turn import Fact, Finished, Session, Step, Turn, fi
 
 
 @dataclass
-class Lane:
+class Agent:
     """One agent, and the turn that it is in."""
 
     actor: str
@@ -54,36 +54,36 @@ class Turns:
         self.seen[name] += 1
         return str(self.seen[name] - 1)
 
-    def begin(self, lane: Lane, record: Record, key: str, **more: Any) -> Turn:
+    def begin(self, agent: Agent, record: Record, key: str, **more: Any) -> Turn:
         """Begin a turn of an agent."""
         run_id = self.id("run", key)
-        turn = Turn(run_id, lane.last, "continues", lane.agent_id, CLIENT, record.at, record.piece)
-        if self.rewound and lane.is_main:
+        turn = Turn(run_id, agent.last, "continues", agent.agent_id, CLIENT, record.at, record.piece)
+        if self.rewound and agent.is_main:
             turn.kind, turn.rewound, self.rewound = "branches", True, False
         for name, value in more.items():
             setattr(turn, name, value)
-        lane.current = self.session.turns.setdefault(run_id, turn)
-        lane.last, lane.is_early, lane.has_answered, lane.has_asked = run_id, False, False, False
-        if lane.is_main:
-            self.path.append(lane.current)
-        return lane.current
+        agent.current = self.session.turns.setdefault(run_id, turn)
+        agent.last, agent.is_early, agent.has_answered, agent.has_asked = run_id, False, False, False
+        if agent.is_main:
+            self.path.append(agent.current)
+        return agent.current
 
-    def here(self, lane: Lane, record: Record, key: str, *, wakes: bool = True) -> Turn:
+    def here(self, agent: Agent, record: Record, key: str, *, wakes: bool = True) -> Turn:
         """The turn that an agent is in; one that begins here where it is in none."""
-        if lane.current is None:
-            self.begin(lane, record, key)
-            lane.is_early = True
-        assert lane.current is not None, "a turn was begun"  # noqa: S101
-        lane.is_early = lane.is_early and not wakes
-        return lane.current
+        if agent.current is None:
+            self.begin(agent, record, key)
+            agent.is_early = True
+        assert agent.current is not None, "a turn was begun"  # noqa: S101
+        agent.is_early = agent.is_early and not wakes
+        return agent.current
 
     def add(self, turn: Turn, step_id: str, fact: Fact, actor: str, record: Record, *, wakes: bool = True) -> None:
         """Put a step into a turn, unless it is there."""
         turn.add(Step(step_id, fact, actor, record.at, record.piece, wakes))
 
-    def finish(self, lane: Lane, record: Record, finished: Finished, actor: str) -> None:
+    def finish(self, agent: Agent, record: Record, finished: Finished, actor: str) -> None:
         """End the turn that an agent is in."""
-        if lane.current is not None and lane.current.run_id not in self.ended:
-            self.add(lane.current, finish_id(lane.current.run_id), finished, actor, record)
-            self.ended.add(lane.current.run_id)
-        lane.current = None
+        if agent.current is not None and agent.current.run_id not in self.ended:
+            self.add(agent.current, finish_id(agent.current.run_id), finished, actor, record)
+            self.ended.add(agent.current.run_id)
+        agent.current = None
