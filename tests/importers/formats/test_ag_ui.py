@@ -235,7 +235,7 @@ def test_raw_and_custom_events_are_activities_and_images_are_files(ledger: Ledge
 
 
 def test_chunks_reasoning_and_steps(ledger: Ledger, importing: Importing, chat: Chat) -> None:
-    events = [
+    events: Events = [
         STARTED,
         {"type": "STEP_STARTED", "stepName": "think"},
         {"type": "REASONING_MESSAGE_CHUNK", "messageId": "m1", "delta": "Hm"},
