@@ -39,7 +39,7 @@ class Lines:
             "sessionId": self.session,
             "type": kind,
             "uuid": uuid_of(name),
-            "timestamp": f"2026-08-01T10:{self.clock // 60:02}:{self.clock % 60:02}.000Z",
+            "timestamp": f"2026-08-01T{10 + self.clock // 3600}:{self.clock // 60 % 60:02}:{self.clock % 60:02}.000Z",
             **({} if message is None else {"message": message}),
             **({} if self.agent is None else {"isSidechain": True, "agentId": self.agent}),
             **more,

@@ -164,11 +164,11 @@ class _Telling:
         calls = self._callers.get((node.agent, block.tool_use_id), [])
         if len(calls) <= 1:
             return calls[0] if calls else None
-        found = {id(call.node) for call in calls}
-        at = node.parent
-        while at is not None and id(at) not in found:
+        at, near = node.parent, list[Call]()
+        while at is not None and not near:
+            near = [call for call in at.calls if call.block.id == block.tool_use_id]
             at = at.parent
-        near = [call for call in calls if call.node is at] or calls[-1:]
+        near = near or calls[-1:]
         return next((call for call in near if call.result is None), near[-1])
 
     # Turns
