@@ -313,3 +313,4 @@ def without_superseded(ledger: Ledger, threads: list[str]) -> None:
     ledger.fold()
     for name in (*LISTS, "goals"):
         getattr(ledger.now, name)(limit=20)
+    ledger.now.patterns(ledger.now.goals(limit=1).items[0].goal_id)
