@@ -1,6 +1,5 @@
 """Lines told apart into turns, read from files without a database: what is one message, one call, one turn, and a branch."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -254,5 +253,6 @@ def test_a_long_session_is_read_in_linear_time(tmp_path: Path) -> None:
         told.result(f"r{number}", f"a{number}", "Bash:0")
         above = f"r{number}"
     (session,) = read(told.write(tmp_path / "one.jsonl"))
-    assert all(made.result is not None for made in session.story.calls)
-    assert json.dumps(session.counts().as_json()).count("1000") == 1
+    unanswered = sum(made.result is None for made in session.story.calls)
+    tool_calls = session.counts().tool_calls
+    assert (unanswered, tool_calls) == (0, 1_000)

@@ -22,7 +22,7 @@ Kind = Literal["answer", "user", "boundary", "passing"]
 Phase = Literal["pending", "active", "ended"]
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, slots=True, repr=False)
 class Call:
     """A tool call, by a key that no other call has."""
 
@@ -33,7 +33,7 @@ class Call:
     result: tuple[Block, Line] | None = None
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, slots=True, repr=False)
 class Node:
     """A message of the source, or a line that only tells what hangs from what."""
 
@@ -105,7 +105,7 @@ class Node:
         self.stop_reason = text_of(line.message, "stop_reason") or self.stop_reason
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Turn:
     """One turn of an agent."""
 

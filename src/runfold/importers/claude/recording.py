@@ -35,7 +35,7 @@ class Agent:
     """The run of a workflow that it worked for."""
 
 
-@dataclass
+@dataclass(repr=False)
 class Session:
     """A thread: its main line and its sub-agents."""
 

@@ -18,7 +18,7 @@ from runfold.importers.claude.nodes import MAIN, Call, Node, Nodes, Turn, same
 from runfold.importers.claude.session import Block
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Conversation:
     """One agent's turns, and its messages in the order in which they were said."""
 
@@ -30,7 +30,7 @@ class Conversation:
     last_root: dict[int, Turn] = field(default_factory=dict)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Story:
     """A thread as its files tell it."""
 
