@@ -35,6 +35,7 @@ def _claude_code(folder: Path) -> None:
     main.say("Are the tests green?")
     main.reply("msg-1", text("I look."), requestId="req-1")
     main.reply("msg-1", tool_use("toolu_1", "Bash", command="pytest"), output_tokens=9, requestId="req-1")
+    main.records[1]["message"]["stop_reason"] = None  # the rest of the answer follows
     main.result("toolu_1", "1 failed", is_error=True)
     main.reply("msg-2", tool_use("toolu_2", "Edit", file="a.py"), requestId="req-2")
     main.result("toolu_2", [{"type": "text", "text": "done"}])

@@ -62,15 +62,19 @@ def _write(parts: dict[Path, bytes], folder: Path) -> None:
 
 
 def _in_steps(format: str, files: dict[Path, bytes], chance: random.Random) -> list[dict[Path, bytes]]:
-    """What a folder holds, step by step: files appear in any order; of those with a record a line, some lines at a time."""
+    """What a folder holds, step by step: files appear in any order; of those with a record a line, some lines at a time.
+
+    Files of AG-UI come with what was asked and what was answered in one turn, which are one record.
+    """
     reached = dict.fromkeys(files, 0)
     steps = []
     for step in range(1, STEPS + 1):
+        comes = {path.name.partition(".")[0]: chance.random() < 0.7 for path in files}
         for path, raw in files.items():
             count = len(raw.splitlines())
             if step == STEPS:
                 reached[path] = count
-            elif chance.random() < 0.7:
+            elif comes[path.name.partition(".")[0]]:
                 reached[path] = chance.randrange(reached[path], count + 1) if format in BY_LINE else count
         held = {path: b"".join(files[path].splitlines(keepends=True)[:lines]) for path, lines in reached.items() if lines}
         steps.append(held)
