@@ -31,13 +31,15 @@ import psycopg
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from faults.attackers import ATTACKS, Target, waiting
+from faults.attackers import ATTACKS, Attack, Target, waiting
 from faults.servers import OwnServer
 from runfold import Ledger
 
 MOST_CLIENTS, MOST_HEALTH = 10.0, 20.0
 MOST_GROWTH = 1.25
 FREEZE_EVERY = 60.0
+GIVES_WAY = 19
+"""How far the attackers' own work gives way to that of the server and of its clients."""
 FILES = 512
 """Open files of the server: fewer than the attackers open connections."""
 PAUSE = (0.05, 0.25)
@@ -200,6 +202,12 @@ def freezing(url: str, until: float, every: float) -> None:
             time.sleep(every / 2)
 
 
+def attacking(way: Attack, target: Target, seed: str, until: float) -> None:
+    """Attack as from a machine of one's own: what it costs to attack is not taken from the server's processors."""
+    os.nice(GIVES_WAY)
+    way(target, seed, until)
+
+
 def measured(target: Target, seed: int, seconds: float, processes: int, pid: int) -> Felt:
     """What clients feel for some seconds."""
     until = time.time() + seconds
@@ -258,7 +266,9 @@ def attack(server: OwnServer, seconds: float, seed: int, clients: int = 50, free
         before = measured(good, seed, max(4.0, seconds / 5), processes, pid)
         until = time.time() + seconds + 1
         attackers = [
-            multiprocessing.Process(target=way, args=(Target(address, bad, 0), f"{seed}/{way.__name__}", until), daemon=True)
+            multiprocessing.Process(
+                target=attacking, args=(way, Target(address, bad, 0), f"{seed}/{way.__name__}", until), daemon=True
+            )
             for way in (*ATTACKS, waiting)
         ]
         if freeze_every is not None:
