@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+# Tests wait for PostgreSQL as long as they work, so one more worker than there are cores is of use, and more than five are not.
+WORKERS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((cores < 4 ? cores + 1 : 5)))
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt
 
 .PHONY: help demo serve test test-setup check schemas rows faults bench clean
@@ -16,7 +18,7 @@ serve: $(BIN)/.installed  ## set up, and serve the ledger over HTTP until Ctrl-C
 	@$(BIN)/runfold serve $(ARGS)
 
 test: $(BIN)/.installed-dev  ## set up, and run the tests on a real PostgreSQL
-	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal -m "not alone" $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal -m "not alone" $(ARGS)
 	@$(BIN)/python -m pytest -m alone $(ARGS)
 
 test-setup: $(BIN)/.installed-dev
