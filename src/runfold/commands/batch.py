@@ -59,7 +59,7 @@ class CommandBatch:
     """Collects commands, and stores them together. A refused one leaves the batch as it was, and may be caught."""
 
     def __init__(self, executor: CommandExecutor, caller: Caller, *, new_thread: str | None = None) -> None:
-        """Of a `new_thread` nothing is looked for in the log: where it is there, storing raises VersionConflict.
+        """Nothing of a `new_thread` is looked for in the log: where it is there, storing raises VersionConflict.
 
         Nor are its states kept for others, who are not expected to go on with it at once.
         """

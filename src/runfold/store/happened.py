@@ -15,7 +15,7 @@ from runfold.domain.thread import HeadMoved, HeadNamed
 
 
 def happened_by(moment: datetime, events: Iterable[Recorded]) -> Iterator[Recorded]:
-    """Of all events of a thread, in the order of the ledger, those that had happened by a moment, in the same order."""
+    """Yield those events of a thread that had happened by a moment; given all of them, in the order of the ledger."""
     clock, last, closed = Clock(), dict[str, int](), set[str]()
     for recorded in events:
         is_later = clock.time_of(recorded) > moment

@@ -9,7 +9,8 @@ import pytest
 import zstandard
 
 from runfold.errors import InvalidEvent
-from runfold.importers.inspect.zip_members import GrowsTooLarge, members, unpacked
+from runfold.gzipped import GrowsTooLarge
+from runfold.importers.inspect.zip_members import members, unpacked
 from tests.importers.inspect.logs import DEFLATE, STORED, ZSTANDARD, zip_file
 
 WORDS = b'{"words": "' + b"once upon a time " * 1000 + b'"}'

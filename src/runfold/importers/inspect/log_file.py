@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from runfold.errors import InvalidEvent
+from runfold.gzipped import GrowsTooLarge
 from runfold.importers.acts.fields import Fields
 from runfold.importers.acts.keeping import loads
 from runfold.importers.acts.kinds import Place
 from runfold.importers.inspect.zip_members import (
     MOST_TOO_LARGE,
     ZIP,
-    GrowsTooLarge,
     LibraryMissing,
     Member,
     members,
@@ -50,7 +50,10 @@ def samples(file: SourceFile, report: Report) -> Iterator[SampleSource]:
     """The samples of a log. Raises InvalidEvent where it is none."""
     with _opened(file) as opened:
         if opened.read(4) in {ZIP, b"PK\x05\x06"}:
-            yield from _of_zip(file, opened, report)
+            try:
+                yield from _of_zip(file, opened, report)
+            except LibraryMissing as error:
+                raise InvalidEvent("", str(error)) from None
             return
     yield from _of_json(document(file), report)
 
@@ -80,13 +83,11 @@ def _of_zip(file: SourceFile, opened: BinaryIO, report: Report) -> Iterator[Samp
             raw = unpacked(opened, member, file.most)
             value = _parsed(raw, place, report)
         except GrowsTooLarge as error:
-            report(place.problem(why(error)))
+            report(place.problem(str(error)))
             too_large += 1
             if too_large == MOST_TOO_LARGE:
                 report(Place(file.name).problem(f"{too_large} members are too large; the rest of the file is not read"))
                 return
-        except LibraryMissing:
-            raise
         except InvalidEvent as error:
             report(place.problem(why(error)))
         else:
@@ -101,8 +102,6 @@ def _zip_header(file: SourceFile, opened: BinaryIO, found: dict[str, Member], re
         try:
             value = _parsed(unpacked(opened, member, file.most), place, report)
             return _header(Fields.of(value, place, report))
-        except LibraryMissing:
-            raise
         except InvalidEvent as error:
             report(place.problem(why(error)))
     if not any(_SAMPLE.fullmatch(name) for name in found):

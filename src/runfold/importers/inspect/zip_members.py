@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, cast
 
 from runfold.errors import InvalidEvent
+from runfold.gzipped import GrowsTooLarge
 
 STORED, DEFLATE, ZSTANDARD = 0, 8, 93
 ZIP = b"PK\x03\x04"
@@ -59,7 +60,7 @@ def members(file: BinaryIO) -> tuple[dict[str, Member], str | None]:
 
 
 def unpacked(file: BinaryIO, member: Member, most: int) -> bytes:
-    """A member's bytes. Raises InvalidEvent where it is damaged, grows too large or cannot be unpacked here."""
+    """Return a member's bytes. Raises InvalidEvent where it is damaged, GrowsTooLarge, LibraryMissing."""
     if member.is_encrypted:
         raise InvalidEvent("", "is encrypted; give it without a password")
     file.seek(member.start)
@@ -67,7 +68,7 @@ def unpacked(file: BinaryIO, member: Member, most: int) -> bytes:
     for part in _parts(file, member):
         size += len(part)
         if size > most:
-            raise GrowsTooLarge("", f"is larger than {most:,} bytes once it is unpacked; raise RUNFOLD_MAX_IMPORT_BYTES")
+            raise GrowsTooLarge(f"is larger than {most:,} bytes once it is unpacked; raise RUNFOLD_MAX_IMPORT_BYTES")
         crc = zlib.crc32(part, crc)
         parts.append(part)
     if member.crc is not None and crc != member.crc:
@@ -75,11 +76,7 @@ def unpacked(file: BinaryIO, member: Member, most: int) -> bytes:
     return b"".join(parts)
 
 
-class GrowsTooLarge(InvalidEvent):
-    """A member is larger than what is taken."""
-
-
-class LibraryMissing(InvalidEvent):
+class LibraryMissing(ImportError):
     """The library that unpacks it is not installed."""
 
 
@@ -143,7 +140,7 @@ def _zstandard(file: BinaryIO, size: int) -> Iterator[bytes]:
     try:
         import zstandard  # noqa: PLC0415  of the extra importers
     except ImportError:
-        raise LibraryMissing("", "is packed with Zstandard; pip install 'runfold[importers]' brings what unpacks it") from None
+        raise LibraryMissing("is packed with Zstandard; pip install 'runfold[importers]' brings what unpacks it") from None
     stream = zstandard.ZstdDecompressor(max_window_size=2**27).stream_reader(
         cast("BinaryIO", _Part(file, size)), read_across_frames=True
     )
