@@ -60,7 +60,7 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("sessions", type=Path, nargs="?", default=HERE / "docs/examples/sessions", help="a folder of sessions")
+    parser.add_argument("sessions", type=Path, help="a folder of sessions")
     parser.add_argument("--mb", type=int, default=300, help="how much is imported (default 300)")
     parser.add_argument("--against", metavar="COMMIT", help="another commit, imported with in the same run")
     parser.add_argument("--rounds", type=int, default=1, help="how often each is measured, in turn; the median counts")
@@ -116,7 +116,7 @@ def _checkout(commit: str, folder: Path) -> Iterator[Path]:
 def _child(checkout: Path, sessions: Path) -> dict[str, Any]:
     """What an import by a checkout's code is like, in a process of its own."""
     environment = {**os.environ, "PYTHONPATH": str(checkout / "src")}
-    command = [sys.executable, __file__, "--child", str(sessions)]
+    command = [sys.executable, __file__, str(sessions), "--child", str(sessions)]
     answer = subprocess.run(command, env=environment, check=True, capture_output=True)
     found: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
     assert found["code"] == str(checkout / "src"), f"{found['code']} was measured, not {checkout}"
