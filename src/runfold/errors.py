@@ -443,20 +443,21 @@ class BackupRefused(LedgerError):
 
 
 class ReadModelBehind(LedgerError):
-    """A read model has not reached the requested position."""
+    """A read model has not reached the requested position, or its table is not the one that is read here: then `fact` says so."""
 
     http_status = 503
 
-    def __init__(self, name: str, position: int | None, wanted: int, next_step: str) -> None:
+    def __init__(self, name: str, position: int | None, wanted: int, next_step: str, fact: str | None = None) -> None:
         at = "has not been built yet" if position is None else f"is at position {position}, not yet at {wanted}"
         super().__init__(
-            f"the read model {name} {at}; {next_step}",
+            f"the read model {name} {fact or at}; {next_step}",
             name=name,
             position=position,
             wanted=wanted,
             next_step=next_step,
+            fact=fact,
         )
-        self.name, self.position, self.wanted, self.next_step = name, position, wanted, next_step
+        self.name, self.position, self.wanted, self.next_step, self.fact = name, position, wanted, next_step, fact
 
 
 class MomentNotPrepared(LedgerError):

@@ -20,7 +20,7 @@ def catch_up(call: Call, ledger: "Ledger", names: tuple[str, ...] = ()) -> int:
 def ready(call: Call, ledger: "Ledger", *names: str, fold: bool) -> None:
     """Fold new events where that was asked for, else note how far behind the read models are.
 
-    Raises ReadModelBehind where one was never built.
+    Raises ReadModelBehind where one was never built, or by another version.
     """
     if fold:
         catch_up(call, ledger, names)

@@ -15,7 +15,6 @@ from psycopg.rows import tuple_row
 from pydantic import BaseModel, TypeAdapter, ValidationError, create_model
 from pydantic_core import PydanticSerializationError
 
-from runfold.domain.event import Event
 from runfold.projections.columns import Column, columns_of
 from runfold.projections.fold import Standings
 from runfold.projections.projection import Key, Projection, R, Row
@@ -225,16 +224,21 @@ class Table(Generic[R]):
 
 def fingerprint(projection: Projection[Any]) -> str:
     """A digest of a row's columns, its key and the event types: with another one, the rows of before cannot be gone on with."""
+    return fingerprint_of(projection, tuple(event.type for event in projection.events))
+
+
+def fingerprint_of(projection: Projection[Any], types: tuple[str, ...]) -> str:
+    """The digest of the same columns and key, if these were the event types."""
     row: type[Row] = projection.row
-    return _digest(row, projection.key, projection.events)
+    return _digest(row, projection.key, types)
 
 
 @cache
-def _digest(row: type[Row], key: tuple[str, ...], events: tuple[type[Event], ...]) -> str:
+def _digest(row: type[Row], key: tuple[str, ...], types: tuple[str, ...]) -> str:
     said = [
         *(f"{column.name} {column.type} {column.nullable}" for column in columns_of(row)),
         f"key {key}",
-        f"events {sorted(event.type for event in events)}",
+        f"events {sorted(types)}",
     ]
     return hashlib.sha256("\n".join(said).encode()).hexdigest()[:32]
 

@@ -10,11 +10,11 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import tuple_row
 
-from runfold.errors import ReadModelBehind
 from runfold.projections.projection import AnyProjection, Projection, R
 from runfold.projections.registry import known
 from runfold.projector.tables import READ_SCHEMA, Given, Table
 from runfold.queries.page import Standing
+from runfold.queries.standings import Found, behind, require_fitting, standing_of, states_of
 from runfold.store.datastore import Connection, Datastore, unavailable
 from runfold.store.queries import named_queries
 
@@ -43,14 +43,6 @@ class Progress(NamedTuple):
     has_stopped: bool
 
 
-class _Found(NamedTuple):
-    name: str
-    position: int | None
-    trouble: str | None
-    head: int
-    behind_seconds: float | None
-
-
 class SchemaGone(Exception):
     """A schema of the past was dropped after it was found."""
 
@@ -65,11 +57,13 @@ class Snapshot:
         standing: Standing,
         schema: str = READ_SCHEMA,
         given: Mapping[str, Given] | None = None,
+        states: Sequence[Found] = (),
     ) -> None:
-        """The rows are those of a schema, or given."""
+        """The rows are those of a schema, or given. `states` are those of the read models in use."""
         self._connection = connection
         self._schema = schema
         self._given = given
+        self._states = {state.name: state for state in states}
         self._of_threads = {name for name, projection in known().items() if "thread_id" in projection.row.model_fields}
         self.tenant_id = tenant_id
         self.standing = standing
@@ -136,10 +130,12 @@ class Snapshot:
         limit: int | None = None,
         apart: bool = False,
     ) -> list[R]:
-        """Rows of one read model of this tenant, as its own class.
+        """Rows of one read model of this tenant, as its own class. Raises ReadModelBehind where its columns are others.
 
         With `apart` they are found first and sorted then: else the order could seem to make the look for them unnecessary.
         """
+        if (state := self._states.get(projection.name)) is not None:
+            require_fitting(state, projection)
         table = _table(projection)
         if "thread_id" in projection.row.model_fields:
             self._of_threads.add(projection.name)
@@ -183,10 +179,11 @@ class ReadModels:
                 _hold(connection, READ_SCHEMA, names)
             except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
                 connection.rollback()
-                _standing(_states(connection, names), None)
+                standing_of(states_of(connection, names), None)
                 raise
-            standing = _standing(_states(connection, names), min_position)
-            yield Snapshot(_as_tuples(connection), self._tenant_id, standing)
+            states = states_of(connection, names)
+            standing = standing_of(states, min_position)
+            yield Snapshot(_as_tuples(connection), self._tenant_id, standing, states=states)
 
     @contextlib.contextmanager
     def of_schema(self, schema: str, position: int, names: Sequence[str]) -> Iterator[Snapshot]:
@@ -221,26 +218,26 @@ class ReadModels:
                     connection.rollback()
 
     def standing(self, *names: str) -> Standing:
-        """How far read models are. Raises ReadModelBehind where one has not been begun."""
+        """How far read models are. Raises ReadModelBehind where one has not been begun, or is of another version."""
         with self._datastore.reading(self._tenant_id) as connection:
-            return _standing(_states(connection, names), None)
+            return standing_of(states_of(connection, names), None)
 
     def progress(self, names: Iterable[str]) -> dict[str, Progress]:
         """How far read models are. Raises LedgerUnavailable."""
         with self._datastore.reading(self._tenant_id) as connection:
-            states = _states(connection, list(names))
+            states = states_of(connection, list(names))
         return {state.name: Progress(state.position, state.trouble == "stopped") for state in states}
 
     def _wait(self, names: Sequence[str], wanted: int, seconds: float) -> None:
         until, pause = time.monotonic() + seconds, _FIRST_PAUSE
         while True:
             with self._datastore.reading(self._tenant_id) as connection:
-                states = _states(connection, names)
+                states = states_of(connection, names)
             late = [state for state in states if (state.position or 0) < wanted]
             if not late:
                 return
             if time.monotonic() >= until or any(state.trouble == "stopped" for state in late):
-                raise _behind(late[0], wanted)
+                raise behind(late[0], wanted)
             time.sleep(min(pause, max(0.0, until - time.monotonic())))
             pause = min(pause * 1.5, _LONGEST_PAUSE)
 
@@ -258,28 +255,3 @@ def _hold(connection: Connection, schema: str, names: Sequence[str]) -> None:
     """
     tables = sql.SQL(", ").join(sql.Identifier(schema, name) for name in names)
     connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(tables))
-
-
-def _states(connection: Connection, names: Sequence[str]) -> list[_Found]:
-    cursor = connection.cursor(binary=True, row_factory=tuple_row)
-    return [_Found(*row) for row in cursor.execute(_QUERIES["positions of read models"], [list(names)], prepare=True)]
-
-
-def _standing(states: Sequence[_Found], wanted: int | None) -> Standing:
-    """Return where several read models stand: at the smallest of their positions."""
-    least = min(states, key=lambda state: -1 if state.position is None else state.position)
-    if least.position is None:
-        raise _behind(least, least.head if wanted is None else wanted)
-    return Standing(position=least.position, head=least.head, behind_seconds=max(0.0, least.behind_seconds or 0.0))
-
-
-def _behind(state: _Found, wanted: int) -> ReadModelBehind:
-    if state.position is None:
-        next_step = "run `runfold work`, or give the command again with --fold"
-    elif state.trouble == "stopped":
-        next_step = "it has stopped: `runfold projections` says why"
-    elif wanted > state.head:
-        next_step = f"the ledger itself ends at {state.head}: ask for a position that there is"
-    else:
-        next_step = "wait, and see with `runfold projections` that a worker runs"
-    return ReadModelBehind(state.name, state.position, wanted, next_step)

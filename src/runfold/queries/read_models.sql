@@ -1,11 +1,14 @@
 -- name: positions of read models
--- How far each of some read models is, whether it has stopped, where the ledger ends, and for how long it is behind.
+-- How far each of some read models is, whether it has stopped, where the ledger ends, for how long it is behind, and what
+-- its table was made for.
 SELECT asked.name, p.position, t.state, h.position,
-       extract(epoch FROM clock_timestamp() - runfold.recorded_at(p.position + 1))::float8
+       extract(epoch FROM clock_timestamp() - runfold.recorded_at(p.position + 1))::float8,
+       p.version, m.fingerprint, m.types
   FROM unnest(%b::text[]) AS asked (name)
  CROSS JOIN runfold.head AS h
   LEFT JOIN runfold.read_positions AS p USING (name)
   LEFT JOIN runfold.troubles AS t ON t.name = p.name AND t.generation = p.generation
+  LEFT JOIN runfold.read_models AS m ON m.name = p.name AND m.generation = p.generation
 
 -- name: superseded threads
 -- The threads of a tenant that others stood for by a position. OFFSET 0 has them found by the index of the events that say so.

@@ -92,7 +92,7 @@ def _handler(server: ServerState, route: QuestionRoute) -> Handler:
             try:
                 return await server.pools.questions.run(answered, ledger, dict(request.path_params), asking)
             except ReadModelBehind as behind:
-                if is_last or not asking.waits(route):
+                if is_last or behind.fact is not None or not asking.waits(route):  # a table of another version is not waited for
                     raise
                 asking = asking._replace(pinned=behind.wanted)
                 is_last = not await server.progress.reached(behind.name, behind.wanted, until)
