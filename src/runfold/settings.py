@@ -29,7 +29,7 @@ def in_seconds(given: Any) -> Any:
     try:
         return float(given)
     except ValueError:
-        return parse_duration(given.strip()).total_seconds()
+        return parse_duration(given).total_seconds()
 
 
 Seconds = Annotated[float, BeforeValidator(in_seconds)]

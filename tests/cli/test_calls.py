@@ -101,7 +101,7 @@ def test_an_error_in_json_has_type_message_and_facts(runfold: Command) -> None:
     assert answer.error == {
         "type": "ThreadNotFound",
         "message": "there is no thread 'thread_nobody'; `runfold threads` lists them all",
-        "facts": {"id": "thread_nobody"},
+        "facts": {"id": "thread_nobody", "known_later": None},
         "exit_code": 3,
     }
     assert "Traceback" in runfold("--json", "--verbose", "thread", "thread_nobody").error["trace"]

@@ -68,7 +68,13 @@ def test_a_step_tells_what_it_used_cost_and_took_with_its_model_calls_and_tools(
     measured = {"status": "succeeded", "duration_ns": 3_000_000_000, "started_at": "2026-03-01T09:00:03Z"}
     assert {**asked, **answered, **measured}.items() <= call.items()
     assert call["prompt_message_ids"] == ["msg_1"]
-    nothing_said = {"total_tokens": None, "cache_creation_input_tokens": None}
+    nothing_said = {
+        "total_tokens": None,
+        "cache_creation_input_tokens": None,
+        "cache_creation_1h_input_tokens": None,
+        "web_search_requests": None,
+        "reasoning_beside": False,
+    }
     assert call["tokens"] == {**counts, **nothing_said, "reasoning_output_tokens": None}
     assert step["tokens"] == {**counts, **nothing_said, "input_tokens": 101, "reasoning_output_tokens": 4}
     assert step["costs"] == call["costs"] == [{"amount": "0.0042", "currency": "EUR", "source": "provider"}]

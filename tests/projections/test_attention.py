@@ -210,7 +210,7 @@ def test_the_rows_of_real_runs_agree_with_the_ledger(real: Ledger) -> None:
     rows = rows_of(Attention(), real)
     for row in rows.values():
         require_agreement(real, row)
-    assert len(rows) == 27 + 200 + 20
+    assert len(rows) == 53 + 200 + 20
     approvals = [row.escalations for row in rows.values()]
     assert sum(approvals) == len(list(real.subscribe(types=["approval.requested"], follow=False)))
     assert any(row.needs_attention for row in rows.values())

@@ -267,14 +267,15 @@ def test_the_conversation_of_every_real_run_is_what_the_ledger_says(real: Ledger
 
 def test_a_real_rewind_leaves_two_conversations_from_one_past(real: Ledger) -> None:
     rows = rows_of(Messages(), real)
-    (branch,) = [
+    created = list(real.subscribe(types=["run.created"], follow=False))
+    kinds = {recorded.stream: (recorded.event.model_dump()["parent"] or {}).get("kind") for recorded in created}
+    (branch,) = [recorded for recorded in created if kinds[recorded.stream] == "branches"]
+    (instead_of,) = [
         recorded
-        for recorded in real.subscribe(types=["run.created"], follow=False)
-        if recorded.event.model_dump()["parent"] and recorded.event.model_dump()["parent"]["kind"] == "branches"
+        for recorded in created
+        if recorded.context.parent_run_id == branch.context.parent_run_id and kinds[recorded.stream] == "continues"
     ]
-    left_from = branch.context.parent_run_id
-    assert left_from is not None
-    before, after = (wordings(agreed(real, rows, run_id)) for run_id in (left_from, branch.stream))
+    before, after = (wordings(agreed(real, rows, each.stream)) for each in (instead_of, branch))
     shared = [each for each in before if each in after]
     assert shared == before[: len(shared)] == after[: len(shared)]
     assert 0 < len(shared) < min(len(before), len(after))

@@ -25,4 +25,5 @@ def site(admin_url: str, template: str, trajectories: Path) -> Site:
             history = History(random.Random(seed))  # noqa: S311
             for _ in range(10):
                 history.go_on(tenant, 100)
+            tenant.thread(history.threads[0]).supersede(history.threads[1:2], "it is told elsewhere")
     return made

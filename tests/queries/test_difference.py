@@ -319,11 +319,14 @@ def test_a_conversation_that_was_rewound_parts_where_the_person_went_back(ledger
     import_paths(ledger, "claude-code", [trajectories / REWOUND])
     ledger.fold("threads")
     (thread,) = ledger.now.threads().items
-    first, second = ledger.now.tree(thread.thread_id).nodes
+    nodes = ledger.now.tree(thread.thread_id).nodes.values()
+    (second,) = [node.run_id for node in nodes if node.parent and node.parent.kind == "branches"]
+    (parent,) = [node.parent.run_id for node in nodes if node.parent and node.run_id == second]
+    (first,) = [node.run_id for node in nodes if node.parent and node.parent.run_id == parent and node.run_id != second]
     found = ledger.now.diff(first, second)
     assert found.common
-    assert (found.common.path, found.common.messages) == ((first,), 6)
-    assert (found.a.after.steps["message"], found.b.after.steps["message"]) == (6, 9)
+    assert (found.common.path, found.common.messages) == ((parent,), 6)
+    assert (found.a.after.steps["message"], found.b.after.steps["message"]) == (2, 2)
     assert found.divergence
     assert (found.divergence.number, found.divergence.differs) == (1, ("text",))
     assert found.divergence.a

@@ -11,7 +11,7 @@ from runfold.api.table import QUESTIONS
 from runfold.cli.lists import NO_OPTIONS, list_options
 from runfold.errors import UsageError
 from runfold.http.routes.questions import query_of
-from runfold.queries.paging import Waiting
+from runfold.queries.paging import OverThreads, Waiting
 from runfold.queries.parameters import ListParameter, Parameter, at_least, checked, column, narrowed, parameters_of
 from runfold.queries.reading import Reading
 from runfold.queries.where import OneOrMore
@@ -21,7 +21,7 @@ def _described(question: str) -> type | None:
     """The description of a question's parameters."""
     hints = get_type_hints(inspect.unwrap(getattr(Reading, question)), include_extras=True)
     found = next((get_args(hint)[0] for hint in hints.values() if get_args(hint) and is_typeddict(get_args(hint)[0])), None)
-    return None if found is Waiting else found
+    return None if found in {Waiting, OverThreads} else found
 
 
 LISTS: Mapping[str, type] = {

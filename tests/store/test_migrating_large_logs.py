@@ -36,7 +36,13 @@ SELECT (SELECT array_agg(c.conname::text ORDER BY c.conname::text) FROM pg_const
 """
 NEW = (
     ["log_event_id", "log_tenant_stream_version"],
-    ["runfold.log_keys", "runfold.log_tenant_thread", "runfold.log_tenant_tree", "runfold.log_threads_created"],
+    [
+        "runfold.log_keys",
+        "runfold.log_tenant_thread",
+        "runfold.log_tenant_tree",
+        "runfold.log_threads_created",
+        "runfold.log_threads_superseded",
+    ],
     0,
 )
 

@@ -87,7 +87,7 @@ def _exact(text: str) -> Any:
         same = orjson.dumps(value) == text.encode()
     except (ValueError, TypeError):
         return None
-    may_be_deep = text.count('{"') + text.count("[{") + text.count("[[") >= MAX_DEPTH - 1  # all that has another one in it
+    may_be_deep = text.count("{") + text.count("[") > MAX_DEPTH
     return value if same and not (may_be_deep and _is_deep(value)) else None
 
 

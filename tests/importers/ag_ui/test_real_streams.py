@@ -5,7 +5,7 @@ from pathlib import Path
 
 from runfold import Ledger
 from runfold.importers.importing import import_paths
-from tests.importers.robustness.test_growth import state
+from tests.importers.robustness.state import state
 
 
 def test_one_file_after_another_is_as_if_imported_at_once(trajectories: Path, tenants: Callable[[str], Ledger]) -> None:

@@ -8,12 +8,12 @@ from typing import Any
 from tests.importers.codex import rollouts
 from tests.importers.conftest import SessionFile, text, tool_use
 from tests.importers.copilot import sessions
-from tests.importers.formats.test_ag_ui import FINISHED, STARTED, Chat, call, user
-from tests.importers.formats.test_ag_ui import text as streamed
+from tests.importers.formats.chats import FINISHED, STARTED, Chat, call, user
+from tests.importers.formats.chats import text as streamed
 from tests.importers.inspect.logs import SampleLog, json_log
 from tests.importers.inspect.logs import call as inspect_call
+from tests.importers.made_trials import results, simulation
 from tests.importers.otlp import traces
-from tests.importers.test_trials import results, simulation
 
 BY_LINE = ("claude-code", "codex", "copilot", "otlp")
 """Formats of which a record is a line, so that a file may grow."""

@@ -15,6 +15,7 @@ from runfold.importers.importing import import_paths
 from runfold.maintenance.checking import LogCheck
 from tests.importers.conftest import SOURCES
 from tests.importers.robustness.samples import BY_LINE, files_of
+from tests.importers.robustness.state import state
 
 ROUNDS, LONG = 3, 60
 STEPS = 4
@@ -22,36 +23,6 @@ STEPS = 4
 
 def _chance(*seed: object) -> random.Random:
     return random.Random(repr(seed))  # noqa: S311  # not a secret
-
-
-def state(ledger: Ledger) -> dict[str, dict[Any, Any]]:
-    """What a ledger says in the end: messages, calls, usage, and the tree of runs with how each ended."""
-    found: dict[str, dict[Any, Any]] = {"messages": {}, "calls": {}, "usage": {}, "runs": {}, "approvals": {}}
-    for recorded in ledger.subscribe(follow=False):
-        said, run = recorded.event.model_dump(mode="json", exclude_none=True), recorded.stream
-        match recorded.type:
-            case "message.added":
-                found["messages"][said["message_id"]] = [run, said["role"], said.get("author"), said["content"]]
-            case "message.revised":
-                found["messages"][said["message_id"]][3] = said["content"]
-            case "tool.called":
-                found["calls"][said["call_id"]] = [run, said["name"], said.get("arguments"), "open"]
-            case "tool.succeeded" | "tool.failed" | "tool.cancelled":
-                found["calls"][said["call_id"]][3] = [recorded.type, said.get("result"), said.get("code")]
-            case "usage.recorded":
-                found["usage"][said["usage_id"]] = [run, said.get("model"), said["tokens"]]
-            case "usage.corrected":
-                found["usage"][said["usage_id"]][2] = said["replacement"]
-            case "run.created":
-                parent = said.get("parent", {})
-                found["runs"][run] = [parent.get("run_id"), parent.get("kind"), "created"]
-            case "run.started" | "run.completed" | "run.failed" | "run.cancelled":
-                found["runs"][run][2] = [recorded.type, said.get("code"), said.get("stop_reason")]
-            case "approval.requested":
-                found["approvals"][run] = [said["action"], "open"]
-            case "approval.granted" | "approval.denied" | "approval.withdrawn":
-                found["approvals"][run][1] = recorded.type
-    return found
 
 
 def _write(parts: dict[Path, bytes], folder: Path) -> None:

@@ -1,0 +1,35 @@
+"""What a ledger says in the end, whatever the order in which it was told."""
+
+from typing import Any
+
+from runfold import Ledger
+
+
+def state(ledger: Ledger) -> dict[str, dict[Any, Any]]:
+    """What a ledger says in the end: messages, calls, usage, and the tree of runs with how each ended."""
+    found: dict[str, dict[Any, Any]] = {"messages": {}, "calls": {}, "usage": {}, "runs": {}, "approvals": {}}
+    for recorded in ledger.subscribe(follow=False):
+        said, run = recorded.event.model_dump(mode="json", exclude_none=True), recorded.stream
+        match recorded.type:
+            case "message.added":
+                found["messages"][said["message_id"]] = [run, said["role"], said.get("author"), said["content"]]
+            case "message.revised":
+                found["messages"][said["message_id"]][3] = said["content"]
+            case "tool.called":
+                found["calls"][said["call_id"]] = [run, said["name"], said.get("arguments"), "open"]
+            case "tool.succeeded" | "tool.failed" | "tool.cancelled":
+                found["calls"][said["call_id"]][3] = [recorded.type, said.get("result"), said.get("code")]
+            case "usage.recorded":
+                found["usage"][said["usage_id"]] = [run, said.get("model"), said["tokens"]]
+            case "usage.corrected":
+                found["usage"][said["usage_id"]][2] = said["replacement"]
+            case "run.created":
+                parent = said.get("parent", {})
+                found["runs"][run] = [parent.get("run_id"), parent.get("kind"), "created"]
+            case "run.started" | "run.completed" | "run.failed" | "run.cancelled":
+                found["runs"][run][2] = [recorded.type, said.get("code"), said.get("stop_reason")]
+            case "approval.requested":
+                found["approvals"][run] = [said["action"], "open"]
+            case "approval.granted" | "approval.denied" | "approval.withdrawn":
+                found["approvals"][run][1] = recorded.type
+    return found
