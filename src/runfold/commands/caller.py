@@ -97,16 +97,19 @@ class Caller(NamedTuple):
 
 def metadata_of(envelope: Envelope, caller: Caller) -> str:
     """Return the metadata that a command's events are stored with, as JSON. Raises pydantic.ValidationError."""
-    said: dict[str, Any] = {key: value for key, value in envelope.items() if key not in {"expected_version", "times_judged_by"}}
-    said["actor"] = Actor.parse(envelope["actor"]) if "actor" in envelope else caller.actor
-    said["request_digest"] = caller.request
+    said = tuple(envelope.items())
     try:
-        return _written(tuple(said.items()))
+        return _written_once(said, caller.actor, caller.request)
     except TypeError:  # something that is given has no hash, and so is none of what a field takes
-        return Metadata(**said).model_dump_json(exclude_none=True)
+        return _written(said, caller.actor, caller.request)
 
 
-@lru_cache(maxsize=1024)
-def _written(said: tuple[tuple[str, Any], ...]) -> str:
-    """One after the other, commands are mostly of the same actor and the same moment."""
-    return Metadata(**dict(said)).model_dump_json(exclude_none=True)
+def _written(said: tuple[tuple[str, Any], ...], actor: Actor, request: str | None) -> str:
+    facts: dict[str, Any] = {key: value for key, value in said if key not in {"expected_version", "times_judged_by"}}
+    facts["actor"] = Actor.parse(facts.get("actor", actor))
+    facts["request_digest"] = request
+    return Metadata(**facts).model_dump_json(exclude_none=True)
+
+
+_written_once = lru_cache(maxsize=1024)(_written)
+"""One after the other, commands are mostly of the same actor and the same moment."""

@@ -116,6 +116,11 @@ def _json_fault(value: Any, depth: int = 0) -> _Fault | None:
     return _Fault(fault, []) if fault else None
 
 
+def _is_plain(value: Any) -> bool:
+    """Return whether it is text without fault at first sight, as most is: a shortcut for what is asked of every member."""
+    return type(value) is str and value.isascii() and "\0" not in value
+
+
 def whole_number(text: str) -> int | None:
     """Plain digits as a number that can be kept; None for any other text."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS else None
@@ -134,9 +139,9 @@ def _member_fault(value: dict[Any, Any] | list[Any], depth: int) -> _Fault | Non
         if is_object:
             if not isinstance(key, str):
                 return _Fault(f"has the key {shortened(repr(key))}, a {type(key).__name__}; keys must be strings", [])
-            if fault := _text_fault(key):
+            if not _is_plain(key) and (fault := _text_fault(key)):
                 return _Fault(f"has a key that {fault}", [])
-        if found := _json_fault(member, depth):
+        if not _is_plain(member) and (found := _json_fault(member, depth)):
             found.steps.append(shortened(str(key)))
             return found
     return None

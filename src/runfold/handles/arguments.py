@@ -1,5 +1,6 @@
 """What callers give to methods of handles, made into what the domain takes: content, a tool's arguments, ids."""
 
+from functools import cache
 from typing import Annotated, Any
 
 from pydantic import FailFast, TypeAdapter, ValidationError
@@ -46,6 +47,11 @@ def arguments_of(arguments: Any) -> tuple[str, Any]:
 def checked_id(kind: Any, name: str, id: str) -> str:
     """Return an id that a caller gave, if it may be one. Raises InvalidEvent."""
     try:
-        return str(TypeAdapter(kind).validate_python(id, strict=True))
+        return str(_adapter(kind).validate_python(id, strict=True))
     except ValidationError as error:
         raise InvalidEvent(name, refusal(error).reason) from None
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)  # made once for each kind: that takes a thousand times as long as to ask it

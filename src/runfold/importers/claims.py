@@ -23,8 +23,8 @@ class Claims:
     def placed(self, source: SourceThread) -> SourceThread:
         """Return a source in the thread that it goes into: its own, or one that holds the same conversation already."""
         thread_id = self._found(source.joins)
-        if thread_id is None and source.known_as and not self._exists(source.thread_id):
-            thread_id = self._found(source.known_as)
+        if thread_id is None and (known := self._found(source.known_as)) is not None and not self._exists(source.thread_id):
+            thread_id = known
         found = replace(
             source,
             thread_id=thread_id or source.thread_id,

@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
+from runfold.importers.claude.asks import Ask
 from runfold.importers.claude.endings import ApiError, api_error, is_answer
 from runfold.importers.claude.session import Block, Line, text_of
 from runfold.importers.claude.speakers import Speaker, speaker_of
+from runfold.importers.claude.usage import Used
 
 AGENT = "agent:claude-code"
 MAIN = ""
@@ -31,6 +33,8 @@ class Call:
     block: Block
     line: Line
     result: tuple[Block, Line] | None = None
+    asks: list[Ask] | None = None
+    """What it asked its person, once that was looked for: when it is whole."""
 
 
 @dataclass(eq=False, slots=True, repr=False)
@@ -65,6 +69,8 @@ class Node:
     """Its place in its turn."""
     phase: Phase = "active"
     is_placed: bool = False
+    used: tuple[Used, ...] | None = None
+    """What the answer used, once that was looked for: when it is whole."""
     kept_from: "Node | None" = None
     """Of a compaction's boundary: the first message that was kept as it was."""
 

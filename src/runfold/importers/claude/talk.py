@@ -29,14 +29,19 @@ Spawn = Callable[[Call, str, int], None]
 
 def used_in(node: Node) -> tuple[Used, ...]:
     """Return what an answer used, by its last line's word: one usage for each run of a model. Raises InvalidEvent."""
-    usage = node.reported.usage if node.reported is not None and node.is_model else None
-    return () if usage is None or node.reported is None else usages_of(usage, text_of(node.reported.message, "model"))
+    if node.used is None:
+        line = node.reported if node.is_model else None
+        usage = line.usage if line is not None else None
+        node.used = () if line is None or usage is None else usages_of(usage, text_of(line.message, "model"))
+    return node.used
 
 
 def asked_by(call: Call) -> list[Ask]:
     """Return what a call asked its person, and what they said."""
-    result = None if call.result is None else (call.result[0].raw, call.result[1].record)
-    return asks_of(call.block.raw, result)
+    if call.asks is None:
+        result = None if call.result is None else (call.result[0].raw, call.result[1].record)
+        call.asks = asks_of(call.block.raw, result)
+    return call.asks
 
 
 class Talk:
