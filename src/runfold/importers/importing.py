@@ -20,8 +20,10 @@ Progress = Callable[[int, int, str], None]
 """Called with bytes of the sources done, bytes in all, and the name of the thread that went in."""
 
 NOTHING = "files in which there is no thread of this format"
-AT_ONCE = 2
-"""Threads that go in at a time: while one waits for the disk, the other is decided."""
+AT_ONCE = 3
+"""Threads that go in at a time, at most: while some wait for the disk, another is decided."""
+LIGHT = 2_000_000
+"""Bytes of sources that more than two threads may have which go in at a time: all of them are in memory."""
 OBJECTS = 50_000
 """Objects that come to be before the next search for cycles."""
 
@@ -46,19 +48,27 @@ def import_as(
     sums.total = sum(file.size for file in files)
     claims = Claims(ledger, name, importer.version)
     with _seldom_collected(), ThreadPoolExecutor(AT_ONCE, "runfold-import") as workers:
-        going_in: deque[Future[Outcome]] = deque()
+        going_in: deque[tuple[SourceThread, Future[Outcome]]] = deque()
         for source in threads_of(importer, files, sums.tally.reports):  # the next one is read while others go in
-            if len(going_in) == AT_ONCE:
-                sums.add(going_in.popleft().result())
             placed = claims.placed(source)
+            while must_wait(placed, [other for other, _ in going_in]):
+                sums.add(going_in.popleft()[1].result())
             is_joined = placed.thread_id != source.thread_id
-            going_in.append(workers.submit(SourceImport(ledger, name, importer.version, placed, is_joined=is_joined).store))
+            storing = SourceImport(ledger, name, importer.version, placed, is_joined=is_joined).store
+            going_in.append((placed, workers.submit(storing)))
         while going_in:
-            sums.add(going_in.popleft().result())
+            sums.add(going_in.popleft()[1].result())
     if progress is not None:
         progress(sums.total, sums.total, "")
     sums.tally.seconds = time.monotonic() - started
     return sums.tally
+
+
+def must_wait(source: SourceThread, going_in: Sequence[SourceThread]) -> bool:
+    """Return whether another must be in first: they are too many, too large together, or it goes into the same thread."""
+    if len(going_in) == AT_ONCE or any(other.thread_id == source.thread_id for other in going_in):
+        return True
+    return len(going_in) > 1 and source.size + sum(other.size for other in going_in) > LIGHT
 
 
 def threads_of(importer: Format, files: Sequence[SourceFile], reports: Reports) -> Iterator[SourceThread]:
