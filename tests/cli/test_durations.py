@@ -23,7 +23,7 @@ from .conftest import Command
 
 Place = Callable[[str], str | None]
 """Takes a text; what it says where the text is not taken."""
-PARAMETERS = {"lease", "expires_in", "older_than"}
+PARAMETERS = {"lease", "expires_in", "older_than", "silent_for"}
 REFUSED = re.compile(r"not a duration|longer than 366000 days|takes a duration|takes a time such as")
 
 texts = st.one_of(
@@ -59,6 +59,7 @@ def _of_sdk(name: str, ledger: Ledger | RemoteLedger, worked_on: str, waiting: s
         "request_approval": lambda text: ledger.run(waiting).request_approval("refund", expires_in=text),
         "prepare": lambda text: ledger.prepare(position, expires_in=text),
         "approvals": lambda text: ledger.now.approvals(older_than=text),
+        "attention": lambda text: ledger.now.attention(silent_for=text),
     }
     if isinstance(ledger, Ledger):  # a remote one makes no keys
         asked["create_key"] = lambda text: ledger.create_key(expires_in=text, **key)
@@ -86,6 +87,7 @@ def _of_http(http: httpx2.Client, worked_on: str, waiting: str) -> dict[str, Pla
         "HTTP, keys": post("/keys", "expires_in", owner="human:ada", scopes=["runs:read"], label="a key"),
         "HTTP, moments": post("/moments", "expires_in"),
         "HTTP, approvals": lambda text: _refusal(http.get("/approvals", params={"older_than": text})),
+        "HTTP, attention": lambda text: _refusal(http.get("/attention", params={"silent_for": text})),
     }
 
 
@@ -99,6 +101,7 @@ def _of_command_line(runfold: Command) -> dict[str, Place]:
     asked = {
         "runs": ("runs", "--duration={}"),
         "approvals": ("approvals", "--older-than={}"),
+        "attention": ("attention", "--silent-for={}"),
         "keys create": (*key, "--expires-in={}"),
         "moments prepare": ("moments", "prepare", "3", "--expires-in={}"),
     }
@@ -154,5 +157,5 @@ def test_ninety_seconds_are_good_everywhere(places: dict[str, Place]) -> None:
 
 def test_every_parameter_that_takes_one_is_tried_here() -> None:
     source = "".join(path.read_text(encoding="utf-8") for path in Path(runfold.__file__).parent.rglob("*.py"))
-    assert set(re.findall(r"(\w+): (?:Annotated\[)?str \| timedelta", source)) - {"given"} == PARAMETERS
+    assert set(re.findall(r"(\w+): (?:Annotated\[\s*)?str \| timedelta", source)) - {"given"} == PARAMETERS
     assert set(re.findall(r"\n    (\w+): Seconds\b", source)) == {"connect_timeout", "max_lag", "head_timeout", "body_timeout"}

@@ -67,6 +67,7 @@ VALUES = {
     "workflow_id": "flow-1",
     "error_code": "error",
     "older_than": "90s",
+    "silent_for": "90s",
     "steps": 3,
     "duration_ns": 10**9,
     "duration_percentile": 95,

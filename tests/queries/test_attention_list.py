@@ -6,9 +6,11 @@ import pytest
 
 from runfold import Ledger, Run, Thread
 from runfold.errors import UsageError
+from runfold.projections.attention_row import AttentionRow
+from runfold.queries.page import Page
 from tests.queries.decided import choose
 
-NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+NOON = datetime(2025, 3, 1, 12, tzinfo=UTC)
 
 
 def started(thread: Thread, name: str) -> Run:
@@ -37,12 +39,81 @@ def test_runs_that_need_a_person_are_listed_with_all_their_reasons(folded, threa
     assert {row.run_id: row.reasons for row in page.items} == {
         "run_slow": ("latency",),
         "run_dear": ("tokens",),
-        "run_stuck": ("stuck",),
+        "run_stuck": ("stuck", "silent"),
         "run_busy": ("failed", "node_failure", "retries", "latency", "steps"),
         "run_asking": ("waiting_for_approval",),
     }
     row = next(row for row in page.items if row.run_id == "run_busy")
     assert (row.status, row.error_code, row.retries, row.failed_steps, row.steps) == ("failed", "tired", 4, 1, 21)
+
+
+def silent(page: Page[AttentionRow]) -> list[str]:
+    """Which runs of a page are silent."""
+    return [row.run_id for row in page.items if "silent" in row.reasons]
+
+
+def test_a_run_that_was_to_go_on_turns_up_when_it_has_not_been_heard_of_for_long(folded, thread: Thread) -> None:
+    talking = started(thread, "talking")
+    talking.add_message("assistant", "I work.", occurred_at=NOON + timedelta(minutes=30))
+    thread.create_run(run_id="run_created", parent=None, occurred_at=NOON + timedelta(minutes=1))
+    started(thread, "stuck").mark_stuck("idle", occurred_at=NOON + timedelta(minutes=40))
+    started(thread, "asking").request_approval("refund", occurred_at=NOON)
+    started(thread, "waiting").wait("external", occurred_at=NOON)
+    started(thread, "done").complete(occurred_at=NOON)
+    started(thread, "failed").fail("no", occurred_at=NOON + timedelta(minutes=20))
+    started(thread, "cancelled").cancel(occurred_at=NOON)
+    thread.start_run(parent=None, run_id="run_of_now")
+    page = folded().attention()
+    assert [(row.run_id, row.reasons) for row in page.items] == [
+        ("run_stuck", ("stuck", "silent")),
+        ("run_talking", ("silent",)),
+        ("run_failed", ("failed", "latency")),
+        ("run_created", ("silent",)),
+        ("run_asking", ("waiting_for_approval",)),
+    ]
+    talked = page.items[1]
+    assert (talked.status, talked.needs_attention, talked.flagged_at) == ("running", True, None)
+    assert talked.last_heard_at == talked.attention_since == NOON + timedelta(minutes=30)
+    assert page.items[0].last_heard_at == NOON, "that somebody calls it stuck is nothing that it says"
+    reading = folded()
+    assert silent(reading.attention(reason="silent")) == ["run_stuck", "run_talking", "run_created"]
+    assert len(reading.attention(reason=["silent", "failed"]).items) == 4
+    assert silent(reading.attention(reason="failed")) == []
+    assert silent(reading.attention(silent_for="300000d")) == []
+    assert silent(reading.attention(silent_for=timedelta.max)) == []
+    assert silent(reading.attention(silent_for="0s", status="running")) == ["run_of_now", "run_talking"]
+    assert silent(reading.attention(run_id="run_talking", thread_id=thread.id)) == ["run_talking"]
+    thread.supersede(("thread_new",), "read otherwise")
+    assert folded().attention().items == ()
+    assert silent(folded().attention(thread_id=thread.id, order="asc")) == ["run_created", "run_talking", "run_stuck"]
+
+
+def test_pages_hold_flagged_and_silent_runs_in_one_order(folded, thread: Thread) -> None:
+    for number in range(12):
+        run = thread.start_run(parent=None, run_id=f"run_{number:02}", occurred_at=NOON + timedelta(minutes=number % 5))
+        if number % 3 == 0:
+            run.fail("no", occurred_at=NOON + timedelta(minutes=number % 5))
+    for order, sign in (("asc", 1), ("desc", -1)):
+        found, cursor = [], None
+        while len(found) < 12:
+            page = folded().attention(order=order, limit=5, cursor=cursor)
+            found += [(row.attention_since, row.run_id) for row in page.items]
+            cursor = page.next_cursor
+        assert cursor is None
+        assert found == sorted(set(found))[::sign]
+
+
+def test_silence_is_held_against_the_moment_that_is_asked_about(ledger: Ledger, thread: Thread) -> None:
+    run = thread.start_run(run_id="run_long")
+    position, now = ledger.position(), datetime.now(UTC)
+    asked = {"thread_id": thread.id}
+    assert silent(ledger.at(position).attention(**asked)) == []
+    assert silent(ledger.at(now + timedelta(minutes=59)).attention(**asked)) == []
+    assert silent(ledger.at(now + timedelta(hours=1)).attention(**asked)) == [run.id]
+    told = started(ledger.create_thread(agent_id="a", occurred_at=NOON), "told")
+    told.add_message("assistant", "I work.", occurred_at=NOON + timedelta(minutes=90))
+    for minutes, found in ((59, []), (61, [told.id]), (100, []), (150, [told.id])):
+        assert silent(ledger.happened_at(NOON + timedelta(minutes=minutes)).attention(run_id=told.id)) == found
 
 
 def test_a_run_that_goes_on_needs_nobody_any_more(folded, thread: Thread) -> None:

@@ -117,8 +117,9 @@ def _questions(named: dict[str, list[str]]) -> Iterator[Callable[[Reading], Any]
                 if route.narrowed is None:
                     yield lambda reading, route=route, ids=ids: route.method(reading, **ids)
     for name in OF_THREADS:
+        more = {"silent_for": "366000d"} if name == "attention" else {}  # silence is held against the moment asked about
         for thread in named["thread_id"]:
-            yield lambda reading, name=name, thread=thread: getattr(reading, name)(thread_id=thread)
+            yield lambda reading, name=name, thread=thread, more=more: getattr(reading, name)(thread_id=thread, **more)
     for run in named["run_id"][:12]:
         yield lambda reading, run=run: reading.usage(run=run)
 

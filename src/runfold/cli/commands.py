@@ -160,7 +160,11 @@ COMMANDS = [
         "attention",
         _INSPECT,
         attention,
-        ("runfold attention --fold", "runfold attention --reason stuck --reason failed --json"),
+        (
+            "runfold attention --fold",
+            "runfold attention --reason stuck --reason failed --json",
+            "runfold attention --reason silent --silent-for 1d",
+        ),
         question="attention",
     ),
     Command(

@@ -80,7 +80,7 @@ def attention(call: Call, *, at: At = None, happened_at: HappenedAt = None, fold
     """List the runs that need a person's attention, with the reasons, the last flagged first.
 
     The reasons: failed, stuck, or waiting for a person; a failed step; more than 3 retries, 2 approval requests, 60
-    seconds of work, 100,000 tokens or 20 steps.
+    seconds of work, 100,000 tokens or 20 steps; silent: neither waiting nor ended, and not heard of for --silent-for.
     """
     with asking(call, "attention", fold=fold, at=at, happened_at=happened_at) as reading:
         page = reading.attention(**asked)

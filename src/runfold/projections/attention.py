@@ -12,7 +12,8 @@ Our events have no word for some of what hive counts:
 - **tokens** are those of its model calls (the total, else input and output together), or those of its decisions'
   outcomes, whichever are more: an agent that reports both reports the same ones twice.
 
-What holds at the moment (stuck, waiting, failed) comes and goes with the run's status; what was counted stays.
+What holds at the moment (stuck, waiting, failed) comes and goes with the run's status; what was counted stays. Silence is no
+fact that an event tells: a row says when its run was last heard of, and the list holds that against the moment it is asked about.
 """
 
 from collections.abc import Callable, Iterable
@@ -20,18 +21,21 @@ from datetime import timedelta
 from typing import Any, get_args
 
 from runfold.domain.approval_events import ApprovalRequested
-from runfold.domain.decision import AnyDecisionEvent, DecisionMade, OutcomeCorrected, OutcomeRecorded
+from runfold.domain.compaction import ContextCompacted
+from runfold.domain.decision import AnyDecisionEvent, DecisionEvaluated, DecisionMade, OutcomeCorrected, OutcomeRecorded
 from runfold.domain.event import Event, Recorded
-from runfold.domain.message import AnyMessageEvent
-from runfold.domain.problem import AnyProblemEvent
+from runfold.domain.message import AnyMessageEvent, MessageRedacted
+from runfold.domain.problem import AnyProblemEvent, ProblemResolved
 from runfold.domain.run import NO_PROGRESS
 from runfold.domain.run_events import (
     ENDING_OF_STOP_REASON,
     AnyRunEvent,
+    RunCancellationRequested,
     RunCancelled,
     RunCompleted,
     RunCreated,
     RunFailed,
+    RunReleased,
     RunResumed,
     RunStarted,
     RunStuck,
@@ -40,21 +44,35 @@ from runfold.domain.run_events import (
 )
 from runfold.domain.step import AnyStepEvent, StepFinished, StepStarted
 from runfold.domain.tool_call import AnyToolCallEvent
-from runfold.domain.usage import AnyUsageEvent, Tokens, UsageCorrected, UsageRecorded
-from runfold.projections.attention_row import REASONS, AttentionRow
+from runfold.domain.usage import AnyUsageEvent, CostReported, Tokens, UsageCorrected, UsageRecorded
+from runfold.projections.attention_row import MAY_BE_SILENT, REASONS, AttentionRow
 from runfold.projections.projection import Key, Projection
 from runfold.projections.reported import replaced
 
 Changes = dict[str, Any]
 
 _NO_PROGRESS = frozenset(NO_PROGRESS)
+_SAID_BY_OTHERS = frozenset(
+    {
+        RunCancellationRequested,
+        RunStuck,
+        RunReleased,
+        DecisionEvaluated,
+        OutcomeCorrected,
+        UsageCorrected,
+        CostReported,
+        ProblemResolved,
+        MessageRedacted,
+    }
+)
+"""Events about a run that do not show that it goes on: what others find, ask for or put right."""
 _NO_TOKENS = Tokens()
 
 
 class Attention(Projection[AttentionRow]):
     """One row per run: whether a person should look at it, and why."""
 
-    name, version, row, key, partition = "attention", 2, AttentionRow, ("run_id",), "thread"
+    name, version, row, key, partition = "attention", 3, AttentionRow, ("run_id",), "thread"
     events = (
         *get_args(AnyMessageEvent),
         *get_args(AnyToolCallEvent),
@@ -63,13 +81,14 @@ class Attention(Projection[AttentionRow]):
         *get_args(AnyDecisionEvent),
         *get_args(AnyProblemEvent),
         *get_args(AnyRunEvent),
+        ContextCompacted,
         ApprovalRequested,
     )
     indexes = (
-        ("needs_attention", "flagged_at"),
-        ("status", "needs_attention", "flagged_at"),
-        ("thread_id", "needs_attention", "flagged_at"),
-        ("agent_id", "needs_attention", "flagged_at"),
+        ("needs_attention", "attention_since"),
+        ("status", "needs_attention", "attention_since"),
+        ("thread_id", "needs_attention", "attention_since"),
+        ("agent_id", "needs_attention", "attention_since"),
     )
 
     def keys(self, recorded: Recorded) -> Iterable[Key]:
@@ -78,15 +97,15 @@ class Attention(Projection[AttentionRow]):
         return ((event.run_id if type(event) is ApprovalRequested else recorded.stream,),)
 
     def evolve(self, row: AttentionRow, recorded: Recorded) -> AttentionRow:
-        """Most events change nothing, except that any progress ends being stuck."""
+        """Most events only say that the run was heard of; any progress ends being stuck."""
         kind = type(recorded.event)
         change = _CHANGE.get(kind)
-        if change is None and row.stuck_rule is None:
-            return row
         changes = change(row, recorded, recorded.event) if change is not None else {}
+        if kind not in _SAID_BY_OTHERS:
+            changes["last_heard_at"] = recorded.happened_at
         if row.stuck_rule is not None and kind not in _NO_PROGRESS and kind is not ApprovalRequested:
             changes = {"status": "running", "stuck_rule": None, **changes}
-        return _flagged(row, row.but(changes), recorded) if changes else row
+        return _listed(_flagged(row, row.but(changes), recorded)) if changes else row
 
 
 def _flagged(before: AttentionRow, row: AttentionRow, recorded: Recorded) -> AttentionRow:
@@ -98,6 +117,11 @@ def _flagged(before: AttentionRow, row: AttentionRow, recorded: Recorded) -> Att
     if before.reasons:
         return row.but(reasons=reasons)
     return row.but(reasons=reasons, needs_attention=True, flagged_at=recorded.happened_at, flagged_position=recorded.position)
+
+
+def _listed(row: AttentionRow) -> AttentionRow:
+    since = row.last_heard_at if row.flagged_at is None and row.status in MAY_BE_SILENT else row.flagged_at
+    return row if since == row.attention_since else row.but(attention_since=since)
 
 
 def _created(_: AttentionRow, recorded: Recorded, event: RunCreated) -> Changes:
@@ -222,4 +246,4 @@ _CHANGE: dict[type[Event], Callable[[AttentionRow, Recorded, Any], Changes]] = {
     UsageRecorded: _used,
     UsageCorrected: _usage_corrected,
 }
-"""What each class of event changes. The others only show that the run goes on."""
+"""What each class of event changes, beside when the run was last heard of."""

@@ -31,11 +31,17 @@ class AttentionRow(Row):
     needs_attention: bool = False
     """Whether there is any reason."""
     reasons: tuple[str, ...] = ()
-    """failed, stuck, waiting_for_approval, waiting_for_input, node_failure, retries, escalations, latency, tokens, steps."""
+    """failed, stuck, waiting_for_approval, waiting_for_input, node_failure, retries, escalations, latency, tokens, steps.
+    A list says silent, too: that comes with time and stands in no row."""
     flagged_at: datetime | None = None
     """Since when there has been a reason without a break, by the producer's clock where it gave one."""
     flagged_position: int | None = None
     """The event since which there has been one."""
+    last_heard_at: datetime | None = None
+    """When its last event happened, by the producer's clock where it gave one. What others say about the run does not
+    count: that it is stuck, that it shall be cancelled, corrections."""
+    attention_since: datetime | None = None
+    """What the list goes by: flagged_at; where there is no reason and the run is created, running or stuck, last_heard_at."""
     status: Status = "created"
     """created, running, waiting, stuck, completed, failed or cancelled."""
     stuck_rule: StuckRule | None = None
@@ -74,6 +80,11 @@ class AttentionRow(Row):
     """When it last began or went on; null while it does not work."""
 
 
+SILENT = "silent"
+"""The reason of a run that was to go on and has not been heard of for long. It depends on when one asks."""
+MAY_BE_SILENT: tuple[Status, ...] = ("created", "running", "stuck")
+"""Whoever waits has nothing to say, and whoever has ended will say nothing more."""
+
 REASONS: dict[str, Callable[[AttentionRow], bool]] = {
     "failed": lambda row: row.status == "failed",
     "stuck": lambda row: row.stuck_rule is not None,
@@ -86,4 +97,4 @@ REASONS: dict[str, Callable[[AttentionRow], bool]] = {
     "tokens": lambda row: max(row.tokens or 0, row.decision_tokens or 0) > MOST_TOKENS,
     "steps": lambda row: row.steps > MOST_STEPS,
 }
-"""What makes a run need a person, by the words of `reasons`."""
+"""What makes a run need a person whenever one asks, by the words of `reasons`."""

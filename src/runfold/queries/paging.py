@@ -107,16 +107,19 @@ class Listing(Generic[R]):
     orders: Mapping[str, tuple[Sort, ...]]
     """The words of `order_by`; of a list that has one order only, that one."""
 
-    def page(self, snapshot: Snapshot, where: Where, asked: Mapping[str, Any]) -> Page[R]:
-        """The rows for which all conditions hold, as checked parameters ask for them. Raises UsageError."""
+    def page(self, snapshot: Snapshot, where: Where, asked: Mapping[str, Any], *others: Where) -> Page[R]:
+        """The rows for which all conditions hold, as checked parameters ask for them. Raises UsageError.
+
+        With `others`, the rows of each of these as well. A row may be of one of them only.
+        """
         by, way, limit = (self._said(asked, name) for name in ("order_by", "order", "limit"))
         sorts = (*self.orders[by], *_by_key(self.projection))
         head = [self.projection.name, by, way]
         after = None if (cursor := asked.get("cursor")) is None else _decoded(cursor, head, sorts)
         found: list[R] = []
-        for part in _parts(where, sorts, way, after):
+        for parts in zip(*(_parts(each, sorts, way, after) for each in (where, *others)), strict=True):
             if len(found) <= limit:
-                found += self._rows(snapshot, part, way, limit + 1 - len(found))
+                found += self._rows(snapshot, parts, way, limit + 1 - len(found))
         following = None
         if len(found) > limit:
             following = cursor_of([*head, *(sort.value(found[limit - 1]) for sort in sorts)])
@@ -129,9 +132,11 @@ class Listing(Generic[R]):
         known = parameters_of(self.parameters)
         return known[name].default if name in known else {"order_by": next(iter(self.orders)), "order": "asc"}[name]
 
-    def _rows(self, snapshot: Snapshot, part: "_Part", way: str, most: int) -> list[R]:
-        sorts = [Sorted(sort.column, sort.kind, sort.nullable) for sort in part.sorts]
-        asked = list(walks(self.projection, part.where, sorts, way, part.after))
+    def _rows(self, snapshot: Snapshot, parts: Sequence["_Part"], way: str, most: int) -> list[R]:
+        """Return the first rows of parts that are alike in all but their conditions."""
+        first = parts[0]
+        sorts = [Sorted(sort.column, sort.kind, sort.nullable) for sort in first.sorts]
+        asked = [walk for part in parts for walk in walks(self.projection, part.where, sorts, way, part.after)]
         found = [
             row
             for walk in asked
@@ -140,7 +145,7 @@ class Listing(Generic[R]):
             )
         ]
         if len(asked) > 1:
-            found.sort(key=lambda row: [getattr(row, sort.column) for sort in part.sorts], reverse=way == "desc")
+            found.sort(key=lambda row: [getattr(row, sort.column) for sort in first.sorts], reverse=way == "desc")
         return found[:most]
 
 

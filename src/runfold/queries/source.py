@@ -6,7 +6,7 @@ to the source of that reading. The database makes the call; a client of a server
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
@@ -89,25 +89,33 @@ class LocalSource:
     """A tenant's part of a ledger in the database, as it stood at a position."""
 
     def __init__(
-        self, reader: Reader, tenant_id: str, up_to: int = LATEST, whole: Whole = not_of_a_handle, most_events: int = MOST_EVENTS
+        self,
+        reader: Reader,
+        tenant_id: str,
+        up_to: int = LATEST,
+        whole: Whole = not_of_a_handle,
+        most_events: int = MOST_EVENTS,
+        moment: datetime | None = None,
     ) -> None:
         self.reader = reader.of(tenant_id)
         self.up_to = up_to
         self.read_models = ReadModels(reader.datastore, tenant_id)
-        self._tenant_id, self._whole, self._most_events = tenant_id, whole, most_events
+        self._tenant_id, self._whole, self._most_events, self._moment = tenant_id, whole, most_events, moment
         self._past = Past(self.reader, self.read_models, up_to, whole, most_events)
 
     def at(self, moment: int | datetime | None, most_events: int = MOST_EVENTS, whole: Whole | None = None) -> "LocalSource":
         """Return the same source at a position, or at a time of the store. Raises UsageError for a position beyond the head."""
         if moment is None:
             return self
+        asked = None
         if isinstance(moment, int):
             head = self.reader.head().position
             if not 0 <= moment <= head:
                 raise UsageError(f"position {moment} is not in the ledger, which holds 1 to {head}")
         else:
-            moment = self.reader.position_at(with_zone(moment))
-        return LocalSource(self.reader, self._tenant_id, moment, whole or self._whole, most_events)
+            asked = with_zone(moment)
+            moment = self.reader.position_at(asked)
+        return LocalSource(self.reader, self._tenant_id, moment, whole or self._whole, most_events, asked)
 
     def happened_at(self, moment: datetime) -> "LocalSource":
         """Return the same source as of now, or as of its position, without what happened later by the producers' clocks.
@@ -116,7 +124,7 @@ class LocalSource:
         """
         pinned = self.pinned()
         reader = pinned.reader.happened_by(with_zone(moment), pinned.up_to)
-        return LocalSource(reader, self._tenant_id, pinned.up_to, _of_threads_only, self._most_events)
+        return LocalSource(reader, self._tenant_id, pinned.up_to, _of_threads_only, self._most_events, moment)
 
     def answer(self, call: MethodCall[T]) -> T:
         """Answer a question from the database."""
@@ -129,7 +137,14 @@ class LocalSource:
         head = min(self.up_to, self.reader.head().position)
         if min_position is not None and min_position > head:
             raise UsageError(f"min_position {min_position} is beyond the ledger, which ends at {head}")
-        return LocalSource(self.reader, self._tenant_id, head, self._whole, self._most_events)
+        return LocalSource(self.reader, self._tenant_id, head, self._whole, self._most_events, self._moment)
+
+    def moment(self) -> datetime:
+        """The moment that is asked about: now, the time that was given, or when the last event up to a position was recorded."""
+        if self._moment is not None:
+            return self._moment
+        recorded_at = self.reader.recorded_at(self.up_to) if self.up_to != LATEST else None
+        return recorded_at or datetime.now(UTC)
 
     @contextlib.contextmanager
     def snapshot(

@@ -188,6 +188,11 @@ class Reader:
         ((position,),) = self.rows("SELECT runfold.position_at(%b)", [moment])
         return int(position)
 
+    def recorded_at(self, position: int) -> datetime | None:
+        """When the event at a position was recorded, whosever it is; None where there is none."""
+        found: datetime | None = self.rows("SELECT runfold.recorded_at(%b)", [position])[0][0]
+        return found
+
     def unsafe_settings(self) -> dict[str, str]:
         """Settings under which a crash loses acknowledged events, with their values."""
         names = ["fsync", "full_page_writes", "synchronous_commit"]

@@ -116,11 +116,12 @@ def attention_table(runs: "Iterable[AttentionRow]") -> Table:
             ", ".join(run.reasons),
             one_line(run.agent_id, 40),
             run.goal_id or "",
-            to_the_minute(run.flagged_at),
+            to_the_minute(run.attention_since),
+            to_the_minute(run.last_heard_at),
         )
         for run in runs
     )
-    return table(("run", "status", "reasons", "agent", "goal", "since (UTC)"), rows, wraps="reasons")
+    return table(("run", "status", "reasons", "agent", "goal", "since (UTC)", "last heard of (UTC)"), rows, wraps="reasons")
 
 
 def failure_table(runs: "Iterable[RunSummaryView]") -> Table:

@@ -161,3 +161,24 @@ def test_steps_at_random_are_as_at_once(tenant: Tenants, tmp_path: Path, seed: i
             assert import_paths(stepwise, "claude-code", given).problems == []
         assert held(stepwise) == expected
         assert import_paths(stepwise, "claude-code", [tmp_path]).events == 0
+
+
+def test_a_run_whose_file_stops_is_running_and_turns_up_until_the_file_goes_on_to_its_end(
+    tenant: Tenants, tmp_path: Path
+) -> None:
+    told = Lines("s-stops")
+    told.prompt("u1", None)
+    told.answer("a1", "u1", call("toolu_1", command="make"))
+    told.result("r1", "a1", "toolu_1")
+    told.answer("a2", "r1")
+    for record in told.records:
+        record["timestamp"] = record["timestamp"].replace("2026", "2025")
+    with tenant("stops") as ledger:
+        for lines, expected in ((1, ["2025-08-01T10:00:01"]), (3, ["2025-08-01T10:00:03"]), (4, [])):
+            import_paths(ledger, "claude-code", [told.write(tmp_path / "s.jsonl", lines)])
+            ledger.fold("attention", "run_summaries")
+            found = ledger.now.attention().items
+            assert [f"{row.last_heard_at:%Y-%m-%dT%H:%M:%S}" for row in found] == expected
+            assert {(row.status, row.reasons) for row in found} <= {("running", ("silent",))}
+            (run,) = ledger.now.runs().items
+            assert run.status == ("running" if expected else "completed")
