@@ -8,6 +8,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol
 
 from runfold.domain.approval_events import ApprovalDenied, ApprovalExpired, ApprovalGranted, ApprovalRequested, ApprovalWithdrawn
@@ -58,6 +59,8 @@ class ImportedBefore:
     ended: set[str] = field(default_factory=set)
     continued: set[str] = field(default_factory=set)
     """Runs that another one continues."""
+    branches: Counter[str] = field(default_factory=Counter)
+    """How many branches leave each run."""
     approvals: set[str] = field(default_factory=set)
     decided: set[str] = field(default_factory=set)
     """Approvals that were granted, denied or withdrawn."""
@@ -71,6 +74,10 @@ class ImportedBefore:
     """How often the shared state of each run was recorded or changed."""
     added_at: dict[str, tuple[str, int]] = field(default_factory=dict)
     """The run and the version at which a message was added, or a tool called."""
+    source_ids: set[str] = field(default_factory=set)
+    """Of all that was imported into it."""
+    active_at: dict[str, datetime] = field(default_factory=dict)
+    """When the last message of each run was said."""
 
     @classmethod
     def of(cls, ledger: Ledger, thread_id: str) -> "ImportedBefore":
@@ -92,10 +99,14 @@ class ImportedBefore:
             self.home[getattr(event, name)] = run_id
         self.counts.count(event)
         match event:
+            case ThreadImported():
+                self.source_ids.update(event.source_ids)
             case RunCreated():
                 self.runs.add(run_id)
                 if event.parent is not None and event.parent.kind == "continues":
                     self.continued.add(event.parent.run_id)
+                elif event.parent is not None and event.parent.kind == "branches":
+                    self.branches[event.parent.run_id] += 1
             case RunStarted():
                 self.started.add(run_id)
             case ApprovalRequested():
@@ -106,6 +117,8 @@ class ImportedBefore:
             case RunCompleted() | RunFailed() | RunCancelled():
                 self.ended.add(run_id)
             case MessageAdded():
+                moment = recorded.happened_at
+                self.active_at[run_id] = max(moment, self.active_at.get(run_id, moment))
                 self.home[event.message_id] = run_id
                 self.added_at[event.message_id] = (run_id, recorded.version)
                 self.wording[event.message_id] = event.content

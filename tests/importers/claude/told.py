@@ -128,6 +128,15 @@ def held(ledger: Ledger) -> Record:
     }
 
 
+def without_kinds(found: Record) -> Record:
+    """The same, but for whether runs that leave one message go on or are branches: that depends on which came first."""
+    kinds = {"continues": "leaves", "branches": "leaves"}
+    runs = {
+        run: (parent and (parent[0], kinds.get(parent[1], parent[1])), agent) for run, (parent, agent) in found["runs"].items()
+    }
+    return {**found, "runs": runs}
+
+
 def without_ids(found: Record) -> Record:
     """The same, told apart by what was said alone: for copies whose uuids are others."""
     text = {run: repr(said) for run, said in found["said"].items()}

@@ -68,6 +68,7 @@ RIGHT: dict[str, dict[str, Any]] = {
     },
     "compaction-by-hand": {"cuts": [("manual", 297190, 16970)], "kinds": ["continues"], "typed": ["Work.", "And now this."]},
     "forked-copy": {
+        "kinds": ["branches"],
         "used": [(MODEL, 100, 200), (MODEL, 1, 2)],
         "said": [(PERSON, "First question."), (None, "First answer."), (PERSON, "Second question."), (None, "Second answer.")],
     },

@@ -155,6 +155,8 @@ class Nodes:
         """In the order of their first lines, file by file."""
         self.by_uuid: dict[str, Node] = {}
         self.sessions: dict[str, None] = {}
+        self.sessions_in: dict[int, set[str]] = {}
+        """The sessions that the lines of each main file are of."""
         self.taken: list[tuple[Line, int, str | None]] = []
         """All lines, as they were taken."""
         self._answers: dict[tuple[str, ...], Node] = {}
@@ -173,6 +175,8 @@ class Nodes:
         self.taken.append((line, file, agent))
         if line.session_id is not None:
             self.sessions.setdefault(line.session_id)
+            if agent is None:
+                self.sessions_in.setdefault(file, set()).add(line.session_id)
         if isinstance(line.record.get("forkedFrom"), dict):
             self._forked.add((file, line.uuid))
         known = self.named(line.uuid, file)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -267,18 +268,33 @@ class _SessionRecorder:
             run.complete(**_envelope(CLIENT, last.line))
 
     def _settle_head(self) -> None:
-        """Let the thread go on where the person went on: with the turn that began last, whichever file it stands in."""
+        """Let the thread go on where something happened last, in whichever file that stands, and whichever came first."""
         if not self.session.main.turns:
             return
         asleep = {self.ids.run(turn.opener) for turn in self.session.main.turns if turn.awake is None}
         thread = self.recording.thread
         tree = thread.tree()
         runs = _of_main_line(tree)
-        last = max((run for run in runs if run.run_id not in asleep), key=lambda run: run.created_at, default=None)
+        active = self._active_at()
+        last = max(
+            (run for run in runs if run.run_id not in asleep),
+            key=lambda run: (max(run.created_at, active.get(run.run_id, run.created_at)), run.created_at),
+            default=None,
+        )
         head = tree.heads.get(MAIN_HEAD)
         if last is None or head is None or head == last.run_id or last.run_id in _continued(tree, head):
             return
         thread.move_head(MAIN_HEAD, last.run_id, reason="rewound", actor=PERSON, occurred_at=last.created_at)
+
+    def _active_at(self) -> dict[str, datetime]:
+        """When the runs were last heard of: those that are in, and those of these files."""
+        found = dict(self.recording.known.active_at)
+        for turn in self.session.main.turns:
+            run_id = self.ids.run(turn.opener)
+            for node in turn.nodes:
+                if (moment := node.lines[-1].timestamp) is not None:
+                    found[run_id] = max(moment, found.get(run_id, moment))
+        return found
 
 
 def _of_main_line(tree: Tree) -> list[TreeNode]:

@@ -16,6 +16,7 @@ from runfold.importers.claude.asks import Ask, asks_of
 from runfold.importers.claude.compaction import stated
 from runfold.importers.claude.earlier import Earlier
 from runfold.importers.claude.endings import call_end
+from runfold.importers.claude.forks import leaves_what_is_in
 from runfold.importers.claude.ids import Ids
 from runfold.importers.claude.nodes import MAIN, Call, Node, Turn
 from runfold.importers.claude.session import Block, Line, text_of
@@ -91,9 +92,14 @@ class Talk:
             if source_run.is_open and (opener.speaker is None or opener.speaker.wakes != "always"):
                 self.source_runs[turn] = source_run
                 return source_run
-            self.origin = {"parent": source_run.last_id, "kind": "continues"}
+            is_left = source_run.last_id in self.recording.known.continued
+            self.origin = {"parent": source_run.last_id, "kind": "branches" if is_left else "continues"}
         request = {**self._parent(turn), **self._envelope(self._author(opener), opener.line)}
         if run_id not in self.recording.known.runs:
+            known, above = self.recording.known, request.get("parent")
+            if turn.left is not None and leaves_what_is_in(turn, known, str(above), self._first_id(turn.left)):
+                turn.kind = request["kind"] = "branches"
+                request.pop("auto_deny", None)
             thread = self.recording.thread
             begin = thread.start_run if turn.awake is opener else thread.create_run
             begin(run_id=run_id, **request)
@@ -128,8 +134,10 @@ class Talk:
 
     def _place(self, node: Node) -> tuple[str, int] | None:
         """The run and the version at which the first message of a node was added."""
-        first = self.ids.result(node, *node.results[0]) if node.results else self.ids.message(node)
-        return self.recording.known.added_at.get(first)
+        return self.recording.known.added_at.get(self._first_id(node))
+
+    def _first_id(self, node: Node) -> str:
+        return self.ids.result(node, *node.results[0]) if node.results else self.ids.message(node)
 
     def _is_in(self, node: Node) -> bool:
         return self._place(node) is not None

@@ -5,8 +5,9 @@ so it stays the same while a file grows, in whichever order files come, and wher
 
 - A prompt opens a turn. A notice or a letter opens one where the turn before it has ended; else it is told within that turn.
 - What the client writes by itself between two turns opens the next one early, and the prompt that follows joins it.
-- A prompt leaves the turn that it hangs from. It is a branch where somebody went back: where an earlier prompt of the same
-  file left that turn already, where the turn had gone on, or where the file says that it forked there.
+- A prompt leaves the turn that it hangs from. It is a branch where somebody went back: where an earlier prompt left that turn
+  already, where the turn had gone on, where the file says that it forked there, or where its session only copied what it
+  hangs from. That label alone (`forks`) depends on other files too.
 - A second answer that hangs from where the turn had been answered already (the request was sent again) goes on from there
   in a turn of its own: the conversation goes on with it, and both answers stay and are counted.
 """
@@ -14,6 +15,7 @@ so it stays the same while a file grows, in whichever order files come, and wher
 from dataclasses import dataclass, field
 
 from runfold.importers.claude.compaction import kept_from
+from runfold.importers.claude.forks import settle_kinds
 from runfold.importers.claude.nodes import MAIN, Call, Node, Nodes, Turn, same
 from runfold.importers.claude.session import Block
 
@@ -57,6 +59,8 @@ def story_of(nodes: Nodes) -> Story:
     for node in nodes.messages():
         telling.tell(node)
     found = telling.conversations
+    for conversation in found.values():
+        settle_kinds(conversation.turns, conversation.nodes, nodes)
     ordered = {key: found[key] for key in sorted(found, key=lambda key: key != MAIN)}
     return Story(ordered, telling.calls, nodes)
 
