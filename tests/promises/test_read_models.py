@@ -32,7 +32,6 @@ EVERY = sorted(known())
 NEVER_MADE = {
     "thread.deleted",
     "thread.imported",
-    "thread.superseded",
     "run.lease_renewed",
     "run.metadata_merged",
     "state.patched",

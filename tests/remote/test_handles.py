@@ -348,6 +348,9 @@ ANSWERED_BY_QUESTIONS = {
     "Run.view",
     "Run.messages",
     "Run.state",
+    "Run.context",
+    "Run.compactions",
+    "Thread.context",
 }
 NAMES_ONLY = {
     "Run.message",
