@@ -257,7 +257,7 @@ def use(history: History) -> None:
 
 def step(history: History) -> None:
     dice, run = history.dice, history.run()
-    match dice.choice(["step", "model call", "node", "edge", "state", "link", "output", "compaction", "timing"]):
+    match dice.choice(["step", "model call", "node", "edge", "state", "link", "output", "timing"]):
         case "step":
             started = run.start_step("a step", node_id=dice.choice(NODES), **history.when)
             started.finish(error=dice.choice([None, "no"]), **history.when)
@@ -273,9 +273,8 @@ def step(history: History) -> None:
             run.link(dice.choice(["flow-1", "flow-2"]))
         case "output":
             run.record_output({"n": dice.randrange(3)})
-        case "compaction":
-            run.compact_context("auto", tokens_before=9, **history.when)
         case _:
+            run.compact_context("auto", tokens_before=9, occurred_at=history.now)
             run.record_timing(ttft_ns=5, total_duration_ns=dice.choice([None, 10**9]))
 
 
