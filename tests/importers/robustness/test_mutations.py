@@ -73,6 +73,15 @@ def test_what_once_failed_does_not_fail_again(format: str, seed: int, tmp_path: 
     assert threads or reports.problems or reports.by_kind
 
 
+def test_a_type_of_an_event_that_is_no_text_is_told() -> None:
+    """Nor is it looked up among the types that end a run: a list has no hash."""
+    events = [{"type": "RUN_STARTED", "threadId": "t", "runId": "r"}, {"type": ["RUN_FINISHED"], "threadId": "t", "runId": "r"}]
+    raw = "".join(f"data: {json.dumps(event)}\n\n" for event in events).encode()
+    threads, reports = _read("ag-ui", [SourceFile("chat_response.sse", None, len(raw), raw)])
+    assert threads == 1
+    assert reports.problems or reports.by_kind
+
+
 def _read_mutations(format: str, folder: Path, count: int) -> None:
     paths, done, seed = files_of(format, folder), 0, 0
     while done < count:

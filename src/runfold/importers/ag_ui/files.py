@@ -20,7 +20,7 @@ from runfold.importers.tally import Note, Problem
 _TURN = re.compile(r"(?P<conversation>.+?)__Turn_(?P<number>\d+)")
 _PLACEHOLDER = re.compile(r"[A-Za-z]+_Id_\d+")
 """What a test's snapshot has in place of an id: the first thread of any conversation is `thread_Id_1` there."""
-_TERMINAL = frozenset({"RUN_FINISHED", "RUN_ERROR"})
+_TERMINAL = ("RUN_FINISHED", "RUN_ERROR")
 _FIRST_KEY = re.compile(r'\{\s*"(?P<key>[^"]*)"')
 _NEITHER = "is neither a RunAgentInput nor events of AG-UI"
 _STREAM = ("data:", "event:", "id:", "retry:", ":")

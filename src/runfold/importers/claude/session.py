@@ -11,7 +11,7 @@ from runfold.errors import InvalidEvent
 from runfold.importers.claude.speakers import queued_content
 from runfold.importers.sources import Piece
 
-MESSAGES = frozenset({"user", "assistant"})
+MESSAGES = ("user", "assistant")
 _UUID = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}")
 
 _NEEDED = {
