@@ -82,5 +82,8 @@ class HappenedBy:
 
     def last_version(self, stream: str) -> int:
         """The last version of a stream; 0 where nothing of it had happened, or there is none."""
+        for known in self._threads.values():
+            if stream in known:
+                return known[stream]
         thread_id = self._thread_of(stream)
         return 0 if thread_id is None else self.of_thread(thread_id).get(stream, 0)
