@@ -178,7 +178,7 @@ def test_the_lock_of_a_session_that_ended_is_free_whoever_waited_for_its_number(
         until(lambda: len(thief.wanted) == 1)
         holder.close()
         until(lambda: not is_held(other, name))
-        with psycopg.connect(database.admin_url) as admin:
+        with psycopg.connect(database.admin_url, autocommit=True) as admin:  # a transaction keeps the sessions it saw first
             until(
                 lambda: (
                     ("runfold_reader",)
