@@ -141,9 +141,9 @@ def _imported(sessions: Path) -> dict[str, Any]:
     with server() as running, running.ledger("imported") as ledger:
         watcher = threading.Thread(target=watch)
         watcher.start()
-        started, cpu = time.monotonic(), time.process_time()
+        started, cpu = time.monotonic(), _cpu_seconds()
         tally = import_paths(ledger, "claude-code", [sessions], told)
-        seconds, cpu = time.monotonic() - started, time.process_time() - cpu
+        seconds, cpu = time.monotonic() - started, _cpu_seconds() - cpu
         over.set()
         watcher.join()
         threads = tally.threads
@@ -159,8 +159,29 @@ def _imported(sessions: Path) -> dict[str, Any]:
     }
 
 
+def _cpu_seconds() -> float:
+    """What this process has worked, and those that it started and that have ended."""
+    spent = os.times()
+    return spent.user + spent.system + spent.children_user + spent.children_system
+
+
 def _resident() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    """The memory of this process and of those that import for it."""
+    children = Path("/proc/self/task").glob("*/children")
+    pids = ["self", *(pid for started in children for pid in started.read_text().split() if _imports(pid))]
+    return sum(_memory_of(pid) for pid in pids)
+
+
+def _imports(pid: str) -> bool:
+    with contextlib.suppress(OSError):
+        return b"runfold.importers.processes" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return False
+
+
+def _memory_of(pid: str) -> int:
+    with contextlib.suppress(OSError):
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return 0
 
 
 def _report(asked: argparse.Namespace, size: int, measured: dict[str, list[dict[str, Any]]]) -> Report:
@@ -171,7 +192,7 @@ def _report(asked: argparse.Namespace, size: int, measured: dict[str, list[dict[
         last = rounds[-1]
         report.figures |= {
             f"{name}: MB/s": rates[name],
-            f"{name}: MB a second of its own CPU": size / MEGABYTE / last["cpu_seconds"],
+            f"{name}: MB a second of CPU, without the server's": size / MEGABYTE / last["cpu_seconds"],
             f"{name}: threads, messages, events": f"{last['threads']:,}, {last['messages']:,}, {last['events']:,}",
             f"{name}: peak memory by thirds, MB": ", ".join(f"{peak / MEGABYTE:,.0f}" for peak in last["peaks"]),
             f"{name}: problems": " · ".join(last["problems"]) or "none",

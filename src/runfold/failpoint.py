@@ -38,6 +38,8 @@ EXPORT_POINTS = (
     "table in place",
 )
 """Those of an export."""
+IMPORT_POINTS = ("files read", "thread in")
+"""Those of a process of an import."""
 MIGRATION_POINTS = ("migration step in its transaction", "migration step done")
 """Those of a migration, at each of its steps."""
 

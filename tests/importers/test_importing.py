@@ -3,7 +3,7 @@
 import pytest
 
 from runfold.importers.format import SourceThread
-from runfold.importers.importing import AT_ONCE, LIGHT, must_wait
+from runfold.importers.storing import AT_ONCE, LIGHT, must_wait
 from runfold.importers.tally import Tally
 
 

@@ -25,6 +25,10 @@ def import_runs(
         typer.Argument(metavar="PATH…", help="Files, folders, .gz of either, or - for standard input."),
     ],
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 if any record could not be imported.")] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", min=1, max=64, help="How many processes read and store; one a processor if not given."),
+    ] = None,
 ) -> None:
     """Import the agent runs of another tool. Importing the same files again adds only what is new in them.
 
@@ -36,7 +40,7 @@ def import_runs(
     from runfold.terminal.progress import progress_bar
 
     with call.ledger() as ledger, progress_bar(call.err, "Importing", "bytes") as told:
-        tally = import_paths(ledger, format, paths, told)
+        tally = import_paths(ledger, format, paths, told, processes=workers)
         as_of = ledger.position()
     if call.json:
         for problem in tally.problems:

@@ -1,6 +1,6 @@
 """What a format module offers: which files it wants, and the threads they hold."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Protocol
 
@@ -40,6 +40,12 @@ class Read(Protocol):
     def __call__(self, files: Sequence[SourceFile], report: Report) -> Iterator[SourceThread]: ...
 
 
+class Together(Protocol):
+    """Files → those of them that must be read together, none in two. What cannot be read is reported, and in none."""
+
+    def __call__(self, files: Sequence[SourceFile], report: Report, /) -> Iterable[Sequence[SourceFile]]: ...
+
+
 @dataclass(frozen=True)
 class Format:
     """A format: which files of a folder are its, by their names without `.gz`, and how they are read."""
@@ -48,3 +54,5 @@ class Format:
     read: Read
     version: int = 1
     """Raised when the same source is read otherwise than before. The ids of what it makes contain it, from 2 on."""
+    together: Together | None = None
+    """By this many files are read in several processes; without it, one reads them all."""

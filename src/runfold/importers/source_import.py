@@ -21,9 +21,12 @@ MOST_TRIES = 5
 class Outcome:
     """What became of a thread of a source."""
 
-    source: SourceThread
-    counts: Tally
-    """What the ledger holds of it."""
+    thread_id: str
+    label: str
+    size: int
+    """Its share of the bytes that are imported."""
+    counts: tuple[int, ...]
+    """What the ledger holds of it, in the order of `COUNTS`."""
     appended: int | None
     """How many events were new; None where all of it was in."""
     reports: Reports
@@ -63,7 +66,8 @@ class SourceImport:
                 if tries == MOST_TRIES:
                     raise
             else:
-                return Outcome(self.source, counts, appended, reports)
+                source = self.source
+                return Outcome(source.thread_id, source.label, source.size, counts.counted(), appended, reports)
         raise AssertionError("the last try returns or raises")
 
     def _record(self, report: Report, *, may_be_new: bool) -> tuple[Tally, int | None]:

@@ -41,6 +41,8 @@ class Indexed:
     """The uuids of parents that it does not have."""
     sessions: set[str] = field(default_factory=set)
     continued_in: set[str] = field(default_factory=set)
+    agents: set[str] = field(default_factory=set)
+    """The sub-agents that it and its lines name."""
 
 
 def indexed(file: SourceFile, number: int) -> Indexed:
@@ -49,6 +51,8 @@ def indexed(file: SourceFile, number: int) -> Indexed:
     folders = PurePath(file.name).parts
     workflow = folders[folders.index("workflows") + 1] if "workflows" in folders[:-2] else None
     found = Indexed(file, number, named[1] if named else None, workflow)
+    if found.agent_id is not None:
+        found.agents.add(found.agent_id)
     looking = _Look(found)
     for record in _records(lines(file, lambda _: None)):
         looking.at(record)
@@ -87,6 +91,8 @@ class _Look:
             return
         if (session := text_of(record, "sessionId")) is not None:
             found.sessions.add(session)
+        if (agent := text_of(record, "agentId")) is not None:
+            found.agents.add(agent)
         forked = record.get("forkedFrom")
         if isinstance(forked, dict) and (origin := text_of(forked, "sessionId")) is not None:
             found.ties.add(("session", origin))
@@ -100,6 +106,7 @@ class _Look:
     def _place(self, record: dict[str, Any], uuid: str) -> None:
         parent = text_of(record, "parentUuid") or text_of(record, "logicalParentUuid")
         if parent is None:
+            self.answered = False
             self.found.ties.add(("root", " ".join(identity_of(record, uuid))))
         elif parent not in self.known:
             self.parents.add(parent)

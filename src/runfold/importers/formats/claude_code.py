@@ -21,7 +21,28 @@ _META_FILE = re.compile(r"agent-(.+)\.meta\.json")
 
 def read(files: Sequence[SourceFile], report: Report) -> Iterator[SourceThread]:
     """The threads in files, each with its sub-agents."""
-    metas = {match[1]: file for file in files if (match := _META_FILE.fullmatch(file.plain_name))}
+    metas = _metas(files)
+    for members in _members(files, report):
+        source = _thread(members, metas, report)
+        if source is not None:
+            yield source
+
+
+def together(files: Sequence[SourceFile], report: Report) -> Iterator[Sequence[SourceFile]]:
+    """The files of each thread, with what stands beside its sub-agents' files."""
+    metas = _metas(files)
+    for members in _members(files, report):
+        agents = set[str]().union(*(file.agents for file in members))
+        yield [*(file.file for file in members), *(metas[agent] for agent in sorted(agents & metas.keys()))]
+
+
+def _metas(files: Sequence[SourceFile]) -> dict[str, SourceFile]:
+    """What stands beside sub-agents' files, by their ids."""
+    return {match[1]: file for file in files if (match := _META_FILE.fullmatch(file.plain_name))}
+
+
+def _members(files: Sequence[SourceFile], report: Report) -> list[list[Indexed]]:
+    """The files that hold lines, put together to threads."""
     found: list[Indexed] = []
     for file in files:
         if _META_FILE.fullmatch(file.plain_name):
@@ -34,10 +55,7 @@ def read(files: Sequence[SourceFile], report: Report) -> Iterator[SourceThread]:
     for left, session in disagreeing(threads):
         reason = f"says that it went on in session {session}, which has no message of it; they were imported as two threads"
         report(Problem(left.file.name, None, reason))
-    for members in threads:
-        source = _thread(members, metas, report)
-        if source is not None:
-            yield source
+    return threads
 
 
 def _thread(members: Sequence[Indexed], metas: dict[str, SourceFile], report: Report) -> SourceThread | None:
@@ -65,4 +83,4 @@ def _wants(name: str) -> bool:
     return name.endswith(".jsonl") or _META_FILE.fullmatch(name) is not None
 
 
-FORMAT = Format(wants=_wants, read=read, version=VERSION)
+FORMAT = Format(wants=_wants, read=read, version=VERSION, together=together)

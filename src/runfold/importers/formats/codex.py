@@ -31,6 +31,19 @@ _ABOUT = ("cwd", "originator", "cli_version", "source")
 
 def read(files: Sequence[SourceFile], report: Report) -> Iterator[SourceThread]:
     """The conversations in files, each with its forks and sub-agents."""
+    for root, members in _members(files):
+        thread = _Reading(root, members, report).thread()
+        if thread is not None:
+            yield thread
+
+
+def together(files: Sequence[SourceFile], _: Report) -> Iterator[Sequence[SourceFile]]:
+    """The files of each conversation."""
+    return ([head.file for head in members] for _, members in _members(files))
+
+
+def _members(files: Sequence[SourceFile]) -> Iterator[tuple[str, list[Head]]]:
+    """The files of each conversation, in the order in which its sessions came to be, and the session that it began with."""
     found = [head_of(file) for file in files]
     heads = Heads()
     for head in found:
@@ -41,9 +54,7 @@ def read(files: Sequence[SourceFile], report: Report) -> Iterator[SourceThread]:
         groups.setdefault(heads.root(head), []).append(head)
     for root, members in groups.items():
         members.sort(key=lambda head: (heads.depth(head), _begun(head), head.file.name))
-        thread = _Reading(root, members, report).thread()
-        if thread is not None:
-            yield thread
+        yield root, members
 
 
 class _Reading:
@@ -134,4 +145,4 @@ def _wants(name: str) -> bool:
     return plain not in _OTHERS and (plain.endswith(".jsonl") or (plain.startswith("rollout-") and plain.endswith(".json")))
 
 
-FORMAT = Format(wants=_wants, read=read)
+FORMAT = Format(wants=_wants, read=read, together=together)

@@ -27,14 +27,24 @@ _PLACE = ("cwd", "gitRoot", "branch", "repository")
 
 def read(files: Sequence[SourceFile], report: Report) -> Iterator[SourceThread]:
     """The sessions in files."""
-    groups: dict[str, list[Head]] = {}
-    for file in files:
-        head = head_of(file)
-        groups.setdefault(head.root, []).append(head)
-    for root, members in groups.items():
+    for root, members in _members(files).items():
         thread = _thread(root, members, report)
         if thread is not None:
             yield thread
+
+
+def together(files: Sequence[SourceFile], _: Report) -> Iterator[Sequence[SourceFile]]:
+    """The files of each session."""
+    return ([head.file for head in members] for members in _members(files).values())
+
+
+def _members(files: Sequence[SourceFile]) -> dict[str, list[Head]]:
+    """The files of each session, by its first event."""
+    found: dict[str, list[Head]] = {}
+    for file in files:
+        head = head_of(file)
+        found.setdefault(head.root, []).append(head)
+    return found
 
 
 def _thread(root: str, heads: Sequence[Head], report: Report) -> SourceThread | None:
@@ -82,4 +92,4 @@ def _about(head: Head) -> dict[str, object]:
     return {name: value for name, value in about.items() if isinstance(value, str)}
 
 
-FORMAT = Format(wants=lambda name: name.endswith(".jsonl"), read=read)
+FORMAT = Format(wants=lambda name: name.endswith(".jsonl"), read=read, together=together)

@@ -1,0 +1,225 @@
+"""Files read and stored in several processes: each takes the files of one thread after the other, until there are no more.
+
+A file's lines keep one processor busy, so a large folder goes in faster where there are several. What a process did with a
+group of files it tells line by line as JSON. A process that dies leaves whole threads or none, as an import always does.
+"""
+
+import contextlib
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from runfold.errors import LedgerError, LedgerUnavailable
+from runfold.failpoint import reach
+from runfold.importers.formats import named
+from runfold.importers.source_import import Outcome
+from runfold.importers.sources import SourceFile
+from runfold.importers.storing import store_all
+from runfold.importers.tally import Note, Problem, Reports
+from runfold.ledger import Ledger
+from runfold.settings import Settings
+
+MOST = 4
+"""Processes, where nobody says how many: one server stores what all of them decide."""
+WORTHWHILE = 20_000_000
+"""Bytes of sources from which on it pays to start processes: each takes half a second to begin."""
+NEXT_STEP = "import the same again: it continues where it stopped"
+
+Group = Sequence[SourceFile]
+
+
+def processes_for(size: int) -> int:
+    """How many processes are of use for so many bytes of sources: one for each processor that this process may use."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(MOST, usable) if size >= WORTHWHILE else 1
+
+
+def store_groups(
+    ledger: Ledger, format: str, groups: Sequence[Group], processes: int, done: Callable[[Outcome], None], reports: Reports
+) -> None:
+    """Read and store groups of files; `done` is told of each thread when it is in, and `reports` of what reading found.
+
+    Raises LedgerUnavailable where a process dies, and what a process raises.
+    """
+    told: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+    waiting, turn = iter(groups), threading.Lock()
+    started = [_Process.started(ledger, format) for _ in range(min(processes, len(groups)))]
+    talking = [threading.Thread(target=process.talk, args=(waiting, turn, told.put)) for process in started]
+    try:
+        for thread in talking:
+            thread.start()
+        for _ in talking:
+            for message in iter(told.get, None):
+                _take(message, done, reports)
+        for process in started:
+            process.require_done()
+    finally:
+        for process in started:
+            process.end()
+        for thread in talking:
+            if thread.ident is not None:
+                thread.join()
+        for process in started:
+            process.close()
+
+
+def _take(message: dict[str, Any], done: Callable[[Outcome], None], reports: Reports) -> None:
+    match message:
+        case {"outcome": told}:
+            done(Outcome(**{**told, "counts": tuple(told["counts"]), "reports": _reports(told["reports"])}))
+        case {"read": told}:
+            _reports(told).tell(reports.take)
+        case {"unavailable": fact}:
+            raise LedgerUnavailable(fact, NEXT_STEP)
+        case {"error": fact}:
+            raise LedgerError(fact)
+
+
+def _told(reports: Reports) -> dict[str, Any]:
+    return {"problems": [asdict(each) for each in reports.problems], "notes": [asdict(each) for each in reports.by_kind.values()]}
+
+
+def _reports(told: dict[str, Any]) -> Reports:
+    reports = Reports()
+    for problem in told["problems"]:
+        reports.take(Problem(**problem))
+    for note in told["notes"]:
+        reports.take(Note(**note))
+    return reports
+
+
+@dataclass
+class _Process:
+    """A process as seen by who started it."""
+
+    process: "subprocess.Popen[str]"
+    is_done: bool = field(default=False)
+
+    @classmethod
+    def started(cls, ledger: Ledger, format: str) -> "_Process":
+        """Start one, which ends when its standard input does."""
+        settings = ledger.settings.model_copy(update={"database_url": SecretStr(ledger.database.url)})
+        process = cls(
+            subprocess.Popen(
+                [sys.executable, "-P", "-m", "runfold.importers.processes"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                encoding="utf-8",
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)},
+                start_new_session=True,
+            )
+        )
+        process._say({"format": format, "settings": {name: _plain(value) for name, value in settings}})
+        return process
+
+    def talk(self, waiting: Iterator[Group], turn: threading.Lock, tell: Callable[[dict[str, Any] | None], None]) -> None:
+        """Give it one group after the other, and pass on what it tells; None where it says no more."""
+        assert self.process.stdout is not None, "it was asked for"  # noqa: S101
+        try:
+            self._give(waiting, turn)
+            for line in self.process.stdout:
+                message = json.loads(line)
+                if message == {"done": True}:
+                    self.is_done = True
+                    continue
+                if "read" in message:
+                    self._give(waiting, turn)
+                tell(message)
+        finally:
+            tell(None)
+
+    def _give(self, waiting: Iterator[Group], turn: threading.Lock) -> None:
+        with turn:
+            group = next(waiting, None)
+        if group is None:
+            self._hang_up()
+        else:
+            files = [{"name": file.name, "path": str(file.path), "size": file.size, "most": file.most} for file in group]
+            self._say({"files": files})
+
+    def _say(self, message: dict[str, Any]) -> None:
+        assert self.process.stdin is not None, "it was asked for"  # noqa: S101
+        with contextlib.suppress(BrokenPipeError):  # it died, which `require_done` says
+            self.process.stdin.write(f"{json.dumps(message)}\n")
+            self.process.stdin.flush()
+
+    def _hang_up(self) -> None:
+        assert self.process.stdin is not None, "it was asked for"  # noqa: S101
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
+
+    def require_done(self) -> None:
+        """Raise LedgerUnavailable unless it said that all of its work is done."""
+        code = self.process.wait()
+        if not self.is_done:
+            raise LedgerUnavailable(f"a process of the import exited with {code} before it was done", NEXT_STEP)
+
+    def end(self) -> None:
+        """Stop it, whatever it does."""
+        self.process.kill()
+        self.process.wait()
+        self._hang_up()
+
+    def close(self) -> None:
+        """Give back what it was talked with through."""
+        assert self.process.stdout is not None, "it was asked for"  # noqa: S101
+        self.process.stdout.close()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return str(value) if isinstance(value, Path) else value
+
+
+# In a process of its own
+
+
+def main() -> None:
+    """The body of a process: what to do comes line by line on standard input, what was done goes to standard output."""
+    try:
+        told = json.loads(sys.stdin.readline())
+        importer, reports = named(told["format"]), Reports()
+        with Ledger.open(settings=Settings(**told["settings"])) as ledger:
+            sources = (source for group in _groups(reports) for source in importer.read(group, reports.take))
+            store_all(ledger, told["format"], importer.version, sources, _stored)
+        _tell({"done": True})
+    except LedgerUnavailable as error:
+        _tell({"unavailable": error.fact})
+    except LedgerError as error:
+        _tell({"error": str(error)})
+
+
+def _groups(reports: Reports) -> Iterable[Group]:
+    """The groups as they come; when the next one is asked for, what was found in the one before is told."""
+    for line in sys.stdin:
+        files = json.loads(line)["files"]
+        yield [SourceFile(**{**file, "path": Path(file["path"])}) for file in files]
+        reach("files read")
+        _tell({"read": _told(reports)})
+        reports.problems.clear()
+        reports.by_kind.clear()
+
+
+def _stored(outcome: Outcome) -> None:
+    reach("thread in")
+    _tell({"outcome": {**vars(outcome), "reports": _told(outcome.reports)}})
+
+
+def _tell(message: dict[str, Any]) -> None:
+    sys.stdout.write(f"{json.dumps(message)}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
