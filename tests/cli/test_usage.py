@@ -38,7 +38,7 @@ def test_usage_is_added_up_for_machines_exactly(runfold: Command, spent: Run) ->
         "0.5035",
         "USD",
     )
-    assert first["costs"] == {"USD": {"total": "0.5035", "reported": {"provider": "0.50"}, "computed": {PRICE_SOURCE: "0.0035"}}}
+    assert first["costs"] == {"USD": {"total": "0.5035", "reported": {"unstated": "0.50"}, "computed": {PRICE_SOURCE: "0.0035"}}}
     assert (second["model"], second["output_tokens"], second["cost"], second["calls_without_cost"]) == ("our-own", None, None, 1)
     assert answer["total"]["input_tokens"] == 3005
     assert Decimal(answer["total"]["cost"]) == Decimal("0.5035")

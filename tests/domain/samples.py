@@ -21,6 +21,7 @@ from runfold.domain.run_events import (
     RunStuck,
     RunWaiting,
 )
+from runfold.domain.step import ModelCallFinished, ModelCallStarted
 from runfold.domain.thread import ThreadCreated
 from runfold.domain.tool_call import Failure, ToolCalled
 from runfold.domain.usage import CostReported, Tokens, UsageRecorded
@@ -95,10 +96,19 @@ def voted(voter: Actor, verdict: str = "approve", **said: object) -> ApprovalVot
     return ApprovalVoteCast.model_validate({"voter": str(voter), "verdict": verdict, **said})
 
 
-CONTENT = (message, streaming.model_copy(update={"message_id": "msg_2"}), called, decided, problem, used)
+model_called = ModelCallStarted(model_call_id="mcall_1")
+CONTENT = (message, streaming.model_copy(update={"message_id": "msg_2"}), called, decided, problem, model_called, used)
 WITH_OUTCOME = (*CONTENT, OutcomeRecorded(decision_id="dec_1", outcome=succeeded))
 COST = CostReported(cost_id="cost_1", amount=Decimal("0.01"), currency="USD", source="provider")
 WRONG = succeeded.model_copy(update={"success": False})
+
+LAST_REPORTS: dict[str, Callable[[Run], Events]] = {
+    "usage.recorded": lambda run: run.usages.record(used.model_copy(update={"usage_id": "usage_2", "model_call_id": None})),
+    "run.timing_recorded": lambda run: run.details.record_timing(ttft_ns=1, total_duration_ns=2),
+    "model_call.finished": lambda run: run.steps.finish(ModelCallFinished(model_call_id="mcall_1", finish_reasons=("stop",))),
+    "message.sealed": lambda run: run.messages.seal("msg_2", "stop"),
+}
+"""What a stream tells last."""
 
 AFTERTHOUGHTS: dict[str, Callable[[Run], Events]] = {
     "decision.evaluated": lambda run: run.decisions.evaluate(DecisionEvaluated(decision_id="dec_1")),

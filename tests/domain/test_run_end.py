@@ -6,6 +6,7 @@ from typing import get_args
 
 import pytest
 
+from runfold.domain import run as rules
 from runfold.domain.event import Event
 from runfold.domain.problem import ConstraintViolated
 from runfold.domain.run import Run
@@ -26,6 +27,7 @@ from .samples import (
     CONTENT,
     ENDED,
     FAILURE,
+    LAST_REPORTS,
     NOON,
     ONE_O_CLOCK,
     RUNNING,
@@ -37,7 +39,6 @@ from .samples import (
     failed,
     message,
     succeeded,
-    used,
     waiting_for_approval,
 )
 from .story import fold, given
@@ -156,14 +157,18 @@ def test_a_run_that_fails_or_is_cancelled_names_what_it_closed() -> None:
 
 
 @pytest.mark.row("HV-09", "CV-29")
-@pytest.mark.parametrize("thought", AFTERTHOUGHTS)
+@pytest.mark.parametrize("thought", [*AFTERTHOUGHTS, *LAST_REPORTS])
 @pytest.mark.parametrize("ending", [completed, failed, cancelled], ids=lambda event: event.type)
 def test_an_ended_run_still_takes_what_is_said_about_it(ending: Event, thought: str) -> None:
-    told = given(*RUNNING, *WITH_OUTCOME, ending).when(AFTERTHOUGHTS[thought])
+    told = given(*RUNNING, *WITH_OUTCOME, ending).when((AFTERTHOUGHTS | LAST_REPORTS)[thought])
     assert [event.type for event in told.events or ()] == [thought]
-    run = told.then(*(told.events or ()))
-    assert run.ending == ending
-    assert run.status == fold(*RUNNING, ending).status
+    after = told.then(*(told.events or ()))
+    assert after.ending == ending
+    assert after.status == fold(*RUNNING, ending).status
+
+
+def test_what_an_ended_run_still_takes_is_named_in_one_place() -> None:
+    assert {kind.type for kind in (*rules.AFTERTHOUGHTS, *rules.LAST_REPORTS)} == {*AFTERTHOUGHTS, *LAST_REPORTS}
 
 
 WORK: dict[str, Callable[[Run], list[Event]]] = {
@@ -175,17 +180,14 @@ WORK: dict[str, Callable[[Run], list[Event]]] = {
     "resume": lambda run: run.resume(),
     "mark_stuck": lambda run: run.mark_stuck(),
     "record_output": lambda run: run.details.record_output(1),
-    "record_timing": lambda run: run.details.record_timing(total_duration_ns=1),
     "add_message": lambda run: run.messages.add(message.model_copy(update={"message_id": "msg_3"})),
     "revise_message": lambda run: run.messages.revise("msg_1", ()),
     "append_text": lambda run: run.messages.append_text("msg_2", "more"),
-    "seal_message": lambda run: run.messages.seal("msg_2"),
     "call_tool": lambda run: run.calls.call(called.model_copy(update={"call_id": "call_2"})),
     "start_tool": lambda run: run.calls.start("call_1", "key_1"),
     "end_tool": lambda run: run.calls.end(ToolSucceeded(call_id="call_1")),
     "decide": lambda run: run.decisions.make(decided.model_copy(update={"decision_id": "dec_2"})),
     "record_outcome": lambda run: run.decisions.record_outcome("dec_1", succeeded),
-    "record_usage": lambda run: run.usages.record(used.model_copy(update={"usage_id": "usage_2"})),
     "violate_constraint": lambda run: run.problems.violate(
         ConstraintViolated(constraint_id="budget", kind="hard", description="spent too much")
     ),

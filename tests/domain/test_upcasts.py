@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from runfold.domain.catalogue import event_types
-from runfold.domain.usage import Tokens, UsageRecorded
+from runfold.domain.usage import CostReported, Tokens, UsageRecorded
 
 
 def usage_of_version_1(raw: Any, **tokens: int) -> UsageRecorded:
@@ -48,3 +48,10 @@ def test_a_usage_that_stated_them_is_not_asked_its_report() -> None:
     event = event_types.read("usage.recorded", 2, json.dumps(stored).encode())
     assert isinstance(event, UsageRecorded)
     assert event.tokens == Tokens(input_tokens=5, web_search_requests=1)
+
+
+def test_a_cost_of_before_keeps_the_source_that_it_was_recorded_with() -> None:
+    stored = {"cost_id": "cost_1", "amount": "0.5", "currency": "USD", "source": "provider"}
+    event = event_types.read("usage.cost_reported", 1, json.dumps(stored).encode())
+    assert isinstance(event, CostReported)
+    assert event.source == "provider"

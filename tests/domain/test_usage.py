@@ -1,6 +1,7 @@
 """Usage: once per model call, parts never exceed totals, and null is not zero."""
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -80,6 +81,21 @@ def test_a_correction_carries_the_old_counts_whole() -> None:
 def test_a_cost_is_reported_once_under_an_id() -> None:
     given(*RUNNING).when(lambda run: run.usages.report_cost(COST)).then(COST)
     given(*RUNNING, COST).when(lambda run: run.usages.report_cost(COST)).known("cost", version=3)
+
+
+def test_a_cost_whose_source_nobody_stated_has_none() -> None:
+    unstated = CostReported(cost_id="cost_2", amount=Decimal(1), currency="USD")
+    assert unstated.source is None
+    given(*RUNNING).when(lambda run: run.usages.report_cost(unstated)).then(unstated)
+
+
+@pytest.mark.parametrize("first", ["provider", "local", None])
+def test_a_cost_that_is_repeated_without_its_source_is_the_same(first: Any) -> None:
+    before, again = (COST.model_copy(update={"source": source}) for source in (first, None))
+    known = given(*RUNNING, before).when(lambda run: run.usages.report_cost(again)).known("cost", version=3)
+    assert known.proposed == before
+    other = COST.model_copy(update={"source": "local" if first == "provider" else "provider"})
+    assert given(*RUNNING, before).when(lambda run: run.usages.report_cost(other)).known("cost", version=3).proposed == other
 
 
 def cost(amount: object, currency: str = "USD") -> CostReported:

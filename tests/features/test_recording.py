@@ -218,7 +218,7 @@ def test_usage_is_one_record_a_model_call_and_unreported_is_not_zero(ledger: Led
     (corrected,) = (found.event.model_dump() for found in ledger.events(types=["usage.corrected"]))
     assert (corrected["corrected"]["input_tokens"], corrected["replacement"]["input_tokens"]) == (10, 12)
     (cost,) = (found.event.model_dump(mode="json") for found in ledger.events(types=["usage.cost_reported"]))
-    assert (cost["amount"], cost["currency"], cost["source"]) == ("0.00273", "USD", "provider")
+    assert (cost["amount"], cost["currency"], cost["source"]) == ("0.00273", "USD", None)
     with pytest.raises(InvalidEvent, match="exceed total_tokens"):
         run.usage(input_tokens=10, output_tokens=5, total_tokens=14)
 

@@ -4,7 +4,9 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from itertools import permutations
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -131,22 +133,27 @@ def test_a_reported_cost_stands_instead_of_the_computed_one(run: Run, entries: C
         if amount is not None:
             run.report_cost(amount, usage_id=used.id)
     reported, computed = entries()
-    assert (reported.reported_cost, reported.reported_currency, reported.reported_source) == (Decimal("0.004"), "USD", "provider")
+    assert (reported.reported_cost, reported.reported_currency, reported.reported_source) == (Decimal("0.004"), "USD", None)
     assert (reported.computed_cost, reported.model, reported.day) == (Decimal("0.0035"), "gpt-4o", FEBRUARY.date())
     assert computed.reported_cost is None
     assert costs(entries()) == {"USD": Decimal("0.0075")}
 
 
-@pytest.mark.parametrize("first", ["provider", "local"])
-def test_the_providers_word_beats_the_applications_whichever_came_first(
-    run: Run, entries: Callable[[], list[UsageEntry]], first: str
+REPORTS: dict[Any, tuple[str, str]] = {"provider": ("1.10", "EUR"), "local": ("2", "USD"), None: ("3", "GBP")}
+
+
+@pytest.mark.parametrize("sources", [order for count in (2, 3) for order in permutations(REPORTS, count)])
+def test_the_providers_word_beats_the_applications_and_that_an_unstated_one_whichever_came_first(
+    run: Run, entries: Callable[[], list[UsageEntry]], sources: tuple[Any, ...]
 ) -> None:
     used = run.usage(input_tokens=10)
-    for source in sorted(["provider", "local"], key=first.__ne__):
-        run.report_cost(
-            "1.10" if source == "provider" else "2", "EUR" if source == "provider" else "USD", usage_id=used.id, source=source
-        )
-    assert costs(entries()) == {"EUR": Decimal("1.10")}
+    for source in sources:
+        run.report_cost(*REPORTS[source], usage_id=used.id, source=source)
+    heaviest = next(source for source in REPORTS if source in sources)
+    amount, currency = REPORTS[heaviest]
+    (row,) = entries()
+    assert row.reported_source == heaviest
+    assert costs([row]) == {currency: Decimal(amount)}
 
 
 def test_reports_of_one_source_add_up_each_in_its_currency(run: Run, entries: Callable[[], list[UsageEntry]]) -> None:
@@ -162,7 +169,7 @@ def test_the_provider_takes_the_place_of_all_that_the_application_said(run: Run,
     used = run.usage(input_tokens=10)
     run.report_cost("1", "USD", usage_id=used.id, source="local")
     run.report_cost("1", "EUR", usage_id=used.id, source="local")
-    run.report_cost("7", "USD", usage_id=used.id)
+    run.report_cost("7", "USD", usage_id=used.id, source="provider")
     assert (entries()[0].other_costs, costs(entries())) == (None, {"USD": Decimal(7)})
 
 

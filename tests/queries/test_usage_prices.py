@@ -66,6 +66,7 @@ def spend(run: Run) -> None:
     run.report_cost("0.5", source="provider", usage_id=told.id)
     run.report_cost("2", "EUR", source="provider", usage_id=told.id)
     run.report_cost("0.25", source="local")
+    run.report_cost("0.125")
 
 
 def test_a_report_is_explained_by_unit_prices(used, run: Run) -> None:

@@ -104,7 +104,7 @@ def test_a_call_whose_cost_nobody_knows_is_counted_and_never_free(used, run: Run
 
 def test_currencies_are_never_added_up(used, run: Run) -> None:
     run.usage(model="a", input_tokens=1, usage_id="u1")
-    run.report_cost("1.10", "EUR", usage_id="u1")
+    run.report_cost("1.10", "EUR", usage_id="u1", source="provider")
     run.report_cost("0.15", "EUR", source="local")
     run.usage(model="b", input_tokens=1, usage_id="u2")
     run.report_cost("2", "USD", usage_id="u2")
@@ -125,8 +125,8 @@ def test_one_call_that_was_reported_in_two_currencies_counts_in_both(used, run: 
     run.report_cost("0.20", "USD", usage_id="u1")
     (row,) = used("model").rows
     assert {currency: cost.reported for currency, cost in row.costs.items()} == {
-        "EUR": {"provider": Decimal("1.10")},
-        "USD": {"provider": Decimal("0.20")},
+        "EUR": {"unstated": Decimal("1.10")},
+        "USD": {"unstated": Decimal("0.20")},
     }
     assert (row.calls, row.calls_without_cost) == (1, 0)
 

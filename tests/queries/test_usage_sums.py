@@ -36,11 +36,13 @@ class Entry:
     reports: list[CostReported] = field(default_factory=list)
 
     def costs(self) -> dict[str, Decimal]:
-        """The provider's word before the application's, both before the list of prices."""
-        of_provider = [report for report in self.reports if report.source == "provider"]
+        """The provider's word before the application's, that before an unstated one, all before the list of prices."""
+        said = {report.source for report in self.reports}
+        counts = next((source for source in ("provider", "local") if source in said), None)
         found: dict[str, Decimal] = defaultdict(Decimal)
-        for report in of_provider or self.reports:
-            found[report.currency] += report.amount
+        for report in self.reports:
+            if report.source == counts:
+                found[report.currency] += report.amount
         if not self.reports and self.tokens:
             cost = computed_cost(self.place["provider"], self.place["model"], self.tokens, self.at, self.tier)
             return {} if cost is None else {"USD": cost}
@@ -125,7 +127,7 @@ def use(run: Run, random: Random) -> None:
     for _ in range(random.choice([0, 0, 0, 1, 2, 3])):
         amount = Decimal(random.randint(0, 10**6)).scaleb(-random.randint(0, 6))
         about = random.choice([used.id, None])
-        currency, source = random.choice(["USD", "USD", "EUR"]), random.choice(["provider", "local"])
+        currency, source = random.choice(["USD", "USD", "EUR"]), random.choice(["provider", "local", None])
         run.report_cost(amount, currency, source=source, usage_id=about, model=model, provider=provider)
     if random.random() < 0.2:
         run.recorded_usage(used.id).correct(reason="recount", **counts())

@@ -65,6 +65,33 @@ def run(some: Some) -> Run:
     return some.create_thread(agent_id="support").start_run(input={"ticket": 42})
 
 
+@pytest.mark.parametrize("end", ["complete", "fail", "cancel"])
+def test_what_a_stream_tells_last_is_recorded_after_the_end(some: Some, ledger: Ledger, run: Run, end: str) -> None:
+    step, model_call = run.start_step("answering"), run.start_model_call(provider="openai")
+    draft = run.add_message("assistant", "It comes ", streaming=True)
+    getattr(run, end)(*(["no more"] if end == "fail" else []))
+    ended = run.view()
+    draft.seal(finish_reason="stop")
+    model_call.finish(finish_reasons=["stop"], response_model="gpt-4o-2024-08-06")
+    used = run.usage(provider="openai", model="gpt-4o", input_tokens=812, model_call_id=model_call.id, step_id=step.id)
+    assert used == run.usage(provider="openai", model="gpt-4o", input_tokens=812, model_call_id=model_call.id, step_id=step.id)
+    run.report_cost("0.25", usage_id=used.id)
+    used.correct(reason="counted again", input_tokens=813)
+    run.record_timing(ttft_ns=5, total_duration_ns=7)
+    with pytest.raises(CommandRefused, match="an ended run accepts no more work"):
+        draft.append_text("more")
+    assert (run.view().status, run.view().stop_reason) == (ended.status, ended.stop_reason)
+    assert [message.streaming for message in run.messages()] == [False]
+    ledger.fold("usage", "run_summaries", "attention")
+    total = some.now.usage(run=run.id).total
+    assert (total.calls, total.input_tokens) == (1, 813)
+    assert total.costs["USD"].reported == {"unstated": Decimal("0.25")}
+    (summary,) = some.now.runs().items
+    assert (summary.duration_ns, summary.status) == (7, ended.status)
+    steps = {view.kind: view for view in some.now.steps(run.id)}
+    assert (steps["step"].tokens.input_tokens, steps["model_call"].finish_reasons) == (813, ("stop",))
+
+
 def test_a_run_is_recorded_from_its_first_word_to_its_end(some: Some, ledger: Ledger) -> None:
     thread = some.create_thread(agent_id="support", title="Orders", metadata={"tier": "gold"})
     assert thread.receipt == Receipt(thread.id, 1, 1, ledger.events()[0].recorded_at, 1)

@@ -135,11 +135,10 @@ class Messages:
         return [MessagePartAppended(message_id=message_id, offset=known.length, text=text)] if text else []
 
     def seal(self, message_id: str, finish_reason: str | None = None) -> Events:
-        """Seal a streamed message, which is then complete. Sealing it again changes nothing."""
+        """Seal a streamed message, which is then complete. Also allowed after the run's end. Sealing it again changes nothing."""
         known = self._own("seal_message", message_id)
         if not known.streaming:
             return []
-        self.run.require_open("seal_message")
         return [MessageSealed(message_id=message_id, finish_reason=finish_reason, length=known.length)]
 
     def redact(self, message_id: str, fields: tuple[str, ...], legal_basis: str, revision: int | None = None) -> Events:

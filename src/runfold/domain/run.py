@@ -10,7 +10,7 @@ from runfold.domain.compaction import Compactions, ContextCompacted
 from runfold.domain.decision import AnyDecisionEvent, DecisionEvaluated, DecisionEvent, Decisions, OutcomeCorrected
 from runfold.domain.event import AlreadyRecorded, Event, Events
 from runfold.domain.lease import Lease
-from runfold.domain.message import AnyMessageEvent, MessageEvent, MessageRedacted, Messages
+from runfold.domain.message import AnyMessageEvent, MessageEvent, MessageRedacted, Messages, MessageSealed
 from runfold.domain.problem import AnyProblemEvent, ProblemEvent, ProblemReported, ProblemResolved, Problems
 from runfold.domain.run_details import RunDetails
 from runfold.domain.run_events import (
@@ -39,9 +39,9 @@ from runfold.domain.run_events import (
     StopReason,
     StuckRule,
 )
-from runfold.domain.step import AnyStepEvent, StepEvent, Steps
+from runfold.domain.step import AnyStepEvent, ModelCallFinished, StepEvent, Steps
 from runfold.domain.tool_call import AnyToolCallEvent, Failure, ToolCallEvent, ToolCalls
-from runfold.domain.usage import AnyUsageEvent, CostReported, UsageCorrected, UsageEvent, Usages
+from runfold.domain.usage import AnyUsageEvent, CostReported, UsageCorrected, UsageEvent, UsageRecorded, Usages
 from runfold.domain.values import Json
 from runfold.errors import CommandRefused
 
@@ -58,6 +58,9 @@ AFTERTHOUGHTS = (
     MessageRedacted,
 )
 """Events about a run that are not its progress: an ended run still takes them, and a stuck one stays stuck."""
+
+LAST_REPORTS = (UsageRecorded, RunTimingRecorded, ModelCallFinished, MessageSealed)
+"""What a stream tells last: an ended run still takes it too. Before the end it shows that the run goes on."""
 
 NO_PROGRESS = (RunCancellationRequested, RunStuck, RunReleased, *AFTERTHOUGHTS)
 

@@ -124,14 +124,15 @@ class Steps:
         return [event]
 
     def finish(self, event: StepFinished | ModelCallFinished) -> Events:
-        """Finish a step or a model call, once."""
+        """Finish a step or a model call, once. A model call also after the run's end: what its stream says last comes late."""
         known, thing, started_id = self._of(event)
         found = known.get(started_id)
         if found is None:
             self.run.refuse("finish", f"this run has no {thing} {started_id!r}")
         if found.finished_at:
             raise AlreadyRecorded(f"the end of {thing}", started_id, self.run.id, found.finished_at, event)
-        self.run.require_open("finish")
+        if isinstance(event, StepFinished):
+            self.run.require_open("finish")
         return [event]
 
     def enter_node(self, node_id: str) -> Events:

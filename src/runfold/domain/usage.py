@@ -50,6 +50,9 @@ class Tokens(Value):
         return self
 
 
+CostSource = Literal["provider", "local"]
+
+
 class UsageEvent(Event):
     """Tokens were used, or a cost was reported."""
 
@@ -81,7 +84,10 @@ class UsageCorrected(UsageEvent, type="usage.corrected"):
 
 
 class CostReported(UsageEvent, type="usage.cost_reported"):
-    """A cost was reported, fixed at the time. Source `provider` is the provider's bill, `local` the application's own sum."""
+    """A cost was reported, fixed at the time.
+
+    Source `provider` is the provider's bill, `local` the application's own sum; without one, nobody said whose word it is.
+    """
 
     cost_id: Id
     usage_id: Id | None = None
@@ -90,7 +96,7 @@ class CostReported(UsageEvent, type="usage.cost_reported"):
     model: Label | None = None
     amount: Amount
     currency: Currency
-    source: Literal["provider", "local"]
+    source: CostSource | None = None
 
 
 AnyUsageEvent = UsageRecorded | UsageCorrected | CostReported
@@ -105,6 +111,14 @@ class UsageState:
     tokens: Tokens
 
 
+@dataclass(frozen=True, slots=True)
+class CostState:
+    """Where a cost was recorded, and whose word it was said to be."""
+
+    recorded_at: int
+    source: CostSource | None
+
+
 class Usages:
     """The usage that one run reported."""
 
@@ -112,13 +126,12 @@ class Usages:
         self.run = run
         self.by_id: dict[str, UsageState] = {}
         self.by_call: dict[str, str] = {}
-        self.costs: dict[str, int] = {}
+        self.costs: dict[str, CostState] = {}
 
     def record(self, usage: UsageRecorded) -> Events:
-        """Record the usage of one model call, once per call."""
+        """Record the usage of one model call, once. This is also allowed after the run has ended: streams tell it last."""
         if known := self.by_id.get(usage.usage_id):
             raise AlreadyRecorded("usage", usage.usage_id, self.run.id, known.recorded_at, usage)
-        self.run.require_open("record_usage")
         if usage.model_call_id in self.by_call:
             self.run.refuse(
                 "record_usage",
@@ -147,9 +160,10 @@ class Usages:
         ]
 
     def report_cost(self, cost: CostReported) -> Events:
-        """Report a cost. This is also allowed after the run has ended."""
-        if recorded_at := self.costs.get(cost.cost_id):
-            raise AlreadyRecorded("cost", cost.cost_id, self.run.id, recorded_at, cost)
+        """Report a cost. This is also allowed after the run has ended. A repetition without a source says the same of it."""
+        if known := self.costs.get(cost.cost_id):
+            repeated = cost if cost.source is not None else cost.model_copy(update={"source": known.source})
+            raise AlreadyRecorded("cost", cost.cost_id, self.run.id, known.recorded_at, repeated)
         return [cost]
 
     def evolve(self, event: AnyUsageEvent) -> None:
@@ -162,6 +176,6 @@ class Usages:
             case UsageCorrected():
                 self.by_id[event.usage_id].tokens = event.replacement
             case CostReported():
-                self.costs[event.cost_id] = self.run.version
+                self.costs[event.cost_id] = CostState(self.run.version, event.source)
             case _:
                 assert_never(event)

@@ -41,7 +41,7 @@ class Message(Child):
 
     @command
     def seal(self, *, finish_reason: str | None = None, **envelope: Unpack[Envelope]) -> Plan[Receipt]:
-        """Say that the streaming message is complete."""
+        """Say that the streaming message is complete. Allowed after the run's end too."""
         return run_plan(self.run_id, lambda run: run.messages.seal(self.id, finish_reason), envelope)
 
     @command

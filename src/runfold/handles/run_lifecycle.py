@@ -161,7 +161,7 @@ def record_output(
 def record_timing(
     self: Handle, *, ttft_ns: int | None = None, total_duration_ns: int | None = None, **envelope: Unpack[Envelope]
 ) -> Plan[Receipt]:
-    """Record how long it took by its own clock, in nanoseconds."""
+    """Record how long it took by its own clock, in nanoseconds. Allowed after the run's end too."""
     return run_plan(self.id, lambda run: run.details.record_timing(ttft_ns, total_duration_ns), envelope)
 
 

@@ -40,7 +40,7 @@ class ModelCall(Child):
         code: str = "error",
         **envelope: Unpack[Envelope],
     ) -> Plan[Receipt]:
-        """Record that the model answered, or did not where an `error` is given."""
+        """Record that the model answered, or did not where an `error` is given. Allowed after the run's end too."""
         finished = ModelCallFinished(
             model_call_id=self.id,
             response_model=response_model,

@@ -1,13 +1,13 @@
 """The handle of what one model call used, and the commands of a run that record use and cost."""
 
-from typing import Any, Literal, Unpack
+from typing import Any, Unpack
 
 from runfold.commands.caller import Envelope
 from runfold.commands.plan import Plan
 from runfold.commands.submitted import Receipt
 from runfold.domain.event import Event
 from runfold.domain.run import Run as RunState
-from runfold.domain.usage import CostReported, Tokens, UsageRecorded
+from runfold.domain.usage import CostReported, CostSource, Tokens, UsageRecorded
 from runfold.handles.command import command, submitting
 from runfold.handles.handle import Child, Handle
 from runfold.handles.run_plan import child_of, run_plan
@@ -72,7 +72,10 @@ def usage(  # noqa: PLR0913  one for each thing that can be said of what was use
     usage_id: str | None = None,
     **envelope: Unpack[Envelope],
 ) -> Plan[Usage]:
-    """Record what one model call used: never cumulative. What is not given is not reported, which is not zero."""
+    """Record what one model call used: never cumulative. What is not given is not reported, which is not zero.
+
+    Allowed after the run's end too, for streams report it last.
+    """
     tokens = Tokens(
         input_tokens=input_tokens,
         output_tokens=output_tokens,
@@ -109,7 +112,7 @@ def report_cost(
     amount: Any,
     currency: str = "USD",
     *,
-    source: Literal["provider", "local"] = "provider",
+    source: CostSource | None = None,
     provider: str | None = None,
     model: str | None = None,
     usage_id: str | None = None,
@@ -117,7 +120,10 @@ def report_cost(
     cost_id: str | None = None,
     **envelope: Unpack[Envelope],
 ) -> Plan[Receipt]:
-    """Say what something cost. `amount` is a Decimal or a decimal string. Allowed after the run's end too."""
+    """Say what something cost. `amount` is a Decimal or a decimal string. Allowed after the run's end too.
+
+    `source` says whose word it is: `provider` for the provider's bill, `local` for the application's own sum; else nobody said.
+    """
     cost = CostReported.model_validate(
         {
             "cost_id": cost_id or self.executor.new_id("cost"),

@@ -9,7 +9,7 @@ from runfold.domain.event import Recorded
 from runfold.domain.run_events import RunCancelled, RunFailed
 from runfold.domain.step import EdgeTraversed, ModelCallFinished, ModelCallStarted, NodeEntered, StepFinished, StepStarted
 from runfold.domain.tool_call import Failure, ToolCalled, ToolCancelled, ToolFailed, ToolStarted, ToolSucceeded
-from runfold.domain.usage import CostReported, Tokens, UsageCorrected, UsageRecorded
+from runfold.domain.usage import CostReported, CostSource, Tokens, UsageCorrected, UsageRecorded
 from runfold.domain.values import Amount
 from runfold.history.views import View
 
@@ -27,7 +27,7 @@ class ReportedCost(View):
 
     amount: Amount
     currency: str
-    source: Literal["provider", "local"]
+    source: CostSource | None
 
 
 class StepView(View):

@@ -21,7 +21,7 @@ from runfold.domain.run_events import RunCancelled, RunCompleted, RunCreated, Ru
 from runfold.domain.step import ModelCallStarted, StatePatched, StateSnapshotTaken, StepStarted
 from runfold.domain.thread import ThreadImported
 from runfold.domain.tool_call import ToolCalled, ToolCancelled, ToolFailed, ToolSucceeded
-from runfold.domain.usage import Tokens, UsageRecorded
+from runfold.domain.usage import CostReported, Tokens, UsageRecorded
 from runfold.errors import DuplicateWithDifferentContent, ThreadNotFound
 from runfold.handles.batch import Batch
 from runfold.handles.local import BatchExecutor
@@ -41,6 +41,7 @@ STORE_AFTER = 5000
 
 _IDS: dict[type[Event], str] = {
     UsageRecorded: "usage_id",
+    CostReported: "cost_id",
     ContextCompacted: "compaction_id",
     ModelCallStarted: "model_call_id",
     StepStarted: "step_id",
@@ -65,7 +66,7 @@ class ImportedBefore:
     decided: set[str] = field(default_factory=set)
     """Approvals that were granted, denied or withdrawn."""
     home: dict[str, str] = field(default_factory=dict)
-    """The run that a message, tool call, decision, step, approval or usage is in; a call's end under `end` and its id."""
+    """The run that a message, tool call, decision, step, approval, usage or cost is in; a call's end under `end` and its id."""
     scored: set[str] = field(default_factory=set)
     """Decisions that have an outcome."""
     wording: dict[str, tuple[Part, ...]] = field(default_factory=dict)
@@ -251,6 +252,11 @@ class SourceRun:
         self._known.home[item_id] = run.id
         return run
 
+    def bill(self, item_id: str, of: str | None = None) -> Run:
+        """The run that has this usage or cost, or that it goes to: that of its model call or usage, or the last, ended or not."""
+        home = self._known.home
+        return self._recording.batch.run(home.setdefault(item_id, home.get(of or "", self._tip)))
+
     def add_message(self, role: Any, content: str | tuple[Part, ...], *, message_id: str, **rest: Any) -> None:
         """Add a message, or revise it where the source has another wording now.
 
@@ -274,7 +280,7 @@ class SourceRun:
 
     def use(self, usage_id: str, **used: Any) -> None:
         """Record what a model call used, or correct it where the source has other figures now."""
-        run = self.run(usage_id)
+        run = self.bill(usage_id, used.get("model_call_id"))
         try:
             run.usage(usage_id=usage_id, **used)
         except DuplicateWithDifferentContent:

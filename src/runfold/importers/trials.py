@@ -231,7 +231,7 @@ class _Recorder:
             )
         if said.cost is not None and not (said.cost == 0 and (said.input_tokens or said.output_tokens)):
             cost_id = self.id("cost", index)
-            self.source_run.run(cost_id).report_cost(
+            self.source_run.bill(cost_id, usage_id).report_cost(
                 money(said.cost), source="local", usage_id=usage_id, model=model, node_id=who, cost_id=cost_id, **envelope
             )
 
@@ -261,7 +261,7 @@ class _Recorder:
             )
         if trial.user_cost is not None:
             cost_id = self.id("cost", "user")
-            self.source_run.run(cost_id).report_cost(
+            self.source_run.bill(cost_id).report_cost(
                 money(trial.user_cost), source="local", node_id=USER, cost_id=cost_id, **envelope
             )
         if trial.failure is None and trial.stop_reason is None:

@@ -162,8 +162,11 @@ def _output(_: RunSummary, recorded: Recorded, __: RunOutputRecorded) -> Changes
     return {"output_position": recorded.position}
 
 
-def _timing(_: RunSummary, __: Recorded, event: RunTimingRecorded) -> Changes:
-    return {"reported_duration_ns": event.total_duration_ns, "ttft_ns": event.ttft_ns}
+def _timing(row: RunSummary, _: Recorded, event: RunTimingRecorded) -> Changes:
+    reported = {"reported_duration_ns": event.total_duration_ns, "ttft_ns": event.ttft_ns}
+    return (
+        reported if row.finished_at is None else {**reported, "duration_ns": _took(row, row.finished_at, event.total_duration_ns)}
+    )
 
 
 def _completed(row: RunSummary, recorded: Recorded, event: RunCompleted) -> Changes:
@@ -192,8 +195,7 @@ def _cancelled(row: RunSummary, recorded: Recorded, event: RunCancelled) -> Chan
 
 
 def _ended(row: RunSummary, recorded: Recorded, event: RunCompleted | RunFailed | RunCancelled) -> Changes:
-    finished_at, reported = recorded.happened_at, row.reported_duration_ns
-    took = _nanoseconds(row.started_at or row.created_at, finished_at)
+    finished_at = recorded.happened_at
     return {
         **_NO_LEASE,
         **_NO_WAIT,
@@ -201,8 +203,12 @@ def _ended(row: RunSummary, recorded: Recorded, event: RunCompleted | RunFailed 
         "stop_reason": event.stop_reason,
         "finished_at": finished_at,
         "ended_position": recorded.position,
-        "duration_ns": took if reported is None else reported,
+        "duration_ns": _took(row, finished_at, row.reported_duration_ns),
     }
+
+
+def _took(row: RunSummary, finished_at: datetime, reported: int | None) -> int | None:
+    return _nanoseconds(row.started_at or row.created_at, finished_at) if reported is None else reported
 
 
 def _nanoseconds(began: datetime | None, ended: datetime) -> int | None:

@@ -9,10 +9,10 @@ All totals are sums over these rows, and null stays null in them; `sum` in SQL d
 - `other_costs` is null but where one usage was reported in several currencies: it holds those beside
   `reported_currency`, currency → amount as text, to be added to their currencies' sums (jsonb_each_text).
 
-A report of a cost that names a usage belongs to that usage's row, with the usage's day, model and node. Of two sources the
-provider's word counts, whatever came first and in whatever currency; reports of one source add up. A report that names no
-usage has a row of its own, without tokens. So has one that names a usage which its run has not recorded; when it does, that
-row becomes the usage's.
+A report of a cost that names a usage belongs to that usage's row, with the usage's day, model and node. Of several sources
+the provider's word counts, then the application's, then one of which nobody said whose it is, whatever came first and in
+whatever currency; reports of one source add up. A report that names no usage has a row of its own, without tokens. So has one
+that names a usage which its run has not recorded; when it does, that row becomes the usage's.
 """
 
 from collections.abc import Iterable
@@ -21,12 +21,14 @@ from decimal import Context, Decimal
 from typing import Any, Literal
 
 from runfold.domain.event import Recorded
-from runfold.domain.usage import CostReported, Tokens, UsageCorrected, UsageRecorded
+from runfold.domain.usage import CostReported, CostSource, Tokens, UsageCorrected, UsageRecorded
 from runfold.projections.prices import PRICE_SOURCE, computed_cost
 from runfold.projections.projection import Key, Projection, Row
 
 _EXACT = Context(prec=80)
 """Amounts add up exactly, whatever the caller's context is."""
+_WEIGHT: dict[CostSource | None, int] = {"provider": 2, "local": 1, None: 0}
+"""Of two sources of a cost the heavier counts."""
 
 
 class UsageEntry(Row):
@@ -90,8 +92,8 @@ class UsageEntry(Row):
     """What it cost as somebody reported; null where nobody did."""
     reported_currency: str | None = None
     """The currency of reported_cost."""
-    reported_source: Literal["provider", "local"] | None = None
-    """Whose word that is: the provider's bill, or the application's own sum, which counts only without the other."""
+    reported_source: CostSource | None = None
+    """Whose word reported_cost is: the provider's bill, the application's own sum without that, or null: nobody said."""
     other_costs: dict[str, str] | None = None
     """What was reported in further currencies, currency to amount; null but where one usage has several."""
     computed_cost: Decimal | None = None
@@ -176,7 +178,7 @@ def _counts(provider: str | None, model: str | None, tokens: Tokens, at: datetim
 
 
 def _costed(row: UsageEntry, recorded: Recorded, event: CostReported) -> UsageEntry:
-    if row.reported_source == "provider" and event.source == "local":
+    if row.reported_cost is not None and _WEIGHT[row.reported_source] > _WEIGHT[event.source]:
         return row
     changes = {"cost_position": recorded.position, **_added(row, event)}
     if row.happened_at is None:

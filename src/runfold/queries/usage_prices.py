@@ -13,7 +13,7 @@ from runfold.domain.usage import Tokens
 from runfold.history.views import View
 from runfold.projections.price_list import PriceList
 from runfold.projections.prices import CURRENCY, Priced, PriceKind, PricePart, priced
-from runfold.queries.usage_totals import TOKENS, Money, UsageSum, shortened
+from runfold.queries.usage_totals import TOKENS, UNSTATED, Money, UsageSum, shortened
 
 CALL_COLUMNS = (
     "reported_currency",
@@ -90,6 +90,8 @@ class Pricing:
         """Take in a row of the read model, as CALL_COLUMNS, and add it to some sums."""
         currency, source, cost, others, kind, provider, model, tier, at, beside, *counts = row
         is_call, listed, known = kind == "call", None, cost is not None
+        if known and source is None:
+            source = UNSTATED
         if is_call and not known:
             tokens = Tokens.model_construct(**dict(zip(TOKENS, counts, strict=True)), reasoning_beside=beside)
             found = priced(provider, model, tokens, at, tier, self._list)

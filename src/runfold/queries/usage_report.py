@@ -21,7 +21,7 @@ from runfold.queries.parameters import Parameter, checked
 from runfold.queries.read_models import Snapshot
 from runfold.queries.source import LocalSource, question
 from runfold.queries.usage_prices import CALL_COLUMNS, Explanation, Pricing
-from runfold.queries.usage_totals import DIMENSIONS, TOKENS, UsageSum, UsageTotals
+from runfold.queries.usage_totals import DIMENSIONS, TOKENS, UNSTATED, UsageSum, UsageTotals
 from runfold.queries.where import OneOrMore, texts, words
 from runfold.settings import Settings
 from runfold.store.queries import filled, named_queries
@@ -180,7 +180,8 @@ def _add_up(
 
     def grouped(name: str) -> list[tuple[Any, ...]]:
         tokens, groups = ", ".join(f"sum(u.{token})" for token in TOKENS), ", ".join(map(str, range(1, width + 4)))
-        return snapshot.query(query(_QUERIES[name], currency=CURRENCY, tokens=tokens, groups=groups), parameters)
+        text = query(_QUERIES[name], currency=CURRENCY, unstated=UNSTATED, tokens=tokens, groups=groups)
+        return snapshot.query(text, parameters)
 
     found = grouped("sums")
     for row in found:

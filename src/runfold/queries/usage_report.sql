@@ -2,7 +2,7 @@
 -- What groups of calls add up to: their currency and the sources of their cost, the cost, how many there are, their tokens.
 SELECT {dimensions}
        CASE WHEN u.reported_cost IS NOT NULL THEN u.reported_currency WHEN u.computed_cost IS NOT NULL THEN '{currency}' END,
-       CASE WHEN u.reported_cost IS NOT NULL THEN u.reported_source END,
+       CASE WHEN u.reported_cost IS NOT NULL THEN coalesce(u.reported_source, '{unstated}') END,
        CASE WHEN u.reported_cost IS NULL AND u.computed_cost IS NOT NULL THEN u.price_source END,
        sum(coalesce(u.reported_cost, u.computed_cost)),
        count(u.other_costs),
@@ -15,7 +15,7 @@ SELECT {dimensions}
 
 -- name: other costs
 -- What was reported for the same calls in other currencies, in the same groups.
-SELECT {dimensions} other.key, u.reported_source, NULL, sum(other.value::numeric)
+SELECT {dimensions} other.key, coalesce(u.reported_source, '{unstated}'), NULL, sum(other.value::numeric)
   FROM {source}
  CROSS JOIN LATERAL jsonb_each_text(u.other_costs) AS other
  WHERE u.tenant_id = %b AND u.other_costs IS NOT NULL {conditions}

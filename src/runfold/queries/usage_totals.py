@@ -1,8 +1,8 @@
 """What model calls used and cost, added up exactly, by the same rules wherever the rows of `usage` come from.
 
 Null is a count that nobody reported, and never zero. Cost is told by currency and by source: as reported, by the provider's
-bill or by the application; and computed from the price book, under its name and version, for the calls of which nobody
-reported one. `cost` with `currency` is the sum where there is one currency, and null where there are several or none:
+bill, by the application, or `unstated`; and computed from the price book, under its name and version, for the calls of which
+nobody reported one. `cost` with `currency` is the sum where there is one currency, and null where there are several or none:
 currencies are never added up. A call whose cost nobody knows is in `calls_without_cost`, so while that is not 0, a cost is the
 least that it can be.
 """
@@ -42,6 +42,8 @@ TOKENS = (
     "cache_creation_1h_input_tokens",
     "web_search_requests",
 )
+UNSTATED = "unstated"
+"""Where a cost was reported and nobody said whose word it is."""
 _EXACT = Context(prec=200)
 
 
@@ -93,11 +95,11 @@ def usage_total(entries: Iterable[UsageEntry]) -> UsageTotals:
         reported, is_call = entry.reported_cost is not None, entry.kind == "call"
         amount = entry.reported_cost if reported else entry.computed_cost
         currency = entry.reported_currency if reported else None if amount is None else CURRENCY
-        price_list, source = (None, entry.reported_source) if reported else (entry.price_source, None)
+        price_list, source = (None, entry.reported_source or UNSTATED) if reported else (entry.price_source, None)
         counts = [getattr(entry, name) for name in TOKENS]
         total.add([currency, source, price_list, amount, 0, int(is_call), int(is_call and amount is None), *counts])
         for other, more in (entry.other_costs or {}).items():
-            total.add_cost(other, entry.reported_source, None, Decimal(more))
+            total.add_cost(other, entry.reported_source or UNSTATED, None, Decimal(more))
     return total.totals({})
 
 

@@ -13,7 +13,7 @@ from runfold.domain.values import json_text
 from runfold.history.alignment import Pair
 from runfold.history.outline import Kind, Step
 from runfold.queries.difference import FirstDivergence, RunDiff, Side, Stretch
-from runfold.queries.usage_totals import UsageTotals
+from runfold.queries.usage_totals import UNSTATED, UsageTotals
 from runfold.terminal import styles
 from runfold.terminal.console import print_fitted
 from runfold.terminal.conversation import in_words
@@ -169,9 +169,13 @@ def _tokens(usage: UsageTotals) -> str:
     return f"{said or 'not reported'}, {counted(usage.calls, 'call')}" if usage.calls else ""
 
 
+def _by(source: str) -> str:
+    return "reported" if source == UNSTATED else f"by {source}"
+
+
 def _costs(usage: UsageTotals) -> Iterator[str]:
     for currency, cost in usage.costs.items():
-        sources = [*(f"{amount:f} by {source}" for source, amount in cost.reported.items())]
+        sources = [*(f"{amount:f} {_by(source)}" for source, amount in cost.reported.items())]
         sources += [f"{amount:f} at list prices" for amount in cost.computed.values()]
         yield f"{cost.total:f} {currency} ({', '.join(sources)})"
     if usage.calls_without_cost:

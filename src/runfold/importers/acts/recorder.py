@@ -262,7 +262,7 @@ class _Recorder:
             **_envelope(act),
         )
         if act.cost is not None and not (act.cost == 0 and any(act.tokens.values())):  # 0: it knew no price
-            source_run.run(usage_id).report_cost(
+            source_run.bill(usage_id).report_cost(
                 money(act.cost),
                 source="local",
                 usage_id=usage_id,
