@@ -2,14 +2,16 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import get_args
 
 import pytest
 
 from runfold import Ledger, Run, Thread
+from runfold.domain.problem import Severity
 from runfold.domain.run_events import StuckRule
 from runfold.handles.decision import Decision
 from runfold.projections.attention import Attention
-from runfold.projections.attention_row import AttentionRow
+from runfold.projections.attention_row import REASONS, AttentionRow
 from tests.projections.folded import rows_of
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -54,6 +56,8 @@ def require_agreement(ledger: Ledger, row: AttentionRow) -> None:
     assert row.needs_attention is bool(row.reasons)
     assert (row.flagged_at is None, row.flagged_position is None) == (not row.reasons, not row.reasons)
     assert (row.stuck_rule is not None) == (row.status == "stuck")
+    severities = {REASONS[reason].severity for reason in row.reasons}
+    assert row.severity == next((each for each in get_args(Severity) if each in severities), "none")
 
 
 def decided(run: Run, decision_type: str = "custom") -> Decision:
@@ -144,6 +148,37 @@ def test_a_step_that_failed_is_a_reason_for_good(run: Run, look: Look) -> None:
     run.complete()
     row = look(run)
     assert (row.reasons, row.failed_steps, row.status) == (("node_failure",), 1, "completed")
+
+
+def test_a_tool_call_that_failed_is_a_reason_for_good_however_it_failed(thread: Thread, run: Run, look: Look) -> None:
+    run.call_tool("search").succeed({})
+    assert look(run).reasons == ()
+    run.call_tool("search").fail("no such order")
+    run.complete()
+    assert (look(run).reasons, look(run).severity, look(run).failed_tool_calls) == (("tool_failure",), "warning", 1)
+    other = thread.start_run(parent=None)
+    other.call_tool("search")
+    other.fail("no")
+    row = look(other)
+    assert (row.reasons, row.severity, row.failed_tool_calls) == (("failed", "tool_failure"), "critical", 1)
+
+
+def test_a_flag_counts_from_when_there_is_more_than_a_minor_reason(run_at_noon: Run, look: Look) -> None:
+    run_at_noon.record_timing(total_duration_ns=60_000_000_001, occurred_at=NOON + timedelta(minutes=1))
+    row = look(run_at_noon)
+    assert (row.severity, row.flagged_at, row.attention_since) == (
+        "minor",
+        NOON + timedelta(minutes=1),
+        NOON + timedelta(minutes=1),
+    )
+    run_at_noon.wait("input", occurred_at=NOON + timedelta(minutes=2))
+    run_at_noon.fail("no", occurred_at=NOON + timedelta(minutes=3))
+    row = look(run_at_noon)
+    assert (row.severity, row.flagged_at, row.attention_since) == (
+        "critical",
+        NOON + timedelta(minutes=2),
+        NOON + timedelta(minutes=2),
+    )
 
 
 @pytest.mark.row("HV-88")

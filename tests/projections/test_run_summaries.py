@@ -8,6 +8,7 @@ import pytest
 
 from runfold import Ledger, Run, Thread
 from runfold.history.views import RunView
+from runfold.projections.run_counts import MOST_HALF_TOLD
 from runfold.projections.run_summaries import RunSummaries
 from runfold.projections.run_summary import RunSummary
 from tests.projections.folded import rows_of
@@ -245,6 +246,22 @@ def test_an_ancestors_call_that_a_run_answers_counts_there_and_closes_nothing_of
     row = summary(child)
     assert (row.tool_calls, row.open_tool_calls, row.tools_used) == (2, 1, ("search",))
     assert summary(run).open_tool_calls == 1
+
+
+def test_a_model_call_counts_once_whether_its_beginning_or_its_usage_or_both_are_told(run: Run, summary: Summary) -> None:
+    run.usage(input_tokens=1)
+    run.usage(input_tokens=1, model_call_id="mcall_1")
+    assert summary(run).model_calls == 2
+    begun = run.start_model_call()
+    run.usage(output_tokens=1, model_call_id=begun.id)
+    run.start_model_call().finish(error="no")
+    run.start_model_call(model_call_id="mcall_1")
+    assert (summary(run).model_calls, len(summary(run).half_told_model_calls)) == (4, 1)
+    calls = [run.start_model_call() for _ in range(MOST_HALF_TOLD + 10)]
+    assert len(summary(run).half_told_model_calls) == MOST_HALF_TOLD
+    for call in calls[-MOST_HALF_TOLD:]:
+        run.usage(output_tokens=1, model_call_id=call.id)
+    assert (summary(run).model_calls, summary(run).half_told_model_calls) == (MOST_HALF_TOLD + 14, ())
 
 
 @pytest.mark.row("HV-04")

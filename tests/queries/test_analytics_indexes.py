@@ -16,7 +16,8 @@ from tests.queries.decided import tell
 MODELS = {
     "decision_log": "run_id = 'run_' || n / 5, ordinal = n % 5, made_position = n, goal_id = 'goal ' || n % 500, "
     "node_id = 'node ' || n % 500, thread_id = 'thread_' || n / 50",
-    "attention": "run_id = 'run_' || n, needs_attention = n % 20 = 0, attention_since = now() - n * interval '1 minute'",
+    "attention": "run_id = 'run_' || n, severity = CASE n % 20 WHEN 0 THEN 'warning' ELSE 'minor' END, "
+    "attention_since = now() - n * interval '1 minute'",
     "usage": "run_id = 'run_' || n / 5, thread_id = 'thread_' || n / 50, day = date '2026-01-01' + n / 100, "
     "agent_id = 'agent ' || n % 200, goal_id = 'goal ' || n % 500",
     "goals": "goal_id = 'goal ' || n, last_run_position = n",
@@ -65,7 +66,7 @@ ASKED: list[tuple[Callable[[Reading], object], str]] = [
     (lambda now: now.node_performance("node 7"), "node_id_made_position"),
     (lambda now: now.patterns("goal 7"), "goal_id_made_position"),
     (lambda now: now.goals(limit=20), "last_run_position"),
-    (lambda now: now.attention(), "needs_attention_attention_since"),
+    (lambda now: now.attention(), "severity_attention_since"),
     (lambda now: now.usage("model", since=date(2026, 2, 3), until=date(2026, 2, 4)), "day"),
     (lambda now: now.usage("day", agent="agent 7"), "agent_id_day"),
     (lambda now: now.usage("run", goal="goal 7"), "goal_id"),

@@ -1,15 +1,22 @@
 """The runs that a person should look at."""
 
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any, get_args
 
 import pytest
 
 from runfold import Ledger, Run, Thread
+from runfold.domain.problem import Severity
 from runfold.errors import UsageError
-from runfold.projections.attention_row import AttentionRow
+from runfold.projections.attention_row import REASONS, REASONS_OF_SILENCE, AttentionRow
 from runfold.queries.page import Page
+from runfold.queries.reading import Reading
+from tests.projections.histories import DAWN, History
 from tests.queries.decided import choose
 
+SEVERITIES = get_args(Severity)
 NOON = datetime(2025, 3, 1, 12, tzinfo=UTC)
 
 
@@ -35,13 +42,21 @@ def test_runs_that_need_a_person_are_listed_with_all_their_reasons(folded, threa
     stuck.mark_stuck("identical_responses")
     asking = started(thread, "asking")
     asking.request_approval("refund", occurred_at=NOON)
+    using = started(thread, "using")
+    using.call_tool("search").fail("no such order", code="not_found")
+    using.complete(occurred_at=NOON)
+    thread.create_run(parent=None, run_id="run_unbegun", occurred_at=NOON)
     page = folded().attention()
-    assert {row.run_id: row.reasons for row in page.items} == {
-        "run_slow": ("latency",),
-        "run_dear": ("tokens",),
-        "run_stuck": ("stuck", "silent"),
-        "run_busy": ("failed", "node_failure", "retries", "latency", "steps"),
-        "run_asking": ("waiting_for_approval",),
+    assert {row.run_id: (row.severity, row.reasons) for row in page.items} == {
+        "run_stuck": ("critical", ("stuck", "silent")),
+        "run_busy": ("critical", ("failed", "node_failure", "retries", "latency", "steps")),
+        "run_asking": ("warning", ("waiting_for_approval",)),
+        "run_using": ("warning", ("tool_failure",)),
+        "run_unbegun": ("warning", ("never_started",)),
+    }
+    assert {row.run_id: (row.severity, row.reasons) for row in folded().attention(severity="minor").items} == {
+        "run_slow": ("minor", ("latency",)),
+        "run_dear": ("minor", ("tokens",)),
     }
     row = next(row for row in page.items if row.run_id == "run_busy")
     assert (row.status, row.error_code, row.retries, row.failed_steps, row.steps) == ("failed", "tired", 4, 1, 21)
@@ -49,7 +64,7 @@ def test_runs_that_need_a_person_are_listed_with_all_their_reasons(folded, threa
 
 def silent(page: Page[AttentionRow]) -> list[str]:
     """Which runs of a page are silent."""
-    return [row.run_id for row in page.items if "silent" in row.reasons]
+    return [row.run_id for row in page.items if {"silent", "never_started"} & {*row.reasons}]
 
 
 def test_a_run_that_was_to_go_on_turns_up_when_it_has_not_been_heard_of_for_long(folded, thread: Thread) -> None:
@@ -68,7 +83,7 @@ def test_a_run_that_was_to_go_on_turns_up_when_it_has_not_been_heard_of_for_long
         ("run_stuck", ("stuck", "silent")),
         ("run_talking", ("silent",)),
         ("run_failed", ("failed", "latency")),
-        ("run_created", ("silent",)),
+        ("run_created", ("never_started",)),
         ("run_asking", ("waiting_for_approval",)),
     ]
     talked = page.items[1]
@@ -76,8 +91,9 @@ def test_a_run_that_was_to_go_on_turns_up_when_it_has_not_been_heard_of_for_long
     assert talked.last_heard_at == talked.attention_since == NOON + timedelta(minutes=30)
     assert page.items[0].last_heard_at == NOON, "that somebody calls it stuck is nothing that it says"
     reading = folded()
-    assert silent(reading.attention(reason="silent")) == ["run_stuck", "run_talking", "run_created"]
-    assert len(reading.attention(reason=["silent", "failed"]).items) == 4
+    assert silent(reading.attention(reason="silent")) == ["run_stuck", "run_talking"]
+    assert silent(reading.attention(reason="never_started")) == ["run_created"]
+    assert len(reading.attention(reason=["silent", "never_started", "failed"]).items) == 4
     assert silent(reading.attention(reason="failed")) == []
     assert silent(reading.attention(silent_for="300000d")) == []
     assert silent(reading.attention(silent_for=timedelta.max)) == []
@@ -161,6 +177,53 @@ def test_the_list_narrows_by_reason_state_thread_agent_and_goal(folded, ledger: 
         assert [row.run_id for row in reading.attention(**asked).items] == [run.id for run in wanted], asked
     with pytest.raises(UsageError, match="unknown reason 'sad'; expected one of failed, stuck, waiting_for_approval"):
         reading.attention(reason="sad")
+
+
+def narrowed_by_hand(rows: Iterable[AttentionRow], asked: dict[str, Any]) -> list[str]:
+    """What a list of all rows is narrowed to, row by row."""
+    reasons, severities = (asked.get(name, ()) for name in ("reason", "severity"))
+    worst = severities or (("critical", "warning", "minor") if reasons else ("critical", "warning"))
+    since, until = asked.get("attention_from", DAWN), asked.get("attention_to", datetime.max.replace(tzinfo=UTC))
+    found = [
+        row
+        for row in rows
+        if row.severity in worst
+        and (not reasons or {*reasons} & {*row.reasons})
+        and row.attention_since is not None
+        and since <= row.attention_since <= until
+    ]
+    return [row.run_id for row in sorted(found, key=lambda row: (row.attention_since, row.run_id), reverse=True)]
+
+
+def test_any_reasons_severities_and_times_narrow_the_list_as_they_narrow_its_rows(folded, ledger: Ledger) -> None:
+    dice = Random(14)  # noqa: S311  a story, not a secret
+    History(dice).go_on(ledger, 900)
+    reading = folded()
+    everything = [row for severity in SEVERITIES for row in walk(reading, severity=severity)]
+    assert len({row.run_id for row in everything}) == len(everything) > 20
+    assert {row.severity for row in everything} == {*SEVERITIES}
+    times = sorted(row.attention_since for row in everything)
+    for _ in range(40):
+        asked: dict[str, Any] = {}
+        if dice.random() < 0.6:
+            asked["reason"] = tuple(dice.sample([*REASONS, *REASONS_OF_SILENCE], dice.choice([1, 1, 2, 4])))
+        if dice.random() < 0.5:
+            asked["severity"] = tuple(dice.sample(SEVERITIES, dice.choice([1, 2])))
+        if dice.random() < 0.4:
+            asked["attention_from"] = dice.choice(times)
+        if dice.random() < 0.4:
+            asked["attention_to"] = dice.choice(times)
+        assert [row.run_id for row in walk(reading, **asked)] == narrowed_by_hand(everything, asked), asked
+
+
+def walk(reading: Reading, **asked: Any) -> Iterator[AttentionRow]:
+    """All pages of a list."""
+    cursor = None
+    while True:
+        page = reading.attention(**asked, cursor=cursor, limit=7)
+        yield from page.items
+        if (cursor := page.next_cursor) is None:
+            return
 
 
 def test_another_tenants_runs_are_not_in_any_answer(folded, ledger: Ledger, thread: Thread, settings) -> None:

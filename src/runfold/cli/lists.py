@@ -34,6 +34,8 @@ SHORT = {
     "created_to": "to",
     "active_from": "from",
     "active_to": "to",
+    "attention_from": "from",
+    "attention_to": "to",
     "duration_ns": "duration",
     "duration_percentile": "percentile",
     "include_superseded": "superseded",

@@ -77,10 +77,11 @@ def _explain(call: Call, found: "FailureAnalysis") -> None:
 
 
 def attention(call: Call, *, at: At = None, happened_at: HappenedAt = None, fold: Fold = False, **asked: Any) -> None:
-    """List the runs that need a person's attention, with the reasons, the last flagged first.
+    """List the runs that need a person's attention, with the reasons and how bad the worst is, the last flagged first.
 
-    The reasons: failed, stuck, or waiting for a person; a failed step; more than 3 retries, 2 approval requests, 60
-    seconds of work, 100,000 tokens or 20 steps; silent: neither waiting nor ended, and not heard of for --silent-for.
+    Critical: failed, stuck. Warning: waiting for a person; a failed tool call or step; more than 3 retries or 2 approval
+    requests; never_started and silent: not waiting, not ended, and not heard of for --silent-for. Minor: more than 60 seconds
+    of work, 100,000 tokens or 20 steps; runs with nothing worse are listed with --severity minor or their --reason.
     """
     with asking(call, "attention", fold=fold, at=at, happened_at=happened_at) as reading:
         page = reading.attention(**asked)
@@ -90,3 +91,7 @@ def attention(call: Call, *, at: At = None, happened_at: HappenedAt = None, fold
     from runfold.terminal.tables import attention_table
 
     print_page(call, attention_table(page.items), page, "run")
+    if not asked.keys() & {"severity", "reason"}:
+        call.out.print(
+            "runs that only took long or used much are left out; --severity minor lists them", style="dim", soft_wrap=True
+        )

@@ -6,14 +6,15 @@ Our events have no word for some of what hive counts:
 
 - a **retry** is each attempt after the first (`run.started`), and each decision of the type `retry_strategy`;
 - an **escalation** is each approval asked for;
-- a **node's failure** is a step that did not end well;
+- a **node's failure** is a step that did not end well, and a **tool's failure** (which hive has no count of) a tool call;
 - **latency** is the time from each beginning or resumption to the next wait or end, so that waiting for a person does not
   count; where the run reports how long it took, that;
 - **tokens** are those of its model calls (the total, else input and output together), or those of its decisions'
   outcomes, whichever are more: an agent that reports both reports the same ones twice.
 
-What holds at the moment (stuck, waiting, failed) comes and goes with the run's status; what was counted stays. Silence is no
-fact that an event tells: a row says when its run was last heard of, and the list holds that against the moment it is asked about.
+What holds at the moment (stuck, waiting, failed) comes and goes with the run's status; what was counted stays. Latency, tokens
+and steps alone are minor: most long runs exceed a limit, and nothing went wrong in them. Silence is no fact that an event tells:
+a row says when its run was last heard of, and the list holds that against the moment it is asked about.
 """
 
 from collections.abc import Callable, Iterable
@@ -25,7 +26,7 @@ from runfold.domain.compaction import ContextCompacted
 from runfold.domain.decision import AnyDecisionEvent, DecisionEvaluated, DecisionMade, OutcomeCorrected, OutcomeRecorded
 from runfold.domain.event import Event, Recorded
 from runfold.domain.message import AnyMessageEvent, MessageRedacted
-from runfold.domain.problem import AnyProblemEvent, ProblemResolved
+from runfold.domain.problem import AnyProblemEvent, ProblemResolved, Severity
 from runfold.domain.run import NO_PROGRESS
 from runfold.domain.run_events import (
     ENDING_OF_STOP_REASON,
@@ -43,9 +44,9 @@ from runfold.domain.run_events import (
     RunWaiting,
 )
 from runfold.domain.step import AnyStepEvent, StepFinished, StepStarted
-from runfold.domain.tool_call import AnyToolCallEvent
+from runfold.domain.tool_call import AnyToolCallEvent, ToolFailed
 from runfold.domain.usage import AnyUsageEvent, CostReported, Tokens, UsageCorrected, UsageRecorded
-from runfold.projections.attention_row import MAY_BE_SILENT, REASONS, AttentionRow
+from runfold.projections.attention_row import MAY_BE_SILENT, NO_SEVERITY, REASONS, AttentionRow
 from runfold.projections.projection import Key, Projection
 from runfold.projections.reported import replaced
 
@@ -67,12 +68,13 @@ _SAID_BY_OTHERS = frozenset(
 )
 """Events about a run that do not show that it goes on: what others find, ask for or put right."""
 _NO_TOKENS = Tokens()
+_WORST_FIRST = get_args(Severity)
 
 
 class Attention(Projection[AttentionRow]):
     """One row per run: whether a person should look at it, and why."""
 
-    name, version, row, key, partition = "attention", 3, AttentionRow, ("run_id",), "thread"
+    name, version, row, key, partition = "attention", 4, AttentionRow, ("run_id",), "thread"
     events = (
         *get_args(AnyMessageEvent),
         *get_args(AnyToolCallEvent),
@@ -85,10 +87,10 @@ class Attention(Projection[AttentionRow]):
         ApprovalRequested,
     )
     indexes = (
-        ("needs_attention", "attention_since"),
-        ("status", "needs_attention", "attention_since"),
-        ("thread_id", "needs_attention", "attention_since"),
-        ("agent_id", "needs_attention", "attention_since"),
+        ("severity", "attention_since"),
+        ("status", "severity", "attention_since"),
+        ("thread_id", "severity", "attention_since"),
+        ("agent_id", "severity", "attention_since"),
     )
 
     def keys(self, recorded: Recorded) -> Iterable[Key]:
@@ -109,18 +111,21 @@ class Attention(Projection[AttentionRow]):
 
 
 def _flagged(before: AttentionRow, row: AttentionRow, recorded: Recorded) -> AttentionRow:
-    reasons = tuple(code for code, holds in REASONS.items() if holds(row))
+    reasons = tuple(code for code, reason in REASONS.items() if reason.holds(row))
     if reasons == before.reasons:
         return row
     if not reasons:
-        return row.but(reasons=reasons, needs_attention=False, flagged_at=None, flagged_position=None)
-    if before.reasons:
-        return row.but(reasons=reasons)
-    return row.but(reasons=reasons, needs_attention=True, flagged_at=recorded.happened_at, flagged_position=recorded.position)
+        return row.but(reasons=reasons, severity=NO_SEVERITY, needs_attention=False, flagged_at=None, flagged_position=None)
+    severity = min((REASONS[code].severity for code in reasons), key=_WORST_FIRST.index)
+    if before.reasons and not (before.severity == "minor" != severity):
+        return row.but(reasons=reasons, severity=severity)
+    place = {"flagged_at": recorded.happened_at, "flagged_position": recorded.position}
+    return row.but(reasons=reasons, severity=severity, needs_attention=True, **place)
 
 
 def _listed(row: AttentionRow) -> AttentionRow:
-    since = row.last_heard_at if row.flagged_at is None and row.status in MAY_BE_SILENT else row.flagged_at
+    may_be_only_silent = row.severity in {NO_SEVERITY, "minor"} and row.status in MAY_BE_SILENT
+    since = row.last_heard_at if may_be_only_silent else row.flagged_at
     return row if since == row.attention_since else row.but(attention_since=since)
 
 
@@ -161,6 +166,10 @@ def _ended(row: AttentionRow, recorded: Recorded, event: RunCompleted | RunFaile
     }
 
 
+def _failed(row: AttentionRow, recorded: Recorded, event: RunFailed) -> Changes:
+    return {**_ended(row, recorded, event), "failed_tool_calls": row.failed_tool_calls + len(event.closed_tool_calls)}
+
+
 def _rested(row: AttentionRow, recorded: Recorded) -> Changes:
     if row.working_since is None:
         return {}
@@ -181,6 +190,10 @@ def _step_started(row: AttentionRow, _: Recorded, __: StepStarted) -> Changes:
 
 def _step_finished(row: AttentionRow, _: Recorded, event: StepFinished) -> Changes:
     return {} if event.ok else {"failed_steps": row.failed_steps + 1}
+
+
+def _tool_failed(row: AttentionRow, _: Recorded, __: ToolFailed) -> Changes:
+    return {"failed_tool_calls": row.failed_tool_calls + 1}
 
 
 def _asked(row: AttentionRow, _: Recorded, __: ApprovalRequested) -> Changes:
@@ -234,11 +247,12 @@ _CHANGE: dict[type[Event], Callable[[AttentionRow, Recorded, Any], Changes]] = {
     RunResumed: _resumed,
     RunStuck: _stuck,
     RunCompleted: _ended,
-    RunFailed: _ended,
+    RunFailed: _failed,
     RunCancelled: _ended,
     RunTimingRecorded: _timed,
     StepStarted: _step_started,
     StepFinished: _step_finished,
+    ToolFailed: _tool_failed,
     ApprovalRequested: _asked,
     DecisionMade: _decided,
     OutcomeRecorded: _outcome,

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
+from runfold.domain.problem import Severity
 from runfold.domain.run_events import Status, StuckRule
 from runfold.projections.projection import Row
 
@@ -13,6 +14,8 @@ MOST_LATENCY_NS = 60_000 * 1_000_000
 MOST_TOKENS = 100_000
 MOST_STEPS = 20
 """What is still no reason to look: more is, as in hive's log."""
+Worst = Literal["critical", "warning", "minor", "none"]
+NO_SEVERITY: Worst = "none"
 
 
 class AttentionRow(Row):
@@ -30,18 +33,21 @@ class AttentionRow(Row):
     """What it is for."""
     needs_attention: bool = False
     """Whether there is any reason."""
+    severity: Worst = NO_SEVERITY
+    """How bad its worst reason is: critical, warning or minor; none where there is no reason."""
     reasons: tuple[str, ...] = ()
-    """failed, stuck, waiting_for_approval, waiting_for_input, node_failure, retries, escalations, latency, tokens, steps.
-    A list says silent, too: that comes with time and stands in no row."""
+    """failed, stuck, waiting_for_approval, waiting_for_input, tool_failure, node_failure, retries, escalations, latency, tokens,
+    steps. A list says never_started and silent, too: these come with time and stand in no row."""
     flagged_at: datetime | None = None
-    """Since when there has been a reason without a break, by the producer's clock where it gave one."""
+    """Since when there has been a reason without a break, by the producer's clock where it gave one; from the first that is more
+    than minor, where one is."""
     flagged_position: int | None = None
     """The event since which there has been one."""
     last_heard_at: datetime | None = None
     """When its last event happened, by the producer's clock where it gave one. What others say about the run does not
     count: that it is stuck, that it shall be cancelled, corrections."""
     attention_since: datetime | None = None
-    """What the list goes by: flagged_at; where there is no reason and the run is created, running or stuck, last_heard_at."""
+    """What the list goes by: flagged_at; where no reason is more than minor and the run is created or running, last_heard_at."""
     status: Status = "created"
     """created, running, waiting, stuck, completed, failed or cancelled."""
     stuck_rule: StuckRule | None = None
@@ -54,6 +60,8 @@ class AttentionRow(Row):
     """The code of the error it failed with."""
     times_stuck: int = 0
     """How often it got stuck."""
+    failed_tool_calls: int = 0
+    """Tool calls that failed, by themselves or with the run."""
     failed_steps: int = 0
     """Steps that did not end well."""
     retries: int = 0
@@ -80,21 +88,33 @@ class AttentionRow(Row):
     """When it last began or went on; null while it does not work."""
 
 
-SILENT = "silent"
-"""The reason of a run that was to go on and has not been heard of for long. It depends on when one asks."""
+NEVER_STARTED, SILENT = "never_started", "silent"
 MAY_BE_SILENT: tuple[Status, ...] = ("created", "running", "stuck")
 """Whoever waits has nothing to say, and whoever has ended will say nothing more."""
+REASONS_OF_SILENCE: dict[str, tuple[Status, ...]] = {NEVER_STARTED: ("created",), SILENT: ("running", "stuck")}
+"""The reasons of a run that has not been heard of for long, by what it was to do. They depend on when one asks."""
+SILENCE: Severity = "warning"
+"""How bad that is."""
 
-REASONS: dict[str, Callable[[AttentionRow], bool]] = {
-    "failed": lambda row: row.status == "failed",
-    "stuck": lambda row: row.stuck_rule is not None,
-    "waiting_for_approval": lambda row: row.waiting_reason == "approval",
-    "waiting_for_input": lambda row: row.waiting_reason == "input",
-    "node_failure": lambda row: row.failed_steps > 0,
-    "retries": lambda row: row.retries > MOST_RETRIES,
-    "escalations": lambda row: row.escalations > MOST_ESCALATIONS,
-    "latency": lambda row: (row.latency_ns or 0) > MOST_LATENCY_NS,
-    "tokens": lambda row: max(row.tokens or 0, row.decision_tokens or 0) > MOST_TOKENS,
-    "steps": lambda row: row.steps > MOST_STEPS,
+
+class Reason(NamedTuple):
+    """What makes a run need a person, and how bad it is: minor is what only exceeds a limit, as most long runs do."""
+
+    severity: Severity
+    holds: Callable[[AttentionRow], bool]
+
+
+REASONS: dict[str, Reason] = {
+    "failed": Reason("critical", lambda row: row.status == "failed"),
+    "stuck": Reason("critical", lambda row: row.stuck_rule is not None),
+    "waiting_for_approval": Reason("warning", lambda row: row.waiting_reason == "approval"),
+    "waiting_for_input": Reason("warning", lambda row: row.waiting_reason == "input"),
+    "tool_failure": Reason("warning", lambda row: row.failed_tool_calls > 0),
+    "node_failure": Reason("warning", lambda row: row.failed_steps > 0),
+    "retries": Reason("warning", lambda row: row.retries > MOST_RETRIES),
+    "escalations": Reason("warning", lambda row: row.escalations > MOST_ESCALATIONS),
+    "latency": Reason("minor", lambda row: (row.latency_ns or 0) > MOST_LATENCY_NS),
+    "tokens": Reason("minor", lambda row: max(row.tokens or 0, row.decision_tokens or 0) > MOST_TOKENS),
+    "steps": Reason("minor", lambda row: row.steps > MOST_STEPS),
 }
 """What makes a run need a person whenever one asks, by the words of `reasons`."""

@@ -18,6 +18,7 @@ Change = Callable[[RunSummary, Recorded, Any], Changes]
 """From a row and an event to the columns that the event changes."""
 
 _OPEN = {"critical": "open_critical", "warning": "open_warnings", "minor": "open_minor"}
+MOST_HALF_TOLD = 100
 _NO_OUTCOME = Outcome(success=False)
 _NO_TOKENS = Tokens()
 
@@ -74,8 +75,18 @@ def _step_started(row: RunSummary, _: Recorded, event: StepStarted) -> Changes:
     return {"steps": row.steps + 1, **_at_nodes(row, event.node_id)}
 
 
-def _model_call_started(row: RunSummary, _: Recorded, __: ModelCallStarted) -> Changes:
-    return {"model_calls": row.model_calls + 1}
+def _model_call_started(row: RunSummary, _: Recorded, event: ModelCallStarted) -> Changes:
+    return _model_called(row, event.model_call_id)
+
+
+def _model_called(row: RunSummary, model_call_id: str | None) -> Changes:
+    """A call has one beginning and one usage at most: whichever is told first counts."""
+    if model_call_id is None:
+        return {"model_calls": row.model_calls + 1}
+    known = row.half_told_model_calls
+    if model_call_id in known:
+        return {"half_told_model_calls": tuple(each for each in known if each != model_call_id)}
+    return {"half_told_model_calls": (*known[1 - MOST_HALF_TOLD :], model_call_id), "model_calls": row.model_calls + 1}
 
 
 def _node_entered(row: RunSummary, _: Recorded, event: NodeEntered) -> Changes:
@@ -131,7 +142,7 @@ def _measured(row: RunSummary, old: Outcome, new: Outcome) -> Changes:
 
 
 def _usage_recorded(row: RunSummary, _: Recorded, event: UsageRecorded) -> Changes:
-    return _used(row, _NO_TOKENS, event.tokens)
+    return {**_used(row, _NO_TOKENS, event.tokens), **_model_called(row, event.model_call_id)}
 
 
 def _usage_corrected(row: RunSummary, _: Recorded, event: UsageCorrected) -> Changes:

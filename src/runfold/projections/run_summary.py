@@ -85,7 +85,9 @@ class RunSummary(Row):
     steps: int = 0
     """Steps begun."""
     model_calls: int = 0
-    """Model calls begun."""
+    """Model calls: those begun, and those of which only the usage was told."""
+    half_told_model_calls: tuple[str, ...] = ()
+    """The last hundred of which only the beginning or only the usage was told. Only they tell whether the other is theirs."""
     tool_calls: int = 0
     """Tool calls it asked for, and those of ancestors that it answered."""
     open_tool_calls: int = 0

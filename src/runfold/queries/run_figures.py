@@ -29,6 +29,7 @@ class RunFigures(View):
     """Nanoseconds to the first token, as it reported."""
     steps: int
     model_calls: int
+    """Those begun, and those of which only the usage was told."""
     messages: int
     tool_calls: int
     failed_tool_calls: int

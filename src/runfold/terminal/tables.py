@@ -112,6 +112,7 @@ def attention_table(runs: "Iterable[AttentionRow]") -> Table:
     rows = (
         (
             run.run_id,
+            _status(run.severity, styles.SEVERITY),
             _status(run.status, styles.RUN),
             ", ".join(run.reasons),
             one_line(run.agent_id, 40),
@@ -121,7 +122,9 @@ def attention_table(runs: "Iterable[AttentionRow]") -> Table:
         )
         for run in runs
     )
-    return table(("run", "status", "reasons", "agent", "goal", "since (UTC)", "last heard of (UTC)"), rows, wraps="reasons")
+    return table(
+        ("run", "severity", "status", "reasons", "agent", "goal", "since (UTC)", "last heard of (UTC)"), rows, wraps="reasons"
+    )
 
 
 def failure_table(runs: "Iterable[RunSummaryView]") -> Table:
