@@ -1,12 +1,19 @@
 """`runfold events`."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given, settings
 
 from runfold import Ledger
 from runfold.cli.demo_story import Cast
+from runfold.domain.catalogue import event_types
+from runfold.domain.event import Event, Recorded
+from runfold.domain.parts import DataPart, FilePart, Part, ReasoningPart, SourcePart, TextPart
+from runfold.terminal.events import in_a_few_words
 from tests.cli.conftest import Command, Process
+from tests.promises.any_event import any_of
 
 
 def test_events_are_listed_in_order_with_the_position_the_list_is_true_as_of(runfold: Command, story: Cast) -> None:
@@ -41,6 +48,37 @@ def test_events_are_narrowed_by_thread_run_and_type(runfold: Command, story: Cas
         "approval.withdrawn",
         "run.cancelled",
     }
+
+
+@pytest.mark.parametrize("event_class", event_types.all().values(), ids=event_types.all())
+def test_any_event_is_shown_in_a_few_words(event_class: type[Event]) -> None:
+    @settings(max_examples=15, deadline=None, database=None, derandomize=True)
+    @given(any_of(event_class))
+    def hold(event: Event) -> None:
+        recorded = Recorded(1, "run_1", 1, event, bytes(16), "default", "thread_1", datetime.now(UTC), 1, "{}", "{}")
+        assert "\n" not in in_a_few_words(recorded)
+
+    hold()
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        (TextPart(text=""), ""),
+        (TextPart(text="hello"), "hello"),
+        (ReasoningPart(text=""), ""),
+        (FilePart(media_type="image/png"), "file"),
+        (SourcePart(url="https://example.org"), "source"),
+        (DataPart(data=[]), "data"),
+    ],
+)
+def test_a_message_is_shown_by_its_words_or_by_the_kinds_of_its_parts(
+    runfold: Command, ledger: Ledger, part: Part, words: str
+) -> None:
+    ledger.create_thread(agent_id="a").start_run().add_message("user", [part])
+    answer = runfold("events", "--type", "message.added")
+    assert answer.code == 0, answer.err
+    assert answer.out.splitlines()[0].split("  ")[-1].endswith(words)
 
 
 def test_a_type_that_no_event_has_is_a_mistake_in_the_call(runfold: Command) -> None:

@@ -1,12 +1,12 @@
 """`runfold work`, `projections` and `rows`: the worker, how far each read model is, and what it holds."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from runfold.cli.call import Call
-from runfold.cli.folding import catch_up, ready
+from runfold.cli.folding import catch_up
 from runfold.cli.lists import answer, asking, print_page
 from runfold.cli.options import At, Cursor, Fold, Limit
 
@@ -157,20 +157,28 @@ def rows(
     name: Annotated[str, typer.Argument(metavar="NAME|MODULE:CLASS", help="The read model; your own as module:Class.")],
     where: Annotated[
         list[str] | None,
-        typer.Option("--where", metavar="COLUMN=VALUE", help="Only rows with this value in this column (may be repeated)."),
+        typer.Option(
+            "--where",
+            metavar="COLUMN=VALUE",
+            help="Only rows with this value in this column, or item in this array; COLUMN=- finds those without one. "
+            "May be repeated: different columns must all match, of several values of one any will do.",
+        ),
+    ] = None,
+    order: Annotated[
+        Literal["asc", "desc"] | None, typer.Option("--order", metavar="asc|desc", help="Which way round; asc if not given.")
     ] = None,
     limit: Limit = 100,
     cursor: Cursor = None,
+    at: At = None,
     fold: Fold = False,
 ) -> None:
     """List the rows of a read model by key."""
     from runfold.projections.registry import chosen
 
     (projection,) = chosen([name]).values()
-    equal = _values(projection, where or [])
-    with call.ledger() as ledger:
-        ready(call, ledger, name if fold else projection.name, fold=fold)
-        page = ledger.now.rows(name, limit=limit, cursor=cursor, **equal)
+    conditions = _conditions(projection, where or [])
+    with asking(call, name if fold else projection.name, fold=fold, at=at) as reading:
+        page = reading.rows(name, conditions, order=order, limit=limit, cursor=cursor)
     if call.json:
         answer(call, page)
         return
@@ -197,21 +205,12 @@ def list_of(question: str) -> Callable[..., None]:
     return show
 
 
-def _values(projection: Any, where: list[str]) -> dict[str, Any]:
-    from runfold.errors import UsageError
-    from runfold.projections.columns import columns_of
+def _conditions(projection: Any, where: list[str]) -> dict[str, tuple[Any, ...]]:
+    """The values of each column that is named, of which any will do. Raises UsageError."""
+    from runfold.queries.column_values import read_condition
 
-    types = {column.name: column.type for column in columns_of(projection.row)}
-    found: dict[str, Any] = {}
+    found: dict[str, tuple[Any, ...]] = {}
     for text in where:
-        column, equals, value = text.partition("=")
-        if not equals:
-            raise UsageError(f"--where takes COLUMN=VALUE, not {text!r}")
-        kind = types.get(column)
-        if kind == "bigint" and value.lstrip("-").isdigit():
-            found[column] = int(value)
-        elif kind == "boolean" and value in {"true", "false"}:
-            found[column] = value == "true"
-        else:
-            found[column] = value
+        name, value = read_condition(projection, text)
+        found[name] = (*found.get(name, ()), value)
     return found

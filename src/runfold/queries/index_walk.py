@@ -51,7 +51,9 @@ def walks(
         yield _apart(where, sorts, way, after)
         return
     for values in product(*(where.equal[column] for column in pinned)):
-        yield _along(dict(zip(pinned, values, strict=True)), where, sorts, way, after)
+        pins = dict(zip(pinned, values, strict=True))
+        if (past := _past(pins, sorts, way, after)) is not None:
+            yield _along(pins, where, sorts, way, past)
 
 
 def _pinned(projection: AnyProjection, where: Where, order: list[str]) -> tuple[str, ...] | None:
@@ -85,43 +87,67 @@ def _tells(projection: AnyProjection, column: str) -> bool:
     return all(get_origin(each) is not Literal and each is not bool for each in (kind, *get_args(kind)))
 
 
-def _along(pins: dict[str, Any], where: Where, sorts: Sequence[Sorted], way: str, after: Sequence[Any] | None) -> Walk:
+class _Past(NamedTuple):
+    """Where the rest of a walk begins: the values of a row in the first of the columns that are not pinned."""
+
+    values: Sequence[Any] = ()
+    is_included: bool = False
+    """Whether rows with these values are of the rest too."""
+
+
+def _past(pins: dict[str, Any], sorts: Sequence[Sorted], way: str, after: Sequence[Any] | None) -> _Past | None:
+    """Where a walk goes on after a row that may have other values than it where it is pinned; None where it is done."""
+    values: list[Any] = []
+    for sort, value in zip(sorts, after or (), strict=False):
+        if sort.column not in pins:
+            values.append(value)
+        elif (pin := pins[sort.column]) != value:
+            is_to_come = (pin > value) == (way == "asc")
+            return _Past(values, is_to_come) if values or is_to_come else None
+    return _Past(values)
+
+
+def _along(pins: dict[str, Any], where: Where, sorts: Sequence[Sorted], way: str, past: _Past) -> Walk:
     """Between two entries of an index, which its columns name together, as one row each."""
-    rest = [(sort, None if after is None else after[number]) for number, sort in enumerate(sorts) if sort.column not in pins]
-    columns = [*pins, *(sort.column for sort, _ in rest)]
+    rest = [sort for sort in sorts if sort.column not in pins]
+    columns = [*pins, *(sort.column for sort in rest)]
     lower, upper = list(pins.values()), list(pins.values())
-    past: list[Any] = [value for _, value in rest] if after is not None else []
     used: set[tuple[str, str]] = set()
     if rest:
-        first = rest[0][0]
+        first = rest[0]
         for side, values in ((">=", lower), ("<=", upper)):
-            if not (past and side == (">=" if way == "asc" else "<=")) and (first.column, side) in where.bounds:
+            if not (past.values and side == (">=" if way == "asc" else "<=")) and (first.column, side) in where.bounds:
                 values.append(where.bounds[first.column, side])
                 used.add((first.column, side))
-        if first.may_lack and len(upper) == len(pins) and not (past and way == "desc"):
+        if first.may_lack and len(upper) == len(pins) and not (past.values and way == "desc"):
             upper.append(_LAST[first.kind])
     conditions, parameters = ["true"], []
     if None in pins.values():  # rows that lack a value have no place between two others
         return _equal(pins, where, columns, way, past)
     for values, is_end in ((lower, way == "asc"), (upper, way == "desc")):
-        given = [*pins.values(), *past] if past and is_end else values
-        compared = {True: (">", "<"), False: (">=", "<=")}[bool(past and is_end)][values is upper]
+        is_past = bool(past.values) and is_end
+        given = [*pins.values(), *past.values] if is_past else values
         if given:
-            conditions.append(_compared(columns[: len(given)], compared))
+            conditions.append(_compared(columns[: len(given)], _beyond(values is lower, is_past and not past.is_included)))
             parameters += given
     texts, more = where.hidden(pins, used)
     order_by = ", ".join(f't."{column}" {way.upper()}' for column in columns)
     return Walk(" AND ".join([*conditions, *texts]), [*parameters, *more], order_by)
 
 
-def _equal(pins: dict[str, Any], where: Where, columns: list[str], way: str, past: list[Any]) -> Walk:
+def _equal(pins: dict[str, Any], where: Where, columns: list[str], way: str, past: _Past) -> Walk:
     conditions = [f't."{column}" {"IS NULL" if value is None else "= %b"}' for column, value in pins.items()]
-    parameters = [*(value for value in pins.values() if value is not None), *past]
-    if past:
-        conditions.append(_compared(columns[len(pins) :], ">" if way == "asc" else "<"))
+    parameters = [*(value for value in pins.values() if value is not None), *past.values]
+    if past.values:
+        names = columns[len(pins) :][: len(past.values)]
+        conditions.append(_compared(names, _beyond(way == "asc", not past.is_included)))
     texts, more = where.hidden(pins, ())
     order_by = ", ".join(f't."{column}" {way.upper()}' for column in columns)
     return Walk(" AND ".join([*conditions, *texts]), [*parameters, *more], order_by)
+
+
+def _beyond(is_above: bool, is_strict: bool) -> str:
+    return (">" if is_above else "<") + ("" if is_strict else "=")
 
 
 def _apart(where: Where, sorts: Sequence[Sorted], way: str, after: Sequence[Any] | None) -> Walk:

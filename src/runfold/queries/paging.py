@@ -13,7 +13,7 @@ from typing import Annotated, Any, Generic, Literal, NamedTuple, TypedDict
 
 from pydantic import ConfigDict, TypeAdapter
 
-from runfold.domain.values import INT_LIMIT, json_fault
+from runfold.domain.values import json_fault
 from runfold.errors import UsageError
 from runfold.projections.columns import columns_of
 from runfold.projections.projection import Projection, R
@@ -91,8 +91,8 @@ class Sort(NamedTuple):
             return None
         if self.kind in {datetime, date}:
             stored = self.kind.fromisoformat(stored) if type(stored) is str else None
-        fits = type(stored) is self.kind and json_fault(str(stored)) is None
-        if not fits or (self.kind is datetime and stored.tzinfo is None) or (self.kind is int and abs(stored) >= INT_LIMIT):
+        fits = type(stored) is self.kind and json_fault(stored if self.kind is int else str(stored)) is None
+        if not fits or (self.kind is datetime and stored.tzinfo is None):
             raise ValueError("not what the list is sorted by")
         return stored
 
@@ -188,8 +188,13 @@ def _by_key(projection: Projection[Any]) -> list[Sort]:
 
 def cursor_of(parts: list[Any]) -> str:
     """What says where a page ends, as text that goes anywhere."""
-    text = json.dumps(parts, ensure_ascii=False, separators=(",", ":"), default=datetime.isoformat)
+    text = json.dumps(parts, ensure_ascii=False, separators=(",", ":"), default=_written)
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _written(value: date) -> str:
+    """A day or a time as `Sort.read` reads it."""
+    return value.isoformat()
 
 
 def read_cursor_parts(cursor: Any) -> list[str | int | None]:

@@ -1,53 +1,55 @@
 """Rows of any read model, by its key: for those that have no questions of their own, such as a user's."""
 
 from collections.abc import Mapping
-from datetime import date
 from typing import Annotated, Any
 
 from runfold.errors import UsageError
-from runfold.projections.columns import columns_of
 from runfold.projections.projection import AnyProjection
 from runfold.projections.registry import chosen
+from runfold.projections.registry import known as registered
+from runfold.queries.column_values import column_named, narrow
 from runfold.queries.page import Page
-from runfold.queries.paging import Listing, Paging, limit
+from runfold.queries.paging import Direction, Listing, Paging, direction, limit
 from runfold.queries.parameters import checked, parameters_of
 from runfold.queries.source import LocalSource, question
 from runfold.queries.where import Where
-
-_KINDS: dict[str, type] = {"text": str, "bigint": int, "boolean": bool, "date": date}
-"""What columns can be asked for by."""
+from runfold.store.reader import LATEST
 
 
 class RowParameters(Paging, total=False):
-    """How much of a read model. By which of its columns it is narrowed is said beside this."""
+    """How much of a read model, and which way round. By which of its columns it is narrowed is said beside this."""
 
+    order: Annotated[Direction | None, direction("asc")]
     limit: Annotated[int | None, limit(100)]
 
 
 @question
-def rows(source: LocalSource, /, name: str, **asked: Any) -> Page[Any]:
+def rows(source: LocalSource, read_model: str, where: Mapping[str, Any] | None = None, /, **asked: Any) -> Page[Any]:
     """A page of any read model's rows, as its own class, by name or as module:Class, in the order of their keys.
 
-    What is asked beside `limit`, `cursor`, `min_position` and `wait_seconds` are columns and their values.
+    `where` are columns, each with a value, or with several of which any will do; an array has any of them as an item, and None
+    stands for rows that have none. A column may be named as an argument too, unless it is called as one of `order`, `limit`,
+    `cursor`, `min_position`, `wait_seconds` and `include_superseded`.
     Raises ProjectionNotFound, InvalidProjection, UsageError, ReadModelBehind.
     """
-    (projection,) = chosen([name]).values()
+    (projection,) = chosen([read_model]).values()
     known = parameters_of(RowParameters)
     wanted = checked({each: value for each, value in asked.items() if each in known}, RowParameters)
-    where = _where(projection, {each: value for each, value in asked.items() if each not in known})
-    with source.snapshot(projection.name, asked={**asked, **wanted}) as snapshot:
-        return Listing(projection, RowParameters, {"key": ()}).page(snapshot, where, wanted)
+    columns = {**{each: value for each, value in asked.items() if each not in known}, **(where or {})}
+    conditions = _where(projection, columns)
+    named = {each: value for each, value in columns.items() if each not in known}
+    if source.up_to != LATEST and projection.name not in registered():
+        raise UsageError(
+            f"{read_model} is a projection of your own, and questions about the past fold those that are installed; make a schema"
+            f" of it with `runfold rebuild {read_model} --as-of {source.up_to} --into NAME`, and ask that in SQL",
+            name=read_model,
+        )
+    with source.snapshot(projection.name, asked={**named, **wanted}) as snapshot:
+        return Listing(projection, RowParameters, {"key": ()}).page(snapshot, conditions, wanted)
 
 
-def _where(projection: AnyProjection, equal: Mapping[str, Any]) -> Where:
-    columns = {column.name: _KINDS.get(column.type) for column in columns_of(projection.row)}
+def _where(projection: AnyProjection, asked: Mapping[str, Any]) -> Where:
     where = Where()
-    for name, value in equal.items():
-        kind = columns.get(name)
-        if kind is None:
-            known = ", ".join(name for name, kind in columns.items() if kind)
-            raise UsageError(f"unknown column {name!r} of {projection.name}; expected one of {known}", name=name)
-        if type(value) is not kind:
-            raise UsageError(f"{name} takes {kind.__name__}, not {value!r}", name=name)
-        where.one_of(name, (value,))
+    for name, value in asked.items():
+        narrow(where, column_named(projection, name), value)
     return where

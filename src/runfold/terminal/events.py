@@ -63,7 +63,13 @@ def in_a_few_words(recorded: "Recorded") -> str:
         if name not in _FOR_MACHINES and value not in (None, "", [], {})
     }
     if "content" in fields:
-        fields["content"] = " ".join(str(part.get("text") or part["type"]) for part in fields["content"])
+        fields["content"] = _content(recorded)
     words = [str(fields.pop(name)) for name in _FIRST_WORDS if name in fields]
     words += [f"{name}={value if isinstance(value, str) else json_text(value)}" for name, value in fields.items()]
     return one_line("  ".join(words))
+
+
+def _content(recorded: "Recorded") -> str:
+    """The words of a message's parts; a part that is not made of words by its kind."""
+    parts = getattr(recorded.event, "content", ())
+    return " ".join(word for part in parts if (word := str(getattr(part, "text", part.type))))
