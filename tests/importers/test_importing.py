@@ -4,11 +4,10 @@ import pytest
 
 from runfold.importers.format import SourceThread
 from runfold.importers.storing import AT_ONCE, LIGHT, must_wait
-from runfold.importers.tally import Tally
 
 
 def source(name: str, size: int = 1) -> SourceThread:
-    return SourceThread(f"thread_{name}", name, "sha256:0", (), size, Tally(), lambda _: None)
+    return SourceThread(f"thread_{name}", name, "sha256:0", (), size, lambda _: None)
 
 
 @pytest.mark.parametrize(

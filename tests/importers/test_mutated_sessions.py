@@ -18,10 +18,10 @@ from tests.importers.mutated import mutated
 
 Made = Callable[[], list[dict[str, Any]]]
 SOURCES: dict[str, tuple[Any, Made]] = {
-    "codex": (codex.read, lambda: whole().lines),
-    "codex-2025": (codex.read, lambda: implicit().lines),
-    "codex-bare": (codex.read, lambda: bare().lines),
-    "copilot": (copilot.read, lambda: copilot_whole().records),
+    "codex": (codex.FORMAT.read, lambda: whole().lines),
+    "codex-2025": (codex.FORMAT.read, lambda: implicit().lines),
+    "codex-bare": (codex.FORMAT.read, lambda: bare().lines),
+    "copilot": (copilot.FORMAT.read, lambda: copilot_whole().records),
 }
 
 
@@ -31,7 +31,7 @@ def _read(source: str, files: int, seed: int) -> list[Problem | Note]:
     for _ in range(files):
         text = mutated(made(), random).encode("utf-8", "surrogatepass")
         for thread in reading([SourceFile("rollout-a.jsonl", None, len(text), text)], told.append):
-            assert thread.counts.runs >= 1
+            assert thread.thread_id.startswith("thread_")
     return told
 
 

@@ -18,7 +18,7 @@ from tests.importers.robustness.samples import files_of
 from tests.importers.robustness.state import state
 
 SESSIONS = 12
-IN_PARTS = [name for name in names() if named(name).together is not None]
+IN_PARTS = [name for name in names() if named(name).parts is not None]
 
 
 def _read(format: str, *groups: list[Path]) -> tuple[dict[str, tuple[object, ...]], list[str]]:
@@ -26,14 +26,14 @@ def _read(format: str, *groups: list[Path]) -> tuple[dict[str, tuple[object, ...
     for paths in groups:
         for source in named(format).read(find(paths, named(format).wants), reports.take):
             assert source.thread_id not in found, "a thread's files are in one group"
-            found[source.thread_id] = (source.digest, source.source_ids, source.size, source.counts.counted(), source.claims)
+            found[source.thread_id] = (source.digest, source.source_ids, source.size, source.claims, source.replaces)
     return found, sorted(map(str, reports.problems))
 
 
 def _in_groups(format: str, folder: Path) -> list[list[Path]]:
-    files, reports = find([folder], named(format).wants), Reports()
-    assert named(format).together is not None
-    groups = [[file.path for file in group if file.path is not None] for group in named(format).together(files, reports.take)]  # type: ignore[misc]
+    files, reports, parts = find([folder], named(format).wants), Reports(), named(format).parts
+    assert parts is not None
+    groups = [[file.path for file in group if file.path is not None] for group in parts.together(files, reports.take)]
     grouped = [path for group in groups for path in group]
     assert len(grouped) == len(set(grouped)), "no file is in two groups"
     assert not reports.problems

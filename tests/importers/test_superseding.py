@@ -37,7 +37,6 @@ def chat_format(version: int, *, splits: bool = False, actor: str = "human:ada")
                     digest(whole.source),
                     (chat["id"],),
                     file.size,
-                    Tally(threads=1, runs=1, messages=len(part)),
                     partial(record, name, part, actor),
                     replaces=(stable_id("thread", chat["id"]),) if version > 1 else (),
                 )

@@ -6,12 +6,11 @@ from typing import Protocol
 
 from runfold.importers.recording import Recording
 from runfold.importers.sources import Report, SourceFile
-from runfold.importers.tally import Tally
 
 
 @dataclass(frozen=True)
 class SourceThread:
-    """A thread as a source holds it: counted, and ready to be recorded."""
+    """A thread as a source holds it, ready to be recorded."""
 
     thread_id: str
     label: str
@@ -21,7 +20,6 @@ class SourceThread:
     source_ids: tuple[str, ...]
     size: int
     """Its share of the bytes that are imported, for the progress bar."""
-    counts: Tally
     record: Callable[[Recording], None]
     _: KW_ONLY
     claims: tuple[str, ...] = ()
@@ -47,6 +45,20 @@ class Together(Protocol):
 
 
 @dataclass(frozen=True)
+class Parts:
+    """How the files of one thread are found among others, and read without them, by any process."""
+
+    together: Together
+    thread: Callable[[Sequence[SourceFile], Report], SourceThread | None]
+    """The thread of some files that belong together; None where there is none in them."""
+
+    def read(self, files: Sequence[SourceFile], report: Report) -> Iterator[SourceThread]:
+        """Read the threads in files, one by one."""
+        found = (self.thread(group, report) for group in self.together(files, report))
+        return (source for source in found if source is not None)
+
+
+@dataclass(frozen=True)
 class Format:
     """A format: which files of a folder are its, by their names without `.gz`, and how they are read."""
 
@@ -54,5 +66,10 @@ class Format:
     read: Read
     version: int = 1
     """Raised when the same source is read otherwise than before. The ids of what it makes contain it, from 2 on."""
-    together: Together | None = None
-    """By this many files are read in several processes; without it, one reads them all."""
+    parts: Parts | None = None
+    """With them, many files are read in several processes; else one reads them all."""
+
+    @classmethod
+    def of_parts(cls, wants: Callable[[str], bool], parts: Parts, version: int = 1) -> "Format":
+        """Return a format that reads the files of one thread after those of another."""
+        return cls(wants, parts.read, version, parts)

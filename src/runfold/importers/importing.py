@@ -64,9 +64,9 @@ def _found(ledger: Ledger, importer: Format, paths: Iterable[str | Path], sums: 
 
 def _groups(importer: Format, files: Sequence[SourceFile], reports: Reports) -> list[Group]:
     """The files that are read together, each group by any process; none where one process must read them all."""
-    if importer.together is None or any(file.path is None for file in files):
+    if importer.parts is None or any(file.path is None for file in files):
         return []
-    return list(importer.together(files, reports.take))
+    return list(importer.parts.together(files, reports.take))
 
 
 def _imported(ledger: Ledger, name: str, importer: Format, files: Sequence[SourceFile], sums: "_Sums") -> Tally:

@@ -20,6 +20,7 @@ from pydantic import SecretStr
 
 from runfold.errors import LedgerError, LedgerUnavailable
 from runfold.failpoint import reach
+from runfold.importers.format import Format, SourceThread
 from runfold.importers.formats import named
 from runfold.importers.source_import import Outcome
 from runfold.importers.sources import SourceFile
@@ -191,13 +192,20 @@ def main() -> None:
         told = json.loads(sys.stdin.readline())
         importer, reports = named(told["format"]), Reports()
         with Ledger.open(settings=Settings(**told["settings"])) as ledger:
-            sources = (source for group in _groups(reports) for source in importer.read(group, reports.take))
-            store_all(ledger, told["format"], importer.version, sources, _stored)
+            store_all(ledger, told["format"], importer.version, _threads(importer, reports), _stored)
         _tell({"done": True})
     except LedgerUnavailable as error:
         _tell({"unavailable": error.fact})
     except LedgerError as error:
         _tell({"error": str(error)})
+
+
+def _threads(importer: Format, reports: Reports) -> Iterator[SourceThread]:
+    assert importer.parts is not None, "its files come in groups"  # noqa: S101
+    for group in _groups(reports):
+        source = importer.parts.thread(group, reports.take)
+        if source is not None:
+            yield source
 
 
 def _groups(reports: Reports) -> Iterable[Group]:

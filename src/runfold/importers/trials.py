@@ -18,7 +18,6 @@ from runfold.commands.caller import Envelope
 from runfold.ids import stable_id
 from runfold.importers.recording import Recording, SourceRun
 from runfold.importers.sources import Piece
-from runfold.importers.tally import Tally
 
 VERSION = 2
 """Of the importers of both benchmarks: since the second, costs are `local`, and only what is stated is an end."""
@@ -109,16 +108,6 @@ class Trial:
         """The task as a goal: the same in all trials of it. Its own words where they can be an id."""
         words = ":".join(["task", *([str(self.metadata["domain"])] if "domain" in self.metadata else []), self.task_id])
         return words if _PLAIN.fullmatch(words) else stable_id("task", self.format, words)
-
-    def counts(self) -> Tally:
-        """Return what the trial holds."""
-        scored = int(self.reward is not None)
-        tally = Tally(threads=1, runs=1, messages=len(self.said), decisions=scored)
-        for said in self.said:
-            tally.tool_calls += len(said.calls)
-            tally.tool_errors += said.is_error
-            tally.add_tokens(said.input_tokens, said.output_tokens)
-        return tally
 
     def record(self, recording: Recording) -> None:
         """Give all its commands."""

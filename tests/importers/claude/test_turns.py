@@ -11,6 +11,7 @@ from runfold.importers.claude.recording import Session
 from runfold.importers.claude.talk import used_in
 from runfold.importers.files import find
 from tests.importers.claude.told import Lines, Record, call, uuid_of, written
+from tests.importers.counted import counts_of
 
 Told = tuple[str, str | None, bool, list[str]]
 
@@ -154,7 +155,7 @@ def test_one_message_id_with_results_between_is_several_answers(tmp_path: Path, 
             told.result(f"r{number}", f"a{number}", f"toolu_{number}")
             above = f"r{number}"
     (session,) = read(told.write(tmp_path / "one.jsonl"))
-    tally = session.counts()
+    tally = counts_of(session)
     assert (tally.messages, tally.input_tokens, tally.output_tokens) == (8, 1_000, 100)
     assert [turn.is_over for turn in session.main.turns] == [True]
 
@@ -241,7 +242,7 @@ def test_a_circle_of_parents_and_lines_in_any_order_are_taken(tmp_path: Path) ->
     told.prompt("u2", "a1")
     told.answer("a2", "u2")
     (session,) = read(written(tmp_path / "one.jsonl", told.records[::-1]))
-    assert session.counts().messages == 4
+    assert counts_of(session).messages == 4
 
 
 def test_a_long_session_is_read_in_linear_time(tmp_path: Path) -> None:
@@ -254,5 +255,5 @@ def test_a_long_session_is_read_in_linear_time(tmp_path: Path) -> None:
         above = f"r{number}"
     (session,) = read(told.write(tmp_path / "one.jsonl"))
     unanswered = sum(made.result is None for made in session.story.calls)
-    tool_calls = session.counts().tool_calls
+    tool_calls = counts_of(session).tool_calls
     assert (unanswered, tool_calls) == (0, 1_000)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from runfold.importers.format import SourceThread
-from runfold.importers.formats.codex import read
+from runfold.importers.formats.codex import FORMAT
 from runfold.importers.sources import SourceFile
 from runfold.importers.tally import Note, Problem
 from runfold.importers.turns.turn import Session
@@ -197,7 +197,7 @@ def reading(*texts: str, told: list[Problem | Note] | None = None) -> list[Sessi
     """The conversations in files."""
     files = [SourceFile(f"rollout-{n}.jsonl", None, len(text), text.encode()) for n, text in enumerate(texts)]
     reports: list[Problem | Note] = [] if told is None else told
-    return [session_of(source) for source in read(files, reports.append)]
+    return [session_of(source) for source in FORMAT.read(files, reports.append)]
 
 
 def session_of(source: SourceThread) -> Session:

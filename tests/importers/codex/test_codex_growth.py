@@ -6,6 +6,7 @@ import pytest
 
 from runfold.importers.turns.turn import Said
 from tests.importers.codex.rollouts import Rollout, bare, fork, implicit, reading, spawning, steps, whole
+from tests.importers.counted import counts_of
 
 FORK, FORK_OF_FORK = "019b0000-0000-7000-8000-0000000000f1", "019b0000-0000-7000-8000-0000000000f2"
 
@@ -43,7 +44,7 @@ def test_a_fork_is_counted_once_and_leaves_where_it_parts(made: Callable[[], Rol
     own, added = steps(reading(source.text())), steps([session])
     assert {name: added[name] for name in own} == own
     assert len(session.turns) == len(reading(source.text())[0].turns) + 2
-    assert session.counts().input_tokens == reading(source.text())[0].counts().input_tokens
+    assert counts_of(session).input_tokens == counts_of(reading(source.text())[0]).input_tokens
     for order in ((2, 1, 0), (1, 0, 2), (0, 2, 1)):
         assert steps(reading(*(texts[n] for n in order))) == added
     alone = steps(reading(deeper.text()))
@@ -59,7 +60,7 @@ def test_a_spawned_agent_is_a_run_of_the_call_in_any_order_of_files() -> None:
         assert spawned.spawning_call in main.steps
         assert {step.actor for step in spawned.steps.values()} == {"agent:codex", "service:codex"}
         assert "human:user" in {step.actor for step in main.steps.values()}
-        assert (session.counts().tool_calls, session.counts().input_tokens) == (1, 10)
+        assert (counts_of(session).tool_calls, counts_of(session).input_tokens) == (1, 10)
 
 
 def test_a_spawned_agents_file_alone_tells_its_own_turns_from_those_that_it_was_given() -> None:

@@ -8,6 +8,7 @@ import pytest
 from runfold.importers.tally import Note, Problem
 from runfold.importers.turns.turn import UNTOLD, Answered, Asked, CallEnded, Chosen, Compacted, Finished, Said, Session, Used
 from tests.importers.codex.rollouts import Rollout, reading
+from tests.importers.counted import counts_of
 
 
 def begun(**meta: Any) -> Rollout:
@@ -153,7 +154,7 @@ def test_one_id_of_a_provider_in_two_turns_is_two_calls() -> None:
         rollout.call("shell:0", f"ls {number}")
         rollout.output("shell:0", "Exit code: 0\nOutput:\nfine")
     (session,) = reading(rollout.text())
-    assert (session.counts().tool_calls, session.counts().messages) == (2, 4)
+    assert (counts_of(session).tool_calls, counts_of(session).messages) == (2, 4)
 
 
 def test_a_call_that_was_asked_about_and_ran_was_granted_by_who_is_asked() -> None:
@@ -194,7 +195,7 @@ def test_what_the_reviewing_agent_says_is_its_vote() -> None:
     assert [(actor, fact.granted, fact.comment) for actor, fact in facts(session, Answered)] == [
         ("agent:guardian", False, "It leaks.")
     ]
-    assert session.counts().tool_errors == 1
+    assert counts_of(session).tool_errors == 1
 
 
 def test_what_is_asked_and_never_answered_is_closed_with_a_turn_that_ended_well() -> None:

@@ -5,18 +5,19 @@ from typing import Any
 
 import pytest
 
-from runfold.importers.formats.copilot import read
+from runfold.importers.formats.copilot import FORMAT
 from runfold.importers.sources import SourceFile
 from runfold.importers.tally import Note, Problem
 from runfold.importers.turns.turn import UNTOLD, Answered, Asked, CallEnded, Chosen, Compacted, Finished, Said, Session, Used
 from tests.importers.copilot.sessions import Events, whole
+from tests.importers.counted import counts_of
 
 
 def reading(*texts: str, told: list[Problem | Note] | None = None) -> list[Session]:
     """The sessions in files."""
     files = [SourceFile(f"{n}/events.jsonl", None, len(text), text.encode()) for n, text in enumerate(texts)]
     reports: list[Problem | Note] = [] if told is None else told
-    sessions = [source.record.args[0] for source in read(files, reports.append)]  # type: ignore[attr-defined]
+    sessions = [source.record.args[0] for source in FORMAT.read(files, reports.append)]  # type: ignore[attr-defined]
     assert all(isinstance(session, Session) for session in sessions)
     return sessions
 
@@ -81,7 +82,7 @@ def test_tokens_are_those_of_each_shutdown_and_of_no_call() -> None:
         ("claude-sonnet", 200, 0),
     ]
     assert {fact.raw["of"] for fact in used} == {"the session since it was begun or resumed"}
-    assert (session.counts().input_tokens, session.counts().output_tokens) == (1250, 75)
+    assert (counts_of(session).input_tokens, counts_of(session).output_tokens) == (1250, 75)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +175,7 @@ def test_what_the_agent_asks_its_person_is_an_approval_and_a_decision_once(captu
         events.add("user_input.completed", requestId="r1", answer=answer, wasFreeform=False)
     events.done("toolu_1", f"User selected: {answer}")
     (session,) = reading(events.text())
-    assert (session.counts().approvals, session.counts().decisions, session.counts().tool_errors) == (1, 1, 0)
+    assert (counts_of(session).approvals, counts_of(session).decisions, counts_of(session).tool_errors) == (1, 1, 0)
     assert [(actor, fact.response) for actor, fact in facts(session, Answered)] == [("human:user", {"answer": answer})]
     assert [fact.chosen for _, fact in facts(session, Chosen)] == [chosen]
 
@@ -235,7 +236,7 @@ def test_a_refusal_in_a_result_alone_names_a_person_only_where_it_says_so(
     (session,) = reading(events.text())
     assert [actor for actor, _ in facts(session, Answered)] == asked
     assert [(actor, end.code) for actor, end in facts(session, CallEnded)] == ended
-    assert session.counts().tool_errors == 1
+    assert counts_of(session).tool_errors == 1
 
 
 def test_words_typed_while_the_agent_works_stay_in_its_turn() -> None:
@@ -261,7 +262,7 @@ def test_one_tool_id_in_two_turns_is_two_calls() -> None:
         events.reply("Done.")
         events.over(0)
     (session,) = reading(events.text())
-    assert (session.counts().runs, session.counts().tool_calls, session.counts().tool_errors) == (2, 2, 0)
+    assert (counts_of(session).runs, counts_of(session).tool_calls, counts_of(session).tool_errors) == (2, 2, 0)
 
 
 def test_a_compaction_says_what_it_cut_and_by_what() -> None:
@@ -299,4 +300,4 @@ def test_odd_values_are_problems_with_their_line_and_unknown_kinds_one_note() ->
     assert "no time zone" in problems[0][1]
     assert "modelMetrics.gpt-5.usage.outputTokens: 'n/a': " in problems[1][1]
     assert [(note.line, note.count) for note in told if isinstance(note, Note)] == [(3, 2)]
-    assert session.counts().input_tokens == 10
+    assert counts_of(session).input_tokens == 10

@@ -24,6 +24,7 @@ from runfold.importers.acts.kinds import (
 from runfold.importers.inspect.log_file import Header, SampleSource
 from runfold.importers.inspect.sample import story_of
 from runfold.importers.tally import Note, Reports
+from tests.importers.counted import counts_of
 from tests.importers.inspect.logs import SampleLog, call, header, message, moment, usage
 
 
@@ -73,7 +74,7 @@ def test_a_sample_is_a_run_with_each_message_once_and_each_calls_own_usage() -> 
     assert [(end.how, end.stop_reason) for end in of(story, Ended)] == [("completed", "end_turn")]
     assert [(score.success, score.result["value"], score.judge) for score in of(story, Chose)] == [(True, "C", "service:match")]
     assert (reports.problems, reports.by_kind) == ([], {})
-    counts = story.counts()
+    counts = counts_of(story)
     assert (counts.messages, counts.tool_calls, counts.input_tokens, counts.output_tokens) == (4, 1, 300, 30)
 
 
@@ -121,7 +122,7 @@ def test_the_five_verdicts_of_approvers(approver: str) -> None:
     assert of(story, Asked)[3].decision == passed_on.name
     assert [end.result for end in of(story, CallEnded)] == ["1", "20", "4"], "what was denied ends with its denial"
     assert [(end.how, end.reason) for end in of(story, Ended)] == [("cancelled", limit["reason"])]
-    assert story.counts().tool_errors == 2
+    assert counts_of(story).tool_errors == 2
     assert reports.problems == []
 
 
@@ -241,7 +242,7 @@ def test_an_answer_that_the_harness_words_anew_is_revised_and_a_tools_result_is_
     story, _ = told(sample)
     later = [(words(said), said.later) for said in of(story, Said) if said.later is not None]
     assert later == [("Let me submit.", (TextPart(text="Let me submit.\n\n42"),))]
-    assert story.counts().messages == 4
+    assert counts_of(story).messages == 4
 
 
 def handed_over() -> SampleLog:
@@ -274,7 +275,7 @@ def test_an_agent_that_was_handed_over_to_is_a_spawned_run_with_its_own_words() 
     spawned = of(story, Began)[1].run
     assert [words(said) for said in of(story, Said) if said.run == spawned] == ["Help.", "I do it.", "done", "Did it."]
     assert [(end.run == spawned, end.how) for end in of(story, Ended)] == [(True, "completed"), (False, "completed")]
-    assert story.counts().messages == 8
+    assert counts_of(story).messages == 8
     assert reports.problems == []
 
 
@@ -293,8 +294,8 @@ def test_attempts_that_were_made_again_are_runs_whose_usage_counts() -> None:
     story, _ = told(log.done(error_retries=retried))
     assert [began.parent for began in of(story, Began)] == [None, ("sample-1", "attempt", "1")]
     assert [(end.how, end.reason) for end in of(story, Ended)] == [("failed", "RuntimeError('bang')"), ("completed", "")]
-    assert story.counts().input_tokens == 200
-    assert story.counts().messages == 4
+    assert counts_of(story).input_tokens == 200
+    assert counts_of(story).messages == 4
 
 
 @pytest.mark.parametrize(
@@ -388,7 +389,7 @@ def test_a_log_without_events_has_its_messages_results_and_sums() -> None:
     story, _ = told(sample)
     assert [end.how for end in of(story, CallEnded)] == ["succeeded", "failed"]
     assert [said for _, role, said in talk(story) if role == "tool"] == ["found", "too slow"]
-    assert (story.counts().input_tokens, story.counts().output_tokens, story.counts().messages) == (500, 50, 4)
+    assert (counts_of(story).input_tokens, counts_of(story).output_tokens, counts_of(story).messages) == (500, 50, 4)
 
 
 def test_the_steps_of_older_logs_tell_a_scorers_words_from_the_agents() -> None:

@@ -12,6 +12,7 @@ from runfold.importers.acts.kinds import Began, Called, CallEnded, Ended, ModelC
 from runfold.importers.otlp.spans import LogRecord, Span, items
 from runfold.importers.otlp.story import story_of
 from runfold.importers.tally import Reports
+from tests.importers.counted import counts_of
 from tests.importers.otlp.traces import (
     agent,
     answers,
@@ -117,7 +118,7 @@ def test_a_next_trace_of_a_conversation_continues_it_and_its_history_is_not_told
         "Answer 2.",
     ]
     assert [began.parent for began in of(story, Began) if began.kind == "continues"] == [None, key(1001)]
-    assert story.counts().tool_calls == 2
+    assert counts_of(story).tool_calls == 2
 
 
 def test_equal_answers_of_several_calls_are_several_messages() -> None:
@@ -247,8 +248,8 @@ def test_a_call_that_two_libraries_saw_is_one_and_an_agents_sum_is_no_usage() ->
         span(6, 3, name="POST", at=2),
         span(7, 1, attrs={"gen_ai.operation.name": "create_agent"}),
     )
-    assert story.counts().input_tokens == 100
-    assert story.counts().tool_calls == 1
+    assert counts_of(story).input_tokens == 100
+    assert counts_of(story).tool_calls == 1
     assert {note.kind: note.count for note in reports.by_kind.values()} == {
         "spans within another of the same call, which are not counted again": 2,
         "sums of usage on agents' spans, which are not counted": 1,

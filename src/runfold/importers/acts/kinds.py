@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from runfold.domain.parts import Part
-from runfold.importers.tally import Problem, Tally
+from runfold.importers.tally import Problem
 
 Name = tuple[str, ...]
 
@@ -203,34 +203,3 @@ class Story:
     metadata: dict[str, Any] = field(default_factory=dict)
     settled: bool = False
     """Whether its parts may come one by one, in any order: then what is in is not judged by what comes."""
-
-    def counts(self) -> Tally:
-        """Return what the story holds: what stands twice in it, under one name, is one thing."""
-        tally, seen = Tally(threads=1), set[tuple[str, Name]]()
-        for act in self.acts:
-            key = (type(act).__name__, getattr(act, "name", act.run))
-            if key not in seen:
-                seen.add(key)
-                _count(tally, act)
-        return tally
-
-
-def _count(tally: Tally, act: Act) -> None:
-    match act:
-        case Began():
-            tally.runs += 1
-        case Said():
-            tally.messages += 1
-        case Called():
-            tally.tool_calls += 1
-        case CallEnded(how="failed"):
-            tally.tool_errors += 1
-        case Asked(verdict=verdict):
-            tally.approvals += 1
-            tally.tool_errors += verdict == "deny"
-        case Chose():
-            tally.decisions += 1
-        case Used(tokens=tokens):
-            tally.add_tokens(tokens.get("input_tokens"), tokens.get("output_tokens"))
-        case _:
-            return

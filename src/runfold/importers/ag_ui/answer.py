@@ -126,7 +126,6 @@ class Answer:
         kind = event.activity_type if is_message and event.activity_type else event.type
         parts = (DataPart(data=event.content if is_message else piece.value(), name=kind),)
         message_id, turn = self.turn.numbered("msg", kind, event.message_id), self.turn
-        self.talk.counts.messages += 1
         turn.do(
             lambda stage: turn.source_run(stage).add_message(
                 "activity", parts, message_id=message_id, activity_type=kind, **envelope
@@ -158,7 +157,6 @@ class Answer:
             self._use(used, self.turn.numbered("usage"), envelope)
 
     def _use(self, used: Used, usage_id: str, envelope: Envelope) -> None:
-        self.talk.counts.add_tokens(used.input_tokens, used.output_tokens)
         turn, raw = self.turn, used.model_dump(exclude_none=True)
         beside = used.output_tokens is not None and (used.reasoning_tokens or 0) > used.output_tokens
         turn.do(
@@ -188,7 +186,6 @@ class Answer:
         if call is not None:
             call.approval_id = approval_id
         self.talk.asked[interrupt.id] = Asked(approval_id, turn.run_id, call, expires_at)
-        self.talk.counts.approvals += 1
         turn.do(
             lambda stage: (
                 turn.source_run(stage)

@@ -12,7 +12,6 @@ from runfold.ids import stable_id
 from runfold.importers.ag_ui.history import Call, History, Past
 from runfold.importers.recording import Recording, SourceRun
 from runfold.importers.sources import Piece, Report, guarded
-from runfold.importers.tally import Tally
 
 FORMAT = "ag-ui"
 PERSON, AGENT, CLIENT = "human:user", "agent:ag-ui", "service:ag-ui"
@@ -54,12 +53,11 @@ Act = Callable[[Stage], object]
 
 @dataclass
 class Conversation:
-    """Turns that follow each other: first worked out, which counts, and then recorded."""
+    """Turns that follow each other: first worked out, and then recorded."""
 
     thread_id: str
     title: str
     external_ref: str
-    counts: Tally = field(default_factory=lambda: Tally(threads=1))
     acts: list[tuple[Piece, Act]] = field(default_factory=list)
     history: History = field(default_factory=History)
     asked: dict[str, Asked] = field(default_factory=dict)
@@ -145,7 +143,6 @@ class TurnWriter:
 
     def say(self, past: Past, envelope: Envelope, call: Call | None = None) -> Past:
         """Add a message. What it says is read when it is recorded: a longer copy of it may come."""
-        self.talk.counts.messages += 1
         self.talk.history.add(past)
         call_id = call.id if call else None
 
@@ -162,7 +159,6 @@ class TurnWriter:
         """A tool call."""
         call = Call(self.numbered("call", source_id), name, text)
         self.talk.history.calls.setdefault(source_id, []).append(call)
-        self.talk.counts.tool_calls += 1
         self.do(
             lambda stage: self.source_run(stage).call_tool(
                 name, text, call_id=call.id, message_id=message_id, provider_call_id=source_id, **envelope
@@ -179,7 +175,6 @@ class TurnWriter:
             return
         call.is_answered = True
         if error is not None:
-            self.talk.counts.tool_errors += 1
             self.do(lambda stage: self.source_run(stage).ending(call.id).fail(error, code="tool_error", **envelope))
         else:
             self.do(lambda stage: self.source_run(stage).ending(call.id).succeed(content, **envelope))

@@ -71,7 +71,6 @@ class RequestPlan:
             )
 
         turn.do(begin)
-        talk.counts.runs += 1
         talk.last = turn.run_id
         talk.runs.add(turn.run_id)
 

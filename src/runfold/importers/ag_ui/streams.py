@@ -150,7 +150,6 @@ class Streams:
         past = opened.past or self._begin(opened, envelope)
         past.is_partial = is_partial
         past.is_void = is_partial and not opened.text
-        self.turn.talk.counts.messages -= past.is_void
         self.turn.talk.history.complete(past, (part,))
 
     def _is_echo(self, opened: Opened, part: Part) -> bool:

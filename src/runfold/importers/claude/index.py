@@ -45,12 +45,17 @@ class Indexed:
     """The sub-agents that it and its lines name."""
 
 
-def indexed(file: SourceFile, number: int) -> Indexed:
-    """Look at a file. Raises InvalidEvent where it cannot be read at all."""
-    named = _AGENT_FILE.fullmatch(file.plain_name)
+def named(file: SourceFile, number: int) -> Indexed:
+    """Return what the name of a file says of it."""
+    agent = _AGENT_FILE.fullmatch(file.plain_name)
     folders = PurePath(file.name).parts
     workflow = folders[folders.index("workflows") + 1] if "workflows" in folders[:-2] else None
-    found = Indexed(file, number, named[1] if named else None, workflow)
+    return Indexed(file, number, agent[1] if agent else None, workflow)
+
+
+def indexed(file: SourceFile, number: int) -> Indexed:
+    """Look at a file. Raises InvalidEvent where it cannot be read at all."""
+    found = named(file, number)
     if found.agent_id is not None:
         found.agents.add(found.agent_id)
     looking = _Look(found)

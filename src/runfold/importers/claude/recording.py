@@ -8,7 +8,6 @@ from typing import Any
 
 from runfold.domain.run_events import FOLLOWED
 from runfold.domain.thread import MAIN as MAIN_HEAD
-from runfold.errors import InvalidEvent
 from runfold.history.tree import Node as TreeNode
 from runfold.history.tree import Tree
 from runfold.importers.claude.earlier import AGENTS_OF, MAIN_OF, Earlier
@@ -16,10 +15,9 @@ from runfold.importers.claude.ids import FORMAT, Ids, first_version_thread
 from runfold.importers.claude.nodes import MAIN, Call, Node, Turn
 from runfold.importers.claude.session import Line, text_of
 from runfold.importers.claude.speakers import CLIENT, PERSON
-from runfold.importers.claude.talk import Talk, asked_by, content_of, used_in
+from runfold.importers.claude.talk import Talk, content_of
 from runfold.importers.claude.turns import Conversation, Story, story_of
 from runfold.importers.recording import Recording, SourceRun
-from runfold.importers.tally import Tally
 
 TITLE_LENGTH = 80
 
@@ -138,15 +136,6 @@ class Session:
                 return words[:TITLE_LENGTH]
         return None
 
-    def counts(self) -> Tally:
-        """Return what the thread holds."""
-        tally = Tally(threads=1, runs=0 if self.main.turns else 1)
-        for conversation in self.story.conversations.values():
-            tally.runs += len(conversation.turns)
-            for node in conversation.nodes:
-                _count(tally, node)
-        return tally
-
     def record(self, recording: Recording) -> None:
         """Give all its commands."""
         session, earlier = self, None
@@ -161,23 +150,6 @@ class Session:
         repeated = earlier.owned(self.story, replace(ids, aliases=earlier.aliases(self.story, ids, content_of)))
         story = story_of(self.story.nodes.without(repeated)) if repeated else self.story
         return Session(story, self.agents, replace(ids, aliases=earlier.aliases(story, ids, content_of)))
-
-
-def _count(tally: Tally, node: Node) -> None:
-    if node.kind == "boundary":
-        return
-    tally.messages += len(node.results) + node.has_words
-    tally.tool_errors += sum(block.is_error for block, _ in node.results)
-    for call in node.calls:
-        tally.tool_calls += 1
-        asks = asked_by(call)
-        tally.approvals += len(asks)
-        tally.decisions += sum(bool(ask.chosen) for ask in asks)
-    try:
-        for used in used_in(node):
-            tally.add_tokens(used.counts.input_tokens, used.counts.output_tokens)
-    except InvalidEvent:  # told when it is recorded
-        return
 
 
 class _SessionRecorder:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import orjson
+
 from runfold.errors import InvalidEvent
 from runfold.importers.claude.speakers import queued_content
 from runfold.importers.sources import Piece
@@ -71,11 +73,11 @@ class Block:
         return self.raw.get("is_error") is True
 
     @property
-    def identity(self) -> tuple[str, str]:
+    def identity(self) -> tuple[str, str | bytes]:
         """Return what makes it the same part again, where an answer was written twice."""
         if self.type in {"text", "thinking"}:
             return self.type, self._words(self.type)
-        return self.type, json.dumps(self.raw, sort_keys=True)
+        return self.type, orjson.dumps(self.raw, option=orjson.OPT_SORT_KEYS)
 
 
 @dataclass(slots=True)

@@ -23,7 +23,7 @@ def read(files: Sequence[SourceFile], report: Report) -> Iterator[SourceThread]:
         sources.extend(sources_in(file, report))
     for group in grouped(sources):
         plan = Plan(group, report)
-        if plan.conversation.counts.runs:
+        if plan.conversation.runs:
             yield _thread(group, plan)
 
 
@@ -36,7 +36,6 @@ def _thread(group: Group, plan: Plan) -> SourceThread:
         digest("\n".join(sorted(source.digest for source in found))),
         tuple(source_id for source_id in ids if source_id) or (found[0].place,),
         sum(source.size for source in found),
-        plan.conversation.counts,
         plan.record,
         replaces=group.former_ids,
     )

@@ -10,40 +10,18 @@ import re
 from collections.abc import Iterator, Sequence
 
 from runfold.importers.claude.ids import VERSION
-from runfold.importers.claude.index import Indexed, indexed, threads_of
+from runfold.importers.claude.index import Indexed, indexed, named, threads_of
 from runfold.importers.claude.reading import ThreadFiles, disagreeing
-from runfold.importers.format import Format, SourceThread
+from runfold.importers.format import Format, Parts, SourceThread
 from runfold.importers.sources import OF_A_RECORD, Report, SourceFile, why
 from runfold.importers.tally import Problem
 
 _META_FILE = re.compile(r"agent-(.+)\.meta\.json")
 
 
-def read(files: Sequence[SourceFile], report: Report) -> Iterator[SourceThread]:
-    """The threads in files, each with its sub-agents."""
-    metas = _metas(files)
-    for members in _members(files, report):
-        source = _thread(members, metas, report)
-        if source is not None:
-            yield source
-
-
 def together(files: Sequence[SourceFile], report: Report) -> Iterator[Sequence[SourceFile]]:
-    """The files of each thread, with what stands beside its sub-agents' files."""
-    metas = _metas(files)
-    for members in _members(files, report):
-        agents = set[str]().union(*(file.agents for file in members))
-        yield [*(file.file for file in members), *(metas[agent] for agent in sorted(agents & metas.keys()))]
-
-
-def _metas(files: Sequence[SourceFile]) -> dict[str, SourceFile]:
-    """What stands beside sub-agents' files, by their ids."""
-    return {match[1]: file for file in files if (match := _META_FILE.fullmatch(file.plain_name))}
-
-
-def _members(files: Sequence[SourceFile], report: Report) -> list[list[Indexed]]:
-    """The files that hold lines, put together to threads."""
-    found: list[Indexed] = []
+    """The files of each thread, main files first, with what stands beside its sub-agents' files."""
+    metas, found = _metas(files), list[Indexed]()
     for file in files:
         if _META_FILE.fullmatch(file.plain_name):
             continue
@@ -55,22 +33,25 @@ def _members(files: Sequence[SourceFile], report: Report) -> list[list[Indexed]]
     for left, session in disagreeing(threads):
         reason = f"says that it went on in session {session}, which has no message of it; they were imported as two threads"
         report(Problem(left.file.name, None, reason))
-    return threads
+    for members in threads:
+        agents = set[str]().union(*(file.agents for file in members))
+        yield [*(file.file for file in members), *(metas[agent] for agent in sorted(agents & metas.keys()))]
 
 
-def _thread(members: Sequence[Indexed], metas: dict[str, SourceFile], report: Report) -> SourceThread | None:
-    """The thread that some files hold; None where no line is a message."""
-    files = ThreadFiles(members, metas, report)
-    session = files.session()
+def thread(files: Sequence[SourceFile], report: Report) -> SourceThread | None:
+    """The thread of files that belong together, with its sub-agents; None where no line is a message."""
+    metas = _metas(files)
+    members = [named(file, number) for number, file in enumerate(files) if not _META_FILE.fullmatch(file.plain_name)]
+    whole = ThreadFiles(members, metas, report)
+    session = whole.session()
     if session is None:
         return None
     return SourceThread(
         session.thread_id,
         next(iter(session.story.sessions), session.thread_id),
-        files.digest,
+        whole.digest,
         session.story.sessions,
         sum(file.file.size for file in members),
-        session.counts(),
         session.record,
         claims=session.claims,
         joins=session.joins,
@@ -79,8 +60,13 @@ def _thread(members: Sequence[Indexed], metas: dict[str, SourceFile], report: Re
     )
 
 
+def _metas(files: Sequence[SourceFile]) -> dict[str, SourceFile]:
+    """What stands beside sub-agents' files, by their ids."""
+    return {match[1]: file for file in files if (match := _META_FILE.fullmatch(file.plain_name))}
+
+
 def _wants(name: str) -> bool:
     return name.endswith(".jsonl") or _META_FILE.fullmatch(name) is not None
 
 
-FORMAT = Format(wants=_wants, read=read, version=VERSION, together=together)
+FORMAT = Format.of_parts(_wants, Parts(together, thread), VERSION)

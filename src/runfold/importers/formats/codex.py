@@ -17,7 +17,7 @@ from runfold.importers.codex.lines import META, line_of, pieces
 from runfold.importers.codex.path import FORMAT as NAME
 from runfold.importers.codex.path import Spawner
 from runfold.importers.codex.reading import Reader
-from runfold.importers.format import Format, SourceThread
+from runfold.importers.format import Format, Parts, SourceThread
 from runfold.importers.sources import Report, SourceFile, guarded, why
 from runfold.importers.tally import Problem, Reports
 from runfold.importers.turns.recording import record
@@ -29,17 +29,15 @@ _OTHERS = ("history.jsonl", "session_index.jsonl")
 _ABOUT = ("cwd", "originator", "cli_version", "source")
 
 
-def read(files: Sequence[SourceFile], report: Report) -> Iterator[SourceThread]:
-    """The conversations in files, each with its forks and sub-agents."""
-    for root, members in _members(files):
-        thread = _Reading(root, members, report).thread()
-        if thread is not None:
-            yield thread
-
-
 def together(files: Sequence[SourceFile], _: Report) -> Iterator[Sequence[SourceFile]]:
-    """The files of each conversation."""
+    """The files of each conversation, with its forks and sub-agents."""
     return ([head.file for head in members] for _, members in _members(files))
+
+
+def thread(files: Sequence[SourceFile], report: Report) -> SourceThread | None:
+    """The conversation in files that belong together; None where nobody has said anything yet."""
+    ((root, members),) = _members(files)
+    return _Reading(root, members, report).thread()
 
 
 def _members(files: Sequence[SourceFile]) -> Iterator[tuple[str, list[Head]]]:
@@ -83,7 +81,6 @@ class _Reading:
             digest("\n".join(sorted(self._digests))),
             self.session.source_ids,
             sum(head.file.size for head in self._heads),
-            self.session.counts(),
             partial(record, self.session),
         )
 
@@ -145,4 +142,4 @@ def _wants(name: str) -> bool:
     return plain not in _OTHERS and (plain.endswith(".jsonl") or (plain.startswith("rollout-") and plain.endswith(".json")))
 
 
-FORMAT = Format(wants=_wants, read=read, together=together)
+FORMAT = Format.of_parts(_wants, Parts(together, thread))

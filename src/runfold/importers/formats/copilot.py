@@ -15,7 +15,7 @@ from runfold.ids import stable_id
 from runfold.importers.copilot.reading import Reader
 from runfold.importers.copilot.records import FORMAT as NAME
 from runfold.importers.copilot.records import Head, head_of, record_of
-from runfold.importers.format import Format, SourceThread
+from runfold.importers.format import Format, Parts, SourceThread
 from runfold.importers.sources import Report, SourceFile, guarded, lines, why
 from runfold.importers.tally import Problem, Reports
 from runfold.importers.turns.recording import record
@@ -23,14 +23,6 @@ from runfold.importers.turns.turn import Session
 from runfold.importers.turns.values import mapping
 
 _PLACE = ("cwd", "gitRoot", "branch", "repository")
-
-
-def read(files: Sequence[SourceFile], report: Report) -> Iterator[SourceThread]:
-    """The sessions in files."""
-    for root, members in _members(files).items():
-        thread = _thread(root, members, report)
-        if thread is not None:
-            yield thread
 
 
 def together(files: Sequence[SourceFile], _: Report) -> Iterator[Sequence[SourceFile]]:
@@ -47,8 +39,9 @@ def _members(files: Sequence[SourceFile]) -> dict[str, list[Head]]:
     return found
 
 
-def _thread(root: str, heads: Sequence[Head], report: Report) -> SourceThread | None:
-    """One session; None where nothing has happened yet."""
+def thread(files: Sequence[SourceFile], report: Report) -> SourceThread | None:
+    """The session in files that belong together; None where nothing has happened yet."""
+    ((root, heads),) = _members(files).items()
     ids = tuple(dict.fromkeys(head.session_id for head in heads if head.session_id is not None)) or (root,)
     session = Session(stable_id("thread", NAME, root), NAME, ids[0], ids, _about(heads[0]))
     digests: set[str] = set()
@@ -62,7 +55,6 @@ def _thread(root: str, heads: Sequence[Head], report: Report) -> SourceThread | 
         digest("\n".join(sorted(digests))),
         ids,
         sum(head.file.size for head in heads),
-        session.counts(),
         partial(record, session),
     )
 
@@ -92,4 +84,4 @@ def _about(head: Head) -> dict[str, object]:
     return {name: value for name, value in about.items() if isinstance(value, str)}
 
 
-FORMAT = Format(wants=lambda name: name.endswith(".jsonl"), read=read, together=together)
+FORMAT = Format.of_parts(lambda name: name.endswith(".jsonl"), Parts(together, thread))

@@ -16,18 +16,17 @@ from runfold.importers.format import Format, SourceThread
 from runfold.importers.inspect.log_file import SampleSource, samples
 from runfold.importers.inspect.sample import story_of
 from runfold.importers.sources import Report, SourceFile, why
-from runfold.importers.tally import Note, Problem, Tally
+from runfold.importers.tally import Note, Problem
 
 
 def read(files: Sequence[SourceFile], report: Report) -> Iterator[SourceThread]:
-    """The samples in logs, one at a time. One that stands in several logs is counted once."""
-    seen = set[str]()
+    """The samples in logs, one at a time."""
     for file in files:
         try:
             is_empty = True
             for source in samples(file, report):
                 is_empty = False
-                if (thread := _thread(source, seen, report)) is not None:
+                if (thread := _thread(source, report)) is not None:
                     yield thread
             if is_empty:
                 report(Note(file.name, None, "logs without samples"))
@@ -35,7 +34,7 @@ def read(files: Sequence[SourceFile], report: Report) -> Iterator[SourceThread]:
             report(Problem(file.name, None, why(error)))
 
 
-def _thread(source: SampleSource, seen: set[str], report: Report) -> SourceThread | None:
+def _thread(source: SampleSource, report: Report) -> SourceThread | None:
     if not isinstance(source.value, dict) or not {"id", "uuid"} & source.value.keys():
         report(source.place.problem("is not a sample of Inspect: it is no object with an id; left out"))
         return None
@@ -45,10 +44,8 @@ def _thread(source: SampleSource, seen: set[str], report: Report) -> SourceThrea
         report(source.place.problem(f"cannot be read ({shortened(repr(error))}); the sample is left out"))
         return None
     ours = thread_id(story.format, story.key)
-    counts = Tally() if ours in seen else story.counts()
-    seen.add(ours)
     label = story.title or ours
-    return SourceThread(ours, label, digest(source.text), story.key, source.size, counts, partial(record, story))
+    return SourceThread(ours, label, digest(source.text), story.key, source.size, partial(record, story))
 
 
 FORMAT = Format(wants=lambda name: name.endswith((".eval", ".json")), read=read)

@@ -77,7 +77,7 @@ def _thread(conversation: str | None, traces: list[str], spool: Spool, report: R
         return None
     ours = thread_id(story.format, story.key)
     give = partial(record, story) if conversation is None else partial(record_conversation, story, traces)
-    return SourceThread(ours, story.title or ours, source, tuple(traces), size, story.counts(), give)
+    return SourceThread(ours, story.title or ours, source, tuple(traces), size, give)
 
 
 FORMAT = Format(wants=lambda name: name.removesuffix(".zst").endswith(_ENDINGS), read=read)

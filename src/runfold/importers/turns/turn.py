@@ -11,7 +11,6 @@ from runfold.domain.compaction import CompactionTrigger
 from runfold.domain.message import Role
 from runfold.domain.parts import Part
 from runfold.importers.sources import Piece
-from runfold.importers.tally import Tally
 
 UNTOLD = "the turn ended, and no answer is told"
 """Why an approval is closed that the source leaves open in a turn that it says ended well."""
@@ -191,31 +190,3 @@ class Session:
     metadata: dict[str, Any] = field(default_factory=dict)
     title: str | None = None
     turns: dict[str, Turn] = field(default_factory=dict)
-
-    def counts(self) -> Tally:
-        """What it holds."""
-        tally = Tally(threads=1, runs=len(self.turns))
-        for turn in self.turns.values():
-            for step in turn.steps.values():
-                _count(tally, step.fact)
-        return tally
-
-
-def _count(tally: Tally, fact: Fact) -> None:
-    match fact:
-        case Said():
-            tally.messages += 1
-        case Called():
-            tally.tool_calls += 1
-        case CallEnded(outcome="failed"):
-            tally.tool_errors += 1
-        case Asked():
-            tally.approvals += 1
-        case Answered(granted=False, call_id=str()):
-            tally.tool_errors += 1
-        case Chosen():
-            tally.decisions += 1
-        case Used(tokens=tokens):
-            tally.add_tokens(tokens.get("input_tokens"), tokens.get("output_tokens"))
-        case _:
-            return
