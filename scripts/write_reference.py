@@ -34,7 +34,7 @@ def cell(text: str) -> str:
 def commands() -> Iterator[str]:
     """Every command with its arguments and options."""
     yield "# Commands\n"
-    yield "Each takes `--json`, `--database-url`, `--home`, `--env-file`, `--unsafe-durability` and `--verbose`, too.\n"
+    yield "Each takes `--json`, `--database-url`, `--home`, `--env-file`, `--zone`, `--unsafe-durability` and `--verbose`, too.\n"
     yield "Exit codes: 0 done, 1 refused or failed, 2 usage, 3 not found, 4 conflict, 5 damage found.\n"
     root = typer.main.get_command(app)
     yield from _group(root, "runfold")

@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from runfold.domain.durations import parse_duration
+from runfold.domain.times import parse_zone
 
 MIB = 1024 * 1024
 _HOST, _ORIGIN = re.compile(r"[A-Za-z0-9_.-]+|[0-9A-Fa-f:]+"), re.compile(r"https?://[A-Za-z0-9_.:\[\]-]+")
@@ -67,6 +68,10 @@ class Settings(BaseSettings):
     moments: int = Field(16, ge=0, description="moments of the past that may be prepared at once, of all tenants together")
     moments_per_tenant: int = Field(4, ge=0, description="moments of the past that one tenant may have prepared at once")
     key: SecretStr | None = Field(None, description="the key that `Ledger.connect` sends to a server")
+    zone: str | None = Field(
+        None,
+        description="time zone of days and times given without one on the command line, such as Europe/Berlin; UTC if not set",
+    )
     actor: str = Field("service:runfold", description="actor of commands that name none, as kind:id")
     host: str = Field("127.0.0.1", min_length=1, description="host name or address that `runfold serve` listens on")
     port: int = Field(8765, ge=0, le=65535, description="port that `runfold serve` listens on; 0 picks a free one")
@@ -111,6 +116,13 @@ class Settings(BaseSettings):
         for part in listed(text):
             ip_network(part, strict=False)  # says what is wrong with it
         return text
+
+    @field_validator("zone")
+    @classmethod
+    def _is_a_zone(cls, name: str | None) -> str | None:
+        if name is not None:
+            parse_zone(name)
+        return name
 
     @field_validator("public_hosts")
     @classmethod

@@ -12,6 +12,7 @@ import typer
 from runfold import Ledger
 from runfold.api.table import QUESTIONS
 from runfold.cli.app import app, plain_list
+from runfold.cli.call import Call
 from runfold.cli.commands import COMMANDS
 from runfold.cli.demo_story import Cast
 from runfold.cli.lists import NO_OPTIONS, SHORT, described, list_options
@@ -64,7 +65,7 @@ def said(question: str) -> set[str]:
         if "OP" in str(option.declared.annotation.__metadata__[0].metavar):
             values = ["lt:90s" if parameter.name.endswith("_ns") else "lt:3"]
         for value in values:
-            found |= option.said(value).keys()
+            found |= option.said(Call(), value).keys()
     return found
 
 

@@ -70,7 +70,7 @@ def test_what_no_run_can_be_asked_by_is_said_with_what_can(runfold: Command, sto
         ("--steps", "about:3"): "expected one of eq, gt",
         ("--percentile", "0"): "from 1 to 100",
         ("--from", "7"): "--from takes a time",
-        ("--to", "yesterday"): "neither a position nor a time",
+        ("--to", "yesterday"): "--to takes a time such as",
         ("--order", "up"): "expected one of asc, desc",
         ("--order-by", "size"): "expected one of created_at",
         ("--cursor", "7"): "invalid cursor",

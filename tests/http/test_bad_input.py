@@ -167,7 +167,7 @@ def test_an_id_that_can_be_nobodys_is_not_found_and_says_nothing_of_the_database
         ("as_of=99999999", 400),
         ("as_of=2026-01-01T00:00:00", 400),
         ("as_of=1&min_position=1", 400),
-        ("created_from=2026-01-01T00:00:00", 400),
+        ("created_from=2026-01-01T00:00:00", 422),
         ("order=up", 422),
         ("as_of=%C2%B2", 400),
         ("as_of=" + "1" * 5000, 400),

@@ -9,8 +9,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from datetime import date, datetime, tzinfo
+
     from rich.console import Console
 
+    from runfold.domain.times import DayCounts
     from runfold.ledger import Ledger
     from runfold.queries.reading import Reading
     from runfold.settings import Settings
@@ -53,6 +56,44 @@ class Call:
             first = error.errors(include_url=False, include_input=False)[0]
             name = f"RUNFOLD_{'_'.join(str(part) for part in first['loc'])}".upper()
             raise UsageError(f"{name}: {first['msg']}; set a valid value, or unset it", setting=name) from None
+
+    def moment(self, text: str) -> "int | datetime":
+        """A position, or a time as people write it, in the zone of the call; a day is included. Raises UsageError."""
+        from runfold.queries.reading import parse_moment
+
+        return parse_moment(text, self.zone)
+
+    def time(self, text: str, *, day: "DayCounts", option: str) -> "datetime":
+        """A time as people write it, in the zone of the call; what it counts from or up to. Raises UsageError."""
+        from runfold.domain.times import EXAMPLE, parse_time
+        from runfold.domain.values import whole_number
+        from runfold.errors import UsageError
+
+        refusal = f"{option} takes a time such as {EXAMPLE}, not {text[:60]!r}"
+        if whole_number(text) is not None:
+            raise UsageError(refusal, option=option)
+        return parse_time(text, zone=self.zone, day=day, refusal=refusal)
+
+    def utc_day(self, text: str, *, option: str) -> "date":
+        """A day by which something is counted, which is one of UTC. Raises UsageError."""
+        from datetime import date
+
+        from runfold.errors import UsageError
+
+        if self.zone is not None and str(self.zone) not in {"UTC", "Etc/UTC"}:
+            raise UsageError(f"{option} takes a day in UTC, by which usage is counted, not in {self.zone}; pass --zone UTC")
+        try:
+            return date.fromisoformat(text)
+        except ValueError:
+            raise UsageError(f"{option} takes a UTC day such as 2026-01-31, not {text!r}", option=option) from None
+
+    @cached_property
+    def zone(self) -> "tzinfo | None":
+        """The time zone of times that are given without one; None where nobody named one."""
+        from runfold.domain.times import parse_zone
+
+        name = self.settings().zone
+        return None if name is None else parse_zone(name)
 
     @contextlib.contextmanager
     def ledger(self, **more: Any) -> Iterator["Ledger"]:
@@ -99,9 +140,7 @@ class Call:
             self.err.print(text, style="dim", soft_wrap=True)
 
 
-def pinned(ledger: "Ledger", at: str | None, happened_at: str | None = None) -> "Reading":
+def pinned(call: Call, ledger: "Ledger", at: str | None, happened_at: str | None = None) -> "Reading":
     """The ledger as of a moment by either clock, or as of now; `up_to` is the position."""
-    from runfold.queries.reading import parse_moment
-
-    reading = ledger.now.at(ledger.position() if at is None else parse_moment(at))
-    return reading if happened_at is None else reading.happened_at(happened_at)
+    reading = ledger.now.at(ledger.position() if at is None else call.moment(at))
+    return reading if happened_at is None else reading.happened_at(call.time(happened_at, day="to", option="--happened-at"))

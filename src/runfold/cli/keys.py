@@ -38,7 +38,7 @@ def create(
     label: Annotated[str | None, typer.Option("--label", metavar="TEXT", help="Label for lists; the owner if not given.")] = None,
     expires_in: Annotated[
         str | None,
-        typer.Option("--expires-in", metavar="TIME", help="Valid for 90s, 15m, 1h, 7d …; until revoked if not given."),
+        typer.Option("--expires-in", metavar="DURATION", help="Valid for 90s, 15m, 1h, 7d …; until revoked if not given."),
     ] = None,
     key_id: Annotated[
         str | None,

@@ -59,8 +59,8 @@ class ListOption(NamedTuple):
     """The name of its parameter."""
     flag: str
     declared: inspect.Parameter
-    said: Callable[[Any], dict[str, Any]]
-    """Turns the given value into arguments of the question. Raises UsageError."""
+    said: Callable[[Call, Any], dict[str, Any]]
+    """Turns the given value of a call into arguments of the question. Raises UsageError."""
 
 
 def described(question: str) -> "Mapping[str, ListParameter]":
@@ -105,7 +105,7 @@ def _kind(parameter: "ListParameter", *, is_compared: bool) -> tuple[Any, str | 
     """The type that Typer reads, and the word that stands for a value in the help."""
     kinds: dict[Any, tuple[Any, str | None]] = {
         bool: (bool, None),
-        datetime: (str, "TIME"),
+        datetime: (str, "TIME|DAY"),
         date: (str, "DAY"),
         timedelta: (str, "DURATION"),
         int: (str if is_compared else int, "N"),
@@ -124,6 +124,8 @@ def _help(parameter: "ListParameter", operator: "ListParameter | None") -> str:
     words = [parameter.help]
     if len(parameter.words) > _FEW:
         words.append(f"One of {', '.join(parameter.words)}.")
+    if parameter.kind is datetime:
+        words.append("A day is included." if parameter.day == "to" else "A day counts from its beginning.")
     if operator:
         example = f"{operator.words[-1]}:{'90s' if parameter.name.endswith(_LENGTH) else '3'}"
         known = ", ".join(operator.words)
@@ -133,41 +135,38 @@ def _help(parameter: "ListParameter", operator: "ListParameter | None") -> str:
     return " ".join(words)
 
 
-def _saying(parameter: "ListParameter", flag: str, operator: "ListParameter | None") -> Callable[[Any], dict[str, Any]]:
+def _saying(parameter: "ListParameter", flag: str, operator: "ListParameter | None") -> Callable[[Call, Any], dict[str, Any]]:
     """Return what turns the given value of an option into arguments of the question."""
-    reads: dict[Any, Callable[[str, str], Any]] = {datetime: _moment, date: _day, int: _whole}
+    reads: dict[Any, Callable[[Call, str, str], Any]] = {
+        datetime: _until if parameter.day == "to" else _since,
+        date: _day,
+        int: _whole,
+    }
     read = _nanoseconds if parameter.name.endswith(_LENGTH) else reads.get(parameter.kind)
 
-    def said(given: Any) -> dict[str, Any]:
+    def said(call: Call, given: Any) -> dict[str, Any]:
         if not operator:
-            return {parameter.name: read(flag, given) if read and isinstance(given, str) else given}
+            return {parameter.name: read(call, flag, given) if read and isinstance(given, str) else given}
         word, colon, rest = given.partition(":")
         value = rest if colon else given
-        return {parameter.name: read(flag, value) if read else value, **({operator.name: word} if colon else {})}
+        return {parameter.name: read(call, flag, value) if read else value, **({operator.name: word} if colon else {})}
 
     return said
 
 
-def _moment(option: str, text: str) -> datetime:
-    from runfold.errors import UsageError
-    from runfold.queries.reading import parse_moment
-
-    found = parse_moment(text)
-    if not isinstance(found, datetime):
-        raise UsageError(f"{option} takes a time such as 2026-01-31T09:30:00Z, not {text!r}", option=option)
-    return found
+def _since(call: Call, option: str, text: str) -> datetime:
+    return call.time(text, day="from", option=option)
 
 
-def _day(option: str, text: str) -> date:
-    from runfold.errors import UsageError
-
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise UsageError(f"{option} takes a UTC day such as 2026-01-31, not {text!r}", option=option) from None
+def _until(call: Call, option: str, text: str) -> datetime:
+    return call.time(text, day="to", option=option)
 
 
-def _whole(option: str, text: str) -> int:
+def _day(call: Call, option: str, text: str) -> date:
+    return call.utc_day(text, option=option)
+
+
+def _whole(_call: Call, option: str, text: str) -> int:
     from runfold.errors import UsageError
 
     if not (text.isascii() and text.isdigit()):
@@ -175,7 +174,7 @@ def _whole(option: str, text: str) -> int:
     return int(text)
 
 
-def _nanoseconds(option: str, text: str) -> int:
+def _nanoseconds(_call: Call, option: str, text: str) -> int:
     from runfold.domain.durations import parse_duration
     from runfold.errors import UsageError
 
@@ -185,13 +184,13 @@ def _nanoseconds(option: str, text: str) -> int:
         raise UsageError(f"{option} takes a time such as 1500ms, 90s, 15m or lt:2h, not {text!r}", option=option) from None
 
 
-def as_asked(options: "Sequence[ListOption]", given: dict[str, Any]) -> dict[str, Any]:
+def as_asked(call: Call, options: "Sequence[ListOption]", given: dict[str, Any]) -> dict[str, Any]:
     """The values of options as the arguments of the question; those that were not given are left out."""
     asked: dict[str, Any] = {}
     for option in options:
         value = given.pop(option.name)
         if value is not None and value != []:
-            asked.update(option.said(value))
+            asked.update(option.said(call, value))
     return {**given, **asked}
 
 
@@ -208,8 +207,8 @@ def asking(call: Call, *read_models: str, fold: bool, at: str | None, happened_a
     with call.ledger() as ledger:
         if not is_past and (read_models or fold):
             ready(call, ledger, *read_models, fold=fold)
-        reading = ledger.now if at is None else ledger.at(at)
-        yield reading if happened_at is None else reading.happened_at(happened_at)
+        reading = ledger.now if at is None else ledger.at(call.moment(at))
+        yield reading if happened_at is None else reading.happened_at(call.time(happened_at, day="to", option="--happened-at"))
 
 
 def with_words(rows: "Iterable[BaseModel]", words: "Iterable[BaseModel]") -> list[dict[str, Any]]:

@@ -14,12 +14,12 @@ Questions over HTTP with `as_of` that are about more than a few threads or runs 
 
 def prepare(
     call: Call,
-    moment: Annotated[str, typer.Argument(metavar="P|TIME", help="A position, or a time by the database's clock.")],
+    moment: Annotated[str, typer.Argument(metavar="P|TIME|DAY", help="A position, or a time by the database's clock.")],
     *,
     expires_in: Annotated[
         str | None,
         typer.Option(
-            "--expires-in", metavar="TIME", help="Kept for this long after its last use: 90s, 15m, 1h (the default), 7d."
+            "--expires-in", metavar="DURATION", help="Kept for this long after its last use: 90s, 15m, 1h (the default), 7d."
         ),
     ] = None,
     workers: Annotated[int, typer.Option("--workers", min=1, max=64, help="How many processes fold in parallel.")] = 2,
@@ -32,7 +32,7 @@ def prepare(
 
     with call.ledger() as ledger, progress_bar(call.err, "Folding the past", "events") as told:
         made = ledger.prepare(
-            moment, expires_in=expires_in, processes=workers, progress=lambda done, total: told(done, total, "")
+            call.moment(moment), expires_in=expires_in, processes=workers, progress=lambda done, total: told(done, total, "")
         )
     if call.json:
         call.answer(made.model_dump(mode="json"))

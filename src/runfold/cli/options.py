@@ -15,14 +15,19 @@ EVERYWHERE = "Options of every command"
 
 At = Annotated[
     str | None,
-    typer.Option("--at", metavar="P|TIME", help="As of a position, or a time by the database's clock (2026-01-31T09:30:00Z)."),
+    typer.Option(
+        "--at",
+        metavar="P|TIME|DAY",
+        help="As of a position, or a time by the database's clock (2026-01-31T09:30:00Z); a day is included.",
+    ),
 ]
 HappenedAt = Annotated[
     str | None,
     typer.Option(
         "--happened-at",
-        metavar="TIME",
-        help="Without what happened later by the clock of its producer, such as an imported file; of one thread or run.",
+        metavar="TIME|DAY",
+        help="Without what happened later by the clock of its producer, such as an imported file; of one thread or run."
+        " A day is included.",
     ),
 ]
 ThreadId = Annotated[str, typer.Argument(metavar="THREAD", help="The thread's id, as `runfold threads` shows it.")]
@@ -57,6 +62,15 @@ _SHARED: dict[str, tuple[Any, Any]] = {
             help="File with more settings (RUNFOLD_ENV_FILE). A .env file is read only if it is named here.",
         ),
     ),
+    "zone": (
+        str | None,
+        typer.Option(
+            "--zone",
+            metavar="ZONE",
+            rich_help_panel=EVERYWHERE,
+            help="Time zone of days and times given without one (RUNFOLD_ZONE), such as Europe/Berlin; UTC if not given.",
+        ),
+    ),
     "unsafe_durability": (
         bool,
         typer.Option(
@@ -89,7 +103,8 @@ def with_call(function: Callable[Concatenate[Call, P], None], of_list: Sequence[
 
     def run(ctx: typer.Context, **given: Any) -> None:
         shared = {name: given.pop(name) for name in _SHARED}
-        function(_call_of(ctx, shared), **as_asked(of_list, given))  # type: ignore[call-arg]  # typer gives what is declared below
+        call = _call_of(ctx, shared)
+        function(call, **as_asked(call, of_list, given))  # type: ignore[call-arg]  # typer gives what is declared below
 
     declared = [context, *arguments, *(each.declared for each in of_list), *options, *shared_parameters()]
     run.__signature__ = inspect.Signature(declared)  # type: ignore[attr-defined]

@@ -27,7 +27,7 @@ def rebuild(
         bool, typer.Option("--rollback", help="Return to the table that was in use before the last rebuild.")
     ] = False,
     as_of: Annotated[
-        str | None, typer.Option("--as-of", metavar="P|TIME", help="Fold up to a position or a time; needs --into.")
+        str | None, typer.Option("--as-of", metavar="P|TIME|DAY", help="Fold up to a position or a time; needs --into.")
     ] = None,
     branch: Annotated[
         str | None, typer.Option("--branch", metavar="RUN", help="Fold only the path of this run; needs --into.")
@@ -118,7 +118,6 @@ def _roll_back(call: Call, ledger: "Ledger", names: tuple[str, ...]) -> None:
 def _make_past(
     call: Call, ledger: "Ledger", names: tuple[str, ...], into: str, as_of: str | None, branch: str | None, workers: int
 ) -> None:
-    from runfold.queries.reading import parse_moment
     from runfold.terminal.progress import progress_bar
     from runfold.terminal.text import shown
 
@@ -126,7 +125,7 @@ def _make_past(
         made = ledger.make_schema(
             into,
             *names,
-            as_of=None if as_of is None else parse_moment(as_of),
+            as_of=None if as_of is None else call.moment(as_of),
             branch=branch,
             processes=workers,
             progress=lambda done, total: told(done, total, ""),

@@ -30,7 +30,7 @@ def run(
     from runfold.errors import UsageError
 
     with call.ledger() as ledger:
-        reading = pinned(ledger, at, happened_at)
+        reading = pinned(call, ledger, at, happened_at)
         view = reading.run(run_id, version)
         if version is not None and version > view.version:
             raise UsageError(f"{run_id} is at version {view.version} and has no version {version} yet", version=view.version)
@@ -135,7 +135,7 @@ def diff(
     models.
     """
     with call.ledger() as ledger:
-        found = pinned(ledger, at, happened_at).diff(run_a, run_b)
+        found = pinned(call, ledger, at, happened_at).diff(run_a, run_b)
     if call.json:
         call.answer(found.model_dump(mode="json"))
         return

@@ -73,7 +73,7 @@ def thread(
     from runfold.terminal.conversation import Conversation
 
     with call.ledger() as ledger:
-        reading = pinned(ledger, at, happened_at)
+        reading = pinned(call, ledger, at, happened_at)
         view = reading.thread(thread_id)
         if run is None and view.heads and head not in view.heads:
             names = ", ".join(sorted(view.heads))
@@ -110,7 +110,7 @@ def tree(call: Call, thread_id: ThreadId, at: At = None, happened_at: HappenedAt
     from runfold.terminal.tree import ThreadTree
 
     with call.ledger() as ledger:
-        found = ThreadTree.of(pinned(ledger, at, happened_at), thread_id)
+        found = ThreadTree.of(pinned(call, ledger, at, happened_at), thread_id)
     if call.json:
         call.answer(found.as_json())
         return
@@ -127,7 +127,7 @@ def heads(call: Call, thread_id: ThreadId, at: At = None, happened_at: HappenedA
     A head follows the runs that continue, resume or retry its run; a branch does not move it.
     """
     with call.ledger() as ledger:
-        reading = pinned(ledger, at, happened_at)
+        reading = pinned(call, ledger, at, happened_at)
         found = reading.heads(thread_id)
     if call.json:
         items = [{**head.model_dump(mode="json"), "has_followed": head.has_followed} for head in found]

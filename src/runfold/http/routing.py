@@ -3,8 +3,9 @@
 import re
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, TypeAdapter, create_model
 from pydantic_core import CoreSchema
@@ -15,7 +16,9 @@ from starlette.types import Scope
 
 from runfold.api import route
 from runfold.domain.first_fault import failing_fast, require_known
-from runfold.errors import InvalidEvent
+from runfold.domain.times import DayCounts, parse_time
+from runfold.errors import InvalidEvent, UsageError
+from runfold.queries.parameters import Parameter
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -122,13 +125,33 @@ def asked(request: Request, model: type[BaseModel]) -> BaseModel:
     """Return a query string as a model. Raises pydantic.ValidationError, InvalidEvent."""
     given: dict[str, Any] = {}
     require_known(model, dict.fromkeys(request.query_params), "")
-    many, days = _of_annotation(model, "list["), _of_annotation(model, "datetime.")
+    many, times, days = _of_annotation(model, "list["), _times(model), _of_annotation(model, "datetime.date")
     for name in request.query_params:
         values = request.query_params.getlist(name)
         given[name] = values if name in many else values[-1]
-        if name in days and not _LIKE_A_DAY.match(values[-1]):  # pydantic takes a bare number for seconds since 1970
-            raise InvalidEvent(name, f"{values[-1][:40]!r} is not a time; write 2026-01-31T09:30:00Z, or 2026-01-31 for a day")
+        if name in times:
+            given[name] = _time(name, values[-1], times[name])
+        elif name in days and not _LIKE_A_DAY.match(values[-1]):  # pydantic takes a bare number for seconds since 1970
+            raise InvalidEvent(name, f"{values[-1][:40]!r} is not a day; write 2026-01-31")
     return model.model_validate(given)
+
+
+def _time(name: str, text: str, day: DayCounts) -> datetime:
+    try:
+        return parse_time(text, day=day)
+    except UsageError as error:
+        raise InvalidEvent(name, str(error)) from None
+
+
+@cache
+def _times(model: type[BaseModel]) -> Mapping[str, DayCounts]:
+    """Return the parameters that take a time, and which moment a day stands for there."""
+    found: dict[str, DayCounts] = {}
+    for name, said in model.model_fields.items():
+        for member in get_args(said.annotation):
+            if get_origin(member) is Annotated and member.__origin__ is datetime:
+                found[name] = next((each.day for each in member.__metadata__ if isinstance(each, Parameter)), "from")
+    return found
 
 
 @cache

@@ -26,6 +26,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 from pydantic import GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
+from runfold.domain.times import DayCounts
 from runfold.errors import UsageError
 from runfold.queries.where import Where, moment, number, span, texts, truth, words
 
@@ -52,9 +53,17 @@ class Parameter:
     compares: tuple[Comparison, str] | None = None
     """How which column must stand to the value; without a name, the column of the parameter's own name."""
 
+    @property
+    def day(self) -> DayCounts:
+        """Which moment of it a day stands for, where a time is taken."""
+        return "to" if self.compares is not None and self.compares[0] == "<=" else "from"
+
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        said = handler(core)
+        if said.get("format") == "date-time":
+            said = {"anyOf": [said, {**said, "format": "date"}]}
         keywords = {"enum": [*self.words, *self.aliases] or None, "minimum": self.least, "maximum": self.most}
-        return {**handler(core), **{name: value for name, value in keywords.items() if value is not None}}
+        return {**said, **{name: value for name, value in keywords.items() if value is not None}}
 
 
 def column(help: str, words: tuple[str, ...] = (), *, aliases: Mapping[str, str] | None = None, name: str = "") -> Parameter:
@@ -90,6 +99,7 @@ class ListParameter(NamedTuple):
     most: int | None
     default: Any
     compares: tuple[Comparison, str] | None
+    day: DayCounts
 
     def checked(self, value: Any) -> Any:
         """Return a value as its kind; a tuple of texts where several may be given. Raises UsageError."""
@@ -130,6 +140,7 @@ def _parameter(name: str, hint: Any) -> ListParameter:
         said.most,
         said.default,
         said.compares,
+        said.day,
     )
 
 

@@ -3,10 +3,10 @@
 Each question is written in the file of its noun and has its name here. Where it is answered is said in `source`.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime, tzinfo
 
+from runfold.domain.times import EXAMPLE, parse_time
 from runfold.domain.values import whole_number
-from runfold.errors import UsageError
 from runfold.queries import (
     approval_list,
     attention_list,
@@ -52,7 +52,7 @@ class Reading:
         They are answered about one thread at a time: of each stream the events before the first that happened later count; one
         without a time of its own happened when its predecessor did. Raises UsageError for a time without a zone.
         """
-        return Reading(self.source.happened_at(parse_time(moment) if isinstance(moment, str) else moment))
+        return Reading(self.source.happened_at(parse_time(moment, day="to") if isinstance(moment, str) else moment))
 
     @property
     def up_to(self) -> int:
@@ -124,22 +124,10 @@ def local_reading(reader: Reader, tenant_id: str) -> Reading:
     return Reading(LocalSource(reader, tenant_id))
 
 
-def parse_moment(text: str) -> int | datetime:
-    """A position, or an RFC 3339 time with a zone. Raises UsageError."""
+def parse_moment(text: str, zone: tzinfo | None = None) -> int | datetime:
+    """A position, or a time as people write it; a day is included, in UTC if no zone is given. Raises UsageError."""
     position = whole_number(text)
-    return _time(text, "neither a position nor a time") if position is None else position
-
-
-def parse_time(text: str) -> datetime:
-    """An RFC 3339 time with a zone. Raises UsageError."""
-    return _time(text, "not a time")
-
-
-def _time(text: str, otherwise: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise UsageError(f"{text!r} is {otherwise} such as 2026-01-31T09:30:00Z") from None
-    if moment.tzinfo is None:
-        raise UsageError(f"the time {text!r} has no zone; write {text}Z for UTC")
-    return moment.astimezone(UTC)
+    if position is not None:
+        return position
+    refusal = f"{text[:60]!r} is neither a position nor a time such as {EXAMPLE}"
+    return parse_time(text, zone=zone, day="to", refusal=refusal)
