@@ -4,9 +4,12 @@ Commands from the command line, routes from the OpenAPI document, events and rea
 """
 
 import argparse
+import ast
+import inspect
 import os
 import sys
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from typer.core import TyperOption
 from runfold.cli.app import app
 from runfold.cli.options import EVERYWHERE
 from runfold.domain.catalogue import event_types
+from runfold.domain.event import Context
 from runfold.http.app import described
 from runfold.projections.columns import columns_of
 from runfold.projections.registry import known
@@ -93,6 +97,8 @@ def events() -> Iterator[str]:
     """Every event type with its sentence and fields."""
     yield "# Events\n"
     yield "The JSON Schema of each is in `schemas/events/`, one file for each version of its shape.\n"
+    yield "Beside each stands its `context`, so that a fold needs no other event. What is not known is absent:\n"
+    yield "\n".join(["| context | |", "|---|---|", *_context_rows()]) + "\n"
     for name, event in sorted(event_types.all().items()):
         yield f"## {name}\n"
         yield _paragraphs(event.__doc__ or "")
@@ -100,6 +106,16 @@ def events() -> Iterator[str]:
         required = set(schema.get("required", ()))
         fields = ", ".join(f"`{field}`" + ("" if field in required else "?") for field in schema.get("properties", {}))
         yield f"Version {event.schema_version}. Fields: {fields or 'none'}.\n"
+
+
+def _context_rows() -> Iterator[str]:
+    """What stands beside each field of a context."""
+    (told,) = ast.parse(inspect.getsource(Context)).body
+    assert isinstance(told, ast.ClassDef)
+    for field, words in pairwise(told.body):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+            assert isinstance(words, ast.Expr), f"{field.target.id} has no words"
+            yield f"| `{field.target.id}` | {cell(ast.literal_eval(words.value))} |"
 
 
 def read_models() -> Iterator[str]:

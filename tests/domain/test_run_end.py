@@ -140,6 +140,7 @@ def test_a_run_that_fails_or_is_cancelled_names_what_it_closed() -> None:
                 stop_reason="cancelled",
                 reason="the customer left",
                 closed_tool_calls=("call_1",),
+                closed_tool_names=("refund",),
                 closed_approvals=("approval_1",),
             )
         )
@@ -148,7 +149,15 @@ def test_a_run_that_fails_or_is_cancelled_names_what_it_closed() -> None:
     run = (
         given(*before)
         .when(lambda run: run.fail(FAILURE))
-        .then(RunFailed(stop_reason="error", error=FAILURE, closed_tool_calls=("call_1",), closed_approvals=("approval_1",)))
+        .then(
+            RunFailed(
+                stop_reason="error",
+                error=FAILURE,
+                closed_tool_calls=("call_1",),
+                closed_tool_names=("refund",),
+                closed_approvals=("approval_1",),
+            )
+        )
     )
     assert run.calls.by_id["call_1"].status == "failed"
 

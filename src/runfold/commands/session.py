@@ -1,6 +1,6 @@
 """What one command sees and does: the states it looks at, and the events it records, not yet stored."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, cast
 
 from runfold.commands.cached_streams import CachedStream, CachedStreams, LoadRequired
@@ -11,6 +11,7 @@ from runfold.domain.message import MessageState
 from runfold.domain.run import Run
 from runfold.domain.security import Security, key_stream
 from runfold.domain.streams import NOT_FOUND, StreamState
+from runfold.domain.subjects import about
 from runfold.domain.thread import Thread
 from runfold.domain.tool_call import ToolCallState
 from runfold.errors import KeyNotFound, VersionConflict
@@ -100,11 +101,27 @@ class Session:
 
     def inherited_message(self, run: Run, message_id: str) -> MessageState | None:
         """Return a message of a run's past, as the rules must know it; None where there is none."""
-        return cast("MessageState | None", self._fetch(("message", message_id), lambda: self._past(run).message(message_id)))
+        if known := run.messages.past.get(message_id):
+            return known
+        found = cast("MessageState | None", self._fetch(("message", message_id), lambda: self._past(run).message(message_id)))
+        if found is not None:
+            run.messages.past[message_id] = found
+        return found
 
     def inherited_call(self, run: Run, call_id: str) -> ToolCallState | None:
         """Return a tool call of a run's past, as the rules must know it; None where there is none."""
-        return cast("ToolCallState | None", self._fetch(("call", call_id), lambda: self._past(run).call(call_id)))
+        if known := run.calls.past.get(call_id):
+            return known
+        found = cast("ToolCallState | None", self._fetch(("call", call_id), lambda: self._past(run).call(call_id)))
+        if found is not None:
+            run.calls.past[call_id] = found
+        return found
+
+    def look_up_calls(self, run: Run, call_ids: Iterable[str]) -> None:
+        """Look up who asked for what, among calls that a run has taken over from its past."""
+        for call_id in call_ids:
+            if run.calls.asked(call_id) is None:
+                self.inherited_call(run, call_id)
 
     def inherited_state(self, run: Run) -> Any:
         """Return the shared state document that a run began with."""
@@ -151,6 +168,7 @@ class Session:
         payloads = [encode(event, self._limits) for event in events]  # first: one that is too large changes nothing
         for event, payload in zip(events, payloads, strict=True):
             state.evolve(event)
+            facts = about(state, event) if isinstance(state, Run) else None
             self.events.append(event)
             self.rows.append(
                 Row(
@@ -163,7 +181,7 @@ class Session:
                     self._tenant_id,
                     cached.thread_id,
                     self._caller.event_id(len(self.rows)),
-                    cached.context_json,
+                    cached.context_json if facts is None else dump({**cached.context.facts(), **facts}),
                     self.metadata,
                 )
             )

@@ -120,6 +120,8 @@ class DecisionState:
 
     made_at: int
     options: frozenset[str]
+    decision_type: DecisionType
+    node_id: str | None = None
     outcome: Outcome | None = None
     evaluation: DecisionEvaluated | None = None
 
@@ -185,7 +187,7 @@ class Decisions:
         match event:
             case DecisionMade():
                 options = frozenset(option.id for option in event.options)
-                self.by_id[event.decision_id] = DecisionState(self.run.version, options)
+                self.by_id[event.decision_id] = DecisionState(self.run.version, options, event.decision_type, event.node_id)
             case OutcomeRecorded():
                 self.by_id[event.decision_id].outcome = event.outcome
             case OutcomeCorrected():

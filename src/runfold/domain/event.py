@@ -153,12 +153,39 @@ class Context(NamedTuple):
     """The keys that readers need, stored beside every event so that no fold has to look anything up."""
 
     run_id: str | None = None
+    """The run whose stream it is, or that asked for the approval."""
     parent_run_id: str | None = None
+    """The run that this one continues, branches, retries, or was spawned by."""
     agent_id: str | None = None
+    """Who runs."""
     user_id: str | None = None
+    """Whose thread it is."""
     goal_id: str | None = None
+    """What the run is for."""
     call_id: str | None = None
+    """The tool call that it is about."""
     decision_id: str | None = None
+    """The decision that it is about."""
+    call_run_id: str | None = None
+    """The run that asked for the call: this one, or one of its past."""
+    tool_name: str | None = None
+    """The tool of the call."""
+    action: str | None = None
+    """What the approval that it is about was asked for."""
+    step_name: str | None = None
+    """The step that it is about."""
+    node_id: str | None = None
+    """The node of the graph to which the step or the decision belongs."""
+    provider: str | None = None
+    """The provider to which the model call went."""
+    request_model: str | None = None
+    """The model that was asked for."""
+    message_role: str | None = None
+    """The role of the message that it is about."""
+    decision_type: str | None = None
+    """The kind of the decision that it is about."""
+    severity: str | None = None
+    """How bad the problem that it is about is."""
 
     def facts(self) -> dict[str, str]:
         """Return the fields that are known, as they are stored."""
@@ -179,7 +206,11 @@ class Metadata(Value):
 
 @lru_cache(maxsize=8192)
 def _context(text: str) -> Context:
-    return Context(**json.loads(text))
+    facts = json.loads(text)
+    try:
+        return Context(**facts)
+    except TypeError:  # a newer version of the program knows more
+        return Context(**{name: facts[name] for name in Context._fields if name in facts})
 
 
 @lru_cache(maxsize=8192)

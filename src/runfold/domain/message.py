@@ -77,7 +77,8 @@ AnyMessageEvent = MessageAdded | MessageRevised | MessagePartAppended | MessageS
 class MessageState:
     """The state of one message that the rules need."""
 
-    role: Role
+    role: Role | None
+    """None for a message of the run's past that this run has revised."""
     revision: int
     added_at: int
     length: int = 0
@@ -93,6 +94,8 @@ class Messages:
     def __init__(self, run: Life) -> None:
         self.run = run
         self.by_id: dict[str, MessageState] = {}
+        self.past: dict[str, MessageState] = {}
+        """Messages of the run's past that were looked up, as they were when the run began."""
 
     def add(self, message: MessageAdded) -> Events:
         """Add a message. Repeating the same id with the same content adds nothing."""
@@ -159,7 +162,7 @@ class Messages:
                     state.length = sum(len(part.text) for part in event.content if isinstance(part, TextPart))
                 self.by_id[event.message_id] = state
             case MessageRevised():
-                known = self.by_id.setdefault(event.message_id, MessageState("assistant", 1, self.run.version))
+                known = self.by_id.setdefault(event.message_id, MessageState(None, 1, self.run.version))
                 known.revision, known.revised = event.revision, event.content
             case MessagePartAppended():
                 self.by_id[event.message_id].length += len(event.text)
@@ -169,6 +172,13 @@ class Messages:
                 self.by_id[event.message_id].hidden |= {(event.revision, name) for name in event.fields}
             case _:
                 assert_never(event)
+
+    def role_of(self, message_id: str) -> Role | None:
+        """Return the role of a message of this run or, where that was looked up, of its past."""
+        known = self.by_id.get(message_id)
+        if known is None or known.role is None:
+            known = self.past.get(message_id)
+        return known.role if known else None
 
     def _own(self, command: str, message_id: str) -> MessageState:
         return self.by_id.get(message_id) or self._unknown(command, message_id)

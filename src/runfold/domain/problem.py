@@ -50,6 +50,7 @@ class ProblemState:
     """The state of one problem that the rules need."""
 
     reported_at: int
+    severity: Severity
     resolved: bool = False
 
 
@@ -82,7 +83,7 @@ class Problems:
         """Update the state by one event."""
         match event:
             case ProblemReported():
-                self.by_id[event.problem_id] = ProblemState(self.run.version)
+                self.by_id[event.problem_id] = ProblemState(self.run.version, event.severity)
             case ProblemResolved():
                 self.by_id[event.problem_id].resolved = True
             case ConstraintViolated():

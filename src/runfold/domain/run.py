@@ -213,6 +213,7 @@ class Run:
                 stop_reason=cast("StopReason", stop_reason),
                 error=error,
                 closed_tool_calls=tuple(self.calls.open_ids),
+                closed_tool_names=tuple(self.calls.open_names),
                 closed_approvals=self.waiting_for,
             )
         ]
@@ -228,6 +229,7 @@ class Run:
                 stop_reason=cast("StopReason", stop_reason),
                 reason=reason,
                 closed_tool_calls=tuple(self.calls.open_ids),
+                closed_tool_names=tuple(self.calls.open_names),
                 closed_approvals=self.waiting_for,
             )
         ]

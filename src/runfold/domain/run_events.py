@@ -222,6 +222,8 @@ class RunFailed(RunEvent, type="run.failed"):
     stop_reason: StopReason
     error: Failure
     closed_tool_calls: tuple[Id, ...] = ()
+    closed_tool_names: tuple[Label | None, ...] = ()
+    """The tools of those calls; null for one that is not known. Absent in older events."""
     closed_approvals: tuple[ApprovalId, ...] = ()
 
 
@@ -231,6 +233,8 @@ class RunCancelled(RunEvent, type="run.cancelled"):
     stop_reason: StopReason
     reason: Text | None = None
     closed_tool_calls: tuple[Id, ...] = ()
+    closed_tool_names: tuple[Label | None, ...] = ()
+    """The tools of those calls; null for one that is not known. Absent in older events."""
     closed_approvals: tuple[ApprovalId, ...] = ()
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
@@ -102,6 +103,8 @@ class Started:
 
     started_at: int
     finished_at: int = 0
+    facts: Mapping[str, str | None] = field(default_factory=dict)
+    """What it is, for the context of its events."""
 
 
 @dataclass
@@ -172,7 +175,7 @@ class Steps:
         match event:
             case StepStarted() | ModelCallStarted():
                 known, _, started_id = self._of(event)
-                known[started_id] = Started(self.run.version)
+                known[started_id] = Started(self.run.version, facts=_facts(event))
                 if isinstance(event, StepStarted) and event.node_id:
                     self.node_id = event.node_id
             case StepFinished() | ModelCallFinished():
@@ -199,6 +202,12 @@ class Steps:
                 return self.model_calls, "model call", event.model_call_id
             case _:
                 assert_never(event)
+
+
+def _facts(started: StepStarted | ModelCallStarted) -> Mapping[str, str | None]:
+    if isinstance(started, StepStarted):
+        return {"step_name": started.name, "node_id": started.node_id}
+    return {"provider": started.provider, "request_model": started.request_model}
 
 
 def apply_patch(state: Any, patch: list[dict[str, Any]]) -> Any:

@@ -77,6 +77,10 @@ class ToolCallState:
     status: CallStatus = "called"
     ended_at: int = 0
     execution_key: str | None = None
+    name: str | None = None
+    """The tool; None for a call of the run's past that this run has taken over."""
+    asked_by: str | None = None
+    """The run that asked for it."""
 
 
 class ToolCalls:
@@ -85,11 +89,23 @@ class ToolCalls:
     def __init__(self, run: Life) -> None:
         self.run = run
         self.by_id: dict[str, ToolCallState] = {}
+        self.past: dict[str, ToolCallState] = {}
+        """Calls of the run's past that were looked up, as they were when the run began."""
+
+    def asked(self, call_id: str) -> ToolCallState | None:
+        """Return a call as its run asked for it: this run, or, where that was looked up, one of its past."""
+        known = self.by_id.get(call_id)
+        return known if known is not None and known.called_at else self.past.get(call_id)
 
     @property
     def open_ids(self) -> list[str]:
         """Return the ids of calls that have not ended, oldest first."""
         return [call_id for call_id, call in self.by_id.items() if call.status not in ENDED]
+
+    @property
+    def open_names(self) -> list[str | None]:
+        """Return the tools of the calls that have not ended, oldest first; None for one that is not known."""
+        return [asked.name if (asked := self.asked(call_id)) else None for call_id in self.open_ids]
 
     def call(self, called: ToolCalled) -> Events:
         """Record that the agent asked for a tool."""
@@ -130,7 +146,9 @@ class ToolCalls:
         """Update the state by one event."""
         match event:
             case ToolCalled():
-                self.by_id[event.call_id] = ToolCallState(self.run.version, event.needs_approval)
+                self.by_id[event.call_id] = ToolCallState(
+                    self.run.version, event.needs_approval, name=event.name, asked_by=self.run.id
+                )
             case ToolStarted():
                 call = self._taken_over(event.call_id)
                 call.status, call.execution_key = "started", event.execution_key

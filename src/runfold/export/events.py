@@ -1,7 +1,8 @@
 """Events as rows: the columns of the log in our own words, and the way back from a row to an event.
 
     position, stream, version, type, schema_version, event_id, tenant_id, thread_id, recorded_at, occurred_at,
-    run_id, parent_run_id, agent_id, user_id, goal_id, call_id, decision_id,
+    run_id, parent_run_id, agent_id, user_id, goal_id, call_id, decision_id, call_run_id, tool_name, action, step_name, node_id,
+    provider, request_model, message_role, decision_type, severity (its context: what it is about),
     actor (kind:id), on_behalf_of, causation_id, correlation_id, traceparent, request_digest,
     key_id, salt (hexadecimal), data
 
@@ -33,7 +34,7 @@ from runfold.store.queries import named_queries
 EVENTS = "events"
 STRETCH = 10_000
 """How many positions are read in one transaction."""
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """To be raised with every change to the columns."""
 
 _PAYLOAD = "CASE WHEN key_id IS NULL THEN convert_from(state, 'UTF8') END"

@@ -22,6 +22,7 @@ from runfold.domain.durations import duration
 from runfold.domain.event import Event
 from runfold.domain.run import ENDED
 from runfold.domain.run import Run as RunState
+from runfold.domain.subjects import about_question
 from runfold.domain.tool_call import Failure, ToolFailed
 from runfold.domain.values import Actor, ActorKind, ApprovalId, digest
 from runfold.errors import ApprovalsLeftOpen, CommandRefused, InvalidEvent
@@ -255,7 +256,7 @@ def request_approval(  # noqa: PLR0913  one for each thing that can be said of w
         if call_id is not None and call_id not in run.calls.by_id:
             run.refuse("request_approval", f"this run has no tool call {call_id!r}")
         waiting = run.wait_for_approval(asked_id)
-        context = session.context_of(run)._replace(call_id=call_id, decision_id=decision_id)
+        context = session.context_of(run)._replace(action=action, **about_question(run, call_id, decision_id))
         session.begin(approval, asked, session.thread_of(run), context)
         session.record(run, waiting)
 

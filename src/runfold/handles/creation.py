@@ -160,6 +160,7 @@ class Creation:
         if not self._request.get("auto_deny"):
             origin.refuse("start_run", "decide its approvals first, resume it, branch it, or start with auto_deny")
         approvals = [session.approval(approval_id) for approval_id in origin.waiting_for]
+        session.look_up_calls(origin, origin.calls.open_ids)
         session.record(origin, origin.cancel("new input came before its approvals were decided"))
         for approval in approvals:
             session.record(approval, approval.withdraw("new_input"))

@@ -29,7 +29,7 @@ class Message(Child):
 
         def decide(session: Session) -> None:
             run = run_state(session, self.run_id, envelope)
-            inherited = None if self.id in run.messages.by_id else session.inherited_message(run, self.id)
+            inherited = None if run.messages.role_of(self.id) else session.inherited_message(run, self.id)
             session.record(run, run.messages.revise(self.id, parts, reason, inherited))
 
         return Plan(self.run_id, decide, itself, envelope)
@@ -54,7 +54,14 @@ class Message(Child):
         **envelope: Unpack[Envelope],
     ) -> Plan[Receipt]:
         """Stop showing some of its fields, in one revision or in all. Allowed after the run's end too."""
-        return run_plan(self.run_id, lambda run: run.messages.redact(self.id, tuple(fields), legal_basis, revision), envelope)
+
+        def decide(session: Session) -> None:
+            run = run_state(session, self.run_id, envelope)
+            if self.id in run.messages.by_id and run.messages.role_of(self.id) is None:
+                session.inherited_message(run, self.id)
+            session.record(run, run.messages.redact(self.id, tuple(fields), legal_basis, revision))
+
+        return Plan(self.run_id, decide, itself, envelope)
 
     submit_revise = submitting(revise)
     submit_append_text = submitting(append_text)
@@ -113,11 +120,11 @@ def _clear_approvals(session: Session, run: RunState, *, auto_deny: bool) -> Non
     """Refuse new input while approvals are open, or let the approvals go and their calls fail."""
     if not auto_deny:
         run.refuse("add_message", "decide its approvals first, or send the message with auto_deny")
-    for approval_id in run.waiting_for:
-        approval = session.approval(approval_id)
+    session.look_up_calls(run, run.calls.open_ids)
+    for approval in [session.approval(approval_id) for approval_id in run.waiting_for]:
         session.record(approval, approval.withdraw("new_input"))
         call_id = approval.request.call_id
         if call_id in run.calls.open_ids:
             denied = Failure(code="approval_denied", message="withdrawn: new input came before it was decided")
             session.record(run, run.calls.end(ToolFailed(call_id=call_id, error=denied)))
-        session.record(run, run.approval_resolved(approval_id))
+        session.record(run, run.approval_resolved(approval.id))

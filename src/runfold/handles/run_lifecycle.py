@@ -171,6 +171,7 @@ def _ending(run_id: str, decide: Callable[[RunState], list[Event]], cause: Withd
     def work(session: Session) -> None:
         run = run_state(session, run_id, envelope)
         open_approvals = [session.approval(approval_id) for approval_id in run.waiting_for]
+        session.look_up_calls(run, run.calls.open_ids)
         session.record(run, decide(run))
         for approval in open_approvals:
             session.record(approval, approval.withdraw(cause))

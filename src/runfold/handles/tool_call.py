@@ -1,11 +1,13 @@
 """The handle of a tool call, and the command of a run that asks for a tool."""
 
+from collections.abc import Iterable
 from typing import Any, Unpack
 
 from runfold.commands.caller import Envelope, TimedEnvelope
 from runfold.commands.plan import Plan, itself
 from runfold.commands.session import Session
 from runfold.commands.submitted import Receipt
+from runfold.domain.approval import Approval as ApprovalState
 from runfold.domain.event import Event
 from runfold.domain.run import Run as RunState
 from runfold.domain.tool_call import Failure, ToolCalled, ToolCancelled, ToolFailed, ToolSucceeded
@@ -50,6 +52,7 @@ class ToolCall(Child):
             if granted is not None:
                 text = granted.granted.effective_arguments_text if granted.granted and arguments_text is None else arguments_text
                 consumed = granted.consume(digest(text or ""), key, now, ended_run(run), times_judged_by=whose)
+            session.look_up_calls(run, (self.id,))
             events = run.calls.start(self.id, key, approved=granted is not None)
             session.record(run, events)
             if granted is not None:
@@ -93,21 +96,19 @@ class ToolCall(Child):
     def _end(self, ended: ToolSucceeded | ToolFailed | ToolCancelled, envelope: Envelope) -> Plan[Receipt]:
         def decide(session: Session) -> None:
             run = run_state(session, self.run_id, envelope)
-            inherited = None if self.id in run.calls.by_id else session.inherited_call(run, self.id)
+            inherited = None if run.calls.asked(self.id) else session.inherited_call(run, self.id)
+            asked = [] if isinstance(ended, ToolSucceeded) else [session.approval(each) for each in run.waiting_for]
             session.record(run, run.calls.end(ended, inherited))
-            if not isinstance(ended, ToolSucceeded):
-                _let_approvals_go(session, run, self.id)
+            _let_go(session, run, [approval for approval in asked if approval.request.call_id == self.id])
 
         return Plan(self.run_id, decide, itself, envelope)
 
 
-def _let_approvals_go(session: Session, run: RunState, call_id: str) -> None:
+def _let_go(session: Session, run: RunState, asked: Iterable[ApprovalState]) -> None:
     """Withdraw what was asked about a call that nobody waits for any more."""
-    for approval_id in run.waiting_for:
-        approval = session.approval(approval_id)
-        if approval.request.call_id == call_id:
-            session.record(approval, approval.withdraw("call_ended"))
-            session.record(run, run.approval_resolved(approval_id))
+    for approval in asked:
+        session.record(approval, approval.withdraw("call_ended"))
+        session.record(run, run.approval_resolved(approval.id))
 
 
 @command

@@ -112,7 +112,7 @@ class History:
         for recorded in self.events(("tool.*",)):
             event = recorded.event
             if isinstance(event, ToolCalled) and event.call_id == call_id:
-                found = ToolCallState(recorded.version, event.needs_approval)
+                found = ToolCallState(recorded.version, event.needs_approval, name=event.name, asked_by=recorded.stream)
             elif found and isinstance(event, ToolSucceeded | ToolFailed | ToolCancelled) and event.call_id == call_id:
                 found.status = _ENDED_AS[type(event)]
         return found

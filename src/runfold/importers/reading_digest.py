@@ -12,7 +12,9 @@ from typing import Any
 from runfold.domain.event import Recorded
 from runfold.domain.values import canonical
 
-_LEFT_OUT = frozenset({"at_version", "execution_key", "key", "metadata", "provider_call_id", "raw", "request_digest"})
+_LEFT_OUT = frozenset(
+    {"at_version", "closed_tool_names", "execution_key", "key", "metadata", "provider_call_id", "raw", "request_digest"}
+)
 _NAMES = frozenset({"node_id", "agent_id", "user_id", "chosen_option_id", "better_option_id", "constraint_id"})
 """Fields of ids that are the source's words."""
 _UNTOLD = frozenset({"run.linked", "run.metadata_merged", "run.timing_recorded"})
