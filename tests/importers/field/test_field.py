@@ -102,6 +102,7 @@ RIGHT: dict[str, dict[str, Any]] = {
         "typed": ["Run."],
     },
     "sub-agent-alone": {
+        "ends": [("running", None), ("completed", None)],
         "times": [
             ("2026-08-01T10:00:01+00:00", "2026-08-01T10:00:03+00:00"),
             ("2026-08-01T10:00:01+00:00", "2026-08-01T10:00:03+00:00"),

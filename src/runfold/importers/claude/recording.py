@@ -17,7 +17,7 @@ from runfold.importers.claude.session import Line, text_of
 from runfold.importers.claude.speakers import CLIENT, PERSON
 from runfold.importers.claude.talk import Talk, content_of
 from runfold.importers.claude.turns import Conversation, Story, story_of
-from runfold.importers.recording import Recording, SourceRun
+from runfold.importers.recording import Recording
 
 TITLE_LENGTH = 80
 
@@ -167,19 +167,22 @@ class _SessionRecorder:
             self.agent_of.setdefault(call_id, []).append(agent)
 
     def record(self) -> None:
-        """The main line with the sub-agents that its calls started, and those of which no call is known."""
+        """The main line with the sub-agents that its calls started, and those of which no call is known.
+
+        Where only sub-agents are given, their main line is a run without messages, whose end nobody saw.
+        """
         nodes = [node for conversation in self.session.story.conversations.values() for node in conversation.nodes]
         first = min(nodes, key=_moment)
         self._begin(first.line)
         main = Talk(self.recording, self.ids, MAIN, FORMAT, self._spawn, {"parent": None})
         main.earlier = self.earlier
         root = self.session.roots[0].opener
-        root_id, empty = self.ids.run(root), None
+        root_id = self.ids.run(root)
         if self.earlier is not None and self.earlier.root is not None:
             root_id = self.earlier.root
         elif not self.session.main.turns:
             root_id = self.ids.of("run", *root.line.key, "main")
-            empty = self.recording.source_run(root_id, parent=None, **_envelope(PERSON, first.line))
+            self.recording.source_run(root_id, parent=None, **_envelope(PERSON, first.line))
         for node in self.session.main.nodes:
             main.tell(node)
             if node is root:
@@ -188,8 +191,8 @@ class _SessionRecorder:
         for agent in self.session.story.conversations:
             if agent != MAIN:  # started by one that nobody started
                 self._tell(agent, parent=root_id, at_version=1)
-        if empty is not None:
-            self._end_empty(empty)
+        if not self.session.main.turns and self.earlier is None:
+            self._hear_of(root_id, max((node.lines[-1] for node in nodes), key=_time))
         self._settle_head()
 
     def _begin(self, first: Line) -> None:
@@ -232,12 +235,11 @@ class _SessionRecorder:
         for node in self.session.story.conversations[agent].nodes:
             talk.tell(node)
 
-    def _end_empty(self, source_run: SourceRun) -> None:
-        """End a run that no message is in, with the last of its sub-agents': it was there for them."""
-        conversations = self.session.story.conversations.values()
-        last = max((node for conversation in conversations for node in conversation.nodes), key=_moment)
-        if all(conversation.turns[-1].is_over for conversation in conversations) and (run := source_run.end()) is not None:
-            run.complete(**_envelope(CLIENT, last.line))
+    def _hear_of(self, root_id: str, last: Line) -> None:
+        """Note when a run that no message is in was last heard of: through its sub-agents."""
+        if last.timestamp is not None:
+            heard = {"sub_agents_heard_at": last.timestamp.isoformat()}
+            self.recording.batch.run(root_id).merge_metadata(heard, **_envelope(CLIENT, last))
 
     def _settle_head(self) -> None:
         """Let the thread go on where something happened last, in whichever file that stands, and whichever came first."""
@@ -289,6 +291,10 @@ def _continued(tree: Tree, run_id: str) -> Iterator[str]:
 def _moment(node: Node) -> tuple[float, int]:
     moment = node.line.timestamp
     return (moment.timestamp() if moment is not None else float("inf"), node.order)
+
+
+def _time(line: Line) -> float:
+    return line.timestamp.timestamp() if line.timestamp is not None else float("-inf")
 
 
 def _envelope(actor: str, line: Line) -> dict[str, Any]:
