@@ -10,6 +10,8 @@ from runfold.importers.claude.reading import ThreadFiles
 from runfold.importers.claude.recording import Session
 from runfold.importers.claude.talk import used_in
 from runfold.importers.files import find
+from runfold.importers.formats.claude_code import FORMAT
+from runfold.importers.tally import Reports
 from tests.importers.claude.told import Lines, Record, call, uuid_of, written
 from tests.importers.counted import counts_of
 
@@ -224,6 +226,23 @@ def test_files_without_anything_in_common_are_threads_of_their_own(tmp_path: Pat
         told.prompt("u1" if name == "one" else "u2", None, "The same words.")
         told.write(tmp_path / f"{name}.jsonl")
     assert len(read(tmp_path)) == 2
+
+
+@pytest.mark.parametrize(("second", "problems"), [("foreign", 1), ("copied", 0), ("absent", 0)])
+def test_a_session_that_went_on_in_another_which_has_nothing_of_it_is_told(tmp_path: Path, second: str, problems: int) -> None:
+    first, two, reports = Lines("s-one"), Lines("s-two"), Reports()
+    said = first.prompt("u1", None, "Begin.")
+    first.records.append({"type": "continued-in", "sessionId": "s-one", "continuedInSessionId": "s-two"})
+    if second == "copied":
+        two.records.append({**said, "sessionId": "s-two"})
+    two.prompt("u2", "u1" if second == "copied" else None, "Go on.")
+    first.write(tmp_path / "one.jsonl")
+    if second != "absent":
+        two.write(tmp_path / "two.jsonl")
+    assert len(list(FORMAT.read(find([tmp_path], FORMAT.wants), reports.take))) == 1 + problems
+    assert [problem.reason.partition(",")[0] for problem in reports.problems] == [
+        "says that it went on in session s-two"
+    ] * problems
 
 
 def test_made_up_uuids_that_several_sessions_have_are_told_apart(tmp_path: Path) -> None:
