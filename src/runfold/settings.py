@@ -44,6 +44,9 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = Field(None, description="PostgreSQL to use; the embedded one if not set")
     admin_url: SecretStr | None = Field(None, description="the same database as a role that may migrate it")
     projector_url: SecretStr | None = Field(None, description="the same database as a role that may fold read models")
+    reader_url: SecretStr | None = Field(
+        None, description="the same database as a role that only reads, for `runfold psql` and `runfold url`"
+    )
     home: Path = Field(
         default_factory=lambda: Path.home() / ".runfold",
         description="folder of the embedded database and of all that Runfold keeps on this machine",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from tests.docs.pages import DOCS, PAGES, README, ROOT, RUN, Block, blocks
 from tests.docs.reader import Reader, shows, steps
@@ -36,6 +37,7 @@ def reader(database: "TestDatabase", tmp_path: Path, monkeypatch: pytest.MonkeyP
     urls = {"DATABASE": database.url, "ADMIN": database.admin_url, "PROJECTOR": database.projector_url}
     for name, url in urls.items():
         monkeypatch.setenv(f"RUNFOLD_{name}_URL", url)
+    monkeypatch.setenv("RUNFOLD_READER_URL", make_conninfo(database.url, user="runfold_reader"))
     monkeypatch.setenv("RUNFOLD_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("RUNFOLD_CONNECT_TIMEOUT", "30")
     monkeypatch.setenv("RUNFOLD_KEY", "")

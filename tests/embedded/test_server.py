@@ -239,7 +239,7 @@ def test_who_comes_while_the_watchdog_stops_gets_a_server(home: Path, monkeypatc
         with EmbeddedServer.start(home) as server:
             firsts.add(started_at(server))
             assert is_watched(server)
-        time.sleep(0.09 + step * 0.006)
+        time.sleep(0.09 + step * 0.03)
         step += 1
 
 

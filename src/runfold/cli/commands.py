@@ -6,6 +6,7 @@ from typing import NamedTuple
 from runfold.cli import keys, moments
 from runfold.cli.approvals import approvals, approve, deny
 from runfold.cli.backup import backup, restore
+from runfold.cli.connect import psql, url
 from runfold.cli.database import check, migrate
 from runfold.cli.demo import demo
 from runfold.cli.doctor import doctor, version
@@ -263,6 +264,19 @@ COMMANDS = [
     ),
     Command("keys list", _OPERATE, keys.list_keys, ("runfold keys list", "RUNFOLD_TENANT=acme runfold keys list --json")),
     Command("keys revoke", _OPERATE, keys.revoke, ("runfold keys revoke key_0198c0 --reason 'laptop lost' --as human:ada",)),
+    Command(
+        "psql",
+        _INSPECT,
+        psql,
+        (
+            "runfold psql",
+            "runfold psql -c 'SELECT * FROM runfold_read.run_summaries LIMIT 5'",
+            "runfold psql --role app -- --csv --file report.sql",
+        ),
+    ),
+    Command(
+        "url", _INSPECT, url, ("runfold url", "runfold url --role projector", "duckdb -c \"ATTACH '$(runfold url)' AS ledger\"")
+    ),
     Command("check", _OPERATE, check, ("runfold check", "runfold check --json")),
     Command(
         "backup", _OPERATE, backup, ("runfold backup /backups/ledger-2026-11-28.dump", "runfold backup ledger.dump --yes --json")

@@ -47,23 +47,17 @@ def effective(settings: "Settings") -> dict[str, Any]:
 
 def without_secrets(url: str) -> str:
     """A database's URL without its secrets."""
-    from urllib.parse import quote
-
     import psycopg
-    from psycopg.conninfo import conninfo_to_dict
+
+    from runfold.store.address import as_url, parts_of
 
     try:
-        parts = {name: str(value) for name, value in conninfo_to_dict(url).items()}
+        parts = parts_of(url)
     except psycopg.ProgrammingError:
         return HIDDEN  # PostgreSQL cannot parse it, so any part may be secret
     for name in parts.keys() & {"password", "sslpassword", "passfile", "oauth_client_secret"}:
         parts[name] = HIDDEN
-    login = quote(parts.pop("user", "")) + (f":{parts.pop('password')}" if "password" in parts else "")
-    place = parts.pop("host", "") if not parts.get("host", "").startswith("/") else ""
-    port = f":{parts.pop('port')}" if place and "port" in parts else ""
-    base = f"postgresql://{login}{'@' if login else ''}{place}{port}/{quote(parts.pop('dbname', ''))}"
-    rest = "&".join(f"{name}={quote(value, safe='/*')}" for name, value in sorted(parts.items()))
-    return f"{base}?{rest}" if rest else base
+    return as_url(parts)
 
 
 def examine(settings: "Settings") -> "Iterator[Check]":

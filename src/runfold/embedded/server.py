@@ -2,8 +2,8 @@
 
 Every process holds a shared lock while it uses the server, and the operating system gives that up for a process that
 is killed. Starting and stopping happen in turns, under a second lock. A small detached process, the watchdog, stops the
-server about a minute after the last share is gone, so that a row of commands does not start and stop it each time.
-What is on disk, and where, stands in `embedded_place`.
+server about a minute after the last share and the last session of anybody are gone, so that a row of commands does not
+start and stop it each time, and a `psql` or a notebook keeps it. What is on disk, and where, stands in `place`.
 """
 
 import contextlib
@@ -41,6 +41,11 @@ _ANSWER_SECONDS = 120.0  # a server that recovers from a crash answers late
 _SOCKET_SECONDS = 3.0
 _PASSING = re.compile("the database system is|too many clients|connection slots")
 _REAP_SECONDS = 30.0  # processes of a killed server end one by one
+
+
+def linger_seconds() -> float:
+    """How long the server stays after its last user is gone."""
+    return float(os.environ.get("RUNFOLD_EMBEDDED_LINGER", "60"))
 
 
 class EmbeddedServer:
@@ -87,8 +92,13 @@ class EmbeddedServer:
             self._take_share()
             if not (self._place.data / "PG_VERSION").exists():
                 make_data(self._place, self._binaries(None))
-            _ensure_watchdog(self._place)
+            _ensure_watchdog(self._place, self.url("postgres", "postgres"))
             self.version = self._bring_up()
+
+    def keep_for_program(self) -> None:
+        """Let the program that this process becomes (`exec`) have our share."""
+        if self._share is not None:
+            os.set_inheritable(self._share, True)
 
     def close(self) -> None:
         """Give up our share. The watchdog stops the server about a minute after the last one."""
@@ -189,7 +199,7 @@ def _turn(place: Place) -> Iterator[None]:
             os.close(file)
 
 
-def _ensure_watchdog(place: Place) -> None:
+def _ensure_watchdog(place: Place, url: str) -> None:
     """The watchdog is born with its lock held, so that there is no moment at which two believe there is none."""
     lock = place.open_own(watchdog.WATCHDOG)
     log = place.open_own("watchdog.log", os.O_WRONLY | os.O_APPEND)
@@ -197,9 +207,9 @@ def _ensure_watchdog(place: Place) -> None:
         if not watchdog.try_lock(lock):
             return
         os.ftruncate(lock, 0)
-        linger = os.environ.get("RUNFOLD_EMBEDDED_LINGER", "60")
+        linger = f"{linger_seconds():g}"
         subprocess.run(  # noqa: S603
-            [sys.executable, "-I", "-S", str(Path(watchdog.__file__)), str(place.folder), str(lock), linger],
+            [sys.executable, "-I", "-S", str(Path(watchdog.__file__)), str(place.folder), str(lock), linger, url],
             cwd="/",
             pass_fds=(lock,),
             stdin=subprocess.DEVNULL,

@@ -2,7 +2,7 @@
 
 It runs as a script, by file name and on the standard library alone, so it starts in milliseconds whatever the starter
 could import. It holds no share itself: the operating system gives up the share of a process that exits or is killed,
-and that is all the watchdog waits for.
+and that is what the watchdog waits for. A `psql` or a notebook has no share; the server itself tells of their sessions.
 """
 
 import contextlib
@@ -10,11 +10,15 @@ import fcntl
 import logging
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 SHARE, TURN, WATCHDOG = "share.lock", "turn.lock", "watchdog.lock"
+PATIENT_LOOKS = 5
+"""How often a server that does not tell of its sessions is left running."""
+_ASK_SECONDS = 15.0
 
 
 def is_alive(pid: int) -> bool:
@@ -94,24 +98,60 @@ def _stays_free(share: int, linger: float) -> bool:
     return True
 
 
-def watch(folder: Path, own_lock: int, linger: float) -> None:
+class Sessions:
+    """The sessions of a server, of those who have no share."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self._data, self._url = folder / "data", url
+        self._were_there, self._untold = False, 0
+
+    def have_ended(self) -> bool:
+        """Whether there are none, and were none when this was last asked: who left just now may come back in a moment.
+
+        Where the server does not tell, some are assumed for some time.
+        """
+        were_there, number = self._were_there, self._count()
+        if number is None:
+            self._untold += 1
+            return self._untold > PATIENT_LOOKS
+        self._untold, self._were_there = 0, number > 0
+        if self._were_there != were_there:
+            logging.info("sessions of others: %d", number)
+        return not (self._were_there or were_there)
+
+    def _count(self) -> int | None:
+        if postmaster_pid(self._data) is None:
+            return 0
+        command = [sys.executable, "-P", "-m", "runfold.embedded.sessions_of_others", self._url]
+        try:
+            asked = subprocess.run(  # noqa: S603  our own words
+                command, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_ASK_SECONDS, check=True
+            )
+            return int(asked.stdout)
+        except (OSError, subprocess.SubprocessError, ValueError) as error:
+            said = getattr(error, "stderr", None) or str(error)
+            logging.warning("the server does not tell of its sessions: %s", said.strip().splitlines()[-1:])
+            return None
+
+
+def watch(folder: Path, own_lock: int, linger: float, url: str) -> None:
     """Return after the server is stopped, or after the folder is gone (PostgreSQL then ends by itself in a minute)."""
-    share = os.open(folder / SHARE, os.O_RDWR)
+    share, sessions = os.open(folder / SHARE, os.O_RDWR), Sessions(folder, url)
     while True:
         fcntl.flock(share, fcntl.LOCK_EX)
         fcntl.flock(share, fcntl.LOCK_UN)
         if not is_current(share, folder / SHARE):
             logging.info("%s was deleted; nothing left to watch", folder)
             return
-        if _stays_free(share, linger) and _stop_in_turn(folder, share, own_lock):
+        if _stays_free(share, linger) and _stop_in_turn(folder, share, own_lock, sessions):
             return
 
 
-def _stop_in_turn(folder: Path, share: int, own_lock: int) -> bool:
+def _stop_in_turn(folder: Path, share: int, own_lock: int, sessions: Sessions) -> bool:
     turn = os.open(folder / TURN, os.O_RDWR)
     try:
         fcntl.flock(turn, fcntl.LOCK_EX)
-        if not is_current(share, folder / SHARE) or not try_lock(share):
+        if not is_current(share, folder / SHARE) or not try_lock(share) or not sessions.have_ended():
             return False
         logging.info("nobody uses the server any more; stopping it")
         stop_server(folder / "data")
@@ -123,14 +163,14 @@ def _stop_in_turn(folder: Path, share: int, own_lock: int) -> bool:
 
 
 def main() -> None:
-    """Arguments: the folder, the number of the inherited descriptor that holds our lock, the seconds to linger."""
-    folder, own_lock, linger = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+    """Arguments: the folder, the number of the inherited descriptor that holds our lock, the seconds to linger, the server."""
+    folder, own_lock, linger, url = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), sys.argv[4]
     if os.fork():
         os._exit(0)
     os.write(own_lock, f"{os.getpid()}\n".encode())
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s [%(process)d] %(message)s")
     logging.info("watching %s, lingering %g s", folder, linger)
-    watch(folder, own_lock, linger)
+    watch(folder, own_lock, linger, url)
     logging.info("done")
 
 

@@ -6,7 +6,9 @@ from typing import Self
 from pydantic import SecretStr
 
 from runfold.embedded.server import EmbeddedServer
+from runfold.errors import UsageError
 from runfold.settings import Settings
+from runfold.store.address import for_tenant
 from runfold.store.datastore import Datastore
 from runfold.store.migrate import migrate
 
@@ -19,13 +21,15 @@ class Database:
     admin_url: str
     projector_url: str
     embedded: EmbeddedServer | None = None
+    reader_url: str | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """The database that the settings name; the embedded one is started. Raises EmbeddedServerFailed."""
         if settings.database_url is not None:
             url = settings.database_url.get_secret_value()
-            return cls(url, _or(settings.admin_url, url), _or(settings.projector_url, url))
+            reader = settings.reader_url.get_secret_value() if settings.reader_url else None
+            return cls(url, _or(settings.admin_url, url), _or(settings.projector_url, url), reader_url=reader)
         server = EmbeddedServer.start(settings.home, settings.pg_bin)
         return cls(server.url(), server.admin_url, server.url("runfold_projector"), server)
 
@@ -38,6 +42,21 @@ class Database:
         """Connections to it; with `projector`, as a role that may fold read models."""
         url = self.projector_url if projector else self.url
         return Datastore(url, connect_timeout, revive=self.embedded.ensure_running if self.embedded else None)
+
+    def url_for(self, role: str, tenant: str) -> str:
+        """The address for another program, as `reader`, `app`, `projector` or `admin`. Raises UsageError."""
+        if role == "reader":
+            url = self.embedded.url("runfold_reader") if self.embedded else self.reader_url
+        else:
+            url = {"app": self.url, "projector": self.projector_url, "admin": self.admin_url}[role]
+        if url is None:
+            raise UsageError("RUNFOLD_READER_URL is not set; name a login that was granted runfold_reader, or pass --role app")
+        return for_tenant(url, tenant)
+
+    def keep_for_program(self) -> None:
+        """Let the program that this process becomes keep the embedded server."""
+        if self.embedded is not None:
+            self.embedded.keep_for_program()
 
     def close(self) -> None:
         """Give up our share of the embedded server."""
