@@ -26,6 +26,7 @@ LedgerError
 ├── LedgerUnavailable               exit 1   nothing was stored, or the text says that it is unknown
 │   ├── QueueFull
 │   └── EmbeddedServerFailed
+├── SubscriptionEnded               exit 1   it was asked for more after the error with which it ended
 ├── InvalidProjection               exit 1   a projection's declaration is invalid
 ├── ProjectionStopped               exit 1   one projection stopped; the others continue
 │   ├── PoisonEvent
@@ -254,6 +255,18 @@ class HistoryChanged(Conflict):
             step = f"drop what was derived from later events, and resume after {cursor}"
         super().__init__(f"{fact}; {step}", asked=asked, position=position, epoch=epoch, cursor=cursor)
         self.asked, self.position, self.epoch, self.cursor = asked, position, epoch, cursor
+
+
+class SubscriptionEnded(LedgerError):
+    """A subscription was asked for more after it had ended with an error. `cursor` is where to go on."""
+
+    def __init__(self, cursor: str, reason: LedgerError) -> None:
+        super().__init__(
+            f"the subscription has ended ({type(reason).__name__}: {reason}); go on with subscribe(after={cursor!r})",
+            cursor=cursor,
+            reason=type(reason).__name__,
+        )
+        self.cursor = cursor
 
 
 class Damage(LedgerError):

@@ -5,13 +5,34 @@ called as it is written; elsewhere, the method says which request is to be sent.
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
-from typing import Any, Generic, NamedTuple, TypeVar
+from itertools import zip_longest
+from types import UnionType
+from typing import Any, Generic, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
 R = TypeVar("R")
 
 _signature = cache(inspect.signature)
+
+
+@cache
+def _lists(method: Callable[..., Any]) -> frozenset[str]:
+    """Return the parameters that take a list of texts, and no text by itself."""
+    return frozenset(name for name, hint in get_type_hints(method).items() if takes_list_of_text(hint))
+
+
+def takes_list_of_text(hint: Any) -> bool:
+    """Return whether a type is a list of texts or of some words, or None."""
+    members = get_args(hint) if get_origin(hint) in {Union, UnionType} else (hint,)
+    return str not in members and any(get_origin(member) in _LISTS and _is_text(*get_args(member)) for member in members)
+
+
+def _is_text(member: Any, *_: Any) -> bool:
+    return member is str or (get_origin(member) is Literal and all(isinstance(word, str) for word in get_args(member)))
+
+
+_LISTS = (Iterable, Sequence, list, tuple)
 
 
 class MethodCall(NamedTuple, Generic[R]):
@@ -27,6 +48,19 @@ class MethodCall(NamedTuple, Generic[R]):
     def make(self) -> R:
         """Call the method, and return what it returns."""
         return self.method(self.owner, *self.args, **self.kwargs)
+
+    def with_lists(self) -> "MethodCall[R]":
+        """Return the call in which one text that is given where a list of texts is taken is a list of one."""
+        named = _lists(self.method)
+        if not named:
+            return self
+        args = tuple((value,) if isinstance(value, str) and name in named else value for value, name in self._placed())
+        kwargs = {name: (value,) if isinstance(value, str) and name in named else value for name, value in self.kwargs.items()}
+        return self._replace(args=args, kwargs=kwargs)
+
+    def _placed(self) -> Iterator[tuple[Any, str]]:
+        """Yield what is given by its place, with its name; more than the method takes have none, and the call refuses them."""
+        yield from zip_longest(self.args, [*_signature(self.method).parameters][1 : len(self.args) + 1], fillvalue="")
 
     def arguments(self) -> dict[str, Any]:
         """Return what is given by name, and nothing of what was left out. Raises TypeError, as the call itself would."""

@@ -294,10 +294,3 @@ def test_where_a_run_has_ended_it_asks_how_far_the_log_goes_and_ends_there() -> 
     assert follower.step(0) == Read(3, 5)
     assert follower.looked(Span(3, 9, 0, [Happened(position, position, True) for position in (4, 5, 6)]))[-1].position == 5
     assert follower.step(0) == Complete()
-
-
-def test_a_bare_position_beyond_the_log_is_not_taken_as_seen() -> None:
-    bare, seen = (Following(9, None, Retries(lambda _: 1.0), is_seen=is_seen) for is_seen in (False, True))
-    assert (bare.reached, seen.reached) == (0, 9)
-    bare.looked(Span(9, 12, None, [Happened(12, 12, True)]))
-    assert (bare.position, bare.reached) == (12, 12)

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from runfold import Ledger, LedgerUnavailable, Run
-from runfold.feed import subscription as subscribing
+from runfold.feed import log_source as subscribing
 from runfold.feed import tail as tails
 from tests.feed.following import SECONDS, Following, positions
 from tests.waiting import until
@@ -43,7 +43,9 @@ def test_it_is_narrowed_by_type_thread_and_run(ledger: Ledger, run: Run) -> None
         ({"thread_id": thread_id}, [1, 2, 3, 4, 5, 6, 7, 8]),
         ({"run_id": run.id}, [2, 3, 4, 5, 6, 7, 8]),
         ({"run_id": other.id, "types": ["*.added"]}, [12]),
-        ({"types": ["nothing.*"]}, []),
+        ({"types": "run.created"}, [2, 10]),
+        ({"agent_id": "sales"}, [9, 10, 11, 12]),
+        ({"actor": "human:ada"}, [6, 7, 8]),
     ):
         subscription = ledger.subscribe(follow=False, **wanted)
         assert (positions(subscription), subscription.position) == (expected, 12)

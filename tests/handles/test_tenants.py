@@ -77,7 +77,9 @@ def test_lists_and_feeds_hold_ones_own_alone(ledger: Ledger, stranger: Ledger) -
     assert [row.thread_id for row in stranger.now.threads().items] == ["thread_2"]
     assert {found.thread_id for found in ledger.events()} == {"thread_1"}
     assert {found.thread_id for found in stranger.subscribe(follow=False)} == {"thread_2"}
-    assert stranger.events(thread_id="thread_1") == []
+    for ask in (stranger.events, stranger.subscribe):
+        with pytest.raises(ThreadNotFound):
+            ask(thread_id="thread_1")
 
 
 @pytest.mark.fault("H-3")

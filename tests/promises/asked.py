@@ -192,7 +192,7 @@ def of_the_log(ledger: Ledger, threads: list[str], runs: list[str]) -> None:
         for wanted in (
             None,
             Filter(types=("problem.*",)),
-            Filter(tenant_id="default", agent_id="support"),
+            Filter(tenant_id="default", agent_ids=("support",)),
             Filter(run_id=runs[0]),
         ):
             reader.stretch(wanted, after=after)

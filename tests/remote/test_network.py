@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from runfold import Ledger, LedgerError, LedgerUnavailable, Recorded, RemoteLedger, RunNotFound, Settings
+from runfold import Ledger, LedgerError, LedgerUnavailable, Recorded, RemoteLedger, RunNotFound, Settings, Subscription
 from runfold.errors import AccessDenied, KeyReused, TooManyRequests, UsageError
 from runfold.http.app import create_app
 from runfold.remote.client import rebuilt
-from runfold.remote.events import RemoteSubscription, recorded_of
+from runfold.remote.events import recorded_of
 from tests.remote.proxy import Proxy, answer
 from tests.serving import Anybody, serving, without_salt
 
@@ -189,8 +189,11 @@ def test_a_subscription_moves_on_over_what_it_does_not_want(remote: RemoteLedger
     assert [recorded.position for recorded in remote.subscribe(after=3, follow=False)] == [4]
     with pytest.raises(UsageError, match="beyond the ledger"):
         next(remote.subscribe(after=10))
-    with pytest.raises(UsageError):
-        remote.subscribe(types="run.*")
+    assert [recorded.type for recorded in remote.subscribe(types="run.*", follow=False)] == [
+        "run.created",
+        "run.started",
+        "run.completed",
+    ]
     with pytest.raises(RunNotFound):
         next(remote.subscribe(run_id="run_none"))
 
@@ -224,7 +227,7 @@ def _server(ledger: Ledger, proxy: Proxy) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _collecting(subscription: RemoteSubscription) -> Iterator[list[Recorded]]:
+def _collecting(subscription: Subscription) -> Iterator[list[Recorded]]:
     """What it gives, while a thread iterates it; it is stopped at the end, in the middle of its waiting."""
     found: list[Recorded] = []
 

@@ -21,6 +21,7 @@ from eventsourcing.persistence import (
 )
 
 from runfold.domain.catalogue import event_types
+from runfold.domain.values import texts
 from runfold.errors import LedgerUnavailable, UsageError
 from runfold.feed.following import Failed, Following, Retries, Span, Wait
 from runfold.store import epochs
@@ -195,10 +196,11 @@ class LogRecorder(ApplicationRecorder):
     def wanted(self, topics: Sequence[str]) -> Filter:
         """Make the filter for some topics, which takes all where none is named. Raises ProgrammingError."""
         try:
-            self._require_topics(topics)
+            types = texts("topics", topics)
+            self._require_topics(types)
         except UsageError as error:
             raise ProgrammingError(str(error)) from error
-        return Filter(types=tuple(topics))
+        return Filter(types=types)
 
 
 def refuse_to_record() -> NoReturn:

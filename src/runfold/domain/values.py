@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -21,7 +22,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from runfold.domain.first_fault import failing_fast
-from runfold.errors import InvalidEvent, shortened
+from runfold.errors import InvalidEvent, UsageError, shortened
 
 MAX_DEPTH = 64
 INT_LIMIT = 2**63
@@ -130,6 +131,19 @@ def json_fault(value: Any) -> str | None:
     """Return where and why `value` is not JSON that can be kept exactly; None when it is."""
     found = _json_fault(value)
     return f"{found.path('') or 'value'} {found.reason}" if found else None
+
+
+def texts(name: str, given: str | Iterable[str] | None) -> tuple[str, ...]:
+    """One value or several → each once, in their order. Raises UsageError for what is no text that anything could have."""
+    values: tuple[Any, ...] = () if given is None else (given,)
+    if isinstance(given, Iterable) and not isinstance(given, str):
+        values = tuple(given)
+    for value in values:
+        if not isinstance(value, str):
+            raise UsageError(f"{name} takes text, not {value!r}", name=name)
+        if fault := json_fault(value):
+            raise UsageError(f"{name}: {value!r}: the {fault}", name=name)
+    return tuple(dict.fromkeys(values))
 
 
 def _member_fault(value: dict[Any, Any] | list[Any], depth: int) -> _Fault | None:

@@ -124,17 +124,13 @@ class Following(Generic[E]):
         *,
         head: int | None = None,
         goal: int | None = None,
-        is_seen: bool = True,
         heartbeat_seconds: float = float("inf"),
         now: float = 0.0,
     ) -> None:
-        """`head` is where it has caught up, and `goal` where it is complete; None: nowhere.
-
-        `is_seen` is off for a position that may be beyond the ledger: nothing says yet that anybody has seen it.
-        """
+        """`head` is where it has caught up, and `goal` where it is complete; None: nowhere."""
         self.position, self.epoch, self.goal = position, epoch, goal
-        self.reached = position if is_seen else 0
-        """Says how far the history is known to go. A bare position may be beyond it."""
+        self.reached = position
+        """Says how far the history is known to go."""
         self.retry_at = now
         """Says when a source that failed, or found nothing, may be asked again."""
         self._retries, self._heartbeat_seconds = retries, heartbeat_seconds
@@ -224,6 +220,10 @@ class Following(Generic[E]):
     def nothing_yet(self, retry_at: float) -> None:
         """Note that a source has no more at the moment."""
         self.retry_at = retry_at
+
+    def catches_up_at(self, head: int) -> None:
+        """Let it have caught up where the log ended when it began."""
+        self._caught_up_at = head
 
     def ends_at_head(self) -> None:
         """Let it be complete where the log ends when that is next asked."""

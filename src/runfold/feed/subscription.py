@@ -1,143 +1,166 @@
-"""The ordered feed after a position: every event that is wanted, once, in order, for ever.
-
-Positions are dense and become visible in order, so reading on from the last one misses nothing.
-"""
+"""The ordered feed after a place: every event that is wanted, once, in order, for ever; from the log or from a server."""
 
 import threading
-import time
+import weakref
 from collections import deque
-from collections.abc import Iterator
-from typing import Self
-from uuid import UUID
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import NoReturn, Self
 
 from runfold.domain.event import Recorded
-from runfold.errors import LedgerUnavailable
-from runfold.feed.following import Complete, Failed, Following, Retries, Span, Wait
-from runfold.feed.tail import Tail
-from runfold.store import epochs
-from runfold.store.cursor import Cursor, Place, cursor_of
-from runfold.store.filter import Filter
-from runfold.store.reader import Reader
-
-PAGE = 500
-LOOK_AGAIN_SECONDS = 1.0
+from runfold.errors import LedgerError, SubscriptionEnded
+from runfold.feed.ahead import Ahead
+from runfold.feed.batches import Batches
+from runfold.feed.looked import Looked, Source
 
 
 class Subscription:
-    """Iterate it. `position` is the last position looked at, wanted or not, and `cursor` says of which history: resume after it.
+    """Iterate it, with `for` or `async for`, or take its `batches`. It waits for more until `stop()`.
 
-    With `follow` off it ends at the head. While the database is away it waits and tries again, for `patience` seconds. Where
-    the ledger was put back to an older copy, so that what was given here is no longer what it holds, it raises HistoryChanged.
+    `position` is the last position looked at, wanted or not, and `cursor` says of which history: resume after it. With `follow`
+    off it ends at the head; of one run it ends with the run, unless that was switched off. Where the ledger was put back to an
+    older copy, so that what was given here is no longer what it holds, it raises HistoryChanged. After an error it has ended:
+    asked for more, it raises SubscriptionEnded, which says after which cursor to go on.
     """
 
-    def __init__(
-        self, reader: Reader, tail: Tail, wanted: Filter, *, after: Place = 0, follow: bool = True, patience: float = 300.0
-    ) -> None:
-        self._reader = reader
-        self._tail = tail
-        self._wanted = wanted
-        self._follow = follow
+    def __init__(self, source: Source, when_caught_up: Callable[[str], object] | None = None) -> None:
+        """`when_caught_up` is called once, with the cursor, when all that was recorded before has been taken."""
+        self.is_caught_up = False
+        """All that was recorded when it began has been taken, and it was asked for more."""
+        self._source, self._when_caught_up = source, when_caught_up
+        self._place = self._looked_up_to = source.begun
         self._page: deque[Recorded] = deque()
-        self._asked = Cursor.parse(after)
-        retries = Retries(lambda _: LOOK_AGAIN_SECONDS, patience if follow else 0.0)
-        self._state: Following[UUID | None] = Following(
-            self._asked.position, None, retries, is_seen=self._asked.epoch is not None
-        )
+        self._ahead: Ahead | None = None
         self._stopped = threading.Event()
-        self.position = self._asked.position
+        self._is_over = False
+        self._error: LedgerError | None = None
+        self._is_told = False
+
+    # Event by event
 
     def __iter__(self) -> Iterator[Recorded]:
         return self
 
     def __next__(self) -> Recorded:
-        while not self._page or self._stopped.is_set():
-            if self._stopped.is_set():
-                raise StopIteration
-            self._go_on()
-        recorded = self._page.popleft()
-        self.position = recorded.position if self._page else self._state.position
-        return recorded
+        while not self.require_more():
+            self.take_in(self._look())
+        return self.at_hand(1)[0]
+
+    def __aiter__(self) -> AsyncIterator[Recorded]:
+        return self
+
+    async def __anext__(self) -> Recorded:
+        """Return the next event, which a thread of its own looks for."""
+        try:
+            while not self.require_more():
+                self.take_in(await self.ahead().take_soon())
+        except StopIteration:
+            raise StopAsyncIteration from None
+        return self.at_hand(1)[0]
+
+    # Batch by batch
+
+    def batches(self, size: int = 500, seconds: float = 1.0) -> Batches:
+        """Return its events in batches: each of at most `size`, and at most `seconds` after its first event came.
+
+        Each has its `cursor`: store it with what you derive from the batch. `for` and `async for` take them. Raises UsageError.
+        """
+        return Batches(self, size, seconds)
+
+    # Where it is
+
+    @property
+    def position(self) -> int:
+        """Return the last position looked at."""
+        return self._place.position
 
     @property
     def cursor(self) -> str:
-        """`position` with its history, as text: what to resume after. Raises HistoryChanged, LedgerUnavailable."""
-        return cursor_of(self.position, self._state.epoch or self._begun())
+        """Return `position` with its history, as text: what to resume after."""
+        return str(self._place)
 
     def stop(self) -> None:
         """End the iteration; from another thread too, at once."""
         self._stopped.set()
-        self._tail.nudge()
+        if self._ahead is not None:
+            self._ahead.stop()
+        self._source.stop()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+        if self._ahead is None:
+            self._source.close()
 
-    def _go_on(self) -> None:
-        """Do what comes next. Raises LedgerError where it cannot go on."""
-        match self._state.step(now := time.monotonic()):
-            case Complete():
-                self.stop()
-            case Failed(error):
-                raise error
-            case Wait():
-                self._tail.wait(self._state.position, self._state.epoch, LOOK_AGAIN_SECONDS, self._stopped.is_set)
-                self._look()
-            case _ if (pause := self._state.retry_at - now) > 0:
-                self._stopped.wait(pause)
-            case _:
-                self._look()
+    async def __aenter__(self) -> Self:
+        return self
 
-    def _look(self) -> None:
-        """See what is new: in what all share of the newest events, or in the log."""
-        after = self._state.position
-        newest = self._tail.after(after, self._state.epoch) if self._follow else None
-        if newest is None or (not newest and self._is_failing()):
-            self._read()
-        elif newest:
-            self._take(Span(after, newest[-1].position, self._state.epoch, [each for each in newest if self._wanted.takes(each)]))
-        else:
-            self._state.goes_to(after, self._state.epoch)
+    async def __aexit__(self, *_: object) -> None:
+        self.__exit__()
 
-    def _read(self) -> None:
-        began = time.monotonic()
+    # How it goes on, event by event and batch by batch
+
+    def ahead(self) -> Ahead:
+        """Return what looks ahead for it, in a thread that begins with the first call."""
+        if self._ahead is None:
+            self._ahead = Ahead(self._source)
+            weakref.finalize(self, self._ahead.stop)
+        return self._ahead
+
+    def take_in(self, found: Looked | LedgerError | None) -> None:
+        """Take in what was found, if anything was."""
+        if isinstance(found, LedgerError):
+            self._error = found
+        elif found is not None:
+            self._page.extend(found.events)
+            self._looked_up_to, self._is_over = found.place, found.is_over
+            if not self._page:
+                self._place = found.place
+            if found.is_caught_up:
+                self._caught_up()
+
+    def at_hand(self, most: int) -> list[Recorded]:
+        """Return at most so many of the events that are there to be given, and go on to the end of them."""
+        if self._stopped.is_set():
+            return []
+        given = [self._page.popleft() for _ in range(min(most, len(self._page)))]
+        if given:
+            self._place = self._looked_up_to._replace(position=given[-1].position) if self._page else self._looked_up_to
+        return given
+
+    @property
+    def is_ended(self) -> bool:
+        """Return whether nothing more comes than what is at hand."""
+        return self._stopped.is_set() or self._is_over or self._error is not None
+
+    def require_more(self) -> bool:
+        """Return whether there is an event at hand. Raises StopIteration, or an error, where none is to come."""
+        if self._stopped.is_set():
+            raise StopIteration
+        if self._page:
+            return True
+        if self._error is not None:
+            self._raise_once(self._error)
+        if self._is_over:
+            raise StopIteration
+        return False
+
+    def _raise_once(self, error: LedgerError) -> NoReturn:
+        if not self._is_told:
+            self._is_told = True
+            raise error
+        raise SubscriptionEnded(getattr(error, "cursor", self.cursor), error) from error
+
+    def _look(self) -> Looked | LedgerError | None:
+        if self._ahead is not None:
+            return self._ahead.take()
         try:
-            found = self._found(self._state.position)
-        except LedgerUnavailable as error:
-            self._state.failed(error, time.monotonic(), began)
-        else:
-            for recorded in found.events[-1:]:
-                self._tail.saw(recorded)
-            self._take(found)
+            return self._source.look()
+        except LedgerError as error:
+            return error
 
-    def _found(self, after: int) -> Span[Recorded]:
-        """Return what stands in the log after a position. Raises HistoryChanged, LedgerUnavailable."""
-        head = epochs.still(self._reader, self._state.reached, self._state.epoch or self._begun())
-        self._confirmed(head.epoch)
-        if head.position <= after:
-            self._state.goes_to(after, head.epoch)
-            if not self._follow:
-                self._state.ends_at(after)
-            return Span(after, after, head.epoch)
-        found = self._reader.stretch(self._wanted, after=after, up_to=head.position, limit=PAGE)
-        self._confirmed(epochs.still(self._reader, found.position, head.epoch).epoch)
-        return Span(after, found.position, self._state.epoch, found.events)
-
-    def _begun(self) -> UUID:
-        """Return the history that it begins in. Raises HistoryChanged, LedgerUnavailable."""
-        epochs.position_of(self._reader, self._asked)
-        return self._confirmed(self._reader.head().epoch)
-
-    def _confirmed(self, epoch: UUID) -> UUID:
-        self._state.confirmed(epoch)
-        return epoch
-
-    def _take(self, span: Span[Recorded]) -> None:
-        self._page.extend(self._state.looked(span))
-        if not self._page:
-            self.position = self._state.position
-
-    def _is_failing(self) -> bool:
-        since = self._tail.failing_since
-        return since is not None and time.monotonic() - since > LOOK_AGAIN_SECONDS
+    def _caught_up(self) -> None:
+        self.is_caught_up = True
+        if self._when_caught_up is not None:
+            self._when_caught_up(self.cursor)

@@ -20,7 +20,7 @@ def command(method: Callable[Concatenate[H, P], Plan[T]]) -> Callable[Concatenat
 
     @wraps(method)
     def execute(self: H, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self.executor.execute(MethodCall(method, self, args, kwargs))
+        return self.executor.execute(MethodCall(method, self, args, kwargs).with_lists())
 
     _show(execute, method, lambda answer: answer)
     return execute
@@ -32,7 +32,7 @@ def submitting(called: Callable[Concatenate[H, P], T]) -> Callable[Concatenate[H
 
     @wraps(method)
     def submit(self: H, /, *args: P.args, **kwargs: P.kwargs) -> Submitted[T]:
-        return self.executor.submit(MethodCall(method, self, args, kwargs))
+        return self.executor.submit(MethodCall(method, self, args, kwargs).with_lists())
 
     submit.__name__ = f"submit_{method.__name__}"
     submit.__qualname__ = method.__qualname__.removesuffix(method.__name__) + submit.__name__

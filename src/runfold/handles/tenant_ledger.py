@@ -1,8 +1,9 @@
 """The ledger as one caller sees it: where handles come from, and what can be read."""
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Unpack
 
 from runfold.commands.caller import Envelope
@@ -10,17 +11,18 @@ from runfold.commands.submitted import Receipt
 from runfold.domain.event import Recorded
 from runfold.domain.security import AUDITED, Scope
 from runfold.domain.values import Actor
+from runfold.feed.asked import After, Asked, EventFilter, find, page_size
+from runfold.feed.log_source import PATIENCE_SECONDS, LogSource
 from runfold.feed.subscription import Subscription
 from runfold.feed.tail import Tail
+from runfold.feed.wanted import Wanted
 from runfold.handles.batch import Batch
 from runfold.handles.keys import Keyring, KeyView, NewKey
 from runfold.handles.ledger_handle import LedgerHandle
 from runfold.handles.local import BatchExecutor, CallerExecutor
 from runfold.queries.past import MOST_EVENTS, Whole
 from runfold.queries.reading import Reading, parse_moment
-from runfold.store import epochs
-from runfold.store.cursor import Place, cursor_of
-from runfold.store.filter import Filter
+from runfold.store.cursor import cursor_of
 from runfold.store.reader import LATEST, Head
 
 
@@ -117,39 +119,38 @@ class TenantLedger(LedgerHandle):
         return self._reading
 
     def events(
-        self,
-        *,
-        after: Place = 0,
-        up_to: int | None = None,
-        limit: int = 1000,
-        types: Sequence[str] = (),
-        thread_id: str | None = None,
-        run_id: str | None = None,
+        self, *, after: After = 0, up_to: int | None = None, limit: int = 1000, **wanted: Unpack[EventFilter]
     ) -> list[Recorded]:
-        """Return a page of events after a position or a cursor, in order. A type may end in `.*`.
+        """Return a page of events after a place, in order: a position, a cursor, a time of the ledger, or `now`.
 
-        Raises HistoryChanged, UsageError.
+        A type may end in `.*`. Raises HistoryChanged, ThreadNotFound, RunNotFound, UsageError.
         """
-        wanted = self.filter(types, thread_id, run_id)
-        position = epochs.position_of(self._reading.reader, after)
-        return self._reading.reader.page(wanted, after=position, up_to=LATEST if up_to is None else up_to, limit=limit)
+        found, most = self.find(Asked.of(after, up_to, **wanted)), page_size(limit)
+        goal = LATEST if found.goal is None else found.goal
+        return self._reading.reader.page(found.filter, after=found.after, up_to=goal, limit=most)
 
     def subscribe(
         self,
         *,
-        after: Place = 0,
-        types: Sequence[str] = (),
-        thread_id: str | None = None,
-        run_id: str | None = None,
+        after: After = 0,
         follow: bool = True,
+        until_run_ends: bool = True,
+        when_caught_up: Callable[[str], object] | None = None,
+        patience: float = PATIENCE_SECONDS,
+        **wanted: Unpack[EventFilter],
     ) -> Subscription:
-        """Return the events after a position or a cursor, in order, each once, and then the new ones as they come.
+        """Return the events after a place, in order, each once, and then the new ones as they come.
 
-        A type may end in `.*`. Raises UsageError for what is no cursor; the subscription raises HistoryChanged where the ledger
-        was put back to before what a cursor, or the subscription itself, has seen.
+        The place is a position, a cursor, a time of the ledger (text too), or `now`. A type may end in `.*`. Of one run it ends
+        with the run, unless `until_run_ends` is off. `when_caught_up` is called, with the cursor, when all that was recorded
+        before has been taken. While the database is away it waits, for `patience` seconds in a row.
+        Raises UsageError, ThreadNotFound, RunNotFound, and HistoryChanged where the ledger was put back to before what the
+        cursor has seen; the subscription raises that too.
         """
-        wanted = self.filter(types, thread_id, run_id)
-        return Subscription(self._reading.reader, self.tail, wanted, after=after, follow=follow)
+        asked = Asked.of(after, **wanted)
+        find = partial(self.find, asked, until_run_ends=until_run_ends)
+        source = LogSource(self._reading.reader, self.tail, asked, find, follow=follow, patience=patience)
+        return Subscription(source, when_caught_up)
 
     def position(self) -> int:
         """Return the last position."""
@@ -164,13 +165,10 @@ class TenantLedger(LedgerHandle):
         head = self.head()
         return cursor_of(head.position if position is None else position, head.epoch)
 
-    def filter(self, types: Sequence[str] = (), thread_id: str | None = None, run_id: str | None = None) -> Filter:
-        """Return which events of this tenant are wanted, of those that the caller may see.
+    def find(self, asked: Asked, *, until_run_ends: bool = False) -> Wanted:
+        """Return which events are asked for, of those that the caller may see.
 
-        Those of a run are looked for in its thread, for which there is an index.
+        Raises UsageError, ThreadNotFound, RunNotFound, HistoryChanged, LedgerUnavailable.
         """
-        if run_id is not None and thread_id is None:
-            created = next(self._reading.reader.stream(run_id, up_to_version=1), None)
-            thread_id = created.thread_id if created else None
         without = () if self.caller.may("audit:read") else AUDITED
-        return Filter(thread_id=thread_id, run_id=run_id, tenant_id=self.caller.tenant_id, types=tuple(types), without=without)
+        return find(self._reading.reader, asked, without, until_run_ends=until_run_ends)

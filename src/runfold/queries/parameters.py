@@ -27,8 +27,9 @@ from pydantic import GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
 from runfold.domain.times import DayCounts
+from runfold.domain.values import texts
 from runfold.errors import UsageError
-from runfold.queries.where import Where, moment, number, span, texts, truth, words
+from runfold.queries.where import Where, moment, number, span, truth, words
 
 Kind = type[str] | type[int] | type[float] | type[bool] | type[datetime] | type[date] | type[timedelta]
 Comparison = Literal["=", ">=", "<="]

@@ -14,12 +14,12 @@ from runfold.domain.event import Recorded
 from runfold.domain.run import Run
 from runfold.domain.streams import StreamState, is_id
 from runfold.domain.thread import Thread
+from runfold.domain.values import texts
 from runfold.errors import NotFound, RunNotFound, ThreadNotFound, UsageError
 from runfold.history.path import History
 from runfold.method_call import MethodCall
 from runfold.queries.past import MOST_EVENTS, Past, Whole, not_of_a_handle
 from runfold.queries.read_models import ReadModels, Snapshot
-from runfold.queries.where import texts
 from runfold.store.reader import HAPPENED_OF_THREADS, LATEST, Reader, TenantReader
 
 P = ParamSpec("P")

@@ -9,6 +9,7 @@ from datetime import date
 from functools import partial
 from typing import Annotated, Any, Literal, NamedTuple, Unpack
 
+from runfold.domain.values import texts
 from runfold.errors import RunNotFound, ThreadNotFound, UsageError
 from runfold.history.path import Segment
 from runfold.history.views import View
@@ -22,7 +23,7 @@ from runfold.queries.read_models import Snapshot
 from runfold.queries.source import LocalSource, question
 from runfold.queries.usage_prices import CALL_COLUMNS, Explanation, Pricing
 from runfold.queries.usage_totals import DIMENSIONS, TOKENS, UNSTATED, UsageSum, UsageTotals
-from runfold.queries.where import OneOrMore, texts, words
+from runfold.queries.where import OneOrMore, words
 from runfold.settings import Settings
 from runfold.store.queries import filled, named_queries
 from runfold.store.reader import LATEST

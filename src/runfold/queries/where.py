@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from runfold.domain.durations import duration
-from runfold.domain.values import json_fault
+from runfold.domain.values import texts
 from runfold.errors import InvalidEvent, UsageError
 
 OneOrMore = str | Iterable[str]
@@ -103,19 +103,6 @@ def _equal(column: str, values: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
     if values == (None,):
         return f't."{column}" IS NULL', ()
     return (f't."{column}" = %b', values) if len(values) == 1 else (f't."{column}" = ANY(%b)', (list(values),))
-
-
-def texts(name: str, given: OneOrMore | None) -> tuple[str, ...]:
-    """One value or several → each once, in their order. Raises UsageError for what is no text that anything could have."""
-    values: tuple[Any, ...] = () if given is None else (given,)
-    if isinstance(given, Iterable) and not isinstance(given, str):
-        values = tuple(given)
-    for value in values:
-        if not isinstance(value, str):
-            raise UsageError(f"{name} takes text, not {value!r}", name=name)
-        if fault := json_fault(value):
-            raise UsageError(f"{name}: {value!r}: the {fault}", name=name)
-    return tuple(dict.fromkeys(values))
 
 
 def words(name: str, given: OneOrMore | None, known: Iterable[str], aliases: Mapping[str, str] | None = None) -> tuple[str, ...]:

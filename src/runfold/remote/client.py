@@ -82,6 +82,14 @@ class Client:
             raise last.error from last.__cause__
         raise AssertionError("a request is tried at least once")
 
+    def once(self, path: str, params: Params) -> httpx2.Response:
+        """Return the answer to a question that is asked once, whatever the patience. Raises LedgerError."""
+        try:
+            with self.failing():
+                return accepted(self._http.get(path, params=params))
+        except _NotNow as last:
+            raise last.error from last.__cause__
+
     @contextmanager
     def stream(self, path: str, params: Params, headers: Mapping[str, str], silence: float) -> Iterator[httpx2.EventSource]:
         """Return an event stream that was accepted; `silence` is for how many seconds it may say nothing. Raises LedgerError."""

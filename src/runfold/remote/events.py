@@ -1,4 +1,4 @@
-"""The feed of a ledger elsewhere: pages, and a subscription that connects again for as long as it takes."""
+"""The feed of a ledger elsewhere: pages, and its event stream as a source that connects again for as long as it takes."""
 
 import contextlib
 import json
@@ -6,9 +6,9 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping
 from datetime import datetime
-from typing import Any, Self
+from typing import Any
 from uuid import UUID
 
 import httpx2
@@ -18,10 +18,12 @@ from pydantic import ValidationError
 from runfold.domain.catalogue import event_types
 from runfold.domain.event import Recorded, refusal
 from runfold.errors import LedgerUnavailable, TooManyRequests, UnknownEventType, UnreadableEvent, UsageError
+from runfold.feed.asked import Asked
 from runfold.feed.following import Complete, Failed, Following, Retries, Span
+from runfold.feed.looked import Looked
 from runfold.remote.calls import query
 from runfold.remote.client import URN, Client, Params, rebuilt
-from runfold.store.cursor import Cursor, Place
+from runfold.store.cursor import Cursor
 
 MOST = 1000
 SILENCE_SECONDS = 60.0
@@ -60,72 +62,59 @@ def _as_stored(facts: Mapping[str, Any]) -> str:
     return json.dumps(facts, ensure_ascii=False)
 
 
-def all_events(client: Client, path: str, params: Params, *, after: Place = 0, most: int | None = None) -> Iterator[Recorded]:
+def all_events(client: Client, path: str, params: Params, *, after: str = "0", most: int | None = None) -> Iterator[Recorded]:
     """The events of a route in order, page by page; `most` of them at most."""
-    left, cursor = most, Cursor.parse(after)
+    left = most
     while left is None or left > 0:
         limit = MOST if left is None else min(left, MOST)
-        answer = client.request("GET", path, params=[*params, ("after", str(cursor)), ("limit", str(limit))])
+        answer = client.request("GET", path, params=[*params, ("after", after), ("limit", str(limit))])
         page = orjson.loads(answer.content)
         for told in page["items"]:
             yield recorded_of(told)
         if page["next_cursor"] is None:
             return
-        cursor = Cursor.parse(page["next_cursor"])
+        after = page["next_cursor"]
         left = None if left is None else left - len(page["items"])
 
 
-class RemoteSubscription:
-    """Iterate it. `position` is the last position looked at, wanted or not, and `cursor` says of which history: resume after it.
-
-    When the connection breaks it connects again, for `patience` seconds in a row, or for ever; each event comes once. Where
-    the ledger was put back to an older copy, so that what was given here is no longer what it holds, it raises HistoryChanged.
-    """
+class StreamSource:
+    """Reads the event stream of a server. When the connection breaks it connects again, for `patience` seconds, or for ever."""
 
     def __init__(
-        self, client: Client, wanted: Mapping[str, Any], *, after: Place = 0, follow: bool = True, patience: float | None = None
+        self, client: Client, asked: Asked, *, follow: bool = True, until_run_ends: bool = True, patience: float | None = None
     ) -> None:
+        """Raises LedgerError for what the server refuses; where it is away for now, it is asked again when somebody looks."""
         self._client = client
-        self._params = query({**wanted, "follow": follow})
+        wanted = asked.fields()
+        if asked.run_id is not None and not until_run_ends:
+            wanted["until_run_ends"] = False
         self._stopped = threading.Event()
         self._response: httpx2.Response | None = None
-        begun = Cursor.parse(after)
-        self._state: Following[str | None] = Following(begun.position, begun.epoch, Retries(_pause, patience))
-        self._events = self._all()
+        self.begun = _begin(client, asked)
+        self._params = query({**wanted, "follow": follow})
+        self._state: Following[str | None] = Following(*self.begun, Retries(_pause, patience))
+        self._looks = self._all()
 
-    def __iter__(self) -> Iterator[Recorded]:
-        return self
-
-    def __next__(self) -> Recorded:
-        if self._stopped.is_set():
-            raise StopIteration
-        return next(self._events)
-
-    @property
-    def position(self) -> int:
-        """The last position looked at."""
-        return self._state.position
-
-    @property
-    def cursor(self) -> str:
-        """`position` with its history, as text, once the server has said which that is: what to resume after."""
-        return str(Cursor(self._state.position, self._state.epoch))
+    def look(self) -> Looked:
+        """Look on, waiting for as long as it takes. Raises LedgerError where it cannot go on."""
+        return next(self._looks, Looked(self._place, is_over=True))
 
     def stop(self) -> None:
-        """End the iteration; from another thread too, at once."""
+        """Let `look` return soon, in whichever thread it waits."""
         self._stopped.set()
         if (response := self._response) is not None:
             _hang_up(response)
 
-    def __enter__(self) -> Self:
-        return self
+    def close(self) -> None:
+        """Give the connection back."""
+        with contextlib.suppress(ValueError):  # another thread looks: it ends by itself
+            self._looks.close()
 
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-        with contextlib.suppress(ValueError):  # another thread iterates: it ends by itself
-            self._events.close()
+    @property
+    def _place(self) -> Cursor:
+        return Cursor(self._state.position, self._state.epoch)
 
-    def _all(self) -> Generator[Recorded]:
+    def _all(self) -> Generator[Looked]:
         while not self._stopped.is_set():
             match self._state.step(now := time.monotonic()):
                 case Complete():
@@ -137,14 +126,15 @@ class RemoteSubscription:
                 case _:
                     yield from self._connected()
 
-    def _connected(self) -> Iterator[Recorded]:
+    def _connected(self) -> Iterator[Looked]:
         """What comes on one connection, until it ends."""
-        headers = {"Last-Event-ID": self.cursor}
+        headers = {"Last-Event-ID": str(self._place)}
         try:
             with self._client.stream("/events", self._params, headers, SILENCE_SECONDS) as source:
                 self._response = source.response
                 for sent in source if not self._stopped.is_set() else ():
-                    yield from self._looked(sent)
+                    events = self._looked(sent)
+                    yield Looked(self._place, events, is_caught_up=sent.event == "caught_up")
                     if sent.event in _ENDS:
                         break
         except (LedgerUnavailable, TooManyRequests) as error:
@@ -158,20 +148,32 @@ class RemoteSubscription:
         if "." in sent.event:
             recorded = recorded_of(orjson.loads(sent.data))
             return self._went(recorded.position, said.epoch if said else None, [recorded])
-        if said is not None and said.position >= self.position and sent.event != "problem":
+        if said is not None and said.position >= self._state.position and sent.event != "problem":
             self._went(said.position, said.epoch, [])
         told = orjson.loads(sent.data) if sent.event in {"problem", "end"} else {}
         if "type" in told:  # it cannot go on, or its key is good no more
             raise rebuilt(str(told.pop("type")).removeprefix(URN), str(told.pop("detail")), told)
         if sent.event == "end":
-            self._state.ends_at(self.position)
+            self._state.ends_at(self._state.position)
         return []
 
     def _went(self, position: int, epoch: str | None, events: list[Recorded]) -> list[Recorded]:
         """The server looked on from where this stands: what comes anew of what it sends."""
-        if position >= self.position:
+        if position >= self._state.position:
             self._state.confirmed(epoch)
-        return self._state.looked(Span(min(position, self.position), position, epoch, events))
+        return self._state.looked(Span(min(position, self._state.position), position, epoch, events))
+
+
+def _begin(client: Client, asked: Asked) -> Cursor:
+    """Return the place after which to begin, if the server takes what is asked. Raises LedgerError."""
+    try:
+        told = client.once("/events", query({**asked.fields(), "after": asked.after_text, "up_to": 0, "limit": 1}))
+    except (LedgerUnavailable, TooManyRequests):
+        if isinstance(asked.after, Cursor):
+            return asked.after
+        raise
+    page = orjson.loads(told.content)
+    return Cursor(page["position"], page["epoch"])
 
 
 def _pause(failures: int) -> float:
@@ -194,10 +196,3 @@ def _hang_up(response: httpx2.Response) -> None:
     if connected is not None:
         with contextlib.suppress(OSError):
             connected.shutdown(socket.SHUT_RDWR)
-
-
-def wanted_of(types: Sequence[str], thread_id: str | None, run_id: str | None) -> dict[str, Any]:
-    """Which events are wanted, as a request says it. Raises UsageError for one type that is no list."""
-    if isinstance(types, str):
-        raise UsageError(f"types takes a list, not {types!r}; write [{types!r}]")
-    return {"types": list(types), "thread_id": thread_id, "run_id": run_id}

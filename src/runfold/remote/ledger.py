@@ -2,9 +2,9 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Self, Unpack
 from urllib.parse import quote
 
 import orjson
@@ -12,6 +12,8 @@ import orjson
 from runfold.api.table import API_VERSION
 from runfold.domain.event import Recorded
 from runfold.errors import LedgerError, ProjectionStopped, UsageError
+from runfold.feed.asked import After, Asked, EventFilter, page_size
+from runfold.feed.subscription import Subscription
 from runfold.handles.batch import Batch
 from runfold.handles.ledger_handle import LedgerHandle
 from runfold.queries.moments import MomentView
@@ -20,11 +22,11 @@ from runfold.queries.reading import Reading, parse_moment
 from runfold.remote.batch import RemoteBatchExecutor
 from runfold.remote.calls import query
 from runfold.remote.client import Client, Params
-from runfold.remote.events import RemoteSubscription, all_events, wanted_of
+from runfold.remote.events import StreamSource, all_events
 from runfold.remote.executor import RemoteExecutor
 from runfold.remote.reading import remote_reading
 from runfold.settings import Settings
-from runfold.store.cursor import Cursor, Place
+from runfold.store.cursor import Cursor
 
 _LOOK_SECONDS = 0.25
 
@@ -127,41 +129,37 @@ class RemoteLedger(LedgerHandle):
         batch.finish()
 
     def events(
-        self,
-        *,
-        after: Place = 0,
-        up_to: int | None = None,
-        limit: int = 1000,
-        types: Sequence[str] = (),
-        thread_id: str | None = None,
-        run_id: str | None = None,
+        self, *, after: After = 0, up_to: int | None = None, limit: int = 1000, **wanted: Unpack[EventFilter]
     ) -> list[Recorded]:
-        """Return a page of events after a position or a cursor, in order. A type may end in `.*`.
+        """Return a page of events after a place, in order: a position, a cursor, a time of the ledger, or `now`.
 
-        Raises HistoryChanged, UsageError.
+        A type may end in `.*`. Raises HistoryChanged, ThreadNotFound, RunNotFound, UsageError.
         """
-        if limit < 1:
-            raise UsageError(f"limit is {limit}; ask for at least 1")
-        wanted = query({**wanted_of(types, thread_id, run_id), "up_to": up_to})
-        return list(all_events(self._client, "/events", wanted, after=after, most=limit))
+        asked = Asked.of(after, up_to, **wanted)
+        params = query({**asked.fields(), "up_to": up_to})
+        return list(all_events(self._client, "/events", params, after=asked.after_text, most=page_size(limit)))
 
     def subscribe(
         self,
         *,
-        after: Place = 0,
-        types: Sequence[str] = (),
-        thread_id: str | None = None,
-        run_id: str | None = None,
+        after: After = 0,
         follow: bool = True,
+        until_run_ends: bool = True,
+        when_caught_up: Callable[[str], object] | None = None,
         patience: float | None = None,
-    ) -> RemoteSubscription:
-        """Return the events after a position or a cursor, in order, each once, and then the new ones as they come.
+        **wanted: Unpack[EventFilter],
+    ) -> Subscription:
+        """Return the events after a place, in order, each once, and then the new ones as they come.
 
-        A type may end in `.*`. Where the ledger was put back to before what was seen, the subscription raises HistoryChanged.
-        While the server is away it connects again: for `patience` seconds, or for ever.
+        The place is a position, a cursor, a time of the ledger (text too), or `now`. A type may end in `.*`. Of one run it ends
+        with the run, unless `until_run_ends` is off. `when_caught_up` is called, with the cursor, when all that was recorded
+        before has been taken. While the server is away it connects again: for `patience` seconds in a row, or for ever.
+        Raises UsageError, ThreadNotFound, RunNotFound, and HistoryChanged where the ledger was put back to before what the
+        cursor has seen; the subscription raises that too.
         """
-        wanted = wanted_of(types, thread_id, run_id)
-        return RemoteSubscription(self._client, wanted, after=after, follow=follow, patience=patience)
+        asked = Asked.of(after, **wanted)
+        source = StreamSource(self._client, asked, follow=follow, until_run_ends=until_run_ends, patience=patience)
+        return Subscription(source, when_caught_up)
 
     def position(self) -> int:
         """Return the last position."""

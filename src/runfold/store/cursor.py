@@ -5,7 +5,7 @@ present history, and is not checked.
 """
 
 import re
-from typing import NamedTuple, Self, Union
+from typing import NamedTuple, Self
 from uuid import UUID
 
 from runfold.errors import UsageError
@@ -41,7 +41,7 @@ class Cursor(NamedTuple):
         return str(self.position) if self.epoch is None else f"{self.position}@{self.epoch}"
 
 
-Place = Union[int, str, "Cursor"]
+Place = int | str | Cursor
 """A bare position, a cursor as text, or a cursor."""
 
 

@@ -11,6 +11,9 @@ PAGE_BYTES = 16 * 1024 * 1024
 """No stretch of the log holds more payload than this, unless its first event does."""
 
 
+_ACTOR = "(metadata -> 'actor' ->> 'kind') || ':' || (metadata -> 'actor' ->> 'id')"
+
+
 @dataclass(frozen=True)
 class Filter:
     """Which events are wanted. What is not set does not narrow. A type may end in `.*`."""
@@ -19,7 +22,11 @@ class Filter:
     thread_id: str | None = None
     run_id: str | None = None
     tenant_id: str | None = None
-    agent_id: str | None = None
+    agent_ids: tuple[str, ...] = ()
+    goal_ids: tuple[str, ...] = ()
+    user_ids: tuple[str, ...] = ()
+    actors: tuple[str, ...] = ()
+    """Who recorded it, as in `human:ada`."""
     types: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     """Types that are passed over, whatever else is wanted."""
@@ -39,8 +46,11 @@ class Filter:
             yield "context ->> 'run_id' = %b", self.run_id
         if self.tenant_id is not None:
             yield "tenant_id = %b", self.tenant_id
-        if self.agent_id is not None:
-            yield "context ->> 'agent_id' = %b", self.agent_id
+        for key, values in self._keys().items():
+            if values:
+                yield f"context ->> '{key}' = ANY(%b)", list(values)
+        if self.actors:
+            yield f"{_ACTOR} = ANY(%b)", list(self.actors)
         if self.types:
             yield "topic LIKE ANY(%b)", [like(name) for name in self.types]
         if self.without:
@@ -48,16 +58,29 @@ class Filter:
 
     def takes(self, recorded: Recorded) -> bool:
         """Return whether an event is wanted: the same answer as the conditions give."""
-        if self.run_id is not None or self.agent_id is not None:
-            context = recorded.context
-            if self.run_id not in {None, context.run_id} or self.agent_id not in {None, context.agent_id}:
-                return False
+        if self._asks_for_keys and not self._has_keys(recorded):
+            return False
         return (
             self.stream in {None, recorded.stream}
             and self.thread_id in {None, recorded.thread_id}
             and self.tenant_id in {None, recorded.tenant_id}
             and (not self.types or any(is_of_type(recorded.type, name) for name in self.types))
             and not any(is_of_type(recorded.type, name) for name in self.without)
+            and (not self.actors or str(recorded.metadata.actor) in self.actors)
+        )
+
+    def _keys(self) -> dict[str, tuple[str, ...]]:
+        """Return the keys of an event's context that it may be narrowed by, each with the values that will do."""
+        return {"agent_id": self.agent_ids, "goal_id": self.goal_ids, "user_id": self.user_ids}
+
+    @property
+    def _asks_for_keys(self) -> bool:
+        return self.run_id is not None or bool(self.agent_ids or self.goal_ids or self.user_ids)
+
+    def _has_keys(self, recorded: Recorded) -> bool:
+        context = recorded.context
+        return self.run_id in {None, context.run_id} and all(
+            not values or getattr(context, key) in values for key, values in self._keys().items()
         )
 
 

@@ -5,22 +5,20 @@ written in `runfold.http.streams.sse`.
 """
 
 import time
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any
 
 import orjson
-from annotated_types import Ge
-from pydantic import AfterValidator, BaseModel, ConfigDict, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, WithJsonSchema
 from starlette.requests import Request
 from starlette.responses import Response
 
 from runfold.api.route import Field, Scope
-from runfold.domain.catalogue import event_types
 from runfold.domain.event import Recorded
-from runfold.domain.run import ENDED
 from runfold.errors import UsageError
+from runfold.feed.asked import Asked, until_head
 from runfold.feed.follower import Follower
-from runfold.feed.run_watch import ENDINGS, RunWatch
 from runfold.feed.shared import Feed
 from runfold.feed.wanted import Wanted
 from runfold.handles.tenant_ledger import TenantLedger
@@ -30,30 +28,26 @@ from runfold.http.streams import sse
 from runfold.http.streams.event_stream import EventStream
 from runfold.queries.paging import DEFAULT_LIMIT, MOST
 from runfold.queries.where import number
-from runfold.store import epochs
 from runfold.store.cursor import Cursor, Place, cursor_of, name_of
-from runfold.store.filter import PAGE_BYTES, Filter
+from runfold.store.filter import PAGE_BYTES
 from runfold.store.reader import SEARCHED, Head, Reader
 
 PAGE_SECONDS = 1.0
 
 
-def _place(text: str) -> str:
-    try:
-        Cursor.parse(text)
-    except UsageError as error:
-        raise ValueError(str(error)) from None
-    return text
-
-
-_Position = Annotated[int, Ge(0)]
-_Place = Annotated[str, AfterValidator(_place), WithJsonSchema({"type": "string", "pattern": "^[0-9]+(@[0-9A-Fa-f-]{8,36})?$"})]
+_Position = Annotated[int, WithJsonSchema({"type": "integer", "minimum": 0})]
+_After = Annotated[str, WithJsonSchema({"type": "string", "examples": ["1234", "1234@1f2e3d4c", "2026-01-31T09:30:00Z", "now"]})]
 _ASKED = {
-    "after": Field(_Place | None, None),
+    "after": Field(_After | None, None),
     "up_to": Field(_Position | None, None),
     "limit": Field(int | None, None),
     "types": Field(list[str] | None, None),
+    "agent_id": Field(list[str] | None, None),
+    "goal_id": Field(list[str] | None, None),
+    "user_id": Field(list[str] | None, None),
+    "actor": Field(list[str] | None, None),
     "follow": Field(bool, True),
+    "until_run_ends": Field(bool, True),
 }
 _OF_ALL = {"thread_id": Field(str | None, None), "run_id": Field(str | None, None)}
 _HEADERS = {"Last-Event-ID": "For a stream: resume after this cursor, whatever `after` says."}
@@ -163,10 +157,10 @@ def _handler(server: ServerState, feed: Feed, query: type[BaseModel], scope: Sco
             if "limit" in said:
                 raise UsageError("limit applies to pages; a stream ends at up_to, or at the head with follow=false")
             said["after"] = _resumed(request, said.get("after", "0"))
+        limit = said.get("limit", DEFAULT_LIMIT)
         wanted = await server.pools.questions.run(_wanted, ledger, said, dict(request.path_params), is_stream=is_stream)
         headers = {"Runfold-Position": str(wanted.head)}
         if not is_stream:
-            limit = said.get("limit", DEFAULT_LIMIT)
             return Response(await server.pools.questions.run(_page, ledger, wanted, limit), 200, headers, "application/json")
         follower = Follower(feed, ledger.now.reader, wanted, server.limits.heartbeat_seconds)
         feed.join(follower, ledger.tail, Head(wanted.head, None, wanted.epoch))
@@ -194,37 +188,13 @@ def _resumed(request: Request, after: str) -> Place:
 
 def _wanted(ledger: TenantLedger, said: dict[str, Any], ids: dict[str, str], *, is_stream: bool) -> Wanted:
     """Return which events are asked for. Raises UsageError, HistoryChanged, ThreadNotFound, RunNotFound."""
-    number("limit", said.get("limit", DEFAULT_LIMIT), 1, MOST)
-    after, types = epochs.position_of(ledger.now.reader, said.get("after", 0)), tuple(said.get("types", ()))
-    event_types.require(types)
-    head, _, epoch = ledger.head()
-    if after > head:
-        raise UsageError(
-            f"position {after} is beyond the ledger, which ends at {head}; go on after {head}, or after what came last",
-            head=head,
-        )
-    within, run = _within(ledger, {**said, **ids}, head, "run_id" in ids)
-    goal = said.get("up_to")
-    if not is_stream or not said.get("follow", True) or (run and run.status in ENDED):
-        goal = head if goal is None else min(goal, head)
-    return Wanted(within, types, after, head, epoch, goal, run)
-
-
-def _within(ledger: TenantLedger, asked: dict[str, Any], head: int, is_of_run: bool) -> tuple[Filter, RunWatch | None]:
-    """Return the filter for a thread or run. A run's filter names its thread too, for which there is an index."""
-    thread_id, run_id, run = asked.get("thread_id"), asked.get("run_id"), None
-    reading = ledger.now.at(head)
-    if thread_id is not None:
-        reading.thread(thread_id)
-    if run_id is not None:
-        view = reading.run(run_id, 1)
-        if thread_id not in {None, view.thread_id}:
-            raise UsageError(f"run {run_id} is of thread {view.thread_id}, not of {thread_id}; ask for one of them")
-        thread_id = view.thread_id
-        ended = next(reading.reader.stream(run_id, up_to=head, types=tuple(ENDINGS)), None) if is_of_run else None
-        if is_of_run:
-            run = RunWatch(run_id, ENDINGS[ended.type] if ended else reading.run(run_id).status)
-    return ledger.filter((), thread_id, run_id), run
+    number("limit", said.pop("limit", DEFAULT_LIMIT), 1, MOST)
+    follow, until_run_ends = said.pop("follow", True), said.pop("until_run_ends", True)
+    watches = until_run_ends and "run_id" in (said | ids) if is_stream else "run_id" in ids
+    found = ledger.find(Asked.of(**(said | ids)), until_run_ends=watches)
+    if found.run is not None and not found.run.has_ended:
+        found = replace(found, run=replace(found.run, status=ledger.now.at(found.head).run(found.run.run_id).status))
+    return found if is_stream and follow else until_head(found)
 
 
 def _page(ledger: TenantLedger, wanted: Wanted, limit: int) -> bytes:
@@ -240,7 +210,7 @@ def _page(ledger: TenantLedger, wanted: Wanted, limit: int) -> bytes:
     }
     if wanted.run is not None:
         is_end = position >= wanted.head
-        body |= {**wanted.run.facts(), "up_to_date": is_end, "is_done": is_end and wanted.run.status in ENDED}
+        body |= {**wanted.run.facts(), "up_to_date": is_end, "is_done": is_end and wanted.run.has_ended}
     return orjson.dumps(body)
 
 

@@ -1,0 +1,200 @@
+"""What somebody asks of the feed, and whether there is such a thing: one place for an iterator, HTTP and a remote client.
+
+What nothing could be (a place that is none, a type that is no text) is refused wherever it is asked. What this ledger does not
+have (a type, a thread, a run, a position beyond its head) is refused where the database is.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Annotated, Any, Literal, TypedDict, Unpack, get_type_hints
+
+from runfold.domain.catalogue import event_types
+from runfold.domain.run import Run
+from runfold.domain.streams import is_id
+from runfold.domain.thread import Thread
+from runfold.domain.times import EXAMPLE, parse_time
+from runfold.domain.values import Actor, texts
+from runfold.errors import RunNotFound, ThreadNotFound, UsageError
+from runfold.feed.run_watch import ENDINGS, RunWatch
+from runfold.feed.wanted import Wanted
+from runfold.store import epochs
+from runfold.store.cursor import Cursor, Place
+from runfold.store.filter import Filter
+from runfold.store.reader import Head, TenantReader
+
+NOW: Literal["now"] = "now"
+AHEAD = timedelta(minutes=1)
+"""A clock may be ahead of ours by so much: what it calls now is now."""
+
+After = Place | date
+"""A position, a cursor, a time by the ledger's clock (text too), or `now`: after what is recorded."""
+_Texts = str | Iterable[str]
+
+
+class EventFilter(TypedDict, total=False):
+    """What the feed can be narrowed by. One value or several, of which any will do; of threads and runs one."""
+
+    types: Annotated[_Texts, "Only events of this type, such as tool.called or approval.*."]
+    thread_id: Annotated[str | None, "Only events of this thread."]
+    run_id: Annotated[str | None, "Only events of this run and its approvals."]
+    agent_id: Annotated[_Texts | None, "Only events of this agent's runs."]
+    goal_id: Annotated[_Texts | None, "Only events of runs for this goal."]
+    user_id: Annotated[_Texts | None, "Only events of this user's threads and runs."]
+    actor: Annotated[_Texts | None, "Only events recorded by this actor, such as human:ada."]
+
+
+_OF_ONE = ("thread_id", "run_id")
+_NAMES = tuple(get_type_hints(EventFilter))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Which events somebody asks for, and after which place."""
+
+    after: Cursor | datetime | Literal["now"]
+    up_to: int | None
+    types: tuple[str, ...]
+    thread_id: str | None
+    run_id: str | None
+    agent_id: tuple[str, ...]
+    goal_id: tuple[str, ...]
+    user_id: tuple[str, ...]
+    actor: tuple[str, ...]
+
+    @classmethod
+    def of(cls, after: After = 0, up_to: int | None = None, **wanted: Unpack[EventFilter]) -> "Asked":
+        """Take in what a caller gives. Raises UsageError for what could be nowhere, InvalidEvent for what is no actor."""
+        if unknown := [name for name in wanted if name not in _NAMES]:
+            raise TypeError(f"events cannot be narrowed by {unknown[0]}; by {', '.join(_NAMES)}")
+        if up_to is not None and (isinstance(up_to, bool) or not isinstance(up_to, int) or up_to < 0):
+            raise UsageError(f"up_to is {up_to!r}; pass a position such as 1234", up_to=up_to)
+        given: dict[str, Any] = dict(wanted)
+        said: dict[str, Any] = {name: texts(name, given.get(name)) for name in _NAMES if name not in _OF_ONE}
+        said |= {name: _one(name, given.get(name)) for name in _OF_ONE}
+        said["actor"] = tuple(str(Actor.parse(actor)) for actor in said["actor"])
+        return cls(after_of(after), up_to, **said)
+
+    def fields(self) -> dict[str, Any]:
+        """Return what narrows it, as a request says it."""
+        return {name: value for name in _NAMES if (value := getattr(self, name)) not in (None, ())}
+
+    @property
+    def after_text(self) -> str:
+        """Return the place as a request says it."""
+        return self.after.isoformat() if isinstance(self.after, datetime) else str(self.after)
+
+    def within(self, thread_id: str | None, tenant_id: str, without: tuple[str, ...]) -> Filter:
+        """Return the filter for it, whatever its types, with the thread that its run is of."""
+        return Filter(
+            thread_id=thread_id,
+            run_id=self.run_id,
+            tenant_id=tenant_id,
+            agent_ids=self.agent_id,
+            goal_ids=self.goal_id,
+            user_ids=self.user_id,
+            actors=self.actor,
+            without=without,
+        )
+
+
+def page_size(limit: int) -> int:
+    """Return how many events a page is to hold. Raises UsageError for what is no number of them."""
+    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+        raise UsageError(f"limit is {limit!r}; ask for at least 1")
+    return limit
+
+
+def _one(name: str, given: Any) -> str | None:
+    if given is not None and not isinstance(given, str):
+        raise UsageError(f"{name} takes text, not {given!r}", name=name)
+    return next(iter(texts(name, given)), None)
+
+
+# After which place
+
+
+def after_of(given: After) -> Cursor | datetime | Literal["now"]:
+    """Return the place that is meant. Raises UsageError for what is none."""
+    if isinstance(given, datetime):
+        return _with_zone(given)
+    if isinstance(given, date):
+        return datetime.combine(given, time(), UTC)
+    if given == NOW:
+        return NOW
+    try:
+        return Cursor.parse(given)
+    except UsageError as error:
+        refusal = f"{error}, a time such as {EXAMPLE}, or now"
+    if isinstance(given, str):
+        return parse_time(given, refusal=refusal)
+    raise UsageError(refusal)
+
+
+def _with_zone(moment: datetime) -> datetime:
+    if moment.tzinfo is None:
+        raise UsageError(f"the time {moment.isoformat()} has no zone; add one, as in {moment.isoformat()}Z")
+    return moment.astimezone(UTC)
+
+
+def _position(reader: TenantReader, asked: Asked) -> tuple[int, Head]:
+    """Return the position after which to begin, and the head. Raises HistoryChanged, UsageError, LedgerUnavailable."""
+    if isinstance(asked.after, Cursor):
+        position = epochs.position_of(reader, asked.after)
+        head = reader.head()
+        if position > head.position:
+            raise UsageError(
+                f"position {position} is beyond the ledger, which ends at {head.position};"
+                f" go on after {head.position}, or after what came last",
+                head=head.position,
+            )
+        return position, head
+    head = reader.head()
+    if isinstance(asked.after, datetime):
+        if asked.after > datetime.now(UTC) + AHEAD:
+            raise UsageError(f"the time {asked.after.isoformat()} is still to come; pass now, or a time that has been")
+        return min(reader.position_at(asked.after), head.position), head
+    return head.position, head
+
+
+# What there is
+
+
+def find(reader: TenantReader, asked: Asked, without: tuple[str, ...] = (), *, until_run_ends: bool = False) -> Wanted:
+    """Return what is asked for, where the ledger has it; `without` are types that the caller may not see.
+
+    With `until_run_ends` it ends with its run, and where the ledger ends if the run has ended.
+    Raises UsageError, ThreadNotFound, RunNotFound, HistoryChanged, LedgerUnavailable.
+    """
+    event_types.require(asked.types)
+    after, (head, _, epoch) = _position(reader, asked)
+    thread_id = asked.thread_id
+    if thread_id is not None and not (is_id(Thread, thread_id) and reader.ends([thread_id])):
+        raise ThreadNotFound(thread_id)
+    if asked.run_id is not None:
+        thread_id = _thread_of(reader, asked.run_id, thread_id)
+    within = asked.within(thread_id, reader.tenant, without)
+    run = _watch(reader, asked.run_id, head) if asked.run_id is not None and until_run_ends else None
+    wanted = Wanted(within, asked.types, after, head, epoch, asked.up_to, run)
+    return until_head(wanted) if run is not None and run.has_ended else wanted
+
+
+def until_head(wanted: Wanted) -> Wanted:
+    """Return the same up to where the ledger ends, and no further."""
+    return replace(wanted, goal=wanted.head if wanted.goal is None else min(wanted.goal, wanted.head))
+
+
+def _thread_of(reader: TenantReader, run_id: str, thread_id: str | None) -> str:
+    """Return the thread of a run: for events of one thread there is an index. Raises RunNotFound, UsageError."""
+    created = next(reader.stream(run_id, up_to_version=1), None) if is_id(Run, run_id) else None
+    if created is None:
+        raise RunNotFound(run_id)
+    if thread_id not in {None, created.thread_id}:
+        raise UsageError(f"run {run_id} is of thread {created.thread_id}, not of {thread_id}; ask for one of them")
+    return created.thread_id
+
+
+def _watch(reader: TenantReader, run_id: str, head: int) -> RunWatch:
+    """Watch for the end of a run, or say that it has ended."""
+    ended = next(reader.stream(run_id, up_to=head, types=tuple(ENDINGS)), None)
+    return RunWatch(run_id, ENDINGS[ended.type] if ended else "running")

@@ -1,0 +1,75 @@
+"""One text that is given where a list of texts is taken is a list of one, everywhere in Python: never its letters."""
+
+import inspect
+from collections.abc import Iterator
+from typing import Any, get_type_hints
+
+import pytest
+
+from runfold import Ledger, RemoteLedger, Run
+from runfold.adapters.hive import StreamDecisionTracker
+from runfold.api.table import COMMANDS
+from runfold.domain.approval_events import ApprovalRequested
+from runfold.domain.decision import DecisionMade
+from runfold.domain.message import MessageRedacted
+from runfold.handles.approval import Approval
+from runfold.handles.batch import Batch
+from runfold.handles.decision import Decision, Problem
+from runfold.handles.message import Message
+from runfold.handles.step import ModelCall, Step
+from runfold.handles.thread import Thread
+from runfold.handles.tool_call import ToolCall
+from runfold.method_call import MethodCall, takes_list_of_text
+from runfold.queries.reading import Reading
+
+FACES = (Ledger, RemoteLedger, Batch, Thread, Run, Approval, Decision, Problem, Message, Step, ModelCall, ToolCall)
+OTHERS = {("Ledger", "create_key", "scopes"), ("StreamDecisionTracker", "decide", "constraints")}
+"""What is no command of a handle, and is tried below."""
+
+
+def lists_of_text() -> Iterator[tuple[type, str, Any, str]]:
+    """Every parameter of what people hold that takes a list of texts: class, method, the method itself, parameter."""
+    for face in (*FACES, Reading, StreamDecisionTracker):
+        for name, method in inspect.getmembers(face, callable):
+            if name.startswith("_"):
+                continue
+            for parameter, hint in get_type_hints(inspect.unwrap(method), localns={"RemoteLedger": RemoteLedger}).items():
+                if parameter != "return" and takes_list_of_text(hint):
+                    yield face, name, method, parameter
+
+
+def test_every_list_of_texts_that_a_command_takes_is_known_to_take_one() -> None:
+    found = list(lists_of_text())
+    assert {parameter for *_, parameter in found} >= {"eligible", "constraints", "fields", "finish_reasons", "by_thread_ids"}
+    for face, name, method, parameter in found:
+        if (face.__name__, name, parameter) in OTHERS:
+            continue
+        assert hasattr(method, "__wrapped__"), f"{face.__name__}.{name} takes {parameter}, and is no command: try it below"
+        call = MethodCall(inspect.unwrap(method), None, (), {parameter: "one"})
+        assert call.with_lists().kwargs == {parameter: ("one",)}, (face, name)
+
+
+@pytest.mark.parametrize("route", COMMANDS, ids=lambda route: route.name)
+def test_a_text_stays_a_text_where_a_text_is_taken(route: Any) -> None:
+    hints = get_type_hints(route.plan_method)
+    for parameter in inspect.signature(route.plan_method).parameters:
+        if parameter in hints and not takes_list_of_text(hints[parameter]):
+            call = MethodCall(route.plan_method, None, (), {parameter: "one"})
+            assert call.with_lists().kwargs == {parameter: "one"}
+
+
+def test_by_place_too_and_what_is_too_much_is_refused_as_before() -> None:
+    call = MethodCall(inspect.unwrap(Thread.supersede), None, ("thread_1", "read otherwise", "more"), {})
+    assert call.with_lists().args == (("thread_1",), "read otherwise", "more")
+
+
+def test_one_text_is_recorded_as_one(ledger: Ledger, run: Run) -> None:
+    run.request_approval("send", eligible="human:ada", approver_kinds="human").grant(actor="human:ada")
+    options = [{"id": each, "description": each} for each in ("a", "b")]
+    run.decide("which", options=options, chosen="a", also_chosen="b", constraints="budget", reasoning="both")
+    run.add_message("user", "secret").redact(legal_basis="by law", fields="content")
+    events = {type(each.event): each.event for each in ledger.events()}
+    assert events[ApprovalRequested].rule.eligible == ("human:ada",)
+    assert events[DecisionMade].active_constraints == ("budget",)
+    assert MessageRedacted in events
+    assert ledger.create_key(owner="human:ada", scopes="events:read", label="x").text
