@@ -95,7 +95,7 @@ def test_following_shows_an_event_that_is_recorded_later(started: Process, ledge
     ledger.create_thread(agent_id="a", title="later")
     assert json.loads(process.stdout.readline())["data"]["title"] == "later"
     _, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (0, "")
+    assert (process.returncode, json.loads(err.splitlines()[-1])) == (0, {"next_after": ledger.cursor(2)})
 
 
 def test_following_ends_quietly_when_it_is_interrupted(started: Process, ledger: Ledger) -> None:
@@ -103,10 +103,47 @@ def test_following_ends_quietly_when_it_is_interrupted(started: Process, ledger:
     process = started(["events", "--follow"])
     assert process.stdout is not None
     assert "thread.created" in process.stdout.readline()
+    assert process.stderr is not None
+    assert process.stderr.readline() == "following after position 0; press Ctrl-C to stop\n"
+    assert process.stderr.readline() == "caught up at position 1; waiting for more\n"
     process.send_signal(2)
     out, err = process.communicate(timeout=60)
-    assert (process.returncode, out) == (130, ""), err
-    assert err.splitlines() == ["following after position 0; press Ctrl-C to stop"]
+    assert (process.returncode, out, err) == (130, "", f"go on with --after {ledger.cursor(1)}\n")
+
+
+def test_following_a_run_ends_with_it_and_says_when_all_that_was_there_has_been_shown(started: Process, ledger: Ledger) -> None:
+    run = ledger.create_thread(agent_id="a").start_run()
+    process = started(["events", "--follow", "--run", run.id, "--type", "run.*", "--json"])
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert [json.loads(process.stdout.readline())["type"] for _ in range(2)] == ["run.created", "run.started"]
+    assert json.loads(process.stderr.readline()) == {"caught_up": ledger.cursor(3)}
+    run.add_message("user", "not of these types")
+    run.complete()
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, json.loads(out)["type"]) == (0, "run.completed")
+    assert json.loads(err) == {"next_after": ledger.cursor(5)}
+
+
+def test_events_are_narrowed_by_agent_goal_user_actor_and_time(runfold: Command, ledger: Ledger) -> None:
+    thread = ledger.create_thread(agent_id="support", user_id="mira")
+    run = thread.start_run(goal={"id": "g1"})
+    run.add_message("user", "hello", actor="human:ada")
+    ledger.create_thread(agent_id="sales").start_run()
+    of_all = ledger.events()
+    for words, wanted in (
+        (["--agent", "support"], [1, 2, 3, 4]),
+        (["--agent", "support", "--agent", "sales"], [1, 2, 3, 4, 5, 6, 7]),
+        (["--goal", "g1"], [2, 3, 4]),
+        (["--user", "mira", "--type", "run.*"], [2, 3]),
+        (["--actor", "human:ada"], [4]),
+        (["--after", of_all[3].recorded_at.isoformat()], [each.position for each in of_all[4:]]),
+        (["--after", "now"], []),
+        (["--after", "2000-01-01", "--zone", "Europe/Berlin"], [1, 2, 3, 4, 5, 6, 7]),
+    ):
+        assert [line["position"] for line in runfold("events", *words, "--json").lines] == wanted, words
+    for words in (["--actor", "ada"], ["--after", "2999-01-01"], ["--after", "99"], ["--run", "run_none"]):
+        assert runfold("events", *words).code in {1, 2, 3}, words
 
 
 @pytest.mark.parametrize("form", [[], ["--json"]])

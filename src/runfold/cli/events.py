@@ -1,6 +1,6 @@
 """`runfold events`: a page of the log, or the feed with --follow."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 def events(
     call: Call,
     after: Annotated[
-        str, typer.Option("--after", metavar="P", help="Only events after this position or cursor, such as 1234@1f2e3d4c.")
+        str,
+        typer.Option(
+            "--after",
+            metavar="P|TIME|now",
+            help="Only events after this position, cursor (1234@1f2e3d4c) or time of the database's clock, or from now on.",
+        ),
     ] = "0",
     limit: Annotated[
         int | None, typer.Option("--limit", min=1, help="How many at most; 100 if not given, with --follow unlimited.")
@@ -26,7 +31,25 @@ def events(
         list[str] | None,
         typer.Option("--type", metavar="TYPE", help="Only this type, such as tool.called or 'approval.*' (may be repeated)."),
     ] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep printing new events as they are recorded.")] = False,
+    agent: Annotated[
+        list[str] | None, typer.Option("--agent", metavar="AGENT", help="Only events of this agent's runs. May be repeated.")
+    ] = None,
+    goal: Annotated[
+        list[str] | None, typer.Option("--goal", metavar="GOAL", help="Only events of runs for this goal. May be repeated.")
+    ] = None,
+    user: Annotated[
+        list[str] | None, typer.Option("--user", metavar="USER", help="Only events of this user's runs. May be repeated.")
+    ] = None,
+    actor: Annotated[
+        list[str] | None,
+        typer.Option("--actor", metavar="KIND:ID", help="Only events recorded by this actor, as human:ada. May be repeated."),
+    ] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Keep printing new events as they are recorded; of one run, until it ends.")
+    ] = False,
+    past_run_end: Annotated[
+        bool, typer.Option("--past-run-end", help="With --follow and --run: go on after the run has ended.")
+    ] = False,
 ) -> None:
     """List events in the order of the ledger; with --follow, keep printing new ones.
 
@@ -34,31 +57,59 @@ def events(
     event is missed or seen twice. If the ledger was restored from a backup, a cursor beyond the common history is refused
     with the last common position (exit 4).
     """
-    from runfold.domain.catalogue import event_types
+    from runfold.feed.asked import after_of
 
+    asked: Any = {
+        "after": after_of(after, call.zone),
+        "types": types or [],
+        "thread_id": thread,
+        "run_id": run,
+        "agent_id": agent,
+        "goal_id": goal,
+        "user_id": user,
+        "actor": actor,
+    }
     with call.ledger() as ledger:
-        wanted = types or []
-        event_types.require(wanted)
         if follow:
-            _follow(call, ledger, after, limit, wanted, thread, run)
+            _follow(call, ledger, asked, limit, until_run_ends=not past_run_end)
             return
         head, most = ledger.head(), limit or 100
-        page = ledger.events(after=after, up_to=head.position, limit=most, types=wanted, thread_id=thread, run_id=run)
+        page = ledger.events(up_to=head.position, limit=most, **asked)
     for recorded in page:
         _print(call, recorded)
     is_full = len(page) == most
     _conclude(call, len(page), page[-1].position if is_full else head.position, head)
 
 
-def _follow(
-    call: Call, ledger: "Ledger", after: str, limit: int | None, types: list[str], thread: str | None, run: str | None
-) -> None:
-    call.note(f"following after position {after}; press Ctrl-C to stop")
-    with ledger.subscribe(after=after, types=types, thread_id=thread, run_id=run) as subscription:
-        for number, recorded in enumerate(subscription, start=1):
-            _print(call, recorded)
-            if number == limit:
-                return
+def _follow(call: Call, ledger: "Ledger", asked: dict[str, Any], limit: int | None, *, until_run_ends: bool) -> None:
+    def caught_up(cursor: str) -> None:
+        _told(call, {"caught_up": cursor}, f"caught up at position {subscription.position}; waiting for more")
+
+    subscription = ledger.subscribe(**asked, until_run_ends=until_run_ends, when_caught_up=caught_up)
+    call.note(f"following after position {subscription.position}; press Ctrl-C to stop")
+    shown = subscription.cursor
+    try:
+        with subscription:
+            for number, recorded in enumerate(subscription, start=1):
+                _print(call, recorded)
+                shown = subscription.cursor
+                if number == limit:
+                    break
+        shown = subscription.cursor
+    finally:  # what could not be shown is shown the next time
+        _told(call, {"next_after": shown}, f"go on with --after {shown}")
+
+
+def _told(call: Call, facts: dict[str, str], words: str) -> None:
+    """Say something of the stream itself on stderr, as JSON where events are."""
+    if not call.json:
+        call.note(words)
+        return
+    import sys
+
+    from runfold.terminal.console import print_json
+
+    print_json(facts, sys.stderr)
 
 
 def _conclude(call: Call, count: int, searched: int, head: "Head") -> None:

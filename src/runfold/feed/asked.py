@@ -6,7 +6,7 @@ have (a type, a thread, a run, a position beyond its head) is refused where the 
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Annotated, Any, Literal, TypedDict, Unpack, get_type_hints
 
 from runfold.domain.catalogue import event_types
@@ -114,8 +114,8 @@ def _one(name: str, given: Any) -> str | None:
 # After which place
 
 
-def after_of(given: After) -> Cursor | datetime | Literal["now"]:
-    """Return the place that is meant. Raises UsageError for what is none."""
+def after_of(given: After, zone: tzinfo | None = None) -> Cursor | datetime | Literal["now"]:
+    """Return the place that is meant; a day begins in UTC, or in the zone that is given. Raises UsageError for what is none."""
     if isinstance(given, datetime):
         return _with_zone(given)
     if isinstance(given, date):
@@ -127,7 +127,7 @@ def after_of(given: After) -> Cursor | datetime | Literal["now"]:
     except UsageError as error:
         refusal = f"{error}, a time such as {EXAMPLE}, or now"
     if isinstance(given, str):
-        return parse_time(given, refusal=refusal)
+        return parse_time(given, zone=zone, refusal=refusal)
     raise UsageError(refusal)
 
 
