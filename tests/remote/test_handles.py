@@ -432,7 +432,7 @@ def test_what_a_desk_offers_a_connected_ledger_offers_or_there_is_a_reason() -> 
         "revoke_key": "as create_key",
         "keys": "as create_key",
         "recorded_under_key": "for the server",
-        "filter": "for the server",
+        "find": "for the server",
         "head": "for the server",
         "denied": "for the server",
     }
