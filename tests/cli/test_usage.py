@@ -46,16 +46,29 @@ def test_usage_is_added_up_for_machines_exactly(runfold: Command, spent: Run) ->
 
 def test_usage_for_people_ends_with_the_total_and_says_what_the_cost_is_worth(runfold: Command, spent: Run) -> None:
     lines = runfold("usage", "--by", "day,model", "--fold").out.splitlines()
-    assert lines[0].split() == ["day", "model", "calls", "input", "output", "cache", "read", "cache", "written", "cost"]
+    assert lines[0].split() == [
+        "day",
+        "model",
+        "calls",
+        "input",
+        "output",
+        "cache",
+        "read",
+        "cache",
+        "written",
+        "cost",
+        "without",
+        "cost",
+    ]
     assert [line.split() for line in lines[1:5]] == [
         ["2026-02-01", "gpt-4o", "1", "1,000", "100", "0.0035", "USD"],
         ["2026-02-02", "gpt-4o", "1", "2,000", "200", "0.5000", "USD"],
-        ["2026-02-02", "our-own", "1", "5"],
-        ["total", "3", "3,005", "300", "0.5035", "USD"],
+        ["2026-02-02", "our-own", "1", "5", "1"],
+        ["total", "3", "3,005", "300", "0.5035", "USD", "1"],
     ]
     assert lines[5:] == [
         f"includes 0.0035 USD that was not reported but computed from {PRICE_SOURCE}",
-        "the cost of 1 call is not known and not included",
+        "the cost of 1 call is not known and not included; the same with --without-cost --by run,call,model lists them",
         "3 model calls as of position 7",
     ]
 

@@ -47,6 +47,41 @@ def test_tokens_add_up_by_what_is_asked_for(used, run: Run) -> None:
     assert lines(used("model"), "day", "provider") == [(None, None), (None, None)]
 
 
+def test_a_filter_takes_a_dash_for_what_nobody_said(used, ledger: Ledger, run: Run) -> None:
+    run.usage(model="small", input_tokens=1)
+    run.usage(input_tokens=2)
+    run.usage(provider="us", input_tokens=4)
+    nobodys = ledger.create_thread(agent_id="other", user_id="mira").start_run(goal={"id": "g"})
+    nobodys.usage(model="-", node_id="act", input_tokens=8)
+    for asked, tokens in (
+        ({"model": "-"}, 14),
+        ({"model": ["-", "small"]}, 15),
+        ({"model": "-", "provider": "us"}, 4),
+        ({"goal": "-"}, 7),
+        ({"goal": ["g", "-"]}, 15),
+        ({"user": "mira"}, 8),
+        ({"node": "-"}, 7),
+        ({"source": "-"}, 15),
+    ):
+        assert used(**asked).total.input_tokens == tokens, asked
+
+
+def test_calls_whose_cost_nobody_knows_are_counted_and_found_one_by_one(used, run: Run) -> None:
+    unknown = run.usage(model="unheard-of", input_tokens=5)
+    told = run.usage(model="unheard-of", input_tokens=7)
+    run.report_cost("0.5", usage_id=told.id)
+    run.report_cost("0.25")
+    run.usage(provider="openai", model="gpt-4o", input_tokens=9, output_tokens=1)
+    report = used("model,call")
+    assert report.total.calls_without_cost == sum(row.calls_without_cost for row in report.rows) == 1
+    for explain in (False, True):
+        lacking, known = (used("call", without_cost=each, explain=explain) for each in (True, False))
+        assert lines(lacking, "call", "calls", "cost") == [(unknown.id, 1, None)]
+        assert (known.total.calls, known.total.calls_without_cost) == (2, 0)
+        assert known.total.cost == report.total.cost
+    assert {row.call for row in known.rows} >= {told.id, None}
+
+
 def test_without_anything_to_group_by_there_is_one_line(used, run: Run) -> None:
     run.usage(input_tokens=3)
     run.usage(input_tokens=4)

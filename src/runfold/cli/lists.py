@@ -45,7 +45,7 @@ SHORT = {
 NO_OPTIONS = {"content": "JSON has it, and a table has no room for it"}
 """Parameters without an option, and why."""
 
-_FLAGS = {"background": "--background/--foreground"}
+_FLAGS = {"background": "--background/--foreground", "without_cost": "--without-cost/--with-cost"}
 _OPERATOR, _LENGTH = "_operator", "_ns"
 """How the names of parameters end that say how another compares, and that take nanoseconds."""
 _FEW = 3

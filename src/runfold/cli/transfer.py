@@ -25,6 +25,14 @@ def import_runs(
         typer.Argument(metavar="PATH…", help="Files, folders, .gz of either, or - for standard input."),
     ],
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 if any record could not be imported.")] = False,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--source",
+            metavar="NAME",
+            help="The import's name, by which `runfold usage --by source` tells what it brought; FORMAT:PLACE if not given.",
+        ),
+    ] = None,
     workers: Annotated[
         int | None,
         typer.Option("--workers", min=1, max=64, help="How many processes read and store; one a processor if not given."),
@@ -40,7 +48,7 @@ def import_runs(
     from runfold.terminal.progress import progress_bar
 
     with call.ledger() as ledger, progress_bar(call.err, "Importing", "bytes") as told:
-        tally = import_paths(ledger, format, paths, told, processes=workers)
+        tally = import_paths(ledger, format, paths, told, processes=workers, source=source)
         as_of = ledger.position()
     if call.json:
         for problem in tally.problems:

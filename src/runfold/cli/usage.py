@@ -15,6 +15,9 @@ def usage(call: Call, *, at: At = None, happened_at: HappenedAt = None, fold: Fo
     computed from the list prices of its day. In JSON `cost` is exact, and `costs` says by currency which part was reported by
     whom, and which part was computed from which price list.
 
+    Each filter takes - for calls that have none: --model - finds those of which nobody said the model. --by source keeps apart
+    what several imports brought; --without-cost --by run,call lists the calls whose cost nobody knows.
+
     --explain adds the unit prices that the computed part is made of, since when they hold, and why a cost is not known.
     --prices VERSION computes by another version of the price list; its wheel must be in the folder RUNFOLD_PRICE_LISTS.
     """

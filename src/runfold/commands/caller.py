@@ -53,6 +53,8 @@ class Caller(NamedTuple):
     """What the API key that was shown is for; None where no key was asked for, as in the program's own process."""
     api_key: str | None = None
     """The id of the API key that was shown, if one was."""
+    source: str | None = None
+    """The import that gives the commands: it stands beside the events of each stream that these begin."""
 
     def may(self, scope: Scope) -> bool:
         """Return whether the caller is let do what a scope is for."""

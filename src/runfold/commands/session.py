@@ -154,6 +154,7 @@ class Session:
         """Record the first events of a stream, and with them what stands beside all its events."""
         cached = self._of(state)
         cached.thread_id = thread_id
+        context = context._replace(source=self._caller.source)
         cached.context, cached.context_json = context, dump(context.facts())
         self.record(state, events)
 

@@ -186,6 +186,8 @@ class Context(NamedTuple):
     """The kind of the decision that it is about."""
     severity: str | None = None
     """How bad the problem that it is about is."""
+    source: str | None = None
+    """The import that began the stream; None where none did."""
 
     def facts(self) -> dict[str, str]:
         """Return the fields that are known, as they are stored."""

@@ -44,14 +44,15 @@ class TenantLedger(LedgerHandle):
         self._reading = executor.reading()
 
     @contextlib.contextmanager
-    def batch(self, *, is_import: bool = False, new_thread: str | None = None) -> Iterator[Batch]:
+    def batch(self, *, is_import: bool = False, new_thread: str | None = None, source: str | None = None) -> Iterator[Batch]:
         """Collect many commands in one transaction, stored when the block ends without an error.
 
         Those of an import are history: whether they came in time is judged by their `occurred_at`, and what was granted so is
-        not for use now. Of a `new_thread` nothing is looked for in the log: where it is there, the batch ends with
-        VersionConflict. Raises ScopeMissing for a caller who may not import.
+        not for use now; what it begins is of its `source`. Of a `new_thread` nothing is looked for in the log: where it is
+        there, the batch ends with VersionConflict. Raises ScopeMissing for a caller who may not import.
         """
-        batch = Batch(BatchExecutor(self.command_executor, self.caller, is_import=is_import, new_thread=new_thread))
+        caller = self.caller if source is None else self.caller._replace(source=source)
+        batch = Batch(BatchExecutor(self.command_executor, caller, is_import=is_import, new_thread=new_thread))
         yield batch
         batch.finish()
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from runfold.importers.format import Format, SourceThread
 from runfold.importers.formats import named
+from runfold.importers.import_name import checked_name, name_of_import
 from runfold.importers.processes import Group, processes_for, store_groups
 from runfold.importers.source_import import Outcome
 from runfold.importers.sources import SourceFile, find
@@ -26,23 +27,26 @@ def import_paths(
     progress: Progress | None = None,
     *,
     processes: int | None = None,
+    source: str | None = None,
 ) -> Tally:
     """Import files, folders with all in them, or standard input (`-`). Importing again appends only what is new.
 
     Each source thread is one transaction, so an import that was killed goes on where it stopped. A bad record becomes a
     problem of the tally and the rest goes in. What an earlier version of the importer made of the same source stays where it
     reads the same, and is else superseded in the transaction that ends the import of its thread. Many files are read and
-    stored in several `processes`: one a processor, four at most, where no number is given. Raises UsageError for an unknown
-    format or a path that is not there.
+    stored in several `processes`: one a processor, four at most, where no number is given. `source` names the import, to tell
+    what it brought from what others did; its format and the place of the files do where none is given. Raises UsageError for
+    an unknown format or a path that is not there.
     """
-    importer, sums = named(format), _Sums(progress)
+    importer, sums, paths = named(format), _Sums(progress), list(paths)
+    name = name_of_import(format, paths) if source is None else checked_name(source)
     files = _found(ledger, importer, paths, sums)
     wanted = processes_for(sums.total) if processes is None else processes
     reports = Reports()
     groups = _groups(importer, files, reports) if wanted > 1 else []
     if len(groups) < 2:
-        return _imported(ledger, format, importer, files, sums)
-    store_groups(ledger, format, groups, wanted, sums.add, reports)
+        return _imported(ledger, format, importer, files, sums, name)
+    store_groups(ledger, format, groups, wanted, sums.add, reports, name)
     _note_nothing(files, reports, is_nothing=not sums.tally.threads)
     reports.tell(sums.tally.reports.take)
     return sums.finished()
@@ -52,8 +56,8 @@ def import_as(
     ledger: Ledger, name: str, importer: Format, paths: Iterable[str | Path], progress: Progress | None = None
 ) -> Tally:
     """Import as a format that need not be among the known ones, under its name."""
-    sums = _Sums(progress)
-    return _imported(ledger, name, importer, _found(ledger, importer, paths, sums), sums)
+    sums, paths = _Sums(progress), list(paths)
+    return _imported(ledger, name, importer, _found(ledger, importer, paths, sums), sums, name_of_import(name, paths))
 
 
 def _found(ledger: Ledger, importer: Format, paths: Iterable[str | Path], sums: "_Sums") -> list[SourceFile]:
@@ -69,8 +73,8 @@ def _groups(importer: Format, files: Sequence[SourceFile], reports: Reports) -> 
     return list(importer.parts.together(files, reports.take))
 
 
-def _imported(ledger: Ledger, name: str, importer: Format, files: Sequence[SourceFile], sums: "_Sums") -> Tally:
-    store_all(ledger, name, importer.version, threads_of(importer, files, sums.tally.reports), sums.add)
+def _imported(ledger: Ledger, format: str, importer: Format, files: Sequence[SourceFile], sums: "_Sums", name: str) -> Tally:
+    store_all(ledger, format, importer.version, threads_of(importer, files, sums.tally.reports), sums.add, name)
     return sums.finished()
 
 

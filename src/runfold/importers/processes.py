@@ -45,15 +45,22 @@ def processes_for(size: int) -> int:
 
 
 def store_groups(
-    ledger: Ledger, format: str, groups: Sequence[Group], processes: int, done: Callable[[Outcome], None], reports: Reports
+    ledger: Ledger,
+    format: str,
+    groups: Sequence[Group],
+    processes: int,
+    done: Callable[[Outcome], None],
+    reports: Reports,
+    name: str,
 ) -> None:
     """Read and store groups of files; `done` is told of each thread when it is in, and `reports` of what reading found.
 
+    `name` is the import's.
     Raises LedgerUnavailable where a process dies, and what a process raises.
     """
     told: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
     waiting, turn = iter(groups), threading.Lock()
-    started = [_Process.started(ledger, format) for _ in range(min(processes, len(groups)))]
+    started = [_Process.started(ledger, format, name) for _ in range(min(processes, len(groups)))]
     talking = [threading.Thread(target=process.talk, args=(waiting, turn, told.put)) for process in started]
     try:
         for thread in talking:
@@ -106,7 +113,7 @@ class _Process:
     is_done: bool = field(default=False)
 
     @classmethod
-    def started(cls, ledger: Ledger, format: str) -> "_Process":
+    def started(cls, ledger: Ledger, format: str, name: str) -> "_Process":
         """Start one, which ends when its standard input does."""
         settings = ledger.settings.model_copy(update={"database_url": SecretStr(ledger.database.url)})
         process = cls(
@@ -120,7 +127,8 @@ class _Process:
                 start_new_session=True,
             )
         )
-        process._say({"format": format, "settings": {name: _plain(value) for name, value in settings}})
+        plain = {setting: _plain(value) for setting, value in settings}
+        process._say({"format": format, "name": name, "settings": plain})
         return process
 
     def talk(self, waiting: Iterator[Group], turn: threading.Lock, tell: Callable[[dict[str, Any] | None], None]) -> None:
@@ -192,7 +200,7 @@ def main() -> None:
         told = json.loads(sys.stdin.readline())
         importer, reports = named(told["format"]), Reports()
         with Ledger.open(settings=Settings(**told["settings"])) as ledger:
-            store_all(ledger, told["format"], importer.version, _threads(importer, reports), _stored)
+            store_all(ledger, told["format"], importer.version, _threads(importer, reports), _stored, told["name"])
         _tell({"done": True})
     except LedgerUnavailable as error:
         _tell({"unavailable": error.fact})

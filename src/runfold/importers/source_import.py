@@ -48,10 +48,21 @@ class _Former:
 class SourceImport:
     """One thread of a source on its way in, and the threads that earlier versions of the importer made of it."""
 
-    def __init__(self, ledger: Ledger, format: str, version: int, source: SourceThread, *, is_joined: bool = False) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        format: str,
+        version: int,
+        source: SourceThread,
+        *,
+        is_joined: bool = False,
+        name: str | None = None,
+    ) -> None:
         self.ledger = ledger
         self.is_joined = is_joined
         """Whether it goes into a thread that another source made: where it adds nothing, nothing is recorded of it."""
+        self.name = name
+        """The import's own, which keeps what it brings apart from what others do."""
         self.format = format
         self.version = version
         self.source = source
@@ -85,7 +96,7 @@ class SourceImport:
         if is_in and not left:
             return ImportedBefore.of(self.ledger, source.thread_id).counts, None
         new_thread = source.thread_id if known is None and may_be_new else None
-        with self.ledger.batch(is_import=True, new_thread=new_thread) as batch:
+        with self.ledger.batch(is_import=True, new_thread=new_thread, source=self.name) as batch:
             recording = Recording(self.ledger, batch, source.thread_id, report, is_new=new_thread is not None)
             if not is_in:
                 self._give(recording)

@@ -20,9 +20,17 @@ OBJECTS = 50_000
 
 
 def store_all(
-    ledger: Ledger, format: str, version: int, sources: Iterable[SourceThread], done: Callable[[Outcome], None]
+    ledger: Ledger,
+    format: str,
+    version: int,
+    sources: Iterable[SourceThread],
+    done: Callable[[Outcome], None],
+    name: str,
 ) -> None:
-    """Store threads in the order in which they are read, which goes on meanwhile; `done` is told of each, in that order."""
+    """Store threads in the order in which they are read, which goes on meanwhile; `done` is told of each, in that order.
+
+    `name` is the import's.
+    """
     claims = Claims(ledger, format, version)
     with _seldom_collected(), ThreadPoolExecutor(AT_ONCE, "runfold-import") as workers:
         going_in: deque[tuple[SourceThread, Future[Outcome]]] = deque()
@@ -31,7 +39,7 @@ def store_all(
             while must_wait(placed, [other for other, _ in going_in]):
                 done(going_in.popleft()[1].result())
             is_joined = placed.thread_id != source.thread_id
-            storing = SourceImport(ledger, format, version, placed, is_joined=is_joined).store
+            storing = SourceImport(ledger, format, version, placed, is_joined=is_joined, name=name).store
             going_in.append((placed, workers.submit(storing)))
         while going_in:
             done(going_in.popleft()[1].result())

@@ -58,6 +58,8 @@ class UsageEntry(Row):
     """Whose thread it is."""
     goal_id: str | None = None
     """What the run is for."""
+    source: str | None = None
+    """The import that brought its run; null where none did, and where it was imported before imports had names."""
     node_id: str | None = None
     """The node of the run's graph; null where nobody said."""
     provider: str | None = None
@@ -113,7 +115,7 @@ class Usage(Projection[UsageEntry]):
     """One row per model call and per cost of none: tokens, what somebody said they cost, and what they cost by the list."""
 
     name = "usage"
-    version = 2
+    version = 3
     row = UsageEntry
     key = ("run_id", "entry_id")
     events = (UsageRecorded, UsageCorrected, CostReported)
@@ -210,6 +212,7 @@ def _place(recorded: Recorded) -> dict[str, Any]:
         "agent_id": context.agent_id,
         "user_id": context.user_id,
         "goal_id": context.goal_id,
+        "source": context.source,
         "happened_at": happened_at,
         "day": happened_at.date(),
     }

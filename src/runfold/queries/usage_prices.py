@@ -4,7 +4,7 @@ The calls are priced when the question is asked, by the list that it names or el
 add up to the computed cost of the report exactly. Calls of which nobody knows the cost are told with the reason.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from decimal import Context, Decimal
 from typing import Any
@@ -80,14 +80,15 @@ class Explanation(View):
 class Pricing:
     """Calls on their way into lines, a total and an explanation."""
 
-    def __init__(self, prices: PriceList) -> None:
-        self._list = prices
+    def __init__(self, prices: PriceList, *, without_cost: bool | None = None) -> None:
+        """`without_cost` leaves out the calls whose cost is known by this list, or those whose cost is not."""
+        self._list, self._without_cost = prices, without_cost
         self._parts: dict[tuple[Any, ...], dict[tuple[PriceKind, Decimal, int], list[Any]]] = {}
         self._calls: dict[tuple[Any, ...], int] = {}
         self._unknown: dict[tuple[str | None, str | None, str], int] = {}
 
-    def add(self, row: Sequence[Any], sums: Iterable[UsageSum]) -> None:
-        """Take in a row of the read model, as CALL_COLUMNS, and add it to some sums."""
+    def add(self, row: Sequence[Any], sums: Callable[[], Iterable[UsageSum]]) -> None:
+        """Take in a row of the read model, as CALL_COLUMNS, and add it to some sums, which are made where it counts."""
         currency, source, cost, others, kind, provider, model, tier, at, beside, *counts = row
         is_call, listed, known = kind == "call", None, cost is not None
         if known and source is None:
@@ -95,13 +96,17 @@ class Pricing:
         if is_call and not known:
             tokens = Tokens.model_construct(**dict(zip(TOKENS, counts, strict=True)), reasoning_beside=beside)
             found = priced(provider, model, tokens, at, tier, self._list)
+            if self._without_cost is (isinstance(found, Priced)):
+                return
             if isinstance(found, Priced):
                 currency, source, cost, listed = CURRENCY, None, found.cost, found.source
                 self._take((provider, model, tier, found.listed_as, found.valid_from), found.parts)
             else:
                 why = (provider, model, found.reason)
                 self._unknown[why] = self._unknown.get(why, 0) + 1
-        for each in sums:
+        elif self._without_cost:
+            return
+        for each in sums():
             each.add([currency, source, listed, cost, 0, int(is_call), int(is_call and cost is None), *counts])
             for other, amount in (others or {}).items():
                 each.add_cost(other, source, None, Decimal(amount))

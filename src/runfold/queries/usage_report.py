@@ -34,10 +34,16 @@ Sums = dict[tuple[Any, ...], UsageSum]
 
 _QUERIES = named_queries("runfold.queries", "usage_report.sql")
 _EVERY_RUN = "{usage} AS u"
+NOBODY_SAID = "-"
+"""Among the values that a call is wanted with: also those that have none."""
+_WITHOUT_COST = "u.kind = 'call' AND u.reported_cost IS NULL AND u.computed_cost IS NULL"
 
 
 class UsageParameters(OverThreads, total=False):
-    """What usage is grouped by, and what it can be narrowed by. Where several values are given, any of them will do."""
+    """What usage is grouped by, and what it can be narrowed by. Where several values are given, any of them will do.
+
+    `-` stands for calls that have none: `model="-"` finds those of which nobody said the model.
+    """
 
     by: Annotated[
         OneOrMore | None, Parameter(f"What to group by: {', '.join(DIMENSIONS)}; several, or one text such as model,day.")
@@ -54,6 +60,8 @@ class UsageParameters(OverThreads, total=False):
     model: Annotated[OneOrMore | None, Parameter("Only calls of this model.")]
     provider: Annotated[OneOrMore | None, Parameter("Only calls of this provider.")]
     node: Annotated[OneOrMore | None, Parameter("Only calls made at this node.")]
+    source: Annotated[OneOrMore | None, Parameter("Only calls of runs that this import brought.")]
+    without_cost: Annotated[bool | None, Parameter("Only calls whose cost nobody knows, or only those whose cost is known.")]
     since: Annotated[date | None, Parameter("Only calls of this UTC day or later.")]
     until: Annotated[date | None, Parameter("Only calls of this UTC day or earlier.")]
     explain: Annotated[
@@ -96,8 +104,14 @@ class UsageQuestion(NamedTuple):
     since: date | None
     until: date | None
     explain: bool = False
+    without_cost: bool | None = None
     prices: PriceList | None = None
     """The list that was asked for; None where the costs count that were computed when the read model was folded."""
+
+    @property
+    def is_priced_anew(self) -> bool:
+        """Whether each call is looked at, and not only what the read model adds up to."""
+        return self.explain or self.prices is not None
 
     @property
     def read_models(self) -> tuple[str, ...]:
@@ -107,7 +121,7 @@ class UsageQuestion(NamedTuple):
 
 @question
 def usage(source: LocalSource, by: OneOrMore = (), /, **asked: Unpack[UsageParameters]) -> UsageReport:
-    """What model calls used and cost, by day, thread, run, agent, user, provider, model, goal or node, or several of them.
+    """What model calls used and cost, by day, thread, run, agent, user, provider, model, goal, node, source, call, or several.
 
     With one run, `scope` is the run alone, its `path` from the root, or the whole `tree` under it, sub-agents included.
     With `explain` the answer tells the unit prices; with `prices` costs are computed by that version of the price list. Both
@@ -139,7 +153,8 @@ def usage_question(asked: Mapping[str, Any]) -> UsageQuestion:
         raise UsageError(f"the scope {scope} is that of one run; name the run", scope=scope)
     explain, version = wanted.get("explain") or False, wanted.get("prices")
     prices = None if version is None else price_list_of(version, Settings().price_list_folder)
-    return UsageQuestion(dimensions, scope, equal, wanted.get("since"), wanted.get("until"), explain, prices)
+    days = wanted.get("since"), wanted.get("until")
+    return UsageQuestion(dimensions, scope, equal, *days, explain, wanted.get("without_cost"), prices)
 
 
 def usage_report(snapshot: Snapshot, asked: UsageQuestion, path: Sequence[Segment] = ()) -> UsageReport:
@@ -153,12 +168,12 @@ def usage_report(snapshot: Snapshot, asked: UsageQuestion, path: Sequence[Segmen
     query = partial(filled, dimensions=_dimensions(asked), source=source, conditions=where)
     sums: Sums = {}
     total, pricing = UsageSum(), None
-    if asked.explain or asked.prices is not None:
-        pricing = Pricing(asked.prices or installed())
+    if asked.is_priced_anew:
+        pricing = Pricing(asked.prices or installed(), without_cost=asked.without_cost)
         calls = query(_QUERIES["calls"], columns=", ".join(f"u.{name}" for name in CALL_COLUMNS))
         width = len(asked.by)
         for row in snapshot.each(calls, parameters):
-            pricing.add(row[width:], (sums.setdefault(row[:width], UsageSum()), total))
+            pricing.add(row[width:], partial(_line_and_total, sums, row[:width], total))
     else:
         _add_up(snapshot, asked, query, parameters, sums, total)
     keys = sorted(sums, key=lambda key: [(value is None, value) for value in key])
@@ -171,6 +186,10 @@ def usage_report(snapshot: Snapshot, asked: UsageQuestion, path: Sequence[Segmen
         standing=snapshot.standing,
         explanation=pricing.explanation() if pricing is not None and asked.explain else None,
     )
+
+
+def _line_and_total(sums: Sums, key: tuple[Any, ...], total: UsageSum) -> tuple[UsageSum, UsageSum]:
+    return sums.setdefault(key, UsageSum()), total
 
 
 def _add_up(
@@ -209,9 +228,16 @@ def _scope(snapshot: Snapshot, asked: UsageQuestion, path: Sequence[Segment]) ->
 
 def _conditions(asked: UsageQuestion) -> tuple[str, list[Any]]:
     equal = {name: values for name, values in asked.equal.items() if name != "run" or asked.scope == "run"}
-    conditions: list[tuple[str, Any]] = [(f"{DIMENSIONS[name]} = ANY(%b)", list(values)) for name, values in equal.items()]
+    conditions: list[tuple[str, Any]] = [(_one_of(DIMENSIONS[name], values), list(values)) for name, values in equal.items()]
     if asked.since is not None:
-        conditions.append(("day >= %b", asked.since))
+        conditions.append(("u.day >= %b", asked.since))
     if asked.until is not None:
-        conditions.append(("day <= %b", asked.until))
-    return "".join(f" AND u.{text}" for text, _ in conditions), [value for _, value in conditions]
+        conditions.append(("u.day <= %b", asked.until))
+    texts = [text for text, _ in conditions]
+    if asked.without_cost is not None and not asked.is_priced_anew:
+        texts.append(_WITHOUT_COST if asked.without_cost else f"NOT ({_WITHOUT_COST})")
+    return "".join(f" AND {text}" for text in texts), [value for _, value in conditions]
+
+
+def _one_of(column: str, values: Sequence[str]) -> str:
+    return f"(u.{column} = ANY(%b) OR u.{column} IS NULL)" if NOBODY_SAID in values else f"u.{column} = ANY(%b)"

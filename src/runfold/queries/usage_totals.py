@@ -30,6 +30,8 @@ DIMENSIONS = {
     "model": "model",
     "goal": "goal_id",
     "node": "node_id",
+    "source": "source",
+    "call": "usage_id",
 }
 """What usage can be grouped by, each with its column."""
 TOKENS = (
@@ -56,7 +58,10 @@ class Cost(View):
 
 
 class UsageTotals(View):
-    """One line of a report. Of the dimensions those are set that it is grouped by; null is what nobody said."""
+    """One line of a report. Of the dimensions those are set that it is grouped by; null is what nobody said.
+
+    `source` is the import that brought a run, and null where none did; `call` is the id of a recorded usage.
+    """
 
     day: date | None = None
     thread: str | None = None
@@ -67,6 +72,8 @@ class UsageTotals(View):
     model: str | None = None
     goal: str | None = None
     node: str | None = None
+    source: str | None = None
+    call: str | None = None
     calls: int
     input_tokens: int | None
     output_tokens: int | None

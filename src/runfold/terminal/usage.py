@@ -14,15 +14,23 @@ if TYPE_CHECKING:
     from runfold.queries.usage_report import UsageReport
     from runfold.queries.usage_totals import UsageTotals
 
+_WIDTHS = {"source": 250}
+"""The end of a place tells more than its beginning, so it is not cut."""
+
 
 def print_usage(out: Console, report: "UsageReport") -> None:
     """Print the groups, the total, and where its cost comes from; the unit prices, where they were asked for."""
-    heads = (*report.by, "#calls", "#input", "#output", "#cache read", "#cache written", "#cost")
-    rows = [(*(one_line(str(getattr(row, name) or "-"), 60) for name in report.by), *_numbers(row)) for row in report.rows]
+    heads = (*report.by, "#calls", "#input", "#output", "#cache read", "#cache written", "#cost", "#without cost")
+    rows = [
+        (*(one_line(str(getattr(row, name) or "-"), _WIDTHS.get(name, 60)) for name in report.by), *_numbers(row))
+        for row in report.rows
+    ]
     if report.by:
         rows.append((*("total" if index == 0 else "" for index in range(len(report.by))), *_numbers(report.total)))
+    if not report.total.calls_without_cost:
+        heads, rows = heads[:-1], [row[:-1] for row in rows]
     print_whole(out, table(heads, rows))
-    for remark in _remarks(report.total):
+    for remark in _remarks(report):
         out.print(remark, style="dim", soft_wrap=True)
     if report.explanation is not None:
         _print_prices(out, report.explanation)
@@ -62,12 +70,16 @@ def _unit(part: "UnitPrice") -> str:
 def _numbers(row: "UsageTotals") -> Sequence[str]:
     counts = (row.calls, row.input_tokens, row.output_tokens, row.cache_read_input_tokens, row.cache_creation_input_tokens)
     cost = " + ".join(f"{cost.total:,.4f} {currency}" for currency, cost in row.costs.items())
-    return (*("" if count is None else f"{count:,}" for count in counts), cost)
+    without = f"{row.calls_without_cost:,}" if row.calls_without_cost else ""
+    return (*("" if count is None else f"{count:,}" for count in counts), cost, without)
 
 
-def _remarks(total: "UsageTotals") -> Iterator[str]:
+def _remarks(report: "UsageReport") -> Iterator[str]:
+    total = report.total
     for currency, cost in total.costs.items():
         for source, amount in cost.computed.items():
             yield f"includes {amount:,.4f} {currency} that was not reported but computed from {source}"
     if total.calls_without_cost:
-        yield f"the cost of {counted(total.calls_without_cost, 'call')} is not known and not included"
+        only = "" if total.calls_without_cost == total.calls else "--without-cost "
+        opened = "" if "call" in report.by else f"; the same with {only}--by run,call,model lists them"
+        yield f"the cost of {counted(total.calls_without_cost, 'call')} is not known and not included{opened}"
