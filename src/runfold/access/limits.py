@@ -13,6 +13,7 @@ from anyio import CapacityLimiter, to_thread
 
 from runfold.errors import TooBusy
 from runfold.settings import MIB, Settings
+from runfold.uncollected import uncollected
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -129,7 +130,8 @@ class Pools:
 def _frugally(work: Callable[[], T]) -> T:
     """Do what takes much memory, and let the operating system have it back: the C library would keep it for each thread."""
     try:
-        return work()
+        with uncollected():
+            return work()
     finally:
         if (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
             trim(0)

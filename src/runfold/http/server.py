@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import ipaddress
 import logging
 import os
@@ -64,6 +65,8 @@ def serve(app: Starlette, listener: socket.socket, folding: FoldingProcess | Non
     """
     _log_through_structlog()
     sys.setswitchinterval(SWITCH_SECONDS)
+    gc.collect()
+    gc.freeze()  # what is there now stays: to look through it for cycles would hold up all requests for some 50 ms each time
     disable_created_metrics()  # type: ignore[no-untyped-call]
     config = uvicorn.Config(
         app,

@@ -1,8 +1,5 @@
 """A stretch of the log, read for the projections that are to take it in."""
 
-import contextlib
-import gc
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple, Self
 
@@ -18,19 +15,6 @@ _QUERY = (
     f"SELECT {COLUMNS} FROM runfold.log WHERE notification_id > %b AND notification_id <= %b AND (topic = ANY(%b)) IS TRUE"
     " ORDER BY notification_id"
 )
-
-
-@contextlib.contextmanager
-def uncollected() -> Iterator[None]:
-    """A page is many objects that go with it, and none of them in a cycle: to look for cycles among them, again and again,
-    takes more time than all else."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 class Unread(NamedTuple):

@@ -17,7 +17,7 @@ from runfold.domain.event import Recorded
 from runfold.errors import ImpureProjection
 from runfold.projections.fold import FoldFailed, Standings, fold, touched
 from runfold.projections.projection import AnyProjection, Key, Row
-from runfold.projector.page import uncollected
+from runfold.uncollected import uncollected
 
 SAMPLE = 100
 """How many events of a page are folded again."""

@@ -22,13 +22,14 @@ from runfold.projections.projection import AnyProjection
 from runfold.projector import checkpoints, generations, moments
 from runfold.projector.checkpoints import ClaimsLost, ReadModel
 from runfold.projector.connection import connect
-from runfold.projector.page import Page, Pages, uncollected
+from runfold.projector.page import Page, Pages
 from runfold.projector.shard import Shard
 from runfold.projector.tables import InvalidRow
 from runfold.projector.team import TAKE_OVER_SECONDS, Team, read_head
 from runfold.store.datastore import Connection, Datastore, unavailable
 from runfold.store.hint import Listener
 from runfold.store.reader import Head
+from runfold.uncollected import uncollected
 
 LARGEST_PAGE, FIRST_PAGE, SMALLEST_PAGE = 16_000, 500, 10
 """Positions read at once: more while that is quick, fewer while it is slow or the events are large."""

@@ -245,6 +245,18 @@ def test_a_session_that_went_on_in_another_which_has_nothing_of_it_is_told(tmp_p
     ] * problems
 
 
+@pytest.mark.parametrize(("asked", "linked"), [(["Look."], True), (["Look.", "Look."], False), (["Another."], False)])
+def test_a_sub_agent_is_its_calls_that_asks_for_the_same_before_the_result_says_so(
+    tmp_path: Path, asked: list[str], linked: bool
+) -> None:
+    main, agent = Lines("s"), Lines("s", "a1")
+    main.prompt("u1", None)
+    main.answer("a1", "u1", *(call(f"c{number}", "Task", prompt=words) for number, words in enumerate(asked)))
+    agent.prompt("g1", None, "Look.")
+    (session,) = read(main.write(tmp_path / "one.jsonl"), agent.write(tmp_path / "agent-a1.jsonl"))
+    assert list(session.started_by) == (["a1"] if linked else [])
+
+
 def test_made_up_uuids_that_several_sessions_have_are_told_apart(tmp_path: Path) -> None:
     for name in ("one", "two"):
         told = Lines(f"s-{name}")

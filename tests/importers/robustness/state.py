@@ -6,9 +6,12 @@ from runfold import Ledger
 
 
 def state(ledger: Ledger) -> dict[str, dict[Any, Any]]:
-    """What a ledger says in the end: messages, calls, usage, and the tree of runs with how each ended."""
+    """What a ledger says in the end, without what was superseded: messages, calls, usage, the tree of runs, how each ended."""
     found: dict[str, dict[Any, Any]] = {"messages": {}, "calls": {}, "usage": {}, "runs": {}, "approvals": {}}
+    gone = {recorded.stream for recorded in ledger.events(types=["thread.superseded"])}
     for recorded in ledger.subscribe(follow=False):
+        if recorded.thread_id in gone:
+            continue
         said, run = recorded.event.model_dump(mode="json", exclude_none=True), recorded.stream
         match recorded.type:
             case "message.added":

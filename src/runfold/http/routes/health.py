@@ -97,11 +97,11 @@ OPERATIONS = (ALIVE, READY)
 def health_routes(server: ServerState) -> list[NamedRoute]:
     """Return the routes of /healthz and /readyz."""
     looking = Looking()
+    allowed = server.ledger.settings.unsafe_durability
+    alive_now = Alive(version=metadata.version("runfold"), durability="not required" if allowed else "required")
 
     async def alive(_: Request) -> Response:
-        allowed = server.ledger.settings.unsafe_durability
-        found = Alive(version=metadata.version("runfold"), durability="not required" if allowed else "required")
-        return _plain(found)
+        return _plain(alive_now)
 
     async def ready(request: Request) -> Response:
         reasons: list[str] = []

@@ -62,8 +62,20 @@ class Session:
 
     @property
     def thread_id(self) -> str:
-        """The same for the same first line, always."""
-        return self.ids.thread(self.roots[0].opener)
+        """The same for the same first line, always; that of sub-agents without their main line for the same session."""
+        return self.ids.of("thread", *self._main_key) if self.ids.is_alone else self.ids.thread(self.roots[0].opener)
+
+    @property
+    def _main_key(self) -> tuple[str, ...]:
+        """What a main line that is not here is known by: the session that all its sub-agents name."""
+        if self.story.sessions:
+            return ("session", min(self.story.sessions))
+        return self.roots[0].opener.line.key
+
+    @property
+    def main_run(self) -> str:
+        """The run that stands for a main line that is not here."""
+        return self.ids.of("run", *self._main_key, "main")
 
     @property
     def claims(self) -> tuple[str, ...]:
@@ -105,13 +117,14 @@ class Session:
             return ()
         old = [first_version_thread(session) for session in self.story.sessions]
         alone = Ids(is_alone=True)
-        agents = [key for key in self.story.conversations if key != MAIN]
-        roots = [turn for key in agents for turn in self.story.conversations[key].turns if turn.left is None]
-        return (*old, *(alone.thread(turn.opener) for turn in roots))
+        return (*old, *(alone.of("thread", "session", session) for session in self.story.sessions))
 
     @cached_property
     def started_by(self) -> dict[str, str]:
-        """The sub-agents by the calls that started them, by our ids: a call's result, or the agent's own file, says so."""
+        """The sub-agents by the calls that started them, by our ids: a call's result, or the agent's own file, says so.
+
+        Where neither does yet, it is the one call that asks for what the agent was asked first.
+        """
         by_agent, by_workflow, by_call = dict[str, Call](), dict[str, Call](), dict[str, Call]()
         for call in self.story.calls:
             by_call.setdefault(call.block.id, call)
@@ -126,7 +139,25 @@ class Session:
             by = by_agent.get(key) or by_call.get(about.call_id or "") or by_workflow.get(about.workflow or "")
             if key != MAIN and by is not None and by.node.agent != key:
                 started[key] = self.ids.call(by)
-        return started
+        unnamed = [key for key in self.story.conversations if key != MAIN and key not in started]
+        taken = {call.key for call in by_agent.values()}
+        return started | {key: self.ids.call(by) for key in unnamed if (by := self._asking(key, taken)) is not None}
+
+    def _asking(self, agent: str, taken: set[tuple[str, ...]]) -> Call | None:
+        """The only call, of those whose results name no agent, that asks for what the first line of an agent says."""
+        first = self.story.conversations[agent].nodes[0]
+        words = next((block.text for block, _ in first.parts if block.text), None)
+        found = [call for call in self._by_prompt.get(words or "", ()) if call.key not in taken and call.node.agent != agent]
+        return found[0] if len(found) == 1 else None
+
+    @cached_property
+    def _by_prompt(self) -> dict[str, list[Call]]:
+        found: dict[str, list[Call]] = {}
+        for call in self.story.calls:
+            prompt = call.block.input.get("prompt") if isinstance(call.block.input, dict) else None
+            if isinstance(prompt, str) and prompt:
+                found.setdefault(prompt, []).append(call)
+        return found
 
     @property
     def title(self) -> str | None:
@@ -181,7 +212,7 @@ class _SessionRecorder:
         if self.earlier is not None and self.earlier.root is not None:
             root_id = self.earlier.root
         elif not self.session.main.turns:
-            root_id = self.ids.of("run", *root.line.key, "main")
+            root_id = self.session.main_run
             self.recording.source_run(root_id, parent=None, **_envelope(PERSON, first.line))
         for node in self.session.main.nodes:
             main.tell(node)
