@@ -31,8 +31,10 @@ LedgerError
 ├── ProjectionStopped               exit 1   one projection stopped; the others continue
 │   ├── PoisonEvent
 │   ├── ImpureProjection
+│   ├── WrongPartition
 │   ├── ProjectionChanged
-│   └── BrokenCheckpoint
+│   ├── BrokenCheckpoint
+│   └── DependentView
 ├── RebuildRefused                  exit 1
 ├── ExportRefused                   exit 1
 ├── BackupRefused                   exit 1   no backup was made, or nothing was restored
@@ -405,6 +407,20 @@ class ImpureProjection(ProjectionStopped):
         self.reason = reason
 
 
+class WrongPartition(ProjectionStopped):
+    """A projection says that each row is made from one thread or goal, and events of two touch one row."""
+
+    def __init__(self, name: str, partition: str, key: tuple[Any, ...], first: str, other: str) -> None:
+        super().__init__(
+            name,
+            f'says partition = "{partition}", and its row {key} is touched from two {partition}s: by {first} and by {other}',
+            f"leave out partition, or add the {partition} to the key",
+            partition=partition,
+            key=key,
+        )
+        self.partition, self.key = partition, key
+
+
 class ProjectionChanged(ProjectionStopped):
     """A projection's rows, key or events changed, and its version did not."""
 
@@ -423,6 +439,10 @@ class BrokenCheckpoint(ProjectionStopped):
 
     def __init__(self, name: str, fact: str) -> None:
         super().__init__(name, fact, f"rebuild it with `runfold rebuild {name}`")
+
+
+class DependentView(ProjectionStopped):
+    """A new table lacks what somebody's view takes from the one in use, so that one stays in use."""
 
 
 class RebuildRefused(LedgerError):

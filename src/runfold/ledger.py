@@ -18,7 +18,7 @@ from runfold.projector.as_of import PastSchema
 from runfold.projector.filling import Progress
 from runfold.projector.moments import Limits
 from runfold.projector.preparing import Preparer
-from runfold.projector.rebuild import Rebuilt, StageProgress
+from runfold.projector.rebuilt import Rebuilt, StageProgress
 from runfold.projector.status import ProjectionStatus
 from runfold.queries.moments import Moments, MomentView
 from runfold.queries.past import MOST_EVENTS

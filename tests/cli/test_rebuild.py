@@ -32,7 +32,7 @@ def test_a_rebuild_says_what_is_in_use_now_and_how_long_it_took(runfold: Command
     head, summaries, goals, *_, last = answer.out.splitlines()
     assert head.split() == ["name", "new", "table", "filled", "to", "compared", "different"]
     assert summaries.split() == ["run_summaries", "in", "use", "80", "5", "0"]
-    assert goals.split() == ["goals", "in", "use", "0"]
+    assert goals.split() == ["goals", "in", "use", "80", "1", "0"]
     assert last.startswith("2 read models in ")
 
 
@@ -44,8 +44,10 @@ def test_a_rebuild_in_json(runfold: Command, story: Cast) -> None:
     compared = usage.pop("compared")
     assert compared.pop("rows") > 3
     assert compared == {"changed_since": 0, "different": 0, "examples": []}
-    assert usage == {"name": "usage", "generation": 2, "filled_to": 80, "switched": True}
-    assert goals == {"name": "goals", "generation": 2, "filled_to": 0, "switched": True, "compared": None}
+    made = {"generation": 2, "filled_to": 80, "switched": True, "not_compared": None}
+    assert usage == {"name": "usage", **made}
+    compared = {"rows": 1, "changed_since": 0, "different": 0, "examples": []}
+    assert goals == {"name": "goals", "compared": compared, **made}
 
 
 def test_all_are_rebuilt_by_more_processes(runfold: Command, story: Cast) -> None:
@@ -81,12 +83,17 @@ def test_a_diff_names_row_column_both_values_and_the_events(runfold: Command, sp
     assert runfold("runs", "--status", "failed", "--json").json["items"] == []
 
 
-def test_a_dry_run_says_what_it_does_not_compare(runfold: Command, story: Cast) -> None:
-    runfold("work", "--once")
+def test_what_cannot_be_compared_is_said_and_never_counted_as_the_same(runfold: Command, story: Cast) -> None:
     answer = runfold("rebuild", "goals", "usage", "--dry-run")
-    assert answer.code == 0
-    assert "goals was not compared: its rows are not folded from one thread each" in answer.err
-    assert [each["name"] for each in runfold("rebuild", "goals", "usage", "--dry-run", "--json").json["read_models"]] == ["usage"]
+    assert answer.code == 1, "nothing was found to be the same"
+    assert "goals: not compared; there is no table in use\n" in answer.out
+    assert "usage: not compared; there is no table in use\n" in answer.out
+    answer = runfold("rebuild", "goals", "--dry-run", "--json")
+    assert (answer.json["different"], answer.json["read_models"][0]["not_compared"]) == (None, "there is no table in use")
+    runfold("work", "--once")
+    answer = runfold("rebuild", "goals", "usage", "--dry-run", "--json")
+    assert (answer.code, answer.json["different"]) == (0, 0)
+    assert [each["not_compared"] for each in answer.json["read_models"]] == [None, None]
 
 
 def test_rolling_back(runfold: Command, spoilt: str) -> None:

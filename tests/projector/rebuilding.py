@@ -18,7 +18,7 @@ from runfold.projector.rebuild import Rebuild
 from runfold.store.datastore import Datastore
 
 from .soundness import Books
-from .toys import Tally, TallyRow
+from .toys import Tally, TallyRow, ToolRow, Tools
 
 SPAWNING = multiprocessing.get_context("forkserver")
 SPAWNING.set_forkserver_preload(["pytest", "runfold", "runfold.ledger", "runfold.projections.registry"])
@@ -153,3 +153,46 @@ def shards(books: Books) -> dict[int, tuple[bool, int]]:
     cursor = books.connection.cursor(row_factory=tuple_row)
     found = cursor.execute("SELECT lane AS shard, done, attempt FROM runfold.filling_lanes ORDER BY lane").fetchall()
     return {shard: (done, attempt) for shard, done, attempt in found}
+
+
+class ToolPerDayByThread(Tools):
+    """The same, which says wrongly that a row is made from one thread."""
+
+    name, partition = "torn_tools", "thread"
+
+
+class ToolPerDayByGoal(Tools):
+    """The same, which says wrongly that a row is made from one goal."""
+
+    name, partition = "goal_tools", "goal"
+
+
+class PoisonedTools(Tools):
+    """The same in another version, which one tool is too much for."""
+
+    version = 2
+
+    def evolve(self, row: ToolRow, recorded: Recorded) -> ToolRow:
+        if row.tool == "poison":
+            raise ValueError("no such tool")
+        return super().evolve(row, recorded)
+
+
+class ImpossibleTools(Tools):
+    """The same in another version, with more calls than a column takes."""
+
+    version = 2
+
+    def evolve(self, row: ToolRow, recorded: Recorded) -> ToolRow:
+        return row.but(calls=2**63)
+
+
+class CountingTools(Tools):
+    """The same in another version, which counts what this process has seen."""
+
+    version = 2
+    seen = 0
+
+    def evolve(self, row: ToolRow, recorded: Recorded) -> ToolRow:
+        CountingTools.seen += 1
+        return row.but(calls=CountingTools.seen)

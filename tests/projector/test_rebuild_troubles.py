@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from runfold import Ledger
-from runfold.errors import LedgerUnavailable, ProjectionStopped, RebuildRefused
+from runfold.errors import ProjectionStopped, RebuildRefused
 from runfold.failpoint import REBUILD_POINTS
 from runfold.projections.registry import chosen
 from runfold.projector import generations
@@ -296,13 +296,14 @@ def test_rows_are_packed_outside_of_transactions_which_must_not_wait_for_what_ta
     require_sound(books.url, [Tally()])
 
 
-def test_a_process_that_cannot_even_begin_is_said_with_its_last_words(
+def test_a_class_that_another_process_cannot_import_is_named_and_nothing_is_left_half_made(
     rebuild: Rebuilding, fill: Fill, books: Books, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(2)
-    monkeypatch.setattr("runfold.projector.rebuild.source_of", lambda _: "no.such.module:Tally")
-    with pytest.raises(LedgerUnavailable, match=r"a worker process of the rebuild exited with 1: .*no.such.module:Tally"):
+    monkeypatch.setattr("runfold.projector.by_thread.source_of", lambda _: "no.such.module:Tally")
+    with pytest.raises(ProjectionStopped, match=r"no.such.module:Tally is folded in processes of their own, and there it cannot"):
         rebuild(Tally())
+    assert leftovers(books) == []
     monkeypatch.undo()
     rebuild(Tally())
     require_sound(books.url, [Tally()])

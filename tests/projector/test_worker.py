@@ -44,15 +44,15 @@ def test_an_empty_ledger_gives_empty_read_models_at_position_0(work: Work, books
 
 
 def test_a_removed_row_is_removed_and_may_come_again(ledger: Ledger, work: Work, books: Books) -> None:
-    run = ledger.create_thread(agent_id="a").start_run()
-    call = run.call_tool("search", call_id="call_1")
+    thread = ledger.create_thread(agent_id="a")
+    call = thread.start_run().call_tool("search", call_id="call_1")
     fold = work()
     fold.catch_up()
     assert [key for _, key in books.rows(TOYS["open_calls"])] == ["call_1"]
     call.succeed()
     fold.catch_up()
     assert books.rows(TOYS["open_calls"]) == {}
-    ledger.create_thread(agent_id="a").start_run().call_tool("search", call_id="call_1")
+    thread.start_run(parent=None).call_tool("search", call_id="call_1")
     fold.catch_up()
     assert books.faults(TOYS["open_calls"]) == []
     assert len(books.rows(TOYS["open_calls"])) == 1

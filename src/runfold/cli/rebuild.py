@@ -8,7 +8,7 @@ from runfold.cli.call import Call
 
 if TYPE_CHECKING:
     from runfold.ledger import Ledger
-    from runfold.projector.rebuild import Rebuilt
+    from runfold.projector.rebuilt import Rebuilt
 
 
 def rebuild(
@@ -39,7 +39,8 @@ def rebuild(
     """Rebuild read models beside the ones in use, compare, catch up, and switch; or fold the past into a schema.
 
     The tables in use stay available meanwhile. A rebuild that was killed continues where it stopped when the command is
-    repeated. With --dry-run, exit 1 if a row differs.
+    repeated; one that fails by the projection's fault leaves nothing behind. With --dry-run, exit 1 if a row differs, or if
+    there is nothing to compare with.
     """
     from runfold.errors import UsageError
 
@@ -67,26 +68,25 @@ def _rebuild(call: Call, ledger: "Ledger", names: tuple[str, ...], workers: int,
     from runfold.terminal.progress import progress_bar
 
     began = time.monotonic()
-    with progress_bar(call.err, "Rebuilding", "events") as told:
-        found = ledger.rebuild(*names, processes=workers, keep=dry_run, told=lambda stage, done, total: told(done, total, stage))
+    try:
+        with progress_bar(call.err, "Rebuilding", "events") as told:
+            found = ledger.rebuild(
+                *names, processes=workers, keep=dry_run, told=lambda stage, done, total: told(done, total, stage)
+            )
+    except KeyboardInterrupt:
+        call.note("Interrupted. The tables in use serve as before; the same command continues from what is folded.")
+        raise
     seconds = time.monotonic() - began
-    different = sum(each.compared.different for each in found if each.compared)
+    compared = [each.compared.different for each in found if each.compared]
+    different = sum(compared) if compared else None
     if call.json:
         call.answer({"seconds": round(seconds, 3), "different": different, "read_models": [_as_json(each) for each in found]})
     else:
         from runfold.terminal.rebuilds import print_rebuilt
 
         print_rebuilt(call.out, found, seconds, with_rows=diff)
-        for name in _passed_over(names, found) if dry_run else ():
-            call.note(f"{name} was not compared: its rows are not folded from one thread each")
-    if dry_run and different:
+    if dry_run and (different or len(compared) < len(found)):
         raise typer.Exit(1)
-
-
-def _passed_over(names: tuple[str, ...], found: "list[Rebuilt]") -> list[str]:
-    from runfold.projections.registry import chosen
-
-    return sorted(chosen(names).keys() - {each.name for each in found})
 
 
 def _as_json(each: "Rebuilt") -> dict[str, Any]:
@@ -101,6 +101,7 @@ def _as_json(each: "Rebuilt") -> dict[str, Any]:
         "filled_to": each.position,
         "switched": each.switched,
         "compared": compared,
+        "not_compared": each.not_compared,
     }
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import psycopg
 
-from runfold.errors import UsageError
+from runfold.errors import ProjectionStopped, UsageError
 from runfold.history.path import path, thread_tree
 from runfold.projections.projection import AnyProjection
 from runfold.projections.registry import chosen, known
@@ -15,7 +15,8 @@ from runfold.projector import generations
 from runfold.projector.as_of import PastSchema
 from runfold.projector.branch import Branch, Leaving
 from runfold.projector.connection import connect
-from runfold.projector.rebuild import Rebuild, Rebuilt, StageProgress
+from runfold.projector.rebuild import Rebuild
+from runfold.projector.rebuilt import Rebuilt, StageProgress
 from runfold.projector.status import ProjectionStatus, as_seen_by, retry, statuses
 from runfold.projector.worker import Progress, Worker
 from runfold.queries.reading import Reading
@@ -76,7 +77,13 @@ class Folding:
         if reading.up_to == 0 and isinstance(as_of, datetime):
             raise UsageError(f"nothing was recorded by {as_of}; ask for a later moment")
         along = None if branch is None else _branch(reading, branch)
-        past.make(self.projector(), chosen(names), schema, reading.up_to, branch=along, processes=processes, progress=progress)
+        try:
+            past.make(
+                self.projector(), chosen(names), schema, reading.up_to, branch=along, processes=processes, progress=progress
+            )
+        except ProjectionStopped:  # it would be half made for ever: the same fold fails again
+            self.drop_schema(schema)
+            raise
         return next(made for made in self.schemas() if made.schema == schema)
 
     def schemas(self) -> list[PastSchema]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple, NoReturn
 
 from runfold.domain.event import Recorded
+from runfold.projections.partition import Touchers, require_own_part
 from runfold.projections.projection import AnyProjection, Key, Row
 
 
@@ -69,14 +70,20 @@ def fold(projection: AnyProjection, touches: Iterable[tuple[Key, Recorded]], bef
     return {key: Standing(*standing) for key, standing in changed.items()}
 
 
-def take_in(projection: AnyProjection, events: Iterable[Recorded], known: Standings) -> None:
-    """Go on from rows in memory, which are all that there are. Raises FoldFailed."""
+def take_in(projection: AnyProjection, events: Iterable[Recorded], known: Standings, touchers: Touchers | None = None) -> None:
+    """Go on from rows in memory, which are all that there are. Raises FoldFailed.
+
+    With `touchers`, who touched each row is noted, and WrongPartition is raised where a row is touched from two parts.
+    """
 
     def before(key: Key) -> Row | None:
         standing = known.get(key)
         return standing.row if standing else None
 
-    known.update(fold(projection, touched(projection, events), before))
+    touches = touched(projection, events)
+    if touchers is not None:
+        require_own_part(projection, touches, touchers)
+    known.update(fold(projection, touches, before))
 
 
 def fold_all(projection: AnyProjection, events: Iterable[Recorded]) -> Standings:

@@ -143,6 +143,8 @@ def _faults(projection: AnyProjection) -> Iterable[str]:
     events: Any = projection.events
     if not isinstance(events, tuple) or not events or not all(_is_event_type(kind) for kind in events):
         yield f"looks at the events {events!r}; name a tuple of classes of events, at least one"
+    if projection.partition not in {None, "thread", "goal"}:
+        yield f"says partition = {projection.partition!r}; it is 'thread' or 'goal', or is left out where a row is made from any"
     yield from _row_faults(projection)
 
 

@@ -10,7 +10,6 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-from psycopg import sql
 from psycopg.rows import class_row, tuple_row
 
 from runfold.domain.event import Recorded
@@ -22,6 +21,7 @@ from runfold.projector import filling
 from runfold.projector.branch import Branch
 from runfold.projector.connection import connect
 from runfold.projector.filling import Job, Progress, Target
+from runfold.projector.indexing import index
 from runfold.projector.locks import closing, making, take_session_lock
 from runfold.projector.schemas import removal
 from runfold.projector.tables import InvalidRow, Table
@@ -141,9 +141,7 @@ def _fold(
     if others:
         _fold_in_order(connection, others, schema, _events(connection, others, position, branch, noted))
     for projection in projections.values():
-        table = Table(projection, 0, schema=schema)
-        table.create_indexes(connection)
-        connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(schema, table.name)))
+        index(connection, projection, Table(projection, 0, schema=schema))
 
 
 class _Progress:

@@ -16,6 +16,10 @@ from runfold.store.datastore import Connection
 from runfold.store.queries import named_queries
 
 ROWS_AT_ONCE = 2000
+MOST_EVENTS = 50
+"""How many events are named for a row that differs."""
+LOOKED_BACK, LOOKED_BACK_AT_ONCE = 50_000, 5_000
+"""How many positions are looked through for them where they may be anywhere in the log."""
 
 _QUERIES = named_queries("runfold.projector", "comparing.sql")
 
@@ -87,11 +91,19 @@ class Comparison:
 
 
 def compare(
-    connection: Connection, projection: AnyProjection, live: ReadModel, generation: int, up_to: int, most: int = 20
+    connection: Connection,
+    projection: AnyProjection,
+    live: ReadModel,
+    generation: int,
+    up_to: int,
+    *,
+    is_exact: bool = False,
+    most: int = 20,
 ) -> Comparison | None:
     """Every row of a table that is filled up to a position with the row in use, where that has not changed since.
 
-    None where rows cannot be told to be the same: another version may have another key.
+    With `is_exact` the one in use is at that position, too, so that all rows are compared. None where rows cannot be told to
+    be the same: another version may have another key.
     """
     new, old = Table(projection, generation), sql.Identifier(f"runfold_{live.name}_{live.generation}", live.name)
     types, had = _types(connection, new.schema, new.name), _types(connection, f"runfold_{live.name}_{live.generation}", live.name)
@@ -104,7 +116,7 @@ def compare(
         "key": sql.SQL(", ").join(map(sql.Identifier, key)),
         "names": sql.SQL(", ").join(map(_old_and_new, others)),
         "differs": sql.SQL(" OR ").join(sql.SQL("l.{0} IS DISTINCT FROM n.{0}").format(sql.Identifier(name)) for name in others),
-        "both": sql.SQL(_QUERIES["both"]).format(
+        "both": sql.SQL(_QUERIES["both, at one position" if is_exact else "both"]).format(
             new=sql.Identifier(new.schema, new.name), old=old, key=sql.SQL(", ").join(map(sql.Identifier, key))
         ),
     }
@@ -112,7 +124,9 @@ def compare(
     counted = connection.execute(sql.SQL(_QUERIES["count"]).format(**parts), asked).fetchone()
     assert counted is not None, "counting gives one row"  # noqa: S101
     found = connection.execute(sql.SQL(_QUERIES["examples"]).format(**parts), asked).fetchall() if counted["different"] else []
-    examples = [_explained(connection, projection, key, shared, row, up_to) for row in found]
+    examples = [_explained(key, shared, row) for row in found]
+    behind = _events_behind(connection, projection, examples, up_to)
+    examples = [example._replace(events=events) for example, events in zip(examples, behind, strict=True)]
     return Comparison(counted["rows"], counted["newer"], counted["different"], tuple(examples))
 
 
@@ -132,10 +146,8 @@ def _old_and_new(name: str) -> sql.Composed:
     )
 
 
-def _explained(
-    connection: Connection, projection: AnyProjection, key: list[str], shared: list[str], row: dict[str, Any], up_to: int
-) -> Explained:
-    whole = tuple(row[name] for name in key)
+def _explained(key: list[str], shared: list[str], row: dict[str, Any]) -> Explained:
+    """What two rows do not agree on; of the events behind it, the last one of each that is there."""
     positions = [row["old position"], row["new position"]]
     lacking = "live" if positions[0] is None else "new" if positions[1] is None else None
     columns = {
@@ -144,11 +156,19 @@ def _explained(
         if name not in key and lacking is None and row[f"old {name}"] != row[f"new {name}"]
     }
     last = max(position for position in positions if position is not None)
-    return Explained(whole, columns, lacking, events_of(connection, projection, whole, last, up_to))
+    return Explained(tuple(row[name] for name in key), columns, lacking, [(last, "")])
+
+
+def _events_behind(
+    connection: Connection, projection: AnyProjection, examples: list[Explained], up_to: int
+) -> list[list[tuple[int, str]]]:
+    if projection.partition == "thread":
+        return [events_of(connection, projection, example.key, example.events[0][0], up_to) for example in examples]
+    return last_events_of(connection, projection, [example.key for example in examples], up_to) if examples else []
 
 
 def events_of(
-    connection: Connection, projection: AnyProjection, key: Key, known_position: int, up_to: int, most: int = 50
+    connection: Connection, projection: AnyProjection, key: Key, known_position: int, up_to: int, most: int = MOST_EVENTS
 ) -> list[tuple[int, str]]:
     """The events of a row's thread that touch the row, the last one first; `known_position` is one of them."""
     cursor = connection.cursor(binary=True, row_factory=tuple_row)
@@ -167,3 +187,26 @@ def events_of(
         if len(found) == most:
             break
     return found
+
+
+def last_events_of(
+    connection: Connection, projection: AnyProjection, keys: list[Key], up_to: int, most: int = MOST_EVENTS
+) -> list[list[tuple[int, str]]]:
+    """For rows that any events may be behind: those that touch them, the last ones first, looked for so far back only."""
+    found: dict[Key, list[tuple[int, str]]] = {key: [] for key in keys}
+    types = sorted(event.type for event in projection.events)
+    end = up_to
+    while end > max(0, up_to - LOOKED_BACK) and any(len(events) < most for events in found.values()):
+        cursor = connection.cursor(binary=True, row_factory=tuple_row)
+        cursor.execute(
+            f"SELECT {COLUMNS} FROM runfold.log WHERE (topic = ANY(%b)) IS TRUE AND notification_id > %b"
+            " AND notification_id <= %b ORDER BY notification_id DESC",
+            [types, end - LOOKED_BACK_AT_ONCE, end],
+        )
+        for recorded in map(decode, cursor):
+            for key in projection.keys(recorded):
+                events = found.get((recorded.tenant_id, *key))
+                if events is not None and len(events) < most:
+                    events.append((recorded.position, recorded.type))
+        end -= LOOKED_BACK_AT_ONCE
+    return list(found.values())

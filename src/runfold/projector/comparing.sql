@@ -11,6 +11,12 @@
                                    AND e.notification_id > %(up_to)s
                                    AND e.topic = ANY(%(types)s))) AS newer) AS since
 
+-- name: both, at one position
+-- The rows of two tables that are filled up to one position: none of them is newer than the comparison.
+  FROM {new} AS n
+  FULL JOIN (SELECT * FROM {old}) AS l USING ({key})
+ CROSS JOIN (SELECT false AS newer) AS since
+
 -- name: count
 -- How many rows were compared, how many are newer, and how many differ.
 SELECT count(*) FILTER (WHERE newer IS NOT TRUE) AS rows, count(*) FILTER (WHERE newer) AS newer,

@@ -21,9 +21,10 @@ import psycopg
 from psycopg.rows import tuple_row
 
 from runfold.domain.event import Recorded
-from runfold.errors import Damage, LedgerUnavailable, PoisonEvent, ProjectionStopped
+from runfold.errors import Damage, InvalidProjection, LedgerUnavailable, PoisonEvent, ProjectionStopped
 from runfold.failpoint import reach
 from runfold.projections.fold import FoldFailed, Standings, take_in
+from runfold.projections.partition import Touchers
 from runfold.projections.projection import AnyProjection
 from runfold.projections.registry import load
 from runfold.projector.checkpoints import digest_of
@@ -53,10 +54,11 @@ Progress = Callable[[int, int], None]
 
 
 class Target(NamedTuple):
-    """A table to be filled: by which class, in which schema."""
+    """A table to be filled: by which class, in which schema. `code` is a digest of the files that the class stands in."""
 
     source: str
     schema: str
+    code: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,13 +73,18 @@ class Job:
 
 def plan(connection: Connection, job: Job, processes: int) -> None:
     """Write down what is to be done: shards of about equally many threads. In the caller's transaction."""
-    facts = {"job": job.job, "up_to": job.up_to, "epoch": job.epoch, "targets": json.dumps(job.targets)}
-    connection.execute(QUERIES["add job"], facts)
+    note(connection, job)
     threads = [row[0] for row in _tuples(connection, "threads", {"up_to": job.up_to})]
     size = max(1, min(THREADS_A_LANE, -(-len(threads) // (processes * LANES_A_PROCESS))))
     ends = [*threads[size::size], None]
     for shard, (first, end) in enumerate(zip(["", *ends], ends, strict=False)):
         connection.execute(QUERIES["add shard"], {"job": job.job, "shard": shard, "first_thread": first or "", "end_thread": end})
+
+
+def note(connection: Connection, job: Job) -> None:
+    """Write down what is to be filled, without shards."""
+    facts = {"job": job.job, "up_to": job.up_to, "epoch": job.epoch, "targets": json.dumps(job.targets)}
+    connection.execute(QUERIES["add job"], facts)
 
 
 def planned(connection: Connection, job: str) -> Job | None:
@@ -197,13 +204,14 @@ class Filler:
 
     def _take_in(self, shard: dict[str, Any]) -> None:
         standings: list[Standings] = [{} for _ in self._tables]
+        touchers: list[Touchers] = [{} for _ in self._tables]
         counts = [[0, 0] for _ in self._tables]
         events = 0
         for page in self._pages(shard):
             self._give_way()
             events += len(page)
             for number, (projection, _) in enumerate(self._tables):
-                take_in(projection, page, standings[number])
+                take_in(projection, page, standings[number], touchers[number])
                 looked_at = [recorded for recorded in page if type(recorded.event) in projection.events]
                 counts[number][0] += len(looked_at)
                 counts[number][1] += digest_of(looked_at)
@@ -280,7 +288,7 @@ def main() -> None:
     told = json.load(sys.stdin)
     try:
         Filler(Datastore(told["url"], told["timeout"]), told["job"], [Target(*target) for target in told.get("targets", ())]).go()
-    except (FoldFailed, ProjectionStopped) as error:
+    except (FoldFailed, ProjectionStopped, InvalidProjection) as error:
         stopped = _explained(error)
         print(json.dumps({"name": stopped.name, "fact": stopped.fact, "next_step": stopped.next_step}), file=sys.stderr)  # noqa: T201
         sys.exit(1)
@@ -288,9 +296,12 @@ def main() -> None:
         sys.exit(str(unavailable(error)))
 
 
-def _explained(error: FoldFailed | ProjectionStopped) -> ProjectionStopped:
+def _explained(error: FoldFailed | ProjectionStopped | InvalidProjection) -> ProjectionStopped:
     if isinstance(error, ProjectionStopped):
         return error
+    if isinstance(error, InvalidProjection):
+        fact = f"is folded in processes of their own, and there it {error.fact}"
+        return ProjectionStopped(error.source, fact, "put its module on the Python path, then repeat the command")
     recorded, reason = error.recorded, f"{type(error.cause).__name__}: {error.cause}"
     return PoisonEvent(error.projection, recorded.position, recorded.type, reason)
 

@@ -6,7 +6,7 @@ from uuid import UUID
 import psycopg
 from psycopg import sql
 
-from runfold.errors import ProjectionChanged, ProjectionStopped, RebuildRefused
+from runfold.errors import DependentView, ProjectionChanged, ProjectionStopped, RebuildRefused
 from runfold.projections.projection import AnyProjection
 from runfold.projections.registry import source_of
 from runfold.projector.checkpoints import QUERIES, Claim, ClaimsLost, GenerationState, ReadModel, read_models
@@ -108,6 +108,12 @@ def ready(connection: Connection, projection: AnyProjection, generation: int, be
         _set_state(connection, projection.name, generation, "building")
 
 
+def offer(connection: Connection, name: str, generation: int) -> None:
+    """Let workers go on with a generation that a rebuild has folded from its own checkpoint. In the caller's transaction."""
+    take_lock(connection, "generations")
+    _set_state(connection, name, generation, "building")
+
+
 def switch(connection: Connection, projection: AnyProjection, held: Claim) -> bool:
     """Let the name of a read model mean the generation that was in the making. The one before is kept, for `rollback`.
 
@@ -151,11 +157,7 @@ def rollback(connection: Connection, name: str, projection: AnyProjection | None
         if before is None:
             raise ProjectionStopped(name, "has no previous generation", "there is nothing to roll back to")
         if projection is None or not fits(projection, before):
-            raise ProjectionStopped(
-                name,
-                f"was built by version {before.version} before, but this program has another",
-                "roll the program back, and then the read model",
-            )
+            raise _another(name, before, projection)
         try:
             _show(connection, projection, before.generation)
         except psycopg.errors.DependentObjectsStillExist as error:
@@ -163,11 +165,25 @@ def rollback(connection: Connection, name: str, projection: AnyProjection | None
     return before.position or 0
 
 
-def _in_the_way(name: str, error: psycopg.Error, then: str) -> ProjectionStopped:
+def _another(name: str, before: ReadModel, projection: AnyProjection | None) -> ProjectionStopped:
+    """What the table of before was folded by, and that this program folds by something else."""
+    again = "roll the program back, and then the read model"
+    if projection is None or before.version != projection.version:
+        return ProjectionStopped(name, f"was built by version {before.version} before, but this program has another", again)
+    if before.fingerprint != fingerprint(projection):
+        return ProjectionStopped(
+            name, f"was built with other columns, another key or other events before, in version {before.version} too", again
+        )
+    then, now = before.depends_on or "no dependency", projection.depends_on or "no dependency"
+    fact = f"was folded with {then} before, and this program folds it with {now} (its version is {before.version} both times)"
+    return ProjectionStopped(name, fact, f"return to {then}, and then roll the read model back")
+
+
+def _in_the_way(name: str, error: psycopg.Error, then: str) -> DependentView:
     """Somebody's view depends on columns that go away."""
     detail = (error.diag.message_detail or str(error)).replace("view public.", "view ")  # as the user calls it
     fact = f"has new columns, and {detail}"
-    return ProjectionStopped(name, fact, f"drop what depends on it, {then}, and make it again")
+    return DependentView(name, fact, f"drop what depends on it, {then}, and make it again")
 
 
 def _show(connection: Connection, projection: AnyProjection, generation: int) -> None:

@@ -5,13 +5,16 @@ from collections import OrderedDict
 from itertools import islice
 from typing import Any, NamedTuple
 
-from runfold.errors import PoisonEvent, ProjectionStopped
+import psycopg
+
+from runfold.errors import ImpureProjection, PoisonEvent, ProjectionStopped, WrongPartition
 from runfold.projections.fold import FoldFailed, Standings, fold, touched
+from runfold.projections.partition import Touchers, require_own_part
 from runfold.projections.projection import AnyProjection, Key, Row
 from runfold.projector.checkpoints import Applied, Claim, digest_of
 from runfold.projector.page import Page
 from runfold.projector.purity import require_pure
-from runfold.projector.tables import Table
+from runfold.projector.tables import InvalidRow, Table
 from runfold.store.datastore import Connection
 
 ROWS_AT_HAND = 50_000
@@ -21,6 +24,19 @@ LOOKED_AT_ROWS = 100
 """How many of a page's rows are read back, where it is looked at closely."""
 PAUSES = (0.1, 0.5, 2.0)
 """Seconds before each new try at an event that fails; after the last one the projection stops."""
+FAULTS = (
+    FoldFailed,
+    InvalidRow,
+    ProjectionStopped,
+    TypeError,
+    ValueError,
+    psycopg.DataError,
+    psycopg.IntegrityError,
+    psycopg.ProgrammingError,
+)
+"""What is the projection's doing, and not the database's."""
+FOR_GOOD = (ImpureProjection, WrongPartition)
+"""Those of them that are of no single event: trying again might only hide them."""
 
 
 class Folded(NamedTuple):
@@ -45,6 +61,7 @@ class Shard:
         self.switch_not_before = 0.0
         self._classes = frozenset(projection.events)
         self._rows: OrderedDict[Key, Row | None] = OrderedDict()
+        self._touchers: Touchers = {}
         self._pages = 0
 
     @property
@@ -58,7 +75,7 @@ class Shard:
         return self.claim.position
 
     def fold(self, connection: Connection, page: Page) -> Folded:
-        """Work out what a page changes; nothing is written. Raises FoldFailed, ImpureProjection, PoisonEvent, psycopg.Error."""
+        """Work out what a page changes; nothing is written. Raises FoldFailed, ProjectionStopped, psycopg.Error."""
         for unread in page.unread:
             if unread.type in self.types:
                 raise PoisonEvent(self.name, unread.position, unread.type, str(unread.error))
@@ -69,6 +86,7 @@ class Shard:
             before.update(self.table.load(connection, missing))
         self._keep(before)
         if self._looks_closely:
+            require_own_part(self.projection, touches, self._touchers)
             require_pure(self.projection, page.events, self._rows)
         changed = fold(self.projection, touches, self._rows.__getitem__)
         looked_at = [recorded for recorded in page.events if type(recorded.event) in self._classes]
@@ -85,6 +103,8 @@ class Shard:
         self._keep({key: standing.row for key, standing in folded.changed.items()})
         while len(self._rows) > ROWS_AT_HAND:
             self._rows.popitem(last=False)
+        if len(self._touchers) > ROWS_AT_HAND:
+            self._touchers.clear()
         self.claim = self.claim._replace(position=up_to)
         self.attempts = 0
         self.served = time.monotonic()
@@ -93,6 +113,7 @@ class Shard:
     def forget(self) -> None:
         """Believe no row that is at hand: it is not known what was stored."""
         self._rows.clear()
+        self._touchers.clear()
         self._pages = 0
 
     def put_off(self) -> bool:

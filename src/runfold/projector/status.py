@@ -11,11 +11,19 @@ from runfold.errors import ProjectionNotFound
 from runfold.projections.projection import AnyProjection
 from runfold.projector import checkpoints
 from runfold.projector.checkpoints import QUERIES, ReadModel
-from runfold.projector.generations import fits
+from runfold.projector.generations import fits, is_being_rebuilt
 from runfold.projector.team import read_head
 from runfold.store.datastore import Connection
 
-ProjectionState = Literal["up to date", "catching up", "waiting for a worker", "retrying", "stopped", "not begun", "being built"]
+ProjectionState = Literal[
+    "up to date", "catching up", "waiting for a worker", "retrying", "stopped", "not begun", "being built", "interrupted"
+]
+
+
+_INTERRUPTED = (
+    "a rebuild ended before it was done (it was stopped or killed, or the database was away), and what it has folded is kept; "
+    "`runfold rebuild {name}` continues it"
+)
 
 
 class ProjectionStatus(BaseModel):
@@ -61,10 +69,18 @@ def statuses(connection: Connection, projections: Iterable[AnyProjection]) -> li
     head = read_head(connection).position
     models = [model for model in checkpoints.read_models(connection) if model.state != "previous"]
     workers = {peer.worker for peer in checkpoints.peers(connection)}
+    building = {
+        model.name
+        for model in models
+        if model.state == "building" or (model.state == "filling" and is_being_rebuilt(connection, model.name))
+    }
     ages = {
         (age.name, age.generation): age.seconds for age in connection.cursor(row_factory=class_row(_Age)).execute(QUERIES["ages"])
     }
-    found = [_status(model, head, workers, ages.get((model.name, model.generation), 0.0)) for model in models]
+    found = [
+        _status(model, head, workers, ages.get((model.name, model.generation), 0.0), is_built=model.name in building)
+        for model in models
+    ]
     found += [
         ProjectionStatus(name=projection.name, version=projection.version, state="not begun", head=head)
         for projection in projections
@@ -86,7 +102,7 @@ def as_seen_by(connection: Connection, found: Iterable[ProjectionStatus], tenant
 
 
 def _told(status: ProjectionStatus, own: set[int]) -> str | None:
-    if status.error is None or (status.error_position in own and status._is_at_event):
+    if status.error is None or status.state == "interrupted" or (status.error_position in own and status._is_at_event):
         return status.error
     return f"{status.name} has stopped; the operator finds the reason with `runfold projections`"
 
@@ -100,18 +116,19 @@ def retry(connection: Connection, name: str) -> bool:
     return any(ended)
 
 
-def _status(model: ReadModel, head: int, workers: set[str], seconds: float) -> ProjectionStatus:
+def _status(model: ReadModel, head: int, workers: set[str], seconds: float, *, is_built: bool) -> ProjectionStatus:
+    is_interrupted = model.state == "filling" and not is_built
     found = ProjectionStatus(
         name=model.name,
         version=model.version,
         generation=model.generation,
-        state=_state(model, head, workers),
+        state="interrupted" if is_interrupted else _state(model, head, workers),
         position=model.position,
         head=head,
         behind_seconds=max(0.0, seconds),
         worker=model.worker,
         source=model.source,
-        error=model.message,
+        error=_INTERRUPTED.format(name=model.name) if is_interrupted else model.message,
         error_position=model.trouble_position,
         attempts=model.attempts,
         failing_since=model.since,

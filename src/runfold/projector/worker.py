@@ -14,17 +14,15 @@ from datetime import datetime
 import psycopg
 import structlog
 
-from runfold.errors import ImpureProjection, ProjectionStopped
+from runfold.errors import ProjectionStopped
 from runfold.failpoint import reach
 from runfold.logs import configure_unless_done
-from runfold.projections.fold import FoldFailed
 from runfold.projections.projection import AnyProjection
 from runfold.projector import checkpoints, generations, moments
 from runfold.projector.checkpoints import ClaimsLost, ReadModel
 from runfold.projector.connection import connect
 from runfold.projector.page import Page, Pages
-from runfold.projector.shard import Shard
-from runfold.projector.tables import InvalidRow
+from runfold.projector.shard import FAULTS, FOR_GOOD, Shard
 from runfold.projector.team import TAKE_OVER_SECONDS, Team, read_head
 from runfold.store.datastore import Connection, Datastore, unavailable
 from runfold.store.hint import Listener
@@ -36,17 +34,6 @@ LARGEST_PAGE, FIRST_PAGE, SMALLEST_PAGE = 16_000, 500, 10
 QUICK_SECONDS, SLOW_SECONDS = 0.5, 2.0
 BUSY_SECONDS, QUIET_SECONDS = 0.005, 0.25
 
-_FAULTS = (
-    FoldFailed,
-    InvalidRow,
-    ProjectionStopped,
-    TypeError,
-    ValueError,
-    psycopg.DataError,
-    psycopg.IntegrityError,
-    psycopg.ProgrammingError,
-)
-"""What is the projection's doing, and not the database's."""
 _log = structlog.get_logger()
 Progress = Callable[[int, int], None]
 
@@ -163,11 +150,11 @@ class Worker:
                 if (shard.name, shard.claim.generation) in lost.lost:
                     self._team.drop(shard)
                     _log.info("claim lost", read_model=shard.name, position=shard.position)
-        except _FAULTS as error:
+        except FAULTS as error:
             for shard in group:
                 shard.forget()
             for shard in group:
-                if isinstance(error, ImpureProjection) and error.name == shard.name:
+                if isinstance(error, FOR_GOOD) and error.name == shard.name:
                     self._stop(shard, error)
                 else:
                     self._take_in_alone(shard, page, head)
@@ -179,10 +166,10 @@ class Worker:
         except ClaimsLost:
             self._team.drop(shard)
             return False
-        except ImpureProjection as error:  # trying again might only hide it
+        except FOR_GOOD as error:
             self._stop(shard, error)
             return False
-        except _FAULTS as error:
+        except FAULTS as error:
             shard.forget()
             if page.up_to - page.after > 1:
                 first, second = page.halves()

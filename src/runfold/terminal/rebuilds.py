@@ -9,7 +9,7 @@ from runfold.terminal.tables import rebuilt_table
 from runfold.terminal.text import counted, shown
 
 if TYPE_CHECKING:
-    from runfold.projector.rebuild import Rebuilt
+    from runfold.projector.rebuilt import Rebuilt
 
 _MOST_EVENTS = 5
 
@@ -18,6 +18,8 @@ def print_rebuilt(out: Console, found: "list[Rebuilt]", seconds: float, *, with_
     """Print what was rebuilt; with the rows that differ and the events behind them where that is asked for."""
     print_whole(out, rebuilt_table(found))
     for each in found:
+        if each.not_compared:
+            out.print(shown(f"{each.name}: not compared; {each.not_compared}", "yellow"), soft_wrap=True)
         if each.compared and each.compared.different:
             out.print(shown(_differing(each.name, each.compared.different), "yellow"), soft_wrap=True)
             for example in each.compared.examples if with_rows else ():

@@ -19,6 +19,7 @@ PROJECTION = {
     "up to date": "green",
     "catching up": "yellow",
     "being built": "yellow",
+    "interrupted": "yellow",
     "retrying": "red",
     "stopped": "bold red",
 }

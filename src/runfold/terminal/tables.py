@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from runfold.projections.run_summary import RunSummary
     from runfold.projections.threads import ThreadRow
     from runfold.projector.as_of import PastSchema
-    from runfold.projector.rebuild import Rebuilt
+    from runfold.projector.rebuilt import Rebuilt
     from runfold.projector.status import ProjectionStatus
     from runfold.queries.approval_list import ApprovalWords
     from runfold.queries.decision_list import DecisionWords

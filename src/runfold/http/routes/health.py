@@ -146,8 +146,8 @@ def _readiness(ledger: Ledger, reasons: list[str]) -> Ready:
 
 
 def in_use(found: Iterable[ProjectionStatus]) -> Iterator[ProjectionStatus]:
-    """Yield the read models in use, without those that are being built beside them."""
-    return (status for status in found if status.state not in {"being built", "not begun"})
+    """Yield the read models in use, without those that are being built beside them, or half built."""
+    return (status for status in found if status.state not in {"being built", "interrupted", "not begun"})
 
 
 def late(found: Iterable[ProjectionStatus], most_seconds: float) -> list[str]:

@@ -18,7 +18,7 @@ from runfold.http.server_state import ServerState
 from runfold.http.streams import sse
 from runfold.http.streams.progress import Report, progress
 from runfold.projections.projection import AnyProjection
-from runfold.projector.rebuild import Rebuilt
+from runfold.projector.rebuilt import Rebuilt
 from runfold.projector.status import ProjectionStatus
 
 _log = structlog.get_logger("runfold.http")
@@ -214,4 +214,5 @@ def _facts(rebuilt: Rebuilt) -> dict[str, Any]:
         "compared": None
         if compared is None
         else {"rows": compared.rows, "changed_since": compared.changed_since, "different": compared.different},
+        "not_compared": rebuilt.not_compared,
     }
