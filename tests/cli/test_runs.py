@@ -42,3 +42,25 @@ def test_a_run_that_is_not_there_and_a_version_not_reached_are_errors(runfold: C
     refused = runfold("run", story.id("run", "express"), "--version", "99", "--json")
     assert refused.code == 2
     assert refused.error["facts"] == {"version": 6}
+
+
+def test_what_a_branch_has_open_from_its_past_is_listed_with_its_own_calls(runfold: Command, ledger: Ledger) -> None:
+    run = ledger.create_thread(agent_id="support").start_run()
+    run.call_tool("search").succeed()
+    call = run.call_tool("refund", {"order": 7})
+    branch = run.branch()
+    branch.start()
+    assert f"called (asked for by {run.id})" in " ".join(runfold("run", branch.id).out.split())
+    branch.tool_call(call.id).start()
+    (listed,) = runfold("tool-calls", "--run", branch.id, "--json").json["items"]
+    assert (listed["call_id"], listed["run_id"], listed["requested_run_id"], listed["status"]) == (
+        call.id,
+        branch.id,
+        run.id,
+        "started",
+    )
+    along = runfold("tool-calls", "--run", branch.id, "--scope", "path", "--json").json["items"]
+    assert [(item["name"], item["status"]) for item in along] == [("search", "succeeded"), ("refund", "started")]
+    refused = runfold("tool-calls", "--scope", "path", "--json")
+    assert "the scope path is that of one run; name the run" in refused.err
+    assert refused.code != 0

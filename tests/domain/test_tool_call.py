@@ -1,11 +1,15 @@
 """Tool calls: asked for, started, and ended exactly once."""
 
+from dataclasses import replace
+
 import pytest
 
+from runfold.domain.run_events import RunResumed, RunWaiting
 from runfold.domain.tool_call import ToolCallEvent, ToolCallState, ToolCancelled, ToolFailed, ToolStarted, ToolSucceeded
+from runfold.errors import CommandRefused
 
 from .samples import FAILURE, RUNNING, called, cancelled, failed
-from .story import fold, given
+from .story import Given, fold, given
 
 gated = called.model_copy(update={"needs_approval": True})
 tool_started = ToolStarted(call_id="call_1", execution_key="key_1")
@@ -14,6 +18,13 @@ ENDS: list[ToolSucceeded | ToolFailed | ToolCancelled] = [
     ToolFailed(call_id="call_1", error=FAILURE),
     ToolCancelled(call_id="call_1", reason="too slow"),
 ]
+
+
+def left(past: ToolCallState) -> Given:
+    """A run whose past left a call so."""
+    story = given(*RUNNING)
+    story.subject.calls.past["call_1"] = past
+    return story
 
 
 def test_a_tool_is_asked_for_once_under_an_id() -> None:
@@ -56,14 +67,42 @@ def test_an_unknown_call_does_not_end() -> None:
 @pytest.mark.row("RV-55")
 def test_a_call_of_the_past_may_be_answered_here_once() -> None:
     past = ToolCallState(called_at=0, needs_approval=False)
-    run = given(*RUNNING).when(lambda run: run.calls.end(ENDS[0], past)).then(ENDS[0])
+    run = left(past).when(lambda run: run.calls.end(ENDS[0])).then(ENDS[0])
     assert run.calls.by_id["call_1"].status == "succeeded"
     given(*RUNNING, ENDS[0]).when(lambda run: run.calls.end(ENDS[1])).known("the end of tool call", version=3)
 
 
-def test_a_call_that_ended_in_the_past_does_not_end_again() -> None:
-    past = ToolCallState(called_at=0, needs_approval=False, status="failed")
-    given(*RUNNING).when(lambda run: run.calls.end(ENDS[0], past)).refused("call_1 failed in this run's past")
+@pytest.mark.parametrize("end", ENDS, ids=lambda event: event.type)
+def test_a_call_that_ended_in_the_past_does_not_end_otherwise(end: ToolSucceeded) -> None:
+    status = end.type.removeprefix("tool.")
+    past = ToolCallState(called_at=0, needs_approval=False, status=status, ended=end)  # type: ignore[arg-type]
+    for other in ENDS:
+        told = left(past).when(lambda run, other=other: run.calls.end(other))
+        if other is end:
+            told.then()
+        else:
+            told.refused(f"call_1 {status} in this run's past")
+
+
+def test_what_the_end_of_a_run_of_the_past_closed_is_answered_late_and_not_started() -> None:
+    past = ToolCallState(called_at=0, needs_approval=False, status="cancelled", ended_with_run=True)
+    left(past).when(lambda run: run.calls.start("call_1", "key_1")).refused("call_1 has status cancelled")
+    left(past).when(lambda run: run.calls.end(ENDS[0])).then(ENDS[0])
+    left(replace(past, needs_approval=True)).when(lambda run: run.calls.end(ENDS[0])).refused("needs an approval")
+
+
+def test_an_open_call_of_the_past_that_an_approval_is_asked_about_is_closed_with_the_run() -> None:
+    past = ToolCallState(called_at=0, needs_approval=True)
+    assert left(past).subject.calls.ask_about("call_1") == ("call_1",)
+    carried_on = RunWaiting(reason="approval", approval_ids=("approval_1",), inherited_call_ids=("call_1",))
+    run = left(past).when(lambda run: run.wait_for_approval("approval_1", ("call_1",))).then(carried_on)
+    assert (run.calls.open_ids, run.calls.ask_about("call_1")) == (["call_1"], ())
+    (ended,) = run.cancel()
+    assert ended.closed_tool_calls == ("call_1",)
+    run.evolve(RunResumed(by_approval_ids=("approval_1",)))
+    with pytest.raises(CommandRefused, match="needs an approval"):
+        run.calls.start("call_1", "key_1")
+    assert run.calls.start("call_1", "key_1", approved=True) == [tool_started]
 
 
 @pytest.mark.row("CV-27", "CV-28")

@@ -158,7 +158,7 @@ def test_real_calls_are_what_their_runs_say(
         (run_id, view.call_id): view
         for run_id in {run_id for run_id, _ in asked}
         for view in ledger.now.tool_calls(run_id=run_id, limit=1000).items
-        if view.name is not None  # else it was asked for in a run before this one
+        if view.requested_run_id == run_id  # else a run of its past asked for it
     }
     assert views.keys() == asked.keys()
     for key, view in views.items():

@@ -65,6 +65,26 @@ def run(some: Some) -> Run:
     return some.create_thread(agent_id="support").start_run(input={"ticket": 42})
 
 
+def test_a_branch_carries_on_what_its_past_left_open(some: Some, run: Run) -> None:
+    call = run.call_tool("refund", {"order": 7}, needs_approval=True)
+    branch = run.branch()
+    branch.start()
+    (open_call,) = branch.tool_calls().items
+    assert (open_call.call_id, open_call.requested_run_id, open_call.name) == (call.id, run.id, "refund")
+    approval = branch.request_approval("refund", arguments={"order": 7}, call_id=call.id, requester_excluded=False)
+    some.approval(approval.id).deny("not now")
+    assert [(each.status, each.error_code) for each in branch.tool_calls().items] == [("failed", "approval_denied")]
+    other = run.branch()
+    other.start()
+    asked = other.request_approval("refund", arguments={"order": 7}, call_id=call.id, requester_excluded=False)
+    some.approval(asked.id).grant()
+    other.tool_call(call.id).start(approval=asked.id)
+    other.tool_call(call.id).succeed({"refunded": True})
+    assert [each.result for each in other.tool_calls(scope="path").items] == [{"refunded": True}]
+    assert [each.status for each in run.tool_calls().items] == ["called"]
+    assert run.view().open_tool_calls == 1
+
+
 @pytest.mark.parametrize("end", ["complete", "fail", "cancel"])
 def test_what_a_stream_tells_last_is_recorded_after_the_end(some: Some, ledger: Ledger, run: Run, end: str) -> None:
     step, model_call = run.start_step("answering"), run.start_model_call(provider="openai")
@@ -374,6 +394,7 @@ ANSWERED_BY_QUESTIONS = {
     "Thread.events",
     "Run.view",
     "Run.messages",
+    "Run.tool_calls",
     "Run.state",
     "Run.context",
     "Run.compactions",

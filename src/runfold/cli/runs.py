@@ -91,9 +91,10 @@ def runs(call: Call, *, at: At = None, happened_at: HappenedAt = None, fold: Fol
 def tool_calls(call: Call, *, at: At = None, happened_at: HappenedAt = None, fold: Fold = False, **asked: Any) -> None:
     """List tool calls, newest first: by tool, status, run, agent, error …; those of one run oldest first.
 
-    The calls of one run alone are read from the log, and are never behind.
+    The calls of one run alone are read from the log, and are never behind. What its past left open is among them; with
+    --scope path all calls along its path from the root are.
     """
-    of_log = len(asked.get("run_id", ())) == 1
+    of_log = len(asked.get("run_id", ())) == 1 or asked.get("scope") == "path"
     with asking(call, *(() if of_log else ("tool_calls",)), fold=fold and not of_log, at=at, happened_at=happened_at) as reading:
         page = reading.tool_calls(**asked, content=True)
     if call.json:

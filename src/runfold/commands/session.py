@@ -112,13 +112,15 @@ class Session:
         """Return a tool call of a run's past, as the rules must know it; None where there is none."""
         if known := run.calls.past.get(call_id):
             return known
+        if not _inherits(run):
+            return None
         found = cast("ToolCallState | None", self._fetch(("call", call_id), lambda: self._past(run).call(call_id)))
         if found is not None:
             run.calls.past[call_id] = found
         return found
 
     def look_up_calls(self, run: Run, call_ids: Iterable[str]) -> None:
-        """Look up who asked for what, among calls that a run has taken over from its past."""
+        """Look up how its past left calls that a run did not ask for itself."""
         for call_id in call_ids:
             if run.calls.asked(call_id) is None:
                 self.inherited_call(run, call_id)
@@ -212,3 +214,8 @@ class Session:
                 raise NOT_FOUND[kind](stream)
             self.touched[stream] = cached
         return cached
+
+
+def _inherits(run: Run) -> bool:
+    """Return whether a run has a past beside its own."""
+    return run.parent is not None and run.parent.kind != "spawned_by"

@@ -148,15 +148,16 @@ class Run:
             self.refuse("wait", "only a running run can wait")
         return [RunWaiting(reason=reason)]
 
-    def wait_for_approval(self, approval_id: str) -> Events:
-        """Wait for one more approval."""
+    def wait_for_approval(self, approval_id: str, inherited_call_ids: tuple[str, ...] = ()) -> Events:
+        """Wait for one more approval, and carry on the calls of the past that it is about."""
         if approval_id in self.waiting_for:
             return []
         self.require_open("request_approval")
         if self.status not in {"running", "stuck"} and not self.waiting_for:
             first = f"it waits for {self.waiting_reason}; resume it first" if self.waiting_reason else "start it first"
             self.refuse("request_approval", f"only a running run can request an approval; {first}")
-        return [RunWaiting(reason="approval", approval_ids=(*self.waiting_for, approval_id))]
+        waiting_for = (*self.waiting_for, approval_id)
+        return [RunWaiting(reason="approval", approval_ids=waiting_for, inherited_call_ids=inherited_call_ids)]
 
     def approval_resolved(self, approval_id: str) -> Events:
         """Stop waiting for one approval; after the last one the run resumes."""
@@ -273,6 +274,8 @@ class Run:
             case RunWaiting():
                 self.status, self.lease.held = "waiting", None
                 self.waiting_reason, self.waiting_for = event.reason, tuple(event.approval_ids)
+                for call_id in event.inherited_call_ids:
+                    self.calls.carry_on(call_id)
             case RunResumed():
                 self.status, self.waiting_reason, self.waiting_for = "running", None, ()
             case RunStuck():

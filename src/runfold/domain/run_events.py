@@ -186,6 +186,8 @@ class RunWaiting(RunEvent, type="run.waiting"):
 
     reason: Literal["approval", "input", "external"]
     approval_ids: tuple[ApprovalId, ...] = ()
+    inherited_call_ids: tuple[Id, ...] = ()
+    """Open tool calls of the run's past that the newest of the approvals is about: the run carries them on."""
 
 
 class RunResumed(RunEvent, type="run.resumed"):

@@ -1,6 +1,6 @@
 """Tool calls of a run: asked for, started, and ended exactly once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, assert_never
 
 from runfold.domain.event import AlreadyRecorded, Event, Events
@@ -9,6 +9,13 @@ from runfold.domain.values import Id, Json, Label, Text, Value
 
 CallStatus = Literal["called", "started", "succeeded", "failed", "cancelled"]
 ENDED: frozenset[CallStatus] = frozenset({"succeeded", "failed", "cancelled"})
+_AGAIN = "to use the tool again, ask for another call (`call_tool`)"
+_INSTEAD: dict[CallStatus, str] = {
+    "started": "starting it again takes the same `execution_key`",
+    "succeeded": _AGAIN,
+    "failed": _AGAIN,
+    "cancelled": _AGAIN,
+}
 
 
 class Failure(Value):
@@ -65,6 +72,7 @@ class ToolCancelled(ToolCallEvent, type="tool.cancelled"):
     reason: Text | None = None
 
 
+ToolEnd = ToolSucceeded | ToolFailed | ToolCancelled
 AnyToolCallEvent = ToolCalled | ToolStarted | ToolSucceeded | ToolFailed | ToolCancelled
 
 
@@ -73,6 +81,7 @@ class ToolCallState:
     """The state of one tool call that the rules need."""
 
     called_at: int
+    """The version at which its run asked for it; 0 where a run of the past did."""
     needs_approval: bool
     status: CallStatus = "called"
     ended_at: int = 0
@@ -81,10 +90,17 @@ class ToolCallState:
     """The tool; None for a call of the run's past that this run has taken over."""
     asked_by: str | None = None
     """The run that asked for it."""
+    ended: "ToolEnd | None" = None
+    """How it ended, where that was in a run of the past."""
+    ended_with_run: bool = False
+    """Whether the end of a run of the past closed it, and nothing of its own: what it answered later may still be told."""
 
 
 class ToolCalls:
-    """The tool calls that one run asked for, and those of ancestors that it answered."""
+    """The tool calls that one run asked for, and those of its past that it carried on.
+
+    What its past left open, a run carries on by the same rules as its own. How the past left it must have been looked up first.
+    """
 
     def __init__(self, run: Life) -> None:
         self.run = run
@@ -114,33 +130,45 @@ class ToolCalls:
         self.run.require_open("call_tool")
         return [called]
 
-    def start(
-        self, call_id: str, execution_key: str, *, approved: bool = False, inherited: ToolCallState | None = None
-    ) -> Events:
-        """Record that the side effect begins now. A second start needs the first one's `execution_key`."""
-        call = self._known("start_tool", call_id, inherited)
+    def start(self, call_id: str, execution_key: str, *, approved: bool = False) -> Events:
+        """Record that the side effect begins now. A second start needs the first one's `execution_key`, also in the past."""
+        call = self._known("start_tool", call_id)
         if call.execution_key == execution_key:
             return []
         self.run.require_open("start_tool")
         if call.status != "called":
-            self.run.refuse("start_tool", f"tool call {call_id} has status {call.status}")
+            self.run.refuse("start_tool", f"tool call {call_id} has status {call.status}; {_INSTEAD[call.status]}")
         if call.needs_approval and not approved:
-            self.run.refuse("start_tool", f"tool call {call_id} needs an approval; name the one that was granted for it")
+            self.run.refuse(
+                "start_tool", f"tool call {call_id} needs an approval; name the one that was granted for it (`approval=`)"
+            )
         return [ToolStarted(call_id=call_id, execution_key=execution_key)]
 
-    def end(self, ended: ToolSucceeded | ToolFailed | ToolCancelled, inherited: ToolCallState | None = None) -> Events:
+    def end(self, ended: ToolEnd) -> Events:
         """End the call once: the tool succeeded, failed or was cancelled."""
-        call = self._known("end_tool", ended.call_id, inherited)
+        call = self._known("end_tool", ended.call_id)
         if call.status in ENDED and call.ended_at:
             raise AlreadyRecorded("the end of tool call", ended.call_id, self.run.id, call.ended_at, ended)
         self.run.require_open("end_tool")
-        if call.status in ENDED:
-            self.run.refuse("end_tool", f"tool call {ended.call_id} {call.status} in this run's past")
-        if isinstance(ended, ToolSucceeded) and call.needs_approval and call.status == "called":
+        if call.ended is not None:
+            if call.ended.differs_from(ended) is None:
+                return []
+            self.run.refuse("end_tool", f"tool call {ended.call_id} {call.status} in this run's past; {_AGAIN}")
+        if isinstance(ended, ToolSucceeded) and call.needs_approval and call.execution_key is None:
             self.run.refuse(
-                "end_tool", f"tool call {ended.call_id} needs an approval; start it with the one that was granted for it"
+                "end_tool",
+                f"tool call {ended.call_id} needs an approval; `start` it with the one that was granted for it (`approval=`)",
             )
         return [ended]
+
+    def ask_about(self, call_id: str) -> tuple[str, ...]:
+        """Return the call that a request for approval makes this run carry on: none where it is this run's, or has ended."""
+        call = self._known("request_approval", call_id)
+        return () if call_id in self.by_id or call.status in ENDED else (call_id,)
+
+    def carry_on(self, call_id: str) -> None:
+        """Take in that this run carries on an open call of its past, which only the past knows to need no approval."""
+        self.by_id.setdefault(call_id, ToolCallState(0, needs_approval=True))
 
     def evolve(self, event: AnyToolCallEvent) -> None:
         """Update the state by one event."""
@@ -173,8 +201,15 @@ class ToolCalls:
     def _taken_over(self, call_id: str) -> ToolCallState:
         return self.by_id.setdefault(call_id, ToolCallState(0, needs_approval=False))
 
-    def _known(self, command: str, call_id: str, inherited: ToolCallState | None) -> ToolCallState:
-        call = self.by_id.get(call_id) or inherited
+    def _known(self, command: str, call_id: str) -> ToolCallState:
+        own, past = self.by_id.get(call_id), self.past.get(call_id)
+        call = past if own is None else own if past is None or own.called_at else _gone_on(past, own)
         if call is None:
             self.run.refuse(command, f"neither this run nor its ancestors have a tool call {call_id!r}")
         return call
+
+
+def _gone_on(past: ToolCallState, own: ToolCallState) -> ToolCallState:
+    """Return a call as its past left it and its run went on with it."""
+    key = own.execution_key or past.execution_key
+    return replace(past if own.status == "called" else own, needs_approval=past.needs_approval, execution_key=key)

@@ -170,6 +170,8 @@ class Approval(Handle):
             run = session.run(approval.request.run_id)
             if together is not None and not together.issuperset(run.waiting_for):
                 raise ApprovalsLeftOpen(run.id, run.waiting_for, sorted(together), run.describe())
+            if (call_id := approval.request.call_id) in run.calls.open_ids:
+                session.look_up_calls(run, (call_id,))
             session.record(approval, decide(approval))
             if approval.status != "open":
                 _tell_run(session, run, approval)
@@ -253,9 +255,10 @@ def request_approval(  # noqa: PLR0913  one for each thing that can be said of w
     def decide(session: Session) -> None:
         run, approval = run_state(session, self.id, envelope), session.new(ApprovalState, asked_id)
         asked = approval.ask(requested)
-        if call_id is not None and call_id not in run.calls.by_id:
-            run.refuse("request_approval", f"this run has no tool call {call_id!r}")
-        waiting = run.wait_for_approval(asked_id)
+        if call_id is not None:
+            session.look_up_calls(run, (call_id,))
+        carried_on = () if call_id is None else run.calls.ask_about(call_id)
+        waiting = run.wait_for_approval(asked_id, carried_on)
         context = session.context_of(run)._replace(action=action, **about_question(run, call_id, decision_id))
         session.begin(approval, asked, session.thread_of(run), context)
         session.record(run, waiting)

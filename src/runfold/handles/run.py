@@ -16,6 +16,8 @@ from runfold.handles.usage import Usage
 from runfold.history.compactions import Compaction, ModelContext
 from runfold.history.views import Message as MessageView
 from runfold.history.views import RunView
+from runfold.queries.page import Page
+from runfold.queries.tool_call_list import ListedToolCall, ToolCallParameters
 
 
 class Run(Handle):
@@ -116,6 +118,14 @@ class Run(Handle):
     def context(self, at: int | datetime | None = None, *, at_version: int | None = None) -> ModelContext:
         """Return what the model saw: after a compaction the summary, what was kept, and what came later. Raises RunNotFound."""
         return self.executor.reading(at).context(run_id=self.id, at_version=at_version)
+
+    def tool_calls(self, at: int | datetime | None = None, **asked: Unpack[ToolCallParameters]) -> Page[ListedToolCall]:
+        """Return a page of its tool calls with their results: what it asked for and carried on, and what its past left open.
+
+        With `scope="path"` all calls along its path from the root. Raises UsageError, RunNotFound.
+        """
+        asked["run_id"] = self.id
+        return self.executor.reading(at).tool_calls(**asked)
 
     def state(self, at: int | datetime | None = None, *, at_version: int | None = None) -> Any:
         """Return the shared state document as of this run, along its path. Raises RunNotFound."""

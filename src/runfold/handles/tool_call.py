@@ -10,7 +10,7 @@ from runfold.commands.submitted import Receipt
 from runfold.domain.approval import Approval as ApprovalState
 from runfold.domain.event import Event
 from runfold.domain.run import Run as RunState
-from runfold.domain.tool_call import Failure, ToolCalled, ToolCancelled, ToolFailed, ToolSucceeded
+from runfold.domain.tool_call import Failure, ToolCalled, ToolCancelled, ToolEnd, ToolFailed, ToolSucceeded
 from runfold.domain.values import digest
 from runfold.handles.approval import Approval, ended_run
 from runfold.handles.arguments import arguments_of
@@ -21,7 +21,7 @@ from runfold.handles.run_plan import child_of, run_plan, run_state
 
 
 class ToolCall(Child):
-    """Names a tool call of a run, or of its past."""
+    """Names a tool call of a run, or of its past: what that left open, the run carries on as its own."""
 
     @command
     def start(
@@ -47,7 +47,8 @@ class ToolCall(Child):
             if granted is not None and granted.request.call_id != self.id:
                 granted.refuse("start_tool", f"it is for {granted.request.call_id or 'no tool call'}, not {self.id}")
             if granted is not None and granted.request.run_id != run.id:
-                granted.refuse("start_tool", f"it is for {self.id} of {granted.request.run_id}, not of {run.id}")
+                for_whom = f"it is for {self.id} of {granted.request.run_id}, not of {run.id}"
+                granted.refuse("start_tool", f"{for_whom}, which asks for its own (`request_approval(call_id=…)`)")
             consumed: list[Event] = []
             if granted is not None:
                 text = granted.granted.effective_arguments_text if granted.granted and arguments_text is None else arguments_text
@@ -93,12 +94,12 @@ class ToolCall(Child):
     submit_fail = submitting(fail)
     submit_cancel = submitting(cancel)
 
-    def _end(self, ended: ToolSucceeded | ToolFailed | ToolCancelled, envelope: Envelope) -> Plan[Receipt]:
+    def _end(self, ended: ToolEnd, envelope: Envelope) -> Plan[Receipt]:
         def decide(session: Session) -> None:
             run = run_state(session, self.run_id, envelope)
-            inherited = None if run.calls.asked(self.id) else session.inherited_call(run, self.id)
+            session.look_up_calls(run, (self.id,))
             asked = [] if isinstance(ended, ToolSucceeded) else [session.approval(each) for each in run.waiting_for]
-            session.record(run, run.calls.end(ended, inherited))
+            session.record(run, run.calls.end(ended))
             _let_go(session, run, [approval for approval in asked if approval.request.call_id == self.id])
 
         return Plan(self.run_id, decide, itself, envelope)

@@ -32,7 +32,13 @@ from runfold.history.tree import Tree
 from runfold.history.views import Message, ToolCallView
 from runfold.store.reader import LATEST, TenantReader
 
-_ENDED_AS: dict[type, CallStatus] = {ToolSucceeded: "succeeded", ToolFailed: "failed", ToolCancelled: "cancelled"}
+_ENDED_AS: dict[type, CallStatus] = {
+    ToolSucceeded: "succeeded",
+    ToolFailed: "failed",
+    ToolCancelled: "cancelled",
+    RunFailed: "failed",
+    RunCancelled: "cancelled",
+}
 
 TOOL_CALL_EVENTS = ("tool.*", "run.failed", "run.cancelled")
 """The types that `fold_tool_calls` looks at: the end of a run closes the calls that are open."""
@@ -86,7 +92,15 @@ class History:
     def events(self, types: tuple[str, ...] = ()) -> Iterator[Recorded]:
         """The events along the path, root first; siblings never appear."""
         for segment in self.path:
-            yield from self._reader.stream(segment.run_id, up_to_version=segment.up_to_version, up_to=self._up_to, types=types)
+            yield from self._of(segment, types)
+
+    def past_events(self, types: tuple[str, ...] = ()) -> Iterator[Recorded]:
+        """The events along the path before the run itself began, root first."""
+        for segment in self.path[:-1]:
+            yield from self._of(segment, types)
+
+    def _of(self, segment: Segment, types: tuple[str, ...]) -> Iterator[Recorded]:
+        return self._reader.stream(segment.run_id, up_to_version=segment.up_to_version, up_to=self._up_to, types=types)
 
     def messages(self) -> list[Message]:
         """The conversation: for each message the nearest run's latest revision, in the order in which they were added."""
@@ -109,12 +123,18 @@ class History:
     def call(self, call_id: str) -> ToolCallState | None:
         """Return what the rules must know of a tool call of the past; None where there is none."""
         found: ToolCallState | None = None
-        for recorded in self.events(("tool.*",)):
-            event = recorded.event
-            if isinstance(event, ToolCalled) and event.call_id == call_id:
-                found = ToolCallState(recorded.version, event.needs_approval, name=event.name, asked_by=recorded.stream)
-            elif found and isinstance(event, ToolSucceeded | ToolFailed | ToolCancelled) and event.call_id == call_id:
-                found.status = _ENDED_AS[type(event)]
+        for recorded in self.past_events(TOOL_CALL_EVENTS):
+            match recorded.event:
+                case ToolCalled() as called if called.call_id == call_id:
+                    found = ToolCallState(0, called.needs_approval, name=called.name, asked_by=recorded.stream)
+                case ToolStarted() as started if found and started.call_id == call_id:
+                    found.status, found.execution_key = "started", started.execution_key
+                case ToolSucceeded() | ToolFailed() | ToolCancelled() as ended if found and ended.call_id == call_id:
+                    found.status, found.ended, found.ended_with_run = _ENDED_AS[type(ended)], ended, False
+                case RunFailed() | RunCancelled() as ending if found and call_id in ending.closed_tool_calls:
+                    found.status, found.ended_with_run = _ENDED_AS[type(ending)], True
+                case _:
+                    continue
         return found
 
     def state(self) -> Any:

@@ -48,8 +48,13 @@ def _tool_started(row: RunSummary, _: Recorded, event: ToolStarted) -> Changes:
 
 
 def _call_open(row: RunSummary, call_id: str) -> Changes:
-    open_ids = (*row.open_call_ids, call_id)
-    return {"tool_calls": row.tool_calls + 1, "open_tool_calls": len(open_ids), "open_call_ids": open_ids}
+    return calls_open(row, (call_id,))
+
+
+def calls_open(row: RunSummary, call_ids: tuple[str, ...]) -> Changes:
+    """Return what changes when calls are asked for, or carried on from the past of the run."""
+    open_ids = (*row.open_call_ids, *call_ids)
+    return {"tool_calls": row.tool_calls + len(call_ids), "open_tool_calls": len(open_ids), "open_call_ids": open_ids}
 
 
 def _tool_succeeded(row: RunSummary, _: Recorded, event: ToolSucceeded) -> Changes:

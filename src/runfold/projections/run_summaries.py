@@ -37,7 +37,7 @@ from runfold.domain.step import AnyStepEvent
 from runfold.domain.tool_call import AnyToolCallEvent
 from runfold.domain.usage import AnyUsageEvent
 from runfold.projections.projection import Key, Projection
-from runfold.projections.run_counts import COUNT, Change, Changes
+from runfold.projections.run_counts import COUNT, Change, Changes, calls_open
 from runfold.projections.run_summary import RunSummary
 
 _NO_PROGRESS = frozenset(NO_PROGRESS)
@@ -130,7 +130,7 @@ def _released(_: RunSummary, __: Recorded, ___: RunReleased) -> Changes:
     return dict(_NO_LEASE)
 
 
-def _waiting(_: RunSummary, __: Recorded, event: RunWaiting) -> Changes:
+def _waiting(row: RunSummary, _: Recorded, event: RunWaiting) -> Changes:
     asked = tuple(event.approval_ids)
     stop_reason = "requires_approval" if asked else None
     return {
@@ -139,6 +139,7 @@ def _waiting(_: RunSummary, __: Recorded, event: RunWaiting) -> Changes:
         "waiting_reason": event.reason,
         "waiting_for": asked,
         "stop_reason": stop_reason,
+        **(calls_open(row, event.inherited_call_ids) if event.inherited_call_ids else {}),
     }
 
 

@@ -1,8 +1,8 @@
 """Tool calls: what was asked for, what came of it, and whether somebody allowed it.
 
-A run may answer a call that a run of its past asked for. That answer is in a row of the run that gave it, without name
-and request: in the run that asked, and in its other descendants, the call stays as it was. Who asked is found along the
-path to the root, by the same call id.
+A run may carry on a call that a run of its past asked for: ask an approval for it, start it, end it. That is in a row of the
+run that did so, without name and request: in the run that asked, and in its other descendants, the call stays as it was. Who
+asked is found along the path to the root, by the same call id.
 """
 
 from collections.abc import Callable, Iterable
@@ -29,7 +29,7 @@ class ToolCallRow(Row):
     """One tool call, as one run knows it."""
 
     run_id: str
-    """The run that asked for it; or that answered a call of its past."""
+    """The run that asked for it; or that carried on a call of its past."""
     call_id: str
     """The call."""
     thread_id: str = ""
@@ -41,7 +41,7 @@ class ToolCallRow(Row):
     name: str | None = None
     """The tool; null where a run of the past asked for the call."""
     status: CallStatus = "called"
-    """called, started, succeeded, failed or cancelled."""
+    """called, started, succeeded, failed or cancelled; of a call of its past, as far as this run brought it."""
     needs_approval: bool = False
     """Whether it may not be started without an approval."""
     message_id: str | None = None
@@ -79,7 +79,7 @@ class ToolCallRow(Row):
 class ToolCalls(Projection[ToolCallRow]):
     """One row per tool call of a run: its request, state, end and approval."""
 
-    name, version = "tool_calls", 2
+    name, version = "tool_calls", 3
     row = ToolCallRow
     key = ("run_id", "call_id")
     events = (
@@ -122,6 +122,8 @@ class ToolCalls(Projection[ToolCallRow]):
 
     def evolve(self, row: ToolCallRow, recorded: Recorded) -> ToolCallRow:
         """The call after something happened to it."""
+        if row.requested_position is not None and isinstance(recorded.event, ToolCalled):
+            row = self.initial((row.run_id, row.call_id))  # another call under the id of one of the past
         return row.but(**_CHANGE[type(recorded.event)](row, recorded, recorded.event))
 
 
@@ -138,8 +140,9 @@ def _called(_: ToolCallRow, recorded: Recorded, event: ToolCalled) -> Changes:
     }
 
 
-def _started(_: ToolCallRow, recorded: Recorded, event: ToolStarted) -> Changes:
-    return {"status": "started", "started_position": recorded.position, "execution_key": event.execution_key}
+def _started(row: ToolCallRow, recorded: Recorded, event: ToolStarted) -> Changes:
+    started = {"status": "started", "started_position": recorded.position, "execution_key": event.execution_key}
+    return {**started, **_carried_on(row, recorded)}
 
 
 def _succeeded(row: ToolCallRow, recorded: Recorded, _: ToolSucceeded) -> Changes:
@@ -162,9 +165,7 @@ def _ended(row: ToolCallRow, recorded: Recorded, status: CallStatus) -> Changes:
         "resolved_position": recorded.position,
         "duration_ns": _nanoseconds(row.requested_at, resolved_at),
     }
-    if row.requested_position is None:  # asked for in the past of this run
-        changes |= _place(recorded)
-    return changes
+    return {**changes, **_carried_on(row, recorded)}
 
 
 def _nanoseconds(began: datetime | None, ended: datetime) -> int | None:
@@ -178,6 +179,7 @@ def _approval_asked(row: ToolCallRow, recorded: Recorded, _: ApprovalRequested) 
         "approval_id": recorded.stream,
         "open_approvals": row.open_approvals + 1,
         "approved": False if row.approved is False else None,
+        **_carried_on(row, recorded),
     }
 
 
@@ -188,6 +190,11 @@ def _allowed(row: ToolCallRow, _: Recorded, __: ApprovalGranted) -> Changes:
 
 def _not_allowed(row: ToolCallRow, _: Recorded, __: ApprovalDenied | ApprovalExpired | ApprovalWithdrawn) -> Changes:
     return {"open_approvals": row.open_approvals - 1, "approved": False}
+
+
+def _carried_on(row: ToolCallRow, recorded: Recorded) -> Changes:
+    """Return where the run is that goes on with a call of its past."""
+    return _place(recorded) if row.requested_position is None else {}
 
 
 def _place(recorded: Recorded) -> Changes:

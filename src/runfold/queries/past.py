@@ -13,13 +13,14 @@ from runfold.domain.event import Recorded
 from runfold.domain.run_events import RunWaiting
 from runfold.errors import LedgerUnavailable, PoisonEvent, UsageError
 from runfold.history.outline import waited_for
+from runfold.history.path import Segment
 from runfold.projections.fold import FoldFailed, Standings, take_in
 from runfold.projections.projection import AnyProjection
 from runfold.projections.registry import named
 from runfold.projector.tables import Table
 from runfold.queries.read_models import ReadModels, SchemaGone, Snapshot
 from runfold.store.filter import Filter
-from runfold.store.reader import TenantReader
+from runfold.store.reader import LATEST, TenantReader
 
 MOST_EVENTS = 1_000_000
 """How many events are folded for one question about the whole past, unless the caller allows more."""
@@ -70,22 +71,30 @@ class Past:
         with self._read_models.of_given(given, self._up_to) as snapshot:
             yield snapshot
 
-    @contextlib.contextmanager
-    def of_run(self, name: str, run_id: str) -> Iterator[Snapshot]:
-        """The rows that the events of a run and of its approvals lead to, in no table. Raises PoisonEvent."""
-        projection = named(name)
-        events = self._events_of_run(projection, run_id)
-        rows = _folded(projection, iter(lambda: list(islice(events, _PIECE)), []))
-        given = {projection.name: Table(projection, 0).given(rows)}
-        with self._read_models.of_given(given, self._up_to) as snapshot:
-            yield snapshot
+    def of_rows(self, projection: AnyProjection, rows: Standings) -> contextlib.AbstractContextManager[Snapshot]:
+        """Rows that were folded already, in no table."""
+        return self._read_models.of_given({projection.name: Table(projection, 0).given(rows)}, self._up_to)
 
-    def _events_of_run(self, projection: AnyProjection, run_id: str) -> Iterator[Recorded]:
-        """Yield them in order; those of the run's approvals are found by the events with which it began to wait for them."""
+    def of_run(self, projection: AnyProjection, part: Segment, *, with_approvals: bool) -> Iterator[list[Recorded]]:
+        """Yield what a read model looks at of a run up to a version, in order and in pieces; its approvals as of then, too."""
         types, stream = tuple(event.type for event in projection.events), self._reader.stream
-        approvals = waited_for(stream(run_id, up_to=self._up_to, types=(RunWaiting.type,)))
-        streams = (stream(each, up_to=self._up_to, types=types) for each in (run_id, *approvals))
-        return heapq.merge(*streams, key=lambda recorded: recorded.position)
+        streams = [stream(part.run_id, up_to_version=part.up_to_version, up_to=self._up_to, types=types)]
+        if with_approvals:
+            waits = stream(part.run_id, up_to_version=part.up_to_version, up_to=self._up_to, types=(RunWaiting.type,))
+            if asked := waited_for(waits):
+                until = self._left_at(part)
+                streams += [stream(approval_id, up_to=until, types=types) for approval_id in asked]
+        events = heapq.merge(*streams, key=lambda recorded: recorded.position)
+        return iter(lambda: list(islice(events, _PIECE)), [])
+
+    def _left_at(self, part: Segment) -> int:
+        """Return the position of a run's version at which it was left; where it goes on, that of the answer."""
+        if part.up_to_version == LATEST:
+            return self._up_to
+        last = next(
+            self._reader.stream(part.run_id, after_version=part.up_to_version - 1, up_to_version=part.up_to_version), None
+        )
+        return self._up_to if last is None else min(self._up_to, last.position)
 
     @contextlib.contextmanager
     def of_all(self, names: Sequence[str]) -> Iterator[Snapshot]:
@@ -128,10 +137,17 @@ class Past:
 
 def _folded(projection: AnyProjection, pieces: Iterable[Sequence[Recorded]]) -> Standings:
     rows: Standings = {}
-    try:
+    with naming_the_event():
         for piece in pieces:
             take_in(projection, piece, rows)
+    return rows
+
+
+@contextlib.contextmanager
+def naming_the_event() -> Iterator[None]:
+    """Say of a fold that failed at which event. Raises PoisonEvent."""
+    try:
+        yield
     except FoldFailed as error:
         reason = f"{type(error.cause).__name__}: {error.cause}"
-        raise PoisonEvent(projection.name, error.recorded.position, error.recorded.type, reason) from error
-    return rows
+        raise PoisonEvent(error.projection, error.recorded.position, error.recorded.type, reason) from error

@@ -16,8 +16,10 @@ from runfold.domain.streams import StreamState, is_id
 from runfold.domain.thread import Thread
 from runfold.domain.values import texts
 from runfold.errors import NotFound, RunNotFound, ThreadNotFound, UsageError
-from runfold.history.path import History
+from runfold.history.path import History, Segment
 from runfold.method_call import MethodCall
+from runfold.projections.fold import Standings
+from runfold.projections.projection import AnyProjection
 from runfold.queries.past import MOST_EVENTS, Past, Whole, not_of_a_handle
 from runfold.queries.read_models import ReadModels, Snapshot
 from runfold.store.reader import HAPPENED_OF_THREADS, LATEST, Reader, TenantReader
@@ -173,9 +175,13 @@ class LocalSource:
             with self._past.of_all(names) as snapshot:
                 yield snapshot
 
-    def snapshot_of_run(self, name: str, run_id: str) -> contextlib.AbstractContextManager[Snapshot]:
-        """The rows of a read model that a run and its approvals lead to, folded from the log. The source must be `pinned`."""
-        return self._past.of_run(name, run_id)
+    def snapshot_of(self, projection: AnyProjection, rows: Standings) -> contextlib.AbstractContextManager[Snapshot]:
+        """Rows that were folded from the log. The source must be `pinned`."""
+        return self._past.of_rows(projection, rows)
+
+    def pieces_of_run(self, projection: AnyProjection, part: Segment, *, with_approvals: bool) -> Iterator[list[Recorded]]:
+        """What a read model looks at of a run up to a version, in order and in pieces; its approvals as of then, too."""
+        return self._past.of_run(projection, part, with_approvals=with_approvals)
 
     def threads_of(self, asked: Mapping[str, Any]) -> list[str] | None:
         """The threads that a question about some `thread_id` or `run_id` is about; None where it is about all."""

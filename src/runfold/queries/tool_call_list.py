@@ -6,12 +6,14 @@ from typing import Annotated, Any, Literal, NamedTuple, Unpack, get_args
 from runfold.domain.event import Event
 from runfold.domain.run_events import RunFailed
 from runfold.domain.tool_call import CallStatus, Failure, ToolCalled, ToolFailed, ToolSucceeded
-from runfold.errors import RunNotFound
+from runfold.errors import UsageError
 from runfold.projections.tool_calls import ToolCallRow, ToolCalls
 from runfold.queries.page import Page
 from runfold.queries.paging import Direction, Listing, Paging, Sort, direction, limit, ordered_by
 from runfold.queries.parameters import Parameter, checked, column, narrowed
+from runfold.queries.past import naming_the_event
 from runfold.queries.read_models import Snapshot
+from runfold.queries.run_calls import CALLS, RunCalls, Scope
 from runfold.queries.source import LocalSource, question
 from runfold.queries.where import OneOrMore
 from runfold.store.reader import Reader
@@ -24,7 +26,14 @@ class ToolCallParameters(Paging, total=False):
     status: Annotated[OneOrMore | None, column("Only calls with this status.", get_args(CallStatus))]
     run_id: Annotated[
         OneOrMore | None,
-        column("Only calls that this run asked for or answered. Those of one run alone are read from the log, and never behind."),
+        column(
+            "Only calls that this run asked for or carried on. Those of one run alone are read from the log and never behind,"
+            " with what its past left open."
+        ),
+    ]
+    scope: Annotated[
+        Scope | None,
+        Parameter("Of one run: its own calls with what its past left open, or all along its path from the root.", default="run"),
     ]
     thread_id: Annotated[OneOrMore | None, column("Only calls in this thread.")]
     agent_id: Annotated[OneOrMore | None, column("Only calls of this agent's runs.")]
@@ -63,6 +72,9 @@ _CALLS = Listing(
 class ListedToolCall(ToolCallRow):
     """A tool call of a list. What is of the log is null where the list was asked for without it."""
 
+    requested_run_id: str | None = None
+    """The run that asked for it; null where a run of the past did, in a list of several runs."""
+
     arguments_text: str | None = None
     """The arguments to the letter, as the model wrote them."""
     arguments: Any = None
@@ -77,21 +89,36 @@ class ListedToolCall(ToolCallRow):
 def tool_calls(source: LocalSource, **asked: Unpack[ToolCallParameters]) -> Page[ListedToolCall]:
     """A page of tool calls: of all runs the newest first, without their content; of one run the oldest first, with it.
 
-    Those of one run alone are read from the log: they are never behind, and need no read model. Raises UsageError,
-    ReadModelBehind; RunNotFound where one run is asked for that does not exist.
+    Those of one run alone are read from the log: they are never behind, and need no read model. What its past left open is
+    among them; with `scope="path"` all calls along its path from the root are. Raises UsageError, ReadModelBehind; RunNotFound
+    where one run is asked for that does not exist.
     """
     wanted = checked(asked, ToolCallParameters)
+    asked_by: Mapping[str, str] = {}
     if len(wanted.get("run_id", ())) == 1:
         wanted = {"order": "asc", "content": True, **wanted}
-        (run_id,) = wanted["run_id"]
-        source.first(run_id, RunNotFound)
-        with source.pinned(wanted.get("min_position")).snapshot_of_run("tool_calls", run_id) as snapshot:
-            page = _page(snapshot, wanted)
+        page, asked_by = _of_run(source.pinned(wanted.get("min_position")), wanted)
+    elif (scope := wanted.get("scope", "run")) != "run":
+        raise UsageError(f"the scope {scope} is that of one run; name the run", scope=scope)
     else:
         with source.snapshot("tool_calls", within=source.threads_of(wanted), asked=wanted) as snapshot:
             page = _page(snapshot, wanted)
-    items = _with_content(source.reader, page.items) if wanted.get("content") else _without_content(page.items)
+    items = (_with_content if wanted.get("content") else _without_content)(source.reader, page.items, asked_by)
     return Page(items=tuple(items), next_cursor=page.next_cursor, standing=page.standing)
+
+
+def _of_run(source: LocalSource, wanted: Mapping[str, Any]) -> tuple[Page[ToolCallRow], Mapping[str, str]]:
+    """Return a page of the calls of one run, and which run asked for each call along its path."""
+    (run_id,), scope = wanted["run_id"], wanted.get("scope", "run")
+    calls = RunCalls()
+    with naming_the_event():
+        for part in source.history(run_id).path:
+            with_approvals = scope == "path" or part.run_id == run_id
+            for piece in source.pieces_of_run(CALLS, part, with_approvals=with_approvals):
+                calls.take_in(part.run_id, piece)
+    found = {name: value for name, value in wanted.items() if name != "run_id"}  # what its past left open is of another run
+    with source.snapshot_of(CALLS, calls.rows(run_id, scope)) as snapshot:
+        return _page(snapshot, found), calls.asked_by
 
 
 def _page(snapshot: Snapshot, wanted: Mapping[str, Any]) -> Page[ToolCallRow]:
@@ -110,15 +137,22 @@ class _Content(NamedTuple):
     error: Failure | None = None
 
 
-def _without_content(rows: Sequence[ToolCallRow]) -> list[ListedToolCall]:
-    return [ListedToolCall(**row.__dict__) for row in rows]
+def _without_content(_: Reader, rows: Sequence[ToolCallRow], asked_by: Mapping[str, str]) -> list[ListedToolCall]:
+    return [ListedToolCall(**row.__dict__, requested_run_id=_asked_by(row, asked_by)) for row in rows]
 
 
-def _with_content(reader: Reader, rows: Sequence[ToolCallRow]) -> list[ListedToolCall]:
+def _asked_by(row: ToolCallRow, asked_by: Mapping[str, str]) -> str | None:
+    return asked_by.get(row.call_id, None if row.requested_position is None else row.run_id)
+
+
+def _with_content(reader: Reader, rows: Sequence[ToolCallRow], asked_by: Mapping[str, str]) -> list[ListedToolCall]:
     """One look into the log for all of them. Raises UnreadableEvent."""
     positions = [position for row in rows for position in (row.requested_position, row.resolved_position) if position is not None]
     events = {position: recorded.event for position, recorded in reader.at_positions(positions).items()}
-    return [ListedToolCall(**row.__dict__, **_content(row, events)._asdict()) for row in rows]
+    return [
+        ListedToolCall(**row.__dict__, **_content(row, events)._asdict(), requested_run_id=_asked_by(row, asked_by))
+        for row in rows
+    ]
 
 
 def _content(row: ToolCallRow, events: Mapping[int, Event]) -> _Content:

@@ -43,7 +43,7 @@ def print_run(out: Console, view: "RunView", calls: "list[ListedToolCall]") -> N
     _print_facts(out, facts)
     if calls:
         out.print()
-        print_whole(out, made_call_table(calls))
+        print_whole(out, made_call_table(calls, view.id))
 
 
 def print_summary(out: Console, found: "RunSummaryView") -> None:

@@ -142,10 +142,15 @@ def failure_table(runs: "Iterable[RunSummaryView]") -> Table:
     return table(("run", "goal", "error", "#decisions", "#problems"), rows, wraps="error")
 
 
-def made_call_table(calls: "Iterable[ListedToolCall]") -> Table:
-    """Draw the tool calls of one run."""
+def made_call_table(calls: "Iterable[ListedToolCall]", run_id: str) -> Table:
+    """Draw the tool calls of one run, those that its past left open among them."""
+
+    def status(call: "ListedToolCall") -> str:
+        return call.status if call.requested_run_id in {None, run_id} else f"{call.status} (asked for by {call.requested_run_id})"
+
     rows = (
-        (call.requested_position, call.name, call.status, one_line(call.arguments_text or "", 60), call.call_id) for call in calls
+        (call.requested_position, call.name, status(call), one_line(call.arguments_text or "", 60), call.call_id)
+        for call in calls
     )
     return table(("#position", "tool", "status", "arguments", "id"), rows, wraps="arguments")
 
