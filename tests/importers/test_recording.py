@@ -12,7 +12,6 @@ from runfold.importers.format import Format, SourceThread
 from runfold.importers.importing import import_as
 from runfold.importers.recording import Recording
 from runfold.importers.sources import Report, SourceFile, document
-from runfold.importers.tally import Tally
 
 THREAD, RUN = stable_id("thread", "late"), stable_id("run", "late")
 MODEL_CALL = stable_id("mcall", "late")
@@ -22,8 +21,7 @@ def read(files: Sequence[SourceFile], _: Report) -> Iterator[SourceThread]:
     for file in files:
         whole = document(file)
         lines = json.loads(whole.source)
-        counts = Tally(threads=1, runs=1)
-        yield SourceThread(THREAD, "late", digest(whole.source), ("late",), file.size, counts, partial(record, lines))
+        yield SourceThread(THREAD, "late", digest(whole.source), ("late",), file.size, partial(record, lines))
 
 
 def record(lines: list[str], recording: Recording) -> None:
