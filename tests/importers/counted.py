@@ -1,7 +1,7 @@
 """What a reading of a source holds, counted without recording it."""
 
 from runfold.importers.acts import kinds as acts
-from runfold.importers.claude.recording import Session as ClaudeSession
+from runfold.importers.claude.session import Session as ClaudeSession
 from runfold.importers.claude.talk import asked_by, used_in
 from runfold.importers.tally import Tally
 from runfold.importers.turns import turn as turns

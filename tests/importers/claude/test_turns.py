@@ -7,7 +7,7 @@ import pytest
 
 from runfold.importers.claude.index import indexed, threads_of
 from runfold.importers.claude.reading import ThreadFiles
-from runfold.importers.claude.recording import Session
+from runfold.importers.claude.session import Session
 from runfold.importers.claude.talk import used_in
 from runfold.importers.files import find
 from runfold.importers.formats.claude_code import FORMAT

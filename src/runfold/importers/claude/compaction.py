@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from runfold.importers.claude.session import Line
+from runfold.importers.claude.lines import Line
 
 
 def stated(line: Line) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def settle_kinds(turns: list[Turn], said: list[Node], nodes: Nodes) -> None:
         if node.parent is not None and id(node.parent) in below:
             below[id(node.parent)].update(node.files)
     for group in groups.values():
-        first, *others = sorted(group, key=lambda turn: _moment(turn.opener))
+        first, *others = sorted(group, key=lambda turn: turn.opener.moment)
         for turn in others:
             turn.kind = "branches"
         if _leaves_a_copy(first, below, nodes) or _is_left_behind(first, said):
@@ -65,9 +65,4 @@ def _is_left_behind(turn: Turn, said: list[Node]) -> bool:
     last, opener = said[turn.parent.last_step], turn.opener
     if not set(last.files).isdisjoint(opener.files):
         return False
-    return last.line.session_id != opener.line.session_id or _moment(last) < _moment(opener)
-
-
-def _moment(node: Node) -> tuple[float, int]:
-    moment = node.line.timestamp
-    return (moment.timestamp() if moment is not None else float("inf"), node.order)
+    return last.line.session_id != opener.line.session_id or last.moment < opener.moment

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from runfold.ids import stable_id
+from runfold.importers.claude.lines import Block
 from runfold.importers.claude.nodes import Call, Node
-from runfold.importers.claude.session import Block
 
 FORMAT = "claude-code"
 VERSION = 2

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from runfold.importers.claude.session import MESSAGES, identity_of, moment_of, text_of
+from runfold.importers.claude.lines import MESSAGES, identity_of, moment_of, text_of
 from runfold.importers.sources import OF_A_RECORD, Piece, SourceFile, lines
 
 _AGENT_FILE = re.compile(r"agent-(.+)\.jsonl")

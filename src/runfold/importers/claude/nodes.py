@@ -12,7 +12,7 @@ from typing import Literal
 
 from runfold.importers.claude.asks import Ask
 from runfold.importers.claude.endings import ApiError, api_error, is_answer
-from runfold.importers.claude.session import Block, Line, text_of
+from runfold.importers.claude.lines import Block, Line, text_of
 from runfold.importers.claude.speakers import Speaker, speaker_of
 from runfold.importers.claude.usage import Used
 
@@ -78,6 +78,12 @@ class Node:
     def line(self) -> Line:
         """Return its first line."""
         return self.lines[0]
+
+    @property
+    def moment(self) -> tuple[float, int]:
+        """Return what puts it in order: its time, then its place. What has no time comes last."""
+        time = self.line.timestamp
+        return (time.timestamp() if time is not None else float("inf"), self.order)
 
     @property
     def is_model(self) -> bool:

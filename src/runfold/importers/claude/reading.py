@@ -6,10 +6,10 @@ from typing import Any
 from runfold.domain.values import digest
 from runfold.errors import InvalidEvent
 from runfold.importers.claude.index import Indexed
+from runfold.importers.claude.lines import MESSAGES, line_of, text_of
 from runfold.importers.claude.nodes import Nodes
 from runfold.importers.claude.queue import Queue
-from runfold.importers.claude.recording import Agent, Session
-from runfold.importers.claude.session import MESSAGES, line_of, text_of
+from runfold.importers.claude.session import Agent, Session
 from runfold.importers.claude.turns import story_of
 from runfold.importers.sources import OF_A_RECORD, CamelShape, Piece, Report, SourceFile, document, lines, why
 from runfold.importers.tally import Problem, Reports

@@ -1,208 +1,158 @@
-"""The lines of Claude Code's session files, each by itself: what a record must have to be taken, and its parts by name."""
+"""A conversation of Claude Code as its files hold it: what its thread is known by, and which call started which sub-agent."""
 
-import hashlib
-import json
-import re
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from functools import cached_property
 
-import orjson
+from runfold.importers.claude.earlier import AGENTS_OF, MAIN_OF
+from runfold.importers.claude.ids import Ids, first_version_thread
+from runfold.importers.claude.lines import text_of
+from runfold.importers.claude.nodes import MAIN, Call, Turn
+from runfold.importers.claude.turns import Conversation, Story
 
-from runfold.errors import InvalidEvent
-from runfold.importers.claude.speakers import queued_content
-from runfold.importers.sources import Piece
-
-MESSAGES = ("user", "assistant")
-_UUID = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}")
-
-_NEEDED = {
-    "text": ("text",),
-    "thinking": ("thinking",),
-    "redacted_thinking": ("data",),
-    "tool_use": ("id", "name"),
-    "tool_result": ("tool_use_id",),
-}
-"""What a block must have, as text, to be more than data that is kept as it is."""
+TITLE_LENGTH = 80
 
 
-@dataclass(slots=True)
-class Block:
-    """A part of a message's content. `raw` is all of it."""
+@dataclass(frozen=True)
+class Agent:
+    """What is known of a sub-agent beside its lines."""
 
-    type: str
-    raw: dict[str, Any]
+    kind: str | None = None
+    description: str | None = None
+    call_id: str | None = None
+    """The provider's id of the call that started it."""
+    workflow: str | None = None
+    """The run of a workflow that it worked for."""
 
-    def _words(self, name: str) -> str:
-        value = self.raw.get(name)
-        return value if isinstance(value, str) else ""
 
-    @property
-    def text(self) -> str:
-        """Return its text, where it is one."""
-        return self._words("text") if self.type == "text" else ""
+@dataclass(repr=False)
+class Session:
+    """A thread: its main line and its sub-agents."""
+
+    story: Story
+    agents: dict[str, Agent] = field(default_factory=dict)
+    given_ids: Ids | None = None
+    """Those of the thread that it goes into, where that is not its own."""
 
     @property
-    def id(self) -> str:
-        """Return a call's own id, which its provider may have given to another call too."""
-        return self._words("id")
+    def main(self) -> Conversation:
+        """The main line, which may be empty."""
+        return self.story.main or Conversation(MAIN)
+
+    @cached_property
+    def ids(self) -> Ids:
+        """Return the ids of what it holds."""
+        return self.given_ids or Ids(is_alone=self.story.main is None)
+
+    @cached_property
+    def roots(self) -> list[Turn]:
+        """The turns that a thread may be known by, the earliest first."""
+        held = [self.main] if self.main.turns else list(self.story.conversations.values())
+        found = [turn for conversation in held for turn in conversation.turns if turn.left is None]
+        return sorted(found, key=lambda turn: turn.opener.moment)
 
     @property
-    def name(self) -> str:
-        """Return the name of the tool that is called."""
-        return self._words("name")
+    def thread_id(self) -> str:
+        """The same for the same first line, always; that of sub-agents without their main line for the same session."""
+        return self.ids.of("thread", *self._main_key) if self.ids.is_alone else self.ids.thread(self.roots[0].opener)
 
     @property
-    def input(self) -> Any:
-        """Return the arguments of a call."""
-        return self.raw.get("input")
+    def _main_key(self) -> tuple[str, ...]:
+        """What a main line that is not here is known by: the session that all its sub-agents name."""
+        if self.story.sessions:
+            return ("session", min(self.story.sessions))
+        return self.roots[0].opener.line.key
 
     @property
-    def tool_use_id(self) -> str:
-        """Return the id of the call that a result answers."""
-        return self._words("tool_use_id")
+    def main_run(self) -> str:
+        """The run that stands for a main line that is not here."""
+        return self.ids.of("run", *self._main_key, "main")
 
     @property
-    def content(self) -> Any:
-        """Return what a result holds."""
-        return self.raw.get("content")
+    def claims(self) -> tuple[str, ...]:
+        """What other files of the same conversation find its thread by."""
+        if self.ids.is_alone:
+            return tuple(f"{AGENTS_OF}{session}" for session in self.story.sessions)
+        return (*(f"{MAIN_OF}{session}" for session in self.story.sessions), *self._beginnings)
 
     @property
-    def is_error(self) -> bool:
-        """Return whether a result says that it is an error."""
-        return self.raw.get("is_error") is True
+    def joins(self) -> tuple[str, ...]:
+        """Sub-agents without their main line go into its thread, where it is in."""
+        if not self.ids.is_alone:
+            return ()
+        return (*(f"{MAIN_OF}{session}" for session in self.story.sessions), *self._beginnings)
 
     @property
-    def identity(self) -> tuple[str, str | bytes]:
-        """Return what makes it the same part again, where an answer was written twice."""
-        if self.type in {"text", "thinking"}:
-            return self.type, self._words(self.type)
-        return self.type, orjson.dumps(self.raw, option=orjson.OPT_SORT_KEYS)
+    def known_as(self) -> tuple[str, ...]:
+        """What the thread may be known by where it is not by its first line."""
+        if self.ids.is_alone:
+            return self.claims
+        is_cut = any(turn.opener.line.parent_uuid is not None and turn.opener.parent is None for turn in self.roots)
+        return (*self._beginnings, *(f"{MAIN_OF}{session}" for session in self.story.sessions if is_cut))
 
-
-@dataclass(slots=True)
-class Line:
-    """A record with a uuid. Its `blocks` are empty where it is no message."""
-
-    type: str
-    record: dict[str, Any] = field(repr=False)
-    piece: Piece = field(repr=False)
-    uuid: str
-    parent_uuid: str | None
-    session_id: str | None
-    timestamp: datetime | None
-    blocks: list[Block] = field(repr=False)
-    faults: list[str] = field(default_factory=list)
-    """What did not fit, while the rest was taken."""
+    @cached_property
+    def _beginnings(self) -> tuple[str, ...]:
+        """Its first lines, and the first answer after each."""
+        found: dict[str, None] = {}
+        for turn in self.roots:
+            found[f"root {' '.join(turn.opener.line.key)}"] = None
+            answer = next((node for node in turn.nodes if node.is_model and node.line.request_id is not None), None)
+            if answer is not None:
+                found[f"answer {' '.join(answer.key)}"] = None
+        return tuple(found)
 
     @property
-    def key(self) -> tuple[str, ...]:
-        """Return what tells it apart from any other line, wherever that stands."""
-        return identity_of(self.record, self.uuid)
+    def replaces(self) -> tuple[str, ...]:
+        """The threads that the first version made of its sessions, and those of its sub-agents without their main line."""
+        if self.ids.is_alone:  # what the first version made of the whole session is not superseded by a part of it
+            return ()
+        old = [first_version_thread(session) for session in self.story.sessions]
+        alone = Ids(is_alone=True)
+        return (*old, *(alone.of("thread", "session", session) for session in self.story.sessions))
+
+    @cached_property
+    def started_by(self) -> dict[str, str]:
+        """The sub-agents by the calls that started them, by our ids: a call's result, or the agent's own file, says so.
+
+        Where neither does yet, it is the one call that asks for what the agent was asked first.
+        """
+        by_agent, by_workflow, by_call = dict[str, Call](), dict[str, Call](), dict[str, Call]()
+        for call in self.story.calls:
+            by_call.setdefault(call.block.id, call)
+            said = call.result[1].tool_use_result if call.result is not None else None
+            if isinstance(said, dict):
+                for names, found in ((("agentId", "agent_id"), by_agent), (("runId",), by_workflow)):
+                    if (name := next((text_of(said, name) for name in names if text_of(said, name)), None)) is not None:
+                        found.setdefault(name, call)
+        started: dict[str, str] = {}
+        for key in self.story.conversations:
+            about = self.agents.get(key, Agent())
+            by = by_agent.get(key) or by_call.get(about.call_id or "") or by_workflow.get(about.workflow or "")
+            if key != MAIN and by is not None and by.node.agent != key:
+                started[key] = self.ids.call(by)
+        unnamed = [key for key in self.story.conversations if key != MAIN and key not in started]
+        taken = {call.key for call in by_agent.values()}
+        return started | {key: self.ids.call(by) for key in unnamed if (by := self._asking(key, taken)) is not None}
+
+    def _asking(self, agent: str, taken: set[tuple[str, ...]]) -> Call | None:
+        """The only call, of those whose results name no agent, that asks for what the first line of an agent says."""
+        first = self.story.conversations[agent].nodes[0]
+        words = next((block.text for block, _ in first.parts if block.text), None)
+        found = [call for call in self._by_prompt.get(words or "", ()) if call.key not in taken and call.node.agent != agent]
+        return found[0] if len(found) == 1 else None
+
+    @cached_property
+    def _by_prompt(self) -> dict[str, list[Call]]:
+        found: dict[str, list[Call]] = {}
+        for call in self.story.calls:
+            prompt = call.block.input.get("prompt") if isinstance(call.block.input, dict) else None
+            if isinstance(prompt, str) and prompt:
+                found.setdefault(prompt, []).append(call)
+        return found
 
     @property
-    def message(self) -> dict[str, Any]:
-        """Return what the API was sent, or answered."""
-        found = self.record.get("message")
-        return found if isinstance(found, dict) else {}
-
-    @property
-    def message_id(self) -> str | None:
-        """Return the API's id of the answer that this line is a part of."""
-        return text_of(self.message, "id")
-
-    @property
-    def request_id(self) -> str | None:
-        """Return the id of the request that was answered."""
-        return text_of(self.record, "requestId")
-
-    @property
-    def agent_id(self) -> str | None:
-        """Return the sub-agent that it belongs to, where it says so."""
-        return text_of(self.record, "agentId")
-
-    @property
-    def is_sidechain(self) -> bool:
-        """Return whether it says that it belongs to a sub-agent."""
-        return self.record.get("isSidechain") is True
-
-    @property
-    def tool_use_result(self) -> Any:
-        """Return what the client keeps of a tool's result beside what the model was told."""
-        return self.record.get("toolUseResult")
-
-    @property
-    def usage(self) -> dict[str, Any] | None:
-        """Return what the API says was used."""
-        found = self.message.get("usage")
-        return found if isinstance(found, dict) else None
-
-
-def text_of(record: dict[str, Any], name: str) -> str | None:
-    """Return a text of a record; None where there is none, or something else."""
-    value = record.get(name)
-    return value if isinstance(value, str) and value else None
-
-
-def identity_of(record: dict[str, Any], uuid: str) -> tuple[str, ...]:
-    """Return what tells a record apart: its uuid. One that is none, as `u1`, is told apart by what was said, and when, too."""
-    if _UUID.fullmatch(uuid):
-        return (uuid,)
-    said = json.dumps([record.get("type"), record.get("timestamp"), record.get("message")], sort_keys=True)
-    return uuid, hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-
-
-def line_of(record: dict[str, Any], piece: Piece) -> Line | None:
-    """Return a record as a line; None for one without a uuid that is no message. Raises InvalidEvent."""
-    kind, uuid = record.get("type"), text_of(record, "uuid")
-    if uuid is None:
-        if kind in MESSAGES:
-            raise InvalidEvent("uuid", "Field required")
+    def title(self) -> str | None:
+        """The first words that ask the agent for something: what a person typed, as a prompt or as a command for the agent."""
+        for node in self.main.nodes:
+            if node.speaker is not None and node.speaker.wakes == "always" and (words := " ".join(node.speaker.words.split())):
+                return words[:TITLE_LENGTH]
         return None
-    faults: list[str] = []
-    content = _content(record, str(kind))
-    blocks = [_block(item, index, faults) for index, item in enumerate(content)]
-    moment = moment_of(record)
-    if moment is None and content:
-        faults.append(f"timestamp: {record.get('timestamp')!r:.60} is no time with a zone; the line was taken without it")
-    parent = text_of(record, "parentUuid")
-    return Line(str(kind), record, piece, uuid, parent, text_of(record, "sessionId"), moment, blocks, faults)
-
-
-def moment_of(record: dict[str, Any]) -> datetime | None:
-    """Return a record's time; None for what is none, or has no zone."""
-    try:
-        moment = datetime.fromisoformat(record.get("timestamp"))  # type: ignore[arg-type]  # what is no text is refused
-        return moment if moment.tzinfo is not None and moment.utcoffset() is not None else None
-    except (TypeError, ValueError):
-        return None
-
-
-def _content(record: dict[str, Any], kind: str) -> list[Any]:
-    content: Any
-    if kind in MESSAGES:
-        message = record.get("message")
-        if not isinstance(message, dict):
-            raise InvalidEvent("message", "is not an object")
-        content = message.get("content")
-    else:
-        content = queued_content(record)
-        if content is None:
-            return []
-    if isinstance(content, str):
-        return [{"type": "text", "text": content}]
-    if not isinstance(content, list):
-        raise InvalidEvent("message.content", "is neither text nor a list of blocks")
-    return content
-
-
-def _block(item: Any, index: int, faults: list[str]) -> Block:
-    """A block; one that is not as its type says is kept as data, and that is told."""
-    if not isinstance(item, dict) or not isinstance(kind := item.get("type"), str):
-        faults.append(f"message.content.{index}: is no block of a known form; it was kept as data")
-        return Block("data", item if isinstance(item, dict) else {"value": item})
-    for name in _NEEDED.get(kind, ()):
-        if not isinstance(item.get(name), str):
-            faults.append(f"message.content.{index}: a {kind} block has no {name}; it was kept as data")
-            return Block("data", item)
-    return Block(kind, item)

@@ -5,21 +5,21 @@ say so: completed where the model's last answer says that its turn ended, failed
 cancelled where somebody interrupted it. One of which no line says so is running, last heard of then.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from runfold.commands.caller import Envelope
 from runfold.domain.approval_events import ONLY_PEOPLE
-from runfold.domain.parts import DataPart, FilePart, Part, ReasoningPart, TextPart
 from runfold.domain.thread import MAIN as MAIN_HEAD
 from runfold.importers.claude.asks import Ask, asks_of
 from runfold.importers.claude.compaction import stated
+from runfold.importers.claude.content import content_of, parts_of, result_parts
 from runfold.importers.claude.earlier import Earlier
 from runfold.importers.claude.endings import call_end
 from runfold.importers.claude.forks import leaves_what_is_in
 from runfold.importers.claude.ids import Ids
+from runfold.importers.claude.lines import Block, Line, text_of
 from runfold.importers.claude.nodes import MAIN, Call, Node, Turn
-from runfold.importers.claude.session import Block, Line, text_of
 from runfold.importers.claude.speakers import CLIENT, PERSON
 from runfold.importers.claude.usage import Used, provider_of, usages_of
 from runfold.importers.recording import Recording, SourceRun
@@ -294,47 +294,7 @@ class Talk:
         )
 
 
-def content_of(node: Node) -> tuple[Part, ...]:
-    """Return what is said in a line beside results of tools."""
-    return tuple(part for block, _ in node.parts if block.type != "tool_result" for part in parts_of(block))
-
-
 def _described(option: dict[str, str]) -> str:
     if option["description"] == option["label"]:
         return option["label"]
     return f"{option['label']}: {option['description']}"
-
-
-def parts_of(block: Block) -> Iterator[Part]:
-    """A block of content as parts of a message."""
-    raw = block.raw
-    source = raw.get("source")
-    match block.type:
-        case "text":
-            yield TextPart(text=raw["text"])
-        case "thinking":
-            yield ReasoningPart(text=raw["thinking"], signature=text_of(raw, "signature"))
-        case "redacted_thinking":
-            yield ReasoningPart(text="", encrypted=raw["data"])
-        case "image" | "document" if isinstance(source, dict) and _is_file(source):
-            yield FilePart(media_type=source["media_type"], data=source["data"])
-        case _:
-            yield DataPart(data=raw, name=block.type)
-
-
-def _is_file(source: dict[str, Any]) -> bool:
-    return isinstance(source.get("media_type"), str) and isinstance(source.get("data"), str)
-
-
-def result_parts(content: Any) -> Iterator[Part]:
-    """Yield what a tool answered, as parts of a message."""
-    if isinstance(content, str):
-        yield TextPart(text=content)
-        return
-    for item in content if isinstance(content, list) else [] if content is None else [content]:
-        kind = item.get("type") if isinstance(item, dict) else None
-        needed = {"text": "text", "thinking": "thinking", "redacted_thinking": "data"}.get(str(kind))
-        if not isinstance(kind, str) or (needed is not None and not isinstance(item.get(needed), str)):
-            yield DataPart(data=item)  # no block that is known: kept as it is
-        else:
-            yield from parts_of(Block(kind, item))

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 
 from runfold.importers.claude.compaction import kept_from
 from runfold.importers.claude.forks import settle_kinds
+from runfold.importers.claude.lines import Block
 from runfold.importers.claude.nodes import MAIN, Call, Node, Nodes, Turn, same
-from runfold.importers.claude.session import Block
 
 
 @dataclass(eq=False, repr=False)

@@ -8,10 +8,12 @@ files belong together, `nodes` puts lines together to messages, `turns` messages
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from runfold.importers.claude.ids import VERSION
 from runfold.importers.claude.index import Indexed, indexed, named, threads_of
 from runfold.importers.claude.reading import ThreadFiles, disagreeing
+from runfold.importers.claude.recording import record
 from runfold.importers.format import Format, Parts, SourceThread
 from runfold.importers.sources import OF_A_RECORD, Report, SourceFile, why
 from runfold.importers.tally import Problem
@@ -52,7 +54,7 @@ def thread(files: Sequence[SourceFile], report: Report) -> SourceThread | None:
         whole.digest,
         session.story.sessions,
         sum(file.file.size for file in members),
-        session.record,
+        partial(record, session),
         claims=session.claims,
         joins=session.joins,
         known_as=session.known_as,
