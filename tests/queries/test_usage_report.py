@@ -193,9 +193,9 @@ def test_a_line_for_machines_names_what_was_asked_for_and_writes_money_as_text(u
         "costs": {"USD": {"total": "0.0035", "reported": {}, "computed": {PRICE_SOURCE: "0.0035"}}},
         "calls_without_cost": 0,
     }
-    assert report.items() == [{"model": "gpt-4o", "day": "2026-02-03", **numbers}]
+    assert report.line_items() == [{"model": "gpt-4o", "day": "2026-02-03", **numbers}]
     assert report.total_item() == numbers
-    assert list(report.items()[0])[:2] == ["day", "model"]
+    assert list(report.line_items()[0])[:2] == ["day", "model"]
 
 
 def test_both_ends_of_a_range_of_days_are_in_it(used, run: Run) -> None:

@@ -13,7 +13,10 @@ from runfold.api.table import QUESTIONS
 from runfold.http.app import create_app
 from runfold.importers.importing import import_paths
 from runfold.projections.price_list import INSTALLED
+from runfold.queries.page import Page
 from runfold.queries.reading import Reading
+from runfold.queries.usage_report import UsageReport
+from tests.frames import require_frame
 from tests.queries.listed import tell
 from tests.remote.module_ledger import module_ledger
 from tests.serving import Anybody, serving, without_salt
@@ -139,6 +142,9 @@ def _require_equal(name: str, here: Reading, there: Reading, args: tuple[Any, ..
     expected, found = getattr(here, name)(*args, **kwargs), getattr(there, name)(*args, **kwargs)
     assert isinstance(found, type(expected))
     assert _steady(found) == _steady(expected), (args, kwargs)
+    if isinstance(expected, Page | UsageReport):
+        assert found.to_arrow().equals(expected.to_arrow())
+        require_frame(expected)
     if name not in FREE and not isinstance(expected, list):
         assert vars(found).keys() == vars(expected).keys()
 

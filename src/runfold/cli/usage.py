@@ -26,7 +26,7 @@ def usage(call: Call, *, at: At = None, happened_at: HappenedAt = None, fold: Fo
     with asking(call, *models, fold=fold, at=at, happened_at=happened_at) as reading:
         report = reading.usage(**asked)
     if call.json:
-        items = {"by": report.by, "items": report.items(), "total": report.total_item(), "next_cursor": None}
+        items = {"by": report.by, "items": report.line_items(), "total": report.total_item(), "next_cursor": None}
         if report.explanation is not None:
             items["explanation"] = report.explanation.model_dump(mode="json")
         call.answer({**as_json(report.standing), **items})

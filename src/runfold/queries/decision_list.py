@@ -17,7 +17,7 @@ from runfold.errors import RunNotFound
 from runfold.history.decision_line import decision_line
 from runfold.history.views import View
 from runfold.projections.decision_log import DecisionLog, DecisionRow
-from runfold.queries.page import Page
+from runfold.queries.page import Page, page_of
 from runfold.queries.paging import Direction, Listing, Paging, Sort, Waiting, direction, limit
 from runfold.queries.parameters import Parameter, checked, column, narrowed
 from runfold.queries.read_models import Snapshot
@@ -120,7 +120,7 @@ def trace(source: LocalSource, run_id: str, **waiting: Unpack[Waiting]) -> Page[
     created = source.first(run_id, RunNotFound)
     with source.snapshot("decision_log", within=[created.thread_id], asked=waiting) as snapshot:
         rows, standing = decisions_of_run(snapshot, run_id), snapshot.standing
-    return Page(items=tuple(trace_lines(source.reader, rows)), next_cursor=None, standing=standing)
+    return page_of(TraceLine, trace_lines(source.reader, rows), None, standing)
 
 
 def decisions_of_run(snapshot: Snapshot, run_id: str) -> list[DecisionRow]:

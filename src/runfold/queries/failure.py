@@ -14,7 +14,7 @@ from runfold.projections.decision_log import DecisionRow
 from runfold.projections.problems import ProblemRow, Problems
 from runfold.projections.run_summary import RunSummary
 from runfold.queries.decision_list import decisions_of_run, made_of, outcome_in, trace_lines
-from runfold.queries.page import Page, Standing
+from runfold.queries.page import Page, Standing, page_of
 from runfold.queries.paging import Direction, Paging, Waiting, direction, limit
 from runfold.queries.parameters import Parameter, checked
 from runfold.queries.read_models import Snapshot
@@ -79,7 +79,7 @@ def failures(source: LocalSource, **asked: Unpack[FailureParameters]) -> Page[Ru
         page = run_page(snapshot, wanted)
         rows = [summary_rows(snapshot, run) for run in page.items]
     found = tuple(run_summary(each, source.reader) for each in rows)
-    return Page(items=found, next_cursor=page.next_cursor, standing=page.standing)
+    return page_of(RunSummaryView, found, page.next_cursor, page.standing)
 
 
 @question

@@ -18,7 +18,7 @@ from runfold.errors import UsageError
 from runfold.projections.columns import columns_of
 from runfold.projections.projection import Projection, R
 from runfold.queries.index_walk import Sorted, walks
-from runfold.queries.page import Page
+from runfold.queries.page import Page, page_of
 from runfold.queries.parameters import Parameter, parameters_of
 from runfold.queries.read_models import Snapshot
 from runfold.queries.where import Where
@@ -123,7 +123,7 @@ class Listing(Generic[R]):
         following = None
         if len(found) > limit:
             following = cursor_of([*head, *(sort.value(found[limit - 1]) for sort in sorts)])
-        return Page(items=tuple(found[:limit]), next_cursor=following, standing=snapshot.standing)
+        return page_of(self.projection.row, found[:limit], following, snapshot.standing)
 
     def _said(self, asked: Mapping[str, Any], name: str) -> Any:
         """What is asked for, else what the list does by itself."""

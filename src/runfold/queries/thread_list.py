@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Unpack, get_args
 
 from runfold.domain.thread import ThreadCreated
 from runfold.projections.threads import ThreadRow, Threads
-from runfold.queries.page import Page
+from runfold.queries.page import Page, page_of
 from runfold.queries.paging import Direction, Listing, Paging, Sort, direction, limit, ordered_by
 from runfold.queries.parameters import Parameter, at_least, at_most, checked, column, narrowed
 from runfold.queries.source import LocalSource, question
@@ -60,7 +60,7 @@ def threads(source: LocalSource, **asked: Unpack[ThreadParameters]) -> Page[List
         page = _THREADS.page(snapshot, narrowed(wanted, ThreadParameters), wanted)
     said = _metadata(source.reader, page.items) if wanted.get("content") else {}
     items = tuple(ListedThread(**row.__dict__, metadata=said.get(row.created_position)) for row in page.items)
-    return Page(items=items, next_cursor=page.next_cursor, standing=page.standing)
+    return page_of(ListedThread, items, page.next_cursor, page.standing)
 
 
 def _metadata(reader: Reader, rows: Sequence[ThreadRow]) -> dict[int, dict[str, Any]]:

@@ -8,7 +8,7 @@ from runfold.domain.run_events import RunFailed
 from runfold.domain.tool_call import CallStatus, Failure, ToolCalled, ToolFailed, ToolSucceeded
 from runfold.errors import UsageError
 from runfold.projections.tool_calls import ToolCallRow, ToolCalls
-from runfold.queries.page import Page
+from runfold.queries.page import Page, page_of
 from runfold.queries.paging import Direction, Listing, Paging, Sort, direction, limit, ordered_by
 from runfold.queries.parameters import Parameter, checked, column, narrowed
 from runfold.queries.past import naming_the_event
@@ -104,7 +104,7 @@ def tool_calls(source: LocalSource, **asked: Unpack[ToolCallParameters]) -> Page
         with source.snapshot("tool_calls", within=source.threads_of(wanted), asked=wanted) as snapshot:
             page = _page(snapshot, wanted)
     items = (_with_content if wanted.get("content") else _without_content)(source.reader, page.items, asked_by)
-    return Page(items=tuple(items), next_cursor=page.next_cursor, standing=page.standing)
+    return page_of(ListedToolCall, items, page.next_cursor, page.standing)
 
 
 def _of_run(source: LocalSource, wanted: Mapping[str, Any]) -> tuple[Page[ToolCallRow], Mapping[str, str]]:

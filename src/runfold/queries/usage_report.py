@@ -4,10 +4,11 @@ Every number is an exact sum over the rows of the read model `usage`, so the lin
 it is grouped. How they are added up is said in `usage_totals`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from functools import partial
-from typing import Annotated, Any, Literal, NamedTuple, Unpack
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Unpack
+from warnings import warn
 
 from runfold.domain.values import texts
 from runfold.errors import RunNotFound, ThreadNotFound, UsageError
@@ -16,6 +17,7 @@ from runfold.history.views import View
 from runfold.projections.price_list import PriceList, installed
 from runfold.projections.price_wheels import price_list_of
 from runfold.projections.prices import CURRENCY
+from runfold.queries.frames import arrow_table, data_frame
 from runfold.queries.page import Standing
 from runfold.queries.paging import OverThreads
 from runfold.queries.parameters import Parameter, checked
@@ -27,6 +29,10 @@ from runfold.queries.where import OneOrMore, words
 from runfold.settings import Settings
 from runfold.store.queries import filled, named_queries
 from runfold.store.reader import LATEST
+
+if TYPE_CHECKING:
+    import pandas
+    import pyarrow
 
 Scope = Literal["run", "path", "tree"]
 Sums = dict[tuple[Any, ...], UsageSum]
@@ -82,17 +88,47 @@ class UsageReport(View):
     explanation: Explanation | None = None
     """The unit prices, where they were asked for."""
 
-    def items(self) -> list[dict[str, Any]]:
+    @property
+    def items(self) -> "Lines":
+        """The lines, as a page has its items; the same as `rows`."""
+        return Lines(self.rows, self.by)
+
+    def line_items(self) -> list[dict[str, Any]]:
         """The lines for machines: of the dimensions, those asked for alone."""
-        return [self._line(row, self.by) for row in self.rows]
+        return [_line(row, self.by) for row in self.rows]
 
     def total_item(self) -> dict[str, Any]:
         """The total for machines."""
-        return self._line(self.total, ())
+        return _line(self.total, ())
 
-    @staticmethod
-    def _line(row: UsageTotals, by: Sequence[str]) -> dict[str, Any]:
-        return row.model_dump(mode="json", exclude=set(DIMENSIONS.keys() - set(by)))
+    def to_arrow(self) -> "pyarrow.Table":
+        """Return the lines as a table of Apache Arrow. Raises UsageError where the extra `analytics` is missing."""
+        return arrow_table(self.rows, UsageTotals, self.standing.told(), frozenset(DIMENSIONS.keys() - set(self.by)))
+
+    def to_pandas(self) -> "pandas.DataFrame":
+        """Return the lines as a data frame. Raises UsageError where the extra `analytics` is missing."""
+        return data_frame(self.to_arrow())
+
+
+class Lines(tuple[UsageTotals, ...]):
+    """The lines of a report. Called, as `items` was before it had the shape of a page's, it gives those for machines."""
+
+    by: tuple[str, ...]
+
+    def __new__(cls, rows: Iterable[UsageTotals], by: tuple[str, ...]) -> "Lines":
+        """Make them of a report's."""
+        made = super().__new__(cls, rows)
+        made.by = by
+        return made
+
+    def __call__(self) -> list[dict[str, Any]]:
+        """Return the lines for machines. Deprecated."""
+        warn("report.items() is report.line_items() now, and goes with the next version", DeprecationWarning, stacklevel=2)
+        return [_line(row, self.by) for row in self]
+
+
+def _line(row: UsageTotals, by: Sequence[str]) -> dict[str, Any]:
+    return row.model_dump(mode="json", exclude=set(DIMENSIONS.keys() - set(by)))
 
 
 class UsageQuestion(NamedTuple):
