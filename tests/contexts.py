@@ -80,7 +80,7 @@ class Begun:
         return facts
 
 
-_OF_RUNS = frozenset({"run_id", "parent_run_id", "agent_id", "user_id", "goal_id"})
+_OF_RUNS = frozenset({"run_id", "parent_run_id", "agent_id", "user_id", "goal_id", "source"})
 
 
 def require_contexts(events: Iterable[Recorded]) -> set[str]:

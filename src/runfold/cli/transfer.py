@@ -1,6 +1,6 @@
 """`runfold import` and `export`: agent runs of other tools into the ledger, events and read models into files."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 
@@ -10,8 +10,11 @@ from runfold.cli.options import Fold
 from runfold.importers.formats import names
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from runfold.export.exporting import Exported
     from runfold.importers.tally import Tally
+    from runfold.ledger import Ledger
 
 MOST_SHOWN = 20
 """Problems that are printed one by one; the rest is counted. In JSON all are there."""
@@ -37,13 +40,32 @@ def import_runs(
         int | None,
         typer.Option("--workers", min=1, max=64, help="How many processes read and store; one a processor if not given."),
     ] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Go on until Ctrl-C: import what is new in the files and folders at each look.")
+    ] = False,
+    every: Annotated[
+        str | None,
+        typer.Option("--every", metavar="DURATION", help="With --follow: how often to look: 1s (the default), 500ms, 1m."),
+    ] = None,
 ) -> None:
     """Import the agent runs of another tool. Importing the same files again adds only what is new in them.
 
     What cannot be read is reported with its file and line on stderr, and everything else is imported. Problems do not
     change the exit code unless --strict is given. Notes count by kind what is of no use here, and what was kept in another
     form. In JSON there is one line for each problem and for each kind of note, and the last line is the tally.
+
+    With --follow new files, and new lines of files, go in at the next look; a line that is still written waits until it is
+    whole, and a database that is away is tried again. Each thread that something was added to is a line. Ctrl-C and TERM end it.
     """
+    from runfold.errors import UsageError
+
+    if every is not None and not follow:
+        raise UsageError("--every says how often --follow looks; give --follow too, or leave it out")
+    if follow:
+        from runfold.cli.following import follow_paths
+
+        follow_paths(call, format, paths, every, strict=strict, workers=workers, source=source)
+        return
     from runfold.importers.importing import import_paths
     from runfold.terminal.progress import progress_bar
 
@@ -79,7 +101,10 @@ def _print_tally(call: Call, tally: "Tally", as_of: int) -> None:
 
 def export(
     call: Call,
-    table: Annotated[str, typer.Argument(metavar="events|TABLE", help="The log, or a read model by name or as module:Class.")],
+    table: Annotated[
+        str | None, typer.Argument(metavar="events|TABLE", help="The log, or a read model by name or as module:Class.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="The log and every read model, each into a subfolder.")] = False,
     format: Annotated[str, typer.Option("--format", metavar="FORMAT", help="parquet, jsonl or csv.")] = "parquet",
     to: Annotated[
         str, typer.Option("--to", metavar="FOLDER", help="The folder to write to; each table gets a subfolder.")
@@ -89,6 +114,10 @@ def export(
     ] = None,
     up_to: Annotated[
         int | None, typer.Option("--up-to", min=0, metavar="P", help="Events only: those up to this position.")
+    ] = None,
+    as_of: Annotated[
+        str | None,
+        typer.Option("--as-of", metavar="P|TIME|DAY", help="Exactly what was recorded up to a position, or a time of the store."),
     ] = None,
     rows_per_part: Annotated[int, typer.Option("--rows-per-part", min=1, help="How many rows a file holds.")] = 100_000,
     all_tenants: Annotated[
@@ -102,37 +131,59 @@ def export(
     LAST are positions. A read model is written whole, as of its position, and replaces an earlier export atomically; FIRST and
     LAST are row numbers by key. Existing parts are checked against their checksums first. jsonl and csv are compressed with
     gzip; Parquet needs DuckDB (`pip install runfold[analytics]`).
+
+    With --all it is the log and every read model, and with --as-of all of that is as of one moment: read models are folded as
+    they stood then (as `runfold moments prepare` does), whatever is recorded meanwhile. In JSON there is one line for each table.
     """
     from runfold.errors import UsageError
     from runfold.export import exporting
     from runfold.export.events import EVENTS
-    from runfold.export.tables import plain_name, require_known
     from runfold.terminal.progress import progress_bar
 
-    if fold and table == EVENTS:
-        raise UsageError("--fold applies to read models, not to events; leave it out")
+    if every and (table, after, up_to) != (None, None, None):
+        raise UsageError("--all is the log and every read model; leave out the table, --after and --up-to")
+    if table is None and not every:
+        raise UsageError("what to export is missing; name events or a read model, or give --all")
+    if fold and (table == EVENTS or as_of is not None):
+        raise UsageError("--fold applies to read models as they stand, not to events or --as-of; leave it out")
+    moment = None if as_of is None else call.moment(as_of)
+    shared: Shared = {"as_of": moment, "rows_per_part": rows_per_part, "all_tenants": all_tenants}
     with call.ledger() as ledger:
-        if fold:
-            catch_up(call, ledger, (table,))
-        elif table != EVENTS:
-            require_known(ledger, plain_name(table))
-            ready(call, ledger, plain_name(table), fold=False)
+        if as_of is None:
+            _ready(call, ledger, table, fold=fold)
         with progress_bar(call.err, "Exporting", "rows") as told:
-            exported = exporting.export(
-                ledger,
-                table,
-                format,
-                to,
-                after=after,
-                up_to=up_to,
-                rows_per_part=rows_per_part,
-                all_tenants=all_tenants,
-                told=told,
-            )
-    if call.json:
-        call.answer(exported.as_json())
-    else:
-        _print_exported(call, exported)
+            if table is None:
+                exported = list(exporting.export_all(ledger, format, to, told=told, **shared))
+            else:
+                exported = [exporting.export(ledger, table, format, to, after=after, up_to=up_to, told=told, **shared)]
+    for each in exported:
+        if call.json:
+            call.answer(each.as_json())
+        else:
+            _print_exported(call, each)
+
+
+class Shared(TypedDict):
+    """What is asked of every table alike."""
+
+    as_of: "int | datetime | None"
+    rows_per_part: int
+    all_tenants: bool
+
+
+def _ready(call: Call, ledger: "Ledger", table: str | None, *, fold: bool) -> None:
+    """See to it that what is exported as it stands has been folded."""
+    from runfold.export.events import EVENTS
+    from runfold.export.tables import plain_name, require_known
+    from runfold.projections.registry import known
+
+    if fold:
+        catch_up(call, ledger, () if table is None else (table,))
+    elif table is None:
+        ready(call, ledger, *known(), fold=False)
+    elif table != EVENTS:
+        require_known(ledger, plain_name(table))
+        ready(call, ledger, plain_name(table), fold=False)
 
 
 def _print_exported(call: Call, exported: "Exported") -> None:

@@ -21,7 +21,7 @@ import orjson
 from psycopg import sql
 
 from runfold.domain.event import Context, Recorded
-from runfold.errors import Damage, UsageError
+from runfold.errors import Damage, ExportRefused, UsageError
 from runfold.export.columns import Asked
 from runfold.export.folder import PASSING, Folder
 from runfold.export.manifest import Column, Format, Manifest
@@ -113,8 +113,11 @@ class EventExport:
         self._asked = event_columns(order.format)
         self._folder = Folder(order.place)
 
-    def run(self, after: Place, up_to: int | None) -> Outcome:
-        """Bring the folder to a position, the head if None. Raises ExportRefused, ExportDamaged, HistoryChanged, UsageError."""
+    def run(self, after: Place, up_to: int | None, *, is_exact: bool = False) -> Outcome:
+        """Bring the folder to a position, the head if None; to no other if that is to be exact.
+
+        Raises ExportRefused, ExportDamaged, HistoryChanged, UsageError.
+        """
         reader = self._order.ledger.recorder.reader
         after, head = position_of(reader, after), reader.head()
         up_to = head.position if up_to is None else up_to
@@ -122,6 +125,9 @@ class EventExport:
             if position > head.position:
                 raise UsageError(f"position {position} is not in the ledger, which holds 1 to {head.position}")
         said = before = self._begun(after, head.epoch)
+        if is_exact and said.last_position > up_to:
+            fact = f"holds events up to position {said.last_position}, beyond {up_to}"
+            raise ExportRefused(str(self._order.place), fact, "choose another folder with --to")
         while said.last_position < up_to:
             said = self._add_part(said, up_to)
         return Outcome(said, len(said.parts) - len(before.parts), said.rows - before.rows)

@@ -1,4 +1,4 @@
-"""Read models as files: the whole table of one, as of the position at which it stands.
+"""Read models as files: the whole table of one, as of the position at which it stands, or of an earlier one.
 
 Rows of a read model change and go, so all of it is taken at one moment, in one REPEATABLE READ transaction: never pages by
 key, which would be of different moments. The transaction lasts only for as long as it takes to write the rows down as they
@@ -8,8 +8,11 @@ when it is complete, so that whoever reads the folder always finds one whole tab
 
 import shutil
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
+from uuid import UUID
 
 import psycopg
 from psycopg import sql
@@ -31,11 +34,19 @@ _TAKEN = f"{PASSING}taken-"
 _QUERIES = named_queries("runfold.export", "tables.sql")
 
 
-class TableExport:
-    """The table of one read model."""
+class PastTables(NamedTuple):
+    """Where the read models are as of a position, and of which history that is."""
 
-    def __init__(self, order: Order) -> None:
-        self._order = order
+    schema: str
+    position: int
+    epoch: UUID
+
+
+class TableExport:
+    """The table of one read model, in use or of the past."""
+
+    def __init__(self, order: Order, past: PastTables | None = None) -> None:
+        self._order, self._past = order, past
         self._beside = order.root / f".{order.table}.new"
         self._before = order.root / f".{order.table}.old"
 
@@ -44,7 +55,7 @@ class TableExport:
         self._recover()
         there = Folder(self._order.place)
         found = there.read()
-        with ReadModels(self._order.ledger.recorder.store, self._order.shown_of).reading(self._order.table) as snapshot:
+        with self._snapshot() as snapshot:
             wanted, asked = self._wanted(snapshot)
             if found is not None:
                 self._order.require_same(found, wanted)
@@ -62,16 +73,27 @@ class TableExport:
         self._put_in_place()
         return Outcome(made, len(made.parts), made.rows)
 
+    def _snapshot(self) -> AbstractContextManager[Snapshot]:
+        read_models = ReadModels(self._order.ledger.recorder.store, self._order.shown_of)
+        if self._past is None:
+            return read_models.reading(self._order.table)
+        return read_models.of_schema(self._past.schema, self._past.position, [self._order.table])
+
+    @property
+    def _schema(self) -> str:
+        return READ_SCHEMA if self._past is None else self._past.schema
+
     def _wanted(self, snapshot: Snapshot) -> tuple[Manifest, list[Asked]]:
         """Return what there will be, without parts."""
         order, position = self._order, snapshot.standing.position
-        ((generation, version, epoch),) = snapshot.query(
-            _QUERIES["generation in use"],
-            [order.table],
+        ((generation, version, epoch),) = (
+            snapshot.query(_QUERIES["generation in use"], [order.table])
+            if self._past is None
+            else [(0, known()[order.table].version, self._past.epoch)]
         )
         asked = [
             Asked(Column(name=name, type=kind), sql.Identifier(name))
-            for name, kind in snapshot.query(_QUERIES["columns"], [f"{READ_SCHEMA}.{order.table}"])
+            for name, kind in snapshot.query(_QUERIES["columns"], [f"{self._schema}.{order.table}"])
         ]
         wanted = Manifest(
             table=order.table,
@@ -91,11 +113,12 @@ class TableExport:
 
     def _take_all(self, snapshot: Snapshot, asked: Sequence[Asked], wanted: Manifest) -> None:
         """Write down all rows, in the order of their keys."""
-        order, table = self._order, sql.Identifier(READ_SCHEMA, self._order.table)
+        order, table = self._order, sql.Identifier(self._schema, self._order.table)
         if order.format == "parquet":
             self._require_exact(snapshot, asked)
         ((total,),) = snapshot.composed(sql.SQL("SELECT count(*) FROM {} WHERE {}").format(table, order.only_tenant))
-        key = [name for (name,) in snapshot.query(_QUERIES["key"], [f"runfold_{order.table}_{wanted.generation}.{order.table}"])]
+        keyed = f"runfold_{order.table}_{wanted.generation}" if self._past is None else self._past.schema
+        key = [name for (name,) in snapshot.query(_QUERIES["key"], [f"{keyed}.{order.table}"])]
         source = sql.SQL("FROM {} WHERE {} ORDER BY {}").format(
             table, order.only_tenant, sql.SQL(", ").join(map(sql.Identifier, key))
         )
@@ -163,7 +186,7 @@ class TableExport:
         """Parquet takes 20 digits before the point and 18 after it; what has more is not cut. Raises ExportRefused."""
         for name in (each.column.name for each in asked if each.column.type == "numeric"):
             query = sql.SQL("SELECT {0} FROM {1} WHERE {2} AND (scale(trim_scale({0})) > 18 OR abs({0}) >= 1e20) LIMIT 1").format(
-                sql.Identifier(name), sql.Identifier(READ_SCHEMA, self._order.table), self._order.only_tenant
+                sql.Identifier(name), sql.Identifier(self._schema, self._order.table), self._order.only_tenant
             )
             for (value,) in snapshot.composed(query):
                 raise ExportRefused(

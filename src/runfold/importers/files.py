@@ -7,11 +7,15 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from runfold.errors import InvalidEvent, UsageError
 from runfold.gzipped import GrowsTooLarge, NotWhole, Unpacker
 from runfold.importers import zstd
+from runfold.importers.looks import Looks, Stamp
 from runfold.settings import MIB
+
+T = TypeVar("T")
 
 MOST_BYTES = 1024 * MIB
 CHUNK = MIB
@@ -39,6 +43,15 @@ class SourceFile:
     data: bytes | None = field(default=None, repr=False)
     most: int = MOST_BYTES
     """Bytes that are taken of it, unpacked."""
+    stamp: Stamp | None = field(default=None, repr=False, compare=False)
+    looks: Looks | None = field(default=None, repr=False, compare=False)
+    """What was found in it earlier, where it is looked at again and again; then it has a stamp."""
+
+    def looked_at(self, kind: str, look: Callable[[], T]) -> T:
+        """Return what a look at it finds, or found when it was the same."""
+        if self.looks is None or self.stamp is None:
+            return look()
+        return self.looks.once(kind, self.name, self.stamp, look)
 
     @property
     def plain_name(self) -> str:

@@ -36,3 +36,23 @@ def state(ledger: Ledger) -> dict[str, dict[Any, Any]]:
             case "approval.granted" | "approval.denied" | "approval.withdrawn":
                 found["approvals"][run][1] = recorded.type
     return found
+
+
+def differences(format: str, found: dict[str, dict[Any, Any]], wanted: dict[str, dict[Any, Any]]) -> dict[str, Any]:
+    """What a ledger says otherwise than it should. Of Claude Code without the label of runs: which of several prompts on one
+    message goes on depends on which came first."""
+    shown = _without_label if format == "claude-code" else _as_told
+    return {
+        f"{kind} {name}": (found[kind].get(name), wanted[kind].get(name))
+        for kind in wanted
+        for name in {*found[kind], *wanted[kind]}
+        if shown(found[kind].get(name)) != shown(wanted[kind].get(name))
+    }
+
+
+def _as_told(told: Any) -> Any:
+    return told
+
+
+def _without_label(told: Any) -> Any:
+    return [each for each in told if each not in ("continues", "branches")] if isinstance(told, list) else told

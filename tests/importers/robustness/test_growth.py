@@ -5,7 +5,6 @@ import random
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,7 +14,7 @@ from runfold.importers.importing import import_paths
 from runfold.maintenance.checking import LogCheck
 from tests.importers.conftest import SOURCES
 from tests.importers.robustness.samples import BY_LINE, files_of
-from tests.importers.robustness.state import state
+from tests.importers.robustness.state import differences, state
 
 ROUNDS, LONG = 3, 60
 STEPS = 4
@@ -52,26 +51,6 @@ def _in_steps(format: str, files: dict[Path, bytes], chance: random.Random) -> l
     return steps
 
 
-def _differences(
-    found: dict[str, dict[Any, Any]], wanted: dict[str, dict[Any, Any]], shown: Callable[[Any], Any]
-) -> dict[str, Any]:
-    return {
-        f"{kind} {name}": (found[kind].get(name), wanted[kind].get(name))
-        for kind in wanted
-        for name in {*found[kind], *wanted[kind]}
-        if shown(found[kind].get(name)) != shown(wanted[kind].get(name))
-    }
-
-
-def _as_told(told: Any) -> Any:
-    return told
-
-
-def _without_label(told: Any) -> Any:
-    """What is told of a run, without its label: which of several prompts on one message goes on depends on which came first."""
-    return [each for each in told if each not in ("continues", "branches")] if isinstance(told, list) else told
-
-
 def _grows(format: str, files: dict[Path, bytes], tenants: Callable[[str], Ledger], folder: Path, rounds: int) -> None:
     _write(files, folder / "whole")
     at_once = tenants(f"{format}-{folder.name}-whole")
@@ -86,8 +65,8 @@ def _grows(format: str, files: dict[Path, bytes], tenants: Callable[[str], Ledge
                 paths = sorted(path for path in place.rglob("*") if path.is_file())
                 chance.shuffle(paths)
                 import_paths(ledger, format, paths)
-            differences = _differences(state(ledger), wanted, _without_label if format == "claude-code" else _as_told)
-            assert not differences, f"seed {number}: {differences}"
+            found = differences(format, state(ledger), wanted)
+            assert not found, f"seed {number}: {found}"
             assert import_paths(ledger, format, [folder / "whole"]).events == 0, f"seed {number}: again"
 
 

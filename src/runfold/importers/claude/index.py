@@ -134,7 +134,7 @@ class _Look:
         found.missing = self.parents - self.known
         found.ties |= {("session", session) for session in found.sessions}
         if not found.ties and not found.missing:
-            found.ties.add(("file", str(found.number)))
+            found.ties.add(("file", found.file.name))
 
 
 def threads_of(files: Sequence[Indexed]) -> list[list[Indexed]]:

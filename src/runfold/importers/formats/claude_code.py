@@ -28,7 +28,7 @@ def together(files: Sequence[SourceFile], report: Report) -> Iterator[Sequence[S
         if _META_FILE.fullmatch(file.plain_name):
             continue
         try:
-            found.append(indexed(file, len(found)))
+            found.append(file.looked_at("index", partial(indexed, file, len(found))))
         except OF_A_RECORD as error:
             report(Problem(file.name, None, why(error)))
     threads = threads_of(found)

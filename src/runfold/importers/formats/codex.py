@@ -42,7 +42,7 @@ def thread(files: Sequence[SourceFile], report: Report) -> SourceThread | None:
 
 def _members(files: Sequence[SourceFile]) -> Iterator[tuple[str, list[Head]]]:
     """The files of each conversation, in the order in which its sessions came to be, and the session that it began with."""
-    found = [head_of(file) for file in files]
+    found = [file.looked_at("head", partial(head_of, file)) for file in files]
     heads = Heads()
     for head in found:
         if head.session_id is not None:

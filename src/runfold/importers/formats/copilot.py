@@ -34,7 +34,7 @@ def _members(files: Sequence[SourceFile]) -> dict[str, list[Head]]:
     """The files of each session, by its first event."""
     found: dict[str, list[Head]] = {}
     for file in files:
-        head = head_of(file)
+        head = file.looked_at("head", partial(head_of, file))
         found.setdefault(head.root, []).append(head)
     return found
 

@@ -1,0 +1,241 @@
+"""Folders that are followed: whatever comes, in whatever pieces, the ledger ends as if all had been imported at once."""
+
+import gzip
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from runfold import Ledger
+from runfold.errors import LedgerError, UsageError
+from runfold.importers.following import Follower, Told
+from runfold.importers.importing import import_paths
+from runfold.importers.tally import Problem
+from tests.databases import TestDatabase
+from tests.importers.conftest import SessionFile, text
+from tests.importers.robustness.samples import BY_LINE, files_of
+from tests.importers.robustness.state import differences, state
+from tests.waiting import until
+
+Tenants = Callable[[str], Ledger]
+GROWING = (*BY_LINE, "ag-ui")
+
+
+def write(path: Path, raw: bytes) -> None:
+    """Make a file hold so much, appending where it holds the beginning."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    held = path.read_bytes() if path.exists() else b""
+    assert raw.startswith(held)
+    with path.open("ab") as file:
+        file.write(raw[len(held) :])
+
+
+def cuts(files: dict[Path, bytes], chance: random.Random, steps: int, *, whole: bool) -> list[dict[Path, bytes]]:
+    """What files hold step by step, cut anywhere, within a line too; or turn by turn, each with what was asked and answered."""
+    found, reached = [], dict.fromkeys(files, 0)
+    turns = sorted({path.name.partition(".")[0] for path in files})
+    for step in range(1, steps + 1):
+        there = turns[: len(turns) * step // steps]
+        for path, raw in files.items():
+            if whole:
+                reached[path] = len(raw) if path.name.partition(".")[0] in there else 0
+            else:
+                reached[path] = len(raw) if step == steps else chance.randrange(reached[path], len(raw) + 1)
+        found.append({path: files[path][:length] for path, length in reached.items() if length})
+    return found
+
+
+@pytest.mark.parametrize("format", GROWING)
+def test_looked_at_piece_by_piece_it_is_as_if_imported_at_once(format: str, tenants: Tenants, tmp_path: Path) -> None:
+    (tmp_path / "made").mkdir()
+    files = {path.relative_to(tmp_path / "made"): path.read_bytes() for path in files_of(format, tmp_path / "made")}
+    with closing(tenants(f"follow-{format}-whole")) as at_once:
+        assert import_paths(at_once, format, [tmp_path / "made"]).problems == []
+        wanted = state(at_once)
+    for seed in range(2):
+        chance, folder = random.Random(f"{format} {seed}"), tmp_path / f"seed-{seed}"  # noqa: S311
+        folder.mkdir()
+        problems: list[Problem] = []
+        with closing(tenants(f"follow-{format}-{seed}")) as ledger:
+            follower = Follower(ledger, format, [folder], Told(problem=problems.append))
+            for step, held in enumerate(cuts(files, chance, 5, whole=format not in BY_LINE)):
+                for path, raw in held.items():
+                    write(folder / path, raw)
+                if step == 3:  # another process, which remembers nothing
+                    follower = Follower(ledger, format, [folder], Told(problem=problems.append))
+                follower.look()
+            position = ledger.position()
+            follower.look()
+            assert ledger.position() == position
+            assert not differences(format, state(ledger), wanted), f"seed {seed}"
+            assert problems == []
+            assert import_paths(ledger, format, [folder]).events == 0
+
+
+@pytest.fixture
+def follower(ledger: Ledger, tmp_path: Path) -> Any:
+    """Makes one of a folder of sessions of Claude Code, and keeps what it is told."""
+
+    def made(**more: Any) -> Follower:
+        return Follower(ledger, "claude-code", [tmp_path], Told(**more))
+
+    return made
+
+
+def session(tmp_path: Path, number: int) -> SessionFile:
+    """A session in which something was said."""
+    made = SessionFile(tmp_path / f"{number}.jsonl", session_id=f"5e551011-0000-4000-8000-{number:012}")
+    made.say("Hello", uuid=f"first-{number}")
+    made.reply(f"msg-{number}", text("Good day."), requestId=f"req-{number}")
+    made.write()
+    return made
+
+
+def test_only_files_of_threads_that_changed_are_read_again(follower: Any, ledger: Ledger, tmp_path: Path) -> None:
+    problems: list[Problem] = []
+    same, growing = session(tmp_path, 1), session(tmp_path, 2)
+    following = follower(problem=problems.append)
+    following.look()
+    stat = same.path.stat()
+    with same.path.open("r+b") as file:
+        file.write(b"x" * (stat.st_size - 1))
+    os.utime(same.path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    growing.say("And now?")
+    growing.write()
+    position = ledger.position()
+    following.look()
+    following.look()
+    assert ledger.position() > position
+    assert problems == []
+    same.path.touch()
+    following.look()
+    assert problems == [], "it may still be written"
+    following.look()
+    assert len(problems) == 1, "it was no session any more, which is seen once it is read"
+
+
+def test_what_is_cut_off_renamed_or_deleted_stays_in_the_ledger(follower: Any, ledger: Ledger, tmp_path: Path) -> None:
+    problems: list[Problem] = []
+    first, second, third = (session(tmp_path, number) for number in (1, 2, 3))
+    following = follower(problem=problems.append)
+    following.look()
+    before = state(ledger)
+    first.write(1)
+    second.path.rename(tmp_path / "2.old.jsonl")
+    third.path.unlink()
+    following.look()
+    following.look()
+    assert (state(ledger), problems, following.followed.files) == (before, [], 2)
+    first.say("On with it")
+    first.write()
+    following.look()
+    assert len(state(ledger)["messages"]) == len(before["messages"]) + 1
+
+
+def test_a_folder_that_goes_and_comes_back_is_waited_for(follower: Any, ledger: Ledger, tmp_path: Path) -> None:
+    folder = tmp_path / "sessions"
+    folder.mkdir()
+    following = Follower(ledger, "claude-code", [folder])
+    session(folder, 1)
+    following.look()
+    folder.rename(tmp_path / "elsewhere")
+    following.look()
+    assert following.followed.files == 0
+    (tmp_path / "elsewhere").rename(folder)
+    session(folder, 2)
+    following.look()
+    assert (following.followed.files, len(following.followed.threads)) == (2, 2)
+
+
+def test_a_database_that_goes_for_a_moment_is_waited_for(
+    follower: Any, ledger: Ledger, database: TestDatabase, admin_url: str, tmp_path: Path
+) -> None:
+    gone: list[LedgerError] = []
+    stop = threading.Event()
+    session(tmp_path, 1)
+    following = follower(away=lambda error, _: gone.append(error))
+    thread = threading.Thread(target=following.follow, args=(0.02, stop))
+    name = psycopg.conninfo.conninfo_to_dict(database.url)["dbname"]
+    with psycopg.connect(admin_url, autocommit=True) as admin:
+        thread.start()
+        try:
+            until(lambda: following.followed.events > 0)
+            admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+            admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+            session(tmp_path, 2)
+            until(lambda: gone)
+            admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+            until(lambda: len(following.followed.threads) == 2)
+        finally:
+            admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+            stop.set()
+            thread.join(60)
+    assert not thread.is_alive()
+    assert len(state(ledger)["messages"]) == 4
+
+
+def test_what_cannot_be_followed_is_refused(ledger: Ledger, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="standard input cannot be followed"):
+        Follower(ledger, "claude-code", ["-"])
+    with pytest.raises(UsageError, match="not found"):
+        Follower(ledger, "claude-code", [tmp_path / "nowhere"])
+    with pytest.raises(UsageError, match="format"):
+        Follower(ledger, "no such", [tmp_path])
+
+
+def started(database: TestDatabase, folder: Path) -> "subprocess.Popen[str]":
+    """The command, which looks all the time."""
+    command = [sys.executable, "-m", "runfold.cli.main", "import", "claude-code", str(folder), "--follow", "--every", "50ms"]
+    environment = {**os.environ, "RUNFOLD_DATABASE_URL": database.url}
+    return subprocess.Popen(
+        [*command, "--json"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+
+
+@pytest.mark.parametrize("ended_by", [signal.SIGTERM, signal.SIGINT])
+def test_real_sessions_that_grow_while_they_are_followed_through_a_kill_are_whole(
+    ended_by: signal.Signals, database: TestDatabase, ledger: Ledger, tenants: Tenants, trajectories: Path, tmp_path: Path
+) -> None:
+    source, folder = trajectories / "claude-code", tmp_path / "followed"
+    packed = sorted(source.rglob("*.jsonl.gz"), key=lambda path: path.stat().st_size)[3:9]
+    files = {path.relative_to(source).with_suffix(""): gzip.decompress(path.read_bytes()) for path in packed}
+    for path, raw in files.items():
+        write(tmp_path / "whole" / path, raw)
+    with closing(tenants(f"follow-real-{ended_by}")) as at_once:
+        import_paths(at_once, "claude-code", [tmp_path / "whole"])
+        wanted = state(at_once)
+    folder.mkdir()
+    first = {path: raw[: len(raw) // 2] for path, raw in files.items()}
+    second = {path: raw[: random.Random(ended_by).randrange(len(raw) // 2, len(raw))] for path, raw in files.items()}  # noqa: S311
+    process = started(database, folder)
+    try:
+        for path, raw in first.items():
+            write(folder / path, raw)
+        until(lambda: ledger.position() > 0 or process.poll() is not None)
+        process.kill()
+        process.communicate()
+        process = started(database, folder)
+        for held in (second, files):
+            for path, raw in held.items():
+                write(folder / path, raw)
+        until(lambda: not differences("claude-code", state(ledger), wanted), otherwise=lambda: "it never became whole")
+        process.send_signal(ended_by)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.communicate()
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert process.returncode == 0, err
+    assert (lines[-1]["files"], lines[-1]["problems"], lines[-1]["as_of"]) == (len(files), 0, ledger.position())
+    assert sum(line["change"]["events"] for line in lines[:-1]) == lines[-1]["events"]
+    assert import_paths(ledger, "claude-code", [folder]).events == 0
