@@ -75,7 +75,7 @@ def test_a_conversation_names_the_author_where_the_role_makes_one_think_of_anoth
         run.add_message("user", "hello", author=author)
     run.add_message("assistant", "hello", author="service:claude-code")
     lines = runfold("thread", run.view().thread_id).out.splitlines()
-    named = [line.split()[1] for line in lines if line.endswith("hello")]
+    named = [line.split()[2] for line in lines if line.endswith("hello")]
     assert named == ["user", "service:task-notification", "agent:dev-1", "user", "service:claude-code"]
 
 

@@ -1,6 +1,5 @@
 """`runfold threads`, `thread`, `tree`, `heads` and `head`."""
 
-from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -63,8 +62,11 @@ def thread(
         ),
     ] = False,
     own: Annotated[bool, typer.Option("--own", help="Only messages of the run itself, not of its ancestors.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Cut nothing, and show whatever else happened to the runs: steps, decisions, usage …")
+    ] = False,
 ) -> None:
-    """Show a thread's conversation at any moment, on any branch.
+    """Show a thread's conversation at any moment, on any branch: when, who, and what was said, called and allowed.
 
     The conversation of a run follows its path from the root: the messages of its ancestors up to where it left them, each in
     its nearest revision. Other branches are not shown. With --role or --own, tool calls are left out.
@@ -80,25 +82,25 @@ def thread(
             raise UsageError(f"{thread_id} has no head {head!r} at position {reading.up_to}; it has {names}", head=head)
         run_id = run or view.heads.get(head)
         history = reading.history(run_id, thread_id) if run_id else None
-        found = Conversation.of(thread_id, history, reading.up_to)
+        found = Conversation.of(thread_id, history, reading.up_to, full=full)
         if as_seen and (role or own):
             raise UsageError("--as-seen is what the model saw of all; leave out --role and --own")
         if as_seen:
             found = found.as_seen()
         if run_id and (role or own):
             messages = reading.messages(thread_id, run_id, role=role, own=own)
-            found = replace(found, messages=messages, tool_calls=[], compactions=[])
+            found = found.only(messages)
     if call.json:
         call.answer({**found.as_json(), "thread": view.model_dump(mode="json")})
         return
-    from runfold.terminal.console import print_fitted
+    from runfold.terminal.console import print_fitted, print_whole
     from runfold.terminal.text import counted, one_line, shown
 
     call.out.print(shown(one_line(view.title or view.id), "bold"), soft_wrap=True)
     if view.superseded_by:
         call.out.print(shown(f"superseded by {', '.join(view.superseded_by)}", "yellow"), soft_wrap=True)
     call.out.print(f"{' → '.join(found.path) or 'no run yet'}\n", style="dim", soft_wrap=True)
-    print_fitted(call.out, found.drawn())
+    (print_whole if full else print_fitted)(call.out, found.drawn())
     call.out.print(f"\n{counted(len(found.messages), 'message')} as of position {found.as_of}", style="dim")
 
 

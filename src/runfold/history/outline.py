@@ -25,6 +25,7 @@ from runfold.domain.run_events import (
 )
 from runfold.domain.tool_call import ToolCalled, ToolCancelled, ToolFailed, ToolSucceeded
 from runfold.domain.values import json_text
+from runfold.history.approvals import Approvals, approval_view, as_allowed, is_edited, waited_for
 from runfold.history.path import fold_tool_calls
 from runfold.history.views import ApprovalView, Message, ToolCallView, View
 
@@ -57,26 +58,15 @@ class Step(View):
     facts: dict[str, Any]
 
 
-def waited_for(events: Iterable[Recorded]) -> dict[str, str]:
-    """The approvals that runs waited for, each with its run."""
-    return {
-        approval_id: recorded.stream
-        for recorded in events
-        if isinstance(recorded.event, RunWaiting)
-        for approval_id in recorded.event.approval_ids
-    }
-
-
-def steps(
-    before: Sequence[Recorded], on: Sequence[Recorded], messages: Iterable[Message], approvals: Mapping[str, ApprovalView]
-) -> list[Step]:
+def steps(before: Sequence[Recorded], on: Sequence[Recorded], messages: Iterable[Message], approvals: Approvals) -> list[Step]:
     """Return what happened on a stretch, of whose path `before` are the events until then.
 
     `messages` and `approvals` are those of the whole path as they were at its end.
     """
-    told = _Told({message.id: message for message in messages}, approvals, old=set(waited_for(before)))
+    views = {approval_id: approval_view(events) for approval_id, events in approvals.items()}
+    told = _Told({message.id: message for message in messages}, views, old=set(waited_for(before)))
     whole = [*before, *on]
-    told.calls = {call.id: call for call in fold_tool_calls(whole)}
+    told.calls = {call.id: call for call in as_allowed(fold_tool_calls(whole), approvals)}
     for recorded in whole:
         match recorded.event:
             case DecisionMade() as made:
@@ -214,6 +204,7 @@ def _called(call: ToolCallView) -> Facts:
     return {
         "tool": call.name,
         "arguments": call.arguments_text if call.arguments is None else call.arguments,
+        "executed_with": _written(call.effective_arguments, call.effective_arguments_text),
         "status": call.status,
         "result": call.result,
         "error": call.error.message if call.error else None,
@@ -221,12 +212,16 @@ def _called(call: ToolCallView) -> Facts:
     }
 
 
+def _written(value: Any, text: str | None) -> Any:
+    return text if value is None else value
+
+
 def _allowed(approval: ApprovalView) -> Facts:
-    edited = approval.effective_arguments_text
+    asked, allowed = approval.arguments_text, approval.effective_arguments_text
     return {
         "action": approval.action,
         "message": approval.message,
-        "arguments": approval.arguments_text,
+        "arguments": asked,
         "status": approval.status,
-        "allowed": None if edited == approval.arguments_text else edited,
+        "allowed": allowed if allowed is not None and is_edited(asked, allowed) else None,
     }

@@ -28,6 +28,7 @@ from runfold.domain.tool_call import (
     ToolSucceeded,
 )
 from runfold.errors import RunNotFound
+from runfold.history.approvals import as_allowed, waited_for
 from runfold.history.tree import Tree
 from runfold.history.views import Message, ToolCallView
 from runfold.store.reader import LATEST, TenantReader
@@ -114,6 +115,25 @@ class History:
             ):
                 _take_in(found, hidden, recorded)
         return [_without(message, hidden.get(message.id, [])) for message in found.values()]
+
+    def approvals(self) -> dict[str, list[Recorded]]:
+        """The events of the approvals that the runs of the path waited for, each as far as the path knows it, oldest first."""
+        left = {segment.run_id: self._left_at(segment) for segment in self.path}
+        asked = waited_for(self.events(("run.waiting",)))
+        found = {approval_id: list(self._reader.stream(approval_id, up_to=left[run_id])) for approval_id, run_id in asked.items()}
+        return {approval_id: events for approval_id, events in found.items() if events}
+
+    def _left_at(self, segment: Segment) -> int:
+        """The position at which the path leaves a run; the last that is asked about where it does not."""
+        version = segment.up_to_version
+        if version == LATEST:
+            return self._up_to
+        left = self._reader.stream(segment.run_id, after_version=version - 1, up_to_version=version, up_to=self._up_to)
+        return next((recorded.position for recorded in left), self._up_to)
+
+    def tool_calls(self) -> list[ToolCallView]:
+        """The tool calls along the path, oldest first, each with what was asked and what was allowed."""
+        return as_allowed(fold_tool_calls(self.events(TOOL_CALL_EVENTS)), self.approvals())
 
     def message(self, message_id: str) -> MessageState | None:
         """Return what the rules must know of a message of the past; None where there is none."""

@@ -39,6 +39,8 @@ class Message(View):
     name: str | None = None
     tool_call_id: str | None = None
     author: str | None = None
+    actor: str | None = None
+    """Who recorded it, as `kind:id`."""
     activity_type: str | None = None
     streaming: bool = False
     finish_reason: str | None = None
@@ -64,6 +66,7 @@ class Message(View):
             name=event.name,
             tool_call_id=event.tool_call_id,
             author=event.author,
+            actor=str(recorded.metadata.actor),
             activity_type=event.activity_type,
             streaming=event.streaming,
         )
@@ -264,10 +267,22 @@ class ToolCallView(View):
     status: CallStatus
     result: Any = None
     error: Failure | None = None
+    reason: str | None = None
+    """Why it was given up."""
     message_id: str | None = None
     provider_call_id: str | None = None
     needs_approval: bool = False
+    approval_id: str | None = None
+    """The approval that was asked for it along the path; of several, the last. Told by a conversation and a comparison."""
+    approval_status: ApprovalStatus | None = None
+    effective_arguments_text: str | None = None
+    """What was allowed, and so executed, where that is something else than was asked; `arguments` stay what was asked."""
+    effective_arguments: Any = None
+    actor: str | None = None
+    """Who asked for it, as `kind:id`."""
+    requested_at: datetime | None = None
     requested_position: int
+    resolved_at: datetime | None = None
     resolved_position: int | None = None
 
     @classmethod
@@ -283,12 +298,14 @@ class ToolCallView(View):
             message_id=event.message_id,
             provider_call_id=event.provider_call_id,
             needs_approval=event.needs_approval,
+            actor=str(recorded.metadata.actor),
+            requested_at=recorded.happened_at,
             requested_position=recorded.position,
         )
 
     def evolved(self, event: ToolStarted | ToolSucceeded | ToolFailed | ToolCancelled, recorded: Recorded) -> Self:
         """The call after something happened to it."""
-        end: dict[str, Any] = {"resolved_position": recorded.position}
+        end: dict[str, Any] = {"resolved_position": recorded.position, "resolved_at": recorded.happened_at}
         match event:
             case ToolStarted():
                 return self.model_copy(update={"status": "started"})
@@ -297,9 +314,11 @@ class ToolCallView(View):
             case ToolFailed():
                 return self.model_copy(update={**end, "status": "failed", "result": event.result, "error": event.error})
             case ToolCancelled():
-                return self.model_copy(update={**end, "status": "cancelled"})
+                return self.model_copy(update={**end, "status": "cancelled", "reason": event.reason})
 
     def closed(self, ending: RunFailed | RunCancelled, recorded: Recorded) -> Self:
         """The call after its run ended badly under it."""
-        failed = {"status": "failed", "error": ending.error} if isinstance(ending, RunFailed) else {"status": "cancelled"}
-        return self.model_copy(update={**failed, "resolved_position": recorded.position})
+        changes: dict[str, Any] = {"resolved_position": recorded.position, "resolved_at": recorded.happened_at}
+        if isinstance(ending, RunFailed):
+            return self.model_copy(update={**changes, "status": "failed", "error": ending.error})
+        return self.model_copy(update={**changes, "status": "cancelled", "reason": ending.reason})

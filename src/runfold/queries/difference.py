@@ -9,13 +9,12 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from runfold.domain.approval import Approval
 from runfold.domain.event import Recorded
 from runfold.domain.run_events import ParentKind, Status
 from runfold.history.alignment import Pair, aligned, differences, shared_beginning
-from runfold.history.outline import TYPES, Kind, Step, steps, waited_for
+from runfold.history.outline import TYPES, Kind, Step, steps
 from runfold.history.path import History, Segment
-from runfold.history.views import ApprovalView, View
+from runfold.history.views import View
 from runfold.projections.fold import fold_all
 from runfold.projections.run_summaries import RunSummaries
 from runfold.projections.run_summary import RunSummary
@@ -173,11 +172,10 @@ def _branch(reader: TenantReader, history: History, common: list[Segment], befor
         if number >= len(common) - 1
         for recorded in _events(reader, segment, common[number].up_to_version if number < len(common) else 0, up_to)
     ]
-    approvals = _approvals(reader, history.path, [*before, *after], up_to)
     run_id = history.path[-1].run_id
     rows = fold_all(RunSummaries(), reader.stream(run_id, up_to=up_to)).values()
     run = next(standing.row for standing in rows if isinstance(standing.row, RunSummary))
-    return _OnePath(history, run, before, after, steps(before, after, history.messages(), approvals))
+    return _OnePath(history, run, before, after, steps(before, after, history.messages(), history.approvals()))
 
 
 def _events(reader: TenantReader, segment: Segment, after_version: int, up_to: int) -> Iterable[Recorded]:
@@ -195,21 +193,6 @@ def _position(reader: TenantReader, segment: Segment) -> int:
     version = segment.up_to_version
     (left,) = reader.stream(segment.run_id, after_version=version - 1, up_to_version=version)
     return left.position
-
-
-def _approvals(reader: TenantReader, path: Sequence[Segment], events: Iterable[Recorded], up_to: int) -> dict[str, ApprovalView]:
-    """The approvals that the runs of a path waited for, each as it was when the path left its run."""
-    segments, found = {segment.run_id: segment for segment in path}, {}
-    for approval_id, run_id in waited_for(events).items():
-        segment = segments[run_id]
-        until = up_to if segment.up_to_version == LATEST else _position(reader, segment)
-        approval = Approval(approval_id)
-        recorded = list(reader.stream(approval_id, up_to=until))
-        for each in recorded:
-            approval.evolve(each.event)
-        if recorded:
-            found[approval_id] = ApprovalView.of(approval, recorded[0], recorded[-1])
-    return found
 
 
 def _parting(reader: TenantReader, common: list[Segment], before: list[Recorded], run: RunSummary) -> Parting | None:

@@ -12,7 +12,7 @@ from itertools import islice
 from runfold.domain.event import Recorded
 from runfold.domain.run_events import RunWaiting
 from runfold.errors import LedgerUnavailable, PoisonEvent, UsageError
-from runfold.history.outline import waited_for
+from runfold.history.approvals import waited_for
 from runfold.history.path import Segment
 from runfold.projections.fold import FoldFailed, Standings, take_in
 from runfold.projections.projection import AnyProjection

@@ -9,7 +9,7 @@ from runfold.domain.thread import MAIN, Thread
 from runfold.errors import ThreadNotFound, UsageError
 from runfold.history.compactions import Compaction, ModelContext, fold_compactions, model_context
 from runfold.history.heads import HeadView, head_list
-from runfold.history.path import COMPACTION_EVENTS, TOOL_CALL_EVENTS, History, fold_tool_calls, thread_tree
+from runfold.history.path import COMPACTION_EVENTS, History, thread_tree
 from runfold.history.tree import Tree
 from runfold.history.views import Message, ThreadView
 from runfold.queries.parameters import AT_VERSION, Parameter
@@ -99,7 +99,7 @@ def context(
     if found is None:
         return model_context((), (), ())
     cuts = fold_compactions(found.events(COMPACTION_EVENTS))
-    return model_context(cuts, found.messages(), fold_tool_calls(found.events(TOOL_CALL_EVENTS)))
+    return model_context(cuts, found.messages(), found.tool_calls())
 
 
 @question

@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, NamedTuple, Unpack, get_args
 
+from runfold.domain.approval_events import ApprovalGranted
 from runfold.domain.event import Event
 from runfold.domain.run_events import RunFailed
 from runfold.domain.tool_call import CallStatus, Failure, ToolCalled, ToolFailed, ToolSucceeded
 from runfold.errors import UsageError
+from runfold.history.approvals import as_read, is_edited
 from runfold.projections.tool_calls import ToolCallRow, ToolCalls
 from runfold.queries.page import Page, page_of
 from runfold.queries.paging import Direction, Listing, Paging, Sort, direction, limit, ordered_by
@@ -16,7 +18,7 @@ from runfold.queries.read_models import Snapshot
 from runfold.queries.run_calls import CALLS, RunCalls, Scope
 from runfold.queries.source import LocalSource, question
 from runfold.queries.where import OneOrMore
-from runfold.store.reader import Reader
+from runfold.store.reader import Reader, TenantReader
 
 
 class ToolCallParameters(Paging, total=False):
@@ -83,6 +85,10 @@ class ListedToolCall(ToolCallRow):
     """What it answered."""
     error: Failure | None = None
     """What it failed with, or the run under it."""
+    effective_arguments_text: str | None = None
+    """What was allowed, and so executed, where that is something else than was asked; `arguments` stay what was asked."""
+    effective_arguments: Any = None
+    """The same as JSON, where they are any."""
 
 
 @question
@@ -104,7 +110,8 @@ def tool_calls(source: LocalSource, **asked: Unpack[ToolCallParameters]) -> Page
         with source.snapshot("tool_calls", within=source.threads_of(wanted), asked=wanted) as snapshot:
             page = _page(snapshot, wanted)
     items = (_with_content if wanted.get("content") else _without_content)(source.reader, page.items, asked_by)
-    return page_of(ListedToolCall, items, page.next_cursor, page.standing)
+    allowed = [_as_allowed(source.reader, item) for item in items]
+    return page_of(ListedToolCall, allowed, page.next_cursor, page.standing)
 
 
 def _of_run(source: LocalSource, wanted: Mapping[str, Any]) -> tuple[Page[ToolCallRow], Mapping[str, str]]:
@@ -126,6 +133,18 @@ def _page(snapshot: Snapshot, wanted: Mapping[str, Any]) -> Page[ToolCallRow]:
     if "waiting" in wanted:
         where.add('(t."open_approvals" > 0) = %b', wanted["waiting"])
     return _CALLS.page(snapshot, where, wanted)
+
+
+def _as_allowed(reader: TenantReader, call: ListedToolCall) -> ListedToolCall:
+    """The call with the arguments that its approval allowed, where these are others than it asked."""
+    if not call.approved or call.approval_id is None or call.arguments_text is None:
+        return call
+    for recorded in reader.stream(call.approval_id, types=("approval.granted",)):
+        event = recorded.event
+        if isinstance(event, ApprovalGranted) and is_edited(call.arguments_text, event.effective_arguments_text):
+            text = event.effective_arguments_text
+            return call.model_copy(update={"effective_arguments_text": text, "effective_arguments": as_read(text)})
+    return call
 
 
 class _Content(NamedTuple):

@@ -1,22 +1,26 @@
-"""A conversation as of a run, a position or a time: what was said, and between it the tools that were called."""
+"""A conversation as of a run, a position or a time: what was said, and between it tools that were called, and approvals."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC
 from typing import Any
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from runfold.domain.parts import DataPart, FilePart, Part, ReasoningPart, SourcePart, TextPart
-from runfold.domain.values import json_text
+from runfold.domain.event import Recorded
+from runfold.domain.message import MessageAdded, MessagePartAppended, MessageRedacted, MessageRevised, MessageSealed
+from runfold.history.approvals import Approvals, approval_view, as_allowed
 from runfold.history.compactions import Compaction, fold_compactions, model_context
 from runfold.history.path import COMPACTION_EVENTS, TOOL_CALL_EVENTS, History, fold_tool_calls
 from runfold.history.views import Message, ToolCallView
-from runfold.terminal.text import one_line, shown
+from runfold.terminal.conversation_lines import Line, Lines, answers_of
+from runfold.terminal.text import shown
 
-_STYLES = {"user": "bold cyan", "assistant": "bold green", "tool": "yellow", "system": "magenta", "developer": "magenta"}
-_CALL_WORDS = 160
+_BAD_ENDS = ("run.failed", "run.cancelled")
+_WITH_LINES = ("message.", "tool.", "context.")
+"""The types that messages, calls and cuts are told by."""
 
 
 @dataclass(frozen=True)
@@ -30,20 +34,42 @@ class Conversation:
     messages: list[Message]
     tool_calls: list[ToolCallView]
     compactions: list[Compaction] = field(default_factory=list)
+    approvals: Approvals = field(default_factory=dict)
+    """The events of the approvals that were asked for."""
+    others: Sequence[Recorded] = ()
+    """What else is told of the runs: their bad ends; of a full conversation every event."""
+    is_full: bool = False
+    """Whether nothing is cut or left out where it is drawn."""
 
     @classmethod
-    def of(cls, thread_id: str, history: History | None, as_of: int) -> "Conversation":
+    def of(cls, thread_id: str, history: History | None, as_of: int, *, full: bool = False) -> "Conversation":
         """The conversation at the end of a path; empty where the thread has no run."""
         if history is None:
             return cls(thread_id, None, (), as_of, [], [])
         path = tuple(segment.run_id for segment in history.path)
-        calls, cuts = fold_tool_calls(history.events(TOOL_CALL_EVENTS)), fold_compactions(history.events(COMPACTION_EVENTS))
-        return cls(thread_id, path[-1], path, as_of, history.messages(), calls, cuts)
+        approvals = history.approvals()
+        calls = as_allowed(fold_tool_calls(history.events(TOOL_CALL_EVENTS)), approvals)
+        cuts = fold_compactions(history.events(COMPACTION_EVENTS))
+        messages = history.messages()
+        others = list(_untold(history.events(), messages) if full else history.events(_BAD_ENDS))
+        return cls(thread_id, path[-1], path, as_of, messages, calls, cuts, approvals, others, full)
 
     def as_seen(self) -> "Conversation":
         """What of it the model saw: after its last cut the summary, what was kept, and what came later."""
         seen = model_context(self.compactions, self.messages, self.tool_calls)
-        return replace(self, messages=[*seen.messages], tool_calls=[*seen.tool_calls], compactions=self.compactions[-1:])
+        after = min((each.added_position for each in seen.messages if each.id != _summary(self.compactions)), default=0)
+        return replace(
+            self,
+            messages=[*seen.messages],
+            tool_calls=[*seen.tool_calls],
+            compactions=self.compactions[-1:],
+            approvals={approval: events for approval, events in self.approvals.items() if events[0].position >= after},
+            others=[each for each in self.others if each.position >= after],
+        )
+
+    def only(self, messages: list[Message]) -> "Conversation":
+        """Some messages of it and nothing else."""
+        return replace(self, messages=messages, tool_calls=[], compactions=[], approvals={}, others=())
 
     def as_json(self) -> dict[str, Any]:
         """The conversation as JSON."""
@@ -54,93 +80,62 @@ class Conversation:
             "path": list(self.path),
             "messages": [message.model_dump(mode="json") for message in self.messages],
             "tool_calls": [call.model_dump(mode="json") for call in self.tool_calls],
+            "approvals": [approval_view(events).model_dump(mode="json") for events in self.approvals.values()],
             "compactions": [cut.model_dump(mode="json") for cut in self.compactions],
         }
 
-    def drawn(self) -> Table:
-        """Draw the conversation: the position, who, and what."""
+    def drawn(self, *, in_brief: bool = False) -> Table:
+        """Draw the conversation: the position, when, who, whose doing, and what; in brief the position, who and what."""
         grid = Table.grid(padding=(0, 1), expand=False)
         grid.add_column(justify="right", style="dim", no_wrap=True)
+        if not in_brief:
+            grid.add_column(style="dim", no_wrap=True)
         grid.add_column(no_wrap=True)
+        if not in_brief:
+            grid.add_column(style="dim", no_wrap=True)
         grid.add_column(overflow="fold")
-        for position, who, words in self._lines():
-            grid.add_row(str(position), who, words)
+        day = ""
+        for line in self.lines():
+            if in_brief:
+                grid.add_row(str(line.position), line.who, line.words)
+                continue
+            at = line.at.astimezone(UTC) if line.at else None
+            if at and day != (day := f"{at:%Y-%m-%d}"):
+                grid.add_row("", "", "", "", Text(f"── {day} UTC ──", "dim"))
+            grid.add_row(str(line.position), f"{at:%H:%M:%S}" if at else "", line.who, shown(line.by), line.words)
         return grid
 
-    def _lines(self) -> Iterable[tuple[int, Text, Text]]:
-        answered = {message.tool_call_id for message in self.messages if message.role == "tool"}
-        said = [(message.added_position, _who(message), _words(message)) for message in self.messages]
-        done = [
-            (call.requested_position, Text("tool", _STYLES["tool"]), _call(call, with_result=call.id not in answered))
-            for call in self.tool_calls
+    def lines(self) -> list[Line]:
+        """Its lines in the order of the ledger; what came of a call stands at the call."""
+        calls = {call.id: call for call in self.tool_calls}
+        make = Lines(calls, answers_of(self.messages, calls), self.is_full)
+        found = [
+            *make.of_messages(self.messages),
+            *make.of_calls(),
+            *make.of_cuts(self.compactions),
+            *make.of_approvals(self.approvals),
+            *make.of_events(self.others),
         ]
-        cuts = [(cut.position, Text("memory", "bold yellow"), _cut(cut)) for cut in self.compactions]
-        return sorted([*said, *done, *cuts], key=lambda line: line[0])
+        return sorted(found, key=lambda line: line.position)
 
 
-def _cut(cut: Compaction) -> Text:
-    sizes = [f"{number:,}" for number in (cut.tokens_before, cut.tokens_after) if number is not None]
-    tokens = f": {' → '.join(sizes)} tokens" if len(sizes) == 2 else f", {sizes[0]} tokens" if sizes else ""
-    kept = "the summary, what was kept" if cut.kept_from_message_id else "the summary"
-    seen = f"{kept} and what follows" if cut.summary_message_id else "what follows"
-    return Text(f"── cut ({cut.trigger}{tokens}); it sees {seen} ──", "yellow")
+def _untold(events: Iterable[Recorded], messages: Iterable[Message]) -> Iterator[Recorded]:
+    """The events that no message, call or cut tells, and the former wordings of messages, unless these may not be shown."""
+    revised = {message.id: message.position for message in messages if message.revision > 1 and not message.is_redacted}
+    for recorded in events:
+        event = recorded.event
+        if isinstance(event, MessageAdded | MessagePartAppended):
+            is_told = revised.get(event.message_id, recorded.position) == recorded.position
+        elif isinstance(event, MessageRevised):
+            is_told = event.message_id not in revised or (revised[event.message_id] == recorded.position and not event.reason)
+        else:
+            is_told = recorded.type.startswith(_WITH_LINES) and not isinstance(event, MessageRedacted | MessageSealed)
+        if not is_told:
+            yield recorded
 
 
-_EXPECTED = {"user": "human:", "assistant": "agent:"}
-"""Who is meant by a role, unless the author is named."""
-
-
-def _who(message: Message) -> Text:
-    """The role, or the author where it is somebody else than the role makes one think."""
-    author, expected = message.author, _EXPECTED.get(message.role)
-    named = author if author is not None and expected is not None and not author.startswith(expected) else None
-    return shown(message.name or named or message.role, _STYLES.get(message.role, "bold"))
-
-
-def _words(message: Message) -> Text:
-    words = shown("".join(_part(part) for part in message.content))
-    if message.revision > 1:
-        words.append(f"  (revision {message.revision}, position {message.position})", "italic yellow")
-    if message.streaming:
-        words.append(" …", "dim")
-    return words
-
-
-def _part(part: Part) -> str:
-    match part:
-        case TextPart() | ReasoningPart():
-            return part.text
-        case FilePart():
-            return f"[file {part.name or part.url or part.file_id or part.media_type}]"
-        case SourcePart():
-            return f"[source {part.title or part.url or part.document_id or ''}]"
-        case DataPart():
-            return f"[data {one_line(json_text(part.data), 80)}]"
-
-
-def _call(call: ToolCallView, *, with_result: bool) -> Text:
-    words = shown(f"{call.name} {in_words(call.arguments, call.arguments_text)}")
-    match call.status:
-        case "called" if call.needs_approval:
-            words.append(" → waits for approval", "cyan")
-        case "called" | "started":
-            words.append(" → …", "dim")
-        case "failed":
-            words.append_text(shown(f" → failed: {one_line(call.error.message if call.error else '', _CALL_WORDS)}", "red"))
-        case "cancelled":
-            words.append(" → cancelled", "red")
-        case _ if with_result:
-            words.append_text(shown(f" → {in_words(call.result, json_text(call.result))}", "dim"))
-    return words
-
-
-def in_words(value: Any, text: str) -> str:
-    """JSON as people write it, on one line: `order=7, amount=19.90 EUR`."""
-    if isinstance(value, dict):
-        text = ", ".join(f"{name}={member if isinstance(member, str) else json_text(member)}" for name, member in value.items())
-    elif isinstance(value, str):
-        text = value
-    return one_line(text, _CALL_WORDS)
+def _summary(cuts: Sequence[Compaction]) -> str | None:
+    return cuts[-1].summary_message_id if cuts else None
 
 
 def beside(left: tuple[str, Conversation], right: tuple[str, Conversation], width: int) -> Table:
@@ -148,5 +143,5 @@ def beside(left: tuple[str, Conversation], right: tuple[str, Conversation], widt
     drawn = Table(box=box.ROUNDED, width=width, border_style="dim", header_style="bold", padding=(0, 1))
     for title, _ in (left, right):
         drawn.add_column(title, ratio=1)
-    drawn.add_row(left[1].drawn(), right[1].drawn())
+    drawn.add_row(left[1].drawn(in_brief=True), right[1].drawn(in_brief=True))
     return drawn

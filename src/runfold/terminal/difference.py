@@ -16,8 +16,8 @@ from runfold.queries.difference import FirstDivergence, RunDiff, Side, Stretch
 from runfold.queries.usage_totals import UNSTATED, UsageTotals
 from runfold.terminal import styles
 from runfold.terminal.console import print_fitted
-from runfold.terminal.conversation import in_words
 from runfold.terminal.text import counted, one_line, seconds, shown
+from runfold.terminal.words import in_words
 
 _MOST_COLUMNS = 160
 _LONG, _SHORT, _CONTEXT = 320, 90, 40

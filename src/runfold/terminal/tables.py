@@ -149,7 +149,7 @@ def made_call_table(calls: "Iterable[ListedToolCall]", run_id: str) -> Table:
         return call.status if call.requested_run_id in {None, run_id} else f"{call.status} (asked for by {call.requested_run_id})"
 
     rows = (
-        (call.requested_position, call.name, status(call), one_line(call.arguments_text or "", 60), call.call_id)
+        (call.requested_position, call.name, status(call), _arguments(call, 60), call.call_id)
         for call in calls
     )
     return table(("#position", "tool", "status", "arguments", "id"), rows, wraps="arguments")
@@ -162,7 +162,7 @@ def tool_call_table(calls: "Iterable[ListedToolCall]") -> Table:
             call.call_id,
             one_line(call.name or "", 40),
             _status(call.status, styles.TOOL_CALL),
-            one_line(call.arguments_text or "", 80),
+            _arguments(call, 80),
             call.run_id,
             call.error_code or "",
             duration(call.duration_ns),
@@ -192,14 +192,14 @@ def decision_table(decisions: "Iterable[DecisionRow]", words: "Mapping[tuple[str
 
 
 def approval_table(approvals: "Iterable[ApprovalRow]", words: "Mapping[str, ApprovalWords]") -> Table:
-    """Draw approvals, with the arguments that were granted, or else requested."""
+    """Draw approvals, with the arguments that were requested, and those that were granted where they are others."""
     heads = ("id", "status", "action", "arguments", "run", "requested (UTC)", "expires", "decided by")
     rows = (
         (
             row.approval_id,
             _status(row.status, styles.APPROVAL),
             one_line(row.action, 40),
-            one_line(words[row.approval_id].effective_arguments_text or words[row.approval_id].arguments_text, 80),
+            _allowed(words[row.approval_id]),
             row.run_id,
             to_the_minute(row.requested_at),
             to_the_minute(row.expires_at),
@@ -208,6 +208,19 @@ def approval_table(approvals: "Iterable[ApprovalRow]", words: "Mapping[str, Appr
         for row in approvals
     )
     return table(heads, rows, wraps="arguments")
+
+
+def _arguments(call: "ListedToolCall", limit: int) -> str:
+    """What a call asked, and what was allowed where that is something else."""
+    asked, allowed = one_line(call.arguments_text or "", limit), call.effective_arguments_text
+    if allowed is None:
+        return asked
+    return f"{asked}; {'allowed' if call.status == 'called' else 'executed'} with {one_line(allowed, limit)}"
+
+
+def _allowed(words: "ApprovalWords") -> str:
+    asked, allowed = words.arguments_text, words.effective_arguments_text
+    return one_line(asked, 80) + (f"; granted with {one_line(allowed, 80)}" if allowed and allowed != asked else "")
 
 
 def problem_table(problems: "Iterable[ProblemRow]", words: "Mapping[tuple[str, str], ProblemWords]") -> Table:
