@@ -36,6 +36,8 @@ curl() {
 _KEY = re.compile(r"rf_key_[\w-]+")
 _CHANGES = [
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?([+-]\d\d:\d\d|Z)?"), "TIME"),
+    (re.compile(r"\b\d\d:\d\d:\d\d\b"), "TIME"),
+    (re.compile(r"\d{4}-\d\d-\d\d(?= UTC)"), "DAY"),
     (re.compile(r"(?<=\d)@[0-9a-f]{8}\b"), "@HISTORY"),
 ]
 """What differs each time that a page is followed."""

@@ -101,7 +101,7 @@ class Conversation:
                 continue
             at = line.at.astimezone(UTC) if line.at else None
             if at and day != (day := f"{at:%Y-%m-%d}"):
-                grid.add_row("", "", "", "", Text(f"── {day} UTC ──", "dim"))
+                grid.add_row("", day, Text("UTC", "dim"))
             grid.add_row(str(line.position), f"{at:%H:%M:%S}" if at else "", line.who, shown(line.by), line.words)
         return grid
 

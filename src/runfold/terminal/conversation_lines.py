@@ -130,10 +130,8 @@ class Lines:
 
     def _outcome(self, call: ToolCallView) -> Text:
         match call.status:
-            case "called" if call.approval_status == "open":
+            case "called" if call.approval_status == "open" or (call.needs_approval and call.approval_status is None):
                 return Text(" → waits for approval", "cyan")
-            case "called" if call.needs_approval and call.approval_status is None:
-                return Text(" → needs an approval, which nobody has asked for", "cyan")
             case "called" | "started":
                 return Text(" → …", "dim")
             case "failed":
@@ -177,6 +175,6 @@ def _who(message: Message) -> Text:
 
 
 def answers_of(messages: Iterable[Message], calls: Mapping[str, ToolCallView]) -> dict[str, Message]:
-    """By call, the message in which the model saw what came of it."""
+    """The message in which the model saw what came of a call, by the call."""
     tool_messages = ((message.tool_call_id, message) for message in messages if message.role == "tool")
     return {call_id: message for call_id, message in tool_messages if call_id is not None and call_id in calls}
