@@ -148,10 +148,7 @@ def made_call_table(calls: "Iterable[ListedToolCall]", run_id: str) -> Table:
     def status(call: "ListedToolCall") -> str:
         return call.status if call.requested_run_id in {None, run_id} else f"{call.status} (asked for by {call.requested_run_id})"
 
-    rows = (
-        (call.requested_position, call.name, status(call), _arguments(call, 60), call.call_id)
-        for call in calls
-    )
+    rows = ((call.requested_position, call.name, status(call), _arguments(call, 60), call.call_id) for call in calls)
     return table(("#position", "tool", "status", "arguments", "id"), rows, wraps="arguments")
 
 
