@@ -1,7 +1,7 @@
 """Folds a projection, as it is, over exported events with Spark: for more history than one machine takes in.
 
-    runfold export events --to out && runfold export usage --to out
-    python scripts/spark_fold.py out/events usage --to out/usage-by-spark --against out/usage
+    runfold export events --output out && runfold export usage --to out
+    python scripts/spark_fold.py out/events usage --output out/usage-by-spark --against out/usage
 
 A projection says what a row is made from: the events of one thread, or of one goal. By the hash of that Spark spreads the
 events over its workers, puts each share in the order of positions, and hands it to `runfold.projections.fold.fold_all`, the
@@ -98,7 +98,9 @@ def read(spark: Any, folder: Path) -> Any:
     """The parts of an export that its manifest lists."""
     said = manifest.read(folder)
     if said is None or said.format != "parquet" or not said.parts:
-        raise SystemExit(f"{folder} holds no rows as Parquet; make it with `runfold export {folder.name} --to {folder.parent}`")
+        raise SystemExit(
+            f"{folder} holds no rows as Parquet; make it with `runfold export {folder.name} --output {folder.parent}`"
+        )
     return spark.read.parquet(*(str(folder / part.file) for part in said.parts))
 
 

@@ -45,7 +45,7 @@ def test_the_list_goes_on_where_the_page_ended(runfold: Command, asked: list[App
 @pytest.mark.row("AG-09")
 def test_a_person_approves_other_arguments_than_were_asked_for(runfold: Command, asked: list[Approval]) -> None:
     arguments = '{"order": 7, "amount": "9.90"}'
-    answer = runfold("approve", "approval_refund", "--arguments", arguments, "--comment", "half of it", "--actor", "human:ada")
+    answer = runfold("approve", "approval_refund", "--arguments", arguments, "--comment", "half of it", "--as", "human:ada")
     assert answer.code == 0
     assert answer.out.splitlines()[:2] == [
         "approval_refund is granted: human:ada voted approve",
@@ -57,21 +57,21 @@ def test_a_person_approves_other_arguments_than_were_asked_for(runfold: Command,
 
 
 def test_voting_again_the_same_changes_nothing_and_otherwise_is_refused(runfold: Command, asked: list[Approval]) -> None:
-    first = runfold("approve", "approval_mail", "--actor", "human:ada", "--json").json
+    first = runfold("approve", "approval_mail", "--as", "human:ada", "--json").json
     assert (first["approval"]["status"], first["appended"]) == ("open", 1)
-    again = runfold("approve", "approval_mail", "--actor", "human:ada")
+    again = runfold("approve", "approval_mail", "--as", "human:ada")
     assert again.code == 0
     assert "nothing was added" in again.out
-    other = runfold("deny", "approval_mail", "--actor", "human:ada")
+    other = runfold("deny", "approval_mail", "--as", "human:ada")
     assert (other.code, other.out) == (1, "")
     assert "votes are final" in other.err
-    second = runfold("approve", "approval_mail", "--actor", "human:bob", "--json").json
+    second = runfold("approve", "approval_mail", "--as", "human:bob", "--json").json
     assert second["approval"]["status"] == "granted"
 
 
 @pytest.mark.row("LT-94")
 def test_a_denial_says_why_and_needs_no_read_model(runfold: Command, ledger: Ledger, asked: list[Approval]) -> None:
-    answer = runfold("deny", "approval_refund", "--reason", "ask the customer first", "--as", "human:ada", "--json")
+    answer = runfold("deny", "approval_refund", "--comment", "ask the customer first", "--as", "human:ada", "--json")
     assert answer.code == 0
     assert answer.json["approval"]["status"] == "denied"
     assert answer.json["approval"]["votes"] == [{"voter": "human:ada", "verdict": "deny", "comment": "ask the customer first"}]
@@ -93,7 +93,7 @@ def test_who_votes_is_the_actor_of_the_settings_unless_one_is_named(
         (["approve", "approval_refund", "--arguments", "{broken"], 1, "--arguments: is not JSON"),
         (["approve", "approval_refund", "--arguments", '{"a": NaN}'], 1, "NaN"),
         (["approve", "approval_refund", "--response", "[1]"], 1, "response"),
-        (["approve", "approval_refund", "--actor", "ada"], 1, "kind:id"),
+        (["approve", "approval_refund", "--as", "ada"], 1, "kind:id"),
         (["approvals", "--status", "waiting", "--fold"], 2, "expected one of open, granted"),
         (["approvals", "--older-than", "long", "--fold"], 2, "such as 90s"),
         (["approvals", "--expires-before", "5", "--fold"], 2, "--expires-before takes a time"),

@@ -49,13 +49,13 @@ def test_every_example_is_a_call_that_the_command_line_understands(
     for option in ("--at", "--as-of"):
         if option in words and not words[words.index(option) + 1].isdigit():
             words[words.index(option) + 1] = "26"
-    if "--to" in words:
-        words[words.index("--to") + 1] = "exported"
+    if "--output" in words:
+        words[words.index("--output") + 1] = "exported"
     if "--rollback" in words:
         runfold("rebuild", words[1])
         runfold("rebuild", words[1])
     if words[0] == "drop-schema":
-        runfold("rebuild", "goals", "--as-of", "26", "--into", words[1])
+        runfold("rebuild", "goals", "--at", "26", "--into", words[1])
     assert runfold(*words).code == 0
 
 

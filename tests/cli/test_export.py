@@ -10,7 +10,7 @@ from tests.cli.conftest import Command, Process
 
 
 def test_events_are_exported_and_the_answer_says_what_is_where(runfold: Command, story: Cast, tmp_path: Path) -> None:
-    answer = runfold("export", "events", "--to", str(tmp_path / "out"), "--rows-per-part", "30")
+    answer = runfold("export", "events", "--output", str(tmp_path / "out"), "--rows-per-part", "30")
     assert (answer.code, answer.err) == (0, "")
     assert answer.out.splitlines()[0].startswith("events: 80 rows in 3 parts (3 new), ")
     assert answer.out.splitlines()[0].endswith(f"in {tmp_path / 'out' / 'events'}")
@@ -57,7 +57,7 @@ def test_mistakes_are_told_with_their_exit_codes(runfold: Command, story: Cast) 
 
 
 def test_it_runs_as_a_command_of_its_own(started: Process, story: Cast, tmp_path: Path) -> None:
-    process = started(["export", "events", "--to", str(tmp_path / "out")])
+    process = started(["export", "events", "--output", str(tmp_path / "out")])
     out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, "")
     assert "80 rows in 1 part (1 new)" in out

@@ -25,7 +25,7 @@ def test_the_heads_of_an_earlier_moment_are_those_of_then(runfold: Command, stor
 
 
 def test_a_new_name_is_named_once_and_an_old_one_moved_by_hand(runfold: Command, story: Cast) -> None:
-    named = runfold("head", story.thread_id, "draft", story.id("run", "exchange"), "--actor", "human:ada", "--json").json
+    named = runfold("head", story.thread_id, "draft", story.id("run", "exchange"), "--as", "human:ada", "--json").json
     assert (named["appended"], named["from_run_id"]) == (1, None)
     assert named["head"]["placed"] == {
         "run_id": story.id("run", "exchange"),

@@ -21,8 +21,8 @@ def test_a_new_keys_text_is_all_that_is_printed_and_the_rest_is_a_note(runfold: 
 
 def test_keys_are_listed_with_what_became_of_them(runfold: Command) -> None:
     first = runfold(*MAKE, "--json").json
-    second = runfold("--json", *MAKE, "--id", "key_ci", "--actor", "human:root").json
-    revoked = runfold("keys", "revoke", "key_ci", "--reason", "lost", "--actor", "human:root")
+    second = runfold("--json", *MAKE, "--id", "key_ci", "--as", "human:root").json
+    revoked = runfold("keys", "revoke", "key_ci", "--comment", "lost", "--as", "human:root")
     assert revoked.out.splitlines() == ["key_ci (human:ada) is revoked", "recorded at position 3"]
     listed = runfold("keys", "list", "--json").json
     assert listed["as_of"] == 3

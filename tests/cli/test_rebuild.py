@@ -112,7 +112,7 @@ def test_rolling_back_where_there_is_nothing_before(runfold: Command, story: Cas
 
 
 def test_a_schema_of_the_past_is_made_listed_and_dropped(runfold: Command, story: Cast, database: "TestDatabase") -> None:
-    made = runfold("rebuild", "run_summaries", "goals", "--as-of", "26", "--into", "before")
+    made = runfold("rebuild", "run_summaries", "goals", "--at", "26", "--into", "before")
     assert made.out == "before holds goals, run_summaries, as of position 26\n"
     assert made.err == "Query it with SQL as before.goals; `runfold drop-schema before` removes it.\n"
     assert runfold("rebuild", "run_summaries", "--branch", "run_demo7_exchange", "--into", "exchange", "--json").json == {
@@ -144,19 +144,19 @@ def test_a_schema_of_the_past_is_made_listed_and_dropped(runfold: Command, story
     [
         ([], 2, "name the read models to rebuild, or pass --all"),
         (["usage", "--all"], 2, "name the read models to rebuild, or pass --all"),
-        (["usage", "--as-of", "5"], 2, "--as-of and --branch need --into SCHEMA"),
-        (["usage", "--into", "x"], 2, "--as-of and --branch need --into SCHEMA"),
+        (["usage", "--at", "5"], 2, "--as-of and --branch need --into SCHEMA"),
+        (["usage", "--into", "x"], 2, "--at and --branch need --into SCHEMA"),
         (["usage", "--rollback", "--dry-run"], 2, "--rollback cannot be combined with other options"),
-        (["usage", "--rollback", "--as-of", "5", "--into", "x"], 2, "--rollback cannot be combined with other options"),
-        (["usage", "--dry-run", "--as-of", "5", "--into", "x"], 2, "--dry-run and --diff compare with the tables in use"),
+        (["usage", "--rollback", "--at", "5", "--into", "x"], 2, "--rollback cannot be combined with other options"),
+        (["usage", "--dry-run", "--at", "5", "--into", "x"], 2, "--dry-run and --diff compare with the tables in use"),
         (["usage", "--workers", "0"], 2, "'--workers'"),
         (["nothing"], 3, "nothing"),
         (["no.module:Nothing"], 1, "cannot be imported"),
-        (["usage", "--as-of", "81", "--into", "x"], 2, "position 81 is not in the ledger"),
-        (["usage", "--as-of", "soon", "--into", "x"], 2, "neither a position nor a time"),
-        (["usage", "--as-of", "2020-01-01T00:00:00Z", "--into", "x"], 2, "nothing was recorded by 2020-01-01"),
+        (["usage", "--at", "81", "--into", "x"], 2, "position 81 is not in the ledger"),
+        (["usage", "--at", "soon", "--into", "x"], 2, "neither a position nor a time"),
+        (["usage", "--at", "2020-01-01T00:00:00Z", "--into", "x"], 2, "nothing was recorded by 2020-01-01"),
         (["usage", "--branch", "run_nobody", "--into", "x"], 3, "run_nobody"),
-        (["usage", "--as-of", "5", "--into", "public"], 1, "is not an allowed schema name"),
+        (["usage", "--at", "5", "--into", "public"], 1, "is not an allowed schema name"),
     ],
 )
 def test_a_wrong_call_says_why(runfold: Command, story: Cast, arguments: list[str], code: int, said: str) -> None:

@@ -65,4 +65,4 @@ def test_rows_as_of_the_past(runfold: Command, ledger: Ledger) -> None:
     ledger.create_thread(agent_id="a")
     assert [item["thread_id"] for item in runfold("rows", "threads", "--at", "1", "--json").json["items"]] == [first.id]
     of_own = runfold("rows", NAME, "--at", "2")
-    assert (of_own.code, f"runfold rebuild {NAME} --as-of 2 --into NAME" in of_own.err) == (2, True)
+    assert (of_own.code, f"runfold rebuild {NAME} --at 2 --into NAME" in of_own.err) == (2, True)

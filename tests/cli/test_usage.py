@@ -77,9 +77,9 @@ def test_usage_narrows_to_days_models_and_goals(runfold: Command, spent: Run) ->
     def calls(*arguments: str) -> int:
         return int(runfold("usage", *arguments, "--json").json["total"]["calls"])
 
-    assert calls("--fold", "--since", "2026-02-02") == 2
-    assert calls("--until", "2026-02-01") == 1
-    assert calls("--model", "gpt-4o", "--model", "our-own", "--since", "2026-02-02") == 2
+    assert calls("--fold", "--from", "2026-02-02") == 2
+    assert calls("--to", "2026-02-01") == 1
+    assert calls("--model", "gpt-4o", "--model", "our-own", "--from", "2026-02-02") == 2
     assert calls("--goal", "refund", "--agent", "support", "--run", spent.id) == 3
     assert calls("--provider", "openai", "--user", "nobody") == calls("--node", "n") == 0
 
@@ -106,7 +106,7 @@ def test_a_word_that_usage_does_not_know_is_named(runfold: Command, ledger: Ledg
         (("--by", "colour"), "unknown by 'colour'; expected one of day, thread, run"),
         (("--scope", "forest"), "unknown scope 'forest'; expected one of run, path, tree"),
         (("--scope", "path"), "name the run"),
-        (("--since", "yesterday"), "--since takes a UTC day such as 2026-01-31, not 'yesterday'"),
+        (("--from", "yesterday"), "--from takes a UTC day such as 2026-01-31, not 'yesterday'"),
     ):
         answer = runfold("usage", *arguments)
         assert answer.code == 2

@@ -105,7 +105,7 @@ def calls() -> list[list[str]]:
     changed = {
         "work": ["work", "--once"],
         "rebuild": ["rebuild", "usage", "tool_calls", "--workers", "2"],
-        "export": ["export", "events", "--format", "jsonl", "--to", "exported"],
+        "export": ["export", "events", "--format", "jsonl", "--output", "exported"],
         "import": ["import", "ag-ui", "nothing.jsonl"],
     }
     found = [["demo"]]

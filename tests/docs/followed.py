@@ -64,7 +64,7 @@ def test_the_command_is_seen(ledger: Ledger, dismissed: Run, client: httpx2.Clie
     with Ledger.connect(address, key="-") as remote:
         assert remote.run(dismissed.id).problem(late.id).dismiss("none").appended == 1  # type: ignore[attr-defined]
     last = dismissed.report_problem("minor", "the last")
-    assert told("dismiss", dismissed.id, last.id, "--reason", "none")[0]["position"] == ledger.position()
+    assert told("dismiss", dismissed.id, last.id, "--comment", "none")[0]["position"] == ledger.position()
 
 
 def test_the_projection_is_seen(ledger: Ledger, dismissed: Run, client: httpx2.Client, told: Any) -> None:

@@ -46,7 +46,7 @@ def test_as_of_a_moment_it_is_what_it_was_when_that_was_the_last(recorded: Ledge
     for table in TABLES:
         assert (made[table].as_of, said_by(to / "past" / table).last_position) == (last.position, last.position)
         assert rows_of(to / "past" / table) == rows_of(before / table), table
-    at = ("--as-of", str(last.position), "--format", "jsonl", "--to", str(to / "past"))
+    at = ("--at", str(last.position), "--format", "jsonl", "--output", str(to / "past"))
     code, out, _ = command("export", "--all", *at, "--json")
     lines = [json.loads(line) for line in out.splitlines()]
     assert (code, {line["table"] for line in lines}, {line["new_parts"] for line in lines}) == (0, TABLES, {0})
@@ -74,8 +74,8 @@ def test_the_past_of_ones_own_projection_is_not_exported(recorded: Ledger, to: P
     [
         (("export",), "what to export is missing; name events or a read model, or give --all"),
         (("export", "events", "--all"), "leave out the table, --after and --up-to"),
-        (("export", "--all", "--as-of", "3", "--fold"), "not to events or --as-of; leave it out"),
-        (("export", "--all", "--as-of", "999999"), "position 999999"),
+        (("export", "--all", "--at", "3", "--fold"), "not to events or --at; leave it out"),
+        (("export", "--all", "--at", "999999"), "position 999999"),
     ],
 )
 def test_what_contradicts_itself_is_refused(arguments: tuple[str, ...], said: str, recorded: Ledger, command: Any) -> None:

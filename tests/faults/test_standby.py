@@ -126,7 +126,7 @@ def test_doctor_says_that_it_is_a_standby(reader: Command, pair: Pair) -> None:
 WRITES = {
     "work": ["work"],
     "rebuild": ["rebuild", "usage"],
-    "rebuild as of": ["rebuild", "usage", "--as-of", "20", "--into", "past"],
+    "rebuild as of": ["rebuild", "usage", "--at", "20", "--into", "past"],
     "moment": ["moments", "prepare", "20"],
     "key": ["keys", "create", "--owner", "human:ada", "--scope", "admin"],
     "migrate": ["migrate"],

@@ -6,8 +6,8 @@ import typer
 
 from runfold.cli.call import Call
 from runfold.cli.identity import As, person
-from runfold.cli.lists import answer, asking, print_page, with_words
-from runfold.cli.options import At, Fold, HappenedAt
+from runfold.cli.lists import answer, asking, page_of, print_page, with_words
+from runfold.cli.options import At, Comment, Fold, HappenedAt
 
 if TYPE_CHECKING:
     from runfold.commands.submitted import Receipt
@@ -33,7 +33,7 @@ def approvals(
     if open:
         asked["status"] = ["open", *asked.get("status", ())]
     with asking(call, "approval_queue", fold=fold, at=at, happened_at=happened_at) as reading:
-        page = reading.approvals(**asked)
+        page = page_of(reading.approvals, asked)
         words = reading.approval_words(page.items)
     if call.json:
         answer(call, page, with_words(page.items, (words[row.approval_id] for row in page.items)))
@@ -50,7 +50,7 @@ def approve(
         str | None,
         typer.Option("--arguments", metavar="JSON", help="Grant these arguments instead of the requested ones."),
     ] = None,
-    comment: Annotated[str | None, typer.Option("--comment", metavar="TEXT", help="A comment on the vote.")] = None,
+    comment: Comment = None,
     response: Annotated[
         str | None,
         typer.Option("--response", metavar="JSON", help="The answer, a JSON object, if the approval asks for one."),
@@ -75,16 +75,16 @@ def approve(
 def deny(
     call: Call,
     approval_id: ApprovalId,
-    reason: Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="The reason, which the agent sees.")] = None,
+    comment: Comment = None,
     who: As = None,
 ) -> None:
-    """Vote no on an approval, which denies it. Its tool call fails with the reason, and the agent may try something else.
+    """Vote no on an approval, which denies it. Its tool call fails with the comment, and the agent may try something else.
 
     Needs no read model. Repeating a vote changes nothing.
     """
     with call.ledger() as ledger:
         approval = ledger.approval(ledger.now.approval(approval_id).id)
-        receipt = approval.deny(reason, actor=person(call, who))
+        receipt = approval.deny(comment, actor=person(call, who))
         _answer_vote(call, ledger, approval_id, receipt)
 
 

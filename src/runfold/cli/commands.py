@@ -95,7 +95,7 @@ COMMANDS = [
         _INSPECT,
         tool_calls,
         (
-            "runfold tool-calls --name refund --status failed --fold",
+            "runfold tool-calls --tool refund --status failed --fold",
             "runfold tool-calls --run run_demo7_claim --json",
         ),
         question="tool_calls",
@@ -135,7 +135,7 @@ COMMANDS = [
         export,
         (
             "runfold export events",
-            "runfold export run_summaries --fold --to /data/runfold",
+            "runfold export run_summaries --fold --output /data/runfold",
             "runfold export events --format jsonl --after 20 --up-to 60",
         ),
     ),
@@ -151,7 +151,7 @@ COMMANDS = [
         _INSPECT,
         usage,
         (
-            "runfold usage --by model,day --since 2026-10-01",
+            "runfold usage --by model,day --from 2026-10-01",
             "runfold usage --by agent --goal refunds --fold --json",
             "runfold usage --by run --run run_demo7_claim --scope tree",
         ),
@@ -198,7 +198,7 @@ COMMANDS = [
             "runfold approve approval_demo7_refund --arguments '{\"amount\": \"9.90\"}' --comment 'half of it'",
         ),
     ),
-    Command("deny", _DECIDE, deny, ("runfold deny approval_demo7_refund --reason 'ask the customer first' --as human:ada",)),
+    Command("deny", _DECIDE, deny, ("runfold deny approval_demo7_refund --comment 'ask the customer first' --as human:ada",)),
     Command(
         "rows",
         _INSPECT,
@@ -236,7 +236,7 @@ COMMANDS = [
             "runfold rebuild usage --diff",
             "runfold rebuild --all --workers 4",
             "runfold rebuild run_summaries --rollback",
-            "runfold rebuild run_summaries usage --as-of 2026-10-01T00:00:00Z --into october",
+            "runfold rebuild run_summaries usage --at 2026-10-01T00:00:00Z --into october",
             "runfold rebuild --all --branch run_demo7_exchange --into exchange",
         ),
     ),
@@ -263,7 +263,7 @@ COMMANDS = [
         ),
     ),
     Command("keys list", _OPERATE, keys.list_keys, ("runfold keys list", "RUNFOLD_TENANT=acme runfold keys list --json")),
-    Command("keys revoke", _OPERATE, keys.revoke, ("runfold keys revoke key_0198c0 --reason 'laptop lost' --as human:ada",)),
+    Command("keys revoke", _OPERATE, keys.revoke, ("runfold keys revoke key_0198c0 --comment 'laptop lost' --as human:ada",)),
     Command(
         "psql",
         _INSPECT,

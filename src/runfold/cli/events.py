@@ -23,7 +23,8 @@ def events(
         ),
     ] = "0",
     limit: Annotated[
-        int | None, typer.Option("--limit", min=1, help="How many at most; 100 if not given, with --follow unlimited.")
+        int | None,
+        typer.Option("--limit", min=1, metavar="N", help="How many at most; 100 if not given, with --follow unlimited."),
     ] = None,
     thread: Annotated[str | None, typer.Option("--thread", metavar="THREAD", help="Only events of this thread.")] = None,
     run: Annotated[str | None, typer.Option("--run", metavar="RUN", help="Only events of this run and its approvals.")] = None,

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 import typer
 
 from runfold.cli.call import Call
-from runfold.cli.folding import as_json, ready
-from runfold.cli.lists import answer, asking, print_page
+from runfold.cli.folding import as_json
+from runfold.cli.lists import answer, asking, page_of, print_page
 from runfold.cli.options import At, Fold, HappenedAt
 
 GoalId = Annotated[str, typer.Argument(metavar="GOAL", help="The goal's id, as `runfold goals` shows it.")]
@@ -17,7 +17,7 @@ Superseded = Annotated[bool, typer.Option("--superseded", help="Count threads th
 def goals(call: Call, *, at: At = None, happened_at: HappenedAt = None, fold: Fold = False, **asked: Any) -> None:
     """List goals, the one with the newest run first."""
     with asking(call, "goals", fold=fold, at=at, happened_at=happened_at) as reading:
-        page = reading.goals(**asked)
+        page = page_of(reading.goals, asked)
     if call.json:
         answer(call, page)
         return
@@ -26,7 +26,7 @@ def goals(call: Call, *, at: At = None, happened_at: HappenedAt = None, fold: Fo
     print_page(call, goal_table(page.items), page, "goal")
 
 
-def goal(call: Call, goal_id: GoalId, fold: Fold = False, superseded: Superseded = False) -> None:
+def goal(call: Call, goal_id: GoalId, at: At = None, fold: Fold = False, superseded: Superseded = False) -> None:
     """Show the progress of a goal: its criteria, the violated constraints, and whether to continue, adjust or complete.
 
     A criterion is measured by the decisions that name it among their constraints, or whose intent and reasoning contain at
@@ -34,9 +34,8 @@ def goal(call: Call, goal_id: GoalId, fold: Fold = False, superseded: Superseded
     """
     from runfold.queries.goal_progress import MODELS
 
-    with call.ledger() as ledger:
-        ready(call, ledger, *MODELS, fold=fold)
-        found = ledger.now.goal_progress(goal_id, include_superseded=superseded)
+    with asking(call, *MODELS, fold=fold, at=at) as reading:
+        found = reading.goal_progress(goal_id, include_superseded=superseded)
     if call.json:
         call.answer({**as_json(found.standing), **found.model_dump(mode="json", exclude={"standing"})})
         return
@@ -45,13 +44,12 @@ def goal(call: Call, goal_id: GoalId, fold: Fold = False, superseded: Superseded
     print_goal(call.out, found)
 
 
-def patterns(call: Call, goal_id: GoalId, fold: Fold = False, superseded: Superseded = False) -> None:
+def patterns(call: Call, goal_id: GoalId, at: At = None, fold: Fold = False, superseded: Superseded = False) -> None:
     """Show what repeats over all runs towards a goal: errors, failing nodes, choices; and what could be improved."""
     from runfold.queries import patterns as analysis
 
-    with call.ledger() as ledger:
-        ready(call, ledger, *analysis.MODELS, fold=fold)
-        found = ledger.now.patterns(goal_id, include_superseded=superseded)
+    with asking(call, *analysis.MODELS, fold=fold, at=at) as reading:
+        found = reading.patterns(goal_id, include_superseded=superseded)
     improvements = analysis.suggested_by(found)
     if call.json:
         said = found.model_dump(mode="json", exclude={"standing"})

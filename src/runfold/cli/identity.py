@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from runfold.cli.call import Call
+from runfold.cli.former_words import formerly
 
 if TYPE_CHECKING:
     from runfold.domain.values import Actor
@@ -19,20 +20,20 @@ As = Annotated[
     str | None,
     typer.Option(
         "--as",
-        "--actor",
         metavar="KIND:ID",
         help="Who you are, such as human:ada; remembered when first given. Without it, RUNFOLD_ACTOR, or you are asked.",
     ),
+    formerly("--actor"),
 ]
 
 Who = Annotated[
     str | None,
     typer.Option(
         "--as",
-        "--actor",
         metavar="KIND:ID",
-        help="Who you are for this call, such as human:ada. Without it, RUNFOLD_ACTOR, the remembered person, or you are asked.",
+        help="Who you are, for this call, such as human:ada. Without it, RUNFOLD_ACTOR, the remembered person, or you are asked.",
     ),
+    formerly("--actor"),
 ]
 
 

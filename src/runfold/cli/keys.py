@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from runfold.cli.call import Call
+from runfold.cli.call import Call, pinned
 from runfold.cli.identity import Who, actor_for
+from runfold.cli.options import At, Comment
 
 if TYPE_CHECKING:
     from runfold.handles.keys import KeyView
@@ -69,10 +70,10 @@ def create(
     call.note(f"{view.id} acts as {view.owner} for {', '.join(view.scopes)}{until}. It is not shown again.")
 
 
-def list_keys(call: Call) -> None:
+def list_keys(call: Call, *, at: At = None) -> None:
     """List all keys of this tenant, oldest first; revoked and expired ones too."""
     with call.ledger() as ledger:
-        position, views = ledger.position(), ledger.keys()
+        position, views = pinned(call, ledger, at).up_to, ledger.keys(None if at is None else call.moment(at))
     if call.json:
         call.answer({"as_of": position, "items": [view.model_dump(mode="json") for view in views]})
         return
@@ -87,12 +88,12 @@ def list_keys(call: Call) -> None:
 def revoke(
     call: Call,
     key_id: Annotated[str, typer.Argument(metavar="KEY", help="The key's id, as `runfold keys list` shows it.")],
-    reason: Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why it is revoked.")] = None,
+    comment: Comment = None,
     who: Who = None,
 ) -> None:
     """Revoke a key. A running service accepts it for one more second at most. Revoking it again changes nothing."""
     with call.ledger() as ledger:
-        receipt = ledger.revoke_key(key_id, reason, actor=actor_for(call, who))
+        receipt = ledger.revoke_key(key_id, comment, actor=actor_for(call, who))
         view = _view(ledger, key_id)
     if call.json:
         answer = {"position": receipt.position, "appended": receipt.appended, "key": view.model_dump(mode="json")}

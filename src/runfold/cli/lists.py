@@ -13,6 +13,7 @@ import typer
 
 from runfold.cli.call import Call
 from runfold.cli.folding import as_json, ready
+from runfold.cli.former_words import formerly
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -39,8 +40,14 @@ SHORT = {
     "duration_ns": "duration",
     "duration_percentile": "percentile",
     "include_superseded": "superseded",
+    "since": "from",
+    "until": "to",
+    "name": "tool",
 }
 """Options that have a shorter name than the rule gives: the parameter's name without `_id`, with dashes."""
+
+FORMER = {"since": "--since", "until": "--until", "name": "--name"}
+"""Options that were called otherwise, by their parameters."""
 
 NO_OPTIONS = {"content": "JSON has it, and a table has no room for it"}
 """Parameters without an option, and why."""
@@ -52,6 +59,12 @@ _FEW = 3
 """Up to so many words stand in the help in place of a value; more are listed after it."""
 
 
+Every = Annotated[
+    bool | None,
+    typer.Option("--all", help="All that there is, whatever number of pages it is.", rich_help_panel=PAGES, show_default=False),
+]
+
+
 class ListOption(NamedTuple):
     """One option of a list, and what it says to the question."""
 
@@ -61,6 +74,15 @@ class ListOption(NamedTuple):
     declared: inspect.Parameter
     said: Callable[[Call, Any], dict[str, Any]]
     """Turns the given value of a call into arguments of the question. Raises UsageError."""
+
+
+_ALL = ListOption(
+    "all",
+    "--all",
+    inspect.Parameter("all", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Every),
+    lambda given: {"all": given},
+)
+"""Of every list that comes in pages."""
 
 
 def described(question: str) -> "Mapping[str, ListParameter]":
@@ -77,7 +99,8 @@ def list_options(question: str) -> list[ListOption]:
     known = described(question)
     operators = {name for name in known if name.endswith(_OPERATOR)}
     names = sorted(known.keys() - operators - NO_OPTIONS.keys(), key=lambda name: (name in _OF_PAGES, [*known].index(name)))
-    return [_option(known[name], _operator(known, name)) for name in names]
+    options = [_option(known[name], _operator(known, name)) for name in names]
+    return [*options, _ALL] if "cursor" in known else options
 
 
 def _operator(known: "Mapping[str, ListParameter]", name: str) -> "ListParameter | None":
@@ -95,8 +118,9 @@ def _option(parameter: "ListParameter", operator: "ListParameter | None") -> Lis
         rich_help_panel=PAGES if parameter.name in _OF_PAGES else None,
         show_default=False,
     )
+    former = formerly(FORMER[parameter.name]) if parameter.name in FORMER else None
     declared = inspect.Parameter(
-        parameter.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
+        parameter.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option, former]
     )
     return ListOption(parameter.name, flag, declared, _saying(parameter, flag, operator))
 
@@ -115,7 +139,10 @@ def _kind(parameter: "ListParameter", *, is_compared: bool) -> tuple[Any, str | 
         return str, "DURATION"
     if parameter.kind in kinds:
         return kinds[parameter.kind]
-    *_, noun = parameter.name.removesuffix("_id").split("_") if parameter.name.endswith("_id") else [parameter.name]
+    if parameter.name in FORMER:
+        noun = SHORT[parameter.name]
+    else:
+        *_, noun = parameter.name.removesuffix("_id").split("_") if parameter.name.endswith("_id") else [parameter.name]
     metavar = "|".join(parameter.words) if 0 < len(parameter.words) <= _FEW else noun.upper()
     return (list[str] if parameter.is_repeatable else str), metavar
 
@@ -209,6 +236,23 @@ def asking(call: Call, *read_models: str, fold: bool, at: str | None, happened_a
             ready(call, ledger, *read_models, fold=fold)
         reading = ledger.now if at is None else ledger.at(call.moment(at))
         yield reading if happened_at is None else reading.happened_at(call.time(happened_at, day="to", option="--happened-at"))
+
+
+def page_of(ask: "Callable[..., Page[Any]]", asked: dict[str, Any]) -> "Page[Any]":
+    """The page that is asked for; with `all` the rest of the list as one page. Raises UsageError."""
+    from runfold.errors import UsageError
+    from runfold.queries.paging import MOST
+
+    if not asked.pop("all", None):
+        return ask(**asked)
+    if asked.get("limit") is not None:
+        raise UsageError("--all is all there is, and --limit so many of them; give one of the two", option="--all")
+    page = ask(**{**asked, "limit": MOST})
+    items = [*page.items]
+    while page.next_cursor is not None:
+        page = ask(**{**asked, "limit": MOST, "cursor": page.next_cursor})
+        items += page.items
+    return page.model_copy(update={"items": tuple(items)})
 
 
 def with_words(rows: "Iterable[BaseModel]", words: "Iterable[BaseModel]") -> list[dict[str, Any]]:

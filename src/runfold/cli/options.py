@@ -7,6 +7,7 @@ from typing import Annotated, Any, Concatenate, ParamSpec
 import typer
 
 from runfold.cli.call import Call
+from runfold.cli.former_words import as_now, former_options, formerly
 from runfold.cli.lists import ListOption, as_asked
 
 P = ParamSpec("P")
@@ -30,11 +31,21 @@ HappenedAt = Annotated[
         " A day is included.",
     ),
 ]
+Comment = Annotated[
+    str | None,
+    typer.Option("--comment", metavar="TEXT", help="Why, in your words; it is kept with what you do."),
+    formerly("--reason"),
+]
 ThreadId = Annotated[str, typer.Argument(metavar="THREAD", help="The thread's id, as `runfold threads` shows it.")]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, as `runfold runs` shows it.")]
 Fold = Annotated[bool, typer.Option("--fold", help="Bring the read models up to date first, as `runfold work --once` does.")]
-Limit = Annotated[int, typer.Option("--limit", help="How many at most, 1 to 1000.")]
-Cursor = Annotated[str | None, typer.Option("--cursor", metavar="CURSOR", help="The next page, as named by the page before.")]
+Limit = Annotated[int | None, typer.Option("--limit", metavar="N", help="How many at most, 1 to 1000; 100 if not given.")]
+Cursor = Annotated[
+    str | None,
+    typer.Option(
+        "--cursor", metavar="CURSOR", help="The next page: `next_cursor` of the page before, asked for in the same order."
+    ),
+]
 
 _SHARED: dict[str, tuple[Any, Any]] = {
     "json": (bool, typer.Option("--json", help="Answer in JSON: one object, or one a line.", rich_help_panel=EVERYWHERE)),
@@ -100,13 +111,16 @@ def with_call(function: Callable[Concatenate[Call, P], None], of_list: Sequence[
     arguments = [each for each in parameters if each.kind is not inspect.Parameter.KEYWORD_ONLY]
     options = [each for each in parameters if each.kind is inspect.Parameter.KEYWORD_ONLY]
     context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+    now = [*(each.declared for each in of_list), *parameters]
+    former, defaults = former_options(now), {each.name: each.default for each in now}
 
     def run(ctx: typer.Context, **given: Any) -> None:
-        shared = {name: given.pop(name) for name in _SHARED}
-        call = _call_of(ctx, shared)
-        function(call, **as_asked(call, of_list, given))  # type: ignore[call-arg]  # typer gives what is declared below
+        call = _call_of(ctx, {name: given.pop(name) for name in _SHARED})
+        asked = as_asked(call, of_list, as_now(call, former, given, defaults))
+        function(call, **asked)  # type: ignore[call-arg]  # typer gives what is declared below
 
-    declared = [context, *arguments, *(each.declared for each in of_list), *options, *shared_parameters()]
+    of_lists = [each.declared for each in of_list]
+    declared = [context, *arguments, *of_lists, *options, *(each.declared for each in former), *shared_parameters()]
     run.__signature__ = inspect.Signature(declared)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in declared}
     run.__doc__, run.__name__ = reflowed(function.__doc__ or ""), function.__name__

@@ -6,7 +6,7 @@ import typer
 
 from runfold.cli.call import Call
 from runfold.cli.folding import as_json
-from runfold.cli.lists import answer, asking, print_page, with_words
+from runfold.cli.lists import answer, asking, page_of, print_page, with_words
 from runfold.cli.options import At, Fold, HappenedAt
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def problems(
     if open:
         asked["status"] = ["open", *asked.get("status", ())]
     with asking(call, "problems", fold=fold, at=at, happened_at=happened_at) as reading:
-        page = reading.problems(**asked)
+        page = page_of(reading.problems, asked)
         words = reading.problem_words(page.items)
     if call.json:
         answer(call, page, with_words(page.items, (words[row.run_id, row.problem_id] for row in page.items)))
@@ -58,7 +58,7 @@ def failures(
         if run_id is not None:
             _explain(call, reading.analyze_failure(run_id))
             return
-        page = reading.failures(**asked)
+        page = page_of(reading.failures, asked)
     if call.json:
         answer(call, page, [summary.model_dump(mode="json", exclude={"standing"}) for summary in page.items])
         return
@@ -84,7 +84,7 @@ def attention(call: Call, *, at: At = None, happened_at: HappenedAt = None, fold
     of work, 100,000 tokens or 20 steps; runs with nothing worse are listed with --severity minor or their --reason.
     """
     with asking(call, "attention", fold=fold, at=at, happened_at=happened_at) as reading:
-        page = reading.attention(**asked)
+        page = page_of(reading.attention, asked)
     if call.json:
         answer(call, page)
         return

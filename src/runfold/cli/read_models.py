@@ -1,13 +1,14 @@
 """`runfold work`, `projections` and `rows`: the worker, how far each read model is, and what it holds."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from runfold.cli.call import Call
 from runfold.cli.folding import catch_up
-from runfold.cli.lists import answer, asking, print_page
+from runfold.cli.lists import Every, answer, asking, page_of, print_page
 from runfold.cli.options import At, Cursor, Fold, Limit
 
 if TYPE_CHECKING:
@@ -167,8 +168,9 @@ def rows(
     order: Annotated[
         Literal["asc", "desc"] | None, typer.Option("--order", metavar="asc|desc", help="Which way round; asc if not given.")
     ] = None,
-    limit: Limit = 100,
+    limit: Limit = None,
     cursor: Cursor = None,
+    every: Every = None,
     at: At = None,
     fold: Fold = False,
 ) -> None:
@@ -178,7 +180,8 @@ def rows(
     (projection,) = chosen([name]).values()
     conditions = _conditions(projection, where or [])
     with asking(call, name if fold else projection.name, fold=fold, at=at) as reading:
-        page = reading.rows(name, conditions, order=order, limit=limit, cursor=cursor)
+        ask = partial(reading.rows, name, conditions)
+        page = page_of(ask, {"order": order, "limit": limit, "cursor": cursor, "all": every})
     if call.json:
         answer(call, page)
         return
@@ -192,7 +195,7 @@ def list_of(question: str) -> Callable[..., None]:
 
     def show(call: Call, *, at: At = None, fold: Fold = False, **asked: Any) -> None:
         with asking(call, fold=fold, at=at) as reading:
-            page = getattr(reading, question)(**asked)
+            page = page_of(getattr(reading, question), asked)
         if call.json:
             answer(call, page)
             return

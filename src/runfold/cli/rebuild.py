@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from runfold.cli.call import Call
+from runfold.cli.former_words import formerly
 
 if TYPE_CHECKING:
     from runfold.ledger import Ledger
@@ -26,8 +27,10 @@ def rebuild(
     rollback: Annotated[
         bool, typer.Option("--rollback", help="Return to the table that was in use before the last rebuild.")
     ] = False,
-    as_of: Annotated[
-        str | None, typer.Option("--as-of", metavar="P|TIME|DAY", help="Fold up to a position or a time; needs --into.")
+    at: Annotated[
+        str | None,
+        typer.Option("--at", metavar="P|TIME|DAY", help="As of a position, or a time by the database's clock; needs --into."),
+        formerly("--as-of"),
     ] = None,
     branch: Annotated[
         str | None, typer.Option("--branch", metavar="RUN", help="Fold only the path of this run; needs --into.")
@@ -46,8 +49,8 @@ def rebuild(
 
     if bool(names) == all_of_them:
         raise UsageError("name the read models to rebuild, or pass --all")
-    if (as_of is not None or branch is not None) != (into is not None):
-        raise UsageError("--as-of and --branch need --into SCHEMA, and --into needs one of them")
+    if (at is not None or branch is not None) != (into is not None):
+        raise UsageError("--at and --branch need --into SCHEMA, and --into needs one of them")
     if rollback and (diff or dry_run or into is not None):
         raise UsageError("--rollback cannot be combined with other options")
     if into is not None and (diff or dry_run):
@@ -55,7 +58,7 @@ def rebuild(
     chosen = tuple(names or ())
     with call.ledger() as ledger:
         if into is not None:
-            _make_past(call, ledger, chosen, into, as_of, branch, workers)
+            _make_past(call, ledger, chosen, into, at, branch, workers)
         elif rollback:
             _roll_back(call, ledger, chosen)
         else:
@@ -117,7 +120,7 @@ def _roll_back(call: Call, ledger: "Ledger", names: tuple[str, ...]) -> None:
 
 
 def _make_past(
-    call: Call, ledger: "Ledger", names: tuple[str, ...], into: str, as_of: str | None, branch: str | None, workers: int
+    call: Call, ledger: "Ledger", names: tuple[str, ...], into: str, at: str | None, branch: str | None, workers: int
 ) -> None:
     from runfold.terminal.progress import progress_bar
     from runfold.terminal.text import shown
@@ -126,7 +129,7 @@ def _make_past(
         made = ledger.make_schema(
             into,
             *names,
-            as_of=None if as_of is None else call.moment(as_of),
+            as_of=None if at is None else call.moment(at),
             branch=branch,
             processes=workers,
             progress=lambda done, total: told(done, total, ""),

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from runfold.cli.call import Call, pinned
-from runfold.cli.folding import as_json, ready
-from runfold.cli.lists import answer, asking, print_page, with_words
+from runfold.cli.folding import as_json
+from runfold.cli.lists import answer, asking, page_of, print_page, with_words
 from runfold.cli.options import At, Fold, HappenedAt, RunId
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def _all_calls(reading: "Reading", run_id: str) -> "list[ListedToolCall]":
     return found
 
 
-def summary(call: Call, run_id: RunId, fold: Fold = False) -> None:
+def summary(call: Call, run_id: RunId, at: At = None, happened_at: HappenedAt = None, fold: Fold = False) -> None:
     """Summarize a run: how it went, its key decisions, its problems, what worked.
 
     Key decisions are the first five that failed or were rated outstanding. The narrative is the run's own where it recorded
@@ -62,9 +62,8 @@ def summary(call: Call, run_id: RunId, fold: Fold = False) -> None:
     """
     from runfold.queries.summary import MODELS
 
-    with call.ledger() as ledger:
-        ready(call, ledger, *MODELS, fold=fold)
-        found = ledger.now.summary(run_id)
+    with asking(call, *MODELS, fold=fold, at=at, happened_at=happened_at) as reading:
+        found = reading.summary(run_id)
     if call.json:
         call.answer({**as_json(found.standing), **found.model_dump(mode="json", exclude={"standing"})})
         return
@@ -79,7 +78,7 @@ def runs(call: Call, *, at: At = None, happened_at: HappenedAt = None, fold: Fol
     Different options must all match. Runs that have no duration yet are not found by duration.
     """
     with asking(call, "run_summaries", fold=fold, at=at, happened_at=happened_at) as reading:
-        page = reading.runs(**asked)
+        page = page_of(reading.runs, asked)
     if call.json:
         answer(call, page)
         return
@@ -96,7 +95,7 @@ def tool_calls(call: Call, *, at: At = None, happened_at: HappenedAt = None, fol
     """
     of_log = len(asked.get("run_id", ())) == 1 or asked.get("scope") == "path"
     with asking(call, *(() if of_log else ("tool_calls",)), fold=fold and not of_log, at=at, happened_at=happened_at) as reading:
-        page = reading.tool_calls(**asked, content=True)
+        page = page_of(reading.tool_calls, {**asked, "content": True})
     if call.json:
         answer(call, page)
         return
@@ -111,7 +110,7 @@ def decisions(call: Call, *, at: At = None, happened_at: HappenedAt = None, fold
     In JSON each item has its texts (intent, options, reasoning, outcome, evaluation) under `words`.
     """
     with asking(call, "decision_log", fold=fold, at=at, happened_at=happened_at) as reading:
-        page = reading.decisions(**asked)
+        page = page_of(reading.decisions, asked)
         words = reading.decision_words(page.items)
     if call.json:
         answer(call, page, with_words(page.items, (words[row.run_id, row.decision_id] for row in page.items)))

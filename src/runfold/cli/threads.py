@@ -6,7 +6,7 @@ import typer
 
 from runfold.cli.call import Call, pinned
 from runfold.cli.identity import Who, actor_for
-from runfold.cli.lists import answer, asking, print_page
+from runfold.cli.lists import answer, asking, page_of, print_page
 from runfold.cli.options import At, Fold, HappenedAt, ThreadId
 
 _NEWEST = ("created_position", "desc")
@@ -32,7 +32,7 @@ def threads(
 
         asked |= {"order_by": "created_position", "order": "desc", "cursor": cursor_of(["threads", *_NEWEST, before, ""])}
     with asking(call, "threads", fold=fold, at=at, happened_at=happened_at) as reading:
-        page = reading.threads(**asked, content=call.json)
+        page = page_of(reading.threads, {**asked, "content": call.json})
     if call.json:
         answer(call, page)
         return

@@ -6,6 +6,7 @@ import typer
 
 from runfold.cli.call import Call
 from runfold.cli.folding import catch_up, ready
+from runfold.cli.former_words import formerly
 from runfold.cli.options import Fold
 from runfold.importers.formats import names
 
@@ -104,10 +105,12 @@ def export(
     table: Annotated[
         str | None, typer.Argument(metavar="events|TABLE", help="The log, or a read model by name or as module:Class.")
     ] = None,
-    every: Annotated[bool, typer.Option("--all", help="The log and every read model, each into a subfolder.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="All: the log and every read model, each into a subfolder.")] = False,
     format: Annotated[str, typer.Option("--format", metavar="FORMAT", help="parquet, jsonl or csv.")] = "parquet",
-    to: Annotated[
-        str, typer.Option("--to", metavar="FOLDER", help="The folder to write to; each table gets a subfolder.")
+    output: Annotated[
+        str,
+        typer.Option("--output", metavar="FOLDER", help="The folder to write to; each table gets a subfolder."),
+        formerly("--to"),
     ] = "export",
     after: Annotated[
         str | None, typer.Option("--after", metavar="P", help="Events only: those after this position or cursor.")
@@ -115,9 +118,14 @@ def export(
     up_to: Annotated[
         int | None, typer.Option("--up-to", min=0, metavar="P", help="Events only: those up to this position.")
     ] = None,
-    as_of: Annotated[
+    at: Annotated[
         str | None,
-        typer.Option("--as-of", metavar="P|TIME|DAY", help="Exactly what was recorded up to a position, or a time of the store."),
+        typer.Option(
+            "--at",
+            metavar="P|TIME|DAY",
+            help="As of a position, or a time by the database's clock: exactly what was recorded by then.",
+        ),
+        formerly("--as-of"),
     ] = None,
     rows_per_part: Annotated[int, typer.Option("--rows-per-part", min=1, help="How many rows a file holds.")] = 100_000,
     all_tenants: Annotated[
@@ -132,7 +140,7 @@ def export(
     LAST are row numbers by key. Existing parts are checked against their checksums first. jsonl and csv are compressed with
     gzip; Parquet needs DuckDB (`pip install runfold[analytics]`).
 
-    With --all it is the log and every read model, and with --as-of all of that is as of one moment: read models are folded as
+    With --all it is the log and every read model, and with --at all of that is as of one moment: read models are folded as
     they stood then (as `runfold moments prepare` does), whatever is recorded meanwhile. In JSON there is one line for each table.
     """
     from runfold.errors import UsageError
@@ -144,18 +152,18 @@ def export(
         raise UsageError("--all is the log and every read model; leave out the table, --after and --up-to")
     if table is None and not every:
         raise UsageError("what to export is missing; name events or a read model, or give --all")
-    if fold and (table == EVENTS or as_of is not None):
-        raise UsageError("--fold applies to read models as they stand, not to events or --as-of; leave it out")
-    moment = None if as_of is None else call.moment(as_of)
+    if fold and (table == EVENTS or at is not None):
+        raise UsageError("--fold applies to read models as they stand, not to events or --at; leave it out")
+    moment = None if at is None else call.moment(at)
     shared: Shared = {"as_of": moment, "rows_per_part": rows_per_part, "all_tenants": all_tenants}
     with call.ledger() as ledger:
-        if as_of is None:
+        if at is None:
             _ready(call, ledger, table, fold=fold)
         with progress_bar(call.err, "Exporting", "rows") as told:
             if table is None:
-                exported = list(exporting.export_all(ledger, format, to, told=told, **shared))
+                exported = list(exporting.export_all(ledger, format, output, told=told, **shared))
             else:
-                exported = [exporting.export(ledger, table, format, to, after=after, up_to=up_to, told=told, **shared)]
+                exported = [exporting.export(ledger, table, format, output, after=after, up_to=up_to, told=told, **shared)]
     for each in exported:
         if call.json:
             call.answer(each.as_json())

@@ -112,9 +112,9 @@ class Keyring:
         self._executor.commands.revoked_keys.add((self._executor.tenant_id, key_stream(id)))
         return receipt
 
-    def all(self) -> list[KeyView]:
-        """Return all keys, those made first before the others; revoked and expired ones too."""
-        return key_views(self._executor.reader, self._executor.tenant_id, self._executor.clock())
+    def all(self, up_to: int = LATEST, moment: datetime | None = None) -> list[KeyView]:
+        """Return all keys as of a position, those made first before the others; revoked ones too, and expired by a moment."""
+        return key_views(self._executor.reader, self._executor.tenant_id, moment or self._executor.clock(), up_to)
 
     def _expiry(self, expires_in: str | timedelta | None) -> datetime | None:
         if expires_in is None:

@@ -60,7 +60,7 @@ class PreparedMoments:
         if position > most_events:
             raise UsageError(
                 f"this folds {position:,} events, and {most_events:,} are allowed; give `ledger.at(…, most_events=…)` "
-                f"more, or make a schema with `runfold rebuild {' '.join(names)} --as-of {position} --into NAME`",
+                f"more, or make a schema with `runfold rebuild {' '.join(names)} --at {position} --into NAME`",
                 events=position,
                 most_events=most_events,
             )

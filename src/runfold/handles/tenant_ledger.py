@@ -91,9 +91,13 @@ class TenantLedger(LedgerHandle):
         """
         return self.keyring.revoke(id, reason, envelope)
 
-    def keys(self) -> list[KeyView]:
-        """Return all keys of the tenant, those made first before the others; revoked and expired ones too."""
-        return self.keyring.all()
+    def keys(self, at: int | datetime | str | None = None) -> list[KeyView]:
+        """Return all keys of the tenant, now or as they were, those made first before the others; revoked, expired ones too."""
+        if at is None:
+            return self.keyring.all()
+        moment = parse_moment(at) if isinstance(at, str) else at
+        up_to = self.at(moment).up_to
+        return self.keyring.all(up_to, moment if isinstance(moment, datetime) else self.now.reader.recorded_at(moment))
 
     # Reading
 

@@ -13,7 +13,7 @@ from runfold.queries.page import Page
 from runfold.queries.paging import Direction, Listing, Paging, Sort, direction, limit, ordered_by
 from runfold.queries.parameters import Parameter, checked, column, narrowed
 from runfold.queries.source import LocalSource, question
-from runfold.queries.where import OneOrMore
+from runfold.queries.where import OneOrMore, before
 
 
 class ApprovalParameters(Paging, total=False):
@@ -83,7 +83,7 @@ def approvals(source: LocalSource, **asked: Unpack[ApprovalParameters]) -> Page[
     wanted = checked(asked, ApprovalParameters)
     where = narrowed(wanted, ApprovalParameters)
     if "older_than" in wanted:
-        where.add('now() - t."requested_at" >= %b', wanted["older_than"])
+        where.add('t."requested_at" <= %b', before(source.moment(), wanted["older_than"]))
     if "expires_before" in wanted:
         where.add('t."expires_at" < %b', wanted["expires_before"])
     if wanted.get("status") == ("open",):

@@ -5,7 +5,7 @@ without a word, as one whose file simply stops. Nobody saw it end, so it has not
 """
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Unpack, get_args
 
 from runfold.domain.problem import Severity
@@ -16,7 +16,7 @@ from runfold.queries.page import Page
 from runfold.queries.paging import Direction, Listing, Paging, Sort, direction, limit
 from runfold.queries.parameters import Parameter, at_least, at_most, checked, column, narrowed
 from runfold.queries.source import LocalSource, question
-from runfold.queries.where import OneOrMore, Where, span
+from runfold.queries.where import OneOrMore, Where, before, span
 
 SILENT_FOR = "1h"
 _SEVERITIES = get_args(Severity)
@@ -70,19 +70,11 @@ def attention(source: LocalSource, **asked: Unpack[AttentionParameters]) -> Page
     """A page of runs that a person should look at, with the reasons, those flagged last first. A run that has never started or is
     silent counts from when it was last heard of. Raises UsageError, ReadModelBehind."""
     wanted = checked(asked, AttentionParameters)
-    before = _before(source.moment(), span("silent_for", wanted.get("silent_for", SILENT_FOR)))
+    silent_since = before(source.moment(), span("silent_for", wanted.get("silent_for", SILENT_FOR)))
     with source.snapshot("attention", within=source.threads_of(wanted), asked=wanted) as snapshot:
-        where, *others = _Needing(wanted, before).conditions()
+        where, *others = _Needing(wanted, silent_since).conditions()
         page = _NEEDING.page(snapshot, where, wanted, *others)
-    return page.model_copy(update={"items": tuple(_as_of(row, before) for row in page.items)})
-
-
-def _before(moment: datetime, length: timedelta) -> datetime:
-    """The time since which nothing was heard of a run that is silent."""
-    try:
-        return moment - length
-    except OverflowError:
-        return datetime.min.replace(tzinfo=UTC)
+    return page.model_copy(update={"items": tuple(_as_of(row, silent_since) for row in page.items)})
 
 
 class _Needing:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from psycopg.types.json import Jsonb
 
+from runfold.domain.times import parse_time
 from runfold.domain.values import INT_LIMIT, json_fault, parse_json
 from runfold.errors import InvalidEvent, UsageError
 from runfold.projections.columns import Column, columns_of
@@ -104,7 +105,7 @@ TYPES: Mapping[str, ColumnType] = {
     "boolean": ColumnType("true or false", _truth, _truth_of),
     "double precision": ColumnType("a number such as 0.5", _float, float),
     "numeric": ColumnType("a number such as 9.90", _decimal, Decimal),
-    "timestamptz": ColumnType("a time with its zone such as 2026-01-31T09:30:00Z", _moment, datetime.fromisoformat),
+    "timestamptz": ColumnType("a time with its zone such as 2026-01-31T09:30:00Z", _moment, parse_time),
     "date": ColumnType("a day such as 2026-01-31", _day, date.fromisoformat),
     "jsonb": ColumnType('JSON such as {"size": "L"}', _json, lambda text: parse_json(text, "")),
     "text[]": _TEXT._replace(is_array=True),
@@ -157,7 +158,7 @@ def read_condition(projection: AnyProjection, text: str) -> tuple[str, Any]:
         return name, None
     try:
         return name, TYPES[column.type].of_text(said)
-    except (ValueError, LookupError, InvalidOperation, InvalidEvent):
+    except (ValueError, LookupError, InvalidOperation, InvalidEvent, UsageError):
         raise _refused(column, said) from None
 
 

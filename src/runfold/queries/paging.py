@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Annotated, Any, Generic, Literal, NamedTuple, TypedDict
+from typing import Annotated, Any, Generic, Literal, NamedTuple, TypedDict, get_args
 
 from pydantic import ConfigDict, TypeAdapter
 
@@ -21,7 +21,7 @@ from runfold.queries.index_walk import Sorted, walks
 from runfold.queries.page import Page, page_of
 from runfold.queries.parameters import Parameter, parameters_of
 from runfold.queries.read_models import Snapshot
-from runfold.queries.where import Where
+from runfold.queries.where import Where, words
 
 DEFAULT_LIMIT, MOST = 100, 1000
 Direction = Literal["asc", "desc"]
@@ -62,6 +62,12 @@ def limit(default: int) -> Parameter:
 def direction(default: Direction, but: str = "") -> Parameter:
     """Which way round a list is where nobody says; `but` is when it is not."""
     return Parameter(f"Which way round; {default} if not given{but}.", default=default)
+
+
+def ordered(order: Any) -> Literal[1, -1]:
+    """The step through a list that is at hand in ascending order. Raises UsageError for what is no order."""
+    (way,) = words("order", order, get_args(Direction))
+    return 1 if way == "asc" else -1
 
 
 def ordered_by(default: str, more: str = "") -> Parameter:

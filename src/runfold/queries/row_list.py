@@ -41,7 +41,7 @@ def rows(source: LocalSource, read_model: str, where: Mapping[str, Any] | None =
     if source.up_to != LATEST and projection.name not in registered():
         raise UsageError(
             f"{read_model} is a projection of your own, and questions about the past fold those that are installed; make a schema"
-            f" of it with `runfold rebuild {read_model} --as-of {source.up_to} --into NAME`, and ask that in SQL",
+            f" of it with `runfold rebuild {read_model} --at {source.up_to} --into NAME`, and ask that in SQL",
             name=read_model,
         )
     with source.snapshot(projection.name, asked={**named, **wanted}) as snapshot:

@@ -10,7 +10,7 @@ from runfold.history.path import History
 from runfold.history.step_list import TYPES as STEP_TYPES
 from runfold.history.step_list import Order, StepView, step_list
 from runfold.history.views import RunView
-from runfold.queries.paging import direction
+from runfold.queries.paging import direction, ordered
 from runfold.queries.parameters import AT_VERSION
 from runfold.queries.source import LocalSource, question
 
@@ -31,9 +31,9 @@ def state(source: LocalSource, run_id: str, at_version: Annotated[int | None, AT
 @question
 def steps(source: LocalSource, run_id: str, *, order: Annotated[Order, direction("asc")] = "asc") -> list[StepView]:
     """The steps and model calls that a run began, oldest first unless it says otherwise. Raises RunNotFound."""
+    way = ordered(order)
     source.first(run_id, RunNotFound)
-    found = step_list(source.reader.stream(run_id, up_to=source.up_to, types=STEP_TYPES))
-    return found if order == "asc" else found[::-1]
+    return step_list(source.reader.stream(run_id, up_to=source.up_to, types=STEP_TYPES))[::way]
 
 
 @question

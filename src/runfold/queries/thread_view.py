@@ -12,6 +12,7 @@ from runfold.history.heads import HeadView, head_list
 from runfold.history.path import COMPACTION_EVENTS, History, thread_tree
 from runfold.history.tree import Tree
 from runfold.history.views import Message, ThreadView
+from runfold.queries.paging import Direction, direction, ordered
 from runfold.queries.parameters import AT_VERSION, Parameter
 from runfold.queries.source import LocalSource, question
 from runfold.queries.where import OneOrMore, words
@@ -50,18 +51,20 @@ def messages(
     at_version: Annotated[int | None, AT_VERSION] = None,
     role: Annotated[OneOrMore | None, Parameter("Only messages of this role.", get_args(Role))] = None,
     own: Annotated[bool, Parameter("Only what the run itself said, and not its ancestors.")] = False,
+    order: Annotated[Direction, direction("asc")] = "asc",
 ) -> list[Message]:
     """The conversation as of a run along its path, or as of the run that a head of a thread points at.
 
-    With `role` only what these roles said, with `own` only what the run itself said. Empty for a thread without a run.
+    With `role` only what these roles said, with `own` only what the run itself said. As it was said, unless `order` is "desc":
+    then the last comes first. Empty for a thread without a run.
     Raises ThreadNotFound, RunNotFound, UsageError where neither a thread nor a run is named.
     """
-    roles = words("role", role, get_args(Role))
+    roles, way = words("role", role, get_args(Role)), ordered(order)
     history = _history(source, thread_id, run_id, head, at_version)
     if history is None:
         return []
     last = history.path[-1].run_id
-    found = history.messages()
+    found = history.messages()[::way]
     return [message for message in found if (not own or message.run_id == last) and (not roles or message.role in roles)]
 
 
@@ -73,13 +76,15 @@ def compactions(
     *,
     head: Annotated[str, Parameter("The cuts along the path of the run that this head points at.")] = MAIN,
     at_version: Annotated[int | None, AT_VERSION] = None,
+    order: Annotated[Direction, direction("asc")] = "asc",
 ) -> list[Compaction]:
-    """Where the model's memory was cut along the path of a run, oldest first.
+    """Where the model's memory was cut along the path of a run, oldest first unless it says otherwise.
 
     Raises ThreadNotFound, RunNotFound, UsageError where neither a thread nor a run is named.
     """
+    way = ordered(order)
     found = _history(source, thread_id, run_id, head, at_version)
-    return [] if found is None else fold_compactions(found.events(COMPACTION_EVENTS))
+    return [] if found is None else fold_compactions(found.events(COMPACTION_EVENTS))[::way]
 
 
 @question

@@ -1,7 +1,7 @@
 """What narrows a list from a read model: conditions in SQL, each with its values, from what a caller asks for."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from runfold.domain.durations import duration
@@ -136,6 +136,14 @@ def moment(name: str, given: Any) -> datetime:
     if not isinstance(given, datetime) or given.tzinfo is None:
         raise UsageError(f"{name} takes a time with its zone, not {given!r}", name=name)
     return given
+
+
+def before(moment: datetime, length: timedelta) -> datetime:
+    """The moment that was so long before another; where that is none, the first there is."""
+    try:
+        return moment - length
+    except OverflowError:
+        return datetime.min.replace(tzinfo=UTC)
 
 
 def span(name: str, given: Any) -> timedelta:

@@ -173,14 +173,15 @@ def _ask(ledger: TenantLedger, route: QuestionRoute, ids: dict[str, Any], asking
 def _ask_for_list(ledger: TenantLedger, route: QuestionRoute, ids: dict[str, Any], asking: Asking) -> tuple[Any, int]:
     said = {**ids, **asking.said}
     limit, cursor = said.pop("limit", None), said.pop("cursor", None)
-    position, had = (asking.pinned, 0) if cursor is None else read_cursor(cursor)
+    order = said.get("order")
+    position, had = (asking.pinned, 0) if cursor is None else read_cursor(cursor, order)
     if not asking.is_past and not route.log:  # read models as they are now: as they were at the first page, nobody keeps them
         position = _log_at(ledger, asking.floor) if asking.pinned is None else asking.pinned
         found = route.method(ledger.now, **said, min_position=position, wait_seconds=0)
-        return page(found, position, had, limit), position
+        return page(found, position, had, limit, order), position
     if position is None:
         position = asking.reading(ledger).up_to if asking.is_past else _log_at(ledger, asking.floor)
-    return page(route.method(asking.reading(ledger, position), **said), position, had, limit), position
+    return page(route.method(asking.reading(ledger, position), **said), position, had, limit, order), position
 
 
 def _log_at(ledger: TenantLedger, floor: int | None) -> int:

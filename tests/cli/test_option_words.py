@@ -1,0 +1,186 @@
+"""One word for one option, on all commands; and one meaning for one word."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import pytest
+import typer
+
+from runfold import Ledger
+from runfold.cli.app import app
+from runfold.cli.demo_story import Cast
+from tests.cli.conftest import Command
+
+MEANS: dict[str, tuple[str, str]] = {
+    "--after": ("P", r"^(Only events|Events only: those) after this position or cursor"),
+    "--agent": ("AGENT", r"^Only .*\b(this agent|agent's runs)\b"),
+    "--all": ("", r"^All "),
+    "--as": ("KIND:ID", r"^Who you are"),
+    "--at": ("P|TIME|DAY", r"^As of a position, or a time by the database's clock"),
+    "--call": ("CALL", r"^Only (calls|approvals of) ?(this tool call|these calls)|^Only these calls"),
+    "--comment": ("TEXT", r"^Why, in your words"),
+    "--cursor": ("CURSOR", r"^The next page"),
+    "--decision": ("DECISION", r"^Only .*(this decision|these decisions)\b"),
+    "--expires-in": ("DURATION", r"^(Valid|Kept) for"),
+    "--fold": ("", r"^Bring the read models up to date first"),
+    "--from": ("TIME|DAY", r"^Only .* (then|UTC day) or later\.$"),
+    "--goal": ("GOAL", r"^Only .* towards this goal"),
+    "--happened-at": ("TIME|DAY", r"^Without what happened later by the clock of its producer"),
+    "--limit": ("N", r"^How many at most"),
+    "--min-position": ("N", r"^Only an answer that holds what happened up to this position"),
+    "--node": ("NODE", r"^Only .* this node"),
+    "--open": ("", r"^Only open "),
+    "--order": ("asc|desc", r"^Which way round"),
+    "--order-by": ("", r"^What to sort by"),
+    "--owner": ("KIND:ID|human:NAME", r"\b[Oo]wner of the first key|^Whom the key acts as"),
+    "--projection": ("NAME|MODULE:CLASS", r"read model"),
+    "--run": ("RUN", r"^Only (?!runs that come from).*(this run|these runs)\b|^The conversation of this run"),
+    "--severity": ("", r"^Only .*(severe|so bad)"),
+    "--status": ("", r"^Only .* with this status|^Only open or only resolved"),
+    "--superseded": ("", r"threads that others stand for"),
+    "--thread": ("THREAD", r"^Only .*(this thread|these threads)\b"),
+    "--to": ("TIME|DAY", r"^Only .* (then|UTC day) or earlier\.$"),
+    "--tool": ("TOOL", r"^Only .*this tool\b(?! call)"),
+    "--user": ("USER", r"^Only .*this user\b"),
+    "--wait-seconds": ("N", r"^For how many seconds to wait"),
+    "--workers": ("", r"^How many processes"),
+    "--yes": ("", r"^(Replace|Drop) |^Do not ask"),
+}
+"""By word: what stands for its value in the help (nothing: that differs), and what its help says."""
+
+TWO_MEANINGS = {"--scope": "what a key allows, and which runs a report of usage is of: both are called so everywhere"}
+SHARED = {"--json", "--database-url", "--home", "--env-file", "--unsafe-durability", "--verbose", "--help", "--zone"}
+"""Every command has them, made in one place."""
+
+
+class Use(NamedTuple):
+    """An option of a command."""
+
+    command: str
+    word: str
+    option: Any
+
+
+def uses(*, hidden: bool = False) -> Iterator[Use]:
+    """Every option of every command."""
+    yield from _uses(typer.main.get_command(app), (), hidden)
+
+
+def _uses(group: Any, path: tuple[str, ...], hidden: bool) -> Iterator[Use]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _uses(command, (*path, name), hidden)
+            continue
+        for option in command.get_params(typer.Context(command)):
+            if option.param_type_name == "option" and option.hidden == hidden:
+                yield from (Use(" ".join((*path, name)), word, option) for word in option.opts if word.startswith("--"))
+
+
+def test_a_word_that_several_commands_have_means_the_same_on_all_of_them() -> None:
+    found = defaultdict(list)
+    for use in uses():
+        found[use.word].append(use)
+    for word, several in found.items():
+        if len(several) == 1 or word in SHARED | TWO_MEANINGS.keys():
+            continue
+        assert word in MEANS, f"{word} of {', '.join(use.command for use in several)} has no meaning here"
+        value, meaning = MEANS[word]
+        for use in several:
+            assert re.search(meaning, use.option.help), f"{use.command} {word}: {use.option.help}"
+            assert not value or use.option.metavar in {value, *value.split("|")}, f"{use.command} {word} {use.option.metavar}"
+
+
+VAGUE = {"--all", "--yes", "--projection", "--superseded"}
+"""Words whose meaning takes more than a look at a sentence."""
+
+
+def words_for(help: str) -> set[str]:
+    """The words for what an option's help says."""
+    return {word for word, (_, meaning) in MEANS.items() if word not in VAGUE and re.search(meaning, help)}
+
+
+def test_an_option_that_means_the_same_has_the_same_word() -> None:
+    found = {(use.command, use.word): words_for(use.option.help) - {use.word} for use in uses()}
+    assert {use: words for use, words in found.items() if words} == {}
+
+
+@pytest.mark.parametrize(
+    ("help", "word"),
+    [
+        ("Only calls of this UTC day or later.", "--from"),
+        ("As of a position, or a time by the database's clock.", "--at"),
+        ("Only calls of this tool.", "--tool"),
+        ("How many at most.", "--limit"),
+        ("Who you are, such as human:ada.", "--as"),
+    ],
+)
+def test_a_second_word_for_a_meaning_is_noticed(help: str, word: str) -> None:
+    assert words_for(help) == {word}
+
+
+@pytest.mark.parametrize("word", ["--json", "--verbose", "--home"])
+def test_every_command_has_the_shared_options(word: str) -> None:
+    found = list(uses())
+    assert {use.command for use in found} == {use.command for use in found if use.word == word}
+    assert len({(use.option.help, use.option.metavar) for use in found if use.word == word}) == 1
+
+
+FORMER = {
+    ("approve", "--reason"): "--comment",
+    ("approve", "--actor"): "--as",
+    ("deny", "--reason"): "--comment",
+    ("deny", "--actor"): "--as",
+    ("export", "--to"): "--output",
+    ("head", "--actor"): "--as",
+    ("keys create", "--actor"): "--as",
+    ("keys revoke", "--actor"): "--as",
+    ("keys revoke", "--reason"): "--comment",
+    ("rebuild", "--as-of"): "--at",
+    ("tool-calls", "--name"): "--tool",
+    ("usage", "--since"): "--from",
+    ("usage", "--until"): "--to",
+}
+"""Words of the version before, which are understood in this one."""
+
+
+def test_former_words_are_hidden_options_of_the_same_commands() -> None:
+    assert {(use.command, use.word) for use in uses(hidden=True)} - {("threads", "--before")} == FORMER.keys()
+    shown = {(use.command, use.word) for use in uses()}
+    assert {(command, now) for (command, _), now in FORMER.items()} <= shown
+    assert not FORMER.keys() & shown
+
+
+def test_a_former_word_does_the_same_and_says_the_word_of_now(runfold: Command, story: Cast, ledger: Ledger) -> None:
+    run = ledger.thread(story.thread_id).start_run()
+    for option, word in (("--reason", "--comment"), ("--comment", "")):
+        approval = run.request_approval("mail", arguments={})
+        answer = runfold("deny", approval.id, option, "not today", "--as", "human:ada")
+        assert (answer.code, f"--reason is {word} now" in answer.err) == (0, bool(word))
+        (vote,) = approval.view().votes if hasattr(approval, "view") else ledger.now.approval(approval.id).votes
+        assert vote.comment == "not today"
+    assert (
+        runfold("usage", "--since", "2026-01-01", "--fold", "--json").json
+        == runfold("usage", "--from", "2026-01-01", "--json").json
+    )
+    named = runfold("tool-calls", "--name", "refund", "--fold", "--json").json
+    assert named == runfold("tool-calls", "--tool", "refund", "--json").json
+    assert {item["name"] for item in named["items"]} == {"refund"}
+
+
+def test_an_option_under_both_its_words_is_refused(runfold: Command, story: Cast) -> None:
+    answer = runfold("usage", "--since", "2026-01-01", "--from", "2026-01-02")
+    assert (answer.code, answer.err) == (2, "runfold: --since and --from are the same option; give --from alone\n")
+
+
+@pytest.mark.parametrize(
+    "name", ["runs", "threads", "tool-calls", "decisions", "problems", "approvals", "attention", "failures", "goals"]
+)
+def test_all_pages_are_asked_for_at_once(runfold: Command, story: Cast, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr("runfold.queries.paging.MOST", 2)
+    whole = runfold(name, "--limit", "1000", "--fold", "--json").json
+    found = runfold(name, "--all", "--json").json
+    assert (found["items"], found["next_cursor"]) == (whole["items"], None)
+    both = runfold(name, "--all", "--limit", "3")
+    assert (both.code, "give one of the two" in both.err) == (2, True)

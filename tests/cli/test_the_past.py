@@ -1,0 +1,98 @@
+"""Every command that reads what the ledger holds can be asked as of a moment."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import typer
+
+from runfold import Ledger
+from runfold.cli.app import app
+from runfold.cli.demo_story import Cast
+from tests.cli.conftest import Command
+
+NOT_OF_THE_LEDGER = {
+    **dict.fromkeys(["approve", "deny", "head", "keys create", "keys revoke", "demo", "import", "restore"], "it writes"),
+    **dict.fromkeys(["serve", "work", "migrate", "version", "doctor"], "it asks nothing of the events"),
+    **dict.fromkeys(["projections", "schemas", "drop-schema", "moments list", "moments drop"], "of the machine as it is"),
+    "moments prepare": "its argument is the moment",
+    "check": "of the whole log",
+    "backup": "of the whole log",
+}
+"""Commands without `--at`, and why."""
+
+READS: dict[str, Callable[[Cast], list[str]]] = {
+    "approvals": lambda _: [],
+    "approvals open": lambda _: ["--open", "--older-than", "1ms"],
+    "attention": lambda _: [],
+    "decisions": lambda _: [],
+    "diff": lambda cast: [cast.id("run", "claim"), cast.id("run", "policy")],
+    "events": lambda _: [],
+    "failures": lambda _: [],
+    "goal": lambda _: ["settle-claim"],
+    "goals": lambda _: [],
+    "heads": lambda cast: [cast.thread_id],
+    "keys list": lambda _: [],
+    "patterns": lambda _: ["settle-claim"],
+    "problems": lambda _: [],
+    "problems open": lambda _: ["--open"],
+    "rows": lambda _: ["tool_calls"],
+    "run": lambda cast: [cast.id("run", "claim")],
+    "runs": lambda _: [],
+    "summary": lambda cast: [cast.id("run", "claim")],
+    "thread": lambda cast: [cast.thread_id],
+    "threads": lambda _: [],
+    "tool-calls": lambda _: [],
+    "tree": lambda cast: [cast.thread_id],
+    "usage": lambda _: ["--by", "agent"],
+}
+"""The arguments of each command that reads; after a blank, another call of it."""
+THEN = 26
+
+
+def commands() -> dict[str, Any]:
+    """Every command by its name."""
+    found = {}
+    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+        inner = getattr(command, "commands", None)
+        found.update({f"{name} {each}": it for each, it in inner.items()} if inner else {name: command})
+    return found
+
+
+def test_every_command_that_reads_takes_a_moment() -> None:
+    taken = {
+        name
+        for name, command in commands().items()
+        if any("--at" in option.opts for option in command.get_params(typer.Context(command)))
+    }
+    assert commands().keys() - NOT_OF_THE_LEDGER.keys() == taken
+    assert {name if name in commands() else name.rpartition(" ")[0] for name in READS} | {"rebuild", "export"} == taken
+
+
+@pytest.mark.parametrize("name", READS)
+def test_as_of_a_moment_nothing_is_shown_that_came_later(runfold: Command, story: Cast, ledger: Ledger, name: str) -> None:
+    words = name.split() if name in commands() else name.split()[:-1]
+    answer = runfold(*words, *READS[name](story), "--at", str(THEN), "--json")
+    assert answer.code == 0, answer.err
+    later = {recorded.stream for recorded in ledger.events() if recorded.version == 1 and recorded.position > THEN}
+    assert later
+    assert not [stream for stream in later if f'"{stream}"' in answer.out]
+    told = [json.loads(line) for line in (answer.out + answer.err).splitlines()]
+    assert {each["as_of"] for each in told if "as_of" in each} <= {THEN}
+    beyond = runfold(*words, *READS[name](story), "--at", "9999")
+    assert (beyond.code, "position 9999 is not in the ledger" in beyond.err) == (2, True)
+
+
+def test_how_old_an_approval_is_counts_from_the_moment_that_is_asked_about(runfold: Command, story: Cast) -> None:
+    assert runfold("approvals", "--open", "--at", str(THEN), "--json").json["items"] != []
+    assert runfold("approvals", "--open", "--older-than", "1h", "--at", str(THEN), "--json").json["items"] == []
+
+
+def test_keys_are_listed_as_they_were(runfold: Command, ledger: Ledger) -> None:
+    made = [ledger.create_key(owner="human:ada", scopes=["runs:read"], label="x", expires_in="1h") for _ in range(2)]
+    ledger.revoke_key(made[0].id, "lost")
+    was = runfold("keys", "list", "--at", str(made[0].receipt.position), "--json").json
+    assert [(item["id"], item["status"]) for item in was["items"]] == [(made[0].id, "active")]
+    now = runfold("keys", "list", "--json").json["items"]
+    assert [item["status"] for item in now] == ["revoked", "active"]

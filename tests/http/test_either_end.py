@@ -1,0 +1,67 @@
+"""Messages, cuts and steps over HTTP: in pages from either end."""
+
+from typing import Any
+
+import httpx2
+import pytest
+
+from runfold import Ledger, Run
+
+
+@pytest.fixture
+def told(ledger: Ledger) -> Run:
+    """A run with seven of each."""
+    run = ledger.create_thread(agent_id="support").start_run()
+    for number in range(7):
+        run.add_message("user", f"{number}", message_id=f"msg_{number}")
+        run.start_step(f"step {number}", step_id=f"step_{number}").finish()
+        run.compact_context(summary=f"up to {number}", compaction_id=f"cut_{number}")
+    return run
+
+
+def pages(client: httpx2.Client, path: str, **asked: Any) -> list[Any]:
+    """The whole list, page by page."""
+    found: list[Any] = []
+    cursor: dict[str, str] = {}
+    while True:
+        answer = client.get(path, params={**asked, **cursor})
+        assert answer.status_code == 200, answer.text
+        found += answer.json()["items"]
+        if answer.json()["next_cursor"] is None:
+            return found
+        cursor = {"cursor": answer.json()["next_cursor"]}
+
+
+@pytest.mark.parametrize(
+    "what", ["runs/{run}/messages", "threads/{thread}/messages", "runs/{run}/compactions", "runs/{run}/steps"]
+)
+def test_a_list_comes_in_pages_from_either_end(client: httpx2.Client, told: Run, what: str) -> None:
+    path = "/" + what.format(run=told.id, thread=told.thread_id)
+    whole = pages(client, path)
+    assert len(whole) == 7
+    for limit in (1, 2, 7):
+        assert pages(client, path, limit=limit) == pages(client, path, limit=limit, order="asc") == whole
+        assert pages(client, path, limit=limit, order="desc") == whole[::-1]
+
+
+def test_the_last_messages_stay_the_last_while_others_are_added(client: httpx2.Client, told: Run) -> None:
+    first = client.get(f"/runs/{told.id}/messages", params={"limit": 2, "order": "desc"}).json()
+    told.add_message("user", "later")
+    after = client.get(f"/runs/{told.id}/messages", params={"limit": 2, "order": "desc", "cursor": first["next_cursor"]}).json()
+    assert [message["id"] for message in first["items"] + after["items"]] == ["msg_6", "msg_5", "msg_4", "msg_3"]
+
+
+def test_a_page_does_not_go_on_the_other_way_round(client: httpx2.Client, told: Run) -> None:
+    path = f"/runs/{told.id}/messages"
+    for order, other in (("asc", "desc"), ("desc", "asc")):
+        cursor = client.get(path, params={"limit": 2, "order": order}).json()["next_cursor"]
+        answer = client.get(path, params={"limit": 2, "order": other, "cursor": cursor})
+        assert answer.status_code == 422, answer.text
+        assert "go on in the order of the page before" in answer.text
+    assert client.get(path, params={"order": "up"}).status_code == 422
+
+
+def test_messages_are_asked_for_from_the_end_in_python_too(told: Run, ledger: Ledger) -> None:
+    found = ledger.now.messages(run_id=told.id, order="desc")
+    assert [message.id for message in found] == [f"msg_{number}" for number in reversed(range(7))]
+    assert ledger.now.compactions(run_id=told.id, order="desc")[0].compaction_id == "cut_6"
