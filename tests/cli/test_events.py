@@ -78,7 +78,7 @@ def test_a_message_is_shown_by_its_words_or_by_the_kinds_of_its_parts(
     ledger.create_thread(agent_id="a").start_run().add_message("user", [part])
     answer = runfold("events", "--type", "message.added")
     assert answer.code == 0, answer.err
-    assert answer.out.splitlines()[0].split("  ")[-1].endswith(words)
+    assert f" user {words}".rstrip() in answer.out.splitlines()[0]
 
 
 def test_a_type_that_no_event_has_is_a_mistake_in_the_call(runfold: Command) -> None:

@@ -2,15 +2,16 @@
 
 import json
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 import typer
 
-from runfold import Ledger
+from runfold import Ledger, Settings
 from runfold.cli.app import app
-from runfold.cli.demo_story import Cast
-from tests.cli.conftest import Command
+from runfold.cli.demo_story import AGENT, Cast, tell
+from tests.cli.conftest import Command, calling
 
 NOT_OF_THE_LEDGER = {
     **dict.fromkeys(["approve", "deny", "head", "keys create", "keys revoke", "demo", "import", "restore"], "it writes"),
@@ -70,23 +71,55 @@ def test_every_command_that_reads_takes_a_moment() -> None:
     assert {name if name in commands() else name.rpartition(" ")[0] for name in READS} | {"rebuild", "export"} == taken
 
 
+class Told(NamedTuple):
+    """The demo's story, with the moment prepared, and what began after it."""
+
+    cast: Cast
+    settings: Settings
+    later: frozenset[str]
+
+
+@pytest.fixture(scope="module")
+def told(shared_settings: Settings) -> Told:
+    """One for all of these tests, which only read."""
+    cast = Cast.of(7, "default")
+    with Ledger.open(settings=shared_settings.model_copy(update={"actor": AGENT})) as ledger:
+        tell(ledger, cast)
+        ledger.prepare(THEN, processes=1)
+        began = [recorded for recorded in ledger.events() if recorded.version == 1]
+    return Told(cast, shared_settings, frozenset(recorded.stream for recorded in began if recorded.position > THEN))
+
+
+@pytest.fixture
+def asking(told: Told, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Command:
+    """Calls the command where the story is."""
+    assert told.settings.database_url is not None
+    monkeypatch.setenv("RUNFOLD_DATABASE_URL", told.settings.database_url.get_secret_value())
+    monkeypatch.setenv("RUNFOLD_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("RUNFOLD_CONNECT_TIMEOUT", "30")
+    return calling(capsys)
+
+
 @pytest.mark.parametrize("name", READS)
-def test_as_of_a_moment_nothing_is_shown_that_came_later(runfold: Command, story: Cast, ledger: Ledger, name: str) -> None:
+def test_as_of_a_moment_nothing_is_shown_that_came_later(asking: Command, told: Told, name: str) -> None:
     words = name.split() if name in commands() else name.split()[:-1]
-    answer = runfold(*words, *READS[name](story), "--at", str(THEN), "--json")
+    answer = asking(*words, *READS[name](told.cast), "--at", str(THEN), "--json")
     assert answer.code == 0, answer.err
-    later = {recorded.stream for recorded in ledger.events() if recorded.version == 1 and recorded.position > THEN}
-    assert later
-    assert not [stream for stream in later if f'"{stream}"' in answer.out]
-    told = [json.loads(line) for line in (answer.out + answer.err).splitlines()]
-    assert {each["as_of"] for each in told if "as_of" in each} <= {THEN}
-    beyond = runfold(*words, *READS[name](story), "--at", "9999")
+    assert told.later
+    assert not [stream for stream in told.later if f'"{stream}"' in answer.out]
+    lines = [json.loads(line) for line in (answer.out + answer.err).splitlines()]
+    assert {each["as_of"] for each in lines if "as_of" in each} <= {THEN}
+
+
+@pytest.mark.parametrize("name", ["events", "thread", "runs", "keys list", "goal"])
+def test_a_moment_that_the_ledger_does_not_have_is_refused(asking: Command, told: Told, name: str) -> None:
+    beyond = asking(*name.split(), *READS[name](told.cast), "--at", "9999")
     assert (beyond.code, "position 9999 is not in the ledger" in beyond.err) == (2, True)
 
 
-def test_how_old_an_approval_is_counts_from_the_moment_that_is_asked_about(runfold: Command, story: Cast) -> None:
-    assert runfold("approvals", "--open", "--at", str(THEN), "--json").json["items"] != []
-    assert runfold("approvals", "--open", "--older-than", "1h", "--at", str(THEN), "--json").json["items"] == []
+def test_how_old_an_approval_is_counts_from_the_moment_that_is_asked_about(asking: Command) -> None:
+    assert asking("approvals", "--open", "--at", str(THEN), "--json").json["items"] != []
+    assert asking("approvals", "--open", "--older-than", "1h", "--at", str(THEN), "--json").json["items"] == []
 
 
 def test_keys_are_listed_as_they_were(runfold: Command, ledger: Ledger) -> None:

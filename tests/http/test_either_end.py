@@ -15,7 +15,7 @@ def told(ledger: Ledger) -> Run:
     for number in range(7):
         run.add_message("user", f"{number}", message_id=f"msg_{number}")
         run.start_step(f"step {number}", step_id=f"step_{number}").finish()
-        run.compact_context(summary=f"up to {number}", compaction_id=f"cut_{number}")
+        run.compact_context(compaction_id=f"cut_{number}")
     return run
 
 
@@ -36,7 +36,7 @@ def pages(client: httpx2.Client, path: str, **asked: Any) -> list[Any]:
     "what", ["runs/{run}/messages", "threads/{thread}/messages", "runs/{run}/compactions", "runs/{run}/steps"]
 )
 def test_a_list_comes_in_pages_from_either_end(client: httpx2.Client, told: Run, what: str) -> None:
-    path = "/" + what.format(run=told.id, thread=told.thread_id)
+    path = "/" + what.format(run=told.id, thread=told.view().thread_id)
     whole = pages(client, path)
     assert len(whole) == 7
     for limit in (1, 2, 7):
@@ -56,12 +56,12 @@ def test_a_page_does_not_go_on_the_other_way_round(client: httpx2.Client, told: 
     for order, other in (("asc", "desc"), ("desc", "asc")):
         cursor = client.get(path, params={"limit": 2, "order": order}).json()["next_cursor"]
         answer = client.get(path, params={"limit": 2, "order": other, "cursor": cursor})
-        assert answer.status_code == 422, answer.text
+        assert answer.status_code == 400, answer.text
         assert "go on in the order of the page before" in answer.text
-    assert client.get(path, params={"order": "up"}).status_code == 422
+    assert client.get(path, params={"order": "up"}).status_code in {400, 422}
 
 
 def test_messages_are_asked_for_from_the_end_in_python_too(told: Run, ledger: Ledger) -> None:
     found = ledger.now.messages(run_id=told.id, order="desc")
     assert [message.id for message in found] == [f"msg_{number}" for number in reversed(range(7))]
-    assert ledger.now.compactions(run_id=told.id, order="desc")[0].compaction_id == "cut_6"
+    assert ledger.now.compactions(run_id=told.id, order="desc")[0].id == "cut_6"

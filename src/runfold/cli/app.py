@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from runfold.cli.commands import COMMANDS, GROUPS
-from runfold.cli.lists import list_options
+from runfold.cli.lists import list_options, page_options
 from runfold.cli.options import reflowed, shared_parameters, with_call
 from runfold.cli.read_models import list_of
 
@@ -60,7 +60,7 @@ class ListCommand(TyperCommand):
 
 def _with_list_options(name: str, function: Callable[..., None], question: str, epilog: str | None = None) -> Any:
     alone = typer.Typer(add_completion=False, **_STYLE)
-    alone.command(name, epilog=epilog)(with_call(function, list_options(question)))
+    alone.command(name, epilog=epilog)(with_call(function, [*list_options(question), *page_options(question)]))
     return typer.main.get_command(alone)
 
 

@@ -136,7 +136,7 @@ COMMANDS = [
         (
             "runfold export events",
             "runfold export run_summaries --fold --output /data/runfold",
-            "runfold export events --format jsonl --after 20 --up-to 60",
+            "runfold export events --format jsonl --after 20 --at 60",
         ),
     ),
     Command(

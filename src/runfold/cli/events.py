@@ -5,8 +5,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from runfold.cli.call import Call
+from runfold.cli.options import At
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from runfold.domain.event import Recorded
     from runfold.ledger import Ledger
     from runfold.store.reader import Head
@@ -51,15 +54,27 @@ def events(
     past_run_end: Annotated[
         bool, typer.Option("--past-run-end", help="With --follow and --run: go on after the run has ended.")
     ] = False,
+    *,
+    since: Annotated[
+        str | None,
+        typer.Option("--from", metavar="TIME|DAY", help="Only events recorded then or later. A day counts from its beginning."),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--to", metavar="TIME|DAY", help="Only events recorded then or earlier. A day is included.")
+    ] = None,
+    at: At = None,
 ) -> None:
-    """List events in the order of the ledger; with --follow, keep printing new ones.
+    """List events in the order of the ledger, the oldest first, as what happened is read; with --follow, keep printing new ones.
 
     In JSON each event is one line, and stderr gets the cursor up to which the ledger was searched: continue after it, and no
     event is missed or seen twice. If the ledger was restored from a backup, a cursor beyond the common history is refused
     with the last common position (exit 4).
     """
+    from runfold.errors import UsageError
     from runfold.feed.asked import after_of
 
+    if follow and not (at is None and until is None):
+        raise UsageError("--follow goes on with what comes; leave out --at and --to", option="--follow")
     asked: Any = {
         "after": after_of(after, call.zone),
         "types": types or [],
@@ -71,15 +86,39 @@ def events(
         "actor": actor,
     }
     with call.ledger() as ledger:
+        asked["after"] = _place(call, ledger, asked["after"], since)
         if follow:
             _follow(call, ledger, asked, limit, until_run_ends=not past_run_end)
             return
-        head, most = ledger.head(), limit or 100
-        page = ledger.events(up_to=head.position, limit=most, **asked)
+        head, most = _head(call, ledger, at), limit or 100
+        end = head.position if until is None else min(head.position, _at(ledger, call.time(until, day="to", option="--to")))
+        page = ledger.events(up_to=end, limit=most, **asked)
     for recorded in page:
         _print(call, recorded)
     is_full = len(page) == most
-    _conclude(call, len(page), page[-1].position if is_full else head.position, head)
+    _conclude(call, len(page), page[-1].position if is_full else end, head)
+
+
+def _head(call: Call, ledger: "Ledger", at: str | None) -> "Head":
+    """Where the ledger ends, or ended."""
+    head = ledger.head()
+    return head if at is None else head._replace(position=_at(ledger, call.moment(at)))
+
+
+def _at(ledger: "Ledger", moment: "int | datetime") -> int:
+    return ledger.now.at(moment).up_to
+
+
+def _place(call: Call, ledger: "Ledger", after: Any, since: str | None) -> Any:
+    """After what to begin: the later of a place and of all that was recorded before a time."""
+    from datetime import timedelta
+
+    from runfold.feed.asked import Asked
+
+    if since is None:
+        return after
+    before = _at(ledger, call.time(since, day="from", option="--from") - timedelta(microseconds=1))
+    return after if ledger.find(Asked.of(after)).after >= before else before
 
 
 def _follow(call: Call, ledger: "Ledger", asked: dict[str, Any], limit: int | None, *, until_run_ends: bool) -> None:

@@ -80,7 +80,7 @@ _ALL = ListOption(
     "all",
     "--all",
     inspect.Parameter("all", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Every),
-    lambda given: {"all": given},
+    lambda _, given: {"all": given},
 )
 """Of every list that comes in pages."""
 
@@ -99,8 +99,12 @@ def list_options(question: str) -> list[ListOption]:
     known = described(question)
     operators = {name for name in known if name.endswith(_OPERATOR)}
     names = sorted(known.keys() - operators - NO_OPTIONS.keys(), key=lambda name: (name in _OF_PAGES, [*known].index(name)))
-    options = [_option(known[name], _operator(known, name)) for name in names]
-    return [*options, _ALL] if "cursor" in known else options
+    return [_option(known[name], _operator(known, name)) for name in names]
+
+
+def page_options(question: str) -> list[ListOption]:
+    """What beside its description a list that comes in pages can be asked for: all of them."""
+    return [_ALL] if "cursor" in described(question) else []
 
 
 def _operator(known: "Mapping[str, ListParameter]", name: str) -> "ListParameter | None":

@@ -16,12 +16,13 @@ The type says whether a parameter may be given several times (`OneOrMore`), and 
 in a `Parameter`.
 """
 
-from collections.abc import Iterable, Mapping
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import cache
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from pydantic import GetJsonSchemaHandler
 from pydantic_core import CoreSchema
@@ -29,7 +30,7 @@ from pydantic_core import CoreSchema
 from runfold.domain.times import DayCounts
 from runfold.domain.values import texts
 from runfold.errors import UsageError
-from runfold.queries.where import Where, moment, number, span, truth, words
+from runfold.queries.where import Where, moment, number, seconds, span, truth, words
 
 Kind = type[str] | type[int] | type[float] | type[bool] | type[datetime] | type[date] | type[timedelta]
 Comparison = Literal["=", ">=", "<="]
@@ -111,6 +112,8 @@ class ListParameter(NamedTuple):
             return texts(self.name, value)
         if self.kind is int:
             return number(self.name, value, self.least, self.most)
+        if self.kind is float:
+            return seconds(self.name, value, self.least)
         checks: Mapping[Any, Any] = {bool: truth, datetime: moment, date: _day, timedelta: span}
         return checks[self.kind](self.name, value) if self.kind in checks else value
 
@@ -149,6 +152,13 @@ def _members(hint: Any) -> list[Any]:
     if get_origin(hint) in {UnionType, Union}:
         return [inner for member in get_args(hint) for inner in _members(member) if inner is not NoneType]
     return [hint]
+
+
+@cache
+def described_by(question: Callable[..., Any]) -> type | None:
+    """The `TypedDict` of a question's parameters; None where it has none."""
+    hints = get_type_hints(inspect.unwrap(question), include_extras=True).values()
+    return next((inner for hint in hints for inner in get_args(hint)[:1] if is_typeddict(inner)), None)
 
 
 def checked(given: Mapping[str, Any], described: type) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from math import isfinite
 from typing import Any, Literal
 
 from runfold.domain.durations import duration
@@ -124,6 +125,14 @@ def number(name: str, given: Any, least: int | None = None, most: int | None = N
     return given
 
 
+def seconds(name: str, given: Any, least: int | None = None) -> float:
+    """A number that may have a fraction. Raises UsageError."""
+    if type(given) not in {int, float} or not isfinite(given) or (least is not None and given < least):
+        within = "" if least is None else f" from {least}"
+        raise UsageError(f"{name} takes a number{within}, not {repr(given)[:60]}", name=name)
+    return float(given)
+
+
 def truth(name: str, given: Any) -> bool:
     """True or false. Raises UsageError."""
     if type(given) is not bool:
@@ -133,9 +142,12 @@ def truth(name: str, given: Any) -> bool:
 
 def moment(name: str, given: Any) -> datetime:
     """A time with a zone. Raises UsageError."""
-    if not isinstance(given, datetime) or given.tzinfo is None:
-        raise UsageError(f"{name} takes a time with its zone, not {given!r}", name=name)
-    return given
+    try:
+        if isinstance(given, datetime) and given.tzinfo is not None:
+            return given.astimezone(UTC)
+    except OverflowError:
+        raise UsageError(f"{name} is outside of the years 1 to 9999 in UTC: {given!r}", name=name) from None
+    raise UsageError(f"{name} takes a time with its zone, such as 2026-01-31T09:30:00Z, not {repr(given)[:60]}", name=name)
 
 
 def before(moment: datetime, length: timedelta) -> datetime:

@@ -15,6 +15,7 @@ from runfold.domain.event import Recorded
 from runfold.errors import UsageError
 from runfold.method_call import MethodCall
 from runfold.queries.paging import MOST
+from runfold.queries.parameters import checked, described_by, parameters_of
 from runfold.queries.past import MOST_EVENTS, Whole
 from runfold.queries.read_models import WAIT_SECONDS, ReadModels
 from runfold.queries.reading import Reading
@@ -88,7 +89,7 @@ class RemoteSource:
         if route is None:
             names = " or ".join(name for route in routes for name in route.path_names)
             raise UsageError(f"{call.method.__name__} needs to know what it is asked of; give {names}")
-        return self._ask(route, asked)  # type: ignore[no-any-return]  # as the route says
+        return self._ask(route, _checked(call.method, asked))  # type: ignore[no-any-return]  # as the route says
 
     def thread_events(self, thread_id: str) -> Iterator[Recorded]:
         """Every event of a thread, its runs and approvals. Raises ThreadNotFound."""
@@ -146,6 +147,18 @@ _OF_EVENTS: Mapping[Callable[..., Any], Callable[..., Any]] = {
 def _routes(question: Callable[..., Any]) -> tuple[QuestionRoute, ...]:
     """The routes of a question, but for those whose path names a value that it can be narrowed to as well."""
     return tuple(route for route in QUESTIONS if inspect.unwrap(route.method) is question and route.narrowed is None)
+
+
+def _checked(question: Callable[..., Any], asked: dict[str, Any]) -> dict[str, Any]:
+    """What is asked, refused here where it would be where the database is: a request is text, which says no types."""
+    described = described_by(question)
+    if described is None:
+        return asked
+    known = parameters_of(described)
+    return {
+        **{name: value for name, value in asked.items() if name not in known},
+        **checked({name: value for name, value in asked.items() if name in known}, described),
+    }
 
 
 @cache
