@@ -11,6 +11,7 @@ import typer
 
 from runfold import Ledger
 from runfold.api.table import QUESTIONS
+from runfold.api.words import WORDS, word_of
 from runfold.cli.app import app, plain_list
 from runfold.cli.call import Call
 from runfold.cli.commands import COMMANDS
@@ -22,7 +23,7 @@ from tests.cli.conftest import Command
 OPENAPI = json.loads((Path(__file__).parents[2] / "schemas" / "openapi.json").read_text(encoding="utf-8"))
 LISTS = {command.question: command.name for command in COMMANDS if command.question}
 ROUTES = {route.method.__name__: route for route in QUESTIONS if not route.path_names}
-NOT_OF_THE_DESCRIPTION = {"as_of": "--at", "happened_at": "--happened-at"}
+NOT_OF_THE_DESCRIPTION = {"at": "--at", "happened_at": "--happened-at"}
 """What HTTP takes beside the description of every list, and the option that says the same."""
 
 OF_VERSION_0_1 = {
@@ -80,7 +81,8 @@ def test_the_options_of_a_list_are_its_description_the_query_over_http_and_the_a
         each for path in OPENAPI["paths"].values() for each in path.values() if each.get("operationId") == ROUTES[question].name
     ]
     of_http = {each["name"] for each in operation["parameters"] if each["in"] == "query"}
-    assert described(question).keys() == of_sdk == of_http - NOT_OF_THE_DESCRIPTION.keys()
+    assert described(question).keys() == of_sdk
+    assert {word_of(name) for name in of_sdk} == of_http - NOT_OF_THE_DESCRIPTION.keys()
     assert said(question) | (NO_OPTIONS.keys() & of_sdk) == of_sdk
     assert set(NOT_OF_THE_DESCRIPTION.values()) <= options(LISTS[question]).keys()
 
@@ -95,6 +97,13 @@ def test_every_option_of_a_list_has_the_help_of_the_description(question: str) -
 @pytest.mark.parametrize("name", OF_VERSION_0_1)
 def test_the_options_of_version_0_1_are_there(name: str) -> None:
     assert {f"--{option}" for option in OF_VERSION_0_1[name].split()} - options(name).keys() == set()
+
+
+@pytest.mark.parametrize("question", LISTS)
+def test_an_option_has_the_word_of_http(question: str) -> None:
+    options = {option.name: option.flag for option in list_options(question)}
+    for name in WORDS.keys() & options.keys():
+        assert options[name] == f"--{word_of(name).removesuffix('_id')}"
 
 
 def test_shorter_names_are_those_of_parameters_that_there_are() -> None:

@@ -30,7 +30,7 @@ def test_a_moment_is_prepared_listed_and_dropped(runfold: Command, story: Cast) 
     listed = runfold("moments", "list", "--json").json
     (view,) = listed["items"]
     assert made.out == f"{view['id']} is ready, as of position 26\n"
-    assert made.err.startswith("Ask with as_of=26. It expires at ")
+    assert made.err.startswith("Ask with at=26. It expires at ")
     assert (listed["as_of"], view["state"], view["position"], view["expires_in_seconds"]) == (80, "ready", 26, 7200)
     assert runfold("moments", "prepare", "26", "--json").json["id"] == view["id"]
     lines = runfold("moments", "list").out.splitlines()

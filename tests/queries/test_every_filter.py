@@ -8,6 +8,7 @@ import pytest
 
 from runfold import Ledger, RemoteLedger
 from runfold.api.table import QUESTIONS
+from runfold.api.words import WORDS, word_of
 from runfold.cli.call import Call
 from runfold.cli.lists import list_options
 from runfold.errors import LedgerError, NotFound, UsageError
@@ -142,10 +143,11 @@ TEXTS = ("", "-1", "9" * 40, "nan", "2026-02-01", "2026-02-30", "2026-02-01T09:3
 def test_any_text_over_http_is_an_answer_or_a_refusal_that_names_its_parameter(http: httpx2.Client, name: str) -> None:
     for parameter in described(name):
         for text in TEXTS if parameter not in {"min_position", "wait_seconds"} else ("", "nan", "-1", "x", "9" * 40):
-            answer = http.get(PATHS[name], params={parameter: text})
-            assert answer.status_code in {200, 400, 404}, (parameter, text, answer.text)
-            if answer.status_code == 400:
-                assert parameter.removesuffix("_operator") in answer.text, (parameter, text, answer.text)
+            word = word_of(parameter)
+            answer = http.get(PATHS[name], params={word: text})
+            assert answer.status_code in {200, 400, 404, 422}, (parameter, text, answer.text)
+            if answer.status_code in {400, 422}:
+                assert word.removesuffix("_operator") in answer.text, (parameter, text, answer.text)
 
 
 @pytest.mark.parametrize("name", LISTS)
@@ -158,6 +160,18 @@ def test_any_text_of_an_option_is_an_answer_or_a_refusal_whose_advice_is_taken(f
             refused = _told(full, name, option.said, said, text)
             for example in _advised(str(refused)) if refused else ():
                 assert _told(full, name, option.said, said, example) is None, (option.flag, text, refused)
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_former_word_over_http_is_the_word_of_now_and_both_are_refused(http: httpx2.Client, name: str) -> None:
+    texts = {"name": "search", "since": "2026-03-01", "until": "2026-03-02", "run": "nobody", "thread": "nobody"}
+    for parameter in [parameter for parameter in described(name) if parameter in WORDS]:
+        text = texts.get(parameter, "2026-03-01T06:02:00Z" if word_of(parameter) in {"from", "to"} else "support")
+        now, before = (http.get(PATHS[name], params={word: text}) for word in (word_of(parameter), parameter))
+        assert (now.status_code, now.text) == (before.status_code, before.text), parameter
+        both = http.get(PATHS[name], params={word_of(parameter): text, parameter: text})
+        assert both.status_code == 422, both.text
+        assert f"send {word_of(parameter)} alone" in both.text
 
 
 def _told(

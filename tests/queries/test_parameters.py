@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypedDict, get_args, get_type_hints, is_typed
 import pytest
 
 from runfold.api.table import QUESTIONS
+from runfold.api.words import word_of
 from runfold.cli.lists import NO_OPTIONS, list_options
 from runfold.errors import UsageError
 from runfold.http.routes.questions import query_of
@@ -56,7 +57,7 @@ def test_there_are_lists() -> None:
     assert "usage" in LISTS
 
 
-CLOCKS = {"as_of", "happened_at"}
+CLOCKS = {"at", "happened_at"}
 """What is asked of every question, and not of its list."""
 
 
@@ -75,10 +76,11 @@ def test_http_and_the_command_line_take_all_that_python_takes(name: str) -> None
     for route in routes:
         fields = query_of(route).model_fields
         offered = {field.alias or key: field for key, field in fields.items()}
-        assert offered.keys() == (described.keys() | CLOCKS) - {*route.path_names, route.narrowed}
-        assert {key: field.description for key, field in offered.items() if key not in CLOCKS} == {
-            key: parameter.help for key, parameter in described.items() if key in offered
+        asked = {
+            word_of(key): parameter.help for key, parameter in described.items() if key not in {*route.path_names, route.narrowed}
         }
+        assert offered.keys() == asked.keys() | CLOCKS
+        assert {key: field.description for key, field in offered.items() if key not in CLOCKS} == asked
     options = {option.name for option in list_options(name)}
     operators = {key for key in described if key.endswith("_operator")}
     assert options == described.keys() - operators - NO_OPTIONS.keys()

@@ -8,7 +8,7 @@ from runfold.cli.call import Call
 
 HELP = """Prepare, list and drop moments: read models of the whole ledger as of a position or a time.
 
-Questions over HTTP with `as_of` that are about more than a few threads or runs are answered from a moment of the same tenant
+Questions over HTTP with `at` that are about more than a few threads or runs are answered from a moment of the same tenant
 (RUNFOLD_TENANT). A moment that is not used for a while is dropped; for a schema that stays, see `runfold rebuild --into`."""
 
 
@@ -40,7 +40,7 @@ def prepare(
     from runfold.terminal.text import to_the_minute
 
     call.out.print(f"{made.id} is {made.state}, as of position {made.position}", soft_wrap=True)
-    call.note(f"Ask with as_of={made.position}. It expires at {to_the_minute(made.expires_at)} (UTC) unless it is used.")
+    call.note(f"Ask with at={made.position}. It expires at {to_the_minute(made.expires_at)} (UTC) unless it is used.")
 
 
 def list_moments(call: Call) -> None:

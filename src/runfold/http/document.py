@@ -49,7 +49,7 @@ _TAGS = {
     "threads": "Conversations: trees of runs, with named heads.",
     "runs": "What an agent did: lifecycle, messages, decisions, tool calls, usage, problems and state.",
     "approvals": "Requests that wait for a person's decision, and the decisions.",
-    "moments": "The whole ledger as of a position, prepared for questions with `as_of`, and dropped when unused.",
+    "moments": "The whole ledger as of a position, prepared for questions with `at`, and dropped when unused.",
     "events": "The log itself, in pages or as a stream.",
     "keys": "API keys and their scopes.",
     "health": "Liveness, readiness and metrics.",

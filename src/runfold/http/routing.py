@@ -121,19 +121,31 @@ def route_of(operation: Operation, handler: Handler) -> NamedRoute:
     return NamedRoute(operation.name, operation.verb, operation.path, handler)
 
 
-def asked(request: Request, model: type[BaseModel]) -> BaseModel:
-    """Return a query string as a model. Raises pydantic.ValidationError, InvalidEvent."""
+def asked(request: Request, model: type[BaseModel], former: Mapping[str, str] | None = None) -> BaseModel:
+    """Return a query string as a model; `former` are words that parameters had before. Raises ValidationError, InvalidEvent."""
     given: dict[str, Any] = {}
-    require_known(model, dict.fromkeys(request.query_params), "")
+    parameters = _of_now(request, former or {})
+    require_known(model, dict.fromkeys(parameters), "")
     many, times, days = _of_annotation(model, "list["), _times(model), _of_annotation(model, "datetime.date")
-    for name in request.query_params:
-        values = request.query_params.getlist(name)
+    for name, said in parameters.items():
+        values = request.query_params.getlist(said)
         given[name] = values if name in many else values[-1]
         if name in times:
             given[name] = _time(name, values[-1], times[name])
         elif name in days and not _LIKE_A_DAY.match(values[-1]):  # pydantic takes a bare number for seconds since 1970
             raise InvalidEvent(name, f"{values[-1][:40]!r} is not a day; write 2026-01-31")
     return model.model_validate(given)
+
+
+def _of_now(request: Request, former: Mapping[str, str]) -> dict[str, str]:
+    """Return the parameters that are given, each with the word under which it is. Raises InvalidEvent for one under two."""
+    found: dict[str, str] = {}
+    for said in request.query_params:
+        name = former.get(said, said)
+        if name in found:
+            raise InvalidEvent(name, f"is given as {found[name]} too, which is the same; send {name} alone")
+        found[name] = said
+    return found
 
 
 def _time(name: str, text: str, day: DayCounts) -> datetime:

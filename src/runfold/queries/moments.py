@@ -24,7 +24,7 @@ class MomentView(View):
 
     id: str
     position: int
-    """The last position that it holds; `as_of` of a question."""
+    """The last position that it holds; `at` of a question."""
     state: MomentState
     """waiting, running, ready or failed."""
     read_models: tuple[str, ...]

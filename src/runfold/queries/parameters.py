@@ -110,6 +110,8 @@ class ListParameter(NamedTuple):
             return found if self.is_repeatable else found[0]
         if self.is_repeatable:
             return texts(self.name, value)
+        if self.kind is str:
+            return texts(self.name, (value,))[0]
         if self.kind is int:
             return number(self.name, value, self.least, self.most)
         if self.kind is float:

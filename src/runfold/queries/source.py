@@ -235,7 +235,7 @@ class LocalSource:
             return f"was not in the ledger as of position {self.up_to}: it is recorded since {recorded}{other}"
         clock = " by its producer's clock" if first.metadata.occurred_at else ""
         happened = f"it began {first.happened_at.isoformat()}{clock} and is recorded since {recorded}"
-        return f"had not happened by then: {happened}; ask by the clock of the ledger with `at` (--at, over HTTP `as_of`)"
+        return f"had not happened by then: {happened}; ask by the clock of the ledger with `at` (--at, over HTTP `at`)"
 
     def stream(self, kind: type[StreamState], stream: str, at_version: int | None = None) -> Iterator[Recorded]:
         """A stream's events up to a version; none where no such stream can have this id."""

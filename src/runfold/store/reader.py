@@ -25,7 +25,7 @@ SEARCHED = 20_000
 LATEST = 2**62
 HAPPENED_OF_THREADS = (
     "what had happened by a time is answered for one thread at a time, since every producer has a clock of its own;"
-    " name a thread or a run, or ask by the clock of the ledger (`at`, over HTTP `as_of`)"
+    " name a thread or a run, or ask by the clock of the ledger (`at`)"
 )
 TREE_TYPES = frozenset({"run.created", "thread.head_named", "thread.head_moved"})
 """As in the index `log_tenant_tree`."""

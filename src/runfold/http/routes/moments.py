@@ -1,4 +1,4 @@
-"""Moments over HTTP: read models of the whole ledger as of a position, prepared for questions with `as_of`."""
+"""Moments over HTTP: read models of the whole ledger as of a position, prepared for questions with `at`."""
 
 import asyncio
 from functools import partial
@@ -64,7 +64,7 @@ PREPARE = Operation(
     "moments.prepare",
     "POST",
     "/moments",
-    "Prepare the whole ledger as of a moment, for questions with `as_of`.\n\nAnswers at once; GET /moments/{moment_id} shows the"
+    "Prepare the whole ledger as of a moment, for questions with `at`.\n\nAnswers at once; GET /moments/{moment_id} shows the"
     " progress. With `Accept: text/event-stream` the progress is streamed until the moment is ready. Asking for the same moment"
     " again returns the same one, and renews it. It is dropped when it has not been used for `expires_in`. The number of moments"
     " of a tenant is limited (429).",

@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from runfold.api.route import Field, QuestionRoute
 from runfold.api.table import DEPRECATED_QUESTIONS, QUESTIONS
+from runfold.api.words import word_of
 from runfold.errors import ReadModelBehind, RunNotFound, ThreadNotFound, UsageError
 from runfold.handles.tenant_ledger import TenantLedger
 from runfold.http.listing import Listed, page, read_cursor
@@ -70,11 +71,18 @@ def operation_of(route: QuestionRoute) -> Operation:
 @cache
 def query_of(route: QuestionRoute) -> type[BaseModel]:
     """Return the model of a question's query string."""
-    return model_of(f"{route.name}.query", {**route.query, **MOMENTS, **(PAGES if is_list(route) else {})})
+    return model_of(f"{route.name}.query", {word_of(name): field for name, field in _arguments(route).items()})
+
+
+def _arguments(route: QuestionRoute) -> dict[str, Field]:
+    """Return what a question is asked with, by the names in Python."""
+    return {**route.query, **MOMENTS, **(PAGES if is_list(route) else {})}
 
 
 def _handler(server: ServerState, route: QuestionRoute) -> Handler:
     adapter, model = TypeAdapter(answer_of(route)), query_of(route)
+    arguments = {word_of(name): name for name in _arguments(route)}
+    former = {name: word for word, name in arguments.items() if name != word}
 
     def answered(ledger: TenantLedger, ids: dict[str, Any], asking: Asking) -> Response:
         value, position = _ask(ledger, route, ids, asking)
@@ -85,7 +93,8 @@ def _handler(server: ServerState, route: QuestionRoute) -> Handler:
 
     async def handle(request: Request) -> Response:
         ledger = await server.ledger_for(request, route.scope)
-        asking, seconds = asking_of(asked(request, model).model_dump(exclude_unset=True))
+        given = asked(request, model, former).model_dump(exclude_unset=True)
+        asking, seconds = asking_of({arguments.get(word, word): value for word, value in given.items()})
         until = asyncio.get_running_loop().time() + (WAIT_SECONDS if seconds is None else seconds)
         is_last = False
         while True:
@@ -130,7 +139,7 @@ def asking_of(said: dict[str, Any]) -> tuple[Asking, float | None]:
     """Return a query string taken apart, and how many seconds its answer may take. Raises UsageError."""
     moment, happened, floor, seconds = (said.pop(name, None) for name in MOMENTS)
     if floor is not None and not (moment is None and happened is None):
-        raise UsageError(f"{'as_of' if moment else 'happened_at'} and min_position exclude each other; send one of them")
+        raise UsageError(f"{'at' if moment else 'happened_at'} and min_position exclude each other; send one of them")
     if floor is not None and floor < 0:
         raise UsageError(f"min_position is {floor}; positions begin at 1, and 0 is before all of them")
     if seconds is not None and not 0 <= seconds <= MOST_WAIT_SECONDS:
