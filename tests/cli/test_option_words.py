@@ -14,7 +14,7 @@ from runfold.cli.demo_story import Cast
 from tests.cli.conftest import Command
 
 MEANS: dict[str, tuple[str, str]] = {
-    "--after": ("P", r"^(Only events|Events only: those) after this position or cursor"),
+    "--after": ("P|TIME|now", r"^(Only events|Events only: those) after this position"),
     "--agent": ("AGENT", r"^Only .*\b(this agent|agent's runs)\b"),
     "--all": ("", r"^All "),
     "--as": ("KIND:ID", r"^Who you are"),
@@ -25,6 +25,7 @@ MEANS: dict[str, tuple[str, str]] = {
     "--decision": ("DECISION", r"^Only .*(this decision|these decisions)\b"),
     "--expires-in": ("DURATION", r"^(Valid|Kept) for"),
     "--fold": ("", r"^Bring the read models up to date first"),
+    "--follow": ("", r"\bnew\b"),
     "--from": ("TIME|DAY", r"^Only .* (then|UTC day) or later\."),
     "--goal": ("GOAL", r"^Only .* towards this goal"),
     "--happened-at": ("TIME|DAY", r"^Without what happened later by the clock of its producer"),
@@ -38,6 +39,7 @@ MEANS: dict[str, tuple[str, str]] = {
     "--projection": ("NAME|MODULE:CLASS", r"read model"),
     "--run": ("RUN", r"^Only (?!runs that come from).*(this run|these runs)\b|^The conversation of this run"),
     "--severity": ("", r"^Only .*(severe|so bad)"),
+    "--source": ("NAME|SOURCE", r"import('s name| brought)"),
     "--status": ("", r"^Only .* with this status|^Only open or only resolved"),
     "--superseded": ("", r"threads that others stand for"),
     "--thread": ("THREAD", r"^Only .*(this thread|these threads)\b"),
@@ -50,7 +52,10 @@ MEANS: dict[str, tuple[str, str]] = {
 }
 """By word: what stands for its value in the help (nothing: that differs), and what its help says."""
 
-TWO_MEANINGS = {"--scope": "what a key allows, and which runs a report of usage is of: both are called so everywhere"}
+TWO_MEANINGS = {
+    "--scope": "what a key allows, and which runs a report of usage is of: both are called so everywhere",
+    "--role": "who says a message, and as whom one is at the database: both are called so everywhere",
+}
 SHARED = {"--json", "--database-url", "--home", "--env-file", "--unsafe-durability", "--verbose", "--help", "--zone"}
 """Every command has them, made in one place."""
 
@@ -85,14 +90,16 @@ def test_a_word_that_several_commands_have_means_the_same_on_all_of_them() -> No
     for word, several in found.items():
         if len(several) == 1 or word in SHARED | TWO_MEANINGS.keys():
             continue
-        assert word in MEANS, f"{word} of {', '.join(use.command for use in several)} has no meaning here"
-        value, meaning = MEANS[word]
+        assert word in MEANS or len({use.option.help for use in several}) == 1, (
+            f"{word} of {', '.join(use.command for use in several)} has no meaning here"
+        )
+        value, meaning = MEANS.get(word, ("", ""))
         for use in several:
             assert re.search(meaning, use.option.help), f"{use.command} {word}: {use.option.help}"
             assert not value or use.option.metavar in {value, *value.split("|")}, f"{use.command} {word} {use.option.metavar}"
 
 
-VAGUE = {"--all", "--yes", "--projection", "--superseded"}
+VAGUE = {"--follow", "--source", "--all", "--yes", "--projection", "--superseded"}
 """Words whose meaning takes more than a look at a sentence."""
 
 
@@ -132,8 +139,8 @@ FORMER = {
     ("approve", "--actor"): "--as",
     ("deny", "--reason"): "--comment",
     ("deny", "--actor"): "--as",
+    ("export", "--as-of"): "--at",
     ("export", "--to"): "--output",
-    ("export", "--up-to"): "--at",
     ("head", "--actor"): "--as",
     ("keys create", "--actor"): "--as",
     ("keys revoke", "--actor"): "--as",

@@ -91,7 +91,7 @@ def _register() -> None:
             cls=ListCommand if command.question else None,
             rich_help_panel=None if second else command.panel,
             epilog=epilog,
-        )(with_call(command.function))
+        )(with_call(command.function, command.options))
 
 
 _register()

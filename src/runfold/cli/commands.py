@@ -1,6 +1,6 @@
 """The commands of `runfold`: their names, in which panel of the help they stand, and examples."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from runfold.cli import keys, moments
@@ -10,8 +10,10 @@ from runfold.cli.connect import psql, url
 from runfold.cli.database import check, migrate
 from runfold.cli.demo import demo
 from runfold.cli.doctor import doctor, version
+from runfold.cli.events import OPTIONS as EVENT_OPTIONS
 from runfold.cli.events import events
 from runfold.cli.goals import goal, goals, patterns
+from runfold.cli.lists import ListOption
 from runfold.cli.moments import drop_schema, schemas
 from runfold.cli.problems import attention, failures, problems
 from runfold.cli.read_models import projections, rows, work
@@ -34,6 +36,8 @@ class Command(NamedTuple):
     examples: tuple[str, ...]
     question: str | None = None
     """The question of `Reading` whose parameters are its options, if it is a list."""
+    options: Sequence[ListOption] = ()
+    """More options, which the function takes as `**…`."""
 
 
 COMMANDS = [
@@ -128,6 +132,7 @@ COMMANDS = [
             "runfold events --after 100 --limit 20 --json",
             "runfold events --after 100 --follow",
         ),
+        options=EVENT_OPTIONS,
     ),
     Command(
         "export",

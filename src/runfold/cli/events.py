@@ -1,18 +1,47 @@
 """`runfold events`: a page of the log, or the feed with --follow."""
 
+import inspect
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from runfold.cli.call import Call
+from runfold.cli.lists import ListOption
 from runfold.cli.options import At
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from runfold.domain.event import Recorded
+    from runfold.domain.times import DayCounts
     from runfold.ledger import Ledger
     from runfold.store.reader import Head
+
+
+def _filter(name: str, flag: str, metavar: str, help: str) -> ListOption:
+    """An option that may be repeated, and says what an argument of the SDK says."""
+    option = typer.Option(flag, metavar=metavar, help=f"{help} May be repeated.", show_default=False)
+    declared = inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[list[str] | None, option]
+    )
+    return ListOption(name, flag, declared, lambda _, given: {name: given})
+
+
+def _time(name: str, flag: str, day: "DayCounts", help: str) -> ListOption:
+    option = typer.Option(flag, metavar="TIME|DAY", help=help, show_default=False)
+    declared = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, option])
+    return ListOption(name, flag, declared, lambda call, given: {name: call.time(given, day=day, option=flag)})
+
+
+OPTIONS = (
+    _filter("agent_id", "--agent", "AGENT", "Only events of this agent's runs."),
+    _filter("goal_id", "--goal", "GOAL", "Only events of runs towards this goal."),
+    _filter("user_id", "--user", "USER", "Only events of this user's runs."),
+    _filter("actor", "--actor", "KIND:ID", "Only events recorded by this actor, as human:ada."),
+    _time("since", "--from", "from", "Only events recorded then or later. A day counts from its beginning."),
+    _time("until", "--to", "to", "Only events recorded then or earlier. A day is included."),
+)
+"""What events are narrowed by, beside threads, runs and types."""
 
 
 def events(
@@ -35,19 +64,6 @@ def events(
         list[str] | None,
         typer.Option("--type", metavar="TYPE", help="Only this type, such as tool.called or 'approval.*' (may be repeated)."),
     ] = None,
-    agent: Annotated[
-        list[str] | None, typer.Option("--agent", metavar="AGENT", help="Only events of this agent's runs. May be repeated.")
-    ] = None,
-    goal: Annotated[
-        list[str] | None, typer.Option("--goal", metavar="GOAL", help="Only events of runs for this goal. May be repeated.")
-    ] = None,
-    user: Annotated[
-        list[str] | None, typer.Option("--user", metavar="USER", help="Only events of this user's runs. May be repeated.")
-    ] = None,
-    actor: Annotated[
-        list[str] | None,
-        typer.Option("--actor", metavar="KIND:ID", help="Only events recorded by this actor, as human:ada. May be repeated."),
-    ] = None,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Keep printing new events as they are recorded; of one run, until it ends.")
     ] = False,
@@ -55,14 +71,8 @@ def events(
         bool, typer.Option("--past-run-end", help="With --follow and --run: go on after the run has ended.")
     ] = False,
     *,
-    since: Annotated[
-        str | None,
-        typer.Option("--from", metavar="TIME|DAY", help="Only events recorded then or later. A day counts from its beginning."),
-    ] = None,
-    until: Annotated[
-        str | None, typer.Option("--to", metavar="TIME|DAY", help="Only events recorded then or earlier. A day is included.")
-    ] = None,
     at: At = None,
+    **filters: Any,
 ) -> None:
     """List events in the order of the ledger, the oldest first, as what happened is read; with --follow, keep printing new ones.
 
@@ -73,25 +83,23 @@ def events(
     from runfold.errors import UsageError
     from runfold.feed.asked import after_of
 
-    if follow and not (at is None and until is None):
-        raise UsageError("--follow goes on with what comes; leave out --at and --to", option="--follow")
     asked: Any = {
         "after": after_of(after, call.zone),
         "types": types or [],
         "thread_id": thread,
         "run_id": run,
-        "agent_id": agent,
-        "goal_id": goal,
-        "user_id": user,
-        "actor": actor,
+        **filters,
     }
+    since, until = asked.pop("since", None), asked.pop("until", None)
+    if follow and not (at is None and until is None):
+        raise UsageError("--follow goes on with what comes; leave out --at and --to", option="--follow")
     with call.ledger() as ledger:
-        asked["after"] = _place(call, ledger, asked["after"], since)
+        asked["after"] = _place(ledger, asked["after"], since)
         if follow:
             _follow(call, ledger, asked, limit, until_run_ends=not past_run_end)
             return
         head, most = _head(call, ledger, at), limit or 100
-        end = head.position if until is None else min(head.position, _at(ledger, call.time(until, day="to", option="--to")))
+        end = head.position if until is None else min(head.position, _at(ledger, until))
         page = ledger.events(up_to=end, limit=most, **asked)
     for recorded in page:
         _print(call, recorded)
@@ -109,7 +117,7 @@ def _at(ledger: "Ledger", moment: "int | datetime") -> int:
     return ledger.now.at(moment).up_to
 
 
-def _place(call: Call, ledger: "Ledger", after: Any, since: str | None) -> Any:
+def _place(ledger: "Ledger", after: Any, since: "datetime | None") -> Any:
     """After what to begin: the later of a place and of all that was recorded before a time."""
     from datetime import timedelta
 
@@ -117,7 +125,7 @@ def _place(call: Call, ledger: "Ledger", after: Any, since: str | None) -> Any:
 
     if since is None:
         return after
-    before = _at(ledger, call.time(since, day="from", option="--from") - timedelta(microseconds=1))
+    before = _at(ledger, since - timedelta(microseconds=1))
     return after if ledger.find(Asked.of(after)).after >= before else before
 
 
