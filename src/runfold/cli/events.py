@@ -1,12 +1,13 @@
 """`runfold events`: a page of the log, or the feed with --follow."""
 
 import inspect
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from runfold.cli.call import Call
-from runfold.cli.lists import ListOption
+from runfold.cli.lists import Every, ListOption
 from runfold.cli.options import At
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ def _time(name: str, flag: str, day: "DayCounts", help: str) -> ListOption:
     declared = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, option])
     return ListOption(name, flag, declared, lambda call, given: {name: call.time(given, day=day, option=flag)})
 
+
+MOST = 1000
+"""How many are read at once where all are asked for."""
 
 OPTIONS = (
     _filter("agent_id", "--agent", "AGENT", "Only events of this agent's runs."),
@@ -62,7 +66,11 @@ def events(
     run: Annotated[str | None, typer.Option("--run", metavar="RUN", help="Only events of this run and its approvals.")] = None,
     types: Annotated[
         list[str] | None,
-        typer.Option("--type", metavar="TYPE", help="Only this type, such as tool.called or 'approval.*' (may be repeated)."),
+        typer.Option(
+            "--type",
+            metavar="TYPE",
+            help="Only this type, such as tool.called; those that begin so (tool), or a pattern ('approval.*'). May be repeated.",
+        ),
     ] = None,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Keep printing new events as they are recorded; of one run, until it ends.")
@@ -71,10 +79,15 @@ def events(
         bool, typer.Option("--past-run-end", help="With --follow and --run: go on after the run has ended.")
     ] = False,
     *,
+    order: Annotated[
+        str | None,
+        typer.Option("--order", metavar="asc|desc", help="Which way round; asc if not given, as what happened is read."),
+    ] = None,
+    every: Every = None,
     at: At = None,
     **filters: Any,
 ) -> None:
-    """List events in the order of the ledger, the oldest first, as what happened is read; with --follow, keep printing new ones.
+    """List events in the order of the ledger, or the last ones first; with --follow, keep printing new ones.
 
     In JSON each event is one line, and stderr gets the cursor up to which the ledger was searched: continue after it, and no
     event is missed or seen twice. If the ledger was restored from a backup, a cursor beyond the common history is refused
@@ -91,20 +104,38 @@ def events(
         **filters,
     }
     since, until = asked.pop("since", None), asked.pop("until", None)
-    if follow and not (at is None and until is None):
-        raise UsageError("--follow goes on with what comes; leave out --at and --to", option="--follow")
+    if follow and not (at is None and until is None and order is None and every is None):
+        raise UsageError("--follow goes on with what comes; leave out --at, --to, --order and --all", option="--follow")
+    if every and limit is not None:
+        raise UsageError("--all is all there is, and --limit so many of them; give one of the two", option="--all")
     with call.ledger() as ledger:
-        asked["after"] = _place(ledger, asked["after"], since)
         if follow:
-            _follow(call, ledger, asked, limit, until_run_ends=not past_run_end)
+            _follow(call, ledger, {**asked, "recorded_from": since}, limit, until_run_ends=not past_run_end)
             return
-        head, most = _head(call, ledger, at), limit or 100
-        end = head.position if until is None else min(head.position, _at(ledger, until))
-        page = ledger.events(up_to=end, limit=most, **asked)
-    for recorded in page:
-        _print(call, recorded)
-    is_full = len(page) == most
-    _conclude(call, len(page), page[-1].position if is_full else end, head)
+        head = _head(call, ledger, at)
+        asked |= {"recorded_from": since, "recorded_to": until, "order": order or "asc"}
+        _list(call, ledger, head, asked, MOST if every else limit or 100, every=bool(every))
+
+
+def _list(call: Call, ledger: "Ledger", head: "Head", asked: dict[str, Any], most: int, *, every: bool) -> None:
+    """Print a page, or all of them, and where the next one begins."""
+    is_backwards, count, end = asked["order"] == "desc", 0, head.position
+    while True:
+        page = ledger.events(up_to=end if is_backwards else head.position, limit=most, **asked)
+        for recorded in page:
+            _print(call, recorded)
+        count += len(page)
+        is_last = len(page) < most
+        if is_backwards and page:
+            end = page[-1].position - 1
+        elif page:
+            asked["after"] = page[-1].position
+        if is_last or not every:
+            break
+    if is_backwards:
+        _conclude_back(call, count, None if is_last else end, head)
+    else:
+        _conclude(call, count, head.position if is_last else page[-1].position, head)
 
 
 def _head(call: Call, ledger: "Ledger", at: str | None) -> "Head":
@@ -117,16 +148,16 @@ def _at(ledger: "Ledger", moment: "int | datetime") -> int:
     return ledger.now.at(moment).up_to
 
 
-def _place(ledger: "Ledger", after: Any, since: "datetime | None") -> Any:
-    """After what to begin: the later of a place and of all that was recorded before a time."""
-    from datetime import timedelta
+def _conclude_back(call: Call, count: int, rest: int | None, head: "Head") -> None:
+    if call.json:
+        from runfold.terminal.console import print_json
 
-    from runfold.feed.asked import Asked
+        print_json({"as_of": head.position, "events": count, "next_at": rest}, sys.stderr)
+        return
+    from runfold.terminal.text import counted
 
-    if since is None:
-        return after
-    before = _at(ledger, since - timedelta(microseconds=1))
-    return after if ledger.find(Asked.of(after)).after >= before else before
+    more = f"; more: --at {rest}" if rest else ""
+    call.out.print(f"{counted(count, 'event')} as of position {head.position}{more}", style="dim", soft_wrap=True)
 
 
 def _follow(call: Call, ledger: "Ledger", asked: dict[str, Any], limit: int | None, *, until_run_ends: bool) -> None:
@@ -153,8 +184,6 @@ def _told(call: Call, facts: dict[str, str], words: str) -> None:
     if not call.json:
         call.note(words)
         return
-    import sys
-
     from runfold.terminal.console import print_json
 
     print_json(facts, sys.stderr)
@@ -165,8 +194,6 @@ def _conclude(call: Call, count: int, searched: int, head: "Head") -> None:
 
     next_after = cursor_of(searched, head.epoch)
     if call.json:
-        import sys
-
         from runfold.terminal.console import print_json
 
         print_json({"as_of": head.position, "events": count, "next_after": next_after}, sys.stderr)

@@ -98,6 +98,15 @@ class EventTypes:
         """Return every class by its stored name."""
         return self._classes
 
+    def patterns(self, wanted: Iterable[str]) -> tuple[str, ...]:
+        """Types as they are looked for: a type or a pattern as it is, the beginning of types as a pattern. Raises UsageError."""
+        found = tuple(f"{name}*" if self._is_beginning(name) else name for name in wanted)
+        self.require(found)
+        return found
+
+    def _is_beginning(self, name: str) -> bool:
+        return bool(name) and "*" not in name and name not in self and any(known.startswith(name) for known in self._classes)
+
     def require(self, wanted: Iterable[str]) -> None:
         """Raise UsageError for a type, such as `tool.called` or `approval.*`, that no event has.
 

@@ -4,7 +4,7 @@ What nothing could be (a place that is none, a type that is no text) is refused 
 have (a type, a thread, a run, a position beyond its head) is refused where the database is.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Annotated, Any, Literal, TypedDict, Unpack, get_type_hints
@@ -13,7 +13,7 @@ from runfold.domain.catalogue import event_types
 from runfold.domain.run import Run
 from runfold.domain.streams import is_id
 from runfold.domain.thread import Thread
-from runfold.domain.times import EXAMPLE, parse_time
+from runfold.domain.times import EXAMPLE, DayCounts, parse_time
 from runfold.domain.values import Actor, texts
 from runfold.errors import RunNotFound, ThreadNotFound, UsageError
 from runfold.feed.run_watch import ENDINGS, RunWatch
@@ -24,6 +24,7 @@ from runfold.store.filter import Filter
 from runfold.store.reader import Head, TenantReader
 
 NOW: Literal["now"] = "now"
+_FIRST, _TICK = datetime.min.replace(tzinfo=UTC), timedelta(microseconds=1)
 AHEAD = timedelta(minutes=1)
 """A clock may be ahead of ours by so much: what it calls now is now."""
 
@@ -35,16 +36,19 @@ _Texts = str | Iterable[str]
 class EventFilter(TypedDict, total=False):
     """What the feed can be narrowed by. One value or several, of which any will do; of threads and runs one."""
 
-    types: Annotated[_Texts, "Only events of this type, such as tool.called or approval.*."]
+    types: Annotated[_Texts, "Only events of this type, such as tool.called, tool. for all that begin so, or approval.*."]
     thread_id: Annotated[str | None, "Only events of this thread."]
     run_id: Annotated[str | None, "Only events of this run and its approvals."]
     agent_id: Annotated[_Texts | None, "Only events of this agent's runs."]
     goal_id: Annotated[_Texts | None, "Only events of runs for this goal."]
     user_id: Annotated[_Texts | None, "Only events of this user's threads and runs."]
     actor: Annotated[_Texts | None, "Only events recorded by this actor, such as human:ada."]
+    recorded_from: Annotated[datetime | date | str | None, "Only events recorded then or later; a day counts from its beginning."]
+    recorded_to: Annotated[datetime | date | str | None, "Only events recorded then or earlier; a day is included."]
 
 
 _OF_ONE = ("thread_id", "run_id")
+_TIMES: Mapping[str, DayCounts] = {"recorded_from": "from", "recorded_to": "to"}
 _NAMES = tuple(get_type_hints(EventFilter))
 
 
@@ -61,6 +65,8 @@ class Asked:
     goal_id: tuple[str, ...]
     user_id: tuple[str, ...]
     actor: tuple[str, ...]
+    recorded_from: datetime | None
+    recorded_to: datetime | None
 
     @classmethod
     def of(cls, after: After = 0, up_to: int | None = None, **wanted: Unpack[EventFilter]) -> "Asked":
@@ -70,7 +76,9 @@ class Asked:
         if up_to is not None and (isinstance(up_to, bool) or not isinstance(up_to, int) or up_to < 0):
             raise UsageError(f"up_to is {up_to!r}; pass a position such as 1234", up_to=up_to)
         given: dict[str, Any] = dict(wanted)
-        said: dict[str, Any] = {name: texts(name, given.get(name)) for name in _NAMES if name not in _OF_ONE}
+        several = [name for name in _NAMES if name not in {*_OF_ONE, *_TIMES}]
+        said: dict[str, Any] = {name: texts(name, given.get(name)) for name in several}
+        said |= {name: _moment(name, given.get(name), day) for name, day in _TIMES.items()}
         said |= {name: _one(name, given.get(name)) for name in _OF_ONE}
         said["actor"] = tuple(str(Actor.parse(actor)) for actor in said["actor"])
         return cls(after_of(after), up_to, **said)
@@ -109,6 +117,16 @@ def _one(name: str, given: Any) -> str | None:
     if given is not None and not isinstance(given, str):
         raise UsageError(f"{name} takes text, not {given!r}", name=name)
     return next(iter(texts(name, given)), None)
+
+
+def _moment(name: str, given: Any, day: DayCounts) -> datetime | None:
+    if given is None:
+        return None
+    if isinstance(given, datetime):
+        return _with_zone(given)
+    if not isinstance(given, date | str):
+        raise UsageError(f"{name} takes a time such as {EXAMPLE}, not {given!r}", name=name)
+    return parse_time(str(given), day=day, refusal=f"{name} takes a time such as {EXAMPLE}, not {str(given)[:60]!r}")
 
 
 # After which place
@@ -166,8 +184,9 @@ def find(reader: TenantReader, asked: Asked, without: tuple[str, ...] = (), *, u
     With `until_run_ends` it ends with its run, and where the ledger ends if the run has ended.
     Raises UsageError, ThreadNotFound, RunNotFound, HistoryChanged, LedgerUnavailable.
     """
-    event_types.require(asked.types)
-    after, (head, _, epoch) = _position(reader, asked)
+    types = event_types.patterns(asked.types)
+    after, (head, last_at, epoch) = _position(reader, asked)
+    after, goal = _within_times(reader, asked, after, last_at)
     thread_id = asked.thread_id
     if thread_id is not None and not (is_id(Thread, thread_id) and reader.ends([thread_id])):
         raise ThreadNotFound(thread_id)
@@ -175,8 +194,22 @@ def find(reader: TenantReader, asked: Asked, without: tuple[str, ...] = (), *, u
         thread_id = _thread_of(reader, asked.run_id, thread_id)
     within = asked.within(thread_id, reader.tenant, without)
     run = _watch(reader, asked.run_id, head) if asked.run_id is not None and until_run_ends else None
-    wanted = Wanted(within, asked.types, after, head, epoch, asked.up_to, run)
+    wanted = Wanted(within, types, after, head, epoch, goal, run)
     return until_head(wanted) if run is not None and run.has_ended else wanted
+
+
+def _within_times(reader: TenantReader, asked: Asked, after: int, last_at: datetime | None) -> tuple[int, int | None]:
+    """Return after and up to which positions everything was recorded in time: the clock of the ledger never goes back.
+
+    A time that is not before that of the last event is no end yet.
+    """
+    goal = asked.up_to
+    if asked.recorded_from is not None and asked.recorded_from > _FIRST:
+        after = max(after, reader.position_at(asked.recorded_from - _TICK))
+    if asked.recorded_to is not None and last_at is not None and asked.recorded_to < last_at:
+        last = reader.position_at(asked.recorded_to)
+        goal = last if goal is None else min(goal, last)
+    return after, goal
 
 
 def until_head(wanted: Wanted) -> Wanted:

@@ -20,6 +20,7 @@ from runfold.handles.batch import Batch
 from runfold.handles.keys import Keyring, KeyView, NewKey
 from runfold.handles.ledger_handle import LedgerHandle
 from runfold.handles.local import BatchExecutor, CallerExecutor
+from runfold.queries.paging import Direction, ordered
 from runfold.queries.past import MOST_EVENTS, Whole
 from runfold.queries.reading import Reading, parse_moment
 from runfold.store.cursor import cursor_of
@@ -124,15 +125,24 @@ class TenantLedger(LedgerHandle):
         return self._reading
 
     def events(
-        self, *, after: After = 0, up_to: int | None = None, limit: int = 1000, **wanted: Unpack[EventFilter]
+        self,
+        *,
+        after: After = 0,
+        up_to: int | None = None,
+        limit: int = 1000,
+        order: Direction = "asc",
+        **wanted: Unpack[EventFilter],
     ) -> list[Recorded]:
         """Return a page of events after a place, in order: a position, a cursor, a time of the ledger, or `now`.
 
-        A type may end in `.*`. Raises HistoryChanged, ThreadNotFound, RunNotFound, UsageError.
+        A type may be the beginning of types, or a pattern such as `approval.*`. With `order="desc"` the last events come, the
+        last first. Raises HistoryChanged, ThreadNotFound, RunNotFound, UsageError.
         """
-        found, most = self.find(Asked.of(after, up_to, **wanted)), page_size(limit)
-        goal = LATEST if found.goal is None else found.goal
-        return self._reading.reader.page(found.filter, after=found.after, up_to=goal, limit=most)
+        is_backwards, most = ordered(order) < 0, page_size(limit)
+        found = self.find(Asked.of(after, up_to, **wanted))
+        latest = LATEST if wanted.get("recorded_to") is None else found.head
+        goal = latest if found.goal is None else found.goal
+        return self._reading.reader.page(found.filter, after=found.after, up_to=goal, limit=most, descending=is_backwards)
 
     def subscribe(
         self,

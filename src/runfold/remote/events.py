@@ -77,6 +77,20 @@ def all_events(client: Client, path: str, params: Params, *, after: str = "0", m
         left = None if left is None else left - len(page["items"])
 
 
+def last_events(client: Client, path: str, params: Params, *, up_to: int | None, most: int) -> Iterator[Recorded]:
+    """The last events of a route, the last first, page by page; `most` of them at most."""
+    left = most
+    while left > 0:
+        end = [] if up_to is None else [("up_to", str(up_to))]
+        answer = client.request("GET", path, params=[*params, *end, ("limit", str(min(left, MOST)))])
+        page = orjson.loads(answer.content)
+        for told in page["items"]:
+            yield recorded_of(told)
+        if (up_to := page["next_up_to"]) is None:
+            return
+        left -= len(page["items"])
+
+
 class StreamSource:
     """Reads the event stream of a server. When the connection breaks it connects again, for `patience` seconds, or for ever."""
 

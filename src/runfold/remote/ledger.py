@@ -17,12 +17,12 @@ from runfold.feed.subscription import Subscription
 from runfold.handles.batch import Batch
 from runfold.handles.ledger_handle import LedgerHandle
 from runfold.queries.moments import MomentView
-from runfold.queries.paging import MOST
+from runfold.queries.paging import MOST, Direction, ordered
 from runfold.queries.reading import Reading, parse_moment
 from runfold.remote.batch import RemoteBatchExecutor
 from runfold.remote.calls import query
 from runfold.remote.client import Client, Params
-from runfold.remote.events import StreamSource, all_events
+from runfold.remote.events import StreamSource, all_events, last_events
 from runfold.remote.executor import RemoteExecutor
 from runfold.remote.reading import remote_reading
 from runfold.settings import Settings
@@ -129,15 +129,25 @@ class RemoteLedger(LedgerHandle):
         batch.finish()
 
     def events(
-        self, *, after: After = 0, up_to: int | None = None, limit: int = 1000, **wanted: Unpack[EventFilter]
+        self,
+        *,
+        after: After = 0,
+        up_to: int | None = None,
+        limit: int = 1000,
+        order: Direction = "asc",
+        **wanted: Unpack[EventFilter],
     ) -> list[Recorded]:
         """Return a page of events after a place, in order: a position, a cursor, a time of the ledger, or `now`.
 
-        A type may end in `.*`. Raises HistoryChanged, ThreadNotFound, RunNotFound, UsageError.
+        A type may be the beginning of types, or a pattern such as `approval.*`. With `order="desc"` the last events come, the
+        last first. Raises HistoryChanged, ThreadNotFound, RunNotFound, UsageError.
         """
-        asked = Asked.of(after, up_to, **wanted)
+        asked, most = Asked.of(after, up_to, **wanted), page_size(limit)
+        if ordered(order) < 0:
+            params = query({**asked.fields(), "after": asked.after_text, "order": order})
+            return list(last_events(self._client, "/events", params, up_to=up_to, most=most))
         params = query({**asked.fields(), "up_to": up_to})
-        return list(all_events(self._client, "/events", params, after=asked.after_text, most=page_size(limit)))
+        return list(all_events(self._client, "/events", params, after=asked.after_text, most=most))
 
     def subscribe(
         self,

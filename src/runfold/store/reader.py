@@ -111,6 +111,11 @@ class Reader:
         found, end = self.raw_stretch(wanted, after, up_to, limit)
         return Stretch([decode(row) for row in found], end, size_of(found))
 
+    def stretch_back(self, wanted: Filter | None = None, *, after: int = 0, up_to: int = LATEST, limit: int = PAGE) -> Stretch:
+        """The same from the end on, the last event first; go on up to its position, unless that is `after`."""
+        found, end = self.raw_stretch(wanted, after, up_to, limit, descending=True)
+        return Stretch([decode(row) for row in found], end, size_of(found))
+
     def events(self, wanted: Filter | None = None, *, after: int = 0, up_to: int = LATEST) -> Iterator[Recorded]:
         """All of them, each stretch in a transaction of its own, each event read when it is asked for."""
         while after < up_to:

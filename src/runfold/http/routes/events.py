@@ -26,11 +26,11 @@ from runfold.http.routing import Handler, NamedRoute, Operation, asked, model_of
 from runfold.http.server_state import ServerState
 from runfold.http.streams import sse
 from runfold.http.streams.event_stream import EventStream
-from runfold.queries.paging import DEFAULT_LIMIT, MOST
+from runfold.queries.paging import DEFAULT_LIMIT, MOST, Direction
 from runfold.queries.where import number
 from runfold.store.cursor import Cursor, Place, cursor_of, name_of
 from runfold.store.filter import PAGE_BYTES
-from runfold.store.reader import SEARCHED, Head, Reader
+from runfold.store.reader import LATEST, SEARCHED, Head, Reader
 
 PAGE_SECONDS = 1.0
 
@@ -41,21 +41,30 @@ _ASKED = {
     "after": Field(_After | None, None),
     "up_to": Field(_Position | None, None),
     "limit": Field(int | None, None),
-    "types": Field(list[str] | None, None),
+    "type": Field(list[str] | None, None, "Only this type, such as tool.called, the beginning of types, or approval.*."),
     "agent_id": Field(list[str] | None, None),
     "goal_id": Field(list[str] | None, None),
     "user_id": Field(list[str] | None, None),
     "actor": Field(list[str] | None, None),
+    "from": Field(str | None, None, "Only events recorded then or later. A day counts from its beginning."),
+    "to": Field(str | None, None, "Only events recorded then or earlier. A day is included."),
+    "at": Field(str | None, None, "As of this position, or this time of the store."),
+    "order": Field(Direction, "asc", "Which way round a page is: with desc the last events come, the last first."),
     "follow": Field(bool, True),
     "until_run_ends": Field(bool, True),
 }
+_FORMER = {"types": "type", "recorded_from": "from", "recorded_to": "to"}
+"""Names in Python, which are taken too: `types` was the word before."""
+_NAMES = {"type": "types", "from": "recorded_from", "to": "recorded_to"}
+"""Parameters that have other names in Python, which has a `from` of its own."""
 _OF_ALL = {"thread_id": Field(str | None, None), "run_id": Field(str | None, None)}
 _HEADERS = {"Last-Event-ID": "For a stream: resume after this cursor, whatever `after` says."}
 _WORDS = """
 
-A page holds at most `limit` events (1 to 1000, 100 by default) after the cursor or position `after` and up to `up_to`. `types`
-may be repeated and may end in `.*`. A page may hold fewer events than `limit`, or none, though there are more: continue after
-`next_cursor` until it is null.
+A page holds at most `limit` events (1 to 1000, 100 by default) after the cursor or position `after` and up to `up_to`. `type`
+may be repeated, and may be the beginning of types or a pattern (`approval.*`). A page may hold fewer events than `limit`, or
+none, though there are more: continue after `next_cursor` until it is null. With `order=desc` a page holds the last events, the
+last first, and the next page is the one up to `next_up_to`, until that is null.
 
 With `Accept: text/event-stream` the answer is a stream that goes on as events are recorded; with `follow=false` it ends at the
 position where the ledger ended. `id:` is the cursor, `event:` the type, `data:` the event as in a page. `Last-Event-ID` resumes
@@ -96,7 +105,9 @@ class EventPage(BaseModel):
 
     items: list[EventView]
     next_cursor: str | None
-    """The `after` of the next page; null at the end of the ledger."""
+    """The `after` of the next page; null at the end of the ledger, and where the last events come first."""
+    next_up_to: int | None
+    """Where the last events come first: the `up_to` of the next page; null where there is none before this one."""
     position: int
     """The position up to which the ledger was searched: follow after it, and nothing is missed."""
     head: int
@@ -151,17 +162,22 @@ def event_routes(server: ServerState, feed: Feed) -> list[NamedRoute]:
 def _handler(server: ServerState, feed: Feed, query: type[BaseModel], scope: Scope) -> Handler:
     async def handle(request: Request) -> Response:
         ledger = await server.ledger_for(request, scope)
-        said = asked(request, query).model_dump(exclude_none=True)
+        said = {
+            _NAMES.get(name, name): value for name, value in asked(request, query, _FORMER).model_dump(exclude_none=True).items()
+        }
         is_stream = _wants_stream(request)
+        is_backwards = said.pop("order", "asc") == "desc"
         if is_stream:
-            if "limit" in said:
-                raise UsageError("limit applies to pages; a stream ends at up_to, or at the head with follow=false")
+            if "limit" in said or is_backwards:
+                fact = "limit applies" if "limit" in said else "order=desc applies"
+                raise UsageError(f"{fact} to pages; a stream ends at up_to, or at the head with follow=false")
             said["after"] = _resumed(request, said.get("after", "0"))
         limit = said.get("limit", DEFAULT_LIMIT)
         wanted = await server.pools.questions.run(_wanted, ledger, said, dict(request.path_params), is_stream=is_stream)
         headers = {"Runfold-Position": str(wanted.head)}
         if not is_stream:
-            return Response(await server.pools.questions.run(_page, ledger, wanted, limit), 200, headers, "application/json")
+            read = _page_back if is_backwards else _page
+            return Response(await server.pools.questions.run(read, ledger, wanted, limit), 200, headers, "application/json")
         follower = Follower(feed, ledger.now.reader, wanted, server.limits.heartbeat_seconds)
         feed.join(follower, ledger.tail, Head(wanted.head, None, wanted.epoch))
         return EventStream(feed, follower, partial(server.watch, ledger.caller), server.limits, headers)
@@ -190,6 +206,8 @@ def _wanted(ledger: TenantLedger, said: dict[str, Any], ids: dict[str, str], *, 
     """Return which events are asked for. Raises UsageError, HistoryChanged, ThreadNotFound, RunNotFound."""
     number("limit", said.pop("limit", DEFAULT_LIMIT), 1, MOST)
     follow, until_run_ends = said.pop("follow", True), said.pop("until_run_ends", True)
+    if (moment := said.pop("at", None)) is not None:
+        said["up_to"] = min(said.get("up_to", LATEST), ledger.at(moment).up_to)
     watches = until_run_ends and "run_id" in (said | ids) if is_stream else "run_id" in ids
     found = ledger.find(Asked.of(**(said | ids)), until_run_ends=watches)
     if found.run is not None and not found.run.has_ended:
@@ -204,6 +222,7 @@ def _page(ledger: TenantLedger, wanted: Wanted, limit: int) -> bytes:
     body: dict[str, Any] = {
         "items": [orjson.Fragment(sse.as_json(recorded)) for recorded in found],
         "next_cursor": cursor_of(position, wanted.epoch) if position < goal else None,
+        "next_up_to": None,
         "position": position,
         "head": wanted.head,
         "epoch": name_of(wanted.epoch),
@@ -212,6 +231,33 @@ def _page(ledger: TenantLedger, wanted: Wanted, limit: int) -> bytes:
         is_end = position >= wanted.head
         body |= {**wanted.run.facts(), "up_to_date": is_end, "is_done": is_end and wanted.run.has_ended}
     return orjson.dumps(body)
+
+
+def _page_back(ledger: TenantLedger, wanted: Wanted, limit: int) -> bytes:
+    """Return a page of the last events, the last first, as JSON."""
+    goal = wanted.head if wanted.goal is None else wanted.goal
+    found, end = _read_back(ledger.now.reader, wanted, goal, limit)
+    body: dict[str, Any] = {
+        "items": [orjson.Fragment(sse.as_json(recorded)) for recorded in found],
+        "next_cursor": None,
+        "next_up_to": end if end > wanted.after else None,
+        "position": goal,
+        "head": wanted.head,
+        "epoch": name_of(wanted.epoch),
+    }
+    if wanted.run is not None:
+        body |= {**wanted.run.facts(), "up_to_date": goal >= wanted.head, "is_done": wanted.run.has_ended}
+    return orjson.dumps(body)
+
+
+def _read_back(reader: Reader, wanted: Wanted, goal: int, limit: int) -> tuple[list[Recorded], int]:
+    """Return events, and the position up to which those before them are still to be searched: for a second at most."""
+    found: list[Recorded] = []
+    end, size, began = goal, 0, time.monotonic()
+    while end > wanted.after and len(found) < limit and size < PAGE_BYTES and time.monotonic() - began < PAGE_SECONDS:
+        more = reader.stretch_back(wanted.shown_within, after=wanted.after, up_to=end, limit=limit - len(found))
+        found, end, size = found + more.events, more.position, size + more.size
+    return found, end
 
 
 def _read(reader: Reader, wanted: Wanted, goal: int, limit: int) -> tuple[list[Recorded], int]:
