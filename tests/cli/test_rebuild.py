@@ -144,7 +144,7 @@ def test_a_schema_of_the_past_is_made_listed_and_dropped(runfold: Command, story
     [
         ([], 2, "name the read models to rebuild, or pass --all"),
         (["usage", "--all"], 2, "name the read models to rebuild, or pass --all"),
-        (["usage", "--at", "5"], 2, "--as-of and --branch need --into SCHEMA"),
+        (["usage", "--at", "5"], 2, "--at and --branch need --into SCHEMA"),
         (["usage", "--into", "x"], 2, "--at and --branch need --into SCHEMA"),
         (["usage", "--rollback", "--dry-run"], 2, "--rollback cannot be combined with other options"),
         (["usage", "--rollback", "--at", "5", "--into", "x"], 2, "--rollback cannot be combined with other options"),

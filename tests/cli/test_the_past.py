@@ -17,6 +17,7 @@ NOT_OF_THE_LEDGER = {
     **dict.fromkeys(["approve", "deny", "head", "keys create", "keys revoke", "demo", "import", "restore"], "it writes"),
     **dict.fromkeys(["serve", "work", "migrate", "version", "doctor"], "it asks nothing of the events"),
     **dict.fromkeys(["projections", "schemas", "drop-schema", "moments list", "moments drop"], "of the machine as it is"),
+    **dict.fromkeys(["psql", "url"], "the database is asked, in SQL"),
     "moments prepare": "its argument is the moment",
     "check": "of the whole log",
     "backup": "of the whole log",
