@@ -108,7 +108,8 @@ def test_following_ends_quietly_when_it_is_interrupted(started: Process, ledger:
     assert process.stderr.readline() == "caught up at position 1; waiting for more\n"
     process.send_signal(2)
     out, err = process.communicate(timeout=60)
-    assert (process.returncode, out, err) == (130, "", f"go on with --after {ledger.cursor(1)}\n")
+    assert (process.returncode, out) == (130, "")
+    assert err.endswith(f"go on with --after {ledger.cursor(1)}\n"), "a line that is cut short by the signal may come again"
 
 
 def test_following_a_run_ends_with_it_and_says_when_all_that_was_there_has_been_shown(started: Process, ledger: Ledger) -> None:

@@ -22,6 +22,7 @@ def test_a_page_holds_the_events_as_the_ledger_has_them_and_says_where_it_ends(
     assert answer.json()["items"] == [recorded.as_json() for recorded in ledger.events()]
     assert {key: value for key, value in answer.json().items() if key != "items"} == {
         "next_cursor": None,
+        "next_up_to": None,
         "position": 5,
         "head": 5,
         "epoch": ledger.cursor().partition("@")[2],
