@@ -71,7 +71,7 @@ def test_shares_are_between_nothing_and_all(share: float) -> None:
 def test_what_was_chosen_is_among_the_options() -> None:
     given(*RUNNING).when(lambda run: run.decisions.make(decided)).then(decided)
     other = decided.model_copy(update={"chosen_option_id": "refund"})
-    given(*RUNNING).when(lambda run: run.decisions.make(other)).refused("'refund' is not among the options (howto, bug)")
+    given(*RUNNING).when(lambda run: run.decisions.make(other)).refused("'refund' is not among the `options` (howto, bug)")
     none = decided.model_copy(update={"options": ()})
     given(*RUNNING).when(lambda run: run.decisions.make(none)).refused("none given")
 
@@ -107,7 +107,7 @@ def test_a_second_outcome_is_a_correction_that_carries_both() -> None:
     before = (*RUNNING, decided, recorded)
     given(*before).when(lambda run: run.decisions.record_outcome("dec_1", succeeded)).then()
     given(*before).when(lambda run: run.decisions.record_outcome("dec_1", WORSE)).refused(
-        "already has an outcome; correct it instead"
+        "has an outcome; correct it instead (`correct_outcome`)"
     )
     run = given(*before).when(lambda run: run.decisions.correct_outcome("dec_1", WORSE, "misread")).then(corrected)
     assert run.decisions.by_id["dec_1"].outcome == WORSE
@@ -149,6 +149,6 @@ def test_several_options_may_be_chosen_at_once() -> None:
     both = decided.model_copy(update={"options": options, "chosen_option_id": "a", "also_chosen_option_ids": ("b",)})
     assert (both.chosen_option_ids, both.choice) == (("a", "b"), "Red; Blue")
     given(*RUNNING).when(lambda run: run.decisions.make(both)).then(both)
-    for others, words in ((("d",), "'d' is not among the options"), (("a",), "each option is chosen once")):
+    for others, words in ((("d",), "'d' is not among the `options`"), (("a",), "each option is chosen once")):
         again = both.model_copy(update={"also_chosen_option_ids": others})
         given(*RUNNING).when(lambda run, made=again: run.decisions.make(made)).refused(words)

@@ -87,7 +87,7 @@ def test_a_message_of_the_past_is_revised_from_where_the_past_left_it() -> None:
 
 def test_only_a_known_and_complete_message_is_revised() -> None:
     given(*RUNNING).when(lambda run: run.messages.revise("msg_9", ())).refused("this run has no message 'msg_9'")
-    given(*RUNNING, streaming).when(lambda run: run.messages.revise("msg_1", ())).refused("still streaming; seal it first")
+    given(*RUNNING, streaming).when(lambda run: run.messages.revise("msg_1", ())).refused("still streaming; `seal()` it first")
 
 
 # Streaming
@@ -128,7 +128,7 @@ def test_a_sealed_message_takes_no_more_text() -> None:
     before = (*RUNNING, streaming, part(0, "Your "))
     given(*before).when(lambda run: run.messages.seal("msg_1", "stop")).then(sealed)
     given(*before, sealed).when(lambda run: run.messages.seal("msg_1")).then()
-    given(*before, sealed).when(lambda run: run.messages.append_text("msg_1", "order")).refused("not streaming; revise it")
+    given(*before, sealed).when(lambda run: run.messages.append_text("msg_1", "order")).refused("not streaming; `revise()` it")
     given(*before, sealed).when(lambda run: run.messages.append_text("msg_1", "Your ", 0)).then()
     given(*before, sealed).when(lambda run: run.messages.revise("msg_1", NEW_WORDS)).then(
         MessageRevised(message_id="msg_1", revision=2, content=NEW_WORDS)
@@ -136,7 +136,7 @@ def test_a_sealed_message_takes_no_more_text() -> None:
 
 
 def test_a_message_that_came_whole_takes_no_more_text() -> None:
-    given(*RUNNING, message).when(lambda run: run.messages.append_text("msg_1", "more")).refused("not streaming; revise it")
+    given(*RUNNING, message).when(lambda run: run.messages.append_text("msg_1", "more")).refused("not streaming; `revise()` it")
 
 
 # Redaction

@@ -149,7 +149,7 @@ def test_attempts_count_from_one(attempt: int) -> None:
 
 
 def test_a_waiting_run_is_not_started() -> None:
-    given(*WAITING).when(lambda run: run.start()).refused("resume it when what it waits for has arrived")
+    given(*WAITING).when(lambda run: run.start()).refused("it has begun; it waits for input; `resume()` it first")
 
 
 # Waiting
@@ -189,11 +189,13 @@ def test_an_approval_is_waited_for_once_and_resolved_once() -> None:
 
 def test_a_run_that_waits_for_approval_resumes_by_that_alone() -> None:
     before = (*RUNNING, waiting_for_approval)
-    given(*before).when(lambda run: run.resume()).refused("approvals must be granted, denied or withdrawn first")
-    given(*before).when(lambda run: run.wait("input")).refused("approvals must be granted, denied or withdrawn first")
+    given(*before).when(lambda run: run.resume()).refused("its approvals are to be decided first (`grant()`, `deny()`)")
+    given(*before).when(lambda run: run.wait("input")).refused("its approvals are to be decided first (`grant()`, `deny()`)")
 
 
-@pytest.mark.parametrize(("before", "first"), [(CREATED, "start it first"), (WAITING, "it waits for input; resume it first")])
+@pytest.mark.parametrize(
+    ("before", "first"), [(CREATED, "`start()` it first"), (WAITING, "it waits for input; `resume()` it first")]
+)
 def test_only_a_running_run_asks_for_approval(before: tuple[Event, ...], first: str) -> None:
     given(*before).when(lambda run: run.wait_for_approval("approval_1")).refused(first)
 
@@ -296,3 +298,32 @@ def test_a_run_tells_its_state_in_words() -> None:
 def test_an_event_of_another_stream_is_not_folded_into_a_run() -> None:
     with pytest.raises(TypeError, match=r"thread\.archived does not belong"):
         fold(*RUNNING, ThreadArchived())
+
+
+# What a refusal says to do
+
+
+NEEDS_RUNNING: dict[str, Callable[[Run], list[Event]]] = {
+    "complete": lambda run: run.complete(),
+    "wait": lambda run: run.wait("external"),
+    "resume": lambda run: run.resume(),
+    "mark_stuck": lambda run: run.mark_stuck(),
+    "request_approval": lambda run: run.wait_for_approval("approval_9"),
+}
+WAY_ON: list[tuple[tuple[Event, ...], str]] = [
+    (CREATED, "`start()` it first"),
+    (WAITING, "`resume()` it first"),
+    ((*RUNNING, waiting_for_approval), "(`grant()`, `deny()`)"),
+    (COMPLETED, "continue it with a new run, or branch it"),
+]
+
+
+@pytest.mark.parametrize("command", NEEDS_RUNNING)
+@pytest.mark.parametrize(("before", "way_on"), WAY_ON)
+def test_what_takes_a_running_run_says_what_makes_it_run(before: tuple[Event, ...], way_on: str, command: str) -> None:
+    told = given(*before).when(NEEDS_RUNNING[command])
+    if told.error is not None:
+        assert told.refused(way_on).command == command
+    else:  # more approvals are asked while one is open, one that waits is resumed, and what is so already is so
+        assert fold(*before).status in {"waiting", "completed"}
+        told.then(*(told.events or ()))

@@ -52,7 +52,7 @@ def test_the_holder_renews_by_claiming_again() -> None:
 def test_an_expired_lease_is_taken_over_only_when_asked() -> None:
     taken = RunClaimed(execution_id="exec_2", worker="w2", lease_expires_at=LATER)
     given(*RUNNING, claimed).when(lambda run: run.lease.claim("exec_2", "w2", LATER, LATE)).refused(
-        "claim it with take_over, or fail it"
+        "claim it with `take_over=True`, or `fail()` it"
     )
     run = (
         given(*RUNNING, claimed)

@@ -61,7 +61,7 @@ def test_a_model_call_has_its_usage_once() -> None:
     given(*RUNNING).when(lambda run: run.usages.record(used)).then(used)
     given(*RUNNING, used).when(lambda run: run.usages.record(used)).known("usage", version=3)
     again = used.model_copy(update={"usage_id": "usage_2"})
-    given(*RUNNING, used).when(lambda run: run.usages.record(again)).refused("mcall_1 already has its usage; correct usage_1")
+    given(*RUNNING, used).when(lambda run: run.usages.record(again)).refused("mcall_1 has its usage already; `correct` usage_1")
 
 
 def test_usage_without_a_model_call_is_never_taken_for_anothers() -> None:

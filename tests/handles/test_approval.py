@@ -219,7 +219,7 @@ def test_a_call_starts_with_the_arguments_that_were_approved_and_consumes_the_gr
 def test_new_input_while_an_approval_is_open_is_refused_or_lets_it_go(ledger: Ledger, run: Run) -> None:
     call = run.call_tool("refund", needs_approval=True)
     approval = run.request_approval("refund", call_id=call.id)
-    with pytest.raises(CommandRefused, match="decide its approvals first, or send the message with auto_deny"):
+    with pytest.raises(CommandRefused, match="or send it with `auto_deny=True`, or `keep_approvals=True`"):
         run.add_message("user", "never mind")
     run.add_message("user", "never mind", auto_deny=True)
     assert ledger.now.approval(approval.id).status == "withdrawn"
@@ -251,7 +251,7 @@ def test_words_that_are_no_new_input_leave_an_approval_open(ledger: Ledger, run:
 def test_a_new_run_after_one_that_waits_is_refused_or_cancels_it(ledger: Ledger, run: Run) -> None:
     thread = ledger.thread(run.view().thread_id)
     approval = run.request_approval("refund")
-    with pytest.raises(CommandRefused, match="start with auto_deny"):
+    with pytest.raises(CommandRefused, match="start with `auto_deny=True`"):
         thread.start_run()
     assert thread.start_run(kind="branches", parent=run).view().status == "running"
     assert thread.start_run(auto_deny=True).view().status == "running"

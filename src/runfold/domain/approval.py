@@ -112,7 +112,7 @@ class Approval:
         if cast_already and cast_already.says(verdict, edited, response):
             return []
         if self.status != "open":
-            self.refuse(command, "only an open approval accepts votes")
+            self.refuse(command, "only an open approval accepts votes; request another one (`request_approval`)")
         if cast_already:
             self.refuse(command, f"{name} has already voted {cast_already.vote.verdict}; votes are final")
         self._check_voter(command, voter)
@@ -210,13 +210,16 @@ class Approval:
         repeated. What an import granted is used by an import alone.
         """
         if self.granted is None:
-            self.refuse("consume", "only a granted approval can be used")
+            self.refuse("consume", f"only a granted approval can be used; {self._to_use_it()}")
         if self.consumed and self.consumed.execution_key == execution_key and self.consumed.arguments_digest == arguments_digest:
             return []
         if self.consumed:
             self.refuse("consume", f"execution {self.consumed.execution_key} has already used it; it can be used once")
         if arguments_digest != self.granted.effective_digest:
-            self.refuse("consume", f"it was granted for {self.granted.effective_digest}, not {arguments_digest}")
+            self.refuse(
+                "consume",
+                f"it was granted for {self.granted.effective_digest}, not {arguments_digest}; give the arguments as granted",
+            )
         if self.granted.times_judged_by == "producer" and times_judged_by is None:
             self.refuse("consume", "it was granted in history that was imported, and is not for use now; request a new approval")
         if run_ended is not None:
@@ -231,6 +234,9 @@ class Approval:
                 run_id=asked.run_id, call_id=asked.call_id, execution_key=execution_key, arguments_digest=arguments_digest
             )
         ]
+
+    def _to_use_it(self) -> str:
+        return "have it granted first (`grant()`)" if self.status == "open" else "request another one (`request_approval`)"
 
     def evolve(self, event: Event) -> None:
         """Update the state by one event."""

@@ -148,7 +148,7 @@ class Decisions:
             self.run.refuse("decide", f"option ids must be unique, but they are {', '.join(ids)}")
         for chosen in made.chosen_option_ids:
             if chosen not in ids:
-                self.run.refuse("decide", f"{chosen!r} is not among the options ({', '.join(ids) or 'none given'})")
+                self.run.refuse("decide", f"{chosen!r} is not among the `options` ({', '.join(ids) or 'none given'})")
         if len(set(made.chosen_option_ids)) != len(made.chosen_option_ids):
             self.run.refuse("decide", f"each option is chosen once, but they are {', '.join(made.chosen_option_ids)}")
         return [made]
@@ -159,7 +159,7 @@ class Decisions:
         if same(known.outcome, outcome):
             return []
         if known.outcome is not None:
-            self.run.refuse("record_outcome", f"decision {decision_id} already has an outcome; correct it instead")
+            self.run.refuse("record_outcome", f"decision {decision_id} has an outcome; correct it instead (`correct_outcome`)")
         self.run.require_open("record_outcome")
         return [OutcomeRecorded(decision_id=decision_id, outcome=outcome)]
 
@@ -169,7 +169,7 @@ class Decisions:
         if same(known.outcome, outcome):
             return []
         if known.outcome is None:
-            self.run.refuse("correct_outcome", f"decision {decision_id} has no outcome yet; record one")
+            self.run.refuse("correct_outcome", f"decision {decision_id} has no outcome yet; record one (`outcome`)")
         return [OutcomeCorrected(decision_id=decision_id, previous=known.outcome, replacement=outcome, reason=reason)]
 
     def evaluate(self, evaluation: DecisionEvaluated) -> Events:

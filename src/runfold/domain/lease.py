@@ -35,7 +35,7 @@ class Lease:
         """Claim the run for one worker. Claiming again renews; an expired lease of another worker needs `take_over`."""
         self.run.require_open("claim")
         if self.run.status == "waiting":
-            self.run.refuse("claim", "a run that waits cannot be claimed")
+            self.run.refuse("claim", "a run that waits cannot be claimed; `resume()` it first, or have its approvals decided")
         claimed = RunClaimed(execution_id=execution_id, worker=worker, lease_expires_at=expires_at)
         held = self.held
         if held is None:
@@ -46,7 +46,7 @@ class Lease:
         if now < held.lease_expires_at:
             self.run.refuse("claim", until)
         if not take_over:
-            self.run.refuse("claim", f"{until}, which has passed; claim it with take_over, or fail it")
+            self.run.refuse("claim", f"{until}, which has passed; claim it with `take_over=True`, or `fail()` it")
         stuck = [RunStuck(rule="lease_expired", detail=until)] if self.run.status == "running" else []
         return [*stuck, claimed]
 

@@ -118,7 +118,7 @@ class Messages:
             self._unknown("revise_message", message_id)
         self.run.require_open("revise_message")
         if known.streaming:
-            self.run.refuse("revise_message", f"message {message_id} is still streaming; seal it first")
+            self.run.refuse("revise_message", f"message {message_id} is still streaming; `seal()` it first")
         revised = MessageRevised(message_id=message_id, revision=known.revision + 1, content=content, reason=reason)
         return [] if known.revised is not None and same(known.revised, revised.content) else [revised]
 
@@ -129,7 +129,7 @@ class Messages:
             return []
         self.run.require_open("append_text")
         if not known.streaming:
-            self.run.refuse("append_text", f"message {message_id} is not streaming; revise it instead")
+            self.run.refuse("append_text", f"message {message_id} is not streaming; `revise()` it instead")
         if offset not in {None, known.length}:
             self.run.refuse(
                 "append_text",

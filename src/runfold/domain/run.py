@@ -116,6 +116,14 @@ class Run:
         if self.status in ENDED:
             self.refuse(command, "an ended run accepts no more work; continue it with a new run, or branch it")
 
+    def _way_on(self) -> str:
+        """Return what makes a run that has not ended run."""
+        if self.status == "created":
+            return "`start()` it first"
+        if self.waiting_for:
+            return "its approvals are to be decided first (`grant()`, `deny()`)"
+        return f"it waits for {self.waiting_reason}; `resume()` it first" if self.waiting_reason else "record what it does next"
+
     # Commands of its life
 
     def create(self, created: RunCreated) -> Events:
@@ -133,19 +141,18 @@ class Run:
             return []
         self.require_open("start")
         if attempt != self.attempt + 1:
-            self.refuse("start", f"the next attempt is {self.attempt + 1}, not {attempt}")
+            self.refuse("start", f"the next attempt is {self.attempt + 1}, not {attempt}; give that, or no `attempt`")
         if self.status == "waiting":
-            self.refuse("start", "resume it when what it waits for has arrived")
+            self.refuse("start", f"it has begun; {self._way_on()}")
         return [RunStarted(attempt=attempt, agent_version=agent_version, code_version=code_version)]
 
     def wait(self, reason: Literal["input", "external"]) -> Events:
         """Wait for input or for something outside. To wait for an approval, request one."""
         if self.waiting_reason == reason:
             return []
-        if self.waiting_for:
-            self.refuse("wait", "its approvals must be granted, denied or withdrawn first")
-        if self.status not in {"running", "stuck", "waiting"}:
-            self.refuse("wait", "only a running run can wait")
+        self.require_open("wait")
+        if self.waiting_for or self.status == "created":
+            self.refuse("wait", f"only a running run can wait; {self._way_on()}")
         return [RunWaiting(reason=reason)]
 
     def wait_for_approval(self, approval_id: str, inherited_call_ids: tuple[str, ...] = ()) -> Events:
@@ -154,8 +161,7 @@ class Run:
             return []
         self.require_open("request_approval")
         if self.status not in {"running", "stuck"} and not self.waiting_for:
-            first = f"it waits for {self.waiting_reason}; resume it first" if self.waiting_reason else "start it first"
-            self.refuse("request_approval", f"only a running run can request an approval; {first}")
+            self.refuse("request_approval", f"only a running run can request an approval; {self._way_on()}")
         waiting_for = (*self.waiting_for, approval_id)
         return [RunWaiting(reason="approval", approval_ids=waiting_for, inherited_call_ids=inherited_call_ids)]
 
@@ -170,18 +176,18 @@ class Run:
         """Resume after waiting for input or for something outside."""
         if self.status == "running":
             return []
-        if self.status != "waiting":
-            self.refuse("resume", "only a waiting run can be resumed")
-        if self.waiting_for:
-            self.refuse("resume", "its approvals must be granted, denied or withdrawn first")
+        self.require_open("resume")
+        if self.status != "waiting" or self.waiting_for:
+            self.refuse("resume", f"only a run that waits for input or for something outside is resumed; {self._way_on()}")
         return [RunResumed()]
 
     def mark_stuck(self, rule: StuckRule = "manual", detail: str | None = None) -> Events:
         """Mark the run as making no progress."""
         if self.status == "stuck":
             return []
+        self.require_open("mark_stuck")
         if self.status != "running":
-            self.refuse("mark_stuck", "only a running run can be marked as stuck")
+            self.refuse("mark_stuck", f"only a running run can be marked as stuck; {self._way_on()}")
         return [RunStuck(rule=rule, detail=detail)]
 
     def request_cancellation(self, reason: str | None = None, requested_by: str | None = None) -> Events:
@@ -200,7 +206,7 @@ class Run:
             )
         self.require_open("complete")
         if self.status != "running":
-            self.refuse("complete", "only a running run can complete; resume it, fail it or cancel it")
+            self.refuse("complete", f"only a running run can complete; {self._way_on()}, or `fail()` or `cancel()` it")
         return [RunCompleted(stop_reason=cast("StopReason", stop_reason), output=output, narrative=narrative)]
 
     def fail(self, error: Failure, stop_reason: str = "error") -> Events:

@@ -170,7 +170,7 @@ class Thread:
             return []
         self.require_open("name_head")
         if name in self.heads:
-            self.refuse("name_head", f"head {name!r} already exists; move it")
+            self.refuse("name_head", f"head {name!r} already exists; move it (`move_head`)")
         return [HeadNamed(name=name, run_id=run_id)]
 
     def move_head(
@@ -184,7 +184,7 @@ class Thread:
         """Point a head at another run; `current` is where it is, `expected` where the caller believes it is."""
         self.require_open("move_head")
         if name not in self.heads:
-            self.refuse("move_head", f"head {name!r} does not exist; name it first")
+            self.refuse("move_head", f"head {name!r} does not exist; name it first (`name_head`)")
         if current == to_run_id:
             return []
         if expected is not None and expected != current:

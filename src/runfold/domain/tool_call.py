@@ -9,6 +9,8 @@ from runfold.domain.values import Id, Json, Label, Text, Value
 
 CallStatus = Literal["called", "started", "succeeded", "failed", "cancelled"]
 ENDED: frozenset[CallStatus] = frozenset({"succeeded", "failed", "cancelled"})
+IS_STARTED = "has status started"
+"""The rule by which a call that is at work is not started again."""
 _AGAIN = "to use the tool again, ask for another call (`call_tool`)"
 _INSTEAD: dict[CallStatus, str] = {
     "started": "starting it again takes the same `execution_key`",

@@ -135,7 +135,7 @@ class Usages:
         if usage.model_call_id in self.by_call:
             self.run.refuse(
                 "record_usage",
-                f"model call {usage.model_call_id} already has its usage; correct {self.by_call[usage.model_call_id]}",
+                f"model call {usage.model_call_id} has its usage already; `correct` {self.by_call[usage.model_call_id]}",
             )
         return [usage]
 

@@ -18,8 +18,12 @@ class Batch(LedgerHandle):
     def __init__(self, executor: CollectingExecutor) -> None:
         super().__init__(executor)
         self._collected = executor
-        self.receipt: Receipt | None = None
         self.appended = 0
+
+    @property
+    def receipt(self) -> Receipt | None:  # type: ignore[override]  # nothing may have been new
+        """Where the last of what was stored stands; None where nothing was new."""
+        return self._receipt
 
     def __len__(self) -> int:
         """Return how much is collected and not stored yet."""
@@ -31,7 +35,7 @@ class Batch(LedgerHandle):
         Over HTTP it raises what any of the commands raises.
         """
         if (receipt := self._collected.store()) is not None:
-            self.receipt, self.appended = receipt, self.appended + receipt.appended
+            self._receipt, self.appended = receipt, self.appended + receipt.appended
         return self.receipt
 
     def collected(self) -> Iterator[Recorded]:

@@ -133,7 +133,7 @@ class Creation:
         if is_head:
             head = session.tree(thread.id).heads.get(run_id)
             if head is None and run_id != MAIN:
-                thread.refuse("start_run", f"head {run_id!r} does not exist; name it first, or give a run")
+                thread.refuse("start_run", f"head {run_id!r} does not exist; `name_head()` it first, or give a run (`parent=`)")
             if expected is not None and expected != head:
                 thread.refuse("start_run", f"head {run_id!r} is at {head or 'no run'}, not {expected}")
             run_id = head or ""
@@ -151,14 +151,19 @@ class Creation:
         asked = self._request.get("at_version")
         at_version = origin.version if asked is None else asked
         if at_version > origin.version:
-            origin.refuse("start_run", f"it cannot be left at version {at_version}, which it has not reached")
+            origin.refuse(
+                "start_run",
+                f"it cannot be left at version {at_version}, which it has not reached; `at_version` is at most {origin.version}",
+            )
         if kind == "retries" and origin.status not in ENDED:
-            origin.refuse("start_run", "only an ended run is retried")
+            origin.refuse("start_run", 'only an ended run is retried; end it first, or continue it (`kind="continues"`)')
         return Parent(run_id=origin.id, kind=kind, at_version=at_version)
 
     def _clear(self, session: Session, origin: RunState) -> None:
         if not self._request.get("auto_deny"):
-            origin.refuse("start_run", "decide its approvals first, resume it, branch it, or start with auto_deny")
+            origin.refuse(
+                "start_run", "decide its approvals first (`grant()`, `deny()`), `branch()` it, or start with `auto_deny=True`"
+            )
         approvals = [session.approval(approval_id) for approval_id in origin.waiting_for]
         session.look_up_calls(origin, origin.calls.open_ids)
         session.record(origin, origin.cancel("new input came before its approvals were decided"))

@@ -1,6 +1,7 @@
 """What all handles are: an id, and the executor that carries out their commands."""
 
 from runfold.commands.submitted import Receipt
+from runfold.errors import UsageError
 from runfold.handles.executor import Executor
 
 
@@ -11,7 +12,14 @@ class Handle:
         """`receipt` is that of the command which made what is named; None where it was only named."""
         self.id = id
         self.executor = executor
-        self.receipt = receipt
+        self._receipt = receipt
+
+    @property
+    def receipt(self) -> Receipt:
+        """Where it was recorded, of what a command returned. Raises UsageError where it was only named, or is not stored yet."""
+        if self._receipt is None:
+            raise UsageError(f"{self!r} has no receipt: that comes with what a command returns, from a server once it is stored")
+        return self._receipt
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.id!r})"

@@ -119,7 +119,8 @@ def add_message(
 def _clear_approvals(session: Session, run: RunState, *, auto_deny: bool) -> None:
     """Refuse new input while approvals are open, or let the approvals go and their calls fail."""
     if not auto_deny:
-        run.refuse("add_message", "decide its approvals first, or send the message with auto_deny")
+        first = "decide its approvals first (`grant()`, `deny()`), or send it with `auto_deny=True`"
+        run.refuse("add_message", f"{first}, or `keep_approvals=True` where it is no new input")
     session.look_up_calls(run, run.calls.open_ids)
     for approval in [session.approval(approval_id) for approval_id in run.waiting_for]:
         session.record(approval, approval.withdraw("new_input"))

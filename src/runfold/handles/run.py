@@ -1,11 +1,13 @@
 """The handle of a run. Each method that is a command is idempotent by the id it may be given."""
 
 from datetime import datetime
-from typing import Any, Unpack
+from types import TracebackType
+from typing import Any, Self, Unpack
 
 from runfold.commands.plan import Plan
 from runfold.handles import approval, compaction, decision, message, run_lifecycle, shared_state, step, tool_call
 from runfold.handles import usage as usages
+from runfold.handles.blocks import end_of, leave, leave_async
 from runfold.handles.command import command, submitting
 from runfold.handles.creation import Creation, RunRequest, request_envelope
 from runfold.handles.decision import Decision, Problem
@@ -23,7 +25,8 @@ from runfold.queries.tool_call_list import ListedToolCall, ToolCallParameters
 class Run(Handle):
     """Names one advance of a thread: what an agent did, said, asked and used.
 
-    Its commands are written where their nouns are: `run_lifecycle`, `message`, `tool_call`, `decision`, `usage`, …
+    A block under `with` begins it, unless it was, and ends it: it completes, or fails with the exception of the block. One that
+    waits when the block is left goes on waiting. Its commands are written where their nouns are: `run_lifecycle`, `message`, …
     """
 
     start = run_lifecycle.start
@@ -102,6 +105,20 @@ class Run(Handle):
         )
 
     submit_branch = submitting(branch)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        leave(self, end_of("complete", error), error)
+
+    async def __aenter__(self) -> Self:
+        await self.submit_start()
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await leave_async(self, end_of("complete", error), error)
 
     def view(self, at: int | datetime | None = None, *, at_version: int | None = None) -> RunView:
         """Return the run at a glance, now, at a position or time, or at one of its versions. Raises RunNotFound."""

@@ -1,33 +1,49 @@
 """The handles of a step and of a model call, and the commands of a run that begin them."""
 
 from collections.abc import Iterable
-from typing import Unpack
+from types import TracebackType
+from typing import Self, Unpack
 
 from runfold.commands.caller import Envelope
 from runfold.commands.plan import Plan
 from runfold.commands.submitted import Receipt
 from runfold.domain.step import EdgeTraversed, ModelCallFinished, ModelCallStarted, StepFinished, StepStarted
 from runfold.domain.tool_call import Failure
+from runfold.handles.blocks import finish_of, leave, leave_async
 from runfold.handles.command import command, submitting
 from runfold.handles.handle import Child, Handle
 from runfold.handles.run_plan import child_of, run_plan
 
 
 class Step(Child):
-    """Names a step of a run."""
+    """Names a step of a run. A block under `with` ends it, badly with its exception."""
 
     @command
-    def finish(self, *, error: str | None = None, code: str = "error", **envelope: Unpack[Envelope]) -> Plan[Receipt]:
+    def finish(
+        self, *, error: str | None = None, code: str = "error", error_type: str | None = None, **envelope: Unpack[Envelope]
+    ) -> Plan[Receipt]:
         """Record that the step ended; badly where an `error` is given."""
-        failure = None if error is None else Failure(code=code, message=error)
+        failure = None if error is None else Failure(code=code, message=error, type=error_type)
         finished = StepFinished(step_id=self.id, ok=error is None, error=failure)
         return run_plan(self.run_id, lambda run: run.steps.finish(finished), envelope)
 
     submit_finish = submitting(finish)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        leave(self, finish_of(error), error)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await leave_async(self, finish_of(error), error)
+
 
 class ModelCall(Child):
-    """Names a request to a model."""
+    """Names a request to a model. A block under `with` ends it, badly with its exception."""
 
     @command
     def finish(
@@ -38,6 +54,7 @@ class ModelCall(Child):
         ttft_ns: int | None = None,
         error: str | None = None,
         code: str = "error",
+        error_type: str | None = None,
         **envelope: Unpack[Envelope],
     ) -> Plan[Receipt]:
         """Record that the model answered, or did not where an `error` is given. Allowed after the run's end too."""
@@ -46,11 +63,23 @@ class ModelCall(Child):
             response_model=response_model,
             finish_reasons=tuple(finish_reasons),
             ttft_ns=ttft_ns,
-            error=None if error is None else Failure(code=code, message=error),
+            error=None if error is None else Failure(code=code, message=error, type=error_type),
         )
         return run_plan(self.run_id, lambda run: run.steps.finish(finished), envelope)
 
     submit_finish = submitting(finish)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        leave(self, finish_of(error), error)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await leave_async(self, finish_of(error), error)
 
 
 @command

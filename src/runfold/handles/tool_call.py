@@ -1,7 +1,9 @@
 """The handle of a tool call, and the command of a run that asks for a tool."""
 
-from collections.abc import Iterable
-from typing import Any, Unpack
+import contextlib
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Any, Self, Unpack
 
 from runfold.commands.caller import Envelope, TimedEnvelope
 from runfold.commands.plan import Plan, itself
@@ -10,10 +12,12 @@ from runfold.commands.submitted import Receipt
 from runfold.domain.approval import Approval as ApprovalState
 from runfold.domain.event import Event
 from runfold.domain.run import Run as RunState
-from runfold.domain.tool_call import Failure, ToolCalled, ToolCancelled, ToolEnd, ToolFailed, ToolSucceeded
+from runfold.domain.tool_call import IS_STARTED, Failure, ToolCalled, ToolCancelled, ToolEnd, ToolFailed, ToolSucceeded
 from runfold.domain.values import digest
+from runfold.errors import CommandRefused
 from runfold.handles.approval import Approval, ended_run
 from runfold.handles.arguments import arguments_of
+from runfold.handles.blocks import end_of, leave, leave_async
 from runfold.handles.command import command, submitting
 from runfold.handles.handle import Child, Handle
 from runfold.handles.judging import judgement
@@ -21,7 +25,11 @@ from runfold.handles.run_plan import child_of, run_plan, run_state
 
 
 class ToolCall(Child):
-    """Names a tool call of a run, or of its past: what that left open, the run carries on as its own."""
+    """Names a tool call of a run, or of its past: what that left open, the run carries on as its own.
+
+    A block under `with` starts it, unless it was, and ends it: it succeeds, or fails with the exception of the block. What the
+    tool answered is said in the block, with `succeed`.
+    """
 
     @command
     def start(
@@ -94,6 +102,22 @@ class ToolCall(Child):
     submit_fail = submitting(fail)
     submit_cancel = submitting(cancel)
 
+    def __enter__(self) -> Self:
+        with _unless_started():
+            self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        leave(self, end_of("succeed", error), error)
+
+    async def __aenter__(self) -> Self:
+        with _unless_started():
+            await self.submit_start()
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await leave_async(self, end_of("succeed", error), error)
+
     def _end(self, ended: ToolEnd, envelope: Envelope) -> Plan[Receipt]:
         def decide(session: Session) -> None:
             run = run_state(session, self.run_id, envelope)
@@ -103,6 +127,15 @@ class ToolCall(Child):
             _let_go(session, run, [approval for approval in asked if approval.request.call_id == self.id])
 
         return Plan(self.run_id, decide, itself, envelope)
+
+
+@contextlib.contextmanager
+def _unless_started() -> Iterator[None]:
+    try:
+        yield
+    except CommandRefused as refused:
+        if IS_STARTED not in refused.rule:
+            raise
 
 
 def _let_go(session: Session, run: RunState, asked: Iterable[ApprovalState]) -> None:

@@ -309,8 +309,7 @@ class SourceRun:
         return self._recording.batch.run(self._tip)
 
     def _note(self, item_id: str, made: Message | ToolCall) -> None:
-        if made.receipt is not None:
-            self._known.added_at.setdefault(item_id, (made.receipt.stream, made.receipt.version))
+        self._known.added_at.setdefault(item_id, (made.receipt.stream, made.receipt.version))
 
     def _continue(self) -> None:
         following = _continuation(self._tip)
