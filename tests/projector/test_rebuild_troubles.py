@@ -35,7 +35,7 @@ from .rebuilding import (
     shards,
 )
 from .soundness import Books, require_sound
-from .toys import TOYS, OpenCalls, SecondTally, Tally, Tools, WideTally
+from .toys import TOYS, OpenCalls, SecondTally, Tally, Tools
 
 IN_SHORT = {"shard filled", "compared", "generation switched"}
 IN_A_CHILD = {"shard taken", "shard filled", "shard stored"}
@@ -225,24 +225,6 @@ def test_rows_that_went_away_since_are_no_difference(
     assert found.compared is not None
     assert (found.compared.rows, found.compared.changed_since, found.compared.different) == (0, 6, 0)
     require_sound(books.url, [OpenCalls()])
-
-
-def test_a_view_of_the_users_that_stands_in_the_way_is_named_and_the_table_in_use_serves(
-    database: TestDatabase, rebuild: Rebuilding, fill: Fill, books: Books
-) -> None:
-    fill(3)
-    rebuild(Tally())
-    with psycopg.connect(database.admin_url, autocommit=True) as admin:
-        admin.execute("CREATE VIEW public.busy AS SELECT run_id FROM runfold_read.tally")
-        with pytest.raises(
-            ProjectionStopped, match=r"tally has new columns, and view busy depends on view runfold_read.tally; drop"
-        ):
-            rebuild(WideTally())
-        assert books.faults(Tally()) == []
-        admin.execute("DROP VIEW public.busy")
-    rebuild(WideTally())
-    require_sound(books.url, [WideTally()])
-    assert leftovers(books) == []
 
 
 def test_a_poison_event_ends_a_rebuild_with_its_position_and_leaves_the_table_in_use(

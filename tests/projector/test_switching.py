@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from runfold.errors import ReadModelBehind
+from runfold.errors import DependentView, ReadModelBehind
 from runfold.projector import checkpoints, generations, worker
 from runfold.projector.checkpoints import ClaimsLost
 from runfold.queries.read_models import ReadModels
@@ -20,7 +20,7 @@ from tests.waiting import until
 
 from .conftest import Fill, Work, running
 from .soundness import Books, require_sound
-from .toys import PricedTally, SecondTally, Tally, Tools, WideTally
+from .toys import PricedTally, SecondTally, Tally, ThirdTally, Tools, WideTally
 
 
 @pytest.fixture
@@ -124,26 +124,26 @@ def test_a_view_of_the_users_that_stands_in_the_way_is_named_and_nothing_else_wa
     database: TestDatabase, fill: Fill, work: Work, books: Books
 ) -> None:
     fill()
-    first = work({"tally": Tally()})
+    first = work({"tally": WideTally()})
     first.catch_up()
     first.close()
     with psycopg.connect(database.admin_url, autocommit=True) as admin:
-        admin.execute("CREATE VIEW public.busy AS SELECT run_id FROM runfold_read.tally")
-        work({"tally": WideTally(), "tools": Tools()}).catch_up()
-        assert generations_of(books) == [(1, 1, "live"), (2, 2, "building")]
+        admin.execute("CREATE VIEW public.busy AS SELECT run_id, errors FROM runfold_read.tally")
+        work({"tally": ThirdTally(), "tools": Tools()}).catch_up()
+        assert generations_of(books) == [(1, 2, "live"), (2, 3, "building")]
         stopped = books.model("tally", "building")
-        assert stopped.trouble == "stopped"
+        assert (stopped.trouble, stopped.error) == ("stopped", DependentView.__name__)
         assert stopped.message == (
-            "tally has new columns, and view busy depends on view runfold_read.tally; drop what depends on it,"
-            " run `runfold projections retry tally`, and make it again"
+            "tally no longer has errors, which view busy takes from it, so the table in use stays; drop or change view busy, and"
+            " run `runfold projections retry tally` or repeat the command"
         )
-        assert books.faults(Tally()) == [], "the old one serves"
+        assert books.faults(WideTally()) == [], "the old one serves"
         assert books.faults(Tools(), books.head()) == []
         admin.execute("DROP VIEW public.busy")
         assert checkpoints.end_trouble(books.connection, "tally", 2)
-        work({"tally": WideTally()}).catch_up()
-    assert generations_of(books) == [(2, 2, "live")]
-    assert books.faults(WideTally(), books.head()) == []
+        work({"tally": ThirdTally()}).catch_up()
+    assert generations_of(books) == [(2, 3, "live")]
+    assert books.faults(ThirdTally(), books.head()) == []
 
 
 def test_a_reader_that_stays_long_puts_off_the_switch_and_holds_up_nobody(

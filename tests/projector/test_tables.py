@@ -15,6 +15,7 @@ from psycopg.conninfo import make_conninfo
 from runfold.projections.columns import columns_of
 from runfold.projections.fold import Standing
 from runfold.projections.projection import Row
+from runfold.projector import views
 from runfold.projector.connection import connect
 from runfold.projector.schemas import creation
 from runfold.projector.tables import READ_SCHEMA, InvalidRow, Table
@@ -66,7 +67,7 @@ def url(admin_url: str, template: str) -> str:
         connection.execute(creation(READ_SCHEMA))
         made.create(connection)
         made.create_indexes(connection)
-        made.show(connection)
+        views.show(connection, made)
     return site.url
 
 
@@ -289,7 +290,7 @@ def test_any_name_that_is_allowed_makes_a_table(projector: Connection, name: str
     made = Table(odd, 12)
     made.create(projector)
     made.create_indexes(projector)
-    made.show(projector)
+    views.show(projector, made)
     row = OpenCalls.row(call_id="c")  # type: ignore[attr-defined]  # said in the class
     made.write(projector, {("default", "c"): Standing(row, 1)})
     assert projector.execute(f'SELECT call_id FROM runfold_read."{name}"').fetchall() == [{"call_id": "c"}]

@@ -139,10 +139,10 @@ def test_a_table_that_is_read_just_now_gets_its_wall_later_and_holds_up_nobody(
     projector = connect(Datastore(database.projector_url))
     with psycopg.connect(database.projector_url) as report:
         report.execute("SELECT count(*) FROM runfold_tally_1.tally")
-        assert generations.enable_row_security(projector) is False
+        assert generations.bring_up_to_date(projector) is False
         assert unwalled(database) > 0
         work({"tally": Tally()}).catch_up()
-    assert generations.enable_row_security(projector) is True
+    assert generations.bring_up_to_date(projector) is True
     assert unwalled(database) == 0
     projector.close()
 

@@ -189,6 +189,12 @@ class WideTally(Tally):
     version, row = 2, WideRow  # type: ignore[assignment]
 
 
+class ThirdTally(Tally):
+    """The same without that column again."""
+
+    version = 3
+
+
 class OtherEventsTally(Tally):
     """The same, of fewer events, and still in the same version."""
 

@@ -26,6 +26,7 @@ from runfold.projector.locks import closing, making, take_session_lock
 from runfold.projector.schemas import removal
 from runfold.projector.tables import InvalidRow, Table
 from runfold.projector.team import read_head
+from runfold.projector.views import made_over
 from runfold.store.codec import COLUMNS, decode
 from runfold.store.datastore import Connection, Datastore, unavailable
 from runfold.store.epochs import Lineage
@@ -79,6 +80,8 @@ def drop(connection: Connection, schema: str) -> None:
     if not any(known.schema == schema for known in schemas(connection)):
         raise RebuildRefused(schema, "is not a schema made by `rebuild --into`", "`runfold schemas` lists them")
     with connection.transaction():
+        if over := made_over(connection, schema):
+            raise RebuildRefused(schema, f"stays as it is: {over}", "drop that view, and repeat the command")
         connection.execute(removal(schema))
         connection.execute("DELETE FROM runfold.past_schemas WHERE schema = %s", [schema])
         filling.forget_abandoned(connection)

@@ -9,6 +9,7 @@ from psycopg import sql
 from runfold.errors import DependentView, ProjectionChanged, ProjectionStopped, RebuildRefused
 from runfold.projections.projection import AnyProjection
 from runfold.projections.registry import source_of
+from runfold.projector import views
 from runfold.projector.checkpoints import QUERIES, Claim, ClaimsLost, GenerationState, ReadModel, read_models
 from runfold.projector.locks import is_held, rebuilding, take_lock
 from runfold.projector.schemas import creation, removal
@@ -125,8 +126,6 @@ def switch(connection: Connection, projection: AnyProjection, held: Claim) -> bo
             return _switch(connection, projection, held)
     except psycopg.errors.LockNotAvailable:
         return False
-    except psycopg.errors.DependentObjectsStillExist as error:
-        raise _in_the_way(held.name, error, f"run `runfold projections retry {held.name}`") from None
 
 
 def _switch(connection: Connection, projection: AnyProjection, held: Claim) -> bool:
@@ -158,10 +157,7 @@ def rollback(connection: Connection, name: str, projection: AnyProjection | None
             raise ProjectionStopped(name, "has no previous generation", "there is nothing to roll back to")
         if projection is None or not fits(projection, before):
             raise _another(name, before, projection)
-        try:
-            _show(connection, projection, before.generation)
-        except psycopg.errors.DependentObjectsStillExist as error:
-            raise _in_the_way(name, error, "repeat the command") from None
+        _show(connection, projection, before.generation)
     return before.position or 0
 
 
@@ -179,24 +175,20 @@ def _another(name: str, before: ReadModel, projection: AnyProjection | None) -> 
     return ProjectionStopped(name, fact, f"return to {then}, and then roll the read model back")
 
 
-def _in_the_way(name: str, error: psycopg.Error, then: str) -> DependentView:
-    """Somebody's view depends on columns that go away."""
-    detail = (error.diag.message_detail or str(error)).replace("view public.", "view ")  # as the user calls it
-    fact = f"has new columns, and {detail}"
-    return DependentView(name, fact, f"drop what depends on it, {then}, and make it again")
-
-
 def _show(connection: Connection, projection: AnyProjection, generation: int) -> None:
-    """Switch states and the view; what is older than the one that was in use until now is dropped."""
+    """Switch states and the view; what is older than the one that was in use until now is dropped. Raises DependentView."""
+    views.show(connection, Table(projection, generation))
     for model in read_models(connection):
         if model.name != projection.name or model.generation == generation:
             continue
         if model.state == "live":
             _set_state(connection, model.name, model.generation, "previous")
         else:
+            if over := views.made_over(connection, schema_of(model)):
+                again = f"make it over {READ_SCHEMA}.{model.name}, and run `runfold projections retry {model.name}`"
+                raise DependentView(model.name, f"stays as it is: {over}", again)
             remove(connection, model)
     _set_state(connection, projection.name, generation, "live")
-    Table(projection, generation).show(connection)
 
 
 def remove(connection: Connection, model: ReadModel) -> None:
@@ -210,8 +202,8 @@ def schema_of(model: ReadModel) -> str:
     return f"runfold_{model.name}_{model.generation}"
 
 
-def enable_row_security(connection: Connection) -> bool:
-    """Keep tenants apart in what was made before the database could. False where readers are in the way just now."""
+def bring_up_to_date(connection: Connection) -> bool:
+    """Keep tenants apart, and give views their comments, in what was made before. False where readers are in the way just now."""
     found = connection.execute(QUERIES["unwalled"]).fetchall()
     try:
         for row in found:
@@ -219,6 +211,10 @@ def enable_row_security(connection: Connection) -> bool:
                 take_lock(connection, "generations")
                 connection.execute("SET LOCAL lock_timeout = '200ms'")  # new readers wait behind who waits for old ones
                 _enable_row_security(connection, sql.Identifier(row["schema"], row["name"]), is_view=row["is_view"])
+        with connection.transaction():
+            take_lock(connection, "generations")
+            connection.execute("SET LOCAL lock_timeout = '200ms'")
+            views.comment_on_views(connection)
     except (psycopg.errors.LockNotAvailable, psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
         return False  # in use, or dropped meanwhile
     return True
@@ -252,7 +248,7 @@ def _make(connection: Connection, projection: AnyProjection, generation: int, st
     if state != "filling":
         table.create_indexes(connection)
     if state == "live":
-        table.show(connection)
+        views.show(connection, table)
 
 
 def _set_state(connection: Connection, name: str, generation: int, state: GenerationState) -> None:

@@ -12,13 +12,14 @@ import psycopg
 
 from runfold.errors import DependentView, LedgerUnavailable, ProjectionStopped, RebuildRefused
 from runfold.projections.projection import AnyProjection
-from runfold.projector import filling, generations
+from runfold.projector import filling, generations, views
 from runfold.projector.by_thread import fill_by_thread
 from runfold.projector.checkpoints import ReadModel, read_models
 from runfold.projector.connection import connect
 from runfold.projector.in_order import fill_in_order
 from runfold.projector.locks import closing, rebuilding, take_lock, take_session_lock
 from runfold.projector.rebuilt import Rebuilt, Site, StageProgress, live_of, state_of
+from runfold.projector.tables import Table
 from runfold.projector.worker import Worker
 from runfold.store.datastore import Connection, Datastore
 
@@ -54,6 +55,9 @@ class Rebuild:
 
     def _make(self, site: Site) -> None:
         connection = site.connection
+        if not self.keep:
+            for projection in self.projections.values():
+                views.require_showable(connection, Table(projection, 0))
         models = read_models(connection)
         stopped = {name for name in self.projections if (live := live_of(models, name)) and live.trouble == "stopped"}
         by_thread = {name: each for name, each in self.projections.items() if each.partition == "thread" and name not in stopped}

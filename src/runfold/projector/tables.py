@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from functools import cache, cached_property
 from typing import Any, Generic, NamedTuple
 
-import psycopg
 from psycopg import sql
 from psycopg.rows import tuple_row
 from pydantic import BaseModel, TypeAdapter, ValidationError, create_model
@@ -63,10 +62,12 @@ class Table(Generic[R]):
         self._row = projection.row
         self._key = ("tenant_id", *projection.key)
         self._indexes = projection.indexes
-        self._purpose = " ".join((projection.__doc__ or "").split())
+        self.purpose = " ".join((projection.__doc__ or "").split())
         self.name = projection.name
         self.schema = schema or f"runfold_{projection.name}_{generation}"
         self.columns = [TENANT, *columns_of(projection.row), POSITION]
+        self.view_columns = [TENANT, POSITION, *columns_of(projection.row)]
+        """In the order in which people see them: the machine's own first, so that more come after all that were there."""
         self._qualified = sql.Identifier(self.schema, self.name)
         self._queries = RowQueries(self._qualified, self.columns, self._key)
 
@@ -81,9 +82,9 @@ class Table(Generic[R]):
             [
                 creation(self.schema),
                 sql.SQL("CREATE TABLE {} ({})").format(table, self._definitions),
-                sql.SQL("COMMENT ON TABLE {} IS {}").format(table, sql.Literal(self._purpose)),
+                sql.SQL("COMMENT ON TABLE {} IS {}").format(table, sql.Literal(self.purpose)),
                 *(comment(table, sql.Identifier(column.name), sql.Literal(column.comment or None)) for column in self.columns),
-                _let_read(table),
+                let_read(table),
             ],
         )
         keep_tenants_apart(connection, table)
@@ -108,25 +109,6 @@ class Table(Generic[R]):
         """Name it by what it is searched by; PostgreSQL's choice where that is too long for a name."""
         name = f"{self.name}_tenant_id_{'_'.join(columns)}_idx"
         return sql.Identifier(name) if len(name) < NAME_BYTES else sql.SQL("")
-
-    def show(self, connection: Connection) -> None:
-        """Let the read model's plain name mean this table. In the caller's transaction.
-
-        Raises psycopg.errors.DependentObjectsStillExist where other columns than before would break somebody's view.
-        """
-        view = sql.Identifier(READ_SCHEMA, self.name)
-        names = names_of(column.name for column in self.columns)
-        make = sql.SQL("CREATE OR REPLACE VIEW {} WITH (security_invoker = true) AS SELECT {} FROM {}").format(
-            view, names, self._qualified
-        )
-        try:
-            with connection.transaction():
-                connection.execute(make)
-        except psycopg.errors.InvalidTableDefinition:
-            connection.execute(sql.SQL("DROP VIEW {}").format(view))
-            connection.execute(make)
-        comment = sql.SQL("COMMENT ON VIEW {} IS {}").format(view, sql.Literal(self._purpose))
-        _execute_all(connection, [comment, _let_read(view)])
 
     def drop(self, connection: Connection) -> None:
         """Remove the schema with all that is in it."""
@@ -248,7 +230,8 @@ def keep_tenants_apart(connection: Connection, table: sql.Identifier) -> None:
     connection.execute("SELECT runfold.keep_tenants_apart(%s::regclass)", [table.as_string(connection)])
 
 
-def _let_read(relation: sql.Identifier) -> sql.Composed:
+def let_read(relation: sql.Identifier) -> sql.Composed:
+    """The statement that lets readers read a table or a view."""
     return sql.SQL("GRANT SELECT ON {} TO {}").format(relation, names_of(READERS))
 
 

@@ -42,7 +42,7 @@ class Team:
         self._take_over_seconds = take_over_seconds
         self._seen: dict[str, tuple[int, float]] = {}
         self._refused: set[str] = set()
-        self._row_security_enabled = False
+        self._views_are_whole = False
         self._next_beat = 0.0
 
     def beat_if_due(self, connection: Connection) -> None:
@@ -53,7 +53,7 @@ class Team:
         names = [_folding(projection) for projection in self._projections.values()]
         living = self._living(connection, checkpoints.beat(connection, self.name, _host(), os.getpid(), names))
         self.models = checkpoints.read_models(connection)
-        self._row_security_enabled = self._row_security_enabled or generations.enable_row_security(connection)
+        self._views_are_whole = self._views_are_whole or generations.bring_up_to_date(connection)
         self._begin_generations(connection, [peer for peer in living if peer.worker != self.name])
         self._forgive(connection)
         for model in self.models:
