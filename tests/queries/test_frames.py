@@ -14,10 +14,12 @@ from runfold.history.views import View
 from runfold.queries.page import Page, Standing, page_of
 from runfold.queries.usage_report import UsageReport
 from tests.databases import fresh_database
+from tests.extras import require_analytics
 from tests.frames import require_frame
 from tests.queries.every_column import DAYS, NUMBERS, VALUES, EveryRow
 from tests.queries.listed import tell
 
+pytestmark = pytest.mark.usefixtures("analytics")
 STANDING = Standing(position=7, head=9)
 
 
@@ -28,6 +30,12 @@ class Figures(View):
     count: int | None = None
     amount: Decimal | None = None
     said: Any = None
+
+
+@pytest.fixture(scope="module")
+def analytics() -> None:
+    """Where the extra is missing, nothing here is run."""
+    require_analytics()
 
 
 @pytest.fixture(scope="module")
