@@ -95,7 +95,7 @@ def test_a_run_is_told_in_a_few_sentences(runfold: Command, ledger: Ledger, stor
     ledger.run(claim).report_problem("critical", "the receipt is \x1b[31mred")
     answer = runfold("summary", claim, "--fold")
     assert answer.code == 0
-    assert answer.out.splitlines()[1].startswith("Run completed successfully. Made 1 decisions: 1 succeeded, 0 failed.")
+    assert answer.out.splitlines()[1].startswith("Run completed successfully. Made 1 decision: 1 succeeded, 0 failed.")
     assert "\x1b" not in answer.out
     for said in ("settle-claim", "853 used by decisions", "lookup", "refunded, without the postage", "no photo of the damage"):
         assert said in answer.out
@@ -112,7 +112,7 @@ def test_the_summary_of_a_run_that_the_read_models_have_not_seen_says_so(runfold
     behind = runfold("summary", run.id)
     assert behind.code == 1
     assert "--fold" in behind.err
-    assert "Run goes on." in runfold("summary", run.id, "--fold").out
+    assert "Run goes on; last heard of " in runfold("summary", run.id, "--fold").out
 
 
 def test_problems_are_listed_the_worst_first_with_their_words(runfold: Command, ledger: Ledger, story: Cast) -> None:

@@ -60,7 +60,7 @@ class Made:
 
     @property
     def line(self) -> str:
-        mark = "✓" if self.was_successful else "✗"
+        mark = "?" if self.outcome is None else "✓" if self.outcome.success else "✗"
         quality = f" [quality: {self.evaluation.outcome_quality:.1f}]" if self.evaluation else ""
         return f"{mark} [{self.made.node_id or 'unknown'}] {self.made.intent} → {self.choice}{quality}"
 

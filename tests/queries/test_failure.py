@@ -7,7 +7,7 @@ import pytest
 
 from runfold import Ledger, Run, RunNotFound, Thread
 from runfold.errors import ReadModelBehind, UsageError
-from runfold.queries.failure import UNKNOWN_POINT
+from runfold.queries.failure import NOTHING_BEFORE
 from runfold.queries.reading import Reading
 from tests.queries.decided import GOAL, choose, tell, told
 
@@ -86,7 +86,7 @@ def test_no_trace_is_cut_short_however_long_it_is(folded, ledger: Ledger, run: R
             choose(batch.run(run.id), f"step {number}")
     lines = folded().trace(run.id).items
     assert [line.ordinal for line in lines] == list(range(1, 2346))
-    assert lines[2344].line == "✗ [unknown] step 2344 → use search"
+    assert lines[2344].line == "? [unknown] step 2344 → use search"
 
 
 def test_a_run_that_decided_nothing_has_an_empty_trace(folded, run: Run) -> None:
@@ -129,11 +129,12 @@ def test_it_is_suggested_what_to_try_instead_of_each_decision_that_failed(folded
 
 
 @pytest.mark.row("HV-63")
-def test_where_no_decision_failed_the_cause_is_said_to_be_unknown(folded, run: Run) -> None:
+def test_where_nothing_failed_before_the_end_the_run_alone_says_why(folded, run: Run) -> None:
     choose(run, "find the order", context={"order": 7}).outcome(success=True)
+    run.call_tool("search").succeed({})
     run.fail("killed")
     found = folded().analyze_failure(run.id)
-    assert (found.failure_point, found.root_cause) == (UNKNOWN_POINT, "unknown")
+    assert (found.failure_point, found.root_cause, found.failed_parts) == (NOTHING_BEFORE, "killed", ())
     assert found.decision_chain == ("✓ [unknown] find the order → use search",)
     assert (found.problems, found.suggestions) == ((), ())
 
@@ -142,19 +143,50 @@ def test_a_decision_without_an_outcome_is_where_it_failed(folded, run: Run) -> N
     choose(run, "find the order", context={"order": 7}, among=["search"])
     run.fail("killed")
     found = folded().analyze_failure(run.id)
-    assert found.failure_point == "✗ [unknown] find the order → use search"
-    assert found.root_cause == "unknown: nobody said what came of it"
+    assert found.failure_point == "? [unknown] find the order → use search"
+    assert found.root_cause == "killed; nobody said what came of that decision"
 
 
 def test_an_outcome_without_an_error_leaves_the_cause_unknown_and_a_correction_counts(folded, run: Run) -> None:
     decision = choose(run, context={"a": 1}, among=["search"])
     decision.outcome(success=False)
     run.fail("killed")
-    assert folded().analyze_failure(run.id).root_cause == "unknown: its outcome names no error"
+    assert folded().analyze_failure(run.id).root_cause == "killed; the decision's outcome names no error"
     decision.correct_outcome(success=False, error="the index was empty")
     assert folded().analyze_failure(run.id).root_cause == "the index was empty"
     decision.correct_outcome(success=True)
-    assert folded().analyze_failure(run.id).failure_point == UNKNOWN_POINT
+    assert folded().analyze_failure(run.id).failure_point == NOTHING_BEFORE
+
+
+def test_a_failure_is_where_the_part_failed_of_whose_error_the_run_speaks(folded, run: Run) -> None:
+    run.call_tool("search", {"q": 1}).fail("index is empty", code="empty")
+    choose(run, "pay it back", context={"a": 1}, among=["search"]).outcome(success=False, error="card refused")
+    run.call_tool("refund", {"order": 7}).fail("No such order 7", code="not_found")
+    run.start_step("tidy up").finish(error="disk full")
+    run.call_tool("wait")
+    run.fail("tool error: No such order 7", code="tool_failed")
+    found = folded().analyze_failure(run.id)
+    assert (found.failure_point, found.root_cause) == (
+        '✗ tool call refund {"order":7}: No such order 7',
+        "No such order 7",
+    )
+    assert [(part.kind, part.name, part.message, part.closed_with_run) for part in found.failed_parts] == [
+        ("tool_call", "search", "index is empty", False),
+        ("tool_call", "refund", "No such order 7", False),
+        ("step", "tidy up", "disk full", False),
+        ("tool_call", "wait", "tool error: No such order 7", True),
+    ]
+
+
+def test_where_the_run_speaks_of_none_a_failed_decision_comes_first_and_then_what_failed_last(folded, thread: Thread) -> None:
+    for decides, point in ((True, "✗ [unknown] pay it back → use search"), (False, "✗ model call small: overloaded")):
+        run = thread.start_run(parent=None)
+        if decides:
+            choose(run, "pay it back", context={"a": 1}, among=["search"]).outcome(success=False, error="card refused")
+        run.call_tool("search").fail("index is empty")
+        run.start_model_call(request_model="small").finish(error="overloaded")
+        run.fail("killed")
+        assert folded().analyze_failure(run.id).failure_point == point
 
 
 def test_only_a_failed_run_has_a_failure_to_explain(folded, run: Run) -> None:
@@ -188,7 +220,7 @@ def test_two_runs_are_compared_and_part_at_the_first_other_choice(folded, thread
     parted = found.own_divergence
     assert parted
     assert (parted.ordinal, parted.a.option_id, parted.b.option_id) == (3, "search", "ask")
-    assert (parted.a.description, parted.b.line) == ("use search", "✗ [act] pick a tool → use ask")
+    assert (parted.a.description, parted.b.line) == ("use search", "? [act] pick a tool → use ask")
     assert (found.nodes_only_in_a, found.nodes_only_in_b) == (("check",), ("ship",))
 
 
@@ -265,7 +297,8 @@ def test_lines_and_failures_of_all_runs_are_what_the_events_say(folded, ledger: 
         assert [line.line for line in reading.trace(run.id).items] == [made.line for made in run.made]
         if run.status == "failed":
             chain = [made.line for made in run.made]
-            point = next((index for index, made in enumerate(run.made) if not made.was_successful), None)
+            failed = [index for index, made in enumerate(run.made) if made.outcome and not made.was_successful]
+            point = next(iter([*failed, *(index for index, made in enumerate(run.made) if made.outcome is None)]), None)
             found = reading.analyze_failure(run.id)
             assert found.decision_chain == tuple(chain if point is None else chain[: point + 1])
             assert found.problems == tuple(f"[{problem.severity}] {problem.description}" for problem in run.problems)

@@ -81,7 +81,7 @@ def test_the_first_five_that_went_badly_or_outstandingly_are_the_key_decisions(t
     assert told(ledger, run).key_decisions == (
         "✓ [router] outstanding → answer with a how-to [quality: 1.0]",
         "✗ [router] failed → file a bug",
-        "✗ [unknown] not known yet → answer with a how-to",
+        "? [unknown] not known yet → answer with a how-to",
         "✗ [router] failed too, and judged → answer with a how-to [quality: 0.2]",
         "✗ [unknown] one more → answer with a how-to",
     )
@@ -114,7 +114,7 @@ def test_the_first_three_successes_that_say_something_are_told(thread: Thread, l
 
 @pytest.mark.row("HV-44")
 def test_a_run_that_tells_nothing_itself_gets_hives_narrative(thread: Thread, ledger: Ledger) -> None:
-    runs = {"completed successfully": thread.start_run(parent=None), "failed": thread.start_run(parent=None)}
+    runs = {"completed successfully.": thread.start_run(parent=None), "failed: no way on.": thread.start_run(parent=None)}
     for run in runs.values():
         decide(run, "went well", success=True)
         for number in range(4):
@@ -123,14 +123,14 @@ def test_a_run_that_tells_nothing_itself_gets_hives_narrative(thread: Thread, le
         run.report_problem("critical", "no network")
         run.report_problem("warning", "slow")
         run.report_problem("minor", "dust")
-    runs["completed successfully"].complete()
-    runs["failed"].fail("no way on")
+    runs["completed successfully."].complete()
+    runs["failed: no way on."].fail("no way on")
     for ended, run in runs.items():
         assert told(ledger, run).narrative == (
-            f"Run {ended}. Made 5 decisions: 1 succeeded, 3 failed. Critical issues: no database, no network "
-            "Warnings: slow Failed on: failed 0, failed 1, failed 2"
+            f"Run {ended} Made 5 decisions: 1 succeeded, 3 failed, 1 without an outcome. "
+            "Critical issues: no database, no network Warnings: slow Failed on: failed 1, failed 2, failed 3"
         )
-    error = told(ledger, runs["failed"]).error
+    error = told(ledger, runs["failed: no way on."]).error
     assert error is not None
     assert error.message == "no way on"
 
@@ -141,7 +141,7 @@ def test_a_run_that_ends_with_a_narrative_keeps_it(thread: Thread, ledger: Ledge
     own.complete(narrative="All is well that ends well.")
     empty.complete(narrative="")
     assert told(ledger, own).narrative == "All is well that ends well."
-    assert told(ledger, empty).narrative == "Run completed successfully. Made 0 decisions: 0 succeeded, 0 failed."
+    assert told(ledger, empty).narrative == "Run completed successfully. Made no decisions, tool calls or model calls."
 
 
 @pytest.mark.row("HV-44", "HV-01")
@@ -158,9 +158,9 @@ def test_a_run_that_did_not_end_by_itself_is_not_said_to_have_failed(thread: Thr
     listening.wait("input")
     linked.wait("external")
     openings = {
-        created: "Run has not begun.",
-        running: "Run goes on.",
-        stuck: "Run is stuck and makes no progress.",
+        created: "Run has not begun; last heard of ",
+        running: "Run goes on; last heard of ",
+        stuck: "Run is stuck and makes no progress; last heard of ",
         cancelled: "Run was cancelled.",
         asking: "Run waits for an approval.",
         listening: "Run waits for input.",
@@ -168,10 +168,28 @@ def test_a_run_that_did_not_end_by_itself_is_not_said_to_have_failed(thread: Thr
     }
     summaries = {run: told(ledger, run) for run in made}
     for run, opening in openings.items():
-        assert summaries[run].narrative.startswith(f"{opening} Made ")
+        assert summaries[run].narrative.startswith(opening)
         assert summaries[run].error is None
-    assert summaries[asking].narrative.endswith("Made 2 decisions: 0 succeeded, 1 failed. Failed on: find the order")
+    assert summaries[asking].narrative.endswith(
+        "Made 2 decisions: 0 succeeded, 1 failed, 1 without an outcome. Failed on: find the order"
+    )
     assert [summaries[run].duration_ms for run in (created, running, stuck, asking)] == [None] * 4
+
+
+def test_a_narrative_says_how_a_run_ended_and_what_came_of_its_calls(thread: Thread, ledger: Ledger) -> None:
+    cut, given_up = thread.start_run(parent=None), thread.start_run(parent=None)
+    for number in range(5):
+        call = cut.call_tool("search")
+        if number < 4:
+            call.fail("no") if number == 0 else call.cancel() if number == 1 else call.succeed({})
+        cut.usage(input_tokens=1)
+    cut.call_tool("search").succeed({})
+    cut.complete(stop_reason="max_steps")
+    given_up.cancel("the customer left")
+    assert told(ledger, cut).narrative == (
+        "Run completed (max_steps). Made 6 tool calls: 3 succeeded, 1 failed, 1 cancelled, 1 open. Made 5 model calls."
+    )
+    assert told(ledger, given_up).narrative.startswith("Run was cancelled: the customer left. Made no decisions")
 
 
 def test_an_open_runs_summary_goes_on_with_it(thread: Thread, ledger: Ledger) -> None:
@@ -218,18 +236,18 @@ def retold(events: list[Event]) -> dict[str, tuple[str, ...]]:
     well = {name: name in outcomes and outcomes[name].success for name in made}
     key = [name for name in made if not well[name] or quality.get(name, 0) > 0.8]
     return {
-        "key_decisions": tuple(line(made[name], well[name], quality.get(name)) for name in key[:5]),
+        "key_decisions": tuple(line(made[name], well[name] if name in outcomes else None, quality.get(name)) for name in key[:5]),
         "critical_problems": tuple(problem.description for problem in problems if problem.severity == "critical"),
         "warnings": tuple(problem.description for problem in problems if problem.severity == "warning"),
         "successes": tuple(outcomes[name].summary for name in made if well[name] and outcomes[name].summary)[:3],
     }
 
 
-def line(made: DecisionMade, well: bool, quality: float | None) -> str:
+def line(made: DecisionMade, well: bool | None, quality: float | None) -> str:
     """A decision in one line."""
     chosen = {option.id: option.description for option in made.options}[made.chosen_option_id] or "unknown action"
     judged = f" [quality: {quality:.1f}]" if quality is not None else ""
-    text = f"{'✓' if well else '✗'} [{made.node_id or 'unknown'}] {made.intent} → {chosen}{judged}"
+    text = f"{ {True: '✓', False: '✗', None: '?'}[well] } [{made.node_id or 'unknown'}] {made.intent} → {chosen}{judged}"
     return " ".join(text.split())
 
 

@@ -50,7 +50,8 @@ def failures(
 ) -> None:
     """List the failed runs, the last first; or explain one: where it failed, why, and what to try.
 
-    The point of failure is the first decision whose outcome is not a success.
+    It failed at the last tool call, step or model call of whose error the run's own speaks; else at the first decision that
+    failed; else at the last of those calls and steps.
     """
     from runfold.queries.summary import MODELS
 

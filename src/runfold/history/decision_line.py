@@ -3,16 +3,17 @@
 from runfold.domain.decision import DecisionMade
 from runfold.projections.decision_log import DecisionRow
 
+_MARKS = {True: "✓", False: "✗", None: "?"}
 UNKNOWN_NODE, UNKNOWN_ACTION = "unknown", "unknown action"
 
 
 def decision_line(row: DecisionRow, made: DecisionMade) -> str:
     """`✓ [router] classify the ticket → how-to [quality: 0.9]`; the words are those of the event at `made_position`.
 
-    ✗ stands for every decision that is not known to have come out well: no outcome yet is one of them. The quality is
-    there once somebody judged it. Where the words have several lines they are put on one.
+    ✗ stands for a decision that failed, ? for one of which nobody said what came. The quality is there once somebody judged
+    it. Where the words have several lines they are put on one.
     """
-    mark = "✓" if row.outcome_success else "✗"
+    mark = _MARKS[row.outcome_success]
     quality = "" if row.outcome_quality is None else f" [quality: {row.outcome_quality:.1f}]"
     line = f"{mark} [{made.node_id or UNKNOWN_NODE}] {made.intent} → {made.choice or UNKNOWN_ACTION}{quality}"
     return " ".join(line.split())

@@ -14,6 +14,8 @@ from runfold.projections.decision_log import DecisionRow
 from runfold.projections.problems import ProblemRow, Problems
 from runfold.projections.run_summary import RunSummary
 from runfold.queries.decision_list import decisions_of_run, made_of, outcome_in, trace_lines
+from runfold.queries.failed_parts import TYPES as PART_TYPES
+from runfold.queries.failed_parts import FailedPart, failed_parts
 from runfold.queries.page import Page, Standing, page_of
 from runfold.queries.paging import Direction, Paging, Waiting, direction, limit
 from runfold.queries.parameters import Parameter, checked
@@ -23,12 +25,11 @@ from runfold.queries.source import LocalSource, question
 from runfold.queries.summary import MODELS as SUMMARY_MODELS
 from runfold.queries.summary import RunSummaryView, run_row, run_summary, summary_rows
 from runfold.queries.where import OneOrMore
-from runfold.store.reader import Reader
+from runfold.store.reader import TenantReader
 
 RECENT = 10
 """How many failures are listed where nobody says, as in hive."""
-UNKNOWN_POINT = "unknown: no decision failed, so the cause may lie outside of what the run decided"
-UNKNOWN_CAUSE = "unknown"
+NOTHING_BEFORE = "its end: nothing that it did before is recorded as failed"
 
 
 class FailureParameters(Paging, total=False):
@@ -50,11 +51,14 @@ class FailureAnalysis(View):
     error: Failure
     """What the run itself said when it failed."""
     failure_point: str
-    """The first decision that is not known to have come out well, in one line."""
+    """What failed, in one line: the last tool call, step or model call of whose error the run speaks; else the first decision
+    that failed; else the last of those calls and steps; else the first decision of which nobody said what came."""
     root_cause: str
-    """The error of that decision's outcome."""
+    """The error of that; what the run said where it has none."""
+    failed_parts: tuple[FailedPart, ...]
+    """All tool calls, steps and model calls that failed, in their order."""
     decision_chain: tuple[str, ...]
-    """All decisions up to that one, each in one line; where none failed, all there are."""
+    """The decisions up to the first that failed, or of which nobody said what came, each in one line; where none is, all."""
     problems: tuple[str, ...]
     """All that it reported, resolved or not: `[severity] description`."""
     suggestions: tuple[str, ...]
@@ -103,20 +107,31 @@ def failed_run(snapshot: Snapshot, run: RunSummary) -> FailedRun:
     return FailedRun(run, decisions_of_run(snapshot, run.run_id), problems, snapshot.standing)
 
 
-def analysis(reader: Reader, failed: FailedRun) -> FailureAnalysis:
+def analysis(reader: TenantReader, failed: FailedRun) -> FailureAnalysis:
     """Its failure, looked at closely. Raises UnreadableEvent."""
-    decisions = failed.decisions
-    first = next((index for index, row in enumerate(decisions) if not row.outcome_success), None)
-    chain = tuple(line.line for line in trace_lines(reader, decisions if first is None else decisions[: first + 1]))
+    decisions, error = failed.decisions, _error(reader, failed.run)
+    parts = tuple(failed_parts(reader.stream(failed.run.run_id, up_to=failed.run.ended_position or 0, types=PART_TYPES)))
+    first = next((index for index, row in enumerate(decisions) if row.outcome_success is False), None)
+    unknown = next((index for index, row in enumerate(decisions) if row.outcome_success is None), None)
+    last = first if first is not None else unknown
+    chain = tuple(line.line for line in trace_lines(reader, decisions if last is None else decisions[: last + 1]))
     problems = _problems(reader, failed.problems)
     unsuccessful = [row for row in decisions if not row.outcome_success]
     tried = [text for row, made in made_of(reader, unsuccessful) for text in _instead(row, made)]
     fixes = [problem.suggested_fix for problem in problems if problem.suggested_fix]
+    point, cause = _point(parts, error)
+    if point is None and first is not None:
+        point, cause = chain[-1], _cause(reader, decisions[first], error)
+    elif point is None and parts:
+        point, cause = parts[-1].line, parts[-1].message or _as_the_run_said(error)
+    elif point is None and unknown is not None:
+        point, cause = chain[-1], f"{_as_the_run_said(error)}; nobody said what came of that decision"
     return FailureAnalysis(
         run_id=failed.run.run_id,
-        error=_error(reader, failed.run),
-        failure_point=UNKNOWN_POINT if first is None else chain[-1],
-        root_cause=UNKNOWN_CAUSE if first is None else _cause(reader, decisions[first]),
+        error=error,
+        failure_point=point or NOTHING_BEFORE,
+        root_cause=cause or _as_the_run_said(error),
+        failed_parts=parts,
         decision_chain=chain,
         problems=tuple(f"[{problem.severity}] {problem.description}" for problem in problems),
         suggestions=(*tried, *fixes),
@@ -124,20 +139,31 @@ def analysis(reader: Reader, failed: FailedRun) -> FailureAnalysis:
     )
 
 
-def _error(reader: Reader, run: RunSummary) -> Failure:
+def _point(parts: Sequence[FailedPart], error: Failure) -> tuple[str | None, str | None]:
+    """The last of the parts of whose error the run speaks, and that error."""
+    for part in reversed(parts):
+        if part.message and not part.closed_with_run and part.message in error.message:
+            return part.line, part.message
+    return None, None
+
+
+def _as_the_run_said(error: Failure) -> str:
+    return error.message or error.code
+
+
+def _error(reader: TenantReader, run: RunSummary) -> Failure:
     ended = reader.at_positions([run.ended_position or 0])[run.ended_position or 0].event
     assert isinstance(ended, RunFailed), "a failed run's end is its failure"  # noqa: S101
     return ended.error
 
 
-def _cause(reader: Reader, row: DecisionRow) -> str:
-    if row.outcome_position is None:
-        return f"{UNKNOWN_CAUSE}: nobody said what came of it"
-    outcome = outcome_in(reader.at_positions([row.outcome_position])[row.outcome_position].event)
-    return (outcome.error if outcome else None) or f"{UNKNOWN_CAUSE}: its outcome names no error"
+def _cause(reader: TenantReader, row: DecisionRow, error: Failure) -> str:
+    position = row.outcome_position or 0
+    outcome = outcome_in(reader.at_positions([position])[position].event)
+    return (outcome.error if outcome else None) or f"{_as_the_run_said(error)}; the decision's outcome names no error"
 
 
-def _problems(reader: Reader, rows: Iterable[ProblemRow]) -> list[ProblemReported]:
+def _problems(reader: TenantReader, rows: Iterable[ProblemRow]) -> list[ProblemReported]:
     positions = [row.reported_position for row in rows]
     events = reader.at_positions(positions)
     return [event for position in positions if isinstance(event := events[position].event, ProblemReported)]

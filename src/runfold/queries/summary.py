@@ -1,6 +1,7 @@
-"""A run in a few sentences, by hive's rules: put together from three read models, and its words from the log."""
+"""A run in a few sentences, with hive's lists: put together from three read models, and its words from the log."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import NamedTuple, TypeVar, Unpack
 
 from runfold.domain.decision import DecisionMade, OutcomeCorrected, OutcomeRecorded
@@ -15,6 +16,7 @@ from runfold.projections.decision_log import DecisionLog, DecisionRow
 from runfold.projections.problems import ProblemRow, Problems
 from runfold.projections.run_summaries import RunSummaries
 from runfold.projections.run_summary import RunSummary
+from runfold.queries.made import made, opening
 from runfold.queries.page import Standing
 from runfold.queries.paging import Waiting
 from runfold.queries.read_models import Snapshot
@@ -25,16 +27,6 @@ MODELS = ("run_summaries", "decision_log", "problems")
 KEY_DECISIONS, SUCCESSES, FAILED_ON = 5, 3, 3
 TELLING_QUALITY = 0.8
 """A decision that came out well is a key decision only when it was judged better than this."""
-
-_OPENINGS: dict[Status, str] = {
-    "created": "Run has not begun.",
-    "running": "Run goes on.",
-    "stuck": "Run is stuck and makes no progress.",
-    "completed": "Run completed successfully.",
-    "failed": "Run failed.",
-    "cancelled": "Run was cancelled.",
-}
-_WAITS = {"approval": "an approval", "input": "input", "external": "something outside"}
 
 E = TypeVar("E", bound=Event)
 
@@ -68,6 +60,15 @@ class RunSummaryView(View):
     """What it failed with."""
     duration_ms: int | None
     """Null until it ends."""
+    agent_id: str
+    finished_at: datetime | None
+    """When it ended, by the producer's clock where it gave one."""
+    message_count: int
+    model_call_count: int
+    """Those begun, and those of which only the usage was told."""
+    tool_call_count: int
+    failed_tool_call_count: int
+    """Those that failed, by themselves or with the run."""
     decision_count: int
     success_rate: float
     resolved_success_rate: float
@@ -76,7 +77,7 @@ class RunSummaryView(View):
     narrative: str
     """Its own, where it ended with one; else made from the rest."""
     key_decisions: tuple[str, ...]
-    """The first five that did not come out well, or better than most; each in one line."""
+    """The first five that failed, came out better than most, or of which nobody said what came; each in one line."""
     critical_problems: tuple[str, ...]
     """Whether still open or not, like `warnings`."""
     warnings: tuple[str, ...]
@@ -129,15 +130,12 @@ def summary_rows(snapshot: Snapshot, run: RunSummary) -> SummaryRows:
         where = f"t.run_id = %b AND {which}"
         return snapshot.rows(DecisionLog(), where, [run.run_id], order_by="t.ordinal", limit=limit)
 
-    unsuccessful = "t.outcome_success IS NOT TRUE"
-    # Of a run that goes on or was cancelled, a decision whose outcome is not known has not failed.
-    failed = unsuccessful if run.status in {"completed", "failed"} else "t.outcome_success IS FALSE"
     told = "t.run_id = %b AND t.severity IN ('critical', 'warning')"
     return SummaryRows(
         run=run,
-        key=decisions(f"({unsuccessful} OR t.outcome_quality > {TELLING_QUALITY})", KEY_DECISIONS),
+        key=decisions(f"(t.outcome_success IS NOT TRUE OR t.outcome_quality > {TELLING_QUALITY})", KEY_DECISIONS),
         successes=decisions("t.outcome_success AND t.has_summary", SUCCESSES),
-        failed_on=decisions(failed, FAILED_ON),
+        failed_on=decisions("t.outcome_success IS FALSE", FAILED_ON),
         problems=snapshot.rows(Problems(), told, [run.run_id], order_by="t.reported_position", apart=True),
         standing=snapshot.standing,
     )
@@ -156,6 +154,12 @@ def run_summary(rows: SummaryRows, reader: Reader) -> RunSummaryView:
         stop_reason=run.stop_reason,
         error=ending.error if isinstance(ending, RunFailed) else None,
         duration_ms=None if run.duration_ns is None else run.duration_ns // 1_000_000,
+        agent_id=run.agent_id,
+        finished_at=run.finished_at,
+        message_count=run.messages,
+        model_call_count=run.model_calls,
+        tool_call_count=run.tool_calls,
+        failed_tool_call_count=run.failed_tool_calls,
         decision_count=run.decisions,
         success_rate=run.success_rate,
         resolved_success_rate=run.resolved_success_rate,
@@ -214,16 +218,15 @@ def _metrics(run: RunSummary) -> RunMetrics:
 
 
 def _default_narrative(rows: SummaryRows, words: _Words) -> str:
-    """Say of a completed or failed run exactly what hive says, and of the others what is true of them."""
+    """How the run stands, what it made, and which problems and failed decisions there are."""
     run = rows.run
-    sentences = [
-        _OPENINGS.get(run.status) or f"Run waits for {_WAITS[run.waiting_reason or 'external']}.",
-        f"Made {run.decisions} decisions: {run.successful_decisions} succeeded, {run.failed_decisions} failed.",
-    ]
     lists = {
         "Critical issues": words.problems(rows.problems, "critical"),
         "Warnings": words.problems(rows.problems, "warning"),
         "Failed on": tuple(map(words.intent, rows.failed_on)),
     }
-    sentences += [f"{title}: {', '.join(told)}" for title, told in lists.items() if told]
-    return " ".join(sentences)
+    more = run.failed_decisions - len(rows.failed_on)
+    told = [f"{title}: {', '.join(texts)}" for title, texts in lists.items() if texts]
+    if more and rows.failed_on:
+        told[-1] += f" and {more:,} more"
+    return " ".join([opening(run, words.ending(run)), *made(run), *told])

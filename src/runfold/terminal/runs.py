@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from runfold.queries.summary import RunSummaryView
     from runfold.queries.tool_call_list import ListedToolCall
 
+_MOST_PARTS = 10
+
 
 def print_run(out: Console, view: "RunView", calls: "list[ListedToolCall]") -> None:
     """Print a run's state, what it counts, and its tool calls."""
@@ -52,10 +54,15 @@ def print_summary(out: Console, found: "RunSummaryView") -> None:
     lasted = "" if found.duration_ms is None else f" after {duration(found.duration_ms * 10**6)}"
     out.print(shown(f"{found.run_id}  {found.status}{lasted}", "bold"), soft_wrap=True)
     out.print(shown(found.narrative), soft_wrap=True)
+    has_outcomes = bool(metrics.successful_decisions + metrics.failed_decisions)
     rates = f"{found.success_rate:.0%} successful, {found.resolved_success_rate:.0%} of those with an outcome"
+    rates = rates if has_outcomes else "nobody said what came of them"
     facts = {
         "goal": found.goal_id,
         "error": f"{found.error.code}: {found.error.message}" if found.error else None,
+        "messages": f"{found.message_count:,}",
+        "calls": f"{counted(found.model_call_count, 'model call')}, {counted(found.tool_call_count, 'tool call')}"
+        + (f" ({found.failed_tool_call_count:,} failed)" if found.failed_tool_call_count else ""),
         "decisions": f"{found.decision_count:,}{f': {rates}' if found.decision_count else ''}",
         "problems": f"{found.problem_count:,}",
         "tokens": f"{metrics.total_tokens:,} used by decisions" if metrics.total_tokens else None,
@@ -69,7 +76,7 @@ def print_summary(out: Console, found: "RunSummaryView") -> None:
         "What worked": found.successes,
     }
     print_lists(out, lists)
-    out.print(f"\n{counted(found.decision_count, 'decision')} as of position {found.standing.position}", style="dim")
+    out.print(f"\nas of position {found.standing.position}", style="dim")
 
 
 def print_failure(out: Console, found: "FailureAnalysis") -> None:
@@ -77,7 +84,14 @@ def print_failure(out: Console, found: "FailureAnalysis") -> None:
     out.print(shown(f"{found.run_id}  {found.error.code}: {found.error.message}", "bold"), soft_wrap=True)
     out.print(shown(f"  failed at  {found.failure_point}"), soft_wrap=True)
     out.print(shown(f"  because    {found.root_cause}"), soft_wrap=True)
-    lists = {"Decisions up to there": found.decision_chain, "Problems": found.problems, "What to try": found.suggestions}
+    parts = [part.line for part in found.failed_parts]
+    left = [f"… and {len(parts) - _MOST_PARTS:,} before; --json names them all"] if len(parts) > _MOST_PARTS else []
+    lists = {
+        "What failed": [*left, *parts[-_MOST_PARTS:]],
+        "Decisions up to the first without success": found.decision_chain,
+        "Problems": found.problems,
+        "What to try": found.suggestions,
+    }
     print_lists(out, lists)
     out.print(f"\nas of position {found.standing.position}", style="dim")
 

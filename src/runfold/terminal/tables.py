@@ -132,14 +132,19 @@ def failure_table(runs: "Iterable[RunSummaryView]") -> Table:
     rows = (
         (
             run.run_id,
+            one_line(run.agent_id, 40),
             run.goal_id or "",
+            to_the_minute(run.finished_at),
             one_line(f"{run.error.code}: {run.error.message}", 120) if run.error else "",
+            run.tool_call_count,
+            run.failed_tool_call_count,
             run.decision_count,
             run.problem_count,
         )
         for run in runs
     )
-    return table(("run", "goal", "error", "#decisions", "#problems"), rows, wraps="error")
+    heads = ("run", "agent", "goal", "failed (UTC)", "error", "#tool calls", "#of them failed", "#decisions", "#problems")
+    return table(heads, rows, wraps="error")
 
 
 def made_call_table(calls: "Iterable[ListedToolCall]", run_id: str) -> Table:
