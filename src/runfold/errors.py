@@ -295,14 +295,17 @@ class UnknownEventType(Damage):
 class UnreadableEvent(Damage):
     """A stored payload does not match its event type."""
 
-    def __init__(self, type: str, position: int | None, reason: str) -> None:
+    has_new_field = False
+    """Whether what it has too much is a field: a newer Runfold may have added that."""
+
+    def __init__(self, type: str, position: int | None, reason: str, *, has_new_field: bool = False) -> None:
         super().__init__(
             f"the {type} at position {position} cannot be read: {reason}; run `runfold check`",
             type=type,
             position=position,
             reason=reason,
         )
-        self.type, self.position, self.reason = type, position, reason
+        self.type, self.position, self.reason, self.has_new_field = type, position, reason, has_new_field
 
 
 class OutOfOrder(Damage):

@@ -12,7 +12,6 @@ from runfold import Ledger, LedgerError, LedgerUnavailable, Recorded, RemoteLedg
 from runfold.errors import AccessDenied, KeyReused, TooManyRequests, UsageError
 from runfold.http.app import create_app
 from runfold.remote.client import rebuilt
-from runfold.remote.events import recorded_of
 from tests.remote.proxy import Proxy, answer
 from tests.serving import Anybody, serving, without_salt
 
@@ -313,14 +312,3 @@ def test_an_error_that_is_not_known_here_is_still_told() -> None:
     assert late.retry_after == 2.0
     assert type(rebuilt("Any", "x", {})) is LedgerError
     assert isinstance(rebuilt("AccessDenied", "x", {}), AccessDenied)
-
-
-def test_an_event_that_only_a_newer_runfold_knows_is_refused_not_guessed(ledger: Ledger) -> None:
-    ledger.create_thread(agent_id="support")
-    told = ledger.events()[0].as_json()
-    assert [recorded_of(json.loads(json.dumps(told)))] == without_salt(ledger.events()[:1])
-    for change in ({"type": "thread.invented"}, {"schema_version": 99}):
-        with pytest.raises(LedgerError, match="does not know; upgrade Runfold"):
-            recorded_of({**told, **change})
-    with pytest.raises(LedgerError, match="cannot be read"):
-        recorded_of({**told, "data": {"colour": "red"}})

@@ -129,7 +129,8 @@ class EventTypes:
                 return event_class.__pydantic_validator__.validate_json(data)  # type: ignore[no-any-return]
             return self._read_old(event_class, schema_version, data, position)
         except ValidationError as error:
-            raise UnreadableEvent(type, position, refusal(error).args[0]) from None
+            has_new_field = error.errors(include_url=False)[0]["type"] == "extra_forbidden"
+            raise UnreadableEvent(type, position, refusal(error).args[0], has_new_field=has_new_field) from None
 
     def _read_old(self, event_class: type[Event], version: int, data: bytes, position: int | None) -> Event:
         try:
@@ -226,7 +227,21 @@ def _context(text: str) -> Context:
 
 @lru_cache(maxsize=8192)
 def _metadata(text: str) -> Metadata:
-    return Metadata.model_validate_json(text)
+    try:
+        return Metadata.model_validate_json(text)
+    except ValidationError:  # a newer version of the program knows more
+        return _metadata_of_newer(json.loads(text))
+
+
+def _metadata_of_newer(facts: Fields) -> Metadata:
+    """Return what is known here of who recorded an event and when; of what is not, nothing is said."""
+    actor = facts.get("actor", {})
+    said = Actor.model_construct(**{name: actor[name] for name in Actor.model_fields if name in actor})
+    return Metadata.model_construct(
+        **{name: facts[name] for name in Metadata.model_fields if isinstance(facts.get(name), str) and name != "occurred_at"},
+        actor=said,
+        occurred_at=_occurred_at(json.dumps(facts)),
+    )
 
 
 @lru_cache(maxsize=8192)
@@ -266,6 +281,11 @@ class Recorded(NamedTuple):
         return self.event.type
 
     @property
+    def is_raw(self) -> bool:
+        """Return whether only a newer Runfold knows the event: then it is a `RawEvent`, whose `data` is as it is stored."""
+        return self.event.type not in event_types or type(self.event) is not event_types[self.event.type]
+
+    @property
     def event_id(self) -> UUID:
         """The event's own id, a UUIDv7, given before the first try to store it."""
         return UUID(bytes=self.event_id_bytes)
@@ -297,9 +317,11 @@ class Recorded(NamedTuple):
             "thread_id": self.thread_id,
             "recorded_at": self.recorded_at.isoformat(),
             "schema_version": self.schema_version,
-            "context": self.context.facts(),
+            "data_version": self.event.schema_version,
+            "context": json.loads(self.context_json),
             "metadata": json.loads(self.metadata_json),
             "data": self.event.model_dump(mode="json", exclude_none=True),
+            **({"raw": True} if self.is_raw else {}),
         }
 
 

@@ -230,4 +230,4 @@ def _thread_of(reader: TenantReader, run_id: str, thread_id: str | None) -> str:
 def _watch(reader: TenantReader, run_id: str, head: int) -> RunWatch:
     """Watch for the end of a run, or say that it has ended."""
     ended = next(reader.stream(run_id, up_to=head, types=tuple(ENDINGS)), None)
-    return RunWatch(run_id, ENDINGS[ended.type] if ended else "running")
+    return RunWatch(run_id, ENDINGS[ended.type] if ended else "unknown")

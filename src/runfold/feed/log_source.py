@@ -43,7 +43,7 @@ class LogSource:
 
         Raises LedgerError, except where the database is away for now: then it is asked again when somebody looks.
         """
-        self._reader, self._tail, self._find, self._follow = reader, tail, find, follow
+        self._reader, self._tail, self._find, self._follow = reader.tolerant(), tail, find, follow
         self._stopped = threading.Event()
         self._wanted: Wanted | None = None
         self._run: RunWatch | None = None

@@ -1,6 +1,7 @@
 """The run that a stream is about, and what its status says of the stream."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from runfold.domain.event import Recorded
 from runfold.domain.run import ENDED
@@ -11,7 +12,7 @@ ENDINGS = {f"run.{status}": status for status in ENDED}
 _STREAM_STATUS = {"created": "pending", "completed": "success"}
 
 
-def stream_status(run: Status) -> str:
+def stream_status(run: Status | Literal["unknown"]) -> str:
     """Return whether more is to come of a run: pending, running (of a waiting or stuck run too), success, failed, cancelled."""
     return _STREAM_STATUS.get(run, run if run in ENDED else "running")
 
@@ -21,7 +22,8 @@ class RunWatch:
     """The run that a stream is about."""
 
     run_id: str
-    status: Status
+    status: Status | Literal["unknown"]
+    """`unknown` where it goes on, and only a newer Runfold knows how."""
 
     @property
     def has_ended(self) -> bool:

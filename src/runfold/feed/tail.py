@@ -33,7 +33,7 @@ class Tail:
 
     def __init__(self, datastore: Datastore, reader: Reader, history: History) -> None:
         self._datastore = datastore
-        self._reader = reader
+        self._reader = reader.tolerant()
         self._history = history
         self._kept: deque[Recorded] = deque()
         self._read: deque[Stretch] = deque()

@@ -142,7 +142,9 @@ class TenantLedger(LedgerHandle):
         found = self.find(Asked.of(after, up_to, **wanted))
         latest = LATEST if wanted.get("recorded_to") is None else found.head
         goal = latest if found.goal is None else found.goal
-        return self._reading.reader.page(found.filter, after=found.after, up_to=goal, limit=most, descending=is_backwards)
+        return self._reading.reader.tolerant().page(
+            found.filter, after=found.after, up_to=goal, limit=most, descending=is_backwards
+        )
 
     def subscribe(
         self,
@@ -186,4 +188,4 @@ class TenantLedger(LedgerHandle):
         Raises UsageError, ThreadNotFound, RunNotFound, HistoryChanged, LedgerUnavailable.
         """
         without = () if self.caller.may("audit:read") else AUDITED
-        return find(self._reading.reader, asked, without, until_run_ends=until_run_ends)
+        return find(self._reading.reader.tolerant(), asked, without, until_run_ends=until_run_ends)

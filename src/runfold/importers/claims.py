@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import cached_property
 
 from runfold.domain.thread import ThreadImported, ThreadSuperseded
+from runfold.errors import UnknownEventType
 from runfold.importers.format import SourceThread
 from runfold.ledger import Ledger
 
@@ -46,6 +47,8 @@ class Claims:
         gone: set[str] = set()
         for recorded in self._ledger.subscribe(types=("thread.imported", "thread.superseded"), follow=False):
             event = recorded.event
+            if recorded.is_raw:  # whose claims these are is not guessed
+                raise UnknownEventType(recorded.type, event.schema_version, recorded.position)
             if isinstance(event, ThreadSuperseded):
                 gone.add(recorded.stream)
             elif isinstance(event, ThreadImported) and (event.format, event.importer_version) == (self._format, self._version):

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple, NoReturn
 
 from runfold.domain.event import Recorded
+from runfold.domain.raw_event import RawEvent
+from runfold.errors import UnknownEventType
 from runfold.projections.partition import Touchers, require_own_part
 from runfold.projections.projection import AnyProjection, Key, Row
 
@@ -28,11 +30,16 @@ class FoldFailed(Exception):
 
 
 def touched(projection: AnyProjection, events: Iterable[Recorded]) -> list[tuple[Key, Recorded]]:
-    """Each event that a projection looks at, with the whole key of each row it touches. Raises FoldFailed."""
+    """Each event that a projection looks at, with the whole key of each row it touches.
+
+    Raises FoldFailed, UnknownEventType.
+    """
     wanted, width = frozenset(projection.events), len(projection.key)
     found: list[tuple[Key, Recorded]] = []
     for recorded in events:
         if type(recorded.event) not in wanted:
+            if type(recorded.event) is RawEvent:
+                _refuse_raw(projection, recorded)
             continue
         try:
             for key in projection.keys(recorded):
@@ -45,6 +52,12 @@ def touched(projection: AnyProjection, events: Iterable[Recorded]) -> list[tuple
         except Exception as error:
             raise FoldFailed(projection.name, recorded, error) from error
     return found
+
+
+def _refuse_raw(projection: AnyProjection, recorded: Recorded) -> None:
+    """Refuse an event of a type that the projection looks at, which only a newer Runfold can read. Raises UnknownEventType."""
+    if any(each.type == recorded.type for each in projection.events):
+        raise UnknownEventType(recorded.type, recorded.event.schema_version, recorded.position)
 
 
 def fold(projection: AnyProjection, touches: Iterable[tuple[Key, Recorded]], before: Callable[[Key], Row | None]) -> Standings:

@@ -44,9 +44,10 @@ def history(source: LocalSource, run_id: str, thread_id: str | None = None, *, a
 
 @question
 def run_events(source: LocalSource, run_id: str, at_version: int | None = None) -> Iterator[Recorded]:
-    """Every event of a run's stream. Raises RunNotFound."""
-    source.first(run_id, RunNotFound)
-    return source.stream(Run, run_id, at_version)
+    """Every event of a run's stream, those too that only a newer Runfold knows. Raises RunNotFound."""
+    stored = source.tolerant()
+    stored.first(run_id, RunNotFound)
+    return stored.stream(Run, run_id, at_version)
 
 
 @question

@@ -6,6 +6,7 @@ to the source of that reading. The database makes the call; a client of a server
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from datetime import UTC, datetime
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
@@ -202,6 +203,12 @@ class LocalSource:
         if first is None and (later := self._known_later(kind, stream)):
             raise missing(stream, later)
         return first
+
+    def tolerant(self) -> "LocalSource":
+        """Return the same source, whose events are to be handed on: what only a newer Runfold knows is given as it is stored."""
+        other = copy(self)
+        other.reader = self.reader.tolerant()
+        return other
 
     def first(self, stream: str, missing: type[ThreadNotFound | RunNotFound]) -> Recorded:
         """The event that a thread or run began with. Raises the error given where there is none."""

@@ -111,7 +111,7 @@ def context(
 def thread_events(source: LocalSource, thread_id: str) -> Iterator[Recorded]:
     """Every event of a thread, its runs and approvals. Raises ThreadNotFound."""
     source.first(thread_id, ThreadNotFound)
-    return source.reader.events(Filter(thread_id=thread_id, tenant_id=source.reader.tenant), up_to=source.up_to)
+    return source.reader.tolerant().events(Filter(thread_id=thread_id, tenant_id=source.reader.tenant), up_to=source.up_to)
 
 
 def _history(source: LocalSource, thread_id: str | None, run_id: str | None, head: str, at_version: int | None) -> History | None:

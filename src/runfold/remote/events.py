@@ -13,11 +13,11 @@ from uuid import UUID
 
 import httpx2
 import orjson
-from pydantic import ValidationError
 
 from runfold.domain.catalogue import event_types
-from runfold.domain.event import Recorded, refusal
-from runfold.errors import LedgerUnavailable, TooManyRequests, UnknownEventType, UnreadableEvent, UsageError
+from runfold.domain.event import Event, Recorded
+from runfold.domain.raw_event import raw, read_or_raw
+from runfold.errors import LedgerUnavailable, TooManyRequests, UnreadableEvent, UsageError
 from runfold.feed.asked import Asked
 from runfold.feed.following import Complete, Failed, Following, Retries, Span
 from runfold.feed.looked import Looked
@@ -34,27 +34,31 @@ _ENDS = frozenset({"end", "bye", "dropped"})
 
 
 def recorded_of(told: Mapping[str, Any]) -> Recorded:
-    """`Recorded.as_json` → the event. Raises UnknownEventType, UnreadableEvent where the server is newer than this Runfold."""
-    name, position, schema_version = told["type"], told["position"], told["schema_version"]
-    if name not in event_types or schema_version > event_types[name].schema_version:
-        raise UnknownEventType(name, schema_version, position)
-    try:
-        event = event_types[name].model_validate_json(orjson.dumps(told["data"]))  # of today's shape, whatever is stored
-    except ValidationError as error:
-        raise UnreadableEvent(name, position, str(refusal(error))) from None
+    """`Recorded.as_json` → the event; as it came, and marked so (`is_raw`), where only a newer Runfold knows what it is."""
     return Recorded(
-        position,
+        told["position"],
         told["stream"],
         told["version"],
-        event,
+        _event_of(told),
         UUID(told["event_id"]).bytes,
         told["tenant_id"],
         told["thread_id"],
         datetime.fromisoformat(told["recorded_at"]),
-        schema_version,
+        told["schema_version"],
         _as_stored(told["context"]),
         _as_stored(told["metadata"]),
     )
+
+
+def _event_of(told: Mapping[str, Any]) -> Event:
+    """The event itself. A server says which version of its shape it sends; a former one says nothing, and sends its own."""
+    name, position, stored, data = told["type"], told["position"], told["schema_version"], orjson.dumps(told["data"])
+    todays = max(stored, event_types[name].schema_version) if name in event_types else stored
+    version = told.get("data_version", todays)
+    try:
+        return read_or_raw(name, version, data, position)
+    except UnreadableEvent as error:  # the server could read it: it knows more than is known here
+        return raw(name, version, data, position, str(error))
 
 
 def _as_stored(facts: Mapping[str, Any]) -> str:

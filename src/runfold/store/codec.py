@@ -1,6 +1,6 @@
 """Event ↔ stored row. Plain JSON; types come from the registry alone, so that no stored name is ever imported."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -8,6 +8,7 @@ import orjson
 
 from runfold.domain.catalogue import event_types
 from runfold.domain.event import Event, EventTypes, Recorded
+from runfold.domain.raw_event import read_or_raw
 from runfold.errors import InvalidEvent, shortened
 
 StreamKey = tuple[str, str]
@@ -56,10 +57,19 @@ def encode(event: Event, limits: Limits) -> bytes:
 
 def decode(columns: tuple[Any, ...], types: EventTypes = event_types) -> Recorded:
     """A stored row → recorded event. Raises UnknownEventType, UnreadableEvent."""
+    return _recorded(columns, types.read)
+
+
+def decode_or_raw(columns: tuple[Any, ...]) -> Recorded:
+    """Return the same, with what only a newer Runfold knows as it is stored. Raises UnreadableEvent for what is damaged."""
+    return _recorded(columns, read_or_raw)
+
+
+def _recorded(columns: tuple[Any, ...], read: Callable[[str, int, bytes, int], Event]) -> Recorded:
     position, stream, version, name, schema_version, state, tenant, thread, event_id, recorded_at, context, metadata, salt = (
         columns
     )
-    event = types.read(name, schema_version, state, position)
+    event = read(name, schema_version, state, position)
     return Recorded(
         position, stream, version, event, event_id, tenant, thread, recorded_at, schema_version, context, metadata, salt
     )

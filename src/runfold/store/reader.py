@@ -1,9 +1,10 @@
 """Reading the log: by position, by stream, by thread, by time."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 from uuid import UUID
 
 import psycopg
@@ -11,7 +12,7 @@ import psycopg_pool
 
 from runfold.domain.event import Recorded
 from runfold.errors import LedgerUnavailable, UsageError
-from runfold.store.codec import COLUMNS, decode
+from runfold.store.codec import COLUMNS, decode, decode_or_raw
 from runfold.store.datastore import EVERY_TENANT, Datastore
 from runfold.store.filter import Filter, bounded_query, is_all, like, range_of, size_of
 from runfold.store.happened import HappenedBy
@@ -55,12 +56,19 @@ class Reader:
         self.tenant = EVERY_TENANT
         self.when_short: Callable[[], object] = lambda: None
         """Called when the log ends before what is known of it, to find out why."""
+        self._read: Callable[[tuple[Any, ...]], Recorded] = decode
 
     def of(self, tenant_id: str) -> "TenantReader":
         """One tenant's part of it. Raises UsageError for what is no tenant."""
         bound = TenantReader(self.datastore, tenant_id)
         bound.when_short = self.when_short
         return bound
+
+    def tolerant(self) -> Self:
+        """Return the same, which gives what only a newer Runfold knows as it is stored: to be handed on, never to be folded."""
+        other = copy(self)
+        other._read = decode_or_raw
+        return other
 
     def rows(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """All rows of a query as tuples; asked once more where the server was restarted meanwhile.
@@ -87,7 +95,7 @@ class Reader:
         self, wanted: Filter | None = None, *, after: int = 0, up_to: int = LATEST, limit: int = PAGE, descending: bool = False
     ) -> list[Recorded]:
         """At most `limit` events after one position and up to another, in order. Raises UnknownEventType, UnreadableEvent."""
-        return [decode(row) for row in self.raw_page(wanted, after, up_to, limit, descending=descending)]
+        return [self._read(row) for row in self.raw_page(wanted, after, up_to, limit, descending=descending)]
 
     def raw_page(
         self, wanted: Filter | None, after: int, up_to: int, limit: int, *, descending: bool = False
@@ -109,7 +117,7 @@ class Reader:
         Raises UnknownEventType, UnreadableEvent.
         """
         found, end = self.raw_stretch(wanted, after, up_to, limit)
-        return Stretch([decode(row) for row in found], end, size_of(found))
+        return Stretch([self._read(row) for row in found], end, size_of(found))
 
     def stretch_back(self, wanted: Filter | None = None, *, after: int = 0, up_to: int = LATEST, limit: int = PAGE) -> Stretch:
         """The same from the end on, the last event first; go on up to its position, unless that is `after`."""
@@ -121,7 +129,7 @@ class Reader:
         while after < up_to:
             found, end = self.raw_stretch(wanted, after, up_to, PAGE)
             for row in found:
-                yield decode(row)
+                yield self._read(row)
             if end == after:
                 return
             after = end
@@ -147,7 +155,7 @@ class Reader:
         query = f"SELECT {COLUMNS} FROM runfold.log WHERE originator_id = %b ORDER BY tenant_id, originator_version"
         found: dict[str, list[Recorded]] = {}
         for row in self.rows(query, [stream]):
-            recorded = decode(row)
+            recorded = self._read(row)
             found.setdefault(recorded.tenant_id, []).append(recorded)
         return found
 
@@ -158,13 +166,13 @@ class Reader:
             f"SELECT {COLUMNS} FROM runfold.log WHERE topic IN ('security.key_created', 'security.key_revoked'){whose}"
             " AND (notification_id <= %b) IS TRUE ORDER BY tenant_id, notification_id"
         )
-        return [decode(row) for row in sorted(self.rows(query, [*values, up_to]), key=lambda row: int(row[0]))]
+        return [self._read(row) for row in sorted(self.rows(query, [*values, up_to]), key=lambda row: int(row[0]))]
 
     def by_event_ids(self, event_ids: Iterable[bytes]) -> list[Recorded]:
         """The events that have one of some ids, in order."""
         query = f"SELECT {COLUMNS} FROM runfold.log WHERE event_id = ANY(%b::uuid[])"
         found = self.rows(query, [[UUID(bytes=event_id) for event_id in event_ids]])
-        return [decode(row) for row in sorted(found, key=lambda row: int(row[0]))]
+        return [self._read(row) for row in sorted(found, key=lambda row: int(row[0]))]
 
     def under(self, event_id: Callable[[int], bytes]) -> list[Recorded]:
         """The events of a command that was asked for under a key, in order; none where it was not. `event_id` names the nth."""
@@ -181,7 +189,7 @@ class Reader:
         """The events at some positions, by position: the words to rows of read models. Raises UnreadableEvent."""
         wanted = sorted(set(positions))
         query = f"SELECT {COLUMNS} FROM runfold.log WHERE notification_id = ANY(%b::bigint[])"
-        return {row[0]: decode(row) for row in self.rows(query, [wanted])} if wanted else {}
+        return {row[0]: self._read(row) for row in self.rows(query, [wanted])} if wanted else {}
 
     def head(self) -> Head:
         """The last position."""
@@ -272,7 +280,7 @@ class TenantReader(Reader):
         while not is_last:
             found = self.rows(query, [stream, self.tenant, after_version, up_to_version, up_to, *likes, PAGE])
             for row in found:
-                yield decode(row)
+                yield self._read(row)
             is_last = is_all(found, PAGE)
             after_version = found[-1][2] if found else after_version
 
@@ -288,7 +296,7 @@ class TenantReader(Reader):
         if self.happened is not None:
             last = self.happened.of_thread(thread_id)
             found = [row for row in found if row[2] <= last.get(row[1], 0)]
-        return [decode(row) for row in found]
+        return [self._read(row) for row in found]
 
     def ends(self, streams: Sequence[str]) -> dict[str, tuple[int, int]]:
         """The last version of each stream, and its position. Streams without events are left out."""

@@ -4,6 +4,7 @@
 written in `runfold.http.streams.sse`.
 """
 
+import contextlib
 import time
 from dataclasses import replace
 from functools import partial
@@ -16,7 +17,7 @@ from starlette.responses import Response
 
 from runfold.api.route import Field, Scope
 from runfold.domain.event import Recorded
-from runfold.errors import UsageError
+from runfold.errors import UnknownEventType, UsageError
 from runfold.feed.asked import Asked, until_head
 from runfold.feed.follower import Follower
 from runfold.feed.shared import Feed
@@ -90,12 +91,17 @@ class EventView(BaseModel):
     thread_id: str
     recorded_at: str
     schema_version: int
+    """The version of the shape that is stored."""
+    data_version: int
+    """The version of the shape that `data` has, as `/schemas/TYPE` lists them: today's, unless it is raw."""
     context: dict[str, str]
     """What the event belongs to: its run, the run's parent, agent, user, goal …"""
     metadata: dict[str, Any]
     """Who recorded it, the time by their own clock, and what caused it."""
     data: dict[str, Any]
     """What happened. `schemas/events/` lists the fields of each type."""
+    raw: bool = False
+    """Whether only a newer Runfold knows the event: its data is as it is stored."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
@@ -178,7 +184,7 @@ def _handler(server: ServerState, feed: Feed, query: type[BaseModel], scope: Sco
         if not is_stream:
             read = _page_back if is_backwards else _page
             return Response(await server.pools.questions.run(read, ledger, wanted, limit), 200, headers, "application/json")
-        follower = Follower(feed, ledger.now.reader, wanted, server.limits.heartbeat_seconds)
+        follower = Follower(feed, ledger.now.reader.tolerant(), wanted, server.limits.heartbeat_seconds)
         feed.join(follower, ledger.tail, Head(wanted.head, None, wanted.epoch))
         return EventStream(feed, follower, partial(server.watch, ledger.caller), server.limits, headers)
 
@@ -211,14 +217,15 @@ def _wanted(ledger: TenantLedger, said: dict[str, Any], ids: dict[str, str], *, 
     watches = until_run_ends and "run_id" in (said | ids) if is_stream else "run_id" in ids
     found = ledger.find(Asked.of(**(said | ids)), until_run_ends=watches)
     if found.run is not None and not found.run.has_ended:
-        found = replace(found, run=replace(found.run, status=ledger.now.at(found.head).run(found.run.run_id).status))
+        with contextlib.suppress(UnknownEventType):  # how a run stands is not guessed from what only a newer Runfold knows
+            found = replace(found, run=replace(found.run, status=ledger.now.at(found.head).run(found.run.run_id).status))
     return found if is_stream and follow else until_head(found)
 
 
 def _page(ledger: TenantLedger, wanted: Wanted, limit: int) -> bytes:
     """Return a page as JSON."""
     goal = wanted.head if wanted.goal is None else wanted.goal
-    found, position = _read(ledger.now.reader, wanted, goal, limit)
+    found, position = _read(ledger.now.reader.tolerant(), wanted, goal, limit)
     body: dict[str, Any] = {
         "items": [orjson.Fragment(sse.as_json(recorded)) for recorded in found],
         "next_cursor": cursor_of(position, wanted.epoch) if position < goal else None,

@@ -29,6 +29,7 @@ from uuid import UUID
 import orjson
 
 from runfold.domain.event import Recorded
+from runfold.domain.raw_event import RawEvent
 from runfold.errors import HistoryChanged, KeyRefused, LedgerError
 from runfold.http.problems import disclosed
 from runfold.store.cursor import cursor_of, name_of
@@ -44,7 +45,10 @@ _BREAKS = [(sign.encode(), escaped) for sign, escaped in _LINE_BREAKS.items()]
 def as_json(recorded: Recorded) -> bytes:
     """As `Recorded.as_json` has it, in one line. Context and metadata go out as they are stored, undisclosed fields do not."""
     event = recorded.event
-    said = event.__pydantic_serializer__.to_json(event, exclude_none=True, exclude=event.undisclosed or None)
+    if is_raw := isinstance(event, RawEvent):
+        said = orjson.dumps(event.disclosed)
+    else:
+        said = event.__pydantic_serializer__.to_json(event, exclude_none=True, exclude=event.undisclosed or None)
     return orjson.dumps(
         {
             "position": recorded.position,
@@ -56,9 +60,11 @@ def as_json(recorded: Recorded) -> bytes:
             "thread_id": recorded.thread_id,
             "recorded_at": recorded.recorded_at.isoformat(),
             "schema_version": recorded.schema_version,
+            "data_version": event.schema_version,
             "context": orjson.Fragment(recorded.context_json),
             "metadata": orjson.Fragment(recorded.metadata_json),
             "data": orjson.Fragment(said),
+            **({"raw": True} if is_raw else {}),
         }
     )
 
