@@ -363,12 +363,11 @@ def test_events_that_cannot_be_read_end_the_streams_that_want_them_and_no_others
                 admin.execute("UPDATE runfold.head SET position = 7")
                 admin.execute("CREATE TEMP TABLE seventh AS SELECT * FROM runfold.log WHERE notification_id = 3")
                 admin.execute(
-                    "UPDATE seventh SET notification_id = 7, originator_version = 9, topic = 'of.tomorrow',"
-                    " event_id = gen_random_uuid()"
+                    "UPDATE seventh SET notification_id = 7, originator_version = 9, state = '[]', event_id = gen_random_uuid()"
                 )
                 admin.execute("INSERT INTO runfold.log SELECT * FROM seventh")
         problem = everything.until_named("problem")[-1]
-        assert (problem.id, "of.tomorrow" in problem.data["detail"]) == (6, True)
+        assert (problem.id, "run.started at position 7 cannot be read" in problem.data["detail"]) == (6, True)
         other.add_message("user", "8")
         assert positions(one.until_named("message.added")) == [8]
 

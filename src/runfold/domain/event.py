@@ -235,8 +235,8 @@ def _metadata(text: str) -> Metadata:
 
 def _metadata_of_newer(facts: Fields) -> Metadata:
     """Return what is known here of who recorded an event and when; of what is not, nothing is said."""
-    actor = facts.get("actor", {})
-    said = Actor.model_construct(**{name: actor[name] for name in Actor.model_fields if name in actor})
+    actor = facts["actor"] if isinstance(facts.get("actor"), dict) else {}
+    said = Actor.model_construct(**{name: str(actor.get(name, "")) for name in ("kind", "id")})
     return Metadata.model_construct(
         **{name: facts[name] for name in Metadata.model_fields if isinstance(facts.get(name), str) and name != "occurred_at"},
         actor=said,

@@ -196,7 +196,7 @@ class Follower:
     def _given(self, span: Span[Frame]) -> bytes:
         frames = self._state.looked(span)
         self.events = len(frames)
-        return b"".join(frame.data for frame in frames)
+        return b"".join(frame.data if self._asked.is_named else self._frames.unnamed(frame.data) for frame in frames)
 
     def _ended(self, run: RunWatch) -> None:
         """Its run has ended: it ends where the log is then."""

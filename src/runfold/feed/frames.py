@@ -21,6 +21,9 @@ class Frames(Protocol):
     def frame(self, recorded: Recorded, epoch: UUID) -> bytes:
         """An event of a history."""
 
+    def unnamed(self, framed: bytes) -> bytes:
+        """Return the frame of an event without its name."""
+
     def mark(self, name: str, position: int, epoch: UUID, facts: Mapping[str, Any]) -> bytes:
         """Something that the stream says of itself."""
 

@@ -24,6 +24,8 @@ class Wanted:
     """The history that these positions are of."""
     goal: int | None
     run: RunWatch | None = None
+    is_named: bool = True
+    """Whether each event is shown with the name of its type, beside what it holds."""
     shown: Filter = field(init=False)
 
     def __post_init__(self) -> None:

@@ -13,7 +13,9 @@ from runfold.errors import UsageError
 SHOWN_DIGITS = 8
 """The number of digits of an epoch in a cursor."""
 MOST_POSITION = 2**62
-_TEXT = re.compile(r"([0-9]{1,40})(?:@([0-9A-Fa-f-]{8,36}))?")
+END = ".end"
+"""Stands behind the cursor of the end of a stream: a client that connects again with it has been told that this is the end."""
+_TEXT = re.compile(r"([0-9]{1,40})(?:@([0-9A-Fa-f-]{8,36}))?(?:\.end)?")
 
 
 class Cursor(NamedTuple):

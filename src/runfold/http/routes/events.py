@@ -5,6 +5,7 @@ written in `runfold.http.streams.sse`.
 """
 
 import contextlib
+import re
 import time
 from dataclasses import replace
 from functools import partial
@@ -29,7 +30,7 @@ from runfold.http.streams import sse
 from runfold.http.streams.event_stream import EventStream
 from runfold.queries.paging import DEFAULT_LIMIT, MOST, Direction
 from runfold.queries.where import number
-from runfold.store.cursor import Cursor, Place, cursor_of, name_of
+from runfold.store.cursor import END, Cursor, Place, cursor_of, name_of
 from runfold.store.filter import PAGE_BYTES
 from runfold.store.reader import LATEST, SEARCHED, Head, Reader
 
@@ -53,6 +54,7 @@ _ASKED = {
     "order": Field(Direction, "asc", "Which way round a page is: with desc the last events come, the last first."),
     "follow": Field(bool, True),
     "until_run_ends": Field(bool, True),
+    "named": Field(bool, True),
 }
 _FORMER = {"types": "type", "recorded_from": "from", "recorded_to": "to"}
 """Names in Python, which are taken too: `types` was the word before."""
@@ -62,15 +64,19 @@ _OF_ALL = {"thread_id": Field(str | None, None), "run_id": Field(str | None, Non
 _HEADERS = {"Last-Event-ID": "For a stream: resume after this cursor, whatever `after` says."}
 _WORDS = """
 
-A page holds at most `limit` events (1 to 1000, 100 by default) after the cursor or position `after` and up to `up_to`. `type`
-may be repeated, and may be the beginning of types or a pattern (`approval.*`). A page may hold fewer events than `limit`, or
-none, though there are more: continue after `next_cursor` until it is null. With `order=desc` a page holds the last events, the
-last first, and the next page is the one up to `next_up_to`, until that is null.
+A page holds at most `limit` events (1 to 1000, 100 by default) after the place `after` (a cursor, a position, a time of the
+ledger's clock, or `now`) and up to the position `up_to`. `type` may be the beginning of types or a pattern (`approval.*`); it,
+`agent_id`, `goal_id`, `user_id` and `actor` may be repeated. A page may hold fewer events than `limit`, or none, though there are
+more: continue after `next_cursor` until it is null. With `order=desc` a page holds the last events, the last first, and the next
+page is the one up to `next_up_to`, until that is null.
 
 With `Accept: text/event-stream` the answer is a stream that goes on as events are recorded; with `follow=false` it ends at the
-position where the ledger ended. `id:` is the cursor, `event:` the type, `data:` the event as in a page. `Last-Event-ID` resumes
-a stream at any later time. Events without a dot in their name are the stream's own: `caught_up`, `end` (do not reconnect),
-`bye`, `dropped` and `problem`. A heartbeat is a comment and an `id:`.
+position where the ledger ended, and of one run with the run, unless `until_run_ends=false`. `id:` is the cursor, `event:` the
+type (with `named=false` there is none, and an EventSource hands everything to `onmessage`), `data:` the event as in a page.
+`Last-Event-ID` resumes a stream at any later time. Events without a dot in their name are the stream's own: `caught_up`, `end`
+(do not reconnect), `bye`, `dropped` and `problem`. A client that connects again after `end`, with its id, is answered 204 where
+there is nothing more, which ends an EventSource. A heartbeat is a comment and an `id:`. With `Accept-Encoding: gzip` it is
+compressed.
 
 A cursor such as `1234@1f2e3d4c` is a position and the history that it belongs to; a bare position is taken as one of the present
 history, unchecked. If the ledger was restored from a backup, a cursor is valid up to the position where the histories part.
@@ -184,9 +190,12 @@ def _handler(server: ServerState, feed: Feed, query: type[BaseModel], scope: Sco
         if not is_stream:
             read = _page_back if is_backwards else _page
             return Response(await server.pools.questions.run(read, ledger, wanted, limit), 200, headers, "application/json")
+        if _is_told_of_end(request) and await server.pools.questions.run(_has_no_more, ledger, wanted):
+            return Response(status_code=204, headers=headers)
         follower = Follower(feed, ledger.now.reader.tolerant(), wanted, server.limits.heartbeat_seconds)
         feed.join(follower, ledger.tail, Head(wanted.head, None, wanted.epoch))
-        return EventStream(feed, follower, partial(server.watch, ledger.caller), server.limits, headers)
+        watching = partial(server.watch, ledger.caller)
+        return EventStream(feed, follower, watching, server.limits, headers, is_zipped=_takes_gzip(request))
 
     return handle
 
@@ -194,6 +203,28 @@ def _handler(server: ServerState, feed: Feed, query: type[BaseModel], scope: Sco
 def _wants_stream(request: Request) -> bool:
     accepted = [part.partition(";")[0].strip().lower() for part in request.headers.get("accept", "").split(",")]
     return sse.MEDIA_TYPE in accepted
+
+
+def _takes_gzip(request: Request) -> bool:
+    """Return whether gzip is named among what the client decodes."""
+    for part in request.headers.get("accept-encoding", "").lower().split(","):
+        name, _, weight = part.replace(" ", "").partition(";q=")
+        if name in {"gzip", "x-gzip"}:
+            return not re.fullmatch(r"0(\.0*)?", weight)
+    return False
+
+
+def _is_told_of_end(request: Request) -> bool:
+    return request.headers.get("last-event-id", "").strip().endswith(END)
+
+
+def _has_no_more(ledger: TenantLedger, wanted: Wanted) -> bool:
+    """Return whether a stream that has ended would end again at once, as far as one look shows."""
+    if wanted.goal is None:
+        return False
+    reader, until = ledger.now.reader.tolerant(), min(wanted.goal, wanted.after + SEARCHED)
+    more = reader.stretch(wanted.shown_within, after=wanted.after, up_to=until, limit=1) if until > wanted.after else None
+    return until == wanted.goal and not (more and more.events)
 
 
 def _resumed(request: Request, after: str) -> Place:
@@ -211,7 +242,7 @@ def _resumed(request: Request, after: str) -> Place:
 def _wanted(ledger: TenantLedger, said: dict[str, Any], ids: dict[str, str], *, is_stream: bool) -> Wanted:
     """Return which events are asked for. Raises UsageError, HistoryChanged, ThreadNotFound, RunNotFound."""
     number("limit", said.pop("limit", DEFAULT_LIMIT), 1, MOST)
-    follow, until_run_ends = said.pop("follow", True), said.pop("until_run_ends", True)
+    follow, until_run_ends, is_named = said.pop("follow", True), said.pop("until_run_ends", True), said.pop("named", True)
     if (moment := said.pop("at", None)) is not None:
         said["up_to"] = min(said.get("up_to", LATEST), ledger.at(moment).up_to)
     watches = until_run_ends and "run_id" in (said | ids) if is_stream else "run_id" in ids
@@ -219,6 +250,7 @@ def _wanted(ledger: TenantLedger, said: dict[str, Any], ids: dict[str, str], *, 
     if found.run is not None and not found.run.has_ended:
         with contextlib.suppress(UnknownEventType):  # how a run stands is not guessed from what only a newer Runfold knows
             found = replace(found, run=replace(found.run, status=ledger.now.at(found.head).run(found.run.run_id).status))
+    found = replace(found, is_named=is_named)
     return found if is_stream and follow else until_head(found)
 
 
@@ -243,7 +275,7 @@ def _page(ledger: TenantLedger, wanted: Wanted, limit: int) -> bytes:
 def _page_back(ledger: TenantLedger, wanted: Wanted, limit: int) -> bytes:
     """Return a page of the last events, the last first, as JSON."""
     goal = wanted.head if wanted.goal is None else wanted.goal
-    found, end = _read_back(ledger.now.reader, wanted, goal, limit)
+    found, end = _read_back(ledger.now.reader.tolerant(), wanted, goal, limit)
     body: dict[str, Any] = {
         "items": [orjson.Fragment(sse.as_json(recorded)) for recorded in found],
         "next_cursor": None,

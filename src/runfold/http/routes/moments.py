@@ -17,7 +17,7 @@ from runfold.http.listing import Listed, page, read_cursor
 from runfold.http.routing import Handler, NamedRoute, Operation, answer, asked, route_of
 from runfold.http.server_state import ServerState
 from runfold.http.streams import sse
-from runfold.http.streams.progress import LOOK_SECONDS, Report, progress
+from runfold.http.streams.progress import LOOK_SECONDS, OVER, Report, progress
 from runfold.queries.moments import MomentView
 from runfold.queries.paging import DEFAULT_LIMIT
 from runfold.queries.paging import limit as page_limit
@@ -139,6 +139,8 @@ def _telling(server: ServerState) -> Handler:
     async def handle(request: Request) -> Response:
         ledger = await server.ledger_for(request, "runs:read")
         view = await server.pools.questions.run(_one, server, ledger, request.path_params["moment_id"])
+        if request.headers.get("last-event-id") == OVER and view.state in _OVER:
+            return Response(status_code=204)
         return _answer(request, server, ledger, view, 200)
 
     return handle

@@ -11,6 +11,9 @@ from runfold.http.streams.event_stream import Watching
 from runfold.http.streams.sse import ended_with_key
 
 LOOK_SECONDS = 0.5
+OVER = ".end"
+"""The id of the end: a client that connects again with it, as a browser's EventSource does, is answered 204, and stays away."""
+_END = b"id: .end\nevent: end\ndata: %b\n\n"
 
 
 class Report(NamedTuple):
@@ -38,11 +41,11 @@ async def _parts(look: Look, ended: "asyncio.Future[KeyRefused]") -> AsyncIterat
     last = b""
     while True:
         if ended.done():
-            yield b"event: end\ndata: %b\n\n" % orjson.dumps(ended_with_key(ended.result()))
+            yield _END % orjson.dumps(ended_with_key(ended.result()))
             return
         said, is_over = await look()
         if said != last or is_over:
-            yield b"event: %b\ndata: %b\n\n" % (b"end" if is_over else b"progress", said)
+            yield (_END if is_over else b"event: progress\ndata: %b\n\n") % said
             last = said
         if is_over:
             return

@@ -3,12 +3,14 @@
 A stream begins with `retry:` (milliseconds until a client should connect again) and an `id:`. Then come, each with its
 `data:` as one JSON object on one line:
 
-- events of the ledger: `id:` is the cursor, `event:` the type, which always has a dot in it; `data:` is the event as in
+- events of the ledger: `id:` is the cursor, `event:` the type, which always has a dot in it (with `named=false` there is no
+  `event:`, and an EventSource hands all of them to `onmessage`); `data:` is the event as in
   the pages of `GET /events`. A cursor is the position and its history, such as `1234@1f2e3d4c`.
 - marks of the stream itself, whose names have no dot:
   `caught_up` {"position", "head"}: once, when all that was recorded before the request has been sent;
   `end` {"position", "reason"}: the stream is complete, do not connect again; or its key was revoked or has expired, and
-  then problem details say so (`"status": 401`);
+  then problem details say so (`"status": 401`). Its `id:` is the cursor with `.end` behind it: a browser's EventSource, which
+  connects again by itself, is answered 204 where there is nothing more, and that ends it;
   `bye` {"position", "reason"}: the server stops; connect again, and go on after the last id;
   `dropped` {"position", "reason"}: the client read too slowly; connect again, and go on after the last id;
   `problem`, problem details: the stream cannot go on, for the reason that it gives. `HistoryChanged` says that the ledger
@@ -32,7 +34,7 @@ from runfold.domain.event import Recorded
 from runfold.domain.raw_event import RawEvent
 from runfold.errors import HistoryChanged, KeyRefused, LedgerError
 from runfold.http.problems import disclosed
-from runfold.store.cursor import cursor_of, name_of
+from runfold.store.cursor import END, cursor_of, name_of
 
 MEDIA_TYPE = "text/event-stream"
 RETRY_MS = 1000
@@ -78,6 +80,12 @@ def frame(recorded: Recorded, epoch: UUID) -> bytes:
     return b"id: %d@%b\nevent: %b\ndata: %b\n\n" % (recorded.position, name_of(epoch).encode(), recorded.type.encode(), data)
 
 
+def unnamed(framed: bytes) -> bytes:
+    """Return the frame of an event without its name, as whoever listens to messages of any name wants it."""
+    before, _, rest = framed.partition(b"\nevent: ")
+    return before + rest[rest.index(b"\n") :]
+
+
 def opening(position: int, epoch: UUID) -> bytes:
     """Return the beginning of a stream."""
     return b"retry: %d\nid: %b\n\n" % (RETRY_MS, cursor_of(position, epoch).encode())
@@ -91,7 +99,8 @@ def heartbeat(position: int, epoch: UUID) -> bytes:
 def mark(name: str, position: int, epoch: UUID, facts: Mapping[str, Any]) -> bytes:
     """Something that the stream says of itself."""
     data = orjson.dumps({"position": position, **facts})
-    return b"id: %b\nevent: %b\ndata: %b\n\n" % (cursor_of(position, epoch).encode(), name.encode(), data)
+    place = cursor_of(position, epoch) + (END if name == "end" else "")
+    return b"id: %b\nevent: %b\ndata: %b\n\n" % (place.encode(), name.encode(), data)
 
 
 def problem(error: LedgerError) -> dict[str, Any]:
