@@ -236,7 +236,7 @@ def _metadata(text: str) -> Metadata:
 def _metadata_of_newer(facts: Fields) -> Metadata:
     """Return what is known here of who recorded an event and when; of what is not, nothing is said."""
     actor = facts["actor"] if isinstance(facts.get("actor"), dict) else {}
-    said = Actor.model_construct(**{name: str(actor.get(name, "")) for name in ("kind", "id")})
+    said = Actor.model_construct(kind=actor.get("kind", "unknown"), id=str(actor.get("id", "unknown")))
     return Metadata.model_construct(
         **{name: facts[name] for name in Metadata.model_fields if isinstance(facts.get(name), str) and name != "occurred_at"},
         actor=said,
