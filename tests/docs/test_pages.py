@@ -1,6 +1,7 @@
 """What the documents show is what happens: every block of code is run, or its page says why not."""
 
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -103,6 +104,23 @@ def test_a_page_that_shows_something_else_is_noticed() -> None:
     assert not shows("a b", "a b c")
     assert not shows("", "something")
     assert steps("$ a \\\n  b\nc\n$ d\n") == [("a \\\n  b", "c\n"), ("d", "")]
+
+
+ACTIVATE = "source .venv/bin/activate"
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if any(block.language == "console" for block in blocks(page))], ids=_name
+)
+def test_a_page_whose_commands_are_run_begins_with_what_lets_the_shell_find_them(page: Path) -> None:
+    first, *others = [command for block in blocks(page) if block.language == "console" for command, _ in steps(block.text)]
+    assert first == ACTIVATE
+    assert ACTIVATE not in others
+
+
+def test_no_page_leads_to_the_programs_of_a_clone_in_another_way() -> None:
+    ways = {word for page in PAGES for word in re.findall(r"\S*\.venv/\S+", page.read_text(encoding="utf-8"))}
+    assert {word.strip("`").rstrip(":,.`") for word in ways} == {".venv/bin/activate"}
 
 
 def test_every_guide_runs_something() -> None:

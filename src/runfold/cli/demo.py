@@ -97,21 +97,22 @@ def _totals(reading: "Reading", cast: "Cast") -> dict[str, int]:
 
 
 def _try_next(cast: "Cast", before: int) -> list[str]:
-    runfold = _as_called()
     return [
-        f"{runfold} thread {cast.thread_id} --at {before}",
-        f"{runfold} thread {cast.thread_id} --head exchange",
-        f"{runfold} events --thread {cast.thread_id} --type 'approval.*'",
+        *_activation(),
+        f"runfold thread {cast.thread_id} --at {before}",
+        f"runfold thread {cast.thread_id} --head exchange",
+        f"runfold events --thread {cast.thread_id} --type 'approval.*'",
     ]
 
 
-def _as_called() -> str:
-    """The command as it can be typed here: by its name where the shell finds it, else by where it is."""
+def _activation() -> list[str]:
+    """What lets the shell find the command, where it does not find the one that was called."""
     called = Path(sys.argv[0])
     found = shutil.which("runfold")
-    if called.name != "runfold" or (found is not None and Path(found).resolve() == called.resolve()):
-        return "runfold"
-    return os.path.relpath(called)
+    activate = called.with_name("activate")
+    if called.name != "runfold" or not activate.exists() or (found and Path(found).resolve() == called.resolve()):
+        return []
+    return [f"source {os.path.relpath(activate)}"]
 
 
 def _show(call: Call, reading: "Reading", before: int, cast: "Cast", appended: int) -> None:

@@ -43,7 +43,7 @@ def create(
     ] = None,
     key_id: Annotated[
         str | None,
-        typer.Option("--id", metavar="KEY", help="Your own id, key_…; repeating the call then creates no other key."),
+        typer.Option("--id", metavar="ID", help="Your own id, key_…; repeating the call then creates no other key."),
     ] = None,
     who: Who = None,
 ) -> None:
