@@ -57,7 +57,7 @@ def shows(shown: str, printed: str) -> bool:
 
 
 def make_clone(folder: Path) -> None:
-    """Make a folder like a clone in which `make demo` was run, as far as readers look: `.venv`, and copies, for pages write there."""
+    """Make a folder like a clone after `make demo`, as far as pages look: copies, for they write there, and `.venv`."""
     shutil.copytree(DOCS, folder / "docs")
     for name in ("README.md", "CHANGELOG.md", "Makefile", "pyproject.toml"):
         shutil.copy(ROOT / name, folder / name)

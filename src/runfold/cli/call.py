@@ -28,6 +28,7 @@ class Call:
     json: bool = False
     verbose: bool = False
     overrides: dict[str, Any] = field(default_factory=dict)
+    _held: list["Ledger"] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @cached_property
     def out(self) -> "Console":
@@ -98,6 +99,9 @@ class Call:
     @contextlib.contextmanager
     def ledger(self, **more: Any) -> Iterator["Ledger"]:
         """Open the ledger, and close it in the end."""
+        if self._held and not more:
+            yield self._held[-1]
+            return
         from runfold.ledger import Ledger
 
         settings = self.settings(**more)
@@ -109,6 +113,16 @@ class Call:
             ledger = Ledger.open(settings=settings)
         with ledger:
             yield ledger
+
+    @contextlib.contextmanager
+    def held_ledger(self) -> Iterator["Ledger"]:
+        """Open the ledger, which meanwhile is the one that `ledger` gives."""
+        with self.ledger() as ledger:
+            self._held.append(ledger)
+            try:
+                yield ledger
+            finally:
+                self._held.pop()
 
     @contextlib.contextmanager
     def busy(self, doing: str) -> Iterator[Callable[[str], None]]:

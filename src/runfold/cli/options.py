@@ -8,6 +8,7 @@ import typer
 
 from runfold.cli.call import Call
 from runfold.cli.former_words import as_now, former_options, formerly
+from runfold.cli.ids import kinds_of, whole_ids
 from runfold.cli.lists import ListOption, as_asked
 
 P = ParamSpec("P")
@@ -116,11 +117,12 @@ def with_call(function: Callable[Concatenate[Call, P], None], of_list: Sequence[
 
     def run(ctx: typer.Context, **given: Any) -> None:
         call = _call_of(ctx, {name: given.pop(name) for name in _SHARED})
-        asked = as_asked(call, of_list, as_now(call, former, given, defaults))
-        function(call, **asked)  # type: ignore[call-arg]  # typer gives what is declared below
+        with whole_ids(call, kinds, as_now(call, former, given, defaults)) as whole:
+            function(call, **as_asked(call, of_list, whole))  # type: ignore[call-arg]  # typer gives what is declared below
 
     of_lists = [each.declared for each in of_list]
     declared = [context, *arguments, *of_lists, *options, *(each.declared for each in former), *shared_parameters()]
+    kinds = kinds_of(declared)
     run.__signature__ = inspect.Signature(declared)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in declared}
     run.__doc__, run.__name__ = reflowed(function.__doc__ or ""), function.__name__

@@ -212,6 +212,10 @@ class Reader:
         return dict(self.rows("SELECT name, setting FROM pg_settings WHERE name = ANY(%b) AND setting = 'off'", [names]))
 
 
+_LAST_CHARACTER = "\U0010ffff"
+"""Sorts after all others, in the order that ids are kept in."""
+
+
 class TenantReader(Reader):
     """One tenant's part of the log: every question asks for the tenant, and of others' events the database shows none."""
 
@@ -297,6 +301,12 @@ class TenantReader(Reader):
             last = self.happened.of_thread(thread_id)
             found = [row for row in found if row[2] <= last.get(row[1], 0)]
         return [self._read(row) for row in found]
+
+    def streams_beginning_with(self, text: str, *, up_to: int | None = None, limit: int) -> list[str]:
+        """The ids of streams that begin with a text, in order, at most `limit` of them."""
+        last, known = text + _LAST_CHARACTER, LATEST if up_to is None else up_to
+        bounds = [last, self.tenant, known]
+        return [stream for (stream,) in self.rows(_QUERIES["streams beginning with"], [text, *bounds, *bounds, limit])]
 
     def ends(self, streams: Sequence[str]) -> dict[str, tuple[int, int]]:
         """The last version of each stream, and its position. Streams without events are left out."""
