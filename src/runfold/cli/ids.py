@@ -4,7 +4,7 @@ Whatever an argument or an option calls THREAD, RUN, APPROVAL … takes one. The
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from runfold.cli.call import Call
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import inspect
 
     from runfold.ledger import Ledger
+    from runfold.queries.reading import Reading
 
 KINDS = {
     "THREAD": "thread",
@@ -21,10 +22,16 @@ KINDS = {
     "RUN_A": "run",
     "RUN_B": "run",
     "APPROVAL": "approval",
+    "CALL": "call",
+    "MESSAGE": "message",
+    "DECISION": "decision",
+    "PROBLEM": "problem",
     "MOMENT": "moment",
     "KEY": "key",
 }
 """What an id is of, by the word that stands for it in the help."""
+OTHERS = {"provider_call_id"}
+"""Parameters of whose ids only others know all."""
 MOST_SHOWN = 10
 
 
@@ -34,7 +41,7 @@ def kinds_of(declared: "list[inspect.Parameter]") -> dict[str, str]:
     for parameter in declared:
         for said in getattr(parameter.annotation, "__metadata__", ()):
             kind = KINDS.get(getattr(said, "metavar", None) or "")
-            if kind is not None:
+            if kind is not None and parameter.name not in OTHERS:
                 found[parameter.name] = kind
     return found
 
@@ -47,36 +54,40 @@ def whole_ids(call: Call, kinds: Mapping[str, str], given: dict[str, Any]) -> It
         yield given
         return
     with call.held_ledger() as ledger:
+        if given.get("fold"):
+            _fold(call, ledger, named.values())
         moment = given.get("at") or given.get("as_of")
-        up_to = None if moment is None else ledger.now.at(call.moment(moment)).up_to
-        yield {**given, **{name: _whole(ledger, kind, given[name], up_to) for name, kind in named.items()}}
+        reading = ledger.now if moment is None else ledger.now.at(call.moment(moment))
+        yield {**given, **{name: _whole(ledger, reading, kind, given[name]) for name, kind in named.items()}}
 
 
-def _whole(ledger: "Ledger", kind: str, text: str | list[str], up_to: int | None) -> str | list[str]:
+def _fold(call: Call, ledger: "Ledger", kinds: Iterable[str]) -> None:
+    """Bring the read models up to date in which ids of these kinds are looked up."""
+    from runfold.cli.folding import catch_up
+    from runfold.queries.beginnings import COLUMNS
+
+    if read_models := tuple({COLUMNS[kind].read_model for kind in kinds if kind in COLUMNS}):
+        catch_up(call, ledger, read_models)
+
+
+def _whole(ledger: "Ledger", reading: "Reading", kind: str, text: str | list[str]) -> Any:
     if not isinstance(text, str):
-        return [one for each in text for one in [_whole(ledger, kind, each, up_to)] if isinstance(one, str)]
+        return [_whole(ledger, reading, kind, each) for each in text]
     from runfold.errors import UsageError
 
-    found = _beginning_with(ledger, kind, text, up_to)
+    found = _beginning_with(ledger, reading, kind, text)
     if not found or text in found:
         return text  # of what there is not, the command itself says so
     if len(found) == 1:
         return found[0]
-    more = "" if len(found) <= MOST_SHOWN else ", and more"
-    shown = found[:MOST_SHOWN]
-    raise UsageError(f"{text!r} begins several ids: {', '.join(shown)}{more}; write more of the one", beginning=text, ids=shown)
+    shown, more = found[:MOST_SHOWN], ", and more" if len(found) > MOST_SHOWN else ""
+    raise UsageError(f"{text!r} begins several ids: {', '.join(shown)}{more}; write more of it", beginning=text, ids=shown)
 
 
-def _beginning_with(ledger: "Ledger", kind: str, text: str, up_to: int | None) -> list[str]:
-    """Up to one more than are shown."""
-    if kind == "moment":
-        return [view.id for view in ledger.moments() if view.id.startswith(text)]
-    if kind == "key":
-        views = ledger.keys()
-        return [view.id for view in views if view.id.startswith(text)]
-    prefix = f"{kind}_"
-    if not text.startswith(prefix):
-        if not prefix.startswith(text):
-            return []
-        text = prefix
-    return ledger.now.reader.streams_beginning_with(text, up_to=up_to, limit=MOST_SHOWN + 1)
+def _beginning_with(ledger: "Ledger", reading: "Reading", kind: str, text: str) -> list[str]:
+    from runfold.queries.beginnings import ids_beginning_with
+
+    if kind not in {"moment", "key"}:
+        return ids_beginning_with(reading, kind, text, MOST_SHOWN + 1)
+    listed = ledger.moments() if kind == "moment" else ledger.keys()
+    return sorted(each.id for each in listed if each.id.startswith(text))[: MOST_SHOWN + 1]
