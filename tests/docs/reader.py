@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -13,9 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from runfold import Ledger, RemoteLedger
+from runfold.store.address import as_url, parts_of
 from tests.docs.pages import DOCS, ROOT, Block
 
 if TYPE_CHECKING:
@@ -33,6 +36,11 @@ curl() {
 }
 """
 """A stream that a page breaks off after some seconds (`-m`) is broken off so long after it has caught up."""
+MADE_ROLES = ("ada", "agents_app", "agents_projector", "agents_reader")
+"""The logins that pages make."""
+_OWN_SERVER = re.compile(r"postgresql://postgres@db/(\w+)")
+"""How pages write the address of a server of one's own."""
+_URLS = " ".join(f"RUNFOLD_{name}_URL" for name in ("DATABASE", "ADMIN", "PROJECTOR", "READER"))
 _KEY = re.compile(r"rf_key_[\w-]+")
 _CHANGES = [
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?([+-]\d\d:\d\d|Z)?"), "TIME"),
@@ -79,6 +87,7 @@ class Reader:
         self._history = ""
         self._server: subprocess.Popen[str] | None = None
         self._address, self._key = SERVED, "rf_…"
+        self._own: list[str] = []
         make_clone(folder)
         self._shell = subprocess.Popen(
             ["bash", "--noprofile", "--norc"],
@@ -112,7 +121,7 @@ class Reader:
         assert self._shell.stdin is not None
         assert self._shell.stdout is not None
         mark = uuid.uuid4().hex
-        self._shell.stdin.write(f"{self.as_it_is_here(command)}\nprintf '\\n%s\\n' {mark}\n")
+        self._shell.stdin.write(f"{self.on_own_server(command)}\nprintf '\\n%s\\n' {mark}\n")
         self._shell.stdin.flush()
         printed = []
         while (line := self._shell.stdout.readline()).rstrip() != mark:
@@ -156,6 +165,27 @@ class Reader:
         os.environ["RUNFOLD_KEY"] = self._key
         return printed
 
+    def on_own_server(self, command: str) -> str:
+        """A command as it is here; one for a server of one's own with the address of a database that is made for it."""
+        if not _OWN_SERVER.search(command) and "--env-file" not in command:
+            return self.as_it_is_here(command)
+        for name in _OWN_SERVER.findall(command):
+            self._own.append(name)
+            with psycopg.connect(self._database.admin_url, autocommit=True) as connection:
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        command = _OWN_SERVER.sub(lambda found: shlex.quote(self._own_url(found[1])), command)
+        return f"(unset {_URLS}; {command})"
+
+    def _own_url(self, name: str) -> str:
+        return as_url({**parts_of(self._database.admin_url), "dbname": name})
+
+    def _drop_what_was_made(self) -> None:
+        with psycopg.connect(self._database.admin_url, autocommit=True) as connection:
+            for name in self._own:
+                connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+            for role in MADE_ROLES:
+                connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(role)))
+
     def as_it_is_here(self, text: str) -> str:
         """A page's text with the address, the key and the history that are here."""
         text = text.replace(SERVED, self._address).replace("rf_key_…", self._key).replace("rf_…", self._key)
@@ -180,6 +210,7 @@ class Reader:
         self._shell.wait(60)
         assert self._shell.stdout is not None
         self._shell.stdout.close()
+        self._drop_what_was_made()
 
 
 def steps(text: str) -> list[tuple[str, str]]:

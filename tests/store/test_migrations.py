@@ -151,9 +151,11 @@ def test_a_role_that_may_not_prepare_the_database_is_told_what_an_administrator_
         migrate(as_migrator)
     text = str(refused.value)
     assert f'GRANT runfold_owner TO "{migrator}"' in text
+    assert "CREATE SCHEMA runfold AUTHORIZATION runfold_owner" in text
 
+    told = text[text.index("let an administrator run there") : text.index("and then run `runfold migrate`")].split("\n\n", 1)[1]
     with psycopg.connect(url, autocommit=True) as admin:  # the administrator does as told
-        admin.execute(text[text.index("--") : text.index("and then run `runfold migrate`")])
+        admin.execute(told)
     assert migrate(as_migrator) == [file.name for file in migrations()]
     with Ledger.open(make_conninfo(url, user="runfold_app")) as ledger:
         assert ledger.position() == 0

@@ -1,5 +1,7 @@
 """`runfold check` and `migrate`: whether the log is undamaged, and the schema of the database up to date."""
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
 
     from runfold.maintenance.checking import Finding
     from runfold.store.history import History
+    from runfold.store.logins import Login
 
 DAMAGE = Damage.exit_code
 MOST_SHOWN = 1000
@@ -103,6 +106,18 @@ def migrate(
             "--admin-url", metavar="URL", help="URL of the database with a role that may migrate it (RUNFOLD_ADMIN_URL)."
         ),
     ] = None,
+    create_logins: Annotated[
+        bool,
+        typer.Option("--create-logins", help="Make a login for each role that has none, with a password that is shown once."),
+    ] = False,
+    logins_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--logins-file",
+            metavar="FILE",
+            help="Write the addresses of new logins into this new file, for `--env-file`, instead of showing them.",
+        ),
+    ] = None,
 ) -> None:
     """Apply the migrations that the database lacks, each once, in order, one process at a time.
 
@@ -110,24 +125,62 @@ def migrate(
     again; running it again, or twice at once, changes nothing. It uses RUNFOLD_ADMIN_URL, or else the database's own URL; the
     embedded database is migrated whenever it is opened. Where a dump was restored without its roles, it sets up owners, grants
     and row-level security again, as a superuser.
+
+    A role that may not create roles is told what an administrator has to run. Where nobody can log in yet to append, fold or
+    read, the statements that make logins are shown, or carried out with --create-logins.
     """
+    from runfold.errors import UsageError
     from runfold.store import migrate as migrating
     from runfold.store.database import Database
 
+    if logins_file is not None and (not create_logins or logins_file.exists()):
+        raise UsageError(
+            f"{logins_file} is there already; name a new file" if create_logins else "--logins-file needs --create-logins"
+        )
     settings = call.settings(**({"admin_url": admin_url} if admin_url else {}))
     mended: list[str] = []
     with call.busy("Migrating") as told:
         database = Database.of(settings)
         try:
             applied = migrating.migrate(database.admin_url, told=told, mended=mended.append)
+            made, wanted = migrating.logins(database.admin_url, create=create_logins)
         finally:
             database.close()
+    if logins_file is not None and made:
+        _write(logins_file, made)
     known = [migration.name for migration in migrating.migrations()]
     if call.json:
-        call.answer({"applied": applied, "migrations": known, **({"mended": mended} if mended else {})})
+        logins = [each._asdict() | ({"url": None} if logins_file else {}) for each in made]
+        more = {"mended": mended} if mended else {}
+        call.answer({"applied": applied, "migrations": known, **more, "logins": logins, "logins_wanted": wanted})
         return
     for name in applied:
         call.out.print(f"applied {name}")
     for fact in mended:
         call.out.print(f"repaired: {fact}", soft_wrap=True)
     call.out.print(f"the database is at {known[-1]}" + ("" if applied or mended else "; there was nothing to do"), soft_wrap=True)
+    if create_logins and not made:
+        call.note(
+            "The database's logins are there already, with the passwords that they have; ALTER ROLE … PASSWORD sets another."
+        )
+    _print_logins(call, made, wanted, logins_file)
+
+
+def _write(file: Path, made: "list[Login]") -> None:
+    """Write settings into a new file that its owner alone may read. Raises FileExistsError."""
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as written:
+        written.writelines(f"{each.setting}='{each.url}'\n" for each in made)
+
+
+def _print_logins(call: Call, made: "list[Login]", wanted: list[str], file: Path | None) -> None:
+    if made and file is not None:
+        names = ", ".join(each.name for each in made)
+        call.out.print(f"made the logins {names}; use them with `--env-file {file}`", soft_wrap=True)
+    elif made:
+        call.out.print("\nmade logins, whose passwords are not shown again:\n", soft_wrap=True)
+        for each in made:
+            call.out.print(f"export {each.setting}='{each.url}'", soft_wrap=True, markup=False, highlight=False)
+    elif wanted:
+        call.out.print("\nnobody can log in yet to use it; give the command with --create-logins, or run:\n", soft_wrap=True)
+        for statement in wanted:
+            call.out.print(statement, soft_wrap=True, markup=False, highlight=False)

@@ -92,8 +92,8 @@ def examine(settings: "Settings") -> "Iterator[Check]":
 def _embedded(settings: "Settings") -> "Iterator[Check]":
     from runfold.cli.server_checks import Check
 
-    if settings.database_url is not None:
-        yield Check("database", "ok", without_secrets(settings.database_url.get_secret_value()))
+    if (named := settings.database_url or settings.admin_url) is not None:
+        yield Check("database", "ok", without_secrets(named.get_secret_value()))
         return
     from runfold.embedded.place import find_place
     from runfold.embedded.watchdog import postmaster_pid

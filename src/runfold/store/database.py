@@ -25,9 +25,13 @@ class Database:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """The database that the settings name; the embedded one is started. Raises EmbeddedServerFailed."""
-        if settings.database_url is not None:
-            url = settings.database_url.get_secret_value()
+        """The database that the settings name; the embedded one is started. Raises EmbeddedServerFailed.
+
+        Where only RUNFOLD_ADMIN_URL is set, as before there are other logins, that is the database.
+        """
+        named = settings.database_url or settings.admin_url
+        if named is not None:
+            url = named.get_secret_value()
             reader = settings.reader_url.get_secret_value() if settings.reader_url else None
             return cls(url, _or(settings.admin_url, url), _or(settings.projector_url, url), reader_url=reader)
         server = EmbeddedServer.start(settings.home, settings.pg_bin)

@@ -13,8 +13,10 @@ import tenacity
 
 from runfold.errors import MigrationRefused
 from runfold.sessions import connect_pinned, require_own_session
+from runfold.store import logins as making
 from runfold.store import rights
 from runfold.store.datastore import KEEPALIVES, Connection, unavailable
+from runfold.store.logins import Login
 from runfold.store.migration import Migration, Told, apply
 from runfold.store.queries import named_queries
 from runfold.store.reader import Reader
@@ -62,6 +64,13 @@ def migrate(
                 return applied
     except psycopg.OperationalError as error:
         raise unavailable(error) from error
+
+
+def logins(url: str, *, create: bool = False) -> tuple[list[Login], list[str]]:
+    """The logins that are made now, and the statements for those that are still wanted. Raises MigrationRefused."""
+    with _connected(url) as connection:
+        made = making.create(connection, url) if create else []
+        return made, making.statements(connection)
 
 
 @contextlib.contextmanager
@@ -125,9 +134,11 @@ def _prepare(connection: Connection) -> list[str]:
         taken_over = rights.take_over(connection)
         connection.execute("SET ROLE runfold_owner")
     except psycopg.errors.InsufficientPrivilege as error:
+        fact = f"this role may not prepare the database {connection.info.dbname} ({str(error).splitlines()[0]})"
+        wanted = [*making.lacking(connection), *making.statements(connection)]
+        steps = "\n".join(wanted)
         raise MigrationRefused(
-            f"this role may not prepare the database ({str(error).splitlines()[0]}); let an administrator run\n{_roles()}\n"
-            f'GRANT runfold_owner TO "{connection.info.user}";\nand then run `runfold migrate` again'
+            f"{fact}; let an administrator run there\n\n{steps}\n\nand then run `runfold migrate` again", statements=wanted
         ) from None
     _at_once_with_others(
         connection,
