@@ -7,18 +7,14 @@ import sys
 
 from runfold.sessions import connect_pinned
 
-_COUNT = """
-SELECT count(*)
-  FROM pg_stat_activity
- WHERE backend_type IN ('client backend', 'walsender')
-   AND pid <> pg_backend_pid()
-"""
+_KINDS = ["client backend", "walsender"]
+_COUNT = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = ANY(%b) AND pid <> pg_backend_pid()"
 
 
 def count(url: str) -> int:
     """Return how many there are, whoever has them: a notebook, `psql`, a replica. Raises psycopg.OperationalError."""
     with connect_pinned(url, connect_timeout=10, application_name="runfold watchdog") as connection:
-        (number,) = connection.execute(_COUNT).fetchone() or (0,)
+        (number,) = connection.execute(_COUNT, [_KINDS]).fetchone() or (0,)
     return int(number)
 
 

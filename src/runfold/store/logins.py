@@ -44,7 +44,7 @@ def lacking(connection: Connection) -> list[str]:
     for role in _LIMITED:
         found += [f"ALTER ROLE {role} SET {name} = '{value}';" for name, value in _LIMITS if role not in limited]
     user, database = _names(connection)
-    (is_owner, may_make_schemas, has_schema, owner_may) = connection.execute(_QUERIES["rights"], [OWNER] * 2).fetchone() or ()
+    ((is_owner, may_make_schemas, has_schema, owner_may),) = connection.execute(_QUERIES["rights"], [OWNER] * 2)
     if not owner_may:
         found.append(f"GRANT CREATE ON DATABASE {database} TO {OWNER};")
     if not is_owner:
