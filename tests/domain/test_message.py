@@ -172,3 +172,18 @@ def test_a_redaction_names_fields_that_there_are() -> None:
         given(*RUNNING, message).when(lambda run: run.messages.redact("msg_1", ("role",), "GDPR 17"))
     with pytest.raises(ValidationError, match="fields"):
         given(*RUNNING, message).when(lambda run: run.messages.redact("msg_1", (), "GDPR 17"))
+
+
+def test_a_message_that_the_past_left_streaming_goes_on_here() -> None:
+    story = given(*RUNNING)
+    story.subject.messages.past["msg_0"] = MessageState("assistant", 1, 0, length=3, streaming=True)
+    story.when(lambda run: run.messages.append_text("msg_0", "x", 5)).refused("has 3 characters, so offset 5")
+    more = MessagePartAppended(message_id="msg_0", offset=3, text=" today")
+    run = story.when(lambda run: run.messages.append_text("msg_0", " today")).then(more)
+    assert run.messages.append_text("msg_0", " today", 3) == []
+    (sealed,) = run.messages.seal("msg_0", "stop")
+    assert (sealed.length, run.messages.role_of("msg_0")) == (9, "assistant")
+    run.evolve(sealed)
+    assert run.messages.seal("msg_0") == []
+    (revised,) = run.messages.revise("msg_0", ())
+    assert revised.revision == 2

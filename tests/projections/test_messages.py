@@ -68,7 +68,7 @@ def shown_as(shown: Shown) -> dict[str, Any]:
 def seen_as(message: Message) -> dict[str, Any]:
     """The same of the ledger's own fold."""
     labels = {"name": message.name, "author": message.author}
-    fields = message.model_dump(exclude={"content", "name", "author"})
+    fields = message.model_dump(exclude={"content", "name", "author", "actor"})  # who recorded it stands in the log alone
     return {**fields, "labels": {name: label for name, label in labels.items() if label not in {None, "[redacted]"}}}
 
 
@@ -294,3 +294,17 @@ def test_the_table_gives_the_rows_of_a_path(ledger: Ledger, run: Run) -> None:
         rows = snapshot.rows(Messages(), "run_id = ANY(%b)", [[run_id for run_id, _ in path]])
     (shown,) = conversation(path, rows)
     assert (shown.added.role, shown.wording.revision, shown.redacted) == ("user", 2, {"content"})
+
+
+def test_a_message_that_the_past_left_streaming_is_read_as_each_run_went_on_with_it(run: Run, read: Read) -> None:
+    message = run.add_message("assistant", "Let", streaming=True)
+    branch, other = run.branch(), run.branch()
+    for each in (branch, other):
+        each.start()
+    branch.message(message.id).append_text(" me see")
+    following = branch.branch()
+    branch.message(message.id).seal(finish_reason="stop")
+    message.seal(finish_reason="length")
+    shown = [read(each)[0] for each in (run, branch, other, following)]
+    assert [each.streaming for each in shown] == [False, False, True, True]
+    assert [each.added.finish_reason for each in shown[:2]] == ["length", "stop"]

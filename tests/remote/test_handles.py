@@ -85,6 +85,35 @@ def test_a_branch_carries_on_what_its_past_left_open(some: Some, run: Run) -> No
     assert run.view().open_tool_calls == 1
 
 
+def test_a_branch_goes_on_with_a_message_that_its_past_left_streaming(some: Some, run: Run) -> None:
+    draft = run.add_message("assistant", "It comes ", streaming=True)
+    branch, other = run.branch(), run.branch()
+    for each in (branch, other):
+        each.start()
+    draft.append_text("never.")
+    draft.seal(finish_reason="length")
+    mine = branch.message(draft.id)
+    with pytest.raises(CommandRefused, match="is still streaming; `seal"):
+        mine.revise("It comes today.")
+    with pytest.raises(CommandRefused, match="has 9 characters, so offset 5 would leave a gap or overlap"):
+        mine.append_text("later", offset=5)
+    assert mine.append_text("today.", offset=9).appended == 1
+    assert mine.append_text("today.", offset=9).appended == 0
+    following = branch.branch()
+    assert mine.seal(finish_reason="stop").appended == 1
+    assert mine.seal().appended == 0
+    messages = [message for each in (run, branch, other) for message in each.messages()]
+    said = [(message.text, message.streaming, message.finish_reason) for message in messages]
+    assert said == [("It comes never.", False, "length"), ("It comes today.", False, "stop"), ("It comes ", True, None)]
+    mine.revise("It comes tomorrow.")
+    assert [message.revision for message in branch.messages()] == [2]
+    following.start()
+    following.message(draft.id).append_text(" Or so.")
+    assert [message.text for message in following.messages()] == ["It comes today. Or so."]
+    with pytest.raises(CommandRefused, match="this run has no message"):
+        branch.message("msg_none").append_text("x")
+
+
 @pytest.mark.parametrize("end", ["complete", "fail", "cancel"])
 def test_what_a_stream_tells_last_is_recorded_after_the_end(some: Some, ledger: Ledger, run: Run, end: str) -> None:
     step, model_call = run.start_step("answering"), run.start_model_call(provider="openai")

@@ -103,6 +103,8 @@ class Session:
         """Return a message of a run's past, as the rules must know it; None where there is none."""
         if known := run.messages.past.get(message_id):
             return known
+        if not _inherits(run):
+            return None
         found = cast("MessageState | None", self._fetch(("message", message_id), lambda: self._past(run).message(message_id)))
         if found is not None:
             run.messages.past[message_id] = found

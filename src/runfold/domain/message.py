@@ -78,7 +78,7 @@ class MessageState:
     """The state of one message that the rules need."""
 
     role: Role | None
-    """None for a message of the run's past that this run has revised."""
+    """None for a message of the run's past that this run has revised, or gone on to stream."""
     revision: int
     added_at: int
     length: int = 0
@@ -89,7 +89,7 @@ class MessageState:
 
 
 class Messages:
-    """The messages that one run added or revised."""
+    """The messages that one run added or revised, and those that its past left streaming and it went on with."""
 
     def __init__(self, run: Life) -> None:
         self.run = run
@@ -123,8 +123,8 @@ class Messages:
         return [] if known.revised is not None and same(known.revised, revised.content) else [revised]
 
     def append_text(self, message_id: str, text: str, offset: int | None = None) -> Events:
-        """Append text to a streamed message. An `offset` that is stored already, as a retry sends it, adds nothing."""
-        known = self._own("append_text", message_id)
+        """Append text to a message that streams, also of the past. An `offset` that is stored already adds nothing."""
+        known = self._known("append_text", message_id)
         if offset is not None and 0 <= offset <= known.length - len(text):
             return []
         self.run.require_open("append_text")
@@ -139,7 +139,7 @@ class Messages:
 
     def seal(self, message_id: str, finish_reason: str | None = None) -> Events:
         """Seal a streamed message, which is then complete. Also allowed after the run's end. Sealing it again changes nothing."""
-        known = self._own("seal_message", message_id)
+        known = self._known("seal_message", message_id)
         if not known.streaming:
             return []
         return [MessageSealed(message_id=message_id, finish_reason=finish_reason, length=known.length)]
@@ -165,9 +165,11 @@ class Messages:
                 known = self.by_id.setdefault(event.message_id, MessageState(None, 1, self.run.version))
                 known.revision, known.revised = event.revision, event.content
             case MessagePartAppended():
-                self.by_id[event.message_id].length += len(event.text)
+                known = self.by_id.setdefault(event.message_id, MessageState(None, 1, self.run.version, streaming=True))
+                known.length = event.offset + len(event.text)
             case MessageSealed():
-                self.by_id[event.message_id].streaming = False
+                known = self.by_id.setdefault(event.message_id, MessageState(None, 1, self.run.version, event.length))
+                known.streaming = False
             case MessageRedacted():
                 self.by_id[event.message_id].hidden |= {(event.revision, name) for name in event.fields}
             case _:
@@ -179,6 +181,9 @@ class Messages:
         if known is None or known.role is None:
             known = self.past.get(message_id)
         return known.role if known else None
+
+    def _known(self, command: str, message_id: str) -> MessageState:
+        return self.by_id.get(message_id) or self.past.get(message_id) or self._unknown(command, message_id)
 
     def _own(self, command: str, message_id: str) -> MessageState:
         return self.by_id.get(message_id) or self._unknown(command, message_id)

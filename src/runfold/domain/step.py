@@ -131,7 +131,7 @@ class Steps:
         known, thing, started_id = self._of(event)
         found = known.get(started_id)
         if found is None:
-            self.run.refuse("finish", f"this run has no {thing} {started_id!r}")
+            self.run.refuse("finish", f"this run has no {thing} {started_id!r}; it finishes those that it began itself")
         if found.finished_at:
             raise AlreadyRecorded(f"the end of {thing}", started_id, self.run.id, found.finished_at, event)
         if isinstance(event, StepFinished):

@@ -1,12 +1,13 @@
 """The handle of a message, and the command of a run that adds one."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Literal, Unpack
 
 from runfold.commands.caller import Envelope
 from runfold.commands.plan import Plan, itself
 from runfold.commands.session import Session
 from runfold.commands.submitted import Receipt
+from runfold.domain.event import Event
 from runfold.domain.message import MessageAdded, Role
 from runfold.domain.run import Run as RunState
 from runfold.domain.tool_call import Failure, ToolFailed
@@ -14,7 +15,7 @@ from runfold.errors import InvalidEvent
 from runfold.handles.arguments import Content, content_parts
 from runfold.handles.command import command, submitting
 from runfold.handles.handle import Child, Handle
-from runfold.handles.run_plan import run_plan, run_state
+from runfold.handles.run_plan import run_state
 
 Field = Literal["content", "name", "author", "encrypted_value"]
 
@@ -37,12 +38,12 @@ class Message(Child):
     @command
     def append_text(self, text: str, *, offset: int | None = None, **envelope: Unpack[Envelope]) -> Plan[Receipt]:
         """Append text to a streaming message. With `offset`, the characters before it, sending it twice stores it once."""
-        return run_plan(self.run_id, lambda run: run.messages.append_text(self.id, text, offset), envelope)
+        return self._going_on(lambda run: run.messages.append_text(self.id, text, offset), envelope)
 
     @command
     def seal(self, *, finish_reason: str | None = None, **envelope: Unpack[Envelope]) -> Plan[Receipt]:
         """Say that the streaming message is complete. Allowed after the run's end too."""
-        return run_plan(self.run_id, lambda run: run.messages.seal(self.id, finish_reason), envelope)
+        return self._going_on(lambda run: run.messages.seal(self.id, finish_reason), envelope)
 
     @command
     def redact(
@@ -67,6 +68,17 @@ class Message(Child):
     submit_append_text = submitting(append_text)
     submit_seal = submitting(seal)
     submit_redact = submitting(redact)
+
+    def _going_on(self, decide: Callable[[RunState], list[Event]], envelope: Envelope) -> Plan[Receipt]:
+        """Plan what goes on with a message that streams, also one that the past left so."""
+
+        def work(session: Session) -> None:
+            run = run_state(session, self.run_id, envelope)
+            if run.messages.role_of(self.id) is None:
+                session.inherited_message(run, self.id)
+            session.record(run, decide(run))
+
+        return Plan(self.run_id, work, itself, envelope)
 
 
 @command

@@ -138,7 +138,10 @@ class History:
     def message(self, message_id: str) -> MessageState | None:
         """Return what the rules must know of a message of the past; None where there is none."""
         known = next((message for message in self.messages() if message.id == message_id), None)
-        return MessageState(known.role, known.revision, 0, len(known.text), known.streaming) if known else None
+        if known is None:
+            return None
+        length = sum(len(part.text) for part in known.content if isinstance(part, TextPart))
+        return MessageState(known.role, known.revision, 0, length, known.streaming)
 
     def call(self, call_id: str) -> ToolCallState | None:
         """Return what the rules must know of a tool call of the past; None where there is none."""

@@ -61,9 +61,9 @@ class MessageRow(Row):
     part_types: tuple[str, ...] = ()
     """The kinds of its content's parts, each once: text, reasoning, file, source, data."""
     characters: int = 0
-    """Characters of its text so far."""
+    """Characters of its text so far; of a message that its past left streaming, those appended here."""
     streaming: bool = False
-    """Whether more text may follow."""
+    """Whether more text may follow, in this run."""
     appended: int = 0
     """How many parts of text were appended to it."""
     last_appended_position: int | None = None
@@ -83,7 +83,7 @@ _BLANK = MessageRow(run_id="", message_id="", revision=ALL)
 class Messages(Projection[MessageRow]):
     """One row per wording of a message: whose, in which run, where its words are in the log, what of it is redacted."""
 
-    name, version, row, key = "messages", 1, MessageRow, ("run_id", "message_id", "revision")
+    name, version, row, key = "messages", 2, MessageRow, ("run_id", "message_id", "revision")
     partition = "thread"
     events = (MessageAdded, MessageRevised, MessagePartAppended, MessageSealed, MessageRedacted)
     indexes = (("thread_id", "content_position"), ("tool_call_id",))
@@ -116,12 +116,14 @@ class Messages(Projection[MessageRow]):
                 return row.but(_added(event, recorded))
             case MessagePartAppended():
                 return row.but(
+                    _gone_on(row, recorded),
                     characters=row.characters + len(event.text),
                     appended=row.appended + 1,
                     last_appended_position=recorded.position,
                 )
             case MessageSealed():
-                return row.but(streaming=False, sealed_version=recorded.version, finish_reason=event.finish_reason)
+                sealed = {"sealed_version": recorded.version, "finish_reason": event.finish_reason}
+                return row.but(_gone_on(row, recorded), **sealed, streaming=False)
             case MessageRevised():
                 return row.but(_wording(event.content, recorded))
             case MessageRedacted():
@@ -136,6 +138,11 @@ def _added(added: MessageAdded, recorded: Recorded) -> dict[str, Any]:
     changes["tool_call_id"], changes["activity_type"] = added.tool_call_id, added.activity_type
     changes["streaming"] = added.streaming
     return changes
+
+
+def _gone_on(row: MessageRow, recorded: Recorded) -> dict[str, Any]:
+    """Return where the run is that goes on with a message which its past left streaming; its row has no wording of its own."""
+    return {"thread_id": recorded.thread_id, "streaming": True} if row.content_position is None else {}
 
 
 def _wording(content: Content, recorded: Recorded) -> dict[str, Any]:
@@ -195,6 +202,9 @@ def conversation(path: Sequence[tuple[str, int]], rows: Iterable[MessageRow]) ->
         for version, row in sorted(worded, key=lambda each: each[0]):
             if version <= up_to_version:
                 _take_in(found, row, up_to_version)
+        for row in by_run.get(run_id, ()):
+            if row.content_version is None and row.sealed_version is not None and row.message_id in found:
+                found[row.message_id] = _sealed(found[row.message_id], row, up_to_version)
     return [_without(shown, hidden) for shown in found.values()]
 
 
@@ -205,6 +215,13 @@ def _take_in(found: dict[str, Shown], row: MessageRow, up_to_version: int) -> No
         found[row.message_id] = Shown(row, row, streaming, frozenset())
     elif known is not None:
         found[row.message_id] = known._replace(wording=row)
+
+
+def _sealed(shown: Shown, row: MessageRow, up_to_version: int) -> Shown:
+    """Return a message that an ancestor left streaming, after a run that went on with it."""
+    if (row.sealed_version or 0) > up_to_version:
+        return shown
+    return shown._replace(streaming=False, added=shown.added.but(finish_reason=row.finish_reason))
 
 
 def _without(shown: Shown, hidden: dict[tuple[str, int], set[str]]) -> Shown:
