@@ -28,8 +28,8 @@ class TestDatabase:
 
     @property
     def settings(self) -> Settings:
-        """Settings that point at it, as the application and with a role that may fold read models."""
-        return Settings(database_url=self.url, admin_url=self.admin_url, projector_url=self.projector_url)
+        """Settings that point at it, as the application and with a role that may fold read models, where a test says so."""
+        return Settings(database_url=self.url, admin_url=self.admin_url, projector_url=self.projector_url, fold_on_read=0)
 
 
 def create_database(admin_url: str, template: str, name: str) -> TestDatabase:

@@ -31,7 +31,7 @@ Worker = subprocess.Popen[bytes]
 
 
 def start_worker(stage: Stage, **more: str) -> Worker:
-    """`runfold work` in a process of its own."""
+    """`runfold work` in a process of its own, which folds in it: so that it can be killed and put to sleep."""
     own = stage.own
     told = {
         "RUNFOLD_DATABASE_URL": own.url,
@@ -39,7 +39,7 @@ def start_worker(stage: Stage, **more: str) -> Worker:
         "RUNFOLD_LOG_LEVEL": "error",
         **more,
     }
-    command = [sys.executable, "-m", "runfold.cli.main", "work"]
+    command = [sys.executable, "-m", "runfold.cli.main", "work", "--in-process"]
     worker = subprocess.Popen(command, env={**os.environ, **told}, cwd=stage.folder, stderr=subprocess.DEVNULL)
     stage.cleanup(lambda: _end(worker))
     return worker

@@ -458,6 +458,16 @@ class RebuildRefused(LedgerError):
         self.name, self.fact, self.next_step = name, fact, next_step
 
 
+class DropRefused(LedgerError):
+    """A read model cannot be dropped now. It stays as it is."""
+
+    http_status = 409
+
+    def __init__(self, name: str, fact: str, next_step: str) -> None:
+        super().__init__(f"{name} {fact}; {next_step}", name=name, fact=fact, next_step=next_step)
+        self.name, self.fact, self.next_step = name, fact, next_step
+
+
 class ExportRefused(LedgerError):
     """An export cannot be written here, or cannot be continued. The folder stays as it was."""
 

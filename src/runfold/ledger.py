@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from runfold.commands.caller import Caller
 from runfold.commands.executor import CommandExecutor
 from runfold.feed.tail import Tail
-from runfold.handles.folding import Folding
+from runfold.handles.folding import Folding, ReadFirst
 from runfold.handles.local import CallerExecutor
 from runfold.handles.prepared_moments import PreparedMoments
 from runfold.handles.tenant_ledger import TenantLedger
@@ -50,10 +50,12 @@ class Ledger(TenantLedger):
         self.recorder.reader.when_short = self.history.check
         self.recorder.writer.when_connected, self.recorder.writer.when_stored = self.history.follow, self.history.saw
         owner = CallerExecutor(CommandExecutor(self.recorder, settings))
-        self.folding = Folding(partial(database.datastore, settings.connect_timeout, projector=True), owner.reading())
+        projector = partial(database.datastore, settings.connect_timeout, projector=True)
+        self.folding = Folding(projector, owner.reading(), settings.fold_on_read)
         self.prepared = PreparedMoments(self.folding, owner, Limits(settings.moments_per_tenant, settings.moments))
         tail = Tail(self.recorder.store, self.recorder.reader, self.history)
         super().__init__(owner, tail, self.prepared.whole_past)
+        self._reading = owner.reading(fold=self._fold_to_answer)
         self.history.when_changed.append(self.command_executor.forget_states)
 
     @classmethod
@@ -125,6 +127,18 @@ class Ledger(TenantLedger):
         """
         return self.folding.fold(*names, progress=progress)
 
+    def fold_to_read(self, *names: str | AnyProjection, progress: Progress | None = None) -> ReadFirst:
+        """Fold what read models lack, if that is little and no worker is at it; return what there was, and whether it was done.
+
+        Little is up to `RUNFOLD_FOLD_ON_READ` events. A question of this ledger (`ledger.now`) that could not be answered
+        without does the same by itself. Raises ProjectionNotFound, InvalidProjection.
+        """
+        return self.folding.fold_to_read(*names, progress=progress)
+
+    def _fold_to_answer(self, projections: Iterable[AnyProjection]) -> bool:
+        wanted = tuple(projections)
+        return bool(wanted) and self.folding.fold_to_read(*wanted).folded
+
     def projections(self, own: Iterable[AnyProjection] = (), *, seen_by: str | None = None) -> list[ProjectionStatus]:
         """Return every read model: how far it is, how far behind, and what is wrong with one that cannot go on.
 
@@ -153,6 +167,14 @@ class Ledger(TenantLedger):
         Raises ProjectionNotFound, ProjectionStopped where there is none.
         """
         return self.folding.roll_back(name)
+
+    def drop_projection(self, name: str) -> None:
+        """Drop a read model of a projection of yours: its table, view and progress. The events that it was folded from stay.
+
+        Raises ProjectionNotFound where there is none, DropRefused for one that comes with Runfold, that a worker folds, or on
+        which a view of somebody's depends.
+        """
+        self.folding.drop_projection(name)
 
     def make_schema(
         self,

@@ -88,6 +88,16 @@ class Settings(BaseSettings):
     max_lag: Seconds = Field(
         60.0, gt=0, description="seconds, or a duration, that read models may be behind while /readyz says ready"
     )
+    fold_timeout: Seconds = Field(
+        20.0,
+        gt=0,
+        description="seconds, or a duration, that a projection may take over an event before its process is ended",
+    )
+    fold_on_read: int = Field(
+        10_000,
+        ge=0,
+        description="events that who reads folds first where no worker runs; more are left to a worker; 0 for none",
+    )
     max_body_bytes: int = Field(16 * MIB, ge=1024, description="largest body of a request to `runfold serve`")
     max_bytes_in_flight: int = Field(
         128 * MIB, ge=MIB, description="bodies that `runfold serve` works on at once, in bytes; one owner of keys may have half"
@@ -177,3 +187,13 @@ class Settings(BaseSettings):
     def price_list_folder(self) -> Path:
         """Where other versions of the price list are looked for."""
         return (self.price_lists or self.home / "price-lists").expanduser()
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Settings as the environment of a process that is to have the same: a command line could be read by anybody."""
+    found = {}
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        if value is not None:
+            found[f"RUNFOLD_{name.upper()}"] = str(value.get_secret_value() if hasattr(value, "get_secret_value") else value)
+    return found

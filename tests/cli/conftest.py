@@ -73,6 +73,12 @@ def environment(database: "TestDatabase", tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.fixture
+def left_to_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who reads folds nothing, however little it is."""
+    monkeypatch.setenv("RUNFOLD_FOLD_ON_READ", "0")
+
+
+@pytest.fixture
 def runfold(environment: None, capsys: pytest.CaptureFixture[str]) -> Command:
     """Calls the command in this process: `runfold("threads", "--json")`."""
 

@@ -140,6 +140,7 @@ def test_runs_that_need_a_person_are_listed_with_their_reasons(runfold: Command,
     assert (refused.code, "expected one of failed, stuck" in refused.err) == (2, True)
 
 
+@pytest.mark.usefixtures("left_to_workers")
 def test_before_anybody_folds_every_answer_says_how_to(runfold: Command, failed: Run) -> None:
     for arguments in (("failures",), ("patterns", "refunds"), ("goal", "refunds"), ("goals",), ("attention",)):
         answer = runfold(*arguments)

@@ -44,6 +44,9 @@ def test_every_example_is_a_call_that_the_command_line_understands(
         words[2] = "26"
     elif "--fold" in runfold(words[0], "--help").out and not {"--fold", "events"} & set(words):
         words.append("--fold")
+    elif words[:2] == ["projections", "drop"]:
+        runfold("work", "--once", "--projection", "tests.projector.toys:Tally")
+        words[2] = "tally"
     elif words[:2] == ["projections", "retry"]:
         runfold("work", "--once", "--projection", words[2])
     for option in ("--at", "--as-of"):

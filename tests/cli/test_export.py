@@ -4,6 +4,8 @@ import gzip
 import json
 from pathlib import Path
 
+import pytest
+
 from runfold import Ledger
 from runfold.cli.demo_story import Cast
 from tests.cli.conftest import Command, Process
@@ -29,6 +31,7 @@ def test_without_a_folder_it_goes_into_export_and_positions_narrow_it(runfold: C
     assert runfold(*call).json["new_parts"] == 0
 
 
+@pytest.mark.usefixtures("left_to_workers")
 def test_a_read_model_is_folded_first_where_that_is_asked_for(runfold: Command, story: Cast, ledger: Ledger) -> None:
     answer = runfold("export", "run_summaries", "--format", "csv")
     assert (answer.code, "has not been built yet" in answer.err) == (1, True)

@@ -129,6 +129,7 @@ def test_tool_calls_are_listed_with_what_they_were_called_with(runfold: Command,
     assert items[0]["arguments"]["order"] == str(story.order) or items[0]["arguments"]["order"] == story.order
 
 
+@pytest.mark.usefixtures("left_to_workers")
 def test_the_tool_calls_of_one_run_need_no_read_model(runfold: Command, story: Cast) -> None:
     assert runfold("tool-calls", "--run", story.id("run", "claim")).code == 0
     assert runfold("tool-calls").code == 1

@@ -48,6 +48,7 @@ def test_a_list_for_people_says_as_of_when_and_how_it_goes_on(runfold: Command, 
     assert rest["next_cursor"] is None
 
 
+@pytest.mark.usefixtures("left_to_workers")
 def test_a_list_for_machines_is_one_object_with_how_far_behind_it_is(runfold: Command, ledger: Ledger, story: Cast) -> None:
     assert runfold("runs", "--fold", "--json").code == 0
     ledger.run(story.id("run", "claim")).merge_metadata({"seen": True})
@@ -82,6 +83,7 @@ def test_what_no_run_can_be_asked_by_is_said_with_what_can(runfold: Command, sto
 
 
 @pytest.mark.parametrize("command", ["runs", "approvals", "problems"])
+@pytest.mark.usefixtures("left_to_workers")
 def test_what_nobody_folded_yet_is_said_with_how_to(runfold: Command, story: Cast, command: str) -> None:
     answer = runfold(command)
     assert (answer.code, answer.out) == (1, "")
@@ -106,6 +108,7 @@ def test_a_run_is_told_in_a_few_sentences(runfold: Command, ledger: Ledger, stor
     assert runfold("summary", "run_nobody").code == 3
 
 
+@pytest.mark.usefixtures("left_to_workers")
 def test_the_summary_of_a_run_that_the_read_models_have_not_seen_says_so(runfold: Command, ledger: Ledger, story: Cast) -> None:
     runfold("summary", story.id("run", "claim"), "--fold")
     run = ledger.create_thread(agent_id="late").start_run()

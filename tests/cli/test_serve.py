@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from runfold import Ledger, Settings
-from runfold.http.folding import environment
+from runfold.settings import environment
 from tests.cli.conftest import Command, Process
 
 pytestmark = pytest.mark.alone

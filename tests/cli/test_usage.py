@@ -114,6 +114,7 @@ def test_a_word_that_usage_does_not_know_is_named(runfold: Command, ledger: Ledg
     assert runfold("usage", "--run", "run_none").code == 3
 
 
+@pytest.mark.usefixtures("left_to_workers")
 def test_usage_that_nobody_has_folded_says_how_to(runfold: Command, spent: Run) -> None:
     answer = runfold("usage")
     assert answer.code == 1

@@ -15,6 +15,7 @@ from runfold.http.app import create_app
 from runfold.http.routes import health
 from runfold.http.routes.health import late
 from runfold.projector.status import ProjectionState, ProjectionStatus
+from tests.projector.toys import Ended, Tally
 from tests.serving import Anybody, serving
 
 if TYPE_CHECKING:
@@ -47,6 +48,21 @@ def test_read_models_that_were_never_folded_are_named(client: httpx2.Client) -> 
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["type"] == "urn:runfold:error:NotReady"
     assert "the read model usage is not begun; `runfold work` folds it" in answer.json()["reasons"]
+
+
+def test_a_read_model_of_somebody_else_that_nobody_keeps_up_keeps_no_server_from_being_ready(settings: Settings) -> None:
+    with Ledger.open(settings=settings.model_copy(update={"max_lag": 0.01})) as ledger:
+        ledger.fold("tests.projector.toys:Tally")
+        ledger.create_thread(agent_id="support").start_run()
+        ledger.fold()
+        (tally,) = [status for status in ledger.projections() if status.name == "tally"]
+        assert tally.behind_events == ledger.position()
+        with serving(create_app(ledger, Anybody())) as address:
+            ready = httpx2.get(f"{address}/readyz", timeout=30)
+            assert (ready.status_code, ready.json().get("behind_seconds")) == (200, 0.0), ready.text
+        with serving(create_app(ledger, Anybody(), projections=[Tally(), Ended()])) as address:
+            reasons = httpx2.get(f"{address}/readyz", timeout=30).json()["reasons"]
+            assert [reason.split()[3] for reason in reasons] == ["ended", "tally"], "these it serves, and nobody folds them"
 
 
 def test_read_models_may_be_behind_for_as_long_as_the_setting_says(settings: Settings) -> None:

@@ -16,13 +16,14 @@ from runfold.cli.goals import goal, goals, patterns
 from runfold.cli.lists import ListOption
 from runfold.cli.moments import drop_schema, schemas
 from runfold.cli.problems import attention, failures, problems
-from runfold.cli.read_models import projections, rows, work
+from runfold.cli.read_models import projections, rows
 from runfold.cli.rebuild import rebuild
 from runfold.cli.runs import decisions, diff, run, runs, summary, tool_calls
 from runfold.cli.serve import serve
 from runfold.cli.threads import head, heads, thread, threads, tree
 from runfold.cli.transfer import export, import_runs
 from runfold.cli.usage import usage
+from runfold.cli.work import work
 
 _START, _INSPECT, _DECIDE, _OPERATE = "Get started", "Inspect", "Decide", "Operate"
 
@@ -232,7 +233,16 @@ COMMANDS = [
             "runfold work --projection run_summaries --projection my.module:MyProjection",
         ),
     ),
-    Command("projections", _OPERATE, projections, ("runfold projections --json", "runfold projections retry run_summaries")),
+    Command(
+        "projections",
+        _OPERATE,
+        projections,
+        (
+            "runfold projections --json",
+            "runfold projections retry run_summaries",
+            "runfold projections drop my_projection --yes",
+        ),
+    ),
     Command(
         "rebuild",
         _OPERATE,

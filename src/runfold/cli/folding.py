@@ -1,36 +1,105 @@
 """Before read models are read: bring them up to date, or say how far behind they are."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
+
+import typer
 
 from runfold.cli.call import Call
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from runfold.ledger import Ledger
+    from runfold.projector.supervisor import Supervisor
     from runfold.queries.page import Standing
 
+WORKER_SECONDS, LOOK_SECONDS = 2.0, 0.02
+"""How long a worker that is at it is waited for, before the answer says how far it is."""
 
-def catch_up(call: Call, ledger: "Ledger", names: tuple[str, ...] = ()) -> int:
-    """Fold the events that are there, with a progress bar, and return the position."""
+
+def catch_up(call: Call, ledger: "Ledger", names: "Sequence[str]" = ()) -> int:
+    """Fold the events that are there, with a progress bar, and return the position.
+
+    What does not come with Runfold is folded in a process of its own, which is ended where a fold does not return.
+    """
+    from runfold.projections.registry import chosen, is_built_in
+    from runfold.projector.supervisor import ChildFailed
     from runfold.terminal.progress import progress_bar
 
     with progress_bar(call.err, "Folding", "events") as told:
-        return ledger.fold(*names, progress=lambda done, total: told(done, total, ""))
+
+        def progress(done: int, total: int) -> None:
+            told(done, total, "")
+
+        if all(is_built_in(each) for each in chosen(names).values()):
+            return ledger.fold(*names, progress=progress)
+        position = ledger.position()
+        looking_after, _ = supervisor(ledger, names, once=True)
+        try:
+            looking_after.run(progress)
+        except ChildFailed as failed:
+            raise typer.Exit(failed.code) from None
+        return position
+
+
+def supervisor(ledger: "Ledger", names: "Sequence[str]", *, once: bool = False) -> "tuple[Supervisor, Sequence[str]]":
+    """Return who looks after the processes that fold some read models, or all that are known, and what these are called."""
+    from runfold.projections.registry import chosen, is_built_in
+    from runfold.projector.supervisor import Supervisor
+    from runfold.settings import environment
+
+    settings = ledger.settings
+    said = {plain: name for name in names or chosen() for plain in chosen([name])}
+    own = [each.name for each in chosen(names).values() if not is_built_in(each)]
+    datastore = partial(ledger.database.datastore, settings.connect_timeout, projector=True)
+    return Supervisor(datastore, said, environment(settings), settings.fold_timeout, apart=own, once=once), sorted(said)
 
 
 def ready(call: Call, ledger: "Ledger", *names: str, fold: bool) -> None:
-    """Fold new events where that was asked for, else note how far behind the read models are.
+    """Fold new events where that was asked for, or where they are few and no worker is at it; else note how many there are.
 
-    Raises ReadModelBehind where one was never built, or by another version.
+    `names` are read models by name or as module:Class. Raises ReadModelBehind where one was never built, or by another version.
     """
+    from runfold.projections.registry import chosen, known
+
     if fold:
         catch_up(call, ledger, names)
         return
-    standing = ledger.now.read_models.standing(*names)
+    if foldable := [name for name in names if ":" in name or name in known()]:
+        _fold_few(call, ledger, foldable)
+    plain = [plain for name in names for plain in (chosen([name]) if ":" in name else [name])]
+    standing = ledger.now.read_models.standing(*plain)
     if standing.behind_events:
         from runfold.terminal.text import seconds
 
         behind = f"{standing.behind_events:,} events ({seconds(standing.behind_seconds)})"
         call.note(f"as of position {standing.position}, {behind} behind; --fold catches up first, `runfold work` keeps up")
+
+
+def _fold_few(call: Call, ledger: "Ledger", names: list[str]) -> None:
+    """Bring read models on where that is soon done; where a worker is at it, give it a moment."""
+    from runfold.terminal.progress import progress_bar
+    from runfold.terminal.text import counted
+
+    with progress_bar(call.err, "Folding", "events") as told:
+        found = ledger.fold_to_read(*names, progress=lambda done, total: told(done, total, ""))
+    if found.folded and found.backlog.events:
+        call.note(f"folded {counted(found.backlog.events, 'new event')} first, as no worker runs; `runfold work` keeps up")
+    elif found.backlog.worker is not None:
+        with call.busy("Waiting for the worker"):
+            _wait(ledger, found.backlog.names, found.backlog.head)
+
+
+def _wait(ledger: "Ledger", names: "Sequence[str]", position: int) -> None:
+    import time
+
+    end = time.monotonic() + WORKER_SECONDS
+    while time.monotonic() < end:
+        progress = ledger.now.read_models.progress(names).values()
+        if all(each.has_stopped or (each.position or 0) >= position for each in progress):
+            return
+        time.sleep(LOOK_SECONDS)
 
 
 def as_json(standing: "Standing") -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`runfold work`, `projections` and `rows`: the worker, how far each read model is, and what it holds."""
+"""`runfold projections` and `rows`: how far each read model is, and what it holds."""
 
 from collections.abc import Callable
 from functools import partial
@@ -7,122 +7,34 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from runfold.cli.call import Call
-from runfold.cli.folding import catch_up
 from runfold.cli.lists import Every, answer, asking, page_of, print_page
 from runfold.cli.options import At, Cursor, Fold, Limit
 
 if TYPE_CHECKING:
-    import threading
-
     from runfold.ledger import Ledger
     from runfold.projector.status import ProjectionStatus
-
-_PATIENCE_SECONDS = 10.0
-
-
-def work(
-    call: Call,
-    once: Annotated[bool, typer.Option("--once", help="Fold the events that are there now, then exit.")] = False,
-    projection: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--projection",
-            metavar="NAME|MODULE:CLASS",
-            help="Only this read model (may be repeated); your own as module:Class.",
-        ),
-    ] = None,
-    until_input_ends: Annotated[
-        bool,
-        typer.Option("--until-input-ends", help="Exit when standard input closes, as it does when the parent process is killed."),
-    ] = False,
-) -> None:
-    """Fold the log into the read models, and keep them up to date until Ctrl-C.
-
-    Any number of workers may run, on any number of machines: they share the read models, and when one dies the others take
-    over its read models. With --once, exit 1 if a read model has stopped at an event that it cannot fold.
-    """
-    names = tuple(projection or ())
-    with call.ledger() as ledger:
-        if once:
-            _fold_once(call, ledger, names)
-        else:
-            _work_on(call, ledger, names, until_input_ends=until_input_ends)
-
-
-def _fold_once(call: Call, ledger: "Ledger", names: tuple[str, ...]) -> None:
-    from runfold.projections.registry import chosen
-
-    as_of = catch_up(call, ledger, names)
-    wanted = chosen(names)
-    found = [status for status in ledger.projections() if status.name in wanted]
-    stopped = [status for status in found if status.state == "stopped"]
-    if call.json:
-        call.answer({"as_of": as_of, "ok": not stopped, "projections": [status.model_dump(mode="json") for status in found]})
-    else:
-        from runfold.terminal.text import counted, shown
-
-        done = len({status.name for status in found} - {status.name for status in stopped})
-        call.out.print(f"{counted(done, 'read model')} folded, as of position {as_of}", soft_wrap=True)
-        for status in stopped:
-            call.err.print(shown(status.error or "", "red"), soft_wrap=True)
-    if stopped:
-        raise typer.Exit(1)
-
-
-def _work_on(call: Call, ledger: "Ledger", names: tuple[str, ...], *, until_input_ends: bool) -> None:
-    import signal
-    import threading
-
-    from runfold import logs
-    from runfold.projections.registry import chosen
-    from runfold.projector.connection import end_without_memory
-    from runfold.projector.worker import Worker
-
-    logs.configure(ledger.settings.log_level)
-    wanted = chosen(names)
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    worker = Worker(ledger.database.datastore(ledger.settings.connect_timeout, projector=True), wanted)
-    worker.when_stored = ledger.history.saw
-    if until_input_ends:
-        threading.Thread(target=_end_with_input, args=(stop,), daemon=True).start()
-    else:
-        call.note(f"Folding {', '.join(sorted(wanted))}; press Ctrl-C to stop; nothing is lost.")
-    end_without_memory()
-    try:
-        worker.run(stop)
-    finally:
-        worker.close()
-
-
-def _end_with_input(stop: "threading.Event") -> None:
-    """Stop once standard input closes, and exit at once if that takes longer than a page should."""
-    import os
-    import time
-
-    while os.read(0, 1024):
-        pass
-    stop.set()
-    time.sleep(_PATIENCE_SECONDS)
-    os._exit(1)  # nothing is lost: a page is stored whole or folded again
 
 
 def projections(
     call: Call,
-    action: Annotated[str | None, typer.Argument(metavar="[retry", help="Retry a read model that has stopped.")] = None,
-    name: Annotated[str | None, typer.Argument(metavar="NAME]", help="The read model to retry.")] = None,
+    action: Annotated[
+        str | None, typer.Argument(metavar="[retry|drop", help="Retry a read model that has stopped, or drop one of yours.")
+    ] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME]", help="The read model.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before dropping.")] = False,
 ) -> None:
     """Show the read models: their positions, how far they are behind, their workers, and why one has stopped.
 
-    `retry NAME` resumes one that has stopped, once its projection was fixed and its worker restarted.
+    `retry NAME` resumes one that has stopped, once its projection was fixed and its worker restarted. `drop NAME` drops the
+    tables and the progress of a projection of yours that no worker folds any more; events are not touched.
     """
     from runfold.errors import UsageError
 
-    if (action, name is None) not in {(None, True), ("retry", False)}:
-        raise UsageError("use `runfold projections`, or `runfold projections retry NAME`")
+    if action not in {None, "retry", "drop"} or (action is None) != (name is None):
+        raise UsageError("use `runfold projections`, `runfold projections retry NAME`, or `runfold projections drop NAME`")
     with call.ledger() as ledger:
         if name is not None:
-            _retry(call, ledger, name)
+            _retry(call, ledger, name) if action == "retry" else _drop(call, ledger, name, yes=yes)
             return
         found = ledger.projections()
     if call.json:
@@ -138,6 +50,18 @@ def _retry(call: Call, ledger: "Ledger", name: str) -> None:
         return
     said = "will be retried by its worker" if had_stopped else "had not stopped; nothing was changed"
     call.out.print(f"{name} {said}", soft_wrap=True)
+
+
+def _drop(call: Call, ledger: "Ledger", name: str, *, yes: bool) -> None:
+    from runfold.errors import UsageError
+
+    if not yes and not call.json and call.err.is_terminal and not typer.confirm(f"Drop the read model {name} and its rows?"):
+        raise UsageError("nothing was dropped")
+    ledger.drop_projection(name)
+    if call.json:
+        call.answer({"dropped": name})
+    else:
+        call.out.print(f"{name} is dropped; its events are untouched", soft_wrap=True)
 
 
 def _print(call: Call, found: "list[ProjectionStatus]") -> None:
@@ -179,7 +103,7 @@ def rows(
 
     (projection,) = chosen([name]).values()
     conditions = _conditions(projection, where or [])
-    with asking(call, name if fold else projection.name, fold=fold, at=at) as reading:
+    with asking(call, name, fold=fold, at=at) as reading:
         ask = partial(reading.rows, name, conditions)
         page = page_of(ask, {"order": order, "limit": limit, "cursor": cursor, "all": every})
     if call.json:

@@ -57,8 +57,9 @@ def serve(
     from runfold import logs
     from runfold.access.keys import Keys
     from runfold.access.limits import Limits
+    from runfold.cli.folding import supervisor
     from runfold.http.app import create_app
-    from runfold.http.folding import FoldingProcess
+    from runfold.http.folding import FoldingBeside
     from runfold.http.server import listening, url_of
     from runfold.http.server import serve as serve_on
     from runfold.projections.registry import chosen, known
@@ -72,7 +73,7 @@ def serve(
         key = _first_key(ledger, listener, person)
         app = create_app(ledger, Keys(ledger), Limits.of(settings), projections=own.values())
         names = [*known(), *projection] if projection else []
-        folding = FoldingProcess(settings, names) if work else None
+        folding = FoldingBeside(supervisor(ledger, names)[0]) if work else None
         serve_on(app, listener, folding, lambda: _announce(call, url_of(listener), key))
 
 

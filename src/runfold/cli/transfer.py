@@ -182,7 +182,7 @@ class Shared(TypedDict):
 def _ready(call: Call, ledger: "Ledger", table: str | None, *, fold: bool) -> None:
     """See to it that what is exported as it stands has been folded."""
     from runfold.export.events import EVENTS
-    from runfold.export.tables import plain_name, require_known
+    from runfold.export.tables import require_known
     from runfold.projections.registry import known
 
     if fold:
@@ -190,8 +190,9 @@ def _ready(call: Call, ledger: "Ledger", table: str | None, *, fold: bool) -> No
     elif table is None:
         ready(call, ledger, *known(), fold=False)
     elif table != EVENTS:
-        require_known(ledger, plain_name(table))
-        ready(call, ledger, plain_name(table), fold=False)
+        if ":" not in table and table not in known():
+            require_known(ledger, table)
+        ready(call, ledger, table, fold=False)
 
 
 def _print_exported(call: Call, exported: "Exported") -> None:

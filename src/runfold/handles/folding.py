@@ -3,34 +3,46 @@
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from typing import NamedTuple
 
 import psycopg
 
-from runfold.errors import ProjectionStopped, UsageError
+from runfold.errors import DropRefused, LedgerUnavailable, ProjectionStopped, UsageError
 from runfold.history.path import path, thread_tree
 from runfold.projections.projection import AnyProjection
 from runfold.projections.registry import chosen, known
 from runfold.projector import as_of as past
 from runfold.projector import generations
 from runfold.projector.as_of import PastSchema
+from runfold.projector.backlog import Backlog, backlog_of
 from runfold.projector.branch import Branch, Leaving
 from runfold.projector.connection import connect
 from runfold.projector.rebuild import Rebuild
 from runfold.projector.rebuilt import Rebuilt, StageProgress
 from runfold.projector.status import ProjectionStatus, as_seen_by, retry, statuses
+from runfold.projector.team import workers_of
 from runfold.projector.worker import Progress, Worker
 from runfold.queries.reading import Reading
 from runfold.store.datastore import Connection, Datastore, unavailable
 from runfold.store.reader import LATEST
 
 
+class ReadFirst(NamedTuple):
+    """What there was to fold before read models were read, and whether that was done."""
+
+    backlog: Backlog
+    folded: bool
+    why_not: LedgerUnavailable | None = None
+
+
 class Folding:
     """Makes the read models of a ledger, and looks after them."""
 
-    def __init__(self, projector: Callable[[], Datastore], reading: Reading) -> None:
-        """`projector` gives connections as a role that may fold read models."""
+    def __init__(self, projector: Callable[[], Datastore], reading: Reading, on_read: int = 0) -> None:
+        """`projector` gives connections as a role that may fold read models; `on_read` is how much a reader may fold."""
         self.projector = projector
         self._reading = reading
+        self._on_read = on_read
 
     def fold(self, *names: str, progress: Progress | None = None) -> int:
         """Do what `Ledger.fold` says."""
@@ -39,6 +51,22 @@ class Folding:
             return worker.catch_up(progress)
         finally:
             worker.close()
+
+    def fold_to_read(self, *names: str | AnyProjection, progress: Progress | None = None) -> ReadFirst:
+        """Do what `Ledger.fold_to_read` says."""
+        wanted = chosen(names)
+        with self._reading.reader.datastore.reading() as connection:
+            backlog = backlog_of(connection, wanted.values())
+        if not backlog.names or backlog.worker is not None or backlog.events > self._on_read or not self._on_read:
+            return ReadFirst(backlog, folded=False)
+        worker = Worker(self.projector(), {name: wanted[name] for name in backlog.names})
+        try:
+            worker.catch_up(progress)
+        except LedgerUnavailable as error:  # who may only read, or reads a standby, answers from what there is
+            return ReadFirst(backlog, folded=False, why_not=error)
+        finally:
+            worker.close()
+        return ReadFirst(backlog, folded=True)
 
     def projections(self, own: Iterable[AnyProjection] = (), *, seen_by: str | None = None) -> list[ProjectionStatus]:
         """Do what `Ledger.projections` says."""
@@ -62,6 +90,17 @@ class Folding:
         (projection,) = chosen([name]).values()
         with self.connected() as connection:
             return generations.rollback(connection, projection.name, projection)
+
+    def drop_projection(self, name: str) -> None:
+        """Do what `Ledger.drop_projection` says."""
+        if name in known():
+            fact = "comes with Runfold or an installed package, so any worker would fold it again"
+            raise DropRefused(name, fact, f"to have it folded anew, run `runfold rebuild {name}`")
+        with self.connected() as connection:
+            if folding := workers_of(connection, name):
+                fact = f"is folded by the worker {folding[0].worker}"
+                raise DropRefused(name, fact, "stop it, or start it without this projection, then repeat the command")
+            generations.drop(connection, name)
 
     def make_schema(
         self,

@@ -15,6 +15,7 @@ from runfold.errors import DuplicateWithDifferentContent, InvalidEvent, UsageErr
 from runfold.handles.created_ids import CreatedIds
 from runfold.method_call import MethodCall
 from runfold.queries.reading import Reading, local_reading
+from runfold.queries.source import Fold, fold_nothing
 
 T = TypeVar("T")
 
@@ -46,9 +47,9 @@ class CallerExecutor:
         """Return an id for what a command creates."""
         return self._ids.new(prefix)
 
-    def reading(self, moment: int | datetime | None = None) -> Reading:
-        """Return the questions, as the ledger stands or stood."""
-        return local_reading(self.reader, self.tenant_id).at(moment)
+    def reading(self, moment: int | datetime | None = None, fold: Fold = fold_nothing) -> Reading:
+        """Return the questions, as the ledger stands or stood; `fold` may bring on read models that one could not be asked of."""
+        return local_reading(self.reader, self.tenant_id, fold).at(moment)
 
     def execute(self, call: MethodCall[Plan[T]]) -> T:
         """Carry out a command and wait until it is durable. Raises LedgerError."""

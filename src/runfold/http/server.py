@@ -18,7 +18,7 @@ from starlette.applications import Starlette
 
 from runfold.errors import AddressUnusable
 from runfold.http.connections import Connection, StreamingServer
-from runfold.http.folding import FoldingProcess
+from runfold.http.folding import FoldingBeside
 from runfold.ledger import Ledger
 
 GRACE_SECONDS = 3
@@ -58,7 +58,7 @@ def url_of(listener: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def serve(app: Starlette, listener: socket.socket, folding: FoldingProcess | None, ready: Callable[[], None]) -> None:
+def serve(app: Starlette, listener: socket.socket, folding: FoldingBeside | None, ready: Callable[[], None]) -> None:
     """Serve until SIGTERM or Ctrl-C, and call `ready` once it listens.
 
     At the end streams are closed and requests in progress are answered. A second Ctrl-C ends the process at once.
@@ -91,7 +91,7 @@ def serve(app: Starlette, listener: socket.socket, folding: FoldingProcess | Non
 class LedgerServer(StreamingServer):
     """A server that says when it listens, and stops the folding process and the ledger with itself."""
 
-    def __init__(self, config: uvicorn.Config, app: Starlette, folding: FoldingProcess | None, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, app: Starlette, folding: FoldingBeside | None, ready: Callable[[], None]) -> None:
         super().__init__(config, app.state.feed)
         self._ledger: Ledger = app.state.server.ledger
         self._folding, self._ready = folding, ready

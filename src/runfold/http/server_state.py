@@ -75,12 +75,17 @@ class ServerState:
         """Call `ended` when the key that the caller showed is good no more; call what is returned to be told no more."""
         return _nothing if caller.api_key is None else self.access.watch(caller, ended)
 
+    @property
+    def served(self) -> Mapping[str, AnyProjection]:
+        """The projections, by name, that this server folds and serves: those that every program knows, and its own."""
+        return {**known(), **self.own}
+
     def projection(self, name: str) -> AnyProjection:
         """One that this server was started with: a name in a request is looked up and never imported.
 
         Raises ProjectionNotFound.
         """
-        found = self.own.get(name) or known().get(name)
+        found = self.served.get(name)
         if found is None:
             raise ProjectionNotFound(name)
         return found

@@ -64,6 +64,11 @@ def chosen(names: Iterable[str | AnyProjection] = ()) -> dict[str, AnyProjection
     return found or dict(known())
 
 
+def is_built_in(projection: AnyProjection) -> bool:
+    """Return whether a projection comes with this package."""
+    return type(projection).__module__.startswith(f"{projections.__name__}.")
+
+
 def named(name: str) -> AnyProjection:
     """A projection by its plain name. Raises ProjectionNotFound."""
     if name not in known():

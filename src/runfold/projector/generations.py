@@ -6,7 +6,7 @@ from uuid import UUID
 import psycopg
 from psycopg import sql
 
-from runfold.errors import DependentView, ProjectionChanged, ProjectionStopped, RebuildRefused
+from runfold.errors import DependentView, DropRefused, ProjectionChanged, ProjectionNotFound, ProjectionStopped, RebuildRefused
 from runfold.projections.projection import AnyProjection
 from runfold.projections.registry import source_of
 from runfold.projector import views
@@ -195,6 +195,30 @@ def remove(connection: Connection, model: ReadModel) -> None:
     """Drop a generation with its table and all that is kept of it."""
     connection.execute(removal(schema_of(model)))
     connection.execute(QUERIES["remove read model"], {"name": model.name, "generation": model.generation})
+
+
+def drop(connection: Connection, name: str) -> None:
+    """Drop all generations of a read model, with their tables, its view, and all that is kept of them.
+
+    Raises ProjectionNotFound, DropRefused.
+    """
+    with connection.transaction():
+        take_lock(connection, "generations")
+        own = [model for model in read_models(connection) if model.name == name]
+        if not own:
+            raise ProjectionNotFound(name)
+        if is_being_rebuilt(connection, name):
+            raise DropRefused(name, "is being rebuilt", "wait for it or stop it, then repeat the command")
+        found = views.views_of(connection, name)
+        for dependent in (each for view in found for each in view.dependents):
+            raise DropRefused(name, f"is what {dependent.what} is made over", "drop that first, then repeat the command")
+        for view in found:
+            connection.execute(sql.SQL("DROP VIEW {}").format(sql.Identifier(READ_SCHEMA, view.name)))
+        for model in own:
+            if (over := views.made_over(connection, schema_of(model))) is not None:
+                raise DropRefused(name, f"stays as it is: {over}", "drop what is made over it, then repeat the command")
+        for model in own:
+            remove(connection, model)
 
 
 def schema_of(model: ReadModel) -> str:

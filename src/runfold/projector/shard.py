@@ -2,20 +2,26 @@
 
 import time
 from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import Any, NamedTuple
+from operator import attrgetter
+from typing import Any, NamedTuple, TypeVar, cast
 
 import psycopg
 
+from runfold.domain.event import Recorded
 from runfold.errors import ImpureProjection, PoisonEvent, ProjectionStopped, WrongPartition
 from runfold.projections.fold import FoldFailed, Standings, fold, touched
 from runfold.projections.partition import Touchers, require_own_part
 from runfold.projections.projection import AnyProjection, Key, Row
 from runfold.projector.checkpoints import Applied, Claim, digest_of
+from runfold.projector.marks import Marked, Marks
 from runfold.projector.page import Page
-from runfold.projector.purity import require_pure
+from runfold.projector.purity import SAMPLE, require_pure
 from runfold.projector.tables import InvalidRow, Table
 from runfold.store.datastore import Connection
+
+T = TypeVar("T")
 
 ROWS_AT_HAND = 50_000
 LOOKED_AT_FIRST, LOOKED_AT_EVERY = 4, 64
@@ -39,17 +45,69 @@ FOR_GOOD = (ImpureProjection, WrongPartition)
 """Those of them that are of no single event: trying again might only hide them."""
 
 
+FOLD_SECONDS = 2.0
+"""After so long no further event of a page is begun, so that a slow fold keeps others waiting for no more than that."""
+SLOW_EVENTS_A_SECOND, WARNING_SECONDS = 100, 60.0
+"""Who takes in fewer is warned about, so often at most."""
+LARGEST_PAGE = 16_000
+"""Positions read at once, at most."""
+
+
+_position: Callable[[Recorded], int] = attrgetter("position")
+
+
+def _touched_position(touch: tuple[Key, Recorded]) -> int:
+    return touch[1].position
+
+
 class Folded(NamedTuple):
-    """What a page comes to: the rows that change, and what the receipt says of it."""
+    """What a page comes to: the rows that change, what the receipt says of it, and up to where it was folded."""
 
     changed: Standings
     applied: Applied
+    up_to: int
+    seconds: float
+
+
+class _Pace:
+    """Lets the events of a page through, and marks each, until time is out."""
+
+    def __init__(self, marks: Marks) -> None:
+        self._marks = marks
+        self._spent = 0.0
+        self._began = time.monotonic()
+        self.reached: int | None = None
+        """The last event that came through, where not all did."""
+
+    def begin(self) -> None:
+        """Measure from now on, what was measured before counts too."""
+        self._began = time.monotonic()
+
+    def seconds(self) -> float:
+        """Return how long the projection's code took."""
+        return self._spent
+
+    def through(self, items: Iterable[T], position_of: Callable[[T], int]) -> Iterator[T]:
+        """Yield items of as many events as time allows, at least of one."""
+        last, end = 0, self._began + FOLD_SECONDS
+        try:
+            for item in items:
+                position = position_of(item)
+                if position != last:
+                    if last and time.monotonic() > end:
+                        self.reached = last
+                        return
+                    last = position
+                    self._marks.at(position)
+                yield item
+        finally:
+            self._spent += time.monotonic() - self._began
 
 
 class Shard:
     """A read model that this worker has claimed."""
 
-    def __init__(self, projection: AnyProjection, claim: Claim, *, building: bool = False) -> None:
+    def __init__(self, projection: AnyProjection, claim: Claim, *, building: bool = False, marks: Marks | None = None) -> None:
         self.projection = projection
         self.table: Table[Any] = Table(projection, claim.generation)
         self.types = frozenset(event.type for event in projection.events)
@@ -59,6 +117,14 @@ class Shard:
         self.attempts = 0
         self.not_before = 0.0
         self.switch_not_before = 0.0
+        self.suspect = 0
+        """The event that it failed at last, which it is given alone; 0 where none did."""
+        self.page_size = LARGEST_PAGE
+        """How many positions it is given at once: few where it is slow."""
+        self._marks = marks or Marks()
+        self._marked = cast("AnyProjection", Marked(projection, self._marks))
+        self._seconds_an_event = 0.0
+        self._warned = -WARNING_SECONDS
         self._classes = frozenset(projection.events)
         self._rows: OrderedDict[Key, Row | None] = OrderedDict()
         self._touchers: Touchers = {}
@@ -79,18 +145,34 @@ class Shard:
         for unread in page.unread:
             if unread.type in self.types:
                 raise PoisonEvent(self.name, unread.position, unread.type, str(unread.error))
-        touches = touched(self.projection, page.events)
+        pace = _Pace(self._marks)
+        with self._marks.folding(self.name, self.claim.generation):
+            touches = touched(self.projection, pace.through(page.events, _position))
         missing = {key for key, _ in touches if key not in self._rows}
         before: dict[Key, Row | None] = dict.fromkeys(missing)
         if missing:
             before.update(self.table.load(connection, missing))
         self._keep(before)
-        if self._looks_closely:
-            require_own_part(self.projection, touches, self._touchers)
-            require_pure(self.projection, page.events, self._rows)
-        changed = fold(self.projection, touches, self._rows.__getitem__)
-        looked_at = [recorded for recorded in page.events if type(recorded.event) in self._classes]
-        return Folded(changed, Applied(self.claim, len(looked_at), digest_of(looked_at)))
+        with self._marks.folding(self.name, self.claim.generation):
+            if self._looks_closely:
+                require_own_part(self.projection, touches, self._touchers)
+                self._require_pure(page)
+            pace.begin()
+            changed = fold(self.projection, pace.through(touches, _touched_position), self._rows.__getitem__)
+        up_to = page.up_to if pace.reached is None else pace.reached
+        looked_at = [recorded for recorded in page.events if type(recorded.event) in self._classes and recorded.position <= up_to]
+        self._seconds_an_event = pace.seconds() / max(1, len(looked_at))
+        return Folded(changed, Applied(self.claim, len(looked_at), digest_of(looked_at)), up_to, pace.seconds())
+
+    def _require_pure(self, page: Page) -> None:
+        """Fold some events twice, as many as a moment allows."""
+        sample = list(islice((recorded for recorded in page.events if type(recorded.event) in self._classes), SAMPLE))
+        if self._seconds_an_event == 0.0:
+            began = time.monotonic()
+            require_pure(self._marked, sample[:1], self._rows)
+            self._seconds_an_event = (time.monotonic() - began) / 2
+        few = max(1, int(FOLD_SECONDS / max(self._seconds_an_event, FOLD_SECONDS / SAMPLE)))
+        require_pure(self._marked, sample[:few], self._rows)
 
     def write(self, connection: Connection, folded: Folded) -> None:
         """Store the rows that change. Raises InvalidRow, psycopg.Error."""
@@ -98,17 +180,42 @@ class Shard:
         if self._looks_closely:
             self.table.require_kept(connection, dict(islice(folded.changed.items(), LOOKED_AT_ROWS)))
 
-    def settle(self, folded: Folded, up_to: int) -> None:
+    def settle(self, folded: Folded) -> None:
         """Keep rows that were stored at hand, and move the claim on to the position that they are of."""
         self._keep({key: standing.row for key, standing in folded.changed.items()})
         while len(self._rows) > ROWS_AT_HAND:
             self._rows.popitem(last=False)
         if len(self._touchers) > ROWS_AT_HAND:
             self._touchers.clear()
-        self.claim = self.claim._replace(position=up_to)
-        self.attempts = 0
+        if self.ends_trouble(folded):
+            self.attempts = self.suspect = 0
+        taken = folded.up_to - self.claim.position
+        if folded.seconds > FOLD_SECONDS:
+            self.page_size = max(1, taken)
+        elif taken >= self.page_size:
+            self.page_size = min(LARGEST_PAGE, self.page_size * 2)
+        self.claim = self.claim._replace(position=folded.up_to)
         self.served = time.monotonic()
         self._pages += folded.applied.events > 0
+
+    def ends_trouble(self, folded: Folded) -> bool:
+        """Return whether the event that it failed at is behind it now."""
+        return self.attempts > 0 and folded.up_to >= self.suspect
+
+    def slow_rate(self, folded: Folded) -> float | None:
+        """Return how many events it takes in a second where that is few; now and then, for each warning is read by somebody."""
+        now, rate = time.monotonic(), folded.applied.events / max(folded.seconds, 1e-9)
+        if folded.seconds < FOLD_SECONDS / 4 or rate > SLOW_EVENTS_A_SECOND or now < self._warned + WARNING_SECONDS:
+            return None
+        self._warned = now
+        return rate
+
+    def most(self, position: int) -> int:
+        """Return up to where it may be given events at once: the event that it failed at comes alone."""
+        end = self.position + self.page_size
+        if self.suspect > self.position:
+            end = min(end, max(self.suspect - 1, self.position + 1))
+        return min(end, position)
 
     def forget(self) -> None:
         """Believe no row that is at hand: it is not known what was stored."""
@@ -116,9 +223,10 @@ class Shard:
         self._touchers.clear()
         self._pages = 0
 
-    def put_off(self) -> bool:
-        """Wait before the next attempt; return whether there is one."""
+    def put_off(self, suspect: int) -> bool:
+        """Wait before the next attempt at an event; return whether there is one."""
         self.attempts += 1
+        self.suspect = suspect
         if self.attempts > len(PAUSES):
             return False
         self.not_before = time.monotonic() + PAUSES[self.attempts - 1]

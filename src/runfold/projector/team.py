@@ -12,12 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import structlog
+from psycopg.rows import class_row
 
 from runfold.errors import BrokenCheckpoint, ProjectionChanged, ProjectionStopped
 from runfold.failpoint import reach
 from runfold.projections.projection import AnyProjection
 from runfold.projector import checkpoints, generations
 from runfold.projector.checkpoints import Claim, Peer, ReadModel
+from runfold.projector.marks import Marks
 from runfold.projector.shard import Shard
 from runfold.projector.tables import fingerprint
 from runfold.store.datastore import Connection
@@ -34,11 +36,17 @@ _log = structlog.get_logger()
 class Team:
     """A worker's place among the others. `shards` are the read models that it has claimed."""
 
-    def __init__(self, projections: Mapping[str, AnyProjection], take_over_seconds: float = TAKE_OVER_SECONDS) -> None:
+    def __init__(
+        self,
+        projections: Mapping[str, AnyProjection],
+        take_over_seconds: float = TAKE_OVER_SECONDS,
+        marks: Marks | None = None,
+    ) -> None:
         self.name = f"{_host()}:{os.getpid()}:{secrets.token_hex(4)}"
         self.shards: dict[tuple[str, int], Shard] = {}
         self.models: list[ReadModel] = []
         self._projections = projections
+        self._marks = marks or Marks()
         self._take_over_seconds = take_over_seconds
         self._seen: dict[str, tuple[int, float]] = {}
         self._refused: set[str] = set()
@@ -175,8 +183,9 @@ class Team:
             return
         if claim is None:
             return
-        shard = Shard(projection, claim, building=model.state == "building")
+        shard = Shard(projection, claim, building=model.state == "building", marks=self._marks)
         shard.attempts = model.attempts or 0
+        shard.suspect = model.trouble_position or 0
         self.shards[model.name, model.generation] = shard
         _log.debug("claimed", read_model=model.name, generation=model.generation, position=claim.position)
         reach("claimed")
@@ -196,6 +205,17 @@ def _require_this_history(connection: Connection, model: ReadModel) -> None:
         checkpoints.adopt(connection, model, head.epoch)
     if model.position > head.position:
         raise BrokenCheckpoint(model.name, f"has a checkpoint at position {model.position}, and the log ends at {head.position}")
+
+
+def workers_of(connection: Connection, name: str) -> list[Peer]:
+    """Return who lives, as far as can be said at one look, and folds a read model in whichever version.
+
+    It is a hint for who asks: a worker's beat may be late, or its process may have ended a moment ago.
+    """
+    found = connection.cursor(row_factory=class_row(Peer)).execute(
+        checkpoints.QUERIES["beating workers"], {"seconds": TAKE_OVER_SECONDS}
+    )
+    return [peer for peer in found if not _is_gone(peer) and any(each.partition("/")[0] == name for each in peer.names)]
 
 
 def read_head(connection: Connection) -> Head:

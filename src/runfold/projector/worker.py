@@ -14,15 +14,16 @@ from datetime import datetime
 import psycopg
 import structlog
 
-from runfold.errors import ProjectionStopped
+from runfold.errors import PoisonEvent, ProjectionStopped
 from runfold.failpoint import reach
 from runfold.logs import configure_unless_done
 from runfold.projections.projection import AnyProjection
 from runfold.projector import checkpoints, generations, moments
 from runfold.projector.checkpoints import ClaimsLost, ReadModel
 from runfold.projector.connection import connect
-from runfold.projector.page import Page, Pages
-from runfold.projector.shard import FAULTS, FOR_GOOD, Shard
+from runfold.projector.marks import Marks
+from runfold.projector.page import Page, Pages, uncollected
+from runfold.projector.shard import FAULTS, FOR_GOOD, Folded, Shard
 from runfold.projector.team import TAKE_OVER_SECONDS, Team, read_head
 from runfold.store.datastore import Connection, Datastore, unavailable
 from runfold.store.hint import Listener
@@ -42,11 +43,16 @@ class Worker:
     """One thread that folds. `run` goes on until it is told to stop; `catch_up` ends when everything is folded."""
 
     def __init__(
-        self, datastore: Datastore, projections: Mapping[str, AnyProjection], *, take_over_seconds: float = TAKE_OVER_SECONDS
+        self,
+        datastore: Datastore,
+        projections: Mapping[str, AnyProjection],
+        *,
+        take_over_seconds: float = TAKE_OVER_SECONDS,
+        marks: Marks | None = None,
     ) -> None:
         configure_unless_done("warning")
         self._datastore = datastore
-        self._team = Team(projections, take_over_seconds)
+        self._team = Team(projections, take_over_seconds, marks)
         self._listener = Listener(datastore)
         self._pages = Pages(datastore)
         self._open: Connection | None = None
@@ -130,16 +136,20 @@ class Worker:
     def _take_in_next(self, due: list[Shard], head: Head) -> None:
         began = time.monotonic()
         first = min(due, key=lambda shard: shard.served)
-        group = [shard for shard in due if shard.position == first.position]
         ahead = [shard.position for shard in due if shard.position > first.position]
-        up_to = min([first.position + self._page_size, head.position, *ahead])
+        whole = min([first.position + self._page_size, head.position, *ahead])
+        up_to = first.most(whole)
+        group = [each for each in due if each.position == first.position and each.most(whole) == whole]
+        if up_to < whole:  # what is slow, or was at fault, keeps no others waiting
+            group = [first]
         types = frozenset(name for shard in group for name in shard.types)
         page = self._pages.read(first.position, up_to, types)
-        if not ahead and page.up_to < head.position:
+        if len(group) == len(due) and page.up_to == whole < head.position:
             self._pages.ask(page.up_to, min(page.up_to + self._page_size, head.position), types)
         reach("page read")
         self._take_in(group, page, head)
-        self._adapt(time.monotonic() - began, page.up_to - page.after)
+        if up_to == whole:  # else it is one read model that is slow, and not the reading
+            self._adapt(time.monotonic() - began, page.up_to - page.after)
 
     def _take_in(self, group: list[Shard], page: Page, head: Head) -> None:
         try:
@@ -153,7 +163,7 @@ class Worker:
         except FAULTS as error:
             for shard in group:
                 shard.forget()
-            for shard in group:
+            for shard in [each for each in group if each.position == page.after]:  # others are stored already
                 if isinstance(error, FOR_GOOD) and error.name == shard.name:
                     self._stop(shard, error)
                 else:
@@ -176,31 +186,41 @@ class Worker:
                 return self._take_in_alone(shard, first, head) and self._take_in_alone(shard, second, head)
             self._put_off(shard, shard.explain(error, page))
             return False
-        return True
+        return shard.position == page.up_to  # less where it is slow
 
     def _store(self, group: list[Shard], page: Page, head: Head) -> None:
-        connection = self._connection
-        folded = [shard.fold(connection, page) for shard in group]
+        folded = [(shard, shard.fold(self._connection, page)) for shard in group]
         reach("page folded")
-        with connection.transaction():
-            checkpoints.advance(connection, [shard.claim for shard in group], page.after, page.up_to, head.epoch)
-            reach("checkpoint moved")
-            for shard, each in zip(group, folded, strict=True):
-                shard.write(connection, each)
-            reach("rows written")
-            checkpoints.acknowledge(connection, [each.applied for each in folded], page.after, page.up_to)
-            for shard in group:
-                if shard.attempts:
-                    checkpoints.end_trouble(connection, shard.name, shard.claim.generation)
-            reach("receipt written")
-        for shard, each in zip(group, folded, strict=True):
-            shard.settle(each, page.up_to)
+        slow = [(shard, each) for shard, each in folded if each.up_to < page.up_to]
+        if whole := [(shard, each) for shard, each in folded if each.up_to == page.up_to]:
+            self._store_together(whole, page.after, page.up_to, head)
+        for shard, each in slow:  # as far as time allowed; the rest comes when it is its turn again
+            self._store_together([(shard, each)], page.after, each.up_to, head)
         for recorded in page.events[-1:]:
             self.when_stored(recorded.position, recorded.event_id_bytes, recorded.recorded_at)
         reach("page stored")
 
+    def _store_together(self, folded: list[tuple[Shard, Folded]], after: int, up_to: int, head: Head) -> None:
+        connection = self._connection
+        with connection.transaction():
+            checkpoints.advance(connection, [shard.claim for shard, _ in folded], after, up_to, head.epoch)
+            reach("checkpoint moved")
+            for shard, each in folded:
+                shard.write(connection, each)
+            reach("rows written")
+            checkpoints.acknowledge(connection, [each.applied for _, each in folded], after, up_to)
+            for shard, each in folded:
+                if shard.ends_trouble(each):
+                    checkpoints.end_trouble(connection, shard.name, shard.claim.generation)
+            reach("receipt written")
+        for shard, each in folded:
+            shard.settle(each)
+            if (rate := shard.slow_rate(each)) is not None:
+                left = head.position - shard.position
+                _log.warning("slow", read_model=shard.name, events_per_second=round(rate, 2), behind_events=left)
+
     def _put_off(self, shard: Shard, error: ProjectionStopped) -> None:
-        if shard.put_off():
+        if shard.put_off(error.position if isinstance(error, PoisonEvent) else shard.position + 1):
             checkpoints.note_trouble(self._connection, shard.claim, error, "retrying", shard.attempts)
             _log.warning("retrying", read_model=shard.name, error=str(error), attempt=shard.attempts)
         else:

@@ -29,7 +29,7 @@ from runfold.queries import patterns as repeated
 from runfold.queries import summary as in_short
 from runfold.queries.past import MOST_EVENTS, Whole
 from runfold.queries.read_models import ReadModels
-from runfold.queries.source import LocalSource, Source
+from runfold.queries.source import Fold, LocalSource, Source, fold_nothing
 from runfold.store.reader import Reader, TenantReader
 
 
@@ -119,9 +119,9 @@ class Reading:
     usage = usage_report.usage
 
 
-def local_reading(reader: Reader, tenant_id: str) -> Reading:
-    """The questions of one tenant's part of the ledger in the database."""
-    return Reading(LocalSource(reader, tenant_id))
+def local_reading(reader: Reader, tenant_id: str, fold: Fold = fold_nothing) -> Reading:
+    """The questions of one tenant's part of the ledger in the database; `fold` brings read models on for who may."""
+    return Reading(LocalSource(reader, tenant_id, fold=fold))
 
 
 def parse_moment(text: str, zone: tzinfo | None = None) -> int | datetime:

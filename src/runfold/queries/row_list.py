@@ -44,7 +44,7 @@ def rows(source: LocalSource, read_model: str, where: Mapping[str, Any] | None =
             f" of it with `runfold rebuild {read_model} --at {source.up_to} --into NAME`, and ask that in SQL",
             name=read_model,
         )
-    with source.snapshot(projection.name, asked={**named, **wanted}) as snapshot:
+    with source.snapshot(projection.name, asked={**named, **wanted}, own=projection) as snapshot:
         return Listing(projection, RowParameters, {"key": ()}).page(snapshot, conditions, wanted)
 
 

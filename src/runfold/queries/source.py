@@ -16,11 +16,12 @@ from runfold.domain.run import Run
 from runfold.domain.streams import StreamState, is_id
 from runfold.domain.thread import Thread
 from runfold.domain.values import texts
-from runfold.errors import NotFound, RunNotFound, ThreadNotFound, UsageError
+from runfold.errors import NotFound, ReadModelBehind, RunNotFound, ThreadNotFound, UsageError
 from runfold.history.path import History, Segment
 from runfold.method_call import MethodCall
 from runfold.projections.fold import Standings
 from runfold.projections.projection import AnyProjection
+from runfold.projections.registry import known
 from runfold.queries.past import MOST_EVENTS, Past, Whole, not_of_a_handle
 from runfold.queries.read_models import ReadModels, Snapshot
 from runfold.store.reader import HAPPENED_OF_THREADS, LATEST, Reader, TenantReader
@@ -88,6 +89,15 @@ def _of_threads_only(_names: Sequence[str], _position: int, _most_events: int) -
     raise UsageError(HAPPENED_OF_THREADS)
 
 
+Fold = Callable[[Iterable[AnyProjection]], bool]
+"""Brings read models on, if that is little, for who owns the ledger; whether it did."""
+
+
+def fold_nothing(_projections: Iterable[AnyProjection]) -> bool:
+    """Leave read models to the workers, as for everybody who asks over HTTP."""
+    return False
+
+
 class LocalSource:
     """A tenant's part of a ledger in the database, as it stood at a position."""
 
@@ -99,11 +109,13 @@ class LocalSource:
         whole: Whole = not_of_a_handle,
         most_events: int = MOST_EVENTS,
         moment: datetime | None = None,
+        fold: Fold = fold_nothing,
     ) -> None:
         self.reader = reader.of(tenant_id)
         self.up_to = up_to
         self.read_models = ReadModels(reader.datastore, tenant_id)
         self._tenant_id, self._whole, self._most_events, self._moment = tenant_id, whole, most_events, moment
+        self._fold = fold
         self._past = Past(self.reader, self.read_models, up_to, whole, most_events)
 
     def at(self, moment: int | datetime | None, most_events: int = MOST_EVENTS, whole: Whole | None = None) -> "LocalSource":
@@ -151,23 +163,29 @@ class LocalSource:
 
     @contextlib.contextmanager
     def snapshot(
-        self, *names: str, within: Iterable[str] | None = None, asked: Mapping[str, Any] | None = None
+        self,
+        *names: str,
+        within: Iterable[str] | None = None,
+        asked: Mapping[str, Any] | None = None,
+        own: AnyProjection | None = None,
     ) -> Iterator[Snapshot]:
         """Read models as they are now, or as they stood; of the past, `within` are the threads that the answer is about.
 
         `asked` says with `min_position` and `wait_seconds` what an answer of the present waits for. Threads that others stand
-        for are left out, unless it asks for them (`include_superseded`) or names threads or runs.
+        for are left out, unless it asks for them (`include_superseded`) or names threads or runs. `own` is a projection that is
+        not found by its name.
         """
         asked = asked or {}
         is_named = within is not None or any(asked.get(name) for name in _NAMING)
-        with self._snapshot(names, within, asked) as snapshot:
+        with self._snapshot(names, within, asked, own) as snapshot:
             yield snapshot if is_named or asked.get("include_superseded") else snapshot.without_superseded()
 
     @contextlib.contextmanager
-    def _snapshot(self, names: Sequence[str], within: Iterable[str] | None, asked: Mapping[str, Any]) -> Iterator[Snapshot]:
+    def _snapshot(
+        self, names: Sequence[str], within: Iterable[str] | None, asked: Mapping[str, Any], own: AnyProjection | None
+    ) -> Iterator[Snapshot]:
         if self.up_to == LATEST:
-            waiting = {"min_position": asked.get("min_position"), "wait_seconds": asked.get("wait_seconds")}
-            with self.read_models.reading(*names, **waiting) as snapshot:
+            with self._present(names, asked, own) as snapshot:
                 yield snapshot
         elif within is not None:
             with self._past.of_threads(names, tuple(within)) as snapshot:
@@ -175,6 +193,23 @@ class LocalSource:
         else:
             with self._past.of_all(names) as snapshot:
                 yield snapshot
+
+    @contextlib.contextmanager
+    def _present(self, names: Sequence[str], asked: Mapping[str, Any], own: AnyProjection | None) -> Iterator[Snapshot]:
+        """Read models as they are now. Where they cannot answer as asked, they are brought on, if that may be done here."""
+        waiting = {"min_position": asked.get("min_position"), "wait_seconds": asked.get("wait_seconds")}
+        projections = [own] if own is not None else [known()[name] for name in names if name in known()]
+        if waiting["min_position"] is not None:
+            self._fold(projections)
+        with contextlib.ExitStack() as stack:
+            try:
+                snapshot = stack.enter_context(self.read_models.reading(*names, **waiting))
+            except ReadModelBehind as behind:
+                is_of_another_version = behind.fact is not None  # and no question replaces the table of that
+                if is_of_another_version or not self._fold(projections):
+                    raise
+                snapshot = stack.enter_context(self.read_models.reading(*names, **waiting))
+            yield snapshot
 
     def snapshot_of(self, projection: AnyProjection, rows: Standings) -> contextlib.AbstractContextManager[Snapshot]:
         """Rows that were folded from the log. The source must be `pinned`."""

@@ -21,7 +21,6 @@ from runfold.errors import LedgerError, LedgerUnavailable, MigrationRefused
 from runfold.http.problems import problem
 from runfold.http.routing import NamedRoute, Operation, route_of
 from runfold.http.server_state import ServerState
-from runfold.ledger import Ledger
 from runfold.projector.status import ProjectionStatus
 from runfold.store import migrate
 
@@ -106,7 +105,7 @@ def health_routes(server: ServerState) -> list[NamedRoute]:
     async def ready(request: Request) -> Response:
         reasons: list[str] = []
         with _told(reasons):
-            found = await looking.ask(lambda: _readiness(server.ledger, reasons))
+            found = await looking.ask(lambda: _readiness(server, reasons))
         if not reasons:
             return _plain(found)
         detail = f"not ready: {'; '.join(reasons)}"
@@ -136,10 +135,12 @@ def _told(reasons: list[str]) -> Iterator[None]:
         reasons.append(_NO_ANSWER if isinstance(error, LedgerUnavailable) else f"{type(error).__name__}; the log says more")
 
 
-def _readiness(ledger: Ledger, reasons: list[str]) -> Ready:
+def _readiness(server: ServerState, reasons: list[str]) -> Ready:
+    """Return how it is ready. A read model that others have folded, and this server does not serve, keeps nobody waiting."""
+    ledger = server.ledger
     reader = ledger.recorder.reader
     migrate.check(reader)
-    found = ledger.projections()
+    found = [status for status in ledger.projections(server.own.values()) if status.name in server.served]
     reasons += late(found, ledger.settings.max_lag)
     behind = max((status.behind_seconds or 0.0 for status in in_use(found)), default=0.0)
     return Ready(position=reader.head().position, behind_seconds=behind, unsafe_settings=reader.unsafe_settings())
