@@ -1,5 +1,9 @@
 """Commands that read bring read models up to date by themselves where that is little and nobody else does."""
 
+import contextlib
+import threading
+from collections.abc import Iterator
+
 import psycopg
 import pytest
 
@@ -7,6 +11,7 @@ from runfold import Ledger, Run
 from runfold.cli import folding
 from runfold.cli.demo_story import Cast
 from runfold.projections.registry import chosen
+from runfold.projector import team
 from tests.cli.conftest import Command
 from tests.databases import TestDatabase
 from tests.projector.conftest import Work, running, work
@@ -61,20 +66,49 @@ def test_more_than_a_little_is_left_to_a_worker(
     assert (one_more.code, "folded 1 new event first" in one_more.err) == (0, True), one_more.err
 
 
+@contextlib.contextmanager
+def beating(database: TestDatabase, *names: str) -> Iterator[None]:
+    """A worker on another machine that lives and never comes to anything. Once it has died nobody strikes it off."""
+    over = threading.Event()
+
+    def beat() -> None:
+        with psycopg.connect(database.admin_url, autocommit=True) as connection:
+            connection.execute(
+                "INSERT INTO runfold.workers (worker, beat, host, pid, names) VALUES ('elsewhere:1:0', 1, 'elsewhere', 1, %s)",
+                [list(names)],
+            )
+            began.set()
+            while not over.wait(0.02):
+                connection.execute("UPDATE runfold.workers SET beat = beat + 1 WHERE worker = 'elsewhere:1:0'")
+
+    began, thread = threading.Event(), threading.Thread(target=beat)
+    thread.start()
+    assert began.wait(60)
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_one_that_has_died_elsewhere_is_not_waited_for(
+    runfold: Command, story: Cast, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(team, "WATCH_BEATS", 0.2)
+    with beating(database, "run_summaries/1/00000000"):
+        pass
+    assert "folded 80 new events first" in runfold("runs").err
+
+
 def test_a_worker_that_is_at_it_is_given_a_moment_and_not_helped(
     runfold: Command, ledger: Ledger, story: Cast, work: Work, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ledger.fold("run_summaries")
     ledger.run(story.id("run", "claim")).merge_metadata({"seen": True})
-    with psycopg.connect(database.admin_url, autocommit=True) as connection:
-        connection.execute(
-            "INSERT INTO runfold.workers (worker, beat, host, pid, names) VALUES ('elsewhere:1:0', 1, 'elsewhere', 1, %s)",
-            [["run_summaries/1/00000000"]],
-        )
-        monkeypatch.setattr(folding, "WORKER_SECONDS", 0.2)
+    monkeypatch.setattr(folding, "WORKER_SECONDS", 0.2)
+    with beating(database, "run_summaries/1/00000000"):
         waited = runfold("runs")
         assert (waited.code, "1 events" in waited.err, "folded" in waited.err) == (0, True, False), waited.err
-        connection.execute("DELETE FROM runfold.workers")
     monkeypatch.setattr(folding, "WORKER_SECONDS", 60.0)
     with running(work(chosen(["run_summaries"]))):
         until(lambda: ledger.projections()[0].head and any(each.worker for each in ledger.projections()))

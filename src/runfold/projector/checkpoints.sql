@@ -55,13 +55,6 @@ SELECT worker, beat, host, pid, names, started_at
   FROM runfold.workers
  ORDER BY worker
 
--- name: beating workers
--- Workers that have beaten lately by the database's clock: a hint for who reads, by which no claim is decided.
-SELECT worker, beat, host, pid, names, started_at
-  FROM runfold.workers
- WHERE beaten_at > clock_timestamp() - %(seconds)s * interval '1 second'
- ORDER BY worker
-
 -- name: remove worker
 -- Only as it was seen: one that was taken for dead may just have woken.
 DELETE FROM runfold.workers

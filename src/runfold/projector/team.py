@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import structlog
-from psycopg.rows import class_row
 
 from runfold.errors import BrokenCheckpoint, ProjectionChanged, ProjectionStopped
 from runfold.failpoint import reach
@@ -27,6 +26,8 @@ from runfold.store.epochs import lineage_over
 from runfold.store.reader import Head
 
 BEAT_SECONDS = 1.0
+WATCH_BEATS = 1.5
+"""For how many beats who only reads watches a worker elsewhere."""
 TAKE_OVER_SECONDS = 5.0
 """How long another worker's beat must stand still before its read models are taken over."""
 
@@ -208,14 +209,27 @@ def _require_this_history(connection: Connection, model: ReadModel) -> None:
 
 
 def workers_of(connection: Connection, name: str) -> list[Peer]:
-    """Return who lives, as far as can be said at one look, and folds a read model in whichever version.
+    """Return who folds a read model, in whichever version. The connection must be in autocommit.
 
-    It is a hint for who asks: a worker's beat may be late, or its process may have ended a moment ago.
+    Of a worker on this machine it is known whether its process is there; one elsewhere is watched until it has beaten again,
+    or should have.
     """
-    found = connection.cursor(row_factory=class_row(Peer)).execute(
-        checkpoints.QUERIES["beating workers"], {"seconds": TAKE_OVER_SECONDS}
-    )
-    return [peer for peer in found if not _is_gone(peer) and any(each.partition("/")[0] == name for each in peer.names)]
+    found = _folding_it(connection, name)
+    living = [peer for peer in found if peer.host == _host()]
+    elsewhere = {peer.worker: peer.beat for peer in found if peer.host != _host()}
+    end = time.monotonic() + WATCH_BEATS * BEAT_SECONDS
+    while not living and elsewhere and time.monotonic() < end:
+        time.sleep(BEAT_SECONDS / 10)
+        living = [peer for peer in _folding_it(connection, name) if elsewhere.get(peer.worker, peer.beat) != peer.beat]
+    return living
+
+
+def _folding_it(connection: Connection, name: str) -> list[Peer]:
+    return [
+        peer
+        for peer in checkpoints.peers(connection)
+        if not _is_gone(peer) and any(each.partition("/")[0] == name for each in peer.names)
+    ]
 
 
 def read_head(connection: Connection) -> Head:
