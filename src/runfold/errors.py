@@ -36,6 +36,7 @@ LedgerError
 │   ├── BrokenCheckpoint
 │   └── DependentView
 ├── RebuildRefused                  exit 1
+├── DropRefused                     exit 1
 ├── ExportRefused                   exit 1
 ├── BackupRefused                   exit 1   no backup was made, or nothing was restored
 ├── ReadModelBehind                 exit 1   it has not reached the position
