@@ -22,7 +22,7 @@ from runfold.projector import checkpoints, generations, moments
 from runfold.projector.checkpoints import ClaimsLost, ReadModel
 from runfold.projector.connection import connect
 from runfold.projector.marks import Marks
-from runfold.projector.page import Page, Pages, uncollected
+from runfold.projector.page import Page, Pages
 from runfold.projector.shard import FAULTS, FOR_GOOD, Folded, Shard
 from runfold.projector.team import TAKE_OVER_SECONDS, Team, read_head
 from runfold.store.datastore import Connection, Datastore, unavailable
