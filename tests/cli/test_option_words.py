@@ -16,7 +16,7 @@ from tests.cli.conftest import Command
 MEANS: dict[str, tuple[str, str]] = {
     "--after": ("P|TIME|now", r"^(Only events|Events only: those) after this position"),
     "--agent": ("AGENT", r"^Only .*\b(this agent|agent's runs)\b"),
-    "--all": ("", r"^All "),
+    "--all": ("", r"^All\b"),
     "--as": ("KIND:ID", r"^Who you are"),
     "--at": ("P|TIME|DAY", r"^As of a position, or a time by the database's clock"),
     "--call": ("CALL", r"^Only (calls|approvals of) ?(this tool call|these calls)|^Only these calls"),

@@ -26,7 +26,7 @@ def test_what_is_no_value_of_a_column_is_a_mistake_in_the_call(runfold: Command,
     ledger.fold(NAME)
     answer = runfold("rows", NAME, "--where", f"{name}={WRONG_TEXTS[name][0]}")
     assert (answer.code, answer.out) == (2, "")
-    assert answer.err.startswith(f"runfold: {name} is ")
+    assert answer.err.startswith(f"runfold: {name} takes ")
     for example in advised(answer.err)[-1:]:
         assert runfold("rows", NAME, "--where", f"{name}={example}").code == 0
 

@@ -27,6 +27,8 @@ WRONG = {
 }
 ALONG = {"rebuild": ["--all", "--into", "past"], "export": ["--all"]}
 """What else a command needs to be given."""
+ARGUMENTS = {"rows": ["usage"]}
+"""Arguments that are looked at before times are."""
 
 
 def _taking_a_time() -> Iterator[tuple[list[str], str]]:
@@ -40,7 +42,7 @@ def _taking_a_time() -> Iterator[tuple[list[str], str]]:
         for parameter in parameters:
             if parameter.metavar in TAKES_A_TIME:
                 option = parameter.opts[0] if isinstance(parameter, typer.core.TyperOption) else ""
-                yield [*words, *needed, *ALONG.get(words[0], [])], option
+                yield [*words, *ARGUMENTS.get(words[0], needed), *ALONG.get(words[0], [])], option
 
 
 def _commands(group: "typer.core.TyperGroup", before: list[str]) -> Iterator[tuple[list[str], typer.core.TyperCommand]]:

@@ -154,7 +154,7 @@ def as_text(value: Any) -> str:
 
 def advised(said: str) -> list[str]:
     """The values that a refusal shows as examples."""
-    advice = said.partition("; it cannot be")[0]
+    advice = said.rpartition(", not ")[0]
     examples = [advice.partition("such as ")[2].partition(", or")[0]] if "such as " in advice else []
     examples += ["true", "false"] if "true or false" in advice else []
     examples += [NONE] if f"or {NONE} for" in advice else []

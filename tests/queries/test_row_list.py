@@ -91,7 +91,7 @@ def test_what_a_column_cannot_hold_is_refused_with_what_it_takes(every: Ledger, 
     for asked in WRONG[name]:
         with pytest.raises(UsageError) as refused:
             every.now.rows(NAME, {name: asked})
-        assert str(refused.value).startswith(f"{name} is "), asked
+        assert str(refused.value).startswith(f"{name} takes "), asked
         assert refused.value.facts["name"] == name
 
 
@@ -110,7 +110,7 @@ def test_a_text_that_is_no_value_is_refused_and_the_example_in_the_refusal_is_ta
         with pytest.raises(UsageError) as refused:
             every.now.rows(NAME, dict([read_condition(EveryColumn(), f"{name}={text}")]))
         said = str(refused.value)
-        assert said.startswith(f"{name} is ")
+        assert said.startswith(f"{name} takes ")
         for example in advised(said):
             every.now.rows(NAME, dict([read_condition(EveryColumn(), f"{name}={example}")]))
 

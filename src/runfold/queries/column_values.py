@@ -171,6 +171,6 @@ def _checked(kind: ColumnType, column: Column, value: Any) -> Any:
 
 def _refused(column: Column, value: Any) -> UsageError:
     kind = TYPES[column.type]
-    holds = f"is {'an array, asked for by one of its items: ' if kind.is_array else ''}{kind.said}"
+    taken = f"{'one of its items, ' if kind.is_array else ''}{kind.said}"
     lacking = f", or {NONE} for rows without one" if column.nullable else ""
-    return UsageError(f"{column.name} {holds}{lacking}; it cannot be {repr(value)[:60]}", name=column.name)
+    return UsageError(f"{column.name} takes {taken}{lacking}, not {repr(value)[:60]}", name=column.name)
