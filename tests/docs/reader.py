@@ -42,11 +42,12 @@ _OWN_SERVER = re.compile(r"postgresql://postgres@db/(\w+)")
 """How pages write the address of a server of one's own."""
 _URLS = " ".join(f"RUNFOLD_{name}_URL" for name in ("DATABASE", "ADMIN", "PROJECTOR", "READER"))
 _KEY = re.compile(r"rf_key_[\w-]+")
+_HISTORY = re.compile(r"(?<=\d)@[0-9a-f]{8}\b")
 _CHANGES = [
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?([+-]\d\d:\d\d|Z)?"), "TIME"),
     (re.compile(r"\b\d\d:\d\d:\d\d\b"), "TIME"),
     (re.compile(r"\d{4}-\d\d-\d\d(?= UTC)"), "DAY"),
-    (re.compile(r"(?<=\d)@[0-9a-f]{8}\b"), "@HISTORY"),
+    (_HISTORY, "@HISTORY"),
 ]
 """What differs each time that a page is followed."""
 
@@ -128,7 +129,7 @@ class Reader:
             assert line, f"the shell has ended at: {command}"
             printed.append(line)
         text = "".join(printed)
-        if found := _CHANGES[1][0].search(text):
+        if found := _HISTORY.search(text):
             self._history = found[0]
         return text
 
@@ -189,7 +190,7 @@ class Reader:
     def as_it_is_here(self, text: str) -> str:
         """A page's text with the address, the key and the history that are here."""
         text = text.replace(SERVED, self._address).replace("rf_key_…", self._key).replace("rf_…", self._key)
-        return _CHANGES[1][0].sub(self._history, text) if self._history else text
+        return _HISTORY.sub(self._history, text) if self._history else text
 
     def as_on_the_page(self, text: str) -> str:
         """What was printed, with the page's address."""
