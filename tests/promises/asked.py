@@ -107,6 +107,7 @@ def of_lists(now: Reading, thread_id: str, run_id: str, *, of_any_size: bool) ->
             "min_position",
             "wait_seconds",
             "content",
+            "scope",
         }:
             if (field.removesuffix("_from").removesuffix("_to") in {each.removesuffix("_at") for each in indexed}) == of_any_size:
                 continue
