@@ -38,7 +38,8 @@ def _taking_a_time() -> Iterator[tuple[list[str], str]]:
     for words, command in _commands(root, []):
         parameters = command.get_params(typer.Context(command))
         arguments = [each for each in parameters if not isinstance(each, typer.core.TyperOption)]
-        needed = ["x" for each in arguments if each.required and each.metavar not in TAKES_A_TIME]
+        wanted = [str(each.metavar) for each in arguments if each.required and each.metavar not in TAKES_A_TIME]
+        needed = ["run_summaries" if "MODULE" in metavar else "x" for metavar in wanted]
         for parameter in parameters:
             if parameter.metavar in TAKES_A_TIME:
                 option = parameter.opts[0] if isinstance(parameter, typer.core.TyperOption) else ""
