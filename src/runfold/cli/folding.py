@@ -8,7 +8,7 @@ import typer
 from runfold.cli.call import Call
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from runfold.ledger import Ledger
     from runfold.projector.supervisor import Supervisor
@@ -24,7 +24,6 @@ def catch_up(call: Call, ledger: "Ledger", names: "Sequence[str]" = ()) -> int:
     What does not come with Runfold is folded in a process of its own, which is ended where a fold does not return.
     """
     from runfold.projections.registry import chosen, is_built_in
-    from runfold.projector.supervisor import ChildFailed
     from runfold.terminal.progress import progress_bar
 
     with progress_bar(call.err, "Folding", "events") as told:
@@ -35,15 +34,29 @@ def catch_up(call: Call, ledger: "Ledger", names: "Sequence[str]" = ()) -> int:
         if all(is_built_in(each) for each in chosen(names).values()):
             return ledger.fold(*names, progress=progress)
         position = ledger.position()
-        looking_after, _ = supervisor(ledger, names, once=True)
-        try:
-            looking_after.run(progress)
-        except ChildFailed as failed:
-            raise typer.Exit(failed.code) from None
+        looking_after, _ = supervisor(ledger, names, once=True, options=["--json"] if call.json else [])
+        run_until_stopped(ledger, looking_after, progress)
         return position
 
 
-def supervisor(ledger: "Ledger", names: "Sequence[str]", *, once: bool = False) -> "tuple[Supervisor, Sequence[str]]":
+def run_until_stopped(
+    ledger: "Ledger", looking_after: "Supervisor", progress: "Callable[[int, int], None] | None" = None
+) -> None:
+    """Look after processes that fold; an error that one has printed is this command's too.
+
+    Raises LedgerUnavailable where nobody may fold here.
+    """
+    from runfold.projector.supervisor import ChildFailed
+
+    with ledger.folding.connected():
+        pass
+    try:
+        looking_after.run(progress)
+    except ChildFailed as failed:
+        raise typer.Exit(failed.code) from None
+
+
+def supervisor(ledger: "Ledger", names: "Sequence[str]", **how: Any) -> "tuple[Supervisor, Sequence[str]]":
     """Return who looks after the processes that fold some read models, or all that are known, and what these are called."""
     from runfold.projections.registry import chosen, is_built_in
     from runfold.projector.supervisor import Supervisor
@@ -53,7 +66,7 @@ def supervisor(ledger: "Ledger", names: "Sequence[str]", *, once: bool = False) 
     said = {plain: name for name in names or chosen() for plain in chosen([name])}
     own = [each.name for each in chosen(names).values() if not is_built_in(each)]
     datastore = partial(ledger.database.datastore, settings.connect_timeout, projector=True)
-    return Supervisor(datastore, said, environment(settings), settings.fold_timeout, apart=own, once=once), sorted(said)
+    return Supervisor(datastore, said, environment(settings), settings.fold_timeout, apart=own, **how), sorted(said)
 
 
 def ready(call: Call, ledger: "Ledger", *names: str, fold: bool) -> None:

@@ -83,16 +83,16 @@ def _work_on(call: Call, ledger: "Ledger", names: tuple[str, ...], *, until_inpu
     import threading
 
     from runfold import logs
-    from runfold.cli.folding import supervisor
+    from runfold.cli.folding import run_until_stopped, supervisor
 
     logs.configure(ledger.settings.log_level)
-    looking_after, wanted = supervisor(ledger, names)
+    looking_after, wanted = supervisor(ledger, names, gives_up=True, options=["--json"] if call.json else [])
     signal.signal(signal.SIGTERM, lambda *_: looking_after.stop())
     if until_input_ends:
         threading.Thread(target=_with_input, args=(looking_after.stop,), daemon=True).start()
     else:
         call.note(f"Folding {', '.join(sorted(wanted))}; press Ctrl-C to stop; nothing is lost.")
-    looking_after.run()
+    run_until_stopped(ledger, looking_after)
 
 
 def _fold_here(

@@ -115,21 +115,25 @@ class Supervisor:
         *,
         apart: Iterable[str] = (),
         once: bool = False,
+        gives_up: bool = False,
+        options: Sequence[str] = (),
     ) -> None:
         """`projections` are those to fold, and how a command names each; some are folded `apart` from the others.
 
-        With `once` the processes end when all is folded.
+        With `once` the processes end when all is folded. With `gives_up` one that ends with an error of its own, such as
+        that it may not fold, is not started again: `run` raises ChildFailed. `options` are words that each command gets.
         """
         self._datastore, self._said = datastore, projections
         paths = os.pathsep.join(entry for entry in sys.path if entry)
         self._environment = {**os.environ, "PYTHONPATH": paths, **environment}
-        self._fold_seconds, self._once = fold_seconds, once
+        self._fold_seconds, self._once, self._gives_up = fold_seconds, once, gives_up or once
+        self._options = options
         self._stopping = threading.Event()
         groups = projections.keys() - set(apart), projections.keys() & set(apart)
         self._processes = [self._of(names) for names in groups if names]
 
     def run(self, progress: Callable[[int, int], None] | None = None) -> None:
-        """Look after them until `stop`, or until all is folded where that was asked for."""
+        """Look after them until `stop`, or until all is folded where that was asked for. Raises ChildFailed."""
         try:
             while self._processes and not self._stopping.is_set():
                 for each in list(self._processes):
@@ -149,7 +153,7 @@ class Supervisor:
         own = sorted(names)
         command = [sys.executable, "-P", "-m", "runfold.cli.main", "work", "--once" if self._once else "--until-input-ends"]
         command += [word for name in own for word in ("--projection", self._said[name])]
-        return FoldingProcess(command, own, self._environment, pause)
+        return FoldingProcess([*command, *self._options], own, self._environment, pause)
 
     def _look_after(self, each: FoldingProcess) -> None:
         if each.process is None or each.marks is None:
@@ -179,7 +183,7 @@ class Supervisor:
         if time.monotonic() - each.began > SETTLED_SECONDS:
             each.pause = FIRST_PAUSE
         each.end()
-        if self._once and mark.projection is None:
+        if self._gives_up and code > 0 and mark.projection is None:
             raise ChildFailed(code)
         _log.warning("folding ended, and is started again", exit_code=code, after_seconds=each.pause)
         each.not_before = time.monotonic() + each.pause
@@ -220,7 +224,7 @@ class Supervisor:
 
 
 class ChildFailed(Exception):
-    """A process that was to fold once ended with an error, which it printed."""
+    """A process ended with an error of its own, which it printed."""
 
     def __init__(self, code: int) -> None:
         super().__init__(f"folding ended with exit code {code}")
