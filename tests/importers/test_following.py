@@ -184,6 +184,28 @@ def test_a_database_that_goes_for_a_moment_is_waited_for(
     assert len(state(ledger)["messages"]) == 4
 
 
+def test_what_cannot_be_read_is_told_once_its_file_is_still_and_once_alone(follower: Any, tmp_path: Path) -> None:
+    problems: list[Problem] = []
+    following, broken = follower(problem=problems.append), session(tmp_path, 1).path
+    good = broken.read_text()
+    broken.write_text(f"{good}half\n")
+    following.look()
+    broken.write_text(f"{good}half\nof it\n")
+    following.look()
+    assert problems == []
+    following.look()
+    assert [problem.line for problem in problems] == [3, 4]
+    broken.write_text(f"{good}half\nof it\nall\n")
+    for _ in range(3):
+        following.look()
+    assert [problem.line for problem in problems] == [3, 4, 5]
+    broken.write_text(f"{good}gone before it is told\n")
+    following.look()
+    broken.unlink()
+    following.look()
+    assert len(problems) == following.followed.problems == 3
+
+
 def test_what_cannot_be_followed_is_refused(ledger: Ledger, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="standard input cannot be followed"):
         Follower(ledger, "claude-code", ["-"])

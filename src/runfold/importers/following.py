@@ -114,7 +114,7 @@ class Follower:
         self._problems: set[Problem] = set()
         self._found: list[Problem] = []
         """Those that are told once their file has been the same for a look: one that is still written may be half there."""
-        self._stop = threading.Event()
+        self._stop, self._took = threading.Event(), 0.0
         self.followed = Followed()
 
     def follow(self, every: float = EVERY_SECONDS, stop: threading.Event | None = None) -> Followed:
@@ -126,28 +126,27 @@ class Follower:
         began = time.monotonic()
         try:
             while not self._stop.is_set():
-                looked = time.monotonic()
                 self._look_until_done()
                 self.followed.looks += 1
                 self._told.idle(self.followed)
-                self._stop.wait(max(every, time.monotonic() - looked))
+                self._stop.wait(max(every, self._took))
         except _Stopped:
             pass
-        self._tell_problems({problem.file for problem in self._found})
+        self._tell_problems(set())
         self.followed.seconds = time.monotonic() - began
         return self.followed
 
     def look(self) -> None:
         """Import what is new since the last look. Raises LedgerUnavailable, after which the next look does it."""
-        found = dict(self._files())
+        began, found = time.monotonic(), dict(self._files())
         stamps = {path: file.stamp for path, file in found.items() if file.stamp is not None}
         self._looks.keep(found)
         self.followed.files = len(found)
         changed = {path for path, stamp in stamps.items() if self._in.get(path) != stamp}
-        self._tell_problems(stamps.keys() - changed)
+        self._tell_problems(changed | (self._in.keys() - stamps.keys()))
         if changed:
             self._import(list(found.values()), changed)
-        self._in = stamps
+        self._in, self._took = stamps, time.monotonic() - began
 
     def _look_until_done(self) -> None:
         tries = Retrying(
@@ -216,10 +215,10 @@ class Follower:
         if isinstance(told, Problem):
             self._found.append(told)
 
-    def _tell_problems(self, files: AbstractSet[str]) -> None:
-        """Tell the problems of some files, and forget those of others: they have changed, or are there no more."""
+    def _tell_problems(self, unsettled: AbstractSet[str]) -> None:
+        """Tell the problems that were found, and forget those of files that have changed since, or are there no more."""
         for problem in dict.fromkeys(self._found):
-            if problem.file in files and problem not in self._problems:
+            if problem not in self._problems and not any(problem.file.startswith(path) for path in unsettled):
                 self._problems.add(problem)
                 self.followed.problems += 1
                 self._told.problem(problem)
