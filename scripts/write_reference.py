@@ -96,7 +96,8 @@ def routes() -> Iterator[str]:
 def events() -> Iterator[str]:
     """Every event type with its sentence and fields."""
     yield "# Events\n"
-    yield "The JSON Schema of each is in `schemas/events/`, one file for each version of its shape.\n"
+    yield "The JSON Schema of each is in `schemas/events/`, one file for each version of its shape. The package brings them"
+    yield "(`runfold/schemas/events/`), and a server has them at `/schemas` and `/schemas/TYPE`, without a key.\n"
     yield "Beside each stands its `context`, so that a fold needs no other event. What is not known is absent:\n"
     yield "\n".join(["| context | |", "|---|---|", *_context_rows()]) + "\n"
     for name, event in sorted(event_types.all().items()):

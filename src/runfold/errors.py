@@ -8,6 +8,7 @@ LedgerError
 │   ├── GoalNotFound
 │   ├── KeyNotFound
 │   ├── MomentNotFound
+│   ├── EventTypeNotFound
 │   └── ProjectionNotFound
 ├── InvalidEvent                    exit 1   the input is not a valid event
 ├── CommandRefused                  exit 1   it is not allowed in the current state
@@ -138,6 +139,13 @@ class MomentNotFound(NotFound):
     """No moment has that id, it expired unused, or it belongs to another tenant."""
 
     thing, listing = "moment", "`runfold moments list`"
+
+
+class EventTypeNotFound(NotFound):
+    """No event has that type, or no such version of its shape was ever stored."""
+
+    thing = "event type"
+    listing = "`GET /schemas`"
 
 
 class ProjectionNotFound(NotFound):

@@ -13,11 +13,12 @@ from runfold.access.admission import Connections
 from runfold.access.asking import Access
 from runfold.access.limits import Limits
 from runfold.api.table import COMMANDS, DEPRECATED_QUESTIONS, QUESTIONS
+from runfold.domain.catalogue import event_types
 from runfold.feed.shared import Feed
 from runfold.http import problems
 from runfold.http.clients import PublicHosts
 from runfold.http.document import openapi
-from runfold.http.routes import batches, commands, docs, events, health, keys, metrics, moments, projections, questions
+from runfold.http.routes import batches, commands, docs, events, health, keys, metrics, moments, projections, questions, schemas
 from runfold.http.routing import NamedRoute, Operation
 from runfold.http.server_state import ServerState
 from runfold.http.streams import sse
@@ -73,6 +74,7 @@ def _routes(server: ServerState, feed: Feed, counts: metrics.Metrics) -> list[Na
         *events.event_routes(server, feed),
         *keys.key_routes(server),
         *projections.projection_routes(server),
+        *schemas.schema_routes(),
         *health.health_routes(server),
         *metrics.metrics_routes(server, feed, counts),
     ]
@@ -88,6 +90,7 @@ def operations() -> list[Operation]:
         *events.OPERATIONS,
         *keys.OPERATIONS,
         *projections.OPERATIONS,
+        *schemas.OPERATIONS,
         *health.OPERATIONS,
         *metrics.OPERATIONS,
     ]
@@ -106,4 +109,4 @@ async def _while_serving(app: Starlette) -> AsyncIterator[None]:
 @cache
 def described() -> dict[str, Any]:
     """Return the OpenAPI document of the API."""
-    return openapi(operations())
+    return openapi(operations(), event_types.all())

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 
 from runfold.api.table import API_VERSION
 from runfold.http import problems
@@ -52,18 +52,22 @@ _TAGS = {
     "moments": "The whole ledger as of a position, prepared for questions with `at`, and dropped when unused.",
     "events": "The log itself, in pages or as a stream.",
     "keys": "API keys and their scopes.",
+    "schemas": "What events hold: the JSON Schemas of all types.",
     "health": "Liveness, readiness and metrics.",
 }
 
 
 Schema = dict[str, Any]
-_Key = tuple[str, Literal["body", "query", "answer"]]
+_Key = tuple[str, Literal["body", "query", "answer", "event"]]
 _REFERENCE = "#/components/schemas/{model}"
 
 
-def openapi(operations: Sequence[Operation]) -> dict[str, Any]:
-    """Make the document of some operations, in their order."""
-    found, schemas = _schemas(operations)
+def openapi(operations: Sequence[Operation], events: Mapping[str, type[BaseModel]] | None = None) -> dict[str, Any]:
+    """Make the document of some operations, in their order, and of what some events hold, by their types."""
+    events = events or {}
+    found, schemas = _schemas(operations, events)
+    if events and "EventView" in schemas:
+        schemas["EventView"]["properties"]["data"] |= {"anyOf": [*(found[name, "event"] for name in events), {"type": "object"}]}
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
         paths.setdefault(operation.path, {})[operation.verb.lower()] = _described(operation, found, schemas)
@@ -94,8 +98,10 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]
         yield from path.items()
 
 
-def _schemas(operations: Sequence[Operation]) -> tuple[Mapping[_Key, Schema], dict[str, Schema]]:
-    """Return the schemas of bodies, queries and answers, and those that they refer to, by name."""
+def _schemas(
+    operations: Sequence[Operation], events: Mapping[str, type[BaseModel]]
+) -> tuple[Mapping[_Key, Schema], dict[str, Schema]]:
+    """Return the schemas of bodies, queries, answers and events, and those that they refer to, by name."""
     inputs: list[tuple[Hashable, Literal["validation", "serialization"], TypeAdapter[Any]]] = []
     for operation in operations:
         inputs.append(((operation.name, "answer"), "serialization", TypeAdapter(operation.answer)))
@@ -103,6 +109,7 @@ def _schemas(operations: Sequence[Operation]) -> tuple[Mapping[_Key, Schema], di
             inputs.append(((operation.name, "body"), "validation", TypeAdapter(operation.body)))
         if operation.query is not None:
             inputs.append(((operation.name, "query"), "validation", TypeAdapter(operation.query)))
+    inputs += [((name, "event"), "serialization", TypeAdapter(event)) for name, event in events.items()]
     found, rest = TypeAdapter.json_schemas(inputs, ref_template=_REFERENCE)
     return {key: schema for (key, _), schema in found.items()}, rest.get("$defs", {})  # type: ignore[misc]  # the keys above
 
