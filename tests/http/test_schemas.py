@@ -31,7 +31,7 @@ def test_all_types_are_listed_with_their_versions_without_a_key(client: httpx2.C
     for item in items:
         for version in item["versions"]:
             answer = client.get(item["path"], params={"version": version})
-            assert answer.headers["content-type"] == "application/schema+json"
+            assert answer.headers["content-type"] == "application/json"
             Draft202012Validator.check_schema(answer.json())
         assert client.get(item["path"]).json() == answer.json(), "the last one is the present one"
 

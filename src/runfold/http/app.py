@@ -109,4 +109,4 @@ async def _while_serving(app: Starlette) -> AsyncIterator[None]:
 @cache
 def described() -> dict[str, Any]:
     """Return the OpenAPI document of the API."""
-    return openapi(operations(), event_types.all())
+    return openapi(operations(), dict(sorted(event_types.all().items())))

@@ -72,4 +72,4 @@ def _view(name: str, known: tuple[int, ...]) -> EventTypeView:
 async def _one(request: Request) -> Response:
     query = asked(request, _QUERY)
     text = event_schema(request.path_params["type"], cast("int | None", query.model_dump()["version"]))
-    return Response(text, media_type="application/schema+json")
+    return Response(text, media_type="application/json")
