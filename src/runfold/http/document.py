@@ -168,7 +168,8 @@ def _responses(operation: Operation, schema: Schema) -> dict[str, Any]:
     if operation.media_type is not None:
         done["content"][operation.media_type] = {"schema": {"type": "string"}}
     if operation.scope is None:
-        return {status: done, "503": {"$ref": "#/components/responses/503"}}
+        failures = ["404", "422", "503"] if operation.query is not None else ["503"]
+        return {status: done, **{failure: {"$ref": f"#/components/responses/{failure}"} for failure in failures}}
     names = ["Runfold-Position"] if is_question else list(_HEADERS)
     done["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
     failures = [failure for failure in _FAILURES if not is_question or failure not in _OF_BODIES]
