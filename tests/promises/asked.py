@@ -142,6 +142,7 @@ def of_runs(ledger: Ledger, threads: list[str], runs: list[str]) -> None:
             lambda run_id: now.messages(run_id=run_id),
             now.state,
             lambda run_id: now.tool_calls(run_id=run_id),
+            lambda run_id: now.tool_calls(run_id=run_id, scope="path"),
             now.steps,
             now.trace,
             now.analyze_failure,
