@@ -73,6 +73,8 @@ VALUES = {
     "duration_percentile": 95,
     "created_from": datetime(2026, 3, 1, tzinfo=UTC),
     "active_from": datetime(2026, 3, 1, tzinfo=UTC),
+    "attention_from": datetime(2026, 3, 1, tzinfo=UTC),
+    "attention_to": datetime(2027, 3, 1, tzinfo=UTC),
     "created_to": datetime(2027, 3, 1, tzinfo=UTC),
     "active_to": datetime(2027, 3, 1, tzinfo=UTC),
     "expires_before": datetime(2027, 1, 1, tzinfo=UTC),
