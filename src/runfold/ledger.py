@@ -51,7 +51,7 @@ class Ledger(TenantLedger):
         self.recorder.writer.when_connected, self.recorder.writer.when_stored = self.history.follow, self.history.saw
         owner = CallerExecutor(CommandExecutor(self.recorder, settings))
         projector = partial(database.datastore, settings.connect_timeout, projector=True)
-        self.folding = Folding(projector, owner.reading(), settings.fold_on_read)
+        self.folding = Folding(projector, owner.reading(), settings.fold_on_read, tries_out=settings.try_folds)
         self.prepared = PreparedMoments(self.folding, owner, Limits(settings.moments_per_tenant, settings.moments))
         tail = Tail(self.recorder.store, self.recorder.reader, self.history)
         super().__init__(owner, tail, self.prepared.whole_past)

@@ -88,6 +88,10 @@ class Settings(BaseSettings):
     max_lag: Seconds = Field(
         60.0, gt=0, description="seconds, or a duration, that read models may be behind while /readyz says ready"
     )
+    try_folds: bool = Field(
+        True,
+        description="whether a new version of your own projection is first tried in other processes, to find what is not pure",
+    )
     fold_timeout: Seconds = Field(
         20.0,
         gt=0,

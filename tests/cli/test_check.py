@@ -1,5 +1,6 @@
 """`runfold check`: damage of each kind, planted with the rights of a superuser, is found and named."""
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -150,3 +151,13 @@ def test_reading_a_damaged_event_stops_with_exit_code_5(runfold: Command, plant:
     assert answer.code == 5
     assert "message.added at position 5 cannot be read" in answer.err
     assert "runfold check" in answer.err
+
+
+def test_a_projection_that_is_not_pure_is_found_and_named_where_folds_are_tried(runfold: Command, story: Cast) -> None:
+    answer = runfold("check", "--projection", "tests.projector.impure:SetOrder", "--json")
+    assert answer.code == 5
+    (finding,) = answer.json["findings"]
+    assert finding["kind"] == "projection"
+    assert re.match(r"uses is not pure: the tool.called at position \d+ gives its row \('\w+',\) said = ", finding["fact"])
+    assert runfold("check", "--projection", "tests.projector.impure:Pure").code == 0
+    assert runfold("check", "--projection", "no.such:Thing").code == 1

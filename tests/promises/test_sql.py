@@ -21,6 +21,7 @@ COMPOSED = {
     "projector/comparing.py": "the columns of the log are named in one place",
     "projector/filling.py": "the columns of the log are named in one place",
     "projector/page.py": "the columns of the log are named in one place",
+    "projector/trial.py": "the columns of the log are named in one place",
     "store/filter.py": "a query around the conditions of a filter",
     "store/reader.py": "the columns of the log are named in one place, and conditions are added",
     "store/stored.py": "the columns of the log are named in one place, and the order is chosen",

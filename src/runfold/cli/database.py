@@ -12,6 +12,7 @@ from runfold.errors import Damage
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from runfold.ledger import Ledger
     from runfold.maintenance.checking import Finding
     from runfold.store.history import History
     from runfold.store.logins import Login
@@ -21,14 +22,21 @@ MOST_SHOWN = 1000
 """Findings that are printed one by one; the rest is counted."""
 
 
-def check(call: Call) -> None:
+def check(
+    call: Call,
+    projection: Annotated[
+        list[str] | None,
+        typer.Option("--projection", metavar="MODULE:CLASS", help="Also try this projection of your own (may be repeated)."),
+    ] = None,
+) -> None:
     """Read the whole log and look for damage; exit 5 if there is any.
 
     It checks that positions run from 1 to the head without a gap, that the versions of every stream follow each other, that
     times never go back, that events are in the stream and thread they belong to, that payloads are valid for their type and
     schema version, that event ids are unique, and that the guards of the database are in place. The receipts of the read
     models must show that each event was applied exactly once. It lists the histories of the ledger, and reports events that
-    the mark file has seen and the database lacks.
+    the mark file has seen and the database lacks. Projections of your own, those of installed packages and those that are
+    named, are tried in fresh processes: a fold that comes to other rows there is reported (RUNFOLD_TRY_FOLDS=0 leaves it out).
     """
     import itertools
     import time
@@ -44,7 +52,12 @@ def check(call: Call) -> None:
         log_check = LogCheck(ledger.recorder.reader)
         with progress_bar(call.err, "Checking", "events") as told:
             log_check.progress = lambda done: told(done, log_check.head, "")
-            found_in = log_check.findings(), receipt_findings(ledger.recorder.store), _history(ledger.history)
+            found_in = (
+                log_check.findings(),
+                receipt_findings(ledger.recorder.store),
+                _history(ledger.history),
+                _impure(ledger, projection or [], log_check.head),
+            )
             for finding in itertools.chain(*found_in):
                 count += 1
                 if count <= MOST_SHOWN:
@@ -61,6 +74,19 @@ def check(call: Call) -> None:
     _answer(call, facts, found, count)
     if count:
         raise typer.Exit(DAMAGE)
+
+
+def _impure(ledger: "Ledger", named: list[str], up_to: int) -> "Iterator[Finding]":
+    """Report projections, of packages or named, that come to other rows in other processes."""
+    from runfold.maintenance.checking import Finding
+    from runfold.projections.registry import chosen, known
+    from runfold.projector import trial
+
+    if not ledger.settings.try_folds:
+        return
+    own = [each for each in {**known(), **(chosen(named) if named else {})}.values() if trial.is_own(each)]
+    for fault in trial.findings(ledger.folding.projector(), own, up_to) if own else ():
+        yield Finding("projection", f"{fault.name} {fault.fact}", fault.next_step)
 
 
 def _history(history: "History") -> "Iterator[Finding]":

@@ -118,7 +118,8 @@ def _fold_here(
     marks = Marks() if watched is None else Marks.watched(watched, wanted, seconds)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    worker = Worker(ledger.database.datastore(ledger.settings.connect_timeout, projector=True), wanted, marks=marks)
+    datastore = ledger.database.datastore(ledger.settings.connect_timeout, projector=True)
+    worker = Worker(datastore, wanted, marks=marks, tries_out=ledger.settings.try_folds)
     worker.when_stored = ledger.history.saw
     if until_input_ends or watched is not None:
         threading.Thread(target=_end_with_input, args=(stop,), daemon=True).start()

@@ -38,15 +38,19 @@ class ReadFirst(NamedTuple):
 class Folding:
     """Makes the read models of a ledger, and looks after them."""
 
-    def __init__(self, projector: Callable[[], Datastore], reading: Reading, on_read: int = 0) -> None:
-        """`projector` gives connections as a role that may fold read models; `on_read` is how much a reader may fold."""
+    def __init__(self, projector: Callable[[], Datastore], reading: Reading, on_read: int = 0, *, tries_out: bool = True) -> None:
+        """`projector` gives connections as a role that may fold read models; `on_read` is how much a reader may fold.
+
+        With `tries_out` new versions of projections that do not come with Runfold are tried in other processes.
+        """
         self.projector = projector
+        self._tries_out = tries_out
         self._reading = reading
         self._on_read = on_read
 
     def fold(self, *names: str, progress: Progress | None = None) -> int:
         """Do what `Ledger.fold` says."""
-        worker = Worker(self.projector(), chosen(names))
+        worker = Worker(self.projector(), chosen(names), tries_out=self._tries_out)
         try:
             return worker.catch_up(progress)
         finally:
@@ -59,7 +63,7 @@ class Folding:
             backlog = backlog_of(connection, wanted.values())
         if not backlog.names or backlog.worker is not None or backlog.events > self._on_read or not self._on_read:
             return ReadFirst(backlog, folded=False)
-        worker = Worker(self.projector(), {name: wanted[name] for name in backlog.names})
+        worker = Worker(self.projector(), {name: wanted[name] for name in backlog.names}, tries_out=self._tries_out)
         try:
             worker.catch_up(progress)
         except LedgerUnavailable as error:  # who may only read, or reads a standby, answers from what there is
@@ -83,7 +87,7 @@ class Folding:
         self, *names: str | AnyProjection, processes: int = 2, keep: bool = False, told: StageProgress | None = None
     ) -> list[Rebuilt]:
         """Do what `Ledger.rebuild` says."""
-        return Rebuild(self.projector(), chosen(names), processes, keep, told).run()
+        return Rebuild(self.projector(), chosen(names), processes, keep, told, self._tries_out).run()
 
     def roll_back(self, name: str) -> int:
         """Do what `Ledger.roll_back` says."""

@@ -1,17 +1,18 @@
 """Whether a fold is pure, looked at now and then while it works: folded twice it gives the same, it asks for no clock, and
 it leaves alone what it is given.
 
-What only shows from one process to another (the order of a set, the environment) is left to `runfold check`.
+What only shows from one process to another (the order of a set, say) is found by trial.py.
 """
 
 import copy
+import os
 import random
 import sys
 import types
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from itertools import islice
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from runfold.domain.event import Recorded
 from runfold.errors import ImpureProjection
@@ -42,6 +43,8 @@ _FORBIDDEN = {
 }
 _SHARED_CHANCE = cast("Any", random.random).__self__
 """What `random.random()` draws from. A generator that a fold seeds by itself is as pure as its seed."""
+_ENVIRONMENT = {type(os.environ).__getitem__.__code__, type(os.environ).__iter__.__code__, type(os.environ).copy.__code__}
+T = TypeVar("T")
 
 
 class _Answer(NamedTuple):
@@ -75,9 +78,9 @@ def require_pure(projection: AnyProjection, events: Iterable[Recorded], before: 
     wanted = frozenset(projection.events)
     sample = list(islice((recorded for recorded in events if type(recorded.event) in wanted), SAMPLE))
     asked: list[str] = []
-    first = _watched(lambda: _answer(projection, sample, before), asked)
+    first = watched(lambda: _answer(projection, sample, before), asked)
     if asked:
-        raise ImpureProjection(projection.name, f"it calls {asked[0]}")
+        raise ImpureProjection(projection.name, f"it {asked[0]}")
     _require_same(projection.name, first, _answer(projection, sample, before))
 
 
@@ -104,13 +107,17 @@ def _require_same(name: str, first: _Answer, second: _Answer) -> None:
                 raise ImpureProjection(name, f"the same events gave the row {key[1:]} {said}")
 
 
-def _watched(function: Callable[[], _Answer], asked: list[str]) -> _Answer:
+def watched(function: Callable[[], T], asked: list[str]) -> T:
+    """Call a function, and note what it asks for that no fold may: a clock, chance, the environment."""
     if sys.getprofile() is not None:  # a profiler is at work, and there can be only one
         return function()
 
     def look(frame: types.FrameType, event: str, called: Any) -> None:
         if event == "c_call" and (name := _forbidden(called)) and not _is_importing(frame):
-            asked.append(name)
+            asked.append(f"calls {name}")
+        elif event == "call" and frame.f_code in _ENVIRONMENT and not _is_importing(frame):
+            name = frame.f_locals.get("key")
+            asked.append(f"reads os.environ[{name!r}]" if name is not None else "reads os.environ")
 
     with uncollected():  # what others do when memory is collected would look as if the fold had done it
         sys.setprofile(look)

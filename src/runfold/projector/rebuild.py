@@ -12,7 +12,7 @@ import psycopg
 
 from runfold.errors import DependentView, LedgerUnavailable, ProjectionStopped, RebuildRefused
 from runfold.projections.projection import AnyProjection
-from runfold.projector import filling, generations, views
+from runfold.projector import filling, generations, trial, views
 from runfold.projector.by_thread import fill_by_thread
 from runfold.projector.checkpoints import ReadModel, read_models
 from runfold.projector.connection import connect
@@ -20,6 +20,7 @@ from runfold.projector.in_order import fill_in_order
 from runfold.projector.locks import closing, rebuilding, take_lock, take_session_lock
 from runfold.projector.rebuilt import Rebuilt, Site, StageProgress, live_of, state_of
 from runfold.projector.tables import Table
+from runfold.projector.team import read_head
 from runfold.projector.worker import Worker
 from runfold.store.datastore import Connection, Datastore
 
@@ -29,13 +30,17 @@ PATIENCE_SECONDS = 5.0
 
 @dataclass
 class Rebuild:
-    """One rebuild of some read models. `keep` compares and leaves the one in use where it is."""
+    """One rebuild of some read models. `keep` compares and leaves the one in use where it is.
+
+    With `tries_out`, projections that do not come with Runfold are first tried in other processes (see trial.py).
+    """
 
     datastore: Datastore
     projections: Mapping[str, AnyProjection]
     processes: int = 2
     keep: bool = False
     told: StageProgress | None = None
+    tries_out: bool = False
     _found: dict[str, Rebuilt] = field(default_factory=dict, init=False)
 
     def run(self) -> list[Rebuilt]:
@@ -58,6 +63,9 @@ class Rebuild:
         if not self.keep:
             for projection in self.projections.values():
                 views.require_showable(connection, Table(projection, 0))
+        if self.tries_out:
+            own = [each for each in self.projections.values() if trial.is_own(each)]
+            trial.require_same(self.datastore, own, read_head(connection).position)
         models = read_models(connection)
         stopped = {name for name in self.projections if (live := live_of(models, name)) and live.trouble == "stopped"}
         by_thread = {name: each for name, each in self.projections.items() if each.partition == "thread" and name not in stopped}

@@ -28,6 +28,8 @@ LOOKED_AT_FIRST, LOOKED_AT_EVERY = 4, 64
 """Of the pages that hold something for it: those after a claim or a fault are looked at closely, then one now and then."""
 LOOKED_AT_ROWS = 100
 """How many of a page's rows are read back, where it is looked at closely."""
+TRIED_AGAIN_AT = 20
+"""With how many events a version that was first tried with fewer is tried again."""
 PAUSES = (0.1, 0.5, 2.0)
 """Seconds before each new try at an event that fails; after the last one the projection stops."""
 FAULTS = (
@@ -129,6 +131,7 @@ class Shard:
         self._rows: OrderedDict[Key, Row | None] = OrderedDict()
         self._touchers: Touchers = {}
         self._pages = 0
+        self._seen, self._tried_from = 0, 1 if claim.position == 0 else None
 
     @property
     def name(self) -> str:
@@ -174,6 +177,17 @@ class Shard:
         few = max(1, int(FOLD_SECONDS / max(self._seconds_an_event, FOLD_SECONDS / SAMPLE)))
         require_pure(self._marked, sample[:few], self._rows)
 
+    def is_to_be_tried(self, page: Page) -> bool:
+        """Return whether a version is first used here, so that its fold is to be tried elsewhere before more is stored.
+
+        That is once at its first events, and where these are few again at twenty.
+        """
+        seen = self._seen + sum(type(recorded.event) in self._classes for recorded in page.events)
+        if self._tried_from is None or seen < self._tried_from:
+            return False
+        self._tried_from = None if seen >= TRIED_AGAIN_AT else TRIED_AGAIN_AT
+        return True
+
     def write(self, connection: Connection, folded: Folded) -> None:
         """Store the rows that change. Raises InvalidRow, psycopg.Error."""
         self.table.write(connection, folded.changed)
@@ -197,6 +211,7 @@ class Shard:
         self.claim = self.claim._replace(position=folded.up_to)
         self.served = time.monotonic()
         self._pages += folded.applied.events > 0
+        self._seen += folded.applied.events
 
     def ends_trouble(self, folded: Folded) -> bool:
         """Return whether the event that it failed at is behind it now."""

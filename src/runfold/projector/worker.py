@@ -18,7 +18,7 @@ from runfold.errors import PoisonEvent, ProjectionStopped
 from runfold.failpoint import reach
 from runfold.logs import configure_unless_done
 from runfold.projections.projection import AnyProjection
-from runfold.projector import checkpoints, generations, moments
+from runfold.projector import checkpoints, generations, moments, trial
 from runfold.projector.checkpoints import ClaimsLost, ReadModel
 from runfold.projector.connection import connect
 from runfold.projector.marks import Marks
@@ -49,7 +49,9 @@ class Worker:
         *,
         take_over_seconds: float = TAKE_OVER_SECONDS,
         marks: Marks | None = None,
+        tries_out: bool = False,
     ) -> None:
+        """Make one. With `tries_out`, a version that is first used here is tried in other processes (see trial.py)."""
         configure_unless_done("warning")
         self._datastore = datastore
         self._team = Team(projections, take_over_seconds, marks)
@@ -61,6 +63,7 @@ class Worker:
         self._page_size = FIRST_PAGE
         self._sweep_at = 0.0
         self._has_begun = False
+        self._tries_out = tries_out
 
     def run(self, stop: threading.Event) -> None:
         """Fold until told to stop. A database that is away is waited for."""
@@ -189,6 +192,8 @@ class Worker:
         return shard.position == page.up_to  # less where it is slow
 
     def _store(self, group: list[Shard], page: Page, head: Head) -> None:
+        for shard in group:
+            self._try_out(shard, page)
         folded = [(shard, shard.fold(self._connection, page)) for shard in group]
         reach("page folded")
         slow = [(shard, each) for shard, each in folded if each.up_to < page.up_to]
@@ -218,6 +223,10 @@ class Worker:
             if (rate := shard.slow_rate(each)) is not None:
                 left = head.position - shard.position
                 _log.warning("slow", read_model=shard.name, events_per_second=round(rate, 2), behind_events=left)
+
+    def _try_out(self, shard: Shard, page: Page) -> None:
+        if self._tries_out and trial.is_own(shard.projection) and shard.is_to_be_tried(page):
+            trial.require_same(self._datastore, [shard.projection], page.up_to)
 
     def _put_off(self, shard: Shard, error: ProjectionStopped) -> None:
         if shard.put_off(error.position if isinstance(error, PoisonEvent) else shard.position + 1):
