@@ -272,13 +272,15 @@ def test_progress_is_streamed_until_it_is_ready(client: httpx2.Client, told: Led
     with client.stream("POST", "/moments", json={}, headers=accept) as answer:
         assert answer.status_code == 202
         frames = "".join(answer.iter_text()).strip().split("\n\n")
-    name, said = frames[-1].split("\n")
+    last, name, said = frames[-1].split("\n")
     view = json.loads(said.removeprefix("data: "))
     assert (name, view["state"], view["position"]) == ("event: end", "ready", told.position())
     assert [frame.split("\n")[0] for frame in frames[:-1]] == ["event: progress"] * (len(frames) - 1)
     with client.stream("GET", f"/moments/{view['id']}", headers=accept) as answer:
         (frame,) = "".join(answer.iter_text()).strip().split("\n\n")
     assert json.loads(frame.split("data: ")[1]) == view
+    again = client.get(f"/moments/{view['id']}", headers={**accept, "Last-Event-ID": last.removeprefix("id: ")})
+    assert again.status_code == 204, "a browser's client that connects again stays away"
 
 
 def test_what_is_asked_while_it_is_being_made_says_so(client: httpx2.Client, told: Ledger, database: TestDatabase) -> None:

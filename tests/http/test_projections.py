@@ -30,7 +30,7 @@ def test_a_rebuild_tells_how_far_it_is_and_what_became_of_it(client: httpx2.Clie
     accept = {"Accept": "text/event-stream"}
     with client.stream("POST", "/projections/run_summaries/rebuild", json={"processes": 1}, headers=accept) as answer:
         frames = "".join(answer.iter_text()).strip().split("\n\n")
-    name, said = frames[-1].split("\n")
+    _, name, said = frames[-1].split("\n")
     status = orjson.loads(said.removeprefix("data: "))
     assert (name, status["state"]) == ("event: end", "done")
     assert (status["rebuilt"]["switched"], status["rebuilt"]["position"]) == (True, folded.position())
