@@ -130,8 +130,8 @@ COMMANDS = [
         events,
         (
             "runfold events --thread thread_demo7 --type 'approval.*'",
-            "runfold events --after 100 --limit 20 --json",
-            "runfold events --after 100 --follow",
+            "runfold events --after 40 --limit 20 --json",
+            "runfold events --after 40 --follow",
         ),
         options=EVENT_OPTIONS,
     ),
