@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from psycopg.conninfo import make_conninfo
 
 import runfold as package
 from runfold import Ledger
@@ -34,10 +35,14 @@ def test_every_command_explains_itself_with_examples(runfold: Command, name: str
 def test_every_example_is_a_call_that_the_command_line_understands(
     runfold: Command, story: Cast, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
-    words = shlex.split(command[command.index("runfold ") :])[1:]
+    monkeypatch.setenv("RUNFOLD_READER_URL", make_conninfo(os.environ["RUNFOLD_DATABASE_URL"], user="runfold_reader"))
+    inside = re.search(r"\$\((.*?)\)", command)  # of another program's command
+    words = shlex.split(inside[1] if inside else command[command.index("runfold ") :])[1:]
     goes_on = words[0] == "serve" or "--follow" in words or (words[0] == "work" and "--once" not in words)
     if goes_on or words[0] in {"import", "approve", "deny", "restore"} or words[:2] in [["keys", "revoke"], ["moments", "drop"]]:
         words.append("--help")
+    elif words[0] == "psql":  # it takes the place of the process
+        words.insert(1, "--help")
     elif words[0] == "backup":
         words[1] = "ledger.dump"
     elif words[:2] == ["moments", "prepare"]:

@@ -28,10 +28,13 @@ from runfold.projector.comparing import compare, events_of
 from runfold.projector.connection import connect
 from runfold.projector.filling import Filler, Job, Target
 from runfold.projector.status import as_seen_by, statuses
+from runfold.projector.supervisor import _type_at
 from runfold.projector.tables import Table
 from runfold.projector.team import read_head
+from runfold.projector.trial import _QUERY as _TRIED
 from runfold.queries.approval_list import ApprovalParameters
 from runfold.queries.attention_list import AttentionParameters
+from runfold.queries.beginnings import ids_beginning_with
 from runfold.queries.decision_list import DecisionParameters
 from runfold.queries.paging import Paging
 from runfold.queries.problem_list import ProblemParameters
@@ -69,7 +72,7 @@ VALUES = {
     "older_than": "90s",
     "silent_for": "90s",
     "steps": 3,
-    "duration_ns": 10**9,
+    "duration_ns": 10**6,
     "duration_percentile": 95,
     "created_from": datetime(2026, 3, 1, tzinfo=UTC),
     "active_from": datetime(2026, 3, 1, tzinfo=UTC),
@@ -207,6 +210,8 @@ def of_the_log(ledger: Ledger, threads: list[str], runs: list[str]) -> None:
         own.page(Filter(thread_id=threads[0]), up_to=after + 50, limit=20, descending=True)
         ledger.events(after=after, run_id=runs[0], limit=20)
         ledger.events(after=after, types=["decision.*"], limit=20)
+    for kind in ("thread", "run"):
+        assert ids_beginning_with(ledger.now, kind, f"{kind}_", 5)
     next(iter(ledger.subscribe(follow=False)))
     list(own.stream(runs[0], types=("tool.*",)))
     reader.keys()
@@ -219,6 +224,8 @@ def of_the_log(ledger: Ledger, threads: list[str], runs: list[str]) -> None:
     with ledger.recorder.store.reading() as connection:
         for query in (_FIND, _STORED_IDS):
             connection.execute(query, [[UUID(bytes=event_id) for event_id in ids]])
+        connection.execute(_TRIED, [["run.created", "tool.called"], head, 60])
+        assert _type_at(connection, head) != "event"
     library = LogRecorder(own)
     library.select_events(runs[0], limit=5)
     library.select_events(runs[0], limit=5, desc=True)
@@ -306,6 +313,7 @@ def ask_everything(ledger: Ledger, url: str, folder: Path, threads: list[str], r
     seen.of_any_size = True
     of_lists(ledger.now, threads[0], runs[0], of_any_size=True)
     of_all(ledger)
+    assert ids_beginning_with(ledger.now, "call", "call_", 5)
     filling_shards(url)
     comparing(url)
     export(ledger, "goals", "csv", folder / "rows")
