@@ -28,8 +28,10 @@ class TestDatabase:
 
     @property
     def settings(self) -> Settings:
-        """Settings that point at it, as the application and with a role that may fold read models, where a test says so."""
-        return Settings(database_url=self.url, admin_url=self.admin_url, projector_url=self.projector_url, fold_on_read=0)
+        """Settings that point at it, and with which nothing is folded or tried out by itself."""
+        return Settings(
+            database_url=self.url, admin_url=self.admin_url, projector_url=self.projector_url, fold_on_read=0, try_folds=False
+        )
 
 
 def create_database(admin_url: str, template: str, name: str) -> TestDatabase:

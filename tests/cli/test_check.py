@@ -153,7 +153,10 @@ def test_reading_a_damaged_event_stops_with_exit_code_5(runfold: Command, plant:
     assert "runfold check" in answer.err
 
 
-def test_a_projection_that_is_not_pure_is_found_and_named_where_folds_are_tried(runfold: Command, story: Cast) -> None:
+def test_a_projection_that_is_not_pure_is_found_and_named_where_folds_are_tried(
+    runfold: Command, story: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNFOLD_TRY_FOLDS", "1")
     answer = runfold("check", "--projection", "tests.projector.impure:SetOrder", "--json")
     assert answer.code == 5
     (finding,) = answer.json["findings"]

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from tests.databases import TestDatabase
 
 
+LONG = ("walks.md",)
+"""Pages whose every step stands in another page too."""
+
+
 def _name(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
@@ -42,6 +46,7 @@ def reader(database: "TestDatabase", tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("RUNFOLD_READER_URL", make_conninfo(database.url, user="runfold_reader"))
     monkeypatch.setenv("RUNFOLD_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("RUNFOLD_CONNECT_TIMEOUT", "30")
+    monkeypatch.setenv("RUNFOLD_TRY_FOLDS", "0")  # which takes seconds, and changes nothing of what is printed
     monkeypatch.setenv("RUNFOLD_KEY", "")
     monkeypatch.delenv("RUNFOLD_KEY")
     monkeypatch.setenv("COLUMNS", "100")
@@ -52,7 +57,8 @@ def reader(database: "TestDatabase", tmp_path: Path, monkeypatch: pytest.MonkeyP
 def _param(page: Path) -> Any:
     """A page that serves at the usual address needs the machine to itself."""
     serves = any("runfold serve" in block.text for block, _ in to_run(page))
-    return pytest.param(page, id=_name(page), marks=[pytest.mark.alone] if serves else [])
+    marks = [pytest.mark.alone] if serves else [pytest.mark.long] if page.name in LONG else []
+    return pytest.param(page, id=_name(page), marks=marks)
 
 
 @pytest.mark.parametrize("page", [_param(page) for page in PAGES if to_run(page)])

@@ -47,7 +47,7 @@ def test_a_page_and_a_stream_after_a_cursor_of_the_history_before(
     with Stream.open(address, "/events?follow=false", Last_Event_ID=good) as stream:
         blocks = list(stream.blocks())
         assert positions(blocks) == list(range(7, 21))
-        assert {block.cursor.partition("@")[2] for block in blocks} == {ledger.cursor().partition("@")[2]}
+        assert {block.cursor.removesuffix(".end").partition("@")[2] for block in blocks} == {ledger.cursor().partition("@")[2]}
     with Stream.open(address, "/events?follow=false", Last_Event_ID="9") as stream:
         assert positions(list(stream.blocks())) == list(range(10, 21)), "a bare position is not checked"
 

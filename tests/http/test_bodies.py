@@ -21,7 +21,7 @@ def marks(raw: bytes) -> int:
 
 @given(
     raw=st.lists(st.sampled_from([b'"', b"\\", b",", b"[", b"{", b":", b"a", b"\\\\", b'\\"', b'"a,', b'":"']), max_size=80).map(
-        b"".join
+        lambda parts: b"".join(parts).rstrip(b"\\")  # an escape of nothing is no JSON, and refused later
     ),
     piece=st.integers(2, 12),
     most=st.integers(0, 20),

@@ -77,7 +77,7 @@ def test_a_step_tells_what_it_used_cost_and_took_with_its_model_calls_and_tools(
     }
     assert call["tokens"] == {**counts, **nothing_said, "reasoning_output_tokens": None}
     assert step["tokens"] == {**counts, **nothing_said, "input_tokens": 101, "reasoning_output_tokens": 4}
-    assert step["costs"] == call["costs"] == [{"amount": "0.0042", "currency": "EUR", "source": "provider"}]
+    assert step["costs"] == call["costs"] == [{"amount": "0.0042", "currency": "EUR", "source": None}]
     assert (step["name"], step["run_id"], step["traceparent"]) == ("answer", run.id, trace)
     assert (step["tool_calls"], step["tool_execution_ns"]) == (["call_1"], 5_000_000_000)
     assert (step["status"], step["duration_ns"]) == ("succeeded", 16_000_000_000)

@@ -73,8 +73,11 @@ def books(database: TestDatabase) -> Iterator[Books]:
 
 
 @pytest.fixture
-def rebuild(database: TestDatabase) -> Rebuilding:
+def rebuild(database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> Rebuilding:
     """Rebuilds toys, or other projections, on this test's database."""
+    waits = Worker.__init__.__kwdefaults__
+    assert waits is not None
+    monkeypatch.setitem(waits, "take_over_seconds", 0.5)  # as the workers of `work` do
 
     def run(*projections: AnyProjection, **asked: Any) -> list[Rebuilt]:
         given = {each.name: each for each in projections} or TOYS

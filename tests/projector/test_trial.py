@@ -42,6 +42,13 @@ def told(ledger: Ledger, runs: int = 2) -> int:
     return ledger.position()
 
 
+@pytest.fixture
+def ledger(database: TestDatabase) -> Iterator[Ledger]:
+    """A ledger that tries folds out."""
+    with Ledger.open(settings=database.settings.model_copy(update={"try_folds": True})) as ledger:
+        yield ledger
+
+
 @pytest.fixture(scope="module")
 def site(admin_url: str, template: str) -> Iterator[tuple[TestDatabase, int]]:
     """A ledger with some calls, and its head."""

@@ -54,7 +54,7 @@ def test_events_of_one_transaction_share_a_moment_which_names_the_last_of_them(r
         (Filter(run_id="run_a"), [2, 3, 4]),
         (Filter(thread_id="thread_b"), [7]),
         (Filter(thread_id="thread_a", run_id="run_b", types=("run.started",)), [6]),
-        (Filter(agent_id="support", run_id="run_a"), [2, 3, 4]),
+        (Filter(agent_ids=("support",), run_id="run_a"), [2, 3, 4]),
         (Filter(tenant_id="default", thread_id="thread_b"), [7]),
         (Filter(tenant_id="other"), []),
     ],

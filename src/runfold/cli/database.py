@@ -26,7 +26,7 @@ def check(
     call: Call,
     projection: Annotated[
         list[str] | None,
-        typer.Option("--projection", metavar="MODULE:CLASS", help="Also try this projection of your own (may be repeated)."),
+        typer.Option("--projection", metavar="MODULE:CLASS", help="Also try this read model of your own (may be repeated)."),
     ] = None,
 ) -> None:
     """Read the whole log and look for damage; exit 5 if there is any.
