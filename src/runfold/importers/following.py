@@ -174,7 +174,7 @@ class Follower:
         done = _Done(self, size)
         wanted = processes_for(size) if self._processes is None else self._processes
         if wanted > 1 and len(groups) > 1:
-            store_groups(self._ledger, self._format, groups, wanted, done, reports, self._name)
+            store_groups(self._ledger, self._format, lambda: groups, min(wanted, len(groups)), done, reports, self._name)
         else:
             store_all(self._ledger, self._format, self._importer.version, self._threads(groups, reports), done, self._name)
         reports.tell(self.report)

@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from runfold.importers.format import Format, SourceThread
 from runfold.importers.formats import named
 from runfold.importers.import_name import checked_name, name_of_import
-from runfold.importers.processes import Group, processes_for, store_groups
+from runfold.importers.processes import processes_for, store_groups
 from runfold.importers.source_import import Outcome
 from runfold.importers.sources import SourceFile, find
 from runfold.importers.storing import store_all
@@ -43,9 +44,10 @@ def import_paths(
     files = _found(ledger, importer, paths, sums)
     wanted = processes_for(sums.total) if processes is None else processes
     reports = Reports()
-    groups = _groups(importer, files, reports) if wanted > 1 else []
-    if len(groups) < 2:
+    wanted = min(wanted, len(files))
+    if wanted < 2 or importer.parts is None or any(file.path is None for file in files):
         return _imported(ledger, format, importer, files, sums, name)
+    groups = partial(importer.parts.together, files, reports.take)
     store_groups(ledger, format, groups, wanted, sums.add, reports, name)
     _note_nothing(files, reports, is_nothing=not sums.tally.threads)
     reports.tell(sums.tally.reports.take)
@@ -64,13 +66,6 @@ def _found(ledger: Ledger, importer: Format, paths: Iterable[str | Path], sums: 
     files = find(paths, importer.wants, ledger.settings.max_import_bytes)
     sums.total = sum(file.size for file in files)
     return files
-
-
-def _groups(importer: Format, files: Sequence[SourceFile], reports: Reports) -> list[Group]:
-    """The files that are read together, each group by any process; none where one process must read them all."""
-    if importer.parts is None or any(file.path is None for file in files):
-        return []
-    return list(importer.parts.together(files, reports.take))
 
 
 def _imported(ledger: Ledger, format: str, importer: Format, files: Sequence[SourceFile], sums: "_Sums", name: str) -> Tally:

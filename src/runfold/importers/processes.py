@@ -47,7 +47,7 @@ def processes_for(size: int) -> int:
 def store_groups(
     ledger: Ledger,
     format: str,
-    groups: Sequence[Group],
+    groups: Callable[[], Iterable[Group]],
     processes: int,
     done: Callable[[Outcome], None],
     reports: Reports,
@@ -55,14 +55,15 @@ def store_groups(
 ) -> None:
     """Read and store groups of files; `done` is told of each thread when it is in, and `reports` of what reading found.
 
-    `name` is the import's.
-    Raises LedgerUnavailable where a process dies, and what a process raises.
+    `groups` are looked for while the processes start; the largest go in first, so that none is left over at the end. `name` is
+    the import's. Raises LedgerUnavailable where a process dies, and what a process raises.
     """
     told: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
-    waiting, turn = iter(groups), threading.Lock()
-    started = [_Process.started(ledger, format, name) for _ in range(min(processes, len(groups)))]
-    talking = [threading.Thread(target=process.talk, args=(waiting, turn, told.put)) for process in started]
+    started = [_Process.started(ledger, format, name) for _ in range(processes)]
+    talking: list[threading.Thread] = []
     try:
+        waiting, turn = iter(sorted(groups(), key=_size, reverse=True)), threading.Lock()
+        talking += [threading.Thread(target=process.talk, args=(waiting, turn, told.put)) for process in started]
         for thread in talking:
             thread.start()
         for _ in talking:
@@ -78,6 +79,10 @@ def store_groups(
                 thread.join()
         for process in started:
             process.close()
+
+
+def _size(group: Group) -> int:
+    return sum(file.size for file in group)
 
 
 def _take(message: dict[str, Any], done: Callable[[Outcome], None], reports: Reports) -> None:

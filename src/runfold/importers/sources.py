@@ -55,6 +55,7 @@ UNREAD: Any = object()
 _BLANKS = b" \t\r\n\0"
 _BLANK = re.compile(r"[ \t\r\n]*")
 _SEVERAL = re.compile(r"\}\s*\{")
+_AFTER_OBJECTS = ("}{", "} ", "}\t", "}\r")
 _decoder = json.JSONDecoder(strict=False, parse_int=len)  # finds ends; any number will do, however long one is
 
 
@@ -265,7 +266,7 @@ def _raw_lines(file: SourceFile) -> Iterator[bytes]:
 
 def _records(line: Piece, is_whole: bool) -> Iterator[Piece]:
     """The records on one line: mostly one. The last of a line without its end may be broken off."""
-    if is_whole and not _SEVERAL.search(line.text):
+    if is_whole and not _may_be_several(line.text):
         yield line
         return
     at, ends = 0, list[int]()
@@ -281,6 +282,11 @@ def _records(line: Piece, is_whole: bool) -> Iterator[Piece]:
         line.tell(SEVERAL)
     for start, end in itertools.pairwise([0, *ends]):
         yield Piece(line.file, line.text, _skip(line.text, start), end, "", line.first_line, line.report)
+
+
+def _may_be_several(text: str) -> bool:
+    """Return whether an object may begin after another: most lines are told at first sight to be one."""
+    return any(mark in text for mark in _AFTER_OBJECTS) and _SEVERAL.search(text) is not None
 
 
 def _end(text: str, at: int) -> int | None:
