@@ -1,7 +1,6 @@
 """How much of everything the server takes, and what of it is taken just now: threads, and bytes of bodies."""
 
 import contextlib
-import ctypes
 import resource
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -128,13 +127,9 @@ class Pools:
 
 
 def _frugally(work: Callable[[], T]) -> T:
-    """Do what takes much memory, and let the operating system have it back: the C library would keep it for each thread."""
-    try:
-        with uncollected():
-            return work()
-    finally:
-        if (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
-            trim(0)
+    """Do what makes many objects that have no cycles."""
+    with uncollected():
+        return work()
 
 
 class Hold:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ctypes
 import gc
 import ipaddress
 import logging
@@ -24,6 +25,10 @@ from runfold.ledger import Ledger
 GRACE_SECONDS = 3
 """How long requests in progress may take to finish after the server was asked to stop."""
 INTERRUPTED = 130
+LARGE_BLOCK = 256 * 1024
+"""Bytes."""
+_MMAP_THRESHOLD = -3
+"""The name of the option in malloc.h."""
 SWITCH_SECONDS = 0.0005
 """How long a thread that works on a large body may keep the event loop waiting for the interpreter."""
 _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
@@ -65,6 +70,7 @@ def serve(app: Starlette, listener: socket.socket, folding: FoldingBeside | None
     """
     _log_through_structlog()
     sys.setswitchinterval(SWITCH_SECONDS)
+    _give_back_large_blocks()
     gc.collect()
     gc.freeze()  # what is there now stays: to look through it for cycles would hold up all requests for some 50 ms each time
     disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -86,6 +92,15 @@ def serve(app: Starlette, listener: socket.socket, folding: FoldingBeside | None
     finally:
         if folding is not None:
             folding.stop()
+
+
+def _give_back_large_blocks() -> None:
+    """Let the C library get large blocks from the operating system one by one and give each back at once.
+
+    By itself it comes to keep blocks of up to 32 MiB for each thread; to have it look for those holds up all other threads.
+    """
+    if (set_option := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:
+        set_option(_MMAP_THRESHOLD, LARGE_BLOCK)
 
 
 class LedgerServer(StreamingServer):
