@@ -2,8 +2,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-# Tests wait for PostgreSQL as long as they work, so two more workers than there are cores are of use, and more than six are not.
-WORKERS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((cores < 4 ? cores + 2 : 6)))
+# Tests wait for PostgreSQL as long as they work, so one more worker than there are cores is of use, and more than five are not.
+WORKERS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((cores < 4 ? cores + 1 : 5)))
 INSTALL := $(BIN)/python scripts/install.py
 
 .PHONY: help demo serve test test-setup check schemas rows faults bench clean

@@ -116,7 +116,6 @@ def calls() -> list[list[str]]:
     return found
 
 
-@pytest.mark.alone
 @pytest.mark.fault("K7")
 def test_no_command_runs_what_lies_in_the_folder(trapped: Trapped) -> None:
     (trapped.folder / "nothing.jsonl").write_text("{}\n")

@@ -109,11 +109,11 @@ def test_workers_whose_sessions_are_ended_go_on_by_themselves(own_server: OwnSer
     assert only("H9", own_server).measured["sessions ended"] >= 8
 
 
-@pytest.mark.timeout(900)  # eight rebuilds, which give way to all that goes on beside them
+@pytest.mark.timeout(900)  # rebuilds, which give way to all that goes on beside them
 @pytest.mark.fault("A5", "G5")
 def test_readers_never_see_a_rebuild_that_is_killed(own_server: OwnServer):
     figures = only("A5", own_server)
-    assert figures.measured["rebuilds killed"] >= 5
+    assert figures.measured["rebuilds killed"] >= 2
     assert figures.measured["reads"] >= 50
 
 

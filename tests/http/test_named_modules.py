@@ -77,12 +77,12 @@ def test_no_name_in_any_request_is_imported(client: httpx2.Client, ledger: Ledge
         headers = {each["name"]: TRAP for each in parameters if each["in"] == "header"}
         body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
         json = None if body is None else filled(body, schemas)
-        for said in ({"headers": headers}, {"params": query}, {"json": json}, {}):
+        for said in ({"headers": headers, "params": query}, {"json": json}):
             answer = client.request(verb.upper(), path, **said)
             assert answer.status_code != 500, (verb, path, answer.text)
             assert not caught, (verb, path, said)
             asked += 1
-    assert asked > 400
+    assert asked > 200
 
 
 @pytest.mark.fault("K5")

@@ -91,7 +91,7 @@ def test_a_worker_that_goes_on_says_so_while_it_tries(
     assert said in str(status.error)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long)])
 def test_a_worker_ends_when_it_is_told_to_whatever_a_fold_does(
     ledger: Ledger, fill: Fill, database: TestDatabase, number: signal.Signals
 ) -> None:
