@@ -23,7 +23,7 @@ def test_an_import_is_named_by_its_format_and_place(tmp_path: Path, monkeypatch:
 
 
 def test_what_two_imports_brought_under_one_agent_stays_apart(ledger: Ledger, trajectories: Path) -> None:
-    sessions = trajectories / "claude-code"
+    sessions = (trajectories / "claude-code").resolve()
     folders = [sessions / name for name in ("experiments-ideas", "src-deep-manifest")]
     for folder in folders:
         import_paths(ledger, "claude-code", [folder])
