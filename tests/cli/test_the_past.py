@@ -101,6 +101,7 @@ def asking(told: Told, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.M
     return calling(capsys)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("name", READS)
 def test_as_of_a_moment_nothing_is_shown_that_came_later(asking: Command, told: Told, name: str) -> None:
     words = name.split() if name in commands() else name.split()[:-1]

@@ -105,6 +105,7 @@ def require_failure(reading: Reading, run_id: str, events: list[Recorded]) -> No
     assert not spoken or found.failure_point == spoken[-1].line
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("seed", [4, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(10, 40))])
 def test_summaries_and_failures_say_what_made_up_histories_hold(ledger: Ledger, seed: int) -> None:
     history = History(random.Random(seed))  # noqa: S311  a story, not a secret

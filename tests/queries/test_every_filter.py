@@ -93,6 +93,7 @@ def same(one: list[Any] | LedgerError, other: list[Any] | LedgerError) -> bool:
     return one == other
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(("name", "parameter"), EVERY)
 def test_a_filter_finds_what_python_finds_here_and_over_http(
     full: Ledger, remote: RemoteLedger, whole: Callable[[str], list[Any]], name: str, parameter: str

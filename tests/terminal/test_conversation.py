@@ -176,6 +176,7 @@ def told(ledger: Ledger, run: Run) -> Iterator[Recorded]:
         yield from events
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("seed", [3, 14, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(20, 60))])
 def test_every_word_that_was_recorded_is_found_in_full(ledger: Ledger, seed: int) -> None:
     story = Story(random.Random(seed), ledger.create_thread(agent_id="a"))  # noqa: S311  a story, not a secret
