@@ -6,8 +6,7 @@ version, as they were its words before.
 
 from collections.abc import Mapping
 
-WORDS: Mapping[str, str] = {
-    "as_of": "at",
+SHARED: Mapping[str, str] = {
     "created_from": "from",
     "created_to": "to",
     "active_from": "from",
@@ -17,6 +16,12 @@ WORDS: Mapping[str, str] = {
     "since": "from",
     "until": "to",
     "name": "tool",
+}
+"""An argument in Python → the word for it over HTTP and, with dashes before it, on the command line."""
+
+WORDS: Mapping[str, str] = {
+    **SHARED,
+    "as_of": "at",
     "run": "run_id",
     "thread": "thread_id",
     "agent": "agent_id",

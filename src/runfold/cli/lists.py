@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_args, get_type
 
 import typer
 
+from runfold.api.words import SHARED
 from runfold.cli.call import Call
 from runfold.cli.folding import as_json, ready
 from runfold.cli.former_words import formerly
@@ -30,19 +31,11 @@ _OF_PAGES = {"order_by", "order", "limit", "cursor", "min_position", "wait_secon
 """Parameters that narrow nothing; the help shows their options after the others."""
 
 SHORT = {
+    **SHARED,
     "parent_run_id": "parent",
-    "created_from": "from",
-    "created_to": "to",
-    "active_from": "from",
-    "active_to": "to",
-    "attention_from": "from",
-    "attention_to": "to",
     "duration_ns": "duration",
     "duration_percentile": "percentile",
     "include_superseded": "superseded",
-    "since": "from",
-    "until": "to",
-    "name": "tool",
 }
 """Options that have a shorter name than the rule gives: the parameter's name without `_id`, with dashes."""
 

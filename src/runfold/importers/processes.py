@@ -12,12 +12,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
 
+from runfold.child import run_module
 from runfold.errors import LedgerError, LedgerUnavailable
 from runfold.failpoint import reach
 from runfold.importers.format import Format, SourceThread
@@ -115,23 +116,13 @@ class _Process:
     """A process as seen by who started it."""
 
     process: "subprocess.Popen[str]"
-    is_done: bool = field(default=False)
+    is_done: bool = False
 
     @classmethod
     def started(cls, ledger: Ledger, format: str, name: str) -> "_Process":
         """Start one, which ends when its standard input does."""
         settings = ledger.settings.model_copy(update={"database_url": SecretStr(ledger.database.url)})
-        process = cls(
-            subprocess.Popen(
-                [sys.executable, "-P", "-m", "runfold.importers.processes"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-                encoding="utf-8",
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)},
-                start_new_session=True,
-            )
-        )
+        process = cls(run_module("runfold.importers.processes", stdout=subprocess.PIPE, start_new_session=True))
         plain = {setting: _plain(value) for setting, value in settings}
         process._say({"format": format, "name": name, "settings": plain})
         return process

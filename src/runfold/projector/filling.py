@@ -20,6 +20,7 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import tuple_row
 
+from runfold.child import run_module
 from runfold.domain.event import Recorded
 from runfold.errors import Damage, InvalidProjection, LedgerUnavailable, PoisonEvent, ProjectionStopped
 from runfold.failpoint import reach
@@ -126,14 +127,7 @@ def fill(datastore: Datastore, connection: Connection, job: Job, processes: int,
 
 def _start(datastore: Datastore, job: Job) -> subprocess.Popen[str]:
     told = {"url": datastore.url, "timeout": datastore.connect_timeout, "job": job.job, "targets": job.targets}
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "runfold.projector.filling"],
-        stdin=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-    )
+    process = run_module("runfold.projector.filling", stderr=subprocess.PIPE)
     assert process.stdin is not None, "it was asked for"  # noqa: S101
     process.stdin.write(json.dumps(told))
     process.stdin.close()

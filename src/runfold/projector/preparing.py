@@ -14,6 +14,7 @@ import time
 import psycopg
 import structlog
 
+from runfold.child import run_module
 from runfold.errors import LedgerError, LedgerUnavailable, RebuildRefused
 from runfold.logs import configure_unless_done
 from runfold.projections.registry import known
@@ -106,15 +107,7 @@ class Preparer:
 
 def _start(datastore: Datastore, schema: str) -> "subprocess.Popen[str]":
     """A process that makes a schema, and ends when its standard input does, which the operating system sees to."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "runfold.projector.preparing"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-        env=environment,
-        start_new_session=True,
-    )
+    process = run_module("runfold.projector.preparing", stdout=subprocess.DEVNULL, start_new_session=True)
     assert process.stdin is not None, "it was asked for"  # noqa: S101
     told = {"url": datastore.url, "timeout": datastore.connect_timeout, "schema": schema}
     with contextlib.suppress(BrokenPipeError):  # it died at once, which its exit code says

@@ -19,6 +19,7 @@ from typing import Any
 import structlog
 from psycopg.rows import tuple_row
 
+from runfold.child import run_module
 from runfold.domain.event import Recorded
 from runfold.errors import Damage, ImpureProjection, LedgerError
 from runfold.projections.columns import columns_of
@@ -96,15 +97,7 @@ def findings(datastore: Datastore, projections: Iterable[AnyProjection], up_to: 
 def _answers(told: dict[str, Any], environments: Mapping[str, dict[str, str]]) -> dict[str, dict[str, Any]]:
     running = {}
     for name, environment in environments.items():
-        paths = os.pathsep.join(entry for entry in sys.path if entry)
-        running[name] = subprocess.Popen(
-            [sys.executable, "-P", "-m", "runfold.projector.trial"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env={**environment, "PYTHONPATH": paths},
-        )
+        running[name] = run_module("runfold.projector.trial", environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     found: dict[str, dict[str, Any]] = {}
     until = time.monotonic() + MOST_SECONDS
     for name, process in running.items():
