@@ -1,6 +1,7 @@
 """User JSON: kept exactly, or refused with the path of what is not JSON."""
 
 import enum
+import json
 from collections import OrderedDict, namedtuple
 from datetime import date
 from typing import Any
@@ -9,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runfold.domain.json_text import canonical, json_text, parse_json
 from runfold.domain.parts import DataPart
 from runfold.domain.run_events import RunMetadataMerged
 from runfold.domain.step import StatePatched, StateSnapshotTaken
 from runfold.domain.usage import Tokens
-from runfold.domain.values import INT_LIMIT, canonical, json_text, parse_json, same
+from runfold.domain.values import INT_LIMIT, json_fault, same
 from runfold.errors import InvalidEvent
 from runfold.store.codec import encode
 
@@ -164,6 +166,45 @@ def test_json_text_that_others_would_change_silently_is_refused(raw: str | bytes
 def test_json_text_is_read_as_it_is() -> None:
     assert parse_json(b'\xef\xbb\xbf{"a": [1, 1.0, true, null, "\\u00e9"]}') == {"a": [1, 1.0, True, None, "é"]}
     assert parse_json("[" * 64 + "]" * 64) is not None
+
+
+BLANKS = st.sampled_from(["", "", " ", "\t", "\r\n "])
+NUMBERS = ["1", "-0", "1e5", "0.1", "1e400", "18446744073709551615", "18446744073709551616", "true", "null", "NaN", "-", "01"]
+TEXTS = [r'"a"', r'":"', r'"a\":"', r'"\\"', r'"\ud83d\ude00"', r'"\ud800"', r'"\u0000"', r'"\u0061"', r'"', r'"é"']
+SCALARS = st.sampled_from([*NUMBERS, *TEXTS, '"\x01"', '" :"'])
+KEYS = st.sampled_from(['"a"', '"b"', '"\\u0061"', '"a\\\\"', '":"', '"a\\" :"', '""'])
+
+
+def _written(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    member = st.tuples(BLANKS, KEYS, BLANKS, inner, BLANKS).map(lambda it: f"{it[0]}{it[1]}{it[2]}:{it[4]}{it[3]}")
+    objects = st.lists(member, max_size=4).map(lambda members: f"{{{','.join(members)}}}")
+    return objects | st.lists(inner, max_size=4).map(lambda members: f"[{','.join(members)}]")
+
+
+def _plainly(text: str) -> Any:
+    """What the standard parser reads, or None where it reads anything that the ledger does not take."""
+
+    def object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        assert len(dict(pairs)) == len(pairs)
+        return dict(pairs)
+
+    try:
+        value = json.loads(text, object_pairs_hook=object_of)
+    except (ValueError, AssertionError):
+        return None
+    return None if json_fault(value) else (value,)
+
+
+@STEADY
+@given(st.recursive(SCALARS, _written, max_leaves=10))
+def test_a_fast_parser_changes_nothing(text: str) -> None:
+    for raw in (text, text.encode()):
+        try:
+            read = (parse_json(raw),)
+        except InvalidEvent:
+            read = None
+        expected = _plainly(text)
+        assert repr(read) == repr(expected)
 
 
 def test_a_path_leads_from_the_root_to_the_value_at_fault() -> None:

@@ -13,8 +13,9 @@ from runfold.commands.json_schema import mismatch
 from runfold.domain.catalogue import event_types
 from runfold.domain.durations import duration
 from runfold.domain.event import refusal
+from runfold.domain.json_text import canonical, json_text, parse_json
 from runfold.domain.step import apply_patch
-from runfold.domain.values import Actor, canonical, json_text, parse_json, same
+from runfold.domain.values import Actor, same
 from runfold.errors import InvalidEvent
 from runfold.handles.arguments import content_parts
 from runfold.http import bodies

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from runfold.domain.decision import DecisionType
+from runfold.domain.json_text import json_text
 from runfold.domain.problem import Severity
-from runfold.domain.values import json_text
 from runfold.errors import CommandRefused, InvalidEvent
 from runfold.handles.run import Run
 from runfold.handles.thread import Thread

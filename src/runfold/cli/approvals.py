@@ -61,7 +61,7 @@ def approve(
 
     Needs no read model. Repeating a vote changes nothing.
     """
-    from runfold.domain.values import parse_json
+    from runfold.domain.json_text import parse_json
 
     if arguments is not None:
         parse_json(arguments, "--arguments")  # the ledger stores any text; here it must be JSON

@@ -1,8 +1,6 @@
 """The values that events are made of: text, ids, times, user JSON, money. Each refuses what could not be kept exactly."""
 
 import hashlib
-import json
-from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -174,49 +172,10 @@ def _copied(value: Any) -> Any:
     return [_copied(member) for member in value] if isinstance(value, list) else value
 
 
-def parse_json(raw: str | bytes, path: str = "") -> Any:
-    """Text from outside → JSON values, refusing what other parsers would silently change.
-
-    Raises InvalidEvent for broken JSON, two equal keys in an object, NaN, infinities and nesting past 64.
-    """
-
-    def object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) != len(pairs):
-            raise InvalidEvent(path, f"has the key {shortened(_repeated(pairs))!r} twice in one object; keep one")
-        return found
-
-    def no_constant(name: str) -> Any:
-        raise InvalidEvent(path, f"holds {name}, which JSON does not have; send null or a string")
-
-    try:
-        text = raw.decode() if isinstance(raw, bytes) else raw
-        value = json.loads(text.removeprefix("\ufeff"), object_pairs_hook=object_of, parse_constant=no_constant)
-    except UnicodeDecodeError as error:
-        raise InvalidEvent(path, f"is not UTF-8 (byte {error.start})") from None
-    except RecursionError:
-        raise InvalidEvent(path, f"is nested more than {MAX_DEPTH} deep") from None
-    except ValueError as error:
-        raise InvalidEvent(path, f"is not JSON: {error}") from None
-    _require_json(value, path)
-    return value
-
-
-def _repeated(pairs: list[tuple[str, Any]]) -> str:
-    """The first key that comes again."""
-    counts = Counter(key for key, _ in pairs)
-    return next(key for key, _ in pairs if counts[key] > 1)
-
-
-def _require_json(value: Any, path: str) -> None:
+def require_json(value: Any, path: str) -> None:
+    """Raise InvalidEvent for what is not JSON that can be kept exactly."""
     if found := _json_fault(value):
         raise InvalidEvent(found.path(path), found.reason)
-
-
-def json_text(value: Any, path: str = "") -> str:
-    """JSON values → compact text, keys in their order. Raises InvalidEvent for what is not JSON."""
-    _require_json(value, path)
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def digest(text: str | bytes) -> str:
@@ -226,13 +185,6 @@ def digest(text: str | bytes) -> str:
     """
     raw = text.encode(errors="surrogatepass") if isinstance(text, str) else text
     return f"sha256:{hashlib.sha256(raw).hexdigest()}"
-
-
-def canonical(fields: dict[str, Any]) -> str:
-    """One text for fields with equal JSON values, whatever the order of keys. Raises InvalidEvent for what is not JSON."""
-    for name, value in fields.items():
-        _require_json(value, name)
-    return json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def same(one: Any, other: Any) -> bool:

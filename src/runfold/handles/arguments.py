@@ -7,8 +7,8 @@ from pydantic import FailFast, TypeAdapter, ValidationError
 
 from runfold.domain.event import refusal
 from runfold.domain.first_fault import require_known
+from runfold.domain.json_text import json_text, parse_json
 from runfold.domain.parts import Part, TextPart
-from runfold.domain.values import json_text, parse_json
 from runfold.errors import InvalidEvent
 
 _PARTS: TypeAdapter[tuple[Part, ...]] = TypeAdapter(Annotated[tuple[Part, ...], FailFast()])

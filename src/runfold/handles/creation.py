@@ -7,12 +7,13 @@ from runfold.commands.caller import Envelope
 from runfold.commands.plan import HeadName
 from runfold.commands.session import Session
 from runfold.domain.event import Context
+from runfold.domain.json_text import canonical
 from runfold.domain.run import ENDED
 from runfold.domain.run import Run as RunState
 from runfold.domain.run_events import Goal, Parent, ParentKind, RunCreated
 from runfold.domain.thread import MAIN
 from runfold.domain.thread import Thread as ThreadState
-from runfold.domain.values import RunId, canonical, digest
+from runfold.domain.values import RunId, digest
 from runfold.errors import InvalidEvent, RunNotFound
 from runfold.handles.arguments import checked_id
 from runfold.handles.executor import Executor

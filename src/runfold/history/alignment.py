@@ -5,7 +5,8 @@ from difflib import SequenceMatcher
 from itertools import zip_longest
 from typing import Literal
 
-from runfold.domain.values import canonical, same
+from runfold.domain.json_text import canonical
+from runfold.domain.values import same
 from runfold.history.outline import Step
 from runfold.history.views import View
 

@@ -5,8 +5,9 @@ from typing import Any
 
 from runfold.domain.approval import Approval
 from runfold.domain.event import Recorded
+from runfold.domain.json_text import parse_json
 from runfold.domain.run_events import RunWaiting
-from runfold.domain.values import parse_json, same
+from runfold.domain.values import same
 from runfold.errors import InvalidEvent
 from runfold.history.views import ApprovalView, ToolCallView
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from runfold.domain.compaction import ContextCompacted
 from runfold.domain.decision import DecisionMade, Outcome, OutcomeCorrected, OutcomeRecorded
 from runfold.domain.event import Recorded
+from runfold.domain.json_text import json_text
 from runfold.domain.message import MessageAdded, MessagePartAppended, MessageRevised
 from runfold.domain.parts import ReasoningPart, TextPart
 from runfold.domain.run_events import (
@@ -24,7 +25,6 @@ from runfold.domain.run_events import (
     RunWaiting,
 )
 from runfold.domain.tool_call import ToolCalled, ToolCancelled, ToolFailed, ToolSucceeded
-from runfold.domain.values import json_text
 from runfold.history.approvals import Approvals, approval_view, as_allowed, is_edited, waited_for
 from runfold.history.path import fold_tool_calls
 from runfold.history.views import ApprovalView, Message, ToolCallView, View

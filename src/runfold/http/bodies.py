@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from runfold.access.limits import Hold, Limits
 from runfold.domain.event import refusal
 from runfold.domain.first_fault import failing_fast, require_known
-from runfold.domain.values import parse_json
+from runfold.domain.json_text import parse_json
 from runfold.errors import InvalidEvent, TooLarge, TooSlow, WrongMediaType, shortened
 from runfold.gzipped import GrowsTooLarge, NotWhole, Unpacker
 from runfold.http.scope import rest_of_body

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runfold.domain.event import Recorded
-from runfold.domain.values import canonical
+from runfold.domain.json_text import canonical
 
 _LEFT_OUT = frozenset(
     {"at_version", "closed_tool_names", "execution_key", "key", "metadata", "provider_call_id", "raw", "request_digest"}

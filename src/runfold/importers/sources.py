@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
 from runfold.domain.event import refusal
-from runfold.domain.values import parse_json
+from runfold.domain.json_text import parse_json
 from runfold.errors import (
     CommandRefused,
     DuplicateWithDifferentContent,

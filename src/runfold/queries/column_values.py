@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 from psycopg.types.json import Jsonb
 
+from runfold.domain.json_text import parse_json
 from runfold.domain.times import parse_time
-from runfold.domain.values import INT_LIMIT, json_fault, parse_json
+from runfold.domain.values import INT_LIMIT, json_fault
 from runfold.errors import InvalidEvent, UsageError
 from runfold.projections.columns import Column, columns_of
 from runfold.projections.projection import AnyProjection

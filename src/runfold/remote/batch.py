@@ -9,8 +9,8 @@ from uuid_utils import uuid7
 from runfold.api.route import id_name
 from runfold.commands.plan import Plan, planned
 from runfold.commands.submitted import Receipt
+from runfold.domain.json_text import json_text
 from runfold.domain.security import Scope
-from runfold.domain.values import json_text
 from runfold.errors import LedgerError, LedgerUnavailable, UsageError
 from runfold.handles.handle import Handle
 from runfold.ids import new_id

@@ -13,10 +13,10 @@ from runfold.api.route import CommandRoute, Route
 from runfold.api.table import COMMANDS, NOT_OVER_HTTP
 from runfold.domain.approval import Approval as ApprovalState
 from runfold.domain.durations import write_duration
+from runfold.domain.json_text import json_text
 from runfold.domain.run import Run as RunState
 from runfold.domain.streams import StreamState, is_id
 from runfold.domain.thread import Thread as ThreadState
-from runfold.domain.values import json_text
 from runfold.errors import ApprovalNotFound, NotFound, RunNotFound, ThreadNotFound, UsageError
 from runfold.handles.handle import Handle
 from runfold.method_call import MethodCall

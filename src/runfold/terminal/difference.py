@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from runfold.domain.values import json_text
+from runfold.domain.json_text import json_text
 from runfold.history.alignment import Pair
 from runfold.history.outline import Kind, Step
 from runfold.queries.difference import FirstDivergence, RunDiff, Side, Stretch

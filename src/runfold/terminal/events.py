@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from runfold.domain.values import json_text
+from runfold.domain.json_text import json_text
 from runfold.terminal.text import one_line, shown
 
 if TYPE_CHECKING:

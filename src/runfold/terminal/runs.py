@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from runfold.domain.values import json_text
+from runfold.domain.json_text import json_text
 from runfold.terminal.console import print_whole
 from runfold.terminal.tables import made_call_table
 from runfold.terminal.text import counted, duration, one_line, shown

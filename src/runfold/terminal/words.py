@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from runfold.domain.values import json_text
+from runfold.domain.json_text import json_text
 from runfold.terminal.text import one_line
 
 FEW_WORDS, FEWER_WORDS = 160, 80

@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from runfold.domain.json_text import canonical, json_text, parse_json
 from runfold.domain.parts import DataPart, FilePart, Part, ReasoningPart, TextPart
-from runfold.domain.values import canonical, json_text, parse_json, same
+from runfold.domain.values import same
 from runfold.errors import InvalidEvent
 
 

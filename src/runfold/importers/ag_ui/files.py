@@ -11,7 +11,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from runfold.domain.values import canonical, digest
+from runfold.domain.json_text import canonical
+from runfold.domain.values import digest
 from runfold.importers.ag_ui.shapes import Started, moment
 from runfold.importers.cleaning import breaks_off
 from runfold.importers.sources import BROKEN_OFF, OF_A_RECORD, Piece, Report, SourceFile, document, why

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from runfold.domain.values import canonical
+from runfold.domain.json_text import canonical
 from runfold.errors import InvalidEvent
 from runfold.ids import stable_id
 from runfold.importers.format import Format
