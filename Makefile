@@ -55,9 +55,9 @@ $(BIN)/python:
 	@$(PYTHON) -m venv .venv
 
 $(BIN)/.installed: pyproject.toml .ci/constraints.txt | $(BIN)/python
-	@$(INSTALL) embedded,importers
+	@$(INSTALL) embedded,importers,webhooks
 	@touch $@
 
 $(BIN)/.installed-dev: pyproject.toml .ci/constraints.txt | $(BIN)/python
-	@$(INSTALL) embedded,importers,dev
+	@$(INSTALL) embedded,importers,webhooks,dev
 	@touch $@ $(BIN)/.installed

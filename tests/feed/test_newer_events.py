@@ -13,7 +13,7 @@ from runfold.domain.catalogue import event_types
 from runfold.domain.event import Recorded
 from runfold.domain.raw_event import RawEvent, read_or_raw
 from runfold.errors import UnknownEventType, UnreadableEvent
-from runfold.http.streams import sse
+from runfold.feed.event_json import event_json
 from runfold.projections.fold import touched
 from runfold.projections.messages import Messages
 from runfold.remote.events import recorded_of
@@ -148,6 +148,6 @@ def test_of_keys_nothing_is_shown_that_nobody_here_knows_to_be_open() -> None:
     for name in ("security.key_created", "security.key_dreamt", "run.created"):
         event = read_or_raw(name, 9, orjson.dumps(secret))
         recorded = Recorded(1, "run_1", 1, event, bytes(16), "t", "thread_1", datetime.now(UTC), 9, "{}", '{"actor": {}}')
-        said = json.loads(sse.as_json(recorded))
+        said = json.loads(event_json(recorded))
         assert (said["raw"], said["data_version"]) == (True, 9)
         assert said["data"] == ({} if name.startswith("security.") else secret)

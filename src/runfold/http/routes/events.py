@@ -20,6 +20,7 @@ from runfold.api.route import Field, Scope
 from runfold.domain.event import Recorded
 from runfold.errors import UnknownEventType, UsageError
 from runfold.feed.asked import Asked, until_head
+from runfold.feed.event_json import event_json
 from runfold.feed.follower import Follower
 from runfold.feed.shared import Feed
 from runfold.feed.wanted import Wanted
@@ -259,7 +260,7 @@ def _page(ledger: TenantLedger, wanted: Wanted, limit: int) -> bytes:
     goal = wanted.head if wanted.goal is None else wanted.goal
     found, position = _read(ledger.now.reader.tolerant(), wanted, goal, limit)
     body: dict[str, Any] = {
-        "items": [orjson.Fragment(sse.as_json(recorded)) for recorded in found],
+        "items": [orjson.Fragment(event_json(recorded)) for recorded in found],
         "next_cursor": cursor_of(position, wanted.epoch) if position < goal else None,
         "next_up_to": None,
         "position": position,
@@ -277,7 +278,7 @@ def _page_back(ledger: TenantLedger, wanted: Wanted, limit: int) -> bytes:
     goal = wanted.head if wanted.goal is None else wanted.goal
     found, end = _read_back(ledger.now.reader.tolerant(), wanted, goal, limit)
     body: dict[str, Any] = {
-        "items": [orjson.Fragment(sse.as_json(recorded)) for recorded in found],
+        "items": [orjson.Fragment(event_json(recorded)) for recorded in found],
         "next_cursor": None,
         "next_up_to": end if end > wanted.after else None,
         "position": goal,

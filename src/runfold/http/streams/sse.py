@@ -31,8 +31,8 @@ from uuid import UUID
 import orjson
 
 from runfold.domain.event import Recorded
-from runfold.domain.raw_event import RawEvent
 from runfold.errors import HistoryChanged, KeyRefused, LedgerError
+from runfold.feed.event_json import event_json
 from runfold.http.problems import disclosed
 from runfold.store.cursor import END, cursor_of, name_of
 
@@ -44,36 +44,9 @@ _LINE_BREAKS = {"\u0085": b"\\u0085", "\u2028": b"\\u2028", "\u2029": b"\\u2029"
 _BREAKS = [(sign.encode(), escaped) for sign, escaped in _LINE_BREAKS.items()]
 
 
-def as_json(recorded: Recorded) -> bytes:
-    """As `Recorded.as_json` has it, in one line. Context and metadata go out as they are stored, undisclosed fields do not."""
-    event = recorded.event
-    if is_raw := isinstance(event, RawEvent):
-        said = orjson.dumps(event.disclosed)
-    else:
-        said = event.__pydantic_serializer__.to_json(event, exclude_none=True, exclude=event.undisclosed or None)
-    return orjson.dumps(
-        {
-            "position": recorded.position,
-            "stream": recorded.stream,
-            "version": recorded.version,
-            "type": recorded.type,
-            "event_id": str(recorded.event_id),
-            "tenant_id": recorded.tenant_id,
-            "thread_id": recorded.thread_id,
-            "recorded_at": recorded.recorded_at.isoformat(),
-            "schema_version": recorded.schema_version,
-            "data_version": event.schema_version,
-            "context": orjson.Fragment(recorded.context_json),
-            "metadata": orjson.Fragment(recorded.metadata_json),
-            "data": orjson.Fragment(said),
-            **({"raw": True} if is_raw else {}),
-        }
-    )
-
-
 def frame(recorded: Recorded, epoch: UUID) -> bytes:
     """An event of a history of the ledger."""
-    data = as_json(recorded)
+    data = event_json(recorded)
     for sign, escaped in _BREAKS:
         if sign in data:
             data = data.replace(sign, escaped)

@@ -1,0 +1,176 @@
+"""One POST to an address of somebody else's choice: to a checked IP address, within a time, and with little read of the answer.
+
+The name is looked up once, every address that it leads to is judged, and one of these very addresses is connected to: what the
+name leads to a moment later changes nothing. TLS is verified for the name. Redirects are not followed, proxies of the
+environment are not used, and nothing is kept between two requests: each is judged anew.
+"""
+
+import contextlib
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import httpcore2
+
+from runfold.domain.web_address import AddressRules, WebAddress
+from runfold.errors import InvalidEvent
+
+MOST_ANSWER_BYTES = 16 * 1024
+"""So much of an answer is read, and no more."""
+MOST_ERROR_CHARACTERS = 300
+GONE = 410
+_PIECE = 16 * 1024
+
+Resolve = Callable[[str, int], Sequence[str]]
+"""Looks a name up: all IP addresses that it leads to. Raises OSError."""
+
+
+class Answer(NamedTuple):
+    """What came of it: a status, or why there is none."""
+
+    status_code: int | None
+    error: str | None = None
+    retry_after: str | None = None
+    """The header `Retry-After`, as it came."""
+
+    @property
+    def is_accepted(self) -> bool:
+        """Return whether the receiver has it: only a status of 2xx says so."""
+        return self.status_code is not None and 200 <= self.status_code < 300
+
+
+class _DeniedError(Exception):
+    """The address must not be connected to."""
+
+
+def resolve(host: str, port: int) -> Sequence[str]:
+    """Look a name up in the system's resolver. Raises OSError."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+class Poster:
+    """Posts, one request at a time."""
+
+    def __init__(
+        self, rules: AddressRules, timeout: float, resolve: Resolve = resolve, tls: ssl.SSLContext | None = None
+    ) -> None:
+        """`timeout` is for a whole request, in seconds, however slowly its answer trickles in."""
+        self._rules, self._timeout, self._resolve = rules, timeout, resolve
+        self._tls = tls
+
+    def post(self, url: str, body: str, headers: Mapping[str, str]) -> Answer:
+        """Send a body once. What goes wrong is in the answer."""
+        try:
+            address = self._rules.read(url, "url")
+        except InvalidEvent as error:
+            return Answer(None, error.reason[:MOST_ERROR_CHARACTERS])
+        connecting = _Checked(address, self._rules, self._resolve, time.monotonic() + self._timeout)
+        try:
+            return self._post(address, connecting, body.encode(), headers)
+        except _DeniedError as error:
+            return Answer(None, str(error)[:MOST_ERROR_CHARACTERS])
+        except httpcore2.TimeoutException:
+            return Answer(None, f"no answer within {self._timeout:g} s")
+        except (httpcore2.NetworkError, httpcore2.ProtocolError, OSError, UnicodeError) as error:
+            return Answer(None, f"{type(error).__name__}: {error}"[:MOST_ERROR_CHARACTERS])
+
+    def _post(self, address: WebAddress, connecting: "_Checked", body: bytes, headers: Mapping[str, str]) -> Answer:
+        sent = [*headers.items(), ("content-length", str(len(body))), ("connection", "close"), ("accept-encoding", "identity")]
+        if self._tls is None and address.scheme == "https":
+            self._tls = httpcore2.default_ssl_context()
+        times = dict.fromkeys(("connect", "read", "write", "pool"), self._timeout)
+        with (
+            httpcore2.ConnectionPool(ssl_context=self._tls, network_backend=connecting, retries=0) as pool,
+            pool.stream("POST", address.url, headers=sent, content=body, extensions={"timeout": times}) as response,
+        ):
+            said = {name.lower(): value for name, value in response.headers}
+            beginning = _beginning(response)
+        retry_after = said.get(b"retry-after", b"").decode("latin-1")[:100] or None
+        if 200 <= response.status < 300:
+            return Answer(response.status)
+        return Answer(response.status, _words(response.status, beginning), retry_after)
+
+
+def _beginning(response: httpcore2.Response) -> bytes:
+    """Return the beginning of an answer: so much is enough to say what is wrong."""
+    found = b""
+    with contextlib.suppress(httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException):  # the status came
+        for piece in response.iter_stream():
+            found += piece
+            if len(found) >= MOST_ANSWER_BYTES:
+                break
+    return found[:MOST_ANSWER_BYTES]
+
+
+def _words(status: int, beginning: bytes) -> str:
+    if 300 <= status < 400:
+        return f"answered {status}; redirects are not followed"
+    text = " ".join(beginning.decode(errors="replace").replace("\0", "\ufffd").split())
+    return f"answered {status}{': ' + text if text else ''}"[:MOST_ERROR_CHARACTERS]
+
+
+class _Checked(httpcore2.NetworkBackend):
+    """Connects to one address, once it is judged by what its name leads to just now."""
+
+    def __init__(self, address: WebAddress, rules: AddressRules, resolve: Resolve, deadline: float) -> None:
+        self._address, self._rules, self._resolve, self._deadline = address, rules, resolve, deadline
+        self._sockets = httpcore2.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,  # noqa: ARG002  what was judged is connected to
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore2.NetworkStream:
+        """Connect to the first address that answers, of those that the name leads to, if all of them are allowed."""
+        found = [str(self._address.literal)] if self._address.literal else list(self._resolve(self._address.host, port))
+        if not found:
+            raise _DeniedError(f"{self._address.host} leads to no address")
+        for address in found:
+            if fault := self._rules.fault(address, self._address.host):
+                raise _DeniedError(f"not sent: {self._address.host} leads to no public address: {fault}")
+        failed: Exception | None = None
+        for address in found:
+            try:
+                connected = self._sockets.connect_tcp(address, port, self._left(timeout), local_address, socket_options)
+                return _Timed(connected, self._left)
+            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
+                failed = error
+        raise failed or _DeniedError(f"{self._address.host} leads to no address")
+
+    def _left(self, timeout: float | None) -> float:
+        """Return the seconds that are left of the whole time. Raises httpcore2.ReadTimeout where none are."""
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise httpcore2.ReadTimeout("the time is over")
+        return left if timeout is None else min(left, timeout)
+
+
+class _Timed(httpcore2.NetworkStream):
+    """A connection whose every wait ends with the time for the whole."""
+
+    def __init__(self, stream: httpcore2.NetworkStream, left: Callable[[float | None], float]) -> None:
+        self._stream, self._left = stream, left
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, self._left(timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        for begin in range(0, len(buffer), _PIECE):  # whoever takes it slowly is not waited for piece after piece
+            self._stream.write(buffer[begin : begin + _PIECE], self._left(timeout))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore2.NetworkStream:
+        return _Timed(self._stream.start_tls(ssl_context, server_hostname, self._left(timeout)), self._left)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
