@@ -38,9 +38,28 @@ def decoded(raw: bytes) -> tuple[str, bool]:
 
 def cleaned(text: str, path: str = "") -> tuple[Any, frozenset[str]]:
     """JSON text → values that can be kept, and the kinds of what was changed for that. Raises InvalidEvent if it is none."""
-    exact = _exact(text)
-    if exact is not None:
-        return exact, frozenset()
+    try:
+        raw = text.encode()
+        value = orjson.loads(raw)
+    except ValueError:
+        return changed(text, path)
+    return (value, frozenset()) if is_exact(value, raw) else changed(text, path)
+
+
+def is_exact(value: Any, raw: bytes) -> bool:
+    """Return whether what a fast parser read can be kept, and is written as it stood there: then nothing was lost."""
+    if b"\\u0000" in raw:
+        return False
+    try:
+        same = orjson.dumps(value) == raw
+    except TypeError:
+        return False
+    may_be_deep = raw.count(b"{") + raw.count(b"[") > MAX_DEPTH
+    return same and not (may_be_deep and _is_deep(value))
+
+
+def changed(text: str, path: str = "") -> tuple[Any, frozenset[str]]:
+    """Return the same of JSON that a fast parser would read otherwise than it stands there. Raises InvalidEvent."""
     cleaner = _Cleaner()
     try:
         value = cleaner.decode(text)
@@ -76,19 +95,6 @@ def breaks_off(text: str, at: int) -> bool:
     except RecursionError:
         return end_of_brackets(text, at) is None
     return False
-
-
-def _exact(text: str) -> Any:
-    """What a fast parser reads, where writing it gives the same text again: then nothing was lost. Else None."""
-    if "\\u0000" in text:
-        return None
-    try:
-        value = orjson.loads(text)
-        same = orjson.dumps(value) == text.encode()
-    except (ValueError, TypeError):
-        return None
-    may_be_deep = text.count("{") + text.count("[") > MAX_DEPTH
-    return value if same and not (may_be_deep and _is_deep(value)) else None
 
 
 def _is_deep(value: Any, left: int = MAX_DEPTH) -> bool:

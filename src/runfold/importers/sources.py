@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
 from runfold.domain.event import refusal
 from runfold.domain.json_text import parse_json
+from runfold.domain.values import digest
 from runfold.errors import (
     CommandRefused,
     DuplicateWithDifferentContent,
@@ -22,7 +24,7 @@ from runfold.errors import (
     UsageError,
     shortened,
 )
-from runfold.importers.cleaning import ESCAPED, TWICE, breaks_off, cleaned, decoded, end_of_brackets
+from runfold.importers.cleaning import ESCAPED, TWICE, breaks_off, changed, cleaned, decoded, end_of_brackets, is_exact
 from runfold.importers.files import SourceFile, find
 from runfold.importers.fitting import fitted
 from runfold.importers.tally import Note, Problem
@@ -54,8 +56,6 @@ UNREAD: Any = object()
 
 _BLANKS = b" \t\r\n\0"
 _BLANK = re.compile(r"[ \t\r\n]*")
-_SEVERAL = re.compile(r"\}\s*\{")
-_AFTER_OBJECTS = ("}{", "} ", "}\t", "}\r")
 _decoder = json.JSONDecoder(strict=False, parse_int=len)  # finds ends; any number will do, however long one is
 
 
@@ -64,6 +64,7 @@ __all__ = [
     "NULS",
     "OF_A_RECORD",
     "SEVERAL",
+    "UNREAD",
     "CamelShape",
     "Piece",
     "Report",
@@ -102,6 +103,10 @@ class Piece:
     first_line: int = 1
     report: Report | None = field(default=None, repr=False, compare=False)
     """Told of what is changed or left out when it is read; without it, what does not fit is refused."""
+    raw: bytes | None = field(default=None, repr=False, compare=False)
+    """Its text as bytes, where it is one record of its own line."""
+    parsed: Any = field(default=UNREAD, repr=False, compare=False)
+    """What a fast parser read of these."""
 
     @property
     def line(self) -> int:
@@ -117,6 +122,11 @@ class Piece:
     def source(self) -> str:
         """Return its own text, to the letter."""
         return self.text[self.start : self.end]
+
+    @property
+    def digest(self) -> str:
+        """Return the digest of its own text."""
+        return digest(self.source if self.raw is None else self.raw)
 
     def problem(self, reason: str) -> Problem:
         """Return a problem with this piece."""
@@ -135,7 +145,12 @@ class Piece:
         """Return its JSON; what cannot be kept stands escaped, and is noted. Raises InvalidEvent for what is no JSON."""
         if self.report is None:
             return parse_json(self.source, self.path)
-        value, changes = cleaned(self.source, self.path)
+        if self.raw is None:
+            value, changes = cleaned(self.source, self.path)
+        elif is_exact(self.parsed, self.raw):
+            return self.parsed
+        else:
+            value, changes = changed(self.source, self.path)
         for kind in sorted(changes):
             self.tell(kind)
         return value
@@ -237,7 +252,7 @@ def lines(file: SourceFile, report: Report) -> Iterator[Piece]:
     try:
         for number, raw in enumerate(_raw_lines(file), 1):
             if stripped := raw.strip(_BLANKS):
-                yield from _records(_piece(file, number, stripped, report), raw.endswith(b"\n"))
+                yield from _records(file, number, stripped, raw.endswith(b"\n"), report)
             elif b"\0" in raw:
                 report(Note(file.name, number, NULS))
     except InvalidEvent as error:
@@ -264,11 +279,19 @@ def _raw_lines(file: SourceFile) -> Iterator[bytes]:
     yield b"".join(rest)
 
 
-def _records(line: Piece, is_whole: bool) -> Iterator[Piece]:
-    """The records on one line: mostly one. The last of a line without its end may be broken off."""
-    if is_whole and not _may_be_several(line.text):
-        yield line
+def _records(file: SourceFile, number: int, raw: bytes, is_whole: bool, report: Report) -> Iterator[Piece]:
+    """The records on one line: mostly one."""
+    try:
+        parsed = orjson.loads(raw)
+    except ValueError:
+        yield from _several(_piece(file, number, raw, report), is_whole)
         return
+    text = raw.decode()
+    yield Piece(file.name, text, 0, len(text), "", number, report, raw, parsed)
+
+
+def _several(line: Piece, is_whole: bool) -> Iterator[Piece]:
+    """The records on a line that is not simply one. The last of a line without its end may be broken off."""
     at, ends = 0, list[int]()
     while at < line.end and (end := _end(line.text, at)) is not None:
         ends.append(end)
@@ -282,11 +305,6 @@ def _records(line: Piece, is_whole: bool) -> Iterator[Piece]:
         line.tell(SEVERAL)
     for start, end in itertools.pairwise([0, *ends]):
         yield Piece(line.file, line.text, _skip(line.text, start), end, "", line.first_line, line.report)
-
-
-def _may_be_several(text: str) -> bool:
-    """Return whether an object may begin after another: most lines are told at first sight to be one."""
-    return any(mark in text for mark in _AFTER_OBJECTS) and _SEVERAL.search(text) is not None
 
 
 def _end(text: str, at: int) -> int | None:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-from runfold.domain.values import digest
 from runfold.importers.format import Read, SourceThread
 from runfold.importers.sources import OF_A_RECORD, Piece, Report, SourceFile, why
 from runfold.importers.tally import Problem
@@ -37,7 +36,7 @@ def _thread(trial: Trial, file: SourceFile) -> SourceThread:
     share = file.size * (piece.end - piece.start) // max(1, len(piece.text))
     replaced = (trial.first_version_thread_id,)
     source_ids = (trial.id,)
-    return SourceThread(trial.thread_id, trial.title, digest(piece.source), source_ids, share, trial.record, replaces=replaced)
+    return SourceThread(trial.thread_id, trial.title, piece.digest, source_ids, share, trial.record, replaces=replaced)
 
 
 def ends(whole: Piece, messages: Piece | None) -> bool:

@@ -11,10 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
 
-import orjson
-
 from runfold.importers.claude.lines import MESSAGES, identity_of, moment_of, text_of
-from runfold.importers.sources import OF_A_RECORD, Piece, SourceFile, lines
+from runfold.importers.sources import OF_A_RECORD, UNREAD, Piece, SourceFile, lines
 
 _AGENT_FILE = re.compile(r"agent-(.+)\.jsonl")
 
@@ -68,12 +66,9 @@ def indexed(file: SourceFile, number: int) -> Indexed:
 def _records(pieces: Iterable[Piece]) -> Iterator[dict[str, Any]]:
     for piece in pieces:
         try:
-            record = orjson.loads(piece.source)
-        except ValueError:
-            try:
-                record = piece.value()
-            except OF_A_RECORD:  # told when the thread is read
-                continue
+            record = piece.parsed if piece.parsed is not UNREAD else piece.value()
+        except OF_A_RECORD:  # told when the thread is read
+            continue
         if isinstance(record, dict):
             yield record
 

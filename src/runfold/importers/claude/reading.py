@@ -75,7 +75,7 @@ class ThreadFiles:
         reports, queue = Reports(), Queue()
         recognised = 0
         for piece in lines(file.file, reports.take):
-            self._digests.add(digest(piece.source))
+            self._digests.add(piece.digest)
             try:
                 recognised += self._take(piece, file, nodes, queue, reports.take)
             except OF_A_RECORD as error:
@@ -113,7 +113,7 @@ class ThreadFiles:
         try:
             whole = document(file, self._report)
             meta = whole.shaped(Meta)
-            self._digests.add(digest(whole.source))
+            self._digests.add(whole.digest)
         except OF_A_RECORD as error:
             self._report(Problem(file.name, None, why(error)))
             return Agent(workflow=workflow)

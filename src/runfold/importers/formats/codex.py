@@ -89,7 +89,7 @@ class _Reading:
         reader = self._reader(head, reports.take)
         try:
             for piece in pieces(head.file, reports.take):
-                self._digests.add(digest(piece.source))
+                self._digests.add(piece.digest)
                 with guarded(piece, reports.take):
                     line = line_of(piece, reader.fault(piece))
                     known += line is None or line.is_known

@@ -64,7 +64,7 @@ def _read(root: str, head: Head, session: Session, digests: set[str], report: Re
     reader = Reader(root, session, reports.take)
     try:
         for piece in lines(head.file, reports.take):
-            digests.add(digest(piece.source))
+            digests.add(piece.digest)
             with guarded(piece, reports.take):
                 event = record_of(piece, reader.fault(piece))
                 known, at = known + 1, event.at or at
