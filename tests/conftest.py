@@ -194,7 +194,7 @@ def other(settings: Settings) -> Iterator[Ledger]:
 def stalled(database: TestDatabase) -> Callable[[], contextlib.AbstractContextManager[None]]:
     """While it is entered, no append gets through: what is submitted stays on its way, for as long as that takes."""
     with psycopg.connect(database.admin_url, autocommit=True) as connection:
-        connection.execute("ALTER FUNCTION runfold.append SET lock_timeout = 0")
+        connection.execute("ALTER FUNCTION runfold.append_events SET lock_timeout = 0")
 
     @contextlib.contextmanager
     def stall() -> Iterator[None]:

@@ -18,7 +18,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from faults.clients import Work
 from faults.stage import Skipped
 
-_APPEND = b"runfold.append("
+_APPEND = b"runfold.append_events("
 
 
 @dataclass(frozen=True)

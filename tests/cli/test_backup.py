@@ -93,7 +93,7 @@ def test_a_dump_restored_by_hand_without_roles_is_named_by_doctor_and_check_and_
     assert "run `runfold migrate` as a superuser" in wrong["owners"]["next_step"]
     facts = [finding["fact"] for finding in runfold("check", "--json").json["findings"]]
     assert any(fact.startswith("runfold.log belongs to ") for fact in facts)
-    assert {"SELECT on runfold.log to runfold_app is not granted", "everybody may call runfold.append"} <= set(facts)
+    assert {"SELECT on runfold.log to runfold_app is not granted", "everybody may call runfold.append_events"} <= set(facts)
     assert "row-level security does not keep tenants apart in runfold.log" in facts
     mended = runfold("migrate", "--json")
     assert (mended.code, mended.json["applied"], len(mended.json["mended"]) > 50) == (0, [], True)

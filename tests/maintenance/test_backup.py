@@ -220,7 +220,7 @@ def test_what_a_lesser_role_has_in_the_schema_is_not_taken_over(database: TestDa
 @pytest.mark.parametrize(
     "statement",
     [
-        "REVOKE EXECUTE ON FUNCTION runfold.append FROM runfold_app",
+        "REVOKE EXECUTE ON FUNCTION runfold.append_events FROM runfold_app",
         "REVOKE SELECT ON runfold.log FROM runfold_reader",
         "REVOKE USAGE ON SCHEMA runfold FROM runfold_projector",
         "ALTER TABLE runfold.epochs OWNER TO postgres",
@@ -228,8 +228,9 @@ def test_what_a_lesser_role_has_in_the_schema_is_not_taken_over(database: TestDa
         "DROP POLICY tenant_of_app ON runfold.log",
         "REVOKE UPDATE ON runfold.checkpoints FROM runfold_projector",
         "ALTER FUNCTION runfold.position_at OWNER TO postgres",
+        "ALTER TYPE runfold.new_event OWNER TO postgres",
         "ALTER SCHEMA runfold OWNER TO postgres",
-        "GRANT EXECUTE ON FUNCTION runfold.append TO PUBLIC",
+        "GRANT EXECUTE ON FUNCTION runfold.append_events TO PUBLIC",
     ],
 )
 def test_whatever_is_taken_away_is_found_and_set_up_again(database: TestDatabase, statement: str) -> None:

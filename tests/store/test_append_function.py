@@ -1,14 +1,18 @@
 """The one SQL function that writes: positions, versions, conflicts, time."""
 
+import itertools
+import random
 import threading
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
 
 from runfold import LedgerUnavailable
+from runfold.store.append_call import Placed
 from runfold.store.recorder import Recorder
-from runfold.store.writer import Placed, Writer
+from runfold.store.writer import Writer
 
 
 def positions(recorder: Recorder) -> list[tuple[int, str, int]]:
@@ -40,6 +44,49 @@ def test_versions_that_do_not_follow_on_are_a_conflict_and_write_nothing(recorde
     assert recorder.reader.head().position == 2
 
 
+@pytest.mark.fault("C-1")
+def test_any_versions_are_stored_or_named_as_the_rule_says(recorder, row) -> None:
+    """A stream's first version follows on what is stored, an empty stream takes 1 or 0, and then each follows the one before."""
+    rng = random.Random(15)  # noqa: S311
+    at: dict[str, int] = {}
+    stored = refused = 0
+    for _ in range(400):
+        streams = [rng.choice("abcd") for _ in range(rng.choice((1, 1, 1, 2, 3, 5)))]
+        versions = [max(at.get(stream, rng.choice((0, -1))) + rng.choice((1, 1, 1, 1, 0, 2, -1)), 0) for stream in streams]
+        if rng.random() < 0.7:  # most are in order
+            for stream in set(streams):
+                places = [index for index, each in enumerate(streams) if each == stream]
+                for index, place in enumerate(places):
+                    versions[place] = versions[places[0]] + index
+        looked_at = rng.sample("efabcd", rng.choice((0, 0, 0, 1, 2)))
+        watched = {each: max(at.get(each, 0) + rng.choice((0, 0, 0, 1, -1)), 0) for each in looked_at if each not in streams}
+        expected = in_the_way([*zip(streams, versions, strict=True)], watched, at)
+        answer = recorder.writer.append(
+            [row(f"run_{stream}", version) for stream, version in zip(streams, versions, strict=True)],
+            {("default", f"run_{stream}"): version for stream, version in watched.items()},
+        )
+        if expected:
+            assert answer == {("default", f"run_{stream}"): version for stream, version in expected.items()}
+            refused += 1
+        else:
+            assert isinstance(answer, Placed)
+            at.update(zip(streams, versions, strict=True))
+            stored += len(streams)
+            assert answer.first_position == stored - len(streams) + 1
+    assert recorder.reader.head().position == stored
+    assert min(stored, refused) > 100
+
+
+def in_the_way(events: list[tuple[str, int]], watched: Mapping[str, int], at: Mapping[str, int]) -> dict[str, int]:
+    found = {}
+    for stream, group in itertools.groupby(sorted(events, key=lambda event: event[0]), key=lambda event: event[0]):
+        versions = [version for _, version in group]
+        first = at[stream] + 1 if stream in at else min(versions[0], 1)
+        if versions != list(range(first, first + len(versions))):
+            found[stream] = at.get(stream, 0)
+    return found | {stream: at.get(stream, 0) for stream, version in watched.items() if at.get(stream, 0) != version}
+
+
 def test_a_conflict_names_every_stream_in_the_way_and_its_version(recorder, row) -> None:
     recorder.writer.append([row("run_a", 1), row("run_b", 1), row("run_b", 2)])
     answer = recorder.writer.append([row("run_a", 1), row("run_b", 1), row("run_c", 2), row("run_d", 1)])
@@ -58,10 +105,8 @@ def test_a_watched_stream_must_be_where_it_was_seen(recorder, row) -> None:
 def test_a_rollback_gives_its_positions_back(recorder, row) -> None:
     recorder.writer.append([row("run_a", 1)])
     writer = Writer(recorder.store)
-    connection = writer._connected()
-    connection.autocommit = False  # so that the append is part of a transaction
-    assert writer.append([row("run_a", 2), row("run_a", 3)]).first_position == 2
-    connection.rollback()
+    with writer._connected().transaction(force_rollback=True):
+        assert writer.append([row("run_a", 2), row("run_a", 3)]).first_position == 2
     writer.close()
     assert recorder.writer.append([row("run_b", 1)]).first_position == 2
     assert positions(recorder) == [(1, "run_a", 1), (2, "run_b", 1)]

@@ -74,7 +74,7 @@ def commands(recorder, row) -> Iterator[Commands]:
 def stalled(database) -> Callable:
     """While it is entered, no append gets through: they queue, for as long as that takes."""
     with psycopg.connect(database.admin_url, autocommit=True) as connection:
-        connection.execute("ALTER FUNCTION runfold.append SET lock_timeout = 0")
+        connection.execute("ALTER FUNCTION runfold.append_events SET lock_timeout = 0")
 
     @contextlib.contextmanager
     def stall() -> Iterator[None]:

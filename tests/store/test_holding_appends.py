@@ -13,11 +13,11 @@ from psycopg import errors
 from psycopg.conninfo import make_conninfo
 
 from runfold import LedgerUnavailable
-from runfold.store import writer as writing
+from runfold.store.append_call import AppendCall, Placed
 from runfold.store.codec import Row
 from runfold.store.datastore import Datastore
 from runfold.store.recorder import Recorder
-from runfold.store.writer import Batch, Placed, Repeated, Writer
+from runfold.store.writer import Batch, Repeated, Writer
 from tests.databases import TestDatabase
 
 from .lossy_proxy import Loss, LossyProxy
@@ -125,6 +125,7 @@ HOLDS = [
     *(f"SELECT pg_advisory_lock({number}), pg_advisory_xact_lock({number})" for number in NUMBERS),
     "SELECT pg_advisory_lock(oid::int, 0), pg_advisory_lock(0, oid::int) FROM pg_class WHERE relname IN ('log', 'head')",
     "SELECT runfold.hold_appends()",
+    "SELECT runfold.append_events('{}', '')",
     "SELECT runfold.append('{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}')",
     "SELECT runfold.append_before_0005('{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}')",
     "SELECT runfold.follow_history((SELECT epoch FROM runfold.head), 1, gen_random_uuid(), now())",
@@ -135,7 +136,7 @@ HOLDS = [
     "CREATE TABLE runfold.mine (at bigint REFERENCES runfold.log)",
     "CREATE INDEX ON runfold.log (topic)",
     "CREATE TRIGGER mine BEFORE INSERT ON runfold.log FOR EACH ROW EXECUTE FUNCTION runfold.refuse_change()",
-    "ALTER FUNCTION runfold.append SET lock_timeout = 0",
+    "ALTER FUNCTION runfold.append_events SET lock_timeout = 0",
     "COMMENT ON TABLE runfold.log IS 'mine'",
     "CREATE STATISTICS mine ON topic, tenant_id FROM runfold.log",
     "ANALYZE runfold.log, runfold.head",
@@ -231,7 +232,7 @@ def test_whoever_decides_nothing_or_raises_gives_the_hold_up(recorder: Recorder,
 def test_a_hold_whose_commit_is_answered_by_nobody_is_told_from_one_that_was_lost(
     database: TestDatabase, recorder: Recorder, row: MakeRow, monkeypatch: pytest.MonkeyPatch, loss: Loss, when: str
 ) -> None:
-    append = writing._append
+    append = AppendCall.__call__
     with LossyProxy(database.url) as proxy:
 
         def losing(*given: Any) -> Any:
@@ -246,7 +247,7 @@ def test_a_hold_whose_commit_is_answered_by_nobody_is_told_from_one_that_was_los
         for version in range(1, 11):
             batch = Batch([row("run_a", version)])
             with monkeypatch.context() as patched:
-                patched.setattr(writing, "_append", losing)
+                patched.setattr(AppendCall, "__call__", losing)
                 if (loss, when) == ("reply", "commit"):
                     placed = writer.append_alone(lambda batch=batch: batch)
                 else:

@@ -15,7 +15,7 @@ INSERT = (
     " thread_id, event_id, recorded_at, context, metadata) VALUES (99, 'run_x', 1, 'run.started', 1, '{}', 'default',"
     " 'thread_x', gen_random_uuid(), now(), '{}', '{}')"
 )
-STRUCTURE = ["ALTER TABLE runfold.log DISABLE TRIGGER ALL", "DROP TABLE runfold.log", "DROP FUNCTION runfold.append"]
+STRUCTURE = ["ALTER TABLE runfold.log DISABLE TRIGGER ALL", "DROP TABLE runfold.log", "DROP FUNCTION runfold.append_events"]
 
 
 @pytest.fixture(scope="module")
@@ -76,8 +76,9 @@ def test_readers_may_read_and_may_not_append(connect, role) -> None:
     connection = connect(role)
     assert connection.execute("SELECT type, data ->> 'title' FROM runfold.events").fetchall() == [("thread.created", "kept")]
     assert connection.execute("SELECT position FROM runfold.head").fetchone() == (1,)
-    with pytest.raises(errors.InsufficientPrivilege):
-        connection.execute("SELECT runfold.append('{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}')")
+    for call in ("append_events('{}', '')", "append('{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}')"):
+        with pytest.raises(errors.InsufficientPrivilege):
+            connection.execute(f"SELECT runfold.{call}")
 
 
 def test_the_appending_function_looks_up_nothing_in_the_callers_schemas(connect, shared_database) -> None:

@@ -7,9 +7,9 @@ import pytest
 from psycopg import errors
 
 from runfold import Ledger
+from runfold.store.append_call import Placed
 from runfold.store.codec import Row
 from runfold.store.recorder import Recorder
-from runfold.store.writer import Placed
 from tests.databases import TestDatabase
 
 MakeRow = Callable[..., Row]

@@ -102,7 +102,9 @@ def _rights(reader: Reader, role: str) -> Iterator[Check]:
         step = "use a role that was granted runfold_app in RUNFOLD_DATABASE_URL, and this one only in RUNFOLD_ADMIN_URL"
         yield Check("append-only", "wrong", f"{role} {what}, so it could change or remove events", step)
     else:
-        yield Check("append-only", "ok", f"{role} can add events only through runfold.append, and cannot change or remove any")
+        yield Check(
+            "append-only", "ok", f"{role} can add events only through runfold.append_events, and cannot change or remove any"
+        )
 
 
 def _schemas(reader: Reader) -> Check:

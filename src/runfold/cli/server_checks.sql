@@ -3,7 +3,7 @@
 SELECT has_table_privilege('runfold.log', 'SELECT'),
        has_function_privilege((SELECT p.oid FROM pg_catalog.pg_proc AS p
                                  JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
-                                WHERE n.nspname = 'runfold' AND p.proname = 'append'), 'EXECUTE'),
+                                WHERE n.nspname = 'runfold' AND p.proname = 'append_events'), 'EXECUTE'),
        ARRAY(SELECT wanted FROM unnest(ARRAY['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER']) AS wanted
               WHERE has_table_privilege('runfold.log', wanted)),
        (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user)

@@ -12,7 +12,8 @@ from runfold.commands.plan import Plan
 from runfold.commands.session import Session
 from runfold.commands.submitted import Receipt
 from runfold.errors import AlreadyAppended, VersionConflict
-from runfold.store.writer import Batch, Conflicts, Placed, Repeated, Writer
+from runfold.store.append_call import Conflicts, Placed
+from runfold.store.writer import Batch, Repeated, Writer
 
 
 def execute_first(

@@ -21,9 +21,9 @@ from runfold.domain.security import AccessDenied, KeyCreated, SecurityEvent
 from runfold.domain.thread import ThreadCreated, ThreadEvent
 from runfold.errors import LedgerUnavailable, UnknownEventType, UnreadableEvent
 from runfold.store import rights
+from runfold.store.append_call import SALT_BYTES
 from runfold.store.queries import named_queries
 from runfold.store.reader import Reader
-from runfold.store.writer import SALT_BYTES
 
 PAGE = 500
 

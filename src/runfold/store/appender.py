@@ -14,8 +14,9 @@ from datetime import datetime
 from typing import Protocol
 
 from runfold.errors import AlreadyAppended, Conflict, LedgerError, LedgerUnavailable, QueueFull, VersionConflict
+from runfold.store.append_call import Conflicts, Placed
 from runfold.store.codec import Row, StreamKey
-from runfold.store.writer import Conflicts, Placed, Repeated, Writer
+from runfold.store.writer import Repeated, Writer
 
 MAX_EVENTS = 500
 MAX_BYTES = 16 * 1024 * 1024

@@ -1,12 +1,13 @@
 -- name: strays
 -- What lies in the schema runfold and belongs to another role than runfold_owner.
-SELECT CASE WHEN c.relkind = 'v' THEN 'VIEW' WHEN c.relkind = 'S' THEN 'SEQUENCE' ELSE 'TABLE' END,
+SELECT CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'S' THEN 'SEQUENCE' WHEN 'c' THEN 'TYPE' ELSE 'TABLE' END,
        c.oid::regclass::text, r.rolname::text, r.rolsuper
   FROM pg_catalog.pg_class AS c
   JOIN pg_catalog.pg_roles AS r ON r.oid = c.relowner
- WHERE c.relnamespace = to_regnamespace('runfold') AND c.relkind IN ('r', 'p', 'v', 'm', 'S') AND r.rolname <> 'runfold_owner'
-   AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d
-                    WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype IN ('a', 'i'))
+ WHERE c.relnamespace = to_regnamespace('runfold') AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'c') AND r.rolname <> 'runfold_owner'
+   AND (c.relkind = 'c' -- it belongs to its type, and not to a table
+        OR NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d
+                        WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype IN ('a', 'i')))
  UNION ALL
 SELECT 'ROUTINE', p.oid::regprocedure::text, r.rolname::text, r.rolsuper
   FROM pg_catalog.pg_proc AS p

@@ -1,7 +1,6 @@
 """One connection that appends. It tells a lost reply from a lost event before it answers."""
 
 import contextlib
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,27 +11,14 @@ from typing import NamedTuple
 import psycopg
 
 from runfold.errors import LedgerUnavailable
-from runfold.store.arrays import ByteaArray, Int2Array, Int8Array, TextArray, UuidArray, register
+from runfold.store.append_call import AppendCall, Conflicts, Placed
 from runfold.store.codec import Row, StreamKey
 from runfold.store.datastore import Connection, Datastore, unavailable
-from runfold.store.queries import named_queries
+from runfold.store.packing import UuidArray, register
 
-_APPEND = named_queries("runfold.store", "writer.sql")["append"]
-SALT_BYTES = 16
 _NOTHING: Mapping[StreamKey, int] = MappingProxyType({})
 _FIND = "SELECT count(*), min(notification_id), max(recorded_at) FROM runfold.log WHERE event_id = ANY(%b)"
 _STORED_IDS = "SELECT uuid_send(event_id) FROM runfold.log WHERE event_id = ANY(%b)"
-
-
-class Placed(NamedTuple):
-    """Where a batch of events stands: its first position, and the store's time."""
-
-    first_position: int
-    recorded_at: datetime
-
-
-Conflicts = dict[StreamKey, int]
-"""Streams that are not where a batch believed them to be, and the version each is at."""
 
 
 class Batch(NamedTuple):
@@ -54,6 +40,7 @@ class Writer:
     def __init__(self, datastore: Datastore) -> None:
         self._datastore = datastore
         self._connection: Connection | None = None
+        self._call: AppendCall | None = None
         self._turn = threading.RLock()
         self.when_connected: Callable[[Connection], object] | None = None
         """Called with each connection before anything is appended over it. It may raise psycopg.Error."""
@@ -78,7 +65,7 @@ class Writer:
                     if sent_before and (stored := _find(connection, rows)):
                         return stored
                     sent = True
-                    answer = _append(connection, rows, watched)
+                    answer = self._append(connection, rows, watched)
                     if sent_before and not isinstance(answer, Placed):
                         return _find(connection, rows) or answer  # the earlier try's commit came through meanwhile
                 except psycopg.errors.UniqueViolation as error:
@@ -105,7 +92,7 @@ class Writer:
                     connection.execute("SELECT runfold.hold_appends()")
                     if (batch := decide()) is None:
                         return None
-                    answer = _append(connection, *batch)
+                    answer = self._append(connection, *batch)
             except psycopg.errors.UniqueViolation as error:
                 if batch and (repeated := self._repeated(batch.rows)):
                     return repeated
@@ -113,6 +100,17 @@ class Writer:
             except psycopg.Error as error:
                 return self._after_lost_hold(error, batch.rows if batch and isinstance(answer, Placed) else ())
             return self._told(answer, batch.rows)
+
+    def _append(self, connection: Connection, rows: Sequence[Row], watched: Mapping[StreamKey, int]) -> Placed | Conflicts:
+        try:
+            if self._call is None:
+                self._call = AppendCall(connection)
+            return self._call(rows, watched)
+        except psycopg.Error:
+            raise
+        except BaseException:  # an interrupt: its answer would be taken for that of the next call
+            self._drop()
+            raise
 
     def _told(self, answer: Placed | Conflicts, rows: Sequence[Row]) -> Placed | Conflicts:
         if isinstance(answer, Placed) and self.when_stored is not None:
@@ -138,7 +136,7 @@ class Writer:
     def _repeated(self, rows: Sequence[Row]) -> Repeated | None:
         try:
             with self._connected().cursor(binary=True, row_factory=psycopg.rows.tuple_row) as cursor:
-                found = cursor.execute(_STORED_IDS, [UuidArray((row.event_id for row in rows), len(rows))]).fetchall()
+                found = cursor.execute(_STORED_IDS, [UuidArray(row.event_id for row in rows)]).fetchall()
         except psycopg.Error as error:
             raise unavailable(error) from error
         return Repeated(frozenset(event_id for (event_id,) in found)) if found else None
@@ -151,7 +149,6 @@ class Writer:
     def _connected(self) -> Connection:
         if self._connection is None:
             connection = self._connection = self._datastore.connect()
-            connection.prepare_threshold = 0
             connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
             register(connection.adapters)
             if self.when_connected is not None:
@@ -162,7 +159,7 @@ class Writer:
         if self._connection is not None:
             with contextlib.suppress(psycopg.Error):
                 self._connection.close()
-        self._connection = None
+        self._connection = self._call = None
 
     def _give_up_or_wait(self, error: psycopg.Error, deadline: float, *, sent: bool) -> None:
         lost = self._connection is None or self._connection.broken
@@ -188,39 +185,10 @@ def _first_line(error: psycopg.Error) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def _append(connection: Connection, rows: Sequence[Row], watched: Mapping[StreamKey, int]) -> Placed | Conflicts:
-    streams, versions, types, schemas, states, keys, tenants, threads, ids, contexts, metadatas = zip(*rows, strict=True)
-    n = len(rows)
-    columns = (
-        TextArray(streams, n),
-        Int8Array(versions, n),
-        TextArray(types, n),
-        Int2Array(schemas, n),
-        ByteaArray(states, n),
-        TextArray(keys, n),
-        TextArray(tenants, n),
-        TextArray(threads, n),
-        UuidArray(ids, n),
-        TextArray(contexts, n),
-        TextArray(metadatas, n),
-        TextArray((stream for _, stream in watched), len(watched)),
-        Int8Array(watched.values(), len(watched)),
-        TextArray((tenant for tenant, _ in watched), len(watched)),
-        os.urandom(SALT_BYTES * n),
-    )
-    with connection.cursor(binary=True, row_factory=psycopg.rows.tuple_row) as cursor:
-        answer = cursor.execute(_APPEND, columns, prepare=True).fetchone()
-    assert answer is not None, "a function call returns a row"  # noqa: S101
-    position, recorded_at, streams, versions, tenants = answer
-    if streams is None:
-        return Placed(position, recorded_at)
-    return dict(zip(zip(tenants, streams, strict=True), versions, strict=True))
-
-
 def _find(connection: Connection, rows: Sequence[Row]) -> Placed | None:
     """Return where the rows stand, if an earlier try stored them: all of them or none, for they go in together."""
     with connection.cursor(row_factory=psycopg.rows.tuple_row) as cursor:
-        found = cursor.execute(_FIND, [UuidArray((row.event_id for row in rows), len(rows))]).fetchone()
+        found = cursor.execute(_FIND, [UuidArray(row.event_id for row in rows)]).fetchone()
     assert found is not None, "a count is a row"  # noqa: S101
     count, position, recorded_at = found
     # Fewer than all are events under a key that another process stored: those of an own try go in together.

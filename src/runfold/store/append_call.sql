@@ -1,0 +1,8 @@
+-- name: event type
+-- The number of the type of new events, which is another in each database.
+SELECT 'runfold.new_event'::regtype::oid
+
+-- name: append
+-- Append a batch of events, or tell which streams are not where it expected them.
+SELECT first_position, recorded_at, conflicts, actual_versions, conflicting_tenants
+  FROM runfold.append_events($1::runfold.new_event[], $2::bytea, $3::text[], $4::bigint[], $5::text[])

@@ -1,0 +1,103 @@
+"""PostgreSQL's binary form of what an append sends, made in one go.
+
+psycopg looks at every value to find out what it is. The columns of an event are known, and a batch has thousands of them.
+"""
+
+import struct
+from collections.abc import Collection, Iterable
+from typing import ClassVar
+
+from psycopg.adapt import AdaptersMap, Dumper
+from psycopg.pq import Format
+
+from runfold.store.codec import Row
+
+_TEXT, _BYTEA, _INT8, _INT2, _UUID, _JSONB = 25, 17, 20, 21, 2950, 3802
+"""Oids, which are the same everywhere."""
+_NULL = b"\xff\xff\xff\xff"
+_ARRAY = struct.Struct("!iiIii").pack  # dimensions, has nulls, oid of members, length, first index
+_EMPTY = struct.Struct("!iiI").pack
+_LENGTH = struct.Struct("!i").pack
+
+# The columns of runfold.new_event: oid and length before each value, neighbours of a known length in one go.
+_STREAM = struct.Struct("!iIi").pack
+_VERSION_AND_TYPE = struct.Struct("!IiqIi").pack
+_SCHEMA_AND_STATE = struct.Struct("!IihIi").pack
+_OTHER_TEXT = struct.Struct("!Ii").pack
+_EVENT_ID = struct.pack("!Ii", _UUID, 16)
+_JSON = struct.Struct("!IiB").pack
+_NO_TEXT = struct.pack("!I", _TEXT) + _NULL
+_COLUMNS, _JSONB_VERSION = 11, 1
+
+
+def events(rows: Collection[Row], oid: int) -> bytes:
+    """An array runfold.new_event[], whose type has an oid of its own in each database."""
+    return array(oid, [_event(row) for row in rows])
+
+
+def texts(values: Collection[str]) -> bytes:
+    """An array text[]."""
+    return array(_TEXT, [value.encode() for value in values])
+
+
+def bigints(values: Collection[int]) -> bytes:
+    """An array bigint[]."""
+    return array(_INT8, [struct.pack("!q", value) for value in values])
+
+
+def array(oid: int, members: Collection[bytes]) -> bytes:
+    """An array of packed members."""
+    if not members:
+        return _EMPTY(0, 0, oid)
+    return _ARRAY(1, 0, oid, len(members), 1) + b"".join([part for member in members for part in (_LENGTH(len(member)), member)])
+
+
+def _event(row: Row) -> bytes:
+    stream, kind = row.stream.encode(), row.type.encode()
+    tenant, thread = row.tenant_id.encode(), row.thread_id.encode()
+    context, metadata = row.context.encode(), row.metadata.encode()
+    key = None if row.key_id is None else row.key_id.encode()
+    return b"".join(
+        (
+            _STREAM(_COLUMNS, _TEXT, len(stream)),
+            stream,
+            _VERSION_AND_TYPE(_INT8, 8, row.version, _TEXT, len(kind)),
+            kind,
+            _SCHEMA_AND_STATE(_INT2, 2, row.schema_version, _BYTEA, len(row.state)),
+            row.state,
+            _NO_TEXT if key is None else _OTHER_TEXT(_TEXT, len(key)) + key,
+            _OTHER_TEXT(_TEXT, len(tenant)),
+            tenant,
+            _OTHER_TEXT(_TEXT, len(thread)),
+            thread,
+            _EVENT_ID,
+            row.event_id,
+            _JSON(_JSONB, len(context) + 1, _JSONB_VERSION),
+            context,
+            _JSON(_JSONB, len(metadata) + 1, _JSONB_VERSION),
+            metadata,
+        )
+    )
+
+
+class UuidArray:
+    """An array uuid[], from sixteen bytes each, as a parameter of a query."""
+
+    __slots__ = ("packed",)
+
+    oid: ClassVar[int] = 2951
+
+    def __init__(self, values: Iterable[bytes]) -> None:
+        self.packed = array(_UUID, [*values])
+
+
+class _UuidArrayDumper(Dumper):
+    format, oid = Format.BINARY, UuidArray.oid
+
+    def dump(self, obj: UuidArray) -> bytes:
+        return obj.packed
+
+
+def register(adapters: AdaptersMap) -> None:
+    """Let a connection take these as parameters."""
+    adapters.register_dumper(UuidArray, _UuidArrayDumper)
