@@ -12,16 +12,25 @@ from faults.clients import Work
 from faults.journal import Ack
 from runfold import Settings
 from runfold.domain.thread import ThreadCreated, ThreadRenamed
+from runfold.store.append_call import Placed
 from runfold.store.codec import Limits, Row, encode
 from runfold.store.datastore import Connection, Datastore
-from runfold.store.writer import Placed, Writer
+from runfold.store.writer import Writer
+
+
+def begin(connection: Connection) -> None:
+    """Begin a transaction where none is open: an append by itself does not."""
+    connection.execute("SELECT 1")
 
 
 class _Held(Datastore):
+    held: Connection | None = None
+
     def connect(self) -> Connection:
         connection = super().connect()
         connection.autocommit = False
-        self.held: Connection | None = connection
+        begin(connection)
+        self.held = connection
         return connection
 
 
@@ -59,6 +68,9 @@ class Held:
             )
             for version, event in enumerate(events, 1)
         ]
+        if (held := self._datastore.held) is not None and not held.closed:
+            with contextlib.suppress(psycopg.Error):  # one that is lost is found by the writer, which connects anew
+                begin(held)
         placed = self._writer.append(rows)
         assert isinstance(placed, Placed), f"{stream} is new: {placed}"
         first = placed.first_position
