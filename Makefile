@@ -6,6 +6,9 @@ BIN := .venv/bin
 WORKERS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((cores < 4 ? cores + 1 : 5)))
 INSTALL := $(BIN)/python scripts/install.py
 
+# What Python has compiled is kept, whatever is set outside: else each of many hundreds of short programs compiles it all again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo serve test test-setup check schemas rows faults bench clean
 
 help:  ## what can be made

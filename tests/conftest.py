@@ -6,6 +6,7 @@ import gc
 import os
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,6 +35,10 @@ ROOM = 4 * 2**30
 _MARKS = Path(tempfile.mkdtemp(prefix="runfold-marks-")) / "marks.json"
 atexit.register(shutil.rmtree, _MARKS.parent, ignore_errors=True)
 os.environ["RUNFOLD_MARK_FILE"] = str(_MARKS)  # what fixtures of a whole module open is noted here too
+
+# The tests start many hundreds of programs of ours: each would compile all of src again, which takes it a quarter of a second.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # A shell that runs the tests in the background has Ctrl-C ignored, and the commands that tests start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
