@@ -14,13 +14,6 @@ from runfold.handles.local import CallerExecutor
 from runfold.handles.prepared_moments import PreparedMoments
 from runfold.handles.tenant_ledger import TenantLedger
 from runfold.projections.projection import AnyProjection
-from runfold.projector.as_of import PastSchema
-from runfold.projector.filling import Progress
-from runfold.projector.moments import Limits
-from runfold.projector.preparing import Preparer
-from runfold.projector.rebuilt import Rebuilt, StageProgress
-from runfold.projector.status import ProjectionStatus
-from runfold.queries.moments import Moments, MomentView
 from runfold.queries.past import MOST_EVENTS
 from runfold.queries.reading import Reading, parse_moment
 from runfold.settings import Settings
@@ -31,6 +24,12 @@ from runfold.store.marks import MarkFile
 from runfold.store.recorder import Recorder
 
 if TYPE_CHECKING:
+    from runfold.projector.as_of import PastSchema
+    from runfold.projector.filling import Progress
+    from runfold.projector.preparing import Preparer
+    from runfold.projector.rebuilt import Rebuilt, StageProgress
+    from runfold.projector.status import ProjectionStatus
+    from runfold.queries.moments import Moments, MomentView
     from runfold.remote.ledger import RemoteLedger
 
 
@@ -52,7 +51,7 @@ class Ledger(TenantLedger):
         owner = CallerExecutor(CommandExecutor(self.recorder, settings))
         projector = partial(database.datastore, settings.connect_timeout, projector=True)
         self.folding = Folding(projector, owner.reading(), settings.fold_on_read, tries_out=settings.try_folds)
-        self.prepared = PreparedMoments(self.folding, owner, Limits(settings.moments_per_tenant, settings.moments))
+        self.prepared = PreparedMoments(self.folding, owner, settings.moments_per_tenant, settings.moments)
         tail = Tail(self.recorder.store, self.recorder.reader, self.history)
         super().__init__(owner, tail, self.prepared.whole_past)
         self._reading = owner.reading(fold=self._fold_to_answer)
@@ -111,14 +110,14 @@ class Ledger(TenantLedger):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def at(self, moment: int | datetime | str, *, most_events: int = MOST_EVENTS, progress: Progress | None = None) -> Reading:
+    def at(self, moment: int | datetime | str, *, most_events: int = MOST_EVENTS, progress: "Progress | None" = None) -> Reading:
         """Do what `TenantLedger.at` says; `progress` is told where read models must be made."""
         whole = partial(self.prepared.whole_past, progress=progress)
         return self.now.at(parse_moment(moment) if isinstance(moment, str) else moment, most_events, whole)
 
     # Read models
 
-    def fold(self, *names: str, progress: Progress | None = None) -> int:
+    def fold(self, *names: str, progress: "Progress | None" = None) -> int:
         """Fold what is there into the read models, here and now; returns the position that they have come to.
 
         `names` are projections by name or as module:Class; without any, all that are known. Where workers run there is no
@@ -127,7 +126,7 @@ class Ledger(TenantLedger):
         """
         return self.folding.fold(*names, progress=progress)
 
-    def fold_to_read(self, *names: str | AnyProjection, progress: Progress | None = None) -> ReadFirst:
+    def fold_to_read(self, *names: str | AnyProjection, progress: "Progress | None" = None) -> ReadFirst:
         """Fold what read models lack, if that is little and no worker is at it; return what there was, and whether it was done.
 
         Little is up to `RUNFOLD_FOLD_ON_READ` events. A question of this ledger (`ledger.now`) that could not be answered
@@ -139,7 +138,7 @@ class Ledger(TenantLedger):
         wanted = tuple(projections)
         return bool(wanted) and self.folding.fold_to_read(*wanted).folded
 
-    def projections(self, own: Iterable[AnyProjection] = (), *, seen_by: str | None = None) -> list[ProjectionStatus]:
+    def projections(self, own: Iterable[AnyProjection] = (), *, seen_by: str | None = None) -> "list[ProjectionStatus]":
         """Return every read model: how far it is, how far behind, and what is wrong with one that cannot go on.
 
         `own` are projections that are known beside the built-in ones, to be listed before anything was folded too. Of what
@@ -152,8 +151,8 @@ class Ledger(TenantLedger):
         return self.folding.retry(name)
 
     def rebuild(
-        self, *names: str | AnyProjection, processes: int = 2, keep: bool = False, told: StageProgress | None = None
-    ) -> list[Rebuilt]:
+        self, *names: str | AnyProjection, processes: int = 2, keep: bool = False, told: "StageProgress | None" = None
+    ) -> "list[Rebuilt]":
         """Fold read models anew beside the ones in use, compare, catch up, switch. With `keep`, compare only.
 
         What a killed rebuild of the same read models has done is gone on with. Raises ProjectionNotFound,
@@ -183,8 +182,8 @@ class Ledger(TenantLedger):
         as_of: int | datetime | None = None,
         branch: str | None = None,
         processes: int = 2,
-        progress: Progress | None = None,
-    ) -> PastSchema:
+        progress: "Progress | None" = None,
+    ) -> "PastSchema":
         """Fold read models as of a position or a time of the store, or along the path of a run, into a schema of that name.
 
         Raises UsageError for a moment that the ledger does not have, RunNotFound, RebuildRefused for a name that is taken or
@@ -192,7 +191,7 @@ class Ledger(TenantLedger):
         """
         return self.folding.make_schema(schema, *names, as_of=as_of, branch=branch, processes=processes, progress=progress)
 
-    def schemas(self) -> list[PastSchema]:
+    def schemas(self) -> "list[PastSchema]":
         """Return the schemas of the past that were made and not dropped yet."""
         return self.folding.schemas()
 
@@ -208,8 +207,8 @@ class Ledger(TenantLedger):
         *,
         expires_in: str | timedelta | None = None,
         processes: int = 2,
-        progress: Progress | None = None,
-    ) -> MomentView:
+        progress: "Progress | None" = None,
+    ) -> "MomentView":
         """Fold all read models as of a position or a time of the store, the present where none is given, for questions of
         `ledger.at(…)`; it is dropped `expires_in` (`90s`, `1h`, …; an hour) after its last use.
 
@@ -218,7 +217,7 @@ class Ledger(TenantLedger):
         """
         return self.prepared.prepare(moment, expires_in=expires_in, processes=processes, progress=progress)
 
-    def moments(self) -> list[MomentView]:
+    def moments(self) -> "list[MomentView]":
         """Return the moments that were asked for in this tenant and not dropped yet."""
         return self.prepared.all()
 
@@ -226,10 +225,10 @@ class Ledger(TenantLedger):
         """Drop a moment. Raises MomentNotFound."""
         self.prepared.drop(id)
 
-    def moments_of(self, tenant_id: str) -> Moments:
+    def moments_of(self, tenant_id: str) -> "Moments":
         """Return the moments of any tenant."""
         return self.prepared.of(tenant_id)
 
-    def preparer(self) -> Preparer:
+    def preparer(self) -> "Preparer":
         """Return what, once it is started, makes the moments that any process asked for, and drops the unused."""
         return self.prepared.preparer()

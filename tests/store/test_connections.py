@@ -157,8 +157,10 @@ def test_a_killed_server_process_loses_and_doubles_nothing(own_server: EmbeddedS
 def kill_a_backend(server: EmbeddedServer) -> None:
     """kill -9 of one session makes the server throw all out and recover."""
     with once_it_answers(server) as admin:
-        ((pid,),) = admin.execute("SELECT pid FROM pg_stat_activity WHERE application_name = 'runfold' LIMIT 1").fetchall()
-        os.kill(pid, signal.SIGKILL)
+        found: list[tuple[int]] = []
+        one = "SELECT pid FROM pg_stat_activity WHERE application_name = 'runfold' LIMIT 1"
+        wait_until(lambda: bool(found.extend(admin.execute(one).fetchall()) or found))  # who writes comes again
+        os.kill(found[0][0], signal.SIGKILL)
         wait_until(lambda: is_thrown_out(admin))
     once_it_answers(server).close()  # by then all others are thrown out, too
 

@@ -102,13 +102,11 @@ class Call:
         if self._held and not more:
             yield self._held[-1]
             return
+        from runfold import logs
         from runfold.ledger import Ledger
 
         settings = self.settings(**more)
-        if "structlog" in sys.modules:  # it takes a sixth of the start-up, so only what logs loads it
-            from runfold import logs
-
-            logs.configure(settings.log_level)
+        logs.configure(settings.log_level)
         with self.busy("Opening the ledger"):
             ledger = Ledger.open(settings=settings)
         with ledger:

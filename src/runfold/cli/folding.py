@@ -74,12 +74,12 @@ def ready(call: Call, ledger: "Ledger", *names: str, fold: bool) -> None:
 
     `names` are read models by name or as module:Class. Raises ReadModelBehind where one was never built, or by another version.
     """
-    from runfold.projections.registry import chosen, known
+    from runfold.projections.registry import chosen, find
 
     if fold:
         catch_up(call, ledger, names)
         return
-    if foldable := [name for name in names if ":" in name or name in known()]:
+    if foldable := [name for name in names if ":" in name or find(name)]:
         _fold_few(call, ledger, foldable)
     plain = [plain for name in names for plain in (chosen([name]) if ":" in name else [name])]
     standing = ledger.now.read_models.standing(*plain)

@@ -3,6 +3,7 @@
 Exit codes: 0 done, 1 refused or failed, 2 usage, 3 not found, 4 conflict, 5 a check found damage.
 """
 
+import gc
 import os
 import sys
 import traceback
@@ -14,11 +15,14 @@ import typer
 from runfold.cli.app import app
 from runfold.errors import LedgerError
 
+_BEFORE_A_SEARCH = 50_000
+"""How much is made before a search for cycles: to load what a command needs makes much, of which nothing is given up."""
 INTERRUPTED, PIPE_CLOSED = 130, 141  # as shells report SIGINT and SIGPIPE
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out one call and return its exit code."""
+    gc.set_threshold(_BEFORE_A_SEARCH)
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         code = _run(given)

@@ -1,15 +1,16 @@
 """Values held to a JSON Schema that came with them: patterns take bounded time, and nothing is looked up elsewhere."""
 
 from itertools import islice
-from typing import Any, NamedTuple
-
-import jsonschema_rs
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runfold.commands.schema_steps import require_few_steps, require_small
 from runfold.domain.values import json_fault
 from runfold.errors import InvalidEvent
 
-_PATTERNS = jsonschema_rs.FancyRegexOptions(backtrack_limit=50_000)
+if TYPE_CHECKING:
+    from jsonschema_rs import Validator
+
+_MOST_STEPS_BACK = 50_000
 _MOST_CHARACTERS, _MOST_COUNTED = 500, 1000
 
 
@@ -43,12 +44,15 @@ def mismatch(name: str, value: Any, schema: dict[str, Any]) -> Mismatch | None:
     return Mismatch(path, found[0].message[:_MOST_CHARACTERS] + more)
 
 
-def _validator(name: str, schema: dict[str, Any]) -> jsonschema_rs.Validator:
+def _validator(name: str, schema: dict[str, Any]) -> "Validator":
+    import jsonschema_rs  # noqa: PLC0415  every command loads this module, and few hold values to a schema
+
     if json_fault(schema) is not None:
         raise InvalidEvent(name, "is no JSON")
     require_small(name, schema)
+    patterns = jsonschema_rs.FancyRegexOptions(backtrack_limit=_MOST_STEPS_BACK)
     try:
-        return jsonschema_rs.validator_for(schema, pattern_options=_PATTERNS, offline=True, mask="it")
+        return jsonschema_rs.validator_for(schema, pattern_options=patterns, offline=True, mask="it")
     except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError) as error:
         where = "".join(f".{step}" for step in getattr(error, "instance_path", ()))
         reason = str(getattr(error, "message", error)).splitlines()[0][:_MOST_CHARACTERS]

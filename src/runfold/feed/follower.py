@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-import structlog
 from anyio import to_thread
 
 from runfold.errors import Damage, KeyRefused, LedgerError
@@ -31,10 +30,9 @@ from runfold.feed.frames import Frame
 from runfold.feed.run_watch import ENDINGS, RunWatch
 from runfold.feed.shared import Block, Entry, Feed
 from runfold.feed.wanted import Page, Wanted, read_page
+from runfold.logs import logger
 from runfold.store import epochs
 from runfold.store.reader import Head, Reader
-
-_log = structlog.get_logger("runfold.feed")
 
 LOOK_AGAIN_SECONDS = 1.0
 HISTORY_SECONDS = 0.05
@@ -168,7 +166,7 @@ class Follower:
             case Refused(error):
                 return self._last("end", {"reason": str(error), **self._frames.problem(error)})
             case Failed(error):
-                _log.warning("a stream ended", error=type(error).__name__, detail=str(error))
+                logger("runfold.feed").warning("a stream ended", error=type(error).__name__, detail=str(error))
                 return self._last("problem", dict(self._frames.problem(error)))
 
     def _last(self, name: str, facts: dict[str, Any]) -> bytes:

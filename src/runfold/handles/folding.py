@@ -1,9 +1,9 @@
 """How a ledger's read models are folded, looked after, folded anew, and folded as of the past into schemas of their own."""
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg
 
@@ -11,20 +11,18 @@ from runfold.errors import DropRefused, LedgerUnavailable, ProjectionStopped, Us
 from runfold.history.path import path, thread_tree
 from runfold.projections.projection import AnyProjection
 from runfold.projections.registry import chosen, known
-from runfold.projector import as_of as past
-from runfold.projector import generations
-from runfold.projector.as_of import PastSchema
 from runfold.projector.backlog import Backlog, backlog_of
-from runfold.projector.branch import Branch, Leaving
 from runfold.projector.connection import connect
-from runfold.projector.rebuild import Rebuild
-from runfold.projector.rebuilt import Rebuilt, StageProgress
-from runfold.projector.status import ProjectionStatus, as_seen_by, retry, statuses
-from runfold.projector.team import workers_of
-from runfold.projector.worker import Progress, Worker
 from runfold.queries.reading import Reading
 from runfold.store.datastore import Connection, Datastore, unavailable
 from runfold.store.reader import LATEST
+
+if TYPE_CHECKING:  # what a ledger is rarely asked for is loaded then
+    from runfold.projector.as_of import PastSchema
+    from runfold.projector.branch import Branch
+    from runfold.projector.rebuilt import Rebuilt, StageProgress
+    from runfold.projector.status import ProjectionStatus
+    from runfold.projector.worker import Progress, Worker
 
 
 class ReadFirst(NamedTuple):
@@ -48,22 +46,27 @@ class Folding:
         self._reading = reading
         self._on_read = on_read
 
-    def fold(self, *names: str, progress: Progress | None = None) -> int:
+    def fold(self, *names: str, progress: "Progress | None" = None) -> int:
         """Do what `Ledger.fold` says."""
-        worker = Worker(self.projector(), chosen(names), tries_out=self._tries_out)
+        worker = self._worker(chosen(names))
         try:
             return worker.catch_up(progress)
         finally:
             worker.close()
 
-    def fold_to_read(self, *names: str | AnyProjection, progress: Progress | None = None) -> ReadFirst:
+    def _worker(self, projections: Mapping[str, AnyProjection]) -> "Worker":
+        from runfold.projector.worker import Worker
+
+        return Worker(self.projector(), projections, tries_out=self._tries_out)
+
+    def fold_to_read(self, *names: str | AnyProjection, progress: "Progress | None" = None) -> ReadFirst:
         """Do what `Ledger.fold_to_read` says."""
         wanted = chosen(names)
         with self._reading.reader.datastore.reading() as connection:
             backlog = backlog_of(connection, wanted.values())
         if not backlog.names or backlog.worker is not None or backlog.events > self._on_read or not self._on_read:
             return ReadFirst(backlog, folded=False)
-        worker = Worker(self.projector(), {name: wanted[name] for name in backlog.names}, tries_out=self._tries_out)
+        worker = self._worker({name: wanted[name] for name in backlog.names})
         try:
             worker.catch_up(progress)
         except LedgerUnavailable as error:  # who may only read, or reads a standby, answers from what there is
@@ -72,31 +75,42 @@ class Folding:
             worker.close()
         return ReadFirst(backlog, folded=True)
 
-    def projections(self, own: Iterable[AnyProjection] = (), *, seen_by: str | None = None) -> list[ProjectionStatus]:
+    def projections(self, own: Iterable[AnyProjection] = (), *, seen_by: str | None = None) -> "list[ProjectionStatus]":
         """Do what `Ledger.projections` says."""
+        from runfold.projector.status import as_seen_by, statuses
+
         with self._reading.reader.datastore.reading() as connection:
             found = statuses(connection, {**known(), **{each.name: each for each in own}}.values())
             return found if seen_by is None else as_seen_by(connection, found, seen_by)
 
     def retry(self, name: str) -> bool:
         """Do what `Ledger.retry` says."""
+        from runfold.projector.status import retry
+
         with self.connected() as connection:
             return retry(connection, name)
 
     def rebuild(
-        self, *names: str | AnyProjection, processes: int = 2, keep: bool = False, told: StageProgress | None = None
-    ) -> list[Rebuilt]:
+        self, *names: str | AnyProjection, processes: int = 2, keep: bool = False, told: "StageProgress | None" = None
+    ) -> "list[Rebuilt]":
         """Do what `Ledger.rebuild` says."""
+        from runfold.projector.rebuild import Rebuild
+
         return Rebuild(self.projector(), chosen(names), processes, keep, told, self._tries_out).run()
 
     def roll_back(self, name: str) -> int:
         """Do what `Ledger.roll_back` says."""
+        from runfold.projector import generations
+
         (projection,) = chosen([name]).values()
         with self.connected() as connection:
             return generations.rollback(connection, projection.name, projection)
 
     def drop_projection(self, name: str) -> None:
         """Do what `Ledger.drop_projection` says."""
+        from runfold.projector import generations
+        from runfold.projector.team import workers_of
+
         if name in known():
             fact = "comes with Runfold or an installed package, so any worker would fold it again"
             raise DropRefused(name, fact, f"to have it folded anew, run `runfold rebuild {name}`")
@@ -113,9 +127,11 @@ class Folding:
         as_of: int | datetime | None = None,
         branch: str | None = None,
         processes: int = 2,
-        progress: Progress | None = None,
-    ) -> PastSchema:
+        progress: "Progress | None" = None,
+    ) -> "PastSchema":
         """Do what `Ledger.make_schema` says."""
+        from runfold.projector import as_of as past
+
         reading = self._reading.at(self._reading.reader.head().position if as_of is None else as_of)
         if reading.up_to == 0 and isinstance(as_of, datetime):
             raise UsageError(f"nothing was recorded by {as_of}; ask for a later moment")
@@ -129,13 +145,17 @@ class Folding:
             raise
         return next(made for made in self.schemas() if made.schema == schema)
 
-    def schemas(self) -> list[PastSchema]:
+    def schemas(self) -> "list[PastSchema]":
         """Do what `Ledger.schemas` says."""
+        from runfold.projector import as_of as past
+
         with self._reading.reader.datastore.reading() as connection:
             return past.schemas(connection)
 
     def drop_schema(self, schema: str) -> None:
         """Do what `Ledger.drop_schema` says."""
+        from runfold.projector import as_of as past
+
         with self.connected() as connection:
             past.drop(connection, schema)
 
@@ -149,8 +169,10 @@ class Folding:
             raise unavailable(error) from error
 
 
-def _branch(reading: Reading, run_id: str) -> Branch:
+def _branch(reading: Reading, run_id: str) -> "Branch":
     """Return the path of a run as of a position, and where each run on it was left. Raises RunNotFound."""
+    from runfold.projector.branch import Branch, Leaving
+
     run = reading.run(run_id)
     found: dict[str, Leaving] = {}
     for segment in path(thread_tree(reading.reader, run.thread_id, reading.up_to), run_id):

@@ -2,31 +2,38 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from runfold.errors import RebuildRefused, UsageError
 from runfold.handles.folding import Folding
 from runfold.handles.local import CallerExecutor
 from runfold.projections.registry import chosen, known
-from runfold.projector import as_of as past
-from runfold.projector.moments import Limits, schema_of
-from runfold.projector.preparing import Preparer
-from runfold.projector.worker import Progress
-from runfold.queries.moments import Moments, MomentView
 from runfold.queries.reading import parse_moment
+
+if TYPE_CHECKING:
+    from runfold.projector.preparing import Preparer
+    from runfold.projector.worker import Progress
+    from runfold.queries.moments import Moments, MomentView
 
 
 class PreparedMoments:
     """Prepares moments for the owner of a ledger, and for those who ask through it."""
 
-    def __init__(self, folding: Folding, owner: CallerExecutor, limits: Limits) -> None:
-        self._folding, self._owner, self._limits = folding, owner, limits
+    def __init__(self, folding: Folding, owner: CallerExecutor, per_tenant: int, in_all: int) -> None:
+        """`per_tenant` and `in_all` are how many moments may be there at once."""
+        self._folding, self._owner, self._limits = folding, owner, (per_tenant, in_all)
 
-    def of(self, tenant_id: str) -> Moments:
+    def of(self, tenant_id: str) -> "Moments":
         """Do what `Ledger.moments_of` says."""
-        return Moments(self._owner.commands.recorder.reader, tenant_id, self._limits, self._folding.connected)
+        from runfold.projector.moments import Limits
+        from runfold.queries.moments import Moments
 
-    def preparer(self) -> Preparer:
+        return Moments(self._owner.commands.recorder.reader, tenant_id, Limits(*self._limits), self._folding.connected)
+
+    def preparer(self) -> "Preparer":
         """Do what `Ledger.preparer` says."""
+        from runfold.projector.preparing import Preparer
+
         return Preparer(self._folding.projector())
 
     def prepare(
@@ -35,8 +42,8 @@ class PreparedMoments:
         *,
         expires_in: str | timedelta | None = None,
         processes: int = 2,
-        progress: Progress | None = None,
-    ) -> MomentView:
+        progress: "Progress | None" = None,
+    ) -> "MomentView":
         """Do what `Ledger.prepare` says."""
         position = self._owner.reading(_moment(moment, self._owner.reader.head().position)).up_to
         own = self.of(self._owner.tenant_id)
@@ -44,7 +51,7 @@ class PreparedMoments:
         self._make(asked, tuple(known()), position, processes, progress)
         return own.one(asked)
 
-    def all(self) -> list[MomentView]:
+    def all(self) -> "list[MomentView]":
         """Do what `Ledger.moments` says."""
         return self.of(self._owner.tenant_id).all()
 
@@ -52,8 +59,10 @@ class PreparedMoments:
         """Do what `Ledger.drop_moment` says."""
         self.of(self._owner.tenant_id).drop(id)
 
-    def whole_past(self, names: Sequence[str], position: int, most_events: int, *, progress: Progress | None = None) -> str:
+    def whole_past(self, names: Sequence[str], position: int, most_events: int, *, progress: "Progress | None" = None) -> str:
         """Return the schema that answers the owner as of a position. Where there is none it is made, and the oldest give way."""
+        from runfold.projector.moments import schema_of
+
         own = self.of(self._owner.tenant_id)
         if (found := own.find(names, position, every=True)) is not None:
             return found
@@ -69,8 +78,11 @@ class PreparedMoments:
         own.sweep()
         return schema_of(asked)
 
-    def _make(self, id: str, names: Sequence[str], position: int, processes: int, progress: Progress | None) -> None:
+    def _make(self, id: str, names: Sequence[str], position: int, processes: int, progress: "Progress | None") -> None:
         """Make what was asked for, here, unless it is there or another makes it: then that is waited for."""
+        from runfold.projector import as_of as past
+        from runfold.projector.moments import schema_of
+
         schema = schema_of(id)
         if self._is_ready(schema):
             return

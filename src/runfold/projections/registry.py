@@ -32,22 +32,36 @@ _RESERVED = {"tenant_id", "position"}
 def known() -> Mapping[str, AnyProjection]:
     """All projections that are found by their plain names. Raises InvalidProjection."""
     found: dict[str, AnyProjection] = {}
-    for source in _built_in():
-        _add(found, load(source))
+    for module in iter_modules(projections.__path__):
+        for projection in _of_module(module.name):
+            _add(found, projection)
     for entry in entry_points(group=ENTRY_POINTS):
         _add(found, load(entry.value))
     return found
 
 
-def _built_in() -> Iterable[str]:
-    """The projections of this package, as module:Class: every one that a module of it defines."""
-    for module in iter_modules(projections.__path__, f"{projections.__name__}."):
-        defined = [
-            found for found in vars(import_module(module.name)).values() if getattr(found, "__module__", "") == module.name
-        ]
-        for found in defined:
-            if isinstance(found, type) and issubclass(found, Projection) and found is not Projection:
-                yield f"{module.name}:{found.__name__}"
+@cache
+def _of_module(name: str) -> tuple[AnyProjection, ...]:
+    """The projections that a module of this package defines."""
+    module = import_module(f"{projections.__name__}.{name}")
+    defined = [found for found in vars(module).values() if getattr(found, "__module__", "") == module.__name__]
+    return tuple(
+        load(f"{module.__name__}:{found.__name__}")
+        for found in defined
+        if isinstance(found, type) and issubclass(found, Projection) and found is not Projection
+    )
+
+
+def find(name: str) -> AnyProjection | None:
+    """Return a projection by its plain name; None where there is none.
+
+    One of this package has the name of its module, and the others are not loaded to find it.
+    """
+    if any(module.name == name for module in iter_modules(projections.__path__)):
+        for projection in _of_module(name):
+            if projection.name == name:
+                return projection
+    return known().get(name)
 
 
 def chosen(names: Iterable[str | AnyProjection] = ()) -> dict[str, AnyProjection]:
@@ -59,7 +73,8 @@ def chosen(names: Iterable[str | AnyProjection] = ()) -> dict[str, AnyProjection
     found: dict[str, AnyProjection] = {}
     for name in names:
         projection = name if isinstance(name, Projection) else load(name) if ":" in name else named(name)
-        _add({**known(), **found}, projection)
+        for other in (find(projection.name), found.get(projection.name)):
+            _require_other_name(projection, other)
         found[projection.name] = projection
     return found or dict(known())
 
@@ -71,9 +86,10 @@ def is_built_in(projection: AnyProjection) -> bool:
 
 def named(name: str) -> AnyProjection:
     """A projection by its plain name. Raises ProjectionNotFound."""
-    if name not in known():
+    found = find(name)
+    if found is None:
         raise ProjectionNotFound(name)
-    return known()[name]
+    return found
 
 
 def load(source: str) -> AnyProjection:
@@ -126,9 +142,12 @@ def checked(projection: AnyProjection, source: str = "") -> AnyProjection:
 
 
 def _add(known: dict[str, AnyProjection], projection: AnyProjection) -> None:
-    """Raises InvalidProjection where another one has its name, and so its table."""
-    other = known.setdefault(projection.name, projection)
-    if type(other) is not type(projection):
+    _require_other_name(projection, known.setdefault(projection.name, projection))
+
+
+def _require_other_name(projection: AnyProjection, other: AnyProjection | None) -> None:
+    """Raise InvalidProjection where another one has its name, and so its table."""
+    if other is not None and type(other) is not type(projection):
         fact = f"is called {projection.name}, as {source_of(other)} is; give it another name"
         raise InvalidProjection(source_of(projection), fact)
 

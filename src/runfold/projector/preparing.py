@@ -12,11 +12,10 @@ import threading
 import time
 
 import psycopg
-import structlog
 
 from runfold.child import run_module
 from runfold.errors import LedgerError, LedgerUnavailable, RebuildRefused
-from runfold.logs import configure_unless_done
+from runfold.logs import configure_unless_done, logger
 from runfold.projections.registry import known
 from runfold.projector import as_of, moments
 from runfold.projector.connection import connect, end_without_memory
@@ -28,7 +27,6 @@ WANTED_SECONDS = 1.0
 ELSEWHERE_SECONDS = 2.0
 """After which to look whether another process, which is at work on what somebody waits for, has died."""
 PATIENCE_SECONDS = 5.0
-_log = structlog.get_logger("runfold.moments")
 
 
 class Preparer:
@@ -71,15 +69,15 @@ class Preparer:
         """A database that is away comes back; that we may not fold is said once: moments that are asked for here are not made."""
         if lasts and error != self._said:
             self._said = error
-            _log.warning("moments are not prepared or dropped here", error=error)
+            logger("runfold.moments").warning("moments are not prepared or dropped here", error=error)
         else:
-            _log.debug("moments cannot be looked after", error=error)
+            logger("runfold.moments").debug("moments cannot be looked after", error=error)
 
     def _prepare_next(self) -> float:
         """Drop what is unused, and make one that somebody waits for; after how many seconds to look again."""
         with contextlib.closing(connect(self._datastore)) as connection:
             for schema in moments.sweep(connection):
-                _log.info("moment dropped", moment=moments.id_of(schema))
+                logger("runfold.moments").info("moment dropped", moment=moments.id_of(schema))
             waiting = moments.waiting(connection)
         if any(self._prepare(schema) for schema, being_made in waiting.items() if not being_made):
             return 0.0
@@ -159,7 +157,9 @@ def main() -> None:
     try:
         prepare(Datastore(told["url"], told["timeout"]), told["schema"])
     except (LedgerError, psycopg.Error) as error:
-        _log.warning("a moment cannot be prepared", schema=told["schema"], error=" ".join(str(error).split()))
+        logger("runfold.moments").warning(
+            "a moment cannot be prepared", schema=told["schema"], error=" ".join(str(error).split())
+        )
         sys.exit(1)
 
 

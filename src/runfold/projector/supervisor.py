@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Literal
 
 import psycopg
-import structlog
 
 from runfold.errors import LedgerError, PoisonEvent
+from runfold.logs import logger
 from runfold.projector import checkpoints
 from runfold.projector.connection import connect
 from runfold.projector.marks import DUMP_SIGNAL, Mark, MarkReader
@@ -34,7 +34,6 @@ TRACE_SECONDS = 1.0
 _FRAME = re.compile(r'  File "(.+)", line (\d+) in (.+)')
 _OURS = ("/runfold/projections/fold.py", "/runfold/projector/purity.py", "/runfold/projector/marks.py")
 Trouble = Literal["retrying", "stopped"]
-_log = structlog.get_logger()
 
 
 class FoldingProcess:
@@ -167,7 +166,7 @@ class Supervisor:
         elif mark.projection is not None and each.stands_still_for(mark) > self._fold_seconds:
             where = place_of(each.trace())
             seconds = f"{self._fold_seconds:g} s"
-            _log.error("a fold does not return", read_model=mark.projection, position=mark.position, at=where, after=seconds)
+            logger().error("a fold does not return", read_model=mark.projection, position=mark.position, at=where, after=seconds)
             self._is_at_fault(each, mark, f"it did not return within {seconds}{f' (at {where})' if where else ''}")
 
     def _has_ended(self, each: FoldingProcess, code: int, mark: Mark) -> None:
@@ -185,7 +184,7 @@ class Supervisor:
         each.end()
         if self._gives_up and code > 0 and mark.projection is None:
             raise ChildFailed(code)
-        _log.warning("folding ended, and is started again", exit_code=code, after_seconds=each.pause)
+        logger().warning("folding ended, and is started again", exit_code=code, after_seconds=each.pause)
         each.not_before = time.monotonic() + each.pause
         each.pause = min(each.pause * 2, LONGEST_PAUSE)
 
@@ -209,10 +208,10 @@ class Supervisor:
                         state: Trouble = "retrying" if attempts <= len(PAUSES) else "stopped"
                         checkpoints.note_trouble(connection, model, error, state, attempts)
                         checkpoints.remove_worker(connection, str(model.worker))
-                        _log.log(40 if state == "stopped" else 30, state, read_model=name, error=str(error), attempt=attempts)
+                        logger().log(40 if state == "stopped" else 30, state, read_model=name, error=str(error), attempt=attempts)
                         return attempts
         except (psycopg.Error, LedgerError) as error:
-            _log.warning("the database does not answer", error=" ".join(str(error).split()))
+            logger().warning("the database does not answer", error=" ".join(str(error).split()))
         return 1
 
     def _end_all(self) -> None:

@@ -11,10 +11,9 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-import structlog
-
 from runfold.errors import BrokenCheckpoint, ProjectionChanged, ProjectionStopped
 from runfold.failpoint import reach
+from runfold.logs import debug, logger
 from runfold.projections.projection import AnyProjection
 from runfold.projector import checkpoints, generations
 from runfold.projector.checkpoints import Claim, Peer, ReadModel
@@ -30,8 +29,6 @@ WATCH_BEATS = 1.5
 """For how many beats who only reads watches a worker elsewhere."""
 TAKE_OVER_SECONDS = 5.0
 """How long another worker's beat must stand still before its read models are taken over."""
-
-_log = structlog.get_logger()
 
 
 class Team:
@@ -90,7 +87,7 @@ class Team:
     def stop(self, connection: Connection, held: Claim | ReadModel, error: ProjectionStopped, attempts: int = 1) -> None:
         """Nobody folds it until it is asked for."""
         checkpoints.note_trouble(connection, held, error, "stopped", attempts)
-        _log.error("stopped", read_model=held.name, error=str(error))
+        logger().error("stopped", read_model=held.name, error=str(error))
         self.look_again()
 
     def leave(self, connection: Connection) -> None:
@@ -111,7 +108,7 @@ class Team:
                 self._seen[peer.worker] = (peer.beat, now)
             if peer.worker != self.name and (now - since > self._take_over_seconds or _is_gone(peer)):
                 checkpoints.remove_worker(connection, peer.worker, peer.beat)
-                _log.info("worker gone", worker=peer.worker)
+                logger().info("worker gone", worker=peer.worker)
             else:
                 living.append(peer)
         self._seen = {peer.worker: self._seen[peer.worker] for peer in living}
@@ -154,7 +151,7 @@ class Team:
             if not _is_known(model, others):
                 self.stop(connection, model, error)
             elif model.name not in self._refused:
-                _log.error("refused", read_model=model.name, error=str(error))
+                logger().error("refused", read_model=model.name, error=str(error))
                 self._refused.add(model.name)
 
     def _look_after(self, connection: Connection, model: ReadModel, living: list[Peer]) -> None:
@@ -188,7 +185,7 @@ class Team:
         shard.attempts = model.attempts or 0
         shard.suspect = model.trouble_position or 0
         self.shards[model.name, model.generation] = shard
-        _log.debug("claimed", read_model=model.name, generation=model.generation, position=claim.position)
+        debug("claimed", read_model=model.name, generation=model.generation, position=claim.position)
         reach("claimed")
 
 

@@ -16,12 +16,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from typing import Any
 
-import structlog
 from psycopg.rows import tuple_row
 
 from runfold.child import run_module
 from runfold.domain.event import Recorded
 from runfold.errors import Damage, ImpureProjection, LedgerError
+from runfold.logs import debug
 from runfold.projections.columns import columns_of
 from runfold.projections.fold import FoldFailed, fold, touched
 from runfold.projections.projection import AnyProjection, Key, Row
@@ -52,7 +52,6 @@ _QUERY = (
     f"SELECT {COLUMNS} FROM runfold.log WHERE (topic = ANY(%b)) IS TRUE AND notification_id <= %b"
     " ORDER BY notification_id LIMIT %b"
 )
-_log = structlog.get_logger()
 
 _FAILED = ["", "the row"]
 """Stands for the key of a row where a fold fails in one process, and does not in another."""
@@ -106,7 +105,7 @@ def _answers(told: dict[str, Any], environments: Mapping[str, dict[str, str]]) -
             said, _ = process.communicate(json.dumps({**told, "forks": name == "first"}), left)
             found[name] = json.loads(said.splitlines()[-1])
         except (subprocess.TimeoutExpired, ValueError, IndexError, BrokenPipeError) as error:
-            _log.debug("a fold could not be tried", process=name, error=repr(error))
+            debug("a fold could not be tried", process=name, error=repr(error))
         finally:
             process.kill()
             process.wait()

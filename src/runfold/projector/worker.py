@@ -12,11 +12,10 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 import psycopg
-import structlog
 
 from runfold.errors import PoisonEvent, ProjectionStopped
 from runfold.failpoint import reach
-from runfold.logs import configure_unless_done
+from runfold.logs import configure_unless_done, logger
 from runfold.projections.projection import AnyProjection
 from runfold.projector import checkpoints, generations, moments, trial
 from runfold.projector.checkpoints import ClaimsLost, ReadModel
@@ -35,7 +34,6 @@ LARGEST_PAGE, FIRST_PAGE, SMALLEST_PAGE = 16_000, 500, 10
 QUICK_SECONDS, SLOW_SECONDS = 0.5, 2.0
 BUSY_SECONDS, QUIET_SECONDS = 0.005, 0.25
 
-_log = structlog.get_logger()
 Progress = Callable[[int, int], None]
 
 
@@ -162,7 +160,7 @@ class Worker:
                 shard.forget()
                 if (shard.name, shard.claim.generation) in lost.lost:
                     self._team.drop(shard)
-                    _log.info("claim lost", read_model=shard.name, position=shard.position)
+                    logger().info("claim lost", read_model=shard.name, position=shard.position)
         except FAULTS as error:
             for shard in group:
                 shard.forget()
@@ -222,7 +220,7 @@ class Worker:
             shard.settle(each)
             if (rate := shard.slow_rate(each)) is not None:
                 left = head.position - shard.position
-                _log.warning("slow", read_model=shard.name, events_per_second=round(rate, 2), behind_events=left)
+                logger().warning("slow", read_model=shard.name, events_per_second=round(rate, 2), behind_events=left)
 
     def _try_out(self, shard: Shard, page: Page) -> None:
         if self._tries_out and trial.is_own(shard.projection) and shard.is_to_be_tried(page):
@@ -231,7 +229,7 @@ class Worker:
     def _put_off(self, shard: Shard, error: ProjectionStopped) -> None:
         if shard.put_off(error.position if isinstance(error, PoisonEvent) else shard.position + 1):
             checkpoints.note_trouble(self._connection, shard.claim, error, "retrying", shard.attempts)
-            _log.warning("retrying", read_model=shard.name, error=str(error), attempt=shard.attempts)
+            logger().warning("retrying", read_model=shard.name, error=str(error), attempt=shard.attempts)
         else:
             self._stop(shard, error)
 
@@ -291,7 +289,7 @@ class Worker:
 
     def _start_over(self, error: Exception) -> None:
         """After a fault of the database: what is at hand may not be what is stored, and claims may be gone."""
-        _log.warning("the database does not answer", error=" ".join(str(error).split()))
+        logger().warning("the database does not answer", error=" ".join(str(error).split()))
         if self._open is not None:
             self._open.close()
         self._open = None

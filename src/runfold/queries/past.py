@@ -12,7 +12,6 @@ from itertools import islice
 from runfold.domain.event import Recorded
 from runfold.domain.run_events import RunWaiting
 from runfold.errors import LedgerUnavailable, PoisonEvent, UsageError
-from runfold.history.approvals import waited_for
 from runfold.history.path import Segment
 from runfold.projections.fold import FoldFailed, Standings, take_in
 from runfold.projections.projection import AnyProjection
@@ -80,6 +79,8 @@ class Past:
         types, stream = tuple(event.type for event in projection.events), self._reader.stream
         streams = [stream(part.run_id, up_to_version=part.up_to_version, up_to=self._up_to, types=types)]
         if with_approvals:
+            from runfold.history.approvals import waited_for  # noqa: PLC0415  a list of the present loads no views of the log
+
             waits = stream(part.run_id, up_to_version=part.up_to_version, up_to=self._up_to, types=(RunWaiting.type,))
             if asked := waited_for(waits):
                 until = self._left_at(part)

@@ -11,7 +11,7 @@ from psycopg import sql
 from psycopg.rows import tuple_row
 
 from runfold.projections.projection import AnyProjection, Projection, R
-from runfold.projections.registry import known
+from runfold.projections.registry import find
 from runfold.projector.tables import READ_SCHEMA, Given, Table
 from runfold.queries.page import Standing
 from runfold.queries.standings import Found, behind, require_fitting, standing_of, states_of
@@ -64,7 +64,8 @@ class Snapshot:
         self._schema = schema
         self._given = given
         self._states = {state.name: state for state in states}
-        self._of_threads = {name for name, projection in known().items() if "thread_id" in projection.row.model_fields}
+        self._of_threads: dict[str, bool] = {}
+        """By name: whether a read model's rows belong to threads."""
         self.tenant_id = tenant_id
         self.standing = standing
 
@@ -90,7 +91,7 @@ class Snapshot:
             shown = {name: sql.Identifier(f"given_{name}") for name in names}
             before = [sql.SQL("{} AS MATERIALIZED ({})").format(shown[name], self._given[name].query) for name in names]
             values = [self._given[name].pieces for name in names]
-        if self.leaves_out and (left := names.keys() & self._of_threads):
+        if self.leaves_out and (left := [name for name in names if self._is_of_threads(name)]):
             before.append(sql.SQL("superseded_threads AS MATERIALIZED ({})").format(sql.SQL(_QUERIES["superseded threads"])))
             values += [self.tenant_id, self.standing.position]
             shown |= {name: _CURRENT.format(shown[name]) for name in left}
@@ -100,6 +101,12 @@ class Snapshot:
         # of given rows without preparing: a plan for any number of them would be one for few
         prepare = False if self._given is not None and names else None
         return self._connection.execute(query, [*values, *parameters], prepare=prepare).fetchall()
+
+    def _is_of_threads(self, name: str) -> bool:
+        if name not in self._of_threads:
+            projection = find(name)
+            self._of_threads[name] = projection is not None and "thread_id" in projection.row.model_fields
+        return self._of_threads[name]
 
     def each(self, text: str, parameters: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
         """The rows of such a query one by one, however many there are; to be read before anything else is asked."""
@@ -137,8 +144,7 @@ class Snapshot:
         if (state := self._states.get(projection.name)) is not None:
             require_fitting(state, projection)
         table = _table(projection)
-        if "thread_id" in projection.row.model_fields:
-            self._of_threads.add(projection.name)
+        self._of_threads[projection.name] = "thread_id" in projection.row.model_fields
         columns = ", ".join(f't."{column.name}"' for column in table.columns[1:-1])
         source = f"{{{projection.name}}} AS t WHERE t.tenant_id = %b AND {where}"
         if apart:

@@ -7,30 +7,55 @@ from datetime import datetime, tzinfo
 
 from runfold.domain.times import EXAMPLE, parse_time
 from runfold.domain.values import whole_number
-from runfold.queries import (
-    approval_list,
-    attention_list,
-    decision_list,
-    difference,
-    failure,
-    goal_list,
-    problem_list,
-    row_list,
-    run_figures,
-    run_list,
-    run_view,
-    thread_list,
-    thread_view,
-    tool_call_list,
-    usage_report,
-)
-from runfold.queries import goal_progress as progress
-from runfold.queries import patterns as repeated
-from runfold.queries import summary as in_short
 from runfold.queries.past import MOST_EVENTS, Whole
 from runfold.queries.read_models import ReadModels
 from runfold.queries.source import Fold, LocalSource, Source, fold_nothing
 from runfold.store.reader import Reader, TenantReader
+from runfold.unloaded import AT_ONCE, Unloaded
+
+if AT_ONCE:
+    from runfold.queries import (
+        approval_list,
+        attention_list,
+        decision_list,
+        difference,
+        failure,
+        goal_list,
+        problem_list,
+        row_list,
+        run_figures,
+        run_list,
+        run_view,
+        thread_list,
+        thread_view,
+        tool_call_list,
+        usage_report,
+    )
+    from runfold.queries import goal_progress as progress
+    from runfold.queries import patterns as repeated
+    from runfold.queries import summary as in_short
+else:  # most programs ask a question or two, and what answers all of them takes a quarter of a second to load
+    for _each in (
+        "approval_list",
+        "attention_list",
+        "decision_list",
+        "difference",
+        "failure",
+        "goal_list",
+        "problem_list",
+        "row_list",
+        "run_figures",
+        "run_list",
+        "run_view",
+        "thread_list",
+        "thread_view",
+        "tool_call_list",
+        "usage_report",
+    ):
+        globals()[_each] = Unloaded(f"runfold.queries.{_each}")
+    globals()["progress"] = Unloaded("runfold.queries.goal_progress")
+    globals()["repeated"] = Unloaded("runfold.queries.patterns")
+    globals()["in_short"] = Unloaded("runfold.queries.summary")
 
 
 class Reading:

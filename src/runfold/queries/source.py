@@ -21,7 +21,7 @@ from runfold.history.path import History, Segment
 from runfold.method_call import MethodCall
 from runfold.projections.fold import Standings
 from runfold.projections.projection import AnyProjection
-from runfold.projections.registry import known
+from runfold.projections.registry import find
 from runfold.queries.past import MOST_EVENTS, Past, Whole, not_of_a_handle
 from runfold.queries.read_models import ReadModels, Snapshot
 from runfold.store.reader import HAPPENED_OF_THREADS, LATEST, Reader, TenantReader
@@ -198,7 +198,7 @@ class LocalSource:
     def _present(self, names: Sequence[str], asked: Mapping[str, Any], own: AnyProjection | None) -> Iterator[Snapshot]:
         """Read models as they are now. Where they cannot answer as asked, they are brought on, if that may be done here."""
         waiting = {"min_position": asked.get("min_position"), "wait_seconds": asked.get("wait_seconds")}
-        projections = [own] if own is not None else [known()[name] for name in names if name in known()]
+        projections = [own] if own is not None else [found for name in names if (found := find(name))]
         if waiting["min_position"] is not None:
             self._fold(projections)
         with contextlib.ExitStack() as stack:

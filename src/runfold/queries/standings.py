@@ -7,7 +7,7 @@ from psycopg.rows import tuple_row
 
 from runfold.errors import ReadModelBehind
 from runfold.projections.projection import AnyProjection
-from runfold.projections.registry import known
+from runfold.projections.registry import find
 from runfold.projector.tables import fingerprint_of
 from runfold.queries.page import Standing
 from runfold.store.datastore import Connection
@@ -44,7 +44,7 @@ def standing_of(states: Sequence[Found], wanted: int | None) -> Standing:
     if least.position is None:
         raise behind(least, least.head if wanted is None else wanted)
     for state in states:
-        if (projection := known().get(state.name)) is not None:
+        if (projection := find(state.name)) is not None:
             require_fitting(state, projection)
     return Standing(position=least.position, head=least.head, behind_seconds=max(0.0, least.behind_seconds or 0.0))
 
@@ -79,7 +79,7 @@ def _misfit(state: Found, projection: AnyProjection | None) -> ReadModelBehind |
 
 def behind(state: Found, wanted: int) -> ReadModelBehind:
     """Return what to say of a read model that is not where it was asked for."""
-    if (misfit := _misfit(state, known().get(state.name))) is not None:
+    if (misfit := _misfit(state, find(state.name))) is not None:
         return misfit
     if state.position is None:
         next_step = "run `runfold work`, or give the command again with --fold"

@@ -10,7 +10,7 @@ from runfold.errors import UsageError
 from runfold.settings import Settings
 from runfold.store.address import for_tenant
 from runfold.store.datastore import Datastore
-from runfold.store.migrate import migrate
+from runfold.store.migrate import is_done, migrate
 
 
 @dataclass
@@ -39,7 +39,7 @@ class Database:
 
     def prepare(self) -> None:
         """Bring our own server's schema up to date. Another's is migrated by `runfold migrate` alone."""
-        if self.embedded is not None:
+        if self.embedded is not None and not is_done(self.admin_url):
             migrate(self.admin_url)
 
     def datastore(self, connect_timeout: float, *, projector: bool = False) -> Datastore:

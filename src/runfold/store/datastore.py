@@ -73,7 +73,7 @@ class Datastore:
             url,
             connection_class=Pooled,
             kwargs={"row_factory": dict_row, **self._options()},
-            min_size=1,
+            min_size=0,  # with 1, who asks before that one is there makes the pool open another beside it
             max_size=max_connections,
             timeout=connect_timeout,
             reconnect_timeout=connect_timeout,

@@ -14,6 +14,7 @@ from uuid import UUID
 from psycopg.rows import tuple_row
 
 from runfold.errors import LedgerError, LedgerUnavailable, UsageError
+from runfold.logs import logger
 from runfold.store.datastore import Connection
 from runfold.store.marks import MarkFile, Seen
 from runfold.store.queries import named_queries
@@ -160,12 +161,8 @@ class History:
 
 
 def _warn(event: str, parting: Parting, present: UUID | None) -> None:
-    import structlog  # noqa: PLC0415  it takes a sixth of the command line's start, and this is rare
-
-    structlog.get_logger().warning(event, epoch=str(present), fact=parting.fact, reason=parting.reason)
+    logger().warning(event, epoch=str(present), fact=parting.fact, reason=parting.reason)
 
 
 def _warn_of_file(error: UsageError) -> None:
-    import structlog  # noqa: PLC0415  as above
-
-    structlog.get_logger().warning("how far the history was seen is not known", error=str(error))
+    logger().warning("how far the history was seen is not known", error=str(error))

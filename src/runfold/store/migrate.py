@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from importlib import resources
 
 import psycopg
-import tenacity
 
 from runfold.errors import MigrationRefused
 from runfold.sessions import connect_pinned, require_own_session
@@ -62,6 +61,18 @@ def migrate(
                 for fact in rights.say_again(connection) if files == migrations() else ():
                     mended(fact)
                 return applied
+    except psycopg.OperationalError as error:
+        raise unavailable(error) from error
+
+
+def is_done(url: str) -> bool:
+    """Return whether the database is as `migrate` leaves it: a look, which takes no lock and makes nothing."""
+    try:
+        with connect_pinned(url, application_name="runfold migrate", **KEEPALIVES) as connection:
+            wanted = {file.number: (file.name, file.checksum) for file in migrations()}
+            return wanted == _applied(connection) and not rights.faults(connection)
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+        return False
     except psycopg.OperationalError as error:
         raise unavailable(error) from error
 
@@ -147,15 +158,17 @@ def _prepare(connection: Connection) -> list[str]:
     return [f"{name} belongs to runfold_owner again" for name in taken_over]
 
 
-@tenacity.retry(
-    retry=tenacity.retry_if_exception_type(_DONE_BY_ANOTHER),
-    stop=tenacity.stop_after_attempt(_TRIES),
-    wait=tenacity.wait_fixed(_PAUSE_SECONDS),
-    reraise=True,
-)
 def _at_once_with_others(connection: Connection, statements: str) -> None:
     """Roles belong to the whole server, and our lock is only there once the schema is: another may be at the same just now."""
-    connection.execute(statements)
+    import tenacity  # noqa: PLC0415  every command loads this module, and few migrate
+
+    trying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(_DONE_BY_ANOTHER),
+        stop=tenacity.stop_after_attempt(_TRIES),
+        wait=tenacity.wait_fixed(_PAUSE_SECONDS),
+        reraise=True,
+    )
+    trying(connection.execute, statements)
 
 
 def _applied(connection: Connection) -> dict[int, tuple[str, str]]:

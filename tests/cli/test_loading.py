@@ -1,0 +1,175 @@
+"""A command loads what it needs: a library or a part of ours that is loaded without need is waited for by everybody, always."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from runfold.cli.commands import COMMANDS
+from runfold.cli.demo_story import Cast
+from runfold.projections.registry import known
+
+LOADING = Path(__file__).with_name("loading.py")
+
+BEFORE = {"annotated_doc", "api", "cli", "importers", "shellingham", "typer"}
+"""Loaded before it is known which command it is."""
+OPENING = {
+    *(
+        "annotated_types",
+        "dotenv",
+        "jsonpatch",
+        "jsonpointer",
+        "orjson",
+        "psycopg",
+        "psycopg_binary",
+        "psycopg_pool",
+        "pydantic",
+        "pydantic_core",
+    ),
+    *("pydantic_settings", "typing_extensions", "typing_inspection", "uuid_utils"),
+    *("commands", "domain", "embedded", "feed", "handles", "history", "projections", "projector", "queries", "store"),
+    "projections.tool_calls",  # what its calls are is a question of a run's handle
+}
+"""Loaded by each command that opens the ledger."""
+PRINTING = {"rich", "typer", "terminal", "cli"}
+"""Loaded by each command that answers."""
+FOLDING = {"projector", "projector.as_of", "projector.worker", "projections"}
+"""Loaded where a read model is a little behind: it is folded first."""
+PRICES = {"genai_prices", "httpx2", "idna"}
+"""What usage costs; the client is that of the library, which could fetch prices."""
+EVERY_FOLD = {*FOLDING, *PRICES, *(f"projections.{name}" for name in known())}
+
+SKIPPED = {
+    "serve": "goes on until it is stopped, and loads what serves",
+    "import": "reads a source, and loads its format; what formats load is their own",
+    "psql": "becomes another program",
+    "restore": "needs an empty database",
+    "migrate": "needs a superuser, and is rare",
+    "approve": "the same as deny",
+}
+"""Commands that are not called here, and why."""
+
+ARGUMENTS: dict[str, list[str]] = {
+    "demo": ["--seed", "8"],
+    "deny": ["approval_demo7_refund", "--as", "human:ada"],
+    "diff": ["run_demo7_claim", "run_demo7_exchange"],
+    "drop-schema": ["october", "--yes"],
+    "events": ["--thread", "thread_demo7"],
+    "export": ["events", "--output", "events.jsonl"],
+    "goal": ["settle-claim"],
+    "head": ["thread_demo7", "draft", "run_demo7_exchange"],
+    "heads": ["thread_demo7"],
+    "keys create": ["--owner", "human:ada", "--scope", "runs:read"],
+    "keys revoke": ["key_0198c0", "--as", "human:ada"],
+    "moments drop": ["moment_120000_1f2e3d4c5b6a"],
+    "moments prepare": ["26"],
+    "patterns": ["settle-claim"],
+    "rebuild": ["usage", "--diff"],
+    "rows": ["tool_calls"],
+    "run": ["run_demo7_claim"],
+    "summary": ["run_demo7_claim"],
+    "thread": ["thread_demo7"],
+    "tree": ["thread_demo7"],
+    "work": ["--once"],
+    "backup": ["ledger.dump"],
+}
+"""What the commands are called with that need something."""
+
+_RUNS = {"projections.decision_log", "projections.run_summaries"}
+MORE: dict[str, set[str]] = {
+    "approvals": {*FOLDING, "projections.approval_queue"},
+    "attention": {*FOLDING, "projections.attention"},
+    "backup": {"maintenance"},
+    "check": {*EVERY_FOLD, "maintenance"},
+    "decisions": {*FOLDING, "history", "projections.decision_log"},
+    "deny": {*FOLDING, "history", "projections.approval_queue"},
+    "diff": {*_RUNS, *PRICES, "history", "projections", "projections.usage"},
+    "drop-schema": {"projector", "projector.as_of"},
+    "export": {*FOLDING, "duckdb", "export", "projector.as_of"},
+    "failures": {*_RUNS, *FOLDING, "history", "projections.problems"},
+    "goal": {*_RUNS, *FOLDING, "history", "projections.goals"},
+    "goals": {*FOLDING, "projections.goals"},
+    "moments drop": {"projector", "projector.as_of"},
+    "moments list": {"projector", "projector.as_of"},
+    "moments prepare": {*EVERY_FOLD, "projector.as_of"},
+    "patterns": {*_RUNS, *FOLDING, "history", "projections.goals"},
+    "problems": {*FOLDING, "projections.problems"},
+    "projections": {*EVERY_FOLD},
+    "rebuild": {*FOLDING, *PRICES, "projections.usage", "projector.as_of", "projector.rebuild"},
+    "rows": {*FOLDING},
+    "runs": {*FOLDING, "projections.run_summaries"},
+    "schemas": {"projector", "projector.as_of"},
+    "summary": {*_RUNS, *FOLDING, "history", "projections.problems"},
+    "threads": {*FOLDING, "projections.threads"},
+    "tool-calls": {*FOLDING},
+    "usage": {*FOLDING, *PRICES, "projections.usage"},
+    "work": {*EVERY_FOLD},
+}
+"""What else a command loads. The views of the log (`history`) and `queries` each may."""
+
+_SMALL = {"child", "errors", "failpoint", "gzipped", "ids", "ledger", "logs", "method_call", "sessions", "settings"}
+_SMALL |= {"uncollected", "unloaded"}
+_BY_NAME = {"projector.as_of", "projector.rebuild", "projector.worker", *(f"projections.{name}" for name in known())}
+
+
+def words_of(modules: Iterable[str]) -> set[str]:
+    """What is loaded, as in the tables: other people's libraries, our rooms, and what is heavy in them."""
+    found = set()
+    for module in modules:
+        first, _, inner = module.partition(".")
+        if first == "runfold":
+            room = inner.partition(".")[0]
+            found |= ({room} - _SMALL - {""}) | ({inner} & _BY_NAME)
+        elif first not in sys.stdlib_module_names and not first.startswith(("_", "cython_")):
+            found.add(first)
+    return found
+
+
+class Loading:
+    """Calls commands, and hears what they load."""
+
+    def __init__(self) -> None:
+        self._program = subprocess.Popen(
+            [sys.executable, str(LOADING)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ
+        )
+
+    def heard(self) -> set[str]:
+        """Return what was loaded in the step before."""
+        assert self._program.stdout is not None
+        answer = json.loads(self._program.stdout.readline())
+        assert answer["code"] in {0, 1, 3}, answer["said"]
+        return words_of(answer["modules"])
+
+    def call(self, words: list[str]) -> set[str]:
+        """Return what a command loads."""
+        assert self._program.stdin is not None
+        self._program.stdin.write(json.dumps(words) + "\n")
+        self._program.stdin.flush()
+        return self.heard()
+
+    def close(self) -> None:
+        """End the program."""
+        self._program.communicate(timeout=60)
+
+
+def test_a_command_loads_what_it_needs_and_no_more(environment: None, story: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNFOLD_READER_URL", os.environ["RUNFOLD_DATABASE_URL"])
+    loading, found = Loading(), {}
+    try:
+        assert loading.heard() == BEFORE
+        assert loading.heard() == OPENING
+        for command in COMMANDS:
+            if command.name not in SKIPPED:
+                words = loading.call([*command.name.split(), *ARGUMENTS.get(command.name, [])])
+                found[command.name] = sorted(words - PRINTING - {"history", "queries"} - MORE.get(command.name, set()))
+    finally:
+        loading.close()
+    assert {name: more for name, more in found.items() if more} == {}
+
+
+def test_the_tables_name_commands_that_there_are() -> None:
+    assert {*SKIPPED, *ARGUMENTS, *MORE} <= {command.name for command in COMMANDS}
