@@ -16,7 +16,7 @@ from typing import Any
 import typer
 from typer.core import TyperOption
 
-from runfold.cli.app import app
+from runfold.cli.app import program
 from runfold.cli.options import EVERYWHERE
 from runfold.domain.catalogue import event_types
 from runfold.domain.event import Context
@@ -40,7 +40,7 @@ def commands() -> Iterator[str]:
     yield "# Commands\n"
     yield "Each takes `--json`, `--database-url`, `--home`, `--env-file`, `--zone`, `--unsafe-durability` and `--verbose`, too.\n"
     yield "Exit codes: 0 done, 1 refused or failed, 2 usage, 3 not found, 4 conflict, 5 damage found.\n"
-    root = typer.main.get_command(app)
+    root = program()
     yield from _group(root, "runfold")
 
 

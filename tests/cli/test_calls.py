@@ -13,6 +13,7 @@ from psycopg.conninfo import make_conninfo
 
 import runfold as package
 from runfold import Ledger
+from runfold.cli.app import program
 from runfold.cli.commands import COMMANDS as TABLE
 from runfold.cli.demo_story import Cast
 from tests.cli.conftest import Command, Process
@@ -228,6 +229,15 @@ def test_json_is_ascii_where_the_output_cannot_carry_more(
     out, err = started(["threads", "--fold", "--json"]).communicate(timeout=60)
     assert "Gr\\u00f6\\u00dfe \\ud83d\\ude00" in out
     assert err == ""
+
+
+def test_only_the_command_that_is_named_is_made_and_all_where_none_is() -> None:
+    every = {name.split()[0] for name in COMMANDS}
+    for name in COMMANDS:
+        for before in ([], ["--json"], ["--home", "threads"], ["--home=threads", "--verbose"]):
+            assert program([*before, *name.split(), "--json"]).commands.keys() == {name.split()[0]}
+    for words in ([], ["--help"], ["-h", "runs"], ["--nonsense", "runs"], ["nonsense", "runs"], ["--home"]):
+        assert program(words).commands.keys() == every
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["thread", "--help"], ["thread"]])

@@ -6,10 +6,9 @@ from typing import Any
 
 import click
 import pytest
-import typer
 
 from runfold import Ledger
-from runfold.cli.app import app
+from runfold.cli.app import program
 from runfold.terminal.text import CONTROLS
 from tests.cli.conftest import Command
 
@@ -33,7 +32,7 @@ def commands() -> Iterator[tuple[str, ...]]:
         if all(value is not None for value in values) and all(each.param_type_name == "argument" for each in needed):
             yield (*words, *(str(value) for value in values))
 
-    yield from walk(typer.main.get_command(app), ())
+    yield from walk(program(), ())
 
 
 COMMANDS = list(commands())

@@ -6,7 +6,7 @@ import pytest
 import typer
 
 from runfold import Ledger
-from runfold.cli.app import app
+from runfold.cli.app import program
 from runfold.cli.demo_story import Cast
 from runfold.cli.ids import KINDS, OTHERS
 from tests.cli.conftest import Command
@@ -32,7 +32,7 @@ def _parameters(group: "typer.core.TyperGroup", before: str = "") -> Iterator[tu
 
 
 def test_every_parameter_that_is_an_id_is_one_of_a_known_kind() -> None:
-    root = typer.main.get_command(app)
+    root = program()
     assert isinstance(root, typer.core.TyperGroup)
     for where, parameter in _parameters(root):
         name = str(parameter.name)

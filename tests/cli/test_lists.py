@@ -12,7 +12,7 @@ import typer
 from runfold import Ledger
 from runfold.api.table import QUESTIONS
 from runfold.api.words import WORDS, word_of
-from runfold.cli.app import app, plain_list
+from runfold.cli.app import plain_list, program
 from runfold.cli.call import Call
 from runfold.cli.commands import COMMANDS
 from runfold.cli.demo_story import Cast
@@ -42,7 +42,7 @@ OF_VERSION_0_1 = {
 
 def options(name: str) -> dict[str, Any]:
     """The options of a command by what is typed."""
-    command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
+    command = program().commands[name]  # type: ignore[attr-defined]
     found = command.get_params(typer.Context(command))
     return {typed: option for option in found for typed in (*option.opts, *option.secondary_opts)}
 

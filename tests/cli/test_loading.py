@@ -32,7 +32,6 @@ OPENING = {
     ),
     *("pydantic_settings", "typing_extensions", "typing_inspection", "uuid_utils"),
     *("commands", "domain", "embedded", "feed", "handles", "history", "projections", "projector", "queries", "store"),
-    "projections.tool_calls",  # what its calls are is a question of a run's handle
 }
 """Loaded by each command that opens the ledger."""
 PRINTING = {"rich", "typer", "terminal", "cli"}
@@ -100,12 +99,13 @@ MORE: dict[str, set[str]] = {
     "problems": {*FOLDING, "projections.problems"},
     "projections": {*EVERY_FOLD},
     "rebuild": {*FOLDING, *PRICES, "projections.usage", "projector.as_of", "projector.rebuild"},
-    "rows": {*FOLDING},
+    "rows": {*FOLDING, "projections.tool_calls"},
+    "run": {"projections", "projections.tool_calls"},
     "runs": {*FOLDING, "projections.run_summaries"},
     "schemas": {"projector", "projector.as_of"},
     "summary": {*_RUNS, *FOLDING, "history", "projections.problems"},
     "threads": {*FOLDING, "projections.threads"},
-    "tool-calls": {*FOLDING},
+    "tool-calls": {*FOLDING, "projections.tool_calls"},
     "usage": {*FOLDING, *PRICES, "projections.usage"},
     "work": {*EVERY_FOLD},
 }

@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from runfold import Ledger
-from runfold.cli.app import app
+from runfold.cli.app import program
 from runfold.cli.demo_story import Cast
 from tests.cli.conftest import Command
 
@@ -70,7 +70,7 @@ class Use(NamedTuple):
 
 def uses(*, hidden: bool = False) -> Iterator[Use]:
     """Every option of every command."""
-    yield from _uses(typer.main.get_command(app), (), hidden)
+    yield from _uses(program(), (), hidden)
 
 
 def _uses(group: Any, path: tuple[str, ...], hidden: bool) -> Iterator[Use]:

@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from runfold import Ledger, Settings
-from runfold.cli.app import app
+from runfold.cli.app import program
 from runfold.cli.demo_story import AGENT, Cast, tell
 from tests.cli.conftest import Command, calling
 
@@ -56,7 +56,7 @@ THEN = 26
 def commands() -> dict[str, Any]:
     """Every command by its name."""
     found = {}
-    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+    for name, command in program().commands.items():  # type: ignore[attr-defined]
         inner = getattr(command, "commands", None)
         found.update({f"{name} {each}": it for each, it in inner.items()} if inner else {name: command})
     return found

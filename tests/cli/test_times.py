@@ -10,7 +10,7 @@ import typer
 
 from runfold import Ledger
 from runfold.api.table import QUESTIONS
-from runfold.cli.app import app
+from runfold.cli.app import program
 from runfold.cli.demo_story import Cast
 from runfold.http.app import create_app
 from runfold.http.routes.questions import query_of
@@ -33,7 +33,7 @@ ARGUMENTS = {"rows": ["usage"]}
 
 def _taking_a_time() -> Iterator[tuple[list[str], str]]:
     """Every command with as many arguments as it needs, and the option that takes a time; an empty one for an argument."""
-    root = typer.main.get_command(app)
+    root = program()
     assert isinstance(root, typer.core.TyperGroup)
     for words, command in _commands(root, []):
         parameters = command.get_params(typer.Context(command))

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import typer
 
-from runfold.cli.app import app
+from runfold.cli.app import program
 from runfold.cli.commands import COMMANDS
 from tests.docs.pages import PAGES, ROOT, code_words
 
-ROOT_COMMAND: Any = typer.main.get_command(app)
+ROOT_COMMAND: Any = program()
 _INNER = re.compile(r"\$\((runfold[^)]*)\)")
 _PIPED = re.compile(r"\s*(?:\||&&|;|>|<|2>)\s*")
 

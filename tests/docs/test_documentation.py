@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 
 def _command() -> typer.main.TyperGroup:
-    from runfold.cli.app import app  # noqa: PLC0415  where there is no command line, only these tests fail
+    from runfold.cli.app import program  # noqa: PLC0415  where there is no command line, only these tests fail
 
-    command = typer.main.get_command(app)
+    command = program()
     assert isinstance(command, typer.main.TyperGroup)
     return command
 

@@ -1,16 +1,16 @@
 """The Typer app: every command of the table, with the options that all commands take, and those of lists."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from runfold.cli.commands import COMMANDS, GROUPS
+from runfold.cli.commands import COMMANDS, GROUPS, Command
 from runfold.cli.lists import list_options, page_options
-from runfold.cli.options import reflowed, shared_parameters, with_call
+from runfold.cli.options import SHARED_FLAGS, reflowed, shared_parameters, with_call
 from runfold.cli.read_models import list_of
 
 _STYLE: dict[str, Any] = {
@@ -26,9 +26,6 @@ class Commands(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return a command by its name; None where there is none."""
         return super().get_command(ctx, cmd_name) or plain_list(cmd_name)
-
-
-app = typer.Typer(name="runfold", cls=Commands, add_completion=False, pretty_exceptions_enable=False, **_STYLE)
 
 
 def _before_the_command(ctx: typer.Context, **given: Any) -> None:
@@ -73,25 +70,44 @@ def plain_list(name: str) -> Any:
     return None if question is None else _with_list_options(name, list_of(question), question)
 
 
-def _register() -> None:
+def program(given: Sequence[str] = ()) -> Any:
+    """Return the command line for a call, of which only the command that it names is made; all of them where it names none."""
+    first = _first_word(given)
+    named = [command for command in COMMANDS if command.name.split()[0] == first]
+    return typer.main.get_command(_app(named or COMMANDS))
+
+
+def _first_word(given: Sequence[str]) -> str | None:
+    """Return what stands first after the options that every command takes; None where that is an option of another kind."""
+    words = iter(given)
+    for word in words:
+        if not word.startswith("-"):
+            return word
+        if (flag := word.partition("=")[0]) not in SHARED_FLAGS:
+            return None
+        if SHARED_FLAGS[flag] and flag == word:
+            next(words, None)
+    return None
+
+
+def _app(commands: Sequence[Command]) -> typer.Typer:
+    app = typer.Typer(name="runfold", cls=Commands, add_completion=False, pretty_exceptions_enable=False, **_STYLE)
     context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
     signature = inspect.Signature([context, *shared_parameters()])
     _before_the_command.__signature__ = signature  # type: ignore[attr-defined]
     _before_the_command.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
     app.callback(help=reflowed(_before_the_command.__doc__ or ""))(_before_the_command)
-    groups = {name: typer.Typer(help=reflowed(text), **_STYLE) for name, (_, text) in GROUPS.items()}
+    wanted = {command.name.partition(" ")[0] for command in commands}
+    groups = {name: typer.Typer(help=reflowed(text), **_STYLE) for name, (_, text) in GROUPS.items() if name in wanted}
     for name, group in groups.items():
         app.add_typer(group, name=name, rich_help_panel=GROUPS[name][0])
-    for command in COMMANDS:
-        epilog = "\n".join(["Examples:", *(f"  {example}" for example in command.examples)]).replace("[", "\\[")
+    for command in commands:
         first, _, second = command.name.partition(" ")
-        place = groups[first] if second else app
-        place.command(
-            second or first,
-            cls=ListCommand if command.question else None,
-            rich_help_panel=None if second else command.panel,
-            epilog=epilog,
-        )(with_call(command.function, command.options))
+        _add(groups[first] if second else app, second or first, command, None if second else command.panel)
+    return app
 
 
-_register()
+def _add(place: typer.Typer, name: str, command: Command, panel: str | None) -> None:
+    epilog = "\n".join(["Examples:", *(f"  {example}" for example in command.examples)]).replace("[", "\\[")
+    kind = ListCommand if command.question else None
+    place.command(name, cls=kind, rich_help_panel=panel, epilog=epilog)(with_call(command.function, command.options))

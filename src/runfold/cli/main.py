@@ -10,9 +10,7 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-import typer
-
-from runfold.cli.app import app
+from runfold.cli.app import program
 from runfold.errors import LedgerError
 
 _BEFORE_A_SEARCH = 50_000
@@ -35,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(given: list[str]) -> int:
     try:
-        return int(typer.main.get_command(app).main(given, "runfold", standalone_mode=False) or 0)
+        return int(program(given).main(given, "runfold", standalone_mode=False) or 0)
     except BrokenPipeError:
         raise
     except KeyboardInterrupt:

@@ -95,6 +95,12 @@ _SHARED: dict[str, tuple[Any, Any]] = {
 }
 
 
+SHARED_FLAGS = {
+    name: kind is not bool for kind, option in _SHARED.values() for name in (option.default, *(option.param_decls or ()))
+}
+"""The options that every command takes, and whether a value follows."""
+
+
 def shared_parameters() -> list[inspect.Parameter]:
     """The options that every command takes, as parameters of a function."""
     return [

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from runfold.commands.plan import Plan
 from runfold.handles import approval, compaction, decision, message, run_lifecycle, shared_state, step, tool_call
@@ -18,8 +18,10 @@ from runfold.handles.usage import Usage
 from runfold.history.compactions import Compaction, ModelContext
 from runfold.history.views import Message as MessageView
 from runfold.history.views import RunView
-from runfold.queries.page import Page
-from runfold.queries.tool_call_list import ListedToolCall, ToolCallParameters
+
+if TYPE_CHECKING:
+    from runfold.queries.page import Page
+    from runfold.queries.tool_call_list import ListedToolCall, ToolCallParameters
 
 
 class Run(Handle):
@@ -136,7 +138,7 @@ class Run(Handle):
         """Return what the model saw: after a compaction the summary, what was kept, and what came later. Raises RunNotFound."""
         return self.executor.reading(at).context(run_id=self.id, at_version=at_version)
 
-    def tool_calls(self, at: int | datetime | None = None, **asked: Unpack[ToolCallParameters]) -> Page[ListedToolCall]:
+    def tool_calls(self, at: int | datetime | None = None, **asked: "Unpack[ToolCallParameters]") -> "Page[ListedToolCall]":
         """Return a page of its tool calls with their results: what it asked for and carried on, and what its past left open.
 
         With `scope="path"` all calls along its path from the root. Raises UsageError, RunNotFound.
