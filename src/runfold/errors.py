@@ -12,7 +12,8 @@ LedgerError
 │   └── ProjectionNotFound
 ├── InvalidEvent                    exit 1   the input is not a valid event
 ├── CommandRefused                  exit 1   it is not allowed in the current state
-│   └── ApprovalsLeftOpen
+│   ├── ApprovalsLeftOpen
+│   └── CancellationRequested
 ├── Conflict                        exit 4
 │   ├── VersionConflict
 │   ├── DuplicateWithDifferentContent
@@ -191,6 +192,15 @@ class ApprovalsLeftOpen(CommandRefused):
         )
         self.expected, self.received = tuple(expected), tuple(received)
         self.facts |= {"expected": _bounded(list(expected)), "received": _bounded(list(received))}
+
+
+class CancellationRequested(CommandRefused):
+    """Somebody wants the run to stop: its worker hears of it when it renews the lease. The lease is renewed all the same."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(
+            "renew", run_id, "the lease is renewed, and the run's cancellation was requested; stop, and `cancel()` it", "running"
+        )
 
 
 class Conflict(LedgerError):

@@ -9,9 +9,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from runfold.domain.durations import parse_duration
+from runfold.domain.sweep_policy import SweepPolicy, read_policy
 from runfold.domain.times import parse_zone
 
 MIB = 1024 * 1024
@@ -101,6 +108,10 @@ class Settings(BaseSettings):
         10_000,
         ge=0,
         description="events that who reads folds first where no worker runs; more are left to a worker; 0 for none",
+    )
+    sweep: Annotated[SweepPolicy, NoDecode, BeforeValidator(read_policy)] = Field(
+        default_factory=SweepPolicy,
+        description="what happens to runs and approvals by itself: a JSON object, or the path of a file with one",
     )
     max_body_bytes: int = Field(16 * MIB, ge=1024, description="largest body of a request to `runfold serve`")
     max_bytes_in_flight: int = Field(

@@ -44,6 +44,8 @@ COMMANDS: tuple[CommandRoute, ...] = (
     _command("branches.create", "POST", f"{_RUN}/branches", Run.branch),
     _command("runs.start", "POST", f"{_RUN}/start", Run.start),
     _command("runs.claim", "POST", f"{_RUN}/claim", Run.claim),
+    _command("runs.renew", "POST", f"{_RUN}/renew", Run.renew),
+    _command("runs.expire_lease", "POST", f"{_RUN}/expire-lease", Run.expire_lease),
     _command("runs.release", "POST", f"{_RUN}/release", Run.release),
     _command("runs.wait", "POST", f"{_RUN}/wait", Run.wait),
     _command("runs.resume", "POST", f"{_RUN}/resume", Run.resume),

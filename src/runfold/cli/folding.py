@@ -56,6 +56,12 @@ def run_until_stopped(
         raise typer.Exit(failed.code) from None
 
 
+def reacting(*, sweep: bool) -> list[list[str]]:
+    """Return the words of the command that carries out what happens by itself, if anything is to."""
+    kinds = ["sweepers"] if sweep else []
+    return [["work", "--until-input-ends", *(word for kind in kinds for word in ("--react", kind))]] if kinds else []
+
+
 def supervisor(ledger: "Ledger", names: "Sequence[str]", **how: Any) -> "tuple[Supervisor, Sequence[str]]":
     """Return who looks after the processes that fold some read models, or all that are known, and what these are called."""
     from runfold.projections.registry import chosen, is_built_in

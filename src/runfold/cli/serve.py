@@ -35,6 +35,12 @@ def serve(
     work: Annotated[
         bool, typer.Option("--work/--no-work", help="Run a worker beside the server, as `runfold work` does.")
     ] = True,
+    sweep: Annotated[
+        bool,
+        typer.Option(
+            "--sweep/--no-sweep", help="Let the worker beside the server let approvals expire, and what else RUNFOLD_SWEEP says."
+        ),
+    ] = True,
     projection: Annotated[
         list[str] | None,
         typer.Option(
@@ -57,7 +63,7 @@ def serve(
     from runfold import logs
     from runfold.access.keys import Keys
     from runfold.access.limits import Limits
-    from runfold.cli.folding import supervisor
+    from runfold.cli.folding import reacting, supervisor
     from runfold.http.app import create_app
     from runfold.http.folding import FoldingBeside
     from runfold.http.server import listening, url_of
@@ -73,7 +79,8 @@ def serve(
         key = _first_key(ledger, listener, person)
         app = create_app(ledger, Keys(ledger), Limits.of(settings), projections=own.values())
         names = [*known(), *projection] if projection else []
-        folding = FoldingBeside(supervisor(ledger, names)[0]) if work else None
+        beside = reacting(sweep=sweep)
+        folding = FoldingBeside(supervisor(ledger, names, beside=beside)[0]) if work else None
         serve_on(app, listener, folding, lambda: _announce(call, url_of(listener), key))
 
 

@@ -1,5 +1,6 @@
 """`runfold work`: the worker, and the processes in which it folds."""
 
+import contextlib
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,7 +10,7 @@ from runfold.cli.folding import catch_up
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from runfold.ledger import Ledger
     from runfold.projections.projection import AnyProjection
@@ -36,25 +37,34 @@ def work(
         bool,
         typer.Option("--in-process", help="Fold in this very process: then nothing ends a fold that does not return."),
     ] = False,
+    sweep: Annotated[
+        bool,
+        typer.Option("--sweep/--no-sweep", help="Let approvals expire, and what else RUNFOLD_SWEEP says; not with --once."),
+    ] = True,
     watched: Annotated[int | None, typer.Option("--watched", hidden=True)] = None,
+    react: Annotated[list[str] | None, typer.Option("--react", hidden=True)] = None,
 ) -> None:
     """Fold the log into the read models, and keep them up to date until Ctrl-C.
 
     Any number of workers may run, on any number of machines: they share the read models, and when one dies the others take
     over its read models. It folds in a process of its own: one whose fold takes longer than RUNFOLD_FOLD_TIMEOUT over an event
     is ended and tried again, apart from the others. With --once, exit 1 if a read model has stopped at an event that it
-    cannot fold.
+    cannot fold. What is due by itself, such as the expiry of an approval, is done by one more process (see `runfold sweep`).
     """
     from runfold.projections.registry import chosen
 
     names = tuple(projection or ())
     with call.ledger() as ledger:
-        if watched is not None or in_process:
-            _fold_here(call, ledger, chosen(names), watched, once=once, until_input_ends=until_input_ends)
+        if react:
+            _react_here(ledger, react)
+        elif watched is not None or in_process:
+            kinds = ["sweepers"] if sweep and watched is None and not once else []
+            with _reacting(ledger, kinds):
+                _fold_here(call, ledger, chosen(names), watched, once=once, until_input_ends=until_input_ends)
         elif once:
             _fold_once(call, ledger, names)
         else:
-            _work_on(call, ledger, names, until_input_ends=until_input_ends)
+            _work_on(call, ledger, names, until_input_ends=until_input_ends, sweep=sweep)
 
 
 def _fold_once(call: Call, ledger: "Ledger", names: tuple[str, ...]) -> None:
@@ -77,16 +87,52 @@ def _fold_once(call: Call, ledger: "Ledger", names: tuple[str, ...]) -> None:
         raise typer.Exit(1)
 
 
-def _work_on(call: Call, ledger: "Ledger", names: tuple[str, ...], *, until_input_ends: bool) -> None:
+def _react_here(ledger: "Ledger", kinds: "Sequence[str]") -> None:
+    """Carry out what happens by itself in this process, until standard input closes."""
+    import signal
+    import threading
+
+    from runfold import logs
+    from runfold.delivery.kinds import reactor_loop
+
+    logs.configure(ledger.settings.log_level)
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    threading.Thread(target=_end_with_input, args=(stop,), daemon=True).start()
+    reactor_loop(ledger, kinds).run(stop)
+
+
+@contextlib.contextmanager
+def _reacting(ledger: "Ledger", kinds: "Sequence[str]") -> "Iterator[None]":
+    """Carry out what happens by itself in a thread of this process, for as long as the block goes on."""
+    import threading
+
+    if not kinds:
+        yield
+        return
+    from runfold.delivery.kinds import reactor_loop
+
+    stop = threading.Event()
+    thread = threading.Thread(target=reactor_loop(ledger, kinds).run, args=(stop,), name="runfold-reacting", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(_PATIENCE_SECONDS)
+
+
+def _work_on(call: Call, ledger: "Ledger", names: tuple[str, ...], *, until_input_ends: bool, sweep: bool) -> None:
     """Look after processes that fold, until told to stop."""
     import signal
     import threading
 
     from runfold import logs
-    from runfold.cli.folding import run_until_stopped, supervisor
+    from runfold.cli.folding import reacting, run_until_stopped, supervisor
 
     logs.configure(ledger.settings.log_level)
-    looking_after, wanted = supervisor(ledger, names, gives_up=True, options=["--json"] if call.json else [])
+    options = ["--json"] if call.json else []
+    looking_after, wanted = supervisor(ledger, names, gives_up=True, options=options, beside=reacting(sweep=sweep))
     signal.signal(signal.SIGTERM, lambda *_: looking_after.stop())
     if until_input_ends:
         threading.Thread(target=_with_input, args=(looking_after.stop,), daemon=True).start()

@@ -13,6 +13,7 @@ class LeasedRun(Life, Protocol):
     """What a lease needs to know of its run."""
 
     status: Status
+    cancellation_requested: bool
 
 
 @dataclass
@@ -51,12 +52,13 @@ class Lease:
         return [*stuck, claimed]
 
     def renew(self, execution_id: str, expires_at: datetime) -> Events:
-        """Renew the lease."""
+        """Renew the lease. Whoever asked for the run's cancellation is heard with it."""
         self.run.require_open("renew")
         held = self._of("renew", execution_id)
         if held.lease_expires_at == expires_at:
             return []
-        return [RunLeaseRenewed(execution_id=execution_id, lease_expires_at=expires_at)]
+        asked = self.run.cancellation_requested or None
+        return [RunLeaseRenewed(execution_id=execution_id, lease_expires_at=expires_at, cancellation_requested=asked)]
 
     def release(self, execution_id: str, reason: str | None = None) -> Events:
         """Release the run. Releasing a run that nobody holds changes nothing."""
@@ -64,6 +66,17 @@ class Lease:
             return []
         self._of("release", execution_id)
         return [RunReleased(execution_id=execution_id, reason=reason)]
+
+    def lose(self, execution_id: str, now: datetime) -> Events:
+        """Record that the worker let the lease expire: a running run is stuck then. Nobody's lease, or another's, is no news."""
+        held = self.held
+        if held is None or held.execution_id != execution_id:
+            return []
+        until = f"{held.worker} holds the lease until {held.lease_expires_at.isoformat()}"
+        if now < held.lease_expires_at:
+            self.run.refuse("expire_lease", f"{until}, and it is now {now.isoformat()}")
+        stuck = [RunStuck(rule="lease_expired", detail=until)] if self.run.status == "running" else []
+        return [*stuck, RunReleased(execution_id=execution_id, reason=f"the lease of {held.worker} expired")]
 
     def evolve(self, event: RunClaimed | RunLeaseRenewed | RunReleased) -> None:
         """Update the state by one event."""

@@ -164,6 +164,8 @@ class RunLeaseRenewed(RunEvent, type="run.lease_renewed"):
 
     execution_id: Id
     lease_expires_at: Time
+    cancellation_requested: bool | None = None
+    """Whether the worker was told with it that somebody wants the run to stop. Absent where nobody does."""
 
 
 class RunReleased(RunEvent, type="run.released"):

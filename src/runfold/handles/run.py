@@ -33,6 +33,8 @@ class Run(Handle):
 
     start = run_lifecycle.start
     claim = run_lifecycle.claim
+    renew = run_lifecycle.renew
+    expire_lease = run_lifecycle.expire_lease
     release = run_lifecycle.release
     wait = run_lifecycle.wait
     resume = run_lifecycle.resume
@@ -63,6 +65,8 @@ class Run(Handle):
 
     submit_start = submitting(run_lifecycle.start)
     submit_claim = submitting(run_lifecycle.claim)
+    submit_renew = submitting(run_lifecycle.renew)
+    submit_expire_lease = submitting(run_lifecycle.expire_lease)
     submit_release = submitting(run_lifecycle.release)
     submit_wait = submitting(run_lifecycle.wait)
     submit_resume = submitting(run_lifecycle.resume)

@@ -13,10 +13,10 @@ from runfold.domain.approval_events import WithdrawalCause
 from runfold.domain.durations import duration
 from runfold.domain.event import Event
 from runfold.domain.run import Run as RunState
-from runfold.domain.run_events import StuckRule
+from runfold.domain.run_events import RunLeaseRenewed, StuckRule
 from runfold.domain.tool_call import Failure
 from runfold.domain.values import Actor
-from runfold.errors import CommandRefused
+from runfold.errors import CancellationRequested, CommandRefused
 from runfold.handles.command import command
 from runfold.handles.handle import Handle
 from runfold.handles.run_plan import run_plan, run_state
@@ -56,6 +56,52 @@ def claim(
         return run.lease.claim(execution, worker, now + length, now, take_over=take_over)
 
     return run_plan(self.id, decide, envelope, lambda _: execution)
+
+
+@command
+def renew(self: Handle, execution_id: str, *, lease: str | timedelta = "5m", **envelope: Unpack[Envelope]) -> Plan[Receipt]:
+    """Keep the run for its worker, for so much longer from now. Refused once somebody else has it, or nobody.
+
+    Raises CancellationRequested where somebody wants the run to stop: the lease is renewed all the same, so that there is time.
+    """
+    length = duration("lease", lease)
+
+    def answer(receipt: Receipt) -> Receipt:
+        for event in receipt.events:
+            if isinstance(event, RunLeaseRenewed) and event.cancellation_requested:
+                raise CancellationRequested(receipt.stream)
+        return receipt
+
+    return run_plan(self.id, lambda run: run.lease.renew(execution_id, self.executor.clock() + length), envelope, answer)
+
+
+@command
+def expire_lease(
+    self: Handle,
+    execution_id: str,
+    *,
+    then: Literal["claimable", "failed"] = "claimable",
+    **envelope: Unpack[Envelope],
+) -> Plan[Receipt]:
+    """Record that a worker did not renew its lease in time: the run is stuck, and any worker may claim it, or it fails.
+
+    Refused before the lease expires. Where that execution holds the run no more, nothing changes.
+    """
+
+    def work(session: Session) -> None:
+        run = run_state(session, self.id, envelope)
+        lost = run.lease.lose(execution_id, self.executor.clock())
+        if not lost:
+            return
+        if then == "failed":
+            session.look_up_calls(run, run.calls.open_ids)
+        session.record(run, lost)
+        if then == "failed":
+            told = f"the worker did not renew the lease of {execution_id} in time"
+            error = Failure(code="lease_expired", message=told, retriable=True)
+            session.record(run, run.fail(error, "lease_expired"))
+
+    return Plan(self.id, work, itself, envelope)
 
 
 @command

@@ -37,6 +37,7 @@ STAYS = frozenset(
         "filling_lanes",
         "past_schemas",
         "moments",
+        "reactors",
         "session_locks",
     }
 )

@@ -20,13 +20,12 @@ import psycopg
 from runfold.errors import LedgerError, PoisonEvent
 from runfold.logs import logger
 from runfold.projector import checkpoints
+from runfold.projector.companion import FIRST_PAUSE, LONGEST_PAUSE, SETTLED_SECONDS, Companion
 from runfold.projector.connection import connect
 from runfold.projector.marks import DUMP_SIGNAL, Mark, MarkReader
 from runfold.projector.shard import PAUSES
 from runfold.store.datastore import Connection, Datastore
 
-FIRST_PAUSE, LONGEST_PAUSE, SETTLED_SECONDS = 0.25, 30.0, 60.0
-"""Seconds until one that ended is started again, twice as many each time; and after how many it counts as running well."""
 PATIENCE_SECONDS = 5.0
 """How long a process may take to end when it is told to."""
 LOOK_SECONDS = 0.1
@@ -116,11 +115,13 @@ class Supervisor:
         once: bool = False,
         gives_up: bool = False,
         options: Sequence[str] = (),
+        beside: Sequence[Sequence[str]] = (),
     ) -> None:
         """`projections` are those to fold, and how a command names each; some are folded `apart` from the others.
 
         With `once` the processes end when all is folded. With `gives_up` one that ends with an error of its own, such as
-        that it may not fold, is not started again: `run` raises ChildFailed. `options` are words that each command gets.
+        that it may not fold, is not started again: `run` raises ChildFailed. `options` are words that each command gets;
+        `beside` are the words of other commands of Runfold to keep running.
         """
         self._datastore, self._said = datastore, projections
         paths = os.pathsep.join(entry for entry in sys.path if entry)
@@ -130,6 +131,7 @@ class Supervisor:
         self._stopping = threading.Event()
         groups = projections.keys() - set(apart), projections.keys() & set(apart)
         self._processes = [self._of(names) for names in groups if names]
+        self._companions = [Companion(words, self._environment) for words in beside]
 
     def run(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Look after them until `stop`, or until all is folded where that was asked for. Raises ChildFailed."""
@@ -137,6 +139,8 @@ class Supervisor:
             while self._processes and not self._stopping.is_set():
                 for each in list(self._processes):
                     self._look_after(each)
+                for companion in self._companions:
+                    companion.look_after()
                 if progress is not None:
                     found = [each.marks.progress() for each in self._processes if each.marks is not None]
                     progress(sum(done for done, _ in found), sum(total for _, total in found))
@@ -215,10 +219,11 @@ class Supervisor:
         return 1
 
     def _end_all(self) -> None:
-        for each in self._processes:
+        everybody: list[Companion | FoldingProcess] = [*self._companions, *self._processes]
+        for each in everybody:
             each.ask_to_end()
         end = time.monotonic() + PATIENCE_SECONDS
-        for each in self._processes:
+        for each in everybody:
             each.end(max(0.0, end - time.monotonic()))
 
 

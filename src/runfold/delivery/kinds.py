@@ -1,0 +1,17 @@
+"""Which reactors there are, by their kind: what `runfold work` and `runfold serve` carry out beside folding."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from runfold.delivery.loop import ReactorLoop
+from runfold.delivery.reactor import Reactor
+from runfold.delivery.sweeper import sweepers
+from runfold.delivery.sweeper_rules import RULES
+from runfold.ledger import Ledger
+
+KINDS: Mapping[str, Callable[[Ledger], Iterable[Reactor]]] = {"sweepers": lambda ledger: sweepers(ledger, RULES)}
+"""Each makes its reactors for a ledger."""
+
+
+def reactor_loop(ledger: Ledger, kinds: Iterable[str]) -> ReactorLoop:
+    """Return what carries out the reactors of some kinds. Raises KeyError for a kind that there is not."""
+    return ReactorLoop(ledger.recorder.store, [reactor for kind in kinds for reactor in KINDS[kind](ledger)])

@@ -1,0 +1,67 @@
+"""A process of ours that is kept running beside those that fold: started again when it ends, and ended with them."""
+
+import contextlib
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+
+import structlog
+
+FIRST_PAUSE, LONGEST_PAUSE, SETTLED_SECONDS = 0.25, 30.0, 60.0
+"""Seconds until one that ended is started again, twice as many each time; and after how many it counts as running well."""
+_log = structlog.get_logger()
+
+
+class Companion:
+    """One such process. It ends when its standard input does, which the operating system sees to when this one is killed."""
+
+    def __init__(self, words: Sequence[str], environment: Mapping[str, str]) -> None:
+        """`words` are those of a command of Runfold."""
+        self._words, self._environment = words, environment
+        self._process: subprocess.Popen[bytes] | None = None
+        self._pause, self._not_before, self._began = FIRST_PAUSE, 0.0, 0.0
+
+    def look_after(self) -> None:
+        """Start it where it does not run, after a pause that grows while it ends soon."""
+        if self._process is None:
+            if time.monotonic() >= self._not_before:
+                self._launch()
+            return
+        code = self._process.poll()
+        if code is None:
+            return
+        if time.monotonic() - self._began > SETTLED_SECONDS:
+            self._pause = FIRST_PAUSE
+        self.end()
+        _log.warning("a process ended, and is started again", command=self._words[0], exit_code=code, after_seconds=self._pause)
+        self._not_before = time.monotonic() + self._pause
+        self._pause = min(self._pause * 2, LONGEST_PAUSE)
+
+    def ask_to_end(self) -> None:
+        """Let it end after what it is at."""
+        if self._process is not None and self._process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.close()
+
+    def end(self, patience: float = 0.0) -> None:
+        """End it, with force where it takes longer."""
+        self.ask_to_end()
+        if self._process is not None:
+            try:
+                self._process.wait(patience)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        self._process = None
+
+    def _launch(self) -> None:
+        self._began = time.monotonic()
+        # A session of its own: Ctrl-C in a terminal is for who looks after it, which then lets this one end.
+        self._process = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-P", "-m", "runfold.cli.main", *self._words],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            env=dict(self._environment),
+            start_new_session=True,
+        )
