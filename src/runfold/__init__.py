@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from runfold.domain.event import Recorded
     from runfold.errors import (
         ApprovalNotFound,
+        CancellationRequested,
         CommandRefused,
         DuplicateWithDifferentContent,
         HistoryChanged,
@@ -63,6 +64,7 @@ else:
 __all__ = [
     "Approval",
     "ApprovalNotFound",
+    "CancellationRequested",
     "CommandRefused",
     "Decision",
     "DuplicateWithDifferentContent",

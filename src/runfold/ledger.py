@@ -15,6 +15,7 @@ from runfold.handles.prepared_moments import PreparedMoments
 from runfold.handles.tenant_ledger import TenantLedger
 from runfold.projections.projection import AnyProjection
 from runfold.queries.past import MOST_EVENTS
+from runfold.queries.reactors import ReactorStatus, reactor_statuses
 from runfold.queries.reading import Reading, parse_moment
 from runfold.settings import Settings
 from runfold.store.database import Database
@@ -145,6 +146,10 @@ class Ledger(TenantLedger):
         is told to one tenant (`seen_by`), the words of others are left out.
         """
         return self.folding.projections(own, seen_by=seen_by)
+
+    def reactors(self) -> list[ReactorStatus]:
+        """Return what happens by itself: who carries it out, what was done, and how late it is. Nothing that never ran."""
+        return reactor_statuses(self.recorder.reader)
 
     def retry(self, name: str) -> bool:
         """Let a read model that has stopped go on; whether it had. Raises ProjectionNotFound."""

@@ -13,6 +13,7 @@ from runfold.errors import LedgerError
 EXPORTED = {
     "Approval",
     "ApprovalNotFound",
+    "CancellationRequested",
     "CommandRefused",
     "Decision",
     "DuplicateWithDifferentContent",

@@ -20,6 +20,7 @@ from runfold.cli.read_models import projections, rows
 from runfold.cli.rebuild import rebuild
 from runfold.cli.runs import decisions, diff, run, runs, summary, tool_calls
 from runfold.cli.serve import serve
+from runfold.cli.sweep import reactors, sweep
 from runfold.cli.threads import head, heads, thread, threads, tree
 from runfold.cli.transfer import export, import_runs
 from runfold.cli.usage import usage
@@ -233,6 +234,10 @@ COMMANDS = [
             "runfold work --projection run_summaries --projection my.module:MyProjection",
         ),
     ),
+    Command(
+        "sweep", _OPERATE, sweep, ("runfold sweep --dry-run", 'RUNFOLD_SWEEP=\'{"idle_after": "15m"}\' runfold sweep --json')
+    ),
+    Command("reactors", _OPERATE, reactors, ("runfold reactors", "runfold reactors --json")),
     Command(
         "projections",
         _OPERATE,

@@ -81,7 +81,7 @@ class Sweeper:
         limit: int = AT_ONCE,
     ) -> None:
         """`clock` says what time it is; else the store does."""
-        self.name = rule.name
+        self.name, self.does = rule.name, rule.done
         self._rule, self._commands, self._policy, self._limit = rule, commands, policy, limit
         self._reader = commands.recorder.reader
         self._clock = clock or self._store_clock

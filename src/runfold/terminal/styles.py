@@ -15,6 +15,7 @@ SEVERITY = {"critical": "bold red", "warning": "yellow"}
 RECOMMENDATION = {"continue": "yellow", "adjust": "bold red", "complete": "green"}
 KEY = {"active": "green", "revoked": "red", "expired": "yellow"}
 MOMENT = {"ready": "green", "running": "cyan", "waiting": "yellow", "failed": "red"}
+REACTOR = {"running": "green", "not running": "yellow", "failing": "bold red"}
 PROJECTION = {
     "up to date": "green",
     "catching up": "yellow",
