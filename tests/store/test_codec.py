@@ -7,6 +7,9 @@ import pytest
 
 from runfold import InvalidEvent, Ledger
 from runfold.errors import UnknownEventType, UnreadableEvent
+from runfold.projections.fold import touched
+from runfold.projections.messages import Messages
+from runfold.projections.run_summaries import RunSummaries
 from runfold.settings import MIB
 
 FORGED = (
@@ -42,6 +45,31 @@ def test_a_forged_type_is_a_named_error_and_imports_nothing(database, ledger: Le
     assert [(each.type, each.is_raw) for each in ledger.events() if each.position == position] == [("trap:Trap", True)]
     assert (refused.value.type, refused.value.position) == ("trap:Trap", position)
     assert "trap" not in sys.modules
+
+
+@pytest.mark.fault("F13")
+def test_an_event_is_read_when_it_is_asked_for_and_then_kept(database, ledger: Ledger) -> None:
+    position = forge(database, ledger, state=b'{"reason":"because"}')
+    reader = ledger.recorder.reader
+    for found in (list(reader.events()), reader.stretch().events, list(reader.at_positions(range(1, position + 1)).values())):
+        assert [each.position for each in found] == [1, 2, 3, 4]
+        assert [each.type for each in found] == ["thread.created", "run.created", "run.started", "run.waiting"]
+        assert [each.context.run_id for each in found][1] == found[1].stream
+        assert all(each.event is each.event for each in found[:3])
+        for _ in range(2):
+            with pytest.raises(UnreadableEvent, match=rf"run\.waiting at position {position} cannot be read: .*reason"):
+                _ = found[3].event
+        assert "cannot be read" in repr(found[3])
+        with pytest.raises(AttributeError, match="words"):
+            _ = found[3].words
+
+
+def test_events_of_types_that_nobody_looks_at_are_not_read(database, ledger: Ledger) -> None:
+    forge(database, ledger, state=b'{"reason":"because"}')
+    assert touched(Messages(), ledger.recorder.reader.events()) == []
+    assert [each.type for each in ledger.subscribe(types=["run.created"], follow=False)] == ["run.created"]
+    with pytest.raises(UnreadableEvent):
+        touched(RunSummaries(), ledger.recorder.reader.events())
 
 
 @pytest.mark.fault("F13")

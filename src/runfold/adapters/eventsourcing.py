@@ -76,7 +76,7 @@ class LogMapper(Mapper[str]):
             recorded = stored_event.stored.read()
         except Damage as error:
             raise MapperDeserialisationError(str(error)) from error
-        return RecordedEvent.of(type(recorded.event))._make(recorded)
+        return RecordedEvent.of(type(recorded.event)).copied(recorded)
 
     def to_stored_event(self, domain_event: DomainEventProtocol[str]) -> StoredEvent:  # noqa: ARG002
         """Refuse: the library does not write to the log. Raises NotSupportedError."""

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from functools import lru_cache
-from typing import Any, ClassVar, NamedTuple
+from inspect import signature
+from typing import Any, ClassVar, NamedTuple, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
@@ -15,6 +16,7 @@ from runfold.domain.first_fault import failing_fast
 from runfold.domain.values import PATTERN_WORDS, Actor, Id, Text, Time, Value, same
 from runfold.errors import InvalidEvent, UnknownEventType, UnreadableEvent, UsageError
 
+_new = object.__new__  # looked up once: it is called for every event that is read
 MOST_TYPE_CHARACTERS = 100
 """The longest event type or pattern that can be asked for."""
 
@@ -251,39 +253,129 @@ def _occurred_at(text: str) -> datetime | None:
     return None if said is None else datetime.fromisoformat(said).astimezone(UTC)
 
 
-class Recorded(NamedTuple):
+class Recorded:
     """An event, and where it stands in the ledger.
 
-    What stands beside it is kept as stored and read when asked for: a fold over years looks at little of it, and what it
-    does look at is mostly the same from one event to the next.
+    All of it is kept as stored and read when asked for: a fold over years, a filter or a feed look at little of it, and what
+    they do look at beside the event is mostly the same from one event to the next.
     """
 
-    position: int
-    stream: str
-    version: int
+    __slots__ = (
+        "_read",
+        "_state",
+        "context_json",
+        "event",
+        "event_id_bytes",
+        "metadata_json",
+        "position",
+        "recorded_at",
+        "salt",
+        "schema_version",
+        "stream",
+        "tenant_id",
+        "thread_id",
+        "type",
+        "version",
+    )
+
+    _state: bytes
+    _read: Callable[[str, int, bytes, int], Event]
     event: Event
-    event_id_bytes: bytes
-    tenant_id: str
-    thread_id: str
-    recorded_at: datetime
-    schema_version: int
-    context_json: str
-    metadata_json: str
-    salt: bytes | None = None
+    """What happened, read from what is stored when it is first asked for. Raises UnknownEventType, UnreadableEvent."""
+    type: str
+    """The event's stored name."""
+    salt: bytes | None
     """16 random bytes, so that a digest of the event does not let a short text be guessed.
 
     None where the event is older than salts, or was read over HTTP, which does not send them.
     """
 
-    @property
-    def type(self) -> str:
-        """The event's stored name."""
-        return self.event.type
+    def __init__(
+        self,
+        position: int,
+        stream: str,
+        version: int,
+        event: Event,
+        event_id_bytes: bytes,
+        tenant_id: str,
+        thread_id: str,
+        recorded_at: datetime,
+        schema_version: int,
+        context_json: str,
+        metadata_json: str,
+        salt: bytes | None = None,
+    ) -> None:
+        self.position, self.stream, self.version = position, stream, version
+        self.type, self.event, self.schema_version = event.type, event, schema_version
+        self.tenant_id, self.thread_id = tenant_id, thread_id
+        self.event_id_bytes, self.recorded_at, self.salt = event_id_bytes, recorded_at, salt
+        self.context_json, self.metadata_json = context_json, metadata_json
+
+    @classmethod
+    def unread(cls, columns: tuple[Any, ...], read: Callable[[str, int, bytes, int], Event]) -> Self:
+        """Return one whose event is `read` when it is first asked for; its columns are in the order of `store/codec.py`."""
+        recorded = _new(cls)
+        (
+            recorded.position,
+            recorded.stream,
+            recorded.version,
+            recorded.type,
+            recorded.schema_version,
+            recorded._state,
+            recorded.tenant_id,
+            recorded.thread_id,
+            recorded.event_id_bytes,
+            recorded.recorded_at,
+            recorded.context_json,
+            recorded.metadata_json,
+            recorded.salt,
+        ) = columns
+        recorded._read = read
+        return recorded
+
+    @classmethod
+    def copied(cls, recorded: "Recorded") -> Self:
+        """Return the same as one of this class. Raises UnknownEventType, UnreadableEvent."""
+        return cls(*recorded._values())
+
+    def __getattr__(self, name: str) -> Any:
+        """Read the event, when it is asked for the first time; `_replace` is the name that `but` had as a named tuple's."""
+        if name == "_replace":
+            return self.but
+        if name != "event":
+            raise AttributeError(f"{type(self).__name__} has no {name!r}")
+        self.event = event = self._read(self.type, self.schema_version, self._state, self.position)
+        return event
+
+    def readable(self) -> Self:
+        """Return itself, with its event read. Raises UnknownEventType, UnreadableEvent."""
+        _ = self.event
+        return self
+
+    def _values(self) -> tuple[Any, ...]:
+        return tuple([getattr(self, name) for name in _FIELDS])
+
+    def but(self, **changes: Any) -> Self:
+        """Return the same with other values."""
+        return type(self)(**{**dict(zip(_FIELDS, self._values(), strict=True)), **changes})
+
+    def __eq__(self, other: object) -> bool:
+        return self._values() == other._values() if isinstance(other, Recorded) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((self.position, self.event_id_bytes))
+
+    def __repr__(self) -> str:
+        try:
+            shown = zip(_FIELDS, self._values(), strict=True)
+        except (UnknownEventType, UnreadableEvent) as error:
+            return f"<{type(self).__name__} {error}>"
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in shown)})"
 
     @property
     def is_raw(self) -> bool:
         """Return whether only a newer Runfold knows the event: then it is a `RawEvent`, whose `data` is as it is stored."""
-        return self.event.type not in event_types or type(self.event) is not event_types[self.event.type]
+        return self.type not in event_types or type(self.event) is not event_types[self.type]
 
     @property
     def event_id(self) -> UUID:
@@ -323,6 +415,9 @@ class Recorded(NamedTuple):
             "data": self.event.model_dump(mode="json", exclude_none=True),
             **({"raw": True} if self.is_raw else {}),
         }
+
+
+_FIELDS = tuple(signature(Recorded).parameters)
 
 
 class AlreadyRecorded(Exception):

@@ -174,7 +174,10 @@ class Follower:
         return self._frames.mark(name, self.position, self.epoch, facts)
 
     def _from_memory(self, after: int, up_to: int) -> bytes:
-        """Return what is here already, of this process's newest events or of a block that was read with others."""
+        """Return what is here already, of this process's newest events or of a block that was read with others.
+
+        It ends before an event that cannot be read, which is then looked at in the log, and the error told.
+        """
         taken: list[Frame] = []
         size, position = 0, after
         while self._work is None and position < up_to and size < CHUNK_BYTES:
@@ -184,7 +187,12 @@ class Follower:
             if not self.wanted.takes(entry.recorded):
                 continue
             if self._asked.shown.takes(entry.recorded):
-                taken.append(Frame(position, self._feed.frame(entry)))
+                try:
+                    taken.append(Frame(position, self._feed.frame(entry)))
+                except Damage:
+                    self._is_alone = True
+                    position -= 1
+                    break
                 size += len(taken[-1].data)
             if self._run is not None and self._run.ends_with(entry.recorded):
                 self._ended(RunWatch(self._run.run_id, ENDINGS[entry.recorded.type]))

@@ -145,15 +145,18 @@ class LogSource:
         return []
 
     def _taken(self, span: Span[Recorded]) -> list[Recorded]:
-        """Return what of a part of the log was not given before and is to be shown; a run's end is noticed."""
+        """Return what of a part of the log was not given before and is to be shown; a run's end is noticed.
+
+        Raises UnreadableEvent: nobody goes on after an event that could not be read.
+        """
         taken = self._state.looked(span)
         if self._wanted is None:
-            return taken
+            return [recorded.readable() for recorded in taken]
         for recorded in taken if self._run is not None and not self._run.has_ended else ():
             if self._run is not None and self._run.ends_with(recorded):
                 self._run = RunWatch(self._run.run_id, ENDINGS[recorded.type])
                 self._state.ends_at_head()
-        return [recorded for recorded in taken if self._wanted.shown.takes(recorded)]
+        return [recorded.readable() for recorded in taken if self._wanted.shown.takes(recorded)]
 
     def _is_failing(self) -> bool:
         since = self._tail.failing_since

@@ -34,13 +34,13 @@ def touched(projection: AnyProjection, events: Iterable[Recorded]) -> list[tuple
 
     Raises FoldFailed, UnknownEventType.
     """
-    wanted, width = frozenset(projection.events), len(projection.key)
+    wanted, width = {event.type for event in projection.events}, len(projection.key)
     found: list[tuple[Key, Recorded]] = []
     for recorded in events:
-        if type(recorded.event) not in wanted:
-            if type(recorded.event) is RawEvent:
-                _refuse_raw(projection, recorded)
+        if recorded.type not in wanted:
             continue
+        if type(recorded.event) is RawEvent:
+            raise UnknownEventType(recorded.type, recorded.event.schema_version, recorded.position)
         try:
             for key in projection.keys(recorded):
                 if type(key) is not tuple or len(key) != width:
@@ -52,12 +52,6 @@ def touched(projection: AnyProjection, events: Iterable[Recorded]) -> list[tuple
         except Exception as error:
             raise FoldFailed(projection.name, recorded, error) from error
     return found
-
-
-def _refuse_raw(projection: AnyProjection, recorded: Recorded) -> None:
-    """Refuse an event of a type that the projection looks at, which only a newer Runfold can read. Raises UnknownEventType."""
-    if any(each.type == recorded.type for each in projection.events):
-        raise UnknownEventType(recorded.type, recorded.event.schema_version, recorded.position)
 
 
 def fold(projection: AnyProjection, touches: Iterable[tuple[Key, Recorded]], before: Callable[[Key], Row | None]) -> Standings:

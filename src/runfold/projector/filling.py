@@ -183,7 +183,8 @@ class Filler:
         for target in targets:
             projection = load(target.source)
             self._tables.append((projection, Table(projection, 0, schema=target.schema)))
-        self._types = sorted({event.type for projection, _ in self._tables for event in projection.events})
+        self._looked_at = [frozenset(event.type for event in projection.events) for projection, _ in self._tables]
+        self._types = sorted(frozenset[str]().union(*self._looked_at))
         self._parent = os.getppid()
         self._head, self._since = read_head(self._connection).position, time.monotonic()
 
@@ -206,7 +207,7 @@ class Filler:
             events += len(page)
             for number, (projection, _) in enumerate(self._tables):
                 take_in(projection, page, standings[number], touchers[number])
-                looked_at = [recorded for recorded in page if type(recorded.event) in projection.events]
+                looked_at = [recorded for recorded in page if recorded.type in self._looked_at[number]]
                 counts[number][0] += len(looked_at)
                 counts[number][1] += digest_of(looked_at)
         applied = {

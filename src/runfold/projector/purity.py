@@ -75,8 +75,8 @@ class _Guarded:
 
 def require_pure(projection: AnyProjection, events: Iterable[Recorded], before: Mapping[Key, Row | None]) -> None:
     """Fold some of a page twice, and watch what is called. Raises ImpureProjection, FoldFailed."""
-    wanted = frozenset(projection.events)
-    sample = list(islice((recorded for recorded in events if type(recorded.event) in wanted), SAMPLE))
+    wanted = {event.type for event in projection.events}
+    sample = list(islice((recorded for recorded in events if recorded.type in wanted), SAMPLE))
     asked: list[str] = []
     first = watched(lambda: _answer(projection, sample, before), asked)
     if asked:

@@ -1,6 +1,6 @@
 """Event ↔ stored row. Plain JSON; types come from the registry alone, so that no stored name is ever imported."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -56,23 +56,21 @@ def encode(event: Event, limits: Limits) -> bytes:
 
 
 def decode(columns: tuple[Any, ...], types: EventTypes = event_types) -> Recorded:
-    """A stored row → recorded event. Raises UnknownEventType, UnreadableEvent."""
-    return _recorded(columns, types.read)
+    """A stored row → recorded event, which is read. Raises UnknownEventType, UnreadableEvent."""
+    return Recorded.unread(columns, types.read).readable()
 
 
-def decode_or_raw(columns: tuple[Any, ...]) -> Recorded:
-    """Return the same, with what only a newer Runfold knows as it is stored. Raises UnreadableEvent for what is damaged."""
-    return _recorded(columns, read_or_raw)
+def unread(columns: tuple[Any, ...]) -> Recorded:
+    """Return the same before its event is read; asking for that raises UnknownEventType, UnreadableEvent."""
+    return Recorded.unread(columns, _read)
 
 
-def _recorded(columns: tuple[Any, ...], read: Callable[[str, int, bytes, int], Event]) -> Recorded:
-    position, stream, version, name, schema_version, state, tenant, thread, event_id, recorded_at, context, metadata, salt = (
-        columns
-    )
-    event = read(name, schema_version, state, position)
-    return Recorded(
-        position, stream, version, event, event_id, tenant, thread, recorded_at, schema_version, context, metadata, salt
-    )
+def unread_or_raw(columns: tuple[Any, ...]) -> Recorded:
+    """Return the same, as it is stored where only a newer Runfold knows the event; asking for it raises UnreadableEvent."""
+    return Recorded.unread(columns, read_or_raw)
+
+
+_read = event_types.read
 
 
 def dump(facts: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ import psycopg_pool
 
 from runfold.domain.event import Recorded
 from runfold.errors import LedgerUnavailable, UsageError
-from runfold.store.codec import COLUMNS, decode, decode_or_raw
+from runfold.store.codec import COLUMNS, unread, unread_or_raw
 from runfold.store.datastore import EVERY_TENANT, Datastore
 from runfold.store.filter import Filter, bounded_query, is_all, like, range_of, size_of
 from runfold.store.happened import HappenedBy
@@ -56,7 +56,7 @@ class Reader:
         self.tenant = EVERY_TENANT
         self.when_short: Callable[[], object] = lambda: None
         """Called when the log ends before what is known of it, to find out why."""
-        self._read: Callable[[tuple[Any, ...]], Recorded] = decode
+        self._read: Callable[[tuple[Any, ...]], Recorded] = unread
 
     def of(self, tenant_id: str) -> "TenantReader":
         """One tenant's part of it. Raises UsageError for what is no tenant."""
@@ -67,7 +67,7 @@ class Reader:
     def tolerant(self) -> Self:
         """Return the same, which gives what only a newer Runfold knows as it is stored: to be handed on, never to be folded."""
         other = copy(self)
-        other._read = decode_or_raw
+        other._read = unread_or_raw
         return other
 
     def rows(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
@@ -95,7 +95,7 @@ class Reader:
         self, wanted: Filter | None = None, *, after: int = 0, up_to: int = LATEST, limit: int = PAGE, descending: bool = False
     ) -> list[Recorded]:
         """At most `limit` events after one position and up to another, in order. Raises UnknownEventType, UnreadableEvent."""
-        return [self._read(row) for row in self.raw_page(wanted, after, up_to, limit, descending=descending)]
+        return [self._read(row).readable() for row in self.raw_page(wanted, after, up_to, limit, descending=descending)]
 
     def raw_page(
         self, wanted: Filter | None, after: int, up_to: int, limit: int, *, descending: bool = False
@@ -114,7 +114,7 @@ class Reader:
         """At most `limit` events, in order, and no more of them than memory should hold; go on after its position.
 
         It may hold fewer, or none, though there are more: no more than so many positions are looked through at once.
-        Raises UnknownEventType, UnreadableEvent.
+        Each event is read when it is asked for.
         """
         found, end = self.raw_stretch(wanted, after, up_to, limit)
         return Stretch([self._read(row) for row in found], end, size_of(found))
@@ -122,7 +122,7 @@ class Reader:
     def stretch_back(self, wanted: Filter | None = None, *, after: int = 0, up_to: int = LATEST, limit: int = PAGE) -> Stretch:
         """The same from the end on, the last event first; go on up to its position, unless that is `after`."""
         found, end = self.raw_stretch(wanted, after, up_to, limit, descending=True)
-        return Stretch([decode(row) for row in found], end, size_of(found))
+        return Stretch([self._read(row) for row in found], end, size_of(found))
 
     def events(self, wanted: Filter | None = None, *, after: int = 0, up_to: int = LATEST) -> Iterator[Recorded]:
         """All of them, each stretch in a transaction of its own, each event read when it is asked for."""

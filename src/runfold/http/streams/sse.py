@@ -47,8 +47,8 @@ _BREAKS = [(sign.encode(), escaped) for sign, escaped in _LINE_BREAKS.items()]
 def frame(recorded: Recorded, epoch: UUID) -> bytes:
     """An event of a history of the ledger."""
     data = event_json(recorded)
-    for sign, escaped in _BREAKS:
-        if sign in data:
+    if b"\xe2" in data or b"\xc2" in data:  # what they begin with: one byte is found fifty times as fast as two
+        for sign, escaped in _BREAKS:
             data = data.replace(sign, escaped)
     return b"id: %d@%b\nevent: %b\ndata: %b\n\n" % (recorded.position, name_of(epoch).encode(), recorded.type.encode(), data)
 
