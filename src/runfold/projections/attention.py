@@ -68,6 +68,8 @@ _SAID_BY_OTHERS = frozenset(
 )
 """Events about a run that do not show that it goes on: what others find, ask for or put right."""
 _NO_TOKENS = Tokens()
+_HEARD = {"last_heard_at"}
+"""What most events change alone, and no reason hangs on."""
 _WORST_FIRST = get_args(Severity)
 
 
@@ -107,7 +109,10 @@ class Attention(Projection[AttentionRow]):
             changes["last_heard_at"] = recorded.happened_at
         if row.stuck_rule is not None and kind not in _NO_PROGRESS and kind is not ApprovalRequested:
             changes = {"status": "running", "stuck_rule": None, **changes}
-        return _listed(_flagged(row, row.but(changes), recorded)) if changes else row
+        if not changes:
+            return row
+        after = row.but(changes)
+        return _listed(after if changes.keys() == _HEARD else _flagged(row, after, recorded))
 
 
 def _flagged(before: AttentionRow, row: AttentionRow, recorded: Recorded) -> AttentionRow:

@@ -2,9 +2,8 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
-from operator import attrgetter
 from typing import Any, NamedTuple, TypeVar, cast
 
 import psycopg
@@ -55,13 +54,6 @@ LARGEST_PAGE = 16_000
 """Positions read at once, at most."""
 
 
-_position: Callable[[Recorded], int] = attrgetter("position")
-
-
-def _touched_position(touch: tuple[Key, Recorded]) -> int:
-    return touch[1].position
-
-
 class Folded(NamedTuple):
     """What a page comes to: the rows that change, what the receipt says of it, and up to where it was folded."""
 
@@ -89,18 +81,17 @@ class _Pace:
         """Return how long the projection's code took."""
         return self._spent
 
-    def through(self, items: Iterable[T], position_of: Callable[[T], int]) -> Iterator[T]:
-        """Yield items of as many events as time allows, at least of one."""
-        last, end = 0, self._began + FOLD_SECONDS
+    def through(self, items: Iterable[T], positions: Iterable[int]) -> Iterator[T]:
+        """Yield items, whose events are at these positions, of as many events as time allows, at least of one."""
+        last, end, now, at = 0, self._began + FOLD_SECONDS, time.monotonic, self._marks.at
         try:
-            for item in items:
-                position = position_of(item)
+            for position, item in zip(positions, items, strict=True):
                 if position != last:
-                    if last and time.monotonic() > end:
+                    if last and now() > end:
                         self.reached = last
                         return
                     last = position
-                    self._marks.at(position)
+                    at(position)
                 yield item
         finally:
             self._spent += time.monotonic() - self._began
@@ -127,7 +118,6 @@ class Shard:
         self._marked = cast("AnyProjection", Marked(projection, self._marks))
         self._seconds_an_event = 0.0
         self._warned = -WARNING_SECONDS
-        self._classes = frozenset(projection.events)
         self._rows: OrderedDict[Key, Row | None] = OrderedDict()
         self._touchers: Touchers = {}
         self._pages = 0
@@ -148,9 +138,9 @@ class Shard:
         for unread in page.unread:
             if unread.type in self.types:
                 raise PoisonEvent(self.name, unread.position, unread.type, str(unread.error))
-        pace = _Pace(self._marks)
+        pace, events = _Pace(self._marks), self._own(page)
         with self._marks.folding(self.name, self.claim.generation):
-            touches = touched(self.projection, pace.through(page.events, _position))
+            touches = touched(self.projection, pace.through(events, [recorded.position for recorded in events]))
         missing = {key for key, _ in touches if key not in self._rows}
         before: dict[Key, Row | None] = dict.fromkeys(missing)
         if missing:
@@ -159,17 +149,21 @@ class Shard:
         with self._marks.folding(self.name, self.claim.generation):
             if self._looks_closely:
                 require_own_part(self.projection, touches, self._touchers)
-                self._require_pure(page)
+                self._require_pure(events[:SAMPLE])
             pace.begin()
-            changed = fold(self.projection, pace.through(touches, _touched_position), self._rows.__getitem__)
+            positions = [recorded.position for _, recorded in touches]
+            changed = fold(self.projection, pace.through(touches, positions), self._rows.__getitem__)
         up_to = page.up_to if pace.reached is None else pace.reached
-        looked_at = [recorded for recorded in page.events if type(recorded.event) in self._classes and recorded.position <= up_to]
+        looked_at = events if pace.reached is None else [recorded for recorded in events if recorded.position <= up_to]
         self._seconds_an_event = pace.seconds() / max(1, len(looked_at))
         return Folded(changed, Applied(self.claim, len(looked_at), digest_of(looked_at)), up_to, pace.seconds())
 
-    def _require_pure(self, page: Page) -> None:
+    def _own(self, page: Page) -> list[Recorded]:
+        """Return the events of a page that the projection looks at: others are passed over by their names."""
+        return [recorded for recorded in page.events if recorded.type in self.types]
+
+    def _require_pure(self, sample: list[Recorded]) -> None:
         """Fold some events twice, as many as a moment allows."""
-        sample = list(islice((recorded for recorded in page.events if type(recorded.event) in self._classes), SAMPLE))
         if self._seconds_an_event == 0.0:
             began = time.monotonic()
             require_pure(self._marked, sample[:1], self._rows)
@@ -182,8 +176,10 @@ class Shard:
 
         That is once at its first events, and where these are few again at twenty.
         """
-        seen = self._seen + sum(type(recorded.event) in self._classes for recorded in page.events)
-        if self._tried_from is None or seen < self._tried_from:
+        if self._tried_from is None:
+            return False
+        seen = self._seen + len(self._own(page))
+        if seen < self._tried_from:
             return False
         self._tried_from = None if seen >= TRIED_AGAIN_AT else TRIED_AGAIN_AT
         return True
