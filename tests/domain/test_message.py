@@ -18,7 +18,7 @@ from runfold.domain.message import (
 from runfold.domain.parts import DataPart, FilePart, ReasoningPart, SourcePart, TextPart
 
 from .samples import RUNNING, message, streaming
-from .story import given
+from .story import evolved, fold, given
 
 NEW_WORDS = (TextPart(text="Where are my orders?"),)
 
@@ -187,3 +187,18 @@ def test_a_message_that_the_past_left_streaming_goes_on_here() -> None:
     assert run.messages.seal("msg_0") == []
     (revised,) = run.messages.revise("msg_0", ())
     assert revised.revision == 2
+
+
+def test_a_run_keeps_one_number_of_a_message_that_nothing_more_happened_to() -> None:
+    roles: tuple[Role, ...] = get_args(Role)
+    ids = [f"msg_{number}" for number in range(len(roles))]
+    added = [MessageAdded(message_id=id_, role=role, content=NEW_WORDS) for id_, role in zip(ids, roles, strict=True)]
+    run = fold(*RUNNING, *added)
+    states = run.messages.by_id
+    assert [states[id_] for id_ in ids] == [MessageState(role, 1, at) for at, role in enumerate(roles, len(RUNNING) + 1)]
+    assert [type(kept) for members in vars(states).values() for kept in members.values()] == [int] * len(ids)
+    assert ("msg_0" in states, "msg_x" in states, states.get("msg_x"), len(states)) == (True, False, None, len(ids))
+    evolved(run, MessageRevised(message_id="msg_0", revision=2, content=NEW_WORDS))
+    assert (states["msg_0"].role, states["msg_0"].revision, "msg_0" in states, len(states)) == (roles[0], 2, True, len(ids))
+    with pytest.raises(KeyError):
+        states["msg_x"]

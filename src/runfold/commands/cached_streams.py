@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from runfold.domain.event import Context
 from runfold.domain.streams import NOT_FOUND, StreamState, is_id
-from runfold.store.codec import StreamKey
+from runfold.domain.subjects import Facts
+from runfold.store.codec import StreamKey, dump
 from runfold.store.reader import Reader
 
 _QUICK_SECONDS = 0.002
@@ -28,11 +29,21 @@ class CachedStream:
     """Whether an append on it failed: all that was decided on it is void."""
     stored: int = 0
     """The version up to which it is in the log; what is beyond is on its way."""
+    _known_facts: tuple[Context, str] | None = None
+    """The context whose facts were written last, and how they begin."""
 
     @property
     def key(self) -> StreamKey:
         """Return the tenant and the stream."""
         return self.tenant_id, self.state.id
+
+    def context_with(self, facts: Facts) -> str:
+        """Return the context of an event, as JSON: what all events of the stream have, and the facts of this one."""
+        known = self._known_facts
+        if known is None or known[0] is not self.context:
+            known = self._known_facts = self.context, dump(self.context.facts())[:-1]
+        begin = known[1]
+        return f"{begin}{',' if len(begin) > 1 and facts else ''}{dump(facts)[1:]}"
 
 
 class LoadRequired(Exception):

@@ -165,10 +165,11 @@ class CommandExecutor:
         self, envelope: Envelope, states: CachedStreams | None = None, caller: Caller | None = None, reader: Reader | None = None
     ) -> Session:
         """Return a session, in which a command looks at states and records events."""
-        plain = not envelope and caller is None
-        metadata = self._default_metadata if plain else metadata_of(envelope, caller or self.caller)
-        acting = (caller or self.caller).acting(envelope)
-        return Session(states or self.states, reader or self.recorder.reader, self.limits, acting, metadata)
+        states, reader = states or self.states, reader or self.recorder.reader
+        if caller is None and not envelope:
+            return Session(states, reader, self.limits, self.caller, self._default_metadata)
+        caller = caller or self.caller
+        return Session(states, reader, self.limits, caller.acting(envelope), metadata_of(envelope, caller))
 
     # Deciding
 

@@ -63,7 +63,8 @@ class Session:
 
     def run(self, run_id: str) -> Run:
         """Return a run that exists. Raises RunNotFound."""
-        return cast("Run", self._existing(Run, run_id).state)
+        run: Run = self._existing(Run, run_id).state  # type: ignore[assignment]  # it is of the kind that was asked for
+        return run
 
     def approval(self, approval_id: str) -> Approval:
         """Return an approval that exists. Raises ApprovalNotFound."""
@@ -170,12 +171,12 @@ class Session:
         cached = self.touched.get(stream)
         if cached is None:
             cached = self.touched[stream] = self._of(state)
-        payloads = [encode(event, self._limits) for event in events]  # first: one that is too large changes nothing
+        rows, limits, event_id = self.rows, self._limits, self._caller.event_id
+        payloads = [encode(event, limits) for event in events]  # first: one that is too large changes nothing
         for event, payload in zip(events, payloads, strict=True):
             state.evolve(event)
             facts = about(state, event) if isinstance(state, Run) else None
-            self.events.append(event)
-            self.rows.append(
+            rows.append(
                 Row(
                     stream,
                     state.version,
@@ -185,11 +186,12 @@ class Session:
                     None,
                     self._tenant_id,
                     cached.thread_id,
-                    self._caller.event_id(len(self.rows)),
-                    cached.context_json if facts is None else dump({**cached.context.facts(), **facts}),
+                    event_id(len(rows)),
+                    cached.context_json if facts is None else cached.context_with(facts),
                     self.metadata,
                 )
             )
+        self.events += events
 
     def undo(self) -> None:
         """Take back a command that was refused half-way: what it wrote to is read again when it is needed."""

@@ -1,7 +1,7 @@
 """Messages of a run: added whole or streamed, revised, redacted. One message id has one content at a time."""
 
 from dataclasses import dataclass
-from typing import Literal, NoReturn, assert_never
+from typing import Literal, NoReturn, assert_never, get_args
 
 from pydantic import Field
 
@@ -88,12 +88,58 @@ class MessageState:
     """The redacted fields, each with its revision, or None for all revisions."""
 
 
+_ROLES: tuple[Role, ...] = get_args(Role)
+_NUMBERS = {role: number for number, role in enumerate(_ROLES)}
+
+
+class MessageStates:
+    """The states of a run's messages by their ids.
+
+    Of a message that was added and is as it was, which most are, one number is kept: a run of many messages takes less memory,
+    and none of that is for the collector to look through.
+    """
+
+    def __init__(self) -> None:
+        self._as_added: dict[str, int] = {}
+        self._others: dict[str, MessageState] = {}
+
+    def __len__(self) -> int:
+        return len(self._as_added) + len(self._others)
+
+    def __contains__(self, message_id: str) -> bool:
+        return message_id in self._as_added or message_id in self._others
+
+    def __getitem__(self, message_id: str) -> MessageState:
+        if (found := self.get(message_id)) is None:
+            raise KeyError(message_id)
+        return found
+
+    def get(self, message_id: str) -> MessageState | None:
+        """Return how a message is, to be looked at."""
+        added = self._as_added.get(message_id)
+        return self._others.get(message_id) if added is None else _as_added(added)
+
+    def add(self, message_id: str, role: Role, version: int) -> None:
+        """Take in a message that was added whole."""
+        self._as_added[message_id] = version * len(_ROLES) + _NUMBERS[role]
+
+    def change(self, message_id: str, otherwise: MessageState) -> MessageState:
+        """Return how a message is, to be changed; where it is not known, it is now what is given otherwise."""
+        added = self._as_added.pop(message_id, None)
+        return self._others.setdefault(message_id, otherwise if added is None else _as_added(added))
+
+
+def _as_added(number: int) -> MessageState:
+    version, role = divmod(number, len(_ROLES))
+    return MessageState(_ROLES[role], 1, version)
+
+
 class Messages:
     """The messages that one run added or revised, and those that its past left streaming and it went on with."""
 
     def __init__(self, run: Life) -> None:
         self.run = run
-        self.by_id: dict[str, MessageState] = {}
+        self.by_id = MessageStates()
         self.past: dict[str, MessageState] = {}
         """Messages of the run's past that were looked up, as they were when the run began."""
 
@@ -156,22 +202,23 @@ class Messages:
     def evolve(self, event: AnyMessageEvent) -> None:
         """Update the state by one event."""
         match event:
+            case MessageAdded() if event.streaming:
+                length = sum(len(part.text) for part in event.content if isinstance(part, TextPart))
+                self.by_id.change(event.message_id, MessageState(event.role, 1, self.run.version, length, streaming=True))
             case MessageAdded():
-                state = MessageState(event.role, 1, self.run.version, streaming=event.streaming)
-                if event.streaming:
-                    state.length = sum(len(part.text) for part in event.content if isinstance(part, TextPart))
-                self.by_id[event.message_id] = state
+                self.by_id.add(event.message_id, event.role, self.run.version)
             case MessageRevised():
-                known = self.by_id.setdefault(event.message_id, MessageState(None, 1, self.run.version))
+                known = self.by_id.change(event.message_id, MessageState(None, 1, self.run.version))
                 known.revision, known.revised = event.revision, event.content
             case MessagePartAppended():
-                known = self.by_id.setdefault(event.message_id, MessageState(None, 1, self.run.version, streaming=True))
+                known = self.by_id.change(event.message_id, MessageState(None, 1, self.run.version, streaming=True))
                 known.length = event.offset + len(event.text)
             case MessageSealed():
-                known = self.by_id.setdefault(event.message_id, MessageState(None, 1, self.run.version, event.length))
+                known = self.by_id.change(event.message_id, MessageState(None, 1, self.run.version, event.length))
                 known.streaming = False
             case MessageRedacted():
-                self.by_id[event.message_id].hidden |= {(event.revision, name) for name in event.fields}
+                known = self.by_id.change(event.message_id, self.by_id[event.message_id])
+                known.hidden |= {(event.revision, name) for name in event.fields}
             case _:
                 assert_never(event)
 

@@ -4,7 +4,7 @@ It stands in the context of the event, so that a fold by tool, step or role need
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from runfold.domain.decision import DecisionEvaluated, DecisionMade, OutcomeCorrected, OutcomeRecorded
 from runfold.domain.event import Event
@@ -21,7 +21,10 @@ Facts = Mapping[str, str]
 def about(run: Run, event: Event) -> Facts | None:
     """Return what an event of a run is about, once the run has taken it in; None where it is about the run itself."""
     of = ABOUT.get(type(event))
-    return None if of is None else _known(of(run, event))
+    if of is None:
+        return None
+    facts = of(run, event)
+    return _known(facts) if None in facts.values() else cast("Facts", facts)
 
 
 def about_question(run: Run, call_id: str | None, decision_id: str | None) -> Facts:
@@ -60,12 +63,13 @@ ABOUT: Mapping[type[Event], Callable[[Run, Any], Mapping[str, str | None]]] = {
     **dict.fromkeys((StepStarted, StepFinished), lambda run, event: run.steps.steps[event.step_id].facts),
     **dict.fromkeys((ModelCallStarted, ModelCallFinished), lambda run, event: run.steps.model_calls[event.model_call_id].facts),
     **dict.fromkeys(
-        (MessageAdded, MessageRevised, MessagePartAppended, MessageSealed, MessageRedacted),
+        (MessageRevised, MessagePartAppended, MessageSealed, MessageRedacted),
         lambda run, event: {"message_role": run.messages.role_of(event.message_id)},
     ),
     **dict.fromkeys(
         (DecisionMade, OutcomeRecorded, OutcomeCorrected, DecisionEvaluated), lambda run, event: _decision(run, event.decision_id)
     ),
+    MessageAdded: lambda _, event: {"message_role": event.role},
     **dict.fromkeys((ProblemReported, ProblemResolved), lambda run, event: _problem(run, event.problem_id)),
 }
 """The events that are about a thing of their run, and what stands beside them."""

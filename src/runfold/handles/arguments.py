@@ -1,5 +1,6 @@
 """What callers give to methods of handles, made into what the domain takes: content, a tool's arguments, ids."""
 
+from collections.abc import Callable
 from functools import cache
 from typing import Annotated, Any
 
@@ -8,10 +9,13 @@ from pydantic import FailFast, TypeAdapter, ValidationError
 from runfold.domain.event import refusal
 from runfold.domain.first_fault import require_known
 from runfold.domain.json_text import json_text, parse_json
+from runfold.domain.message import MessageAdded
 from runfold.domain.parts import Part, TextPart
 from runfold.errors import InvalidEvent
 
 _PARTS: TypeAdapter[tuple[Part, ...]] = TypeAdapter(Annotated[tuple[Part, ...], FailFast()])
+
+_validated: Callable[[dict[str, Any]], MessageAdded] = MessageAdded.__pydantic_validator__.validate_python
 
 Content = str | list[dict[str, Any]] | tuple[Part, ...]
 """A message's content: text, or parts as dicts or models."""
@@ -29,6 +33,19 @@ def content_parts(content: Content) -> tuple[Part, ...]:
     except ValidationError as error:
         found = refusal(error)
         raise InvalidEvent(f"content.{found.path}", found.reason) from None
+
+
+def message_of(content: Content, **fields: Any) -> MessageAdded:
+    """Return a message, of what a caller gives as its content and of its other fields. Raises pydantic.ValidationError.
+
+    Text is looked at together with the rest, and by itself only where something is wrong, for its fault is told first.
+    """
+    if not isinstance(content, str):
+        return MessageAdded(content=content_parts(content), **fields)
+    try:
+        return _validated({"content": ({"type": "text", "text": content},), **fields})
+    except ValidationError:
+        return MessageAdded(content=content_parts(content), **fields)
 
 
 def arguments_of(arguments: Any) -> tuple[str, Any]:

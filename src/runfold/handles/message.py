@@ -8,11 +8,11 @@ from runfold.commands.plan import Plan, itself
 from runfold.commands.session import Session
 from runfold.commands.submitted import Receipt
 from runfold.domain.event import Event
-from runfold.domain.message import MessageAdded, Role
+from runfold.domain.message import Role
 from runfold.domain.run import Run as RunState
 from runfold.domain.tool_call import Failure, ToolFailed
 from runfold.errors import InvalidEvent
-from runfold.handles.arguments import Content, content_parts
+from runfold.handles.arguments import Content, content_parts, message_of
 from runfold.handles.command import command, submitting
 from runfold.handles.handle import Child, Handle
 from runfold.handles.run_plan import run_state
@@ -106,11 +106,11 @@ def add_message(
     """
     if auto_deny and keep_approvals:
         raise InvalidEvent("keep_approvals", "contradicts `auto_deny`: leave one of them out")
-    parts = () if streaming and not content else content_parts(content)
-    message = MessageAdded(
+    parts: Content = () if streaming and not content else content
+    message = message_of(
+        parts,
         message_id=message_id or self.executor.new_id("msg"),
         role=role,
-        content=parts,
         name=name,
         tool_call_id=tool_call_id,
         author=author,
