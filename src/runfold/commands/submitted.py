@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -31,7 +32,7 @@ class Receipt:
 class Submitted(Generic[T]):
     """Stands for a command on its way. `await` it, or ask for its `result`."""
 
-    __slots__ = ("_answer", "_error", "_event", "_receipt", "_waiters")
+    __slots__ = ("_answer", "_error", "_event", "_more_waiters", "_receipt", "_waiter")
 
     _lock = threading.Lock()  # one for all: it is held for a few instructions
 
@@ -40,7 +41,8 @@ class Submitted(Generic[T]):
         self._receipt: Receipt | None = None
         self._error: BaseException | None = None
         self._event: threading.Event | None = None
-        self._waiters: list[asyncio.Future[None]] | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._more_waiters: list[asyncio.Future[None]] | None = None
 
     def done(self) -> bool:
         """Return whether the answer is known."""
@@ -60,8 +62,10 @@ class Submitted(Generic[T]):
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             with self._lock:
                 waiting = not self.done()
-                if waiting:
-                    self._waiters = [*(self._waiters or ()), waiter]
+                if waiting and self._waiter is None:
+                    self._waiter = waiter  # there is hardly ever another
+                elif waiting:
+                    self._more_waiters = [*(self._more_waiters or ()), waiter]
             if waiting:
                 yield from waiter
         return self._outcome()
@@ -76,7 +80,7 @@ class Submitted(Generic[T]):
 def settle(outcomes: Iterable[tuple[Submitted[Any], Receipt | BaseException]]) -> None:
     """Give many commands their answers: one wake-up for each event loop, whatever their number."""
     events: list[threading.Event] = []
-    waiters: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
+    waiters: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = defaultdict(list)
     with Submitted._lock:
         for submitted, outcome in outcomes:
             if isinstance(outcome, Receipt):
@@ -85,8 +89,10 @@ def settle(outcomes: Iterable[tuple[Submitted[Any], Receipt | BaseException]]) -
                 submitted._error = outcome
             if submitted._event is not None:
                 events.append(submitted._event)
-            for waiter in submitted._waiters or ():
-                waiters.setdefault(waiter.get_loop(), []).append(waiter)
+            if (waiter := submitted._waiter) is not None:
+                waiters[waiter.get_loop()].append(waiter)
+                for another in submitted._more_waiters or ():
+                    waiters[another.get_loop()].append(another)
     for event in events:
         event.set()
     for loop, futures in waiters.items():

@@ -53,11 +53,13 @@ class CallerExecutor:
 
     def execute(self, call: MethodCall[Plan[T]]) -> T:
         """Carry out a command and wait until it is durable. Raises LedgerError."""
-        return self.execute_plan(planned(call))
+        plan = planned(call)
+        return self.commands.execute(plan if self._is_own else self._of_caller(plan))
 
     def submit(self, call: MethodCall[Plan[T]]) -> Submitted[T]:
         """Carry out a command without waiting for it. Raises InvalidEvent."""
-        return self.submit_plan(planned(call))
+        plan = planned(call)
+        return self.commands.submit(plan if self._is_own else self._of_caller(plan))
 
     def execute_plan(self, plan: Plan[T]) -> T:
         """Carry out what is planned and wait until it is durable. Raises LedgerError."""
