@@ -1,7 +1,8 @@
-"""How much of the SDK's speed is left over HTTP, and how soon does an event reach a hundred subscribers of the stream?
+"""What does a request cost beside a bare route, a batch beside the SDK's, and how soon does an event reach a hundred subscribers?
 
-`runfold serve` as it is started by anybody, on one server with the SDK; the clients are in a process of their own, and write
-and read their sockets plainly, so that it is not them who are measured.
+`runfold serve` as it is started by anybody, one process and then several, on one database with its rivals: a bare route of the
+same server library that reads the same body and calls the SDK (`bare_route.py`), and the SDK itself. The clients are in a
+process of their own, and write and read their sockets plainly, so that it is not them who are measured.
 """
 
 import asyncio
@@ -11,16 +12,25 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, ParamSpec
 from urllib.parse import urlsplit
 
 import uvloop
 from append import TEXT, Runfold
 from measuring import Report, Server, arguments, in_turn, percentiles, server
 
-BODY = json.dumps({"role": "assistant", "content": TEXT}).encode()
+P = ParamSpec("P")
+
+MESSAGE = {"role": "assistant", "content": TEXT}
+BODY = json.dumps(MESSAGE).encode()
+BATCH = 100
+"""Commands in one request."""
+CONNECTIONS = (1, 16, 64)
 PAUSE_SECONDS = 0.05
+SERVE = ("-m", "runfold.cli.main", "--json", "serve", "--port", "0", "--no-work")
+BARE = (str(Path(__file__).with_name("bare_route.py")),)
 
 
 class Place(NamedTuple):
@@ -40,16 +50,15 @@ class Place(NamedTuple):
 
 
 @contextlib.contextmanager
-def service(own: Server, name: str) -> Iterator[Place]:
-    """`runfold serve` on a database, in a process of its own."""
+def service(own: Server, name: str, *words: str) -> Iterator[Place]:
+    """A service on a database, in a process of its own."""
     environment = {
         **os.environ,
         "RUNFOLD_DATABASE_URL": own.embedded.url("runfold_app", name),
         "RUNFOLD_LOG_LEVEL": "warning",
         "RUNFOLD_REQUESTS_A_SECOND": "0",
     }
-    command = [sys.executable, "-m", "runfold.cli.main", "--json", "serve", "--port", "0", "--no-work"]
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, *words], env=environment, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout
         said = json.loads(process.stdout.readline())
@@ -80,7 +89,7 @@ class Connection:
         """Send a command and take its answer, which must be that it was recorded."""
         self._writer.write(request)
         head = await self._reader.readuntil(b"\r\n\r\n")
-        assert head.startswith(b"HTTP/1.1 201"), head
+        assert head.startswith(b"HTTP/1.1 20"), head
         length = head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]
         return await self._reader.readexactly(int(length))
 
@@ -96,12 +105,12 @@ class Connection:
                 got.append((position, time.perf_counter()))
 
 
-async def commands(place: Place, runs: list[str], each: int) -> dict[str, Any]:
-    """Record messages over one connection for each run, and say how long it took."""
+async def commands(place: Place, runs: list[str], each: int, path: str, body: str) -> dict[str, Any]:
+    """Send a body so often over one connection for each run, and say how long it took."""
     connections = [await Connection.open(place) for _ in runs]
 
     async def work(connection: Connection, run: str) -> None:
-        request = place.request("POST", f"/runs/{run}/messages", BODY)
+        request = place.request("POST", f"/runs/{run}/{path}", body.encode())
         for _ in range(each):
             await connection.record(request)
 
@@ -148,9 +157,21 @@ def as_clients() -> None:
 
 
 def rate(runfold: Runfold, place: Place, connections: int, each: int) -> float:
-    """Commands a second over so many connections."""
+    """Commands a second over so many connections, one in each request."""
     runs = [run.id for run in runfold.runs(connections)]
-    return connections * each / float(clients("commands", place, runs, each)["seconds"])
+    return connections * each / float(clients("commands", place, runs, each, "messages", BODY.decode())["seconds"])
+
+
+def batch_rate(runfold: Runfold, place: Place, batches: int) -> float:
+    """Commands a second over one connection, in batches."""
+    runs = [run.id for run in runfold.runs(1)]
+    body = json.dumps({"commands": [{"name": "messages.add", "body": MESSAGE}] * BATCH})
+    return batches * BATCH / float(clients("commands", place, runs, batches, "events", body)["seconds"])
+
+
+def always(measure: Callable[P, float], *given: P.args, **named: P.kwargs) -> Callable[[int], float]:
+    """What is measured, the same in each round."""
+    return lambda _: measure(*given, **named)
 
 
 def main() -> None:
@@ -158,29 +179,35 @@ def main() -> None:
     asked = arguments(
         __doc__ or "",
         each=(400, "commands of each client"),
+        batches=(60, f"batches of {BATCH} commands"),
         events=(200, "events whose arrival is measured"),
         subscribers=(100, "how many follow the stream"),
+        workers=(2, "server processes, to be compared with one"),
     )
-    report = Report("http", wanted={f"sdk_{count}": "≥ 0.25" for count in (16, 64)})
-    with server() as own, own.ledger("runfold_http") as ledger, service(own, "runfold_http") as place:
+    report = Report("http", wanted={f"bare_{count}": "≥ 0.7" for count in CONNECTIONS} | {f"sdk_batches_of_{BATCH}": "≥ 0.6"})
+    database = "runfold_http"
+    with server() as own, own.ledger(database) as ledger, contextlib.ExitStack() as stack:
         runfold = Runfold(ledger)
-        rates = in_turn(
-            asked.rounds,
-            {
-                "sdk_1": lambda _: runfold.async_rate(1, asked.each),
-                "http_1": lambda _: rate(runfold, place, 1, asked.each),
-                "sdk_16": lambda _: runfold.async_rate(16, asked.each),
-                "http_16": lambda _: rate(runfold, place, 16, asked.each),
-                "sdk_64": lambda _: runfold.async_rate(64, asked.each),
-                "http_64": lambda _: rate(runfold, place, 64, asked.each),
-            },
-        )
+        place, bare = (stack.enter_context(service(own, database, *words)) for words in (SERVE, BARE))
+        several = stack.enter_context(service(own, database, *SERVE, "--workers", str(max(2, asked.workers))))
+        measures: dict[str, Callable[[int], float]] = {}
+        for count in CONNECTIONS:
+            measures[f"http_{count}"] = always(rate, runfold, place, count, asked.each)
+            measures[f"bare_{count}"] = always(rate, runfold, bare, count, asked.each)
+            measures[f"sdk_{count}"] = always(runfold.async_rate, count, asked.each)
+        measures["http_64_workers"] = always(rate, runfold, several, 64, asked.each)
+        measures[f"http_batches_of_{BATCH}"] = always(batch_rate, runfold, place, asked.batches)
+        measures[f"sdk_batches_of_{BATCH}"] = always(runfold.bulk_rate, asked.batches, BATCH)
+        rates = in_turn(asked.rounds, measures)
         (run,) = runfold.runs(1)
         found = clients("arrivals", place, run.id, asked.subscribers, asked.events)
     report.figures = {name: round(value, 1) for name, value in rates.items()}
     report.figures[f"arrival_at_{asked.subscribers}_subscribers"] = percentiles(found["seconds"])
     report.figures["subscribers_that_missed_or_doubled"] = found["wrong"]
-    report.ratios = {f"sdk_{count}": rates[f"http_{count}"] / rates[f"sdk_{count}"] for count in (1, 16, 64)}
+    report.ratios = {f"bare_{count}": rates[f"http_{count}"] / rates[f"bare_{count}"] for count in CONNECTIONS}
+    report.ratios |= {f"sdk_{count}": rates[f"http_{count}"] / rates[f"sdk_{count}"] for count in CONNECTIONS}
+    report.ratios[f"sdk_batches_of_{BATCH}"] = rates[f"http_batches_of_{BATCH}"] / rates[f"sdk_batches_of_{BATCH}"]
+    report.ratios["workers_to_one_64"] = rates["http_64_workers"] / rates["http_64"]
     report.print(as_json=asked.json)
 
 

@@ -56,7 +56,7 @@ USED: Mapping[type, Mapping[str, str]] = {
         "_unset_keepalive_if_required": "ends the timer that would close a connection that lingers",
     },
     RequestResponseCycle: {
-        "body": "what came of the body and was not read",
+        "body": "what came of the body and was not read; emptied where we take the whole of it",
         "keep_alive": "false ends the connection after the answer",
         "more_body": "whether more of the body is to come",
         "response_complete": "whether it is answered",

@@ -6,6 +6,8 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
 from typing import NoReturn
 
 from anyio import to_thread
@@ -15,7 +17,7 @@ from runfold.access.bucket import Bucket
 from runfold.access.denials import Denials
 from runfold.access.key_watch import Ended, KeyWatch
 from runfold.commands.caller import Caller
-from runfold.domain.security import Denied, Scope, Security, Shown, key_stream, read_key
+from runfold.domain.security import Denied, Scope, Security, Shown, key_id_of, key_stream, read_key
 from runfold.errors import KeyRefused, ScopeMissing, TooManyRequests
 from runfold.handles.keys import KeyView, key_views
 from runfold.ledger import Ledger
@@ -39,6 +41,24 @@ class _Held:
     state: Security
     bucket: Bucket | None
 
+    def fault(self, secret: str, now: datetime, *, is_proven: bool) -> Denied | None:
+        """Return why it gives no access, or None when it does; of who has proven the secret, it is not asked again."""
+        if not is_proven:
+            return self.state.fault(secret, now)
+        status = self.state.status(now)
+        return None if status == "active" else status
+
+    @cached_property
+    def caller(self) -> Caller:
+        """Whoever shows the key."""
+        assert self.state.key is not None, "it has no fault"  # noqa: S101
+        return Caller(
+            self.tenant_id,
+            self.state.key.owner,
+            scopes=frozenset(self.state.key.scopes),
+            api_key=key_id_of(self.state.id),
+        )
+
 
 @dataclass
 class _Known:
@@ -47,10 +67,14 @@ class _Known:
     held: list[_Held]
     until: float
 
-    def of(self, secret: str) -> _Held | None:
-        """Return the one whose secret it is, or the only one; None where nobody, or nobody in particular, has such a key."""
-        alone = self.held[0] if len(self.held) == 1 else None
-        return next((held for held in self.held if held.state.proves(secret)), alone)
+    def proven(self, secret: str) -> _Held | None:
+        """Return the one whose secret it is; None where nobody has such a key."""
+        return next((held for held in self.held if held.state.proves(secret)), None)
+
+    @property
+    def alone(self) -> _Held | None:
+        """Return the only one; None where nobody, or nobody in particular, has such a key."""
+        return self.held[0] if len(self.held) == 1 else None
 
 
 _STRANGER = _Known([], 0.0)
@@ -79,21 +103,20 @@ class Keys:
         shown = _shown(asking)
         if not isinstance(shown, Shown):
             self._refuse(asking, scope, shown)
-        known = (await self._find(shown)).of(shown.secret)
+        known, is_proven = await self._find(shown)
         now, stream = self._ledger.command_executor.clock(), key_stream(shown.id)
-        state = known.state if known else Security(stream)
-        if (fault := state.fault(shown.secret, now)) is not None or known is None:
+        judged = known or _Held("", Security(stream), None)
+        if (fault := judged.fault(shown.secret, now, is_proven=is_proven)) is not None or known is None:
             self._refuse(asking, scope, fault or "unknown", known, shown.id)
         if (known.tenant_id, stream) in self._ledger.command_executor.revoked_keys:
             self._refuse(asking, scope, "revoked", known, shown.id)
         if known.bucket is not None and (seconds := known.bucket.take(time.monotonic())):
             self._denials.add(asking, known.tenant_id, "too_many", scope, shown.id)
             raise TooManyRequests(self._ledger.settings.requests_a_second, seconds)
-        if not state.allows(scope):
+        if not known.state.allows(scope):
             self._denials.add(asking, known.tenant_id, "scope_missing", scope, shown.id)
             raise ScopeMissing(shown.id, scope)
-        assert state.key is not None, "it has no fault"  # noqa: S101
-        return Caller(known.tenant_id, state.key.owner, scopes=frozenset(state.key.scopes), api_key=shown.id)
+        return known.caller
 
     def watch(self, caller: Caller, ended: Ended) -> Callable[[], None]:
         """Call `ended` when the caller's key was revoked or has expired; call what is returned to be told no more."""
@@ -118,23 +141,28 @@ class Keys:
         self._denials.add(asking, tenant_id, reason, scope, key_id if known is not None else None)
         raise _refused()
 
-    async def _find(self, shown: Shown) -> _Known:
-        """Return the key, at most a second old for whoever shows its secret: however many ask with it at once, it is read once.
+    async def _find(self, shown: Shown) -> tuple[_Held | None, bool]:
+        """Return the key, and whether the secret is its own; None where nobody, or nobody in particular, has such a key.
+
+        It is at most a second old for whoever shows its secret: however many ask with it at once, it is read once.
 
         Whoever shows no right secret has the key read from the log, whether there is one or not, and waits for others who
         show none: so how long that takes says nothing of which keys there are, and keeps nobody else waiting.
         """
         known = self._known.get(shown.id, _STRANGER)
-        is_proven = any(held.state.proves(shown.secret) for held in known.held)
-        if is_proven and time.monotonic() < known.until:
+        proven = known.proven(shown.secret)
+        if proven is not None and time.monotonic() < known.until:
             self._known.move_to_end(shown.id)
-            return known
+            return proven, True
+        is_proven = proven is not None
         wanted = shown.id, is_proven
         looking = self._looking.get(wanted)
         if looking is None:
             looking = self._looking[wanted] = asyncio.ensure_future(self._look_up(shown.id, is_proven=is_proven))
             looking.add_done_callback(lambda done: self._looked_up(wanted, done))
-        return await asyncio.shield(looking)
+        known = await asyncio.shield(looking)
+        proven = known.proven(shown.secret)
+        return proven or known.alone, proven is not None
 
     def _looked_up(self, wanted: tuple[str, bool], done: "asyncio.Task[_Known]") -> None:
         del self._looking[wanted]

@@ -18,6 +18,7 @@ from runfold.feed.shared import Feed
 from runfold.http import problems
 from runfold.http.clients import PublicHosts
 from runfold.http.document import openapi
+from runfold.http.router import IndexedRouter
 from runfold.http.routes import batches, commands, docs, events, health, keys, metrics, moments, projections, questions, schemas
 from runfold.http.routing import NamedRoute, Operation
 from runfold.http.server_state import ServerState
@@ -42,7 +43,8 @@ def create_app(
     """
     server = ServerState(ledger, access, limits or Limits(), {each.name: each for each in projections}, ledger.preparer())
     feed, counts = Feed(sse), metrics.Metrics()
-    app = Starlette(routes=[*_routes(server, feed, counts), *docs.docs_routes(described)], lifespan=_while_serving)
+    app = Starlette()
+    app.router = IndexedRouter([*_routes(server, feed, counts), *docs.docs_routes(described)], lifespan=_while_serving)
     problems.add_handlers(app)
     _add_middleware(app, ledger.settings, counts)
     feed.when_closed.append(server.progress.close)

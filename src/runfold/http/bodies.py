@@ -2,20 +2,21 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema
 from starlette.requests import ClientDisconnect, Request
 
-from runfold.access.limits import Hold, Limits
+from runfold.access.limits import SMALL_BODY, Hold, Limits
 from runfold.domain.event import refusal
 from runfold.domain.first_fault import failing_fast, require_known
 from runfold.domain.json_text import parse_json
 from runfold.errors import InvalidEvent, TooLarge, TooSlow, WrongMediaType, shortened
 from runfold.gzipped import GrowsTooLarge, NotWhole, Unpacker
-from runfold.http.scope import rest_of_body
+from runfold.http.scope import header, rest_of_body, whole_body
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -43,10 +44,15 @@ async def read(request: Request, limits: Limits, hold: Hold) -> bytes:
     WrongMediaType, InvalidEvent where packing is broken.
     """
     most = limits.body_bytes
-    declared = request.headers.get("content-length", "")
+    declared = header(request, "content-length", "")
     if declared.isdigit() and int(declared) > most:
         raise TooLarge("the body", most, "bytes")
     unpack = Unpacker(most) if _is_packed(request) else None
+    if unpack is None and (body := whole_body(request.scope)) is not None:  # as mostly: there is nothing to wait for
+        if len(body) > most:
+            raise TooLarge("the body", most, "bytes")
+        hold.add(len(body))
+        return body
     parts: list[bytes] = []
     size = 0
     async for chunk in _in_time(_chunks(request), limits):
@@ -75,6 +81,8 @@ def _taken(unpack: Unpacker, chunk: bytes) -> bytes:
 
 def require_few_values(raw: bytes, most: int) -> None:
     """Raise TooLarge for JSON of more values than are taken: many small ones take far more time and memory than their bytes."""
+    if len(raw) <= most:
+        return
     pieces = (raw[start : start + _PIECE] for start in range(0, len(raw), _PIECE))
     if _have_more_marks(pieces, most) and _have_more_marks(_outside_strings(raw), most):
         raise TooLarge("the body", most, "JSON values")
@@ -125,18 +133,26 @@ def parsed(request: Request, raw: bytes, model: type[M]) -> M:
 
 def checked(model: type[M], value: Any, raw: bytes, path: str) -> M:
     """Validate JSON, given as parsed and as text, with a model. Raises InvalidEvent, whose path begins with `path`."""
-    require_known(model, value, path)
+    if len(raw) > SMALL_BODY:  # else its model may list as many unknown fields as it has
+        require_known(model, value, path)
     try:
-        return model.model_validate_json(raw)
+        return model.__pydantic_validator__.validate_json(raw)  # type: ignore[no-any-return]
     except ValidationError as error:
+        require_known(model, value, path)
         found = refusal(error)
         raise InvalidEvent(f"{path}.{found.path}".rstrip("."), found.reason) from None
 
 
 def said(body: BaseModel) -> dict[str, Any]:
     """Return the fields that a body sets, as a method's arguments."""
-    fields = type(body).model_fields
-    return {fields[name].alias or name: getattr(body, name) for name in body.model_fields_set}
+    names, values = _names(type(body)), body.__dict__
+    return {names[name]: values[name] for name in body.model_fields_set}
+
+
+@cache
+def _names(model: type[BaseModel]) -> Mapping[str, str]:
+    """The fields of a model, and the name of each in JSON."""
+    return {name: field.alias or name for name, field in model.model_fields.items()}
 
 
 async def _in_time(chunks: AsyncIterator[bytes], limits: Limits) -> AsyncIterator[bytes]:
@@ -168,13 +184,13 @@ async def _chunks(request: Request) -> AsyncIterator[bytes]:
 
 
 def _require_json(request: Request) -> None:
-    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    kind = header(request, "content-type", "application/json").partition(";")[0].strip().lower()
     if kind != "application/json" and not kind.endswith("+json"):
         raise WrongMediaType(f"the body is {kind}; send application/json")
 
 
 def _is_packed(request: Request) -> bool:
-    packing = request.headers.get("content-encoding", "identity").strip().lower()
+    packing = header(request, "content-encoding", "identity").strip().lower()
     if packing not in {"gzip", "identity"}:
         raise WrongMediaType(f"the body has the encoding {shortened(packing)}; send it plain or with gzip")
     return packing == "gzip"

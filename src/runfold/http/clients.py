@@ -7,6 +7,7 @@ address that is no such proxy's is the client's. What stands before it may be an
 import ipaddress
 from collections.abc import Iterable, Iterator
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -54,13 +55,17 @@ class Asked:
     """A request, as far as it matters who sends it."""
 
     def __init__(self, request: Request, clients: Clients) -> None:
-        self.headers = request.headers
         self._request, self._clients = request, clients
+
+    @property
+    def headers(self) -> Headers:
+        """All that it says of itself."""
+        return self._request.headers
 
     @property
     def authorization(self) -> list[str]:
         """What it shows: each of its Authorization headers."""
-        return self.headers.getlist("authorization")
+        return [value.decode("latin-1") for name, value in self._request.scope["headers"] if name == b"authorization"]
 
     @property
     def client(self) -> str | None:

@@ -12,7 +12,7 @@ from pydantic_core import CoreSchema
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
-from starlette.types import Scope
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runfold.api import route
 from runfold.domain.first_fault import failing_fast, require_known
@@ -106,14 +106,30 @@ class Operation:
 class NamedRoute(Route):
     """A route with a name and one method, whose handler parses the request by itself."""
 
+    methods: set[str]
+
     def __init__(self, name: str, verb: str, path: str, handler: Handler) -> None:
         super().__init__(path, handler, methods=[verb], name=name)
         self.methods = {verb}  # without the HEAD that every GET would get
+        self.app = _answering(handler)
+        parts = enumerate(path.split("/"))
+        self.places = tuple((place, part[1:-1]) for place, part in parts if part.startswith("{"))
+        """Where in the path, as it is split at each `/`, stands which value."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Match as any route does, and put the route into the scope, for who counts requests."""
         match, found = super().matches(scope)
         return match, {**found, "route": self} if match is not Match.NONE else found
+
+
+def _answering(handler: Handler) -> ASGIApp:
+    """Return the application that answers with what a handler returns; what it raises, the one around all routes answers."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        response = await handler(Request(scope, receive, send))
+        await response(scope, receive, send)
+
+    return app
 
 
 def route_of(operation: Operation, handler: Handler) -> NamedRoute:

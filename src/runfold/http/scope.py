@@ -1,8 +1,31 @@
 """What the scope of a request tells of the connection that it came on. On another server than ours it tells nothing."""
 
-from typing import Any
+from functools import cache
+from typing import Any, overload
+
+from starlette.requests import Request
 
 from runfold.http.connections import EXTENSION, Connection
+
+_HEADERS = "runfold.headers"
+
+
+@overload
+def header(request: Request, name: str) -> str | None: ...
+@overload
+def header(request: Request, name: str, otherwise: str) -> str: ...
+def header(request: Request, name: str, otherwise: str | None = None) -> str | None:
+    """The value of a request's header, of several the first, or else what is given for where there is none."""
+    found: dict[bytes, bytes] | None = request.scope.get(_HEADERS)
+    if found is None:  # all of them at once: of most that are asked for there is none
+        found = request.scope[_HEADERS] = dict(reversed(request.scope["headers"]))
+    value = found.get(_raw_name(name))
+    return otherwise if value is None else value.decode("latin-1")
+
+
+@cache
+def _raw_name(name: str) -> bytes:
+    return name.lower().encode("latin-1")
 
 
 def connection_of(scope: Any) -> Connection | None:
@@ -15,6 +38,15 @@ def rest_of_body(scope: Any) -> bytes | None:
     """What has come of a request's body and nobody has read, if that is all the rest; None where it was cut off."""
     found = _known(scope).get("request")
     return None if found is None or found.more_body else bytes(found.body)
+
+
+def whole_body(scope: Any) -> bytes | None:
+    """Take a request's body where all of it has come and nobody has read of it; None where there is more to wait for."""
+    found = _known(scope).get("request")
+    if found is None or found.more_body:
+        return None
+    body, found.body = bytes(found.body), bytearray()
+    return body
 
 
 def answered_early(scope: Any) -> bool:

@@ -83,6 +83,7 @@ def serve(app: Starlette, listener: socket.socket, folding: FoldingBeside | None
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
+        access_log=structlog.get_logger().is_enabled_for(logging.INFO),
     )
     server = LedgerServer(config, app, folding, ready)
     try:

@@ -3,15 +3,17 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import lru_cache
+from types import TracebackType
 from typing import TypeVar
 
 from starlette.requests import Request
 
 from runfold.access.asking import Access
 from runfold.access.key_watch import Ended
-from runfold.access.limits import BytesInFlight, Limits, Pools
+from runfold.access.limits import BytesInFlight, Hold, Limits, Pools
 from runfold.api.route import Scope
 from runfold.commands.caller import Caller
 from runfold.domain.values import digest
@@ -19,6 +21,7 @@ from runfold.errors import InvalidEvent, ProjectionNotFound
 from runfold.handles.tenant_ledger import TenantLedger
 from runfold.http import bodies
 from runfold.http.clients import Clients
+from runfold.http.scope import header
 from runfold.http.waiting import Watch
 from runfold.ledger import Ledger
 from runfold.projections.projection import AnyProjection
@@ -30,6 +33,8 @@ T = TypeVar("T")
 
 KEY_HEADER = "Idempotency-Key"
 MOST_KEY_CHARACTERS = 255
+MOST_CALLERS = 1000
+"""For so many callers the ledger as they see it is kept."""
 
 
 @dataclass
@@ -49,18 +54,20 @@ class ServerState:
     def __post_init__(self) -> None:
         self.in_flight = BytesInFlight(self.limits.bytes_in_flight)
         self.progress = Watch(self._progress)
+        self._clients = Clients(self.ledger.settings.trusted_proxies)
+        self._seen_by = lru_cache(maxsize=MOST_CALLERS)(self.ledger.on_behalf)
 
     async def ledger_for(self, request: Request, scope: Scope) -> TenantLedger:
         """The ledger as who asks sees it. Raises AccessDenied."""
-        return self.ledger.on_behalf(await self.caller(request, scope))
+        return self.seen_by(await self.caller(request, scope))
+
+    def seen_by(self, caller: Caller) -> TenantLedger:
+        """The ledger as a caller sees it: of one without an idempotency key the same each time, for it keeps nothing."""
+        return self._seen_by(caller) if caller.key is None else self.ledger.on_behalf(caller)
 
     async def caller(self, request: Request, scope: Scope) -> Caller:
         """Who asks. Raises AccessDenied."""
         return await self.access.caller(self._clients.asked(request), scope)
-
-    @cached_property
-    def _clients(self) -> Clients:
-        return Clients(self.ledger.settings.trusted_proxies)
 
     @property
     def is_behind_proxy(self) -> bool:
@@ -90,17 +97,14 @@ class ServerState:
             raise ProjectionNotFound(name)
         return found
 
-    @contextlib.asynccontextmanager
-    async def commanding(self, request: Request, scope: Scope) -> AsyncIterator[tuple[TenantLedger, bytes]]:
+    def commanding(self, request: Request, scope: Scope) -> AbstractAsyncContextManager[tuple[TenantLedger, bytes]]:
         """The ledger for a command, and the body. Of one caller's commands under one idempotency key one goes at a time, so that
         all get the answer of the first.
 
         Nothing of the body is taken from who may not send it. Raises AccessDenied, TooLarge, TooSlow, TooBusy, and InvalidEvent
         for what can be no key.
         """
-        caller = await self.caller(request, scope)
-        async with self.body(request, caller) as body, self._once(request, caller, body) as known:
-            yield self.ledger.on_behalf(known), body
+        return _Commanding(self, request, scope)
 
     @contextlib.asynccontextmanager
     async def body(self, request: Request, caller: Caller) -> AsyncIterator[bytes]:
@@ -124,12 +128,8 @@ class ServerState:
         return self.ledger.now.read_models.progress(names)
 
     @contextlib.asynccontextmanager
-    async def _once(self, request: Request, caller: Caller, body: bytes) -> AsyncIterator[Caller]:
-        """The caller, with the idempotency key of the request if it has one, when it is its turn under that key."""
-        key = request.headers.get(KEY_HEADER)
-        if key is None:
-            yield caller
-            return
+    async def once(self, request: Request, caller: Caller, key: str, body: bytes) -> AsyncIterator[Caller]:
+        """The caller with the idempotency key of a request, when it is its turn under that key."""
         if not 0 < len(key) <= MOST_KEY_CHARACTERS or not key.isascii() or not key.isprintable():
             raise InvalidEvent(KEY_HEADER, f"must be 1 to {MOST_KEY_CHARACTERS} printable ASCII characters; send a random id")
         head = f"{request.method} {request.url.path} {request.headers.get('if-match', '')}"
@@ -148,6 +148,38 @@ class ServerState:
             waiting.pop()
             if not waiting:
                 del self._asking[asked]
+
+
+class _Commanding(AbstractAsyncContextManager[tuple[TenantLedger, bytes]]):
+    """The way of one request to its command, step by step: there is nothing to unwind for most, and every request goes it."""
+
+    def __init__(self, server: ServerState, request: Request, scope: Scope) -> None:
+        self._server, self._request, self._scope = server, request, scope
+        self._hold: Hold | None = None
+        self._turn: AbstractAsyncContextManager[Caller] | None = None
+
+    async def __aenter__(self) -> tuple[TenantLedger, bytes]:
+        server, request = self._server, self._request
+        caller = await server.caller(request, self._scope)
+        self._hold = Hold(server.in_flight, "/".join(caller.identity))
+        try:
+            body = await bodies.read(request, server.limits, self._hold)
+            if (key := header(request, KEY_HEADER)) is not None:
+                turn = server.once(request, caller, key, body)
+                caller = await turn.__aenter__()
+                self._turn = turn
+            return server.seen_by(caller), body
+        except BaseException:
+            self._hold.release()
+            raise
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            if self._turn is not None:
+                await self._turn.__aexit__(kind, error, trace)
+        finally:
+            if self._hold is not None:
+                self._hold.release()
 
 
 def _nothing() -> None:

@@ -22,6 +22,7 @@ from runfold.handles.ledger_handle import LedgerHandle
 from runfold.handles.tenant_ledger import TenantLedger
 from runfold.http import bodies
 from runfold.http.routing import Handler, NamedRoute, Operation, Reply, model_of, route_of
+from runfold.http.scope import header
 from runfold.http.server_state import KEY_HEADER, ServerState
 from runfold.http.shapes import narrowed
 from runfold.method_call import MethodCall
@@ -63,7 +64,7 @@ def body_of(route: CommandRoute) -> type[BaseModel]:
 
 
 def _handler(server: ServerState, route: CommandRoute) -> Handler:
-    model = body_of(route)
+    model, status = body_of(route), 201 if route.creates else 200
 
     async def handle(request: Request) -> Response:
         async with server.commanding(request, route.scope) as (ledger, raw):
@@ -75,7 +76,7 @@ def _handler(server: ServerState, route: CommandRoute) -> Handler:
 
             plan = await server.parsed(request, raw, parse)
             made, receipt = await submitted(server, ledger, plan, len(raw))
-        return reply(identity(made, receipt), receipt, 201 if route.creates else 200)
+        return reply(identity(made, receipt), receipt, status)
 
     return handle
 
@@ -83,14 +84,14 @@ def _handler(server: ServerState, route: CommandRoute) -> Handler:
 def envelope(request: Request, said: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of a command that are given as headers. Raises InvalidEvent."""
     found: dict[str, Any] = {}
-    if (tag := request.headers.get("if-match")) is not None:
+    if (tag := header(request, "if-match")) is not None:
         version = whole_number(tag.removeprefix("W/").strip('"'))
         if version is None:
             raise InvalidEvent("If-Match", f'{tag} is not a version; send the ETag of a read, such as "7"')
         if said.get("expected_version") not in {None, version}:
             raise InvalidEvent("If-Match", "and expected_version differ; send one of them")
         found["expected_version"] = version
-    if (parent := request.headers.get("traceparent")) is not None and "traceparent" not in said:
+    if (parent := header(request, "traceparent")) is not None and "traceparent" not in said:
         found["traceparent"] = parent
     return found
 

@@ -4,7 +4,6 @@ Each scrape queries the ledger for two seconds at most. Where the database does 
 process knows by itself. Labels are names of operations (`messages.add`) and of read models, never ids or tenants.
 """
 
-import contextlib
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -52,24 +51,26 @@ class Metrics:
             buckets=_SECONDS,
             registry=self.registry,
         )
-        self._open = Gauge("runfold_http_requests_in_progress", "HTTP requests in progress.", registry=self.registry)
+        self.open = 0
+        """Requests in progress."""
+        Gauge("runfold_http_requests_in_progress", "HTTP requests in progress.", registry=self.registry).set_function(
+            lambda: self.open
+        )
+        self._counts: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         Gauge("runfold_info", "The version of this Runfold; the value is always 1.", ("version",), registry=self.registry).labels(
             metadata.version("runfold")
         ).set(1)
         ProcessCollector(registry=self.registry)
 
-    @contextlib.contextmanager
-    def in_progress(self) -> Iterator[None]:
-        """Count a request as in progress for the duration of the block."""
-        with self._open.track_inprogress():
-            yield
-
     def answered(self, method: str, operation: str, status: int, seconds: float | None) -> None:
         """Count an answered request; `seconds` is None for an event stream, whose duration says nothing."""
-        method = method if method in _METHODS else "other"
-        self._requests.labels(method, operation, str(status)).inc()
+        kind = method if method in _METHODS else "other", operation, status
+        if kind not in self._counts:  # to look up what has some labels takes longer than to count it
+            self._counts[kind] = self._requests.labels(*kind[:2], str(status)), self._seconds.labels(*kind[:2])
+        requests, duration = self._counts[kind]
+        requests.inc()
         if seconds is not None:
-            self._seconds.labels(method, operation).observe(seconds)
+            duration.observe(seconds)
 
 
 class Observed:
@@ -94,13 +95,14 @@ class Observed:
                 is_stream = next(kinds, b"").startswith(b"text/event-stream")
             await send(message)
 
-        with self.metrics.in_progress():
-            try:
-                await self.app(scope, receive, sent)
-            finally:
-                operation = getattr(scope.get("route"), "name", NO_OPERATION)
-                seconds = None if is_stream else time.perf_counter() - began
-                self.metrics.answered(scope["method"], operation, status, seconds)
+        self.metrics.open += 1
+        try:
+            await self.app(scope, receive, sent)
+        finally:
+            self.metrics.open -= 1
+            operation = getattr(scope.get("route"), "name", NO_OPERATION)
+            seconds = None if is_stream else time.perf_counter() - began
+            self.metrics.answered(scope["method"], operation, status, seconds)
 
 
 class LedgerFigures(NamedTuple):

@@ -1,0 +1,80 @@
+"""Finding the route of a request in one walk along its path, however many routes there are."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.routing import BaseRoute, Router
+from starlette.types import Receive, Scope, Send
+
+from runfold.http.routing import NamedRoute
+
+
+@dataclass
+class _Node:
+    """What may follow a part of a path."""
+
+    literal: "dict[str, _Node]" = field(default_factory=dict)
+    named: "_Node | None" = None
+    """What follows where any text may stand."""
+    ends: dict[str, tuple[int, NamedRoute]] = field(default_factory=dict)
+    """The routes that end here, by method, each with its place in the order of routes."""
+
+    def at(self, part: str) -> "_Node":
+        """Return the node after a part of a route's path; it is made if there is none."""
+        if not part.startswith("{"):
+            return self.literal.setdefault(part, _Node())
+        self.named = self.named or _Node()
+        return self.named
+
+    def found(self, parts: Sequence[str], method: str, at: int = 1) -> Iterator[tuple[int, NamedRoute]]:
+        """Yield the routes whose path matches the parts from there on."""
+        if at == len(parts):
+            if (end := self.ends.get(method)) is not None:
+                yield end
+            return
+        part = parts[at]
+        if (following := self.literal.get(part)) is not None:
+            yield from following.found(parts, method, at + 1)
+        if self.named is not None and part:
+            yield from self.named.found(parts, method, at + 1)
+
+
+class IndexedRouter(Router):
+    """Routes as Starlette does, which tries one route after the other, but finds ours at once.
+
+    Whatever is not found so, such as a method that a path does not have, goes the way of all.
+    """
+
+    def __init__(self, routes: Sequence[BaseRoute], **more: Any) -> None:
+        super().__init__(routes, **more)
+        self._root = _Node()
+        for number, route in enumerate(routes):
+            if isinstance(route, NamedRoute) and ":" not in route.path:
+                self._add(number, route)
+
+    def _add(self, number: int, route: NamedRoute) -> None:
+        node = self._root
+        for part in route.path.split("/")[1:]:
+            node = node.at(part)
+        for method in route.methods:
+            node.ends.setdefault(method, (number, route))
+
+    def find(self, method: str, path: str) -> tuple[NamedRoute, Mapping[str, str]] | None:
+        """Return the first of our routes that takes a method and a path, and the values in that path."""
+        parts = path.split("/")
+        found = min(self._root.found(parts, method), default=None, key=lambda end: end[0])
+        if found is None:
+            return None
+        return found[1], {name: parts[place] for place, name in found[1].places}
+
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand a request to its route."""
+        if scope["type"] != "http" or scope.get("root_path") or (found := self.find(scope["method"], scope["path"])) is None:
+            await super().app(scope, receive, send)
+            return
+        route, ids = found
+        scope.setdefault("router", self)
+        scope["route"], scope["endpoint"] = route, route.endpoint
+        scope["path_params"] = {**scope.get("path_params", {}), **ids}
+        await route.app(scope, receive, send)
