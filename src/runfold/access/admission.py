@@ -1,5 +1,6 @@
 """The connections of a server: how many, whose, and which of them makes room when there are too many."""
 
+import time
 from collections import Counter, OrderedDict
 from typing import Protocol
 
@@ -20,8 +21,9 @@ class _Group:
 
     def __init__(self) -> None:
         self.members: set[Member] = set()
-        self.silent: OrderedDict[Member, None] = OrderedDict()
-        self.idle: OrderedDict[Member, None] = OrderedDict()
+        self.silent: OrderedDict[Member, float] = OrderedDict()
+        self.idle: OrderedDict[Member, float] = OrderedDict()
+        """Each with the time since when it rests."""
 
     def rest(self, member: Member) -> None:
         self.silent.pop(member, None)
@@ -30,7 +32,12 @@ class _Group:
     @property
     def first_to_go(self) -> Member | None:
         """One that has asked nothing yet, or else one that has been answered."""
-        return next(iter(self.silent), None) or next(iter(self.idle), None)
+        return next(iter(self.silent or self.idle), None)
+
+    @property
+    def first_rests(self) -> tuple[bool, float] | None:
+        """Return whether that has been answered, and since when it rests: what is less goes first."""
+        return next(((bool(not self.silent), since) for since in (self.silent or self.idle).values()), None)
 
 
 class Connections:
@@ -52,9 +59,10 @@ class Connections:
         has_room = self._make_room(own, self._most_of_one) and self._make_room(self._all, self._most)
         self._by_address.setdefault(member.address, own)
         if has_room:
+            now = time.monotonic()
             for group in (self._all, own):
                 group.members.add(member)
-                group.silent[member] = None
+                group.silent[member] = now
         elif not own.members:
             self._by_address.pop(member.address, None)
         return has_room
@@ -64,10 +72,29 @@ class Connections:
             return True
         if (oldest := group.first_to_go) is None:
             return False
-        self.leave(oldest)
-        self.refused["MadeRoom"] += 1
-        oldest.evict()
+        self._end(oldest)
         return True
+
+    def first_rests(self, address: str | None) -> tuple[bool, float] | None:
+        """Return how long the first to go of an address rests, or of all: what is less goes first. None where there is none."""
+        group = self._group(address)
+        return None if group is None else group.first_rests
+
+    def end_first(self, address: str | None) -> Member | None:
+        """End the first to go of an address, or of all, and return it; None where there is none."""
+        group = self._group(address)
+        first = None if group is None else group.first_to_go
+        if first is not None:
+            self._end(first)
+        return first
+
+    def _group(self, address: str | None) -> _Group | None:
+        return self._all if address is None else self._by_address.get(address)
+
+    def _end(self, member: Member) -> None:
+        self.leave(member)
+        self.refused["MadeRoom"] += 1
+        member.evict()
 
     def is_busy(self, member: Member) -> None:
         """It has a request."""
@@ -76,9 +103,10 @@ class Connections:
 
     def is_idle(self, member: Member, *, silent: bool = False) -> None:
         """Its request was answered; `silent` where no other will come."""
+        now = time.monotonic()
         for group in self._groups(member):
             group.rest(member)
-            (group.silent if silent else group.idle)[member] = None
+            (group.silent if silent else group.idle)[member] = now
 
     def leave(self, member: Member) -> None:
         """It has ended, or is about to."""

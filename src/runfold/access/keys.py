@@ -13,7 +13,7 @@ from typing import NoReturn
 from anyio import to_thread
 
 from runfold.access.asking import Asking
-from runfold.access.bucket import Bucket
+from runfold.access.bucket import Bucket, MakeBucket, Takes
 from runfold.access.denials import Denials
 from runfold.access.key_watch import Ended, KeyWatch
 from runfold.commands.caller import Caller
@@ -39,7 +39,7 @@ class _Held:
 
     tenant_id: str
     state: Security
-    bucket: Bucket | None
+    bucket: Takes | None
 
     def fault(self, secret: str, now: datetime, *, is_proven: bool) -> Denied | None:
         """Return why it gives no access, or None when it does; of who has proven the secret, it is not asked again."""
@@ -86,11 +86,12 @@ class Keys:
 
     A key is looked up in its own stream and believed for a second. So one that was revoked opens nothing from that moment on
     in the process that revoked it, and for a second at most in others; without the database nobody is let in for longer
-    than that. The limit on requests counts in each process for itself.
+    than that. The limit on requests counts in each process for itself, unless `bucket` gives what several take from.
     """
 
-    def __init__(self, ledger: Ledger, denials: Denials | None = None) -> None:
+    def __init__(self, ledger: Ledger, denials: Denials | None = None, bucket: MakeBucket = Bucket.named) -> None:
         self._ledger = ledger
+        self._bucket = bucket
         self._denials = denials or Denials(ledger)
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._looking: dict[tuple[str, bool], asyncio.Task[_Known]] = {}
@@ -176,7 +177,11 @@ class Keys:
         before, a_second = self._known.get(key_id, _STRANGER), self._ledger.settings.requests_a_second
         buckets = {held.tenant_id: held.bucket for held in before.held}
         held = [
-            _Held(tenant_id, state, buckets.get(tenant_id) or (Bucket(a_second, asked_at) if a_second else None))
+            _Held(
+                tenant_id,
+                state,
+                buckets.get(tenant_id) or (self._bucket(f"{tenant_id}/{key_id}", a_second, asked_at) if a_second else None),
+            )
             for tenant_id, state in states.items()
         ]
         known = _Known(held, asked_at + BELIEVED_SECONDS)

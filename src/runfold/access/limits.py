@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 
@@ -148,17 +148,60 @@ class Hold:
 
     def release(self) -> None:
         """Nobody needs the body any more."""
-        self._in_flight.give_back(self._owner, self._held)
-        self._held = 0
+        if self._held:
+            self._in_flight.give_back(self._owner, self._held)
+            self._held = 0
+
+
+class Tally(Protocol):
+    """What is held, by whom, and how much that is of all together."""
+
+    @property
+    def total(self) -> int:
+        """Return what all hold."""
+
+    def take(self, owner: str, size: int, most: int, most_of_one: int) -> bool:
+        """Return whether there is room for so much more; then it is taken."""
+
+    def give_back(self, owner: str, size: int) -> None:
+        """Let others have it."""
+
+
+class OwnTally:
+    """What is held in this process, which is all there is."""
+
+    def __init__(self) -> None:
+        self._owners: Counter[str] = Counter()
+        self.total = 0
+
+    def take(self, owner: str, size: int, most: int, most_of_one: int) -> bool:
+        """Return whether there is room for so much more; then it is taken."""
+        if self.total + size > most or self._owners[owner] + size > most_of_one:
+            return False
+        self.total += size
+        self._owners[owner] += size
+        return True
+
+    def give_back(self, owner: str, size: int) -> None:
+        """Let others have it."""
+        self.total -= size
+        self._owners[owner] -= size
+        if not self._owners[owner]:
+            del self._owners[owner]
 
 
 class BytesInFlight:
     """The bytes of all bodies that are being read or worked on, and whose they are."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, tally: Tally | None = None) -> None:
+        """`tally` counts for several processes; without one this is all."""
         self._most = most
-        self._owners: Counter[str] = Counter()
-        self.total = 0
+        self._tally = tally or OwnTally()
+
+    @property
+    def total(self) -> int:
+        """Return how many there are."""
+        return self._tally.total
 
     @contextlib.contextmanager
     def holding(self, owner: str) -> Iterator[Hold]:
@@ -171,14 +214,9 @@ class BytesInFlight:
 
     def take(self, owner: str, size: int) -> None:
         """Raises TooBusy where all hold too many, or this owner half of them."""
-        if self.total + size > self._most or self._owners[owner] + size > self._most // 2:
+        if not self._tally.take(owner, size, self._most, self._most // 2):
             raise TooBusy(f"bodies of {self.total:,} bytes are being worked on", 1.0)
-        self.total += size
-        self._owners[owner] += size
 
     def give_back(self, owner: str, size: int) -> None:
         """They are free for others."""
-        self.total -= size
-        self._owners[owner] -= size
-        if not self._owners[owner]:
-            del self._owners[owner]
+        self._tally.give_back(owner, size)

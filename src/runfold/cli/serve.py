@@ -1,5 +1,7 @@
 """`runfold serve`: the ledger over HTTP, with a worker process beside it."""
 
+import os
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,8 +11,12 @@ from runfold.cli.identity import checked_person, login
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable, Sequence
 
+    from runfold.http.folding import FoldingBeside
     from runfold.ledger import Ledger
+
+MOST_WORKERS = 64
 
 _NO_KEYS = (
     "{address} can be reached from other machines, and there are no API keys yet; create one with"
@@ -53,12 +59,20 @@ def serve(
         str | None,
         typer.Option("--owner", metavar="human:NAME", help="Owner of the first key; your login name if not given."),
     ] = None,
+    workers: Annotated[
+        int,
+        typer.Option(
+            "--workers", metavar="N", min=1, max=MOST_WORKERS, help="Server processes that share the port; one for each core."
+        ),
+    ] = 1,
 ) -> None:
     """Serve the ledger over HTTP until Ctrl-C.
 
     It prints its address once it accepts requests and, where no API key exists yet, a first key, which is shown only once.
     See /docs for people, /openapi.json for programs, and /healthz, /readyz and /metrics for monitoring. On an address that
     other machines can reach it starts only if keys exist.
+
+    With --workers several processes answer on the same port, within the same limits; one that dies is started again.
     """
     from runfold import logs
     from runfold.access.keys import Keys
@@ -76,12 +90,44 @@ def serve(
     settings = call.settings(**said)
     logs.configure(settings.log_level)
     with listening(settings.host, settings.port) as listener, call.ledger(**said) as ledger:
-        key = _first_key(ledger, listener, person)
-        app = create_app(ledger, Keys(ledger), Limits.of(settings), projections=own.values())
+        key, address = _first_key(ledger, listener, person), url_of(listener)
         names = [*known(), *projection] if projection else []
         beside = reacting(sweep=sweep)
         folding = FoldingBeside(supervisor(ledger, names, beside=beside)[0]) if work else None
-        serve_on(app, listener, folding, lambda: _announce(call, url_of(listener), key))
+        if workers > 1:
+            _serve_by_several(ledger, listener, workers, projection or [], folding, partial(_announce, call, address, key))
+            return
+        app = create_app(ledger, Keys(ledger), Limits.of(settings), projections=own.values())
+        serve_on(app, listener, folding, lambda: _announce(call, address, key, [os.getpid()]))
+
+
+def _serve_by_several(
+    ledger: "Ledger",
+    listener: "socket.socket",
+    workers: int,
+    projections: "list[str]",
+    folding: "FoldingBeside | None",
+    ready: "Callable[[Sequence[int]], None]",
+) -> None:
+    import asyncio
+
+    from runfold.access.limits import Limits
+    from runfold.http.processes.crew import Crew, ServerProcessFailed
+    from runfold.settings import environment
+
+    async def serve() -> None:
+        settings = environment(ledger.settings)
+        await Crew(listener, workers, Limits.of(ledger.settings), settings, projections, folding).run(ready)
+
+    if folding is not None:
+        folding.start()
+    try:
+        asyncio.run(serve())
+    except ServerProcessFailed:
+        raise typer.Exit(1) from None
+    finally:
+        if folding is not None:
+            folding.stop()
 
 
 def _first_key(ledger: "Ledger", listener: "socket.socket", owner: str | None) -> tuple[str, str] | None:
@@ -107,19 +153,18 @@ def _first_key(ledger: "Ledger", listener: "socket.socket", owner: str | None) -
     return None if text is None else (text, owner)
 
 
-def _announce(call: Call, address: str, made: tuple[str, str] | None) -> None:
-    import os
-
+def _announce(call: Call, address: str, made: tuple[str, str] | None, workers: "Sequence[int]") -> None:
     key, owner = made or (None, None)
     if call.json:
-        call.answer({"address": address, "key": key, "owner": owner, "pid": os.getpid()})
+        call.answer({"address": address, "key": key, "owner": owner, "pid": os.getpid(), "workers": list(workers)})
         return
+    by = f" with {len(workers)} processes" if len(workers) > 1 else ""
     said = f"Key: {key}  (of {owner}, shown only once; " if key else "Key: one you have already  ("
     with_key = '-H "Authorization: Bearer $RUNFOLD_KEY"'
     as_json = "-H 'Content-Type: application/json'"
     thread, run = '{"thread_id": "thread_hello", "agent_id": "support"}', '{"run_id": "run_hello", "input": {"ticket": 42}}'
     lines = [
-        f"Runfold serves {address}; press Ctrl-C to stop; nothing is lost.",
+        f"Runfold serves {address}{by}; press Ctrl-C to stop; nothing is lost.",
         f"{said}`runfold keys create` creates more)",
         "",
         "Try, in another terminal:",

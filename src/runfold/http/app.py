@@ -11,7 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from runfold.access.admission import Connections
 from runfold.access.asking import Access
-from runfold.access.limits import Limits
+from runfold.access.limits import Limits, Tally
 from runfold.api.table import COMMANDS, DEPRECATED_QUESTIONS, QUESTIONS
 from runfold.domain.catalogue import event_types
 from runfold.feed.shared import Feed
@@ -21,7 +21,7 @@ from runfold.http.document import openapi
 from runfold.http.router import IndexedRouter
 from runfold.http.routes import batches, commands, docs, events, health, keys, metrics, moments, projections, questions, schemas
 from runfold.http.routing import NamedRoute, Operation
-from runfold.http.server_state import ServerState
+from runfold.http.server_state import Beside, ServerState
 from runfold.http.streams import sse
 from runfold.ledger import Ledger
 from runfold.projections.projection import AnyProjection
@@ -35,13 +35,21 @@ CORS_SHOWN = ("ETag", "Location", "Retry-After", "Runfold-Position")
 
 
 def create_app(
-    ledger: Ledger, access: Access, limits: Limits | None = None, projections: Iterable[AnyProjection] = ()
+    ledger: Ledger,
+    access: Access,
+    limits: Limits | None = None,
+    projections: Iterable[AnyProjection] = (),
+    *,
+    tally: Tally | None = None,
+    beside: Beside | None = None,
 ) -> Starlette:
     """Return the application that serves a ledger to whoever `access` admits.
 
-    `projections` are projections that requests may name, beside those that Runfold brings.
+    `projections` are projections that requests may name, beside those that Runfold brings. Of several processes that serve
+    together, each is given a `tally` of the bytes that all of them work on, and what is `beside` it.
     """
-    server = ServerState(ledger, access, limits or Limits(), {each.name: each for each in projections}, ledger.preparer())
+    named = {each.name: each for each in projections}
+    server = ServerState(ledger, access, limits or Limits(), named, ledger.preparer(), tally=tally, beside=beside)
     feed, counts = Feed(sse), metrics.Metrics()
     app = Starlette()
     app.router = IndexedRouter([*_routes(server, feed, counts), *docs.docs_routes(described)], lifespan=_while_serving)
@@ -49,6 +57,7 @@ def create_app(
     _add_middleware(app, ledger.settings, counts)
     feed.when_closed.append(server.progress.close)
     app.state.server, app.state.feed, app.state.connections = server, feed, Connections(server.limits)
+    app.state.metrics = counts
     return app
 
 

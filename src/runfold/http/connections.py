@@ -13,6 +13,7 @@ connection is closed to make room for a new one, the longest idle first.
 
 import asyncio
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -41,6 +42,12 @@ class Connection(HttpToolsProtocol):
     """An HTTP connection within limits, which can be closed even if the client reads nothing."""
 
     carries_stream = False
+    is_admitted = True
+    """False where who handed it on had no room for it, which it is to tell the client."""
+    when_lost: Callable[[], None] | None = None
+    """Called when it has ended."""
+    number: int | None = None
+    """Under which number another process handed it on."""
 
     def __init__(self, config: uvicorn.Config, *args: Any, **kwargs: Any) -> None:
         super().__init__(config, *args, **kwargs)
@@ -63,7 +70,7 @@ class Connection(HttpToolsProtocol):
         super().connection_made(transport)
         self.address = self.client[0] if self.client else ""
         self._head_timer = self.loop.call_later(self.limits.head_seconds, self._head_is_late)
-        if not self._others.admit(self):
+        if not self.is_admitted or not self._others.admit(self):
             self.refuse(503, "TooManyConnections", "the server has as many connections as it takes; connect again in a second")
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -73,6 +80,8 @@ class Connection(HttpToolsProtocol):
             if timer is not None:
                 timer.cancel()
         super().connection_lost(exc)
+        if self.when_lost is not None:
+            self.when_lost()
 
     def data_received(self, data: bytes) -> None:
         """Parse data piece by piece, so that a head that is too large is noticed early."""

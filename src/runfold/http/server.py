@@ -33,7 +33,7 @@ SWITCH_SECONDS = 0.0005
 """How long a thread that works on a large body may keep the event loop waiting for the interpreter."""
 _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 """Paths that machines request all the time; their log lines have the level debug."""
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _log = structlog.get_logger("runfold.http")
 
 
@@ -68,13 +68,30 @@ def serve(app: Starlette, listener: socket.socket, folding: FoldingBeside | None
 
     At the end streams are closed and requests in progress are answered. A second Ctrl-C ends the process at once.
     """
+    prepare_process()
+    server = LedgerServer(configured(app), app, folding, ready)
+    try:
+        if folding is not None:
+            folding.start()
+        server.run([listener])
+    finally:
+        if folding is not None:
+            folding.stop()
+
+
+def prepare_process() -> None:
+    """Make this process one that serves."""
     _log_through_structlog()
     sys.setswitchinterval(SWITCH_SECONDS)
     _give_back_large_blocks()
     gc.collect()
     gc.freeze()  # what is there now stays: to look through it for cycles would hold up all requests for some 50 ms each time
     disable_created_metrics()  # type: ignore[no-untyped-call]
-    config = uvicorn.Config(
+
+
+def configured(app: Starlette) -> uvicorn.Config:
+    """Return how an application is served. Requests are logged where anybody would see it."""
+    return uvicorn.Config(
         app,
         loop="uvloop",
         http=Connection,
@@ -85,14 +102,6 @@ def serve(app: Starlette, listener: socket.socket, folding: FoldingBeside | None
         timeout_graceful_shutdown=GRACE_SECONDS,
         access_log=structlog.get_logger().is_enabled_for(logging.INFO),
     )
-    server = LedgerServer(config, app, folding, ready)
-    try:
-        if folding is not None:
-            folding.start()
-        server.run([listener])
-    finally:
-        if folding is not None:
-            folding.stop()
 
 
 def _give_back_large_blocks() -> None:
@@ -130,7 +139,7 @@ class LedgerServer(StreamingServer):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Handle signals as uvicorn does, but do not raise them again afterwards: a stop that was asked for is a clean exit."""
-        before = {number: signal.signal(number, self.handle_exit) for number in _SIGNALS}
+        before = {number: signal.signal(number, self.handle_exit) for number in SIGNALS}
         try:
             yield
         finally:

@@ -7,13 +7,13 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import TracebackType
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from starlette.requests import Request
 
 from runfold.access.asking import Access
 from runfold.access.key_watch import Ended
-from runfold.access.limits import BytesInFlight, Hold, Limits, Pools
+from runfold.access.limits import BytesInFlight, Hold, Limits, Pools, Tally
 from runfold.api.route import Scope
 from runfold.commands.caller import Caller
 from runfold.domain.values import digest
@@ -37,6 +37,16 @@ MOST_CALLERS = 1000
 """For so many callers the ledger as they see it is kept."""
 
 
+class Beside(Protocol):
+    """The other processes of the same server, as one of them sees them."""
+
+    number: int
+    """Its own, from 0."""
+
+    async def metrics(self) -> Mapping[int, str | None]:
+        """Return what the others count, by their numbers; None for one that does not answer."""
+
+
 @dataclass
 class ServerState:
     """The ledger, for whoever asks."""
@@ -48,11 +58,15 @@ class ServerState:
     """Projections, by name, that the server was started with beside those that every program knows."""
     preparer: Preparer | None = None
     """Who makes moments that are asked for."""
+    tally: Tally | None = None
+    """What several processes hold of bodies; None where there is one process."""
+    beside: Beside | None = None
+    """The other processes of the same server; None where there is one process."""
     pools: Pools = field(default_factory=Pools)
     _asking: dict[tuple[str, ...], tuple[asyncio.Lock, list[None]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.in_flight = BytesInFlight(self.limits.bytes_in_flight)
+        self.in_flight = BytesInFlight(self.limits.bytes_in_flight, self.tally)
         self.progress = Watch(self._progress)
         self._clients = Clients(self.ledger.settings.trusted_proxies)
         self._seen_by = lru_cache(maxsize=MOST_CALLERS)(self.ledger.on_behalf)

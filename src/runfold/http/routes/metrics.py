@@ -1,4 +1,4 @@
-"""GET /metrics for Prometheus: counters of this process, and gauges of the ledger and its read models.
+"""GET /metrics for Prometheus: counters of the process, or of each that serves, and gauges of the ledger and its read models.
 
 Each scrape queries the ledger for two seconds at most. Where the database does not answer in time, the scrape holds what the
 process knows by itself. Labels are names of operations (`messages.add`) and of read models, never ids or tenants.
@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from runfold.errors import LedgerError
 from runfold.feed.shared import Feed
 from runfold.http.clients import is_local
+from runfold.http.metrics_together import together
 from runfold.http.routes.health import Looking
 from runfold.http.routing import NamedRoute, Operation, route_of
 from runfold.http.scope import answered_early
@@ -126,8 +127,8 @@ SCRAPE = Operation(
     "metrics.scrape",
     "GET",
     "/metrics",
-    "Metrics of this process and of the ledger, in Prometheus' text format.\nRequests from this machine need no key, unless the"
-    " settings name proxies or public hosts.",
+    "Metrics of the server's processes and of the ledger, in Prometheus' text format.\nRequests from this machine need no key,"
+    " unless the settings name proxies or public hosts.",
     str,
     "admin",
     media_type="text/plain",
@@ -149,7 +150,10 @@ def metrics_routes(server: ServerState, feed: Feed, metrics: Metrics) -> list[Na
         figures = await _figures(looking, server.ledger)
         registry = CollectorRegistry()
         registry.register(_Families(lambda: of_ledger(figures)))
-        text = generate_latest(metrics.registry) + generate_latest(registry)
+        own = generate_latest(metrics.registry)
+        if server.beside is not None:
+            own = together({server.beside.number: own.decode(), **await server.beside.metrics()})
+        text = own + generate_latest(registry)
         return Response(text, headers={"Cache-Control": "no-store"}, media_type=MEDIA_TYPE)
 
     return [route_of(SCRAPE, scrape)]
