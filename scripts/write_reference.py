@@ -8,7 +8,7 @@ import ast
 import inspect
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,9 @@ from runfold.cli.options import EVERYWHERE
 from runfold.domain.catalogue import event_types
 from runfold.domain.event import Context
 from runfold.http.app import described
-from runfold.projections.columns import columns_of
+from runfold.projections.columns import Column, columns_of
 from runfold.projections.registry import known
+from runfold.projections.totals import columns_of_totals
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 EITHER = "\\|"
@@ -127,11 +128,19 @@ def read_models() -> Iterator[str]:
         yield f"## {name}\n"
         yield _paragraphs(projection.__doc__ or "")
         yield f"Version {projection.version}. Key: {', '.join(f'`{column}`' for column in projection.key)}.\n"
-        rows = [
-            f"| `{column.name}` | {column.type}{'' if not column.nullable else ', may be null'} | {cell(column.comment)} |"
-            for column in columns_of(projection.row)
-        ]
-        yield "\n".join(["| column | type | |", "|---|---|---|", *rows]) + "\n"
+        yield _columns(columns_of(projection.row))
+        for totals in projection.totals:
+            yield f"### {totals.name}\n"
+            yield f"{totals.purpose} Kept with `{name}`, in the same transaction; rows of one group are one.\n"
+            yield _columns(columns_of_totals(totals))
+
+
+def _columns(columns: Iterable[Column]) -> str:
+    rows = [
+        f"| `{column.name}` | {column.type}{'' if not column.nullable else ', may be null'} | {cell(column.comment)} |"
+        for column in columns
+    ]
+    return "\n".join(["| column | type | |", "|---|---|---|", *rows]) + "\n"
 
 
 PAGES: dict[str, Callable[[], Iterator[str]]] = {

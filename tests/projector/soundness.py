@@ -4,12 +4,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
+from psycopg import sql
 from psycopg.rows import tuple_row
 
 from runfold.domain.event import Recorded
 from runfold.errors import Damage
 from runfold.projections.fold import Standing, fold_all
-from runfold.projections.projection import AnyProjection, Key
+from runfold.projections.projection import AnyProjection, Key, Totals
+from runfold.projections.totals import columns_of_totals, grouped_by, is_sum
 from runfold.projector import checkpoints
 from runfold.projector.checkpoints import ReadModel
 from runfold.projector.connection import connect
@@ -112,7 +114,41 @@ class Books:
             faults.append(f"the checkpoint is at {model.position}, not at {due.position} ({model.message})")
         if (found := self.receipts(model)) != due.receipts:
             faults.append(f"the receipts are {found}, not {due.receipts}")
+        faults += self.faults_of_totals(projection)
         return [f"{projection.name}: {fault}" for fault in faults]
+
+    def faults_of_totals(self, projection: AnyProjection, schema: str = READ_SCHEMA) -> list[str]:
+        """Totals that are not what the rows in use add up to."""
+        return [
+            f"{totals.name} {sign} {group}"
+            for totals in projection.totals
+            for sign, group in self.connection.cursor(row_factory=tuple_row).execute(
+                _totals_that_differ(totals, schema, projection.name)
+            )
+        ]
+
+
+def _totals_that_differ(totals: Totals, schema: str, rows: str) -> sql.Composed:
+    columns = columns_of_totals(totals)
+    added = sql.SQL(", ").join(
+        sql.SQL("sum(sign * {0}) AS {0}" if is_sum(column) else "{0}").format(sql.Identifier(column.name)) for column in columns
+    )
+    return sql.SQL(
+        "WITH rows AS (SELECT 1 AS sign, t.* FROM {}.{} AS t), parts AS ({}),"
+        " added AS (SELECT tenant_id, {} FROM parts GROUP BY tenant_id, {}),"
+        " kept AS (SELECT tenant_id, {} FROM {}.{} WHERE parts <> 0)"
+        " (SELECT 'lacks', (l.*)::text FROM (TABLE added EXCEPT TABLE kept) AS l)"
+        " UNION ALL (SELECT 'has', (m.*)::text FROM (TABLE kept EXCEPT TABLE added) AS m) LIMIT 5"
+    ).format(
+        sql.Identifier(schema),
+        sql.Identifier(rows),
+        sql.SQL(totals.parts).format(rows=sql.Identifier("rows")),
+        added,
+        sql.SQL(", ").join(map(sql.Identifier, grouped_by(totals))),
+        sql.SQL(", ").join(sql.Identifier(column.name) for column in columns),
+        sql.Identifier(schema),
+        sql.Identifier(totals.name),
+    )
 
 
 def differences(wanted: dict[Key, Standing], found: dict[Key, Standing]) -> list[str]:

@@ -67,8 +67,8 @@ ASKED: list[tuple[Callable[[Reading], object], str]] = [
     (lambda now: now.patterns("goal 7"), "goal_id_made_position"),
     (lambda now: now.goals(limit=20), "last_run_position"),
     (lambda now: now.attention(), "severity_attention_since"),
-    (lambda now: now.usage("model", since=date(2026, 2, 3), until=date(2026, 2, 4)), "day"),
-    (lambda now: now.usage("day", agent="agent 7"), "agent_id_day"),
+    (lambda now: now.usage("run", since=date(2026, 2, 3), until=date(2026, 2, 4)), "day"),
+    (lambda now: now.usage("day,run", agent="agent 7"), "agent_id_day"),
     (lambda now: now.usage("run", goal="goal 7"), "goal_id"),
 ]
 

@@ -18,8 +18,9 @@ from runfold.domain.event import Recorded
 from runfold.domain.usage import CostReported, Tokens, UsageCorrected, UsageRecorded
 from runfold.importers.importing import import_paths
 from runfold.projections.prices import computed_cost
+from runfold.projections.usage_totals import TOKENS
 from runfold.queries.usage_report import UsageReport
-from runfold.queries.usage_totals import TOKENS, UsageTotals
+from runfold.queries.usage_totals import UsageTotals
 
 DIMENSIONS = ("day", "thread", "run", "agent", "user", "provider", "model", "goal", "node")
 MODELS = [("openai", "gpt-4o"), ("anthropic", "claude-sonnet-4-5"), (None, "our-own-model"), (None, None)]

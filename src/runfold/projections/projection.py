@@ -5,7 +5,7 @@ them, in however many steps. Everything else (tables, checkpoints, rebuilds) is 
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
+from typing import Any, ClassVar, Generic, Literal, NamedTuple, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -43,6 +43,25 @@ class Row(BaseModel):
 R = TypeVar("R", bound=Row)
 
 
+class Totals(NamedTuple):
+    """Sums over the rows of a read model by some of their columns, for questions about more rows than can be summed each time.
+
+    The database keeps them in the transaction that changes the rows, so they say at every moment what the rows add up to.
+    They are built, switched, rolled back and dropped together with the table of the rows.
+    """
+
+    name: str
+    """Its own and its table's, unlike any read model's."""
+    purpose: str
+    """What a row is, in a sentence for the people who read the table."""
+    row: type[Row]
+    """Names and comments of the columns. Numbers that are never null are added up, by the others it is grouped."""
+    without: tuple[str, ...]
+    """Columns of these that are left out, so that fewer rows stand for more."""
+    parts: str
+    """SQL: what some `{rows}` add to each column, with their tenant, and the `sign` that they count by."""
+
+
 class Projection(Generic[R]):
     """A keyed fold. Subclass it, say what follows, and write `keys` and `evolve`."""
 
@@ -60,6 +79,8 @@ class Projection(Generic[R]):
     """Columns that are searched or sorted by, each index after the tenant and before the key."""
     partition: ClassVar[Literal["thread", "goal"] | None] = None
     """`thread`: a row is made from the events of one thread alone; `goal`: of one goal alone; None: of any."""
+    totals: ClassVar[tuple[Totals, ...]] = ()
+    """Tables of sums over the rows, which the database keeps beside them."""
     depends_on: ClassVar[str] = ""
     """What else its answers depend on, such as the version of a price list; another one means folding anew."""
 

@@ -150,6 +150,10 @@ def _require_other_name(projection: AnyProjection, other: AnyProjection | None) 
     if other is not None and type(other) is not type(projection):
         fact = f"is called {projection.name}, as {source_of(other)} is; give it another name"
         raise InvalidProjection(source_of(projection), fact)
+    owners = {each.name: one for one in known.values() for each in one.totals}
+    for name in owners.keys() & known.keys():
+        fact = f"is called {name}, as totals of {source_of(owners[name])} are; give it another name"
+        raise InvalidProjection(source_of(known[name]), fact)
 
 
 def _faults(projection: AnyProjection) -> Iterable[str]:

@@ -24,6 +24,7 @@ from runfold.domain.event import Recorded
 from runfold.domain.usage import CostReported, CostSource, Tokens, UsageCorrected, UsageRecorded
 from runfold.projections.prices import PRICE_SOURCE, computed_cost
 from runfold.projections.projection import Key, Projection, Row
+from runfold.projections.usage_totals import USAGE_TOTALS
 
 _EXACT = Context(prec=80)
 """Amounts add up exactly, whatever the caller's context is."""
@@ -115,12 +116,13 @@ class Usage(Projection[UsageEntry]):
     """One row per model call and per cost of none: tokens, what somebody said they cost, and what they cost by the list."""
 
     name = "usage"
-    version = 3
+    version = 4
     row = UsageEntry
     key = ("run_id", "entry_id")
     events = (UsageRecorded, UsageCorrected, CostReported)
     indexes = (("thread_id",), ("day",), ("agent_id", "day"), ("goal_id",))
     partition = "thread"
+    totals = USAGE_TOTALS
     depends_on = PRICE_SOURCE
 
     def keys(self, recorded: Recorded) -> Iterable[Key]:

@@ -209,7 +209,8 @@ def drop(connection: Connection, name: str) -> None:
             raise ProjectionNotFound(name)
         if is_being_rebuilt(connection, name):
             raise DropRefused(name, "is being rebuilt", "wait for it or stop it, then repeat the command")
-        found = views.views_of(connection, name)
+        tables = {name, *(table for model in own for table in views.tables_of(connection, schema_of(model)))}
+        found = [view for table in sorted(tables) for view in views.views_of(connection, table)]
         for dependent in (each for view in found for each in view.dependents):
             raise DropRefused(name, f"is what {dependent.what} is made over", "drop that first, then repeat the command")
         for view in found:

@@ -6,6 +6,9 @@ from functools import cached_property
 from psycopg import sql
 
 from runfold.projections.columns import Column
+from runfold.store.queries import named_queries
+
+_TOTALS = named_queries("runfold.projector", "totals.sql")
 
 
 class RowQueries:
@@ -24,17 +27,37 @@ class RowQueries:
     @cached_property
     def load(self) -> sql.Composed:
         """The rows under some keys: an array for each column of the key."""
-        types = {column.name: column.type for column in self._columns}
-        given = sql.SQL(", ").join(sql.SQL("%b::{}").format(sql.SQL(f"{types[name]}[]")) for name in self._key)
         own = [f"t.{column.name}" for column in self._columns[1:-1]]
         return sql.SQL("SELECT {}, {} FROM unnest({}) AS k ({}) JOIN {} AS t USING ({})").format(
             names_of(self._key),
             sql.SQL(", ").join(map(_dotted, own)),
-            given,
+            self._given,
             names_of(self._key),
             self._table,
             names_of(self._key),
         )
+
+    @cached_property
+    def all_signed(self) -> sql.Composed:
+        """All rows, each with a sign to count by."""
+        return sql.SQL(_TOTALS["stored rows"]).format(source=self._table)
+
+    @cached_property
+    def changed_signed(self) -> sql.Composed:
+        """The rows that are stored under some keys, to be taken off, and rows as JSON, to be added."""
+        return sql.SQL(_TOTALS["rows that change"]).format(
+            columns=sql.SQL(", ").join(sql.Identifier("t", column.name) for column in self._columns),
+            arrays=self._given,
+            key=names_of(self._key),
+            source=self._table,
+            shape=self._shape(collated=True),
+        )
+
+    @property
+    def _given(self) -> sql.Composed:
+        """Keys: an array for each column of them."""
+        types = {column.name: column.type for column in self._columns}
+        return sql.SQL(", ").join(sql.SQL("%b::{}").format(sql.SQL(f"{types[name]}[]")) for name in self._key)
 
     @cached_property
     def fill(self) -> sql.Composed:
@@ -70,13 +93,11 @@ class RowQueries:
     @cached_property
     def delete(self) -> sql.Composed:
         """Remove the rows under some keys."""
-        types = {column.name: column.type for column in self._columns}
-        given = sql.SQL(", ").join(sql.SQL("%b::{}").format(sql.SQL(f"{types[name]}[]")) for name in self._key)
         same = sql.SQL(" AND ").join(
             sql.SQL("t.{} = k.{}").format(sql.Identifier(name), sql.Identifier(name)) for name in self._key
         )
         return sql.SQL("DELETE FROM {} AS t USING unnest({}) AS k ({}) WHERE {}").format(
-            self._table, given, names_of(self._key), same
+            self._table, self._given, names_of(self._key), same
         )
 
 

@@ -19,6 +19,7 @@ from runfold.projections.fold import Standings
 from runfold.projections.projection import Key, Projection, R, Row
 from runfold.projector.row_queries import RowQueries, collated_type, names_of
 from runfold.projector.schemas import creation, removal
+from runfold.projector.totals import TENANT, tables_of
 from runfold.store.datastore import Connection
 
 READ_SCHEMA = "runfold_read"
@@ -27,7 +28,6 @@ NAME_BYTES = 64
 """A name in PostgreSQL is shorter than this."""
 GIVEN_ROWS = 100
 """Rows of a piece; as many as PostgreSQL takes a function to give that it knows nothing about."""
-TENANT = Column("tenant_id", "text", nullable=False, comment="Whose it is")
 POSITION = Column("position", "bigint", nullable=False, comment="Position of the last event that changed the row")
 
 
@@ -70,6 +70,7 @@ class Table(Generic[R]):
         """In the order in which people see them: the machine's own first, so that more come after all that were there."""
         self._qualified = sql.Identifier(self.schema, self.name)
         self._queries = RowQueries(self._qualified, self.columns, self._key)
+        self.totals = tables_of(projection.totals, self.schema, self._queries)
 
     # Making it
 
@@ -85,12 +86,17 @@ class Table(Generic[R]):
                 sql.SQL("COMMENT ON TABLE {} IS {}").format(table, sql.Literal(self.purpose)),
                 *(comment(table, sql.Identifier(column.name), sql.Literal(column.comment or None)) for column in self.columns),
                 let_read(table),
+                *(statement for each in self.totals for statement in (*each.creation, let_read(each.table))),
             ],
         )
-        keep_tenants_apart(connection, table)
+        for relation in (table, *(each.table for each in self.totals)):
+            keep_tenants_apart(connection, relation)
 
     def create_indexes(self, connection: Connection) -> None:
-        """Make the primary key and the indexes that the projection names; each ends with the key, so that it is one order."""
+        """Make the primary key and the indexes that the projection names; each ends with the key, so that it is one order.
+
+        What is in the table by then is added up.
+        """
         index = sql.SQL("CREATE INDEX {} ON {} ({})").format
         _execute_all(
             connection,
@@ -102,6 +108,7 @@ class Table(Generic[R]):
                     )
                     for columns in self._indexes
                 ),
+                *(each.add_all for each in self.totals),
             ],
         )
 
@@ -135,11 +142,13 @@ class Table(Generic[R]):
     def write(self, connection: Connection, changed: Standings) -> None:
         """Store rows as they are now. Raises InvalidRow, psycopg.Error."""
         gone = [key for key, standing in changed.items() if standing.row is None]
-        kept = [(key, standing.row, standing.position) for key, standing in changed.items() if standing.row is not None]
+        kept = self._as_json(self._standing(changed))
+        for each in self.totals if changed else ():
+            connection.execute(each.change, [*map(list, zip(*changed, strict=True)), kept], prepare=True)
         if gone:
             connection.execute(self._queries.delete, [list(column) for column in zip(*gone, strict=True)], prepare=True)
-        if kept:
-            connection.execute(self._queries.write, [self._as_json([self._checked(*each) for each in kept])], prepare=True)
+        if len(gone) < len(changed):
+            connection.execute(self._queries.write, [kept], prepare=True)
 
     def packed(self, standings: Standings) -> str | None:
         """Rows as `fill` takes them, None where there are none. It takes its time, so not in a transaction. Raises InvalidRow."""

@@ -15,9 +15,11 @@ from runfold.errors import DependentView
 from runfold.projections.columns import Column
 from runfold.projector.row_queries import collated_type
 from runfold.projector.tables import READ_SCHEMA, Table, let_read
+from runfold.projector.totals import TotalsTable
 from runfold.store.datastore import Connection
 from runfold.store.queries import named_queries
 
+AnyTable = Table[Any] | TotalsTable
 GONE = "No longer kept: always null, for views that were made while it was"
 
 _QUERIES = named_queries("runfold.projector", "views.sql")
@@ -43,8 +45,20 @@ class View(NamedTuple):
 
 
 def show(connection: Connection, table: Table[Any]) -> None:
-    """Let a read model's plain name mean a table. In the caller's transaction. Raises DependentView."""
-    found = {view.name: view for view in require_showable(connection, table)}
+    """Let a read model's plain name mean a table, and those of its totals theirs. In the caller's transaction.
+
+    Raises DependentView.
+    """
+    for each in _with_totals(table):
+        _show(connection, each)
+
+
+def _with_totals(table: Table[Any]) -> list[AnyTable]:
+    return [table, *table.totals]
+
+
+def _show(connection: Connection, table: AnyTable) -> None:
+    found = {view.name: view for view in _showable(connection, table)}
     main = found.pop(table.name, None)
     for view in found.values():
         if view.dependents:
@@ -63,8 +77,14 @@ def show(connection: Connection, table: Table[Any]) -> None:
         _grant(connection, table, grants)
 
 
-def require_showable(connection: Connection, table: Table[Any]) -> list[View]:
-    """All views of a read model that are there. Raises DependentView where somebody's takes what a table does not have."""
+def require_showable(connection: Connection, table: Table[Any]) -> None:
+    """Raise DependentView where somebody's view takes what a table does not have."""
+    for each in _with_totals(table):
+        _showable(connection, each)
+
+
+def _showable(connection: Connection, table: AnyTable) -> list[View]:
+    """All views over a table that are there. Raises DependentView."""
     own = [(column.name, collated_type(column)) for column in table.view_columns]
     views = views_of(connection, table.name)
     for view in views:
@@ -94,6 +114,11 @@ def views_of(connection: Connection, name: str) -> list[View]:
     return found
 
 
+def tables_of(connection: Connection, schema: str) -> list[str]:
+    """The tables of a generation: that of its rows, and those of totals."""
+    return [row["name"] for row in connection.execute(_QUERIES["tables"], {"schema": schema})]
+
+
 def comment_on_views(connection: Connection) -> None:
     """Give the views the comments of their tables' columns, where they were made before they had them."""
     for row in connection.execute(_QUERIES["comments that lack"], {"schema": READ_SCHEMA}).fetchall():
@@ -108,7 +133,7 @@ def _gone(view: View, own: Sequence[tuple[str, str]]) -> list[str]:
     return [name for name, type_ in view.columns if (name, type_) not in own]
 
 
-def _point(connection: Connection, table: Table[Any], name: str, columns: Sequence[tuple[str, str]]) -> None:
+def _point(connection: Connection, table: AnyTable, name: str, columns: Sequence[tuple[str, str]]) -> None:
     """Make a view of these columns, in this order; those that the table does not have are null."""
     has = {(column.name, collated_type(column)): column for column in table.view_columns}
     selected = sql.SQL(", ").join(
@@ -135,7 +160,7 @@ def _comment(column: Column | None) -> sql.Literal:
     return sql.Literal(GONE if column is None else column.comment or None)
 
 
-def _set_aside(connection: Connection, table: Table[Any], main: View, aside: Iterable[str]) -> None:
+def _set_aside(connection: Connection, table: AnyTable, main: View, aside: Iterable[str]) -> None:
     """Free the plain name: who depends on the view keeps it under another one."""
     if not main.dependents:
         connection.execute(sql.SQL("DROP VIEW {}").format(_named(main.name)))
@@ -146,7 +171,7 @@ def _set_aside(connection: Connection, table: Table[Any], main: View, aside: Ite
     _point(connection, table, name, main.columns)
 
 
-def _grant(connection: Connection, table: Table[Any], grants: Iterable[dict[str, Any]]) -> None:
+def _grant(connection: Connection, table: AnyTable, grants: Iterable[dict[str, Any]]) -> None:
     """What was granted on the view before is granted on the new one."""
     has = {column.name for column in table.view_columns}
     for row in grants:

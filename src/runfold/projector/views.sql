@@ -8,6 +8,14 @@ SELECT c.oid, c.relname::text AS name
    AND (c.relname = %(name)s OR c.relname ~ %(aside)s)
  ORDER BY c.relname
 
+-- name: tables
+-- The tables of a schema.
+SELECT c.relname::text AS name
+  FROM pg_class AS c
+  JOIN pg_namespace AS n ON n.oid = c.relnamespace
+ WHERE n.nspname = %(schema)s
+   AND c.relkind = 'r'
+
 -- name: columns
 -- The columns of a view, with their types as a table is made with them.
 SELECT a.attname::text AS name,

@@ -4,6 +4,7 @@ import contextlib
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from typing import Any, NamedTuple
 
 import psycopg
@@ -34,6 +35,8 @@ _OWN_PARTS = re.compile(r"(?:\s|--[^\n]*\n)*WITH\s+")
 _PLACEHOLDER = re.compile(r"\{([a-z0-9_]+)\}")
 
 _QUERIES = named_queries("runfold.queries", "read_models.sql")
+SUPERSEDED_THREADS = _QUERIES["superseded threads"]
+"""The query for the threads that others stand for, of a tenant and as of a position."""
 
 
 class Progress(NamedTuple):
@@ -75,6 +78,21 @@ class Snapshot:
         if count:
             self.standing = self.standing.model_copy(update={"superseded_threads": count})
         return self
+
+    def with_superseded(self) -> "Snapshot":
+        """The same, of which nothing is left out."""
+        if not self.leaves_out:
+            return self
+        other = copy(self)
+        other.standing = self.standing.model_copy(update={"superseded_threads": 0})
+        return other
+
+    def holds_totals(self, projection: AnyProjection) -> bool:
+        """Return whether the totals of a read model are at hand: it is in a table, and by this version of the projection."""
+        if self._given is not None:
+            return False
+        state = self._states.get(projection.name)
+        return self._schema != READ_SCHEMA or (state is not None and state.version == projection.version)
 
     @property
     def leaves_out(self) -> bool:

@@ -13,7 +13,8 @@ from runfold.domain.usage import Tokens
 from runfold.history.views import View
 from runfold.projections.price_list import PriceList
 from runfold.projections.prices import CURRENCY, Priced, PriceKind, PricePart, priced
-from runfold.queries.usage_totals import TOKENS, UNSTATED, Money, UsageSum, shortened
+from runfold.projections.usage_totals import TOKENS, UNSTATED
+from runfold.queries.usage_totals import Money, UsageSum, shortened
 
 CALL_COLUMNS = (
     "reported_currency",

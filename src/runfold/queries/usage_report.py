@@ -17,6 +17,7 @@ from runfold.history.views import View
 from runfold.projections.price_list import PriceList, installed
 from runfold.projections.price_wheels import price_list_of
 from runfold.projections.prices import CURRENCY
+from runfold.projections.usage_totals import TOKENS, UNSTATED
 from runfold.queries.frames import arrow_table, data_frame
 from runfold.queries.page import Standing
 from runfold.queries.paging import OverThreads
@@ -24,7 +25,8 @@ from runfold.queries.parameters import Parameter, checked
 from runfold.queries.read_models import Snapshot
 from runfold.queries.source import LocalSource, question
 from runfold.queries.usage_prices import CALL_COLUMNS, Explanation, Pricing
-from runfold.queries.usage_totals import DIMENSIONS, TOKENS, UNSTATED, UsageSum, UsageTotals
+from runfold.queries.usage_sources import WITHOUT_COST, sums_of, totals_for
+from runfold.queries.usage_totals import DIMENSIONS, UsageSum, UsageTotals
 from runfold.queries.where import OneOrMore, words
 from runfold.settings import Settings
 from runfold.store.queries import filled, named_queries
@@ -150,6 +152,14 @@ class UsageQuestion(NamedTuple):
         return self.explain or self.prices is not None
 
     @property
+    def columns(self) -> set[str] | None:
+        """The columns of usage that it is about; None where each call is looked at, or those of a path or a tree."""
+        if self.is_priced_anew or self.scope != "run":
+            return None
+        days = {"day"} if self.since or self.until else set()
+        return days | {DIMENSIONS[name] for name in (*self.by, *self.equal)}
+
+    @property
     def read_models(self) -> tuple[str, ...]:
         """What the answer is read from."""
         return ("usage", "thread_tree") if self.scope == "tree" else ("usage",)
@@ -204,7 +214,11 @@ def usage_report(snapshot: Snapshot, asked: UsageQuestion, path: Sequence[Segmen
     query = partial(filled, dimensions=_dimensions(asked), source=source, conditions=where)
     sums: Sums = {}
     total, pricing = UsageSum(), None
-    if asked.is_priced_anew:
+    totals = totals_for(snapshot, asked.columns) if asked.columns is not None else None
+    if totals is not None:
+        where, values = _conditions(asked, WITHOUT_COST)
+        _take(sums, total, len(asked.by), sums_of(snapshot, totals, [DIMENSIONS[name] for name in asked.by], where, values))
+    elif asked.is_priced_anew:
         pricing = Pricing(asked.prices or installed(), without_cost=asked.without_cost)
         calls = query(_QUERIES["calls"], columns=", ".join(f"u.{name}" for name in CALL_COLUMNS))
         width = len(asked.by)
@@ -240,13 +254,17 @@ def _add_up(
         return snapshot.query(text, parameters)
 
     found = grouped("sums")
-    for row in found:
-        for each in (sums.setdefault(row[:width], UsageSum()), total):
-            each.add(row[width:])
+    _take(sums, total, width, found)
     if any(row[width + 4] for row in found):
         for row in grouped("other costs"):
             for each in (sums[row[:width]], total):
                 each.add_cost(*row[width:])
+
+
+def _take(sums: Sums, total: UsageSum, width: int, found: Iterable[tuple[Any, ...]]) -> None:
+    for row in found:
+        for each in (sums.setdefault(row[:width], UsageSum()), total):
+            each.add(row[width:])
 
 
 def _dimensions(asked: UsageQuestion) -> str:
@@ -262,7 +280,7 @@ def _scope(snapshot: Snapshot, asked: UsageQuestion, path: Sequence[Segment]) ->
     return _EVERY_RUN, []
 
 
-def _conditions(asked: UsageQuestion) -> tuple[str, list[Any]]:
+def _conditions(asked: UsageQuestion, without_cost: str = _WITHOUT_COST) -> tuple[str, list[Any]]:
     equal = {name: values for name, values in asked.equal.items() if name != "run" or asked.scope == "run"}
     conditions: list[tuple[str, Any]] = [(_one_of(DIMENSIONS[name], values), list(values)) for name, values in equal.items()]
     if asked.since is not None:
@@ -271,7 +289,7 @@ def _conditions(asked: UsageQuestion) -> tuple[str, list[Any]]:
         conditions.append(("u.day <= %b", asked.until))
     texts = [text for text, _ in conditions]
     if asked.without_cost is not None and not asked.is_priced_anew:
-        texts.append(_WITHOUT_COST if asked.without_cost else f"NOT ({_WITHOUT_COST})")
+        texts.append(without_cost if asked.without_cost else f"NOT ({without_cost})")
     return "".join(f" AND {text}" for text in texts), [value for _, value in conditions]
 
 

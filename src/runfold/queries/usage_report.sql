@@ -57,3 +57,31 @@ unnest(%b::text[], %b::bigint[]) AS s (run_id, version)
                        FROM {usage} AS w
                       WHERE w.tenant_id = %b AND w.run_id = member.run_id
                      OFFSET 0) AS u
+
+-- name: sums of totals
+-- What groups of totals add up to, as `sums` says it of rows. A total in which nothing is left is no group.
+SELECT {dimensions} u.currency, u.cost_source, u.price_source, sum(u.cost), 0, sum(u.calls),
+       coalesce(sum(u.calls) FILTER (WHERE u.currency IS NULL), 0),
+       {tokens}
+  FROM {source} AS u
+ WHERE u.tenant_id = %b {conditions}
+ GROUP BY {groups}
+HAVING sum(u.parts) > 0
+
+-- name: totals without superseded
+-- Totals, and with the other sign what the calls in superseded threads are in them; each thread a look-up of its own.
+(WITH superseded AS MATERIALIZED ({superseded}),
+      rows AS MATERIALIZED (
+       SELECT -1 AS sign, w.*
+         FROM superseded AS s
+        CROSS JOIN LATERAL (SELECT *
+                              FROM {usage} AS c
+                             WHERE c.tenant_id = %b AND c.thread_id = s.thread_id
+                            OFFSET 0) AS w),
+      parts AS ({parts})
+ SELECT {columns}
+   FROM {totals}
+  WHERE tenant_id = %b
+  UNION ALL
+ SELECT {taken_off}
+   FROM parts)

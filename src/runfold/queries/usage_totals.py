@@ -17,6 +17,7 @@ from pydantic import PlainSerializer
 from runfold.history.views import View
 from runfold.projections.prices import CURRENCY
 from runfold.projections.usage import UsageEntry
+from runfold.projections.usage_totals import TOKENS, UNSTATED
 
 Money = Annotated[Decimal, PlainSerializer(lambda amount: f"{amount:f}", when_used="json")]
 
@@ -34,18 +35,6 @@ DIMENSIONS = {
     "call": "usage_id",
 }
 """What usage can be grouped by, each with its column."""
-TOKENS = (
-    "input_tokens",
-    "output_tokens",
-    "total_tokens",
-    "cache_read_input_tokens",
-    "cache_creation_input_tokens",
-    "reasoning_output_tokens",
-    "cache_creation_1h_input_tokens",
-    "web_search_requests",
-)
-UNSTATED = "unstated"
-"""Where a cost was reported and nobody said whose word it is."""
 _EXACT = Context(prec=200)
 
 
