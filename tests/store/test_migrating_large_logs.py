@@ -40,6 +40,7 @@ NEW = (
         "runfold.log_keys",
         "runfold.log_tenant_thread",
         "runfold.log_tenant_tree",
+        "runfold.log_tenant_type",
         "runfold.log_threads_created",
         "runfold.log_threads_superseded",
     ],

@@ -12,6 +12,7 @@ import psycopg_pool
 
 from runfold.domain.event import Recorded
 from runfold.errors import LedgerUnavailable, UsageError
+from runfold.store.by_type import NEAR, SPARSE, is_of_tenant_alone, narrows_by_type, stretch_by_type
 from runfold.store.codec import COLUMNS, unread, unread_or_raw
 from runfold.store.datastore import EVERY_TENANT, Datastore
 from runfold.store.filter import Filter, bounded_query, is_all, like, range_of, size_of
@@ -142,12 +143,20 @@ class Reader:
         if self.tenant != EVERY_TENANT:
             wanted = replace(wanted, tenant_id=self.tenant)
         positions = limit if wanted == Filter() else SEARCHED
-        if not wanted.is_of_thread and up_to - after > positions:  # there is no looking through what is not there yet
-            up_to = min(up_to, max(after, self.head().position))
+        by_type = narrows_by_type(wanted)
+        if not wanted.is_of_thread and up_to - after > (NEAR if by_type else positions):
+            up_to = min(up_to, max(after, self.head().position))  # there is no looking through what is not there yet
+        if by_type and up_to - after > NEAR:
+            return stretch_by_type(self.rows, wanted, after, up_to, limit, descending=descending)
         place = range_of(wanted, after, up_to, positions, descending=descending)
         found = self.rows(place.query("DESC" if descending else "ASC"), [*place.values, limit])
         if not is_all(found, limit):
             return found, found[-1][0] - descending
+        if len(found) * SPARSE < SEARCHED and is_of_tenant_alone(wanted):
+            after, up_to = (after, place.end) if descending else (place.end, up_to)
+            if up_to - after > NEAR and len(found) < limit:
+                more, end = stretch_by_type(self.rows, wanted, after, up_to, limit - len(found), descending=descending)
+                return found + more, end
         return found, place.end
 
     def key_streams(self, stream: str) -> dict[str, list[Recorded]]:
