@@ -9,7 +9,7 @@ INSTALL := $(BIN)/python scripts/install.py
 # What Python has compiled is kept, whatever is set outside: else each of many hundreds of short programs compiles it all again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo serve test test-setup check schemas rows faults bench clean
+.PHONY: help demo serve test test-setup check schemas rows faults bench growth clean
 
 help:  ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -45,8 +45,11 @@ rows: $(BIN)/.installed-dev  ## compare the tests with a list of features, LIST=
 faults: $(BIN)/.installed-dev  ## kill, cut off and fill up everything under load; RUNFOLD_DATABASE_URL=… tries your own database
 	@$(BIN)/python scripts/faults/run.py $(ARGS)
 
-bench: $(BIN)/.installed-dev  ## measure against the rivals, in the same run
-	@for question in append read tail project rebuild over_http; do $(BIN)/python scripts/bench/$$question.py $(ARGS) || exit 1; done
+bench: $(BIN)/.installed-dev  ## measure against the rivals, in the same run; what grows with the log has a line of its own
+	@for question in append read tail project rebuild over_http $(if $(findstring --short,$(ARGS)),growth); do $(BIN)/python scripts/bench/$$question.py $(ARGS) || exit 1; done
+
+growth: $(BIN)/.installed-dev  ## measure what takes longer in a log of a million events than in one of ten thousand; ARGS=--long: of five million
+	@$(BIN)/python scripts/bench/growth.py $(ARGS)
 
 clean:  ## remove the environment and everything that was built
 	rm -rf .venv build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -143,6 +143,10 @@ def checked(projection: AnyProjection, source: str = "") -> AnyProjection:
 
 def _add(known: dict[str, AnyProjection], projection: AnyProjection) -> None:
     _require_other_name(projection, known.setdefault(projection.name, projection))
+    owners = {totals.name: each for each in known.values() for totals in each.totals}
+    for name in owners.keys() & known.keys():
+        fact = f"is called {name}, as totals of {source_of(owners[name])} are; give it another name"
+        raise InvalidProjection(source_of(known[name]), fact)
 
 
 def _require_other_name(projection: AnyProjection, other: AnyProjection | None) -> None:
@@ -150,10 +154,6 @@ def _require_other_name(projection: AnyProjection, other: AnyProjection | None) 
     if other is not None and type(other) is not type(projection):
         fact = f"is called {projection.name}, as {source_of(other)} is; give it another name"
         raise InvalidProjection(source_of(projection), fact)
-    owners = {each.name: one for one in known.values() for each in one.totals}
-    for name in owners.keys() & known.keys():
-        fact = f"is called {name}, as totals of {source_of(owners[name])} are; give it another name"
-        raise InvalidProjection(source_of(known[name]), fact)
 
 
 def _faults(projection: AnyProjection) -> Iterable[str]:
