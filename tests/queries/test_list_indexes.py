@@ -8,7 +8,9 @@ import pytest
 
 from runfold.commands.caller import Caller
 from runfold.domain.values import Actor
+from runfold.queries.parameters import parameters_of
 from runfold.queries.read_models import Snapshot
+from tests.promises.asked import LISTS
 from tests.queries.listed import Listed
 
 MANY = {
@@ -101,3 +103,19 @@ def test_the_usual_questions_are_answered_from_an_index(
     for plan in plans:
         assert f"_{index}_idx" in plan or f"_{index} " in plan, plan
         assert "Seq Scan" not in plan, plan
+
+
+WALKING = {"runs": {"background"}, "tool_calls": {"goal_id", "provider_call_id"}}
+"""What no index begins with: rows without it are passed one by one, in the order of the list."""
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_what_a_list_is_narrowed_by_begins_an_index_but_for_what_is_named_here(name: str) -> None:
+    asked, projection = LISTS[name]
+    begins = {index[0] for index in (*projection.indexes, projection.key)}
+    columns = {
+        parameter.compares[1] or said
+        for said, parameter in parameters_of(asked).items()
+        if parameter.compares is not None and parameter.compares[0] == "="
+    }
+    assert columns - begins == WALKING.get(name, set())

@@ -103,7 +103,7 @@ class ApprovalRow(Row):
 class ApprovalQueue(Projection[ApprovalRow]):
     """One row per approval: who must decide what, since when, until when, and who decided."""
 
-    name, version = "approval_queue", 2
+    name, version = "approval_queue", 3
     row = ApprovalRow
     key = ("approval_id",)
     events = (
@@ -125,6 +125,13 @@ class ApprovalQueue(Projection[ApprovalRow]):
         ("run_id", "requested_position"),
         ("agent_id", "requested_position"),
         ("agent_id", "status", "requested_position"),
+        ("user_id", "requested_position"),
+        ("goal_id", "requested_position"),
+        ("action", "requested_position"),
+        ("requested_by", "requested_position"),
+        ("decided_by", "requested_position"),
+        ("call_id",),
+        ("decision_id",),
     )
     partition = "thread"
 

@@ -93,6 +93,8 @@ class Attention(Projection[AttentionRow]):
         ("status", "severity", "attention_since"),
         ("thread_id", "severity", "attention_since"),
         ("agent_id", "severity", "attention_since"),
+        ("user_id", "severity", "attention_since"),
+        ("goal_id", "severity", "attention_since"),
     )
 
     def keys(self, recorded: Recorded) -> Iterable[Key]:

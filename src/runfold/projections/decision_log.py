@@ -101,7 +101,7 @@ class DecisionRow(Row):
 class DecisionLog(Projection[DecisionRow]):
     """One row per decision: the choice, its outcome and its evaluation."""
 
-    name, version = "decision_log", 2
+    name, version = "decision_log", 3
     row = DecisionRow
     key = ("run_id", "decision_id")
     events = (DecisionMade, OutcomeRecorded, OutcomeCorrected, DecisionEvaluated)
@@ -113,6 +113,8 @@ class DecisionLog(Projection[DecisionRow]):
         ("goal_id", "made_position"),
         ("node_id", "made_position"),
         ("agent_id", "made_position"),
+        ("decision_id",),
+        ("decision_type", "made_position"),
     )
     partition = "thread"
 

@@ -83,10 +83,10 @@ _BLANK = MessageRow(run_id="", message_id="", revision=ALL)
 class Messages(Projection[MessageRow]):
     """One row per wording of a message: whose, in which run, where its words are in the log, what of it is redacted."""
 
-    name, version, row, key = "messages", 2, MessageRow, ("run_id", "message_id", "revision")
+    name, version, row, key = "messages", 3, MessageRow, ("run_id", "message_id", "revision")
     partition = "thread"
     events = (MessageAdded, MessageRevised, MessagePartAppended, MessageSealed, MessageRedacted)
-    indexes = (("thread_id", "content_position"), ("tool_call_id",))
+    indexes = (("thread_id", "content_position"), ("tool_call_id",), ("message_id",))
 
     def keys(self, recorded: Recorded) -> Iterable[Key]:
         """The wording that it is, or is about. Who speaks stands in the first one, which a redaction of all thus reaches too."""

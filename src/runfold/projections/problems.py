@@ -49,7 +49,7 @@ class ProblemRow(Row):
 class Problems(Projection[ProblemRow]):
     """One row per problem that a run reported, open or resolved."""
 
-    name, version = "problems", 2
+    name, version = "problems", 3
     row = ProblemRow
     key = ("run_id", "problem_id")
     events = (ProblemReported, ProblemResolved)
@@ -62,6 +62,9 @@ class Problems(Projection[ProblemRow]):
         ("run_id", "severity", "reported_position"),
         ("thread_id", "severity", "reported_position"),
         ("goal_id", "severity", "reported_position"),
+        ("agent_id", "severity", "reported_position"),
+        ("decision_id", "severity", "reported_position"),
+        ("problem_id",),
     )
     partition = "thread"
 

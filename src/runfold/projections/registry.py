@@ -75,6 +75,8 @@ def chosen(names: Iterable[str | AnyProjection] = ()) -> dict[str, AnyProjection
         projection = name if isinstance(name, Projection) else load(name) if ":" in name else named(name)
         for other in (find(projection.name), found.get(projection.name)):
             _require_other_name(projection, other)
+        if not is_built_in(projection):
+            _require_no_name_of_totals(projection, known().values())
         found[projection.name] = projection
     return found or dict(known())
 
@@ -143,10 +145,16 @@ def checked(projection: AnyProjection, source: str = "") -> AnyProjection:
 
 def _add(known: dict[str, AnyProjection], projection: AnyProjection) -> None:
     _require_other_name(projection, known.setdefault(projection.name, projection))
-    owners = {totals.name: each for each in known.values() for totals in each.totals}
-    for name in owners.keys() & known.keys():
-        fact = f"is called {name}, as totals of {source_of(owners[name])} are; give it another name"
-        raise InvalidProjection(source_of(known[name]), fact)
+    for each in known.values():
+        _require_no_name_of_totals(each, known.values())
+
+
+def _require_no_name_of_totals(projection: AnyProjection, others: Iterable[AnyProjection]) -> None:
+    """Raise InvalidProjection where totals of another have its name."""
+    for other in others:
+        if projection.name in {totals.name for totals in other.totals}:
+            fact = f"is called {projection.name}, as totals of {other.name} are; give it another name"
+            raise InvalidProjection(source_of(projection), fact)
 
 
 def _require_other_name(projection: AnyProjection, other: AnyProjection | None) -> None:

@@ -79,7 +79,7 @@ class ToolCallRow(Row):
 class ToolCalls(Projection[ToolCallRow]):
     """One row per tool call of a run: its request, state, end and approval."""
 
-    name, version = "tool_calls", 3
+    name, version = "tool_calls", 4
     row = ToolCallRow
     key = ("run_id", "call_id")
     events = (
@@ -106,6 +106,9 @@ class ToolCalls(Projection[ToolCallRow]):
         ("run_id", "requested_position"),
         ("thread_id", "requested_position"),
         ("agent_id", "requested_position"),
+        ("call_id",),
+        ("message_id", "requested_position"),
+        ("error_code", "requested_position"),
     )
     partition = "thread"
 

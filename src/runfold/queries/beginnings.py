@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from runfold.errors import ReadModelBehind
 from runfold.queries.reading import Reading
+from runfold.store.filter import LAST_CHARACTER
 from runfold.store.queries import filled, named_queries
 
 STREAMS = ("thread", "run", "approval")
@@ -44,6 +45,8 @@ def ids_beginning_with(reading: Reading, kind: str, text: str, limit: int) -> li
     query = filled(_QUERIES["ids beginning with"], column=column.name, read_model=f"{{{column.read_model}}}")
     try:
         with reading.read_models.reading(column.read_model) as snapshot:
-            return [found for (found,) in snapshot.query(query, [snapshot.tenant_id, text, limit])]
+            tenant, end = snapshot.tenant_id, text + LAST_CHARACTER
+            asked = [tenant, text, tenant, end, tenant, tenant, end, limit]
+            return [found for (found,) in snapshot.query(query, asked)]
     except ReadModelBehind:
         return []

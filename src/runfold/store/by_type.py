@@ -7,11 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from runfold.domain.event import is_of_type
-from runfold.store.filter import Filter, bounded_query, is_all
+from runfold.store.filter import LAST_CHARACTER, Filter, bounded_query, is_all
 from runfold.store.queries import named_queries
 
 _QUERIES = named_queries("runfold.store", "by_type.sql")
-_LAST_CHARACTER = "\U0010ffff"
 NEAR = 2_000
 """So few positions are looked through more quickly than by type."""
 SPARSE = 50
@@ -75,7 +74,7 @@ def _types(rows: Rows, wanted: Filter) -> list[str]:
     found: set[str] = set()
     for name in wanted.types or ("*",):
         first, star, _ = name.partition("*")
-        tenant, end = wanted.tenant_id, first + _LAST_CHARACTER
+        tenant, end = wanted.tenant_id, first + LAST_CHARACTER
         if not star:
             found.add(name)
             continue

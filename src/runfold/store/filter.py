@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 from runfold.domain.event import Recorded, is_of_type
 from runfold.store.codec import COLUMNS
 
+LAST_CHARACTER = "\U0010ffff"
+"""Sorts after all others, in the order that ids and types are kept in."""
 PAGE_BYTES = 16 * 1024 * 1024
 """No stretch of the log holds more payload than this, unless its first event does."""
 

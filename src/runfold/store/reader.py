@@ -15,7 +15,7 @@ from runfold.errors import LedgerUnavailable, UsageError
 from runfold.store.by_type import NEAR, SPARSE, is_of_tenant_alone, narrows_by_type, stretch_by_type
 from runfold.store.codec import COLUMNS, unread, unread_or_raw
 from runfold.store.datastore import EVERY_TENANT, Datastore
-from runfold.store.filter import Filter, bounded_query, is_all, like, range_of, size_of
+from runfold.store.filter import LAST_CHARACTER, Filter, bounded_query, is_all, like, range_of, size_of
 from runfold.store.happened import HappenedBy
 from runfold.store.queries import named_queries
 
@@ -221,10 +221,6 @@ class Reader:
         return dict(self.rows("SELECT name, setting FROM pg_settings WHERE name = ANY(%b) AND setting = 'off'", [names]))
 
 
-_LAST_CHARACTER = "\U0010ffff"
-"""Sorts after all others, in the order that ids are kept in."""
-
-
 class TenantReader(Reader):
     """One tenant's part of the log: every question asks for the tenant, and of others' events the database shows none."""
 
@@ -313,7 +309,7 @@ class TenantReader(Reader):
 
     def streams_beginning_with(self, text: str, *, up_to: int | None = None, limit: int) -> list[str]:
         """The ids of streams that begin with a text, in order, at most `limit` of them."""
-        last, known = text + _LAST_CHARACTER, LATEST if up_to is None else up_to
+        last, known = text + LAST_CHARACTER, LATEST if up_to is None else up_to
         bounds = [last, self.tenant, known]
         return [stream for (stream,) in self.rows(_QUERIES["streams beginning with"], [text, *bounds, *bounds, limit])]
 
