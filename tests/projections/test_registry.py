@@ -254,6 +254,12 @@ def test_one_of_a_built_in_ones_name_cannot_be_chosen(write: Write) -> None:
     assert chosen(["runfold.projections.usage:Usage"]).keys() == {"usage"}
 
 
+def test_one_that_is_called_as_totals_are_cannot_be_chosen(write: Write) -> None:
+    module = write((NAME, '"usage_by_model"'))
+    with pytest.raises(InvalidProjection, match="is called usage_by_model, as totals of usage are; give it another name"):
+        chosen([f"{module}:Attempts"])
+
+
 def test_the_columns_words_are_the_fields_words() -> None:
     """Every column of a read model of ours says what it means, for the people who read the table."""
     for projection in known().values():
