@@ -49,7 +49,7 @@ def array(oid: int, members: Collection[bytes]) -> bytes:
     """An array of packed members."""
     if not members:
         return _EMPTY(0, 0, oid)
-    return _ARRAY(1, 0, oid, len(members), 1) + b"".join([part for member in members for part in (_LENGTH(len(member)), member)])
+    return _ARRAY(1, 0, oid, len(members), 1) + b"".join([_LENGTH(len(member)) + member for member in members])
 
 
 def _event(row: Row) -> bytes:
