@@ -2,6 +2,7 @@
 
 import itertools
 import random
+import signal
 import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ from runfold import LedgerUnavailable
 from runfold.store.append_call import Placed
 from runfold.store.recorder import Recorder
 from runfold.store.writer import Writer
+from tests.waiting import until
 
 
 def positions(recorder: Recorder) -> list[tuple[int, str, int]]:
@@ -158,6 +160,29 @@ def test_a_session_that_stalls_on_the_lock_makes_others_fail_with_what_to_do(dat
     assert refused.value.retriable
     writer.close()
     assert recorder.writer.append([row("run_a", 1)]).first_position == 1
+
+
+@pytest.mark.fault("C-7")
+def test_an_interrupt_while_an_append_waits_takes_it_back_and_the_next_one_has_its_own_answer(database, recorder, row) -> None:
+    waiting = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    writer = Writer(recorder.store)
+    assert writer.append([row("run_a", 1)]).first_position == 1
+    with psycopg.connect(database.admin_url) as stalled, psycopg.connect(database.admin_url, autocommit=True) as looking:
+        stalled.execute("SELECT * FROM runfold.head FOR UPDATE")
+
+        def interrupt() -> None:
+            until(lambda: looking.execute(waiting).fetchall())
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+        interrupting = threading.Thread(target=interrupt)
+        interrupting.start()
+        with pytest.raises(KeyboardInterrupt):
+            writer.append([row("run_a", 2), row("run_a", 3)])
+        interrupting.join()
+        until(lambda: not looking.execute(waiting).fetchall())
+    assert writer.append([row("run_a", 2)]).first_position == 2
+    writer.close()
+    assert positions(recorder) == [(1, "run_a", 1), (2, "run_a", 2)]
 
 
 def test_the_lock_is_waited_for_at_most_five_seconds_and_a_stalled_holder_is_ended(recorder) -> None:

@@ -16,6 +16,7 @@ from runfold.store.codec import Row, StreamKey
 from runfold.store.datastore import Connection, Datastore, unavailable
 from runfold.store.packing import UuidArray, register
 
+_CANCEL_SECONDS = 5.0
 _NOTHING: Mapping[StreamKey, int] = MappingProxyType({})
 _FIND = "SELECT count(*), min(notification_id), max(recorded_at) FROM runfold.log WHERE event_id = ANY(%b)"
 _STORED_IDS = "SELECT uuid_send(event_id) FROM runfold.log WHERE event_id = ANY(%b)"
@@ -108,7 +109,9 @@ class Writer:
             return self._call(rows, watched)
         except psycopg.Error:
             raise
-        except BaseException:  # an interrupt: its answer would be taken for that of the next call
+        except BaseException:  # an interrupt: what is still answered would be taken for the answer to the next call
+            with contextlib.suppress(psycopg.Error):
+                connection.cancel_safe(timeout=_CANCEL_SECONDS)
             self._drop()
             raise
 
