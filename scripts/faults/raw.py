@@ -18,30 +18,15 @@ from runfold.store.datastore import Connection, Datastore
 from runfold.store.writer import Writer
 
 
-def begin(connection: Connection) -> None:
-    """Begin a transaction where none is open: an append by itself does not."""
-    connection.execute("SELECT 1")
-
-
-class _Held(Datastore):
-    held: Connection | None = None
-
-    def connect(self) -> Connection:
-        connection = super().connect()
-        connection.autocommit = False
-        begin(connection)
-        self.held = connection
-        return connection
-
-
 class Held:
     """A session that appends a small thread and then commits, rolls back, or does nothing."""
 
     def __init__(self, work: Work) -> None:
         assert work.url is not None, "it connects by itself"
         self.rng = Random(work.seed)
-        self._datastore = _Held(work.url)
-        self._writer = Writer(self._datastore)
+        self._writer = Writer(Datastore(work.url))
+        self._writer.when_connected = self._begin
+        self._held: Connection | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -68,9 +53,9 @@ class Held:
             )
             for version, event in enumerate(events, 1)
         ]
-        if (held := self._datastore.held) is not None and not held.closed:
+        if self._held is not None and not self._held.closed:
             with contextlib.suppress(psycopg.Error):  # one that is lost is found by the writer, which connects anew
-                begin(held)
+                self._begin(self._held)
         placed = self._writer.append(rows)
         assert isinstance(placed, Placed), f"{stream} is new: {placed}"
         first = placed.first_position
@@ -96,6 +81,10 @@ class Held:
         """Begin with another connection."""
         self._writer.close()
 
+    def _begin(self, connection: Connection) -> None:
+        connection.execute("BEGIN")
+        self._held = connection
+
     def _connection(self) -> Connection:
-        assert self._datastore.held is not None, "something was appended first"
-        return self._datastore.held
+        assert self._held is not None, "something was appended first"
+        return self._held
