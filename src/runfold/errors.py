@@ -8,6 +8,7 @@ LedgerError
 │   ├── GoalNotFound
 │   ├── KeyNotFound
 │   ├── MomentNotFound
+│   ├── WebhookNotFound
 │   ├── EventTypeNotFound
 │   └── ProjectionNotFound
 ├── InvalidEvent                    exit 1   the input is not a valid event
@@ -28,6 +29,7 @@ LedgerError
 ├── LedgerUnavailable               exit 1   nothing was stored, or the text says that it is unknown
 │   ├── QueueFull
 │   └── EmbeddedServerFailed
+├── SecretSealed                    exit 1   a signing secret cannot be read with the keys that are here
 ├── SubscriptionEnded               exit 1   it was asked for more after the error with which it ended
 ├── InvalidProjection               exit 1   a projection's declaration is invalid
 ├── ProjectionStopped               exit 1   one projection stopped; the others continue
@@ -140,6 +142,12 @@ class MomentNotFound(NotFound):
     """No moment has that id, it expired unused, or it belongs to another tenant."""
 
     thing, listing = "moment", "`runfold moments list`"
+
+
+class WebhookNotFound(NotFound):
+    """No webhook has that id, or it belongs to another tenant."""
+
+    thing, listing = "webhook", "`runfold webhooks list`"
 
 
 class EventTypeNotFound(NotFound):
@@ -276,6 +284,17 @@ class HistoryChanged(Conflict):
             step = f"drop what was derived from later events, and resume after {cursor}"
         super().__init__(f"{fact}; {step}", asked=asked, position=position, epoch=epoch, cursor=cursor)
         self.asked, self.position, self.epoch, self.cursor = asked, position, epoch, cursor
+
+
+class SecretSealed(LedgerError):
+    """A signing secret cannot be read with the keys that this machine has."""
+
+    def __init__(self, webhook_id: str, key_file: str) -> None:
+        super().__init__(
+            f"the signing secret of {webhook_id} was encrypted with a key that is not in {key_file}; give every machine the same "
+            "file (RUNFOLD_WEBHOOK_KEYS), or rotate the secret once the key is lost",
+            webhook_id=webhook_id,
+        )
 
 
 class SubscriptionEnded(LedgerError):

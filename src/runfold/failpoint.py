@@ -38,6 +38,8 @@ EXPORT_POINTS = (
     "table in place",
 )
 """Those of an export."""
+DELIVERY_POINTS = ("delivery claimed", "delivery sent", "delivery recorded")
+"""Those of sending to a webhook."""
 IMPORT_POINTS = ("files read", "thread in")
 """Those of a process of an import."""
 MIGRATION_POINTS = ("migration step in its transaction", "migration step done")

@@ -4,11 +4,12 @@ Nothing is read from the working folder: whoever can write there could say which
 """
 
 import re
+from functools import cached_property
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, SecretStr, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
@@ -20,6 +21,7 @@ from pydantic_settings import (
 from runfold.domain.durations import parse_duration
 from runfold.domain.sweep_policy import SweepPolicy, read_policy
 from runfold.domain.times import parse_zone
+from runfold.domain.web_address import AddressRules, networks_and_hosts
 
 MIB = 1024 * 1024
 _HOST, _ORIGIN = re.compile(r"[A-Za-z0-9_.-]+|[0-9A-Fa-f:]+"), re.compile(r"https?://[A-Za-z0-9_.:\[\]-]+")
@@ -133,6 +135,23 @@ class Settings(BaseSettings):
     price_lists: Path | None = Field(
         None, description="folder with wheels of genai-prices, for costs by another version than the installed (HOME/price-lists)"
     )
+    webhook_http: bool = Field(False, description="whether things may be sent to http:// addresses too, which others can read")
+    webhook_ports: str = Field("443,8443,80,8080", description="comma-separated ports that things may be sent to")
+    webhook_allow: str = Field(
+        "",
+        description="comma-separated networks and host names that things may be sent to though they are private, in any way: "
+        "for development, such as 127.0.0.0/8",
+    )
+    webhook_deny: str = Field("", description="comma-separated networks that nothing is sent to, whatever else is allowed")
+    webhook_timeout: Seconds = Field(
+        15.0, gt=0, le=300, description="seconds, or a duration, that a receiver of a webhook may take to answer"
+    )
+    webhook_keys: Path | None = Field(
+        None, description="file with the keys that signing secrets are encrypted with, one a line (HOME/webhook-keys)"
+    )
+    public_url: str = Field("", description="where the ledger is served for others, as webhooks link to it")
+    step_webhook_url: str | None = Field(None, description="address that is told of every step that ends, by its id")
+    step_webhook_key: SecretStr | None = Field(None, description="what step_webhook_url is sent as `Authorization: Bearer`")
     env_file: Path | None = Field(
         None, description="file with more settings, as lines NAME=value; the environment takes precedence"
     )
@@ -143,6 +162,22 @@ class Settings(BaseSettings):
     def _are_networks(cls, text: str) -> str:
         for part in listed(text):
             ip_network(part, strict=False)  # says what is wrong with it
+        return text
+
+    @field_validator("webhook_allow", "webhook_deny")
+    @classmethod
+    def _are_networks_or_hosts(cls, text: str, info: ValidationInfo) -> str:
+        _, hosts = networks_and_hosts(listed(text))
+        if hosts and info.field_name == "webhook_deny":
+            raise ValueError(f"{min(hosts)!r} is a host name; deny networks, such as 192.0.2.0/24")
+        return text
+
+    @field_validator("webhook_ports")
+    @classmethod
+    def _are_ports(cls, text: str) -> str:
+        for part in listed(text):
+            if not (part.isascii() and part.isdecimal() and 0 < int(part) < 65536):
+                raise ValueError(f"{part!r} is not a port")
         return text
 
     @field_validator("zone")
@@ -197,6 +232,24 @@ class Settings(BaseSettings):
     def marks(self) -> Path:
         """Return the file that notes how far each history was seen."""
         return (self.mark_file or self.home / "marks.json").expanduser()
+
+    @property
+    def webhook_key_file(self) -> Path:
+        """Return the file with the keys that signing secrets are encrypted with."""
+        return (self.webhook_keys or self.home / "webhook-keys").expanduser()
+
+    @cached_property
+    def address_rules(self) -> AddressRules:
+        """Return where callers may have something sent."""
+        networks, hosts = networks_and_hosts(listed(self.webhook_allow))
+        denied, _ = networks_and_hosts(listed(self.webhook_deny))
+        return AddressRules(
+            frozenset({"https", "http"} if self.webhook_http else {"https"}),
+            frozenset(int(port) for port in listed(self.webhook_ports)),
+            networks,
+            hosts,
+            denied,
+        )
 
     @property
     def price_list_folder(self) -> Path:

@@ -24,6 +24,8 @@ TYPES = {
     "approval.vote_cast": 1,
     "approval.vote_refused": 1,
     "approval.withdrawn": 1,
+    "callback.abandoned": 1,
+    "callback.delivered": 1,
     "constraint.violated": 1,
     "context.compacted": 1,
     "decision.evaluated": 1,
@@ -81,6 +83,13 @@ TYPES = {
     "usage.corrected": 1,
     "usage.cost_reported": 1,
     "usage.recorded": 2,
+    "webhook.created": 1,
+    "webhook.deleted": 1,
+    "webhook.disabled": 1,
+    "webhook.enabled": 1,
+    "webhook.replayed": 1,
+    "webhook.secret_rotated": 1,
+    "webhook.tested": 1,
 }
 """Names are permanent: what is stored under one is read under it for ever."""
 

@@ -26,6 +26,7 @@ from runfold.handles.step import ModelCall, Step
 from runfold.handles.thread import Thread
 from runfold.handles.tool_call import ToolCall
 from runfold.handles.usage import Usage
+from runfold.handles.webhook import Webhook
 from runfold.queries.parameters import Parameter
 
 Scope = security.Scope
@@ -44,6 +45,7 @@ _IDS: Mapping[type[Handle], tuple[str, ...]] = {
     Usage: ("run_id", "usage_id"),
     Step: ("run_id", "step_id"),
     ModelCall: ("run_id", "model_call_id"),
+    Webhook: ("webhook_id",),
 }
 """The ids in a path that lead to a handle of each kind."""
 

@@ -16,6 +16,7 @@ from runfold.handles.step import ModelCall, Step
 from runfold.handles.thread import Thread
 from runfold.handles.tool_call import ToolCall
 from runfold.handles.usage import Usage
+from runfold.handles.webhook import Webhook
 from runfold.queries.reading import Reading
 
 API_VERSION = "1"
@@ -28,6 +29,8 @@ def _command(name: str, verb: str, path: str, method: Callable[..., Any], scope:
 
 _RUN = "/runs/{run_id}"
 _THREAD = "/threads/{thread_id}"
+_WEBHOOK = "/webhooks/{webhook_id}"
+_MANAGE: Scope = "webhooks:manage"
 _DIFF = "/runs/{run_a}/diff/{run_b}"
 
 COMMANDS: tuple[CommandRoute, ...] = (
@@ -93,6 +96,13 @@ COMMANDS: tuple[CommandRoute, ...] = (
     _command("approvals.vote", "POST", "/approvals/{approval_id}/votes", Approval.vote, "approvals:decide"),
     _command("approvals.expire", "POST", "/approvals/{approval_id}/expire", Approval.expire, "approvals:decide"),
     _command("approvals.consume", "POST", "/approvals/{approval_id}/consume", Approval.consume),
+    _command("webhooks.create", "POST", "/webhooks", LedgerHandle.create_webhook, _MANAGE),
+    _command("webhooks.disable", "POST", f"{_WEBHOOK}/disable", Webhook.disable, _MANAGE),
+    _command("webhooks.enable", "POST", f"{_WEBHOOK}/enable", Webhook.enable, _MANAGE),
+    _command("webhooks.rotate_secret", "POST", f"{_WEBHOOK}/rotate-secret", Webhook.rotate_secret, _MANAGE),
+    _command("webhooks.test", "POST", f"{_WEBHOOK}/test", Webhook.test, _MANAGE),
+    _command("webhooks.replay", "POST", f"{_WEBHOOK}/replay", Webhook.replay, _MANAGE),
+    _command("webhooks.delete", "DELETE", _WEBHOOK, Webhook.delete, _MANAGE),
 )
 """One command each."""
 
@@ -113,6 +123,10 @@ def _of_log(
     name: str, path: str, method: Callable[..., Any], *, without: tuple[str, ...] = (), deprecated_path: str | None = None
 ) -> QuestionRoute:
     return QuestionRoute(name, "GET", path, method, "runs:read", log=True, without=without, deprecated_path=deprecated_path)
+
+
+def _managed(name: str, path: str, method: Callable[..., Any]) -> QuestionRoute:
+    return QuestionRoute(name, "GET", path, method, _MANAGE, log=True)
 
 
 QUESTIONS: tuple[QuestionRoute, ...] = (
@@ -149,6 +163,10 @@ QUESTIONS: tuple[QuestionRoute, ...] = (
     _question("failures.list", "/failures", Reading.failures),
     _question("attention.list", "/attention", Reading.attention),
     _question("usage.get", "/usage", Reading.usage),
+    _managed("webhooks.list", "/webhooks", Reading.webhooks),
+    _managed("webhooks.get", _WEBHOOK, Reading.webhook),
+    _managed("webhooks.list_attempts", f"{_WEBHOOK}/attempts", Reading.webhook_attempts),
+    _of_log("callbacks.get_of_run", f"{_RUN}/callback", Reading.callback),
     _question("goals.list", "/goals", Reading.goals),
     _question("goals.get_progress", "/goals/{goal_id}/progress", Reading.goal_progress),
     _question("goals.list_patterns", "/goals/{goal_id}/patterns", Reading.patterns),

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from runfold.cli import keys, moments
+from runfold.cli import keys, moments, webhooks
 from runfold.cli.approvals import approvals, approve, deny
 from runfold.cli.backup import backup, restore
 from runfold.cli.connect import psql, url
@@ -283,6 +283,33 @@ COMMANDS = [
         ),
     ),
     Command("keys list", _OPERATE, keys.list_keys, ("runfold keys list", "RUNFOLD_TENANT=acme runfold keys list --json")),
+    Command(
+        "webhooks create",
+        _OPERATE,
+        webhooks.create,
+        (
+            "runfold webhooks create https://hooks.example.com/runs --type 'run.*'",
+            "runfold webhooks create https://hooks.example.com/all --format cloudevents --content whole --after 0",
+        ),
+    ),
+    Command(
+        "webhooks list", _OPERATE, webhooks.list_webhooks, ("runfold webhooks list", "runfold webhooks list --deleted --json")
+    ),
+    Command("webhooks show", _OPERATE, webhooks.show, ("runfold webhooks show webhook_0198c0",)),
+    Command(
+        "webhooks secret",
+        _OPERATE,
+        webhooks.secret,
+        ("runfold webhooks secret callbacks",),
+    ),
+    Command("webhooks rotate", _OPERATE, webhooks.rotate, ("runfold webhooks rotate webhook_0198c0 --keep-for 7d",)),
+    Command("webhooks test", _OPERATE, webhooks.send_test, ("runfold webhooks test webhook_0198c0",)),
+    Command("webhooks replay", _OPERATE, webhooks.replay, ("runfold webhooks replay webhook_0198c0 --after 1200 --up-to 1300",)),
+    Command("webhooks attempts", _OPERATE, webhooks.attempts, ("runfold webhooks attempts webhook_0198c0 --failed",)),
+    Command("webhooks callback", _OPERATE, webhooks.callback, ("runfold webhooks callback run_0198c0",)),
+    Command("webhooks disable", _OPERATE, webhooks.disable, ("runfold webhooks disable webhook_0198c0 --comment 'moving'",)),
+    Command("webhooks enable", _OPERATE, webhooks.enable, ("runfold webhooks enable webhook_0198c0",)),
+    Command("webhooks delete", _OPERATE, webhooks.delete, ("runfold webhooks delete webhook_0198c0",)),
     Command("keys revoke", _OPERATE, keys.revoke, ("runfold keys revoke key_0198c0 --comment 'laptop lost' --as human:ada",)),
     Command(
         "psql",
@@ -315,5 +342,9 @@ COMMANDS = [
     Command("version", _OPERATE, version, ("runfold version", "runfold version --json")),
 ]
 
-GROUPS = {"keys": (_OPERATE, keys.HELP), "moments": (_OPERATE, moments.HELP)}
+GROUPS = {
+    "keys": (_OPERATE, keys.HELP),
+    "moments": (_OPERATE, moments.HELP),
+    "webhooks": (_OPERATE, webhooks.HELP),
+}
 """Commands of two words by their first word: the panel and the help of the group."""

@@ -28,6 +28,7 @@ KINDS = {
     "PROBLEM": "problem",
     "MOMENT": "moment",
     "KEY": "key",
+    "WEBHOOK": "webhook",
 }
 """What an id is of, by the word that stands for it in the help."""
 OTHERS = {"provider_call_id"}
@@ -87,6 +88,9 @@ def _whole(ledger: "Ledger", reading: "Reading", kind: str, text: str | list[str
 def _beginning_with(ledger: "Ledger", reading: "Reading", kind: str, text: str) -> list[str]:
     from runfold.queries.beginnings import ids_beginning_with
 
+    if kind == "webhook":
+        known = reading.webhooks(include_deleted=True)
+        return sorted(each.id for each in known if each.id.startswith(text))[: MOST_SHOWN + 1]
     if kind not in {"moment", "key"}:
         return ids_beginning_with(reading, kind, text, MOST_SHOWN + 1)
     listed = ledger.moments() if kind == "moment" else ledger.keys()

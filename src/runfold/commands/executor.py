@@ -45,6 +45,7 @@ from runfold.store.codec import Limits, StreamKey
 from runfold.store.hint import Hint
 from runfold.store.reader import Reader
 from runfold.store.recorder import Recorder
+from runfold.store.sealed_secrets import SealedSecrets
 
 T = TypeVar("T")
 
@@ -66,6 +67,10 @@ class CommandExecutor:
         self.limits = Limits(settings.max_string_bytes, settings.max_event_bytes)
         self.states = CachedStreams(recorder.reader, settings.cached_streams)
         self.revoked_keys = RevokedKeys()
+        self.sealed_secrets = SealedSecrets(settings.webhook_key_file, recorder.store)
+        """What is sent to webhooks is signed with these."""
+        self.addresses = settings.address_rules
+        """Says where callers may have something sent."""
         self._default_metadata = metadata_of({}, self.caller)
         self._hint = Hint(recorder.store)
         self.appender = Appender(recorder.writer, self._settle, settings.queue_size)

@@ -9,11 +9,12 @@ from runfold.domain.approval import Approval
 from runfold.domain.event import Context, Event
 from runfold.domain.message import MessageState
 from runfold.domain.run import Run
-from runfold.domain.security import Security, key_stream
+from runfold.domain.security import Scope, Security, key_stream
 from runfold.domain.streams import NOT_FOUND, StreamState
 from runfold.domain.subjects import about
 from runfold.domain.thread import Thread
 from runfold.domain.tool_call import ToolCallState
+from runfold.domain.webhook import Callback, Webhook
 from runfold.errors import KeyNotFound, VersionConflict
 from runfold.history.path import History, thread_tree
 from runfold.history.tree import Tree
@@ -21,7 +22,7 @@ from runfold.store.codec import Limits, Row, StreamKey, dump, encode
 from runfold.store.reader import Reader, TenantReader
 
 _NOTHING: dict[StreamKey, int] = {}
-S = TypeVar("S", Thread, Run, Approval, Security)
+S = TypeVar("S", Thread, Run, Approval, Security, Webhook, Callback)
 
 
 class Session:
@@ -76,6 +77,18 @@ class Session:
         if found.key is None:
             raise KeyNotFound(key_id)
         return found
+
+    def webhook(self, webhook_id: str) -> Webhook:
+        """Return a webhook that exists. Raises WebhookNotFound."""
+        return cast("Webhook", self._existing(Webhook, webhook_id).state)
+
+    def may(self, scope: Scope) -> bool:
+        """Return whether the caller is let do what a scope is for."""
+        return self._caller.may(scope)
+
+    def head(self) -> int:
+        """Return the last position of the ledger, as it was when the command was decided."""
+        return cast("int", self._fetch("head", lambda: self._log.head().position))
 
     @property
     def seen(self) -> dict[str, int]:

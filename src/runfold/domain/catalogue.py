@@ -16,6 +16,7 @@ from runfold.domain import (  # noqa: F401
     tool_call,
     upcasts,
     usage,
+    webhook,
 )
 from runfold.domain.event import event_types
 

@@ -142,6 +142,8 @@ class RunCreated(RunEvent, type="run.created"):
     request_config: JsonObject | None = None
     background: bool = False
     callback_url: Text | None = None
+    callback_result: bool | None = None
+    """Whether the call of callback_url holds the messages, the stop reason and the usage too."""
     metadata: JsonObject = Field(default_factory=dict)
 
     def differs_from(self, other: Event) -> str | None:

@@ -24,6 +24,7 @@ Scope = Literal[
     "events:read",
     "moments:create",
     "projections:rebuild",
+    "webhooks:manage",
     "audit:read",
     "admin",
 ]

@@ -8,10 +8,11 @@ from runfold.domain.approval import Approval
 from runfold.domain.run import Run
 from runfold.domain.security import Security, key_id_of
 from runfold.domain.thread import Thread
-from runfold.domain.values import ApprovalId, RunId, SecurityId, ThreadId
-from runfold.errors import ApprovalNotFound, KeyNotFound, NotFound, RunNotFound, ThreadNotFound
+from runfold.domain.values import ApprovalId, CallbackId, RunId, SecurityId, ThreadId, WebhookId
+from runfold.domain.webhook import Callback, Webhook
+from runfold.errors import ApprovalNotFound, KeyNotFound, NotFound, RunNotFound, ThreadNotFound, WebhookNotFound
 
-StreamState = Thread | Run | Approval | Security
+StreamState = Thread | Run | Approval | Security | Webhook | Callback
 """The class that a stream is folded into."""
 
 NOT_FOUND: Mapping[type[StreamState], Callable[[str], NotFound]] = {
@@ -19,6 +20,8 @@ NOT_FOUND: Mapping[type[StreamState], Callable[[str], NotFound]] = {
     Run: RunNotFound,
     Approval: ApprovalNotFound,
     Security: lambda stream: KeyNotFound(key_id_of(stream)),
+    Webhook: WebhookNotFound,
+    Callback: WebhookNotFound,
 }
 """The error for a stream that does not exist."""
 
@@ -27,6 +30,8 @@ _IDS: Mapping[type[StreamState], TypeAdapter[str]] = {
     Run: TypeAdapter(RunId),
     Approval: TypeAdapter(ApprovalId),
     Security: TypeAdapter(SecurityId),
+    Webhook: TypeAdapter(WebhookId),
+    Callback: TypeAdapter(CallbackId),
 }
 
 

@@ -29,6 +29,7 @@ _SAID = (
     "request_config",
     "background",
     "callback_url",
+    "callback_result",
     "metadata",
 )
 
@@ -53,6 +54,9 @@ class RunRequest(Envelope, total=False):
     request_config: dict[str, Any]
     background: bool
     callback_url: str
+    """Is called once the run has ended, with how it ended. It must lead to a public host."""
+    callback_result: bool
+    """Whether that call holds the messages, the stop reason and the usage too."""
     metadata: dict[str, Any]
     auto_deny: bool
     """Continue a run that waits for approval by cancelling it; else that is refused."""
@@ -66,6 +70,8 @@ class Creation:
     def __init__(self, executor: Executor, thread_id: str | None, input: Any, request: RunRequest, *, start: bool) -> None:
         self._executor, self._thread_id, self._request, self._start = executor, thread_id, request, start
         goal = request.get("goal")
+        if isinstance(url := request.get("callback_url"), str):
+            executor.require_address(url, "callback_url")
         self._goal = Goal.model_validate(goal, strict=False) if isinstance(goal, Mapping) else goal
         self._wanted = RunCreated(
             thread_id=thread_id or "thread_0",
@@ -77,6 +83,7 @@ class Creation:
             request_config=request.get("request_config"),
             background=request.get("background", False),
             callback_url=request.get("callback_url"),
+            callback_result=request.get("callback_result"),
             metadata=request.get("metadata", {}),
         )
         given = request.get("run_id")

@@ -36,6 +36,9 @@ class Executor(Protocol):
     def require_scope(self, scope: Scope) -> None:
         """Raise ScopeMissing where the caller may not do what a scope is for."""
 
+    def require_address(self, url: str, path: str) -> None:
+        """Raise InvalidEvent where nothing may be sent to an address; `path` says what it is given as."""
+
     def new_id(self, prefix: str) -> str:
         """Return an id for what a command creates."""
 

@@ -9,6 +9,7 @@ from runfold.domain.event import Context
 from runfold.domain.thread import Thread as ThreadState
 from runfold.domain.thread import ThreadCreated
 from runfold.domain.values import ThreadId
+from runfold.domain.webhook import WebhookContent, WebhookCreated, WebhookFormat
 from runfold.handles.approval import Approval
 from runfold.handles.arguments import checked_id
 from runfold.handles.command import command, submitting
@@ -16,6 +17,7 @@ from runfold.handles.executor import Executor
 from runfold.handles.handle import Handle
 from runfold.handles.run import Run
 from runfold.handles.thread import Thread
+from runfold.handles.webhook import Texts, Webhook, creation, filter_of
 
 
 class LedgerHandle(Handle):
@@ -49,6 +51,43 @@ class LedgerHandle(Handle):
         return Plan(created_id, decide, lambda receipt: Thread(created_id, self.executor, receipt), envelope)
 
     submit_create_thread = submitting(create_thread)
+
+    @command
+    def create_webhook(
+        self,
+        url: str,
+        *,
+        label: str | None = None,
+        types: Texts = None,
+        thread_id: str | None = None,
+        run_id: str | None = None,
+        agent_id: Texts = None,
+        goal_id: Texts = None,
+        user_id: Texts = None,
+        by_actor: Texts = None,
+        format: WebhookFormat = "runfold",
+        content: WebhookContent = "thin",
+        after: int | None = None,
+        webhook_id: str | None = None,
+        **envelope: Unpack[Envelope],
+    ) -> Plan[Webhook]:
+        """Have events sent to an address as they are recorded, signed, each at least once under the same id.
+
+        They are narrowed as the feed is (`by_actor` is who recorded them), and begin after now, or after a position. `format` is
+        `runfold` or `cloudevents`; `content` is `thin` (which event it is, and where it can be read) or `whole`. Raises
+        InvalidEvent for an address that leads to no public host, UsageError for unknown types.
+        """
+        wanted = filter_of(
+            types, by_actor, thread_id=thread_id, run_id=run_id, agent_id=agent_id, goal_id=goal_id, user_id=user_id
+        )
+        created = WebhookCreated(url=url, label=label, filter=wanted, format=format, content=content, after=after)
+        return creation(self.executor, created, webhook_id, envelope)
+
+    submit_create_webhook = submitting(create_webhook)
+
+    def webhook(self, webhook_id: str) -> Webhook:
+        """Return the handle of a webhook. Whether there is one shows when it is used."""
+        return Webhook(webhook_id, self.executor)
 
     def thread(self, thread_id: str) -> Thread:
         """Return the handle of a thread. Whether there is one shows when it is used."""

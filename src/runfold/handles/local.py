@@ -43,6 +43,10 @@ class CallerExecutor:
         """Raise ScopeMissing where the caller may not do what a scope is for."""
         self.caller.require(scope)
 
+    def require_address(self, url: str, path: str) -> None:
+        """Raise InvalidEvent where nothing may be sent to an address; `path` says what it is given as."""
+        self.commands.addresses.read(url, path)
+
     def new_id(self, prefix: str) -> str:
         """Return an id for what a command creates."""
         return self._ids.new(prefix)
@@ -92,7 +96,7 @@ class BatchExecutor:
         self.caller = caller
         self.actor, self.tenant_id = caller.actor, caller.tenant_id
         self.ledger_identity = commands, caller.tenant_id
-        self._clock = commands.clock
+        self._clock, self._addresses = commands.clock, commands.addresses
         self._batch = CommandBatch(commands, caller, new_thread=new_thread)
         self._ids = CreatedIds(caller)
         self.amend: Callable[[MethodCall[Any]], MethodCall[Any] | None] | None = None
@@ -109,6 +113,11 @@ class BatchExecutor:
     def require_scope(self, scope: Scope) -> None:
         """Raise ScopeMissing where the caller may not do what a scope is for."""
         self.caller.require(scope)
+
+    def require_address(self, url: str, path: str) -> None:
+        """Raise InvalidEvent where nothing may be sent to an address; to those of an import, nothing is sent."""
+        if not self.is_import:
+            self._addresses.read(url, path)
 
     def collected(self) -> Iterator[Recorded]:
         """Return what is collected, as if it were recorded now."""

@@ -20,6 +20,7 @@ from runfold.handles.batch import Batch
 from runfold.handles.keys import Keyring, KeyView, NewKey
 from runfold.handles.ledger_handle import LedgerHandle
 from runfold.handles.local import BatchExecutor, CallerExecutor
+from runfold.handles.webhook_secrets import WebhookSecret, secrets_of
 from runfold.queries.paging import Direction, ordered
 from runfold.queries.past import MOST_EVENTS, Whole
 from runfold.queries.reading import Reading, parse_moment
@@ -99,6 +100,18 @@ class TenantLedger(LedgerHandle):
         moment = parse_moment(at) if isinstance(at, str) else at
         up_to = self.at(moment).up_to
         return self.keyring.all(up_to, moment if isinstance(moment, datetime) else self.now.reader.recorded_at(moment))
+
+    # Webhooks
+
+    def webhook_secrets(self, webhook_id: str) -> list[WebhookSecret]:
+        """Return the secrets that a webhook's receiver verifies signatures with, the present one first.
+
+        `callbacks` stands for the addresses that runs name. Raises WebhookNotFound, ScopeMissing, SecretSealed.
+        """
+        self.caller.require("webhooks:manage")
+        return secrets_of(
+            self.now, self.command_executor.sealed_secrets, self.caller.tenant_id, webhook_id, self.executor.clock()
+        )
 
     # Reading
 

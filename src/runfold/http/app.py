@@ -19,7 +19,20 @@ from runfold.http import problems
 from runfold.http.clients import PublicHosts
 from runfold.http.document import openapi
 from runfold.http.router import IndexedRouter
-from runfold.http.routes import batches, commands, docs, events, health, keys, metrics, moments, projections, questions, schemas
+from runfold.http.routes import (
+    batches,
+    commands,
+    docs,
+    events,
+    health,
+    keys,
+    metrics,
+    moments,
+    projections,
+    questions,
+    schemas,
+    webhook_secrets,
+)
 from runfold.http.routing import NamedRoute, Operation
 from runfold.http.server_state import Beside, ServerState
 from runfold.http.streams import sse
@@ -84,6 +97,7 @@ def _routes(server: ServerState, feed: Feed, counts: metrics.Metrics) -> list[Na
         *moments.moment_routes(server),
         *events.event_routes(server, feed),
         *keys.key_routes(server),
+        *webhook_secrets.webhook_secret_routes(server),
         *projections.projection_routes(server),
         *schemas.schema_routes(),
         *health.health_routes(server),
@@ -100,6 +114,7 @@ def operations() -> list[Operation]:
         *moments.OPERATIONS,
         *events.OPERATIONS,
         *keys.OPERATIONS,
+        *webhook_secrets.OPERATIONS,
         *projections.OPERATIONS,
         *schemas.OPERATIONS,
         *health.OPERATIONS,

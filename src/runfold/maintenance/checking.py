@@ -19,6 +19,7 @@ from runfold.domain.event import Context, Event, Metadata, event_types, refusal
 from runfold.domain.run_events import RunCreated
 from runfold.domain.security import AccessDenied, KeyCreated, SecurityEvent
 from runfold.domain.thread import ThreadCreated, ThreadEvent
+from runfold.domain.webhook import CallbackEvent, WebhookCreated, WebhookEvent
 from runfold.errors import LedgerUnavailable, UnknownEventType, UnreadableEvent
 from runfold.store import rights
 from runfold.store.append_call import SALT_BYTES
@@ -72,10 +73,16 @@ class _Row(NamedTuple):
 _BEFORE = ("before_position", "before_tenant_id", "before_thread_id")
 _LOST = "restore the missing events from a backup, and find out who had the rights of a superuser"
 _CHANGED = "compare it with a backup: the database refuses changes, so somebody with the rights of a superuser made one"
-_CREATIONS = {ThreadCreated, RunCreated, ApprovalRequested, KeyCreated, AccessDenied}
-_PREFIXES: dict[type[Event], str] = {ThreadEvent: "thread_", ApprovalEvent: "approval_", SecurityEvent: "security_"}
-_OWN_THREAD = {"thread_", "security_"}
-"""Streams that are stored as threads of their own: a key belongs to none."""
+_CREATIONS = {ThreadCreated, RunCreated, ApprovalRequested, KeyCreated, AccessDenied, WebhookCreated}
+_PREFIXES: dict[type[Event], str] = {
+    ThreadEvent: "thread_",
+    ApprovalEvent: "approval_",
+    SecurityEvent: "security_",
+    WebhookEvent: "webhook_",
+    CallbackEvent: "callback_",
+}
+_OWN_THREAD = {"thread_", "security_", "webhook_", "callback_"}
+"""Streams that are stored as threads of their own: a key or a webhook belongs to none."""
 
 
 @dataclass
@@ -246,7 +253,8 @@ def _envelope_fault(row: _Row) -> str | None:
 
 def _stream_fault(row: _Row, event: Event) -> str | None:
     prefix = next((prefix for kind, prefix in _PREFIXES.items() if isinstance(event, kind)), "run_")
-    begins, is_creation = row.version == 1 and row.before_position is None, type(event) in _CREATIONS
+    begins = row.version == 1 and row.before_position is None
+    is_creation = begins if isinstance(event, CallbackEvent) else type(event) in _CREATIONS
     says_thread = event.thread_id if isinstance(event, RunCreated) else row.stream if prefix in _OWN_THREAD else row.thread_id
     before = f"the events before it in {row.stream} are of"
     faults = (

@@ -30,6 +30,7 @@ if AT_ONCE:
         thread_view,
         tool_call_list,
         usage_report,
+        webhook_list,
     )
     from runfold.queries import goal_progress as progress
     from runfold.queries import patterns as repeated
@@ -51,6 +52,7 @@ else:  # most programs ask a question or two, and what answers all of them takes
         "thread_view",
         "tool_call_list",
         "usage_report",
+        "webhook_list",
     ):
         globals()[_each] = Unloaded(f"runfold.queries.{_each}")
     globals()["progress"] = Unloaded("runfold.queries.goal_progress")
@@ -138,6 +140,13 @@ class Reading:
     patterns = repeated.patterns
     improvements = repeated.improvements
     node_performance = repeated.node_performance
+
+    # What is sent to others
+
+    webhooks = webhook_list.webhooks
+    webhook = webhook_list.webhook
+    webhook_attempts = webhook_list.webhook_attempts
+    callback = webhook_list.callback
 
     # Sums
 

@@ -47,6 +47,9 @@ class RemoteBatchExecutor:
     def require_scope(self, scope: Scope) -> None:
         """Leave it to the server, which knows what the key is for."""
 
+    def require_address(self, url: str, path: str) -> None:
+        """Leave it to the server, which knows where it may send to."""
+
     def new_id(self, prefix: str) -> str:
         """Return an id for what a command creates."""
         return new_id(prefix)

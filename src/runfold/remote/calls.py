@@ -17,7 +17,8 @@ from runfold.domain.json_text import json_text
 from runfold.domain.run import Run as RunState
 from runfold.domain.streams import StreamState, is_id
 from runfold.domain.thread import Thread as ThreadState
-from runfold.errors import ApprovalNotFound, NotFound, RunNotFound, ThreadNotFound, UsageError
+from runfold.domain.webhook import Webhook as WebhookState
+from runfold.errors import ApprovalNotFound, NotFound, RunNotFound, ThreadNotFound, UsageError, WebhookNotFound
 from runfold.handles.handle import Handle
 from runfold.method_call import MethodCall
 from runfold.remote.client import Params
@@ -30,8 +31,9 @@ _STREAMS: Mapping[str, tuple[type[StreamState], type[NotFound]]] = {
     "run_a": (RunState, RunNotFound),
     "run_b": (RunState, RunNotFound),
     "approval_id": (ApprovalState, ApprovalNotFound),
+    "webhook_id": (WebhookState, WebhookNotFound),
 }
-_PREFIXES = ("thread_", "run_", "approval_")
+_PREFIXES = ("thread_", "run_", "approval_", "webhook_")
 
 
 class CommandRequest(NamedTuple):

@@ -16,6 +16,7 @@ from runfold.feed.asked import After, Asked, EventFilter, page_size
 from runfold.feed.subscription import Subscription
 from runfold.handles.batch import Batch
 from runfold.handles.ledger_handle import LedgerHandle
+from runfold.handles.webhook_secrets import WebhookSecret
 from runfold.queries.moments import MomentView
 from runfold.queries.paging import MOST, Direction, ordered
 from runfold.queries.reading import Reading, parse_moment
@@ -120,6 +121,14 @@ class RemoteLedger(LedgerHandle):
 
     def _moment(self, verb: str, path: str, body: bytes | None = None) -> MomentView:
         return MomentView.model_validate_json(self._client.request(verb, path, body=body).content)
+
+    def webhook_secrets(self, webhook_id: str) -> list[WebhookSecret]:
+        """Return the secrets that a webhook's receiver verifies signatures with, the present one first.
+
+        `callbacks` stands for the addresses that runs name. Raises WebhookNotFound, ScopeMissing, SecretSealed.
+        """
+        told = orjson.loads(self._client.request("GET", f"/webhooks/{quote(webhook_id, safe='')}/secrets").content)
+        return [WebhookSecret.model_validate(item) for item in told["items"]]
 
     @contextlib.contextmanager
     def batch(self) -> Iterator[Batch]:

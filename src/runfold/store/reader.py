@@ -177,6 +177,15 @@ class Reader:
         )
         return [self._read(row) for row in sorted(self.rows(query, [*values, up_to]), key=lambda row: int(row[0]))]
 
+    def webhooks(self, tenant_id: str | None = None, after: int = 0, up_to: int = LATEST) -> list[Recorded]:
+        """Return what happened to a tenant's webhooks, or to everybody's, after a position, in order."""
+        whose, values = ("", []) if tenant_id is None else (" AND tenant_id = %b", [tenant_id])
+        query = (
+            f"SELECT {COLUMNS} FROM runfold.log WHERE topic LIKE 'webhook.%%'{whose}"
+            " AND notification_id > %b AND notification_id <= %b ORDER BY notification_id"
+        )
+        return [self._read(row) for row in self.rows(query, [*values, after, up_to])]
+
     def by_event_ids(self, event_ids: Iterable[bytes]) -> list[Recorded]:
         """The events that have one of some ids, in order."""
         query = f"SELECT {COLUMNS} FROM runfold.log WHERE event_id = ANY(%b::uuid[])"

@@ -14,6 +14,7 @@ OUTCOME = {"success": "green", "failure": "red"}
 SEVERITY = {"critical": "bold red", "warning": "yellow"}
 RECOMMENDATION = {"continue": "yellow", "adjust": "bold red", "complete": "green"}
 KEY = {"active": "green", "revoked": "red", "expired": "yellow"}
+WEBHOOK = {"active": "green", "disabled": "yellow", "deleted": "red"}
 MOMENT = {"ready": "green", "running": "cyan", "waiting": "yellow", "failed": "red"}
 REACTOR = {"running": "green", "not running": "yellow", "failing": "bold red"}
 PROJECTION = {

@@ -1,0 +1,146 @@
+"""The reactor that reads the log for webhooks: what is to be sent to each goes into its outbox, in order.
+
+A webhook stands where it stands by itself, so that one whose receiver is away holds up no other, and what waits for it is no
+more than so much: the rest stays in the log.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from runfold.delivery.known_webhooks import KnownWebhook, KnownWebhooks
+from runfold.delivery.outbox import Feed, Outbox
+from runfold.delivery.reactor import Claim, Reacted
+from runfold.domain.event import Recorded
+from runfold.domain.run_events import RunCreated
+from runfold.domain.step import StepFinished, StepStarted
+from runfold.domain.webhook import WebhookReplayed
+from runfold.store.datastore import EVERY_TENANT
+from runfold.store.epochs import lineage_of
+from runfold.store.filter import Filter
+from runfold.store.reader import Head, Reader
+
+CALLBACKS, STEPS = "callbacks", "steps"
+"""What stands for a webhook's id where a run named an address, and where the settings name one for all steps."""
+MOST_WAITING = 1000
+PAGE = 250
+_RUN_ENDS = ("run.completed", "run.failed", "run.cancelled")
+_STEP_ENDS = ("step.finished", *_RUN_ENDS)
+
+
+class WebhookQueue:
+    """Fills the outbox."""
+
+    name = "webhooks"
+
+    def __init__(self, reader: Reader, outbox: Outbox, *, has_steps: bool, pause: float = 0.25) -> None:
+        """`has_steps` says whether the settings name an address for all steps."""
+        self.pause = pause
+        self._reader, self._outbox, self._has_steps = reader.tolerant(), outbox, has_steps
+        self._known = KnownWebhooks(reader)
+
+    def react(self, claim: Claim) -> Reacted:  # noqa: ARG002  each webhook has a checkpoint of its own
+        """Take a page in for each webhook."""
+        self._known.refresh()
+        head = self._reader.head()
+        feeds = {(feed.tenant_id, feed.webhook_id): feed for feed in self._outbox.feeds()}
+        added, has_more = 0, False
+        for key, known in self._known.by_id.items():
+            feed = feeds.get(key)
+            if known.state.status == "deleted":
+                self._forget(feed)
+                continue
+            if feed is None:
+                self._outbox.add_feed(*key, min(known.begins_after, head.position), head.epoch)
+                has_more = True
+                continue
+            is_active = known.state.status == "active"
+            if feed.is_active != is_active:
+                self._outbox.set_active(feed, active=is_active)
+            if is_active:
+                count, more = self._fill(feed, known, head)
+                added, has_more = added + count, has_more or more
+        for name, of in ((CALLBACKS, self._callbacks_of), (STEPS, self._steps_of)):
+            feed = feeds.get((EVERY_TENANT, name))
+            if name == STEPS and not self._has_steps:
+                self._forget(feed)
+            elif feed is None:
+                self._outbox.add_feed(EVERY_TENANT, name, head.position, head.epoch)
+            else:
+                wanted = Filter(types=_RUN_ENDS if name == CALLBACKS else _STEP_ENDS)
+                stretch = self._stretch(feed, wanted, head)
+                events = [each for recorded in stretch.events for each in of(recorded)]
+                moved = replace(feed, position=stretch.position, epoch=head.epoch)
+                if moved != feed and self._outbox.add(feed, moved, events):
+                    added, has_more = added + len(events), has_more or moved.position < head.position
+        return Reacted({"queued": added} if added else {}, head.position, head.epoch, has_more=has_more)
+
+    def _forget(self, feed: Feed | None) -> None:
+        if feed is not None:
+            self._outbox.forget_webhook(feed.tenant_id, feed.webhook_id)
+
+    def _fill(self, feed: Feed, known: KnownWebhook, head: Head) -> tuple[int, bool]:
+        """Add what comes next, if there is room; return how much, and whether there is more to do at once."""
+        if self._outbox.waiting(feed, MOST_WAITING) >= MOST_WAITING:
+            return 0, False
+        if feed.replay is not None:
+            return self._send_again(feed, known, head)
+        own = next((each for each in known.own if each.position > feed.own_position), None)
+        if own is not None and isinstance(own.event, WebhookReplayed):
+            begun = replace(feed, replay=own.position, replay_after=own.event.after, replay_up_to=own.event.up_to)
+            self._outbox.add(feed, begun, [])
+            return 0, True
+        if own is not None:
+            return int(self._outbox.add(feed, replace(feed, own_position=own.position), [own])), True
+        stretch = self._stretch(feed, known.wanted, head)
+        moved = replace(feed, position=stretch.position, epoch=head.epoch)
+        if moved == feed or not self._outbox.add(feed, moved, stretch.events):
+            return 0, False
+        return len(stretch.events), moved.position < head.position
+
+    def _send_again(self, feed: Feed, known: KnownWebhook, head: Head) -> tuple[int, bool]:
+        after, up_to = feed.replay_after or 0, min(feed.replay_up_to or 0, head.position)
+        stretch = self._reader.stretch(known.wanted, after=after, up_to=up_to, limit=PAGE)
+        position = stretch.position if stretch.position < up_to else feed.replay_up_to or 0
+        events = stretch.events
+        return (len(events) if self._outbox.add(feed, feed.replayed(position, head.epoch), events, feed.replay) else 0), True
+
+    def _stretch(self, feed: Feed, wanted: Filter, head: Head) -> "_Looked":
+        """Read on. In a ledger that was restored, a webhook goes on where its history and the present one part."""
+        after = feed.position
+        if feed.epoch != head.epoch:
+            shared = lineage_of(self._reader, head).shared(feed.epoch)
+            after = head.position if shared is None else min(after, shared)
+        after = min(after, head.position)
+        stretch = self._reader.stretch(wanted, after=after, up_to=head.position, limit=PAGE)
+        return _Looked(stretch.events, max(after, stretch.position))
+
+    def _callbacks_of(self, recorded: Recorded) -> Iterator[Recorded]:
+        """Yield the end of a run that named an address. What was imported is history: nobody waits for it."""
+        if recorded.context.source is not None or recorded.is_raw:
+            return
+        created = next(self._reader.of(recorded.tenant_id).stream(recorded.stream, up_to_version=1), None)
+        if created is not None and isinstance(created.event, RunCreated) and created.event.callback_url is not None:
+            yield recorded
+
+    def _steps_of(self, recorded: Recorded) -> Iterator[Recorded]:
+        """Yield the end of a step; where a run ends, the beginnings of its steps that have not ended before."""
+        if recorded.context.source is not None or recorded.is_raw:
+            return
+        if isinstance(recorded.event, StepFinished):
+            yield recorded
+            return
+        open_steps: dict[str, Recorded] = {}
+        reader = self._reader.of(recorded.tenant_id)
+        for each in reader.stream(recorded.stream, up_to_version=recorded.version, types=("step.*",)):
+            if isinstance(each.event, StepStarted):
+                open_steps[each.event.step_id] = each
+            elif isinstance(each.event, StepFinished):
+                open_steps.pop(each.event.step_id, None)
+        yield from open_steps.values()
+
+
+class _Looked:
+    """What was found, and up to which position that is all."""
+
+    def __init__(self, events: Sequence[Recorded], position: int) -> None:
+        self.events, self.position = events, position
