@@ -1,7 +1,7 @@
 """Write schemas/ from the code, or with --check say which files are not as the code is.
 
-events/<type>.v<n>.json are made of the event classes, openapi.json of the routes. Schemas of earlier versions stay as they
-were: they describe what is stored. A file that no class answers for is removed.
+events/<type>.v<n>.json are made of the event classes, openapi.json of the routes, asyncapi.json of what is sent by itself.
+Schemas of earlier versions stay as they were: they describe what is stored. A file that no class answers for is removed.
 """
 
 import argparse
@@ -14,9 +14,10 @@ from pathlib import Path
 from runfold.domain.catalogue import event_types
 from runfold.domain.event import Event
 from runfold.http.app import described
+from runfold.http.asyncapi import asyncapi
 
 FOLDER = Path(__file__).parents[1] / "schemas" / "events"
-OPENAPI = "openapi.json"
+OPENAPI, ASYNCAPI = "openapi.json", "asyncapi.json"
 """Beside the folder of the events."""
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -33,6 +34,17 @@ def schema_text(event_class: type[Event]) -> str:
 def openapi_text() -> str:
     """The OpenAPI document, as its file has it."""
     return json.dumps(described(), indent=1, ensure_ascii=False) + "\n"
+
+
+@cache
+def asyncapi_text() -> str:
+    """The AsyncAPI document, as its file has it."""
+    return json.dumps(asyncapi(dict(sorted(event_types.all().items()))), indent=1, ensure_ascii=False) + "\n"
+
+
+def documents() -> dict[str, str]:
+    """The documents beside the folder of the events, as the code has them."""
+    return {OPENAPI: openapi_text(), ASYNCAPI: asyncapi_text()}
 
 
 def expected() -> dict[str, str]:
@@ -57,14 +69,14 @@ def drift(folder: Path) -> list[str]:
             if name in there and (folder / name).read_text(encoding="utf-8") != text
         ),
         *(f"stale: {name}" for name in sorted(there) if is_stale(name)),
-        *_openapi_drift(folder.parent / OPENAPI),
+        *(line for name, text in documents().items() for line in _document_drift(folder.parent / name, text)),
     ]
 
 
-def _openapi_drift(path: Path) -> list[str]:
+def _document_drift(path: Path, text: str) -> list[str]:
     if not path.exists():
-        return [f"missing: {OPENAPI}"]
-    return [] if path.read_text(encoding="utf-8") == openapi_text() else [f"changed: {OPENAPI}"]
+        return [f"missing: {path.name}"]
+    return [] if path.read_text(encoding="utf-8") == text else [f"changed: {path.name}"]
 
 
 def write(folder: Path) -> int:
@@ -73,7 +85,8 @@ def write(folder: Path) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in expected().items():
         (folder / name).write_text(text, encoding="utf-8")
-    (folder.parent / OPENAPI).write_text(openapi_text(), encoding="utf-8")
+    for name, text in documents().items():
+        (folder.parent / name).write_text(text, encoding="utf-8")
     for path in folder.glob("*"):
         if is_stale(path.name):
             path.unlink()
@@ -87,7 +100,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where the files of the events are")
     given = parser.parse_args(arguments)
     if not given.check:
-        print(f"{len(expected())} schemas in {given.folder}, and {OPENAPI} beside it, {write(given.folder)} changed")
+        print(
+            f"{len(expected())} schemas in {given.folder}, with {OPENAPI} and {ASYNCAPI} beside it, {write(given.folder)} changed"
+        )
         return 0
     if found := drift(given.folder):
         print(*found, "run `python scripts/export_schemas.py` and commit what it writes", sep="\n", file=sys.stderr)

@@ -58,6 +58,7 @@ def test_a_check_names_what_drifted_and_changes_nothing(
     for stale in ("run.jumped.v1.json", "run.started.v2.json", "notes.txt"):
         (folder / stale).write_text("{}\n")
     (folder.parent / "openapi.json").write_text("{}\n")
+    (folder.parent / "asyncapi.json").unlink()
     before = sorted(path.name for path in folder.iterdir())
     assert export.main(["--check", "--folder", str(folder)]) == 1
     told = capsys.readouterr().err.splitlines()
@@ -68,6 +69,7 @@ def test_a_check_names_what_drifted_and_changes_nothing(
         "stale: run.jumped.v1.json",
         "stale: run.started.v2.json",
         "changed: openapi.json",
+        "missing: asyncapi.json",
     ]
     assert sorted(path.name for path in folder.iterdir()) == before
 
@@ -76,8 +78,9 @@ def test_writing_mends_what_drifted_once(export: ModuleType, folder: Path, capsy
     (folder / "run.started.v1.json").write_text("{}\n")
     (folder / "run.jumped.v1.json").write_text("{}\n")
     (folder.parent / "openapi.json").unlink()
+    (folder.parent / "asyncapi.json").write_text("{}\n")
     assert export.main(["--folder", str(folder)]) == 0
-    assert "3 changed" in capsys.readouterr().out
+    assert "4 changed" in capsys.readouterr().out
     assert export.main(["--folder", str(folder)]) == 0
     assert "0 changed" in capsys.readouterr().out
     assert texts(folder) == texts(EVENTS)

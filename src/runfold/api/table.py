@@ -166,7 +166,7 @@ QUESTIONS: tuple[QuestionRoute, ...] = (
     _managed("webhooks.list", "/webhooks", Reading.webhooks),
     _managed("webhooks.get", _WEBHOOK, Reading.webhook),
     _managed("webhooks.list_attempts", f"{_WEBHOOK}/attempts", Reading.webhook_attempts),
-    _of_log("callbacks.get_of_run", f"{_RUN}/callback", Reading.callback),
+    _of_log("callback.get_of_run", f"{_RUN}/callback", Reading.callback),
     _question("goals.list", "/goals", Reading.goals),
     _question("goals.get_progress", "/goals/{goal_id}/progress", Reading.goal_progress),
     _question("goals.list_patterns", "/goals/{goal_id}/patterns", Reading.patterns),

@@ -13,7 +13,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator
+from pydantic import Field
 
 from runfold.domain.values import Text
 from runfold.errors import InvalidEvent
@@ -245,11 +245,5 @@ def networks_and_hosts(entries: Iterable[str]) -> tuple[tuple[IpNetwork, ...], f
     return tuple(networks), frozenset(hosts)
 
 
-def _short(text: str) -> str:
-    if not 0 < len(text) <= MOST_CHARACTERS:
-        raise ValueError(f"is empty, or longer than {MOST_CHARACTERS} characters")
-    return text
-
-
-Url = Annotated[Text, AfterValidator(_short)]
+Url = Annotated[Text, Field(min_length=1, max_length=MOST_CHARACTERS)]
 """The text of a URL in an event: whether it may be sent to is judged before, and again when it is sent to."""

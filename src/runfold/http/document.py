@@ -52,6 +52,7 @@ _TAGS = {
     "moments": "The whole ledger as of a position, prepared for questions with `at`, and dropped when unused.",
     "events": "The log itself, in pages or as a stream.",
     "keys": "API keys and their scopes.",
+    "webhooks": "Addresses to which events are sent as they are recorded.",
     "schemas": "What events hold: the JSON Schemas of all types.",
     "health": "Liveness, readiness and metrics.",
 }
@@ -165,8 +166,8 @@ def _responses(operation: Operation, schema: Schema) -> dict[str, Any]:
     is_question = operation.verb == "GET"
     status = str(operation.status)
     done: dict[str, Any] = {"description": _DONE[status], "content": {"application/json": {"schema": schema}}}
-    if operation.media_type is not None:
-        done["content"][operation.media_type] = {"schema": {"type": "string"}}
+    for media_type, other in operation.media_types.items():
+        done["content"][media_type] = {"schema": dict(other)}
     if operation.scope is None:
         failures = ["404", "422", "503"] if operation.query is not None else ["503"]
         return {status: done, **{failure: {"$ref": f"#/components/responses/{failure}"} for failure in failures}}

@@ -91,8 +91,8 @@ class Operation:
     query: type[BaseModel] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     """The request headers that are read, and what each is for."""
-    media_type: str | None = None
-    """A media type that the answer may have instead of JSON."""
+    media_types: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """The media types that the answer may have instead of JSON, each with the schema of the answer then."""
     part: str | None = None
     """The tag, where it is not the first word of the path."""
     is_deprecated: bool = False

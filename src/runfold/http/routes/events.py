@@ -6,37 +6,32 @@ written in `runfold.http.streams.sse`.
 
 import contextlib
 import re
-import time
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any
 
-import orjson
 from pydantic import BaseModel, ConfigDict, WithJsonSchema
 from starlette.requests import Request
 from starlette.responses import Response
 
 from runfold.api.route import Field, Scope
-from runfold.domain.event import Recorded
 from runfold.errors import UnknownEventType, UsageError
 from runfold.feed.asked import Asked, until_head
-from runfold.feed.event_json import event_json
+from runfold.feed.event_json import CLOUDEVENTS
 from runfold.feed.follower import Follower
 from runfold.feed.shared import Feed
 from runfold.feed.wanted import Wanted
 from runfold.handles.tenant_ledger import TenantLedger
+from runfold.http.routes import event_pages
 from runfold.http.routing import Handler, NamedRoute, Operation, asked, model_of, route_of
 from runfold.http.server_state import ServerState
 from runfold.http.streams import sse
 from runfold.http.streams.event_stream import EventStream
 from runfold.queries.paging import DEFAULT_LIMIT, MOST, Direction
 from runfold.queries.where import number
-from runfold.store.cursor import END, Cursor, Place, cursor_of, name_of
-from runfold.store.filter import PAGE_BYTES
-from runfold.store.reader import LATEST, SEARCHED, Head, Reader
-
-PAGE_SECONDS = 1.0
-
+from runfold.store.cursor import END, Cursor, Place
+from runfold.store.reader import LATEST, SEARCHED, Head
 
 _Position = Annotated[int, WithJsonSchema({"type": "integer", "minimum": 0})]
 _After = Annotated[str, WithJsonSchema({"type": "string", "examples": ["1234", "1234@1f2e3d4c", "2026-01-31T09:30:00Z", "now"]})]
@@ -62,6 +57,10 @@ _FORMER = {"types": "type", "recorded_from": "from", "recorded_to": "to"}
 _NAMES = {"type": "types", "from": "recorded_from", "to": "recorded_to"}
 """Parameters that have other names in Python, which has a `from` of its own."""
 _OF_ALL = {"thread_id": Field(str | None, None), "run_id": Field(str | None, None)}
+_MEDIA_TYPES: Mapping[str, Mapping[str, Any]] = {
+    sse.MEDIA_TYPE: {"type": "string"},
+    CLOUDEVENTS: {"type": "array", "items": {"type": "object"}},
+}
 _HEADERS = {"Last-Event-ID": "For a stream: resume after this cursor, whatever `after` says."}
 _WORDS = """
 
@@ -70,6 +69,9 @@ ledger's clock, or `now`) and up to the position `up_to`. `type` may be the begi
 `agent_id`, `goal_id`, `user_id` and `actor` may be repeated. A page may hold fewer events than `limit`, or none, though there are
 more: continue after `next_cursor` until it is null. With `order=desc` a page holds the last events, the last first, and the next
 page is the one up to `next_up_to`, until that is null.
+
+With `Accept: application/cloudevents-batch+json` a page is an array of CloudEvents 1.0, and where the next page is stands in the
+header `Link` (`rel="next"`), until there is none.
 
 With `Accept: text/event-stream` the answer is a stream that goes on as events are recorded; with `follow=false` it ends at the
 position where the ledger ended, and of one run with the run, unless `until_run_ends=false`. `id:` is the cursor, `event:` the
@@ -144,7 +146,7 @@ class RunEventPage(EventPage):
 
 
 def _operation(name: str, path: str, scope: Scope, summary: str, query: type[BaseModel], answer: type[EventPage]) -> Operation:
-    return Operation(name, "GET", path, summary + _WORDS, answer, scope, query=query, headers=_HEADERS, media_type=sse.MEDIA_TYPE)
+    return Operation(name, "GET", path, summary + _WORDS, answer, scope, query=query, headers=_HEADERS, media_types=_MEDIA_TYPES)
 
 
 _ALL_QUERY, _ONE_QUERY = model_of("events.query", {**_ASKED, **_OF_ALL}), model_of("events.of_one.query", _ASKED)
@@ -178,7 +180,7 @@ def _handler(server: ServerState, feed: Feed, query: type[BaseModel], scope: Sco
         said = {
             _NAMES.get(name, name): value for name, value in asked(request, query, _FORMER).model_dump(exclude_none=True).items()
         }
-        is_stream = _wants_stream(request)
+        is_stream = _accepts(request, sse.MEDIA_TYPE)
         is_backwards = said.pop("order", "asc") == "desc"
         if is_stream:
             if "limit" in said or is_backwards:
@@ -189,8 +191,11 @@ def _handler(server: ServerState, feed: Feed, query: type[BaseModel], scope: Sco
         wanted = await server.pools.questions.run(_wanted, ledger, said, dict(request.path_params), is_stream=is_stream)
         headers = {"Runfold-Position": str(wanted.head)}
         if not is_stream:
-            read = _page_back if is_backwards else _page
-            return Response(await server.pools.questions.run(read, ledger, wanted, limit), 200, headers, "application/json")
+            read = event_pages.read_back if is_backwards else event_pages.read
+            found = await server.pools.questions.run(read, ledger.now.reader.tolerant(), wanted, limit)
+            if _accepts(request, CLOUDEVENTS):
+                return await server.pools.questions.run(event_pages.cloudevents, request.url, found, headers)
+            return Response(await server.pools.questions.run(found.json), 200, headers, "application/json")
         if _is_told_of_end(request) and await server.pools.questions.run(_has_no_more, ledger, wanted):
             return Response(status_code=204, headers=headers)
         follower = Follower(feed, ledger.now.reader.tolerant(), wanted, server.limits.heartbeat_seconds)
@@ -201,9 +206,9 @@ def _handler(server: ServerState, feed: Feed, query: type[BaseModel], scope: Sco
     return handle
 
 
-def _wants_stream(request: Request) -> bool:
-    accepted = [part.partition(";")[0].strip().lower() for part in request.headers.get("accept", "").split(",")]
-    return sse.MEDIA_TYPE in accepted
+def _accepts(request: Request, media_type: str) -> bool:
+    """Return whether a media type is named among what the client takes."""
+    return media_type in [part.partition(";")[0].strip().lower() for part in request.headers.get("accept", "").split(",")]
 
 
 def _takes_gzip(request: Request) -> bool:
@@ -253,60 +258,3 @@ def _wanted(ledger: TenantLedger, said: dict[str, Any], ids: dict[str, str], *, 
             found = replace(found, run=replace(found.run, status=ledger.now.at(found.head).run(found.run.run_id).status))
     found = replace(found, is_named=is_named)
     return found if is_stream and follow else until_head(found)
-
-
-def _page(ledger: TenantLedger, wanted: Wanted, limit: int) -> bytes:
-    """Return a page as JSON."""
-    goal = wanted.head if wanted.goal is None else wanted.goal
-    found, position = _read(ledger.now.reader.tolerant(), wanted, goal, limit)
-    body: dict[str, Any] = {
-        "items": [orjson.Fragment(event_json(recorded)) for recorded in found],
-        "next_cursor": cursor_of(position, wanted.epoch) if position < goal else None,
-        "next_up_to": None,
-        "position": position,
-        "head": wanted.head,
-        "epoch": name_of(wanted.epoch),
-    }
-    if wanted.run is not None:
-        is_end = position >= wanted.head
-        body |= {**wanted.run.facts(), "up_to_date": is_end, "is_done": is_end and wanted.run.has_ended}
-    return orjson.dumps(body)
-
-
-def _page_back(ledger: TenantLedger, wanted: Wanted, limit: int) -> bytes:
-    """Return a page of the last events, the last first, as JSON."""
-    goal = wanted.head if wanted.goal is None else wanted.goal
-    found, end = _read_back(ledger.now.reader.tolerant(), wanted, goal, limit)
-    body: dict[str, Any] = {
-        "items": [orjson.Fragment(event_json(recorded)) for recorded in found],
-        "next_cursor": None,
-        "next_up_to": end if end > wanted.after else None,
-        "position": goal,
-        "head": wanted.head,
-        "epoch": name_of(wanted.epoch),
-    }
-    if wanted.run is not None:
-        body |= {**wanted.run.facts(), "up_to_date": goal >= wanted.head, "is_done": wanted.run.has_ended}
-    return orjson.dumps(body)
-
-
-def _read_back(reader: Reader, wanted: Wanted, goal: int, limit: int) -> tuple[list[Recorded], int]:
-    """Return events, and the position up to which those before them are still to be searched: for a second at most."""
-    found: list[Recorded] = []
-    end, size, began = goal, 0, time.monotonic()
-    while end > wanted.after and len(found) < limit and size < PAGE_BYTES and time.monotonic() - began < PAGE_SECONDS:
-        more = reader.stretch_back(wanted.shown_within, after=wanted.after, up_to=end, limit=limit - len(found))
-        found, end, size = found + more.events, more.position, size + more.size
-    return found, end
-
-
-def _read(reader: Reader, wanted: Wanted, goal: int, limit: int) -> tuple[list[Recorded], int]:
-    """Return events, and the position up to which they were searched: in short queries, for a second at most."""
-    within = wanted.shown_within
-    found: list[Recorded] = []
-    position, size, began = wanted.after, 0, time.monotonic()
-    while position < goal and len(found) < limit and size < PAGE_BYTES and time.monotonic() - began < PAGE_SECONDS:
-        until = goal if within.thread_id else min(goal, position + SEARCHED)
-        more = reader.stretch(within, after=position, up_to=until, limit=limit - len(found))
-        found, position, size = found + more.events, more.position, size + more.size
-    return found, position

@@ -131,7 +131,7 @@ SCRAPE = Operation(
     " unless the settings name proxies or public hosts.",
     str,
     "admin",
-    media_type="text/plain",
+    media_types={"text/plain": {"type": "string"}},
     part="health",
 )
 OPERATIONS = (SCRAPE,)
