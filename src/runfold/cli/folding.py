@@ -56,9 +56,13 @@ def run_until_stopped(
         raise typer.Exit(failed.code) from None
 
 
-def reacting(*, sweep: bool) -> list[list[str]]:
+def reactor_kinds(*, sweep: bool, deliver: bool) -> list[str]:
+    """Return the kinds of what is to happen by itself."""
+    return [*(["sweepers"] if sweep else []), *(["webhooks"] if deliver else [])]
+
+
+def reacting(kinds: "Sequence[str]") -> list[list[str]]:
     """Return the words of the command that carries out what happens by itself, if anything is to."""
-    kinds = ["sweepers"] if sweep else []
     return [["work", "--until-input-ends", *(word for kind in kinds for word in ("--react", kind))]] if kinds else []
 
 

@@ -47,6 +47,10 @@ def serve(
             "--sweep/--no-sweep", help="Let the worker beside the server let approvals expire, and what else RUNFOLD_SWEEP says."
         ),
     ] = True,
+    deliver: Annotated[
+        bool,
+        typer.Option("--deliver/--no-deliver", help="Let the worker beside the server send to webhooks and to callback_url."),
+    ] = True,
     projection: Annotated[
         list[str] | None,
         typer.Option(
@@ -77,7 +81,7 @@ def serve(
     from runfold import logs
     from runfold.access.keys import Keys
     from runfold.access.limits import Limits
-    from runfold.cli.folding import reacting, supervisor
+    from runfold.cli.folding import reacting, reactor_kinds, supervisor
     from runfold.http.app import create_app
     from runfold.http.folding import FoldingBeside
     from runfold.http.server import listening, url_of
@@ -92,7 +96,7 @@ def serve(
     with listening(settings.host, settings.port) as listener, call.ledger(**said) as ledger:
         key, address = _first_key(ledger, listener, person), url_of(listener)
         names = [*known(), *projection] if projection else []
-        beside = reacting(sweep=sweep)
+        beside = reacting(reactor_kinds(sweep=sweep, deliver=deliver))
         folding = FoldingBeside(supervisor(ledger, names, beside=beside)[0]) if work else None
         if workers > 1:
             _serve_by_several(ledger, listener, workers, projection or [], folding, partial(_announce, call, address, key))

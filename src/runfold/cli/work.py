@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from runfold.cli.call import Call
-from runfold.cli.folding import catch_up
+from runfold.cli.folding import catch_up, reactor_kinds
 
 if TYPE_CHECKING:
     import threading
@@ -41,6 +41,9 @@ def work(
         bool,
         typer.Option("--sweep/--no-sweep", help="Let approvals expire, and what else RUNFOLD_SWEEP says; not with --once."),
     ] = True,
+    deliver: Annotated[
+        bool, typer.Option("--deliver/--no-deliver", help="Send to webhooks, and to callback_url of runs; not with --once.")
+    ] = True,
     watched: Annotated[int | None, typer.Option("--watched", hidden=True)] = None,
     react: Annotated[list[str] | None, typer.Option("--react", hidden=True)] = None,
 ) -> None:
@@ -58,13 +61,13 @@ def work(
         if react:
             _react_here(ledger, react)
         elif watched is not None or in_process:
-            kinds = ["sweepers"] if sweep and watched is None and not once else []
+            kinds = reactor_kinds(sweep=sweep, deliver=deliver) if watched is None and not once else []
             with _reacting(ledger, kinds):
                 _fold_here(call, ledger, chosen(names), watched, once=once, until_input_ends=until_input_ends)
         elif once:
             _fold_once(call, ledger, names)
         else:
-            _work_on(call, ledger, names, until_input_ends=until_input_ends, sweep=sweep)
+            _work_on(call, ledger, names, reactor_kinds(sweep=sweep, deliver=deliver), until_input_ends=until_input_ends)
 
 
 def _fold_once(call: Call, ledger: "Ledger", names: tuple[str, ...]) -> None:
@@ -122,7 +125,7 @@ def _reacting(ledger: "Ledger", kinds: "Sequence[str]") -> "Iterator[None]":
         thread.join(_PATIENCE_SECONDS)
 
 
-def _work_on(call: Call, ledger: "Ledger", names: tuple[str, ...], *, until_input_ends: bool, sweep: bool) -> None:
+def _work_on(call: Call, ledger: "Ledger", names: tuple[str, ...], kinds: "Sequence[str]", *, until_input_ends: bool) -> None:
     """Look after processes that fold, until told to stop."""
     import signal
     import threading
@@ -132,7 +135,7 @@ def _work_on(call: Call, ledger: "Ledger", names: tuple[str, ...], *, until_inpu
 
     logs.configure(ledger.settings.log_level)
     options = ["--json"] if call.json else []
-    looking_after, wanted = supervisor(ledger, names, gives_up=True, options=options, beside=reacting(sweep=sweep))
+    looking_after, wanted = supervisor(ledger, names, gives_up=True, options=options, beside=reacting(kinds))
     signal.signal(signal.SIGTERM, lambda *_: looking_after.stop())
     if until_input_ends:
         threading.Thread(target=_with_input, args=(looking_after.stop,), daemon=True).start()

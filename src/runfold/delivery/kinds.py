@@ -6,9 +6,13 @@ from runfold.delivery.loop import ReactorLoop
 from runfold.delivery.reactor import Reactor
 from runfold.delivery.sweeper import sweepers
 from runfold.delivery.sweeper_rules import RULES
+from runfold.delivery.webhook_reactors import webhook_reactors
 from runfold.ledger import Ledger
 
-KINDS: Mapping[str, Callable[[Ledger], Iterable[Reactor]]] = {"sweepers": lambda ledger: sweepers(ledger, RULES)}
+KINDS: Mapping[str, Callable[[Ledger], Iterable[Reactor]]] = {
+    "sweepers": lambda ledger: sweepers(ledger, RULES),
+    "webhooks": webhook_reactors,
+}
 """Each makes its reactors for a ledger."""
 
 
