@@ -33,7 +33,7 @@ def create(
             "--scope",
             metavar="SCOPE",
             help="What the key allows (may be repeated): runs:write, runs:read, approvals:decide, import, "
-            "events:read, moments:create, projections:rebuild, audit:read, or admin for everything.",
+            "events:read, moments:create, projections:rebuild, webhooks:manage, audit:read, or admin for everything.",
         ),
     ],
     label: Annotated[str | None, typer.Option("--label", metavar="TEXT", help="Label for lists; the owner if not given.")] = None,

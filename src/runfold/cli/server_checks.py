@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from runfold.errors import MigrationRefused, UsageError
+from runfold.queries.webhook_list import delivery_figures
 from runfold.settings import Settings
 from runfold.store import migrate, rights
 from runfold.store.epochs import lineage_of
@@ -13,6 +14,8 @@ from runfold.store.queries import named_queries
 from runfold.store.reader import Reader
 
 OLDEST_SERVER = 150000
+LATE_SECONDS = 300.0
+"""What has waited for longer to be sent deserves a look."""
 QUERIES = named_queries("runfold.cli", "server_checks.sql")
 
 
@@ -49,6 +52,25 @@ def examine_server(reader: Reader, settings: Settings) -> Iterator[Check]:
         yield _tenants(reader, role)
         yield from _log(reader)
         yield from _history(reader, settings)
+        yield from _delivery(reader)
+
+
+def _delivery(reader: Reader) -> Iterator[Check]:
+    """Say how what is sent to others stands; nothing where nobody asked for anything."""
+    from runfold.delivery.webhook_reactors import is_installed
+
+    found = delivery_figures(reader)
+    if not (found.webhooks or found.disabled or found.waiting):
+        return
+    fact = f"{found.webhooks} webhooks active, {found.disabled} disabled; {found.waiting} events wait to be sent"
+    if found.waiting:
+        fact += f", the oldest for {found.oldest_seconds:.0f} s; {found.failing} of them were tried in vain"
+    if not is_installed():
+        yield Check("webhooks", "wrong", fact, "install `runfold[webhooks]` where workers run, or nothing is sent")
+    elif found.failing or found.oldest_seconds > LATE_SECONDS:
+        yield Check("webhooks", "note", fact, "see `runfold webhooks list`, and that `runfold work` runs")
+    else:
+        yield Check("webhooks", "ok", fact)
 
 
 def fact_and_step(error: Exception) -> tuple[str, str]:

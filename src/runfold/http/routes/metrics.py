@@ -28,6 +28,7 @@ from runfold.http.scope import answered_early
 from runfold.http.server_state import ServerState
 from runfold.ledger import Ledger
 from runfold.projector.status import ProjectionState, ProjectionStatus
+from runfold.queries.webhook_list import DeliveryFigures, delivery_figures
 from runfold.store.appender import Appender
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -111,6 +112,7 @@ class LedgerFigures(NamedTuple):
 
     head: int
     projections: list[ProjectionStatus]
+    delivery: DeliveryFigures
 
 
 class _Families(Collector):
@@ -162,12 +164,16 @@ def metrics_routes(server: ServerState, feed: Feed, metrics: Metrics) -> list[Na
 async def _figures(looking: Looking, ledger: Ledger) -> LedgerFigures | None:
     """Return what the database says, or None where it does not answer in time."""
     try:
-        return await looking.ask(lambda: LedgerFigures(ledger.position(), ledger.projections()))
+        return await looking.ask(lambda: _read_figures(ledger))
     except TimeoutError:
         _log.warning("the scrape holds no metrics of the ledger", error="the database did not answer in time")
     except LedgerError as error:
         _log.warning("the scrape holds no metrics of the ledger", error=str(error))
     return None
+
+
+def _read_figures(ledger: Ledger) -> LedgerFigures:
+    return LedgerFigures(ledger.position(), ledger.projections(), delivery_figures(ledger.recorder.reader))
 
 
 def of_appender(appender: Appender) -> Iterator[Metric]:
@@ -228,3 +234,18 @@ def of_ledger(figures: LedgerFigures | None) -> Iterator[Metric]:
         for name in get_args(ProjectionState):
             state.add_metric([*labels, name.replace(" ", "_")], int(name == found.state))
     yield from (position, events, seconds, state)
+    yield from of_delivery(figures.delivery)
+
+
+def of_delivery(figures: DeliveryFigures) -> Iterator[Metric]:
+    """Yield the gauges of what is sent to webhooks, and to the addresses that runs named."""
+    gauges = {
+        "runfold_webhooks_active": ("Webhooks that are sent events.", figures.webhooks),
+        "runfold_webhooks_disabled": ("Webhooks that are disabled.", figures.disabled),
+        "runfold_webhooks_lag_events": ("Events that the webhook furthest behind has not looked at.", figures.behind_events),
+        "runfold_deliveries_waiting": ("What waits to be sent.", figures.waiting),
+        "runfold_deliveries_failing": ("What waits to be sent again, after attempts that failed.", figures.failing),
+        "runfold_deliveries_oldest_seconds": ("For how long the oldest of it has waited.", figures.oldest_seconds),
+    }
+    for name, (about, value) in gauges.items():
+        yield GaugeMetricFamily(name, about, value=value)
