@@ -72,6 +72,10 @@ class Poster:
             return self._post(address, connecting, body.encode(), headers)
         except _DeniedError as error:
             return Answer(None, str(error)[:MOST_ERROR_CHARACTERS])
+        except socket.gaierror as error:
+            return Answer(None, f"the name {address.host} cannot be looked up ({error.strerror or error})")
+        except (httpcore2.ConnectError, ConnectionError) as error:
+            return Answer(None, f"cannot connect ({error})"[:MOST_ERROR_CHARACTERS])
         except httpcore2.TimeoutException:
             return Answer(None, f"no answer within {self._timeout:g} s")
         except (httpcore2.NetworkError, httpcore2.ProtocolError, OSError, UnicodeError) as error:

@@ -30,7 +30,7 @@ _STEP_ENDS = ("step.finished", *_RUN_ENDS)
 class WebhookQueue:
     """Fills the outbox."""
 
-    name = "webhooks"
+    name = "webhooks.queue"
 
     def __init__(self, reader: Reader, outbox: Outbox, *, has_steps: bool, pause: float = 0.25) -> None:
         """`has_steps` says whether the settings name an address for all steps."""

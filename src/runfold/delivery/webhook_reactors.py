@@ -47,7 +47,7 @@ def webhook_reactors(ledger: Ledger, poster: Callable[[], Poster] | None = None,
     outgoings = Outgoings(reader, commands.sealed_secrets, settings)
     made = poster or (lambda: Poster(rules, timeout))
     sending = [
-        WebhookSender(f"webhook sender {number}", outbox, reader, commands, outgoings, made) for number in range(1, senders + 1)
+        WebhookSender(f"webhooks.sender-{number}", outbox, reader, commands, outgoings, made) for number in range(1, senders + 1)
     ]
     queue = WebhookQueue(reader, outbox, has_steps=settings.step_webhook_url is not None)
     return [queue, *sending, Tidying(outbox, commands.sealed_secrets)]
@@ -56,7 +56,7 @@ def webhook_reactors(ledger: Ledger, poster: Callable[[], Poster] | None = None,
 class Tidying:
     """Forgets attempts that are long over, and encrypts secrets anew where the first key has changed."""
 
-    name, pause = "webhook tidying", 60.0
+    name, pause = "webhooks.tidying", 5.0
 
     def __init__(self, outbox: Outbox, secrets: SealedSecrets) -> None:
         self._outbox, self._secrets = outbox, secrets

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from runfold.terminal import styles
 from runfold.terminal.tables import table
-from runfold.terminal.text import shown, to_the_minute
+from runfold.terminal.text import counted, shown, to_the_minute
 
 if TYPE_CHECKING:
     from runfold.queries.webhook_list import AttemptView, CallbackView, WebhookView
@@ -61,7 +61,7 @@ def callback_facts(callback: "CallbackView") -> Table:
             "run": callback.run_id,
             "address": callback.callback_url,
             "state": "the run has not ended" if callback.state == "none_yet" else callback.state,
-            "ended": sent and f"{sent} (UTC), after {callback.attempts} attempts",
+            "ended": sent and f"{sent} (UTC), after {counted(callback.attempts, 'attempt')}",
             "status": callback.callback_status_code,
             "error": callback.callback_error,
             "next attempt": to_the_minute(callback.next_attempt_at),
