@@ -23,6 +23,8 @@ MOST_ERROR_CHARACTERS = 300
 GONE = 410
 _PIECE = 16 * 1024
 
+_FAILURES = (httpcore2.TimeoutException, httpcore2.NetworkError, httpcore2.ProtocolError, OSError, UnicodeError)
+
 Resolve = Callable[[str, int], Sequence[str]]
 """Looks a name up: all IP addresses that it leads to. Raises OSError."""
 
@@ -70,16 +72,21 @@ class Poster:
         connecting = _Checked(address, self._rules, self._resolve, time.monotonic() + self._timeout)
         try:
             return self._post(address, connecting, body.encode(), headers)
-        except _DeniedError as error:
-            return Answer(None, str(error)[:MOST_ERROR_CHARACTERS])
-        except socket.gaierror as error:
-            return Answer(None, f"the name {address.host} cannot be looked up ({error.strerror or error})")
-        except (httpcore2.ConnectError, ConnectionError) as error:
-            return Answer(None, f"cannot connect ({error})"[:MOST_ERROR_CHARACTERS])
-        except httpcore2.TimeoutException:
-            return Answer(None, f"no answer within {self._timeout:g} s")
-        except (httpcore2.NetworkError, httpcore2.ProtocolError, OSError, UnicodeError) as error:
-            return Answer(None, f"{type(error).__name__}: {error}"[:MOST_ERROR_CHARACTERS])
+        except (_DeniedError, *_FAILURES) as why:
+            return Answer(None, self._said(why, address.host)[:MOST_ERROR_CHARACTERS])
+
+    def _said(self, why: Exception, host: str) -> str:
+        """Return in words why there is no answer."""
+        match why:
+            case _DeniedError():
+                return str(why)
+            case socket.gaierror():
+                return f"the name {host} cannot be looked up ({why.strerror or why})"
+            case httpcore2.TimeoutException():
+                return f"no answer within {self._timeout:g} s"
+            case httpcore2.ConnectError():
+                return f"cannot connect ({why})"
+        return f"{type(why).__name__}: {why}"
 
     def _post(self, address: WebAddress, connecting: "_Checked", body: bytes, headers: Mapping[str, str]) -> Answer:
         sent = [*headers.items(), ("content-length", str(len(body))), ("connection", "close"), ("accept-encoding", "identity")]
