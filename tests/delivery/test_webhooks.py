@@ -2,20 +2,26 @@
 
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
 import pytest
 from standardwebhooks import Webhook as Verifier
 
 from runfold import Ledger
+from runfold.access.keys import Keys
+from runfold.commands.caller import Caller
+from runfold.delivery.posting import Answer, Poster
 from runfold.delivery.schedule import ATTEMPTS
-from runfold.errors import CommandRefused, InvalidEvent, UsageError, WebhookNotFound
+from runfold.domain.values import Actor
+from runfold.errors import CommandRefused, InvalidEvent, ScopeMissing, UsageError, WebhookNotFound
+from runfold.http.app import create_app
 from runfold.maintenance.checking import LogCheck
 from runfold.settings import Settings
+from tests.serving import serving
 
 from .receiver import OK, Receiver, Request, receiving, status
-from .sending import due_now, send, sending_ledger
+from .sending import LOCAL, due_now, private, send, sending_ledger
 
 
 @pytest.fixture
@@ -189,3 +195,81 @@ def test_the_same_webhook_under_its_id_is_made_once(ledger: Ledger) -> None:
     assert (one, again.receipt.appended) == (again, 0)
     (view,) = ledger.now.webhooks()
     assert (view.label, view.url, view.created_by, view.waiting) == ("Orders", "https://hooks.example.com/", "service:runfold", 0)
+
+
+def test_a_remote_ledger_has_webhooks_too_and_a_key_needs_the_scope_for_them(settings: Settings) -> None:
+    with receiving() as receiver, sending_ledger(settings) as ledger, serving(create_app(ledger, Keys(ledger))) as address:
+        keys = {
+            scope: ledger.create_key(owner="human:ada", scopes=scopes, label=scope).text
+            for scope, scopes in {"managing": ["webhooks:manage"], "reading": ["runs:read", "runs:write", "events:read"]}.items()
+        }
+        with Ledger.connect(address, keys["managing"]) as remote:
+            webhook = remote.create_webhook(receiver.url(), types=["thread.*"], user_id="u", webhook_id="webhook_a")
+            assert remote.webhook_secrets(webhook.id) == ledger.webhook_secrets(webhook.id)
+            assert remote.now.webhook(webhook.id) == ledger.now.webhook(webhook.id)
+            webhook.rotate_secret()
+            webhook.test()
+            ledger.create_thread(agent_id="a", user_id="u")
+            ledger.create_thread(agent_id="a", user_id="other")
+            assert send(ledger) == {"queued": 2, "delivered": 2}
+            assert remote.now.webhook_attempts(webhook.id) == ledger.now.webhook_attempts(webhook.id)
+            webhook.delete()
+            with pytest.raises(InvalidEvent, match="loopback"):
+                remote.create_webhook("https://[::1]/")
+        with Ledger.connect(address, keys["reading"]) as remote:
+            for ask in (remote.now.webhooks, lambda: remote.webhook_secrets("webhook_a"), remote.webhook("webhook_a").enable):
+                with pytest.raises(ScopeMissing, match="webhooks:manage"):
+                    ask()
+    assert [json.loads(request.body)["type"] for request in receiver.requests] == ["webhook.tested", "thread.created"]
+
+
+def test_events_about_keys_are_sent_only_where_who_made_the_webhook_may_see_them(sender: Ledger) -> None:
+    may_not = sender.on_behalf(Caller("default", Actor.parse("human:bob"), scopes=frozenset({"webhooks:manage"})))
+    with receiving() as receiver:
+        sender.create_webhook(receiver.url("/owner"))
+        may_not.create_webhook(receiver.url("/bob"))
+        sender.create_key(owner="human:ada", scopes=["runs:read"], label="x")
+        sender.create_thread(agent_id="a")
+        send(sender)
+    told = sorted((request.path, json.loads(request.body)["type"]) for request in receiver.requests)
+    assert told == [("/bob", "thread.created"), ("/owner", "security.key_created"), ("/owner", "thread.created")]
+
+
+def test_a_tenant_is_sent_nothing_of_another_and_sees_none_of_its_webhooks(sender: Ledger) -> None:
+    other = sender.on_behalf(Caller("acme", Actor.parse("human:eve")))
+    with receiving() as receiver:
+        sender.create_webhook(receiver.url("/default"), webhook_id="webhook_a")
+        other.create_webhook(receiver.url("/acme"), webhook_id="webhook_a")
+        sender.create_thread(agent_id="a")
+        other.create_thread(agent_id="a").rename("Ours")
+        assert send(sender)["delivered"] == 3
+        assert sorted(request.path for request in receiver.requests) == ["/acme", "/acme", "/default"]
+        assert sender.webhook_secrets("webhook_a") != other.webhook_secrets("webhook_a")
+        assert len(sender.now.webhook_attempts("webhook_a")) == 1
+        assert len(other.now.webhook_attempts("webhook_a")) == 2
+
+
+@pytest.mark.fault("I11")
+def test_a_name_that_leads_elsewhere_when_it_is_sent_to_is_not_connected_to(sender: Ledger) -> None:
+    leads_to = iter(["127.0.0.1", "169.254.169.254", "10.0.0.1", "127.0.0.1"])
+    with receiving() as receiver:
+        rules = private(LOCAL)
+        sender.create_webhook(f"https://hooks.example.com:{8443}/", types="thread.*", webhook_id="webhook_a")
+
+        def resolve(host: str, port: int) -> list[str]:
+            return [next(leads_to)]
+
+        class Rewritten(Poster):
+            def post(self, url: str, body: str, headers: Mapping[str, str]) -> Answer:
+                return super().post(receiver.url(host="hooks.example.com"), body, headers)
+
+        thread = sender.create_thread(agent_id="a")
+        thread.rename("B")
+        assert send(sender, lambda: Rewritten(rules, 10, resolve)) == {"queued": 2, "delivered": 1, "failed": 1}
+        assert len(receiver.requests) == 1
+        assert "link-local" in str(sender.now.webhook("webhook_a").last_error)
+        due_now(sender)
+        assert send(sender, lambda: Rewritten(rules, 10, resolve)) == {"failed": 1}
+        due_now(sender)
+        assert send(sender, lambda: Rewritten(rules, 10, resolve)) == {"delivered": 1}
+    assert of_types(receiver) == ["thread.created", "thread.renamed"]

@@ -438,6 +438,7 @@ NAMES_ONLY = {
     "LedgerHandle.thread",
     "LedgerHandle.run",
     "LedgerHandle.approval",
+    "LedgerHandle.webhook",
 }
 """Handles of what is there: nothing is asked for them."""
 ANSWERED_BY_EVENTS = {Reading.thread_events, Reading.run_events}

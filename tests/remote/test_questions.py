@@ -32,6 +32,8 @@ def full(admin_url: str, template: str, trajectories: Path) -> Iterator[Ledger]:
         for folder, kind in REAL.items():
             import_paths(ledger, kind, [trajectories / folder])
         tell(ledger, seed=1, threads=5)
+        ledger.create_webhook("https://hooks.example.com/", webhook_id="webhook_told")
+        ledger.create_thread(agent_id="a").start_run(run_id="run_told", callback_url="https://hooks.example.com/").complete()
         ledger.fold()
         yield ledger
 
@@ -100,12 +102,16 @@ ASKED: dict[str, Callable[[dict[str, list[Any]]], list[tuple[tuple[Any, ...], di
     "patterns": lambda ids: [((one,), {}) for one in ids["goal"] if "/" not in one],
     "improvements": lambda ids: [((one,), {}) for one in ids["goal"] if "/" not in one],
     "node_performance": lambda ids: [((one,), {}) for one in ids["node"] if "/" not in one],
+    "webhooks": lambda _: [((), {}), ((), {"include_deleted": True})],
+    "webhook": lambda _: [(("webhook_told",), {})],
+    "webhook_attempts": lambda _: [(("webhook_told",), {}), (("webhook_told",), {"failed": True})],
+    "callback": lambda _: [(("run_told",), {})],
 }
 TABLES = sorted(
     {route.method.__name__ for route in QUESTIONS if issubclass(get_origin(route.answer) or route.answer, Page | UsageReport)}
 )
 """Those whose answer is a page or a report."""
-FREE = {"state", "compactions"}
+FREE = {"state", "compactions", "webhook_attempts"}
 """Answers that may be nothing."""
 
 

@@ -108,7 +108,14 @@ def _said(route: CommandRoute, name: str, value: Any) -> Any:
     """Return an argument as it is sent. JSON of the caller's own is sent as it is: what is none is refused with its path."""
     field = route.fields.get(name)
     is_free = field is None or field.type is Any or _is_object(field.type)
+    if isinstance(value, str) and field is not None and _is_list(field.type):
+        return [value]  # one is a list of one
     return value if is_free and not isinstance(value, Decimal) else plain(value)
+
+
+def _is_list(hint: Any) -> bool:
+    members = get_args(hint) if get_origin(hint) is not list else (hint,)
+    return str not in members and any(get_origin(member) is list for member in members)
 
 
 def _is_object(hint: Any) -> bool:
