@@ -35,6 +35,7 @@ from faults import (
     network,
     power,
     rebuilds,
+    receivers,
     soak,
     storage,
     upkeep,
@@ -60,6 +61,7 @@ FAMILIES = (
     workers,
     rebuilds,
     followers,
+    receivers,
     soak,
 )
 ROWS = {
