@@ -24,7 +24,8 @@ from runfold.sessions import connect_pinned
 from runfold.store.datastore import Connection, unavailable
 from runfold.store.queries import named_queries
 
-TRAVELS = frozenset({"log", "head", "epochs", "restores", "migrations", "locks"})
+_OF_WEBHOOKS = {"webhook_feeds", "deliveries", "delivery_attempts", "webhook_secrets"}
+TRAVELS = frozenset({"log", "head", "epochs", "restores", "migrations", "locks"} | _OF_WEBHOOKS)
 """Tables of the schema runfold whose rows are in a backup."""
 STAYS = frozenset(
     {

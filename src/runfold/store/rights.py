@@ -70,7 +70,7 @@ def _said() -> tuple[str, ...]:
     for statement in (each for name in files for each in statements((folder / name).read_text(encoding="utf-8"))):
         if renamed := _RENAMED.match(statement):  # what was said of it before is said of it under its new name
             said = [re.sub(rf"\brunfold\.{renamed[1]}\b", f"runfold.{renamed[2]}", each) for each in said]
-        elif statement.startswith(("GRANT ", "REVOKE ", "SELECT runfold.keep_tenants_apart(")):
+        elif statement.startswith(("GRANT ", "REVOKE ", "SELECT runfold.keep_tenants_apart(", "CREATE POLICY ")):
             said.append(statement)
     return tuple(said)
 
@@ -174,6 +174,8 @@ def say_again(connection: Connection) -> list[str]:
                 try:
                     with connection.transaction():
                         connection.execute(sql.SQL(statement))
+                except psycopg.errors.DuplicateObject:  # a policy that is still there
+                    continue
                 except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction):  # a later migration removed it
                     continue
     return missing
