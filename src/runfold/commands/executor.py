@@ -179,7 +179,7 @@ class CommandExecutor:
     # Deciding
 
     def _begin(self, plan: Plan[Any], submitted: Submitted[Any]) -> Attempt:
-        return Attempt(plan, submitted, next(self._numbers), (plan.caller or self.caller).tenant_id)
+        return Attempt(plan, submitted, next(self._numbers), ((plan.caller or self.caller).tenant_id, plan.stream))
 
     def _advance(self, attempt: Attempt, *, in_backlog: bool = False) -> _Preparation | None:
         """Decide with what is in memory. None when it is on its way or answered; else what must be done before the next try."""

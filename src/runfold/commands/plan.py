@@ -51,7 +51,7 @@ class Plan(NamedTuple, Generic[T]):
 def planned(call: MethodCall[Plan[T]]) -> Plan[T]:
     """Return what a call of a command's method wants done. Raises InvalidEvent for arguments that no event may hold."""
     try:
-        return call.make()
+        return call.method(call.owner, *call.args, **call.kwargs)
     except ValidationError as error:
         raise refusal(error) from None
 
@@ -68,8 +68,8 @@ class Attempt:
     plan: Plan[Any]
     submitted: Submitted[Any]
     number: int
-    tenant_id: str
-    """Of who asks."""
+    key: StreamKey
+    """The stream on which commands keep their order."""
     tries: int = 0
     session: Session | None = None
     looked_up: bool = False
@@ -78,6 +78,6 @@ class Attempt:
     """The versions that streams are known to have reached since the command came: what is decided on those is up to date."""
 
     @property
-    def key(self) -> StreamKey:
-        """Return the stream on which commands keep their order."""
-        return self.tenant_id, self.plan.stream
+    def tenant_id(self) -> str:
+        """Return the tenant of who asks."""
+        return self.key[0]

@@ -184,12 +184,11 @@ class Session:
         cached = self.touched.get(stream)
         if cached is None:
             cached = self.touched[stream] = self._of(state)
-        rows, limits, event_id = self.rows, self._limits, self._caller.event_id
-        payloads = [encode(event, limits) for event in events]  # first: one that is too large changes nothing
+        payloads = [encode(event, self._limits) for event in events]  # first: one that is too large changes nothing
         for event, payload in zip(events, payloads, strict=True):
             state.evolve(event)
             facts = about(state, event) if isinstance(state, Run) else None
-            rows.append(
+            self.rows.append(
                 Row(
                     stream,
                     state.version,
@@ -199,7 +198,7 @@ class Session:
                     None,
                     self._tenant_id,
                     cached.thread_id,
-                    event_id(len(rows)),
+                    self._caller.event_id(len(self.rows)),
                     cached.context_json if facts is None else cached.context_with(facts),
                     self.metadata,
                 )

@@ -114,7 +114,7 @@ class DecisionEvaluated(DecisionEvent, type="decision.evaluated"):
 AnyDecisionEvent = DecisionMade | OutcomeRecorded | OutcomeCorrected | DecisionEvaluated
 
 
-@dataclass
+@dataclass(slots=True)
 class DecisionState:
     """The state of one decision that the rules need."""
 

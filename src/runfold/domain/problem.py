@@ -45,7 +45,7 @@ class ConstraintViolated(ProblemEvent, type="constraint.violated"):
 AnyProblemEvent = ProblemReported | ProblemResolved | ConstraintViolated
 
 
-@dataclass
+@dataclass(slots=True)
 class ProblemState:
     """The state of one problem that the rules need."""
 

@@ -97,7 +97,7 @@ AnyStepEvent = (
 )
 
 
-@dataclass
+@dataclass(slots=True)
 class Started:
     """A step or a model call that was started and may have finished."""
 

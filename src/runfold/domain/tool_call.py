@@ -78,7 +78,7 @@ ToolEnd = ToolSucceeded | ToolFailed | ToolCancelled
 AnyToolCallEvent = ToolCalled | ToolStarted | ToolSucceeded | ToolFailed | ToolCancelled
 
 
-@dataclass
+@dataclass(slots=True)
 class ToolCallState:
     """The state of one tool call that the rules need."""
 

@@ -102,13 +102,15 @@ class CostReported(UsageEvent, type="usage.cost_reported"):
 AnyUsageEvent = UsageRecorded | UsageCorrected | CostReported
 
 
-@dataclass
+@dataclass(slots=True)
 class UsageState:
-    """The state of one model call's usage that the rules need."""
+    """The state of one model call's usage that the rules need: not what its provider reported, which may be long."""
 
     recorded_at: int
-    event: UsageRecorded
     tokens: Tokens
+    node_id: str | None
+    provider: str | None
+    model: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,13 +148,12 @@ class Usages:
             self.run.refuse("correct_usage", f"this run has no usage {usage_id!r}")
         if known.tokens == replacement:
             return []
-        first = known.event
         return [
             UsageCorrected(
                 usage_id=usage_id,
-                node_id=first.node_id,
-                provider=first.provider,
-                model=first.model,
+                node_id=known.node_id,
+                provider=known.provider,
+                model=known.model,
                 corrected=known.tokens,
                 replacement=replacement,
                 reason=reason,
@@ -170,7 +171,9 @@ class Usages:
         """Update the state by one event."""
         match event:
             case UsageRecorded():
-                self.by_id[event.usage_id] = UsageState(self.run.version, event, event.tokens)
+                self.by_id[event.usage_id] = UsageState(
+                    self.run.version, event.tokens, event.node_id, event.provider, event.model
+                )
                 if event.model_call_id:
                     self.by_call[event.model_call_id] = event.usage_id
             case UsageCorrected():

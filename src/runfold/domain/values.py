@@ -66,6 +66,8 @@ def _text_fault(text: str) -> str | None:
 
 
 def _text(text: str) -> str:
+    if text.isascii() and "\0" not in text:
+        return text  # as most is
     if fault := _text_fault(text):
         raise PydanticCustomError("text", fault)
     return text

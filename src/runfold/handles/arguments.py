@@ -35,7 +35,7 @@ def content_parts(content: Content) -> tuple[Part, ...]:
         raise InvalidEvent(f"content.{found.path}", found.reason) from None
 
 
-def message_of(content: Content, **fields: Any) -> MessageAdded:
+def message_of(content: Content, fields: dict[str, Any]) -> MessageAdded:
     """Return a message, of what a caller gives as its content and of its other fields. Raises pydantic.ValidationError.
 
     Text is looked at together with the rest, and by itself only where something is wrong, for its fault is told first.
@@ -43,7 +43,7 @@ def message_of(content: Content, **fields: Any) -> MessageAdded:
     if not isinstance(content, str):
         return MessageAdded(content=content_parts(content), **fields)
     try:
-        return _validated({"content": ({"type": "text", "text": content},), **fields})
+        return _validated({**fields, "content": ({"type": "text", "text": content},)})
     except ValidationError:
         return MessageAdded(content=content_parts(content), **fields)
 

@@ -1,7 +1,7 @@
 """The handle of a message, and the command of a run that adds one."""
 
 from collections.abc import Callable, Iterable
-from typing import Literal, Unpack
+from typing import Any, Literal, Unpack
 
 from runfold.commands.caller import Envelope
 from runfold.commands.plan import Plan, itself
@@ -106,18 +106,11 @@ def add_message(
     """
     if auto_deny and keep_approvals:
         raise InvalidEvent("keep_approvals", "contradicts `auto_deny`: leave one of them out")
-    parts: Content = () if streaming and not content else content
-    message = message_of(
-        parts,
-        message_id=message_id or self.executor.new_id("msg"),
-        role=role,
-        name=name,
-        tool_call_id=tool_call_id,
-        author=author,
-        activity_type=activity_type,
-        encrypted_value=encrypted_value,
-        streaming=streaming,
-    )
+    said: dict[str, Any] = {"message_id": message_id or self.executor.new_id("msg"), "role": role, "streaming": streaming}
+    if not (name is tool_call_id is author is activity_type is encrypted_value is None):  # mostly there is only the content
+        said |= {"name": name, "tool_call_id": tool_call_id, "author": author}
+        said |= {"activity_type": activity_type, "encrypted_value": encrypted_value}
+    message = message_of(() if streaming and not content else content, said)
 
     def decide(session: Session) -> None:
         run = run_state(session, self.id, envelope)
