@@ -1,4 +1,4 @@
-"""What a run's state keeps of its events: what its rules ask for, and not the events, of which a long run has as many as it likes."""
+"""What a run's state keeps of its events: what its rules ask for, and not the events, of which a long run has many."""
 
 import gc
 from collections import Counter

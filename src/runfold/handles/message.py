@@ -1,6 +1,7 @@
 """The handle of a message, and the command of a run that adds one."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Literal, Unpack
 
 from runfold.commands.caller import Envelope
@@ -8,14 +9,14 @@ from runfold.commands.plan import Plan, itself
 from runfold.commands.session import Session
 from runfold.commands.submitted import Receipt
 from runfold.domain.event import Event
-from runfold.domain.message import Role
+from runfold.domain.message import MessageAdded, Role
 from runfold.domain.run import Run as RunState
 from runfold.domain.tool_call import Failure, ToolFailed
 from runfold.errors import InvalidEvent
 from runfold.handles.arguments import Content, content_parts, message_of
 from runfold.handles.command import command, submitting
 from runfold.handles.handle import Child, Handle
-from runfold.handles.run_plan import run_state
+from runfold.handles.run_plan import child_of, run_state
 
 Field = Literal["content", "name", "author", "encrypted_value"]
 
@@ -111,14 +112,15 @@ def add_message(
         said |= {"name": name, "tool_call_id": tool_call_id, "author": author}
         said |= {"activity_type": activity_type, "encrypted_value": encrypted_value}
     message = message_of(() if streaming and not content else content, said)
+    decide = partial(_add, self.id, message, auto_deny, keep_approvals, envelope)  # one object, where a closure is eight
+    return Plan(self.id, decide, child_of(self, Message, message.message_id), envelope)
 
-    def decide(session: Session) -> None:
-        run = run_state(session, self.id, envelope)
-        if role == "user" and run.waiting_for and not keep_approvals and message.message_id not in run.messages.by_id:
-            _clear_approvals(session, run, auto_deny=auto_deny)
-        session.record(run, run.messages.add(message))
 
-    return Plan(self.id, decide, lambda receipt: Message(message.message_id, self.executor, self.id, receipt), envelope)
+def _add(run_id: str, message: MessageAdded, auto_deny: bool, keep_approvals: bool, envelope: Envelope, session: Session) -> None:
+    run = run_state(session, run_id, envelope)
+    if message.role == "user" and run.waiting_for and not keep_approvals and message.message_id not in run.messages.by_id:
+        _clear_approvals(session, run, auto_deny=auto_deny)
+    session.record(run, run.messages.add(message))
 
 
 def _clear_approvals(session: Session, run: RunState, *, auto_deny: bool) -> None:

@@ -1,6 +1,7 @@
 """How a command on a run is planned: its state is looked at, its rules decide, and its stream records what they say."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 from runfold.commands.caller import Envelope
@@ -19,12 +20,12 @@ def run_plan(
     run_id: str, decide: Callable[[RunState], list[Event]], envelope: Envelope, answer: Callable[[Receipt], T] = itself
 ) -> Plan[T]:
     """Plan a command that looks at nothing but its run."""
+    return Plan(run_id, partial(_work, run_id, decide, envelope), answer, envelope)
 
-    def work(session: Session) -> None:
-        run = run_state(session, run_id, envelope)
-        session.record(run, decide(run))
 
-    return Plan(run_id, work, answer, envelope)
+def _work(run_id: str, decide: Callable[[RunState], list[Event]], envelope: Envelope, session: Session) -> None:
+    run = run_state(session, run_id, envelope)
+    session.record(run, decide(run))
 
 
 def run_state(session: Session, run_id: str, envelope: Envelope) -> RunState:
@@ -37,4 +38,4 @@ def run_state(session: Session, run_id: str, envelope: Envelope) -> RunState:
 
 def child_of(run: Handle, kind: type[C], child_id: str) -> Callable[[Receipt], C]:
     """Return what makes the handle of a run's new part, once it is recorded."""
-    return lambda receipt: kind(child_id, run.executor, run.id, receipt)
+    return partial(kind, child_id, run.executor, run.id)
