@@ -114,6 +114,39 @@ def test_a_rollback_gives_its_positions_back(recorder, row) -> None:
     assert positions(recorder) == [(1, "run_a", 1), (2, "run_b", 1)]
 
 
+def test_of_each_stream_an_append_reads_two_versions_at_most_in_a_log_that_grew_since_it_was_planned(
+    database, recorder, row
+) -> None:
+    read = "SELECT seq_tup_read, coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables WHERE relid = 'runfold.log'::regclass"
+
+    def append(times: int) -> tuple[int, int]:
+        """Rows that were read from end to end, and by an index, for one event alone and for three streams and a watched one."""
+        before = rows_read()
+        for _ in range(times):
+            at["a"] += 1
+            recorder.writer.append([row("run_a", at["a"])])
+            for stream in "bcd":
+                at[stream] += 1
+            recorder.writer.append([row(f"run_{stream}", at[stream]) for stream in "bcd"], {("default", "run_a"): at["a"]})
+        after = rows_read()
+        return after[0] - before[0], after[1] - before[1]
+
+    def rows_read() -> tuple[int, int]:
+        recorder.writer._connected().execute("SELECT pg_stat_force_next_flush()")
+        return admin.execute(read).fetchone() or (0, 0)
+
+    at = dict.fromkeys("abcd", 0)
+    with psycopg.connect(database.admin_url, autocommit=True) as admin:
+        append(10)  # planned while the log is all but empty
+        other = Writer(recorder.store)
+        other.append([row(f"run_{stream}", at[stream] + number) for number in range(1, 501) for stream in "abcd"])
+        other.close()
+        at = {stream: version + 500 for stream, version in at.items()}
+        from_end_to_end, by_index = append(20)
+    assert from_end_to_end == 0
+    assert 20 * 5 <= by_index <= 20 * 5 * 2
+
+
 @pytest.mark.fault("E1", "E2")
 def test_recorded_time_never_goes_back_though_the_clock_does(database, recorder, row) -> None:
     future = datetime.now(UTC) + timedelta(days=365)
