@@ -6,6 +6,7 @@ from typing import NamedTuple
 from runfold.cli import keys, moments, webhooks
 from runfold.cli.approvals import approvals, approve, deny
 from runfold.cli.backup import backup, restore
+from runfold.cli.cancel import cancel
 from runfold.cli.connect import psql, url
 from runfold.cli.database import check, migrate
 from runfold.cli.demo import demo
@@ -206,6 +207,15 @@ COMMANDS = [
         ),
     ),
     Command("deny", _DECIDE, deny, ("runfold deny approval_demo7_refund --comment 'ask the customer first' --as human:ada",)),
+    Command(
+        "cancel",
+        _DECIDE,
+        cancel,
+        (
+            "runfold cancel run_demo7_claim --comment 'asked twice'",
+            "runfold cancel --agent support --status stuck --dry-run",
+        ),
+    ),
     Command(
         "rows",
         _INSPECT,

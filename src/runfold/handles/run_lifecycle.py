@@ -151,7 +151,7 @@ def fail(
 ) -> Plan[Receipt]:
     """End badly. Open tool calls fail, open approvals are withdrawn, in the same transaction."""
     error = Failure(code=code, message=message, type=error_type, retriable=retriable)
-    return _ending(self.id, lambda run: run.fail(error, stop_reason), "run_failed", envelope)
+    return ending(self.id, lambda run: run.fail(error, stop_reason), "run_failed", envelope)
 
 
 @command
@@ -159,7 +159,7 @@ def cancel(
     self: Handle, reason: str | None = None, *, stop_reason: str = "cancelled", **envelope: Unpack[Envelope]
 ) -> Plan[Receipt]:
     """Stop. Open tool calls are cancelled, open approvals withdrawn, in the same transaction. What was said stays."""
-    return _ending(self.id, lambda run: run.cancel(reason, stop_reason), "run_cancelled", envelope)
+    return ending(self.id, lambda run: run.cancel(reason, stop_reason), "run_cancelled", envelope)
 
 
 @command
@@ -199,7 +199,7 @@ def record_output(
         rule = f"the output is not what its schema says ({fault}); the run has failed with that"
         raise CommandRefused("record_output", receipt.stream, rule, "failed")
 
-    plan = _ending(self.id, lambda run: run.fail(error, "invalid_llm_response"), "run_failed", envelope)
+    plan = ending(self.id, lambda run: run.fail(error, "invalid_llm_response"), "run_failed", envelope)
     return plan._replace(answer=answer)
 
 
@@ -211,7 +211,7 @@ def record_timing(
     return run_plan(self.id, lambda run: run.details.record_timing(ttft_ns, total_duration_ns), envelope)
 
 
-def _ending(run_id: str, decide: Callable[[RunState], list[Event]], cause: WithdrawalCause, envelope: Envelope) -> Plan[Receipt]:
+def ending(run_id: str, decide: Callable[[RunState], list[Event]], cause: WithdrawalCause, envelope: Envelope) -> Plan[Receipt]:
     """Plan what ends a run: its open approvals are withdrawn in the same transaction."""
 
     def work(session: Session) -> None:

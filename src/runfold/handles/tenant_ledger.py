@@ -17,6 +17,7 @@ from runfold.feed.subscription import Subscription
 from runfold.feed.tail import Tail
 from runfold.feed.wanted import Wanted
 from runfold.handles.batch import Batch
+from runfold.handles.cancelling import CancelledRun, RunChoice, cancel_one, chosen_runs, wait_until_ended
 from runfold.handles.keys import Keyring, KeyView, NewKey
 from runfold.handles.ledger_handle import LedgerHandle
 from runfold.handles.local import BatchExecutor, CallerExecutor
@@ -64,6 +65,26 @@ class TenantLedger(LedgerHandle):
         Raises KeyReused when something else was asked then.
         """
         return self.command_executor.answers.recorded_under(self.caller)
+
+    def cancel_runs(
+        self,
+        run_ids: Iterable[str] | None = None,
+        *,
+        reason: str | None = None,
+        force: bool = False,
+        wait: str | timedelta = "5s",
+        dry_run: bool = False,
+        limit: int = 100,
+        **choice: Unpack[RunChoice],
+    ) -> list[CancelledRun]:
+        """Cancel runs, named or found among those that have not ended, and return what became of each.
+
+        One that a worker holds is asked to stop, and waited for, unless `force` cancels it at once; each goes by itself, and one
+        that cannot be found fails no other. With `dry_run` nothing is done. Raises UsageError, ReadModelBehind.
+        """
+        found = chosen_runs(self.now, run_ids, choice, limit)
+        done = [cancel_one(self.executor, run_id, reason, force=force, dry_run=dry_run) for run_id in found]
+        return done if dry_run else wait_until_ended(done, lambda run_id: self.now.run(run_id).status, wait)
 
     # Keys
 

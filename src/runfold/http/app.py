@@ -21,6 +21,7 @@ from runfold.http.document import openapi
 from runfold.http.router import IndexedRouter
 from runfold.http.routes import (
     batches,
+    cancelling,
     commands,
     docs,
     events,
@@ -93,6 +94,7 @@ def _routes(server: ServerState, feed: Feed, counts: metrics.Metrics) -> list[Na
     return [
         *commands.command_routes(server),
         *batches.batch_routes(server),
+        *cancelling.cancelling_routes(server),
         *questions.question_routes(server),
         *moments.moment_routes(server),
         *events.event_routes(server, feed),
@@ -110,6 +112,7 @@ def operations() -> list[Operation]:
     return [
         *map(commands.operation_of, COMMANDS),
         *batches.OPERATIONS,
+        *cancelling.OPERATIONS,
         *map(questions.operation_of, (*QUESTIONS, *DEPRECATED_QUESTIONS)),
         *moments.OPERATIONS,
         *events.OPERATIONS,

@@ -2,19 +2,22 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, timedelta
 from typing import Any, Self, Unpack
 from urllib.parse import quote
 
 import orjson
+from uuid_utils import uuid7
 
 from runfold.api.table import API_VERSION
 from runfold.domain.event import Recorded
+from runfold.domain.values import texts
 from runfold.errors import LedgerError, ProjectionStopped, UsageError
 from runfold.feed.asked import After, Asked, EventFilter, page_size
 from runfold.feed.subscription import Subscription
 from runfold.handles.batch import Batch
+from runfold.handles.cancelling import CancelledRun, RunChoice, wait_until_ended
 from runfold.handles.ledger_handle import LedgerHandle
 from runfold.handles.webhook_secrets import WebhookSecret
 from runfold.queries.moments import MomentView
@@ -103,6 +106,26 @@ class RemoteLedger(LedgerHandle):
         if view.state == "failed":
             raise ProjectionStopped(view.id, "cannot be prepared", str(view.error))
         return view
+
+    def cancel_runs(
+        self,
+        run_ids: Iterable[str] | None = None,
+        *,
+        reason: str | None = None,
+        force: bool = False,
+        wait: str | timedelta = "5s",
+        dry_run: bool = False,
+        limit: int = 100,
+        **choice: Unpack[RunChoice],
+    ) -> list[CancelledRun]:
+        """Cancel runs, named or found among those that have not ended, and return what became of each, as `Ledger` does."""
+        asked = {"reason": reason, "force": force, "dry_run": dry_run, "limit": limit}
+        said = {name: list(texts(name, value)) for name, value in choice.items()}  # type: ignore[arg-type]  # one or more each
+        ids = {} if run_ids is None else {"run_ids": list(texts("run_ids", run_ids))}
+        body = orjson.dumps({name: value for name, value in {**asked, **said, **ids}.items() if value is not None})
+        told = orjson.loads(self._client.request("POST", "/runs/cancel", body=body, key=uuid7().hex).content)
+        found = [CancelledRun.model_validate(item) for item in told["items"]]
+        return found if dry_run else wait_until_ended(found, lambda run_id: self.now.run(run_id).status, wait)
 
     def moments(self) -> list[MomentView]:
         """Return the moments that were asked for in this tenant and not dropped yet."""
