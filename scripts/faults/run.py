@@ -38,6 +38,7 @@ from faults import (
     receivers,
     soak,
     storage,
+    sweeping,
     upkeep,
     workers,
 )
@@ -62,6 +63,7 @@ FAMILIES = (
     rebuilds,
     followers,
     receivers,
+    sweeping,
     soak,
 )
 ROWS = {

@@ -27,6 +27,8 @@ class Receipt:
     """What was recorded, where it was here."""
     under_former_rule: bool = field(default=False, repr=False, compare=False)
     """Whether it is what was recorded while idempotency keys belonged to the tenant: what was made then has other ids."""
+    is_repeated: bool = field(default=False, repr=False, compare=False)
+    """Whether it was recorded before, under the same idempotency key: by this caller, or by another process for them."""
 
 
 class Submitted(Generic[T]):

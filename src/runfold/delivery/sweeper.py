@@ -112,7 +112,7 @@ class Sweeper:
         except (CommandRefused, NotFound, VersionConflict) as refused:  # it has changed since: the next turn looks again
             _log.debug("not due any more", reactor=self.name, subject=due.subject, reason=str(refused))
             return False
-        return receipt.appended > 0
+        return receipt.appended > 0 and not receipt.is_repeated
 
     def _store_clock(self) -> datetime:
         ((now,),) = self._reader.rows(_QUERIES["now"])
