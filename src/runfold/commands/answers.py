@@ -42,7 +42,9 @@ class Answers:
             raise KeyReused(caller.key, begun.position)
         found = log.under((former if is_former else caller).event_id)
         last, events = found[-1], tuple(recorded.event for recorded in found)
-        return Receipt(last.stream, last.position, last.version, last.recorded_at, len(found), events, is_former, is_repeated=True)
+        return Receipt(
+            last.stream, last.position, last.version, last.recorded_at, len(found), events, is_former, is_repeated=True
+        )
 
     def look_up(self, attempt: Attempt, caller: Caller) -> None:
         """Answer with what was recorded under the command's key before, if anything was."""
