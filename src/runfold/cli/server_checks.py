@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from runfold.errors import MigrationRefused, UsageError
+from runfold.queries.reactors import reactor_statuses
 from runfold.queries.webhook_list import delivery_figures
 from runfold.settings import Settings
 from runfold.store import migrate, rights
@@ -53,6 +54,7 @@ def examine_server(reader: Reader, settings: Settings) -> Iterator[Check]:
         yield from _log(reader)
         yield from _history(reader, settings)
         yield from _delivery(reader)
+        yield from _reactors(reader)
 
 
 def _delivery(reader: Reader) -> Iterator[Check]:
@@ -190,3 +192,17 @@ def _history(reader: Reader, settings: Settings) -> Iterator[Check]:
         )
         fact = f"the server does not tell its {missing}: only the mark file can detect a copy or a promoted standby"
         yield Check("history", "note", fact)
+
+
+def _reactors(reader: Reader) -> Iterator[Check]:
+    """Look whether somebody does what is due by itself."""
+    found = reactor_statuses(reader)
+    for status in found:
+        if status.error is not None:
+            yield Check("reactors", "wrong", f"{status.name}: {status.error}", "runfold reactors")
+    running = [status.name for status in found if status.state == "running"]
+    if running:
+        yield Check("reactors", "ok", f"{', '.join(running)} run")
+    else:
+        fact = "nobody does what is due by itself, such as the expiry of approvals"
+        yield Check("reactors", "note", fact, "start `runfold work` or `runfold serve`, or run `runfold sweep` now and then")

@@ -1,5 +1,6 @@
 """How what happens by itself stands: who carries it out, what was done, and how late it is."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal
 
@@ -36,9 +37,27 @@ class ReactorStatus(View):
     error: str | None = None
     """Why it cannot go on."""
     failing_since: datetime | None = None
+    failing_seconds: float = 0.0
 
 
 def reactor_statuses(reader: Reader) -> list[ReactorStatus]:
     """Return every reactor that was ever carried out. Raises LedgerUnavailable."""
     with reader.datastore.reading() as connection, connection.cursor(row_factory=class_row(ReactorStatus)) as cursor:
         return cursor.execute(_QUERIES["statuses"]).fetchall()
+
+
+def late_reactors(found: Iterable[ReactorStatus], most_seconds: float) -> list[str]:
+    """Return one reason for each reactor that has been failing, or has had something to do, for longer than it may."""
+    return [f"{each.name} is {_said(each)}; `runfold reactors` says why" for each in found if _late(each) > most_seconds]
+
+
+def _late(status: ReactorStatus) -> float:
+    if status.state == "not running":  # it is nobody's, here or anywhere
+        return 0.0
+    return max(status.behind_seconds, status.failing_seconds)
+
+
+def _said(status: ReactorStatus) -> str:
+    if status.failing_seconds >= status.behind_seconds:
+        return f"failing for {status.failing_seconds:,.0f} s"
+    return f"{status.behind_seconds:,.0f} s behind"

@@ -22,6 +22,7 @@ from runfold.http.problems import problem
 from runfold.http.routing import NamedRoute, Operation, route_of
 from runfold.http.server_state import ServerState
 from runfold.projector.status import ProjectionStatus
+from runfold.queries.reactors import late_reactors
 from runfold.store import migrate
 
 T = TypeVar("T")
@@ -142,6 +143,7 @@ def _readiness(server: ServerState, reasons: list[str]) -> Ready:
     migrate.check(reader)
     found = [status for status in ledger.projections(server.own.values()) if status.name in server.served]
     reasons += late(found, ledger.settings.max_lag)
+    reasons += late_reactors(ledger.reactors(), ledger.settings.max_lag)
     behind = max((status.behind_seconds or 0.0 for status in in_use(found)), default=0.0)
     return Ready(position=reader.head().position, behind_seconds=behind, unsafe_settings=reader.unsafe_settings())
 

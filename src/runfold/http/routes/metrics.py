@@ -28,6 +28,7 @@ from runfold.http.scope import answered_early
 from runfold.http.server_state import ServerState
 from runfold.ledger import Ledger
 from runfold.projector.status import ProjectionState, ProjectionStatus
+from runfold.queries.reactors import ReactorState, ReactorStatus
 from runfold.queries.webhook_list import DeliveryFigures, delivery_figures
 from runfold.store.appender import Appender
 
@@ -113,6 +114,7 @@ class LedgerFigures(NamedTuple):
     head: int
     projections: list[ProjectionStatus]
     delivery: DeliveryFigures
+    reactors: list[ReactorStatus]
 
 
 class _Families(Collector):
@@ -173,7 +175,8 @@ async def _figures(looking: Looking, ledger: Ledger) -> LedgerFigures | None:
 
 
 def _read_figures(ledger: Ledger) -> LedgerFigures:
-    return LedgerFigures(ledger.position(), ledger.projections(), delivery_figures(ledger.recorder.reader))
+    delivery = delivery_figures(ledger.recorder.reader)
+    return LedgerFigures(ledger.position(), ledger.projections(), delivery, ledger.reactors())
 
 
 def of_appender(appender: Appender) -> Iterator[Metric]:
@@ -235,6 +238,7 @@ def of_ledger(figures: LedgerFigures | None) -> Iterator[Metric]:
             state.add_metric([*labels, name.replace(" ", "_")], int(name == found.state))
     yield from (position, events, seconds, state)
     yield from of_delivery(figures.delivery)
+    yield from of_reactors(figures.reactors)
 
 
 def of_delivery(figures: DeliveryFigures) -> Iterator[Metric]:
@@ -249,3 +253,19 @@ def of_delivery(figures: DeliveryFigures) -> Iterator[Metric]:
     }
     for name, (about, value) in gauges.items():
         yield GaugeMetricFamily(name, about, value=value)
+
+
+def of_reactors(reactors: Iterable[ReactorStatus]) -> Iterator[Metric]:
+    """Yield the metrics of what happens by itself, whichever process carries it out."""
+    done = CounterMetricFamily("runfold_reactor_done", "What happened by itself.", labels=("reactor", "what"))
+    lag = GaugeMetricFamily(
+        "runfold_reactor_lag_seconds", "For how long the oldest of what is to happen has been due.", labels=("reactor",)
+    )
+    state = GaugeMetricFamily("runfold_reactor_state", "1 for the reactor's current state, else 0.", labels=("reactor", "state"))
+    for found in reactors:
+        lag.add_metric([found.name], found.behind_seconds)
+        for what, count in found.done.items():
+            done.add_metric([found.name, what], count)
+        for name in get_args(ReactorState):
+            state.add_metric([found.name, name.replace(" ", "_")], int(name == found.state))
+    yield from (done, lag, state)
