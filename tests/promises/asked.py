@@ -9,6 +9,9 @@ from uuid import UUID
 
 from runfold import Ledger, LedgerError
 from runfold.adapters.eventsourcing_recorder import LogRecorder
+from runfold.delivery.sweeper import sweepers
+from runfold.delivery.sweeper_rules import RULES
+from runfold.domain.sweep_policy import SweepPolicy
 from runfold.export.exporting import export
 from runfold.maintenance.checking import LogCheck
 from runfold.projections.approval_queue import ApprovalQueue
@@ -312,6 +315,7 @@ def ask_everything(ledger: Ledger, url: str, folder: Path, threads: list[str], r
     of_lists(ledger.now, threads[0], runs[0], of_any_size=False)
     of_runs(ledger, threads, runs)
     doing(ledger)
+    by_itself(ledger)
     making(ledger, folder, runs[0])
     seen.of_any_size = True
     of_lists(ledger.now, threads[0], runs[0], of_any_size=True)
@@ -321,6 +325,20 @@ def ask_everything(ledger: Ledger, url: str, folder: Path, threads: list[str], r
     comparing(url)
     export(ledger, "goals", "csv", folder / "rows")
     without_superseded(ledger, threads)
+
+
+def by_itself(ledger: Ledger) -> None:
+    """What sweepers look for, with every rule."""
+    policy = SweepPolicy(
+        idle_after=timedelta(seconds=1),
+        identical_responses=2,
+        identical_tool_calls=2,
+        fail_stuck_after=timedelta(seconds=1),
+        runs="all",
+    )
+    for sweeper in sweepers(ledger, RULES, policy):
+        sweeper.find()
+    ledger.reactors()
 
 
 def without_superseded(ledger: Ledger, threads: list[str]) -> None:
