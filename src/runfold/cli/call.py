@@ -55,8 +55,10 @@ class Call:
             return Settings(**self.overrides, **more)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
-            name = f"RUNFOLD_{'_'.join(str(part) for part in first['loc'])}".upper()
-            raise UsageError(f"{name}: {first['msg']}; set a valid value, or unset it", setting=name) from None
+            setting, *inner = (str(part) for part in first["loc"])
+            name = f"RUNFOLD_{setting}".upper()
+            where = f"{'.'.join(inner)}: " if inner else ""
+            raise UsageError(f"{name}: {where}{first['msg']}; set a valid value, or unset it", setting=name) from None
 
     def moment(self, text: str) -> "int | datetime":
         """A position, or a time as people write it, in the zone of the call; a day is included. Raises UsageError."""
