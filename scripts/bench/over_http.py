@@ -190,6 +190,7 @@ def main() -> None:
         runfold = Runfold(ledger)
         place, bare = (stack.enter_context(service(own, database, *words)) for words in (SERVE, BARE))
         several = stack.enter_context(service(own, database, *SERVE, "--workers", str(max(2, asked.workers))))
+        several = several._replace(key=place.key)
         measures: dict[str, Callable[[int], float]] = {}
         for count in CONNECTIONS:
             measures[f"http_{count}"] = always(rate, runfold, place, count, asked.each)

@@ -141,7 +141,7 @@ def test_both_answer_one_that_is_killed_is_replaced_and_nothing_acknowledged_is_
     assert set(served.metric("runfold_http_requests_total", operation="threads.create")) == {"1", "2"}
     os.kill(served.workers[0], signal.SIGKILL)
     until(goes_on())
-    until(lambda: served.metric("runfold_server_process_up") == {"1": 1.0, "2": 1.0})
+    until(lambda: served.metric("runfold_server_process_up") == {"1": 1.0, "2": 1.0}, seconds=180)
     until(goes_on())
     enough.set()
     for thread in threads:

@@ -66,7 +66,11 @@ def serve(
     workers: Annotated[
         int,
         typer.Option(
-            "--workers", metavar="N", min=1, max=MOST_WORKERS, help="Server processes that share the port; one for each core."
+            "--workers",
+            metavar="N",
+            min=1,
+            max=MOST_WORKERS,
+            help="Server processes that share the port (1); more than cores are of no use.",
         ),
     ] = 1,
 ) -> None:
