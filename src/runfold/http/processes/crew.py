@@ -29,7 +29,7 @@ Ready = Callable[[Sequence[int]], None]
 
 
 class ServerProcessFailed(Exception):
-    """A process of the server ended before it served; it has said why."""
+    """A process of the server ended before it served, which the log says."""
 
 
 class Crew:
@@ -94,6 +94,7 @@ class Crew:
                 return
             self._shared.forget(each.number)
             if not self._has_begun:
+                _log.error("a server process ended before it served", process=each.number + 1, exit_code=code)
                 raise ServerProcessFailed
             if time.monotonic() - began > SETTLED_SECONDS:
                 pause = FIRST_PAUSE
