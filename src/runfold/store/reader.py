@@ -18,6 +18,7 @@ from runfold.store.datastore import EVERY_TENANT, Datastore
 from runfold.store.filter import LAST_CHARACTER, Filter, bounded_query, is_all, like, range_of, size_of
 from runfold.store.happened import HappenedBy
 from runfold.store.queries import named_queries
+from runfold.store.stretches import stretches
 
 _QUERIES = named_queries("runfold.store", "reader.sql")
 
@@ -127,13 +128,12 @@ class Reader:
 
     def events(self, wanted: Filter | None = None, *, after: int = 0, up_to: int = LATEST) -> Iterator[Recorded]:
         """All of them, each stretch in a transaction of its own, each event read when it is asked for."""
-        while after < up_to:
-            found, end = self.raw_stretch(wanted, after, up_to, PAGE)
-            for row in found:
-                yield self._read(row)
-            if end == after:
-                return
-            after = end
+
+        def read(position: int) -> tuple[list[tuple[Any, ...]], int]:
+            return self.raw_stretch(wanted, position, up_to, PAGE)
+
+        for found in stretches(read, after, up_to, PAGE):
+            yield from map(self._read, found)
 
     def raw_stretch(
         self, wanted: Filter | None, after: int, up_to: int, limit: int, *, descending: bool = False
