@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar, cast
+from zlib import crc32
 
 import psycopg
 
@@ -121,6 +122,8 @@ class Shard:
         self._rows: OrderedDict[Key, Row | None] = OrderedDict()
         self._touchers: Touchers = {}
         self._pages = 0
+        self._turn = crc32(projection.name.encode()) % LOOKED_AT_EVERY
+        """Which page of so many is looked at closely: not the same as for others, since those who wait are given all at once."""
         self._seen, self._tried_from = 0, 1 if claim.position == 0 else None
 
     @property
@@ -256,7 +259,7 @@ class Shard:
 
     @property
     def _looks_closely(self) -> bool:
-        return self._pages < LOOKED_AT_FIRST or self._pages % LOOKED_AT_EVERY == 0
+        return self._pages < LOOKED_AT_FIRST or self._pages % LOOKED_AT_EVERY == self._turn
 
     def _keep(self, rows: dict[Key, Row | None]) -> None:
         self._rows.update(rows)
