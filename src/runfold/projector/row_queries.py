@@ -1,4 +1,7 @@
-"""The queries of a read model's table: reading and writing rows as they are."""
+"""The queries of a read model's table: reading and writing rows as they are.
+
+Those that are asked for every page are put together once: that takes longer than to send them.
+"""
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
@@ -25,10 +28,10 @@ class RowQueries:
         return sql.SQL("SELECT {} FROM {} ORDER BY {}").format(names, self._table, names_of(self._key))
 
     @cached_property
-    def load(self) -> sql.Composed:
+    def load(self) -> bytes:
         """The rows under some keys: an array for each column of the key."""
         own = [f"t.{column.name}" for column in self._columns[1:-1]]
-        return sql.SQL("SELECT {}, {} FROM unnest({}) AS k ({}) JOIN {} AS t USING ({})").format(
+        query = sql.SQL("SELECT {}, {} FROM unnest({}) AS k ({}) JOIN {} AS t USING ({})").format(
             names_of(self._key),
             sql.SQL(", ").join(map(_dotted, own)),
             self._given,
@@ -36,6 +39,7 @@ class RowQueries:
             self._table,
             names_of(self._key),
         )
+        return query.as_bytes()
 
     @cached_property
     def all_signed(self) -> sql.Composed:
@@ -81,24 +85,26 @@ class RowQueries:
         )
 
     @cached_property
-    def write(self) -> sql.Composed:
+    def write(self) -> bytes:
         """The same, over rows that are there already."""
         changes = sql.SQL(", ").join(
             sql.SQL("{} = excluded.{}").format(sql.Identifier(column.name), sql.Identifier(column.name))
             for column in self._columns
             if column.name not in self._key
         )
-        return self.fill + sql.SQL(" ON CONFLICT ({}) DO UPDATE SET {}").format(names_of(self._key), changes)
+        query = self.fill + sql.SQL(" ON CONFLICT ({}) DO UPDATE SET {}").format(names_of(self._key), changes)
+        return query.as_bytes()
 
     @cached_property
-    def delete(self) -> sql.Composed:
+    def delete(self) -> bytes:
         """Remove the rows under some keys."""
         same = sql.SQL(" AND ").join(
             sql.SQL("t.{} = k.{}").format(sql.Identifier(name), sql.Identifier(name)) for name in self._key
         )
-        return sql.SQL("DELETE FROM {} AS t USING unnest({}) AS k ({}) WHERE {}").format(
+        query = sql.SQL("DELETE FROM {} AS t USING unnest({}) AS k ({}) WHERE {}").format(
             self._table, self._given, names_of(self._key), same
         )
+        return query.as_bytes()
 
 
 def collated_type(column: Column) -> str:

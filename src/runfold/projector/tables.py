@@ -51,7 +51,8 @@ class _Stored(NamedTuple):
 
 @cache
 def _stored(row: type[Row]) -> _Stored:
-    model = create_model(f"Stored{row.__name__}", __base__=row, tenant_id=(str, ...), position=(int, ...))
+    quickly = {"use_attribute_docstrings": False}  # else the source is parsed for words that nobody asks for, while others wait
+    model = create_model(f"Stored{row.__name__}", __base__=row, __cls_kwargs__=quickly, tenant_id=(str, ...), position=(int, ...))
     return _Stored(model, TypeAdapter(list[model]))
 
 
