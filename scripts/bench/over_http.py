@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, ParamSpec
 from urllib.parse import urlsplit
@@ -104,6 +104,23 @@ class Connection:
             elif line.startswith(b"data:") and position > after:
                 got.append((position, time.perf_counter()))
 
+    async def catch_up(self, last: int) -> None:
+        """Take a stream from the beginning up to a position."""
+        self._writer.write(self._place.request("GET", "/events?follow=false", accept="text/event-stream"))
+        taken, end = b"", b"\nid: %d@" % last
+        while end not in taken:
+            more = await self._reader.read(2**18)
+            assert more, "the stream ended early"
+            taken = taken[-len(end) :] + more
+
+
+async def catching_up(place: Place, last: int) -> dict[str, Any]:
+    """Take all there is, and say how long that took."""
+    connection = await Connection.open(place)
+    started = time.perf_counter()
+    await connection.catch_up(last)
+    return {"seconds": time.perf_counter() - started}
+
 
 async def commands(place: Place, runs: list[str], each: int, path: str, body: str) -> dict[str, Any]:
     """Send a body so often over one connection for each run, and say how long it took."""
@@ -149,7 +166,9 @@ def clients(what: str, place: Place, *rest: Any) -> dict[str, Any]:
 def as_clients() -> None:
     """That process."""
     what, place, *rest = json.loads(sys.stdin.read())
-    work = commands if what == "commands" else arrivals
+    each: dict[str, Callable[..., Coroutine[Any, Any, dict[str, Any]]]]
+    each = {"commands": commands, "arrivals": arrivals, "catching_up": catching_up}
+    work = each[what]
     print(json.dumps(uvloop.run(work(Place(*place), *rest))))
 
 

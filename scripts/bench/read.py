@@ -1,13 +1,16 @@
 """How fast is the log read: whole and in order, its events decoded or not, and one thread among many?
 
-Against COPY out and eventsourcing's recorder.
+Against COPY out and eventsourcing's recorder. And how fast do a subscription of the SDK and an event stream over HTTP catch up?
 """
 
+import contextlib
+import os
 import time
 from collections.abc import Callable
 
 import psycopg
 from measuring import Report, arguments, in_turn, server
+from over_http import SERVE, clients, service
 
 from runfold import Ledger
 from runfold.adapters.eventsourcing_recorder import LogRecorder
@@ -73,9 +76,12 @@ def by_library(ledger: Ledger) -> int:
 def main() -> None:
     """Measure, and print."""
     asked = arguments(__doc__ or "", threads=(500, "threads"), messages=(400, "messages of each thread"))
-    report = Report("read", wanted={"copy_out": "≥ 0.5", "decoded_copy_out": "≥ 0.33"})
-    with server() as own, own.ledger("runfold_sdk") as ledger:
+    wanted = {"copy_out": "≥ 0.5", "decoded_copy_out": "≥ 0.33", "stream_subscription": "≥ 0.8", "stream_copy_out": "≥ 0.3"}
+    report = Report("read", wanted=wanted)
+    with server() as own, own.ledger("runfold_sdk") as ledger, contextlib.ExitStack() as stack:
         ids = fill(ledger, asked.threads, asked.messages)
+        place = stack.enter_context(service(own, "runfold_sdk", *SERVE))
+        last = ledger.position()
         reader, url = ledger.recorder.reader, own.embedded.url("postgres", "runfold_sdk")
         rates = in_turn(
             asked.rounds,
@@ -84,6 +90,8 @@ def main() -> None:
                 "whole_log": lambda _: rate(lambda: sum(1 for _ in reader.events())),
                 "whole_log_decoded": lambda _: rate(lambda: decoded(reader)),
                 "library_pages": lambda _: rate(lambda: by_library(ledger)),
+                "subscription": lambda _: rate(lambda: sum(1 for _ in ledger.subscribe(follow=False))),
+                "event_stream": lambda _: last / float(clients("catching_up", place, last)["seconds"]),
                 "one_thread": lambda number: rate(lambda: sum(1 for _ in reader.events(Filter(thread_id=ids[number])))),
                 "one_conversation": lambda number: rate(lambda: len(ledger.thread(ids[number]).messages())),
             },
@@ -92,10 +100,13 @@ def main() -> None:
         report.ratios = {
             "copy_out": rates["whole_log"] / rates["copy_out"],
             "decoded_copy_out": rates["whole_log_decoded"] / rates["copy_out"],
+            "stream_subscription": rates["event_stream"] / rates["subscription"],
+            "stream_copy_out": rates["event_stream"] / rates["copy_out"],
             "library": rates["whole_log"] / rates["library_pages"],
         }
     report.print(as_json=asked.json)
 
 
 if __name__ == "__main__":
+    os.environ.pop("RUNFOLD_DATABASE_URL", None)
     main()

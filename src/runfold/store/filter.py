@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from runfold.domain.event import Recorded, is_of_type
@@ -60,15 +61,13 @@ class Filter:
 
     def takes(self, recorded: Recorded) -> bool:
         """Return whether an event is wanted: the same answer as the conditions give."""
-        if self._asks_for_keys and not self._has_keys(recorded):
-            return False
         return (
-            self.stream in {None, recorded.stream}
-            and self.thread_id in {None, recorded.thread_id}
-            and self.tenant_id in {None, recorded.tenant_id}
-            and (not self.types or any(is_of_type(recorded.type, name) for name in self.types))
-            and not any(is_of_type(recorded.type, name) for name in self.without)
+            (self.tenant_id is None or self.tenant_id == recorded.tenant_id)
+            and (self.thread_id is None or self.thread_id == recorded.thread_id)
+            and (self.stream is None or self.stream == recorded.stream)
+            and _takes_type(recorded.type, self.types, self.without)
             and (not self.actors or str(recorded.metadata.actor) in self.actors)
+            and (not self._asks_for_keys or self._has_keys(recorded))
         )
 
     def _keys(self) -> dict[str, tuple[str, ...]]:
@@ -84,6 +83,13 @@ class Filter:
         return self.run_id in {None, context.run_id} and all(
             not values or getattr(context, key) in values for key, values in self._keys().items()
         )
+
+
+@lru_cache(maxsize=8192)
+def _takes_type(name: str, types: tuple[str, ...], without: tuple[str, ...]) -> bool:
+    """Return whether a type is wanted; there are few, and it is asked of every event."""
+    is_wanted = not types or any(is_of_type(name, wanted) for wanted in types)
+    return is_wanted and not any(is_of_type(name, passed_over) for passed_over in without)
 
 
 class Range(NamedTuple):
