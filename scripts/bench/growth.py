@@ -142,11 +142,14 @@ class Site:
         with psycopg.connect(url, autocommit=True) as admin:
             admin.execute("VACUUM ANALYZE")
             admin.execute("CHECKPOINT")
+            middle = ledger.position() // 2
             found = admin.execute(
-                "SELECT thread_id, run_id, call_id FROM runfold_read.tool_calls ORDER BY md5(run_id) LIMIT 40"
+                "SELECT thread_id, run_id, call_id FROM runfold_read.tool_calls WHERE position < %s"
+                " ORDER BY md5(run_id) LIMIT 40",
+                [middle],
             ).fetchall()
         threads, runs, calls = zip(*found, strict=True)
-        return cls(ledger, cycle(threads), cycle(runs), cycle(calls), ledger.position() // 2, Runfold(ledger))
+        return cls(ledger, cycle(threads), cycle(runs), cycle(calls), middle, Runfold(ledger))
 
     def tail(self) -> float:
         """Seconds from before an append until a subscriber has it; the median."""

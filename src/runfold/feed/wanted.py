@@ -9,7 +9,7 @@ from runfold.feed.frames import Frame, Frames
 from runfold.feed.run_watch import ENDINGS, RunWatch
 from runfold.store import epochs
 from runfold.store.filter import Filter
-from runfold.store.reader import SEARCHED, Reader, Stretch
+from runfold.store.reader import Reader, Stretch
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,7 @@ class Page(NamedTuple):
 def read_page(reader: Reader, frames: Frames, wanted: Wanted, after: int, up_to: int, limit: int, epoch: UUID) -> Page:
     """Return the events after a position of a history, at most so many. Raises HistoryChanged, LedgerUnavailable, Damage."""
     head = min(up_to, reader.head().position)
-    until = head if wanted.filter.thread_id else min(head, after + SEARCHED)
-    stretch = reader.stretch(wanted.filter, after=after, up_to=until, limit=limit) if until > after else Stretch([], after)
+    stretch = reader.stretch(wanted.filter, after=after, up_to=head, limit=limit) if head > after else Stretch([], after)
     present = epochs.still(reader, stretch.position, epoch).epoch
     shown = [recorded for recorded in stretch.events if wanted.shown.takes(recorded)]
     given = [Frame(recorded.position, frames.frame(recorded, present)) for recorded in shown]

@@ -14,7 +14,7 @@ from runfold.feed.event_json import CLOUDEVENTS, cloudevent, event_json
 from runfold.feed.wanted import Wanted
 from runfold.store.cursor import cursor_of, name_of
 from runfold.store.filter import PAGE_BYTES
-from runfold.store.reader import SEARCHED, Reader
+from runfold.store.reader import Reader
 
 PAGE_SECONDS = 1.0
 
@@ -56,8 +56,7 @@ def read(reader: Reader, wanted: Wanted, limit: int) -> EventsPage:
     found: list[Recorded] = []
     position, size, began = wanted.after, 0, time.monotonic()
     while position < goal and len(found) < limit and size < PAGE_BYTES and time.monotonic() - began < PAGE_SECONDS:
-        until = goal if within.thread_id else min(goal, position + SEARCHED)
-        more = reader.stretch(within, after=position, up_to=until, limit=limit - len(found))
+        more = reader.stretch(within, after=position, up_to=goal, limit=limit - len(found))
         found, position, size = found + more.events, more.position, size + more.size
     return EventsPage(wanted, found, position, cursor_of(position, wanted.epoch) if position < goal else None, None)
 

@@ -31,7 +31,7 @@ from runfold.http.streams.event_stream import EventStream
 from runfold.queries.paging import DEFAULT_LIMIT, MOST, Direction
 from runfold.queries.where import number
 from runfold.store.cursor import END, Cursor, Place
-from runfold.store.reader import LATEST, SEARCHED, Head
+from runfold.store.reader import LATEST, Head
 
 _Position = Annotated[int, WithJsonSchema({"type": "integer", "minimum": 0})]
 _After = Annotated[str, WithJsonSchema({"type": "string", "examples": ["1234", "1234@1f2e3d4c", "2026-01-31T09:30:00Z", "now"]})]
@@ -226,11 +226,10 @@ def _is_told_of_end(request: Request) -> bool:
 
 def _has_no_more(ledger: TenantLedger, wanted: Wanted) -> bool:
     """Return whether a stream that has ended would end again at once, as far as one look shows."""
-    if wanted.goal is None:
-        return False
-    reader, until = ledger.now.reader.tolerant(), min(wanted.goal, wanted.after + SEARCHED)
-    more = reader.stretch(wanted.shown_within, after=wanted.after, up_to=until, limit=1) if until > wanted.after else None
-    return until == wanted.goal and not (more and more.events)
+    if wanted.goal is None or wanted.goal <= wanted.after:
+        return wanted.goal is not None
+    more = ledger.now.reader.tolerant().stretch(wanted.shown_within, after=wanted.after, up_to=wanted.goal, limit=1)
+    return more.position == wanted.goal and not more.events
 
 
 def _resumed(request: Request, after: str) -> Place:
