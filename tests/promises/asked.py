@@ -348,3 +348,5 @@ def without_superseded(ledger: Ledger, threads: list[str]) -> None:
     for name in (*LISTS, "goals"):
         getattr(ledger.now, name)(limit=20)
     ledger.now.patterns(ledger.now.goals(limit=1).items[0].goal_id)
+    ledger.now.usage("model")
+    ledger.now.usage("user,goal", user="mira")
