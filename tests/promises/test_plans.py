@@ -29,8 +29,8 @@ ELSEWHERE = (
     "maintenance/checking.sql: repeated",
     "maintenance/checking.sql: before of another tenant",
 )
-"""What is about catalogues or single rows, what takes in the whole log or a table that was filled, what is asked where something is
-damaged or differs, frames of other statements."""
+"""What is about catalogues or single rows, what takes in the whole log or a table that was filled, what is asked where
+something is damaged or differs, frames of other statements."""
 
 
 @pytest.fixture(scope="module")
