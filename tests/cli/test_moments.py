@@ -100,7 +100,6 @@ def half_made(process: "subprocess.Popen[str]", client: httpx2.Client, moment_id
     return preparing
 
 
-@pytest.mark.alone
 @pytest.mark.fault("A5")
 def test_a_server_killed_while_it_prepares_one_leaves_no_process_and_the_next_one_carries_on(
     database: TestDatabase, headers: dict[str, str], serve: Serve
@@ -123,7 +122,6 @@ def test_a_server_killed_while_it_prepares_one_leaves_no_process_and_the_next_on
     assert not exists(database, made["id"])
 
 
-@pytest.mark.alone
 def test_a_server_that_is_asked_to_end_while_it_prepares_one_ends_with_all_its_processes(
     database: TestDatabase, headers: dict[str, str], serve: Serve
 ) -> None:
@@ -137,7 +135,6 @@ def test_a_server_that_is_asked_to_end_while_it_prepares_one_ends_with_all_its_p
         assert not psutil.wait_procs(preparing, SECONDS)[1]
 
 
-@pytest.mark.alone
 def test_one_that_is_dropped_while_it_is_being_made_is_made_no_further(
     database: TestDatabase, headers: dict[str, str], serve: Serve
 ) -> None:

@@ -19,8 +19,6 @@ from runfold import Ledger, Settings
 from runfold.settings import environment
 from tests.cli.conftest import Command, Process
 
-pytestmark = pytest.mark.alone
-
 SECONDS = 60
 """For what takes one or two, on a machine that others use as well."""
 LONGEST_QUESTION = 60

@@ -130,7 +130,6 @@ def test_no_command_runs_what_lies_in_the_folder(trapped: Trapped) -> None:
     assert not (trapped.folder / "elsewhere").exists()
 
 
-@pytest.mark.alone
 @pytest.mark.fault("K7")
 def test_no_process_that_a_server_starts_runs_what_lies_in_the_folder(trapped: Trapped) -> None:
     (trapped.folder / "of_mine.py").write_text(OWN)

@@ -55,9 +55,7 @@ def reader(database: "TestDatabase", tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def _param(page: Path) -> Any:
-    """A page that serves at the usual address needs the machine to itself."""
-    serves = any("runfold serve" in block.text for block, _ in to_run(page))
-    marks = [pytest.mark.alone] if serves else [pytest.mark.long] if page.name in LONG else []
+    marks = [pytest.mark.long] if page.name in LONG else []
     return pytest.param(page, id=_name(page), marks=marks)
 
 

@@ -30,8 +30,6 @@ from tests.databases import TestDatabase
 from tests.faults.copies import copied, settings_of, stopped
 from tests.serving import Anybody, serving
 
-pytestmark = pytest.mark.alone
-
 
 @pytest.fixture
 def home() -> Iterator[Path]:
@@ -173,6 +171,7 @@ def test_a_flipped_bit_in_the_log_is_named_when_it_is_read_and_never_passed_on(h
         assert not (home / "ledger.dump").exists()
 
 
+@pytest.mark.alone
 @pytest.mark.fault("K8", "J4")
 def test_a_backup_under_load_is_dense_and_all_who_followed_the_history_that_was_lost_are_told(
     database: TestDatabase, admin_url: str, tmp_path: Path

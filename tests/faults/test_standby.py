@@ -26,7 +26,7 @@ from tests.cli.reads import READS
 from tests.faults.copies import copied, settings_of, stopped
 from tests.serving import Anybody, serving
 
-pytestmark = [pytest.mark.alone, pytest.mark.fault("C-11")]
+pytestmark = pytest.mark.fault("C-11")
 
 
 class Pair(NamedTuple):
