@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from runfold.queries.reading import Reading
 from runfold.store.migrate import migrate
 from tests.backups import empty_database
 from tests.databases import TestDatabase, fresh_database
+from tests.folders import own_folder
 from tests.serving import Anybody, serving
 
 SHARED = Path(__file__).parents[2] / "shared"
@@ -32,7 +32,7 @@ TRAJECTORIES = SHARED / "data" / "trajectories"
 ROOM = 4 * 2**30
 """What a test server may need, in bytes: the WAL, and the databases of a few tests."""
 
-_MARKS = Path(tempfile.mkdtemp(prefix="runfold-marks-")) / "marks.json"
+_MARKS = own_folder("marks") / "marks.json"
 atexit.register(shutil.rmtree, _MARKS.parent, ignore_errors=True)
 os.environ["RUNFOLD_MARK_FILE"] = str(_MARKS)  # what fixtures of a whole module open is noted here too
 
@@ -88,8 +88,7 @@ def admin_url() -> Iterator[str]:
     if given := os.environ.get("RUNFOLD_TEST_ADMIN_URL"):
         yield given
         return
-    home = Path(tempfile.mkdtemp(prefix="runfold-tests-", dir=_in_memory()))
-    home.chmod(0o711)  # the server runs as another user where the tests run as root
+    home = own_folder("server", _in_memory())
     server = EmbeddedServer.start(home)
     try:
         yield server.admin_url

@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from runfold.cli.commands import COMMANDS as TABLE
 from runfold.embedded.binaries import find_binaries
 from runfold.embedded.server import EmbeddedServer
 from runfold.errors import EmbeddedServerFailed
+from tests.folders import own_folder
 
 RUNFOLD = str(Path(sys.executable).with_name("runfold"))
 SECONDS = 120
@@ -92,8 +92,7 @@ def trapped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trapped]:
         program.chmod(0o755)
     evil = f"RUNFOLD_PG_BIN={folder}\nRUNFOLD_HOME={folder}/elsewhere\nRUNFOLD_DATABASE_URL=postgresql:///x?host={folder}\n"
     (folder / ".env").write_text(evil + "RUNFOLD_LOG_LEVEL=debug\nRUNFOLD_KEY=rf_evil\n")
-    home = Path(tempfile.mkdtemp(prefix="runfold-home-"))
-    home.chmod(0o711)
+    home = own_folder("home")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("RUNFOLD_", "PYTHON"))}
     yield Trapped(folder, caught, {**kept, "RUNFOLD_HOME": str(home), "HOME": str(home)})
     server = EmbeddedServer.start(home)

@@ -5,7 +5,6 @@ Each server here is a PostgreSQL of the test's own, which is stopped, copied and
 
 import contextlib
 import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -28,14 +27,14 @@ from runfold.maintenance.restore import restore
 from runfold.store.marks import MarkFile
 from tests.databases import TestDatabase
 from tests.faults.copies import copied, settings_of, stopped
+from tests.folders import own_folder
 from tests.serving import Anybody, serving
 
 
 @pytest.fixture
 def home() -> Iterator[Path]:
     """Where the server of this test lies; it runs as another user where the tests run as root."""
-    home = Path(tempfile.mkdtemp(prefix="runfold-restored-"))
-    home.chmod(0o711)
+    home = own_folder("restored")
     yield home
     with contextlib.suppress(LedgerError, FileNotFoundError):
         EmbeddedServer.start(home).delete()

@@ -2,7 +2,6 @@
 
 import contextlib
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +23,7 @@ from runfold.queries.reading import Reading
 from tests.cli.conftest import Command, calling
 from tests.cli.reads import READS
 from tests.faults.copies import copied, settings_of, stopped
+from tests.folders import own_folder
 from tests.serving import Anybody, serving
 
 pytestmark = pytest.mark.fault("C-11")
@@ -60,9 +60,8 @@ def _until(true: Callable[[], object]) -> None:
 def pair() -> Iterator[Pair]:
     """Two servers of this module's own, one of which follows the other."""
     with contextlib.ExitStack() as stack:
-        homes = [Path(tempfile.mkdtemp(prefix=f"runfold-{name}-")) for name in ("primary", "standby")]
+        homes = [own_folder(name) for name in ("primary", "standby")]
         for home in homes:
-            home.chmod(0o711)
             stack.callback(_delete, home)
         cast = Cast.of(7, "default")
         with Ledger.open(settings=settings_of(homes[0]).model_copy(update={"actor": AGENT})) as ledger:

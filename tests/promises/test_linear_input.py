@@ -107,6 +107,7 @@ def test_json_is_checked_in_proportion_to_its_size(work: Work, shape: str) -> No
     require_linear(work, SHAPES[shape], 10_000, weighed=True)
 
 
+@pytest.mark.sampled
 @pytest.mark.fault("K1", "F9")
 @pytest.mark.parametrize("shape", ["last key twice", "one string", "deep"])
 def test_sixteen_mebibytes_of_json_take_in_proportion_to_a_quarter_of_it(shape: str) -> None:

@@ -21,6 +21,7 @@ from runfold.embedded.server import EmbeddedServer
 from runfold.errors import UnsafeDurability
 from runfold.handles.run import Run
 from runfold.store.migrate import migrate
+from tests.folders import own_folder
 
 from .lossy_proxy import LossyProxy, on_tcp
 
@@ -130,8 +131,7 @@ def test_terminated_sessions_lose_and_double_nothing(database) -> None:
 @pytest.fixture(scope="module")
 def own_server() -> Iterator[EmbeddedServer]:
     """A server that a test may kill."""
-    home = Path(tempfile.mkdtemp(prefix="runfold-own-"))
-    home.chmod(0o711)
+    home = own_folder("own")
     server = EmbeddedServer.start(home)
     migrate(server.admin_url)
     with psycopg.connect(server.admin_url, autocommit=True) as admin:
