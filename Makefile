@@ -46,7 +46,7 @@ faults: $(BIN)/.installed-dev  ## kill, cut off and fill up everything under loa
 	@$(BIN)/python scripts/faults/run.py $(ARGS)
 
 bench: $(BIN)/.installed-dev  ## measure against the rivals, in the same run; what grows with the log has a line of its own
-	@for question in append read tail project rebuild over_http $(if $(findstring --short,$(ARGS)),growth); do $(BIN)/python scripts/bench/$$question.py $(ARGS) || exit 1; done
+	@$(BIN)/python scripts/bench/run.py $(ARGS)
 
 growth: $(BIN)/.installed-dev  ## measure what takes longer in a log of a million events than in one of ten thousand; ARGS=--long: of five million
 	@$(BIN)/python scripts/bench/growth.py $(ARGS)
