@@ -105,6 +105,7 @@ MORE: dict[str, set[str]] = {
     "schemas": {"projector", "projector.as_of"},
     "summary": {*_RUNS, *FOLDING, "history", "projections.problems"},
     "threads": {*FOLDING, "projections.threads"},
+    "sweep": {*FOLDING, "delivery", "tenacity", "projections.approval_queue", "projections.run_progress"},
     "tool-calls": {*FOLDING, "projections.tool_calls"},
     "usage": {*FOLDING, *PRICES, "projections.usage"},
     "work": {*EVERY_FOLD},

@@ -6,19 +6,18 @@ import time
 from collections.abc import Iterable
 
 import psycopg
-import structlog
 
 from runfold.delivery.claims import Claims
 from runfold.delivery.reactor import Claim, Reacted, Reactor
 from runfold.errors import LedgerError
 from runfold.failpoint import reach
+from runfold.logs import logger
 from runfold.store.datastore import Datastore
 
 NOTE_SECONDS = 5.0
 """How often a reactor that finds nothing to do notes that it has looked."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 15.0
 """Seconds until one that failed is tried again, twice as many each time."""
-_log = structlog.get_logger()
 
 
 class ReactorLoop:
@@ -100,7 +99,7 @@ class _Turn:
     def failed(self, error: Exception, wait: float) -> None:
         """Say why it cannot go on, where that can be said."""
         said = " ".join(str(error).split())
-        _log.warning("a reactor failed, and is tried again", reactor=self._reactor.name, error=said, after_seconds=wait)
+        logger().warning("a reactor failed, and is tried again", reactor=self._reactor.name, error=said, after_seconds=wait)
         claim, self._claim = self._claim, None
         self._note_at = 0.0
         if claim is not None:
@@ -122,6 +121,6 @@ class _Turn:
         self._note_at = time.monotonic() + NOTE_SECONDS
         self._noted = reacted
         if reacted.done:
-            _log.info("reacted", reactor=self._reactor.name, **reacted.done)
+            logger().info("reacted", reactor=self._reactor.name, **reacted.done)
         moved = claim if reacted.position is None else claim._replace(position=reacted.position, epoch=reacted.epoch)
         self._claim = moved if held else None

@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-import structlog
-
 from runfold.commands.caller import Caller
 from runfold.commands.executor import CommandExecutor
 from runfold.commands.submitted import Receipt
@@ -20,6 +18,7 @@ from runfold.domain.values import Actor
 from runfold.errors import CommandRefused, NotFound, VersionConflict
 from runfold.handles.local import CallerExecutor
 from runfold.ledger import Ledger
+from runfold.logs import debug
 from runfold.store.queries import filled, named_queries
 from runfold.store.reader import Reader
 
@@ -28,7 +27,6 @@ AT_ONCE = 200
 """What one turn does at most of each tenant's."""
 PAUSE_SECONDS = 1.0
 _QUERIES = named_queries("runfold.delivery", "sweeper.sql")
-_log = structlog.get_logger()
 
 
 class Due(NamedTuple):
@@ -110,7 +108,7 @@ class Sweeper:
         try:
             receipt = due.act(CallerExecutor(self._commands, caller, lambda: now))
         except (CommandRefused, NotFound, VersionConflict) as refused:  # it has changed since: the next turn looks again
-            _log.debug("not due any more", reactor=self.name, subject=due.subject, reason=str(refused))
+            debug("not due any more", reactor=self.name, subject=due.subject, reason=str(refused))
             return False
         return receipt.appended > 0 and not receipt.is_repeated
 

@@ -6,11 +6,10 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 
-import structlog
+from runfold.logs import logger
 
 FIRST_PAUSE, LONGEST_PAUSE, SETTLED_SECONDS = 0.25, 30.0, 60.0
 """Seconds until one that ended is started again, twice as many each time; and after how many it counts as running well."""
-_log = structlog.get_logger()
 
 
 class Companion:
@@ -34,7 +33,9 @@ class Companion:
         if time.monotonic() - self._began > SETTLED_SECONDS:
             self._pause = FIRST_PAUSE
         self.end()
-        _log.warning("a process ended, and is started again", command=self._words[0], exit_code=code, after_seconds=self._pause)
+        logger().warning(
+            "a process ended, and is started again", command=self._words[0], exit_code=code, after_seconds=self._pause
+        )
         self._not_before = time.monotonic() + self._pause
         self._pause = min(self._pause * 2, LONGEST_PAUSE)
 
