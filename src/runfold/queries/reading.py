@@ -4,7 +4,9 @@ Each question is written in the file of its noun and has its name here. Where it
 """
 
 from datetime import datetime, tzinfo
+from pkgutil import iter_modules
 
+from runfold import queries
 from runfold.domain.times import EXAMPLE, parse_time
 from runfold.domain.values import whole_number
 from runfold.queries.past import MOST_EVENTS, Whole
@@ -36,28 +38,9 @@ if AT_ONCE:
     from runfold.queries import patterns as repeated
     from runfold.queries import summary as in_short
 else:  # most programs ask a question or two, and what answers all of them takes a quarter of a second to load
-    for _each in (
-        "approval_list",
-        "attention_list",
-        "decision_list",
-        "difference",
-        "failure",
-        "goal_list",
-        "problem_list",
-        "row_list",
-        "run_figures",
-        "run_list",
-        "run_view",
-        "thread_list",
-        "thread_view",
-        "tool_call_list",
-        "usage_report",
-        "webhook_list",
-    ):
-        globals()[_each] = Unloaded(f"runfold.queries.{_each}")
-    globals()["progress"] = Unloaded("runfold.queries.goal_progress")
-    globals()["repeated"] = Unloaded("runfold.queries.patterns")
-    globals()["in_short"] = Unloaded("runfold.queries.summary")
+    _named = {each.name: each.name for each in iter_modules(queries.__path__)}
+    _named |= {"progress": "goal_progress", "repeated": "patterns", "in_short": "summary"}
+    globals().update({name: Unloaded(f"runfold.queries.{module}") for name, module in _named.items()})
 
 
 class Reading:
