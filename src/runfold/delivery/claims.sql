@@ -23,11 +23,11 @@ SELECT NOT EXISTS (SELECT FROM runfold.reactors AS r
 UPDATE runfold.reactors AS r
    SET position = coalesce(%(position)s, r.position),
        epoch = coalesce(%(epoch)s, r.epoch),
-       done = r.done || (SELECT coalesce(jsonb_object_agg(d.key, d.value::bigint + coalesce((r.done ->> d.key)::bigint, 0)), '{}')
+       done = r.done || (SELECT coalesce(jsonb_object_agg(d.key, d.value::bigint + coalesce((r.done ->> d.key)::bigint, 0)), jsonb_build_object())
                            FROM jsonb_each_text(%(done)s) AS d),
        held_until = clock_timestamp() + %(hold)s,
        looked_at = clock_timestamp(),
-       did_at = CASE WHEN %(done)s::jsonb = '{}' THEN r.did_at ELSE clock_timestamp() END,
+       did_at = CASE WHEN %(done)s::jsonb = jsonb_build_object() THEN r.did_at ELSE clock_timestamp() END,
        due_since = %(due_since)s,
        error = NULL, failing_since = NULL
  WHERE r.name = %(name)s
