@@ -25,7 +25,7 @@ from runfold.settings import environment
 ALLOWED: dict[str, Any] = {"webhook_allow": "127.0.0.0/8", "webhook_timeout": 1.0}
 MOST_REFUSALS = 5
 """After so many nothing is refused any more: nothing is to be abandoned."""
-WORKERS = 3
+WORKERS, MOST_KILLS = 3, 30
 _LATER = (
     "UPDATE runfold.deliveries SET due_at = clock_timestamp() WHERE due_at > clock_timestamp()",
     "UPDATE runfold.deliveries SET claimed_until = NULL WHERE claimed_until > clock_timestamp()",
@@ -33,7 +33,7 @@ _LATER = (
 )
 
 
-@row("G8", "receivers fail, senders are killed", share=0.004)
+@row("G8", "receivers fail, senders are killed", share=0.001)
 def receivers(stage: Stage) -> None:
     """Receivers answer 500, 429, redirect, hang, or take an event in and lose the answer, while the workers that send are
     killed again and again. Each event arrives under its id, the first time in the order of its stream, with a valid signature,
@@ -46,8 +46,8 @@ def receivers(stage: Stage) -> None:
             workers = [_worker(settings) for _ in range(WORKERS)]
             kills = 0
             while not _is_done(ledger, webhook.id, stage):
-                time.sleep(stage.rng.uniform(0.3, 1.5))
-                if kills < 30 and stage.rng.random() < 0.6:
+                time.sleep(stage.rng.uniform(0.05, 0.4))
+                if kills < MOST_KILLS and stage.rng.random() < 0.1:
                     kills += 1
                     victim = stage.rng.randrange(WORKERS)
                     os.killpg(workers[victim].pid, signal.SIGKILL)

@@ -7,7 +7,7 @@ from runfold.domain.event import Recorded
 from runfold.domain.security import AUDITED
 from runfold.domain.webhook import OWN_TYPES, Webhook, WebhookReplayed, WebhookTested
 from runfold.store.filter import Filter
-from runfold.store.reader import Reader
+from runfold.store.reader import Head, Reader
 
 
 @dataclass
@@ -54,9 +54,8 @@ class KnownWebhooks:
         self.by_id: dict[tuple[str, str], KnownWebhook] = {}
         """By tenant and id."""
 
-    def refresh(self) -> None:
-        """Take in what was recorded since; in another history, everything. Raises LedgerUnavailable."""
-        head = self._reader.head()
+    def refresh(self, head: Head) -> None:
+        """Take in what was recorded since, up to a head; in another history, everything. Raises LedgerUnavailable."""
         if head.epoch != self._epoch:
             self.by_id.clear()
             self._position, self._epoch = 0, head.epoch

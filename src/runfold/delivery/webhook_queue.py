@@ -4,7 +4,7 @@ A webhook stands where it stands by itself, so that one whose receiver is away h
 more than so much: the rest stays in the log.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from runfold.delivery.known_webhooks import KnownWebhook, KnownWebhooks
@@ -40,39 +40,49 @@ class WebhookQueue:
 
     def react(self, claim: Claim) -> Reacted:  # noqa: ARG002  each webhook has a checkpoint of its own
         """Take a page in for each webhook."""
-        self._known.refresh()
         head = self._reader.head()
+        self._known.refresh(head)
         feeds = {(feed.tenant_id, feed.webhook_id): feed for feed in self._outbox.feeds()}
-        added, has_more = 0, False
-        for key, known in self._known.by_id.items():
-            feed = feeds.get(key)
-            if known.state.status == "deleted":
-                self._forget(feed)
-                continue
-            if feed is None:
-                self._outbox.add_feed(*key, min(known.begins_after, head.position), head.epoch)
-                has_more = True
-                continue
-            is_active = known.state.status == "active"
-            if feed.is_active != is_active:
-                self._outbox.set_active(feed, active=is_active)
-            if is_active:
-                count, more = self._fill(feed, known, head)
-                added, has_more = added + count, has_more or more
-        for name, of in ((CALLBACKS, self._callbacks_of), (STEPS, self._steps_of)):
-            feed = feeds.get((EVERY_TENANT, name))
-            if name == STEPS and not self._has_steps:
-                self._forget(feed)
-            elif feed is None:
-                self._outbox.add_feed(EVERY_TENANT, name, head.position, head.epoch)
-            else:
-                wanted = Filter(types=_RUN_ENDS if name == CALLBACKS else _STEP_ENDS)
-                stretch = self._stretch(feed, wanted, head)
-                events = [each for recorded in stretch.events for each in of(recorded)]
-                moved = replace(feed, position=stretch.position, epoch=head.epoch)
-                if moved != feed and self._outbox.add(feed, moved, events):
-                    added, has_more = added + len(events), has_more or moved.position < head.position
+        filled = [self._fill_for(known, feeds.get(key), head) for key, known in self._known.by_id.items()]
+        ends: dict[str, tuple[tuple[str, ...], Callable[[Recorded], Iterable[Recorded]]]] = {}
+        ends[CALLBACKS] = _RUN_ENDS, self._callbacks_of
+        if self._has_steps:
+            ends[STEPS] = _STEP_ENDS, self._steps_of
+        else:
+            self._forget(feeds.get((EVERY_TENANT, STEPS)))
+        filled += [self._fill_ends(name, *of, feeds.get((EVERY_TENANT, name)), head) for name, of in ends.items()]
+        added, has_more = sum(count for count, _ in filled), any(more for _, more in filled)
         return Reacted({"queued": added} if added else {}, head.position, head.epoch, has_more=has_more)
+
+    def _fill_for(self, known: KnownWebhook, feed: Feed | None, head: Head) -> tuple[int, bool]:
+        """Take a page in for a webhook; return how much was added, and whether there is more to do at once."""
+        if known.state.status == "deleted":
+            self._forget(feed)
+            return 0, False
+        if feed is None:
+            position = min(known.begins_after, head.position)
+            self._outbox.add_feed(known.tenant_id, known.state.id, position, head.epoch)
+            return 0, True
+        is_active = known.state.status == "active"
+        if feed.is_active != is_active:
+            self._outbox.set_active(feed, active=is_active)
+        return self._fill(feed, known, head) if is_active else (0, False)
+
+    def _fill_ends(
+        self, name: str, types: tuple[str, ...], of: Callable[[Recorded], Iterable[Recorded]], feed: Feed | None, head: Head
+    ) -> tuple[int, bool]:
+        """Take a page in for the addresses that runs named, or for that of all steps."""
+        if feed is None:
+            self._outbox.add_feed(EVERY_TENANT, name, head.position, head.epoch)
+            return 0, False
+        if (feed.position, feed.epoch) == (head.position, head.epoch):
+            return 0, False
+        stretch = self._stretch(feed, Filter(types=types), head)
+        events = [each for recorded in stretch.events for each in of(recorded)]
+        moved = replace(feed, position=stretch.position, epoch=head.epoch)
+        if moved == feed or not self._outbox.add(feed, moved, events):
+            return 0, False
+        return len(events), moved.position < head.position
 
     def _forget(self, feed: Feed | None) -> None:
         if feed is not None:
@@ -80,11 +90,12 @@ class WebhookQueue:
 
     def _fill(self, feed: Feed, known: KnownWebhook, head: Head) -> tuple[int, bool]:
         """Add what comes next, if there is room; return how much, and whether there is more to do at once."""
-        if self._outbox.waiting(feed, MOST_WAITING) >= MOST_WAITING:
+        own = next((each for each in known.own if each.position > feed.own_position), None)
+        is_at_end = (feed.position, feed.epoch) == (head.position, head.epoch)
+        if (is_at_end and own is None and feed.replay is None) or self._outbox.waiting(feed, MOST_WAITING) >= MOST_WAITING:
             return 0, False
         if feed.replay is not None:
             return self._send_again(feed, known, head)
-        own = next((each for each in known.own if each.position > feed.own_position), None)
         if own is not None and isinstance(own.event, WebhookReplayed):
             begun = replace(feed, replay=own.position, replay_after=own.event.after, replay_up_to=own.event.up_to)
             self._outbox.add(feed, begun, [])

@@ -16,6 +16,8 @@ from runfold.store.sealed_secrets import SealedSecrets
 
 SENDERS = 4
 """So many processes share the sending at most; more take over from those that die."""
+QUICK, SLOW = 0.25, 1.0
+"""Seconds after which the first sender looks again, where nothing was to be sent; and the others, for when there is much."""
 GRACE = timedelta(seconds=30)
 """How much longer than an attempt may take its claim lasts."""
 TIDY_SECONDS = 3600.0
@@ -47,7 +49,8 @@ def webhook_reactors(ledger: Ledger, poster: Callable[[], Poster] | None = None,
     outgoings = Outgoings(reader, commands.sealed_secrets, settings)
     made = poster or (lambda: Poster(rules, timeout))
     sending = [
-        WebhookSender(f"webhooks.sender-{number}", outbox, reader, commands, outgoings, made) for number in range(1, senders + 1)
+        WebhookSender(f"webhooks.sender-{number}", QUICK if number == 1 else SLOW, outbox, reader, commands, outgoings, made)
+        for number in range(1, senders + 1)
     ]
     queue = WebhookQueue(reader, outbox, has_steps=settings.step_webhook_url is not None)
     return [queue, *sending, Tidying(outbox, commands.sealed_secrets)]

@@ -51,11 +51,10 @@ def callback_stream(delivery: Delivery) -> str:
 class WebhookSender:
     """Sends, several things at a time."""
 
-    pause = 0.25
-
     def __init__(
         self,
         name: str,
+        pause: float,
         outbox: Outbox,
         reader: Reader,
         commands: CommandExecutor,
@@ -63,7 +62,7 @@ class WebhookSender:
         poster: Callable[[], Poster],
     ) -> None:
         """`poster` makes one for each request."""
-        self.name = name
+        self.name, self.pause = name, pause
         self._outbox, self._reader, self._commands = outbox, reader.tolerant(), commands
         self._outgoings, self._poster = outgoings, poster
         self._known = KnownWebhooks(reader)
@@ -72,9 +71,9 @@ class WebhookSender:
 
     def react(self, claim: Claim) -> Reacted:  # noqa: ARG002  each thing that is sent is claimed by itself
         """Begin to send what is due, as far as there is room, and return what has ended since."""
-        self._known.refresh()
         while len(self._busy) < AT_ONCE and (delivery := self._outbox.claim()) is not None:
             reach("delivery claimed")
+            self._known.refresh(self._reader.head())
             self._busy[self._pool.submit(self._send, delivery)] = delivery
         done, _ = wait(self._busy, WAIT_SECONDS, FIRST_COMPLETED) if self._busy else (set(), None)
         counts: dict[str, int] = {}
