@@ -13,7 +13,12 @@ from tests.cli.conftest import Command
 
 NAMES = {"agent_id", "user_id", "goal_id", "node_id", "workflow_id"}
 """What people name themselves, of which a list is asked for by the whole name."""
-GIVEN = {"keys create key_id": "it makes the id", "goal goal_id": "a name", "patterns goal_id": "a name"}
+GIVEN = {
+    "keys create key_id": "it makes the id",
+    "webhooks create webhook_id": "it makes the id",
+    "goal goal_id": "a name",
+    "patterns goal_id": "a name",
+}
 
 
 @pytest.fixture

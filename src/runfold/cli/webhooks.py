@@ -128,9 +128,7 @@ def show(call: Call, webhook_id: WebhookId) -> None:
 
 def secret(
     call: Call,
-    webhook_id: Annotated[
-        str, typer.Argument(metavar="WEBHOOK|callbacks", help="The webhook's id; `callbacks` for callback_url of runs.")
-    ],
+    webhook_id: Annotated[str, typer.Argument(metavar="WEBHOOK", help="The webhook's id; `callbacks` for callback_url of runs.")],
 ) -> None:
     """Print the secrets that a receiver verifies signatures with, the present one first."""
     with call.ledger() as ledger:
