@@ -1,7 +1,7 @@
 """Every method of every handle, once, through real storage: what it records, and that a cold process reads the same."""
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -44,6 +44,11 @@ THREAD: dict[str, tuple[Callable[[Thread, Run], object], list[str]]] = {
 RUN: dict[str, tuple[Callable[[Run], object], list[str]]] = {
     "start": (lambda run: run.start(attempt=2, code_version="abc"), ["run.started"]),
     "claim": (lambda run: run.claim("worker-1", lease="5m"), ["run.claimed"]),
+    "renew": (lambda run: run.renew(run.claim("worker-1", lease="5m"), lease="1h"), ["run.claimed", "run.lease_renewed"]),
+    "expire_lease": (
+        lambda run: run.expire_lease(run.claim("worker-1", lease=timedelta(0))),
+        ["run.claimed", "run.stuck", "run.released"],
+    ),
     "release": (lambda run: run.release(run.claim("worker-1")), ["run.claimed", "run.released"]),
     "wait": (lambda run: run.wait("input"), ["run.waiting"]),
     "resume": (lambda run: (run.wait("external"), run.resume()), ["run.waiting", "run.resumed"]),

@@ -1,7 +1,11 @@
 """One text that is given where a list of texts is taken is a list of one, everywhere in Python: never its letters."""
 
+import ast
+import importlib
 import inspect
+import sys
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, get_type_hints
 
 import pytest
@@ -23,8 +27,27 @@ from runfold.method_call import MethodCall, takes_list_of_text
 from runfold.queries.reading import Reading
 
 FACES = (Ledger, RemoteLedger, Batch, Thread, Run, Approval, Decision, Problem, Message, Step, ModelCall, ToolCall)
-OTHERS = {("Ledger", "create_key", "scopes"), ("StreamDecisionTracker", "decide", "constraints")}
+OTHERS = {
+    ("Ledger", "create_key", "scopes"),
+    ("Ledger", "cancel_runs", "run_ids"),
+    ("RemoteLedger", "cancel_runs", "run_ids"),
+    ("StreamDecisionTracker", "decide", "constraints"),
+}
 """What is no command of a handle, and is tried below."""
+
+
+@cache
+def named_for_types(module: str) -> dict[str, Any]:
+    """What a module imports only where types are checked, for it takes a while to load."""
+    found: dict[str, Any] = {}
+    for part in ast.parse(inspect.getsource(sys.modules[module])).body:
+        if isinstance(part, ast.If) and ast.unparse(part.test) == "TYPE_CHECKING":
+            for line in part.body:
+                if isinstance(line, ast.ImportFrom):
+                    found |= {alias.name: getattr(importlib.import_module(line.module or ""), alias.name) for alias in line.names}
+                elif isinstance(line, ast.Import):
+                    found |= {alias.asname or alias.name: importlib.import_module(alias.name) for alias in line.names}
+    return found
 
 
 def lists_of_text() -> Iterator[tuple[type, str, Any, str]]:
@@ -33,7 +56,8 @@ def lists_of_text() -> Iterator[tuple[type, str, Any, str]]:
         for name, method in inspect.getmembers(face, callable):
             if name.startswith("_"):
                 continue
-            for parameter, hint in get_type_hints(inspect.unwrap(method), localns={"RemoteLedger": RemoteLedger}).items():
+            plain = inspect.unwrap(method)
+            for parameter, hint in get_type_hints(plain, localns=named_for_types(plain.__module__)).items():
                 if parameter != "return" and takes_list_of_text(hint):
                     yield face, name, method, parameter
 
@@ -73,3 +97,5 @@ def test_one_text_is_recorded_as_one(ledger: Ledger, run: Run) -> None:
     assert events[DecisionMade].active_constraints == ("budget",)
     assert MessageRedacted in events
     assert ledger.create_key(owner="human:ada", scopes="events:read", label="x").text
+    ledger.cancel_runs(run.id)
+    assert {"run.cancelled", "run.cancellation_requested"} & {event.type for event in ledger.events(run_id=run.id)}

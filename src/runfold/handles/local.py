@@ -30,14 +30,17 @@ class CallerExecutor:
     ) -> None:
         """Serve a caller, or the ledger's own, by a clock of theirs if they have one. Raises UsageError for an invalid tenant."""
         self.commands = commands
-        self.clock = clock or commands.clock
-        """What time it is to their commands."""
+        self._clock = clock
         self.caller = caller or commands.caller
         self.actor, self.tenant_id = self.caller.actor, self.caller.tenant_id
         self.ledger_identity = commands, self.tenant_id
         self.reader = commands.recorder.reader.of(self.tenant_id)
         self._is_own = caller is None
         self._ids = CreatedIds(self.caller)
+
+    def clock(self) -> datetime:
+        """Return the time by which commands are judged."""
+        return self.commands.clock() if self._clock is None else self._clock()
 
     def require_scope(self, scope: Scope) -> None:
         """Raise ScopeMissing where the caller may not do what a scope is for."""
