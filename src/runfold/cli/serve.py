@@ -65,13 +65,7 @@ def serve(
     ] = None,
     workers: Annotated[
         int,
-        typer.Option(
-            "--workers",
-            metavar="N",
-            min=1,
-            max=MOST_WORKERS,
-            help="Server processes that share the port (1); more than cores are of no use.",
-        ),
+        typer.Option("--workers", min=1, max=MOST_WORKERS, help="How many processes share the port and answer."),
     ] = 1,
 ) -> None:
     """Serve the ledger over HTTP until Ctrl-C.
