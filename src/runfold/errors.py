@@ -8,6 +8,7 @@ LedgerError
 │   ├── GoalNotFound
 │   ├── KeyNotFound
 │   ├── MomentNotFound
+│   ├── SubscriptionNotFound
 │   ├── WebhookNotFound
 │   ├── EventTypeNotFound
 │   └── ProjectionNotFound
@@ -148,6 +149,12 @@ class WebhookNotFound(NotFound):
     """No webhook has that id, or it belongs to another tenant."""
 
     thing, listing = "webhook", "`runfold webhooks list`"
+
+
+class SubscriptionNotFound(NotFound):
+    """No subscription has that name, or it belongs to another tenant."""
+
+    thing, listing = "subscription", "`runfold subscriptions list`"
 
 
 class EventTypeNotFound(NotFound):

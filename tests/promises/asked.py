@@ -48,6 +48,7 @@ from runfold.queries.tool_call_list import ToolCallParameters
 from runfold.store.datastore import Datastore
 from runfold.store.filter import Filter
 from runfold.store.writer import _FIND, _STORED_IDS
+from runfold.subscriptions.lags import lags
 from tests.promises.statements import Seen
 
 LISTS: dict[str, tuple[type, AnyProjection]] = {
@@ -316,6 +317,7 @@ def ask_everything(ledger: Ledger, url: str, folder: Path, threads: list[str], r
     of_runs(ledger, threads, runs)
     doing(ledger)
     by_itself(ledger)
+    sharing(ledger)
     making(ledger, folder, runs[0])
     seen.of_any_size = True
     of_lists(ledger.now, threads[0], runs[0], of_any_size=True)
@@ -339,6 +341,29 @@ def by_itself(ledger: Ledger) -> None:
     for sweeper in sweepers(ledger, RULES, policy):
         sweeper.find()
     ledger.reactors()
+
+
+def sharing(ledger: Ledger) -> None:
+    """What is done with a subscription that has a name."""
+    shared = ledger.subscription("shared")
+    shared.put(types=["run.*"])
+    first, second = shared.take(5), shared.take(5)
+    first_at, second_at = ([each.recorded.position for each in taken.deliveries] for taken in (first, second))
+    shared.acknowledge(first.lease, first_at[:1])
+    shared.reject(first.lease, first_at[1:2], park=True)
+    shared.reject(first.lease, first_at[2:3], delay_seconds=0)
+    shared.extend(first.lease)
+    shared.release(first.lease)
+    shared.acknowledge(second.lease, second_at)
+    shared.parked()
+    shared.replay()
+    shared.discard([1])
+    assert shared.take().deliveries
+    shared.view()
+    assert ledger.subscriptions.all()
+    lags(ledger.recorder.reader)
+    shared.reset(0)
+    shared.delete()
 
 
 def without_superseded(ledger: Ledger, threads: list[str]) -> None:

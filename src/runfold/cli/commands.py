@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from runfold.cli import keys, moments, webhooks
+from runfold.cli import keys, moments, subscriptions
 from runfold.cli.approvals import approvals, approve, deny
 from runfold.cli.backup import backup, restore
 from runfold.cli.cancel import cancel
@@ -284,6 +285,32 @@ COMMANDS = [
     Command("moments list", _OPERATE, moments.list_moments, ("runfold moments list", "runfold moments list --json")),
     Command("moments drop", _OPERATE, moments.drop, ("runfold moments drop moment_120000_1f2e3d4c5b6a",)),
     Command(
+        "subscriptions put",
+        _OPERATE,
+        subscriptions.put,
+        (
+            "runfold subscriptions put billing --type 'usage.*' --after now",
+            "runfold subscriptions put audit-mirror --in-order-of thread --most-attempts 100 --json",
+        ),
+    ),
+    Command(
+        "subscriptions list",
+        _OPERATE,
+        subscriptions.list_subscriptions,
+        ("runfold subscriptions list", "runfold subscriptions list --json"),
+    ),
+    Command("subscriptions show", _OPERATE, subscriptions.show, ("runfold subscriptions show billing --json",)),
+    Command("subscriptions parked", _OPERATE, subscriptions.parked, ("runfold subscriptions parked billing",)),
+    Command(
+        "subscriptions replay",
+        _OPERATE,
+        subscriptions.replay,
+        ("runfold subscriptions replay billing", "runfold subscriptions replay billing 1207 1311"),
+    ),
+    Command("subscriptions discard", _OPERATE, subscriptions.discard, ("runfold subscriptions discard billing 1207",)),
+    Command("subscriptions reset", _OPERATE, subscriptions.reset, ("runfold subscriptions reset billing --after 1200",)),
+    Command("subscriptions delete", _OPERATE, subscriptions.delete, ("runfold subscriptions delete billing",)),
+    Command(
         "keys create",
         _OPERATE,
         keys.create,
@@ -356,5 +383,6 @@ GROUPS = {
     "keys": (_OPERATE, keys.HELP),
     "moments": (_OPERATE, moments.HELP),
     "webhooks": (_OPERATE, webhooks.HELP),
+    "subscriptions": (_OPERATE, subscriptions.HELP),
 }
 """Commands of two words by their first word: the panel and the help of the group."""

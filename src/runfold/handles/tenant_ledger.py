@@ -27,6 +27,8 @@ from runfold.queries.past import MOST_EVENTS, Whole
 from runfold.queries.reading import Reading, parse_moment
 from runfold.store.cursor import cursor_of
 from runfold.store.reader import LATEST, Head
+from runfold.subscriptions.kept import KeptSubscriptions
+from runfold.subscriptions.named import NamedSubscription
 
 
 class TenantLedger(LedgerHandle):
@@ -210,6 +212,18 @@ class TenantLedger(LedgerHandle):
     def head(self) -> Head:
         """Return the last position, its time, and the history that it is of."""
         return self._reading.reader.head()
+
+    def subscription(self, name: str) -> NamedSubscription:
+        """Return the subscription of a name, whose place the ledger keeps and whose events several consumers share.
+
+        `put` makes it. Raises UsageError for what can be no name.
+        """
+        return NamedSubscription(name, self.subscriptions)
+
+    @property
+    def subscriptions(self) -> KeptSubscriptions:
+        """Return the subscriptions of the tenant that have a name."""
+        return KeptSubscriptions(self._reading.reader, self.tail, self.caller)
 
     def cursor(self, position: int | None = None) -> str:
         """Return a position of the present history, the last one if none is given, as a cursor: `1234@1f2e3d4c`."""

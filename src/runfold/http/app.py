@@ -33,6 +33,7 @@ from runfold.http.routes import (
     questions,
     schemas,
     webhook_secrets,
+    subscriptions,
 )
 from runfold.http.routing import NamedRoute, Operation
 from runfold.http.server_state import Beside, ServerState
@@ -98,6 +99,7 @@ def _routes(server: ServerState, feed: Feed, counts: metrics.Metrics) -> list[Na
         *questions.question_routes(server),
         *moments.moment_routes(server),
         *events.event_routes(server, feed),
+        *subscriptions.subscription_routes(server),
         *keys.key_routes(server),
         *webhook_secrets.webhook_secret_routes(server),
         *projections.projection_routes(server),
@@ -116,6 +118,7 @@ def operations() -> list[Operation]:
         *map(questions.operation_of, (*QUESTIONS, *DEPRECATED_QUESTIONS)),
         *moments.OPERATIONS,
         *events.OPERATIONS,
+        *subscriptions.OPERATIONS,
         *keys.OPERATIONS,
         *webhook_secrets.OPERATIONS,
         *projections.OPERATIONS,

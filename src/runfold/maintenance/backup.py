@@ -25,7 +25,8 @@ from runfold.store.datastore import Connection, unavailable
 from runfold.store.queries import named_queries
 
 _OF_WEBHOOKS = {"webhook_feeds", "deliveries", "delivery_attempts", "webhook_secrets"}
-TRAVELS = frozenset({"log", "head", "epochs", "restores", "migrations", "locks"} | _OF_WEBHOOKS)
+_OF_SUBSCRIPTIONS = {"subscriptions", "subscription_leases", "subscription_waiting", "subscription_parked"}
+TRAVELS = frozenset({"log", "head", "epochs", "restores", "migrations", "locks"} | _OF_WEBHOOKS | _OF_SUBSCRIPTIONS)
 """Tables of the schema runfold whose rows are in a backup."""
 STAYS = frozenset(
     {
@@ -46,13 +47,14 @@ STAYS = frozenset(
 ALONG = (
     "every event, with its position, version, time and payload, and so all threads, runs, approvals and votes",
     "the keys of the service, as events: those that were good when the backup was made are good again, revoked since or not",
+    "subscriptions with a name, as far as they were; their consumers are told that the ledger was put back",
     "the lineage of histories: cursors of before are good up to the last position of the backup, and refused beyond",
 )
 NOT_ALONG = (
     "read models and schemas of the past: they are folded anew, by `runfold work` or `runfold serve`",
     "logins, passwords and who was granted which role: grant runfold_app and runfold_projector to your logins",
     "settings (RUNFOLD_…) and the plain text of keys, which Runfold never had",
-    "what consumers have acknowledged: their cursors are with them, and they are told where they had seen more",
+    "what consumers outside have seen: their cursors are with them, and they are told where they had seen more",
     "the mark file and the embedded database's folder: do not put them back with it",
 )
 _QUERIES = named_queries("runfold.maintenance", "backup.sql")

@@ -29,8 +29,10 @@ from runfold.remote.client import Client, Params
 from runfold.remote.events import StreamSource, all_events, last_events
 from runfold.remote.executor import RemoteExecutor
 from runfold.remote.reading import remote_reading
+from runfold.remote.subscriptions import RemoteSubscriptions
 from runfold.settings import Settings
 from runfold.store.cursor import Cursor
+from runfold.subscriptions.named import NamedSubscription
 
 _LOOK_SECONDS = 0.25
 
@@ -202,6 +204,18 @@ class RemoteLedger(LedgerHandle):
         asked = Asked.of(after, **wanted)
         source = StreamSource(self._client, asked, follow=follow, until_run_ends=until_run_ends, patience=patience)
         return Subscription(source, when_caught_up)
+
+    def subscription(self, name: str) -> NamedSubscription:
+        """Return the subscription of a name, whose place the server keeps and whose events several consumers share.
+
+        `put` makes it. Raises UsageError for what can be no name.
+        """
+        return NamedSubscription(name, self.subscriptions)
+
+    @property
+    def subscriptions(self) -> RemoteSubscriptions:
+        """Return the subscriptions of the key's owner that have a name."""
+        return RemoteSubscriptions(self._client)
 
     def position(self) -> int:
         """Return the last position."""

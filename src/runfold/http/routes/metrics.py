@@ -1,7 +1,7 @@
 """GET /metrics for Prometheus: counters of the process, or of each that serves, and gauges of the ledger and its read models.
 
 Each scrape queries the ledger for two seconds at most. Where the database does not answer in time, the scrape holds what the
-process knows by itself. Labels are names of operations (`messages.add`) and of read models, never ids or tenants.
+process knows by itself. Labels are names of operations (`messages.add`), read models and subscriptions, never ids or tenants.
 """
 
 import math
@@ -31,6 +31,7 @@ from runfold.projector.status import ProjectionState, ProjectionStatus
 from runfold.queries.reactors import ReactorState, ReactorStatus
 from runfold.queries.webhook_list import DeliveryFigures, delivery_figures
 from runfold.store.appender import Appender
+from runfold.subscriptions.lags import Lag, lags
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 NO_OPERATION = "none"
@@ -115,6 +116,7 @@ class LedgerFigures(NamedTuple):
     projections: list[ProjectionStatus]
     delivery: DeliveryFigures
     reactors: list[ReactorStatus]
+    subscriptions: list[Lag]
 
 
 class _Families(Collector):
@@ -167,6 +169,9 @@ async def _figures(looking: Looking, ledger: Ledger) -> LedgerFigures | None:
     """Return what the database says, or None where it does not answer in time."""
     try:
         return await looking.ask(lambda: _read_figures(ledger))
+        return await looking.ask(
+            lambda: LedgerFigures(ledger.position(), ledger.projections(), lags(ledger.command_executor.recorder.reader))
+        )
     except TimeoutError:
         _log.warning("the scrape holds no metrics of the ledger", error="the database did not answer in time")
     except LedgerError as error:
@@ -177,6 +182,8 @@ async def _figures(looking: Looking, ledger: Ledger) -> LedgerFigures | None:
 def _read_figures(ledger: Ledger) -> LedgerFigures:
     delivery = delivery_figures(ledger.recorder.reader)
     return LedgerFigures(ledger.position(), ledger.projections(), delivery, ledger.reactors())
+def _read(ledger: Ledger) -> LedgerFigures:
+    return LedgerFigures(ledger.position(), ledger.projections(), lags(ledger.command_executor.recorder.reader))
 
 
 def of_appender(appender: Appender) -> Iterator[Metric]:
@@ -269,3 +276,21 @@ def of_reactors(reactors: Iterable[ReactorStatus]) -> Iterator[Metric]:
         for name in get_args(ReactorState):
             state.add_metric([found.name, name.replace(" ", "_")], int(name == found.state))
     yield from (done, lag, state)
+    yield from _of_subscriptions(figures.subscriptions)
+
+
+def _of_subscriptions(found: list[Lag]) -> Iterator[Metric]:
+    names = ("subscription",)
+    behind = GaugeMetricFamily("runfold_subscription_lag_events", "Positions that are not acknowledged yet.", labels=names)
+    seconds = GaugeMetricFamily(
+        "runfold_subscription_lag_seconds", "Age of the first event that is not acknowledged yet.", labels=names
+    )
+    held = GaugeMetricFamily(
+        "runfold_subscription_events", "Events that are leased, waiting or parked.", labels=(*names, "state")
+    )
+    for each in found:
+        behind.add_metric([each.name], each.positions)
+        seconds.add_metric([each.name], each.seconds)
+        for state, count in (("leased", each.leased), ("waiting", each.waiting), ("parked", each.parked)):
+            held.add_metric([each.name, state], count)
+    yield from (behind, seconds, held)

@@ -1,0 +1,110 @@
+"""Named subscriptions of a ledger elsewhere."""
+
+from collections.abc import Sequence
+from typing import Any, TypeVar, Unpack
+from urllib.parse import quote
+from uuid import UUID
+
+import orjson
+from pydantic import BaseModel
+
+from runfold.feed.asked import After, Asked, EventFilter
+from runfold.remote.client import Client, Params
+from runfold.remote.events import recorded_of
+from runfold.subscriptions.views import (
+    MOST,
+    Answered,
+    Delivery,
+    Order,
+    ParkedEvent,
+    Promise,
+    SubscriptionView,
+    Taken,
+    checked_name,
+)
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class RemoteSubscriptions:
+    """The subscriptions that a server keeps."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def put(self, name: str, promise: Promise, in_order_of: Order, after: After, **wanted: Unpack[EventFilter]) -> bool:
+        """Make it, or change its promise; whether it is new is not told."""
+        asked = Asked.of(after, **wanted)
+        body = {**asked.fields(), **promise.model_dump(), "in_order_of": in_order_of, "after": asked.after_text}
+        self._asked("PUT", checked_name(name), body)
+        return True
+
+    def all(self, after: str = "", limit: int = MOST) -> list[SubscriptionView]:
+        """Return them by name."""
+        params: Params = [("limit", str(limit)), *([("cursor", after)] if after else [])]
+        told = orjson.loads(self._client.request("GET", "/subscriptions", params=params).content)
+        return [SubscriptionView.model_validate(each) for each in told["items"]]
+
+    def view(self, name: str) -> SubscriptionView:
+        """One of them. Raises SubscriptionNotFound."""
+        return SubscriptionView.model_validate(self._asked("GET", name))
+
+    def delete(self, name: str) -> None:
+        """Forget it and where it is. Raises SubscriptionNotFound."""
+        self._asked("DELETE", name)
+
+    def take(self, name: str, limit: int, consumer: str | None, wait_seconds: float) -> Taken:
+        """Give events to a consumer."""
+        body = {"limit": limit, "consumer": consumer, "wait_seconds": wait_seconds}
+        told = self._asked("POST", name, body, "/take", wait=wait_seconds)
+        given = [Delivery(recorded_of(each["event"]), each["attempt"], each["replayed"]) for each in told["deliveries"]]
+        return Taken(UUID(told["lease"]), told["lease_seconds"], given)
+
+    def acknowledge(self, name: str, lease: UUID, positions: Sequence[int]) -> Answered:
+        """They are done."""
+        return self._answered(name, "/ack", {"lease": str(lease), "positions": list(positions)})
+
+    def reject(
+        self, name: str, lease: UUID, positions: Sequence[int], reason: str | None, delay_seconds: float | None, park: bool
+    ) -> Answered:
+        """They are to be given again later, or parked."""
+        body = {"lease": str(lease), "positions": list(positions), "reason": reason, "delay_seconds": delay_seconds, "park": park}
+        return self._answered(name, "/nack", body)
+
+    def extend(self, name: str, lease: UUID) -> Answered:
+        """They take longer."""
+        return self._answered(name, "/extend", {"lease": str(lease)})
+
+    def release(self, name: str, lease: UUID) -> Answered:
+        """They are given back, unanswered."""
+        return self._answered(name, "/release", {"lease": str(lease)})
+
+    def parked(self, name: str, after: int, limit: int) -> list[ParkedEvent]:
+        """Return those that are set aside, by position."""
+        params: Params = [("limit", str(limit)), ("cursor", str(after))]
+        told = orjson.loads(self._client.request("GET", f"{_path(name)}/parked", params=params).content)
+        return [ParkedEvent.model_validate(each) for each in told["items"]]
+
+    def replay(self, name: str, positions: Sequence[int] | None) -> list[int]:
+        """Give these of the parked ones, or all, again; returns which."""
+        body = {"positions": None if positions is None else list(positions)}
+        return list(self._asked("POST", name, body, "/replay")["positions"])
+
+    def discard(self, name: str, positions: Sequence[int]) -> list[int]:
+        """Give these of the parked ones never again; returns which."""
+        return list(self._asked("POST", name, {"positions": list(positions)}, "/discard")["positions"])
+
+    def reset(self, name: str, after: After) -> None:
+        """Go on after another place."""
+        self._asked("POST", name, {"after": Asked.of(after).after_text}, "/reset")
+
+    def _answered(self, name: str, path: str, body: dict[str, Any]) -> Answered:
+        return Answered.model_validate(self._asked("POST", name, body, path))
+
+    def _asked(self, verb: str, name: str, body: dict[str, Any] | None = None, path: str = "", *, wait: float = 0.0) -> Any:
+        raw = None if body is None else orjson.dumps({key: value for key, value in body.items() if value is not None})
+        return orjson.loads(self._client.request(verb, f"{_path(name)}{path}", body=raw, wait=wait).content)
+
+
+def _path(name: str) -> str:
+    return f"/subscriptions/{quote(name, safe='')}"

@@ -1,0 +1,329 @@
+"""Named subscriptions in the database.
+
+Every operation begins by locking its subscription's row, so that what consumers do comes one after the other. Events are looked
+for in the log after `looked_up_to`; what of them is not acknowledged stands in tables, a bounded number of them. So a consumer,
+a server or a database that dies loses nothing: what was given and not acknowledged is given again when its lease ends.
+"""
+
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Unpack
+from uuid import UUID, uuid4
+
+from psycopg.types.json import Jsonb
+
+from runfold.commands.caller import Caller
+from runfold.domain.catalogue import event_types
+from runfold.domain.event import Recorded
+from runfold.domain.security import AUDITED
+from runfold.errors import AccessDenied, HistoryChanged, SubscriptionNotFound, UsageError
+from runfold.feed.asked import After, Asked, EventFilter, find
+from runfold.feed.tail import Tail
+from runfold.store import epochs
+from runfold.store.cursor import cursor_of
+from runfold.store.filter import Filter
+from runfold.store.reader import Head, TenantReader
+from runfold.subscriptions import answers
+from runfold.subscriptions.answers import at
+from runfold.subscriptions.stored import Item, Kept, Stored, Waiting
+from runfold.subscriptions.views import (
+    MOST,
+    MOST_WAIT_SECONDS,
+    Answered,
+    Delivery,
+    Order,
+    ParkedEvent,
+    Promise,
+    SubscriptionView,
+    Taken,
+    checked_name,
+    require_within,
+)
+
+MOST_WAITING = 5000
+"""When so many wait, no more are looked for until some are answered."""
+LOOKS = 4
+"""Stretches of the log that one take looks through."""
+LOOK_AGAIN_SECONDS, WAITING_SECONDS = 1.0, 0.05
+"""Until it is looked again whether anything is to be given: where nothing waits, and where something waits for others."""
+
+
+class KeptSubscriptions:
+    """The subscriptions of one tenant, for one caller."""
+
+    def __init__(self, reader: TenantReader, tail: Tail, caller: Caller) -> None:
+        self._reader, self._tail, self._caller = reader.tolerant(), tail, caller
+
+    def put(self, name: str, promise: Promise, in_order_of: Order, after: After, **wanted: Unpack[EventFilter]) -> bool:
+        """Make it, or change its promise; returns whether it is new.
+
+        Raises UsageError where it is there and wants something else, AccessDenied where it is somebody else's.
+        """
+        checked_name(name)
+        asked = Asked.of(after, **wanted)
+        if asked.recorded_from is not None or asked.recorded_to is not None:
+            raise UsageError("a named subscription goes on for ever; begin it `after` a time instead")
+        found = find(self._reader, asked, self._without)
+        fields = asked.fields() | ({"thread_id": found.within.thread_id} if found.within.thread_id else {})
+        with self._open(name) as stored:
+            given = {"owner": str(self._caller.actor), "audited": self._caller.may("audit:read")}
+            given |= {"wanted": Jsonb(fields), "in_order_of": in_order_of, "looked_up_to": found.after, "epoch": found.epoch}
+            (is_new,) = stored.row("put", **given, **promise.model_dump(include=set(Promise.model_fields)))
+            kept = self._locked(stored, name)
+            if (kept.wanted, kept.in_order_of) != (_plain(fields), in_order_of):
+                raise UsageError(
+                    f"subscription {name} is there, and narrowed by {kept.wanted or 'nothing'}, in order of {kept.in_order_of};"
+                    " delete it first, or choose another name",
+                    name=name,
+                )
+        return bool(is_new)
+
+    def all(self, after: str = "", limit: int = MOST) -> list[SubscriptionView]:
+        """Return them by name."""
+        with self._open(after) as stored:
+            rows = [Kept(*row) for row in stored.rows("all", after=after, limit=min(limit, MOST))]
+        return [self._view(kept) for kept in rows if self._may(kept)]
+
+    def view(self, name: str) -> SubscriptionView:
+        """One of them. Raises SubscriptionNotFound."""
+        with self._open(name) as stored:
+            kept = self._known(stored.row("one"), name)
+        return self._view(kept)
+
+    def delete(self, name: str) -> None:
+        """Forget it and where it is. Raises SubscriptionNotFound."""
+        with self._open(name) as stored:
+            self._locked(stored, name)
+            stored.forget()
+            stored.rows("delete")
+
+    # What consumers do
+
+    def take(self, name: str, limit: int = 100, consumer: str | None = None, wait_seconds: float = 0.0) -> Taken:
+        """Give events to a consumer, waiting for some if there are none.
+
+        Raises SubscriptionNotFound, AccessDenied, UsageError, and HistoryChanged where the ledger was put back.
+        """
+        require_within("limit", limit, 1, MOST)
+        require_within("wait_seconds", wait_seconds, 0, MOST_WAIT_SECONDS)
+        until = time.monotonic() + wait_seconds
+        while True:
+            taken, head, are_waiting = self._take(name, limit, consumer)
+            left = until - time.monotonic()
+            if taken.deliveries or left <= 0:
+                return taken
+            pause = WAITING_SECONDS if are_waiting else LOOK_AGAIN_SECONDS
+            self._tail.wait(head.position, head.epoch, min(left, pause), lambda: False)
+
+    def acknowledge(self, name: str, lease: UUID, positions: Sequence[int]) -> Answered:
+        """They are done."""
+        with self._open(name) as stored:
+            self._locked(stored, name)
+            return answers.acknowledge(stored, lease, positions)
+
+    def reject(
+        self,
+        name: str,
+        lease: UUID,
+        positions: Sequence[int],
+        reason: str | None = None,
+        delay_seconds: float | None = None,
+        park: bool = False,
+    ) -> Answered:
+        """They are to be given again later, or parked; what follows them in order is given back."""
+        if delay_seconds is not None:
+            require_within("delay_seconds", delay_seconds, 0, 86_400)
+        with self._open(name) as stored:
+            return answers.reject(stored, self._locked(stored, name), lease, positions, reason, delay_seconds, park)
+
+    def extend(self, name: str, lease: UUID) -> Answered:
+        """They take longer: the lease begins anew."""
+        with self._open(name) as stored:
+            return answers.extend(stored, self._locked(stored, name), lease)
+
+    def release(self, name: str, lease: UUID) -> Answered:
+        """They are given back, unanswered."""
+        with self._open(name) as stored:
+            self._locked(stored, name)
+            return answers.release(stored, lease)
+
+    # Those that are set aside
+
+    def parked(self, name: str, after: int = 0, limit: int = MOST) -> list[ParkedEvent]:
+        """Return those that are set aside, by position."""
+        with self._open(name) as stored:
+            self._known(stored.row("one"), name)
+            rows = stored.rows("parked", after=after, limit=min(limit, MOST))
+        return [
+            ParkedEvent(position=position, attempts=attempts, reason=reason, consumer=consumer, parked_at=since)
+            for position, attempts, reason, consumer, since in rows
+        ]
+
+    def replay(self, name: str, positions: Sequence[int] | None = None) -> list[int]:
+        """Give these of the parked ones, or all, again; returns which."""
+        with self._open(name) as stored:
+            self._locked(stored, name)
+            return sorted(each for (each,) in stored.rows("replay", positions=positions and list(positions)))
+
+    def discard(self, name: str, positions: Sequence[int]) -> list[int]:
+        """Give these of the parked ones never again; returns which."""
+        with self._open(name) as stored:
+            self._locked(stored, name)
+            return sorted(each for (each,) in stored.rows("discard", positions=list(positions)))
+
+    def reset(self, name: str, after: After) -> None:
+        """Go on after another place: what consumers hold is theirs no longer, and what is parked is forgotten."""
+        found = find(self._reader, Asked.of(after), self._without)
+        with self._open(name) as stored:
+            self._locked(stored, name)
+            stored.forget()
+            stored.rows("looked", looked_up_to=found.after, epoch=found.epoch)
+
+    # Taking
+
+    def _take(self, name: str, limit: int, consumer: str | None) -> tuple[Taken, Head, bool]:
+        lease = uuid4()
+        with self._open(name) as stored:
+            kept = self._locked(stored, name)
+            head = self._head(kept)
+            waiting, held = self._waiting(stored, kept)
+            again = [each.item for each in waiting if not each.is_early and each.item.key not in held][:limit]
+            stored.no_longer_wait(again)
+            new, behind, looked_up_to = self._found(kept, head, limit - len(again), MOST_WAITING - len(waiting), held)
+            stored.wait([Item(each.position, _key(kept, each), 0, False) for each in behind])
+            given = [item._replace(attempts=item.attempts + 1) for item in again]
+            items = sorted([*given, *(Item(each.position, _key(kept, each), 1, False) for each in new)])
+            if items:
+                stored.add_lease(lease, consumer, kept.lease_seconds, items)
+            if looked_up_to != kept.looked_up_to:
+                stored.rows("looked", looked_up_to=looked_up_to, epoch=head.epoch)
+        events = self._reader.at_positions(at(again)) | {each.position: each for each in new}
+        deliveries = [Delivery(events[item.position], item.attempts, item.replayed) for item in items]
+        return Taken(lease, kept.lease_seconds, deliveries), head, bool(waiting or behind)
+
+    def _waiting(self, stored: Stored, kept: Kept) -> tuple[list[Waiting], set[str]]:
+        """Return what waits, now that leases which are over have ended, and the streams of which nothing may be given."""
+        held: set[str | None] = set()
+        for lease in stored.leases():
+            if lease.is_over:
+                parked = [item for item in lease.items if item.attempts >= kept.most_attempts]
+                stored.keep_of_lease(lease, lease.items)
+                stored.park(parked, lease.consumer, f"nobody answered for {kept.lease_seconds:g} seconds")
+                stored.wait([item for item in lease.items if item not in parked])
+            else:
+                held.update(item.key for item in lease.items)
+        waiting = list(stored.waiting())
+        held.update(each.item.key for each in waiting if each.is_early)
+        return waiting, {key for key in held if key is not None}
+
+    def _found(
+        self, kept: Kept, head: Head, wanted: int, room: int, held: set[str]
+    ) -> tuple[list[Recorded], list[Recorded], int]:
+        """Look on in the log: what is given, what waits for what is held, and up to where was looked."""
+        new: list[Recorded] = []
+        behind: list[Recorded] = []
+        position, within = kept.looked_up_to, self._within(kept)
+        for _ in range(LOOKS):
+            if position >= head.position or len(new) >= wanted or len(behind) >= room:
+                break
+            limit = min(wanted - len(new), room - len(behind))
+            stretch = self._reader.stretch(within, after=position, up_to=head.position, limit=limit)
+            for each in stretch.events:
+                (behind if _key(kept, each) in held else new).append(each)
+            position = stretch.position
+        return new, behind, position
+
+    def _head(self, kept: Kept) -> Head:
+        """Return the head. Raises HistoryChanged where consumers may have seen what is no more."""
+        head = epochs.still(self._reader, kept.looked_up_to, kept.epoch)
+        if head.epoch != kept.epoch and self._lost_any(kept.epoch, head):
+            raise HistoryChanged(cursor_of(kept.looked_up_to, kept.epoch), kept.looked_up_to, str(head.epoch))
+        return head
+
+    def _lost_any(self, epoch: UUID, head: Head) -> bool:
+        """Whether a later history does not hold all that was in the one that the subscription was of."""
+        for each in epochs.lineage_of(self._reader, head):
+            if each.id == epoch:
+                return False
+            if each.lost_position is None or each.lost_position > each.from_position:
+                return True
+        return True
+
+    def _within(self, kept: Kept) -> Filter:
+        asked = Asked.of(0, **kept.wanted)
+        within = asked.within(asked.thread_id, self._reader.tenant, () if kept.audited else AUDITED)
+        return replace(within, types=event_types.patterns(asked.types))
+
+    # Seeing
+
+    def _view(self, kept: Kept) -> SubscriptionView:
+        with self._open(kept.name) as stored:
+            leased, waiting, parked, oldest = stored.row("counts")
+        head = self._reader.head()
+        up_to = min(kept.looked_up_to, head.position) if oldest is None else oldest - 1
+        if oldest is None and up_to < head.position:
+            events = self._reader.stretch(self._within(kept), after=up_to, up_to=head.position, limit=1).events
+            oldest = events[0].position if events else None
+        return SubscriptionView(
+            **kept.promise,
+            name=kept.name,
+            owner=kept.owner,
+            wanted=kept.wanted,
+            in_order_of=kept.in_order_of,
+            created_at=kept.created_at,
+            acknowledged_up_to=cursor_of(up_to, kept.epoch),
+            head=head.position,
+            lag=head.position - up_to,
+            leased=leased,
+            waiting=waiting,
+            parked=parked,
+            oldest_position=oldest,
+            oldest_at=None if oldest is None else self._reader.recorded_at(oldest),
+        )
+
+    # Whose they are
+
+    @property
+    def _without(self) -> tuple[str, ...]:
+        return () if self._caller.may("audit:read") else AUDITED
+
+    def _may(self, kept: Kept) -> bool:
+        is_own = kept.owner == str(self._caller.actor) and (not kept.audited or self._caller.may("audit:read"))
+        return self._caller.may("admin") or is_own
+
+    def _known(self, row: tuple[Any, ...] | None, name: str) -> Kept:
+        if row is None:
+            raise SubscriptionNotFound(name)
+        kept = Kept(*row)
+        if not self._may(kept):
+            raise AccessDenied(f"subscription {name} is {kept.owner}'s; use a key of theirs, or one with the scope admin")
+        return kept
+
+    # Asking the database
+
+    @contextlib.contextmanager
+    def _open(self, name: str) -> Iterator[Stored]:
+        tenant = self._reader.tenant
+        with self._reader.datastore.reading(tenant) as connection, connection.transaction():
+            yield Stored(connection, tenant, name)
+
+    def _locked(self, stored: Stored, name: str) -> Kept:
+        return self._known(stored.row("locked"), name)
+
+
+def _key(kept: Kept, recorded: Recorded) -> str | None:
+    """Within what its order matters."""
+    match kept.in_order_of:
+        case "stream":
+            return recorded.stream
+        case "thread":
+            return recorded.thread_id
+        case _:
+            return None
+
+
+def _plain(fields: dict[str, Any]) -> dict[str, Any]:
+    """As JSON has them."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}

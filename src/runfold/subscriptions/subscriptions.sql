@@ -1,0 +1,176 @@
+-- name: put
+-- Makes a subscription, or changes what its consumers are promised; where it is does not change.
+INSERT INTO runfold.subscriptions AS s
+       (tenant_id, name, owner, audited, wanted, in_order_of, lease_seconds, retry_seconds, most_attempts, looked_up_to, epoch)
+VALUES (%(tenant)s, %(name)s, %(owner)s, %(audited)s, %(wanted)s, %(in_order_of)s, %(lease_seconds)s, %(retry_seconds)s,
+        %(most_attempts)s, %(looked_up_to)s, %(epoch)s)
+    ON CONFLICT (tenant_id, name) DO UPDATE
+   SET lease_seconds = EXCLUDED.lease_seconds, retry_seconds = EXCLUDED.retry_seconds, most_attempts = EXCLUDED.most_attempts
+RETURNING s.xmax = 0
+
+-- name: one
+-- A subscription.
+SELECT s.name, s.owner, s.audited, s.wanted, s.in_order_of, s.lease_seconds, s.retry_seconds, s.most_attempts, s.looked_up_to,
+       s.epoch, s.created_at
+  FROM runfold.subscriptions AS s
+ WHERE s.tenant_id = %(tenant)s AND s.name = %(name)s
+
+-- name: locked
+-- The same, until the transaction ends nobody else has it.
+SELECT s.name, s.owner, s.audited, s.wanted, s.in_order_of, s.lease_seconds, s.retry_seconds, s.most_attempts, s.looked_up_to,
+       s.epoch, s.created_at
+  FROM runfold.subscriptions AS s
+ WHERE s.tenant_id = %(tenant)s AND s.name = %(name)s
+   FOR UPDATE
+
+-- name: all
+-- All of a tenant, by name.
+SELECT s.name, s.owner, s.audited, s.wanted, s.in_order_of, s.lease_seconds, s.retry_seconds, s.most_attempts, s.looked_up_to,
+       s.epoch, s.created_at
+  FROM runfold.subscriptions AS s
+ WHERE s.tenant_id = %(tenant)s AND s.name > %(after)s
+ ORDER BY s.tenant_id, s.name
+ LIMIT %(limit)s
+
+-- name: delete
+-- Forgets a subscription.
+DELETE FROM runfold.subscriptions AS s WHERE s.tenant_id = %(tenant)s AND s.name = %(name)s
+
+-- name: looked
+-- Notes how far was looked for events.
+UPDATE runfold.subscriptions AS s
+   SET looked_up_to = %(looked_up_to)s, epoch = %(epoch)s
+ WHERE s.tenant_id = %(tenant)s AND s.name = %(name)s
+
+-- name: leases
+-- What consumers have.
+SELECT l.lease, l.consumer, l.due < clock_timestamp(), l.items
+  FROM runfold.subscription_leases AS l
+ WHERE l.tenant_id = %(tenant)s AND l.name = %(name)s
+
+-- name: lease
+-- What one take gave and is not answered.
+SELECT l.lease, l.consumer, l.due < clock_timestamp(), l.items
+  FROM runfold.subscription_leases AS l
+ WHERE l.tenant_id = %(tenant)s AND l.name = %(name)s AND l.lease = %(lease)s
+
+-- name: add lease
+-- Notes what a take gives.
+INSERT INTO runfold.subscription_leases (tenant_id, name, lease, consumer, due, first, events, items)
+VALUES (%(tenant)s, %(name)s, %(lease)s, %(consumer)s, clock_timestamp() + %(lease_seconds)s * interval '1 second', %(first)s,
+        %(events)s, %(items)s)
+
+-- name: keep of lease
+-- Notes what of it is not answered yet.
+UPDATE runfold.subscription_leases AS l
+   SET first = %(first)s, events = %(events)s, items = %(items)s
+ WHERE l.tenant_id = %(tenant)s AND l.name = %(name)s AND l.lease = %(lease)s
+
+-- name: drop lease
+-- All of it is answered, or given back.
+DELETE FROM runfold.subscription_leases AS l WHERE l.tenant_id = %(tenant)s AND l.name = %(name)s AND l.lease = %(lease)s
+
+-- name: extend
+-- The lease begins anew.
+UPDATE runfold.subscription_leases AS l
+   SET due = clock_timestamp() + %(lease_seconds)s * interval '1 second'
+ WHERE l.tenant_id = %(tenant)s AND l.name = %(name)s AND l.lease = %(lease)s
+
+-- name: waiting
+-- In order, and whether each is not to be given yet.
+SELECT w.position, w.key, w.attempts, w.replayed, w.due > clock_timestamp()
+  FROM runfold.subscription_waiting AS w
+ WHERE w.tenant_id = %(tenant)s AND w.name = %(name)s
+ ORDER BY w.tenant_id, w.name, w.position
+
+-- name: add waiting
+-- A retry waits at random half to all of its time, so that not all come at once.
+INSERT INTO runfold.subscription_waiting (tenant_id, name, position, key, attempts, replayed, due)
+SELECT %(tenant)s, %(name)s, (n.item ->> 0)::bigint, n.item ->> 1, (n.item ->> 2)::int, (n.item ->> 3)::boolean,
+       clock_timestamp() + (%(seconds)s::jsonb ->> (n.place::int - 1))::double precision
+       * CASE WHEN %(at_random)s THEN 0.5 + random() / 2 ELSE 1 END * interval '1 second'
+  FROM jsonb_array_elements(%(items)s) WITH ORDINALITY AS n (item, place)
+
+-- name: drop waiting
+-- They are given, or forgotten.
+DELETE FROM runfold.subscription_waiting AS w
+ WHERE w.tenant_id = %(tenant)s AND w.name = %(name)s AND w.position = ANY(%(positions)s)
+
+-- name: park
+-- Sets events aside.
+INSERT INTO runfold.subscription_parked (tenant_id, name, position, key, attempts, reason, consumer)
+SELECT %(tenant)s, %(name)s, (n.item ->> 0)::bigint, n.item ->> 1, (n.item ->> 2)::int, %(reason)s, %(consumer)s
+  FROM jsonb_array_elements(%(items)s) AS n (item)
+
+-- name: parked
+-- Those that are set aside, by position.
+SELECT p.position, p.attempts, p.reason, p.consumer, p.parked_at
+  FROM runfold.subscription_parked AS p
+ WHERE p.tenant_id = %(tenant)s AND p.name = %(name)s AND p.position > %(after)s
+ ORDER BY p.tenant_id, p.name, p.position
+ LIMIT %(limit)s
+
+-- name: replay
+-- They wait again, to be given at once.
+WITH again AS (
+    DELETE FROM runfold.subscription_parked AS p
+     WHERE p.tenant_id = %(tenant)s AND p.name = %(name)s
+       AND (%(positions)s::bigint[] IS NULL OR p.position = ANY(%(positions)s))
+    RETURNING p.position, p.key
+)
+INSERT INTO runfold.subscription_waiting AS w (tenant_id, name, position, key, attempts, replayed, due)
+SELECT %(tenant)s, %(name)s, a.position, a.key, 0, true, clock_timestamp() FROM again AS a
+RETURNING w.position
+
+-- name: discard
+-- They are never given again.
+DELETE FROM runfold.subscription_parked AS p
+ WHERE p.tenant_id = %(tenant)s AND p.name = %(name)s AND p.position = ANY(%(positions)s)
+RETURNING p.position
+
+-- name: forget leases
+-- Nobody has anything of it any more.
+DELETE FROM runfold.subscription_leases AS l WHERE l.tenant_id = %(tenant)s AND l.name = %(name)s
+
+-- name: forget waiting
+-- Nothing waits any more.
+DELETE FROM runfold.subscription_waiting AS w WHERE w.tenant_id = %(tenant)s AND w.name = %(name)s
+
+-- name: forget parked
+-- Nothing is set aside any more.
+DELETE FROM runfold.subscription_parked AS p WHERE p.tenant_id = %(tenant)s AND p.name = %(name)s
+
+-- name: counts
+-- Events that are leased, waiting and parked, and the first of those that are leased or waiting.
+SELECT l.events, w.events, p.events, least(l.first, w.first)
+  FROM (SELECT coalesce(sum(l.events), 0)::bigint AS events, min(l.first) AS first
+          FROM runfold.subscription_leases AS l
+         WHERE l.tenant_id = %(tenant)s AND l.name = %(name)s) AS l
+ CROSS JOIN (SELECT count(*) AS events, min(w.position) AS first
+               FROM runfold.subscription_waiting AS w
+              WHERE w.tenant_id = %(tenant)s AND w.name = %(name)s) AS w
+ CROSS JOIN (SELECT count(*) AS events
+               FROM runfold.subscription_parked AS p
+              WHERE p.tenant_id = %(tenant)s AND p.name = %(name)s) AS p
+
+-- name: lags
+-- Of each name, whosever: positions behind the head, seconds since the first event behind which it is, and what is open and parked.
+SELECT s.name,
+       max(h.position - c.checkpoint),
+       max(CASE WHEN c.checkpoint < h.position
+                THEN extract(epoch FROM clock_timestamp() - runfold.recorded_at(c.checkpoint + 1)) ELSE 0 END)::double precision,
+       sum(l.events)::bigint, sum(w.events)::bigint, sum(p.events)::bigint
+  FROM runfold.subscriptions AS s
+ CROSS JOIN runfold.head AS h
+ CROSS JOIN LATERAL (SELECT coalesce(sum(l.events), 0)::bigint AS events, min(l.first) AS first
+                       FROM runfold.subscription_leases AS l
+                      WHERE l.tenant_id = s.tenant_id AND l.name = s.name) AS l
+ CROSS JOIN LATERAL (SELECT count(*) AS events, min(w.position) AS first
+                       FROM runfold.subscription_waiting AS w
+                      WHERE w.tenant_id = s.tenant_id AND w.name = s.name) AS w
+ CROSS JOIN LATERAL (SELECT count(*) AS events
+                       FROM runfold.subscription_parked AS p
+                      WHERE p.tenant_id = s.tenant_id AND p.name = s.name) AS p
+ CROSS JOIN LATERAL (SELECT least(least(l.first, w.first) - 1, s.looked_up_to, h.position) AS checkpoint) AS c
+ GROUP BY s.name
+ ORDER BY s.name

@@ -1,0 +1,27 @@
+"""Named subscriptions, here and over HTTP alike."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from runfold import Ledger, Run
+from runfold.subscriptions.named import NamedSubscription
+
+Named = Callable[[str], NamedSubscription]
+
+
+@pytest.fixture(params=["here", "over HTTP"])
+def named(request: pytest.FixtureRequest, ledger: Ledger) -> Iterator[Named]:
+    """Give subscriptions of the ledger, by name."""
+    if request.param == "here":
+        yield ledger.subscription
+        return
+    with Ledger.connect(request.getfixturevalue("address")) as remote:
+        yield remote.subscription
+
+
+@pytest.fixture
+def runs(ledger: Ledger) -> list[Run]:
+    """Make three runs in two threads, of which positions 1 to 8 tell."""
+    one, two = (ledger.create_thread(agent_id="a") for _ in range(2))
+    return [one.start_run(), one.start_run(), two.start_run()]

@@ -1,0 +1,244 @@
+"""Taking, answering, retrying and parking the events of a named subscription."""
+
+import threading
+from collections.abc import Callable
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from runfold import Ledger, Run
+from runfold.errors import HistoryChanged, InvalidEvent, SubscriptionNotFound, UsageError
+from runfold.subscriptions.views import Taken
+from tests.databases import TestDatabase
+from tests.put_back import put_back
+from tests.subscriptions.conftest import Named
+from tests.waiting import until
+
+
+def at(taken: Taken) -> list[int]:
+    return [each.recorded.position for each in taken.deliveries]
+
+
+def leases_end(database: TestDatabase) -> None:
+    with psycopg.connect(database.admin_url) as connection:
+        connection.execute("UPDATE runfold.subscription_leases SET due = clock_timestamp() - interval '1 second'")
+
+
+def attempts(taken: Taken) -> set[int]:
+    return {each.attempt for each in taken.deliveries}
+
+
+def test_what_is_acknowledged_is_given_once_and_the_rest_again(named: Named, runs: list[Run]) -> None:
+    billing = named("billing")
+    assert billing.put(types=["run.started"]).acknowledged_up_to.startswith("0@")
+    first = billing.take(2)
+    assert [each.recorded.type for each in first.deliveries] == ["run.started"] * 2
+    second = billing.take()
+    assert not {*at(first)} & {*at(second)}
+    assert billing.acknowledge(first.lease, at(first)[:1]).acknowledged == at(first)[:1]
+    assert billing.release(first.lease).released == at(first)[1:]
+    assert billing.release(second.lease).released == at(second)
+    again = billing.take()
+    assert (at(again), attempts(again)) == ([*at(first)[1:], *at(second)], {1})
+    billing.acknowledge(again.lease, at(again))
+    assert billing.take().deliveries == []
+    view = billing.view()
+    assert (view.lag, view.leased, view.waiting, view.parked, view.oldest_position) == (0, 0, 0, 0, None)
+
+
+def test_within_a_stream_nothing_is_given_before_what_stands_in_front_of_it(named: Named, runs: list[Run]) -> None:
+    billing = named("billing")
+    billing.put(after="now")
+    for text in ("one", "two"):
+        for run in runs[:2]:
+            run.add_message("user", text)
+    first = billing.take(1)
+    streams = [each.recorded.stream for each in first.deliveries]
+    others = billing.take()
+    assert {each.recorded.stream for each in others.deliveries} == {run.id for run in runs[:2]} - {*streams}
+    assert billing.take().deliveries == []  # the second of the first stream waits for the first
+    billing.acknowledge(first.lease, at(first))
+    assert [each.recorded.stream for each in billing.take().deliveries] == streams
+
+
+def test_order_is_kept_in_a_thread_or_in_nothing_where_that_is_asked_for(named: Named, runs: list[Run]) -> None:
+    named("threads").put(in_order_of="thread")
+    named("any").put(in_order_of="nothing")
+    first = named("threads").take(1)
+    others = named("threads").take()
+    assert {each.recorded.thread_id for each in others.deliveries} == {runs[2].view().thread_id}
+    assert at(named("any").take(3)) + at(named("any").take(100)) == sorted({*at(first)} | {*range(1, 9)})
+
+
+def test_a_rejected_event_comes_again_marked_and_what_is_behind_it_with_it(named: Named, runs: list[Run]) -> None:
+    billing = named("billing")
+    billing.put(after="now", most_attempts=2)
+    for text in ("one", "two", "three"):
+        runs[0].add_message("user", text)
+    taken = billing.take()
+    one, two, three = at(taken)
+    answer = billing.reject(taken.lease, [one], reason="down", delay_seconds=0)
+    assert (answer.retried, answer.released, answer.lost) == ([one], [two, three], [])
+    assert billing.acknowledge(taken.lease, [two]).lost == [two]
+    again = billing.take()
+    assert [(each.recorded.position, each.attempt) for each in again.deliveries] == [(one, 2), (two, 1), (three, 1)]
+    assert [each.is_redelivery for each in again.deliveries] == [True, False, False]
+    assert billing.reject(again.lease, [one], reason="still down").parked == [one]
+    billing.acknowledge(again.lease, [two, three])
+    (parked,) = billing.parked()
+    assert (parked.position, parked.attempts, parked.reason) == (one, 2, "still down")
+    assert billing.view().parked == 1
+    assert billing.replay() == [one]
+    (replayed,) = billing.take().deliveries
+    assert (replayed.recorded.position, replayed.replayed, replayed.is_redelivery) == (one, True, True)
+
+
+def test_an_event_that_waits_for_its_retry_holds_up_its_stream_alone(named: Named, runs: list[Run]) -> None:
+    billing = named("billing")
+    billing.put(after="now")
+    for run in runs[:2]:
+        run.add_message("user", "one")
+        run.add_message("user", "two")
+    taken = billing.take(1)
+    billing.reject(taken.lease, at(taken), delay_seconds=3600)
+    assert {each.recorded.stream for each in billing.take().deliveries} == {runs[1].id}
+    assert billing.view().oldest_position == at(taken)[0]
+
+
+def test_parked_events_are_listed_discarded_and_forgotten_with_a_reset(named: Named, runs: list[Run]) -> None:
+    billing = named("billing")
+    billing.put()
+    taken = billing.take()
+    assert billing.reject(taken.lease, at(taken), park=True).parked == at(taken)
+    assert [each.position for each in billing.parked(after=2, limit=3)] == [3, 4, 5]
+    assert billing.discard([1, 2, 99]) == [1, 2]
+    assert billing.replay([3]) == [3]
+    assert billing.reset(4).parked == 0
+    assert at(billing.take()) == [5, 6, 7, 8]
+
+
+def test_a_lease_that_ends_gives_its_events_to_others_and_its_answers_count_no_more(
+    named: Named, ledger: Ledger, database: TestDatabase, runs: list[Run]
+) -> None:
+    billing = named("billing")
+    billing.put(lease_seconds=3600)
+    gone = billing.take(consumer="gone")
+    assert billing.extend(gone.lease).extended == at(gone)
+    leases_end(database)
+    other = billing.take(consumer="other")
+    assert (at(other), attempts(other)) == (at(gone), {2})
+    assert billing.acknowledge(gone.lease, at(gone)).lost == at(gone)
+    assert billing.extend(gone.lease).extended == billing.release(gone.lease).released == []
+    assert billing.acknowledge(other.lease, at(other)).acknowledged == at(other)
+
+
+def test_taking_waits_for_what_is_recorded_meanwhile(named: Named, ledger: Ledger, runs: list[Run]) -> None:
+    billing = named("billing")
+    billing.put(after="now")
+    assert billing.take(wait_seconds=0.01).deliveries == []
+    later = threading.Timer(0.05, lambda: runs[0].add_message("user", "hello"))
+    later.start()
+    try:
+        assert [each.recorded.type for each in billing.take(wait_seconds=30).deliveries] == ["message.added"]
+    finally:
+        later.join()
+
+
+def test_a_consumer_takes_acknowledges_and_gives_back(named: Named, ledger: Ledger, runs: list[Run]) -> None:
+    billing = named("billing")
+    billing.put()
+    seen: list[int] = []
+    with billing.consume("one", batch=3, follow=False) as consumer:
+        for delivery in consumer:
+            seen.append(delivery.recorded.position)
+            if delivery.recorded.position == 6:
+                break
+            consumer.acknowledge(delivery)
+    assert len(seen) == len({*seen}) == 6 or 6 in seen
+    assert billing.view().leased == 0
+    with billing.consume(batch=100, follow=False) as consumer:
+        for delivery in consumer:
+            seen.append(delivery.recorded.position)
+            consumer.acknowledge(delivery)
+    assert {*seen} == {*range(1, 9)}
+    assert billing.view().lag == 0
+
+
+def test_a_consumer_that_rejects_is_not_given_what_is_behind(named: Named, runs: list[Run]) -> None:
+    billing = named("billing")
+    billing.put(after="now")
+    for text in ("one", "two", "three"):
+        runs[0].add_message("user", text)
+    runs[1].add_message("user", "other")
+    seen: list[tuple[str, int]] = []
+    with billing.consume(follow=False) as consumer:
+        for delivery in consumer:
+            seen.append((delivery.recorded.stream, delivery.attempt))
+            if len(seen) == 1:
+                consumer.reject(delivery, reason="down", delay_seconds=3600)
+            else:
+                consumer.acknowledge(delivery)
+    assert seen == [(runs[0].id, 1), (runs[1].id, 1)]
+
+
+def test_a_subscription_begins_where_it_is_told_and_stays_there(named: Named, ledger: Ledger, runs: list[Run]) -> None:
+    time = ledger.events()[3].recorded_at
+    for name, after, first in (("p", 5, 6), ("cursor", ledger.cursor(6), 7), ("time", time.isoformat(), None)):
+        named(name).put(after=after)
+        assert first is None or at(named(name).take(1)) == [first]
+    assert named("p").put(after="now", lease_seconds=5).lease_seconds == 5
+    assert at(named("p").take(100))[:1] != [6]  # it is at the first consumer
+    with pytest.raises(UsageError, match="delete it first"):
+        named("p").put(types=["run.*"])
+    assert [each.name for each in ledger.subscriptions.all()] == ["cursor", "p", "time"]
+    named("p").delete()
+    with pytest.raises(SubscriptionNotFound, match="no subscription 'p'"):
+        named("p").take()
+
+
+@pytest.mark.parametrize("name", ["", "A", "a b", "-a", "a" * 65, "é", "a/b", "a\n"], ids=ascii)
+def test_what_is_no_name_is_refused(ledger: Ledger, name: str) -> None:
+    with pytest.raises(UsageError, match="no name of a subscription"):
+        ledger.subscription(name)
+
+
+def test_what_makes_no_sense_is_refused_with_the_next_step(named: Named, runs: list[Run]) -> None:
+    billing = named("billing")
+    billing.put()
+    refused: dict[str, Callable[[], object]] = {
+        "limit is 0": lambda: billing.take(0),
+        "limit is 1001": lambda: billing.take(1001),
+        "wait_seconds is 31": lambda: billing.take(wait_seconds=31),
+        "delay_seconds is -1": lambda: billing.reject(uuid4(), [1], delay_seconds=-1),
+        "lease_seconds": lambda: named("other").put(lease_seconds=0.5),
+        "retry_seconds": lambda: named("other").put(retry_seconds=float("inf")),
+        "most_attempts": lambda: named("other").put(most_attempts=0),
+        "in_order_of is 'run'": lambda: named("other").put(in_order_of="run"),  # type: ignore[arg-type]
+        "still to come": lambda: named("other").put(after="2999-01-01"),
+        "beyond the ledger": lambda: billing.reset(10**9),
+    }
+    for words, ask in refused.items():
+        with pytest.raises((UsageError, InvalidEvent), match=words):
+            ask()
+
+
+def test_where_the_ledger_was_put_back_consumers_are_told_once(
+    named: Named, ledger: Ledger, database: TestDatabase, runs: list[Run]
+) -> None:
+    billing = named("billing")
+    billing.put()
+    taken = billing.take()
+    billing.acknowledge(taken.lease, at(taken))
+    put_back(database, 5)
+
+    def told() -> bool:
+        try:
+            billing.take()
+        except HistoryChanged as error:
+            return error.position == 5
+        return False
+
+    until(told)
+    billing.reset(5)
+    assert billing.take().deliveries == []
