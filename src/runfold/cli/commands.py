@@ -3,8 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from runfold.cli import keys, moments, webhooks
-from runfold.cli import keys, moments, subscriptions
+from runfold.cli import keys, moments, subscriptions, webhooks
 from runfold.cli.approvals import approvals, approve, deny
 from runfold.cli.backup import backup, restore
 from runfold.cli.cancel import cancel

@@ -32,8 +32,8 @@ from runfold.http.routes import (
     projections,
     questions,
     schemas,
-    webhook_secrets,
     subscriptions,
+    webhook_secrets,
 )
 from runfold.http.routing import NamedRoute, Operation
 from runfold.http.server_state import Beside, ServerState

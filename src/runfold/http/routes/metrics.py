@@ -169,9 +169,6 @@ async def _figures(looking: Looking, ledger: Ledger) -> LedgerFigures | None:
     """Return what the database says, or None where it does not answer in time."""
     try:
         return await looking.ask(lambda: _read_figures(ledger))
-        return await looking.ask(
-            lambda: LedgerFigures(ledger.position(), ledger.projections(), lags(ledger.command_executor.recorder.reader))
-        )
     except TimeoutError:
         _log.warning("the scrape holds no metrics of the ledger", error="the database did not answer in time")
     except LedgerError as error:
@@ -180,10 +177,8 @@ async def _figures(looking: Looking, ledger: Ledger) -> LedgerFigures | None:
 
 
 def _read_figures(ledger: Ledger) -> LedgerFigures:
-    delivery = delivery_figures(ledger.recorder.reader)
-    return LedgerFigures(ledger.position(), ledger.projections(), delivery, ledger.reactors())
-def _read(ledger: Ledger) -> LedgerFigures:
-    return LedgerFigures(ledger.position(), ledger.projections(), lags(ledger.command_executor.recorder.reader))
+    reader = ledger.recorder.reader
+    return LedgerFigures(ledger.position(), ledger.projections(), delivery_figures(reader), ledger.reactors(), lags(reader))
 
 
 def of_appender(appender: Appender) -> Iterator[Metric]:
@@ -246,6 +241,7 @@ def of_ledger(figures: LedgerFigures | None) -> Iterator[Metric]:
     yield from (position, events, seconds, state)
     yield from of_delivery(figures.delivery)
     yield from of_reactors(figures.reactors)
+    yield from of_subscriptions(figures.subscriptions)
 
 
 def of_delivery(figures: DeliveryFigures) -> Iterator[Metric]:
@@ -276,10 +272,10 @@ def of_reactors(reactors: Iterable[ReactorStatus]) -> Iterator[Metric]:
         for name in get_args(ReactorState):
             state.add_metric([found.name, name.replace(" ", "_")], int(name == found.state))
     yield from (done, lag, state)
-    yield from _of_subscriptions(figures.subscriptions)
 
 
-def _of_subscriptions(found: list[Lag]) -> Iterator[Metric]:
+def of_subscriptions(found: Iterable[Lag]) -> Iterator[Metric]:
+    """Yield the gauges of subscriptions with a name."""
     names = ("subscription",)
     behind = GaugeMetricFamily("runfold_subscription_lag_events", "Positions that are not acknowledged yet.", labels=names)
     seconds = GaugeMetricFamily(
