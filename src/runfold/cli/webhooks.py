@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from runfold.cli.call import Call, pinned
-from runfold.cli.identity import Who, actor_for
-from runfold.cli.options import At, Comment, RunId
+from runfold.cli.identity import actor_for
+from runfold.cli.options import At, RunId
 
 if TYPE_CHECKING:
     from runfold.commands.submitted import Receipt
@@ -19,6 +19,14 @@ They are sent by `runfold work`, and so beside `runfold serve`. How it ended is 
 callback.abandoned), and every attempt is kept for thirty days."""
 
 WebhookId = Annotated[str, typer.Argument(metavar="WEBHOOK", help="The webhook's id, as `runfold webhooks list` shows it.")]
+Who = Annotated[
+    str | None,
+    typer.Option(
+        "--as",
+        metavar="KIND:ID",
+        help="Who you are, for this call, such as human:ada. Without it, RUNFOLD_ACTOR, the remembered person, or you are asked.",
+    ),
+]
 _LOOK_SECONDS = 0.1
 
 
@@ -163,7 +171,15 @@ def rotate(
         call.note(f"The secret before it is good until {to_the_minute(found[1].until)} (UTC).")
 
 
-def disable(call: Call, webhook_id: WebhookId, *, comment: Comment = None, who: Who = None) -> None:
+def disable(
+    call: Call,
+    webhook_id: WebhookId,
+    *,
+    comment: Annotated[
+        str | None, typer.Option("--comment", metavar="TEXT", help="Why, in your words; it is kept with what you do.")
+    ] = None,
+    who: Who = None,
+) -> None:
     """Send nothing more until it is enabled again. Disabling it again changes nothing."""
     with call.ledger() as ledger:
         _done(call, ledger.webhook(webhook_id).disable(comment, actor=actor_for(call, who)), webhook_id, "disabled")
