@@ -180,9 +180,10 @@ def test_limits_hold_together_and_the_processes_end_with_the_one_that_started_th
     monkeypatch.setenv("RUNFOLD_MAX_CONNECTIONS_PER_ADDRESS", "4")
     monkeypatch.setenv("RUNFOLD_REQUESTS_A_SECOND", "0.001")
     served = serve()
-    idle = [served.connect() for _ in range(7)]
-    for connection in idle[3:]:
-        assert served.ask(connection, "GET", "/healthz")[0] == 200
+    idle: list[http.client.HTTPConnection] = []
+    for _ in range(7):
+        idle.append(served.connect())
+        assert served.ask(idle[-1], "GET", "/healthz")[0] == 200
     until(lambda: all(map(is_closed, idle[:3])))
     spread, statuses = [], []
     for _ in range(4):
