@@ -39,7 +39,7 @@ class Served:
     def folding(self) -> psutil.Process | None:
         """The process that folds beside it."""
         children = psutil.Process(self.process.pid).children()
-        return next((child for child in children if "--until-input-ends" in child.cmdline()), None)
+        return next((child for child in children if "--watched" in child.cmdline()), None)
 
     def in_progress(self) -> int:
         """Requests that are being answered, besides this one."""

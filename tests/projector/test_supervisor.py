@@ -102,7 +102,7 @@ def test_a_worker_ends_when_it_is_told_to_whatever_a_fold_does(
     process = subprocess.Popen(command, env={**os.environ, **told, "PYTHONPATH": paths}, stderr=subprocess.DEVNULL)
     try:
         until(lambda: "locked" in found(ledger) and found(ledger)["locked"].position == 0, SECONDS)
-        (folding,) = psutil.Process(process.pid).children()
+        (folding,) = (child for child in psutil.Process(process.pid).children() if "--watched" in child.cmdline())
         until(lambda: folding.status() == psutil.STATUS_SLEEPING and folding.cpu_times().user > 0, SECONDS)
         process.send_signal(number)
         assert process.wait(SECONDS) in {0, 128 + number}
