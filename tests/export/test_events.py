@@ -25,7 +25,16 @@ def logged(ledger: Ledger) -> list[Recorded]:
 
 def plain(recorded: Recorded) -> tuple[object, ...]:
     """An event with its context and metadata read, for JSON has many forms."""
-    return (*recorded[:9], recorded.context, recorded.metadata, recorded.salt)
+    place = (recorded.position, recorded.stream, recorded.version, recorded.recorded_at, recorded.tenant_id, recorded.thread_id)
+    return (
+        *place,
+        recorded.event_id,
+        recorded.event,
+        recorded.schema_version,
+        recorded.context,
+        recorded.metadata,
+        recorded.salt,
+    )
 
 
 def test_parquet_gives_every_event_back_as_it_is_in_the_log(recorded: Ledger, to: Path) -> None:

@@ -43,6 +43,7 @@ NEW = (
         "runfold.log_tenant_type",
         "runfold.log_threads_created",
         "runfold.log_threads_superseded",
+        "runfold.log_webhooks",
     ],
     0,
 )

@@ -28,7 +28,7 @@ from runfold.importers.sources import SourceFile
 from runfold.importers.storing import store_all
 from runfold.importers.tally import Note, Problem, Reports
 from runfold.ledger import Ledger
-from runfold.settings import Settings
+from runfold.settings import Settings, environment
 
 MOST = 4
 """Processes, where nobody says how many: one server stores what all of them decide."""
@@ -122,9 +122,10 @@ class _Process:
     def started(cls, ledger: Ledger, format: str, name: str) -> "_Process":
         """Start one, which ends when its standard input does."""
         settings = ledger.settings.model_copy(update={"database_url": SecretStr(ledger.database.url)})
-        process = cls(run_module("runfold.importers.processes", stdout=subprocess.PIPE, start_new_session=True))
-        plain = {setting: _plain(value) for setting, value in settings}
-        process._say({"format": format, "name": name, "settings": plain})
+        own = {name: value for name, value in os.environ.items() if not name.startswith("RUNFOLD_")}
+        given = {**own, **environment(settings)}
+        process = cls(run_module("runfold.importers.processes", given, stdout=subprocess.PIPE, start_new_session=True))
+        process._say(json.dumps({"format": format, "name": name}))
         return process
 
     def talk(self, waiting: Iterator[Group], turn: threading.Lock, tell: Callable[[dict[str, Any] | None], None]) -> None:
@@ -150,12 +151,12 @@ class _Process:
             self._hang_up()
         else:
             files = [{"name": file.name, "path": str(file.path), "size": file.size, "most": file.most} for file in group]
-            self._say({"files": files})
+            self._say(json.dumps({"files": files}))
 
-    def _say(self, message: dict[str, Any]) -> None:
+    def _say(self, message: str) -> None:
         assert self.process.stdin is not None, "it was asked for"  # noqa: S101
         with contextlib.suppress(BrokenPipeError):  # it died, which `require_done` says
-            self.process.stdin.write(f"{json.dumps(message)}\n")
+            self.process.stdin.write(f"{message}\n")
             self.process.stdin.flush()
 
     def _hang_up(self) -> None:
@@ -181,12 +182,6 @@ class _Process:
         self.process.stdout.close()
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, SecretStr):
-        return value.get_secret_value()
-    return str(value) if isinstance(value, Path) else value
-
-
 # In a process of its own
 
 
@@ -195,7 +190,7 @@ def main() -> None:
     try:
         told = json.loads(sys.stdin.readline())
         importer, reports = named(told["format"]), Reports()
-        with Ledger.open(settings=Settings(**told["settings"])) as ledger:
+        with Ledger.open(settings=Settings()) as ledger:
             store_all(ledger, told["format"], importer.version, _threads(importer, reports), _stored, told["name"])
         _tell({"done": True})
     except LedgerUnavailable as error:
