@@ -122,8 +122,8 @@ class _Process:
     def started(cls, ledger: Ledger, format: str, name: str) -> "_Process":
         """Start one, which ends when its standard input does."""
         settings = ledger.settings.model_copy(update={"database_url": SecretStr(ledger.database.url)})
-        own = {name: value for name, value in os.environ.items() if not name.startswith("RUNFOLD_")}
-        given = {**own, **environment(settings)}
+        settled = {f"RUNFOLD_{name.upper()}" for name in Settings.model_fields}
+        given = {name: value for name, value in os.environ.items() if name not in settled} | environment(settings)
         process = cls(run_module("runfold.importers.processes", given, stdout=subprocess.PIPE, start_new_session=True))
         process._say(json.dumps({"format": format, "name": name}))
         return process
