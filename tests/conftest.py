@@ -53,7 +53,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave out what takes long, unless it is asked for."""
     if not config.getoption("--long"):
         sampled = [item for item in items if item.get_closest_marker("sampled")]
-        left_out = {id(item) for number, item in enumerate(sampled) if number % 3}
+        left_out = {id(item) for number, item in enumerate(sampled) if number % 6}
         for item in items:
             if item.get_closest_marker("long") or id(item) in left_out:
                 item.add_marker(pytest.mark.skip(reason="takes its time; --long runs it"))

@@ -116,10 +116,11 @@ def calls() -> list[list[str]]:
 
 
 @pytest.mark.fault("K7")
-def test_no_command_runs_what_lies_in_the_folder(trapped: Trapped) -> None:
+def test_no_command_runs_what_lies_in_the_folder(trapped: Trapped, pytestconfig: pytest.Config) -> None:
     (trapped.folder / "nothing.jsonl").write_text("{}\n")
     assert {words[0] for words in calls()} | {"serve"} == {command.name.split()[0] for command in TABLE}
     first, *others = calls()
+    others = others[:: 1 if pytestconfig.getoption("--long") else 4]
     trapped.run(*first)
     with ThreadPoolExecutor(3) as threads:
         for words, done in zip(others, threads.map(lambda words: trapped.run(*words), others), strict=True):

@@ -181,7 +181,7 @@ def test_while_workers_fold_and_others_append_a_rebuild_shows_nothing_half_done_
     stop = threading.Event()
 
     def append() -> None:
-        while not stop.wait(0.01):  # else a rebuild, which gives way, has ever more to do where the machine is slow
+        while not stop.wait(0.1):  # else a rebuild, which gives way, has ever more to do where the machine is slow
             fill(1, complete=True)
 
     appending = threading.Thread(target=append)

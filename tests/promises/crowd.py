@@ -1,4 +1,4 @@
-"""A log of half a million events, and read models as large, made in SQL in seconds: what statements are tried on.
+"""A log of three hundred thousand events, and read models as large, made in SQL in seconds: what statements are tried on.
 
 A recorded history is multiplied, each copy under ids of its own. The copies are mixed with each other position by position,
 as where many agents work at once: every thread has its events all over the log.
@@ -15,7 +15,7 @@ from runfold.projections.registry import known
 from tests.databases import TestDatabase
 from tests.projections.histories import History
 
-EVENTS = 500_000
+EVENTS = 300_000
 Admin = psycopg.Connection[tuple[str, ...]]
 
 _IDS = {"originator_id", "thread_id", "run_id", "approval_id", "parent_run_id"}

@@ -107,11 +107,13 @@ def test_json_is_checked_in_proportion_to_its_size(work: Work, shape: str) -> No
     require_linear(work, SHAPES[shape], 10_000, weighed=True)
 
 
-@pytest.mark.sampled
 @pytest.mark.fault("K1", "F9")
 @pytest.mark.parametrize("shape", ["last key twice", "one string", "deep"])
-def test_sixteen_mebibytes_of_json_take_in_proportion_to_a_quarter_of_it(shape: str) -> None:
-    require_linear(parse_json, SHAPES[shape], MIB16 // TIMES, weighed=True)
+def test_two_mebibytes_of_json_and_with_long_sixteen_take_in_proportion_to_a_quarter(
+    shape: str, pytestconfig: pytest.Config
+) -> None:
+    size = MIB16 if pytestconfig.getoption("--long") else MIB16 // 8
+    require_linear(parse_json, SHAPES[shape], size // TIMES, weighed=True)
 
 
 # Bodies, found by their routes

@@ -144,7 +144,7 @@ TEXTS = ("", "-1", "9" * 40, "nan", "2026-02-01", "2026-02-30", "2026-02-01T09:3
 def test_any_text_over_http_is_an_answer_or_a_refusal_that_names_its_parameter(
     http: httpx2.Client, name: str, pytestconfig: pytest.Config
 ) -> None:
-    step = 1 if pytestconfig.getoption("--long") else 3
+    step = 1 if pytestconfig.getoption("--long") else 6
     for number, parameter in enumerate(described(name)):
         texts = TEXTS if parameter not in {"min_position", "wait_seconds"} else ("", "nan", "-1", "x", "9" * 40)
         for text in texts[number % step :: step]:
