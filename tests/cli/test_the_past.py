@@ -13,8 +13,14 @@ from runfold.cli.app import program
 from runfold.cli.demo_story import AGENT, Cast, tell
 from tests.cli.conftest import Command, calling
 
+_SUBSCRIPTIONS = [f"subscriptions {name}" for name in ("put", "replay", "discard", "reset", "delete")]
+_WEBHOOKS = [f"webhooks {name}" for name in ("create", "rotate", "test", "replay", "disable", "enable", "delete")]
 NOT_OF_THE_LEDGER = {
     **dict.fromkeys(["approve", "deny", "head", "keys create", "keys revoke", "demo", "import", "restore"], "it writes"),
+    **dict.fromkeys(["cancel", "sweep", *_SUBSCRIPTIONS, *_WEBHOOKS], "it writes"),
+    **dict.fromkeys(["reactors", *(f"subscriptions {name}" for name in ("list", "show", "parked"))], "of the machine as it is"),
+    "webhooks attempts": "attempts are no events, and are kept for thirty days",
+    "webhooks secret": "secrets are no events, and former ones are erased",
     **dict.fromkeys(["serve", "work", "migrate", "version", "doctor"], "it asks nothing of the events"),
     **dict.fromkeys(["projections", "schemas", "drop-schema", "moments list", "moments drop"], "of the machine as it is"),
     **dict.fromkeys(["psql", "url"], "the database is asked, in SQL"),
@@ -48,9 +54,14 @@ READS: dict[str, Callable[[Cast], list[str]]] = {
     "tool-calls": lambda _: [],
     "tree": lambda cast: [cast.thread_id],
     "usage": lambda _: ["--by", "agent"],
+    "webhooks callback": lambda _: ["run_called_back"],
+    "webhooks list": lambda _: [],
+    "webhooks show": lambda _: ["webhook_first"],
 }
 """The arguments of each command that reads; after a blank, another call of it."""
-THEN = 26
+BEFORE = 4
+"""Events before the story: a webhook, and a run that asks to be called back."""
+THEN = BEFORE + 26
 
 
 def commands() -> dict[str, Any]:
@@ -85,7 +96,12 @@ def told(shared_settings: Settings) -> Told:
     """One for all of these tests, which only read."""
     cast = Cast.of(7, "default")
     with Ledger.open(settings=shared_settings.model_copy(update={"actor": AGENT})) as ledger:
+        ledger.create_webhook("https://hooks.example.com/runs", webhook_id="webhook_first")
+        thread = ledger.create_thread(agent_id="another")
+        thread.start_run(run_id="run_called_back", callback_url="https://hooks.example.com/runs")
+        assert ledger.position() == BEFORE
         tell(ledger, cast)
+        ledger.create_webhook("https://hooks.example.com/later")
         ledger.prepare(THEN, processes=1)
         began = [recorded for recorded in ledger.events() if recorded.version == 1]
     return Told(cast, shared_settings, frozenset(recorded.stream for recorded in began if recorded.position > THEN))

@@ -30,8 +30,8 @@ def test_it_is_rotated_disabled_enabled_and_deleted(runfold: Command) -> None:
     assert runfold("webhooks", "disable", "webhook_orders").out.splitlines()[1] == "it was so already; nothing was added"
     assert runfold("webhooks", "test", "webhook_orders").code == 1
     assert runfold("webhooks", "enable", "webhook_orders", "--json").json["status"] == "active"
-    untried = runfold("webhooks", "test", "webhook_orders", "--wait", "0")
-    assert (untried.code, untried.out) == (1, "nobody has sent it within 0 s; start `runfold work`\n")
+    untried = runfold("webhooks", "test", "webhook_orders", "--wait", "0s")
+    assert (untried.code, untried.out) == (1, "nobody has sent it within 0s; start `runfold work`\n")
     assert runfold("webhooks", "replay", "webhook_orders", "--json").json["position"] == 6
     assert runfold("webhooks", "delete", "webhook_orders").code == 0
     assert "0 webhooks" in runfold("webhooks", "list").out

@@ -7,7 +7,7 @@ import typer
 from runfold.cli.call import Call
 from runfold.cli.identity import As, person
 from runfold.cli.lists import answer, asking, page_of, print_page, with_words
-from runfold.cli.options import At, Comment, Fold, HappenedAt
+from runfold.cli.options import At, CommentOrReason, Fold, HappenedAt
 
 if TYPE_CHECKING:
     from runfold.commands.submitted import Receipt
@@ -50,7 +50,7 @@ def approve(
         str | None,
         typer.Option("--arguments", metavar="JSON", help="Grant these arguments instead of the requested ones."),
     ] = None,
-    comment: Comment = None,
+    comment: CommentOrReason = None,
     response: Annotated[
         str | None,
         typer.Option("--response", metavar="JSON", help="The answer, a JSON object, if the approval asks for one."),
@@ -75,7 +75,7 @@ def approve(
 def deny(
     call: Call,
     approval_id: ApprovalId,
-    comment: Comment = None,
+    comment: CommentOrReason = None,
     who: As = None,
 ) -> None:
     """Vote no on an approval, which denies it. Its tool call fails with the comment, and the agent may try something else.

@@ -21,15 +21,19 @@ def cancel(
         list[str] | None, typer.Argument(metavar="[RUN]...", help="The runs' ids, as `runfold runs --active` shows them.")
     ] = None,
     thread: Annotated[
-        list[str] | None, typer.Option("--thread", metavar="THREAD", help=f"Runs in this thread. {_SEVERAL}")
+        list[str] | None, typer.Option("--thread", metavar="THREAD", help=f"Only runs in this thread. {_SEVERAL}")
     ] = None,
-    agent: Annotated[list[str] | None, typer.Option("--agent", metavar="AGENT", help=f"Runs of this agent. {_SEVERAL}")] = None,
+    agent: Annotated[
+        list[str] | None, typer.Option("--agent", metavar="AGENT", help=f"Only runs of this agent. {_SEVERAL}")
+    ] = None,
     user: Annotated[
-        list[str] | None, typer.Option("--user", metavar="USER", help=f"Runs in threads of this user. {_SEVERAL}")
+        list[str] | None, typer.Option("--user", metavar="USER", help=f"Only runs in threads of this user. {_SEVERAL}")
     ] = None,
-    goal: Annotated[list[str] | None, typer.Option("--goal", metavar="GOAL", help=f"Runs towards this goal. {_SEVERAL}")] = None,
+    goal: Annotated[
+        list[str] | None, typer.Option("--goal", metavar="GOAL", help=f"Only runs towards this goal. {_SEVERAL}")
+    ] = None,
     status: Annotated[
-        list[str] | None, typer.Option("--status", metavar="STATUS", help=f"Runs with this status. {_SEVERAL}")
+        list[str] | None, typer.Option("--status", metavar="STATUS", help=f"Only runs with this status. {_SEVERAL}")
     ] = None,
     comment: Comment = None,
     force: Annotated[

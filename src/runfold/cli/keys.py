@@ -6,7 +6,7 @@ import typer
 
 from runfold.cli.call import Call, pinned
 from runfold.cli.identity import Who, actor_for
-from runfold.cli.options import At, Comment
+from runfold.cli.options import At, CommentOrReason
 
 if TYPE_CHECKING:
     from runfold.handles.keys import KeyView
@@ -88,7 +88,7 @@ def list_keys(call: Call, *, at: At = None) -> None:
 def revoke(
     call: Call,
     key_id: Annotated[str, typer.Argument(metavar="KEY", help="The key's id, as `runfold keys list` shows it.")],
-    comment: Comment = None,
+    comment: CommentOrReason = None,
     who: Who = None,
 ) -> None:
     """Revoke a key. A running service accepts it for one more second at most. Revoking it again changes nothing."""

@@ -32,11 +32,10 @@ HappenedAt = Annotated[
         " A day is included.",
     ),
 ]
-Comment = Annotated[
-    str | None,
-    typer.Option("--comment", metavar="TEXT", help="Why, in your words; it is kept with what you do."),
-    formerly("--reason"),
-]
+_COMMENT = typer.Option("--comment", metavar="TEXT", help="Why, in your words; it is kept with what you do.")
+Comment = Annotated[str | None, _COMMENT]
+CommentOrReason = Annotated[str | None, _COMMENT, formerly("--reason")]
+"""Of commands whose comment was their reason in the version before."""
 ThreadId = Annotated[str, typer.Argument(metavar="THREAD", help="The thread's id, as `runfold threads` shows it.")]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, as `runfold runs` shows it.")]
 Fold = Annotated[bool, typer.Option("--fold", help="Bring the read models up to date first, as `runfold work --once` does.")]

@@ -23,7 +23,7 @@ def rebuild(
     diff: Annotated[
         bool, typer.Option("--diff", help="Show the rows that differ from those in use, and the events behind them.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Compare only, and keep the tables in use.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only compare with the tables in use; change nothing.")] = False,
     rollback: Annotated[
         bool, typer.Option("--rollback", help="Return to the table that was in use before the last rebuild.")
     ] = False,

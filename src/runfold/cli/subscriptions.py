@@ -27,9 +27,14 @@ def put(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Up to 64 small letters, digits, . _ and -.")],
     *,
     after: Annotated[
-        str, typer.Option("--after", metavar="P|TIME|now", help="Where it begins; one that is there stays where it is.")
+        str,
+        typer.Option(
+            "--after", metavar="P|TIME|now", help="Only events after this position, or time; one that is there stays where it is."
+        ),
     ] = "0",
-    types: Annotated[list[str] | None, _narrowing("--type", "TYPE", "Only this type, or a pattern ('approval.*').")] = None,
+    types: Annotated[
+        list[str] | None, _narrowing("--type", "TYPE", "Only events of this type, or a pattern ('approval.*').")
+    ] = None,
     thread: Annotated[str | None, typer.Option("--thread", metavar="THREAD", help="Only events of this thread.")] = None,
     run: Annotated[str | None, typer.Option("--run", metavar="RUN", help="Only events of this run and its approvals.")] = None,
     agent_id: Annotated[list[str] | None, _narrowing("--agent", "AGENT", "Only events of this agent's runs.")] = None,
@@ -92,7 +97,7 @@ def parked(
     call: Call,
     name: Name,
     *,
-    after: Annotated[int, typer.Option("--after", min=0, metavar="P", help="Only those after this position.")] = 0,
+    after: Annotated[int, typer.Option("--after", min=0, metavar="P", help="Only events after this position.")] = 0,
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000, metavar="N", help="How many at most.")] = 100,
 ) -> None:
     """List events that failed too often or were set aside: how often they were given, and what was said of the last attempt."""
@@ -133,7 +138,9 @@ def discard(call: Call, name: Name, positions: Positions) -> None:
 def reset(
     call: Call,
     name: Name,
-    after: Annotated[str, typer.Option("--after", metavar="P|TIME|now", help="After which place to go on.")],
+    after: Annotated[
+        str, typer.Option("--after", metavar="P|TIME|now", help="Only events after this position, or time, from now on.")
+    ],
 ) -> None:
     """Go on after another place: what consumers hold is theirs no longer, and what is parked is forgotten."""
     with call.ledger() as ledger:

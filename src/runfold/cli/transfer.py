@@ -106,7 +106,9 @@ def export(
         str | None, typer.Argument(metavar="events|TABLE", help="The log, or a read model by name or as module:Class.")
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="All: the log and every read model, each into a subfolder.")] = False,
-    format: Annotated[str, typer.Option("--format", metavar="FORMAT", help="parquet, jsonl or csv.")] = "parquet",
+    format: Annotated[
+        str, typer.Option("--format", metavar="FORMAT", help="How the rows are written: parquet, jsonl or csv.")
+    ] = "parquet",
     output: Annotated[
         str,
         typer.Option("--output", metavar="FOLDER", help="The folder to write to; each table gets a subfolder."),

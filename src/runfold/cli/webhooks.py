@@ -6,7 +6,8 @@ import typer
 
 from runfold.cli.call import Call, pinned
 from runfold.cli.identity import actor_for
-from runfold.cli.options import At, RunId
+from runfold.cli.lists import asking
+from runfold.cli.options import At, Comment, RunId
 
 if TYPE_CHECKING:
     from runfold.commands.submitted import Receipt
@@ -37,33 +38,36 @@ def create(  # noqa: PLR0913  each is an option
     label: Annotated[str | None, typer.Option("--label", metavar="TEXT", help="Label for lists.")] = None,
     type: Annotated[
         list[str] | None,
-        typer.Option("--type", metavar="TYPE", help="Only events of this type, such as run.* (may be repeated)."),
+        typer.Option("--type", metavar="TYPE", help="Only events of this type, such as run.*. May be repeated."),
     ] = None,
     thread_id: Annotated[str | None, typer.Option("--thread", metavar="THREAD", help="Only events of this thread.")] = None,
     run_id: Annotated[str | None, typer.Option("--run", metavar="RUN", help="Only events of this run and its approvals.")] = None,
     agent: Annotated[
-        list[str] | None, typer.Option("--agent", metavar="AGENT", help="Only events of this agent's runs (may be repeated).")
+        list[str] | None, typer.Option("--agent", metavar="AGENT", help="Only events of this agent's runs. May be repeated.")
     ] = None,
     goal: Annotated[
-        list[str] | None, typer.Option("--goal", metavar="GOAL", help="Only events of runs for this goal (may be repeated).")
+        list[str] | None, typer.Option("--goal", metavar="GOAL", help="Only events of runs towards this goal. May be repeated.")
     ] = None,
     user: Annotated[
-        list[str] | None, typer.Option("--user", metavar="USER", help="Only events of this user's threads (may be repeated).")
+        list[str] | None, typer.Option("--user", metavar="USER", help="Only events of this user's threads. May be repeated.")
     ] = None,
     actor: Annotated[
         list[str] | None,
-        typer.Option("--actor", metavar="KIND:ID", help="Only events recorded by this actor (may be repeated)."),
+        typer.Option("--actor", metavar="KIND:ID", help="Only events recorded by this actor. May be repeated."),
     ] = None,
     format: Annotated[
         Literal["runfold", "cloudevents"],
-        typer.Option("--format", help="The body: in Runfold's own words, or as a CloudEvent."),
+        typer.Option("--format", help="How the body is written: in Runfold's own words, or as a CloudEvent."),
     ] = "runfold",
     content: Annotated[
         Literal["thin", "whole"],
         typer.Option("--content", help="The body says which event it is and where to read it, or holds all of it."),
     ] = "thin",
     after: Annotated[
-        int | None, typer.Option("--after", metavar="P", min=0, help="Send what is after this position too; 0 for everything.")
+        int | None,
+        typer.Option(
+            "--after", metavar="P", min=0, help="Only events after this position, 0 for all; those from now on if not given."
+        ),
     ] = None,
     webhook_id: Annotated[
         str | None, typer.Option("--id", metavar="ID", help="Your own id, webhook_…; repeating the call then creates no other.")
@@ -109,7 +113,7 @@ def list_webhooks(
     """List the webhooks of this tenant, oldest first, and what waits to be sent to each."""
     with call.ledger() as ledger:
         position = pinned(call, ledger, at).up_to
-        reading = ledger.now if at is None else ledger.now.at(position)
+        reading = ledger.now if at is None else ledger.at(position)
         views = reading.webhooks(include_deleted=deleted)
     if call.json:
         call.answer({"as_of": position, "items": [view.model_dump(mode="json") for view in views]})
@@ -122,10 +126,10 @@ def list_webhooks(
     call.out.print(f"{counted(len(views), 'webhook')} as of position {position}", style="dim")
 
 
-def show(call: Call, webhook_id: WebhookId) -> None:
-    """Show a webhook: what it is sent, how far it is, and what waits."""
-    with call.ledger() as ledger:
-        view = ledger.now.webhook(webhook_id)
+def show(call: Call, webhook_id: WebhookId, *, at: At = None) -> None:
+    """Show a webhook: what it is sent, and, unless it is as of a moment, how far it is and what waits."""
+    with asking(call, fold=False, at=at) as reading:
+        view = reading.webhook(webhook_id)
     if call.json:
         call.answer(view.model_dump(mode="json"))
         return
@@ -175,9 +179,7 @@ def disable(
     call: Call,
     webhook_id: WebhookId,
     *,
-    comment: Annotated[
-        str | None, typer.Option("--comment", metavar="TEXT", help="Why, in your words; it is kept with what you do.")
-    ] = None,
+    comment: Comment = None,
     who: Who = None,
 ) -> None:
     """Send nothing more until it is enabled again. Disabling it again changes nothing."""
@@ -201,9 +203,10 @@ def replay(
     call: Call,
     webhook_id: WebhookId,
     *,
-    after: Annotated[int, typer.Option("--after", metavar="P", min=0, help="Send again what is after this position.")] = 0,
+    after: Annotated[int, typer.Option("--after", metavar="P", min=0, help="Only events after this position.")] = 0,
     up_to: Annotated[
-        int | None, typer.Option("--up-to", metavar="P", min=1, help="Up to this position; the last one if not given.")
+        int | None,
+        typer.Option("--up-to", metavar="P", min=1, help="Only events up to this position; the last one if not given."),
     ] = None,
     who: Who = None,
 ) -> None:
@@ -221,21 +224,24 @@ def send_test(
     webhook_id: WebhookId,
     *,
     wait: Annotated[
-        float, typer.Option("--wait", metavar="SECONDS", min=0, max=600, help="How long to wait until a worker has sent it.")
-    ] = 20.0,
+        str, typer.Option("--wait", metavar="DURATION", help="How long to wait until a worker has sent it: 20s, 2m …")
+    ] = "20s",
     who: Who = None,
 ) -> None:
     """Send a test event (webhook.tested), and wait until a worker has tried. Exit 1 if the receiver did not accept it."""
+    from runfold.domain.durations import duration
+
+    seconds = duration("wait", wait).total_seconds()
     with call.ledger() as ledger:
         receipt = ledger.webhook(webhook_id).test(actor=actor_for(call, who))
         with call.busy("Waiting for a worker"):
-            tried = _attempt(ledger.now, webhook_id, receipt.position, wait)
+            tried = _attempt(ledger.now, webhook_id, receipt.position, seconds)
     is_accepted = tried is not None and tried.error is None
     if call.json:
         attempt = tried and tried.model_dump(mode="json")
         call.answer({"webhook_id": webhook_id, "position": receipt.position, "attempt": attempt, "ok": is_accepted})
     elif tried is None:
-        call.out.print(f"nobody has sent it within {wait:g} s; start `runfold work`", soft_wrap=True)
+        call.out.print(f"nobody has sent it within {wait}; start `runfold work`", soft_wrap=True)
     else:
         from runfold.terminal.text import shown
 
@@ -265,10 +271,10 @@ def attempts(
     call.out.print(counted(len(found), "attempt"), style="dim")
 
 
-def callback(call: Call, run_id: RunId) -> None:
+def callback(call: Call, run_id: RunId, *, at: At = None) -> None:
     """Show what became of the call that a run asked for (callback_url)."""
-    with call.ledger() as ledger:
-        view = ledger.now.callback(run_id)
+    with asking(call, fold=False, at=at) as reading:
+        view = reading.callback(run_id)
     if call.json:
         call.answer(view.model_dump(mode="json"))
         return
