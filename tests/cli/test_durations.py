@@ -23,7 +23,7 @@ from .conftest import Command
 
 Place = Callable[[str], str | None]
 """Takes a text; what it says where the text is not taken."""
-PARAMETERS = {"lease", "expires_in", "older_than", "silent_for"}
+PARAMETERS = {"lease", "expires_in", "older_than", "silent_for", "keep_for", "wait"}
 REFUSED = re.compile(r"not a duration|longer than 366000 days|takes a duration|takes a time such as")
 
 texts = st.one_of(
@@ -37,21 +37,22 @@ def places(ledger: Ledger, runfold: Command) -> Iterator[dict[str, Place]]:
     """Everything that takes a duration: the SDK, the same over HTTP, bare HTTP, the command line, settings."""
     worked_on, waiting = (ledger.create_thread(agent_id="support").start_run().id for _ in range(2))
     ledger.fold()
+    hook = str(runfold("webhooks", "create", "https://hooks.example.com/runs", "--json").json["webhook"]["id"])
     with (
         serving(create_app(ledger, Anybody())) as address,
         contextlib.closing(Ledger.connect(address)) as remote,
         httpx2.Client(base_url=address, timeout=60) as http,
     ):
         yield {
-            **_of_sdk("SDK", ledger, worked_on, waiting),
-            **_of_sdk("remote SDK", remote, worked_on, waiting),
-            **_of_http(http, worked_on, waiting),
-            **_of_command_line(runfold),
+            **_of_sdk("SDK", ledger, worked_on, waiting, hook),
+            **_of_sdk("remote SDK", remote, worked_on, waiting, hook),
+            **_of_http(http, worked_on, waiting, hook),
+            **_of_command_line(runfold, hook),
             "settings": _in_settings,
         }
 
 
-def _of_sdk(name: str, ledger: Ledger | RemoteLedger, worked_on: str, waiting: str) -> dict[str, Place]:
+def _of_sdk(name: str, ledger: Ledger | RemoteLedger, worked_on: str, waiting: str, hook: str) -> dict[str, Place]:
     position = ledger.position()
     key: dict[str, Any] = {"owner": "human:ada", "scopes": ["runs:read"], "label": "a key"}
     asked: dict[str, Callable[[str], object]] = {
@@ -60,6 +61,8 @@ def _of_sdk(name: str, ledger: Ledger | RemoteLedger, worked_on: str, waiting: s
         "prepare": lambda text: ledger.prepare(position, expires_in=text),
         "approvals": lambda text: ledger.now.approvals(older_than=text),
         "attention": lambda text: ledger.now.attention(silent_for=text),
+        "rotate_secret": lambda text: ledger.webhook(hook).rotate_secret(keep_for=text),
+        "cancel_runs": lambda text: ledger.cancel_runs(["run_nobody"], wait=text),
     }
     if isinstance(ledger, Ledger):  # a remote one makes no keys
         asked["create_key"] = lambda text: ledger.create_key(expires_in=text, **key)
@@ -77,7 +80,7 @@ def _raising(call: Callable[[str], object]) -> Place:
     return ask
 
 
-def _of_http(http: httpx2.Client, worked_on: str, waiting: str) -> dict[str, Place]:
+def _of_http(http: httpx2.Client, worked_on: str, waiting: str, hook: str) -> dict[str, Place]:
     def post(path: str, name: str, **body: Any) -> Place:
         return lambda text: _refusal(http.post(path, json={**body, name: text}))
 
@@ -85,6 +88,7 @@ def _of_http(http: httpx2.Client, worked_on: str, waiting: str) -> dict[str, Pla
         "HTTP, claim": post(f"/runs/{worked_on}/claim", "lease", worker="worker", execution_id="exec_1", take_over=True),
         "HTTP, request_approval": post(f"/runs/{waiting}/approvals", "expires_in", action="refund"),
         "HTTP, keys": post("/keys", "expires_in", owner="human:ada", scopes=["runs:read"], label="a key"),
+        "HTTP, rotate_secret": post(f"/webhooks/{hook}/rotate-secret", "keep_for"),
         "HTTP, moments": post("/moments", "expires_in"),
         "HTTP, approvals": lambda text: _refusal(http.get("/approvals", params={"older_than": text})),
         "HTTP, attention": lambda text: _refusal(http.get("/attention", params={"silent_for": text})),
@@ -96,13 +100,15 @@ def _refusal(answer: httpx2.Response) -> str | None:
     return None if answer.is_success else answer.text
 
 
-def _of_command_line(runfold: Command) -> dict[str, Place]:
+def _of_command_line(runfold: Command, hook: str) -> dict[str, Place]:
     key = ("keys", "create", "--owner", "human:ada", "--scope", "runs:read", "--label", "a key")
     asked = {
         "runs": ("runs", "--duration={}"),
         "approvals": ("approvals", "--older-than={}"),
         "attention": ("attention", "--silent-for={}"),
         "keys create": (*key, "--expires-in={}"),
+        "webhooks rotate": ("webhooks", "rotate", hook, "--keep-for={}"),
+        "cancel": ("cancel", "run_nobody", "--wait={}"),
         "moments prepare": ("moments", "prepare", "3", "--expires-in={}"),
     }
 
@@ -159,4 +165,5 @@ def test_every_parameter_that_takes_one_is_tried_here() -> None:
         "head_timeout",
         "body_timeout",
         "fold_timeout",
+        "webhook_timeout",
     }

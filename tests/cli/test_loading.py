@@ -61,6 +61,10 @@ ARGUMENTS: dict[str, list[str]] = {
     "export": ["events", "--output", "events.jsonl"],
     "moments prepare": ["26"],
     "rows": ["tool_calls"],
+    "subscriptions reset": ["billing", "--after", "26"],
+    "webhooks create": ["https://hooks.example.com/runs", "--id", "webhook_0198c0"],
+    "webhooks replay": ["webhook_0198c0", "--after", "26", "--up-to", "40"],
+    "webhooks test": ["webhook_0198c0", "--wait", "0s"],
     "work": ["--once"],
 }
 """What commands are called with where their first example would not do."""
@@ -93,10 +97,15 @@ MORE: dict[str, set[str]] = {
     "schemas": {"projector", "projector.as_of"},
     "summary": {*_RUNS, *FOLDING, "history", "projections.problems"},
     "threads": {*FOLDING, "projections.threads"},
+    **{
+        f"subscriptions {name}": {"subscriptions"}
+        for name in ("put", "list", "show", "parked", "replay", "discard", "reset", "delete")
+    },
     "sweep": {*FOLDING, "delivery", "tenacity", "projections.approval_queue", "projections.run_progress"},
     "tool-calls": {*FOLDING, "projections.tool_calls"},
     "usage": {*FOLDING, *PRICES, "projections.usage"},
     "webhooks create": {"cryptography", "tenacity"},
+    "webhooks rotate": {"cryptography"},
     "webhooks secret": {"cryptography"},
     "work": {*EVERY_FOLD},
 }

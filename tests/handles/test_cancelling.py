@@ -6,7 +6,7 @@ import httpx2
 import pytest
 
 from runfold import CancellationRequested, Ledger, RemoteLedger, Run
-from runfold.errors import UsageError
+from runfold.errors import InvalidEvent, UsageError
 
 
 @pytest.fixture(params=["here", "over HTTP"])
@@ -74,6 +74,16 @@ def test_force_asks_nobody(ledger: Ledger, anywhere: Ledger | RemoteLedger) -> N
     taken = held(ledger)
     assert [each.outcome for each in anywhere.cancel_runs([taken.id], force=True)] == ["cancelled"]
     assert ledger.now.run(taken.id).status == "cancelled"
+
+
+def test_a_time_to_wait_that_is_none_is_refused_before_anything_is_cancelled(
+    ledger: Ledger, anywhere: Ledger | RemoteLedger
+) -> None:
+    run = ledger.create_thread(agent_id="a").start_run()
+    for dry_run in (True, False):
+        with pytest.raises(InvalidEvent, match="is not a duration"):
+            anywhere.cancel_runs([run.id], wait="a while", dry_run=dry_run)
+    assert ledger.now.run(run.id).status == "running"
 
 
 def test_the_same_request_under_a_key_has_the_same_answer(ledger: Ledger, client: httpx2.Client) -> None:

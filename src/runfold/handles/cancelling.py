@@ -8,7 +8,6 @@ from typing import Literal, TypedDict
 from runfold.commands.plan import Plan, itself
 from runfold.commands.session import Session
 from runfold.commands.submitted import Receipt
-from runfold.domain.durations import duration
 from runfold.domain.run import ENDED
 from runfold.domain.run_events import RunCancellationRequested, RunCancelled, Status
 from runfold.domain.values import texts
@@ -84,11 +83,9 @@ def cancel_one(executor: CallerExecutor, run_id: str, reason: str | None, *, for
     return CancelledRun(run_id=run_id, outcome=_outcome(now, True if is_asked else None), status=now)
 
 
-def wait_until_ended(
-    found: Sequence[CancelledRun], status_of: Callable[[str], Status], length: str | timedelta
-) -> list[CancelledRun]:
+def wait_until_ended(found: Sequence[CancelledRun], status_of: Callable[[str], Status], length: timedelta) -> list[CancelledRun]:
     """Wait for runs whose workers were asked to stop, for so long at most, and return how all stand then."""
-    end = time.monotonic() + duration("wait", length).total_seconds()
+    end = time.monotonic() + length.total_seconds()
     while any(each.outcome == "cancelling" for each in found) and time.monotonic() < end:
         time.sleep(LOOK_SECONDS)
         found = [_looked_again(each, status_of) if each.outcome == "cancelling" else each for each in found]

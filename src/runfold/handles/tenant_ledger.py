@@ -4,10 +4,11 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from runfold.commands.caller import Envelope
 from runfold.commands.submitted import Receipt
+from runfold.domain.durations import duration
 from runfold.domain.event import Recorded
 from runfold.domain.security import AUDITED, Scope
 from runfold.domain.values import Actor
@@ -27,8 +28,10 @@ from runfold.queries.past import MOST_EVENTS, Whole
 from runfold.queries.reading import Reading, parse_moment
 from runfold.store.cursor import cursor_of
 from runfold.store.reader import LATEST, Head
-from runfold.subscriptions.kept import KeptSubscriptions
-from runfold.subscriptions.named import NamedSubscription
+
+if TYPE_CHECKING:
+    from runfold.subscriptions.kept import KeptSubscriptions
+    from runfold.subscriptions.named import NamedSubscription
 
 
 class TenantLedger(LedgerHandle):
@@ -82,11 +85,12 @@ class TenantLedger(LedgerHandle):
         """Cancel runs, named or found among those that have not ended, and return what became of each.
 
         One that a worker holds is asked to stop, and waited for, unless `force` cancels it at once; each goes by itself, and one
-        that cannot be found fails no other. With `dry_run` nothing is done. Raises UsageError, ReadModelBehind.
+        that cannot be found fails no other. With `dry_run` nothing is done. Raises UsageError, InvalidEvent, ReadModelBehind.
         """
+        length = duration("wait", wait)
         found = chosen_runs(self.now, run_ids, choice, limit)
         done = [cancel_one(self.executor, run_id, reason, force=force, dry_run=dry_run) for run_id in found]
-        return done if dry_run else wait_until_ended(done, lambda run_id: self.now.run(run_id).status, wait)
+        return done if dry_run else wait_until_ended(done, lambda run_id: self.now.run(run_id).status, length)
 
     # Keys
 
@@ -213,16 +217,20 @@ class TenantLedger(LedgerHandle):
         """Return the last position, its time, and the history that it is of."""
         return self._reading.reader.head()
 
-    def subscription(self, name: str) -> NamedSubscription:
+    def subscription(self, name: str) -> "NamedSubscription":
         """Return the subscription of a name, whose place the ledger keeps and whose events several consumers share.
 
         `put` makes it. Raises UsageError for what can be no name.
         """
+        from runfold.subscriptions.named import NamedSubscription  # noqa: PLC0415  most who open a ledger use none
+
         return NamedSubscription(name, self.subscriptions)
 
     @property
-    def subscriptions(self) -> KeptSubscriptions:
+    def subscriptions(self) -> "KeptSubscriptions":
         """Return the subscriptions of the tenant that have a name."""
+        from runfold.subscriptions.kept import KeptSubscriptions  # noqa: PLC0415  most who open a ledger use none
+
         return KeptSubscriptions(self._reading.reader, self.tail, self.caller)
 
     def cursor(self, position: int | None = None) -> str:

@@ -11,6 +11,7 @@ import orjson
 from uuid_utils import uuid7
 
 from runfold.api.table import API_VERSION
+from runfold.domain.durations import duration
 from runfold.domain.event import Recorded
 from runfold.domain.values import texts
 from runfold.errors import LedgerError, ProjectionStopped, UsageError
@@ -121,13 +122,14 @@ class RemoteLedger(LedgerHandle):
         **choice: Unpack[RunChoice],
     ) -> list[CancelledRun]:
         """Cancel runs, named or found among those that have not ended, and return what became of each, as `Ledger` does."""
+        length = duration("wait", wait)
         asked = {"reason": reason, "force": force, "dry_run": dry_run, "limit": limit}
         said = {name: list(texts(name, value)) for name, value in choice.items()}  # type: ignore[arg-type]  # one or more each
         ids = {} if run_ids is None else {"run_ids": list(texts("run_ids", run_ids))}
         body = orjson.dumps({name: value for name, value in {**asked, **said, **ids}.items() if value is not None})
         told = orjson.loads(self._client.request("POST", "/runs/cancel", body=body, key=uuid7().hex).content)
         found = [CancelledRun.model_validate(item) for item in told["items"]]
-        return found if dry_run else wait_until_ended(found, lambda run_id: self.now.run(run_id).status, wait)
+        return found if dry_run else wait_until_ended(found, lambda run_id: self.now.run(run_id).status, length)
 
     def moments(self) -> list[MomentView]:
         """Return the moments that were asked for in this tenant and not dropped yet."""

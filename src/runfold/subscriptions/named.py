@@ -7,9 +7,8 @@ from collections.abc import Iterable, Iterator
 from typing import Self, Unpack
 from uuid import UUID
 
-import structlog
-
 from runfold.feed.asked import After, EventFilter
+from runfold.logs import logger
 from runfold.subscriptions.views import (
     MOST,
     Answered,
@@ -23,8 +22,6 @@ from runfold.subscriptions.views import (
     checked_order,
     promise_of,
 )
-
-_log = structlog.get_logger()
 
 WAIT_SECONDS = 2.0
 """For how long a consumer waits for events before it looks whether it was stopped."""
@@ -229,7 +226,7 @@ class Consumer:
 
     def _told(self, answer: Answered) -> None:
         if answer.lost:
-            _log.warning(
+            logger().warning(
                 "the lease had ended before the answer came, so these events are given again; raise lease_seconds",
                 subscription=self._subscription.name,
                 positions=answer.lost[:20],

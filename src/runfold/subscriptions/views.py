@@ -21,7 +21,7 @@ MOST = 1000
 """Events that are given, acknowledged or listed at once."""
 MOST_WAIT_SECONDS = 30.0
 
-Seconds = Annotated[float, Field(ge=1, le=86_400, allow_inf_nan=False)]
+PromisedSeconds = Annotated[float, Field(ge=1, le=86_400, allow_inf_nan=False)]
 Attempts = Annotated[int, Field(ge=1, le=1000)]
 
 
@@ -30,9 +30,9 @@ class Promise(BaseModel):
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
-    lease_seconds: Seconds = 30.0
+    lease_seconds: PromisedSeconds = 30.0
     """For how long an event is a consumer's alone before it is given to another."""
-    retry_seconds: Seconds = 1.0
+    retry_seconds: PromisedSeconds = 1.0
     """How long the first retry of a rejected event waits; each further one twice as long as the one before, an hour at most."""
     most_attempts: Attempts = 10
     """How often an event is given before it is parked."""

@@ -9,7 +9,7 @@ from runfold.http.bodies import Body
 from runfold.http.routes.events import EventView
 from runfold.queries.paging import DEFAULT_LIMIT
 from runfold.queries.paging import limit as page_limit
-from runfold.subscriptions.views import Attempts, Order, Seconds
+from runfold.subscriptions.views import Attempts, Order, PromisedSeconds
 
 Positions = list[Annotated[int, Field(ge=1, lt=2**62)]]
 
@@ -29,9 +29,9 @@ class SubscriptionAsked(Body):
     actor: list[str] | None = None
     in_order_of: Order = "stream"
     """An event is not given while an earlier one of the same stream, or thread, is unanswered."""
-    lease_seconds: Seconds = 30.0
+    lease_seconds: PromisedSeconds = 30.0
     """For how long an event is a consumer's alone."""
-    retry_seconds: Seconds = 1.0
+    retry_seconds: PromisedSeconds = 1.0
     """How long the first retry waits; each further one twice as long, an hour at most."""
     most_attempts: Attempts = 10
     """How often an event is given before it is parked."""
