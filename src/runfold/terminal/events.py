@@ -70,6 +70,8 @@ def in_a_few_words(recorded: "Recorded") -> str:
 
 
 def _content(recorded: "Recorded") -> str:
-    """The words of a message's parts; a part that is not made of words by its kind."""
+    """The words of a message's parts; a part that is not made of words by its kind. What is one word is that word."""
     parts = getattr(recorded.event, "content", ())
+    if isinstance(parts, str):
+        return parts
     return " ".join(word for part in parts if (word := str(getattr(part, "text", part.type))))
