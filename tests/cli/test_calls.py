@@ -32,9 +32,24 @@ def test_every_command_explains_itself_with_examples(runfold: Command, name: str
         assert option in answer.out
 
 
+def _sent_to_others(runfold: Command, ledger: Ledger, words: list[str]) -> None:
+    """Make what examples of subscriptions and webhooks speak of, with positions that the story has."""
+    if words[0] == "subscriptions" and words[1] not in {"put", "list"}:
+        runfold("subscriptions", "put", words[2])
+    if words[:2] == ["webhooks", "callback"]:
+        ledger.create_thread(agent_id="a").start_run(run_id=words[2], callback_url="https://hooks.example.com/runs")
+    elif words[:2] == ["webhooks", "test"]:  # it waits for a worker
+        words.append("--help")
+    elif words[0] == "webhooks" and words[2:] and words[2].startswith("webhook_"):
+        runfold("webhooks", "create", "https://hooks.example.com/runs", "--id", words[2])
+    for option, position in (("--after", "26"), ("--up-to", "40")):
+        if option in words and words[words.index(option) + 1].isdigit():
+            words[words.index(option) + 1] = position
+
+
 @pytest.mark.parametrize("command", [example for command in TABLE for example in command.examples])
 def test_every_example_is_a_call_that_the_command_line_understands(
-    runfold: Command, story: Cast, monkeypatch: pytest.MonkeyPatch, command: str
+    runfold: Command, ledger: Ledger, story: Cast, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     monkeypatch.setenv("RUNFOLD_READER_URL", make_conninfo(os.environ["RUNFOLD_DATABASE_URL"], user="runfold_reader"))
     inside = re.search(r"\$\((.*?)\)", command)  # of another program's command
@@ -55,6 +70,8 @@ def test_every_example_is_a_call_that_the_command_line_understands(
         words[2] = "tally"
     elif words[:2] == ["projections", "retry"]:
         runfold("work", "--once", "--projection", words[2])
+    if words[0] in {"subscriptions", "webhooks"}:
+        _sent_to_others(runfold, ledger, words)
     for option in ("--at", "--as-of"):
         if option in words and not words[words.index(option) + 1].isdigit():
             words[words.index(option) + 1] = "26"
