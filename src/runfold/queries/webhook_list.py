@@ -8,7 +8,6 @@ from pydantic import BaseModel, ConfigDict
 
 from runfold.domain.event import Recorded
 from runfold.domain.run_events import RunCreated
-from runfold.domain.streams import is_id
 from runfold.domain.webhook import (
     CallbackDelivered,
     CallbackEvent,
@@ -129,9 +128,9 @@ def webhook_attempts(
     failed: Annotated[bool, Parameter("Only attempts that failed.")] = False,
 ) -> list[AttemptView]:
     """The last thousand attempts to send something to a webhook, the last first. They are kept for thirty days."""
-    if not is_id(Webhook, webhook_id) or not source.reader.ends([webhook_id]):
+    if next(source.stream(Webhook, webhook_id), None) is None:
         raise WebhookNotFound(webhook_id)
-    facts = [source.reader.tenant, webhook_id, failed, MOST_ATTEMPTS]
+    facts = [source.reader.tenant, webhook_id, failed, source.up_to, MOST_ATTEMPTS]
     return [_attempt(row) for row in source.reader.rows(_QUERIES["attempts"], facts)]
 
 

@@ -1,10 +1,11 @@
 -- name: attempts
--- The last attempts to send something to a webhook, the last first.
+-- The last attempts to send something to a webhook of what is recorded up to a position, the last first.
 SELECT a.attempted_at, a.event_id, a.position, a.attempt, a.replay, a.milliseconds, a.status_code, a.error
   FROM runfold.delivery_attempts AS a
  WHERE a.tenant_id = %b
    AND a.webhook_id = %b
    AND (NOT %b::boolean OR a.status_code IS NULL OR a.status_code NOT BETWEEN 200 AND 299)
+   AND a.position <= %b
  ORDER BY a.attempted_at DESC, a.position DESC
  LIMIT %b
 
