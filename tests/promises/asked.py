@@ -225,6 +225,8 @@ def of_the_log(ledger: Ledger, threads: list[str], runs: list[str]) -> None:
     reader.keys("default")
     reader.at_positions(range(1, 500))
     reader.key_streams("security_x")
+    reader.webhooks()
+    reader.webhooks("default", after=5)
     own.ends(runs[:5])
     ids = [recorded.event_id_bytes for recorded in reader.page(after=head // 2, limit=50)]
     reader.by_event_ids(ids)

@@ -47,7 +47,8 @@ class Seen:
 
     def take(self, cursor: psycopg.Cursor[Any], query: Any, parameters: Any) -> None:
         """One statement, before it is carried out."""
-        text = query.as_string(cursor) if isinstance(query, sql.Composable) else str(query)
+        said = query.as_string(cursor) if isinstance(query, sql.Composable) else query
+        text = said.decode() if isinstance(said, bytes) else str(said)
         text = copied[1] if (copied := _COPY.match(text)) else text
         kept = plain(text)
         if not _STATEMENT.match(text) or ";" in kept.rstrip("; "):  # several at once, which make tables

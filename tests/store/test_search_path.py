@@ -24,6 +24,8 @@ from tests.databases import TestDatabase
 from tests.store.trojan import caught, plant, prepare, used_functions
 
 PINNED = ("pg_catalog, pg_temp",)
+CONNECTING = r"psycopg\.(?:Connection\.)?connect\(|AsyncConnection|(?<!httpcore2\.)\bConnectionPool\("
+"""What opens connections to the database. Those of httpcore2 lead to receivers of webhooks."""
 OURS = ("runfold_owner", "runfold_app", "runfold_projector", "runfold_reader")
 
 
@@ -294,7 +296,7 @@ def test_whoever_connects_pins_the_path() -> None:
     connecting = {}
     for path in Path(runfold.__file__).parent.rglob("*.py"):
         text = path.read_text()
-        if found := len(re.findall(r"psycopg\.(?:Connection\.)?connect\(|AsyncConnection|ConnectionPool\(", text)):
+        if found := len(re.findall(CONNECTING, text)):
             connecting[path.name] = found
             assert "PIN_SEARCH_PATH" in text, f"{path} connects, and looks into whatever schemas the role's path names"
     assert connecting
