@@ -54,7 +54,8 @@ CANCEL = Operation(
     "POST",
     "/runs/cancel",
     "Cancel many runs, each by itself.\n\nA run that a worker holds is asked to stop (`cancelling`), unless `force` is set; its"
-    " worker hears of it when it renews its lease. A run that cannot be found fails no other.",
+    " worker hears of it when it renews its lease. A run that cannot be found fails no other. Under the same idempotency key each"
+    " run is cancelled once; where filters choose the runs, they choose anew among those that have not ended by then.",
     CancelledRuns,
     "runs:write",
     body=CancelAsked,
