@@ -26,6 +26,7 @@ _DONE_BY_ANOTHER = (
     psycopg.errors.InternalError_,  # "tuple concurrently updated"
     psycopg.errors.UniqueViolation,
     psycopg.errors.DuplicateTable,
+    psycopg.errors.DuplicateObject,  # the type of its rows
 )
 _APPLIED = "SELECT number, name, checksum FROM runfold.migrations ORDER BY number"
 _UNLIMITED = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout", "idle_session_timeout")
