@@ -146,6 +146,7 @@ def test_a_body_that_is_no_object_is_refused_in_proportion_to_its_size(shape: st
         require_linear(lambda raw, model=model: bodies.parsed(a_request(), raw, model), SHAPES[shape])  # type: ignore[misc]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(("model", "field"), kinds_of(QUERIES))
 def test_a_query_string_is_checked_in_proportion_to_its_size(model: type[BaseModel], field: str) -> None:
     for text in (f"{field}=1&", f"{field}=**a&", "zzz=1&", "&", "%2a"):
@@ -165,6 +166,7 @@ def recorded(model: type[BaseModel], field: str, raw: bytes) -> None:
     encode(cast("Any", event), Limits(1000, 2**30))
 
 
+@pytest.mark.sampled
 @pytest.mark.fault("K1")
 @pytest.mark.parametrize(("model", "field"), kinds_of(dict(event_types.all())))
 def test_an_event_is_checked_in_proportion_to_its_size(model: type[BaseModel], field: str) -> None:
@@ -194,6 +196,7 @@ DEEPER_THAN_THE_PARSER = 6_000
 """Bytes of objects in each other that are beyond Python's recursion: such a text is read in another way than a shorter one."""
 
 
+@pytest.mark.sampled
 @pytest.mark.fault("K1")
 @pytest.mark.parametrize("format", names())
 @pytest.mark.parametrize("shape", SHAPES)
