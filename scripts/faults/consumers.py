@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from faults.servers import OwnServer
 from runfold import Ledger, Run
 
-NAME, CONSUMERS, STREAMS, BATCH = "group", 5, 1000, 200
+NAME, CONSUMERS, STREAMS, BATCH = "group", 5, 5000, 500
 LEASE_SECONDS = 1.0
 """Short, so that what a killed consumer held is soon given to another."""
 
