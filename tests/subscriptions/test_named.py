@@ -4,11 +4,14 @@ import threading
 from collections.abc import Callable
 from uuid import uuid4
 
+import httpx2
 import psycopg
 import pytest
 
 from runfold import Ledger, Run
-from runfold.errors import HistoryChanged, InvalidEvent, SubscriptionNotFound, UsageError
+from runfold.commands.caller import Caller
+from runfold.domain.values import Actor
+from runfold.errors import AccessDenied, HistoryChanged, InvalidEvent, SubscriptionNotFound, UsageError
 from runfold.subscriptions.views import Taken
 from tests.databases import TestDatabase
 from tests.put_back import put_back
@@ -207,10 +210,16 @@ def test_what_makes_no_sense_is_refused_with_the_next_step(named: Named, runs: l
     billing = named("billing")
     billing.put()
     refused: dict[str, Callable[[], object]] = {
-        "limit is 0": lambda: billing.take(0),
-        "limit is 1001": lambda: billing.take(1001),
-        "wait_seconds is 31": lambda: billing.take(wait_seconds=31),
-        "delay_seconds is -1": lambda: billing.reject(uuid4(), [1], delay_seconds=-1),
+        "limit takes a whole number from 1 to 1000, not 0": lambda: billing.take(0),
+        "limit takes a whole number from 1 to 1000, not 1001": lambda: billing.take(1001),
+        "wait_seconds takes a number from 0 to 30, not 31": lambda: billing.take(wait_seconds=31),
+        "delay_seconds takes a number from 0 to 86400, not -1": lambda: billing.reject(uuid4(), [1], delay_seconds=-1),
+        "consumer: ": lambda: billing.take(consumer="a\0"),
+        "reason: ": lambda: billing.reject(uuid4(), [1], reason="\ud800"),
+        "limit.*integer|not 2.5": lambda: billing.take(2.5),  # type: ignore[arg-type]
+        "limit.*integer|not 0.5": lambda: billing.parked(0, 0.5),  # type: ignore[arg-type]
+        "positions": lambda: billing.discard([2**70]),
+        "positions takes": lambda: billing.replay([-1]),
         "lease_seconds": lambda: named("other").put(lease_seconds=0.5),
         "retry_seconds": lambda: named("other").put(retry_seconds=float("inf")),
         "most_attempts": lambda: named("other").put(most_attempts=0),
@@ -242,3 +251,38 @@ def test_where_the_ledger_was_put_back_consumers_are_told_once(
     until(told)
     billing.reset(5)
     assert billing.take().deliveries == []
+
+
+def test_each_owner_has_whole_pages_of_their_own(ledger: Ledger, runs: list[Run]) -> None:
+    for name in ("b1", "b3"):
+        ledger.subscription(name).put()
+    other = ledger.on_behalf(Caller(ledger.settings.tenant, Actor.parse("agent:mirror"), scopes=frozenset({"events:read"})))
+    for name in ("b2", "b4"):
+        other.subscription(name).put()
+    assert [each.name for each in other.subscriptions.all(limit=1)] == ["b2"]
+    assert [each.name for each in other.subscriptions.all("b2", 1)] == ["b4"]
+    assert [each.name for each in ledger.subscriptions.all(limit=3)] == ["b1", "b2", "b3"]
+    with pytest.raises(AccessDenied, match="is service:runfold's"):
+        other.subscription("b1").take()
+
+
+@pytest.mark.parametrize("name", ["%00", "A", "a%0A", "%F0%9F%98%80", "b" * 100])
+def test_what_is_no_name_is_refused_over_http_too(client: httpx2.Client, name: str) -> None:
+    for verb, path, body in (
+        ("GET", "", None),
+        ("POST", "/take", {}),
+        ("DELETE", "", None),
+        ("PUT", "", {}),
+        ("GET", "/parked", None),
+    ):
+        answer = client.request(verb, f"/subscriptions/{name}{path}", json=body)
+        assert answer.status_code == 400, (verb, path, answer.text)
+    for query in ("cursor=%00", "cursor=A", "limit=0"):
+        assert client.get(f"/subscriptions?{query}").status_code == 400, query
+
+
+def test_the_cursor_of_parked_events_is_a_position(client: httpx2.Client, ledger: Ledger, runs: list[Run]) -> None:
+    ledger.subscription("billing").put()
+    for cursor in ("9" * 5000, "x", "-1", "\u0664"):
+        assert client.get("/subscriptions/billing/parked", params={"cursor": cursor}).status_code == 400, cursor
+    assert client.post("/subscriptions/billing/take", json={"consumer": "a\0"}).status_code == 422

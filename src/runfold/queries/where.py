@@ -125,10 +125,11 @@ def number(name: str, given: Any, least: int | None = None, most: int | None = N
     return given
 
 
-def seconds(name: str, given: Any, least: int | None = None) -> float:
+def seconds(name: str, given: Any, least: int | None = None, most: float | None = None) -> float:
     """A number that may have a fraction. Raises UsageError."""
-    if type(given) not in {int, float} or not isfinite(given) or (least is not None and given < least):
-        within = "" if least is None else f" from {least}"
+    is_number = type(given) in {int, float} and isfinite(given)
+    if not is_number or (least is not None and given < least) or (most is not None and given > most):
+        within = "" if least is None else f" from {least}" if most is None else f" from {least} to {most:g}"
         raise UsageError(f"{name} takes a number{within}, not {repr(given)[:60]}", name=name)
     return float(given)
 

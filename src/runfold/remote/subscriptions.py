@@ -20,7 +20,6 @@ from runfold.subscriptions.views import (
     Promise,
     SubscriptionView,
     Taken,
-    checked_name,
 )
 
 M = TypeVar("M", bound=BaseModel)
@@ -32,12 +31,11 @@ class RemoteSubscriptions:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    def put(self, name: str, promise: Promise, in_order_of: Order, after: After, **wanted: Unpack[EventFilter]) -> bool:
-        """Make it, or change its promise; whether it is new is not told."""
+    def put(self, name: str, promise: Promise, in_order_of: Order, after: After, **wanted: Unpack[EventFilter]) -> None:
+        """Make it, or change its promise."""
         asked = Asked.of(after, **wanted)
         body = {**asked.fields(), **promise.model_dump(), "in_order_of": in_order_of, "after": asked.after_text}
-        self._asked("PUT", checked_name(name), body)
-        return True
+        self._asked("PUT", name, body)
 
     def all(self, after: str = "", limit: int = MOST) -> list[SubscriptionView]:
         """Return them by name."""

@@ -27,7 +27,7 @@ def reject(
     if held is None or not failed:
         return Answered(lost=sorted({*positions}))
     parked = [item for item in failed if park or item.attempts >= kept.most_attempts]
-    again = [item for item in failed if item not in parked]
+    again = [item for item in failed if not park and item.attempts < kept.most_attempts]
     left = stored.keep_of_lease(held, failed)
     if behind := _behind(again, left):
         stored.keep_of_lease(held._replace(items=left), behind)

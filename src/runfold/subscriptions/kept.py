@@ -21,8 +21,10 @@ from runfold.domain.security import AUDITED
 from runfold.errors import AccessDenied, HistoryChanged, SubscriptionNotFound, UsageError
 from runfold.feed.asked import After, Asked, EventFilter, find
 from runfold.feed.tail import Tail
+from runfold.queries.where import number, seconds
 from runfold.store import epochs
-from runfold.store.cursor import cursor_of
+from runfold.store.cursor import MOST_POSITION, cursor_of
+from runfold.store.datastore import Connection
 from runfold.store.filter import Filter
 from runfold.store.reader import Head, TenantReader
 from runfold.subscriptions import answers
@@ -39,7 +41,6 @@ from runfold.subscriptions.views import (
     SubscriptionView,
     Taken,
     checked_name,
-    require_within,
 )
 
 MOST_WAITING = 5000
@@ -56,12 +57,11 @@ class KeptSubscriptions:
     def __init__(self, reader: TenantReader, tail: Tail, caller: Caller) -> None:
         self._reader, self._tail, self._caller = reader.tolerant(), tail, caller
 
-    def put(self, name: str, promise: Promise, in_order_of: Order, after: After, **wanted: Unpack[EventFilter]) -> bool:
-        """Make it, or change its promise; returns whether it is new.
+    def put(self, name: str, promise: Promise, in_order_of: Order, after: After, **wanted: Unpack[EventFilter]) -> None:
+        """Make it, or change its promise.
 
         Raises UsageError where it is there and wants something else, AccessDenied where it is somebody else's.
         """
-        checked_name(name)
         asked = Asked.of(after, **wanted)
         if asked.recorded_from is not None or asked.recorded_to is not None:
             raise UsageError("a named subscription goes on for ever; begin it `after` a time instead")
@@ -70,7 +70,7 @@ class KeptSubscriptions:
         with self._open(name) as stored:
             given = {"owner": str(self._caller.actor), "audited": self._caller.may("audit:read")}
             given |= {"wanted": Jsonb(fields), "in_order_of": in_order_of, "looked_up_to": found.after, "epoch": found.epoch}
-            (is_new,) = stored.row("put", **given, **promise.model_dump(include=set(Promise.model_fields)))
+            stored.rows("put", **given, **promise.model_dump())
             kept = self._locked(stored, name)
             if (kept.wanted, kept.in_order_of) != (_plain(fields), in_order_of):
                 raise UsageError(
@@ -78,13 +78,15 @@ class KeptSubscriptions:
                     " delete it first, or choose another name",
                     name=name,
                 )
-        return bool(is_new)
 
     def all(self, after: str = "", limit: int = MOST) -> list[SubscriptionView]:
         """Return them by name."""
-        with self._open(after) as stored:
-            rows = [Kept(*row) for row in stored.rows("all", after=after, limit=min(limit, MOST))]
-        return [self._view(kept) for kept in rows if self._may(kept)]
+        number("limit", limit, 1, MOST)
+        whose = None if self._caller.may("admin") else str(self._caller.actor)
+        with self._transaction() as connection:
+            stored = Stored(connection, self._reader.tenant, after and checked_name(after))
+            rows = stored.rows("all", after=after, owner=whose, audited=self._caller.may("audit:read"), limit=limit)
+        return [self._view(Kept(*row)) for row in rows]
 
     def view(self, name: str) -> SubscriptionView:
         """One of them. Raises SubscriptionNotFound."""
@@ -106,8 +108,8 @@ class KeptSubscriptions:
 
         Raises SubscriptionNotFound, AccessDenied, UsageError, and HistoryChanged where the ledger was put back.
         """
-        require_within("limit", limit, 1, MOST)
-        require_within("wait_seconds", wait_seconds, 0, MOST_WAIT_SECONDS)
+        number("limit", limit, 1, MOST)
+        seconds("wait_seconds", wait_seconds, 0, MOST_WAIT_SECONDS)
         until = time.monotonic() + wait_seconds
         while True:
             taken, head, are_waiting = self._take(name, limit, consumer)
@@ -134,7 +136,7 @@ class KeptSubscriptions:
     ) -> Answered:
         """They are to be given again later, or parked; what follows them in order is given back."""
         if delay_seconds is not None:
-            require_within("delay_seconds", delay_seconds, 0, 86_400)
+            seconds("delay_seconds", delay_seconds, 0, 86_400)
         with self._open(name) as stored:
             return answers.reject(stored, self._locked(stored, name), lease, positions, reason, delay_seconds, park)
 
@@ -153,9 +155,11 @@ class KeptSubscriptions:
 
     def parked(self, name: str, after: int = 0, limit: int = MOST) -> list[ParkedEvent]:
         """Return those that are set aside, by position."""
+        number("after", after, 0, MOST_POSITION)
+        number("limit", limit, 1, MOST)
         with self._open(name) as stored:
             self._known(stored.row("one"), name)
-            rows = stored.rows("parked", after=after, limit=min(limit, MOST))
+            rows = stored.rows("parked", after=after, limit=limit)
         return [
             ParkedEvent(position=position, attempts=attempts, reason=reason, consumer=consumer, parked_at=since)
             for position, attempts, reason, consumer, since in rows
@@ -165,7 +169,8 @@ class KeptSubscriptions:
         """Give these of the parked ones, or all, again; returns which."""
         with self._open(name) as stored:
             self._locked(stored, name)
-            return sorted(each for (each,) in stored.rows("replay", positions=positions and list(positions)))
+            wanted = None if positions is None else list(positions)
+            return sorted(each for (each,) in stored.rows("replay", positions=wanted))
 
     def discard(self, name: str, positions: Sequence[int]) -> list[int]:
         """Give these of the parked ones never again; returns which."""
@@ -211,7 +216,7 @@ class KeptSubscriptions:
                 parked = [item for item in lease.items if item.attempts >= kept.most_attempts]
                 stored.keep_of_lease(lease, lease.items)
                 stored.park(parked, lease.consumer, f"nobody answered for {kept.lease_seconds:g} seconds")
-                stored.wait([item for item in lease.items if item not in parked])
+                stored.wait([item for item in lease.items if item.attempts < kept.most_attempts])
             else:
                 held.update(item.key for item in lease.items)
         waiting = list(stored.waiting())
@@ -304,10 +309,16 @@ class KeptSubscriptions:
     # Asking the database
 
     @contextlib.contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        with self._reader.datastore.reading(self._reader.tenant) as connection, connection.transaction():
+            yield connection
+
+    @contextlib.contextmanager
     def _open(self, name: str) -> Iterator[Stored]:
-        tenant = self._reader.tenant
-        with self._reader.datastore.reading(tenant) as connection, connection.transaction():
-            yield Stored(connection, tenant, name)
+        """Begin a transaction about a subscription. Raises UsageError for what can be no name."""
+        checked_name(name)
+        with self._transaction() as connection:
+            yield Stored(connection, self._reader.tenant, name)
 
     def _locked(self, stored: Stored, name: str) -> Kept:
         return self._known(stored.row("locked"), name)

@@ -7,8 +7,11 @@ from collections.abc import Iterable, Iterator
 from typing import Self, Unpack
 from uuid import UUID
 
+from runfold.domain.values import texts
 from runfold.feed.asked import After, EventFilter
 from runfold.logs import logger
+from runfold.queries.where import number
+from runfold.store.cursor import MOST_POSITION
 from runfold.subscriptions.views import (
     MOST,
     Answered,
@@ -83,11 +86,12 @@ class NamedSubscription:
         Raises SubscriptionNotFound, UsageError, and HistoryChanged where the ledger was put back to before what consumers may
         have seen: then `reset`.
         """
+        texts("consumer", consumer)
         return self._place.take(self.name, limit, consumer, wait_seconds)
 
     def acknowledge(self, lease: UUID, positions: Iterable[int]) -> Answered:
         """Say that events are done, for ever."""
-        return self._place.acknowledge(self.name, lease, list(positions))
+        return self._place.acknowledge(self.name, lease, _places(positions))
 
     def reject(
         self,
@@ -102,7 +106,8 @@ class NamedSubscription:
 
         What the consumer holds behind one that is to be given again, in the same order, is given back with it.
         """
-        return self._place.reject(self.name, lease, list(positions), reason, delay_seconds, park)
+        texts("reason", reason)
+        return self._place.reject(self.name, lease, _places(positions), reason, delay_seconds, park)
 
     def extend(self, lease: UUID) -> Answered:
         """Keep what one take gave for another `lease_seconds`."""
@@ -120,11 +125,15 @@ class NamedSubscription:
 
     def replay(self, positions: Iterable[int] | None = None) -> list[int]:
         """Have parked events given again, all if none are named; returns their positions."""
-        return self._place.replay(self.name, None if positions is None else list(positions))
+        return self._place.replay(self.name, None if positions is None else _places(positions))
 
     def discard(self, positions: Iterable[int]) -> list[int]:
         """Have parked events never given again; returns their positions."""
-        return self._place.discard(self.name, list(positions))
+        return self._place.discard(self.name, _places(positions))
+
+
+def _places(positions: Iterable[int]) -> list[int]:
+    return [number("positions", position, 0, MOST_POSITION) for position in positions]
 
 
 class Consumer:

@@ -6,7 +6,6 @@ VALUES (%(tenant)s, %(name)s, %(owner)s, %(audited)s, %(wanted)s, %(in_order_of)
         %(most_attempts)s, %(looked_up_to)s, %(epoch)s)
     ON CONFLICT (tenant_id, name) DO UPDATE
    SET lease_seconds = EXCLUDED.lease_seconds, retry_seconds = EXCLUDED.retry_seconds, most_attempts = EXCLUDED.most_attempts
-RETURNING s.xmax = 0
 
 -- name: one
 -- A subscription.
@@ -24,11 +23,12 @@ SELECT s.name, s.owner, s.audited, s.wanted, s.in_order_of, s.lease_seconds, s.r
    FOR UPDATE
 
 -- name: all
--- All of a tenant, by name.
+-- All of a tenant, or those of an owner, by name.
 SELECT s.name, s.owner, s.audited, s.wanted, s.in_order_of, s.lease_seconds, s.retry_seconds, s.most_attempts, s.looked_up_to,
        s.epoch, s.created_at
   FROM runfold.subscriptions AS s
  WHERE s.tenant_id = %(tenant)s AND s.name > %(after)s
+   AND (%(owner)s::text IS NULL OR (s.owner = %(owner)s AND (%(audited)s OR NOT s.audited)))
  ORDER BY s.tenant_id, s.name
  LIMIT %(limit)s
 

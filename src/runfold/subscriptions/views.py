@@ -127,8 +127,8 @@ class ParkedEvent(BaseModel):
 class Keeps(Protocol):
     """Keeps the subscriptions of a tenant: the database, or a server."""
 
-    def put(self, name: str, promise: Promise, in_order_of: Order, after: After, **wanted: Unpack[EventFilter]) -> bool:
-        """Make it, or change its promise; returns whether it is new."""
+    def put(self, name: str, promise: Promise, in_order_of: Order, after: After, **wanted: Unpack[EventFilter]) -> None:
+        """Make it, or change its promise."""
 
     def all(self, after: str = "", limit: int = MOST) -> list[SubscriptionView]:
         """Return them by name."""
@@ -193,9 +193,3 @@ def checked_name(name: str) -> str:
             f"{shortened(str(name))!r} is no name of a subscription; choose up to 64 small letters, digits, . _ and -", name=name
         )
     return name
-
-
-def require_within(name: str, value: float, least: float, most: float) -> None:
-    """Raise UsageError for what is no number between two others."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
-        raise UsageError(f"{name} is {value!r}; it is a number from {least:g} to {most:g}", name=name)

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from runfold.api.route import Scope
+from runfold.domain.values import whole_number
 from runfold.errors import UsageError
 from runfold.feed.event_json import event_json
 from runfold.http import bodies
@@ -32,8 +33,9 @@ from runfold.http.routes.subscription_bodies import (
 from runfold.http.routing import Handler, NamedRoute, Operation, answer, asked, route_of
 from runfold.http.server_state import ServerState
 from runfold.queries.paging import DEFAULT_LIMIT
+from runfold.queries.where import seconds
 from runfold.subscriptions.kept import KeptSubscriptions
-from runfold.subscriptions.views import MOST_WAIT_SECONDS, Answered, ParkedEvent, Promise, SubscriptionView, Taken, require_within
+from runfold.subscriptions.views import MOST_WAIT_SECONDS, Answered, ParkedEvent, Promise, SubscriptionView, Taken
 
 T = TypeVar("T")
 B = TypeVar("B", bound=Body)
@@ -191,7 +193,7 @@ def _taking(server: ServerState) -> Handler:
     async def handle(request: Request) -> Response:
         async with server.commanding(request, SCOPE) as (ledger, raw):
             said = await server.parsed(request, raw, lambda request, raw: bodies.parsed(request, raw, TakeAsked))
-        require_within("wait_seconds", said.wait_seconds, 0, MOST_WAIT_SECONDS)
+        seconds("wait_seconds", said.wait_seconds, 0, MOST_WAIT_SECONDS)
         kept, name = ledger.subscriptions, request.path_params["name"]
         loop = asyncio.get_running_loop()
         until = loop.time() + said.wait_seconds
@@ -233,9 +235,9 @@ def _listing_parked(server: ServerState) -> Handler:
         ledger = await server.ledger_for(request, SCOPE)
         query = cast("SubscriptionsQuery", asked(request, SubscriptionsQuery))
         limit = DEFAULT_LIMIT if query.limit is None else query.limit
-        if query.cursor is not None and not query.cursor.isdecimal():
+        after = whole_number(query.cursor or "0")
+        if after is None:
             raise UsageError("the cursor is not one that a page of parked events gave", name="cursor")
-        after = int(query.cursor or 0)
         found = await server.pools.questions.run(ledger.subscriptions.parked, request.path_params["name"], after, limit)
         return answer(adapter, Listed(items=found, next_cursor=str(found[-1].position) if len(found) == limit else None), {})
 
