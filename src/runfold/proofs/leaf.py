@@ -1,0 +1,167 @@
+"""What is sealed of an event: its leaf in the log of its tenant, and its envelope, as exact bytes.
+
+Both are JSON in ASCII with sorted keys and no spaces. Whoever verifies hashes the bytes as they were handed over and reads
+them; nobody has to write them again. They do not hang on how a database prints JSON, times or numbers.
+
+The two digests of a leaf are taken over salts of their own, which follow from the event's salt. So an envelope can be shown,
+with its salt, while the payload is kept back, and nobody can find out the payload by trying.
+
+This module needs Python alone, so that a verifier without Runfold uses the same file.
+"""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import lru_cache
+from json.encoder import encode_basestring_ascii as quoted
+from typing import Any, NamedTuple
+
+VERSION = 1
+SALT_BYTES = 16
+_BEGAN = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Salts(NamedTuple):
+    """The salts of an event's two digests. Neither tells the other, and only the event's own salt tells both."""
+
+    payload: bytes
+    envelope: bytes
+
+
+class Leaf(NamedTuple):
+    """What is sealed of an event. `seq` counts the events of the tenant, `thread_seq` those of the thread, from 1."""
+
+    seq: int
+    thread_seq: int
+    stream: str
+    version: int
+    type: str
+    schema_version: int
+    position: int
+    payload_sha256: str
+    envelope_sha256: str
+
+    def encoded(self) -> bytes:
+        """Return the exact bytes that are hashed into the tree."""
+        return (
+            f'{{"envelope_sha256":"{self.envelope_sha256}","payload_sha256":"{self.payload_sha256}",'
+            f'"position":"{self.position}","schema_version":"{self.schema_version}","seq":"{self.seq}",'
+            f'"stream":{quoted(self.stream)},"thread_seq":"{self.thread_seq}","type":{quoted(self.type)},'
+            f'"v":{VERSION},"version":"{self.version}"}}'
+        ).encode("ascii")
+
+    def hash(self) -> bytes:
+        """Return the hash by which the leaf stands in the tree, as RFC 6962 has it."""
+        return hashlib.sha256(b"\0" + self.encoded()).digest()
+
+
+class NotALeaf(ValueError):
+    """These bytes are not what a leaf is written as."""
+
+
+def salts(salt: bytes) -> Salts:
+    """The salts of an event's payload and of its envelope, from the event's own."""
+    return Salts(*(hmac.digest(salt, b"runfold " + of + b" v1", "sha256") for of in (b"payload", b"envelope")))
+
+
+def payload_digest(payload_salt: bytes, state: bytes) -> str:
+    """The digest of a payload as it is stored, in hexadecimal."""
+    return hashlib.sha256(payload_salt + state).hexdigest()
+
+
+def envelope_digest(envelope_salt: bytes, envelope: bytes) -> str:
+    """The digest of an envelope, in hexadecimal."""
+    return hashlib.sha256(envelope_salt + envelope).hexdigest()
+
+
+def envelope(
+    *,
+    event_id: str,
+    tenant_id: str,
+    thread_id: str,
+    recorded_at: datetime,
+    context: str,
+    metadata: str,
+    key_id: str | None = None,
+) -> bytes:
+    """All that stands beside a payload and is not in the leaf itself, as exact bytes.
+
+    `event_id` is a UUID, in its usual form or another; `context` and `metadata` are JSON, printed by whomever. The actor is
+    in the metadata.
+    """
+    micros = (recorded_at - _BEGAN) // _MICROSECOND
+    kept = "null" if key_id is None else quoted(key_id)
+    return (
+        f'{{"context":{_canonical_text(context)},"event_id":"{event_id.replace("-", "").lower()}","key_id":{kept},'
+        f'"metadata":{_canonical_text(metadata)},"recorded_at":"{micros}","tenant_id":{quoted(tenant_id)},'
+        f'"thread_id":{quoted(thread_id)},"v":{VERSION}}}'
+    ).encode("ascii")
+
+
+def canonical(value: Any) -> str:
+    """JSON values → ASCII text with sorted keys and no spaces, and each number in its shortest plain form."""
+    match value:
+        case str():
+            return str(quoted(value))
+        case None | bool():
+            return "null" if value is None else "true" if value else "false"
+        case Mapping():
+            return f"{{{','.join(f'{quoted(key)}:{canonical(member)}' for key, member in sorted(value.items()))}}}"
+        case list() | tuple():
+            return f"[{','.join(map(canonical, value))}]"
+        case int() | Decimal():
+            return _number(value)
+        case _:
+            raise TypeError(f"{type(value).__name__} has no exact form; read JSON with `values`")
+
+
+def values(text: str | bytes) -> Any:
+    """JSON text → values whose numbers are kept exactly. Raises ValueError for what is no JSON."""
+    return json.loads(text, parse_float=Decimal, parse_int=Decimal, parse_constant=_refused)
+
+
+def decoded(entry: bytes) -> Leaf:
+    """The bytes of a leaf → what they say. Raises NotALeaf for any that `Leaf.encoded` would not have written."""
+    try:
+        said = values(entry.decode("ascii"))
+        leaf = Leaf(**{name: _kinds[name](said[name]) for name in Leaf._fields})
+    except (ValueError, TypeError, KeyError, ArithmeticError, RecursionError) as error:
+        raise NotALeaf(f"it cannot be read ({type(error).__name__})") from None
+    if leaf.encoded() != entry:
+        raise NotALeaf("it is not written as leaves are")
+    return leaf
+
+
+def _whole(text: Any) -> int:
+    if not isinstance(text, str) or not text.isdecimal() or len(text) > 19:
+        raise ValueError("no number")
+    return int(text)
+
+
+def _text(text: Any) -> str:
+    if not isinstance(text, str):
+        raise TypeError("no text")
+    return text
+
+
+_kinds: dict[str, Any] = {name: _whole if kind is int else _text for name, kind in Leaf.__annotations__.items()}
+
+
+def _number(number: int | Decimal) -> str:
+    text = f"{Decimal(number):f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return "0" if text == "-0" else text
+
+
+def _refused(text: str) -> Any:
+    raise ValueError(f"{text} is no JSON")
+
+
+@lru_cache(maxsize=8192)
+def _canonical_text(text: str) -> str:
+    """Most events of a run are recorded by the same actor for the same agent."""
+    return canonical(values(text))
