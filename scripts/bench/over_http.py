@@ -137,7 +137,7 @@ async def commands(place: Place, runs: list[str], each: int, path: str, body: st
 
 
 async def arrivals(place: Place, run: str, subscribers: int, events: int) -> dict[str, Any]:
-    """Seconds from before each append to its arrival at each subscriber, and how many of them missed or doubled something."""
+    """How long from before each append to its arrival at each subscriber, and how many of them missed or doubled something."""
     writing = await Connection.open(place)
     request = place.request("POST", f"/runs/{run}/messages", BODY)
     first = json.loads(await writing.record(request))["position"]
@@ -152,7 +152,8 @@ async def arrivals(place: Place, run: str, subscribers: int, events: int) -> dic
         await asyncio.sleep(PAUSE_SECONDS)
     await asyncio.gather(*tasks)
     wrong = sum([position for position, _ in into] != sorted(sent) for into in got)
-    return {"seconds": [at - sent[position] for into in got for position, at in into if position in sent], "wrong": wrong}
+    took = [at - sent[position] for into in got for position, at in into if position in sent]
+    return {"took": percentiles(took), "wrong": wrong}
 
 
 def clients(what: str, place: Place, *rest: Any) -> dict[str, Any]:
@@ -222,7 +223,7 @@ def main() -> None:
         (run,) = runfold.runs(1)
         found = clients("arrivals", place, run.id, asked.subscribers, asked.events)
     report.figures = {name: round(value, 1) for name, value in rates.items()}
-    report.figures[f"arrival_at_{asked.subscribers}_subscribers"] = percentiles(found["seconds"])
+    report.figures[f"arrival_at_{asked.subscribers}_subscribers"] = found["took"]
     report.figures["subscribers_that_missed_or_doubled"] = found["wrong"]
     report.ratios = {f"bare_{count}": rates[f"http_{count}"] / rates[f"bare_{count}"] for count in CONNECTIONS}
     report.ratios |= {f"sdk_{count}": rates[f"http_{count}"] / rates[f"sdk_{count}"] for count in CONNECTIONS}
