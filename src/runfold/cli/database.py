@@ -33,7 +33,8 @@ def check(
 
     It checks that positions run from 1 to the head without a gap, that the versions of every stream follow each other, that
     times never go back, that events are in the stream and thread they belong to, that payloads are valid for their type and
-    schema version, that event ids are unique, and that the guards of the database are in place. The receipts of the read
+    schema version, that event ids are unique, and that the guards of the database are in place. Digests of arguments, of what
+    was granted and of how runs were asked for are made again from the log and compared. The receipts of the read
     models must show that each event was applied exactly once. It lists the histories of the ledger, and reports events that
     the mark file has seen and the database lacks. Projections of your own, those of installed packages and those that are
     named, are tried in fresh processes: a fold that comes to other rows there is reported (RUNFOLD_TRY_FOLDS=0 leaves it out).
@@ -69,6 +70,7 @@ def check(
         "as_of": log_check.head,
         "events": log_check.events,
         "seconds": round(seconds, 3),
+        "events_a_second": round(log_check.events / seconds),
         "lineage": lineage,
     }
     _answer(call, facts, found, count)
@@ -118,7 +120,8 @@ def _answer(call: Call, facts: dict[str, Any], found: "list[Finding]", count: in
         began = f"history {epoch['epoch']} began {epoch['began_at']} ({epoch['reason']})"
         call.out.print(f"{began} after position {epoch['from_position']}{lost}", soft_wrap=True)
     call.out.print(
-        f"{verdict(count)} in {counted(facts['events'], 'event')}, as of position {facts['as_of']} ({facts['seconds']:.1f} s)",
+        f"{verdict(count)} in {counted(facts['events'], 'event')}, as of position {facts['as_of']}"
+        f" ({facts['seconds']:.1f} s, {facts['events_a_second']:,} events/s)",
         style="bold red" if count else "bold green",
         soft_wrap=True,
     )

@@ -1,7 +1,8 @@
 """Reading the whole log for damage: what is stored against what Runfold writes.
 
 Positions run from 1 to the head without a hole, versions follow each other, times never go back, every event stands in a
-stream and a thread where it belongs, and every payload is valid for its type. The log is read in pages, each in a
+stream and a thread where it belongs, every payload is valid for its type, and every digest in it is that of what it is a
+digest of. The log is read in pages, each in a
 transaction of its own, and memory does not grow with it.
 """
 
@@ -21,6 +22,7 @@ from runfold.domain.security import AccessDenied, KeyCreated, SecurityEvent
 from runfold.domain.thread import ThreadCreated, ThreadEvent
 from runfold.domain.webhook import CallbackEvent, WebhookCreated, WebhookEvent
 from runfold.errors import LedgerUnavailable, UnknownEventType, UnreadableEvent
+from runfold.maintenance.digests import Digests, Place
 from runfold.store import rights
 from runfold.store.append_call import SALT_BYTES
 from runfold.store.queries import named_queries
@@ -38,6 +40,8 @@ class Finding:
     next_step: str
     position: int | None = None
     stream: str | None = None
+    field: str | None = None
+    """Of what the event says, the part that is wrong."""
 
     def as_json(self) -> dict[str, Any]:
         """Ready for `--json`."""
@@ -47,6 +51,7 @@ class Finding:
             "stream": self.stream,
             "fact": self.fact,
             "next_step": self.next_step,
+            "field": self.field,
         }
 
 
@@ -99,6 +104,7 @@ class LogCheck:
 
     def __post_init__(self) -> None:
         self._queries = named_queries("runfold.maintenance", "checking.sql")
+        self._digests = Digests(self.reader)
         try:
             ((self.head, self._head_time, self._lowest, self._highest),) = self.reader.rows(self._queries["ends"])
         except LedgerUnavailable as error:  # the first or the last event is on a page that cannot be read
@@ -122,7 +128,7 @@ class LogCheck:
                 return
             for row in map(self._with_before, page):
                 yield from self._place(row)
-                yield from _belonging(row)
+                yield from self._belonging(row)
             self.events += len(page)
             self.progress(self._last_position)
         if self._last_time != self._head_time:
@@ -138,7 +144,7 @@ class LogCheck:
             try:
                 for row in map(self._with_before, self._page(1)):
                     yield from self._place(row)
-                    yield from _belonging(row)
+                    yield from self._belonging(row)
                     self.events += 1
             except LedgerUnavailable as error:
                 _require_damaged(error)
@@ -199,6 +205,30 @@ class LogCheck:
         self._salted = self._salted or row.salt_bytes is not None
         self._last_position, self._last_time = row.position, row.recorded_at
 
+    def _belonging(self, row: _Row) -> Iterator[Finding]:
+        """Yield the faults of what it says, and of where it stands."""
+        if row.key_id is not None:
+            return  # sealed: its words cannot be read here
+        try:
+            event = event_types.read(row.type, row.schema_version, row.state, row.position)
+        except UnknownEventType:
+            fact = f"position {row.position} holds the type {row.type!r}, schema version {row.schema_version}, which is not known"
+            yield Finding("type", fact, "upgrade Runfold if a newer one wrote here; else " + _CHANGED, row.position, row.stream)
+            return
+        except UnreadableEvent as error:
+            fact = f"the {row.type} at position {row.position} is not valid: {error.reason}"
+            yield Finding("payload", fact, _CHANGED, row.position, row.stream)
+            return
+        what = f"the {row.type} at position {row.position}"
+        if reason := _envelope_fault(row):
+            yield Finding("envelope", f"{what} has {reason}", _CHANGED, row.position, row.stream)
+        if fault := _stream_fault(row, event):
+            yield Finding("stream", f"{what} {fault}", _CHANGED, row.position, row.stream)
+        for field_, fact in self._digests.faults(
+            Place(row.position, row.tenant_id, row.stream, row.version, row.thread_id), event
+        ):
+            yield Finding("digest", f"{field_} of {what}: {fact}", _CHANGED, row.position, row.stream, field_)
+
     def _with_before(self, row: _Row) -> _Row:
         """An event that was moved to another tenant stands apart from those before it."""
         if row.before_position is not None or row.version <= 1:
@@ -217,26 +247,6 @@ def _require_damaged(error: LedgerUnavailable) -> None:
     """Raise an error that is not of a page that the disk has damaged."""
     if not isinstance(error.__cause__, psycopg.errors.DataCorrupted):
         raise error
-
-
-def _belonging(row: _Row) -> Iterator[Finding]:
-    """Yield the faults of what it says, and of where it stands."""
-    if row.key_id is not None:
-        return  # sealed: its words cannot be read here
-    try:
-        event = event_types.read(row.type, row.schema_version, row.state, row.position)
-    except UnknownEventType:
-        fact = f"position {row.position} holds the type {row.type!r}, schema version {row.schema_version}, which is not known"
-        yield Finding("type", fact, "upgrade Runfold if a newer one wrote here; else " + _CHANGED, row.position, row.stream)
-        return
-    except UnreadableEvent as error:
-        fact = f"the {row.type} at position {row.position} is not valid: {error.reason}"
-        yield Finding("payload", fact, _CHANGED, row.position, row.stream)
-        return
-    if reason := _envelope_fault(row):
-        yield Finding("envelope", f"the {row.type} at position {row.position} has {reason}", _CHANGED, row.position, row.stream)
-    if fault := _stream_fault(row, event):
-        yield Finding("stream", f"the {row.type} at position {row.position} {fault}", _CHANGED, row.position, row.stream)
 
 
 def _envelope_fault(row: _Row) -> str | None:

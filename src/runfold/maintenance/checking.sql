@@ -29,6 +29,25 @@ SELECT b.notification_id, b.tenant_id, b.thread_id
                       AND f.originator_version = b.originator_version + 1)
  LIMIT 1
 
+-- name: approval before
+-- What is stored of an approval before a version of it.
+SELECT e.topic, e.schema_version, e.state
+  FROM runfold.log AS e
+ WHERE e.originator_id = %b
+   AND e.tenant_id = %b
+   AND e.originator_version < %b
+   AND e.key_id IS NULL
+ ORDER BY e.originator_version
+
+-- name: heads named
+-- What is stored of the naming of a thread's heads.
+SELECT e.topic, e.schema_version, e.state
+  FROM runfold.log AS e
+ WHERE e.thread_id = %b
+   AND e.tenant_id = %b
+   AND e.topic = 'thread.head_named'
+   AND e.key_id IS NULL
+
 -- name: ends
 -- The head and the ends of the log, in one statement and so at one moment.
 SELECT h.position, nullif(h.recorded_at, '-infinity'), (SELECT min(notification_id) FROM runfold.log),
