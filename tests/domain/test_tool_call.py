@@ -5,13 +5,22 @@ from dataclasses import replace
 import pytest
 
 from runfold.domain.run_events import RunResumed, RunWaiting
-from runfold.domain.tool_call import ToolCallEvent, ToolCallState, ToolCancelled, ToolFailed, ToolStarted, ToolSucceeded
+from runfold.domain.tool_call import (
+    ToolArgumentsAppended,
+    ToolCallEvent,
+    ToolCallState,
+    ToolCancelled,
+    ToolFailed,
+    ToolStarted,
+    ToolSucceeded,
+)
 from runfold.errors import CommandRefused
 
 from .samples import FAILURE, RUNNING, called, cancelled, failed
 from .story import Given, fold, given
 
 gated = called.model_copy(update={"needs_approval": True})
+writing = ToolArgumentsAppended(call_id="call_9", offset=0, text='{"a":', name="search", message_id="msg_1")
 tool_started = ToolStarted(call_id="call_1", execution_key="key_1")
 ENDS: list[ToolSucceeded | ToolFailed | ToolCancelled] = [
     ToolSucceeded(call_id="call_1", result={"refunded": True}),
@@ -119,3 +128,21 @@ def test_the_end_of_a_run_closes_its_open_calls_for_good() -> None:
 def test_a_call_that_needs_approval_succeeds_only_after_it_was_started_with_one() -> None:
     gated = called.model_copy(update={"needs_approval": True})
     given(*RUNNING, gated).when(lambda run: run.calls.end(ToolSucceeded(call_id="call_1"))).refused("needs an approval")
+
+
+def test_arguments_are_recorded_while_they_are_written_each_piece_once() -> None:
+    more = ToolArgumentsAppended(call_id="call_9", offset=5, text="1}")
+    given(*RUNNING).when(lambda run: run.calls.append_arguments(writing, 0)).then(writing)
+    given(*RUNNING, writing).when(lambda run: run.calls.append_arguments(writing, 0)).then()
+    given(*RUNNING, writing).when(lambda run: run.calls.append_arguments(more, 5)).then(more)
+    given(*RUNNING, writing).when(lambda run: run.calls.append_arguments(more)).then(more)
+    given(*RUNNING, writing).when(lambda run: run.calls.append_arguments(more, 6)).refused(
+        "there are 5 characters of the arguments of call_9, so offset 6 would leave a gap or overlap"
+    )
+
+
+def test_arguments_are_of_a_tool_and_of_a_call_that_is_not_whole() -> None:
+    nameless = ToolArgumentsAppended(call_id="call_9", offset=0, text="{")
+    late = ToolArgumentsAppended(call_id="call_1", offset=0, text="{", name="search")
+    given(*RUNNING).when(lambda run: run.calls.append_arguments(nameless)).refused("nobody has said which tool call_9 is for")
+    given(*RUNNING, called).when(lambda run: run.calls.append_arguments(late)).refused("tool call call_1 is whole already")

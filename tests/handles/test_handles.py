@@ -109,6 +109,10 @@ PART: dict[tuple[type, str], tuple[Callable[[Run], object], list[str]]] = {
         lambda run: run.add_message("user", "a").redact(legal_basis="art17"),
         ["message.added", "message.redacted"],
     ),
+    (ToolCall, "append_arguments"): (
+        lambda run: run.tool_call("call_1").append_arguments('{"q":', name="search", offset=0),
+        ["tool.arguments_appended"],
+    ),
     (ToolCall, "start"): (lambda run: run.call_tool("s").start(), ["tool.called", "tool.started"]),
     (ToolCall, "succeed"): (lambda run: run.call_tool("s").succeed({"hits": 1}), ["tool.called", "tool.succeeded"]),
     (ToolCall, "fail"): (lambda run: run.call_tool("s").fail("no", code="e"), ["tool.called", "tool.failed"]),

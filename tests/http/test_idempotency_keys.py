@@ -65,9 +65,11 @@ MORE: dict[str, dict[str, Any]] = {
     "runs.record_timing": {"ttft_ns": 5},
     "decisions.evaluate": {"goal_aligned": True},
     "messages.append_text": {"offset": 0},
+    "tool_calls.append_arguments": {"name": "search"},
 }
 PLACES = {"decisions.record_outcome": {"decision_id": "dec_open"}, "messages.append_text": {"message_id": "msg_open"}} | {
-    "messages.seal": {"message_id": "msg_open"}
+    "messages.seal": {"message_id": "msg_open"},
+    "tool_calls.append_arguments": {"call_id": "call_written"},
 }
 BATCHES: Mapping[str, tuple[str, str, Mapping[str, Any]]] = {
     "runs.execute_commands": (

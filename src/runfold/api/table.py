@@ -67,6 +67,7 @@ COMMANDS: tuple[CommandRoute, ...] = (
     _command("messages.seal", "POST", f"{_RUN}/messages/{{message_id}}/seal", Message.seal),
     _command("messages.redact", "POST", f"{_RUN}/messages/{{message_id}}/redact", Message.redact),
     _command("tool_calls.create", "POST", f"{_RUN}/tool-calls", Run.call_tool),
+    _command("tool_calls.append_arguments", "POST", f"{_RUN}/tool-calls/{{call_id}}/arguments", ToolCall.append_arguments),
     _command("tool_calls.start", "POST", f"{_RUN}/tool-calls/{{call_id}}/start", ToolCall.start),
     _command("tool_calls.succeed", "POST", f"{_RUN}/tool-calls/{{call_id}}/succeed", ToolCall.succeed),
     _command("tool_calls.fail", "POST", f"{_RUN}/tool-calls/{{call_id}}/fail", ToolCall.fail),

@@ -12,7 +12,7 @@ from runfold.domain.message import MessageAdded, MessagePartAppended, MessageRed
 from runfold.domain.problem import ProblemReported, ProblemResolved
 from runfold.domain.run import Run
 from runfold.domain.step import ModelCallFinished, ModelCallStarted, StepFinished, StepStarted
-from runfold.domain.tool_call import ToolCalled, ToolCancelled, ToolFailed, ToolStarted, ToolSucceeded
+from runfold.domain.tool_call import ToolArgumentsAppended, ToolCalled, ToolCancelled, ToolFailed, ToolStarted, ToolSucceeded
 
 Facts = Mapping[str, str]
 """Fields of a context."""
@@ -60,6 +60,7 @@ ABOUT: Mapping[type[Event], Callable[[Run, Any], Mapping[str, str | None]]] = {
     **dict.fromkeys(
         (ToolCalled, ToolStarted, ToolSucceeded, ToolFailed, ToolCancelled), lambda run, event: _call(run, event.call_id)
     ),
+    ToolArgumentsAppended: lambda _, event: {"call_id": event.call_id, "tool_name": event.name},
     **dict.fromkeys((StepStarted, StepFinished), lambda run, event: run.steps.steps[event.step_id].facts),
     **dict.fromkeys((ModelCallStarted, ModelCallFinished), lambda run, event: run.steps.model_calls[event.model_call_id].facts),
     **dict.fromkeys(

@@ -5,7 +5,7 @@ from typing import Literal, assert_never
 
 from runfold.domain.event import AlreadyRecorded, Event, Events
 from runfold.domain.life import Life
-from runfold.domain.values import Id, Json, Label, Text, Value
+from runfold.domain.values import Count, Id, Json, Label, Text, Value
 
 CallStatus = Literal["called", "started", "succeeded", "failed", "cancelled"]
 ENDED: frozenset[CallStatus] = frozenset({"succeeded", "failed", "cancelled"})
@@ -45,6 +45,21 @@ class ToolCalled(ToolCallEvent, type="tool.called"):
     needs_approval: bool = False
 
 
+class ToolArgumentsAppended(ToolCallEvent, type="tool.arguments_appended"):
+    """The model writes the arguments of a call: more of them. `offset` counts the characters before it.
+
+    Once they are whole, the call itself follows, with all of them; what was written of one that never follows is no call.
+    """
+
+    call_id: Id
+    offset: Count
+    text: Text
+    name: Label | None = None
+    """The tool; with the first of them."""
+    message_id: Id | None = None
+    """The message that the call belongs to; with the first of them."""
+
+
 class ToolStarted(ToolCallEvent, type="tool.started"):
     """The side effect is about to happen. Written before it, so that a crash in between is seen."""
 
@@ -75,7 +90,7 @@ class ToolCancelled(ToolCallEvent, type="tool.cancelled"):
 
 
 ToolEnd = ToolSucceeded | ToolFailed | ToolCancelled
-AnyToolCallEvent = ToolCalled | ToolStarted | ToolSucceeded | ToolFailed | ToolCancelled
+AnyToolCallEvent = ToolCalled | ToolArgumentsAppended | ToolStarted | ToolSucceeded | ToolFailed | ToolCancelled
 
 
 @dataclass(slots=True)
@@ -109,6 +124,8 @@ class ToolCalls:
         self.by_id: dict[str, ToolCallState] = {}
         self.past: dict[str, ToolCallState] = {}
         """Calls of the run's past that were looked up, as they were when the run began."""
+        self.written: dict[str, int] = {}
+        """The characters that there are of the arguments of calls that are not yet whole."""
 
     def asked(self, call_id: str) -> ToolCallState | None:
         """Return a call as its run asked for it: this run, or, where that was looked up, one of its past."""
@@ -131,6 +148,23 @@ class ToolCalls:
             raise AlreadyRecorded("tool call", called.call_id, self.run.id, known.called_at, called)
         self.run.require_open("call_tool")
         return [called]
+
+    def append_arguments(self, appended: ToolArgumentsAppended, offset: int | None = None) -> Events:
+        """Take in more of the arguments that the model writes. An `offset` that is stored already adds nothing."""
+        call_id, length, text = appended.call_id, self.written.get(appended.call_id, 0), appended.text
+        if offset is not None and call_id in self.written and 0 <= offset <= length - len(text):
+            return []
+        self.run.require_open("append_arguments")
+        if call_id in self.by_id:
+            self.run.refuse("append_arguments", f"tool call {call_id} is whole already; {_AGAIN}")
+        if offset not in {None, length}:
+            has = f"there are {length} characters of the arguments of {call_id}"
+            self.run.refuse("append_arguments", f"{has}, so offset {offset} would leave a gap or overlap")
+        if call_id in self.written:
+            return [appended.model_copy(update={"offset": length, "name": None, "message_id": None})] if text else []
+        if appended.name is None:
+            self.run.refuse("append_arguments", f"nobody has said which tool {call_id} is for; give its `name` with the first")
+        return [appended]
 
     def start(self, call_id: str, execution_key: str, *, approved: bool = False) -> Events:
         """Record that the side effect begins now. A second start needs the first one's `execution_key`, also in the past."""
@@ -179,6 +213,9 @@ class ToolCalls:
                 self.by_id[event.call_id] = ToolCallState(
                     self.run.version, event.needs_approval, name=event.name, asked_by=self.run.id
                 )
+                self.written.pop(event.call_id, None)
+            case ToolArgumentsAppended():
+                self.written[event.call_id] = event.offset + len(event.text)
             case ToolStarted():
                 call = self._taken_over(event.call_id)
                 call.status, call.execution_key = "started", event.execution_key

@@ -12,7 +12,16 @@ from runfold.commands.submitted import Receipt
 from runfold.domain.approval import Approval as ApprovalState
 from runfold.domain.event import Event
 from runfold.domain.run import Run as RunState
-from runfold.domain.tool_call import IS_STARTED, Failure, ToolCalled, ToolCancelled, ToolEnd, ToolFailed, ToolSucceeded
+from runfold.domain.tool_call import (
+    IS_STARTED,
+    Failure,
+    ToolArgumentsAppended,
+    ToolCalled,
+    ToolCancelled,
+    ToolEnd,
+    ToolFailed,
+    ToolSucceeded,
+)
 from runfold.domain.values import digest
 from runfold.errors import CommandRefused
 from runfold.handles.approval import Approval, ended_run
@@ -70,6 +79,23 @@ class ToolCall(Child):
         return Plan(self.run_id, work, lambda _: key, envelope)
 
     @command
+    def append_arguments(
+        self,
+        text: str,
+        *,
+        name: str | None = None,
+        message_id: str | None = None,
+        offset: int | None = None,
+        **envelope: Unpack[Envelope],
+    ) -> Plan[Receipt]:
+        """Record more of the arguments while the model writes them; the first say the tool's `name`. `call_tool` follows.
+
+        With `offset`, the characters before it, sending it twice stores it once.
+        """
+        appended = ToolArgumentsAppended(call_id=self.id, offset=0, text=text, name=name, message_id=message_id)
+        return run_plan(self.run_id, lambda run: run.calls.append_arguments(appended, offset), envelope)
+
+    @command
     def succeed(self, result: Any = None, **envelope: Unpack[Envelope]) -> Plan[Receipt]:
         """Record that the tool answered."""
         ended = ToolSucceeded(call_id=self.id, result=result)
@@ -98,6 +124,7 @@ class ToolCall(Child):
         return self._end(ended, envelope)
 
     submit_start = submitting(start)
+    submit_append_arguments = submitting(append_arguments)
     submit_succeed = submitting(succeed)
     submit_fail = submitting(fail)
     submit_cancel = submitting(cancel)
