@@ -19,7 +19,7 @@ OPTIONS = [{"id": "howto", "description": "a how-to question"}, {"id": "bug", "c
 
 @pytest.fixture
 def tracker(ledger: Ledger) -> StreamDecisionTracker:
-    return StreamDecisionTracker("webhook", ledger)
+    return StreamDecisionTracker("webhook", ledger=ledger)
 
 
 def recorded(ledger: Ledger, kind: type) -> list[Any]:
@@ -30,7 +30,9 @@ def recorded(ledger: Ledger, kind: type) -> list[Any]:
 def test_a_run_is_recorded_from_its_start_to_its_end(ledger: Ledger, tracker: StreamDecisionTracker) -> None:
     run_id = tracker.start_run("exec_1", "support", "Answer tickets", {"ticket": 42})
     assert tracker.get_stats() == {"stream_id": "webhook", "active_executions": 1, "execution_ids": ["exec_1"]}
-    assert (ledger.now.run(run_id).status, tracker.get_run("exec_1")) == ("running", ledger.run(run_id))
+    going_on = tracker.get_run("exec_1")
+    assert going_on is not None
+    assert (going_on.id, going_on.status, tracker.handle("exec_1")) == (run_id, "running", ledger.run(run_id))
 
     tracker.end_run("exec_1", success=True, narrative="Answered", output_data={"category": "howto"})
 
@@ -38,7 +40,7 @@ def test_a_run_is_recorded_from_its_start_to_its_end(ledger: Ledger, tracker: St
     assert (run.status, run.input, run.output) == ("completed", {"ticket": 42}, {"category": "howto"})
     assert run.goal is not None
     assert (run.goal.id, run.goal.description) == ("support", "Answer tickets")
-    assert run.metadata == {"stream_id": "webhook", "execution_id": "exec_1"}
+    assert (run.metadata["stream_id"], run.metadata["execution_id"]) == ("webhook", "exec_1")
     assert tracker.get_stats() == {"stream_id": "webhook", "active_executions": 0, "execution_ids": []}
 
 
@@ -198,7 +200,7 @@ def test_a_call_without_a_run_raises(ledger: Ledger, tracker: StreamDecisionTrac
 
 @pytest.mark.row("HV-28")
 def test_every_recording_method_is_among_those_that_raise_without_a_run() -> None:
-    questions = {"start_run", "get_run", "get_stats", "get_active_executions"}
+    questions = {"start_run", "get_run", "handle", "get_stats", "get_active_executions"}
     methods = {name for name, _ in inspect.getmembers(StreamDecisionTracker, inspect.isfunction) if not name.startswith("_")}
     assert methods - questions == set(CALLS)
 
@@ -224,5 +226,5 @@ def test_an_end_that_is_refused_leaves_the_execution_as_it_was(ledger: Ledger, t
 
 def test_two_trackers_of_one_stream_share_its_thread(ledger: Ledger, tracker: StreamDecisionTracker) -> None:
     tracker.start_run("exec_1", "support")
-    StreamDecisionTracker("webhook", ledger).start_run("exec_2", "support")
+    StreamDecisionTracker("webhook", ledger=ledger).start_run("exec_2", "support")
     assert {created.thread_id for created in recorded(ledger, RunCreated)} == {tracker.thread.id}
