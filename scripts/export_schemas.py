@@ -1,6 +1,8 @@
 """Write schemas/ from the code, or with --check say which files are not as the code is.
 
-events/<type>.v<n>.json are made of the event classes, openapi.json of the routes, asyncapi.json of what is sent by itself.
+events/<type>.v<n>.json are made of the event classes, openapi.json of the routes, asyncapi.json of what is sent by itself,
+read-models.json of the projections. A projection whose columns, key or events changed under the same version is refused:
+workers would stop at the rows that the program of before folded.
 Schemas of earlier versions stay as they were: they describe what is stored. A file that no class answers for is removed.
 """
 
@@ -15,9 +17,11 @@ from runfold.domain.catalogue import event_types
 from runfold.domain.event import Event
 from runfold.http.app import described
 from runfold.http.asyncapi import asyncapi
+from runfold.projections.registry import known
+from runfold.projector.tables import fingerprint
 
 FOLDER = Path(__file__).parents[1] / "schemas" / "events"
-OPENAPI, ASYNCAPI = "openapi.json", "asyncapi.json"
+OPENAPI, ASYNCAPI, READ_MODELS = "openapi.json", "asyncapi.json", "read-models.json"
 """Beside the folder of the events."""
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -42,9 +46,30 @@ def asyncapi_text() -> str:
     return json.dumps(asyncapi(dict(sorted(event_types.all().items()))), indent=1, ensure_ascii=False) + "\n"
 
 
+@cache
+def read_models_text() -> str:
+    """The version of each projection, and the digest of its columns, key and events under it."""
+    said = {
+        name: {"version": projection.version, "fingerprint": fingerprint(projection)}
+        for name, projection in sorted(known().items())
+        if type(projection).__module__.startswith("runfold.")
+    }
+    return json.dumps(said, indent=1) + "\n"
+
+
 def documents() -> dict[str, str]:
     """The documents beside the folder of the events, as the code has them."""
-    return {OPENAPI: openapi_text(), ASYNCAPI: asyncapi_text()}
+    return {OPENAPI: openapi_text(), ASYNCAPI: asyncapi_text(), READ_MODELS: read_models_text()}
+
+
+def not_raised(path: Path) -> list[str]:
+    """What a projection folds otherwise than before under the same version, a line each; `path` holds how it was before."""
+    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return [
+        f"{name} changed its columns, key or events, and its version is still {now['version']}; raise it"
+        for name, now in json.loads(read_models_text()).items()
+        if name in before and now != before[name] and now["version"] <= before[name]["version"]
+    ]
 
 
 def expected() -> dict[str, str]:
@@ -99,10 +124,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 and name the files that drifted")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where the files of the events are")
     given = parser.parse_args(arguments)
+    if kept := not_raised(given.folder.parent / READ_MODELS):
+        print(*kept, sep="\n", file=sys.stderr)
+        return 1
     if not given.check:
-        print(
-            f"{len(expected())} schemas in {given.folder}, with {OPENAPI} and {ASYNCAPI} beside it, {write(given.folder)} changed"
-        )
+        said = f"{len(expected())} schemas in {given.folder}, {len(documents())} documents beside it"
+        print(f"{said}, {write(given.folder)} changed")
         return 0
     if found := drift(given.folder):
         print(*found, "run `python scripts/export_schemas.py` and commit what it writes", sep="\n", file=sys.stderr)

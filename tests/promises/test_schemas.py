@@ -74,6 +74,26 @@ def test_a_check_names_what_drifted_and_changes_nothing(
     assert sorted(path.name for path in folder.iterdir()) == before
 
 
+def test_a_projection_that_changed_under_its_version_is_named_and_not_written(
+    export: ModuleType, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = folder.parent / "read-models.json"
+    said = json.loads(path.read_text(encoding="utf-8"))
+    said["goals"]["fingerprint"] = "of another time"
+    path.write_text(before := json.dumps(said))
+    for arguments in ([], ["--check"]):
+        assert export.main([*arguments, "--folder", str(folder)]) == 1
+        told = capsys.readouterr().err
+        assert told == (
+            f"goals changed its columns, key or events, and its version is still {said['goals']['version']}; raise it\n"
+        )
+    assert path.read_text(encoding="utf-8") == before
+    said["goals"]["version"] -= 1
+    path.write_text(json.dumps(said))
+    assert export.main(["--folder", str(folder)]) == 0
+    assert texts(folder.parent) == texts(EVENTS.parent)
+
+
 def test_writing_mends_what_drifted_once(export: ModuleType, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "run.started.v1.json").write_text("{}\n")
     (folder / "run.jumped.v1.json").write_text("{}\n")

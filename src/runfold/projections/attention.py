@@ -76,7 +76,7 @@ _WORST_FIRST = get_args(Severity)
 class Attention(Projection[AttentionRow]):
     """One row per run: whether a person should look at it, and why."""
 
-    name, version, row, key, partition = "attention", 5, AttentionRow, ("run_id",), "thread"
+    name, version, row, key, partition = "attention", 6, AttentionRow, ("run_id",), "thread"
     events = (
         *get_args(AnyMessageEvent),
         *get_args(AnyToolCallEvent),

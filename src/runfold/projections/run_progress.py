@@ -66,7 +66,7 @@ _NO_LEASE: Changes = {"execution_id": None, "worker": None, "lease_expires_at": 
 class RunProgress(Projection[RunProgressRow]):
     """One row per run: whether it gets on, by the store's clock, and what it repeats."""
 
-    name, version, row, key, partition = "run_progress", 1, RunProgressRow, ("run_id",), "thread"
+    name, version, row, key, partition = "run_progress", 2, RunProgressRow, ("run_id",), "thread"
     events = (
         *get_args(AnyMessageEvent),
         *get_args(AnyToolCallEvent),
