@@ -1,5 +1,7 @@
 """hive's interfaces over the ledger: code that records, asks or listens through them moves over by its import alone."""
 
+from runfold.adapters.hive.event_bus import EventBus
+from runfold.adapters.hive.event_words import AgentEvent, EventType
 from runfold.adapters.hive.runtime_adapter import StreamRuntimeAdapter
 from runfold.adapters.hive.schemas import (
     Decision,
@@ -15,9 +17,12 @@ from runfold.adapters.hive.schemas import (
 from runfold.adapters.hive.tracker import OutcomeAggregator, StreamDecisionTracker
 
 __all__ = [
+    "AgentEvent",
     "Decision",
     "DecisionEvaluation",
     "DecisionType",
+    "EventBus",
+    "EventType",
     "Option",
     "Outcome",
     "OutcomeAggregator",
