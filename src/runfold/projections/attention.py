@@ -18,7 +18,7 @@ a row says when its run was last heard of, and the list holds that against the m
 """
 
 from collections.abc import Callable, Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, get_args
 
 from runfold.domain.approval_events import ApprovalRequested
@@ -71,6 +71,7 @@ _NO_TOKENS = Tokens()
 _HEARD = {"last_heard_at"}
 """What most events change alone, and no reason hangs on."""
 _WORST_FIRST = get_args(Severity)
+_HOLDS = tuple((code, reason.holds) for code, reason in REASONS.items())
 
 
 class Attention(Projection[AttentionRow]):
@@ -113,12 +114,15 @@ class Attention(Projection[AttentionRow]):
             changes = {"status": "running", "stuck_rule": None, **changes}
         if not changes:
             return row
-        after = row.but(changes)
-        return _listed(after if changes.keys() == _HEARD else _flagged(row, after, recorded))
+        if changes.keys() == _HEARD:
+            return row.but(changes, attention_since=_since(row, recorded.happened_at))
+        after = _flagged(row, row.but(changes), recorded)
+        since = _since(after, after.last_heard_at)
+        return after if since == after.attention_since else after.but(attention_since=since)
 
 
 def _flagged(before: AttentionRow, row: AttentionRow, recorded: Recorded) -> AttentionRow:
-    reasons = tuple(code for code, reason in REASONS.items() if reason.holds(row))
+    reasons = tuple([code for code, holds in _HOLDS if holds(row)])
     if reasons == before.reasons:
         return row
     if not reasons:
@@ -130,10 +134,10 @@ def _flagged(before: AttentionRow, row: AttentionRow, recorded: Recorded) -> Att
     return row.but(reasons=reasons, severity=severity, needs_attention=True, **place)
 
 
-def _listed(row: AttentionRow) -> AttentionRow:
+def _since(row: AttentionRow, last_heard_at: datetime | None) -> datetime | None:
+    """Return what the list goes by."""
     may_be_only_silent = row.severity in {NO_SEVERITY, "minor"} and row.status in MAY_BE_SILENT
-    since = row.last_heard_at if may_be_only_silent else row.flagged_at
-    return row if since == row.attention_since else row.but(attention_since=since)
+    return last_heard_at if may_be_only_silent else row.flagged_at
 
 
 def _created(_: AttentionRow, recorded: Recorded, event: RunCreated) -> Changes:

@@ -120,15 +120,12 @@ class DecisionLog(Projection[DecisionRow]):
 
     def keys(self, recorded: Recorded) -> Iterable[Key]:
         """The decision it is about."""
-        event = recorded.event
-        match event:
-            case DecisionMade() | OutcomeRecorded() | OutcomeCorrected() | DecisionEvaluated():
-                return ((recorded.stream, event.decision_id),)
-        return ()
+        event: Any = recorded.event  # each class of event that it looks at names the decision
+        return ((recorded.stream, event.decision_id),)
 
     def evolve(self, row: DecisionRow, recorded: Recorded) -> DecisionRow:
         """The decision after something happened to it."""
-        return row.but(**_CHANGE[type(recorded.event)](row, recorded, recorded.event))
+        return row.but(_CHANGE[type(recorded.event)](row, recorded, recorded.event))
 
 
 def _made(_: DecisionRow, recorded: Recorded, event: DecisionMade) -> Changes:

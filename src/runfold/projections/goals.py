@@ -98,7 +98,7 @@ class Goals(Projection[GoalRow]):
     def evolve(self, row: GoalRow, recorded: Recorded) -> GoalRow:
         """The goal after something was done towards it."""
         changes = _CHANGE[type(recorded.event)](row, recorded, recorded.event)
-        return row.but(**changes) if changes else row
+        return row.but(changes) if changes else row
 
 
 def _run_created(row: GoalRow, recorded: Recorded, event: RunCreated) -> Changes:

@@ -93,9 +93,10 @@ class RunProgress(Projection[RunProgressRow]):
             if row.status == "stuck":
                 changes |= {"status": "running", "stuck_rule": None, "stuck_at": None, "stuck_position": None}
         change = _CHANGE.get(kind)
-        if change is not None:
-            changes |= change(row, recorded, event)
-        return _counted(row.but(changes))
+        said = change(row, recorded, event) if change is not None else {}
+        if not said and "status" not in changes:  # as of most events: no figure hangs on what they change
+            return row.but(changes)
+        return _counted(row.but(changes, **said))
 
 
 def _counted(row: RunProgressRow) -> RunProgressRow:

@@ -127,7 +127,7 @@ class ToolCalls(Projection[ToolCallRow]):
         """The call after something happened to it."""
         if row.requested_position is not None and isinstance(recorded.event, ToolCalled):
             row = self.initial((row.run_id, row.call_id))  # another call under the id of one of the past
-        return row.but(**_CHANGE[type(recorded.event)](row, recorded, recorded.event))
+        return row.but(_CHANGE[type(recorded.event)](row, recorded, recorded.event))
 
 
 def _called(_: ToolCallRow, recorded: Recorded, event: ToolCalled) -> Changes:

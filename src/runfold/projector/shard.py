@@ -18,7 +18,7 @@ from runfold.projector.checkpoints import Applied, Claim, digest_of
 from runfold.projector.marks import Marked, Marks
 from runfold.projector.page import Page
 from runfold.projector.purity import SAMPLE, require_pure
-from runfold.projector.tables import InvalidRow, Table
+from runfold.projector.tables import Changes, InvalidRow, Table
 from runfold.store.datastore import Connection
 
 T = TypeVar("T")
@@ -53,17 +53,22 @@ FOLD_SECONDS = 2.0
 """After so long no further event of a page is begun, so that a slow fold keeps others waiting for no more than that."""
 SLOW_EVENTS_A_SECOND, WARNING_SECONDS = 100, 60.0
 """Who takes in fewer is warned about, so often at most."""
-LARGEST_PAGE = 16_000
+LARGEST_PAGE = 8_000
 """Positions read at once, at most."""
 
 
 class Folded(NamedTuple):
-    """What a page comes to: the rows that change, what the receipt says of it, and up to where it was folded."""
+    """What a page comes to: the rows that change, what the receipt says of it, and up to where it was folded.
+
+    `changes` are the rows as they are sent. `closely`: some of them are to be read back when they are written.
+    """
 
     changed: Standings
     applied: Applied
     up_to: int
     seconds: float
+    changes: Changes
+    closely: bool
 
 
 class _Pace:
@@ -122,6 +127,8 @@ class Shard:
         self._seconds_an_event = 0.0
         self._warned = -WARNING_SECONDS
         self._rows: OrderedDict[Key, Row | None] = OrderedDict()
+        self._has_all = claim.position == 0
+        """Whether every row of the table is at hand, so that none has to be looked for: from the beginning on, and while few."""
         self._touchers: Touchers = {}
         self._pages = 0
         self._turn = crc32(projection.name.encode()) % LOOKED_AT_EVERY
@@ -139,7 +146,7 @@ class Shard:
         return self.claim.position
 
     def fold(self, connection: Connection, page: Page) -> Folded:
-        """Work out what a page changes; nothing is written. Raises FoldFailed, ProjectionStopped, psycopg.Error."""
+        """Work out what a page changes; nothing is written. Raises FoldFailed, InvalidRow, ProjectionStopped, psycopg.Error."""
         for unread in page.unread:
             if unread.type in self.types:
                 raise PoisonEvent(self.name, unread.position, unread.type, str(unread.error))
@@ -148,7 +155,7 @@ class Shard:
             touches = touched(self.projection, pace.through(events, [recorded.position for recorded in events]))
         missing = {key for key, _ in touches if key not in self._rows}
         before: dict[Key, Row | None] = dict.fromkeys(missing)
-        if missing:
+        if missing and not self._has_all:
             before.update(self.table.load(connection, missing))
         self._keep(before)
         with self._marks.folding(self.name, self.claim.generation):
@@ -161,7 +168,8 @@ class Shard:
         up_to = page.up_to if pace.reached is None else pace.reached
         looked_at = events if pace.reached is None else [recorded for recorded in events if recorded.position <= up_to]
         self._seconds_an_event = pace.seconds() / max(1, len(looked_at))
-        return Folded(changed, Applied(self.claim, len(looked_at), digest_of(looked_at)), up_to, pace.seconds())
+        applied, changes = Applied(self.claim, len(looked_at), digest_of(looked_at)), self.table.changes(changed)
+        return Folded(changed, applied, up_to, pace.seconds(), changes, self._looks_closely)
 
     def _own(self, page: Page) -> list[Recorded]:
         """Return the events of a page that the projection looks at: others are passed over by their names."""
@@ -195,8 +203,8 @@ class Shard:
 
     def write(self, connection: Connection, folded: Folded) -> None:
         """Store the rows that change. Raises InvalidRow, psycopg.Error."""
-        self.table.write(connection, folded.changed)
-        if self._looks_closely:
+        self.table.store(connection, folded.changes)
+        if folded.closely:
             self.table.require_kept(connection, dict(islice(folded.changed.items(), LOOKED_AT_ROWS)))
 
     def settle(self, folded: Folded) -> None:
@@ -204,6 +212,7 @@ class Shard:
         self._keep({key: standing.row for key, standing in folded.changed.items()})
         while len(self._rows) > ROWS_AT_HAND:
             self._rows.popitem(last=False)
+            self._has_all = False
         if len(self._touchers) > ROWS_AT_HAND:
             self._touchers.clear()
         if self.ends_trouble(folded):
@@ -217,6 +226,14 @@ class Shard:
         self.served = time.monotonic()
         self._pages += folded.applied.events > 0
         self._seen += folded.applied.events
+
+    def may_be_ahead(self, folded: Folded) -> bool:
+        """Return whether it can go on before a page is stored: nothing is wrong, and all its rows stay at hand."""
+        return self.attempts == 0 and len(folded.changed) <= ROWS_AT_HAND
+
+    def go_back(self, claim: Claim) -> None:
+        """Be where a claim is: what was settled since turns out not to be stored. `forget` follows."""
+        self.claim = claim
 
     def ends_trouble(self, folded: Folded) -> bool:
         """Return whether the event that it failed at is behind it now."""
@@ -240,6 +257,7 @@ class Shard:
     def forget(self) -> None:
         """Believe no row that is at hand: it is not known what was stored."""
         self._rows.clear()
+        self._has_all = self.claim.position == 0
         self._touchers.clear()
         self._pages = 0
 

@@ -42,6 +42,17 @@ class Given(NamedTuple):
     pieces: list[str]
 
 
+class Changes(NamedTuple):
+    """Rows as they are sent: those that stand as JSON; a list for each column of the key of those that went, and of all.
+
+    Those of all are there where there are totals.
+    """
+
+    rows: str | None
+    gone: list[list[Any]]
+    keys: list[list[Any]]
+
+
 class _Stored(NamedTuple):
     """A row as it is written: with the columns that every table has by itself."""
 
@@ -142,14 +153,23 @@ class Table(Generic[R]):
 
     def write(self, connection: Connection, changed: Standings) -> None:
         """Store rows as they are now. Raises InvalidRow, psycopg.Error."""
+        self.store(connection, self.changes(changed))
+
+    def changes(self, changed: Standings) -> "Changes":
+        """Rows as `store` takes them. It takes its time, so not in a transaction. Raises InvalidRow."""
         gone = [key for key, standing in changed.items() if standing.row is None]
-        kept = self._as_json(self._standing(changed))
-        for each in self.totals if changed else ():
-            connection.execute(each.change, [*map(list, zip(*changed, strict=True)), kept], prepare=True)
-        if gone:
-            connection.execute(self._queries.delete, [list(column) for column in zip(*gone, strict=True)], prepare=True)
-        if len(gone) < len(changed):
-            connection.execute(self._queries.write, [kept], prepare=True)
+        by = changed if self.totals else ()
+        return Changes(self.packed(changed), _by_column(gone), _by_column(by))
+
+    def store(self, connection: Connection, changes: "Changes") -> None:
+        """Write rows that are there or not, remove others, and change the totals. Raises psycopg.Error."""
+        if changes.keys:
+            for each in self.totals:
+                connection.execute(each.change, [*changes.keys, changes.rows or "[]"], prepare=True)
+        if changes.gone:
+            connection.execute(self._queries.delete, changes.gone, prepare=True)
+        if changes.rows is not None:
+            connection.execute(self._queries.write, [changes.rows], prepare=True)
 
     def packed(self, standings: Standings) -> str | None:
         """Rows as `fill` takes them, None where there are none. It takes its time, so not in a transaction. Raises InvalidRow."""
@@ -168,8 +188,21 @@ class Table(Generic[R]):
         return Given(self._queries.given, [self._as_json(piece) for piece in pieces])
 
     def _standing(self, standings: Standings) -> list[Any]:
-        rows = [(key, standing.row, standing.position) for key, standing in standings.items() if standing.row is not None]
-        return [self._checked(*each) for each in rows]
+        """Rows as they are written. Raises InvalidRow for what their class refuses."""
+        names, rows = self._key, []
+        for key, standing in standings.items():
+            if standing.row is None:
+                continue
+            rows.append(fields := {**standing.row.__dict__, "tenant_id": key[0], "position": standing.position})
+            if tuple([fields[name] for name in names]) != key:
+                raise InvalidRow(f"evolve changed the key of the row {key[1:]}; a row keeps its key for ever")
+        try:
+            return _stored(self._row).many.validate_python(rows, strict=True)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            at, *place = first["loc"]
+            name, key = ".".join(map(str, place)), tuple(rows[int(at)][each] for each in names)
+            raise InvalidRow(f"the row {key[1:]} has {name} = {first['input']!r}: {first['msg']}") from None
 
     def _as_json(self, rows: list[Any]) -> str:
         try:
@@ -188,17 +221,6 @@ class Table(Generic[R]):
                 if (kept := getattr(found, name)) != value:
                     raise InvalidRow(f"the row {key[1:]} has {name} = {value!r}, which its column gives back as {kept!r}")
 
-    def _checked(self, key: Key, row: Row, position: int) -> Any:
-        fields = {**row.__dict__, "tenant_id": key[0], "position": position}
-        if tuple(fields[name] for name in self._key) != key:
-            raise InvalidRow(f"evolve changed the key of the row {key[1:]}; a row keeps its key for ever")
-        try:
-            return _stored(self._row).model.__pydantic_validator__.validate_python(fields, strict=True)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            name = ".".join(str(part) for part in first["loc"])
-            raise InvalidRow(f"the row {key[1:]} has {name} = {first['input']!r}: {first['msg']}") from None
-
     @property
     def select_query(self) -> sql.Composed:
         """All rows: the tenant, the row's own columns, the position."""
@@ -212,6 +234,10 @@ class Table(Generic[R]):
             )
             for column in self.columns
         )
+
+
+def _by_column(keys: Iterable[Key]) -> list[list[Any]]:
+    return [list(column) for column in zip(*keys, strict=True)]
 
 
 def fingerprint(projection: Projection[Any]) -> str:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 
 import psycopg
 
@@ -22,14 +23,15 @@ from runfold.projector.checkpoints import ClaimsLost, ReadModel
 from runfold.projector.connection import connect
 from runfold.projector.marks import Marks
 from runfold.projector.page import Page, Pages
-from runfold.projector.shard import FAULTS, FOR_GOOD, Folded, Shard
+from runfold.projector.shard import FAULTS, FOR_GOOD, Shard
+from runfold.projector.storing import Ahead, Storing, Together, store_together
 from runfold.projector.team import TAKE_OVER_SECONDS, Team, read_head
 from runfold.store.datastore import Connection, Datastore, unavailable
 from runfold.store.hint import Listener
 from runfold.store.reader import Head
 from runfold.uncollected import uncollected
 
-LARGEST_PAGE, FIRST_PAGE, SMALLEST_PAGE = 16_000, 500, 10
+LARGEST_PAGE, FIRST_PAGE, SMALLEST_PAGE = 8_000, 500, 10
 """Positions read at once: more while that is quick, fewer while it is slow or the events are large."""
 QUICK_SECONDS, SLOW_SECONDS = 0.5, 2.0
 BUSY_SECONDS, QUIET_SECONDS = 0.005, 0.25
@@ -55,6 +57,8 @@ class Worker:
         self._team = Team(projections, take_over_seconds, marks)
         self._listener = Listener(datastore)
         self._pages = Pages(datastore)
+        self._storing = Storing(datastore)
+        self._ahead: Ahead | None = None
         self._open: Connection | None = None
         self.when_stored: Callable[[int, bytes, datetime], object] = lambda *_: None
         """Called with the position, id and time of the last event that was folded. It must not wait."""
@@ -74,7 +78,7 @@ class Worker:
         pause = BUSY_SECONDS
         while not stop.is_set():
             try:
-                self._team.beat_if_due(self._connection)
+                self._beat_if_due()
                 self._sweep_if_due()
                 self._has_begun = True
                 if self._step():
@@ -100,10 +104,12 @@ class Worker:
             self._team.look_again()
             while True:
                 self._team.look_again(within=BUSY_SECONDS * 10)
-                self._team.beat_if_due(self._connection)
+                self._beat_if_due()
                 behind = [model for model in self._team.models if self._team.is_ours(model) and not self._has_done(model, target)]
                 if not behind:
-                    return target
+                    if self._end_storing():
+                        return target
+                    continue
                 if progress is not None:
                     progress(sum(map(self._position, behind)), target * len(behind))
                 if not self._step():
@@ -115,6 +121,8 @@ class Worker:
         """Give everything back, so that others can go on at once."""
         self._listener.close()
         self._pages.close()
+        self._storing.close()
+        self._ahead = None
         with contextlib.suppress(psycopg.Error):  # they find out by themselves
             if self._open is not None and not self._open.closed:
                 self._team.leave(self._open)
@@ -122,6 +130,12 @@ class Worker:
         self._open = None
 
     # Folding
+
+    def _beat_if_due(self) -> None:
+        """What is given back to others by a beat is stored before."""
+        if self._team.next_beat_in() <= 0:
+            self._end_storing()
+        self._team.beat_if_due(self._connection)
 
     def _step(self) -> bool:
         """Take in one page for the read models that have waited longest; False when there is nothing to do."""
@@ -131,6 +145,8 @@ class Worker:
         if due:
             with uncollected():
                 self._take_in_next(due, head)
+        else:
+            self._end_storing()
         self._switch_built(head)
         return bool(due)
 
@@ -145,30 +161,72 @@ class Worker:
             group = [first]
         types = frozenset(name for shard in group for name in shard.types)
         page = self._pages.read(first.position, up_to, types)
-        if len(group) == len(due) and page.up_to == whole < head.position:
+        has_more = len(group) == len(due) and page.up_to == whole < head.position
+        if has_more:
             self._pages.ask(page.up_to, min(page.up_to + self._page_size, head.position), types)
         reach("page read")
-        self._take_in(group, page, head)
+        if has_more:
+            self._take_in_ahead(group, page, head)
+        elif self._end_storing():
+            self._take_in(group, page, head)
         if up_to == whole:  # else it is one read model that is slow, and not the reading
             self._adapt(time.monotonic() - began, page.up_to - page.after)
+
+    def _take_in_ahead(self, group: list[Shard], page: Page, head: Head) -> None:
+        """Fold a page while the one before it is stored, and let it be stored while the next one is folded.
+
+        What it goes on from may turn out not to be stored: then it is forgotten, and folded again from what is.
+        """
+        folded = None
+        with contextlib.suppress(*FAULTS):  # as it comes up again where each is tried by itself
+            folded = self._fold(group, page)
+        if not self._end_storing():
+            return
+        if folded is None or not all(each.up_to == page.up_to and shard.may_be_ahead(each) for shard, each in folded):
+            self._take_in(group, page, head)
+            return
+        self._storing.begin(partial(store_together, folded=folded, after=page.after, up_to=page.up_to, epoch=head.epoch))
+        self._ahead = Ahead(folded, page, head)
+        self._settle(folded, head)
+
+    def _end_storing(self) -> bool:
+        """Wait until the page before is stored; False where it was not, and the read models are where they were before it."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is None:
+            return True
+        try:
+            self._storing.end()
+        except Exception as error:
+            for shard, each in ahead.folded:
+                shard.go_back(each.applied.claim)
+            self._mend([shard for shard, _ in ahead.folded], ahead.page, ahead.head, error)
+            return False
+        self._tell_stored(ahead.page)
+        return True
 
     def _take_in(self, group: list[Shard], page: Page, head: Head) -> None:
         try:
             self._store(group, page, head)
-        except ClaimsLost as lost:
+        except (ClaimsLost, *FAULTS) as error:
+            self._mend(group, page, head, error)
+
+    def _mend(self, group: list[Shard], page: Page, head: Head, error: Exception) -> None:
+        """Go on after a page was not stored; what is the database's doing is raised."""
+        for shard in group:
+            shard.forget()
+        if isinstance(error, ClaimsLost):
             for shard in group:
-                shard.forget()
-                if (shard.name, shard.claim.generation) in lost.lost:
+                if (shard.name, shard.claim.generation) in error.lost:
                     self._team.drop(shard)
                     logger().info("claim lost", read_model=shard.name, position=shard.position)
-        except FAULTS as error:
-            for shard in group:
-                shard.forget()
-            for shard in [each for each in group if each.position == page.after]:  # others are stored already
-                if isinstance(error, FOR_GOOD) and error.name == shard.name:
-                    self._stop(shard, error)
-                else:
-                    self._take_in_alone(shard, page, head)
+            return
+        if not isinstance(error, FAULTS):
+            raise error
+        for shard in [each for each in group if each.position == page.after]:  # others are stored already
+            if isinstance(error, FOR_GOOD) and error.name == shard.name:
+                self._stop(shard, error)
+            else:
+                self._take_in_alone(shard, page, head)
 
     def _take_in_alone(self, shard: Shard, page: Page, head: Head) -> bool:
         """A page for one read model, halved until what is at fault stands alone; False when it did not get through."""
@@ -189,33 +247,29 @@ class Worker:
             return False
         return shard.position == page.up_to  # less where it is slow
 
-    def _store(self, group: list[Shard], page: Page, head: Head) -> None:
+    def _fold(self, group: list[Shard], page: Page) -> Together:
         for shard in group:
             self._try_out(shard, page)
         folded = [(shard, shard.fold(self._connection, page)) for shard in group]
         reach("page folded")
+        return folded
+
+    def _store(self, group: list[Shard], page: Page, head: Head) -> None:
+        folded = self._fold(group, page)
         slow = [(shard, each) for shard, each in folded if each.up_to < page.up_to]
-        if whole := [(shard, each) for shard, each in folded if each.up_to == page.up_to]:
-            self._store_together(whole, page.after, page.up_to, head)
-        for shard, each in slow:  # as far as time allowed; the rest comes when it is its turn again
-            self._store_together([(shard, each)], page.after, each.up_to, head)
+        whole = [(shard, each) for shard, each in folded if each.up_to == page.up_to]
+        for each in [whole, *([one] for one in slow)]:  # the slow ones as far as time allowed; the rest comes at their next turn
+            if each:
+                store_together(self._connection, each, page.after, each[0][1].up_to, head.epoch)
+                self._settle(each, head)
+        self._tell_stored(page)
+
+    def _tell_stored(self, page: Page) -> None:
         for recorded in page.events[-1:]:
             self.when_stored(recorded.position, recorded.event_id_bytes, recorded.recorded_at)
         reach("page stored")
 
-    def _store_together(self, folded: list[tuple[Shard, Folded]], after: int, up_to: int, head: Head) -> None:
-        connection = self._connection
-        with connection.transaction():
-            checkpoints.advance(connection, [shard.claim for shard, _ in folded], after, up_to, head.epoch)
-            reach("checkpoint moved")
-            for shard, each in folded:
-                shard.write(connection, each)
-            reach("rows written")
-            checkpoints.acknowledge(connection, [each.applied for _, each in folded], after, up_to)
-            for shard, each in folded:
-                if shard.ends_trouble(each):
-                    checkpoints.end_trouble(connection, shard.name, shard.claim.generation)
-            reach("receipt written")
+    def _settle(self, folded: Together, head: Head) -> None:
         for shard, each in folded:
             shard.settle(each)
             if (rate := shard.slow_rate(each)) is not None:
@@ -296,5 +350,7 @@ class Worker:
         self._team.shards.clear()
         self._team.look_again()
         self._pages.close()
+        self._storing.close()
+        self._ahead = None
         self._listener.close()
         self._datastore.revive()
