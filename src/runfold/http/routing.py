@@ -69,7 +69,8 @@ def model_of(name: str, fields: Mapping[str, route.Field], *, strict: bool = Fal
         described = Field(default, alias=key if shadows else None, description=said.help or None)
         made[f"{key}_" if shadows else key] = (said.type, described)
     class_name = name.replace(".", "_").title().replace("_", "")
-    return create_model(class_name, __base__=_Strict if strict else _Closed, **made)  # made at run time
+    quickly = {"use_attribute_docstrings": False}  # else all modules are searched for its source, and it has none
+    return create_model(class_name, __base__=_Strict if strict else _Closed, __cls_kwargs__=quickly, **made)
 
 
 @dataclass(frozen=True)
