@@ -61,9 +61,9 @@ $(BIN)/python:
 	@$(PYTHON) -m venv .venv
 
 $(BIN)/.installed: pyproject.toml .ci/constraints.txt | $(BIN)/python
-	@$(INSTALL) embedded,importers,webhooks
+	@$(INSTALL) embedded,importers,webhooks,agui
 	@touch $@
 
 $(BIN)/.installed-dev: pyproject.toml .ci/constraints.txt | $(BIN)/python
-	@$(INSTALL) embedded,importers,webhooks,dev
+	@$(INSTALL) embedded,importers,webhooks,agui,dev
 	@touch $@ $(BIN)/.installed

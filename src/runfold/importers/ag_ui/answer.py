@@ -5,11 +5,11 @@ from typing import Any
 
 import jsonpatch
 
+from runfold.agui.content import parts_of
 from runfold.commands.caller import Envelope
 from runfold.domain.parts import DataPart
 from runfold.domain.step import apply_patch
 from runfold.errors import InvalidEvent
-from runfold.importers.ag_ui.content import parts_of
 from runfold.importers.ag_ui.conversation import AGENT, CLIENT, Asked, TurnWriter
 from runfold.importers.ag_ui.history import Past
 from runfold.importers.ag_ui.request import RequestPlan

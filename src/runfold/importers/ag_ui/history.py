@@ -10,9 +10,9 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from runfold.agui.content import words_of
 from runfold.domain.parts import Part
 from runfold.ids import stable_id
-from runfold.importers.ag_ui.content import words_of
 from runfold.importers.ag_ui.shapes import Sent
 
 Span = tuple[int, ...]

@@ -3,8 +3,8 @@
 from functools import partial
 from typing import Any
 
+from runfold.agui.content import edited, parts_of, text_or_none
 from runfold.errors import InvalidEvent
-from runfold.importers.ag_ui.content import edited, parts_of, text_or_none
 from runfold.importers.ag_ui.conversation import AGENT, CLIENT, PERSON, Asked, Stage, TurnWriter
 from runfold.importers.ag_ui.history import Past, Repeats
 from runfold.importers.ag_ui.shapes import Request, Resume, Sent

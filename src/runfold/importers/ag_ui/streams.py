@@ -7,10 +7,10 @@ where it names nothing. What a chunk has opened is closed by any other event.
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from runfold.agui.content import same_json
 from runfold.commands.caller import Envelope
 from runfold.domain.parts import Part, ReasoningPart, TextPart
 from runfold.errors import InvalidEvent
-from runfold.importers.ag_ui.content import same_json
 from runfold.importers.ag_ui.conversation import TurnWriter
 from runfold.importers.ag_ui.history import Call, Past
 from runfold.importers.ag_ui.shapes import AgUiEvent

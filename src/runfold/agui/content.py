@@ -63,3 +63,39 @@ def same_json(one: str, other: str) -> bool:
 def text_or_none(value: Any) -> str | None:
     """Text, or nothing where it is something else."""
     return value if isinstance(value, str) else None
+
+
+_MEDIA = ("image", "audio", "video")
+
+
+def text_of(parts: tuple[Part, ...]) -> str:
+    """The words of a message, for a place that only takes text."""
+    return "".join(part.text for part in parts if isinstance(part, TextPart | ReasoningPart))
+
+
+def content_of(parts: tuple[Part, ...]) -> str | list[dict[str, Any]]:
+    """A message's parts as AG-UI's content: text, or a list where there is more than text in them."""
+    if all(isinstance(part, TextPart) for part in parts):
+        return text_of(parts)
+    return [_content_part(part) for part in parts]
+
+
+def exact(parts: tuple[Part, ...], content: str | list[dict[str, Any]], role: str = "") -> dict[str, Any]:
+    """What says in metadata which parts a message has, where its content alone does not."""
+    return {} if parts_of(content, role) == parts else {"content": [part.model_dump(mode="json") for part in parts]}
+
+
+def _content_part(part: Part) -> dict[str, Any]:
+    match part:
+        case TextPart() | ReasoningPart():
+            return {"type": "text", "text": part.text}
+        case FilePart() if part.url is not None or part.data is not None:
+            kind = part.media_type.partition("/")[0]
+            source = {
+                "type": "data" if part.url is None else "url",
+                "value": part.data if part.url is None else part.url,
+                "mimeType": part.media_type,
+            }
+            return {"type": kind if kind in _MEDIA else "document", "source": source}
+        case _:
+            return {"type": "text", "text": json_text(part.model_dump(mode="json", exclude_none=True))}

@@ -1,0 +1,333 @@
+"""A conversation as an AG-UI client holds it: folded from events of the log, given as AG-UI's messages."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from runfold.agui.content import content_of, exact, text_of
+from runfold.agui.kept import kept_event
+from runfold.agui.wire import KEY
+from runfold.domain.event import Recorded
+from runfold.domain.json_text import json_text
+from runfold.domain.message import MessageAdded, MessagePartAppended, MessageRedacted, MessageRevised, MessageSealed
+from runfold.domain.parts import DataPart, Part, ReasoningPart, TextPart
+from runfold.domain.step import StatePatched, StateSnapshotTaken, apply_patch
+from runfold.domain.tool_call import ToolArgumentsAppended, ToolCalled, ToolCancelled, ToolEnd, ToolFailed, ToolSucceeded
+
+REDACTED = "[redacted]"
+MESSAGE = "runfold.message"
+"""The type of an activity that is a message of another role, which AG-UI cannot have so."""
+Hidden = Mapping[str, frozenset[str]]
+"""The fields of messages that may not be shown, by the messages' ids."""
+
+
+@dataclass
+class CallSpoken:
+    """A tool call, with what there is of its arguments."""
+
+    id: str
+    name: str
+    arguments: str
+    metadata: dict[str, Any]
+    encrypted_value: str | None = None
+    is_whole: bool = False
+    """Whether all of its arguments are there."""
+
+
+@dataclass
+class Spoken:
+    """A message as far as it came."""
+
+    id: str
+    role: str
+    parts: tuple[Part, ...]
+    metadata: dict[str, Any]
+    name: str | None = None
+    call_id: str | None = None
+    activity_type: str | None = None
+    encrypted_value: str | None = None
+    error: str | None = None
+    subagent_run_id: str | None = None
+    is_streaming: bool = False
+    added_at: int = 0
+    """The position at which it was added."""
+    calls: list[CallSpoken] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """Return its words."""
+        return text_of(self.parts)
+
+    def add(self, text: str) -> None:
+        """Take in more of its text."""
+        last = self.parts[-1] if self.parts else None
+        kind = ReasoningPart if self.role == "reasoning" else TextPart
+        if isinstance(last, TextPart | ReasoningPart):
+            self.parts = (*self.parts[:-1], last.model_copy(update={"text": last.text + text}))
+        else:
+            self.parts = (*self.parts, kind(text=text))
+
+
+def result_id(call_id: str) -> str:
+    """Return the id of the message that a tool's answer is where nobody gave it one."""
+    return f"{call_id}:result"
+
+
+def as_text(result: Any) -> tuple[str, dict[str, Any]]:
+    """Return a tool's result as text, and what says in metadata that the text is its JSON."""
+    return (result, {}) if isinstance(result, str) else (json_text(result), {"is_json": True})
+
+
+def answer_of(ended: ToolEnd) -> tuple[str, dict[str, Any]]:
+    """Return what a tool call came to as text, and what says the rest of it in metadata."""
+    match ended:
+        case ToolSucceeded():
+            return as_text(ended.result)
+        case ToolFailed():
+            said = {"error": ended.error.model_dump(mode="json", exclude_none=True)}
+            return ended.error.message, said if ended.result is None else {**said, "result": ended.result}
+        case ToolCancelled():
+            return ended.reason or "cancelled", {"cancelled": {"reason": ended.reason} if ended.reason else {}}
+
+
+def told_of_end(ended: ToolEnd, content: str | list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what says in metadata how a call ended, where a message tells what it came to."""
+    text, told = answer_of(ended)
+    return {"result": ended.result} if isinstance(ended, ToolSucceeded) and text != content else told
+
+
+def words_of_role(role: str, parts: tuple[Part, ...]) -> str:
+    """Return the words that a message of AG-UI with this role holds: what was thought is a message of its own there."""
+    return text_of(parts if role == "reasoning" else tuple(part for part in parts if isinstance(part, TextPart)))
+
+
+def thoughts_of(role: str, parts: tuple[Part, ...]) -> str:
+    """Return what was thought, of a message that holds more than that."""
+    return "" if role == "reasoning" else text_of(tuple(part for part in parts if isinstance(part, ReasoningPart)))
+
+
+def thoughts_id(message_id: str) -> str:
+    """Return the id of the message of what was thought for another."""
+    return f"{message_id}:reasoning"
+
+
+def activity_content(parts: tuple[Part, ...]) -> dict[str, Any]:
+    """Return what an activity holds, which AG-UI wants as an object."""
+    match parts:
+        case (DataPart(data=dict() as data),):
+            return data
+        case _:
+            return {"content": _dumped(parts)}
+
+
+class Conversation:
+    """The messages and the state that a client has, in its words."""
+
+    def __init__(self, hidden: Hidden | None = None) -> None:
+        self.messages: dict[str, Spoken] = {}
+        self.calls: dict[str, CallSpoken] = {}
+        self.state: Any = None
+        self.has_state = False
+        self.written: dict[str, str] = {}
+        """Of calls whose arguments were written piece by piece, those pieces."""
+        self._hidden = dict(hidden or {})
+        self._answers: dict[str, str] = {}
+        """The ids of the tools' messages by their calls'."""
+
+    def shown(self, message_id: str, parts: tuple[Part, ...]) -> tuple[Part, ...]:
+        """Return what may be shown of a message's content."""
+        return (TextPart(text=REDACTED),) if self.hides(message_id, "content") else parts
+
+    def hides(self, message_id: str, field: str) -> bool:
+        """Return whether a field of a message may not be shown."""
+        return field in self._hidden.get(message_id, frozenset())
+
+    def is_answer(self, message_id: str) -> bool:
+        """Return whether a message is a tool's answer to a call."""
+        return message_id in self.messages and self.messages[message_id].role == "tool"
+
+    def take(self, recorded: Recorded, subagent_run_id: str | None = None) -> None:
+        """Take in an event of the path."""
+        match recorded.event:
+            case MessageAdded() as added:
+                self._add(added, recorded, subagent_run_id)
+            case MessagePartAppended() as part if part.message_id in self.messages:
+                if not self.hides(part.message_id, "content"):
+                    self.messages[part.message_id].add(part.text)
+            case MessageSealed() as sealed if sealed.message_id in self.messages:
+                self.messages[sealed.message_id].is_streaming = False
+            case MessageRevised() as revised if revised.message_id in self.messages:
+                known = self.messages[revised.message_id]
+                known.parts = self.shown(revised.message_id, revised.content)
+                known.metadata = {**known.metadata, "position": recorded.position, "revision": revised.revision}
+            case MessageRedacted() as redacted:
+                self._redact(redacted)
+            case ToolCalled() as called:
+                self._call(called, recorded, subagent_run_id)
+            case ToolArgumentsAppended() as appended:
+                self._write(appended, recorded, subagent_run_id)
+            case ToolSucceeded() | ToolFailed() | ToolCancelled() as ended:
+                self._answer(ended, recorded, subagent_run_id)
+            case StateSnapshotTaken() as taken:
+                self.state, self.has_state = taken.state, True
+            case StatePatched() as patched:
+                self.state, self.has_state = apply_patch(self.state, list(patched.patch)), True
+            case _:
+                return
+
+    def as_messages(self, after: int = 0) -> list[dict[str, Any]]:
+        """Return AG-UI's messages: all, or those that were added after a position."""
+        found: list[dict[str, Any]] = []
+        for spoken in self.messages.values():
+            if spoken.added_at <= after:
+                continue
+            if thoughts := thoughts_of(spoken.role, spoken.parts):
+                told = {"position": spoken.metadata["position"], "part_of": spoken.id}
+                message = {"id": thoughts_id(spoken.id), "role": "reasoning", "content": thoughts, "metadata": {KEY: told}}
+                found.append(message if spoken.subagent_run_id is None else {**message, "subagentRunId": spoken.subagent_run_id})
+            found.append(as_message(spoken))
+        return found
+
+    def _add(self, added: MessageAdded, recorded: Recorded, subagent_run_id: str | None) -> None:
+        if (kept := kept_event(added)) is not None:
+            self._take_kept(kept)
+            return
+        spoken = Spoken(
+            added.message_id,
+            added.role,
+            self.shown(added.message_id, added.content),
+            {"position": recorded.position},
+            name=None if self.hides(added.message_id, "name") else added.name,
+            call_id=added.tool_call_id,
+            activity_type=added.activity_type,
+            encrypted_value=None if self.hides(added.message_id, "encrypted_value") else added.encrypted_value,
+            subagent_run_id=subagent_run_id,
+            is_streaming=added.streaming,
+            added_at=recorded.position,
+        )
+        self.messages[added.message_id] = spoken
+        call = self.calls.get(added.tool_call_id or "")
+        if added.role == "tool" and call is not None and call.is_whole:
+            spoken.metadata["no_end"] = True
+            self._answers[call.id] = added.message_id
+        elif added.role == "tool":  # for AG-UI there is none without a call that it answers
+            told = DataPart(data={**added.model_dump(mode="json", exclude_none=True), "content": _dumped(spoken.parts)})
+            spoken.role, spoken.activity_type, spoken.parts = "activity", MESSAGE, (told,)
+
+    def _take_kept(self, event: dict[str, Any]) -> None:
+        """An opaque value of a provider, which belongs to a message or a call."""
+        if event.get("type") != "REASONING_ENCRYPTED_VALUE" or not isinstance(event.get("encryptedValue"), str):
+            return
+        of_calls = event.get("subtype") == "tool-call"
+        entity: Spoken | CallSpoken | None = (self.calls if of_calls else self.messages).get(str(event.get("entityId")))
+        if entity is not None:
+            entity.encrypted_value = event["encryptedValue"]
+
+    def _redact(self, redacted: MessageRedacted) -> None:
+        known = self.messages.get(redacted.message_id)
+        self._hidden[redacted.message_id] = self._hidden.get(redacted.message_id, frozenset()) | set(redacted.fields)
+        if known is None:
+            return
+        known.parts = self.shown(redacted.message_id, known.parts)
+        known.metadata = {**known.metadata, "is_redacted": True}
+        if "name" in redacted.fields:
+            known.name = None
+        if "encrypted_value" in redacted.fields:
+            known.encrypted_value = None
+
+    def _call(self, called: ToolCalled, recorded: Recorded, subagent_run_id: str | None) -> None:
+        if (known := self.calls.get(called.call_id)) is not None:
+            self.written[called.call_id] = known.arguments
+            known.arguments, known.is_whole = called.arguments_text, True
+            return
+        self._new_call(called.call_id, called.name, called.arguments_text, called.message_id, recorded, subagent_run_id)
+        self.calls[called.call_id].is_whole = True
+
+    def _write(self, appended: ToolArgumentsAppended, recorded: Recorded, subagent_run_id: str | None) -> None:
+        if (known := self.calls.get(appended.call_id)) is not None:
+            known.arguments += appended.text
+            return
+        self._new_call(appended.call_id, appended.name or "", appended.text, appended.message_id, recorded, subagent_run_id)
+
+    def _new_call(
+        self, call_id: str, name: str, arguments: str, message_id: str | None, recorded: Recorded, subagent_run_id: str | None
+    ) -> None:
+        call = self.calls[call_id] = CallSpoken(call_id, name, arguments, {"position": recorded.position})
+        holder = message_id or call_id
+        spoken = self.messages.get(holder)
+        if spoken is None:
+            told = {"position": recorded.position, "no_message": True}
+            spoken = Spoken(holder, "assistant", (), told, subagent_run_id=subagent_run_id, added_at=recorded.position)
+            self.messages[holder] = spoken
+        spoken.calls.append(call)
+
+    def _answer(self, ended: ToolEnd, recorded: Recorded, subagent_run_id: str | None) -> None:
+        content, told = answer_of(ended)
+        spoken = self.messages.get(self._answers.get(ended.call_id, ""))
+        if spoken is None:
+            spoken = self.messages[result_id(ended.call_id)] = Spoken(
+                result_id(ended.call_id),
+                "tool",
+                (TextPart(text=content),),
+                {"position": recorded.position, "no_message": True},
+                call_id=ended.call_id,
+                subagent_run_id=subagent_run_id,
+                added_at=recorded.position,
+            )
+            self._answers[ended.call_id] = spoken.id
+        else:
+            told = told_of_end(ended, content_of(spoken.parts))
+        spoken.metadata = {name: value for name, value in spoken.metadata.items() if name != "no_end"} | told
+        if isinstance(ended, ToolFailed):
+            spoken.error = ended.error.message
+
+
+def as_message(spoken: Spoken) -> dict[str, Any]:
+    """Return a message as AG-UI writes it."""
+    content = _content(spoken)
+    told = {**spoken.metadata}
+    if spoken.role != "activity" and isinstance(content, str | list):
+        told.update(exact(spoken.parts, content, spoken.role))
+    elif content is None and not told.get("no_message"):
+        told["content"] = []
+    found = {
+        "id": spoken.id,
+        "role": spoken.role,
+        "content": content,
+        "name": spoken.name if spoken.role in {"developer", "system", "assistant", "user"} else None,
+        "toolCallId": (spoken.call_id or "") if spoken.role == "tool" else None,
+        "activityType": (spoken.activity_type or "activity") if spoken.role == "activity" else None,
+        "error": spoken.error,
+        "encryptedValue": spoken.encrypted_value if spoken.role != "activity" else None,
+        "subagentRunId": spoken.subagent_run_id,
+        "toolCalls": [_as_call(call) for call in spoken.calls] or None,
+        "metadata": {KEY: told},
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _content(spoken: Spoken) -> Any:
+    match spoken.role:
+        case "activity":
+            return activity_content(spoken.parts)
+        case "user" | "tool":
+            return content_of(spoken.parts)
+        case "assistant" if not spoken.parts:
+            return None
+        case role:
+            return words_of_role(role, spoken.parts)
+
+
+def _dumped(parts: tuple[Part, ...]) -> list[dict[str, Any]]:
+    return [part.model_dump(mode="json", exclude_none=True) for part in parts]
+
+
+def _as_call(call: CallSpoken) -> dict[str, Any]:
+    found = {
+        "id": call.id,
+        "type": "function",
+        "function": {"name": call.name, "arguments": call.arguments},
+        "encryptedValue": call.encrypted_value,
+        "metadata": {KEY: call.metadata},
+    }
+    return {name: value for name, value in found.items() if value is not None}

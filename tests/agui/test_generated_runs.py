@@ -1,0 +1,93 @@
+"""Whatever a run did, what AG-UI is told of it breaks no rule, and who joins in the middle ends with what everybody has."""
+
+import random
+from collections import Counter
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from runfold import Ledger
+from runfold.agui.checker import Checker
+from runfold.agui.fields import MODELS
+from runfold.agui.run_events import RunEvents
+from runfold.domain.event import Recorded
+from runfold.history.path import History as Past
+
+from .client import Client
+from .runs import recorded_history
+
+FORGIVING = settings(
+    max_examples=6,
+    deadline=None,
+    derandomize=True,
+    phases=(Phase.generate,),  # a seed is not made smaller
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+SEEN: Counter[str] = Counter()
+
+
+@FORGIVING
+@given(seed=st.integers(0, 2**32))
+def test_what_goes_out_of_any_run_breaks_no_rule(ledger: Ledger, seed: int) -> None:
+    dice = random.Random(seed)  # noqa: S311
+    history = recorded_history(dice, ledger, 100)
+    for thread_id in history.threads:
+        events = list(ledger.thread(thread_id).events())
+        for run_id in (run_id for run_id, home in history.thread_of.items() if home == thread_id):
+            past = list(Past(ledger.recorder.reader.of("default"), thread_id, run_id).past_events())
+            for with_past in (False, True):
+                _try_run(RunEvents(run_id, past=past, with_past=with_past), events, dice)
+            _try_joining(run_id, events, past, dice)
+
+
+def _try_run(run: RunEvents, events: list[Recorded], dice: random.Random) -> None:
+    told: list[Any] = []
+    for recorded in events:
+        told += run.take(recorded)
+        if dice.random() < 0.1:
+            told += run.settle()
+    told += run.settle()
+    _require_right(told, has_ended=run.has_ended)
+
+
+def _try_joining(run_id: str, events: list[Recorded], past: list[Recorded], dice: random.Random) -> None:
+    """One client sees all of it, the other comes somewhere in the middle."""
+    here, there = RunEvents(run_id, past=past, with_past=True), RunEvents(run_id, past=past, with_past=True)
+    at = dice.randrange(len(events) + 1)
+    all_of_it = [event for recorded in events for event in here.take(recorded)] + here.settle()
+    for recorded in events[:at]:
+        there.take(recorded)
+    joined = there.join()
+    joined += [event for recorded in events[at:] for event in there.take(recorded)] + there.settle()
+    _require_right(joined, has_ended=there.has_ended)
+    one, other = Client().take_all(all_of_it), Client().take_all(joined)
+    assert sorted(map(str, one.told())) == sorted(map(str, other.told()))
+    assert (one.state, one.pending, one.activities()) == (other.state, other.pending, other.activities())
+    rejoined = Client().take_all(there.join())
+    assert sorted(map(str, one.told())) == sorted(map(str, rejoined.told()))
+    assert (one.state, one.pending) == (rejoined.state, rejoined.pending)
+
+
+def _require_right(told: list[Any], *, has_ended: bool) -> None:
+    SEEN.update(event["type"] for event in told)
+    checker = Checker()
+    for event in told:
+        assert checker.take(event) is None, checker.violation
+    found = checker.end()
+    if told and has_ended:
+        assert found is None, found
+    elif found is not None:
+        assert found.rule == "terminal"
+
+
+def test_the_runs_hold_every_type_of_event_that_is_made(ledger: Ledger) -> None:
+    dice = random.Random(3)  # noqa: S311  the same each time
+    history = recorded_history(dice, ledger, 900)
+    SEEN.clear()
+    for thread_id in history.threads:
+        events = list(ledger.thread(thread_id).events())
+        for run_id in (run_id for run_id, home in history.thread_of.items() if home == thread_id):
+            _try_run(RunEvents(run_id), events, dice)
+    chunks = {"TEXT_MESSAGE_CHUNK", "TOOL_CALL_CHUNK", "REASONING_MESSAGE_CHUNK", "ACTIVITY_DELTA"}
+    assert MODELS.keys() - chunks - SEEN.keys() == set()
