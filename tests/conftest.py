@@ -8,8 +8,10 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
+import httpcore2
 import httpx2
 import psycopg
 import pytest
@@ -39,6 +41,9 @@ os.environ["RUNFOLD_MARK_FILE"] = str(_MARKS)  # what fixtures of a whole module
 # The tests start many hundreds of programs of ours: each would compile all of src again, which takes it a quarter of a second.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# Each client of HTTP would read all certificates of the machine, which takes it longer than most tests: they are read once.
+httpcore2.default_ssl_context = cache(httpcore2.default_ssl_context)
 
 # A shell that runs the tests in the background has Ctrl-C ignored, and the commands that tests start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,6 +1,7 @@
 """One request to a Runfold server: repeated until it is answered, and its problems as our errors."""
 
 import inspect
+import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -51,7 +52,9 @@ class Client:
         headers = {"User-Agent": f"runfold/{metadata.version('runfold')}"}
         if key is not None:
             headers["Authorization"] = f"Bearer {checked_key(key)}"
-        self._http = httpx2.Client(base_url=self.url, headers=headers, timeout=timeout, limits=_LIMITS)
+        # Without TLS the certificates of the machine need not be read, which takes longer than a request.
+        verify = httpx2.URL(self.url).scheme == "https" or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self._http = httpx2.Client(base_url=self.url, headers=headers, timeout=timeout, limits=_LIMITS, verify=verify)
         self._closed = threading.Event()
 
     def request(
