@@ -66,11 +66,10 @@ def empty_database(beside: TestDatabase) -> Iterator[TestDatabase]:
     server, name = make_conninfo(beside.admin_url, dbname="postgres"), f"{parts['dbname']}_empty"
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    app, owner, projector = (
-        make_conninfo(server, dbname=name, user=role) for role in ("runfold_app", "runfold_owner", "runfold_projector")
-    )
+    roles = ("runfold_app", "runfold_owner", "runfold_projector", "runfold_sealer")
+    app, owner, projector, sealer = (make_conninfo(server, dbname=name, user=role) for role in roles)
     try:
-        yield TestDatabase(app, owner, make_conninfo(server, dbname=name), projector)
+        yield TestDatabase(app, owner, make_conninfo(server, dbname=name), projector, sealer)
     finally:
         with psycopg.connect(server, autocommit=True) as connection:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))

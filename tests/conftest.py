@@ -112,7 +112,7 @@ def template(admin_url: str) -> Iterator[str]:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     migrate(make_conninfo(admin_url, dbname=name))
     with psycopg.connect(admin_url, autocommit=True) as connection:
-        for role in ("runfold_owner", "runfold_app", "runfold_projector", "runfold_reader"):
+        for role in ("runfold_owner", "runfold_app", "runfold_projector", "runfold_reader", "runfold_sealer"):
             connection.execute(sql.SQL("ALTER ROLE {} LOGIN").format(sql.Identifier(role)))
     yield name
     with psycopg.connect(admin_url, autocommit=True) as connection:

@@ -25,12 +25,18 @@ class TestDatabase:
     owner_url: str
     admin_url: str
     projector_url: str
+    sealer_url: str
 
     @property
     def settings(self) -> Settings:
         """Settings that point at it, and with which nothing is folded or tried out by itself."""
         return Settings(
-            database_url=self.url, admin_url=self.admin_url, projector_url=self.projector_url, fold_on_read=0, try_folds=False
+            database_url=self.url,
+            admin_url=self.admin_url,
+            projector_url=self.projector_url,
+            sealer_url=self.sealer_url,
+            fold_on_read=0,
+            try_folds=False,
         )
 
 
@@ -48,6 +54,7 @@ def create_database(admin_url: str, template: str, name: str) -> TestDatabase:
         owner_url=make_conninfo(admin_url, dbname=name, user="runfold_owner"),
         admin_url=make_conninfo(admin_url, dbname=name),
         projector_url=make_conninfo(admin_url, dbname=name, user="runfold_projector"),
+        sealer_url=make_conninfo(admin_url, dbname=name, user="runfold_sealer"),
     )
 
 

@@ -44,6 +44,7 @@ LedgerError
 ├── DropRefused                     exit 1
 ├── ExportRefused                   exit 1
 ├── BackupRefused                   exit 1   no backup was made, or nothing was restored
+├── SealingRefused                  exit 1   the log is not sealed further, or the keys for that cannot be used
 ├── ReadModelBehind                 exit 1   it has not reached the position
 ├── MomentNotPrepared               exit 1   no read models are prepared as of that position
 ├── UnsafeDurability                exit 1
@@ -525,6 +526,16 @@ class ExportRefused(LedgerError):
 
 class BackupRefused(LedgerError):
     """A backup cannot be made, or cannot be restored here. What is in the database stays as it is."""
+
+    http_status = 409
+
+    def __init__(self, fact: str, next_step: str) -> None:
+        super().__init__(f"{fact}; {next_step}", fact=fact, next_step=next_step)
+        self.fact, self.next_step = fact, next_step
+
+
+class SealingRefused(LedgerError):
+    """The log is not sealed further. What is sealed stays as it is."""
 
     http_status = 409
 

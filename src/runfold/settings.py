@@ -56,6 +56,7 @@ class Settings(BaseSettings):
     reader_url: SecretStr | None = Field(
         None, description="the same database as a role that only reads, for `runfold psql` and `runfold url`"
     )
+    sealer_url: SecretStr | None = Field(None, description="the same database as a role that may seal the log")
     home: Path = Field(
         default_factory=lambda: Path.home() / ".runfold",
         description="folder of the embedded database and of all that Runfold keeps on this machine",
@@ -149,6 +150,17 @@ class Settings(BaseSettings):
     webhook_keys: Path | None = Field(
         None, description="file with the keys that signing secrets are encrypted with, one a line (HOME/webhook-keys)"
     )
+    seal_keys: Path | None = Field(
+        None, description="file with the keys that checkpoints of the sealed log are signed with, one a line (HOME/seal-keys)"
+    )
+    seal_every: Seconds = Field(
+        2.0, gt=0, le=3600, description="seconds, or a duration, from one checkpoint of the sealed log to the next"
+    )
+    seal_publish: str = Field(
+        "",
+        description="comma-separated places that checkpoints are published to beside HOME/sealed: folders,"
+        " git:FOLDER of a Git repository, and https:// addresses that take PUT and give GET",
+    )
     public_url: str = Field("", description="where the ledger is served for others, as webhooks link to it")
     step_webhook_url: str | None = Field(None, description="address that is told of every step that ends, by its id")
     step_webhook_key: SecretStr | None = Field(None, description="what step_webhook_url is sent as `Authorization: Bearer`")
@@ -237,6 +249,11 @@ class Settings(BaseSettings):
     def webhook_key_file(self) -> Path:
         """Return the file with the keys that signing secrets are encrypted with."""
         return (self.webhook_keys or self.home / "webhook-keys").expanduser()
+
+    @property
+    def seal_key_file(self) -> Path:
+        """Return the file with the keys that checkpoints are signed with."""
+        return (self.seal_keys or self.home / "seal-keys").expanduser()
 
     @cached_property
     def address_rules(self) -> AddressRules:

@@ -65,6 +65,7 @@ def environment(database: "TestDatabase", tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("RUNFOLD_DATABASE_URL", database.url)
     monkeypatch.setenv("RUNFOLD_ADMIN_URL", database.admin_url)
     monkeypatch.setenv("RUNFOLD_PROJECTOR_URL", database.projector_url)
+    monkeypatch.setenv("RUNFOLD_SEALER_URL", database.sealer_url)
     monkeypatch.setenv("RUNFOLD_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("RUNFOLD_CONNECT_TIMEOUT", "30")  # a machine that others use as well may take its time
     monkeypatch.setenv("RUNFOLD_TRY_FOLDS", "0")  # which takes seconds, and is tested by itself

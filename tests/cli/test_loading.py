@@ -42,6 +42,8 @@ FOLDING = {"projector", "projector.as_of", "projector.worker", "projections"}
 """Loaded where a read model is a little behind: it is folded first."""
 PRICES = {"genai_prices", "httpx2", "idna"}
 """What usage costs; the client is that of the library, which could fetch prices."""
+SEALING = {"cryptography", "delivery", "evidence", "proofs"}
+"""Loaded where the log is sealed, or verified against that."""
 EVERY_FOLD = {*FOLDING, *PRICES, *(f"projections.{name}" for name in known())}
 
 SKIPPED = {
@@ -74,11 +76,11 @@ MORE: dict[str, set[str]] = {
     "approvals": {*FOLDING, "projections.approval_queue"},
     "attention": {*FOLDING, "projections.attention"},
     "backup": {"maintenance"},
-    "check": {*EVERY_FOLD, "maintenance"},
+    "check": {*EVERY_FOLD, "domain", "evidence", "maintenance"},
     "decisions": {*FOLDING, "history", "projections.decision_log"},
     "deny": {*FOLDING, "history", "projections.approval_queue"},
     "diff": {*_RUNS, *PRICES, "history", "projections", "projections.usage"},
-    "doctor": {"anyio", "attr", "delivery", "h11", "httpcore2", "pygments", "structlog", "truststore"},
+    "doctor": {"anyio", "attr", "delivery", "evidence", "h11", "httpcore2", "pygments", "structlog", "truststore"},
     "drop-schema": {"projector", "projector.as_of"},
     "export": {*FOLDING, "duckdb", "export", "projector.as_of"},
     "failures": {*_RUNS, *FOLDING, "history", "projections.problems"},
@@ -101,9 +103,11 @@ MORE: dict[str, set[str]] = {
         f"subscriptions {name}": {"subscriptions"}
         for name in ("put", "list", "show", "parked", "replay", "discard", "reset", "delete")
     },
+    **{f"seal {name}": SEALING for name in ("now", "keys", "accept-loss", "rotate")},
     "sweep": {*FOLDING, "delivery", "tenacity", "projections.approval_queue", "projections.run_progress"},
     "tool-calls": {*FOLDING, "projections.tool_calls"},
     "usage": {*FOLDING, *PRICES, "projections.usage"},
+    "verify": {*SEALING, "domain", "maintenance"},
     "webhooks create": {"cryptography", "tenacity"},
     "webhooks rotate": {"cryptography"},
     "webhooks secret": {"cryptography"},

@@ -19,7 +19,12 @@ from tests.databases import TestDatabase
 @pytest.fixture
 def told(database: TestDatabase, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
     """Calls the command; what it prints as JSON, line by line."""
-    for name, url in {"DATABASE": database.url, "ADMIN": database.admin_url, "PROJECTOR": database.projector_url}.items():
+    for name, url in {
+        "DATABASE": database.url,
+        "ADMIN": database.admin_url,
+        "PROJECTOR": database.projector_url,
+        "SEALER": database.sealer_url,
+    }.items():
         monkeypatch.setenv(f"RUNFOLD_{name}_URL", url)
 
     def call(*arguments: str) -> list[Any]:

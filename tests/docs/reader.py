@@ -36,7 +36,7 @@ curl() {
 }
 """
 """A stream that a page breaks off after some seconds (`-m`) is broken off so long after it has caught up."""
-MADE_ROLES = ("ada", "agents_app", "agents_projector", "agents_reader")
+MADE_ROLES = ("ada", "agents_app", "agents_projector", "agents_reader", "agents_sealer")
 """The logins that pages make."""
 _OWN_SERVER = re.compile(r"postgresql://postgres@db/(\w+)")
 """How pages write the address of a server of one's own."""

@@ -38,7 +38,12 @@ PRINTS = {
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_runs_as_it_stands(example: Path, database: "TestDatabase", tmp_path: Path) -> None:
-    urls = {"DATABASE": database.url, "ADMIN": database.admin_url, "PROJECTOR": database.projector_url}
+    urls = {
+        "DATABASE": database.url,
+        "ADMIN": database.admin_url,
+        "PROJECTOR": database.projector_url,
+        "SEALER": database.sealer_url,
+    }
     environment = {f"RUNFOLD_{name}_URL": url for name, url in urls.items()} | {"TMPDIR": str(tmp_path)}
     command = [sys.executable, "-W", "error", str(example)]
     done = subprocess.run(

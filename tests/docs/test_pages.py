@@ -40,7 +40,12 @@ def to_run(page: Path) -> list[tuple[Block, str | None]]:
 @pytest.fixture
 def reader(database: "TestDatabase", tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Reader":
     """Somebody with a ledger of their own, in an empty folder."""
-    urls = {"DATABASE": database.url, "ADMIN": database.admin_url, "PROJECTOR": database.projector_url}
+    urls = {
+        "DATABASE": database.url,
+        "ADMIN": database.admin_url,
+        "PROJECTOR": database.projector_url,
+        "SEALER": database.sealer_url,
+    }
     for name, url in urls.items():
         monkeypatch.setenv(f"RUNFOLD_{name}_URL", url)
     monkeypatch.setenv("RUNFOLD_READER_URL", make_conninfo(database.url, user="runfold_reader"))

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runfold.proofs.leaf import Leaf, NotALeaf, canonical, decoded, envelope, envelope_digest, payload_digest, salts, values
@@ -82,7 +82,7 @@ def test_whatever_is_changed_in_an_envelope_changes_its_bytes(changed: dict[str,
     assert envelope(**{**GIVEN, **changed}) != envelope(**GIVEN)  # type: ignore[arg-type]
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(JSON)
 def test_values_that_are_read_back_are_written_the_same(value: object) -> None:
     text = canonical(value)

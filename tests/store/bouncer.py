@@ -62,8 +62,8 @@ def bouncing(database: TestDatabase, mode: Mode, pool_size: int = 20) -> Iterato
         yield made
 
 
-def _urls(database: TestDatabase) -> tuple[str, str, str, str]:
-    return database.url, database.owner_url, database.admin_url, database.projector_url
+def _urls(database: TestDatabase) -> tuple[str, str, str, str, str]:
+    return database.url, database.owner_url, database.admin_url, database.projector_url, database.sealer_url
 
 
 def _wait(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:

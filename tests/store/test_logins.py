@@ -67,7 +67,12 @@ def test_a_superuser_makes_logins_of_the_database_each_with_a_password_of_its_ow
     admin = make_conninfo(fresh, dbname="Other agents")
     migrate(admin)
     made, wanted = logins(admin, create=True)
-    assert [each.name for each in made] == ["Other agents_app", "Other agents_projector", "Other agents_reader"]
+    assert [each.name for each in made] == [
+        "Other agents_app",
+        "Other agents_projector",
+        "Other agents_reader",
+        "Other agents_sealer",
+    ]
     assert wanted == []
     assert len({parts_of(each.url)["password"] for each in made}) == 3
     by_setting = {each.setting: each.url for each in made}

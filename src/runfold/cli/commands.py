@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from runfold.cli import keys, moments, subscriptions, webhooks
+from runfold.cli import keys, moments, seal, subscriptions, webhooks
 from runfold.cli.approvals import approvals, approve, deny
 from runfold.cli.backup import backup, restore
 from runfold.cli.cancel import cancel
@@ -360,6 +360,16 @@ COMMANDS = [
     Command(
         "url", _INSPECT, url, ("runfold url", "runfold url --role projector", "duckdb -c \"ATTACH '$(runfold url)' AS ledger\"")
     ),
+    Command(
+        "verify",
+        _OPERATE,
+        seal.verify,
+        ("runfold verify", "runfold verify --full --json", "runfold verify --against last-week.checkpoint --key NAME+HASH+KEY"),
+    ),
+    Command("seal now", _OPERATE, seal.now, ("runfold seal now",)),
+    Command("seal keys", _OPERATE, seal.keys, ("runfold seal keys", "runfold seal keys --json")),
+    Command("seal rotate", _OPERATE, seal.rotate, ("runfold seal rotate", "runfold seal rotate --finish")),
+    Command("seal accept-loss", _OPERATE, seal.accept_loss, ("runfold seal accept-loss --reason 'restored after a fire'",)),
     Command("check", _OPERATE, check, ("runfold check", "runfold check --json")),
     Command(
         "backup", _OPERATE, backup, ("runfold backup /backups/ledger-2026-11-28.dump", "runfold backup ledger.dump --yes --json")
@@ -380,6 +390,7 @@ COMMANDS = [
 
 GROUPS = {
     "keys": (_OPERATE, keys.HELP),
+    "seal": (_OPERATE, seal.HELP),
     "moments": (_OPERATE, moments.HELP),
     "webhooks": (_OPERATE, webhooks.HELP),
     "subscriptions": (_OPERATE, subscriptions.HELP),

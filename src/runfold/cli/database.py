@@ -56,6 +56,7 @@ def check(
             found_in = (
                 log_check.findings(),
                 receipt_findings(ledger.recorder.store),
+                _seal_alarms(ledger),
                 _history(ledger.history),
                 _impure(ledger, projection or [], log_check.head),
             )
@@ -89,6 +90,17 @@ def _impure(ledger: "Ledger", named: list[str], up_to: int) -> "Iterator[Finding
     own = [each for each in {**known(), **(chosen(named) if named else {})}.values() if trial.is_own(each)]
     for fault in trial.findings(ledger.folding.projector(), own, up_to) if own else ():
         yield Finding("projection", f"{fault.name} {fault.fact}", fault.next_step)
+
+
+def _seal_alarms(ledger: "Ledger") -> "Iterator[Finding]":
+    """Report what sealers met that cannot be; whether what is sealed was changed since, `runfold verify` tells."""
+    from runfold.evidence.status import seal_status
+    from runfold.maintenance.checking import Finding
+
+    found = seal_status(ledger.recorder.reader)
+    if found.alarms:
+        fact = f"{found.alarms} alarms while the log was sealed, the first: {found.first_alarm}"
+        yield Finding("seal", fact, "run `runfold verify --full`, which names each")
 
 
 def _history(history: "History") -> "Iterator[Finding]":

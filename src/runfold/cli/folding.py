@@ -10,6 +10,7 @@ from runfold.cli.call import Call
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from runfold.delivery.loop import ReactorLoop
     from runfold.ledger import Ledger
     from runfold.projector.supervisor import Supervisor
     from runfold.queries.page import Standing
@@ -56,9 +57,17 @@ def run_until_stopped(
         raise typer.Exit(failed.code) from None
 
 
-def reactor_kinds(*, sweep: bool, deliver: bool) -> list[str]:
+def reactor_kinds(*, sweep: bool, deliver: bool, seal: bool) -> list[str]:
     """Return the kinds of what is to happen by itself."""
-    return [*(["sweepers"] if sweep else []), *(["webhooks"] if deliver else [])]
+    return [name for name, is_wanted in (("sweepers", sweep), ("webhooks", deliver), ("sealer", seal)) if is_wanted]
+
+
+def reactor_loop(ledger: "Ledger", kinds: "Sequence[str]") -> "ReactorLoop":
+    """Return what carries out what happens by itself."""
+    from runfold.delivery.kinds import reactor_loop
+    from runfold.evidence.sealer import sealers
+
+    return reactor_loop(ledger, kinds, {"sealer": sealers})
 
 
 def reacting(kinds: "Sequence[str]") -> list[list[str]]:

@@ -51,6 +51,7 @@ def serve(
         bool,
         typer.Option("--deliver/--no-deliver", help="Let the worker beside the server send to webhooks and to callback_url."),
     ] = True,
+    seal: Annotated[bool, typer.Option("--seal/--no-seal", help="Let the worker beside the server seal the log.")] = True,
     projection: Annotated[
         list[str] | None,
         typer.Option(
@@ -94,7 +95,7 @@ def serve(
     with listening(settings.host, settings.port) as listener, call.ledger(**said) as ledger:
         key, address = _first_key(ledger, listener, person), url_of(listener)
         names = [*known(), *projection] if projection else []
-        beside = reacting(reactor_kinds(sweep=sweep, deliver=deliver))
+        beside = reacting(reactor_kinds(sweep=sweep, deliver=deliver, seal=seal))
         folding = FoldingBeside(supervisor(ledger, names, beside=beside)[0]) if work else None
         if workers > 1:
             _serve_by_several(ledger, listener, workers, projection or [], folding, partial(_announce, call, address, key))

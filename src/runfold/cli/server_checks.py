@@ -53,6 +53,7 @@ def examine_server(reader: Reader, settings: Settings) -> Iterator[Check]:
         yield _tenants(reader, role)
         yield from _log(reader)
         yield from _history(reader, settings)
+        yield from _sealing(reader, settings)
         yield from _delivery(reader)
         yield from _reactors(reader)
 
@@ -192,6 +193,28 @@ def _history(reader: Reader, settings: Settings) -> Iterator[Check]:
         )
         fact = f"the server does not tell its {missing}: only the mark file can detect a copy or a promoted standby"
         yield Check("history", "note", fact)
+
+
+def _sealing(reader: Reader, settings: Settings) -> Iterator[Check]:
+    """Say how far the log is sealed, and whether a sealer met anything that cannot be."""
+    from runfold.evidence.status import seal_status
+
+    found = seal_status(reader)
+    if found.alarms:
+        yield Check("sealed log", "wrong", f"{found.alarms} alarms, the first: {found.first_alarm}", "runfold verify --full")
+    if not found.trees:
+        if found.unsealed_events:
+            yield Check("sealed log", "note", "nobody has sealed any event", "let `runfold work` or `runfold serve` run")
+        return
+    fact = f"sealed up to position {found.position}"
+    if found.unsealed_seconds > settings.max_lag:
+        late = f"{fact}; {found.unsealed_events} events wait, the oldest for {found.unsealed_seconds:.0f} s"
+        yield Check("sealed log", "wrong", late, "see `runfold reactors`, and that `runfold work` runs without --no-seal")
+    else:
+        yield Check("sealed log", "ok", fact)
+    if not settings.seal_publish:
+        fact = "checkpoints are published on this machine alone, whose administrators can change them"
+        yield Check("sealed log", "note", fact, "set RUNFOLD_SEAL_PUBLISH to a place that they cannot change")
 
 
 def _reactors(reader: Reader) -> Iterator[Check]:

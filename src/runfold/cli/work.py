@@ -44,6 +44,9 @@ def work(
     deliver: Annotated[
         bool, typer.Option("--deliver/--no-deliver", help="Send to webhooks, and to callback_url of runs; not with --once.")
     ] = True,
+    seal: Annotated[
+        bool, typer.Option("--seal/--no-seal", help="Seal the log, so that whoever changes it is caught; not with --once.")
+    ] = True,
     watched: Annotated[int | None, typer.Option("--watched", hidden=True)] = None,
     react: Annotated[list[str] | None, typer.Option("--react", hidden=True)] = None,
 ) -> None:
@@ -61,13 +64,15 @@ def work(
         if react:
             _react_here(ledger, react)
         elif watched is not None or in_process:
-            kinds = reactor_kinds(sweep=sweep, deliver=deliver) if watched is None and not once else []
+            kinds = reactor_kinds(sweep=sweep, deliver=deliver, seal=seal) if watched is None and not once else []
             with _reacting(ledger, kinds):
                 _fold_here(call, ledger, chosen(names), watched, once=once, until_input_ends=until_input_ends)
         elif once:
             _fold_once(call, ledger, names)
         else:
-            _work_on(call, ledger, names, reactor_kinds(sweep=sweep, deliver=deliver), until_input_ends=until_input_ends)
+            _work_on(
+                call, ledger, names, reactor_kinds(sweep=sweep, deliver=deliver, seal=seal), until_input_ends=until_input_ends
+            )
 
 
 def _fold_once(call: Call, ledger: "Ledger", names: tuple[str, ...]) -> None:
@@ -96,7 +101,7 @@ def _react_here(ledger: "Ledger", kinds: "Sequence[str]") -> None:
     import threading
 
     from runfold import logs
-    from runfold.delivery.kinds import reactor_loop
+    from runfold.cli.folding import reactor_loop
 
     logs.configure(ledger.settings.log_level)
     stop = threading.Event()
@@ -113,7 +118,7 @@ def _reacting(ledger: "Ledger", kinds: "Sequence[str]") -> "Iterator[None]":
     if not kinds:
         yield
         return
-    from runfold.delivery.kinds import reactor_loop
+    from runfold.cli.folding import reactor_loop
 
     stop = threading.Event()
     thread = threading.Thread(target=reactor_loop(ledger, kinds).run, args=(stop,), name="runfold-reacting", daemon=True)

@@ -20,7 +20,7 @@ from runfold.embedded.binaries import Binaries, clean_environment, run_as
 from runfold.embedded.place import SOCKET, Place
 from runfold.errors import EmbeddedServerFailed
 
-ROLES = ("runfold_owner", "runfold_app", "runfold_projector", "runfold_reader")
+ROLES = ("runfold_owner", "runfold_app", "runfold_projector", "runfold_reader", "runfold_sealer")
 DATABASE = "runfold"
 # Processes of a killed server end one by one.
 _STALE = re.compile(r'lock file ".*" already exists|shared memory block .* still in use')

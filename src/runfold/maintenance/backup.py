@@ -26,7 +26,17 @@ from runfold.store.queries import named_queries
 
 _OF_WEBHOOKS = {"webhook_feeds", "deliveries", "delivery_attempts", "webhook_secrets"}
 _OF_SUBSCRIPTIONS = {"subscriptions", "subscription_leases", "subscription_waiting", "subscription_parked"}
-TRAVELS = frozenset({"log", "head", "epochs", "restores", "migrations", "locks"} | _OF_WEBHOOKS | _OF_SUBSCRIPTIONS)
+_SEALED = {
+    "sealed_position",
+    "sealed_logs",
+    "sealed_events",
+    "sealed_tiles",
+    "sealed_threads",
+    "sealed_map",
+    "sealed_checkpoints",
+    "seal_alarms",
+}
+TRAVELS = frozenset({"log", "head", "epochs", "restores", "migrations", "locks"} | _OF_WEBHOOKS | _OF_SUBSCRIPTIONS | _SEALED)
 """Tables of the schema runfold whose rows are in a backup."""
 STAYS = frozenset(
     {
@@ -48,6 +58,7 @@ ALONG = (
     "every event, with its position, version, time and payload, and so all threads, runs, approvals and votes",
     "the keys of the service, as events: those that were good when the backup was made are good again, revoked since or not",
     "subscriptions with a name, as far as they were; their consumers are told that the ledger was put back",
+    "the sealed log and its checkpoints, so that the restored ledger goes on under the same root",
     "the lineage of histories: cursors of before are good up to the last position of the backup, and refused beyond",
 )
 NOT_ALONG = (
@@ -55,6 +66,7 @@ NOT_ALONG = (
     "logins, passwords and who was granted which role: grant runfold_app and runfold_projector to your logins",
     "settings (RUNFOLD_…) and the plain text of keys, which Runfold never had",
     "what consumers outside have seen: their cursors are with them, and they are told where they had seen more",
+    "the keys that checkpoints are signed with (RUNFOLD_SEAL_KEYS): keep them apart from it, and put them back yourself",
     "the mark file and the embedded database's folder: do not put them back with it",
 )
 _QUERIES = named_queries("runfold.maintenance", "backup.sql")

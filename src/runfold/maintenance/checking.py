@@ -42,6 +42,7 @@ class Finding:
     stream: str | None = None
     field: str | None = None
     """Of what the event says, the part that is wrong."""
+    version: int | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Ready for `--json`."""
@@ -52,6 +53,7 @@ class Finding:
             "fact": self.fact,
             "next_step": self.next_step,
             "field": self.field,
+            "version": self.version,
         }
 
 

@@ -22,6 +22,7 @@ class Database:
     projector_url: str
     embedded: EmbeddedServer | None = None
     reader_url: str | None = None
+    sealer_url: str | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -33,9 +34,21 @@ class Database:
         if named is not None:
             url = named.get_secret_value()
             reader = settings.reader_url.get_secret_value() if settings.reader_url else None
-            return cls(url, _or(settings.admin_url, url), _or(settings.projector_url, url), reader_url=reader)
+            return cls(
+                url,
+                _or(settings.admin_url, url),
+                _or(settings.projector_url, url),
+                reader_url=reader,
+                sealer_url=_or(settings.sealer_url, url),
+            )
         server = EmbeddedServer.start(settings.home, settings.pg_bin)
-        return cls(server.url(), server.admin_url, server.url("runfold_projector"), server)
+        return cls(
+            server.url(),
+            server.admin_url,
+            server.url("runfold_projector"),
+            server,
+            sealer_url=server.url("runfold_sealer"),
+        )
 
     def prepare(self) -> None:
         """Bring our own server's schema up to date. Another's is migrated by `runfold migrate` alone."""
@@ -46,6 +59,11 @@ class Database:
         """Connections to it; with `projector`, as a role that may fold read models."""
         url = self.projector_url if projector else self.url
         return Datastore(url, connect_timeout, revive=self.embedded.ensure_running if self.embedded else None)
+
+    def sealing(self, connect_timeout: float) -> Datastore:
+        """Connections as a role that may seal the log."""
+        revive = self.embedded.ensure_running if self.embedded else None
+        return Datastore(self.sealer_url or self.url, connect_timeout, max_connections=2, revive=revive)
 
     def url_for(self, role: str, tenant: str) -> str:
         """The address for another program, as `reader`, `app`, `projector` or `admin`. Raises UsageError."""

@@ -16,10 +16,15 @@ from runfold.store.datastore import Connection
 from runfold.store.queries import named_queries
 from runfold.store.rights import OWNER, ROLES
 
-SETTINGS = {"app": "RUNFOLD_DATABASE_URL", "projector": "RUNFOLD_PROJECTOR_URL", "reader": "RUNFOLD_READER_URL"}
+SETTINGS = {
+    "app": "RUNFOLD_DATABASE_URL",
+    "projector": "RUNFOLD_PROJECTOR_URL",
+    "reader": "RUNFOLD_READER_URL",
+    "sealer": "RUNFOLD_SEALER_URL",
+}
 """By what follows `runfold_` in the name of a role: the setting that takes the address of a login that was granted it."""
 LONGEST_NAME = 63
-_LIMITED = ("runfold_app", "runfold_projector")
+_LIMITED = ("runfold_app", "runfold_projector", "runfold_sealer")
 _LIMITS = (("idle_in_transaction_session_timeout", "10s"), ("lock_timeout", "5s"))
 _NOT_OF_A_LOGIN = {"options", "passfile", "service", "sslcert", "sslkey", "sslpassword", "application_name"}
 _QUERIES = named_queries("runfold.store", "logins.sql")

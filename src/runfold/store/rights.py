@@ -18,7 +18,7 @@ from runfold.store.datastore import Connection
 from runfold.store.queries import named_queries
 
 OWNER = "runfold_owner"
-ROLES = (OWNER, "runfold_app", "runfold_projector", "runfold_reader")
+ROLES = (OWNER, "runfold_app", "runfold_projector", "runfold_reader", "runfold_sealer")
 NEXT_STEP = "run `runfold migrate` as a superuser (RUNFOLD_ADMIN_URL), which sets it up again"
 
 _TOKEN = re.compile(r"--[^\n]*|'(?:[^']|'')*'|(\$\w*\$).*?\1|;", re.DOTALL)

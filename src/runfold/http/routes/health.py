@@ -18,6 +18,7 @@ from starlette.responses import Response
 
 from runfold.api.table import API_VERSION
 from runfold.errors import LedgerError, LedgerUnavailable, MigrationRefused
+from runfold.evidence.status import seal_status
 from runfold.http.problems import problem
 from runfold.http.routing import NamedRoute, Operation, route_of
 from runfold.http.server_state import ServerState
@@ -54,6 +55,8 @@ class Ready(BaseModel):
     """The last position in the ledger."""
     behind_seconds: float
     """How far the slowest read model is behind."""
+    unsealed_seconds: float
+    """The age of the oldest event that is not sealed yet."""
     unsafe_settings: dict[str, str]
     """The database settings that could lose acknowledged events in a crash; empty unless the settings allow that."""
 
@@ -145,7 +148,12 @@ def _readiness(server: ServerState, reasons: list[str]) -> Ready:
     reasons += late(found, ledger.settings.max_lag)
     reasons += late_reactors(ledger.reactors(), ledger.settings.max_lag)
     behind = max((status.behind_seconds or 0.0 for status in in_use(found)), default=0.0)
-    return Ready(position=reader.head().position, behind_seconds=behind, unsafe_settings=reader.unsafe_settings())
+    return Ready(
+        position=reader.head().position,
+        behind_seconds=behind,
+        unsealed_seconds=seal_status(reader).unsealed_seconds,
+        unsafe_settings=reader.unsafe_settings(),
+    )
 
 
 def in_use(found: Iterable[ProjectionStatus]) -> Iterator[ProjectionStatus]:

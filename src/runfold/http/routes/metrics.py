@@ -19,6 +19,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runfold.errors import LedgerError
+from runfold.evidence.status import SealStatus, seal_status
 from runfold.feed.shared import Feed
 from runfold.http.clients import is_local
 from runfold.http.metrics_together import together
@@ -117,6 +118,7 @@ class LedgerFigures(NamedTuple):
     delivery: DeliveryFigures
     reactors: list[ReactorStatus]
     subscriptions: list[Lag]
+    sealing: SealStatus
 
 
 class _Families(Collector):
@@ -178,7 +180,14 @@ async def _figures(looking: Looking, ledger: Ledger) -> LedgerFigures | None:
 
 def _read_figures(ledger: Ledger) -> LedgerFigures:
     reader = ledger.recorder.reader
-    return LedgerFigures(ledger.position(), ledger.projections(), delivery_figures(reader), ledger.reactors(), lags(reader))
+    return LedgerFigures(
+        ledger.position(),
+        ledger.projections(),
+        delivery_figures(reader),
+        ledger.reactors(),
+        lags(reader),
+        seal_status(reader),
+    )
 
 
 def of_appender(appender: Appender) -> Iterator[Metric]:
@@ -242,6 +251,19 @@ def of_ledger(figures: LedgerFigures | None) -> Iterator[Metric]:
     yield from of_delivery(figures.delivery)
     yield from of_reactors(figures.reactors)
     yield from of_subscriptions(figures.subscriptions)
+    yield from of_sealing(figures.sealing)
+
+
+def of_sealing(found: SealStatus) -> Iterator[Metric]:
+    """Yield the gauges of the sealed log."""
+    gauges = {
+        "runfold_sealed_position": ("Up to where all events are sealed.", found.position),
+        "runfold_unsealed_events": ("Events that are not sealed yet.", found.unsealed_events),
+        "runfold_unsealed_age_seconds": ("Age of the oldest event that is not sealed yet.", found.unsealed_seconds),
+        "runfold_seal_alarms": ("Events that were lost before they were sealed, or came in behind what was.", found.alarms),
+    }
+    for name, (about, value) in gauges.items():
+        yield GaugeMetricFamily(name, about, value=value)
 
 
 def of_delivery(figures: DeliveryFigures) -> Iterator[Metric]:

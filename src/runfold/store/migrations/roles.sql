@@ -12,7 +12,7 @@ DECLARE
     holds_owner CONSTANT text := CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END;
     found boolean;
 BEGIN
-    FOREACH role_name IN ARRAY ARRAY['runfold_owner', 'runfold_app', 'runfold_projector', 'runfold_reader'] LOOP
+    FOREACH role_name IN ARRAY ARRAY['runfold_owner', 'runfold_app', 'runfold_projector', 'runfold_reader', 'runfold_sealer'] LOOP
         CONTINUE WHEN EXISTS (SELECT FROM pg_roles WHERE rolname = role_name);
         BEGIN
             EXECUTE format('CREATE ROLE %I', role_name);
@@ -33,6 +33,12 @@ BEGIN
     IF NOT found THEN
         ALTER ROLE runfold_projector SET idle_in_transaction_session_timeout = '10s';
         ALTER ROLE runfold_projector SET lock_timeout = '5s';
+    END IF;
+    EXECUTE format('SELECT EXISTS (' || has_settings || ')', 'runfold_sealer',
+                   '{idle_in_transaction_session_timeout=10s,lock_timeout=5s}') INTO found;
+    IF NOT found THEN
+        ALTER ROLE runfold_sealer SET idle_in_transaction_session_timeout = '10s';
+        ALTER ROLE runfold_sealer SET lock_timeout = '5s';
     END IF;
 
     -- Read models live in schemas that the projector makes through runfold.create_schema, and in no others.

@@ -1,0 +1,199 @@
+"""Where checkpoints are published, so that who administers the database cannot take them back: folders, Git, HTTPS.
+
+A place keeps the last checkpoint of each tree under NAME/checkpoint. What it holds is read before anything is written there:
+a tree that has shrunk, or that has another past, is not published over it.
+"""
+
+import contextlib
+import os
+import subprocess
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from runfold.errors import UsageError
+from runfold.evidence.notes import MOST_BYTES
+
+_SECONDS = 10.0
+_NOT_FOUND = {404, 410}
+_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+
+
+class PlaceFailed(Exception):
+    """A place cannot be read or written just now."""
+
+
+class Place(Protocol):
+    """Keeps the last checkpoint of each tree."""
+
+    name: str
+    every: float
+    """Seconds from one checkpoint to the next there."""
+
+    def read(self, origin: str) -> str | None:
+        """Return the last checkpoint of a tree; None where there is none. Raises PlaceFailed."""
+
+    def write(self, origin: str, note: str) -> None:
+        """Put a checkpoint in its place. Raises PlaceFailed."""
+
+
+def places(text: str, home: Path) -> list[Place]:
+    """The places that settings name, the folder of this machine first. Raises UsageError."""
+    found: list[Place] = [Folder(home / "sealed")]
+    for said in (part.strip() for part in text.split(",")):
+        if said.startswith("git:"):
+            found.append(Git(Path(said.removeprefix("git:")).expanduser()))
+        elif "://" in said:
+            parts = urlsplit(said)
+            if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
+                raise UsageError(f"RUNFOLD_SEAL_PUBLISH: {said!r} is not an https:// address; use one, a folder, or git:FOLDER")
+            found.append(Web(said.rstrip("/")))
+        elif said:
+            found.append(Folder(Path(said).expanduser()))
+    return found
+
+
+def path_of(origin: str) -> str:
+    """Where a tree's checkpoint is in a place."""
+    return f"{origin.rpartition('/')[2]}/checkpoint"
+
+
+class Folder:
+    """A folder: of another machine, of a bucket that keeps what was written, or of this machine."""
+
+    every = 0.0
+
+    def __init__(self, folder: Path) -> None:
+        self.name = str(folder)
+        self.folder = folder
+
+    def read(self, origin: str) -> str | None:
+        """Return the last checkpoint of a tree; None where there is none. Raises PlaceFailed."""
+        try:
+            with (self.folder / path_of(origin)).open(encoding="utf-8") as file:
+                return file.read(MOST_BYTES + 1)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise PlaceFailed(f"{self.name} cannot be read ({error})") from None
+
+    def write(self, origin: str, note: str) -> None:
+        """Put a checkpoint in its place, whole or not at all. Raises PlaceFailed."""
+        path = self.folder / path_of(origin)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor, made = tempfile.mkstemp(dir=path.parent)
+            try:
+                with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                    file.write(note)
+                    file.flush()
+                    os.fsync(file.fileno())
+                Path(made).chmod(0o644)
+                Path(made).replace(path)
+            finally:
+                Path(made).unlink(missing_ok=True)
+        except OSError as error:
+            raise PlaceFailed(f"{self.name} cannot be written ({error})") from None
+
+
+class Git:
+    """A Git repository, in which each checkpoint is a commit, which is pushed where the repository has a remote."""
+
+    every = 60.0
+
+    def __init__(self, folder: Path) -> None:
+        self.name = f"git:{folder}"
+        self._folder = folder
+
+    def read(self, origin: str) -> str | None:
+        """Return what was committed last. Raises PlaceFailed."""
+        if not self._run("rev-list", "-n1", "--all"):
+            return None
+        listed = self._run("ls-tree", "--name-only", "HEAD", "--", path_of(origin))
+        return self._run("show", f"HEAD:{path_of(origin)}") if listed else None
+
+    def write(self, origin: str, note: str) -> None:
+        """Commit a checkpoint, and push it. Raises PlaceFailed."""
+        Folder(self._folder).write(origin, note)
+        path = path_of(origin)
+        self._run("add", "--", path)
+        if self._run("status", "--porcelain", "--", path):
+            size = note.split("\n", 2)[1]
+            by = ("-c", "user.name=runfold", "-c", "user.email=runfold@localhost", "-c", "commit.gpgsign=false")
+            self._run(*by, "commit", "-q", "-m", f"{origin}: {size} events", "--", path)
+        if self._run("remote"):
+            self._run("push", "-q")
+
+    def _run(self, *words: str) -> str:
+        try:
+            done = subprocess.run(  # noqa: S603
+                ["git", "-C", str(self._folder), *words],  # noqa: S607
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=3 * _SECONDS,
+                check=False,
+                env={**os.environ, "GIT_TERMINAL_PROMPT": "0"},
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise PlaceFailed(f"{self.name}: git cannot be run ({error})") from None
+        if done.returncode:
+            said = " ".join(done.stderr.decode(errors="replace").split())
+            raise PlaceFailed(f"{self.name}: git {words[0]} failed ({said[:300]})")
+        return done.stdout.decode(errors="replace")
+
+
+class Web:
+    """An address that takes PUT and gives GET."""
+
+    every = 5.0
+
+    def __init__(self, address: str) -> None:
+        parts = urlsplit(address)
+        self.name = f"{parts.scheme}://{parts.hostname}{parts.path}"  # without a password that may stand in it
+        self._address = address
+
+    def read(self, origin: str) -> str | None:
+        """Return what it gives. Raises PlaceFailed."""
+        try:
+            return self._ask("GET", origin, None)
+        except urllib.error.HTTPError as error:
+            if error.code in _NOT_FOUND:
+                return None
+            raise PlaceFailed(f"{self.name} answers {error.code}") from None
+
+    def write(self, origin: str, note: str) -> None:
+        """Put a checkpoint there. Raises PlaceFailed."""
+        try:
+            self._ask("PUT", origin, note.encode())
+        except urllib.error.HTTPError as error:
+            raise PlaceFailed(f"{self.name} refuses the checkpoint ({error.code})") from None
+
+    def _ask(self, method: str, origin: str, body: bytes | None) -> str:
+        request = urllib.request.Request(  # noqa: S310  the address was checked to be https
+            f"{self._address}/{path_of(origin)}", body, {"Content-Type": "text/plain; charset=utf-8"}, method=method
+        )
+        try:
+            with contextlib.closing(_without_redirects.open(request, timeout=_SECONDS)) as answer:
+                raw: bytes = answer.read(MOST_BYTES + 1)
+                return raw.decode()
+        except urllib.error.HTTPError:
+            raise
+        except (OSError, ValueError) as error:
+            raise PlaceFailed(f"{self.name} does not answer ({error})") from None
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: object) -> None:
+        """Follow none: what is published is for the address that was named."""
+
+
+_without_redirects = urllib.request.build_opener(_NoRedirect)
+
+
+def names(found: Sequence[Place]) -> str:
+    """The names of some places, for people."""
+    return ", ".join(place.name for place in found)

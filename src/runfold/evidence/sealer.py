@@ -1,0 +1,190 @@
+"""The reactor that seals the log: claimed by one process at a time, and harmless where two act, as one waits for the other.
+
+Before it goes on from where it was, it compares the database with what was published last. A database that was put back, or
+that has another past, is not sealed: what was published stays, and everybody is told.
+"""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from importlib.util import find_spec
+from typing import Any
+
+from psycopg.errors import InsufficientPrivilege
+from psycopg.rows import tuple_row
+
+from runfold.delivery.reactor import Claim, Reacted
+from runfold.errors import LedgerError, LedgerUnavailable, SealingRefused
+from runfold.evidence.comparing import StoredTree, compare, stored_trees, tile_reader
+from runfold.evidence.notes import NotACheckpoint, read_note, require_signed
+from runfold.evidence.places import Place, PlaceFailed, places
+from runfold.evidence.sealing import QUERIES, Log, Sealed, seal
+from runfold.evidence.signing import Signer, read_signer
+from runfold.ledger import Ledger
+from runfold.logs import logger
+from runfold.store.datastore import Connection, Datastore
+
+NAME = "sealer"
+_MAY = "SELECT has_table_privilege('runfold.sealed_position', 'UPDATE')"
+_MAY_NOT = (
+    "as an administrator: GRANT runfold_sealer to the login of RUNFOLD_DATABASE_URL, or set RUNFOLD_SEALER_URL; or let nobody"
+    " seal here, with --no-seal"
+)
+
+
+class Sealer:
+    """Seals what follows, signs it and publishes it."""
+
+    name = NAME
+
+    def __init__(self, ledger: Ledger) -> None:
+        settings = ledger.settings
+        self.pause = settings.seal_every
+        self.datastore: Datastore = ledger.database.sealing(settings.connect_timeout)
+        self._key_file = settings.seal_key_file
+        self.places = places(settings.seal_publish, settings.home.expanduser())
+        self._backend: int | None = None
+        """The session over which everything was compared."""
+        self._signer: Signer | None = None
+        self._notes: dict[str, str] = {}
+        """The last checkpoint of each tree."""
+        self._published: dict[tuple[str, str], str] = {}
+        """What each place was given last, by its name and the tree's."""
+        self._next: dict[str, float] = {}
+
+    def may_seal(self) -> bool:
+        """Return whether the role may seal. Raises LedgerUnavailable."""
+        with self.datastore.reading() as connection, connection.cursor(row_factory=tuple_row) as cursor:
+            return cursor.execute(_MAY).fetchone() == (True,)
+
+    def react(self, _: Claim | None = None, /) -> Reacted:
+        """Seal a part of what follows. Raises LedgerUnavailable, SealingRefused."""
+        try:
+            with self._compared() as connection:
+                sealed = seal(connection, self._keys, lambda log: self._require_new(connection, log))
+                if sealed is not None:
+                    self._tell(sealed)
+                waits_since = self._waiting(connection)
+                if sealed is None or not sealed.has_more:
+                    self._publish(connection)
+        except LedgerUnavailable as error:
+            self._backend = None  # so that the next turn compares again
+            if isinstance(error.__cause__, InsufficientPrivilege):
+                raise SealingRefused("this role may not seal", _MAY_NOT) from None
+            raise
+        except BaseException:
+            self._backend = None
+            raise
+        done = {"sealed": sealed.events} if sealed is not None and sealed.events else {}
+        return Reacted(done, due_since=waits_since, has_more=sealed is not None and sealed.has_more)
+
+    def seal_all(self) -> int:
+        """Seal all that is there now, publish it everywhere, and return how many events that were.
+
+        Raises LedgerUnavailable, SealingRefused.
+        """
+        count, has_more = 0, True
+        while has_more:
+            reacted = self.react()
+            count, has_more = count + reacted.done.get("sealed", 0), reacted.has_more
+        self._next.clear()
+        with self._compared() as connection:
+            self._publish(connection)
+        return count
+
+    @contextlib.contextmanager
+    def _compared(self) -> Iterator[Connection]:
+        """Give a connection; over a new one everything is compared first, for the database may be another one by now."""
+        with self.datastore.reading() as connection:
+            if self._backend != connection.info.backend_pid:
+                self._published.clear()
+                self._notes = {tree.origin: tree.note for tree in stored_trees(connection) if tree.note is not None}
+                self._compare(connection)
+                self._backend = connection.info.backend_pid
+            yield connection
+
+    def _keys(self, was_sealed: bool) -> Signer:
+        if self._signer is None:
+            self._signer = read_signer(self._key_file, may_make=not was_sealed)
+        return self._signer
+
+    def _tell(self, sealed: Sealed) -> None:
+        self._notes |= sealed.notes
+        for fact in sealed.alarms:
+            logger().error("the log was changed", fact=fact, next_step="run `runfold verify --full`")
+
+    @staticmethod
+    def _waiting(connection: Connection) -> datetime | None:
+        with connection.cursor(row_factory=tuple_row) as cursor:
+            found: Any = cursor.execute(QUERIES["waiting"]).fetchone()
+        return found[0] if found else None
+
+    def _publish(self, connection: Connection) -> None:
+        """Give each place the last checkpoints that it lacks. One that cannot be reached is tried again, and holds up nothing."""
+        for place in self.places:
+            lacking = {origin: note for origin, note in self._notes.items() if self._published.get((place.name, origin)) != note}
+            if not lacking or time.monotonic() < self._next.get(place.name, 0.0):
+                continue
+            self._next[place.name] = time.monotonic() + place.every
+            try:
+                for tree in stored_trees(connection):
+                    if tree.origin in lacking:
+                        self._require_consistent(connection, place, tree)
+                        place.write(tree.origin, lacking[tree.origin])
+                        self._published[place.name, tree.origin] = lacking[tree.origin]
+            except PlaceFailed as error:
+                logger().warning("a checkpoint was not published, and is tried again", place=place.name, error=str(error))
+                self._next[place.name] = time.monotonic() + max(place.every, 5.0)
+
+    def _compare(self, connection: Connection) -> None:
+        for tree in stored_trees(connection):
+            for place in self.places:
+                try:
+                    self._require_consistent(connection, place, tree)
+                except PlaceFailed as error:
+                    logger().warning("what was published cannot be compared", place=place.name, error=str(error))
+
+    def _require_new(self, connection: Connection, log: Log) -> None:
+        """Raise SealingRefused where a place holds checkpoints of a tree that is only begun: the database was put back."""
+        tree = StoredTree(log.tenant_id, log.generation, log.origin, log.size, None)
+        for place in self.places:
+            with contextlib.suppress(PlaceFailed):
+                self._require_consistent(connection, place, tree)
+
+    def _require_consistent(self, connection: Connection, place: Place, tree: StoredTree) -> None:
+        """Raise SealingRefused where a place holds a checkpoint that the database does not go on from."""
+        text = place.read(tree.origin)
+        if text is None:
+            return
+        try:
+            note = read_note(text)
+            require_signed(note, self._keys(was_sealed=True).public_keys)
+        except NotACheckpoint as error:
+            fact = f"what {place.name} holds of {tree.origin} is not a checkpoint of ours: {error}"
+            raise SealingRefused(
+                fact, "find out who wrote it; where the key was changed, see `runfold seal rotate --help`"
+            ) from None
+        read = tile_reader(connection, tree.tenant_id, tree.generation)
+        found = compare(note.checkpoint, tree.origin, tree.size, read)
+        if found.verdict != "consistent":
+            raise SealingRefused(
+                f"{found.verdict}: of the checkpoint that {place.name} holds, {found.fact}",
+                "the log is not sealed further; run `runfold verify --full`, and where events were lost on purpose, as by"
+                " restoring a backup, `runfold seal accept-loss --reason TEXT`",
+            )
+
+
+def sealers(ledger: Ledger) -> list[Sealer]:
+    """Return the sealer of a ledger, unless its role may not seal, which is said once. Raises UsageError."""
+    if find_spec("cryptography") is None:
+        logger().warning(
+            "nobody seals the log here", fact="signing needs another library", next_step="install `runfold[evidence]`"
+        )
+        return []
+    sealer = Sealer(ledger)
+    with contextlib.suppress(LedgerError):  # a database that is away is waited for
+        if not sealer.may_seal():
+            logger().warning("nobody seals the log here", fact="the role has no right to", next_step=_MAY_NOT)
+            return []
+    return [sealer]

@@ -1,0 +1,222 @@
+"""Seals what follows in the log: leaves, tiles, counts of threads and signed checkpoints, in one transaction.
+
+Whatever dies in it leaves nothing behind, and the next sealer makes the same leaves from the same events. Who appends never
+waits for it: it reads what is committed, and writes tables of its own.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from psycopg.rows import tuple_row
+
+from runfold.evidence.mapping import make_map
+from runfold.evidence.signing import Checkpoint, Signer
+from runfold.evidence.tiles import Growing
+from runfold.failpoint import reach
+from runfold.proofs.leaf import SALT_BYTES, Leaf, envelope, envelope_digest, payload_digest, salts
+from runfold.proofs.thread_map import key_of
+from runfold.store.datastore import Connection
+from runfold.store.queries import named_queries
+
+AT_ONCE = 2000
+"""Events that one transaction seals."""
+MOST_BYTES = 64 * 1024 * 1024
+"""Payloads that one transaction reads, unless a single event has more."""
+_STATE = 7
+QUERIES = named_queries("runfold.evidence", "sealing.sql")
+
+
+class Digested(NamedTuple):
+    """An event of which the digests were taken."""
+
+    position: int
+    tenant_id: str
+    thread_id: str
+    stream: str
+    version: int
+    type: str
+    schema_version: int
+    payload_sha256: str
+    envelope_sha256: str
+    salt: bytes | None
+    """Only of an event that had none."""
+
+
+@dataclass
+class Log:
+    """The present tree of a tenant."""
+
+    tenant_id: str
+    generation: int
+    origin: str
+    size: int
+
+
+@dataclass
+class Sealed:
+    """What one turn did."""
+
+    position: int
+    events: int = 0
+    has_more: bool = False
+    notes: dict[str, str] = field(default_factory=dict)
+    """The new checkpoint of each tree, by its origin."""
+    alarms: list[str] = field(default_factory=list)
+
+
+def digested(row: tuple[Any, ...], kept_salt: bytes | None = None) -> Digested:
+    """Take the digests of a stored event. `kept_salt` is that of an event that has none; else one is made."""
+    position, tenant, thread, stream, version, type_, schema, state, key_id, event_id, at, context, metadata, salt = row
+    made = None
+    if salt is None:
+        salt = made = kept_salt or os.urandom(SALT_BYTES)
+    payload_salt, envelope_salt = salts(salt)
+    beside = envelope(
+        event_id=event_id,
+        tenant_id=tenant,
+        thread_id=thread,
+        recorded_at=at,
+        context=context,
+        metadata=metadata,
+        key_id=key_id,
+    )
+    return Digested(
+        position,
+        tenant,
+        thread,
+        stream,
+        version,
+        type_,
+        schema,
+        payload_digest(payload_salt, state),
+        envelope_digest(envelope_salt, beside),
+        made,
+    )
+
+
+def seal(
+    connection: Connection,
+    signer: Callable[[bool], Signer],
+    began: Callable[[Log], object] = lambda _: None,
+    limit: int = AT_ONCE,
+) -> Sealed | None:
+    """Seal what follows, or a part of it; None while another sealer is at it. Raises psycopg.Error, SealingRefused.
+
+    `signer` returns the keys; it is told whether anything was sealed before. `began` is told of a tree that is begun, and
+    raises where it may not be.
+    """
+    with connection.transaction(), connection.cursor(binary=True, row_factory=tuple_row) as cursor:
+        begun = cursor.execute(QUERIES["begin"]).fetchone()
+        if begun is None:
+            return None
+        sealed = Sealed(begun[0])
+        _look_behind(cursor, sealed)
+        rows = cursor.execute(QUERIES["events"], [begun[0], limit, MOST_BYTES]).fetchall()
+        found = [digested(row) for row in rows]
+        grown: list[Log] = []
+        if found:
+            _look_for_holes(cursor, sealed, found)
+            by_tenant: dict[str, list[Digested]] = {}
+            for each in found:
+                by_tenant.setdefault(each.tenant_id, []).append(each)
+            for log in _logs(cursor, list(by_tenant), began):
+                grow(cursor, log, by_tenant[log.tenant_id])
+                grown.append(log)
+            sealed.position, sealed.events = found[-1].position, len(found)
+            sealed.has_more = len(rows) == limit or sum(len(row[_STATE]) for row in rows) >= MOST_BYTES
+            reach("leaves written")
+        _sign(cursor, sealed, grown, lambda: signer(begun[0] > 0))
+        cursor.execute(QUERIES["sealed up to"], [sealed.position])
+    reach("sealed")
+    return sealed
+
+
+def _look_for_holes(cursor: Any, sealed: Sealed, found: Iterable[Digested]) -> None:
+    expected = sealed.position + 1
+    for each in found:
+        for position in range(expected, min(each.position, expected + 1000)):
+            _alarm(cursor, sealed, each.tenant_id, "missing", position, f"position {position} is missing, and was never sealed")
+        expected = each.position + 1
+
+
+def _look_behind(cursor: Any, sealed: Sealed) -> None:
+    for position, tenant, stream, version, type_ in cursor.execute(QUERIES["behind"]).fetchall():
+        fact = f"{type_}, version {version} of {stream}, appeared at position {position}, behind what was sealed"
+        _alarm(cursor, sealed, tenant, "inserted", position, fact)
+
+
+def _alarm(cursor: Any, sealed: Sealed, tenant_id: str, kind: str, position: int, fact: str) -> None:
+    if cursor.execute(QUERIES["alarm"], [tenant_id, kind, position, fact]).rowcount:
+        sealed.alarms.append(fact)
+
+
+def _logs(cursor: Any, tenants: list[str], began: Callable[[Log], object]) -> list[Log]:
+    found = {row[0]: Log(*row) for row in cursor.execute(QUERIES["logs"], [tenants]).fetchall()}
+    for tenant in tenants:
+        if tenant not in found:
+            found[tenant] = Log(tenant, 1, first_origin(cursor, tenant), 0)
+            began(found[tenant])
+            cursor.execute(QUERIES["new log"], [tenant, found[tenant].origin])
+    return list(found.values())
+
+
+def first_origin(cursor: Any, tenant_id: str) -> str:
+    """The name of a tenant's first tree: the same in every copy of the ledger, so that one that was put back shows."""
+    (ledger,) = cursor.execute(QUERIES["ledger"]).fetchone()
+    return f"runfold/{hashlib.sha256(f'{ledger} {tenant_id}'.encode()).hexdigest()[:32]}"
+
+
+def _sign(cursor: Any, sealed: Sealed, grown: list[Log], signer: Callable[[], Signer]) -> None:
+    """Sign what trees are now. Once nothing waits, it is said of each thread how many events it has, too."""
+    if sealed.has_more:
+        for log in grown:
+            _checkpoint(cursor, sealed, log, None, signer())
+        return
+    for tenant_id, generation, origin, size, map_size in cursor.execute(QUERIES["without map"]).fetchall():
+        log = Log(tenant_id, generation, origin, size)
+        _checkpoint(cursor, sealed, log, make_map(cursor, tenant_id, generation, map_size), signer())
+
+
+def _checkpoint(cursor: Any, sealed: Sealed, log: Log, map_root: bytes | None, signer: Signer) -> None:
+    whose = [log.tenant_id, log.generation]
+    root = Growing(log.size, lambda level, number: _tile(cursor, log, level, number)).root()
+    (position,) = cursor.execute(QUERIES["last position"], [*whose, log.size]).fetchone()
+    note = signer.sign(Checkpoint(log.origin, log.size, root, map_root))
+    cursor.execute(QUERIES["store checkpoint"], [*whose, log.size, position, root, map_root, note])
+    sealed.notes[log.origin] = note
+
+
+def grow(cursor: Any, log: Log, events: list[Digested]) -> None:
+    """Add leaves to a tree."""
+    keys = {each.thread_id: key_of(each.thread_id) for each in events}
+    stored = cursor.execute(QUERIES["threads"], [log.tenant_id, log.generation, list(keys.values())]).fetchall()
+    counts = dict(stored)
+    counts = {thread_id: counts.get(key, 0) for thread_id, key in keys.items()}
+    last: dict[str, tuple[int, bytes]] = {}
+    hashes: list[bytes] = []
+    rows: list[tuple[Any, ...]] = []
+    for seq, each in enumerate(events, log.size + 1):
+        counts[each.thread_id] += 1
+        count, place = counts[each.thread_id], (each.stream, each.version, each.type, each.schema_version)
+        hashes.append(Leaf(seq, count, *place, each.position, each.payload_sha256, each.envelope_sha256).hash())
+        last[each.thread_id] = seq, hashes[-1]
+        digests = bytes.fromhex(each.payload_sha256), bytes.fromhex(each.envelope_sha256)
+        rows.append((seq, each.position, each.thread_id, count, *place, *digests, each.salt))
+    whose = [log.tenant_id, log.generation]
+    cursor.execute(QUERIES["store events"], [*whose, *map(list, zip(*rows, strict=True))])
+    tree = Growing(log.size, lambda level, number: _tile(cursor, log, level, number))
+    tree.extend(hashes)
+    tiles = [(level, number, tile) for (level, number), tile in tree.changed.items()]
+    cursor.execute(QUERIES["store tiles"], [*whose, *map(list, zip(*tiles, strict=True))])
+    threads = [(thread_id, keys[thread_id], counts[thread_id], seq, hash_) for thread_id, (seq, hash_) in last.items()]
+    cursor.execute(QUERIES["store threads"], [*whose, *map(list, zip(*threads, strict=True))])
+    cursor.execute(QUERIES["grown"], [tree.size, *whose])
+    log.size = tree.size
+
+
+def _tile(cursor: Any, log: Log, level: int, number: int) -> bytes:
+    found = cursor.execute(QUERIES["tile"], [log.tenant_id, log.generation, level, number]).fetchone()
+    return found[0] if found else b""

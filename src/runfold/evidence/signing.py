@@ -1,0 +1,136 @@
+"""The keys that checkpoints are signed with: a file outside of the database, and signed notes as C2SP defines them.
+
+The file holds Ed25519 keys in base64, one a line, and only its owner reads it. Every one of them signs each note. To change the
+key, `runfold seal rotate` puts a new one on the first line; once everybody who verifies knows it, the old line is removed.
+"""
+
+import base64
+import contextlib
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from runfold.errors import SealingRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+ED25519 = b"\1"
+MAP_LINE = "runfold-map "
+SEED_BYTES, KEY_HASH_BYTES = 32, 4
+
+
+class Checkpoint(NamedTuple):
+    """What a checkpoint says: how many leaves the tree of a name had, its root, and the root of the map of threads then."""
+
+    origin: str
+    size: int
+    root: bytes
+    map_root: bytes | None = None
+
+    def body(self) -> str:
+        """Return the text that is signed."""
+        lines = [self.origin, str(self.size), _text(self.root)]
+        lines += [] if self.map_root is None else [MAP_LINE + _text(self.map_root)]
+        return "".join(f"{line}\n" for line in lines)
+
+
+class Signer:
+    """The keys of one file. The first is the one that counts; the others sign as long as somebody may not know it yet."""
+
+    def __init__(self, keys: "Sequence[Ed25519PrivateKey]") -> None:
+        self._keys = [(key, key.public_key().public_bytes_raw()) for key in keys]
+
+    @property
+    def public_keys(self) -> list[bytes]:
+        """Return the public keys, the first one first."""
+        return [public for _, public in self._keys]
+
+    def sign(self, checkpoint: Checkpoint) -> str:
+        """Return the signed note of a checkpoint."""
+        body = checkpoint.body()
+        said = [
+            f"— {checkpoint.origin} {_text(key_hash(checkpoint.origin, public) + key.sign(body.encode()))}\n"
+            for key, public in self._keys
+        ]
+        return f"{body}\n{''.join(said)}"
+
+    def verifier_keys(self, origin: str) -> list[str]:
+        """Return the public keys, the first one first, as a policy names them."""
+        return [verifier_key(origin, public) for _, public in self._keys]
+
+
+def verifier_key(origin: str, public: bytes) -> str:
+    """A public key as a policy names it."""
+    return f"{origin}+{key_hash(origin, public).hex()}+{_text(ED25519 + public)}"
+
+
+def key_hash(origin: str, public: bytes) -> bytes:
+    """The bytes by which a signature says whose it is."""
+    return hashlib.sha256(f"{origin}\n".encode() + ED25519 + public).digest()[:KEY_HASH_BYTES]
+
+
+def read_signer(file: Path, *, may_make: bool) -> Signer:
+    """Return the keys of a file; where there is none, one is made if it may be. Raises SealingRefused."""
+    try:
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415  few processes sign
+    except ModuleNotFoundError:
+        raise SealingRefused("signing needs another library", "install `runfold[evidence]`") from None
+    if not file.exists():
+        if not may_make:
+            fact = f"the log was sealed before, and its signing keys are not in {file}"
+            raise SealingRefused(fact, "put the file back, or see `runfold seal rotate --help` for keys that were lost")
+        _write_whole(file, [os.urandom(SEED_BYTES)], over=False)
+    return Signer([Ed25519PrivateKey.from_private_bytes(seed) for seed in _seeds(file)])
+
+
+def add_key(file: Path, *, only: bool) -> None:
+    """Put a new key on the first line; with `only`, the others go. Raises SealingRefused."""
+    kept = [] if only or not file.exists() else _seeds(file)
+    _write_whole(file, [os.urandom(SEED_BYTES), *kept], over=True)
+
+
+def keep_newest(file: Path) -> int:
+    """Keep the first key alone; return how many went. Raises SealingRefused."""
+    first, *others = _seeds(file)
+    _write_whole(file, [first], over=True)
+    return len(others)
+
+
+def _seeds(file: Path) -> list[bytes]:
+    try:
+        seeds = [base64.b64decode(line.strip(), validate=True) for line in file.read_bytes().splitlines() if line.strip()]
+    except (OSError, ValueError) as error:
+        raise SealingRefused(
+            f"the signing keys in {file} cannot be read ({error})", "put the file back from where it is kept"
+        ) from None
+    if not seeds or any(len(seed) != SEED_BYTES for seed in seeds):
+        raise SealingRefused(f"{file} holds no signing keys", f"put one key of {SEED_BYTES} bytes in base64 on each line")
+    return seeds
+
+
+def _write_whole(file: Path, seeds: "Sequence[bytes]", *, over: bool) -> None:
+    """Write a file that only its owner reads, whole or not at all; unless `over`, one that is there by now stays."""
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor, name = tempfile.mkstemp(dir=file.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as made:
+            made.write(b"".join(base64.b64encode(seed) + b"\n" for seed in seeds))
+            made.flush()
+            os.fsync(made.fileno())
+        if over:
+            os.replace(name, file)  # noqa: PTH105  beside os.link
+        else:
+            with contextlib.suppress(FileExistsError):
+                os.link(name, file)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)  # noqa: PTH108
+
+
+def _text(raw: bytes) -> str:
+    return base64.b64encode(raw).decode()

@@ -1,0 +1,11 @@
+-- name: status
+-- How far sealing is, and since when the oldest event that is not sealed waits.
+SELECT s.position, s.sealed_at, (SELECT count(*) FROM runfold.sealed_logs), greatest(0, h.position - s.position),
+       coalesce(greatest(0, extract(epoch FROM clock_timestamp() - (SELECT e.recorded_at
+                                                                      FROM runfold.log AS e
+                                                                     WHERE e.notification_id > s.position
+                                                                     ORDER BY e.notification_id
+                                                                     LIMIT 1))), 0)::float8,
+       (SELECT count(*) FROM runfold.seal_alarms), (SELECT a.fact FROM runfold.seal_alarms AS a ORDER BY a.id LIMIT 1)
+  FROM runfold.sealed_position AS s
+ CROSS JOIN runfold.head AS h

@@ -1,0 +1,372 @@
+"""Verifies the log against what was sealed of it, and that against checkpoints that are kept outside of the database.
+
+Each event is read beside its leaf, in pages; its digests are taken anew. The leaves must be those of the tree, and the tree that
+of the checkpoints. Nothing is written, and a role that only reads is enough. Memory does not grow with the log.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from psycopg.rows import tuple_row
+
+from runfold.evidence.comparing import StoredTree, compare, tile_reader
+from runfold.evidence.notes import NotACheckpoint, read_note, require_signed
+from runfold.evidence.sealing import Digested, digested
+from runfold.evidence.signing import Checkpoint
+from runfold.evidence.tiles import WIDTH, Growing, Tiles, split
+from runfold.maintenance.checking import Finding
+from runfold.proofs.leaf import Leaf
+from runfold.proofs.tree import HASH_BYTES
+from runfold.store.datastore import Connection
+from runfold.store.queries import named_queries
+
+PAGE = 2000
+MOST_LOOKED_UP = 200
+"""Changed events for which it is looked up whether they were sealed elsewhere."""
+_QUERIES = named_queries("runfold.evidence", "verifying.sql")
+_CHANGED = "compare it with a backup of before; the database refuses changes, so somebody with the rights of a superuser made one"
+_LOST = "restore the events from a backup, and find out who had the rights of a superuser"
+
+
+class Kept(NamedTuple):
+    """A checkpoint that somebody keeps outside of the database."""
+
+    text: str
+    where: str
+
+
+class Sealed(NamedTuple):
+    """A leaf as it is stored."""
+
+    position: int
+    tenant_id: str
+    generation: int
+    seq: int
+    thread_id: str
+    thread_seq: int
+    stream: str
+    version: int
+    type: str
+    schema_version: int
+    payload_sha256: bytes
+    envelope_sha256: bytes
+    salt: bytes | None
+
+    def leaf(self) -> Leaf:
+        """Return what is hashed into the tree."""
+        return Leaf(
+            self.seq,
+            self.thread_seq,
+            self.stream,
+            self.version,
+            self.type,
+            self.schema_version,
+            self.position,
+            self.payload_sha256.hex(),
+            self.envelope_sha256.hex(),
+        )
+
+
+@dataclass
+class _Tree:
+    """A tree while it is verified."""
+
+    stored: StoredTree
+    tiles: Tiles
+    read: Callable[[int, int], bytes]
+    growing: Growing | None = None
+    """Grown from what was read, where that is from the first event on."""
+    last_seq: int | None = None
+    """The last leaf that was read; None where the first that is read may be any."""
+    _given: dict[int, bytes] = field(default_factory=dict)
+    _tile: tuple[int, list[bytes]] = (-1, [])
+
+    def give(self, tiles: dict[int, bytes]) -> None:
+        """Take the lowest tiles of the leaves that are looked at next, beside those of the leaves that are looked at now."""
+        self._given = {**{number: tile for number, tile in self._given.items() if number >= self._tile[0]}, **tiles}
+
+    def hash_at(self, seq: int) -> bytes | None:
+        """Return the hash of a leaf as the tree has it."""
+        number, at = divmod(seq - 1, WIDTH)
+        if self._tile[0] != number or at >= len(self._tile[1]):
+            self._tile = number, split(self._given.get(number, b""))
+        hashes = self._tile[1]
+        return hashes[at] if at < len(hashes) and len(hashes[at]) == HASH_BYTES else None
+
+
+class _Page(NamedTuple):
+    """What the log and the sealed log hold up to a position."""
+
+    until: int
+    rows: dict[int, tuple[Any, ...]]
+    leaves: dict[int, Sealed]
+
+
+@dataclass
+class Verification:
+    """One reading of the log beside its seals. `events` counts what was compared."""
+
+    connection: Connection
+    publics: Sequence[bytes] | None = None
+    """The public keys of who signs; None where they are not known here."""
+    kept: Sequence[Kept] = ()
+    since: Mapping[str, Checkpoint] = field(default_factory=dict)
+    """Up to where each tree was verified before; nothing of it is read again."""
+    progress: Callable[[int, int], object] = lambda _done, _total: None
+    events: int = 0
+    unsealed: int = 0
+    unsealed_since: datetime | None = None
+    position: int = 0
+    first_position: int = 0
+    """After which events were read."""
+    verified: dict[str, Checkpoint] = field(default_factory=dict)
+    """What each tree is, where nothing is wrong with it."""
+    checkpoints: int = 0
+    """How many checkpoints the log was held against."""
+    _trees: dict[str, _Tree] = field(default_factory=dict, init=False)
+    _looked_up: int = field(default=0, init=False)
+    _highest: int = field(default=0, init=False)
+
+    def findings(self) -> Iterator[Finding]:
+        """Every difference, in the order of positions, and what of it the checkpoints tell."""
+        with self.connection.transaction():  # one moment, however much is sealed meanwhile
+            self.connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            (ends,), trees = self._rows("ends"), self._rows("trees")
+        self.position, highest, lowest, self.unsealed_since = ends
+        self._highest = highest or 0
+        self.unsealed = max(0, self._highest - self.position)
+        self._trees = {tree.stored.tenant_id: tree for tree in map(self._tree, trees)}
+        if lowest is not None and lowest < 1:
+            yield from self._before_the_first()
+        yield from self._alarms()
+        wrong = set()
+        for finding, tenant_id in self._checkpoints():
+            wrong.add(tenant_id)
+            yield finding
+        self.first_position = self._begin()
+        for finding, tenant_id in self._events():
+            wrong.add(tenant_id)
+            yield finding
+        for tenant_id, tree in self._trees.items():
+            if tenant_id not in wrong and (left := self._whole(tree)):
+                wrong.add(tenant_id)
+                yield left
+            root = self._root(tree, tree.stored.size)
+            if tenant_id not in wrong and root is not None:
+                self.verified[tree.stored.origin] = Checkpoint(tree.stored.origin, tree.stored.size, root)
+
+    def _whole(self, tree: _Tree) -> Finding | None:
+        """Return what is wrong with a tree of which each leaf is right."""
+        size, origin = tree.stored.size, tree.stored.origin
+        if tree.last_seq is not None and tree.last_seq != size:
+            return Finding("missing", f"leaves {tree.last_seq + 1} to {size} of {origin} are not stored", _LOST)
+        if tree.growing is not None and tree.growing.root() != self._root(tree, size):
+            return Finding("forked", f"the leaves of {origin} are not those of its tree: its tiles were changed", _CHANGED)
+        return None
+
+    def _rows(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        with self.connection.cursor(binary=True, row_factory=tuple_row) as cursor:
+            return cursor.execute(_QUERIES[query], parameters, prepare=True).fetchall()
+
+    def _tree(self, row: tuple[Any, ...]) -> _Tree:
+        stored = StoredTree(*row)
+        read = tile_reader(self.connection, stored.tenant_id, stored.generation)
+        return _Tree(stored, Tiles(read), read)
+
+    def _root(self, tree: _Tree, size: int) -> bytes | None:
+        try:
+            return tree.tiles.root(size)
+        except LookupError:
+            return None
+
+    def _before_the_first(self) -> Iterator[Finding]:
+        for position, stream, version, type_ in self._rows("before the first"):
+            fact = f"{type_}, version {version} of {stream}, stands at position {position}, which is never given out"
+            yield Finding("inserted", fact, _CHANGED, position, stream, version=version)
+
+    def _alarms(self) -> Iterator[Finding]:
+        for kind, position, fact in self._rows("alarms"):
+            yield Finding(kind, f"{fact} (seen while it was sealed)", _CHANGED if kind == "inserted" else _LOST, position)
+
+    # Checkpoints
+
+    def _checkpoints(self) -> Iterator[tuple[Finding, str]]:
+        for tenant_id, tree in self._trees.items():
+            own = [Kept(tree.stored.note, "the database")] if tree.stored.note is not None else []
+            for kept in own:
+                for finding in self._held_against(tree, kept, must_be_whole=True):
+                    yield finding, tenant_id
+            before = self.since.get(tree.stored.origin)
+            if before is not None and (changed := self._compared(tree, before, "what was verified here before")):
+                yield changed, tenant_id
+        for kept in self.kept:
+            named = self._named(kept)
+            if named is not None:
+                for finding in self._held_against(named, kept, must_be_whole=False):
+                    yield finding, named.stored.tenant_id
+            else:
+                yield self._of_none(kept), ""
+
+    def _named(self, kept: Kept) -> _Tree | None:
+        origin = kept.text.partition("\n")[0]
+        return next((tree for tree in self._trees.values() if tree.stored.origin == origin), None)
+
+    def _of_none(self, kept: Kept) -> Finding:
+        try:
+            note = read_note(kept.text)
+        except NotACheckpoint as error:
+            return Finding("checkpoint", f"{kept.where} is no checkpoint: {error}", "name a file that holds one")
+        said = note.checkpoint
+        here = ", ".join(tree.stored.origin for tree in self._trees.values()) or "none"
+        fact = (
+            f"{kept.where} is of {said.origin} with {said.size} events, and no tree here has that name ({here}):"
+            " the sealed log was made anew, or this is another ledger"
+        )
+        return Finding("forked", fact, "find the ledger that the checkpoint is of; " + _CHANGED)
+
+    def _held_against(self, tree: _Tree, kept: Kept, *, must_be_whole: bool) -> Iterator[Finding]:
+        try:
+            note = read_note(kept.text)
+            if self.publics is not None:
+                require_signed(note, self.publics)
+        except NotACheckpoint as error:
+            fact = f"the checkpoint of {tree.stored.origin} in {kept.where} is not one of ours: {error}"
+            yield Finding("checkpoint", fact, "find out who wrote it; a key that was changed is named with --key")
+            return
+        self.checkpoints += 1
+        said = note.checkpoint
+        if must_be_whole and said.size != tree.stored.size:
+            fact = f"the last checkpoint of {said.origin} is of {said.size} events, and its tree has {tree.stored.size}"
+            yield Finding("rolled back" if said.size > tree.stored.size else "checkpoint", fact, _CHANGED)
+        elif finding := self._compared(tree, said, kept.where):
+            yield finding
+
+    def _compared(self, tree: _Tree, said: Checkpoint, where: str) -> Finding | None:
+        found = compare(said, tree.stored.origin, tree.stored.size, tree.read)
+        if found.verdict == "consistent":
+            return None
+        kind = "forked" if found.verdict == "damaged" else found.verdict
+        return Finding(kind, f"{where}: {found.fact}", _LOST if kind == "rolled back" else _CHANGED)
+
+    # Events
+
+    def _begin(self) -> int:
+        """Return after which position events are read: after what all trees were verified up to, or from the first on."""
+        known: list[int] = []
+        for tree in self._trees.values():
+            before = self.since.get(tree.stored.origin)
+            if (
+                before is None
+                or before.size > tree.stored.size
+                or self._root(tree, before.size) != before.root
+                or not before.size
+            ):
+                known = []
+                break
+            found = self._rows("position of size", [tree.stored.tenant_id, tree.stored.generation, before.size])
+            known.append(found[0][0] if found else 0)
+        after = min(known, default=0)
+        if after == 0:
+            for tree in self._trees.values():
+                tree.growing, tree.last_seq = Growing(0, tree.read), 0
+        return after
+
+    def _events(self) -> Iterator[tuple[Finding, str]]:
+        total = max(0, self.position - self.first_position)
+        for page in self._pages():
+            for position in sorted(page.rows.keys() | page.leaves.keys()):
+                row, leaf = page.rows.get(position), page.leaves.get(position)
+                tenant_id = leaf.tenant_id if leaf else row[1] if row else ""
+                for finding in self._at(position, row, leaf):
+                    yield finding, tenant_id
+            self.events += len(page.rows)
+            self.progress(page.until - self.first_position, total)
+
+    def _pages(self) -> Iterator["_Page"]:
+        """Yield what is stored at all positions, the next page read while who asked is at the one before it."""
+        begins = range(self.first_position, self.position, PAGE)
+        with ThreadPoolExecutor(1, thread_name_prefix="runfold-verifying") as thread:
+            ahead = [thread.submit(self._page, after) for after in begins[:1]]
+            for after in begins:
+                page = ahead.pop().result()
+                if page.until < self.position:
+                    ahead.append(thread.submit(self._page, after + PAGE))
+                yield page
+
+    def _page(self, after: int) -> "_Page":
+        until = min(after + PAGE, self.position)
+        page = _Page(until, {row[0]: row for row in self._rows("events", [after, until])}, {})
+        wanted: dict[str, list[int]] = {}
+        for leaf in map(Sealed._make, self._rows("leaves", [after, until])):
+            tree = self._trees.get(leaf.tenant_id)
+            if tree is not None and leaf.generation == tree.stored.generation:
+                page.leaves[leaf.position] = leaf
+                wanted.setdefault(leaf.tenant_id, []).append((leaf.seq - 1) // WIDTH)
+        for tenant_id, numbers in wanted.items():
+            stored = self._trees[tenant_id].stored
+            tiles = self._rows("tiles", [tenant_id, stored.generation, min(numbers), max(numbers)])
+            self._trees[tenant_id].give(dict(tiles))
+        return page
+
+    def _at(self, position: int, row: tuple[Any, ...] | None, leaf: Sealed | None) -> Iterator[Finding]:
+        if leaf is None:
+            assert row is not None, "one of both is there"  # noqa: S101
+            fact = f"{row[5]}, version {row[4]} of {row[3]}, was put in at position {position}: it was never sealed"
+            yield Finding("inserted", fact, _CHANGED, position, row[3], version=row[4])
+            return
+        tree = self._trees[leaf.tenant_id]
+        yield from self._in_tree(tree, leaf)
+        if row is None:
+            kind = "truncated" if position > self._highest else "missing"
+            how = "is missing, as everything after it is" if kind == "truncated" else "is missing"
+            fact = f"{leaf.type}, version {leaf.version} of {leaf.stream}, {how} at position {position}"
+            yield Finding(kind, fact, _LOST, position, leaf.stream, version=leaf.version)
+            return
+        if fields := changed_fields(digested(row, leaf.salt), leaf):
+            yield self._changed(row, leaf, fields)
+
+    def _in_tree(self, tree: _Tree, leaf: Sealed) -> Iterator[Finding]:
+        hash_ = leaf.leaf().hash()
+        at = f"{leaf.type}, version {leaf.version} of {leaf.stream}, at position {leaf.position}"
+        if tree.last_seq is not None and leaf.seq != tree.last_seq + 1:
+            fact = f"leaves {tree.last_seq + 1} to {leaf.seq - 1} of {tree.stored.origin} are not stored, before that of {at}"
+            yield Finding("missing", fact, _LOST, leaf.position, leaf.stream, version=leaf.version)
+            tree.growing = None
+        tree.last_seq = leaf.seq
+        if tree.growing is not None:
+            tree.growing.extend_one(hash_)
+        if hash_ != tree.hash_at(leaf.seq):
+            fact = f"what is stored as sealed of {at}, is not the leaf that the tree has"
+            yield Finding("altered", fact, _CHANGED, leaf.position, leaf.stream, "sealed", leaf.version)
+
+    def _changed(self, row: tuple[Any, ...], leaf: Sealed, fields: list[str]) -> Finding:
+        position, stream, version, type_ = row[0], row[3], row[4], row[5]
+        if (stream, version) != (leaf.stream, leaf.version) and self._looked_up < MOST_LOOKED_UP:
+            self._looked_up += 1
+            for (elsewhere,) in self._rows("sealed elsewhere", [row[1], stream, version]):
+                fact = (
+                    f"position {position} holds {type_}, version {version} of {stream}, which was sealed at position {elsewhere};"
+                    f" here {leaf.type}, version {leaf.version} of {leaf.stream}, was sealed"
+                )
+                return Finding("reordered", fact, _CHANGED, position, leaf.stream, version=leaf.version)
+        what = f"{leaf.type}, version {leaf.version} of {leaf.stream}, at position {position}"
+        fact = f"the {' and the '.join(fields)} of {what} changed since it was sealed"
+        return Finding("altered", fact, _CHANGED, position, leaf.stream, ", ".join(fields), leaf.version)
+
+
+def changed_fields(found: Digested, leaf: Sealed) -> list[str]:
+    """What of an event is not as it was sealed. The envelope is its time, actor, tenant, thread and whatever stands beside it."""
+    compared: Iterable[tuple[str, object, object]] = (
+        ("payload", found.payload_sha256, leaf.payload_sha256.hex()),
+        ("envelope", found.envelope_sha256, leaf.envelope_sha256.hex()),
+        ("stream", found.stream, leaf.stream),
+        ("version", found.version, leaf.version),
+        ("type", found.type, leaf.type),
+        ("schema_version", found.schema_version, leaf.schema_version),
+        ("thread", found.thread_id, leaf.thread_id),
+        ("tenant", found.tenant_id, leaf.tenant_id),
+    )
+    return [name for name, now, then in compared if now != then]

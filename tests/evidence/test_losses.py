@@ -1,0 +1,111 @@
+"""A database that was put back, copied or restored; keys that are changed or lost."""
+
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+from pydantic import SecretStr
+
+from runfold import Ledger, Settings
+from runfold.errors import SealingRefused
+from runfold.evidence.comparing import stored_trees
+from runfold.evidence.losses import accept_losses
+from runfold.evidence.notes import NotACheckpoint, read_note, require_signed
+from runfold.evidence.sealer import Sealer, sealers
+from runfold.evidence.signing import add_key, keep_newest, read_signer, verifier_key
+from runfold.evidence.verify import LedgerVerification
+from runfold.evidence.verifying import Kept
+from runfold.maintenance.backup import back_up
+from runfold.maintenance.restore import restore
+from runfold.store.marks import MarkFile
+from tests.backups import empty_database
+from tests.databases import TestDatabase
+
+
+def _seal(ledger: Ledger) -> str:
+    Sealer(ledger).seal_all()
+    with ledger.recorder.store.reading() as connection:
+        return stored_trees(connection)[0].note or ""
+
+
+def _verified(ledger: Ledger, *kept: str, **options: object) -> list[str]:
+    verification = LedgerVerification(ledger, True, [Kept(each, "kept") for each in kept], **options)  # type: ignore[arg-type]
+    return [finding.kind for finding in verification.findings()]
+
+
+@pytest.mark.fault("J4", "B9", "B10")
+def test_a_restored_ledger_goes_on_under_the_same_root_and_one_that_lacks_events_only_once_that_is_accepted(
+    settings: Settings, database: TestDatabase, tmp_path: Path
+) -> None:
+    with Ledger.open(settings=settings) as ledger:
+        run = ledger.create_thread(agent_id="desk").start_run(run_id="run_1")
+        before = _seal(ledger)
+        back_up(database.admin_url, tmp_path / "ledger.dump", None)
+    with empty_database(database) as other:
+        restore(other.admin_url, tmp_path / "ledger.dump", None, MarkFile(tmp_path / "marks"))
+        there = settings.model_copy(update=_urls(other))
+        with Ledger.open(settings=there) as ledger:
+            ledger.run("run_1").add_message("user", "after the move")
+            moved = _seal(ledger)
+            assert read_note(moved).checkpoint.origin == read_note(before).checkpoint.origin
+            assert _verified(ledger, before, moved) == []
+    with Ledger.open(settings=settings) as ledger:
+        with pytest.raises(SealingRefused, match="rolled back"):
+            Sealer(ledger).seal_all()
+        assert set(_verified(ledger)) == {"rolled back"}
+        sealer = Sealer(ledger)
+        with sealer.datastore.reading() as connection:
+            (loss,) = accept_losses(connection, sealer.places, "the move was given up")
+        assert loss.origin.endswith("-2")
+        ledger.run(run.id).add_message("user", "here again")
+        assert read_note(_seal(ledger)).checkpoint.size == ledger.position()
+        assert _verified(ledger) == []
+        assert _verified(ledger, moved) == ["forked"]
+
+
+def _urls(database: TestDatabase) -> dict[str, SecretStr]:
+    names = ("database_url", "admin_url", "projector_url", "sealer_url")
+    urls = (database.url, database.admin_url, database.projector_url, database.sealer_url)
+    return {name: SecretStr(url) for name, url in zip(names, urls, strict=True)}
+
+
+@pytest.mark.fault("J9")
+def test_while_keys_are_changed_both_sign_and_then_the_new_one_alone(settings: Settings) -> None:
+    with Ledger.open(settings=settings) as ledger:
+        run = ledger.create_thread(agent_id="desk").start_run()
+        old_note = _seal(ledger)
+        (old,) = read_signer(settings.seal_key_file, may_make=False).public_keys
+        add_key(settings.seal_key_file, only=False)
+        new, *others = read_signer(settings.seal_key_file, may_make=False).public_keys
+        assert others == [old]
+        run.add_message("user", "both")
+        both = read_note(_seal(ledger))
+        require_signed(both, [old])
+        require_signed(both, [new])
+        assert keep_newest(settings.seal_key_file) == 1
+        run.add_message("user", "the new one")
+        alone = read_note(_seal(ledger))
+        require_signed(alone, [new])
+        with pytest.raises(NotACheckpoint, match="no key that is known"):
+            require_signed(alone, [old])
+        assert settings.seal_key_file.stat().st_mode & 0o777 == 0o600
+        keys = [verifier_key(both.checkpoint.origin, public) for public in (old, new)]
+        assert _verified(ledger, old_note, keys=keys) == []
+
+
+def test_a_role_that_only_reads_verifies_and_one_that_may_not_seal_is_told_so(settings: Settings, database: TestDatabase) -> None:
+    with Ledger.open(settings=settings) as ledger:
+        ledger.create_thread(agent_id="desk")
+        _seal(ledger)
+    reader = make_conninfo(database.admin_url, user="runfold_reader")
+    with psycopg.connect(database.admin_url, autocommit=True) as connection:
+        connection.execute("ALTER ROLE runfold_reader LOGIN")
+    only_reads = settings.model_copy(update={"database_url": SecretStr(reader)})
+    with Ledger.open(settings=only_reads) as ledger:
+        assert _verified(ledger) == []
+    may_not = settings.model_copy(update={"sealer_url": settings.database_url})
+    with Ledger.open(settings=may_not) as ledger:
+        assert sealers(ledger) == []
+        with pytest.raises(SealingRefused, match="GRANT runfold_sealer"):
+            Sealer(ledger).seal_all()

@@ -1,0 +1,89 @@
+"""The sealer: what it stores and signs, what it publishes, and what it refuses to go on from."""
+
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from runfold import Ledger, Settings
+from runfold.errors import SealingRefused
+from runfold.evidence.comparing import stored_trees, tile_reader
+from runfold.evidence.notes import public_of, read_note, require_signed
+from runfold.evidence.places import path_of
+from runfold.evidence.sealer import Sealer, sealers
+from runfold.evidence.signing import read_signer
+from runfold.evidence.tiles import Tiles
+from runfold.proofs.leaf import Leaf
+from tests.databases import TestDatabase
+
+LEAVES = (
+    "SELECT seq, thread_seq, stream, version, type, schema_version, position, encode(payload_sha256, 'hex'),"
+    " encode(envelope_sha256, 'hex') FROM runfold.sealed_events ORDER BY tenant_id, seq"
+)
+
+
+@pytest.fixture
+def home(settings: Settings) -> Path:
+    return settings.home
+
+
+def record(ledger: Ledger, threads: int = 3) -> None:
+    for _ in range(threads):
+        run = ledger.create_thread(agent_id="desk").start_run()
+        run.add_message("user", "Größe 🦉")
+
+
+def test_events_are_sealed_in_their_order_under_a_signed_root(settings: Settings, home: Path) -> None:
+    with Ledger.open(settings=settings) as ledger:
+        record(ledger)
+        (sealer,) = sealers(ledger)
+        head = ledger.position()
+        assert sealer.seal_all() == head
+        with psycopg.connect(ledger.database.sealer_url or "", autocommit=True) as connection:
+            leaves = [Leaf(*row) for row in connection.execute(LEAVES)]
+            (tree,) = stored_trees(connection)
+            tiles = Tiles(tile_reader(connection, tree.tenant_id, tree.generation))
+            assert [leaf.seq for leaf in leaves] == [leaf.position for leaf in leaves] == list(range(1, head + 1))
+            assert [leaf.thread_seq for leaf in leaves[:4]] == [1, 2, 3, 4]
+            assert [tiles.leaf(leaf.seq - 1) for leaf in leaves] == [leaf.hash() for leaf in leaves]
+            note = read_note((home / "sealed" / path_of(tree.origin)).read_text())
+            (key,) = read_signer(settings.seal_key_file, may_make=False).verifier_keys(tree.origin)
+            require_signed(note, [public_of(key)])
+            assert (note.checkpoint.size, note.checkpoint.root) == (head, tiles.root(head))
+            record(ledger)
+            assert sealer.seal_all() == ledger.position() - head
+            assert tiles.root(head) == note.checkpoint.root
+        assert settings.seal_key_file.stat().st_mode & 0o777 == 0o600
+
+
+def test_two_sealers_and_one_that_comes_later_make_one_tree(settings: Settings) -> None:
+    with Ledger.open(settings=settings) as ledger:
+        record(ledger)
+        one, other = Sealer(ledger), Sealer(ledger)
+        total = one.react().done["sealed"] + other.react().done.get("sealed", 0)
+        record(ledger)
+        total += other.seal_all() + one.seal_all() + Sealer(ledger).seal_all()
+        assert total == ledger.position()
+
+
+def test_a_database_that_was_put_back_is_not_sealed_further(settings: Settings, database: TestDatabase) -> None:
+    with Ledger.open(settings=settings) as ledger:
+        record(ledger)
+        Sealer(ledger).seal_all()
+        with psycopg.connect(database.admin_url, autocommit=True) as connection:
+            for table in ("events", "tiles", "threads", "checkpoints", "logs"):
+                connection.execute(f"ALTER TABLE runfold.sealed_{table} DISABLE TRIGGER USER; DELETE FROM runfold.sealed_{table}")
+            connection.execute("UPDATE runfold.sealed_position SET position = 0")
+        with pytest.raises(SealingRefused, match="rolled back"):
+            Sealer(ledger).seal_all()
+
+
+def test_without_its_keys_nothing_is_sealed_and_no_new_key_is_made(settings: Settings) -> None:
+    with Ledger.open(settings=settings) as ledger:
+        record(ledger)
+        Sealer(ledger).seal_all()
+        settings.seal_key_file.unlink()
+        record(ledger)
+        with pytest.raises(SealingRefused, match="its signing keys are not in"):
+            Sealer(ledger).seal_all()
+        assert not settings.seal_key_file.exists()

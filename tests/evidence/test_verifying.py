@@ -1,0 +1,231 @@
+"""What a superuser can do to a sealed log: each is named by position, stream and version."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from runfold import Ledger
+from runfold.evidence.notes import public_of
+from runfold.evidence.places import path_of
+from runfold.evidence.sealer import Sealer
+from runfold.evidence.signing import Checkpoint, read_signer
+from runfold.evidence.verifying import Kept, Verification
+from runfold.maintenance.checking import Finding
+from tests.databases import TestDatabase
+
+TABLES = (
+    "log",
+    "head",
+    "sealed_position",
+    "sealed_logs",
+    "sealed_events",
+    "sealed_tiles",
+    "sealed_threads",
+    "sealed_checkpoints",
+)
+
+
+@dataclass
+class Stage:
+    """A sealed ledger, its superuser, and the checkpoint that an auditor took with them."""
+
+    ledger: Ledger
+    admin: psycopg.Connection
+    kept: Kept
+    publics: list[bytes]
+    home: Path
+
+    def found(self, *kept: Kept, since: dict[str, Checkpoint] | None = None) -> list[Finding]:
+        with self.ledger.recorder.store.reading() as connection:
+            verification = Verification(connection, self.publics, kept, since or {})
+            return list(verification.findings())
+
+    def seal(self) -> str:
+        """Seal what is there, and return the checkpoint."""
+        Sealer(self.ledger).seal_all()
+        return self.note()
+
+    def note(self) -> str:
+        (row,) = self.admin.execute("SELECT note FROM runfold.sealed_checkpoints ORDER BY generation DESC, size DESC LIMIT 1")
+        return str(row[0])
+
+
+@pytest.fixture
+def stage(database: TestDatabase, tmp_path: Path) -> Iterator[Stage]:
+    settings = database.settings.model_copy(update={"home": tmp_path / "home", "seal_publish": ""})
+    with Ledger.open(settings=settings) as ledger, psycopg.connect(database.admin_url, autocommit=True) as admin:
+        run = ledger.create_thread(thread_id="thread_1", agent_id="desk").start_run(run_id="run_1")
+        for number in range(6):
+            run.add_message("user", f"message {number}")
+        run.request_approval("refund", arguments={"amount": "46.00"}, approval_id="approval_1").grant(actor="human:ada")
+        other = ledger.create_thread(thread_id="thread_2", agent_id="desk").start_run(run_id="run_2")
+        other.complete()
+        Sealer(ledger).seal_all()
+        (row,) = admin.execute("SELECT note, split_part(note, chr(10), 1) FROM runfold.sealed_checkpoints")
+        keys = read_signer(settings.seal_key_file, may_make=False).public_keys
+        for table in TABLES:
+            admin.execute(f"ALTER TABLE runfold.{table} DISABLE TRIGGER USER")
+            admin.execute(f"CREATE TABLE public.before_{table} AS TABLE runfold.{table}")
+        yield Stage(ledger, admin, Kept(str(row[0]), "last week's file"), keys, settings.home)
+
+
+def _columns(table: str) -> str:
+    """What is copied of a table: a column that follows from others is not."""
+    if table != "sealed_checkpoints":
+        return "SELECT *"
+    columns = "tenant_id, generation, size, position, root, map_root, note, sealed_at"
+    return f"({columns}) SELECT {columns}"
+
+
+def _put_back(stage: Stage) -> None:
+    with stage.admin.transaction():
+        for table in TABLES:
+            stage.admin.execute(f"DELETE FROM runfold.{table}")
+            stage.admin.execute(f"INSERT INTO runfold.{table} {_columns(table)} FROM public.before_{table}")
+
+
+def _set(change: str, at: int) -> str:
+    return f"UPDATE runfold.log SET {change} WHERE notification_id = {at}"
+
+
+SWAP = ";".join([_set("notification_id = 999", 4), _set("notification_id = 4", 5), _set("notification_id = 5", 999)])
+CONTENTS = "originator_version, state, event_id, salt, metadata, context"
+SWAP_CONTENTS = (
+    f"CREATE TEMP TABLE two AS SELECT 9 - notification_id AS at, {CONTENTS} FROM runfold.log WHERE notification_id IN (4, 5);"
+    "UPDATE runfold.log SET event_id = gen_random_uuid(), originator_version = 900 + notification_id"
+    " WHERE notification_id IN (4, 5);"
+    f"UPDATE runfold.log AS l SET ({CONTENTS}) = (SELECT {CONTENTS} FROM two WHERE two.at = l.notification_id)"
+    " WHERE notification_id IN (4, 5); DROP TABLE two"
+)
+GRANTED = "convert_to(replace(convert_from(state, 'UTF8'), '46.00', '99.00'), 'UTF8')"
+INSERT = (
+    "INSERT INTO runfold.log SELECT (r).* FROM (SELECT jsonb_populate_record(l, jsonb_build_object('notification_id', {at},"
+    " 'originator_version', 99, 'event_id', gen_random_uuid())) AS r FROM runfold.log AS l WHERE notification_id = 3) AS made"
+)
+UNSEAL = "DELETE FROM runfold.sealed_events WHERE position"
+
+ATTACKS: dict[str, tuple[str, set[tuple[str, int | None, str | None, int | None]]]] = {
+    "an approved sum was raised": (
+        f"UPDATE runfold.log SET state = {GRANTED} WHERE topic = 'approval.granted'",
+        {("altered", 13, "approval_1", 3)},
+    ),
+    "a payload": (_set("state = '{}'", 5), {("altered", 5, "run_1", 4)}),
+    "an actor": (_set("""metadata = jsonb_set(metadata, '{actor,id}', '"eve"')""", 12), {("altered", 12, "approval_1", 2)}),
+    "a time": (_set("recorded_at = recorded_at + interval '1 microsecond'", 5), {("altered", 5, "run_1", 4)}),
+    "a thread": (_set("thread_id = 'thread_2'", 5), {("altered", 5, "run_1", 4)}),
+    "a type": (_set("topic = 'run.stuck'", 5), {("altered", 5, "run_1", 4)}),
+    "a salt": (_set("salt = sha256(salt)", 5), {("altered", 5, "run_1", 4)}),
+    "an event removed": ("DELETE FROM runfold.log WHERE notification_id = 5", {("missing", 5, "run_1", 4)}),
+    "an event removed with its leaf": (
+        f"DELETE FROM runfold.log WHERE notification_id = 5; {UNSEAL} = 5",
+        {("missing", 6, "run_1", 5)},
+    ),
+    "the last removed": (
+        "DELETE FROM runfold.log WHERE notification_id > 16; UPDATE runfold.head SET position = 16",
+        {("truncated", 17, "run_2", 2), ("truncated", 18, "run_2", 3)},
+    ),
+    "the last removed with their leaves": (
+        f"DELETE FROM runfold.log WHERE notification_id > 16; UPDATE runfold.head SET position = 16; {UNSEAL} > 16",
+        {("missing", None, None, None)},
+    ),
+    "two swapped": (SWAP, {("reordered", 4, "run_1", 3), ("reordered", 5, "run_1", 4)}),
+    "the contents of two swapped": (SWAP_CONTENTS, {("reordered", 4, "run_1", 3), ("reordered", 5, "run_1", 4)}),
+    "a leaf changed with its event": (
+        _set("state = '{}'", 5) + "; UPDATE runfold.sealed_events SET payload_sha256 = sha256('x') WHERE position = 5",
+        {("altered", 5, "run_1", 4)},
+    ),
+}
+
+
+@pytest.mark.fault("B9", "B10", "I3", "I4")
+def test_whatever_a_superuser_changes_is_named_by_position_stream_and_version(stage: Stage) -> None:
+    assert stage.found(stage.kept) == []
+    for name, (statements, expected) in ATTACKS.items():
+        for statement in statements.split(";"):
+            stage.admin.execute(statement)
+        found = stage.found()
+        assert {(each.kind, each.position, each.stream, each.version) for each in found} == expected, (name, found)
+        assert all(each.fact and each.next_step for each in found)
+        _put_back(stage)
+    assert stage.found(stage.kept) == []
+
+
+def test_an_event_that_is_put_in_behind_what_is_sealed_is_named_and_an_alarm(stage: Stage) -> None:
+    stage.admin.execute("DELETE FROM runfold.log WHERE notification_id = 5")
+    stage.admin.execute(f"{UNSEAL} = 5")
+    stage.admin.execute(INSERT.format(at=5))
+    assert ("inserted", 5, "run_1", 99) in {(each.kind, each.position, each.stream, each.version) for each in stage.found()}
+
+
+def test_an_older_copy_that_was_put_back_is_known_by_what_was_published(stage: Stage) -> None:
+    stage.ledger.run("run_1").add_message("user", "one more")
+    newer = Kept(stage.seal(), "the folder")
+    assert stage.found(newer, stage.kept) == []
+    _put_back(stage)
+    (finding,) = stage.found(newer, stage.kept)
+    assert finding.kind == "rolled back"
+    assert "events 19 to 19 of the tenant were sealed once and are not here" in finding.fact
+
+
+def test_two_histories_for_two_auditors_are_known_by_either_checkpoint(stage: Stage) -> None:
+    stage.ledger.run("run_1").add_message("user", "for one auditor")
+    first = Kept(stage.seal(), "the first auditor's")
+    _put_back(stage)
+    stage.ledger.close()
+    for path in (stage.home / "sealed").rglob("checkpoint"):
+        path.unlink()  # who makes two histories publishes neither where the other is seen
+    with Ledger.open(settings=stage.ledger.settings) as ledger:
+        ledger.run("run_1").add_message("user", "for the other")
+        other = Stage(ledger, stage.admin, stage.kept, stage.publics, stage.home)
+        second = Kept(other.seal(), "the other auditor's")
+        assert other.found(second, stage.kept) == []
+        (finding,) = other.found(first)
+        assert finding.kind == "forked"
+        assert "the first auditor's" in finding.fact
+
+
+def test_a_log_that_was_made_anew_with_new_hashes_is_not_the_one_that_was_published(stage: Stage) -> None:
+    stage.admin.execute(f"UPDATE runfold.log SET state = {GRANTED}, salt = sha256(salt)::bytea WHERE topic = 'approval.granted'")
+    stage.admin.execute("UPDATE runfold.log SET salt = substr(salt, 1, 16)")
+    for table in TABLES[3:]:
+        stage.admin.execute(f"DELETE FROM runfold.{table}")
+    stage.admin.execute("UPDATE runfold.sealed_position SET position = 0")
+    for path in (stage.home / "sealed").rglob("checkpoint"):
+        path.unlink()
+    stage.seal()
+    assert stage.found() == []
+    (finding,) = stage.found(stage.kept)
+    assert finding.kind == "forked"
+
+
+def test_what_was_verified_is_not_read_again_and_must_still_be_the_beginning(stage: Stage) -> None:
+    with stage.ledger.recorder.store.reading() as connection:
+        first = Verification(connection, stage.publics)
+        assert list(first.findings()) == []
+        assert first.events == stage.ledger.position()
+        stage.ledger.run("run_1").add_message("user", "one more")
+        stage.seal()
+        later = Verification(connection, stage.publics, since=first.verified)
+        assert (list(later.findings()), later.events) == ([], 1)
+    (origin,) = first.verified
+    before = first.verified[origin]._replace(root=bytes(32))
+    (finding,) = stage.found(since={origin: before})
+    assert finding.kind == "forked"
+
+
+def test_checkpoints_that_are_none_or_of_nobody_known_are_said_to_be_so(stage: Stage) -> None:
+    text, size = stage.kept.text, stage.kept.text.split("\n")[1]
+    forged = text.replace(f"\n{size}\n", f"\n{int(size) - 1}\n", 1)
+    for wrong in ("", "x\n" * 9, text + "x", forged, text.replace("— ", "- ")):
+        (finding,) = stage.found(Kept(wrong, "a file"))
+        assert finding.kind == "checkpoint", wrong
+    stage.publics = [bytes(32)]
+    assert {each.kind for each in stage.found(stage.kept)} == {"checkpoint"}
+
+
+def test_a_path_in_a_place_is_the_last_part_of_the_name() -> None:
+    assert path_of("runfold/ab12") == "ab12/checkpoint"
+    assert public_of
