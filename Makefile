@@ -9,7 +9,7 @@ INSTALL := $(BIN)/python scripts/install.py
 # What Python has compiled is kept, whatever is set outside: else each of many hundreds of short programs compiles it all again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo serve test test-setup check schemas rows faults bench growth clean
+.PHONY: help demo serve test test-setup check schemas verifier rows faults bench growth clean
 
 help:  ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,6 +38,9 @@ check: $(BIN)/.installed-dev  ## lint, format, types, layers, and that schemas/ 
 schemas: $(BIN)/.installed-dev  ## write schemas/ and docs/reference/ from the code
 	@$(BIN)/python scripts/export_schemas.py
 	@$(BIN)/python scripts/write_reference.py
+
+verifier:  ## make dist/runfold-verify.pyz, which verifies bundles of evidence with Python and cryptography alone
+	@$(PYTHON) scripts/make_verifier.py
 
 rows: $(BIN)/.installed-dev  ## compare the tests with a list of features, LIST=FILE, which is not part of the project
 	@$(BIN)/python scripts/rows.py $(LIST) $(ARGS)

@@ -1,0 +1,89 @@
+"""Bundles of a made-up log, written with what the room itself holds."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from runfold.proofs.leaf import Leaf, envelope, envelope_digest, payload_digest, salts
+from runfold.proofs.note import Checkpoint, public_key, signature_line
+from runfold.proofs.records import Absence, Claims, Shown, ThreadInMap
+from runfold.proofs.thread_map import MapEntry, key_of, prove_among, root_of
+from runfold.proofs.writing import BundleWriter
+from tests.proofs import naive
+
+KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
+ORIGIN = "runfold/made-up"
+POLICY = f"log {public_key(KEY, ORIGIN)}\nquorum none\n"
+ASKED, GRANTED = "approval.requested", "approval.granted"
+
+
+class MadeUp:
+    """A log of one tenant with two threads, the events of which alternate; thread_a is granted call_1 and asks for call_2."""
+
+    def __init__(self, *, has_map: bool = True) -> None:
+        types = ["thread.created", ASKED, GRANTED, ASKED, "run.started"]
+        streams = ["thread_a", "approval_1", "approval_1", "approval_2", "run_1"]
+        self.leaves: list[Leaf] = []
+        self.shown: list[Shown] = []
+        self.threads: list[str] = []
+        for number, (type_, stream) in enumerate(zip(types, streams, strict=True), 1):
+            call = f"call_{stream[-1]}" if type_ == ASKED else None
+            self._add(number, "thread_a", stream, type_, {"call_id": call} if call else {"amount": "46.00 EUR"})
+            self._add(number, "thread_b", f"{stream}_b", "message.added", {"text": "hello"})
+        self.hashes = [leaf.hash() for leaf in self.leaves]
+        ends = {thread: at for at, thread in enumerate(self.threads)}
+        self.entries = {
+            thread: MapEntry(key_of(thread), self.leaves[at].thread_seq, self.hashes[at]) for thread, at in ends.items()
+        }
+        map_root = root_of(self.entries.values()) if has_map else None
+        self.checkpoint = Checkpoint(ORIGIN, len(self.leaves), naive.root(self.hashes), map_root)
+
+    def _add(self, count: int, thread: str, stream: str, type_: str, payload: dict[str, str | None]) -> None:
+        seq = len(self.leaves) + 1
+        state, (payload_salt, envelope_salt) = json.dumps(payload).encode(), salts(bytes([seq]) * 16)
+        beside = envelope(
+            event_id=f"{seq:032x}",
+            tenant_id="t",
+            thread_id=thread,
+            recorded_at=datetime(2026, 1, 1, tzinfo=UTC),
+            context="{}",
+            metadata='{"actor":"human:ada"}',
+        )
+        digests = payload_digest(payload_salt, state), envelope_digest(envelope_salt, beside)
+        self.leaves.append(Leaf(seq, count, stream, count, type_, 1, 100 + seq, *digests))
+        self.shown.append(Shown(seq, beside, envelope_salt, state, payload_salt))
+        self.threads.append(thread)
+
+    def note(self, key: Ed25519PrivateKey = KEY) -> str:
+        body = self.checkpoint.body()
+        return f"{body}\n{signature_line(body, key, ORIGIN)}"
+
+    def write(
+        self,
+        folder: Path,
+        *threads: str,
+        log: bool = False,
+        absence: Absence | None = None,
+        left_out: set[int] | None = None,
+        lacking: set[int] | None = None,
+        key: Ed25519PrivateKey = KEY,
+    ) -> Path:
+        """Write a bundle. Of the leaves `left_out` the payload is left out; `lacking` are not there at all."""
+        folder.mkdir()
+        with BundleWriter(folder) as writer:
+            for at, leaf in enumerate(self.leaves):
+                if leaf.seq in (lacking or set()) or not (log or self.threads[at] in threads):
+                    continue
+                shown = self.shown[at]
+                if leaf.seq in (left_out or set()):
+                    shown = shown._replace(payload=None, payload_salt=None)
+                writer.add(leaf, shown, None if log else naive.inclusion(at, self.hashes))
+            if self.checkpoint.map_root is not None:
+                for thread in threads:
+                    entry = self.entries[thread]
+                    proof = prove_among(entry.key, self.entries.values())
+                    writer.add_thread(ThreadInMap(thread, entry.events, entry.last_leaf, proof))
+            writer.finish(Claims(threads, log, absence), self.note(key), {"report.html": b"<p>for people\n"})
+        return folder
