@@ -1,8 +1,9 @@
 """Which feature rows of existing systems no passing test shows yet.
 
 The list of rows is not part of the project: it is a file that its developers keep, whose path is the first argument. Nothing of
-Runfold needs it; the markers `row(...)` of tests name its rows. This runs the tests that have such markers, compares those that
-passed with the list, and prints each missing row, and last how many are shown.
+Runfold needs it; the markers `row(...)` of tests name its rows, and `row_left(..., why=...)` those that are left out, on a test
+of what there is instead. This runs the tests that have such markers, compares those that passed with the list, and prints each
+row that is not shown, with the reason where there is one, and last how many are shown.
 """
 
 import re
@@ -20,17 +21,23 @@ class Shown:
     def __init__(self) -> None:
         self.of_test: dict[str, set[str]] = {}
         self.rows: set[str] = set()
+        self.left_by_test: dict[str, dict[str, str]] = {}
+        self.left: dict[str, str] = {}
+        """The rows that are left out, each with the reason."""
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Read the markers, and leave out what shows no row."""
         for item in items:
             self.of_test[item.nodeid] = {row for marker in item.iter_markers("row") for row in marker.args}
-        items[:] = [item for item in items if self.of_test[item.nodeid]]
+            left = item.iter_markers("row_left")
+            self.left_by_test[item.nodeid] = {row: marker.kwargs["why"] for marker in left for row in marker.args}
+        items[:] = [item for item in items if self.of_test[item.nodeid] or self.left_by_test[item.nodeid]]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Count what passed."""
         if report.when == "call" and report.passed:
             self.rows |= self.of_test[report.nodeid]
+            self.left |= self.left_by_test[report.nodeid]
 
 
 def main() -> int:
@@ -44,12 +51,14 @@ def main() -> int:
     wanted = dict(ROW.findall(Path(given[0]).read_text(encoding="utf-8")))
     shown = Shown()
     outcome = pytest.main(["-q", "--no-header", *given[1:]], plugins=[shown])
-    unknown = sorted(shown.rows - wanted.keys())
-    for row in [row for row in wanted if row not in shown.rows]:
-        print(f"{row:8} {wanted[row]}")
+    unknown = sorted((shown.rows | shown.left.keys()) - wanted.keys())
+    missing = [row for row in wanted if row not in shown.rows]
+    for row in missing:
+        print(f"{row:8} {wanted[row]}{f': left out: {shown.left[row]}' if row in shown.left else ''}")
     for row in unknown:
         print(f"{row:8} is marked in a test and is not in the list")
-    print(f"{len(shown.rows & wanted.keys())} of {len(wanted)}")
+    with_reason = sum(row in shown.left for row in missing)
+    print(f"{len(shown.rows & wanted.keys())} of {len(wanted)} are shown, {with_reason} more are left out with a reason")
     return 1 if outcome != pytest.ExitCode.OK or unknown else 0
 
 

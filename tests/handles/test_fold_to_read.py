@@ -28,6 +28,20 @@ def test_the_first_question_folds_what_it_needs_and_later_ones_are_as_current_as
     assert owned.now.rows("tests.projector.toys:Tally").standing.behind_events == 0
 
 
+@pytest.mark.row("HV-45")
+def test_a_summary_is_answered_from_read_models_and_made_from_the_log_where_they_lack_it(owned: Ledger) -> None:
+    run = owned.create_thread(agent_id="support").start_run()
+    run.decide("sort it", options=[{"id": "a", "description": "a"}], chosen="a").outcome(success=True, summary="sorted")
+    run.complete()
+    made = owned.now.summary(run.id)
+    assert (made.decision_count, made.successes) == (1, ("sorted",))
+    run.report_problem("critical", "fire")
+    loaded = owned.now.summary(run.id)
+    assert (loaded.problem_count, loaded.standing.behind_events) == (0, 1)
+    owned.fold()
+    assert owned.now.summary(run.id).critical_problems == ("fire",)
+
+
 def test_more_than_a_little_and_whoever_asks_for_another_is_left_to_workers(owned: Ledger) -> None:
     owned.create_thread(agent_id="support").start_run()
     caller = owned.on_behalf(Caller(owned.caller.tenant_id, owned.caller.actor))

@@ -37,6 +37,16 @@ def plain(part: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in part.items() if value is not None}
 
 
+@pytest.mark.row("RV-08")
+def test_parts_keep_their_order_and_a_kind_that_there_is_not_is_refused(client: httpx2.Client, run: Run) -> None:
+    assert add(client, run, "parts", "user", content=PARTS[::-1]).status_code == 201
+    assert [plain(part) for part in read(client, run)["parts"]["content"]] == PARTS[::-1]
+    refused = add(client, run, "binary", "user", content=[{"type": "binary", "mime_type": "image/png", "data": "AAAA"}])
+    assert refused.status_code == 422
+    assert refused.json()["path"].startswith("body.content.0")
+    assert len(read(client, run)) == 1
+
+
 @pytest.mark.row("LT-53", "CV-06")
 def test_a_message_of_any_role_comes_back_as_it_was_said_with_where_it_stands(client: httpx2.Client, run: Run) -> None:
     """The id is its sender's, who may send it twice; the order is the ledger's positions.

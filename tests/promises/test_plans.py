@@ -53,6 +53,7 @@ def seen(request: pytest.FixtureRequest, crowd: Crowd, tmp_path_factory: pytest.
 
 
 @pytest.mark.fault("K9")
+@pytest.mark.row("LT-10")
 def test_every_statement_is_carried_out_by_its_index(seen: Seen) -> None:
     assert "\n\n".join(f"{text}\n{fault}" for text, fault in seen.faults.items()) == ""
     assert seen.whole_readings == 0, "nor does a function of the database read the whole log"

@@ -64,6 +64,7 @@ def crowded(listed: Listed) -> Iterator[Listed]:
                 connection.execute(f"DELETE FROM runfold_read.{table} WHERE tenant_id = 'crowd'")
 
 
+@pytest.mark.row("LT-10")
 @pytest.mark.parametrize(
     ("name", "asked", "index"),
     [

@@ -89,6 +89,7 @@ def outcomes(*appends: Append) -> list[str]:
     return ["stored" if append.error is None else type(append.error).__name__ for append in appends]
 
 
+@pytest.mark.row("HV-53")
 def test_what_waits_at_a_moment_goes_in_together_and_in_order(commands, stalled, recorder) -> None:
     with stalled():
         appends = [commands.put((f"run_{number}", 1), (f"run_{number}", 2)) for number in range(10)]
@@ -195,6 +196,7 @@ def test_large_batches_are_split_by_number_and_by_size(commands, stalled, monkey
     assert sum(commands.batches) == 32
 
 
+@pytest.mark.row("HV-53")
 def test_closing_stores_what_waits(recorder, row, stalled) -> None:
     commands = Commands(recorder, row)
     with stalled():

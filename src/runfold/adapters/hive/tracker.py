@@ -15,6 +15,7 @@ from functools import cache
 from typing import Any, Protocol, cast
 
 from runfold.adapters.hive import schemas
+from runfold.adapters.hive.goals import goal_of
 from runfold.adapters.hive.run_view import NO_REASON, decision_view, outcome_view, run_view
 from runfold.adapters.hive.schemas import UNKNOWN
 from runfold.domain.decision import DecisionMade, DecisionType, Outcome
@@ -89,7 +90,7 @@ class StreamDecisionTracker:
         """Begin a run for an execution and return its id. Refused while the execution has one.
 
         The id says the stream and when, as hive's does. All that is recorded of the execution has one trace id, as W3C trace
-        context, and the run's metadata have it too.
+        context, and the run's metadata have it too. What an outcome aggregator of that goal knows of it is recorded with the run.
         """
         trace_id, otel_id = secrets.token_hex(16), secrets.token_hex(16)
         traceparent = f"00-{trace_id}-{otel_id[:16]}-00"
@@ -102,7 +103,7 @@ class StreamDecisionTracker:
                 input_data or {},
                 run_id=self._new_run_id(),
                 parent=None,
-                goal={"id": goal_id, "description": goal_description},
+                goal=goal_of(goal_id, goal_description, self._outcome_aggregator),
                 metadata={
                     "stream_id": self.stream_id,
                     "execution_id": execution_id,
