@@ -44,10 +44,12 @@ def listening(host: str, port: int) -> socket.socket:
     except (OSError, UnicodeError) as error:
         raise AddressUnusable(host, port, f"has no such host ({error})", "pass another --host") from None
     try:
-        return socket.create_server((address[0], port), family=family)
+        listener = socket.create_server((address[0], port), family=family)
     except OSError as error:
         reason = os.strerror(error.errno).lower() if error.errno else str(error)
         raise AddressUnusable(host, port, f"is not available ({reason})", "pass another --port or --host") from None
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # each connection has it too, whichever event loop accepts it
+    return listener
 
 
 def is_loopback(listener: socket.socket) -> bool:
