@@ -5,6 +5,7 @@ LedgerError
 │   ├── ThreadNotFound
 │   ├── RunNotFound
 │   ├── ApprovalNotFound
+│   ├── AgentNotFound
 │   ├── GoalNotFound
 │   ├── KeyNotFound
 │   ├── MomentNotFound
@@ -14,6 +15,7 @@ LedgerError
 │   └── ProjectionNotFound
 ├── InvalidEvent                    exit 1   the input is not a valid event
 ├── CommandRefused                  exit 1   it is not allowed in the current state
+│   ├── RunInProgress
 │   ├── ApprovalsLeftOpen
 │   └── CancellationRequested
 ├── Conflict                        exit 4
@@ -128,6 +130,12 @@ class ApprovalNotFound(NotFound):
     thing, listing = "approval", "`runfold approvals`"
 
 
+class AgentNotFound(NotFound):
+    """This server serves no agent of that name."""
+
+    thing, listing = "agent", "`GET /agents`"
+
+
 class GoalNotFound(NotFound):
     """No run has that goal, or the read model of goals has not seen it yet."""
 
@@ -192,6 +200,10 @@ class CommandRefused(LedgerError):
             f"{command} refused: {stream} is {state}; {rule}", command=command, stream=stream, rule=rule, state=state
         )
         self.command, self.stream, self.rule, self.state = command, stream, rule, state
+
+
+class RunInProgress(CommandRefused):
+    """The thread's run is at work, so nothing goes on from it yet."""
 
 
 class ApprovalsLeftOpen(CommandRefused):

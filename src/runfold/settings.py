@@ -78,6 +78,9 @@ class Settings(BaseSettings):
     requests_a_second: float = Field(
         1000, ge=0, allow_inf_nan=False, description="requests per second allowed for each key; 0 for no limit"
     )
+    agent_lease: Seconds = Field(
+        15.0, gt=0, description="seconds until a run of an agent whose server died is taken over, or fails"
+    )
     moments: int = Field(16, ge=0, description="moments of the past that may be prepared at once, of all tenants together")
     moments_per_tenant: int = Field(4, ge=0, description="moments of the past that one tenant may have prepared at once")
     key: SecretStr | None = Field(None, description="the key that `Ledger.connect` sends to a server")

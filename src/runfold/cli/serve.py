@@ -60,6 +60,15 @@ def serve(
             help="A read model of your own to fold and to serve (may be repeated).",
         ),
     ] = None,
+    agent: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--agent",
+            metavar="NAME=SOURCE",
+            help="An agent for AG-UI's clients: `demo`, NAME=MODULE:FUNCTION, or NAME=URL of another AG-UI server"
+            " (may be repeated).",
+        ),
+    ] = None,
     owner: Annotated[
         str | None,
         typer.Option("--owner", metavar="human:NAME", help="Owner of the first key; your login name if not given."),
@@ -81,6 +90,7 @@ def serve(
     from runfold.access.keys import Keys
     from runfold.access.limits import Limits
     from runfold.cli.folding import reacting, reactor_kinds, supervisor
+    from runfold.http.agents.agent import named_agents
     from runfold.http.app import create_app
     from runfold.http.folding import FoldingBeside
     from runfold.http.server import listening, url_of
@@ -88,7 +98,7 @@ def serve(
     from runfold.projections.registry import chosen, known
 
     person = checked_person("--owner", owner) if owner else login()
-    own = chosen(projection) if projection else {}
+    own, agents = chosen(projection) if projection else {}, named_agents(agent or [])
     said = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     settings = call.settings(**said)
     logs.configure(settings.log_level)
@@ -98,9 +108,10 @@ def serve(
         beside = reacting(reactor_kinds(sweep=sweep, deliver=deliver, seal=seal))
         folding = FoldingBeside(supervisor(ledger, names, beside=beside)[0]) if work else None
         if workers > 1:
-            _serve_by_several(ledger, listener, workers, projection or [], folding, partial(_announce, call, address, key))
+            ready = partial(_announce, call, address, key)
+            _serve_by_several(ledger, listener, workers, (projection or [], agent or []), folding, ready)
             return
-        app = create_app(ledger, Keys(ledger), Limits.of(settings), projections=own.values())
+        app = create_app(ledger, Keys(ledger), Limits.of(settings), projections=own.values(), agents=agents)
         serve_on(app, listener, folding, lambda: _announce(call, address, key, [os.getpid()]))
 
 
@@ -108,7 +119,7 @@ def _serve_by_several(
     ledger: "Ledger",
     listener: "socket.socket",
     workers: int,
-    projections: "list[str]",
+    own: "tuple[list[str], list[str]]",
     folding: "FoldingBeside | None",
     ready: "Callable[[Sequence[int]], None]",
 ) -> None:
@@ -120,7 +131,7 @@ def _serve_by_several(
 
     async def serve() -> None:
         settings = environment(ledger.settings)
-        await Crew(listener, workers, Limits.of(ledger.settings), settings, projections, folding).run(ready)
+        await Crew(listener, workers, Limits.of(ledger.settings), settings, own, folding).run(ready)
 
     if folding is not None:
         folding.start()

@@ -1,9 +1,9 @@
 """The ASGI application: all routes on one ledger, and the OpenAPI document."""
 
 import contextlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -11,15 +11,18 @@ from starlette.middleware.cors import CORSMiddleware
 
 from runfold.access.admission import Connections
 from runfold.access.asking import Access
+from runfold.access.keys import Keys
 from runfold.access.limits import Limits, Tally
 from runfold.api.table import COMMANDS, DEPRECATED_QUESTIONS, QUESTIONS
 from runfold.domain.catalogue import event_types
 from runfold.feed.shared import Feed
 from runfold.http import problems
+from runfold.http.agents.agent import AgentSource, agents_of
 from runfold.http.clients import PublicHosts
 from runfold.http.document import openapi
 from runfold.http.router import IndexedRouter
 from runfold.http.routes import (
+    agents,
     batches,
     cancelling,
     commands,
@@ -42,6 +45,9 @@ from runfold.ledger import Ledger
 from runfold.projections.projection import AnyProjection
 from runfold.settings import Settings, listed
 
+if TYPE_CHECKING:
+    from runfold.http.agents.work import Work
+
 __all__ = ["create_app", "described", "operations"]
 
 CORS_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -51,21 +57,24 @@ CORS_SHOWN = ("ETag", "Location", "Retry-After", "Runfold-Position")
 
 def create_app(
     ledger: Ledger,
-    access: Access,
+    access: Access | None = None,
     limits: Limits | None = None,
     projections: Iterable[AnyProjection] = (),
     *,
+    agents: Mapping[str, AgentSource] | None = None,
     tally: Tally | None = None,
     beside: Beside | None = None,
 ) -> Starlette:
-    """Return the application that serves a ledger to whoever `access` admits.
+    """Return the application that serves a ledger to whoever `access` admits: who shows a key, if none is given.
 
-    `projections` are projections that requests may name, beside those that Runfold brings. Of several processes that serve
-    together, each is given a `tally` of the bytes that all of them work on, and what is `beside` it.
+    `agents`, by name, are what AG-UI's clients may let run: async functions from a run's input to events, or the URLs of other
+    AG-UI servers. `projections` are projections that requests may name, beside those that Runfold brings. Of several processes
+    that serve together, each is given a `tally` of the bytes that all of them work on, and what is `beside` it.
     """
     named = {each.name: each for each in projections}
-    server = ServerState(ledger, access, limits or Limits(), named, ledger.preparer(), tally=tally, beside=beside)
+    server = ServerState(ledger, access or Keys(ledger), limits or Limits(), named, ledger.preparer(), tally=tally, beside=beside)
     feed, counts = Feed(sse), metrics.Metrics()
+    server.work = _work(ledger, agents or {})
     app = Starlette()
     app.router = IndexedRouter([*_routes(server, feed, counts), *docs.docs_routes(described)], lifespan=_while_serving)
     problems.add_handlers(app)
@@ -74,6 +83,14 @@ def create_app(
     app.state.server, app.state.feed, app.state.connections = server, feed, Connections(server.limits)
     app.state.metrics = counts
     return app
+
+
+def _work(ledger: Ledger, agents: Mapping[str, AgentSource]) -> "Work | None":
+    if not agents:
+        return None
+    from runfold.http.agents.work import Work  # noqa: PLC0415  only who serves agents has what it needs
+
+    return Work(ledger, agents_of(agents), ledger.settings.agent_lease)
 
 
 def _add_middleware(app: Starlette, settings: Settings, counts: metrics.Metrics) -> None:
@@ -92,14 +109,16 @@ def _add_middleware(app: Starlette, settings: Settings, counts: metrics.Metrics)
 
 
 def _routes(server: ServerState, feed: Feed, counts: metrics.Metrics) -> list[NamedRoute]:
+    served = agents.Agents(server, feed)
     return [
-        *commands.command_routes(server),
+        *(agents.or_agent(route, served) if route.name == agents.BESIDE else route for route in commands.command_routes(server)),
         *batches.batch_routes(server),
         *cancelling.cancelling_routes(server),
         *questions.question_routes(server),
         *moments.moment_routes(server),
         *events.event_routes(server, feed),
         *subscriptions.subscription_routes(server),
+        *agents.agent_routes(served),
         *keys.key_routes(server),
         *webhook_secrets.webhook_secret_routes(server),
         *projections.projection_routes(server),
@@ -119,6 +138,7 @@ def operations() -> list[Operation]:
         *moments.OPERATIONS,
         *events.OPERATIONS,
         *subscriptions.OPERATIONS,
+        *agents.OPERATIONS,
         *keys.OPERATIONS,
         *webhook_secrets.OPERATIONS,
         *projections.OPERATIONS,
@@ -134,6 +154,8 @@ async def _while_serving(app: Starlette) -> AsyncIterator[None]:
     preparer.start()
     yield
     app.state.feed.close()
+    if app.state.server.work is not None:
+        await app.state.server.work.close()
     await run_in_threadpool(preparer.stop)
     await app.state.server.access.close()
 

@@ -55,7 +55,13 @@ def problem(
 ) -> Response:
     """One problem, as the answer to a request."""
     body = _problem(name, status, detail, facts, request.url.path)
-    return Response(json.dumps(body, default=str), status, headers, MEDIA_TYPE)
+    return Response(json.dumps(body, default=str), status, headers, _media_type(request))
+
+
+def _media_type(request: Request) -> str:
+    """Return what a problem is sent as: AG-UI's clients, who post and want a stream, take nothing that is not plain JSON."""
+    is_of_agents = request.method == "POST" and "text/event-stream" in request.headers.get("accept", "").lower()
+    return "application/json" if is_of_agents else MEDIA_TYPE
 
 
 def raw_problem(status: int, name: str, detail: str) -> bytes:

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import TracebackType
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from starlette.requests import Request
 
@@ -28,6 +28,9 @@ from runfold.projections.projection import AnyProjection
 from runfold.projections.registry import known
 from runfold.projector.preparing import Preparer
 from runfold.queries.read_models import Progress
+
+if TYPE_CHECKING:
+    from runfold.http.agents.work import Work
 
 T = TypeVar("T")
 
@@ -63,6 +66,8 @@ class ServerState:
     beside: Beside | None = None
     """The other processes of the same server; None where there is one process."""
     pools: Pools = field(default_factory=Pools)
+    work: "Work | None" = None
+    """The runs of agents; None where none is served."""
     _asking: dict[tuple[str, ...], tuple[asyncio.Lock, list[None]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

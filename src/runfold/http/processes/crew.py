@@ -41,13 +41,14 @@ class Crew:
         processes: int,
         limits: Limits,
         environment: Mapping[str, str],
-        projections: Sequence[str],
+        own: tuple[Sequence[str], Sequence[str]],
         folding: FoldingBeside | None,
     ) -> None:
+        """`own` are the projections and the agents that it was started with."""
         self._listener, self._folding = listener, folding
         file = SharedLimits.new(processes)
         self._shared = SharedLimits(file, 0, processes)
-        given = Given(processes, file, projections, environment)
+        given = Given(processes, file, *own, environment)
         self._all = [ServerProcess(number, given, self._metrics_beside, self._look) for number in range(processes)]
         self._dispatcher = Dispatcher(listener, self._all, limits)
         self._has_begun, self._is_stopping = False, False

@@ -26,6 +26,8 @@ class Given(NamedTuple):
     shared: int
     """The file of what they share of limits."""
     projections: Sequence[str]
+    agents: Sequence[str]
+    """As `runfold serve --agent` was given them."""
     environment: Mapping[str, str]
 
 

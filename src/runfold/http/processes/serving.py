@@ -21,6 +21,7 @@ from runfold.access.keys import Keys
 from runfold.access.limits import Limits
 from runfold.access.shared_limits import SharedLimits
 from runfold.errors import LedgerError
+from runfold.http.agents.agent import named_agents
 from runfold.http.app import create_app
 from runfold.http.connections import Connection
 from runfold.http.processes.channel import Channel, Message
@@ -114,6 +115,7 @@ def main() -> None:
                 Keys(ledger, bucket=shared.bucket),
                 Limits.of(settings),
                 projections=own.values(),
+                agents=named_agents(told["agents"]),
                 tally=shared.tally(),
                 beside=handed,
             )

@@ -1,0 +1,94 @@
+"""A thread's events as they are recorded, for one client: from the log while it is behind, then from what the process keeps."""
+
+import asyncio
+
+from runfold.access.limits import Pools
+from runfold.domain.event import Recorded
+from runfold.feed.shared import Feed
+from runfold.feed.tail import Tail
+from runfold.store.filter import Filter
+from runfold.store.reader import Head, TenantReader
+
+MOST_EVENTS = 500
+
+
+class ThreadEvents:
+    """Gives the events of a thread after a position, when they are asked for."""
+
+    def __init__(self, feed: Feed, pools: Pools, reader: TenantReader, thread_id: str, after: int) -> None:
+        self.wanted = Filter(tenant_id=reader.tenant, thread_id=thread_id)
+        self._feed, self._pools, self._reader = feed, pools, reader
+        self._position = after
+        self._woken = asyncio.Event()
+        self.is_stopped = False
+        """Whether the server stops."""
+
+    @property
+    def position(self) -> int:
+        """Return the last position looked at."""
+        return self._position
+
+    @property
+    def is_caught_up(self) -> bool:
+        """Return whether all was given that the process knows of."""
+        return self._position >= self._feed.position
+
+    def join(self, tail: Tail, head: Head) -> None:
+        """Begin to hear of what is recorded after the head."""
+        self._feed.join(self, tail, head)
+
+    def leave(self) -> None:
+        """Nobody asks any more."""
+        self._feed.leave(self)
+
+    def pass_over(self, position: int) -> None:
+        """Nothing up to a position concerns it."""
+        self._position = max(self._position, position)
+
+    def wake(self) -> None:
+        """There is something to look at."""
+        self._woken.set()
+
+    def stop(self) -> None:
+        """The server ends."""
+        self.is_stopped = True
+        self._woken.set()
+
+    async def next(self, seconds: float) -> list[Recorded]:
+        """Return the next events; none where so many seconds brought none, or somebody woke it. Raises LedgerUnavailable."""
+        if self._feed.closed:
+            self.is_stopped = True
+        if self.is_stopped:
+            return []
+        if not self.is_caught_up:
+            return self._from_memory() or await self._from_log()
+        self._feed.park(self)
+        try:
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._woken.clear()
+            if self._feed.unpark(self):
+                self.pass_over(self._feed.position)
+        return [] if self.is_caught_up or self.is_stopped else self._from_memory() or await self._from_log()
+
+    def _from_memory(self) -> list[Recorded]:
+        found: list[Recorded] = []
+        while len(found) < MOST_EVENTS and not self.is_caught_up:
+            entry = self._feed.entry(self._position + 1)
+            if entry is None:
+                break
+            self._position += 1
+            if self.wanted.takes(entry.recorded):
+                found.append(entry.recorded)
+        return found
+
+    async def _from_log(self) -> list[Recorded]:
+        if self.is_caught_up:
+            return []
+        asked = {"after": self._position, "up_to": self._feed.position, "limit": MOST_EVENTS}
+        read = await self._pools.questions.run(self._reader.stretch, self.wanted, **asked)
+        self.pass_over(read.position)
+        return read.events
