@@ -42,6 +42,8 @@ DELIVERY_POINTS = ("delivery claimed", "delivery sent", "delivery recorded")
 """Those of sending to a webhook."""
 IMPORT_POINTS = ("files read", "thread in")
 """Those of a process of an import."""
+SEALING_POINTS = ("leaves written", "signed", "sealed", "published")
+"""Those of sealing the log."""
 MIGRATION_POINTS = ("migration step in its transaction", "migration step done")
 """Those of a migration, at each of its steps."""
 

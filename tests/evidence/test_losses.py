@@ -11,13 +11,13 @@ from runfold import Ledger, Settings
 from runfold.errors import SealingRefused
 from runfold.evidence.comparing import stored_trees
 from runfold.evidence.losses import accept_losses
-from runfold.evidence.notes import NotACheckpoint, read_note, require_signed
 from runfold.evidence.sealer import Sealer, sealers
-from runfold.evidence.signing import add_key, keep_newest, read_signer, verifier_key
+from runfold.evidence.signing import add_key, keep_newest, read_signer, require_signed
 from runfold.evidence.verify import LedgerVerification
 from runfold.evidence.verifying import Kept
 from runfold.maintenance.backup import back_up
 from runfold.maintenance.restore import restore
+from runfold.proofs.note import ED25519, Key, NoteRefused, read_note
 from runfold.store.marks import MarkFile
 from tests.backups import empty_database
 from tests.databases import TestDatabase
@@ -48,7 +48,7 @@ def test_a_restored_ledger_goes_on_under_the_same_root_and_one_that_lacks_events
         with Ledger.open(settings=there) as ledger:
             ledger.run("run_1").add_message("user", "after the move")
             moved = _seal(ledger)
-            assert read_note(moved).checkpoint.origin == read_note(before).checkpoint.origin
+            assert read_note(moved).checkpoint().origin == read_note(before).checkpoint().origin
             assert _verified(ledger, before, moved) == []
     with Ledger.open(settings=settings) as ledger:
         with pytest.raises(SealingRefused, match="rolled back"):
@@ -59,7 +59,7 @@ def test_a_restored_ledger_goes_on_under_the_same_root_and_one_that_lacks_events
             (loss,) = accept_losses(connection, sealer.places, "the move was given up")
         assert loss.origin.endswith("-2")
         ledger.run(run.id).add_message("user", "here again")
-        assert read_note(_seal(ledger)).checkpoint.size == ledger.position()
+        assert read_note(_seal(ledger)).checkpoint().size == ledger.position()
         assert _verified(ledger) == []
         assert _verified(ledger, moved) == ["forked"]
 
@@ -87,10 +87,10 @@ def test_while_keys_are_changed_both_sign_and_then_the_new_one_alone(settings: S
         run.add_message("user", "the new one")
         alone = read_note(_seal(ledger))
         require_signed(alone, [new])
-        with pytest.raises(NotACheckpoint, match="no key that is known"):
+        with pytest.raises(NoteRefused, match="no key that is known"):
             require_signed(alone, [old])
         assert settings.seal_key_file.stat().st_mode & 0o777 == 0o600
-        keys = [verifier_key(both.checkpoint.origin, public) for public in (old, new)]
+        keys = [str(Key(both.checkpoint().origin, ED25519, public)) for public in (old, new)]
         assert _verified(ledger, old_note, keys=keys) == []
 
 

@@ -8,12 +8,12 @@ import pytest
 from runfold import Ledger, Settings
 from runfold.errors import SealingRefused
 from runfold.evidence.comparing import stored_trees, tile_reader
-from runfold.evidence.notes import public_of, read_note, require_signed
 from runfold.evidence.places import path_of
 from runfold.evidence.sealer import Sealer, sealers
-from runfold.evidence.signing import read_signer
+from runfold.evidence.signing import read_signer, require_signed
 from runfold.evidence.tiles import Tiles
 from runfold.proofs.leaf import Leaf
+from runfold.proofs.note import read_key, read_note
 from tests.databases import TestDatabase
 
 LEAVES = (
@@ -48,11 +48,11 @@ def test_events_are_sealed_in_their_order_under_a_signed_root(settings: Settings
             assert [tiles.leaf(leaf.seq - 1) for leaf in leaves] == [leaf.hash() for leaf in leaves]
             note = read_note((home / "sealed" / path_of(tree.origin)).read_text())
             (key,) = read_signer(settings.seal_key_file, may_make=False).verifier_keys(tree.origin)
-            require_signed(note, [public_of(key)])
-            assert (note.checkpoint.size, note.checkpoint.root) == (head, tiles.root(head))
+            require_signed(note, [read_key(key).public])
+            assert (note.checkpoint().size, note.checkpoint().root) == (head, tiles.root(head))
             record(ledger)
             assert sealer.seal_all() == ledger.position() - head
-            assert tiles.root(head) == note.checkpoint.root
+            assert tiles.root(head) == note.checkpoint().root
         assert settings.seal_key_file.stat().st_mode & 0o777 == 0o600
 
 

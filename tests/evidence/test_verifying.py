@@ -8,12 +8,12 @@ import psycopg
 import pytest
 
 from runfold import Ledger
-from runfold.evidence.notes import public_of
 from runfold.evidence.places import path_of
 from runfold.evidence.sealer import Sealer
-from runfold.evidence.signing import Checkpoint, read_signer
+from runfold.evidence.signing import read_signer
 from runfold.evidence.verifying import Kept, Verification
 from runfold.maintenance.checking import Finding
+from runfold.proofs.note import Checkpoint
 from tests.databases import TestDatabase
 
 TABLES = (
@@ -228,4 +228,3 @@ def test_checkpoints_that_are_none_or_of_nobody_known_are_said_to_be_so(stage: S
 
 def test_a_path_in_a_place_is_the_last_part_of_the_name() -> None:
     assert path_of("runfold/ab12") == "ab12/checkpoint"
-    assert public_of

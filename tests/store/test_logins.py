@@ -74,7 +74,7 @@ def test_a_superuser_makes_logins_of_the_database_each_with_a_password_of_its_ow
         "Other agents_sealer",
     ]
     assert wanted == []
-    assert len({parts_of(each.url)["password"] for each in made}) == 3
+    assert len({parts_of(each.url)["password"] for each in made}) == 4
     by_setting = {each.setting: each.url for each in made}
     settings = Settings(
         database_url=by_setting["RUNFOLD_DATABASE_URL"],  # type: ignore[arg-type]  # as from the environment

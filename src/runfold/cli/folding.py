@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from runfold.delivery.loop import ReactorLoop
+    from runfold.delivery.reactor import Reactor
     from runfold.ledger import Ledger
     from runfold.projector.supervisor import Supervisor
     from runfold.queries.page import Standing
@@ -65,9 +66,21 @@ def reactor_kinds(*, sweep: bool, deliver: bool, seal: bool) -> list[str]:
 def reactor_loop(ledger: "Ledger", kinds: "Sequence[str]") -> "ReactorLoop":
     """Return what carries out what happens by itself."""
     from runfold.delivery.kinds import reactor_loop
+
+    return reactor_loop(ledger, kinds, {"sealer": _sealers})
+
+
+def _sealers(ledger: "Ledger") -> "Sequence[Reactor]":
+    from importlib.util import find_spec
+
+    if find_spec("cryptography") is None:
+        from runfold.logs import logger
+
+        logger().warning("nobody seals the log here", fact="signing needs a library", next_step="install `runfold[evidence]`")
+        return []
     from runfold.evidence.sealer import sealers
 
-    return reactor_loop(ledger, kinds, {"sealer": sealers})
+    return sealers(ledger)
 
 
 def reacting(kinds: "Sequence[str]") -> list[list[str]]:

@@ -78,7 +78,7 @@ def verify(
 
 def _text(file: Path) -> str:
     from runfold.errors import UsageError
-    from runfold.evidence.notes import MOST_BYTES
+    from runfold.proofs.note import MOST_BYTES
 
     try:
         with file.expanduser().open(encoding="utf-8") as opened:

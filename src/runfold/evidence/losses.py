@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 from psycopg.rows import tuple_row
 
 from runfold.evidence.comparing import StoredTree, compare, tile_reader
-from runfold.evidence.notes import read_note
 from runfold.evidence.places import Place
 from runfold.evidence.sealing import AT_ONCE, MOST_BYTES, QUERIES, Log, digested, first_origin, grow
+from runfold.proofs.note import read_note
 from runfold.store.datastore import Connection
 
 
@@ -33,7 +33,7 @@ def accept_losses(connection: Connection, places: list[Place], reason: str) -> l
                 if text is None:
                     continue
                 read = tile_reader(connection, tree.tenant_id, tree.generation)
-                compared = compare(read_note(text).checkpoint, tree.origin, tree.size, read)
+                compared = compare(read_note(text).checkpoint(), tree.origin, tree.size, read)
                 if compared.verdict != "consistent":
                     found.append(_begin_anew(cursor, tree, text, f"of {place.name}, {compared.fact}", reason))
                     break

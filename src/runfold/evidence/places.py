@@ -16,7 +16,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from runfold.errors import UsageError
-from runfold.evidence.notes import MOST_BYTES
+from runfold.proofs.note import MOST_BYTES
 
 _SECONDS = 10.0
 _NOT_FOUND = {404, 410}

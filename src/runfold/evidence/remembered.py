@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from runfold.evidence.signing import Checkpoint
+from runfold.proofs.note import Checkpoint
 from runfold.proofs.tree import HASH_BYTES
 
 

@@ -8,7 +8,6 @@ import contextlib
 import time
 from collections.abc import Iterator
 from datetime import datetime
-from importlib.util import find_spec
 from typing import Any
 
 from psycopg.errors import InsufficientPrivilege
@@ -17,12 +16,13 @@ from psycopg.rows import tuple_row
 from runfold.delivery.reactor import Claim, Reacted
 from runfold.errors import LedgerError, LedgerUnavailable, SealingRefused
 from runfold.evidence.comparing import StoredTree, compare, stored_trees, tile_reader
-from runfold.evidence.notes import NotACheckpoint, read_note, require_signed
 from runfold.evidence.places import Place, PlaceFailed, places
 from runfold.evidence.sealing import QUERIES, Log, Sealed, seal
-from runfold.evidence.signing import Signer, read_signer
+from runfold.evidence.signing import Signer, read_signer, require_signed
+from runfold.failpoint import reach
 from runfold.ledger import Ledger
 from runfold.logs import logger
+from runfold.proofs.note import NoteRefused, read_note
 from runfold.store.datastore import Connection, Datastore
 
 NAME = "sealer"
@@ -133,6 +133,7 @@ class Sealer:
                         self._require_consistent(connection, place, tree)
                         place.write(tree.origin, lacking[tree.origin])
                         self._published[place.name, tree.origin] = lacking[tree.origin]
+                        reach("published")
             except PlaceFailed as error:
                 logger().warning("a checkpoint was not published, and is tried again", place=place.name, error=str(error))
                 self._next[place.name] = time.monotonic() + max(place.every, 5.0)
@@ -158,15 +159,14 @@ class Sealer:
         if text is None:
             return
         try:
-            note = read_note(text)
-            require_signed(note, self._keys(was_sealed=True).public_keys)
-        except NotACheckpoint as error:
+            said = require_signed(read_note(text), self._keys(was_sealed=True).public_keys)
+        except NoteRefused as error:
             fact = f"what {place.name} holds of {tree.origin} is not a checkpoint of ours: {error}"
             raise SealingRefused(
                 fact, "find out who wrote it; where the key was changed, see `runfold seal rotate --help`"
             ) from None
         read = tile_reader(connection, tree.tenant_id, tree.generation)
-        found = compare(note.checkpoint, tree.origin, tree.size, read)
+        found = compare(said, tree.origin, tree.size, read)
         if found.verdict != "consistent":
             raise SealingRefused(
                 f"{found.verdict}: of the checkpoint that {place.name} holds, {found.fact}",
@@ -177,11 +177,6 @@ class Sealer:
 
 def sealers(ledger: Ledger) -> list[Sealer]:
     """Return the sealer of a ledger, unless its role may not seal, which is said once. Raises UsageError."""
-    if find_spec("cryptography") is None:
-        logger().warning(
-            "nobody seals the log here", fact="signing needs another library", next_step="install `runfold[evidence]`"
-        )
-        return []
     sealer = Sealer(ledger)
     with contextlib.suppress(LedgerError):  # a database that is away is waited for
         if not sealer.may_seal():

@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 from psycopg.rows import tuple_row
 
 from runfold.evidence.mapping import make_map
-from runfold.evidence.signing import Checkpoint, Signer
+from runfold.evidence.signing import Signer
 from runfold.evidence.tiles import Growing
 from runfold.failpoint import reach
 from runfold.proofs.leaf import SALT_BYTES, Leaf, envelope, envelope_digest, payload_digest, salts
+from runfold.proofs.note import Checkpoint
 from runfold.proofs.thread_map import key_of
 from runfold.store.datastore import Connection
 from runfold.store.queries import named_queries
@@ -129,6 +130,7 @@ def seal(
             sealed.has_more = len(rows) == limit or sum(len(row[_STATE]) for row in rows) >= MOST_BYTES
             reach("leaves written")
         _sign(cursor, sealed, grown, lambda: signer(begun[0] > 0))
+        reach("signed")
         cursor.execute(QUERIES["sealed up to"], [sealed.position])
     reach("sealed")
     return sealed

@@ -6,80 +6,50 @@ key, `runfold seal rotate` puts a new one on the first line; once everybody who 
 
 import base64
 import contextlib
-import hashlib
 import os
 import tempfile
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from runfold.errors import SealingRefused
+from runfold.proofs.note import ED25519, Checkpoint, Key, NoteRefused, Signed, public_key, signature_line
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-ED25519 = b"\1"
-MAP_LINE = "runfold-map "
-SEED_BYTES, KEY_HASH_BYTES = 32, 4
-
-
-class Checkpoint(NamedTuple):
-    """What a checkpoint says: how many leaves the tree of a name had, its root, and the root of the map of threads then."""
-
-    origin: str
-    size: int
-    root: bytes
-    map_root: bytes | None = None
-
-    def body(self) -> str:
-        """Return the text that is signed."""
-        lines = [self.origin, str(self.size), _text(self.root)]
-        lines += [] if self.map_root is None else [MAP_LINE + _text(self.map_root)]
-        return "".join(f"{line}\n" for line in lines)
+SEED_BYTES = 32
 
 
 class Signer:
     """The keys of one file. The first is the one that counts; the others sign as long as somebody may not know it yet."""
 
-    def __init__(self, keys: "Sequence[Ed25519PrivateKey]") -> None:
-        self._keys = [(key, key.public_key().public_bytes_raw()) for key in keys]
+    def __init__(self, keys: Sequence[Ed25519PrivateKey]) -> None:
+        self._keys = list(keys)
 
     @property
     def public_keys(self) -> list[bytes]:
         """Return the public keys, the first one first."""
-        return [public for _, public in self._keys]
+        return [key.public_key().public_bytes_raw() for key in self._keys]
 
     def sign(self, checkpoint: Checkpoint) -> str:
         """Return the signed note of a checkpoint."""
         body = checkpoint.body()
-        said = [
-            f"— {checkpoint.origin} {_text(key_hash(checkpoint.origin, public) + key.sign(body.encode()))}\n"
-            for key, public in self._keys
-        ]
-        return f"{body}\n{''.join(said)}"
+        return f"{body}\n{''.join(signature_line(body, key, checkpoint.origin) for key in self._keys)}"
 
     def verifier_keys(self, origin: str) -> list[str]:
         """Return the public keys, the first one first, as a policy names them."""
-        return [verifier_key(origin, public) for _, public in self._keys]
+        return [str(public_key(key, origin)) for key in self._keys]
 
 
-def verifier_key(origin: str, public: bytes) -> str:
-    """A public key as a policy names it."""
-    return f"{origin}+{key_hash(origin, public).hex()}+{_text(ED25519 + public)}"
-
-
-def key_hash(origin: str, public: bytes) -> bytes:
-    """The bytes by which a signature says whose it is."""
-    return hashlib.sha256(f"{origin}\n".encode() + ED25519 + public).digest()[:KEY_HASH_BYTES]
+def require_signed(note: Signed, publics: Iterable[bytes]) -> Checkpoint:
+    """Return what a note says. Raises NoteRefused unless one of some keys has signed it under the name of its tree."""
+    checkpoint = note.checkpoint()
+    if not note.signed_by(Key(checkpoint.origin, ED25519, public) for public in publics):
+        raise NoteRefused(f"no key that is known has signed it as {checkpoint.origin}")
+    return checkpoint
 
 
 def read_signer(file: Path, *, may_make: bool) -> Signer:
     """Return the keys of a file; where there is none, one is made if it may be. Raises SealingRefused."""
-    try:
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415  few processes sign
-    except ModuleNotFoundError:
-        raise SealingRefused("signing needs another library", "install `runfold[evidence]`") from None
     if not file.exists():
         if not may_make:
             fact = f"the log was sealed before, and its signing keys are not in {file}"
@@ -113,7 +83,7 @@ def _seeds(file: Path) -> list[bytes]:
     return seeds
 
 
-def _write_whole(file: Path, seeds: "Sequence[bytes]", *, over: bool) -> None:
+def _write_whole(file: Path, seeds: Sequence[bytes], *, over: bool) -> None:
     """Write a file that only its owner reads, whole or not at all; unless `over`, one that is there by now stays."""
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor, name = tempfile.mkstemp(dir=file.parent)
@@ -130,7 +100,3 @@ def _write_whole(file: Path, seeds: "Sequence[bytes]", *, over: bool) -> None:
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name)  # noqa: PTH108
-
-
-def _text(raw: bytes) -> str:
-    return base64.b64encode(raw).decode()

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 
 from runfold.errors import SealingRefused, UsageError
 from runfold.evidence.comparing import stored_trees
-from runfold.evidence.notes import NotACheckpoint, public_of
 from runfold.evidence.places import PlaceFailed, places
 from runfold.evidence.remembered import note_verified, read_verified
 from runfold.evidence.signing import read_signer
 from runfold.evidence.verifying import Kept, Verification
 from runfold.ledger import Ledger
 from runfold.maintenance.checking import Finding
+from runfold.proofs.note import NoteRefused, read_key
 from runfold.settings import Settings
 
 
@@ -59,8 +59,8 @@ class LedgerVerification:
 
 def _publics(settings: Settings, keys: Sequence[str]) -> list[bytes] | None:
     try:
-        named = [public_of(key) for key in keys]
-    except NotACheckpoint as error:
+        named = [read_key(key).public for key in keys]
+    except NoteRefused as error:
         raise UsageError(f"--key: {error}") from None
     if named:
         return named

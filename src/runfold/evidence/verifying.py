@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 from psycopg.rows import tuple_row
 
 from runfold.evidence.comparing import StoredTree, compare, tile_reader
-from runfold.evidence.notes import NotACheckpoint, read_note, require_signed
 from runfold.evidence.sealing import Digested, digested
-from runfold.evidence.signing import Checkpoint
+from runfold.evidence.signing import require_signed
 from runfold.evidence.tiles import WIDTH, Growing, Tiles, split
 from runfold.maintenance.checking import Finding
 from runfold.proofs.leaf import Leaf
+from runfold.proofs.note import Checkpoint, NoteRefused, read_note
 from runfold.proofs.tree import HASH_BYTES
 from runfold.store.datastore import Connection
 from runfold.store.queries import named_queries
@@ -216,10 +216,9 @@ class Verification:
 
     def _of_none(self, kept: Kept) -> Finding:
         try:
-            note = read_note(kept.text)
-        except NotACheckpoint as error:
+            said = read_note(kept.text).checkpoint()
+        except NoteRefused as error:
             return Finding("checkpoint", f"{kept.where} is no checkpoint: {error}", "name a file that holds one")
-        said = note.checkpoint
         here = ", ".join(tree.stored.origin for tree in self._trees.values()) or "none"
         fact = (
             f"{kept.where} is of {said.origin} with {said.size} events, and no tree here has that name ({here}):"
@@ -230,14 +229,12 @@ class Verification:
     def _held_against(self, tree: _Tree, kept: Kept, *, must_be_whole: bool) -> Iterator[Finding]:
         try:
             note = read_note(kept.text)
-            if self.publics is not None:
-                require_signed(note, self.publics)
-        except NotACheckpoint as error:
+            said = note.checkpoint() if self.publics is None else require_signed(note, self.publics)
+        except NoteRefused as error:
             fact = f"the checkpoint of {tree.stored.origin} in {kept.where} is not one of ours: {error}"
             yield Finding("checkpoint", fact, "find out who wrote it; a key that was changed is named with --key")
             return
         self.checkpoints += 1
-        said = note.checkpoint
         if must_be_whole and said.size != tree.stored.size:
             fact = f"the last checkpoint of {said.origin} is of {said.size} events, and its tree has {tree.stored.size}"
             yield Finding("rolled back" if said.size > tree.stored.size else "checkpoint", fact, _CHANGED)
