@@ -10,6 +10,7 @@ READS: dict[str, Callable[[Cast], list[str]]] = {
     "thread then": lambda cast: ["thread", f"thread_{cast.name}", "--at", "20"],
     "run": lambda cast: ["run", cast.id("run", "claim")],
     "runs": lambda _: ["runs"],
+    "sample runs": lambda _: ["sample", "runs", "--seed", "x"],
     "tool-calls": lambda _: ["tool-calls"],
     "decisions": lambda _: ["decisions"],
     "events": lambda _: ["events"],

@@ -192,6 +192,8 @@ def of_all(ledger: Ledger) -> None:
     now.node_performance("plan")
     now.usage("model")
     now.usage("day", agent="support", since=date(2026, 1, 1))
+    now.sample_runs("x")
+    now.sample_runs("x", status="failed", agent_id="support")
     list(receipt_findings(ledger.recorder.store))
 
 

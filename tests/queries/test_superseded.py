@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from runfold import Ledger
-from runfold.api.route import QuestionRoute
+from runfold.api.route import MISSING, QuestionRoute
 from runfold.api.table import QUESTIONS
 from runfold.commands.caller import Caller
 from runfold.handles.tenant_ledger import TenantLedger
@@ -23,8 +23,8 @@ from tests.databases import TestDatabase
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 OLD, NEW = "thread_old", "thread_new"
-NAMED: Mapping[str, Any] = {"goal_id": "goal_1", "node_id": "triage"}
-"""What paths name that hold all threads."""
+NAMED: Mapping[str, Any] = {"goal_id": "goal_1", "node_id": "triage", "seed": "x"}
+"""What must be said to ask about all threads: what paths name, and what is drawn by."""
 
 ACROSS = [
     route
@@ -84,13 +84,14 @@ def plain(answer: Any) -> Any:
 
 
 def ask(reading: Reading, route: QuestionRoute, **more: Any) -> Any:
-    return route.method(reading, **{name: NAMED[name] for name in route.path_names}, **more)
+    return route.method(reading, **{name: NAMED[name] for name, each in route.fields.items() if each.default is MISSING}, **more)
 
 
 def test_every_kind_of_list_and_total_is_asked_here() -> None:
     assert {route.name for route in ACROSS} == {
         "threads.list",
         "runs.list",
+        "run_samples.draw",
         "approvals.list",
         "tool_calls.list",
         "decisions.list",

@@ -43,7 +43,8 @@ class ListCommand(TyperCommand):
     @cached_property
     def whole(self) -> Any:
         """The command with the options of its description."""
-        (command,) = (each for each in COMMANDS if each.name == self.name)
+        called = getattr(self.callback, "__name__", "")
+        (command,) = (each for each in COMMANDS if each.question and each.function.__name__ == called)
         return _with_list_options(command.name, command.function, command.question or "", self.epilog)
 
     def get_params(self, ctx: Any) -> list[Any]:

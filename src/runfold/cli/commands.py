@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from runfold.cli import keys, moments, seal, subscriptions, webhooks
+from runfold.cli import keys, moments, samples, seal, subscriptions, webhooks
 from runfold.cli.approvals import approvals, approve, deny
 from runfold.cli.backup import backup, restore
 from runfold.cli.cancel import cancel
@@ -96,6 +96,16 @@ COMMANDS = [
             "runfold runs --order-by duration --percentile 95",
         ),
         question="runs",
+    ),
+    Command(
+        "sample runs",
+        _INSPECT,
+        samples.sample_runs,
+        (
+            "runfold sample runs --seed 2026-Q3",
+            "runfold sample runs --n 5 --seed 2026-Q3 --status failed --at 2026-10-01T00:00:00Z --output audit-2026-Q3",
+        ),
+        question="sample_runs",
     ),
     Command(
         "tool-calls",
@@ -389,6 +399,7 @@ COMMANDS = [
 ]
 
 GROUPS = {
+    "sample": (_INSPECT, samples.HELP),
     "keys": (_OPERATE, keys.HELP),
     "seal": (_OPERATE, seal.HELP),
     "moments": (_OPERATE, moments.HELP),

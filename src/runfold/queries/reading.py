@@ -27,6 +27,7 @@ if AT_ONCE:
         row_list,
         run_figures,
         run_list,
+        run_sample,
         run_view,
         thread_list,
         thread_view,
@@ -131,9 +132,10 @@ class Reading:
     webhook_attempts = webhook_list.webhook_attempts
     callback = webhook_list.callback
 
-    # Sums
+    # Sums and samples
 
     usage = usage_report.usage
+    sample_runs = run_sample.sample_runs
 
 
 def local_reading(reader: Reader, tenant_id: str, fold: Fold = fold_nothing) -> Reading:

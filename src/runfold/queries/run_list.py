@@ -8,7 +8,7 @@ from runfold.domain.run_events import ENDING_OF_STOP_REASON, STATUS_ALIASES, Sta
 from runfold.projections.run_summaries import RunSummaries
 from runfold.projections.run_summary import RunSummary
 from runfold.queries.page import Page
-from runfold.queries.paging import Direction, Listing, Paging, Sort, direction, limit, ordered_by
+from runfold.queries.paging import Direction, Listing, OverThreads, Paging, Sort, direction, limit, ordered_by
 from runfold.queries.parameters import Parameter, at_least, at_most, checked, column, narrowed
 from runfold.queries.read_models import Snapshot
 from runfold.queries.source import LocalSource, question
@@ -24,8 +24,8 @@ _QUERIES = named_queries("runfold.queries", "runs.sql")
 Operator = Literal["eq", "gt", "gte", "lt", "lte"]
 
 
-class RunParameters(Paging, total=False):
-    """What a list of runs can be narrowed and sorted by. Where several values are given, any of them will do."""
+class RunFilters(OverThreads, total=False):
+    """What runs can be narrowed by. Where several values are given, any of them will do."""
 
     agent_id: Annotated[OneOrMore | None, column("Only runs of this agent.")]
     status: Annotated[
@@ -64,6 +64,11 @@ class RunParameters(Paging, total=False):
     ]
     created_from: Annotated[datetime | None, at_least("created_at", "Only runs created then or later.")]
     created_to: Annotated[datetime | None, at_most("created_at", "Only runs created then or earlier.")]
+
+
+class RunParameters(RunFilters, Paging, total=False):
+    """What a list of runs can be narrowed and sorted by."""
+
     order_by: Annotated[
         Literal["created_at", "last_event_at", "finished_at", "duration", "steps"] | None,
         ordered_by("created_at", "By duration, runs that have none are left out."),
@@ -89,23 +94,31 @@ _RUNS = Listing(
 def runs(source: LocalSource, **asked: Unpack[RunParameters]) -> Page[RunSummary]:
     """A page of runs, newest first unless it says otherwise. Raises UsageError, ReadModelBehind."""
     wanted = checked(asked, RunParameters)
-    within = source.threads_of(
-        {"thread_id": wanted.get("thread_id"), "run_id": wanted.get("run_id") or wanted.get("parent_run_id")}
-    )
-    with source.snapshot("run_summaries", within=within, asked=wanted) as snapshot:
+    with source.snapshot("run_summaries", within=threads_of_runs(source, wanted), asked=wanted) as snapshot:
         return run_page(snapshot, wanted)
+
+
+def threads_of_runs(source: LocalSource, wanted: Mapping[str, Any]) -> list[str] | None:
+    """The threads that checked filters of runs are about; None where that is all of them, or the present."""
+    runs = wanted.get("run_id") or wanted.get("parent_run_id")
+    return source.threads_of({"thread_id": wanted.get("thread_id"), "run_id": runs})
 
 
 def run_page(snapshot: Snapshot, wanted: Mapping[str, Any]) -> Page[RunSummary]:
     """The page that checked parameters ask for."""
-    where = narrowed(wanted, RunParameters)
+    return _RUNS.page(snapshot, where_runs(snapshot, wanted), wanted)
+
+
+def where_runs(snapshot: Snapshot, wanted: Mapping[str, Any]) -> Where:
+    """The conditions that checked filters of runs stand for."""
+    where = narrowed(wanted, RunFilters)
     where.has_any("nodes_executed", wanted.get("node_id", ()))
     where.has_any("tools_used", wanted.get("tool", ()))
     where.one_of("status", wanted.get("status") or (ACTIVE if wanted.get("active") else ()))
     if "steps" in wanted:
         where.compared("steps", wanted.get("steps_operator", "eq"), wanted["steps"])
     _narrow_by_duration(snapshot, where, wanted)
-    return _RUNS.page(snapshot, where, wanted)
+    return where
 
 
 def _narrow_by_duration(snapshot: Snapshot, where: Where, wanted: Mapping[str, Any]) -> None:
