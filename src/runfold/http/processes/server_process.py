@@ -77,7 +77,9 @@ class ServerProcess:
                 start_new_session=True,  # Ctrl-C in a terminal is for who started it, which then lets it end
             )
             self._channel = Channel(ours, self._take, ended.set)
-            told = {"number": self.number, "processes": self._given.processes, "projections": list(self._given.projections)}
+            given = self._given
+            own = {"projections": list(given.projections), "agents": list(given.agents)}
+            told = {"number": self.number, "processes": given.processes, **own}
             assert process.stdin is not None  # noqa: S101
             with process.stdin as stdin:
                 stdin.write(orjson.dumps({**told, "channel": descriptors[0], "shared": descriptors[1]}).decode())
