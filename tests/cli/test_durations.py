@@ -162,6 +162,8 @@ def test_every_parameter_that_takes_one_is_tried_here() -> None:
     assert set(re.findall(r"\n    (\w+): Seconds\b", source)) == {
         "connect_timeout",
         "max_lag",
+        "agent_lease",
+        "seal_every",
         "head_timeout",
         "body_timeout",
         "fold_timeout",
