@@ -425,6 +425,7 @@ ANSWERED_BY_QUESTIONS = {
     "Run.messages",
     "Run.tool_calls",
     "Run.state",
+    "Run.ag_ui",
     "Run.context",
     "Run.compactions",
     "Thread.context",

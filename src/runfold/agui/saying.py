@@ -84,7 +84,7 @@ class Saying:
         parts = self.conversation.shown(added.message_id, added.content)
         text, thoughts = words_of_role(added.role, parts), thoughts_of(added.role, parts)
         encrypted = None if self.conversation.hides(added.message_id, "encrypted_value") else added.encrypted_value
-        about = {**told, **exact(parts, text, added.role)}
+        about = told if added.streaming else {**told, **exact(parts, text, added.role)}
         more = {"author": added.author, "encrypted_value": encrypted}
         about.update({name: value for name, value in more.items() if value is not None})
         if added.role == "user" and isinstance(content_of(parts), list):

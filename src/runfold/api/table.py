@@ -146,6 +146,7 @@ QUESTIONS: tuple[QuestionRoute, ...] = (
     _of_log("compactions.list_of_run", f"{_RUN}/compactions", Reading.compactions, without=("thread_id", "head")),
     _of_log("context.get_of_run", f"{_RUN}/context", Reading.context, without=("thread_id", "head")),
     _of_log("state.get", f"{_RUN}/state", Reading.state),
+    _of_log("ag_ui.list_of_run", f"{_RUN}/ag-ui", Reading.ag_ui),
     _question("tool_calls.list_of_run", f"{_RUN}/tool-calls", Reading.tool_calls, "run_id"),
     _of_log("steps.list_of_run", f"{_RUN}/steps", Reading.steps),
     _question("runs.get_metrics", f"{_RUN}/metrics", Reading.metrics),

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from runfold.cli import keys, moments, samples, seal, subscriptions, webhooks
+from runfold.cli.agui_check import agui_check
 from runfold.cli.approvals import approvals, approve, deny
 from runfold.cli.backup import backup, restore
 from runfold.cli.cancel import cancel
@@ -155,6 +156,17 @@ COMMANDS = [
             "runfold export events",
             "runfold export run_summaries --fold --output /data/runfold",
             "runfold export events --format jsonl --after 20 --at 60",
+            "runfold export run run_demo7_claim --format ag-ui",
+        ),
+    ),
+    Command(
+        "agui-check",
+        _INSPECT,
+        agui_check,
+        (
+            "runfold agui-check events.jsonl",
+            "runfold export run run_demo7_claim --format ag-ui | runfold agui-check -",
+            "runfold agui-check http://127.0.0.1:8000/agent --post input.json --json",
         ),
     ),
     Command(

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from runfold.importers.tally import Tally
     from runfold.ledger import Ledger
 
+AG_UI = "ag-ui"
+"""The format of one run."""
 MOST_SHOWN = 20
 """Problems that are printed one by one; the rest is counted. In JSON all are there."""
 
@@ -103,11 +105,15 @@ def _print_tally(call: Call, tally: "Tally", as_of: int) -> None:
 def export(
     call: Call,
     table: Annotated[
-        str | None, typer.Argument(metavar="events|TABLE", help="The log, or a read model by name or as module:Class.")
+        str | None,
+        typer.Argument(metavar="events|TABLE|run", help="The log, a read model by name or as module:Class, or one run."),
+    ] = None,
+    run_id: Annotated[
+        str | None, typer.Argument(metavar="RUN", help="After `run`: its id; needs --format ag-ui, and goes to stdout.")
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="All: the log and every read model, each into a subfolder.")] = False,
     format: Annotated[
-        str, typer.Option("--format", metavar="FORMAT", help="How the rows are written: parquet, jsonl or csv.")
+        str, typer.Option("--format", metavar="FORMAT", help="How the rows are written: parquet, jsonl or csv; a run as ag-ui.")
     ] = "parquet",
     output: Annotated[
         str,
@@ -144,12 +150,19 @@ def export(
 
     With --all it is the log and every read model, and with --at all of that is as of one moment: read models are folded as
     they stood then (as `runfold moments prepare` does), whatever is recorded meanwhile. In JSON there is one line for each table.
+
+    `export run RUN --format ag-ui` writes one run to standard output, as AG-UI's events, one a line: whatever it came from, with
+    what was said before it along its path as its input. `runfold import ag-ui` reads it, `runfold agui-check` checks it.
     """
     from runfold.errors import UsageError
     from runfold.export import exporting
     from runfold.export.events import EVENTS
     from runfold.terminal.progress import progress_bar
 
+    if table == "run" or run_id is not None or format == AG_UI:
+        others = {"--all": every, "--after": after, "--up-to": up_to, "--all-tenants": all_tenants, "--fold": fold}
+        _export_run(call, table, run_id, format, at, [name for name, value in others.items() if value])
+        return
     if every and (table, after, up_to) != (None, None, None):
         raise UsageError("--all is the log and every read model; leave out the table, --after and --up-to")
     if table is None and not every:
@@ -171,6 +184,22 @@ def export(
             call.answer(each.as_json())
         else:
             _print_exported(call, each)
+
+
+def _export_run(call: Call, table: str | None, run_id: str | None, format: str, at: str | None, others: list[str]) -> None:
+    import sys
+
+    import orjson
+
+    from runfold.errors import UsageError
+
+    if table != "run" or run_id is None or format != AG_UI:
+        raise UsageError("a run is exported as `runfold export run RUN --format ag-ui`")
+    if others:
+        raise UsageError(f"a run is exported whole, to standard output; leave out {', '.join(others)}")
+    with call.ledger() as ledger:
+        for event in ledger.run(run_id).ag_ui(None if at is None else call.moment(at)):
+            sys.stdout.write(orjson.dumps(event).decode() + "\n")
 
 
 class Shared(TypedDict):

@@ -154,6 +154,10 @@ class Run(Handle):
         """Return the shared state document as of this run, along its path. Raises RunNotFound."""
         return self.executor.reading(at).state(self.id, at_version)
 
+    def ag_ui(self, at: int | datetime | None = None) -> list[dict[str, Any]]:
+        """Return the run as AG-UI's events; its input holds what was said along its path. Raises RunNotFound, UsageError."""
+        return self.executor.reading(at).ag_ui(self.id)
+
     def message(self, message_id: str) -> Message:
         """Return the handle of a message of this run, or of its past."""
         return Message(message_id, self.executor, self.id)

@@ -25,6 +25,7 @@ if AT_ONCE:
         goal_list,
         problem_list,
         row_list,
+        run_as_ag_ui,
         run_figures,
         run_list,
         run_sample,
@@ -110,6 +111,7 @@ class Reading:
     thread_events = thread_view.thread_events
     run = run_view.run
     state = run_view.state
+    ag_ui = run_as_ag_ui.ag_ui
     steps = run_view.steps
     history = run_view.history
     run_events = run_view.run_events

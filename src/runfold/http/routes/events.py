@@ -9,8 +9,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
+import orjson
 from pydantic import BaseModel, ConfigDict, WithJsonSchema
 from starlette.requests import Request
 from starlette.responses import Response
@@ -52,6 +53,7 @@ _ASKED = {
     "until_run_ends": Field(bool, True),
     "named": Field(bool, True),
 }
+_DEFAULTS = {"order": "asc", "follow": True, "until_run_ends": True, "named": True}
 _FORMER = {"types": "type", "recorded_from": "from", "recorded_to": "to"}
 """Names in Python, which are taken too: `types` was the word before."""
 _NAMES = {"type": "types", "from": "recorded_from", "to": "recorded_to"}
@@ -150,6 +152,8 @@ def _operation(name: str, path: str, scope: Scope, summary: str, query: type[Bas
 
 
 _ALL_QUERY, _ONE_QUERY = model_of("events.query", {**_ASKED, **_OF_ALL}), model_of("events.of_one.query", _ASKED)
+_FORMATS = "With `ag-ui` all of the run as AG-UI's events, as a page or a stream that ends; only `at` goes with it."
+_RUN_QUERY = model_of("events.of_run.query", {**_ASKED, "format": Field(Literal["runfold", "ag-ui"], "runfold", _FORMATS)})
 LIST = _operation("events.list", "/events", "events:read", "Every event, in the order of the ledger.", _ALL_QUERY, EventPage)
 LIST_OF_THREAD = _operation(
     "events.list_of_thread", "/threads/{thread_id}/events", "runs:read", "A thread's events.", _ONE_QUERY, EventPage
@@ -159,7 +163,7 @@ LIST_OF_RUN = _operation(
     "/runs/{run_id}/events",
     "runs:read",
     "A run's events, its approvals among them.",
-    _ONE_QUERY,
+    _RUN_QUERY,
     RunEventPage,
 )
 OPERATIONS = (LIST, LIST_OF_THREAD, LIST_OF_RUN)
@@ -170,7 +174,7 @@ def event_routes(server: ServerState, feed: Feed) -> list[NamedRoute]:
     return [
         route_of(LIST, _handler(server, feed, _ALL_QUERY, "events:read")),
         route_of(LIST_OF_THREAD, _handler(server, feed, _ONE_QUERY, "runs:read")),
-        route_of(LIST_OF_RUN, _handler(server, feed, _ONE_QUERY, "runs:read")),
+        route_of(LIST_OF_RUN, _handler(server, feed, _RUN_QUERY, "runs:read")),
     ]
 
 
@@ -181,6 +185,9 @@ def _handler(server: ServerState, feed: Feed, query: type[BaseModel], scope: Sco
             _NAMES.get(name, name): value for name, value in asked(request, query, _FORMER).model_dump(exclude_none=True).items()
         }
         is_stream = _accepts(request, sse.MEDIA_TYPE)
+        if said.pop("format", "runfold") == "ag-ui":
+            given = {name: value for name, value in said.items() if value != _DEFAULTS.get(name)}
+            return await server.pools.questions.run(_as_ag_ui, ledger, request.path_params["run_id"], given, is_stream)
         is_backwards = said.pop("order", "asc") == "desc"
         if is_stream:
             if "limit" in said or is_backwards:
@@ -204,6 +211,16 @@ def _handler(server: ServerState, feed: Feed, query: type[BaseModel], scope: Sco
         return EventStream(feed, follower, watching, server.limits, headers, is_zipped=_takes_gzip(request))
 
     return handle
+
+
+def _as_ag_ui(ledger: TenantLedger, run_id: str, said: dict[str, Any], is_stream: bool) -> Response:
+    moment = said.pop("at", None)
+    if said:
+        raise UsageError(f"format=ag-ui is all of the run; leave out {', '.join(sorted(said))}")
+    found = ledger.run(run_id).ag_ui(moment)
+    if not is_stream:
+        return Response(orjson.dumps(found), 200, media_type="application/json")
+    return Response(b"".join(b"data: %b\n\n" % orjson.dumps(event) for event in found), 200, media_type=sse.MEDIA_TYPE)
 
 
 def _accepts(request: Request, media_type: str) -> bool:
