@@ -18,6 +18,7 @@ from runfold.ledger import Ledger
 from runfold.projections.run_summaries import RunSummaries
 from runfold.projections.run_summary import RunSummary
 from runfold.queries.reading import Reading
+from runfold.remote.ledger import RemoteLedger
 
 _ID, _LETTAS_ID = "run_", "run-"
 _METADATA = AliasChoices("metadata_", "metadata")
@@ -168,7 +169,7 @@ def run_view(reading: Reading, run_id: str) -> Run:
     )
 
 
-def update_run(ledger: Ledger, run_id: str, update: RunUpdate) -> Run:
+def update_run(ledger: Ledger | RemoteLedger, run_id: str, update: RunUpdate) -> Run:
     """Carry out a change in one transaction and return the run after it. Raises CommandRefused for what a run cannot become.
 
     A stop reason without a state means the state that Letta has for it. `completed_at` is when the end happened. A key of the

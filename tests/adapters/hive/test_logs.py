@@ -130,3 +130,5 @@ def test_a_run_without_steps_shows_its_model_calls(ledger: Ledger) -> None:
     run.start_model_call(request_model="m").finish()
     assert [log.verdict for log in step_logs(ledger.now, run.id)] == ["CONTINUE", "ACCEPT"]
     assert node_logs(ledger.now, run.id) == []
+    ledger.fold()
+    assert run_logs(ledger.now, LogStatus.FAILURE) == run_logs(ledger.now, needs_attention=True) == []

@@ -21,6 +21,7 @@ from runfold.handles.creation import RunRequest
 from runfold.handles.run import Run
 from runfold.handles.tenant_ledger import TenantLedger
 from runfold.queries.reading import Reading
+from runfold.remote.ledger import RemoteLedger
 
 
 class CheckpointType(StrEnum):
@@ -110,7 +111,7 @@ def memory_at(reading: Reading, checkpoint: Checkpoint) -> Any:
 
 
 def resume(
-    ledger: TenantLedger,
+    ledger: TenantLedger | RemoteLedger,
     session_id: str,
     checkpoint_id: str | None = None,
     input: Any = None,

@@ -17,6 +17,7 @@ from runfold.feed.asked import NOW, After
 from runfold.feed.subscription import Subscription
 from runfold.handles.tenant_ledger import TenantLedger
 from runfold.ids import new_id
+from runfold.remote.ledger import RemoteLedger
 
 EventHandler = Callable[[AgentEvent], Awaitable[None]]
 MOST_WAITING = 1000
@@ -60,7 +61,12 @@ class EventBus:
     """
 
     def __init__(
-        self, ledger: TenantLedger, max_history: int = 1000, max_concurrent_handlers: int = 10, *, after: After = NOW
+        self,
+        ledger: TenantLedger | RemoteLedger,
+        max_history: int = 1000,
+        max_concurrent_handlers: int = 10,
+        *,
+        after: After = NOW,
     ) -> None:
         self._ledger, self._after, self._most = ledger, after, max_history
         self._turns = asyncio.Semaphore(max_concurrent_handlers)
@@ -191,7 +197,7 @@ class EventBus:
                 if not self._places.knows(recorded):
                     await asyncio.to_thread(self._places.look_up, recorded)
                 self._places.follow(recorded)
-                if word_of(recorded) in self._words():
+                if self._is_wanted(word_of(recorded)):
                     await self._tell(self._places.told(recorded))
         except LedgerError as error:
             self.failure = error
@@ -200,10 +206,10 @@ class EventBus:
                 if not waiter.done():
                     waiter.set_exception(error)
 
-    def _words(self) -> set[EventType]:
-        """Return what anybody wants: nothing else is made ready."""
-        handled = (handling.wanted.types for handling in self._handlings.values())
-        return set().union(*handled, *(wanted.types for wanted, _ in self._waiters))
+    def _is_wanted(self, word: EventType) -> bool:
+        """Return whether anybody wants such events: nothing else is made ready."""
+        handled = any(word in handling.wanted.types for handling in self._handlings.values())
+        return handled or any(word in wanted.types for wanted, _ in self._waiters)
 
     async def _tell(self, event: AgentEvent) -> None:
         for wanted, waiter in self._waiters:

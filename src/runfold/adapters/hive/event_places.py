@@ -9,6 +9,7 @@ from runfold.domain.event import Recorded
 from runfold.domain.run_events import RunCreated
 from runfold.domain.step import EdgeTraversed, NodeEntered, StepStarted
 from runfold.handles.tenant_ledger import TenantLedger
+from runfold.remote.ledger import RemoteLedger
 
 MOST_RUNS = 10_000
 """Of so many runs, those heard of last, it is kept where they are; of others it is looked up again."""
@@ -26,7 +27,7 @@ class _Place:
 class EventPlaces:
     """Turns events as they come, in order, into hive's. It asks the ledger about runs whose beginning it did not see."""
 
-    def __init__(self, ledger: TenantLedger) -> None:
+    def __init__(self, ledger: TenantLedger | RemoteLedger) -> None:
         self._ledger = ledger
         self._places: OrderedDict[str, _Place] = OrderedDict()
 

@@ -18,6 +18,7 @@ from runfold.errors import CommandRefused
 from runfold.handles.approval import Approval
 from runfold.handles.run import Run
 from runfold.handles.tenant_ledger import TenantLedger
+from runfold.remote.ledger import RemoteLedger
 
 ACTION, REASON = "human_input", "input_required"
 
@@ -81,16 +82,17 @@ def ask(run: Run, request: HITLRequest, *, expires_in: str | timedelta | None = 
     )
 
 
-def answer(ledger: TenantLedger, response: HITLResponse, *, actor: str) -> Receipt:
-    """Answer for somebody, `human:ada`; the run goes on once nothing else is open. Raises CommandRefused for what was not asked.
+def answer(ledger: TenantLedger | RemoteLedger, response: HITLResponse, *, actor: str | None = None) -> Receipt:
+    """Answer as the ledger's own actor or as another, `human:ada`; the run goes on once nothing else is open.
 
-    An answer that does not fit its question is refused with InvalidEvent, and the question stays open.
+    An answer that does not fit its question is refused with InvalidEvent, and the question stays open. Raises CommandRefused.
     """
     said = {"answers": response.answers, "raw_input": response.raw_input}
-    return ledger.approval(response.request_id).grant(response=said, actor=actor)
+    approval = ledger.approval(response.request_id)
+    return approval.grant(response=said) if actor is None else approval.grant(response=said, actor=actor)
 
 
-def request_of(ledger: TenantLedger, request_id: str) -> HITLRequest:
+def request_of(ledger: TenantLedger | RemoteLedger, request_id: str) -> HITLRequest:
     """Return what was asked. Raises ApprovalNotFound, and CommandRefused where it is no request for input."""
     asked = _events(ledger, request_id)[0].event
     if not isinstance(asked, ApprovalRequested) or asked.action != ACTION:
@@ -98,7 +100,7 @@ def request_of(ledger: TenantLedger, request_id: str) -> HITLRequest:
     return HITLRequest.model_validate_json(asked.arguments_text).model_copy(update={"request_id": request_id})
 
 
-def response_to(ledger: TenantLedger, request_id: str) -> HITLResponse | None:
+def response_to(ledger: TenantLedger | RemoteLedger, request_id: str) -> HITLResponse | None:
     """Return the answer; None while there is none. Raises ApprovalNotFound."""
     asked, *later = _events(ledger, request_id)
     for recorded in reversed(later):
@@ -109,7 +111,7 @@ def response_to(ledger: TenantLedger, request_id: str) -> HITLResponse | None:
     return None
 
 
-def _events(ledger: TenantLedger, request_id: str) -> list[Recorded]:
+def _events(ledger: TenantLedger | RemoteLedger, request_id: str) -> list[Recorded]:
     run_id = ledger.now.approval(request_id).run_id
     with ledger.subscribe(run_id=run_id, types="approval.*", follow=False) as told:
         return [recorded for recorded in told if recorded.stream == request_id]

@@ -10,9 +10,11 @@ from runfold.adapters.hive.schemas import View
 from runfold.domain.run_events import Status
 from runfold.projections.attention_row import AttentionRow
 from runfold.projections.run_summary import RunSummary
+from runfold.queries.paging import MOST
 from runfold.queries.reading import Reading
 
 MOST_RUNS = 20
+_ANY = ("critical", "warning", "minor")
 
 
 class LogStatus(StrEnum):
@@ -59,7 +61,7 @@ def run_logs(
     cursor: str | None = None
     while len(found) < limit:
         if needs_attention:
-            flagged = reading.attention(severity=("critical", "warning", "minor"), limit=limit, cursor=cursor)
+            flagged = reading.attention(severity=_ANY, limit=limit, cursor=cursor)
             attention, cursor = {row.run_id: row for row in flagged.items}, flagged.next_cursor
             runs = {row.run_id: row for row in reading.runs(run_id=list(attention), limit=limit).items} if attention else {}
             rows = [runs[run_id] for run_id in attention if run_id in runs]
@@ -67,17 +69,33 @@ def run_logs(
             page = reading.runs(status=_OURS[LogStatus(status)] if status else None, limit=limit, cursor=cursor)
             rows, cursor = list(page.items), page.next_cursor
             ids = [row.run_id for row in rows]
-            attention = {row.run_id: row for row in reading.rows("attention", run_id=ids, limit=limit).items} if ids else {}
-        logs = (_run_log(row, attention.get(row.run_id)) for row in rows)
+            noticed = reading.attention(severity=_ANY, run_id=ids, limit=limit).items if ids else ()
+            attention = {row.run_id: row for row in noticed}
+        retried = _retried(reading, rows)
+        logs = (_run_log(row, attention.get(row.run_id), is_retried=row.run_id in retried) for row in rows)
         found += [log for log in logs if status in {None, log.status}]
         if cursor is None:
             break
     return found[:limit]
 
 
-def _run_log(row: RunSummary, attention: AttentionRow | None) -> RunLog:
+def _retried(reading: Reading, rows: list[RunSummary]) -> set[str]:
+    """Return those of the completed runs that were begun again, or decided to try again."""
+    completed = [row.run_id for row in rows if row.status == "completed"]
+    found = {row.run_id for row in rows if row.attempt > 1}
+    cursor: str | None = None
+    while completed:
+        page = reading.decisions(run_id=completed, decision_type="retry_strategy", limit=MOST, cursor=cursor)
+        found |= {decision.run_id for decision in page.items}
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+    return found
+
+
+def _run_log(row: RunSummary, attention: AttentionRow | None, *, is_retried: bool) -> RunLog:
     status = next(log for log, ours in _OURS.items() if row.status in ours)
-    if status is LogStatus.SUCCESS and attention is not None and attention.retries:
+    if status is LogStatus.SUCCESS and is_retried:
         status = LogStatus.DEGRADED
     return RunLog(
         run_id=row.run_id,
