@@ -20,7 +20,7 @@ Length = Annotated[timedelta, BeforeValidator(_length), PlainSerializer(write_du
 class SweepPolicy(BaseModel):
     """Says what sweepers do. By default approvals expire and lost leases end; nothing else makes a run stuck."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     approvals: bool = True
     """Whether an approval that nobody decided is recorded as expired at its `expires_at`."""

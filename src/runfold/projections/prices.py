@@ -15,6 +15,7 @@ those that were said to be kept so are called `cache_write_5m`. Not told apart, 
 
 from datetime import date, datetime
 from decimal import Context, Decimal
+from functools import reduce
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from runfold.domain.usage import Tokens
@@ -40,6 +41,7 @@ PriceKind = Literal[
 
 _EXACT = Context(prec=80)
 """Sums and products of prices and 64-bit counts are exact, whatever the caller's context is."""
+_NOTHING = Decimal(0)
 _MILLION, _THOUSAND = 6, 3
 
 
@@ -69,10 +71,7 @@ class Priced(NamedTuple):
     @property
     def cost(self) -> Decimal:
         """The sum of its parts."""
-        total = Decimal(0)
-        for part in self.parts:
-            total = _EXACT.add(total, part.amount)
-        return total
+        return reduce(_EXACT.add, [part.amount for part in self.parts], _NOTHING)
 
 
 class Unpriced(NamedTuple):

@@ -43,6 +43,7 @@ from runfold.projections.run_progress_row import RunProgressRow
 Changes = dict[str, Any]
 
 _NO_PROGRESS = frozenset(NO_PROGRESS)
+_in_order = json.JSONEncoder(sort_keys=True).encode  # `json.dumps` makes one for every call
 _MOST_OPEN_CALLS = 100
 """Calls of one turn that are waited for: of more, the last."""
 _NO_RESPONSES: Changes = {
@@ -268,7 +269,7 @@ def _next_turn(row: RunProgressRow, recorded: Recorded, message_id: str | None, 
 
 def _call_digest(before: str, event: ToolCalled) -> str:
     """Return a digest of the calls of a turn with one more: the order of the keys of its arguments does not matter."""
-    said = event.arguments_text if event.arguments is None else json.dumps(event.arguments, sort_keys=True)
+    said = event.arguments_text if event.arguments is None else _in_order(event.arguments)
     return sha256(f"{before}\n{json.dumps(event.name)}\n{said}".encode()).hexdigest()[:32]
 
 
