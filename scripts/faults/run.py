@@ -36,6 +36,7 @@ from faults import (
     power,
     rebuilds,
     receivers,
+    relaying,
     soak,
     storage,
     sweeping,
@@ -63,6 +64,7 @@ FAMILIES = (
     rebuilds,
     followers,
     receivers,
+    relaying,
     sweeping,
     soak,
 )

@@ -32,6 +32,8 @@ LedgerError
 ├── LedgerUnavailable               exit 1   nothing was stored, or the text says that it is unknown
 │   ├── QueueFull
 │   └── EmbeddedServerFailed
+├── ReceiverUnavailable             exit 1   what events are relayed to is away, or takes none just now
+├── RelayRefused                    exit 1   it is set up so that trying again does not help
 ├── SecretSealed                    exit 1   a signing secret cannot be read with the keys that are here
 ├── SubscriptionEnded               exit 1   it was asked for more after the error with which it ended
 ├── InvalidProjection               exit 1   a projection's declaration is invalid
@@ -304,6 +306,22 @@ class HistoryChanged(Conflict):
             step = f"drop what was derived from later events, and resume after {cursor}"
         super().__init__(f"{fact}; {step}", asked=asked, position=position, epoch=epoch, cursor=cursor)
         self.asked, self.position, self.epoch, self.cursor = asked, position, epoch, cursor
+
+
+class ReceiverUnavailable(LedgerError):
+    """What events are relayed to is away, or takes none just now. What it has of them is found out when it is there again."""
+
+    http_status = 503
+
+    def __init__(self, receiver: str, fact: str, next_step: str) -> None:
+        super().__init__(f"{receiver} {fact}; {next_step}", receiver=receiver, fact=fact)
+
+
+class RelayRefused(LedgerError):
+    """What events are relayed to takes none, or not so that each is there once, however often it is tried."""
+
+    def __init__(self, receiver: str, fact: str, next_step: str) -> None:
+        super().__init__(f"{receiver} {fact}; {next_step}", receiver=receiver, fact=fact)
 
 
 class SecretSealed(LedgerError):

@@ -167,6 +167,14 @@ class Settings(BaseSettings):
     public_url: str = Field("", description="where the ledger is served for others, as webhooks link to it")
     step_webhook_url: str | None = Field(None, description="address that is told of every step that ends, by its id")
     step_webhook_key: SecretStr | None = Field(None, description="what step_webhook_url is sent as `Authorization: Bearer`")
+    nats_url: SecretStr | None = Field(
+        None, description="NATS servers that `runfold relay nats` sends to, comma-separated: nats://host:4222, tls://…"
+    )
+    nats_user: str | None = Field(None, description="user at the NATS server")
+    nats_password: SecretStr | None = Field(None, description="password of that user")
+    nats_token: SecretStr | None = Field(None, description="token, where the NATS server asks for one")
+    nats_creds: Path | None = Field(None, description="file of credentials (.creds) for the NATS server")
+    nats_ca: Path | None = Field(None, description="file with the certificates that the NATS server is verified with")
     env_file: Path | None = Field(
         None, description="file with more settings, as lines NAME=value; the environment takes precedence"
     )

@@ -50,6 +50,7 @@ SKIPPED = {
     "serve": "goes on until it is stopped, and loads what serves",
     "import": "reads a source, and loads its format; what formats load is their own",
     "psql": "becomes another program",
+    "relay nats": "goes on until it is stopped, and loads the client of a server",
     "restore": "needs an empty database",
     "migrate": "needs a superuser, and is rare",
     "approve": "the same as deny",

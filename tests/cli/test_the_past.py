@@ -21,6 +21,7 @@ NOT_OF_THE_LEDGER = {
     **dict.fromkeys(["reactors", *(f"subscriptions {name}" for name in ("list", "show", "parked"))], "of the machine as it is"),
     "webhooks attempts": "attempts are no events, and are kept for thirty days",
     "webhooks secret": "secrets are no events, and former ones are erased",
+    "relay nats": "it sends on what comes",
     **dict.fromkeys(["serve", "work", "migrate", "version", "doctor"], "it asks nothing of the events"),
     **dict.fromkeys(["projections", "schemas", "drop-schema", "moments list", "moments drop"], "of the machine as it is"),
     **dict.fromkeys(["psql", "url"], "the database is asked, in SQL"),

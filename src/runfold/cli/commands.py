@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from runfold.cli import keys, moments, samples, seal, subscriptions, webhooks
+from runfold.cli import keys, moments, relay, samples, seal, subscriptions, webhooks
 from runfold.cli.agui_check import agui_check
 from runfold.cli.approvals import approvals, approve, deny
 from runfold.cli.backup import backup, restore
@@ -392,6 +392,16 @@ COMMANDS = [
     Command("seal keys", _OPERATE, seal.keys, ("runfold seal keys", "runfold seal keys --json")),
     Command("seal rotate", _OPERATE, seal.rotate, ("runfold seal rotate", "runfold seal rotate --finish")),
     Command("seal accept-loss", _OPERATE, seal.accept_loss, ("runfold seal accept-loss --reason 'restored after a fire'",)),
+    Command(
+        "relay nats",
+        _OPERATE,
+        relay.relay_to_nats,
+        (
+            "runfold relay nats --url nats://nats.internal:4222",
+            "RUNFOLD_NATS_TOKEN=… runfold relay nats --url tls://nats.internal --type 'run.*' --format cloudevents",
+            "runfold relay nats --url nats://nats.internal:4222 --once --json",
+        ),
+    ),
     Command("check", _OPERATE, check, ("runfold check", "runfold check --json")),
     Command(
         "backup", _OPERATE, backup, ("runfold backup /backups/ledger-2026-11-28.dump", "runfold backup ledger.dump --yes --json")
@@ -417,5 +427,6 @@ GROUPS = {
     "moments": (_OPERATE, moments.HELP),
     "webhooks": (_OPERATE, webhooks.HELP),
     "subscriptions": (_OPERATE, subscriptions.HELP),
+    "relay": (_OPERATE, relay.HELP),
 }
 """Commands of two words by their first word: the panel and the help of the group."""
