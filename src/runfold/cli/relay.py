@@ -51,7 +51,7 @@ def relay_to_nats(
         typer.Option(
             "--after",
             metavar="P|TIME|now",
-            help="Where to begin in a new stream; in one with events it goes on behind those.",
+            help="Only events after this position, or time; a stream that has events goes on behind those.",
         ),
     ] = "0",
     types: Annotated[
