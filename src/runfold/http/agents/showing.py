@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from runfold.agui.run_events import RunEvents
 from runfold.agui.wire import WireEvent
+from runfold.domain.event import Recorded
 from runfold.handles.tenant_ledger import TenantLedger
 from runfold.history.path import thread_tree
 from runfold.http.agents.intake import Begun
@@ -25,6 +26,8 @@ class Shown:
     events: RunEvents
     first: list[WireEvent]
     head: Head
+    path: list[Recorded]
+    """The events of the run's path, its own and its sub-agents' included."""
 
 
 def shown(ledger: TenantLedger, begun: Begun, *, is_hydrated: bool = False, after: int | None = None) -> Shown:
@@ -51,7 +54,7 @@ def shown(ledger: TenantLedger, begun: Begun, *, is_hydrated: bool = False, afte
         first += events.take(recorded)
     first += events.settle()
     if after is not None:
-        return Shown(events, [], head._replace(position=max(created_at - 1, min(after, head.position))))
+        return Shown(events, [], head._replace(position=max(created_at - 1, min(after, head.position))), whole)
     if not begun.is_new or begun.is_moved:
         first = events.join()
     if begun.is_moved and first:
@@ -65,4 +68,4 @@ def shown(ledger: TenantLedger, begun: Begun, *, is_hydrated: bool = False, afte
             "outcome": {"type": "success"},
             "metadata": first[-1].get("metadata") or {},
         }
-    return Shown(events, paged(first), head)
+    return Shown(events, paged(first), head, whole)

@@ -5,7 +5,7 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,8 @@ import structlog
 
 from runfold.agui.conversation import Conversation
 from runfold.commands.caller import Caller
-from runfold.domain.run_events import RunStarted
+from runfold.domain.event import Recorded
+from runfold.domain.run_events import RunCreated, RunMetadataMerged, RunStarted
 from runfold.domain.tool_call import ToolCalled
 from runfold.domain.values import Actor
 from runfold.errors import CancellationRequested, CommandRefused, LedgerError, LedgerUnavailable, NotFound, TooBusy
@@ -61,9 +62,9 @@ class Work:
         if len(self._at_work) >= MOST_RUNS or self._is_closing:
             raise TooBusy(f"{len(self._at_work)} agents are at work already", 1.0)
 
-    def begin(self, job: Job) -> None:
-        """Let an agent work on a run that was recorded and that nobody works on yet."""
-        self._spawn(job, is_joined=False)
+    def begin(self, job: Job, events: Sequence[Recorded]) -> None:
+        """Let an agent work on a run that was recorded and that nobody works on yet. `events` are those of its path."""
+        self._spawn(job, events)
 
     def is_at_work(self, tenant_id: str, run_id: str) -> bool:
         """Return whether an agent of this process is at work on a run."""
@@ -83,7 +84,7 @@ class Work:
             await claimed
         except (CommandRefused, NotFound):
             return  # somebody has it, or it has ended
-        self._spawn(job, is_joined=True, execution=execution)
+        self._spawn(job, None, execution)
 
     async def close(self) -> None:
         """Stop: agents of this process end, and runs of others' are given back for the next who comes."""
@@ -93,12 +94,12 @@ class Work:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _spawn(self, job: Job, *, is_joined: bool, execution: str | None = None) -> None:
+    def _spawn(self, job: Job, events: Sequence[Recorded] | None, execution: str | None = None) -> None:
         key = job.tenant_id, job.run_id
         if key in self._at_work:
             return
         working = _Working(self._of_agent(job), job, self.agents[job.agent_name], self._worker, self.lease_seconds)
-        task = asyncio.ensure_future(working.run(execution, is_joined=is_joined))
+        task = asyncio.ensure_future(working.run(execution, events))
         self._at_work[key] = task
         task.add_done_callback(lambda done: self._done(key, done))
 
@@ -120,15 +121,16 @@ class _Working:
         self._run = ledger.run(job.run_id)
         self._recorder: Recorder
 
-    async def run(self, execution: str | None, *, is_joined: bool) -> None:
-        """Work on it."""
-        given = asyncio.to_thread(self._read, is_joined=is_joined)
+    async def run(self, execution: str | None, events: Sequence[Recorded] | None) -> None:
+        """Work on it, from the events of its path; on one that is taken over, where those have come to."""
+        is_joined = events is None
+        events = await asyncio.to_thread(self._events) if events is None else events
         if execution is None:
             execution = new_id("exec")
             claimed = self._run.submit_claim(self._worker, lease=f"{self._lease:g}s", execution_id=execution)
-            with contextlib.suppress(CommandRefused):
-                await claimed
-        asked, self._recorder = await given
+        asked, self._recorder = self._prepared(events, is_joined=is_joined)
+        if not is_joined:
+            self._recorder.send(claimed, "claim")
         renewing = asyncio.ensure_future(self._renew(execution, asyncio.current_task()))
         try:
             if is_joined and not self._agent.outlives_server:
@@ -241,10 +243,13 @@ class _Working:
             except LedgerError:  # it has ended, it waits, or somebody else has it
                 return
 
-    def _read(self, *, is_joined: bool) -> tuple[Input, Recorder]:
+    def _events(self) -> list[Recorded]:
+        reader = self._ledger.now.reader
+        return path_events(reader, thread_tree(reader, self._job.thread_id), self._job.run_id)
+
+    def _prepared(self, events: Sequence[Recorded], *, is_joined: bool) -> tuple[Input, Recorder]:
         """Return what the agent is asked, and who records what it says."""
-        reader, job = self._ledger.now.reader, self._job
-        events = path_events(reader, thread_tree(reader, job.thread_id), job.run_id)
+        job, created = self._job, _created(events, self._job.run_id)
         given_first, conversation = Conversation(), Conversation()
         is_begun = False
         for recorded in events:
@@ -252,10 +257,9 @@ class _Working:
             conversation.take(recorded)
             if not is_begun:
                 given_first.take(recorded)
-        view = self._ledger.now.run(job.run_id)
-        about = view.metadata.get(KEY) or {}
+        about = created.metadata.get(KEY) or {}
         shown = about.get("threadId", job.thread_id), about.get("runId", job.run_id)
-        given = view.input if isinstance(view.input, dict) else {}
+        given = created.input if isinstance(created.input, dict) else {}
         asked: Input = {
             "threadId": shown[0],
             "runId": shown[1],
@@ -266,20 +270,26 @@ class _Working:
             "context": given.get("context") or [],
             "forwardedProps": given.get("forwardedProps") or {},
         }
-        if view.parent is not None:
-            asked |= self._after(view.parent.run_id, about)
+        if created.parent is not None:
+            asked |= _after(events, created.parent.run_id, about)
         recorder = Recorder(self._ledger, job.thread_id, job.run_id, shown, given_first)
         if is_joined:
             whole = frozenset(each.event.call_id for each in events if isinstance(each.event, ToolCalled))
             recorder.resume(conversation, whole)
         return asked, recorder
 
-    def _after(self, parent_id: str, about: dict[str, Any]) -> Input:
-        """Return what the agent is told of the run before: its id, and the answers by the ids that it gave to its questions."""
-        parent = self._ledger.now.run(parent_id)
-        found: Input = {"parentRunId": (parent.metadata.get(KEY) or {}).get("runId", parent_id)}
-        if resume := about.get("resume"):
-            names = parent.metadata.get(INTERRUPTS) or {}
-            told = ((entry, entry["interruptId"]) for entry in resume)
-            found["resume"] = [{**entry, "interruptId": names.get(name, name)} for entry, name in told]
-        return found
+
+def _created(events: Iterable[Recorded], run_id: str) -> RunCreated:
+    return next(each.event for each in events if each.stream == run_id and isinstance(each.event, RunCreated))
+
+
+def _after(events: Sequence[Recorded], parent_id: str, about: Mapping[str, Any]) -> Input:
+    """Return what the agent is told of the run before: its id, and the answers by the ids that it gave to its questions."""
+    parent = _created(events, parent_id).metadata.get(KEY)
+    found: Input = {"parentRunId": parent.get("runId", parent_id) if isinstance(parent, dict) else parent_id}
+    if resume := about.get("resume"):
+        merged = [each.event.patch for each in events if isinstance(each.event, RunMetadataMerged) and each.stream == parent_id]
+        names: dict[str, str] = next((patch[INTERRUPTS] for patch in reversed(merged) if INTERRUPTS in patch), {})
+        told = ((entry, entry["interruptId"]) for entry in resume)
+        found["resume"] = [{**entry, "interruptId": names.get(name, name)} for entry, name in told]
+    return found

@@ -132,7 +132,6 @@ class Agents:
 
     async def _begin(self, caller: Caller, name: str, asked: dict[str, Any], thread: str | None, after: int | None) -> Response:
         from runfold.http.agents.intake import Intake  # noqa: PLC0415
-        from runfold.http.agents.work import Job  # noqa: PLC0415
 
         work = self._server.work
         assert work is not None, "there is an agent of that name"  # noqa: S101
@@ -143,8 +142,6 @@ class Agents:
             begun = await self._server.pools.commands.run(begin)
         except VersionConflict:  # somebody else was first: perhaps with the same request
             begun = await self._server.pools.commands.run(begin)
-        if begun.is_new:
-            work.begin(Job(caller.tenant_id, begun.thread_id, begun.run_id, name))
         return await self._stream(caller, name, begun, after=after)
 
     async def _stream(
@@ -159,10 +156,13 @@ class Agents:
         assert work is not None, "there is an agent of that name"  # noqa: S101
         ledger = server.seen_by(caller)
         found = await server.pools.questions.run(partial(shown, ledger, begun, is_hydrated=is_hydrated, after=after))
+        job = Job(caller.tenant_id, begun.thread_id, begun.run_id, name)
+        if begun.is_new:
+            work.begin(job, found.path)
         reader = ledger.now.reader.tolerant()
         events = ThreadEvents(self._feed, server.pools, reader, begun.thread_id, found.head.position)
         events.join(ledger.tail, found.head)
-        look_after = partial(work.revive, Job(caller.tenant_id, begun.thread_id, begun.run_id, name))
+        look_after = partial(work.revive, job)
         seconds = max(0.2, work.lease_seconds / 5)
         return AgentStream(events, found.events, found.first, server.limits, partial(server.watch, caller), look_after, seconds)
 
