@@ -109,6 +109,8 @@ MORE: dict[str, set[str]] = {
     "tool-calls": {*FOLDING, "projections.tool_calls"},
     "usage": {*FOLDING, *PRICES, "projections.usage"},
     "verify": {*SEALING, "domain", "maintenance"},
+    "evidence": SEALING,
+    "prove-absence": {*SEALING, "projections", "projections.tool_calls"},
     "webhooks create": {"cryptography", "tenacity"},
     "webhooks rotate": {"cryptography"},
     "webhooks secret": {"cryptography"},

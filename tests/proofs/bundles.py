@@ -85,5 +85,6 @@ class MadeUp:
                     entry = self.entries[thread]
                     proof = prove_among(entry.key, self.entries.values())
                     writer.add_thread(ThreadInMap(thread, entry.events, entry.last_leaf, proof))
-            writer.finish(Claims(threads, log, absence), self.note(key), {"report.html": b"<p>for people\n"})
+            writer.report("<p>for people\n")
+            writer.finish(Claims(threads, log, absence), self.note(key))
         return folder

@@ -14,6 +14,7 @@ from runfold.cli.demo import demo
 from runfold.cli.doctor import doctor, version
 from runfold.cli.events import OPTIONS as EVENT_OPTIONS
 from runfold.cli.events import events
+from runfold.cli.evidence import evidence, prove_absence
 from runfold.cli.goals import goal, goals, patterns
 from runfold.cli.lists import ListOption
 from runfold.cli.moments import drop_schema, schemas
@@ -401,6 +402,21 @@ COMMANDS = [
             "RUNFOLD_NATS_TOKEN=… runfold relay nats --url tls://nats.internal --type 'run.*' --format cloudevents",
             "runfold relay nats --url nats://nats.internal:4222 --once --json",
         ),
+    ),
+    Command(
+        "evidence",
+        _OPERATE,
+        evidence,
+        (
+            "runfold evidence thread_demo7 --out case-17",
+            "runfold evidence run_demo7_claim --leave-out 'message.*' --out case-18 --json",
+        ),
+    ),
+    Command(
+        "prove-absence",
+        _OPERATE,
+        prove_absence,
+        ("runfold prove-absence --thread thread_demo7 --type approval.granted --call call_demo7_express --out never-granted",),
     ),
     Command("check", _OPERATE, check, ("runfold check", "runfold check --json")),
     Command(

@@ -125,7 +125,12 @@ def now(call: Call) -> None:
         call.out.print(tree["checkpoint"], soft_wrap=True, highlight=False, end="")
 
 
-def keys(call: Call) -> None:
+def keys(
+    call: Call,
+    policy: Annotated[
+        bool, typer.Option("--policy", help="As a policy for runfold-verify, to which whoever verifies adds their witnesses.")
+    ] = False,
+) -> None:
     """Show the public keys of who signs here, for the policy of those who verify: one for each tenant and key."""
     from runfold.evidence.signing import read_signer
 
@@ -137,7 +142,9 @@ def keys(call: Call) -> None:
         return
     for each in found:
         for text in each["keys"]:
-            call.out.print(text, soft_wrap=True, highlight=False)
+            call.out.print(f"log {text}" if policy else text, soft_wrap=True, highlight=False)
+    if policy:
+        call.out.print("quorum none")
 
 
 def rotate(

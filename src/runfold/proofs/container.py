@@ -24,7 +24,7 @@ CLAIMS, CHECKPOINT, ENTRIES, EVENTS, PROOFS, MAP = (
     "map.jsonl",
 )
 REQUIRED = (CLAIMS, CHECKPOINT, ENTRIES, EVENTS, PROOFS, MAP)
-FOR_PEOPLE = ("report.html",)
+REPORT = "report.html"
 """What a bundle holds beside, of which nothing is verified but that it arrived whole."""
 MOST_LINE = 64 * 1024 * 1024
 _MOST_SMALL = 1024 * 1024
@@ -100,7 +100,7 @@ class Bundle:
         names = self._files.names()
         if len(names) != len(set(names)):
             raise BundleUnreadable("a file is in it twice")
-        if strange := sorted(set(names) - {MANIFEST, *REQUIRED, *FOR_PEOPLE}):
+        if strange := sorted(set(names) - {MANIFEST, *REQUIRED, REPORT}):
             raise BundleUnreadable(f"{strange[0][:80]!r} is no file of a bundle")
         if missing := [name for name in (MANIFEST, *REQUIRED) if name not in names]:
             raise BundleUnreadable(f"{missing[0]} is missing")

@@ -64,8 +64,12 @@ class _Thread:
 
 def verify_bundle(bundle: Bundle, policy: Policy) -> Findings:
     """Verify a bundle as a policy asks. Raises BundleUnreadable, NoteRefused."""
+    return findings_of(bundle, policy.trusted(read_note(bundle.text(CHECKPOINT))))
+
+
+def findings_of(bundle: Bundle, checkpoint: Checkpoint) -> Findings:
+    """Hold a bundle against a checkpoint that is trusted already. Raises BundleUnreadable."""
     claims = read_claims(bundle.text(CLAIMS))
-    checkpoint = policy.trusted(read_note(bundle.text(CHECKPOINT)))
     return _Reading(bundle, checkpoint, claims.threads, claims.log, claims.absence).findings()
 
 
@@ -232,36 +236,39 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             print(f"runfold-verify: {fact}", file=sys.stderr)  # noqa: T201
         return UNREADABLE
-    _show(found, as_json=asked.json)
+    if asked.json:
+        _print(as_json(found))
+    else:
+        print("\n".join(as_lines(found)))  # noqa: T201
     return PROVEN if found.proven else NOT_PROVEN
 
 
-def _show(found: Findings, *, as_json: bool) -> None:
+def as_json(found: Findings) -> dict[str, Any]:
+    """What was found, for machines."""
+    return {
+        "verdict": "VERIFIED" if found.proven else "NOT PROVEN",
+        "origin": found.checkpoint.origin,
+        "size": found.checkpoint.size,
+        "root": found.checkpoint.root.hex(),
+        "events": dict(sorted(found.counts.items())),
+        "threads": found.threads,
+        "absence": found.absence,
+        "problems": found.problems,
+        "problem_count": found.problem_count,
+    }
+
+
+def as_lines(found: Findings) -> list[str]:
+    """What was found, for people. The last line is the verdict."""
     checkpoint = found.checkpoint
-    if as_json:
-        _print(
-            {
-                "verdict": "VERIFIED" if found.proven else "NOT PROVEN",
-                "origin": checkpoint.origin,
-                "size": checkpoint.size,
-                "root": checkpoint.root.hex(),
-                "events": dict(sorted(found.counts.items())),
-                "threads": found.threads,
-                "absence": found.absence,
-                "problems": found.problems,
-                "problem_count": found.problem_count,
-            }
-        )
-        return
-    lines = [f"checkpoint  {checkpoint.origin}, {checkpoint.size} events, root {checkpoint.root.hex()[:16]}…"]
+    lines = [f"checkpoint  {_plain(checkpoint.origin)}, {checkpoint.size} events, root {checkpoint.root.hex()[:16]}…"]
     lines += [f"events      {count} {verdict}" for verdict, count in sorted(found.counts.items())]
     lines += [f"thread      {_plain(name)} {verdict}" for name, verdict in found.threads.items()]
     lines += [f"absence     {_plain(found.absence)}"] if found.absence else []
     lines += [_plain(problem) for problem in found.problems]
     if found.problem_count > len(found.problems):
         lines.append(f"… and {found.problem_count - len(found.problems)} more")
-    lines.append("VERIFIED" if found.proven else "NOT PROVEN")
-    print("\n".join(lines))  # noqa: T201
+    return [*lines, "VERIFIED" if found.proven else "NOT PROVEN"]
 
 
 def _print(value: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from runfold.proofs.container import CHECKPOINT, CLAIMS, ENTRIES, EVENTS, MANIFEST, MAP, PROOFS, Described, manifest_of
+from runfold.proofs.container import CHECKPOINT, CLAIMS, ENTRIES, EVENTS, MANIFEST, MAP, PROOFS, REPORT, Described, manifest_of
 from runfold.proofs.leaf import Leaf
 from runfold.proofs.records import Claims, Shown, ThreadInMap, write_claims, write_event, write_proof, write_thread
 
@@ -18,7 +18,7 @@ class BundleWriter:
         self._folder = folder
         self._open = contextlib.ExitStack()
         self._files: dict[str, IO[bytes]] = {}
-        self._digests = {name: (hashlib.sha256(), 0) for name in (ENTRIES, EVENTS, PROOFS, MAP)}
+        self._digests = {name: (hashlib.sha256(), 0) for name in (ENTRIES, EVENTS, PROOFS, MAP, REPORT)}
 
     def __enter__(self) -> Self:
         self._files = {name: self._open.enter_context((self._folder / name).open("xb")) for name in self._digests}
@@ -39,11 +39,15 @@ class BundleWriter:
         """Add what the map says of a thread."""
         self._write(MAP, write_thread(found))
 
-    def finish(self, claims: Claims, note: str, others: dict[str, bytes] | None = None) -> None:
+    def report(self, text: str) -> None:
+        """Add to the report for people."""
+        self._write(REPORT, text.encode())
+
+    def finish(self, claims: Claims, note: str) -> None:
         """Write what is left, and the MANIFEST."""
         self._open.close()
         described = [Described(name, size, digest.hexdigest()) for name, (digest, size) in self._digests.items()]
-        for name, raw in {CLAIMS: write_claims(claims).encode(), CHECKPOINT: note.encode(), **(others or {})}.items():
+        for name, raw in {CLAIMS: write_claims(claims).encode(), CHECKPOINT: note.encode()}.items():
             (self._folder / name).write_bytes(raw)
             described.append(Described(name, len(raw), hashlib.sha256(raw).hexdigest()))
         (self._folder / MANIFEST).write_text(manifest_of(described), encoding="utf-8", newline="\n")

@@ -1,0 +1,93 @@
+"""`runfold evidence` and `runfold prove-absence`: bundles that somebody without Runfold, and without trust in it, can verify."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from runfold.cli.call import Call
+from runfold.cli.database import DAMAGE
+
+if TYPE_CHECKING:
+    from runfold.evidence.bundle import Made
+
+_Out = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="The folder to make, which is not there yet, or is empty.")]
+_LeftOut = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--leave-out",
+        metavar="TYPE",
+        help="Leave out the payloads of events of this type, as 'message.*' or '*'; the proofs stay whole (may be repeated).",
+    ),
+]
+
+
+def evidence(
+    call: Call,
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="THREAD|RUN|APPROVAL…", help="What it is about; the whole thread goes in.")
+    ] = None,
+    out: _Out = Path("evidence"),
+    every: Annotated[bool, typer.Option("--all", help="The whole log of the tenant.")] = False,
+    leave_out: _LeftOut = None,
+) -> None:
+    """Make a bundle of evidence: all sealed events of threads, and what proves them to somebody who trusts nobody here.
+
+    It holds the events, their leaves, the proofs that the leaves are under a signed checkpoint, the proof that no event of the
+    thread is missing, a report to read, and a MANIFEST. `runfold-verify FOLDER --policy FILE` verifies it offline, with Python
+    and `cryptography` alone. The same events and the same checkpoint make the same bytes. Exit 5 if it does not prove
+    what it should, as after the log was changed.
+    """
+    from runfold.errors import UsageError
+
+    if every == bool(ids):
+        raise UsageError("name threads, runs or approvals, or give --all for the whole log; one of the two")
+    _tell(call, _make(call, ids or [], out, leave_out))
+
+
+def prove_absence(
+    call: Call,
+    thread: Annotated[str, typer.Option("--thread", metavar="THREAD", help="The thread in which it is to be absent.")],
+    type: Annotated[str, typer.Option("--type", metavar="EVENT_TYPE", help="The event type, as approval.granted.")],
+    of_call: Annotated[
+        str | None, typer.Option("--call", metavar="CALL", help="Only events of the approvals and runs that name this tool call.")
+    ] = None,
+    out: _Out = Path("evidence"),
+    leave_out: _LeftOut = None,
+) -> None:
+    """Make a bundle from which anybody finds that a thread has no event of a type; exit 5 if it has, or if that is not provable.
+
+    It holds the whole thread. `runfold-verify` looks for the event itself: it takes nobody's word for its absence. With --call
+    only streams count in which an event names the call; those of which payloads are left out might, so keep them in.
+    """
+    _tell(call, _make(call, [thread], out, leave_out, absence=(type, of_call)))
+
+
+def _make(
+    call: Call, ids: list[str], out: Path, leave_out: list[str] | None, absence: tuple[str, str | None] | None = None
+) -> "Made":
+    from runfold.evidence.bundle import BundleMaker
+    from runfold.terminal.progress import progress_bar
+
+    with call.ledger() as ledger, progress_bar(call.err, "Writing", "events") as told:
+        store, tenant = ledger.recorder.store, ledger.settings.tenant
+        maker = BundleMaker(store, tenant, leave_out or (), lambda done, total: told(done, total, ""))
+        return maker.make(out.expanduser(), ids, absence=absence)
+
+
+def _tell(call: Call, made: "Made") -> None:
+    from runfold.proofs.verify import as_json, as_lines
+    from runfold.terminal.text import counted
+
+    if call.json:
+        call.answer({"folder": str(made.folder), "unsealed_events": made.unsealed, **as_json(made.findings)})
+    else:
+        if made.unsealed:
+            call.note(
+                f"{counted(made.unsealed, 'event')} of the ledger not sealed yet, and not in it; `runfold seal now` seals them"
+            )
+        for line in as_lines(made.findings):
+            call.out.print(line, soft_wrap=True, highlight=False, markup=False)
+        call.out.print(f"{counted(made.events, 'event')} in {made.folder}", style="dim", soft_wrap=True, highlight=False)
+    if not made.findings.proven:
+        raise typer.Exit(DAMAGE)

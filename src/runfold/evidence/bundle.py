@@ -1,0 +1,166 @@
+"""Makes a bundle: the sealed events of some threads, or all, with what proves them to somebody who has no Runfold.
+
+All is read at one moment, as of the last checkpoint. What stands in the log goes in as it stands: whether it is what was sealed
+is for whoever verifies to say, and is said here too.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from psycopg.rows import tuple_row
+
+from runfold.errors import NotFound, SealingRefused, UsageError
+from runfold.evidence import report
+from runfold.evidence.comparing import tile_reader
+from runfold.evidence.mapping import entries_in, part_reader
+from runfold.evidence.tiles import Tiles
+from runfold.proofs.container import open_bundle
+from runfold.proofs.leaf import Leaf, envelope, salts
+from runfold.proofs.note import Checkpoint, read_note
+from runfold.proofs.records import Absence, Claims, Shown, ThreadInMap
+from runfold.proofs.thread_map import key_of, prove
+from runfold.proofs.verify import Findings, findings_of
+from runfold.proofs.writing import BundleWriter
+from runfold.store.datastore import Connection, Datastore
+from runfold.store.queries import named_queries
+
+_QUERIES = named_queries("runfold.evidence", "bundle.sql")
+_AT_ONCE = 500
+_LEAF_FIELDS = len(Leaf._fields)
+Progress = Callable[[int, int], object]
+
+
+class Made(NamedTuple):
+    """A bundle that was made."""
+
+    folder: Path
+    threads: tuple[str, ...]
+    events: int
+    unsealed: int
+    """Events of the ledger that are not sealed yet, and not in it."""
+    findings: Findings
+    """What a verifier says of it."""
+
+
+class _Tree(NamedTuple):
+    generation: int
+    size: int
+    note: str
+    has_map: bool
+    unsealed: int
+
+
+@dataclass
+class BundleMaker:
+    """Makes bundles of one tenant's events."""
+
+    datastore: Datastore
+    tenant_id: str
+    left_out: Sequence[str] = ()
+    """Patterns of the event types of which the payload is left out."""
+    progress: Progress = lambda _done, _total: None
+
+    def make(self, folder: Path, ids: Sequence[str], *, absence: tuple[str, str | None] | None = None) -> Made:
+        """Make a bundle of the threads that some threads, runs or approvals belong to; of the whole log where none is named.
+
+        `absence` is an event type, and the call it is about if it is about one, which the bundle is to show absent from the one
+        thread. Raises NotFound, SealingRefused, UsageError, LedgerUnavailable.
+        """
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise UsageError(f"{folder} is there already, and not empty; name another folder")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        making = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        try:
+            with self.datastore.reading() as connection, connection.transaction():
+                connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+                claims, checkpoint, unsealed = self._write(connection, making, ids, absence)
+            findings = findings_of(open_bundle(making), checkpoint)
+            making.chmod(0o755)
+            making.replace(folder)
+        finally:
+            shutil.rmtree(making, ignore_errors=True)
+        return Made(folder, claims.threads, sum(findings.counts.values()), unsealed, findings)
+
+    def _write(
+        self, connection: Connection, folder: Path, ids: Sequence[str], absence: tuple[str, str | None] | None
+    ) -> tuple[Claims, Checkpoint, int]:
+        with connection.cursor(binary=True, row_factory=tuple_row) as cursor:
+            found = cursor.execute(_QUERIES["tree"], [self.tenant_id]).fetchone()
+            if found is None:
+                raise SealingRefused("nothing of this tenant is sealed yet", "run `runfold seal now`, or `runfold work`")
+            tree = _Tree(*found)
+            checkpoint = read_note(tree.note).checkpoint()
+            threads = tuple(dict.fromkeys(self._thread_of(cursor, tree, each) for each in ids))
+            sought = None if absence is None else Absence(threads[0], *absence)
+            claims = Claims(threads, not threads, sought)
+            tiles = Tiles(tile_reader(connection, self.tenant_id, tree.generation))
+            with BundleWriter(folder) as writer:
+                writer.report(report.head(checkpoint, claims))
+                for count, (leaf, shown) in enumerate(self._events(connection, tree, threads), 1):
+                    writer.add(leaf, shown, None if claims.log else tiles.inclusion(leaf.seq - 1, tree.size))
+                    writer.report(report.row(leaf, shown))
+                    if count % _AT_ONCE == 0:
+                        self.progress(leaf.seq, tree.size)
+                writer.report(report.TAIL)
+                if tree.has_map:
+                    for thread in threads:
+                        writer.add_thread(self._in_map(cursor, tree, thread))
+                writer.finish(claims, tree.note)
+            self.progress(tree.size, tree.size)
+        return claims, checkpoint, max(0, tree.unsealed)
+
+    def _thread_of(self, cursor: Any, tree: _Tree, id: str) -> str:
+        found = cursor.execute(_QUERIES["in map"], [self.tenant_id, tree.generation, key_of(id)]).fetchone()
+        if found is not None:
+            return id
+        found = cursor.execute(_QUERIES["thread of"], [self.tenant_id, id, tree.generation]).fetchone()
+        if found is None:
+            raise NotFound(id, "is not sealed, or is not there; `runfold seal now` seals what was recorded")
+        return str(found[0])
+
+    def _events(self, connection: Connection, tree: _Tree, threads: Sequence[str]) -> Iterator[tuple[Leaf, Shown]]:
+        asked = {
+            "tenant_id": self.tenant_id,
+            "generation": tree.generation,
+            "size": tree.size,
+            "threads": list(threads) or None,
+        }
+        name = f"bundle_{os.urandom(4).hex()}"
+        with connection.cursor(name, row_factory=tuple_row) as cursor:
+            cursor.itersize = _AT_ONCE
+            for row in cursor.execute(_QUERIES["sealed events"], asked):
+                leaf = Leaf(*row[:_LEAF_FIELDS])
+                yield leaf, self._shown(leaf, *row[_LEAF_FIELDS:])
+
+    def _shown(self, leaf: Leaf, salt: bytes | None, event_id: str | None, *beside: Any) -> Shown:
+        tenant_id, thread_id, recorded_at, context, metadata, key_id, state = beside
+        if event_id is None or salt is None:
+            fact = (
+                f"{leaf.type}, version {leaf.version} of {leaf.stream}, was sealed at position {leaf.position} and is not there"
+            )
+            raise SealingRefused(fact, "run `runfold verify --full`: the log was changed")
+        payload_salt, envelope_salt = salts(salt)
+        written = envelope(
+            event_id=event_id,
+            tenant_id=tenant_id,
+            thread_id=thread_id,
+            recorded_at=recorded_at,
+            context=context,
+            metadata=metadata,
+            key_id=key_id,
+        )
+        if any(fnmatchcase(leaf.type, pattern) for pattern in self.left_out):
+            return Shown(leaf.seq, written, envelope_salt)
+        return Shown(leaf.seq, written, envelope_salt, bytes(state), payload_salt)
+
+    def _in_map(self, cursor: Any, tree: _Tree, thread: str) -> ThreadInMap:
+        _, events, last_leaf = cursor.execute(_QUERIES["in map"], [self.tenant_id, tree.generation, key_of(thread)]).fetchone()
+        whose = cursor, self.tenant_id, tree.generation
+        proof = prove(key_of(thread), part_reader(*whose), lambda bucket: entries_in(*whose, [bucket]).get(bucket, []))
+        return ThreadInMap(thread, events, last_leaf, proof)

@@ -1,0 +1,47 @@
+-- name: tree
+-- The present tree of a tenant, its last checkpoint, whether that has a map, and how many events of the ledger are not sealed.
+SELECT l.generation, c.size, c.note, c.has_map AND l.map_size = l.size AND c.size = l.size AS has_map,
+       (SELECT h.position FROM runfold.head AS h) - (SELECT s.position FROM runfold.sealed_position AS s) AS unsealed
+  FROM runfold.sealed_logs AS l
+  JOIN LATERAL (SELECT s.size, s.note, s.has_map
+                  FROM runfold.sealed_checkpoints AS s
+                 WHERE s.tenant_id = l.tenant_id
+                   AND s.generation = l.generation
+                 ORDER BY s.size DESC, s.has_map DESC
+                 LIMIT 1) AS c ON true
+ WHERE l.tenant_id = %b
+ ORDER BY l.generation DESC
+ LIMIT 1
+
+-- name: thread of
+-- The thread that something sealed belongs to, by the id of its stream.
+SELECT s.thread_id
+  FROM runfold.log AS e
+  JOIN runfold.sealed_events AS s ON s.position = e.notification_id
+ WHERE e.tenant_id = %b
+   AND e.originator_id = %b
+   AND s.tenant_id = e.tenant_id
+   AND s.generation = %b
+ ORDER BY e.originator_version
+ LIMIT 1
+
+-- name: in map
+-- What the map holds of a thread.
+SELECT t.key, t.events, t.last_leaf
+  FROM runfold.sealed_threads AS t
+ WHERE t.tenant_id = %b
+   AND t.generation = %b
+   AND t.key = %b
+
+-- name: sealed events
+-- Leaves with their events, in order: of some threads, or all.
+SELECT s.seq, s.thread_seq, s.stream, s.version, s.type, s.schema_version, s.position, encode(s.payload_sha256, 'hex') AS payload,
+       encode(s.envelope_sha256, 'hex') AS envelope, coalesce(s.salt, e.salt) AS salt, e.event_id::text, e.tenant_id, e.thread_id,
+       e.recorded_at, e.context::text, e.metadata::text, e.key_id, e.state
+  FROM runfold.sealed_events AS s
+  LEFT JOIN runfold.log AS e ON e.notification_id = s.position
+ WHERE s.tenant_id = %(tenant_id)s
+   AND s.generation = %(generation)s
+   AND (%(threads)s::text[] IS NULL OR s.thread_id = ANY(%(threads)s::text[]))
+   AND s.seq <= %(size)s
+ ORDER BY s.seq
