@@ -37,6 +37,7 @@ from faults import (
     rebuilds,
     receivers,
     relaying,
+    sealing,
     soak,
     storage,
     sweeping,
@@ -66,6 +67,7 @@ FAMILIES = (
     receivers,
     relaying,
     sweeping,
+    sealing,
     soak,
 )
 ROWS = {

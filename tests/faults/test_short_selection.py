@@ -49,6 +49,13 @@ def test_a_killed_server_loses_nothing_whoever_starts_it_again(own_server: OwnSe
     assert figures.measured["kills supervised"] >= 1
 
 
+@pytest.mark.fault("B9")
+def test_sealers_that_are_killed_with_the_server_under_them_leave_one_tree(own_server: OwnServer):
+    figures = only("B9-1", own_server, events=300)
+    assert figures.measured["sealers killed"] >= 1
+    assert figures.measured["leaves"] >= figures.acknowledged
+
+
 @pytest.mark.fault("C-1")
 def test_of_many_writers_that_expect_one_version_exactly_one_wins(own_server: OwnServer):
     figures = only("C-1", own_server)

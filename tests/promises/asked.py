@@ -12,8 +12,14 @@ from runfold.adapters.eventsourcing_recorder import LogRecorder
 from runfold.delivery.sweeper import sweepers
 from runfold.delivery.sweeper_rules import RULES
 from runfold.domain.sweep_policy import SweepPolicy
+from runfold.evidence.comparing import stored_trees
+from runfold.evidence.remembered import note_verified
+from runfold.evidence.sealer import Sealer
+from runfold.evidence.status import seal_status
+from runfold.evidence.verify import LedgerVerification
 from runfold.export.exporting import export
 from runfold.maintenance.checking import LogCheck
+from runfold.maintenance.digests import Digests, Place
 from runfold.projections.approval_queue import ApprovalQueue
 from runfold.projections.attention import Attention
 from runfold.projections.decision_log import DecisionLog
@@ -35,6 +41,7 @@ from runfold.projector.supervisor import _type_at
 from runfold.projector.tables import Table
 from runfold.projector.team import read_head
 from runfold.projector.trial import _QUERY as _TRIED
+from runfold.proofs.note import read_note
 from runfold.queries.approval_list import ApprovalParameters
 from runfold.queries.attention_list import AttentionParameters
 from runfold.queries.beginnings import ids_beginning_with
@@ -247,6 +254,25 @@ def of_the_log(ledger: Ledger, threads: list[str], runs: list[str]) -> None:
     check = LogCheck(reader)
     check._last_position = head - 1000
     list(check.findings())
+    place = Place(head, "default", runs[0], 2, threads[0])
+    Digests(reader)._approval(place)
+    Digests(reader)._heads(place)
+
+
+def sealing(ledger: Ledger) -> None:
+    """The end of the log sealed, and what comes after that verified."""
+    Sealer(ledger).seal_all()
+    with ledger.recorder.store.reading() as connection:
+        trees = stored_trees(connection)
+    known = {tree.origin: read_note(tree.note or "").checkpoint() for tree in trees}
+    note_verified(ledger.settings.home / "verified.json", known)
+    ledger.create_thread(agent_id="support")
+    Sealer(ledger).seal_all()
+    verification = LedgerVerification(ledger)
+    assert list(verification.findings()) == []
+    assert verification.read is not None
+    assert verification.read.first_position
+    assert seal_status(ledger.recorder.reader).trees == len(trees)
 
 
 def doing(ledger: Ledger) -> None:
@@ -321,6 +347,7 @@ def ask_everything(ledger: Ledger, url: str, folder: Path, threads: list[str], r
     of_runs(ledger, threads, runs)
     doing(ledger)
     by_itself(ledger)
+    sealing(ledger)
     sharing(ledger)
     making(ledger, folder, runs[0])
     seen.of_any_size = True

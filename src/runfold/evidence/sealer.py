@@ -26,6 +26,7 @@ from runfold.proofs.note import NoteRefused, read_note
 from runfold.store.datastore import Connection, Datastore
 
 NAME = "sealer"
+_LOOK_SECONDS = 0.05
 _MAY = "SELECT has_table_privilege('runfold.sealed_position', 'UPDATE')"
 _MAY_NOT = (
     "as an administrator: GRANT runfold_sealer to the login of RUNFOLD_DATABASE_URL, or set RUNFOLD_SEALER_URL; or let nobody"
@@ -47,8 +48,6 @@ class Sealer:
         self._backend: int | None = None
         """The session over which everything was compared."""
         self._signer: Signer | None = None
-        self._notes: dict[str, str] = {}
-        """The last checkpoint of each tree."""
         self._published: dict[tuple[str, str], str] = {}
         """What each place was given last, by its name and the tree's."""
         self._next: dict[str, float] = {}
@@ -65,7 +64,7 @@ class Sealer:
                 sealed = seal(connection, self._keys, lambda log: self._require_new(connection, log))
                 if sealed is not None:
                     self._tell(sealed)
-                waits_since = self._waiting(connection)
+                waits_since: datetime | None = self._one(connection, "waiting")
                 if sealed is None or not sealed.has_more:
                     self._publish(connection)
         except LedgerUnavailable as error:
@@ -84,14 +83,19 @@ class Sealer:
 
         Raises LedgerUnavailable, SealingRefused.
         """
-        count, has_more = 0, True
-        while has_more:
-            reacted = self.react()
-            count, has_more = count + reacted.done.get("sealed", 0), reacted.has_more
-        self._next.clear()
         with self._compared() as connection:
-            self._publish(connection)
-        return count
+            last = self._one(connection, "last event")
+        count = 0
+        while True:
+            done = self.react().done.get("sealed", 0)
+            count += done
+            with self._compared() as connection:
+                if self._one(connection, "sealed position") >= last:
+                    self._next.clear()
+                    self._publish(connection)
+                    return count
+            if not done:
+                time.sleep(_LOOK_SECONDS)  # another is at it
 
     @contextlib.contextmanager
     def _compared(self) -> Iterator[Connection]:
@@ -99,7 +103,6 @@ class Sealer:
         with self.datastore.reading() as connection:
             if self._backend != connection.info.backend_pid:
                 self._published.clear()
-                self._notes = {tree.origin: tree.note for tree in stored_trees(connection) if tree.note is not None}
                 self._compare(connection)
                 self._backend = connection.info.backend_pid
             yield connection
@@ -110,30 +113,30 @@ class Sealer:
         return self._signer
 
     def _tell(self, sealed: Sealed) -> None:
-        self._notes |= sealed.notes
         for fact in sealed.alarms:
             logger().error("the log was changed", fact=fact, next_step="run `runfold verify --full`")
 
     @staticmethod
-    def _waiting(connection: Connection) -> datetime | None:
+    def _one(connection: Connection, query: str) -> Any:
         with connection.cursor(row_factory=tuple_row) as cursor:
-            found: Any = cursor.execute(QUERIES["waiting"]).fetchone()
+            found = cursor.execute(QUERIES[query]).fetchone()
         return found[0] if found else None
 
     def _publish(self, connection: Connection) -> None:
         """Give each place the last checkpoints that it lacks. One that cannot be reached is tried again, and holds up nothing."""
-        for place in self.places:
-            lacking = {origin: note for origin, note in self._notes.items() if self._published.get((place.name, origin)) != note}
-            if not lacking or time.monotonic() < self._next.get(place.name, 0.0):
+        due = [place for place in self.places if time.monotonic() >= self._next.get(place.name, 0.0)]
+        notes = {tree: tree.note for tree in stored_trees(connection) if tree.note is not None} if due else {}
+        for place in due:
+            lacking = {tree: note for tree, note in notes.items() if self._published.get((place.name, tree.origin)) != note}
+            if not lacking:
                 continue
             self._next[place.name] = time.monotonic() + place.every
             try:
-                for tree in stored_trees(connection):
-                    if tree.origin in lacking:
-                        self._require_consistent(connection, place, tree)
-                        place.write(tree.origin, lacking[tree.origin])
-                        self._published[place.name, tree.origin] = lacking[tree.origin]
-                        reach("published")
+                for tree, note in lacking.items():
+                    self._require_consistent(connection, place, tree)
+                    place.write(tree.origin, note)
+                    self._published[place.name, tree.origin] = note
+                    reach("published")
             except PlaceFailed as error:
                 logger().warning("a checkpoint was not published, and is tried again", place=place.name, error=str(error))
                 self._next[place.name] = time.monotonic() + max(place.every, 5.0)

@@ -63,8 +63,6 @@ class Sealed:
     position: int
     events: int = 0
     has_more: bool = False
-    notes: dict[str, str] = field(default_factory=dict)
-    """The new checkpoint of each tree, by its origin."""
     alarms: list[str] = field(default_factory=list)
 
 
@@ -129,7 +127,7 @@ def seal(
             sealed.position, sealed.events = found[-1].position, len(found)
             sealed.has_more = len(rows) == limit or sum(len(row[_STATE]) for row in rows) >= MOST_BYTES
             reach("leaves written")
-        _sign(cursor, sealed, grown, lambda: signer(begun[0] > 0))
+        _sign(cursor, sealed, grown, lambda: signer(cursor.execute(QUERIES["was signed"]).fetchone() == (True,)))
         reach("signed")
         cursor.execute(QUERIES["sealed up to"], [sealed.position])
     reach("sealed")
@@ -175,20 +173,19 @@ def _sign(cursor: Any, sealed: Sealed, grown: list[Log], signer: Callable[[], Si
     """Sign what trees are now. Once nothing waits, it is said of each thread how many events it has, too."""
     if sealed.has_more:
         for log in grown:
-            _checkpoint(cursor, sealed, log, None, signer())
+            _checkpoint(cursor, log, None, signer())
         return
     for tenant_id, generation, origin, size, map_size in cursor.execute(QUERIES["without map"]).fetchall():
         log = Log(tenant_id, generation, origin, size)
-        _checkpoint(cursor, sealed, log, make_map(cursor, tenant_id, generation, map_size), signer())
+        _checkpoint(cursor, log, make_map(cursor, tenant_id, generation, map_size), signer())
 
 
-def _checkpoint(cursor: Any, sealed: Sealed, log: Log, map_root: bytes | None, signer: Signer) -> None:
+def _checkpoint(cursor: Any, log: Log, map_root: bytes | None, signer: Signer) -> None:
     whose = [log.tenant_id, log.generation]
     root = Growing(log.size, lambda level, number: _tile(cursor, log, level, number)).root()
     (position,) = cursor.execute(QUERIES["last position"], [*whose, log.size]).fetchone()
     note = signer.sign(Checkpoint(log.origin, log.size, root, map_root))
     cursor.execute(QUERIES["store checkpoint"], [*whose, log.size, position, root, map_root, note])
-    sealed.notes[log.origin] = note
 
 
 def grow(cursor: Any, log: Log, events: list[Digested]) -> None:

@@ -85,6 +85,10 @@ SELECT %b, %b, g.thread_id, g.key, g.events, g.last_seq, g.last_leaf
     ON CONFLICT (tenant_id, generation, key) DO UPDATE
    SET events = excluded.events, last_seq = excluded.last_seq, last_leaf = excluded.last_leaf
 
+-- name: was signed
+-- Whether any checkpoint was signed before.
+SELECT EXISTS (SELECT FROM runfold.sealed_checkpoints)
+
 -- name: without map
 -- Trees whose map of threads is not made up to their last leaf.
 SELECT l.tenant_id, l.generation, l.origin, l.size, l.map_size
@@ -165,12 +169,21 @@ VALUES (%b, %b, %b, %b)
     ON CONFLICT DO NOTHING
 
 -- name: ledger
--- What this ledger is told from others by: its first history, which every copy of it has.
+-- What this ledger is told from others by: its first history, which every copy of it has. A copy of an empty one is another.
 SELECT e.id::text
   FROM runfold.epochs AS e
  WHERE e.parent IS NULL
- ORDER BY e.began_at
+    OR (e.reason = 'copied' AND e.from_position = 0 AND e.lost_position IS NULL)
+ ORDER BY e.began_at DESC
  LIMIT 1
+
+-- name: last event
+-- The last position of the log.
+SELECT coalesce((SELECT max(e.notification_id) FROM runfold.log AS e), 0)
+
+-- name: sealed position
+-- Up to where all is sealed.
+SELECT s.position FROM runfold.sealed_position AS s
 
 -- name: waiting
 -- When the oldest event that is not sealed was recorded.

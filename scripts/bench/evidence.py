@@ -1,0 +1,164 @@
+"""What does it cost that the log is sealed, and how fast is it verified?
+
+Appends at an offered load, with a sealer in a process of its own beside them and without, in turn; sealing and appending alone;
+verifying everything against reading everything; how many hashes a proof has; how old the oldest event that is not sealed gets.
+"""
+
+import resource
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from measuring import Report, Server, arguments, in_turn, percentiles, server
+from pydantic import SecretStr
+
+from runfold import Ledger, Run, Settings
+from runfold.evidence.comparing import stored_trees, tile_reader
+from runfold.evidence.sealer import Sealer
+from runfold.evidence.status import seal_status
+from runfold.evidence.tiles import Tiles
+from runfold.evidence.verify import LedgerVerification
+from runfold.settings import environment
+
+CALLERS = 4
+TEXT = "The order left our warehouse on Tuesday; the carrier says it arrives tomorrow by noon."
+
+
+def offered(runs: list[Run], a_second: int, seconds: float) -> list[float]:
+    """Seconds that each append took, from when it was due: one that had to wait for others counts its waiting."""
+    found: list[float] = []
+    began = time.perf_counter() + 0.1
+
+    def call(number: int, run: Run) -> None:
+        for turn in range(int(a_second * seconds / CALLERS)):
+            due = began + (turn * CALLERS + number) / a_second
+            if (wait := due - time.perf_counter()) > 0:
+                time.sleep(wait)
+            run.add_message("assistant", TEXT)
+            found.append(time.perf_counter() - due)
+
+    threads = [threading.Thread(target=call, args=each) for each in enumerate(runs)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return found
+
+
+@contextmanager
+def sealing_beside(ledger: Ledger, ages: list[float]) -> Iterator[None]:
+    """A sealer in a process of its own; how old the oldest event that is not sealed is, is noted meanwhile."""
+    words = [sys.executable, "-P", "-m", "runfold.cli.main", "work", "--until-input-ends", "--react", "sealer"]
+    ended = threading.Event()
+
+    def look() -> None:
+        while not ended.wait(0.1):
+            ages.append(seal_status(ledger.recorder.reader).unsealed_seconds)
+
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment(ledger.settings)) as process:
+        while seal_status(ledger.recorder.reader).unsealed_events:
+            time.sleep(0.05)
+        looking = threading.Thread(target=look)
+        looking.start()
+        yield
+        ended.set()
+        looking.join()
+        assert process.stdin is not None
+        process.stdin.close()
+        process.wait(30)
+
+
+def beside(ledger: Ledger, report: Report, a_second: int, seconds: float, rounds: int) -> None:
+    """Measure appends at an offered load, with sealing and without."""
+    runs = [ledger.create_thread(agent_id="support").start_run() for _ in range(CALLERS)]
+    ages: list[float] = []
+
+    def with_sealing(_: int) -> float:
+        with sealing_beside(ledger, ages):
+            return percentiles(offered(runs, a_second, seconds))["p99_ms"]
+
+    def without(_: int) -> float:
+        return percentiles(offered(runs, a_second, seconds))["p99_ms"]
+
+    p99 = in_turn(rounds, {"without": without, "with": with_sealing})
+    report.figures |= {f"append_p99_ms_{name}_sealing": value for name, value in p99.items()}
+    report.figures["oldest_unsealed_p99_seconds"] = percentiles(ages)["p99_ms"] / 1000
+    report.ratios["append_p99_with_over_without"] = p99["with"] / p99["without"]
+
+
+def alone(ledger: Ledger, report: Report, events: int) -> None:
+    """Measure appending by itself, then sealing, reading and verifying the same events."""
+    sealer, runs = Sealer(ledger), [ledger.create_thread(agent_id="support").start_run() for _ in range(20)]
+    sealer.seal_all()
+    began = time.perf_counter()
+    for _ in range(max(events // 1000, 1)):
+        with ledger.batch() as batch:
+            for number in range(min(events, 1000)):
+                batch.run(runs[number % 20].id).add_message("assistant", TEXT)
+    appended = time.perf_counter() - began
+    began = time.perf_counter()
+    count = sealer.seal_all()
+    sealed = time.perf_counter() - began
+    report.figures |= {"appended_a_second": round(count / appended), "sealed_a_second": round(count / sealed)}
+    report.ratios["sealing_over_appending"] = appended / sealed
+
+
+def verifying(ledger: Ledger, report: Report, rounds: int) -> None:
+    """Measure verifying everything against reading everything, and what memory the first takes."""
+
+    def read(_: int) -> float:
+        began, count = time.perf_counter(), 0
+        for recorded in ledger.recorder.reader.events():
+            count += recorded.event is not None
+        return count / (time.perf_counter() - began)
+
+    def verify(_: int) -> float:
+        verification, began = LedgerVerification(ledger, full=True), time.perf_counter()
+        assert not list(verification.findings())
+        assert verification.read is not None
+        return verification.read.events / (time.perf_counter() - began)
+
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    rates = in_turn(rounds, {"verified": verify, "read": read})
+    report.figures |= {f"{name}_a_second": round(rate) for name, rate in rates.items()}
+    report.figures["verifying_grew_memory_by_mib"] = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory) / 1024
+    report.ratios["verifying_over_reading"] = rates["verified"] / rates["read"]
+    with ledger.recorder.store.reading() as connection:
+        (tree,) = stored_trees(connection)
+        tiles = Tiles(tile_reader(connection, tree.tenant_id, tree.generation))
+        report.figures |= {"leaves": tree.size, "hashes_of_a_proof": len(tiles.inclusion(tree.size // 3, tree.size))}
+
+
+def settings_of(own: Server, name: str, home: Path) -> Settings:
+    """Settings of a ledger on a new database, with keys in a folder of their own."""
+    own.database(name)
+    urls = {f"{role}_url": SecretStr(own.embedded.url(f"runfold_{role}", name)) for role in ("projector", "sealer")}
+    return Settings(database_url=SecretStr(own.embedded.url("runfold_app", name)), home=home, **urls)  # type: ignore[arg-type]
+
+
+def main() -> None:
+    """Measure, and print."""
+    asked = arguments(
+        __doc__ or "",
+        events=(100_000, "events appended, sealed and verified"),
+        load=(1000, "appends a second that are offered"),
+        seconds=(20, "seconds of that in each round"),
+    )
+    wanted = {"append_p99_with_over_without": "≤ 1.2", "sealing_over_appending": "≥ 0.5", "verifying_over_reading": "≥ 0.5"}
+    report = Report("evidence", wanted=wanted)
+    with server() as own, tempfile.TemporaryDirectory() as home:
+        with Ledger.open(settings=settings_of(own, "sealed_beside", Path(home))) as ledger:
+            beside(ledger, report, asked.load, asked.seconds, asked.rounds)
+        with Ledger.open(settings=settings_of(own, "sealed_alone", Path(home))) as ledger:
+            alone(ledger, report, asked.events)
+            verifying(ledger, report, asked.rounds)
+    report.print(as_json=asked.json)
+
+
+if __name__ == "__main__":
+    main()
