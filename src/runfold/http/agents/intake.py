@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from runfold.agui.content import parts_of
 from runfold.agui.conversation import Conversation, Spoken
-from runfold.domain.event import refusal
+from runfold.domain.event import Recorded, refusal
 from runfold.domain.json_text import canonical
 from runfold.domain.run import ENDED
 from runfold.domain.values import digest
@@ -42,6 +42,10 @@ class Begun:
     is_new: bool
     is_moved: bool = False
     """Whether the client has other messages than those that the run goes on from."""
+    past: tuple[Recorded, ...] = ()
+    """Of a new run: the events of its path before it."""
+    first_position: int = 0
+    """Of a new run: where it begins in the ledger."""
 
 
 class Intake:
@@ -133,8 +137,17 @@ class Intake:
             run.start()
         sent = {message_id_of(str(message.get("id"))) for message in asked["messages"]}
         is_moved = any(spoken.id not in sent for spoken in conversation.messages.values() if spoken.role != "activity")
+        receipt = batch.receipt
+        assert receipt is not None, "a run was recorded"  # noqa: S101
         return Begun(
-            thread_id, run_id, asked["threadId"], asked["runId"], is_new=True, is_moved=is_moved or origin.kind == "branches"
+            thread_id,
+            run_id,
+            asked["threadId"],
+            asked["runId"],
+            is_new=True,
+            is_moved=is_moved or origin.kind == "branches",
+            past=tuple(events),
+            first_position=receipt.position - batch.appended + 1,
         )
 
     def _allowed(self, origin: Origin, parent: RunView | None, answers: Answers) -> Origin:

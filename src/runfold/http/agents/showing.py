@@ -11,7 +11,7 @@ from runfold.http.agents.intake import Begun
 from runfold.http.agents.paging import paged
 from runfold.http.agents.past import path_events
 from runfold.store.filter import Filter
-from runfold.store.reader import Head
+from runfold.store.reader import Head, TenantReader
 
 _STARTS = frozenset(f"{what}_START" for what in ("TEXT_MESSAGE", "REASONING_MESSAGE", "REASONING", "TOOL_CALL")) | {
     "STEP_STARTED",
@@ -27,7 +27,7 @@ class Shown:
     first: list[WireEvent]
     head: Head
     path: list[Recorded]
-    """The events of the run's path, its own and its sub-agents' included."""
+    """The events of the run's path, and its own."""
 
 
 def shown(ledger: TenantLedger, begun: Begun, *, is_hydrated: bool = False, after: int | None = None) -> Shown:
@@ -37,18 +37,18 @@ def shown(ledger: TenantLedger, begun: Begun, *, is_hydrated: bool = False, afte
     comes `after` it.
     """
     reader, head = ledger.now.reader, ledger.head()
-    tree = thread_tree(reader, begun.thread_id, head.position)
-    created_at = tree.node(begun.run_id).position
-    whole = path_events(reader, tree, begun.run_id, up_to=head.position)
+    created_at, past = (begun.first_position, begun.past) if begun.is_new else _past(reader, begun, head)
+    of_thread = Filter(tenant_id=reader.tenant, thread_id=begun.thread_id)
+    own = list(reader.tolerant().events(of_thread, after=created_at - 1, up_to=head.position))
     events = RunEvents(
         begun.run_id,
-        past=[recorded for recorded in whole if recorded.position < created_at],
+        past=past,
         shown_as=begun.shown_run,
         thread_shown_as=begun.shown_thread,
     )
     first: list[WireEvent] = []
-    of_thread = Filter(tenant_id=reader.tenant, thread_id=begun.thread_id)
-    for recorded in reader.tolerant().events(of_thread, after=created_at - 1, up_to=head.position):
+    whole = [*past, *(recorded for recorded in own if recorded.stream == begun.run_id)]
+    for recorded in own:
         if after is not None and recorded.position > after:
             break
         first += events.take(recorded)
@@ -69,3 +69,11 @@ def shown(ledger: TenantLedger, begun: Begun, *, is_hydrated: bool = False, afte
             "metadata": first[-1].get("metadata") or {},
         }
     return Shown(events, paged(first), head, whole)
+
+
+def _past(reader: TenantReader, begun: Begun, head: Head) -> tuple[int, tuple[Recorded, ...]]:
+    """Return where a run begins in the ledger, and the events of its path before it."""
+    tree = thread_tree(reader, begun.thread_id, head.position)
+    created_at = tree.node(begun.run_id).position
+    whole = path_events(reader, tree, begun.run_id, up_to=head.position)
+    return created_at, tuple(recorded for recorded in whole if recorded.position < created_at)
