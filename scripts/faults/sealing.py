@@ -5,17 +5,14 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 
 import psycopg
 from pydantic import SecretStr
 
-from faults.disks import Memory, need_mount
 from faults.row import row
-from faults.servers import OwnServer
 from faults.stage import Stage
+from faults.storage import small_disk
 from runfold import Ledger, Settings
 from runfold.evidence.sealer import Sealer
 from runfold.evidence.verify import LedgerVerification
@@ -55,15 +52,8 @@ def sealers_killed(stage: Stage) -> None:
 @row("B9-2", "disk full while the log is sealed", share=0.02)
 def disk_full_of_seals(stage: Stage) -> None:
     """The server's volume fills up under writers and a sealer. Once there is room again, it goes on by itself."""
-    stage.own  # noqa: B018  it raises where the server is not ours
-    need_mount()
-    folder = Path(tempfile.mkdtemp(prefix="runfold-faults-disk-"))
-    folder.chmod(0o711)
-    stage.cleanup(folder.rmdir)
-    disk = Memory(folder / "disk", 600)
-    stage.entered(disk)
-    stage.use(OwnServer(disk.folder, delete_home=False))
-    ballast, settings = disk.leave(24), _settings(stage)
+    disk, ballast = small_disk(stage)
+    settings = _settings(stage)
     stage.start_endless_writers(3, home=str(disk.folder), connect_timeout=2.0)
     _sealer(stage, settings)
     until = time.monotonic() + 120

@@ -17,15 +17,7 @@ from faults.stage import Skipped, Stage
 def disk_full(stage: Stage) -> None:
     """The server's volume fills up under writers. They get errors that may be retried, and the server may go down; once
     there is room again everything goes on, and what was acknowledged before is there."""
-    stage.own  # noqa: B018  it raises where the server is not ours
-    need_mount()
-    folder = Path(tempfile.mkdtemp(prefix="runfold-faults-disk-"))
-    folder.chmod(0o711)
-    stage.cleanup(folder.rmdir)
-    disk = Memory(folder / "disk", 600)
-    stage.entered(disk)
-    stage.use(OwnServer(disk.folder, delete_home=False))
-    ballast = disk.leave(24)
+    disk, ballast = small_disk(stage)
     stage.start_endless_writers(3, home=str(disk.folder), connect_timeout=2.0)
     stage.start_reader(home=str(disk.folder), connect_timeout=2.0)
     began = time.monotonic()
@@ -44,6 +36,19 @@ def disk_full(stage: Stage) -> None:
     while not stage.enough(1, 1):
         time.sleep(0.1)
     stage.finish()
+
+
+def small_disk(stage: Stage) -> tuple[Memory, Path]:
+    """Go on against a server whose volume has little room; removing the file makes more."""
+    stage.own  # noqa: B018  it raises where the server is not ours
+    need_mount()
+    folder = Path(tempfile.mkdtemp(prefix="runfold-faults-disk-"))
+    folder.chmod(0o711)
+    stage.cleanup(folder.rmdir)
+    disk = Memory(folder / "disk", 600)
+    stage.entered(disk)
+    stage.use(OwnServer(disk.folder, delete_home=False))
+    return disk, disk.leave(24)
 
 
 def _free(disk: Memory) -> int:

@@ -24,6 +24,7 @@ TABLES = (
     "sealed_events",
     "sealed_tiles",
     "sealed_threads",
+    "sealed_map",
     "sealed_checkpoints",
 )
 
@@ -133,6 +134,7 @@ ATTACKS: dict[str, tuple[str, set[tuple[str, int | None, str | None, int | None]
     ),
     "two swapped": (SWAP, {("reordered", 4, "run_1", 3), ("reordered", 5, "run_1", 4)}),
     "the contents of two swapped": (SWAP_CONTENTS, {("reordered", 4, "run_1", 3), ("reordered", 5, "run_1", 4)}),
+    "the map of threads": ("UPDATE runfold.sealed_map SET hash = sha256(hash) WHERE part = 1", {("altered", None, None, None)}),
     "a leaf changed with its event": (
         _set("state = '{}'", 5) + "; UPDATE runfold.sealed_events SET payload_sha256 = sha256('x') WHERE position = 5",
         {("altered", 5, "run_1", 4)},

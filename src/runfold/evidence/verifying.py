@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from psycopg.rows import tuple_row
 
-from runfold.evidence.comparing import StoredTree, compare, tile_reader
+from runfold.evidence.comparing import StoredTree, compare, stored_trees, tile_reader
 from runfold.evidence.sealing import Digested, digested
 from runfold.evidence.signing import require_signed
 from runfold.evidence.tiles import WIDTH, Growing, Tiles, split
@@ -127,6 +127,7 @@ class Verification:
     checkpoints: int = 0
     """How many checkpoints the log was held against."""
     _trees: dict[str, _Tree] = field(default_factory=dict, init=False)
+    _maps: dict[tuple[str, int], bytes] = field(default_factory=dict, init=False)
     _looked_up: int = field(default=0, init=False)
     _highest: int = field(default=0, init=False)
 
@@ -134,7 +135,8 @@ class Verification:
         """Every difference, in the order of positions, and what of it the checkpoints tell."""
         with self.connection.transaction():  # one moment, however much is sealed meanwhile
             self.connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            (ends,), trees = self._rows("ends"), self._rows("trees")
+            (ends,), trees = self._rows("ends"), stored_trees(self.connection)
+            self._maps = {(tenant_id, generation): root for tenant_id, generation, root in self._rows("map roots")}
         self.position, highest, lowest, self.unsealed_since = ends
         self._highest = highest or 0
         self.unsealed = max(0, self._highest - self.position)
@@ -171,8 +173,7 @@ class Verification:
         with self.connection.cursor(binary=True, row_factory=tuple_row) as cursor:
             return cursor.execute(_QUERIES[query], parameters, prepare=True).fetchall()
 
-    def _tree(self, row: tuple[Any, ...]) -> _Tree:
-        stored = StoredTree(*row)
+    def _tree(self, stored: StoredTree) -> _Tree:
         read = tile_reader(self.connection, stored.tenant_id, stored.generation)
         return _Tree(stored, Tiles(read), read)
 
@@ -240,6 +241,9 @@ class Verification:
             yield Finding("rolled back" if said.size > tree.stored.size else "checkpoint", fact, _CHANGED)
         elif finding := self._compared(tree, said, kept.where):
             yield finding
+        elif must_be_whole and said.map_root not in {None, self._maps.get(tree.stored[:2])}:
+            fact = f"the stored map of the threads of {said.origin} is not the one that its checkpoint seals"
+            yield Finding("altered", fact, _CHANGED, field="map")
 
     def _compared(self, tree: _Tree, said: Checkpoint, where: str) -> Finding | None:
         found = compare(said, tree.stored.origin, tree.stored.size, tree.read)

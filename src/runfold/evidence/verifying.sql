@@ -1,15 +1,3 @@
--- name: trees
--- The present tree of each tenant, and the last checkpoint of each.
-SELECT DISTINCT ON (l.tenant_id) l.tenant_id, l.generation, l.origin, l.size, c.note
-  FROM runfold.sealed_logs AS l
-  LEFT JOIN LATERAL (SELECT s.note
-                       FROM runfold.sealed_checkpoints AS s
-                      WHERE s.tenant_id = l.tenant_id
-                        AND s.generation = l.generation
-                      ORDER BY s.size DESC, s.has_map DESC
-                      LIMIT 1) AS c ON true
- ORDER BY l.tenant_id, l.generation DESC
-
 -- name: ends
 -- Up to where all is sealed, where the log ends, and where it begins, at one moment.
 SELECT s.position, (SELECT max(e.notification_id) FROM runfold.log AS e), (SELECT min(e.notification_id) FROM runfold.log AS e),
@@ -65,6 +53,12 @@ SELECT s.position
  WHERE s.tenant_id = %b
    AND s.generation = %b
    AND s.seq = %b
+
+-- name: map roots
+-- The roots of the stored maps of threads.
+SELECT m.tenant_id, m.generation, m.hash
+  FROM runfold.sealed_map AS m
+ WHERE m.part = 1
 
 -- name: tiles
 -- The hashes of leaves, in tiles.
