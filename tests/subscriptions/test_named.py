@@ -12,6 +12,7 @@ from runfold import Ledger, Run
 from runfold.commands.caller import Caller
 from runfold.domain.values import Actor
 from runfold.errors import AccessDenied, HistoryChanged, InvalidEvent, SubscriptionNotFound, UsageError
+from runfold.subscriptions.kept import KeptSubscriptions
 from runfold.subscriptions.views import Taken
 from tests.databases import TestDatabase
 from tests.put_back import put_back
@@ -286,3 +287,20 @@ def test_the_cursor_of_parked_events_is_a_position(client: httpx2.Client, ledger
     for cursor in ("9" * 5000, "x", "-1", "\u0664"):
         assert client.get("/subscriptions/billing/parked", params={"cursor": cursor}).status_code == 400, cursor
     assert client.post("/subscriptions/billing/take", json={"consumer": "a\0"}).status_code == 422
+
+
+def test_a_request_that_waits_asks_the_database_when_something_is_recorded_and_seldom_else(
+    client: httpx2.Client, ledger: Ledger, runs: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.subscription("billing").put(after="now")
+    looks: list[str] = []
+    take_now = KeptSubscriptions.take_now
+
+    def seen(kept: KeptSubscriptions, name: str, limit: int, consumer: str | None) -> object:
+        looks.append(name)
+        return take_now(kept, name, limit, consumer)
+
+    monkeypatch.setattr(KeptSubscriptions, "take_now", seen)
+    answer = client.post("/subscriptions/billing/take", json={"wait_seconds": 1.5})
+    assert (answer.status_code, answer.json()["deliveries"]) == (200, [])
+    assert 1 <= len(looks) <= 4, "it would be fifteen times if it looked as soon as it may"

@@ -108,11 +108,10 @@ class KeptSubscriptions:
 
         Raises SubscriptionNotFound, AccessDenied, UsageError, and HistoryChanged where the ledger was put back.
         """
-        number("limit", limit, 1, MOST)
         seconds("wait_seconds", wait_seconds, 0, MOST_WAIT_SECONDS)
         until = time.monotonic() + wait_seconds
         while True:
-            taken, head, are_waiting = self._take(name, limit, consumer)
+            taken, head, are_waiting = self.take_now(name, limit, consumer)
             left = until - time.monotonic()
             if taken.deliveries or left <= 0:
                 return taken
@@ -188,7 +187,12 @@ class KeptSubscriptions:
 
     # Taking
 
-    def _take(self, name: str, limit: int, consumer: str | None) -> tuple[Taken, Head, bool]:
+    def take_now(self, name: str, limit: int, consumer: str | None) -> tuple[Taken, Head, bool]:
+        """Give what there is just now, and say where the log ended and whether anything waits for something else than the log.
+
+        Raises what `take` does.
+        """
+        number("limit", limit, 1, MOST)
         lease = uuid4()
         with self._open(name) as stored:
             kept = self._locked(stored, name)

@@ -1,7 +1,8 @@
 """Named subscriptions over HTTP: making them, taking their events, and answering."""
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar, cast
 
 import orjson
@@ -13,6 +14,7 @@ from runfold.api.route import Scope
 from runfold.domain.values import whole_number
 from runfold.errors import UsageError
 from runfold.feed.event_json import event_json
+from runfold.feed.tail import Tail
 from runfold.http import bodies
 from runfold.http.bodies import Body
 from runfold.http.listing import Listed
@@ -34,6 +36,7 @@ from runfold.http.routing import Handler, NamedRoute, Operation, answer, asked, 
 from runfold.http.server_state import ServerState
 from runfold.queries.paging import DEFAULT_LIMIT
 from runfold.queries.where import seconds
+from runfold.store.reader import Head
 from runfold.subscriptions.kept import KeptSubscriptions
 from runfold.subscriptions.views import MOST_WAIT_SECONDS, Answered, ParkedEvent, Promise, SubscriptionView, Taken
 
@@ -41,8 +44,9 @@ T = TypeVar("T")
 B = TypeVar("B", bound=Body)
 
 SCOPE: Scope = "events:read"
-LOOK_SECONDS = 0.1
-"""How long a request that waits for events pauses between two looks; no thread waits with it."""
+LOOK_SECONDS, QUIET_SECONDS = 0.1, 1.0
+"""How long a request that waits for events pauses at least between two looks; and at most, where nothing is recorded and nothing
+waits for something else. No thread waits with it."""
 
 _ONE = "/subscriptions/{name}"
 
@@ -197,13 +201,38 @@ def _taking(server: ServerState) -> Handler:
         kept, name = ledger.subscriptions, request.path_params["name"]
         loop = asyncio.get_running_loop()
         until = loop.time() + said.wait_seconds
-        while True:
-            taken = await server.pools.commands.run(kept.take, name, said.limit, said.consumer)
-            if taken.deliveries or loop.time() >= until or await request.is_disconnected():
-                return Response(taken_json(taken), media_type="application/json")
-            await asyncio.sleep(min(LOOK_SECONDS, max(0.0, until - loop.time())))
+        with contextlib.ExitStack() as watching:
+            changed: asyncio.Event | None = None
+            while True:
+                taken, head, are_waiting = await server.pools.commands.run(kept.take_now, name, said.limit, said.consumer)
+                looked_at = loop.time()
+                if taken.deliveries or looked_at >= until or await request.is_disconnected():
+                    return Response(taken_json(taken), media_type="application/json")
+                if changed is None:
+                    changed = watching.enter_context(_recording(ledger.tail, head))
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout_at(min(until, looked_at + (LOOK_SECONDS if are_waiting else QUIET_SECONDS))):
+                        await changed.wait()
+                changed.clear()
+                await asyncio.sleep(max(0.0, min(until, looked_at + LOOK_SECONDS) - loop.time()))
 
     return handle
+
+
+@contextlib.contextmanager
+def _recording(tail: Tail, head: Head) -> Iterator[asyncio.Event]:
+    """Give what is set whenever something is recorded after a position that was looked up to."""
+    changed, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def told() -> None:
+        loop.call_soon_threadsafe(changed.set)
+
+    if tail.watch(told, head) > head.position:
+        changed.set()
+    try:
+        yield changed
+    finally:
+        tail.unwatch(told)
 
 
 def taken_json(taken: Taken) -> bytes:
