@@ -97,6 +97,7 @@ MORE: dict[str, set[str]] = {
     "rows": {*FOLDING, "projections.tool_calls"},
     "run": {"projections", "projections.tool_calls"},
     "runs": {*FOLDING, "projections.run_summaries"},
+    "sample runs": {*FOLDING, "projections.run_summaries"},
     "schemas": {"projector", "projector.as_of"},
     "summary": {*_RUNS, *FOLDING, "history", "projections.problems"},
     "threads": {*FOLDING, "projections.threads"},

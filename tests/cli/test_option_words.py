@@ -41,9 +41,11 @@ MEANS: dict[str, tuple[str, str]] = {
     "--open": ("", r"^Only open (?!or only)"),
     "--order": ("asc|desc", r"^Which way round"),
     "--order-by": ("", r"^What to sort by"),
+    "--output": ("FOLDER", r"\bfolder\b"),
     "--owner": ("KIND:ID|human:NAME", r"\b[Oo]wner of the first key|^Whom the key acts as"),
     "--projection": ("NAME|MODULE:CLASS", r"read model"),
     "--run": ("RUN", r"^Only (?!runs that come from).*(this run|these runs)\b|^The conversation of this run"),
+    "--seal": ("", r"\b[Ss]eal the log\b"),
     "--severity": ("", r"^Only .*(severe|so bad)"),
     "--source": ("NAME|SOURCE", r"import('s name| brought)"),
     "--status": ("", r"^Only .* with this status|^Only open or only resolved"),
@@ -64,6 +66,7 @@ MEANS: dict[str, tuple[str, str]] = {
 
 TWO_MEANINGS = {
     "--scope": "what a key allows, and which runs a report of usage is of: both are called so everywhere",
+    "--seed": "whose story the demo tells, and what a sample is drawn by: seeds of what looks like chance",
     "--role": "who says a message, and as whom one is at the database: both are called so everywhere",
 }
 SHARED = {"--json", "--database-url", "--home", "--env-file", "--unsafe-durability", "--verbose", "--help", "--zone"}

@@ -25,9 +25,7 @@ def sample_runs(
     ],
     output: Annotated[
         str | None,
-        typer.Option(
-            "--output", "--out", metavar="FOLDER", help="Write the events of each drawn run, and a manifest, into this folder."
-        ),
+        typer.Option("--output", metavar="FOLDER", help="Write the events of each drawn run, and a manifest, into this folder."),
     ] = None,
     at: At = None,
     happened_at: HappenedAt = None,
