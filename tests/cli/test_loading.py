@@ -54,6 +54,8 @@ SKIPPED = {
     "restore": "needs an empty database",
     "migrate": "needs a superuser, and is rare",
     "approve": "the same as deny",
+    "witness serve": "goes on until it is stopped, and opens no ledger",
+    "witness sign": "needs a request of a sealer, and opens no ledger",
 }
 """Commands that are not called here, and why."""
 
@@ -109,6 +111,7 @@ MORE: dict[str, set[str]] = {
     "sweep": {*FOLDING, "delivery", "tenacity", "projections.approval_queue", "projections.run_progress"},
     "tool-calls": {*FOLDING, "projections.tool_calls"},
     "usage": {*FOLDING, *PRICES, "projections.usage"},
+    "witness key": {"cryptography", "evidence", "proofs"},
     "verify": {*SEALING, "domain", "maintenance"},
     "evidence": SEALING,
     "prove-absence": {*SEALING, "projections", "projections.tool_calls"},

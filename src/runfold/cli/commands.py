@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from runfold.cli import keys, moments, relay, samples, seal, subscriptions, webhooks
+from runfold.cli import keys, moments, relay, samples, seal, subscriptions, webhooks, witness
 from runfold.cli.agui_check import agui_check
 from runfold.cli.approvals import approvals, approve, deny
 from runfold.cli.backup import backup, restore
@@ -418,6 +418,16 @@ COMMANDS = [
         prove_absence,
         ("runfold prove-absence --thread thread_demo7 --type approval.granted --call call_demo7_express --out never-granted",),
     ),
+    Command("witness key", _OPERATE, witness.key, ("runfold witness key --name witness.example.com/one",)),
+    Command(
+        "witness serve",
+        _OPERATE,
+        witness.serve,
+        ("runfold witness serve --name witness.example.com/one --policy policy --folder /var/lib/witness",),
+    ),
+    Command(
+        "witness sign", _OPERATE, witness.sign, ("runfold witness sign request --name witness.example.com/one --policy policy",)
+    ),
     Command("check", _OPERATE, check, ("runfold check", "runfold check --json")),
     Command(
         "backup", _OPERATE, backup, ("runfold backup /backups/ledger-2026-11-28.dump", "runfold backup ledger.dump --yes --json")
@@ -440,6 +450,7 @@ GROUPS = {
     "sample": (_INSPECT, samples.HELP),
     "keys": (_OPERATE, keys.HELP),
     "seal": (_OPERATE, seal.HELP),
+    "witness": (_OPERATE, witness.HELP),
     "moments": (_OPERATE, moments.HELP),
     "webhooks": (_OPERATE, webhooks.HELP),
     "subscriptions": (_OPERATE, subscriptions.HELP),

@@ -20,6 +20,10 @@ _LeftOut = Annotated[
         help="Leave out the payloads of events of this type, as 'message.*' or '*'; the proofs stay whole (may be repeated).",
     ),
 ]
+_Witnesses = Annotated[
+    list[str] | None,
+    typer.Option("--witness", metavar="URL", help="A witness to sign the checkpoint, too (may be repeated)."),
+]
 
 
 def evidence(
@@ -30,6 +34,7 @@ def evidence(
     out: _Out = Path("evidence"),
     every: Annotated[bool, typer.Option("--all", help="The whole log of the tenant.")] = False,
     leave_out: _LeftOut = None,
+    witness: _Witnesses = None,
 ) -> None:
     """Make a bundle of evidence: all sealed events of threads, and what proves them to somebody who trusts nobody here.
 
@@ -42,7 +47,7 @@ def evidence(
 
     if every == bool(ids):
         raise UsageError("name threads, runs or approvals, or give --all for the whole log; one of the two")
-    _tell(call, _make(call, ids or [], out, leave_out))
+    _tell(call, _make(call, ids or [], out, leave_out, witness))
 
 
 def prove_absence(
@@ -54,24 +59,30 @@ def prove_absence(
     ] = None,
     out: _Out = Path("evidence"),
     leave_out: _LeftOut = None,
+    witness: _Witnesses = None,
 ) -> None:
     """Make a bundle from which anybody finds that a thread has no event of a type; exit 5 if it has, or if that is not provable.
 
     It holds the whole thread. `runfold-verify` looks for the event itself: it takes nobody's word for its absence. With --call
     only streams count in which an event names the call; those of which payloads are left out might, so keep them in.
     """
-    _tell(call, _make(call, [thread], out, leave_out, absence=(type, of_call)))
+    _tell(call, _make(call, [thread], out, leave_out, witness, absence=(type, of_call)))
 
 
 def _make(
-    call: Call, ids: list[str], out: Path, leave_out: list[str] | None, absence: tuple[str, str | None] | None = None
+    call: Call,
+    ids: list[str],
+    out: Path,
+    leave_out: list[str] | None,
+    witnesses: list[str] | None,
+    absence: tuple[str, str | None] | None = None,
 ) -> "Made":
     from runfold.evidence.bundle import BundleMaker
     from runfold.terminal.progress import progress_bar
 
     with call.ledger() as ledger, progress_bar(call.err, "Writing", "events") as told:
         store, tenant = ledger.recorder.store, ledger.settings.tenant
-        maker = BundleMaker(store, tenant, leave_out or (), lambda done, total: told(done, total, ""))
+        maker = BundleMaker(store, tenant, leave_out or (), lambda done, total: told(done, total, ""), witnesses or ())
         return maker.make(out.expanduser(), ids, absence=absence)
 
 

@@ -18,6 +18,7 @@ from psycopg.rows import tuple_row
 from runfold.errors import NotFound, SealingRefused, UsageError
 from runfold.evidence import report
 from runfold.evidence.comparing import tile_reader
+from runfold.evidence.cosigning import cosigned
 from runfold.evidence.mapping import entries_in, part_reader
 from runfold.evidence.tiles import Tiles
 from runfold.proofs.container import open_bundle
@@ -65,6 +66,8 @@ class BundleMaker:
     left_out: Sequence[str] = ()
     """Patterns of the event types of which the payload is left out."""
     progress: Progress = lambda _done, _total: None
+    witnesses: Sequence[str] = ()
+    """Addresses of witnesses whose signatures go under the checkpoint."""
 
     def make(self, folder: Path, ids: Sequence[str], *, absence: tuple[str, str | None] | None = None) -> Made:
         """Make a bundle of the threads that some threads, runs or approvals belong to; of the whole log where none is named.
@@ -100,6 +103,7 @@ class BundleMaker:
             sought = None if absence is None else Absence(threads[0], *absence)
             claims = Claims(threads, not threads, sought)
             tiles = Tiles(tile_reader(connection, self.tenant_id, tree.generation))
+            note = cosigned(tree.note, self.witnesses, tiles.consistency) if self.witnesses else tree.note
             with BundleWriter(folder) as writer:
                 writer.report(report.head(checkpoint, claims))
                 for count, (leaf, shown) in enumerate(self._events(connection, tree, threads), 1):
@@ -111,7 +115,7 @@ class BundleMaker:
                 if tree.has_map:
                     for thread in threads:
                         writer.add_thread(self._in_map(cursor, tree, thread))
-                writer.finish(claims, tree.note)
+                writer.finish(claims, note)
             self.progress(tree.size, tree.size)
         return claims, checkpoint, max(0, tree.unsealed)
 
