@@ -12,6 +12,7 @@ from runfold.adapters.eventsourcing_recorder import LogRecorder
 from runfold.delivery.sweeper import sweepers
 from runfold.delivery.sweeper_rules import RULES
 from runfold.domain.sweep_policy import SweepPolicy
+from runfold.evidence.bundle import BundleMaker
 from runfold.evidence.comparing import stored_trees
 from runfold.evidence.remembered import note_verified
 from runfold.evidence.sealer import Sealer
@@ -259,15 +260,18 @@ def of_the_log(ledger: Ledger, threads: list[str], runs: list[str]) -> None:
     Digests(reader)._heads(place)
 
 
-def sealing(ledger: Ledger) -> None:
-    """The end of the log sealed, and what comes after that verified."""
+def sealing(ledger: Ledger, folder: Path) -> None:
+    """The end of the log sealed, what comes after that verified, and a bundle made of it."""
     Sealer(ledger).seal_all()
     with ledger.recorder.store.reading() as connection:
         trees = stored_trees(connection)
     known = {tree.origin: read_note(tree.note or "").checkpoint() for tree in trees}
     note_verified(ledger.settings.home / "verified.json", known)
-    ledger.create_thread(agent_id="support")
+    thread = ledger.create_thread(agent_id="support")
+    run = thread.start_run()
     Sealer(ledger).seal_all()
+    made = BundleMaker(ledger.recorder.store, ledger.settings.tenant).make(folder / "bundle", [run.id])
+    assert made.threads == (thread.id,)
     verification = LedgerVerification(ledger)
     assert list(verification.findings()) == []
     assert verification.read is not None
@@ -347,7 +351,7 @@ def ask_everything(ledger: Ledger, url: str, folder: Path, threads: list[str], r
     of_runs(ledger, threads, runs)
     doing(ledger)
     by_itself(ledger)
-    sealing(ledger)
+    sealing(ledger, folder)
     sharing(ledger)
     making(ledger, folder, runs[0])
     seen.of_any_size = True
