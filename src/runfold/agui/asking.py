@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from runfold.agui.wire import KEY
+from runfold.agui.wire_key import KEY
 from runfold.domain.approval_events import (
     ApprovalDenied,
     ApprovalEvent,

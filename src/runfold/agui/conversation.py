@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from runfold.agui.content import content_of, exact, text_of
+from runfold.agui.content import content_of, exact, longer, text_of
 from runfold.agui.kept import kept_event
-from runfold.agui.wire import KEY
+from runfold.agui.wire_key import KEY, MESSAGE
 from runfold.domain.event import Recorded
 from runfold.domain.json_text import json_text
 from runfold.domain.message import MessageAdded, MessagePartAppended, MessageRedacted, MessageRevised, MessageSealed
@@ -15,8 +15,6 @@ from runfold.domain.step import StatePatched, StateSnapshotTaken, apply_patch
 from runfold.domain.tool_call import ToolArgumentsAppended, ToolCalled, ToolCancelled, ToolEnd, ToolFailed, ToolSucceeded
 
 REDACTED = "[redacted]"
-MESSAGE = "runfold.message"
-"""The type of an activity that is a message of another role, which AG-UI cannot have so."""
 Hidden = Mapping[str, frozenset[str]]
 """The fields of messages that may not be shown, by the messages' ids."""
 
@@ -60,12 +58,7 @@ class Spoken:
 
     def add(self, text: str) -> None:
         """Take in more of its text."""
-        last = self.parts[-1] if self.parts else None
-        kind = ReasoningPart if self.role == "reasoning" else TextPart
-        if isinstance(last, TextPart | ReasoningPart):
-            self.parts = (*self.parts[:-1], last.model_copy(update={"text": last.text + text}))
-        else:
-            self.parts = (*self.parts, kind(text=text))
+        self.parts = longer(self.parts, text)
 
 
 def result_id(call_id: str) -> str:
@@ -175,8 +168,8 @@ class Conversation:
             case _:
                 return
 
-    def as_messages(self, after: int = 0) -> list[dict[str, Any]]:
-        """Return AG-UI's messages: all, or those that were added after a position."""
+    def as_messages(self, after: int = 0, *, with_parts_of_calls: bool = True) -> list[dict[str, Any]]:
+        """Return AG-UI's messages: all, or those added after a position; calls that are not whole among them, or not."""
         found: list[dict[str, Any]] = []
         for spoken in self.messages.values():
             if spoken.added_at <= after:
@@ -185,7 +178,9 @@ class Conversation:
                 told = {"position": spoken.metadata["position"], "part_of": spoken.id}
                 message = {"id": thoughts_id(spoken.id), "role": "reasoning", "content": thoughts, "metadata": {KEY: told}}
                 found.append(message if spoken.subagent_run_id is None else {**message, "subagentRunId": spoken.subagent_run_id})
-            found.append(as_message(spoken))
+            calls = [call for call in spoken.calls if call.is_whole or with_parts_of_calls]
+            if calls or "no_message" not in spoken.metadata or spoken.role != "assistant":
+                found.append(as_message(spoken, calls))
         return found
 
     def _add(self, added: MessageAdded, recorded: Recorded, subagent_run_id: str | None) -> None:
@@ -282,12 +277,14 @@ class Conversation:
             spoken.error = ended.error.message
 
 
-def as_message(spoken: Spoken) -> dict[str, Any]:
+def as_message(spoken: Spoken, calls: list[CallSpoken]) -> dict[str, Any]:
     """Return a message as AG-UI writes it."""
     content = _content(spoken)
     told = {**spoken.metadata}
     if spoken.role != "activity" and isinstance(content, str | list):
         told.update(exact(spoken.parts, content, spoken.role))
+    elif spoken.role == "activity" and spoken.activity_type != MESSAGE:
+        told.update(told_of_activity(spoken.parts, spoken.activity_type))
     elif content is None and not told.get("no_message"):
         told["content"] = []
     found = {
@@ -300,10 +297,18 @@ def as_message(spoken: Spoken) -> dict[str, Any]:
         "error": spoken.error,
         "encryptedValue": spoken.encrypted_value if spoken.role != "activity" else None,
         "subagentRunId": spoken.subagent_run_id,
-        "toolCalls": [_as_call(call) for call in spoken.calls] or None,
+        "toolCalls": [_as_call(call) for call in calls] or None,
         "metadata": {KEY: told},
     }
     return {name: value for name, value in found.items() if value is not None}
+
+
+def told_of_activity(parts: tuple[Part, ...], activity_type: str | None) -> dict[str, Any]:
+    """Return what says in metadata which parts an activity has, where its content alone does not."""
+    told: dict[str, Any] = {} if activity_type else {"no_type": True}
+    if parts == (DataPart(data=activity_content(parts), name=activity_type),):
+        return told
+    return {**told, "content": [part.model_dump(mode="json") for part in parts]}
 
 
 def _content(spoken: Spoken) -> Any:
@@ -328,6 +333,6 @@ def _as_call(call: CallSpoken) -> dict[str, Any]:
         "type": "function",
         "function": {"name": call.name, "arguments": call.arguments},
         "encryptedValue": call.encrypted_value,
-        "metadata": {KEY: call.metadata},
+        "metadata": {KEY: call.metadata if call.is_whole else {**call.metadata, "is_partial": True}},
     }
     return {name: value for name, value in found.items() if value is not None}

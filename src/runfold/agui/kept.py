@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from runfold.agui.wire import KEY
+from runfold.agui.wire_key import KEY
 from runfold.domain.message import MessageAdded
 from runfold.domain.parts import DataPart
 

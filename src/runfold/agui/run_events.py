@@ -239,7 +239,7 @@ class RunEvents:
             "threadId": self._thread_shown_as,
             "runId": self._run(),
             "parentRunId": self._parent(),
-            "messages": self.conversation.as_messages(after) if is_first else [],
+            "messages": self.conversation.as_messages(after, with_parts_of_calls=False) if is_first else [],
             "state": self.conversation.state if self._with_past and is_first and self.conversation.has_state else None,
             "resume": self._resume() or None,
             **{name: given[name] for name in _GIVEN if name in given},

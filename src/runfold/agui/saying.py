@@ -19,12 +19,14 @@ from runfold.agui.conversation import (
     result_id,
     thoughts_id,
     thoughts_of,
+    told_of_activity,
     told_of_end,
     words_of_role,
 )
 from runfold.agui.kept import given_back, kept_event
 from runfold.agui.opened import Opened
 from runfold.agui.wire import WireEvent, place, wire
+from runfold.agui.wire_key import MESSAGE
 from runfold.domain.event import Recorded
 from runfold.domain.message import MessageAdded, MessagePartAppended, MessageRedacted, MessageRevised, MessageSealed
 from runfold.domain.tool_call import ToolArgumentsAppended, ToolCalled, ToolCancelled, ToolEnd, ToolFailed, ToolSucceeded
@@ -84,7 +86,9 @@ class Saying:
         parts = self.conversation.shown(added.message_id, added.content)
         text, thoughts = words_of_role(added.role, parts), thoughts_of(added.role, parts)
         encrypted = None if self.conversation.hides(added.message_id, "encrypted_value") else added.encrypted_value
-        about = told if added.streaming else {**told, **exact(parts, text, added.role)}
+        goes_on = added.streaming and not self.conversation.hides(added.message_id, "content")
+        starts = {"starts": [part.model_dump(mode="json") for part in parts]}
+        about = {**told, **starts} if goes_on else {**told, **exact(parts, text, added.role)}
         more = {"author": added.author, "encrypted_value": encrypted}
         about.update({name: value for name, value in more.items() if value is not None})
         if added.role == "user" and isinstance(content_of(parts), list):
@@ -156,12 +160,12 @@ class Saying:
     def _activity(self, message_id: str, told: Told, subagent: str | None) -> list[WireEvent]:
         spoken = self.conversation.messages[message_id]
         content = activity_content(spoken.parts)
-        about = told if "content" not in content or len(content) > 1 else {**told, "is_wrapped": True}
         kind = spoken.activity_type
+        about = told if kind == MESSAGE else {**told, **told_of_activity(spoken.parts, kind)}
         return [
             wire(
                 ActivitySnapshotEvent,
-                about if kind else {**about, "no_type": True},
+                about,
                 message_id=message_id,
                 activity_type=kind or "activity",
                 content=content,
@@ -186,14 +190,15 @@ class Saying:
         return begun + self._arguments(event.call_id, event.text, told, subagent)
 
     def _call(self, called: ToolCalled, told: Told, subagent: str | None) -> list[WireEvent]:
-        text, found = called.arguments_text, list[WireEvent]()
+        text, found, about = called.arguments_text, list[WireEvent](), told
         if ("call", called.call_id) not in self._opened:
             found.append(self._start_call(called.call_id, called.name, called.message_id, told, subagent))
         elif called.call_id in self.conversation.written:
             written = self.conversation.written.pop(called.call_id)
-            self.is_revised = self.is_revised or not text.startswith(written)
+            if not text.startswith(written):
+                self.is_revised, about = True, {**told, "arguments": text}
             text = text.removeprefix(written) if text.startswith(written) else ""
-        return [*found, *self._arguments(called.call_id, text, told, subagent), *self._opened.end("call", called.call_id, told)]
+        return [*found, *self._arguments(called.call_id, text, told, subagent), *self._opened.end("call", called.call_id, about)]
 
     def _start_call(self, call_id: str, name: str, message_id: str | None, told: Told, subagent: str | None) -> WireEvent:
         more = {"subagent_run_id": subagent, "parent_message_id": message_id}

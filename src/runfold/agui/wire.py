@@ -6,13 +6,11 @@ import orjson
 from ag_ui.core import BaseEvent
 from pydantic import BaseModel
 
+from runfold.agui.wire_key import KEY
 from runfold.domain.event import Recorded
 
 WireEvent = dict[str, Any]
 """An event as JSON. What is optional and has no value is left out, and never null."""
-
-KEY = "runfold"
-"""The key of what Runfold says in an event's metadata."""
 
 E = TypeVar("E", bound=BaseEvent)
 

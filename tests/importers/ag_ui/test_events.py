@@ -178,7 +178,7 @@ def test_one_odd_value_is_one_problem_and_the_words_of_its_event_are_kept(
     )
     (tmp_path / "e.json").write_text(odd)
     tally = importing("ag-ui", tmp_path)
-    assert words(ledger) == [("assistant", "a\\u0000b\\ud800")]
+    assert words(ledger) == [("assistant", "a\\u0000b\\ud800"), ("activity", ""), ("activity", "")]  # those that danced, whole
     (created,) = ledger.events(types=["run.created"])
     assert ledger.run(created.stream).view().status == "completed"
     assert [(note.count, "DANCE" in note.kind) for note in tally.notes if "DANCE" in note.kind] == [(2, True)]

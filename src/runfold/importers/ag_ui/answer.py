@@ -6,29 +6,23 @@ from typing import Any
 import jsonpatch
 
 from runfold.agui.content import parts_of
+from runfold.agui.kept import KEPT, MAPPED, kept_parts
+from runfold.agui.wire_key import MESSAGE
 from runfold.commands.caller import Envelope
-from runfold.domain.parts import DataPart
 from runfold.domain.step import apply_patch
 from runfold.errors import InvalidEvent
+from runfold.importers.ag_ui.activities import Activities
 from runfold.importers.ag_ui.conversation import AGENT, CLIENT, Asked, TurnWriter
 from runfold.importers.ag_ui.history import Past
 from runfold.importers.ag_ui.request import RequestPlan
 from runfold.importers.ag_ui.shapes import AgUiEvent, Interrupt, Used, moment
 from runfold.importers.ag_ui.streams import Kind, Streams
+from runfold.importers.ag_ui.subagents import Subagents
+from runfold.importers.ag_ui.told import parts_told, without_told
 from runfold.importers.sources import Piece
 
-_KEPT_WHOLE = frozenset(
-    {
-        "RAW",
-        "CUSTOM",
-        "ACTIVITY_SNAPSHOT",
-        "ACTIVITY_DELTA",
-        "REASONING_ENCRYPTED_VALUE",
-        "SUBAGENT_STARTED",
-        "SUBAGENT_FINISHED",
-        "SUBAGENT_ERROR",
-    }
-)
+_OF_A_LEDGER = "runfold."
+"""What custom events of a ledger of Runfold are named, of which AG-UI has no event of its own."""
 _SILENT = frozenset({"RUN_STARTED", "REASONING_START", "REASONING_END", "THINKING_START", "THINKING_END"})
 _STREAMED: dict[str, Kind] = {
     "TEXT_MESSAGE": "text",
@@ -47,8 +41,10 @@ class Answer:
         self.talk = turn.talk
         self.request = request
         self.streams = Streams(turn)
+        self.activities = Activities(turn)
         self.steps: dict[str, str] = {}
         self.is_over = False
+        self.subagents = Subagents(turn, lambda of_one: Answer(of_one, request))
 
     def take(self, piece: Piece) -> None:
         """Take in an event. Raises InvalidEvent for what does not fit."""
@@ -60,6 +56,13 @@ class Answer:
             self.turn.report(
                 piece.problem(f"timestamp: {event.timestamp!r:.40} is no time that can be told for certain; left out")
             )
+        if (owner := self.subagents.owner_of(event)) is not None:
+            owner.take_own(event, piece, envelope)
+            return
+        self.take_own(event, piece, envelope)
+
+    def take_own(self, event: AgUiEvent, piece: Piece, envelope: Envelope) -> None:
+        """Take in an event that is of this run, and of no sub-agent."""
         stem, _, phase = event.type.rpartition("_")
         if stem in _STREAMED and phase in _PHASES:
             self.streams.take(event, _STREAMED[stem], phase, envelope)
@@ -69,6 +72,7 @@ class Answer:
 
     def break_off(self) -> None:
         """There are no more events, and the run is not over: nobody has seen how it ended."""
+        self.subagents.break_off({"actor": AGENT})
         self.streams.break_off({"actor": AGENT})
 
     def _take_other(self, event: AgUiEvent, piece: Piece, envelope: Envelope) -> None:
@@ -88,19 +92,22 @@ class Answer:
                 self._finish(event, envelope)
             case "RUN_ERROR":
                 self._fail(event, envelope)
-            case kind if kind in _KEPT_WHOLE:
-                self._keep_whole(event, piece, envelope)
+            case "ACTIVITY_SNAPSHOT" | "ACTIVITY_DELTA":
+                self._activity(event, envelope)
+            case "SUBAGENT_STARTED" | "SUBAGENT_FINISHED" | "SUBAGENT_ERROR":
+                self.subagents.take(event, envelope)
             case kind if kind not in _SILENT:
-                self.turn.report(piece.note(f"events of type {kind[:60]!r}, which AG-UI does not have"))
+                self._keep_whole(event, piece, envelope)
 
     def _result(self, event: AgUiEvent, envelope: Envelope) -> None:
         self.streams.end_call(event.tool_call_id, envelope)
         call = self.talk.history.call(event.tool_call_id)
         message_id = self.turn.numbered("msg", "result", event.tool_call_id)
-        parts = parts_of(event.content)
+        parts, told = parts_told(event.told, parts_of(event.content)), event.told
         past = Past("tool", parts, event.message_id, message_id, self.turn.run_id, event.tool_call_id)
+        past.is_void = told.get("no_message") is True
         self.turn.say(past, envelope, call)
-        self.turn.answer(call, event.tool_call_id, event.content, None, envelope)
+        self.turn.answer(call, event.tool_call_id, event.content, None, envelope, told)
 
     def _patch(self, delta: Any, envelope: Envelope) -> None:
         before = {} if self.talk.state is None else self.talk.state
@@ -122,17 +129,37 @@ class Answer:
         turn.do(lambda stage: turn.source_run(stage).run(ended).start_step(name, step_id=ended).finish(**envelope))
 
     def _keep_whole(self, event: AgUiEvent, piece: Piece, envelope: Envelope) -> None:
-        is_message = event.type == "ACTIVITY_SNAPSHOT"
-        kind = event.activity_type if is_message and event.activity_type else event.type
-        parts = (DataPart(data=event.content if is_message else piece.value(), name=kind),)
-        message_id, turn = self.turn.numbered("msg", kind, event.message_id), self.turn
+        kind, turn, told = event.type, self.turn, event.told
+        if told.get("is_implied") is True:
+            return
+        if kind == "CUSTOM" and told and str(event.name).startswith(_OF_A_LEDGER):
+            turn.report(piece.note(f"events {str(event.name)[:60]} of a ledger of Runfold, which AG-UI does not have"))
+            return
+        if kind not in MAPPED | KEPT:
+            turn.report(piece.note(f"events of type {kind[:60]!r}, which AG-UI does not have"))
+        parts = kept_parts(without_told(piece.value()))
+        kind = parts[0].name or kind
+        message_id = turn.numbered("msg", kind, event.message_id)
         turn.do(
             lambda stage: turn.source_run(stage).add_message(
                 "activity", parts, message_id=message_id, activity_type=kind, **envelope
             )
         )
 
+    def _activity(self, event: AgUiEvent, envelope: Envelope) -> None:
+        value = event.content if event.activity_type == MESSAGE and event.told else None
+        if not isinstance(value, dict):
+            self.activities.take(event, envelope)
+            return
+        turn, message_id = self.turn, self.turn.numbered("msg", event.message_id)
+        parts = parts_told(value, ())
+        turn.talk.known_ids.add(event.message_id)
+        turn.do(
+            lambda stage: turn.source_run(stage).add_message(value.get("role", "tool"), parts, message_id=message_id, **envelope)
+        )
+
     def _finish(self, event: AgUiEvent, envelope: Envelope) -> None:
+        self.subagents.finish(envelope)
         self.streams.finish(envelope)
         self._use_all(event, envelope)
         self.is_over = True
@@ -144,9 +171,11 @@ class Answer:
             self._end(lambda run: run.cancel(**envelope))
         else:
             self.talk.history.completed.add(self.turn.run_id)
-            self._end(lambda run: run.complete(**envelope))
+            output = {} if event.result is None else {"output": event.result}
+            self._end(lambda run: run.complete(**output, **envelope))
 
     def _fail(self, event: AgUiEvent, envelope: Envelope) -> None:
+        self.subagents.finish(envelope)
         self.streams.finish(envelope)
         self._use_all(event, envelope)
         message, code = event.message or "the agent failed", event.code or "error"

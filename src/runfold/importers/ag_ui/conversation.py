@@ -10,6 +10,7 @@ from runfold.commands.caller import Envelope
 from runfold.errors import InvalidEvent
 from runfold.ids import stable_id
 from runfold.importers.ag_ui.history import Call, History, Past
+from runfold.importers.ag_ui.told import result_told
 from runfold.importers.recording import Recording, SourceRun
 from runfold.importers.sources import Piece, Report, guarded
 
@@ -68,6 +69,8 @@ class Conversation:
     """The runs that runs of this import resume, where an earlier one had what the client sent."""
     answered: dict[str, Any] = field(default_factory=dict)
     """The answers to interrupts: a client that sends its request again sends them again."""
+    known_ids: set[str] = field(default_factory=set)
+    """The source's ids of activities, and of messages that a ledger tells of, that there are."""
     state: Any = None
     last: str | None = None
     """The run of the latest turn."""
@@ -147,15 +150,16 @@ class TurnWriter:
         call_id = call.id if call else None
 
         def add(stage: Stage) -> None:
+            kind = {} if past.activity_type is None else {"activity_type": past.activity_type}
             if not past.is_void:
                 self.source_run(stage).add_message(
-                    past.role, past.parts, message_id=past.message_id, tool_call_id=call_id, **envelope
+                    past.role, past.parts, message_id=past.message_id, tool_call_id=call_id, **kind, **envelope
                 )
 
         self.do(add)
         return past
 
-    def call(self, source_id: str, name: str, text: str, message_id: str, envelope: Envelope) -> None:
+    def call(self, source_id: str, name: str, text: str, message_id: str | None, envelope: Envelope) -> None:
         """A tool call."""
         call = Call(self.numbered("call", source_id), name, text)
         self.talk.history.calls.setdefault(source_id, []).append(call)
@@ -165,8 +169,12 @@ class TurnWriter:
             )
         )
 
-    def answer(self, call: Call | None, source_id: str, content: Any, error: str | None, envelope: Envelope) -> None:
-        """The result of a tool call."""
+    def answer(
+        self, call: Call | None, source_id: str, content: Any, error: str | None, envelope: Envelope, told: dict[str, Any]
+    ) -> None:
+        """The result of a tool call. `told` is what a ledger of Runfold says of it."""
+        if told.get("no_end") is True:
+            return
         if call is None:
             self.refuse_later("toolCallId", f"answers {source_id!r}, which no call has")
             return
@@ -174,10 +182,17 @@ class TurnWriter:
             self.report(self.at.note("answers to calls that were answered, kept as messages"))
             return
         call.is_answered = True
-        if error is not None:
-            self.do(lambda stage: self.source_run(stage).ending(call.id).fail(error, code="tool_error", **envelope))
+        failed, cancelled = told.get("error"), told.get("cancelled")
+        if isinstance(failed, dict):
+            error = str(failed.get("message") or error or content)
+        code = str((failed or {}).get("code") or "tool_error") if isinstance(failed, dict) else "tool_error"
+        if isinstance(cancelled, dict):
+            self.do(lambda stage: self.source_run(stage).ending(call.id).cancel(cancelled.get("reason"), **envelope))
+        elif error is not None:
+            self.do(lambda stage: self.source_run(stage).ending(call.id).fail(error, code=code, **envelope))
         else:
-            self.do(lambda stage: self.source_run(stage).ending(call.id).succeed(content, **envelope))
+            result = result_told(told, content)
+            self.do(lambda stage: self.source_run(stage).ending(call.id).succeed(result, **envelope))
 
     def set_state(self, state: Any, envelope: Envelope) -> None:
         """The shared state, whole."""

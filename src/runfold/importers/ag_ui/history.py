@@ -54,6 +54,7 @@ class Past:
     """Whether its stream broke off."""
     is_void: bool = False
     """Whether its stream broke off before it said anything."""
+    activity_type: str | None = None
     place: int = 0
     """Where in the history it stands."""
 
@@ -165,7 +166,8 @@ class Repeats:
         words = hashlib.sha256(_raw(words_of(parts))).hexdigest()
         self._history.resolve(sent.id)
         span = self._first(("id", sent.role, words, sent.id), sent) if sent.id else ()
-        span = span or self._first(("words", sent.role, words), sent, self._pointer)
+        if not span and not (sent.id and sent.told):  # by its words alone only where its id says nothing
+            span = self._first(("words", sent.role, words), sent, self._pointer)
         if span:
             self._claim(span[0], *span)
         return span

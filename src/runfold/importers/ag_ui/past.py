@@ -38,9 +38,12 @@ class _Memory:
         """Note what an event tells, if it is of a turn before these."""
         run_id, event = recorded.stream, recorded.event
         if isinstance(event, RunCreated) and run_id not in self._own and self._is_earlier(recorded, event):
+            is_subagents = event.parent is not None and event.parent.kind == "spawned_by"
+            if is_subagents and event.parent is not None and event.parent.run_id not in self._talk.runs:
+                return
             self._talk.runs.add(run_id)
             self._talk.history.remembered[run_id] = None
-            self._talk.last = run_id
+            self._talk.last = self._talk.last if is_subagents else run_id
         if isinstance(event, RunCreated) and run_id in self._half and event.parent is not None and event.parent.kind == "resumes":
             self._talk.resumed_by[run_id] = event.parent.run_id
         if isinstance(event, ApprovalRequested) and event.run_id in self._talk.runs:

@@ -4,10 +4,13 @@ from functools import partial
 from typing import Any
 
 from runfold.agui.content import edited, parts_of, text_or_none
+from runfold.agui.wire_key import MESSAGE
+from runfold.domain.parts import DataPart
 from runfold.errors import InvalidEvent
 from runfold.importers.ag_ui.conversation import AGENT, CLIENT, PERSON, Asked, Stage, TurnWriter
 from runfold.importers.ag_ui.history import Past, Repeats
 from runfold.importers.ag_ui.shapes import Request, Resume, Sent
+from runfold.importers.ag_ui.told import parts_told
 from runfold.importers.sources import shaped
 
 _ACTORS = {"user": PERSON, "assistant": AGENT, "reasoning": AGENT}
@@ -135,27 +138,43 @@ class RequestPlan:
         self, repeats: Repeats, raw: Any, index: int, words: tuple[str, ...], is_last: bool, open_ids: frozenset[str]
     ) -> None:
         sent = shaped(Sent, raw, f"messages.{index}")
-        if sent.id and sent.id in open_ids:
+        told = sent.told
+        is_told_elsewhere = "part_of" in told or (bool(told) and bool(sent.subagent_run_id))
+        if (sent.id and sent.id in open_ids) or is_told_elsewhere:
             return
-        parts = parts_of(sent.content, sent.role)
+        parts = parts_told(told, parts_of(sent.content, sent.role))
+        if self._is_known(sent, parts) or (isinstance(told.get("revision"), int) and self._is_revised(sent, parts)):
+            return
+        if sent.role == "activity" and sent.activity_type:
+            parts = self._activity(sent, parts)
         if sent.role == "tool":
             self._answer(repeats, sent, parts, words, index)
-            return
-        if sent.content == "" and sent.role in {"assistant", "reasoning"}:
+        elif sent.activity_type != MESSAGE or not told:
+            self._say(repeats, sent, parts, words, index, is_last)
+
+    def _say(
+        self, repeats: Repeats, sent: Sent, parts: tuple[Any, ...], words: tuple[str, ...], index: int, is_last: bool
+    ) -> None:
+        told = sent.told
+        if sent.content == "" and sent.role in {"assistant", "reasoning"} and "content" not in told:
             parts = ()
-        new_calls = [made for made in sent.tool_calls or () if not repeats.call(made.id)]
+        new_calls = [made for made in sent.tool_calls or () if not made.is_partial and not repeats.call(made.id)]
         span = repeats.text(sent, parts) if parts else ()
         if span and is_last and sent.role == "user" and repeats.is_by_words_and_answered(span, sent):
             span = ()
-        if not new_calls and (span or (not parts and sent.role in {"assistant", "reasoning"})):
+        is_silent = not parts and sent.role in {"assistant", "reasoning"}
+        if not new_calls and (span or (is_silent and ("content" not in told or bool(sent.tool_calls)))):
             return
         if not span and not new_calls and self._is_longer(sent, parts):
             return
         past = self._new(sent, () if span else parts, words, index)
+        past.is_void = told.get("no_message") is True
+        past.activity_type = sent.activity_type or None
+        message_id = None if past.is_void else past.message_id
         envelope = self.turn.as_actor(_ACTORS.get(sent.role, CLIENT))
         self.turn.say(past, envelope)
         for made in new_calls:
-            self.turn.call(made.id, made.function.name, made.function.arguments, past.message_id, envelope)
+            self.turn.call(made.id, made.function.name, made.function.arguments, message_id, envelope)
 
     def _answer(self, repeats: Repeats, sent: Sent, parts: tuple[Any, ...], words: tuple[str, ...], index: int) -> None:
         if repeats.answer(sent, parts):
@@ -163,13 +182,43 @@ class RequestPlan:
         call, envelope = self.talk.history.call(sent.tool_call_id), self.turn.as_actor(CLIENT)
         past = self._new(sent, parts, words, index)
         past.call_id = sent.tool_call_id
+        past.is_void = sent.told.get("no_message") is True
         self.turn.say(past, envelope, call)
-        self.turn.answer(call, sent.tool_call_id, sent.content, sent.error, envelope)
+        self.turn.answer(call, sent.tool_call_id, sent.content, sent.error, envelope, sent.told)
 
     def _new(self, sent: Sent, parts: tuple[Any, ...], words: tuple[str, ...], index: int) -> Past:
         known_as = ("sent", sent.id) if sent.id else (*words, str(index))
         message_id = self.turn.numbered("msg", *known_as)
         return Past(sent.role, parts, sent.id, message_id, self.turn.run_id)
+
+    def _is_known(self, sent: Sent, parts: tuple[Any, ...]) -> bool:
+        """Whether it is an activity, or a message without words, that was told of before; from now on it is."""
+        if not sent.id or not (sent.role == "activity" or ("content" in sent.told and not parts and not sent.tool_calls)):
+            return False
+        is_known = sent.id in self.talk.known_ids
+        self.talk.known_ids.add(sent.id)
+        return is_known
+
+    def _activity(self, sent: Sent, parts: tuple[Any, ...]) -> tuple[Any, ...]:
+        """What an activity holds; or, where it stands for a message that AG-UI cannot have, that message."""
+        match parts:
+            case (DataPart(data=data, name=None),) if "content" not in sent.told:
+                parts = (DataPart(data=data, name=sent.activity_type),)
+        value = sent.content
+        if sent.activity_type == MESSAGE and sent.told and isinstance(value, dict):
+            message_id, envelope = self.turn.numbered("msg", "sent", sent.id), self.turn.as_actor(CLIENT)
+            inner, role = parts_told(value, ()), value.get("role", "tool")
+            turn = self.turn
+            turn.do(lambda stage: turn.source_run(stage).add_message(role, inner, message_id=message_id, **envelope))
+        return parts
+
+    def _is_revised(self, sent: Sent, parts: tuple[Any, ...]) -> bool:
+        """Whether a message that was said reads otherwise now, as a ledger tells: then that is its wording."""
+        known = self.talk.history.latest(sent.role, sent.id)
+        if known is None:
+            return False
+        self.talk.history.lengthen(known, parts)
+        return True
 
     def _is_longer(self, sent: Sent, parts: tuple[Any, ...]) -> bool:
         """Whether the client has more of a message than the stream that broke off: then that is what it says."""

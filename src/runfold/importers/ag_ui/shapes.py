@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator
 
+from runfold.importers.ag_ui.told import told_in
 from runfold.importers.sources import CamelShape
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -47,7 +48,7 @@ class Interrupt(CamelShape):
 class Outcome(CamelShape):
     """How a run ended."""
 
-    type: Literal["success", "interrupt", "cancelled"] = "success"
+    type: Literal["success", "interrupt", "cancelled", "suspended"] = "success"
     interrupts: tuple[Interrupt, ...] = ()
 
 
@@ -85,6 +86,21 @@ class AgUiEvent(CamelShape):
     outcome: Outcome | None = None
     input: Any = None
     usage: tuple[Used, ...] | None = None
+    metadata: Any = None
+    name: Any = None
+    value: Any = None
+    patch: Any = None
+    replace: Any = None
+    result: Any = None
+    description: Any = None
+    subagent_run_id: Words = ""
+    parent_subagent_run_id: Words = ""
+    parent_tool_call_id: Words = ""
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """Return what a ledger of Runfold says of it, where it comes from one."""
+        return told_in(self.metadata)
 
     @property
     def at(self) -> datetime | None:
@@ -113,6 +129,12 @@ class SentCall(CamelShape):
 
     id: str
     function: Function
+    metadata: Any = None
+
+    @property
+    def is_partial(self) -> bool:
+        """Return whether a ledger of Runfold says that its arguments are not whole."""
+        return told_in(self.metadata).get("is_partial") is True
 
 
 class Sent(CamelShape):
@@ -124,6 +146,14 @@ class Sent(CamelShape):
     tool_calls: tuple[SentCall, ...] | None = None
     tool_call_id: Words = ""
     error: str | None = None
+    activity_type: Words = ""
+    subagent_run_id: Words = ""
+    metadata: Any = None
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """Return what a ledger of Runfold says of it, where it comes from one."""
+        return told_in(self.metadata)
 
 
 class Resume(CamelShape):

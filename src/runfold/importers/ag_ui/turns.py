@@ -5,8 +5,10 @@
 - An interrupt is an approval, and the run waits. `resume` of the next turn is the vote on it, at the time at which that turn
   began, and that run `resumes` this one, which ends with that turn. A call that the resumed run announces again, as it was
   approved, is the same call: with it the approval is used.
-- What has no place of its own here (`RAW`, `CUSTOM`, sub-agents, encrypted reasoning, changes of activities) is kept whole, as a
+- A sub-agent is a run that the turn's spawned, with all that is attributed to it. A change of an activity revises its message.
+- What has no place of its own here (`RAW`, `CUSTOM`, encrypted reasoning, types that AG-UI does not have) is kept whole, as a
   message of role `activity`.
+- What a ledger of Runfold gave out says in `metadata.runfold` how it was; it comes in again as that. See `told`.
 - `rawEvent` says what its event says in a framework's words, and is not kept.
 - A run ends where an event says so. One of which there is no end, or no response at all, goes on.
 """
