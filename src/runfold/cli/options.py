@@ -47,6 +47,12 @@ Cursor = Annotated[
     ),
 ]
 
+
+def narrowing(flag: str, metavar: str, help: str) -> Any:
+    """Return an option of which any of several values will do."""
+    return typer.Option(flag, metavar=metavar, help=f"{help} May be repeated.", show_default=False)
+
+
 _SHARED: dict[str, tuple[Any, Any]] = {
     "json": (bool, typer.Option("--json", help="Answer in JSON: one object, or one a line.", rich_help_panel=EVERYWHERE)),
     "database_url": (

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from runfold.cli.call import Call
+from runfold.cli.options import narrowing
 
 if TYPE_CHECKING:
     import threading
@@ -54,20 +55,11 @@ def relay_to_nats(
             help="Only events after this position, or time; a stream that has events goes on behind those.",
         ),
     ] = "0",
-    types: Annotated[
-        list[str] | None,
-        typer.Option("--type", metavar="TYPE", help="Only events of this type, or a pattern ('run.*'). May be repeated."),
-    ] = None,
+    types: Annotated[list[str] | None, narrowing("--type", "TYPE", "Only events of this type, or a pattern ('run.*').")] = None,
     thread: Annotated[str | None, typer.Option("--thread", metavar="THREAD", help="Only events of this thread.")] = None,
-    agent: Annotated[
-        list[str] | None, typer.Option("--agent", metavar="AGENT", help="Only events of this agent's runs. May be repeated.")
-    ] = None,
-    goal: Annotated[
-        list[str] | None, typer.Option("--goal", metavar="GOAL", help="Only events of runs towards this goal. May be repeated.")
-    ] = None,
-    user: Annotated[
-        list[str] | None, typer.Option("--user", metavar="USER", help="Only events of this user's runs. May be repeated.")
-    ] = None,
+    agent_id: Annotated[list[str] | None, narrowing("--agent", "AGENT", "Only events of this agent's runs.")] = None,
+    goal_id: Annotated[list[str] | None, narrowing("--goal", "GOAL", "Only events of runs towards this goal.")] = None,
+    user_id: Annotated[list[str] | None, narrowing("--user", "USER", "Only events of this user's runs.")] = None,
     format: Annotated[
         Literal["runfold", "cloudevents"],
         typer.Option("--format", help="How the body is written: in Runfold's own words, or as a CloudEvent."),
@@ -87,7 +79,7 @@ def relay_to_nats(
     """
     from runfold.feed.asked import Asked, after_of
 
-    wanted: dict[str, Any] = {"types": types, "thread_id": thread, "agent_id": agent, "goal_id": goal, "user_id": user}
+    wanted: dict[str, Any] = {"types": types, "thread_id": thread, "agent_id": agent_id, "goal_id": goal_id, "user_id": user_id}
     asked = Asked.of(after_of(after, call.zone), **{name: value for name, value in wanted.items() if value})
     with call.ledger() as ledger, _shown(call, follow=not once) as told:
         relay = _relay(ledger, asked, address, stream, subject, replicas, (format, content), told)

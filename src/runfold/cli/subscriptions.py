@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from runfold.cli.call import Call
+from runfold.cli.options import narrowing
 
 if TYPE_CHECKING:
     from runfold.subscriptions.views import SubscriptionView
@@ -18,10 +19,6 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The subscription's na
 Positions = Annotated[list[int], typer.Argument(metavar="POSITION", help="Positions of parked events.")]
 
 
-def _narrowing(flag: str, metavar: str, help: str) -> Any:
-    return typer.Option(flag, metavar=metavar, help=f"{help} May be repeated.", show_default=False)
-
-
 def put(
     call: Call,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Up to 64 small letters, digits, . _ and -.")],
@@ -33,13 +30,13 @@ def put(
         ),
     ] = "0",
     types: Annotated[
-        list[str] | None, _narrowing("--type", "TYPE", "Only events of this type, or a pattern ('approval.*').")
+        list[str] | None, narrowing("--type", "TYPE", "Only events of this type, or a pattern ('approval.*').")
     ] = None,
     thread: Annotated[str | None, typer.Option("--thread", metavar="THREAD", help="Only events of this thread.")] = None,
     run: Annotated[str | None, typer.Option("--run", metavar="RUN", help="Only events of this run and its approvals.")] = None,
-    agent_id: Annotated[list[str] | None, _narrowing("--agent", "AGENT", "Only events of this agent's runs.")] = None,
-    goal_id: Annotated[list[str] | None, _narrowing("--goal", "GOAL", "Only events of runs towards this goal.")] = None,
-    user_id: Annotated[list[str] | None, _narrowing("--user", "USER", "Only events of this user's runs.")] = None,
+    agent_id: Annotated[list[str] | None, narrowing("--agent", "AGENT", "Only events of this agent's runs.")] = None,
+    goal_id: Annotated[list[str] | None, narrowing("--goal", "GOAL", "Only events of runs towards this goal.")] = None,
+    user_id: Annotated[list[str] | None, narrowing("--user", "USER", "Only events of this user's runs.")] = None,
     in_order_of: Annotated[
         str,
         typer.Option(
