@@ -4,6 +4,7 @@ import random
 from collections import Counter
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -27,6 +28,7 @@ FORGIVING = settings(
 SEEN: Counter[str] = Counter()
 
 
+@pytest.mark.row("AG-03")
 @FORGIVING
 @given(seed=st.integers(0, 2**32))
 def test_what_goes_out_of_any_run_breaks_no_rule(ledger: Ledger, seed: int) -> None:
