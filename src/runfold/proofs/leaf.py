@@ -65,7 +65,7 @@ class NotALeaf(ValueError):
 
 def salts(salt: bytes) -> Salts:
     """The salts of an event's payload and of its envelope, from the event's own."""
-    return Salts(*(hmac.digest(salt, b"runfold " + of + b" v1", "sha256") for of in (b"payload", b"envelope")))
+    return Salts(hmac.digest(salt, b"runfold payload v1", "sha256"), hmac.digest(salt, b"runfold envelope v1", "sha256"))
 
 
 def payload_digest(payload_salt: bytes, state: bytes) -> str:
