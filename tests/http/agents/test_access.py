@@ -61,7 +61,7 @@ def test_the_same_thread_id_of_another_tenant_is_another_thread_and_another_pers
         assert (answered.status_code, answered.json()["type"]) == (404, "urn:runfold:error:ThreadNotFound"), path
 
 
-@pytest.mark.row("RV-27", "RV-28", "RV-26")
+@pytest.mark.row("RV-27", "RV-28")
 def test_a_thread_takes_a_request_for_a_stream_as_its_agents_and_any_other_as_a_command(agents: httpx2.Client) -> None:
     begun = run(
         agents,
