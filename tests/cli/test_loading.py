@@ -53,6 +53,7 @@ SKIPPED = {
     "relay nats": "goes on until it is stopped, and loads the client of a server",
     "restore": "needs an empty database",
     "migrate": "needs a superuser, and is rare",
+    "agui-check": "reads a file, and opens no ledger",
     "approve": "the same as deny",
     "witness serve": "goes on until it is stopped, and opens no ledger",
     "witness sign": "needs a request of a sealer, and opens no ledger",
