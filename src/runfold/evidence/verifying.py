@@ -55,6 +55,10 @@ class Sealed(NamedTuple):
     envelope_sha256: bytes
     salt: bytes | None
 
+    def named(self) -> str:
+        """Return which event it is of, in words."""
+        return f"{self.type}, version {self.version} of {self.stream}, at position {self.position}"
+
     def leaf(self) -> Leaf:
         """Return what is hashed into the tree."""
         return Leaf(
@@ -332,16 +336,16 @@ class Verification:
 
     def _in_tree(self, tree: _Tree, leaf: Sealed) -> Iterator[Finding]:
         hash_ = leaf.leaf().hash()
-        at = f"{leaf.type}, version {leaf.version} of {leaf.stream}, at position {leaf.position}"
         if tree.last_seq is not None and leaf.seq != tree.last_seq + 1:
-            fact = f"leaves {tree.last_seq + 1} to {leaf.seq - 1} of {tree.stored.origin} are not stored, before that of {at}"
+            gone = f"leaves {tree.last_seq + 1} to {leaf.seq - 1} of {tree.stored.origin}"
+            fact = f"{gone} are not stored, before that of {leaf.named()}"
             yield Finding("missing", fact, _LOST, leaf.position, leaf.stream, version=leaf.version)
             tree.growing = None
         tree.last_seq = leaf.seq
         if tree.growing is not None:
             tree.growing.extend_one(hash_)
         if hash_ != tree.hash_at(leaf.seq):
-            fact = f"what is stored as sealed of {at}, is not the leaf that the tree has"
+            fact = f"what is stored as sealed of {leaf.named()}, is not the leaf that the tree has"
             yield Finding("altered", fact, _CHANGED, leaf.position, leaf.stream, "sealed", leaf.version)
 
     def _changed(self, row: tuple[Any, ...], leaf: Sealed, fields: list[str]) -> Finding:
