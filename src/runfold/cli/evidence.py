@@ -11,7 +11,7 @@ from runfold.cli.database import DAMAGE
 if TYPE_CHECKING:
     from runfold.evidence.bundle import Made
 
-_Out = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="The folder to make, which is not there yet, or is empty.")]
+_Out = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where the bundle is made; nothing is there yet.")]
 _LeftOut = Annotated[
     list[str] | None,
     typer.Option(
@@ -32,7 +32,7 @@ def evidence(
         list[str] | None, typer.Argument(metavar="THREAD|RUN|APPROVAL…", help="What it is about; the whole thread goes in.")
     ] = None,
     out: _Out = Path("evidence"),
-    every: Annotated[bool, typer.Option("--all", help="The whole log of the tenant.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="All events of the tenant.")] = False,
     leave_out: _LeftOut = None,
     witness: _Witnesses = None,
 ) -> None:
@@ -52,10 +52,12 @@ def evidence(
 
 def prove_absence(
     call: Call,
-    thread: Annotated[str, typer.Option("--thread", metavar="THREAD", help="The thread in which it is to be absent.")],
-    type: Annotated[str, typer.Option("--type", metavar="EVENT_TYPE", help="The event type, as approval.granted.")],
+    thread: Annotated[str, typer.Option("--thread", metavar="THREAD", help="Only this thread, which goes in whole.")],
+    type: Annotated[
+        str, typer.Option("--type", metavar="TYPE", help="Only events of this type are looked for, as approval.granted.")
+    ],
     of_call: Annotated[
-        str | None, typer.Option("--call", metavar="CALL", help="Only events of the approvals and runs that name this tool call.")
+        str | None, typer.Option("--call", metavar="CALL", help="Only approvals of this tool call, and what else names it.")
     ] = None,
     out: _Out = Path("evidence"),
     leave_out: _LeftOut = None,

@@ -128,7 +128,7 @@ def now(call: Call) -> None:
 def keys(
     call: Call,
     policy: Annotated[
-        bool, typer.Option("--policy", help="As a policy for runfold-verify, to which whoever verifies adds their witnesses.")
+        bool, typer.Option("--as-policy", help="As a policy for runfold-verify, to which whoever verifies adds their witnesses.")
     ] = False,
 ) -> None:
     """Show the public keys of who signs here, for the policy of those who verify: one for each tenant and key."""

@@ -32,8 +32,9 @@ def serve(
     name: _Name,
     policy: _Policy,
     folder: _Folder = Path("witness"),
-    host: Annotated[str, typer.Option("--host", help="The address to listen at.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="The port; 0 takes a free one.")] = 8799,
+    listen: Annotated[
+        str, typer.Option("--listen", metavar="HOST:PORT", help="Where to listen; port 0 takes a free one.")
+    ] = "127.0.0.1:8799",
 ) -> None:
     """Serve as a witness until Ctrl-C: POST /add-checkpoint, as C2SP's tlog-witness.
 
@@ -46,10 +47,11 @@ def serve(
     from runfold.evidence.witness import server
 
     witness = _witness(name, policy, folder)
+    host, _, port = listen.rpartition(":")
     try:
-        serving = server(witness, host, port)
-    except OSError as error:
-        raise UsageError(f"--port: {host}:{port} cannot be listened at ({error.strerror}); take another") from None
+        serving = server(witness, host, int(port))
+    except (OSError, OverflowError, ValueError) as error:
+        raise UsageError(f"--listen: {listen!r} cannot be listened at ({error}); take another HOST:PORT") from None
     call.note(f"{witness.key}\nlistening at http://{host}:{serving.server_address[1]}; Ctrl-C ends it")
     with suppress(KeyboardInterrupt), serving:
         serving.serve_forever()
