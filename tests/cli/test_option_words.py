@@ -38,6 +38,7 @@ MEANS: dict[str, tuple[str, str]] = {
     "--limit": ("N", r"^How many at most"),
     "--min-position": ("N", r"^Only an answer that holds what happened up to this position"),
     "--node": ("NODE", r"^Only .* this node"),
+    "--once": ("", r"\bthere now, then exit\b"),
     "--open": ("", r"^Only open (?!or only)"),
     "--order": ("asc|desc", r"^Which way round"),
     "--order-by": ("", r"^What to sort by"),
@@ -65,6 +66,8 @@ MEANS: dict[str, tuple[str, str]] = {
 """By word: what stands for its value in the help (nothing: that differs), and what its help says."""
 
 TWO_MEANINGS = {
+    "--agent": "which agent's runs are asked for, and which agents are served: their clients and the ledger both call them so",
+    "--full": "a thread of which nothing is cut, and a ledger verified from its first event: nothing is left out of either",
     "--scope": "what a key allows, and which runs a report of usage is of: both are called so everywhere",
     "--seed": "whose story the demo tells, and what a sample is drawn by: seeds of what looks like chance",
     "--role": "who says a message, and as whom one is at the database: both are called so everywhere",
@@ -152,12 +155,14 @@ FORMER = {
     ("approve", "--actor"): "--as",
     ("deny", "--reason"): "--comment",
     ("deny", "--actor"): "--as",
+    ("evidence", "--out"): "--output",
     ("export", "--as-of"): "--at",
     ("export", "--to"): "--output",
     ("head", "--actor"): "--as",
     ("keys create", "--actor"): "--as",
     ("keys revoke", "--actor"): "--as",
     ("keys revoke", "--reason"): "--comment",
+    ("prove-absence", "--out"): "--output",
     ("rebuild", "--as-of"): "--at",
     ("tool-calls", "--name"): "--tool",
     ("usage", "--since"): "--from",

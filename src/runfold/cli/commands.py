@@ -392,7 +392,7 @@ COMMANDS = [
     Command("seal now", _OPERATE, seal.now, ("runfold seal now",)),
     Command("seal keys", _OPERATE, seal.keys, ("runfold seal keys", "runfold seal keys --json")),
     Command("seal rotate", _OPERATE, seal.rotate, ("runfold seal rotate", "runfold seal rotate --finish")),
-    Command("seal accept-loss", _OPERATE, seal.accept_loss, ("runfold seal accept-loss --reason 'restored after a fire'",)),
+    Command("seal accept-loss", _OPERATE, seal.accept_loss, ("runfold seal accept-loss --comment 'restored after a fire'",)),
     Command(
         "relay nats",
         _OPERATE,
@@ -408,15 +408,15 @@ COMMANDS = [
         _OPERATE,
         evidence,
         (
-            "runfold evidence thread_demo7 --out case-17",
-            "runfold evidence run_demo7_claim --leave-out 'message.*' --out case-18 --json",
+            "runfold evidence thread_demo7 --output case-17",
+            "runfold evidence run_demo7_claim --leave-out 'message.*' --output case-18 --json",
         ),
     ),
     Command(
         "prove-absence",
         _OPERATE,
         prove_absence,
-        ("runfold prove-absence --thread thread_demo7 --type approval.granted --call call_demo7_express --out never-granted",),
+        ("runfold prove-absence --thread thread_demo7 --type approval.granted --call call_demo7_express --output never-granted",),
     ),
     Command("witness key", _OPERATE, witness.key, ("runfold witness key --name witness.example.com/one",)),
     Command(

@@ -7,11 +7,16 @@ import typer
 
 from runfold.cli.call import Call
 from runfold.cli.database import DAMAGE
+from runfold.cli.former_words import formerly
 
 if TYPE_CHECKING:
     from runfold.evidence.bundle import Made
 
-_Out = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where the bundle is made; nothing is there yet.")]
+_Output = Annotated[
+    Path,
+    typer.Option("--output", metavar="FOLDER", help="The folder that the bundle is made in; nothing is there yet."),
+    formerly("--out"),
+]
 _LeftOut = Annotated[
     list[str] | None,
     typer.Option(
@@ -31,7 +36,7 @@ def evidence(
     ids: Annotated[
         list[str] | None, typer.Argument(metavar="THREAD|RUN|APPROVAL…", help="What it is about; the whole thread goes in.")
     ] = None,
-    out: _Out = Path("evidence"),
+    output: _Output = Path("evidence"),
     every: Annotated[bool, typer.Option("--all", help="All events of the tenant.")] = False,
     leave_out: _LeftOut = None,
     witness: _Witnesses = None,
@@ -47,7 +52,7 @@ def evidence(
 
     if every == bool(ids):
         raise UsageError("name threads, runs or approvals, or give --all for the whole log; one of the two")
-    _tell(call, _make(call, ids or [], out, leave_out, witness))
+    _tell(call, _make(call, ids or [], output, leave_out, witness))
 
 
 def prove_absence(
@@ -59,7 +64,7 @@ def prove_absence(
     of_call: Annotated[
         str | None, typer.Option("--call", metavar="CALL", help="Only approvals of this tool call, and what else names it.")
     ] = None,
-    out: _Out = Path("evidence"),
+    output: _Output = Path("evidence"),
     leave_out: _LeftOut = None,
     witness: _Witnesses = None,
 ) -> None:
@@ -68,13 +73,13 @@ def prove_absence(
     It holds the whole thread. `runfold-verify` looks for the event itself: it takes nobody's word for its absence. With --call
     only streams count in which an event names the call; those of which payloads are left out might, so keep them in.
     """
-    _tell(call, _make(call, [thread], out, leave_out, witness, absence=(type, of_call)))
+    _tell(call, _make(call, [thread], output, leave_out, witness, absence=(type, of_call)))
 
 
 def _make(
     call: Call,
     ids: list[str],
-    out: Path,
+    output: Path,
     leave_out: list[str] | None,
     witnesses: list[str] | None,
     absence: tuple[str, str | None] | None = None,
@@ -85,7 +90,7 @@ def _make(
     with call.ledger() as ledger, progress_bar(call.err, "Writing", "events") as told:
         store, tenant = ledger.recorder.store, ledger.settings.tenant
         maker = BundleMaker(store, tenant, leave_out or (), lambda done, total: told(done, total, ""), witnesses or ())
-        return maker.make(out.expanduser(), ids, absence=absence)
+        return maker.make(output.expanduser(), ids, absence=absence)
 
 
 def _tell(call: Call, made: "Made") -> None:

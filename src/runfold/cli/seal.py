@@ -178,7 +178,7 @@ def rotate(
 
 def accept_loss(
     call: Call,
-    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why events are not there any more, for auditors.")],
+    comment: Annotated[str, typer.Option("--comment", metavar="TEXT", help="Why, in your words; it is kept with the new tree.")],
 ) -> None:
     """Go on sealing after events were lost, as by restoring a backup: under another name, which those who verify have to learn.
 
@@ -189,7 +189,7 @@ def accept_loss(
     with call.ledger() as ledger:
         sealer = _sealer(ledger)
         with sealer.datastore.reading() as connection:
-            losses = accept_losses(connection, sealer.places, reason)
+            losses = accept_losses(connection, sealer.places, comment)
         sealer.seal_all()
     if call.json:
         call.answer({"losses": [loss._asdict() for loss in losses]})

@@ -174,7 +174,7 @@ class Sealer:
             raise SealingRefused(
                 f"{found.verdict}: of the checkpoint that {place.name} holds, {found.fact}",
                 "the log is not sealed further; run `runfold verify --full`, and where events were lost on purpose, as by"
-                " restoring a backup, `runfold seal accept-loss --reason TEXT`",
+                " restoring a backup, `runfold seal accept-loss --comment TEXT`",
             )
 
 
