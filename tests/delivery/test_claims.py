@@ -1,5 +1,6 @@
 """One process at a time carries a reactor out; who dies or stands still is taken over from; the log is taken in at least once."""
 
+import threading
 from collections.abc import Sequence
 
 import psycopg
@@ -11,6 +12,7 @@ from runfold.delivery.feed_reactor import FeedReactor
 from runfold.delivery.loop import ReactorLoop
 from runfold.delivery.reactor import Claim, Reacted
 from tests.databases import TestDatabase
+from tests.waiting import until
 
 
 def test_one_at_a_time_has_a_claim_and_who_lost_it_notes_nothing(ledger: Ledger, database: TestDatabase) -> None:
@@ -31,6 +33,40 @@ def test_one_at_a_time_has_a_claim_and_who_lost_it_notes_nothing(ledger: Ledger,
         assert first.take("toy") is not None, "a claim from a clock that was put back since is not believed"
     (status,) = ledger.reactors()
     assert (status.name, status.state, status.done, status.position) == ("toy", "running", {"things": 5}, 7)
+
+
+class Slow:
+    """Has a turn in a long while, and is in a hurry to be taken over from."""
+
+    name, pause, hold_seconds = "slow", 3600.0, 0.3
+
+    def __init__(self) -> None:
+        self.turns = 0
+
+    def react(self, _: Claim, /) -> Reacted:
+        self.turns += 1
+        return Reacted()
+
+
+def test_a_claim_is_as_long_as_its_reactor_says_and_renewed_between_turns(ledger: Ledger, database: TestDatabase) -> None:
+    slow, stop = Slow(), threading.Event()
+    loop = ReactorLoop(ledger.recorder.store, [slow])
+    running = threading.Thread(target=loop.run, args=(stop,))
+    running.start()
+    seen = set[object]()
+    with psycopg.connect(database.admin_url, autocommit=True) as connection:
+
+        def renewals() -> int:
+            seen.update(connection.execute("SELECT held_until FROM runfold.reactors").fetchall())
+            return len(seen)
+
+        try:
+            until(lambda: renewals() >= 4)
+        finally:
+            stop.set()
+            running.join()
+    assert slow.turns == 1
+    assert Claims(ledger.recorder.store).take(slow.name, slow.hold_seconds) is not None, "it was given back at the end"
 
 
 def test_why_one_cannot_go_on_is_told_until_it_does(ledger: Ledger) -> None:

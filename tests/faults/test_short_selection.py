@@ -51,7 +51,7 @@ def test_a_killed_server_loses_nothing_whoever_starts_it_again(own_server: OwnSe
 
 @pytest.mark.fault("B9")
 def test_sealers_that_are_killed_with_the_server_under_them_leave_one_tree(own_server: OwnServer):
-    figures = only("B9-1", own_server, events=300)
+    figures = only("B9-1", own_server, events=50)
     assert figures.measured["sealers killed"] >= 1
     assert figures.measured["leaves"] >= figures.acknowledged
 

@@ -9,12 +9,10 @@ from typing import Any
 from psycopg.rows import tuple_row
 from psycopg.types.json import Jsonb
 
-from runfold.delivery.reactor import Claim, Reacted
+from runfold.delivery.reactor import HOLD_SECONDS, Claim, Reacted
 from runfold.store.datastore import Datastore
 from runfold.store.queries import named_queries
 
-HOLD_SECONDS = 15.0
-"""How long a claim lasts that is not renewed."""
 _QUERIES = named_queries("runfold.delivery", "claims.sql")
 
 
@@ -26,13 +24,17 @@ class Claims:
         self.hold_seconds = hold_seconds
         self._datastore = datastore
 
-    def take(self, name: str) -> Claim | None:
-        """Claim a reactor, or renew the claim; None while another has it. Raises LedgerUnavailable."""
-        asked = {"name": name, "worker": self.worker}
+    def take(self, name: str, hold_seconds: float | None = None) -> Claim | None:
+        """Claim a reactor, or renew the claim; None while another has it. All who claim it hold it equally long.
+
+        Raises LedgerUnavailable.
+        """
+        hold = hold_seconds or self.hold_seconds
+        asked = {"name": name, "worker": self.worker, "hold": timedelta(seconds=hold)}
         if self._rows("is free", asked) != [(True,)]:
             return None
         found = self._rows("take", asked)
-        return Claim(name, *found[0]) if found else None
+        return Claim(name, *found[0])._replace(hold_seconds=hold) if found else None
 
     def note(self, claim: Claim, reacted: Reacted) -> bool:
         """Note what was done under a claim, and renew it; False where another has claimed the reactor since."""
@@ -41,6 +43,7 @@ class Claims:
             "epoch": reacted.epoch,
             "done": Jsonb(dict(reacted.done)),
             "due_since": reacted.due_since,
+            "hold": timedelta(seconds=claim.hold_seconds),
         }
         return bool(self._rows("note", {**facts, "name": claim.name, "token": claim.token}))
 
@@ -54,5 +57,5 @@ class Claims:
 
     def _rows(self, query: str, facts: dict[str, Any]) -> list[tuple[Any, ...]]:
         with self._datastore.reading() as connection, connection.cursor(row_factory=tuple_row) as cursor:
-            cursor.execute(_QUERIES[query], {"hold": timedelta(seconds=self.hold_seconds), **facts})
+            cursor.execute(_QUERIES[query], facts)
             return cursor.fetchall() if cursor.description is not None else []

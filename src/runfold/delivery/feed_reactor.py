@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
-from runfold.delivery.reactor import Claim, Reacted
+from runfold.delivery.reactor import HOLD_SECONDS, Claim, Reacted
 from runfold.domain.event import Recorded
 from runfold.store.epochs import lineage_of
 from runfold.store.filter import Filter
@@ -18,6 +18,8 @@ class FeedReactor:
 
     In a ledger that was restored it goes on where its history and the present one part.
     """
+
+    hold_seconds = HOLD_SECONDS
 
     def __init__(
         self,

@@ -43,7 +43,7 @@ class ReactorLoop:
         """
         found: dict[str, dict[str, int]] = {}
         for reactor in self._reactors:
-            if (claim := self._claims.take(reactor.name)) is None:
+            if (claim := self._claims.take(reactor.name, reactor.hold_seconds)) is None:
                 continue
             done = found.setdefault(reactor.name, {})
             try:
@@ -54,7 +54,7 @@ class ReactorLoop:
                     for name, count in reacted.done.items():
                         done[name] = done.get(name, 0) + count
                     has_more = reacted.has_more
-                    claim = self._claims.take(reactor.name)
+                    claim = self._claims.take(reactor.name, reactor.hold_seconds)
             finally:
                 if claim is not None:
                     self._claims.release(claim)
@@ -81,27 +81,31 @@ class _Turn:
     def __init__(self, reactor: Reactor, claims: Claims) -> None:
         self._reactor, self._claims = reactor, claims
         self._claim: Claim | None = None
-        self._renew_at = self._note_at = 0.0
+        self._renew_at = self._note_at = self._due_at = 0.0
         self._noted = Reacted()
 
     def take(self) -> float:
         """Carry the reactor out once, unless another does; return the seconds until it is to be looked at again."""
+        hold = self._reactor.hold_seconds
         if self._claim is None or time.monotonic() >= self._renew_at:
-            self._claim = self._claims.take(self._reactor.name)
-            self._renew_at = time.monotonic() + self._claims.hold_seconds / 3
+            self._claim = self._claims.take(self._reactor.name, hold)
+            self._renew_at = time.monotonic() + hold / 3
         if self._claim is None:
-            return max(self._reactor.pause, 1.0)
-        reacted = self._reactor.react(self._claim)
-        reach("reacted")
-        self._note(self._claim, reacted)
-        return 0.0 if reacted.has_more else self._reactor.pause
+            return min(max(self._reactor.pause, 1.0), hold / 4)
+        if (wait := self._due_at - time.monotonic()) <= 0:
+            reacted = self._reactor.react(self._claim)
+            reach("reacted")
+            self._note(self._claim, reacted)
+            wait = 0.0 if reacted.has_more else self._reactor.pause
+            self._due_at = time.monotonic() + wait
+        return min(wait, hold / 3)
 
     def failed(self, error: Exception, wait: float) -> None:
         """Say why it cannot go on, where that can be said."""
         said = " ".join(str(error).split())
         logger().warning("a reactor failed, and is tried again", reactor=self._reactor.name, error=said, after_seconds=wait)
         claim, self._claim = self._claim, None
-        self._note_at = 0.0
+        self._note_at = self._due_at = 0.0
         if claim is not None:
             with contextlib.suppress(LedgerError, psycopg.Error):  # it is in the log of this process already
                 self._claims.fail(claim, said)

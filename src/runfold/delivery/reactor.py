@@ -11,6 +11,9 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
+HOLD_SECONDS = 15.0
+"""How long a claim lasts that is not renewed, where a reactor is not in a hurry."""
+
 
 class Claim(NamedTuple):
     """The right to carry a reactor out, until another takes it over. The position is None before the first."""
@@ -19,6 +22,8 @@ class Claim(NamedTuple):
     token: int
     position: int | None
     epoch: UUID | None
+    hold_seconds: float = HOLD_SECONDS
+    """How long it lasts unless it is renewed."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,10 @@ class Reactor(Protocol):
     @property
     def pause(self) -> float:
         """Return the seconds from one turn to the next, where there is nothing more to do."""
+
+    @property
+    def hold_seconds(self) -> float:
+        """Return the seconds after which another process takes over from one that died."""
 
     def react(self, claim: Claim, /) -> Reacted:
         """Do what is due, or a part of it. Raises LedgerError, psycopg.Error: then it is tried again later."""

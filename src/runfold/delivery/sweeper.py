@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from runfold.commands.caller import Caller
 from runfold.commands.executor import CommandExecutor
 from runfold.commands.submitted import Receipt
-from runfold.delivery.reactor import Claim, Reacted
+from runfold.delivery.reactor import HOLD_SECONDS, Claim, Reacted
 from runfold.domain.sweep_policy import SweepPolicy
 from runfold.domain.values import Actor
 from runfold.errors import CommandRefused, NotFound, VersionConflict
@@ -69,6 +69,7 @@ class Sweeper:
     """The reactor of one rule."""
 
     pause = PAUSE_SECONDS
+    hold_seconds = HOLD_SECONDS
 
     def __init__(
         self,

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from runfold.delivery.known_webhooks import KnownWebhook, KnownWebhooks
 from runfold.delivery.outbox import Feed, Outbox
-from runfold.delivery.reactor import Claim, Reacted
+from runfold.delivery.reactor import HOLD_SECONDS, Claim, Reacted
 from runfold.domain.event import Recorded
 from runfold.domain.run_events import RunCreated
 from runfold.domain.step import StepFinished, StepStarted
@@ -31,6 +31,7 @@ class WebhookQueue:
     """Fills the outbox."""
 
     name = "webhooks.queue"
+    hold_seconds = HOLD_SECONDS
 
     def __init__(self, reader: Reader, outbox: Outbox, *, has_steps: bool, pause: float = 0.25) -> None:
         """`has_steps` says whether the settings name an address for all steps."""

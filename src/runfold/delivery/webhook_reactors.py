@@ -9,7 +9,7 @@ import structlog
 
 from runfold.delivery.outbox import Outbox
 from runfold.delivery.posting import Poster
-from runfold.delivery.reactor import Claim, Reacted, Reactor
+from runfold.delivery.reactor import HOLD_SECONDS, Claim, Reacted, Reactor
 from runfold.delivery.webhook_queue import WebhookQueue
 from runfold.ledger import Ledger
 from runfold.store.sealed_secrets import SealedSecrets
@@ -59,7 +59,7 @@ def webhook_reactors(ledger: Ledger, poster: Callable[[], Poster] | None = None,
 class Tidying:
     """Forgets attempts that are long over, and encrypts secrets anew where the first key has changed."""
 
-    name, pause = "webhooks.tidying", 5.0
+    name, pause, hold_seconds = "webhooks.tidying", 5.0, HOLD_SECONDS
 
     def __init__(self, outbox: Outbox, secrets: SealedSecrets) -> None:
         self._outbox, self._secrets = outbox, secrets

@@ -22,7 +22,7 @@ from runfold.delivery.known_webhooks import KnownWebhooks
 from runfold.delivery.outbox import Attempt, Delivery, Outbox
 from runfold.delivery.outgoing import Outgoings
 from runfold.delivery.posting import GONE, Answer, Poster
-from runfold.delivery.reactor import Claim, Reacted
+from runfold.delivery.reactor import HOLD_SECONDS, Claim, Reacted
 from runfold.delivery.schedule import pause_after, retry_after
 from runfold.delivery.webhook_queue import CALLBACKS, STEPS
 from runfold.domain.event import Context, Recorded
@@ -50,6 +50,8 @@ def callback_stream(delivery: Delivery) -> str:
 
 class WebhookSender:
     """Sends, several things at a time."""
+
+    hold_seconds = HOLD_SECONDS
 
     def __init__(
         self,

@@ -26,6 +26,9 @@ from runfold.proofs.note import NoteRefused, read_note
 from runfold.store.datastore import Connection, Datastore
 
 NAME = "sealer"
+HOLD_SECONDS = 2.0
+"""After that long another process takes over from one that died: with the time until it looks, and that from one checkpoint to
+the next, no event waits five seconds. One that is only slow loses nothing by it, as the database lets one at a time seal."""
 _LOOK_SECONDS = 0.05
 _MAY = "SELECT has_table_privilege('runfold.sealed_position', 'UPDATE')"
 _MAY_NOT = (
@@ -38,6 +41,7 @@ class Sealer:
     """Seals what follows, signs it and publishes it."""
 
     name = NAME
+    hold_seconds = HOLD_SECONDS
 
     def __init__(self, ledger: Ledger) -> None:
         settings = ledger.settings
