@@ -436,10 +436,13 @@ def test_sixty_who_hang_up_again_and_again_are_each_given_exactly_the_log(addres
 def test_bytes_are_made_once_for_all_who_want_them(
     app: Starlette, address: str, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made: list[int] = []
+    made: list[tuple[str, int]] = []
     frame = sse.frame
-    monkeypatch.setattr(sse, "frame", lambda recorded, epoch: made.append(recorded.position) or frame(recorded, epoch))
-    streams = [Stream.open(address, "/events?after=3") for _ in range(10)]
+    monkeypatch.setattr(
+        sse, "frame", lambda recorded, epoch, form: made.append((form, recorded.position)) or frame(recorded, epoch, form)
+    )
+    forms = ("runfold", "cloudevents")
+    streams = [Stream.open(address, f"/events?after=3&format={form}") for form in forms * 5]
     for stream in streams:
         stream.until_named("caught_up")
     for number in range(5):
@@ -447,4 +450,4 @@ def test_bytes_are_made_once_for_all_who_want_them(
     for stream in streams:
         stream.until(lambda block: block.id == 8)
         stream.close()
-    assert made == [4, 5, 6, 7, 8]
+    assert sorted(made) == sorted((form, position) for form in forms for position in range(4, 9))

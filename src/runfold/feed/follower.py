@@ -188,7 +188,7 @@ class Follower:
                 continue
             if self._asked.shown.takes(entry.recorded):
                 try:
-                    taken.append(Frame(position, self._feed.frame(entry)))
+                    taken.append(Frame(position, self._feed.frame(entry, self._asked.form)))
                 except Damage:
                     self._is_alone = True
                     position -= 1

@@ -1,11 +1,14 @@
 """How a stream is written: the port that a format of streams fills in, as `http/streams/sse.py` does."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 from uuid import UUID
 
 from runfold.domain.event import Recorded
 from runfold.errors import LedgerError
+
+Form = Literal["runfold", "cloudevents"]
+"""Whether an event is written in our own words or as a CloudEvent."""
 
 
 class Frame(NamedTuple):
@@ -18,7 +21,7 @@ class Frame(NamedTuple):
 class Frames(Protocol):
     """A format of streams."""
 
-    def frame(self, recorded: Recorded, epoch: UUID) -> bytes:
+    def frame(self, recorded: Recorded, epoch: UUID, form: Form) -> bytes:
         """An event of a history."""
 
     def unnamed(self, framed: bytes) -> bytes:

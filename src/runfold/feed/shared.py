@@ -16,7 +16,7 @@ from anyio import CapacityLimiter, to_thread
 
 from runfold.domain.event import Recorded
 from runfold.errors import Damage
-from runfold.feed.frames import Frames
+from runfold.feed.frames import Form, Frames
 from runfold.feed.tail import Tail
 from runfold.store.filter import Filter
 from runfold.store.reader import Head, Stretch
@@ -48,13 +48,13 @@ class Waiting(Protocol):
 
 
 class Entry:
-    """An event, and its bytes once somebody wanted them."""
+    """An event, and its bytes in each form once somebody wanted them."""
 
-    __slots__ = ("frame", "is_kept", "recorded")
+    __slots__ = ("frames", "is_kept", "recorded")
 
     def __init__(self, recorded: Recorded) -> None:
         self.recorded = recorded
-        self.frame: bytes | None = None
+        self.frames: dict[Form, bytes] = {}
         self.is_kept = True
 
 
@@ -149,13 +149,14 @@ class Feed:
         self._forget()
         return None if _is_read(block) and index >= len(block.result().entries) else block
 
-    def frame(self, entry: Entry) -> bytes:
+    def frame(self, entry: Entry, form: Form) -> bytes:
         """Return the event's bytes, made when they are first asked for."""
-        if entry.frame is None:
+        found = entry.frames.get(form)
+        if found is None:
             assert self.epoch is not None, "events are kept of a history that is known"  # noqa: S101
-            entry.frame = self.frames.frame(entry.recorded, self.epoch)
-            self._bytes += len(entry.frame) if entry.is_kept else 0
-        return entry.frame
+            found = entry.frames[form] = self.frames.frame(entry.recorded, self.epoch, form)
+            self._bytes += len(found) if entry.is_kept else 0
+        return found
 
     def park(self, waiting: Waiting) -> None:
         """Wake it when an event comes that it wants. Until then it has, in effect, been given everything."""
@@ -240,7 +241,7 @@ class Feed:
 
     def _drop(self, entry: Entry) -> None:
         entry.is_kept = False
-        self._bytes -= len(entry.frame or b"")
+        self._bytes -= sum(map(len, entry.frames.values()))
 
     def _clear(self) -> None:
         for entry in self._entries.values():

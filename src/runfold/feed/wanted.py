@@ -5,7 +5,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from runfold.feed.following import Span
-from runfold.feed.frames import Frame, Frames
+from runfold.feed.frames import Form, Frame, Frames
 from runfold.feed.run_watch import ENDINGS, RunWatch
 from runfold.store import epochs
 from runfold.store.filter import Filter
@@ -26,6 +26,7 @@ class Wanted:
     run: RunWatch | None = None
     is_named: bool = True
     """Whether each event is shown with the name of its type, beside what it holds."""
+    form: Form = "runfold"
     shown: Filter = field(init=False)
 
     def __post_init__(self) -> None:
@@ -57,7 +58,7 @@ def read_page(reader: Reader, frames: Frames, wanted: Wanted, after: int, up_to:
     stretch = reader.stretch(wanted.filter, after=after, up_to=head, limit=limit) if head > after else Stretch([], after)
     present = epochs.still(reader, stretch.position, epoch).epoch
     shown = [recorded for recorded in stretch.events if wanted.shown.takes(recorded)]
-    given = [Frame(recorded.position, frames.frame(recorded, present)) for recorded in shown]
+    given = [Frame(recorded.position, frames.frame(recorded, present, wanted.form)) for recorded in shown]
     run = wanted.run
     ended = [RunWatch(run.run_id, ENDINGS[each.type]) for each in stretch.events if run and run.ends_with(each)]
     return Page(Span(after, stretch.position, epoch, given), len(stretch.events), present, ended[-1] if ended else None)

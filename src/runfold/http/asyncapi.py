@@ -71,8 +71,9 @@ def asyncapi(events: Mapping[str, type[Event]]) -> dict[str, Any]:
             "events": {
                 "address": "/events",
                 "title": "The feed",
-                "description": "A stream of all events, with `Accept: text/event-stream`; `Last-Event-ID` resumes it.",
-                "messages": _references(events),
+                "description": "A stream of all events, with `Accept: text/event-stream`; `Last-Event-ID` resumes it. With "
+                "`format=cloudevents` each is a CloudEvent.",
+                "messages": {**_references(events), "cloudevent": _reference("followed")},
             },
             "webhooks": {
                 "address": None,
@@ -145,7 +146,10 @@ def _others() -> dict[str, Any]:
         "callback": ("How a run has ended.", JSON),
         "step": ("A step has ended.", JSON),
     }
+    followed = {"summary": "An event of the feed as a CloudEvent.", "contentType": CLOUDEVENT}
     return {
+        "followed": {"name": "cloudevent", **followed, "payload": {"$ref": f"{_SCHEMAS}cloudevent"}},
+    } | {
         name: {
             "name": name,
             "summary": summary,

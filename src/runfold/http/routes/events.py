@@ -21,6 +21,7 @@ from runfold.errors import UnknownEventType, UsageError
 from runfold.feed.asked import Asked, until_head
 from runfold.feed.event_json import CLOUDEVENTS
 from runfold.feed.follower import Follower
+from runfold.feed.frames import Form
 from runfold.feed.shared import Feed
 from runfold.feed.wanted import Wanted
 from runfold.handles.tenant_ledger import TenantLedger
@@ -58,6 +59,10 @@ _FORMER = {"types": "type", "recorded_from": "from", "recorded_to": "to"}
 """Names in Python, which are taken too: `types` was the word before."""
 _NAMES = {"type": "types", "from": "recorded_from", "to": "recorded_to"}
 """Parameters that have other names in Python, which has a `from` of its own."""
+_CLOUDEVENTS = "With `cloudevents` each event of a page or a stream is a CloudEvent 1.0."
+_FORMAT = Field(Literal["runfold", "cloudevents"], "runfold", _CLOUDEVENTS)
+_AG_UI = "With `ag-ui` all of the run as AG-UI's events, as a page or a stream that ends; only `at` goes with it."
+_FORMAT_OF_RUN = Field(Literal["runfold", "cloudevents", "ag-ui"], "runfold", f"{_CLOUDEVENTS} {_AG_UI}")
 _OF_ALL = {"thread_id": Field(str | None, None), "run_id": Field(str | None, None)}
 _MEDIA_TYPES: Mapping[str, Mapping[str, Any]] = {
     sse.MEDIA_TYPE: {"type": "string"},
@@ -72,16 +77,16 @@ ledger's clock, or `now`) and up to the position `up_to`. `type` may be the begi
 more: continue after `next_cursor` until it is null. With `order=desc` a page holds the last events, the last first, and the next
 page is the one up to `next_up_to`, until that is null.
 
-With `Accept: application/cloudevents-batch+json` a page is an array of CloudEvents 1.0, and where the next page is stands in the
-header `Link` (`rel="next"`), until there is none.
+With `format=cloudevents`, or `Accept: application/cloudevents-batch+json`, a page is an array of CloudEvents 1.0, and where the
+next page is stands in the header `Link` (`rel="next"`), until there is none.
 
 With `Accept: text/event-stream` the answer is a stream that goes on as events are recorded; with `follow=false` it ends at the
 position where the ledger ended, and of one run with the run, unless `until_run_ends=false`. `id:` is the cursor, `event:` the
-type (with `named=false` there is none, and an EventSource hands everything to `onmessage`), `data:` the event as in a page.
-`Last-Event-ID` resumes a stream at any later time. Events without a dot in their name are the stream's own: `caught_up`, `end`
-(do not reconnect), `bye`, `dropped` and `problem`. A client that connects again after `end`, with its id, is answered 204 where
-there is nothing more, which ends an EventSource. A heartbeat is a comment and an `id:`. With `Accept-Encoding: gzip` it is
-compressed.
+type (with `named=false` there is none, and an EventSource hands everything to `onmessage`), `data:` the event as in a page, or
+with `format=cloudevents` a CloudEvent 1.0, whose `cursor` is the `id:`. `Last-Event-ID` resumes a stream at any later time.
+Events without a dot in their name are the stream's own: `caught_up`, `end` (do not reconnect), `bye`, `dropped` and `problem`. A
+client that connects again after `end`, with its id, is answered 204 where there is nothing more, which ends an EventSource. A
+heartbeat is a comment and an `id:`. With `Accept-Encoding: gzip` it is compressed.
 
 A cursor such as `1234@1f2e3d4c` is a position and the history that it belongs to; a bare position is taken as one of the present
 history, unchecked. If the ledger was restored from a backup, a cursor is valid up to the position where the histories part.
@@ -151,9 +156,9 @@ def _operation(name: str, path: str, scope: Scope, summary: str, query: type[Bas
     return Operation(name, "GET", path, summary + _WORDS, answer, scope, query=query, headers=_HEADERS, media_types=_MEDIA_TYPES)
 
 
-_ALL_QUERY, _ONE_QUERY = model_of("events.query", {**_ASKED, **_OF_ALL}), model_of("events.of_one.query", _ASKED)
-_FORMATS = "With `ag-ui` all of the run as AG-UI's events, as a page or a stream that ends; only `at` goes with it."
-_RUN_QUERY = model_of("events.of_run.query", {**_ASKED, "format": Field(Literal["runfold", "ag-ui"], "runfold", _FORMATS)})
+_ALL_QUERY = model_of("events.query", {**_ASKED, **_OF_ALL, "format": _FORMAT})
+_ONE_QUERY = model_of("events.of_one.query", {**_ASKED, "format": _FORMAT})
+_RUN_QUERY = model_of("events.of_run.query", {**_ASKED, "format": _FORMAT_OF_RUN})
 LIST = _operation("events.list", "/events", "events:read", "Every event, in the order of the ledger.", _ALL_QUERY, EventPage)
 LIST_OF_THREAD = _operation(
     "events.list_of_thread", "/threads/{thread_id}/events", "runs:read", "A thread's events.", _ONE_QUERY, EventPage
@@ -185,7 +190,8 @@ def _handler(server: ServerState, feed: Feed, query: type[BaseModel], scope: Sco
             _NAMES.get(name, name): value for name, value in asked(request, query, _FORMER).model_dump(exclude_none=True).items()
         }
         is_stream = _accepts(request, sse.MEDIA_TYPE)
-        if said.pop("format", "runfold") == "ag-ui":
+        form = said.pop("format", "runfold")
+        if form == "ag-ui":
             given = {name: value for name, value in said.items() if value != _DEFAULTS.get(name)}
             return await server.pools.questions.run(_as_ag_ui, ledger, request.path_params["run_id"], given, is_stream)
         is_backwards = said.pop("order", "asc") == "desc"
@@ -195,12 +201,12 @@ def _handler(server: ServerState, feed: Feed, query: type[BaseModel], scope: Sco
                 raise UsageError(f"{fact} to pages; a stream ends at up_to, or at the head with follow=false")
             said["after"] = _resumed(request, said.get("after", "0"))
         limit = said.get("limit", DEFAULT_LIMIT)
-        wanted = await server.pools.questions.run(_wanted, ledger, said, dict(request.path_params), is_stream=is_stream)
+        wanted = await server.pools.questions.run(_wanted, ledger, said, dict(request.path_params), form, is_stream=is_stream)
         headers = {"Runfold-Position": str(wanted.head)}
         if not is_stream:
             read = event_pages.read_back if is_backwards else event_pages.read
             found = await server.pools.questions.run(read, ledger.now.reader.tolerant(), wanted, limit)
-            if _accepts(request, CLOUDEVENTS):
+            if form == "cloudevents" or _accepts(request, CLOUDEVENTS):
                 return await server.pools.questions.run(event_pages.cloudevents, request.url, found, headers)
             return Response(await server.pools.questions.run(found.json), 200, headers, "application/json")
         if _is_told_of_end(request) and await server.pools.questions.run(_has_no_more, ledger, wanted):
@@ -261,7 +267,7 @@ def _resumed(request: Request, after: str) -> Place:
         raise UsageError(f"{fact}; send the id that came last, or none to begin") from None
 
 
-def _wanted(ledger: TenantLedger, said: dict[str, Any], ids: dict[str, str], *, is_stream: bool) -> Wanted:
+def _wanted(ledger: TenantLedger, said: dict[str, Any], ids: dict[str, str], form: Form, *, is_stream: bool) -> Wanted:
     """Return which events are asked for. Raises UsageError, HistoryChanged, ThreadNotFound, RunNotFound."""
     number("limit", said.pop("limit", DEFAULT_LIMIT), 1, MOST)
     follow, until_run_ends, is_named = said.pop("follow", True), said.pop("until_run_ends", True), said.pop("named", True)
@@ -272,5 +278,5 @@ def _wanted(ledger: TenantLedger, said: dict[str, Any], ids: dict[str, str], *, 
     if found.run is not None and not found.run.has_ended:
         with contextlib.suppress(UnknownEventType):  # how a run stands is not guessed from what only a newer Runfold knows
             found = replace(found, run=replace(found.run, status=ledger.now.at(found.head).run(found.run.run_id).status))
-    found = replace(found, is_named=is_named)
+    found = replace(found, is_named=is_named, form=form)
     return found if is_stream and follow else until_head(found)

@@ -4,8 +4,8 @@ A stream begins with `retry:` (milliseconds until a client should connect again)
 `data:` as one JSON object on one line:
 
 - events of the ledger: `id:` is the cursor, `event:` the type, which always has a dot in it (with `named=false` there is no
-  `event:`, and an EventSource hands all of them to `onmessage`); `data:` is the event as in
-  the pages of `GET /events`. A cursor is the position and its history, such as `1234@1f2e3d4c`.
+  `event:`, and an EventSource hands all of them to `onmessage`); `data:` is the event as in the pages of `GET /events`, or with
+  `format=cloudevents` a CloudEvent. A cursor is the position and its history, such as `1234@1f2e3d4c`.
 - marks of the stream itself, whose names have no dot:
   `caught_up` {"position", "head"}: once, when all that was recorded before the request has been sent;
   `end` {"position", "reason"}: the stream is complete, do not connect again; or its key was revoked or has expired, and
@@ -32,7 +32,8 @@ import orjson
 
 from runfold.domain.event import Recorded
 from runfold.errors import HistoryChanged, KeyRefused, LedgerError
-from runfold.feed.event_json import event_json
+from runfold.feed.event_json import cloudevent, event_json
+from runfold.feed.frames import Form
 from runfold.http.problems import disclosed
 from runfold.store.cursor import END, cursor_of, name_of
 
@@ -44,9 +45,9 @@ _LINE_BREAKS = {"\u0085": b"\\u0085", "\u2028": b"\\u2028", "\u2029": b"\\u2029"
 _BREAKS = [(sign.encode(), escaped) for sign, escaped in _LINE_BREAKS.items()]
 
 
-def frame(recorded: Recorded, epoch: UUID) -> bytes:
+def frame(recorded: Recorded, epoch: UUID, form: Form = "runfold") -> bytes:
     """An event of a history of the ledger."""
-    data = event_json(recorded)
+    data = event_json(recorded) if form == "runfold" else cloudevent(recorded, epoch)
     if b"\xe2" in data or b"\xc2" in data:  # what they begin with: one byte is found fifty times as fast as two
         for sign, escaped in _BREAKS:
             data = data.replace(sign, escaped)
