@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from runfold import Ledger
+from runfold.evidence.mapping import make_map
 from runfold.evidence.places import path_of
 from runfold.evidence.sealer import Sealer
 from runfold.evidence.signing import read_signer
@@ -140,6 +141,68 @@ ATTACKS: dict[str, tuple[str, set[tuple[str, int | None, str | None, int | None]
         {("altered", 5, "run_1", 4)},
     ),
 }
+
+
+LEAF_OF_THREAD_1 = "(SELECT last_leaf FROM runfold.sealed_threads WHERE thread_id = 'thread_1')"
+THREAD_2 = "UPDATE runfold.sealed_threads SET {} WHERE thread_id = 'thread_2'"
+
+MAP_ATTACKS: dict[str, tuple[str, set[str | None], str]] = {
+    "a count": (THREAD_2.format("events = 3"), {"thread_2"}, "3 events are stored of it, and it has 4 leaves"),
+    "a last leaf": (THREAD_2.format(f"last_leaf = {LEAF_OF_THREAD_1}"), {"thread_2"}, "or one of another hash"),
+    "a place": (THREAD_2.format("key = sha256(key)"), {"thread_2"}, "another thread's place"),
+    "a thread that is left out": (
+        "DELETE FROM runfold.sealed_threads WHERE thread_id = 'thread_2'",
+        {"thread_2"},
+        "no place in its map",
+    ),
+    "a thread that is none": (
+        "INSERT INTO runfold.sealed_threads SELECT 'default', 1, 'thread_9', sha256('thread_9'), 1, 1, sha256('a leaf')",
+        {"thread_9"},
+        "it has no leaf",
+    ),
+    "a part below the root": (
+        "UPDATE runfold.sealed_map SET hash = sha256(hash) WHERE part = (SELECT max(part) FROM runfold.sealed_map)",
+        {None},
+        "1 stored parts of the map",
+    ),
+}
+
+
+def _make_the_map_anew(stage: Stage) -> None:
+    """Make the stored map that of what is stored of threads, as somebody would who knows how."""
+    stage.admin.execute("DELETE FROM runfold.sealed_map")
+    with stage.admin.cursor(binary=True) as cursor:
+        make_map(cursor, "default", 1, 0)
+    (root,) = stage.admin.execute("SELECT hash FROM runfold.sealed_map WHERE part = 1")
+    stage.admin.execute("UPDATE runfold.sealed_checkpoints SET map_root = %s", root)
+
+
+@pytest.mark.fault("B9", "B10")
+def test_a_map_that_is_not_that_of_the_leaves_is_named_by_the_thread_that_differs(stage: Stage) -> None:
+    for name, (statement, threads, words) in MAP_ATTACKS.items():
+        stage.admin.execute(statement)
+        found = stage.found()
+        assert {each.stream for each in found} == threads, (name, found)
+        assert words in found[0].fact, name
+        assert {(each.kind, each.field) for each in found} == {("altered", "map")}
+        _put_back(stage)
+    stage.admin.execute(MAP_ATTACKS["a count"][0])
+    _make_the_map_anew(stage)
+    whole, thread = stage.found(stage.kept)
+    assert "is not the one that its checkpoint seals" in whole.fact
+    assert thread.stream == "thread_2"
+
+
+def test_a_map_that_was_wrong_when_it_was_signed_is_named_by_whoever_keeps_the_checkpoint(stage: Stage) -> None:
+    stage.admin.execute(THREAD_2.format("events = 3"))
+    _make_the_map_anew(stage)
+    stage.ledger.run("run_1").add_message("user", "one more")
+    wrong = Kept(stage.seal(), "the wrong one")
+    stage.admin.execute(THREAD_2.format("events = 4"))
+    _make_the_map_anew(stage)
+    found = stage.found(wrong, stage.kept)
+    assert any("the wrong one: the map that it seals with 19 events" in each.fact for each in found), found
+    assert not any("last week" in each.fact for each in found), "which was right"
 
 
 @pytest.mark.fault("B9", "B10", "I3", "I4")

@@ -14,6 +14,7 @@ from runfold.delivery.sweeper_rules import RULES
 from runfold.domain.sweep_policy import SweepPolicy
 from runfold.evidence.bundle import BundleMaker
 from runfold.evidence.comparing import stored_trees
+from runfold.evidence.map_verifying import MapVerification
 from runfold.evidence.remembered import note_verified
 from runfold.evidence.sealer import Sealer
 from runfold.evidence.status import seal_status
@@ -276,6 +277,10 @@ def sealing(ledger: Ledger, folder: Path) -> None:
     assert list(verification.findings()) == []
     assert verification.read is not None
     assert verification.read.first_position
+    with ledger.recorder.store.reading() as connection:
+        (tree,) = [each for each in stored_trees(connection) if each.tenant_id == ledger.settings.tenant]
+        anew = MapVerification(connection, tree.tenant_id, tree.generation, tree.origin)
+        assert list(anew.findings(tree.size, [])) == []
     assert seal_status(ledger.recorder.reader).trees == len(trees)
 
 

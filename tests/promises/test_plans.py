@@ -30,6 +30,7 @@ ELSEWHERE = (
     "maintenance/checking.sql: repeated",
     "maintenance/checking.sql: before of another tenant",
     "evidence/losses.py",
+    "evidence/map_verifying.sql: threads without a place",
     "evidence/sealing.sql: events of tenant",
     "evidence/verifying.sql: before the first",
 )

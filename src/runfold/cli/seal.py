@@ -32,8 +32,9 @@ def verify(
 
     Each event is compared with its leaf, the leaves with the tree, and the tree with the checkpoints: those of the database,
     those that were published, and those that you give. What was altered, lost, put in, reordered, cut off, rolled back or
-    forked is named. It goes on after what was verified here before; --full reads all. It writes nothing to the database, and
-    a role that only reads is enough. What is not sealed yet is not covered: `runfold seal now` seals it.
+    forked is named. It goes on after what was verified here before; --full reads all, and makes the map of threads anew. It
+    writes nothing to the database, and a role that only reads is enough. What is not sealed yet is not covered: `runfold seal
+    now` seals it.
     """
     import time
 

@@ -1,7 +1,8 @@
 """Verifies the log against what was sealed of it, and that against checkpoints that are kept outside of the database.
 
 Each event is read beside its leaf, in pages; its digests are taken anew. The leaves must be those of the tree, and the tree that
-of the checkpoints. Nothing is written, and a role that only reads is enough. Memory does not grow with the log.
+of the checkpoints. Where all leaves were read, the map of threads is made anew from them. Nothing is written, and a role that
+only reads is enough. Memory does not grow with the log.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 from psycopg.rows import tuple_row
 
 from runfold.evidence.comparing import StoredTree, compare, stored_trees, tile_reader
+from runfold.evidence.map_verifying import MapVerification, SealedMap
 from runfold.evidence.sealing import Digested, digested
 from runfold.evidence.signing import require_signed
 from runfold.evidence.tiles import WIDTH, Growing, Tiles, split
@@ -132,6 +134,7 @@ class Verification:
     """How many checkpoints the log was held against."""
     _trees: dict[str, _Tree] = field(default_factory=dict, init=False)
     _maps: dict[tuple[str, int], bytes] = field(default_factory=dict, init=False)
+    _sealed_maps: dict[str, list[SealedMap]] = field(default_factory=dict, init=False)
     _looked_up: int = field(default=0, init=False)
     _highest: int = field(default=0, init=False)
 
@@ -160,6 +163,9 @@ class Verification:
             if tenant_id not in wrong and (left := self._whole(tree)):
                 wrong.add(tenant_id)
                 yield left
+            for finding in self._map(tree):
+                wrong.add(tenant_id)
+                yield finding
             root = self._root(tree, tree.stored.size)
             if tenant_id not in wrong and root is not None:
                 self.verified[tree.stored.origin] = Checkpoint(tree.stored.origin, tree.stored.size, root)
@@ -172,6 +178,15 @@ class Verification:
         if tree.growing is not None and tree.growing.root() != self._root(tree, size):
             return Finding("forked", f"the leaves of {origin} are not those of its tree: its tiles were changed", _CHANGED)
         return None
+
+    def _map(self, tree: _Tree) -> Iterator[Finding]:
+        """Yield what is wrong with the map of a tree that was read from its first leaf on, and of which each leaf is right."""
+        stored = tree.stored
+        if tree.growing is None or (tree.last_seq, tree.growing.root()) != (stored.size, self._root(tree, stored.size)):
+            return
+        sealed = [each for each in self._sealed_maps.get(stored.origin, []) if each.size <= stored.size]
+        anew = MapVerification(self.connection, stored.tenant_id, stored.generation, stored.origin)
+        yield from anew.findings(stored.size, sealed)
 
     def _rows(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         with self.connection.cursor(binary=True, row_factory=tuple_row) as cursor:
@@ -245,9 +260,11 @@ class Verification:
             yield Finding("rolled back" if said.size > tree.stored.size else "checkpoint", fact, _CHANGED)
         elif finding := self._compared(tree, said, kept.where):
             yield finding
-        elif must_be_whole and said.map_root not in {None, self._maps.get(tree.stored[:2])}:
-            fact = f"the stored map of the threads of {said.origin} is not the one that its checkpoint seals"
-            yield Finding("altered", fact, _CHANGED, field="map")
+        elif said.map_root is not None:
+            self._sealed_maps.setdefault(said.origin, []).append(SealedMap(said.size, said.map_root, kept.where))
+            if must_be_whole and said.map_root != self._maps.get(tree.stored[:2]):
+                fact = f"the stored map of the threads of {said.origin} is not the one that its checkpoint seals"
+                yield Finding("altered", fact, _CHANGED, field="map")
 
     def _compared(self, tree: _Tree, said: Checkpoint, where: str) -> Finding | None:
         found = compare(said, tree.stored.origin, tree.stored.size, tree.read)
