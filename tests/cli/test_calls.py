@@ -55,7 +55,11 @@ def test_every_example_is_a_call_that_the_command_line_understands(
     inside = re.search(r"\$\((.*?)\)", command)  # of another program's command
     words = shlex.split(inside[1] if inside else command[command.index("runfold ") :])[1:]
     goes_on = words[0] in {"serve", "relay"} or "--follow" in words or (words[0] == "work" and "--once" not in words)
-    if goes_on or words[0] in {"import", "approve", "deny", "restore"} or words[:2] in [["keys", "revoke"], ["moments", "drop"]]:
+    if (
+        goes_on
+        or words[0] in {"import", "approve", "deny", "restore", "claim", "renew", "release"}
+        or words[:2] in [["keys", "revoke"], ["moments", "drop"]]
+    ):
         words.append("--help")
     elif words[0] == "psql":  # it takes the place of the process
         words.insert(1, "--help")

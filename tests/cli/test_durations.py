@@ -47,7 +47,7 @@ def places(ledger: Ledger, runfold: Command) -> Iterator[dict[str, Place]]:
             **_of_sdk("SDK", ledger, worked_on, waiting, hook),
             **_of_sdk("remote SDK", remote, worked_on, waiting, hook),
             **_of_http(http, worked_on, waiting, hook),
-            **_of_command_line(runfold, hook),
+            **_of_command_line(runfold, worked_on, hook),
             "settings": _in_settings,
         }
 
@@ -100,7 +100,7 @@ def _refusal(answer: httpx2.Response) -> str | None:
     return None if answer.is_success else answer.text
 
 
-def _of_command_line(runfold: Command, hook: str) -> dict[str, Place]:
+def _of_command_line(runfold: Command, worked_on: str, hook: str) -> dict[str, Place]:
     key = ("keys", "create", "--owner", "human:ada", "--scope", "runs:read", "--label", "a key")
     asked = {
         "runs": ("runs", "--duration={}"),
@@ -109,6 +109,8 @@ def _of_command_line(runfold: Command, hook: str) -> dict[str, Place]:
         "keys create": (*key, "--expires-in={}"),
         "webhooks rotate": ("webhooks", "rotate", hook, "--keep-for={}"),
         "cancel": ("cancel", "run_nobody", "--wait={}"),
+        "claim": ("claim", worked_on, "--id=exec_1", "--take-over", "--for={}"),
+        "renew": ("renew", worked_on, "exec_1", "--for={}"),
         "moments prepare": ("moments", "prepare", "3", "--expires-in={}"),
     }
 

@@ -16,6 +16,7 @@ from runfold.cli.events import OPTIONS as EVENT_OPTIONS
 from runfold.cli.events import events
 from runfold.cli.evidence import evidence, prove_absence
 from runfold.cli.goals import goal, goals, patterns
+from runfold.cli.leases import claim, release, renew
 from runfold.cli.lists import ListOption
 from runfold.cli.moments import drop_schema, schemas
 from runfold.cli.problems import attention, failures, problems
@@ -257,6 +258,14 @@ COMMANDS = [
             "runfold head thread_demo7 main run_demo7_claim --expected run_demo7_voucher --rewind",
         ),
     ),
+    Command(
+        "claim",
+        _OPERATE,
+        claim,
+        ("runfold claim run_demo7_claim --worker shop-1 --for 15m", "runfold claim run_demo7_claim --take-over --json"),
+    ),
+    Command("renew", _OPERATE, renew, ("runfold renew run_demo7_claim exec_0198c0 --for 15m",)),
+    Command("release", _OPERATE, release, ("runfold release run_demo7_claim exec_0198c0 --comment 'not for this machine'",)),
     Command(
         "work",
         _OPERATE,
