@@ -5,6 +5,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -15,6 +16,7 @@ from runfold.domain.event import Recorded
 from runfold.domain.values import Actor
 from runfold.http.clients import Asked
 from runfold.http.connections import Connection, StreamingServer
+from tests.agui.emitted import Emitted, checking
 
 
 class Anybody:
@@ -28,13 +30,29 @@ class Anybody:
         """Nothing is left to be done."""
 
 
+class _Checked:
+    """An application, and its state, which connections ask for."""
+
+    def __init__(self, app: Starlette, emitted: Emitted) -> None:
+        self.state = app.state
+        self._app = checking(app, emitted)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self._app(scope, receive, send)
+
+
 @contextlib.contextmanager
 def serving(app: Starlette) -> Iterator[str]:
-    """The application on a free port of this machine, in a thread of its own; its address."""
+    """The application on a free port of this machine, in a thread of its own; its address.
+
+    What it sends to AG-UI's clients is checked, all of it, and what breaks a rule of AG-UI fails the test at the end.
+    """
     listening = socket.socket()
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else the loop of asyncio answers 40 ms late
     listening.bind(("127.0.0.1", 0))
-    server = StreamingServer(uvicorn.Config(app, http=Connection, log_level="warning", lifespan="on"), app.state.feed)
+    emitted = Emitted()
+    config = uvicorn.Config(_Checked(app, emitted), http=Connection, log_level="warning", lifespan="on")
+    server = StreamingServer(config, app.state.feed)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])))
     thread.start()
     while not server.started and thread.is_alive():
@@ -45,6 +63,7 @@ def serving(app: Starlette) -> Iterator[str]:
         server.should_exit = True
         thread.join(60)
         listening.close()
+    emitted.require_right()
 
 
 def without_salt(events: Iterable[Recorded]) -> list[Recorded]:

@@ -12,6 +12,7 @@ import httpx2
 
 from runfold import Settings
 from runfold.settings import environment
+from tests.agui.emitted import Emitted, Teed
 
 ROOT = Path(__file__).parents[3]
 _MAIN = "from runfold.cli.main import main; main()"
@@ -32,8 +33,10 @@ def process(
         assert line, started.communicate()[1]
         told = json.loads(line)
         headers = {"Authorization": f"Bearer {key or told['key']}"}
-        with httpx2.Client(base_url=told["address"], headers=headers, timeout=60) as client:
+        emitted = Emitted()
+        with httpx2.Client(base_url=told["address"], headers=headers, timeout=60, transport=Teed(emitted)) as client:
             yield started, client
+        emitted.require_right()
     finally:
         started.kill()
         started.communicate()
