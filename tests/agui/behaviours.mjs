@@ -168,6 +168,15 @@ const behaviours = {
     assert.deepEqual(told, ["TOOL_CALL_RESULT"]);
     assert.equal(client.messages.filter(({ role }) => role === "tool").length, 1);
     assert.equal(client.messages.find(({ id }) => id === m).toolCalls[0].function.arguments, '{"sum":40}');
+    const [own, said] = [fresh("c"), fresh("m")]; // a tool of the client's own: it has the result before anybody else
+    await run(client, { script: [started, ...text(said, "Where are you?"), ...call(own, "locate", said, "{}"), finished] });
+    client.addMessage({ id: fresh("res"), role: "tool", toolCallId: own, content: "here" });
+    const before = plain(client.messages);
+    await run(client, { script: [started, finished] });
+    assert.deepEqual(plain(client.messages), before);
+    const brought = agent(fresh("t"), { messages: before }); // all of it, to a thread that nobody knows
+    await run(brought, { script: [started, ...text(fresh("m"), "welcome"), finished] });
+    assert.deepEqual(plain(brought.messages).slice(0, -1), before);
   },
 
   async "13 a branch begins where the client says, or where its messages leave the thread"() {

@@ -11,6 +11,8 @@ from typing import Any
 
 import httpx2
 
+from runfold.http.scope import rest_of_body
+
 ASGI = Callable[[Any, Any, Any], Awaitable[None]]
 _RUN = re.compile(r"(/agents/[^/]+(/connect)?|/threads/[^/]+/runs)\Z")
 _EXPORTED = re.compile(r"/runs/[^/]+/events\Z")
@@ -87,6 +89,11 @@ def broken_rule(given: bytes, *, is_whole: bool) -> str | None:
     return None if checker.violation is None else f"{checker.violation}\n{given[-2000:]!r}"
 
 
+def _after(path: str, last: str) -> str | None:
+    """Return after which event a stream goes on: who connects is given all that there is."""
+    return None if path.endswith("/connect") else last or None
+
+
 def checking(app: ASGI, emitted: Emitted) -> ASGI:
     """Return an application whose streams of AG-UI are kept."""
 
@@ -96,8 +103,8 @@ def checking(app: ASGI, emitted: Emitted) -> ASGI:
             await app(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        after = headers.get(b"last-event-id")
-        stream = Stream(scope["path"], after.decode() if after else None)
+        stream = Stream(scope["path"], _after(scope["path"], headers.get(b"last-event-id", b"").decode()))
+        stream.asked.extend(rest_of_body(scope) or b"")
 
         async def received() -> Any:
             message = await receive()
@@ -128,7 +135,8 @@ class Teed(httpx2.BaseTransport):
         response = self._inner.handle_request(request)
         is_stream = response.headers.get("content-type", "").startswith("text/event-stream")
         if is_stream and is_of_agent(request.method, request.url.path, request.url.query.decode()):
-            stream = Stream(request.url.path, request.headers.get("last-event-id"), bytearray(request.read()))
+            after = _after(request.url.path, request.headers.get("last-event-id", ""))
+            stream = Stream(request.url.path, after, bytearray(request.read()))
             self._emitted.streams.append(stream)
             response.stream = _Kept(response.stream, stream)  # type: ignore[arg-type]  # it came from a client that is not async
         return response

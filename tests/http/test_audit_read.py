@@ -9,7 +9,7 @@ from runfold.access.keys import Keys
 from runfold.api.route import CommandRoute
 from runfold.domain.security import KeyCreated, key_stream, read_key
 from runfold.http.app import create_app, described
-from tests.http.every_route import ALL_ROUTES, path_of
+from tests.http.every_route import AGENTS, EVERY_ROUTE, request_of
 from tests.http.keys import make_key, with_key
 from tests.http.streams import Stream, names, positions
 from tests.waiting import soon
@@ -19,7 +19,7 @@ SECRET = "the label of a key"
 
 @pytest.fixture
 def app(ledger: Ledger) -> Starlette:
-    return create_app(ledger, Keys(ledger))
+    return create_app(ledger, Keys(ledger), agents=AGENTS)
 
 
 @pytest.fixture
@@ -112,12 +112,13 @@ def test_no_question_of_who_may_read_all_but_the_audit_shows_anything_of_it(
     everything_else = make_key(ledger, "runs:read", "runs:write", "approvals:decide", "events:read", "projections:rebuild")
     stream = key_stream(read_key(everything_else).id)
     ledger.fold()
-    for route in ALL_ROUTES:
+    for route in EVERY_ROUTE:
         if isinstance(route, CommandRoute):
             continue
         for named in ("_1", stream):
             ids = {name: named if named == stream else name.split("_")[0] + named for name in route.path_names}
-            answer = client.get(path_of(route, ids), headers=with_key(everything_else))
+            said = request_of(route, ids)
+            answer = client.request(**{**said, "headers": {**said.get("headers", {}), **with_key(everything_else)}})
             assert SECRET not in answer.text, route
             assert answer.status_code != 500, (route, answer.text)
     for path in (

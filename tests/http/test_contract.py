@@ -17,6 +17,7 @@ from schemathesis.engine.events import FatalError, NonFatalError, ScenarioFinish
 
 from runfold import Ledger
 from runfold.http.app import create_app, described
+from tests.http.every_route import AGENTS
 from tests.serving import Anybody, serving
 
 EXAMPLES = int(os.environ.get("RUNFOLD_TEST_EXAMPLES", "0"))
@@ -48,6 +49,7 @@ KNOWN = {
     "goal_id": ["goal_1"],
     "node_id": ["node_1"],
     "name": ["main", "other"],
+    "agent": [*AGENTS],
 }
 SETTINGS: Mapping[str, Any] = {
     "seed": 7,
@@ -116,7 +118,7 @@ def folding(ledger: Ledger) -> Iterator[None]:
 def address(ledger: Ledger) -> Iterator[str]:
     """Where a service is that has something to tell."""
     fill(ledger)
-    with serving(create_app(ledger, Anybody())) as address, folding(ledger):
+    with serving(create_app(ledger, Anybody(), agents=AGENTS)) as address, folding(ledger):
         yield address
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import httpx2
 import psycopg
 import pytest
+from starlette.applications import Starlette
 
 from runfold import Ledger
 from runfold.http.app import create_app, described
@@ -15,9 +16,11 @@ from runfold.projections.problems import Problems
 from runfold.projector import filling
 from runfold.projector.filling import Job
 from runfold.store.datastore import Connection
+from tests.http.every_route import AGENTS
 from tests.serving import Anybody, serving
 
 TRAP = "runfold_trap:Trap"
+NAMES = [TRAP, "runfold_trap", "os:system", "runfold.projections.usage:Usage", "runfold_trap%3ATrap"]
 
 
 class Renamed(Problems):
@@ -47,6 +50,12 @@ def caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Caught]:
     assert not made
 
 
+@pytest.fixture
+def app(ledger: Ledger) -> Starlette:
+    """This test's service. It lets everybody in, and has agents."""
+    return create_app(ledger, Anybody(), agents=AGENTS)
+
+
 def filled(schema: dict[str, Any], schemas: dict[str, Any], depth: int = 0) -> Any:
     """A value of a JSON Schema whose every text is the trap's name."""
     if "$ref" in schema:
@@ -71,7 +80,8 @@ def test_no_name_in_any_request_is_imported(client: httpx2.Client, ledger: Ledge
     schemas, asked = document["components"]["schemas"], 0
     every = [(verb, path, each) for path, operations in document["paths"].items() for verb, each in operations.items()]
     for verb, template, operation in sorted(every, key=lambda item: item[0] != "get"):
-        path = "/".join(TRAP if part.startswith("{") else part for part in template.split("/"))
+        names = {part: TRAP if part != "{agent}" else "scripted" for part in template.split("/") if part.startswith("{")}
+        path = "/".join(names.get(part, part) for part in template.split("/"))
         parameters = operation.get("parameters", [])
         query = {each["name"]: TRAP for each in parameters if each["in"] == "query"}
         headers = {each["name"]: TRAP for each in parameters if each["in"] == "header"}
@@ -86,10 +96,22 @@ def test_no_name_in_any_request_is_imported(client: httpx2.Client, ledger: Ledge
 
 
 @pytest.mark.fault("K5")
-@pytest.mark.parametrize("name", [TRAP, "runfold_trap", "os:system", "runfold.projections.usage:Usage", "runfold_trap%3ATrap"])
+@pytest.mark.parametrize("name", NAMES)
 def test_a_rebuild_of_what_the_server_was_not_started_with_is_not_found(client: httpx2.Client, caught: Caught, name: str) -> None:
     for what in ("rebuild", "retry"):
         assert client.post(f"/projections/{name}/{what}").status_code == 404
+
+
+@pytest.mark.fault("K5")
+def test_an_agent_that_the_server_was_not_started_with_is_not_found(client: httpx2.Client, caught: Caught) -> None:
+    asked = {"threadId": "t", "runId": "r", "messages": []}
+    for name in (*NAMES, "tests.agui.scripted:scripted", "https%3A%2F%2Fexample.org"):
+        for path in (f"/agents/{name}", f"/agents/{name}/connect"):
+            assert client.post(path, json=asked).status_code == 404, path
+        said = {**asked, "forwardedProps": {"runfold": {"agent": name}}}
+        answer = client.post("/threads/t/runs", json=said, headers={"Accept": "text/event-stream"})
+        assert (answer.status_code, answer.json()["type"]) == (404, "urn:runfold:error:AgentNotFound"), name
+        assert not caught
 
 
 def test_what_the_server_was_started_with_is_known_by_its_plain_name(ledger: Ledger) -> None:

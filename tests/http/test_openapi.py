@@ -18,6 +18,7 @@ from runfold.http.app import create_app, described
 from runfold.http.document import operations
 from runfold.http.routes.docs import curl, rendered
 from runfold.http.routing import NamedRoute
+from tests.http.every_route import AGENT_ROUTES, EVERY_ROUTE
 from tests.serving import Anybody
 
 WRITTEN = Path(__file__).parents[2] / "schemas" / "openapi.json"
@@ -60,7 +61,7 @@ def test_the_service_says_what_is_written_in_the_repository(client: httpx2.Clien
 
 def test_every_route_is_in_it_but_the_document_and_the_page(document: dict[str, Any]) -> None:
     written = {(verb.upper(), path) for path, verbs in document["paths"].items() for verb in verbs}
-    assert {(route.verb, route.path) for route in (*COMMANDS, *QUESTIONS)} <= written
+    assert {(route.verb, route.path) for route in EVERY_ROUTE} <= written
     assert not {"/openapi.json", "/docs"} & document["paths"].keys()
 
 
@@ -107,6 +108,14 @@ def test_every_operation_says_what_it_does_who_may_and_how_it_fails(document: di
         else:
             assert list(operation["security"][0]) == ["key"]
             assert {"401", "403"} <= operation["responses"].keys()
+
+
+def test_the_routes_of_agents_say_that_they_answer_with_a_stream(document: dict[str, Any]) -> None:
+    for route in AGENT_ROUTES:
+        if route.name != "agents.run_in_thread" and route.verb == "POST":
+            operation = document["paths"][route.path][route.verb.lower()]
+            assert "text/event-stream" in operation["responses"]["200"]["content"], route
+            assert "requestBody" in operation, route
 
 
 class Page(HTMLParser):

@@ -20,14 +20,13 @@ from runfold import Ledger, Settings
 from runfold.access import denials as denying
 from runfold.access.addresses import read_address
 from runfold.access.keys import Keys
-from runfold.api.route import CommandRoute
 from runfold.domain.security import key_text, read_key
 from runfold.errors import EmbeddedServerFailed, LedgerUnavailable, PoisonEvent, QueueFull
 from runfold.http.app import create_app
 from runfold.http.clients import MOST_CHARACTERS, Clients
 from runfold.http.problems import disclosed
 from tests.databases import TestDatabase
-from tests.http.every_route import ALL_ROUTES, IDS, body_of, path_of
+from tests.http.every_route import AGENTS, EVERY_ROUTE, IDS, request_of
 from tests.http.keys import denials, make_key, with_key
 from tests.http.streams import Stream
 from tests.serving import serving
@@ -38,7 +37,7 @@ Serve = Callable[..., httpx2.Client]
 
 @pytest.fixture
 def app(ledger: Ledger) -> Starlette:
-    return create_app(ledger, Keys(ledger))
+    return create_app(ledger, Keys(ledger), agents=AGENTS)
 
 
 @pytest.fixture
@@ -240,14 +239,14 @@ def test_a_foreign_id_is_answered_with_the_same_statements_as_one_that_nobody_ha
     reader_class._rows = rows  # type: ignore[method-assign]
     try:
         client.get("/threads/thread_0", headers=with_key(key))
-        for route in ALL_ROUTES:
+        for route in EVERY_ROUTE:
             if not set(route.path_names) & set(IDS):
                 continue
-            body = body_of(route) if isinstance(route, CommandRoute) else None
             counts = []
             for ids in (IDS, nobodys):
+                said = request_of(route, ids, resumes=True)
                 asked.clear()
-                answer = client.request(route.verb, path_of(route, ids), headers=with_key(key), json=body)
+                answer = client.request(**{**said, "headers": {**said.get("headers", {}), **with_key(key)}})
                 assert answer.status_code == 404, (route, answer.text)
                 counts.append(list(asked))
             assert Counter(counts[0]) == Counter(counts[1]), route

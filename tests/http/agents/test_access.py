@@ -9,7 +9,7 @@ import pytest
 from runfold import Ledger
 from runfold.access.keys import Keys
 from runfold.http.app import create_app
-from tests.http.agents.talking import Event, asked, run, user
+from tests.http.agents.talking import Event, asked, kinds, run, user
 from tests.http.keys import make_key, with_key
 from tests.serving import serving
 
@@ -91,3 +91,29 @@ def test_what_is_no_request_is_told_with_the_fact_and_nothing_is_recorded(agents
             assert (answered.status_code, ledger.position()) == (status, before), body
             assert answered.json()["detail"]
     assert agents.post("/agents/nobody", json=asked("r1"), headers=STREAM).status_code == 404
+
+
+def test_a_conversation_that_a_client_brings_is_recorded_with_its_calls_and_their_results(
+    agents: httpx2.Client, ledger: Ledger
+) -> None:
+    calls = [{"id": call_id, "type": "function", "function": {"name": "look", "arguments": "{}"}} for call_id in ("c1", "c2")]
+    brought = [
+        user("u1", "look"),
+        {"id": "a1", "role": "assistant", "toolCalls": calls},
+        {"id": "x1", "role": "tool", "toolCallId": "c1", "content": "42"},
+        {"id": "x2", "role": "tool", "toolCallId": "c2", "content": "", "error": "gone"},
+        user("u2", "and?"),
+    ]
+    events = run(agents, "/agents/scripted", asked("r1", *brought))
+    assert events[-1]["type"] == "RUN_FINISHED"
+    told = [event for event in events if event["type"] == "MESSAGES_SNAPSHOT"][-1]["messages"]
+    assert [message["id"] for message in told] == ["u1", "a1", "x1", "x2", "u2"]
+    assert "TOOL_CALL_START" not in kinds(events), "the client has it"
+    assert "5 messages: u1 a1 x1 x2 u2" in [event.get("delta") for event in events]
+    run_id = events[0]["metadata"]["runfold"]["stream"]
+    calls_by_id = {event.event.call_id for event in ledger.events(run_id=run_id, types=["tool.called"])}
+    assert calls_by_id == {"c1", "c2"}
+    assert [each.type for each in ledger.events(run_id=run_id, types=["tool.succeeded", "tool.failed"])] == [
+        "tool.succeeded",
+        "tool.failed",
+    ]

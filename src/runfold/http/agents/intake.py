@@ -41,7 +41,7 @@ class Begun:
     shown_run: str
     is_new: bool
     is_moved: bool = False
-    """Whether the client has other messages than those that the run goes on from."""
+    """Whether the client has other messages than those that the run goes on from, or has some that the run would tell it of."""
     past: tuple[Recorded, ...] = ()
     """Of a new run: the events of its path before it."""
     first_position: int = 0
@@ -133,7 +133,8 @@ class Intake:
                 batch.create_thread(thread_id=thread_id, agent_id=self._agent, user_id=self._person, metadata={KEY: about})
             answers.give(batch, f"exec_{run_id}", self._agent)
             run = self._created(batch, asked, thread_id, run_id, origin, answers, wanted)
-            _Sent(run, conversation, origin.elsewhere).take(asked)
+            sent_along = _Sent(run, conversation, origin.elsewhere)
+            sent_along.take(asked)
             run.start()
         sent = {message_id_of(str(message.get("id"))) for message in asked["messages"]}
         is_moved = any(spoken.id not in sent for spoken in conversation.messages.values() if spoken.role != "activity")
@@ -145,7 +146,7 @@ class Intake:
             asked["threadId"],
             asked["runId"],
             is_new=True,
-            is_moved=is_moved or origin.kind == "branches",
+            is_moved=is_moved or sent_along.has_answers or origin.kind == "branches",
             past=tuple(events),
             first_position=receipt.position - batch.appended + 1,
         )
@@ -183,6 +184,10 @@ class _Sent:
 
     def __init__(self, run: Run, known: Conversation, elsewhere: frozenset[str]) -> None:
         self._run, self._known, self._elsewhere = run, known, elsewhere
+        self.has_answers = False
+        """Whether something is recorded that only agents and tools say: a run tells of that, and the client has it."""
+        self._calls = set(known.calls)
+        self._answered = {spoken.call_id for spoken in known.messages.values() if spoken.role == "tool"}
 
     def take(self, asked: Mapping[str, Any]) -> None:
         for index, message in enumerate(asked["messages"]):
@@ -200,6 +205,7 @@ class _Sent:
             return
         if message_id in self._elsewhere:
             return  # it is of another branch
+        self.has_answers = self.has_answers or role in {"assistant", "reasoning", "tool"}
         if role == "tool":
             self._answer(message, message_id, where)
             return
@@ -207,7 +213,8 @@ class _Sent:
         self._run.add_message(role, parts, message_id=message_id, name=message.get("name"), **author)  # type: ignore[arg-type]
         for call in message.get("toolCalls") or ():
             call_id = message_id_of(str(call["id"]))
-            if call_id not in self._known.calls:
+            if call_id not in self._calls:
+                self._calls.add(call_id)
                 self._run.call_tool(
                     call["function"]["name"], call["function"].get("arguments") or "", call_id=call_id, message_id=message_id
                 )
@@ -223,10 +230,11 @@ class _Sent:
 
     def _answer(self, message: dict[str, Any], message_id: str, where: str) -> None:
         call_id = message_id_of(str(message.get("toolCallId") or ""))
-        if call_id not in self._known.calls:
+        if call_id not in self._calls:
             raise InvalidEvent(f"{where}.toolCallId", f"no tool call of this conversation is {call_id!r}; nothing was recorded")
-        if any(spoken.role == "tool" and spoken.call_id == call_id for spoken in self._known.messages.values()):
-            return  # it was answered, and what the client has of that is its own copy
+        if call_id in self._answered:
+            return  # what the client has of that is its own copy
+        self._answered.add(call_id)
         content = message.get("content")
         self._run.add_message("tool", parts_of(content), message_id=message_id, tool_call_id=call_id)
         if (error := message.get("error")) is not None:

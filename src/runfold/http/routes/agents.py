@@ -19,7 +19,7 @@ from runfold.http.routing import Handler, NamedRoute, Operation, answer, route_o
 from runfold.http.server_state import ServerState
 
 MEDIA_TYPE = "text/event-stream"
-_STREAM = {MEDIA_TYPE: {"type": "string"}}
+_STREAM = {MEDIA_TYPE: {"description": "Server-sent events; the data of each is an event of AG-UI as JSON."}}
 
 
 class RunAsked(BaseModel):
