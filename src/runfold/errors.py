@@ -11,6 +11,7 @@ LedgerError
 │   ├── MomentNotFound
 │   ├── SubscriptionNotFound
 │   ├── WebhookNotFound
+│   ├── CheckpointNotFound
 │   ├── EventTypeNotFound
 │   └── ProjectionNotFound
 ├── InvalidEvent                    exit 1   the input is not a valid event
@@ -160,6 +161,12 @@ class WebhookNotFound(NotFound):
     """No webhook has that id, or it belongs to another tenant."""
 
     thing, listing = "webhook", "`runfold webhooks list`"
+
+
+class CheckpointNotFound(NotFound):
+    """Nothing of the tenant was sealed yet."""
+
+    thing = "checkpoint of tenant"
 
 
 class SubscriptionNotFound(NotFound):

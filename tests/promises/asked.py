@@ -282,6 +282,7 @@ def sealing(ledger: Ledger, folder: Path) -> None:
         anew = MapVerification(connection, tree.tenant_id, tree.generation, tree.origin)
         assert list(anew.findings(tree.size, [])) == []
     assert seal_status(ledger.recorder.reader).trees == len(trees)
+    assert ledger.checkpoint().size == ledger.sealed_log().size == tree.size
 
 
 def doing(ledger: Ledger) -> None:

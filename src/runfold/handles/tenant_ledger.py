@@ -26,6 +26,7 @@ from runfold.handles.webhook_secrets import WebhookSecret, secrets_of
 from runfold.queries.paging import Direction, ordered
 from runfold.queries.past import MOST_EVENTS, Whole
 from runfold.queries.reading import Reading, parse_moment
+from runfold.queries.sealed_log import CheckpointView, SealedLogView, last_checkpoint, sealed_log
 from runfold.store.cursor import cursor_of
 from runfold.store.reader import LATEST, Head
 
@@ -139,6 +140,24 @@ class TenantLedger(LedgerHandle):
         return secrets_of(
             self.now, self.command_executor.sealed_secrets, self.caller.tenant_id, webhook_id, self.executor.clock()
         )
+
+    # The sealed log
+
+    def sealed_log(self) -> SealedLogView:
+        """Return how sealing the log of the tenant stands: its tree, how far sealing is, and what a sealer met that cannot be.
+
+        Raises ScopeMissing.
+        """
+        self.caller.require("audit:read")
+        return sealed_log(self.now.reader)
+
+    def checkpoint(self) -> CheckpointView:
+        """Return the last signed checkpoint of the tenant's sealed log, for whoever is to trust the ledger.
+
+        Raises CheckpointNotFound, ScopeMissing.
+        """
+        self.caller.require("audit:read")
+        return last_checkpoint(self.now.reader)
 
     # Reading
 

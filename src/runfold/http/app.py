@@ -35,6 +35,7 @@ from runfold.http.routes import (
     projections,
     questions,
     schemas,
+    sealed_log,
     subscriptions,
     webhook_secrets,
 )
@@ -121,6 +122,7 @@ def _routes(server: ServerState, feed: Feed, counts: metrics.Metrics) -> list[Na
         *agents.agent_routes(served),
         *keys.key_routes(server),
         *webhook_secrets.webhook_secret_routes(server),
+        *sealed_log.sealed_log_routes(server),
         *projections.projection_routes(server),
         *schemas.schema_routes(),
         *health.health_routes(server),
@@ -141,6 +143,7 @@ def operations() -> list[Operation]:
         *agents.OPERATIONS,
         *keys.OPERATIONS,
         *webhook_secrets.OPERATIONS,
+        *sealed_log.OPERATIONS,
         *projections.OPERATIONS,
         *schemas.OPERATIONS,
         *health.OPERATIONS,

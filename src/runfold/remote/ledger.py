@@ -24,6 +24,7 @@ from runfold.handles.webhook_secrets import WebhookSecret
 from runfold.queries.moments import MomentView
 from runfold.queries.paging import MOST, Direction, ordered
 from runfold.queries.reading import Reading, parse_moment
+from runfold.queries.sealed_log import CheckpointView, SealedLogView
 from runfold.remote.batch import RemoteBatchExecutor
 from runfold.remote.calls import query
 from runfold.remote.client import Client, Params
@@ -156,6 +157,20 @@ class RemoteLedger(LedgerHandle):
         """
         told = orjson.loads(self._client.request("GET", f"/webhooks/{quote(webhook_id, safe='')}/secrets").content)
         return [WebhookSecret.model_validate(item) for item in told["items"]]
+
+    def sealed_log(self) -> SealedLogView:
+        """Return how sealing the log of the tenant stands: its tree, how far sealing is, and what a sealer met that cannot be.
+
+        Raises ScopeMissing.
+        """
+        return SealedLogView.model_validate_json(self._client.request("GET", "/sealed").content)
+
+    def checkpoint(self) -> CheckpointView:
+        """Return the last signed checkpoint of the tenant's sealed log, for whoever is to trust the ledger.
+
+        Raises CheckpointNotFound, ScopeMissing.
+        """
+        return CheckpointView.model_validate_json(self._client.request("GET", "/sealed/checkpoint").content)
 
     @contextlib.contextmanager
     def batch(self) -> Iterator[Batch]:

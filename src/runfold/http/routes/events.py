@@ -26,7 +26,7 @@ from runfold.feed.shared import Feed
 from runfold.feed.wanted import Wanted
 from runfold.handles.tenant_ledger import TenantLedger
 from runfold.http.routes import event_pages
-from runfold.http.routing import Handler, NamedRoute, Operation, asked, model_of, route_of
+from runfold.http.routing import Handler, NamedRoute, Operation, accepts, asked, model_of, route_of
 from runfold.http.server_state import ServerState
 from runfold.http.streams import sse
 from runfold.http.streams.event_stream import EventStream
@@ -189,7 +189,7 @@ def _handler(server: ServerState, feed: Feed, query: type[BaseModel], scope: Sco
         said = {
             _NAMES.get(name, name): value for name, value in asked(request, query, _FORMER).model_dump(exclude_none=True).items()
         }
-        is_stream = _accepts(request, sse.MEDIA_TYPE)
+        is_stream = accepts(request, sse.MEDIA_TYPE)
         form = said.pop("format", "runfold")
         if form == "ag-ui":
             given = {name: value for name, value in said.items() if value != _DEFAULTS.get(name)}
@@ -206,7 +206,7 @@ def _handler(server: ServerState, feed: Feed, query: type[BaseModel], scope: Sco
         if not is_stream:
             read = event_pages.read_back if is_backwards else event_pages.read
             found = await server.pools.questions.run(read, ledger.now.reader.tolerant(), wanted, limit)
-            if form == "cloudevents" or _accepts(request, CLOUDEVENTS):
+            if form == "cloudevents" or accepts(request, CLOUDEVENTS):
                 return await server.pools.questions.run(event_pages.cloudevents, request.url, found, headers)
             return Response(await server.pools.questions.run(found.json), 200, headers, "application/json")
         if _is_told_of_end(request) and await server.pools.questions.run(_has_no_more, ledger, wanted):
@@ -227,11 +227,6 @@ def _as_ag_ui(ledger: TenantLedger, run_id: str, said: dict[str, Any], is_stream
     if not is_stream:
         return Response(orjson.dumps(found), 200, media_type="application/json")
     return Response(b"".join(b"data: %b\n\n" % orjson.dumps(event) for event in found), 200, media_type=sse.MEDIA_TYPE)
-
-
-def _accepts(request: Request, media_type: str) -> bool:
-    """Return whether a media type is named among what the client takes."""
-    return media_type in [part.partition(";")[0].strip().lower() for part in request.headers.get("accept", "").split(",")]
 
 
 def _takes_gzip(request: Request) -> bool:
