@@ -8,9 +8,10 @@ from psycopg.conninfo import make_conninfo
 from pydantic import SecretStr
 
 from runfold import Ledger, Settings
+from runfold.domain.security import LossAccepted
 from runfold.errors import SealingRefused
 from runfold.evidence.comparing import stored_trees
-from runfold.evidence.losses import accept_losses
+from runfold.evidence.losses import accept_losses, record_loss
 from runfold.evidence.sealer import Sealer, sealers
 from runfold.evidence.signing import add_key, keep_newest, read_signer, require_signed
 from runfold.evidence.verify import LedgerVerification
@@ -21,6 +22,8 @@ from runfold.proofs.note import ED25519, Key, NoteRefused, read_note
 from runfold.store.marks import MarkFile
 from tests.backups import empty_database
 from tests.databases import TestDatabase
+
+WHY = "the move was given up"
 
 
 def _seal(ledger: Ledger) -> str:
@@ -56,8 +59,18 @@ def test_a_restored_ledger_goes_on_under_the_same_root_and_one_that_lacks_events
         assert set(_verified(ledger)) == {"rolled back"}
         sealer = Sealer(ledger)
         with sealer.datastore.reading() as connection:
-            (loss,) = accept_losses(connection, sealer.places, "the move was given up")
+            (loss,) = accept_losses(connection, sealer.places, WHY, lambda loss: record_loss(ledger, loss, WHY))
         assert loss.origin.endswith("-2")
+        (told,) = ledger.events(types=["security.*"])
+        assert told.event == LossAccepted(
+            origin=loss.origin,
+            previous_origin=read_note(before).checkpoint().origin,
+            previous_checkpoint=moved,
+            fact=loss.fact,
+            comment=WHY,
+        )
+        record_loss(ledger, loss, "said again, as by somebody who was killed before the tree was begun")
+        assert len(ledger.events(types=["security.*"])) == 1
         ledger.run(run.id).add_message("user", "here again")
         assert read_note(_seal(ledger)).checkpoint().size == ledger.position()
         assert _verified(ledger) == []

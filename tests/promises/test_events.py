@@ -62,6 +62,7 @@ TYPES = {
     "security.access_denied": 1,
     "security.key_created": 1,
     "security.key_revoked": 1,
+    "security.loss_accepted": 1,
     "state.patched": 1,
     "state.snapshot_taken": 1,
     "step.finished": 1,
@@ -170,6 +171,7 @@ DESIGNED = {
     "KeyCreated",
     "KeyRevoked",
     "AccessDenied",
+    "LossAccepted",
 }
 """Every event that the design names of the streams that there are."""
 

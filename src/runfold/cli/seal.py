@@ -183,14 +183,15 @@ def accept_loss(
 ) -> None:
     """Go on sealing after events were lost, as by restoring a backup: under another name, which those who verify have to learn.
 
-    The new tree names the last checkpoint of the one before. Whoever holds that can still show what was lost.
+    The new tree names the last checkpoint of the one before. Whoever holds that can still show what was lost. It is recorded as
+    the event security.loss_accepted, of each tenant that lost events.
     """
-    from runfold.evidence.losses import accept_losses
+    from runfold.evidence.losses import accept_losses, record_loss
 
     with call.ledger() as ledger:
         sealer = _sealer(ledger)
         with sealer.datastore.reading() as connection:
-            losses = accept_losses(connection, sealer.places, comment)
+            losses = accept_losses(connection, sealer.places, comment, lambda loss: record_loss(ledger, loss, comment))
         sealer.seal_all()
     if call.json:
         call.answer({"losses": [loss._asdict() for loss in losses]})

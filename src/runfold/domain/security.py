@@ -1,4 +1,4 @@
-"""Who may use the service: keys, made and revoked, and the requests that were turned away.
+"""Who may use the service: keys, made and revoked, and the requests that were turned away; and sealed events that were lost.
 
 A key's text is `rf_<id>_<secret>`. Of the secret only the SHA-256 is recorded: it is 256 random bits, which no dictionary
 holds and nobody can try through, so a slow hash would only slow down every request.
@@ -118,17 +118,36 @@ class AccessDenied(SecurityEvent, type="security.access_denied"):
     left_out: Count = 0
 
 
-AnySecurityEvent = KeyCreated | KeyRevoked | AccessDenied
+class LossAccepted(SecurityEvent, type="security.loss_accepted"):
+    """Sealed events are lost, and somebody said why: what is left is sealed anew, in another tree.
+
+    `origin` is the name of the new tree. `previous_checkpoint` is the last signed checkpoint of the one before: whoever holds
+    what it covers can still show what was lost.
+    """
+
+    derived = frozenset({"fact", "comment", "previous_checkpoint"})  # the same loss, if it is accepted once more
+
+    origin: Label
+    previous_origin: Label
+    previous_checkpoint: Text
+    fact: Text
+    """What the database does not go on from."""
+    comment: Text
+    """Why, in the words of who accepted it."""
+
+
+AnySecurityEvent = KeyCreated | KeyRevoked | AccessDenied | LossAccepted
 
 
 class Security:
-    """What a stream `security_…` holds: the life of one key, or one denial. Empty at version 0."""
+    """What a stream `security_…` holds: the life of one key, one denial, or one loss. Empty at version 0."""
 
     def __init__(self, id: str) -> None:
         self.id = id
         self.version = 0
         self.key: KeyCreated | None = None
         self.revoked: KeyRevoked | None = None
+        self.loss: LossAccepted | None = None
 
     @property
     def exists(self) -> bool:
@@ -138,7 +157,7 @@ class Security:
     def describe(self) -> str:
         """Describe the state in words."""
         if self.key is None:
-            return "a denial" if self.exists else "not created"
+            return "a loss" if self.loss else "a denial" if self.exists else "not created"
         return f"{'revoked' if self.revoked else 'active'} at version {self.version}"
 
     def refuse(self, command: str, rule: str) -> NoReturn:
@@ -158,6 +177,14 @@ class Security:
         if self.key is None:
             self.refuse("revoke_key", "only a key can be revoked")
         return [] if self.revoked else [KeyRevoked(reason=reason)]
+
+    def accept_loss(self, accepted: LossAccepted) -> Events:
+        """Say why sealed events are lost. Repeating it for the same tree records nothing."""
+        if self.loss is not None:
+            raise AlreadyRecorded("loss", self.id, self.id, 1, accepted)
+        if self.exists:
+            self.refuse("accept_loss", "the id is already used")
+        return [accepted]
 
     def status(self, now: datetime) -> KeyStatus:
         """Return the status of a created key. Expiry needs no event: its time was recorded at creation."""
@@ -187,6 +214,8 @@ class Security:
                 self.key = created
             case KeyRevoked() as revoked:
                 self.revoked = revoked
+            case LossAccepted() as accepted:
+                self.loss = accepted
             case AccessDenied():
                 pass
             case never:

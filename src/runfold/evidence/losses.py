@@ -1,12 +1,24 @@
-"""Going on after events were lost: another tree is begun, which names the last checkpoint of the one before."""
+"""Going on after events were lost: another tree is begun, which names the last checkpoint of the one before.
 
+That it was accepted is an event first, which the new tree seals. Whoever is killed in between does it again, and it is one event.
+"""
+
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from psycopg.rows import tuple_row
 
+from runfold.commands.caller import Caller
+from runfold.commands.plan import Plan, itself
+from runfold.commands.session import Session
+from runfold.commands.submitted import Receipt
+from runfold.domain.event import Context
+from runfold.domain.security import LossAccepted, Security
 from runfold.evidence.comparing import StoredTree, compare, tile_reader
 from runfold.evidence.places import Place
 from runfold.evidence.sealing import AT_ONCE, MOST_BYTES, QUERIES, Log, digested, first_origin, grow
+from runfold.ids import stable_id
+from runfold.ledger import Ledger
 from runfold.proofs.note import read_note
 from runfold.store.datastore import Connection
 
@@ -17,12 +29,35 @@ class Loss(NamedTuple):
     tenant_id: str
     fact: str
     origin: str
+    previous_origin: str
+    previous_checkpoint: str
 
 
-def accept_losses(connection: Connection, places: list[Place], reason: str) -> list[Loss]:
+def record_loss(ledger: Ledger, loss: Loss, comment: str) -> Receipt:
+    """Record that a loss was accepted; once, however often. Raises LedgerError."""
+    caller = Caller(loss.tenant_id, ledger.caller.actor)
+    stream = stable_id("security", loss.tenant_id, loss.origin)
+    accepted = LossAccepted(
+        origin=loss.origin,
+        previous_origin=loss.previous_origin,
+        previous_checkpoint=loss.previous_checkpoint,
+        fact=loss.fact,
+        comment=comment,
+    )
+
+    def decide(session: Session) -> None:
+        state = session.new(Security, stream)
+        session.begin(state, state.accept_loss(accepted), stream, Context())
+
+    receipt: Receipt = ledger.on_behalf(caller).executor.execute_plan(Plan(stream, decide, itself, {}))
+    return receipt
+
+
+def accept_losses(connection: Connection, places: list[Place], comment: str, tell: Callable[[Loss], object]) -> list[Loss]:
     """Begin another tree for each tenant of whose tree some place holds what the database does not go on from.
 
-    All that is there of the tenant is sealed anew in it. Raises psycopg.Error, PlaceFailed.
+    Each is told before its tree is begun. All that is there of the tenant is sealed anew in it. Raises psycopg.Error,
+    PlaceFailed, and whatever `tell` raises.
     """
     found = []
     with connection.transaction(), connection.cursor(binary=True, row_factory=tuple_row) as cursor:
@@ -35,7 +70,10 @@ def accept_losses(connection: Connection, places: list[Place], reason: str) -> l
                 read = tile_reader(connection, tree.tenant_id, tree.generation)
                 compared = compare(read_note(text).checkpoint(), tree.origin, tree.size, read)
                 if compared.verdict != "consistent":
-                    found.append(_begin_anew(cursor, tree, text, f"of {place.name}, {compared.fact}", reason))
+                    loss = _loss(cursor, tree, text, f"of {place.name}, {compared.fact}")
+                    tell(loss)
+                    _begin_anew(cursor, tree, loss, comment)
+                    found.append(loss)
                     break
     return found
 
@@ -49,12 +87,16 @@ def _trees(cursor: Any) -> list[StoredTree]:
     return list(known.values())
 
 
-def _begin_anew(cursor: Any, tree: StoredTree, note: str, fact: str, reason: str) -> Loss:
-    generation = tree.generation + 1
-    log = Log(tree.tenant_id, generation, f"{first_origin(cursor, tree.tenant_id)}-{generation}", 0)
-    cursor.execute(QUERIES["log after a loss"], [log.tenant_id, generation, log.origin, note, reason])
+def _loss(cursor: Any, tree: StoredTree, note: str, fact: str) -> Loss:
+    origin = f"{first_origin(cursor, tree.tenant_id)}-{tree.generation + 1}"
+    return Loss(tree.tenant_id, fact, origin, tree.origin, note)
+
+
+def _begin_anew(cursor: Any, tree: StoredTree, loss: Loss, comment: str) -> None:
+    log = Log(tree.tenant_id, tree.generation + 1, loss.origin, 0)
+    facts = [log.tenant_id, log.generation, log.origin, loss.previous_checkpoint, comment]
+    cursor.execute(QUERIES["log after a loss"], facts)
     after = 0
     while rows := cursor.execute(QUERIES["events of tenant"], [log.tenant_id, after, AT_ONCE, MOST_BYTES]).fetchall():
         grow(cursor, log, [digested(row) for row in rows])
         after = rows[-1][0]
-    return Loss(log.tenant_id, fact, log.origin)

@@ -46,7 +46,7 @@ class SealedLogView(View):
     begun_at: datetime | None
     previous_checkpoint: str | None
     """The last checkpoint of the tree before, where events that it covers were lost."""
-    reason: str | None
+    comment: str | None
     """Why that was accepted."""
     sealed_position: int
     """Up to which position of the ledger all events are sealed."""
@@ -60,7 +60,7 @@ class SealedLogView(View):
 def sealed_log(reader: TenantReader) -> SealedLogView:
     """Return how sealing stands. Raises LedgerUnavailable."""
     ((origin, generation, size, *more),) = reader.rows(_QUERIES["sealed log"], [reader.tenant] * 3)
-    names = ("begun_at", "previous_checkpoint", "reason", "sealed_position", "looked_at", "alarms", "first_alarm")
+    names = ("begun_at", "previous_checkpoint", "comment", "sealed_position", "looked_at", "alarms", "first_alarm")
     facts = dict(zip(names, more, strict=True))
     return SealedLogView(origin=origin, generation=generation or 0, size=size or 0, **facts)
 
