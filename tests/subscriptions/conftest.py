@@ -2,12 +2,26 @@
 
 from collections.abc import Callable, Iterator
 
+import psycopg
 import pytest
 
 from runfold import Ledger, Run
 from runfold.subscriptions.named import NamedSubscription
+from runfold.subscriptions.views import Taken
+from tests.databases import TestDatabase
 
 Named = Callable[[str], NamedSubscription]
+
+
+def at(taken: Taken) -> list[int]:
+    """The positions that were taken."""
+    return [each.recorded.position for each in taken.deliveries]
+
+
+def leases_end(database: TestDatabase) -> None:
+    """Let the time of all leases be over."""
+    with psycopg.connect(database.admin_url) as connection:
+        connection.execute("UPDATE runfold.subscription_leases SET due = clock_timestamp() - interval '1 second'")
 
 
 @pytest.fixture(params=["here", "over HTTP"])

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from uuid import uuid4
 
 import httpx2
-import psycopg
 import pytest
 
 from runfold import Ledger, Run
@@ -16,17 +15,8 @@ from runfold.subscriptions.kept import KeptSubscriptions
 from runfold.subscriptions.views import Taken
 from tests.databases import TestDatabase
 from tests.put_back import put_back
-from tests.subscriptions.conftest import Named
+from tests.subscriptions.conftest import Named, at, leases_end
 from tests.waiting import until
-
-
-def at(taken: Taken) -> list[int]:
-    return [each.recorded.position for each in taken.deliveries]
-
-
-def leases_end(database: TestDatabase) -> None:
-    with psycopg.connect(database.admin_url) as connection:
-        connection.execute("UPDATE runfold.subscription_leases SET due = clock_timestamp() - interval '1 second'")
 
 
 def attempts(taken: Taken) -> set[int]:

@@ -25,7 +25,13 @@ from runfold.store.datastore import Connection, unavailable
 from runfold.store.queries import named_queries
 
 _OF_WEBHOOKS = {"webhook_feeds", "deliveries", "delivery_attempts", "webhook_secrets"}
-_OF_SUBSCRIPTIONS = {"subscriptions", "subscription_leases", "subscription_waiting", "subscription_parked"}
+_OF_SUBSCRIPTIONS = {
+    "subscriptions",
+    "subscription_leases",
+    "subscription_waiting",
+    "subscription_parked",
+    "subscription_answers",
+}
 _SEALED = {
     "sealed_position",
     "sealed_logs",

@@ -1,6 +1,7 @@
 """Named subscriptions in the database.
 
-Every operation begins by locking its subscription's row, so that what consumers do comes one after the other. Events are looked
+Every operation begins by locking its subscription's row, so that what consumers do comes one after the other; all but one, which
+acknowledges the whole of a lease and locks that lease alone. Whoever else ends a lease locks it first. Events are looked
 for in the log after `looked_up_to`; what of them is not acknowledged stands in tables, a bounded number of them. So a consumer,
 a server or a database that dies loses nothing: what was given and not acknowledged is given again when its lease ends.
 """
@@ -8,14 +9,12 @@ a server or a database that dies loses nothing: what was given and not acknowled
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any, Unpack
 from uuid import UUID, uuid4
 
 from psycopg.types.json import Jsonb
 
 from runfold.commands.caller import Caller
-from runfold.domain.catalogue import event_types
 from runfold.domain.event import Recorded
 from runfold.domain.security import AUDITED
 from runfold.errors import AccessDenied, HistoryChanged, SubscriptionNotFound, UsageError
@@ -25,11 +24,11 @@ from runfold.queries.where import number, seconds
 from runfold.store import epochs
 from runfold.store.cursor import MOST_POSITION, cursor_of
 from runfold.store.datastore import Connection
-from runfold.store.filter import Filter
 from runfold.store.reader import Head, TenantReader
 from runfold.subscriptions import answers
 from runfold.subscriptions.answers import at
-from runfold.subscriptions.stored import Item, Kept, Stored, Waiting
+from runfold.subscriptions.standing import standing, within
+from runfold.subscriptions.stored import Item, Kept, Stored, Waiting, hash_of
 from runfold.subscriptions.views import (
     MOST,
     MOST_WAIT_SECONDS,
@@ -45,6 +44,8 @@ from runfold.subscriptions.views import (
 
 MOST_WAITING = 5000
 """When so many wait, no more are looked for until some are answered."""
+PRUNED_EACH = 10_000
+"""Positions that are looked through before answers that are old are forgotten."""
 LOOKS = 4
 """Stretches of the log that one take looks through."""
 LOOK_AGAIN_SECONDS, WAITING_SECONDS = 1.0, 0.05
@@ -82,17 +83,16 @@ class KeptSubscriptions:
     def all(self, after: str = "", limit: int = MOST) -> list[SubscriptionView]:
         """Return them by name."""
         number("limit", limit, 1, MOST)
-        whose = None if self._caller.may("admin") else str(self._caller.actor)
         with self._transaction() as connection:
             stored = Stored(connection, self._reader.tenant, after and checked_name(after))
-            rows = stored.rows("all", after=after, owner=whose, audited=self._caller.may("audit:read"), limit=limit)
-        return [self._view(Kept(*row)) for row in rows]
+            rows = stored.rows("all", after=after, owner=self._whose, audited=self._caller.may("audit:read"), limit=limit)
+            return standing(self._reader, stored, [Kept(*row) for row in rows])
 
     def view(self, name: str) -> SubscriptionView:
         """One of them. Raises SubscriptionNotFound."""
         with self._open(name) as stored:
-            kept = self._known(stored.row("one"), name)
-        return self._view(kept)
+            (view,) = standing(self._reader, stored, [self._known(stored.row("one"), name)])
+        return view
 
     def delete(self, name: str) -> None:
         """Forget it and where it is. Raises SubscriptionNotFound."""
@@ -120,9 +120,18 @@ class KeptSubscriptions:
 
     def acknowledge(self, name: str, lease: UUID, positions: Sequence[int]) -> Answered:
         """They are done."""
+        if positions and self._acknowledged_whole(name, lease, wanted := sorted({*positions})):
+            return Answered(acknowledged=wanted)
         with self._open(name) as stored:
             self._locked(stored, name)
             return answers.acknowledge(stored, lease, positions)
+
+    def _acknowledged_whole(self, name: str, lease: UUID, positions: Sequence[int]) -> bool:
+        """Acknowledge all that a take gave, as most answers do, without keeping others from taking; whether it was all."""
+        checked_name(name)
+        with self._reader.datastore.reading(self._reader.tenant) as connection:
+            stored = Stored(connection, self._reader.tenant, name)
+            return stored.acknowledge_whole(lease, positions, self._whose, audited=self._caller.may("audit:read"))
 
     def reject(
         self,
@@ -198,9 +207,10 @@ class KeptSubscriptions:
             kept = self._locked(stored, name)
             head = self._head(kept)
             waiting, held = self._waiting(stored, kept)
-            again = [each.item for each in waiting if not each.is_early and each.item.key not in held][:limit]
+            again = [each.item for each in waiting if not each.is_early and hash_of(each.item.key) not in held][:limit]
             stored.no_longer_wait(again)
-            new, behind, looked_up_to = self._found(kept, head, limit - len(again), MOST_WAITING - len(waiting), held)
+            wait = stored.count_waiting()
+            new, behind, looked_up_to = self._found(kept, head, limit - len(again), MOST_WAITING - wait, held)
             stored.wait([Item(each.position, _key(kept, each), 0, False) for each in behind])
             given = [item._replace(attempts=item.attempts + 1) for item in again]
             items = sorted([*given, *(Item(each.position, _key(kept, each), 1, False) for each in new)])
@@ -208,39 +218,39 @@ class KeptSubscriptions:
                 stored.add_lease(lease, consumer, kept.lease_seconds, items)
             if looked_up_to != kept.looked_up_to:
                 stored.rows("looked", looked_up_to=looked_up_to, epoch=head.epoch)
+                if looked_up_to // PRUNED_EACH > kept.looked_up_to // PRUNED_EACH:
+                    stored.prune_answers()
         events = self._reader.at_positions(at(again)) | {each.position: each for each in new}
         deliveries = [Delivery(events[item.position], item.attempts, item.replayed) for item in items]
-        return Taken(lease, kept.lease_seconds, deliveries), head, bool(waiting or behind)
+        return Taken(lease, kept.lease_seconds, deliveries), head, bool(again or wait or behind)
 
-    def _waiting(self, stored: Stored, kept: Kept) -> tuple[list[Waiting], set[str]]:
-        """Return what waits, now that leases which are over have ended, and the streams of which nothing may be given."""
-        held: set[str | None] = set()
-        for lease in stored.leases():
-            if lease.is_over:
-                parked = [item for item in lease.items if item.attempts >= kept.most_attempts]
-                stored.keep_of_lease(lease, lease.items)
-                stored.park(parked, lease.consumer, f"nobody answered for {kept.lease_seconds:g} seconds")
-                stored.wait([item for item in lease.items if item.attempts < kept.most_attempts])
-            else:
-                held.update(item.key for item in lease.items)
+    def _waiting(self, stored: Stored, kept: Kept) -> tuple[list[Waiting], set[int | None]]:
+        """Return what waits, now that leases which are over have ended, and of which streams nothing may be given (hashes)."""
+        held, is_any_over = stored.held()
+        for lease in stored.leases_over() if is_any_over else ():
+            parked = [item for item in lease.items if item.attempts >= kept.most_attempts]
+            stored.keep_of_lease(lease, lease.items)
+            stored.park(parked, lease.consumer, f"nobody answered for {kept.lease_seconds:g} seconds")
+            stored.wait([item for item in lease.items if item.attempts < kept.most_attempts])
         waiting = list(stored.waiting())
-        held.update(each.item.key for each in waiting if each.is_early)
-        return waiting, {key for key in held if key is not None}
+        held.update(hash_of(each.item.key) for each in waiting if each.is_early)
+        held.discard(None)
+        return waiting, held
 
     def _found(
-        self, kept: Kept, head: Head, wanted: int, room: int, held: set[str]
+        self, kept: Kept, head: Head, wanted: int, room: int, held: set[int | None]
     ) -> tuple[list[Recorded], list[Recorded], int]:
         """Look on in the log: what is given, what waits for what is held, and up to where was looked."""
         new: list[Recorded] = []
         behind: list[Recorded] = []
-        position, within = kept.looked_up_to, self._within(kept)
+        position, wanted_of_log = kept.looked_up_to, within(self._reader, kept)
         for _ in range(LOOKS):
             if position >= head.position or len(new) >= wanted or len(behind) >= room:
                 break
             limit = min(wanted - len(new), room - len(behind))
-            stretch = self._reader.stretch(within, after=position, up_to=head.position, limit=limit)
+            stretch = self._reader.stretch(wanted_of_log, after=position, up_to=head.position, limit=limit)
             for each in stretch.events:
-                (behind if _key(kept, each) in held else new).append(each)
+                (behind if held and hash_of(_key(kept, each)) in held else new).append(each)
             position = stretch.position
         return new, behind, position
 
@@ -260,39 +270,12 @@ class KeptSubscriptions:
                 return True
         return True
 
-    def _within(self, kept: Kept) -> Filter:
-        asked = Asked.of(0, **kept.wanted)
-        within = asked.within(asked.thread_id, self._reader.tenant, () if kept.audited else AUDITED)
-        return replace(within, types=event_types.patterns(asked.types))
-
-    # Seeing
-
-    def _view(self, kept: Kept) -> SubscriptionView:
-        with self._open(kept.name) as stored:
-            leased, waiting, parked, oldest = stored.row("counts")
-        head = self._reader.head()
-        up_to = min(kept.looked_up_to, head.position) if oldest is None else oldest - 1
-        if oldest is None and up_to < head.position:
-            events = self._reader.stretch(self._within(kept), after=up_to, up_to=head.position, limit=1).events
-            oldest = events[0].position if events else None
-        return SubscriptionView(
-            **kept.promise,
-            name=kept.name,
-            owner=kept.owner,
-            wanted=kept.wanted,
-            in_order_of=kept.in_order_of,
-            created_at=kept.created_at,
-            acknowledged_up_to=cursor_of(up_to, kept.epoch),
-            head=head.position,
-            lag=head.position - up_to,
-            leased=leased,
-            waiting=waiting,
-            parked=parked,
-            oldest_position=oldest,
-            oldest_at=None if oldest is None else self._reader.recorded_at(oldest),
-        )
-
     # Whose they are
+
+    @property
+    def _whose(self) -> str | None:
+        """Return whose they must be; None where anybody's will do."""
+        return None if self._caller.may("admin") else str(self._caller.actor)
 
     @property
     def _without(self) -> tuple[str, ...]:

@@ -84,7 +84,15 @@ TAKE = _operation(
     TakenView,
     body=TakeAsked,
 )
-ACKNOWLEDGE = _operation("acknowledge", "POST", f"{_ONE}/ack", "Say that events are done.", Answered, body=AcknowledgeAsked)
+ACKNOWLEDGE = _operation(
+    "acknowledge",
+    "POST",
+    f"{_ONE}/ack",
+    "Say that events are done.\n\nWhere the answer is lost, ask again: for an hour a lease is told again what it was told, and"
+    " events that were given to another meanwhile are `lost`. The same holds for `/nack` and `/release`.",
+    Answered,
+    body=AcknowledgeAsked,
+)
 REJECT = _operation(
     "reject",
     "POST",
