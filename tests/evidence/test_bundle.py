@@ -1,5 +1,6 @@
 """Bundles of a real ledger, made and verified."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -7,11 +8,13 @@ import psycopg
 import pytest
 
 from runfold import Ledger, Settings
-from runfold.errors import NotFound, SealingRefused, UsageError
+from runfold.domain.security import BundleMade
+from runfold.errors import InvalidEvent, NotFound, SealingRefused, UsageError
 from runfold.evidence.bundle import BundleMaker, Made
 from runfold.evidence.comparing import stored_trees
 from runfold.evidence.sealer import Sealer
 from runfold.evidence.signing import read_signer
+from runfold.maintenance.checking import LogCheck
 from runfold.proofs.verify import main
 from tests.databases import TestDatabase
 
@@ -26,7 +29,7 @@ def record(ledger: Ledger, threads: int = 3) -> list[str]:
 
 
 def make(ledger: Ledger, folder: Path, *ids: str, left_out: tuple[str, ...] = ()) -> Made:
-    return BundleMaker(ledger.recorder.store, ledger.settings.tenant, left_out).make(folder, ids)
+    return BundleMaker(ledger, left_out).make(folder, ids)
 
 
 def verified(ledger: Ledger, folder: Path) -> int:
@@ -67,12 +70,49 @@ def test_a_thread_is_bundled_whole_and_verified_offline_and_the_same_is_made_of_
         assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
+def test_making_a_bundle_is_recorded_with_who_has_it_what_is_in_it_and_the_digest_of_its_manifest(
+    settings: Settings, tmp_path: Path
+) -> None:
+    with Ledger.open(settings=settings) as ledger:
+        run, *_ = record(ledger)
+        Sealer(ledger).seal_all()
+        before = ledger.position()
+        made = BundleMaker(ledger, ("message.*",), envelope={"actor": "human:ada"}).make(tmp_path / "one", [run])
+        (told,) = ledger.events(after=before)
+        assert (told.type, str(told.metadata.actor), told.thread_id) == ("security.bundle_made", "human:ada", told.stream)
+        digest = hashlib.sha256((tmp_path / "one" / "MANIFEST").read_bytes()).hexdigest()
+        assert told.event == BundleMade(
+            origin=made.findings.checkpoint.origin,
+            size=before,
+            manifest_digest=f"sha256:{digest}",
+            events=made.events,
+            threads=made.threads,
+            thread_count=1,
+            left_out=("message.*",),
+        )
+        make(ledger, tmp_path / "log")
+        assert [each.event.whole_log for each in ledger.events(types=["security.bundle_made"])] == [False, True]  # type: ignore[attr-defined]
+        with pytest.raises(UsageError, match="unknown event type 'messages"):
+            make(ledger, tmp_path / "kept", run, left_out=("messages.*",))
+        assert list(LogCheck(ledger.recorder.reader).findings()) == []
+
+
+def test_no_bundle_is_handed_over_that_could_not_be_recorded(settings: Settings, tmp_path: Path) -> None:
+    with Ledger.open(settings=settings) as ledger:
+        run, *_ = record(ledger)
+        Sealer(ledger).seal_all()
+        maker = BundleMaker(ledger, envelope={"actor": "nobody"})
+        with pytest.raises(InvalidEvent):
+            maker.make(tmp_path / "one", [run])
+        assert [path.name for path in tmp_path.iterdir() if "one" in path.name] == []
+
+
 def test_the_whole_log_is_bundled_without_proofs_as_its_leaves_make_the_root(settings: Settings, tmp_path: Path) -> None:
     with Ledger.open(settings=settings) as ledger:
         record(ledger)
         Sealer(ledger).seal_all()
         made = make(ledger, tmp_path / "all")
-        assert made.events == ledger.position()
+        assert made.events == ledger.position() - 1  # that it was made is recorded
         assert (tmp_path / "all" / "proofs.jsonl").read_bytes() == b""
         assert verified(ledger, tmp_path / "all") == 0
 

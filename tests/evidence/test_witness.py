@@ -91,7 +91,7 @@ def test_a_bundle_has_the_signatures_of_two_witnesses_and_the_policy_wants_both(
         )
 
         def verified(name: str, asked: list[str]) -> int:
-            maker = BundleMaker(ledger.recorder.store, settings.tenant, witnesses=asked)
+            maker = BundleMaker(ledger, witnesses=asked)
             return main([str(maker.make(tmp_path / name, []).folder), "--policy", str(policy)])
 
         assert verified("one", addresses[:1]) == 2

@@ -60,6 +60,7 @@ TYPES = {
     "run.timing_recorded": 1,
     "run.waiting": 1,
     "security.access_denied": 1,
+    "security.bundle_made": 1,
     "security.key_created": 1,
     "security.key_revoked": 1,
     "security.loss_accepted": 1,
@@ -172,6 +173,7 @@ DESIGNED = {
     "KeyRevoked",
     "AccessDenied",
     "LossAccepted",
+    "BundleMade",
 }
 """Every event that the design names of the streams that there are."""
 

@@ -13,14 +13,12 @@ import structlog
 from runfold.access.addresses import neighbourhood
 from runfold.access.asking import Asking
 from runfold.commands.caller import Caller
-from runfold.commands.plan import Plan, itself
-from runfold.commands.session import Session
 from runfold.commands.submitted import Receipt, Submitted
-from runfold.domain.event import Context
-from runfold.domain.security import AccessDenied, Denied, Scope, Security
+from runfold.domain.security import AccessDenied, Denied, Scope
 from runfold.domain.values import Actor
 from runfold.errors import LedgerError
 from runfold.handles.local import CallerExecutor
+from runfold.handles.security_record import submit_alone
 from runfold.ledger import Ledger
 
 WINDOW_SECONDS = 60.0
@@ -89,13 +87,8 @@ class Denials:
 
 
 def record_denial(executor: CallerExecutor, denied: AccessDenied) -> Submitted[Receipt]:
-    """Record that a request was turned away, in a stream of its own: nothing follows it, and nobody waits for another."""
-    stream = executor.new_id("security")
-
-    def decide(session: Session) -> None:
-        session.begin(session.new(Security, stream), [denied], stream, Context())
-
-    return executor.submit_plan(Plan(stream, decide, itself, {}))
+    """Record that a request was turned away."""
+    return submit_alone(executor, denied, {})
 
 
 async def _watch(submitted: Submitted[Receipt], denied: AccessDenied) -> None:

@@ -8,6 +8,7 @@ import typer
 from runfold.cli.call import Call
 from runfold.cli.database import DAMAGE
 from runfold.cli.former_words import formerly
+from runfold.cli.identity import Who, actor_for
 
 if TYPE_CHECKING:
     from runfold.evidence.bundle import Made
@@ -40,6 +41,7 @@ def evidence(
     every: Annotated[bool, typer.Option("--all", help="All events of the tenant.")] = False,
     leave_out: _LeftOut = None,
     witness: _Witnesses = None,
+    who: Who = None,
 ) -> None:
     """Make a bundle of evidence: all sealed events of threads, and what proves them to somebody who trusts nobody here.
 
@@ -52,7 +54,7 @@ def evidence(
 
     if every == bool(ids):
         raise UsageError("name threads, runs or approvals, or give --all for the whole log; one of the two")
-    _tell(call, _make(call, ids or [], output, leave_out, witness))
+    _tell(call, _make(call, ids or [], output, leave_out, witness, who))
 
 
 def prove_absence(
@@ -67,13 +69,14 @@ def prove_absence(
     output: _Output = Path("evidence"),
     leave_out: _LeftOut = None,
     witness: _Witnesses = None,
+    who: Who = None,
 ) -> None:
     """Make a bundle from which anybody finds that a thread has no event of a type; exit 5 if it has, or if that is not provable.
 
     It holds the whole thread. `runfold-verify` looks for the event itself: it takes nobody's word for its absence. With --call
     only streams count in which an event names the call; those of which payloads are left out might, so keep them in.
     """
-    _tell(call, _make(call, [thread], output, leave_out, witness, absence=(type, of_call)))
+    _tell(call, _make(call, [thread], output, leave_out, witness, who, absence=(type, of_call)))
 
 
 def _make(
@@ -82,14 +85,16 @@ def _make(
     output: Path,
     leave_out: list[str] | None,
     witnesses: list[str] | None,
+    who: str | None,
     absence: tuple[str, str | None] | None = None,
 ) -> "Made":
     from runfold.evidence.bundle import BundleMaker
     from runfold.terminal.progress import progress_bar
 
     with call.ledger() as ledger, progress_bar(call.err, "Writing", "events") as told:
-        store, tenant = ledger.recorder.store, ledger.settings.tenant
-        maker = BundleMaker(store, tenant, leave_out or (), lambda done, total: told(done, total, ""), witnesses or ())
+        maker = BundleMaker(
+            ledger, leave_out or (), lambda done, total: told(done, total, ""), witnesses or (), {"actor": actor_for(call, who)}
+        )
         return maker.make(output.expanduser(), ids, absence=absence)
 
 

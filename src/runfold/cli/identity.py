@@ -26,15 +26,14 @@ As = Annotated[
     formerly("--actor"),
 ]
 
-Who = Annotated[
-    str | None,
-    typer.Option(
-        "--as",
-        metavar="KIND:ID",
-        help="Who you are, for this call, such as human:ada. Without it, RUNFOLD_ACTOR, the remembered person, or you are asked.",
-    ),
-    formerly("--actor"),
-]
+_WHO = typer.Option(
+    "--as",
+    metavar="KIND:ID",
+    help="Who you are, for this call, such as human:ada. Without it, RUNFOLD_ACTOR, the remembered person, or you are asked.",
+)
+Who = Annotated[str | None, _WHO]
+WhoOrActor = Annotated[str | None, _WHO, formerly("--actor")]
+"""Of commands whose `--as` was `--actor` in the version before."""
 
 
 def person(call: Call, said: str | None) -> str:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from runfold.cli.call import Call, pinned
-from runfold.cli.identity import Who, actor_for
+from runfold.cli.identity import WhoOrActor, actor_for
 from runfold.cli.options import At, CommentOrReason
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def create(
         str | None,
         typer.Option("--id", metavar="ID", help="Your own id, key_…; repeating the call then creates no other key."),
     ] = None,
-    who: Who = None,
+    who: WhoOrActor = None,
 ) -> None:
     """Create a key, and print its text, which is not shown again.
 
@@ -89,7 +89,7 @@ def revoke(
     call: Call,
     key_id: Annotated[str, typer.Argument(metavar="KEY", help="The key's id, as `runfold keys list` shows it.")],
     comment: CommentOrReason = None,
-    who: Who = None,
+    who: WhoOrActor = None,
 ) -> None:
     """Revoke a key. A running service accepts it for one more second at most. Revoking it again changes nothing."""
     with call.ledger() as ledger:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from runfold.cli.call import Call, pinned
-from runfold.cli.identity import Who, actor_for
+from runfold.cli.identity import WhoOrActor, actor_for
 from runfold.cli.lists import answer, asking, page_of, print_page
 from runfold.cli.options import At, Fold, HappenedAt, ThreadId
 
@@ -153,7 +153,7 @@ def head(
         str | None, typer.Option("--expected", metavar="RUN", help="Refuse unless the head points at this run.")
     ] = None,
     rewind: Annotated[bool, typer.Option("--rewind", help="Record the move as a rewind of the conversation.")] = False,
-    who: Who = None,
+    who: WhoOrActor = None,
 ) -> None:
     """Point a head of a thread at a run: create it, or move it.
 

@@ -1,4 +1,4 @@
-"""Who may use the service: keys, made and revoked, and the requests that were turned away; and sealed events that were lost.
+"""Who may use the service: keys, made and revoked, and requests that were turned away; evidence handed over, and events lost.
 
 A key's text is `rf_<id>_<secret>`. Of the secret only the SHA-256 is recorded: it is 256 random bits, which no dictionary
 holds and nobody can try through, so a slow hash would only slow down every request.
@@ -13,7 +13,7 @@ from typing import Annotated, Literal, NamedTuple, NoReturn, assert_never, cast
 from pydantic import Field
 
 from runfold.domain.event import AlreadyRecorded, Event, Events
-from runfold.domain.values import PATTERN_WORDS, Actor, Count, Digest, Label, Text, Time
+from runfold.domain.values import PATTERN_WORDS, Actor, Count, Digest, Id, Label, Text, Time
 from runfold.errors import CommandRefused
 
 Scope = Literal[
@@ -80,7 +80,7 @@ def key_id_of(stream: str) -> str:
 
 
 class SecurityEvent(Event):
-    """Something happened to a key, or to a request at the service."""
+    """Something happened to a key, or to a request at the service, or events were handed over as evidence."""
 
 
 class KeyCreated(SecurityEvent, type="security.key_created"):
@@ -136,11 +136,39 @@ class LossAccepted(SecurityEvent, type="security.loss_accepted"):
     """Why, in the words of who accepted it."""
 
 
-AnySecurityEvent = KeyCreated | KeyRevoked | AccessDenied | LossAccepted
+MOST_THREADS_NAMED = 100
+"""So many threads of a bundle are named by the event that tells of it."""
+
+
+class BundleMade(SecurityEvent, type="security.bundle_made"):
+    """A bundle of evidence was made: whoever has it can read these events.
+
+    It is recorded before anybody has the bundle. `size` is how many events the log had at the checkpoint of the bundle,
+    `manifest_digest` is of the bytes of its MANIFEST, which has the digest of each other file.
+    """
+
+    origin: Label
+    """The name of the tree, as its checkpoints have it."""
+    size: Count
+    manifest_digest: Digest
+    events: Count
+    whole_log: bool = False
+    threads: tuple[Id, ...] = Field(default=(), max_length=MOST_THREADS_NAMED)
+    """The first of the threads that are in it whole."""
+    thread_count: Count = 0
+    absent_type: Label | None = None
+    """The event type that it is to show absent."""
+    seed: Text | None = None
+    """What the sample was drawn by, where it is of one."""
+    left_out: tuple[Label, ...] = ()
+    """Types of the events whose payloads are left out."""
+
+
+AnySecurityEvent = KeyCreated | KeyRevoked | AccessDenied | LossAccepted | BundleMade
 
 
 class Security:
-    """What a stream `security_…` holds: the life of one key, one denial, or one loss. Empty at version 0."""
+    """What a stream `security_…` holds: the life of one key, one denial, one loss, or one bundle. Empty at version 0."""
 
     def __init__(self, id: str) -> None:
         self.id = id
@@ -148,6 +176,7 @@ class Security:
         self.key: KeyCreated | None = None
         self.revoked: KeyRevoked | None = None
         self.loss: LossAccepted | None = None
+        self.bundle: BundleMade | None = None
 
     @property
     def exists(self) -> bool:
@@ -157,7 +186,8 @@ class Security:
     def describe(self) -> str:
         """Describe the state in words."""
         if self.key is None:
-            return "a loss" if self.loss else "a denial" if self.exists else "not created"
+            what = "a loss" if self.loss else "a bundle" if self.bundle else "a denial"
+            return what if self.exists else "not created"
         return f"{'revoked' if self.revoked else 'active'} at version {self.version}"
 
     def refuse(self, command: str, rule: str) -> NoReturn:
@@ -216,6 +246,8 @@ class Security:
                 self.revoked = revoked
             case LossAccepted() as accepted:
                 self.loss = accepted
+            case BundleMade() as made:
+                self.bundle = made
             case AccessDenied():
                 pass
             case never:

@@ -4,31 +4,37 @@ All is read at one moment, as of the last checkpoint. What stands in the log goe
 is for whoever verifies to say, and is said here too.
 """
 
+import hashlib
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from psycopg.rows import tuple_row
 
+from runfold.commands.caller import Envelope
+from runfold.domain.event import event_types
+from runfold.domain.security import MOST_THREADS_NAMED, BundleMade
 from runfold.errors import NotFound, SealingRefused, UsageError
 from runfold.evidence import report
 from runfold.evidence.comparing import tile_reader
 from runfold.evidence.cosigning import cosigned
 from runfold.evidence.mapping import entries_in, part_reader
 from runfold.evidence.tiles import Tiles
-from runfold.proofs.container import open_bundle
+from runfold.handles.security_record import submit_alone
+from runfold.handles.tenant_ledger import TenantLedger
+from runfold.proofs.container import MANIFEST, open_bundle
 from runfold.proofs.leaf import Leaf, envelope, salts
 from runfold.proofs.note import Checkpoint, read_note
 from runfold.proofs.records import Absence, Claims, Shown, ThreadInMap
 from runfold.proofs.thread_map import key_of, prove
 from runfold.proofs.verify import Findings, findings_of
 from runfold.proofs.writing import BundleWriter
-from runfold.store.datastore import Connection, Datastore
+from runfold.store.datastore import Connection
 from runfold.store.queries import named_queries
 
 _QUERIES = named_queries("runfold.evidence", "bundle.sql")
@@ -59,15 +65,21 @@ class _Tree(NamedTuple):
 
 @dataclass
 class BundleMaker:
-    """Makes bundles of one tenant's events."""
+    """Makes bundles of one tenant's events, and has each recorded before anybody can have it."""
 
-    datastore: Datastore
-    tenant_id: str
+    ledger: TenantLedger
     left_out: Sequence[str] = ()
     """Patterns of the event types of which the payload is left out."""
     progress: Progress = lambda _done, _total: None
     witnesses: Sequence[str] = ()
     """Addresses of witnesses whose signatures go under the checkpoint."""
+    envelope: Envelope = field(default_factory=Envelope)
+    """Who has it made, where that is not the ledger's own caller."""
+
+    @property
+    def tenant_id(self) -> str:
+        """Return whose events they are."""
+        return self.ledger.caller.tenant_id
 
     def make(self, folder: Path, ids: Sequence[str], *, absence: tuple[str, str | None] | None = None) -> Made:
         """Make a bundle of the threads that some threads, runs or approvals belong to; of the whole log where none is named.
@@ -75,20 +87,37 @@ class BundleMaker:
         `absence` is an event type, and the call it is about if it is about one, which the bundle is to show absent from the one
         thread. Raises NotFound, SealingRefused, UsageError, LedgerUnavailable.
         """
+        self.left_out = event_types.patterns(self.left_out)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UsageError(f"{folder} is there already, and not empty; name another folder")
         folder.parent.mkdir(parents=True, exist_ok=True)
         making = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:
-            with self.datastore.reading() as connection, connection.transaction():
+            with self.ledger.command_executor.recorder.store.reading() as connection, connection.transaction():
                 connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
                 claims, checkpoint, unsealed = self._write(connection, making, ids, absence)
             findings = findings_of(open_bundle(making), checkpoint)
+            self._record(making, claims, checkpoint, sum(findings.counts.values()))
             making.chmod(0o755)
             making.replace(folder)
         finally:
             shutil.rmtree(making, ignore_errors=True)
         return Made(folder, claims.threads, sum(findings.counts.values()), unsealed, findings)
+
+    def _record(self, folder: Path, claims: Claims, checkpoint: Checkpoint, events: int) -> None:
+        digest = hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
+        made = BundleMade(
+            origin=checkpoint.origin,
+            size=checkpoint.size,
+            manifest_digest=f"sha256:{digest}",
+            events=events,
+            whole_log=claims.log,
+            threads=claims.threads[:MOST_THREADS_NAMED],
+            thread_count=len(claims.threads),
+            absent_type=None if claims.absence is None else claims.absence.type,
+            left_out=tuple(self.left_out),
+        )
+        submit_alone(self.ledger.executor, made, self.envelope).result()
 
     def _write(
         self, connection: Connection, folder: Path, ids: Sequence[str], absence: tuple[str, str | None] | None

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from runfold.domain.approval_events import ApprovalEvent, ApprovalRequested
 from runfold.domain.event import Context, Event, Metadata, event_types, refusal
 from runfold.domain.run_events import RunCreated
-from runfold.domain.security import AccessDenied, KeyCreated, LossAccepted, SecurityEvent
+from runfold.domain.security import AccessDenied, BundleMade, KeyCreated, LossAccepted, SecurityEvent
 from runfold.domain.thread import ThreadCreated, ThreadEvent
 from runfold.domain.webhook import CallbackEvent, WebhookCreated, WebhookEvent
 from runfold.errors import LedgerUnavailable, UnknownEventType, UnreadableEvent
@@ -80,7 +80,7 @@ class _Row(NamedTuple):
 _BEFORE = ("before_position", "before_tenant_id", "before_thread_id")
 _LOST = "restore the missing events from a backup, and find out who had the rights of a superuser"
 _CHANGED = "compare it with a backup: the database refuses changes, so somebody with the rights of a superuser made one"
-_CREATIONS = {ThreadCreated, RunCreated, ApprovalRequested, KeyCreated, AccessDenied, LossAccepted, WebhookCreated}
+_CREATIONS = {ThreadCreated, RunCreated, ApprovalRequested, KeyCreated, AccessDenied, LossAccepted, BundleMade, WebhookCreated}
 _PREFIXES: dict[type[Event], str] = {
     ThreadEvent: "thread_",
     ApprovalEvent: "approval_",
