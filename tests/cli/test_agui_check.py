@@ -52,7 +52,15 @@ def test_a_broken_rule_is_named_with_what_is_right_and_exit_code_5(runfold: Comm
         "text-start",
         1,
     )
-    file.write_text("{no json")
+    request = {"threadId": "t", "runId": "r", "messages": []}
+    for text in (json.dumps(request), json.dumps(request, indent=2), json.dumps([request]), f"\n{json.dumps(request)}\n"):
+        file.write_text(text)
+        said = runfold("agui-check", str(file))
+        assert said.code == 5
+        assert "event 0 breaks type: it has none: it is a RunAgentInput, the request of a client" in said.out
+    file.write_text(json.dumps(STARTED, indent=2))
+    assert "event 1 breaks terminal" in runfold("agui-check", str(file)).out
+    file.write_text("{no json\n{}")
     assert "event 0 breaks json" in runfold("agui-check", str(file)).out
 
 

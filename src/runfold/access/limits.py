@@ -62,6 +62,8 @@ class Limits:
     heartbeat_seconds: float = 15.0
     stuck_seconds: float = 30.0
     """A client that takes nothing for so long is dropped."""
+    agent_runs: int = 1000
+    """Of agents, at work at once in one process."""
 
     @classmethod
     def of(cls, settings: Settings) -> "Limits":

@@ -8,6 +8,8 @@ from pydantic import BaseModel, ValidationError
 from runfold.agui.rules import Broken
 from runfold.errors import shortened
 
+_REQUEST = {"threadId", "runId", "messages"}
+"""What a request has, and no event."""
 _OUTCOMES = {"RUN_FINISHED": {"success", "interrupt", "cancelled"}, "SUBAGENT_FINISHED": {"success", "suspended"}}
 
 
@@ -26,12 +28,20 @@ def require_type(event: Any) -> tuple[str, bool]:
         raise Broken("object", f"it is {type(event).__name__}")
     found = event.get("type")
     if not isinstance(found, str) or not found:
-        raise Broken("type", "it has none" if found is None else f"its type is {shortened(repr(found), 40)}")
+        raise Broken("type", _no_type(event) if found is None else f"its type is {shortened(repr(found), 40)}")
     if found in MODELS:
         return found, True
     if (meant := _BY_LETTERS.get(found.replace("_", "").replace("-", "").lower())) is not None:
         raise Broken("type", f"its type is {shortened(found, 60)!r}, which is written {meant}")
     return found, False
+
+
+def _no_type(event: dict[str, Any]) -> str:
+    if event.keys() >= _REQUEST:
+        return (
+            "it has none: it is a RunAgentInput, the request of a client; send it to a URL (`--post FILE`), check the answer"
+        )
+    return "it has none"
 
 
 def require_fields(kind: str, event: dict[str, Any]) -> BaseEvent:

@@ -27,7 +27,39 @@ def events_in(chunks: Iterable[str], *, is_stream: bool = False) -> Iterator[Any
     elif kind == "[":
         yield from map(_parsed, _elements(together))
     else:
-        yield from (_parsed(line) for line in _lines(together) if line.strip())
+        yield from _by_line(_lines(together))
+
+
+def _by_line(lines: Iterator[str]) -> Iterator[Any]:
+    """Yield one event a line; or the one object that a text is, over several lines."""
+    is_first = True
+    for line in lines:
+        if not line.strip():
+            continue
+        try:
+            event = _parsed(line)
+        except Broken:
+            if not is_first or (whole := _only_object(line, lines)) is None:
+                raise
+            yield whole
+            return
+        yield event
+        is_first = False
+
+
+def _only_object(first: str, rest: Iterator[str]) -> dict[str, Any] | None:
+    text = [first]
+    size = len(first)
+    for line in rest:
+        text.append(line)
+        size += len(line) + 1
+        if size > MOST_CHARACTERS:
+            return None
+    try:
+        found = _parsed("\n".join(text))
+    except Broken:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _begin(chunks: Iterator[str]) -> tuple[str, Iterator[str]]:

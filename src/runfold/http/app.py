@@ -75,7 +75,7 @@ def create_app(
     named = {each.name: each for each in projections}
     server = ServerState(ledger, access or Keys(ledger), limits or Limits(), named, ledger.preparer(), tally=tally, beside=beside)
     feed, counts = Feed(sse), metrics.Metrics()
-    server.work = _work(ledger, agents or {})
+    server.work = _work(ledger, agents or {}, server.limits)
     app = Starlette()
     app.router = IndexedRouter([*_routes(server, feed, counts), *docs.docs_routes(described)], lifespan=_while_serving)
     problems.add_handlers(app)
@@ -86,12 +86,12 @@ def create_app(
     return app
 
 
-def _work(ledger: Ledger, agents: Mapping[str, AgentSource]) -> "Work | None":
+def _work(ledger: Ledger, agents: Mapping[str, AgentSource], limits: Limits) -> "Work | None":
     if not agents:
         return None
     from runfold.http.agents.work import Work  # noqa: PLC0415  only who serves agents has what it needs
 
-    return Work(ledger, agents_of(agents), ledger.settings.agent_lease)
+    return Work(ledger, agents_of(agents), ledger.settings.agent_lease, limits.agent_runs)
 
 
 def _add_middleware(app: Starlette, settings: Settings, counts: metrics.Metrics) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 from pydantic import ValidationError
@@ -32,6 +33,14 @@ INTERRUPTED = "interrupted"
 
 
 @dataclass(frozen=True)
+class Claimant:
+    """Who will work on a run that is begun, and for how long it is its own unless that is said again."""
+
+    worker: str
+    lease: timedelta
+
+
+@dataclass(frozen=True)
 class Begun:
     """A run that is there for a client."""
 
@@ -46,13 +55,15 @@ class Begun:
     """Of a new run: the events of its path before it."""
     first_position: int = 0
     """Of a new run: where it begins in the ledger."""
+    execution: str = ""
+    """Of a new run: under which id it is claimed."""
 
 
 class Intake:
     """Takes requests of one caller for one agent."""
 
-    def __init__(self, ledger: TenantLedger, agent_name: str) -> None:
-        self._ledger, self._agent = ledger, agent_name
+    def __init__(self, ledger: TenantLedger, agent_name: str, claimant: Claimant) -> None:
+        self._ledger, self._agent, self._claimant = ledger, agent_name, claimant
         self._reader: TenantReader = ledger.now.reader
 
     def begin(self, asked: dict[str, Any], thread: str | None = None) -> Begun:
@@ -136,6 +147,7 @@ class Intake:
             sent_along = _Sent(run, conversation, origin.elsewhere)
             sent_along.take(asked)
             run.start()
+            execution = run.claim(self._claimant.worker, lease=self._claimant.lease, actor=f"agent:{self._agent}")
         sent = {message_id_of(str(message.get("id"))) for message in asked["messages"]}
         is_moved = any(spoken.id not in sent for spoken in conversation.messages.values() if spoken.role != "activity")
         receipt = batch.receipt
@@ -149,6 +161,7 @@ class Intake:
             is_moved=is_moved or sent_along.has_answers or origin.kind == "branches",
             past=tuple(events),
             first_position=receipt.position - batch.appended + 1,
+            execution=execution,
         )
 
     def _allowed(self, origin: Origin, parent: RunView | None, answers: Answers) -> Origin:

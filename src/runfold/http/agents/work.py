@@ -5,8 +5,9 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -14,7 +15,7 @@ import structlog
 from runfold.agui.conversation import Conversation
 from runfold.commands.caller import Caller
 from runfold.domain.event import Recorded
-from runfold.domain.run_events import RunCreated, RunMetadataMerged, RunStarted
+from runfold.domain.run_events import RunCancelled, RunCompleted, RunCreated, RunFailed, RunMetadataMerged, RunStarted
 from runfold.domain.tool_call import ToolCalled
 from runfold.domain.values import Actor
 from runfold.errors import CancellationRequested, CommandRefused, LedgerError, LedgerUnavailable, NotFound, TooBusy
@@ -22,17 +23,16 @@ from runfold.handles.tenant_ledger import TenantLedger
 from runfold.history.path import thread_tree
 from runfold.http.agents.agent import Agent, Input
 from runfold.http.agents.ending import INTERRUPTS
-from runfold.http.agents.intake import INTERRUPTED, KEY
+from runfold.http.agents.intake import INTERRUPTED, KEY, Claimant
 from runfold.http.agents.past import path_events
 from runfold.http.agents.recorder import Recorder, RunEndedError
 from runfold.http.agents.words import BrokenStreamError
 from runfold.ids import new_id
 from runfold.ledger import Ledger
 
-MOST_RUNS = 1000
-"""Of agents, at once, in one process."""
 AWAY_SECONDS = 1.0
 """How long to wait before the database is asked again."""
+_ENDINGS = RunCompleted | RunFailed | RunCancelled
 _log = structlog.get_logger("runfold.agents")
 
 
@@ -49,22 +49,28 @@ class Job:
 class Work:
     """Starts agents, records what they say, and takes over what a process that died has left."""
 
-    def __init__(self, ledger: Ledger, agents: Mapping[str, Agent], lease_seconds: float) -> None:
+    def __init__(self, ledger: Ledger, agents: Mapping[str, Agent], lease_seconds: float, most_runs: int) -> None:
         self.agents = agents
-        self.lease_seconds = lease_seconds
+        self.claimant = Claimant(f"{socket.gethostname()}:{os.getpid()}", timedelta(seconds=lease_seconds))
+        self._most_runs, self._beginning = most_runs, 0
         self._ledger = ledger
-        self._worker = f"{socket.gethostname()}:{os.getpid()}"
         self._at_work: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._is_closing = False
 
-    def require_room(self) -> None:
-        """Raise TooBusy where so many runs are at work that no more is begun."""
-        if len(self._at_work) >= MOST_RUNS or self._is_closing:
+    @contextlib.contextmanager
+    def room(self) -> Iterator[None]:
+        """Keep a place for a run that is about to begin. Raises TooBusy where so many are at work that no more is begun."""
+        if len(self._at_work) + self._beginning >= self._most_runs or self._is_closing:
             raise TooBusy(f"{len(self._at_work)} agents are at work already", 1.0)
+        self._beginning += 1
+        try:
+            yield
+        finally:
+            self._beginning -= 1
 
-    def begin(self, job: Job, events: Sequence[Recorded]) -> None:
-        """Let an agent work on a run that was recorded and that nobody works on yet. `events` are those of its path."""
-        self._spawn(job, events)
+    def begin(self, job: Job, execution: str, events: Sequence[Recorded] | None) -> None:
+        """Let an agent work on a run that was recorded, and claimed. `events` are those of its path, where they are known."""
+        self._spawn(job, execution, events, is_joined=False)
 
     def is_at_work(self, tenant_id: str, run_id: str) -> bool:
         """Return whether an agent of this process is at work on a run."""
@@ -79,12 +85,12 @@ class Work:
             claimed = (
                 self._of_agent(job)
                 .run(job.run_id)
-                .submit_claim(self._worker, lease=f"{self.lease_seconds:g}s", execution_id=execution, take_over=True)
+                .submit_claim(self.claimant.worker, lease=self.claimant.lease, execution_id=execution, take_over=True)
             )
             await claimed
         except (CommandRefused, NotFound):
             return  # somebody has it, or it has ended
-        self._spawn(job, None, execution)
+        self._spawn(job, execution, None, is_joined=True)
 
     async def close(self) -> None:
         """Stop: agents of this process end, and runs of others' are given back for the next who comes."""
@@ -94,12 +100,12 @@ class Work:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _spawn(self, job: Job, events: Sequence[Recorded] | None, execution: str | None = None) -> None:
+    def _spawn(self, job: Job, execution: str, events: Sequence[Recorded] | None, *, is_joined: bool) -> None:
         key = job.tenant_id, job.run_id
         if key in self._at_work:
             return
-        working = _Working(self._of_agent(job), job, self.agents[job.agent_name], self._worker, self.lease_seconds)
-        task = asyncio.ensure_future(working.run(execution, events))
+        working = _Working(self._of_agent(job), job, self.agents[job.agent_name], self.claimant.lease)
+        task = asyncio.ensure_future(working.run(execution, events, is_joined=is_joined))
         self._at_work[key] = task
         task.add_done_callback(lambda done: self._done(key, done))
 
@@ -115,23 +121,23 @@ class Work:
 class _Working:
     """One run, from its claim to its end."""
 
-    def __init__(self, ledger: TenantLedger, job: Job, agent: Agent, worker: str, lease_seconds: float) -> None:
-        self._ledger, self._job, self._agent = ledger, job, agent
-        self._worker, self._lease = worker, lease_seconds
+    def __init__(self, ledger: TenantLedger, job: Job, agent: Agent, lease: timedelta) -> None:
+        self._ledger, self._job, self._agent, self._lease = ledger, job, agent, lease
         self._run = ledger.run(job.run_id)
         self._recorder: Recorder
 
-    async def run(self, execution: str | None, events: Sequence[Recorded] | None) -> None:
+    async def run(self, execution: str, events: Sequence[Recorded] | None, *, is_joined: bool) -> None:
         """Work on it, from the events of its path; on one that is taken over, where those have come to."""
-        is_joined = events is None
-        events = await asyncio.to_thread(self._events) if events is None else events
-        if execution is None:
-            execution = new_id("exec")
-            claimed = self._run.submit_claim(self._worker, lease=f"{self._lease:g}s", execution_id=execution)
-        asked, self._recorder = self._prepared(events, is_joined=is_joined)
-        if not is_joined:
-            self._recorder.send(claimed, "claim")
         renewing = asyncio.ensure_future(self._renew(execution, asyncio.current_task()))
+        try:
+            events = await self._read() if events is None else events
+        except BaseException:
+            renewing.cancel()
+            raise
+        if any(each.stream == self._job.run_id and isinstance(each.event, _ENDINGS) for each in events):
+            renewing.cancel()
+            return  # somebody ended it while the database was away
+        asked, self._recorder = self._prepared(events, is_joined=is_joined)
         try:
             if is_joined and not self._agent.outlives_server:
                 await self._fail("the server stopped while its agent was at work; send a new run to go on", INTERRUPTED)
@@ -230,9 +236,9 @@ class _Working:
     async def _renew(self, execution: str, working: "asyncio.Task[Any] | None") -> None:
         """Keep the run, and hear whether somebody wants it to stop."""
         while True:
-            await asyncio.sleep(self._lease / 3)
+            await asyncio.sleep(self._lease.total_seconds() / 3)
             try:
-                await self._run.submit_renew(execution, lease=f"{self._lease:g}s")
+                await self._run.submit_renew(execution, lease=self._lease)
             except CancellationRequested:
                 self._is_unwanted = True
                 if working is not None:
@@ -242,6 +248,16 @@ class _Working:
                 continue
             except LedgerError:  # it has ended, it waits, or somebody else has it
                 return
+
+    async def _read(self) -> list[Recorded]:
+        """Return the events of its path; while the database is away, wait for it."""
+        while True:
+            try:
+                return await asyncio.to_thread(self._events)
+            except LedgerUnavailable as error:
+                if not error.retriable:
+                    raise
+                await asyncio.sleep(AWAY_SECONDS)
 
     def _events(self) -> list[Recorded]:
         reader = self._ledger.now.reader

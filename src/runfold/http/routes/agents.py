@@ -1,7 +1,8 @@
 """Agents over HTTP, as AG-UI's clients talk to them: a run is begun or joined, or a client is given what there is."""
 
+import contextlib
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from pydantic.alias_generators import to_camel
@@ -17,6 +18,9 @@ from runfold.handles.tenant_ledger import TenantLedger
 from runfold.http.listing import Listed
 from runfold.http.routing import Handler, NamedRoute, Operation, answer, route_of
 from runfold.http.server_state import ServerState
+
+if TYPE_CHECKING:
+    from runfold.http.agents.work import Work
 
 MEDIA_TYPE = "text/event-stream"
 _STREAM = {MEDIA_TYPE: {"description": "Server-sent events; the data of each is an event of AG-UI as JSON."}}
@@ -126,7 +130,9 @@ class Agents:
         name = self._named(str(request.path_params["agent"]))
         async with self._server.body(request, caller) as raw:
             asked = await self._server.parsed(request, raw, _read)
-        intake = Intake(self._server.seen_by(caller), name)
+        work = self._server.work
+        assert work is not None, "there is an agent of that name"  # noqa: S101
+        intake = Intake(self._server.seen_by(caller), name, work.claimant)
         begun = await self._server.pools.questions.run(intake.connect, asked)
         return await self._stream(caller, name, begun, is_hydrated=True)
 
@@ -135,14 +141,14 @@ class Agents:
 
         work = self._server.work
         assert work is not None, "there is an agent of that name"  # noqa: S101
-        work.require_room()
-        intake = Intake(self._server.seen_by(caller), name)
+        intake = Intake(self._server.seen_by(caller), name, work.claimant)
         begin = partial(intake.begin, asked, thread)
-        try:
-            begun = await self._server.pools.commands.run(begin)
-        except VersionConflict:  # somebody else was first: perhaps with the same request
-            begun = await self._server.pools.commands.run(begin)
-        return await self._stream(caller, name, begun, after=after)
+        with contextlib.nullcontext() if _is_at_work(work, caller, asked) else work.room():
+            try:
+                begun = await self._server.pools.commands.run(begin)
+            except VersionConflict:  # somebody else was first: perhaps with the same request
+                begun = await self._server.pools.commands.run(begin)
+            return await self._stream(caller, name, begun, after=after)
 
     async def _stream(
         self, caller: Caller, name: str, begun: Any, *, is_hydrated: bool = False, after: int | None = None
@@ -155,15 +161,20 @@ class Agents:
         server, work = self._server, self._server.work
         assert work is not None, "there is an agent of that name"  # noqa: S101
         ledger = server.seen_by(caller)
-        found = await server.pools.questions.run(partial(shown, ledger, begun, is_hydrated=is_hydrated, after=after))
         job = Job(caller.tenant_id, begun.thread_id, begun.run_id, name)
+        try:
+            found = await server.pools.questions.run(partial(shown, ledger, begun, is_hydrated=is_hydrated, after=after))
+        except BaseException:  # the client is told, and the run, which is recorded, goes on as soon as it can
+            if begun.is_new:
+                work.begin(job, begun.execution, None)
+            raise
         if begun.is_new:
-            work.begin(job, found.path)
+            work.begin(job, begun.execution, found.path)
         reader = ledger.now.reader.tolerant()
         events = ThreadEvents(self._feed, server.pools, reader, begun.thread_id, found.head.position)
         events.join(ledger.tail, found.head)
         look_after = partial(work.revive, job)
-        seconds = max(0.2, work.lease_seconds / 5)
+        seconds = max(0.2, work.claimant.lease.total_seconds() / 5)
         return AgentStream(events, found.events, found.first, server.limits, partial(server.watch, caller), look_after, seconds)
 
     def _served(self) -> dict[str, Any]:
@@ -209,6 +220,16 @@ def or_agent(route: NamedRoute, agents: Agents) -> NamedRoute:
 
     (verb,) = route.methods
     return NamedRoute(route.name, verb, route.path, handle)
+
+
+def _is_at_work(work: "Work", caller: Caller, asked: dict[str, Any]) -> bool:
+    """Return whether a client only joins a run, which needs no room."""
+    from runfold.http.agents.ids import run_id_of, thread_id_of  # noqa: PLC0415
+
+    thread_id, run_id = asked.get("threadId"), asked.get("runId")
+    if not isinstance(thread_id, str) or not isinstance(run_id, str):
+        return False
+    return work.is_at_work(caller.tenant_id, run_id_of(thread_id_of(thread_id), run_id))
 
 
 def _read(_: Request, raw: bytes) -> dict[str, Any]:
