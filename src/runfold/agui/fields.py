@@ -38,9 +38,7 @@ def require_type(event: Any) -> tuple[str, bool]:
 
 def _no_type(event: dict[str, Any]) -> str:
     if event.keys() >= _REQUEST:
-        return (
-            "it has none: it is a RunAgentInput, the request of a client; send it to a URL (`--post FILE`), check the answer"
-        )
+        return "it has none: it is a RunAgentInput, the request of a client; send it to a URL (`--post FILE`), check the answer"
     return "it has none"
 
 
