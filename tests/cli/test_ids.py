@@ -16,6 +16,7 @@ NAMES = {"agent_id", "user_id", "goal_id", "node_id", "workflow_id"}
 GIVEN = {
     "keys create key_id": "it makes the id",
     "webhooks create webhook_id": "it makes the id",
+    "claim execution_id": "it makes the id",
     "goal goal_id": "a name",
     "patterns goal_id": "a name",
 }
