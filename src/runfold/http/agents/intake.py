@@ -79,7 +79,8 @@ class Intake:
         run_id = run_id_of(thread_id, asked["runId"])
         tree = self._own(thread_id)
         wanted = digest(canonical({"": asked}))
-        if (found := self._known(thread_id, run_id, wanted)) is not None:
+        may_be_known = tree is not None or run_id == asked["runId"]  # the id of any other is made of its thread's
+        if may_be_known and (found := self._known(thread_id, run_id, wanted)) is not None:
             return Begun(thread_id, run_id, shown, asked["runId"], found)
         return self._record(asked, thread_id, run_id, tree, wanted)
 
