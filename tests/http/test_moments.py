@@ -31,6 +31,7 @@ from tests.http.keys import make_key, with_key
 from tests.projections.histories import History
 from tests.queries.listed import tell
 from tests.queries.shortened import answered, ending_at
+from tests.questions import REQUIRED
 from tests.serving import Anybody, serving
 from tests.waiting import until
 
@@ -186,7 +187,7 @@ def test_every_question_of_the_past_is_answered_without_anything_made_or_says_ho
     answers = 0
     for position in (0, head // 3, head - 1, head, times[0].isoformat()):
         for named in paths(route, ids):
-            answer = served.get(route.path.format(**named), params={"as_of": position})
+            answer = served.get(route.path.format(**named), params={"as_of": position} | REQUIRED.get(route.name, {}))
             if answer.status_code == 409:
                 assert answer.json()["type"] == "urn:runfold:error:MomentNotPrepared", (answer.text, position)
                 assert "POST /moments" in answer.json()["next_step"]
@@ -197,7 +198,8 @@ def test_every_question_of_the_past_is_answered_without_anything_made_or_says_ho
                 answers += answer.status_code == 200
     for query, kind in NARROWED if whole else ():
         if query in route.query:
-            answer = served.get(route.path.format(**next(paths(route, ids))), params={"as_of": head - 1, query: ids[kind][0]})
+            asked = {"as_of": head - 1, query: ids[kind][0]} | REQUIRED.get(route.name, {})
+            answer = served.get(route.path.format(**next(paths(route, ids))), params=asked)
             assert answer.status_code == 200, answer.text
             answers += 1
     assert answers or {*route.path_names} & {"goal_id"}
@@ -235,8 +237,10 @@ def test_once_prepared_every_question_is_answered_as_a_ledger_that_ends_there_an
             if {*route.path_names} - {"goal_id", "node_id"}:
                 continue
             for named in paths(route, ids):
-                answer = served.get(route.path.format(**named), params={"as_of": position})
-                wanted = answered(lambda reading, route=route, named=named: route.method(reading, **named), ended.now)
+                given = REQUIRED.get(route.name, {})
+                answer = served.get(route.path.format(**named), params={"as_of": position} | given)
+                asked = {**named, **given}
+                wanted = answered(lambda reading, route=route, asked=asked: route.method(reading, **asked), ended.now)
                 if isinstance(wanted, tuple):  # a goal that was not there yet
                     assert answer.json()["type"] == f"urn:runfold:error:{wanted[0].__name__}", answer.text
                     continue

@@ -18,6 +18,7 @@ from runfold.projections.registry import known
 from runfold.projections.usage import Usage
 from runfold.projector.tables import fingerprint
 from tests.databases import TestDatabase, fresh_database
+from tests.questions import REQUIRED
 from tests.serving import Anybody, serving
 
 EVERY = sorted(known())
@@ -74,7 +75,7 @@ def asked(ledger: Ledger) -> dict[str, str | None]:
         if not isinstance(route, QuestionRoute) or route.log:
             continue
         names = route.path_names if route.narrowed is None else [route.narrowed]
-        given = {name: ids[name] for name in names}
+        given = {name: ids[name] for name in names} | REQUIRED.get(route.name, {})
         try:
             route.method(ledger.now, **given)
         except ReadModelBehind as behind:

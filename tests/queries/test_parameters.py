@@ -16,6 +16,7 @@ from runfold.queries.paging import OverThreads, Waiting
 from runfold.queries.parameters import ListParameter, Parameter, at_least, checked, column, narrowed, parameters_of
 from runfold.queries.reading import Reading
 from runfold.queries.where import OneOrMore
+from tests.questions import REQUIRED
 
 
 def _described(question: str) -> type | None:
@@ -79,8 +80,9 @@ def test_http_and_the_command_line_take_all_that_python_takes(name: str) -> None
         asked = {
             word_of(key): parameter.help for key, parameter in described.items() if key not in {*route.path_names, route.narrowed}
         }
-        assert offered.keys() == asked.keys() | CLOCKS
-        assert {key: field.description for key, field in offered.items() if key not in CLOCKS} == asked
+        beside = CLOCKS | REQUIRED.get(route.name, {}).keys()
+        assert offered.keys() == asked.keys() | beside
+        assert {key: field.description for key, field in offered.items() if key not in beside} == asked
     options = {option.name for option in list_options(name)}
     operators = {key for key in described if key.endswith("_operator")}
     assert options == described.keys() - operators - NO_OPTIONS.keys()
