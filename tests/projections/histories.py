@@ -143,6 +143,8 @@ def call_tool(history: History) -> None:
     run = history.run()
     call = run.call_tool(history.dice.choice(TOOLS), {"order": 7}, needs_approval=history.dice.random() < 0.3, **history.when)
     history.keep("tool_call", run, call)
+    if len(history.things["tool_call"]) % 4 == 0:  # the model begins to write another, and comes to no end
+        run.tool_call(f"{call.id}_written").append_arguments('{"order":', name=TOOLS[0], **history.when)
 
 
 def go_on_with_call(history: History) -> None:

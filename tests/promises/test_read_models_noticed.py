@@ -48,19 +48,19 @@ def forgetting_rows(patch: pytest.MonkeyPatch) -> None:
 
 def not_removing(patch: pytest.MonkeyPatch) -> None:
     """What goes away stays."""
-    honest = tables.Table.write
+    honest = tables.Table.changes
     patch.setattr(
         tables.Table,
-        "write",
-        lambda self, connection, changed: honest(self, connection, {key: each for key, each in changed.items() if each.row}),
+        "changes",
+        lambda self, changed: honest(self, {key: each for key, each in changed.items() if each.row}),
     )
 
 
 def moving_on_without_writing(patch: pytest.MonkeyPatch) -> None:
     """As when checkpoint and rows are not stored together."""
     skipped = iter([True])
-    honest = tables.Table.write
-    patch.setattr(tables.Table, "write", lambda *given: None if next(skipped, False) else honest(*given))
+    honest = tables.Table.store
+    patch.setattr(tables.Table, "store", lambda *given: None if next(skipped, False) else honest(*given))
 
 
 def taking_no_receipt(patch: pytest.MonkeyPatch) -> None:
