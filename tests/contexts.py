@@ -11,7 +11,7 @@ from runfold.domain.message import MessageAdded
 from runfold.domain.problem import ProblemReported
 from runfold.domain.run_events import RunCancelled, RunCreated, RunFailed
 from runfold.domain.step import ModelCallStarted, StepStarted
-from runfold.domain.tool_call import ToolCalled
+from runfold.domain.tool_call import ToolArgumentsAppended, ToolCalled
 
 _OF: Mapping[str, tuple[type, str, Callable[[Any], Mapping[str, str | None]]]] = {
     "tool.": (ToolCalled, "call_id", lambda begun: {"tool_name": begun.name}),
@@ -58,6 +58,8 @@ class Begun:
     def expected(self, recorded: Recorded) -> Mapping[str, str | None]:
         """Return what must stand beside an event, by all that was recorded before it."""
         event = recorded.event
+        if isinstance(event, ToolArgumentsAppended):  # there is no call yet
+            return {"call_id": event.call_id}
         for kind, (_, id_name, facts) in _OF.items():
             if recorded.type.startswith(kind):
                 thing_id = getattr(event, id_name)

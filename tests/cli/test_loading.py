@@ -105,7 +105,7 @@ MORE: dict[str, set[str]] = {
     "summary": {*_RUNS, *FOLDING, "history", "projections.problems"},
     "threads": {*FOLDING, "projections.threads"},
     **{
-        f"subscriptions {name}": {"subscriptions"}
+        f"subscriptions {name}": {"subscriptions", "store"}
         for name in ("put", "list", "show", "parked", "replay", "discard", "reset", "delete")
     },
     **{f"seal {name}": SEALING for name in ("now", "keys", "accept-loss", "rotate")},

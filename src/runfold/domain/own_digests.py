@@ -12,6 +12,7 @@ from runfold.domain.values import digest
 
 ELSEWHERE: Mapping[tuple[str, str], str] = {
     ("thread.imported", "source_digest"): "the file that was imported is not in the log; `runfold evidence` gives its digest",
+    ("security.bundle_made", "manifest_digest"): "the bundle was handed over, and is not in the log",
     ("security.key_created", "secret_digest"): "the secret is known to its owner alone",
 }
 """Digests of what does not stand in the log."""
