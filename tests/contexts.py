@@ -59,7 +59,7 @@ class Begun:
         """Return what must stand beside an event, by all that was recorded before it."""
         event = recorded.event
         if isinstance(event, ToolArgumentsAppended):  # there is no call yet
-            return {"call_id": event.call_id}
+            return {"call_id": event.call_id, "tool_name": event.name}
         for kind, (_, id_name, facts) in _OF.items():
             if recorded.type.startswith(kind):
                 thing_id = getattr(event, id_name)
