@@ -5,7 +5,7 @@ of the checkpoints. Where all leaves were read, the map of threads is made anew 
 only reads is enough. Memory does not grow with the log.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,13 +15,13 @@ from psycopg.rows import tuple_row
 
 from runfold.evidence.comparing import StoredTree, compare, stored_trees, tile_reader
 from runfold.evidence.map_verifying import MapVerification, SealedMap
-from runfold.evidence.sealing import Digested, digested
+from runfold.evidence.sealed_leaf import SealedLeaf
+from runfold.evidence.sealing import digested
 from runfold.evidence.signing import require_signed
-from runfold.evidence.tiles import WIDTH, Growing, Tiles, split
+from runfold.evidence.tiles import WIDTH, Growing, Tiles
+from runfold.evidence.verified_tree import VerifiedTree
 from runfold.maintenance.checking import Finding
-from runfold.proofs.leaf import Leaf
 from runfold.proofs.note import Checkpoint, NoteRefused, read_note
-from runfold.proofs.tree import HASH_BYTES
 from runfold.store.datastore import Connection
 from runfold.store.queries import named_queries
 
@@ -40,75 +40,12 @@ class Kept(NamedTuple):
     where: str
 
 
-class Sealed(NamedTuple):
-    """A leaf as it is stored."""
-
-    position: int
-    tenant_id: str
-    generation: int
-    seq: int
-    thread_id: str
-    thread_seq: int
-    stream: str
-    version: int
-    type: str
-    schema_version: int
-    payload_sha256: bytes
-    envelope_sha256: bytes
-    salt: bytes | None
-
-    def named(self) -> str:
-        """Return which event it is of, in words."""
-        return f"{self.type}, version {self.version} of {self.stream}, at position {self.position}"
-
-    def leaf(self) -> Leaf:
-        """Return what is hashed into the tree."""
-        return Leaf(
-            self.seq,
-            self.thread_seq,
-            self.stream,
-            self.version,
-            self.type,
-            self.schema_version,
-            self.position,
-            self.payload_sha256.hex(),
-            self.envelope_sha256.hex(),
-        )
-
-
-@dataclass
-class _Tree:
-    """A tree while it is verified."""
-
-    stored: StoredTree
-    tiles: Tiles
-    read: Callable[[int, int], bytes]
-    growing: Growing | None = None
-    """Grown from what was read, where that is from the first event on."""
-    last_seq: int | None = None
-    """The last leaf that was read; None where the first that is read may be any."""
-    _given: dict[int, bytes] = field(default_factory=dict)
-    _tile: tuple[int, list[bytes]] = (-1, [])
-
-    def give(self, tiles: dict[int, bytes]) -> None:
-        """Take the lowest tiles of the leaves that are looked at next, beside those of the leaves that are looked at now."""
-        self._given = {**{number: tile for number, tile in self._given.items() if number >= self._tile[0]}, **tiles}
-
-    def hash_at(self, seq: int) -> bytes | None:
-        """Return the hash of a leaf as the tree has it."""
-        number, at = divmod(seq - 1, WIDTH)
-        if self._tile[0] != number or at >= len(self._tile[1]):
-            self._tile = number, split(self._given.get(number, b""))
-        hashes = self._tile[1]
-        return hashes[at] if at < len(hashes) and len(hashes[at]) == HASH_BYTES else None
-
-
 class _Page(NamedTuple):
     """What the log and the sealed log hold up to a position."""
 
     until: int
     rows: dict[int, tuple[Any, ...]]
-    leaves: dict[int, Sealed]
+    leaves: dict[int, SealedLeaf]
 
 
 @dataclass
@@ -132,7 +69,7 @@ class Verification:
     """What each tree is, where nothing is wrong with it."""
     checkpoints: int = 0
     """How many checkpoints the log was held against."""
-    _trees: dict[str, _Tree] = field(default_factory=dict, init=False)
+    _trees: dict[str, VerifiedTree] = field(default_factory=dict, init=False)
     _maps: dict[tuple[str, int], bytes] = field(default_factory=dict, init=False)
     _sealed_maps: dict[str, list[SealedMap]] = field(default_factory=dict, init=False)
     _looked_up: int = field(default=0, init=False)
@@ -170,7 +107,7 @@ class Verification:
             if tenant_id not in wrong and root is not None:
                 self.verified[tree.stored.origin] = Checkpoint(tree.stored.origin, tree.stored.size, root)
 
-    def _whole(self, tree: _Tree) -> Finding | None:
+    def _whole(self, tree: VerifiedTree) -> Finding | None:
         """Return what is wrong with a tree of which each leaf is right."""
         size, origin = tree.stored.size, tree.stored.origin
         if tree.last_seq is not None and tree.last_seq != size:
@@ -179,7 +116,7 @@ class Verification:
             return Finding("forked", f"the leaves of {origin} are not those of its tree: its tiles were changed", _CHANGED)
         return None
 
-    def _map(self, tree: _Tree) -> Iterator[Finding]:
+    def _map(self, tree: VerifiedTree) -> Iterator[Finding]:
         """Yield what is wrong with the map of a tree that was read from its first leaf on, and of which each leaf is right."""
         stored = tree.stored
         if tree.growing is None or (tree.last_seq, tree.growing.root()) != (stored.size, self._root(tree, stored.size)):
@@ -192,11 +129,11 @@ class Verification:
         with self.connection.cursor(binary=True, row_factory=tuple_row) as cursor:
             return cursor.execute(_QUERIES[query], parameters, prepare=True).fetchall()
 
-    def _tree(self, stored: StoredTree) -> _Tree:
+    def _tree(self, stored: StoredTree) -> VerifiedTree:
         read = tile_reader(self.connection, stored.tenant_id, stored.generation)
-        return _Tree(stored, Tiles(read), read)
+        return VerifiedTree(stored, Tiles(read), read)
 
-    def _root(self, tree: _Tree, size: int) -> bytes | None:
+    def _root(self, tree: VerifiedTree, size: int) -> bytes | None:
         try:
             return tree.tiles.root(size)
         except LookupError:
@@ -230,7 +167,7 @@ class Verification:
             else:
                 yield self._of_none(kept), ""
 
-    def _named(self, kept: Kept) -> _Tree | None:
+    def _named(self, kept: Kept) -> VerifiedTree | None:
         origin = kept.text.partition("\n")[0]
         return next((tree for tree in self._trees.values() if tree.stored.origin == origin), None)
 
@@ -246,7 +183,7 @@ class Verification:
         )
         return Finding("forked", fact, "find the ledger that the checkpoint is of; " + _CHANGED)
 
-    def _held_against(self, tree: _Tree, kept: Kept, *, must_be_whole: bool) -> Iterator[Finding]:
+    def _held_against(self, tree: VerifiedTree, kept: Kept, *, must_be_whole: bool) -> Iterator[Finding]:
         try:
             note = read_note(kept.text)
             said = note.checkpoint() if self.publics is None else require_signed(note, self.publics)
@@ -266,7 +203,7 @@ class Verification:
                 fact = f"the stored map of the threads of {said.origin} is not the one that its checkpoint seals"
                 yield Finding("altered", fact, _CHANGED, field="map")
 
-    def _compared(self, tree: _Tree, said: Checkpoint, where: str) -> Finding | None:
+    def _compared(self, tree: VerifiedTree, said: Checkpoint, where: str) -> Finding | None:
         found = compare(said, tree.stored.origin, tree.stored.size, tree.read)
         if found.verdict == "consistent":
             return None
@@ -322,7 +259,7 @@ class Verification:
         until = min(after + PAGE, self.position)
         page = _Page(until, {row[0]: row for row in self._rows("events", [after, until])}, {})
         wanted: dict[str, list[int]] = {}
-        for leaf in map(Sealed._make, self._rows("leaves", [after, until])):
+        for leaf in map(SealedLeaf._make, self._rows("leaves", [after, until])):
             tree = self._trees.get(leaf.tenant_id)
             if tree is not None and leaf.generation == tree.stored.generation:
                 page.leaves[leaf.position] = leaf
@@ -333,7 +270,7 @@ class Verification:
             self._trees[tenant_id].give(dict(tiles))
         return page
 
-    def _at(self, position: int, row: tuple[Any, ...] | None, leaf: Sealed | None) -> Iterator[Finding]:
+    def _at(self, position: int, row: tuple[Any, ...] | None, leaf: SealedLeaf | None) -> Iterator[Finding]:
         if leaf is None:
             assert row is not None, "one of both is there"  # noqa: S101
             fact = f"{row[5]}, version {row[4]} of {row[3]}, was put in at position {position}: it was never sealed"
@@ -347,11 +284,10 @@ class Verification:
             fact = f"{leaf.type}, version {leaf.version} of {leaf.stream}, {how} at position {position}"
             yield Finding(kind, fact, _LOST, position, leaf.stream, version=leaf.version)
             return
-        found = digested(row, leaf.salt)
-        if not _is_as_sealed(found, leaf):
-            yield self._changed(row, leaf, changed_fields(found, leaf))
+        if changed := leaf.changed(digested(row, leaf.salt)):
+            yield self._changed(row, leaf, changed)
 
-    def _in_tree(self, tree: _Tree, leaf: Sealed) -> Iterator[Finding]:
+    def _in_tree(self, tree: VerifiedTree, leaf: SealedLeaf) -> Iterator[Finding]:
         hash_ = leaf.leaf().hash()
         if tree.last_seq is not None and leaf.seq != tree.last_seq + 1:
             gone = f"leaves {tree.last_seq + 1} to {leaf.seq - 1} of {tree.stored.origin}"
@@ -365,7 +301,7 @@ class Verification:
             fact = f"what is stored as sealed of {leaf.named()}, is not the leaf that the tree has"
             yield Finding("altered", fact, _CHANGED, leaf.position, leaf.stream, "sealed", leaf.version)
 
-    def _changed(self, row: tuple[Any, ...], leaf: Sealed, fields: list[str]) -> Finding:
+    def _changed(self, row: tuple[Any, ...], leaf: SealedLeaf, fields: list[str]) -> Finding:
         position, stream, version, type_ = row[0], row[3], row[4], row[5]
         if (stream, version) != (leaf.stream, leaf.version) and self._looked_up < MOST_LOOKED_UP:
             self._looked_up += 1
@@ -375,30 +311,5 @@ class Verification:
                     f" here {leaf.type}, version {leaf.version} of {leaf.stream}, was sealed"
                 )
                 return Finding("reordered", fact, _CHANGED, position, leaf.stream, version=leaf.version)
-        what = f"{leaf.type}, version {leaf.version} of {leaf.stream}, at position {position}"
-        fact = f"the {' and the '.join(fields)} of {what} changed since it was sealed"
+        fact = f"the {' and the '.join(fields)} of {leaf.named()} changed since it was sealed"
         return Finding("altered", fact, _CHANGED, position, leaf.stream, ", ".join(fields), leaf.version)
-
-
-def _is_as_sealed(found: Digested, leaf: Sealed) -> bool:
-    """Return whether nothing of an event changed, as of most."""
-    return (
-        bytes.fromhex(found.payload_sha256) == leaf.payload_sha256
-        and bytes.fromhex(found.envelope_sha256) == leaf.envelope_sha256
-        and found[1:7] == (leaf.tenant_id, leaf.thread_id, leaf.stream, leaf.version, leaf.type, leaf.schema_version)
-    )
-
-
-def changed_fields(found: Digested, leaf: Sealed) -> list[str]:
-    """What of an event is not as it was sealed. The envelope is its time, actor, tenant, thread and whatever stands beside it."""
-    compared: Iterable[tuple[str, object, object]] = (
-        ("payload", found.payload_sha256, leaf.payload_sha256.hex()),
-        ("envelope", found.envelope_sha256, leaf.envelope_sha256.hex()),
-        ("stream", found.stream, leaf.stream),
-        ("version", found.version, leaf.version),
-        ("type", found.type, leaf.type),
-        ("schema_version", found.schema_version, leaf.schema_version),
-        ("thread", found.thread_id, leaf.thread_id),
-        ("tenant", found.tenant_id, leaf.tenant_id),
-    )
-    return [name for name, now, then in compared if now != then]
