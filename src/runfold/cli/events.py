@@ -8,7 +8,7 @@ import typer
 
 from runfold.cli.call import Call
 from runfold.cli.lists import Every, ListOption
-from runfold.cli.options import At
+from runfold.cli.options import At, OfRun, OfThread, narrowing
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -21,10 +21,8 @@ if TYPE_CHECKING:
 
 def _filter(name: str, flag: str, metavar: str, help: str) -> ListOption:
     """An option that may be repeated, and says what an argument of the SDK says."""
-    option = typer.Option(flag, metavar=metavar, help=f"{help} May be repeated.", show_default=False)
-    declared = inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[list[str] | None, option]
-    )
+    annotation = Annotated[list[str] | None, narrowing(flag, metavar, help)]
+    declared = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
     return ListOption(name, flag, declared, lambda _, given: {name: given})
 
 
@@ -62,8 +60,8 @@ def events(
         int | None,
         typer.Option("--limit", min=1, metavar="N", help="How many at most; 100 if not given, with --follow unlimited."),
     ] = None,
-    thread: Annotated[str | None, typer.Option("--thread", metavar="THREAD", help="Only events of this thread.")] = None,
-    run: Annotated[str | None, typer.Option("--run", metavar="RUN", help="Only events of this run and its approvals.")] = None,
+    thread: OfThread = None,
+    run: OfRun = None,
     types: Annotated[
         list[str] | None,
         typer.Option(

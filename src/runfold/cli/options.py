@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Concatenate, ParamSpec
+from typing import Annotated, Any, Concatenate, Literal, ParamSpec
 
 import typer
 
@@ -52,6 +52,20 @@ def narrowing(flag: str, metavar: str, help: str) -> Any:
     """Return an option of which any of several values will do."""
     return typer.Option(flag, metavar=metavar, help=f"{help} May be repeated.", show_default=False)
 
+
+Agents = Annotated[list[str] | None, narrowing("--agent", "AGENT", "Only events of this agent's runs.")]
+Goals = Annotated[list[str] | None, narrowing("--goal", "GOAL", "Only events of runs towards this goal.")]
+Users = Annotated[list[str] | None, narrowing("--user", "USER", "Only events of this user's runs.")]
+OfThread = Annotated[str | None, typer.Option("--thread", metavar="THREAD", help="Only events of this thread.")]
+OfRun = Annotated[str | None, typer.Option("--run", metavar="RUN", help="Only events of this run and its approvals.")]
+BodyFormat = Annotated[
+    Literal["runfold", "cloudevents"],
+    typer.Option("--format", help="How the body is written: in Runfold's own words, or as a CloudEvent."),
+]
+BodyContent = Annotated[
+    Literal["thin", "whole"],
+    typer.Option("--content", help="The body says which event it is and where to read it, or holds all of it."),
+]
 
 _SHARED: dict[str, tuple[Any, Any]] = {
     "json": (bool, typer.Option("--json", help="Answer in JSON: one object, or one a line.", rich_help_panel=EVERYWHERE)),

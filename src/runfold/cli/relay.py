@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from runfold.cli.call import Call
-from runfold.cli.options import narrowing
+from runfold.cli.options import Agents, BodyContent, BodyFormat, Goals, OfThread, Users, narrowing
 
 if TYPE_CHECKING:
     import threading
@@ -56,18 +56,12 @@ def relay_to_nats(
         ),
     ] = "0",
     types: Annotated[list[str] | None, narrowing("--type", "TYPE", "Only events of this type, or a pattern ('run.*').")] = None,
-    thread: Annotated[str | None, typer.Option("--thread", metavar="THREAD", help="Only events of this thread.")] = None,
-    agent_id: Annotated[list[str] | None, narrowing("--agent", "AGENT", "Only events of this agent's runs.")] = None,
-    goal_id: Annotated[list[str] | None, narrowing("--goal", "GOAL", "Only events of runs towards this goal.")] = None,
-    user_id: Annotated[list[str] | None, narrowing("--user", "USER", "Only events of this user's runs.")] = None,
-    format: Annotated[
-        Literal["runfold", "cloudevents"],
-        typer.Option("--format", help="How the body is written: in Runfold's own words, or as a CloudEvent."),
-    ] = "runfold",
-    content: Annotated[
-        Literal["thin", "whole"],
-        typer.Option("--content", help="The body says which event it is and where to read it, or holds all of it."),
-    ] = "whole",
+    thread: OfThread = None,
+    agent_id: Agents = None,
+    goal_id: Goals = None,
+    user_id: Users = None,
+    format: BodyFormat = "runfold",
+    content: BodyContent = "whole",
     once: Annotated[
         bool, typer.Option("--once/--follow", help="Send what is there now, then exit; or go on until Ctrl-C.")
     ] = False,

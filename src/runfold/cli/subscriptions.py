@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from runfold.cli.call import Call
-from runfold.cli.options import narrowing
+from runfold.cli.options import Agents, Goals, OfRun, OfThread, Users, narrowing
 
 if TYPE_CHECKING:
     from runfold.subscriptions.views import SubscriptionView
@@ -32,11 +32,11 @@ def put(
     types: Annotated[
         list[str] | None, narrowing("--type", "TYPE", "Only events of this type, or a pattern ('approval.*').")
     ] = None,
-    thread: Annotated[str | None, typer.Option("--thread", metavar="THREAD", help="Only events of this thread.")] = None,
-    run: Annotated[str | None, typer.Option("--run", metavar="RUN", help="Only events of this run and its approvals.")] = None,
-    agent_id: Annotated[list[str] | None, narrowing("--agent", "AGENT", "Only events of this agent's runs.")] = None,
-    goal_id: Annotated[list[str] | None, narrowing("--goal", "GOAL", "Only events of runs towards this goal.")] = None,
-    user_id: Annotated[list[str] | None, narrowing("--user", "USER", "Only events of this user's runs.")] = None,
+    thread: OfThread = None,
+    run: OfRun = None,
+    agent_id: Agents = None,
+    goal_id: Goals = None,
+    user_id: Users = None,
     in_order_of: Annotated[
         str,
         typer.Option(

@@ -1,13 +1,13 @@
 """`runfold webhooks`: addresses to which events are sent as they are recorded."""
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from runfold.cli.call import Call, pinned
 from runfold.cli.identity import actor_for
 from runfold.cli.lists import asking
-from runfold.cli.options import At, Comment, RunId
+from runfold.cli.options import Agents, At, BodyContent, BodyFormat, Comment, Goals, OfRun, OfThread, RunId, narrowing
 
 if TYPE_CHECKING:
     from runfold.commands.submitted import Receipt
@@ -38,31 +38,19 @@ def create(  # noqa: PLR0913  each is an option
     label: Annotated[str | None, typer.Option("--label", metavar="TEXT", help="Label for lists.")] = None,
     type: Annotated[
         list[str] | None,
-        typer.Option("--type", metavar="TYPE", help="Only events of this type, such as run.*. May be repeated."),
+        narrowing("--type", "TYPE", "Only events of this type, such as run.*."),
     ] = None,
-    thread_id: Annotated[str | None, typer.Option("--thread", metavar="THREAD", help="Only events of this thread.")] = None,
-    run_id: Annotated[str | None, typer.Option("--run", metavar="RUN", help="Only events of this run and its approvals.")] = None,
-    agent: Annotated[
-        list[str] | None, typer.Option("--agent", metavar="AGENT", help="Only events of this agent's runs. May be repeated.")
-    ] = None,
-    goal: Annotated[
-        list[str] | None, typer.Option("--goal", metavar="GOAL", help="Only events of runs towards this goal. May be repeated.")
-    ] = None,
-    user: Annotated[
-        list[str] | None, typer.Option("--user", metavar="USER", help="Only events of this user's threads. May be repeated.")
-    ] = None,
+    thread_id: OfThread = None,
+    run_id: OfRun = None,
+    agent: Agents = None,
+    goal: Goals = None,
+    user: Annotated[list[str] | None, narrowing("--user", "USER", "Only events of this user's threads.")] = None,
     actor: Annotated[
         list[str] | None,
-        typer.Option("--actor", metavar="KIND:ID", help="Only events recorded by this actor. May be repeated."),
+        narrowing("--actor", "KIND:ID", "Only events recorded by this actor."),
     ] = None,
-    format: Annotated[
-        Literal["runfold", "cloudevents"],
-        typer.Option("--format", help="How the body is written: in Runfold's own words, or as a CloudEvent."),
-    ] = "runfold",
-    content: Annotated[
-        Literal["thin", "whole"],
-        typer.Option("--content", help="The body says which event it is and where to read it, or holds all of it."),
-    ] = "thin",
+    format: BodyFormat = "runfold",
+    content: BodyContent = "thin",
     after: Annotated[
         int | None,
         typer.Option(
