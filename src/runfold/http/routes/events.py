@@ -54,13 +54,12 @@ _ASKED = {
     "until_run_ends": Field(bool, True),
     "named": Field(bool, True),
 }
-_DEFAULTS = {"order": "asc", "follow": True, "until_run_ends": True, "named": True}
 _FORMER = {"types": "type", "recorded_from": "from", "recorded_to": "to"}
 """Names in Python, which are taken too: `types` was the word before."""
 _NAMES = {"type": "types", "from": "recorded_from", "to": "recorded_to"}
 """Parameters that have other names in Python, which has a `from` of its own."""
 _CLOUDEVENTS = "With `cloudevents` each event of a page or a stream is a CloudEvent 1.0."
-_FORMAT = Field(Literal["runfold", "cloudevents"], "runfold", _CLOUDEVENTS)
+_FORMAT = Field(Form, "runfold", _CLOUDEVENTS)
 _AG_UI = "With `ag-ui` all of the run as AG-UI's events, as a page or a stream that ends; only `at` goes with it."
 _FORMAT_OF_RUN = Field(Literal["runfold", "cloudevents", "ag-ui"], "runfold", f"{_CLOUDEVENTS} {_AG_UI}")
 _OF_ALL = {"thread_id": Field(str | None, None), "run_id": Field(str | None, None)}
@@ -192,7 +191,7 @@ def _handler(server: ServerState, feed: Feed, query: type[BaseModel], scope: Sco
         is_stream = accepts(request, sse.MEDIA_TYPE)
         form = said.pop("format", "runfold")
         if form == "ag-ui":
-            given = {name: value for name, value in said.items() if value != _DEFAULTS.get(name)}
+            given = {name: value for name, value in said.items() if value != _ASKED[_FORMER.get(name, name)].default}
             return await server.pools.questions.run(_as_ag_ui, ledger, request.path_params["run_id"], given, is_stream)
         is_backwards = said.pop("order", "asc") == "desc"
         if is_stream:
@@ -226,7 +225,9 @@ def _as_ag_ui(ledger: TenantLedger, run_id: str, said: dict[str, Any], is_stream
     found = ledger.run(run_id).ag_ui(moment)
     if not is_stream:
         return Response(orjson.dumps(found), 200, media_type="application/json")
-    return Response(b"".join(b"data: %b\n\n" % orjson.dumps(event) for event in found), 200, media_type=sse.MEDIA_TYPE)
+    from runfold.agui.wire import frame  # noqa: PLC0415  an extra, which is there where a run was told so
+
+    return Response(b"".join(map(frame, found)), 200, media_type=sse.MEDIA_TYPE)
 
 
 def _takes_gzip(request: Request) -> bool:
