@@ -26,9 +26,11 @@ ALLOWED: dict[str, Any] = {"webhook_allow": "127.0.0.0/8", "webhook_timeout": 1.
 MOST_REFUSALS = 5
 """After so many nothing is refused any more: nothing is to be abandoned."""
 WORKERS, MOST_KILLS = 3, 30
+_FREE = "ctid IN (SELECT ctid FROM runfold.deliveries WHERE {0} > clock_timestamp() FOR UPDATE SKIP LOCKED)"
+"""Rows that no sender holds: it takes several at once, in an order of its own, and both could wait for each other."""
 _LATER = (
-    "UPDATE runfold.deliveries SET due_at = clock_timestamp() WHERE due_at > clock_timestamp()",
-    "UPDATE runfold.deliveries SET claimed_until = NULL WHERE claimed_until > clock_timestamp()",
+    f"UPDATE runfold.deliveries SET due_at = clock_timestamp() WHERE {_FREE.format('due_at')}",
+    f"UPDATE runfold.deliveries SET claimed_until = NULL WHERE {_FREE.format('claimed_until')}",
     "UPDATE runfold.reactors SET worker = NULL WHERE name LIKE 'webhooks.%'",
 )
 
