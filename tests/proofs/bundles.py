@@ -6,9 +6,10 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from runfold.proofs.claims import Absence, Claims
 from runfold.proofs.leaf import Leaf, envelope, envelope_digest, payload_digest, salts
 from runfold.proofs.note import Checkpoint, public_key, signature_line
-from runfold.proofs.records import Absence, Claims, Shown, ThreadInMap
+from runfold.proofs.records import Shown, ThreadInMap
 from runfold.proofs.thread_map import MapEntry, key_of, prove_among, root_of
 from runfold.proofs.writing import BundleWriter
 from tests.proofs import naive

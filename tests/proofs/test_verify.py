@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from runfold.proofs.claims import Absence
 from runfold.proofs.container import MANIFEST, REQUIRED, Described, manifest_of
-from runfold.proofs.records import Absence
 from runfold.proofs.verify import main
 from tests.proofs.bundles import ASKED, GRANTED, POLICY, MadeUp
 

@@ -27,12 +27,14 @@ from runfold.evidence.mapping import entries_in, part_reader
 from runfold.evidence.tiles import Tiles
 from runfold.handles.security_record import submit_alone
 from runfold.handles.tenant_ledger import TenantLedger
+from runfold.proofs.claims import Absence, Claims
 from runfold.proofs.container import MANIFEST, open_bundle
+from runfold.proofs.findings import Findings
 from runfold.proofs.leaf import Leaf, envelope, salts
 from runfold.proofs.note import Checkpoint, read_note
-from runfold.proofs.records import Absence, Claims, Shown, ThreadInMap
+from runfold.proofs.records import Shown, ThreadInMap
 from runfold.proofs.thread_map import key_of, prove
-from runfold.proofs.verify import Findings, findings_of
+from runfold.proofs.verify import findings_of
 from runfold.proofs.writing import BundleWriter
 from runfold.store.datastore import Connection
 from runfold.store.queries import named_queries

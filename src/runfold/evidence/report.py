@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 from html import escape
 from typing import Any
 
+from runfold.proofs.claims import Claims
 from runfold.proofs.leaf import Leaf
 from runfold.proofs.note import Checkpoint
-from runfold.proofs.records import Claims, Shown
+from runfold.proofs.records import Shown
 
 _BEGAN = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_SHOWN = 4000

@@ -6,9 +6,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
+from runfold.proofs.claims import Claims, write_claims
 from runfold.proofs.container import CHECKPOINT, CLAIMS, ENTRIES, EVENTS, MANIFEST, MAP, PROOFS, REPORT, Described, manifest_of
 from runfold.proofs.leaf import Leaf
-from runfold.proofs.records import Claims, Shown, ThreadInMap, write_claims, write_event, write_proof, write_thread
+from runfold.proofs.records import Shown, ThreadInMap, write_event, write_proof, write_thread
 
 
 class BundleWriter:
