@@ -5,6 +5,7 @@ group of files it tells line by line as JSON. A process that dies leaves whole t
 """
 
 import contextlib
+import gc
 import json
 import os
 import queue
@@ -191,6 +192,7 @@ def main() -> None:
         told = json.loads(sys.stdin.readline())
         importer, reports = named(told["format"]), Reports()
         with Ledger.open(settings=Settings()) as ledger:
+            gc.freeze()  # what is there now stays, and need not be looked through for cycles
             store_all(ledger, told["format"], importer.version, _threads(importer, reports), _stored, told["name"])
         _tell({"done": True})
     except LedgerUnavailable as error:

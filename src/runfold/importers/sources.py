@@ -91,7 +91,7 @@ class CamelShape(Shape):
     model_config = ConfigDict(alias_generator=to_camel)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Piece:
     """A part of a JSON text that is not parsed yet. `path` is where it stands in its document: `simulations.3.messages.7`."""
 
@@ -250,9 +250,9 @@ def lines(file: SourceFile, report: Report) -> Iterator[Piece]:
     """
     number, raw = 0, b""
     try:
-        for number, raw in enumerate(_raw_lines(file), 1):
+        for number, (raw, is_whole) in enumerate(_raw_lines(file), 1):
             if stripped := raw.strip(_BLANKS):
-                yield from _records(file, number, stripped, raw.endswith(b"\n"), report)
+                yield from _records(file, number, stripped, is_whole, report)
             elif b"\0" in raw:
                 report(Note(file.name, number, NULS))
     except InvalidEvent as error:
@@ -267,16 +267,17 @@ def _piece(file: SourceFile, line: int, raw: bytes, report: Report | None) -> Pi
     return piece
 
 
-def _raw_lines(file: SourceFile) -> Iterator[bytes]:
-    """The lines of a file, each with its end."""
+def _raw_lines(file: SourceFile) -> Iterator[tuple[bytes, bool]]:
+    """The lines of a file without their ends, and whether they have one."""
     rest = list[bytes]()
     for chunk in file.chunks():
-        first, *more = chunk.split(b"\n")
-        rest.append(first)
-        for following in more:
-            yield b"".join(rest) + b"\n"
-            rest = [following]
-    yield b"".join(rest)
+        *ended, last = chunk.split(b"\n")
+        if ended and rest:
+            ended[0], rest = b"".join([*rest, ended[0]]), []
+        for line in ended:
+            yield line, True
+        rest.append(last)
+    yield b"".join(rest), False
 
 
 def _records(file: SourceFile, number: int, raw: bytes, is_whole: bool, report: Report) -> Iterator[Piece]:

@@ -50,6 +50,8 @@ class Node:
     """The line before it in its file and conversation."""
     lines: list[Line]
     parts: list[tuple[Block, Line]] = field(default_factory=list)
+    known: set[tuple[str, str | bytes]] = field(default_factory=set)
+    """What tells its parts apart, of those that a later line of the same answer was compared with."""
     files: list[int] = field(default_factory=list)
     reported: Line | None = None
     """The line whose usage counts."""
@@ -108,8 +110,9 @@ class Node:
 
     def take(self, line: Line) -> None:
         """Take in a line of the same answer; of what was written before, nothing."""
-        known = {block.identity for block, _ in self.parts}
-        added = [(block, line) for block in line.blocks if block.identity not in known]
+        if self.parts:
+            self.known.update(block.identity for block, _ in self.parts[len(self.known) :])
+        added = [(block, line) for block in line.blocks if not self.known or block.identity not in self.known]
         self.lines.append(line)
         self.parts += added
         if line.usage is not None and (added or self.reported is None or line.piece.file == self.reported.piece.file):
