@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from runfold.access.key_watch import Ended
+from runfold.access.sessions import SignedIn
 from runfold.commands.caller import Caller
 from runfold.domain.security import Scope
 
@@ -14,6 +15,10 @@ class Asking(Protocol):
     @property
     def authorization(self) -> Sequence[str]:
         """Return what it shows: each of its Authorization headers."""
+
+    @property
+    def signed_in(self) -> SignedIn | None:
+        """Return the key of the browser's session that it is of; None where it has to show a key itself."""
 
     @property
     def client(self) -> str | None:

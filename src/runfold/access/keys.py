@@ -16,6 +16,7 @@ from runfold.access.asking import Asking
 from runfold.access.bucket import Bucket, MakeBucket, Takes
 from runfold.access.denials import Denials
 from runfold.access.key_watch import Ended, KeyWatch
+from runfold.access.sessions import SignedIn
 from runfold.commands.caller import Caller
 from runfold.domain.security import Denied, Scope, Security, Shown, key_id_of, key_stream, read_key
 from runfold.errors import KeyRefused, ScopeMissing, TooManyRequests
@@ -101,22 +102,23 @@ class Keys:
 
     async def caller(self, asking: Asking, scope: Scope) -> Caller:
         """Return the key's owner, in its tenant. Raises KeyRefused, ScopeMissing, TooManyRequests, LedgerUnavailable."""
-        shown = _shown(asking)
-        if not isinstance(shown, Shown):
+        shown = asking.signed_in or _shown(asking)
+        if isinstance(shown, str):
             self._refuse(asking, scope, shown)
-        known, is_proven = await self._find(shown)
-        now, stream = self._ledger.command_executor.clock(), key_stream(shown.id)
+        key_id, secret = (shown.key_id, "") if isinstance(shown, SignedIn) else (shown.id, shown.secret)
+        known, is_proven = await (self._find_signed_in(shown) if isinstance(shown, SignedIn) else self._find(shown))
+        now, stream = self._ledger.command_executor.clock(), key_stream(key_id)
         judged = known or _Held("", Security(stream), None)
-        if (fault := judged.fault(shown.secret, now, is_proven=is_proven)) is not None or known is None:
-            self._refuse(asking, scope, fault or "unknown", known, shown.id)
+        if (fault := judged.fault(secret, now, is_proven=is_proven)) is not None or known is None:
+            self._refuse(asking, scope, fault or "unknown", known, key_id)
         if (known.tenant_id, stream) in self._ledger.command_executor.revoked_keys:
-            self._refuse(asking, scope, "revoked", known, shown.id)
+            self._refuse(asking, scope, "revoked", known, key_id)
         if known.bucket is not None and (seconds := known.bucket.take(time.monotonic())):
-            self._denials.add(asking, known.tenant_id, "too_many", scope, shown.id)
+            self._denials.add(asking, known.tenant_id, "too_many", scope, key_id)
             raise TooManyRequests(self._ledger.settings.requests_a_second, seconds)
         if not known.state.allows(scope):
-            self._denials.add(asking, known.tenant_id, "scope_missing", scope, shown.id)
-            raise ScopeMissing(shown.id, scope)
+            self._denials.add(asking, known.tenant_id, "scope_missing", scope, key_id)
+            raise ScopeMissing(key_id, scope)
         return known.caller
 
     def watch(self, caller: Caller, ended: Ended) -> Callable[[], None]:
@@ -155,15 +157,25 @@ class Keys:
         if proven is not None and time.monotonic() < known.until:
             self._known.move_to_end(shown.id)
             return proven, True
-        is_proven = proven is not None
-        wanted = shown.id, is_proven
-        looking = self._looking.get(wanted)
-        if looking is None:
-            looking = self._looking[wanted] = asyncio.ensure_future(self._look_up(shown.id, is_proven=is_proven))
-            looking.add_done_callback(lambda done: self._looked_up(wanted, done))
-        known = await asyncio.shield(looking)
+        known = await self._looked(shown.id, is_proven=proven is not None)
         proven = known.proven(shown.secret)
         return proven or known.alone, proven is not None
+
+    async def _find_signed_in(self, session: SignedIn) -> tuple[_Held | None, bool]:
+        """Return the key that a session began with, at most a second old: its secret was proven then."""
+        known = self._known.get(session.key_id, _STRANGER)
+        if time.monotonic() >= known.until:
+            known = await self._looked(session.key_id, is_proven=True)
+        held = next((held for held in known.held if held.tenant_id == session.tenant_id), None)
+        return held, held is not None
+
+    async def _looked(self, key_id: str, *, is_proven: bool) -> _Known:
+        wanted = key_id, is_proven
+        looking = self._looking.get(wanted)
+        if looking is None:
+            looking = self._looking[wanted] = asyncio.ensure_future(self._look_up(key_id, is_proven=is_proven))
+            looking.add_done_callback(lambda done: self._looked_up(wanted, done))
+        return await asyncio.shield(looking)
 
     def _looked_up(self, wanted: tuple[str, bool], done: "asyncio.Task[_Known]") -> None:
         del self._looking[wanted]

@@ -12,9 +12,12 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runfold.access.addresses import Address, is_loopback, read_address
+from runfold.access.sessions import SignedIn
+from runfold.errors import shortened
 from runfold.http.problems import problem
 from runfold.http.scope import connection_of
-from runfold.settings import listed
+from runfold.pages.session import signed_in
+from runfold.settings import Settings, listed
 
 MOST_HOPS, MOST_CHARACTERS = 32, 4096
 """How much of a header is looked at, from its end."""
@@ -43,9 +46,15 @@ class Clients:
                 break
         return str(found)
 
-    def asked(self, request: Request) -> "Asked":
-        """A request, as far as it matters who sends it."""
-        return Asked(request, self)
+    def scheme(self, request: Request) -> str:
+        """Return `https` where the client came by TLS, here or to a proxy that is trusted to say so."""
+        peer, said = _peer(request), request.headers.getlist("x-forwarded-proto")
+        is_told = peer is not None and self._is_trusted(peer) and said
+        return said[-1].rpartition(",")[2].strip().lower() if is_told else request.url.scheme
+
+    def asked(self, request: Request, authorization: list[str] | None = None) -> "Asked":
+        """A request, as far as it matters who sends it; `authorization` stands for its headers where a form has the key."""
+        return Asked(request, self, authorization)
 
     def _is_trusted(self, address: Address) -> bool:
         return any(address in network for network in self._trusted)
@@ -54,8 +63,8 @@ class Clients:
 class Asked:
     """A request, as far as it matters who sends it."""
 
-    def __init__(self, request: Request, clients: Clients) -> None:
-        self._request, self._clients = request, clients
+    def __init__(self, request: Request, clients: Clients, authorization: list[str] | None = None) -> None:
+        self._request, self._clients, self._authorization = request, clients, authorization
 
     @property
     def headers(self) -> Headers:
@@ -65,7 +74,14 @@ class Asked:
     @property
     def authorization(self) -> list[str]:
         """What it shows: each of its Authorization headers."""
+        if self._authorization is not None:
+            return self._authorization
         return [value.decode("latin-1") for name, value in self._request.scope["headers"] if name == b"authorization"]
+
+    @property
+    def signed_in(self) -> SignedIn | None:
+        """The key of the browser's session that it is of: only the pages take what a browser keeps."""
+        return signed_in(self._request)
 
     @property
     def client(self) -> str | None:
@@ -86,6 +102,19 @@ def is_local(request: Request) -> bool:
         return False
     hosts = [request.headers.get("host", ""), *(origin.partition("://")[2] for origin in request.headers.getlist("origin"))]
     return all(is_loopback(_without_port(host)) for host in hosts)
+
+
+def host_fault(request: Request, settings: Settings) -> str | None:
+    """Return why a browser that asks for that host is not to be trusted; None where it is a name of ours.
+
+    A page of somebody else's whose name is made to lead here asks for that name. An address is nobody's to make lead elsewhere.
+    """
+    given = request.headers.getlist("host")
+    host = _without_port(given[0].lower()).rstrip(".") if len(given) == 1 else ""
+    own = {name.lower().rstrip(".") for name in (settings.host, *listed(settings.public_hosts))}
+    if host in own or is_loopback(host) or read_address(host) is not None:
+        return None
+    return f"{shortened(host)!r} is no name of this server; add it to RUNFOLD_PUBLIC_HOSTS, or use its address"
 
 
 def _without_port(host: str) -> str:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -17,10 +17,11 @@ from runfold.access.limits import BytesInFlight, Hold, Limits, Pools, Tally
 from runfold.api.route import Scope
 from runfold.commands.caller import Caller
 from runfold.domain.values import digest
-from runfold.errors import InvalidEvent, ProjectionNotFound
+from runfold.errors import InvalidEvent, LedgerError, ProjectionNotFound
 from runfold.handles.tenant_ledger import TenantLedger
 from runfold.http import bodies
-from runfold.http.clients import Clients
+from runfold.http.clients import Clients, host_fault
+from runfold.http.problems import disclosed
 from runfold.http.scope import header
 from runfold.http.waiting import Watch
 from runfold.ledger import Ledger
@@ -36,6 +37,8 @@ T = TypeVar("T")
 
 KEY_HEADER = "Idempotency-Key"
 MOST_KEY_CHARACTERS = 255
+FORM_BYTES = 64 * 1024
+"""Of a form of a page."""
 MOST_CALLERS = 1000
 """For so many callers the ledger as they see it is kept."""
 
@@ -87,6 +90,27 @@ class ServerState:
     async def caller(self, request: Request, scope: Scope) -> Caller:
         """Who asks. Raises AccessDenied."""
         return await self.access.caller(self._clients.asked(request), scope)
+
+    async def caller_of_key(self, request: Request, text: str) -> Caller:
+        """Whose key a text is, shown in a form. Raises KeyRefused, TooManyRequests."""
+        return await self.access.caller(self._clients.asked(request, [f"Bearer {text}"]), "runs:read")
+
+    def scheme(self, request: Request) -> str:
+        """Return `https` where the client came by TLS, here or to a trusted proxy."""
+        return self._clients.scheme(request)
+
+    def host_fault(self, request: Request) -> str | None:
+        """Return why a browser that asks for that host is not to be trusted; None where it is a name of ours."""
+        return host_fault(request, self.ledger.settings)
+
+    def disclosed(self, error: LedgerError) -> LedgerError:
+        """Return an error as it may be told to whoever asks."""
+        return disclosed(error)
+
+    async def form(self, request: Request) -> bytes:
+        """The body of a form. Raises TooLarge, TooSlow, TooBusy."""
+        with self.in_flight.holding(self._clients.address(request) or "") as hold:
+            return await bodies.read(request, replace(self.limits, body_bytes=FORM_BYTES), hold)
 
     @property
     def is_behind_proxy(self) -> bool:

@@ -1,0 +1,103 @@
+"""What is refused on pages: each with its status, what the fact is, and how to go on."""
+
+import secrets
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import structlog
+from pydantic import ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import compile_path
+
+from runfold.domain.event import refusal
+from runfold.errors import KeyRefused, LedgerError
+from runfold.pages import session
+from runfold.pages.drawing import draw
+from runfold.pages.screen import Answer, Screen
+from runfold.pages.server import server_of
+
+_log = structlog.get_logger("runfold.pages")
+
+
+class Way(NamedTuple):
+    """A way on from a page that says no."""
+
+    address: str
+    words: str
+
+
+def served(screen: Screen) -> Answer:
+    """Return what answers at a screen's address: it knows who asks, and draws what is refused."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            if fault := server_of(request).host_fault(request):
+                return await refused(request, 421, "This server is not called that", fault)
+            if not screen.is_open:
+                await session.enter(request)
+            return await screen.answer(request)
+        except KeyRefused as error:
+            return await sign_in(request, str(error))
+        except ValidationError as error:
+            return await of_error(request, refusal(error))
+        except LedgerError as error:
+            return await of_error(request, error)
+
+    return answer
+
+
+async def of_error(request: Request, error: LedgerError) -> Response:
+    """Draw an error of the ledger."""
+    told = server_of(request).disclosed(error)
+    if error.http_status >= 500:
+        _log.warning("page failed", path=request.url.path, error=type(error).__name__, detail=str(error))
+    return await refused(request, error.http_status, _title(type(error).__name__), str(told))
+
+
+async def refused(request: Request, status: int, title: str, detail: str, ways: Sequence[Way] = ()) -> Response:
+    """Draw a page that says no."""
+    return await draw(request, "refused.html", status=status, title=title, detail=detail, status_code=status, ways=ways)
+
+
+async def sign_in(request: Request, detail: str = "", *, status: int = 401) -> Response:
+    """Draw the page that takes a key, and leads back to where somebody wanted to go."""
+    wanted = request.query_params.get("next") or str(request.url.replace(scheme="", netloc=""))
+    secret = session.cookie(request, session.FORM_COOKIE) or secrets.token_urlsafe(32)
+    values = {"detail": detail, "next": own_address(wanted), "form_token": session.form_token(secret)}
+    response = await draw(request, "login.html", status=status, **values)
+    session.set_cookie(request, response, session.FORM_COOKIE, secret)
+    if status == 401:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="runfold"'
+    return response
+
+
+def own_address(address: str) -> str:
+    """Return an address if it is one of a page of ours, else that of the first page."""
+    is_ours = address == "/ui" or address.startswith(("/ui/", "/ui?"))
+    leads_elsewhere = address.startswith("/ui/login") or any(ord(letter) < 33 or letter == "\\" for letter in address)
+    return address if is_ours and not leads_elsewhere else "/ui"
+
+
+async def nothing_found(request: Request) -> Response:
+    """Draw that nothing is at an address."""
+    return await refused(request, 404, "Nothing is at this address", f"no page is called {request.url.path}")
+
+
+def nothing_here(known: Sequence[Screen]) -> Answer:
+    """Return what answers wherever no screen does."""
+    patterns = [(compile_path(screen.path)[0], screen.verb) for screen in known]
+
+    async def answer(request: Request) -> Response:
+        verbs = sorted({verb for pattern, verb in patterns if pattern.match(request.url.path)})
+        if not verbs:
+            return await nothing_found(request)
+        response = await refused(request, 405, "Not in this way", f"this address takes {' and '.join(verbs)} only")
+        response.headers["Allow"] = ", ".join(verbs)
+        return response
+
+    return answer
+
+
+def _title(name: str) -> str:
+    return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name).strip().capitalize()

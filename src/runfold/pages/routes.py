@@ -1,0 +1,24 @@
+"""All screens, gathered. A new one is a file with `SCREENS` and a line here."""
+
+from collections.abc import Sequence
+
+from runfold.pages import first, login, static, threads
+from runfold.pages.refusals import nothing_here, served
+from runfold.pages.screen import Screen
+
+_EACH: Sequence[Sequence[Screen]] = (
+    login.SCREENS,
+    static.SCREENS,
+    first.SCREENS,
+    threads.SCREENS,
+)
+
+
+def screens() -> list[Screen]:
+    """Return every screen, ready to be mounted: each draws what it is refused."""
+    known = [screen for each in _EACH for screen in each]
+    nothing = [Screen("pages.nothing", "/ui/{rest:path}", nothing_here(known), verb) for verb in _VERBS]
+    return [screen._replace(answer=served(screen)) for screen in (*known, *nothing)]
+
+
+_VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")

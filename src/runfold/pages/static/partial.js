@@ -1,0 +1,54 @@
+// A link or form with data-part="id" changes only the elements with these ids (several are separated by spaces), and the
+// address, so that back, forward and a copied address show the same. Without scripts it is a link or form like any other.
+const policy = globalThis.trustedTypes?.createPolicy("runfold", { createHTML: (text) => text });
+let asked;
+
+function parsed(text) {
+  return new DOMParser().parseFromString(policy ? policy.createHTML(text) : text, "text/html");  // scripts in it never run
+}
+
+export function replace(other, ids) {
+  for (const id of ids) {
+    const here = document.getElementById(id), there = other.getElementById(id);
+    if (here && there) here.replaceWith(document.importNode(there, true));
+  }
+  const banner = document.querySelector(".as-of"), newer = other.querySelector(".as-of");
+  if (banner && newer) banner.replaceWith(document.importNode(newer, true));
+  document.title = other.title;
+  document.dispatchEvent(new CustomEvent("runfold:replaced", { detail: ids }));
+}
+
+export async function load(address, ids, { push = true } = {}) {
+  asked?.abort();
+  const mine = asked = new AbortController();
+  try {
+    const answer = await fetch(address, { signal: mine.signal, headers: { Accept: "text/html" } });
+    if (!answer.ok || answer.redirected) { location.href = address; return; }
+    const other = parsed(await answer.text());
+    if (mine.signal.aborted) return;
+    const focused = document.activeElement?.id;
+    replace(other, ids);
+    if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+    if (push) history.pushState({ part: ids.join(" ") }, "", address);
+  } catch (error) {
+    if (error.name !== "AbortError") location.href = address;
+  }
+}
+
+export function partial() {
+  history.replaceState({ ...history.state, part: history.state?.part ?? "main" }, "");
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[data-part]");
+    if (!link || event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    load(link.href, link.dataset.part.split(" "));
+  });
+  document.addEventListener("submit", (event) => {
+    const form = event.target.closest("form[data-part]");
+    if (!form || form.method !== "get") return;
+    event.preventDefault();
+    const said = [...new FormData(form)].filter(([, value]) => value !== "");
+    load(`${form.action}?${new URLSearchParams(said)}`, form.dataset.part.split(" "));
+  });
+  addEventListener("popstate", (event) => load(location.href, (event.state?.part ?? "main").split(" "), { push: false }));
+}
