@@ -35,6 +35,14 @@ def test_runs_are_listed_by_what_they_are_and_did(runfold: Command, story: Cast)
     assert len(ids(runfold, "--from", "2020-01-01T00:00:00Z")) == 5
 
 
+def test_only_how_many_runs_there_are_is_said_where_that_is_asked(runfold: Command, story: Cast) -> None:
+    assert runfold("runs", "--count", "--fold", "--status", "completed").out == "4 runs as of position 80\n"
+    assert runfold("runs", "--count", "--agent", "policy-reader", "--json").json["runs"] == 1
+    assert runfold("runs", "--count", "--tool", "nothing", "--at", "80").out == "0 runs as of position 80\n"
+    refused = runfold("runs", "--count", "--limit", "3")
+    assert (refused.code, refused.err) == (2, "runfold: --count says how many there are in all; leave out --limit\n")
+
+
 def test_a_list_for_people_says_as_of_when_and_how_it_goes_on(runfold: Command, story: Cast) -> None:
     answer = runfold("runs", "--fold", "--limit", "3", "--order", "asc")
     assert answer.code == 0

@@ -20,6 +20,7 @@ from runfold.evidence.sealer import Sealer
 from runfold.evidence.status import seal_status
 from runfold.evidence.verify import LedgerVerification
 from runfold.export.exporting import export
+from runfold.export.run_lists import export_runs
 from runfold.maintenance.checking import LogCheck
 from runfold.maintenance.digests import Digests, Place
 from runfold.projections.approval_queue import ApprovalQueue
@@ -201,6 +202,8 @@ def of_all(ledger: Ledger) -> None:
     now.node_performance("plan")
     now.usage("model")
     now.usage("day", agent="support", since=date(2026, 1, 1))
+    now.count_runs()
+    now.count_runs(status="failed", agent_id="support")
     now.sample_runs("x")
     now.sample_runs("x", status="failed", agent_id="support")
     list(receipt_findings(ledger.recorder.store))
@@ -367,6 +370,7 @@ def ask_everything(ledger: Ledger, url: str, folder: Path, threads: list[str], r
     filling_shards(url)
     comparing(url)
     export(ledger, "goals", "csv", folder / "rows")
+    export_runs(ledger, ledger.now, "jsonl", folder / "runs", status="failed")
     without_superseded(ledger, threads)
 
 

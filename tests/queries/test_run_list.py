@@ -189,6 +189,14 @@ def test_active_runs_are_those_that_have_not_ended_unless_states_are_asked_for(t
     assert len(ids(ledger, active=False)) == 5
 
 
+def test_the_count_is_how_many_the_list_has(listed: Listed) -> None:
+    wanted: list[dict[str, Any]] = [{}, {"status": "failed"}, {"agent_id": ["support", "nobody"]}, {"duration_percentile": 90}]
+    for asked in (*wanted, {"tool": "search", "active": True}, {"run_id": "run_nobody"}):
+        assert listed.ledger.now.count_runs(**asked).runs == len(listed.all("runs", 1000, **asked))
+    with pytest.raises(UsageError, match="unknown parameter 'limit'"):
+        listed.ledger.now.count_runs(limit=3)  # type: ignore[call-arg]
+
+
 @pytest.mark.row("LT-31")
 def test_a_percentile_is_taken_over_the_runs_that_the_other_filters_let_through(thread: Thread, ledger: Ledger) -> None:
     for number in range(1, 11):

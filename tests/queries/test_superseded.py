@@ -91,6 +91,7 @@ def test_every_kind_of_list_and_total_is_asked_here() -> None:
     assert {route.name for route in ACROSS} == {
         "threads.list",
         "runs.list",
+        "run_counts.get",
         "run_samples.draw",
         "approvals.list",
         "tool_calls.list",

@@ -140,6 +140,7 @@ QUESTIONS: tuple[QuestionRoute, ...] = (
     _of_log("compactions.list_of_thread", f"{_THREAD}/compactions", Reading.compactions),
     _of_log("context.get_of_thread", f"{_THREAD}/context", Reading.context),
     _question("runs.list", "/runs", Reading.runs),
+    _question("run_counts.get", "/run-counts", Reading.count_runs),
     _question("run_samples.draw", "/run-samples", Reading.sample_runs),
     _of_log("runs.get", _RUN, Reading.run),
     _of_log("messages.list_of_run", f"{_RUN}/messages", Reading.messages, without=("thread_id", "head")),

@@ -97,6 +97,7 @@ COMMANDS = [
             "runfold runs --active --fold --json",
             "runfold runs --goal settle-claim --tool refund --steps gte:1",
             "runfold runs --order-by duration --percentile 95",
+            "runfold runs --status failed --from 2026-10-01 --count",
         ),
         question="runs",
     ),

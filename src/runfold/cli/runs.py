@@ -6,7 +6,7 @@ import typer
 
 from runfold.cli.call import Call, pinned
 from runfold.cli.folding import as_json
-from runfold.cli.lists import answer, asking, page_of, print_page, with_words
+from runfold.cli.lists import PAGES, answer, asking, page_of, print_page, with_words
 from runfold.cli.options import At, Fold, HappenedAt, RunId
 
 if TYPE_CHECKING:
@@ -72,12 +72,23 @@ def summary(call: Call, run_id: RunId, at: At = None, happened_at: HappenedAt = 
     print_summary(call.out, found)
 
 
-def runs(call: Call, *, at: At = None, happened_at: HappenedAt = None, fold: Fold = False, **asked: Any) -> None:
+def runs(
+    call: Call,
+    *,
+    count: Annotated[bool, typer.Option("--count", help="Say only how many there are.", rich_help_panel=PAGES)] = False,
+    at: At = None,
+    happened_at: HappenedAt = None,
+    fold: Fold = False,
+    **asked: Any,
+) -> None:
     """List runs, newest first: by agent, status, goal, tool, duration …
 
     Different options must all match. Runs that have no duration yet are not found by duration.
     """
     with asking(call, "run_summaries", fold=fold, at=at, happened_at=happened_at) as reading:
+        if count:
+            _print_count(call, reading, asked)
+            return
         page = page_of(reading.runs, asked)
     if call.json:
         answer(call, page)
@@ -85,6 +96,22 @@ def runs(call: Call, *, at: At = None, happened_at: HappenedAt = None, fold: Fol
     from runfold.terminal.tables import run_table
 
     print_page(call, run_table(page.items), page, "run")
+
+
+def _print_count(call: Call, reading: "Reading", asked: dict[str, Any]) -> None:
+    from runfold.errors import UsageError
+    from runfold.terminal.text import counted, left_out
+
+    of_pages = {"order_by", "order", "limit", "cursor", "all"}
+    if given := sorted(name for name in of_pages & asked.keys() if asked[name]):
+        raise UsageError(f"--count says how many there are in all; leave out --{given[0].replace('_', '-')}")
+    found = reading.count_runs(**{name: value for name, value in asked.items() if name not in of_pages})
+    if call.json:
+        call.answer({**as_json(found.standing), "runs": found.runs})
+        return
+    call.out.print(f"{counted(found.runs, 'run')} as of position {found.standing.position}", soft_wrap=True)
+    if remark := left_out(found.standing.superseded_threads):
+        call.out.print(remark, style="dim", soft_wrap=True)
 
 
 def tool_calls(call: Call, *, at: At = None, happened_at: HappenedAt = None, fold: Fold = False, **asked: Any) -> None:

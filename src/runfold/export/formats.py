@@ -30,9 +30,20 @@ _CONTROLS = re.compile(
 class Writer(ABC):
     """A format that rows are written in."""
 
+    options = ""
+    """Of the COPY that gives the rows."""
+
     @abstractmethod
+    def select(self, asked: Sequence[Asked], source: sql.Composable) -> sql.Composed:
+        """The query for rows `FROM …` as they are to be taken down."""
+
     def query(self, asked: Sequence[Asked], source: sql.Composable) -> sql.Composed:
         """The COPY that gives rows `FROM …` to be taken down."""
+        return self.framed(self.select(asked, source))
+
+    def framed(self, query: sql.Composable) -> sql.Composed:
+        """The COPY that gives the rows of a query of this format."""
+        return sql.SQL("COPY ({}) TO STDOUT {}").format(query, sql.SQL(self.options))
 
     @abstractmethod
     def take(self, copy: psycopg.Copy, file: IO[bytes], most: int) -> int:
@@ -49,9 +60,11 @@ class Writer(ABC):
 class CsvWriter(Writer):
     """CSV, as PostgreSQL writes it."""
 
-    def query(self, asked: Sequence[Asked], source: sql.Composable) -> sql.Composed:
+    options = "(FORMAT csv)"
+
+    def select(self, asked: Sequence[Asked], source: sql.Composable) -> sql.Composed:
         """Values as text."""
-        return sql.SQL("COPY (SELECT {} {}) TO STDOUT (FORMAT csv)").format(select_text(asked), source)
+        return sql.SQL("SELECT {} {}").format(select_text(asked), source)
 
     def take(self, copy: psycopg.Copy, file: IO[bytes], most: int) -> int:
         """A row comes at a time, as libpq promises."""
@@ -70,9 +83,9 @@ class CsvWriter(Writer):
 class JsonlWriter(Writer):
     """An object a line; JSON in it is JSON, not text."""
 
-    def query(self, asked: Sequence[Asked], source: sql.Composable) -> sql.Composed:
+    def select(self, asked: Sequence[Asked], source: sql.Composable) -> sql.Composed:
         """One column, which is the line."""
-        return sql.SQL("COPY (SELECT row_to_json(q) FROM (SELECT {} {}) AS q) TO STDOUT").format(select_json(asked), source)
+        return sql.SQL("SELECT row_to_json(q) FROM (SELECT {} {}) AS q").format(select_json(asked), source)
 
     def take(self, copy: psycopg.Copy, file: IO[bytes], most: int) -> int:
         """Lines, without what COPY escapes in them."""

@@ -3,7 +3,7 @@
 import contextlib
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from typing import Any, NamedTuple
 
@@ -101,6 +101,13 @@ class Snapshot:
 
     def query(self, text: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Rows of a query in which `{run_summaries}` stands for a read model. The tenant is the caller's to ask for."""
+        query, values = self._composed(text)
+        # of given rows without preparing: a plan for any number of them would be one for few
+        prepare = False if self._given is not None and values else None
+        return self._connection.execute(query, [*values, *parameters], prepare=prepare).fetchall()
+
+    def _composed(self, text: str) -> tuple[sql.Composed, list[Any]]:
+        """Return a query with the read models that its names stand for, and the values that these take."""
         names = dict.fromkeys(_PLACEHOLDER.findall(text))
         shown: dict[str, sql.Composable] = {name: sql.Identifier(self._schema, name) for name in names}
         before: list[sql.Composable] = []
@@ -113,12 +120,7 @@ class Snapshot:
             before.append(sql.SQL("superseded_threads AS MATERIALIZED ({})").format(sql.SQL(_QUERIES["superseded threads"])))
             values += [self.tenant_id, self.standing.position]
             shown |= {name: _CURRENT.format(shown[name]) for name in left}
-        query = sql.SQL(text).format(**shown)
-        if before:
-            query = _after(before, text, shown)
-        # of given rows without preparing: a plan for any number of them would be one for few
-        prepare = False if self._given is not None and names else None
-        return self._connection.execute(query, [*values, *parameters], prepare=prepare).fetchall()
+        return _after(before, text, shown) if before else sql.SQL(text).format(**shown), values
 
     def _is_of_threads(self, name: str) -> bool:
         if name not in self._of_threads:
@@ -144,6 +146,13 @@ class Snapshot:
     def copy(self, query: sql.Composed) -> contextlib.AbstractContextManager[psycopg.Copy]:
         """What a COPY … TO STDOUT gives, however much it is."""
         return self._connection.cursor().copy(query)
+
+    def copy_of(
+        self, text: str, parameters: Sequence[Any], framed: Callable[[sql.Composable], sql.Composed]
+    ) -> contextlib.AbstractContextManager[psycopg.Copy]:
+        """What a COPY gives, which `framed` makes of a query such as `query` takes."""
+        query, values = self._composed(text)
+        return self._connection.cursor().copy(framed(query), [*values, *parameters])
 
     def rows(
         self,

@@ -85,6 +85,7 @@ class Reading:
 
     threads = thread_list.threads
     runs = run_list.runs
+    count_runs = run_list.count_runs
     tool_calls = tool_call_list.tool_calls
     decisions = decision_list.decisions
     problems = problem_list.problems

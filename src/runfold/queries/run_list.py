@@ -1,13 +1,15 @@
 """Runs, listed: filtered, sorted and in pages."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal, Unpack, get_args
 
 from runfold.domain.run_events import ENDING_OF_STOP_REASON, STATUS_ALIASES, Status
+from runfold.history.views import View
 from runfold.projections.run_summaries import RunSummaries
 from runfold.projections.run_summary import RunSummary
-from runfold.queries.page import Page
+from runfold.queries.page import Page, Standing
 from runfold.queries.paging import Direction, Listing, OverThreads, Paging, Sort, direction, limit, ordered_by
 from runfold.queries.parameters import Parameter, at_least, at_most, checked, column, narrowed
 from runfold.queries.read_models import Snapshot
@@ -96,6 +98,35 @@ def runs(source: LocalSource, **asked: Unpack[RunParameters]) -> Page[RunSummary
     wanted = checked(asked, RunParameters)
     with source.snapshot("run_summaries", within=threads_of_runs(source, wanted), asked=wanted) as snapshot:
         return run_page(snapshot, wanted)
+
+
+class RunCount(View):
+    """How many runs there are, and as of when."""
+
+    runs: int
+    standing: Standing
+
+
+@question
+def count_runs(source: LocalSource, **asked: Unpack[RunFilters]) -> RunCount:
+    """How many runs the filters of the list find. Raises UsageError, ReadModelBehind."""
+    with found_runs(source, asked) as (snapshot, where):
+        return RunCount(runs=how_many(snapshot, where), standing=snapshot.standing)
+
+
+def how_many(snapshot: Snapshot, where: Where) -> int:
+    """For how many runs conditions hold."""
+    query = filled(_QUERIES["how many runs"], conditions=where.text)
+    ((count,),) = snapshot.query(query, [snapshot.tenant_id, *where.parameters])
+    return int(count)
+
+
+@contextlib.contextmanager
+def found_runs(source: LocalSource, asked: Mapping[str, Any]) -> Iterator[tuple[Snapshot, Where]]:
+    """The read model of runs at one moment, and the conditions for what filters find. Raises UsageError, ReadModelBehind."""
+    wanted = checked(asked, RunFilters)
+    with source.snapshot("run_summaries", within=threads_of_runs(source, wanted), asked=wanted) as snapshot:
+        yield snapshot, where_runs(snapshot, wanted)
 
 
 def threads_of_runs(source: LocalSource, wanted: Mapping[str, Any]) -> list[str] | None:

@@ -8,7 +8,7 @@ from runfold.errors import UsageError
 from runfold.history.views import View
 from runfold.queries.page import Standing
 from runfold.queries.parameters import Parameter, checked
-from runfold.queries.run_list import RunFilters, threads_of_runs, where_runs
+from runfold.queries.run_list import RunFilters, how_many, threads_of_runs, where_runs
 from runfold.queries.source import LocalSource, question
 from runfold.store.queries import filled, named_queries
 
@@ -66,15 +66,13 @@ def sample_runs(source: LocalSource, seed: Annotated[str, SEED], **asked: Unpack
     n, raw = wanted.get("n", DEFAULT_SIZE), _bytes(seed)
     with source.snapshot("run_summaries", within=threads_of_runs(source, wanted), asked=wanted) as snapshot:
         where = where_runs(snapshot, wanted)
-        count = filled(_QUERIES["how many runs"], conditions=where.text)
-        ((population,),) = snapshot.query(count, [snapshot.tenant_id, *where.parameters])
         lowest = filled(_QUERIES["lowest runs"], conditions=where.text)
         drawn = snapshot.query(lowest, [raw, snapshot.tenant_id, *where.parameters, n])
         return RunSample(
             n=n,
             seed=seed,
-            filters=_filters(wanted),
-            population=population,
+            filters=filters_said(wanted),
+            population=how_many(snapshot, where),
             runs=tuple(DrawnRun(run_id=run_id, thread_id=thread_id, digest=digest) for run_id, thread_id, digest in drawn),
             standing=snapshot.standing,
         )
@@ -87,7 +85,7 @@ def _bytes(seed: str) -> bytes:
     return text.encode()
 
 
-def _filters(wanted: dict[str, Any]) -> dict[str, Any]:
+def filters_said(wanted: dict[str, Any]) -> dict[str, Any]:
     """What narrows the population, as JSON has it, in the order of names; times in UTC."""
     beside = {"n", "min_position", "wait_seconds"}
     return {
