@@ -13,6 +13,7 @@ LedgerError
 │   ├── WebhookNotFound
 │   ├── CheckpointNotFound
 │   ├── EventTypeNotFound
+│   ├── RowNotFound
 │   └── ProjectionNotFound
 ├── InvalidEvent                    exit 1   the input is not a valid event
 ├── CommandRefused                  exit 1   it is not allowed in the current state
@@ -180,6 +181,12 @@ class EventTypeNotFound(NotFound):
 
     thing = "event type"
     listing = "`GET /schemas`"
+
+
+class RowNotFound(NotFound):
+    """No row of a read model has that key."""
+
+    thing = "row"
 
 
 class ProjectionNotFound(NotFound):

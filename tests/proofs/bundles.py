@@ -1,12 +1,16 @@
 """Bundles of a made-up log, written with what the room itself holds."""
 
+import hashlib
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from runfold.proofs.claims import Absence, Claims
+from runfold.proofs.answer import AnswerRow, write_row
+from runfold.proofs.claims import Absence, Answer, Claims
+from runfold.proofs.container import ANSWER, MANIFEST, Described, manifest_of
 from runfold.proofs.leaf import Leaf, envelope, envelope_digest, payload_digest, salts
 from runfold.proofs.note import Checkpoint, public_key, signature_line
 from runfold.proofs.records import Shown, ThreadInMap
@@ -18,6 +22,15 @@ KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
 ORIGIN = "runfold/made-up"
 POLICY = f"log {public_key(KEY, ORIGIN)}\nquorum none\n"
 ASKED, GRANTED = "approval.requested", "approval.granted"
+ANSWER_OF_A = Answer("counts", ("thread_a",), "thread_a", 110, "epoch", 1, "digest")
+"""An answer that a made-up fold gives: how many events there are."""
+
+
+def listed_anew(folder: Path) -> None:
+    """Write the MANIFEST anew, as somebody does who lies."""
+    files = [path for path in sorted(folder.iterdir()) if path.name != MANIFEST]
+    described = [Described(path.name, path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest()) for path in files]
+    (folder / MANIFEST).write_text(manifest_of(described))
 
 
 class MadeUp:
@@ -67,6 +80,8 @@ class MadeUp:
         *threads: str,
         log: bool = False,
         absence: Absence | None = None,
+        answer: Answer | None = None,
+        rows: Sequence[AnswerRow] = (AnswerRow(109, {"thread": "thread_a", "events": 5}),),
         left_out: set[int] | None = None,
         lacking: set[int] | None = None,
         key: Ed25519PrivateKey = KEY,
@@ -86,6 +101,8 @@ class MadeUp:
                     entry = self.entries[thread]
                     proof = prove_among(entry.key, self.entries.values())
                     writer.add_thread(ThreadInMap(thread, entry.events, entry.last_leaf, proof))
+            for row in rows if answer is not None else ():
+                writer.add_beside(ANSWER, write_row(row))
             writer.report("<p>for people\n")
-            writer.finish(Claims(threads, log, absence), self.note(key))
+            writer.finish(Claims(threads, log, absence, answer), self.note(key))
         return folder

@@ -1,6 +1,5 @@
 """What the offline verifier says of bundles: of good ones, of such that lie, and of such that are none."""
 
-import hashlib
 import json
 import random
 import shutil
@@ -14,9 +13,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from runfold.proofs.claims import Absence
-from runfold.proofs.container import MANIFEST, REQUIRED, Described, manifest_of
+from runfold.proofs.container import MANIFEST, REQUIRED
 from runfold.proofs.verify import main
-from tests.proofs.bundles import ASKED, GRANTED, POLICY, MadeUp
+from tests.proofs.bundles import ANSWER_OF_A, ASKED, GRANTED, POLICY, MadeUp, listed_anew
 
 Verify = Callable[..., tuple[int, str, str]]
 ROOT = Path(__file__).parents[2]
@@ -33,13 +32,6 @@ def verify(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Verify:
         return code, said.out, said.err
 
     return verified
-
-
-def listed_anew(folder: Path) -> None:
-    """Write the MANIFEST anew, as somebody does who lies."""
-    files = [path for path in sorted(folder.iterdir()) if path.name != MANIFEST]
-    described = [Described(path.name, path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest()) for path in files]
-    (folder / MANIFEST).write_text(manifest_of(described))
 
 
 def test_a_whole_thread_is_verified_and_complete(tmp_path: Path, verify: Verify) -> None:
@@ -218,14 +210,25 @@ def test_the_verifier_in_one_file_needs_nothing_but_python_and_cryptography(tmp_
         if (packages / name).exists():
             (path / name).symlink_to(packages / name)
     (tmp_path / "policy").write_text(POLICY)
-    bundle = MadeUp().write(tmp_path / "b", "thread_a")
-    alone = (
-        "import runpy, socket, sys\n"
-        "socket.socket = None\n"
-        f"sys.path.insert(0, {str(path)!r})\n"
-        f"sys.argv = ['runfold-verify', {str(bundle)!r}, '--policy', {str(tmp_path / 'policy')!r}]\n"
-        f"runpy.run_path({str(made)!r}, run_name='__main__')\n"
-    )
-    done = subprocess.run([sys.executable, "-I", "-S", "-c", alone], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.endswith("\nVERIFIED\n")
+
+    def alone(bundle: Path, *options: str) -> tuple[int, str, str]:
+        program = (
+            "import runpy, socket, sys\n"
+            "socket.socket = None\n"
+            f"sys.path.insert(0, {str(path)!r})\n"
+            f"sys.argv = {['runfold-verify', str(bundle), '--policy', str(tmp_path / 'policy'), *options]!r}\n"
+            f"runpy.run_path({str(made)!r}, run_name='__main__')\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    code, out, err = alone(MadeUp().write(tmp_path / "b", "thread_a"))
+    assert (code, err) == (0, "")
+    assert out.endswith("\nVERIFIED\n")
+    code, out, err = alone(MadeUp().write(tmp_path / "a", "thread_a", answer=ANSWER_OF_A), "--refold")
+    assert (code, err) == (1, "")
+    assert "thread_a COMPLETE" in out
+    assert "1 row NOT REFOLDED, as Runfold is not installed here" in out
+    assert out.endswith("\nNOT REFOLDED: all else is verified\n")

@@ -420,6 +420,7 @@ COMMANDS = [
         (
             "runfold evidence thread_demo7 --output case-17",
             "runfold evidence run_demo7_claim --leave-out 'message.*' --output case-18 --json",
+            "runfold evidence --answer run_summaries --key run_demo7_claim --output case-19",
         ),
     ),
     Command(

@@ -11,6 +11,7 @@ from runfold.cli.former_words import formerly
 from runfold.cli.identity import Who, actor_for
 
 if TYPE_CHECKING:
+    from runfold.evidence.answers import AnswerAsked
     from runfold.evidence.bundle import Made
 
 _Output = Annotated[
@@ -39,6 +40,18 @@ def evidence(
     ] = None,
     output: _Output = Path("evidence"),
     every: Annotated[bool, typer.Option("--all", help="All events of the tenant.")] = False,
+    answer: Annotated[
+        str | None,
+        typer.Option("--answer", metavar="READ_MODEL", help="Rows of this read model, and the events that they are made of."),
+    ] = None,
+    key: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--key",
+            metavar="VALUE",
+            help="The row's key, its values in order; fewer for all rows that begin so (may be repeated).",
+        ),
+    ] = None,
     leave_out: _LeftOut = None,
     witness: _Witnesses = None,
     who: Who = None,
@@ -47,14 +60,21 @@ def evidence(
 
     It holds the events, their leaves, the proofs that the leaves are under a signed checkpoint, the proof that no event of the
     thread is missing, a report to read, and a MANIFEST. `runfold-verify FOLDER --policy FILE` verifies it offline, with Python
-    and `cryptography` alone. The same events and the same checkpoint make the same bytes. Exit 5 if it does not prove
-    what it should, as after the log was changed.
+    and `cryptography` alone. With --answer and --key it holds rows of a read model as of the checkpoint, too, and payloads of the
+    events that they are made of; `runfold-verify --refold` folds these anew, and compares. The same events and the same
+    checkpoint make the same bytes. Exit 5 if it does not prove what it should, as after the log was changed.
     """
     from runfold.errors import UsageError
+    from runfold.evidence.answers import AnswerAsked
 
-    if every == bool(ids):
-        raise UsageError("name threads, runs or approvals, or give --all for the whole log; one of the two")
-    _tell(call, _make(call, ids or [], output, leave_out, witness, who))
+    if [bool(ids), every, answer is not None].count(True) != 1:
+        raise UsageError("name threads, runs or approvals, or give --all for the whole log, or --answer for rows; one of them")
+    if bool(key) != (answer is not None):
+        raise UsageError(
+            "--answer names a read model, and --key a row in it; give both, as in --answer run_summaries --key run_1"
+        )
+    asked = None if answer is None else AnswerAsked(answer, tuple(key or ()))
+    _tell(call, _make(call, ids or [], output, leave_out, witness, who, answer=asked))
 
 
 def prove_absence(
@@ -87,6 +107,7 @@ def _make(
     witnesses: list[str] | None,
     who: str | None,
     absence: tuple[str, str | None] | None = None,
+    answer: "AnswerAsked | None" = None,
 ) -> "Made":
     from runfold.evidence.bundle import BundleMaker
     from runfold.terminal.progress import progress_bar
@@ -95,7 +116,7 @@ def _make(
         maker = BundleMaker(
             ledger, leave_out or (), lambda done, total: told(done, total, ""), witnesses or (), {"actor": actor_for(call, who)}
         )
-        return maker.make(output.expanduser(), ids, absence=absence)
+        return maker.make(output.expanduser(), ids, absence=absence, answer=answer)
 
 
 def _tell(call: Call, made: "Made") -> None:

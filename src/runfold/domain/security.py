@@ -158,6 +158,10 @@ class BundleMade(SecurityEvent, type="security.bundle_made"):
     thread_count: Count = 0
     absent_type: Label | None = None
     """The event type that it is to show absent."""
+    read_model: Label | None = None
+    """The read model whose rows it is to show to follow from the events."""
+    row_key: tuple[Text, ...] = ()
+    """What the keys of these rows are, or begin with."""
     seed: Text | None = None
     """What the sample was drawn by, where it is of one."""
     left_out: tuple[Label, ...] = ()

@@ -1,7 +1,12 @@
 -- name: tree
--- The present tree of a tenant, its last checkpoint, whether that has a map, and how many events of the ledger are not sealed.
+-- The present tree of a tenant, its last checkpoint, whether that has a map, how many events of the ledger are not sealed, and
+-- where the last event of the checkpoint stands.
 SELECT l.generation, c.size, c.note, c.has_map AND l.map_size = l.size AND c.size = l.size AS has_map,
-       (SELECT h.position FROM runfold.head AS h) - (SELECT s.position FROM runfold.sealed_position AS s) AS unsealed
+       (SELECT h.position FROM runfold.head AS h) - (SELECT s.position FROM runfold.sealed_position AS s) AS unsealed,
+       (SELECT s.position
+          FROM runfold.sealed_events AS s
+         WHERE s.tenant_id = l.tenant_id AND s.generation = l.generation AND s.seq = c.size) AS position,
+       (SELECT h.epoch::text FROM runfold.head AS h) AS epoch
   FROM runfold.sealed_logs AS l
   JOIN LATERAL (SELECT s.size, s.note, s.has_map
                   FROM runfold.sealed_checkpoints AS s
@@ -24,6 +29,18 @@ SELECT s.thread_id
    AND s.generation = %b
  ORDER BY e.originator_version
  LIMIT 1
+
+-- name: threads of rows
+-- The threads of some positions, and those that some streams belong to, as far as they are sealed.
+SELECT DISTINCT s.thread_id
+  FROM runfold.sealed_events AS s
+  JOIN (SELECT e.notification_id AS position
+          FROM runfold.log AS e
+         WHERE e.tenant_id = %(tenant_id)s AND e.originator_id = ANY(%(streams)s::text[]) AND e.originator_version = 1
+         UNION
+        SELECT unnest(%(positions)s::bigint[])) AS asked USING (position)
+ WHERE s.tenant_id = %(tenant_id)s
+   AND s.generation = %(generation)s
 
 -- name: in map
 -- What the map holds of a thread.

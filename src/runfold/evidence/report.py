@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 from html import escape
 from typing import Any
 
+from runfold.proofs.answer import AnswerRow
 from runfold.proofs.claims import Claims
-from runfold.proofs.leaf import Leaf
+from runfold.proofs.leaf import Leaf, canonical
 from runfold.proofs.note import Checkpoint
 from runfold.proofs.records import Shown
 
@@ -29,6 +30,8 @@ def head(checkpoint: Checkpoint, claims: Claims) -> str:
     if claims.absence is not None:
         of_call = f" of call {claims.absence.call}" if claims.absence.call else ""
         facts["To be absent"] = f"{claims.absence.type}{of_call} in {claims.absence.thread}"
+    if claims.answer is not None:
+        facts["Answer"] = f"{claims.answer.named()}, folded by version {claims.answer.version}, as of the checkpoint"
     rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in facts.items())
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Evidence</title>'
@@ -51,6 +54,11 @@ def row(leaf: Leaf, shown: Shown) -> str:
     cells = [str(leaf.position), at.isoformat(sep=" "), leaf.type, stream, actor if isinstance(actor, str) else json.dumps(actor)]
     said = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
     return f"<tr>{said}<td><pre>{escape(payload[:_MOST_SHOWN])}{more}</pre></td></tr>\n"
+
+
+def answer(row: AnswerRow) -> str:
+    """A row of the read model that is to follow from the events."""
+    return f"<tr><th>Row</th><td colspan=5><pre>{escape(canonical(row.row))}</pre></td></tr>\n"
 
 
 TAIL = "</table></body></html>\n"

@@ -2,8 +2,8 @@
 
 from typing import Any, NamedTuple
 
-from runfold.proofs.container import BundleUnreadable
-from runfold.proofs.fields import object_in, text_in
+from runfold.proofs.container import CLAIMS, BundleUnreadable
+from runfold.proofs.fields import count_in, object_in, text_in
 from runfold.proofs.leaf import canonical
 
 
@@ -15,6 +15,30 @@ class Absence(NamedTuple):
     call: str | None = None
 
 
+class Answer(NamedTuple):
+    """Rows of a read model that a bundle shows to follow from its events, and the fold that they are by."""
+
+    read_model: str
+    key: tuple[str, ...]
+    """What the keys of the rows are, or begin with, each value as a text."""
+    thread: str | None
+    """The thread that the rows are made of; None where that is the whole log."""
+    position: int
+    """The position of the last event of the checkpoint, as of which they are."""
+    epoch: str
+    """The history that the position is of."""
+    version: int
+    """The version of the projection."""
+    fingerprint: str
+    """The digest of its columns, its key and the types of the events that it looks at."""
+    depends_on: str = ""
+    """What else its rows depend on, such as a price list."""
+
+    def named(self) -> str:
+        """Return what a person finds it by."""
+        return f"{self.read_model} {' '.join(self.key)}"
+
+
 class Claims(NamedTuple):
     """What a bundle is to show."""
 
@@ -23,6 +47,7 @@ class Claims(NamedTuple):
     log: bool = False
     """Whether it holds every leaf of the log."""
     absence: Absence | None = None
+    answer: Answer | None = None
 
 
 def write_claims(claims: Claims) -> str:
@@ -30,20 +55,36 @@ def write_claims(claims: Claims) -> str:
     said: dict[str, Any] = {"log": claims.log, "threads": list(claims.threads), "v": 1}
     if claims.absence is not None:
         said["absence"] = {name: value for name, value in claims.absence._asdict().items() if value is not None}
+    if (answer := claims.answer) is not None:
+        texts = {name: str(value) for name, value in answer._asdict().items() if value is not None}
+        said["answer"] = texts | {"key": list(answer.key)}
     return canonical(said) + "\n"
 
 
 def read_claims(text: str) -> Claims:
     """The text of claims → what a bundle is to show. Raises BundleUnreadable."""
-    said = object_in(text.removesuffix("\n").encode(), "claims.json")
+    said = object_in(text.removesuffix("\n").encode(), CLAIMS)
     if said.get("v") != 1:
-        raise BundleUnreadable("claims.json is of a version that this verifier does not know; take a newer one")
-    threads, log, absent = said.get("threads"), said.get("log"), said.get("absence")
-    if set(said) - {"v", "threads", "log", "absence"} or not isinstance(log, bool) or not isinstance(threads, list):
-        raise BundleUnreadable("claims.json says what this verifier does not know")
-    absence = None
-    if absent is not None:
-        if not isinstance(absent, dict) or set(absent) - set(Absence._fields) or not {"thread", "type"} <= set(absent):
-            raise BundleUnreadable("claims.json does not say what is absent")
-        absence = Absence(**{name: text_in(value, "claims.json") for name, value in absent.items()})
-    return Claims(tuple(text_in(thread, "claims.json") for thread in threads), log, absence)
+        raise BundleUnreadable(f"{CLAIMS} is of a version that this verifier does not know; take a newer one")
+    threads, log = said.get("threads"), said.get("log")
+    if set(said) - {"v", *Claims._fields} or not isinstance(log, bool) or not isinstance(threads, list):
+        raise BundleUnreadable(f"{CLAIMS} says what this verifier does not know")
+    absence = None if said.get("absence") is None else Absence(**_texts(said["absence"], Absence, {"thread", "type"}, "absent"))
+    answer = None if said.get("answer") is None else _answer(said["answer"])
+    return Claims(tuple(text_in(thread, CLAIMS) for thread in threads), log, absence, answer)
+
+
+def _answer(said: Any) -> Answer:
+    if not isinstance(said, dict) or not isinstance(key := said.get("key"), list):
+        raise BundleUnreadable(f"{CLAIMS} does not say what is answered")
+    others = {name: value for name, value in said.items() if name != "key"}
+    texts = _texts(others, Answer, set(Answer._fields) - {"key", "thread"}, "answered")
+    numbers = {name: count_in(texts[name], CLAIMS) for name in ("position", "version")}
+    return Answer(**{"thread": None, **texts, **numbers, "key": tuple(text_in(value, CLAIMS) for value in key)})
+
+
+def _texts(said: Any, kind: Any, needed: set[str], what: str) -> dict[str, Any]:
+    """The fields of something that is claimed, all of them texts."""
+    if not isinstance(said, dict) or set(said) - set(kind._fields) or not needed <= set(said):
+        raise BundleUnreadable(f"{CLAIMS} does not say what is {what}")
+    return {name: text_in(value, CLAIMS) for name, value in said.items()}

@@ -24,6 +24,8 @@ CLAIMS, CHECKPOINT, ENTRIES, EVENTS, PROOFS, MAP = (
     "map.jsonl",
 )
 REQUIRED = (CLAIMS, CHECKPOINT, ENTRIES, EVENTS, PROOFS, MAP)
+ANSWER = "answer.jsonl"
+"""Rows of a read model, where the bundle is to show that they follow from its events."""
 REPORT = "report.html"
 """What a bundle holds beside, of which nothing is verified but that it arrived whole."""
 MOST_LINE = 64 * 1024 * 1024
@@ -96,11 +98,16 @@ class Bundle:
                     raise BundleUnreadable(f"{name}: line {number} is cut off, too long, or does not end as lines of a bundle do")
                 yield line[:-1]
 
+    def require_claimed(self, claimed: set[str]) -> None:
+        """Raise BundleUnreadable unless of what a bundle may hold beside there is just what it is to show."""
+        for name in sorted({ANSWER} & self._sizes.keys() ^ claimed):
+            raise BundleUnreadable(f"{name} is missing" if name in claimed else f"{name} belongs to nothing that it is to show")
+
     def _require_whole(self) -> None:
         names = self._files.names()
         if len(names) != len(set(names)):
             raise BundleUnreadable("a file is in it twice")
-        if strange := sorted(set(names) - {MANIFEST, *REQUIRED, REPORT}):
+        if strange := sorted(set(names) - {MANIFEST, *REQUIRED, ANSWER, REPORT}):
             raise BundleUnreadable(f"{strange[0][:80]!r} is no file of a bundle")
         if missing := [name for name in (MANIFEST, *REQUIRED) if name not in names]:
             raise BundleUnreadable(f"{missing[0]} is missing")

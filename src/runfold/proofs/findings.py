@@ -2,13 +2,25 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
+from runfold.proofs.claims import Answer
 from runfold.proofs.leaf import Leaf, values
 from runfold.proofs.note import Checkpoint
 from runfold.proofs.records import Shown
 
 _MOST_SHOWN = 100
+
+
+@dataclass
+class AnswerFound:
+    """What became of the rows of a read model that a bundle shows."""
+
+    answer: Answer
+    rows: list[dict[str, Any]]
+    verdict: Literal["REFOLDED", "DIFFERS", "NOT REFOLDED"]
+    why: str = ""
+    """Why they were not folded anew."""
 
 
 @dataclass
@@ -23,6 +35,7 @@ class Findings:
     is_whole_log: bool = False
     """Whether all leaves of the log are there, and make the root."""
     absence: str | None = None
+    answer: AnswerFound | None = None
     problems: list[str] = field(default_factory=list)
     problem_count: int = 0
 
@@ -35,7 +48,14 @@ class Findings:
     @property
     def proven(self) -> bool:
         """Return whether all that the bundle says is proven."""
-        return not self.problem_count
+        return self.verdict == "VERIFIED"
+
+    @property
+    def verdict(self) -> Literal["VERIFIED", "NOT REFOLDED", "NOT PROVEN"]:
+        """Return what it comes to. NOT REFOLDED: all else is verified."""
+        if self.problem_count:
+            return "NOT PROVEN"
+        return "NOT REFOLDED" if self.answer is not None and self.answer.verdict == "NOT REFOLDED" else "VERIFIED"
 
     def holds_all_of(self, thread: str | None) -> bool:
         """Return whether all events of a thread, or of the log, are proven to be there."""

@@ -3,19 +3,23 @@
 The keys are those of the policy of whoever verifies, never of the bundle. Verdicts: an event is VERIFIED, REDACTED (its payload
 is left out, all else is verified) or ALTERED; a thread is COMPLETE (all its events up to the checkpoint are there), SUPPORTED
 (no event is missing in between, but the checkpoint has no map that says where it ends) or INCOMPLETE; what is to be absent is
-ABSENT or NOT PROVEN. Exit 0: all is proven. 1: something is not. 2: nothing can be said of it.
+ABSENT or NOT PROVEN; rows of a read model are REFOLDED (the events come to them), DIFFERS or NOT REFOLDED (that was not tried, or
+cannot be). Exit 0: all is proven. 1: something is not. 2: nothing can be said of it.
 """
 
 import argparse
 import json
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from runfold.proofs.absence import AbsenceSearch
+from runfold.proofs.answer import NOT_HERE, NOT_TRIED, AnswerSearch, Folding
 from runfold.proofs.claims import read_claims
-from runfold.proofs.container import CHECKPOINT, CLAIMS, Bundle, BundleUnreadable, open_bundle
-from runfold.proofs.findings import Findings
+from runfold.proofs.container import ANSWER, CHECKPOINT, CLAIMS, Bundle, BundleUnreadable, open_bundle
+from runfold.proofs.findings import AnswerFound, Findings, Search
+from runfold.proofs.leaf import canonical
 from runfold.proofs.note import Checkpoint, NoteRefused, read_note
 from runfold.proofs.policy import Policy, PolicyRefused, read_policy
 from runfold.proofs.reading import BundleReading
@@ -24,30 +28,28 @@ PROVEN, NOT_PROVEN, UNREADABLE = 0, 1, 2
 _MOST_POLICY = 1024 * 1024
 
 
-def verify_bundle(bundle: Bundle, policy: Policy) -> Findings:
+def verify_bundle(bundle: Bundle, policy: Policy, folding: Folding | None = None, why_not: str = NOT_TRIED) -> Findings:
     """Verify a bundle as a policy asks. Raises BundleUnreadable, NoteRefused."""
-    return findings_of(bundle, policy.trusted(read_note(bundle.text(CHECKPOINT))))
+    return findings_of(bundle, policy.trusted(read_note(bundle.text(CHECKPOINT))), folding, why_not)
 
 
-def findings_of(bundle: Bundle, checkpoint: Checkpoint) -> Findings:
+def findings_of(bundle: Bundle, checkpoint: Checkpoint, folding: Folding | None = None, why_not: str = NOT_TRIED) -> Findings:
     """Hold a bundle against a checkpoint that is trusted already. Raises BundleUnreadable."""
-    claims = read_claims(bundle.text(CLAIMS))
-    searches = [AbsenceSearch(claims.absence)] if claims.absence is not None else []
+    claims, searches = read_claims(bundle.text(CLAIMS)), list[Search]()
+    bundle.require_claimed({ANSWER} if claims.answer is not None else set())
+    if claims.absence is not None:
+        searches.append(AbsenceSearch(claims.absence))
+    if claims.answer is not None:
+        searches.append(AnswerSearch(bundle, claims.answer, folding, why_not))
     return BundleReading(bundle, checkpoint, claims, searches).findings()
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run `runfold-verify`; return the exit code."""
-    parser = argparse.ArgumentParser(
-        "runfold-verify",
-        description="Verify a bundle of evidence offline. Exit 0: proven; 1: not proven; 2: unreadable or not trusted.",
-    )
-    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="a folder or a .zip that `runfold evidence` made")
-    parser.add_argument("--policy", type=Path, required=True, metavar="FILE", help="whom you trust: keys of logs and witnesses")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    asked = parser.parse_args(arguments)
+    asked = _parser().parse_args(arguments)
+    how = (_installed_folding(), NOT_HERE) if asked.refold else (None, NOT_TRIED)
     try:
-        found = verify_bundle(open_bundle(asked.bundle), _policy(asked.policy))
+        found = verify_bundle(open_bundle(asked.bundle), _policy(asked.policy), *how)
     except (BundleUnreadable, NoteRefused, PolicyRefused, RecursionError, MemoryError, OSError) as error:
         kind: dict[type[BaseException], str] = {
             NoteRefused: "the checkpoint is not to be trusted",
@@ -66,16 +68,40 @@ def main(arguments: list[str] | None = None) -> int:
     return PROVEN if found.proven else NOT_PROVEN
 
 
+def _installed_folding() -> Folding | None:
+    """The folds of the Runfold that is installed here, if one is. Whoever does not ask for them needs none of it."""
+    try:
+        folding: Folding = import_module("runfold.evidence.refolding").folding
+    except ImportError:
+        return None
+    return folding
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "runfold-verify",
+        description="Verify a bundle of evidence offline. Exit 0: proven; 1: not proven; 2: unreadable or not trusted.",
+    )
+    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="a folder or a .zip that `runfold evidence` made")
+    parser.add_argument("--policy", type=Path, required=True, metavar="FILE", help="whom you trust: keys of logs and witnesses")
+    parser.add_argument(
+        "--refold", action="store_true", help="fold the events of an answer anew and compare; needs Runfold, not the file alone"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    return parser
+
+
 def as_json(found: Findings) -> dict[str, Any]:
     """What was found, for machines."""
     return {
-        "verdict": "VERIFIED" if found.proven else "NOT PROVEN",
+        "verdict": found.verdict,
         "origin": found.checkpoint.origin,
         "size": found.checkpoint.size,
         "root": found.checkpoint.root.hex(),
         "events": dict(sorted(found.counts.items())),
         "threads": found.threads,
         "absence": found.absence,
+        "answer": None if found.answer is None else _answer_as_json(found.answer),
         "problems": found.problems,
         "problem_count": found.problem_count,
     }
@@ -88,10 +114,21 @@ def as_lines(found: Findings) -> list[str]:
     lines += [f"events      {count} {verdict}" for verdict, count in sorted(found.counts.items())]
     lines += [f"thread      {_plain(name)} {verdict}" for name, verdict in found.threads.items()]
     lines += [f"absence     {_plain(found.absence)}"] if found.absence else []
+    lines += [_plain(_answer_line(found.answer))] if found.answer else []
     lines += [_plain(problem) for problem in found.problems]
     if found.problem_count > len(found.problems):
         lines.append(f"… and {found.problem_count - len(found.problems)} more")
-    return [*lines, "VERIFIED" if found.proven else "NOT PROVEN"]
+    return [*lines, "NOT REFOLDED: all else is verified" if found.verdict == "NOT REFOLDED" else found.verdict]
+
+
+def _answer_as_json(found: AnswerFound) -> dict[str, Any]:
+    rows = [json.loads(canonical(row)) for row in found.rows]
+    return {**found.answer._asdict(), "verdict": found.verdict, "why": found.why or None, "rows": rows}
+
+
+def _answer_line(found: AnswerFound) -> str:
+    rows = "1 row" if len(found.rows) == 1 else f"{len(found.rows)} rows"
+    return f"answer      {found.answer.named()}: {rows} {found.verdict}{f', as {found.why}' if found.why else ''}"
 
 
 def _print(value: dict[str, Any]) -> None:

@@ -40,6 +40,13 @@ class BundleWriter:
         """Add what the map says of a thread."""
         self._write(MAP, write_thread(found))
 
+    def add_beside(self, name: str, line: bytes) -> None:
+        """Add a line to a file that not every bundle has."""
+        if name not in self._files:
+            self._files[name] = self._open.enter_context((self._folder / name).open("xb"))
+            self._digests[name] = hashlib.sha256(), 0
+        self._write(name, line)
+
     def report(self, text: str) -> None:
         """Add to the report for people."""
         self._write(REPORT, text.encode())

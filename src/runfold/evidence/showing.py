@@ -1,0 +1,32 @@
+"""What of its events a bundle shows: which of them, and of which the payload. The proofs stay whole whatever is left out."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from runfold.proofs.leaf import Leaf
+from runfold.proofs.records import Shown
+
+
+def _of_all(_leaf: Leaf, _thread_id: str) -> bool:
+    return True
+
+
+@dataclass(frozen=True)
+class Showing:
+    """What is shown of each event."""
+
+    left_out: Sequence[str] = ()
+    """Patterns of the event types of which the payload is left out."""
+    events: Callable[[Leaf, str], bool] = _of_all
+    """Whether more than its leaf is shown of an event of a thread; only where all leaves of the log are there."""
+    payloads: Callable[[Leaf, str], bool] = _of_all
+    """Whether its payload is shown, unless it is left out."""
+
+    def of(self, leaf: Leaf, thread_id: str, whole: Shown) -> Shown | None:
+        """Return what is shown of an event; None where that is its leaf alone."""
+        if not self.events(leaf, thread_id):
+            return None
+        if self.payloads(leaf, thread_id) and not any(fnmatchcase(leaf.type, pattern) for pattern in self.left_out):
+            return whole
+        return whole._replace(payload=None, payload_salt=None)
