@@ -190,6 +190,7 @@ def by_library(ledger: Ledger, own: Server, events: int, name: str) -> float:
     with psycopg.connect(url, autocommit=True) as connection:
         table = Table(RunSummaries(), LIBRARY_GENERATION)
         table.create(connection)
+        table.add_key(connection)
         table.create_indexes(connection)
     stories: dict[str, Story] = {}
     with Stories(env) as app:

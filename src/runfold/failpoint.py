@@ -15,6 +15,7 @@ POINTS = (
     "rows written",
     "receipt written",
     "page stored",
+    "generation indexed",
     "generation switched",
 )
 """Every point of a worker, in the order in which it comes to them."""

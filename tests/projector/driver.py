@@ -16,7 +16,7 @@ from pathlib import Path
 
 from runfold import failpoint
 from runfold.projections.registry import chosen
-from runfold.projector import team, worker
+from runfold.projector import generations, team, worker
 from runfold.projector.connection import end_without_memory
 from runfold.projector.worker import Worker
 from runfold.store.datastore import Datastore
@@ -39,11 +39,12 @@ def started(
     )
 
 
-def fold_until(url: str, point: str, times: int) -> None:
-    """What a process does that dies at a point."""
+def fold_until(url: str, point: str, times: int, sources: tuple[str, ...] = TOYS) -> None:
+    """What a process does that dies at a point. Of what it begins, indexes are made at the end."""
     failpoint._left = {point: times}
+    generations.LATER_FROM = 1
     worker.FIRST_PAGE = worker.LARGEST_PAGE = 12
-    Worker(Datastore(url), chosen(TOYS)).catch_up()
+    Worker(Datastore(url), chosen(sources)).catch_up()
 
 
 def keep_folding(url: str, page: int, sources: tuple[str, ...]) -> None:

@@ -15,10 +15,21 @@ from runfold.projections.totals import columns_of_totals, grouped_by, is_sum
 from runfold.projector import checkpoints
 from runfold.projector.checkpoints import ReadModel
 from runfold.projector.connection import connect
+from runfold.projector.generations import schema_of
 from runfold.projector.tables import READ_SCHEMA, Table
 from runfold.projector.team import read_head
 from runfold.store.codec import COLUMNS, decode
 from runfold.store.datastore import Connection, Datastore
+
+_INDEXES = """
+    SELECT array_agg(a.attname::text ORDER BY k.place) AS columns
+      FROM pg_index AS i
+     CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k (number, place)
+      JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.number
+     WHERE i.indrelid = to_regclass(%s)
+       AND NOT i.indisprimary
+     GROUP BY i.indexrelid
+"""
 
 
 class Receipt(NamedTuple):
@@ -117,6 +128,17 @@ class Books:
         faults += self.faults_of_totals(projection)
         return [f"{projection.name}: {fault}" for fault in faults]
 
+    def indexes(self, projection: AnyProjection, state: str = "live") -> list[list[str]]:
+        """The columns of each index of a generation's table beside its key."""
+        schema = schema_of(self.model(projection.name, state))
+        return sorted(row["columns"] for row in self.connection.execute(_INDEXES, [f"{schema}.{projection.name}"]))
+
+    def missing_indexes(self, projection: AnyProjection) -> list[str]:
+        """Indexes that the projection names and the table in use has not."""
+        named = [["tenant_id", *dict.fromkeys((*columns, *projection.key))] for columns in projection.indexes]
+        found = self.indexes(projection)
+        return [f"{projection.name}: no index over {columns}" for columns in named if columns not in found]
+
     def faults_of_totals(self, projection: AnyProjection, schema: str = READ_SCHEMA) -> list[str]:
         """Totals that are not what the rows in use add up to."""
         return [
@@ -170,5 +192,5 @@ def require_sound(url: str, projections: Iterable[AnyProjection], at: int | None
     """Every one of these read models holds what it must, and has come to the end of the log (or to a position)."""
     with Books(url) as books:
         end = books.head() if at is None else at
-        faults = [fault for projection in projections for fault in books.faults(projection, end)]
+        faults = [fault for each in projections for fault in (*books.faults(each, end), *books.missing_indexes(each))]
     assert not faults, "\n".join(faults)

@@ -40,7 +40,7 @@ def test_a_worker_killed_at_any_point_leaves_all_or_nothing_of_a_page(
 def test_a_worker_killed_by_the_environments_word_when_it_has_switched_leaves_the_new_generation(
     database: TestDatabase, fill: Fill, work: Work, books: Books
 ) -> None:
-    assert [point for point in POINTS if point.startswith("generation")] == ["generation switched"]
+    assert [point for point in POINTS if point.startswith("generation")] == ["generation indexed", "generation switched"]
     fill()
     work({"tally": Tally()}).catch_up()
     killed = driver.started(

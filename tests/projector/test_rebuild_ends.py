@@ -105,6 +105,7 @@ def test_interrupted_it_says_so_and_the_next_one_goes_on(
     [
         pytest.param("job planned", marks=pytest.mark.long),
         "page in order stored",
+        pytest.param("indexes made", marks=pytest.mark.long),
         pytest.param("compared", marks=pytest.mark.long),
         "ready to catch up",
     ],

@@ -66,6 +66,7 @@ def url(admin_url: str, template: str) -> str:
         made = Table(Everything(), 1)
         connection.execute(creation(READ_SCHEMA))
         made.create(connection)
+        made.add_key(connection)
         made.create_indexes(connection)
         views.show(connection, made)
     return site.url
@@ -289,6 +290,7 @@ def test_any_name_that_is_allowed_makes_a_table(projector: Connection, name: str
     odd = type("Odd", (OpenCalls,), {"name": name, "__doc__": 'It\'s 100 % "odd".'})()
     made = Table(odd, 12)
     made.create(projector)
+    made.add_key(projector)
     made.create_indexes(projector)
     views.show(projector, made)
     row = OpenCalls.row(call_id="c")  # type: ignore[attr-defined]  # said in the class

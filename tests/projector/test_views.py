@@ -70,6 +70,7 @@ def made(projector: Connection, projection: Shapes, generation: int) -> Table[An
     """Its table, with one row."""
     table: Table[Any] = Table(projection, generation)
     table.create(projector)
+    table.add_key(projector)
     table.create_indexes(projector)
     names = ["tenant_id", "position", "id", *projection.kinds]
     values = ["default", generation, "x", *(stored(kind) for kind in projection.kinds.values())]

@@ -65,6 +65,7 @@ class Tools(Projection[ToolRow]):
 
     name, row, key = "tools", ToolRow, ("tool", "day")
     events = (ToolCalled,)
+    indexes = (("calls",), ("day", "calls"))
 
     def keys(self, recorded: Recorded) -> Iterable[Key]:
         assert isinstance(recorded.event, ToolCalled)

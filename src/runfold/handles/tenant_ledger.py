@@ -29,6 +29,7 @@ from runfold.queries.reading import Reading, parse_moment
 from runfold.queries.sealed_log import CheckpointView, SealedLogView, last_checkpoint, sealed_log
 from runfold.store.cursor import cursor_of
 from runfold.store.reader import LATEST, Head
+from runfold.uncollected import seldom_collected
 
 if TYPE_CHECKING:
     from runfold.subscriptions.kept import KeptSubscriptions
@@ -62,8 +63,9 @@ class TenantLedger(LedgerHandle):
         """
         caller = self.caller if source is None else self.caller._replace(source=source)
         batch = Batch(BatchExecutor(self.command_executor, caller, is_import=is_import, new_thread=new_thread))
-        yield batch
-        batch.finish()
+        with seldom_collected():
+            yield batch
+            batch.finish()
 
     def recorded_under_key(self) -> Receipt | None:
         """Return what was recorded under the caller's idempotency key, if anything was.

@@ -45,7 +45,7 @@ def _finish(site: Site, projection: AnyProjection, found: Rebuilt, begun: Begun)
     if state_of(models, found.name, found.generation) != "filling":
         found.not_compared = COMPARED_BEFORE
         return
-    index(connection, projection, Table(projection, found.generation))
+    index(connection, projection, Table(projection, found.generation), key_only=site.keep)
     reach("indexes made")
     live = live_of(models, found.name)
     if live is None:

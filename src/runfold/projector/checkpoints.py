@@ -70,6 +70,8 @@ class Claim(NamedTuple):
     token: int
     position: int
     epoch: UUID
+    indexes: int = 0
+    """How many its table had beside the key when it was claimed."""
 
 
 class Applied(NamedTuple):
@@ -130,7 +132,7 @@ def claim(connection: Connection, model: ReadModel, worker: str) -> Claim | None
         if found is None:
             return None
         require_whole(connection, model.name, model.generation, found["position"])
-    return Claim(model.name, model.generation, found["token"], found["position"], found["epoch"])
+    return Claim(model.name, model.generation, found["token"], found["position"], found["epoch"], found["indexes"])
 
 
 def adopt(connection: Connection, model: ReadModel, epoch: UUID) -> None:

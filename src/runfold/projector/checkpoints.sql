@@ -78,7 +78,11 @@ UPDATE runfold.checkpoints AS c
   FROM free
  WHERE c.name = free.name
    AND c.generation = free.generation
-RETURNING c.position, c.epoch, c.token
+RETURNING c.position, c.epoch, c.token,
+          (SELECT count(*)
+             FROM pg_index AS i
+            WHERE i.indrelid = to_regclass(format('%%I.%%I', format('runfold_%%s_%%s', c.name, c.generation), c.name))
+              AND NOT i.indisprimary) AS indexes
 
 -- name: adopt
 -- A checkpoint of the history before this one goes on in this one, where both are the same up to it.

@@ -16,7 +16,7 @@ from runfold.projector import checkpoints, filling, generations
 from runfold.projector.checkpoints import ReadModel, read_models
 from runfold.projector.comparing import compare
 from runfold.projector.filling import Job, Target
-from runfold.projector.indexing import analyze
+from runfold.projector.indexing import index
 from runfold.projector.page import Page, Pages
 from runfold.projector.rebuilt import NO_TABLE, OTHER_KEY, Rebuilt, Site, code_of, live_of, stands
 from runfold.projector.shard import FAULTS, FOR_GOOD, Shard
@@ -101,7 +101,8 @@ def fill_in_order(site: Site, projection: AnyProjection, made: dict[str, Rebuilt
     found = made[name] = Rebuilt(name, number)
     with contextlib.closing(InOrder(site, projection, model)) as filled:
         filled.go(_up_to(site, projection), lambda done, total: site.tell("folding", done, total))
-        analyze(connection, Table(projection, number))
+        index(connection, projection, Table(projection, number), key_only=site.keep)
+        reach("indexes made")
         _compare(site, projection, filled, found)
         found.position = filled.position
     reach("compared")
@@ -128,7 +129,7 @@ def _generation(connection: Connection, projection: AnyProjection) -> int:
     with connection.transaction():
         number = generations.renew(connection, projection, "filling")
         table = Table(projection, number)
-        table.create_indexes(connection)
+        table.add_key(connection)
         generations.start(connection, projection, number, head.epoch)
         job = Job(f"rebuild-{secrets.token_hex(6)}", 0, head.epoch, (Target(source_of(projection), table.schema, code),))
         filling.forget_abandoned(connection)

@@ -16,25 +16,42 @@ from runfold.store.queries import named_queries
 _QUERIES = named_queries("runfold.projector", "indexing.sql")
 
 
-def index(connection: Connection, projection: AnyProjection, table: Table[Any]) -> None:
-    """Make the indexes of a table that was filled. Raises WrongPartition where two shards made parts of one row."""
+def index(connection: Connection, projection: AnyProjection, table: Table[Any], *, key_only: bool = False) -> None:
+    """Make the key and the indexes of a table that was filled, or only its key, where nobody but a comparison will read it.
+
+    Raises WrongPartition where two shards made parts of one row.
+    """
     try:
         with connection.transaction():
-            if not _has_indexes(connection, table):  # a rebuild that was killed may have made them
-                table.create_indexes(connection)
+            _complete(connection, table, projection, key_only=key_only)
     except psycopg.errors.UniqueViolation:
         raise _torn(connection, projection, table) from None
     analyze(connection, table)
 
 
+def complete(connection: Connection, projection: AnyProjection, table: Table[Any]) -> None:
+    """Make the indexes of a table that was begun without, for it would have been long in the filling.
+
+    Nobody writes to it meanwhile, and readers go on. Who comes second finds them made.
+    """
+    with connection.transaction():
+        connection.execute(sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(sql.Identifier(table.schema, table.name)))
+        _complete(connection, table, projection)
+
+
+def _complete(connection: Connection, table: Table[Any], projection: AnyProjection, *, key_only: bool = False) -> None:
+    """Make what is missing: whoever was killed may have made some."""
+    found = connection.execute(_QUERIES["indexes"], [f"{table.schema}.{table.name}"]).fetchone()
+    assert found is not None, "counting gives one row"  # noqa: S101
+    if not found["keys"]:
+        table.add_key(connection)
+    if projection.indexes and not found["others"] and not key_only:
+        table.create_indexes(connection)
+
+
 def analyze(connection: Connection, table: Table[Any]) -> None:
     """Let the planner know what a table holds."""
     connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(table.schema, table.name)))
-
-
-def _has_indexes(connection: Connection, table: Table[Any]) -> bool:
-    name = f"{table.schema}.{table.name}"
-    return connection.execute("SELECT FROM pg_index WHERE indrelid = to_regclass(%s)", [name]).fetchone() is not None
 
 
 def _torn(connection: Connection, projection: AnyProjection, table: Table[Any]) -> WrongPartition:

@@ -1,3 +1,9 @@
+-- name: indexes
+-- Whether a table has its key, and how many indexes beside it.
+SELECT count(*) FILTER (WHERE indisprimary) AS keys, count(*) FILTER (WHERE NOT indisprimary) AS others
+  FROM pg_index
+ WHERE indrelid = to_regclass(%s)
+
 -- name: torn row
 -- The first row that two shards made parts of, and the positions of the last events of two parts.
 SELECT {key}, min(position) AS first, max(position) AS last

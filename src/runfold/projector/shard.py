@@ -118,6 +118,8 @@ class Shard:
         self.attempts = 0
         self.not_before = 0.0
         self.switch_not_before = 0.0
+        self.indexed_at: int | None = None
+        """Where its table lacks indexes: the position at which they are made, the end of the log when it was claimed."""
         self.suspect = 0
         """The event that it failed at last, which it is given alone; 0 where none did."""
         self.page_size = LARGEST_PAGE
@@ -144,6 +146,11 @@ class Shard:
     def position(self) -> int:
         """Return how far it is."""
         return self.claim.position
+
+    @property
+    def is_indexed(self) -> bool:
+        """Return whether its table has all its indexes."""
+        return self.indexed_at is None
 
     def fold(self, connection: Connection, page: Page) -> Folded:
         """Work out what a page changes; nothing is written. Raises FoldFailed, InvalidRow, ProjectionStopped, psycopg.Error."""

@@ -104,25 +104,16 @@ class Table(Generic[R]):
         for relation in (table, *(each.table for each in self.totals)):
             keep_tenants_apart(connection, relation)
 
-    def create_indexes(self, connection: Connection) -> None:
-        """Make the primary key and the indexes that the projection names; each ends with the key, so that it is one order.
+    def add_key(self, connection: Connection) -> None:
+        """Make the primary key, which `write` needs, and add up what is in the table by then."""
+        key = sql.SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(self._qualified, names_of(self._key))
+        _execute_all(connection, [key, *(each.add_all for each in self.totals)])
 
-        What is in the table by then is added up.
-        """
+    def create_indexes(self, connection: Connection) -> None:
+        """Make the indexes that the projection names; each ends with the key, so that it is one order."""
         index = sql.SQL("CREATE INDEX {} ON {} ({})").format
-        _execute_all(
-            connection,
-            [
-                sql.SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(self._qualified, names_of(self._key)),
-                *(
-                    index(
-                        self._index_name(columns), self._qualified, names_of(dict.fromkeys(("tenant_id", *columns, *self._key)))
-                    )
-                    for columns in self._indexes
-                ),
-                *(each.add_all for each in self.totals),
-            ],
-        )
+        named = [(self._index_name(columns), dict.fromkeys(("tenant_id", *columns, *self._key))) for columns in self._indexes]
+        _execute_all(connection, [index(name, self._qualified, names_of(columns)) for name, columns in named])
 
     def _index_name(self, columns: tuple[str, ...]) -> sql.Composable:
         """Name it by what it is searched by; PostgreSQL's choice where that is too long for a name."""
@@ -273,4 +264,5 @@ def let_read(relation: sql.Identifier) -> sql.Composed:
 
 def _execute_all(connection: Connection, statements: list[sql.Composed]) -> None:
     """Execute all statements in one round trip: a table takes dozens."""
-    connection.execute(sql.SQL(";\n").join(statements), prepare=False)
+    if statements:
+        connection.execute(sql.SQL(";\n").join(statements), prepare=False)

@@ -118,7 +118,8 @@ class Team:
         for projection in self._projections.values():
             try:
                 if generations.is_wanted(projection, self.models) and not self._is_kept(projection, others):
-                    generations.begin(connection, projection, read_head(connection).epoch)
+                    head = read_head(connection)
+                    generations.begin(connection, projection, head.epoch, head.position)
                     self.models = checkpoints.read_models(connection)
             except ProjectionStopped as error:
                 self.models = checkpoints.read_models(connection)
@@ -174,7 +175,7 @@ class Team:
 
     def _claim(self, connection: Connection, model: ReadModel, projection: AnyProjection) -> None:
         try:
-            _require_this_history(connection, model)
+            head = _require_this_history(connection, model)
             claim = checkpoints.claim(connection, model, self.name)
         except ProjectionStopped as error:
             self.stop(connection, model, error)
@@ -184,13 +185,17 @@ class Team:
         shard = Shard(projection, claim, building=model.state == "building", marks=self._marks)
         shard.attempts = model.attempts or 0
         shard.suspect = model.trouble_position or 0
+        shard.indexed_at = head.position if claim.indexes < len(projection.indexes) else None
         self.shards[model.name, model.generation] = shard
         debug("claimed", read_model=model.name, generation=model.generation, position=claim.position)
         reach("claimed")
 
 
-def _require_this_history(connection: Connection, model: ReadModel) -> None:
-    """Go on from what was folded of a history that this one came from, where both agree so far. Raises BrokenCheckpoint."""
+def _require_this_history(connection: Connection, model: ReadModel) -> Head:
+    """Go on from what was folded of a history that this one came from, where both agree so far. Returns where the log ends.
+
+    Raises BrokenCheckpoint.
+    """
     if model.epoch is None or model.position is None:
         raise BrokenCheckpoint(model.name, "has lost its checkpoint")
     head = read_head(connection)
@@ -203,6 +208,7 @@ def _require_this_history(connection: Connection, model: ReadModel) -> None:
         checkpoints.adopt(connection, model, head.epoch)
     if model.position > head.position:
         raise BrokenCheckpoint(model.name, f"has a checkpoint at position {model.position}, and the log ends at {head.position}")
+    return head
 
 
 def workers_of(connection: Connection, name: str) -> list[Peer]:

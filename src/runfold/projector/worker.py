@@ -18,7 +18,7 @@ from runfold.errors import PoisonEvent, ProjectionStopped
 from runfold.failpoint import reach
 from runfold.logs import configure_unless_done, logger
 from runfold.projections.projection import AnyProjection
-from runfold.projector import checkpoints, generations, moments, trial
+from runfold.projector import checkpoints, generations, indexing, moments, trial
 from runfold.projector.checkpoints import ClaimsLost, ReadModel
 from runfold.projector.connection import connect
 from runfold.projector.marks import Marks
@@ -147,6 +147,7 @@ class Worker:
                 self._take_in_next(due, head)
         else:
             self._end_storing()
+        self._index_filled()
         self._switch_built(head)
         return bool(due)
 
@@ -292,11 +293,21 @@ class Worker:
         checkpoints.release(self._connection, shard.claim)
         self._team.drop(shard)
 
+    def _index_filled(self) -> None:
+        """Make the indexes of tables that were begun without, now that all is in them that was there to be folded."""
+        for shard in list(self._team.shards.values()):
+            if shard.indexed_at is None or shard.position < shard.indexed_at or not self._end_storing():
+                continue
+            indexing.complete(self._connection, shard.projection, shard.table)
+            shard.indexed_at = None
+            reach("generation indexed")
+            self._beat_if_due()
+
     def _switch_built(self, head: Head) -> None:
         """Put what has caught up in the place of the one before it."""
         now = time.monotonic()
         for shard in list(self._team.shards.values()):
-            if shard.building and shard.position >= head.position and shard.switch_not_before <= now:
+            if shard.building and shard.is_indexed and shard.position >= head.position and shard.switch_not_before <= now:
                 self._switch(shard)
 
     def _switch(self, shard: Shard) -> None:
@@ -328,8 +339,8 @@ class Worker:
 
     def _has_done(self, model: ReadModel, target: int) -> bool:
         shard = self._team.shards.get((model.name, model.generation))
-        is_building = shard.building if shard else model.state == "building"
-        return model.trouble == "stopped" or (self._position(model) >= target and not is_building)
+        is_in_use = shard.is_indexed and not shard.building if shard else model.state != "building"
+        return model.trouble == "stopped" or (self._position(model) >= target and is_in_use)
 
     def _position(self, model: ReadModel) -> int:
         shard = self._team.shards.get((model.name, model.generation))
