@@ -21,8 +21,8 @@ from runfold import Ledger, Run, Settings
 from runfold.evidence.comparing import stored_trees, tile_reader
 from runfold.evidence.sealer import Sealer
 from runfold.evidence.status import seal_status
-from runfold.evidence.tiles import Tiles
 from runfold.evidence.verify import LedgerVerification
+from runfold.proofs.tiles import Tiles
 from runfold.settings import environment
 
 CALLERS = 4

@@ -79,15 +79,18 @@ class Ledger(TenantLedger):
         return ledger
 
     @staticmethod
-    def connect(url: str, key: str | None = None, *, timeout: float = 30.0, patience: float = 60.0) -> "RemoteLedger":
+    def connect(
+        url: str, key: str | None = None, *, timeout: float = 30.0, patience: float = 60.0, receipts: bool = False
+    ) -> "RemoteLedger":
         """Return the ledger behind a server, with the same handles and questions. `key` is else RUNFOLD_KEY.
 
-        Each try of a request has `timeout` seconds, and it is repeated for `patience` seconds. Raises LedgerUnavailable where
+        Each try of a request has `timeout` seconds, and it is repeated for `patience` seconds. With `receipts` the receipts of
+        commands have the salt and the digests of each event, to be kept and verified later. Raises LedgerUnavailable where
         nobody answers, LedgerError where something else than such a server does, UsageError for what is no URL.
         """
         from runfold.remote.ledger import RemoteLedger  # noqa: PLC0415  the HTTP client takes a tenth of a second to load
 
-        return RemoteLedger.connect(url, key, timeout=timeout, patience=patience)
+        return RemoteLedger.connect(url, key, timeout=timeout, patience=patience, receipts=receipts)
 
     def on_behalf(self, caller: Caller) -> TenantLedger:
         """Return the same ledger for somebody else: their tenant's threads, their name on what they do."""

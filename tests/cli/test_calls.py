@@ -34,7 +34,7 @@ def test_every_command_explains_itself_with_examples(runfold: Command, name: str
 
 ONLY_HELP = {
     *("agui-check", "approve", "claim", "deny", "evidence", "import", "keys revoke", "moments drop", "prove-absence", "release"),
-    *("renew", "restore", "seal accept-loss", "seal keys", "seal rotate", "witness serve", "witness sign"),
+    *("renew", "restore", "seal accept-loss", "seal keys", "seal rotate", "verify-receipt", "witness serve", "witness sign"),
 }
 """Commands whose examples speak of files, keys or things that are not here: their own tests call them."""
 

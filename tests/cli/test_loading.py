@@ -55,6 +55,7 @@ SKIPPED = {
     "migrate": "needs a superuser, and is rare",
     "agui-check": "reads a file, and opens no ledger",
     "approve": "the same as deny",
+    "verify-receipt": "needs a receipt that was kept",
     "witness serve": "goes on until it is stopped, and opens no ledger",
     "witness sign": "needs a request of a sealer, and opens no ledger",
 }

@@ -25,6 +25,7 @@ NOT_OF_THE_LEDGER = {
     **dict.fromkeys(["claim", "renew", "release", "seal now", "seal rotate", "seal accept-loss"], "it writes"),
     **dict.fromkeys(["evidence", "prove-absence", "verify"], "of what is sealed, as of a checkpoint"),
     **dict.fromkeys(["seal keys", "witness key", "witness serve", "witness sign"], "of keys, which are no events"),
+    "verify-receipt": "of what was told, against the log as it is",
     "agui-check": "of a stream that need not be the ledger's",
     **dict.fromkeys(["serve", "work", "migrate", "version", "doctor"], "it asks nothing of the events"),
     **dict.fromkeys(["projections", "schemas", "drop-schema", "moments list", "moments drop"], "of the machine as it is"),

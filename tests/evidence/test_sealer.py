@@ -11,9 +11,9 @@ from runfold.evidence.comparing import stored_trees, tile_reader
 from runfold.evidence.places import path_of
 from runfold.evidence.sealer import Sealer, sealers
 from runfold.evidence.signing import read_signer, require_signed
-from runfold.evidence.tiles import Tiles
 from runfold.proofs.leaf import Leaf
 from runfold.proofs.note import read_key, read_note
+from runfold.proofs.tiles import Tiles
 from tests.databases import TestDatabase
 
 LEAVES = (

@@ -286,6 +286,7 @@ def sealing(ledger: Ledger, folder: Path) -> None:
         assert list(anew.findings(tree.size, [])) == []
     assert seal_status(ledger.recorder.reader).trees == len(trees)
     assert ledger.checkpoint().size == ledger.sealed_log().size == tree.size
+    assert ledger.verify_receipt(run.receipt).unsealed == 0
 
 
 def doing(ledger: Ledger) -> None:

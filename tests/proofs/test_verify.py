@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from runfold.proofs.claims import Absence
 from runfold.proofs.container import MANIFEST, REQUIRED
+from runfold.proofs.receipt import Told, write_receipt
 from runfold.proofs.verify import main
 from tests.proofs.bundles import ANSWER_OF_A, ASKED, GRANTED, POLICY, MadeUp, listed_anew
 
@@ -42,6 +43,29 @@ def test_a_whole_thread_is_verified_and_complete(tmp_path: Path, verify: Verify)
     assert out.endswith("\nVERIFIED\n")
     said = json.loads(verify(tmp_path / "b", "--json")[1])
     assert (said["verdict"], said["threads"], said["size"]) == ("VERIFIED", {"thread_a": "COMPLETE"}, 10)
+
+
+def test_a_receipt_is_held_against_the_leaves(tmp_path: Path, verify: Verify) -> None:
+    made = MadeUp()
+    bundle, leaf = made.write(tmp_path / "b", "thread_a"), made.leaves[2]
+    place = leaf.position, "t", "thread_a", leaf.stream, leaf.version, leaf.type, leaf.schema_version
+    told = Told(*place, f"{'0' * 8}{'-0000' * 3}-{'0' * 12}", "t", "0" * 32, leaf.payload_sha256, leaf.envelope_sha256)
+    kept = tmp_path / "receipt"
+    kept.write_text(write_receipt([told]))
+    code, out, _ = verify(bundle, "--receipt", str(kept))
+    assert (code, "receipt     1 AS TOLD\nVERIFIED" in out) == (0, True)
+    assert json.loads(verify(bundle, "--receipt", str(kept), "--json")[1])["receipt"] == "1 AS TOLD"
+    for field, value in {"version": 9, "stream": "run_x", "payload_sha256": "0" * 64, "schema_version": 2}.items():
+        kept.write_text(write_receipt([told._replace(**{field: value})]))
+        code, out, _ = verify(bundle, "--receipt", str(kept))
+        assert (code, f"the receipt has another {field}\n" in out, "receipt     NOT PROVEN" in out) == (1, True, True)
+    kept.write_text(write_receipt([told, told._replace(position=102)]))
+    assert verify(bundle, "--receipt", str(kept))[0] == 1
+    for text in ("", "{}", '{"v": 1, "events": [{}]}'):
+        kept.write_text(text)
+        code, out, err = verify(bundle, "--receipt", str(kept))
+        assert (code, out, err.count("\n"), "the receipt cannot be read: " in err) == (2, "", 1, True)
+    assert verify(bundle, "--receipt", str(tmp_path / "none"))[0] == 2
 
 
 def test_a_payload_that_is_left_out_is_redacted_and_the_rest_is_verified(tmp_path: Path, verify: Verify) -> None:

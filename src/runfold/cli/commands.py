@@ -22,6 +22,7 @@ from runfold.cli.moments import drop_schema, schemas
 from runfold.cli.problems import attention, failures, problems
 from runfold.cli.read_models import projections, rows
 from runfold.cli.rebuild import rebuild
+from runfold.cli.receipts import verify_receipt
 from runfold.cli.runs import decisions, diff, run, runs, summary, tool_calls
 from runfold.cli.serve import serve
 from runfold.cli.sweep import reactors, sweep
@@ -421,7 +422,14 @@ COMMANDS = [
             "runfold evidence thread_demo7 --output case-17",
             "runfold evidence run_demo7_claim --leave-out 'message.*' --output case-18 --json",
             "runfold evidence --answer run_summaries --key run_demo7_claim --output case-19",
+            "runfold evidence --receipt receipt.json --output case-20",
         ),
+    ),
+    Command(
+        "verify-receipt",
+        _OPERATE,
+        verify_receipt,
+        ("runfold verify-receipt receipt.json", "runfold verify-receipt receipt.json --json"),
     ),
     Command(
         "prove-absence",

@@ -9,10 +9,14 @@ from runfold.cli.call import Call
 from runfold.cli.database import DAMAGE
 from runfold.cli.former_words import formerly
 from runfold.cli.identity import Who, actor_for
+from runfold.cli.receipts import told_in
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from runfold.evidence.answers import AnswerAsked
     from runfold.evidence.bundle import Made
+    from runfold.proofs.receipt import Told
 
 _Output = Annotated[
     Path,
@@ -52,6 +56,10 @@ def evidence(
             help="The row's key, its values in order; fewer for all rows that begin so (may be repeated).",
         ),
     ] = None,
+    receipt: Annotated[
+        Path | None,
+        typer.Option("--receipt", metavar="FILE", help="The single events of a receipt that was kept: were they sealed as told?"),
+    ] = None,
     leave_out: _LeftOut = None,
     witness: _Witnesses = None,
     who: Who = None,
@@ -67,14 +75,17 @@ def evidence(
     from runfold.errors import UsageError
     from runfold.evidence.answers import AnswerAsked
 
-    if [bool(ids), every, answer is not None].count(True) != 1:
-        raise UsageError("name threads, runs or approvals, or give --all for the whole log, or --answer for rows; one of them")
+    if [bool(ids), every, answer is not None, receipt is not None].count(True) != 1:
+        raise UsageError(
+            "name threads, runs or approvals, or give --all for the whole log, --answer for rows, or --receipt; one of them"
+        )
     if bool(key) != (answer is not None):
         raise UsageError(
             "--answer names a read model, and --key a row in it; give both, as in --answer run_summaries --key run_1"
         )
     asked = None if answer is None else AnswerAsked(answer, tuple(key or ()))
-    _tell(call, _make(call, ids or [], output, leave_out, witness, who, answer=asked))
+    told = () if receipt is None else told_in(receipt)
+    _tell(call, _make(call, ids or [], output, leave_out, witness, who, answer=asked, told=told))
 
 
 def prove_absence(
@@ -108,15 +119,16 @@ def _make(
     who: str | None,
     absence: tuple[str, str | None] | None = None,
     answer: "AnswerAsked | None" = None,
+    told: "Sequence[Told]" = (),
 ) -> "Made":
     from runfold.evidence.bundle import BundleMaker
     from runfold.terminal.progress import progress_bar
 
-    with call.ledger() as ledger, progress_bar(call.err, "Writing", "events") as told:
+    with call.ledger() as ledger, progress_bar(call.err, "Writing", "events") as show:
         maker = BundleMaker(
-            ledger, leave_out or (), lambda done, total: told(done, total, ""), witnesses or (), {"actor": actor_for(call, who)}
+            ledger, leave_out or (), lambda done, total: show(done, total, ""), witnesses or (), {"actor": actor_for(call, who)}
         )
-        return maker.make(output.expanduser(), ids, absence=absence, answer=answer)
+        return maker.make(output.expanduser(), ids, absence=absence, answer=answer, told=told)
 
 
 def _tell(call: Call, made: "Made") -> None:

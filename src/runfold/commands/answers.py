@@ -5,6 +5,7 @@ What is in memory may be out of date, so each is given only after the database w
 
 import threading
 import time
+from functools import partial
 
 from runfold.commands.cached_streams import CachedStreams
 from runfold.commands.caller import Caller
@@ -13,6 +14,7 @@ from runfold.commands.submitted import Receipt, settle
 from runfold.domain.event import AlreadyRecorded, Event, Recorded
 from runfold.errors import DuplicateWithDifferentContent, KeyReused, LedgerError
 from runfold.store.reader import Reader
+from runfold.store.told import told_of_recorded
 
 IN_FLIGHT_SECONDS = 0.002
 """How long what is on its way is waited for, before another look."""
@@ -43,7 +45,15 @@ class Answers:
         found = log.under((former if is_former else caller).event_id)
         last, events = found[-1], tuple(recorded.event for recorded in found)
         return Receipt(
-            last.stream, last.position, last.version, last.recorded_at, len(found), events, is_former, is_repeated=True
+            last.stream,
+            last.position,
+            last.version,
+            last.recorded_at,
+            len(found),
+            events,
+            partial(told_of_recorded, found),
+            is_former,
+            is_repeated=True,
         )
 
     def look_up(self, attempt: Attempt, caller: Caller) -> None:
@@ -84,7 +94,8 @@ class Answers:
             time.sleep(IN_FLIGHT_SECONDS)
             return
         require_same(repeated, found[0].event)
-        receipt = Receipt(repeated.stream, found[0].position, found[0].version, found[0].recorded_at, 0)
+        told = partial(told_of_recorded, found)
+        receipt = Receipt(repeated.stream, found[0].position, found[0].version, found[0].recorded_at, 0, told_by=told)
         settle([(attempt.submitted, receipt)])
 
 

@@ -1,5 +1,6 @@
 """What becomes of a command that was given to the appender: its receipt, or another try."""
 
+from functools import partial
 from typing import cast
 
 from runfold.commands.cached_streams import CachedStream
@@ -7,6 +8,7 @@ from runfold.commands.plan import Attempt
 from runfold.commands.submitted import Receipt
 from runfold.errors import AlreadyAppended, LedgerError, VersionConflict
 from runfold.store.appender import Append
+from runfold.store.told import told_of_rows
 
 MOST_TRIES = 100
 
@@ -18,6 +20,7 @@ def attempt_of(append: Append) -> Attempt:
 
 def receipt_of(append: Append) -> Receipt:
     """Return the receipt of an append that is durable, and note in the cached streams how far they are stored."""
+    assert append.recorded_at is not None, "it is durable"  # noqa: S101
     last = append.rows[-1]
     position = append.first_position + len(append.rows) - 1
     versions = {row.stream: row.version for row in append.rows}
@@ -26,7 +29,8 @@ def receipt_of(append: Append) -> Receipt:
             cached.position, cached.stored = position, versions[cached.state.id]
     session = attempt_of(append).session
     events = tuple(session.events) if session else ()
-    return Receipt(last.stream, position, last.version, append.recorded_at, len(append.rows), events)
+    told_by = partial(told_of_rows, append.rows, append.salts, append.first_position, append.recorded_at)
+    return Receipt(last.stream, position, last.version, append.recorded_at, len(append.rows), events, told_by)
 
 
 def may_retry(attempt: Attempt, error: LedgerError) -> bool:

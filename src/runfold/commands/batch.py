@@ -1,6 +1,7 @@
 """Many commands, one transaction: all of them are recorded, or none."""
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -17,6 +18,7 @@ from runfold.errors import CommandRefused, LedgerError, LedgerUnavailable, Usage
 from runfold.store.codec import StreamKey
 from runfold.store.datastore import Datastore
 from runfold.store.reader import LATEST, TREE_TYPES, TenantReader
+from runfold.store.told import told_of_recorded
 
 T = TypeVar("T")
 
@@ -206,4 +208,5 @@ class CommandBatch:
             return Receipt(repeated.stream, 0, repeated.version, None, 0)
         (found,) = self._log.stream(repeated.stream, after_version=repeated.version - 1, up_to_version=repeated.version)
         require_same(repeated, found.event)
-        return Receipt(repeated.stream, found.position, found.version, found.recorded_at, 0)
+        told = partial(told_of_recorded, [found])
+        return Receipt(repeated.stream, found.position, found.version, found.recorded_at, 0, told_by=told)

@@ -5,6 +5,7 @@ it without a pause: by the time a long run has been read, it has moved on.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from runfold.commands.cached_streams import CachedStream, CachedStreams, LoadRequired
@@ -12,7 +13,8 @@ from runfold.commands.plan import Plan
 from runfold.commands.session import Session
 from runfold.commands.submitted import Receipt
 from runfold.errors import AlreadyAppended, VersionConflict
-from runfold.store.append_call import Conflicts, Placed
+from runfold.store.append_call import Conflicts, Placed, new_salts
+from runfold.store.told import told_of_rows
 from runfold.store.writer import Batch, Repeated, Writer
 
 
@@ -29,18 +31,21 @@ def execute_first(
     for cached in _looked_at(plan, new_states(), new_session):
         states.put(states.read(type(cached.state), cached.key))
     session = new_session(states)
+    salts = b""
 
     def decide() -> Batch | None:
+        nonlocal salts
         for cached in states.all():
             states.catch_up(cached)
         try:
             _decide(plan, session) if plan.expects else plan.decide(session)
         except LoadRequired:
             return None
-        return Batch(session.rows, session.watched()) if session.rows else None
+        salts = new_salts(len(session.rows))
+        return Batch(session.rows, session.watched(), salts) if session.rows else None
 
     answer = writer.append_alone(decide)
-    return None if answer is None else _receipt(session, answer)
+    return None if answer is None else _receipt(session, answer, salts)
 
 
 def append_alone(session: Session, writer: Writer, require: Callable[[], None]) -> Receipt:
@@ -49,16 +54,18 @@ def append_alone(session: Session, writer: Writer, require: Callable[[], None]) 
     Raises what `require` raises, VersionConflict, AlreadyAppended, and LedgerUnavailable where the hold was lost.
     """
 
+    salts = new_salts(len(session.rows))
+
     def decide() -> Batch:
         require()
-        return Batch(session.rows, session.watched())
+        return Batch(session.rows, session.watched(), salts)
 
     answer = writer.append_alone(decide)
     assert answer is not None, "there is something to append"  # noqa: S101
-    return _receipt(session, answer)
+    return _receipt(session, answer, salts)
 
 
-def _receipt(session: Session, answer: Placed | Conflicts | Repeated) -> Receipt:
+def _receipt(session: Session, answer: Placed | Conflicts | Repeated, salts: bytes) -> Receipt:
     if isinstance(answer, Repeated):
         raise AlreadyAppended(session.rows[0].stream)
     if not isinstance(answer, Placed):
@@ -66,7 +73,8 @@ def _receipt(session: Session, answer: Placed | Conflicts | Repeated) -> Receipt
         raise VersionConflict(stream, session.seen.get(stream, 0), version)
     last = session.rows[-1]
     position = answer.first_position + len(session.rows) - 1
-    return Receipt(last.stream, position, last.version, answer.recorded_at, len(session.rows), tuple(session.events))
+    told = partial(told_of_rows, session.rows, salts, answer.first_position, answer.recorded_at)
+    return Receipt(last.stream, position, last.version, answer.recorded_at, len(session.rows), tuple(session.events), told)
 
 
 def _looked_at(plan: Plan[Any], states: CachedStreams, new_session: Callable[[CachedStreams], Session]) -> list[CachedStream]:

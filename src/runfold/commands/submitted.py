@@ -10,6 +10,8 @@ from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from runfold.domain.event import Event
+from runfold.errors import UsageError
+from runfold.proofs.receipt import Told, as_json
 
 T = TypeVar("T")
 
@@ -25,10 +27,33 @@ class Receipt:
     appended: int
     events: tuple[Event, ...] = field(default=(), repr=False, compare=False)
     """What was recorded, where it was here."""
+    told_by: Callable[[], tuple[Told, ...]] | None = field(default=None, repr=False, compare=False)
+    """Finds what `told` says when it is asked for."""
     under_former_rule: bool = field(default=False, repr=False, compare=False)
     """Whether it is what was recorded while idempotency keys belonged to the tenant: what was made then has other ids."""
     is_repeated: bool = field(default=False, repr=False, compare=False)
     """Whether it was recorded before, under the same idempotency key: by this caller, or by another process for them."""
+
+    @property
+    def told(self) -> tuple[Told, ...]:
+        """What was told of each event: where it stands, its salt and its digests. Raises UsageError where that is not known."""
+        if self.told_by is None:
+            raise UsageError(
+                f"the receipt of version {self.version} of {self.stream} tells of no event: nothing was recorded, it is not"
+                " stored yet, or it is from a server that was not asked; connect with receipts=True"
+            )
+        return self.told_by()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON has it, to be kept: with what `ledger.verify_receipt` holds against the log. Raises UsageError."""
+        return {
+            "stream": self.stream,
+            "position": self.position,
+            "version": self.version,
+            "recorded_at": None if self.recorded_at is None else self.recorded_at.isoformat(),
+            "appended": self.appended,
+            **as_json(self.told),
+        }
 
 
 class Submitted(Generic[T]):

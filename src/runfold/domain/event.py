@@ -383,6 +383,11 @@ class Recorded:
         return UUID(bytes=self.event_id_bytes)
 
     @property
+    def payload(self) -> bytes:
+        """Return the payload of an event that was read from the log, as it is stored."""
+        return self._state
+
+    @property
     def context(self) -> Context:
         """The keys that readers need."""
         return _context(self.context_json)

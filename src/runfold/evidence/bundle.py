@@ -26,7 +26,6 @@ from runfold.evidence.cosigning import cosigned
 from runfold.evidence.mapping import entries_in, part_reader
 from runfold.evidence.refolding import folding
 from runfold.evidence.showing import Showing
-from runfold.evidence.tiles import Tiles
 from runfold.handles.security_record import submit_alone
 from runfold.handles.tenant_ledger import TenantLedger
 from runfold.proofs.answer import write_row
@@ -35,8 +34,10 @@ from runfold.proofs.container import ANSWER, MANIFEST, open_bundle
 from runfold.proofs.findings import Findings, Seen
 from runfold.proofs.leaf import Leaf, envelope, salts
 from runfold.proofs.note import Checkpoint, read_note
+from runfold.proofs.receipt import Told
 from runfold.proofs.records import Shown, ThreadInMap
 from runfold.proofs.thread_map import key_of, prove
+from runfold.proofs.tiles import Tiles
 from runfold.proofs.verify import findings_of
 from runfold.proofs.writing import BundleWriter
 from runfold.store.datastore import Connection
@@ -96,9 +97,11 @@ class BundleMaker:
         *,
         absence: tuple[str, str | None] | None = None,
         answer: AnswerAsked | None = None,
+        told: Sequence[Told] = (),
     ) -> Made:
         """Make a bundle of the threads that some threads, runs or approvals belong to; of the whole log where none is named.
 
+        Of what was `told` in a receipt it has the single events, with threads or without, and is held against the receipt.
         `absence` is an event type, and the call it is about if it is about one, which the bundle is to show absent from the one
         thread. `answer` are rows of a read model that the bundle is to show to follow from its events, which are chosen by that.
         Raises NotFound, SealingRefused, UsageError, LedgerUnavailable.
@@ -111,8 +114,9 @@ class BundleMaker:
         try:
             with self.ledger.command_executor.recorder.store.reading() as connection, connection.transaction():
                 connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-                claims, checkpoint, unsealed = self._write(connection, making, ids, absence, answer)
-            findings = findings_of(open_bundle(making), checkpoint, folding)
+                at = [each.position for each in told]
+                claims, checkpoint, unsealed = self._write(connection, making, ids, absence, answer, at)
+            findings = findings_of(open_bundle(making), checkpoint, folding, told=told)
             self._record(making, claims, checkpoint, sum(findings.counts.values()))
             making.chmod(0o755)
             making.replace(folder)
@@ -144,6 +148,7 @@ class BundleMaker:
         ids: Sequence[str],
         absence: tuple[str, str | None] | None,
         answer: AnswerAsked | None,
+        positions: Sequence[int],
     ) -> tuple[Claims, Checkpoint, int]:
         with connection.cursor(binary=True, row_factory=tuple_row) as cursor:
             found = cursor.execute(_QUERIES["tree"], [self.tenant_id]).fetchone()
@@ -158,12 +163,12 @@ class BundleMaker:
                 showing = _showing(self.left_out, rows, threads)
             sought = None if absence is None else Absence(threads[0], *absence)
             answered = None if rows is None else rows.claim(threads[0] if threads else None, tree.epoch)
-            claims = Claims(threads, not threads, sought, answered)
+            claims = Claims(threads, not threads and not positions, sought, answered)
             tiles = Tiles(tile_reader(connection, self.tenant_id, tree.generation))
             note = cosigned(tree.note, self.witnesses, tiles.consistency) if self.witnesses else tree.note
             with BundleWriter(folder) as writer:
                 writer.report(report.head(checkpoint, claims))
-                for count, (leaf, thread_id, whole) in enumerate(self._events(connection, tree, threads), 1):
+                for count, (leaf, thread_id, whole) in enumerate(self._events(connection, tree, threads, positions), 1):
                     shown = showing.of(leaf, thread_id, whole)
                     writer.add(leaf, shown, None if claims.log else tiles.inclusion(leaf.seq - 1, tree.size))
                     if shown is not None:
@@ -212,12 +217,16 @@ class BundleMaker:
             raise NotFound(id, "is not sealed, or is not there; `runfold seal now` seals what was recorded")
         return str(found[0])
 
-    def _events(self, connection: Connection, tree: _Tree, threads: Sequence[str]) -> Iterator[tuple[Leaf, str, Shown]]:
+    def _events(
+        self, connection: Connection, tree: _Tree, threads: Sequence[str], positions: Sequence[int]
+    ) -> Iterator[tuple[Leaf, str, Shown]]:
         asked = {
             "tenant_id": self.tenant_id,
             "generation": tree.generation,
             "size": tree.size,
-            "threads": list(threads) or None,
+            "every": not threads and not positions,
+            "threads": list(threads),
+            "positions": list(positions),
         }
         name = f"bundle_{os.urandom(4).hex()}"
         with connection.cursor(name, row_factory=tuple_row) as cursor:

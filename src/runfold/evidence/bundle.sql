@@ -51,7 +51,7 @@ SELECT t.key, t.events, t.last_leaf
    AND t.key = %b
 
 -- name: sealed events
--- Leaves with their events, in order: of some threads, or all.
+-- Leaves with their events, in order: of some threads and at some positions, or all.
 SELECT s.seq, s.thread_seq, s.stream, s.version, s.type, s.schema_version, s.position, encode(s.payload_sha256, 'hex') AS payload,
        encode(s.envelope_sha256, 'hex') AS envelope, coalesce(s.salt, e.salt) AS salt, e.event_id::text, e.tenant_id, e.thread_id,
        e.recorded_at, e.context::text, e.metadata::text, e.key_id, e.state
@@ -59,6 +59,6 @@ SELECT s.seq, s.thread_seq, s.stream, s.version, s.type, s.schema_version, s.pos
   LEFT JOIN runfold.log AS e ON e.notification_id = s.position
  WHERE s.tenant_id = %(tenant_id)s
    AND s.generation = %(generation)s
-   AND (%(threads)s::text[] IS NULL OR s.thread_id = ANY(%(threads)s::text[]))
+   AND (%(every)s OR s.thread_id = ANY(%(threads)s::text[]) OR s.position = ANY(%(positions)s::bigint[]))
    AND s.seq <= %(size)s
  ORDER BY s.seq

@@ -6,8 +6,8 @@ from typing import Any, Literal, NamedTuple
 from psycopg.rows import tuple_row
 
 from runfold.evidence.sealing import QUERIES
-from runfold.evidence.tiles import ReadTile, Tiles
 from runfold.proofs.note import Checkpoint
+from runfold.proofs.tiles import ReadTile, Tiles
 from runfold.store.datastore import Connection
 
 Verdict = Literal["consistent", "rolled back", "forked", "damaged"]

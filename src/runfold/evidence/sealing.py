@@ -14,11 +14,11 @@ from psycopg.rows import tuple_row
 
 from runfold.evidence.mapping import make_map
 from runfold.evidence.signing import Signer
-from runfold.evidence.tiles import Growing
 from runfold.failpoint import reach
 from runfold.proofs.leaf import SALT_BYTES, Leaf, envelope, envelope_digest, payload_digest, salts
 from runfold.proofs.note import Checkpoint
 from runfold.proofs.thread_map import key_of
+from runfold.proofs.tiles import Growing
 from runfold.store.datastore import Connection
 from runfold.store.queries import named_queries
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from runfold.evidence.comparing import StoredTree
-from runfold.evidence.tiles import WIDTH, Growing, Tiles, split
+from runfold.proofs.tiles import WIDTH, Growing, Tiles, split
 from runfold.proofs.tree import HASH_BYTES
 
 

@@ -18,10 +18,10 @@ from runfold.evidence.map_verifying import MapVerification, SealedMap
 from runfold.evidence.sealed_leaf import SealedLeaf
 from runfold.evidence.sealing import digested
 from runfold.evidence.signing import require_signed
-from runfold.evidence.tiles import WIDTH, Growing, Tiles
 from runfold.evidence.verified_tree import VerifiedTree
 from runfold.maintenance.checking import Finding
 from runfold.proofs.note import Checkpoint, NoteRefused, read_note
+from runfold.proofs.tiles import WIDTH, Growing, Tiles
 from runfold.store.datastore import Connection
 from runfold.store.queries import named_queries
 

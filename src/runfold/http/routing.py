@@ -18,6 +18,7 @@ from runfold.api import route
 from runfold.domain.first_fault import failing_fast, require_known
 from runfold.domain.times import DayCounts, parse_time
 from runfold.errors import InvalidEvent, UsageError
+from runfold.http.told_event import ToldEvent
 from runfold.queries.parameters import Parameter
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -56,6 +57,10 @@ class Reply(BaseModel):
     """The time by the store's clock; null if nothing was recorded."""
     appended: int
     """The number of events recorded; 0 if the command changed nothing."""
+    events: list[ToldEvent] | None = None
+    """What was recorded, with salts and digests, where `Runfold-Receipt: full` asks for it; else it is left out."""
+    v: int | None = None
+    """The version of what the events are told by; with them alone."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 

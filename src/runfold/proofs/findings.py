@@ -36,6 +36,8 @@ class Findings:
     """Whether all leaves of the log are there, and make the root."""
     absence: str | None = None
     answer: AnswerFound | None = None
+    receipt: str | None = None
+    """What became of the events of a receipt that was held against it."""
     problems: list[str] = field(default_factory=list)
     problem_count: int = 0
 

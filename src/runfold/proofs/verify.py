@@ -10,6 +10,7 @@ cannot be). Exit 0: all is proven. 1: something is not. 2: nothing can be said o
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -23,17 +24,23 @@ from runfold.proofs.leaf import canonical
 from runfold.proofs.note import Checkpoint, NoteRefused, read_note
 from runfold.proofs.policy import Policy, PolicyRefused, read_policy
 from runfold.proofs.reading import BundleReading
+from runfold.proofs.receipt import MOST_BYTES, ReceiptUnreadable, Told, read_receipt
+from runfold.proofs.receipt_search import ReceiptSearch
 
 PROVEN, NOT_PROVEN, UNREADABLE = 0, 1, 2
 _MOST_POLICY = 1024 * 1024
 
 
-def verify_bundle(bundle: Bundle, policy: Policy, folding: Folding | None = None, why_not: str = NOT_TRIED) -> Findings:
-    """Verify a bundle as a policy asks. Raises BundleUnreadable, NoteRefused."""
-    return findings_of(bundle, policy.trusted(read_note(bundle.text(CHECKPOINT))), folding, why_not)
+def verify_bundle(
+    bundle: Bundle, policy: Policy, folding: Folding | None = None, why_not: str = NOT_TRIED, told: Sequence[Told] = ()
+) -> Findings:
+    """Verify a bundle as a policy asks, and hold a receipt against it. Raises BundleUnreadable, NoteRefused."""
+    return findings_of(bundle, policy.trusted(read_note(bundle.text(CHECKPOINT))), folding, why_not, told)
 
 
-def findings_of(bundle: Bundle, checkpoint: Checkpoint, folding: Folding | None = None, why_not: str = NOT_TRIED) -> Findings:
+def findings_of(
+    bundle: Bundle, checkpoint: Checkpoint, folding: Folding | None = None, why_not: str = NOT_TRIED, told: Sequence[Told] = ()
+) -> Findings:
     """Hold a bundle against a checkpoint that is trusted already. Raises BundleUnreadable."""
     claims, searches = read_claims(bundle.text(CLAIMS)), list[Search]()
     bundle.require_claimed({ANSWER} if claims.answer is not None else set())
@@ -41,6 +48,8 @@ def findings_of(bundle: Bundle, checkpoint: Checkpoint, folding: Folding | None 
         searches.append(AbsenceSearch(claims.absence))
     if claims.answer is not None:
         searches.append(AnswerSearch(bundle, claims.answer, folding, why_not))
+    if told:
+        searches.append(ReceiptSearch(told))
     return BundleReading(bundle, checkpoint, claims, searches).findings()
 
 
@@ -49,11 +58,13 @@ def main(arguments: list[str] | None = None) -> int:
     asked = _parser().parse_args(arguments)
     how = (_installed_folding(), NOT_HERE) if asked.refold else (None, NOT_TRIED)
     try:
-        found = verify_bundle(open_bundle(asked.bundle), _policy(asked.policy), *how)
-    except (BundleUnreadable, NoteRefused, PolicyRefused, RecursionError, MemoryError, OSError) as error:
+        told = () if asked.receipt is None else _receipt(asked.receipt)
+        found = verify_bundle(open_bundle(asked.bundle), _policy(asked.policy), *how, told)
+    except (BundleUnreadable, NoteRefused, PolicyRefused, ReceiptUnreadable, RecursionError, MemoryError, OSError) as error:
         kind: dict[type[BaseException], str] = {
             NoteRefused: "the checkpoint is not to be trusted",
             PolicyRefused: "the policy cannot be read",
+            ReceiptUnreadable: "the receipt cannot be read",
         }
         fact = " ".join(f"{kind.get(type(error), 'the bundle proves nothing')}: {error}".split())
         if asked.json:
@@ -87,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--refold", action="store_true", help="fold the events of an answer anew and compare; needs Runfold, not the file alone"
     )
+    parser.add_argument("--receipt", type=Path, metavar="FILE", help="a receipt that you kept: was each event sealed as told?")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     return parser
 
@@ -102,6 +114,7 @@ def as_json(found: Findings) -> dict[str, Any]:
         "threads": found.threads,
         "absence": found.absence,
         "answer": None if found.answer is None else _answer_as_json(found.answer),
+        "receipt": found.receipt,
         "problems": found.problems,
         "problem_count": found.problem_count,
     }
@@ -115,6 +128,7 @@ def as_lines(found: Findings) -> list[str]:
     lines += [f"thread      {_plain(name)} {verdict}" for name, verdict in found.threads.items()]
     lines += [f"absence     {_plain(found.absence)}"] if found.absence else []
     lines += [_plain(_answer_line(found.answer))] if found.answer else []
+    lines += [f"receipt     {found.receipt}"] if found.receipt else []
     lines += [_plain(problem) for problem in found.problems]
     if found.problem_count > len(found.problems):
         lines.append(f"… and {found.problem_count - len(found.problems)} more")
@@ -149,6 +163,14 @@ def _policy(path: Path) -> Policy:
         return read_policy(raw.decode())
     except (OSError, UnicodeDecodeError) as error:
         raise PolicyRefused(f"{path} ({type(error).__name__})") from None
+
+
+def _receipt(path: Path) -> tuple[Told, ...]:
+    try:
+        with path.open("rb") as file:
+            return read_receipt(file.read(MOST_BYTES + 1))
+    except OSError as error:
+        raise ReceiptUnreadable(f"{path} ({type(error).__name__})") from None
 
 
 if __name__ == "__main__":

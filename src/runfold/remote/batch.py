@@ -18,7 +18,7 @@ from runfold.method_call import MethodCall
 from runfold.queries.reading import Reading
 from runfold.remote.calls import CommandRequest, request_of
 from runfold.remote.client import Client
-from runfold.remote.executor import ANYBODY
+from runfold.remote.executor import ANYBODY, told_in
 from runfold.remote.reading import remote_reading
 
 T = TypeVar("T")
@@ -108,7 +108,7 @@ class RemoteBatchExecutor:
         if not said["recorded_at"]:
             return None
         at = datetime.fromisoformat(said["recorded_at"])
-        return Receipt(self._run_id or "", said["position"], said["version"], at, said["appended"])
+        return Receipt(self._run_id or "", said["position"], said["version"], at, said["appended"], told_by=told_in(said))
 
     def finish(self) -> None:
         """Send the rest."""

@@ -45,13 +45,18 @@ class _NotNow(Exception):
 class Client:
     """Sends requests to one server with one key. Thread-safe."""
 
-    def __init__(self, url: str, key: str | None, *, timeout: float, patience: float) -> None:
-        """`timeout` is for one try, `patience` for all of them, in seconds. Raises UsageError for what is no URL."""
+    def __init__(self, url: str, key: str | None, *, timeout: float, patience: float, receipts: bool = False) -> None:
+        """`timeout` is for one try, `patience` for all of them, in seconds. Raises UsageError for what is no URL.
+
+        With `receipts` commands are answered with salts and digests.
+        """
         self.url = checked_url(url)
         self.timeout, self.patience = timeout, patience
         headers = {"User-Agent": f"runfold/{metadata.version('runfold')}"}
         if key is not None:
             headers["Authorization"] = f"Bearer {checked_key(key)}"
+        if receipts:
+            headers["Runfold-Receipt"] = "full"
         # Without TLS the certificates of the machine need not be read, which takes longer than a request.
         verify = httpx2.URL(self.url).scheme == "https" or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self._http = httpx2.Client(base_url=self.url, headers=headers, timeout=timeout, limits=_LIMITS, verify=verify)

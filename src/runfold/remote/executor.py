@@ -5,6 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar, get_args
 
 import orjson
@@ -19,6 +20,7 @@ from runfold.errors import LedgerError, LedgerUnavailable, QueueFull
 from runfold.handles.handle import Child, Handle
 from runfold.ids import new_id
 from runfold.method_call import MethodCall
+from runfold.proofs.receipt import Told, from_json
 from runfold.queries.reading import Reading
 from runfold.remote.calls import CommandRequest, request_of
 from runfold.remote.client import Client
@@ -106,7 +108,13 @@ class RemoteExecutor:
 def receipt_of(said: dict[str, Any]) -> Receipt:
     """Return where a command's last event stands, as the server says it."""
     recorded_at = said["recorded_at"] and datetime.fromisoformat(said["recorded_at"])
-    return Receipt(said["stream"], said["position"], said["version"], recorded_at, said["appended"])
+    told = told_in(said)
+    return Receipt(said["stream"], said["position"], said["version"], recorded_at, said["appended"], told_by=told)
+
+
+def told_in(said: dict[str, Any]) -> Callable[[], tuple[Told, ...]] | None:
+    """Return what finds what the server told of each event, if it told that. What is found is found when it is asked for."""
+    return partial(from_json, said) if said.get("events") else None
 
 
 def answered(route: CommandRoute, handle: Handle, id: str, receipt: Receipt) -> Any:

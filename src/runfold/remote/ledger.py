@@ -20,11 +20,14 @@ from runfold.feed.subscription import Subscription
 from runfold.handles.batch import Batch
 from runfold.handles.cancelling import CancelledRun, RunChoice, wait_until_ended
 from runfold.handles.ledger_handle import LedgerHandle
+from runfold.handles.receipts import AnyReceipt, told_by
 from runfold.handles.webhook_secrets import WebhookSecret
+from runfold.proofs.receipt import as_json
 from runfold.queries.moments import MomentView
 from runfold.queries.paging import MOST, Direction, ordered
 from runfold.queries.reading import Reading, parse_moment
 from runfold.queries.sealed_log import CheckpointView, SealedLogView
+from runfold.queries.told_events import ReceiptVerification
 from runfold.remote.batch import RemoteBatchExecutor
 from runfold.remote.calls import query
 from runfold.remote.client import Client, Params
@@ -53,11 +56,11 @@ class RemoteLedger(LedgerHandle):
         self._reading = remote_reading(client)
 
     @classmethod
-    def connect(cls, url: str, key: str | None, *, timeout: float, patience: float) -> Self:
+    def connect(cls, url: str, key: str | None, *, timeout: float, patience: float, receipts: bool = False) -> Self:
         """As `Ledger.connect`."""
         if key is None and (known := Settings().key) is not None:
             key = known.get_secret_value()
-        client = Client(url, key, timeout=timeout, patience=patience)
+        client = Client(url, key, timeout=timeout, patience=patience, receipts=receipts)
         try:
             _require_runfold(client)
         except BaseException:
@@ -171,6 +174,17 @@ class RemoteLedger(LedgerHandle):
         Raises CheckpointNotFound, ScopeMissing.
         """
         return CheckpointView.model_validate_json(self._client.request("GET", "/sealed/checkpoint").content)
+
+    def verify_receipt(self, receipt: AnyReceipt) -> ReceiptVerification:
+        """Hold a receipt, or the JSON that was kept of one, against the log, and against what was sealed of it.
+
+        Of each event it says whether it stands in the log as it was told, or differs, and in which fields, or is gone; and where
+        it is sealed already, the proof under the last checkpoint. What is not sealed yet is counted. A bundle of the events
+        (`runfold evidence --receipt FILE`) proves the same offline. Raises UsageError for what is no receipt of this tenant,
+        InvalidEvent, ScopeMissing.
+        """
+        body = orjson.dumps(as_json(told_by(receipt)))
+        return ReceiptVerification.model_validate_json(self._client.request("POST", "/receipts/verify", body=body).content)
 
     @contextlib.contextmanager
     def batch(self) -> Iterator[Batch]:

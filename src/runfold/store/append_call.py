@@ -34,6 +34,11 @@ class Placed(NamedTuple):
     recorded_at: datetime
 
 
+def new_salts(count: int) -> bytes:
+    """Return salts for some events, one after the other."""
+    return os.urandom(SALT_BYTES * count)
+
+
 Conflicts = dict[StreamKey, int]
 """Streams that are not where a batch believed them to be, and the version each is at."""
 
@@ -55,7 +60,7 @@ class AppendCall:
         self._pgconn.send_prepare(_NAME, _QUERIES["append"].encode())
         self._answer(ExecStatus.COMMAND_OK)
 
-    def __call__(self, rows: Collection[Row], watched: Mapping[StreamKey, int]) -> Placed | Conflicts:
+    def __call__(self, rows: Collection[Row], watched: Mapping[StreamKey, int], salts: bytes) -> Placed | Conflicts:
         """Append, or tell what stands in the way. After any other error than psycopg.Error the connection is of no use."""
         streams = (
             (
@@ -66,7 +71,7 @@ class AppendCall:
             if watched
             else (None, None, None)
         )
-        values = (packing.events(rows, self._type), os.urandom(SALT_BYTES * len(rows)), *streams)
+        values = (packing.events(rows, self._type), salts, *streams)
         self._pgconn.send_query_prepared(_NAME, values, [Format.BINARY] * _PARAMETERS, Format.BINARY)
         self._decoder.set_pgresult(self._answer(ExecStatus.TUPLES_OK))
         position, recorded_at, names, versions, tenants = self._decoder.load_row(0, tuple)

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Protocol
 
 from runfold.errors import AlreadyAppended, Conflict, LedgerError, LedgerUnavailable, QueueFull, VersionConflict
-from runfold.store.append_call import Conflicts, Placed
+from runfold.store.append_call import SALT_BYTES, Conflicts, Placed, new_salts
 from runfold.store.codec import Row, StreamKey
 from runfold.store.writer import Repeated, Writer
 
@@ -45,6 +45,7 @@ class Append:
     watched: Mapping[StreamKey, int]
     facts: object = None
     first_position: int = 0
+    salts: bytes = b""
     recorded_at: datetime | None = None
     error: LedgerError | None = None
 
@@ -222,12 +223,14 @@ class Appender:
                     waiting = _still_valid(waiting)
                     continue
                 watched = {key: at for key, at in watched.items() if key not in written}
-            placed = self._writer.append(rows, watched)
+            salts = new_salts(len(rows))
+            placed = self._writer.append(rows, watched, salts)
             if isinstance(placed, Placed):
-                position = placed.first_position
+                position, at = placed.first_position, 0
                 for append in waiting:
                     append.first_position, append.recorded_at = position, placed.recorded_at
                     position += len(append.rows)
+                    append.salts = salts[at : (at := at + SALT_BYTES * len(append.rows))]
                 return
             if isinstance(placed, Repeated):
                 _fail_repeated(waiting, placed)

@@ -11,14 +11,17 @@ from typing import NamedTuple
 import psycopg
 
 from runfold.errors import LedgerUnavailable
-from runfold.store.append_call import AppendCall, Conflicts, Placed
+from runfold.store.append_call import AppendCall, Conflicts, Placed, new_salts
 from runfold.store.codec import Row, StreamKey
 from runfold.store.datastore import Connection, Datastore, unavailable
 from runfold.store.packing import UuidArray, register
 
 _CANCEL_SECONDS = 5.0
 _NOTHING: Mapping[StreamKey, int] = MappingProxyType({})
-_FIND = "SELECT count(*), min(notification_id), max(recorded_at) FROM runfold.log WHERE event_id = ANY(%b)"
+_FIND = (
+    "SELECT count(*), min(notification_id), max(recorded_at), string_agg(salt, '' ORDER BY notification_id)"
+    " FROM runfold.log WHERE event_id = ANY(%b)"
+)
 _STORED_IDS = "SELECT uuid_send(event_id) FROM runfold.log WHERE event_id = ANY(%b)"
 
 
@@ -27,6 +30,8 @@ class Batch(NamedTuple):
 
     rows: Sequence[Row]
     watched: Mapping[StreamKey, int] = _NOTHING
+    salts: bytes | None = None
+    """16 bytes an event, where the caller wants to know them."""
 
 
 class Repeated(NamedTuple):
@@ -48,27 +53,30 @@ class Writer:
         self.when_stored: Callable[[int, bytes, datetime], object] | None = None
         """Called with the position, id and time of the last event of what was stored. It must not wait."""
 
-    def append(self, rows: Sequence[Row], watched: Mapping[StreamKey, int] = _NOTHING) -> Placed | Conflicts | Repeated:
+    def append(
+        self, rows: Sequence[Row], watched: Mapping[StreamKey, int] = _NOTHING, salts: bytes | None = None
+    ) -> Placed | Conflicts | Repeated:
         """Write all rows at the next positions; or nothing, and the answer names the streams or the events in the way.
 
-        `watched` are streams that must be at a version though nothing is written to them.
+        `watched` are streams that must be at a version though nothing is written to them. `salts` are 16 bytes an event.
 
         When the connection breaks, the reply may be lost and the events not: they are looked up by id, and sent again
         only if they are not there. Raises LedgerUnavailable.
         """
         with self._turn:
             deadline = time.monotonic() + self._datastore.connect_timeout
+            salts = new_salts(len(rows)) if salts is None else salts
             sent_before = sent = False
             while True:
                 try:
                     connection = self._connected()
                     sent_before = sent
-                    if sent_before and (stored := _find(connection, rows)):
+                    if sent_before and (stored := _find(connection, rows, salts)):
                         return stored
                     sent = True
-                    answer = self._append(connection, rows, watched)
+                    answer = self._append(connection, rows, watched, salts)
                     if sent_before and not isinstance(answer, Placed):
-                        return _find(connection, rows) or answer  # the earlier try's commit came through meanwhile
+                        return _find(connection, rows, salts) or answer  # the earlier try's commit came through meanwhile
                 except psycopg.errors.UniqueViolation as error:
                     if repeated := self._repeated(rows):
                         return repeated
@@ -93,20 +101,23 @@ class Writer:
                     connection.execute("SELECT runfold.hold_appends()")
                     if (batch := decide()) is None:
                         return None
+                    batch = batch._replace(salts=batch.salts or new_salts(len(batch.rows)))
                     answer = self._append(connection, *batch)
             except psycopg.errors.UniqueViolation as error:
                 if batch and (repeated := self._repeated(batch.rows)):
                     return repeated
                 raise unavailable(error) from error
             except psycopg.Error as error:
-                return self._after_lost_hold(error, batch.rows if batch and isinstance(answer, Placed) else ())
+                return self._after_lost_hold(error, batch if isinstance(answer, Placed) else None)
             return self._told(answer, batch.rows)
 
-    def _append(self, connection: Connection, rows: Sequence[Row], watched: Mapping[StreamKey, int]) -> Placed | Conflicts:
+    def _append(
+        self, connection: Connection, rows: Sequence[Row], watched: Mapping[StreamKey, int], salts: bytes | None
+    ) -> Placed | Conflicts:
         try:
             if self._call is None:
                 self._call = AppendCall(connection)
-            return self._call(rows, watched)
+            return self._call(rows, watched, salts or new_salts(len(rows)))
         except psycopg.Error:
             raise
         except BaseException:  # an interrupt: what is still answered would be taken for the answer to the next call
@@ -120,16 +131,16 @@ class Writer:
             self.when_stored(answer.first_position + len(rows) - 1, rows[-1].event_id, answer.recorded_at)
         return answer
 
-    def _after_lost_hold(self, error: psycopg.Error, committing: Sequence[Row]) -> Placed:
+    def _after_lost_hold(self, error: psycopg.Error, committing: Batch | None) -> Placed:
         """Return where the rows stand, if they were stored before the connection broke. Raises LedgerUnavailable where not."""
         if self._connection is not None and not self._connection.broken:
             raise unavailable(error) from error
         self._drop()
-        if committing:
+        if committing is not None:
             try:
                 connection = self._connected()
                 connection.execute("SELECT runfold.hold_appends()")  # by then a commit that was on its way is through
-                if stored := _find(connection, committing):
+                if stored := _find(connection, committing.rows, committing.salts):
                     return stored
             except psycopg.Error as again:
                 raise _unknown(again) from error
@@ -188,11 +199,11 @@ def _first_line(error: psycopg.Error) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def _find(connection: Connection, rows: Sequence[Row]) -> Placed | None:
+def _find(connection: Connection, rows: Sequence[Row], salts: bytes | None) -> Placed | None:
     """Return where the rows stand, if an earlier try stored them: all of them or none, for they go in together."""
     with connection.cursor(row_factory=psycopg.rows.tuple_row) as cursor:
         found = cursor.execute(_FIND, [UuidArray(row.event_id for row in rows)]).fetchone()
     assert found is not None, "a count is a row"  # noqa: S101
-    count, position, recorded_at = found
-    # Fewer than all are events under a key that another process stored: those of an own try go in together.
-    return Placed(position, recorded_at) if count == len(rows) else None
+    count, position, recorded_at, stored_salts = found
+    # Fewer than all, or others' salts, are events under a key that another process stored: those of an own try go in together.
+    return Placed(position, recorded_at) if count == len(rows) and stored_salts == salts else None

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from runfold.http.bodies import Body
+from runfold.http.told_event import ToldEvent
 
 _DEPRECATED: dict[str, JsonValue] = {"deprecated": True}
 
@@ -105,5 +106,9 @@ class BatchReply(BaseModel):
     recorded_at: str | None
     appended: int
     """The number of events recorded."""
+    events: list[ToldEvent] | None = None
+    """What was recorded, with salts and digests, where `Runfold-Receipt: full` asks for it; else it is left out."""
+    v: int | None = None
+    """The version of what the events are told by; with them alone."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)

@@ -23,6 +23,7 @@ from runfold.handles.executor import LocalExecutor
 from runfold.handles.local import BatchExecutor
 from runfold.handles.tenant_ledger import TenantLedger
 from runfold.http import bodies
+from runfold.http.routes import receipts
 from runfold.http.routes.batch_bodies import Ballots, BatchReply, Item, RunBatch, RunChange, ThreadChange, ThreadDeletions
 from runfold.http.routes.commands import HEADERS, body_of, envelope, identity, plan_of
 from runfold.http.routing import Handler, NamedRoute, Operation, route_of
@@ -98,7 +99,8 @@ def _handler(server: ServerState, parse: ParseCommands, scope: Scope = "runs:wri
                 plain = server.ledger.on_behalf(ledger.caller._replace(key=None, request=None))
                 await server.pools.commands.run(_keep_late_vote, plain, commands, refused)
                 raise
-        return _reply(ids, receipt, position)
+            told = await receipts.told(server, request, receipt)
+        return _reply(ids, receipt, position, told)
 
     return handle
 
@@ -253,13 +255,14 @@ def _with_version(commands: list[BatchCommand], version: int | None) -> list[Bat
     return commands
 
 
-def _reply(ids: list[str], receipt: Receipt | None, position: int) -> Response:
+def _reply(ids: list[str], receipt: Receipt | None, position: int, more: Mapping[str, Any]) -> Response:
     body = {
         "ids": ids,
         "version": receipt.version if receipt else 0,
         "position": position,
         "recorded_at": receipt.recorded_at if receipt else None,
         "appended": receipt.appended if receipt else 0,
+        **more,
     }
     headers = {"Runfold-Position": str(position), **({"ETag": f'"{receipt.version}"'} if receipt else {})}
     return Response(orjson.dumps(body), 200, headers, "application/json")

@@ -21,6 +21,7 @@ from runfold.handles.handle import Handle
 from runfold.handles.ledger_handle import LedgerHandle
 from runfold.handles.tenant_ledger import TenantLedger
 from runfold.http import bodies
+from runfold.http.routes import receipts
 from runfold.http.routing import Handler, NamedRoute, Operation, Reply, model_of, route_of
 from runfold.http.scope import header
 from runfold.http.server_state import KEY_HEADER, ServerState
@@ -32,6 +33,7 @@ HEADERS = {
     "callers never clash; another API key of the same owner is the same caller.",
     "If-Match": "The version that the stream must have, as an ETag gave it; 412 if it has another.",
     "traceparent": "W3C trace context, stored with the events.",
+    receipts.HEADER: receipts.WORDS,
 }
 
 
@@ -76,7 +78,8 @@ def _handler(server: ServerState, route: CommandRoute) -> Handler:
 
             plan = await server.parsed(request, raw, parse)
             made, receipt = await submitted(server, ledger, plan, len(raw))
-        return reply(identity(made, receipt), receipt, status)
+            more = await receipts.told(server, request, receipt)
+        return reply(identity(made, receipt), receipt, status, more)
 
     return handle
 
@@ -84,6 +87,7 @@ def _handler(server: ServerState, route: CommandRoute) -> Handler:
 def envelope(request: Request, said: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of a command that are given as headers. Raises InvalidEvent."""
     found: dict[str, Any] = {}
+    receipts.require_known(header(request, receipts.HEADER))
     if (tag := header(request, "if-match")) is not None:
         version = whole_number(tag.removeprefix("W/").strip('"'))
         if version is None:

@@ -13,6 +13,7 @@ from runfold.handles.tenant_ledger import TenantLedger
 from runfold.http import bodies
 from runfold.http.bodies import Body
 from runfold.http.listing import Listed, page, read_cursor
+from runfold.http.routes import receipts
 from runfold.http.routes.commands import HEADERS, envelope, reply
 from runfold.http.routing import Handler, NamedRoute, Operation, Reply, answer, asked, route_of
 from runfold.http.server_state import ServerState
@@ -123,8 +124,9 @@ def _creating(server: ServerState) -> Handler:
         async with server.commanding(request, "admin") as (ledger, raw):
             said = await server.parsed(request, raw, lambda request, raw: bodies.said(bodies.parsed(request, raw, KeyAsked)))
             made = await server.pools.commands.run(lambda: ledger.create_key(**said, **envelope(request, said)))
+            more = await receipts.told(server, request, made.receipt)
         secret = {"key": made.text} if made.text is not None else {"key": None, "note": ONLY_ONCE}
-        response = reply(made.id, made.receipt, 201, secret)
+        response = reply(made.id, made.receipt, 201, {**secret, **more})
         response.headers["Cache-Control"] = "no-store"
         return response
 
@@ -137,6 +139,7 @@ def _revoking(server: ServerState) -> Handler:
             said = await server.parsed(request, raw, lambda request, raw: bodies.said(bodies.parsed(request, raw, KeyRevocation)))
             key_id = request.path_params["key_id"]
             receipt = await server.pools.commands.run(lambda: ledger.revoke_key(key_id, **said, **envelope(request, said)))
-        return reply(key_id, receipt, 200)
+            more = await receipts.told(server, request, receipt)
+        return reply(key_id, receipt, 200, more)
 
     return handle

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from runfold.evidence.tiles import Growing, Tiles
+from runfold.proofs.tiles import Growing, Tiles
 from runfold.proofs.tree import EMPTY_ROOT
 from runfold.proofs.tree import node_hash as node
 
