@@ -51,7 +51,7 @@ def serving(app: Starlette) -> Iterator[str]:
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else the loop of asyncio answers 40 ms late
     listening.bind(("127.0.0.1", 0))
     emitted = Emitted()
-    config = uvicorn.Config(_Checked(app, emitted), http=Connection, log_level="warning", lifespan="on")
+    config = uvicorn.Config(_Checked(app, emitted), http=Connection, log_level="warning", lifespan="on", proxy_headers=False)
     server = StreamingServer(config, app.state.feed)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])))
     thread.start()

@@ -98,6 +98,7 @@ class Settings(BaseSettings):
         "", description="comma-separated host names that the server answers to besides this machine's own; any if not set"
     )
     cors_origins: str = Field("", description="comma-separated origins allowed by CORS, such as https://app.example; * for any")
+    pages: bool = Field(True, description="whether `runfold serve` serves pages for people, under /ui")
     max_lag: Seconds = Field(
         60.0, gt=0, description="seconds, or a duration, that read models may be behind while /readyz says ready"
     )

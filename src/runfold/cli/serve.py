@@ -8,6 +8,7 @@ import typer
 
 from runfold.cli.call import Call
 from runfold.cli.identity import checked_person, login
+from runfold.cli.serve_start import Started, announce, sign_in_address
 
 if TYPE_CHECKING:
     import socket
@@ -73,6 +74,13 @@ def serve(
         str | None,
         typer.Option("--owner", metavar="human:NAME", help="Owner of the first key; your login name if not given."),
     ] = None,
+    pages: Annotated[
+        bool | None,
+        typer.Option("--pages/--no-pages", help="Serve pages for people under /ui (RUNFOLD_PAGES, yes).", show_default=False),
+    ] = None,
+    open_browser: Annotated[
+        bool, typer.Option("--open", help="Open the pages in a browser, signed in.", show_default=False)
+    ] = False,
     workers: Annotated[
         int,
         typer.Option("--workers", min=1, max=MOST_WORKERS, help="How many processes share the port and answer."),
@@ -81,6 +89,8 @@ def serve(
     """Serve the ledger over HTTP until Ctrl-C.
 
     It prints its address once it accepts requests and, where no API key exists yet, a first key, which is shown only once.
+    Where only this machine can connect it also prints an address that signs its owner in with a browser, once, within ten
+    minutes; everywhere /ui takes a key.
     See /docs for people, /openapi.json for programs, and /healthz, /readyz and /metrics for monitoring. On an address that
     other machines can reach it starts only if keys exist.
 
@@ -90,6 +100,7 @@ def serve(
     from runfold.access.keys import Keys
     from runfold.access.limits import Limits
     from runfold.cli.folding import reacting, reactor_kinds, supervisor
+    from runfold.errors import UsageError
     from runfold.http.agents.agent import named_agents
     from runfold.http.app import create_app
     from runfold.http.folding import FoldingBeside
@@ -99,20 +110,24 @@ def serve(
 
     person = checked_person("--owner", owner) if owner else login()
     own, agents = chosen(projection) if projection else {}, named_agents(agent or [])
-    said = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    said = {name: value for name, value in (("host", host), ("port", port), ("pages", pages)) if value is not None}
     settings = call.settings(**said)
+    if open_browser and not settings.pages:
+        raise UsageError("--open opens the pages, and --no-pages leaves them out; give one of them")
     logs.configure(settings.log_level)
     with listening(settings.host, settings.port) as listener, call.ledger(**said) as ledger:
         key, address = _first_key(ledger, listener, person), url_of(listener)
+        sign_in = sign_in_address(ledger, listener, person) if settings.pages else None
+        started = Started(address, key, sign_in, settings.pages, open_browser)
         names = [*known(), *projection] if projection else []
         beside = reacting(reactor_kinds(sweep=sweep, deliver=deliver, seal=seal))
         folding = FoldingBeside(supervisor(ledger, names, beside=beside)[0]) if work else None
         if workers > 1:
-            ready = partial(_announce, call, address, key)
+            ready = partial(announce, call, started)
             _serve_by_several(ledger, listener, workers, (projection or [], agent or []), folding, ready)
             return
         app = create_app(ledger, Keys(ledger), Limits.of(settings), projections=own.values(), agents=agents)
-        serve_on(app, listener, folding, lambda: _announce(call, address, key, [os.getpid()]))
+        serve_on(app, listener, folding, lambda: announce(call, started, [os.getpid()]))
 
 
 def _serve_by_several(
@@ -165,30 +180,3 @@ def _first_key(ledger: "Ledger", listener: "socket.socket", owner: str | None) -
     caller_ledger = ledger.on_behalf(ledger.caller._replace(key=f"first key after {len(keys)}", key_of="server"))
     text = caller_ledger.create_key(owner=owner, scopes=["admin"], label="first key, created by runfold serve").text
     return None if text is None else (text, owner)
-
-
-def _announce(call: Call, address: str, made: tuple[str, str] | None, workers: "Sequence[int]") -> None:
-    key, owner = made or (None, None)
-    if call.json:
-        call.answer({"address": address, "key": key, "owner": owner, "pid": os.getpid(), "workers": list(workers)})
-        return
-    by = f" with {len(workers)} processes" if len(workers) > 1 else ""
-    said = f"Key: {key}  (of {owner}, shown only once; " if key else "Key: one you have already  ("
-    with_key = '-H "Authorization: Bearer $RUNFOLD_KEY"'
-    as_json = "-H 'Content-Type: application/json'"
-    thread, run = '{"thread_id": "thread_hello", "agent_id": "support"}', '{"run_id": "run_hello", "input": {"ticket": 42}}'
-    lines = [
-        f"Runfold serves {address}{by}; press Ctrl-C to stop; nothing is lost.",
-        f"{said}`runfold keys create` creates more)",
-        "",
-        "Try, in another terminal:",
-        f"  export RUNFOLD_KEY={key or 'rf_…'}",
-        f"  curl {address}/threads {with_key} {as_json} -d '{thread}'",
-        f"  curl {address}/threads/thread_hello/runs {with_key} {as_json} -d '{run}'",
-        f"  curl -N '{address}/events?after=0' {with_key} -H 'Accept: text/event-stream'",
-        "",
-        f"For people {address}/docs, for programs {address}/openapi.json",
-    ]
-    for line in lines:
-        call.out.print(line, soft_wrap=True)
-    call.out.file.flush()

@@ -66,22 +66,20 @@ def create_app(
     agents: Mapping[str, AgentSource] | None = None,
     tally: Tally | None = None,
     beside: Beside | None = None,
-    pages: bool = True,
 ) -> Starlette:
     """Return the application that serves a ledger to whoever `access` admits: who shows a key, if none is given.
 
     `agents`, by name, are what AG-UI's clients may let run: async functions from a run's input to events, or the URLs of other
     AG-UI servers. `projections` are projections that requests may name, beside those that Runfold brings. Of several processes
-    that serve together, each is given a `tally` of the bytes that all of them work on, and what is `beside` it. Without `pages`
-    there is nothing under /ui.
+    that serve together, each is given a `tally` of the bytes that all of them work on, and what is `beside` it.
     """
     named = {each.name: each for each in projections}
     server = ServerState(ledger, access or Keys(ledger), limits or Limits(), named, ledger.preparer(), tally=tally, beside=beside)
     feed, counts = Feed(sse), metrics.Metrics()
     server.work = _work(ledger, agents or {}, server.limits)
     app = Starlette()
-    routes = [*_routes(server, feed, counts), *docs.docs_routes(described), *(_page_routes() if pages else ())]
-    app.router = IndexedRouter(routes, lifespan=_while_serving)
+    pages = _page_routes(events.event_routes(server, feed)) if ledger.settings.pages else []
+    app.router = IndexedRouter([*_routes(server, feed, counts), *docs.docs_routes(described), *pages], lifespan=_while_serving)
     problems.add_handlers(app)
     _add_middleware(app, ledger.settings, counts)
     feed.when_closed.append(server.progress.close)
@@ -135,11 +133,13 @@ def _routes(server: ServerState, feed: Feed, counts: metrics.Metrics) -> list[Na
     ]
 
 
-def _page_routes() -> list[NamedRoute]:
-    """Return the routes of what people see in a browser."""
+def _page_routes(streams: Iterable[NamedRoute]) -> list[NamedRoute]:
+    """Return the routes of what people see in a browser, which follows streams of events as who is signed in."""
     from runfold.pages.routes import screens  # noqa: PLC0415  who serves programs alone draws nothing
+    from runfold.pages.screen import Screen  # noqa: PLC0415
 
-    return [NamedRoute(screen.name, screen.verb, screen.path, screen.answer) for screen in screens()]
+    live = [Screen(f"pages.{each.name}", f"/ui/live{each.path}", each.endpoint) for each in streams]
+    return [NamedRoute(screen.name, screen.verb, screen.path, screen.answer) for screen in screens(live)]
 
 
 def operations() -> list[Operation]:

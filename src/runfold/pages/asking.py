@@ -18,7 +18,7 @@ from runfold.queries.reading import Reading
 from runfold.store.reader import Head
 
 T = TypeVar("T")
-_PAST = "runfold.past"
+_PAST, _LEDGER = "runfold.past", "runfold.ledger"
 
 
 @dataclass
@@ -52,7 +52,7 @@ class Past:
 
 async def past(request: Request, scope: Scope = "runs:read") -> Past:
     """Return the ledger as of `?at=`, a position or a time. Raises AccessDenied, and UsageError for what is no moment of it."""
-    ledger = await server_of(request).ledger_for(request, scope)
+    ledger = request.scope[_LEDGER] = await server_of(request).ledger_for(request, scope)
     at = request.query_params.get("at") or None
     found = await server_of(request).pools.questions.run(_found, request, ledger, at)
     request.scope[_PAST] = found
@@ -62,6 +62,12 @@ async def past(request: Request, scope: Scope = "runs:read") -> Past:
 def past_of(request: Request) -> Past | None:
     """Return what was asked for this request, for the frame around the answer."""
     found: Past | None = request.scope.get(_PAST)
+    return found
+
+
+def ledger_of(request: Request) -> TenantLedger | None:
+    """Return the ledger of who is signed in, once it is known, also where the moment is none."""
+    found: TenantLedger | None = request.scope.get(_LEDGER)
     return found
 
 

@@ -10,7 +10,8 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 
-from runfold.pages.asking import past_of
+from runfold.domain.security import Scope
+from runfold.pages.asking import ledger_of, past_of
 from runfold.pages.server import server_of
 from runfold.pages.session import COOKIE, FORM_COOKIE, cookie, form_token, signed_in
 from runfold.pages.words import FILTERS, shown
@@ -44,6 +45,7 @@ class Frame:
     def __init__(self, request: Request) -> None:
         self.request = request
         self.past = past_of(request)
+        self._ledger = ledger_of(request)
         self.is_signed_in = signed_in(request) is not None
         self.path = request.url.path
         secret = cookie(request, COOKIE) if self.is_signed_in else cookie(request, FORM_COOKIE)
@@ -67,16 +69,16 @@ class Frame:
     @property
     def who(self) -> str:
         """Return who is signed in."""
-        return str(self.past.ledger.caller.actor) if self.past is not None else ""
+        return "" if self._ledger is None else str(self._ledger.caller.actor)
 
     @property
     def tenant(self) -> str:
         """Return whose ledger it is."""
-        return self.past.ledger.caller.tenant_id if self.past is not None else ""
+        return "" if self._ledger is None else self._ledger.caller.tenant_id
 
-    def may(self, scope: Any) -> bool:
+    def may(self, scope: Scope) -> bool:
         """Return whether who is signed in may do what a scope is for: what is not allowed is not drawn."""
-        return self.past is not None and self.past.ledger.caller.may(scope)
+        return self._ledger is not None and self._ledger.caller.may(scope)
 
 
 def _single(request: Request) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from starlette.routing import compile_path
 from runfold.domain.event import refusal
 from runfold.errors import KeyRefused, LedgerError
 from runfold.pages import session
-from runfold.pages.drawing import draw
+from runfold.pages.drawing import Frame, draw
 from runfold.pages.screen import Answer, Screen
 from runfold.pages.server import server_of
 
@@ -52,7 +52,10 @@ async def of_error(request: Request, error: LedgerError) -> Response:
     told = server_of(request).disclosed(error)
     if error.http_status >= 500:
         _log.warning("page failed", path=request.url.path, error=type(error).__name__, detail=str(error))
-    return await refused(request, error.http_status, _title(type(error).__name__), str(told))
+    ways = []
+    if "at" in request.query_params:
+        ways = [Way(Frame(request).here(at=None), "The same page as it is now")]
+    return await refused(request, error.http_status, _title(type(error).__name__), str(told), ways)
 
 
 async def refused(request: Request, status: int, title: str, detail: str, ways: Sequence[Way] = ()) -> Response:
@@ -99,5 +102,19 @@ def nothing_here(known: Sequence[Screen]) -> Answer:
     return answer
 
 
+_TITLES = {
+    "UsageError": "This cannot be asked",
+    "InvalidEvent": "This cannot be read",
+    "AccessDenied": "Not allowed",
+    "ScopeMissing": "Not allowed with this key",
+    "ReadModelBehind": "Not there yet",
+    "LedgerUnavailable": "The ledger cannot be reached",
+    "TooBusy": "Too many questions at once",
+    "TooManyRequests": "Too many questions at once",
+}
+
+
 def _title(name: str) -> str:
-    return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name).strip().capitalize()
+    """Return the name of an error in words."""
+    words = "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name).strip().capitalize()
+    return _TITLES.get(name, words)

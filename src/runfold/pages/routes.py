@@ -14,9 +14,9 @@ _EACH: Sequence[Sequence[Screen]] = (
 )
 
 
-def screens() -> list[Screen]:
-    """Return every screen, ready to be mounted: each draws what it is refused."""
-    known = [screen for each in _EACH for screen in each]
+def screens(more: Sequence[Screen] = ()) -> list[Screen]:
+    """Return every screen, and `more` that the server brings, ready to be mounted: each draws what it is refused."""
+    known = [*(screen for each in _EACH for screen in each), *more]
     nothing = [Screen("pages.nothing", "/ui/{rest:path}", nothing_here(known), verb) for verb in _VERBS]
     return [screen._replace(answer=served(screen)) for screen in (*known, *nothing)]
 
