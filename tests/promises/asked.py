@@ -170,12 +170,16 @@ def of_runs(ledger: Ledger, threads: list[str], runs: list[str]) -> None:
             lambda run_id: now.usage("day", run=run_id, scope="path"),
             lambda run_id: now.usage("day", run=run_id, scope="tree"),
             lambda run_id: now.diff(run_id, runs[0]),
+            lambda run_id: now.items(ledger.now.run(run_id).thread_id, run_id, first=1),
         ):
             with contextlib.suppress(LedgerError):  # it has not failed, say
                 ask(run_id)
     for thread_id in threads:
         now.thread(thread_id)
         now.heads(thread_id)
+        now.items(thread_id)
+        now.stretches(thread_id)
+        now.run_states(thread_id)
         now.messages(thread_id)
         list(now.thread_events(thread_id))
     now.threads(limit=20, content=True)

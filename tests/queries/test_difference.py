@@ -367,3 +367,12 @@ def test_two_attempts_at_one_real_task_part_at_the_first_word_that_differs(
         view = ledger.now.run(run)
         assert (side.after.steps["tool_call"], side.decisions) == (view.tool_calls, view.decisions)
     assert found.common is None
+
+
+def test_a_run_is_compared_with_itself_as_it_was(ledger: Ledger, thread: Thread) -> None:
+    run = say(thread.start_run(), "one", "two", "three")
+    found = ledger.now.diff(run.id, run.id, version_a=4)
+    assert found.common
+    assert (found.common.version, told(found.pairs)) == (4, [("only_b", None, "three")])
+    assert (found.a.after.runs, found.b.after.runs) == ((), (run.id,))
+    assert ledger.now.diff(run.id, run.id, version_a=4, version_b=4).pairs == ()

@@ -63,6 +63,9 @@ ASKED: dict[str, Callable[[dict[str, list[Any]]], list[tuple[tuple[Any, ...], di
     "thread": lambda ids: [((one,), {}) for one in ids["thread"]],
     "tree": lambda ids: [((one,), {}) for one in ids["thread"]],
     "heads": lambda ids: [((one,), {}) for one in ids["thread"]],
+    "items": lambda ids: [((one,), {}) for one in ids["thread"]] + [((ids["thread"][0],), {"first": 3, "most": 5})],
+    "stretches": lambda ids: [((one,), {"number_of": 40}) for one in ids["thread"]],
+    "run_states": lambda ids: [((one,), {}) for one in ids["thread"]],
     "context": lambda ids: [((), {"run_id": one}) for one in ids["run"][:3]],
     "compactions": lambda ids: [((), {"run_id": one}) for one in ids["run"][:3]],
     "messages": lambda ids: (
@@ -85,7 +88,10 @@ ASKED: dict[str, Callable[[dict[str, list[Any]]], list[tuple[tuple[Any, ...], di
     "summary": lambda ids: [((one,), {}) for one in ids["run"]],
     "trace": lambda ids: [((one,), {}) for one in ids["run"]],
     "analyze_failure": lambda ids: [((one,), {}) for one in ids["failed"]],
-    "diff": lambda ids: [((one, other), {}) for one, other in zip(ids["run"], ids["run"][1:6], strict=False)],
+    "diff": lambda ids: (
+        [((one, other), {}) for one, other in zip(ids["run"], ids["run"][1:6], strict=False)]
+        + [((ids["run"][0], ids["run"][0]), {"version_a": 2, "version_b": 3})]
+    ),
     "approvals": lambda ids: [((), {}), ((), {"status": "open"}), ((), {"run_id": ids["run"]})],
     "approval": lambda ids: [((one,), {}) for one in ids["approval"]],
     "decisions": lambda _: [((), {"limit": 300})],

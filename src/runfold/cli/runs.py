@@ -151,6 +151,12 @@ def diff(
     call: Call,
     run_a: Annotated[str, typer.Argument(metavar="RUN_A", help="A run's id, as `runfold tree` shows it.")],
     run_b: Annotated[str, typer.Argument(metavar="RUN_B", help="Another run's id, of any thread.")],
+    version_a: Annotated[
+        int | None, typer.Option("--version-a", metavar="N", help="The first run as of this version of it.")
+    ] = None,
+    version_b: Annotated[
+        int | None, typer.Option("--version-b", metavar="N", help="The second run as of this version of it.")
+    ] = None,
     at: At = None,
     happened_at: HappenedAt = None,
 ) -> None:
@@ -162,7 +168,8 @@ def diff(
     models.
     """
     with call.ledger() as ledger:
-        found = pinned(call, ledger, at, happened_at).diff(run_a, run_b)
+        reading = pinned(call, ledger, at, happened_at)
+        found = reading.diff(run_a, run_b, version_a=version_a, version_b=version_b)
     if call.json:
         call.answer(found.model_dump(mode="json"))
         return

@@ -108,13 +108,13 @@ class History:
         found: dict[str, Message] = {}
         hidden: dict[str, list[MessageRedacted]] = {}
         for recorded in self.events(("message.*",)):
-            _take_in(found, hidden, recorded)
+            take_in_message(found, hidden, recorded)
         for segment in self.path[:-1]:  # what may not be shown any more is hidden from the runs that left before, too
             for recorded in self._reader.stream(
                 segment.run_id, after_version=segment.up_to_version, up_to=self._up_to, types=("message.redacted",)
             ):
-                _take_in(found, hidden, recorded)
-        return [_without(message, hidden.get(message.id, [])) for message in found.values()]
+                take_in_message(found, hidden, recorded)
+        return [without_hidden(message, hidden.get(message.id, [])) for message in found.values()]
 
     def approvals(self) -> dict[str, list[Recorded]]:
         """The events of the approvals that the runs of the path waited for, each as far as the path knows it, oldest first."""
@@ -191,7 +191,8 @@ def fold_tool_calls(events: Iterable[Recorded]) -> list[ToolCallView]:
     return list(found.values())
 
 
-def _take_in(found: dict[str, Message], hidden: dict[str, list[MessageRedacted]], recorded: Recorded) -> None:
+def take_in_message(found: dict[str, Message], hidden: dict[str, list[MessageRedacted]], recorded: Recorded) -> None:
+    """One more event about messages: those that are found by their ids, and what of them may not be shown."""
     event = recorded.event
     match event:
         case MessageAdded():
@@ -217,7 +218,8 @@ def _longer(content: tuple[Part, ...], text: str) -> tuple[Part, ...]:
     return (*content, TextPart(text=text))
 
 
-def _without(message: Message, redactions: list[MessageRedacted]) -> Message:
+def without_hidden(message: Message, redactions: Iterable[MessageRedacted]) -> Message:
+    """A message without what may not be shown of the revision that it is at."""
     for redaction in redactions:
         if redaction.revision in {None, message.revision}:
             message = message.redacted(redaction.fields)

@@ -7,7 +7,7 @@ common with the retried run itself, whose past alone it inherits. Sub-agents bel
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 from runfold.domain.event import Recorded
 from runfold.domain.run_events import ParentKind, Status
@@ -20,6 +20,7 @@ from runfold.projections.run_summaries import RunSummaries
 from runfold.projections.run_summary import RunSummary
 from runfold.projections.usage import Usage, UsageEntry
 from runfold.queries.own_decisions import OwnDivergence, own_divergence
+from runfold.queries.parameters import Parameter
 from runfold.queries.source import LocalSource, question
 from runfold.queries.usage_totals import Ungrouped, usage_total
 from runfold.store.reader import LATEST, TenantReader
@@ -122,13 +123,21 @@ class _OnePath(NamedTuple):
 
 
 @question
-def diff(source: LocalSource, run_a: str, run_b: str) -> RunDiff:
-    """Two runs side by side along their paths: where they part, and what happened differently after that.
+def diff(
+    source: LocalSource,
+    run_a: str,
+    run_b: str,
+    *,
+    version_a: Annotated[int | None, Parameter("The first run as of this version of its stream.")] = None,
+    version_b: Annotated[int | None, Parameter("The second run as of this version of its stream.")] = None,
+) -> RunDiff:
+    """Two runs side by side along their paths, or a run at two versions: where they part, and what differs after that.
 
     Of runs that share nothing, as those of two threads, `common` is null. Straight from the log. Raises RunNotFound.
     """
     pinned = source.pinned()
-    return run_diff(pinned.reader, pinned.history(run_a), pinned.history(run_b), pinned.up_to)
+    a, b = pinned.history(run_a, at_version=version_a), pinned.history(run_b, at_version=version_b)
+    return run_diff(pinned.reader, a, b, pinned.up_to)
 
 
 def run_diff(reader: TenantReader, a: History, b: History, up_to: int) -> RunDiff:
@@ -143,7 +152,7 @@ def run_diff(reader: TenantReader, a: History, b: History, up_to: int) -> RunDif
         common=_parting(reader, common, before, one.run),
         divergence=_first(one.steps[start:], other.steps[start:], start + 1),
         decision_divergence=_first_choice(one.steps, other.steps, 1 + sum(item.type == "decision.made" for item in before)),
-        own_divergence=own_divergence(reader, one.run.run_id, other.run.run_id, up_to),
+        own_divergence=own_divergence(reader, a.path[-1], b.path[-1], up_to),
         status_differs=one.run.status != other.run.status,
         decisions_differ=one.run.decisions != other.run.decisions,
         nodes_only_in_a=_only(one.run.nodes_executed, other.run.nodes_executed),
@@ -172,8 +181,9 @@ def _branch(reader: TenantReader, history: History, common: list[Segment], befor
         if number >= len(common) - 1
         for recorded in _events(reader, segment, common[number].up_to_version if number < len(common) else 0, up_to)
     ]
-    run_id = history.path[-1].run_id
-    rows = fold_all(RunSummaries(), reader.stream(run_id, up_to=up_to)).values()
+    end = history.path[-1]
+    events = reader.stream(end.run_id, up_to_version=end.up_to_version, up_to=up_to)
+    rows = fold_all(RunSummaries(), events).values()
     run = next(standing.row for standing in rows if isinstance(standing.row, RunSummary))
     return _OnePath(history, run, before, after, steps(before, after, history.messages(), history.approvals()))
 

@@ -2,6 +2,7 @@
 
 from runfold.domain.decision import DecisionMade
 from runfold.history.decision_line import decision_line
+from runfold.history.path import Segment
 from runfold.history.views import View
 from runfold.projections.decision_log import DecisionLog, DecisionRow
 from runfold.projections.fold import fold_all
@@ -27,20 +28,21 @@ class OwnDivergence(View):
     b: ChosenOption
 
 
-def own_divergence(reader: TenantReader, run_a: str, run_b: str, up_to: int) -> OwnDivergence | None:
+def own_divergence(reader: TenantReader, a: Segment, b: Segment, up_to: int) -> OwnDivergence | None:
     """Where the decisions of two runs part, as of a position; None while they chose the same."""
-    rows_a, rows_b = (_decisions(reader, run_id, up_to) for run_id in (run_a, run_b))
+    rows_a, rows_b = (_decisions(reader, run, up_to) for run in (a, b))
     for ordinal in sorted(rows_a.keys() & rows_b.keys()):
-        a, b = rows_a[ordinal], rows_b[ordinal]
+        one, other = rows_a[ordinal], rows_b[ordinal]
         # `action` is the only option of many decisions: what they chose is in its description.
-        if (a.chosen_option_id, a.choice_digest) != (b.chosen_option_id, b.choice_digest):
-            return OwnDivergence(ordinal=ordinal, a=_chosen(reader, a), b=_chosen(reader, b))
+        if (one.chosen_option_id, one.choice_digest) != (other.chosen_option_id, other.choice_digest):
+            return OwnDivergence(ordinal=ordinal, a=_chosen(reader, one), b=_chosen(reader, other))
     return None
 
 
-def _decisions(reader: TenantReader, run_id: str, up_to: int) -> dict[int, DecisionRow]:
+def _decisions(reader: TenantReader, run: Segment, up_to: int) -> dict[int, DecisionRow]:
     """A run's decisions by their ordinals."""
-    events = reader.stream(run_id, up_to=up_to, types=tuple(event.type for event in DecisionLog.events))
+    types = tuple(event.type for event in DecisionLog.events)
+    events = reader.stream(run.run_id, up_to_version=run.up_to_version, up_to=up_to, types=types)
     rows = (standing.row for standing in fold_all(DecisionLog(), events).values())
     return {row.ordinal: row for row in rows if isinstance(row, DecisionRow)}
 

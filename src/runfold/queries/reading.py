@@ -30,6 +30,7 @@ if AT_ONCE:
         run_list,
         run_sample,
         run_view,
+        thread_items,
         thread_list,
         thread_view,
         tool_call_list,
@@ -110,6 +111,9 @@ class Reading:
     compactions = thread_view.compactions
     context = thread_view.context
     thread_events = thread_view.thread_events
+    items = thread_items.items
+    stretches = thread_items.stretches
+    run_states = thread_items.run_states
     run = run_view.run
     state = run_view.state
     ag_ui = run_as_ag_ui.ag_ui
