@@ -170,16 +170,12 @@ def of_runs(ledger: Ledger, threads: list[str], runs: list[str]) -> None:
             lambda run_id: now.usage("day", run=run_id, scope="path"),
             lambda run_id: now.usage("day", run=run_id, scope="tree"),
             lambda run_id: now.diff(run_id, runs[0]),
-            lambda run_id: now.items(ledger.now.run(run_id).thread_id, run_id, first=1),
         ):
             with contextlib.suppress(LedgerError):  # it has not failed, say
                 ask(run_id)
     for thread_id in threads:
         now.thread(thread_id)
         now.heads(thread_id)
-        now.items(thread_id)
-        now.stretches(thread_id)
-        now.run_states(thread_id)
         now.messages(thread_id)
         list(now.thread_events(thread_id))
     now.threads(limit=20, content=True)
@@ -198,9 +194,16 @@ def of_runs(ledger: Ledger, threads: list[str], runs: list[str]) -> None:
     ledger.at(datetime.now(UTC) - timedelta(days=1)).threads(limit=20)
 
 
-def of_all(ledger: Ledger) -> None:
-    """What is counted over all of a goal, a node, or the whole ledger."""
+def of_all(ledger: Ledger, threads: list[str]) -> None:
+    """What is counted over all of a goal, a node, a thread, or the whole ledger."""
     now = ledger.now
+    for thread_id in threads:
+        now.items(thread_id)
+        now.items(thread_id, first=1)
+        now.stretches(thread_id)
+        now.run_states(thread_id)
+    thread = ledger.create_thread(agent_id="support")
+    now.items(thread.id, thread.start_run().branch().id)
     now.patterns("g1")
     now.goal_progress("g1")
     now.node_performance("plan")
@@ -370,7 +373,7 @@ def ask_everything(ledger: Ledger, url: str, folder: Path, threads: list[str], r
     making(ledger, folder, runs[0])
     seen.of_any_size = True
     of_lists(ledger.now, threads[0], runs[0], of_any_size=True)
-    of_all(ledger)
+    of_all(ledger, threads)
     assert ids_beginning_with(ledger.now, "call", "call_", 5)
     filling_shards(url)
     comparing(url)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from runfold.pages import first, login, static, threads
+from runfold.pages import diff, first, login, replay, static, threads
 from runfold.pages.refusals import nothing_here, served
 from runfold.pages.screen import Screen
 
@@ -11,6 +11,8 @@ _EACH: Sequence[Sequence[Screen]] = (
     static.SCREENS,
     first.SCREENS,
     threads.SCREENS,
+    replay.SCREENS,
+    diff.SCREENS,
 )
 
 

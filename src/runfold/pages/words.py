@@ -66,6 +66,7 @@ FILTERS = {
     "moment": moment,
     "machine_time": machine_time,
     "count": count,
+    "size": len,
     "cost": cost,
     "length": length,
     "in_words": in_words,

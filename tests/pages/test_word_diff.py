@@ -1,0 +1,34 @@
+"""Two wordings: nothing of either is lost, and what is in both is said to be."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runfold.pages.word_diff import MOST_WORDS, Piece, sides, word_diff
+
+TEXTS = st.lists(st.sampled_from(["the", " ", "order", "51.90", "\n", "<b>", "ü", "."]), max_size=40).map("".join)
+
+
+@given(TEXTS, TEXTS)
+def test_the_pieces_of_each_side_are_its_text(before: str, after: str) -> None:
+    gone, new = sides(word_diff(before, after))
+    assert ("".join(piece.text for piece in gone), "".join(piece.text for piece in new)) == (before, after)
+
+
+def test_words_and_numbers_are_marked_whole() -> None:
+    assert word_diff("pay 51.90 EUR now", "pay 46.00 EUR now") == [
+        Piece("same", "pay "),
+        Piece("gone", "51.90"),
+        Piece("new", "46.00"),
+        Piece("same", " EUR now"),
+    ]
+
+
+def test_what_has_little_in_common_is_not_cut_into_words() -> None:
+    assert [piece.how for piece in word_diff("I am sorry about that", "A parcel is on its way")] == ["gone", "new"]
+
+
+def test_long_texts_are_compared_by_lines_and_longer_ones_not_at_all() -> None:
+    lines = [f"line {number} of a long text\n" for number in range(MOST_WORDS // 3)]
+    assert [piece.text for piece in word_diff("".join(lines), "".join([*lines, "more\n"])) if piece.how == "new"] == ["more\n"]
+    endless = "x\n" * (MOST_WORDS * 2)
+    assert word_diff(endless, f"{endless}x") == [Piece("gone", endless), Piece("new", f"{endless}x")]
