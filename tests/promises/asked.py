@@ -281,7 +281,7 @@ def sealing(ledger: Ledger, folder: Path) -> None:
     thread = ledger.create_thread(agent_id="support")
     run = thread.start_run()
     Sealer(ledger).seal_all()
-    made = BundleMaker(ledger).make(folder / "bundle", [run.id])
+    made = BundleMaker(ledger, is_for_http=True).make(folder / "bundle", [run.id])
     assert made.threads == (thread.id,)
     verification = LedgerVerification(ledger)
     assert list(verification.findings()) == []

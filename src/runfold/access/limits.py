@@ -116,6 +116,7 @@ class Pools:
         self.keys = Pool("look-ups of keys", 4, 1000)
         self.commands = Pool("commands", 8, 1000)
         self.questions = Pool("questions", 6, 1000)
+        self.bundles = Pool("bundles", 2, 20)
         self._medium = Pool("bodies of more than 16 KiB", 2, 1000)
         self._large = Pool("bodies of more than 1 MiB", 1, 100)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _Output = Annotated[
     Path,
-    typer.Option("--output", metavar="FOLDER", help="The folder that the bundle is made in; nothing is there yet."),
+    typer.Option("--output", metavar="FOLDER", help="The folder that the bundle is made in, or a .zip; nothing is there yet."),
     formerly("--out"),
 ]
 _LeftOut = Annotated[

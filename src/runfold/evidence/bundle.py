@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +23,9 @@ from runfold.evidence import report
 from runfold.evidence.answers import AnswerAsked, AnswerRows
 from runfold.evidence.comparing import tile_reader
 from runfold.evidence.cosigning import cosigned
+from runfold.evidence.hidden import redactions, undisclosed_types
 from runfold.evidence.mapping import entries_in, part_reader
+from runfold.evidence.packing import hand_over, require_new
 from runfold.evidence.refolding import folding
 from runfold.evidence.showing import Showing
 from runfold.handles.security_record import submit_alone
@@ -84,6 +86,8 @@ class BundleMaker:
     """Addresses of witnesses whose signatures go under the checkpoint."""
     envelope: Envelope = field(default_factory=Envelope)
     """Who has it made, where that is not the ledger's own caller."""
+    is_for_http: bool = False
+    """Whether payloads are left out that HTTP does not show: with fields that it never shows, and of redacted messages."""
 
     @property
     def tenant_id(self) -> str:
@@ -106,9 +110,9 @@ class BundleMaker:
         thread. `answer` are rows of a read model that the bundle is to show to follow from its events, which are chosen by that.
         Raises NotFound, SealingRefused, UsageError, LedgerUnavailable.
         """
-        self.left_out = event_types.patterns(self.left_out)
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise UsageError(f"{folder} is there already, and not empty; name another folder")
+        more = undisclosed_types() if self.is_for_http else []
+        self.left_out = tuple(dict.fromkeys([*event_types.patterns(self.left_out), *more]))
+        require_new(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
         making = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:
@@ -118,8 +122,7 @@ class BundleMaker:
                 claims, checkpoint, unsealed = self._write(connection, making, ids, absence, answer, at)
             findings = findings_of(open_bundle(making), checkpoint, folding, told=told)
             self._record(making, claims, checkpoint, sum(findings.counts.values()))
-            making.chmod(0o755)
-            making.replace(folder)
+            hand_over(making, folder)
         finally:
             shutil.rmtree(making, ignore_errors=True)
         return Made(folder, claims.threads, sum(findings.counts.values()), unsealed, findings)
@@ -161,6 +164,8 @@ class BundleMaker:
                 rows = AnswerRows(answer, connection, self.tenant_id, tree.position)
                 threads = self._threads_of(cursor, tree, rows)
                 showing = _showing(self.left_out, rows, threads)
+            if self.is_for_http:
+                showing = replace(showing, hides=redactions(cursor, self.tenant_id, threads))
             sought = None if absence is None else Absence(threads[0], *absence)
             answered = None if rows is None else rows.claim(threads[0] if threads else None, tree.epoch)
             claims = Claims(threads, not threads and not positions, sought, answered)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from runfold.evidence.hidden import Hides, hides_nothing
 from runfold.proofs.leaf import Leaf
 from runfold.proofs.records import Shown
 
@@ -22,11 +23,14 @@ class Showing:
     """Whether more than its leaf is shown of an event of a thread; only where all leaves of the log are there."""
     payloads: Callable[[Leaf, str], bool] = _of_all
     """Whether its payload is shown, unless it is left out."""
+    hides: Hides = hides_nothing
+    """Whether its payload is left out for what it says."""
 
     def of(self, leaf: Leaf, thread_id: str, whole: Shown) -> Shown | None:
         """Return what is shown of an event; None where that is its leaf alone."""
         if not self.events(leaf, thread_id):
             return None
-        if self.payloads(leaf, thread_id) and not any(fnmatchcase(leaf.type, pattern) for pattern in self.left_out):
-            return whole
-        return whole._replace(payload=None, payload_salt=None)
+        is_left_out = any(fnmatchcase(leaf.type, pattern) for pattern in self.left_out) or not self.payloads(leaf, thread_id)
+        if is_left_out or self.hides(leaf, thread_id, whole.payload or b"{}"):
+            return whole._replace(payload=None, payload_salt=None)
+        return whole

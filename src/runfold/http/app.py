@@ -24,6 +24,7 @@ from runfold.http.router import IndexedRouter
 from runfold.http.routes import (
     agents,
     batches,
+    bundles,
     cancelling,
     commands,
     docs,
@@ -126,6 +127,7 @@ def _routes(server: ServerState, feed: Feed, counts: metrics.Metrics) -> list[Na
         *webhook_secrets.webhook_secret_routes(server),
         *sealed_log.sealed_log_routes(server),
         *receipts.receipt_routes(server),
+        *bundles.bundle_routes(server),
         *projections.projection_routes(server),
         *schemas.schema_routes(),
         *health.health_routes(server),
@@ -157,6 +159,7 @@ def operations() -> list[Operation]:
         *webhook_secrets.OPERATIONS,
         *sealed_log.OPERATIONS,
         *receipts.OPERATIONS,
+        *bundles.OPERATIONS,
         *projections.OPERATIONS,
         *schemas.OPERATIONS,
         *health.OPERATIONS,

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -29,6 +30,8 @@ _LONGEST_PAUSE, _FIRST_PAUSE = 2.0, 0.05
 _RESERVED = frozenset({"type", "title", "status", "detail", "instance"})
 _LIMITS = httpx2.Limits(max_connections=None, max_keepalive_connections=32)
 """Each subscription holds a connection, and must not keep commands waiting for one."""
+_MAKING_SECONDS = 600.0
+"""How long what a server must make first may take."""
 _GATEWAY = frozenset({502, 503, 504})
 """What stands between says so when the server is not there."""
 _NEXT_STEP = "see that the server runs, and give the command again with the same ids: that finds out what was recorded"
@@ -97,6 +100,29 @@ class Client:
                 return accepted(self._http.get(path, params=params))
         except _NotNow as last:
             raise last.error from last.__cause__
+
+    def download(self, path: str, body: bytes, file: Path) -> httpx2.Headers:
+        """Write the answer to a request into a file, whole or not at all, and return its headers. Raises LedgerError."""
+        part = file.with_name(f".{file.name}.part")
+        timeout = httpx2.Timeout(self.timeout, read=_MAKING_SECONDS)
+        headers = {"Content-Type": "application/json"}
+        try:
+            for attempt in self.trying():
+                with attempt, self.failing():
+                    with self._http.stream("POST", path, content=body, headers=headers, timeout=timeout) as answer:
+                        if not answer.is_success:
+                            answer.read()
+                        accepted(answer)
+                        with part.open("wb") as written:
+                            for chunk in answer.iter_bytes():
+                                written.write(chunk)
+                    part.replace(file)
+                    return answer.headers
+        except _NotNow as last:
+            raise last.error from last.__cause__
+        finally:
+            part.unlink(missing_ok=True)
+        raise AssertionError("a request is tried at least once")
 
     @contextmanager
     def stream(self, path: str, params: Params, headers: Mapping[str, str], silence: float) -> Iterator[httpx2.EventSource]:

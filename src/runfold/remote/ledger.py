@@ -2,8 +2,9 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, Self, Unpack
 from urllib.parse import quote
 
@@ -29,6 +30,7 @@ from runfold.queries.reading import Reading, parse_moment
 from runfold.queries.sealed_log import CheckpointView, SealedLogView
 from runfold.queries.told_events import ReceiptVerification
 from runfold.remote.batch import RemoteBatchExecutor
+from runfold.remote.bundles import BundleReceived, download
 from runfold.remote.calls import query
 from runfold.remote.client import Client, Params
 from runfold.remote.events import StreamSource, all_events, last_events
@@ -185,6 +187,38 @@ class RemoteLedger(LedgerHandle):
         """
         body = orjson.dumps(as_json(told_by(receipt)))
         return ReceiptVerification.model_validate_json(self._client.request("POST", "/receipts/verify", body=body).content)
+
+    def make_bundle(
+        self,
+        file: str | Path,
+        *ids: str,
+        receipt: AnyReceipt | None = None,
+        answer: tuple[str, Sequence[str]] | None = None,
+        whole_log: bool = False,
+        leave_out: Sequence[str] = (),
+    ) -> BundleReceived:
+        """Have the server make a bundle of evidence, and write it to a file, a .zip: of the threads that some threads, runs or
+        approvals belong to, of the events of a receipt, of what rows of a read model are made of, or of the whole log.
+
+        Payloads that HTTP does not show are left out, and of the types of events in `leave_out`. `runfold-verify` verifies it.
+        Raises NotFound, SealingRefused, InvalidEvent, ScopeMissing; UsageError where there is such a file.
+        """
+        asked: dict[str, Any] = {"ids": ids, "whole_log": whole_log, "leave_out": tuple(leave_out)}
+        if receipt is not None:
+            asked["receipt"] = as_json(told_by(receipt))
+        if answer is not None:
+            asked["rows"] = {"read_model": answer[0], "key": tuple(answer[1])}
+        return download(self._client, Path(file), asked)
+
+    def prove_absence(
+        self, file: str | Path, thread: str, type: str, *, call: str | None = None, leave_out: Sequence[str] = ()
+    ) -> BundleReceived:
+        """Have the server make a bundle of a whole thread, from which anybody finds that it has no event of a type.
+
+        Raises what `make_bundle` raises; whether there is none is said by the verdict.
+        """
+        absence = {"type": type, **({} if call is None else {"call": call})}
+        return download(self._client, Path(file), {"ids": [thread], "absence": absence, "leave_out": tuple(leave_out)})
 
     @contextlib.contextmanager
     def batch(self) -> Iterator[Batch]:

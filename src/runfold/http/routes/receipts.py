@@ -39,6 +39,10 @@ class KeptReceipt(Body):
     recorded_at: str | None = None
     appended: int | None = None
 
+    def told(self) -> dict[str, Any]:
+        """Return what it tells of the events."""
+        return {"v": self.v, "events": [each.model_dump() for each in self.events]}
+
 
 VERIFY = Operation(
     "receipts.verify",
@@ -88,6 +92,6 @@ def _verifying(server: ServerState) -> Handler:
 
 def _verify(ledger: TenantLedger, said: KeptReceipt) -> ReceiptVerification:
     try:
-        return ledger.verify_receipt({"v": said.v, "events": [each.model_dump() for each in said.events]})
+        return ledger.verify_receipt(said.told())
     except UsageError as error:
         raise InvalidEvent("body", str(error)) from None

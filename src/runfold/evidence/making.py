@@ -1,0 +1,65 @@
+"""Bundles for programs: functions that make one of what a ledger holds. A ledger behind a server has methods of their names."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from runfold.errors import UsageError
+from runfold.evidence.answers import AnswerAsked
+from runfold.evidence.bundle import BundleMaker, Made
+from runfold.handles.receipts import AnyReceipt, told_by
+from runfold.handles.tenant_ledger import TenantLedger
+
+Progress = Callable[[int, int], Any]
+
+
+def make_bundle(
+    ledger: TenantLedger,
+    place: str | Path,
+    *ids: str,
+    receipt: AnyReceipt | None = None,
+    answer: tuple[str, Sequence[str]] | None = None,
+    whole_log: bool = False,
+    leave_out: Sequence[str] = (),
+    witnesses: Sequence[str] = (),
+    progress: Progress = lambda _done, _total: None,
+) -> Made:
+    """Make a bundle of evidence, as a folder or as a .zip: of the threads that some threads, runs or approvals belong to, of the
+    events of a receipt, of what rows of a read model are made of, or of the whole log.
+
+    `answer` is the name of a read model and the key of a row in it, or the beginning of the keys of several. What a verifier says
+    of it is in `findings`. `leave_out` are types of events whose payloads are left out, and `witnesses` addresses of those whose
+    signatures go under the checkpoint. That it was made, and by whom, is recorded before it is there. Raises NotFound,
+    SealingRefused, UsageError, LedgerUnavailable.
+    """
+    told = () if receipt is None else told_by(receipt)
+    require_one(bool(ids), bool(told), answer is not None, whole_log)
+    rows = None if answer is None else AnswerAsked(answer[0], tuple(answer[1]))
+    return BundleMaker(ledger, leave_out, progress, witnesses).make(Path(place).expanduser(), ids, answer=rows, told=told)
+
+
+def prove_absence(
+    ledger: TenantLedger,
+    place: str | Path,
+    thread: str,
+    type: str,
+    *,
+    call: str | None = None,
+    leave_out: Sequence[str] = (),
+    witnesses: Sequence[str] = (),
+    progress: Progress = lambda _done, _total: None,
+) -> Made:
+    """Make a bundle of a whole thread from which anybody finds that it has no event of a type, of one tool call if it is named.
+
+    Whether that is so is said by `findings`, of which `proven` is false where there is one. Raises what `make_bundle` does.
+    """
+    maker = BundleMaker(ledger, leave_out, progress, witnesses)
+    return maker.make(Path(place).expanduser(), [thread], absence=(type, call))
+
+
+def require_one(*said: bool) -> None:
+    """Raise UsageError unless it is said in one way what a bundle is of."""
+    if said.count(True) != 1:
+        raise UsageError(
+            "name threads, runs or approvals, or give a receipt, or rows of a read model, or ask for the whole log; one of them"
+        )
