@@ -4,7 +4,7 @@ import httpx2
 import pytest
 
 from runfold import Ledger, Run
-from runfold.http.routes import event_pages as paging
+from runfold.feed import event_pages as paging
 from runfold.store import filter as filtering
 
 
@@ -81,7 +81,7 @@ def test_a_page_of_rare_events_comes_soon_and_says_where_to_go_on(
     client: httpx2.Client, ledger: Ledger, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("runfold.store.reader.SEARCHED", 4)
-    monkeypatch.setattr("runfold.http.routes.event_pages.PAGE_SECONDS", 0.0001)
+    monkeypatch.setattr("runfold.feed.event_pages.PAGE_SECONDS", 0.0001)
     for number in range(10):
         run.add_message("user", str(number))
     run.complete()

@@ -31,6 +31,9 @@ WORDS: Mapping[str, str] = {
 }
 """An argument in Python → the parameter over HTTP."""
 
+EVENT_WORDS: Mapping[str, str] = {"types": "type", "recorded_from": "from", "recorded_to": "to"}
+"""The same of events."""
+
 
 def word_of(argument: str) -> str:
     """Return the parameter over HTTP for an argument in Python."""

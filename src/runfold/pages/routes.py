@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from runfold.pages import diff, first, login, replay, static, threads
+from runfold.pages import diff, event, events, first, login, replay, static, threads
 from runfold.pages.refusals import nothing_here, served
+from runfold.pages.runs import downloads, listing, run, sample
 from runfold.pages.screen import Screen
 
 _EACH: Sequence[Sequence[Screen]] = (
@@ -13,6 +14,12 @@ _EACH: Sequence[Sequence[Screen]] = (
     threads.SCREENS,
     replay.SCREENS,
     diff.SCREENS,
+    listing.SCREENS,
+    sample.SCREENS,
+    downloads.SCREENS,
+    run.SCREENS,
+    events.SCREENS,
+    event.SCREENS,
 )
 
 

@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+
+import orjson
 
 from runfold.terminal.text import counted, duration
 
@@ -56,6 +58,16 @@ def length(nanoseconds: int | None) -> str:
     return duration(nanoseconds)
 
 
+def span(lasted: timedelta) -> str:
+    """Return a length of time in the units that fit it."""
+    return duration(lasted // timedelta(microseconds=1) * 1000)
+
+
+def as_json(value: Any) -> str:
+    """Return a value as JSON for people."""
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+
+
 def in_words(name: str) -> str:
     """Return a name of the ledger as words: `end_turn` as `end turn`."""
     return name.replace("_", " ")
@@ -69,5 +81,7 @@ FILTERS = {
     "size": len,
     "cost": cost,
     "length": length,
+    "span": span,
+    "as_json": as_json,
     "in_words": in_words,
 }

@@ -56,10 +56,11 @@ def _short(stream: str) -> str:
 
 
 def in_a_few_words(recorded: "Recorded") -> str:
-    """Return the fields of an event, without those that only machines read."""
+    """Return the fields of an event, without those that only machines read, or that nobody is shown."""
+    event = recorded.event
     fields = {
         name: value
-        for name, value in recorded.event.model_dump(mode="json", exclude_defaults=True).items()
+        for name, value in event.model_dump(mode="json", exclude_defaults=True, exclude=event.undisclosed or None).items()
         if name not in _FOR_MACHINES and value not in (None, "", [], {})
     }
     if "content" in fields:

@@ -13,19 +13,22 @@ from typing import Annotated, Any, Literal
 
 import orjson
 from pydantic import BaseModel, ConfigDict, WithJsonSchema
+from starlette.datastructures import URL
 from starlette.requests import Request
 from starlette.responses import Response
 
 from runfold.api.route import Field, Scope
+from runfold.api.words import EVENT_WORDS
 from runfold.errors import UnknownEventType, UsageError
+from runfold.feed import event_pages
 from runfold.feed.asked import Asked, until_head
-from runfold.feed.event_json import CLOUDEVENTS
+from runfold.feed.event_json import CLOUDEVENTS, cloudevent
+from runfold.feed.event_pages import EventsPage
 from runfold.feed.follower import Follower
 from runfold.feed.frames import Form
 from runfold.feed.shared import Feed
 from runfold.feed.wanted import Wanted
 from runfold.handles.tenant_ledger import TenantLedger
-from runfold.http.routes import event_pages
 from runfold.http.routing import Handler, NamedRoute, Operation, accepts, asked, model_of, route_of
 from runfold.http.server_state import ServerState
 from runfold.http.streams import sse
@@ -54,9 +57,9 @@ _ASKED = {
     "until_run_ends": Field(bool, True),
     "named": Field(bool, True),
 }
-_FORMER = {"types": "type", "recorded_from": "from", "recorded_to": "to"}
+_FORMER = EVENT_WORDS
 """Names in Python, which are taken too: `types` was the word before."""
-_NAMES = {"type": "types", "from": "recorded_from", "to": "recorded_to"}
+_NAMES = {word: name for name, word in EVENT_WORDS.items()}
 """Parameters that have other names in Python, which has a `from` of its own."""
 _CLOUDEVENTS = "With `cloudevents` each event of a page or a stream is a CloudEvent 1.0."
 _FORMAT = Field(Form, "runfold", _CLOUDEVENTS)
@@ -206,7 +209,7 @@ def _handler(server: ServerState, feed: Feed, query: type[BaseModel], scope: Sco
             read = event_pages.read_back if is_backwards else event_pages.read
             found = await server.pools.questions.run(read, ledger.now.reader.tolerant(), wanted, limit)
             if form == "cloudevents" or accepts(request, CLOUDEVENTS):
-                return await server.pools.questions.run(event_pages.cloudevents, request.url, found, headers)
+                return await server.pools.questions.run(_cloudevents, request.url, found, headers)
             return Response(await server.pools.questions.run(found.json), 200, headers, "application/json")
         if _is_told_of_end(request) and await server.pools.questions.run(_has_no_more, ledger, wanted):
             return Response(status_code=204, headers=headers)
@@ -216,6 +219,15 @@ def _handler(server: ServerState, feed: Feed, query: type[BaseModel], scope: Sco
         return EventStream(feed, follower, watching, server.limits, headers, is_zipped=_takes_gzip(request))
 
     return handle
+
+
+def _cloudevents(url: URL, page: EventsPage, headers: Mapping[str, str]) -> Response:
+    """Return the page as a batch of CloudEvents; the array has no room for where the next page is, so a header says it."""
+    following = {"after": page.next_cursor, "up_to": page.next_up_to}
+    asked = {name: value for name, value in following.items() if value is not None}
+    link = {"Link": f'<{url.include_query_params(**asked)}>; rel="next"'} if asked else {}
+    body = b"[%b]" % b",".join(cloudevent(recorded, page.wanted.epoch) for recorded in page.events)
+    return Response(body, 200, {**headers, **link}, CLOUDEVENTS)
 
 
 def _as_ag_ui(ledger: TenantLedger, run_id: str, said: dict[str, Any], is_stream: bool) -> Response:

@@ -1,16 +1,13 @@
-"""Pages of events: read from the log in short queries, and written in our own words or as CloudEvents."""
+"""Pages of events, read from the log in short queries, and as JSON."""
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from starlette.datastructures import URL
-from starlette.responses import Response
 
 from runfold.domain.event import Recorded
-from runfold.feed.event_json import CLOUDEVENTS, cloudevent, event_json
+from runfold.feed.event_json import event_json
 from runfold.feed.wanted import Wanted
 from runfold.store.cursor import cursor_of, name_of
 from runfold.store.filter import PAGE_BYTES
@@ -70,15 +67,6 @@ def read_back(reader: Reader, wanted: Wanted, limit: int) -> EventsPage:
         more = reader.stretch_back(wanted.shown_within, after=wanted.after, up_to=end, limit=limit - len(found))
         found, end, size = found + more.events, more.position, size + more.size
     return EventsPage(wanted, found, goal, None, end if end > wanted.after else None, is_backwards=True)
-
-
-def cloudevents(url: URL, page: EventsPage, headers: Mapping[str, str]) -> Response:
-    """Return the page as a batch of CloudEvents; the array has no room for where the next page is, so a header says it."""
-    following = {"after": page.next_cursor, "up_to": page.next_up_to}
-    asked = {name: value for name, value in following.items() if value is not None}
-    link = {"Link": f'<{url.include_query_params(**asked)}>; rel="next"'} if asked else {}
-    body = b"[%b]" % b",".join(cloudevent(recorded, page.wanted.epoch) for recorded in page.events)
-    return Response(body, 200, {**headers, **link}, CLOUDEVENTS)
 
 
 def _goal(wanted: Wanted) -> int:

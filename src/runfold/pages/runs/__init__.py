@@ -1,0 +1,1 @@
+"""Runs: the list with its filters, downloads and samples, and one of them over time."""
