@@ -1,5 +1,7 @@
 """A list of subscriptions asks a fixed number of questions, and says of each what it says when it is asked for alone."""
 
+import threading
+
 import psycopg
 import pytest
 
@@ -17,12 +19,13 @@ WANTED: list[dict[str, object]] = [
 
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Keep each statement that is sent."""
+    """Keep each statement that this thread sends: others follow the log meanwhile."""
     statements: list[str] = []
-    execute = psycopg.Cursor.execute
+    execute, asking = psycopg.Cursor.execute, threading.current_thread()
 
     def noted(self: psycopg.Cursor[object], query: object, *args: object, **options: object) -> object:
-        statements.append(str(query))
+        if threading.current_thread() is asking:
+            statements.append(str(query))
         return execute(self, query, *args, **options)  # type: ignore[call-overload]
 
     monkeypatch.setattr(psycopg.Cursor, "execute", noted)

@@ -12,10 +12,10 @@ from runfold.commands.caller import Caller, metadata_of
 from runfold.commands.executor import CommandExecutor
 from runfold.commands.plan import HeadName, Plan
 from runfold.commands.session import Session
-from runfold.commands.submitted import Receipt
+from runfold.commands.submitted import Receipt, Submitted
 from runfold.domain.event import AlreadyRecorded, Event, Recorded, is_of_type, refusal
 from runfold.errors import CommandRefused, LedgerError, LedgerUnavailable, UsageError
-from runfold.store.codec import StreamKey
+from runfold.store.codec import StreamKey, unread
 from runfold.store.datastore import Datastore
 from runfold.store.reader import LATEST, TREE_TYPES, TenantReader
 from runfold.store.told import told_of_recorded
@@ -119,6 +119,25 @@ class CommandBatch:
         self._session, self._new, self._heads, self._places = self._new_session(), {}, {}, {}
         self._has_stored = True
         return receipt
+
+    def submit(self) -> Submitted[list[Recorded]]:
+        """Have what was collected stored, which is the end of the batch, and do not wait for it.
+
+        The answer is what was stored, as the log has it; then the states are kept for who goes on. Raises as `store`.
+        """
+        self._require_whole()
+        if self._heads:
+            raise UsageError("what expects something of a head is stored while nobody else appends; call `store`")
+        session = self._session
+        self._broken = LedgerUnavailable("the batch has ended", "begin another", retriable=False)
+
+        def stored(receipt: Receipt) -> list[Recorded]:
+            self._executor.give_back(self._states)
+            at = receipt.recorded_at
+            places = enumerate(session.rows, receipt.position - len(session.rows) + 1)
+            return [unread((place, *row[:5], *row[6:9], at, *row[9:], None)) for place, row in places]
+
+        return self._executor.submit_collected(session, stored)
 
     def finish(self) -> None:
         """Store the rest, and give the states back."""

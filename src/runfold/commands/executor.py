@@ -24,7 +24,7 @@ from runfold.commands.appended import attempt_of, may_retry, receipt_of
 from runfold.commands.backlog import Backlog
 from runfold.commands.cached_streams import CachedStream, CachedStreams, LoadRequired
 from runfold.commands.caller import Caller, Envelope, metadata_of
-from runfold.commands.plan import Attempt, Plan
+from runfold.commands.plan import Attempt, Plan, itself
 from runfold.commands.priority import append_alone, execute_first
 from runfold.commands.revoked_keys import RevokedKeys
 from runfold.commands.session import Session
@@ -107,17 +107,15 @@ class CommandExecutor:
 
     def append(self, session: Session) -> Receipt:
         """Store what a batch collected, all or nothing, and wait for it. Raises VersionConflict where others were first."""
-        submitted: Submitted[Receipt] = Submitted(lambda receipt: receipt)
-        plan = Plan("", lambda _: None, lambda receipt: receipt, {"expected_version": 0})
-        with self._turn:
-            if self._closed:
-                raise _closed()
-            self.appender.require_room()
-            attempt = self._begin(plan, submitted)
-            attempt.session = session
-            self._put(attempt, session)
+        submitted: Submitted[Receipt] = self._put_collected(session, itself)
         self.appender.help()
         return submitted.result()
+
+    def submit_collected(self, session: Session, answer: Callable[[Receipt], T]) -> Submitted[T]:
+        """Do the same without waiting for it: others' batches that come now are stored with it."""
+        submitted = self._put_collected(session, answer)
+        self.appender.wake()
+        return submitted
 
     def append_alone(self, session: Session, require: Callable[[], None]) -> Receipt:
         """Do the same while nobody else appends, if what is required then holds. Raises what `require` raises."""
@@ -278,6 +276,17 @@ class CommandExecutor:
             settle([(attempt.submitted, error)])
         except LedgerError as error:
             settle([(attempt.submitted, error)])
+
+    def _put_collected(self, session: Session, answer: Callable[[Receipt], T]) -> Submitted[T]:
+        submitted, plan = Submitted(answer), Plan("", lambda _: None, answer, {"expected_version": 0})
+        with self._turn:
+            if self._closed:
+                raise _closed()
+            self.appender.require_room()
+            attempt = self._begin(plan, submitted)
+            attempt.session = session
+            self._put(attempt, session)
+        return submitted
 
     def _put(self, attempt: Attempt, session: Session) -> None:
         self.appender.put(Append(session.rows, [*session.touched.values()], session.watched(), attempt))

@@ -347,6 +347,11 @@ class Recorded:
         self.event = event = self._read(self.type, self.schema_version, self._state, self.position)
         return event
 
+    @property
+    def payload_bytes(self) -> int:
+        """Return the bytes of its payload as it is stored; 0 of an event that did not come from there."""
+        return len(getattr(self, "_state", b""))
+
     def readable(self) -> Self:
         """Return itself, with its event read. Raises UnknownEventType, UnreadableEvent."""
         _ = self.event

@@ -15,7 +15,7 @@ import psycopg
 
 from runfold.domain.event import Recorded
 from runfold.errors import LedgerError, LedgerUnavailable
-from runfold.store.datastore import Datastore
+from runfold.store.datastore import Connection, Datastore
 from runfold.store.hint import Listener
 from runfold.store.history import History
 from runfold.store.reader import Head, Reader, Stretch
@@ -135,7 +135,7 @@ class Tail:
         try:
             while self._is_wanted():
                 try:
-                    while self._read_page():
+                    while self._read_page(listener.connected()):
                         pause = BUSY_SECONDS
                     self.failing_since = self.failure = None
                     listener.wait(pause)
@@ -144,6 +144,7 @@ class Tail:
                     self.failing_since, self.failure = self.failing_since or time.monotonic(), error
                     self._tell()
                     listener.close()
+                    self._datastore.revive()
                     time.sleep(QUIET_SECONDS)
         finally:
             listener.close()
@@ -155,9 +156,8 @@ class Tail:
             self._thread = None
             return False
 
-    def _read_page(self) -> bool:
-        found = self._reader.stretch(after=self.position, limit=PAGE)
-        head = self._reader.head()  # after the events: what was read before is of this history, or of the one before it
+    def _read_page(self, connection: Connection) -> bool:
+        found, head = self._reader.news(connection, self.position, PAGE)
         if head.epoch != self.epoch or (head.position < self.position and self._is_put_back()):
             self._start_over()
         elif found.events:

@@ -156,6 +156,10 @@ class BatchExecutor:
         """Append what was collected, all of it or nothing. None when nothing was new. Raises what `CommandBatch.store` does."""
         return self._batch.store()
 
+    def submit_all(self) -> Submitted[list[Recorded]]:
+        """Have all that was collected stored, and do not wait for it. Raises what `CommandBatch.submit` does."""
+        return self._batch.submit()
+
     def finish(self) -> None:
         """Store the rest, and give the states back that were held for it."""
         self._batch.finish()

@@ -128,6 +128,14 @@ class Datastore:
         except psycopg.Error as error:
             raise unavailable(error) from error
 
+    @contextlib.contextmanager
+    def asking(self, connection: Connection) -> Iterator[Connection]:
+        """Ask over a connection of one's own. Raises LedgerUnavailable."""
+        try:
+            yield connection
+        except psycopg.Error as error:
+            raise unavailable(error) from error
+
     def _require_sessions(self, connection: Connection) -> None:
         """Before anything else is asked, once: the address does not become another's meanwhile."""
         if not self._keeps_sessions:

@@ -71,19 +71,24 @@ class Listener:
         self._connection: Connection | None = None
         self._listens = False
 
+    def connected(self) -> Connection:
+        """Return the connection, over which the same thread may ask other things meanwhile. Raises psycopg.Error."""
+        if self._connection is None:
+            self._connection = self._datastore.connect()
+        return self._connection
+
     def wait(self, timeout: float) -> None:
         """Until a hint comes, or the time is over. The first time it only begins to listen: look again at what came before.
 
         Raises psycopg.Error; it then listens anew the next time.
         """
         try:
-            if self._connection is None:
-                self._connection = self._datastore.connect()
+            connection = self.connected()
             if not self._listens:
-                self._begin(self._connection, timeout)
+                self._begin(connection, timeout)
                 return
-            for _ in self._connection.notifies(timeout=timeout, stop_after=1):
-                break
+            for _ in connection.notifies(timeout=timeout, stop_after=1):
+                pass  # of several one is enough
         except psycopg.Error:
             self.close()
             raise

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import replace
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, NamedTuple, Self
 from uuid import UUID
 
@@ -14,14 +15,15 @@ from runfold.domain.event import Recorded
 from runfold.errors import LedgerUnavailable, UsageError
 from runfold.store.by_type import NEAR, SPARSE, is_of_tenant_alone, narrows_by_type, stretch_by_type
 from runfold.store.codec import COLUMNS, unread, unread_or_raw
-from runfold.store.datastore import EVERY_TENANT, Datastore
-from runfold.store.filter import LAST_CHARACTER, Filter, bounded_query, is_all, like, range_of, size_of
+from runfold.store.datastore import EVERY_TENANT, Connection, Datastore
+from runfold.store.filter import LAST_CHARACTER, PAGE_BYTES, Filter, bounded_query, is_all, like, range_of, size_of
 from runfold.store.happened import HappenedBy
 from runfold.store.queries import named_queries
 from runfold.store.stretches import stretches
 
 _QUERIES = named_queries("runfold.store", "reader.sql")
 
+_HEAD = "head.position, nullif(head.recorded_at, '-infinity'), head.epoch"
 PAGE = 2000
 SEARCHED = 20_000
 """Positions that one query looks through where no index fits what is wanted."""
@@ -59,6 +61,7 @@ class Reader:
         self.when_short: Callable[[], object] = lambda: None
         """Called when the log ends before what is known of it, to find out why."""
         self._read: Callable[[tuple[Any, ...]], Recorded] = unread
+        self._page_bytes = PAGE_BYTES
 
     def of(self, tenant_id: str) -> "TenantReader":
         """One tenant's part of it. Raises UsageError for what is no tenant."""
@@ -70,6 +73,12 @@ class Reader:
         """Return the same, which gives what only a newer Runfold knows as it is stored: to be handed on, never to be folded."""
         other = copy(self)
         other._read = unread_or_raw
+        return other
+
+    def within(self, page_bytes: int) -> Self:
+        """Return the same, of which no stretch holds more payload than that, unless its first event does."""
+        other = copy(self)
+        other._page_bytes = page_bytes
         return other
 
     def rows(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
@@ -149,8 +158,8 @@ class Reader:
         if by_type and up_to - after > NEAR:
             return stretch_by_type(self.rows, wanted, after, up_to, limit, descending=descending)
         place = range_of(wanted, after, up_to, positions, descending=descending)
-        found = self.rows(place.query("DESC" if descending else "ASC"), [*place.values, limit])
-        if not is_all(found, limit):
+        found = self.rows(place.query("DESC" if descending else "ASC", self._page_bytes), [*place.values, limit])
+        if not is_all(found, limit, self._page_bytes):
             return found, found[-1][0] - descending
         if len(found) * SPARSE < SEARCHED and is_of_tenant_alone(wanted):
             after, up_to = (after, place.end) if descending else (place.end, up_to)
@@ -158,6 +167,17 @@ class Reader:
                 more, end = stretch_by_type(self.rows, wanted, after, up_to, limit - len(found), descending=descending)
                 return found + more, end
         return found, place.end
+
+    def news(self, connection: Connection, after: int, limit: int = PAGE) -> tuple[Stretch, Head]:
+        """Return the events after a position, as `stretch` does, and the last position as of the same moment: one round trip
+        over a connection of one's own, for who asks again and again. Raises LedgerUnavailable.
+        """
+        place = range_of(Filter(), after, after + limit, limit)
+        query = f"SELECT {_HEAD}, log.* FROM runfold.head AS head LEFT JOIN LATERAL ({place.query()}) AS log ON true"
+        with self.datastore.asking(connection), connection.cursor(binary=True, row_factory=psycopg.rows.tuple_row) as cursor:
+            found = cursor.execute(query, [*place.values, limit], prepare=True).fetchall()
+        rows = sorted((row[3:] for row in found if row[3] is not None), key=itemgetter(0))
+        return Stretch([self._read(row) for row in rows], rows[-1][0] if rows else after, size_of(rows)), Head(*found[0][:3])
 
     def key_streams(self, stream: str) -> dict[str, list[Recorded]]:
         """Return the events of a key whose tenant is not known yet, for each tenant that has a key of that name."""
@@ -211,7 +231,7 @@ class Reader:
 
     def head(self) -> Head:
         """The last position."""
-        (row,) = self.rows("SELECT position, nullif(recorded_at, '-infinity'), epoch FROM runfold.head")
+        (row,) = self.rows(f"SELECT {_HEAD} FROM runfold.head AS head")
         return Head(*row)
 
     def position_at(self, moment: datetime) -> int:

@@ -1,6 +1,8 @@
 """The database, or the process, is gone between a run that is recorded and the agent that is to work on it."""
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx2
@@ -15,7 +17,6 @@ from tests.databases import TestDatabase
 from tests.http.agents.conftest import AGENTS
 from tests.http.agents.talking import asked, run, user
 from tests.serving import Anybody, serving
-from tests.waiting import until
 
 STREAM = {"accept": "text/event-stream"}
 
@@ -26,35 +27,41 @@ def admin(admin_url: str) -> Iterator["psycopg.Connection[Any]"]:
         yield connection
 
 
-def test_an_agent_whose_run_was_recorded_before_the_database_went_away_is_started_when_it_is_back(
+def test_a_run_that_was_recorded_before_the_database_went_away_ends_when_it_is_back_and_its_client_is_told(
     settings: Settings, database: TestDatabase, admin: "psycopg.Connection[Any]", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = str(conninfo_to_dict(database.url)["dbname"])
-    really, gone = showing.shown, list[bool]()
+    really, gone = showing.first_shown, threading.Event()
 
-    def shown(*args: Any, **more: Any) -> showing.Shown:
-        if not gone:
-            gone.append(True)
+    def first_shown(*args: Any) -> showing.Shown:
+        if not gone.is_set():
             admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
             admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
-        return really(*args, **more)
+            gone.set()
+        return really(*args)
 
-    monkeypatch.setattr(showing, "shown", shown)
+    monkeypatch.setattr(showing, "first_shown", first_shown)
+    monkeypatch.setattr(work, "AWAY_SECONDS", 0.1)
     body = asked("r1", user("u1", "hi"))
     with (
         Ledger.open(settings=settings) as ledger,
         serving(create_app(ledger, Anybody(), agents=AGENTS)) as address,
         httpx2.Client(base_url=address, timeout=120) as client,
+        ThreadPoolExecutor(1) as pool,
     ):
         store = ledger.recorder.store
         store.connect_timeout = store.pool.timeout = 1.0
-        assert client.post("/agents/scripted", json=body, headers=STREAM).status_code == 503
+        told = pool.submit(run, client, "/agents/scripted", body)
+        assert gone.wait(60)
         admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
         store.connect_timeout = store.pool.timeout = 60.0
-        with psycopg.connect(database.admin_url, autocommit=True) as watching:
-            ended = "SELECT count(*) FROM runfold.log WHERE topic = 'run.completed'"
-            until(lambda: watching.execute(ended).fetchone() == (1,))
-        assert run(client, "/agents/scripted", body)[-1]["type"] == "RUN_FINISHED"
+        events = told.result(60)
+        assert [event["type"] for event in events if event["type"].startswith("RUN_")] in (
+            ["RUN_STARTED", "RUN_FINISHED"],  # it was back before the agent had said anything
+            ["RUN_STARTED", "RUN_ERROR"],
+        )
+        again = run(client, "/agents/scripted", body)
+        assert again[-1]["type"] == events[-1]["type"]
 
 
 @pytest.mark.fault("agent-server-killed")

@@ -1,5 +1,6 @@
 """What agents and their clients may take of a server: so many runs at once, and so much time to read what there is."""
 
+import asyncio
 import contextlib
 import json
 import socket
@@ -12,11 +13,15 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 from ag_ui.core import RunAgentInput
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runfold import Ledger
-from runfold.access.limits import Limits
+from runfold.access.limits import Limits, Pools
+from runfold.feed.shared import Feed
 from runfold.http.agents import following
+from runfold.http.agents.paging import MOST_BYTES
 from runfold.http.app import create_app
+from runfold.http.streams import sse
 from tests.http.agents.conftest import AGENTS
 from tests.http.agents.talking import Event, asked, kinds, run, user
 from tests.serving import Anybody, serving
@@ -90,6 +95,54 @@ def test_a_client_that_takes_nothing_is_dropped_and_its_run_goes_on(ledger: Ledg
         assert b"RUN_FINISHED" not in given
         with httpx2.Client(base_url=address, timeout=60) as other:
             assert run(other, "/agents/loud", asking)[-1]["type"] == "RUN_FINISHED"
+
+
+@pytest.mark.row("RV-72")
+def test_a_client_that_reads_slowly_has_a_mebibyte_on_its_way_and_the_rest_waits_in_the_log(ledger: Ledger) -> None:
+    """Wherever the events come from: the log, what the process keeps of its newest, and what is known at the beginning."""
+    asking, sizes = asked("r1", user("u1", "go")), list[int]()
+    app = create_app(ledger, Anybody(), agents={"loud": loud})
+    app.add_middleware(_Measured, sizes=sizes)
+    with serving(app) as address, httpx2.Client(base_url=address, timeout=60) as client:
+        assert run(client, "/agents/loud", asking)[-1]["type"] == "RUN_FINISHED"
+        newest = max(sizes)
+        assert run(client, "/agents/loud", asking)[-1]["type"] == "RUN_FINISHED", "and joined, with all of it as messages"
+    assert 1_000_000 < newest < following.MOST_BYTES + 1_100_000, "a mebibyte, and the event with which it is that"
+    assert max(sizes) < MOST_BYTES + following.MOST_BYTES, "one frame, which no client takes larger"
+    thread = ledger.events(types=["run.created"])[0].thread_id
+
+    async def given(is_kept: bool) -> list[list[int]]:
+        feed, reader = Feed(sse), ledger.now.reader.tolerant()
+        events, pieces = following.ThreadEvents(feed, Pools(), reader, thread, 0), list[list[int]]()
+        head = ledger.head()
+        events.join(ledger.tail, head._replace(position=0) if is_kept else head)
+        try:
+            while events.position < head.position:
+                if feed.position < head.position:
+                    await events.next(1)
+                else:
+                    pieces.append([each.payload_bytes for each in await events.next(1)])
+        finally:
+            events.leave()
+        return pieces
+
+    for pieces in (asyncio.run(given(is_kept=False)), asyncio.run(given(is_kept=True))):
+        assert sum(map(len, pieces)) > 24
+        assert all(sum(piece[:-1]) < following.MOST_BYTES for piece in pieces), pieces
+
+
+class _Measured:
+    """Notes the size of every piece of an answer."""
+
+    def __init__(self, app: ASGIApp, sizes: list[int]) -> None:
+        self._app, self._sizes = app, sizes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def sent(message: Message) -> None:
+            self._sizes.append(len(message.get("body", b"")))
+            await send(message)
+
+        await self._app(scope, receive, sent)
 
 
 def test_questions_of_one_moment_are_asked_together_wherever_a_page_of_events_ends(

@@ -9,7 +9,9 @@ from runfold.feed.tail import Tail
 from runfold.store.filter import Filter
 from runfold.store.reader import Head, TenantReader
 
-MOST_EVENTS = 500
+MOST_EVENTS, MOST_BYTES = 500, 1024 * 1024
+"""No more than these many events, or that much payload, is taken for a client at once: the rest stays in the log until the
+client has taken those. One event may be larger."""
 
 
 class ThreadEvents:
@@ -17,7 +19,7 @@ class ThreadEvents:
 
     def __init__(self, feed: Feed, pools: Pools, reader: TenantReader, thread_id: str, after: int) -> None:
         self.wanted = Filter(tenant_id=reader.tenant, thread_id=thread_id)
-        self._feed, self._pools, self._reader = feed, pools, reader
+        self._feed, self._pools, self._reader = feed, pools, reader.within(MOST_BYTES)
         self._position = after
         self._woken = asyncio.Event()
         self.is_stopped = False
@@ -76,13 +78,17 @@ class ThreadEvents:
 
     def _from_memory(self) -> list[Recorded]:
         found: list[Recorded] = []
-        while len(found) < MOST_EVENTS and not self.is_caught_up:
-            entry = self._feed.entry(self._position + 1)
+        size, position, last = 0, self._position, self._feed.position
+        while position < last and len(found) < MOST_EVENTS and size < MOST_BYTES:
+            entry = self._feed.entry(position + 1)
             if entry is None:
                 break
-            self._position += 1
-            if self.wanted.takes(entry.recorded):
-                found.append(entry.recorded)
+            position += 1
+            recorded = entry.recorded
+            if recorded.thread_id == self.wanted.thread_id and self.wanted.takes(recorded):  # of the most, all that is asked
+                found.append(recorded)
+                size += recorded.payload_bytes
+        self._position = position
         return found
 
     async def _from_log(self) -> list[Recorded]:

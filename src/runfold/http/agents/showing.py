@@ -1,6 +1,8 @@
 """A run for a client: from its beginning as it happens, or from where it is."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 from runfold.agui.run_events import RunEvents
 from runfold.agui.wire import WireEvent
@@ -26,8 +28,13 @@ class Shown:
     events: RunEvents
     first: list[WireEvent]
     head: Head
-    path: list[Recorded]
-    """The events of the run's path, and its own."""
+
+
+def first_shown(begun: Begun, epoch: UUID, after: int | None = None) -> Shown:
+    """Return what the client of a new run is told of it, from what was recorded for it just now, in a history."""
+    last = begun.own[-1]
+    head = Head(last.position, last.recorded_at, epoch)
+    return _shown(begun, head, begun.own[0].position, begun.past, begun.own, is_hydrated=False, after=after)
 
 
 def shown(ledger: TenantLedger, begun: Begun, *, is_hydrated: bool = False, after: int | None = None) -> Shown:
@@ -37,9 +44,22 @@ def shown(ledger: TenantLedger, begun: Begun, *, is_hydrated: bool = False, afte
     comes `after` it.
     """
     reader, head = ledger.now.reader, ledger.head()
-    created_at, past = (begun.first_position, begun.past) if begun.is_new else _past(reader, begun, head)
+    created_at, past = _past(reader, begun, head)
     of_thread = Filter(tenant_id=reader.tenant, thread_id=begun.thread_id)
     own = list(reader.tolerant().events(of_thread, after=created_at - 1, up_to=head.position))
+    return _shown(begun, head, created_at, past, own, is_hydrated=is_hydrated, after=after)
+
+
+def _shown(
+    begun: Begun,
+    head: Head,
+    created_at: int,
+    past: tuple[Recorded, ...],
+    own: Sequence[Recorded],
+    *,
+    is_hydrated: bool,
+    after: int | None,
+) -> Shown:
     events = RunEvents(
         begun.run_id,
         past=past,
@@ -47,14 +67,13 @@ def shown(ledger: TenantLedger, begun: Begun, *, is_hydrated: bool = False, afte
         thread_shown_as=begun.shown_thread,
     )
     first: list[WireEvent] = []
-    whole = [*past, *(recorded for recorded in own if recorded.stream == begun.run_id)]
     for recorded in own:
         if after is not None and recorded.position > after:
             break
         first += events.take(recorded)
     first += events.settle()
     if after is not None:
-        return Shown(events, [], head._replace(position=max(created_at - 1, min(after, head.position))), whole)
+        return Shown(events, [], head._replace(position=max(created_at - 1, min(after, head.position))))
     if not begun.is_new or begun.is_moved:
         first = events.join()
     if begun.is_moved and first:
@@ -68,7 +87,7 @@ def shown(ledger: TenantLedger, begun: Begun, *, is_hydrated: bool = False, afte
             "outcome": {"type": "success"},
             "metadata": first[-1].get("metadata") or {},
         }
-    return Shown(events, paged(first), head, whole)
+    return Shown(events, paged(first), head)
 
 
 def _past(reader: TenantReader, begun: Begun, head: Head) -> tuple[int, tuple[Recorded, ...]]:

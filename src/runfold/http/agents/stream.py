@@ -11,7 +11,7 @@ from runfold.access.limits import Limits
 from runfold.agui.run_events import RunEvents
 from runfold.agui.wire import WireEvent, frame
 from runfold.errors import KeyRefused, LedgerError
-from runfold.http.agents.following import ThreadEvents
+from runfold.http.agents.following import MOST_BYTES, ThreadEvents
 from runfold.http.agents.paging import fits
 from runfold.http.connections import STOP_SECONDS
 from runfold.http.scope import connection_of
@@ -62,7 +62,9 @@ class AgentStream(Response):
             self._events.leave()
 
     async def _send_all(self, send: Send) -> None:
-        await self._send(send, self._first)
+        first, self._first = self._first, []
+        await self._send(send, first)
+        del first  # which may be a long conversation
         loop = asyncio.get_running_loop()
         looked = alive = loop.time()
         while not self._is_gone and not self._shown.has_ended:
@@ -105,9 +107,14 @@ class AgentStream(Response):
     async def _send(self, send: Send, events: list[WireEvent]) -> None:
         """Send events. The last of all that there is for now has the position as its id: from there a stream can go on."""
         sent = [event for event in events if event["type"] != "MESSAGES_SNAPSHOT" or fits(event)]
-        if sent:
-            position = str(self._events.position) if self._events.is_caught_up else None
-            await self._take(send, b"".join([*map(frame, sent[:-1]), frame(sent[-1], position)]))
+        position = str(self._events.position) if self._events.is_caught_up else None
+        frames, size = list[bytes](), 0
+        for left, event in zip(range(len(sent) - 1, -1, -1), sent, strict=True):
+            frames.append(frame(event, None if left else position))
+            size += len(frames[-1])
+            if not left or size >= MOST_BYTES:
+                await self._take(send, b"".join(frames))
+                frames, size = [], 0
 
     async def _take(self, send: Send, body: bytes, *, more: bool = True) -> None:
         """Send. Raises TimeoutError where the client takes nothing."""

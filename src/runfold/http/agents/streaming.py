@@ -1,5 +1,6 @@
 """What an agent streams: texts, reasoning and the arguments of tool calls, recorded piece by piece."""
 
+import asyncio
 import time
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -50,15 +51,13 @@ class Streaming:
         self._again: set[str] = set()
         """Calls of the past that are announced again."""
         self._last_text: str | None = None
-        self._waiting_since: float | None = None
-
-    @property
-    def due(self) -> float | None:
-        """Return when words that wait are to be recorded, by the monotonic clock."""
-        return None if self._waiting_since is None else self._waiting_since + TOGETHER_SECONDS
+        self._due: asyncio.TimerHandle | None = None
+        """Set while words wait: when they are recorded, whatever comes."""
+        self._fault: Exception | None = None
 
     def take(self, event: Event, kind: str, phase: str) -> None:
-        """Take in a piece."""
+        """Take in a piece. Raises, too, what kept words that waited from being recorded."""
+        self._require_whole()
         of: Kind = kind  # type: ignore[assignment]  # it is one of these
         given = event.get("toolCallId" if of == "call" else "messageId") or ""
         item_id = message_id_of(given) if given else ""
@@ -106,11 +105,24 @@ class Streaming:
                 self._end(piece)
 
     def flush(self) -> None:
-        """Record the words that wait."""
-        if self._waiting_since is not None:
-            self._waiting_since = None
+        """Record the words that wait. Raises as `take`."""
+        self._require_whole()
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
             for piece in self._open.values():
                 self._flush(piece)
+
+    def _flush_in_time(self) -> None:
+        try:
+            self.flush()
+        except Exception as error:  # it is told to who works on the run
+            self._fault = error
+
+    def _require_whole(self) -> None:
+        if (fault := self._fault) is not None:
+            self._fault = None
+            raise fault
 
     def resume(self, conversation: Conversation) -> None:
         """Go on with what another process began to record."""
@@ -236,8 +248,8 @@ class Streaming:
         if piece.flushed_at is None or piece.size >= TOGETHER_CHARACTERS or now - piece.flushed_at >= TOGETHER_SECONDS:
             piece.flushed_at = now
             self._flush(piece)
-        elif self._waiting_since is None:
-            self._waiting_since = now
+        elif self._due is None:
+            self._due = asyncio.get_running_loop().call_later(TOGETHER_SECONDS, self._flush_in_time)
 
     def _flush(self, piece: Piece) -> None:
         if not piece.waiting:

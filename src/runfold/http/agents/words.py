@@ -25,7 +25,7 @@ def read(given: Any) -> Event:
         return given.model_dump(mode="json", by_alias=True, exclude_none=True)
     if not isinstance(given, dict) or not isinstance(given.get("type"), str) or not given["type"]:
         raise BrokenStreamError("event-has-a-type", "an event is a JSON object with a `type`")
-    check = _checks().get(given["type"])
+    check = checks().get(given["type"])
     if check is not None:
         try:
             check(given)
@@ -37,7 +37,7 @@ def read(given: Any) -> Event:
 
 
 @cache
-def _checks() -> dict[str, Callable[[Any], Any]]:
+def checks() -> dict[str, Callable[[Any], Any]]:
     import ag_ui.core  # noqa: PLC0415  only who serves agents has it
 
     found: dict[str, Callable[[Any], Any]] = {}

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import socket
-import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -68,8 +67,8 @@ class Work:
         finally:
             self._beginning -= 1
 
-    def begin(self, job: Job, execution: str, events: Sequence[Recorded] | None) -> None:
-        """Let an agent work on a run that was recorded, and claimed. `events` are those of its path, where they are known."""
+    def begin(self, job: Job, execution: str, events: Sequence[Recorded]) -> None:
+        """Let an agent work on a run that was recorded, and claimed. `events` are those of its path."""
         self._spawn(job, execution, events, is_joined=False)
 
     def is_at_work(self, tenant_id: str, run_id: str) -> bool:
@@ -167,31 +166,16 @@ class _Working:
             await self._fail(f"{type(error).__name__}: {error}"[:2000], "agent_failed")
 
     async def _follow(self, events: AsyncIterator[Any]) -> None:
-        """Record what comes, and the words that wait when their time has come."""
-        recorder, coming = self._recorder, aiter(events)
-        following: asyncio.Future[Any] | None = None
+        """Record what comes, all of it in this one task: what an agent opened in one is to be closed in it."""
+        recorder, coming, task = self._recorder, aiter(events), asyncio.current_task()
         try:
-            while True:
-                following = following or asyncio.ensure_future(anext(coming))
-                due = recorder.streaming.due
-                seconds = None if due is None else max(0.0, due - time.monotonic())
-                await asyncio.wait({following}, timeout=seconds)
-                if not following.done():
-                    await recorder.flush()
-                    continue
-                done, following = following, None
-                try:
-                    event = done.result()
-                except StopAsyncIteration:
-                    break
+            async for event in coming:
+                if task is not None and task.cancelling():
+                    raise asyncio.CancelledError  # which the agent has kept to itself
                 await recorder.take(event)
             await recorder.flush()
             await recorder.settle()
         finally:
-            if following is not None:
-                following.cancel()
-                with contextlib.suppress(asyncio.CancelledError, Exception):
-                    await following
             if (close := getattr(coming, "aclose", None)) is not None:
                 with contextlib.suppress(Exception):
                     await close()

@@ -2,13 +2,14 @@
 
 import contextlib
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from pydantic.alias_generators import to_camel
 from starlette.requests import Request
 from starlette.responses import Response
 
+from runfold.access.limits import SMALL_BODY
 from runfold.commands.caller import Caller
 from runfold.domain.json_text import parse_json
 from runfold.domain.values import whole_number
@@ -95,6 +96,8 @@ class Agents:
 
     def __init__(self, server: ServerState, feed: Feed) -> None:
         self._server, self._feed = server, feed
+        if server.work is not None:
+            _load()
 
     async def list(self, request: Request) -> Response:
         """Answer with their names."""
@@ -108,7 +111,7 @@ class Agents:
         name = self._named(str(request.path_params["agent"]))
         async with self._server.body(request, caller) as raw:
             asked = await self._server.parsed(request, raw, _read)
-            return await self._begin(caller, name, asked, None, _resumed(request))
+            return await self._begin(caller, name, _Asked(asked, None, _resumed(request), len(raw)))
 
     async def run_in_thread(self, request: Request) -> Response:
         """Begin a run in the thread that the path names."""
@@ -118,9 +121,8 @@ class Agents:
             thread = str(request.path_params["thread_id"])
             ledger = self._server.seen_by(caller)
             name = await self._server.pools.questions.run(self._name_for, ledger, thread, asked)
-            return await self._begin(
-                caller, name, {**asked, "threadId": asked.get("threadId") or thread}, thread, _resumed(request)
-            )
+            asked = {**asked, "threadId": asked.get("threadId") or thread}
+            return await self._begin(caller, name, _Asked(asked, thread, _resumed(request), len(raw)))
 
     async def connect(self, request: Request) -> Response:
         """Give a client what there is."""
@@ -136,40 +138,46 @@ class Agents:
         begun = await self._server.pools.questions.run(intake.connect, asked)
         return await self._stream(caller, name, begun, is_hydrated=True)
 
-    async def _begin(self, caller: Caller, name: str, asked: dict[str, Any], thread: str | None, after: int | None) -> Response:
+    async def _begin(self, caller: Caller, name: str, asked: "_Asked") -> Response:
         from runfold.http.agents.intake import Intake  # noqa: PLC0415
 
         work = self._server.work
         assert work is not None, "there is an agent of that name"  # noqa: S101
         intake = Intake(self._server.seen_by(caller), name, work.claimant)
-        begin = partial(intake.begin, asked, thread)
-        with contextlib.nullcontext() if _is_at_work(work, caller, asked) else work.room():
+        begin = partial(intake.begin, asked.body, asked.thread)
+        with contextlib.nullcontext() if _is_at_work(work, caller, asked.body) else work.room():
+            begun = await intake.begin_first(asked.body, asked.thread) if asked.is_small else None
             try:
-                begun = await self._server.pools.commands.run(begin)
+                begun = begun or await self._server.pools.commands.run(begin)
             except VersionConflict:  # somebody else was first: perhaps with the same request
                 begun = await self._server.pools.commands.run(begin)
-            return await self._stream(caller, name, begun, after=after)
+            return await self._stream(caller, name, begun, after=asked.after, is_small=asked.is_small)
 
     async def _stream(
-        self, caller: Caller, name: str, begun: Any, *, is_hydrated: bool = False, after: int | None = None
+        self,
+        caller: Caller,
+        name: str,
+        begun: Any,
+        *,
+        is_hydrated: bool = False,
+        after: int | None = None,
+        is_small: bool = False,
     ) -> Response:
         from runfold.http.agents.following import ThreadEvents  # noqa: PLC0415
-        from runfold.http.agents.showing import shown  # noqa: PLC0415
+        from runfold.http.agents.showing import first_shown, shown  # noqa: PLC0415
         from runfold.http.agents.stream import AgentStream  # noqa: PLC0415
         from runfold.http.agents.work import Job  # noqa: PLC0415
 
         server, work = self._server, self._server.work
         assert work is not None, "there is an agent of that name"  # noqa: S101
-        ledger = server.seen_by(caller)
+        ledger, epoch = server.seen_by(caller), server.ledger.history.epoch
         job = Job(caller.tenant_id, begun.thread_id, begun.run_id, name)
-        try:
-            found = await server.pools.questions.run(partial(shown, ledger, begun, is_hydrated=is_hydrated, after=after))
-        except BaseException:  # the client is told, and the run, which is recorded, goes on as soon as it can
-            if begun.is_new:
-                work.begin(job, begun.execution, None)
-            raise
-        if begun.is_new:
-            work.begin(job, begun.execution, found.path)
+        show, is_at_hand = partial(shown, ledger, begun, is_hydrated=is_hydrated, after=after), False
+        if begun.is_new and epoch is not None:
+            show, is_at_hand = partial(first_shown, begun, epoch, after), is_small and not begun.past
+        if begun.is_new:  # whatever becomes of its client
+            work.begin(job, begun.execution, begun.path)
+        found = show() if is_at_hand else await server.pools.questions.run(show)
         reader = ledger.now.reader.tolerant()
         events = ThreadEvents(self._feed, server.pools, reader, begun.thread_id, found.head.position)
         events.join(ledger.tail, found.head)
@@ -205,6 +213,20 @@ class Agents:
         raise AgentNotFound(found or "-")
 
 
+class _Asked(NamedTuple):
+    """A request for a run: its body, the thread that its path names, what of the stream the client has, and the body's bytes."""
+
+    body: dict[str, Any]
+    thread: str | None
+    after: int | None
+    size: int
+
+    @property
+    def is_small(self) -> bool:
+        """Return whether it takes so little that nobody else is kept waiting for it."""
+        return self.size <= SMALL_BODY
+
+
 def agent_routes(agents: Agents) -> list[NamedRoute]:
     """Return the routes of agents."""
     return [route_of(LIST, agents.list), route_of(RUN, agents.run), route_of(CONNECT, agents.connect)]
@@ -220,6 +242,15 @@ def or_agent(route: NamedRoute, agents: Agents) -> NamedRoute:
 
     (verb,) = route.methods
     return NamedRoute(route.name, verb, route.path, handle)
+
+
+def _load() -> None:
+    """Import what requests for runs need, and make what checks an agent's events: no client is to wait for that, and what is
+    there when the server begins is never looked through for cycles.
+    """
+    from runfold.http.agents import following, intake, showing, stream, words  # noqa: F401, PLC0415
+
+    words.checks()
 
 
 def _is_at_work(work: "Work", caller: Caller, asked: dict[str, Any]) -> bool:
