@@ -2,5 +2,5 @@
 
 from collections.abc import Mapping
 
-REQUIRED: Mapping[str, Mapping[str, str]] = {"run_samples.draw": {"seed": "autumn"}}
+REQUIRED: Mapping[str, Mapping[str, str]] = {"run_samples.draw": {"seed": "autumn"}, "search.list": {"words": "the"}}
 """By the public name of a question."""

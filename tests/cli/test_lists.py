@@ -91,7 +91,7 @@ def test_the_options_of_a_list_are_its_description_the_query_over_http_and_the_a
     assert described(question).keys() == of_sdk
     required = {name for name, field in ROUTES[question].fields.items() if field.default is MISSING}
     assert {word_of(name) for name in of_sdk} == of_http - NOT_OF_THE_DESCRIPTION.keys() - required
-    assert {f"--{name}" for name in required} <= options(LISTS[question]).keys()
+    assert {name if question == "search" else f"--{name}" for name in required} <= options(LISTS[question]).keys()
     assert said(question) | (NO_OPTIONS.keys() & of_sdk) == of_sdk
     assert set(NOT_OF_THE_DESCRIPTION.values()) <= options(LISTS[question]).keys()
 
@@ -164,7 +164,7 @@ def test_a_list_of_the_past_is_asked_for_by_position_and_never_folded_first(runf
     assert (refused.code, "leave it out with --at" in refused.err) == (2, True)
 
 
-@pytest.mark.parametrize("name", [name for name in LISTS.values() if name not in {"usage", "sample runs"}])
+@pytest.mark.parametrize("name", [name for name in LISTS.values() if name not in {"usage", "sample runs", "search"}])
 def test_a_list_without_an_entry_among_the_commands_has_a_plain_command(
     runfold: Command, story: Cast, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:

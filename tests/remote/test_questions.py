@@ -76,6 +76,7 @@ ASKED: dict[str, Callable[[dict[str, list[Any]]], list[tuple[tuple[Any, ...], di
     "runs": lambda ids: [((), {}), ((), {"status": ["failed", "completed"], "limit": 500}), ((), {"run_id": ids["run"]})],
     "count_runs": lambda ids: [((), {}), ((), {"status": "failed"}), ((), {"run_id": ids["run"]})],
     "sample_runs": lambda ids: [(("x",), {}), (("x",), {"n": 3, "status": "failed"}), (("x",), {"run_id": ids["run"]})],
+    "search": lambda ids: [(("the",), {}), (('"to the" -or',), {"kind": ["message", "tool_call"], "run_id": ids["run"]})],
     "run": lambda ids: [((one,), {}) for one in ids["run"]] + [((ids["run"][0],), {"at_version": 1})],
     "ag_ui": lambda ids: [((one,), {}) for one in ids["run"][:3]],
     "state": lambda ids: [((one,), {}) for one in ids["run"]],

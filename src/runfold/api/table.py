@@ -144,6 +144,7 @@ QUESTIONS: tuple[QuestionRoute, ...] = (
     _of_log("run_states.list_of_thread", f"{_THREAD}/run-states", Reading.run_states),
     _question("runs.list", "/runs", Reading.runs),
     _question("run_counts.get", "/run-counts", Reading.count_runs),
+    _question("search.list", "/search", Reading.search),
     _question("run_samples.draw", "/run-samples", Reading.sample_runs),
     _of_log("runs.get", _RUN, Reading.run),
     _of_log("messages.list_of_run", f"{_RUN}/messages", Reading.messages, without=("thread_id", "head")),

@@ -24,6 +24,7 @@ from runfold.cli.read_models import projections, rows
 from runfold.cli.rebuild import rebuild
 from runfold.cli.receipts import verify_receipt
 from runfold.cli.runs import decisions, diff, run, runs, summary, tool_calls
+from runfold.cli.search import search
 from runfold.cli.serve import serve
 from runfold.cli.sweep import reactors, sweep
 from runfold.cli.threads import head, heads, thread, threads, tree
@@ -111,6 +112,13 @@ COMMANDS = [
             "runfold sample runs --n 5 --seed 2026-Q3 --status failed --at 2026-10-01T00:00:00Z --output audit-2026-Q3",
         ),
         question="sample_runs",
+    ),
+    Command(
+        "search",
+        _INSPECT,
+        search,
+        ("runfold search refund postage", """runfold search '"tea set" OR teapot' --kind message --fold --json"""),
+        question="search",
     ),
     Command(
         "tool-calls",

@@ -96,11 +96,13 @@ def export_all(
 ) -> Iterator[Exported]:
     """Write events and every read model under the folder `to`, one after the other, as `export` does; each as it is written.
 
+    A read model that holds what people said is left out: that stands in the events, and a redaction follows it there.
+
     With `as_of` all of them are as of that moment, whatever is recorded meanwhile. Without it events go up to the head, and each
     read model is as of where it stands.
     """
     position = None if as_of is None else ledger.at(as_of).up_to
-    for table in (EVENTS, *sorted(known())):
+    for table in (EVENTS, *sorted(name for name, projection in known().items() if not projection.holds_content)):
         yield export(ledger, table, format, to, as_of=position, rows_per_part=rows_per_part, all_tenants=all_tenants, told=told)
 
 

@@ -62,6 +62,19 @@ class Totals(NamedTuple):
     """SQL: what some `{rows}` add to each column, with their tenant, and the `sign` that they count by."""
 
 
+class WordIndex(NamedTuple):
+    """An index of words in PostgreSQL's own full text, asked through a function (see `projector/word_index.py`)."""
+
+    words: str
+    """The column with words that have a space between them, as they are to be found: nothing is made of them."""
+    labels: str
+    """The column of texts that what is found is narrowed by."""
+    order: str
+    """The column, a whole number, that what is found is sorted by."""
+    time: str
+    """The column that says when it was."""
+
+
 class Projection(Generic[R]):
     """A keyed fold. Subclass it, say what follows, and write `keys` and `evolve`."""
 
@@ -81,6 +94,12 @@ class Projection(Generic[R]):
     """`thread`: a row is made from the events of one thread alone; `goal`: of one goal alone; None: of any."""
     totals: ClassVar[tuple[Totals, ...]] = ()
     """Tables of sums over the rows, which the database keeps beside them."""
+    holds_content: ClassVar[bool] = False
+    """Whether its rows hold what people said: then it is exported only where somebody names it."""
+    word_index: ClassVar[WordIndex | None] = None
+    """An index of the words of a column."""
+    rows_at_hand: ClassVar[int] = 50_000
+    """How many rows a worker keeps in memory between two pages: fewer where rows are large."""
     depends_on: ClassVar[str] = ""
     """What else its answers depend on, such as the version of a price list; another one means folding anew."""
 

@@ -45,7 +45,7 @@ def _complete(connection: Connection, table: Table[Any], projection: AnyProjecti
     assert found is not None, "counting gives one row"  # noqa: S101
     if not found["keys"]:
         table.add_key(connection)
-    if projection.indexes and not found["others"] and not key_only:
+    if (projection.indexes or projection.word_index) and not found["others"] and not key_only:
         table.create_indexes(connection)
 
 

@@ -24,6 +24,7 @@ from runfold.store.datastore import Connection
 T = TypeVar("T")
 
 ROWS_AT_HAND = 50_000
+"""How many rows of a read model are kept in memory, unless its projection says that it is fewer."""
 LOOKED_AT_FIRST, LOOKED_AT_EVERY = 4, 64
 """Of the pages that hold something for it: those after a claim or a fault are looked at closely, then one now and then."""
 LOOKED_AT_EVENTS, LOOKED_AT_PART = 10, 4
@@ -217,10 +218,10 @@ class Shard:
     def settle(self, folded: Folded) -> None:
         """Keep rows that were stored at hand, and move the claim on to the position that they are of."""
         self._keep({key: standing.row for key, standing in folded.changed.items()})
-        while len(self._rows) > ROWS_AT_HAND:
+        while len(self._rows) > self._most_at_hand:
             self._rows.popitem(last=False)
             self._has_all = False
-        if len(self._touchers) > ROWS_AT_HAND:
+        if len(self._touchers) > self._most_at_hand:
             self._touchers.clear()
         if self.ends_trouble(folded):
             self.attempts = self.suspect = 0
@@ -236,7 +237,7 @@ class Shard:
 
     def may_be_ahead(self, folded: Folded) -> bool:
         """Return whether it can go on before a page is stored: nothing is wrong, and all its rows stay at hand."""
-        return self.attempts == 0 and len(folded.changed) <= ROWS_AT_HAND
+        return self.attempts == 0 and len(folded.changed) <= self._most_at_hand
 
     def go_back(self, claim: Claim) -> None:
         """Be where a claim is: what was settled since turns out not to be stored. `forget` follows."""
@@ -287,6 +288,10 @@ class Shard:
         cause = error.cause if isinstance(error, FoldFailed) else error
         reason = " ".join(str(cause).split()) or "no reason given"
         return PoisonEvent(self.name, recorded.position, recorded.type, f"{type(cause).__name__}: {reason}"[:1000])
+
+    @property
+    def _most_at_hand(self) -> int:
+        return min(ROWS_AT_HAND, self.projection.rows_at_hand)
 
     @property
     def _looks_closely(self) -> bool:

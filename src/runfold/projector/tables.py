@@ -17,6 +17,7 @@ from pydantic_core import PydanticSerializationError
 from runfold.projections.columns import Column, columns_of
 from runfold.projections.fold import Standings
 from runfold.projections.projection import Key, Projection, R, Row
+from runfold.projector import word_index
 from runfold.projector.row_queries import RowQueries, collated_type, names_of
 from runfold.projector.schemas import creation, removal
 from runfold.projector.totals import TENANT, tables_of
@@ -74,6 +75,7 @@ class Table(Generic[R]):
         self._row = projection.row
         self._key = ("tenant_id", *projection.key)
         self._indexes = projection.indexes
+        self._word_index = projection.word_index
         self.purpose = " ".join((projection.__doc__ or "").split())
         self.name = projection.name
         self.schema = schema or f"runfold_{projection.name}_{generation}"
@@ -105,15 +107,17 @@ class Table(Generic[R]):
             keep_tenants_apart(connection, relation)
 
     def add_key(self, connection: Connection) -> None:
-        """Make the primary key, which `write` needs, and add up what is in the table by then."""
+        """Make the primary key, which `write` needs, and add up what is in the table by then; words can be asked for from then on."""
         key = sql.SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(self._qualified, names_of(self._key))
-        _execute_all(connection, [key, *(each.add_all for each in self.totals)])
+        words = [] if self._word_index is None else [word_index.function(self.schema, self.name, self._word_index, self.columns)]
+        _execute_all(connection, [key, *(each.add_all for each in self.totals), *words])
 
     def create_indexes(self, connection: Connection) -> None:
         """Make the indexes that the projection names; each ends with the key, so that it is one order."""
         index = sql.SQL("CREATE INDEX {} ON {} ({})").format
         named = [(self._index_name(columns), dict.fromkeys(("tenant_id", *columns, *self._key))) for columns in self._indexes]
-        _execute_all(connection, [index(name, self._qualified, names_of(columns)) for name, columns in named])
+        words = [] if self._word_index is None else [word_index.index(self.schema, self.name, self._word_index)]
+        _execute_all(connection, [*(index(name, self._qualified, names_of(columns)) for name, columns in named), *words])
 
     def _index_name(self, columns: tuple[str, ...]) -> sql.Composable:
         """Name it by what it is searched by; PostgreSQL's choice where that is too long for a name."""

@@ -14,6 +14,7 @@ from psycopg.rows import tuple_row
 from runfold.projections.projection import AnyProjection, Projection, R
 from runfold.projections.registry import find
 from runfold.projector.tables import READ_SCHEMA, Given, Table
+from runfold.projector.word_index import Sought, question, question_of_rows
 from runfold.queries.page import Standing
 from runfold.queries.standings import Found, behind, require_fitting, standing_of, states_of
 from runfold.store.datastore import Connection, Datastore, unavailable
@@ -180,6 +181,26 @@ class Snapshot:
         text += f" ORDER BY {order_by}" if order_by else ""
         text += f" LIMIT {limit:d}" if limit is not None else ""
         return [table.row_of(values) for values in self.query(text, [self.tenant_id, *parameters])]
+
+    @property
+    def is_of_tables(self) -> bool:
+        """Return whether its rows are in tables, which have indexes."""
+        return self._given is None
+
+    def with_words(self, projection: AnyProjection, columns: Sequence[str], sought: Sought, most: int) -> list[tuple[Any, ...]]:
+        """Some columns of this tenant's rows that have what is looked for, the last first, at most so many."""
+        name, index = projection.name, projection.word_index
+        assert index is not None, "only a read model with an index of words is asked for them"  # noqa: S101
+        if self._given is not None:
+            return self.query(question_of_rows(name, index, columns), [*sought.values, self.tenant_id, most])
+        if self.leaves_out:
+            found = self.query(SUPERSEDED_THREADS, [self.tenant_id, self.standing.position])
+            sought = sought._replace(threads_left_out=[thread_id for (thread_id,) in found])
+        schema = self._schema
+        if schema == READ_SCHEMA:
+            schema = Table(projection, self._states[name].generation or 0).schema
+        query, values = question(schema, name, columns, sought, most)
+        return self._connection.execute(query, values, prepare=True).fetchall()
 
 
 def _after(before: Sequence[sql.Composable], text: str, shown: Mapping[str, sql.Composable]) -> sql.Composed:

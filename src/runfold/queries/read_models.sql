@@ -3,7 +3,7 @@
 -- its table was made for.
 SELECT asked.name, p.position, t.state, h.position,
        extract(epoch FROM clock_timestamp() - runfold.recorded_at(p.position + 1))::float8,
-       p.version, m.fingerprint, m.types
+       p.version, m.fingerprint, m.types, p.generation
   FROM unnest(%b::text[]) AS asked (name)
  CROSS JOIN runfold.head AS h
   LEFT JOIN runfold.read_positions AS p USING (name)

@@ -30,6 +30,7 @@ if AT_ONCE:
         run_list,
         run_sample,
         run_view,
+        search_list,
         thread_items,
         thread_list,
         thread_view,
@@ -95,6 +96,7 @@ class Reading:
     attention = attention_list.attention
     goals = goal_list.goals
     rows = row_list.rows
+    search = search_list.search
 
     # What the rows of a page say, from the log
 

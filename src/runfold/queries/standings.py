@@ -27,6 +27,7 @@ class Found(NamedTuple):
     version: int | None
     fingerprint: str | None
     types: list[str] | None
+    generation: int | None
 
 
 def states_of(connection: Connection, names: Sequence[str]) -> list[Found]:
