@@ -187,7 +187,10 @@ def of_runs(ledger: Ledger, threads: list[str], runs: list[str]) -> None:
     for name in known():
         page = now.rows(name, limit=20)
         now.rows(name, limit=20, cursor=page.next_cursor)
+    for narrowed in ({}, {"thread_id": threads[0]}, {"run_id": runs[:2], "kind": "message"}):
+        now.search("the OR a", limit=20, **narrowed)
     then = ledger.at(ledger.position() // 2)
+    then.search('"the a" OR the -"a the"', thread_id=threads[0], limit=20)
     for name in ("runs", "approvals", "decisions", "tool_calls", "problems", "attention", "threads"):
         getattr(then, name)(thread_id=threads[0], limit=20)
     then.usage("model", thread=threads[0])

@@ -22,6 +22,8 @@ ELSEWHERE = (
     "projector/schemas.py",
     "projector/views.sql",
     "projector/comparing.",
+    "projector/word_index.sql: index",
+    "projector/word_index.sql: function",
     "projector/indexing.sql",
     "projector/totals.sql: stored rows",
     "export/formats.py",
@@ -34,7 +36,7 @@ ELSEWHERE = (
     "evidence/sealing.sql: events of tenant",
     "evidence/verifying.sql: before the first",
 )
-"""What is about catalogues or single rows, what takes in the whole log or a table that was filled, what is asked where
+"""What makes tables, what is about catalogues or single rows, what takes in the whole log or a table that was filled, what is asked where
 something is damaged or differs, frames of other statements."""
 
 
