@@ -107,7 +107,7 @@ class Table(Generic[R]):
             keep_tenants_apart(connection, relation)
 
     def add_key(self, connection: Connection) -> None:
-        """Make the primary key, which `write` needs, and add up what is in the table by then; words can be asked for from then on."""
+        """Make the primary key, which `write` needs, add up what is in the table by then, and make what is asked for words."""
         key = sql.SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(self._qualified, names_of(self._key))
         words = [] if self._word_index is None else [word_index.function(self.schema, self.name, self._word_index, self.columns)]
         _execute_all(connection, [key, *(each.add_all for each in self.totals), *words])
