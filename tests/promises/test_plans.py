@@ -36,8 +36,8 @@ ELSEWHERE = (
     "evidence/sealing.sql: events of tenant",
     "evidence/verifying.sql: before the first",
 )
-"""What makes tables, what is about catalogues or single rows, what takes in the whole log or a table that was filled, what is asked where
-something is damaged or differs, frames of other statements."""
+"""What makes tables, what is about catalogues or single rows, what takes in the whole log or a table that was filled, what is
+asked where something is damaged or differs, frames of other statements."""
 
 
 @pytest.fixture(scope="module")
