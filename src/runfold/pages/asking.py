@@ -4,7 +4,7 @@ These are the questions that HTTP and the command line ask, through the same SDK
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
@@ -37,6 +37,8 @@ class Past:
     """The position that the answer is as of."""
     moment: datetime | None
     """The store's time of that position; None before the first event."""
+    pinned: dict[str, str] = field(default_factory=dict)
+    """What a link to this moment says beside the position, for all that the page shows to be in it."""
     standing: Standing | None = None
     """How far the read models were that answered; what of them is behind is said on top of the page."""
 

@@ -5,28 +5,25 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
-import orjson
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from runfold.domain.event import Recorded
-from runfold.domain.raw_event import RawEvent
 from runfold.domain.values import whole_number
 from runfold.errors import UsageError
-from runfold.feed.event_json import disclosed_data
 from runfold.history.items import Item, Items
 from runfold.history.views import ThreadView
 from runfold.pages.asking import Past, past
 from runfold.pages.cutting import Cutter, named_values, outcome_words, part_words, plain, texts_of
-from runfold.pages.drawing import draw
+from runfold.pages.drawing import HEADERS, draw
+from runfold.pages.inspector import Selected, event_at, selected
 from runfold.pages.model_sight import ModelSight, model_sight
 from runfold.pages.runs_tree import RunsTree, runs_tree
 from runfold.pages.screen import Screen
 from runfold.pages.strip import Strip, strip
+from runfold.pages.when import position_when
 from runfold.pages.word_diff import word_diff
 from runfold.queries.thread_items import FEW_ITEMS, RunState
 
-RAW_CHARACTERS = 6_000
 _MESSAGE = ("message.added",)
 
 
@@ -66,25 +63,6 @@ class Wanted:
         )
 
 
-class Cause(NamedTuple):
-    """An item that another one comes from."""
-
-    position: int
-    name: str
-
-
-@dataclass
-class Selected:
-    """The event that the inspector shows."""
-
-    recorded: Recorded
-    raw: str
-    raw_length: int
-    facts: Mapping[str, Any]
-    item: Item | None
-    causes: Sequence[Cause] = ()
-
-
 @dataclass
 class Replay:
     """All that the screen shows."""
@@ -105,6 +83,8 @@ class Replay:
     """The messages that only repeat what came of a call of the window, by their positions, each with the tool."""
     said: Mapping[str, str] = field(default_factory=dict)
     """What the address says."""
+    later_run: RunState | None = None
+    """The run that was asked for, where it began later; what it goes on from is shown instead."""
 
     def go(self, **changed: Any) -> str:
         """Return the address of the same screen with other parameters; None takes one away."""
@@ -120,6 +100,10 @@ class Replay:
 async def _page(request: Request) -> Response:
     asked = await past(request)
     wanted = Wanted.of(request)
+    if when := request.query_params.get("when"):
+        position = await asked.ask(lambda: position_when(asked, wanted.thread_id, when))
+        said = {name: value for name, value in request.query_params.items() if name in {"run", "head", "to"} and value}
+        return RedirectResponse(f"?{urlencode({**said, 'at': position})}", 303, HEADERS)
     found = await asked.ask(lambda: _found(asked, wanted))
     helpers: dict[str, Any] = {
         "part_words": part_words,
@@ -134,14 +118,17 @@ def _found(asked: Past, wanted: Wanted) -> Replay:
     reading = asked.reading if asked.at is not None else asked.ledger.at(asked.position)
     thread = reading.thread(wanted.thread_id)
     states = reading.run_states(wanted.thread_id)
+    run_id, later_run = _present_run(asked, wanted, states)
     items = reading.items(
         wanted.thread_id,
-        wanted.run_id,
+        run_id,
         head=wanted.head,
         first=wanted.first,
         around=wanted.item if wanted.first is None else None,
     )
-    whole = asked.ledger.at(asked.head.position if wanted.to is None else max(wanted.to, asked.position))
+    end = min(asked.head.position if wanted.to is None else max(wanted.to, asked.position), asked.head.position)
+    asked.pinned = {"to": str(end)}
+    whole = asked.ledger.at(end)
     texts = [text for item in items.items for text in texts_of(item)]
     found = Replay(
         wanted=wanted,
@@ -155,12 +142,27 @@ def _found(asked: Past, wanted: Wanted) -> Replay:
         spawned=_left(items, states),
         repeats=_repeats(items.items),
         said={name: value for name, value in asked.request.query_params.items() if value},
+        later_run=later_run,
     )
     if wanted.item is not None:
-        found.selected = _selected(asked, items, wanted.item)
+        found.selected = selected(asked, items, wanted.item)
     if wanted.see is not None:
-        found.sight = model_sight(asked, _event(asked, wanted.thread_id, wanted.see))
+        found.sight = model_sight(asked, event_at(asked, wanted.thread_id, wanted.see))
     return found
+
+
+def _present_run(asked: Past, wanted: Wanted, states: Sequence[RunState]) -> tuple[str | None, RunState | None]:
+    """The run that is asked for; where it began later, the run that it goes on from and that was there, and itself."""
+    there = {state.run_id for state in states}
+    if wanted.run_id is None or wanted.run_id in there:
+        return wanted.run_id, None
+    known = {state.run_id: state for state in asked.ledger.at(asked.head.position).run_states(wanted.thread_id)}
+    later = state = known.get(wanted.run_id)
+    if later is None:
+        return wanted.run_id, None
+    while state is not None and state.run_id not in there:
+        state = known.get(state.parent.run_id) if state.parent else None
+    return (state.run_id if state else None), later
 
 
 def _steps(asked: Past, items: Items, thread: ThreadView, wanted: Wanted) -> Steps:
@@ -183,63 +185,6 @@ def _steps(asked: Past, items: Items, thread: ThreadView, wanted: Wanted) -> Ste
         next_message=beside(here, wanted.to, "asc", **of_run) if items.run_id else None,
         last=last,
     )
-
-
-def _event(asked: Past, thread_id: str, position: int) -> Recorded:
-    """The event of a thread at a position. Raises UsageError where there is none, or it is of something else."""
-    found: list[Recorded] = []
-    if 0 < position <= asked.position:
-        found = asked.ledger.events(after=position - 1, up_to=position, thread_id=thread_id)
-    if not found:
-        raise UsageError(f"position {position} holds no event of this thread as of {asked.position}")
-    return found[0]
-
-
-def _selected(asked: Past, items: Items, position: int) -> Selected:
-    recorded = _event(asked, items.thread_id, position)
-    item = next((each for each in items.items if each.position == position), None)
-    text = orjson.dumps(orjson.loads(disclosed_data(recorded)), option=orjson.OPT_INDENT_2).decode()
-    if item is not None and item.message is not None and item.message.is_redacted:
-        text = ""
-    facts = {
-        "type": recorded.type,
-        "stream": recorded.stream,
-        "version": recorded.version,
-        "actor": str(recorded.metadata.actor),
-        "on behalf of": recorded.metadata.actor.on_behalf_of,
-        "event id": str(recorded.event_id),
-        "caused by": recorded.metadata.causation_id,
-        "correlation": recorded.metadata.correlation_id,
-        "trace": recorded.metadata.traceparent,
-        "known by a newer Runfold only": "yes" if isinstance(recorded.event, RawEvent) else None,
-    }
-    return Selected(
-        recorded,
-        text[:RAW_CHARACTERS],
-        len(text),
-        {name: said for name, said in facts.items() if said},
-        item,
-        _causes(items, item),
-    )
-
-
-def _causes(items: Items, item: Item | None) -> list[Cause]:
-    """The items of the window that an item says it belongs to."""
-    if item is None:
-        return []
-    call, approval, problem = item.tool_call, item.approval, item.problem
-    message_id = call.message_id if call else None
-    call_id = approval.call_id if approval else item.message.tool_call_id if item.message else None
-    decision_id = approval.decision_id if approval else problem.decision_id if problem else None
-    found = []
-    for each in items.items:
-        if message_id and each.message and each.message.id == message_id:
-            found.append(Cause(each.position, f"message of {each.message.role}"))
-        if call_id and each.tool_call and each.tool_call.id == call_id:
-            found.append(Cause(each.position, f"call of {each.tool_call.name}"))
-        if decision_id and each.decision and each.decision.decision_id == decision_id:
-            found.append(Cause(each.position, "decision"))
-    return found
 
 
 def _repeats(items: Sequence[Item]) -> dict[int, str]:
@@ -278,4 +223,15 @@ def _number(name: str, text: str | None) -> int | None:
     return found
 
 
-SCREENS = (Screen("pages.thread", "/ui/threads/{thread_id}", _page),)
+async def _latest(request: Request) -> Response:
+    """Tell where the thread ends now: a page that shows the present asks for it while somebody looks."""
+    asked = await past(request)
+    thread_id = request.path_params["thread_id"]
+    last = await asked.ask(lambda: asked.ledger.events(thread_id=thread_id, order="desc", limit=1))
+    return JSONResponse({"position": last[0].position if last else 0}, headers=HEADERS)
+
+
+SCREENS = (
+    Screen("pages.thread", "/ui/threads/{thread_id}", _page),
+    Screen("pages.thread_latest", "/ui/threads/{thread_id}/latest", _latest),
+)

@@ -56,6 +56,26 @@ async function tick() {
   if (playing) playing = setTimeout(tick, EVERY);
 }
 
+// On the present, what is recorded meanwhile is shown when it comes; who reads one item is only told of it.
+async function look() {
+  const place = document.querySelector("[data-latest]");
+  if (!place || document.hidden || playing) return;
+  const answer = await fetch(place.dataset.latest).catch(() => null);
+  if (!answer?.ok) return;
+  const { position } = await answer.json();
+  if (position <= Number(place.dataset.last) || !place.isConnected) return;
+  place.dataset.last = position;
+  if (document.querySelector(".item.selected") || document.querySelector("a[rel=next]")) { say("More was recorded. Press n to see it."); return; }
+  await load(location.href, PARTS, { push: false });
+  say("More was recorded, and is shown.");
+}
+setInterval(look, 2000);
+
+on("n", () => {
+  const now = new URL(location.href);
+  for (const name of ["at", "item", "first", "see", "whole", "to"]) now.searchParams.delete(name);
+  return go(now.href);
+});
 on("ArrowLeft", () => step("previous-event"));
 on("ArrowRight", () => step("next-event"));
 on("Shift+ArrowLeft", () => step("previous-message"));
