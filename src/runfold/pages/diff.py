@@ -53,6 +53,8 @@ class Fact(NamedTuple):
     pieces: Sequence[Piece]
     total: int
     is_cut: bool
+    is_other: bool
+    """Whether it is wholly another text than on the other side."""
 
 
 class Told(NamedTuple):
@@ -179,12 +181,14 @@ def _drawn(row: _Row, cutter: Cutter) -> Line:
     for name in dict.fromkeys([*facts_a, *facts_b]):
         texts = [plain(facts[name]) if name in facts else "" for facts in (facts_a, facts_b)]
         cuts = [cutter.cut(text) for text in texts]
-        found = sides(word_diff(cuts[0].text, cuts[1].text)) if is_same_kind else ([], [])
+        both = is_same_kind and all(texts)
+        found = word_diff(cuts[0].text, cuts[1].text) if both else []
+        is_other = not any(piece.how == "same" for piece in found)
         for side, step in enumerate((a, b)):
             if step is None or not texts[side] or name in _NOT_SHOWN.get(step.kind, ()):
                 continue
-            pieces = found[side] if is_same_kind else [Piece("same", cuts[side].text)]
-            told[side].append(Fact(name, pieces, cuts[side].total, cuts[side].is_cut))
+            pieces = [Piece("same", cuts[side].text)] if is_other else sides(found)[side]
+            told[side].append(Fact(name, pieces, cuts[side].total, cuts[side].is_cut, is_same_kind and is_other))
     sides_of = [Told(step, _title(step), told[side]) if step else None for side, step in enumerate((a, b))]
     return Line(row.number, row.how, sides_of[0], sides_of[1])
 

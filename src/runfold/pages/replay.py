@@ -194,7 +194,8 @@ def _repeats(items: Sequence[Item]) -> dict[int, str]:
     for item in items:
         message = item.message
         call = calls.get(message.tool_call_id or "") if message and message.role == "tool" else None
-        told = {plain(call.result), call.error.message if call.error else None} if call else set()
+        results = call.result.values() if call and isinstance(call.result, dict) else ()
+        told = {plain(call.result), call.error.message if call.error else None, *map(plain, results)} if call else set()
         if message and call and message.text and message.text in told:
             found[item.position] = call.name
     return found
