@@ -1,6 +1,6 @@
 """Two wordings: nothing of either is lost, and what is in both is said to be."""
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runfold.pages.word_diff import MOST_WORDS, Piece, sides, word_diff
@@ -8,6 +8,7 @@ from runfold.pages.word_diff import MOST_WORDS, Piece, sides, word_diff
 TEXTS = st.lists(st.sampled_from(["the", " ", "order", "51.90", "\n", "<b>", "ü", "."]), max_size=40).map("".join)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(TEXTS, TEXTS)
 def test_the_pieces_of_each_side_are_its_text(before: str, after: str) -> None:
     gone, new = sides(word_diff(before, after))
