@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runfold import Ledger, Settings
-from runfold.cli.demo_story import AGENT, Cast, tell
 from runfold.cli.main import main
+from runfold.demo_story import AGENT, Cast, tell
 
 if TYPE_CHECKING:
     from tests.databases import TestDatabase

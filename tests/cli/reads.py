@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from runfold.cli.demo_story import Cast
+from runfold.demo_story import Cast
 
 READS: dict[str, Callable[[Cast], list[str]]] = {
     "threads": lambda _: ["threads"],

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from runfold import Ledger
-from runfold.cli.demo_story import Cast
+from runfold.demo_story import Cast
 from tests.cli.conftest import Command
 
 STARTED = {"type": "RUN_STARTED", "threadId": "t", "runId": "r"}

@@ -15,7 +15,7 @@ import runfold as package
 from runfold import Ledger
 from runfold.cli.app import program
 from runfold.cli.commands import COMMANDS as TABLE
-from runfold.cli.demo_story import Cast
+from runfold.demo_story import Cast
 from tests.cli.conftest import Command, Process
 
 COMMANDS = [command.name for command in TABLE]

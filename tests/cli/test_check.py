@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from runfold import Ledger
-from runfold.cli.demo_story import Cast
+from runfold.demo_story import Cast
 from tests.cli.conftest import Command
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from runfold import Ledger
-from runfold.cli.demo_story import Cast
+from runfold.demo_story import Cast
 from tests.cli.conftest import Command, Process
 from tests.databases import TestDatabase
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from runfold import Ledger
-from runfold.cli.demo_story import Cast, _the_claim
+from runfold.demo_story import Cast, _the_claim
 from tests.cli.conftest import Command
 from tests.docs.pages import README, blocks
 
@@ -32,8 +32,10 @@ def test_what_the_readme_shows_of_it_is_what_it_shows(runfold: Command) -> None:
 
 
 def test_the_commands_that_the_demo_names_work_as_they_stand(runfold: Command) -> None:
-    lines = runfold("demo").out.splitlines()
-    named = [shlex.split(line) for line in lines[lines.index("Try next") + 1 :]]
+    commands, in_browser = runfold("demo").out.partition("Try next\n")[2].split("\n\n")
+    assert "runfold serve --open" in in_browser
+    assert "/ui/threads/thread_demo7" in in_browser
+    named = [shlex.split(line) for line in commands.splitlines()]
     assert len(named) == 3
     for name, *arguments in named:
         assert name == "runfold"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 
 from runfold import Ledger
-from runfold.cli.demo_story import Cast
+from runfold.demo_story import Cast
 from runfold.domain.catalogue import event_types
 from runfold.domain.event import Event, Recorded
 from runfold.domain.parts import DataPart, FilePart, Part, ReasoningPart, SourcePart, TextPart

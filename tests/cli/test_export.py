@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from runfold import Ledger
-from runfold.cli.demo_story import Cast
+from runfold.demo_story import Cast
 from tests.cli.conftest import Command, Process
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from runfold import Ledger, Run
 from runfold.cli import folding
-from runfold.cli.demo_story import Cast
+from runfold.demo_story import Cast
 from runfold.projections.registry import chosen
 from runfold.projector import team
 from tests.cli.conftest import Command

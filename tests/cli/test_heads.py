@@ -2,7 +2,7 @@
 
 import pytest
 
-from runfold.cli.demo_story import Cast
+from runfold.demo_story import Cast
 from tests.cli.conftest import Command
 
 

@@ -7,8 +7,8 @@ import typer
 
 from runfold import Ledger
 from runfold.cli.app import program
-from runfold.cli.demo_story import Cast
 from runfold.cli.ids import KINDS, OTHERS
+from runfold.demo_story import Cast
 from tests.cli.conftest import Command
 
 NAMES = {"agent_id", "user_id", "goal_id", "node_id", "workflow_id"}

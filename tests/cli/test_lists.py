@@ -16,8 +16,8 @@ from runfold.api.words import WORDS, word_of
 from runfold.cli.app import plain_list, program
 from runfold.cli.call import Call
 from runfold.cli.commands import COMMANDS
-from runfold.cli.demo_story import Cast
 from runfold.cli.lists import NO_OPTIONS, SHORT, described, list_options
+from runfold.demo_story import Cast
 from runfold.queries.parameters import ListParameter
 from tests.cli.conftest import Command
 

@@ -12,7 +12,7 @@ import pytest
 
 from runfold.cli.commands import COMMANDS
 from runfold.cli.commands import Command as Listed
-from runfold.cli.demo_story import Cast
+from runfold.demo_story import Cast
 from runfold.projections.registry import known
 
 LOADING = Path(__file__).with_name("loading.py")
@@ -124,7 +124,7 @@ MORE: dict[str, set[str]] = {
 }
 """What else a command loads. The views of the log (`history`) and `queries` each may."""
 
-_SMALL = {"child", "errors", "failpoint", "gzipped", "ids", "ledger", "logs", "method_call", "sessions", "settings"}
+_SMALL = {"child", "demo_story", "errors", "failpoint", "gzipped", "ids", "ledger", "logs", "method_call", "sessions", "settings"}
 _SMALL |= {"uncollected", "unloaded"}
 _BY_NAME = {"projector.as_of", "projector.rebuild", "projector.worker", *(f"projections.{name}" for name in known())}
 

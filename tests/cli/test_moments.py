@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from runfold import Ledger, Settings
-from runfold.cli.demo_story import Cast
+from runfold.demo_story import Cast
 from runfold.projector import moments
 from tests.cli.conftest import Command, Process
 from tests.databases import TestDatabase

@@ -10,7 +10,7 @@ import typer
 
 from runfold import Ledger
 from runfold.cli.app import program
-from runfold.cli.demo_story import Cast
+from runfold.demo_story import Cast
 from tests.cli.conftest import Command
 
 MEANS: dict[str, tuple[str, str]] = {

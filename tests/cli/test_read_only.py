@@ -7,7 +7,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from runfold import Ledger, LedgerUnavailable
-from runfold.cli.demo_story import Cast
+from runfold.demo_story import Cast
 from runfold.http.app import create_app
 from tests.cli.conftest import Command
 from tests.cli.reads import READS

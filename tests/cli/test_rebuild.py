@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from runfold.cli.demo_story import Cast
+from runfold.demo_story import Cast
 from runfold.projections.registry import known
 from tests.cli.conftest import Command
 

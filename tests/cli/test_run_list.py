@@ -3,7 +3,7 @@
 import pytest
 
 from runfold import Ledger
-from runfold.cli.demo_story import Cast
+from runfold.demo_story import Cast
 from runfold.terminal.text import duration
 from tests.cli.conftest import Command
 

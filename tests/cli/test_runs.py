@@ -1,7 +1,7 @@
 """`runfold run`."""
 
 from runfold import Ledger
-from runfold.cli.demo_story import Cast
+from runfold.demo_story import Cast
 from tests.cli.conftest import Command
 
 

@@ -10,7 +10,7 @@ import typer
 
 from runfold import Ledger, Settings
 from runfold.cli.app import program
-from runfold.cli.demo_story import AGENT, Cast, tell
+from runfold.demo_story import AGENT, Cast, tell
 from tests.cli.conftest import Command, calling
 
 _SUBSCRIPTIONS = [f"subscriptions {name}" for name in ("put", "replay", "discard", "reset", "delete")]

@@ -11,7 +11,7 @@ import typer
 from runfold import Ledger
 from runfold.api.table import QUESTIONS
 from runfold.cli.app import program
-from runfold.cli.demo_story import Cast
+from runfold.demo_story import Cast
 from runfold.http.app import create_app
 from runfold.http.routes.questions import query_of
 from tests.cli.conftest import Command

@@ -14,7 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from runfold import Ledger, LedgerUnavailable, Settings
 from runfold.access.keys import Keys
-from runfold.cli.demo_story import AGENT, Cast, tell
+from runfold.demo_story import AGENT, Cast, tell
 from runfold.embedded.place import find_place
 from runfold.embedded.server import EmbeddedServer
 from runfold.errors import LedgerError, ReadModelBehind

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from runfold import Ledger
-from runfold.cli.demo_story import Cast, tell
+from runfold.demo_story import Cast, tell
 from runfold.importers.importing import import_paths
 from runfold.store.reader import TenantReader
 from tests.pages.browser import Signed, sign_in, signed_in

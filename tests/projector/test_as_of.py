@@ -11,7 +11,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from runfold import Ledger, RunNotFound, Settings
-from runfold.cli.demo_story import AGENT, Cast, tell
+from runfold.demo_story import AGENT, Cast, tell
 from runfold.domain.event import Recorded
 from runfold.domain.run_events import RunCreated
 from runfold.errors import LedgerUnavailable, RebuildRefused, UsageError

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runfold import Ledger, Run, RunNotFound, Thread
-from runfold.cli.demo_story import Cast, tell
+from runfold.demo_story import Cast, tell
 from runfold.history.alignment import Pair, aligned, shared_beginning
 from runfold.history.outline import Step
 from runfold.importers.importing import import_paths

@@ -12,12 +12,14 @@ import typer
 from runfold.cli.call import Call
 
 if TYPE_CHECKING:
-    from runfold.cli.demo_story import Cast
+    from runfold.demo_story import Cast
     from runfold.ledger import Ledger
     from runfold.queries.reading import Reading
     from runfold.terminal.conversation import Conversation
 
 WIDTH = 100
+PAGES = "/ui/threads/"
+"""Where a thread is in a browser."""
 
 
 def demo(
@@ -31,7 +33,7 @@ def demo(
     A person grants a refund with other arguments than the agent requested and denies a voucher, a branch revises a message,
     and a run is cancelled while it waits. Repeating the same seed records nothing.
     """
-    from runfold.cli.demo_story import AGENT, Cast, tell
+    from runfold.demo_story import AGENT, Cast, tell
 
     with call.ledger(actor=AGENT) as ledger:
         cast = Cast.of(seed, ledger.settings.tenant)
@@ -102,6 +104,7 @@ def _try_next(cast: "Cast", before: int) -> list[str]:
         f"runfold thread {cast.thread_id} --at {before}",
         f"runfold thread {cast.thread_id} --head exchange",
         f"runfold events --thread {cast.thread_id} --type 'approval.*'",
+        "runfold serve --open",
     ]
 
 
@@ -141,5 +144,8 @@ def _show(call: Call, reading: "Reading", before: int, cast: "Cast", appended: i
     out.print("\nOne thread on two branches", style="bold")
     print_fitted(out, beside(("head main", now), ("head exchange", other), width))
     out.print("\nTry next", style="bold")
-    for line in _try_next(cast, before):
+    *commands, browser = _try_next(cast, before)
+    for line in commands:
         out.print(f"  {line}", style="cyan", soft_wrap=True)
+    out.print(f"\nIn a browser, at any moment and on each branch: {browser}", soft_wrap=True)
+    out.print(f"  the story is at {PAGES}{cast.thread_id}", style="dim", soft_wrap=True)

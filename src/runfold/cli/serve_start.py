@@ -87,7 +87,6 @@ def _lines(started: Started, workers: Sequence[int]) -> list[str]:
     thread, run = '{"thread_id": "thread_hello", "agent_id": "support"}', '{"run_id": "run_hello", "input": {"ticket": 42}}'
     return [
         f"Runfold serves {address}{by}; press Ctrl-C to stop; nothing is lost.",
-        *_in_browser(started),
         f"{said}`runfold keys create` creates more)",
         "",
         "Try, in another terminal:",
@@ -97,6 +96,7 @@ def _lines(started: Started, workers: Sequence[int]) -> list[str]:
         f"  curl -N '{address}/events?after=0' {with_key} -H 'Accept: text/event-stream'",
         "",
         f"For people {address}/docs, for programs {address}/openapi.json",
+        *_in_browser(started),
     ]
 
 

@@ -1,21 +1,64 @@
-"""The first page: what needs a person, and what the agents did last."""
+"""The first page: what needs a person, what the agents did last, and how to begin where nothing was recorded yet."""
+
+from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from runfold.pages.asking import past
+from runfold.demo_story import AGENT, Cast, tell
+from runfold.domain.values import Actor
+from runfold.errors import UsageError
+from runfold.pages.asking import Past, past
 from runfold.pages.drawing import HEADERS, draw
+from runfold.pages.forms import form
 from runfold.pages.screen import Screen
+from runfold.pages.server import server_of
 
-FEW = 10
+FEW, FEWER = 10, 5
+_SEED = 7
+"""The story is that of `runfold demo`, under the same ids."""
 
 
 async def _page(request: Request) -> Response:
     asked = await past(request)
-    threads = await asked.ask(lambda: asked.reading.threads(limit=FEW))
-    asked.standing = threads.standing
-    return await draw(request, "first.html", threads=threads)
+    if await asked.ask(lambda: _is_empty(asked)):
+        return await draw(request, "begin.html", address=str(request.base_url).rstrip("/"))
+    values = await asked.ask(lambda: _found(asked))
+    asked.standing = values["threads"].standing
+    return await draw(request, "first.html", **values)
+
+
+def _is_empty(asked: Past) -> bool:
+    """Whether nothing was recorded but keys, as far as the first events tell."""
+    first = asked.ledger.events(types=["thread.*"], limit=1, up_to=asked.position)
+    return not first
+
+
+def _found(asked: Past) -> dict[str, Any]:
+    reading = asked.reading
+    approvals = reading.approvals(status=["open"], limit=FEWER)
+    return {
+        "approvals": approvals,
+        "attention": reading.attention(limit=FEWER),
+        "threads": reading.threads(limit=FEW),
+    }
+
+
+async def _demo(request: Request) -> Response:
+    """Record the demo's story in a ledger in which nothing is recorded yet: a story has no place among what happened."""
+    await form(request)
+    asked = await past(request, "admin")
+
+    def record() -> None:
+        if not _is_empty(asked):
+            raise UsageError("this ledger holds threads of its own, among which a story has no place; use an empty one")
+        caller = asked.ledger.caller
+        agent = server_of(request).ledger.on_behalf(caller._replace(actor=Actor.parse(AGENT)))
+        tell(agent, Cast.of(_SEED, caller.tenant_id))
+
+    await asked.ask(record)
+    return RedirectResponse("/ui", 303, HEADERS)
 
 
 async def _root(request: Request) -> Response:
@@ -25,4 +68,8 @@ async def _root(request: Request) -> Response:
     return RedirectResponse("/ui", 303, HEADERS)
 
 
-SCREENS = (Screen("pages.first", "/ui", _page), Screen("pages.root", "/", _root, is_open=True))
+SCREENS = (
+    Screen("pages.first", "/ui", _page),
+    Screen("pages.demo", "/ui/demo", _demo, "POST"),
+    Screen("pages.root", "/", _root, is_open=True),
+)

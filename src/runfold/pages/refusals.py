@@ -11,8 +11,9 @@ from starlette.responses import Response
 from starlette.routing import compile_path
 
 from runfold.domain.event import refusal
-from runfold.errors import KeyRefused, LedgerError
+from runfold.errors import KeyRefused, LedgerError, MomentNotPrepared
 from runfold.pages import session
+from runfold.pages.asking import ledger_of
 from runfold.pages.drawing import Frame, draw
 from runfold.pages.screen import Answer, Screen
 from runfold.pages.server import server_of
@@ -39,6 +40,8 @@ def served(screen: Screen) -> Answer:
             return await screen.answer(request)
         except KeyRefused as error:
             return await sign_in(request, str(error))
+        except MomentNotPrepared as error:
+            return await not_prepared(request, error)
         except ValidationError as error:
             return await of_error(request, refusal(error))
         except LedgerError as error:
@@ -56,6 +59,18 @@ async def of_error(request: Request, error: LedgerError) -> Response:
     if "at" in request.query_params:
         ways = [Way(Frame(request).here(at=None), "The same page as it is now")]
     return await refused(request, error.http_status, _title(type(error).__name__), str(told), ways)
+
+
+async def not_prepared(request: Request, error: MomentNotPrepared) -> Response:
+    """Offer to prepare the moment that a list of the whole ledger is asked as of; while it is made, show how far that is."""
+    server, ledger = server_of(request), ledger_of(request)
+    view = None
+    if error.moment_id is not None and ledger is not None:
+        moments = server.ledger.moments_of(ledger.caller.tenant_id)
+        view = await server.pools.questions.run(moments.one, error.moment_id)
+    here = str(request.url.replace(scheme="", netloc=""))
+    values = {"position": error.position, "moment": view, "here": here, "without": Frame(request).here(at=None)}
+    return await draw(request, "prepare.html", status=error.http_status, **values)
 
 
 async def refused(request: Request, status: int, title: str, detail: str, ways: Sequence[Way] = ()) -> Response:

@@ -9,10 +9,10 @@ partial();
 live();
 
 document.addEventListener("click", async (event) => {
-  const link = event.target.closest("a[data-copy], button[data-copies]");
+  const link = event.target.closest("a[data-copy], button[data-copies], button[data-copies-of]");
   if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
-  const text = link.dataset.copies ?? link.href;
+  const text = document.getElementById(link.dataset.copiesOf ?? "")?.textContent ?? link.dataset.copies ?? link.href;
   try {
     await navigator.clipboard.writeText(text);
     say("Copied.");

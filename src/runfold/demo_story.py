@@ -13,8 +13,8 @@ from typing import Self
 from runfold.errors import RunNotFound
 from runfold.handles.batch import Batch
 from runfold.handles.run import Run
+from runfold.handles.tenant_ledger import TenantLedger
 from runfold.ids import stable_id
-from runfold.ledger import Ledger
 
 AGENT, CLERK = "agent:support", "human:ada"
 
@@ -73,7 +73,7 @@ class Cast:
         return self.price + self.postage
 
 
-def tell(ledger: Ledger, cast: Cast) -> int:
+def tell(ledger: TenantLedger, cast: Cast) -> int:
     """Record what of the story is not there yet, and return the number of new events."""
     scenes: list[tuple[str, Callable[[Batch, Cast], None]]] = [
         ("claim", _the_claim),
@@ -90,7 +90,7 @@ def tell(ledger: Ledger, cast: Cast) -> int:
     return appended
 
 
-def _is_told(ledger: Ledger, run_id: str) -> bool:
+def _is_told(ledger: TenantLedger, run_id: str) -> bool:
     try:
         ledger.run(run_id).view()
     except RunNotFound:
