@@ -9,10 +9,10 @@ INSTALL := $(BIN)/python scripts/install.py
 # What Python has compiled is kept, whatever is set outside: else each of many hundreds of short programs compiles it all again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo serve test test-setup check schemas verifier rows faults bench growth clean
+.PHONY: help demo serve test test-setup check schemas verifier rows faults bench growth pages-shots clean
 
 help:  ## what can be made
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 demo: $(BIN)/.installed  ## set up, record a small story, and show what a ledger can tell of it
 	@echo "Starting PostgreSQL, and recording a small story …"
@@ -53,6 +53,9 @@ bench: $(BIN)/.installed-dev  ## measure against the rivals, in the same run; wh
 
 growth: $(BIN)/.installed-dev  ## measure what takes longer in a log of a million events than in one of ten thousand; ARGS=--long: of five million
 	@$(BIN)/python scripts/bench/growth.py $(ARGS)
+
+pages-shots: $(BIN)/.installed-dev  ## take pictures of the pages, light, dark, narrow and printed, into build/shots; ARGS='claude-code=PATH …' imports more to look at
+	@$(BIN)/python scripts/pages_shots.py build/shots $(ARGS)
 
 clean:  ## remove the environment and everything that was built
 	rm -rf .venv build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -29,7 +29,7 @@ def test_it_opens_the_pages_signed_in_and_each_of_its_processes_knows_the_sessio
     browser.chmod(0o755)
     monkeypatch.setenv("BROWSER", str(browser))
     monkeypatch.setenv("LOGNAME", "mira")
-    ledger.fold("threads", "approval_queue", "attention")
+    ledger.fold("threads", "run_summaries", "usage", "approval_queue", "attention")
     process = started(["serve", "--port", "0", "--no-work", "--json", "--open", "--workers", "2"])
     assert process.stdout is not None
     line = process.stdout.readline()

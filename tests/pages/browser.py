@@ -18,6 +18,8 @@ from runfold.access.sessions import BrowserSessions, SignedIn
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 FLAGS = ("--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
+READ_MODELS = ("threads", "run_summaries", "usage", "approval_queue", "attention")
+"""What lists of threads and the first page are answered from."""
 _REPORTED = """
 window.__broken = [];
 document.addEventListener("securitypolicyviolation", (event) => {

@@ -12,7 +12,7 @@ from runfold.access.sessions import BrowserSessions, SignedIn
 from runfold.http.app import create_app
 from runfold.pages.drawing import POLICY
 from tests.databases import TestDatabase
-from tests.pages.browser import sign_in
+from tests.pages.browser import READ_MODELS, sign_in
 from tests.serving import serving
 
 PAGE = "/ui/threads"
@@ -27,7 +27,7 @@ def client(served: str) -> Iterator[httpx2.Client]:
 
 @pytest.fixture
 def signed_client(client: httpx2.Client, served_ledger: Ledger) -> httpx2.Client:
-    served_ledger.fold("threads")
+    served_ledger.fold(*READ_MODELS)
     client.get(f"/ui/login?token={sign_in(served_ledger)}")
     return client
 
@@ -89,7 +89,7 @@ def test_behind_tls_the_cookie_is_for_tls_alone(shared_settings: Settings) -> No
 
 
 def test_without_a_session_the_page_takes_a_key_and_leads_on_from_there(client: httpx2.Client, served_ledger: Ledger) -> None:
-    served_ledger.fold("threads")
+    served_ledger.fold(*READ_MODELS)
     asked = client.get(f"{PAGE}?state=open")
     assert (asked.status_code, asked.headers["www-authenticate"]) == (401, 'Bearer realm="runfold"')
     assert 'value="/ui/threads?state=open"' in asked.text
@@ -126,7 +126,7 @@ def test_a_session_ends_with_its_key(client: httpx2.Client, served_ledger: Ledge
     token = sign_in(served_ledger)
     key = served_ledger.keys()[-1]
     client.get(f"/ui/login?token={token}")
-    served_ledger.fold("threads")
+    served_ledger.fold(*READ_MODELS)
     assert client.get(PAGE).status_code == 200
     served_ledger.revoke_key(key.id)
     assert client.get(PAGE).status_code == 401
@@ -187,7 +187,7 @@ def test_a_session_opens_pages_and_nothing_of_the_api(signed_client: httpx2.Clie
 
 def test_a_session_may_do_what_its_key_may_and_sees_its_tenant_alone(client: httpx2.Client, served_ledger: Ledger) -> None:
     served_ledger.create_thread(agent_id="support", title="Ours alone")
-    served_ledger.fold("threads")
+    served_ledger.fold(*READ_MODELS)
     client.get(f"/ui/login?token={sign_in(served_ledger, tenant='acme')}")
     other = client.get(PAGE)
     assert (other.status_code, "Ours alone" in other.text) == (200, False)

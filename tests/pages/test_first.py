@@ -5,15 +5,14 @@ from playwright.sync_api import Browser
 
 from runfold import Ledger
 from runfold.http.app import create_app
-from tests.pages.browser import Signed, sign_in, signed_in
+from tests.pages.browser import READ_MODELS, Signed, sign_in, signed_in
 from tests.serving import serving
 
 HOSTILE = "<img src=x onerror=alert(1)>\u202egnp.exe \x1b[31m"
-READ = ("threads", "approval_queue", "attention")
 
 
 def test_from_an_empty_ledger_to_a_thread_by_one_button(browser: Browser, ledger: Ledger) -> None:
-    ledger.fold(*READ)
+    ledger.fold(*READ_MODELS)
     with serving(create_app(ledger)) as address, signed_in(browser, address, sign_in(ledger)) as signed:
         page = signed.page
         assert page.locator("h1").text_content() == "Nothing is recorded yet"
@@ -22,7 +21,7 @@ def test_from_an_empty_ledger_to_a_thread_by_one_button(browser: Browser, ledger
         page.get_by_role("button", name="Load the demo story").click()
         page.wait_for_load_state()
         assert page.url == f"{address}/ui", page.content()
-        ledger.fold(*READ)
+        ledger.fold(*READ_MODELS)
         page = signed.open("/ui")
         assert page.locator("main td a").first.text_content() == "Refund for order 95319"
         before = ledger.position()
@@ -40,7 +39,7 @@ def test_what_needs_a_person_is_on_top_and_text_of_agents_is_text(signed: Signed
     run.request_approval(HOSTILE, expires_in="1h")
     failed = served_ledger.create_thread(agent_id="support").start_run()
     failed.fail(HOSTILE, code="no_such_order")
-    served_ledger.fold(*READ)
+    served_ledger.fold(*READ_MODELS)
     page = signed.open("/ui")
     needs = page.locator(".needs").text_content() or ""
     assert "<img src=x onerror=alert(1)>⟨U+202E⟩gnp.exe ␛[31m" in needs

@@ -12,8 +12,10 @@ from runfold.errors import UsageError
 from runfold.pages.asking import Past, past
 from runfold.pages.drawing import HEADERS, draw
 from runfold.pages.forms import form
+from runfold.pages.runs.listing import titles_of
 from runfold.pages.screen import Screen
 from runfold.pages.server import server_of
+from runfold.pages.thread_lines import lines_of
 
 FEW, FEWER = 10, 5
 _SEED = 7
@@ -38,10 +40,15 @@ def _is_empty(asked: Past) -> bool:
 def _found(asked: Past) -> dict[str, Any]:
     reading = asked.reading
     approvals = reading.approvals(status=["open"], limit=FEWER)
+    attention, threads = reading.attention(limit=FEWER), reading.threads(limit=FEW)
     return {
         "approvals": approvals,
-        "attention": reading.attention(limit=FEWER),
-        "threads": reading.threads(limit=FEW),
+        "attention": attention,
+        "threads": threads,
+        "lines": lines_of(asked, threads.items),
+        "titles": titles_of(
+            asked, [*(each.thread_id for each in approvals.items), *(each.thread_id for each in attention.items)]
+        ),
     }
 
 
