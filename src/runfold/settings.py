@@ -165,6 +165,7 @@ class Settings(BaseSettings):
         description="comma-separated places that checkpoints are published to beside HOME/sealed: folders,"
         " git:FOLDER of a Git repository, and https:// addresses that take PUT and give GET",
     )
+    seal_witnesses: str = Field("", description="comma-separated https:// addresses of witnesses that sign each checkpoint, too")
     public_url: str = Field("", description="where the ledger is served for others, as webhooks link to it")
     step_webhook_url: str | None = Field(None, description="address that is told of every step that ends, by its id")
     step_webhook_key: SecretStr | None = Field(None, description="what step_webhook_url is sent as `Authorization: Bearer`")
@@ -261,6 +262,11 @@ class Settings(BaseSettings):
     def webhook_key_file(self) -> Path:
         """Return the file with the keys that signing secrets are encrypted with."""
         return (self.webhook_keys or self.home / "webhook-keys").expanduser()
+
+    @property
+    def witnesses(self) -> list[str]:
+        """Return the addresses of those who sign checkpoints, too."""
+        return [address.strip() for address in self.seal_witnesses.split(",") if address.strip()]
 
     @property
     def seal_key_file(self) -> Path:

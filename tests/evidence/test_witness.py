@@ -1,9 +1,7 @@
 """Witnesses: they sign what has only grown, remember it, and are asked for by a bundle whose policy wants a quorum of them."""
 
 import base64
-import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -14,21 +12,12 @@ from runfold.evidence.bundle import BundleMaker
 from runfold.evidence.comparing import stored_trees
 from runfold.evidence.sealer import Sealer
 from runfold.evidence.signing import read_signer
-from runfold.evidence.witness import Witness, server
+from runfold.evidence.witness import Witness
 from runfold.proofs.note import Key, read_key
 from runfold.proofs.verify import main
+from tests.evidence.witnesses import served
 from tests.proofs.bundles import KEY, ORIGIN, MadeUp
 from tests.proofs.naive import consistency, root
-
-
-@contextmanager
-def served(witness: Witness) -> Iterator[str]:
-    with server(witness, "127.0.0.1", 0) as serving:
-        thread = threading.Thread(target=serving.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{serving.server_address[1]}"
-        serving.shutdown()
-        thread.join()
 
 
 def request(log: MadeUp, size: int, old: int, other: bytes | None = None) -> bytes:

@@ -214,5 +214,11 @@ def _trees(ledger: "Ledger") -> list[dict[str, Any]]:
     with ledger.recorder.store.reading() as connection:
         found = stored_trees(connection)
     return [
-        {"tenant_id": tree.tenant_id, "origin": tree.origin, "size": tree.size, "checkpoint": tree.note or ""} for tree in found
+        {
+            "tenant_id": tree.tenant_id,
+            "origin": tree.origin,
+            "size": tree.size,
+            "checkpoint": f"{tree.note or ''}{tree.cosignatures}",
+        }
+        for tree in found
     ]

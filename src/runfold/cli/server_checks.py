@@ -197,7 +197,7 @@ def _history(reader: Reader, settings: Settings) -> Iterator[Check]:
 
 def _sealing(reader: Reader, settings: Settings) -> Iterator[Check]:
     """Say how far the log is sealed, and whether a sealer met anything that cannot be."""
-    from runfold.evidence.status import seal_status
+    from runfold.evidence.status import seal_status, witness_statuses
 
     found = seal_status(reader)
     if found.alarms:
@@ -212,6 +212,12 @@ def _sealing(reader: Reader, settings: Settings) -> Iterator[Check]:
         yield Check("sealed log", "wrong", late, "see `runfold reactors`, and that `runfold work` runs without --no-seal")
     else:
         yield Check("sealed log", "ok", fact)
+    for witness in witness_statuses(reader):
+        if witness.error is None:
+            yield Check("witness", "ok", f"{witness.witness} signs checkpoints")
+        else:
+            failing = f"{witness.witness} has not signed for {witness.failing_seconds:.0f} s: {witness.error}"
+            yield Check("witness", "wrong", failing, "see that it runs, and knows the keys of this log (`runfold seal keys`)")
     if not settings.seal_publish:
         fact = "checkpoints are published on this machine alone, whose administrators can change them"
         yield Check("sealed log", "note", fact, "set RUNFOLD_SEAL_PUBLISH to a place that they cannot change")

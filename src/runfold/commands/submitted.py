@@ -7,11 +7,13 @@ from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from runfold.domain.event import Event
 from runfold.errors import UsageError
-from runfold.proofs.receipt import Told, as_json
+
+if TYPE_CHECKING:
+    from runfold.proofs.receipt import Told
 
 T = TypeVar("T")
 
@@ -27,7 +29,7 @@ class Receipt:
     appended: int
     events: tuple[Event, ...] = field(default=(), repr=False, compare=False)
     """What was recorded, where it was here."""
-    told_by: Callable[[], tuple[Told, ...]] | None = field(default=None, repr=False, compare=False)
+    told_by: "Callable[[], tuple[Told, ...]] | None" = field(default=None, repr=False, compare=False)
     """Finds what `told` says when it is asked for."""
     under_former_rule: bool = field(default=False, repr=False, compare=False)
     """Whether it is what was recorded while idempotency keys belonged to the tenant: what was made then has other ids."""
@@ -35,7 +37,7 @@ class Receipt:
     """Whether it was recorded before, under the same idempotency key: by this caller, or by another process for them."""
 
     @property
-    def told(self) -> tuple[Told, ...]:
+    def told(self) -> "tuple[Told, ...]":
         """What was told of each event: where it stands, its salt and its digests. Raises UsageError where that is not known."""
         if self.told_by is None:
             raise UsageError(
@@ -46,6 +48,8 @@ class Receipt:
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON has it, to be kept: with what `ledger.verify_receipt` holds against the log. Raises UsageError."""
+        from runfold.proofs.receipt import as_json  # noqa: PLC0415  few receipts are kept
+
         return {
             "stream": self.stream,
             "position": self.position,

@@ -72,6 +72,8 @@ class _Tree(NamedTuple):
     position: int
     """Of the last event of the checkpoint."""
     epoch: str
+    cosignatures: str
+    """The lines of witnesses that have signed the checkpoint."""
 
 
 @dataclass
@@ -170,7 +172,7 @@ class BundleMaker:
             answered = None if rows is None else rows.claim(threads[0] if threads else None, tree.epoch)
             claims = Claims(threads, not threads and not positions, sought, answered)
             tiles = Tiles(tile_reader(connection, self.tenant_id, tree.generation))
-            note = cosigned(tree.note, self.witnesses, tiles.consistency) if self.witnesses else tree.note
+            note = cosigned(tree.note + tree.cosignatures, self.witnesses, tiles.consistency)
             with BundleWriter(folder) as writer:
                 writer.report(report.head(checkpoint, claims))
                 for count, (leaf, thread_id, whole) in enumerate(self._events(connection, tree, threads, positions), 1):

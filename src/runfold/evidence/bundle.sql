@@ -6,9 +6,14 @@ SELECT l.generation, c.size, c.note, c.has_map AND l.map_size = l.size AND c.siz
        (SELECT s.position
           FROM runfold.sealed_events AS s
          WHERE s.tenant_id = l.tenant_id AND s.generation = l.generation AND s.seq = c.size) AS position,
-       (SELECT h.epoch::text FROM runfold.head AS h) AS epoch
+       (SELECT h.epoch::text FROM runfold.head AS h) AS epoch, coalesce(c.cosignatures, '')
   FROM runfold.sealed_logs AS l
-  JOIN LATERAL (SELECT s.size, s.note, s.has_map
+  JOIN LATERAL (SELECT s.size, s.note, s.has_map, (SELECT string_agg(w.lines, '' ORDER BY w.witness)
+                                       FROM runfold.seal_witnesses AS w
+                                      WHERE w.tenant_id = s.tenant_id
+                                        AND w.generation = s.generation
+                                        AND w.size = s.size
+                                        AND w.has_map = s.has_map) AS cosignatures
                   FROM runfold.sealed_checkpoints AS s
                  WHERE s.tenant_id = l.tenant_id
                    AND s.generation = l.generation

@@ -21,6 +21,8 @@ class StoredTree(NamedTuple):
     origin: str
     size: int
     note: str | None
+    cosignatures: str = ""
+    """The lines of witnesses that have signed it."""
 
 
 class Compared(NamedTuple):

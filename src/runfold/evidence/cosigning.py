@@ -2,6 +2,7 @@
 
 import base64
 import re
+import ssl
 from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
@@ -19,16 +20,31 @@ Consistency = Callable[[int, int], list[bytes]]
 def cosigned(note: str, addresses: Sequence[str], consistency: Consistency) -> str:
     """Return a note with the signatures of witnesses. Raises SealingRefused where one cannot be had, UsageError."""
     for address in addresses:
-        note += _ask(note, address.rstrip("/"), consistency)
+        note += signatures(note, require_address(address), consistency)
     read_note(note)
     return note
 
 
-def _ask(note: str, address: str, consistency: Consistency) -> str:
+def shown(address: str) -> str:
+    """An address as it is told: without a password that may stand in it."""
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.hostname}{'' if parts.port is None else f':{parts.port}'}{parts.path.rstrip('/')}"
+
+
+def require_address(address: str) -> str:
+    """Return where a witness is. Raises UsageError."""
     parts = urlsplit(address)
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
         raise UsageError(f"{address!r} is not the https:// address of a witness")
-    size, old = read_note(note).checkpoint().size, 0
+    return address.rstrip("/")
+
+
+def signatures(note: str, address: str, consistency: Consistency, *, old: int = 0, seconds: float = _SECONDS) -> str:
+    """Return the lines by which a witness signs a note; `old` is what it is believed to have signed before.
+
+    Raises SealingRefused where it does not.
+    """
+    parts, size = urlsplit(address), read_note(note).checkpoint().size
     for _ in range(3):
         try:
             proof = consistency(old, size)
@@ -38,7 +54,7 @@ def _ask(note: str, address: str, consistency: Consistency) -> str:
                 "run `runfold verify --full`: the log may have been rolled back",
             ) from None
         lines = "".join(f"{base64.b64encode(hash_).decode()}\n" for hash_ in proof)
-        status, kind, text = _post(f"{address}/add-checkpoint", f"old {old}\n{lines}\n{note}", str(parts.hostname))
+        status, kind, text = _post(f"{address}/add-checkpoint", f"old {old}\n{lines}\n{note}", str(parts.hostname), seconds)
         said = text.removesuffix("\n")
         if status == 200 and all(_LINE.fullmatch(line) for line in said.split("\n")):
             return f"{said}\n"
@@ -53,12 +69,14 @@ def _ask(note: str, address: str, consistency: Consistency) -> str:
     )
 
 
-def _post(address: str, body: str, host: str) -> tuple[int, str, str]:
+def _post(address: str, body: str, host: str, seconds: float) -> tuple[int, str, str]:
     import httpx2  # noqa: PLC0415  few bundles are witnessed
+
+    verify = address.startswith("https:") or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # reading certificates takes longest
 
     try:
         with (
-            httpx2.Client(timeout=_SECONDS, follow_redirects=False, trust_env=False) as client,
+            httpx2.Client(timeout=seconds, verify=verify, follow_redirects=False, trust_env=False) as client,
             client.stream("POST", address, content=body.encode()) as answer,
         ):
             raw = b""

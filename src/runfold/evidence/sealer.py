@@ -19,6 +19,7 @@ from runfold.evidence.comparing import StoredTree, compare, stored_trees, tile_r
 from runfold.evidence.places import Place, PlaceFailed, places
 from runfold.evidence.sealing import QUERIES, Log, Sealed, seal
 from runfold.evidence.signing import Signer, read_signer, require_signed
+from runfold.evidence.witnessing import Witnessing
 from runfold.failpoint import reach
 from runfold.ledger import Ledger
 from runfold.logs import logger
@@ -49,6 +50,8 @@ class Sealer:
         self.datastore: Datastore = ledger.database.sealing(settings.connect_timeout)
         self._key_file = settings.seal_key_file
         self.places = places(settings.seal_publish, settings.home.expanduser())
+        beside = ledger.database.sealing(settings.connect_timeout)  # so that the sealer's own session stays the same
+        self._witnessing = Witnessing(settings.witnesses, beside)
         self._backend: int | None = None
         """The session over which everything was compared."""
         self._signer: Signer | None = None
@@ -95,11 +98,21 @@ class Sealer:
             count += done
             with self._compared() as connection:
                 if self._one(connection, "sealed position") >= last:
-                    self._next.clear()
-                    self._publish(connection)
+                    self._publish_all(connection)
                     return count
             if not done:
                 time.sleep(_LOOK_SECONDS)  # another is at it
+
+    def _publish_all(self, connection: Connection) -> None:
+        """Publish everywhere what is sealed now, once witnesses have signed it or had their time."""
+        while True:
+            self._next.clear()
+            self._publish(connection)
+            if not self._witnessing.is_waiting:
+                break
+            time.sleep(_LOOK_SECONDS)
+        self._next.clear()
+        self._publish(connection)
 
     @contextlib.contextmanager
     def _compared(self) -> Iterator[Connection]:
@@ -107,6 +120,7 @@ class Sealer:
         with self.datastore.reading() as connection:
             if self._backend != connection.info.backend_pid:
                 self._published.clear()
+                self._witnessing.forget()
                 self._compare(connection)
                 self._backend = connection.info.backend_pid
             yield connection
@@ -129,7 +143,10 @@ class Sealer:
     def _publish(self, connection: Connection) -> None:
         """Give each place the last checkpoints that it lacks. One that cannot be reached is tried again, and holds up nothing."""
         due = [place for place in self.places if time.monotonic() >= self._next.get(place.name, 0.0)]
-        notes = {tree: tree.note for tree in stored_trees(connection) if tree.note is not None} if due else {}
+        notes: dict[StoredTree, str] = {}
+        for tree in stored_trees(connection) if due else ():
+            if (note := self._witnessing.publishable(connection, tree)) is not None:
+                notes[tree] = note
         for place in due:
             lacking = {tree: note for tree, note in notes.items() if self._published.get((place.name, tree.origin)) != note}
             if not lacking:

@@ -208,9 +208,14 @@ SELECT e.notification_id, e.tenant_id, e.originator_id, e.originator_version, e.
 
 -- name: present logs
 -- All present trees, with the last checkpoint of each.
-SELECT DISTINCT ON (l.tenant_id) l.tenant_id, l.generation, l.origin, l.size, c.note
+SELECT DISTINCT ON (l.tenant_id) l.tenant_id, l.generation, l.origin, l.size, c.note, coalesce(c.cosignatures, '')
   FROM runfold.sealed_logs AS l
-  LEFT JOIN LATERAL (SELECT s.note
+  LEFT JOIN LATERAL (SELECT s.note, (SELECT string_agg(w.lines, '' ORDER BY w.witness)
+                                       FROM runfold.seal_witnesses AS w
+                                      WHERE w.tenant_id = s.tenant_id
+                                        AND w.generation = s.generation
+                                        AND w.size = s.size
+                                        AND w.has_map = s.has_map) AS cosignatures
                        FROM runfold.sealed_checkpoints AS s
                       WHERE s.tenant_id = l.tenant_id
                         AND s.generation = l.generation

@@ -25,6 +25,23 @@ class SealStatus(NamedTuple):
     first_alarm: str | None
 
 
+class WitnessStatus(NamedTuple):
+    """A witness that the sealer asks."""
+
+    witness: str
+    """Its address."""
+    signed_at: datetime | None
+    """When it signed last; None where it never did."""
+    failing_seconds: float
+    """For how long it has not signed what it was asked to; 0 where it did."""
+    error: str | None
+
+
+def witness_statuses(reader: Reader) -> list[WitnessStatus]:
+    """Return how each witness does. Raises LedgerUnavailable."""
+    return [WitnessStatus(*row) for row in reader.rows(_QUERIES["witnesses"])]
+
+
 def seal_status(reader: Reader) -> SealStatus:
     """Return how sealing stands. Raises LedgerUnavailable."""
     (row,) = reader.rows(_QUERIES["status"])

@@ -9,3 +9,10 @@ SELECT s.position, s.sealed_at, (SELECT count(*) FROM runfold.sealed_logs), grea
        (SELECT count(*) FROM runfold.seal_alarms), (SELECT a.fact FROM runfold.seal_alarms AS a ORDER BY a.id LIMIT 1)
   FROM runfold.sealed_position AS s
  CROSS JOIN runfold.head AS h
+
+-- name: witnesses
+-- Of each witness when it signed last, and since when it does not answer, over all trees.
+SELECT w.witness, max(w.signed_at), coalesce(max(extract(epoch FROM clock_timestamp() - w.failing_since)), 0)::float8, max(w.error)
+  FROM runfold.seal_witnesses AS w
+ GROUP BY w.witness
+ ORDER BY w.witness

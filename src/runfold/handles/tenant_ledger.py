@@ -22,18 +22,18 @@ from runfold.handles.cancelling import CancelledRun, RunChoice, cancel_one, chos
 from runfold.handles.keys import Keyring, KeyView, NewKey
 from runfold.handles.ledger_handle import LedgerHandle
 from runfold.handles.local import BatchExecutor, CallerExecutor
-from runfold.handles.receipts import AnyReceipt, told_by, verify
 from runfold.handles.webhook_secrets import WebhookSecret, secrets_of
 from runfold.queries.paging import Direction, ordered
 from runfold.queries.past import MOST_EVENTS, Whole
 from runfold.queries.reading import Reading, parse_moment
 from runfold.queries.sealed_log import CheckpointView, SealedLogView, last_checkpoint, sealed_log
-from runfold.queries.told_events import ReceiptVerification
 from runfold.store.cursor import cursor_of
 from runfold.store.reader import LATEST, Head
 from runfold.uncollected import seldom_collected
 
 if TYPE_CHECKING:
+    from runfold.handles.receipts import AnyReceipt
+    from runfold.queries.told_events import ReceiptVerification
     from runfold.subscriptions.kept import KeptSubscriptions
     from runfold.subscriptions.named import NamedSubscription
 
@@ -163,7 +163,7 @@ class TenantLedger(LedgerHandle):
         self.caller.require("audit:read")
         return last_checkpoint(self.now.reader)
 
-    def verify_receipt(self, receipt: AnyReceipt) -> ReceiptVerification:
+    def verify_receipt(self, receipt: "AnyReceipt") -> "ReceiptVerification":
         """Hold a receipt, or the JSON that was kept of one, against the log, and against what was sealed of it.
 
         Of each event it says whether it stands in the log as it was told, or differs, and in which fields, or is gone; and where
@@ -171,6 +171,8 @@ class TenantLedger(LedgerHandle):
         (`runfold evidence --receipt FILE`) proves the same offline. Raises UsageError for what is no receipt of this tenant,
         ScopeMissing.
         """
+        from runfold.handles.receipts import told_by, verify  # noqa: PLC0415  few receipts are verified
+
         return verify(self.now.reader, self.caller, told_by(receipt))
 
     # Reading

@@ -41,6 +41,7 @@ _SEALED = {
     "sealed_map",
     "sealed_checkpoints",
     "seal_alarms",
+    "seal_witnesses",
 }
 TRAVELS = frozenset({"log", "head", "epochs", "restores", "migrations", "locks"} | _OF_WEBHOOKS | _OF_SUBSCRIPTIONS | _SEALED)
 """Tables of the schema runfold whose rows are in a backup."""

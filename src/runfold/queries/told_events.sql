@@ -15,7 +15,12 @@ SELECT l.generation, l.origin, c.size, c.position, c.root, c.map_root, c.sealed_
          WHERE g.tenant_id = %b
          ORDER BY g.generation DESC
          LIMIT 1) AS l
- CROSS JOIN LATERAL (SELECT s.size, s.position, s.root, s.map_root, s.sealed_at, s.note
+ CROSS JOIN LATERAL (SELECT s.size, s.position, s.root, s.map_root, s.sealed_at, s.note || coalesce((SELECT string_agg(w.lines, '' ORDER BY w.witness)
+                                       FROM runfold.seal_witnesses AS w
+                                      WHERE w.tenant_id = s.tenant_id
+                                        AND w.generation = s.generation
+                                        AND w.size = s.size
+                                        AND w.has_map = s.has_map), '') AS note
                        FROM runfold.sealed_checkpoints AS s
                       WHERE s.tenant_id = %b
                         AND s.generation = l.generation

@@ -2,16 +2,21 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from runfold.domain.event import Recorded
-from runfold.proofs.receipt import Told, told
 from runfold.store.append_call import SALT_BYTES
 from runfold.store.codec import Row
 
+if TYPE_CHECKING:
+    from runfold.proofs.receipt import Told
 
-def told_of_rows(rows: Sequence[Row], salts: bytes, first_position: int, recorded_at: datetime) -> tuple[Told, ...]:
+
+def told_of_rows(rows: Sequence[Row], salts: bytes, first_position: int, recorded_at: datetime) -> "tuple[Told, ...]":
     """Return what is told of rows that were appended together, one after the other."""
+    from runfold.proofs.receipt import told  # noqa: PLC0415  here and below: of few events it is asked
+
     return tuple(
         told(
             position=first_position + place,
@@ -33,8 +38,10 @@ def told_of_rows(rows: Sequence[Row], salts: bytes, first_position: int, recorde
     )
 
 
-def told_of_recorded(events: Iterable[Recorded]) -> tuple[Told, ...]:
+def told_of_recorded(events: Iterable[Recorded]) -> "tuple[Told, ...]":
     """Return what is told of events that were read from the log; nothing of those that are older than salts."""
+    from runfold.proofs.receipt import told  # noqa: PLC0415
+
     return tuple(
         told(
             position=each.position,

@@ -18,10 +18,7 @@ from runfold.store.packing import UuidArray, register
 
 _CANCEL_SECONDS = 5.0
 _NOTHING: Mapping[StreamKey, int] = MappingProxyType({})
-_FIND = (
-    "SELECT count(*), min(notification_id), max(recorded_at), string_agg(salt, '' ORDER BY notification_id)"
-    " FROM runfold.log WHERE event_id = ANY(%b)"
-)
+_FIND = "SELECT notification_id, recorded_at, salt FROM runfold.log WHERE event_id = ANY(%b)"
 _STORED_IDS = "SELECT uuid_send(event_id) FROM runfold.log WHERE event_id = ANY(%b)"
 
 
@@ -202,8 +199,9 @@ def _first_line(error: psycopg.Error) -> str:
 def _find(connection: Connection, rows: Sequence[Row], salts: bytes | None) -> Placed | None:
     """Return where the rows stand, if an earlier try stored them: all of them or none, for they go in together."""
     with connection.cursor(row_factory=psycopg.rows.tuple_row) as cursor:
-        found = cursor.execute(_FIND, [UuidArray(row.event_id for row in rows)]).fetchone()
-    assert found is not None, "a count is a row"  # noqa: S101
-    count, position, recorded_at, stored_salts = found
+        found = sorted(cursor.execute(_FIND, [UuidArray(row.event_id for row in rows)]).fetchall())
     # Fewer than all, or others' salts, are events under a key that another process stored: those of an own try go in together.
-    return Placed(position, recorded_at) if count == len(rows) and stored_salts == salts else None
+    if len(found) < len(rows) or b"".join(salt or b"" for _, _, salt in found) != salts:
+        return None
+    position, recorded_at, _ = found[0]
+    return Placed(position, recorded_at)

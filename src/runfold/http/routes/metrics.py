@@ -19,7 +19,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runfold.errors import LedgerError
-from runfold.evidence.status import SealStatus, seal_status
+from runfold.evidence.status import SealStatus, WitnessStatus, seal_status, witness_statuses
 from runfold.feed.shared import Feed
 from runfold.http.clients import is_local
 from runfold.http.metrics_together import together
@@ -119,6 +119,7 @@ class LedgerFigures(NamedTuple):
     reactors: list[ReactorStatus]
     subscriptions: list[Lag]
     sealing: SealStatus
+    witnesses: list[WitnessStatus]
 
 
 class _Families(Collector):
@@ -187,6 +188,7 @@ def _read_figures(ledger: Ledger) -> LedgerFigures:
         ledger.reactors(),
         lags(reader),
         seal_status(reader),
+        witness_statuses(reader),
     )
 
 
@@ -251,11 +253,16 @@ def of_ledger(figures: LedgerFigures | None) -> Iterator[Metric]:
     yield from of_delivery(figures.delivery)
     yield from of_reactors(figures.reactors)
     yield from of_subscriptions(figures.subscriptions)
-    yield from of_sealing(figures.sealing)
+    yield from of_sealing(figures.sealing, figures.witnesses)
 
 
-def of_sealing(found: SealStatus) -> Iterator[Metric]:
-    """Yield the gauges of the sealed log."""
+def of_sealing(found: SealStatus, witnesses: Iterable[WitnessStatus]) -> Iterator[Metric]:
+    """Yield the gauges of the sealed log, and of those who sign its checkpoints, too."""
+    about = "For how long the witness has not signed what it was asked to; 0 where it did."
+    failing = GaugeMetricFamily("runfold_seal_witness_failing_seconds", about, labels=["witness"])
+    for witness in witnesses:
+        failing.add_metric([witness.witness], witness.failing_seconds)
+    yield failing
     gauges = {
         "runfold_sealed_position": ("Up to where all events are sealed.", found.position),
         "runfold_unsealed_events": ("Events that are not sealed yet.", found.unsealed_events),
