@@ -17,6 +17,7 @@ from runfold.errors import AlreadyAppended, Conflict, LedgerError, LedgerUnavail
 from runfold.store.append_call import SALT_BYTES, Conflicts, Placed, new_salts
 from runfold.store.codec import Row, StreamKey
 from runfold.store.writer import Repeated, Writer
+from runfold.uncollected import seldom_collected
 
 MAX_EVENTS = 500
 MAX_BYTES = 16 * 1024 * 1024
@@ -24,6 +25,8 @@ BATCH_SIZES = (1, 2, 5, 10, 20, 50, 100, 200, MAX_EVENTS, math.inf)
 """The most events in a batch. A single command may hold more."""
 _WORTH_A_SWITCH = 24  # commands
 _SWITCH_SECONDS = 20e-6
+_LULL_SECONDS = 0.2
+"""Without a command for so long, others look for cycles as often as ever (see uncollected.py)."""
 
 
 class Cached(Protocol):
@@ -169,16 +172,22 @@ class Appender:
 
     def _work(self) -> None:
         while not self._closing or self._queue:
-            with self._wake:
-                while True:
-                    self._idle = self._roused = True  # again after each wait: a helper may have taken what it was woken for
-                    if self._queue or self._closing:
-                        break
-                    self._wake.wait()
-                self._idle = self._roused = False
-            with self._turn:
+            self._wait(None)
+            with seldom_collected():
                 while self._queue:
-                    self._serve(self._take())
+                    with self._turn:
+                        while self._queue:
+                            self._serve(self._take())
+                    self._wait(_LULL_SECONDS)
+
+    def _wait(self, seconds: float | None) -> None:
+        """Wait until something is queued, or no more is to come; at most so long."""
+        with self._wake:
+            while True:
+                self._idle = self._roused = True  # again after each wait: a helper may have taken what it was woken for
+                if self._queue or self._closing or not self._wake.wait(seconds):
+                    break
+            self._idle = self._roused = False
 
     def _serve(self, batch: list[Append]) -> None:
         if not batch:
