@@ -5,6 +5,7 @@ present history, and is not checked.
 """
 
 import re
+from functools import lru_cache
 from typing import NamedTuple, Self
 from uuid import UUID
 
@@ -47,6 +48,7 @@ Place = int | str | Cursor
 """A bare position, a cursor as text, or a cursor."""
 
 
+@lru_cache(maxsize=64)
 def name_of(epoch: UUID) -> str:
     """Return the first digits of an epoch, as a cursor has them."""
     return epoch.hex[:SHOWN_DIGITS]

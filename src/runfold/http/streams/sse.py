@@ -48,7 +48,7 @@ _BREAKS = [(sign.encode(), escaped) for sign, escaped in _LINE_BREAKS.items()]
 def frame(recorded: Recorded, epoch: UUID, form: Form = "runfold") -> bytes:
     """An event of a history of the ledger."""
     data = event_json(recorded) if form == "runfold" else cloudevent(recorded, epoch)
-    if b"\xe2" in data or b"\xc2" in data:  # what they begin with: one byte is found fifty times as fast as two
+    if not data.isascii() and (b"\xe2" in data or b"\xc2" in data):  # what they begin with: one byte is found fifty times as fast
         for sign, escaped in _BREAKS:
             data = data.replace(sign, escaped)
     return b"id: %d@%b\nevent: %b\ndata: %b\n\n" % (recorded.position, name_of(epoch).encode(), recorded.type.encode(), data)
