@@ -340,12 +340,12 @@ class Recorded:
 
     def __getattr__(self, name: str) -> Any:
         """Read the event, when it is asked for the first time; `_replace` is the name that `but` had as a named tuple's."""
+        if name == "event":
+            self.event = event = self._read(self.type, self.schema_version, self._state, self.position)
+            return event
         if name == "_replace":
             return self.but
-        if name != "event":
-            raise AttributeError(f"{type(self).__name__} has no {name!r}")
-        self.event = event = self._read(self.type, self.schema_version, self._state, self.position)
-        return event
+        raise AttributeError(f"{type(self).__name__} has no {name!r}")
 
     @property
     def payload_bytes(self) -> int:

@@ -57,7 +57,9 @@ def encode(event: Event, limits: Limits) -> bytes:
 
 def decode(columns: tuple[Any, ...], types: EventTypes = event_types) -> Recorded:
     """A stored row → recorded event, which is read. Raises UnknownEventType, UnreadableEvent."""
-    return Recorded.unread(columns, types.read).readable()
+    recorded = Recorded.unread(columns, read := types.read)
+    recorded.event = read(columns[3], columns[4], columns[5], columns[0])  # asked for at once: quicker than to find it missing
+    return recorded
 
 
 def unread(columns: tuple[Any, ...]) -> Recorded:
