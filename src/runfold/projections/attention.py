@@ -68,8 +68,6 @@ _SAID_BY_OTHERS = frozenset(
 )
 """Events about a run that do not show that it goes on: what others find, ask for or put right."""
 _NO_TOKENS = Tokens()
-_HEARD = {"last_heard_at"}
-"""What most events change alone, and no reason hangs on."""
 _WORST_FIRST = get_args(Severity)
 _HOLDS = tuple((code, reason.holds) for code, reason in REASONS.items())
 
@@ -109,13 +107,14 @@ class Attention(Projection[AttentionRow]):
         change = _CHANGE.get(kind)
         changes = change(row, recorded, recorded.event) if change is not None else {}
         if kind not in _SAID_BY_OTHERS:
-            changes["last_heard_at"] = recorded.happened_at
+            heard = recorded.happened_at
+            if not changes and row.stuck_rule is None:  # no reason hangs on that alone
+                return row.but({"last_heard_at": heard, "attention_since": _since(row, heard)})
+            changes["last_heard_at"] = heard
         if row.stuck_rule is not None and kind not in _NO_PROGRESS and kind is not ApprovalRequested:
             changes = {"status": "running", "stuck_rule": None, **changes}
         if not changes:
             return row
-        if changes.keys() == _HEARD:
-            return row.but(changes, attention_since=_since(row, recorded.happened_at))
         after = _flagged(row, row.but(changes), recorded)
         since = _since(after, after.last_heard_at)
         return after if since == after.attention_since else after.but(attention_since=since)
