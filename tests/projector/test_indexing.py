@@ -84,7 +84,7 @@ def test_who_comes_second_finds_the_indexes_made(fill: Fill, work: Work, books: 
     fill(2)
     work().catch_up()
     before = books.indexes(Tally())
-    complete(books.connection, Tally(), Table(Tally(), 1))
+    complete(books.connection, Table(Tally(), 1))
     assert books.indexes(Tally()) == before != []
 
 

@@ -12,6 +12,7 @@ from runfold import Ledger, Run, Settings
 from runfold.errors import UsageError
 from runfold.projections import search_labels
 from runfold.projections.words import words_in
+from runfold.projector import generations
 from runfold.queries import search_list
 from runfold.queries.paging import cursor_of
 from runfold.queries.reading import Reading
@@ -219,3 +220,22 @@ def test_what_is_no_cursor_of_a_search_is_refused(ledger: Ledger, cursor: str) -
     ledger.fold("search")
     with pytest.raises(UsageError, match="invalid cursor"):
         ledger.now.search("tea", cursor=cursor)
+
+
+@pytest.mark.parametrize("later_from", [1, 10_000])
+def test_words_have_their_index_however_much_there_was_to_fold(
+    ledger: Ledger, runs: list[Run], monkeypatch: pytest.MonkeyPatch, later_from: int
+) -> None:
+    monkeypatch.setattr(generations, "LATER_FROM", later_from)
+    message = runs[0].add_message("user", "tea")
+    ledger.fold("search")
+    for generation in (1, 2):
+        with ledger.recorder.store.reading() as connection:
+            found = connection.execute(
+                "SELECT amname FROM pg_am JOIN pg_class ON relam = pg_am.oid AND relkind = 'i'"
+                " WHERE relnamespace = %s::regnamespace",
+                [f"runfold_search_{generation}"],
+            ).fetchall()
+        assert sorted(row["amname"] for row in found) == ["btree", "gin"]
+        assert ids(ledger.now, "tea") == [message.id]
+        ledger.rebuild("search", processes=1)

@@ -23,29 +23,29 @@ def index(connection: Connection, projection: AnyProjection, table: Table[Any], 
     """
     try:
         with connection.transaction():
-            _complete(connection, table, projection, key_only=key_only)
+            _complete(connection, table, key_only=key_only)
     except psycopg.errors.UniqueViolation:
         raise _torn(connection, projection, table) from None
     analyze(connection, table)
 
 
-def complete(connection: Connection, projection: AnyProjection, table: Table[Any]) -> None:
+def complete(connection: Connection, table: Table[Any]) -> None:
     """Make the indexes of a table that was begun without, for it would have been long in the filling.
 
     Nobody writes to it meanwhile, and readers go on. Who comes second finds them made.
     """
     with connection.transaction():
         connection.execute(sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(sql.Identifier(table.schema, table.name)))
-        _complete(connection, table, projection)
+        _complete(connection, table)
 
 
-def _complete(connection: Connection, table: Table[Any], projection: AnyProjection, *, key_only: bool = False) -> None:
+def _complete(connection: Connection, table: Table[Any], *, key_only: bool = False) -> None:
     """Make what is missing: whoever was killed may have made some."""
     found = connection.execute(_QUERIES["indexes"], [f"{table.schema}.{table.name}"]).fetchone()
     assert found is not None, "counting gives one row"  # noqa: S101
     if not found["keys"]:
         table.add_key(connection)
-    if (projection.indexes or projection.word_index) and not found["others"] and not key_only:
+    if table.index_count and not found["others"] and not key_only:
         table.create_indexes(connection)
 
 

@@ -112,6 +112,11 @@ class Table(Generic[R]):
         words = [] if self._word_index is None else [word_index.function(self.schema, self.name, self._word_index, self.columns)]
         _execute_all(connection, [key, *(each.add_all for each in self.totals), *words])
 
+    @property
+    def index_count(self) -> int:
+        """How many indexes it has beside its key."""
+        return len(self._indexes) + (self._word_index is not None)
+
     def create_indexes(self, connection: Connection) -> None:
         """Make the indexes that the projection names; each ends with the key, so that it is one order."""
         index = sql.SQL("CREATE INDEX {} ON {} ({})").format

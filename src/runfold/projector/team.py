@@ -185,7 +185,7 @@ class Team:
         shard = Shard(projection, claim, building=model.state == "building", marks=self._marks)
         shard.attempts = model.attempts or 0
         shard.suspect = model.trouble_position or 0
-        shard.indexed_at = head.position if claim.indexes < len(projection.indexes) else None
+        shard.indexed_at = head.position if claim.indexes < shard.table.index_count else None
         self.shards[model.name, model.generation] = shard
         debug("claimed", read_model=model.name, generation=model.generation, position=claim.position)
         reach("claimed")
