@@ -103,6 +103,7 @@ MORE: dict[str, set[str]] = {
     "runs": {*FOLDING, "projections.run_summaries"},
     "sample runs": {*FOLDING, "projections.run_summaries"},
     "schemas": {"projector", "projector.as_of"},
+    "search": {*FOLDING, "history", "projections.search"},
     "summary": {*_RUNS, *FOLDING, "history", "projections.problems"},
     "threads": {*FOLDING, "projections.threads"},
     **{
