@@ -9,11 +9,12 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from runfold.proofs.answer import AnswerRow, write_row
-from runfold.proofs.claims import Absence, Answer, Claims
-from runfold.proofs.container import ANSWER, MANIFEST, Described, manifest_of
+from runfold.proofs.claims import Absence, Answer, Claims, Sample
+from runfold.proofs.container import ANSWER, MANIFEST, SAMPLE, Described, manifest_of
 from runfold.proofs.leaf import Leaf, envelope, envelope_digest, payload_digest, salts
 from runfold.proofs.note import Checkpoint, public_key, signature_line
 from runfold.proofs.records import Shown, ThreadInMap
+from runfold.proofs.sample import SampledRun, write_run
 from runfold.proofs.thread_map import MapEntry, key_of, prove_among, root_of
 from runfold.proofs.writing import BundleWriter
 from tests.proofs import naive
@@ -33,19 +34,30 @@ def listed_anew(folder: Path) -> None:
     (folder / MANIFEST).write_text(manifest_of(described))
 
 
-class MadeUp:
-    """A log of one tenant with two threads, the events of which alternate; thread_a is granted call_1 and asks for call_2."""
+ALTERNATING = [
+    event
+    for type_, stream in zip(
+        ["thread.created", ASKED, GRANTED, ASKED, "run.started"],
+        ["thread_a", "approval_1", "approval_1", "approval_2", "run_1"],
+        strict=True,
+    )
+    for event in (("thread_a", stream, type_), ("thread_b", f"{stream}_b", "message.added"))
+]
+"""The events of two threads take turns; thread_a is granted call_1 and asks for call_2."""
 
-    def __init__(self, *, has_map: bool = True) -> None:
-        types = ["thread.created", ASKED, GRANTED, ASKED, "run.started"]
-        streams = ["thread_a", "approval_1", "approval_1", "approval_2", "run_1"]
+
+class MadeUp:
+    """A log of one tenant."""
+
+    def __init__(self, events: Sequence[tuple[str, str, str]] = ALTERNATING, *, has_map: bool = True) -> None:
+        """Make up a log of `events`: the thread, the stream and the type of each."""
         self.leaves: list[Leaf] = []
         self.shown: list[Shown] = []
         self.threads: list[str] = []
-        for number, (type_, stream) in enumerate(zip(types, streams, strict=True), 1):
+        for thread, stream, type_ in events:
             call = f"call_{stream[-1]}" if type_ == ASKED else None
-            self._add(number, "thread_a", stream, type_, {"call_id": call} if call else {"amount": "46.00 EUR"})
-            self._add(number, "thread_b", f"{stream}_b", "message.added", {"text": "hello"})
+            payload = {"text": "hello"} if type_ == "message.added" else {"call_id": call} if call else {"amount": "46.00 EUR"}
+            self._add(self.threads.count(thread) + 1, thread, stream, type_, payload)
         self.hashes = [leaf.hash() for leaf in self.leaves]
         ends = {thread: at for at, thread in enumerate(self.threads)}
         self.entries = {
@@ -82,19 +94,24 @@ class MadeUp:
         absence: Absence | None = None,
         answer: Answer | None = None,
         rows: Sequence[AnswerRow] = (AnswerRow(109, {"thread": "thread_a", "events": 5}),),
+        sample: Sample | None = None,
+        population: Sequence[SampledRun] = (),
         left_out: set[int] | None = None,
+        alone: set[int] | None = None,
         lacking: set[int] | None = None,
         key: Ed25519PrivateKey = KEY,
     ) -> Path:
-        """Write a bundle. Of the leaves `left_out` the payload is left out; `lacking` are not there at all."""
+        """Write a bundle. Of `left_out` the payload is left out, of `alone` all but the leaf; `lacking` are not there at all."""
         folder.mkdir()
         with BundleWriter(folder) as writer:
             for at, leaf in enumerate(self.leaves):
                 if leaf.seq in (lacking or set()) or not (log or self.threads[at] in threads):
                     continue
-                shown = self.shown[at]
+                shown: Shown | None = self.shown[at]
                 if leaf.seq in (left_out or set()):
-                    shown = shown._replace(payload=None, payload_salt=None)
+                    shown = self.shown[at]._replace(payload=None, payload_salt=None)
+                if leaf.seq in (alone or set()):
+                    shown = None
                 writer.add(leaf, shown, None if log else naive.inclusion(at, self.hashes))
             if self.checkpoint.map_root is not None:
                 for thread in threads:
@@ -103,6 +120,8 @@ class MadeUp:
                     writer.add_thread(ThreadInMap(thread, entry.events, entry.last_leaf, proof))
             for row in rows if answer is not None else ():
                 writer.add_beside(ANSWER, write_row(row))
+            for run in population if sample is not None else ():
+                writer.add_beside(SAMPLE, write_run(run))
             writer.report("<p>for people\n")
-            writer.finish(Claims(threads, log, absence, answer), self.note(key))
+            writer.finish(Claims(threads, log, absence, answer, sample), self.note(key))
         return folder

@@ -109,10 +109,37 @@ def test_what_is_absent_is_found_absent_and_what_is_not_is_named(tmp_path: Path,
     assert asked("type", Absence("thread_a", "run.failed"))[0] == 0
     code, out = asked("there", Absence("thread_a", GRANTED, "call_1"))
     assert (code, "NOT ABSENT" in out, "position 105" in out) == (1, True, True)
+    in_one_stream = MadeUp([("thread_a", "run_1", ASKED), ("thread_a", "run_2", ASKED), ("thread_a", "run_1", GRANTED)])
+    folder = in_one_stream.write(tmp_path / "own", "thread_a", absence=Absence("thread_a", ASKED, "call_1"))
+    assert "NOT ABSENT: there is approval.requested of call call_1 in thread_a, at position 101" in verify(folder)[1]
     code, out = asked("unclear", Absence("thread_a", GRANTED, "call_2"), left_out={3, 5})
     assert (code, "payloads of approval_1 are left out" in out) == (1, True)
     code, out = asked("cut off", Absence("thread_a", ASKED, "call_9"), lacking={9})
     assert (code, "not proven to be complete" in out) == (1, True)
+
+
+def test_what_is_absent_from_the_whole_log_is_found_in_its_leaves_and_where_these_do_not_tell_it_says_so(
+    tmp_path: Path, verify: Verify
+) -> None:
+    log, every = MadeUp(), set(range(1, 11))
+
+    def asked(name: str, absence: Absence, alone: set[int], left_out: set[int] | None = None) -> tuple[int, str]:
+        return verify(log.write(tmp_path / name, log=True, absence=absence, alone=alone, left_out=left_out))[:2]
+
+    code, out = asked("type", Absence(None, "run.failed"), every)
+    assert (code, "ABSENT: run.failed in the whole log" in out) == (0, True)
+    code, out = asked("there", Absence(None, GRANTED), every)
+    assert (code, "NOT ABSENT: there is approval.granted in the whole log, at position 105" in out) == (1, True)
+    code, out = asked("call", Absence(None, GRANTED, "call_2"), every - {3, 5})
+    assert (code, "ABSENT: approval.granted of call call_2 in the whole log" in out) == (0, True)
+    code, out = asked("leaves", Absence(None, GRANTED, "call_2"), every)
+    assert (code, "as of approval_1 there are leaves alone, which name no call" in out) == (1, True)
+    code, out = asked("kept", Absence(None, GRANTED, "call_2"), every - {3, 5}, {3, 5})
+    assert (code, "as payloads of approval_1 are left out" in out) == (1, True)
+    code, out = asked("its own call", Absence(None, ASKED, "call_9"), every - {3, 7})
+    assert (code, "ABSENT: approval.requested of call call_9 in the whole log" in out) == (0, True)
+    assert verify(log.write(tmp_path / "part", "thread_a", absence=Absence(None, "run.failed")))[0] == 1
+    assert verify(log.write(tmp_path / "many", log=True, absence=Absence(None, "approval.*")))[0] == 2
 
 
 def test_a_lie_that_comes_with_a_manifest_of_its_own_is_found(tmp_path: Path, verify: Verify) -> None:

@@ -431,7 +431,9 @@ COMMANDS = [
             "runfold evidence run_demo7_claim --leave-out 'message.*' --output case-18 --json",
             "runfold evidence --answer run_summaries --key run_demo7_claim --output case-19",
             "runfold evidence --receipt receipt.json --output case-20",
+            "runfold evidence --sample --seed 2026-Q3 --n 2 --all --output sample-2026-Q3",
         ),
+        question="sample_runs",
     ),
     Command(
         "verify-receipt",
@@ -443,7 +445,10 @@ COMMANDS = [
         "prove-absence",
         _OPERATE,
         prove_absence,
-        ("runfold prove-absence --thread thread_demo7 --type approval.granted --call call_demo7_express --output never-granted",),
+        (
+            "runfold prove-absence --thread thread_demo7 --type approval.granted --call call_demo7_express --output case-20",
+            "runfold prove-absence --all --type run.failed --output case-21",
+        ),
     ),
     Command("witness key", _OPERATE, witness.key, ("runfold witness key --name witness.example.com/one",)),
     Command(

@@ -1,7 +1,7 @@
 """`runfold evidence` and `runfold prove-absence`: bundles that somebody without Runfold, and without trust in it, can verify."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from runfold.evidence.answers import AnswerAsked
     from runfold.evidence.bundle import Made
+    from runfold.evidence.samples import SampleAsked
     from runfold.proofs.receipt import Told
 
 _Output = Annotated[
@@ -42,8 +43,12 @@ def evidence(
     ids: Annotated[
         list[str] | None, typer.Argument(metavar="THREAD|RUN|APPROVAL…", help="What it is about; the whole thread goes in.")
     ] = None,
+    *,
     output: _Output = Path("evidence"),
-    every: Annotated[bool, typer.Option("--all", help="All events of the tenant.")] = False,
+    every: Annotated[
+        bool,
+        typer.Option("--all", help="All events of the tenant; with --sample, the leaf of every event beside its threads."),
+    ] = False,
     answer: Annotated[
         str | None,
         typer.Option("--answer", metavar="READ_MODEL", help="Rows of this read model, and the events that they are made of."),
@@ -60,54 +65,77 @@ def evidence(
         Path | None,
         typer.Option("--receipt", metavar="FILE", help="The single events of a receipt that was kept: were they sealed as told?"),
     ] = None,
+    sample: Annotated[
+        bool, typer.Option("--sample", help="A sample of runs, drawn by --seed from those that the options below find.")
+    ] = False,
+    seed: Annotated[
+        str | None,
+        typer.Option("--seed", metavar="TEXT", help="What is drawn by: any text, such as 2026-Q3. The same draws the same runs."),
+    ] = None,
     leave_out: _LeftOut = None,
     witness: _Witnesses = None,
     who: Who = None,
+    **asked: Any,
 ) -> None:
     """Make a bundle of evidence: all sealed events of threads, and what proves them to somebody who trusts nobody here.
 
     It holds the events, their leaves, the proofs that the leaves are under a signed checkpoint, the proof that no event of the
     thread is missing, a report to read, and a MANIFEST. `runfold-verify FOLDER --policy FILE` verifies it offline, with Python
     and `cryptography` alone. With --answer and --key it holds rows of a read model as of the checkpoint, too, and payloads of the
-    events that they are made of; `runfold-verify --refold` folds these anew, and compares. The same events and the same
-    checkpoint make the same bytes. Exit 5 if it does not prove what it should, as after the log was changed.
+    events that they are made of; `runfold-verify --refold` folds these anew, and compares. With --sample it holds the threads of
+    runs that are drawn as `runfold sample runs` draws them, as of the checkpoint, and all runs that they are drawn from; whether
+    these are all that there are is proven where the log tells it (--all), or where --thread narrows them. The same events and
+    the same checkpoint make the same bytes. Exit 5 if it does not prove what it should, as after the log was changed.
     """
     from runfold.errors import UsageError
     from runfold.evidence.answers import AnswerAsked
+    from runfold.evidence.samples import SampleAsked
 
-    if [bool(ids), every, answer is not None, receipt is not None].count(True) != 1:
-        raise UsageError(
-            "name threads, runs or approvals, or give --all for the whole log, --answer for rows, or --receipt; one of them"
-        )
+    ways = [bool(ids), every and not sample, answer is not None, sample, receipt is not None]
+    if ways.count(True) != 1:
+        known = "name threads, runs or approvals, or give --all for the whole log, --answer for rows, --sample, or --receipt"
+        raise UsageError(f"{known}; one of them")
     if bool(key) != (answer is not None):
         raise UsageError(
             "--answer names a read model, and --key a row in it; give both, as in --answer run_summaries --key run_1"
         )
-    asked = None if answer is None else AnswerAsked(answer, tuple(key or ()))
+    if sample != (seed is not None) or (asked and not sample):
+        raise UsageError("what narrows runs narrows a sample, which is drawn by a seed; give --sample and --seed, as in 2026-Q3")
+    rows = None if answer is None else AnswerAsked(answer, tuple(key or ()))
+    drawn = None if seed is None else SampleAsked(seed, asked, every)
     told = () if receipt is None else told_in(receipt)
-    _tell(call, _make(call, ids or [], output, leave_out, witness, who, answer=asked, told=told))
+    _tell(call, _make(call, ids or [], output, leave_out, witness, who, answer=rows, sample=drawn, told=told))
 
 
 def prove_absence(
     call: Call,
-    thread: Annotated[str, typer.Option("--thread", metavar="THREAD", help="Only this thread, which goes in whole.")],
+    *,
     type: Annotated[
         str, typer.Option("--type", metavar="TYPE", help="Only events of this type are looked for, as approval.granted.")
     ],
     of_call: Annotated[
         str | None, typer.Option("--call", metavar="CALL", help="Only approvals of this tool call, and what else names it.")
     ] = None,
+    thread: Annotated[
+        str | None, typer.Option("--thread", metavar="THREAD", help="Only this thread, which goes in whole.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="All threads of the tenant; the leaves of all events go in.")] = False,
     output: _Output = Path("evidence"),
     leave_out: _LeftOut = None,
     witness: _Witnesses = None,
     who: Who = None,
 ) -> None:
-    """Make a bundle from which anybody finds that a thread has no event of a type; exit 5 if it has, or if that is not provable.
+    """Make a bundle from which anybody finds that there is no event of a type; exit 5 if there is, or if that is not provable.
 
-    It holds the whole thread. `runfold-verify` looks for the event itself: it takes nobody's word for its absence. With --call
+    It holds the whole thread; with --all it is about all threads, and holds the leaf of every event, which tells its type and
+    nothing that was said. `runfold-verify` looks for the event itself: it takes nobody's word for its absence. With --call
     only streams count in which an event names the call; those of which payloads are left out might, so keep them in.
     """
-    _tell(call, _make(call, [thread], output, leave_out, witness, who, absence=(type, of_call)))
+    from runfold.errors import UsageError
+
+    if every == (thread is not None):
+        raise UsageError("say where there is none: in one --thread, or in --all; one of the two")
+    _tell(call, _make(call, [] if thread is None else [thread], output, leave_out, witness, who, absence=(type, of_call)))
 
 
 def _make(
@@ -119,6 +147,7 @@ def _make(
     who: str | None,
     absence: tuple[str, str | None] | None = None,
     answer: "AnswerAsked | None" = None,
+    sample: "SampleAsked | None" = None,
     told: "Sequence[Told]" = (),
 ) -> "Made":
     from runfold.evidence.bundle import BundleMaker
@@ -128,7 +157,7 @@ def _make(
         maker = BundleMaker(
             ledger, leave_out or (), lambda done, total: show(done, total, ""), witnesses or (), {"actor": actor_for(call, who)}
         )
-        return maker.make(output.expanduser(), ids, absence=absence, answer=answer, told=told)
+        return maker.make(output.expanduser(), ids, absence=absence, answer=answer, sample=sample, told=told)
 
 
 def _tell(call: Call, made: "Made") -> None:

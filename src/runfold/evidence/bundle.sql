@@ -28,10 +28,10 @@ SELECT l.generation, c.size, c.note, c.has_map AND l.map_size = l.size AND c.siz
 SELECT s.thread_id
   FROM runfold.log AS e
   JOIN runfold.sealed_events AS s ON s.position = e.notification_id
- WHERE e.tenant_id = %b
-   AND e.originator_id = %b
+ WHERE e.tenant_id = %(tenant_id)b
+   AND e.originator_id = %(id)b
    AND s.tenant_id = e.tenant_id
-   AND s.generation = %b
+   AND s.generation = %(generation)b
  ORDER BY e.originator_version
  LIMIT 1
 
@@ -41,19 +41,39 @@ SELECT DISTINCT s.thread_id
   FROM runfold.sealed_events AS s
   JOIN (SELECT e.notification_id AS position
           FROM runfold.log AS e
-         WHERE e.tenant_id = %(tenant_id)s AND e.originator_id = ANY(%(streams)s::text[]) AND e.originator_version = 1
+         WHERE e.tenant_id = %(tenant_id)b AND e.originator_id = ANY(%(streams)b::text[]) AND e.originator_version = 1
          UNION
-        SELECT unnest(%(positions)s::bigint[])) AS asked USING (position)
- WHERE s.tenant_id = %(tenant_id)s
-   AND s.generation = %(generation)s
+        SELECT unnest(%(positions)b::bigint[])) AS asked USING (position)
+ WHERE s.tenant_id = %(tenant_id)b
+   AND s.generation = %(generation)b
 
 -- name: in map
 -- What the map holds of a thread.
 SELECT t.key, t.events, t.last_leaf
   FROM runfold.sealed_threads AS t
- WHERE t.tenant_id = %b
-   AND t.generation = %b
-   AND t.key = %b
+ WHERE t.tenant_id = %(tenant_id)b
+   AND t.generation = %(generation)b
+   AND t.key = %(key)b
+
+-- name: streams with
+-- The streams that have an event of a type, as far as the checkpoint goes.
+SELECT DISTINCT s.stream
+  FROM runfold.sealed_events AS s
+ WHERE s.tenant_id = %(tenant_id)b
+   AND s.generation = %(generation)b
+   AND s.seq <= %(size)b
+   AND s.type = %(type)b
+
+-- name: streams without call
+-- The streams that have an event of a type beside which no call is named.
+SELECT DISTINCT s.stream
+  FROM runfold.sealed_events AS s
+  JOIN runfold.log AS e ON e.notification_id = s.position
+ WHERE s.tenant_id = %(tenant_id)b
+   AND s.generation = %(generation)b
+   AND s.seq <= %(size)b
+   AND s.type = %(type)b
+   AND e.context ->> 'call_id' IS NULL
 
 -- name: sealed events
 -- Leaves with their events, in order: of some threads and at some positions, or all.

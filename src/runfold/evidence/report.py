@@ -25,13 +25,15 @@ def head(checkpoint: Checkpoint, claims: Claims) -> str:
         "Log": checkpoint.origin,
         "Events of the log at the checkpoint": str(checkpoint.size),
         "Root": checkpoint.root.hex(),
-        "Shown": "the whole log" if claims.log else ", ".join(claims.threads),
+        "Shown": ", ".join(claims.threads) or "the whole log",
     }
     if claims.absence is not None:
         of_call = f" of call {claims.absence.call}" if claims.absence.call else ""
-        facts["To be absent"] = f"{claims.absence.type}{of_call} in {claims.absence.thread}"
+        facts["To be absent"] = f"{claims.absence.type}{of_call} in {claims.absence.thread or 'the whole log'}"
     if claims.answer is not None:
         facts["Answer"] = f"{claims.answer.named()}, folded by version {claims.answer.version}, as of the checkpoint"
+    if (sample := claims.sample) is not None:
+        facts["Sample"] = f"{min(sample.n, sample.population)} of {sample.population} runs by the seed {sample.seed!r}"
     rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in facts.items())
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Evidence</title>'

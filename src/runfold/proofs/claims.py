@@ -8,9 +8,10 @@ from runfold.proofs.leaf import canonical
 
 
 class Absence(NamedTuple):
-    """What a bundle shows that there is not: an event of a type in a thread, of one tool call where it is named."""
+    """What a bundle shows that there is not: an event of a type, of one tool call where it is named."""
 
-    thread: str
+    thread: str | None
+    """The thread in which there is none; None: in the whole log."""
     type: str
     call: str | None = None
 
@@ -39,6 +40,19 @@ class Answer(NamedTuple):
         return f"{self.read_model} {' '.join(self.key)}"
 
 
+class Sample(NamedTuple):
+    """Runs that were drawn for an audit: those of a population whose SHA-256 of a seed followed by their ids are the lowest."""
+
+    seed: str
+    n: int
+    """How many were asked for; where the population is smaller, all of it is drawn."""
+    position: int
+    """As of which the population was counted."""
+    population: int
+    filters: dict[str, Any]
+    """What the population was narrowed by."""
+
+
 class Claims(NamedTuple):
     """What a bundle is to show."""
 
@@ -48,6 +62,7 @@ class Claims(NamedTuple):
     """Whether it holds every leaf of the log."""
     absence: Absence | None = None
     answer: Answer | None = None
+    sample: Sample | None = None
 
 
 def write_claims(claims: Claims) -> str:
@@ -58,6 +73,8 @@ def write_claims(claims: Claims) -> str:
     if (answer := claims.answer) is not None:
         texts = {name: str(value) for name, value in answer._asdict().items() if value is not None}
         said["answer"] = texts | {"key": list(answer.key)}
+    if (sample := claims.sample) is not None:
+        said["sample"] = {name: str(value) for name, value in sample._asdict().items()} | {"filters": sample.filters}
     return canonical(said) + "\n"
 
 
@@ -69,9 +86,12 @@ def read_claims(text: str) -> Claims:
     threads, log = said.get("threads"), said.get("log")
     if set(said) - {"v", *Claims._fields} or not isinstance(log, bool) or not isinstance(threads, list):
         raise BundleUnreadable(f"{CLAIMS} says what this verifier does not know")
-    absence = None if said.get("absence") is None else Absence(**_texts(said["absence"], Absence, {"thread", "type"}, "absent"))
+    absence = None
+    if said.get("absence") is not None:
+        absence = Absence(**{"thread": None, **_texts(said["absence"], Absence, {"type"}, "absent")})
     answer = None if said.get("answer") is None else _answer(said["answer"])
-    return Claims(tuple(text_in(thread, CLAIMS) for thread in threads), log, absence, answer)
+    sample = None if said.get("sample") is None else _sample(said["sample"])
+    return Claims(tuple(text_in(thread, CLAIMS) for thread in threads), log, absence, answer, sample)
 
 
 def _answer(said: Any) -> Answer:
@@ -81,6 +101,15 @@ def _answer(said: Any) -> Answer:
     texts = _texts(others, Answer, set(Answer._fields) - {"key", "thread"}, "answered")
     numbers = {name: count_in(texts[name], CLAIMS) for name in ("position", "version")}
     return Answer(**{"thread": None, **texts, **numbers, "key": tuple(text_in(value, CLAIMS) for value in key)})
+
+
+def _sample(said: Any) -> Sample:
+    if not isinstance(said, dict) or not isinstance(filters := said.get("filters"), dict):
+        raise BundleUnreadable(f"{CLAIMS} does not say what is drawn")
+    others = {name: value for name, value in said.items() if name != "filters"}
+    texts = _texts(others, Sample, set(Sample._fields) - {"filters"}, "drawn")
+    numbers = {name: count_in(texts[name], CLAIMS) for name in ("n", "position", "population")}
+    return Sample(**{**texts, **numbers, "filters": filters})
 
 
 def _texts(said: Any, kind: Any, needed: set[str], what: str) -> dict[str, Any]:

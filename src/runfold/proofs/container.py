@@ -26,6 +26,9 @@ CLAIMS, CHECKPOINT, ENTRIES, EVENTS, PROOFS, MAP = (
 REQUIRED = (CLAIMS, CHECKPOINT, ENTRIES, EVENTS, PROOFS, MAP)
 ANSWER = "answer.jsonl"
 """Rows of a read model, where the bundle is to show that they follow from its events."""
+SAMPLE = "sample.jsonl"
+"""All runs that a sample was drawn from, where the bundle is of one."""
+BESIDE = frozenset({ANSWER, SAMPLE})
 REPORT = "report.html"
 """What a bundle holds beside, of which nothing is verified but that it arrived whole."""
 MOST_LINE = 64 * 1024 * 1024
@@ -100,14 +103,14 @@ class Bundle:
 
     def require_claimed(self, claimed: set[str]) -> None:
         """Raise BundleUnreadable unless of what a bundle may hold beside there is just what it is to show."""
-        for name in sorted({ANSWER} & self._sizes.keys() ^ claimed):
+        for name in sorted((BESIDE & self._sizes.keys()) ^ claimed):
             raise BundleUnreadable(f"{name} is missing" if name in claimed else f"{name} belongs to nothing that it is to show")
 
     def _require_whole(self) -> None:
         names = self._files.names()
         if len(names) != len(set(names)):
             raise BundleUnreadable("a file is in it twice")
-        if strange := sorted(set(names) - {MANIFEST, *REQUIRED, ANSWER, REPORT}):
+        if strange := sorted(set(names) - {MANIFEST, *REQUIRED, *BESIDE, REPORT}):
             raise BundleUnreadable(f"{strange[0][:80]!r} is no file of a bundle")
         if missing := [name for name in (MANIFEST, *REQUIRED) if name not in names]:
             raise BundleUnreadable(f"{missing[0]} is missing")

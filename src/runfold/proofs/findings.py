@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
-from runfold.proofs.claims import Answer
+from runfold.proofs.claims import Answer, Sample
 from runfold.proofs.leaf import Leaf, values
 from runfold.proofs.note import Checkpoint
 from runfold.proofs.records import Shown
@@ -24,6 +24,17 @@ class AnswerFound:
 
 
 @dataclass
+class SampleFound:
+    """What became of a sample that a bundle holds."""
+
+    sample: Sample
+    runs: list[str]
+    """Those that are drawn, in their order."""
+    drawn: Literal["DRAWN", "NOT DRAWN"] = "NOT DRAWN"
+    population: Literal["COMPLETE", "GIVEN", "INCOMPLETE"] = "GIVEN"
+
+
+@dataclass
 class Findings:
     """What was found of a bundle."""
 
@@ -38,6 +49,7 @@ class Findings:
     answer: AnswerFound | None = None
     receipt: str | None = None
     """What became of the events of a receipt that was held against it."""
+    sample: SampleFound | None = None
     problems: list[str] = field(default_factory=list)
     problem_count: int = 0
 

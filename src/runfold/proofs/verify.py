@@ -4,7 +4,8 @@ The keys are those of the policy of whoever verifies, never of the bundle. Verdi
 is left out, all else is verified) or ALTERED; a thread is COMPLETE (all its events up to the checkpoint are there), SUPPORTED
 (no event is missing in between, but the checkpoint has no map that says where it ends) or INCOMPLETE; what is to be absent is
 ABSENT or NOT PROVEN; rows of a read model are REFOLDED (the events come to them), DIFFERS or NOT REFOLDED (that was not tried, or
-cannot be). Exit 0: all is proven. 1: something is not. 2: nothing can be said of it.
+cannot be); a sample is DRAWN (the runs are those that the seed draws) or NOT DRAWN, from a population that is COMPLETE, GIVEN (it
+may lack some) or INCOMPLETE. Exit 0: all is proven. 1: something is not. 2: nothing can be said of it.
 """
 
 import argparse
@@ -18,14 +19,15 @@ from typing import Any
 from runfold.proofs.absence import AbsenceSearch
 from runfold.proofs.answer import NOT_HERE, NOT_TRIED, AnswerSearch, Folding
 from runfold.proofs.claims import read_claims
-from runfold.proofs.container import ANSWER, CHECKPOINT, CLAIMS, Bundle, BundleUnreadable, open_bundle
-from runfold.proofs.findings import AnswerFound, Findings, Search
+from runfold.proofs.container import ANSWER, CHECKPOINT, CLAIMS, SAMPLE, Bundle, BundleUnreadable, open_bundle
+from runfold.proofs.findings import AnswerFound, Findings, SampleFound, Search
 from runfold.proofs.leaf import canonical
 from runfold.proofs.note import Checkpoint, NoteRefused, read_note
 from runfold.proofs.policy import Policy, PolicyRefused, read_policy
 from runfold.proofs.reading import BundleReading
 from runfold.proofs.receipt import MOST_BYTES, ReceiptUnreadable, Told, read_receipt
 from runfold.proofs.receipt_search import ReceiptSearch
+from runfold.proofs.sample import SampleSearch
 
 PROVEN, NOT_PROVEN, UNREADABLE = 0, 1, 2
 _MOST_POLICY = 1024 * 1024
@@ -43,13 +45,16 @@ def findings_of(
 ) -> Findings:
     """Hold a bundle against a checkpoint that is trusted already. Raises BundleUnreadable."""
     claims, searches = read_claims(bundle.text(CLAIMS)), list[Search]()
-    bundle.require_claimed({ANSWER} if claims.answer is not None else set())
+    beside = {ANSWER: claims.answer, SAMPLE: claims.sample}
+    bundle.require_claimed({name for name, claim in beside.items() if claim is not None})
     if claims.absence is not None:
         searches.append(AbsenceSearch(claims.absence))
     if claims.answer is not None:
         searches.append(AnswerSearch(bundle, claims.answer, folding, why_not))
     if told:
         searches.append(ReceiptSearch(told))
+    if claims.sample is not None:
+        searches.append(SampleSearch(bundle, claims.sample))
     return BundleReading(bundle, checkpoint, claims, searches).findings()
 
 
@@ -115,6 +120,7 @@ def as_json(found: Findings) -> dict[str, Any]:
         "absence": found.absence,
         "answer": None if found.answer is None else _answer_as_json(found.answer),
         "receipt": found.receipt,
+        "sample": None if found.sample is None else _sample_as_json(found.sample),
         "problems": found.problems,
         "problem_count": found.problem_count,
     }
@@ -129,6 +135,7 @@ def as_lines(found: Findings) -> list[str]:
     lines += [f"absence     {_plain(found.absence)}"] if found.absence else []
     lines += [_plain(_answer_line(found.answer))] if found.answer else []
     lines += [f"receipt     {found.receipt}"] if found.receipt else []
+    lines += map(_plain, _sample_lines(found.sample)) if found.sample else []
     lines += [_plain(problem) for problem in found.problems]
     if found.problem_count > len(found.problems):
         lines.append(f"… and {found.problem_count - len(found.problems)} more")
@@ -143,6 +150,18 @@ def _answer_as_json(found: AnswerFound) -> dict[str, Any]:
 def _answer_line(found: AnswerFound) -> str:
     rows = "1 row" if len(found.rows) == 1 else f"{len(found.rows)} rows"
     return f"answer      {found.answer.named()}: {rows} {found.verdict}{f', as {found.why}' if found.why else ''}"
+
+
+def _sample_as_json(found: SampleFound) -> dict[str, Any]:
+    filters = json.loads(canonical(found.sample.filters))
+    said = {**found.sample._asdict(), "filters": filters, "population_verdict": found.population}
+    return {**said, "verdict": found.drawn, "runs": found.runs}
+
+
+def _sample_lines(found: SampleFound) -> list[str]:
+    drawn = f"{len(found.runs)} of {found.sample.population} runs by the seed {found.sample.seed!r}"
+    given = " (nothing here tells that these are all)" if found.population == "GIVEN" else ""
+    return [f"sample      {drawn} {found.drawn}", f"population  {found.sample.population} runs {found.population}{given}"]
 
 
 def _print(value: dict[str, Any]) -> None:

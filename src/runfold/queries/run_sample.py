@@ -1,5 +1,7 @@
 """A sample of runs for an audit, which anybody can draw again: the runs with the lowest digests of a seed and their ids."""
 
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Unpack
 
@@ -15,6 +17,8 @@ from runfold.store.queries import filled, named_queries
 DEFAULT_SIZE, MOST_DRAWN, LONGEST_SEED = 25, 10_000, 200
 SEED = Parameter("What is drawn by: any text, such as 2026-Q3. The same seed draws the same runs.")
 
+_AT_ONCE = 100_000
+"""So many runs of a population are held in memory."""
 _QUERIES = named_queries("runfold.queries", "runs.sql")
 
 
@@ -62,20 +66,44 @@ def sample_runs(source: LocalSource, seed: Annotated[str, SEED], **asked: Unpack
 
     It depends on nothing but the seed and the runs that there are as of its position. Raises UsageError, ReadModelBehind.
     """
+    with drawn(source, seed, asked) as (sample, _):
+        return sample
+
+
+Population = Callable[[], Iterator[tuple[str, str]]]
+"""Gives all runs that a sample is drawn from, each with its thread: those with the lowest digests first."""
+
+
+@contextlib.contextmanager
+def drawn(source: LocalSource, seed: str, asked: Mapping[str, Any]) -> Iterator[tuple[RunSample, Population]]:
+    """A sample, and all runs that it is drawn from. Raises UsageError, ReadModelBehind."""
     wanted = checked(asked, RunSampleParameters)
     n, raw = wanted.get("n", DEFAULT_SIZE), _bytes(seed)
     with source.snapshot("run_summaries", within=threads_of_runs(source, wanted), asked=wanted) as snapshot:
         where = where_runs(snapshot, wanted)
         lowest = filled(_QUERIES["lowest runs"], conditions=where.text)
-        drawn = snapshot.query(lowest, [raw, snapshot.tenant_id, *where.parameters, n])
-        return RunSample(
+
+        def after(digest: bytes, most: int) -> list[tuple[Any, ...]]:
+            return snapshot.query(lowest, [raw, snapshot.tenant_id, *where.parameters, digest, most])
+
+        sample = RunSample(
             n=n,
             seed=seed,
             filters=filters_said(wanted),
             population=how_many(snapshot, where),
-            runs=tuple(DrawnRun(run_id=run_id, thread_id=thread_id, digest=digest) for run_id, thread_id, digest in drawn),
+            runs=tuple(
+                DrawnRun(run_id=run_id, thread_id=thread_id, digest=digest) for run_id, thread_id, digest in after(b"", n)
+            ),
             standing=snapshot.standing,
         )
+        yield sample, lambda: _all(after)
+
+
+def _all(after: Callable[[bytes, int], list[tuple[Any, ...]]]) -> Iterator[tuple[str, str]]:
+    last = b""
+    while page := after(last, _AT_ONCE):
+        yield from ((run_id, thread_id) for run_id, thread_id, _ in page)
+        last = bytes.fromhex(page[-1][2])
 
 
 def _bytes(seed: str) -> bytes:

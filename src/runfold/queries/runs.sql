@@ -15,12 +15,13 @@ SELECT count(*)
  WHERE t.tenant_id = %b AND {conditions}
 
 -- name: lowest runs
--- The runs whose digests, of a seed and the run's id, are the lowest of all for which some conditions hold. OFFSET 0 has the
--- runs found first and put in order then; no more of them are kept than are asked for.
+-- The runs whose digests, of a seed and the run's id, are the lowest after one, of all for which some conditions hold. OFFSET 0
+-- has the runs found first and put in order then; no more of them are kept than are asked for.
 SELECT found.run_id, found.thread_id, encode(found.digest, 'hex')
   FROM (SELECT t.run_id, t.thread_id, sha256(%b || convert_to(t.run_id, 'UTF8')) AS digest
           FROM {run_summaries} AS t
          WHERE t.tenant_id = %b AND {conditions}
         OFFSET 0) AS found
+ WHERE found.digest > %b
  ORDER BY found.digest, found.run_id
  LIMIT %b
