@@ -1,5 +1,6 @@
 """Answers of read models in bundles of a real ledger: that they follow from the events, and what is said where they do not."""
 
+import base64
 import json
 import random
 import shutil
@@ -17,14 +18,14 @@ from runfold.evidence.refolding import folding, key_texts
 from runfold.evidence.sealer import Sealer
 from runfold.projections.projection import Key
 from runfold.projections.registry import known
-from runfold.proofs.container import ANSWER, CLAIMS, BundleUnreadable, open_bundle
+from runfold.proofs.container import ANSWER, CLAIMS, ENTRIES, EVENTS, BundleUnreadable, open_bundle
 from runfold.proofs.findings import Findings
 from runfold.proofs.leaf import canonical, values
 from runfold.proofs.verify import as_json, findings_of
 from tests.databases import TestDatabase, fresh_database
 from tests.projections.folded import rows_of
 from tests.projections.histories import History
-from tests.proofs.bundles import listed_anew
+from tests.proofs.bundles import change_something, listed_anew
 
 MOVES = 400
 
@@ -169,6 +170,35 @@ def test_an_event_that_is_missing_or_left_out_is_named_and_the_fold_is_not_tried
     assert kept.findings.answer.why.startswith("the payload of run.created, version 1 of run_")
     with pytest.raises(BundleUnreadable):
         refolded(lied(tmp_path / "whole", tmp_path / "lied", "events.jsonl", lambda lines: lines.pop(3)), made)
+
+
+def test_whatever_is_changed_in_a_bundle_of_an_answer_there_is_a_verdict_and_it_is_not_verified(
+    recorded: Ledger, tmp_path: Path
+) -> None:
+    key, dice = first_row(recorded, "run_summaries"), random.Random(4)  # noqa: S311  it picks what is changed
+    made = make(recorded, tmp_path / "whole", "run_summaries", key)
+    whole = refolded(tmp_path / "whole", made)
+    for _ in range(60):
+        name = change_something(tmp_path / "whole", tmp_path / "changed", [ANSWER, CLAIMS, EVENTS, EVENTS, ENTRIES], dice)
+        try:
+            found = refolded(tmp_path / "changed", made)
+        except BundleUnreadable:
+            continue
+        assert not found.proven or ((name == CLAIMS and found.answer is None) or as_json(found) == as_json(whole)), name
+
+
+def test_events_that_no_ledger_has_written_cannot_be_folded(recorded: Ledger, tmp_path: Path) -> None:
+    made = make(recorded, tmp_path / "whole", "run_summaries", first_row(recorded, "run_summaries"))
+    for odd in ({"event_id": 1}, {"context": []}, {"recorded_at": None}, {"metadata": "x"}, {"tenant_id": {}}):
+
+        def lie(lines: list[dict[str, Any]], odd: dict[str, Any] = odd) -> None:
+            for line in lines:
+                beside = json.loads(base64.b64decode(line["envelope"])) | odd
+                line["envelope"] = base64.b64encode(canonical(values(json.dumps(beside))).encode()).decode()
+
+        found = refolded(lied(tmp_path / "whole", tmp_path / "lied", EVENTS, lie), made)
+        assert found.answer is not None
+        assert (found.verdict, found.answer.why) == ("NOT PROVEN", "its events are not proven"), odd
 
 
 def test_a_read_model_that_somebody_changed_differs_from_its_events(made_up: tuple[Ledger, TestDatabase], tmp_path: Path) -> None:

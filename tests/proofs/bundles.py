@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import random
+import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +34,27 @@ def listed_anew(folder: Path) -> None:
     files = [path for path in sorted(folder.iterdir()) if path.name != MANIFEST]
     described = [Described(path.name, path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest()) for path in files]
     (folder / MANIFEST).write_text(manifest_of(described))
+
+
+def change_something(whole: Path, folder: Path, names: Sequence[str], dice: random.Random) -> str:
+    """Copy a bundle, with something changed in one of some files, and mostly a MANIFEST that says so; return which."""
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(whole, folder)
+    name = dice.choice(names)
+    raw = (folder / name).read_bytes()
+    at, until = sorted(dice.sample(range(len(raw)), 2))
+    changed = dice.choice(
+        [
+            raw[:at] + bytes([raw[at] ^ (1 << dice.randrange(8))]) + raw[at + 1 :],
+            raw[:at] + raw[until:],
+            raw[:until] + raw[at:],
+            raw[:at] + dice.randbytes(3) + raw[at:],
+        ]
+    )
+    (folder / name).write_bytes(changed)
+    if dice.random() < 0.9:
+        listed_anew(folder)
+    return name
 
 
 ALTERNATING = [

@@ -16,7 +16,7 @@ from runfold.proofs.claims import Absence
 from runfold.proofs.container import MANIFEST, REQUIRED
 from runfold.proofs.receipt import Told, write_receipt
 from runfold.proofs.verify import main
-from tests.proofs.bundles import ANSWER_OF_A, ASKED, GRANTED, POLICY, MadeUp, listed_anew
+from tests.proofs.bundles import ANSWER_OF_A, ASKED, GRANTED, POLICY, MadeUp, change_something, listed_anew
 
 Verify = Callable[..., tuple[int, str, str]]
 ROOT = Path(__file__).parents[2]
@@ -219,25 +219,9 @@ def test_a_zip_is_read_where_it_is_and_one_that_is_a_trap_is_refused(tmp_path: P
 @pytest.mark.parametrize("seed", range(3))
 def test_whatever_is_changed_in_a_bundle_it_is_not_verified_and_no_stack_trace(tmp_path: Path, verify: Verify, seed: int) -> None:
     whole = MadeUp().write(tmp_path / "whole", "thread_a", absence=Absence("thread_a", GRANTED, "call_2"))
-    random_ = random.Random(seed)  # noqa: S311  it picks what is changed
-    folder = tmp_path / "changed"
+    dice, folder = random.Random(seed), tmp_path / "changed"  # noqa: S311  it picks what is changed
     for _ in range(60):
-        shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(whole, folder)
-        name = random_.choice([*REQUIRED])
-        raw = (folder / name).read_bytes()
-        at, until = sorted(random_.sample(range(len(raw)), 2))
-        changed = random_.choice(
-            [
-                raw[:at] + bytes([raw[at] ^ (1 << random_.randrange(8))]) + raw[at + 1 :],
-                raw[:at] + raw[until:],
-                raw[:until] + raw[at:],
-                raw[:at] + random_.randbytes(3) + raw[at:],
-            ]
-        )
-        (folder / name).write_bytes(changed)
-        if random_.random() < 0.9:
-            listed_anew(folder)
+        name = change_something(whole, folder, [*REQUIRED], dice)
         code, out, err = verify(folder)
         if code == 0:  # another question may be asked, and answered as truly; what is shown is as it was
             assert name == "claims.json"

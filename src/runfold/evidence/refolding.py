@@ -10,8 +10,8 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
-from runfold.errors import InvalidProjection, UnknownEventType, UnreadableEvent
-from runfold.projections.fold import FoldFailed, Standing, Standings, fold, touched
+from runfold.errors import InvalidProjection
+from runfold.projections.fold import Standing, Standings, fold, touched
 from runfold.projections.projection import AnyProjection, Key, Row
 from runfold.projections.registry import find
 from runfold.projector.tables import fingerprint
@@ -102,8 +102,10 @@ class Refolding:
             touches = touched(self._projection, [_recorded(seen, shown) for seen, shown in events])
             wanted = [(key, recorded) for key, recorded in touches if self._is_asked(key)]
             self._known |= fold(self._projection, wanted, self._before)
-        except (FoldFailed, UnknownEventType, UnreadableEvent, ValueError, KeyError, TypeError) as error:
-            self._cannot = f"its events cannot be folded here: {' '.join(str(error).split())}"
+        except MemoryError:
+            raise
+        except Exception as error:  # whatever events may hold that no ledger has written
+            self._cannot = f"its events cannot be folded here: {' '.join(str(error).split()) or type(error).__name__}"
 
     def _is_asked(self, key: Key) -> bool:
         return key_texts(key[1 : len(self._key) + 1]) == self._key
