@@ -11,7 +11,7 @@ HOSTILE = (
     "</pre></main><form action=//evil.example><button>Sign in</button></form>",
 )
 PLAN = {"plan": "refund order 95319 in full", "amount": "119.00 EUR"}
-MODELS = ("run_summaries", "threads", "decision_log", "problems", "approval_queue", "usage", "tool_calls", "attention")
+MODELS = ("run_summaries", "threads", "decision_log", "problems", "approval_queue", "usage", "tool_calls", "attention", "search")
 
 
 def record(ledger: Ledger) -> None:
@@ -42,6 +42,11 @@ def record(ledger: Ledger) -> None:
     sub.complete(occurred_at=LAST_MONTH + timedelta(hours=3, seconds=9))
     run.usage(model="gpt-4o", provider="openai", input_tokens=812, output_tokens=64)
     run.complete(occurred_at=LAST_MONTH + timedelta(hours=3, minutes=1))
+    again = run.branch(run_id="run_again", at_version=4, occurred_at=LAST_MONTH + timedelta(hours=5))
+    again.start()
+    again.call_tool("find_parcel", {"parcel": "P95319"}, occurred_at=LAST_MONTH + timedelta(hours=5)).succeed({"state": "lost"})
+    again.usage(model="gpt-4o", provider="openai", input_tokens=90, output_tokens=12)
+    again.complete()
     strange = ledger.create_thread(agent_id=HOSTILE[0], title=HOSTILE[1], thread_id="thread_strange").start_run(
         run_id="run_strange"
     )

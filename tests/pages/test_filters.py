@@ -57,6 +57,15 @@ def test_a_duration_is_nanoseconds_in_the_address_and_a_length_on_the_page() -> 
     assert [(chip.label, chip.value, chip.without) for chip in again.chips()] == [("duration", "≥ 90s", "")]
 
 
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [("7200000000000", "2h"), ("90s", "90s"), ("1500000000", "1500ms"), ("120s", "120s"), ("1", "1"), ("0", "0"), ("x", "x")],
+)
+def test_a_length_is_shown_in_the_largest_unit_that_is_exact(given: str, shown: str) -> None:
+    (field,) = (each for each in filters_of(RunFilters, [("duration_ns", given)]).fields if each.name == "duration_ns")
+    assert field.given == (shown,)
+
+
 def test_empty_fields_are_no_filters_and_leave_the_address() -> None:
     given = [("agent_id", "a"), ("agent_id", " "), ("status", ""), ("steps_operator", "gt"), ("at", "7")]
     filters = filters_of(RunFilters, given, ("at",))

@@ -75,6 +75,11 @@ def test_filters_are_those_of_the_list_and_stand_in_the_address(client: httpx2.C
         ("/ui/events?order=sideways", 400, "order is asc or desc"),
         ("/ui/events?run_id=run_nobody", 404, "run_nobody"),
         ("/ui/events?thread_id=%E2%80%AE", 404, "thread"),
+        ("/ui/search?q=%22%22", 400, "nothing to search for"),
+        ("/ui/search?q=" + "x" * 1001, 400, "a search has at most 1,000 characters"),
+        ("/ui/search?q=a&kind=nothing", 400, "unknown kind"),
+        ("/ui/search?q=parcel&cursor=WyJydW5z", 400, "invalid cursor"),
+        ("/ui/search?q=parcel&thread_id=thread_nobody&at=3", 200, "Nothing is found"),
         ("/ui/events/0", 404, "No such event"),
         ("/ui/events/99999999", 404, "is beyond the ledger"),
         ("/ui/events/5?at=3", 404, "is after the moment"),
@@ -152,9 +157,27 @@ def test_events_are_walked_from_the_last_to_the_first_and_back(client: httpx2.Cl
     assert seen == [event.position for event in served_ledger.events(run_id="run_claim", order="desc")]
 
 
+def test_what_is_searched_for_is_marked_and_leads_to_where_it_was_said(client: httpx2.Client, served_ledger: Ledger) -> None:
+    shown = page(client, "/ui/search?q=parcel&thread_id=thread_wrong")
+    assert shown.count("<mark>parcel</mark>") == 1
+    (reported,) = served_ledger.events(types="problem.reported", thread_id="thread_wrong")
+    assert f"/ui/threads/thread_wrong?run=run_wrong_3&amp;at={reported.position}&amp;item={reported.position}" in shown
+    assert "<mark>script</mark>" in page(client, "/ui/search?q=script")
+    following = page(client, "/ui/search?q=courier&limit=2")
+    assert "Found 1 to 2" in following
+    address = following.partition('rel="next"')[0].rpartition('href="')[2].partition('"')[0].replace("&amp;", "&")
+    assert "Found 3 to 4" in page(client, address)
+
+
 def test_text_of_agents_stays_text_everywhere(client: httpx2.Client, served_ledger: Ledger) -> None:
     position = served_ledger.now.run("run_strange").position
-    for path in ("/ui/runs", "/ui/runs/run_strange", "/ui/events?run_id=run_strange", f"/ui/events/{position}"):
+    for path in (
+        "/ui/runs",
+        "/ui/runs/run_strange",
+        "/ui/events?run_id=run_strange",
+        f"/ui/events/{position}",
+        "/ui/search?q=evil",
+    ):
         shown = page(client, path)
         assert "<img" not in shown
         assert "evil.example><button" not in shown

@@ -20,6 +20,7 @@ from runfold.pages.drawing import HEADERS, draw
 from runfold.pages.filters import Control, Filter, Filters, Given, filled, is_plain
 from runfold.pages.screen import Screen
 from runfold.pages.windows import size_of
+from runfold.store.cursor import cursor_of
 from runfold.terminal.events import in_a_few_words
 
 BESIDE = ("at", "after", "up_to", "order", "limit", "go")
@@ -62,7 +63,9 @@ async def _page(request: Request) -> Response:
     except UsageError as error:
         kept = event_filters([pair for pair in said.multi_items() if pair[0] == "at"])
         return await draw(request, "events.html", status=400, filters=kept, fault=str(error), lines=None, types=_types())
-    values = {"lines": lines_of(found.events), "found": found, **_ways(filters, found)}
+    is_last = not asked.is_past and not {"after", "up_to", "order"} & said.keys()
+    values: dict[str, Any] = {"lines": lines_of(found.events), "found": found, "live": _live(filters, found) if is_last else None}
+    values |= _ways(filters, found)
     return await draw(request, "events.html", filters=filters, fault=None, types=_types(), **values)
 
 
@@ -97,6 +100,15 @@ def _ways(filters: Filters, found: EventsPage) -> dict[str, Any]:
         "newest": filters.address(without=beside),
         "oldest": filters.address(without=beside, order="asc"),
     }
+
+
+def _live(filters: Filters, found: EventsPage) -> str:
+    """Return where the browser is told of what is recorded after the page."""
+    place = {"named": "false", "after": cursor_of(found.wanted.head, found.wanted.epoch)}
+    one = {word: text for word, text in filters.pairs() if word in _OF_ONE}
+    of = f"/runs/{one['run_id']}" if "run_id" in one else f"/threads/{one['thread_id']}" if one else ""
+    rest = [(word, text) for word, text in filters.pairs() if not (of and word in _OF_ONE)]
+    return f"/ui/live{of}/events?{urlencode([*place.items(), *rest])}"
 
 
 def _address_of(where: str, at: str | None) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 from urllib.parse import urlencode
 
 from runfold.api.words import word_of
-from runfold.domain.durations import parse_duration, write_duration
+from runfold.domain.durations import parse_duration
 from runfold.domain.times import EXAMPLE, parse_time
 from runfold.errors import UsageError
 from runfold.queries.parameters import ListParameter, parameters_of
@@ -175,13 +175,13 @@ def _control(said: ListParameter) -> Control:
 
 
 def _as_duration(text: str) -> str:
-    """Nanoseconds as people write a length; what is none stays as it is, to be refused where it is read."""
-    if not _WHOLE.fullmatch(text) or int(text) % 1000:
-        return text
-    try:
-        return write_duration(timedelta(microseconds=int(text) // 1000))
-    except (ValueError, OverflowError):
-        return text
+    """Nanoseconds as people write a length, in the largest unit that is exact; what is none stays as it is."""
+    if _WHOLE.fullmatch(text):
+        for unit in ("d", "h", "m", "s", "ms"):
+            number, rest = divmod(int(text), parse_duration(f"1{unit}") // timedelta(microseconds=1) * 1000)
+            if number > 0 and not rest:
+                return f"{number}{unit}"
+    return text
 
 
 def _read(filter: Filter, text: str) -> Any:

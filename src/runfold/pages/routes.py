@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from runfold.pages import diff, event, events, first, login, moments, replay, static, threads
+from runfold.pages import diff, event, events, first, login, moments, replay, search, static, threads
 from runfold.pages.refusals import nothing_here, served
 from runfold.pages.runs import downloads, listing, run, sample
 from runfold.pages.screen import Screen
@@ -21,6 +21,7 @@ _EACH: Sequence[Sequence[Screen]] = (
     events.SCREENS,
     event.SCREENS,
     moments.SCREENS,
+    search.SCREENS,
 )
 
 

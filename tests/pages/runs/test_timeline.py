@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from runfold.pages.runs.scale import FOLD_WIDTH, MOST_FOLDS, Scale
-from runfold.pages.runs.timeline import Bar, bars_of, timeline
+from runfold.pages.runs.timeline import MOST_ROWS, Bar, bars_of, timeline
 
 DAWN = datetime(2026, 3, 1, 6, tzinfo=UTC)
 
@@ -52,14 +52,22 @@ def test_places_never_go_back_and_fill_the_width_whatever_the_times() -> None:
 def test_bars_of_one_lane_never_lie_over_each_other() -> None:
     chance = random.Random(3)  # noqa: S311  a story, not a secret
     for _ in range(50):
-        bars = [bar(f"c{each}", began := chance.random() * 100, began + chance.random() * 20) for each in range(40)]
+        bars = [bar(f"c{each}", began := chance.random() * 100, began + chance.random() * 20) for each in range(12)]
         drawn = timeline(bars, at(200))
         assert drawn is not None
         for track in drawn.tracks:
             for one in track.bars:
                 beside = [other for other in track.bars if other is not one and other.y == one.y]
                 assert all(one.x + one.width <= other.x or other.x + other.width <= one.x for other in beside)
+            assert len({each.y for each in track.bars}) <= MOST_ROWS
         assert all(each.y + 9 <= drawn.height for track in drawn.tracks for each in track.bars)
+
+
+def test_very_many_at_once_stay_in_few_rows() -> None:
+    drawn = timeline([bar(f"c{each}", 5, 5) for each in range(50)] + [bar("last", 0, 10)], at(10))
+    assert drawn is not None
+    assert len({each.y for each in drawn.tracks[0].bars}) == MOST_ROWS
+    assert len(drawn.tracks[0].bars) == 51
 
 
 def test_what_has_not_ended_goes_on_until_the_last_that_is_known() -> None:

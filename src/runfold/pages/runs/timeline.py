@@ -23,6 +23,8 @@ TRACKS: dict[Kind, str] = {
     "sub_agent": "Sub-agents",
     "wait": "Waits",
 }
+MOST_ROWS = 6
+"""Of a track: what overlaps more than that is drawn over what ends first, and the table has each."""
 _WAITS = {"approval": "waits for approval", "input": "waits for input", "external": "waits for something outside"}
 _TRACK, _TITLE, _ROW = 24, 16, 12
 """Heights in the drawing: between tracks, of a track's title, of a row of bars."""
@@ -210,6 +212,8 @@ def _track(kind: Kind, title: str, bars: Sequence[tuple[int, Bar]], scale: Scale
     for number, bar in sorted(bars, key=lambda each: each[1].began_at):
         x, end = scale.place(bar.began_at), scale.place(_end(bar, until))
         row = next((index for index, taken in enumerate(free) if taken <= x), len(free))
+        if row == MOST_ROWS:
+            row = min(range(MOST_ROWS), key=free.__getitem__)
         free[row : row + 1] = [max(end, x + _LEAST_WIDTH)]
         drawn.append(Drawn(bar, number, round(x, 3), round(max(end - x, 0.0), 3), y + _TITLE + row * _ROW))
     return Track(kind, title, y, tuple(drawn))

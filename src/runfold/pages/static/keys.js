@@ -36,6 +36,12 @@ export function keys() {
   on("k", () => step(-1));
   on("g", () => { went = true; });
   on("y", () => document.querySelector("[data-copy]")?.click());
+  on("f", () => {
+    const filters = document.getElementById("filters");
+    if (!filters) return;
+    filters.open = true;
+    filters.querySelector("input:not([type=hidden]), select").focus();
+  });
   on("?", () => document.getElementById("keys").showModal());
   on("/", () => {
     const field = document.querySelector("[data-search]");
