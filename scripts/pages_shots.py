@@ -30,7 +30,7 @@ LOOKS: dict[str, dict[str, Any]] = {
     "dark": {"viewport": WIDE, "color_scheme": "dark"},
     "narrow": {"viewport": NARROW, "color_scheme": "light"},
 }
-README_SIZE: ViewportSize = {"width": 1200, "height": 720}
+README_SIZE: ViewportSize = {"width": 1360, "height": 800}
 PATIENCE_SECONDS = 300
 
 
@@ -107,10 +107,10 @@ def take(browser: Browser, folder: Path, address: str, sign_in: str) -> None:
 
 
 def picture(browser: Browser, file: Path, address: str, sign_in: str) -> None:
-    """Take the picture of the README: the story's thread, where a person is asked."""
+    """Take the picture of the README: the story when a person was asked, with a tool call that is looked at."""
     page = browser.new_context(viewport=README_SIZE, color_scheme="light").new_page()
     page.goto(sign_in)
-    page.goto(f"{address}/ui/threads/{STORY}")
+    page.goto(f"{address}/ui/threads/{STORY}?at=26&run=run_demo7_claim&item=10")
     page.screenshot(path=file)
     print(f"{file}: {file.stat().st_size:,} bytes")
 

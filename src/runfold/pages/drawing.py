@@ -3,7 +3,7 @@
 import hashlib
 from functools import cache
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -65,6 +65,31 @@ class Frame:
         """Return the address of another page as of the same moment."""
         at = self.past.at if self.past is not None else None
         return self.address(path, at=at, **parameters)
+
+    @property
+    def position(self) -> int | None:
+        """Return the position that the page is as of: that of the read models which answered, where these did."""
+        if self.past is None:
+            return None
+        of_read_models = self.past.standing is not None and not self.past.is_past
+        return self.past.standing.position if of_read_models and self.past.standing else self.past.position
+
+    @property
+    def pinned(self) -> str:
+        """Return the whole address that shows the same for ever."""
+        return f"{str(self.request.base_url).rstrip('/')}{self.here(at=self.position)}"
+
+    @property
+    def live(self) -> str | None:
+        """Return the stream of what comes after the page: of its thread or run, else of the ledger, to who may follow that."""
+        if self.past is None or self.past.is_past:
+            return None
+        _, _, noun, *rest = [*self.path.split("/"), ""]
+        is_of_one = noun in {"threads", "runs"} and len(rest) == 2 and rest[0] not in {"", "sample"}
+        if not is_of_one and not self.may("events:read"):
+            return None
+        path = f"/ui/live/{noun}/{quote(rest[0], safe='')}/events" if is_of_one else "/ui/live/events"
+        return self.address(path, after=self.past.position, named="false")
 
     @property
     def who(self) -> str:

@@ -1,17 +1,23 @@
-// An element with data-live="address" is told of events as they are recorded; what it says of them is loaded again.
-import { load } from "./partial.js";
+// A page that shows the present says when the ledger has moved on, and leaves what is being read where it is. The first event
+// after its position is enough to know that, so nothing is followed any further; a server that restarts is asked again.
+let source;
 
-export function live() {
+function follow() {
+  source?.close();
   const place = document.querySelector("[data-live]");
   if (!place) return;
-  const source = new EventSource(place.dataset.live);
-  let waiting = 0;
+  source = new EventSource(place.dataset.live);
   source.addEventListener("message", () => {
-    if (waiting) return;
-    waiting = setTimeout(() => {
-      waiting = 0;
-      load(location.href, [place.id], { push: false });
-    }, 300);
+    source.close();
+    const link = document.createElement("a");
+    link.href = place.dataset.here;
+    link.textContent = "show it";
+    place.replaceChildren("More was recorded since: ", link);
   });
-  addEventListener("pagehide", () => source.close());
+}
+
+export function live() {
+  follow();
+  document.addEventListener("runfold:replaced", follow);
+  addEventListener("pagehide", () => source?.close());
 }
