@@ -19,12 +19,12 @@ WANTED: list[dict[str, object]] = [
 
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Keep each statement that this thread sends: others follow the log meanwhile."""
+    """Keep each question of this thread: others follow the log meanwhile, and what readies a connection asks for nothing."""
     statements: list[str] = []
     execute, asking = psycopg.Cursor.execute, threading.current_thread()
 
     def noted(self: psycopg.Cursor[object], query: object, *args: object, **options: object) -> object:
-        if threading.current_thread() is asking:
+        if threading.current_thread() is asking and query and "set_config" not in str(query):
             statements.append(str(query))
         return execute(self, query, *args, **options)  # type: ignore[call-overload]
 
