@@ -224,6 +224,8 @@ def of_the_log(ledger: Ledger, threads: list[str], runs: list[str]) -> None:
     reader, head = ledger.recorder.reader, ledger.position()
     own = ledger.now.reader
     for after in (0, head // 2, head - 100):
+        with ledger.recorder.store.connect() as connection:
+            reader.news(connection, after)
         for wanted in (
             None,
             Filter(types=("problem.*",)),

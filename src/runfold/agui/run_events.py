@@ -37,7 +37,8 @@ from runfold.domain.usage import UsageCorrected, UsageRecorded
 _CUSTOM = ("decision.", "outcome.", "problem.", "constraint.", "node.", "context.compacted")
 _GIVEN = ("tools", "context", "forwardedProps")
 """What a run's input may hold of what AG-UI's clients send."""
-_ENDINGS = RunCompleted | RunFailed | RunCancelled
+_ENDINGS = (RunCompleted, RunFailed, RunCancelled)
+_TOLD = (MessageEvent, ToolCallEvent, StateSnapshotTaken, StatePatched, StepStarted, StepFinished)
 
 
 class RunEvents:
@@ -147,11 +148,10 @@ class RunEvents:
         if isinstance(event, UsageRecorded | UsageCorrected):
             self._totals.take(event)
             return False
-        known = MessageEvent | ToolCallEvent | StateSnapshotTaken | StatePatched | StepStarted | StepFinished
-        if isinstance(event, known):
+        if isinstance(event, _TOLD):
             return not isinstance(event, ToolStarted)
         return recorded.type.startswith(_CUSTOM) or (
-            recorded.stream in self._subagents and isinstance(event, RunCreated | _ENDINGS)
+            recorded.stream in self._subagents and isinstance(event, (RunCreated, *_ENDINGS))
         )
 
     def _events(self, recorded: Recorded, subagent: str | None) -> list[WireEvent]:

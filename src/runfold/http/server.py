@@ -29,9 +29,8 @@ LARGE_BLOCK = 256 * 1024
 """Bytes."""
 _MMAP_THRESHOLD = -3
 """The name of the option in malloc.h."""
-BEFORE_SEARCHES = (10_000, 50, 20)
-"""How much is made, and how many searches there were, before a search for cycles: each of the first kind takes some 5 ms. With
-Python's own figures, for programs that make less, they take a sixth of what requests take."""
+BEFORE_A_SEARCH = 50_000
+"""How much is made before a search for cycles. By itself Python searches so often that it takes a sixth of what requests take."""
 SWITCH_SECONDS = 0.0005
 """How long a thread that works on a large body may keep the event loop waiting for the interpreter."""
 _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
@@ -91,7 +90,7 @@ def prepare_process() -> None:
     _give_back_large_blocks()
     gc.collect()
     gc.freeze()  # what is there now stays: to look through it for cycles would hold up all requests for some 50 ms each time
-    gc.set_threshold(*BEFORE_SEARCHES)
+    gc.set_threshold(BEFORE_A_SEARCH)
     disable_created_metrics()  # type: ignore[no-untyped-call]
 
 

@@ -101,7 +101,7 @@ class Range(NamedTuple):
     end: int
     """Where it ends; descending, where it begins."""
 
-    def query(self, way: str = "ASC", most_bytes: int = PAGE_BYTES) -> str:
+    def query(self, way: str = "ASC", most_bytes: int | None = None) -> str:
         """Return its events, as many as the last parameter says."""
         return bounded_query(self.where, [f"{column} {way}" for column in self.order], most_bytes)
 
@@ -124,13 +124,16 @@ def range_of(wanted: Filter, after: int, up_to: int, positions: int, *, descendi
     return Range(where + texts, [*values, *(value for _, value in conditions)], order, after if descending else max(after, up_to))
 
 
-def bounded_query(where: str, order: Iterable[str], most_bytes: int = PAGE_BYTES) -> str:
-    """A query for rows up to the one with which they are `most_bytes`. They are counted when they are no more than a page."""
+def bounded_query(where: str, order: Iterable[str], most_bytes: int | None = None) -> str:
+    """A query for rows up to the one with which they are so many bytes, or PAGE_BYTES.
+
+    They are counted when they are no more than a page.
+    """
     order = ", ".join(order)
     return (
         f"SELECT {COLUMNS} FROM (SELECT *, sum(octet_length(state)) OVER (ORDER BY {order}) - octet_length(state) AS bytes_before"
         f" FROM (SELECT * FROM runfold.log WHERE {where} ORDER BY {order} LIMIT %b) AS log) AS log"
-        f" WHERE bytes_before < {most_bytes} ORDER BY {order}"
+        f" WHERE bytes_before < {most_bytes or PAGE_BYTES} ORDER BY {order}"
     )
 
 
@@ -139,9 +142,9 @@ def size_of(rows: list[tuple[Any, ...]]) -> int:
     return sum(len(row[5]) for row in rows)
 
 
-def is_all(rows: list[tuple[Any, ...]], limit: int, most_bytes: int = PAGE_BYTES) -> bool:
+def is_all(rows: list[tuple[Any, ...]], limit: int, most_bytes: int | None = None) -> bool:
     """Return whether a bounded query found all there is: neither its limit nor its bytes ended it."""
-    return len(rows) < limit and size_of(rows) < most_bytes
+    return len(rows) < limit and size_of(rows) < (most_bytes or PAGE_BYTES)
 
 
 def like(name: str) -> str:

@@ -16,7 +16,7 @@ from runfold.errors import LedgerUnavailable, UsageError
 from runfold.store.by_type import NEAR, SPARSE, is_of_tenant_alone, narrows_by_type, stretch_by_type
 from runfold.store.codec import COLUMNS, unread, unread_or_raw
 from runfold.store.datastore import EVERY_TENANT, Connection, Datastore
-from runfold.store.filter import LAST_CHARACTER, PAGE_BYTES, Filter, bounded_query, is_all, like, range_of, size_of
+from runfold.store.filter import LAST_CHARACTER, Filter, bounded_query, is_all, like, range_of, size_of
 from runfold.store.happened import HappenedBy
 from runfold.store.queries import named_queries
 from runfold.store.stretches import stretches
@@ -61,7 +61,7 @@ class Reader:
         self.when_short: Callable[[], object] = lambda: None
         """Called when the log ends before what is known of it, to find out why."""
         self._read: Callable[[tuple[Any, ...]], Recorded] = unread
-        self._page_bytes = PAGE_BYTES
+        self._page_bytes: int | None = None
 
     def of(self, tenant_id: str) -> "TenantReader":
         """One tenant's part of it. Raises UsageError for what is no tenant."""

@@ -39,29 +39,29 @@ class Ending:
         elif outcome.get("type") == "interrupt":
             await self._ask(outcome["interrupts"])
         elif outcome.get("type") == "cancelled":
-            recorder.send(recorder.run.submit_cancel(), "end")
+            recorder.send(recorder.run.submit_cancel(), "recordable")
         else:
             self._end_children()
-            recorder.send(recorder.run.submit_complete(event.get("result")), "end")
+            recorder.send(recorder.run.submit_complete(event.get("result")), "recordable")
         await recorder.settle()
 
     def fail(self, message: str, code: str) -> None:
         """End badly."""
         recorder = self._recorder
         for child in recorder.children.values():
-            recorder.send(child.submit_fail("its run failed", code=code), "end")
+            recorder.send(child.submit_fail("its run failed", code=code), "recordable")
         stop_reason = "incomplete" if code == "incomplete" else "error"
-        recorder.send(recorder.run.submit_fail(message, code=code[:500], stop_reason=stop_reason), "end")
+        recorder.send(recorder.run.submit_fail(message, code=code[:500], stop_reason=stop_reason), "recordable")
 
     def _end_children(self) -> None:
         for child in self._recorder.children.values():
-            self._recorder.send(child.submit_complete(), "end")
+            self._recorder.send(child.submit_complete(), "recordable")
 
     async def _ask(self, interrupts: list[dict[str, Any]]) -> None:
         recorder = self._recorder
         ids = [interrupt["id"] for interrupt in interrupts]
         if len(set(ids)) < len(ids):
-            raise BrokenStreamError("interrupt-ids-differ", f"two interrupts have one id: {sorted(ids)}")
+            raise BrokenStreamError("interrupt-ids", f"two interrupts have one id: {sorted(ids)}")
         await recorder.in_thread(lambda: self._request(interrupts))
 
     def _request(self, interrupts: list[dict[str, Any]]) -> None:
@@ -91,7 +91,7 @@ class Ending:
             counts = {ours: used[theirs] for theirs, ours in _TOKENS.items() if used.get(theirs) is not None}
             run = self._recorder.run
             told = run.submit_usage(provider=used.get("provider"), model=used.get("model"), raw=used, **counts)
-            self._recorder.send(told, "usage")
+            self._recorder.send(told, "recordable")
 
 
 def _moment(text: str | None) -> datetime | None:
@@ -100,7 +100,7 @@ def _moment(text: str | None) -> datetime | None:
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
-        raise BrokenStreamError("expires-at-is-a-time", f"expiresAt is {text[:40]!r}") from None
+        raise BrokenStreamError("interrupt-expiry", f"expiresAt is {text[:40]!r}") from None
     if found.tzinfo is None:
-        raise BrokenStreamError("expires-at-is-a-time", f"expiresAt {text[:40]!r} has no zone")
+        raise BrokenStreamError("interrupt-expiry", f"expiresAt {text[:40]!r} has no zone")
     return found

@@ -26,8 +26,9 @@ from runfold.handles.tool_call import ToolCall
 from runfold.http.agents.ending import Ending
 from runfold.http.agents.ids import message_id_of
 from runfold.http.agents.streaming import Streaming
-from runfold.http.agents.words import BrokenStreamError, Event, modern, read
-from runfold.ids import new_id, stable_id
+from runfold.http.agents.sub_agents import SubAgents
+from runfold.http.agents.words import BrokenStreamError, Event, read
+from runfold.ids import new_id
 from runfold.method_call import MethodCall
 
 MOST_PROBLEMS = 100
@@ -53,12 +54,13 @@ class Recorder:
         self.streaming = Streaming(self)
         self.ending = Ending(self)
         self.is_over = False
-        self._shown = shown
+        self._shown = self._said = shown
         self._has_started = False
         self._problems = 0
         self._on_the_way: deque[tuple[Awaitable[Any], str]] = deque()
         self._steps: dict[tuple[str, str], str] = {}
-        self.children: dict[str, Run] = {}
+        self._sub_agents = SubAgents(self)
+        self.children = self._sub_agents.runs
         self._activities: dict[str, tuple[str, Any]] = {}
         self.thought = new_id("msg")
 
@@ -76,20 +78,19 @@ class Recorder:
                 await command
             except _REFUSED as error:
                 self._require_open(error)
-                self.problem(rule, str(error))
+                self.problem(_broken(rule, error), str(error))
 
     def problem(self, rule: str, fact: str) -> None:
         """Record that something of the agent's was left out, or taken otherwise. Raises BrokenStreamError for too many."""
         self._problems += 1
         told = f"AG-UI: {rule}: {fact}"[:2000]
-        self._on_the_way.append((self.run.submit_report_problem("warning", told, root_cause=rule), "problem"))
+        self._on_the_way.append((self.run.submit_report_problem("warning", told, root_cause=rule), "recordable"))
         if self._problems > MOST_PROBLEMS:
-            raise BrokenStreamError("too-many-violations", f"the agent broke rules {self._problems} times")
+            raise BrokenStreamError("too-many", f"the agent broke rules {self._problems} times")
 
     def run_of(self, event: Event) -> Run:
         """Return the run that an event is of: the agent's, or its sub-agent's."""
-        owner = event.get("subagentRunId")
-        return self.run if owner is None else self.children.get(owner, self.run)
+        return self._sub_agents.run_of(event)
 
     def _require_open(self, error: Exception) -> None:
         if isinstance(error, CommandRefused) and "an ended run accepts no more" in error.rule:
@@ -99,19 +100,20 @@ class Recorder:
 
     async def take(self, given: Any) -> None:
         """Take in what the agent yielded. Raises BrokenStreamError, RunEndedError, LedgerUnavailable."""
-        event = modern(read(given), self.thought)
+        event = read(given, self.thought)
         kind = event["type"]
         if kind == "RUN_STARTED":
             self._start(event)
         elif self.is_over:
-            self.problem("nothing-after-the-end", f"{kind} after the run's end was left out")
+            self.problem("after-the-end", f"{kind} after the run's end was left out")
         elif not self._has_started and kind != "RUN_ERROR":
-            self.problem("run-started-first", f"{kind} before RUN_STARTED was left out")
+            self.problem("first-event", f"{kind} before RUN_STARTED was left out")
         else:
             await self._take(event, kind)
         await self.settle(_ON_THE_WAY)
 
     async def _take(self, event: Event, kind: str) -> None:
+        self._sub_agents.look_at(event, kind)
         stem, _, phase = kind.rpartition("_")
         if stem in _STREAMED and phase in _PHASES:
             self.streaming.take(event, _STREAMED[stem], phase)
@@ -129,18 +131,19 @@ class Recorder:
             case "TOOL_CALL_RESULT":
                 self.take_result(event)
             case "STATE_SNAPSHOT":
-                self.send(self.run.submit_set_state(event["snapshot"]), "state-snapshot")
+                self.send(self.run.submit_set_state(event["snapshot"]), "recordable")
             case "STATE_DELTA":
-                self.send(self.run.submit_patch_state(event["delta"]), "state-delta-applies")
+                self.send(self.run.submit_patch_state(event["delta"]), "state-patch")
             case "STEP_STARTED" | "STEP_FINISHED":
                 self._step(event, kind)
             case "ACTIVITY_SNAPSHOT" | "ACTIVITY_DELTA":
                 self._activity(event, kind)
             case "SUBAGENT_STARTED" | "SUBAGENT_FINISHED" | "SUBAGENT_ERROR":
-                self._sub_agent(event, kind)
+                self._sub_agents.take(event, kind)
             case "MESSAGES_SNAPSHOT":
                 await self.streaming.repeat(event["messages"])
             case "RUN_FINISHED" | "RUN_ERROR":
+                self._look_at_end(event)
                 await self.ending.take(event, kind)
                 self.is_over = True
             case _:
@@ -148,24 +151,30 @@ class Recorder:
 
     def _start(self, event: Event) -> None:
         if self._has_started:
-            self.problem("one-run-started", "a second RUN_STARTED was left out")
+            self.problem("one-run-at-a-time", "a second RUN_STARTED was left out")
             return
         self._has_started = True
-        said = event.get("threadId"), event.get("runId")
-        if said != self._shown:
-            self.problem("run-started-names-the-run", f"RUN_STARTED names {said}, and the run is {self._shown}, which stands")
+        self._said = event["threadId"], event["runId"]
+        if self._said != self._shown:
+            self.problem("asked-run", f"RUN_STARTED names {self._said}, and the run is {self._shown}, which stands")
+
+    def _look_at_end(self, event: Event) -> None:
+        named = zip(("same-thread", "same-run"), ("threadId", "runId"), self._said, self._shown, strict=True)
+        for rule, name, said, shown in named:
+            if event.get(name, said) not in {said, shown}:
+                self.problem(rule, f"RUN_FINISHED has the {name} {event[name]!r}, and RUN_STARTED {said!r}; the run is over")
 
     def take_result(self, event: Event) -> None:
         """Take in what a tool answered."""
         call_id, content, run = message_id_of(event["toolCallId"]), event["content"], self.run_of(event)
         self.streaming.end_call(call_id)
         if call_id not in self.calls:
-            self.problem("result-has-its-call", f"TOOL_CALL_RESULT for {call_id!r}, which nobody called, was left out")
+            self.problem("result-of-call", f"TOOL_CALL_RESULT for {call_id!r}, which nobody called, was left out")
             return
         message_id = message_id_of(event["messageId"])
         said = parts_of(content)
         if self.calls[call_id]:
-            self.send(run.submit_add_message("tool", said, message_id=message_id, tool_call_id=call_id), "message-once")
+            self.send(run.submit_add_message("tool", said, message_id=message_id, tool_call_id=call_id), "id-once")
             return
         self.calls[call_id] = True
         self.asked.pop(call_id, None)
@@ -180,20 +189,23 @@ class Recorder:
                 self.problem("step-once", f"the step {key[1]!r} is open already; its second start was left out")
                 return
             self._steps[key] = new_id("step")
-            self.send(run.submit_start_step(key[1], step_id=self._steps[key]), "step")
+            self.send(run.submit_start_step(key[1], step_id=self._steps[key]), "recordable")
         elif key in self._steps:
             handle = Step(self._steps.pop(key), run.executor, run.id)
-            self.send(handle.submit_finish(), "step")
+            self.send(handle.submit_finish(), "recordable")
         else:
-            self.problem("step-is-open", f"the end of the step {key[1]!r}, which is not open, was left out")
+            self.problem("step-start", f"the end of the step {key[1]!r}, which is not open, was left out")
 
-    def close_open(self) -> None:
-        """The run is over: so is all that is open."""
-        self.streaming.close()
-        for (owner, name), step_id in list(self._steps.items()):
-            run = self.children.get(owner, self.run)
-            self.problem("step-ends-before-run", f"the step {name!r} was open at the end, and ended with it")
-            self.send(Step(step_id, run.executor, run.id).submit_finish(), "step")
+    def close_open(self, owner: str | None = None) -> None:
+        """The run is over, or a sub-agent: so is all that it has open."""
+        self.streaming.close(owner)
+        if owner is not None:
+            return
+        self._sub_agents.close()
+        for (whose, name), step_id in list(self._steps.items()):
+            run = self.children.get(whose, self.run)
+            self.problem("step-end", f"the step {name!r} was open at the end, and ended with it")
+            self.send(Step(step_id, run.executor, run.id).submit_finish(), "recordable")
         self._steps.clear()
 
     def _activity(self, event: Event, kind: str) -> None:
@@ -201,12 +213,12 @@ class Recorder:
         known = self._activities.get(message_id)
         if kind == "ACTIVITY_DELTA":
             if known is None:
-                self.problem("activity-is-known", f"ACTIVITY_DELTA for {message_id!r}, which nobody began, was left out")
+                self.problem("activity-known", f"ACTIVITY_DELTA for {message_id!r}, which nobody began, was left out")
                 return
             try:
                 content = jsonpatch.JsonPatch(event["patch"]).apply(known[1])
             except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, TypeError, KeyError, IndexError) as error:
-                self.problem("activity-delta-applies", f"ACTIVITY_DELTA for {message_id!r} was left out: {error}")
+                self.problem("activity-patch", f"ACTIVITY_DELTA for {message_id!r} was left out: {error}")
                 return
         else:
             content = event["content"]
@@ -214,49 +226,22 @@ class Recorder:
             self.problem("activity-replace", f"ACTIVITY_SNAPSHOT for {message_id!r} replaces nothing, and was left out")
             return
         activity_type = event["activityType"] if known is None else known[0]
+        if activity_type != event["activityType"]:
+            self.problem("activity-type", f"{message_id!r} is {activity_type!r} and not {event['activityType']!r}, which stands")
         self._activities[message_id] = activity_type, content
         parts = (DataPart(data=content, name=activity_type),)
         if known is None:
             added = run.submit_add_message("activity", parts, message_id=message_id, activity_type=activity_type)
-            self.send(added, "message-once")
+            self.send(added, "id-once")
         else:
-            self.send(run.message(message_id).submit_revise(parts), "activity")
-
-    def _sub_agent(self, event: Event, kind: str) -> None:
-        name = event["subagentRunId"]
-        if kind == "SUBAGENT_STARTED":
-            if name in self.children:
-                self.problem("sub-agent-once", f"the sub-agent {name!r} was started already; its second start was left out")
-                return
-            child_id = stable_id("run", self.run.id, name)
-            about = {key: event[key] for key in ("parentToolCallId", "parentMessageId") if event.get(key)}
-            parent = self.children.get(event.get("parentSubagentRunId") or "", self.run)
-            started = self.ledger.thread(self.thread_id).submit_start_run(
-                run_id=child_id,
-                agent_id=event.get("name") or "sub-agent",
-                parent=parent.id,
-                kind="spawned_by",
-                metadata={**about, "ag_ui": {"subagentRunId": name}},
-            )
-            self.children[name] = self.ledger.run(child_id)
-            self.send(started, "sub-agent")
-            return
-        child = self.children.get(name)
-        if child is None:
-            self.problem("sub-agent-is-known", f"{kind} for {name!r}, which was not started, was left out")
-            return
-        self.streaming.close(owner=name)
-        if kind == "SUBAGENT_ERROR":
-            self.send(child.submit_fail(event["message"], code=event.get("code") or "error"), "sub-agent")
-        elif (event.get("outcome") or {}).get("type") != "suspended":
-            self.send(child.submit_complete(event.get("result")), "sub-agent")
+            self.send(run.message(message_id).submit_revise(parts), "recordable")
 
     def _keep(self, event: Event, kind: str) -> None:
         """What the ledger has no event for is kept whole."""
         if kind not in KEPT and kind in MAPPED:  # there is a case for each above
-            raise BrokenStreamError("event-is-known", kind)
+            raise BrokenStreamError("type", kind)
         kept = self.run_of(event).submit_add_message("activity", kept_parts(event), activity_type=kind[:500])
-        self.send(kept, "kept")
+        self.send(kept, "recordable")
 
     def resume(self, conversation: Conversation, whole: frozenset[str]) -> None:
         """Go on with what another process began to record; `whole` are the calls whose arguments are."""
@@ -273,6 +258,13 @@ class Recorder:
         """Call something that waits for the database."""
         await self.settle()
         return await asyncio.to_thread(function)
+
+
+def _broken(rule: str, error: Exception) -> str:
+    """Return which rule a command was for whose refusal tells that one is broken."""
+    if isinstance(error, DuplicateWithDifferentContent):
+        return "id-once"
+    return "recordable" if rule == "id-once" and isinstance(error, InvalidEvent) else rule
 
 
 def _plan(method: Any, handle: Handle, *args: Any, **kwargs: Any) -> Plan[Any]:

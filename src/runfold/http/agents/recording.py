@@ -38,8 +38,8 @@ class Recording(Protocol):
     def take_result(self, event: Event) -> None:
         """Take in what a tool answered."""
 
-    def close_open(self) -> None:
-        """The run is over: so is all that is open."""
+    def close_open(self, owner: str | None = None) -> None:
+        """The run is over, or a sub-agent: so is all that it has open."""
 
     async def in_thread(self, function: Callable[[], Any]) -> Any:
         """Call something that waits for the database."""

@@ -36,6 +36,8 @@ class Piece:
     recorded: int = 0
     """The characters that are recorded."""
     flushed_at: float | None = None
+    is_noted: bool = False
+    """Whether it was noted that somebody else went on with it."""
     is_joined: bool = False
     """Whether it was begun before this process recorded it: the agent may begin it again."""
 
@@ -48,6 +50,8 @@ class Streaming:
         self._open: dict[tuple[Kind, str], Piece] = {}
         self._chunk: Piece | None = None
         self._ended: set[tuple[Kind, str]] = set()
+        self._owners: dict[str, str | None] = {}
+        """Whose the messages of this run are."""
         self._again: set[str] = set()
         """Calls of the past that are announced again."""
         self._last_text: str | None = None
@@ -71,9 +75,13 @@ class Streaming:
         piece = self._open.get((of, item_id))
         if piece is None and of == "call" and item_id in self._again:
             return
+        if piece is not None and event.get("subagentRunId") not in {None, piece.owner} and not piece.is_noted:
+            piece.is_noted = True
+            fact = f"{event['type']} for {item_id!r} is of {event['subagentRunId']!r}, and its start was not; the start stands"
+            self._recorder.problem("same-owner", fact)
         if piece is None:
             what = "ended already" if (of, item_id) in self._ended else "was not started"
-            self._recorder.problem(f"{of}-is-open", f"{event['type']} for {item_id!r}, which {what}, was left out")
+            self._recorder.problem(f"{of}-start", f"{event['type']} for {item_id!r}, which {what}, was left out")
         elif phase == "END":
             self._end(piece)
         else:
@@ -88,7 +96,7 @@ class Streaming:
     def end_call(self, call_id: str) -> None:
         """A call is answered: so it was complete."""
         if (piece := self._open.get(("call", call_id))) is not None:
-            self._recorder.problem("call-ends-before-result", f"the result of {call_id!r} came before its end, which it is")
+            self._recorder.problem("result-after-call", f"the result of {call_id!r} came before its end, which it is")
             self._end(piece)
 
     def close(self, owner: str | None = None) -> None:
@@ -97,7 +105,7 @@ class Streaming:
         for piece in list(self._open.values()):
             if owner is not None and piece.owner != owner:
                 continue
-            self._recorder.problem(f"{piece.kind}-ends-before-run", f"{piece.kind} {piece.id!r} was open at the end")
+            self._recorder.problem(f"{piece.kind}-end", f"{piece.kind} {piece.id!r} was open at the end")
             if piece.kind == "call":
                 self._flush(piece)
                 del self._open["call", piece.id]
@@ -161,9 +169,9 @@ class Streaming:
                 told = {"type": "", "toolCallId": message.get("toolCallId") or "", "messageId": item_id}
                 recorder.take_result({**told, "content": message.get("content") or ""})
             elif role != "activity" and (parts or not message.get("toolCalls")):
-                recorder.send(run.submit_add_message(role, parts, message_id=item_id, name=message.get("name")), "message-once")
+                recorder.send(run.submit_add_message(role, parts, message_id=item_id, name=message.get("name")), "id-once")
         elif role in {"assistant", "user", "system", "developer"} and parts and parts != found.parts:
-            recorder.send(run.message(item_id).submit_revise(parts), "message-revised")
+            recorder.send(run.message(item_id).submit_revise(parts), "recordable")
         for call in message.get("toolCalls") or ():
             self._repeat_call(call, item_id, known)
 
@@ -176,7 +184,7 @@ class Streaming:
             self._recorder.calls[call_id] = False
             self._recorder.asked[call_id] = name, text
             asked = self._recorder.run.submit_call_tool(name, text, call_id=call_id, message_id=parent_id)
-            self._recorder.send(asked, "call-once")
+            self._recorder.send(asked, "id-once")
 
     def _catch_up(self, piece: Piece, text: str) -> None:
         """Take the rest of a piece whose beginning is recorded."""
@@ -192,9 +200,7 @@ class Streaming:
             chunk = self._open.get((kind, item_id))
             if chunk is None:
                 if not item_id:
-                    self._recorder.problem(
-                        f"{kind}-is-open", f"{event['type']} without an item_id, where none is open, was left out"
-                    )
+                    self._recorder.problem("chunk-start", f"{event['type']} without an id, where none is open, was left out")
                     return
                 if not self._start(event, kind, item_id):
                     return
@@ -210,31 +216,36 @@ class Streaming:
                 recorder.problem(f"{kind}-once", f"{event['type']} for {item_id!r}, which is open, was left out")
             return False
         if (kind, item_id) in self._ended:
-            recorder.problem(f"{kind}-once", f"{event['type']} for {item_id!r}, which has ended, was left out")
+            recorder.problem("id-once", f"{event['type']} for {item_id!r}, which has ended, was left out")
             return False
         if kind == "call":
             return self._start_call(event, item_id)
         role: Role = "reasoning" if kind == "reasoning" else event.get("role") or "assistant"
         if kind == "text":
             self._last_text = item_id
+            self._owners[item_id] = event.get("subagentRunId")
         self._open[kind, item_id] = Piece(kind, item_id, event.get("subagentRunId"))
         run = recorder.run_of(event)
-        recorder.send(run.submit_add_message(role, message_id=item_id, name=event.get("name"), streaming=True), "message-once")
+        recorder.send(run.submit_add_message(role, message_id=item_id, name=event.get("name"), streaming=True), "id-once")
         return True
 
     def _start_call(self, event: Event, item_id: str) -> bool:
         recorder, name = self._recorder, event.get("toolCallName")
         if not name:
-            recorder.problem("call-has-a-name", f"{event['type']} for {item_id!r} names no tool, and was left out")
+            recorder.problem("chunk-start", f"{event['type']} for {item_id!r} names no tool, and was left out")
             return False
         if item_id in recorder.calls:
             self._again.add(item_id)
             return False  # announced again, as it was approved: it is one call
         given = event.get("parentMessageId")
-        parent_id = message_id_of(given) if given else None
+        parent_id, owner = message_id_of(given) if given else None, event.get("subagentRunId")
+        if parent_id is not None and self._owners.get(parent_id, owner) != owner:
+            fact = f"the message {given!r} of the call {item_id!r} is another's; the call was recorded without it"
+            recorder.problem("same-owner", fact)
+            parent_id = None
         self._open["call", item_id] = Piece("call", item_id, event.get("subagentRunId"), name, parent_id)
         call = recorder.run_of(event).tool_call(item_id)
-        recorder.send(call.submit_append_arguments("", name=name, message_id=parent_id), "call-once")
+        recorder.send(call.submit_append_arguments("", name=name, message_id=parent_id), "id-once")
         return True
 
     def _add(self, piece: Piece, delta: str) -> None:
@@ -258,9 +269,9 @@ class Streaming:
         piece.waiting, piece.size, piece.recorded, piece.flushed_at = [], 0, offset + len(text), time.monotonic()
         run = self._recorder.run_of({"subagentRunId": piece.owner})
         if piece.kind == "call":
-            self._recorder.send(run.tool_call(piece.id).submit_append_arguments(text, offset=offset), "call")
+            self._recorder.send(run.tool_call(piece.id).submit_append_arguments(text, offset=offset), "recordable")
         else:
-            self._recorder.send(run.message(piece.id).submit_append_text(text, offset=offset), "message")
+            self._recorder.send(run.message(piece.id).submit_append_text(text, offset=offset), "recordable")
 
     def _end(self, piece: Piece) -> None:
         self._flush(piece)
@@ -268,9 +279,9 @@ class Streaming:
         self._ended.add((piece.kind, piece.id))
         run = self._recorder.run_of({"subagentRunId": piece.owner})
         if piece.kind != "call":
-            self._recorder.send(run.message(piece.id).submit_seal(), "message")
+            self._recorder.send(run.message(piece.id).submit_seal(), "recordable")
             return
         self._recorder.calls[piece.id] = False
         self._recorder.asked[piece.id] = piece.name, "".join(piece.words)
         asked = run.submit_call_tool(piece.name, "".join(piece.words), call_id=piece.id, message_id=piece.parent_id)
-        self._recorder.send(asked, "call-once")
+        self._recorder.send(asked, "id-once")

@@ -1,11 +1,12 @@
 """An agent's events, made sure of: each is an AG-UI event, or the stream is broken."""
 
 import re
-from collections.abc import Callable
-from functools import cache
 from typing import Any
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
+
+from runfold.agui.fields import MODELS, require_type
+from runfold.agui.rules import Broken
 
 Event = dict[str, Any]
 _FORMER = re.compile(r"THINKING(_TEXT_MESSAGE)?_(START|CONTENT|END)\Z")
@@ -19,41 +20,31 @@ class BrokenStreamError(Exception):
         self.rule, self.fact = rule, fact
 
 
-def read(given: Any) -> Event:
-    """Return what an agent yielded as an event. Raises BrokenStreamError."""
+def read(given: Any, thought: str) -> Event:
+    """Return what an agent yielded as an event; one of AG-UI's former thinking as one of reasoning, of the message `thought`.
+
+    Raises BrokenStreamError.
+    """
     if isinstance(given, BaseModel):
-        return given.model_dump(mode="json", by_alias=True, exclude_none=True)
-    if not isinstance(given, dict) or not isinstance(given.get("type"), str) or not given["type"]:
-        raise BrokenStreamError("event-has-a-type", "an event is a JSON object with a `type`")
-    check = checks().get(given["type"])
-    if check is not None:
+        return _modern(given.model_dump(mode="json", by_alias=True, exclude_none=True), thought)
+    try:
+        require_type(given)
+    except Broken as broken:
+        raise BrokenStreamError(broken.rule, broken.fact) from None
+    event = _modern(given, thought)
+    if (model := MODELS.get(event["type"])) is not None:
         try:
-            check(given)
+            model.model_validate(event)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(str(part) for part in first["loc"])
-            raise BrokenStreamError("event-has-its-fields", f"{given['type']}: {where}: {first['msg']}") from None
-    return given
+            raise BrokenStreamError("fields", f"{event['type']}: {where}: {first['msg']}") from None
+    return event
 
 
-@cache
-def checks() -> dict[str, Callable[[Any], Any]]:
-    import ag_ui.core  # noqa: PLC0415  only who serves agents has it
-
-    found: dict[str, Callable[[Any], Any]] = {}
-    for name in dir(ag_ui.core):
-        kind = getattr(ag_ui.core, name)
-        if isinstance(kind, type) and issubclass(kind, BaseModel) and name.endswith("Event") and name != "BaseEvent":
-            default = kind.model_fields["type"].default if "type" in kind.model_fields else None
-            if default is not None:
-                found[getattr(default, "value", str(default))] = TypeAdapter(kind).validate_python
-    return found
-
-
-def modern(event: Event, id: str) -> Event:
-    """Return an event of AG-UI's former thinking as one of reasoning; any other as it is."""
+def _modern(event: Event, thought: str) -> Event:
     found = _FORMER.match(event["type"])
     if found is None:
         return event
     stem = "REASONING_MESSAGE" if found[1] else "REASONING"
-    return {**event, "type": f"{stem}_{found[2]}", "messageId": event.get("messageId") or id, "role": "reasoning"}
+    return {**event, "type": f"{stem}_{found[2]}", "messageId": event.get("messageId") or thought, "role": "reasoning"}

@@ -245,12 +245,10 @@ def or_agent(route: NamedRoute, agents: Agents) -> NamedRoute:
 
 
 def _load() -> None:
-    """Import what requests for runs need, and make what checks an agent's events: no client is to wait for that, and what is
-    there when the server begins is never looked through for cycles.
+    """Import what requests for runs need: no client is to wait for that, and what is there when the server begins is never
+    looked through for cycles.
     """
-    from runfold.http.agents import following, intake, showing, stream, words  # noqa: F401, PLC0415
-
-    words.checks()
+    from runfold.http.agents import following, intake, showing, stream  # noqa: F401, PLC0415
 
 
 def _is_at_work(work: "Work", caller: Caller, asked: dict[str, Any]) -> bool:
