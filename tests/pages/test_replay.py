@@ -1,8 +1,6 @@
 """The replay: an auditor reads a thread at any moment, on any branch, by mouse, by keys, and without scripts."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -10,8 +8,8 @@ from playwright.sync_api import Browser, Page, expect
 from runfold import Ledger
 from runfold.demo_story import Cast, tell
 from runfold.importers.importing import import_paths
-from runfold.store.reader import TenantReader
 from tests.pages.browser import Signed, sign_in, signed_in
+from tests.sent import sent
 
 REWOUND = "claude-code/experiments-ideas/03eb5929-52b3-4b13-ada3-b93ae35806b8.jsonl.gz"
 MOST_BYTES = 200_000
@@ -257,13 +255,6 @@ def test_what_is_not_there_is_said_with_a_way_on(
 def test_a_thread_of_ten_thousand_events_opens_as_a_short_one(
     signed: Signed, served_ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[str] = []
-    rows = TenantReader.rows
-
-    def counting(self: TenantReader, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        asked.append(query)
-        return rows(self, query, parameters)
-
     def opened(thread_id: str, times: int) -> int:
         run = served_ledger.create_thread(thread_id=thread_id, agent_id="a").start_run()
         for start in range(0, times, 1000):
@@ -271,13 +262,11 @@ def test_a_thread_of_ten_thousand_events_opens_as_a_short_one(
                 for number in range(start, min(start + 1000, times)):
                     batch.run(run.id).add_message("user", f"Number {number} & <more>")
                     batch.run(run.id).usage(model="gpt-4o", input_tokens=10, output_tokens=5)
-        asked.clear()
-        monkeypatch.setattr(TenantReader, "rows", counting)
-        answer = signed.page.request.get(f"{signed.address}/ui/threads/{thread_id}")
-        monkeypatch.undo()
+        with sent(monkeypatch) as queries:
+            answer = signed.page.request.get(f"{signed.address}/ui/threads/{thread_id}")
         assert answer.ok
         assert len(answer.body()) < MOST_BYTES
-        return len(asked)
+        return len(queries)
 
     signed.page.goto("about:blank")  # no other page asks for anything meanwhile
     few = opened("thread_short", 150)

@@ -1,8 +1,6 @@
 """A thread in windows: its items are the conversation, whatever the window, the position, the branch and the clock."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,8 +11,8 @@ from runfold.history.approvals import approval_view
 from runfold.history.items import LATER, Item
 from runfold.importers.importing import import_paths
 from runfold.queries.reading import Reading
-from runfold.store.reader import TenantReader
 from tests.queries.listed import tell
+from tests.sent import sent
 
 REWOUND = "claude-code/experiments-ideas/03eb5929-52b3-4b13-ada3-b93ae35806b8.jsonl.gz"
 
@@ -157,19 +155,12 @@ def test_what_comes_of_an_item_begins_with_the_id_of_it() -> None:
 def test_no_more_is_asked_of_the_database_for_a_longer_thread(
     ledger: Ledger, thread: Thread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[str] = []
-    rows = TenantReader.rows
-
-    def counting(self: TenantReader, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        asked.append(query)
-        return rows(self, query, parameters)
-
     def questions() -> int:
-        asked.clear()
-        ledger.now.items(thread.id)
-        ledger.now.stretches(thread.id)
-        ledger.now.run_states(thread.id)
-        return len(asked)
+        with sent(monkeypatch) as queries:
+            ledger.now.items(thread.id)
+            ledger.now.stretches(thread.id)
+            ledger.now.run_states(thread.id)
+        return len(queries)
 
     def told(times: int) -> None:
         with ledger.batch() as batch:
@@ -178,7 +169,6 @@ def test_no_more_is_asked_of_the_database_for_a_longer_thread(
                 batch.run(run.id).usage(model="m", input_tokens=1)
 
     run = thread.start_run()
-    monkeypatch.setattr(TenantReader, "rows", counting)
     told(20)
     few = questions()
     told(3_000)

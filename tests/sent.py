@@ -1,0 +1,24 @@
+"""What is sent to the database meanwhile."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from runfold.store.reader import TenantReader
+
+
+@contextlib.contextmanager
+def sent(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The queries of tenants' readers, of this process, in order."""
+    found: list[str] = []
+    rows = TenantReader.rows
+
+    def noting(self: TenantReader, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        found.append(query)
+        return rows(self, query, parameters)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(TenantReader, "rows", noting)
+        yield found
