@@ -1,7 +1,7 @@
 """Who is let in: sessions of browsers begin with an address or a key, are good for what the key is, and end."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import httpx2
 import psycopg
@@ -255,3 +255,16 @@ def test_a_stream_follows_as_who_is_signed_in(signed_client: httpx2.Client, serv
         assert (stream.status_code, "security.key_created" in stream.read().decode()) == (200, True)
     signed_client.cookies.clear()
     assert signed_client.get("/ui/live/events", headers=headers).status_code == 401
+
+
+def test_a_list_that_has_yet_to_be_folded_loads_again_by_itself(
+    new_database: Callable[[], TestDatabase],
+) -> None:
+    with Ledger.open(settings=new_database().settings) as ledger, serving(create_app(ledger)) as address:
+        ledger.create_thread(agent_id="support")
+        with httpx2.Client(base_url=address, timeout=60) as client:
+            client.get(f"/ui/login?token={sign_in(ledger)}")
+            early = client.get(PAGE)
+            assert (early.status_code, '<meta http-equiv="refresh"' in early.text) == (503, True)
+            ledger.fold(*READ_MODELS)
+            assert client.get(PAGE).status_code == 200

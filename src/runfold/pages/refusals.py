@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import compile_path
 
 from runfold.domain.event import refusal
-from runfold.errors import KeyRefused, LedgerError, MomentNotPrepared
+from runfold.errors import KeyRefused, LedgerError, MomentNotPrepared, ReadModelBehind
 from runfold.pages import session
 from runfold.pages.asking import ledger_of
 from runfold.pages.drawing import Frame, draw
@@ -38,10 +38,6 @@ def served(screen: Screen) -> Answer:
             if not screen.is_open:
                 await session.enter(request)
             return await screen.answer(request)
-        except KeyRefused as error:
-            return await sign_in(request, str(error))
-        except MomentNotPrepared as error:
-            return await not_prepared(request, error)
         except ValidationError as error:
             return await of_error(request, refusal(error))
         except LedgerError as error:
@@ -51,7 +47,14 @@ def served(screen: Screen) -> Answer:
 
 
 async def of_error(request: Request, error: LedgerError) -> Response:
-    """Draw an error of the ledger."""
+    """Draw an error of the ledger: some have a page of their own, which leads on."""
+    match error:
+        case KeyRefused():
+            return await sign_in(request, str(error))
+        case ReadModelBehind():
+            return await not_folded(request, error)
+        case MomentNotPrepared():
+            return await not_prepared(request, error)
     told = server_of(request).disclosed(error)
     if error.http_status >= 500:
         _log.warning("page failed", path=request.url.path, error=type(error).__name__, detail=str(error))
@@ -59,6 +62,13 @@ async def of_error(request: Request, error: LedgerError) -> Response:
     if "at" in request.query_params:
         ways = [Way(Frame(request).here(at=None), "The same page as it is now")]
     return await refused(request, error.http_status, _title(type(error).__name__), str(told), ways)
+
+
+async def not_folded(request: Request, error: ReadModelBehind) -> Response:
+    """Draw that a read model has yet to be folded, as after the first start, and load the page again until it is."""
+    response = await draw(request, "behind.html", status=error.http_status, detail=str(error), name=error.name)
+    response.headers["Retry-After"] = "1"
+    return response
 
 
 async def not_prepared(request: Request, error: MomentNotPrepared) -> Response:
