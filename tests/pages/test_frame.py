@@ -59,7 +59,7 @@ def test_threads_are_narrowed_paged_and_pinned_by_keys_alone(signed: Signed, ser
 def test_more_that_is_recorded_is_told_and_moves_nothing(signed: Signed, served_ledger: Ledger) -> None:
     page = signed.open("/ui/threads")
     served_ledger.create_thread(agent_id="agent-9", title="Later")
-    more = page.locator("[data-live] a")
+    more = page.locator("[data-newer] a")
     more.wait_for()
     assert page.locator("td.named a", has_text="Later").count() == 0
     served_ledger.fold("threads")
