@@ -40,7 +40,8 @@ class Mouse:
         self.page, self.steps = page, 0
 
     def go(self, name: str, key: str) -> None:
-        self.open(self.page.get_by_role("navigation", name="Pages").get_by_role("link", name=name))
+        with self.page.expect_navigation():
+            self.open(self.page.get_by_role("navigation", name="Pages").get_by_role("link", name=name))
 
     def filter(self) -> None:
         self.open(self.page.locator("#filters > summary"))
@@ -81,6 +82,7 @@ class Keys:
 
     def reach(self, target: Locator) -> None:
         """Go from item to item, where it is in a list; then press Tab until the focus is there."""
+        target.wait_for(state="attached")
         item = target.locator("xpath=ancestor::*[@data-item]")
         while item.count() and "at" not in (item.get_attribute("class") or "").split():
             self.press("j")

@@ -6,9 +6,11 @@ import zipfile
 from collections.abc import Iterator
 
 import httpx2
+import psycopg
 import pytest
 
 from runfold import Ledger
+from tests.databases import TestDatabase
 from tests.pages.browser import sign_in
 from tests.pages.recorded import HOSTILE, record
 
@@ -198,3 +200,50 @@ def test_a_megabyte_in_one_line_is_cut_and_all_of_it_is_there_to_be_asked_for(
     assert "show all of it" in shown
     assert len(page(client, f"/ui/events/{position}?all=1")) > 1_000_000
     assert len(page(client, "/ui/events?run_id=run_long")) < 30_000
+
+
+def test_who_may_read_runs_alone_is_shown_their_events_and_not_the_whole_log(
+    client: httpx2.Client, served: str, served_ledger: Ledger
+) -> None:
+    with httpx2.Client(base_url=served) as reader:
+        reader.get(f"/ui/login?token={sign_in(served_ledger, scopes=('runs:read',))}")
+        assert "Not allowed" in page(reader, "/ui/events", 403)
+        made = served_ledger.events(types="security.key_created")[-1].position
+        assert page(reader, f"/ui/events/{made}", 404)
+        assert "run.created" in page(reader, "/ui/events?run_id=run_claim")
+        said = served_ledger.events(types="message.added", run_id="run_claim")[0].position
+        assert "Please refund" in page(reader, f"/ui/events/{said}")
+        assert "run_claim" in page(reader, "/ui/runs")
+
+
+def test_another_tenants_ids_are_not_there(client: httpx2.Client, served: str, served_ledger: Ledger) -> None:
+    with httpx2.Client(base_url=served) as other:
+        other.get(f"/ui/login?token={sign_in(served_ledger, tenant='neighbour')}")
+        said = served_ledger.events(types="message.added", run_id="run_claim")[0].position
+        for path in (
+            "/ui/runs/run_claim",
+            f"/ui/events/{said}",
+            "/ui/events?run_id=run_claim",
+            "/ui/events?thread_id=thread_claim",
+        ):
+            assert "refund" not in page(other, path, 404)
+        assert "Nothing is found" in page(other, "/ui/search?q=refund")
+        assert "Runs none" in page(other, "/ui/runs")
+        assert "0 of 0 runs" in page(other, "/ui/runs/sample?seed=x")
+        with zipfile.ZipFile(io.BytesIO(other.get("/ui/runs/export?format=csv").content)) as archive:
+            assert archive.namelist() == ["run_summaries/manifest.json"]
+
+
+def test_an_event_that_only_a_newer_runfold_knows_is_shown_as_it_is_stored(
+    client: httpx2.Client, served_ledger: Ledger, shared_database: TestDatabase
+) -> None:
+    with psycopg.connect(shared_database.admin_url, autocommit=True) as connection:
+        connection.execute("ALTER TABLE runfold.log DISABLE TRIGGER ALL")
+        told = served_ledger.events(types="message.added", run_id="run_strange")[-1].position
+        connection.execute("UPDATE runfold.log SET topic = 'message.sung' WHERE notification_id = %s", [told])
+        try:
+            assert "Only a newer Runfold knows this event" in page(client, f"/ui/events/{told}")
+            assert "message.sung" in page(client, "/ui/events?run_id=run_strange")
+        finally:
+            connection.execute("UPDATE runfold.log SET topic = 'message.added' WHERE notification_id = %s", [told])
+            connection.execute("ALTER TABLE runfold.log ENABLE TRIGGER ALL")

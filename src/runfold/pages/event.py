@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from runfold.domain.event import Recorded
+from runfold.domain.raw_event import RawEvent
 from runfold.errors import UsageError
 from runfold.feed.event_json import event_json
 from runfold.pages.asking import Past, past
@@ -75,6 +76,7 @@ def _found(asked: Past, position: int) -> dict[str, Any]:
     return {
         "line": lines_of([recorded])[0],
         "each": recorded,
+        "is_raw": isinstance(recorded.event, RawEvent),
         "text": text,
         "characters": len(text),
         "neighbours": _neighbours(asked, recorded),
