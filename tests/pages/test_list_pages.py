@@ -8,16 +8,11 @@ from tests.pages.browser import Signed, sign_in, signed_in
 from tests.pages.recorded import record
 
 PAGES = (
-    "/ui/runs",
     "/ui/runs?status=failed&duration_ns=1000&limit=2",
-    "/ui/runs?from=never",
     "/ui/runs/sample?n=3&seed=x",
-    "/ui/runs/run_claim",
     "/ui/runs/run_strange",
     "/ui/events?type=tool.*",
     "/ui/events/12",
-    "/ui/events/99999",
-    "/ui/search",
     "/ui/search?q=courier&agent_id=support",
 )
 LOOKED_AT = (
@@ -59,10 +54,10 @@ def test_what_is_recorded_meanwhile_comes_by_itself(signed: Signed, told: Ledger
     run = told.create_thread(agent_id="live").start_run(run_id="run_live")
     page = signed.open("/ui/events?run_id=run_live")
     expect(page.locator("tbody tr")).to_have_count(2)
-    with page.expect_response(lambda answer: "/ui/events?run_id=run_live" in answer.url):
-        run.add_message("user", "something new")
-    expect(page.locator("tbody tr").first).to_contain_text("something new")
-    expect(page.locator("tbody tr")).to_have_count(3)
+    for number in (3, 4):
+        run.add_message("user", f"something new, {number}")
+        expect(page.locator("tbody tr").first).to_contain_text(f"something new, {number}")
+        expect(page.locator("tbody tr")).to_have_count(number)
 
 
 def test_without_scripts_the_lists_are_narrowed_walked_and_opened(browser: Browser, served: str, told: Ledger) -> None:
