@@ -166,6 +166,9 @@ class Settings(BaseSettings):
         " git:FOLDER of a Git repository, and https:// addresses that take PUT and give GET",
     )
     seal_witnesses: str = Field("", description="comma-separated https:// addresses of witnesses that sign each checkpoint, too")
+    seal_timestamp_url: str | None = Field(
+        None, description="address of a time stamp authority (RFC 3161) that stamps the checkpoints of bundles"
+    )
     public_url: str = Field("", description="where the ledger is served for others, as webhooks link to it")
     step_webhook_url: str | None = Field(None, description="address that is told of every step that ends, by its id")
     step_webhook_key: SecretStr | None = Field(None, description="what step_webhook_url is sent as `Authorization: Bearer`")

@@ -32,6 +32,14 @@ _LeftOut = Annotated[
         help="Leave out the payloads of events of this type, as 'message.*' or '*'; the proofs stay whole (may be repeated).",
     ),
 ]
+_Timestamp = Annotated[
+    str | None,
+    typer.Option(
+        "--timestamp-url",
+        metavar="URL",
+        help="An authority (RFC 3161) to stamp the checkpoint with the time; else RUNFOLD_SEAL_TIMESTAMP_URL.",
+    ),
+]
 _Witnesses = Annotated[
     list[str] | None,
     typer.Option("--witness", metavar="URL", help="A witness to sign the checkpoint, too (may be repeated)."),
@@ -74,6 +82,7 @@ def evidence(
     ] = None,
     leave_out: _LeftOut = None,
     witness: _Witnesses = None,
+    timestamp_url: _Timestamp = None,
     who: Who = None,
     **asked: Any,
 ) -> None:
@@ -104,7 +113,7 @@ def evidence(
     rows = None if answer is None else AnswerAsked(answer, tuple(key or ()))
     drawn = None if seed is None else SampleAsked(seed, asked, every)
     told = () if receipt is None else told_in(receipt)
-    _tell(call, _make(call, ids or [], output, leave_out, witness, who, answer=rows, sample=drawn, told=told))
+    _tell(call, _make(call, ids or [], output, leave_out, witness, timestamp_url, who, answer=rows, sample=drawn, told=told))
 
 
 def prove_absence(
@@ -123,6 +132,7 @@ def prove_absence(
     output: _Output = Path("evidence"),
     leave_out: _LeftOut = None,
     witness: _Witnesses = None,
+    timestamp_url: _Timestamp = None,
     who: Who = None,
 ) -> None:
     """Make a bundle from which anybody finds that there is no event of a type; exit 5 if there is, or if that is not provable.
@@ -135,7 +145,8 @@ def prove_absence(
 
     if every == (thread is not None):
         raise UsageError("say where there is none: in one --thread, or in --all; one of the two")
-    _tell(call, _make(call, [] if thread is None else [thread], output, leave_out, witness, who, absence=(type, of_call)))
+    threads = [] if thread is None else [thread]
+    _tell(call, _make(call, threads, output, leave_out, witness, timestamp_url, who, absence=(type, of_call)))
 
 
 def _make(
@@ -144,6 +155,7 @@ def _make(
     output: Path,
     leave_out: list[str] | None,
     witnesses: list[str] | None,
+    timestamp_url: str | None,
     who: str | None,
     absence: tuple[str, str | None] | None = None,
     answer: "AnswerAsked | None" = None,
@@ -155,7 +167,12 @@ def _make(
 
     with call.ledger() as ledger, progress_bar(call.err, "Writing", "events") as show:
         maker = BundleMaker(
-            ledger, leave_out or (), lambda done, total: show(done, total, ""), witnesses or (), {"actor": actor_for(call, who)}
+            ledger,
+            leave_out or (),
+            lambda done, total: show(done, total, ""),
+            witnesses or (),
+            {"actor": actor_for(call, who)},
+            timestamp_url or ledger.settings.seal_timestamp_url,
         )
         return maker.make(output.expanduser(), ids, absence=absence, answer=answer, sample=sample, told=told)
 

@@ -31,11 +31,12 @@ from runfold.evidence.planning import QUERIES, Asked, Planned, Planner, SealedTr
 from runfold.evidence.refolding import folding
 from runfold.evidence.samples import DrawnSample, SampleAsked, draw
 from runfold.evidence.showing import Showing
+from runfold.evidence.timestamping import timestamp
 from runfold.handles.security_record import submit_alone
 from runfold.handles.tenant_ledger import TenantLedger
 from runfold.proofs.answer import write_row
 from runfold.proofs.claims import Claims
-from runfold.proofs.container import ANSWER, MANIFEST, SAMPLE, open_bundle
+from runfold.proofs.container import ANSWER, MANIFEST, SAMPLE, TIMESTAMP, open_bundle
 from runfold.proofs.findings import Findings, Seen
 from runfold.proofs.leaf import Leaf, envelope, salts
 from runfold.proofs.note import Checkpoint, read_note
@@ -76,6 +77,8 @@ class BundleMaker:
     """Addresses of witnesses whose signatures go under the checkpoint."""
     envelope: Envelope = field(default_factory=Envelope)
     """Who has it made, where that is not the ledger's own caller."""
+    timestamp_url: str | None = None
+    """Where the checkpoint is stamped with the time."""
     is_for_http: bool = False
     """Whether payloads are left out that HTTP does not show: with fields that it never shows, and of redacted messages."""
 
@@ -176,6 +179,8 @@ class BundleMaker:
             writer.report(report.TAIL)
             for thread in planned.claims.threads if tree.has_map else ():
                 writer.add_thread(self._in_map(connection, tree, thread))
+            if self.timestamp_url:
+                writer.add_beside(TIMESTAMP, timestamp(note.encode(), self.timestamp_url))
             writer.finish(planned.claims, note)
         self.progress(tree.size, tree.size)
         return planned.claims, checkpoint, max(0, tree.unsealed)

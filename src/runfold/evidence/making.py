@@ -22,20 +22,23 @@ def make_bundle(
     whole_log: bool = False,
     leave_out: Sequence[str] = (),
     witnesses: Sequence[str] = (),
+    timestamp_url: str | None = None,
     progress: Progress = lambda _done, _total: None,
 ) -> Made:
     """Make a bundle of evidence, as a folder or as a .zip: of the threads that some threads, runs or approvals belong to, of the
     events of a receipt, of what rows of a read model are made of, or of the whole log.
 
     `answer` is the name of a read model and the key of a row in it, or the beginning of the keys of several. What a verifier says
-    of it is in `findings`. `leave_out` are types of events whose payloads are left out, and `witnesses` addresses of those whose
-    signatures go under the checkpoint. That it was made, and by whom, is recorded before it is there. Raises NotFound,
-    SealingRefused, UsageError, LedgerUnavailable.
+    of it is in `findings`. `leave_out` are types of events whose payloads are left out, `witnesses` addresses of those whose
+    signatures go under the checkpoint, and at `timestamp_url` it is stamped with the time (RFC 3161). That it was made, and by
+    whom, is recorded before it is there. Raises NotFound, SealingRefused, UsageError, LedgerUnavailable.
     """
     told = () if receipt is None else told_by(receipt)
     require_one(bool(ids), bool(told), answer is not None, whole_log)
     rows = None if answer is None else AnswerAsked(answer[0], tuple(answer[1]))
-    return BundleMaker(ledger, leave_out, progress, witnesses).make(Path(place).expanduser(), ids, answer=rows, told=told)
+    return BundleMaker(ledger, leave_out, progress, witnesses, timestamp_url=timestamp_url).make(
+        Path(place).expanduser(), ids, answer=rows, told=told
+    )
 
 
 def prove_absence(
@@ -47,13 +50,14 @@ def prove_absence(
     call: str | None = None,
     leave_out: Sequence[str] = (),
     witnesses: Sequence[str] = (),
+    timestamp_url: str | None = None,
     progress: Progress = lambda _done, _total: None,
 ) -> Made:
     """Make a bundle of a whole thread from which anybody finds that it has no event of a type, of one tool call if it is named.
 
     Whether that is so is said by `findings`, of which `proven` is false where there is one. Raises what `make_bundle` does.
     """
-    maker = BundleMaker(ledger, leave_out, progress, witnesses)
+    maker = BundleMaker(ledger, leave_out, progress, witnesses, timestamp_url=timestamp_url)
     return maker.make(Path(place).expanduser(), [thread], absence=(type, call))
 
 

@@ -29,6 +29,8 @@ ANSWER = "answer.jsonl"
 SAMPLE = "sample.jsonl"
 """All runs that a sample was drawn from, where the bundle is of one."""
 BESIDE = frozenset({ANSWER, SAMPLE})
+TIMESTAMP = "checkpoint.tsr"
+"""What an authority answered to whoever had the checkpoint stamped with the time."""
 REPORT = "report.html"
 """What a bundle holds beside, of which nothing is verified but that it arrived whole."""
 MOST_LINE = 64 * 1024 * 1024
@@ -84,12 +86,20 @@ class Bundle:
         except _DAMAGED as error:
             raise BundleUnreadable(f"it cannot be read ({type(error).__name__})") from None
 
-    def text(self, name: str) -> str:
-        """Return the text of a small file. Raises BundleUnreadable."""
+    def has(self, name: str) -> bool:
+        """Return whether a file is there."""
+        return name in self._sizes
+
+    def raw(self, name: str) -> bytes:
+        """Return the bytes of a small file. Raises BundleUnreadable."""
         if self._sizes[name] > _MOST_SMALL:
             raise BundleUnreadable(f"{name} is longer than it may be")
         with self._files.open(name) as file:
-            return _decoded(name, file.read(_MOST_SMALL))
+            return file.read(_MOST_SMALL)
+
+    def text(self, name: str) -> str:
+        """Return the text of a small file. Raises BundleUnreadable."""
+        return _decoded(name, self.raw(name))
 
     def lines(self, name: str) -> Iterator[bytes]:
         """Give the lines of a file, one at a time and without their ends. Raises BundleUnreadable."""
@@ -110,7 +120,7 @@ class Bundle:
         names = self._files.names()
         if len(names) != len(set(names)):
             raise BundleUnreadable("a file is in it twice")
-        if strange := sorted(set(names) - {MANIFEST, *REQUIRED, *BESIDE, REPORT}):
+        if strange := sorted(set(names) - {MANIFEST, *REQUIRED, *BESIDE, TIMESTAMP, REPORT}):
             raise BundleUnreadable(f"{strange[0][:80]!r} is no file of a bundle")
         if missing := [name for name in (MANIFEST, *REQUIRED) if name not in names]:
             raise BundleUnreadable(f"{missing[0]} is missing")

@@ -47,6 +47,8 @@ class Findings:
     """Whether all leaves of the log are there, and make the root."""
     absence: str | None = None
     answer: AnswerFound | None = None
+    timestamp: str | None = None
+    """When an authority of the policy saw the checkpoint, and which; or why that was not looked at."""
     receipt: str | None = None
     """What became of the events of a receipt that was held against it."""
     sample: SampleFound | None = None

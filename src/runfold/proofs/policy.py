@@ -5,11 +5,15 @@ witness one witness.example/one+5e6f7a8b+BA…
 witness two witness.example/two+9c0d1e2f+BA…
 group both all one two
 quorum both
+timestamp notary MIIB…
+
+The last line is ours: the certificate, in base64, that the time stamps of an authority come from. One is asked for then.
 """
 
 from dataclasses import dataclass, field
 
 from runfold.proofs.note import COSIGNATURE, ED25519, Checkpoint, Key, NoteRefused, Signed, read_key
+from runfold.proofs.timestamp import TimestampRefused, read_certificate
 
 _MOST_LINES = 4096
 
@@ -26,6 +30,8 @@ class Policy:
     witnesses: dict[str, Key] = field(default_factory=dict)
     groups: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)
     quorum: str | None = None
+    authorities: dict[str, bytes] = field(default_factory=dict)
+    """Who stamps checkpoints with the time: certificates by name."""
 
     def trusted(self, signed: Signed) -> Checkpoint:
         """Return what a note says, if those who must have signed it have. Raises NoteRefused."""
@@ -56,7 +62,7 @@ def read_policy(text: str) -> Policy:
             continue
         try:
             _take(policy, words, used)
-        except (NoteRefused, PolicyRefused) as error:
+        except (NoteRefused, PolicyRefused, TimestampRefused) as error:
             raise PolicyRefused(f"line {number}: {error}") from None
     if policy.quorum is None:
         raise PolicyRefused("it has no quorum; write `quorum none` where no witness is needed")
@@ -88,12 +94,17 @@ def _take(policy: Policy, words: list[str], used: set[str]) -> None:
                     raise PolicyRefused(f"{member!r} is not named above, or is in a group already")
                 used.add(member)
             policy.groups[name] = count, tuple(members)
+        case ["timestamp", name, text]:
+            if name in policy.authorities:
+                raise PolicyRefused(f"{name!r} is named twice")
+            policy.authorities[name] = read_certificate(text)
         case ["quorum", name] if policy.quorum is None:
             if name != "none" and not (name in policy.witnesses or name in policy.groups):
                 raise PolicyRefused(f"{name!r} is not named above")
             policy.quorum = name
         case _:
-            raise PolicyRefused("a line is `log KEY`, `witness NAME KEY`, `group NAME K|any|all MEMBER…` or, once, `quorum NAME`")
+            lines = "`log KEY`, `witness NAME KEY`, `group NAME K|any|all MEMBER…`, `timestamp NAME CERTIFICATE`"
+            raise PolicyRefused(f"a line is {lines} or, once, `quorum NAME`")
 
 
 def _require_new(policy: Policy, name: str) -> None:

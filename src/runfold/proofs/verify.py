@@ -19,7 +19,7 @@ from typing import Any
 from runfold.proofs.absence import AbsenceSearch
 from runfold.proofs.answer import NOT_HERE, NOT_TRIED, AnswerSearch, Folding
 from runfold.proofs.claims import read_claims
-from runfold.proofs.container import ANSWER, CHECKPOINT, CLAIMS, SAMPLE, Bundle, BundleUnreadable, open_bundle
+from runfold.proofs.container import ANSWER, CHECKPOINT, CLAIMS, SAMPLE, TIMESTAMP, Bundle, BundleUnreadable, open_bundle
 from runfold.proofs.findings import AnswerFound, Findings, SampleFound, Search
 from runfold.proofs.leaf import canonical
 from runfold.proofs.note import Checkpoint, NoteRefused, read_note
@@ -28,16 +28,31 @@ from runfold.proofs.reading import BundleReading
 from runfold.proofs.receipt import MOST_BYTES, ReceiptUnreadable, Told, read_receipt
 from runfold.proofs.receipt_search import ReceiptSearch
 from runfold.proofs.sample import SampleSearch
+from runfold.proofs.timestamp import TimestampRefused, stamped
 
 PROVEN, NOT_PROVEN, UNREADABLE = 0, 1, 2
 _MOST_POLICY = 1024 * 1024
+_BROKEN = (RecursionError, MemoryError, OSError)
 
 
 def verify_bundle(
     bundle: Bundle, policy: Policy, folding: Folding | None = None, why_not: str = NOT_TRIED, told: Sequence[Told] = ()
 ) -> Findings:
     """Verify a bundle as a policy asks, and hold a receipt against it. Raises BundleUnreadable, NoteRefused."""
-    return findings_of(bundle, policy.trusted(read_note(bundle.text(CHECKPOINT))), folding, why_not, told)
+    checkpoint, timestamp = policy.trusted(read_note(bundle.text(CHECKPOINT))), _timestamp(bundle, policy)
+    found = findings_of(bundle, checkpoint, folding, why_not, told)
+    found.timestamp = timestamp
+    return found
+
+
+def _timestamp(bundle: Bundle, policy: Policy) -> str | None:
+    """When an authority of the policy saw the checkpoint. Raises TimestampRefused where it names any and none has."""
+    if not policy.authorities:
+        return "NOT LOOKED AT: the policy names no authority" if bundle.has(TIMESTAMP) else None
+    if not bundle.has(TIMESTAMP):
+        raise TimestampRefused("it is missing, and the policy names who makes them")
+    found = stamped(bundle.raw(TIMESTAMP), bundle.raw(CHECKPOINT), policy.authorities)
+    return f"{found.at.isoformat()} by {found.authority}"
 
 
 def findings_of(
@@ -65,11 +80,12 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         told = () if asked.receipt is None else _receipt(asked.receipt)
         found = verify_bundle(open_bundle(asked.bundle), _policy(asked.policy), *how, told)
-    except (BundleUnreadable, NoteRefused, PolicyRefused, ReceiptUnreadable, RecursionError, MemoryError, OSError) as error:
+    except (BundleUnreadable, NoteRefused, PolicyRefused, ReceiptUnreadable, TimestampRefused, *_BROKEN) as error:
         kind: dict[type[BaseException], str] = {
             NoteRefused: "the checkpoint is not to be trusted",
             PolicyRefused: "the policy cannot be read",
             ReceiptUnreadable: "the receipt cannot be read",
+            TimestampRefused: "the time stamp is not to be trusted",
         }
         fact = " ".join(f"{kind.get(type(error), 'the bundle proves nothing')}: {error}".split())
         if asked.json:
@@ -119,6 +135,7 @@ def as_json(found: Findings) -> dict[str, Any]:
         "threads": found.threads,
         "absence": found.absence,
         "answer": None if found.answer is None else _answer_as_json(found.answer),
+        "timestamp": found.timestamp,
         "receipt": found.receipt,
         "sample": None if found.sample is None else _sample_as_json(found.sample),
         "problems": found.problems,
@@ -130,6 +147,7 @@ def as_lines(found: Findings) -> list[str]:
     """What was found, for people. The last line is the verdict."""
     checkpoint = found.checkpoint
     lines = [f"checkpoint  {_plain(checkpoint.origin)}, {checkpoint.size} events, root {checkpoint.root.hex()[:16]}…"]
+    lines += [f"time stamp  {_plain(found.timestamp)}"] if found.timestamp else []
     lines += [f"events      {count} {verdict}" for verdict, count in sorted(found.counts.items())]
     lines += [f"thread      {_plain(name)} {verdict}" for name, verdict in found.threads.items()]
     lines += [f"absence     {_plain(found.absence)}"] if found.absence else []

@@ -97,7 +97,8 @@ def _making(server: ServerState) -> Handler:
         await server.caller(request, _SCOPES[1])
         async with server.body(request, ledger.caller) as raw:
             asked = await server.parsed(request, raw, lambda request, raw: bodies.parsed(request, raw, BundleAsked))
-            packed = await server.pools.bundles.run(_packed, ledger, asked)
+            stamp = server.ledger.settings.seal_timestamp_url
+            packed = await server.pools.bundles.run(_packed, ledger, asked, stamp)
         headers = {
             "Content-Length": str(packed.size),
             "Content-Disposition": 'attachment; filename="bundle.zip"',
@@ -111,12 +112,12 @@ def _making(server: ServerState) -> Handler:
     return handle
 
 
-def _packed(ledger: TenantLedger, asked: BundleAsked) -> _Packed:
+def _packed(ledger: TenantLedger, asked: BundleAsked, stamp: str | None) -> _Packed:
     """Make it, and open it: once it is open its folder is not needed, so that nothing is left whatever becomes of the request."""
     folder = Path(tempfile.mkdtemp(prefix="runfold-bundle-"))
     try:
         place = folder / "bundle.zip"
-        made = _made(ledger, asked, place)
+        made = _made(ledger, asked, place, stamp)
         return _Packed(made, place.open("rb"), place.stat().st_size, ledger.position())
     except ImportError as error:
         raise LedgerUnavailable("the server has not what bundles need", "install `runfold[evidence]` there") from error
@@ -129,7 +130,7 @@ def _packed(ledger: TenantLedger, asked: BundleAsked) -> _Packed:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _made(ledger: TenantLedger, asked: BundleAsked, place: Path) -> "Made":
+def _made(ledger: TenantLedger, asked: BundleAsked, place: Path, stamp: str | None) -> "Made":
     from runfold.evidence.answers import AnswerAsked  # noqa: PLC0415  here and below: they need the extra `evidence`
     from runfold.evidence.bundle import BundleMaker  # noqa: PLC0415
     from runfold.evidence.making import require_one  # noqa: PLC0415
@@ -140,7 +141,7 @@ def _made(ledger: TenantLedger, asked: BundleAsked, place: Path) -> "Made":
     told = () if asked.receipt is None else told_by(asked.receipt.told())
     rows = None if asked.rows is None else AnswerAsked(asked.rows.read_model, tuple(asked.rows.key))
     absence = None if asked.absence is None else (asked.absence.type, asked.absence.call)
-    maker = BundleMaker(ledger, asked.leave_out, is_for_http=True)
+    maker = BundleMaker(ledger, asked.leave_out, timestamp_url=stamp, is_for_http=True)
     return maker.make(place, asked.ids, absence=absence, answer=rows, told=told)
 
 

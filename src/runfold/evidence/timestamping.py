@@ -1,0 +1,44 @@
+"""Has an authority stamp a checkpoint with the time, as RFC 3161 has it."""
+
+from urllib.parse import urlsplit
+
+from runfold.errors import SealingRefused, UsageError
+from runfold.proofs.timestamp import MOST_BYTES
+
+_SECONDS = 15.0
+_QUERY, _REPLY = "application/timestamp-query", "application/timestamp-reply"
+
+
+def timestamp(message: bytes, url: str) -> bytes:
+    """Return the answer of a time stamp authority for a message. Raises SealingRefused where there is none, UsageError."""
+    import httpx2  # noqa: PLC0415  few checkpoints are stamped
+
+    try:
+        from rfc3161_client import TimestampRequestBuilder, decode_timestamp_response  # noqa: PLC0415
+    except ImportError:
+        raise UsageError("time stamps need the extra `evidence`; run `pip install 'runfold[evidence]'`") from None
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise UsageError(f"{url!r} is not the http:// or https:// address of a time stamp authority")
+    asked = TimestampRequestBuilder().data(message).nonce(nonce=True).cert_request(cert_request=True).build()
+    try:
+        with httpx2.Client(timeout=_SECONDS, follow_redirects=False, trust_env=False) as client:
+            answer = client.post(url, content=asked.as_bytes(), headers={"Content-Type": _QUERY})
+        token, status, kind = answer.content, answer.status_code, answer.headers.get("content-type", "").partition(";")[0]
+    except httpx2.HTTPError as error:
+        raise _refused(parts.hostname, f"it does not answer ({type(error).__name__})") from None
+    if status != 200 or kind != _REPLY or len(token) > MOST_BYTES:
+        raise _refused(parts.hostname, f"it answers {status}, {kind or 'without a type'}")
+    try:
+        said = decode_timestamp_response(token)
+    except ValueError:
+        raise _refused(parts.hostname, "what it answers cannot be read") from None
+    if said.status not in {0, 1}:
+        raise _refused(parts.hostname, f"it refuses, with status {said.status} ({' '.join(said.status_string)[:200]})")
+    return token
+
+
+def _refused(host: str | None, fact: str) -> SealingRefused:
+    return SealingRefused(
+        f"the time stamp authority at {host} has not stamped the checkpoint: {fact}", "try it again, or another authority"
+    )
