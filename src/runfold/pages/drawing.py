@@ -77,7 +77,7 @@ class Frame:
     @property
     def pinned(self) -> str:
         """Return the whole address that shows the same for ever."""
-        return f"{str(self.request.base_url).rstrip('/')}{self.here(at=self.position)}"
+        return f"{str(self.request.base_url).rstrip('/')}{self.here(at=self.position, **self.past.pinned if self.past else {})}"
 
     @property
     def live(self) -> str | None:

@@ -1,5 +1,6 @@
 """The first page: what needs a person, what the agents did last, and how to begin where nothing was recorded yet."""
 
+import contextlib
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -8,7 +9,7 @@ from starlette.responses import RedirectResponse, Response
 
 from runfold.demo_story import AGENT, Cast, tell
 from runfold.domain.values import Actor
-from runfold.errors import UsageError
+from runfold.errors import ReadModelBehind, UsageError
 from runfold.pages.asking import Past, past
 from runfold.pages.drawing import HEADERS, draw
 from runfold.pages.forms import form
@@ -63,9 +64,18 @@ async def _demo(request: Request) -> Response:
         caller = asked.ledger.caller
         agent = server_of(request).ledger.on_behalf(caller._replace(actor=Actor.parse(AGENT)))
         tell(agent, Cast.of(_SEED, caller.tenant_id))
+        _until_folded(asked)
 
     await asked.ask(record)
     return RedirectResponse("/ui", 303, HEADERS)
+
+
+def _until_folded(asked: Past) -> None:
+    """Wait a moment for the read models of the first page, so that it shows the story; where nobody folds, no longer."""
+    now, position = asked.ledger.now, asked.ledger.position()
+    with contextlib.suppress(ReadModelBehind):
+        for question in (now.threads, now.runs, now.approvals, now.attention):
+            question(limit=1, min_position=position, wait_seconds=1)
 
 
 async def _root(request: Request) -> Response:
