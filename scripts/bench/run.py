@@ -8,7 +8,7 @@ from pathlib import Path
 
 from measuring import HOME, own_home
 
-QUESTIONS = ("append", "read", "tail", "project", "rebuild", "over_http", "agui", "evidence", "pages")
+QUESTIONS = ("append", "read", "tail", "project", "rebuild", "search", "over_http", "agui", "evidence", "pages")
 ALONE = ("growth",)
 """Takes its time, and is asked by itself; of it only a run in short is asked here."""
 MEMORY = Path("/dev/shm")  # noqa: S108  a folder for a server, made as any temporary one

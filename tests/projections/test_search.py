@@ -1,12 +1,16 @@
 """The words that are kept to be searched: given what was recorded, then these rows."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 
-from runfold import Ledger, Run
+from runfold import Ledger, Recorded, Run
+from runfold.domain.message import MessagePartAppended
+from runfold.projections import search
 from runfold.projections.said import LONGEST_TEXT
 from runfold.projections.search import MOST_CHARACTERS, MOST_TEXTS, Search, SearchRow
+from runfold.projections.words import spaced
 from tests.projections.folded import rows_of
 
 Found = Callable[[], list[SearchRow]]
@@ -115,3 +119,18 @@ def test_what_is_too_long_is_cut_and_says_so(run: Run, rows: Found) -> None:
     streamed.seal()
     row = rows()[-1]
     assert (len(row.words.removeprefix(". ")), row.is_whole) == (LONGEST_TEXT, False)
+
+
+def test_a_streamed_message_is_split_into_words_once_however_long_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    split: list[int] = []
+    monkeypatch.setattr(search, "spaced", lambda text: split.append(len(text)) or spaced(text))
+    for length in (2_000, 20_000, 100_000):
+        split.clear()
+        row = Search().initial(("thread_x", "message", "", "msg_1"))
+        parts = (MessagePartAppended(message_id="msg_1", offset=at, text="word " * 2) for at in range(0, length, 10))
+        for version, event in enumerate(parts, 1):
+            place = (version, "run_1", version, event, bytes(16), "default", "thread_x", datetime.now(UTC), 1, "{}", "{}")
+            row = Search().evolve(row, Recorded(*place))
+        assert len(row.words) <= LONGEST_TEXT + 2
+        assert min(length, LONGEST_TEXT) * 7 // 8 <= sum(split) <= min(length, LONGEST_TEXT)
+        assert row.is_whole == (length <= LONGEST_TEXT)

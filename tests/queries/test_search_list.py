@@ -6,6 +6,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 
 from runfold import Ledger, Run, Settings
@@ -19,7 +20,7 @@ from runfold.queries.reading import Reading
 from runfold.queries.search_list import Hit
 from runfold.queries.search_text import Term, wanted_of
 from runfold.store.datastore import Datastore
-from tests.databases import fresh_database
+from tests.databases import TestDatabase, fresh_database
 from tests.projections.pieces import any_text
 
 THREADS, ITEMS = 4, 160
@@ -159,13 +160,12 @@ def test_what_was_redacted_is_found_by_nobody_as_of_any_moment(ledger: Ledger, r
     thread_id, message = run.view().thread_id, run.add_message("user", "the secret word")
     kept = run.add_message("user", "no secret")
     before = ledger.position()
-    ledger.prepare(before)
     ledger.fold("search")
     for reading in (ledger.now, ledger.at(before)):
         assert ids(reading, "secret") == [kept.id, message.id]
     message.redact(legal_basis="gdpr")
     ledger.fold("search")
-    for reading in (ledger.now, ledger.at(before), ledger.at(ledger.position())):
+    for reading in (ledger.now, ledger.at(before)):
         assert ids(reading, "secret") == ids(reading, "secret", thread_id=thread_id) == [kept.id]
 
 
@@ -175,8 +175,8 @@ def test_as_of_a_moment_it_finds_what_was_there(ledger: Ledger, runs: list[Run])
     ledger.fold("search")
     for at in (3, ledger.position() - 7, ledger.position()):
         expected = found[: max(0, at - ledger.position() + 30)][::-1]
-        then = ledger.at(at)
-        assert ids(then, "tea") == ids(then, "tea", thread_id=run.view().thread_id) == expected
+        assert ids(ledger.at(at), "tea", thread_id=run.view().thread_id) == expected
+    assert ids(ledger.at(ledger.position() - 7), "tea") == found[:-7][::-1]
     assert ids(ledger.at(ledger.position()).happened_at(datetime.now(UTC)), "number3", run_id=run.id) == [found[3]]
 
 
@@ -239,3 +239,37 @@ def test_words_have_their_index_however_much_there_was_to_fold(
         assert sorted(row["amname"] for row in found) == ["btree", "gin"]
         assert ids(ledger.now, "tea") == [message.id]
         ledger.rebuild("search", processes=1)
+
+
+@pytest.mark.fault("K6")
+def test_what_asks_past_row_security_is_for_the_application_alone_and_asks_whose_rows_it_may_show(
+    ledger: Ledger, runs: list[Run], database: TestDatabase
+) -> None:
+    message = runs[0].add_message("user", "tea")
+    ledger.fold("search")
+    call = "SELECT item_id FROM runfold_search_1.search_with_words('tea', '{}', '{}', '{}', '{}', NULL, NULL, 1, 99, 9)"
+    with psycopg.connect(database.admin_url, autocommit=True) as admin:
+        found = admin.execute(
+            "SELECT pg_get_userbyid(proowner), prosecdef, 'search_path=pg_catalog, pg_temp' = ANY (proconfig),"
+            " has_function_privilege('public', oid, 'EXECUTE'), has_function_privilege('runfold_reader', oid, 'EXECUTE')"
+            " FROM pg_proc WHERE proname = 'search_with_words'"
+        ).fetchall()
+        assert found == [("runfold_projector", True, True, False, False)]
+    with psycopg.connect(database.url, autocommit=True) as app:
+        assert app.execute("SELECT current_user").fetchone() == ("runfold_app",)
+        with pytest.raises(psycopg.errors.UndefinedObject):
+            app.execute(call)
+        for tenant, shown in (("other", []), ("default", [(message.id,)]), ("*", [(message.id,)])):
+            app.execute("SELECT set_config('runfold.tenant', %s, false)", [tenant])
+            assert app.execute(call).fetchall() == shown
+
+
+def test_a_search_within_some_days_is_by_their_labels_and_one_over_many_by_times(ledger: Ledger, runs: list[Run]) -> None:
+    dawn = datetime(2026, 3, 1, tzinfo=UTC)
+    found = [runs[0].add_message("user", "tea", occurred_at=dawn + timedelta(hours=7 * number)).id for number in range(40)]
+    ledger.fold("search")
+    for first, last in ((3, 9), (0, 39), (5, 5), (9, 3)):
+        start, end = (dawn + timedelta(hours=7 * number) for number in (first, last))
+        assert ids(ledger.now, "tea", happened_from=start, happened_to=end) == found[first : last + 1][::-1]
+        assert ids(ledger.now, "tea", happened_from=start) == found[first:][::-1]
+    assert ids(ledger.now, "tea", happened_from=dawn - timedelta(days=400), happened_to=dawn) == found[:1]

@@ -19,7 +19,7 @@ from runfold.domain.problem import ConstraintViolated, ProblemReported, ProblemR
 from runfold.domain.tool_call import ToolCalled, ToolCancelled, ToolFailed, ToolSucceeded
 from runfold.projections.projection import Key, Projection, Row, WordIndex
 from runfold.projections.said import LONGEST_TEXT, said_by
-from runfold.projections.search_labels import label, place_labels
+from runfold.projections.search_labels import day_labels, label, place_labels
 from runfold.projections.words import ended, spaced
 
 MOST_TEXTS, MOST_CHARACTERS = 50, 100_000
@@ -64,7 +64,7 @@ class SearchRow(Row):
     words: str = ""
     """The words of all texts in order, with a space between two."""
     labels: tuple[str, ...] = ()
-    """What the index narrows by: thread, run, agent, goal, kind, and which part of the log."""
+    """What the index narrows by: which part of the log, UTC day, thread, kind, agent, goal, runs."""
     is_whole: bool = True
     """Whether nothing was left out because it is too long."""
     tail: str = ""
@@ -173,14 +173,16 @@ def _with_text(row: SearchRow, recorded: Recorded, revision: int, words: str, *,
 
 def _beginning(row: SearchRow, recorded: Recorded) -> dict[str, Any]:
     context, thread_id = recorded.context, row.thread_id
-    labels = [*place_labels(recorded.tenant_id, recorded.position), label("t", thread_id), label("k", row.kind)]
+    happened_at = recorded.happened_at
+    labels = [*place_labels(recorded.tenant_id, recorded.position), *day_labels(happened_at, happened_at)]
+    labels += [label("t", thread_id), label("k", row.kind)]
     labels += [label(kind, value) for kind, value in (("a", context.agent_id), ("g", context.goal_id)) if value is not None]
     return {
         "run_id": recorded.stream,
         "agent_id": context.agent_id,
         "goal_id": context.goal_id,
         "first_position": recorded.position,
-        "happened_at": recorded.happened_at,
+        "happened_at": happened_at,
         "labels": tuple(labels),
     }
 

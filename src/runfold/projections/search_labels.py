@@ -4,11 +4,13 @@ Where something stands in the log is a label too: a word that is in half of all 
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
 
 LONGEST = 100
 SMALL, LARGE = 10, 14
 """In bits: a part of the log is 1,024 positions, and sixteen of these together are a part, too."""
+MOST_DAYS = 100
 _AT_ONCE = 1 << (LARGE - SMALL)
 
 
@@ -18,6 +20,13 @@ def label(kind: str, value: object) -> str:
     if len(text) > LONGEST:
         text = hashlib.sha256(text.encode()).hexdigest()
     return f"{kind}={text}"
+
+
+def day_labels(first: datetime, last: datetime) -> Sequence[str]:
+    """The labels of the UTC days from one moment to another; none where these are more than an index is well asked for."""
+    start, end = first.astimezone(UTC).date(), last.astimezone(UTC).date()
+    days = (end - start).days + 1
+    return [label("d", start + timedelta(days=number)) for number in range(days)] if days <= MOST_DAYS else ()
 
 
 def place_labels(tenant_id: str, position: int) -> tuple[str, str]:

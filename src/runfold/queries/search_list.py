@@ -6,7 +6,7 @@ from typing import Annotated, Any, Unpack, get_args
 
 from runfold.history.views import View
 from runfold.projections.search import ItemKind, Search
-from runfold.projections.search_labels import SMALL, label, parts_between
+from runfold.projections.search_labels import SMALL, day_labels, label, parts_between
 from runfold.queries.excerpts import Excerpt
 from runfold.queries.found_texts import ItemRow, found_in
 from runfold.queries.page import Page, page_of
@@ -111,6 +111,8 @@ def _rows(snapshot: Snapshot, wanted: Wanted, asked: Mapping[str, Any], most: in
     Each stretch is longer than the one before, by what that held: so a word that is rare takes few questions, too.
     """
     labels = [[label(kind, value) for value in asked[name]] for name, kind in _LABELS.items() if asked.get(name)]
+    if "happened_from" in asked and "happened_to" in asked and (days := day_labels(asked["happened_from"], asked["happened_to"])):
+        labels.append(days)
     last, found = _last(snapshot, asked), list[ItemRow]()
     parts, widest = 1, max(_WIDEST, (last >> SMALL) // 8)
     while last > 0 and len(found) < most:
