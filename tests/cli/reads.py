@@ -11,6 +11,7 @@ READS: dict[str, Callable[[Cast], list[str]]] = {
     "run": lambda cast: ["run", cast.id("run", "claim")],
     "runs": lambda _: ["runs"],
     "sample runs": lambda _: ["sample", "runs", "--seed", "x"],
+    "search": lambda _: ["search", "postage"],
     "tool-calls": lambda _: ["tool-calls"],
     "decisions": lambda _: ["decisions"],
     "events": lambda _: ["events"],

@@ -55,6 +55,7 @@ READS: dict[str, Callable[[Cast], list[str]]] = {
     "run": lambda cast: [cast.id("run", "claim")],
     "runs": lambda _: [],
     "sample runs": lambda _: ["--seed", "autumn"],
+    "search": lambda _: ["postage"],
     "summary": lambda cast: [cast.id("run", "claim")],
     "thread": lambda cast: [cast.thread_id],
     "threads": lambda _: [],
