@@ -4,7 +4,7 @@ Where something stands in the log is a label too: a word that is in half of all 
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 LONGEST = 100
@@ -22,11 +22,11 @@ def label(kind: str, value: object) -> str:
     return f"{kind}={text}"
 
 
-def day_labels(first: datetime, last: datetime) -> Sequence[str]:
+def day_labels(first: datetime, last: datetime) -> list[str]:
     """The labels of the UTC days from one moment to another; none where these are more than an index is well asked for."""
     start, end = first.astimezone(UTC).date(), last.astimezone(UTC).date()
     days = (end - start).days + 1
-    return [label("d", start + timedelta(days=number)) for number in range(days)] if days <= MOST_DAYS else ()
+    return [label("d", start + timedelta(days=number)) for number in range(days)] if days <= MOST_DAYS else []
 
 
 def place_labels(tenant_id: str, position: int) -> tuple[str, str]:
