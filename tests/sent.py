@@ -10,13 +10,13 @@ from runfold.store.reader import TenantReader
 
 
 @contextlib.contextmanager
-def sent(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """The queries of tenants' readers, of this process, in order."""
-    found: list[str] = []
+def sent(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, Sequence[Any]]]]:
+    """The queries of tenants' readers, of this process, in order, each with its parameters."""
+    found: list[tuple[str, Sequence[Any]]] = []
     rows = TenantReader.rows
 
     def noting(self: TenantReader, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        found.append(query)
+        found.append((query, parameters))
         return rows(self, query, parameters)
 
     with monkeypatch.context() as patched:
