@@ -116,7 +116,7 @@ MORE: dict[str, set[str]] = {
     "usage": {*FOLDING, *PRICES, "projections.usage"},
     "witness key": {"cryptography", "evidence", "proofs"},
     "verify": {*SEALING, "domain", "maintenance"},
-    "evidence": SEALING | {"handles"},
+    "evidence": SEALING | {"handles", "projections", "projections.run_summaries"},
     "prove-absence": {*SEALING, "handles", "projections", "projections.tool_calls"},
     "webhooks create": {"cryptography", "tenacity"},
     "webhooks rotate": {"cryptography"},

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import zipfile
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,28 @@ def test_an_auditor_elsewhere_gets_what_is_verified_and_that_they_did_is_recorde
             }
         none = prove_absence(ledger, tmp_path / "none.zip", ours.threads[0], "approval.granted", call="call_1")
         assert none.findings.proven
+
+
+def test_a_sample_of_runs_and_what_is_in_no_thread_are_shown_to_auditors_elsewhere(settings: Settings, tmp_path: Path) -> None:
+    with Ledger.open(settings=settings) as ledger, serving(create_app(ledger, Keys(ledger))) as address:
+        for _ in range(2):
+            ledger.create_thread(agent_id="desk").start_run()
+        auditor = make_key(ledger, "audit:read", "events:read", owner="human:eve")
+        Sealer(ledger).seal_all()
+        asked = {"n": 1, "created_from": datetime(2026, 1, 1, tzinfo=UTC), "agent_id": ["desk"]}
+        ours = make_bundle(ledger, tmp_path / "ours.zip", sample=("x", {"n": 1}), whole_log=True).findings
+        assert ours.sample is not None
+        with Ledger.connect(address, auditor) as remote:
+            given = verified(ledger, remote.make_bundle(tmp_path / "given.zip", sample=("x", asked)).file).sample
+            assert (given.drawn, given.population, given.sample.population, given.runs) == ("DRAWN", "GIVEN", 2, ours.sample.runs)
+            every = verified(ledger, remote.make_bundle(tmp_path / "all.zip", sample=("x", {"n": 1}), whole_log=True).file)
+            assert (every.verdict, every.sample.population) == ("VERIFIED", "COMPLETE")
+            absent = verified(ledger, remote.prove_absence(tmp_path / "absent.zip", None, "run.failed").file)
+            assert absent.absence == "ABSENT: run.failed in the whole log"
+            for wrong in ({"colour": "red"}, {"created_from": "soon"}, {"n": "many"}):
+                with pytest.raises(InvalidEvent):
+                    remote.make_bundle(tmp_path / "wrong.zip", sample=("x", wrong))
+        assert prove_absence(ledger, tmp_path / "never.zip", None, "run.failed").findings.proven
 
 
 def test_what_is_asked_amiss_or_without_the_scopes_is_refused_and_nothing_is_recorded(settings: Settings, tmp_path: Path) -> None:

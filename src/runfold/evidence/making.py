@@ -1,12 +1,13 @@
 """Bundles for programs: functions that make one of what a ledger holds. A ledger behind a server has methods of their names."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from runfold.errors import UsageError
 from runfold.evidence.answers import AnswerAsked
 from runfold.evidence.bundle import BundleMaker, Made
+from runfold.evidence.samples import SampleAsked
 from runfold.handles.receipts import AnyReceipt, told_by
 from runfold.handles.tenant_ledger import TenantLedger
 
@@ -19,6 +20,7 @@ def make_bundle(
     *ids: str,
     receipt: AnyReceipt | None = None,
     answer: tuple[str, Sequence[str]] | None = None,
+    sample: tuple[str, Mapping[str, Any]] | None = None,
     whole_log: bool = False,
     leave_out: Sequence[str] = (),
     witnesses: Sequence[str] = (),
@@ -26,25 +28,26 @@ def make_bundle(
     progress: Progress = lambda _done, _total: None,
 ) -> Made:
     """Make a bundle of evidence, as a folder or as a .zip: of the threads that some threads, runs or approvals belong to, of the
-    events of a receipt, of what rows of a read model are made of, or of the whole log.
+    events of a receipt, of what rows of a read model are made of, of a sample of runs, or of the whole log.
 
-    `answer` is the name of a read model and the key of a row in it, or the beginning of the keys of several. What a verifier says
+    `answer` is the name of a read model and the key of a row in it, or the beginning of the keys of several. `sample` is the
+    seed, and the parameters of `sample_runs`; with `whole_log` the leaf of every event goes in, too. What a verifier says
     of it is in `findings`. `leave_out` are types of events whose payloads are left out, `witnesses` addresses of those whose
     signatures go under the checkpoint, and at `timestamp_url` it is stamped with the time (RFC 3161). That it was made, and by
     whom, is recorded before it is there. Raises NotFound, SealingRefused, UsageError, LedgerUnavailable.
     """
     told = () if receipt is None else told_by(receipt)
-    require_one(bool(ids), bool(told), answer is not None, whole_log)
+    require_one(bool(ids), bool(told), answer is not None, sample is not None, whole_log and sample is None)
     rows = None if answer is None else AnswerAsked(answer[0], tuple(answer[1]))
-    return BundleMaker(ledger, leave_out, progress, witnesses, timestamp_url=timestamp_url).make(
-        Path(place).expanduser(), ids, answer=rows, told=told
-    )
+    drawn = None if sample is None else SampleAsked(*sample, whole_log)
+    maker = BundleMaker(ledger, leave_out, progress, witnesses, timestamp_url=timestamp_url)
+    return maker.make(Path(place).expanduser(), ids, answer=rows, sample=drawn, told=told)
 
 
 def prove_absence(
     ledger: TenantLedger,
     place: str | Path,
-    thread: str,
+    thread: str | None,
     type: str,
     *,
     call: str | None = None,
@@ -55,15 +58,16 @@ def prove_absence(
 ) -> Made:
     """Make a bundle of a whole thread from which anybody finds that it has no event of a type, of one tool call if it is named.
 
+    Where no thread is named it is about all of them, and holds the leaf of every event, which tells its type alone.
     Whether that is so is said by `findings`, of which `proven` is false where there is one. Raises what `make_bundle` does.
     """
     maker = BundleMaker(ledger, leave_out, progress, witnesses, timestamp_url=timestamp_url)
-    return maker.make(Path(place).expanduser(), [thread], absence=(type, call))
+    return maker.make(Path(place).expanduser(), [] if thread is None else [thread], absence=(type, call))
 
 
 def require_one(*said: bool) -> None:
     """Raise UsageError unless it is said in one way what a bundle is of."""
     if said.count(True) != 1:
         raise UsageError(
-            "name threads, runs or approvals, or give a receipt, or rows of a read model, or ask for the whole log; one of them"
+            "name threads, runs or approvals, or give a receipt, rows, or a sample, or ask for the whole log; one of them"
         )

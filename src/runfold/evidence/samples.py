@@ -9,7 +9,6 @@ from runfold.errors import UsageError
 from runfold.handles.tenant_ledger import TenantLedger
 from runfold.proofs.claims import Sample
 from runfold.proofs.sample import SampledRun, write_run
-from runfold.queries.run_sample import drawn
 from runfold.queries.source import LocalSource
 
 _MOST_IN_MEMORY = 8 * 1024 * 1024
@@ -45,6 +44,8 @@ class DrawnSample(NamedTuple):
 @contextmanager
 def draw(ledger: TenantLedger, asked: SampleAsked, position: int) -> Iterator[DrawnSample]:
     """Draw a sample as of a position. Raises UsageError, MomentNotPrepared."""
+    from runfold.queries.run_sample import drawn  # noqa: PLC0415  most bundles are of no sample
+
     source = ledger.at(position).source
     assert isinstance(source, LocalSource), "the log is here"  # noqa: S101
     with (

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self, Unpack
@@ -194,11 +194,13 @@ class RemoteLedger(LedgerHandle):
         *ids: str,
         receipt: AnyReceipt | None = None,
         answer: tuple[str, Sequence[str]] | None = None,
+        sample: tuple[str, Mapping[str, Any]] | None = None,
         whole_log: bool = False,
         leave_out: Sequence[str] = (),
     ) -> BundleReceived:
         """Have the server make a bundle of evidence, and write it to a file, a .zip: of the threads that some threads, runs or
-        approvals belong to, of the events of a receipt, of what rows of a read model are made of, or of the whole log.
+        approvals belong to, of the events of a receipt, of what rows of a read model are made of, of a sample of runs (the seed,
+        and the parameters of `sample_runs`; with `whole_log` the leaf of every event goes in, too), or of the whole log.
 
         Payloads that HTTP does not show are left out, and of the types of events in `leave_out`. `runfold-verify` verifies it.
         Raises NotFound, SealingRefused, InvalidEvent, ScopeMissing; UsageError where there is such a file.
@@ -208,17 +210,21 @@ class RemoteLedger(LedgerHandle):
             asked["receipt"] = as_json(told_by(receipt))
         if answer is not None:
             asked["rows"] = {"read_model": answer[0], "key": tuple(answer[1])}
+        if sample is not None:
+            asked["sample"] = {"seed": sample[0], "parameters": dict(sample[1])}
         return download(self._client, Path(file), asked)
 
     def prove_absence(
-        self, file: str | Path, thread: str, type: str, *, call: str | None = None, leave_out: Sequence[str] = ()
+        self, file: str | Path, thread: str | None, type: str, *, call: str | None = None, leave_out: Sequence[str] = ()
     ) -> BundleReceived:
         """Have the server make a bundle of a whole thread, from which anybody finds that it has no event of a type.
 
+        Where no thread is named it is about all of them, and holds the leaf of every event, which tells its type alone.
         Raises what `make_bundle` raises; whether there is none is said by the verdict.
         """
         absence = {"type": type, **({} if call is None else {"call": call})}
-        return download(self._client, Path(file), {"ids": [thread], "absence": absence, "leave_out": tuple(leave_out)})
+        where: dict[str, Any] = {"whole_log": True} if thread is None else {"ids": [thread]}
+        return download(self._client, Path(file), {**where, "absence": absence, "leave_out": tuple(leave_out)})
 
     @contextlib.contextmanager
     def batch(self) -> Iterator[Batch]:

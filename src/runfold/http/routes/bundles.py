@@ -3,14 +3,16 @@
 import shutil
 import tempfile
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from runfold.domain.security import Scope
+from runfold.domain.times import parse_time
 from runfold.errors import InvalidEvent, LedgerUnavailable, UsageError
 from runfold.handles.receipts import told_by
 from runfold.handles.tenant_ledger import TenantLedger
@@ -19,6 +21,8 @@ from runfold.http.bodies import Body
 from runfold.http.routes.receipts import KeptReceipt
 from runfold.http.routing import Handler, NamedRoute, Operation, route_of
 from runfold.http.server_state import ServerState
+from runfold.queries.parameters import parameters_of
+from runfold.queries.run_sample import RunSampleParameters
 
 if TYPE_CHECKING:
     from runfold.evidence.bundle import Made
@@ -46,8 +50,17 @@ class RowsAsked(Body):
     """The row's key, its values in order; fewer for all rows that begin so."""
 
 
+class SampleOfRuns(Body):
+    """A sample of runs, which anybody can draw again."""
+
+    seed: str
+    """What is drawn by: any text, such as 2026-Q3. The same seed draws the same runs."""
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    """How many runs (`n`), and what narrows those that are drawn from, under the names of `GET /run-samples`."""
+
+
 class BundleAsked(Body):
-    """What the bundle is of: `ids`, `receipt`, `rows` or `whole_log`, one of them."""
+    """What the bundle is of: `ids`, `receipt`, `rows`, `sample` or `whole_log`, one of them."""
 
     ids: list[str] = Field(default_factory=list)
     """Threads, runs or approvals, whose whole threads go in."""
@@ -55,9 +68,12 @@ class BundleAsked(Body):
     """A receipt, of whose events each goes in alone."""
     rows: RowsAsked | None = None
     """Rows of a read model, with the events that they are made of."""
+    sample: SampleOfRuns | None = None
+    """A sample of runs, with their threads and all runs that they are drawn from."""
     whole_log: bool = False
+    """All events of the tenant. With `sample`, or with `absence`, the leaf of every event."""
     absence: AbsenceAsked | None = None
-    """What the one thread in `ids` is to be shown not to have."""
+    """What the one thread in `ids`, or the whole log, is to be shown not to have."""
     leave_out: list[str] = Field(default_factory=list)
     """Event types whose payloads are left out, such as `message.*`."""
 
@@ -134,15 +150,27 @@ def _made(ledger: TenantLedger, asked: BundleAsked, place: Path, stamp: str | No
     from runfold.evidence.answers import AnswerAsked  # noqa: PLC0415  here and below: they need the extra `evidence`
     from runfold.evidence.bundle import BundleMaker  # noqa: PLC0415
     from runfold.evidence.making import require_one  # noqa: PLC0415
+    from runfold.evidence.samples import SampleAsked  # noqa: PLC0415
 
-    require_one(bool(asked.ids), asked.receipt is not None, asked.rows is not None, asked.whole_log)
-    if asked.absence is not None and len(asked.ids) != 1:
-        raise UsageError("absence is shown of one thread; name it alone in ids")
+    drawn = None if asked.sample is None else SampleAsked(asked.sample.seed, _parameters(asked.sample), asked.whole_log)
+    is_of_all = asked.whole_log and drawn is None
+    require_one(bool(asked.ids), asked.receipt is not None, asked.rows is not None, drawn is not None, is_of_all)
+    if asked.absence is not None and not is_of_all and len(asked.ids) != 1:
+        raise UsageError("absence is shown of one thread, or of the whole log; name it alone in ids, or give whole_log")
     told = () if asked.receipt is None else told_by(asked.receipt.told())
     rows = None if asked.rows is None else AnswerAsked(asked.rows.read_model, tuple(asked.rows.key))
     absence = None if asked.absence is None else (asked.absence.type, asked.absence.call)
     maker = BundleMaker(ledger, asked.leave_out, timestamp_url=stamp, is_for_http=True)
-    return maker.make(place, asked.ids, absence=absence, answer=rows, told=told)
+    return maker.make(place, asked.ids, absence=absence, answer=rows, sample=drawn, told=told)
+
+
+def _parameters(sample: SampleOfRuns) -> dict[str, Any]:
+    """What a sample is drawn from, with the times in it read. Raises UsageError."""
+    times = {name: each.day for name, each in parameters_of(RunSampleParameters).items() if each.kind is datetime}
+    return {
+        name: parse_time(value, day=times[name]) if name in times and isinstance(value, str) else value
+        for name, value in sample.parameters.items()
+    }
 
 
 def _chunks(file: IO[bytes]) -> Iterator[bytes]:
