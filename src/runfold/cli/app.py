@@ -44,8 +44,9 @@ class ListCommand(TyperCommand):
     def whole(self) -> Any:
         """The command with the options of its description."""
         called = getattr(self.callback, "__name__", "")
-        (command,) = (each for each in COMMANDS if each.question and each.function.__name__ == called)
-        return _with_list_options(command.name, command.function, command.question or "", self.epilog)
+        (command,) = (each for each in COMMANDS if _described(each) and each.function.__name__ == called)
+        panel = "What a sample is drawn from" if command.narrowed_by else None
+        return _with_list_options(command.name, command.function, _described(command), self.epilog, panel)
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Return all parameters."""
@@ -56,9 +57,16 @@ class ListCommand(TyperCommand):
         return self.whole.invoke(ctx)
 
 
-def _with_list_options(name: str, function: Callable[..., None], question: str, epilog: str | None = None) -> Any:
+def _described(command: Command) -> str:
+    """The question whose description has options of a command; empty where none has."""
+    return command.question or command.narrowed_by or ""
+
+
+def _with_list_options(
+    name: str, function: Callable[..., None], question: str, epilog: str | None = None, panel: str | None = None
+) -> Any:
     alone = typer.Typer(add_completion=False, **_STYLE)
-    alone.command(name, epilog=epilog)(with_call(function, [*list_options(question), *page_options(question)]))
+    alone.command(name, epilog=epilog)(with_call(function, [*list_options(question, panel), *page_options(question)]))
     return typer.main.get_command(alone)
 
 
@@ -110,5 +118,5 @@ def _app(commands: Sequence[Command]) -> typer.Typer:
 
 def _add(place: typer.Typer, name: str, command: Command, panel: str | None) -> None:
     epilog = "\n".join(["Examples:", *(f"  {example}" for example in command.examples)]).replace("[", "\\[")
-    kind = ListCommand if command.question else None
+    kind = ListCommand if _described(command) else None
     place.command(name, cls=kind, rich_help_panel=panel, epilog=epilog)(with_call(command.function, command.options))

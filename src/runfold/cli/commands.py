@@ -44,6 +44,8 @@ class Command(NamedTuple):
     examples: tuple[str, ...]
     question: str | None = None
     """The question of `Reading` whose parameters are its options, if it is a list."""
+    narrowed_by: str | None = None
+    """The question whose parameters are options beside its own, if it is no list."""
     options: Sequence[ListOption] = ()
     """More options, which the function takes as `**…`."""
 
@@ -433,7 +435,7 @@ COMMANDS = [
             "runfold evidence --receipt receipt.json --output case-20",
             "runfold evidence --sample --seed 2026-Q3 --n 2 --all --output sample-2026-Q3",
         ),
-        question="sample_runs",
+        narrowed_by="sample_runs",
     ),
     Command(
         "verify-receipt",

@@ -87,12 +87,15 @@ def described(question: str) -> "Mapping[str, ListParameter]":
     return parameters_of(get_args(hints["asked"])[0])
 
 
-def list_options(question: str) -> list[ListOption]:
-    """An option for each parameter of a question, but for those of NO_OPTIONS. An operator is part of what it compares."""
+def list_options(question: str, panel: str | None = None) -> list[ListOption]:
+    """An option for each parameter of a question, but for those of NO_OPTIONS. An operator is part of what it compares.
+
+    `panel` is where the help shows those that narrow; beside the command's own if not given.
+    """
     known = described(question)
     operators = {name for name in known if name.endswith(_OPERATOR)}
     names = sorted(known.keys() - operators - NO_OPTIONS.keys(), key=lambda name: (name in _OF_PAGES, [*known].index(name)))
-    return [_option(known[name], _operator(known, name)) for name in names]
+    return [_option(known[name], _operator(known, name), panel) for name in names]
 
 
 def page_options(question: str) -> list[ListOption]:
@@ -104,7 +107,7 @@ def _operator(known: "Mapping[str, ListParameter]", name: str) -> "ListParameter
     return known.get(f"{name.removesuffix(_LENGTH)}{_OPERATOR}")
 
 
-def _option(parameter: "ListParameter", operator: "ListParameter | None") -> ListOption:
+def _option(parameter: "ListParameter", operator: "ListParameter | None", panel: str | None) -> ListOption:
     base = SHORT.get(parameter.name, parameter.name.removesuffix("_id"))
     flag = f"--{base.replace('_', '-')}"
     kind, metavar = _kind(parameter, is_compared=operator is not None)
@@ -112,7 +115,7 @@ def _option(parameter: "ListParameter", operator: "ListParameter | None") -> Lis
         _FLAGS.get(parameter.name, f"{flag}/--no-{flag[2:]}") if parameter.kind is bool else flag,
         metavar=f"[OP:]{metavar}" if operator else metavar,
         help=_help(parameter, operator),
-        rich_help_panel=PAGES if parameter.name in _OF_PAGES else None,
+        rich_help_panel=PAGES if parameter.name in _OF_PAGES else panel,
         show_default=False,
     )
     former = formerly(FORMER[parameter.name]) if parameter.name in FORMER else None
