@@ -125,6 +125,8 @@ MORE: dict[str, set[str]] = {
 }
 """What else a command loads. The views of the log (`history`) and `queries` each may."""
 
+_TRIED = {"greenlet"}
+"""Loaded by a library where it is installed, as it is beside the browser of the tests; nobody who uses Runfold has it."""
 _SMALL = {"child", "demo_story", "errors", "failpoint", "gzipped", "ids", "ledger", "logs", "method_call", "sessions", "settings"}
 _SMALL |= {"uncollected", "unloaded"}
 _BY_NAME = {"projector.as_of", "projector.rebuild", "projector.worker", *(f"projections.{name}" for name in known())}
@@ -138,7 +140,7 @@ def words_of(modules: Iterable[str]) -> set[str]:
         if first == "runfold":
             room = inner.partition(".")[0]
             found |= ({room} - _SMALL - {""}) | ({inner} & _BY_NAME)
-        elif first not in sys.stdlib_module_names and not first.startswith(("_", "cython_")):
+        elif first not in sys.stdlib_module_names | _TRIED and not first.startswith(("_", "cython_")):
             found.add(first)
     return found
 
