@@ -7,12 +7,13 @@ from uuid import UUID
 
 from pydantic import ConfigDict
 
+from runfold.errors import CheckpointNotFound
 from runfold.history.views import View
 from runfold.proofs.leaf import Leaf
 from runfold.proofs.receipt import Told, told
 from runfold.proofs.tiles import ReadTile, Tiles
 from runfold.proofs.tree import ProofFailed, verify_inclusion
-from runfold.queries.sealed_log import CheckpointView
+from runfold.queries.sealed_log import CheckpointView, last_checkpoint, sealed_log
 from runfold.store.queries import named_queries
 from runfold.store.reader import TenantReader
 
@@ -118,19 +119,11 @@ def _stored(reader: TenantReader, events: Sequence[Told]) -> Mapping[str, Told]:
 
 
 def _tree(reader: TenantReader) -> _Tree | None:
-    found = reader.rows(_QUERIES["tree"], [reader.tenant] * 2)
-    if not found:
+    try:
+        checkpoint = last_checkpoint(reader)
+    except CheckpointNotFound:
         return None
-    generation, origin, size, position, root, map_root, sealed_at, note = found[0]
-    checkpoint = CheckpointView(
-        origin=origin,
-        size=size,
-        position=position,
-        root=root.hex(),
-        map_root=None if map_root is None else map_root.hex(),
-        sealed_at=sealed_at,
-        checkpoint=note,
-    )
+    generation = sealed_log(reader).generation
     return _Tree(generation, checkpoint, Tiles(_tile_reader(reader, generation)))
 
 

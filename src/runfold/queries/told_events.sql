@@ -7,26 +7,6 @@ SELECT e.notification_id AS position, e.tenant_id, e.thread_id, e.originator_id 
  WHERE e.event_id = ANY(%b::uuid[])
    AND e.tenant_id = %b
 
--- name: tree
--- The present tree of a tenant, with its last checkpoint.
-SELECT l.generation, l.origin, c.size, c.position, c.root, c.map_root, c.sealed_at, c.note
-  FROM (SELECT g.origin, g.generation
-          FROM runfold.sealed_logs AS g
-         WHERE g.tenant_id = %b
-         ORDER BY g.generation DESC
-         LIMIT 1) AS l
- CROSS JOIN LATERAL (SELECT s.size, s.position, s.root, s.map_root, s.sealed_at, s.note || coalesce((SELECT string_agg(w.lines, '' ORDER BY w.witness)
-                                       FROM runfold.seal_witnesses AS w
-                                      WHERE w.tenant_id = s.tenant_id
-                                        AND w.generation = s.generation
-                                        AND w.size = s.size
-                                        AND w.has_map = s.has_map), '') AS note
-                       FROM runfold.sealed_checkpoints AS s
-                      WHERE s.tenant_id = %b
-                        AND s.generation = l.generation
-                      ORDER BY s.size DESC, s.has_map DESC
-                      LIMIT 1) AS c
-
 -- name: leaves
 -- What was sealed at some positions.
 SELECT s.seq, s.thread_seq, s.stream, s.version, s.type, s.schema_version, s.position, encode(s.payload_sha256, 'hex'),
