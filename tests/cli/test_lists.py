@@ -23,7 +23,13 @@ from tests.cli.conftest import Command
 
 OPENAPI = json.loads((Path(__file__).parents[2] / "schemas" / "openapi.json").read_text(encoding="utf-8"))
 LISTS = {command.question: command.name for command in COMMANDS if command.question}
-ROUTES = {route.method.__name__: route for route in QUESTIONS if not route.path_names and not route.log}
+COUNTED = {"count_runs": ("runs", "--count")}
+"""Lists that are only counted, by an option of their command."""
+ROUTES = {
+    route.method.__name__: route
+    for route in QUESTIONS
+    if not route.path_names and not route.log and route.method.__name__ not in COUNTED
+}
 """Lists of read models, which come in pages."""
 WHOLE = {route.path[1:]: route for route in QUESTIONS if not route.path_names and route.log}
 """Lists from the log: all there is at once, with no read model that could be behind, and so without options of pages."""
@@ -79,6 +85,7 @@ def said(question: str) -> set[str]:
 def test_every_list_of_the_table_has_a_command_and_every_command_of_a_list_its_route() -> None:
     assert LISTS.keys() == ROUTES.keys()
     assert {f"{name} list" for name in WHOLE} <= {command.name for command in COMMANDS}
+    assert all(option in options(command) for command, option in COUNTED.values())
 
 
 @pytest.mark.parametrize("question", LISTS)

@@ -69,6 +69,7 @@ TWO_MEANINGS = {
     "--agent": "which agent's runs are asked for, and which agents are served: their clients and the ledger both call them so",
     "--full": "a thread of which nothing is cut, and a ledger verified from its first event: nothing is left out of either",
     "--key": "whose signatures are verified, and which row of a read model is asked for: both are keys in the field's words",
+    "--open": "what nobody has decided or mended yet, and pages that are opened in a browser: both are open",
     "--scope": "what a key allows, and which runs a report of usage is of: both are called so everywhere",
     "--seed": "whose story the demo tells, and what a sample is drawn by: seeds of what looks like chance",
     "--role": "who says a message, and as whom one is at the database: both are called so everywhere",

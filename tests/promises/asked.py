@@ -12,6 +12,7 @@ from runfold.adapters.eventsourcing_recorder import LogRecorder
 from runfold.delivery.sweeper import sweepers
 from runfold.delivery.sweeper_rules import RULES
 from runfold.domain.sweep_policy import SweepPolicy
+from runfold.evidence.answers import AnswerAsked
 from runfold.evidence.bundle import BundleMaker
 from runfold.evidence.comparing import stored_trees
 from runfold.evidence.map_verifying import MapVerification
@@ -288,6 +289,8 @@ def sealing(ledger: Ledger, folder: Path) -> None:
     Sealer(ledger).seal_all()
     made = BundleMaker(ledger, is_for_http=True).make(folder / "bundle", [run.id])
     assert made.threads == (thread.id,)
+    answered = BundleMaker(ledger).make(folder / "answer", (), answer=AnswerAsked("run_summaries", (run.id,)))
+    assert answered.threads == (thread.id,)
     verification = LedgerVerification(ledger)
     assert list(verification.findings()) == []
     assert verification.read is not None

@@ -8,7 +8,7 @@ from runfold import Ledger, RunNotFound, Thread, ThreadNotFound
 from runfold.domain.catalogue import event_types
 from runfold.errors import UsageError
 from runfold.history.approvals import approval_view
-from runfold.history.items import LATER, Item
+from runfold.history.items import LATER, ThreadItem
 from runfold.importers.importing import import_paths
 from runfold.queries.reading import Reading
 from tests.queries.listed import tell
@@ -17,9 +17,9 @@ from tests.sent import sent
 REWOUND = "claude-code/experiments-ideas/03eb5929-52b3-4b13-ada3-b93ae35806b8.jsonl.gz"
 
 
-def whole(reading: Reading, thread_id: str, run_id: str, most: int = 7) -> list[Item]:
+def whole(reading: Reading, thread_id: str, run_id: str, most: int = 7) -> list[ThreadItem]:
     """Every item along the path of a run, window by window."""
-    found: list[Item] = []
+    found: list[ThreadItem] = []
     while True:
         window = reading.items(thread_id, run_id, first=len(found) + 1, most=most)
         found += window.items

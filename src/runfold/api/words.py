@@ -11,6 +11,8 @@ SHARED: Mapping[str, str] = {
     "created_to": "to",
     "active_from": "from",
     "active_to": "to",
+    "happened_from": "from",
+    "happened_to": "to",
     "attention_from": "from",
     "attention_to": "to",
     "since": "from",

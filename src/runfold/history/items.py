@@ -88,7 +88,7 @@ class UsageLine(View):
     """Whether the cost is by list prices, as nobody reported one."""
 
 
-class Item(View):
+class ThreadItem(View):
     """One thing of a conversation as of the position and the path that were asked about. Of the kinds' own fields one is set."""
 
     number: int
@@ -125,7 +125,7 @@ class Item(View):
     """What else was recorded until the next item."""
 
 
-class Items(View):
+class ThreadItems(View):
     """A window of a conversation: `items` are those from number `first` on."""
 
     thread_id: str
@@ -135,7 +135,7 @@ class Items(View):
     count: int
     """How many items the whole conversation has."""
     first: int
-    items: tuple[Item, ...]
+    items: tuple[ThreadItem, ...]
     is_cut: bool = False
     """Whether the window ends early, as memory should not hold more at once."""
     as_of: int
@@ -172,11 +172,11 @@ class ItemFold:
         for recorded in later:
             self._later.setdefault(_subject(recorded), []).append(recorded)
 
-    def item(self, number: int, recorded: Recorded) -> Item:
+    def item(self, number: int, recorded: Recorded) -> ThreadItem:
         """The item that an event began."""
         own = ids_of([recorded])
         later = [each for name in own for each in self._later.get(name, ())]
-        return Item(
+        return ThreadItem(
             number=number,
             kind=KINDS[recorded.type],
             run_id=recorded.context.run_id or recorded.stream,

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from runfold.domain.json_text import json_text
 from runfold.domain.parts import DataPart, FilePart, Part, ReasoningPart, SourcePart, TextPart
-from runfold.history.items import Item
+from runfold.history.items import ThreadItem
 
 _LIMITS = (4_000, 2_000, 1_000, 500, 250, 120)
 _NEARLY = 1.25
@@ -52,7 +52,7 @@ class Cutter:
         return Cut(text if len(text) <= most * _NEARLY else text[:most], len(text))
 
 
-def texts_of(item: Item) -> list[str]:
+def texts_of(item: ThreadItem) -> list[str]:
     """All texts of an item that may be long."""
     found = [words.text for part in (item.message.content if item.message else ()) for words in (part_words(part),)]
     if call := item.tool_call:

@@ -10,7 +10,7 @@ from runfold.domain.event import Recorded
 from runfold.domain.raw_event import RawEvent
 from runfold.errors import UsageError
 from runfold.feed.event_json import disclosed_data
-from runfold.history.items import Item, Items
+from runfold.history.items import ThreadItem, ThreadItems
 from runfold.pages.asking import Past
 
 RAW_CHARACTERS = 6_000
@@ -31,7 +31,7 @@ class Selected:
     raw: str
     raw_length: int
     facts: Mapping[str, Any]
-    item: Item | None
+    item: ThreadItem | None
     causes: Sequence[Cause] = ()
 
 
@@ -45,7 +45,7 @@ def event_at(asked: Past, thread_id: str, position: int) -> Recorded:
     return found[0]
 
 
-def selected(asked: Past, items: Items, position: int) -> Selected:
+def selected(asked: Past, items: ThreadItems, position: int) -> Selected:
     recorded = event_at(asked, items.thread_id, position)
     item = next((each for each in items.items if each.position == position), None)
     text = orjson.dumps(orjson.loads(disclosed_data(recorded)), option=orjson.OPT_INDENT_2).decode()
@@ -73,7 +73,7 @@ def selected(asked: Past, items: Items, position: int) -> Selected:
     )
 
 
-def _causes(items: Items, item: Item | None) -> list[Cause]:
+def _causes(items: ThreadItems, item: ThreadItem | None) -> list[Cause]:
     """The items of the window that an item says it belongs to."""
     if item is None:
         return []

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from runfold.domain.values import whole_number
 from runfold.errors import UsageError
-from runfold.history.items import Item, Items
+from runfold.history.items import ThreadItem, ThreadItems
 from runfold.history.views import ThreadView
 from runfold.pages.asking import Past, past
 from runfold.pages.cutting import Cutter, named_values, outcome_words, part_words, plain, texts_of
@@ -71,7 +71,7 @@ class Replay:
     thread: ThreadView
     tree: RunsTree
     states: Mapping[str, RunState]
-    items: Items
+    items: ThreadItems
     strip: Strip
     steps: Steps
     cutter: Cutter
@@ -165,7 +165,7 @@ def _present_run(asked: Past, wanted: Wanted, states: Sequence[RunState]) -> tup
     return (state.run_id if state else None), later
 
 
-def _steps(asked: Past, items: Items, thread: ThreadView, wanted: Wanted) -> Steps:
+def _steps(asked: Past, items: ThreadItems, thread: ThreadView, wanted: Wanted) -> Steps:
     """Ask where the events beside the moment are: of the whole thread, and messages of the run at the end of the path."""
     here, ledger = asked.position, asked.ledger
 
@@ -187,7 +187,7 @@ def _steps(asked: Past, items: Items, thread: ThreadView, wanted: Wanted) -> Ste
     )
 
 
-def _repeats(items: Sequence[Item]) -> dict[int, str]:
+def _repeats(items: Sequence[ThreadItem]) -> dict[int, str]:
     """The messages in which a model was given the result of a call, word for word, each with the tool."""
     calls = {item.tool_call.id: item.tool_call for item in items if item.tool_call}
     found = {}
@@ -201,7 +201,7 @@ def _repeats(items: Sequence[Item]) -> dict[int, str]:
     return found
 
 
-def _left(items: Items, states: list[RunState]) -> dict[int, list[RunState]]:
+def _left(items: ThreadItems, states: list[RunState]) -> dict[int, list[RunState]]:
     """The runs that left runs of the path, each by the item that came last before."""
     found: dict[int, list[RunState]] = {}
     on_path = [item for item in items.items if item.kind != "approval"]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from runfold.queries.thread_items import Stretch, Stretches
+from runfold.queries.thread_items import Stretches, ThreadStretch
 
 
 class Kind(NamedTuple):
@@ -101,7 +101,7 @@ def strip(found: Stretches, position: int) -> Strip:
     )
 
 
-def _count(stretch: Stretch, beginnings: tuple[str, ...]) -> int:
+def _count(stretch: ThreadStretch, beginnings: tuple[str, ...]) -> int:
     return sum(each.count for each in stretch.types if each.type.startswith(beginnings))
 
 
@@ -114,7 +114,7 @@ def _marks(counts: Sequence[int], y: int) -> list[Mark]:
     ]
 
 
-def _pauses(stretches: Sequence[Stretch]) -> list[Pause]:
+def _pauses(stretches: Sequence[ThreadStretch]) -> list[Pause]:
     return [
         Pause(number * WIDTH, stretch.idle_ns)
         for number, stretch in enumerate(stretches)

@@ -21,7 +21,7 @@ from runfold.domain.run_events import (
 )
 from runfold.domain.thread import MAIN
 from runfold.errors import RunNotFound, ThreadNotFound
-from runfold.history.items import CLOSING, KINDS, LATER, EventPlace, Item, ItemFold, Items, ids_of, usage_lines
+from runfold.history.items import CLOSING, KINDS, LATER, EventPlace, ItemFold, ThreadItem, ThreadItems, ids_of, usage_lines
 from runfold.history.path import path, thread_tree
 from runfold.history.tree import Tree
 from runfold.history.views import View
@@ -66,7 +66,7 @@ class TypeCount(View):
     last_position: int
 
 
-class Stretch(View):
+class ThreadStretch(View):
     """Some events of a thread that follow on each other."""
 
     first_position: int
@@ -85,7 +85,7 @@ class Stretches(View):
 
     thread_id: str
     events: int
-    stretches: tuple[Stretch, ...]
+    stretches: tuple[ThreadStretch, ...]
     as_of: int
 
 
@@ -100,7 +100,7 @@ def items(
     first: Annotated[int | None, Parameter("The number of the first item, from 1; the last items if not given.")] = None,
     around: Annotated[int | None, Parameter("The items about this position, instead of a number.")] = None,
     most: Annotated[int, Parameter(f"How many items at most, up to {MOST_ITEMS}.")] = FEW_ITEMS,
-) -> Items:
+) -> ThreadItems:
     """A window of the conversation along the path of a run: messages, tool calls, approvals, decisions, problems and so on.
 
     Each is as it was then, with its number in the whole conversation. Raises ThreadNotFound, RunNotFound, UsageError.
@@ -111,7 +111,7 @@ def items(
     tree = thread_tree(pinned.reader, thread_id, pinned.up_to)
     end = tree.heads.get(head) if run_id is None else run_id
     if end is None:
-        return Items(thread_id=thread_id, run_id=None, path=(), count=0, first=1, items=(), as_of=pinned.up_to)
+        return ThreadItems(thread_id=thread_id, run_id=None, path=(), count=0, first=1, items=(), as_of=pinned.up_to)
     if end not in tree.nodes:
         raise RunNotFound(end)
     scan = ThreadScan(pinned.reader, thread_id, pinned.up_to)
@@ -119,7 +119,7 @@ def items(
     count, until = scan.count(along, tuple(KINDS), pinned.up_to if around is None else around)
     start = _start(count, size, wanted, None if around is None else until)
     found, is_cut = _window(scan, along, start, size)
-    return Items(
+    return ThreadItems(
         thread_id=thread_id,
         run_id=end,
         path=tuple(along),
@@ -200,7 +200,7 @@ def _start(count: int, size: int, first: int | None, until: int | None) -> int:
     return last if until is None else min(max(until - size // 2, 1), last)
 
 
-def _window(scan: ThreadScan, along: Path, start: int, size: int) -> tuple[list[Item], bool]:
+def _window(scan: ThreadScan, along: Path, start: int, size: int) -> tuple[list[ThreadItem], bool]:
     """The items from a number on; and whether memory should not hold as many as were asked for."""
     places = scan.places(along, tuple(KINDS), skip=start - 1, limit=size + 1)
     if not places:
@@ -227,7 +227,7 @@ def _approvals(events: Iterable[Recorded]) -> list[list[Recorded]]:
     return list(found.values())
 
 
-def _with_others(scan: ThreadScan, along: Path, found: Sequence[Item], end: int) -> list[Item]:
+def _with_others(scan: ThreadScan, along: Path, found: Sequence[ThreadItem], end: int) -> list[ThreadItem]:
     """Items with what else was recorded until the next."""
     told = (*KINDS, *LATER)
     others = scan.others(along, told, after=found[0].position, before=min(end, LATEST), limit=_MOST_OTHERS)
@@ -245,10 +245,10 @@ def _with_others(scan: ThreadScan, along: Path, found: Sequence[Item], end: int)
     return whole
 
 
-def _stretch(parts: Sequence[tuple[TypeCount, datetime | None, datetime | None, int | None]]) -> Stretch:
+def _stretch(parts: Sequence[tuple[TypeCount, datetime | None, datetime | None, int | None]]) -> ThreadStretch:
     begun, ended = [each[1] for each in parts if each[1]], [each[2] for each in parts if each[2]]
     idle = [each[3] for each in parts if each[3] is not None]
-    return Stretch(
+    return ThreadStretch(
         first_position=min(each[0].first_position for each in parts),
         last_position=max(each[0].last_position for each in parts),
         events=sum(each[0].count for each in parts),
