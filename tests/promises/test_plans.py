@@ -31,6 +31,7 @@ ELSEWHERE = (
     "maintenance/restore.",
     "maintenance/checking.sql: repeated",
     "maintenance/checking.sql: before of another tenant",
+    "evidence/bundle.sql: streams without call",
     "evidence/losses.py",
     "evidence/map_verifying.sql: threads without a place",
     "evidence/sealing.sql: events of tenant",
