@@ -104,6 +104,7 @@ def calls() -> list[list[str]]:
     """One call of each command, from its own examples; those that go on until they are stopped come in other tests."""
     changed = {
         "work": ["work", "--once"],
+        "relay nats": ["relay", "nats", "--once", "--url", "nats://127.0.0.1:1"],
         "rebuild": ["rebuild", "usage", "tool_calls", "--workers", "2"],
         "export": ["export", "events", "--format", "jsonl", "--output", "exported"],
         "import": ["import", "ag-ui", "nothing.jsonl"],

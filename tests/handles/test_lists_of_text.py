@@ -31,9 +31,13 @@ OTHERS = {
     ("Ledger", "create_key", "scopes"),
     ("Ledger", "cancel_runs", "run_ids"),
     ("RemoteLedger", "cancel_runs", "run_ids"),
+    ("RemoteLedger", "make_bundle", "answer"),
+    ("RemoteLedger", "make_bundle", "sample"),
+    ("RemoteLedger", "make_bundle", "leave_out"),
+    ("RemoteLedger", "prove_absence", "leave_out"),
     ("StreamDecisionTracker", "decide", "constraints"),
 }
-"""What is no command of a handle, and is tried below."""
+"""What is no command of a handle, and is tried below, or, of bundles, in tests/http/test_bundles.py."""
 
 
 @cache

@@ -251,7 +251,8 @@ def test_lists_and_keys_of_another_tenant_are_not_there(client: httpx2.Client, l
             needed = {name: "x" for name, field in route.fields.items() if field.default is MISSING}
             answer = client.get(route.path, params=needed, headers=headers)
             found = answer.json()
-            assert (answer.status_code, found.get("items", found.get("runs"))) == (200, []), route
+            nothing = 0 if route.path == "/run-counts" else []
+            assert (answer.status_code, found.get("items", found.get("runs"))) == (200, nothing), route
     assert client.get("/usage?by=run", headers=headers).json()["rows"] == []
     assert [key["owner"] for key in client.get("/keys", headers=headers).json()["items"]] == ["human:ada"]
 

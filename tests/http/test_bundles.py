@@ -71,13 +71,13 @@ def test_an_auditor_elsewhere_gets_what_is_verified_and_that_they_did_is_recorde
             assert told.event.manifest_digest == f"sha256:{digest}"  # type: ignore[attr-defined]
             again = remote.make_bundle(tmp_path / "again.zip", "run_a")
             assert again.file.read_bytes() == got.file.read_bytes()
-            whole = remote.make_bundle(tmp_path / "whole.zip", whole_log=True, leave_out=["run.*"])
+            whole = remote.make_bundle(tmp_path / "whole.zip", whole_log=True, leave_out="run.*")
             assert payloads(whole.file)["security.key_created"] == payloads(whole.file)["run.created"] == 0
             assert verified(ledger, whole.file).verdict == "VERIFIED"
             single = remote.make_bundle(tmp_path / "single.zip", receipt=said[0].receipt)
             assert verified(ledger, single.file).counts == {"VERIFIED": 1}
             for run_id, verdict in (("run_a", "NOT REFOLDED"), ("run_b", "VERIFIED")):  # a fold looks at what was redacted
-                rows = remote.make_bundle(tmp_path / f"{run_id}.zip", answer=("run_summaries", [run_id]))
+                rows = remote.make_bundle(tmp_path / f"{run_id}.zip", answer=("run_summaries", run_id))
                 assert rows.verdict == verdict
             absent = remote.prove_absence(tmp_path / "absent.zip", said[0].receipt.told[0].thread_id, "approval.granted")
             assert verified(ledger, absent.file).absence.startswith("ABSENT: approval.granted")

@@ -200,7 +200,7 @@ def rows_in(url: str, schema: str) -> dict[str, list[dict[str, Any]]]:
                 {
                     column: value
                     for column, value in standing.row.__dict__.items()
-                    if not column.endswith(("position", "positions", "_since", "_at"))
+                    if not column.endswith(("position", "positions", "_since", "_at")) and (name, column) != ("search", "ends")
                 }
                 for _, standing in rows
                 if standing.row is not None

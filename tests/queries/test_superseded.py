@@ -23,8 +23,8 @@ from tests.databases import TestDatabase
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 OLD, NEW = "thread_old", "thread_new"
-NAMED: Mapping[str, Any] = {"goal_id": "goal_1", "node_id": "triage", "seed": "x"}
-"""What must be said to ask about all threads: what paths name, and what is drawn by."""
+NAMED: Mapping[str, Any] = {"goal_id": "goal_1", "node_id": "triage", "seed": "x", "words": "hello"}
+"""What must be said to ask about all threads: what paths name, what is drawn by, and what is searched for."""
 
 ACROSS = [
     route
@@ -105,6 +105,7 @@ def test_every_kind_of_list_and_total_is_asked_here() -> None:
         "goals.list_patterns",
         "goals.list_improvements",
         "nodes.get_performance",
+        "search.list",
     }
 
 

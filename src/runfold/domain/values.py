@@ -133,11 +133,16 @@ def json_fault(value: Any) -> str | None:
     return f"{found.path('') or 'value'} {found.reason}" if found else None
 
 
+def one_or_more(given: str | Iterable[str] | None) -> tuple[Any, ...]:
+    """One value or several → all of them, in their order: a text is one, and not its characters."""
+    if given is None:
+        return ()
+    return tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else (given,)
+
+
 def texts(name: str, given: str | Iterable[str] | None) -> tuple[str, ...]:
     """One value or several → each once, in their order. Raises UsageError for what is no text that anything could have."""
-    values: tuple[Any, ...] = () if given is None else (given,)
-    if isinstance(given, Iterable) and not isinstance(given, str):
-        values = tuple(given)
+    values = one_or_more(given)
     for value in values:
         if not isinstance(value, str):
             raise UsageError(f"{name} takes text, not {value!r}", name=name)

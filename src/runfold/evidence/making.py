@@ -1,15 +1,17 @@
 """Bundles for programs: functions that make one of what a ledger holds. A ledger behind a server has methods of their names."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from runfold.domain.values import one_or_more, texts
 from runfold.errors import UsageError
 from runfold.evidence.answers import AnswerAsked
 from runfold.evidence.bundle import BundleMaker, Made
 from runfold.evidence.samples import SampleAsked
 from runfold.handles.receipts import AnyReceipt, told_by
 from runfold.handles.tenant_ledger import TenantLedger
+from runfold.queries.where import OneOrMore
 
 Progress = Callable[[int, int], Any]
 
@@ -19,11 +21,11 @@ def make_bundle(
     place: str | Path,
     *ids: str,
     receipt: AnyReceipt | None = None,
-    answer: tuple[str, Sequence[str]] | None = None,
+    answer: tuple[str, OneOrMore] | None = None,
     sample: tuple[str, Mapping[str, Any]] | None = None,
     whole_log: bool = False,
-    leave_out: Sequence[str] = (),
-    witnesses: Sequence[str] = (),
+    leave_out: OneOrMore = (),
+    witnesses: OneOrMore = (),
     timestamp_url: str | None = None,
     progress: Progress = lambda _done, _total: None,
 ) -> Made:
@@ -38,9 +40,10 @@ def make_bundle(
     """
     told = () if receipt is None else told_by(receipt)
     require_one(bool(ids), bool(told), answer is not None, sample is not None, whole_log and sample is None)
-    rows = None if answer is None else AnswerAsked(answer[0], tuple(answer[1]))
+    rows = None if answer is None else AnswerAsked(answer[0], one_or_more(answer[1]))
     drawn = None if sample is None else SampleAsked(*sample, whole_log)
-    maker = BundleMaker(ledger, leave_out, progress, witnesses, timestamp_url=timestamp_url)
+    left_out, asked = texts("leave_out", leave_out), texts("witnesses", witnesses)
+    maker = BundleMaker(ledger, left_out, progress, asked, timestamp_url=timestamp_url)
     return maker.make(Path(place).expanduser(), ids, answer=rows, sample=drawn, told=told)
 
 
@@ -51,8 +54,8 @@ def prove_absence(
     type: str,
     *,
     call: str | None = None,
-    leave_out: Sequence[str] = (),
-    witnesses: Sequence[str] = (),
+    leave_out: OneOrMore = (),
+    witnesses: OneOrMore = (),
     timestamp_url: str | None = None,
     progress: Progress = lambda _done, _total: None,
 ) -> Made:
@@ -61,7 +64,8 @@ def prove_absence(
     Where no thread is named it is about all of them, and holds the leaf of every event, which tells its type alone.
     Whether that is so is said by `findings`, of which `proven` is false where there is one. Raises what `make_bundle` does.
     """
-    maker = BundleMaker(ledger, leave_out, progress, witnesses, timestamp_url=timestamp_url)
+    left_out, asked = texts("leave_out", leave_out), texts("witnesses", witnesses)
+    maker = BundleMaker(ledger, left_out, progress, asked, timestamp_url=timestamp_url)
     return maker.make(Path(place).expanduser(), [] if thread is None else [thread], absence=(type, call))
 
 

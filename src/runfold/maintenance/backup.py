@@ -58,6 +58,7 @@ STAYS = frozenset(
         "moments",
         "reactors",
         "session_locks",
+        "browser_sessions",
     }
 )
 """Those that tell of read models, which are folded anew, and of who is at work on them."""

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self, Unpack
@@ -14,7 +14,7 @@ from uuid_utils import uuid7
 from runfold.api.table import API_VERSION
 from runfold.domain.durations import duration
 from runfold.domain.event import Recorded
-from runfold.domain.values import texts
+from runfold.domain.values import one_or_more, texts
 from runfold.errors import LedgerError, ProjectionStopped, UsageError
 from runfold.feed.asked import After, Asked, EventFilter, page_size
 from runfold.feed.subscription import Subscription
@@ -29,6 +29,7 @@ from runfold.queries.paging import MOST, Direction, ordered
 from runfold.queries.reading import Reading, parse_moment
 from runfold.queries.sealed_log import CheckpointView, SealedLogView
 from runfold.queries.told_events import ReceiptVerification
+from runfold.queries.where import OneOrMore
 from runfold.remote.batch import RemoteBatchExecutor
 from runfold.remote.bundles import BundleReceived, download
 from runfold.remote.calls import query
@@ -193,10 +194,10 @@ class RemoteLedger(LedgerHandle):
         file: str | Path,
         *ids: str,
         receipt: AnyReceipt | None = None,
-        answer: tuple[str, Sequence[str]] | None = None,
+        answer: tuple[str, OneOrMore] | None = None,
         sample: tuple[str, Mapping[str, Any]] | None = None,
         whole_log: bool = False,
-        leave_out: Sequence[str] = (),
+        leave_out: OneOrMore = (),
     ) -> BundleReceived:
         """Have the server make a bundle of evidence, and write it to a file, a .zip: of the threads that some threads, runs or
         approvals belong to, of the events of a receipt, of what rows of a read model are made of, of a sample of runs (the seed,
@@ -205,17 +206,17 @@ class RemoteLedger(LedgerHandle):
         Payloads that HTTP does not show are left out, and of the types of events in `leave_out`. `runfold-verify` verifies it.
         Raises NotFound, SealingRefused, InvalidEvent, ScopeMissing; UsageError where there is such a file.
         """
-        asked: dict[str, Any] = {"ids": ids, "whole_log": whole_log, "leave_out": tuple(leave_out)}
+        asked: dict[str, Any] = {"ids": ids, "whole_log": whole_log, "leave_out": texts("leave_out", leave_out)}
         if receipt is not None:
             asked["receipt"] = as_json(told_by(receipt))
         if answer is not None:
-            asked["rows"] = {"read_model": answer[0], "key": tuple(answer[1])}
+            asked["rows"] = {"read_model": answer[0], "key": one_or_more(answer[1])}
         if sample is not None:
             asked["sample"] = {"seed": sample[0], "parameters": dict(sample[1])}
         return download(self._client, Path(file), asked)
 
     def prove_absence(
-        self, file: str | Path, thread: str | None, type: str, *, call: str | None = None, leave_out: Sequence[str] = ()
+        self, file: str | Path, thread: str | None, type: str, *, call: str | None = None, leave_out: OneOrMore = ()
     ) -> BundleReceived:
         """Have the server make a bundle of a whole thread, from which anybody finds that it has no event of a type.
 
@@ -224,7 +225,7 @@ class RemoteLedger(LedgerHandle):
         """
         absence = {"type": type, **({} if call is None else {"call": call})}
         where: dict[str, Any] = {"whole_log": True} if thread is None else {"ids": [thread]}
-        return download(self._client, Path(file), {**where, "absence": absence, "leave_out": tuple(leave_out)})
+        return download(self._client, Path(file), {**where, "absence": absence, "leave_out": texts("leave_out", leave_out)})
 
     @contextlib.contextmanager
     def batch(self) -> Iterator[Batch]:
