@@ -42,14 +42,15 @@ class _Checked:
 
 
 @contextlib.contextmanager
-def serving(app: Starlette) -> Iterator[str]:
-    """The application on a free port of this machine, in a thread of its own; its address.
+def serving(app: Starlette, port: int = 0) -> Iterator[str]:
+    """The application on a free port of this machine, or on one that was free, in a thread of its own; its address.
 
     What it sends to AG-UI's clients is checked, all of it, and what breaks a rule of AG-UI fails the test at the end.
     """
     listening = socket.socket()
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else the loop of asyncio answers 40 ms late
-    listening.bind(("127.0.0.1", 0))
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.bind(("127.0.0.1", port))
     emitted = Emitted()
     config = uvicorn.Config(_Checked(app, emitted), http=Connection, log_level="warning", lifespan="on", proxy_headers=False)
     server = StreamingServer(config, app.state.feed)

@@ -1,11 +1,15 @@
 """Lists in a browser: for people who see less, on a narrow screen, without scripts, on paper, and while more is recorded."""
 
+import contextlib
+
 import pytest
 from playwright.sync_api import Browser, expect
 
 from runfold import Ledger
+from runfold.http.app import create_app
 from tests.pages.browser import Signed, sign_in, signed_in
 from tests.pages.recorded import record
+from tests.serving import serving
 
 PAGES = (
     "/ui/runs?status=failed&duration_ns=1000&limit=2",
@@ -58,6 +62,23 @@ def test_what_is_recorded_meanwhile_comes_by_itself(signed: Signed, told: Ledger
         run.add_message("user", f"something new, {number}")
         expect(page.locator("tbody tr").first).to_contain_text(f"something new, {number}")
         expect(page.locator("tbody tr")).to_have_count(number)
+
+
+def test_what_is_recorded_while_the_server_is_started_again_comes_by_itself_too(browser: Browser, told: Ledger) -> None:
+    run = told.create_thread(agent_id="live").start_run(run_id="run_restart")
+    with contextlib.ExitStack() as first:
+        address = first.enter_context(serving(create_app(told)))
+        with signed_in(browser, address, sign_in(told)) as reader:
+            page = reader.open("/ui/events?run_id=run_restart")
+            run.add_message("user", "before")
+            expect(page.locator("tbody tr").first).to_contain_text("before")
+            first.close()
+            run.add_message("user", "while nobody answered")
+            with serving(create_app(told), int(address.rpartition(":")[2])):
+                expect(page.locator("tbody tr").first).to_contain_text("while nobody answered")
+                run.add_message("user", "after")
+                expect(page.locator("tbody tr").first).to_contain_text("after")
+            reader.seen.errors = [each for each in reader.seen.errors if "ERR_CONNECTION_REFUSED" not in each]
 
 
 def test_without_scripts_the_lists_are_narrowed_walked_and_opened(browser: Browser, served: str, told: Ledger) -> None:
