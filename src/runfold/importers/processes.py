@@ -175,10 +175,10 @@ class _Process:
         """Stop it, whatever it does."""
         self.process.kill()
         self.process.wait()
-        self._hang_up()
 
     def close(self) -> None:
-        """Give back what it was talked with through."""
+        """Give back what it was talked with through, once nobody talks with it."""
+        self._hang_up()
         assert self.process.stdout is not None, "it was asked for"  # noqa: S101
         self.process.stdout.close()
 

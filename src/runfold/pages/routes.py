@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from runfold.pages import diff, event, events, first, login, moments, replay, search, static, threads
+from runfold.pages import event, events, first, login, moments, search, static, threads
 from runfold.pages.refusals import nothing_here, served
+from runfold.pages.replay import diff, thread
 from runfold.pages.runs import downloads, listing, run, sample
 from runfold.pages.screen import Screen
 
@@ -12,7 +13,7 @@ _EACH: Sequence[Sequence[Screen]] = (
     static.SCREENS,
     first.SCREENS,
     threads.SCREENS,
-    replay.SCREENS,
+    thread.SCREENS,
     diff.SCREENS,
     listing.SCREENS,
     sample.SCREENS,

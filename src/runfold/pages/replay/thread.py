@@ -13,15 +13,15 @@ from runfold.errors import UsageError
 from runfold.history.items import ThreadItem, ThreadItems
 from runfold.history.views import ThreadView
 from runfold.pages.asking import Past, past
-from runfold.pages.cutting import Cutter, named_values, outcome_words, part_words, plain, texts_of
 from runfold.pages.drawing import HEADERS, draw
-from runfold.pages.inspector import Selected, event_at, selected
-from runfold.pages.model_sight import ModelSight, model_sight
-from runfold.pages.runs_tree import RunsTree, runs_tree
+from runfold.pages.replay.cutting import Cutter, named_values, outcome_words, part_words, plain, texts_of
+from runfold.pages.replay.inspector import Selected, event_at, selected
+from runfold.pages.replay.model_sight import ModelSight, model_sight
+from runfold.pages.replay.runs_tree import RunsTree, runs_tree
+from runfold.pages.replay.strip import Strip, strip
+from runfold.pages.replay.when import position_when
+from runfold.pages.replay.word_diff import word_diff
 from runfold.pages.screen import Screen
-from runfold.pages.strip import Strip, strip
-from runfold.pages.when import position_when
-from runfold.pages.word_diff import word_diff
 from runfold.queries.thread_items import FEW_ITEMS, RunState
 
 _MESSAGE = ("message.added",)

@@ -10,7 +10,7 @@ from runfold.errors import UsageError
 from runfold.history.compactions import Compaction
 from runfold.history.views import Message, ToolCallView
 from runfold.pages.asking import Past
-from runfold.pages.cutting import Cutter, named_values, outcome_words, part_words
+from runfold.pages.replay.cutting import Cutter, named_values, outcome_words, part_words
 
 MOST = 200
 """How many messages and calls are shown, the last ones."""

@@ -14,10 +14,10 @@ from runfold.history.alignment import Pair
 from runfold.history.outline import Step
 from runfold.history.views import RunView
 from runfold.pages.asking import Past, past
-from runfold.pages.cutting import Cutter, plain
 from runfold.pages.drawing import draw
+from runfold.pages.replay.cutting import Cutter, plain
+from runfold.pages.replay.word_diff import Piece, sides, word_diff
 from runfold.pages.screen import Screen
-from runfold.pages.word_diff import Piece, sides, word_diff
 from runfold.queries.difference import RunDiff, Side
 from runfold.queries.thread_items import RunState
 from runfold.terminal.text import counted

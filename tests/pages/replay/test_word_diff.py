@@ -3,7 +3,7 @@
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runfold.pages.word_diff import MOST_WORDS, Piece, sides, word_diff
+from runfold.pages.replay.word_diff import MOST_WORDS, Piece, sides, word_diff
 
 TEXTS = st.lists(st.sampled_from(["the", " ", "order", "51.90", "\n", "<b>", "ü", "."]), max_size=40).map("".join)
 
