@@ -125,7 +125,7 @@ def main() -> None:
     target = given.folder.absolute()
     with tempfile.TemporaryDirectory() as home:
         Path(home).chmod(0o711)
-        os.environ["RUNFOLD_HOME"] = home
+        os.environ |= {"RUNFOLD_HOME": home, "RUNFOLD_LOG_LEVEL": "warning"}
         runfold("demo")
         for source in given.sources:
             kind, _, path = source.partition("=")

@@ -78,10 +78,13 @@ def test_what_has_not_ended_goes_on_until_the_last_that_is_known() -> None:
     assert agents.bars[0].x + agents.bars[0].width == pytest.approx(75)
 
 
-def test_an_end_before_the_beginning_has_no_length() -> None:
+def test_what_took_no_time_and_an_end_before_the_beginning_are_drawn_as_narrow_as_can_be_seen() -> None:
     drawn = timeline([bar("c1", 10, 5), bar("c2", 0, 20)], at(20))
     assert drawn is not None
-    assert sorted(each.width for each in drawn.tracks[0].bars) == [0, 100]
+    assert sorted(each.width for each in drawn.tracks[0].bars) == [0.3, 100]
+    at_once = timeline([bar("c1", 5, 5), bar("c2", 5, 5)], at(5))
+    assert at_once is not None
+    assert [each.width for each in at_once.tracks[0].bars] == [0.3, 0.3]
 
 
 def test_a_sub_agent_stands_under_the_one_call_in_whose_time_it_was_spawned() -> None:

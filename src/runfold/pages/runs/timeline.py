@@ -210,12 +210,13 @@ def _track(kind: Kind, title: str, bars: Sequence[tuple[int, Bar]], scale: Scale
     """Up to where each row is taken."""
     drawn = []
     for number, bar in sorted(bars, key=lambda each: each[1].began_at):
-        x, end = scale.place(bar.began_at), scale.place(_end(bar, until))
+        x = min(scale.place(bar.began_at), 100 - _LEAST_WIDTH)
+        width = max(scale.place(_end(bar, until)) - x, _LEAST_WIDTH)  # what has no width is not drawn at all
         row = next((index for index, taken in enumerate(free) if taken <= x), len(free))
         if row == MOST_ROWS:
             row = min(range(MOST_ROWS), key=free.__getitem__)
-        free[row : row + 1] = [max(end, x + _LEAST_WIDTH)]
-        drawn.append(Drawn(bar, number, round(x, 3), round(max(end - x, 0.0), 3), y + _TITLE + row * _ROW))
+        free[row : row + 1] = [x + width]
+        drawn.append(Drawn(bar, number, round(x, 3), round(width, 3), y + _TITLE + row * _ROW))
     return Track(kind, title, y, tuple(drawn))
 
 
