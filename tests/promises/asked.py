@@ -179,6 +179,12 @@ def of_runs(ledger: Ledger, threads: list[str], runs: list[str]) -> None:
         now.heads(thread_id)
         now.messages(thread_id)
         list(now.thread_events(thread_id))
+        now.items(thread_id)
+        now.items(thread_id, first=1)
+        now.stretches(thread_id)
+        now.run_states(thread_id)
+    thread = ledger.create_thread(agent_id="support")
+    now.items(thread.id, thread.start_run().branch().id)
     now.threads(limit=20, content=True)
     now.goals(limit=20)
     now.decision_words(now.decisions(limit=20).items)
@@ -201,13 +207,6 @@ def of_runs(ledger: Ledger, threads: list[str], runs: list[str]) -> None:
 def of_all(ledger: Ledger, threads: list[str]) -> None:
     """What is counted over all of a goal, a node, a thread, or the whole ledger."""
     now = ledger.now
-    for thread_id in threads:
-        now.items(thread_id)
-        now.items(thread_id, first=1)
-        now.stretches(thread_id)
-        now.run_states(thread_id)
-    thread = ledger.create_thread(agent_id="support")
-    now.items(thread.id, thread.start_run().branch().id)
     now.patterns("g1")
     now.goal_progress("g1")
     now.node_performance("plan")

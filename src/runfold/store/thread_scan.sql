@@ -9,16 +9,17 @@ SELECT asked.stream, e.notification_id
                    AND log.originator_version = asked.version) AS e ON true
 
 -- name: counted
--- How many events of some types there are along a path, and how many of them up to a position.
+-- How many events of some types there are along a path, and how many of them up to a position. Where there are no statistics, a
+-- condition on types that an index could take would have all events of these types looked through.
 SELECT count(*), count(*) FILTER (WHERE notification_id <= %b)
   FROM runfold.log
- WHERE {along} AND topic = ANY(%b)
+ WHERE {along} AND (topic = ANY(%b)) IS TRUE
 
 -- name: places
 -- The positions and types of events along a path, in order.
 SELECT notification_id, topic
   FROM runfold.log
- WHERE {along} AND topic {whether} (%b)
+ WHERE {along} AND (topic {whether} (%b)) IS TRUE
  ORDER BY thread_id, tenant_id, notification_id
  LIMIT %b OFFSET %b
 
@@ -28,7 +29,7 @@ SELECT notification_id, topic
 SELECT {columns}
   FROM runfold.log
  WHERE {within}
-   AND topic = ANY(%b)
+   AND (topic = ANY(%b)) IS TRUE
    AND (notification_id <= (%b::jsonb ->> (context ->> 'run_id'))::bigint OR topic = 'message.redacted') IS TRUE
    AND (originator_id = ANY(%b)
         OR substring(encode(substring(state FROM 1 FOR 300), 'escape') FROM '^\{"[a-z]+_id":"([^"]+)"') = ANY(%b)
