@@ -1,19 +1,19 @@
-// What comes while a page is read. An element with an id and data-live="address" is loaded again when an event comes there. On
-// a page without one, data-newer says that the ledger has moved on, and leaves what is being read where it is: the first event
-// is enough to know that, so nothing is followed any further. A server that restarts is asked again.
+// What comes while a page is read. A list with an id and data-tail="address" shows what was recorded last: as more comes there it is
+// loaded again, unless somebody is reading in it. data-newer says that the ledger has moved on, and leaves what is being read where it
+// is: the first event is enough to know that, so it is followed no further. A server that restarts is asked again.
 import { load } from "./partial.js";
 
-let source, waiting = 0;
+const sources = [];
+let waiting = 0;
 
-function loadAgain(id) {
-  if (waiting) return;
-  waiting = setTimeout(() => {
+function loadAgain(list) {
+  waiting ||= setTimeout(() => {
     waiting = 0;
-    load(location.href, [id], { push: false });
+    if (!list.contains(document.activeElement)) load(location.href, [list.id], { push: false });
   }, 300);
 }
 
-function tell(place) {
+function tell(place, source) {
   source.close();
   const link = document.createElement("a");
   link.href = place.dataset.here;
@@ -21,16 +21,26 @@ function tell(place) {
   place.replaceChildren("More was recorded since: ", link);
 }
 
+function hear(name, act) {
+  const place = document.querySelector(`[data-${name}]`);
+  if (!place) return;
+  const source = new EventSource(place.dataset[name]);
+  source.addEventListener("message", () => act(place, source));
+  sources.push(source);
+}
+
+function leave() {
+  for (const source of sources.splice(0)) source.close();
+}
+
 function follow() {
-  source?.close();
-  const part = document.querySelector("[data-live]"), notice = document.querySelector("[data-newer]");
-  if (!part && !notice) return;
-  source = new EventSource(part ? part.dataset.live : notice.dataset.newer);
-  source.addEventListener("message", () => part ? loadAgain(part.id) : tell(notice));
+  leave();
+  hear("tail", loadAgain);
+  hear("newer", tell);
 }
 
 export function live() {
   follow();
   document.addEventListener("runfold:replaced", follow);
-  addEventListener("pagehide", () => source?.close());
+  addEventListener("pagehide", leave);
 }

@@ -3,12 +3,10 @@ import { say } from "./said.js";
 import { keys } from "./keys.js";
 import { partial } from "./partial.js";
 import { live } from "./live.js";
-import { tail } from "./tail.js";
 
 keys();
 partial();
 live();
-tail();
 
 document.addEventListener("click", async (event) => {
   const link = event.target.closest("a[data-copy], button[data-copies], button[data-copies-of]");
