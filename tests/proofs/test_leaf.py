@@ -1,5 +1,7 @@
 """The bytes of leaves and envelopes never change: what was sealed once is verified for ever."""
 
+import hmac
+import json
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -48,7 +50,7 @@ def test_the_digests_are_over_salts_that_do_not_tell_each_other() -> None:
     payload, kept = salts(SALT)
     assert payload != kept
     assert payload_digest(payload, b"{}") != payload_digest(kept, b"{}")
-    assert envelope_digest(kept, envelope(**GIVEN)) != envelope_digest(salts(bytes(16)).envelope, envelope(**GIVEN))
+    assert envelope_digest(kept, envelope(**GIVEN)) != envelope_digest(salts(bytes(16))[1], envelope(**GIVEN))
 
 
 @pytest.mark.parametrize(
@@ -106,3 +108,30 @@ def test_a_leaf_is_read_from_its_own_bytes_alone() -> None:
     ):
         with pytest.raises(NotALeaf):
             decoded(other)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.dictionaries(TEXT, JSON, max_size=4), st.booleans())
+def test_json_beside_an_event_is_written_as_any_value_is(value: dict[str, object], ascii_alone: bool) -> None:
+    exact = canonical(value)
+    printed = json.dumps(json.loads(exact, parse_float=float), ensure_ascii=ascii_alone, indent=1)
+    for text in (exact, printed):
+        written = envelope(**{**GIVEN, "context": text, "metadata": "{}"})  # type: ignore[arg-type]
+        assert written.startswith(f'{{"context":{canonical(values(text))},'.encode())
+
+
+@pytest.mark.parametrize(
+    "number", ["-0", "0", "1e3", "1E-2", "10.50", "-0.0", "12345678901234567890", "9" * 4000, "1" + "0" * 5000]
+)
+def test_a_number_beside_an_event_is_written_with_each_of_its_digits(number: str) -> None:
+    written = envelope(**{**GIVEN, "context": f'{{"n": {number}}}'})  # type: ignore[arg-type]
+    assert written.startswith(f'{{"context":{{"n":{canonical(values(number))}}},'.encode())
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.binary(min_size=0, max_size=80))
+def test_salts_are_hmac_with_sha256_under_the_salt_of_the_event(salt: bytes) -> None:
+    for each in (salt, salt[:16].ljust(16, b"\0")):
+        payload, kept = salts(each)
+        assert payload == hmac.digest(each, b"runfold payload v1", "sha256")
+        assert kept == hmac.digest(each, b"runfold envelope v1", "sha256")

@@ -38,10 +38,11 @@ from runfold.proofs.answer import write_row
 from runfold.proofs.claims import Claims
 from runfold.proofs.container import ANSWER, MANIFEST, SAMPLE, TIMESTAMP, open_bundle
 from runfold.proofs.findings import Findings, Seen
-from runfold.proofs.leaf import Leaf, envelope, salts
+from runfold.proofs.leaf import Leaf, salts
 from runfold.proofs.note import Checkpoint, read_note
 from runfold.proofs.receipt import Told
 from runfold.proofs.records import Shown, ThreadInMap
+from runfold.proofs.stored import StoredEvent
 from runfold.proofs.thread_map import key_of, prove
 from runfold.proofs.tiles import Tiles
 from runfold.proofs.verify import findings_of
@@ -50,6 +51,7 @@ from runfold.store.datastore import Connection, Datastore
 
 _AT_ONCE = 500
 _LEAF_FIELDS = len(Leaf._fields)
+_THREAD = _LEAF_FIELDS + StoredEvent._fields.index("thread_id")
 Progress = Callable[[int, int], object]
 
 
@@ -209,7 +211,8 @@ class BundleMaker:
             cursor.itersize = _AT_ONCE
             for row in cursor.execute(QUERIES["sealed events"], asked):
                 leaf = Leaf(*row[:_LEAF_FIELDS])
-                yield leaf, row[-6], _whole(leaf, *row[_LEAF_FIELDS:])
+                whole = _whole(leaf, row[_LEAF_FIELDS:])
+                yield leaf, row[_THREAD], whole
 
     def _in_map(self, connection: Connection, tree: SealedTree, thread: str) -> ThreadInMap:
         asked = {"tenant_id": self.tenant_id, "generation": tree.generation, "key": key_of(thread)}
@@ -221,19 +224,10 @@ class BundleMaker:
         return ThreadInMap(thread, events, last_leaf, proof)
 
 
-def _whole(leaf: Leaf, salt: bytes | None, event_id: str | None, *beside: Any) -> Shown:
-    tenant_id, thread_id, recorded_at, context, metadata, key_id, state = beside
-    if event_id is None or salt is None:
+def _whole(leaf: Leaf, row: tuple[Any, ...]) -> Shown:
+    event = StoredEvent._make(row)
+    if event.position is None or event.salt is None:
         fact = f"{leaf.type}, version {leaf.version} of {leaf.stream}, was sealed at position {leaf.position} and is not there"
         raise SealingRefused(fact, "run `runfold verify --full`: the log was changed")
-    payload_salt, envelope_salt = salts(salt)
-    written = envelope(
-        event_id=event_id,
-        tenant_id=tenant_id,
-        thread_id=thread_id,
-        recorded_at=recorded_at,
-        context=context,
-        metadata=metadata,
-        key_id=key_id,
-    )
-    return Shown(leaf.seq, written, envelope_salt, bytes(state), payload_salt)
+    payload_salt, envelope_salt = salts(event.salt)
+    return Shown(leaf.seq, event.envelope(), envelope_salt, bytes(event.state), payload_salt)

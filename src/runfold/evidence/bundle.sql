@@ -78,8 +78,9 @@ SELECT DISTINCT s.stream
 -- name: sealed events
 -- Leaves with their events, in order: of some threads and at some positions, or all.
 SELECT s.seq, s.thread_seq, s.stream, s.version, s.type, s.schema_version, s.position, encode(s.payload_sha256, 'hex') AS payload,
-       encode(s.envelope_sha256, 'hex') AS envelope, coalesce(s.salt, e.salt) AS salt, e.event_id::text, e.tenant_id, e.thread_id,
-       e.recorded_at, e.context::text, e.metadata::text, e.key_id, e.state
+       encode(s.envelope_sha256, 'hex') AS envelope, e.notification_id, e.tenant_id, e.thread_id, e.originator_id,
+       e.originator_version, e.topic, e.schema_version, e.state, e.key_id, e.event_id::text, e.recorded_at, e.context::text,
+       e.metadata::text, coalesce(s.salt, e.salt) AS salt
   FROM runfold.sealed_events AS s
   LEFT JOIN runfold.log AS e ON e.notification_id = s.position
  WHERE s.tenant_id = %(tenant_id)s

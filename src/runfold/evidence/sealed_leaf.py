@@ -56,14 +56,15 @@ class SealedLeaf(NamedTuple):
             self.thread_id,
             self.tenant_id,
         )
+        event = found.event
         now = (
             found.payload_sha256,
             found.envelope_sha256,
-            found.stream,
-            found.version,
-            found.type,
-            found.schema_version,
-            found.thread_id,
-            found.tenant_id,
+            event.stream,
+            event.version,
+            event.type,
+            event.schema_version,
+            event.thread_id,
+            event.tenant_id,
         )
         return [] if now == sealed else [name for name, one, other in zip(_FIELDS, now, sealed, strict=True) if one != other]

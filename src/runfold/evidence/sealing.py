@@ -15,8 +15,9 @@ from psycopg.rows import tuple_row
 from runfold.evidence.mapping import make_map
 from runfold.evidence.signing import Signer
 from runfold.failpoint import reach
-from runfold.proofs.leaf import SALT_BYTES, Leaf, envelope, envelope_digest, payload_digest, salts
+from runfold.proofs.leaf import SALT_BYTES, Leaf
 from runfold.proofs.note import Checkpoint
+from runfold.proofs.stored import StoredEvent
 from runfold.proofs.thread_map import key_of
 from runfold.proofs.tiles import Growing
 from runfold.store.datastore import Connection
@@ -33,13 +34,7 @@ QUERIES = named_queries("runfold.evidence", "sealing.sql")
 class Digested(NamedTuple):
     """An event of which the digests were taken."""
 
-    position: int
-    tenant_id: str
-    thread_id: str
-    stream: str
-    version: int
-    type: str
-    schema_version: int
+    event: StoredEvent
     payload_sha256: str
     envelope_sha256: str
     salt: bytes | None
@@ -68,32 +63,10 @@ class Sealed:
 
 def digested(row: tuple[Any, ...], kept_salt: bytes | None = None) -> Digested:
     """Take the digests of a stored event. `kept_salt` is that of an event that has none; else one is made."""
-    position, tenant, thread, stream, version, type_, schema, state, key_id, event_id, at, context, metadata, salt = row
-    made = None
-    if salt is None:
-        salt = made = kept_salt or os.urandom(SALT_BYTES)
-    payload_salt, envelope_salt = salts(salt)
-    beside = envelope(
-        event_id=event_id,
-        tenant_id=tenant,
-        thread_id=thread,
-        recorded_at=at,
-        context=context,
-        metadata=metadata,
-        key_id=key_id,
-    )
-    return Digested(
-        position,
-        tenant,
-        thread,
-        stream,
-        version,
-        type_,
-        schema,
-        payload_digest(payload_salt, state),
-        envelope_digest(envelope_salt, beside),
-        made,
-    )
+    event, made = StoredEvent._make(row), None
+    if event.salt is None:
+        made = kept_salt or os.urandom(SALT_BYTES)
+    return Digested(event, *event.digests(event.salt or made or b""), made)
 
 
 def seal(
@@ -120,11 +93,11 @@ def seal(
             _look_for_holes(cursor, sealed, found)
             by_tenant: dict[str, list[Digested]] = {}
             for each in found:
-                by_tenant.setdefault(each.tenant_id, []).append(each)
+                by_tenant.setdefault(each.event.tenant_id, []).append(each)
             for log in _logs(cursor, list(by_tenant), began):
                 grow(cursor, log, by_tenant[log.tenant_id])
                 grown.append(log)
-            sealed.position, sealed.events = found[-1].position, len(found)
+            sealed.position, sealed.events = found[-1].event.position, len(found)
             sealed.has_more = len(rows) == limit or sum(len(row[_STATE]) for row in rows) >= MOST_BYTES
             reach("leaves written")
         _sign(cursor, sealed, grown, lambda: signer(cursor.execute(QUERIES["was signed"]).fetchone() == (True,)))
@@ -137,9 +110,11 @@ def seal(
 def _look_for_holes(cursor: Any, sealed: Sealed, found: Iterable[Digested]) -> None:
     expected = sealed.position + 1
     for each in found:
-        for position in range(expected, min(each.position, expected + 1000)):
-            _alarm(cursor, sealed, each.tenant_id, "missing", position, f"position {position} is missing, and was never sealed")
-        expected = each.position + 1
+        event = each.event
+        for position in range(expected, min(event.position, expected + 1000)):
+            fact = f"position {position} is missing, and was never sealed"
+            _alarm(cursor, sealed, event.tenant_id, "missing", position, fact)
+        expected = event.position + 1
 
 
 def _look_behind(cursor: Any, sealed: Sealed) -> None:
@@ -190,20 +165,19 @@ def _checkpoint(cursor: Any, log: Log, map_root: bytes | None, signer: Signer) -
 
 def grow(cursor: Any, log: Log, events: list[Digested]) -> None:
     """Add leaves to a tree."""
-    keys = {each.thread_id: key_of(each.thread_id) for each in events}
+    keys = {thread_id: key_of(thread_id) for thread_id in {each.event.thread_id for each in events}}
     stored = cursor.execute(QUERIES["threads"], [log.tenant_id, log.generation, list(keys.values())]).fetchall()
     counts = dict(stored)
     counts = {thread_id: counts.get(key, 0) for thread_id, key in keys.items()}
     last: dict[str, tuple[int, bytes]] = {}
     hashes: list[bytes] = []
     rows: list[tuple[Any, ...]] = []
-    for seq, each in enumerate(events, log.size + 1):
-        counts[each.thread_id] += 1
-        count, place = counts[each.thread_id], (each.stream, each.version, each.type, each.schema_version)
-        hashes.append(Leaf(seq, count, *place, each.position, each.payload_sha256, each.envelope_sha256).hash())
-        last[each.thread_id] = seq, hashes[-1]
-        digests = bytes.fromhex(each.payload_sha256), bytes.fromhex(each.envelope_sha256)
-        rows.append((seq, each.position, each.thread_id, count, *place, *digests, each.salt))
+    for seq, (event, payload, envelope, made) in enumerate(events, log.size + 1):
+        counts[event.thread_id] += 1
+        count, place = counts[event.thread_id], (event.stream, event.version, event.type, event.schema_version)
+        hashes.append(Leaf(seq, count, *place, event.position, payload, envelope).hash())
+        last[event.thread_id] = seq, hashes[-1]
+        rows.append((seq, event.position, event.thread_id, count, *place, bytes.fromhex(payload), bytes.fromhex(envelope), made))
     whose = [log.tenant_id, log.generation]
     cursor.execute(QUERIES["store events"], [*whose, *map(list, zip(*rows, strict=True))])
     tree = Growing(log.size, lambda level, number: _tile(cursor, log, level, number))

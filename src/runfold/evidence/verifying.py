@@ -6,7 +6,6 @@ only reads is enough. Memory does not grow with the log.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ from psycopg.rows import tuple_row
 
 from runfold.evidence.comparing import StoredTree, compare, stored_trees, tile_reader
 from runfold.evidence.map_verifying import MapVerification, SealedMap
+from runfold.evidence.pages import Page, pages
 from runfold.evidence.sealed_leaf import SealedLeaf
 from runfold.evidence.sealing import digested
 from runfold.evidence.signing import require_signed
@@ -25,7 +25,6 @@ from runfold.proofs.tiles import WIDTH, Growing, Tiles
 from runfold.store.datastore import Connection
 from runfold.store.queries import named_queries
 
-PAGE = 2000
 MOST_LOOKED_UP = 200
 """Changed events for which it is looked up whether they were sealed elsewhere."""
 _QUERIES = named_queries("runfold.evidence", "verifying.sql")
@@ -38,14 +37,6 @@ class Kept(NamedTuple):
 
     text: str
     where: str
-
-
-class _Page(NamedTuple):
-    """What the log and the sealed log hold up to a position."""
-
-    until: int
-    rows: dict[int, tuple[Any, ...]]
-    leaves: dict[int, SealedLeaf]
 
 
 @dataclass
@@ -112,6 +103,11 @@ class Verification:
         size, origin = tree.stored.size, tree.stored.origin
         if tree.last_seq is not None and tree.last_seq != size:
             return Finding("missing", f"leaves {tree.last_seq + 1} to {size} of {origin} are not stored", _LOST)
+        tree.end()
+        if tree.altered:
+            level, number = tree.altered[0]
+            fact = f"tile {number} of level {level} of {origin} is not that of its leaves, so that no proof from it is one"
+            return Finding("altered", fact, _CHANGED, field="tiles")
         if tree.growing is not None and tree.growing.root() != self._root(tree, size):
             return Finding("forked", f"the leaves of {origin} are not those of its tree: its tiles were changed", _CHANGED)
         return None
@@ -235,40 +231,37 @@ class Verification:
 
     def _events(self) -> Iterator[tuple[Finding, str]]:
         total = max(0, self.position - self.first_position)
-        for page in self._pages():
-            for position in sorted(page.rows.keys() | page.leaves.keys()):
-                row, leaf = page.rows.get(position), page.leaves.get(position)
-                tenant_id = leaf.tenant_id if leaf else row[1] if row else ""
-                for finding in self._at(position, row, leaf):
-                    yield finding, tenant_id
-            self.events += len(page.rows)
+        generations = {tenant_id: tree.stored.generation for tenant_id, tree in self._trees.items()}
+        for page in pages(self._rows, generations, self.first_position, self.position):
+            parts = page.parts()
+            if parts is None or not all(self._trees[tenant].goes_on_with(part.first_seq) for tenant, part in parts.items()):
+                yield from self._one_by_one(page)
+            else:
+                for tenant_id, part in parts.items():
+                    self._trees[tenant_id].grow(part.hashes, part.first_seq + len(part.hashes) - 1)
+                self.events += len(page.rows)
             self.progress(page.until - self.first_position, total)
 
-    def _pages(self) -> Iterator["_Page"]:
-        """Yield what is stored at all positions, the next page read while who asked is at the one before it."""
-        begins = range(self.first_position, self.position, PAGE)
-        with ThreadPoolExecutor(1, thread_name_prefix="runfold-verifying") as thread:
-            ahead = [thread.submit(self._page, after) for after in begins[:1]]
-            for after in begins:
-                page = ahead.pop().result()
-                if page.until < self.position:
-                    ahead.append(thread.submit(self._page, after + PAGE))
-                yield page
-
-    def _page(self, after: int) -> "_Page":
-        until = min(after + PAGE, self.position)
-        page = _Page(until, {row[0]: row for row in self._rows("events", [after, until])}, {})
+    def _one_by_one(self, page: Page) -> Iterator[tuple[Finding, str]]:
+        """Yield what is wrong with a page of which something is."""
+        rows = {row[0]: row for row in self._rows("events", [page.after, page.until])}
+        leaves: dict[int, SealedLeaf] = {}
         wanted: dict[str, list[int]] = {}
-        for leaf in map(SealedLeaf._make, self._rows("leaves", [after, until])):
+        for leaf in map(SealedLeaf._make, self._rows("leaves", [page.after, page.until])):
             tree = self._trees.get(leaf.tenant_id)
             if tree is not None and leaf.generation == tree.stored.generation:
-                page.leaves[leaf.position] = leaf
+                leaves[leaf.position] = leaf
                 wanted.setdefault(leaf.tenant_id, []).append((leaf.seq - 1) // WIDTH)
         for tenant_id, numbers in wanted.items():
             stored = self._trees[tenant_id].stored
             tiles = self._rows("tiles", [tenant_id, stored.generation, min(numbers), max(numbers)])
             self._trees[tenant_id].give(dict(tiles))
-        return page
+        for position in sorted(rows.keys() | leaves.keys()):
+            row, found = rows.get(position), leaves.get(position)
+            tenant_id = found.tenant_id if found else row[1] if row else ""
+            for finding in self._at(position, row, found):
+                yield finding, tenant_id
+        self.events += len(rows)
 
     def _at(self, position: int, row: tuple[Any, ...] | None, leaf: SealedLeaf | None) -> Iterator[Finding]:
         if leaf is None:
@@ -289,14 +282,12 @@ class Verification:
 
     def _in_tree(self, tree: VerifiedTree, leaf: SealedLeaf) -> Iterator[Finding]:
         hash_ = leaf.leaf().hash()
-        if tree.last_seq is not None and leaf.seq != tree.last_seq + 1:
-            gone = f"leaves {tree.last_seq + 1} to {leaf.seq - 1} of {tree.stored.origin}"
+        if not tree.goes_on_with(leaf.seq):
+            gone = f"leaves {(tree.last_seq or 0) + 1} to {leaf.seq - 1} of {tree.stored.origin}"
             fact = f"{gone} are not stored, before that of {leaf.named()}"
             yield Finding("missing", fact, _LOST, leaf.position, leaf.stream, version=leaf.version)
             tree.growing = None
-        tree.last_seq = leaf.seq
-        if tree.growing is not None:
-            tree.growing.extend_one(hash_)
+        tree.grow([hash_], leaf.seq)
         if hash_ != tree.hash_at(leaf.seq):
             fact = f"what is stored as sealed of {leaf.named()}, is not the leaf that the tree has"
             yield Finding("altered", fact, _CHANGED, leaf.position, leaf.stream, "sealed", leaf.version)

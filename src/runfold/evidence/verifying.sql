@@ -22,6 +22,30 @@ SELECT s.position, s.tenant_id, s.generation, s.seq, s.thread_id, s.thread_seq, 
    AND s.position <= %b
  ORDER BY s.position, s.generation
 
+-- name: page
+-- What the log holds at some positions, up to so many bytes, beside what was sealed at them in the present trees, and whether
+-- that is of the same event; without order.
+SELECT coalesce(e.notification_id, s.position) AS position, coalesce(e.tenant_id, s.tenant_id) AS tenant_id, e.thread_id,
+       e.originator_id, e.originator_version, e.topic, e.schema_version, e.state, e.key_id, uuid_send(e.event_id) AS event_id,
+       timestamptz_send(e.recorded_at) AS recorded_at, e.context::text, e.metadata::text, coalesce(e.salt, s.salt) AS salt,
+       s.seq, s.thread_seq, s.payload_sha256, s.envelope_sha256,
+       s.tenant_id = e.tenant_id AND s.thread_id = e.thread_id AND s.stream = e.originator_id AND s.version = e.originator_version
+       AND s.type = e.topic AND s.schema_version = e.schema_version AS is_same, e.bytes_before
+  FROM (SELECT *
+          FROM (SELECT n.*, sum(octet_length(n.state)) OVER (ORDER BY n.notification_id) - octet_length(n.state) AS bytes_before
+                  FROM runfold.log AS n
+                 WHERE n.notification_id > %(after)b
+                   AND n.notification_id <= %(until)b) AS w
+         WHERE w.bytes_before < %(bytes)b) AS e
+  FULL JOIN (SELECT l.*
+               FROM runfold.sealed_events AS l
+              WHERE l.position > %(after)b
+                AND l.position <= %(until)b
+                AND NOT EXISTS (SELECT
+                                  FROM runfold.sealed_logs AS later
+                                 WHERE later.tenant_id = l.tenant_id
+                                   AND later.generation > l.generation)) AS s ON s.position = e.notification_id
+
 -- name: sealed elsewhere
 -- Where a payload of a stream was sealed.
 SELECT s.position

@@ -9,13 +9,13 @@ with its salt, while the payload is kept back, and nobody can find out the paylo
 This module needs Python alone, so that a verifier without Runfold uses the same file.
 """
 
-import hashlib
 import hmac
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
+from hashlib import sha256 as _sha256
 from json.encoder import encode_basestring_ascii as quoted
 from typing import Any, NamedTuple
 
@@ -23,13 +23,11 @@ VERSION = 1
 SALT_BYTES = 16
 _BEGAN = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-
-
-class Salts(NamedTuple):
-    """The salts of an event's two digests. Neither tells the other, and only the event's own salt tells both."""
-
-    payload: bytes
-    envelope: bytes
+_OF_PAYLOAD, _OF_ENVELOPE = b"runfold payload v1", b"runfold envelope v1"
+_INNER, _OUTER = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))
+_REST = 64 - SALT_BYTES
+_INNER_PAYLOAD, _INNER_ENVELOPE = b"\x36" * _REST + _OF_PAYLOAD, b"\x36" * _REST + _OF_ENVELOPE
+_OUTER_REST = b"\x5c" * _REST
 
 
 class Leaf(NamedTuple):
@@ -47,35 +45,57 @@ class Leaf(NamedTuple):
 
     def encoded(self) -> bytes:
         """Return the exact bytes that are hashed into the tree."""
-        return (
-            f'{{"envelope_sha256":"{self.envelope_sha256}","payload_sha256":"{self.payload_sha256}",'
-            f'"position":"{self.position}","schema_version":"{self.schema_version}","seq":"{self.seq}",'
-            f'"stream":{quoted(self.stream)},"thread_seq":"{self.thread_seq}","type":{quoted(self.type)},'
-            f'"v":{VERSION},"version":"{self.version}"}}'
-        ).encode("ascii")
+        return entry(*self)
 
     def hash(self) -> bytes:
         """Return the hash by which the leaf stands in the tree, as RFC 6962 has it."""
-        return hashlib.sha256(b"\0" + self.encoded()).digest()
+        return _sha256(b"\0" + self.encoded()).digest()
 
 
 class NotALeaf(ValueError):
     """These bytes are not what a leaf is written as."""
 
 
-def salts(salt: bytes) -> Salts:
-    """The salts of an event's payload and of its envelope, from the event's own."""
-    return Salts(hmac.digest(salt, b"runfold payload v1", "sha256"), hmac.digest(salt, b"runfold envelope v1", "sha256"))
+def entry(
+    seq: int,
+    thread_seq: int,
+    stream: str,
+    version: int,
+    type_: str,
+    schema_version: int,
+    position: int,
+    payload_sha256: str,
+    envelope_sha256: str,
+) -> bytes:
+    """The exact bytes of a leaf, of which the two digests are in hexadecimal."""
+    return (
+        f'{{"envelope_sha256":"{envelope_sha256}","payload_sha256":"{payload_sha256}",'
+        f'"position":"{position}","schema_version":"{schema_version}","seq":"{seq}",'
+        f'"stream":{quoted(stream)},"thread_seq":"{thread_seq}","type":{quoted(type_)},'
+        f'"v":{VERSION},"version":"{version}"}}'
+    ).encode("ascii")
+
+
+def salts(salt: bytes) -> tuple[bytes, bytes]:
+    """The salts of an event's payload and of its envelope, from its own: HMAC with SHA-256 under it. Neither tells the other.
+
+    Under a salt of the length that all have, HMAC is written out (RFC 2104), which takes half the time.
+    """
+    if len(salt) != SALT_BYTES:
+        return hmac.digest(salt, _OF_PAYLOAD, "sha256"), hmac.digest(salt, _OF_ENVELOPE, "sha256")
+    inner, outer = salt.translate(_INNER), salt.translate(_OUTER) + _OUTER_REST
+    payload_salt = _sha256(outer + _sha256(inner + _INNER_PAYLOAD).digest()).digest()
+    return payload_salt, _sha256(outer + _sha256(inner + _INNER_ENVELOPE).digest()).digest()
 
 
 def payload_digest(payload_salt: bytes, state: bytes) -> str:
     """The digest of a payload as it is stored, in hexadecimal."""
-    return hashlib.sha256(payload_salt + state).hexdigest()
+    return _sha256(payload_salt + state).hexdigest()
 
 
 def envelope_digest(envelope_salt: bytes, envelope: bytes) -> str:
     """The digest of an envelope, in hexadecimal."""
-    return hashlib.sha256(envelope_salt + envelope).hexdigest()
+    return _sha256(envelope_salt + envelope).hexdigest()
 
 
 def envelope(
@@ -94,9 +114,16 @@ def envelope(
     in the metadata.
     """
     micros = (recorded_at - _BEGAN) // _MICROSECOND
+    return written_envelope(event_id.replace("-", "").lower(), tenant_id, thread_id, micros, context, metadata, key_id)
+
+
+def written_envelope(
+    event_id: str, tenant_id: str, thread_id: str, micros: int, context: str, metadata: str, key_id: str | None
+) -> bytes:
+    """The same of an id in 32 hexadecimal digits and of a time in microseconds since 1970, for who has many to write."""
     kept = "null" if key_id is None else quoted(key_id)
     return (
-        f'{{"context":{_canonical_text(context)},"event_id":"{event_id.replace("-", "").lower()}","key_id":{kept},'
+        f'{{"context":{_canonical_text(context)},"event_id":"{event_id}","key_id":{kept},'
         f'"metadata":{_canonical_text(metadata)},"recorded_at":"{micros}","tenant_id":{quoted(tenant_id)},'
         f'"thread_id":{quoted(thread_id)},"v":{VERSION}}}'
     ).encode("ascii")
@@ -161,7 +188,18 @@ def _refused(text: str) -> Any:
     raise ValueError(f"{text} is no JSON")
 
 
+def _inexact(text: str) -> Any:
+    raise ValueError(f"{text} is not whole: a float would not keep each of its digits")
+
+
 @lru_cache(maxsize=8192)
 def _canonical_text(text: str) -> str:
-    """Most events of a run are recorded by the same actor for the same agent."""
-    return canonical(values(text))
+    """JSON text → the same as `canonical` writes it, remembered: most events of a run have the same actor and agent.
+
+    JSON without fractions is written by Python's own encoder, several times as fast.
+    """
+    try:
+        read = json.loads(text, parse_float=_inexact, parse_constant=_refused)
+    except ValueError:
+        return canonical(values(text))
+    return json.dumps(read, ensure_ascii=True, sort_keys=True, separators=(",", ":"))

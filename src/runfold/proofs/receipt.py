@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from runfold.proofs.leaf import Leaf, envelope, envelope_digest, payload_digest, salts
+from runfold.proofs.leaf import Leaf
+from runfold.proofs.stored import StoredEvent
 
 VERSION = 1
 MOST_BYTES = 64 * 1024 * 1024
@@ -55,37 +56,24 @@ class Told(NamedTuple):
         return [name for name in _IN_LEAF if getattr(self, name) != getattr(leaf, name)]
 
 
-def told(
-    *,
-    position: int,
-    tenant_id: str,
-    thread_id: str,
-    stream: str,
-    version: int,
-    type: str,
-    schema_version: int,
-    state: bytes,
-    key_id: str | None,
-    event_id: str,
-    recorded_at: datetime,
-    context: str,
-    metadata: str,
-    salt: bytes,
-) -> Told:
-    """Return what is told of an event: its digests are taken from its payload, and from what stands beside it as JSON."""
-    payload_salt, envelope_salt = salts(salt)
-    beside = envelope(
-        event_id=event_id,
-        tenant_id=tenant_id,
-        thread_id=thread_id,
-        recorded_at=recorded_at,
-        context=context,
-        metadata=metadata,
-        key_id=key_id,
+def told(event: StoredEvent) -> Told:
+    """Return what is told of an event: its place, and the digests of it."""
+    salt = event.salt or b""
+    payload, envelope = event.digests(salt)
+    return Told(
+        event.position,
+        event.tenant_id,
+        event.thread_id,
+        event.stream,
+        event.version,
+        event.type,
+        event.schema_version,
+        event.event_id,
+        _written(event.recorded_at),
+        salt.hex(),
+        payload,
+        envelope,
     )
-    digests = payload_digest(payload_salt, state), envelope_digest(envelope_salt, beside)
-    place = position, tenant_id, thread_id, stream, version, type, schema_version
-    return Told(*place, event_id, _written(recorded_at), salt.hex(), *digests)
 
 
 def write_receipt(events: Iterable[Told]) -> str:

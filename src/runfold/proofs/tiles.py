@@ -4,7 +4,8 @@ The tree is that of RFC 6962. Level 0 holds the hashes of leaves; a hash of the 
 of the level below, as in C2SP's tlog-tiles. A tree of a million leaves is read in three tiles for a proof.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from hashlib import sha256
 
 from runfold.proofs.tree import EMPTY_ROOT, HASH_BYTES, node_hash
 
@@ -19,7 +20,7 @@ def merged(hashes: Sequence[bytes]) -> bytes:
     """The root over neighbours, all of which but the last are of whole trees of one height."""
     level = list(hashes)
     while len(level) > 1:
-        above = [node_hash(level[at], level[at + 1]) for at in range(0, len(level) - 1, 2)]
+        above = [sha256(b"\1" + level[at] + level[at + 1]).digest() for at in range(0, len(level) - 1, 2)]
         if len(level) % 2:
             above.append(level[-1])
         level = above
@@ -44,20 +45,17 @@ class Growing:
             self._edges.append(split(read(level, count // WIDTH)[: (count % WIDTH) * HASH_BYTES]) if count % WIDTH else [])
             level, count = level + 1, count // WIDTH
 
-    def extend(self, leaves: Iterable[bytes]) -> None:
+    def extend(self, leaves: Sequence[bytes]) -> None:
         """Add the hashes of leaves."""
-        for leaf in leaves:
-            self.size += 1
-            self._add(0, leaf)
+        at = 0
+        while at < len(leaves):
+            taken = leaves[at : at + WIDTH - len(self._edges[0])]
+            at += len(taken)
+            self.size += len(taken)
+            self._add(0, taken)
         for level, edge in enumerate(self._edges):
             if edge:
                 self.changed[level, (self.size >> (HEIGHT * level)) // WIDTH] = b"".join(edge)
-
-    def extend_one(self, leaf: bytes) -> None:
-        """Add the hash of a leaf, where no tiles are to be stored."""
-        self.size += 1
-        self._add(0, leaf)
-        self.changed.clear()
 
     def root(self) -> bytes:
         """The root over all leaves."""
@@ -67,16 +65,17 @@ class Growing:
             rest = [merged(here)] if here else []
         return rest[0] if rest else EMPTY_ROOT
 
-    def _add(self, level: int, hash_: bytes) -> None:
+    def _add(self, level: int, hashes: Sequence[bytes]) -> None:
+        """Add hashes to a level, no more than its last tile takes."""
         if level == len(self._edges):
             self._edges.append([])
         edge = self._edges[level]
-        edge.append(hash_)
+        edge += hashes
         if len(edge) == WIDTH:
             self.changed[level, (self.size >> (HEIGHT * level)) // WIDTH - 1] = b"".join(edge)
             whole = merged(edge)
             edge.clear()
-            self._add(level + 1, whole)
+            self._add(level + 1, [whole])
 
 
 class Tiles:

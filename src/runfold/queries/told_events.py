@@ -11,6 +11,7 @@ from runfold.errors import CheckpointNotFound
 from runfold.history.views import View
 from runfold.proofs.leaf import Leaf
 from runfold.proofs.receipt import Told, told
+from runfold.proofs.stored import StoredEvent
 from runfold.proofs.tiles import ReadTile, Tiles
 from runfold.proofs.tree import ProofFailed, verify_inclusion
 from runfold.queries.sealed_log import CheckpointView, last_checkpoint, sealed_log
@@ -19,8 +20,6 @@ from runfold.store.reader import TenantReader
 
 _QUERIES = named_queries("runfold.queries", "told_events.sql")
 _AT_ONCE = 500
-_TOLD = ("position", "tenant_id", "thread_id", "stream", "version", "type", "schema_version", "state", "key_id", "event_id")
-_COLUMNS = (*_TOLD, "recorded_at", "context", "metadata", "salt")
 
 
 class InclusionView(View):
@@ -114,8 +113,8 @@ def _inclusion(leaf: Leaf, tree: _Tree) -> InclusionView | None:
 def _stored(reader: TenantReader, events: Sequence[Told]) -> Mapping[str, Told]:
     """Return what is to be told of them by what stands in the log, by their ids; one without a salt differs in that."""
     ids = [UUID(each.event_id) for each in events]
-    rows = (dict(zip(_COLUMNS, row, strict=True)) for row in reader.rows(_QUERIES["stored"], [ids, reader.tenant]))
-    return {row["event_id"]: told(**{**row, "salt": row["salt"] or b""}) for row in rows}
+    rows = map(StoredEvent._make, reader.rows(_QUERIES["stored"], [ids, reader.tenant]))
+    return {row.event_id: told(row) for row in rows}
 
 
 def _tree(reader: TenantReader) -> _Tree | None:

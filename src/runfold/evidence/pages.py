@@ -1,0 +1,123 @@
+"""The log read beside its leaves, in pages; and of a page, whether all in it is as it was sealed.
+
+That is found out for a whole page at once: each leaf is made anew, from the event as it stands in the log. Where anything is not
+as it should be, the page says so and no more: what it is, is found out event by event.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+from runfold.proofs.leaf import entry, salts, written_envelope
+from runfold.proofs.tiles import WIDTH
+from runfold.proofs.tree import HASH_BYTES
+
+PAGE = 2000
+MOST_BYTES = 16 * 1024 * 1024
+"""Payloads that a page holds, unless a single event has more."""
+_SINCE_2000 = 946_684_800_000_000
+"""Microseconds from 1970 to where PostgreSQL counts from."""
+_TENANT, _STATE, _SEQ, _BEFORE = 1, 7, 14, 19
+
+Ask = Callable[[str, Any], list[tuple[Any, ...]]]
+"""Ask a query by its name."""
+
+
+class Part(NamedTuple):
+    """A tenant's leaves that follow one another, made from the events."""
+
+    first_seq: int
+    hashes: list[bytes]
+
+
+class Page(NamedTuple):
+    """What stands after a position, up to another."""
+
+    after: int
+    until: int
+    rows: list[tuple[Any, ...]]
+    """Events beside their leaves."""
+    tiles: Mapping[str, bytes]
+    """The stored hashes of the leaves, by tenant, from the first of a tile on."""
+
+    def parts(self) -> dict[str, Part] | None:
+        """Return the leaves by tenant, each made from its event; None where something is not as it was sealed."""
+        made: dict[str, Part] = {}
+        for (
+            position,
+            tenant_id,
+            thread_id,
+            stream,
+            version,
+            type_,
+            schema_version,
+            state,
+            key_id,
+            event_id,
+            recorded_at,
+            context,
+            metadata,
+            salt,
+            seq,
+            thread_seq,
+            payload,
+            envelope,
+            is_same,
+            _,
+        ) in self.rows:
+            if not is_same or salt is None:
+                return None
+            payload_salt, envelope_salt = salts(salt)
+            micros = int.from_bytes(recorded_at, signed=True) + _SINCE_2000
+            beside = written_envelope(event_id.hex(), tenant_id, thread_id, micros, context, metadata, key_id)
+            if sha256(payload_salt + state).digest() != payload or sha256(envelope_salt + beside).digest() != envelope:
+                return None
+            if tenant_id not in made:
+                made[tenant_id] = Part(seq, [])
+            first_seq, hashes = made[tenant_id]
+            if seq != first_seq + len(hashes):
+                return None
+            leaf = entry(seq, thread_seq, stream, version, type_, schema_version, position, payload.hex(), envelope.hex())
+            hashes.append(sha256(b"\0" + leaf).digest())
+        return made if all(self._is_in_tree(tenant_id, part) for tenant_id, part in made.items()) else None
+
+    def _is_in_tree(self, tenant_id: str, part: Part) -> bool:
+        """Whether the tree has these leaves where they say that they are."""
+        begin = (part.first_seq - 1) % WIDTH * HASH_BYTES
+        hashes = b"".join(part.hashes)
+        return self.tiles[tenant_id][begin : begin + len(hashes)] == hashes
+
+
+def pages(ask: Ask, generations: Mapping[str, int], after: int, up_to: int) -> Iterator[Page]:
+    """Yield what stands after a position and up to another, the next page read while who asked is at the one before it."""
+    with ThreadPoolExecutor(1, thread_name_prefix="runfold-verifying") as thread:
+        ahead = thread.submit(_page, ask, generations, after, up_to) if after < up_to else None
+        while ahead is not None:
+            page = ahead.result()
+            ahead = thread.submit(_page, ask, generations, page.until, up_to) if page.until < up_to else None
+            yield page
+
+
+def _page(ask: Ask, generations: Mapping[str, int], after: int, up_to: int) -> Page:
+    until = min(after + PAGE, up_to)
+    rows = ask("page", {"after": after, "until": until, "bytes": MOST_BYTES})
+    rows.sort(key=itemgetter(0))
+    last = next((row for row in reversed(rows) if row[_STATE] is not None), None)
+    if last is not None and last[_BEFORE] + len(last[_STATE]) >= MOST_BYTES:
+        until = last[0]
+        rows = [row for row in rows if row[0] <= until]
+    ends = {row[_TENANT]: row[_SEQ] for row in rows}
+    begins = {row[_TENANT]: row[_SEQ] for row in reversed(rows)}
+    tiles: dict[str, bytes] = {}
+    for tenant_id, first in begins.items():
+        if first is None or ends[tenant_id] is None or tenant_id not in generations:
+            tiles[tenant_id] = b""
+            continue
+        numbers = (first - 1) // WIDTH, (ends[tenant_id] - 1) // WIDTH
+        found: dict[int, bytes] = dict(ask("tiles", [tenant_id, generations[tenant_id], *numbers]))
+        tiles[tenant_id] = b"".join(
+            found.get(number, b"").ljust(WIDTH * HASH_BYTES) for number in range(numbers[0], numbers[1] + 1)
+        )
+    return Page(after, until, rows, tiles)
