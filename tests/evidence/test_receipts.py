@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from runfold.evidence.bundle import BundleMaker
 from runfold.evidence.sealer import Sealer
 from runfold.proofs.leaf import Leaf, decoded
 from runfold.proofs.note import read_note
-from runfold.proofs.receipt import Told
+from runfold.proofs.receipt import ToldEvent
 from runfold.proofs.tree import verify_inclusion
 from tests.databases import TestDatabase
 
@@ -129,7 +130,7 @@ def test_a_bundle_of_the_events_of_a_receipt_proves_them_alone(settings: Setting
         batch = receipts[7].told
         made = BundleMaker(ledger).make(tmp_path / "many", [], told=batch)
         assert (made.findings.counts["VERIFIED"], made.findings.proven) == (len(batch), True)
-        lying = [batch[0]._replace(payload_sha256="0" * 64), *batch[1:]]
+        lying = [replace(batch[0], payload_sha256="0" * 64), *batch[1:]]
         made = BundleMaker(ledger).make(tmp_path / "lying", [], told=lying)
         assert (made.findings.receipt, made.findings.proven) == ("NOT PROVEN", False)
         assert made.findings.problems[0].startswith(f"NOT AS TOLD {batch[0].type}, version {batch[0].version}")
@@ -158,10 +159,10 @@ def test_receipts_that_tell_of_nothing_or_of_others_are_refused(settings: Settin
 
 
 def _changed(change: Callable[[dict[str, object]], object]) -> str:
-    told = Told(
+    told = ToldEvent(
         1, "default", "thread_a", "run_a", 1, "a", 1, f"{'0' * 8}{'-0000' * 3}-{'0' * 12}", "t", *("0" * n for n in (32, 64, 64))
     )
-    said: dict[str, object] = {"v": 1, "events": [told._asdict()]}
+    said: dict[str, object] = {"v": 1, "events": [asdict(told)]}
     change(said)
     return json.dumps(said)
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from runfold.proofs.claims import Absence
 from runfold.proofs.container import MANIFEST, REQUIRED
-from runfold.proofs.receipt import Told, write_receipt
+from runfold.proofs.receipt import ToldEvent, write_receipt
 from runfold.proofs.verify import main
 from tests.proofs.bundles import ANSWER_OF_A, ASKED, GRANTED, POLICY, MadeUp, change_something, listed_anew
 
@@ -49,17 +50,17 @@ def test_a_receipt_is_held_against_the_leaves(tmp_path: Path, verify: Verify) ->
     made = MadeUp()
     bundle, leaf = made.write(tmp_path / "b", "thread_a"), made.leaves[2]
     place = leaf.position, "t", "thread_a", leaf.stream, leaf.version, leaf.type, leaf.schema_version
-    told = Told(*place, f"{'0' * 8}{'-0000' * 3}-{'0' * 12}", "t", "0" * 32, leaf.payload_sha256, leaf.envelope_sha256)
+    told = ToldEvent(*place, f"{'0' * 8}{'-0000' * 3}-{'0' * 12}", "t", "0" * 32, leaf.payload_sha256, leaf.envelope_sha256)
     kept = tmp_path / "receipt"
     kept.write_text(write_receipt([told]))
     code, out, _ = verify(bundle, "--receipt", str(kept))
     assert (code, "receipt     1 AS TOLD\nVERIFIED" in out) == (0, True)
     assert json.loads(verify(bundle, "--receipt", str(kept), "--json")[1])["receipt"] == "1 AS TOLD"
     for field, value in {"version": 9, "stream": "run_x", "payload_sha256": "0" * 64, "schema_version": 2}.items():
-        kept.write_text(write_receipt([told._replace(**{field: value})]))
+        kept.write_text(write_receipt([replace(told, **{field: value})]))
         code, out, _ = verify(bundle, "--receipt", str(kept))
         assert (code, f"the receipt has another {field}\n" in out, "receipt     NOT PROVEN" in out) == (1, True, True)
-    kept.write_text(write_receipt([told, told._replace(position=102)]))
+    kept.write_text(write_receipt([told, replace(told, position=102)]))
     assert verify(bundle, "--receipt", str(kept))[0] == 1
     for text in ("", "{}", '{"v": 1, "events": [{}]}'):
         kept.write_text(text)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from runfold.evidence.answers import AnswerAsked
     from runfold.evidence.bundle import Made
     from runfold.evidence.samples import SampleAsked
-    from runfold.proofs.receipt import Told
+    from runfold.proofs.receipt import ToldEvent
 
 _Output = Annotated[
     Path,
@@ -160,7 +160,7 @@ def _make(
     absence: tuple[str, str | None] | None = None,
     answer: "AnswerAsked | None" = None,
     sample: "SampleAsked | None" = None,
-    told: "Sequence[Told]" = (),
+    told: "Sequence[ToldEvent]" = (),
 ) -> "Made":
     from runfold.evidence.bundle import BundleMaker
     from runfold.terminal.progress import progress_bar

@@ -12,7 +12,7 @@ from runfold.cli.database import DAMAGE, MOST_SHOWN
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from runfold.proofs.receipt import Told
+    from runfold.proofs.receipt import ToldEvent
     from runfold.queries.told_events import ReceiptVerification, ToldEventView
 
 
@@ -42,7 +42,7 @@ def verify_receipt(
         raise typer.Exit(DAMAGE)
 
 
-def told_in(file: Path) -> "tuple[Told, ...]":
+def told_in(file: Path) -> "tuple[ToldEvent, ...]":
     """Read a receipt that was kept. Raises UsageError."""
     from runfold.errors import UsageError
     from runfold.proofs.receipt import MOST_BYTES, ReceiptUnreadable, read_receipt

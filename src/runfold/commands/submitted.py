@@ -13,7 +13,7 @@ from runfold.domain.event import Event
 from runfold.errors import UsageError
 
 if TYPE_CHECKING:
-    from runfold.proofs.receipt import Told
+    from runfold.proofs.receipt import ToldEvent
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ class Receipt:
     appended: int
     events: tuple[Event, ...] = field(default=(), repr=False, compare=False)
     """What was recorded, where it was here."""
-    told_by: "Callable[[], tuple[Told, ...]] | None" = field(default=None, repr=False, compare=False)
+    told_by: "Callable[[], tuple[ToldEvent, ...]] | None" = field(default=None, repr=False, compare=False)
     """Finds what `told` says when it is asked for."""
     under_former_rule: bool = field(default=False, repr=False, compare=False)
     """Whether it is what was recorded while idempotency keys belonged to the tenant: what was made then has other ids."""
@@ -37,7 +37,7 @@ class Receipt:
     """Whether it was recorded before, under the same idempotency key: by this caller, or by another process for them."""
 
     @property
-    def told(self) -> "tuple[Told, ...]":
+    def told(self) -> "tuple[ToldEvent, ...]":
         """What was told of each event: where it stands, its salt and its digests. Raises UsageError where that is not known."""
         if self.told_by is None:
             raise UsageError(

@@ -40,7 +40,7 @@ from runfold.proofs.container import ANSWER, MANIFEST, SAMPLE, TIMESTAMP, open_b
 from runfold.proofs.findings import Findings, Seen
 from runfold.proofs.leaf import Leaf, salts
 from runfold.proofs.note import Checkpoint, read_note
-from runfold.proofs.receipt import Told
+from runfold.proofs.receipt import ToldEvent
 from runfold.proofs.records import Shown, ThreadInMap
 from runfold.proofs.stored import StoredEvent
 from runfold.proofs.thread_map import key_of, prove
@@ -97,7 +97,7 @@ class BundleMaker:
         absence: tuple[str, str | None] | None = None,
         answer: AnswerAsked | None = None,
         sample: SampleAsked | None = None,
-        told: Sequence[Told] = (),
+        told: Sequence[ToldEvent] = (),
     ) -> Made:
         """Make a bundle of the threads that some threads, runs or approvals belong to; of the whole log where none is named.
 

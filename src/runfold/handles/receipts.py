@@ -7,7 +7,7 @@ from runfold.commands.caller import Caller
 from runfold.commands.submitted import Receipt
 from runfold.domain.security import AUDITED
 from runfold.errors import UsageError
-from runfold.proofs.receipt import ReceiptUnreadable, Told, from_json, read_receipt
+from runfold.proofs.receipt import ReceiptUnreadable, ToldEvent, from_json, read_receipt
 from runfold.queries.told_events import ReceiptVerification, verify_told
 from runfold.store.reader import TenantReader
 
@@ -15,7 +15,7 @@ AnyReceipt = Receipt | Mapping[str, Any] | str | bytes
 """A receipt as a command returned it, or the JSON that was kept of one, as text or as it was parsed."""
 
 
-def told_by(receipt: AnyReceipt) -> tuple[Told, ...]:
+def told_by(receipt: AnyReceipt) -> tuple[ToldEvent, ...]:
     """Return what a receipt tells of each event. Raises UsageError for what is none, or tells of no event."""
     try:
         if isinstance(receipt, str | bytes):
@@ -25,7 +25,7 @@ def told_by(receipt: AnyReceipt) -> tuple[Told, ...]:
         raise UsageError(f"the receipt cannot be read: {error}; give what `receipt.as_json()` returned") from None
 
 
-def verify(reader: TenantReader, caller: Caller, events: Sequence[Told]) -> ReceiptVerification:
+def verify(reader: TenantReader, caller: Caller, events: Sequence[ToldEvent]) -> ReceiptVerification:
     """Hold what was told of events against the log. Raises UsageError for another tenant's, ScopeMissing, LedgerUnavailable."""
     beginnings = tuple(pattern.removesuffix("*") for pattern in AUDITED)
     if any(each.type.startswith(beginnings) for each in events):

@@ -18,7 +18,7 @@ from runfold.api import route
 from runfold.domain.first_fault import failing_fast, require_known
 from runfold.domain.times import DayCounts, parse_time
 from runfold.errors import InvalidEvent, UsageError
-from runfold.http.told_event import ToldEvent
+from runfold.proofs.receipt import ToldEvent
 from runfold.queries.parameters import Parameter
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]

@@ -8,8 +8,9 @@ is as confidential as its events.
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, ClassVar
 
 from runfold.proofs.leaf import Leaf
 from runfold.proofs.stored import StoredEvent
@@ -28,8 +29,12 @@ class ReceiptUnreadable(ValueError):
     """A text that is no receipt of an append."""
 
 
-class Told(NamedTuple):
-    """What was told of one event."""
+@dataclass(frozen=True)
+class ToldEvent:
+    """One event of a receipt, as it was told."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True, "use_attribute_docstrings": True}
+    """How it is read as a part of a request."""
 
     position: int
     tenant_id: str
@@ -47,20 +52,23 @@ class Told(NamedTuple):
     payload_sha256: str
     envelope_sha256: str
 
-    def differs_from(self, other: "Told") -> list[str]:
+    def differs_from(self, other: "ToldEvent") -> list[str]:
         """Return the fields in which another is not the same."""
-        return [name for name, ours, theirs in zip(self._fields, self, other, strict=True) if ours != theirs]
+        return [name for name in _FIELDS if getattr(self, name) != getattr(other, name)]
 
     def differs_from_leaf(self, leaf: Leaf) -> list[str]:
         """Return the fields in which a leaf is not the same."""
         return [name for name in _IN_LEAF if getattr(self, name) != getattr(leaf, name)]
 
 
-def told(event: StoredEvent) -> Told:
+_FIELDS = {each.name: each.type for each in fields(ToldEvent)}
+
+
+def told(event: StoredEvent) -> ToldEvent:
     """Return what is told of an event: its place, and the digests of it."""
     salt = event.salt or b""
     payload, envelope = event.digests(salt)
-    return Told(
+    return ToldEvent(
         event.position,
         event.tenant_id,
         event.thread_id,
@@ -76,17 +84,17 @@ def told(event: StoredEvent) -> Told:
     )
 
 
-def write_receipt(events: Iterable[Told]) -> str:
+def write_receipt(events: Iterable[ToldEvent]) -> str:
     """What was told of some events → the text that a client keeps."""
     return json.dumps(as_json(events), indent=1, sort_keys=True) + "\n"
 
 
-def as_json(events: Iterable[Told]) -> dict[str, Any]:
+def as_json(events: Iterable[ToldEvent]) -> dict[str, Any]:
     """The same as an object."""
-    return {"events": [each._asdict() for each in events], "v": VERSION}
+    return {"events": [asdict(each) for each in events], "v": VERSION}
 
 
-def read_receipt(text: str | bytes) -> tuple[Told, ...]:
+def read_receipt(text: str | bytes) -> tuple[ToldEvent, ...]:
     """The text of a receipt → what was told of each event. Raises ReceiptUnreadable."""
     if len(text) > MOST_BYTES:
         raise ReceiptUnreadable("it is too long")
@@ -97,7 +105,7 @@ def read_receipt(text: str | bytes) -> tuple[Told, ...]:
     return from_json(said)
 
 
-def from_json(said: Any) -> tuple[Told, ...]:
+def from_json(said: Any) -> tuple[ToldEvent, ...]:
     """An object → what was told of each event; what else stands in it is not looked at. Raises ReceiptUnreadable."""
     if not isinstance(said, Mapping) or not isinstance(said.get("events"), Sequence) or isinstance(said["events"], str):
         raise ReceiptUnreadable("it has no list of events")
@@ -108,11 +116,11 @@ def from_json(said: Any) -> tuple[Told, ...]:
     return tuple(_event(each, number) for number, each in enumerate(said["events"]))
 
 
-def _event(said: Any, number: int) -> Told:
+def _event(said: Any, number: int) -> ToldEvent:
     where = f"events.{number}"
-    if not isinstance(said, Mapping) or set(said) != set(Told._fields):
+    if not isinstance(said, Mapping) or set(said) != set(_FIELDS):
         raise ReceiptUnreadable(f"{where} has not the fields that an event of a receipt has")
-    for name, kind in Told.__annotations__.items():
+    for name, kind in _FIELDS.items():
         value = said[name]
         if kind is int and (not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < _MOST):
             raise ReceiptUnreadable(f"{where}.{name} is no number that can be")
@@ -123,7 +131,7 @@ def _event(said: Any, number: int) -> Told:
             raise ReceiptUnreadable(f"{where}.{name} is not {length} hexadecimal digits")
     if not re.fullmatch(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", said["event_id"]):
         raise ReceiptUnreadable(f"{where}.event_id is no UUID")
-    return Told(**said)
+    return ToldEvent(**said)
 
 
 def _written(moment: datetime) -> str:

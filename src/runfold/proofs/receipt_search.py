@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 from runfold.proofs.findings import Findings, Seen, name_of
-from runfold.proofs.receipt import Told
+from runfold.proofs.receipt import ToldEvent
 
 
 class ReceiptSearch:
     """Finds whether each event of a receipt was sealed as it was told."""
 
-    def __init__(self, told: Sequence[Told]) -> None:
+    def __init__(self, told: Sequence[ToldEvent]) -> None:
         self._told = {each.position: each for each in told}
         self._missing = dict(self._told)
         self._differs: list[str] = []

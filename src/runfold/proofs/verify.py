@@ -25,7 +25,7 @@ from runfold.proofs.leaf import canonical
 from runfold.proofs.note import Checkpoint, NoteRefused, read_note
 from runfold.proofs.policy import Policy, PolicyRefused, read_policy
 from runfold.proofs.reading import BundleReading
-from runfold.proofs.receipt import MOST_BYTES, ReceiptUnreadable, Told, read_receipt
+from runfold.proofs.receipt import MOST_BYTES, ReceiptUnreadable, ToldEvent, read_receipt
 from runfold.proofs.receipt_search import ReceiptSearch
 from runfold.proofs.sample import SampleSearch
 from runfold.proofs.timestamp import TimestampRefused, stamped
@@ -36,7 +36,7 @@ _BROKEN = (RecursionError, MemoryError, OSError)
 
 
 def verify_bundle(
-    bundle: Bundle, policy: Policy, folding: Folding | None = None, why_not: str = NOT_TRIED, told: Sequence[Told] = ()
+    bundle: Bundle, policy: Policy, folding: Folding | None = None, why_not: str = NOT_TRIED, told: Sequence[ToldEvent] = ()
 ) -> Findings:
     """Verify a bundle as a policy asks, and hold a receipt against it. Raises BundleUnreadable, NoteRefused."""
     checkpoint, timestamp = policy.trusted(read_note(bundle.text(CHECKPOINT))), _timestamp(bundle, policy)
@@ -56,7 +56,11 @@ def _timestamp(bundle: Bundle, policy: Policy) -> str | None:
 
 
 def findings_of(
-    bundle: Bundle, checkpoint: Checkpoint, folding: Folding | None = None, why_not: str = NOT_TRIED, told: Sequence[Told] = ()
+    bundle: Bundle,
+    checkpoint: Checkpoint,
+    folding: Folding | None = None,
+    why_not: str = NOT_TRIED,
+    told: Sequence[ToldEvent] = (),
 ) -> Findings:
     """Hold a bundle against a checkpoint that is trusted already. Raises BundleUnreadable."""
     claims, searches = read_claims(bundle.text(CLAIMS)), list[Search]()
@@ -202,7 +206,7 @@ def _policy(path: Path) -> Policy:
         raise PolicyRefused(f"{path} ({type(error).__name__})") from None
 
 
-def _receipt(path: Path) -> tuple[Told, ...]:
+def _receipt(path: Path) -> tuple[ToldEvent, ...]:
     try:
         with path.open("rb") as file:
             return read_receipt(file.read(MOST_BYTES + 1))

@@ -10,7 +10,7 @@ from pydantic import ConfigDict
 from runfold.errors import CheckpointNotFound
 from runfold.history.views import View
 from runfold.proofs.leaf import Leaf
-from runfold.proofs.receipt import Told, told
+from runfold.proofs.receipt import ToldEvent, told
 from runfold.proofs.stored import StoredEvent
 from runfold.proofs.tiles import ReadTile, Tiles
 from runfold.proofs.tree import ProofFailed, verify_inclusion
@@ -72,7 +72,7 @@ class _Tree(NamedTuple):
     tiles: Tiles
 
 
-def verify_told(reader: TenantReader, events: Sequence[Told]) -> ReceiptVerification:
+def verify_told(reader: TenantReader, events: Sequence[ToldEvent]) -> ReceiptVerification:
     """Hold what was told of events against the log, and against what was sealed of it. Raises LedgerUnavailable."""
     tree = _tree(reader)
     found: list[ToldEventView] = []
@@ -86,7 +86,7 @@ def verify_told(reader: TenantReader, events: Sequence[Told]) -> ReceiptVerifica
     return ReceiptVerification(ok=is_ok, unsealed=unsealed, checkpoint=tree.checkpoint if tree else None, events=tuple(found))
 
 
-def _view(each: Told, stored: Told | None, leaf: Leaf | None, tree: _Tree | None) -> ToldEventView:
+def _view(each: ToldEvent, stored: ToldEvent | None, leaf: Leaf | None, tree: _Tree | None) -> ToldEventView:
     differs = [] if stored is None else each.differs_from(stored)
     inclusion = None
     if leaf is not None and tree is not None:
@@ -110,7 +110,7 @@ def _inclusion(leaf: Leaf, tree: _Tree) -> InclusionView | None:
     return InclusionView(seq=leaf.seq, leaf=leaf.encoded().decode(), hashes=tuple(hash_.hex() for hash_ in hashes))
 
 
-def _stored(reader: TenantReader, events: Sequence[Told]) -> Mapping[str, Told]:
+def _stored(reader: TenantReader, events: Sequence[ToldEvent]) -> Mapping[str, ToldEvent]:
     """Return what is to be told of them by what stands in the log, by their ids; one without a salt differs in that."""
     ids = [UUID(each.event_id) for each in events]
     rows = map(StoredEvent._make, reader.rows(_QUERIES["stored"], [ids, reader.tenant]))
@@ -126,7 +126,7 @@ def _tree(reader: TenantReader) -> _Tree | None:
     return _Tree(generation, checkpoint, Tiles(_tile_reader(reader, generation)))
 
 
-def _leaves(reader: TenantReader, tree: _Tree, events: Sequence[Told]) -> dict[int, Leaf]:
+def _leaves(reader: TenantReader, tree: _Tree, events: Sequence[ToldEvent]) -> dict[int, Leaf]:
     positions = [each.position for each in events]
     rows: list[tuple[Any, ...]] = reader.rows(
         _QUERIES["leaves"], [positions, reader.tenant, tree.generation, tree.checkpoint.size]

@@ -20,7 +20,7 @@ from runfold.errors import LedgerError, LedgerUnavailable, QueueFull
 from runfold.handles.handle import Child, Handle
 from runfold.ids import new_id
 from runfold.method_call import MethodCall
-from runfold.proofs.receipt import Told, from_json
+from runfold.proofs.receipt import ToldEvent, from_json
 from runfold.queries.reading import Reading
 from runfold.remote.calls import CommandRequest, request_of
 from runfold.remote.client import Client
@@ -112,7 +112,7 @@ def receipt_of(said: dict[str, Any]) -> Receipt:
     return Receipt(said["stream"], said["position"], said["version"], recorded_at, said["appended"], told_by=told)
 
 
-def told_in(said: dict[str, Any]) -> Callable[[], tuple[Told, ...]] | None:
+def told_in(said: dict[str, Any]) -> Callable[[], tuple[ToldEvent, ...]] | None:
     """Return what finds what the server told of each event, if it told that. What is found is found when it is asked for."""
     return partial(from_json, said) if said.get("events") else None
 

@@ -10,10 +10,10 @@ from runfold.store.append_call import SALT_BYTES
 from runfold.store.codec import Row
 
 if TYPE_CHECKING:
-    from runfold.proofs.receipt import Told
+    from runfold.proofs.receipt import ToldEvent
 
 
-def told_of_rows(rows: Sequence[Row], salts: bytes, first_position: int, recorded_at: datetime) -> "tuple[Told, ...]":
+def told_of_rows(rows: Sequence[Row], salts: bytes, first_position: int, recorded_at: datetime) -> "tuple[ToldEvent, ...]":
     """Return what is told of rows that were appended together, one after the other."""
     from runfold.proofs.receipt import told  # noqa: PLC0415  here and below: of few events it is asked
     from runfold.proofs.stored import StoredEvent  # noqa: PLC0415
@@ -41,7 +41,7 @@ def told_of_rows(rows: Sequence[Row], salts: bytes, first_position: int, recorde
     )
 
 
-def told_of_recorded(events: Iterable[Recorded]) -> "tuple[Told, ...]":
+def told_of_recorded(events: Iterable[Recorded]) -> "tuple[ToldEvent, ...]":
     """Return what is told of events that were read from the log; nothing of those that are older than salts."""
     from runfold.proofs.receipt import told  # noqa: PLC0415
     from runfold.proofs.stored import StoredEvent  # noqa: PLC0415

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from runfold.http.bodies import Body
-from runfold.http.told_event import ToldEvent
+from runfold.proofs.receipt import ToldEvent
 
 _DEPRECATED: dict[str, JsonValue] = {"deprecated": True}
 

@@ -1,6 +1,7 @@
 """Receipts over HTTP: a command answers with salts and digests where it is asked to, and POST /receipts/verify verifies them."""
 
 import inspect
+from dataclasses import asdict
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -16,8 +17,7 @@ from runfold.http.bodies import Body
 from runfold.http.routing import Handler, NamedRoute, Operation, answer, route_of
 from runfold.http.scope import header
 from runfold.http.server_state import ServerState
-from runfold.http.told_event import ToldEvent
-from runfold.proofs.receipt import as_json
+from runfold.proofs.receipt import ToldEvent, as_json
 from runfold.queries.told_events import ReceiptVerification
 
 HEADER = "Runfold-Receipt"
@@ -41,7 +41,7 @@ class KeptReceipt(Body):
 
     def told(self) -> dict[str, Any]:
         """Return what it tells of the events."""
-        return {"v": self.v, "events": [each.model_dump() for each in self.events]}
+        return {"v": self.v, "events": [asdict(each) for each in self.events]}
 
 
 VERIFY = Operation(
