@@ -16,10 +16,12 @@ from runfold.evidence.answers import AnswerAsked
 from runfold.evidence.bundle import BundleMaker
 from runfold.evidence.comparing import stored_trees
 from runfold.evidence.map_verifying import MapVerification
+from runfold.evidence.pages import Page
 from runfold.evidence.remembered import note_verified
 from runfold.evidence.sealer import Sealer
 from runfold.evidence.status import seal_status
 from runfold.evidence.verify import LedgerVerification
+from runfold.evidence.verifying import Verification
 from runfold.export.exporting import export
 from runfold.export.run_lists import export_runs
 from runfold.maintenance.checking import LogCheck
@@ -295,6 +297,9 @@ def sealing(ledger: Ledger, folder: Path) -> None:
     assert verification.read is not None
     assert verification.read.first_position
     with ledger.recorder.store.reading() as connection:
+        incremental = Verification(connection, since=known)
+        assert list(incremental.findings()) == []
+        list(incremental.one_by_one(Page(incremental.first_position, incremental.position, [], {})))
         (tree,) = [each for each in stored_trees(connection) if each.tenant_id == ledger.settings.tenant]
         anew = MapVerification(connection, tree.tenant_id, tree.generation, tree.origin)
         assert list(anew.findings(tree.size, [])) == []

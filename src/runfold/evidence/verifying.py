@@ -235,14 +235,14 @@ class Verification:
         for page in pages(self._rows, generations, self.first_position, self.position):
             parts = page.parts()
             if parts is None or not all(self._trees[tenant].goes_on_with(part.first_seq) for tenant, part in parts.items()):
-                yield from self._one_by_one(page)
+                yield from self.one_by_one(page)
             else:
                 for tenant_id, part in parts.items():
                     self._trees[tenant_id].grow(part.hashes, part.first_seq + len(part.hashes) - 1)
                 self.events += len(page.rows)
             self.progress(page.until - self.first_position, total)
 
-    def _one_by_one(self, page: Page) -> Iterator[tuple[Finding, str]]:
+    def one_by_one(self, page: Page) -> Iterator[tuple[Finding, str]]:
         """Yield what is wrong with a page of which something is."""
         rows = {row[0]: row for row in self._rows("events", [page.after, page.until])}
         leaves: dict[int, SealedLeaf] = {}
