@@ -15,7 +15,7 @@ from runfold.commands.session import Session
 from runfold.commands.submitted import Receipt, Submitted
 from runfold.domain.event import AlreadyRecorded, Event, Recorded, is_of_type, refusal
 from runfold.errors import CommandRefused, LedgerError, LedgerUnavailable, UsageError
-from runfold.store.codec import StreamKey, unread
+from runfold.store.codec import StreamKey, as_recorded
 from runfold.store.datastore import Datastore
 from runfold.store.reader import LATEST, TREE_TYPES, TenantReader
 from runfold.store.told import told_of_recorded
@@ -134,8 +134,9 @@ class CommandBatch:
         def stored(receipt: Receipt) -> list[Recorded]:
             self._executor.give_back(self._states)
             at = receipt.recorded_at
+            assert at is not None, "it is stored"  # noqa: S101
             places = enumerate(session.rows, receipt.position - len(session.rows) + 1)
-            return [unread((place, *row[:5], *row[6:9], at, *row[9:], None)) for place, row in places]
+            return [as_recorded(row, place, at) for place, row in places]
 
         return self._executor.submit_collected(session, stored)
 

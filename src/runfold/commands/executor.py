@@ -12,7 +12,7 @@ database was asked whether the streams are where they were believed to be.
 import itertools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
@@ -75,6 +75,7 @@ class CommandExecutor:
         self._hint = Hint(recorder.store)
         self.appender = Appender(recorder.writer, self._settle, settings.queue_size)
         """It stores what is decided, for all commands of this process at once, and counts what it does."""
+        self._told_of_stored: tuple[Callable[[Sequence[Append]], object], ...] = ()
         self._turn = threading.Lock()
         self.answers = Answers(recorder.reader, self.states, self._turn)
         self.backlog = Backlog(self._turn, self._bring_forward)
@@ -154,6 +155,19 @@ class CommandExecutor:
     def forget_states(self) -> None:
         """Believe no state that is in memory: the log may be another. It waits for nobody."""
         self._is_outdated = True
+
+    def tell_stored(self, told: Callable[[Sequence[Append]], object]) -> Callable[[], None]:
+        """Have it called with the commands of each batch, answered, until what is returned is called: by the thread that appends,
+        so it must not wait.
+        """
+        with self._turn:
+            self._told_of_stored += (told,)
+
+        def tell_no_more() -> None:
+            with self._turn:
+                self._told_of_stored = tuple(each for each in self._told_of_stored if each is not told)
+
+        return tell_no_more
 
     def close(self) -> None:
         """Store what waits, answer everybody, and give the connections back."""
@@ -304,6 +318,8 @@ class CommandExecutor:
                 outcomes += self._give_up_or_retry([*failed, *self.appender.withdraw_void()])
         settle(outcomes)
         if stored:
+            for told in self._told_of_stored:
+                told(batch)
             self._hint.ring()
 
     def _give_up_or_retry(self, failed: list[Append]) -> list[tuple[Submitted[Any], BaseException]]:

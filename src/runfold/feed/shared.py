@@ -17,6 +17,7 @@ from anyio import CapacityLimiter, to_thread
 from runfold.domain.event import Recorded
 from runfold.errors import Damage
 from runfold.feed.frames import Form, Frames
+from runfold.feed.fresh import Fresh
 from runfold.feed.tail import Tail
 from runfold.store.filter import Filter
 from runfold.store.reader import Head, Stretch
@@ -78,6 +79,8 @@ class Feed:
         self.closed = False
         self.when_closed: list[Callable[[], object]] = []
         """What else is to end when the server stops."""
+        self.fresh = Fresh()
+        """What this process has stored and the tail has not read yet, for those who are shown only what was stored here."""
         self.sent = 0
         self.dropped = 0
         self.limiter: CapacityLimiter
@@ -204,6 +207,7 @@ class Feed:
                 waiting.pass_over(recorded.position - 1)
                 waiting.wake()
         self.position = page[-1].position if page else self.position
+        self.fresh.forget(self.position)
         self._forget()
         self._told()
 
@@ -247,6 +251,7 @@ class Feed:
         for entry in self._entries.values():
             self._drop(entry)
         self._entries.clear()
+        self.fresh.clear()
         blocks, self._blocks = self._blocks, OrderedDict()
         for block in blocks.values():
             self._drop_block(block)

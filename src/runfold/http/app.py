@@ -78,6 +78,8 @@ def create_app(
     server = ServerState(ledger, access or Keys(ledger), limits or Limits(), named, ledger.preparer(), tally=tally, beside=beside)
     feed, counts = Feed(sse), metrics.Metrics()
     server.work = _work(ledger, agents or {}, server.limits)
+    if server.work is not None:
+        feed.when_closed.append(ledger.command_executor.tell_stored(feed.fresh.stored))
     app = Starlette()
     pages = _page_routes(events.event_routes(server, feed)) if ledger.settings.pages else []
     app.router = IndexedRouter([*_routes(server, feed, counts), *docs.docs_routes(described), *pages], lifespan=_while_serving)

@@ -20,7 +20,7 @@ class ThreadEvents:
     def __init__(self, feed: Feed, pools: Pools, reader: TenantReader, thread_id: str, after: int) -> None:
         self.wanted = Filter(tenant_id=reader.tenant, thread_id=thread_id)
         self._feed, self._pools, self._reader = feed, pools, reader.within(MOST_BYTES)
-        self._position = after
+        self._thread_id, self._position = thread_id, after
         self._woken = asyncio.Event()
         self.is_stopped = False
         """Whether the server stops."""
@@ -33,14 +33,16 @@ class ThreadEvents:
     @property
     def is_caught_up(self) -> bool:
         """Return whether all was given that the process knows of."""
-        return self._position >= self._feed.position
+        return self._position >= self._feed.position and self._feed.fresh.get(self._position + 1) is None
 
     def join(self, tail: Tail, head: Head) -> None:
         """Begin to hear of what is recorded after the head."""
         self._feed.join(self, tail, head)
+        self._feed.fresh.join(self._thread_id, self)
 
     def leave(self) -> None:
         """Nobody asks any more."""
+        self._feed.fresh.leave(self._thread_id, self)
         self._feed.leave(self)
 
     def pass_over(self, position: int) -> None:
@@ -78,18 +80,19 @@ class ThreadEvents:
 
     def _from_memory(self) -> list[Recorded]:
         found: list[Recorded] = []
-        size, position, last = 0, self._position, self._feed.position
-        while position < last and len(found) < MOST_EVENTS and size < MOST_BYTES:
-            entry = self._feed.entry(position + 1)
-            if entry is None:
-                break
+        size, position = 0, self._position
+        while len(found) < MOST_EVENTS and size < MOST_BYTES and (recorded := self._at_hand(position + 1)) is not None:
             position += 1
-            recorded = entry.recorded
-            if recorded.thread_id == self.wanted.thread_id and self.wanted.takes(recorded):  # of the most, all that is asked
+            if recorded.thread_id == self._thread_id and self.wanted.takes(recorded):  # of the most, all that is asked
                 found.append(recorded)
                 size += recorded.payload_bytes
         self._position = position
         return found
+
+    def _at_hand(self, position: int) -> Recorded | None:
+        """Return the event at a position where the tail has read it, or this process has stored it."""
+        entry = self._feed.entry(position)
+        return self._feed.fresh.get(position) if entry is None else entry.recorded
 
     async def _from_log(self) -> list[Recorded]:
         if self.is_caught_up:

@@ -19,6 +19,7 @@ from runfold.handles.tenant_ledger import TenantLedger
 from runfold.http.listing import Listed
 from runfold.http.routing import Handler, NamedRoute, Operation, answer, route_of
 from runfold.http.server_state import ServerState
+from runfold.http.turns import Turns
 
 if TYPE_CHECKING:
     from runfold.http.agents.work import Work
@@ -95,7 +96,7 @@ class Agents:
     """The agents of a server, and whoever talks to them."""
 
     def __init__(self, server: ServerState, feed: Feed) -> None:
-        self._server, self._feed = server, feed
+        self._server, self._feed, self._turns = server, feed, Turns()
         if server.work is not None:
             _load()
 
@@ -107,6 +108,7 @@ class Agents:
 
     async def run(self, request: Request) -> Response:
         """Begin a run, or join it."""
+        await self._turns.mine()
         caller = await self._server.caller(request, "runs:write")
         name = self._named(str(request.path_params["agent"]))
         async with self._server.body(request, caller) as raw:
@@ -177,6 +179,8 @@ class Agents:
             show, is_at_hand = partial(first_shown, begun, epoch, after), is_small and not begun.past
         if begun.is_new:  # whatever becomes of its client
             work.begin(job, begun.execution, begun.path)
+        if is_at_hand:
+            await self._turns.mine()  # after the agent, who has begun by then, and after others whose runs are to be recorded
         found = show() if is_at_hand else await server.pools.questions.run(show)
         reader = ledger.now.reader.tolerant()
         events = ThreadEvents(self._feed, server.pools, reader, begun.thread_id, found.head.position)

@@ -1,0 +1,92 @@
+"""What this process has just stored, at hand for those who follow it here before the log's tail has read it."""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from runfold.domain.event import Recorded
+from runfold.store.appender import Append
+from runfold.store.codec import as_recorded
+
+MOST_EVENTS, MOST_BYTES = 5000, 16 * 1024 * 1024
+"""No more is kept than these many events of that much payload, but for the last: who is behind waits for the tail."""
+
+
+class Waking(Protocol):
+    """Somebody who follows a thread."""
+
+    def wake(self) -> None:
+        """There is something to look at."""
+
+
+class Fresh:
+    """Events by their positions. Who asks for one after the other has no gap: where others have stored something between, the
+    next is not here, and the tail brings it. Everything but `stored` happens on the event loop.
+
+    Their context and metadata are as they were sent to the database, which writes them with other spaces.
+    """
+
+    def __init__(self) -> None:
+        self._following: dict[str, set[Waking]] = {}
+        self._events: dict[int, Recorded] = {}
+        self._bytes = 0
+        self._coming: deque[list[Recorded]] = deque()
+        self._loop: asyncio.AbstractEventLoop
+
+    def get(self, position: int) -> Recorded | None:
+        """Return the event at a position, if it is here."""
+        return self._events.get(position)
+
+    def join(self, thread_id: str, waking: Waking) -> None:
+        """Wake it each time something of a thread is stored, and keep what is, until it leaves."""
+        self._loop = asyncio.get_running_loop()
+        self._following.setdefault(thread_id, set()).add(waking)
+
+    def leave(self, thread_id: str, waking: Waking) -> None:
+        """Keep nothing more for it."""
+        following = self._following.get(thread_id, set())
+        following.discard(waking)
+        if not following:
+            self._following.pop(thread_id, None)
+        if not self._following:
+            self.clear()
+
+    def forget(self, up_to: int) -> None:
+        """Keep nothing up to a position: the tail has read it."""
+        while self._events and (position := next(iter(self._events))) <= up_to:
+            self._bytes -= self._events.pop(position).payload_bytes
+
+    def clear(self) -> None:
+        """Keep nothing: nobody follows, or the history is another one."""
+        self._coming.clear()
+        self._events.clear()
+        self._bytes = 0
+
+    def stored(self, appends: Sequence[Append]) -> None:
+        """Take what was stored, from any thread. What failed is passed over."""
+        if not self._following:
+            return
+        self._coming.append([recorded for append in appends if append.error is None for recorded in _events_of(append)])
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and who followed with it
+            self._loop.call_soon_threadsafe(self._take)
+
+    def _take(self) -> None:
+        threads: set[str] = set()
+        while self._coming:
+            for recorded in self._coming.popleft():
+                self._events[recorded.position] = recorded
+                self._bytes += recorded.payload_bytes
+                threads.add(recorded.thread_id)
+        while len(self._events) > MOST_EVENTS or (self._bytes > MOST_BYTES and len(self._events) > 1):
+            self._bytes -= self._events.pop(next(iter(self._events))).payload_bytes
+        for thread_id in threads:
+            for waking in self._following.get(thread_id, ()):
+                waking.wake()
+
+
+def _events_of(append: Append) -> Iterator[Recorded]:
+    assert append.recorded_at is not None, "it is stored"  # noqa: S101
+    for position, row in enumerate(append.rows, append.first_position):
+        yield as_recorded(row, position, append.recorded_at)
