@@ -225,3 +225,10 @@ def test_the_lock_is_waited_for_at_most_five_seconds_and_a_stalled_holder_is_end
             for name in ("lock_timeout", "idle_in_transaction_session_timeout", "TimeZone")
         ]
     assert shown == [("5s",), ("10s",), ("UTC",)]
+
+
+def test_nothing_is_compressed_while_others_wait_to_append(recorder, row) -> None:
+    """A long text in JSON would shrink to a tenth; it is stored as long as it is."""
+    state = b'{"reason":"%s"}' % (b"the same words again " * 1_000)
+    recorder.writer.append([row("run_a", 1, state)])
+    assert list(recorder.reader.rows("SELECT pg_column_size(state), state FROM runfold.log")) == [(len(state), state)]
