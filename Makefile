@@ -9,7 +9,7 @@ INSTALL := $(BIN)/python scripts/install.py
 # What Python has compiled is kept, whatever is set outside: else each of many hundreds of short programs compiles it all again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo serve test test-setup check schemas verifier rows faults bench growth pages-shots clean
+.PHONY: help demo serve test test-setup check check-types check-rules schemas verifier rows faults bench growth pages-shots clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -22,15 +22,21 @@ serve: $(BIN)/.installed  ## set up, and serve the ledger over HTTP until Ctrl-C
 	@$(BIN)/runfold serve $(ARGS)
 
 test: $(BIN)/.installed-dev  ## set up, and run the tests on a real PostgreSQL
-	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal -m "not alone" $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal -m "not alone and not paired" $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m paired $(ARGS)
 	@$(BIN)/python -m pytest -m alone $(ARGS)
 
 test-setup: $(BIN)/.installed-dev
 
 check: $(BIN)/.installed-dev  ## lint, format, types, layers, and that schemas/ and docs/reference/ match the code
+	@$(MAKE) --no-print-directory --jobs=2 check-types check-rules
+
+check-types:
+	@$(BIN)/mypy
+
+check-rules:
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
-	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 	@$(BIN)/python scripts/export_schemas.py --check
 	@$(BIN)/python scripts/write_reference.py --check

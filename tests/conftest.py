@@ -34,6 +34,9 @@ TRAJECTORIES = SHARED / "data" / "trajectories"
 ROOM = 4 * 2**30
 """What a test server may need, in bytes: the WAL, and the databases of a few tests."""
 
+APART = ("alone", "paired")
+"""The marks of tests that are run by themselves, after all others."""
+
 _MARKS = own_folder("marks") / "marks.json"
 atexit.register(shutil.rmtree, _MARKS.parent, ignore_errors=True)
 os.environ["RUNFOLD_MARK_FILE"] = str(_MARKS)  # what fixtures of a whole module open is noted here too
@@ -54,8 +57,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="run the tests that are marked long too")
 
 
+@cache
+def _says(path: Path, mark: str) -> bool:
+    return f"pytest.mark.{mark}" in path.read_text(encoding="utf-8")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """For `-m alone` only the files are loaded that say it: to load all takes longer than half of those tests."""
+    mark = config.getoption("markexpr")
+    if mark in APART and collection_path.suffix == ".py" and not _says(collection_path, mark):
+        return True
+    return None
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what takes long, unless it is asked for."""
+    for mark in APART:
+        unsaid = [item.nodeid for item in items if item.get_closest_marker(mark) and not _says(item.path, mark)]
+        if unsaid:
+            raise pytest.UsageError(f"the file of a test that is {mark} says so itself (pytest.mark.{mark}): {unsaid}")
     if not config.getoption("--long"):
         sampled = [item for item in items if item.get_closest_marker("sampled")]
         left_out = {id(item) for number, item in enumerate(sampled) if number % 6}

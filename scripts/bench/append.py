@@ -289,8 +289,8 @@ def main() -> None:
         }
         if program := own.program("pgbench"):
             pgbench = Pgbench(program, own.database("pgbench", migrated=False))
-            measures["pgbench_1"] = lambda _: pgbench.rate(1, 2)
-            measures["pgbench_64"] = lambda _: pgbench.rate(64, 3)
+            measures["pgbench_1"] = lambda _: pgbench.rate(1, 1 if asked.short else 2)
+            measures["pgbench_64"] = lambda _: pgbench.rate(64, 1 if asked.short else 3)
         rates = in_turn(asked.rounds, measures)
         rates.update(long_run_figures(runfold, asked.events, each, asked.rounds))
         report.figures = {name: round(value, 1) for name, value in rates.items()}

@@ -1,10 +1,16 @@
-"""Ask all benchmarks, one after the other, on one server: `make bench`. What is given goes to each of them."""
+"""Ask all benchmarks, one after the other, on one server: `make bench`. What is given goes to each of them.
 
+In short it is asked whether they run at all, and print their ratios: two go on at a time, and nothing waits for a disk.
+"""
+
+import contextlib
 import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 
 from measuring import HOME, own_home
 
@@ -17,19 +23,29 @@ MEMORY = Path("/dev/shm")  # noqa: S108  a folder for a server, made as any temp
 def main() -> int:
     """Return the exit code of the first that fails; how long each took is said on stderr."""
     given, took = sys.argv[1:], {}
-    # In short it is asked whether they run at all, which is known sooner where nothing waits for a disk.
     short = "--short" in given
     place = MEMORY if short and os.access(MEMORY, os.W_OK) else None
-    with own_home(place) as home:
-        for question in (*QUESTIONS, *(ALONE if short else ())):
-            began = time.monotonic()
-            command = [sys.executable, str(Path(__file__).with_name(f"{question}.py")), *given]
-            done = subprocess.run(command, env={**os.environ, HOME: str(home)}, check=False)
-            if done.returncode:
-                return done.returncode
-            took[question] = time.monotonic() - began
+    homes: SimpleQueue[Path] = SimpleQueue()
+    at_once = 2 if short else 1
+
+    def ask(question: str) -> int:
+        home, began = homes.get(), time.monotonic()
+        command = [sys.executable, str(Path(__file__).with_name(f"{question}.py")), *given]
+        code = subprocess.run(command, env={**os.environ, HOME: str(home)}, check=False).returncode
+        homes.put(home)
+        took[question] = time.monotonic() - began
+        return code
+
+    began = time.monotonic()
+    with contextlib.ExitStack() as stack, ThreadPoolExecutor(at_once) as pool:
+        for _ in range(at_once):
+            homes.put(stack.enter_context(own_home(place)))
+        for code in pool.map(ask, (*QUESTIONS, *(ALONE if short else ()))):
+            if code:
+                pool.shutdown(cancel_futures=True)
+                return code
     said = ", ".join(f"{question} {seconds:.0f} s" for question, seconds in took.items())
-    print(f"all in {sum(took.values()):.0f} s: {said}", file=sys.stderr)
+    print(f"all in {time.monotonic() - began:.0f} s: {said}", file=sys.stderr)
     return 0
 
 

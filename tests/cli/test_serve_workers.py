@@ -20,7 +20,7 @@ from runfold import Ledger, Settings
 from tests.cli.conftest import Command, Process
 from tests.waiting import until
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.paired
 
 SECONDS = 60
 WRITERS = 4

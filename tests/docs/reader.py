@@ -65,12 +65,14 @@ def shows(shown: str, printed: str) -> bool:
     return re.fullmatch(pattern, same_each_time(printed), re.DOTALL) is not None
 
 
-def make_clone(folder: Path) -> None:
-    """Make a folder like a clone after `make demo`, as far as pages look: copies, for they write there, and `.venv`."""
+def make_clone(folder: Path, programs: Path) -> None:
+    """Make a folder like a clone after `make demo`, as far as pages look: copies, for they write there, and what to activate."""
     shutil.copytree(DOCS, folder / "docs")
     for name in ("README.md", "CHANGELOG.md", "Makefile", "pyproject.toml"):
         shutil.copy(ROOT / name, folder / name)
-    (folder / ".venv").symlink_to(sys.prefix)
+    (folder / ".venv" / "bin").mkdir(parents=True)
+    activate = f'. {shlex.quote(sys.prefix)}/bin/activate\nPATH={shlex.quote(str(programs))}:"$PATH"\n'
+    (folder / ".venv" / "bin" / "activate").write_text(activate, encoding="utf-8")
 
 
 def _path_of_a_new_shell() -> str:
@@ -81,7 +83,7 @@ def _path_of_a_new_shell() -> str:
 class Reader:
     """Who follows a page. `close` ends all that was begun."""
 
-    def __init__(self, database: "TestDatabase", folder: Path) -> None:
+    def __init__(self, database: "TestDatabase", folder: Path, programs: Path) -> None:
         self._database = database
         self._folder = folder
         self._names: dict[str, Any] = {"__name__": "__page__"}
@@ -89,7 +91,7 @@ class Reader:
         self._server: subprocess.Popen[str] | None = None
         self._address, self._key = SERVED, "rf_…"
         self._own: list[str] = []
-        make_clone(folder)
+        make_clone(folder, programs)
         self._shell = subprocess.Popen(
             ["bash", "--noprofile", "--norc"],
             stdin=subprocess.PIPE,

@@ -30,7 +30,7 @@ def _is_heading(token: Token) -> bool:
 def copied(folder: Path) -> Path:
     """A copy of the project to be changed, without what is built or kept elsewhere."""
     for name in ("src", "tests", "scripts", "docs", "schemas"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("*.egg-info"))
     for name in ("pyproject.toml", "README.md", "CHANGELOG.md", "Makefile"):
         shutil.copy(ROOT / name, folder / name)
     return folder

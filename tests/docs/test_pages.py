@@ -4,12 +4,14 @@ import os
 import re
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from tests.docs.loaded import loaded_program
 from tests.docs.pages import DOCS, PAGES, README, ROOT, RUN, Block, blocks
 from tests.docs.reader import Reader, shows, steps
 from tests.extras import require_analytics
@@ -37,8 +39,15 @@ def to_run(page: Path) -> list[tuple[Block, str | None]]:
     ]
 
 
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where the shell finds `runfold` once all is activated."""
+    with loaded_program(tmp_path_factory.mktemp("programs")) as folder:
+        yield folder
+
+
 @pytest.fixture
-def reader(database: "TestDatabase", tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Reader":
+def reader(database: "TestDatabase", tmp_path: Path, programs: Path, monkeypatch: pytest.MonkeyPatch) -> "Reader":
     """Somebody with a ledger of their own, in an empty folder."""
     urls = {
         "DATABASE": database.url,
@@ -56,7 +65,7 @@ def reader(database: "TestDatabase", tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.delenv("RUNFOLD_KEY")
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.syspath_prepend(tmp_path)
-    return Reader(database, tmp_path)
+    return Reader(database, tmp_path, programs)
 
 
 def _param(page: Path) -> Any:

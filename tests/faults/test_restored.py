@@ -170,7 +170,7 @@ def test_a_flipped_bit_in_the_log_is_named_when_it_is_read_and_never_passed_on(h
         assert not (home / "ledger.dump").exists()
 
 
-@pytest.mark.alone
+@pytest.mark.paired
 @pytest.mark.fault("K8", "J4")
 def test_a_backup_under_load_is_dense_and_all_who_followed_the_history_that_was_lost_are_told(
     database: TestDatabase, admin_url: str, tmp_path: Path

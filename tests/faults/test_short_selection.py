@@ -5,28 +5,16 @@ import os
 import re
 import subprocess
 import sys
-from argparse import Namespace
 from pathlib import Path
 
 import pytest
 
-from faults.run import run
-from faults.servers import OwnServer, Server
-from faults.stage import Figures
+from faults.servers import OwnServer
+from tests.faults.short import only
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.paired
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "faults" / "run.py"
-SEED = 20_261_001
-
-
-def only(row: str, server: Server, events: int = 1500) -> Figures:
-    """Run one row, short. What it could not run is an error."""
-    asked = Namespace(rows=[row], seed=SEED, events=events, short=True, raise_errors=True)
-    (figures,) = run(asked, server)
-    assert figures.failures == []
-    assert figures.wrong == 0, figures.examples
-    return figures
 
 
 @pytest.mark.fault("A1")
@@ -184,10 +172,3 @@ def test_it_says_what_each_row_does_and_refuses_rows_that_are_not():
     refused = subprocess.run([sys.executable, str(SCRIPT), "--rows", "Z9"], capture_output=True, text=True, check=False)
     assert refused.returncode == 2
     assert "there is no row Z9" in refused.stderr
-
-
-@pytest.mark.fault("K4", "C-4")
-def test_a_process_that_freezes_while_it_holds_up_all_others_makes_them_wait_for_a_moment(own_server: OwnServer):
-    figures = only("K4", own_server)
-    assert figures.measured["frozen"] == 1
-    assert figures.measured["went on after s"] < 5

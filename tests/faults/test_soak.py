@@ -22,7 +22,7 @@ def test_what_a_round_does_follows_from_the_seed_and_its_number_alone() -> None:
     assert len(plan("7:J11", 0, short=True)) == len(ACTS)
 
 
-@pytest.mark.alone
+@pytest.mark.paired
 @pytest.mark.timeout(900)  # it is over in a minute, where nobody else is at work
 @pytest.mark.fault("J11")
 def test_a_round_of_all_faults_mixed_leaves_nothing_lost_and_every_read_model_the_fold(

@@ -170,7 +170,7 @@ def reading(url: str) -> Iterator[list[int]]:
     assert faults[:5] == []
 
 
-@pytest.mark.alone
+@pytest.mark.paired
 @pytest.mark.timeout(900)
 @pytest.mark.fault("A5", "G5")
 def test_while_workers_fold_and_others_append_a_rebuild_shows_nothing_half_done_and_nothing_goes_back(
