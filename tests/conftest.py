@@ -25,7 +25,7 @@ from runfold.http.app import create_app
 from runfold.queries.reading import Reading
 from runfold.store.migrate import migrate
 from tests.backups import empty_database
-from tests.databases import TestDatabase, fresh_database
+from tests.databases import TestDatabase, fresh_database, go_on_in
 from tests.folders import own_folder
 from tests.serving import Anybody, serving
 
@@ -144,6 +144,23 @@ def new_database(admin_url: str, template: str) -> Iterator[Callable[[], TestDat
     """Makes databases, each a copy of the template, dropped after the test."""
     with contextlib.ExitStack() as made:
         yield lambda: made.enter_context(fresh_database(admin_url, template, "test"))
+
+
+@pytest.fixture
+def copy_of(admin_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], TestDatabase]]:
+    """Makes a copy of the database of that name, in which is told what all tests of a module begin with; dropped after the test.
+
+    Nobody sees that it is one. As all copies have one history, how far this one was is noted in a place of its own.
+    """
+    monkeypatch.setenv("RUNFOLD_MARK_FILE", str(tmp_path / "marks.json"))
+    with contextlib.ExitStack() as made:
+
+        def copy(name: str) -> TestDatabase:
+            copied = made.enter_context(fresh_database(admin_url, name, "copy"))
+            go_on_in(copied)
+            return copied
+
+        yield copy
 
 
 @pytest.fixture

@@ -28,6 +28,11 @@ class TestDatabase:
     sealer_url: str
 
     @property
+    def name(self) -> str:
+        """What it is called on its server, as who copies it says."""
+        return str(conninfo_to_dict(self.url)["dbname"])
+
+    @property
     def settings(self) -> Settings:
         """Settings that point at it, and with which nothing is folded or tried out by itself."""
         return Settings(
@@ -65,6 +70,14 @@ def fresh_database(admin_url: str, template: str, name: str) -> Iterator[TestDat
     try:
         yield made
     finally:
-        dropped = sql.Identifier(str(conninfo_to_dict(made.url)["dbname"]))
+        dropped = sql.Identifier(made.name)
         with psycopg.connect(admin_url, autocommit=True) as connection:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(dropped))
+
+
+def go_on_in(copied: TestDatabase) -> None:
+    """Let the history go on in a copy as if it had begun there; as it is, who opens it begins another, because it was copied."""
+    with psycopg.connect(copied.admin_url) as connection:
+        connection.execute("ALTER TABLE runfold.epochs DISABLE TRIGGER epochs_are_immutable")
+        connection.execute("UPDATE runfold.epochs SET database = (runfold.place()).database")
+        connection.execute("ALTER TABLE runfold.epochs ENABLE ALWAYS TRIGGER epochs_are_immutable")

@@ -1,7 +1,7 @@
 """Recorded text is anybody's text: nothing of it is a command to the terminal, whichever command prints it, and how."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
@@ -11,6 +11,7 @@ from runfold import Ledger
 from runfold.cli.app import program
 from runfold.terminal.text import CONTROLS
 from tests.cli.conftest import Command
+from tests.databases import TestDatabase, fresh_database
 
 HOSTILE = "a\x1b[2J\x1b]0;title\x07\x7f\x9b31m\u202eturned\u2066\u200f\u2028\x08\x0b\r end"
 RAW = re.compile("[" + "".join(f"\\u{code:04x}" for code in CONTROLS) + "]")
@@ -38,9 +39,8 @@ def commands() -> Iterator[tuple[str, ...]]:
 COMMANDS = list(commands())
 
 
-@pytest.fixture
-def hostile(ledger: Ledger) -> None:
-    """A ledger in which every text that can be hostile is."""
+def tell(ledger: Ledger) -> None:
+    """Record every text that can be hostile."""
     thread = ledger.create_thread(
         agent_id=HOSTILE, user_id=HOSTILE, title=HOSTILE, external_ref=HOSTILE, metadata={HOSTILE: HOSTILE}, thread_id="thread_x"
     )
@@ -52,8 +52,23 @@ def hostile(ledger: Ledger) -> None:
     ledger.fold()
 
 
+@pytest.fixture(scope="module")
+def hostile(admin_url: str, template: str) -> Iterator[str]:
+    """A database with that, to be copied."""
+    with fresh_database(admin_url, template, "hostile") as made:
+        with Ledger.open(settings=made.settings) as ledger:
+            tell(ledger)
+        yield made.name
+
+
+@pytest.fixture
+def database(copy_of: Callable[[str], TestDatabase], hostile: str) -> TestDatabase:
+    """This test's own copy."""
+    return copy_of(hostile)
+
+
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-def test_no_command_prints_raw_control_characters(runfold: Command, hostile: None, words: tuple[str, ...]) -> None:
+def test_no_command_prints_raw_control_characters(runfold: Command, words: tuple[str, ...]) -> None:
     for answer in (runfold(*words), runfold(*words, "--json")):
         assert RAW.findall(answer.out) == []
         assert RAW.findall(answer.err) == []
@@ -64,12 +79,12 @@ def test_the_commands_are_found() -> None:
     assert {"threads", "thread", "run", "runs", "tree", "events", "approvals", "failures", "rows", "heads"} <= found
 
 
-def test_what_json_prints_says_the_same(runfold: Command, hostile: None) -> None:
+def test_what_json_prints_says_the_same(runfold: Command) -> None:
     assert runfold("thread", "thread_x", "--json").json["thread"]["title"] == HOSTILE
 
 
 @pytest.mark.parametrize("words", [("run",), ("thread",), ("rows",), ("approve",), ("events", "--type"), ("runs", "--status")])
-def test_what_a_caller_says_is_not_printed_raw_either(runfold: Command, hostile: None, words: tuple[str, ...]) -> None:
+def test_what_a_caller_says_is_not_printed_raw_either(runfold: Command, words: tuple[str, ...]) -> None:
     for more in ((), ("--json",)):
         answer = runfold(*words, HOSTILE, *more)
         assert answer.code != 0
