@@ -22,7 +22,10 @@ from starlette.applications import Starlette
 from runfold import Ledger, Run, Settings, Thread
 from runfold.embedded.server import EmbeddedServer
 from runfold.http.app import create_app
+from runfold.projections.registry import known
+from runfold.projector.worker import Worker
 from runfold.queries.reading import Reading
+from runfold.store.datastore import Datastore
 from runfold.store.migrate import migrate
 from tests.backups import empty_database
 from tests.databases import TestDatabase, fresh_database, go_on_in
@@ -125,7 +128,7 @@ def admin_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def template(admin_url: str) -> Iterator[str]:
+def migrated(admin_url: str) -> Iterator[str]:
     """A migrated, empty database, to be copied. Its name is this process's own: others may test on the same server."""
     name = f"runfold_template_{os.getpid()}"
     with psycopg.connect(admin_url, autocommit=True) as connection:
@@ -137,6 +140,22 @@ def template(admin_url: str) -> Iterator[str]:
     yield name
     with psycopg.connect(admin_url, autocommit=True) as connection:
         connection.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="session")
+def begun(admin_url: str, migrated: str) -> Iterator[str]:
+    """The same, and all read models have begun, at position 0: to make them takes as long as all else that most tests do."""
+    with fresh_database(admin_url, migrated, "begun") as made:
+        folding = Worker(Datastore(made.projector_url), known())
+        folding.catch_up()
+        folding.close()
+        yield made.name
+
+
+@pytest.fixture(scope="session")
+def template(migrated: str) -> str:
+    """What the databases of tests are copies of. Where most tests fold, their folder says that it is `begun`."""
+    return migrated
 
 
 @pytest.fixture
