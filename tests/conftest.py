@@ -159,10 +159,13 @@ def template(migrated: str) -> str:
 
 
 @pytest.fixture
-def new_database(admin_url: str, template: str) -> Iterator[Callable[[], TestDatabase]]:
+def new_database(
+    request: pytest.FixtureRequest, admin_url: str, migrated: str, template: str
+) -> Iterator[Callable[[], TestDatabase]]:
     """Makes databases, each a copy of the template, dropped after the test."""
+    source = migrated if request.node.get_closest_marker("not_begun") else template
     with contextlib.ExitStack() as made:
-        yield lambda: made.enter_context(fresh_database(admin_url, template, "test"))
+        yield lambda: made.enter_context(fresh_database(admin_url, source, "test"))
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +51,12 @@ OF_VERSION_0_1 = {
 }
 
 
+_whole_program = cache(program)
+
+
 def options(name: str) -> dict[str, Any]:
     """The options of a command by what is typed."""
-    command = program()
+    command = _whole_program()
     for word in name.split():
         command = command.commands[word]
     found = command.get_params(typer.Context(command))

@@ -103,8 +103,8 @@ def forget_abandoned(connection: Connection) -> None:
 
 def fill(datastore: Datastore, connection: Connection, job: Job, processes: int, progress: Progress | None = None) -> None:
     """Fill the tables; what an earlier try has done is not done again. Raises ProjectionStopped, LedgerUnavailable."""
-    connection.execute(QUERIES["free shards"], {"job": job.job})
-    running = [_start(datastore, job) for _ in range(processes)]
+    left = connection.execute(QUERIES["free shards"], {"job": job.job}).rowcount
+    running = [_start(datastore, job) for _ in range(min(processes, left))]  # to start one takes as long as some thousand events
     try:
         while any(process.poll() is None for process in running):
             _tell(connection, job, progress)
