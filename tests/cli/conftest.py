@@ -14,7 +14,7 @@ import pytest
 from runfold import Ledger, Settings
 from runfold.cli.main import main
 from runfold.demo_story import AGENT, Cast, tell
-from tests.databases import fresh_database
+from tests.databases import fresh_database, go_on_in
 
 if TYPE_CHECKING:
     from tests.databases import TestDatabase
@@ -124,12 +124,29 @@ def of_the_story(admin_url: str, template: str) -> Iterator[str]:
         yield made.name
 
 
+@pytest.fixture(scope="session")
+def of_the_folded_story(admin_url: str, of_the_story: str) -> Iterator[str]:
+    """The same, with all read models of it."""
+    with fresh_database(admin_url, of_the_story, "folded") as made:
+        go_on_in(made)
+        with Ledger.open(settings=made.settings) as ledger:
+            ledger.fold()
+        yield made.name
+
+
 @pytest.fixture
 def database(request: pytest.FixtureRequest) -> "TestDatabase":
-    """This test's own, with the demo's story in it for who asks for that."""
-    if "story" in request.fixturenames:
-        return request.getfixturevalue("copy_of")(request.getfixturevalue("of_the_story"))
+    """This test's own, with the demo's story in it for who asks for that, and its read models for who asks for those."""
+    for asked in ("folded_story", "story"):
+        if asked in request.fixturenames:
+            return request.getfixturevalue("copy_of")(request.getfixturevalue(f"of_the_{asked}"))
     return request.getfixturevalue("new_database")()
+
+
+@pytest.fixture
+def folded_story(database: "TestDatabase") -> Cast:
+    """The demo's story, recorded and folded in this test's database."""
+    return Cast.of(7, "default")
 
 
 @pytest.fixture

@@ -23,8 +23,7 @@ GIVEN = {
 
 
 @pytest.fixture
-def folded(runfold: Command, story: Cast, ledger: Ledger) -> Command:
-    ledger.fold()
+def folded(runfold: Command, folded_story: Cast) -> Command:
     return runfold
 
 

@@ -4,7 +4,6 @@ import httpx2
 import psycopg
 import pytest
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict
 
 from runfold import Ledger, LedgerUnavailable
 from runfold.demo_story import Cast
@@ -16,14 +15,12 @@ from tests.serving import Anybody, serving
 
 
 @pytest.fixture
-def read_only(database: TestDatabase, story: Cast) -> Cast:
+def read_only(database: TestDatabase, folded_story: Cast) -> Cast:
     """The story, in a database that is read-only from now on."""
-    with Ledger.open(settings=database.settings) as ledger:
-        ledger.fold()
-    name = sql.Identifier(str(conninfo_to_dict(database.url)["dbname"]))
+    name = sql.Identifier(database.name)
     with psycopg.connect(database.admin_url, autocommit=True) as connection:
         connection.execute(sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = on").format(name))
-    return story
+    return folded_story
 
 
 @pytest.mark.parametrize("name", READS)
