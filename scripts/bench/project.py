@@ -42,7 +42,7 @@ TEXT = "The order left our warehouse on Tuesday; the carrier says it arrives tom
 ONE = "run_summaries"
 RUNS_AT_ONCE = 200
 CALLERS = 64
-SHORT_EVENTS = 3_000
+SHORT_EVENTS = 1_000
 LIBRARY_GENERATION = 9
 
 
