@@ -16,7 +16,6 @@ from runfold.evidence.answers import AnswerAsked
 from runfold.evidence.bundle import BundleMaker
 from runfold.evidence.comparing import stored_trees
 from runfold.evidence.map_verifying import MapVerification
-from runfold.evidence.pages import Page
 from runfold.evidence.remembered import note_verified
 from runfold.evidence.sealer import Sealer
 from runfold.evidence.status import seal_status
@@ -299,7 +298,7 @@ def sealing(ledger: Ledger, folder: Path) -> None:
     with ledger.recorder.store.reading() as connection:
         incremental = Verification(connection, since=known)
         assert list(incremental.findings()) == []
-        list(incremental.one_by_one(Page(incremental.first_position, incremental.position, [], {})))
+        list(incremental.one_by_one(incremental.first_position, incremental.position))
         (tree,) = [each for each in stored_trees(connection) if each.tenant_id == ledger.settings.tenant]
         anew = MapVerification(connection, tree.tenant_id, tree.generation, tree.origin)
         assert list(anew.findings(tree.size, [])) == []

@@ -10,9 +10,15 @@ from hashlib import sha256
 from operator import itemgetter
 from typing import Any, NamedTuple
 
+from psycopg.rows import tuple_row
+
 from runfold.proofs.leaf import entry, salts, written_envelope
 from runfold.proofs.tiles import WIDTH
 from runfold.proofs.tree import HASH_BYTES
+from runfold.store.datastore import Connection
+from runfold.store.queries import named_queries
+
+QUERIES = named_queries("runfold.evidence", "verifying.sql")
 
 PAGE = 2000
 MOST_BYTES = 16 * 1024 * 1024
@@ -90,14 +96,34 @@ class Page(NamedTuple):
         return self.tiles[tenant_id][begin : begin + len(hashes)] == hashes
 
 
-def pages(ask: Ask, generations: Mapping[str, int], after: int, up_to: int) -> Iterator[Page]:
-    """Yield what stands after a position and up to another, the next page read while who asked is at the one before it."""
+class Verified(NamedTuple):
+    """What was found of what stands after a position, up to another."""
+
+    after: int
+    until: int
+    events: int
+    parts: Mapping[str, Part] | None
+    """The leaves by tenant, which are those of the tree; None where something is not as it was sealed."""
+
+
+def asking(connection: Connection) -> Ask:
+    """Ask over a connection."""
+
+    def ask(query: str, parameters: Any) -> list[tuple[Any, ...]]:
+        with connection.cursor(binary=True, row_factory=tuple_row) as cursor:
+            return cursor.execute(QUERIES[query], parameters, prepare=True).fetchall()
+
+    return ask
+
+
+def verified_pages(ask: Ask, generations: Mapping[str, int], after: int, up_to: int) -> Iterator[Verified]:
+    """Yield what is found after a position and up to another, the next page read while one is looked at."""
     with ThreadPoolExecutor(1, thread_name_prefix="runfold-verifying") as thread:
         ahead = thread.submit(_page, ask, generations, after, up_to) if after < up_to else None
         while ahead is not None:
             page = ahead.result()
             ahead = thread.submit(_page, ask, generations, page.until, up_to) if page.until < up_to else None
-            yield page
+            yield Verified(page.after, page.until, len(page.rows), page.parts())
 
 
 def _page(ask: Ask, generations: Mapping[str, int], after: int, up_to: int) -> Page:

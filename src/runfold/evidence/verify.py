@@ -42,7 +42,8 @@ class LedgerVerification:
         with self.ledger.recorder.store.reading() as connection:
             kept = [*self.against, *self._published(settings, [tree.origin for tree in stored_trees(connection)])]
             since = {} if self.full else read_verified(file)
-            self.read = Verification(connection, publics, kept, since, self.progress)
+            store = self.ledger.recorder.store
+            self.read = Verification(connection, publics, kept, since, self.progress, store)
             yield from self.read.findings()
         note_verified(file, self.read.verified)
 

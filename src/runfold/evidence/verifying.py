@@ -10,24 +10,21 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from psycopg.rows import tuple_row
-
 from runfold.evidence.comparing import StoredTree, compare, stored_trees, tile_reader
 from runfold.evidence.map_verifying import MapVerification, SealedMap
-from runfold.evidence.pages import Page, pages
+from runfold.evidence.pages import asking, verified_pages
 from runfold.evidence.sealed_leaf import SealedLeaf
 from runfold.evidence.sealing import digested
+from runfold.evidence.sharing import shared_pages
 from runfold.evidence.signing import require_signed
 from runfold.evidence.verified_tree import VerifiedTree
 from runfold.maintenance.checking import Finding
 from runfold.proofs.note import Checkpoint, NoteRefused, read_note
 from runfold.proofs.tiles import WIDTH, Growing, Tiles
-from runfold.store.datastore import Connection
-from runfold.store.queries import named_queries
+from runfold.store.datastore import Connection, Datastore
 
 MOST_LOOKED_UP = 200
 """Changed events for which it is looked up whether they were sealed elsewhere."""
-_QUERIES = named_queries("runfold.evidence", "verifying.sql")
 _CHANGED = "compare it with a backup of before; the database refuses changes, so somebody with the rights of a superuser made one"
 _LOST = "restore the events from a backup, and find out who had the rights of a superuser"
 
@@ -50,6 +47,8 @@ class Verification:
     since: Mapping[str, Checkpoint] = field(default_factory=dict)
     """Up to where each tree was verified before; nothing of it is read again."""
     progress: Callable[[int, int], object] = lambda _done, _total: None
+    datastore: Datastore | None = None
+    """Where others can ask, too: then a long log is verified by several processes."""
     events: int = 0
     unsealed: int = 0
     unsealed_since: datetime | None = None
@@ -122,8 +121,7 @@ class Verification:
         yield from anew.findings(stored.size, sealed)
 
     def _rows(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        with self.connection.cursor(binary=True, row_factory=tuple_row) as cursor:
-            return cursor.execute(_QUERIES[query], parameters, prepare=True).fetchall()
+        return asking(self.connection)(query, parameters)
 
     def _tree(self, stored: StoredTree) -> VerifiedTree:
         read = tile_reader(self.connection, stored.tenant_id, stored.generation)
@@ -232,22 +230,23 @@ class Verification:
     def _events(self) -> Iterator[tuple[Finding, str]]:
         total = max(0, self.position - self.first_position)
         generations = {tenant_id: tree.stored.generation for tenant_id, tree in self._trees.items()}
-        for page in pages(self._rows, generations, self.first_position, self.position):
-            parts = page.parts()
+        asked = self._rows, generations, self.first_position, self.position
+        for page in verified_pages(*asked) if self.datastore is None else shared_pages(self.datastore, *asked):
+            parts = page.parts
             if parts is None or not all(self._trees[tenant].goes_on_with(part.first_seq) for tenant, part in parts.items()):
-                yield from self.one_by_one(page)
+                yield from self.one_by_one(page.after, page.until)
             else:
                 for tenant_id, part in parts.items():
                     self._trees[tenant_id].grow(part.hashes, part.first_seq + len(part.hashes) - 1)
-                self.events += len(page.rows)
+                self.events += page.events
             self.progress(page.until - self.first_position, total)
 
-    def one_by_one(self, page: Page) -> Iterator[tuple[Finding, str]]:
-        """Yield what is wrong with a page of which something is."""
-        rows = {row[0]: row for row in self._rows("events", [page.after, page.until])}
+    def one_by_one(self, after: int, until: int) -> Iterator[tuple[Finding, str]]:
+        """Yield what is wrong with the events after a position and up to another, of which something is."""
+        rows = {row[0]: row for row in self._rows("events", [after, until])}
         leaves: dict[int, SealedLeaf] = {}
         wanted: dict[str, list[int]] = {}
-        for leaf in map(SealedLeaf._make, self._rows("leaves", [page.after, page.until])):
+        for leaf in map(SealedLeaf._make, self._rows("leaves", [after, until])):
             tree = self._trees.get(leaf.tenant_id)
             if tree is not None and leaf.generation == tree.stored.generation:
                 leaves[leaf.position] = leaf
