@@ -9,6 +9,7 @@ import pytest
 from runfold import Ledger
 from runfold.errors import UsageError
 from runfold.evidence.bundle import BundleMaker, Made
+from runfold.evidence.making import make_bundle
 from runfold.evidence.samples import SampleAsked
 from runfold.evidence.sealer import Sealer
 from runfold.proofs.container import EVENTS
@@ -123,3 +124,30 @@ def test_what_is_absent_from_all_threads_is_found_in_the_leaves_and_payloads_are
         absent("many", "approval.*")
     with pytest.raises(UsageError, match=r"unknown event type 'approval\.gone'"):
         absent("none", "approval.gone")
+
+
+def test_a_sample_as_of_a_moment_is_that_which_is_drawn_there_from_all_runs_that_there_were(
+    recorded: Ledger, tmp_path: Path
+) -> None:
+    run = next(iter(recorded.events(types=["run.failed"])))
+    for at in (run.position, run.recorded_at, run.recorded_at.isoformat()):
+        asked = SampleAsked(SEED, {"n": 4}, with_all_leaves=True, at=at)
+        made = BundleMaker(recorded).make(tmp_path / str(at), (), sample=asked)
+        there = recorded.at(run.position).sample_runs(SEED, n=4)
+        assert made.findings.sample is not None
+        said = made.findings.sample.sample
+        assert (made.findings.problems, made.findings.sample.population) == ([], "COMPLETE")
+        assert (made.findings.sample.runs, said.position) == ([each.run_id for each in there.runs], run.position)
+        assert said.population == there.population == 7
+    failed = SampleAsked(SEED, {"n": 4, "status": "failed"}, at=run.position - 1)
+    with pytest.raises(UsageError, match=f"no run to draw from as of position {run.position - 1}"):
+        BundleMaker(recorded).make(tmp_path / "none", (), sample=failed)
+    with pytest.raises(UsageError, match="position 9999 is not in the ledger"):
+        BundleMaker(recorded).make(tmp_path / "none", (), sample=failed._replace(at=9999))
+    recorded.create_thread(agent_id="desk")
+    for later in (recorded.position(), "2999-01-01T00:00:00Z"):
+        with pytest.raises(UsageError, match="is not sealed: the last checkpoint ends at position"):
+            BundleMaker(recorded).make(tmp_path / "none", (), sample=failed._replace(at=later))
+    with pytest.raises(UsageError, match="only a sample is drawn as of a moment"):
+        make_bundle(recorded, tmp_path / "none", whole_log=True, at=3)
+    assert not (tmp_path / "none").exists()

@@ -97,8 +97,7 @@ def test_an_auditor_elsewhere_gets_what_is_verified_and_that_they_did_is_recorde
 
 def test_a_sample_of_runs_and_what_is_in_no_thread_are_shown_to_auditors_elsewhere(settings: Settings, tmp_path: Path) -> None:
     with Ledger.open(settings=settings) as ledger, serving(create_app(ledger, Keys(ledger))) as address:
-        for _ in range(2):
-            ledger.create_thread(agent_id="desk").start_run()
+        first, _ = (ledger.create_thread(agent_id="desk").start_run() for _ in range(2))
         auditor = make_key(ledger, "audit:read", "events:read", owner="human:eve")
         Sealer(ledger).seal_all()
         asked = {"n": 1, "created_from": datetime(2026, 1, 1, tzinfo=UTC), "agent_id": ["desk"]}
@@ -109,6 +108,14 @@ def test_a_sample_of_runs_and_what_is_in_no_thread_are_shown_to_auditors_elsewhe
             assert (given.drawn, given.population, given.sample.population, given.runs) == ("DRAWN", "GIVEN", 2, ours.sample.runs)
             every = verified(ledger, remote.make_bundle(tmp_path / "all.zip", sample=("x", {"n": 1}), whole_log=True).file)
             assert (every.verdict, every.sample.population) == ("VERIFIED", "COMPLETE")
+            ledger.prepare(3, processes=1)
+            before = remote.make_bundle(tmp_path / "before.zip", sample=("x", {"n": 5}), at=3, whole_log=True)
+            then = verified(ledger, before.file).sample
+            assert (then.runs, then.sample.position, then.population) == ([first.id], 3, "COMPLETE")
+            with pytest.raises(InvalidEvent, match="position 9999 is not in the ledger"):
+                remote.make_bundle(tmp_path / "wrong.zip", sample=("x", {"n": 1}), at=9999)
+            with pytest.raises(UsageError, match="only a sample is drawn as of a moment"):
+                remote.make_bundle(tmp_path / "wrong.zip", whole_log=True, at=3)
             absent = verified(ledger, remote.prove_absence(tmp_path / "absent.zip", None, "run.failed").file)
             assert absent.absence == "ABSENT: run.failed in the whole log"
             for wrong in ({"colour": "red"}, {"created_from": "soon"}, {"n": "many"}):

@@ -47,7 +47,7 @@ def test_the_lowest_digests_are_drawn_and_the_population_is_given_where_nothing_
     said = found(write(tmp_path / "b"))
     assert as_lines(said)[-3:] == [
         "sample      2 of 4 runs by the seed '2026-Q3' DRAWN",
-        "population  4 runs GIVEN (nothing here tells that these are all)",
+        "population  4 runs as of position 106 GIVEN (nothing here tells that these are all)",
         "VERIFIED",
     ]
     assert as_json(said)["sample"]["runs"] == [run.run for run in CURRENT[:2]]

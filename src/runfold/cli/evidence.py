@@ -9,6 +9,7 @@ from runfold.cli.call import Call
 from runfold.cli.database import DAMAGE
 from runfold.cli.former_words import formerly
 from runfold.cli.identity import Who, actor_for
+from runfold.cli.options import At
 from runfold.cli.receipts import told_in
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def evidence(
         str | None,
         typer.Option("--seed", metavar="TEXT", help="What is drawn by: any text, such as 2026-Q3. The same draws the same runs."),
     ] = None,
+    at: At = None,
     leave_out: _LeftOut = None,
     witness: _Witnesses = None,
     timestamp_url: _Timestamp = None,
@@ -92,9 +94,10 @@ def evidence(
     thread is missing, a report to read, and a MANIFEST. `runfold-verify FOLDER --policy FILE` verifies it offline, with Python
     and `cryptography` alone. With --answer and --key it holds rows of a read model as of the checkpoint, too, and payloads of the
     events that they are made of; `runfold-verify --refold` folds these anew, and compares. With --sample it holds the threads of
-    runs that are drawn as `runfold sample runs` draws them, as of the checkpoint, and all runs that they are drawn from; whether
-    these are all that there are is proven where the log tells it (--all), or where --thread narrows them. The same events and
-    the same checkpoint make the same bytes. Exit 5 if it does not prove what it should, as after the log was changed.
+    runs that are drawn as `runfold sample runs` draws them, as of the checkpoint or of --at before it, and all runs that they are
+    drawn from; whether these are all that there are is proven where the log tells it (--all), or where --thread narrows them.
+    The same events and the same checkpoint make the same bytes. Exit 5 if it does not prove what it should, as after the log
+    was changed.
     """
     from runfold.errors import UsageError
     from runfold.evidence.answers import AnswerAsked
@@ -110,8 +113,10 @@ def evidence(
         )
     if sample != (seed is not None) or (asked and not sample):
         raise UsageError("what narrows runs narrows a sample, which is drawn by a seed; give --sample and --seed, as in 2026-Q3")
+    if at is not None and not sample:
+        raise UsageError("a bundle is as of the last checkpoint; --at is of a --sample, which is drawn as of a moment")
     rows = None if answer is None else AnswerAsked(answer, tuple(key or ()))
-    drawn = None if seed is None else SampleAsked(seed, asked, every)
+    drawn = None if seed is None else SampleAsked(seed, asked, every, None if at is None else call.moment(at))
     told = () if receipt is None else told_in(receipt)
     _tell(call, _make(call, ids or [], output, leave_out, witness, timestamp_url, who, answer=rows, sample=drawn, told=told))
 

@@ -1,6 +1,7 @@
 """Bundles for programs: functions that make one of what a ledger holds. A ledger behind a server has methods of their names."""
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ def make_bundle(
     receipt: AnyReceipt | None = None,
     answer: tuple[str, OneOrMore] | None = None,
     sample: tuple[str, Mapping[str, Any]] | None = None,
+    at: int | datetime | str | None = None,
     whole_log: bool = False,
     leave_out: OneOrMore = (),
     witnesses: OneOrMore = (),
@@ -33,15 +35,17 @@ def make_bundle(
     events of a receipt, of what rows of a read model are made of, of a sample of runs, or of the whole log.
 
     `answer` is the name of a read model and the key of a row in it, or the beginning of the keys of several. `sample` is the
-    seed, and the parameters of `sample_runs`; with `whole_log` the leaf of every event goes in, too. What a verifier says
-    of it is in `findings`. `leave_out` are types of events whose payloads are left out, `witnesses` addresses of those whose
-    signatures go under the checkpoint, and at `timestamp_url` it is stamped with the time (RFC 3161). That it was made, and by
-    whom, is recorded before it is there. Raises NotFound, SealingRefused, UsageError, LedgerUnavailable.
+    seed, and the parameters of `sample_runs`; it is drawn as of the checkpoint, or as of a position or time (`at`) before. With
+    `whole_log` the leaf of every event goes in beside it, too. What a verifier says of it is in `findings`. `leave_out` are
+    types of events whose payloads are left out, `witnesses` addresses of those whose signatures go under the checkpoint, and at
+    `timestamp_url` it is stamped with the time (RFC 3161). That it was made, and by whom, is recorded before it is there.
+    Raises NotFound, SealingRefused, UsageError, LedgerUnavailable.
     """
     told = () if receipt is None else told_by(receipt)
     require_one(bool(ids), bool(told), answer is not None, sample is not None, whole_log and sample is None)
     rows = None if answer is None else AnswerAsked(answer[0], one_or_more(answer[1]))
-    drawn = None if sample is None else SampleAsked(*sample, whole_log)
+    require_sample(at, is_there=sample is not None)
+    drawn = None if sample is None else SampleAsked(*sample, whole_log, at)
     left_out, asked = texts("leave_out", leave_out), texts("witnesses", witnesses)
     maker = BundleMaker(ledger, left_out, progress, asked, timestamp_url=timestamp_url)
     return maker.make(Path(place).expanduser(), ids, answer=rows, sample=drawn, told=told)
@@ -67,6 +71,12 @@ def prove_absence(
     left_out, asked = texts("leave_out", leave_out), texts("witnesses", witnesses)
     maker = BundleMaker(ledger, left_out, progress, asked, timestamp_url=timestamp_url)
     return maker.make(Path(place).expanduser(), [] if thread is None else [thread], absence=(type, call))
+
+
+def require_sample(at: object, *, is_there: bool) -> None:
+    """Raise UsageError for a moment of what is no sample."""
+    if at is not None and not is_there:
+        raise UsageError("a bundle is as of the last checkpoint; only a sample is drawn as of a moment (at)")
 
 
 def require_one(*said: bool) -> None:

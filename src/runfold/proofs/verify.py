@@ -183,7 +183,8 @@ def _sample_as_json(found: SampleFound) -> dict[str, Any]:
 def _sample_lines(found: SampleFound) -> list[str]:
     drawn = f"{len(found.runs)} of {found.sample.population} runs by the seed {found.sample.seed!r}"
     given = " (nothing here tells that these are all)" if found.population == "GIVEN" else ""
-    return [f"sample      {drawn} {found.drawn}", f"population  {found.sample.population} runs {found.population}{given}"]
+    population = f"{found.sample.population} runs as of position {found.sample.position}"
+    return [f"sample      {drawn} {found.drawn}", f"population  {population} {found.population}{given}"]
 
 
 def _print(value: dict[str, Any]) -> None:

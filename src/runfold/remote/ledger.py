@@ -196,12 +196,14 @@ class RemoteLedger(LedgerHandle):
         receipt: AnyReceipt | None = None,
         answer: tuple[str, OneOrMore] | None = None,
         sample: tuple[str, Mapping[str, Any]] | None = None,
+        at: int | datetime | str | None = None,
         whole_log: bool = False,
         leave_out: OneOrMore = (),
     ) -> BundleReceived:
         """Have the server make a bundle of evidence, and write it to a file, a .zip: of the threads that some threads, runs or
         approvals belong to, of the events of a receipt, of what rows of a read model are made of, of a sample of runs (the seed,
-        and the parameters of `sample_runs`; with `whole_log` the leaf of every event goes in, too), or of the whole log.
+        and the parameters of `sample_runs`; it is drawn as of the checkpoint, or as of a position or time (`at`) before; with
+        `whole_log` the leaf of every event goes in, too), or of the whole log.
 
         Payloads that HTTP does not show are left out, and of the types of events in `leave_out`. `runfold-verify` verifies it.
         Raises NotFound, SealingRefused, InvalidEvent, ScopeMissing; UsageError where there is such a file.
@@ -213,6 +215,10 @@ class RemoteLedger(LedgerHandle):
             asked["rows"] = {"read_model": answer[0], "key": one_or_more(answer[1])}
         if sample is not None:
             asked["sample"] = {"seed": sample[0], "parameters": dict(sample[1])}
+        if at is not None:
+            if sample is None:
+                raise UsageError("a bundle is as of the last checkpoint; only a sample is drawn as of a moment (at)")
+            asked["sample"]["as_of"] = str(at) if isinstance(at, int) else at
         return download(self._client, Path(file), asked)
 
     def prove_absence(

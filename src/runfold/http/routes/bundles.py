@@ -57,6 +57,8 @@ class SampleOfRuns(Body):
     """What is drawn by: any text, such as 2026-Q3. The same seed draws the same runs."""
     parameters: dict[str, Any] = Field(default_factory=dict)
     """How many runs (`n`), and what narrows those that are drawn from, under the names of `GET /run-samples`."""
+    as_of: str | None = None
+    """A position, or a time such as `2026-01-31T09:30:00Z` by the store's clock; without it, the checkpoint's."""
 
 
 class BundleAsked(Body):
@@ -152,7 +154,8 @@ def _made(ledger: TenantLedger, asked: BundleAsked, place: Path, stamp: str | No
     from runfold.evidence.making import require_one  # noqa: PLC0415
     from runfold.evidence.samples import SampleAsked  # noqa: PLC0415
 
-    drawn = None if asked.sample is None else SampleAsked(asked.sample.seed, _parameters(asked.sample), asked.whole_log)
+    sample = asked.sample
+    drawn = None if sample is None else SampleAsked(sample.seed, _parameters(sample), asked.whole_log, sample.as_of)
     is_of_all = asked.whole_log and drawn is None
     require_one(bool(asked.ids), asked.receipt is not None, asked.rows is not None, drawn is not None, is_of_all)
     if asked.absence is not None and not is_of_all and len(asked.ids) != 1:
