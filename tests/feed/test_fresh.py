@@ -47,7 +47,7 @@ async def following(ledger: Ledger, tail: Tail, run: Run) -> AsyncIterator[tuple
 
 async def at_hand(feed: Feed, position: int) -> None:
     async with asyncio.timeout(60):
-        while feed.fresh.get(position) is None:
+        while not feed.fresh.has_more(position - 1):
             await asyncio.sleep(0.001)
 
 
@@ -88,14 +88,16 @@ def test_what_others_stored_between_is_waited_for_and_neither_skipped_nor_double
         found, first = list[int](), ledger.position()
         async with following(ledger, tail, run) as (feed, events):
             run.add_message("user", "here")
+            async with asyncio.timeout(60):
+                while events.position < first + 1:
+                    found += [each.position for each in await events.next(1)]
             other.run(run.id).add_message("user", "elsewhere")
             run.add_message("user", "here again")
-            last = ledger.position()
             async with asyncio.timeout(60):
-                while events.position < (last if is_read else first + 1):
+                while is_read and events.position < ledger.position():
                     found += [each.position for each in await events.next(1)]
             if not is_read:
-                await at_hand(feed, last)
+                await at_hand(feed, ledger.position())
                 assert (await events.next(0), events.position, events.is_caught_up) == ([], first + 1, True)
         return [position - first for position in found]
 
@@ -103,12 +105,9 @@ def test_what_others_stored_between_is_waited_for_and_neither_skipped_nor_double
     assert asyncio.run(given(ledger.tail, is_read=True)) == [1, 2, 3]
 
 
-def rows(count: int, size: int = 2) -> list[Row]:
-    return [Row("run_a", 1, "run.started", 1, b"x" * size, None, "t", "thread_a", bytes(16), "{}", "{}") for _ in range(count)]
-
-
-def stored(first: int, *sizes: int) -> Append:
-    return Append([row for size in sizes for row in rows(1, size)], (), {}, None, first, b"", NOW)
+def stored(first: int, *sizes: int, thread_id: str = "thread_a") -> Append:
+    rows = [Row("run_a", 1, "run.started", 1, b"x" * size, None, "t", thread_id, bytes(16), "{}", "{}") for size in sizes]
+    return Append(rows, (), {}, None, first, b"", NOW)
 
 
 class Woken:
@@ -125,27 +124,51 @@ async def taken(fresh: Fresh, *appends: Append) -> None:
     await asyncio.sleep(0)
 
 
-def test_no_more_is_kept_than_the_bounds_and_nothing_that_failed_or_that_nobody_follows() -> None:
+def after(fresh: Fresh, position: int, most_events: int = 100, most_bytes: int = 100) -> tuple[list[int], int]:
+    page = fresh.page("thread_a", position, most_events, most_bytes)
+    return [recorded.position for recorded in page.events], page.position
+
+
+def test_pages_are_a_threads_own_within_bounds_and_begin_only_where_the_next_event_is_here() -> None:
     async def check() -> None:
-        fresh, woken = Fresh(), Woken()
+        fresh, woken, elsewhere = Fresh(), Woken(), Woken()
         await taken(fresh, stored(1, 2))
-        assert fresh.get(1) is None, "nobody follows"
+        assert after(fresh, 0) == ([], 0), "nobody follows"
         fresh.join("thread_a", woken)
+        fresh.join("thread_b", elsewhere)
         failed = stored(1, 2)
         failed.error = LedgerUnavailable("away", "wait")
-        await taken(fresh, failed, stored(2, 2, 2))
-        assert [fresh.get(position) is not None for position in (1, 2, 3, 4)] == [False, True, True, False]
-        assert woken.times == 1
-        await taken(fresh, stored(4, *[2] * MOST_EVENTS))
-        assert [fresh.get(position) is not None for position in (3, 4, 3 + MOST_EVENTS)] == [False, True, True]
-        await taken(fresh, stored(4 + MOST_EVENTS, MOST_BYTES - 10, 20))
-        assert [fresh.get(position) is not None for position in (4 + MOST_EVENTS, 5 + MOST_EVENTS)] == [False, True]
-        fresh.forget(5 + MOST_EVENTS)
-        assert fresh.get(5 + MOST_EVENTS) is None
-        await taken(fresh, stored(6 + MOST_EVENTS, MOST_BYTES - 10), stored(7 + MOST_EVENTS, 2))
-        assert fresh.get(6 + MOST_EVENTS) is not None, "what was forgotten counts no more"
+        await taken(fresh, failed, stored(3, 2, 98, 50), stored(6, 2, 2, thread_id="thread_b"), stored(8, 2))
+        assert (woken.times, elsewhere.times) == (1, 1)
+        assert [after(fresh, position) for position in (1, 2, 4, 8)] == [([], 1), ([3, 4], 4), ([5, 8], 8), ([], 8)]
+        assert [after(fresh, 2, most_events) for most_events in (1, 2)] == [([3], 3), ([3, 4], 4)]
+        assert after(fresh, 5, most_events=1) == ([8], 8)
+        assert [fresh.has_more(position) for position in (1, 2, 7, 8)] == [False, True, True, False]
+        await taken(fresh, stored(9, 2, thread_id="thread_c"))
+        assert (after(fresh, 8), woken.times) == (([], 9), 1), "nothing of its own, and up to there that is all"
+        fresh.forget(7)
+        assert [after(fresh, position) for position in (6, 7)] == [([], 6), ([8], 9)]
+        await taken(fresh, stored(12, 2))
+        assert [after(fresh, position) for position in (7, 10, 11)] == [([], 7), ([], 10), ([12], 12)], "others stored 10 and 11"
         fresh.leave("thread_a", woken)
-        assert fresh.get(7 + MOST_EVENTS) is None
-        fresh.leave("thread_a", woken)
+        assert after(fresh, 11) == ([12], 12)
+        fresh.leave("thread_b", elsewhere)
+        fresh.leave("thread_b", elsewhere)
+        assert after(fresh, 11) == ([], 11)
+
+    asyncio.run(check())
+
+
+def test_no_more_is_kept_than_the_bounds() -> None:
+    async def check() -> None:
+        fresh = Fresh()
+        fresh.join("thread_a", Woken())
+        await taken(fresh, stored(1, *[2] * (MOST_EVENTS + 2)))
+        assert [fresh.has_more(position) for position in (1, 2, MOST_EVENTS + 1, MOST_EVENTS + 2)] == [False, True, True, False]
+        await taken(fresh, stored(MOST_EVENTS + 3, MOST_BYTES - 10, 20))
+        assert [fresh.has_more(position) for position in (MOST_EVENTS + 2, MOST_EVENTS + 3)] == [False, True]
+        fresh.forget(MOST_EVENTS + 4)
+        await taken(fresh, stored(MOST_EVENTS + 5, MOST_BYTES - 10, 2))
+        assert fresh.has_more(MOST_EVENTS + 4), "what was forgotten counts no more"
 
     asyncio.run(check())

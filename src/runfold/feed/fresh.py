@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from runfold.domain.event import Recorded
 from runfold.store.appender import Append
@@ -21,23 +21,46 @@ class Waking(Protocol):
         """There is something to look at."""
 
 
+class FreshPage(NamedTuple):
+    """Events of a thread, and the position up to which these are all."""
+
+    events: list[Recorded]
+    position: int
+
+
 class Fresh:
-    """Events by their positions. Who asks for one after the other has no gap: where others have stored something between, the
-    next is not here, and the tail brings it. Everything but `stored` happens on the event loop.
+    """The last events that this process has stored, without a gap: where others have stored something between, what was before
+    is for the tail to bring. Everything but `stored` happens on the event loop.
 
     Their context and metadata are as they were sent to the database, which writes them with other spaces.
     """
 
     def __init__(self) -> None:
         self._following: dict[str, set[Waking]] = {}
-        self._events: dict[int, Recorded] = {}
+        self._events: deque[Recorded] = deque()
+        self._of_threads: dict[str, deque[Recorded]] = {}
         self._bytes = 0
         self._coming: deque[list[Recorded]] = deque()
         self._loop: asyncio.AbstractEventLoop
 
-    def get(self, position: int) -> Recorded | None:
-        """Return the event at a position, if it is here."""
-        return self._events.get(position)
+    def has_more(self, position: int) -> bool:
+        """Return whether the event after a position is here."""
+        return bool(self._events) and self._events[0].position <= position + 1 <= self._events[-1].position
+
+    def page(self, thread_id: str, after: int, most_events: int, most_bytes: int) -> FreshPage:
+        """Return a thread's events after a position: so many, or of so much payload, at most, but for the last one. None of
+        them, and no further position, where the next event of all is not here.
+        """
+        found, size = list[Recorded](), 0
+        if not self.has_more(after):
+            return FreshPage(found, after)
+        for recorded in self._of_threads.get(thread_id, ()):
+            if recorded.position > after:
+                found.append(recorded)
+                size += recorded.payload_bytes
+                if len(found) == most_events or size >= most_bytes:
+                    return FreshPage(found, recorded.position)
+        return FreshPage(found, self._events[-1].position)
 
     def join(self, thread_id: str, waking: Waking) -> None:
         """Wake it each time something of a thread is stored, and keep what is, until it leaves."""
@@ -55,14 +78,13 @@ class Fresh:
 
     def forget(self, up_to: int) -> None:
         """Keep nothing up to a position: the tail has read it."""
-        while self._events and (position := next(iter(self._events))) <= up_to:
-            self._bytes -= self._events.pop(position).payload_bytes
+        while self._events and self._events[0].position <= up_to:
+            self._drop_first()
 
     def clear(self) -> None:
         """Keep nothing: nobody follows, or the history is another one."""
         self._coming.clear()
-        self._events.clear()
-        self._bytes = 0
+        self._clear_events()
 
     def stored(self, appends: Sequence[Append]) -> None:
         """Take what was stored, from any thread. What failed is passed over."""
@@ -76,14 +98,30 @@ class Fresh:
         threads: set[str] = set()
         while self._coming:
             for recorded in self._coming.popleft():
-                self._events[recorded.position] = recorded
+                if self._events and recorded.position != self._events[-1].position + 1:
+                    self._clear_events()
+                self._events.append(recorded)
+                self._of_threads.setdefault(recorded.thread_id, deque()).append(recorded)
                 self._bytes += recorded.payload_bytes
                 threads.add(recorded.thread_id)
         while len(self._events) > MOST_EVENTS or (self._bytes > MOST_BYTES and len(self._events) > 1):
-            self._bytes -= self._events.pop(next(iter(self._events))).payload_bytes
+            self._drop_first()
         for thread_id in threads:
             for waking in self._following.get(thread_id, ()):
                 waking.wake()
+
+    def _drop_first(self) -> None:
+        first = self._events.popleft()
+        self._bytes -= first.payload_bytes
+        of_thread = self._of_threads[first.thread_id]
+        of_thread.popleft()
+        if not of_thread:
+            del self._of_threads[first.thread_id]
+
+    def _clear_events(self) -> None:
+        self._events.clear()
+        self._of_threads.clear()
+        self._bytes = 0
 
 
 def _events_of(append: Append) -> Iterator[Recorded]:

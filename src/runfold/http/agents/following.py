@@ -33,7 +33,7 @@ class ThreadEvents:
     @property
     def is_caught_up(self) -> bool:
         """Return whether all was given that the process knows of."""
-        return self._position >= self._feed.position and self._feed.fresh.get(self._position + 1) is None
+        return self._position >= self._feed.position and not self._feed.fresh.has_more(self._position)
 
     def join(self, tail: Tail, head: Head) -> None:
         """Begin to hear of what is recorded after the head."""
@@ -79,20 +79,28 @@ class ThreadEvents:
         return [] if self.is_caught_up or self.is_stopped else self._from_memory() or await self._from_log()
 
     def _from_memory(self) -> list[Recorded]:
+        """Return what is next of that which the tail has read, or, where that is behind, of what this process has stored."""
+        found = self._from_feed()
+        if found or self._position < self._feed.position:
+            return found
+        page = self._feed.fresh.page(self._thread_id, self._position, MOST_EVENTS, MOST_BYTES)
+        self._position = page.position
+        return [recorded for recorded in page.events if self.wanted.takes(recorded)]
+
+    def _from_feed(self) -> list[Recorded]:
         found: list[Recorded] = []
-        size, position = 0, self._position
-        while len(found) < MOST_EVENTS and size < MOST_BYTES and (recorded := self._at_hand(position + 1)) is not None:
+        size, position, last = 0, self._position, self._feed.position
+        while position < last and len(found) < MOST_EVENTS and size < MOST_BYTES:
+            entry = self._feed.entry(position + 1)
+            if entry is None:
+                break
             position += 1
+            recorded = entry.recorded
             if recorded.thread_id == self._thread_id and self.wanted.takes(recorded):  # of the most, all that is asked
                 found.append(recorded)
                 size += recorded.payload_bytes
         self._position = position
         return found
-
-    def _at_hand(self, position: int) -> Recorded | None:
-        """Return the event at a position where the tail has read it, or this process has stored it."""
-        entry = self._feed.entry(position)
-        return self._feed.fresh.get(position) if entry is None else entry.recorded
 
     async def _from_log(self) -> list[Recorded]:
         if self.is_caught_up:
