@@ -22,7 +22,8 @@ from runfold.http.server_state import ServerState
 from runfold.http.turns import Turns
 
 if TYPE_CHECKING:
-    from runfold.http.agents.work import Work
+    from runfold.http.agents.intake import Begun
+    from runfold.http.agents.work import Job, Work
 
 MEDIA_TYPE = "text/event-stream"
 _STREAM = {MEDIA_TYPE: {"description": "Server-sent events; the data of each is an event of AG-UI as JSON."}}
@@ -117,6 +118,7 @@ class Agents:
 
     async def run_in_thread(self, request: Request) -> Response:
         """Begin a run in the thread that the path names."""
+        await self._turns.mine()
         caller = await self._server.caller(request, "runs:write")
         async with self._server.body(request, caller) as raw:
             asked = await self._server.parsed(request, raw, _read)
@@ -148,12 +150,14 @@ class Agents:
         intake = Intake(self._server.seen_by(caller), name, work.claimant)
         begin = partial(intake.begin, asked.body, asked.thread)
         with contextlib.nullcontext() if _is_at_work(work, caller, asked.body) else work.room():
-            begun = await intake.begin_first(asked.body, asked.thread) if asked.is_small else None
+            first = await intake.begin_first(asked.body, asked.thread) if asked.is_small else None
             try:
-                begun = begun or await self._server.pools.commands.run(begin)
+                begun = await self._server.pools.commands.run(begin) if first is None else first
             except VersionConflict:  # somebody else was first: perhaps with the same request
                 begun = await self._server.pools.commands.run(begin)
-            return await self._stream(caller, name, begun, after=asked.after, is_small=asked.is_small)
+            if begun.is_new:  # whatever becomes of its client
+                work.begin(_job(caller, name, begun), begun.execution, begun.path)
+        return await self._stream(caller, name, begun, after=asked.after, is_small=asked.is_small)
 
     async def _stream(
         self,
@@ -168,24 +172,20 @@ class Agents:
         from runfold.http.agents.following import ThreadEvents  # noqa: PLC0415
         from runfold.http.agents.showing import first_shown, shown  # noqa: PLC0415
         from runfold.http.agents.stream import AgentStream  # noqa: PLC0415
-        from runfold.http.agents.work import Job  # noqa: PLC0415
 
         server, work = self._server, self._server.work
         assert work is not None, "there is an agent of that name"  # noqa: S101
         ledger, epoch = server.seen_by(caller), server.ledger.history.epoch
-        job = Job(caller.tenant_id, begun.thread_id, begun.run_id, name)
         show, is_at_hand = partial(shown, ledger, begun, is_hydrated=is_hydrated, after=after), False
         if begun.is_new and epoch is not None:
             show, is_at_hand = partial(first_shown, begun, epoch, after), is_small and not begun.past
-        if begun.is_new:  # whatever becomes of its client
-            work.begin(job, begun.execution, begun.path)
         if is_at_hand:
             await self._turns.mine()  # after the agent, who has begun by then, and after others whose runs are to be recorded
         found = show() if is_at_hand else await server.pools.questions.run(show)
         reader = ledger.now.reader.tolerant()
         events = ThreadEvents(self._feed, server.pools, reader, begun.thread_id, found.head.position)
         events.join(ledger.tail, found.head)
-        look_after = partial(work.revive, job)
+        look_after = partial(work.revive, _job(caller, name, begun))
         seconds = max(0.2, work.claimant.lease.total_seconds() / 5)
         return AgentStream(events, found.events, found.first, server.limits, partial(server.watch, caller), look_after, seconds)
 
@@ -263,6 +263,13 @@ def _is_at_work(work: "Work", caller: Caller, asked: dict[str, Any]) -> bool:
     if not isinstance(thread_id, str) or not isinstance(run_id, str):
         return False
     return work.is_at_work(caller.tenant_id, run_id_of(thread_id_of(thread_id), run_id))
+
+
+def _job(caller: Caller, name: str, begun: "Begun") -> "Job":
+    """Return what somebody is to work on, of a run that is there for a client."""
+    from runfold.http.agents.work import Job  # noqa: PLC0415  only who serves agents has what it needs
+
+    return Job(caller.tenant_id, begun.thread_id, begun.run_id, name)
 
 
 def _read(_: Request, raw: bytes) -> dict[str, Any]:
