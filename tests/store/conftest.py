@@ -1,8 +1,10 @@
 """Rows for the log, and a recorder on the test's database."""
 
+import contextlib
 from collections.abc import Callable, Iterator
 from uuid import uuid4
 
+import psycopg
 import pytest
 
 from runfold import Ledger
@@ -10,6 +12,8 @@ from runfold.store.codec import Row
 from runfold.store.datastore import Datastore
 from runfold.store.recorder import Recorder
 from tests.databases import TestDatabase
+
+from .appending import Commands
 
 MakeRow = Callable[..., Row]
 
@@ -36,3 +40,25 @@ def row() -> MakeRow:
         return Row(stream, version, type, 1, state, None, "default", "thread_a", uuid4().bytes, '{"run_id": "run_a"}', metadata)
 
     return make
+
+
+@pytest.fixture
+def commands(recorder, row) -> Iterator[Commands]:
+    made = Commands(recorder, row)
+    yield made
+    made.appender.close()
+
+
+@pytest.fixture
+def stalled(database) -> Callable:
+    """While it is entered, no append gets through: they queue, for as long as that takes."""
+    with psycopg.connect(database.admin_url, autocommit=True) as connection:
+        connection.execute("ALTER FUNCTION runfold.append_events SET lock_timeout = 0")
+
+    @contextlib.contextmanager
+    def stall() -> Iterator[None]:
+        with psycopg.connect(database.admin_url) as connection:
+            connection.execute("SELECT * FROM runfold.head FOR UPDATE")
+            yield
+
+    return stall

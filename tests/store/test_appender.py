@@ -1,92 +1,16 @@
 """Group commit: many commands in one transaction, each with its own answer."""
 
-import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
-import psycopg
 import pytest
 
 from runfold import LedgerUnavailable, VersionConflict
 from runfold.errors import QueueFull
 from runfold.store import appender as appending
-from runfold.store.appender import Append, Appender
-from runfold.store.recorder import Recorder
 from runfold.store.writer import Writer
 
-
-@dataclass
-class CachedStream:
-    """What a process holds of a stream."""
-
-    dead: bool = False
-
-
-class Commands:
-    """Queues appends, and waits for their answers."""
-
-    def __init__(self, recorder: Recorder, row: Callable, queue_size: int = 1000) -> None:
-        self.settled: list[Append] = []
-        self.batches: list[int] = []
-        self._row = row
-        self._answered = threading.Condition()
-        self._cached: dict[str, CachedStream] = {}
-        self.appender = Appender(recorder.writer, self._settle, queue_size)
-
-    def put(self, *events: tuple[str, int], watched: dict[str, int] | None = None, size: int = 0) -> Append:
-        """A command that writes these versions of these streams, and believes each stream to be as the last one left it."""
-        cached = [self._believed(stream) for stream in {*(stream for stream, _ in events), *(watched or {})}]
-        state = b'"' + b"x" * size + b'"'
-        rows = [self._row(stream, version, state) for stream, version in events]
-        append = Append(rows, cached, {("default", stream): at for stream, at in (watched or {}).items()})
-        self.appender.put(append)
-        self.appender.wake()
-        return append
-
-    def read_again(self, stream: str) -> None:
-        """Believe something new of a stream."""
-        self._cached[stream] = CachedStream()
-
-    def wait(self, *appends: Append) -> None:
-        with self._answered:
-            assert self._answered.wait_for(lambda: all(append in self.settled for append in appends), timeout=60)
-
-    def _believed(self, stream: str) -> CachedStream:
-        return self._cached.setdefault(stream, CachedStream())
-
-    def _settle(self, batch: list[Append]) -> None:
-        with self._answered:
-            self.settled += batch
-            self.batches.append(len(batch))
-            self._answered.notify_all()
-
-
-@pytest.fixture
-def commands(recorder, row) -> Iterator[Commands]:
-    made = Commands(recorder, row)
-    yield made
-    made.appender.close()
-
-
-@pytest.fixture
-def stalled(database) -> Callable:
-    """While it is entered, no append gets through: they queue, for as long as that takes."""
-    with psycopg.connect(database.admin_url, autocommit=True) as connection:
-        connection.execute("ALTER FUNCTION runfold.append_events SET lock_timeout = 0")
-
-    @contextlib.contextmanager
-    def stall() -> Iterator[None]:
-        with psycopg.connect(database.admin_url) as connection:
-            connection.execute("SELECT * FROM runfold.head FOR UPDATE")
-            yield
-
-    return stall
-
-
-def outcomes(*appends: Append) -> list[str]:
-    return ["stored" if append.error is None else type(append.error).__name__ for append in appends]
+from .appending import Commands, outcomes
 
 
 @pytest.mark.row("HV-53")
@@ -212,7 +136,7 @@ def test_closing_stores_what_waits(recorder, row, stalled) -> None:
 
 @pytest.mark.fault("C-7")
 def test_a_defect_while_appending_answers_everybody_and_the_appender_goes_on(commands, stalled, monkeypatch) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("a defect")
 
     with monkeypatch.context() as patched:

@@ -40,7 +40,8 @@ from runfold.errors import (
     VersionConflict,
 )
 from runfold.settings import Settings
-from runfold.store.appender import Append, Appender
+from runfold.store.appender import Appender
+from runfold.store.appends import Append
 from runfold.store.codec import Limits, StreamKey
 from runfold.store.hint import Hint
 from runfold.store.reader import Reader
@@ -87,7 +88,7 @@ class CommandExecutor:
 
     def execute(self, plan: Plan[T]) -> T:
         """Carry out a command and wait until its events are durable. Raises LedgerError."""
-        submitted = Submitted(plan.answer)
+        submitted = Submitted(plan.answer, self.appender.hurry)
         attempt = self._begin(plan, submitted)
         while not submitted.done() and (preparation := self._advance(attempt)):
             self._prepare(preparation, attempt)
@@ -97,7 +98,7 @@ class CommandExecutor:
 
     def submit(self, plan: Plan[T]) -> Submitted[T]:
         """Carry out a command without waiting for it. Never blocks on the database."""
-        submitted = Submitted(plan.answer)
+        submitted = Submitted(plan.answer, self.appender.hurry)
         attempt = self._begin(plan, submitted)
         if self._advance(attempt) is None:
             self.appender.wake()
@@ -292,7 +293,7 @@ class CommandExecutor:
             settle([(attempt.submitted, error)])
 
     def _put_collected(self, session: Session, answer: Callable[[Receipt], T]) -> Submitted[T]:
-        submitted, plan = Submitted(answer), Plan("", lambda _: None, answer, {"expected_version": 0})
+        submitted, plan = Submitted(answer, self.appender.hurry), Plan("", lambda _: None, answer, {"expected_version": 0})
         with self._turn:
             if self._closed:
                 raise _closed()

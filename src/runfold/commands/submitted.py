@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from runfold.domain.event import Event
 from runfold.errors import UsageError
+from runfold.store.loop_sender import running_loop
 
 if TYPE_CHECKING:
     from runfold.proofs.receipt import ToldEvent
@@ -63,12 +64,14 @@ class Receipt:
 class Submitted(Generic[T]):
     """Stands for a command on its way. `await` it, or ask for its `result`."""
 
-    __slots__ = ("_answer", "_error", "_event", "_more_waiters", "_receipt", "_waiter")
+    __slots__ = ("_answer", "_error", "_event", "_hurry", "_more_waiters", "_receipt", "_waiter")
 
     _lock = threading.Lock()  # one for all: it is held for a few instructions
 
-    def __init__(self, answer: Callable[[Receipt], T]) -> None:
+    def __init__(self, answer: Callable[[Receipt], T], hurry: Callable[[], None] | None = None) -> None:
+        """`hurry` is called before a thread waits: an event loop of that thread will not get on meanwhile."""
         self._answer = answer
+        self._hurry = hurry
         self._receipt: Receipt | None = None
         self._error: BaseException | None = None
         self._event: threading.Event | None = None
@@ -84,6 +87,8 @@ class Submitted(Generic[T]):
         if not self.done():
             with self._lock:
                 event = self._event = self._event or threading.Event()
+            if self._hurry is not None:
+                self._hurry()
             if not self.done() and not event.wait(timeout):
                 raise TimeoutError("the command is still on its way; it may yet be recorded")
         return self._outcome()
@@ -127,8 +132,11 @@ def settle(outcomes: Iterable[tuple[Submitted[Any], Receipt | BaseException]]) -
     for event in events:
         event.set()
     for loop, futures in waiters.items():
-        with contextlib.suppress(RuntimeError):  # the loop was closed, and nobody waits there any more
-            loop.call_soon_threadsafe(_wake, futures)
+        if loop is running_loop():
+            _wake(futures)
+        else:
+            with contextlib.suppress(RuntimeError):  # the loop was closed, and nobody waits there any more
+                loop.call_soon_threadsafe(_wake, futures)
 
 
 def _wake(futures: list[asyncio.Future[None]]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from runfold.domain.event import Recorded
-from runfold.store.appender import Append
+from runfold.store.appends import Append
 from runfold.store.codec import as_recorded
 
 MOST_EVENTS, MOST_BYTES = 5000, 16 * 1024 * 1024

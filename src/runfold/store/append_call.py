@@ -6,13 +6,13 @@ takes longer than the server does.
 
 import os
 import select
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from psycopg import OperationalError, errors
 from psycopg.adapt import Transformer
-from psycopg.pq import ExecStatus, Format
+from psycopg.pq import ConnStatus, ExecStatus, Format
 from psycopg.pq.abc import PGresult
 from psycopg.rows import tuple_row
 
@@ -23,8 +23,7 @@ from runfold.store.queries import named_queries
 
 SALT_BYTES = 16
 _QUERIES = named_queries("runfold.store", "append_call.sql")
-_NAME = b"runfold_append"
-_PARAMETERS = 5
+_APPEND, _APPEND_AFTER = b"runfold_append", b"runfold_append_after"
 
 
 class Placed(NamedTuple):
@@ -32,6 +31,13 @@ class Placed(NamedTuple):
 
     first_position: int
     recorded_at: datetime
+
+
+class Sent(NamedTuple):
+    """The last event of rows on their way. Where it is stored, all of them are: its salt is of this try alone."""
+
+    event_id: bytes
+    salt: bytes
 
 
 def new_salts(count: int) -> bytes:
@@ -57,33 +63,94 @@ class AppendCall:
         self._reading, self._both = select.poll(), select.poll()
         self._reading.register(self._pgconn.socket, select.POLLIN)
         self._both.register(self._pgconn.socket, select.POLLIN | select.POLLOUT)
-        self._pgconn.send_prepare(_NAME, _QUERIES["append"].encode())
-        self._answer(ExecStatus.COMMAND_OK)
+        for name, query in ((_APPEND, "append"), (_APPEND_AFTER, "append after")):
+            self._pgconn.send_prepare(name, _QUERIES[query].encode())
+            self._answer(ExecStatus.COMMAND_OK)
+
+    # One at a time
 
     def __call__(self, rows: Collection[Row], watched: Mapping[StreamKey, int], salts: bytes) -> Placed | Conflicts:
         """Append, or tell what stands in the way. After any other error than psycopg.Error the connection is of no use."""
-        streams = (
-            (
-                packing.texts([stream for _, stream in watched]),
-                packing.bigints(watched.values()),
-                packing.texts([tenant for tenant, _ in watched]),
-            )
-            if watched
-            else (None, None, None)
-        )
-        values = (packing.events(rows, self._type), salts, *streams)
-        self._pgconn.send_query_prepared(_NAME, values, [Format.BINARY] * _PARAMETERS, Format.BINARY)
-        self._decoder.set_pgresult(self._answer(ExecStatus.TUPLES_OK))
-        position, recorded_at, names, versions, tenants = self._decoder.load_row(0, tuple)
-        if names is None:
-            return Placed(position, recorded_at)
-        return dict(zip(zip(tenants, names, strict=True), versions, strict=True))
+        self._send(_APPEND, self._packed(rows, watched, salts))
+        return _outcome(self._loaded(self._answer(ExecStatus.TUPLES_OK)))
+
+    # Several on their way
+
+    def send(self, rows: Sequence[Row], watched: Mapping[StreamKey, int], salts: bytes, after: Sent | None) -> Sent:
+        """Do not wait for the answer, nor for that to rows sent before: these are appended after them, or not at all.
+
+        Nothing else may be asked until `receive` has given all answers, and `flush` has sent all. Raises psycopg.Error.
+        """
+        packed = self._packed(rows, watched, salts)
+        if after is None:
+            self._pgconn.enter_pipeline_mode()
+            self._send(_APPEND, packed)
+        else:
+            self._send(_APPEND_AFTER, [*packed, after.event_id, after.salt])
+        self._pgconn.pipeline_sync()
+        return Sent(rows[-1].event_id, salts[-SALT_BYTES:])
+
+    @property
+    def is_broken(self) -> bool:
+        """Return whether the connection is lost."""
+        return self._pgconn.status != ConnStatus.OK
+
+    def flush(self) -> bool:
+        """Send what is still to be sent, without waiting; False where the server does not take all of it now."""
+        return not self._pgconn.flush()
+
+    def take_in(self) -> bool:
+        """Take in what has come; True where `receive` need not wait. Raises psycopg.Error."""
+        self._pgconn.consume_input()
+        return self.is_answered
+
+    @property
+    def is_answered(self) -> bool:
+        """Return whether all of the next answer is here."""
+        return not self._pgconn.is_busy()
+
+    @property
+    def socket(self) -> int:
+        """Return the file that can be read from once something comes."""
+        return self._pgconn.socket
+
+    def receive(self, *, is_last: bool) -> Placed | Conflicts | None:
+        """Wait for the next answer: None for rows that were to follow others which are not stored. Raises psycopg.Error."""
+        try:
+            columns = self._loaded(self._answer(ExecStatus.TUPLES_OK))
+        finally:
+            end = None if self.is_broken else self._next()  # until then it is not committed
+            if end is not None and is_last:
+                self._pgconn.exit_pipeline_mode()
+        if end is None or end.status != ExecStatus.PIPELINE_SYNC:
+            raise OperationalError("the commit was not answered") if end is None else errors.error_from_result(end)
+        if len(columns) == 1:
+            (columns,) = columns
+        return None if columns is None else _outcome(columns)
+
+    # What both are made of
+
+    def _packed(self, rows: Collection[Row], watched: Mapping[StreamKey, int], salts: bytes) -> list[bytes | None]:
+        if not watched:
+            return [packing.events(rows, self._type), salts, None, None, None]
+        return [
+            packing.events(rows, self._type),
+            salts,
+            packing.texts([stream for _, stream in watched]),
+            packing.bigints(watched.values()),
+            packing.texts([tenant for tenant, _ in watched]),
+        ]
+
+    def _send(self, name: bytes, values: Sequence[bytes | None]) -> None:
+        self._pgconn.send_query_prepared(name, values, [Format.BINARY] * len(values), Format.BINARY)
+
+    def _loaded(self, answer: PGresult) -> tuple[Any, ...]:
+        self._decoder.set_pgresult(answer)
+        return self._decoder.load_row(0, tuple)
 
     def _answer(self, wanted: ExecStatus) -> PGresult:
         """Wait for the answer. Raises psycopg.Error."""
-        while self._pgconn.flush():
-            if any(event & select.POLLIN for _, event in self._both.poll()):
-                self._pgconn.consume_input()
+        self._flush()
         answer = self._next()
         while self._next() is not None:
             pass  # only what a server says when it goes
@@ -93,8 +160,20 @@ class AppendCall:
             raise errors.error_from_result(answer)
         return answer
 
+    def _flush(self) -> None:
+        while self._pgconn.flush():
+            if any(event & select.POLLIN for _, event in self._both.poll()):
+                self._pgconn.consume_input()
+
     def _next(self) -> PGresult | None:
         while self._pgconn.is_busy():
             self._reading.poll()
             self._pgconn.consume_input()
         return self._pgconn.get_result()
+
+
+def _outcome(columns: tuple[Any, ...]) -> Placed | Conflicts:
+    position, recorded_at, names, versions, tenants = columns
+    if names is None:
+        return Placed(position, recorded_at)
+    return dict(zip(zip(tenants, names, strict=True), versions, strict=True))

@@ -6,3 +6,10 @@ SELECT 'runfold.new_event'::regtype::oid
 -- Append a batch of events, or tell which streams are not where it expected them.
 SELECT first_position, recorded_at, conflicts, actual_versions, conflicting_tenants
   FROM runfold.append_events($1::runfold.new_event[], $2::bytea, $3::text[], $4::bigint[], $5::text[])
+
+-- name: append after
+-- Do the same just where an event that was sent before is stored: by its id, and by its salt, which is another at each try.
+SELECT CASE
+       WHEN EXISTS (SELECT FROM runfold.log AS e WHERE e.event_id = $6::uuid AND e.salt = $7::bytea)
+       THEN runfold.append_events($1::runfold.new_event[], $2::bytea, $3::text[], $4::bigint[], $5::text[])
+       END

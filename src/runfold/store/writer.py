@@ -1,7 +1,6 @@
 """One connection that appends. It tells a lost reply from a lost event before it answers."""
 
 import contextlib
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -15,6 +14,7 @@ from runfold.store.append_call import AppendCall, Conflicts, Placed, new_salts
 from runfold.store.codec import Row, StreamKey
 from runfold.store.datastore import Connection, Datastore, unavailable
 from runfold.store.packing import UuidArray, register
+from runfold.store.turns import Turns
 
 _CANCEL_SECONDS = 5.0
 _NOTHING: Mapping[StreamKey, int] = MappingProxyType({})
@@ -44,26 +44,32 @@ class Writer:
         self._datastore = datastore
         self._connection: Connection | None = None
         self._call: AppendCall | None = None
-        self._turn = threading.RLock()
+        self._turns = Turns()
         self.when_connected: Callable[[Connection], object] | None = None
         """Called with each connection before anything is appended over it. It may raise psycopg.Error."""
         self.when_stored: Callable[[int, bytes, datetime], object] | None = None
         """Called with the position, id and time of the last event of what was stored. It must not wait."""
 
     def append(
-        self, rows: Sequence[Row], watched: Mapping[StreamKey, int] = _NOTHING, salts: bytes | None = None
+        self,
+        rows: Sequence[Row],
+        watched: Mapping[StreamKey, int] = _NOTHING,
+        salts: bytes | None = None,
+        *,
+        is_sent: bool = False,
     ) -> Placed | Conflicts | Repeated:
         """Write all rows at the next positions; or nothing, and the answer names the streams or the events in the way.
 
-        `watched` are streams that must be at a version though nothing is written to them. `salts` are 16 bytes an event.
+        `watched` are streams that must be at a version though nothing is written to them. `salts` are 16 bytes an event. What
+        `is_sent` was sent before with the same salts, and its answer lost.
 
         When the connection breaks, the reply may be lost and the events not: they are looked up by id, and sent again
         only if they are not there. Raises LedgerUnavailable.
         """
-        with self._turn:
+        with self._turns:
             deadline = time.monotonic() + self._datastore.connect_timeout
             salts = new_salts(len(rows)) if salts is None else salts
-            sent_before = sent = False
+            sent = is_sent
             while True:
                 try:
                     connection = self._connected()
@@ -75,13 +81,13 @@ class Writer:
                     if sent_before and not isinstance(answer, Placed):
                         return _find(connection, rows, salts) or answer  # the earlier try's commit came through meanwhile
                 except psycopg.errors.UniqueViolation as error:
-                    if repeated := self._repeated(rows):
-                        return repeated
-                    raise unavailable(error) from error
+                    return self._refusal(error, rows)
                 except psycopg.Error as error:
                     self._give_up_or_wait(error, deadline, sent=sent)
                 else:
-                    return self._told(answer, rows)
+                    if isinstance(answer, Placed):
+                        self.told(answer, rows)
+                    return answer
 
     def append_alone(self, decide: Callable[[], Batch | None]) -> Placed | Conflicts | Repeated | None:
         """Hold up everybody else's appends, here and in other processes, while `decide` reads and says what to append.
@@ -91,7 +97,7 @@ class Writer:
         """
         batch: Batch | None = None
         answer: Placed | Conflicts | None = None
-        with self._turn:
+        with self._turns:
             try:
                 connection = self._connected()
                 with connection.transaction():
@@ -101,12 +107,36 @@ class Writer:
                     batch = batch._replace(salts=batch.salts or new_salts(len(batch.rows)))
                     answer = self._append(connection, *batch)
             except psycopg.errors.UniqueViolation as error:
-                if batch and (repeated := self._repeated(batch.rows)):
-                    return repeated
+                if batch:
+                    return self._refusal(error, batch.rows)
                 raise unavailable(error) from error
             except psycopg.Error as error:
                 return self._after_lost_hold(error, batch if isinstance(answer, Placed) else None)
-            return self._told(answer, batch.rows)
+            if isinstance(answer, Placed):
+                self.told(answer, batch.rows)
+            return answer
+
+    def begin_sending(self) -> AppendCall | None:
+        """Send several batches at once over the connection, until `end_sending`: nobody else appends over it meanwhile.
+
+        None where there is no connection yet, or somebody else is at it.
+        """
+        if self._call is None or not self._turns.try_enter():
+            return None
+        if self._call is None:  # it was lost meanwhile
+            self._turns.leave()
+        return self._call
+
+    def end_sending(self, *, is_lost: bool = False) -> None:
+        """Let others append. Where an answer is outstanding, the connection is of no more use."""
+        if is_lost:
+            self._drop()
+        self._turns.leave()
+
+    @property
+    def is_wanted(self) -> bool:
+        """Return whether somebody waits until whoever sends has all answers."""
+        return self._turns.are_wanted
 
     def _append(
         self, connection: Connection, rows: Sequence[Row], watched: Mapping[StreamKey, int], salts: bytes | None
@@ -118,15 +148,19 @@ class Writer:
         except psycopg.Error:
             raise
         except BaseException:  # an interrupt: what is still answered would be taken for the answer to the next call
-            with contextlib.suppress(psycopg.Error):
-                connection.cancel_safe(timeout=_CANCEL_SECONDS)
-            self._drop()
+            self._cancel()
             raise
 
-    def _told(self, answer: Placed | Conflicts, rows: Sequence[Row]) -> Placed | Conflicts:
-        if isinstance(answer, Placed) and self.when_stored is not None:
-            self.when_stored(answer.first_position + len(rows) - 1, rows[-1].event_id, answer.recorded_at)
-        return answer
+    def _cancel(self) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(psycopg.Error):
+                self._connection.cancel_safe(timeout=_CANCEL_SECONDS)
+        self._drop()
+
+    def told(self, placed: Placed, rows: Sequence[Row]) -> None:
+        """Let whoever follows what is stored know of it."""
+        if self.when_stored is not None:
+            self.when_stored(placed.first_position + len(rows) - 1, rows[-1].event_id, placed.recorded_at)
 
     def _after_lost_hold(self, error: psycopg.Error, committing: Batch | None) -> Placed:
         """Return where the rows stand, if they were stored before the connection broke. Raises LedgerUnavailable where not."""
@@ -144,6 +178,16 @@ class Writer:
         fact = f"the database ended the session that blocked all appends; nothing was stored ({_first_line(error)})"
         raise LedgerUnavailable(fact, "retry") from error
 
+    def refusal(self, error: psycopg.Error, rows: Sequence[Row]) -> Repeated:
+        """Return the events that are stored already, where the server refused the rows for that. Raises LedgerUnavailable."""
+        with self._turns:
+            return self._refusal(error, rows)
+
+    def _refusal(self, error: psycopg.Error, rows: Sequence[Row]) -> Repeated:
+        if isinstance(error, psycopg.errors.UniqueViolation) and (repeated := self._repeated(rows)):
+            return repeated
+        raise unavailable(error) from error
+
     def _repeated(self, rows: Sequence[Row]) -> Repeated | None:
         try:
             with self._connected().cursor(binary=True, row_factory=psycopg.rows.tuple_row) as cursor:
@@ -154,7 +198,7 @@ class Writer:
 
     def close(self) -> None:
         """Give the connection back."""
-        with self._turn:
+        with self._turns:
             self._drop()
 
     def _connected(self) -> Connection:
