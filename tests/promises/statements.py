@@ -20,6 +20,7 @@ from psycopg.rows import tuple_row
 import runfold
 from runfold.projections.registry import known
 from runfold.store.queries import named_queries
+from runfold.store.unlocked import Unlocked
 
 SOURCE = Path(runfold.__file__).parent
 LARGE = {"log", *known()}
@@ -118,7 +119,8 @@ def unseen(connection: psycopg.Connection[Any]) -> Iterator[None]:
 def looking(seen: Seen) -> Iterator[None]:
     """Every statement of this process."""
     with pytest.MonkeyPatch.context() as patch:
-        for kind, name in ((psycopg.Cursor, "execute"), (psycopg.ServerCursor, "execute"), (psycopg.Cursor, "copy")):
+        cursors = ((psycopg.Cursor, "execute"), (psycopg.ServerCursor, "execute"), (psycopg.Cursor, "copy"))
+        for kind, name in (*cursors, (Unlocked, "rows")):
             patch.setattr(kind, name, _looked_at(getattr(kind, name), seen))
         yield
 

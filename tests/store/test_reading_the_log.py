@@ -78,7 +78,8 @@ def test_pages_join_without_a_gap_in_both_directions(ledger: Ledger) -> None:
 
 
 def test_long_streams_are_read_page_by_page(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runfold.store.reader.PAGE", 3)
+    for name in ("PAGE", "STRETCH"):
+        monkeypatch.setattr(f"runfold.store.reader.{name}", 3)
     run = ledger.create_thread(agent_id="support").start_run()
     for number in range(9):
         run.add_message("user", str(number))
@@ -111,6 +112,31 @@ def test_no_stretch_holds_much_more_payload_than_it_may_and_together_they_hold_a
     assert [recorded.position for recorded in reader.events()] == list(range(1, 14))
     assert [recorded.version for recorded in reader.stream(run.id)] == list(range(1, 13))
     assert [recorded.version for recorded in reader.stream(run.id, types=("message.*",))] == list(range(3, 13))
+
+
+@pytest.mark.parametrize("bytes_a_page", [1, 300, 5_000, 100_000])
+def test_where_all_is_wanted_no_stretch_holds_more_either(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, bytes_a_page: int
+) -> None:
+    monkeypatch.setattr(filtering, "PAGE_BYTES", bytes_a_page)
+    thread = ledger.create_thread(agent_id="support")
+    run = thread.start_run()
+    for size in [10, 4_000, 1, 1, 200, 90_000, 3, 500, 500, 7]:
+        run.add_message("user", "x" * size)
+    sizes = {recorded.position: recorded.payload_bytes for recorded in ledger.events()}
+    for reader, wanted in ((ledger.recorder.reader, None), (ledger.now.reader, Filter(thread_id=thread.id))):
+        found, position, back, before = [], 0, [], 13
+        while position < 13:
+            found.append(reader.stretch(wanted, after=position, up_to=13, limit=4))
+            position = found[-1].position
+        while before > 0:
+            back.append(reader.stretch_back(wanted, up_to=before, limit=4))
+            before = back[-1].position
+        for stretches, positions in ((found, range(1, 14)), (back, range(13, 0, -1))):
+            assert [recorded.position for stretch in stretches for recorded in stretch.events] == list(positions)
+            for stretch in stretches:
+                assert 1 <= len(stretch.events) <= 4
+                assert stretch.size - sizes[stretch.events[-1].position] < bytes_a_page, "with the last it may be more"
 
 
 def test_a_stretch_without_what_is_wanted_says_how_far_it_looked(ledger: Ledger) -> None:

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Any
 
 import orjson
@@ -23,6 +24,7 @@ from psycopg.types.json import set_json_loads
 
 from runfold.errors import LedgerError, LedgerUnavailable
 from runfold.sessions import PIN_SEARCH_PATH, require_own_session
+from runfold.store.unlocked import Unlocked
 
 Connection = psycopg.Connection[Any]
 EVERY_TENANT = "*"
@@ -45,6 +47,11 @@ class Pooled(psycopg.Connection[Any]):
     """A connection that many use in turn, and whose rows it shows just now; None while nobody can say."""
 
     tenant: str | None = EVERY_TENANT
+
+    @cached_property
+    def unlocked(self) -> Unlocked:
+        """Return what asks over it while other threads compute."""
+        return Unlocked(self)
 
 
 class _Taker(threading.local):
@@ -114,7 +121,7 @@ class Datastore:
                 self._revive()
 
     @contextlib.contextmanager
-    def reading(self, tenant: str = EVERY_TENANT) -> Iterator[Connection]:
+    def reading(self, tenant: str = EVERY_TENANT) -> Iterator[Pooled]:
         """A pooled connection that shows the rows of one tenant, or everybody's. Raises LedgerUnavailable, TransactionPooling."""
         try:
             self.pool.open()
@@ -142,7 +149,7 @@ class Datastore:
             require_own_session(connection, lambda: psycopg.connect(self.url, **self._options()))
             self._keeps_sessions = True
 
-    def _take(self, stack: contextlib.ExitStack, tenant: str) -> Connection:
+    def _take(self, stack: contextlib.ExitStack, tenant: str) -> Pooled:
         _taker.tenant = tenant
         try:
             connection = stack.enter_context(self.pool.connection())

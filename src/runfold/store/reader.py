@@ -13,18 +13,21 @@ import psycopg_pool
 
 from runfold.domain.event import Recorded
 from runfold.errors import LedgerUnavailable, UsageError
+from runfold.store import filter as filtering
 from runfold.store.by_type import NEAR, SPARSE, is_of_tenant_alone, narrows_by_type, stretch_by_type
 from runfold.store.codec import COLUMNS, unread, unread_or_raw
 from runfold.store.datastore import EVERY_TENANT, Connection, Datastore
 from runfold.store.filter import LAST_CHARACTER, Filter, bounded_query, is_all, like, range_of, size_of
 from runfold.store.happened import HappenedBy
 from runfold.store.queries import named_queries
-from runfold.store.stretches import stretches
+from runfold.store.stretches import AHEAD, stretches
 
 _QUERIES = named_queries("runfold.store", "reader.sql")
 
 _HEAD = "head.position, nullif(head.recorded_at, '-infinity'), head.epoch"
 PAGE = 2000
+STRETCH = 1000
+"""Events that are read at once for who reads all there is."""
 SEARCHED = 20_000
 """Positions that one query looks through where no index fits what is wanted."""
 LATEST = 2**62
@@ -62,12 +65,19 @@ class Reader:
         """Called when the log ends before what is known of it, to find out why."""
         self._read: Callable[[tuple[Any, ...]], Recorded] = unread
         self._page_bytes: int | None = None
+        self._is_unlocked = False
 
     def of(self, tenant_id: str) -> "TenantReader":
         """One tenant's part of it. Raises UsageError for what is no tenant."""
         bound = TenantReader(self.datastore, tenant_id)
         bound.when_short = self.when_short
         return bound
+
+    def unlocked(self) -> Self:
+        """Return the same, for a thread that reads while others compute. Nothing interrupts what it asks."""
+        other = copy(self)
+        other._is_unlocked = True
+        return other
 
     def tolerant(self) -> Self:
         """Return the same, which gives what only a newer Runfold knows as it is stored: to be handed on, never to be folded."""
@@ -96,11 +106,11 @@ class Reader:
             return self._rows(query, parameters)
 
     def _rows(self, query: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-        with (
-            self.datastore.reading(self.tenant) as connection,
-            connection.cursor(binary=True, row_factory=psycopg.rows.tuple_row) as cursor,
-        ):
-            return cursor.execute(query, parameters, prepare=True).fetchall()
+        with self.datastore.reading(self.tenant) as connection:
+            if self._is_unlocked:
+                return connection.unlocked.rows(query, parameters)
+            with connection.cursor(binary=True, row_factory=psycopg.rows.tuple_row) as cursor:
+                return cursor.execute(query, parameters, prepare=True).fetchall()
 
     def page(
         self, wanted: Filter | None = None, *, after: int = 0, up_to: int = LATEST, limit: int = PAGE, descending: bool = False
@@ -137,11 +147,16 @@ class Reader:
 
     def events(self, wanted: Filter | None = None, *, after: int = 0, up_to: int = LATEST) -> Iterator[Recorded]:
         """All of them, each stretch in a transaction of its own, each event read when it is asked for."""
+        here = self.within(max(1, (self._page_bytes or filtering.PAGE_BYTES) // (1 + AHEAD)))
+        ahead = here.unlocked()
 
         def read(position: int) -> tuple[list[tuple[Any, ...]], int]:
-            return self.raw_stretch(wanted, position, up_to, PAGE)
+            return here.raw_stretch(wanted, position, up_to, STRETCH)
 
-        for found in stretches(read, after, up_to, PAGE):
+        def read_ahead(position: int) -> tuple[list[tuple[Any, ...]], int]:
+            return ahead.raw_stretch(wanted, position, up_to, STRETCH)
+
+        for found in stretches(read, after, up_to, STRETCH, read_ahead):
             yield from map(self._read, found)
 
     def raw_stretch(
@@ -158,7 +173,7 @@ class Reader:
         if by_type and up_to - after > NEAR:
             return stretch_by_type(self.rows, wanted, after, up_to, limit, descending=descending)
         place = range_of(wanted, after, up_to, positions, descending=descending)
-        found = self.rows(place.query("DESC" if descending else "ASC", self._page_bytes), [*place.values, limit])
+        found = self.rows(place.query("DESC" if descending else "ASC", self._page_bytes), place.parameters(limit))
         if not is_all(found, limit, self._page_bytes):
             return found, found[-1][0] - descending
         if len(found) * SPARSE < SEARCHED and is_of_tenant_alone(wanted):
@@ -175,7 +190,7 @@ class Reader:
         place = range_of(Filter(), after, after + limit, limit)
         query = f"SELECT {_HEAD}, log.* FROM runfold.head AS head LEFT JOIN LATERAL ({place.query()}) AS log ON true"
         with self.datastore.asking(connection), connection.cursor(binary=True, row_factory=psycopg.rows.tuple_row) as cursor:
-            found = cursor.execute(query, [*place.values, limit], prepare=True).fetchall()
+            found = cursor.execute(query, place.parameters(limit), prepare=True).fetchall()
         rows = sorted((row[3:] for row in found if row[3] is not None), key=itemgetter(0))
         return Stretch([self._read(row) for row in rows], rows[-1][0] if rows else after, size_of(rows)), Head(*found[0][:3])
 

@@ -1,0 +1,71 @@
+"""Asking PostgreSQL without the interpreter's lock, for a thread that reads while others compute.
+
+psycopg takes the lock anew for every few kilobytes that arrive, and who computes gives it up only every 5 ms: a page that is read
+beside a thread that computes took longer than one after the other. Here the lock is taken once all of it is there. Nothing
+interrupts such a question, so it is for threads in which no interrupt arrives.
+"""
+
+import re
+from collections import OrderedDict
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import count
+from typing import Any
+
+import psycopg
+from psycopg.adapt import PyFormat, Transformer
+from psycopg.errors import error_from_result
+from psycopg.pq import ConnStatus, ExecStatus, Format
+from psycopg.pq.abc import PGresult
+
+MOST_STATEMENTS = 100
+"""Prepared on a connection: as many as psycopg prepares."""
+
+
+class Unlocked:
+    """Asks over a connection in autocommit, which nobody else uses meanwhile."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self.connection = connection
+        self._converting = Transformer(connection)
+        self._prepared: OrderedDict[tuple[str, tuple[int, ...]], bytes] = OrderedDict()
+        self._numbers = count(1)
+
+    def rows(self, query: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """Return all rows of a query, with `%b` for each parameter. Raises psycopg.Error."""
+        values = self._converting.dump_sequence(parameters, [PyFormat.BINARY] * len(parameters))
+        name = self._prepare(query, self._converting.types or ())
+        formats = self._converting.formats
+        result = self.connection.pgconn.exec_prepared(name, values, formats, Format.BINARY)  # type: ignore[arg-type]  # or None
+        self._require(result, ExecStatus.TUPLES_OK)
+        self._converting.set_pgresult(result, format=Format.BINARY)
+        try:
+            return self._converting.load_rows(0, result.ntuples, tuple)
+        finally:
+            self._converting.set_pgresult(None)  # it would be held as long as the connection
+
+    def _prepare(self, query: str, types: tuple[int, ...]) -> bytes:
+        if (name := self._prepared.get((query, types))) is not None:
+            self._prepared.move_to_end((query, types))
+            return name
+        if len(self._prepared) >= MOST_STATEMENTS:
+            _, oldest = self._prepared.popitem(last=False)
+            self._require(self.connection.pgconn.exec_(b"DEALLOCATE %b" % oldest), ExecStatus.COMMAND_OK)
+        name = b"runfold_%d" % next(self._numbers)
+        self._require(self.connection.pgconn.prepare(name, _numbered(query), types), ExecStatus.COMMAND_OK)
+        self._prepared[query, types] = name
+        return name
+
+    def _require(self, result: PGresult, wanted: ExecStatus) -> None:
+        if result.status == wanted:
+            return
+        if self.connection.pgconn.status == ConnStatus.BAD:
+            raise psycopg.OperationalError(result.get_error_message())
+        raise error_from_result(result)
+
+
+@lru_cache(maxsize=1024)
+def _numbered(query: str) -> bytes:
+    """Return a query with its parameters as the server knows them, by number."""
+    numbers = count(1)
+    return re.sub("%[%b]", lambda found: "%" if found[0] == "%%" else f"${next(numbers)}", query).encode()
