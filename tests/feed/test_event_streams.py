@@ -19,6 +19,7 @@ from runfold.http.app import create_app
 from runfold.http.streams import event_stream as streaming
 from runfold.http.streams import sse
 from runfold.store import filter as filtering
+from runfold.store.reader import Stretch
 from tests.http.streams import Stream, names, positions
 from tests.serving import Anybody, serving
 from tests.waiting import until
@@ -348,6 +349,26 @@ def test_what_is_kept_of_large_events_is_bounded_and_nobody_misses_any(
     assert 0 < len(feed._entries) < 50
     with Stream.open(address, "/events") as stream:
         assert positions(stream.until_named("run.completed")) == list(range(1, 403))
+
+
+def test_what_comes_next_is_read_ahead_once_and_nothing_beyond_the_end(
+    address: str, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feeds, "BLOCK", 20)
+    read: list[int] = []
+    really = tails.Tail.read
+
+    def noted(tail: tails.Tail, after: int, up_to: int) -> Stretch:
+        read.append(after)
+        return really(tail, after, up_to)
+
+    monkeypatch.setattr(tails.Tail, "read", noted)
+    for number in range(200):
+        run.submit_add_message("user", str(number))
+    run.complete()
+    with Stream.open(address, "/events?up_to=130") as stream:
+        assert positions(stream.until_named("end")) == list(range(1, 131))
+    assert sorted(read) == list(range(0, 130, 20))
 
 
 def test_events_that_cannot_be_read_end_the_streams_that_want_them_and_no_others(

@@ -59,6 +59,11 @@ def test_an_event_is_read_when_it_is_asked_for_and_then_kept(database, ledger: L
         for _ in range(2):
             with pytest.raises(UnreadableEvent, match=rf"run\.waiting at position {position} cannot be read: .*reason"):
                 _ = found[3].event
+        before = found[0].event
+        for _ in range(2):
+            found[0].let_go()
+        assert found[0].event == before
+        assert found[0].event is not before
         assert "cannot be read" in repr(found[3])
         with pytest.raises(AttributeError, match="words"):
             _ = found[3].words

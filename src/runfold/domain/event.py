@@ -357,6 +357,14 @@ class Recorded:
         _ = self.event
         return self
 
+    def let_go(self) -> None:
+        """Keep the event as it is stored alone; it is read anew when it is asked for again."""
+        if hasattr(self, "_state"):
+            try:  # noqa: SIM105  it is done for each event of a stream, and `suppress` takes as long as the rest
+                del self.event
+            except AttributeError:
+                pass  # somebody else has just done so
+
     def _values(self) -> tuple[Any, ...]:
         return tuple([getattr(self, name) for name in _FIELDS])
 

@@ -1,20 +1,25 @@
 """An event as those outside of the process are given it: in our own words, and as a CloudEvent.
 
-Fields that are disclosed to nobody are left out. Context and metadata go out as they are stored.
+Fields that are disclosed to nobody are left out. Context and metadata go out as they are stored, and so does what happened, once
+it was read and where to write it anew would say nothing else.
 """
 
-from typing import Any
+from collections.abc import Iterator
+from functools import cache
+from typing import Any, Literal, get_args, get_origin
 from uuid import UUID
 
 import orjson
+from pydantic import BaseModel
 
-from runfold.domain.event import Recorded
+from runfold.domain.event import Event, Recorded
 from runfold.domain.raw_event import RawEvent
 from runfold.store.cursor import cursor_of
 
 CLOUDEVENT = "application/cloudevents+json"
 CLOUDEVENTS = "application/cloudevents-batch+json"
 """The media types of one CloudEvent, and of several."""
+_LF, _CR = b"\n\r"
 _SEQUENCE_DIGITS = 19
 """Enough for every position, so that texts sort as the positions do."""
 
@@ -24,7 +29,41 @@ def disclosed_data(recorded: Recorded) -> bytes:
     event = recorded.event
     if isinstance(event, RawEvent):
         return orjson.dumps(event.disclosed)
+    needed = _needed(type(event))
+    if needed is not None and recorded.schema_version == event.schema_version and needed <= event.__pydantic_fields_set__:
+        stored: bytes | None = getattr(recorded, "payload", None)
+        if stored is not None and not (_LF in stored or _CR in stored or b"null" in stored):  # as all that Runfold writes
+            return stored
     return event.__pydantic_serializer__.to_json(event, exclude_none=True, exclude=event.undisclosed or None)
+
+
+@cache
+def _needed(kind: type[Event]) -> frozenset[str] | None:
+    """Return the fields that an event has even where none is stored: with these it says as it is stored all that it says.
+
+    None where it may not be shown as it is stored, or where what its fields hold has such fields in turn.
+    """
+    if kind.undisclosed or any(_says_more(info.annotation) for info in kind.model_fields.values()):
+        return None
+    return frozenset(name for name, info in kind.model_fields.items() if info.get_default(call_default_factory=True) is not None)
+
+
+def _says_more(annotation: Any) -> bool:
+    """Return whether a model that is named there has fields of its own accord, but for the name of what it is."""
+    for model in _models(annotation):
+        for info in model.model_fields.values():
+            is_name = get_origin(info.annotation) is Literal and len(get_args(info.annotation)) == 1
+            has_default = not info.is_required() and info.get_default(call_default_factory=True) is not None
+            if (has_default and not is_name) or _says_more(info.annotation):
+                return True
+    return False
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models(inner)
 
 
 def event_json(recorded: Recorded) -> bytes:

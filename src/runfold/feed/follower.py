@@ -60,7 +60,7 @@ class Follower:
         self._woken = asyncio.Event()
         self._work: asyncio.Future[Any] | None = None
         self._is_alone = False
-        self._block: list[Entry] = []
+        self._block, self._block_begins = list[Entry](), 0
         """What was read with others; it may be gone from the memory of all before this one comes to it."""
         self._limit = 50
         self._now = asyncio.get_running_loop().time
@@ -180,29 +180,33 @@ class Follower:
         """
         taken: list[Frame] = []
         size, position = 0, after
+        wants, shows, form = self.wanted.takes, self._asked.shown.takes if self._asked.types else None, self._asked.form
         while self._work is None and position < up_to and size < CHUNK_BYTES:
             if (entry := self._entry(position + 1)) is None:
                 break
             position += 1
-            if not self.wanted.takes(entry.recorded):
+            recorded = entry.recorded
+            if not wants(recorded):
                 continue
-            if self._asked.shown.takes(entry.recorded):
+            if shows is None or shows(recorded):
                 try:
-                    taken.append(Frame(position, self._feed.frame(entry, self._asked.form)))
+                    data = self._feed.frame(entry, form)
                 except Damage:
                     self._is_alone = True
                     position -= 1
                     break
-                size += len(taken[-1].data)
-            if self._run is not None and self._run.ends_with(entry.recorded):
-                self._ended(RunWatch(self._run.run_id, ENDINGS[entry.recorded.type]))
+                taken.append(Frame(position, data))
+                size += len(data)
+            if self._run is not None and self._run.ends_with(recorded):
+                self._ended(RunWatch(self._run.run_id, ENDINGS[recorded.type]))
                 break
         return self._given(Span(after, position, self.epoch, taken))
 
     def _given(self, span: Span[Frame]) -> bytes:
         frames = self._state.looked(span)
         self.events = len(frames)
-        return b"".join(frame.data if self._asked.is_named else self._frames.unnamed(frame.data) for frame in frames)
+        named = [frame.data for frame in frames]
+        return b"".join(named if self._asked.is_named else map(self._frames.unnamed, named))
 
     def _ended(self, run: RunWatch) -> None:
         """Its run has ended: it ends where the log is then."""
@@ -211,7 +215,7 @@ class Follower:
 
     def _entry(self, position: int) -> Entry | None:
         if self._block:
-            index = position - self._block[0].recorded.position
+            index = position - self._block_begins
             if 0 <= index < len(self._block):
                 return self._block[index]
             self._block = []
@@ -255,6 +259,9 @@ class Follower:
             return b""
         if isinstance(found, Block):
             self._block = found.entries
+            if self._block:
+                self._block_begins = self._block[0].recorded.position
+                self._feed.fetch_after(found, self._state.bound)
             return b""
         if found.span.up_to == self.position:  # nothing new, and the process cannot read on
             self._state.nothing_yet(self._now() + LOOK_AGAIN_SECONDS)

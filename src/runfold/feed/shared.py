@@ -24,7 +24,7 @@ from runfold.store.reader import Head, Stretch
 
 KEPT_BYTES = 64 * 1024 * 1024
 """Of frames; of what is read for those who are behind; and of the newest, as many are kept as the tail keeps."""
-BLOCK, MOST_BLOCKS = 500, 60
+BLOCK, MOST_BLOCKS, AHEAD = 500, 60, 2
 READERS = 4
 """Who is behind reads the log in threads: so many at a time, and commands have all the others."""
 
@@ -148,9 +148,21 @@ class Feed:
         if block is None or (block.done() and not _is_read(block)):
             read = partial(self._tail.read, number * BLOCK, (number + 1) * BLOCK)
             block = asyncio.ensure_future(to_thread.run_sync(lambda: _block(read()), limiter=self.limiter))
+            block.add_done_callback(self._was_read)
         self._blocks[number] = block
         self._forget()
         return None if _is_read(block) and index >= len(block.result().entries) else block
+
+    def fetch_after(self, block: Block, up_to: int) -> None:
+        """Read on after a block, no further than to a position, while what is in it is sent.
+
+        Not where so much is read for so many that it might be forgotten before anybody comes to it.
+        """
+        behind = len(self._all) - sum(map(len, self._parked.values()))
+        if block.size * MOST_BLOCKS <= KEPT_BYTES and behind * (1 + AHEAD) <= MOST_BLOCKS:
+            last = block.entries[-1].recorded.position
+            for after in range(last, min(last + AHEAD * BLOCK, up_to), BLOCK):
+                self.fetch(after + 1)
 
     def frame(self, entry: Entry, form: Form) -> bytes:
         """Return the event's bytes, made when they are first asked for."""
@@ -158,6 +170,7 @@ class Feed:
         if found is None:
             assert self.epoch is not None, "events are kept of a history that is known"  # noqa: S101
             found = entry.frames[form] = self.frames.frame(entry.recorded, self.epoch, form)
+            entry.recorded.let_go()  # as objects it takes ten times as much as in its bytes, and mostly nobody asks again
             self._bytes += len(found) if entry.is_kept else 0
         return found
 
@@ -234,6 +247,10 @@ class Feed:
             read -= self._drop_block(self._blocks.pop(number))
         while self._entries and (len(self._entries) > self._tail.kept or self._bytes > KEPT_BYTES):
             self._drop(self._entries.pop(next(iter(self._entries))))
+
+    def _was_read(self, block: asyncio.Future[Block]) -> None:
+        if not block.cancelled() and block.exception() is None:  # whoever comes by is told why, and perhaps nobody does
+            self._forget()
 
     def _drop_block(self, block: asyncio.Future[Block]) -> int:
         """Return what is still being read is dropped by whoever waits for it."""

@@ -104,10 +104,13 @@ class Tail:
         return len(self._kept)
 
     def read(self, after: int, up_to: int) -> Stretch:
-        """Return the events between two positions, from the log, or the first of them if they are large. Raises LedgerError."""
-        epoch = self.epoch
-        found = self._reader.stretch(after=after, up_to=up_to, limit=up_to - after)
-        if epoch is None or self._reader.head().epoch != epoch:
+        """Return the events between two positions, from the log, or the first of them if they are large.
+
+        It is asked in a thread in which no interrupt arrives. Raises LedgerError.
+        """
+        epoch, reader = self.epoch, self._reader.unlocked()
+        found = reader.stretch(after=after, up_to=up_to, limit=up_to - after)
+        if epoch is None or reader.head().epoch != epoch:
             raise LedgerUnavailable("the ledger was put back to another history meanwhile", "ask again")
         return found
 

@@ -1,15 +1,14 @@
-"""A stretch of the log, read for the projections that are to take it in."""
+"""A stretch of the log, read for the projections that are to take it in, in a thread of its own."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple, Self
-
-from psycopg.rows import tuple_row
 
 from runfold.domain.event import Recorded
 from runfold.errors import Damage
 from runfold.projector.connection import connect
 from runfold.store.codec import COLUMNS, decode
-from runfold.store.datastore import Connection, Datastore
+from runfold.store.datastore import Datastore
+from runfold.store.unlocked import Unlocked
 
 _QUERY = (
     f"SELECT {COLUMNS} FROM runfold.log WHERE notification_id > %b AND notification_id <= %b AND (topic = ANY(%b)) IS TRUE"
@@ -61,7 +60,7 @@ class Pages:
 
     def __init__(self, datastore: Datastore) -> None:
         self._datastore = datastore
-        self._open: Connection | None = None
+        self._open: Unlocked | None = None
         self._thread: ThreadPoolExecutor | None = None
         self._asked: Asked | None = None
 
@@ -95,14 +94,13 @@ class Pages:
             self._thread = None
 
     def _rows(self, after: int, up_to: int, types: frozenset[str]) -> list[tuple[Any, ...]]:
-        if self._open is None or self._open.closed:
-            self._open = connect(self._datastore)
-        cursor = self._open.cursor(binary=True, row_factory=tuple_row)
-        return cursor.execute(_QUERY, [after, up_to, sorted(types)], prepare=True).fetchall()
+        if self._open is None or self._open.connection.closed:
+            self._open = Unlocked(connect(self._datastore))
+        return self._open.rows(_QUERY, [after, up_to, sorted(types)])
 
     def _close(self) -> None:
         if self._open is not None:
-            self._open.close()
+            self._open.connection.close()
         self._open = None
 
 

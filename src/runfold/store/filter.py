@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 from runfold.domain.event import Recorded, is_of_type
@@ -64,8 +64,17 @@ class Filter:
         return (
             (self.tenant_id is None or self.tenant_id == recorded.tenant_id)
             and (self.thread_id is None or self.thread_id == recorded.thread_id)
-            and (self.stream is None or self.stream == recorded.stream)
-            and _takes_type(recorded.type, self.types, self.without)
+            and (not (self.types or self.without) or _takes_type(recorded.type, self.types, self.without))
+            and (not self._asks_for_more or self._takes_more(recorded))
+        )
+
+    @cached_property
+    def _asks_for_more(self) -> bool:
+        return self.stream is not None or bool(self.actors) or self._asks_for_keys
+
+    def _takes_more(self, recorded: Recorded) -> bool:
+        return (
+            (self.stream is None or self.stream == recorded.stream)
             and (not self.actors or str(recorded.metadata.actor) in self.actors)
             and (not self._asks_for_keys or self._has_keys(recorded))
         )

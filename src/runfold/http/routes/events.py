@@ -213,7 +213,7 @@ def _handler(server: ServerState, feed: Feed, query: type[BaseModel], scope: Sco
             return Response(await server.pools.questions.run(found.json), 200, headers, "application/json")
         if _is_told_of_end(request) and await server.pools.questions.run(_has_no_more, ledger, wanted):
             return Response(status_code=204, headers=headers)
-        follower = Follower(feed, ledger.now.reader.tolerant(), wanted, server.limits.heartbeat_seconds)
+        follower = Follower(feed, ledger.now.reader.tolerant().unlocked(), wanted, server.limits.heartbeat_seconds)
         feed.join(follower, ledger.tail, Head(wanted.head, None, wanted.epoch))
         watching = partial(server.watch, ledger.caller)
         return EventStream(feed, follower, watching, server.limits, headers, is_zipped=_takes_gzip(request))
