@@ -11,6 +11,7 @@ import pytest
 
 from runfold import Ledger
 from runfold.access.limits import Pools
+from runfold.domain.run_events import RunStarted
 from runfold.errors import LedgerUnavailable
 from runfold.feed.fresh import MOST_BYTES, MOST_EVENTS, Fresh
 from runfold.feed.shared import Feed
@@ -107,7 +108,7 @@ def test_what_others_stored_between_is_waited_for_and_neither_skipped_nor_double
 
 def stored(first: int, *sizes: int, thread_id: str = "thread_a") -> Append:
     rows = [Row("run_a", 1, "run.started", 1, b"x" * size, None, "t", thread_id, bytes(16), "{}", "{}") for size in sizes]
-    return Append(rows, (), {}, None, first, b"", NOW)
+    return Append(rows, (), {}, None, first, b"", NOW, events=[RunStarted(attempt=1)] * len(rows))
 
 
 class Woken:

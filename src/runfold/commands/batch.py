@@ -131,14 +131,14 @@ class CommandBatch:
         session = self._session
         self._broken = LedgerUnavailable("the batch has ended", "begin another", retriable=False)
 
-        def stored(receipt: Receipt) -> list[Recorded]:
+        def recorded(receipt: Receipt) -> list[Recorded]:
             self._executor.give_back(self._states)
             at = receipt.recorded_at
             assert at is not None, "it is stored"  # noqa: S101
-            places = enumerate(session.rows, receipt.position - len(session.rows) + 1)
-            return [as_recorded(row, place, at) for place, row in places]
+            stored = enumerate(zip(session.rows, session.events, strict=True), receipt.position - len(session.rows) + 1)
+            return [as_recorded(row, position, at, event) for position, (row, event) in stored]
 
-        return self._executor.submit_collected(session, stored)
+        return self._executor.submit_collected(session, recorded)
 
     def finish(self) -> None:
         """Store the rest, and give the states back."""

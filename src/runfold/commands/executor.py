@@ -304,7 +304,8 @@ class CommandExecutor:
         return submitted
 
     def _put(self, attempt: Attempt, session: Session) -> None:
-        self.appender.put(Append(session.rows, [*session.touched.values()], session.watched(), attempt))
+        touched = [*session.touched.values()]
+        self.appender.put(Append(session.rows, touched, session.watched(), attempt, events=session.events))
 
     # Settling: the appender's thread calls this for every batch
 

@@ -126,5 +126,5 @@ class Fresh:
 
 def _events_of(append: Append) -> Iterator[Recorded]:
     assert append.recorded_at is not None, "it is stored"  # noqa: S101
-    for position, row in enumerate(append.rows, append.first_position):
-        yield as_recorded(row, position, append.recorded_at)
+    for position, (row, event) in enumerate(zip(append.rows, append.events, strict=True), append.first_position):
+        yield as_recorded(row, position, append.recorded_at, event)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
+from runfold.domain.event import Event
 from runfold.errors import AlreadyAppended, LedgerError, VersionConflict
 from runfold.store.append_call import SALT_BYTES, Conflicts, Placed, new_salts
 from runfold.store.codec import Row, StreamKey
@@ -33,6 +34,8 @@ class Append:
     salts: bytes = b""
     recorded_at: datetime | None = None
     error: LedgerError | None = None
+    events: Sequence[Event] = ()
+    """What the rows hold, where that is at hand."""
 
     def fail(self, error: LedgerError) -> None:
         """Fail the command, and all commands built on it."""

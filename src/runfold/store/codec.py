@@ -72,12 +72,14 @@ def unread_or_raw(columns: tuple[Any, ...]) -> Recorded:
     return Recorded.unread(columns, read_or_raw)
 
 
-def as_recorded(row: Row, position: int, recorded_at: datetime) -> Recorded:
-    """Return a row that was stored, as the log has it, before its event is read.
+def as_recorded(row: Row, position: int, recorded_at: datetime, event: Event) -> Recorded:
+    """Return a row that was stored as the log has it; `event` is what it holds, and nobody changes it.
 
     Of its salt nothing is known, and its context and metadata are as they were sent: the database writes them otherwise.
     """
-    return unread((position, *row[:5], *row[6:9], recorded_at, *row[9:], None))
+    recorded = unread((position, *row[:5], *row[6:9], recorded_at, *row[9:], None))
+    recorded.event = event
+    return recorded
 
 
 _read = event_types.read

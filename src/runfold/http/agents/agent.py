@@ -6,6 +6,8 @@ import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any, Protocol
 
+import orjson
+
 from runfold.errors import UsageError
 
 Input = dict[str, Any]
@@ -38,10 +40,10 @@ class FunctionAgent:
         self._function = function
 
     async def run(self, asked: Input) -> AsyncIterator[Any]:
-        """Call it with the run's input, and yield what it yields."""
+        """Call it with the run's input, of which it may do what it likes with all it holds, and yield what it yields."""
         from ag_ui.core import RunAgentInput  # noqa: PLC0415  only who serves agents has it
 
-        given = self._function(RunAgentInput.model_validate(asked))
+        given = self._function(RunAgentInput.model_validate_json(orjson.dumps(asked)))
         events = await given if inspect.isawaitable(given) else given
         async for event in events:
             yield event
