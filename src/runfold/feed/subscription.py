@@ -11,6 +11,7 @@ from runfold.errors import LedgerError, SubscriptionEnded
 from runfold.feed.ahead import Ahead
 from runfold.feed.batches import Batches
 from runfold.feed.looked import Looked, Source
+from runfold.store.cursor import Cursor
 
 
 class Subscription:
@@ -43,7 +44,7 @@ class Subscription:
     def __next__(self) -> Recorded:
         while not self.require_more():
             self.take_in(self._look())
-        return self.at_hand(1)[0]
+        return self._given(self._page.popleft())
 
     def __aiter__(self) -> AsyncIterator[Recorded]:
         return self
@@ -55,7 +56,7 @@ class Subscription:
                 self.take_in(await self.ahead().take_soon())
         except StopIteration:
             raise StopAsyncIteration from None
-        return self.at_hand(1)[0]
+        return self._given(self._page.popleft())
 
     # Batch by batch
 
@@ -126,8 +127,13 @@ class Subscription:
             return []
         given = [self._page.popleft() for _ in range(min(most, len(self._page)))]
         if given:
-            self._place = self._looked_up_to._replace(position=given[-1].position) if self._page else self._looked_up_to
+            self._given(given[-1])
         return given
+
+    def _given(self, last: Recorded) -> Recorded:
+        """Note that an event is given: it goes on after that, or after all that was looked at where no other is at hand."""
+        self._place = Cursor(last.position, self._looked_up_to.epoch) if self._page else self._looked_up_to
+        return last
 
     @property
     def is_ended(self) -> bool:
