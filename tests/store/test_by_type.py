@@ -100,3 +100,17 @@ def test_a_small_tenant_finds_its_events_among_those_of_large_ones(told: tuple[R
     own = [each for each in events if each.tenant_id == "other"]
     assert 0 < len(own) * 4 < len(events)
     assert list(log.of("other").events()) == own
+
+
+def test_no_stretch_found_by_type_holds_more_than_was_asked_for(told: tuple[Reader, list[Recorded]]) -> None:
+    log, events = told
+    wanted = Filter(tenant_id="default", types=("message.*",))
+    own = [each for each in events if wanted.takes(each)]
+    for most in (1, 700, 10**6):
+        stretches, after = [], 0
+        while after < events[-1].position:
+            stretches.append(log.within(most).stretch(wanted, after=after, up_to=events[-1].position))
+            after = stretches[-1].position
+        assert [each for stretch in stretches for each in stretch.events] == own
+        for stretch in stretches:
+            assert stretch.size - sum(each.payload_bytes for each in stretch.events[-1:]) < most

@@ -43,7 +43,7 @@ CHUNK_BYTES = 256 * 1024
 
 
 class Follower:
-    """Gives the bytes of one stream, when they are asked for: what a client does not take is not read."""
+    """Gives the bytes of one stream, when they are asked for: no more is read than a client takes, and little ahead of it."""
 
     def __init__(self, feed: Feed, reader: Reader, asked: Wanted, heartbeat_seconds: float) -> None:
         self.wanted = asked.filter

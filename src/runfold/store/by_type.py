@@ -33,7 +33,14 @@ def is_of_tenant_alone(wanted: Filter) -> bool:
 
 
 def stretch_by_type(
-    rows: Rows, wanted: Filter, after: int, up_to: int, limit: int, *, descending: bool = False
+    rows: Rows,
+    wanted: Filter,
+    after: int,
+    up_to: int,
+    limit: int,
+    *,
+    descending: bool = False,
+    most_bytes: int | None = None,
 ) -> tuple[list[tuple[Any, ...]], int]:
     """Return rows, and the position up to which these are all; descending, from which on."""
     positions, end = _positions(rows, wanted, after, up_to, limit, descending=descending)
@@ -41,9 +48,9 @@ def stretch_by_type(
         return [], end
     conditions = list(wanted.conditions())
     where = "notification_id = ANY(%b::bigint[])" + "".join(f" AND ({text}) IS TRUE" for text, _ in conditions)
-    query = bounded_query(where, [f"notification_id {'DESC' if descending else 'ASC'}"])
+    query = bounded_query(where, [f"notification_id {'DESC' if descending else 'ASC'}"], most_bytes)
     found = rows(query, [positions, *(value for _, value in conditions), len(positions) + 1])
-    if not is_all(found, len(positions) + 1):
+    if not is_all(found, len(positions) + 1, most_bytes):
         return found, found[-1][0] - descending
     return found, end
 

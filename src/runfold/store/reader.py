@@ -171,7 +171,7 @@ class Reader:
         if not wanted.is_of_thread and up_to - after > (NEAR if by_type else positions):
             up_to = min(up_to, max(after, self.head().position))  # there is no looking through what is not there yet
         if by_type and up_to - after > NEAR:
-            return stretch_by_type(self.rows, wanted, after, up_to, limit, descending=descending)
+            return stretch_by_type(self.rows, wanted, after, up_to, limit, descending=descending, most_bytes=self._page_bytes)
         place = range_of(wanted, after, up_to, positions, descending=descending)
         found = self.rows(place.query("DESC" if descending else "ASC", self._page_bytes), place.parameters(limit))
         if not is_all(found, limit, self._page_bytes):
@@ -179,7 +179,9 @@ class Reader:
         if len(found) * SPARSE < SEARCHED and is_of_tenant_alone(wanted):
             after, up_to = (after, place.end) if descending else (place.end, up_to)
             if up_to - after > NEAR and len(found) < limit:
-                more, end = stretch_by_type(self.rows, wanted, after, up_to, limit - len(found), descending=descending)
+                more, end = stretch_by_type(
+                    self.rows, wanted, after, up_to, limit - len(found), descending=descending, most_bytes=self._page_bytes
+                )
                 return found + more, end
         return found, place.end
 

@@ -23,7 +23,7 @@ Watching = Callable[[Ended], Callable[[], None]]
 
 
 class EventStream(Response):
-    """Nothing is read that the client does not take. One that takes nothing for a while is dropped, and can resume."""
+    """No more is read than the client takes, and little ahead. One that takes nothing for a while is dropped, and can resume."""
 
     media_type = sse.MEDIA_TYPE
 
