@@ -186,8 +186,18 @@ def copy_of(admin_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.fixture
-def database(new_database: Callable[[], TestDatabase]) -> TestDatabase:
-    """This test's own migrated, empty database."""
+def shares(request: pytest.FixtureRequest) -> bool:
+    """Whether this test is one of those of its module that share a ledger."""
+    return request.node.get_closest_marker("shares") is not None
+
+
+@pytest.fixture
+def database(request: pytest.FixtureRequest, shares: bool) -> TestDatabase:
+    """This test's own migrated, empty database; where it is marked so, the one that it shares."""
+    if shares:
+        shared: TestDatabase = request.getfixturevalue("shared_database")
+        return shared
+    new_database: Callable[[], TestDatabase] = request.getfixturevalue("new_database")
     return new_database()
 
 
@@ -205,8 +215,11 @@ def settings(database: TestDatabase) -> Settings:
 
 
 @pytest.fixture
-def ledger(settings: Settings) -> Iterator[Ledger]:
-    """A ledger on this test's own database."""
+def ledger(request: pytest.FixtureRequest, shares: bool, settings: Settings) -> Iterator[Ledger]:
+    """A ledger on this test's own database, or the one that it shares."""
+    if shares:
+        yield request.getfixturevalue("shared_ledger")
+        return
     with Ledger.open(settings=settings) as opened:
         yield opened
 
@@ -222,6 +235,26 @@ def shared_database(admin_url: str, template: str) -> Iterator[TestDatabase]:
 def shared_settings(shared_database: TestDatabase) -> Settings:
     """Settings that point at it."""
     return shared_database.settings
+
+
+@pytest.fixture(scope="module")
+def shared_ledger(shared_settings: Settings) -> Iterator[Ledger]:
+    """A ledger on it."""
+    with Ledger.open(settings=shared_settings) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def shared_app(shared_ledger: Ledger) -> Starlette:
+    """The service of that. It lets everybody in."""
+    return create_app(shared_ledger, Anybody())
+
+
+@pytest.fixture(scope="module")
+def shared_address(shared_app: Starlette) -> Iterator[str]:
+    """Where that is."""
+    with serving(shared_app) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -274,14 +307,17 @@ def stalled(database: TestDatabase) -> Callable[[], contextlib.AbstractContextMa
 
 
 @pytest.fixture
-def app(ledger: Ledger) -> Starlette:
-    """This test's service. It lets everybody in."""
-    return create_app(ledger, Anybody())
+def app(request: pytest.FixtureRequest, shares: bool, ledger: Ledger) -> Starlette:
+    """This test's service, or the one that it shares. It lets everybody in."""
+    return request.getfixturevalue("shared_app") if shares else create_app(ledger, Anybody())
 
 
 @pytest.fixture
-def address(app: Starlette) -> Iterator[str]:
-    """Where this test's service is."""
+def address(request: pytest.FixtureRequest, shares: bool, app: Starlette) -> Iterator[str]:
+    """Where that is."""
+    if shares and app is request.getfixturevalue("shared_app"):
+        yield request.getfixturevalue("shared_address")
+        return
     with serving(app) as address:
         yield address
 

@@ -134,9 +134,19 @@ def of_the_folded_story(admin_url: str, of_the_story: str) -> Iterator[str]:
         yield made.name
 
 
+@pytest.fixture(scope="module")
+def shared_story(admin_url: str, of_the_story: str) -> Iterator["TestDatabase"]:
+    """A copy of that for the tests of a module that share one."""
+    with fresh_database(admin_url, of_the_story, "shared") as made:
+        go_on_in(made)
+        yield made
+
+
 @pytest.fixture
-def database(request: pytest.FixtureRequest) -> "TestDatabase":
+def database(request: pytest.FixtureRequest, shares: bool) -> "TestDatabase":
     """This test's own, with the demo's story in it for who asks for that, and its read models for who asks for those."""
+    if shares:
+        return request.getfixturevalue("shared_story" if "story" in request.fixturenames else "shared_database")
     for asked in ("folded_story", "story"):
         if asked in request.fixturenames:
             return request.getfixturevalue("copy_of")(request.getfixturevalue(f"of_the_{asked}"))

@@ -175,6 +175,7 @@ def test_a_list_of_the_past_is_asked_for_by_position_and_never_folded_first(runf
     assert (refused.code, "leave it out with --at" in refused.err) == (2, True)
 
 
+@pytest.mark.shares
 @pytest.mark.parametrize("name", [name for name in LISTS.values() if name not in {"usage", "sample runs", "search"}])
 def test_a_list_without_an_entry_among_the_commands_has_a_plain_command(
     runfold: Command, story: Cast, capsys: pytest.CaptureFixture[str], name: str

@@ -43,6 +43,7 @@ def test_a_moment_is_prepared_listed_and_dropped(runfold: Command, story: Cast) 
     assert (again.code, "`runfold moments list` lists them all" in again.err) == (3, True)
 
 
+@pytest.mark.shares
 @pytest.mark.parametrize(
     ("moment", "code", "words"),
     [("999", 2, "is not in the ledger"), ("soon", 2, "neither a position nor a time"), ("2026-01-01T00:00:00", 2, "has no zone")],

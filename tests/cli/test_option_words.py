@@ -202,6 +202,7 @@ def test_an_option_under_both_its_words_is_refused(runfold: Command, story: Cast
     assert (answer.code, answer.err) == (2, "runfold: --since and --from are the same option; give --from alone\n")
 
 
+@pytest.mark.shares
 @pytest.mark.parametrize(
     "name", ["runs", "threads", "tool-calls", "decisions", "problems", "approvals", "attention", "failures", "goals"]
 )

@@ -139,6 +139,7 @@ def test_a_schema_of_the_past_is_made_listed_and_dropped(runfold: Command, story
     assert runfold("schemas").out.endswith("0 schemas\n")
 
 
+@pytest.mark.shares
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [

@@ -21,6 +21,7 @@ def test_every_column_is_asked_for_by_text(runfold: Command, ledger: Ledger) -> 
             assert [item["thread_id"] for item in answer.json["items"]] == due, (name, asked)
 
 
+@pytest.mark.shares
 @pytest.mark.parametrize("name", WRONG_TEXTS)
 def test_what_is_no_value_of_a_column_is_a_mistake_in_the_call(runfold: Command, ledger: Ledger, name: str) -> None:
     ledger.fold(NAME)

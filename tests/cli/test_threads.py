@@ -140,6 +140,7 @@ def test_words_that_would_command_the_terminal_are_shown_as_words(runfold: Comma
     assert "[bold]not markup[/bold]" in answer.out
 
 
+@pytest.mark.shares
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [

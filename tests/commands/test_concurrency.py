@@ -297,6 +297,7 @@ def test_a_state_that_is_forgotten_while_its_command_is_on_its_way_does_no_harm(
         assert all([message.text for message in run.messages()] == ["0", "1", "2"] for run in runs)
 
 
+@pytest.mark.shares
 @pytest.mark.parametrize(
     "run_id", ["thread_1", "run_\0", "run_ ", "run_" + "x" * 300, "", "run_1'; DROP TABLE runfold.log; --", "run_../x"]
 )

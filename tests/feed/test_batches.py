@@ -74,6 +74,7 @@ def test_a_batch_that_is_begun_is_given_when_the_subscription_is_stopped(subscri
     assert list(batches) == []
 
 
+@pytest.mark.shares
 @pytest.mark.parametrize(
     ("size", "seconds"), [(0, 1), (-1, 1), (1.5, 1), (True, 1), ("5", 1), (5, -1), (5, float("nan")), (5, "1")]
 )

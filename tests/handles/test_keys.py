@@ -80,6 +80,7 @@ def test_scopes_are_what_they_are_in_whatever_order_and_how_often_they_are_named
     assert again.receipt.appended == 0
 
 
+@pytest.mark.shares
 @pytest.mark.fault("F15")
 @pytest.mark.parametrize(
     ("wrong", "path"),
@@ -128,6 +129,7 @@ def test_another_tenants_key_is_not_there(ledger: Ledger) -> None:
     assert [view.status for view in (*theirs.keys(), *mine.keys())] == ["active", "revoked", "active"]
 
 
+@pytest.mark.shares
 @pytest.mark.parametrize("id", ["key_1", "", "key_", "1", "security_1", "thread_1", "key_1'; DROP TABLE runfold.log; --"])
 def test_what_was_never_made_cannot_be_revoked(ledger: Ledger, id: str) -> None:
     with pytest.raises(KeyNotFound) as missing:

@@ -28,6 +28,7 @@ BAD: dict[str, tuple[Callable[[Run, Thread], object], str]] = {
 }
 
 
+@pytest.mark.shares
 @pytest.mark.fault("F2", "F8", "E4")
 @pytest.mark.parametrize("bad", BAD)
 def test_what_cannot_be_kept_is_refused_by_its_path(ledger: Ledger, run: Run, thread: Thread, bad: str) -> None:

@@ -257,6 +257,7 @@ def test_lists_and_keys_of_another_tenant_are_not_there(client: httpx2.Client, l
     assert [key["owner"] for key in client.get("/keys", headers=headers).json()["items"]] == ["human:ada"]
 
 
+@pytest.mark.shares
 @pytest.mark.fault("F15")
 @pytest.mark.parametrize(
     "id",

@@ -12,6 +12,7 @@ import pytest
 
 from runfold import InvalidEvent, Ledger, Run
 
+pytestmark = pytest.mark.shares
 JSON = {"Content-Type": "application/json"}
 
 

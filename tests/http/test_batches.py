@@ -53,6 +53,7 @@ def test_one_that_is_refused_leaves_nothing_of_the_others(client: httpx2.Client,
     assert run.view().version == 2
 
 
+@pytest.mark.shares
 @pytest.mark.parametrize(
     ("item", "path"),
     [

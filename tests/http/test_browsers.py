@@ -116,6 +116,7 @@ def test_it_is_compressed_where_that_is_asked_for_and_each_event_can_be_read_at_
         assert "content-encoding" not in stream.headers
 
 
+@pytest.mark.shares
 @pytest.mark.parametrize("accepted", ["", "identity", "br", "gzip;q=0", "gzip;q=0.0", "x", "*"])
 def test_it_is_not_compressed_where_gzip_is_not_named(address: str, run: Run, accepted: str) -> None:
     with Stream.open(address, "/events?follow=false", Accept_Encoding=accepted) as stream:

@@ -191,24 +191,28 @@ def told(answer: httpx2.Response) -> tuple[int, Any]:
 
 
 @pytest.mark.fault("K10")
+@pytest.mark.shares
 @pytest.mark.parametrize("name", names_of_commands())
 def test_two_callers_with_one_key_and_body_are_two_and_one_caller_is_one(
     client: httpx2.Client, ledger: Ledger, name: str
 ) -> None:
-    together, apart = Scene(ledger, "together").request(name), Scene(ledger, "apart").request(name)
-    first = ask(client, together, ADA, "one")
+    one, two, three = (f"{number} of {name}" for number in ("one", "two", "three"))
+    together, apart = (
+        Scene(ledger, f"{scene}_{name.lower().replace('.', '_')}").request(name) for scene in ("together", "apart")
+    )
+    first = ask(client, together, ADA, one)
     assert first.is_success, first.text
     before = ledger.position()
-    again = ask(client, together, ADA, "one")
+    again = ask(client, together, ADA, one)
     assert (again.status_code, without_secret(again)) == (first.status_code, without_secret(first))
     assert ledger.position() == before
-    second = ask(client, together, BOB, "one")
-    for_comparison = [ask(client, apart, ADA, "two"), ask(client, apart, BOB, "three")]
+    second = ask(client, together, BOB, one)
+    for_comparison = [ask(client, apart, ADA, two), ask(client, apart, BOB, three)]
     assert [told(first), told(second)] == [told(answer) for answer in for_comparison]
     if second.is_success and second.json().get("appended"):
         assert second.json()["position"] == before + second.json()["appended"]
         assert ledger.events(after=before, limit=1)[0].metadata.actor == Actor.parse("human:bob")
-    assert ask(client, together, ADA, "one").json().get("position") == first.json().get("position")
+    assert ask(client, together, ADA, one).json().get("position") == first.json().get("position")
 
 
 def without_secret(answer: httpx2.Response) -> dict[str, Any]:

@@ -227,6 +227,7 @@ def test_readers_may_read_a_schema_of_the_past_and_do_no_more(database: TestData
             reader.execute("DROP TABLE by_then.run_summaries")
 
 
+@pytest.mark.shares
 @pytest.mark.parametrize(
     "name", ["public", "pg_past", "runfold_read", "Big", "a-b", "1st", "", "x" * 64, 'a"; --', "order", "then", "left"]
 )

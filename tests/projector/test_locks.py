@@ -122,6 +122,7 @@ def test_a_reader_that_takes_every_advisory_lock_holds_nothing_up(
         assert len(thief.wanted) >= 5, "it heard of the locks of rebuilds and of moments"
 
 
+@pytest.mark.shares
 @pytest.mark.fault("C-4")
 @pytest.mark.parametrize("role", ["runfold_reader", "runfold_app"])
 @pytest.mark.parametrize(

@@ -163,7 +163,8 @@ def _replace(admin: Admin, table: str, made: dict[str, str], copies: int, how: t
     for statement in (
         f"CREATE TEMPORARY TABLE template AS SELECT * FROM {table}",
         empty,
-        f"UPDATE pg_index SET indisready = false WHERE indrelid = '{table}'::regclass",  # else each row is put into each by itself
+        # Else each row is put into each index by itself.
+        f"UPDATE pg_index SET indisready = false WHERE indrelid = '{table}'::regclass",
         f"INSERT INTO {table} ({', '.join(columns)}) {source}",
         f"REINDEX TABLE {table}",
         "DROP TABLE template",

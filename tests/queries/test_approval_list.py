@@ -174,6 +174,7 @@ def test_an_approval_past_its_time_stays_open_until_that_is_recorded(thread: Thr
     assert ids(ledger, status="expired") == [approval.id]
 
 
+@pytest.mark.shares
 @pytest.mark.parametrize(
     ("asked", "said"),
     [

@@ -252,6 +252,7 @@ def test_a_run_that_takes_no_time_by_its_clock_or_less_is_told_apart(thread: Thr
     assert set(ids(ledger, order_by="finished_at")) == {"run_0", "run_1"}
 
 
+@pytest.mark.shares
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
@@ -286,6 +287,7 @@ def test_what_nothing_could_be_asked_by_is_refused_with_what_there_is(ledger: Le
     assert said in str(refused.value)
 
 
+@pytest.mark.shares
 @pytest.mark.parametrize("cursor", ["", "x", "*", "ü", "WyJydW5fc3VtbWFyaWVzIl0", "bnVsbA", "ImFiY2Qi", "W1tb" * 5000])
 def test_what_is_no_cursor_is_refused_with_where_to_get_one(ledger: Ledger, cursor: str) -> None:
     ledger.fold("run_summaries")

@@ -14,6 +14,7 @@ from runfold.ledger import Ledger
 from runfold.method_call import MethodCall
 from runfold.remote.calls import CommandRequest, request_of
 
+pytestmark = pytest.mark.shares
 OF_RUN = [route for route in COMMANDS if route.path.startswith("/runs/{run_id}/")]
 
 

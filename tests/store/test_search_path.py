@@ -166,6 +166,7 @@ def test_a_migration_takes_the_right_to_make_any_schema_away(database: TestDatab
     assert line.state == "ok"
 
 
+@pytest.mark.shares
 @pytest.mark.parametrize(
     "name",
     [
@@ -191,7 +192,8 @@ def test_a_migration_takes_the_right_to_make_any_schema_away(database: TestDatab
     ],
 )
 def test_only_schemas_of_read_models_can_be_made_and_dropped(database: TestDatabase, admin, name: str) -> None:
-    admin.execute("CREATE SCHEMA mine CREATE TABLE kept (x int)")
+    admin.execute("CREATE SCHEMA IF NOT EXISTS mine")
+    admin.execute("CREATE TABLE IF NOT EXISTS mine.kept (x int)")
     with as_role(database, "runfold_projector") as projector:
         with pytest.raises((psycopg.errors.InsufficientPrivilege, psycopg.errors.DuplicateSchema)):
             projector.execute("SELECT runfold.create_schema(%s)", [name])

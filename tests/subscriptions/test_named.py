@@ -191,6 +191,7 @@ def test_a_subscription_begins_where_it_is_told_and_stays_there(named: Named, le
         named("p").take()
 
 
+@pytest.mark.shares
 @pytest.mark.parametrize("name", ["", "A", "a b", "-a", "a" * 65, "é", "a/b", "a\n"], ids=ascii)
 def test_what_is_no_name_is_refused(ledger: Ledger, name: str) -> None:
     with pytest.raises(UsageError, match="no name of a subscription"):
@@ -257,6 +258,7 @@ def test_each_owner_has_whole_pages_of_their_own(ledger: Ledger, runs: list[Run]
         other.subscription("b1").take()
 
 
+@pytest.mark.shares
 @pytest.mark.parametrize("name", ["%00", "A", "a%0A", "%F0%9F%98%80", "b" * 100])
 def test_what_is_no_name_is_refused_over_http_too(client: httpx2.Client, name: str) -> None:
     for verb, path, body in (
