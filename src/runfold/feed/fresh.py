@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 from runfold.domain.event import Recorded
 from runfold.store.appends import Append
 from runfold.store.codec import as_recorded
+from runfold.store.loop_sender import running_loop
 
 MOST_EVENTS, MOST_BYTES = 5000, 16 * 1024 * 1024
 """No more is kept than these many events of that much payload, but for the last: who is behind waits for the tail."""
@@ -91,6 +92,9 @@ class Fresh:
         if not self._following:
             return
         self._coming.append([recorded for append in appends if append.error is None for recorded in _events_of(append)])
+        if running_loop() is self._loop:  # mostly: there is nothing to wait for
+            self._take()
+            return
         with contextlib.suppress(RuntimeError):  # the loop has ended, and who followed with it
             self._loop.call_soon_threadsafe(self._take)
 
