@@ -4,6 +4,7 @@ Commands are numbered, and their ids follow from the number. So a writer that wa
 and repeats what was in flight, as a client with an idempotency key does.
 """
 
+import asyncio
 import os
 import time
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from typing import Any, ClassVar
 
 from faults.journal import Ack, Journal, groups
 from runfold import Ledger, LedgerError, LedgerUnavailable, Receipt, Run, VersionConflict
+from runfold.commands.submitted import Submitted
 from runfold.handles.ledger_handle import LedgerHandle
 
 AGAIN_SECONDS = 0.05
@@ -31,7 +33,7 @@ class Work:
     commands: int
     url: str | None = None
     home: str | None = None
-    modes: tuple[str, ...] = ("single", "window", "batch")
+    modes: tuple[str, ...] = ("single", "window", "loop", "batch")
     per_run: int = 300
     pause: float = 0.0
     connect_timeout: float = 5.0
@@ -102,7 +104,7 @@ def write(work: Work) -> None:
 
 
 class Writer:
-    """Gives its commands in blocks: one by one, many at once, or many in one transaction."""
+    """Gives its commands in blocks: one by one, many at once (from a thread, or in an event loop), or many in one transaction."""
 
     def __init__(self, work: Work, ledger: Ledger, journal: Journal) -> None:
         self._work, self._ledger, self._journal = work, ledger, journal
@@ -117,7 +119,8 @@ class Writer:
         while self._next < self._work.commands and not self._work.stop.exists():
             rng = Random(f"{self._work.seed}:{self._next}:block")
             mode = rng.choice(self._work.modes)
-            many = {"single": 1, "window": rng.randint(20, 200), "batch": rng.randint(50, 400)}[mode]
+            window = rng.randint(20, 200)
+            many = {"single": 1, "window": window, "loop": window, "batch": rng.randint(50, 400)}[mode]
             block = range(self._next, min(self._next + many, self._work.commands))
             began = time.time()
             self._journal.write(self._persist(mode, block))
@@ -148,7 +151,7 @@ class Writer:
         while True:
             began = time.time()
             try:
-                return {"single": self._single, "window": self._window, "batch": self._batch}[mode](block)
+                return {"single": self._single, "window": self._window, "loop": self._loop, "batch": self._batch}[mode](block)
             except (LedgerUnavailable, VersionConflict) as error:
                 # A batch that repeats what may be on its way already can lose the race against itself.
                 if isinstance(error, VersionConflict) and mode != "batch":
@@ -166,14 +169,25 @@ class Writer:
         return [ack for number in block for ack in acks_of(self._id(number), self._give(number, self._ledger).receipt)]
 
     def _window(self, block: Sequence[int]) -> list[Ack]:
-        given = [self._give(number, self._ledger, "submit_") for number in block]
-        answers: list[Any] = []
-        errors: list[LedgerError] = []
-        for submitted in given:
-            try:
-                answers.append(submitted.result())
-            except LedgerError as error:
-                errors.append(error)
+        return self._acks_of(
+            block, [_answer_of(given) for given in [self._give(number, self._ledger, "submit_") for number in block]]
+        )
+
+    def _loop(self, block: Sequence[int]) -> list[Ack]:
+        """The same in an event loop, which sends some while others are still to be given."""
+
+        async def answers() -> list[Any]:
+            given = []
+            for number in block:
+                given.append(self._give(number, self._ledger, "submit_"))
+                if number % 7 == 0:
+                    await asyncio.sleep(0)
+            return await asyncio.gather(*(_awaited(submitted) for submitted in given))
+
+        return self._acks_of(block, asyncio.run(answers()))
+
+    def _acks_of(self, block: Sequence[int], answers: Sequence[Any]) -> list[Ack]:
+        errors = [answer for answer in answers if isinstance(answer, LedgerError)]
         if errors:  # what was built on a command that did not come through fails for other reasons than it
             raise min(errors, key=lambda error: not isinstance(error, LedgerUnavailable))
         return [ack for number, answer in zip(block, answers, strict=True) for ack in acks_of(self._id(number), answer.receipt)]
@@ -204,6 +218,20 @@ class Writer:
             return start({"number": number}, run_id=run.id, parent=None, correlation_id=command)
         text = "".join(rng.choices("abcdefghij klmnopqrstuvwxyz ÄÖß", k=rng.randint(10, 300)))
         return perform(run, rng.random(), number, text, how, correlation_id=command)
+
+
+def _answer_of(submitted: Submitted[Any]) -> Any:
+    try:
+        return submitted.result()
+    except LedgerError as error:
+        return error
+
+
+async def _awaited(submitted: Submitted[Any]) -> Any:
+    try:
+        return await submitted
+    except LedgerError as error:
+        return error
 
 
 def perform(run: Run, dice: float, number: int, text: str, how: str = "", **envelope: Any) -> Any:

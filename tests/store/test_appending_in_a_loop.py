@@ -174,6 +174,53 @@ def test_a_loop_that_is_held_up_keeps_nobody_from_their_answer(connected: Comman
     asyncio.run(main())
 
 
+class Beaten:
+    """A lock that the appender's thread comes to before somebody else, and gets after them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.came, self._taken = threading.Event(), threading.Event()
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        is_thread = threading.current_thread().name == "runfold-appender"
+        if is_thread:
+            self.came.set()
+            assert self._taken.wait(60)
+        taken = self._lock.acquire(blocking, timeout)
+        if taken and not is_thread:
+            self._taken.set()
+        return taken
+
+    def release(self) -> None:
+        self._lock.release()
+
+    def __enter__(self) -> None:
+        self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+@pytest.mark.fault("C-7")
+def test_a_loop_that_was_quicker_than_the_thread_is_looked_after(connected: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    appender, turn = connected.appender, Beaten()
+
+    async def main() -> None:
+        connected.wait(connected.put(("run_a", 1)))
+        until(lambda: appender._sender is None)
+        monkeypatch.setattr(appender, "_turn", turn)
+        with monkeypatch.context() as patched:
+            patched.setattr(appender, "wake", lambda: None)
+            append = connected.put(("run_a", 2))
+        appender._rouse()
+        assert turn.came.wait(60)
+        assert appender._send_in(asyncio.get_running_loop())
+        connected.wait(append)  # the loop does nothing else meanwhile
+        assert outcomes(append) == ["stored"]
+
+    asyncio.run(main())
+
+
 @pytest.mark.fault("C-7")
 def test_what_is_on_its_way_when_a_loop_ends_is_stored(connected: Commands, recorder: Recorder) -> None:
     appends: list[Append] = []

@@ -176,7 +176,8 @@ class Appender:
             self._wake.notify()
 
     def _serve_all(self) -> None:
-        self._turn.acquire()
+        if not self._turn.acquire(timeout=_LOOK_SECONDS):
+            return  # who has it may be a loop by now, which is to be looked after
         is_handed_over = False
         try:
             while self._queue and not is_handed_over:

@@ -103,10 +103,8 @@ class LoopSender:
         """See to what is queued: soon, or at once where that is worth it. Raises RuntimeError where the loop was closed."""
         if self.is_here and self._source.waiting >= _WORTH_SENDING_AT_ONCE and self._source.is_worth_sending(self.exchange):
             self._step()
-        elif not self._is_awaited:
-            self._is_awaited = True
-            call_soon = self.loop.call_soon if self.is_here else self.loop.call_soon_threadsafe
-            call_soon(self._look, context=_NO_CONTEXT)
+        else:
+            self._look_soon()
 
     def let_go(self) -> None:
         """Listen no more, once it is over; called by any thread."""
@@ -118,6 +116,12 @@ class LoopSender:
         except RuntimeError:  # the loop was closed, and listens to nothing
             if self._socket is not None:
                 self._socket.close()
+
+    def _look_soon(self) -> None:
+        if not self._is_awaited:
+            self._is_awaited = True
+            call_soon = self.loop.call_soon if self.is_here else self.loop.call_soon_threadsafe
+            call_soon(self._look, context=_NO_CONTEXT)
 
     def _look(self) -> None:
         self._is_awaited = False
@@ -131,7 +135,8 @@ class LoopSender:
 
     def _step(self, *, hears: bool = False) -> None:
         if not self.hands.acquire(blocking=False):
-            return  # the thread takes over
+            self._look_soon()  # the thread looks at it, or takes it over
+            return
         try:
             if not self.is_over:
                 self.steps += 1
