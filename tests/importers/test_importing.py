@@ -7,7 +7,7 @@ from runfold.importers.storing import AT_ONCE, LIGHT, must_wait
 
 
 def source(name: str, size: int = 1) -> SourceThread:
-    return SourceThread(f"thread_{name}", name, "sha256:0", (), size, lambda _: None)
+    return SourceThread(f"thread_{name}", name, "sha256:0", (), size, lambda _: None, files=())
 
 
 @pytest.mark.parametrize(

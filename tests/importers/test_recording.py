@@ -21,7 +21,7 @@ def read(files: Sequence[SourceFile], _: Report) -> Iterator[SourceThread]:
     for file in files:
         whole = document(file)
         lines = json.loads(whole.source)
-        yield SourceThread(THREAD, "late", digest(whole.source), ("late",), file.size, partial(record, lines))
+        yield SourceThread(THREAD, "late", digest(whole.source), ("late",), file.size, partial(record, lines), files=(file,))
 
 
 def record(lines: list[str], recording: Recording) -> None:

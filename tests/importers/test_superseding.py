@@ -39,6 +39,7 @@ def chat_format(version: int, *, splits: bool = False, actor: str = "human:ada")
                     file.size,
                     partial(record, name, part, actor),
                     replaces=(stable_id("thread", chat["id"]),) if version > 1 else (),
+                    files=(file,),
                 )
 
     return Format(wants=lambda name: name.endswith(".chat.json"), read=read, version=version)

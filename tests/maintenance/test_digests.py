@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import psycopg
 import pytest
@@ -29,6 +29,9 @@ def _fields_with_digests() -> Iterator[tuple[str, str]]:
         for field, info in kind.model_fields.items():
             if "sha256:" in f"{info.annotation!r} {info.metadata!r}":
                 yield name, field
+            for part in get_args(info.annotation):
+                inner = getattr(part, "model_fields", {})
+                yield from ((name, f"{field}.{each}") for each, said in inner.items() if "sha256:" in f"{said!r}")
 
 
 def test_each_digest_of_each_event_type_is_compared_or_said_to_be_of_what_is_elsewhere() -> None:

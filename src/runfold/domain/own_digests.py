@@ -12,6 +12,8 @@ from runfold.domain.values import digest
 
 ELSEWHERE: Mapping[tuple[str, str], str] = {
     ("thread.imported", "source_digest"): "the file that was imported is not in the log; `runfold evidence` gives its digest",
+    ("thread.imported", "source_files.digest"): "the files are not in the log, and nor is what they unpack to",
+    ("thread.imported", "source_files.unpacked_digest"): "as with source_files.digest",
     ("security.bundle_made", "manifest_digest"): "the bundle was handed over, and is not in the log",
     ("security.key_created", "secret_digest"): "the secret is known to its owner alone",
 }

@@ -5,7 +5,7 @@ from typing import Literal, NoReturn, assert_never, cast
 from pydantic import Field
 
 from runfold.domain.event import AlreadyRecorded, Event, Events
-from runfold.domain.values import Count, Digest, JsonObject, Label, RunId, Text, ThreadId
+from runfold.domain.values import Count, Digest, JsonObject, Label, RunId, Text, ThreadId, Value
 from runfold.errors import CommandRefused
 
 MAIN = "main"
@@ -63,6 +63,17 @@ class HeadMoved(ThreadEvent, type="thread.head_moved"):
     reason: Literal["checked_out", "rewound"]
 
 
+class ImportedFile(Value):
+    """A file that a thread was made from, as it was handed over."""
+
+    name: Text
+    """Without folders."""
+    digest: Digest
+    """Of its bytes, packed where it was packed."""
+    unpacked_digest: Digest | None = None
+    """Of its bytes unpacked; null where it was not packed, or is an archive."""
+
+
 class ThreadImported(ThreadEvent, type="thread.imported"):
     """A source was imported whole into the thread. `source_digest` tells whether it has changed since."""
 
@@ -73,6 +84,10 @@ class ThreadImported(ThreadEvent, type="thread.imported"):
     """The version of the importer that read it: a newer one may read the same source otherwise."""
     times_judged_by: Literal["producer"] | None = None
     """Whose clock said what came in time, and what too late: the producer's; null in older events, where nothing was late."""
+    source_files: tuple[ImportedFile, ...] = ()
+    """The files that hold it, each once; none in older events, and none that changed while it was read."""
+    source_file_count: Count | None = None
+    """How many files hold it, where not all are named."""
 
 
 class ThreadSuperseded(ThreadEvent, type="thread.superseded"):

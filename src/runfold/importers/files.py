@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 from runfold.errors import InvalidEvent, UsageError
 from runfold.gzipped import GrowsTooLarge, NotWhole, Unpacker
@@ -70,7 +70,7 @@ class SourceFile:
         if self.size > self.most:
             raise self._too_large(f"is {self.size:,} bytes, more than the limit of {self.most:,} for one file")
         try:
-            yield from _in_utf8(filter(None, self._unpacked()))
+            yield from _in_utf8(filter(None, self.unpacked()))
         except OSError as error:
             raise InvalidEvent("", f"cannot be read: {error.strerror or error}") from None
         except GrowsTooLarge as error:
@@ -78,8 +78,14 @@ class SourceFile:
         except NotWhole as error:
             raise InvalidEvent("", f"is not a whole gzip file: it {error}") from None
 
-    def _unpacked(self) -> Iterator[bytes]:
-        with io.BytesIO(self.data or b"") if self.path is None else self.path.open("rb") as opened:
+    def is_packed(self) -> bool:
+        """Return whether it is packed with gzip or Zstandard. Raises OSError."""
+        with self._opened() as opened:
+            return opened.read(4).startswith((zstd.MAGIC, _GZIP))
+
+    def unpacked(self) -> Iterator[bytes]:
+        """Yield its bytes, unpacked. Raises OSError, GrowsTooLarge, NotWhole, InvalidEvent."""
+        with self._opened() as opened:
             first = opened.read(CHUNK)
             chunks = itertools.chain([first], iter(lambda: opened.read(CHUNK), b""))
             if first.startswith(zstd.MAGIC):
@@ -88,6 +94,9 @@ class SourceFile:
                 yield from _gunzipped(chunks, self.most)
             else:
                 yield from chunks
+
+    def _opened(self) -> BinaryIO:
+        return io.BytesIO(self.data or b"") if self.path is None else self.path.open("rb")
 
     def _too_large(self, fact: str) -> InvalidEvent:
         return InvalidEvent("", f"{fact}; split it, or raise RUNFOLD_MAX_IMPORT_BYTES")

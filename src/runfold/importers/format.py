@@ -22,6 +22,8 @@ class SourceThread:
     """Its share of the bytes that are imported, for the progress bar."""
     record: Callable[[Recording], None]
     _: KW_ONLY
+    files: tuple[SourceFile, ...]
+    """The files that hold it."""
     claims: tuple[str, ...] = ()
     """Keys by which other sources of the same conversation find its thread, also in later imports."""
     joins: tuple[str, ...] = ()

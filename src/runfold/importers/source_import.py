@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from runfold.domain.thread import Thread as ThreadState
 from runfold.domain.thread import ThreadImported
 from runfold.errors import VersionConflict
+from runfold.importers.file_digests import imported_files
 from runfold.importers.format import SourceThread
 from runfold.importers.reading_digest import reading_digest
 from runfold.importers.recording import ImportedBefore, Recording
@@ -15,6 +16,8 @@ from runfold.importers.tally import Note, Reports, Tally
 from runfold.ledger import Ledger
 
 MOST_TRIES = 5
+MOST_FILES_NAMED = 1000
+"""Files of one thread whose digests are recorded."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,8 @@ class SourceImport:
             source_ids=self.source.source_ids,
             importer_version=self.version,
             times_judged_by="producer",
+            source_files=imported_files(self.source.files[:MOST_FILES_NAMED]),
+            source_file_count=len(self.source.files) if len(self.source.files) > MOST_FILES_NAMED else None,
         )
         recording.finish(imported)
 

@@ -36,7 +36,9 @@ def _thread(trial: Trial, file: SourceFile) -> SourceThread:
     share = file.size * (piece.end - piece.start) // max(1, len(piece.text))
     replaced = (trial.first_version_thread_id,)
     source_ids = (trial.id,)
-    return SourceThread(trial.thread_id, trial.title, piece.digest, source_ids, share, trial.record, replaces=replaced)
+    return SourceThread(
+        trial.thread_id, trial.title, piece.digest, source_ids, share, trial.record, replaces=replaced, files=(file,)
+    )
 
 
 def ends(whole: Piece, messages: Piece | None) -> bool:

@@ -38,6 +38,7 @@ def _thread(group: Group, plan: Plan) -> SourceThread:
         sum(source.size for source in found),
         plan.record,
         replaces=group.former_ids,
+        files=tuple(dict.fromkeys(source.file for source in found)),
     )
 
 

@@ -59,6 +59,7 @@ def thread(files: Sequence[SourceFile], report: Report) -> SourceThread | None:
         joins=session.joins,
         known_as=session.known_as,
         replaces=session.replaces,
+        files=tuple(files),
     )
 
 

@@ -82,6 +82,7 @@ class _Reading:
             self.session.source_ids,
             sum(head.file.size for head in self._heads),
             partial(record, self.session),
+            files=tuple(head.file for head in self._heads),
         )
 
     def _read(self, head: Head) -> None:

@@ -56,6 +56,7 @@ def thread(files: Sequence[SourceFile], report: Report) -> SourceThread | None:
         ids,
         sum(head.file.size for head in heads),
         partial(record, session),
+        files=tuple(head.file for head in heads),
     )
 
 

@@ -26,7 +26,7 @@ def read(files: Sequence[SourceFile], report: Report) -> Iterator[SourceThread]:
             is_empty = True
             for source in samples(file, report):
                 is_empty = False
-                if (thread := _thread(source, report)) is not None:
+                if (thread := _thread(source, file, report)) is not None:
                     yield thread
             if is_empty:
                 report(Note(file.name, None, "logs without samples"))
@@ -34,7 +34,7 @@ def read(files: Sequence[SourceFile], report: Report) -> Iterator[SourceThread]:
             report(Problem(file.name, None, why(error)))
 
 
-def _thread(source: SampleSource, report: Report) -> SourceThread | None:
+def _thread(source: SampleSource, file: SourceFile, report: Report) -> SourceThread | None:
     if not isinstance(source.value, dict) or not {"id", "uuid"} & source.value.keys():
         report(source.place.problem("is not a sample of Inspect: it is no object with an id; left out"))
         return None
@@ -45,7 +45,7 @@ def _thread(source: SampleSource, report: Report) -> SourceThread | None:
         return None
     ours = thread_id(story.format, story.key)
     label = story.title or ours
-    return SourceThread(ours, label, digest(source.text), story.key, source.size, partial(record, story))
+    return SourceThread(ours, label, digest(source.text), story.key, source.size, partial(record, story), files=(file,))
 
 
 FORMAT = Format(wants=lambda name: name.endswith((".eval", ".json")), read=read)

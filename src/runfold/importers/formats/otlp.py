@@ -7,7 +7,7 @@ status ended without an error. That a person typed a user's words is not stated,
 counted. `otlp/` reads, `acts/` records.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -38,7 +38,7 @@ def read(files: Sequence[SourceFile], report: Report) -> Iterator[SourceThread]:
             except OF_A_RECORD as error:
                 report(Problem(file.name, None, why(error)))
         for conversation, traces in spool.threads():
-            thread = _thread(conversation, traces, spool, report)
+            thread = _thread(conversation, traces, spool, {file.name: file for file in files}, report)
             if thread is not None:
                 yield thread
 
@@ -46,13 +46,15 @@ def read(files: Sequence[SourceFile], report: Report) -> Iterator[SourceThread]:
 def _set_aside(batch: dict[str, Any], place: Place, spool: Spool, report: Report) -> None:
     is_empty = "resourceMetrics" not in batch
     for item in items(batch, place, report):
-        spool.add(item)
+        spool.add(item, place.file)
         is_empty = False
     if is_empty:
         report(Note(place.file, place.line, "batches without spans and without logged events"))
 
 
-def _thread(conversation: str | None, traces: list[str], spool: Spool, report: Report) -> SourceThread | None:
+def _thread(
+    conversation: str | None, traces: list[str], spool: Spool, files: Mapping[str, SourceFile], report: Report
+) -> SourceThread | None:
     spans: list[Span] = []
     records: list[LogRecord] = []
     size = 0
@@ -77,7 +79,8 @@ def _thread(conversation: str | None, traces: list[str], spool: Spool, report: R
         return None
     ours = thread_id(story.format, story.key)
     give = partial(record, story) if conversation is None else partial(record_conversation, story, traces)
-    return SourceThread(ours, story.title or ours, source, tuple(traces), size, give)
+    holding = tuple(files[name] for name in dict.fromkeys(name for trace in traces for name in spool.files(trace)))
+    return SourceThread(ours, story.title or ours, source, tuple(traces), size, give, files=holding)
 
 
 FORMAT = Format(wants=lambda name: name.removesuffix(".zst").endswith(_ENDINGS), read=read)

@@ -8,7 +8,7 @@ import hashlib
 import json
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import IO
 
 from runfold.importers.acts.kinds import Place
@@ -25,6 +25,8 @@ class Spool:
         """By trace: where its records stand, and the digest of each, wherever it came from."""
         self._names: dict[str, set[str]] = defaultdict(set)
         """By trace: the conversations that its spans name."""
+        self._files: dict[str, dict[str, None]] = defaultdict(dict)
+        """By trace: the names of the files that hold some of it."""
         self._generative: set[str] = set()
         self._end = 0
 
@@ -34,8 +36,8 @@ class Spool:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def add(self, item: Span | LogRecord) -> None:
-        """Set one aside."""
+    def add(self, item: Span | LogRecord, file: str) -> None:
+        """Set one aside, which stands in a file."""
         said = dict(vars(item))
         place = vars(said.pop("place")) if isinstance(item, Span) else None
         if isinstance(item, Span):
@@ -48,6 +50,7 @@ class Spool:
         self._file.write(raw)
         self._places[item.trace].append((self._end, len(raw), hashlib.sha256(body).digest()))
         self._end += len(raw)
+        self._files[item.trace][file] = None
         if isinstance(item, Span):
             if (name := conversation_of(item)) is not None:
                 self._names[item.trace].add(name)
@@ -70,6 +73,10 @@ class Spool:
     def digests(self, trace: str) -> set[bytes]:
         """What a trace is made of, whatever the order and however often it came."""
         return {digest for _, _, digest in self._places[trace]}
+
+    def files(self, trace: str) -> Iterable[str]:
+        """Return the names of the files that hold some of a trace."""
+        return self._files[trace]
 
     def items(self, trace: str) -> tuple[list[Span], list[LogRecord], int]:
         """All of a trace, in the order of its source, and how many bytes that is."""
