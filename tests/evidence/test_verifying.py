@@ -117,6 +117,13 @@ ATTACKS: dict[str, tuple[str, set[tuple[str, int | None, str | None, int | None]
     "a payload": (_set("state = '{}'", 5), {("altered", 5, "run_1", 4)}),
     "an actor": (_set("""metadata = jsonb_set(metadata, '{actor,id}', '"eve"')""", 12), {("altered", 12, "approval_1", 2)}),
     "a time": (_set("recorded_at = recorded_at + interval '1 microsecond'", 5), {("altered", 5, "run_1", 4)}),
+    "a time that is none": (_set("recorded_at = 'infinity'", 5), {("altered", 5, "run_1", 4)}),
+    "a time before all": (_set("recorded_at = '0044-03-15 BC'", 5), {("altered", 5, "run_1", 4)}),
+    "a context that nobody can read": (
+        _set("context = (repeat('[', 3000) || repeat(']', 3000))::jsonb", 5),
+        {("altered", 5, "run_1", 4)},
+    ),
+    "the checkpoints removed": ("DELETE FROM runfold.sealed_checkpoints", {("missing", None, None, None)}),
     "a thread": (_set("thread_id = 'thread_2'", 5), {("altered", 5, "run_1", 4)}),
     "a type": (_set("topic = 'run.stuck'", 5), {("altered", 5, "run_1", 4)}),
     "a salt": (_set("salt = sha256(salt)", 5), {("altered", 5, "run_1", 4)}),
