@@ -66,6 +66,8 @@ DAMAGE: dict[str, tuple[str, set[tuple[str, int | None]]]] = {
         {("version", 4)},
     ),
     "a version skipped": (_set("originator_version = 99", 43), {("version", 43)}),
+    "a time that is none": (_set("recorded_at = 'infinity'", 50), {("envelope", 50)}),
+    "context that nobody can read": (_set("context = (repeat('[', 3000) || repeat(']', 3000))::jsonb", 43), {("envelope", 43)}),
     "a time put back": (_set("recorded_at = '2020-01-01Z'", 50), {("recorded_at", 50)}),
     "a type that is none": (_set("topic = 'os.system'", 50), {("type", 50)}),
     "a schema version of the future": (_set("schema_version = 9", 50), {("type", 50)}),

@@ -1,13 +1,16 @@
 -- name: ends
 -- Up to where all is sealed, where the log ends, and where it begins, at one moment.
 SELECT s.position, (SELECT max(e.notification_id) FROM runfold.log AS e), (SELECT min(e.notification_id) FROM runfold.log AS e),
-       (SELECT min(e.recorded_at) FROM runfold.log AS e WHERE e.notification_id = s.position + 1)
+       (SELECT greatest(least(min(e.recorded_at), '9999-12-30Z'), '0001-01-02Z')
+          FROM runfold.log AS e
+         WHERE e.notification_id = s.position + 1) AS unsealed_since
   FROM runfold.sealed_position AS s
 
 -- name: events
 -- What the log holds at some positions. A time that no event was recorded at, as infinity, is read as the nearest that can be read.
 SELECT e.notification_id, e.tenant_id, e.thread_id, e.originator_id, e.originator_version, e.topic, e.schema_version, e.state,
-       e.key_id, e.event_id::text, greatest(least(e.recorded_at, '9999-12-30Z'), '0001-01-02Z') AS recorded_at, e.context::text, e.metadata::text, e.salt
+       e.key_id, e.event_id::text, greatest(least(e.recorded_at, '9999-12-30Z'), '0001-01-02Z') AS recorded_at,
+       e.context::text, e.metadata::text, e.salt
   FROM runfold.log AS e
  WHERE e.notification_id > %b
    AND e.notification_id <= %b

@@ -110,7 +110,7 @@ class LogCheck:
         try:
             ((self.head, self._head_time, self._lowest, self._highest),) = self.reader.rows(self._queries["ends"])
         except LedgerUnavailable as error:  # the first or the last event is on a page that cannot be read
-            _require_damaged(error)
+            _unreadable(error)
             head = self.reader.head()
             self.head, self._head_time, self._lowest, self._highest = head.position, head.recorded_at, None, None
 
@@ -121,8 +121,8 @@ class LogCheck:
         while self._last_position < self.head:
             try:
                 page = self._page(PAGE)
-            except LedgerUnavailable as error:
-                _require_damaged(error)
+            except (LedgerUnavailable, ValueError) as error:
+                _unreadable(error)
                 yield from self._damaged_page()
                 continue
             if not page:
@@ -141,18 +141,17 @@ class LogCheck:
         return [_Row(*row) for row in self.reader.rows(self._queries["page"], [self._last_position, self.head, limit])]
 
     def _damaged_page(self) -> Iterator[Finding]:
-        """A page's events one by one, as some of them are on a page of the disk that cannot be read."""
+        """A page's events one by one, as some of them cannot be read."""
         for _ in range(min(PAGE, self.head - self._last_position)):
             try:
                 for row in map(self._with_before, self._page(1)):
                     yield from self._place(row)
                     yield from self._belonging(row)
                     self.events += 1
-            except LedgerUnavailable as error:
-                _require_damaged(error)
+            except (LedgerUnavailable, ValueError) as error:
+                kind, why, next_step = _unreadable(error)
                 self._last_position += 1
-                fact = f"position {self._last_position} cannot be read ({error.fact})"
-                yield Finding("page", fact, error.next_step, self._last_position)
+                yield Finding(kind, f"position {self._last_position} cannot be read ({why})", next_step, self._last_position)
         self.progress(self._last_position)
 
     def _guards(self) -> Iterator[Finding]:
@@ -245,10 +244,17 @@ class LogCheck:
         return Finding("position", f"{what} missing", _LOST, first)
 
 
-def _require_damaged(error: LedgerUnavailable) -> None:
-    """Raise an error that is not of a page that the disk has damaged."""
-    if not isinstance(error.__cause__, psycopg.errors.DataCorrupted):
-        raise error
+def _unreadable(error: LedgerUnavailable | ValueError) -> tuple[str, str, str]:
+    """Return of what kind an event is that cannot be read, why, and the next step: it is on a page that the disk has damaged, or
+    has a time or JSON beside it that nothing reads. Raises the error where it is of anything else.
+    """
+    if isinstance(error, ValueError):
+        return "envelope", str(error), _CHANGED
+    if isinstance(error.__cause__, psycopg.errors.DataCorrupted):
+        return "page", error.fact, error.next_step
+    if isinstance(error.__cause__, psycopg.DataError) and error.__cause__.sqlstate is None:
+        return "envelope", error.fact, _CHANGED
+    raise error
 
 
 def _envelope_fault(row: _Row) -> str | None:
