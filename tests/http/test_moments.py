@@ -73,11 +73,28 @@ def lasting(database: TestDatabase) -> Lasting:
     return Lasting(database)
 
 
+@pytest.fixture(scope="module")
+def of_a_story(admin_url: str, template: str) -> Iterator[str]:
+    """A database with a story, folded, to be copied."""
+    with fresh_database(admin_url, template, "story") as made:
+        with Ledger.open(settings=made.settings) as ledger:
+            tell(ledger, seed=3, threads=1)  # one shard, which one process fills
+            ledger.fold()
+        yield made.name
+
+
+@pytest.fixture
+def database(request: pytest.FixtureRequest, copy_of: Callable[[str], TestDatabase]) -> TestDatabase:
+    """This test's own, with the story in it for who asks for that."""
+    if "told" in request.fixturenames:
+        return copy_of(request.getfixturevalue("of_a_story"))
+    new_database: Callable[[], TestDatabase] = request.getfixturevalue("new_database")
+    return new_database()
+
+
 @pytest.fixture
 def told(ledger: Ledger) -> Ledger:
     """A ledger with a story, folded."""
-    tell(ledger, seed=3, threads=1)  # one shard, which one process fills
-    ledger.fold()
     return ledger
 
 
