@@ -87,3 +87,37 @@ def test_without_its_keys_nothing_is_sealed_and_no_new_key_is_made(settings: Set
         with pytest.raises(SealingRefused, match="its signing keys are not in"):
             Sealer(ledger).seal_all()
         assert not settings.seal_key_file.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ("recorded_at = 'infinity'", "timestamp too large"),
+        ("context = (repeat('[', 3000) || repeat(']', 3000))::jsonb", "maximum recursion depth exceeded"),
+    ],
+    ids=["a time that is none", "JSON as deep as nobody reads"],
+)
+def test_what_nobody_can_read_is_not_sealed_and_said_and_sealing_goes_on_once_it_is_put_right(
+    settings: Settings, database: TestDatabase, change: str, why: str
+) -> None:
+    with Ledger.open(settings=settings) as ledger, psycopg.connect(database.admin_url, autocommit=True) as admin:
+        ledger.create_thread(agent_id="desk")
+        Sealer(ledger).seal_all()
+        position = ledger.position()
+        ledger.create_thread(agent_id="desk")
+        admin.execute("ALTER TABLE runfold.log DISABLE TRIGGER USER")
+        admin.execute(
+            "CREATE TABLE public.before AS SELECT recorded_at, context FROM runfold.log WHERE notification_id = %s",
+            [position + 1],
+        )
+        admin.execute(f"UPDATE runfold.log SET {change} WHERE notification_id = {position + 1}")
+        with pytest.raises(
+            SealingRefused, match=f"an event after position {position} holds a time or JSON that cannot be read .{why}"
+        ):
+            Sealer(ledger).seal_all()
+        admin.execute(
+            "UPDATE runfold.log AS l SET (recorded_at, context) = (SELECT b.recorded_at, b.context FROM public.before AS b)"
+            " WHERE notification_id = %s",
+            [position + 1],
+        )
+        assert Sealer(ledger).seal_all() == 1

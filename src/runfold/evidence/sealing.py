@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from psycopg import DataError
 from psycopg.rows import tuple_row
 
+from runfold.errors import SealingRefused
 from runfold.evidence.mapping import make_map
 from runfold.evidence.signing import Signer
 from runfold.failpoint import reach
@@ -86,8 +88,7 @@ def seal(
             return None
         sealed = Sealed(begun[0])
         _look_behind(cursor, sealed)
-        rows = cursor.execute(QUERIES["events"], [begun[0], limit, MOST_BYTES]).fetchall()
-        found = [digested(row) for row in rows]
+        rows, found = _digested_after(cursor, begun[0], limit)
         grown: list[Log] = []
         if found:
             _look_for_holes(cursor, sealed, found)
@@ -105,6 +106,18 @@ def seal(
         cursor.execute(QUERIES["sealed up to"], [sealed.position])
     reach("sealed")
     return sealed
+
+
+def _digested_after(cursor: Any, position: int, limit: int) -> tuple[list[tuple[Any, ...]], list[Digested]]:
+    """Read and digest what follows. Raises SealingRefused for what nobody can read, as who changed the database can write."""
+    try:
+        rows = cursor.execute(QUERIES["events"], [position, limit, MOST_BYTES]).fetchall()
+        return rows, [digested(row) for row in rows]
+    except (DataError, RecursionError) as error:
+        if isinstance(error, DataError) and error.sqlstate is not None:
+            raise
+        fact = f"an event after position {position} holds a time or JSON that cannot be read ({error})"
+        raise SealingRefused(fact, "`runfold check` names it; put it right from a backup") from None
 
 
 def _look_for_holes(cursor: Any, sealed: Sealed, found: Iterable[Digested]) -> None:
