@@ -11,6 +11,7 @@ import pytest
 
 from runfold import Ledger, Run
 from runfold.store import appender as appending
+from runfold.store import exchange
 from runfold.store.append_call import AppendCall
 from runfold.store.appends import Append
 from runfold.store.codec import Row
@@ -294,6 +295,28 @@ def test_a_defect_in_a_loop_answers_everybody_and_it_goes_on(connected: Commands
         again = connected.put(("run_a", 2))
         await answered(connected, again)
         assert outcomes(again) == ["stored"]
+
+    asyncio.run(main())
+
+
+@pytest.mark.fault("H-1")
+def test_who_is_stored_when_the_next_batch_cannot_be_sent_is_answered(
+    connected: Commands, stalled: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise psycopg.OperationalError("the connection is lost")
+
+    monkeypatch.setattr(exchange, "ON_THEIR_WAY", 1)
+
+    async def main() -> None:
+        with stalled():
+            first = connected.put(("run_a", 1))
+            await on_its_way()
+            second = connected.put(("run_a", 2))
+            await on_its_way()
+            monkeypatch.setattr(AppendCall, "send", broken)
+        await answered(connected, first, second)
+        assert outcomes(first, second) == ["stored", "stored"]
 
     asyncio.run(main())
 

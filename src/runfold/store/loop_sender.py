@@ -158,9 +158,11 @@ class LoopSender:
             batch = exchange.receive()
             if batch is None:
                 return self._give_up()
-            if not exchange.sent:
-                self._send()  # first: the server has nothing to do
-            source.finish(batch)
+            try:
+                if not exchange.sent:
+                    self._send()  # first: the server has nothing to do
+            finally:
+                source.finish(batch)
         self._send()
         if not exchange.sent:
             self.is_over = True
