@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.alone, pytest.mark.timeout(600)]
 ELSEWHERE = (
     "cli/server_checks",
     "store/migration",
+    "store/append_call.sql: append after",
     "store/history.",
     "projector/schemas.py",
     "projector/views.sql",
