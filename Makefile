@@ -23,7 +23,7 @@ serve: $(BIN)/.installed  ## set up, and serve the ledger over HTTP until Ctrl-C
 
 test: $(BIN)/.installed-dev  ## set up, and run the tests on a real PostgreSQL
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal -m "not alone and not paired" $(ARGS)
-	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m paired $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m paired $(ARGS)
 	@$(BIN)/python -m pytest -m alone $(ARGS)
 
 test-setup: $(BIN)/.installed-dev

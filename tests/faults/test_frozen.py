@@ -5,7 +5,7 @@ import pytest
 from faults.servers import OwnServer
 from tests.faults.short import only
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.paired
 
 
 @pytest.mark.fault("K4", "C-4")

@@ -25,7 +25,7 @@ from .soundness import Books
 from .stuck import Slow
 from .toys import Tally
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.paired
 _SOURCES = {name: f"tests.projector.stuck:{name.capitalize()}" for name in ("endless", "locked", "crashing")}
 _SOURCES["tally"] = "tests.projector.toys:Tally"
 SECONDS = 120

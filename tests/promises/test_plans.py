@@ -14,7 +14,7 @@ from tests.promises.asked import ask_everything
 from tests.promises.crowd import EVENTS, Crowd, first_day, multiply
 from tests.promises.statements import Seen, looking, written
 
-pytestmark = [pytest.mark.alone, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.paired, pytest.mark.timeout(600)]
 ELSEWHERE = (
     "cli/server_checks",
     "store/migration",

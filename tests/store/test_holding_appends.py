@@ -44,7 +44,7 @@ BOUNDS = ("idle_in_transaction_session_timeout", "statement_timeout", "lock_time
 
 
 @pytest.mark.fault("K4", "C-4")
-@pytest.mark.alone
+@pytest.mark.paired
 def test_a_process_that_freezes_while_it_holds_up_all_others_holds_them_up_for_a_moment(
     database: TestDatabase, recorder: Recorder, row: MakeRow
 ) -> None:
