@@ -161,7 +161,7 @@ class Soak:
         }
         command = [sys.executable, "-m", "runfold.cli.main", *arguments]
         process = subprocess.Popen(
-            command, env={**os.environ, **told}, cwd=self.stage.folder, stdout=subprocess.DEVNULL, stderr=self.complaints
+            command, env={**os.environ, **told}, cwd=self.stage.folder, stdout=self.complaints, stderr=self.complaints
         )
         self.stage.cleanup(process.kill)
         self.beside.append(process)
@@ -174,16 +174,19 @@ class Soak:
             process.wait()
         self.beside.clear()
         came_through = self.run_beside("rebuild", "--all").wait(1800) == 0
-        said = Path(self.complaints.name).read_text(errors="replace")[-800:]
-        self.stage.expect(came_through, f"the last rebuild did not come through: {said}")
+        self.stage.expect(came_through, f"the last rebuild did not come through: {self._last_said()}")
         read_models_are_the_fold(self.stage)
+
+    def _last_said(self) -> str:
+        return Path(self.complaints.name).read_text(errors="replace")[-800:]
 
     def finish(self, rounds: int) -> None:
         """At the end all read models are the fold, memory was bounded, and of the past nothing is left that nobody uses."""
         stage = self.stage
         self.compare_all()
         self._moments_go()
-        stage.expect(self.run_beside("check").wait(1800) == 0, "`runfold check` found damage")
+        code = self.run_beside("check").wait(1800)
+        stage.expect(code == 0, f"`runfold check` ended with {code}: {self._last_said()}")
         half = max(1, len(self.peaks) // 2)
         for kind in ("writer", "reader", "worker", "service"):
             first, second = (max(peaks.get(kind, 0) for peaks in part) for part in (self.peaks[:half], self.peaks[-half:]))
