@@ -25,7 +25,12 @@ WRONG = {
     "2026-01-31T09:30": "write 2026-01-31T09:30Z for UTC, or add its offset, such as +02:00",
     "0000-01-31T09:30Z": "a time such as",
 }
-ALONG = {"rebuild": ["--all", "--into", "past"], "export": ["--all"], "sample": ["--seed", "autumn"]}
+ALONG = {
+    "rebuild": ["--all", "--into", "past"],
+    "export": ["--all"],
+    "sample": ["--seed", "autumn"],
+    "evidence": ["--sample", "--seed", "autumn"],
+}
 """What else a command needs to be given."""
 ARGUMENTS = {"rows": ["usage"]}
 """Arguments that are looked at before times are."""

@@ -279,3 +279,17 @@ def test_a_hold_that_the_server_ended_stores_nothing_and_may_be_tried_again(
         recorder.writer.append_alone(ended)
     assert refused.value.retriable
     assert recorder.writer.append_alone(lambda: Batch([row("run_a", 1)])).first_position == 1  # type: ignore[union-attr]
+
+
+def test_who_held_up_others_often_and_then_refuses_goes_on_appending(recorder: Recorder, row: MakeRow) -> None:
+    """psycopg prepares what is asked often, and gives back all that is prepared on a connection once something is rolled back."""
+
+    def refusing() -> Batch:
+        raise RuntimeError("refused")
+
+    recorder.writer.append([row("run_a", 1)])
+    for _ in range(10):
+        assert recorder.writer.append_alone(lambda: None) is None
+    with pytest.raises(RuntimeError, match="refused"):
+        recorder.writer.append_alone(refusing)
+    assert isinstance(recorder.writer.append([row("run_a", 2)]), Placed)

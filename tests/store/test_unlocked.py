@@ -68,6 +68,23 @@ def test_no_more_is_prepared_than_so_much(connection: psycopg.Connection[Any], m
     assert texts == ["SELECT 6, $1", "SELECT 7, $1", "SELECT 0, $1"]
 
 
+@pytest.mark.parametrize("most", [100, 1])
+def test_what_was_given_back_on_the_connection_is_prepared_anew(
+    connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    """psycopg gives back all statements of a connection, and not only its own, once something was rolled back or dropped."""
+    monkeypatch.setattr(unlocked, "MOST_STATEMENTS", most)
+    asking = Unlocked(connection)
+    for number in (1, 2, 1):
+        theirs, ours = both(connection, asking, f"SELECT {number}, %b", number)
+        assert ours == theirs
+        with connection.transaction(force_rollback=True):
+            connection.execute("SELECT 1")
+        assert asking.rows(f"SELECT {number}, %b", [number]) == theirs
+    connection.execute("DISCARD ALL")
+    assert asking.rows("SELECT 1, %b", [1]) == [(1, 1)]
+
+
 def test_a_connection_that_ends_is_an_operational_error(shared_database: TestDatabase) -> None:
     with Datastore(shared_database.url).connect() as connection, psycopg.connect(shared_database.admin_url) as admin:
         asking = Unlocked(connection)

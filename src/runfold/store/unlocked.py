@@ -14,7 +14,7 @@ from typing import Any
 
 import psycopg
 from psycopg.adapt import PyFormat, Transformer
-from psycopg.errors import error_from_result
+from psycopg.errors import InvalidSqlStatementName, error_from_result
 from psycopg.pq import ConnStatus, ExecStatus, Format
 from psycopg.pq.abc import PGresult
 
@@ -34,15 +34,22 @@ class Unlocked:
     def rows(self, query: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         """Return all rows of a query, with `%b` for each parameter. Raises psycopg.Error."""
         values = self._converting.dump_sequence(parameters, [PyFormat.BINARY] * len(parameters))
-        name = self._prepare(query, self._converting.types or ())
-        formats = self._converting.formats
-        result = self.connection.pgconn.exec_prepared(name, values, formats, Format.BINARY)  # type: ignore[arg-type]  # or None
-        self._require(result, ExecStatus.TUPLES_OK)
+        try:
+            result = self._asked(query, values)
+        except InvalidSqlStatementName:  # psycopg gives back all that is prepared once something was rolled back
+            self._prepared.clear()
+            result = self._asked(query, values)
         self._converting.set_pgresult(result, format=Format.BINARY)
         try:
             return self._converting.load_rows(0, result.ntuples, tuple)
         finally:
             self._converting.set_pgresult(None)  # it would be held as long as the connection
+
+    def _asked(self, query: str, values: Sequence[Any]) -> PGresult:
+        name, formats = self._prepare(query, self._converting.types or ()), self._converting.formats
+        result = self.connection.pgconn.exec_prepared(name, values, formats, Format.BINARY)
+        self._require(result, ExecStatus.TUPLES_OK)
+        return result
 
     def _prepare(self, query: str, types: tuple[int, ...]) -> bytes:
         if (name := self._prepared.get((query, types))) is not None:

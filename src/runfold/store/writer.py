@@ -205,6 +205,7 @@ class Writer:
         if self._connection is None:
             connection = self._connection = self._datastore.connect()
             connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
+            connection.prepare_threshold = None  # else, once something is rolled back, it gives back the append function too
             register(connection.adapters)
             if self.when_connected is not None:
                 self.when_connected(connection)
