@@ -116,14 +116,12 @@ class AppendCall:
 
     def receive(self, *, is_last: bool) -> Placed | Conflicts | None:
         """Wait for the next answer: None for rows that were to follow others which are not stored. Raises psycopg.Error."""
+        self._flush()
         try:
-            columns = self._loaded(self._answer(ExecStatus.TUPLES_OK))
+            columns = self._loaded(self._only(self._until_sync(), ExecStatus.TUPLES_OK))
         finally:
-            end = None if self.is_broken else self._next()  # until then it is not committed
-            if end is not None and is_last:
+            if is_last and not self.is_broken:
                 self._pgconn.exit_pipeline_mode()
-        if end is None or end.status != ExecStatus.PIPELINE_SYNC:
-            raise OperationalError("the commit was not answered") if end is None else errors.error_from_result(end)
         if len(columns) == 1:
             (columns,) = columns
         return None if columns is None else _outcome(columns)
@@ -149,16 +147,31 @@ class AppendCall:
         return self._decoder.load_row(0, tuple)
 
     def _answer(self, wanted: ExecStatus) -> PGresult:
-        """Wait for the answer. Raises psycopg.Error."""
+        """Wait for the answer, which is the last that is said of it. Raises psycopg.Error."""
         self._flush()
-        answer = self._next()
-        while self._next() is not None:
-            pass  # only what a server says when it goes
-        if answer is None:
+        said = []
+        while (result := self._next()) is not None:
+            said.append(result)
+        return self._only(said, wanted)
+
+    def _until_sync(self) -> list[PGresult]:
+        """Wait for all that is said until what was sent is committed, or not."""
+        said: list[PGresult] = []
+        while (result := self._next() or self._next()) is not None:  # None stands between the answer and its commit
+            if result.status == ExecStatus.PIPELINE_SYNC:
+                return said
+            said.append(result)
+        self._pgconn.finish()  # whatever comes of it would be taken for another's
+        raise OperationalError("the commit was not answered")
+
+    def _only(self, said: Sequence[PGresult], wanted: ExecStatus) -> PGresult:
+        """Return the answer. After it the server may still say that it cannot be committed: then nothing is stored."""
+        if not said:
             raise OperationalError("the connection was closed")
-        if answer.status != wanted:
-            raise errors.error_from_result(answer)
-        return answer
+        for result in said:
+            if result.status != wanted:
+                raise errors.error_from_result(result)
+        return said[0]
 
     def _flush(self) -> None:
         while self._pgconn.flush():

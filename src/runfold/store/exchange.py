@@ -87,8 +87,8 @@ class Exchange:
                 if batch := self.receive():
                     settle(batch)
             if self.refused is not None:
-                with contextlib.suppress(psycopg.Error):
-                    for others in reversed(range(len(self.sent) - 1)):
+                for others in reversed(range(len(self.sent) - 1)):
+                    with contextlib.suppress(psycopg.Error):
                         self.call.receive(is_last=others == 0)
         except Exception:
             self.is_lost = True  # what became of it is asked for, batch by batch; what was wrong shows again
