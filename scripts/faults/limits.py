@@ -88,7 +88,7 @@ def given_up(stage: Stage) -> None:
     hasty = make_conninfo(stage.server.url, options="-c statement_timeout=20ms")
     stage.start_endless_writers(3, modes=("window", "batch"), pause=0.02)
     for index in range(2):
-        stage.crew.start(write, stage.work(f"hasty{index}", 40 if stage.short else 150, url=hasty, modes=("single",)))
+        stage.crew.start(write, stage.work(f"hasty{index}", 10**9, url=hasty, modes=("single",), pause=0.02))
     stage.crew.start(disturb, stage.work("hold", 30 if stage.short else 150))
     stage.expect(stage.server.wait_for_progress(stage.server.head()) is not None, "no writer started")
     wanted = (1 if stage.short else 6) if stage.server.admin_url else 0
