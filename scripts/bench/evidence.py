@@ -57,7 +57,7 @@ def sealing_beside(ledger: Ledger, ages: list[float]) -> Iterator[None]:
     ended = threading.Event()
 
     def look() -> None:
-        while not ended.wait(0.1):
+        while not ended.wait(0.5):  # seldom: it asks in the process whose appends are measured
             ages.append(seal_status(ledger.recorder.reader).unsealed_seconds)
 
     with subprocess.Popen(words, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment(ledger.settings)) as process:
