@@ -50,13 +50,19 @@ def test_a_run_stays_where_its_thread_is_deleted_and_goes_on_no_more(ledger: Led
         thread.start_run()
 
 
-@pytest.mark.row_left("CV-55", why="it names what is left to the program: files, retrieval, billing and workflows are here, too")
-def test_files_retrieval_billing_and_workflows_are_left_to_the_program(ledger: Ledger) -> None:
+@pytest.mark.row("CV-55")
+def test_who_may_ask_files_retrieval_limits_billing_and_workflows_are_left_to_the_program(ledger: Ledger) -> None:
+    """A program that has its own needs none of ours: what it says of usage is recorded, and nothing is charged for."""
     nouns = {route.path.split("/")[1] for route in (*COMMANDS, *QUESTIONS)}
     assert not nouns & {"files", "documents", "embeddings", "invoices", "billing", "workflows"}
     run = ledger.create_thread(agent_id="support").start_run()
     run.link("workflow-7")
+    for _ in range(100):
+        run.usage(model="a-model-of-its-own", provider="its-own", input_tokens=10, output_tokens=1)
     assert run.view().workflow_id == "workflow-7"
+    ledger.fold()
+    used = ledger.now.usage("model", run=run.id).total
+    assert (used.calls, used.input_tokens, used.output_tokens, used.calls_without_cost) == (100, 1000, 100, 100)
 
 
 @pytest.mark.row_left("RV-09", why="positions without a hole are PostgreSQL's locks; a PostgreSQL comes with the program")
