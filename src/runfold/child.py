@@ -1,4 +1,4 @@
-"""A module of Runfold in a process of its own."""
+"""A module of Runfold in a process of its own, and how many of those are of use."""
 
 import os
 import subprocess
@@ -18,3 +18,8 @@ def run_module(module: str, environment: Mapping[str, str] = os.environ, **more:
         command, stdin=subprocess.PIPE, text=True, encoding="utf-8", env={**environment, "PYTHONPATH": paths}, **more
     )
     return found
+
+
+def usable_processors() -> int:
+    """Return how many processors this process may use; where the system does not tell, how many there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -7,14 +7,13 @@ what they do not verify, it verifies itself.
 import base64
 import contextlib
 import json
-import os
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from runfold.child import run_module
+from runfold.child import run_module, usable_processors
 from runfold.evidence.pages import Ask, Part, Verified, asking, verified_pages
 from runfold.proofs.tiles import split
 from runfold.store.datastore import Datastore
@@ -32,7 +31,7 @@ _MOST_AHEAD = 8
 
 def shared_pages(datastore: Datastore, ask: Ask, generations: Mapping[str, int], after: int, up_to: int) -> Iterator[Verified]:
     """Yield what is found after a position and up to another, with the help of other processes where it is long."""
-    helpers = min(len(os.sched_getaffinity(0)) - 1, _MOST_PROCESSES) if up_to - after >= LONG else 0
+    helpers = min(usable_processors() - 1, _MOST_PROCESSES) if up_to - after >= LONG else 0
     if helpers <= 0:
         yield from verified_pages(ask, generations, after, up_to)
         return

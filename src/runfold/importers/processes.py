@@ -19,7 +19,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from runfold.child import run_module
+from runfold.child import run_module, usable_processors
 from runfold.errors import LedgerError, LedgerUnavailable
 from runfold.failpoint import reach
 from runfold.importers.format import Format, SourceThread
@@ -42,8 +42,7 @@ Group = Sequence[SourceFile]
 
 def processes_for(size: int) -> int:
     """How many processes are of use for so many bytes of sources: one for each processor that this process may use."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(MOST, usable) if size >= WORTHWHILE else 1
+    return min(MOST, usable_processors()) if size >= WORTHWHILE else 1
 
 
 def store_groups(
