@@ -1,10 +1,8 @@
 """Rows for the log, and a recorder on the test's database."""
 
-import contextlib
 from collections.abc import Callable, Iterator
 from uuid import uuid4
 
-import psycopg
 import pytest
 
 from runfold import Ledger
@@ -47,18 +45,3 @@ def commands(recorder, row) -> Iterator[Commands]:
     made = Commands(recorder, row)
     yield made
     made.appender.close()
-
-
-@pytest.fixture
-def stalled(database) -> Callable:
-    """While it is entered, no append gets through: they queue, for as long as that takes."""
-    with psycopg.connect(database.admin_url, autocommit=True) as connection:
-        connection.execute("ALTER FUNCTION runfold.append_events SET lock_timeout = 0")
-
-    @contextlib.contextmanager
-    def stall() -> Iterator[None]:
-        with psycopg.connect(database.admin_url) as connection:
-            connection.execute("SELECT * FROM runfold.head FOR UPDATE")
-            yield
-
-    return stall

@@ -99,14 +99,13 @@ class AppendCall:
         """Send what is still to be sent, without waiting; False where the server does not take all of it now."""
         return not self._pgconn.flush()
 
-    def take_in(self) -> bool:
-        """Take in what has come; True where `receive` need not wait. Raises psycopg.Error."""
+    def take_in(self) -> None:
+        """Take in what has come. Raises psycopg.Error."""
         self._pgconn.consume_input()
-        return self.is_answered
 
     @property
     def is_answered(self) -> bool:
-        """Return whether all of the next answer is here."""
+        """Return whether the next answer is here, so that `receive` need not wait."""
         return not self._pgconn.is_busy()
 
     @property
@@ -118,7 +117,7 @@ class AppendCall:
         """Wait for the next answer: None for rows that were to follow others which are not stored. Raises psycopg.Error."""
         self._flush()
         try:
-            columns = self._loaded(self._only(self._until_sync(), ExecStatus.TUPLES_OK))
+            columns = self._loaded(_only(self._until_sync(), ExecStatus.TUPLES_OK))
         finally:
             if is_last and not self.is_broken:
                 self._pgconn.exit_pipeline_mode()
@@ -152,7 +151,7 @@ class AppendCall:
         said = []
         while (result := self._next()) is not None:
             said.append(result)
-        return self._only(said, wanted)
+        return _only(said, wanted)
 
     def _until_sync(self) -> list[PGresult]:
         """Wait for all that is said until what was sent is committed, or not."""
@@ -163,15 +162,6 @@ class AppendCall:
             said.append(result)
         self._pgconn.finish()  # whatever comes of it would be taken for another's
         raise OperationalError("the commit was not answered")
-
-    def _only(self, said: Sequence[PGresult], wanted: ExecStatus) -> PGresult:
-        """Return the answer. After it the server may still say that it cannot be committed: then nothing is stored."""
-        if not said:
-            raise OperationalError("the connection was closed")
-        for result in said:
-            if result.status != wanted:
-                raise errors.error_from_result(result)
-        return said[0]
 
     def _flush(self) -> None:
         while self._pgconn.flush():
@@ -190,3 +180,13 @@ def _outcome(columns: tuple[Any, ...]) -> Placed | Conflicts:
     if names is None:
         return Placed(position, recorded_at)
     return dict(zip(zip(tenants, names, strict=True), versions, strict=True))
+
+
+def _only(said: Sequence[PGresult], wanted: ExecStatus) -> PGresult:
+    """Return the answer. After it the server may still say that it cannot be committed: then nothing is stored."""
+    if not said:
+        raise OperationalError("the connection was closed")
+    for result in said:
+        if result.status != wanted:
+            raise errors.error_from_result(result)
+    return said[0]

@@ -37,8 +37,9 @@ def read(files: Sequence[SourceFile], report: Report) -> Iterator[SourceThread]:
                     _set_aside(batch, place, spool, report)
             except OF_A_RECORD as error:
                 report(Problem(file.name, None, why(error)))
+        named = {file.name: file for file in files}
         for conversation, traces in spool.threads():
-            thread = _thread(conversation, traces, spool, {file.name: file for file in files}, report)
+            thread = _thread(conversation, traces, spool, named, report)
             if thread is not None:
                 yield thread
 
