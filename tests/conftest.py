@@ -26,7 +26,7 @@ from runfold.projections.registry import known
 from runfold.projector.worker import Worker
 from runfold.queries.reading import Reading
 from runfold.store.datastore import Datastore
-from runfold.store.migrate import migrate
+from runfold.store.setup.migrate import migrate
 from tests.backups import empty_database
 from tests.databases import TestDatabase, fresh_database, go_on_in
 from tests.folders import own_folder

@@ -30,7 +30,7 @@ from rich.table import Table
 from runfold import Ledger, Settings
 from runfold.embedded.binaries import find_binaries
 from runfold.embedded.server import EmbeddedServer
-from runfold.store.migrate import migrate
+from runfold.store.setup.migrate import migrate
 
 HOME = "RUNFOLD_BENCH_HOME"
 """Set where several benchmarks share a server: the folder that it lies in."""

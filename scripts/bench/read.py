@@ -14,8 +14,8 @@ from over_http import SERVE, clients, service
 
 from runfold import Ledger
 from runfold.adapters.eventsourcing_recorder import LogRecorder
-from runfold.store.filter import Filter
-from runfold.store.reader import Reader
+from runfold.store.reading.filter import Filter
+from runfold.store.reading.reader import Reader
 
 TEXT = "The order left our warehouse on Tuesday; the carrier says it arrives tomorrow by noon."
 

@@ -12,10 +12,10 @@ from faults.clients import Work
 from faults.journal import Ack
 from runfold import Settings
 from runfold.domain.thread import ThreadCreated, ThreadRenamed
-from runfold.store.append_call import Placed
+from runfold.store.appending.append_call import Placed
+from runfold.store.appending.writer import Writer
 from runfold.store.codec import Limits, Row, encode
 from runfold.store.datastore import Connection, Datastore
-from runfold.store.writer import Writer
 
 
 class Held:

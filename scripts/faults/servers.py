@@ -16,7 +16,7 @@ import psycopg
 from runfold import Settings
 from runfold.embedded.server import EmbeddedServer
 from runfold.embedded.watchdog import postmaster_pid
-from runfold.store.migrate import migrate
+from runfold.store.setup.migrate import migrate
 
 Connection = psycopg.Connection[tuple[object, ...]]
 

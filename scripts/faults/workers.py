@@ -25,7 +25,7 @@ from runfold.projections.fold import fold_all
 from runfold.projections.registry import known
 from runfold.projector.checkpoints import QUERIES, digest_of, read_models
 from runfold.projector.comparing import differences
-from runfold.store.filter import Filter
+from runfold.store.reading.filter import Filter
 
 Worker = subprocess.Popen[bytes]
 

@@ -20,8 +20,8 @@ from runfold.queries.reading import Reading, parse_moment
 from runfold.settings import Settings
 from runfold.store.database import Database
 from runfold.store.epochs import Epoch, lineage_of
-from runfold.store.history import History
 from runfold.store.marks import MarkFile
+from runfold.store.reading.history import History
 from runfold.store.recorder import Recorder
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from eventsourcing.tests.persistence import ApplicationRecorderTestCase, NonInte
 
 from runfold.adapters.eventsourcing_recorder import LogRecorder
 from runfold.ids import new_id
-from runfold.store.append_call import Placed
+from runfold.store.appending.append_call import Placed
 from runfold.store.codec import Row
 from runfold.store.datastore import Datastore
 from runfold.store.hint import CHANNEL

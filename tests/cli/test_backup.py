@@ -12,8 +12,8 @@ from psycopg.conninfo import conninfo_to_dict
 from runfold import Ledger
 from runfold.maintenance.backup import STAYS
 from runfold.maintenance.pg_programs import environment_of, find_program
-from runfold.store import rights
-from runfold.store.migrate import migrate
+from runfold.store.setup import rights
+from runfold.store.setup.migrate import migrate
 from tests.backups import owners_and_grants, tell
 from tests.cli.conftest import Command
 from tests.databases import TestDatabase

@@ -9,7 +9,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from runfold.store.logins import SETTINGS
+from runfold.store.setup.logins import SETTINGS
 from tests.cli.conftest import Command
 from tests.databases import TestDatabase
 

@@ -35,9 +35,9 @@ def test_each_hop_of_an_event_is_where_it_is_said_to_be() -> None:
 
 
 def test_a_hop_that_is_gone_is_noticed() -> None:
-    assert defines(PACKAGE / "store" / "writer.py", "append")
-    assert not defines(PACKAGE / "store" / "writer.py", "apend")
-    assert not defines(PACKAGE / "store" / "migrations" / "0005_tenant_streams.sql", "runfold.apend")
+    assert defines(PACKAGE / "store" / "appending" / "writer.py", "append")
+    assert not defines(PACKAGE / "store" / "appending" / "writer.py", "apend")
+    assert not defines(PACKAGE / "store" / "setup" / "migrations" / "0005_tenant_streams.sql", "runfold.apend")
 
 
 def test_every_room_stands_in_the_table_in_the_order_of_its_layer() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from runfold import LedgerUnavailable
 from runfold.store.datastore import unavailable
-from runfold.store.migrate import migrate
+from runfold.store.setup.migrate import migrate
 
 
 @pytest.mark.fault("C-7")

@@ -18,8 +18,8 @@ from runfold.feed import tail as tails
 from runfold.http.app import create_app
 from runfold.http.streams import event_stream as streaming
 from runfold.http.streams import sse
-from runfold.store import filter as filtering
-from runfold.store.reader import Stretch
+from runfold.store.reading import filter as filtering
+from runfold.store.reading.reader import Stretch
 from tests.http.streams import Stream, names, positions
 from tests.serving import Anybody, serving
 from tests.waiting import until

@@ -19,7 +19,7 @@ from runfold.feed.tail import Tail
 from runfold.handles.run import Run
 from runfold.http.agents.following import ThreadEvents
 from runfold.http.streams import sse
-from runfold.store.appends import Append
+from runfold.store.appending.appends import Append
 from runfold.store.codec import Row
 
 NOW = datetime.now(UTC)

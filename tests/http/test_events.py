@@ -5,7 +5,7 @@ import pytest
 
 from runfold import Ledger, Run
 from runfold.feed import event_pages as paging
-from runfold.store import filter as filtering
+from runfold.store.reading import filter as filtering
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_pages_are_narrowed_by_type_thread_and_run(client: httpx2.Client, ledger
 def test_a_page_of_rare_events_comes_soon_and_says_where_to_go_on(
     client: httpx2.Client, ledger: Ledger, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runfold.store.reader.SEARCHED", 4)
+    monkeypatch.setattr("runfold.store.reading.reader.SEARCHED", 4)
     monkeypatch.setattr("runfold.feed.event_pages.PAGE_SECONDS", 0.0001)
     for number in range(10):
         run.add_message("user", str(number))

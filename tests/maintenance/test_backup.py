@@ -14,9 +14,9 @@ from runfold.maintenance.backup import STAYS, TRAVELS, back_up, note_of, sums_of
 from runfold.maintenance.checking import LogCheck
 from runfold.maintenance.pg_programs import environment_of
 from runfold.maintenance.restore import restore
-from runfold.store import rights
 from runfold.store.marks import MarkFile
-from runfold.store.migrate import migrate
+from runfold.store.setup import rights
+from runfold.store.setup.migrate import migrate
 from tests.backups import events, owners_and_grants, tell
 from tests.databases import TestDatabase
 

@@ -9,7 +9,7 @@ import time
 from runfold.projections.fold import fold_all
 from runfold.projections.registry import known
 from runfold.store.datastore import Datastore
-from runfold.store.reader import Reader
+from runfold.store.reading.reader import Reader
 
 
 def main(url: str, days: float) -> None:

@@ -19,7 +19,7 @@ from runfold.projector import as_of, generations, locks, rebuild
 from runfold.projector.connection import connect
 from runfold.projector.locks import is_held, rebuilding, take_session_lock
 from runfold.store.datastore import Connection, Datastore
-from runfold.store.migrate import migrate
+from runfold.store.setup.migrate import migrate
 from tests.databases import TestDatabase
 from tests.waiting import until
 

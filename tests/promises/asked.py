@@ -57,9 +57,9 @@ from runfold.queries.reading import Reading
 from runfold.queries.run_list import RunParameters
 from runfold.queries.thread_list import ThreadParameters
 from runfold.queries.tool_call_list import ToolCallParameters
+from runfold.store.appending.writer import _FIND, _STORED_IDS
 from runfold.store.datastore import Datastore
-from runfold.store.filter import Filter
-from runfold.store.writer import _FIND, _STORED_IDS
+from runfold.store.reading.filter import Filter
 from runfold.subscriptions.lags import lags
 from tests.promises.statements import Seen
 

@@ -18,7 +18,7 @@ from runfold.export.formats import Writer
 from runfold.handles.handle import Handle
 from runfold.importers.acts.kinds import Act
 from runfold.projections.projection import Projection
-from runfold.store.reader import Reader
+from runfold.store.reading.reader import Reader
 
 FAMILIES = (BaseModel, BaseException, Projection, Handle, Route, Reader, Recorded, Writer, Act, uvicorn.Server)
 """Events, rows and views are pydantic's models; whatever else has kinds of itself is named here."""

@@ -24,7 +24,7 @@ WRONG = {
     },
     CIRCLES: {
         "two rooms import each other": ("domain/values.py", "import runfold.store.cursor"),
-        "two modules of a room import each other": ("store/codec.py", "import runfold.store.reader"),
+        "two modules of a room import each other": ("store/codec.py", "import runfold.store.reading.reader"),
         "a room inside a room and its neighbour import each other": ("http/problems.py", "import runfold.http.routes.health"),
     },
     PURE: {"the domain imports a database": ("domain/values.py", "import psycopg")},

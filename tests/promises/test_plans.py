@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from runfold import Ledger
-from runfold.store.reader import PAGE
+from runfold.store.reading.reader import PAGE
 from tests.databases import fresh_database
 from tests.promises.asked import ask_everything
 from tests.promises.crowd import EVENTS, Crowd, first_day, multiply
@@ -17,9 +17,9 @@ from tests.promises.statements import Seen, looking, written
 pytestmark = [pytest.mark.paired, pytest.mark.timeout(600)]
 ELSEWHERE = (
     "cli/server_checks",
-    "store/migration",
-    "store/append_call.sql: append after",
-    "store/history.",
+    "store/setup/migration",
+    "store/appending/append_call.sql: append after",
+    "store/reading/history.",
     "projector/schemas.py",
     "projector/views.sql",
     "projector/comparing.",

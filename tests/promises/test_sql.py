@@ -22,9 +22,9 @@ COMPOSED = {
     "projector/filling.py": "the columns of the log are named in one place",
     "projector/page.py": "the columns of the log are named in one place",
     "projector/trial.py": "the columns of the log are named in one place",
-    "store/filter.py": "a query around the conditions of a filter",
-    "store/reader.py": "the columns of the log are named in one place, and conditions are added",
-    "store/stored.py": "the columns of the log are named in one place, and the order is chosen",
+    "store/reading/filter.py": "a query around the conditions of a filter",
+    "store/reading/reader.py": "the columns of the log are named in one place, and conditions are added",
+    "store/reading/stored.py": "the columns of the log are named in one place, and the order is chosen",
 }
 """Where statements are put together from parts, which a file cannot hold, and why."""
 

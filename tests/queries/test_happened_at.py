@@ -19,7 +19,7 @@ from runfold.errors import RunNotFound, ThreadNotFound, UsageError
 from runfold.history.tree import Tree
 from runfold.http.app import create_app
 from runfold.queries.reading import Reading
-from runfold.store.reader import LATEST
+from runfold.store.reading.reader import LATEST
 from tests.databases import TestDatabase, fresh_database
 from tests.projections.histories import DAWN, History
 from tests.queries.shortened import answered

@@ -11,7 +11,7 @@ from runfold.store.datastore import Datastore
 from runfold.store.recorder import Recorder
 from tests.databases import TestDatabase
 
-from .appending import Commands
+from .appended import Commands
 
 MakeRow = Callable[..., Row]
 

@@ -20,7 +20,7 @@ from runfold import Ledger, LedgerUnavailable
 from runfold.embedded.server import EmbeddedServer
 from runfold.errors import UnsafeDurability
 from runfold.handles.run import Run
-from runfold.store.migrate import migrate
+from runfold.store.setup.migrate import migrate
 from tests.folders import own_folder
 
 from .lossy_proxy import LossyProxy, on_tcp

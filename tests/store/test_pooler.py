@@ -14,7 +14,7 @@ from runfold.projections.registry import known
 from runfold.projector.worker import Worker
 from runfold.sessions import ROUNDS, require_own_session
 from runfold.store.datastore import Datastore
-from runfold.store.migrate import migrate
+from runfold.store.setup.migrate import migrate
 from tests.databases import TestDatabase
 
 from .bouncer import Mode, bouncing

@@ -19,7 +19,7 @@ from runfold.maintenance.checking import LogCheck
 from runfold.projector.auditing import receipt_findings
 from runfold.projector.connection import connect
 from runfold.store.datastore import Datastore
-from runfold.store.migrate import migrate, migrations
+from runfold.store.setup.migrate import migrate, migrations
 from tests.databases import TestDatabase
 from tests.store.trojan import caught, plant, prepare, used_functions
 

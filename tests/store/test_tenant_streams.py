@@ -7,7 +7,7 @@ import pytest
 from psycopg import errors
 
 from runfold import Ledger
-from runfold.store.append_call import Placed
+from runfold.store.appending.append_call import Placed
 from runfold.store.codec import Row
 from runfold.store.recorder import Recorder
 from tests.databases import TestDatabase

@@ -15,7 +15,7 @@ from runfold import LedgerUnavailable
 from runfold.errors import UsageError
 from runfold.store.codec import Row
 from runfold.store.datastore import EVERY_TENANT, Datastore
-from runfold.store.reader import Reader
+from runfold.store.reading.reader import Reader
 from runfold.store.recorder import Recorder
 from tests.databases import TestDatabase
 

@@ -12,7 +12,7 @@ from runfold import Ledger
 from runfold.errors import LedgerUnavailable
 from runfold.store import unlocked
 from runfold.store.datastore import Datastore
-from runfold.store.filter import Filter
+from runfold.store.reading.filter import Filter
 from runfold.store.unlocked import Unlocked
 from tests.databases import TestDatabase
 

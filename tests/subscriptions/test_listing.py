@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from runfold import Ledger, Run
-from runfold.store import firsts
+from runfold.store.reading import firsts
 
 WANTED: list[dict[str, object]] = [
     {},

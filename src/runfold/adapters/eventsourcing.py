@@ -33,9 +33,9 @@ from runfold.adapters.eventsourcing_recorder import LogNotification, LogRecorder
 from runfold.domain.event import Event, Recorded
 from runfold.errors import Damage
 from runfold.settings import Settings
-from runfold.store import migrate
 from runfold.store.database import Database
-from runfold.store.reader import Reader
+from runfold.store.reading.reader import Reader
+from runfold.store.setup import migrate
 
 
 class RecordedEvent(Recorded):

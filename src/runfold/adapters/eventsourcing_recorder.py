@@ -25,10 +25,10 @@ from runfold.domain.values import texts
 from runfold.errors import LedgerUnavailable, UsageError
 from runfold.feed.following import Failed, Following, Retries, Span, Wait
 from runfold.store import epochs
-from runfold.store.filter import Filter
 from runfold.store.hint import Listener
-from runfold.store.reader import LATEST, TenantReader
-from runfold.store.stored import Stored, stored_page, stored_stream, stored_stretch
+from runfold.store.reading.filter import Filter
+from runfold.store.reading.reader import LATEST, TenantReader
+from runfold.store.reading.stored import Stored, stored_page, stored_stream, stored_stretch
 
 PAGE = 500
 LOOK_AGAIN_SECONDS = 0.25

@@ -65,7 +65,7 @@ def restore(
     from runfold.store.database import Database
     from runfold.store.datastore import Datastore
     from runfold.store.marks import MarkFile
-    from runfold.store.reader import Reader
+    from runfold.store.reading.reader import Reader
     from runfold.terminal.progress import progress_bar
 
     began = time.monotonic()

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from runfold.ledger import Ledger
     from runfold.maintenance.checking import Finding
-    from runfold.store.history import History
-    from runfold.store.logins import Login
+    from runfold.store.reading.history import History
+    from runfold.store.setup.logins import Login
 
 DAMAGE = Damage.exit_code
 MOST_SHOWN = 1000
@@ -171,8 +171,8 @@ def migrate(
     read, the statements that make logins are shown, or carried out with --create-logins.
     """
     from runfold.errors import UsageError
-    from runfold.store import migrate as migrating
     from runfold.store.database import Database
+    from runfold.store.setup import migrate as migrating
 
     if logins_file is not None and (not create_logins or logins_file.exists()):
         raise UsageError(

@@ -65,7 +65,7 @@ def examine(settings: "Settings") -> "Iterator[Check]":
     from runfold.cli.server_checks import Check, examine_server, fact_and_step
     from runfold.errors import LedgerError
     from runfold.store.database import Database
-    from runfold.store.reader import Reader
+    from runfold.store.reading.reader import Reader
 
     found = versions()
     missing = [name for name, number in found.items() if number == "not installed"]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from runfold.domain.event import Recorded
     from runfold.domain.times import DayCounts
     from runfold.ledger import Ledger
-    from runfold.store.reader import Head
+    from runfold.store.reading.reader import Head
 
 
 def _filter(name: str, flag: str, metavar: str, help: str) -> ListOption:

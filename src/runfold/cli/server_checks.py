@@ -7,12 +7,12 @@ from runfold.errors import MigrationRefused, UsageError
 from runfold.queries.reactors import reactor_statuses
 from runfold.queries.webhook_list import delivery_figures
 from runfold.settings import Settings
-from runfold.store import migrate, rights
 from runfold.store.epochs import lineage_of
-from runfold.store.history import History
 from runfold.store.marks import MarkFile
 from runfold.store.queries import named_queries
-from runfold.store.reader import Reader
+from runfold.store.reading.history import History
+from runfold.store.reading.reader import Reader
+from runfold.store.setup import migrate, rights
 
 OLDEST_SERVER = 150000
 LATE_SECONDS = 300.0

@@ -13,8 +13,8 @@ from runfold.commands.plan import Attempt
 from runfold.commands.submitted import Receipt, settle
 from runfold.domain.event import AlreadyRecorded, Event, Recorded
 from runfold.errors import DuplicateWithDifferentContent, KeyReused, LedgerError
-from runfold.store.reader import Reader
-from runfold.store.told import told_of_recorded
+from runfold.store.appending.told import told_of_recorded
+from runfold.store.reading.reader import Reader
 
 IN_FLIGHT_SECONDS = 0.002
 """How long what is on its way is waited for, before another look."""

@@ -7,8 +7,8 @@ from runfold.commands.cached_streams import CachedStream
 from runfold.commands.plan import Attempt
 from runfold.commands.submitted import Receipt
 from runfold.errors import AlreadyAppended, LedgerError, VersionConflict
-from runfold.store.appends import Append
-from runfold.store.told import told_of_rows
+from runfold.store.appending.appends import Append
+from runfold.store.appending.told import told_of_rows
 
 MOST_TRIES = 100
 

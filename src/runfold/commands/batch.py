@@ -15,10 +15,10 @@ from runfold.commands.session import Session
 from runfold.commands.submitted import Receipt, Submitted
 from runfold.domain.event import AlreadyRecorded, Event, Recorded, is_of_type, refusal
 from runfold.errors import CommandRefused, LedgerError, LedgerUnavailable, UsageError
+from runfold.store.appending.told import told_of_recorded
 from runfold.store.codec import StreamKey, as_recorded
 from runfold.store.datastore import Datastore
-from runfold.store.reader import LATEST, TREE_TYPES, TenantReader
-from runfold.store.told import told_of_recorded
+from runfold.store.reading.reader import LATEST, TREE_TYPES, TenantReader
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from runfold.domain.event import Context
 from runfold.domain.streams import NOT_FOUND, StreamState, is_id
 from runfold.domain.subjects import Facts
 from runfold.store.codec import StreamKey, dump
-from runfold.store.reader import Reader
+from runfold.store.reading.reader import Reader
 
 _QUICK_SECONDS = 0.002
 

@@ -40,11 +40,11 @@ from runfold.errors import (
     VersionConflict,
 )
 from runfold.settings import Settings
-from runfold.store.appender import Appender
-from runfold.store.appends import Append
+from runfold.store.appending.appender import Appender
+from runfold.store.appending.appends import Append
 from runfold.store.codec import Limits, StreamKey
 from runfold.store.hint import Hint
-from runfold.store.reader import Reader
+from runfold.store.reading.reader import Reader
 from runfold.store.recorder import Recorder
 from runfold.store.sealed_secrets import SealedSecrets
 

@@ -13,7 +13,7 @@ from runfold.domain.event import refusal
 from runfold.history.path import thread_tree
 from runfold.method_call import MethodCall
 from runfold.store.codec import StreamKey
-from runfold.store.reader import TenantReader
+from runfold.store.reading.reader import TenantReader
 
 T = TypeVar("T")
 

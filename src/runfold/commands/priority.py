@@ -13,9 +13,9 @@ from runfold.commands.plan import Plan
 from runfold.commands.session import Session
 from runfold.commands.submitted import Receipt
 from runfold.errors import AlreadyAppended, VersionConflict
-from runfold.store.append_call import Conflicts, Placed, new_salts
-from runfold.store.told import told_of_rows
-from runfold.store.writer import Batch, Repeated, Writer
+from runfold.store.appending.append_call import Conflicts, Placed, new_salts
+from runfold.store.appending.told import told_of_rows
+from runfold.store.appending.writer import Batch, Repeated, Writer
 
 
 def execute_first(

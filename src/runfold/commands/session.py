@@ -19,7 +19,7 @@ from runfold.errors import KeyNotFound, VersionConflict
 from runfold.history.path import History, thread_tree
 from runfold.history.tree import Tree
 from runfold.store.codec import Limits, Row, StreamKey, dump, encode
-from runfold.store.reader import Reader, TenantReader
+from runfold.store.reading.reader import Reader, TenantReader
 
 _NOTHING: dict[StreamKey, int] = {}
 S = TypeVar("S", Thread, Run, Approval, Security, Webhook, Callback)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from runfold.domain.event import Event
 from runfold.errors import UsageError
-from runfold.store.loop_sender import running_loop
+from runfold.store.appending.loop_sender import running_loop
 
 if TYPE_CHECKING:
     from runfold.proofs.receipt import ToldEvent

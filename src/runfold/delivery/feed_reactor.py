@@ -6,8 +6,8 @@ from typing import Literal
 from runfold.delivery.reactor import HOLD_SECONDS, Claim, Reacted
 from runfold.domain.event import Recorded
 from runfold.store.epochs import lineage_of
-from runfold.store.filter import Filter
-from runfold.store.reader import Head, Reader
+from runfold.store.reading.filter import Filter
+from runfold.store.reading.reader import Head, Reader
 
 Take = Callable[[Sequence[Recorded]], Mapping[str, int]]
 """Takes events in and returns how often it did what. What it raises leaves the checkpoint where it was."""

@@ -6,8 +6,8 @@ from uuid import UUID
 from runfold.domain.event import Recorded
 from runfold.domain.security import AUDITED
 from runfold.domain.webhook import OWN_TYPES, Webhook, WebhookReplayed, WebhookTested
-from runfold.store.filter import Filter
-from runfold.store.reader import Head, Reader
+from runfold.store.reading.filter import Filter
+from runfold.store.reading.reader import Head, Reader
 
 
 @dataclass

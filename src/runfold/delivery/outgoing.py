@@ -16,7 +16,7 @@ from runfold.domain.run_events import RunCreated
 from runfold.domain.step import StepFinished, StepStarted
 from runfold.settings import Settings
 from runfold.store.datastore import EVERY_TENANT
-from runfold.store.reader import Reader
+from runfold.store.reading.reader import Reader
 from runfold.store.sealed_secrets import SealedSecrets
 
 AGENT = "Runfold-Webhooks/1"

@@ -20,7 +20,7 @@ from runfold.handles.local import CallerExecutor
 from runfold.ledger import Ledger
 from runfold.logs import debug
 from runfold.store.queries import filled, named_queries
-from runfold.store.reader import Reader
+from runfold.store.reading.reader import Reader
 
 ACTOR = Actor(kind="system", id="sweeper")
 AT_ONCE = 200

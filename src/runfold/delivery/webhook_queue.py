@@ -16,8 +16,8 @@ from runfold.domain.step import StepFinished, StepStarted
 from runfold.domain.webhook import WebhookReplayed
 from runfold.store.datastore import EVERY_TENANT
 from runfold.store.epochs import lineage_of
-from runfold.store.filter import Filter
-from runfold.store.reader import Head, Reader
+from runfold.store.reading.filter import Filter
+from runfold.store.reading.reader import Head, Reader
 
 CALLBACKS, STEPS = "callbacks", "steps"
 """What stands for a webhook's id where a run named an address, and where the settings name one for all steps."""

@@ -32,7 +32,7 @@ from runfold.errors import CommandRefused, LedgerError, NotFound
 from runfold.failpoint import reach
 from runfold.handles.local import CallerExecutor
 from runfold.ids import stable_id
-from runfold.store.reader import Reader
+from runfold.store.reading.reader import Reader
 
 ACTOR = Actor(kind="system", id="delivery")
 """Who records how it ended."""

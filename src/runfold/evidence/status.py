@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from runfold.store.queries import named_queries
-from runfold.store.reader import Reader
+from runfold.store.reading.reader import Reader
 
 _QUERIES = named_queries("runfold.evidence", "status.sql")
 

@@ -20,8 +20,8 @@ from runfold.feed.run_watch import ENDINGS, RunWatch
 from runfold.feed.wanted import Wanted
 from runfold.store import epochs
 from runfold.store.cursor import Cursor, Place
-from runfold.store.filter import Filter
-from runfold.store.reader import Head, TenantReader
+from runfold.store.reading.filter import Filter
+from runfold.store.reading.reader import Head, TenantReader
 
 NOW: Literal["now"] = "now"
 _FIRST, _TICK = datetime.min.replace(tzinfo=UTC), timedelta(microseconds=1)

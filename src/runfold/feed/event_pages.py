@@ -10,8 +10,8 @@ from runfold.domain.event import Recorded
 from runfold.feed.event_json import event_json
 from runfold.feed.wanted import Wanted
 from runfold.store.cursor import cursor_of, name_of
-from runfold.store.filter import PAGE_BYTES
-from runfold.store.reader import Reader
+from runfold.store.reading.filter import PAGE_BYTES
+from runfold.store.reading.reader import Reader
 
 PAGE_SECONDS = 1.0
 

@@ -32,7 +32,7 @@ from runfold.feed.shared import Block, Entry, Feed
 from runfold.feed.wanted import Page, Wanted, read_page
 from runfold.logs import logger
 from runfold.store import epochs
-from runfold.store.reader import Head, Reader
+from runfold.store.reading.reader import Head, Reader
 
 LOOK_AGAIN_SECONDS = 1.0
 HISTORY_SECONDS = 0.05

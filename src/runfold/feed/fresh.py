@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from runfold.domain.event import Recorded
-from runfold.store.appends import Append
+from runfold.store.appending.appends import Append
+from runfold.store.appending.loop_sender import running_loop
 from runfold.store.codec import as_recorded
-from runfold.store.loop_sender import running_loop
 
 MOST_EVENTS, MOST_BYTES = 5000, 16 * 1024 * 1024
 """No more is kept than these many events of that much payload, but for the last: who is behind waits for the tail."""

@@ -19,7 +19,7 @@ from runfold.feed.tail import Tail
 from runfold.feed.wanted import Wanted
 from runfold.store import epochs
 from runfold.store.cursor import Cursor, name_of
-from runfold.store.reader import Reader
+from runfold.store.reading.reader import Reader
 
 PAGE = 500
 LOOK_AGAIN_SECONDS = 1.0

@@ -19,8 +19,8 @@ from runfold.errors import Damage
 from runfold.feed.frames import Form, Frames
 from runfold.feed.fresh import Fresh
 from runfold.feed.tail import Tail
-from runfold.store.filter import Filter
-from runfold.store.reader import Head, Stretch
+from runfold.store.reading.filter import Filter
+from runfold.store.reading.reader import Head, Stretch
 
 KEPT_BYTES = 64 * 1024 * 1024
 """Of frames; of what is read for those who are behind; and of the newest, as many are kept as the tail keeps."""

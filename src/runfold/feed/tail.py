@@ -17,8 +17,8 @@ from runfold.domain.event import Recorded
 from runfold.errors import LedgerError, LedgerUnavailable
 from runfold.store.datastore import Connection, Datastore
 from runfold.store.hint import Listener
-from runfold.store.history import History
-from runfold.store.reader import Head, Reader, Stretch
+from runfold.store.reading.history import History
+from runfold.store.reading.reader import Head, Reader, Stretch
 
 KEPT, KEPT_BYTES = 5000, 64 * 1024 * 1024
 """No more is kept than these many events of that much payload, but for the last that were read."""

@@ -8,8 +8,8 @@ from runfold.feed.following import Span
 from runfold.feed.frames import Form, Frame, Frames
 from runfold.feed.run_watch import ENDINGS, RunWatch
 from runfold.store import epochs
-from runfold.store.filter import Filter
-from runfold.store.reader import Reader, Stretch
+from runfold.store.reading.filter import Filter
+from runfold.store.reading.reader import Reader, Stretch
 
 
 @dataclass(frozen=True)

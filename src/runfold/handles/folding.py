@@ -15,7 +15,7 @@ from runfold.projector.backlog import Backlog, backlog_of
 from runfold.projector.connection import connect
 from runfold.queries.reading import Reading
 from runfold.store.datastore import Connection, Datastore, unavailable
-from runfold.store.reader import LATEST
+from runfold.store.reading.reader import LATEST
 
 if TYPE_CHECKING:  # what a ledger is rarely asked for is loaded then
     from runfold.projector.as_of import PastSchema

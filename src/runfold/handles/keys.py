@@ -36,7 +36,7 @@ from runfold.errors import InvalidEvent, KeyNotFound
 from runfold.handles.arguments import checked_id
 from runfold.handles.local import CallerExecutor
 from runfold.history.views import View
-from runfold.store.reader import LATEST, Reader
+from runfold.store.reading.reader import LATEST, Reader
 
 
 @dataclass(frozen=True)

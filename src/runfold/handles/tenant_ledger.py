@@ -28,7 +28,7 @@ from runfold.queries.past import MOST_EVENTS, Whole
 from runfold.queries.reading import Reading, parse_moment
 from runfold.queries.sealed_log import CheckpointView, SealedLogView, last_checkpoint, sealed_log
 from runfold.store.cursor import cursor_of
-from runfold.store.reader import LATEST, Head
+from runfold.store.reading.reader import LATEST, Head
 from runfold.uncollected import seldom_collected
 
 if TYPE_CHECKING:

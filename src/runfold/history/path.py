@@ -31,7 +31,7 @@ from runfold.errors import RunNotFound
 from runfold.history.approvals import as_allowed, waited_for
 from runfold.history.tree import Tree
 from runfold.history.views import Message, ToolCallView
-from runfold.store.reader import LATEST, TenantReader
+from runfold.store.reading.reader import LATEST, TenantReader
 
 _ENDED_AS: dict[type, CallStatus] = {
     ToolSucceeded: "succeeded",

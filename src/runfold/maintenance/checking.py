@@ -23,10 +23,10 @@ from runfold.domain.thread import ThreadCreated, ThreadEvent
 from runfold.domain.webhook import CallbackEvent, WebhookCreated, WebhookEvent
 from runfold.errors import LedgerUnavailable, UnknownEventType, UnreadableEvent
 from runfold.maintenance.digests import Digests, Place
-from runfold.store import rights
-from runfold.store.append_call import SALT_BYTES
+from runfold.store.appending.append_call import SALT_BYTES
 from runfold.store.queries import named_queries
-from runfold.store.reader import Reader
+from runfold.store.reading.reader import Reader
+from runfold.store.setup import rights
 
 PAGE = 500
 

@@ -13,7 +13,7 @@ from runfold.domain.run_events import RunCreated
 from runfold.domain.thread import HeadNamed
 from runfold.errors import UnknownEventType, UnreadableEvent
 from runfold.store.queries import named_queries
-from runfold.store.reader import Reader
+from runfold.store.reading.reader import Reader
 
 REMEMBERED = 4096
 """Approvals of which it is remembered what was asked for; what of another is needed is read again."""

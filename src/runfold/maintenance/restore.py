@@ -19,11 +19,11 @@ from runfold.maintenance.backup import Note, Sums, digest_of, one_row, read_note
 from runfold.maintenance.checking import Finding
 from runfold.maintenance.pg_programs import complaint, find_program, running
 from runfold.sessions import connect_pinned
-from runfold.store import rights
 from runfold.store.datastore import Connection, unavailable
 from runfold.store.marks import MarkFile, Seen
-from runfold.store.migrate import make_roles, migrate
 from runfold.store.queries import named_queries
+from runfold.store.setup import rights
+from runfold.store.setup.migrate import make_roles, migrate
 
 _QUERIES = named_queries("runfold.maintenance", "restore.sql")
 

@@ -15,7 +15,7 @@ from runfold.handles.tenant_ledger import TenantLedger
 from runfold.pages.server import server_of
 from runfold.queries.page import Standing
 from runfold.queries.reading import Reading
-from runfold.store.reader import Head
+from runfold.store.reading.reader import Head
 
 T = TypeVar("T")
 _PAST, _LEDGER = "runfold.past", "runfold.ledger"

@@ -15,7 +15,7 @@ from runfold.projector.connection import connect
 from runfold.projector.page import Page
 from runfold.projector.shard import Folded, Shard
 from runfold.store.datastore import Connection, Datastore
-from runfold.store.reader import Head
+from runfold.store.reading.reader import Head
 
 Work = Callable[[Connection], None]
 Together = list[tuple[Shard, Folded]]

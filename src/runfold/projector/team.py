@@ -22,7 +22,7 @@ from runfold.projector.shard import Shard
 from runfold.projector.tables import fingerprint
 from runfold.store.datastore import Connection
 from runfold.store.epochs import lineage_over
-from runfold.store.reader import Head
+from runfold.store.reading.reader import Head
 
 BEAT_SECONDS = 1.0
 WATCH_BEATS = 1.5

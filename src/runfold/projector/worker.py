@@ -28,7 +28,7 @@ from runfold.projector.storing import Ahead, Storing, Together, store_together
 from runfold.projector.team import TAKE_OVER_SECONDS, Team, read_head
 from runfold.store.datastore import Connection, Datastore, unavailable
 from runfold.store.hint import Listener
-from runfold.store.reader import Head
+from runfold.store.reading.reader import Head
 from runfold.uncollected import uncollected
 
 LARGEST_PAGE, FIRST_PAGE, SMALLEST_PAGE = 8_000, 500, 10

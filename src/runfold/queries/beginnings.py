@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 from runfold.errors import ReadModelBehind
 from runfold.queries.reading import Reading
-from runfold.store.filter import LAST_CHARACTER
 from runfold.store.queries import filled, named_queries
+from runfold.store.reading.filter import LAST_CHARACTER
 
 STREAMS = ("thread", "run", "approval")
 """What has a stream of its own: its ids are looked up in the log."""

@@ -23,7 +23,7 @@ from runfold.queries.parameters import Parameter, checked, column, narrowed
 from runfold.queries.read_models import Snapshot
 from runfold.queries.source import LocalSource, question
 from runfold.queries.where import OneOrMore
-from runfold.store.reader import Reader
+from runfold.store.reading.reader import Reader
 
 _BATCH = 1000
 _OUTCOMES = {"success": "t.outcome_success", "failure": "NOT t.outcome_success", "unknown": "t.outcome_success IS NULL"}

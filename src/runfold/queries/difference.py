@@ -23,7 +23,7 @@ from runfold.queries.own_decisions import OwnDivergence, own_divergence
 from runfold.queries.parameters import Parameter
 from runfold.queries.source import LocalSource, question
 from runfold.queries.usage_totals import Ungrouped, usage_total
-from runfold.store.reader import LATEST, TenantReader
+from runfold.store.reading.reader import LATEST, TenantReader
 
 
 class Parting(View):

@@ -25,7 +25,7 @@ from runfold.queries.source import LocalSource, question
 from runfold.queries.summary import MODELS as SUMMARY_MODELS
 from runfold.queries.summary import RunSummaryView, run_row, run_summary, summary_rows
 from runfold.queries.where import OneOrMore
-from runfold.store.reader import TenantReader
+from runfold.store.reading.reader import TenantReader
 
 RECENT = 10
 """How many failures are listed where nobody says, as in hive."""

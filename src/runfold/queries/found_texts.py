@@ -12,8 +12,8 @@ from runfold.projections.search import ItemKind
 from runfold.queries.excerpts import Excerpt, Place, excerpt_of, places_of
 from runfold.queries.search_text import Wanted
 from runfold.queries.source import LocalSource
-from runfold.store.filter import Filter
-from runfold.store.reader import LATEST
+from runfold.store.reading.filter import Filter
+from runfold.store.reading.reader import LATEST
 
 
 class ItemRow(NamedTuple):

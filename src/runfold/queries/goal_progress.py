@@ -25,7 +25,7 @@ from runfold.queries.patterns import goal_row
 from runfold.queries.read_models import Snapshot
 from runfold.queries.source import LocalSource, question
 from runfold.store.queries import named_queries
-from runfold.store.reader import Reader
+from runfold.store.reading.reader import Reader
 
 MODELS = ("goals", "decision_log", "run_summaries")
 Recommendation = Literal["continue", "adjust", "complete"]

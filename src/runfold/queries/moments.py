@@ -12,7 +12,7 @@ from runfold.projector import moments
 from runfold.projector.moments import Limits, Moment, MomentState, Wanted
 from runfold.store.datastore import Connection
 from runfold.store.epochs import lineage_of
-from runfold.store.reader import Reader
+from runfold.store.reading.reader import Reader
 
 EXPIRES_IN = timedelta(hours=1)
 SHORTEST, LONGEST = timedelta(seconds=1), timedelta(days=7)

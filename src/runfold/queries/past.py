@@ -18,8 +18,8 @@ from runfold.projections.projection import AnyProjection
 from runfold.projections.registry import named
 from runfold.projector.tables import Table
 from runfold.queries.read_models import ReadModels, SchemaGone, Snapshot
-from runfold.store.filter import Filter
-from runfold.store.reader import LATEST, TenantReader
+from runfold.store.reading.filter import Filter
+from runfold.store.reading.reader import LATEST, TenantReader
 
 MOST_EVENTS = 1_000_000
 """How many events are folded for one question about the whole past, unless the caller allows more."""

@@ -22,7 +22,7 @@ from runfold.queries.paging import OverThreads
 from runfold.queries.read_models import Snapshot
 from runfold.queries.source import LocalSource, question
 from runfold.store.queries import named_queries
-from runfold.store.reader import Reader
+from runfold.store.reading.reader import Reader
 
 MODELS = ("goals", "decision_log")
 COMMON_FAILURES, COMMON_CHOICES = 5, 50

@@ -8,7 +8,7 @@ from psycopg.rows import class_row
 
 from runfold.history.views import View
 from runfold.store.queries import named_queries
-from runfold.store.reader import Reader
+from runfold.store.reading.reader import Reader
 
 _QUERIES = named_queries("runfold.queries", "reactors.sql")
 

@@ -12,7 +12,7 @@ from runfold.domain.values import whole_number
 from runfold.queries.past import MOST_EVENTS, Whole
 from runfold.queries.read_models import ReadModels
 from runfold.queries.source import Fold, LocalSource, Source, fold_nothing
-from runfold.store.reader import Reader, TenantReader
+from runfold.store.reading.reader import Reader, TenantReader
 from runfold.unloaded import AT_ONCE, Unloaded
 
 if AT_ONCE:

@@ -13,7 +13,7 @@ from runfold.queries.paging import Direction, Listing, Paging, direction, limit
 from runfold.queries.parameters import checked, parameters_of
 from runfold.queries.source import LocalSource, question
 from runfold.queries.where import Where
-from runfold.store.reader import LATEST
+from runfold.store.reading.reader import LATEST
 
 
 class RowParameters(Paging, total=False):

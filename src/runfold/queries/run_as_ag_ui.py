@@ -6,7 +6,7 @@ from runfold.domain.event import Recorded
 from runfold.domain.message import MessageRedacted
 from runfold.errors import RunNotFound, UsageError
 from runfold.queries.source import LocalSource, question
-from runfold.store.filter import Filter
+from runfold.store.reading.filter import Filter
 
 
 @question

@@ -24,7 +24,7 @@ from runfold.projections.projection import AnyProjection
 from runfold.projections.registry import find
 from runfold.queries.past import MOST_EVENTS, Past, Whole, not_of_a_handle
 from runfold.queries.read_models import ReadModels, Snapshot
-from runfold.store.reader import HAPPENED_OF_THREADS, LATEST, Reader, TenantReader
+from runfold.store.reading.reader import HAPPENED_OF_THREADS, LATEST, Reader, TenantReader
 
 P = ParamSpec("P")
 T = TypeVar("T")

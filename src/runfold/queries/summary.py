@@ -21,7 +21,7 @@ from runfold.queries.page import Standing
 from runfold.queries.paging import Waiting
 from runfold.queries.read_models import Snapshot
 from runfold.queries.source import LocalSource, question
-from runfold.store.reader import Reader
+from runfold.store.reading.reader import Reader
 
 MODELS = ("run_summaries", "decision_log", "problems")
 KEY_DECISIONS, SUCCESSES, FAILED_ON = 5, 3, 3

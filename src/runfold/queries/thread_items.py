@@ -28,8 +28,8 @@ from runfold.history.views import View
 from runfold.queries.parameters import AT_VERSION, Parameter
 from runfold.queries.source import LocalSource, question
 from runfold.queries.where import number
-from runfold.store.reader import LATEST
-from runfold.store.thread_scan import Path, ThreadScan
+from runfold.store.reading.reader import LATEST
+from runfold.store.reading.thread_scan import Path, ThreadScan
 
 MOST_ITEMS = 200
 FEW_ITEMS = 100

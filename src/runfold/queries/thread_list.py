@@ -11,7 +11,7 @@ from runfold.queries.paging import Direction, Listing, Paging, Sort, direction, 
 from runfold.queries.parameters import Parameter, at_least, at_most, checked, column, narrowed
 from runfold.queries.source import LocalSource, question
 from runfold.queries.where import OneOrMore
-from runfold.store.reader import Reader
+from runfold.store.reading.reader import Reader
 
 ThreadState = Literal["open", "archived", "deleted"]
 

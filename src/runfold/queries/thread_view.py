@@ -16,7 +16,7 @@ from runfold.queries.paging import Direction, direction, ordered
 from runfold.queries.parameters import AT_VERSION, Parameter
 from runfold.queries.source import LocalSource, question
 from runfold.queries.where import OneOrMore, words
-from runfold.store.filter import Filter
+from runfold.store.reading.filter import Filter
 
 
 @question

@@ -18,7 +18,7 @@ from runfold.queries.read_models import Snapshot
 from runfold.queries.run_calls import CALLS, RunCalls, Scope
 from runfold.queries.source import LocalSource, question
 from runfold.queries.where import OneOrMore
-from runfold.store.reader import Reader, TenantReader
+from runfold.store.reading.reader import Reader, TenantReader
 
 
 class ToolCallParameters(Paging, total=False):

@@ -30,7 +30,7 @@ from runfold.queries.usage_totals import DIMENSIONS, UsageSum, UsageTotals
 from runfold.queries.where import OneOrMore, words
 from runfold.settings import Settings
 from runfold.store.queries import filled, named_queries
-from runfold.store.reader import LATEST
+from runfold.store.reading.reader import LATEST
 
 if TYPE_CHECKING:
     import pandas

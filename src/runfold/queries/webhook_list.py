@@ -25,7 +25,7 @@ from runfold.queries.parameters import Parameter
 from runfold.queries.source import LocalSource, question
 from runfold.store.datastore import EVERY_TENANT
 from runfold.store.queries import named_queries
-from runfold.store.reader import LATEST, TenantReader
+from runfold.store.reading.reader import LATEST, TenantReader
 
 MOST_ATTEMPTS = 1000
 _QUERIES = named_queries("runfold.queries", "webhook_list.sql")

@@ -23,8 +23,8 @@ from runfold.queries.source import with_zone
 from runfold.remote.calls import path_of, query
 from runfold.remote.client import Client, Params
 from runfold.remote.events import all_events
-from runfold.store.happened import happened_by
-from runfold.store.reader import LATEST, TenantReader
+from runfold.store.reading.happened import happened_by
+from runfold.store.reading.reader import LATEST, TenantReader
 
 T = TypeVar("T")
 

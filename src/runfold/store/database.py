@@ -10,7 +10,7 @@ from runfold.errors import UsageError
 from runfold.settings import Settings
 from runfold.store.address import for_tenant
 from runfold.store.datastore import Datastore
-from runfold.store.migrate import is_done, migrate
+from runfold.store.setup.migrate import is_done, migrate
 
 
 @dataclass

@@ -10,7 +10,7 @@ from psycopg.rows import tuple_row
 from runfold.errors import HistoryChanged, LedgerUnavailable, UsageError
 from runfold.store.cursor import Cursor, Place, cursor_of
 from runfold.store.datastore import Connection
-from runfold.store.reader import Head, Reader
+from runfold.store.reading.reader import Head, Reader
 
 EPOCHS = "SELECT id, parent, from_position, lost_position, reason, began_at FROM runfold.epochs"
 UNBOUNDED = 2**62

@@ -1,10 +1,10 @@
 """The log of one database: what appends to it, and what reads it."""
 
 from runfold.errors import UnsafeDurability
-from runfold.store import migrate
+from runfold.store.appending.writer import Writer
 from runfold.store.datastore import Datastore
-from runfold.store.reader import Reader
-from runfold.store.writer import Writer
+from runfold.store.reading.reader import Reader
+from runfold.store.setup import migrate
 
 
 class Recorder:

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from runfold.store.queries import named_queries
-from runfold.store.reader import Reader
+from runfold.store.reading.reader import Reader
 
 _QUERIES = named_queries("runfold.subscriptions", "subscriptions.sql")
 

@@ -7,9 +7,9 @@ from runfold.domain.catalogue import event_types
 from runfold.domain.security import AUDITED
 from runfold.feed.asked import Asked
 from runfold.store.cursor import cursor_of
-from runfold.store.filter import Filter
-from runfold.store.firsts import firsts
-from runfold.store.reader import TenantReader
+from runfold.store.reading.filter import Filter
+from runfold.store.reading.firsts import firsts
+from runfold.store.reading.reader import TenantReader
 from runfold.subscriptions.stored import Kept, Stored
 from runfold.subscriptions.views import SubscriptionView
 

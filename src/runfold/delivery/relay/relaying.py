@@ -20,8 +20,8 @@ from runfold.errors import HistoryChanged, LedgerError, LedgerUnavailable, Recei
 from runfold.feed.tail import Tail
 from runfold.store import epochs
 from runfold.store.cursor import Cursor, cursor_of
-from runfold.store.filter import Filter
-from runfold.store.reader import Head, Reader
+from runfold.store.reading.filter import Filter
+from runfold.store.reading.reader import Head, Reader
 
 HOLD_SECONDS = 5.0
 """How long after it has died another may take over."""

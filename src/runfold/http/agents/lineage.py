@@ -13,8 +13,8 @@ from runfold.errors import InvalidEvent
 from runfold.history.tree import Tree
 from runfold.http.agents.ids import message_id_of, run_id_of
 from runfold.http.agents.past import path_events
-from runfold.store.filter import Filter
-from runfold.store.reader import LATEST, TenantReader
+from runfold.store.reading.filter import Filter
+from runfold.store.reading.reader import LATEST, TenantReader
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from runfold.domain.message import MessageAdded, MessageRevised
 from runfold.domain.parts import Part
 from runfold.history.path import Segment, path
 from runfold.history.tree import Tree
-from runfold.store.reader import LATEST, TenantReader
+from runfold.store.reading.reader import LATEST, TenantReader
 
 
 def path_events(reader: TenantReader, tree: Tree, run_id: str, at_version: int = LATEST, up_to: int = LATEST) -> list[Recorded]:

@@ -12,8 +12,8 @@ from runfold.history.path import thread_tree
 from runfold.http.agents.intake import Begun
 from runfold.http.agents.paging import paged
 from runfold.http.agents.past import path_events
-from runfold.store.filter import Filter
-from runfold.store.reader import Head, TenantReader
+from runfold.store.reading.filter import Filter
+from runfold.store.reading.reader import Head, TenantReader
 
 _STARTS = frozenset(f"{what}_START" for what in ("TEXT_MESSAGE", "REASONING_MESSAGE", "REASONING", "TOOL_CALL")) | {
     "STEP_STARTED",

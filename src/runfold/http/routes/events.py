@@ -36,7 +36,7 @@ from runfold.http.streams.event_stream import EventStream
 from runfold.queries.paging import DEFAULT_LIMIT, MOST, Direction
 from runfold.queries.where import number
 from runfold.store.cursor import END, Cursor, Place
-from runfold.store.reader import LATEST, Head
+from runfold.store.reading.reader import LATEST, Head
 
 _Position = Annotated[int, WithJsonSchema({"type": "integer", "minimum": 0})]
 _After = Annotated[str, WithJsonSchema({"type": "string", "examples": ["1234", "1234@1f2e3d4c", "2026-01-31T09:30:00Z", "now"]})]

@@ -24,7 +24,7 @@ from runfold.http.routing import NamedRoute, Operation, route_of
 from runfold.http.server_state import ServerState
 from runfold.projector.status import ProjectionStatus
 from runfold.queries.reactors import late_reactors
-from runfold.store import migrate
+from runfold.store.setup import migrate
 
 T = TypeVar("T")
 

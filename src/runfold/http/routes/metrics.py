@@ -31,7 +31,7 @@ from runfold.ledger import Ledger
 from runfold.projector.status import ProjectionState, ProjectionStatus
 from runfold.queries.reactors import ReactorState, ReactorStatus
 from runfold.queries.webhook_list import DeliveryFigures, delivery_figures
-from runfold.store.appender import Appender
+from runfold.store.appending.appender import Appender
 from runfold.subscriptions.lags import Lag, lags
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"

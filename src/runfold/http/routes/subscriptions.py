@@ -36,7 +36,7 @@ from runfold.http.routing import Handler, NamedRoute, Operation, answer, asked, 
 from runfold.http.server_state import ServerState
 from runfold.queries.paging import DEFAULT_LIMIT
 from runfold.queries.where import seconds
-from runfold.store.reader import Head
+from runfold.store.reading.reader import Head
 from runfold.subscriptions.kept import KeptSubscriptions
 from runfold.subscriptions.views import MOST_WAIT_SECONDS, Answered, ParkedEvent, Promise, SubscriptionView, Taken
 

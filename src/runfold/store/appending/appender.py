@@ -1,0 +1,347 @@
+"""Group commit: all commands that wait at a moment go into one transaction, and each gets its own answer.
+
+One append is one fsync, and the head row's lock makes appends queue; so a process appends over one connection, in one place at
+a time. That takes what waits, up to a limit, and never lingers for more. A conflict in one command does not fail its neighbours.
+"""
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from weakref import WeakSet
+
+import psycopg
+
+from runfold.errors import LedgerError, LedgerUnavailable, QueueFull
+from runfold.store.appending.append_call import Conflicts
+from runfold.store.appending.appends import Append, Ready, fail_all, ready, still_valid
+from runfold.store.appending.exchange import Exchange, OnItsWay
+from runfold.store.appending.loop_sender import LoopSender, running_loop
+from runfold.store.appending.tally import MOST_EVENTS, Tally
+from runfold.store.appending.writer import Writer
+from runfold.uncollected import seldom_collected
+
+MAX_EVENTS = MOST_EVENTS
+MAX_BYTES = 16 * 1024 * 1024
+_WORTH_A_SWITCH = 24  # commands
+_SWITCH_SECONDS = 20e-6
+_LOOK_SECONDS = 0.02
+"""How often the thread looks whether an event loop gets on with what it appends."""
+_LULL_LOOKS = 10
+"""Without a command for so long, others look for cycles as often as ever (see uncollected.py), and the thread sleeps."""
+
+
+class Appender:
+    """Appends what is queued, one batch after another. `settle` gets each batch's commands, answered, in the order they came.
+
+    Who has the turn does it: an event loop whose callers append (loop_sender.py); a caller that is going to wait anyway
+    (`help`), which spares two switches between threads; else a thread of its own.
+    """
+
+    def __init__(self, writer: Writer, settle: Callable[[list[Append]], None], queue_size: int) -> None:
+        self.tally = Tally()
+        self._writer = writer
+        self._settle = settle
+        self._queue_size = queue_size
+        self._queue: deque[Append] = deque()
+        self._turn = threading.Lock()
+        self._wake = threading.Condition(threading.Lock())
+        self._closing = False
+        self._idle = self._roused = True
+        self._is_parked = True
+        self._thread: threading.Thread | None = None
+        self._sender: LoopSender | None = None
+        """Appends in an event loop; then it has the turn."""
+        self._asking: asyncio.AbstractEventLoop | None = None
+        """An event loop whose callers came while the thread was at it."""
+        self._is_rescue_wanted = False
+        self._seen: tuple[LoopSender | None, int] = (None, 0)
+        self._unfit: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
+        """Event loops that cannot listen to a connection."""
+
+    def put(self, append: Append) -> None:
+        """Queue a command's events; `wake` or `help` must follow.
+
+        Raises QueueFull, and LedgerUnavailable once closed; then nothing is queued.
+        """
+        self.require_room()
+        self._queue.append(append)
+
+    def require_room(self) -> None:
+        """Raise QueueFull, or LedgerUnavailable once closed."""
+        if self._closing:
+            raise LedgerUnavailable("the ledger is closed", "open it again", retriable=False)
+        if len(self._queue) >= self._queue_size:
+            raise QueueFull(len(self._queue))
+
+    @property
+    def waiting(self) -> int:
+        """Return how many commands are queued."""
+        return len(self._queue)
+
+    def withdraw_void(self) -> list[Append]:
+        """Take out of the queue what was built on something that failed, with its error. Nobody may put meanwhile."""
+        queued = list(self._queue)
+        valid = still_valid(queued)
+        if len(valid) == len(queued):
+            return []
+        self._queue.clear()
+        self._queue.extend(valid)
+        return [append for append in queued if append.error is not None]
+
+    def wake(self) -> None:
+        """Have appended what is queued. The thread says that it is idle before it looks a last time, so none is missed."""
+        if (sender := self._sender) is not None:
+            try:
+                sender.wake()
+            except RuntimeError:  # its loop was closed
+                self.rescue()
+            return
+        loop = running_loop()
+        if self._idle:
+            if loop is None or not self._send_in(loop):
+                self._rouse()
+            return
+        if loop is not None:
+            self._asking = loop
+        if self._roused and len(self._queue) >= _WORTH_A_SWITCH:
+            self._roused = False
+            time.sleep(_SWITCH_SECONDS)  # lets the thread take these while this one decides the next
+
+    def help(self) -> None:
+        """Append one batch in this thread, unless another is at it."""
+        if self._turn.acquire(blocking=False):
+            try:
+                self._serve()
+            finally:
+                self._turn.release()
+        if self._queue:
+            self.wake()
+
+    def hurry(self) -> None:
+        """Be called by who waits without letting their event loop go on: then it is not what their answer comes from."""
+        if (sender := self._sender) is not None and sender.is_here:
+            self.rescue()
+
+    def close(self) -> None:
+        """Append what waits, then stop."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        if self._thread is not None:
+            self._thread.join()
+        if self._sender is not None:
+            self._take_over(self._sender)
+        with self._turn:
+            while self._queue:
+                self._serve()
+
+    # What the thread does
+
+    def _work(self) -> None:
+        while not self._closing or self._queue or self._sender is not None:
+            self._wait(None)
+            with seldom_collected():
+                looks = 0
+                while looks < _LULL_LOOKS and (not self._closing or self._queue or self._sender is not None):
+                    looks = 0 if self._queue or self._sender is not None else looks + 1
+                    is_urgent, self._is_rescue_wanted = self._is_rescue_wanted, False
+                    if (sender := self._sender) is not None:
+                        self._look_after(sender, is_urgent=is_urgent)
+                    else:
+                        self._serve_all()
+                    self._wait(_LOOK_SECONDS)
+
+    def _wait(self, seconds: float | None) -> None:
+        """Wait until there is something to do, or no more is to come; at most so long."""
+        with self._wake:
+            self._is_parked = seconds is None
+            while True:
+                self._idle = self._roused = True  # again after each wait: a helper may have taken what it was woken for
+                if self._closing or self._is_rescue_wanted or (self._sender is None and self._queue):
+                    break
+                if (self._is_parked and self._sender is not None) or not self._wake.wait(seconds):
+                    break
+            self._idle = self._roused = self._is_parked = False
+
+    def _rouse(self) -> None:
+        with self._wake:
+            self._idle = False
+            if self._thread is None:
+                thread = threading.Thread(target=self._work, name="runfold-appender", daemon=True)
+                thread.start()
+                self._thread = thread  # once it runs: an interrupt before that leaves nothing to be waited for
+            self._wake.notify()
+
+    def _serve_all(self) -> None:
+        if not self._turn.acquire(timeout=_LOOK_SECONDS):
+            return  # who has it may be a loop by now, which is to be looked after
+        is_handed_over = False
+        try:
+            while self._queue and not is_handed_over:
+                loop, self._asking = self._asking, None
+                is_handed_over = loop is not None and self._hand_over(loop)
+                if not is_handed_over:
+                    self._serve()
+        finally:
+            if not is_handed_over:
+                self._turn.release()
+
+    def _serve(self) -> None:
+        batch: list[Append] = []
+        self.take(batch)
+        if batch:
+            self._try(batch, partial(self._append, batch))
+            self.finish(batch)
+
+    def _try(self, batch: list[Append], append: Callable[[], None]) -> None:
+        try:
+            append()
+        except LedgerError as error:
+            fail_all(batch, error)
+        except BaseException as error:  # whatever happens, every caller gets an answer
+            fact = f"append failed ({error!r}); it is unknown whether the events were stored"
+            unexpected = LedgerUnavailable(fact, "repeat the command with the same ids, and please report it if it fails again")
+            unexpected.__cause__ = error
+            fail_all(batch, unexpected)
+            if not isinstance(error, Exception):
+                self._settle(batch)
+                raise
+
+    def _append(
+        self,
+        batch: list[Append],
+        sent: Ready | None = None,
+        refused: Conflicts | psycopg.Error | None = None,
+        *,
+        is_sent: bool = False,
+    ) -> None:
+        """Append a batch, one try after another; where it was sent before, with what is known of that."""
+        now = sent or ready(batch)
+        while now is not None:
+            if refused is None:
+                answer = self._writer.append(now.rows, now.watched, now.salts, is_sent=is_sent)
+            else:
+                answer = self._writer.refusal(refused, now.rows) if isinstance(refused, psycopg.Error) else refused
+            if now.take(answer):
+                return
+            now, refused, is_sent = ready(batch), None, False
+
+    # What an event loop does
+
+    def _send_in(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Have a loop append, in which this is called. False where that is not possible now."""
+        if self._closing or loop in self._unfit or not self._turn.acquire(blocking=False):
+            return False
+        sender = self._new_sender(loop)
+        if sender is not None and not sender.begin():
+            self._note(sender)
+            self._writer.end_sending(is_lost=sender.exchange.is_lost)
+            sender = None
+        if sender is None:
+            self._turn.release()
+            return False
+        self._sender = sender
+        if self._is_parked:
+            self._rouse()
+        sender.wake()
+        return True
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Have a loop go on, in the thread that has the turn. False where that is not possible."""
+        if self._closing or loop in self._unfit or (sender := self._new_sender(loop)) is None:
+            return False
+        self._sender = sender
+        try:
+            sender.wake()
+        except RuntimeError:  # it was closed
+            self._sender = None
+            self._writer.end_sending()
+            return False
+        return True
+
+    def _new_sender(self, loop: asyncio.AbstractEventLoop) -> LoopSender | None:
+        call = self._writer.begin_sending()
+        return None if call is None else LoopSender(self, Exchange(call, self._writer.told), loop)
+
+    def is_worth_sending(self, exchange: Exchange) -> bool:
+        """Return whether another batch is to be sent now; not where others wait for the connection."""
+        return not self._writer.is_wanted and exchange.is_worth_sending(len(self._queue))
+
+    def release(self) -> None:
+        """Go on without the sender, which has nothing on its way."""
+        self._sender = None
+        self._writer.end_sending()
+        self._turn.release()
+        if self._queue:
+            self.wake()
+
+    def rescue(self) -> None:
+        """Have the thread take over what an event loop is at."""
+        self._is_rescue_wanted = True
+        self._rouse()
+
+    def _look_after(self, sender: LoopSender, *, is_urgent: bool) -> None:
+        """Take over from a loop that gives up, or is held up and does not get to it."""
+        seen, self._seen = self._seen, (sender, sender.steps)
+        if is_urgent or self._closing or sender.is_over or (seen == self._seen and sender.is_late()):
+            self._take_over(sender)
+
+    def _take_over(self, sender: LoopSender) -> None:
+        with sender.hands:
+            if self._sender is not sender:
+                return  # it has ended
+            sender.is_over = True
+        sender.let_go()
+        self._note(sender)
+        exchange = sender.exchange
+        exchange.finish(self.finish)
+        self._writer.end_sending(is_lost=exchange.is_lost)
+        self._sender = None
+        try:
+            self._resolve(exchange)
+        finally:
+            self._turn.release()
+
+    def _note(self, sender: LoopSender) -> None:
+        if sender.is_unfit:
+            self._unfit.add(sender.loop)
+
+    def _resolve(self, exchange: Exchange) -> None:
+        """Find out what became of batches of which the first was not stored, or it is not known; and go on with them.
+
+        What comes after a failed command is found by whoever settles that in the queue, as if it had never been sent.
+        """
+        refused = exchange.refused
+        while exchange.sent:
+            first = exchange.sent.popleft()
+            self._try(first.batch, partial(self._append, first.batch, first.ready, refused, is_sent=exchange.is_lost))
+            if any(append.error for append in first.batch):
+                self._requeue(exchange.sent)
+            refused = None
+            self.finish(first.batch)
+
+    def _requeue(self, sent: deque[OnItsWay]) -> None:
+        while sent:
+            self._queue.extendleft(reversed(sent.pop().batch))
+
+    # What whoever has the turn does
+
+    def finish(self, batch: list[Append]) -> None:
+        """Answer the commands of a batch."""
+        self.tally.count(batch)
+        self._settle(batch)
+
+    def take(self, batch: list[Append]) -> None:
+        """Move what is queued into a batch, as much as it may hold."""
+        events = size = 0
+        while self._queue:
+            rows = self._queue[0].rows
+            events += len(rows)
+            for row in rows:
+                size += len(row.state)
+            if batch and (events > MAX_EVENTS or size > MAX_BYTES):
+                break
+            batch.append(self._queue.popleft())

@@ -1,0 +1,1 @@
+"""How the log is read: pages, stretches, and what of it somebody asks for."""

@@ -1,0 +1,365 @@
+"""Reading the log: by position, by stream, by thread, by time."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import copy
+from dataclasses import replace
+from datetime import datetime
+from operator import itemgetter
+from typing import Any, NamedTuple, Self
+from uuid import UUID
+
+import psycopg
+import psycopg_pool
+
+from runfold.domain.event import Recorded
+from runfold.errors import LedgerUnavailable, UsageError
+from runfold.store.codec import COLUMNS, unread, unread_or_raw
+from runfold.store.datastore import EVERY_TENANT, Connection, Datastore
+from runfold.store.queries import named_queries
+from runfold.store.reading import filter as filtering
+from runfold.store.reading.by_type import NEAR, SPARSE, is_of_tenant_alone, narrows_by_type, stretch_by_type
+from runfold.store.reading.filter import LAST_CHARACTER, Filter, bounded_query, is_all, like, range_of, size_of
+from runfold.store.reading.happened import HappenedBy
+from runfold.store.reading.stretches import AHEAD, stretches
+
+_QUERIES = named_queries("runfold.store.reading", "reader.sql")
+
+_HEAD = "head.position, nullif(head.recorded_at, '-infinity'), head.epoch"
+PAGE = 2000
+STRETCH = 1000
+"""Events that are read at once for who reads all there is."""
+SEARCHED = 20_000
+"""Positions that one query looks through where no index fits what is wanted."""
+LATEST = 2**62
+HAPPENED_OF_THREADS = (
+    "what had happened by a time is answered for one thread at a time, since every producer has a clock of its own;"
+    " name a thread or a run, or ask by the clock of the ledger (`at`)"
+)
+TREE_TYPES = frozenset({"run.created", "thread.head_named", "thread.head_moved"})
+"""As in the index `log_tenant_tree`."""
+
+
+class Head(NamedTuple):
+    """The last position, when it was given out, and the random id of this log."""
+
+    position: int
+    recorded_at: datetime | None
+    epoch: UUID
+
+
+class Stretch(NamedTuple):
+    """Some events, how far the log was looked through for them, and how many bytes of payload they are."""
+
+    events: list[Recorded]
+    position: int
+    size: int = 0
+
+
+class Reader:
+    """The log, read-only, of all tenants. `of` one of them it can be asked for streams and threads."""
+
+    def __init__(self, datastore: Datastore) -> None:
+        self.datastore = datastore
+        self.tenant = EVERY_TENANT
+        self.when_short: Callable[[], object] = lambda: None
+        """Called when the log ends before what is known of it, to find out why."""
+        self._read: Callable[[tuple[Any, ...]], Recorded] = unread
+        self._page_bytes: int | None = None
+        self._is_unlocked = False
+
+    def of(self, tenant_id: str) -> "TenantReader":
+        """One tenant's part of it. Raises UsageError for what is no tenant."""
+        bound = TenantReader(self.datastore, tenant_id)
+        bound.when_short = self.when_short
+        return bound
+
+    def unlocked(self) -> Self:
+        """Return the same, for a thread that reads while others compute. Nothing interrupts what it asks."""
+        other = copy(self)
+        other._is_unlocked = True
+        return other
+
+    def tolerant(self) -> Self:
+        """Return the same, which gives what only a newer Runfold knows as it is stored: to be handed on, never to be folded."""
+        other = copy(self)
+        other._read = unread_or_raw
+        return other
+
+    def within(self, page_bytes: int) -> Self:
+        """Return the same, of which no stretch holds more payload than that, unless its first event does."""
+        other = copy(self)
+        other._page_bytes = page_bytes
+        return other
+
+    def rows(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a query as tuples; asked once more where the server was restarted meanwhile.
+
+        Raises LedgerUnavailable.
+        """
+        try:
+            return self._rows(query, parameters)
+        except LedgerUnavailable as error:
+            waited_in_vain = isinstance(error.__cause__, psycopg_pool.PoolTimeout) and not self.datastore.can_revive
+            if not error.retriable or waited_in_vain:
+                raise
+            self.datastore.revive()
+            return self._rows(query, parameters)
+
+    def _rows(self, query: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        with self.datastore.reading(self.tenant) as connection:
+            if self._is_unlocked:
+                return connection.unlocked.rows(query, parameters)
+            with connection.cursor(binary=True, row_factory=psycopg.rows.tuple_row) as cursor:
+                return cursor.execute(query, parameters, prepare=True).fetchall()
+
+    def page(
+        self, wanted: Filter | None = None, *, after: int = 0, up_to: int = LATEST, limit: int = PAGE, descending: bool = False
+    ) -> list[Recorded]:
+        """At most `limit` events after one position and up to another, in order. Raises UnknownEventType, UnreadableEvent."""
+        return [self._read(row).readable() for row in self.raw_page(wanted, after, up_to, limit, descending=descending)]
+
+    def raw_page(
+        self, wanted: Filter | None, after: int, up_to: int, limit: int, *, descending: bool = False
+    ) -> list[tuple[Any, ...]]:
+        """Return the rows of a page as they are stored; `decode` reads them."""
+        found: list[tuple[Any, ...]] = []
+        while len(found) < limit and after < up_to:
+            more, end = self.raw_stretch(wanted, after, up_to, limit - len(found), descending=descending)
+            found += more
+            if end == (up_to if descending else after):
+                break
+            after, up_to = (after, end) if descending else (end, up_to)
+        return found
+
+    def stretch(self, wanted: Filter | None = None, *, after: int = 0, up_to: int = LATEST, limit: int = PAGE) -> Stretch:
+        """At most `limit` events, in order, and no more of them than memory should hold; go on after its position.
+
+        It may hold fewer, or none, though there are more: no more than so many positions are looked through at once.
+        Each event is read when it is asked for.
+        """
+        found, end = self.raw_stretch(wanted, after, up_to, limit)
+        return Stretch([self._read(row) for row in found], end, size_of(found))
+
+    def stretch_back(self, wanted: Filter | None = None, *, after: int = 0, up_to: int = LATEST, limit: int = PAGE) -> Stretch:
+        """The same from the end on, the last event first; go on up to its position, unless that is `after`."""
+        found, end = self.raw_stretch(wanted, after, up_to, limit, descending=True)
+        return Stretch([self._read(row) for row in found], end, size_of(found))
+
+    def events(self, wanted: Filter | None = None, *, after: int = 0, up_to: int = LATEST) -> Iterator[Recorded]:
+        """All of them, each stretch in a transaction of its own, each event read when it is asked for."""
+        here = self.within(max(1, (self._page_bytes or filtering.PAGE_BYTES) // (1 + AHEAD)))
+        ahead = here.unlocked()
+
+        def read(position: int) -> tuple[list[tuple[Any, ...]], int]:
+            return here.raw_stretch(wanted, position, up_to, STRETCH)
+
+        def read_ahead(position: int) -> tuple[list[tuple[Any, ...]], int]:
+            return ahead.raw_stretch(wanted, position, up_to, STRETCH)
+
+        for found in stretches(read, after, up_to, STRETCH, read_ahead):
+            yield from map(self._read, found)
+
+    def raw_stretch(
+        self, wanted: Filter | None, after: int, up_to: int, limit: int, *, descending: bool = False
+    ) -> tuple[list[tuple[Any, ...]], int]:
+        """Return rows, and the position up to which these are all; descending, from which on."""
+        wanted = wanted or Filter()
+        if self.tenant != EVERY_TENANT:
+            wanted = replace(wanted, tenant_id=self.tenant)
+        positions = limit if wanted == Filter() else SEARCHED
+        by_type = narrows_by_type(wanted)
+        if not wanted.is_of_thread and up_to - after > (NEAR if by_type else positions):
+            up_to = min(up_to, max(after, self.head().position))  # there is no looking through what is not there yet
+        if by_type and up_to - after > NEAR:
+            return stretch_by_type(self.rows, wanted, after, up_to, limit, descending=descending, most_bytes=self._page_bytes)
+        place = range_of(wanted, after, up_to, positions, descending=descending)
+        found = self.rows(place.query("DESC" if descending else "ASC", self._page_bytes), place.parameters(limit))
+        if not is_all(found, limit, self._page_bytes):
+            return found, found[-1][0] - descending
+        if len(found) * SPARSE < SEARCHED and is_of_tenant_alone(wanted):
+            after, up_to = (after, place.end) if descending else (place.end, up_to)
+            if up_to - after > NEAR and len(found) < limit:
+                more, end = stretch_by_type(
+                    self.rows, wanted, after, up_to, limit - len(found), descending=descending, most_bytes=self._page_bytes
+                )
+                return found + more, end
+        return found, place.end
+
+    def news(self, connection: Connection, after: int, limit: int = PAGE) -> tuple[Stretch, Head]:
+        """Return the events after a position, as `stretch` does, and the last position as of the same moment: one round trip
+        over a connection of one's own, for who asks again and again. Raises LedgerUnavailable.
+        """
+        place = range_of(Filter(), after, after + limit, limit)
+        query = f"SELECT {_HEAD}, log.* FROM runfold.head AS head LEFT JOIN LATERAL ({place.query()}) AS log ON true"
+        with self.datastore.asking(connection), connection.cursor(binary=True, row_factory=psycopg.rows.tuple_row) as cursor:
+            found = cursor.execute(query, place.parameters(limit), prepare=True).fetchall()
+        rows = sorted((row[3:] for row in found if row[3] is not None), key=itemgetter(0))
+        return Stretch([self._read(row) for row in rows], rows[-1][0] if rows else after, size_of(rows)), Head(*found[0][:3])
+
+    def key_streams(self, stream: str) -> dict[str, list[Recorded]]:
+        """Return the events of a key whose tenant is not known yet, for each tenant that has a key of that name."""
+        query = f"SELECT {COLUMNS} FROM runfold.log WHERE originator_id = %b ORDER BY tenant_id, originator_version"
+        found: dict[str, list[Recorded]] = {}
+        for row in self.rows(query, [stream]):
+            recorded = self._read(row)
+            found.setdefault(recorded.tenant_id, []).append(recorded)
+        return found
+
+    def keys(self, tenant_id: str | None = None, up_to: int = LATEST) -> list[Recorded]:
+        """Return what happened to a tenant's keys, or to everybody's, in order: those made, those revoked."""
+        whose, values = ("", []) if tenant_id is None else (" AND tenant_id = %b", [tenant_id])
+        query = (
+            f"SELECT {COLUMNS} FROM runfold.log WHERE topic IN ('security.key_created', 'security.key_revoked'){whose}"
+            " AND (notification_id <= %b) IS TRUE ORDER BY tenant_id, notification_id"
+        )
+        return [self._read(row) for row in sorted(self.rows(query, [*values, up_to]), key=lambda row: int(row[0]))]
+
+    def webhooks(self, tenant_id: str | None = None, after: int = 0, up_to: int = LATEST) -> list[Recorded]:
+        """Return what happened to a tenant's webhooks, or to everybody's, after a position, in order."""
+        whose, values = ("", []) if tenant_id is None else (" AND tenant_id = %b", [tenant_id])
+        query = (
+            f"SELECT {COLUMNS} FROM runfold.log WHERE topic LIKE 'webhook.%%'{whose}"
+            " AND notification_id > %b AND notification_id <= %b ORDER BY notification_id"
+        )
+        return [self._read(row) for row in self.rows(query, [*values, after, up_to])]
+
+    def by_event_ids(self, event_ids: Iterable[bytes]) -> list[Recorded]:
+        """The events that have one of some ids, in order."""
+        query = f"SELECT {COLUMNS} FROM runfold.log WHERE event_id = ANY(%b::uuid[])"
+        found = self.rows(query, [[UUID(bytes=event_id) for event_id in event_ids]])
+        return [self._read(row) for row in sorted(found, key=lambda row: int(row[0]))]
+
+    def under(self, event_id: Callable[[int], bytes]) -> list[Recorded]:
+        """The events of a command that was asked for under a key, in order; none where it was not. `event_id` names the nth."""
+        found: list[Recorded] = []
+        asked = 10  # most commands have fewer events
+        while page := self.by_event_ids(event_id(len(found) + number) for number in range(asked)):
+            found += page
+            if len(page) < asked:
+                break
+            asked = PAGE
+        return found
+
+    def at_positions(self, positions: Iterable[int]) -> dict[int, Recorded]:
+        """The events at some positions, by position: the words to rows of read models. Raises UnreadableEvent."""
+        wanted = sorted(set(positions))
+        query = f"SELECT {COLUMNS} FROM runfold.log WHERE notification_id = ANY(%b::bigint[])"
+        return {row[0]: self._read(row) for row in self.rows(query, [wanted])} if wanted else {}
+
+    def head(self) -> Head:
+        """The last position."""
+        (row,) = self.rows(f"SELECT {_HEAD} FROM runfold.head AS head")
+        return Head(*row)
+
+    def position_at(self, moment: datetime) -> int:
+        """The last position recorded not after a moment; 0 before the first."""
+        ((position,),) = self.rows("SELECT runfold.position_at(%b)", [moment])
+        return int(position)
+
+    def recorded_at(self, position: int) -> datetime | None:
+        """When the event at a position was recorded, whosever it is; None where there is none."""
+        found: datetime | None = self.rows("SELECT runfold.recorded_at(%b)", [position])[0][0]
+        return found
+
+    def unsafe_settings(self) -> dict[str, str]:
+        """Settings under which a crash loses acknowledged events, with their values."""
+        names = ["fsync", "full_page_writes", "synchronous_commit"]
+        return dict(self.rows("SELECT name, setting FROM pg_settings WHERE name = ANY(%b) AND setting = 'off'", [names]))
+
+
+class TenantReader(Reader):
+    """One tenant's part of the log: every question asks for the tenant, and of others' events the database shows none."""
+
+    def __init__(self, datastore: Datastore, tenant_id: str) -> None:
+        """Raises UsageError for what is no tenant."""
+        if tenant_id in {"", EVERY_TENANT}:
+            raise UsageError(f"{tenant_id!r} is no tenant; give the name of one")
+        super().__init__(datastore)
+        self.tenant = tenant_id
+        self.happened: HappenedBy | None = None
+        """Where given, what had happened later by the producers' clocks is not shown."""
+
+    def happened_by(self, moment: datetime, up_to: int) -> "TenantReader":
+        """The same as of a position, without what had happened later; it is asked about one thread at a time."""
+        bound = TenantReader(self.datastore, self.tenant)
+        bound.when_short = self.when_short
+
+        def events_of(thread_id: str) -> Iterator[Recorded]:
+            return self.events(Filter(thread_id=thread_id, tenant_id=self.tenant), up_to=up_to)
+
+        def thread_of(stream: str) -> str | None:
+            first = next(self.stream(stream, up_to_version=1, up_to=up_to), None)
+            return first.thread_id if first else None
+
+        bound.happened = HappenedBy(moment, events_of, thread_of)
+        return bound
+
+    @property
+    def present(self) -> "TenantReader":
+        """The same with all that is recorded."""
+        return TenantReader(self.datastore, self.tenant) if self.happened else self
+
+    def raw_stretch(
+        self, wanted: Filter | None, after: int, up_to: int, limit: int, *, descending: bool = False
+    ) -> tuple[list[tuple[Any, ...]], int]:
+        """Return rows, and the position up to which these are all; descending, from which on."""
+        found, end = super().raw_stretch(wanted, after, up_to, limit, descending=descending)
+        if self.happened is None:
+            return found, end
+        if wanted is None or wanted.thread_id is None:
+            raise UsageError(HAPPENED_OF_THREADS)
+        last = self.happened.of_thread(wanted.thread_id)
+        return [row for row in found if row[2] <= last.get(row[1], 0)], end
+
+    def of(self, tenant_id: str) -> "TenantReader":
+        """One tenant's part of it. Raises UsageError for what is no tenant."""
+        return self if tenant_id == self.tenant else super().of(tenant_id)
+
+    def stream(
+        self,
+        stream: str,
+        *,
+        after_version: int = 0,
+        up_to_version: int = LATEST,
+        up_to: int = LATEST,
+        types: tuple[str, ...] = (),
+    ) -> Iterator[Recorded]:
+        """A stream's events in order, page by page."""
+        where = "originator_id = %b AND tenant_id = %b AND originator_version > %b AND originator_version <= %b"
+        where += " AND (notification_id <= %b) IS TRUE"
+        query = bounded_query(where + (" AND topic LIKE ANY(%b)" if types else ""), ["originator_version"])
+        likes = [[like(name) for name in types]] if types else []
+        if self.happened is not None:
+            up_to_version = min(up_to_version, self.happened.last_version(stream))
+        is_last = False
+        while not is_last:
+            found = self.rows(query, [stream, self.tenant, after_version, up_to_version, up_to, *likes, PAGE])
+            for row in found:
+                yield self._read(row)
+            is_last = is_all(found, PAGE)
+            after_version = found[-1][2] if found else after_version
+
+    def tree(self, thread_id: str, *, after: int = 0, up_to: int = LATEST) -> list[Recorded]:
+        """The events that shape a thread's tree: runs created, heads named and moved."""
+        query = (
+            f"SELECT {COLUMNS} FROM runfold.log WHERE (thread_id, tenant_id, notification_id) > (%b, %b, %b)"
+            " AND (thread_id, tenant_id, notification_id) <= (%b, %b, %b)"
+            " AND topic IN ('run.created', 'thread.head_named', 'thread.head_moved')"
+            " ORDER BY thread_id, tenant_id, notification_id"
+        )
+        found = self.rows(query, [thread_id, self.tenant, after, thread_id, self.tenant, up_to])
+        if self.happened is not None:
+            last = self.happened.of_thread(thread_id)
+            found = [row for row in found if row[2] <= last.get(row[1], 0)]
+        return [self._read(row) for row in found]
+
+    def streams_beginning_with(self, text: str, *, up_to: int | None = None, limit: int) -> list[str]:
+        """The ids of streams that begin with a text, in order, at most `limit` of them."""
+        last, known = text + LAST_CHARACTER, LATEST if up_to is None else up_to
+        bounds = [last, self.tenant, known]
+        return [stream for (stream,) in self.rows(_QUERIES["streams beginning with"], [text, *bounds, *bounds, limit])]
+
+    def ends(self, streams: Sequence[str]) -> dict[str, tuple[int, int]]:
+        """The last version of each stream, and its position. Streams without events are left out."""
+        rows = self.rows(_QUERIES["ends"], [list(streams), self.tenant])
+        return {stream: (version, position) for stream, version, position in rows}

@@ -1,0 +1,1 @@
+"""What a database needs before it can be used: migrations, logins and rights."""
