@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
 from runfold.queries.page import Page
-from runfold.queries.usage_report import UsageReport
+from runfold.queries.usage.report import UsageReport
 from tests.extras import require_analytics
 
 

@@ -14,9 +14,9 @@ from runfold.handles.local import CallerExecutor
 from runfold.handles.prepared_moments import PreparedMoments
 from runfold.handles.tenant_ledger import TenantLedger
 from runfold.projections.projection import AnyProjection
-from runfold.queries.past import MOST_EVENTS
 from runfold.queries.reactors import ReactorStatus, reactor_statuses
 from runfold.queries.reading import Reading, parse_moment
+from runfold.queries.sources.past import MOST_EVENTS
 from runfold.settings import Settings
 from runfold.store.database import Database
 from runfold.store.epochs import Epoch, lineage_of

@@ -9,22 +9,20 @@ AT_ONCE = False
 
 
 class Unloaded:
-    """Stands for a module in the body of a class: what is taken from it there becomes a method that loads it."""
+    """Stands for a package in the body of a class: a function taken from a module of it there becomes a method that loads it."""
 
-    def __init__(self, module: str) -> None:
-        self._module = module
-
-    def __getattr__(self, name: str) -> "_Method":
-        return _Method(self._module, name)
-
-
-class _Method:
-    def __init__(self, module: str, name: str) -> None:
-        self._module, self._name = module, name
+    def __init__(self, name: str) -> None:
+        self._name = name
         self._function: Callable[..., Any] | None = None
+
+    def __getattr__(self, name: str) -> "Unloaded":
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return Unloaded(f"{self._name}.{name}")
 
     def __get__(self, owned: object, owner: type) -> Callable[..., Any]:
         if self._function is None:
-            self._function = getattr(import_module(self._module), self._name)
+            module, _, name = self._name.rpartition(".")
+            self._function = getattr(import_module(module), name)
         bound: Callable[..., Any] = self._function.__get__(owned, owner)
         return bound

@@ -19,7 +19,7 @@ from runfold.cli.call import Call
 from runfold.cli.commands import COMMANDS
 from runfold.cli.lists import NO_OPTIONS, SHORT, described, list_options
 from runfold.demo_story import Cast
-from runfold.queries.parameters import ListParameter
+from runfold.queries.lists.parameters import ListParameter
 from tests.cli.conftest import Command
 
 OPENAPI = json.loads((Path(__file__).parents[2] / "schemas" / "openapi.json").read_text(encoding="utf-8"))

@@ -207,7 +207,7 @@ def test_an_option_under_both_its_words_is_refused(runfold: Command, story: Cast
     "name", ["runs", "threads", "tool-calls", "decisions", "problems", "approvals", "attention", "failures", "goals"]
 )
 def test_all_pages_are_asked_for_at_once(runfold: Command, story: Cast, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setattr("runfold.queries.paging.MOST", 2)
+    monkeypatch.setattr("runfold.queries.lists.paging.MOST", 2)
     whole = runfold(name, "--limit", "1000", "--fold", "--json").json
     found = runfold(name, "--all", "--json").json
     assert (found["items"], found["next_cursor"]) == (whole["items"], None)

@@ -8,7 +8,7 @@ from prometheus_client.registry import Collector
 
 from runfold.cli.server_checks import examine_server
 from runfold.http.routes.metrics import of_delivery
-from runfold.queries.webhook_list import delivery_figures
+from runfold.queries.webhooks import delivery_figures
 from runfold.settings import Settings
 
 from .receiver import receiving, status

@@ -10,7 +10,7 @@ import pytest
 from runfold import Ledger
 from runfold.errors import ExportDamaged, ExportRefused
 from runfold.export.run_samples import export_sample
-from runfold.queries.run_sample import RunSample
+from runfold.queries.runs.sample import RunSample
 from tests.databases import TestDatabase
 
 

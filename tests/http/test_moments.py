@@ -24,7 +24,7 @@ from runfold.http.routes.questions import answer_of, is_list
 from runfold.projections.registry import known
 from runfold.projector import moments
 from runfold.projector.worker import Worker
-from runfold.queries import past
+from runfold.queries.sources import past
 from runfold.store.datastore import Datastore
 from tests.databases import TestDatabase, fresh_database
 from tests.http.keys import make_key, with_key

@@ -9,7 +9,7 @@ import pytest
 
 from runfold import Ledger
 from runfold.importers.importing import import_paths
-from runfold.queries.usage_report import UsageReport
+from runfold.queries.usage.report import UsageReport
 
 FIELD = Path(__file__).parent / "field"
 SONNET, OPUS = "claude-sonnet-4-5", "claude-opus-4-8"

@@ -9,9 +9,9 @@ from runfold.api.table import QUESTIONS
 from runfold.errors import UsageError
 from runfold.http.routes.questions import query_of
 from runfold.pages.filters import Filters, filters_of, is_plain
-from runfold.queries.parameters import described_by, parameters_of
-from runfold.queries.run_list import RunFilters, RunParameters
-from runfold.queries.thread_list import ThreadParameters
+from runfold.queries.lists.parameters import described_by, parameters_of
+from runfold.queries.runs.list import RunFilters, RunParameters
+from runfold.queries.threads.list import ThreadParameters
 
 LISTS = [route for route in QUESTIONS if "cursor" in route.query and described_by(route.method)]
 """The questions that come in pages."""

@@ -16,8 +16,8 @@ from runfold.domain.usage import UsageRecorded
 from runfold.projections.attention import Attention
 from runfold.projections.run_summaries import RunSummaries
 from runfold.projections.usage import Usage
-from runfold.queries.failure import NOTHING_BEFORE
 from runfold.queries.reading import Reading
+from runfold.queries.runs.failure import NOTHING_BEFORE
 from tests.projections.folded import rows_of
 from tests.projections.histories import History
 

@@ -19,7 +19,7 @@ from runfold.projections.registry import chosen
 from runfold.projector import generations
 from runfold.projector.connection import connect
 from runfold.projector.worker import Worker
-from runfold.queries.read_models import ReadModels
+from runfold.queries.sources.read_models import ReadModels
 from runfold.store.datastore import Datastore
 from tests.databases import TestDatabase
 from tests.waiting import until

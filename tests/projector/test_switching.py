@@ -13,7 +13,7 @@ from psycopg.conninfo import make_conninfo
 from runfold.errors import DependentView, ReadModelBehind
 from runfold.projector import checkpoints, generations, worker
 from runfold.projector.checkpoints import ClaimsLost
-from runfold.queries.read_models import ReadModels
+from runfold.queries.sources.read_models import ReadModels
 from runfold.store.datastore import Datastore
 from tests.databases import TestDatabase
 from tests.waiting import until

@@ -11,7 +11,7 @@ from runfold import Ledger, Settings
 from runfold.projections.registry import known
 from runfold.projector import generations
 from runfold.projector.connection import connect
-from runfold.queries.read_models import ReadModels
+from runfold.queries.sources.read_models import ReadModels
 from runfold.store.datastore import Datastore
 from tests.databases import TestDatabase
 from tests.projections.histories import History

@@ -47,16 +47,16 @@ from runfold.projector.tables import Table
 from runfold.projector.team import read_head
 from runfold.projector.trial import _QUERY as _TRIED
 from runfold.proofs.note import read_note
-from runfold.queries.approval_list import ApprovalParameters
-from runfold.queries.attention_list import AttentionParameters
+from runfold.queries.approvals import ApprovalParameters
 from runfold.queries.beginnings import ids_beginning_with
-from runfold.queries.decision_list import DecisionParameters
-from runfold.queries.paging import Paging
-from runfold.queries.problem_list import ProblemParameters
+from runfold.queries.decisions import DecisionParameters
+from runfold.queries.lists.paging import Paging
+from runfold.queries.problems import ProblemParameters
 from runfold.queries.reading import Reading
-from runfold.queries.run_list import RunParameters
-from runfold.queries.thread_list import ThreadParameters
-from runfold.queries.tool_call_list import ToolCallParameters
+from runfold.queries.runs.attention import AttentionParameters
+from runfold.queries.runs.list import RunParameters
+from runfold.queries.threads.list import ThreadParameters
+from runfold.queries.tool_calls import ToolCallParameters
 from runfold.store.appending.writer import _FIND, _STORED_IDS
 from runfold.store.datastore import Datastore
 from runfold.store.reading.filter import Filter

@@ -24,9 +24,9 @@ from runfold.http.routes.commands import envelope
 from runfold.http.routing import asked
 from runfold.importers.formats import named, names
 from runfold.importers.sources import SourceFile
-from runfold.queries.paging import read_cursor_parts
+from runfold.queries.lists.paging import read_cursor_parts
+from runfold.queries.lists.where import texts
 from runfold.queries.reading import parse_moment
-from runfold.queries.where import texts
 from runfold.store.codec import Limits, encode
 
 from .growth import TIMES, growth

@@ -11,7 +11,7 @@ from pydantic import Field
 from runfold.domain.event import Recorded
 from runfold.domain.thread import ThreadCreated
 from runfold.projections.projection import Key, Projection, Row
-from runfold.queries.column_values import NONE
+from runfold.queries.lists.column_values import NONE
 
 NAME = "tests.queries.every_column:EveryColumn"
 LARGEST, SMALLEST = 2**63 - 1, -(2**63)

@@ -8,9 +8,9 @@ import psycopg
 import pytest
 
 from runfold import Ledger, Settings
-from runfold.queries.read_models import Snapshot
 from runfold.queries.reading import Reading
-from runfold.queries.usage_report import Scope
+from runfold.queries.sources.read_models import Snapshot
+from runfold.queries.usage.report import Scope
 from tests.queries.decided import tell
 
 MODELS = {
@@ -84,7 +84,7 @@ def plans(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return query(self, text, parameters)
 
     monkeypatch.setattr(Snapshot, "query", explained)
-    monkeypatch.setattr("runfold.queries.patterns._with_words", lambda *_: None)
+    monkeypatch.setattr("runfold.queries.goals.patterns._with_words", lambda *_: None)
     return found
 
 

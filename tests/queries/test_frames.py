@@ -13,7 +13,7 @@ from runfold.errors import UsageError
 from runfold.history.items import ThreadItems
 from runfold.history.views import View
 from runfold.queries.page import Page, Standing, page_of
-from runfold.queries.usage_report import UsageReport
+from runfold.queries.usage.report import UsageReport
 from tests.databases import fresh_database
 from tests.extras import require_analytics
 from tests.frames import require_frame

@@ -17,7 +17,7 @@ from runfold.projections.registry import known
 from runfold.projector import as_of, moments
 from runfold.projector.locks import making
 from runfold.projector.preparing import Preparer
-from runfold.queries.past import Past
+from runfold.queries.sources.past import Past
 from runfold.store.datastore import Datastore
 from tests.databases import TestDatabase
 from tests.queries.listed import tell

@@ -17,7 +17,7 @@ from runfold.commands.caller import Caller
 from runfold.handles.tenant_ledger import TenantLedger
 from runfold.projections.goals import GoalRow
 from runfold.projections.registry import known
-from runfold.queries.current_goals import COUNTS
+from runfold.queries.goals.current import COUNTS
 from runfold.queries.reading import Reading
 from tests.databases import TestDatabase
 

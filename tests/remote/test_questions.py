@@ -15,7 +15,7 @@ from runfold.importers.importing import import_paths
 from runfold.projections.price_list import INSTALLED
 from runfold.queries.page import Page
 from runfold.queries.reading import Reading
-from runfold.queries.usage_report import UsageReport
+from runfold.queries.usage.report import UsageReport
 from tests.frames import require_frame
 from tests.queries.listed import tell
 from tests.remote.module_ledger import module_ledger

@@ -27,7 +27,7 @@ from runfold.handles.thread import Thread
 from runfold.handles.tool_call import ToolCall
 from runfold.handles.usage import Usage
 from runfold.handles.webhook import Webhook
-from runfold.queries.parameters import Parameter
+from runfold.queries.lists.parameters import Parameter
 
 Scope = security.Scope
 

@@ -32,7 +32,7 @@ def goal(call: Call, goal_id: GoalId, at: At = None, fold: Fold = False, superse
     A criterion is measured by the decisions that name it among their constraints, or whose intent and reasoning contain at
     least two words of its description.
     """
-    from runfold.queries.goal_progress import MODELS
+    from runfold.queries.goals.progress import MODELS
 
     with asking(call, *MODELS, fold=fold, at=at) as reading:
         found = reading.goal_progress(goal_id, include_superseded=superseded)
@@ -46,7 +46,7 @@ def goal(call: Call, goal_id: GoalId, at: At = None, fold: Fold = False, superse
 
 def patterns(call: Call, goal_id: GoalId, at: At = None, fold: Fold = False, superseded: Superseded = False) -> None:
     """Show what repeats over all runs towards a goal: errors, failing nodes, choices; and what could be improved."""
-    from runfold.queries import patterns as analysis
+    from runfold.queries.goals import patterns as analysis
 
     with asking(call, *analysis.MODELS, fold=fold, at=at) as reading:
         found = reading.patterns(goal_id, include_superseded=superseded)

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
     from rich.console import RenderableType
 
+    from runfold.queries.lists.parameters import ListParameter
     from runfold.queries.page import Page
-    from runfold.queries.parameters import ListParameter
     from runfold.queries.reading import Reading
 
 PAGES = "Order and pages"
@@ -80,7 +80,7 @@ _ALL = ListOption(
 
 def described(question: str) -> "Mapping[str, ListParameter]":
     """The parameters of a question of `Reading`, by name."""
-    from runfold.queries.parameters import parameters_of
+    from runfold.queries.lists.parameters import parameters_of
     from runfold.queries.reading import Reading
 
     hints = get_type_hints(inspect.unwrap(getattr(Reading, question)), include_extras=True)
@@ -241,7 +241,7 @@ def asking(call: Call, *read_models: str, fold: bool, at: str | None, happened_a
 def page_of(ask: "Callable[..., Page[Any]]", asked: dict[str, Any]) -> "Page[Any]":
     """The page that is asked for; with `all` the rest of the list as one page. Raises UsageError."""
     from runfold.errors import UsageError
-    from runfold.queries.paging import MOST
+    from runfold.queries.lists.paging import MOST
 
     if not asked.pop("all", None):
         return ask(**asked)

@@ -10,7 +10,7 @@ from runfold.cli.lists import answer, asking, page_of, print_page, with_words
 from runfold.cli.options import At, Fold, HappenedAt
 
 if TYPE_CHECKING:
-    from runfold.queries.failure import FailureAnalysis
+    from runfold.queries.runs.failure import FailureAnalysis
 
 
 def problems(
@@ -53,7 +53,7 @@ def failures(
     It failed at the last tool call, step or model call of whose error the run's own speaks; else at the first decision that
     failed; else at the last of those calls and steps.
     """
-    from runfold.queries.summary import MODELS
+    from runfold.queries.runs.summary import MODELS
 
     with asking(call, *MODELS, fold=fold, at=at, happened_at=happened_at) as reading:
         if run_id is not None:

@@ -134,7 +134,7 @@ def list_of(question: str) -> Callable[..., None]:
 
 def _conditions(projection: Any, where: list[str]) -> dict[str, tuple[Any, ...]]:
     """The values of each column that is named, of which any will do. Raises UsageError."""
-    from runfold.queries.column_values import read_condition
+    from runfold.queries.lists.column_values import read_condition
 
     found: dict[str, tuple[Any, ...]] = {}
     for text in where:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from runfold.proofs.receipt import ToldEvent
-    from runfold.queries.told_events import ReceiptVerification, ToldEventView
+    from runfold.queries.sealed.told_events import ReceiptVerification, ToldEventView
 
 
 def verify_receipt(

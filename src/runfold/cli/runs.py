@@ -11,7 +11,7 @@ from runfold.cli.options import At, Fold, HappenedAt, RunId
 
 if TYPE_CHECKING:
     from runfold.queries.reading import Reading
-    from runfold.queries.tool_call_list import ListedToolCall
+    from runfold.queries.tool_calls import ListedToolCall
 
 
 def run(
@@ -60,7 +60,7 @@ def summary(call: Call, run_id: RunId, at: At = None, happened_at: HappenedAt = 
     Key decisions are the first five that failed or were rated outstanding. The narrative is the run's own where it recorded
     one at its end.
     """
-    from runfold.queries.summary import MODELS
+    from runfold.queries.runs.summary import MODELS
 
     with asking(call, *MODELS, fold=fold, at=at, happened_at=happened_at) as reading:
         found = reading.summary(run_id)

@@ -11,7 +11,7 @@ from runfold.cli.options import At, Fold, HappenedAt
 
 if TYPE_CHECKING:
     from runfold.export.run_samples import SampleManifest
-    from runfold.queries.run_sample import RunSample
+    from runfold.queries.runs.sample import RunSample
 
 HELP = "Draw samples for an audit, which anybody can draw again."
 

@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 
 from runfold.errors import MigrationRefused, UsageError
 from runfold.queries.reactors import reactor_statuses
-from runfold.queries.webhook_list import delivery_figures
+from runfold.queries.webhooks import delivery_figures
 from runfold.settings import Settings
 from runfold.store.epochs import lineage_of
 from runfold.store.marks import MarkFile

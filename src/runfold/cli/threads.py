@@ -28,7 +28,7 @@ def threads(
     In JSON each item has its metadata.
     """
     if before is not None:
-        from runfold.queries.paging import cursor_of
+        from runfold.queries.lists.paging import cursor_of
 
         asked |= {"order_by": "created_position", "order": "desc", "cursor": cursor_of(["threads", *_NEWEST, before, ""])}
     with asking(call, "threads", fold=fold, at=at, happened_at=happened_at) as reading:

@@ -12,7 +12,7 @@ from runfold.cli.options import Agents, At, BodyContent, BodyFormat, Comment, Go
 if TYPE_CHECKING:
     from runfold.commands.submitted import Receipt
     from runfold.queries.reading import Reading
-    from runfold.queries.webhook_list import AttemptView
+    from runfold.queries.webhooks import AttemptView
 
 HELP = """Send events to addresses of others as they are recorded, signed, each at least once under the same id.
 

@@ -12,7 +12,7 @@ from runfold.evidence.bundle import BundleMaker, Made
 from runfold.evidence.samples import SampleAsked
 from runfold.handles.receipts import AnyReceipt, told_by
 from runfold.handles.tenant_ledger import TenantLedger
-from runfold.queries.where import OneOrMore
+from runfold.queries.lists.where import OneOrMore
 
 Progress = Callable[[int, int], Any]
 

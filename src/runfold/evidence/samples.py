@@ -10,7 +10,7 @@ from runfold.errors import UsageError
 from runfold.handles.tenant_ledger import TenantLedger
 from runfold.proofs.claims import Sample
 from runfold.proofs.sample import SampledRun, write_run
-from runfold.queries.source import LocalSource
+from runfold.queries.sources.source import LocalSource
 
 _MOST_IN_MEMORY = 8 * 1024 * 1024
 
@@ -47,7 +47,7 @@ class DrawnSample(NamedTuple):
 @contextmanager
 def draw(ledger: TenantLedger, asked: SampleAsked, position: int) -> Iterator[DrawnSample]:
     """Draw a sample as of the position of a checkpoint, or of an earlier moment. Raises UsageError, MomentNotPrepared."""
-    from runfold.queries.run_sample import drawn  # noqa: PLC0415  most bundles are of no sample
+    from runfold.queries.runs.sample import drawn  # noqa: PLC0415  most bundles are of no sample
 
     source = ledger.at(position if asked.at is None else asked.at).source
     assert isinstance(source, LocalSource), "the log is here"  # noqa: S101

@@ -18,13 +18,13 @@ from runfold.export.manifest import Column, Format, Manifest
 from runfold.handles.tenant_ledger import TenantLedger
 from runfold.projections.run_summaries import RunSummaries
 from runfold.projector.tables import Table
-from runfold.queries.parameters import checked
-from runfold.queries.read_models import Snapshot
+from runfold.queries.lists.parameters import checked
+from runfold.queries.lists.where import Where
 from runfold.queries.reading import Reading
-from runfold.queries.run_list import RunFilters, found_runs
-from runfold.queries.run_sample import filters_said
-from runfold.queries.source import LocalSource
-from runfold.queries.where import Where
+from runfold.queries.runs.list import RunFilters, found_runs
+from runfold.queries.runs.sample import filters_said
+from runfold.queries.sources.read_models import Snapshot
+from runfold.queries.sources.source import LocalSource
 
 _TYPES = {"timestamptz": "timestamp with time zone"}
 """Types of columns whose whole names are others."""

@@ -15,7 +15,7 @@ from runfold.export.manifest import NAME
 from runfold.export.order import Told
 from runfold.feed.event_json import event_json
 from runfold.handles.tenant_ledger import TenantLedger
-from runfold.queries.run_sample import RunSample
+from runfold.queries.runs.sample import RunSample
 
 PAGE = 1000
 """How many events are held in memory."""

@@ -27,7 +27,7 @@ from runfold.failpoint import reach
 from runfold.ledger import Ledger
 from runfold.projections.registry import known, load
 from runfold.projector.tables import READ_SCHEMA
-from runfold.queries.read_models import ReadModels, Snapshot
+from runfold.queries.sources.read_models import ReadModels, Snapshot
 from runfold.store.queries import named_queries
 
 _TAKEN = f"{PASSING}taken-"

@@ -15,8 +15,8 @@ from runfold.errors import RunNotFound, UsageError
 from runfold.handles.local import CallerExecutor
 from runfold.handles.run_lifecycle import ending
 from runfold.history.views import View
+from runfold.queries.lists.where import OneOrMore
 from runfold.queries.reading import Reading
-from runfold.queries.where import OneOrMore
 
 MOST = 1000
 """Runs that are cancelled at once."""

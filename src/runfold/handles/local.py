@@ -15,7 +15,7 @@ from runfold.errors import DuplicateWithDifferentContent, InvalidEvent, UsageErr
 from runfold.handles.created_ids import CreatedIds
 from runfold.method_call import MethodCall
 from runfold.queries.reading import Reading, local_reading
-from runfold.queries.source import Fold, fold_nothing
+from runfold.queries.sources.source import Fold, fold_nothing
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ from runfold.commands.submitted import Receipt
 from runfold.domain.security import AUDITED
 from runfold.errors import UsageError
 from runfold.proofs.receipt import ReceiptUnreadable, ToldEvent, from_json, read_receipt
-from runfold.queries.told_events import ReceiptVerification, verify_told
+from runfold.queries.sealed.told_events import ReceiptVerification, verify_told
 from runfold.store.reading.reader import TenantReader
 
 AnyReceipt = Receipt | Mapping[str, Any] | str | bytes

@@ -21,7 +21,7 @@ from runfold.history.views import RunView
 
 if TYPE_CHECKING:
     from runfold.queries.page import Page
-    from runfold.queries.tool_call_list import ListedToolCall, ToolCallParameters
+    from runfold.queries.tool_calls import ListedToolCall, ToolCallParameters
 
 
 class Run(Handle):

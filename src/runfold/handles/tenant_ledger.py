@@ -23,17 +23,17 @@ from runfold.handles.keys import Keyring, KeyView, NewKey
 from runfold.handles.ledger_handle import LedgerHandle
 from runfold.handles.local import BatchExecutor, CallerExecutor
 from runfold.handles.webhook_secrets import WebhookSecret, secrets_of
-from runfold.queries.paging import Direction, ordered
-from runfold.queries.past import MOST_EVENTS, Whole
+from runfold.queries.lists.paging import Direction, ordered
 from runfold.queries.reading import Reading, parse_moment
-from runfold.queries.sealed_log import CheckpointView, SealedLogView, last_checkpoint, sealed_log
+from runfold.queries.sealed.log import CheckpointView, SealedLogView, last_checkpoint, sealed_log
+from runfold.queries.sources.past import MOST_EVENTS, Whole
 from runfold.store.cursor import cursor_of
 from runfold.store.reading.reader import LATEST, Head
 from runfold.uncollected import seldom_collected
 
 if TYPE_CHECKING:
     from runfold.handles.receipts import AnyReceipt
-    from runfold.queries.told_events import ReceiptVerification
+    from runfold.queries.sealed.told_events import ReceiptVerification
     from runfold.subscriptions.kept import KeptSubscriptions
     from runfold.subscriptions.named import NamedSubscription
 

@@ -5,8 +5,8 @@ from typing import Generic, TypeVar
 from pydantic import BaseModel
 
 from runfold.errors import UsageError
-from runfold.queries.paging import DEFAULT_LIMIT, MOST, cursor_of, invalid_cursor, read_cursor_parts
-from runfold.queries.where import number
+from runfold.queries.lists.paging import DEFAULT_LIMIT, MOST, cursor_of, invalid_cursor, read_cursor_parts
+from runfold.queries.lists.where import number
 
 T = TypeVar("T")
 

@@ -19,7 +19,7 @@ from runfold.domain.first_fault import failing_fast, require_known
 from runfold.domain.times import DayCounts, parse_time
 from runfold.errors import InvalidEvent, UsageError
 from runfold.proofs.receipt import ToldEvent
-from runfold.queries.parameters import Parameter
+from runfold.queries.lists.parameters import Parameter
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 

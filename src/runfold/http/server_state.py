@@ -28,7 +28,7 @@ from runfold.ledger import Ledger
 from runfold.projections.projection import AnyProjection
 from runfold.projections.registry import known
 from runfold.projector.preparing import Preparer
-from runfold.queries.read_models import Progress
+from runfold.queries.sources.read_models import Progress
 
 if TYPE_CHECKING:
     from runfold.http.agents.work import Work

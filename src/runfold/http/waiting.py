@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from anyio import CapacityLimiter, to_thread
 
 from runfold.errors import LedgerError
-from runfold.queries.read_models import Progress
+from runfold.queries.sources.read_models import Progress
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.1
 """Seconds from one look to the next: longer while nothing moves."""

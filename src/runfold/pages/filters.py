@@ -14,7 +14,7 @@ from runfold.api.words import word_of
 from runfold.domain.durations import parse_duration
 from runfold.domain.times import EXAMPLE, parse_time
 from runfold.errors import UsageError
-from runfold.queries.parameters import ListParameter, parameters_of
+from runfold.queries.lists.parameters import ListParameter, parameters_of
 
 Control = Literal["choice", "several", "flag", "time", "number", "duration", "text"]
 Given = Sequence[tuple[str, str]]

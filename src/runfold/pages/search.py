@@ -13,7 +13,7 @@ from runfold.pages.marked import Piece, pieces_of
 from runfold.pages.runs.listing import titles_of
 from runfold.pages.screen import Screen
 from runfold.pages.windows import ROW, size_of, window
-from runfold.queries.search_list import Hit, SearchParameters
+from runfold.queries.search.list import Hit, SearchParameters
 
 WORDS = "q"
 _BESIDE = ("at", ROW, WORDS)

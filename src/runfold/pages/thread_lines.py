@@ -6,8 +6,8 @@ from typing import NamedTuple
 from runfold.domain.thread import MAIN
 from runfold.pages.asking import Past
 from runfold.projections.run_summary import RunSummary
-from runfold.queries.thread_list import ListedThread
-from runfold.queries.usage_totals import UsageTotals
+from runfold.queries.threads.list import ListedThread
+from runfold.queries.usage.totals import UsageTotals
 
 
 class ThreadLine(NamedTuple):

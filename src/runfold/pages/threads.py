@@ -12,7 +12,7 @@ from runfold.pages.filters import Filters, filters_of, is_plain
 from runfold.pages.screen import Screen
 from runfold.pages.thread_lines import lines_of
 from runfold.pages.windows import ROW, size_of, window
-from runfold.queries.thread_list import ThreadParameters
+from runfold.queries.threads.list import ThreadParameters
 
 SORTS = {"last_activity_at": "Last active", "created_position": "Recorded"}
 _BESIDE = ("at", ROW)

@@ -1,50 +1,46 @@
 """The questions that a ledger answers, now or as it stood at any position or time.
 
-Each question is written in the file of its noun and has its name here. Where it is answered is said in `source`.
+Each question is written in the file of its noun and has its name here. Where it is answered is said in `sources/source.py`.
 """
 
 from datetime import datetime, tzinfo
-from pkgutil import iter_modules
 
-from runfold import queries
 from runfold.domain.times import EXAMPLE, parse_time
 from runfold.domain.values import whole_number
-from runfold.queries.past import MOST_EVENTS, Whole
-from runfold.queries.read_models import ReadModels
-from runfold.queries.source import Fold, LocalSource, Source, fold_nothing
+from runfold.queries.sources.past import MOST_EVENTS, Whole
+from runfold.queries.sources.read_models import ReadModels
+from runfold.queries.sources.source import Fold, LocalSource, Source, fold_nothing
 from runfold.store.reading.reader import Reader, TenantReader
 from runfold.unloaded import AT_ONCE, Unloaded
 
 if AT_ONCE:
-    from runfold.queries import (
-        approval_list,
-        attention_list,
-        decision_list,
-        difference,
-        failure,
-        goal_list,
-        problem_list,
-        row_list,
-        run_as_ag_ui,
-        run_figures,
-        run_list,
-        run_sample,
-        run_view,
-        search_list,
-        thread_items,
-        thread_list,
-        thread_view,
-        tool_call_list,
-        usage_report,
-        webhook_list,
-    )
-    from runfold.queries import goal_progress as progress
-    from runfold.queries import patterns as repeated
-    from runfold.queries import summary as in_short
+    import runfold.queries.approvals
+    import runfold.queries.decisions
+    import runfold.queries.goals.list
+    import runfold.queries.goals.patterns
+    import runfold.queries.goals.progress
+    import runfold.queries.problems
+    import runfold.queries.rows
+    import runfold.queries.runs.as_ag_ui
+    import runfold.queries.runs.attention
+    import runfold.queries.runs.difference
+    import runfold.queries.runs.failure
+    import runfold.queries.runs.figures
+    import runfold.queries.runs.list
+    import runfold.queries.runs.sample
+    import runfold.queries.runs.summary
+    import runfold.queries.runs.view
+    import runfold.queries.search.list
+    import runfold.queries.threads.items
+    import runfold.queries.threads.list
+    import runfold.queries.threads.view
+    import runfold.queries.tool_calls
+    import runfold.queries.usage.report
+    import runfold.queries.webhooks
+
+    queries = runfold.queries
 else:  # most programs ask a question or two, and what answers all of them takes a quarter of a second to load
-    _named = {each.name: each.name for each in iter_modules(queries.__path__)}
-    _named |= {"progress": "goal_progress", "repeated": "patterns", "in_short": "summary"}
-    globals().update({name: Unloaded(f"runfold.queries.{module}") for name, module in _named.items()})
+    globals()["queries"] = Unloaded("runfold.queries")
 
 
 class Reading:
@@ -85,66 +81,66 @@ class Reading:
 
     # Lists
 
-    threads = thread_list.threads
-    runs = run_list.runs
-    count_runs = run_list.count_runs
-    tool_calls = tool_call_list.tool_calls
-    decisions = decision_list.decisions
-    problems = problem_list.problems
-    approvals = approval_list.approvals
-    failures = failure.failures
-    attention = attention_list.attention
-    goals = goal_list.goals
-    rows = row_list.rows
-    search = search_list.search
+    threads = queries.threads.list.threads
+    runs = queries.runs.list.runs
+    count_runs = queries.runs.list.count_runs
+    tool_calls = queries.tool_calls.tool_calls
+    decisions = queries.decisions.decisions
+    problems = queries.problems.problems
+    approvals = queries.approvals.approvals
+    failures = queries.runs.failure.failures
+    attention = queries.runs.attention.attention
+    goals = queries.goals.list.goals
+    rows = queries.rows.rows
+    search = queries.search.list.search
 
     # What the rows of a page say, from the log
 
-    decision_words = decision_list.decision_words
-    problem_words = problem_list.problem_words
-    approval_words = approval_list.approval_words
+    decision_words = queries.decisions.decision_words
+    problem_words = queries.problems.problem_words
+    approval_words = queries.approvals.approval_words
 
     # One thread, run, approval, goal or node
 
-    thread = thread_view.thread
-    tree = thread_view.tree
-    heads = thread_view.heads
-    messages = thread_view.messages
-    compactions = thread_view.compactions
-    context = thread_view.context
-    thread_events = thread_view.thread_events
-    items = thread_items.items
-    stretches = thread_items.stretches
-    run_states = thread_items.run_states
-    run = run_view.run
-    state = run_view.state
-    ag_ui = run_as_ag_ui.ag_ui
-    steps = run_view.steps
-    history = run_view.history
-    run_events = run_view.run_events
-    require = run_view.require
-    metrics = run_figures.metrics
-    summary = in_short.summary
-    trace = decision_list.trace
-    analyze_failure = failure.analyze_failure
-    diff = difference.diff
-    approval = approval_list.approval
-    goal_progress = progress.goal_progress
-    patterns = repeated.patterns
-    improvements = repeated.improvements
-    node_performance = repeated.node_performance
+    thread = queries.threads.view.thread
+    tree = queries.threads.view.tree
+    heads = queries.threads.view.heads
+    messages = queries.threads.view.messages
+    compactions = queries.threads.view.compactions
+    context = queries.threads.view.context
+    thread_events = queries.threads.view.thread_events
+    items = queries.threads.items.items
+    stretches = queries.threads.items.stretches
+    run_states = queries.threads.items.run_states
+    run = queries.runs.view.run
+    state = queries.runs.view.state
+    ag_ui = queries.runs.as_ag_ui.ag_ui
+    steps = queries.runs.view.steps
+    history = queries.runs.view.history
+    run_events = queries.runs.view.run_events
+    require = queries.runs.view.require
+    metrics = queries.runs.figures.metrics
+    summary = queries.runs.summary.summary
+    trace = queries.decisions.trace
+    analyze_failure = queries.runs.failure.analyze_failure
+    diff = queries.runs.difference.diff
+    approval = queries.approvals.approval
+    goal_progress = queries.goals.progress.goal_progress
+    patterns = queries.goals.patterns.patterns
+    improvements = queries.goals.patterns.improvements
+    node_performance = queries.goals.patterns.node_performance
 
     # What is sent to others
 
-    webhooks = webhook_list.webhooks
-    webhook = webhook_list.webhook
-    webhook_attempts = webhook_list.webhook_attempts
-    callback = webhook_list.callback
+    webhooks = queries.webhooks.webhooks
+    webhook = queries.webhooks.webhook
+    webhook_attempts = queries.webhooks.webhook_attempts
+    callback = queries.webhooks.callback
 
     # Sums and samples
 
-    usage = usage_report.usage
-    sample_runs = run_sample.sample_runs
+    usage = queries.usage.report.usage
+    sample_runs = queries.runs.sample.sample_runs
 
 
 def local_reading(reader: Reader, tenant_id: str, fold: Fold = fold_nothing) -> Reading:

@@ -24,12 +24,12 @@ from runfold.handles.ledger_handle import LedgerHandle
 from runfold.handles.receipts import AnyReceipt, told_by
 from runfold.handles.webhook_secrets import WebhookSecret
 from runfold.proofs.receipt import as_json
+from runfold.queries.lists.paging import MOST, Direction, ordered
+from runfold.queries.lists.where import OneOrMore
 from runfold.queries.moments import MomentView
-from runfold.queries.paging import MOST, Direction, ordered
 from runfold.queries.reading import Reading, parse_moment
-from runfold.queries.sealed_log import CheckpointView, SealedLogView
-from runfold.queries.told_events import ReceiptVerification
-from runfold.queries.where import OneOrMore
+from runfold.queries.sealed.log import CheckpointView, SealedLogView
+from runfold.queries.sealed.told_events import ReceiptVerification
 from runfold.remote.batch import RemoteBatchExecutor
 from runfold.remote.bundles import BundleReceived, download
 from runfold.remote.calls import query

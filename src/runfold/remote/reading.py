@@ -14,12 +14,12 @@ from runfold.api.table import QUESTIONS, QUESTIONS_NOT_OVER_HTTP
 from runfold.domain.event import Recorded
 from runfold.errors import UsageError
 from runfold.method_call import MethodCall
-from runfold.queries.paging import MOST
-from runfold.queries.parameters import checked, described_by, parameters_of
-from runfold.queries.past import MOST_EVENTS, Whole
-from runfold.queries.read_models import WAIT_SECONDS, ReadModels
+from runfold.queries.lists.paging import MOST
+from runfold.queries.lists.parameters import checked, described_by, parameters_of
 from runfold.queries.reading import Reading
-from runfold.queries.source import with_zone
+from runfold.queries.sources.past import MOST_EVENTS, Whole
+from runfold.queries.sources.read_models import WAIT_SECONDS, ReadModels
+from runfold.queries.sources.source import with_zone
 from runfold.remote.calls import path_of, query
 from runfold.remote.client import Client, Params
 from runfold.remote.events import all_events

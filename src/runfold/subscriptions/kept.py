@@ -20,7 +20,7 @@ from runfold.domain.security import AUDITED
 from runfold.errors import AccessDenied, HistoryChanged, SubscriptionNotFound, UsageError
 from runfold.feed.asked import After, Asked, EventFilter, find
 from runfold.feed.tail import Tail
-from runfold.queries.where import number, seconds
+from runfold.queries.lists.where import number, seconds
 from runfold.store import epochs
 from runfold.store.cursor import MOST_POSITION, cursor_of
 from runfold.store.datastore import Connection

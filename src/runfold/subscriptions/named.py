@@ -10,7 +10,7 @@ from uuid import UUID
 from runfold.domain.values import texts
 from runfold.feed.asked import After, EventFilter
 from runfold.logs import logger
-from runfold.queries.where import number
+from runfold.queries.lists.where import number
 from runfold.store.cursor import MOST_POSITION
 from runfold.subscriptions.views import (
     MOST,

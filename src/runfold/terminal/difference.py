@@ -13,8 +13,8 @@ from runfold.domain.json_text import json_text
 from runfold.history.alignment import Pair
 from runfold.history.outline import Kind, Step
 from runfold.projections.usage_totals import UNSTATED
-from runfold.queries.difference import FirstDivergence, RunDiff, Side, Stretch
-from runfold.queries.usage_totals import UsageTotals
+from runfold.queries.runs.difference import FirstDivergence, RunDiff, Side, Stretch
+from runfold.queries.usage.totals import UsageTotals
 from runfold.terminal import styles
 from runfold.terminal.console import print_fitted
 from runfold.terminal.text import counted, one_line, seconds, shown

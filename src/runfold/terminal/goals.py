@@ -13,8 +13,8 @@ from runfold.terminal.text import counted, one_line, shown
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from runfold.queries.goal_progress import GoalProgress
-    from runfold.queries.patterns import Improvement, Patterns
+    from runfold.queries.goals.patterns import Improvement, Patterns
+    from runfold.queries.goals.progress import GoalProgress
 
 _MOST_CHOICES = 10
 

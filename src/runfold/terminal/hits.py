@@ -10,8 +10,8 @@ from runfold.terminal.tables import table
 from runfold.terminal.text import REPLACED, to_the_minute
 
 if TYPE_CHECKING:
-    from runfold.queries.excerpts import Excerpt
-    from runfold.queries.search_list import Hit
+    from runfold.queries.search.excerpts import Excerpt
+    from runfold.queries.search.list import Hit
 
 _LINES = str.maketrans("\n\t", "  ")
 """An excerpt on one line, as long as it is."""

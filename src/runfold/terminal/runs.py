@@ -12,9 +12,9 @@ from runfold.terminal.text import counted, duration, one_line, shown
 
 if TYPE_CHECKING:
     from runfold.history.views import RunView
-    from runfold.queries.failure import FailureAnalysis
-    from runfold.queries.summary import RunSummaryView
-    from runfold.queries.tool_call_list import ListedToolCall
+    from runfold.queries.runs.failure import FailureAnalysis
+    from runfold.queries.runs.summary import RunSummaryView
+    from runfold.queries.tool_calls import ListedToolCall
 
 _MOST_PARTS = 10
 

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from runfold.projector.as_of import PastSchema
     from runfold.projector.rebuilt import Rebuilt
     from runfold.projector.status import ProjectionStatus
-    from runfold.queries.approval_list import ApprovalWords
-    from runfold.queries.decision_list import DecisionWords
+    from runfold.queries.approvals import ApprovalWords
+    from runfold.queries.decisions import DecisionWords
     from runfold.queries.moments import MomentView
-    from runfold.queries.problem_list import ProblemWords
-    from runfold.queries.summary import RunSummaryView
-    from runfold.queries.tool_call_list import ListedToolCall
+    from runfold.queries.problems import ProblemWords
+    from runfold.queries.runs.summary import RunSummaryView
+    from runfold.queries.tool_calls import ListedToolCall
 
 _OUTCOMES = {True: "success", False: "failure", None: "unknown"}
 _PLACED = {"named": "named", "checked_out": "moved", "rewound": "rewound"}

@@ -10,9 +10,9 @@ from runfold.terminal.tables import table
 from runfold.terminal.text import counted, left_out, one_line
 
 if TYPE_CHECKING:
-    from runfold.queries.usage_prices import Explanation, ModelPrice, UnitPrice
-    from runfold.queries.usage_report import UsageReport
-    from runfold.queries.usage_totals import UsageTotals
+    from runfold.queries.usage.prices import Explanation, ModelPrice, UnitPrice
+    from runfold.queries.usage.report import UsageReport
+    from runfold.queries.usage.totals import UsageTotals
 
 _WIDTHS = {"source": 250}
 """The end of a place tells more than its beginning, so it is not cut."""

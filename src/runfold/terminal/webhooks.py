@@ -11,7 +11,7 @@ from runfold.terminal.tables import table
 from runfold.terminal.text import counted, shown, to_the_minute
 
 if TYPE_CHECKING:
-    from runfold.queries.webhook_list import AttemptView, CallbackView, WebhookView
+    from runfold.queries.webhooks import AttemptView, CallbackView, WebhookView
 
 
 def webhook_table(webhooks: "Iterable[WebhookView]") -> Table:

@@ -10,7 +10,7 @@ from runfold.adapters.hive.schemas import View
 from runfold.domain.run_events import Status
 from runfold.projections.attention_row import AttentionRow
 from runfold.projections.run_summary import RunSummary
-from runfold.queries.paging import MOST
+from runfold.queries.lists.paging import MOST
 from runfold.queries.reading import Reading
 
 MOST_RUNS = 20

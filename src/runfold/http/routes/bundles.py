@@ -21,8 +21,8 @@ from runfold.http.bodies import Body
 from runfold.http.routes.receipts import KeptReceipt
 from runfold.http.routing import Handler, NamedRoute, Operation, route_of
 from runfold.http.server_state import ServerState
-from runfold.queries.parameters import parameters_of
-from runfold.queries.run_sample import RunSampleParameters
+from runfold.queries.lists.parameters import parameters_of
+from runfold.queries.runs.sample import RunSampleParameters
 
 if TYPE_CHECKING:
     from runfold.evidence.bundle import Made

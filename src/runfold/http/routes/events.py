@@ -33,8 +33,8 @@ from runfold.http.routing import Handler, NamedRoute, Operation, accepts, asked,
 from runfold.http.server_state import ServerState
 from runfold.http.streams import sse
 from runfold.http.streams.event_stream import EventStream
-from runfold.queries.paging import DEFAULT_LIMIT, MOST, Direction
-from runfold.queries.where import number
+from runfold.queries.lists.paging import DEFAULT_LIMIT, MOST, Direction
+from runfold.queries.lists.where import number
 from runfold.store.cursor import END, Cursor, Place
 from runfold.store.reading.reader import LATEST, Head
 

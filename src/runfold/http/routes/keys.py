@@ -17,8 +17,8 @@ from runfold.http.routes import receipts
 from runfold.http.routes.commands import HEADERS, envelope, reply
 from runfold.http.routing import Handler, NamedRoute, Operation, Reply, answer, asked, route_of
 from runfold.http.server_state import ServerState
-from runfold.queries.paging import DEFAULT_LIMIT
-from runfold.queries.paging import limit as page_limit
+from runfold.queries.lists.paging import DEFAULT_LIMIT
+from runfold.queries.lists.paging import limit as page_limit
 
 ONLY_ONCE = (
     "an earlier request created this key and received its text, which is not kept; if lost, revoke the key and make another"

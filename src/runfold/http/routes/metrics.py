@@ -30,7 +30,7 @@ from runfold.http.server_state import ServerState
 from runfold.ledger import Ledger
 from runfold.projector.status import ProjectionState, ProjectionStatus
 from runfold.queries.reactors import ReactorState, ReactorStatus
-from runfold.queries.webhook_list import DeliveryFigures, delivery_figures
+from runfold.queries.webhooks import DeliveryFigures, delivery_figures
 from runfold.store.appending.appender import Appender
 from runfold.subscriptions.lags import Lag, lags
 

@@ -18,9 +18,9 @@ from runfold.http.routing import Handler, NamedRoute, Operation, answer, asked, 
 from runfold.http.server_state import ServerState
 from runfold.http.streams import sse
 from runfold.http.streams.progress import LOOK_SECONDS, OVER, Report, progress
+from runfold.queries.lists.paging import DEFAULT_LIMIT
+from runfold.queries.lists.paging import limit as page_limit
 from runfold.queries.moments import MomentView
-from runfold.queries.paging import DEFAULT_LIMIT
-from runfold.queries.paging import limit as page_limit
 
 _OVER = frozenset({"ready", "failed"})
 _adapter = TypeAdapter(MomentView)

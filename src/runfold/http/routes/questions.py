@@ -21,10 +21,10 @@ from runfold.handles.tenant_ledger import TenantLedger
 from runfold.http.listing import Listed, page, read_cursor
 from runfold.http.routing import Handler, NamedRoute, Operation, answer, asked, model_of, route_of
 from runfold.http.server_state import ServerState
-from runfold.queries.paging import DEFAULT_LIMIT, Paging, Waiting, limit
-from runfold.queries.parameters import Parameter, parameters_of
-from runfold.queries.read_models import WAIT_SECONDS
+from runfold.queries.lists.paging import DEFAULT_LIMIT, Paging, Waiting, limit
+from runfold.queries.lists.parameters import Parameter, parameters_of
 from runfold.queries.reading import Reading
+from runfold.queries.sources.read_models import WAIT_SECONDS
 
 MOST_WAIT_SECONDS = 60
 

@@ -18,7 +18,7 @@ from runfold.http.routing import Handler, NamedRoute, Operation, answer, route_o
 from runfold.http.scope import header
 from runfold.http.server_state import ServerState
 from runfold.proofs.receipt import ToldEvent, as_json
-from runfold.queries.told_events import ReceiptVerification
+from runfold.queries.sealed.told_events import ReceiptVerification
 
 HEADER = "Runfold-Receipt"
 WORDS = "`full`: the answer has the salt and the digests of each event that was recorded, to be kept, and verified later."

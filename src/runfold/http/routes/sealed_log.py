@@ -10,7 +10,7 @@ from runfold.domain.security import Scope
 from runfold.handles.tenant_ledger import TenantLedger
 from runfold.http.routing import Handler, NamedRoute, Operation, accepts, answer, route_of
 from runfold.http.server_state import ServerState
-from runfold.queries.sealed_log import CheckpointView, SealedLogView
+from runfold.queries.sealed.log import CheckpointView, SealedLogView
 
 _SCOPE: Scope = "audit:read"
 _TEXT = "text/plain"

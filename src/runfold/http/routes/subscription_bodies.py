@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from runfold.http.bodies import Body
 from runfold.http.routes.events import EventView
-from runfold.queries.paging import DEFAULT_LIMIT
-from runfold.queries.paging import limit as page_limit
+from runfold.queries.lists.paging import DEFAULT_LIMIT
+from runfold.queries.lists.paging import limit as page_limit
 from runfold.subscriptions.views import Attempts, Order, PromisedSeconds
 
 Positions = list[Annotated[int, Field(ge=1, lt=2**62)]]

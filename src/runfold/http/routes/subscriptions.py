@@ -34,8 +34,8 @@ from runfold.http.routes.subscription_bodies import (
 )
 from runfold.http.routing import Handler, NamedRoute, Operation, answer, asked, route_of
 from runfold.http.server_state import ServerState
-from runfold.queries.paging import DEFAULT_LIMIT
-from runfold.queries.where import seconds
+from runfold.queries.lists.paging import DEFAULT_LIMIT
+from runfold.queries.lists.where import seconds
 from runfold.store.reading.reader import Head
 from runfold.subscriptions.kept import KeptSubscriptions
 from runfold.subscriptions.views import MOST_WAIT_SECONDS, Answered, ParkedEvent, Promise, SubscriptionView, Taken

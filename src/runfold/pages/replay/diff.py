@@ -18,8 +18,8 @@ from runfold.pages.drawing import draw
 from runfold.pages.replay.cutting import Cutter, plain
 from runfold.pages.replay.word_diff import Piece, sides, word_diff
 from runfold.pages.screen import Screen
-from runfold.queries.difference import RunDiff, Side
-from runfold.queries.thread_items import RunState
+from runfold.queries.runs.difference import RunDiff, Side
+from runfold.queries.threads.items import RunState
 from runfold.terminal.text import counted
 
 MOST_PAIRS = 200

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from runfold.queries.thread_items import Stretches, ThreadStretch
+from runfold.queries.threads.items import Stretches, ThreadStretch
 
 
 class Kind(NamedTuple):

@@ -22,7 +22,7 @@ from runfold.pages.replay.strip import Strip, strip
 from runfold.pages.replay.when import position_when
 from runfold.pages.replay.word_diff import word_diff
 from runfold.pages.screen import Screen
-from runfold.queries.thread_items import FEW_ITEMS, RunState
+from runfold.queries.threads.items import FEW_ITEMS, RunState
 
 _MESSAGE = ("message.added",)
 

@@ -20,7 +20,7 @@ from runfold.pages.drawing import HEADERS
 from runfold.pages.filters import filters_of
 from runfold.pages.runs import sample
 from runfold.pages.screen import Screen
-from runfold.queries.run_list import RunFilters
+from runfold.queries.runs.list import RunFilters
 
 
 async def _runs(request: Request) -> Response:

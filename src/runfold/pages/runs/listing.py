@@ -12,8 +12,8 @@ from runfold.pages.drawing import HEADERS, draw
 from runfold.pages.filters import Filters, filters_of, is_plain
 from runfold.pages.screen import Screen
 from runfold.pages.windows import ROW, size_of, window
-from runfold.queries.run_list import RunParameters
-from runfold.queries.thread_list import ThreadState
+from runfold.queries.runs.list import RunParameters
+from runfold.queries.threads.list import ThreadState
 
 SORTS = {
     "created_at": "Created",

@@ -12,7 +12,7 @@ from runfold.pages.runs.listing import titles_of
 from runfold.pages.runs.timeline import WAIT_TYPES, Bar, Timeline, bars_of, sub_agents_of, timeline, waits_of
 from runfold.pages.screen import Screen
 from runfold.pages.windows import whole
-from runfold.queries.tool_call_list import ListedToolCall
+from runfold.queries.tool_calls import ListedToolCall
 
 MOST_BARS = 200
 MOST_LISTED = 100

@@ -11,8 +11,8 @@ from runfold.pages.filters import Filters, filters_of
 from runfold.pages.runs.listing import titles_of
 from runfold.pages.screen import Screen
 from runfold.pages.windows import whole
-from runfold.queries.run_list import RunFilters
-from runfold.queries.run_sample import DEFAULT_SIZE, MOST_DRAWN, RunSample
+from runfold.queries.runs.list import RunFilters
+from runfold.queries.runs.sample import DEFAULT_SIZE, MOST_DRAWN, RunSample
 
 MOST_SHOWN = 200
 BESIDE = ("at", "n", "seed")

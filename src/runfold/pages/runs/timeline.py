@@ -10,7 +10,7 @@ from runfold.history.step_list import StepView
 from runfold.history.tree import Node
 from runfold.pages.runs.scale import Fold, Scale, Tick
 from runfold.projections.run_summary import RunSummary
-from runfold.queries.tool_call_list import ListedToolCall
+from runfold.queries.tool_calls import ListedToolCall
 
 WAIT_TYPES = ("run.waiting", "run.resumed", "run.completed", "run.failed", "run.cancelled")
 """The types that tell of waits."""

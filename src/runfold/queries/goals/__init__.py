@@ -1,0 +1,1 @@
+"""Questions about goals: listed, how far each has come, and what repeats over all runs towards one."""

@@ -1,0 +1,1 @@
+"""What the sealed log says of events and of itself."""

@@ -1,0 +1,1 @@
+"""Words, searched: what is asked for, what is found, and where it stands."""

@@ -1,0 +1,1 @@
+"""Where questions are answered: read models at one moment, now or in the past."""

@@ -1,0 +1,1 @@
+"""Questions about threads: listed, one at a glance, and in windows."""

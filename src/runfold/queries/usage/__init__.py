@@ -1,0 +1,1 @@
+"""What model calls used and cost, added up and priced."""
