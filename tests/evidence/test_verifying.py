@@ -82,7 +82,7 @@ def _columns(table: str) -> str:
     return f"({columns}) SELECT {columns}"
 
 
-def _put_back(stage: Stage) -> None:
+def put_back(stage: Stage) -> None:
     with stage.admin.transaction():
         for table in TABLES:
             stage.admin.execute(f"DELETE FROM runfold.{table}")
@@ -138,7 +138,7 @@ ATTACKS: dict[str, tuple[str, set[tuple[str, int | None, str | None, int | None]
     ),
     "the last removed with their leaves": (
         f"DELETE FROM runfold.log WHERE notification_id > 16; UPDATE runfold.head SET position = 16; {UNSEAL} > 16",
-        {("missing", None, None, None)},
+        {("missing", None, None, None), ("altered", None, None, None)},
     ),
     "two swapped": (SWAP, {("reordered", 4, "run_1", 3), ("reordered", 5, "run_1", 4)}),
     "the contents of two swapped": (SWAP_CONTENTS, {("reordered", 4, "run_1", 3), ("reordered", 5, "run_1", 4)}),
@@ -192,11 +192,12 @@ def test_a_map_that_is_not_that_of_the_leaves_is_named_by_the_thread_that_differ
         assert {each.stream for each in found} == threads, (name, found)
         assert words in found[0].fact, name
         assert {(each.kind, each.field) for each in found} == {("altered", "map")}
-        _put_back(stage)
+        put_back(stage)
     stage.admin.execute(MAP_ATTACKS["a count"][0])
     _make_the_map_anew(stage)
-    whole, thread = stage.found(stage.kept)
+    whole, column, thread = stage.found(stage.kept)
     assert "is not the one that its checkpoint seals" in whole.fact
+    assert "has another map_root than its note says" in column.fact
     assert thread.stream == "thread_2"
 
 
@@ -221,7 +222,7 @@ def test_whatever_a_superuser_changes_is_named_by_position_stream_and_version(st
         found = stage.found()
         assert {(each.kind, each.position, each.stream, each.version) for each in found} == expected, (name, found)
         assert all(each.fact and each.next_step for each in found)
-        _put_back(stage)
+        put_back(stage)
     assert stage.found(stage.kept) == []
 
 
@@ -236,7 +237,7 @@ def test_an_older_copy_that_was_put_back_is_known_by_what_was_published(stage: S
     stage.ledger.run("run_1").add_message("user", "one more")
     newer = Kept(stage.seal(), "the folder")
     assert stage.found(newer, stage.kept) == []
-    _put_back(stage)
+    put_back(stage)
     (finding,) = stage.found(newer, stage.kept)
     assert finding.kind == "rolled back"
     assert "events 19 to 19 of the tenant were sealed once and are not here" in finding.fact
@@ -245,7 +246,7 @@ def test_an_older_copy_that_was_put_back_is_known_by_what_was_published(stage: S
 def test_two_histories_for_two_auditors_are_known_by_either_checkpoint(stage: Stage) -> None:
     stage.ledger.run("run_1").add_message("user", "for one auditor")
     first = Kept(stage.seal(), "the first auditor's")
-    _put_back(stage)
+    put_back(stage)
     stage.ledger.close()
     for path in (stage.home / "sealed").rglob("checkpoint"):
         path.unlink()  # who makes two histories publishes neither where the other is seen

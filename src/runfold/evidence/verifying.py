@@ -8,6 +8,7 @@ only reads is enough. Memory does not grow with the log.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain
 from typing import Any, NamedTuple
 
 from runfold.evidence.comparing import StoredTree, compare, stored_trees, tile_reader
@@ -17,6 +18,7 @@ from runfold.evidence.sealed_leaf import SealedLeaf
 from runfold.evidence.sealing import digested
 from runfold.evidence.sharing import shared_pages
 from runfold.evidence.signing import require_signed
+from runfold.evidence.stored_facts import stored_facts
 from runfold.evidence.verified_tree import VerifiedTree
 from runfold.maintenance.checking import Finding
 from runfold.proofs.note import Checkpoint, NoteRefused, read_note
@@ -79,7 +81,7 @@ class Verification:
             yield from self._before_the_first()
         yield from self._alarms()
         wrong = set()
-        for finding, tenant_id in self._checkpoints():
+        for finding, tenant_id in chain(self._checkpoints(), stored_facts(asking(self.connection), self.since)):
             wrong.add(tenant_id)
             yield finding
         self.first_position = self._begin()

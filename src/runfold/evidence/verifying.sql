@@ -95,3 +95,46 @@ SELECT t.number, t.hashes
    AND t.generation = %b
    AND t.level = 0
    AND t.number BETWEEN %b AND %b
+
+-- name: stored checkpoints
+-- Checkpoints of a tree as they are stored, beside where their last leaf stands; after one of them, a page.
+SELECT c.size, c.has_map, c.position, c.root, c.map_root, c.note,
+       (SELECT s.position
+          FROM runfold.sealed_events AS s
+         WHERE s.tenant_id = c.tenant_id
+           AND s.generation = c.generation
+           AND s.seq = c.size) AS leaf_position
+  FROM runfold.sealed_checkpoints AS c
+ WHERE c.tenant_id = %b
+   AND c.generation = %b
+   AND (c.size, c.has_map) > (%b::bigint, %b::boolean)
+ ORDER BY c.size, c.has_map
+ LIMIT 1000
+
+-- name: all trees
+-- Every tree that there is or was.
+SELECT l.tenant_id, l.generation, l.origin
+  FROM runfold.sealed_logs AS l
+ ORDER BY l.tenant_id, l.generation
+
+-- name: checkpoints of no tree
+-- Checkpoints that are stored of trees that there are not.
+SELECT c.tenant_id, c.generation, c.size
+  FROM runfold.sealed_checkpoints AS c
+ WHERE NOT EXISTS (SELECT FROM runfold.sealed_logs AS l WHERE l.tenant_id = c.tenant_id AND l.generation = c.generation)
+ ORDER BY c.tenant_id, c.generation, c.size
+ LIMIT 100
+
+-- name: said to be sealed
+-- Up to where all is said to be sealed, though neither the ledger nor any leaf goes as far.
+SELECT s.position, greatest(h.position, l.position) AS last_position
+  FROM runfold.sealed_position AS s
+ CROSS JOIN runfold.head AS h
+ CROSS JOIN (SELECT coalesce(max(e.position), 0) AS position FROM runfold.sealed_events AS e) AS l
+ WHERE s.position > greatest(h.position, l.position)
+
+-- name: said to be mapped
+-- Trees whose map of threads is said to be made of more leaves than they have.
+SELECT l.tenant_id, l.origin, l.map_size, l.size
+  FROM runfold.sealed_logs AS l
+ WHERE l.map_size > l.size
