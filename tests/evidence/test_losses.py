@@ -122,3 +122,33 @@ def test_a_role_that_only_reads_verifies_and_one_that_may_not_seal_is_told_so(se
         assert sealers(ledger) == []
         with pytest.raises(SealingRefused, match="GRANT runfold_sealer"):
             Sealer(ledger).seal_all()
+
+
+@pytest.mark.parametrize("with_leaves", [False, True])
+def test_after_a_lost_end_that_was_accepted_every_event_is_sealed(
+    settings: Settings, database: TestDatabase, *, with_leaves: bool
+) -> None:
+    with Ledger.open(settings=settings) as ledger, psycopg.connect(database.admin_url, autocommit=True) as admin:
+        run = ledger.create_thread(agent_id="desk").start_run()
+        for number in range(8):
+            run.add_message("user", f"message {number}")
+        _seal(ledger)
+        for table in ("log", "sealed_events", "sealed_checkpoints"):
+            admin.execute(f"ALTER TABLE runfold.{table} DISABLE TRIGGER USER")
+        admin.execute("DELETE FROM runfold.log WHERE notification_id > 6")
+        admin.execute("UPDATE runfold.head SET position = 6")
+        if with_leaves:
+            admin.execute("DELETE FROM runfold.sealed_events WHERE position > 6")
+            admin.execute("UPDATE runfold.sealed_logs SET size = 6, map_size = 6")
+        with pytest.raises(SealingRefused, match="rolled back" if with_leaves else "and the log ends at 6"):
+            Sealer(ledger).seal_all()
+    with Ledger.open(settings=settings) as ledger:
+        sealer = Sealer(ledger)
+        with sealer.datastore.reading() as connection:
+            (loss,) = accept_losses(connection, sealer.places, WHY, lambda loss: record_loss(ledger, loss, WHY))
+            assert accept_losses(connection, [], WHY, lambda loss: record_loss(ledger, loss, WHY)) == []
+        assert loss.origin.endswith("-2")
+        for number in range(5):
+            ledger.run(run.id).add_message("user", f"later {number}")
+        assert read_note(_seal(ledger)).checkpoint().size == ledger.position() == 12
+        assert _verified(ledger) == []

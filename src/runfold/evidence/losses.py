@@ -54,28 +54,33 @@ def record_loss(ledger: Ledger, loss: Loss, comment: str) -> Receipt:
 
 
 def accept_losses(connection: Connection, places: list[Place], comment: str, tell: Callable[[Loss], object]) -> list[Loss]:
-    """Begin another tree for each tenant of whose tree some place holds what the database does not go on from.
+    """Begin another tree for each tenant of whose tree some place, or the tree itself, has what the log does not go on from.
 
     Each is told before its tree is begun. All that is there of the tenant is sealed anew in it. Raises psycopg.Error,
     PlaceFailed, and whatever `tell` raises.
     """
-    found = []
     with connection.transaction(), connection.cursor(binary=True, row_factory=tuple_row) as cursor:
         cursor.execute("SELECT FROM runfold.sealed_position FOR UPDATE")
-        for tree in _trees(cursor):
-            for place in places:
-                text = place.read(tree.origin)
-                if text is None:
-                    continue
-                read = tile_reader(connection, tree.tenant_id, tree.generation)
-                compared = compare(read_note(text).checkpoint(), tree.origin, tree.size, read)
-                if compared.verdict != "consistent":
-                    loss = _loss(cursor, tree, text, f"of {place.name}, {compared.fact}")
-                    tell(loss)
-                    _begin_anew(cursor, tree, loss, comment)
-                    found.append(loss)
-                    break
-    return found
+        lost = [(tree, loss) for tree in _trees(cursor) if (loss := _lost(cursor, tree, places)) is not None]
+        cursor.execute(QUERIES["go back to the last leaf"])
+        for tree, loss in lost:
+            tell(loss)
+            _begin_anew(cursor, tree, loss, comment)
+    return [loss for _, loss in lost]
+
+
+def _lost(cursor: Any, tree: StoredTree, places: list[Place]) -> Loss | None:
+    for place in places:
+        if (text := place.read(tree.origin)) is not None:
+            read = tile_reader(cursor.connection, tree.tenant_id, tree.generation)
+            compared = compare(read_note(text).checkpoint(), tree.origin, tree.size, read)
+            if compared.verdict != "consistent":
+                return _loss(cursor, tree, text, f"of {place.name}, {compared.fact}")
+    ((count, last),) = cursor.execute(QUERIES["leaves after the end"], [tree.tenant_id, tree.generation]).fetchall()
+    if count and tree.note is not None:
+        fact = f"{count} events of {tree.origin} were sealed after position {last}, where the log ends now"
+        return _loss(cursor, tree, tree.note, fact)
+    return None
 
 
 def _trees(cursor: Any) -> list[StoredTree]:

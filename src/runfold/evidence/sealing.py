@@ -87,6 +87,7 @@ def seal(
         if begun is None:
             return None
         sealed = Sealed(begun[0])
+        _require_the_end(*begun)
         _look_behind(cursor, sealed)
         rows, found = _digested_after(cursor, begun[0], limit)
         grown: list[Log] = []
@@ -106,6 +107,17 @@ def seal(
         cursor.execute(QUERIES["sealed up to"], [sealed.position])
     reach("sealed")
     return sealed
+
+
+def _require_the_end(position: int, last: int) -> None:
+    """Raise SealingRefused where the log ends before what is sealed: what comes next would be taken for sealed."""
+    if position > last:
+        fact = f"all is sealed up to position {position}, and the log ends at {last}: events were lost after they were sealed"
+        raise SealingRefused(
+            fact,
+            "run `runfold verify --full`, and put them back from a backup; where they were lost on purpose,"
+            " `runfold seal accept-loss --comment TEXT`",
+        )
 
 
 def _digested_after(cursor: Any, position: int, limit: int) -> tuple[list[tuple[Any, ...]], list[Digested]]:

@@ -1,8 +1,8 @@
 -- name: begin
--- Lets one sealer at a time go on, and returns up to where all is sealed; nothing while another is at it.
-SELECT position
-  FROM runfold.sealed_position
-   FOR UPDATE SKIP LOCKED
+-- Lets one sealer at a time go on, and returns up to where all is sealed, and where the log ends; nothing while another is at it.
+SELECT s.position, (SELECT h.position FROM runfold.head AS h) AS last_position
+  FROM runfold.sealed_position AS s
+   FOR UPDATE OF s SKIP LOCKED
 
 -- name: events
 -- What follows, in order; as many as one transaction should hold, and at least one.
@@ -27,6 +27,22 @@ INSERT INTO runfold.sealed_logs (tenant_id, generation, origin) VALUES (%b, 1, %
 -- name: log after a loss
 -- Begins another tree of a tenant.
 INSERT INTO runfold.sealed_logs (tenant_id, generation, origin, previous_note, reason) VALUES (%b, %b, %b, %b, %b)
+
+-- name: go back to the last leaf
+-- Takes for sealed what has a leaf in a present tree and is still there: after a loss it was further.
+UPDATE runfold.sealed_position
+   SET position = (SELECT coalesce(max(e.position), 0)
+                     FROM runfold.sealed_events AS e
+                    WHERE e.position <= (SELECT h.position FROM runfold.head AS h)
+                      AND e.generation = (SELECT max(l.generation) FROM runfold.sealed_logs AS l WHERE l.tenant_id = e.tenant_id))
+
+-- name: leaves after the end
+-- How many events of a tree stood after the one that is now the ledger's last.
+SELECT count(*), (SELECT h.position FROM runfold.head AS h) AS last_position
+  FROM runfold.sealed_events AS e
+ WHERE e.tenant_id = %b
+   AND e.generation = %b
+   AND e.position > (SELECT h.position FROM runfold.head AS h)
 
 -- name: events of tenant
 -- The events of a tenant that are said to be sealed, in order; as many as one page should hold, and at least one.
