@@ -18,7 +18,7 @@ from runfold.domain.event import Event
 from runfold.http.app import described
 from runfold.http.asyncapi import asyncapi
 from runfold.projections.registry import known
-from runfold.projector.tables import fingerprint
+from runfold.projector.tables.table import fingerprint
 
 FOLDER = Path(__file__).parents[1] / "schemas" / "events"
 OPENAPI, ASYNCAPI, READ_MODELS = "openapi.json", "asyncapi.json", "read-models.json"

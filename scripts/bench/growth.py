@@ -26,7 +26,7 @@ from measuring import Report, arguments, server
 
 from runfold import Ledger, Run
 from runfold.projections.registry import known
-from runfold.projector.rebuild import Rebuild
+from runfold.projector.rebuilding.rebuild import Rebuild
 from runfold.store.datastore import Datastore
 
 SMALL, LARGE, LONG = 10_000, 1_000_000, 5_000_000

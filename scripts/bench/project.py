@@ -32,9 +32,10 @@ from runfold.projections.fold import fold, touched
 from runfold.projections.projection import AnyProjection
 from runfold.projections.registry import known
 from runfold.projections.run_summaries import RunSummaries
-from runfold.projector import checkpoints, generations
+from runfold.projector import checkpoints
 from runfold.projector.connection import connect
-from runfold.projector.tables import Table
+from runfold.projector.tables import generations
+from runfold.projector.tables.table import Table
 from runfold.projector.worker import Worker
 from runfold.store.datastore import Datastore
 

@@ -16,7 +16,7 @@ from project import ONE, SHORT_EVENTS, TEXT, by_library, catch_up, decode_only, 
 from runfold import Ledger
 from runfold.projections.projection import AnyProjection
 from runfold.projections.registry import known
-from runfold.projector.rebuild import Rebuild
+from runfold.projector.rebuilding.rebuild import Rebuild
 from runfold.store.datastore import Datastore
 
 SMALL = 10_000

@@ -23,8 +23,8 @@ from runfold import Ledger, Recorded, Settings
 from runfold.failpoint import POINTS
 from runfold.projections.fold import fold_all
 from runfold.projections.registry import known
+from runfold.projector.checking.comparing import differences
 from runfold.projector.checkpoints import QUERIES, digest_of, read_models
-from runfold.projector.comparing import differences
 from runfold.store.reading.filter import Filter
 
 Worker = subprocess.Popen[bytes]

@@ -25,10 +25,10 @@ from runfold.store.reading.history import History
 from runfold.store.recorder import Recorder
 
 if TYPE_CHECKING:
-    from runfold.projector.as_of import PastSchema
     from runfold.projector.filling import Progress
-    from runfold.projector.preparing import Preparer
-    from runfold.projector.rebuilt import Rebuilt, StageProgress
+    from runfold.projector.past.as_of import PastSchema
+    from runfold.projector.past.preparing import Preparer
+    from runfold.projector.rebuilding.rebuilt import Rebuilt, StageProgress
     from runfold.projector.status import ProjectionStatus
     from runfold.queries.moments import Moments, MomentView
     from runfold.remote.ledger import RemoteLedger

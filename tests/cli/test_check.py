@@ -159,10 +159,10 @@ def test_a_projection_that_is_not_pure_is_found_and_named_where_folds_are_tried(
     runfold: Command, story: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RUNFOLD_TRY_FOLDS", "1")
-    answer = runfold("check", "--projection", "tests.projector.impure:SetOrder", "--json")
+    answer = runfold("check", "--projection", "tests.projector.checking.impure:SetOrder", "--json")
     assert answer.code == 5
     (finding,) = answer.json["findings"]
     assert finding["kind"] == "projection"
     assert re.match(r"uses is not pure: the tool.called at position \d+ gives its row \('\w+',\) said = ", finding["fact"])
-    assert runfold("check", "--projection", "tests.projector.impure:Pure").code == 0
+    assert runfold("check", "--projection", "tests.projector.checking.impure:Pure").code == 0
     assert runfold("check", "--projection", "no.such:Thing").code == 1

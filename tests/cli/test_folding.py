@@ -11,7 +11,7 @@ from runfold import Ledger, Run
 from runfold.cli import folding
 from runfold.demo_story import Cast
 from runfold.projections.registry import chosen
-from runfold.projector import team
+from runfold.projector.folding import team
 from tests.cli.conftest import Command
 from tests.databases import TestDatabase
 from tests.projector.conftest import Work, running, work

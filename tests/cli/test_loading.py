@@ -38,7 +38,7 @@ OPENING = {
 """Loaded by each command that opens the ledger."""
 PRINTING = {"rich", "typer", "terminal", "cli"}
 """Loaded by each command that answers."""
-FOLDING = {"projector", "projector.as_of", "projector.worker", "projections"}
+FOLDING = {"projector", "projector.past.as_of", "projector.worker", "projections"}
 """Loaded where a read model is a little behind: it is folded first."""
 PRICES = {"genai_prices", "httpx2", "idna"}
 """What usage costs; the client is that of the library, which could fetch prices."""
@@ -86,23 +86,23 @@ MORE: dict[str, set[str]] = {
     "deny": {*FOLDING, "history", "projections.approval_queue"},
     "diff": {*_RUNS, *PRICES, "history", "projections", "projections.usage"},
     "doctor": {"anyio", "attr", "delivery", "evidence", "h11", "httpcore2", "pygments", "structlog", "truststore"},
-    "drop-schema": {"projector", "projector.as_of"},
-    "export": {*FOLDING, "duckdb", "export", "projector.as_of"},
+    "drop-schema": {"projector", "projector.past.as_of"},
+    "export": {*FOLDING, "duckdb", "export", "projector.past.as_of"},
     "failures": {*_RUNS, *FOLDING, "history", "projections.problems"},
     "goal": {*_RUNS, *FOLDING, "history", "projections.goals"},
     "goals": {*FOLDING, "projections.goals"},
-    "moments drop": {"projector", "projector.as_of"},
-    "moments list": {"projector", "projector.as_of"},
-    "moments prepare": {*EVERY_FOLD, "projector.as_of"},
+    "moments drop": {"projector", "projector.past.as_of"},
+    "moments list": {"projector", "projector.past.as_of"},
+    "moments prepare": {*EVERY_FOLD, "projector.past.as_of"},
     "patterns": {*_RUNS, *FOLDING, "history", "projections.goals"},
     "problems": {*FOLDING, "projections.problems"},
     "projections": {*EVERY_FOLD},
-    "rebuild": {*FOLDING, *PRICES, "projections.usage", "projector.as_of", "projector.rebuild"},
+    "rebuild": {*FOLDING, *PRICES, "projections.usage", "projector.past.as_of", "projector.rebuilding.rebuild"},
     "rows": {*FOLDING, "projections.tool_calls"},
     "run": {"projections", "projections.tool_calls"},
     "runs": {*FOLDING, "projections.run_summaries"},
     "sample runs": {*FOLDING, "projections.run_summaries"},
-    "schemas": {"projector", "projector.as_of"},
+    "schemas": {"projector", "projector.past.as_of"},
     "search": {*FOLDING, "history", "projections.search"},
     "summary": {*_RUNS, *FOLDING, "history", "projections.problems"},
     "threads": {*FOLDING, "projections.threads"},
@@ -129,7 +129,12 @@ _TRIED = {"greenlet"}
 """Loaded by a library where it is installed, as it is beside the browser of the tests; nobody who uses Runfold has it."""
 _SMALL = {"child", "demo_story", "errors", "failpoint", "gzipped", "ids", "ledger", "logs", "method_call", "sessions", "settings"}
 _SMALL |= {"uncollected", "unloaded"}
-_BY_NAME = {"projector.as_of", "projector.rebuild", "projector.worker", *(f"projections.{name}" for name in known())}
+_BY_NAME = {
+    "projector.past.as_of",
+    "projector.rebuilding.rebuild",
+    "projector.worker",
+    *(f"projections.{name}" for name in known()),
+}
 
 
 def words_of(modules: Iterable[str]) -> set[str]:

@@ -16,7 +16,7 @@ import pytest
 
 from runfold import Ledger, Settings
 from runfold.demo_story import Cast
-from runfold.projector import moments
+from runfold.projector.past import moments
 from tests.cli.conftest import Command, Process
 from tests.databases import TestDatabase
 
@@ -96,7 +96,7 @@ def until(so: Callable[[], Any]) -> Any:
 def half_made(process: "subprocess.Popen[str]", client: httpx2.Client, moment_id: str, headers: dict[str, str]) -> Any:
     """The process that prepares one, once it is at work."""
     server = psutil.Process(process.pid)
-    preparing = until(lambda: [child for child in server.children() if "runfold.projector.preparing" in child.cmdline()])
+    preparing = until(lambda: [child for child in server.children() if "runfold.projector.past.preparing" in child.cmdline()])
     until(lambda: client.get(f"/moments/{moment_id}", headers=headers).json()["state"] == "running")
     return preparing
 

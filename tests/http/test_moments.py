@@ -22,7 +22,7 @@ from runfold.errors import MomentNotFound, MomentNotPrepared, TooManyMoments, Us
 from runfold.http.app import create_app
 from runfold.http.routes.questions import answer_of, is_list
 from runfold.projections.registry import known
-from runfold.projector import moments
+from runfold.projector.past import moments
 from runfold.projector.worker import Worker
 from runfold.queries.sources import past
 from runfold.store.datastore import Datastore

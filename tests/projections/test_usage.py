@@ -16,7 +16,7 @@ from runfold.importers.importing import import_paths
 from runfold.projections import price_list
 from runfold.projections.prices import PRICE_SOURCE
 from runfold.projections.usage import Usage, UsageEntry
-from runfold.projector.purity import require_pure
+from runfold.projector.checking.purity import require_pure
 from tests.projections.folded import rows_of
 
 FEBRUARY = datetime(2026, 2, 17, 23, 30, tzinfo=UTC)

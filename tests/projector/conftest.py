@@ -9,14 +9,13 @@ import pytest
 
 from runfold import Ledger
 from runfold.projections.projection import AnyProjection
-from runfold.projector import shard, team
-from runfold.projector.rebuild import Rebuild, Rebuilt
+from runfold.projector.folding import shard, team
+from runfold.projector.rebuilding.rebuild import Rebuild, Rebuilt
 from runfold.projector.worker import Worker
 from runfold.store.datastore import Datastore
 from tests.databases import TestDatabase
-
-from .soundness import Books
-from .toys import TOYS
+from tests.projector.soundness import Books
+from tests.projector.toys import TOYS
 
 Fill = Callable[..., int]
 Work = Callable[..., Worker]

@@ -1,10 +1,10 @@
 """Which worker folds which read model."""
 
 from runfold.projections.projection import AnyProjection
-from runfold.projector import checkpoints, team
-
-from .soundness import Books
-from .toys import Tally
+from runfold.projector import checkpoints
+from runfold.projector.folding import team
+from tests.projector.soundness import Books
+from tests.projector.toys import Tally
 
 MANY: dict[str, AnyProjection] = {
     f"tally_{number}": type("Numbered", (Tally,), {"name": f"tally_{number}", "__doc__": "The same."})() for number in range(8)

@@ -16,8 +16,10 @@ from pathlib import Path
 
 from runfold import failpoint
 from runfold.projections.registry import chosen
-from runfold.projector import generations, team, worker
+from runfold.projector import worker
 from runfold.projector.connection import end_without_memory
+from runfold.projector.folding import team
+from runfold.projector.tables import generations
 from runfold.projector.worker import Worker
 from runfold.store.datastore import Datastore
 

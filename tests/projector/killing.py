@@ -6,7 +6,7 @@ import signal
 import time
 from collections.abc import Iterator
 
-from . import driver
+from tests.projector import driver
 
 SPAWNING = multiprocessing.get_context("forkserver")
 

@@ -15,9 +15,9 @@ from runfold.projections.totals import columns_of_totals, grouped_by, is_sum
 from runfold.projector import checkpoints
 from runfold.projector.checkpoints import ReadModel
 from runfold.projector.connection import connect
-from runfold.projector.generations import schema_of
-from runfold.projector.tables import READ_SCHEMA, Table
-from runfold.projector.team import read_head
+from runfold.projector.folding.team import read_head
+from runfold.projector.tables.generations import schema_of
+from runfold.projector.tables.table import READ_SCHEMA, Table
 from runfold.store.codec import COLUMNS, decode
 from runfold.store.datastore import Connection, Datastore
 

@@ -8,11 +8,10 @@ import pytest
 from runfold.projector import checkpoints
 from runfold.projector.checkpoints import digest_of, require_whole
 from tests.databases import TestDatabase
+from tests.projector.conftest import Fill, Work, running
+from tests.projector.soundness import Books, Receipt, require_sound
+from tests.projector.toys import TOYS, Tally, Tools
 from tests.waiting import until
-
-from .conftest import Fill, Work, running
-from .soundness import Books, Receipt, require_sound
-from .toys import TOYS, Tally, Tools
 
 NEXT = "; rebuild it with `runfold rebuild tally`"
 

@@ -8,13 +8,12 @@ import pytest
 from runfold.failpoint import POINTS
 from runfold.projections.projection import AnyProjection
 from tests.databases import TestDatabase
+from tests.projector import driver
+from tests.projector.conftest import Fill, Work
 from tests.projector.killing import SPAWNING, kill_at_random
+from tests.projector.soundness import Books, require_sound
+from tests.projector.toys import TOYS, SecondTally, Tally
 from tests.waiting import until
-
-from . import driver
-from .conftest import Fill, Work
-from .soundness import Books, require_sound
-from .toys import TOYS, SecondTally, Tally
 
 
 @pytest.mark.fault("A4", "G3")

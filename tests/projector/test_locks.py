@@ -15,17 +15,19 @@ from psycopg.conninfo import make_conninfo
 
 import runfold
 from runfold import Ledger
-from runfold.projector import as_of, generations, locks, rebuild
+from runfold.projector import locks
 from runfold.projector.connection import connect
 from runfold.projector.locks import is_held, rebuilding, take_session_lock
+from runfold.projector.past import as_of
+from runfold.projector.rebuilding import rebuild
+from runfold.projector.tables import generations
 from runfold.store.datastore import Connection, Datastore
 from runfold.store.setup.migrate import migrate
 from tests.databases import TestDatabase
+from tests.projector.conftest import Fill, Rebuilding, Work
+from tests.projector.soundness import Books
+from tests.projector.toys import TOYS, Tally
 from tests.waiting import until
-
-from .conftest import Fill, Rebuilding, Work
-from .soundness import Books
-from .toys import TOYS, Tally
 
 HELD = """
 SELECT l.classid::bigint, l.objid::bigint, l.objsubid

@@ -6,14 +6,13 @@ import pytest
 
 from runfold.projections.fold import FoldFailed, fold_all
 from runfold.projections.registry import known
-from runfold.projector import generations
+from runfold.projector.tables import generations
 from tests.databases import TestDatabase
+from tests.projector import driver
 from tests.projector.killing import SPAWNING
+from tests.projector.soundness import Books, require_sound
+from tests.projector.toys import Tally
 from tests.promises.crowd import first_day, multiply
-
-from . import driver
-from .soundness import Books, require_sound
-from .toys import Tally
 
 NAMES = ("run_summaries", "tool_calls")
 ROOM, TOO_LITTLE = 192 * 2**20, 12 * 2**20

@@ -10,11 +10,10 @@ import pytest
 import runfold.projector
 from runfold.projector import checkpoints
 from tests.databases import TestDatabase
+from tests.projector.conftest import Fill, Work, running
 from tests.projector.division import MANY, holders, is_divided
+from tests.projector.soundness import Books, require_sound
 from tests.waiting import until
-
-from .conftest import Fill, Work, running
-from .soundness import Books, require_sound
 
 CLOCKS = (("workers", "started_at"), ("workers", "beaten_at"), ("checkpoints", "moved_at"), ("read_models", "created_at"))
 

@@ -8,13 +8,12 @@ from runfold import Ledger
 from runfold.errors import ProjectionStopped, WrongPartition
 from runfold.projections.registry import checked
 from runfold.projector.status import statuses
+from tests.projector.conftest import Fill, Rebuilding, Work
+from tests.projector.rebuilding.rebuilds import ToolPerDayByGoal, ToolPerDayByThread, leftovers
+from tests.projector.soundness import Books
+from tests.projector.toys import Tools
 
-from .conftest import Fill, Rebuilding, Work
-from .rebuilding import ToolPerDayByGoal, ToolPerDayByThread, leftovers
-from .soundness import Books
-from .toys import Tools
-
-BY_THREAD, BY_GOAL = (f"tests.projector.rebuilding:ToolPerDayBy{part}" for part in ("Thread", "Goal"))
+BY_THREAD, BY_GOAL = (f"tests.projector.rebuilding.rebuilds:ToolPerDayBy{part}" for part in ("Thread", "Goal"))
 SAID = re.compile(
     r'torn_tools says partition = "thread", and its row \(\'tool_\d\', .*\) is touched from two threads: by the tool\.called at '
     r"position (\d+) \((thread_\w+)\) and by the tool\.called at position (\d+) \((thread_\w+)\); leave out partition, or add"

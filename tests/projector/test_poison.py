@@ -12,12 +12,12 @@ from pydantic import Field
 from runfold.domain.event import Recorded
 from runfold.domain.tool_call import ToolCalled
 from runfold.projections.projection import Key, Projection, Row
-from runfold.projector import checkpoints, shard, worker
+from runfold.projector import checkpoints, worker
+from runfold.projector.folding import shard
+from tests.projector.conftest import Fill, Work, running
+from tests.projector.soundness import Books, require_sound
+from tests.projector.toys import TOYS, Tally, TallyRow, Tools
 from tests.waiting import until
-
-from .conftest import Fill, Work, running
-from .soundness import Books, require_sound
-from .toys import TOYS, Tally, TallyRow, Tools
 
 POISON = 18
 """The position of a tool call in what `fill` appends."""

@@ -9,16 +9,15 @@ from psycopg.conninfo import make_conninfo
 
 from runfold import Ledger, Settings
 from runfold.projections.registry import known
-from runfold.projector import generations
 from runfold.projector.connection import connect
+from runfold.projector.tables import generations
 from runfold.queries.sources.read_models import ReadModels
 from runfold.store.datastore import Datastore
 from tests.databases import TestDatabase
 from tests.projections.histories import History
-
-from .conftest import Fill, Work
-from .soundness import Books
-from .toys import SecondTally, Tally
+from tests.projector.conftest import Fill, Work
+from tests.projector.soundness import Books
+from tests.projector.toys import SecondTally, Tally
 
 MINE, THEIRS = "acme", "globex"
 

@@ -11,13 +11,13 @@ from runfold.domain import event as domain_event
 from runfold.domain.message import MessageAdded
 from runfold.domain.tool_call import ToolCalled
 from runfold.projections.projection import AnyProjection
-from runfold.projector import checkpoints, shard
+from runfold.projector import checkpoints
+from runfold.projector.folding import shard
 from runfold.store.codec import Row as LogRow
 from tests.databases import TestDatabase
-
-from .conftest import Fill, Work
-from .soundness import Books, require_sound
-from .toys import TOYS, OpenCalls, Tally, Tools
+from tests.projector.conftest import Fill, Work
+from tests.projector.soundness import Books, require_sound
+from tests.projector.toys import TOYS, OpenCalls, Tally, Tools
 
 
 @pytest.fixture(autouse=True)

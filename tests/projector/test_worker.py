@@ -8,14 +8,13 @@ import pytest
 from runfold import Ledger
 from runfold.errors import LedgerUnavailable
 from runfold.projector import checkpoints, worker
-from runfold.projector.page import Page, Pages
+from runfold.projector.folding.page import Page, Pages
 from runfold.store.datastore import Datastore
 from tests.databases import TestDatabase
+from tests.projector.conftest import Fill, Work, running
+from tests.projector.soundness import Books, require_sound
+from tests.projector.toys import TOYS, Ended, Tally, Tools
 from tests.waiting import until
-
-from .conftest import Fill, Work, running
-from .soundness import Books, require_sound
-from .toys import TOYS, Ended, Tally, Tools
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 100, 5000])
@@ -106,7 +105,7 @@ def test_it_keeps_up_while_events_come(database: TestDatabase, fill: Fill, work:
 def test_the_hint_wakes_a_worker_that_would_sleep(fill: Fill, work: Work, books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "BUSY_SECONDS", 3600.0)
     monkeypatch.setattr(worker, "QUIET_SECONDS", 3600.0)
-    monkeypatch.setattr("runfold.projector.team.BEAT_SECONDS", 3600.0)
+    monkeypatch.setattr("runfold.projector.folding.team.BEAT_SECONDS", 3600.0)
     folding = work({"tally": Tally()})
     with running(folding):
         try:
@@ -201,7 +200,7 @@ def test_pages_grow_while_they_are_quick_and_shrink_while_they_are_slow(work: Wo
 def test_rows_at_hand_are_few_and_the_rest_is_read_again(
     database: TestDatabase, fill: Fill, work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runfold.projector.shard.ROWS_AT_HAND", 3)
+    monkeypatch.setattr("runfold.projector.folding.shard.ROWS_AT_HAND", 3)
     monkeypatch.setattr(worker, "FIRST_PAGE", 5)
     monkeypatch.setattr(worker, "LARGEST_PAGE", 5)
     folding = work()

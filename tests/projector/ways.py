@@ -10,16 +10,17 @@ import pytest
 
 from runfold.projections.projection import AnyProjection
 from runfold.projections.registry import known, source_of
-from runfold.projector import generations, shard, worker
-from runfold.projector.rebuild import Rebuild
+from runfold.projector import worker
+from runfold.projector.folding import shard
+from runfold.projector.rebuilding.rebuild import Rebuild
+from runfold.projector.tables import generations
 from runfold.projector.worker import Worker
 from runfold.store.datastore import Datastore
 from tests.databases import TestDatabase, create_database
+from tests.projector.conftest import running
 from tests.projector.killing import kill_at_random
+from tests.projector.soundness import Books, Due
 from tests.waiting import until
-
-from .conftest import running
-from .soundness import Books, Due
 
 Faults = dict[str, list[str]]
 """By read model, in what it is not what it must be."""

@@ -36,16 +36,16 @@ from runfold.projections.run_summaries import RunSummaries
 from runfold.projections.threads import Threads
 from runfold.projections.tool_calls import ToolCalls
 from runfold.projector import filling
-from runfold.projector.auditing import receipt_findings
+from runfold.projector.checking.auditing import receipt_findings
+from runfold.projector.checking.comparing import compare, events_of
+from runfold.projector.checking.trial import _QUERY as _TRIED
 from runfold.projector.checkpoints import read_models
-from runfold.projector.comparing import compare, events_of
 from runfold.projector.connection import connect
 from runfold.projector.filling import Filler, Job, Target
+from runfold.projector.folding.supervisor import _type_at
+from runfold.projector.folding.team import read_head
 from runfold.projector.status import as_seen_by, statuses
-from runfold.projector.supervisor import _type_at
-from runfold.projector.tables import Table
-from runfold.projector.team import read_head
-from runfold.projector.trial import _QUERY as _TRIED
+from runfold.projector.tables.table import Table
 from runfold.proofs.note import read_note
 from runfold.queries.approvals import ApprovalParameters
 from runfold.queries.beginnings import ids_beginning_with

@@ -19,7 +19,9 @@ from runfold.domain.event import Recorded
 from runfold.projections.fold import fold_all, touched
 from runfold.projections.projection import AnyProjection, Key, Row
 from runfold.projections.registry import known
-from runfold.projector import checkpoints, purity, shard, team, worker
+from runfold.projector import checkpoints, worker
+from runfold.projector.checking import purity
+from runfold.projector.folding import shard, team
 from runfold.projector.worker import Worker
 from runfold.store.datastore import Datastore
 from tests.domain.steady import STEADY

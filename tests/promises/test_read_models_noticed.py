@@ -7,7 +7,9 @@ from collections import defaultdict
 import pytest
 
 from runfold.domain.event import Recorded
-from runfold.projector import checkpoints, page, shard, tables
+from runfold.projector import checkpoints
+from runfold.projector.folding import page, shard
+from runfold.projector.tables import table as tables
 from tests.projector.toys import OpenCalls, Tally, TallyRow
 from tests.projector.ways import Site, in_pieces, tried
 

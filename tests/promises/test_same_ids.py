@@ -11,8 +11,8 @@ from runfold.projections.fold import Standing, fold_all
 from runfold.projections.projection import Key
 from runfold.projections.registry import known
 from runfold.projector import filling
-from runfold.projector.as_of import make
-from runfold.projector.rebuild import Rebuild
+from runfold.projector.past.as_of import make
+from runfold.projector.rebuilding.rebuild import Rebuild
 from runfold.store.datastore import Datastore
 from tests.domain.steady import STEADY
 from tests.projections.histories import History

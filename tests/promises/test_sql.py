@@ -17,11 +17,11 @@ SQL = re.compile(
 )
 COMPOSED = {
     "export/formats.py": "what DuckDB runs, with the columns and the file in it",
-    "projector/as_of.py": "the columns of the log are named in one place, and both orders are of one choice",
-    "projector/comparing.py": "the columns of the log are named in one place",
+    "projector/past/as_of.py": "the columns of the log are named in one place, and both orders are of one choice",
+    "projector/checking/comparing.py": "the columns of the log are named in one place",
     "projector/filling.py": "the columns of the log are named in one place",
-    "projector/page.py": "the columns of the log are named in one place",
-    "projector/trial.py": "the columns of the log are named in one place",
+    "projector/folding/page.py": "the columns of the log are named in one place",
+    "projector/checking/trial.py": "the columns of the log are named in one place",
     "store/reading/filter.py": "a query around the conditions of a filter",
     "store/reading/reader.py": "the columns of the log are named in one place, and conditions are added",
     "store/reading/stored.py": "the columns of the log are named in one place, and the order is chosen",

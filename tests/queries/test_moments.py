@@ -14,9 +14,9 @@ from runfold.commands.caller import Caller
 from runfold.domain.values import Actor
 from runfold.errors import LedgerUnavailable, MomentNotFound, MomentNotPrepared, TooManyMoments
 from runfold.projections.registry import known
-from runfold.projector import as_of, moments
 from runfold.projector.locks import making
-from runfold.projector.preparing import Preparer
+from runfold.projector.past import as_of, moments
+from runfold.projector.past.preparing import Preparer
 from runfold.queries.sources.past import Past
 from runfold.store.datastore import Datastore
 from tests.databases import TestDatabase
@@ -179,7 +179,7 @@ def test_what_was_left_half_made_is_carried_on_by_who_looks_next_and_dropped_whe
 def test_what_another_is_at_work_on_is_left_to_it_and_taken_over_when_it_dies(
     told: Ledger, admin: psycopg.Connection, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runfold.projector.preparing.ELSEWHERE_SECONDS", 0.1)
+    monkeypatch.setattr("runfold.projector.past.preparing.ELSEWHERE_SECONDS", 0.1)
     asked = told.moments_of("default").ask(told.position(), "human:ada")
     preparer = Preparer(Datastore(database.projector_url))
     with psycopg.connect(database.projector_url, autocommit=True) as maker:

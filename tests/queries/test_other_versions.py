@@ -16,7 +16,7 @@ from runfold.errors import ReadModelBehind
 from runfold.http.app import create_app
 from runfold.projections.registry import known
 from runfold.projections.usage import Usage
-from runfold.projector.tables import fingerprint
+from runfold.projector.tables.table import fingerprint
 from tests.databases import TestDatabase, fresh_database
 from tests.questions import REQUIRED
 from tests.serving import Anybody, serving

@@ -16,7 +16,7 @@ from runfold import Ledger, Settings
 from runfold.cli.doctor import examine
 from runfold.errors import MigrationRefused
 from runfold.maintenance.checking import LogCheck
-from runfold.projector.auditing import receipt_findings
+from runfold.projector.checking.auditing import receipt_findings
 from runfold.projector.connection import connect
 from runfold.store.datastore import Datastore
 from runfold.store.setup.migrate import migrate, migrations

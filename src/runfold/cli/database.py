@@ -43,7 +43,7 @@ def check(
     import time
 
     from runfold.maintenance.checking import LogCheck
-    from runfold.projector.auditing import receipt_findings
+    from runfold.projector.checking.auditing import receipt_findings
     from runfold.terminal.progress import progress_bar
 
     began = time.monotonic()
@@ -83,7 +83,7 @@ def _impure(ledger: "Ledger", named: list[str], up_to: int) -> "Iterator[Finding
     """Report projections, of packages or named, that come to other rows in other processes."""
     from runfold.maintenance.checking import Finding
     from runfold.projections.registry import chosen, known
-    from runfold.projector import trial
+    from runfold.projector.checking import trial
 
     if not ledger.settings.try_folds:
         return

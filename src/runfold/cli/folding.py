@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from runfold.delivery.loop import ReactorLoop
     from runfold.delivery.reactor import Reactor
     from runfold.ledger import Ledger
-    from runfold.projector.supervisor import Supervisor
+    from runfold.projector.folding.supervisor import Supervisor
     from runfold.queries.page import Standing
 
 WORKER_SECONDS, LOOK_SECONDS = 2.0, 0.02
@@ -48,7 +48,7 @@ def run_until_stopped(
 
     Raises LedgerUnavailable where nobody may fold here.
     """
-    from runfold.projector.supervisor import ChildFailed
+    from runfold.projector.folding.supervisor import ChildFailed
 
     with ledger.folding.connected():
         pass
@@ -91,7 +91,7 @@ def reacting(kinds: "Sequence[str]") -> list[list[str]]:
 def supervisor(ledger: "Ledger", names: "Sequence[str]", **how: Any) -> "tuple[Supervisor, Sequence[str]]":
     """Return who looks after the processes that fold some read models, or all that are known, and what these are called."""
     from runfold.projections.registry import chosen, is_built_in
-    from runfold.projector.supervisor import Supervisor
+    from runfold.projector.folding.supervisor import Supervisor
     from runfold.settings import environment
 
     settings = ledger.settings

@@ -9,7 +9,7 @@ from runfold.cli.former_words import formerly
 
 if TYPE_CHECKING:
     from runfold.ledger import Ledger
-    from runfold.projector.rebuilt import Rebuilt
+    from runfold.projector.rebuilding.rebuilt import Rebuilt
 
 
 def rebuild(

@@ -164,7 +164,7 @@ def _fold_here(
 
     from runfold import logs
     from runfold.projector.connection import end_without_memory
-    from runfold.projector.marks import Marks
+    from runfold.projector.folding.marks import Marks
     from runfold.projector.worker import Worker
 
     logs.configure(ledger.settings.log_level)

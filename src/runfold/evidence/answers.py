@@ -16,8 +16,8 @@ from runfold.projections.fold import Standing
 from runfold.projections.projection import AnyProjection, Key
 from runfold.projections.registry import named
 from runfold.projector.checkpoints import read_models
-from runfold.projector.generations import fits
-from runfold.projector.tables import Table, fingerprint
+from runfold.projector.tables.generations import fits
+from runfold.projector.tables.table import Table, fingerprint
 from runfold.proofs.answer import AnswerRow, CannotFold
 from runfold.proofs.claims import Answer
 from runfold.store.datastore import Connection

@@ -14,7 +14,7 @@ from runfold.errors import InvalidProjection
 from runfold.projections.fold import Standing, Standings, fold, touched
 from runfold.projections.projection import AnyProjection, Key, Row
 from runfold.projections.registry import find
-from runfold.projector.tables import fingerprint
+from runfold.projector.tables.table import fingerprint
 from runfold.proofs.answer import AnswerRow, CannotFold
 from runfold.proofs.claims import Answer
 from runfold.proofs.findings import Seen, read_object

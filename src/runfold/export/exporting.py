@@ -17,7 +17,7 @@ from runfold.export.order import Order, Told
 from runfold.export.tables import PastTables, TableExport, plain_name, require_known
 from runfold.ledger import Ledger
 from runfold.projections.registry import known
-from runfold.projector.moments import schema_of
+from runfold.projector.past.moments import schema_of
 from runfold.store.cursor import Place
 
 ROWS_PER_PART = 100_000

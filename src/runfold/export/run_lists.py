@@ -17,7 +17,7 @@ from runfold.export.formats import Writer, known_format, writer_of
 from runfold.export.manifest import Column, Format, Manifest
 from runfold.handles.tenant_ledger import TenantLedger
 from runfold.projections.run_summaries import RunSummaries
-from runfold.projector.tables import Table
+from runfold.projector.tables.table import Table
 from runfold.queries.lists.parameters import checked
 from runfold.queries.lists.where import Where
 from runfold.queries.reading import Reading

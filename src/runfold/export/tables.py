@@ -26,7 +26,7 @@ from runfold.export.order import Order, Outcome
 from runfold.failpoint import reach
 from runfold.ledger import Ledger
 from runfold.projections.registry import known, load
-from runfold.projector.tables import READ_SCHEMA
+from runfold.projector.tables.table import READ_SCHEMA
 from runfold.queries.sources.read_models import ReadModels, Snapshot
 from runfold.store.queries import named_queries
 

@@ -18,9 +18,9 @@ from runfold.store.datastore import Connection, Datastore, unavailable
 from runfold.store.reading.reader import LATEST
 
 if TYPE_CHECKING:  # what a ledger is rarely asked for is loaded then
-    from runfold.projector.as_of import PastSchema
-    from runfold.projector.branch import Branch
-    from runfold.projector.rebuilt import Rebuilt, StageProgress
+    from runfold.projector.past.as_of import PastSchema
+    from runfold.projector.past.branch import Branch
+    from runfold.projector.rebuilding.rebuilt import Rebuilt, StageProgress
     from runfold.projector.status import ProjectionStatus
     from runfold.projector.worker import Progress, Worker
 
@@ -94,13 +94,13 @@ class Folding:
         self, *names: str | AnyProjection, processes: int = 2, keep: bool = False, told: "StageProgress | None" = None
     ) -> "list[Rebuilt]":
         """Do what `Ledger.rebuild` says."""
-        from runfold.projector.rebuild import Rebuild
+        from runfold.projector.rebuilding.rebuild import Rebuild
 
         return Rebuild(self.projector(), chosen(names), processes, keep, told, self._tries_out).run()
 
     def roll_back(self, name: str) -> int:
         """Do what `Ledger.roll_back` says."""
-        from runfold.projector import generations
+        from runfold.projector.tables import generations
 
         (projection,) = chosen([name]).values()
         with self.connected() as connection:
@@ -108,8 +108,8 @@ class Folding:
 
     def drop_projection(self, name: str) -> None:
         """Do what `Ledger.drop_projection` says."""
-        from runfold.projector import generations
-        from runfold.projector.team import workers_of
+        from runfold.projector.folding.team import workers_of
+        from runfold.projector.tables import generations
 
         if name in known():
             fact = "comes with Runfold or an installed package, so any worker would fold it again"
@@ -130,7 +130,7 @@ class Folding:
         progress: "Progress | None" = None,
     ) -> "PastSchema":
         """Do what `Ledger.make_schema` says."""
-        from runfold.projector import as_of as past
+        from runfold.projector.past import as_of as past
 
         reading = self._reading.at(self._reading.reader.head().position if as_of is None else as_of)
         if reading.up_to == 0 and isinstance(as_of, datetime):
@@ -147,14 +147,14 @@ class Folding:
 
     def schemas(self) -> "list[PastSchema]":
         """Do what `Ledger.schemas` says."""
-        from runfold.projector import as_of as past
+        from runfold.projector.past import as_of as past
 
         with self._reading.reader.datastore.reading() as connection:
             return past.schemas(connection)
 
     def drop_schema(self, schema: str) -> None:
         """Do what `Ledger.drop_schema` says."""
-        from runfold.projector import as_of as past
+        from runfold.projector.past import as_of as past
 
         with self.connected() as connection:
             past.drop(connection, schema)
@@ -171,7 +171,7 @@ class Folding:
 
 def _branch(reading: Reading, run_id: str) -> "Branch":
     """Return the path of a run as of a position, and where each run on it was left. Raises RunNotFound."""
-    from runfold.projector.branch import Branch, Leaving
+    from runfold.projector.past.branch import Branch, Leaving
 
     run = reading.run(run_id)
     found: dict[str, Leaving] = {}

@@ -11,7 +11,7 @@ from runfold.projections.registry import chosen, known
 from runfold.queries.reading import parse_moment
 
 if TYPE_CHECKING:
-    from runfold.projector.preparing import Preparer
+    from runfold.projector.past.preparing import Preparer
     from runfold.projector.worker import Progress
     from runfold.queries.moments import Moments, MomentView
 
@@ -25,14 +25,14 @@ class PreparedMoments:
 
     def of(self, tenant_id: str) -> "Moments":
         """Do what `Ledger.moments_of` says."""
-        from runfold.projector.moments import Limits
+        from runfold.projector.past.moments import Limits
         from runfold.queries.moments import Moments
 
         return Moments(self._owner.commands.recorder.reader, tenant_id, Limits(*self._limits), self._folding.connected)
 
     def preparer(self) -> "Preparer":
         """Do what `Ledger.preparer` says."""
-        from runfold.projector.preparing import Preparer
+        from runfold.projector.past.preparing import Preparer
 
         return Preparer(self._folding.projector())
 
@@ -61,7 +61,7 @@ class PreparedMoments:
 
     def whole_past(self, names: Sequence[str], position: int, most_events: int, *, progress: "Progress | None" = None) -> str:
         """Return the schema that answers the owner as of a position. Where there is none it is made, and the oldest give way."""
-        from runfold.projector.moments import schema_of
+        from runfold.projector.past.moments import schema_of
 
         own = self.of(self._owner.tenant_id)
         if (found := own.find(names, position, every=True)) is not None:
@@ -80,8 +80,8 @@ class PreparedMoments:
 
     def _make(self, id: str, names: Sequence[str], position: int, processes: int, progress: "Progress | None") -> None:
         """Make what was asked for, here, unless it is there or another makes it: then that is waited for."""
-        from runfold.projector import as_of as past
-        from runfold.projector.moments import schema_of
+        from runfold.projector.past import as_of as past
+        from runfold.projector.past.moments import schema_of
 
         schema = schema_of(id)
         if self._is_ready(schema):

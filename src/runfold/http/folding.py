@@ -6,7 +6,7 @@ the server is killed.
 
 import threading
 
-from runfold.projector.supervisor import Supervisor
+from runfold.projector.folding.supervisor import Supervisor
 
 
 class FoldingBeside:

@@ -27,7 +27,7 @@ from runfold.http.waiting import Watch
 from runfold.ledger import Ledger
 from runfold.projections.projection import AnyProjection
 from runfold.projections.registry import known
-from runfold.projector.preparing import Preparer
+from runfold.projector.past.preparing import Preparer
 from runfold.queries.sources.read_models import Progress
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from runfold.domain.security import Scope
 from runfold.errors import LedgerError
 from runfold.handles.tenant_ledger import TenantLedger
 from runfold.ledger import Ledger
-from runfold.projector.preparing import Preparer
+from runfold.projector.past.preparing import Preparer
 
 
 class Server(Protocol):

@@ -63,7 +63,7 @@ class Totals(NamedTuple):
 
 
 class WordIndex(NamedTuple):
-    """An index of words in PostgreSQL's own full text, asked through a function (see `projector/word_index.py`)."""
+    """An index of words in PostgreSQL's own full text, asked through a function (see `projector/tables/word_index.py`)."""
 
     words: str
     """The column with words that have a space between them, as they are to be found: nothing is made of them."""

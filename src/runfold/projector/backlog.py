@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from runfold.projections.projection import AnyProjection
 from runfold.projector.checkpoints import ReadModel, read_models
-from runfold.projector.generations import fits
-from runfold.projector.team import read_head, workers_of
+from runfold.projector.folding.team import read_head, workers_of
+from runfold.projector.tables.generations import fits
 from runfold.store.datastore import Connection
 
 

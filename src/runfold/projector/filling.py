@@ -30,8 +30,8 @@ from runfold.projections.projection import AnyProjection
 from runfold.projections.registry import load
 from runfold.projector.checkpoints import digest_of
 from runfold.projector.connection import connect, end_without_memory
-from runfold.projector.tables import InvalidRow, Table
-from runfold.projector.team import read_head
+from runfold.projector.folding.team import read_head
+from runfold.projector.tables.table import InvalidRow, Table
 from runfold.store.codec import COLUMNS, decode
 from runfold.store.datastore import Connection, Datastore, unavailable
 from runfold.store.queries import named_queries

@@ -11,8 +11,8 @@ from runfold.errors import ProjectionNotFound
 from runfold.projections.projection import AnyProjection
 from runfold.projector import checkpoints
 from runfold.projector.checkpoints import QUERIES, ReadModel
-from runfold.projector.generations import fits, is_being_rebuilt
-from runfold.projector.team import read_head
+from runfold.projector.folding.team import read_head
+from runfold.projector.tables.generations import fits, is_being_rebuilt
 from runfold.store.datastore import Connection
 
 ProjectionState = Literal[

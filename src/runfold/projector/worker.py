@@ -18,14 +18,17 @@ from runfold.errors import PoisonEvent, ProjectionStopped
 from runfold.failpoint import reach
 from runfold.logs import configure_unless_done, logger
 from runfold.projections.projection import AnyProjection
-from runfold.projector import checkpoints, generations, indexing, moments, trial
+from runfold.projector import checkpoints
+from runfold.projector.checking import trial
 from runfold.projector.checkpoints import ClaimsLost, ReadModel
 from runfold.projector.connection import connect
-from runfold.projector.marks import Marks
-from runfold.projector.page import Page, Pages
-from runfold.projector.shard import FAULTS, FOR_GOOD, Shard
-from runfold.projector.storing import Ahead, Storing, Together, store_together
-from runfold.projector.team import TAKE_OVER_SECONDS, Team, read_head
+from runfold.projector.folding.marks import Marks
+from runfold.projector.folding.page import Page, Pages
+from runfold.projector.folding.shard import FAULTS, FOR_GOOD, Shard
+from runfold.projector.folding.storing import Ahead, Storing, Together, store_together
+from runfold.projector.folding.team import TAKE_OVER_SECONDS, Team, read_head
+from runfold.projector.past import moments
+from runfold.projector.tables import generations, indexing
 from runfold.store.datastore import Connection, Datastore, unavailable
 from runfold.store.hint import Listener
 from runfold.store.reading.reader import Head

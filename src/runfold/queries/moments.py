@@ -8,8 +8,8 @@ from runfold.domain.durations import duration
 from runfold.errors import InvalidEvent, MomentNotFound, MomentNotPrepared
 from runfold.history.views import View
 from runfold.projections.registry import known, named
-from runfold.projector import moments
-from runfold.projector.moments import Limits, Moment, MomentState, Wanted
+from runfold.projector.past import moments
+from runfold.projector.past.moments import Limits, Moment, MomentState, Wanted
 from runfold.store.datastore import Connection
 from runfold.store.epochs import lineage_of
 from runfold.store.reading.reader import Reader

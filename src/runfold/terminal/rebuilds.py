@@ -9,7 +9,7 @@ from runfold.terminal.tables import rebuilt_table
 from runfold.terminal.text import counted, shown
 
 if TYPE_CHECKING:
-    from runfold.projector.rebuilt import Rebuilt
+    from runfold.projector.rebuilding.rebuilt import Rebuilt
 
 _MOST_EVENTS = 5
 

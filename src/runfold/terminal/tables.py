@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from runfold.projections.problems import ProblemRow
     from runfold.projections.run_summary import RunSummary
     from runfold.projections.threads import ThreadRow
-    from runfold.projector.as_of import PastSchema
-    from runfold.projector.rebuilt import Rebuilt
+    from runfold.projector.past.as_of import PastSchema
+    from runfold.projector.rebuilding.rebuilt import Rebuilt
     from runfold.projector.status import ProjectionStatus
     from runfold.queries.approvals import ApprovalWords
     from runfold.queries.decisions import DecisionWords

@@ -13,7 +13,7 @@ from runfold import Ledger, Run, Settings
 from runfold.errors import UsageError
 from runfold.projections import search_labels
 from runfold.projections.words import words_in
-from runfold.projector import generations
+from runfold.projector.tables import generations
 from runfold.queries.lists.paging import cursor_of
 from runfold.queries.reading import Reading
 from runfold.queries.search import list as search_list

@@ -14,7 +14,8 @@ from runfold.commands.caller import Caller
 from runfold.domain.values import Actor
 from runfold.projections.usage import Usage
 from runfold.projections.usage_totals import USAGE_TOTALS
-from runfold.projector import generations, worker
+from runfold.projector import worker
+from runfold.projector.tables import generations
 from runfold.queries.reading import Reading
 from runfold.queries.sources.read_models import Snapshot
 from runfold.queries.usage.report import NOBODY_SAID, UsageReport

@@ -18,7 +18,7 @@ from runfold.http.server_state import ServerState
 from runfold.http.streams import sse
 from runfold.http.streams.progress import Report, progress
 from runfold.projections.projection import AnyProjection
-from runfold.projector.rebuilt import Rebuilt
+from runfold.projector.rebuilding.rebuilt import Rebuilt
 from runfold.projector.status import ProjectionStatus
 
 _log = structlog.get_logger("runfold.http")

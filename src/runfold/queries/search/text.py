@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from runfold.errors import UsageError
 from runfold.projections.words import words_in
-from runfold.projector.word_index import Sought
+from runfold.projector.tables.word_index import Sought
 
 LONGEST = 1000
 """Characters of a question."""

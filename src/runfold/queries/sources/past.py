@@ -16,7 +16,7 @@ from runfold.history.path import Segment
 from runfold.projections.fold import FoldFailed, Standings, take_in
 from runfold.projections.projection import AnyProjection
 from runfold.projections.registry import named
-from runfold.projector.tables import Table
+from runfold.projector.tables.table import Table
 from runfold.queries.sources.read_models import ReadModels, SchemaGone, Snapshot
 from runfold.store.reading.filter import Filter
 from runfold.store.reading.reader import LATEST, TenantReader

@@ -13,8 +13,8 @@ from psycopg.rows import tuple_row
 
 from runfold.projections.projection import AnyProjection, Projection, R
 from runfold.projections.registry import find
-from runfold.projector.tables import READ_SCHEMA, Given, Table
-from runfold.projector.word_index import Sought, question, question_of_rows
+from runfold.projector.tables.table import READ_SCHEMA, Given, Table
+from runfold.projector.tables.word_index import Sought, question, question_of_rows
 from runfold.queries.page import Standing
 from runfold.queries.sources.standings import Found, behind, require_fitting, standing_of, states_of
 from runfold.store.datastore import Connection, Datastore, unavailable

@@ -8,7 +8,7 @@ from psycopg.rows import tuple_row
 from runfold.errors import ReadModelBehind
 from runfold.projections.projection import AnyProjection
 from runfold.projections.registry import find
-from runfold.projector.tables import fingerprint_of
+from runfold.projector.tables.table import fingerprint_of
 from runfold.queries.page import Standing
 from runfold.store.datastore import Connection
 from runfold.store.queries import named_queries

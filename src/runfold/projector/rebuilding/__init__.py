@@ -1,0 +1,1 @@
+"""Read models folded anew beside the ones in use, compared with them, and switched to."""

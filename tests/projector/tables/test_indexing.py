@@ -1,0 +1,115 @@
+"""What is folded from far behind has its indexes made at the end, whoever does it and wherever they were killed."""
+
+import signal
+
+import pytest
+
+from runfold.projector import worker
+from runfold.projector.tables import generations
+from runfold.projector.tables.indexing import complete
+from runfold.projector.tables.table import Table
+from tests.databases import TestDatabase
+from tests.projector import driver
+from tests.projector.conftest import Fill, Rebuilding, Work
+from tests.projector.killing import SPAWNING
+from tests.projector.soundness import Books, require_sound
+from tests.projector.toys import TOYS, SecondTally, Tally, Tools
+
+
+@pytest.fixture
+def far(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One event is much to fold, and a page is short."""
+    monkeypatch.setattr(generations, "LATER_FROM", 1)
+    monkeypatch.setattr(worker, "FIRST_PAGE", 12)
+    monkeypatch.setattr(worker, "LARGEST_PAGE", 12)
+
+
+@pytest.mark.usefixtures("far")
+def test_a_first_generation_has_its_key_from_the_beginning_and_its_indexes_when_it_is_folded(
+    fill: Fill, work: Work, books: Books
+) -> None:
+    head, seen = fill(8), []
+    folding = work()
+    folding.when_stored = lambda position, *_: seen.append((position, books.indexes(Tally()), books.indexes(Tools())))
+    folding.catch_up()
+    assert len(seen) > 5
+    assert {tuple(map(tuple, (*tally, *tools))) for position, tally, tools in seen if position < head} == {()}
+    require_sound(books.url, TOYS.values())
+
+
+@pytest.mark.usefixtures("far")
+def test_a_new_version_comes_into_use_with_its_indexes(fill: Fill, work: Work, books: Books) -> None:
+    fill(8)
+    work({"tally": Tally()}).catch_up()
+    building = work({"tally": SecondTally()})
+    seen = []
+    building.when_stored = lambda *_: seen.append([model.state for model in books.models()])
+    building.catch_up()
+    assert ["live", "building"] in seen, "it was built beside the one in use"
+    assert books.model("tally").version == 2
+    require_sound(books.url, [SecondTally()])
+
+
+def test_where_little_is_to_be_folded_indexes_are_there_from_the_beginning(fill: Fill, work: Work, books: Books) -> None:
+    fill(8)
+    seen = []
+    folding = work()
+    folding.when_stored = lambda *_: seen.append(books.missing_indexes(Tally()))
+    folding.catch_up()
+    assert seen
+    assert not any(seen)
+
+
+@pytest.mark.fault("A4")
+@pytest.mark.parametrize(("point", "times"), [("page stored", 3), ("generation indexed", 1), ("generation indexed", 2)])
+def test_a_worker_killed_before_or_amid_its_indexes_leaves_the_rest_to_the_next_one(
+    database: TestDatabase, fill: Fill, work: Work, books: Books, point: str, times: int
+) -> None:
+    fill(5)
+    killed = SPAWNING.Process(target=driver.fold_until, args=[database.projector_url, point, times])
+    killed.start()
+    killed.join(60)
+    assert killed.exitcode == -signal.SIGKILL, "it came to that point"
+    missing = [fault for toy in TOYS.values() for fault in books.missing_indexes(toy)]
+    assert len(missing) in {("page stored", 3): {3}, ("generation indexed", 1): {1, 2}}.get((point, times), {0})
+    folding = work(take_over_seconds=3600.0)
+    folding.catch_up()
+    fill(1)
+    folding.catch_up()
+    require_sound(database.projector_url, TOYS.values())
+
+
+@pytest.mark.usefixtures("far")
+def test_who_comes_second_finds_the_indexes_made(fill: Fill, work: Work, books: Books) -> None:
+    fill(2)
+    work().catch_up()
+    before = books.indexes(Tally())
+    complete(books.connection, Table(Tally(), 1))
+    assert books.indexes(Tally()) == before != []
+
+
+def test_a_rebuild_in_the_order_of_positions_has_its_indexes_when_it_is_compared(
+    fill: Fill, work: Work, books: Books, rebuild: Rebuilding
+) -> None:
+    fill(4)
+    work({"tools": Tools()}).catch_up()
+    seen = []
+    rebuild(
+        Tools(), told=lambda stage, *_: seen.append((stage, books.indexes(Tools(), "filling"))) if stage == "folding" else None
+    )
+    assert seen
+    assert all(indexes == [] for _, indexes in seen)
+    require_sound(books.url, [Tools()])
+
+
+@pytest.mark.parametrize("projection", [Tally(), Tools()])
+def test_comparing_alone_makes_no_index_that_nobody_reads(
+    fill: Fill, work: Work, books: Books, rebuild: Rebuilding, projection: Tally | Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(4)
+    work({projection.name: projection}).catch_up()
+    monkeypatch.delattr(Table, "create_indexes")
+    (found,) = rebuild(projection, keep=True)
+    assert found.compared is not None
+    assert found.compared.different == 0
+    require_sound(books.url, [projection])
