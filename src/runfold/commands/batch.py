@@ -1,6 +1,6 @@
 """Many commands, one transaction: all of them are recorded, or none."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -13,7 +13,7 @@ from runfold.commands.executor import CommandExecutor
 from runfold.commands.plan import HeadName, Plan
 from runfold.commands.session import Session
 from runfold.commands.submitted import Receipt, Submitted
-from runfold.domain.event import AlreadyRecorded, Event, Recorded, is_of_type, refusal
+from runfold.domain.event import AlreadyRecorded, Recorded, is_of_type, refusal
 from runfold.errors import CommandRefused, LedgerError, LedgerUnavailable, UsageError
 from runfold.store.appending.told import told_of_recorded
 from runfold.store.codec import StreamKey, as_recorded
@@ -78,9 +78,10 @@ class CommandBatch:
         self._log = executor.recorder.reader.of(caller.tenant_id)
         self._heads: dict[HeadName, str | None] = {}
         """Those of which a command expects something, and where they were before it."""
-        self._new: dict[tuple[str, int], Event] = {}
         self._places: dict[str, list[int]] = {}
         """Where the collected events of a stream stand among all; those that shape a tree under `_TREE`."""
+        self._placed = 0
+        """How many of what is collected have a place there: they get it when somebody looks."""
 
     def __len__(self) -> int:
         return len(self._session.rows)
@@ -88,17 +89,19 @@ class CommandBatch:
     def execute(self, plan: Plan[T]) -> T:
         """Decide a command on the states as the batch has left them. Raises LedgerError."""
         self._require_whole()
-        session, before = self._session, len(self._session.rows)
-        heads = {plan.expects: plan.expects.at(self._log)} if plan.expects and plan.expects not in self._heads else {}
+        session, head = self._session, plan.expects
+        before = len(session.rows)
+        stood_at = head.at(self._log) if head and head not in self._heads else None
         try:
             session.next_command(metadata_of(plan.envelope, self._caller) if plan.envelope else self._default_metadata)
-            receipt = self._decide(plan, before)
+            receipt = self._decide(plan, session, before)
         except (LedgerError, ValidationError) as error:
             ours = refusal(error) if isinstance(error, ValidationError) else error
             if len(session.rows) != before:
                 self._broken = ours  # half of the command is in the states: they are no longer to be believed
             raise ours from None
-        self._heads |= heads  # of a refused command nothing stays
+        if head:  # of a refused command nothing stays
+            self._heads.setdefault(head, stood_at)
         return plan.answer(receipt)
 
     def store(self) -> Receipt | None:
@@ -116,7 +119,7 @@ class CommandBatch:
         except LedgerError as error:
             self._broken = error
             raise
-        self._session, self._new, self._heads, self._places = self._new_session(), {}, {}, {}
+        self._session, self._heads, self._places, self._placed = self._new_session(), {}, {}, 0
         self._has_stored = True
         return receipt
 
@@ -156,11 +159,11 @@ class CommandBatch:
 
     def collected_of(self, stream: str) -> Iterator[Recorded]:
         """Return what is collected of one stream."""
-        return self._collected_at(self._places.get(stream, ()))
+        return self._collected_at(self._places_of(stream))
 
     def collected_of_tree(self) -> Iterator[Recorded]:
         """Return what is collected of the events that shape a tree."""
-        return self._collected_at(self._places.get(_TREE, ()))
+        return self._collected_at(self._places_of(_TREE))
 
     def _collected_at(self, places: Iterable[int]) -> Iterator[Recorded]:
         session, now = self._session, self._executor.clock()
@@ -193,38 +196,43 @@ class CommandBatch:
         if self._broken is not None:
             raise LedgerUnavailable(f"the batch is void ({self._broken})", "begin another", retriable=False)
 
-    def _decide(self, plan: Plan[T], before: int) -> Receipt:
+    def _decide(self, plan: Plan[T], session: Session, before: int) -> Receipt:
         while True:
             try:
-                plan.decide(self._session)
+                plan.decide(session)
             except LoadRequired as missing:
-                if len(self._session.rows) != before:
+                if len(session.rows) != before:
                     raise UsageError(f"the command on {plan.stream} must look before it records") from None
                 missing.load()
             except AlreadyRecorded as repeated:
-                return self._recorded_before(repeated)
+                return self._recorded_before(repeated, before)
             else:
-                added = len(self._session.rows) - before
-                for place in range(before, before + added):
-                    self._place(place)
-                last, events = self._session.rows[-1] if added else None, tuple(self._session.events[before:])
-                return Receipt(last.stream if last else plan.stream, 0, last.version if last else 0, None, added, events)
+                added = len(session.rows) - before
+                if not added:
+                    return Receipt(plan.stream, 0, 0, None, 0)
+                last = session.rows[-1]
+                return Receipt(last.stream, 0, last.version, None, added, tuple(session.events[before:]))
 
     def _is_new(self, key: StreamKey) -> bool:
         """A run or an approval is of the new thread; another thread may be there."""
         return key[1] == self._new_thread or not key[1].startswith("thread_")
 
-    def _place(self, place: int) -> None:
-        row = self._session.rows[place]
-        self._new[row.stream, row.version] = self._session.events[place]
-        self._places.setdefault(row.stream, []).append(place)
-        if row.type in TREE_TYPES:
-            self._places.setdefault(_TREE, []).append(place)
+    def _places_of(self, stream: str) -> Sequence[int]:
+        rows = self._session.rows
+        for place in range(self._placed, len(rows)):
+            row = rows[place]
+            self._places.setdefault(row.stream, []).append(place)
+            if row.type in TREE_TYPES:
+                self._places.setdefault(_TREE, []).append(place)
+        self._placed = len(rows)
+        return self._places.get(stream, ())
 
-    def _recorded_before(self, repeated: AlreadyRecorded) -> Receipt:
-        here = self._new.get((repeated.stream, repeated.version))
-        if here is not None:
-            require_same(repeated, here)
+    def _recorded_before(self, repeated: AlreadyRecorded, before: int) -> Receipt:
+        """`before` is how much was collected before the command that repeats something."""
+        session, places = self._session, self._places_of(repeated.stream)
+        nth = repeated.version - session.rows[places[0]].version if places else -1  # a stream's versions follow each other
+        if 0 <= nth < len(places) and places[nth] < before:
+            require_same(repeated, session.events[places[nth]])
             return Receipt(repeated.stream, 0, repeated.version, None, 0)
         (found,) = self._log.stream(repeated.stream, after_version=repeated.version - 1, up_to_version=repeated.version)
         require_same(repeated, found.event)

@@ -29,8 +29,10 @@ class CachedStream:
     """Whether an append on it failed: all that was decided on it is void."""
     stored: int = 0
     """The version up to which it is in the log; what is beyond is on its way."""
-    _known_facts: tuple[Context, str] | None = None
+    _beginning: tuple[Context, str] | None = None
     """The context whose facts were written last, and how they begin."""
+    _written: tuple[str, Facts, str] | None = None
+    """How the last context began, what facts it had beside, and the whole: of one event after the other they are often alike."""
 
     @property
     def key(self) -> StreamKey:
@@ -39,11 +41,14 @@ class CachedStream:
 
     def context_with(self, facts: Facts) -> str:
         """Return the context of an event, as JSON: what all events of the stream have, and the facts of this one."""
-        known = self._known_facts
+        known = self._beginning
         if known is None or known[0] is not self.context:
-            known = self._known_facts = self.context, dump(self.context.facts())[:-1]
-        begin = known[1]
-        return f"{begin}{',' if len(begin) > 1 and facts else ''}{dump(facts)[1:]}"
+            known = self._beginning = self.context, dump(self.context.facts())[:-1]
+        begin, written = known[1], self._written
+        if written is None or written[1] != facts or written[0] is not begin:
+            text = f"{begin}{',' if len(begin) > 1 and facts else ''}{dump(facts)[1:]}"
+            written = self._written = begin, facts, text
+        return written[2]
 
 
 class LoadRequired(Exception):
