@@ -295,7 +295,8 @@ def other(settings: Settings) -> Iterator[Ledger]:
 def stalled(database: TestDatabase) -> Callable[[], contextlib.AbstractContextManager[None]]:
     """While it is entered, no append gets through: what is submitted stays on its way, for as long as that takes."""
     with psycopg.connect(database.admin_url, autocommit=True) as connection:
-        connection.execute("ALTER FUNCTION runfold.append_events SET lock_timeout = 0")
+        for function in ("append_events", "append_events_in_groups"):
+            connection.execute(f"ALTER FUNCTION runfold.{function} SET lock_timeout = 0")
 
     @contextlib.contextmanager
     def stall() -> Iterator[None]:

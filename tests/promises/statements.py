@@ -30,7 +30,7 @@ EACH = 2
 """How many times each statement is explained: with its first parameters, and others."""
 _STATEMENT = re.compile(r"\s*(--[^\n]*\n\s*)*(SELECT|WITH|INSERT|UPDATE|DELETE|COPY)\b")
 _COPY = re.compile(r"\s*COPY \((.*)\) TO STDOUT", re.DOTALL)
-_CALLS = ("runfold.append_events(", "runfold.take_lock(", "runfold.take_session_lock(", "set_config", "NOTIFY")
+_CALLS = ("runfold.append_events", "runfold.take_lock(", "runfold.take_session_lock(", "set_config", "NOTIFY")
 """What changes something when it is carried out, though it is a SELECT. Functions are looked at from outside."""
 
 

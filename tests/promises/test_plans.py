@@ -19,6 +19,7 @@ ELSEWHERE = (
     "cli/server_checks",
     "store/setup/migration",
     "store/appending/append_call.sql: append after",
+    "store/appending/append_call.sql: append groups after",
     "store/reading/history.",
     "projector/tables/schemas.py",
     "projector/tables/views.sql",

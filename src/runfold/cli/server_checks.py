@@ -128,7 +128,7 @@ def _rights(reader: Reader, role: str) -> Iterator[Check]:
         yield Check("append-only", "wrong", f"{role} {what}, so it could change or remove events", step)
     else:
         yield Check(
-            "append-only", "ok", f"{role} can add events only through runfold.append_events, and cannot change or remove any"
+            "append-only", "ok", f"{role} can add events only through functions of the ledger, and cannot change or remove any"
         )
 
 

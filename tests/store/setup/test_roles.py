@@ -76,7 +76,11 @@ def test_readers_may_read_and_may_not_append(connect, role) -> None:
     connection = connect(role)
     assert connection.execute("SELECT type, data ->> 'title' FROM runfold.events").fetchall() == [("thread.created", "kept")]
     assert connection.execute("SELECT position FROM runfold.head").fetchone() == (1,)
-    for call in ("append_events('{}', '')", "append('{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}')"):
+    for call in (
+        "append_events('{}', '')",
+        "append_events_in_groups('{}','{}','{}',NULL,'{}','{}','{}','{}','{}','{}','{}','{}','')",
+        "append('{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}')",
+    ):
         with pytest.raises(errors.InsufficientPrivilege):
             connection.execute(f"SELECT runfold.{call}")
 

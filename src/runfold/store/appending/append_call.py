@@ -23,7 +23,25 @@ from runfold.store.queries import named_queries
 
 SALT_BYTES = 16
 _QUERIES = named_queries("runfold.store.appending", "append_call.sql")
-_APPEND, _APPEND_AFTER = b"runfold_append", b"runfold_append_after"
+_GROUP_EVENTS = 4
+"""So many events a stream are sent with what they have in common said once."""
+
+
+class _Statement(NamedTuple):
+    """A way to append: by itself, and after an event that was sent before."""
+
+    alone: bytes
+    after: bytes
+
+
+_EVENTS = _Statement(b"runfold_append", b"runfold_append_after")
+_GROUPS = _Statement(b"runfold_append_groups", b"runfold_append_groups_after")
+_PREPARED = {
+    _EVENTS.alone: "append",
+    _EVENTS.after: "append after",
+    _GROUPS.alone: "append groups",
+    _GROUPS.after: "append groups after",
+}
 
 
 class Placed(NamedTuple):
@@ -63,7 +81,7 @@ class AppendCall:
         self._reading, self._both = select.poll(), select.poll()
         self._reading.register(self._pgconn.socket, select.POLLIN)
         self._both.register(self._pgconn.socket, select.POLLIN | select.POLLOUT)
-        for name, query in ((_APPEND, "append"), (_APPEND_AFTER, "append after")):
+        for name, query in _PREPARED.items():
             self._pgconn.send_prepare(name, _QUERIES[query].encode())
             self._answer(ExecStatus.COMMAND_OK)
 
@@ -71,7 +89,8 @@ class AppendCall:
 
     def __call__(self, rows: Collection[Row], watched: Mapping[StreamKey, int], salts: bytes) -> Placed | Conflicts:
         """Append, or tell what stands in the way. After any other error than psycopg.Error the connection is of no use."""
-        self._send(_APPEND, self._packed(rows, watched, salts))
+        statement, packed = self._packed(rows, watched, salts)
+        self._send(statement.alone, packed)
         return _outcome(self._loaded(self._answer(ExecStatus.TUPLES_OK)))
 
     # Several on their way
@@ -81,12 +100,12 @@ class AppendCall:
 
         Nothing else may be asked until `receive` has given all answers, and `flush` has sent all. Raises psycopg.Error.
         """
-        packed = self._packed(rows, watched, salts)
+        statement, packed = self._packed(rows, watched, salts)
         if after is None:
             self._pgconn.enter_pipeline_mode()
-            self._send(_APPEND, packed)
+            self._send(statement.alone, packed)
         else:
-            self._send(_APPEND_AFTER, [*packed, after.event_id, after.salt])
+            self._send(statement.after, [*packed, after.event_id, after.salt])
         self._pgconn.pipeline_sync()
         return Sent(rows[-1].event_id, salts[-SALT_BYTES:])
 
@@ -127,16 +146,13 @@ class AppendCall:
 
     # What both are made of
 
-    def _packed(self, rows: Collection[Row], watched: Mapping[StreamKey, int], salts: bytes) -> list[bytes | None]:
-        if not watched:
-            return [packing.events(rows, self._type), salts, None, None, None]
-        return [
-            packing.events(rows, self._type),
-            salts,
-            packing.texts([stream for _, stream in watched]),
-            packing.bigints(watched.values()),
-            packing.texts([tenant for tenant, _ in watched]),
-        ]
+    def _packed(
+        self, rows: Collection[Row], watched: Mapping[StreamKey, int], salts: bytes
+    ) -> tuple[_Statement, list[bytes | None]]:
+        looked_at = _NOTHING if not watched else _packed_watched(watched)
+        if len({row.stream for row in rows}) * _GROUP_EVENTS <= len(rows):
+            return _GROUPS, [*packing.groups(rows), salts, *looked_at]
+        return _EVENTS, [packing.events(rows, self._type), salts, *looked_at]
 
     def _send(self, name: bytes, values: Sequence[bytes | None]) -> None:
         self._pgconn.send_query_prepared(name, values, [Format.BINARY] * len(values), Format.BINARY)
@@ -173,6 +189,17 @@ class AppendCall:
             self._reading.poll()
             self._pgconn.consume_input()
         return self._pgconn.get_result()
+
+
+_NOTHING = (None, None, None)
+
+
+def _packed_watched(watched: Mapping[StreamKey, int]) -> tuple[bytes | None, ...]:
+    return (
+        packing.texts([stream for _, stream in watched]),
+        packing.bigints(watched.values()),
+        packing.texts([tenant for tenant, _ in watched]),
+    )
 
 
 def _outcome(columns: tuple[Any, ...]) -> Placed | Conflicts:

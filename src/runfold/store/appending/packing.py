@@ -4,20 +4,22 @@ psycopg looks at every value to find out what it is. The columns of an event are
 """
 
 import struct
-from collections.abc import Collection, Iterable
-from typing import ClassVar
+from collections.abc import Callable, Collection, Iterable
+from itertools import repeat
+from typing import Any, ClassVar
 
 from psycopg.adapt import AdaptersMap, Dumper
 from psycopg.pq import Format
 
 from runfold.store.codec import Row
 
-_TEXT, _BYTEA, _INT8, _INT2, _UUID, _JSONB = 25, 17, 20, 21, 2950, 3802
+_TEXT, _BYTEA, _INT8, _INT4, _INT2, _UUID, _JSONB = 25, 17, 20, 23, 21, 2950, 3802
 """Oids, which are the same everywhere."""
 _NULL = b"\xff\xff\xff\xff"
 _ARRAY = struct.Struct("!iiIii").pack  # dimensions, has nulls, oid of members, length, first index
 _EMPTY = struct.Struct("!iiI").pack
 _LENGTH = struct.Struct("!i").pack
+_BIGINT, _INT, _SMALLINT = struct.Struct("!iq").pack, struct.Struct("!ii").pack, struct.Struct("!ih").pack
 
 # The columns of runfold.new_event: oid and length before each value, neighbours of a known length in one go.
 _STREAM = struct.Struct("!iIi").pack
@@ -28,11 +30,39 @@ _EVENT_ID = struct.pack("!Ii", _UUID, 16)
 _JSON = struct.Struct("!IiB").pack
 _NO_TEXT = struct.pack("!I", _TEXT) + _NULL
 _COLUMNS, _JSONB_VERSION = 11, 1
+_JSONB_BEGINS = bytes([_JSONB_VERSION])
 
 
 def events(rows: Collection[Row], oid: int) -> bytes:
     """An array runfold.new_event[], whose type has an oid of its own in each database."""
     return array(oid, [_event(row) for row in rows])
+
+
+def groups(rows: Collection[Row]) -> list[bytes | None]:
+    """What runfold.append_events_in_groups takes of events: what each group of them has in common, and what is of each alone."""
+    numbers: dict[tuple[Any, ...], int] = {}
+    group_of, versions, states, event_ids = [], [], [], []
+    for stream, version, kind, schema_version, state, key_id, tenant_id, thread_id, event_id, context, metadata in rows:
+        common = stream, kind, schema_version, key_id, tenant_id, thread_id, context, metadata
+        group_of.append(numbers.setdefault(common, len(numbers) + 1))
+        versions.append(version)
+        states.append(state)
+        event_ids.append(event_id)
+    streams, kinds, schema_versions, key_ids, tenant_ids, thread_ids, contexts, metadatas = zip(*numbers, strict=True)
+    return [
+        texts(streams),
+        texts(kinds),
+        _numbers(_INT2, _SMALLINT, 2, schema_versions),
+        None if set(key_ids) == {None} else _texts_or_null(key_ids),
+        texts(tenant_ids),
+        texts(thread_ids),
+        _jsons(contexts),
+        _jsons(metadatas),
+        _numbers(_INT4, _INT, 4, group_of),
+        bigints(versions),
+        array(_BYTEA, states),
+        array(_UUID, event_ids),
+    ]
 
 
 def texts(values: Collection[str]) -> bytes:
@@ -42,7 +72,22 @@ def texts(values: Collection[str]) -> bytes:
 
 def bigints(values: Collection[int]) -> bytes:
     """An array bigint[]."""
-    return array(_INT8, [struct.pack("!q", value) for value in values])
+    return _numbers(_INT8, _BIGINT, 8, values)
+
+
+def _numbers(oid: int, pack: Callable[[int, int], bytes], size: int, values: Collection[int]) -> bytes:
+    if not values:
+        return _EMPTY(0, 0, oid)
+    return _ARRAY(1, 0, oid, len(values), 1) + b"".join(map(pack, repeat(size), values))
+
+
+def _jsons(values: Collection[str]) -> bytes:
+    return array(_JSONB, [_JSONB_BEGINS + value.encode() for value in values])
+
+
+def _texts_or_null(values: Collection[str | None]) -> bytes:
+    members = [_NULL if value is None else _LENGTH(len(raw := value.encode())) + raw for value in values]
+    return _ARRAY(1, 1, _TEXT, len(values), 1) + b"".join(members)
 
 
 def array(oid: int, members: Collection[bytes]) -> bytes:
