@@ -18,10 +18,13 @@ from runfold.domain.webhook import Callback, Webhook
 from runfold.errors import KeyNotFound, VersionConflict
 from runfold.history.path import History, thread_tree
 from runfold.history.tree import Tree
+from runfold.ids import new_event_id
 from runfold.store.codec import Limits, Row, StreamKey, dump, encode
 from runfold.store.reading.reader import Reader, TenantReader
 
 _NOTHING: dict[StreamKey, int] = {}
+_new_row = tuple.__new__
+"""A row of its values. The constructor of a named tuple takes twice as long, and each event has one."""
 S = TypeVar("S", Thread, Run, Approval, Security, Webhook, Callback)
 
 
@@ -180,27 +183,31 @@ class Session:
         """Record what happened."""
         if not events:
             return
-        stream = state.id
+        stream, rows, caller = state.id, self.rows, self._caller
         cached = self.touched.get(stream)
         if cached is None:
             cached = self.touched[stream] = self._of(state)
         payloads = [encode(event, self._limits) for event in events]  # first: one that is too large changes nothing
-        for event, payload in zip(events, payloads, strict=True):
+        run = state if isinstance(state, Run) else None
+        for event, payload in zip(events, payloads):  # noqa: B905  they are as many
             state.evolve(event)
-            facts = about(state, event) if isinstance(state, Run) else None
-            self.rows.append(
-                Row(
-                    stream,
-                    state.version,
-                    event.type,
-                    event.schema_version,
-                    payload,
-                    None,
-                    self._tenant_id,
-                    cached.thread_id,
-                    self._caller.event_id(len(self.rows)),
-                    cached.context_json if facts is None else cached.context_with(facts),
-                    self.metadata,
+            facts = None if run is None else about(run, event)
+            rows.append(
+                _new_row(
+                    Row,
+                    (
+                        stream,
+                        state.version,
+                        event.type,
+                        event.schema_version,
+                        payload,
+                        None,
+                        self._tenant_id,
+                        cached.thread_id,
+                        new_event_id() if caller.key is None else caller.event_id(len(rows)),
+                        cached.context_json if facts is None else cached.context_with(facts),
+                        self.metadata,
+                    ),
                 )
             )
         self.events += events

@@ -137,12 +137,12 @@ class BatchExecutor:
     def execute(self, call: MethodCall[Plan[T]]) -> T:
         """Decide a command on what the batch has come to, or what it is amended to. Raises LedgerError."""
         try:
-            return self.execute_plan(planned(call))
+            return self._batch.execute(planned(call))
         except (InvalidEvent, DuplicateWithDifferentContent):
             instead: MethodCall[Plan[T]] | None = self.amend(call) if self.amend is not None else None
             if instead is None:
                 raise
-        return self.execute_plan(planned(instead))
+        return self._batch.execute(planned(instead))
 
     def submit(self, call: MethodCall[Plan[T]]) -> Submitted[T]:
         """Raise UsageError: a batch is stored at its end, so nothing in it can be on its way."""
